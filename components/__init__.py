@@ -1,0 +1,1 @@
+"""The nouns that steps share (modules) and the steps of the daily pipeline (folders)."""

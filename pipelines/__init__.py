@@ -1,0 +1,1 @@
+"""The daily pipeline: the DAG, the command line, and the way to submit it."""

@@ -1,0 +1,1 @@
+"""What answers requests: the KServe predictor."""
