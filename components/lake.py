@@ -1,0 +1,167 @@
+"""The lake: immutable objects and Delta tables of one shop, on a local folder, gs:// or s3://.
+
+The only module that knows the lake's paths. Everything lies under `{root}/{namespace}/`:
+
+    landing/{table}/{start}_{end}/{run}.parquet   what a source gave for one window, untouched
+    tables/{name}                                 Delta tables: interactions, quarantine, items, users
+    trials/{fingerprint}/{trial}.json             finished trials of a search
+    models/{fingerprint}/                         finished fits, so that a rerun does not fit again
+    publications/{as_of}.json                     what was published for a day
+    champion.json                                 the publication that the store has active
+    runs/{as_of}/{run}/{step}.json                the run record
+    reports/{as_of}/{run}.html                    the daily report
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+from deltalake import DeltaTable
+
+NAMESPACE_PATTERN = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Lake:
+    """One shop's corner of an object store or a local folder."""
+
+    uri: str
+    """Absolute URI of `{root}/{namespace}`, without a trailing slash."""
+    filesystem: pafs.FileSystem
+    base: str
+    """The same place as `filesystem` names it."""
+
+    @classmethod
+    def open(cls, root: str, namespace: str) -> "Lake":
+        """The lake of `namespace` under `root`, a folder or a file://, gs:// or s3:// URI. ValueError when unusable."""
+        if not NAMESPACE_PATTERN.fullmatch(namespace):
+            raise ValueError(
+                f"namespace {namespace!r} is not usable in paths and keys: "
+                "give 1 to 40 of a-z, 0-9 and '-', beginning and ending with a letter or digit"
+            )
+        if not root:
+            raise ValueError("the lake is empty: give a folder or a file://, gs:// or s3:// URI")
+        uri = root if "://" in root else Path(root).expanduser().resolve().as_uri()
+        if uri.split("://")[0] not in ("file", "gs", "s3"):
+            raise ValueError(f"lake {root!r} is of a kind that can't be used: give a folder or file://, gs:// or s3://")
+        filesystem, base = pafs.FileSystem.from_uri(uri.rstrip("/"))
+        return cls(f"{uri.rstrip('/')}/{namespace}", filesystem, f"{base}/{namespace}")
+
+    def path(self, *parts: str) -> str:
+        """The path of an object as `filesystem` names it; parts come from values, so a slash or `..` is refused."""
+        for part in parts:
+            if ".." in part.split("/") or part.startswith("/"):
+                raise ValueError(f"{part!r} can't be part of a path in the lake: it leaves its folder")
+        return "/".join((self.base, *parts))
+
+    def write(self, data: bytes, *parts: str) -> None:
+        """Write an object whole or not at all."""
+        path = self.path(*parts)
+        with self._staged(path) as staged, self.filesystem.open_output_stream(staged) as stream:
+            stream.write(data)
+
+    def upload(self, source: Path, *parts: str) -> None:
+        """Copy a local file into the lake, whole or not at all."""
+        path = self.path(*parts)
+        with self._staged(path) as staged, source.open("rb") as file:
+            with self.filesystem.open_output_stream(staged) as stream:
+                while chunk := file.read(1 << 23):
+                    stream.write(chunk)
+
+    def _staged(self, path: str) -> "_Staged":
+        return _Staged(self.filesystem, path)
+
+    def read(self, *parts: str) -> bytes | None:
+        """The object's bytes, or None when there is no such object."""
+        path = self.path(*parts)
+        if not self.exists(*parts):
+            return None
+        with self.filesystem.open_input_stream(path) as stream:
+            return bytes(stream.read())
+
+    def write_json(self, value: Any, *parts: str) -> None:
+        """Write `value` as JSON, whole or not at all; NaN is refused, since readers of JSON refuse it."""
+        self.write(json.dumps(value, indent=1, allow_nan=False).encode(), *parts)
+
+    def read_json(self, *parts: str) -> Any:
+        """The object's JSON value, or None when there is no such object."""
+        data = self.read(*parts)
+        return None if data is None else json.loads(data)
+
+    def exists(self, *parts: str) -> bool:
+        """Whether there is an object of that name."""
+        return bool(self.filesystem.get_file_info(self.path(*parts)).type != pafs.FileType.NotFound)
+
+    def names(self, *parts: str) -> list[str]:
+        """Names directly below a folder, sorted; empty when there is no such folder."""
+        selector = pafs.FileSelector(self.path(*parts), allow_not_found=True)
+        infos = self.filesystem.get_file_info(selector)
+        return sorted(info.base_name for info in infos if not info.base_name.startswith("."))
+
+    def upload_folder(self, source: Path, *parts: str) -> None:
+        """Copy a flat local folder; MANIFEST goes last, so that a folder with one is whole."""
+        for file in sorted(source.iterdir(), key=lambda file: (file.name == "MANIFEST", file.name)):
+            self.upload(file, *parts, file.name)
+
+    def download_folder(self, target: Path, *parts: str) -> None:
+        """Copy a flat folder of the lake to `target`."""
+        target.mkdir(parents=True, exist_ok=True)
+        for name in self.names(*parts):
+            data = self.read(*parts, name)
+            if data is not None:
+                (target / name).write_bytes(data)
+
+    def finished(self, target: Path, make: Callable[[], None], *parts: str) -> bool:
+        """Fill the folder `target` from finished work of that name, or make it and keep it. True when it was there.
+
+        `make` writes a folder with a MANIFEST. This is how a step recognises its own finished work after a retry.
+        """
+        if self.exists(*parts, "MANIFEST"):
+            self.download_folder(target, *parts)
+            return True
+        make()
+        self.upload_folder(target, *parts)
+        return False
+
+    def table_uri(self, name: str) -> str:
+        """The URI of a Delta table."""
+        return f"{self.uri}/tables/{name}"
+
+    def table(self, name: str, version: int | None = None) -> DeltaTable | None:
+        """The Delta table at `version` (the newest by default), or None when it was never written."""
+        if not DeltaTable.is_deltatable(self.table_uri(name)):
+            return None
+        return DeltaTable(self.table_uri(name), version=version)
+
+    def rows(self, name: str, version: int | None = None) -> pa.dataset.Dataset | None:
+        """A lazily read Delta table, or None when it was never written."""
+        table = self.table(name, version)
+        return None if table is None else table.to_pyarrow_dataset()
+
+
+class _Staged:
+    """Where to write an object: object stores show it only when closed, a local file needs a rename for that."""
+
+    def __init__(self, filesystem: pafs.FileSystem, path: str) -> None:
+        self.filesystem, self.path = filesystem, path
+        self.local = isinstance(filesystem, pafs.LocalFileSystem)
+        self.staged = f"{path.rpartition('/')[0]}/.{secrets.token_hex(8)}" if self.local else path
+
+    def __enter__(self) -> str:
+        if self.local:
+            self.filesystem.create_dir(self.path.rpartition("/")[0], recursive=True)
+        return self.staged
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not self.local:
+            return
+        if kind is None:
+            self.filesystem.move(self.staged, self.path)
+        elif self.filesystem.get_file_info(self.staged).type != pafs.FileType.NotFound:
+            self.filesystem.delete_file(self.staged)

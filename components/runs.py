@@ -1,0 +1,66 @@
+"""The run record: what each step did, or why it failed, as JSON objects in the lake.
+
+`runs/{as_of}/{run}/{step}.json` is first `started`, then `succeeded` with counts, duration and peak memory, or
+`failed` with the error. Started and never ended means killed; no record means never started.
+"""
+
+import os
+import platform
+import resource
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from components.cuts import iso, parse_as_of, stamp
+from components.lake import Lake
+
+Record = dict[str, Any]
+
+
+@contextmanager
+def recorded(root: str, namespace: str, as_of: str, run: str, step: str) -> Iterator[Record]:
+    """Record a step of a run: yields the dict that the step adds its counts to; an error is recorded and re-raised."""
+    lake = Lake.open(root, namespace)
+    place = ("runs", stamp(parse_as_of(as_of)), run, f"{step}.json")
+    clock = time.perf_counter()
+    report: Record = {}
+    record: Record = {
+        "step": step,
+        "state": "started",
+        "started": iso(datetime.now(UTC)),
+        "pid": os.getpid(),
+        "host": platform.node(),
+        "code_version": version("dawnlist"),
+    }
+    lake.write_json(record, *place)
+    try:
+        yield report
+        record["state"] = "succeeded"
+    except BaseException as error:
+        record["state"] = "failed"
+        record["error"] = {"type": type(error).__name__, "message": str(error), "traceback": traceback.format_exc()}
+        raise
+    finally:
+        record |= {
+            "ended": iso(datetime.now(UTC)),
+            "seconds": round(time.perf_counter() - clock, 3),
+            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+            "report": report,
+        }
+        lake.write_json(record, *place)
+
+
+def records(lake: Lake, as_of: str, run: str) -> list[Record]:
+    """All records of a run, in the order the steps started; empty when there is none."""
+    place = ("runs", stamp(parse_as_of(as_of)), run)
+    found = [lake.read_json(*place, name) for name in lake.names(*place)]
+    return sorted((record for record in found if record), key=lambda record: record["started"])
+
+
+def report_of(found: list[Record], step: str) -> Record:
+    """What a step reported, or an empty dict when it did not run or reported nothing."""
+    return next((record.get("report", {}) for record in found if record["step"] == step), {})
