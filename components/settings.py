@@ -1,0 +1,117 @@
+"""Validated settings of one shop: where columns come from, which bot rules run, what the gate demands.
+
+Read from one YAML document (a path or a file://, gs:// or s3:// URI); an empty URI means the defaults.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import pyarrow.fs as pafs
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from components.schema import EVENT_WEIGHTS
+
+RuleMode = Literal["on", "off", "shadow"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceSettings(_Section):
+    """Where the source keeps what, in its own words."""
+
+    interactions: str = "interactions"
+    """Table, folder or file of the interactions."""
+    items: str = "items"
+    """Table or file of the items; may be missing in the source."""
+    users: str = "users"
+    """Table or file of the users; may be missing in the source."""
+    time_column: str = "received_at"
+    """SQL: the indexed column that the window is cut on. Files use the event's own time."""
+    columns: dict[str, list[str]] = Field(default_factory=dict)
+    """More names for canonical columns, e.g. {user_id: [visitor]}; case, underscores, dots and blanks don't matter."""
+    events: dict[str, str] = Field(default_factory=dict)
+    """The source's event names -> canonical ones, e.g. {addtocart: cart}; applied after lower-casing."""
+    default_event: str = ""
+    """The event type of rows in a source that has no event column; empty: such a source is refused."""
+    weights: dict[str, float] = Field(default_factory=lambda: dict(EVENT_WEIGHTS))
+    """Event type -> weight relative to a view; an event that is not listed is rejected as unknown."""
+    rating_scale: float = Field(default=10.0, gt=0)
+    """The highest rating: a rating's weight is rating / rating_scale."""
+    double_click_seconds: float = Field(default=2.0, ge=0)
+    """The same event on the same item by the same user within this time is one event."""
+
+    @field_validator("weights")
+    @classmethod
+    def _positive(cls, weights: dict[str, float]) -> dict[str, float]:
+        for event, weight in weights.items():
+            if not 0 < weight < 1000:
+                raise ValueError(f"the weight of {event!r} is {weight}: give a number above 0 and below 1000")
+        return weights
+
+
+class BotSettings(_Section):
+    """Whose interactions don't count."""
+
+    declared_crawlers: RuleMode = "on"
+    staff: RuleMode = "on"
+    behaviour: RuleMode = "on"
+    staff_domains: list[str] = Field(default_factory=list)
+    """E-mail domains of the shop's own people, e.g. [shop.example]."""
+    staff_roles: list[str] = Field(default_factory=lambda: ["staff", "test", "internal", "admin"])
+    staff_ids: list[str] = Field(default_factory=list)
+    allow: list[str] = Field(default_factory=list)
+    """User ids that no rule may drop."""
+    deny: list[str] = Field(default_factory=list)
+    """User ids that are always dropped; wins over allow."""
+
+
+class GateSettings(_Section):
+    """What a challenger must show before it goes live."""
+
+    margin: float = Field(default=0.01, ge=0, lt=1)
+    """The challenger's metric may be lower than the incumbent's and than popularity's by this share."""
+    min_users: int = Field(default=20, ge=1)
+    """Fewer users than this in the holdout are no evidence."""
+    min_coverage: float = Field(default=0.01, ge=0, le=1)
+    """The least share of the catalogue that the top lists of the evaluated users must show."""
+
+
+class Settings(_Section):
+    """All settings of one shop."""
+
+    source: SourceSettings = Field(default_factory=SourceSettings)
+    bots: BotSettings = Field(default_factory=BotSettings)
+    gate: GateSettings = Field(default_factory=GateSettings)
+
+    @classmethod
+    def load(cls, uri: str) -> "Settings":
+        """Read and check; ValueError in one line that names the place, the value and the rule."""
+        if not uri:
+            return cls()
+        try:
+            document = yaml.safe_load(_read(uri)) or {}
+        except yaml.YAMLError as error:
+            raise ValueError(f"settings {uri!r} are no YAML: {' '.join(str(error).split())}") from None
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            raise ValueError(f"settings {uri!r}: {'; '.join(map(_line, error.errors()))}") from None
+
+
+def _read(uri: str) -> bytes:
+    absolute = uri if "://" in uri else Path(uri).expanduser().resolve().as_uri()
+    filesystem, path = pafs.FileSystem.from_uri(absolute)
+    try:
+        with filesystem.open_input_stream(path) as stream:
+            return bytes(stream.read())
+    except FileNotFoundError:
+        raise ValueError(f"settings {uri!r} were not found: give a YAML file, or nothing for the defaults") from None
+
+
+def _line(error: object) -> str:
+    details = dict(error)  # type: ignore[call-overload]
+    place = ".".join(map(str, details["loc"])) or "the document"
+    return f"{place} is {details['input']!r}: {details['msg']}"
