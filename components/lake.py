@@ -63,19 +63,19 @@ class Lake:
     def write(self, data: bytes, *parts: str) -> None:
         """Write an object whole or not at all."""
         path = self.path(*parts)
-        with self._staged(path) as staged, self.filesystem.open_output_stream(staged) as stream:
+        with _Staged(self.filesystem, path) as staged, self.filesystem.open_output_stream(staged) as stream:
             stream.write(data)
 
     def upload(self, source: Path, *parts: str) -> None:
         """Copy a local file into the lake, whole or not at all."""
         path = self.path(*parts)
-        with self._staged(path) as staged, source.open("rb") as file:
-            with self.filesystem.open_output_stream(staged) as stream:
-                while chunk := file.read(1 << 23):
-                    stream.write(chunk)
-
-    def _staged(self, path: str) -> "_Staged":
-        return _Staged(self.filesystem, path)
+        with (
+            _Staged(self.filesystem, path) as staged,
+            source.open("rb") as file,
+            self.filesystem.open_output_stream(staged) as stream,
+        ):
+            while chunk := file.read(1 << 23):
+                stream.write(chunk)
 
     def read(self, *parts: str) -> bytes | None:
         """The object's bytes, or None when there is no such object."""

@@ -28,5 +28,5 @@ def masked(url: str) -> str:
 
 
 def password(variable: str) -> str | None:
-    """The password that `variable` holds, or None; an empty value counts as none (an optional secret that is absent)."""
+    """The password that `variable` holds, or None; an optional secret that is absent leaves it empty, which is none."""
     return os.environ.get(variable) or None
