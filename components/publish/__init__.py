@@ -1,0 +1,1 @@
+"""Publish: the day's lists into the store, then one switch."""
