@@ -1,0 +1,1 @@
+"""Clean: landing objects into the interactions table, and every rejected row into quarantine."""

@@ -1,0 +1,33 @@
+"""The clean step."""
+
+from kfp.dsl import Artifact, Dataset, Input, Metrics, Output
+
+from components.image import component
+
+
+@component
+def clean(
+    landed: Input[Artifact],
+    interactions: Output[Dataset],
+    metrics: Output[Metrics],
+    settings: str,
+    lake: str,
+    namespace: str,
+    as_of: str,
+    run: str,
+):
+    """Coerce, reject to quarantine, drop duplicates, and merge into the interactions table."""
+    import json
+    from pathlib import Path
+
+    from components.clean.interactions import clean
+    from components.lake import Lake
+    from components.runs import recorded
+    from components.settings import Settings
+
+    with recorded(lake, namespace, as_of, run, "clean") as record:
+        found = json.loads(Path(landed.path).read_text())
+        record.update(clean(Lake.open(lake, namespace), found, Settings.load(settings), as_of, run))
+        Path(interactions.path).write_text(json.dumps(record))
+    interactions.metadata.update(table="interactions", version=str(record["interactions_version"]))
+    metrics.metadata.update({name: record[name] for name in ("rows_in", "clean", "quarantined", "duplicates")})

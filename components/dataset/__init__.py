@@ -1,0 +1,1 @@
+"""Dataset: the window's interactions without bots, as pairs cut in time."""

@@ -1,0 +1,36 @@
+"""The dataset step."""
+
+from kfp.dsl import Dataset, Input, Metrics, Output
+
+from components.image import component
+
+
+@component
+def dataset(
+    interactions: Input[Dataset],
+    verdicts: Input[Dataset],
+    splits: Output[Dataset],
+    metrics: Output[Metrics],
+    window_days: int,
+    lake: str,
+    namespace: str,
+    as_of: str,
+    run: str,
+):
+    """Cut the window in time: train, validation and holdout."""
+    import json
+    from pathlib import Path
+
+    import pyarrow.parquet as pq
+
+    from components.dataset.pairs import build, cuts_of
+    from components.lake import Lake
+    from components.runs import recorded
+
+    with recorded(lake, namespace, as_of, run, "dataset") as record:
+        opened = Lake.open(lake, namespace)
+        version = json.loads(Path(interactions.path).read_text())["interactions_version"]
+        cut, report = build(opened, version, pq.read_table(verdicts.path), cuts_of(opened, as_of), window_days)
+        cut.save(Path(splits.path))
+        record.update(report)
+    metrics.metadata.update({name: value for name, value in report.items() if isinstance(value, int | float)})

@@ -1,0 +1,109 @@
+"""From the interactions table and the verdicts to splits."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as pads
+
+from components.cuts import Cuts, iso, parse_as_of
+from components.ids import IdMap
+from components.lake import Lake
+from components.registry import incumbent
+from components.splits import Splits
+
+# One pass over the rows gives all three parts of every pair.
+PAIRS = """
+SELECT user_id, item_id,
+       {sums},
+       {lasts}
+FROM rows
+WHERE NOT EXISTS (FROM dropped_users d WHERE d.user_id = rows.user_id)
+  AND NOT EXISTS (FROM dropped_events d WHERE d.event_id = rows.event_id)
+GROUP BY user_id, item_id
+"""
+PARTS = ("event_time < $validation", "event_time >= $validation AND event_time < $train", "event_time >= $train")
+
+
+def build(lake: Lake, version: int, verdicts: pa.Table, cuts: Cuts, window_days: int) -> tuple[Splits, dict[str, Any]]:
+    """The splits of [as_of - window_days, as_of), and a report of counts. ValueError when nothing is left to train on."""
+    rows = window_rows(lake, version, cuts.as_of, window_days)
+    pairs = _pairs(rows, verdicts, cuts)
+    users, items = IdMap.of(pairs["user_id"]), IdMap.of(pairs["item_id"])
+    user, item = users.indices(pairs["user_id"]), items.indices(pairs["item_id"])
+    order = np.lexsort((item, user))
+    stacked = {
+        name: np.stack([pairs[f"{name}{part}"].to_numpy() for part in range(3)])[:, order]
+        for name in ("weight", "last")
+    }
+    splits = Splits(
+        users,
+        items,
+        user[order].astype(np.int32),
+        item[order].astype(np.int32),
+        stacked["weight"].astype(np.float32),
+        stacked["last"].astype(np.int64),
+        cuts,
+        {"interactions_version": version, "window_days": window_days},
+    )
+    report = _report(splits)
+    if not report["train_pairs"]:
+        raise ValueError(
+            f"no interactions before {iso(cuts.train_end)} are left to train on: "
+            "fetch more days, or see the drop report for what was taken out"
+        )
+    return splits, report
+
+
+def cuts_of(lake: Lake, as_of: str) -> Cuts:
+    """The cuts of a day: they depend on the incumbent, which must not be scored on rows it has seen."""
+    day = parse_as_of(as_of)
+    found = incumbent(lake, day)
+    return Cuts.of(day, parse_as_of(found["as_of"]) if found else None)
+
+
+def window_rows(lake: Lake, version: int, as_of: datetime, window_days: int) -> pads.Dataset:
+    """The interactions of the window, read lazily and only from the days it touches."""
+    table = lake.rows("interactions", version)
+    if table is None:
+        raise ValueError(f"there is no interactions table in {lake.uri}: run the clean step first")
+    start = as_of - timedelta(days=window_days)
+    days = (pads.field("event_date") >= start.date()) & (pads.field("event_date") <= as_of.date())
+    times = (pads.field("event_time") >= start) & (pads.field("event_time") < as_of)
+    return table.filter(days & times)
+
+
+def _pairs(rows: pads.Dataset, verdicts: pa.Table, cuts: Cuts) -> pa.Table:
+    sums = ", ".join(f"coalesce(sum(weight) FILTER ({part}), 0)::FLOAT weight{i}" for i, part in enumerate(PARTS))
+    lasts = ", ".join(f"coalesce(max(epoch_us(event_time)) FILTER ({part}), 0) last{i}" for i, part in enumerate(PARTS))
+    connection = duckdb.connect()
+    connection.register("rows", rows)
+    connection.register("verdicts", verdicts)
+    for name in ("user", "event"):
+        connection.execute(
+            f"CREATE TEMP TABLE dropped_{name}s AS SELECT DISTINCT {name}_id FROM verdicts "
+            f"WHERE {name}_id IS NOT NULL AND action = 'drop' AND NOT shadow"
+        )
+    query = PAIRS.format(sums=sums, lasts=lasts)
+    cut = {"validation": cuts.validation_start, "train": cuts.train_end}
+    return connection.execute(query, cut).to_arrow_table()
+
+
+def _report(splits: Splits) -> dict[str, Any]:
+    met = splits.weight > 0
+    return {
+        "users": splits.shape[0],
+        "items": splits.shape[1],
+        "pairs": len(splits.user_index),
+        "train_pairs": int(met[:2].any(axis=0).sum()),
+        "validation_users": len(splits.judged("validation")),
+        "holdout_users": len(splits.judged("holdout")),
+        "holdout_repeat_share": round(splits.repeat_share("holdout"), 4),
+        "cuts": {
+            "validation_start": iso(splits.cuts.validation_start),
+            "train_end": iso(splits.cuts.train_end),
+            "as_of": iso(splits.cuts.as_of),
+        },
+    }

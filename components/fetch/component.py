@@ -1,0 +1,32 @@
+"""The fetch step."""
+
+from kfp.dsl import Artifact, Output
+
+from components.image import component
+
+
+@component
+def fetch(
+    landed: Output[Artifact],
+    source: str,
+    settings: str,
+    window_days: int,
+    lake: str,
+    namespace: str,
+    as_of: str,
+    run: str,
+):
+    """Land the rows that arrived since the last fetch, and the items and users whole."""
+    import json
+    from pathlib import Path
+
+    from components.fetch.landing import fetch
+    from components.lake import Lake
+    from components.runs import recorded
+    from components.settings import Settings
+
+    with recorded(lake, namespace, as_of, run, "fetch") as record:
+        opened = Lake.open(lake, namespace)
+        record.update(fetch(opened, source, Settings.load(settings).source, as_of, run, window_days))
+        Path(landed.path).write_text(json.dumps(record))
+    landed.metadata.update(window=record["window"], rows=record["rows"])

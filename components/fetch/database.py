@@ -1,0 +1,130 @@
+"""Interactions from a SQL database: a window on an indexed column, in a read-only transaction, streamed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from components.settings import SourceSettings
+from components.urls import SOURCE_PASSWORD, masked, password
+
+BATCH_ROWS = 50_000
+STATEMENT_TIMEOUT_MS = 600_000
+
+
+@dataclass(frozen=True)
+class Database:
+    """A SQLite or PostgreSQL database; values land as the text that the database gives for them."""
+
+    url: str
+    settings: SourceSettings
+
+    def interactions(self, start: datetime, end: datetime) -> Iterator[pa.RecordBatch]:
+        """The rows whose time column lies in [start, end)."""
+        with self._connect() as connection:
+            table = self._table(connection, self.settings.interactions)
+            time = self._time_column(table)
+            window = (time >= _bound(start, time.type)) & (time < _bound(end, time.type))
+            yield from _batches(connection, _as_text(table).where(window))
+
+    def whole(self, table: str) -> Iterator[pa.RecordBatch] | None:
+        """All rows of the items or users table; None when the database has none."""
+        name = getattr(self.settings, table)
+        with self._connect() as connection:
+            if not sa.inspect(connection).has_table(name):
+                return None
+        return self._whole(name)
+
+    def newest(self) -> str | None:
+        """The time column's highest value."""
+        with self._connect() as connection:
+            table = self._table(connection, self.settings.interactions)
+            value = connection.execute(sa.select(sa.func.max(self._time_column(table)))).scalar()
+        return None if value is None else str(value)
+
+    def _whole(self, name: str) -> Iterator[pa.RecordBatch]:
+        with self._connect() as connection:
+            yield from _batches(connection, _as_text(self._table(connection, name)))
+
+    @contextmanager
+    def _connect(self) -> Iterator[sa.Connection]:
+        engine = _engine(self.url)
+        try:
+            with engine.connect() as connection:
+                if engine.dialect.name == "postgresql":
+                    connection.execute(sa.text("SET TRANSACTION READ ONLY"))
+                    connection.execute(sa.text(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}"))
+                yield connection
+        except sa.exc.OperationalError as error:
+            raise ConnectionError(
+                f"the source {masked(self.url)!r} does not answer or refuses ({_first_line(error)}): check the host, "
+                f"the database, the user, and that {SOURCE_PASSWORD} holds the password"
+            ) from None
+        finally:
+            engine.dispose()
+
+    def _table(self, connection: sa.Connection, name: str) -> sa.Table:
+        schema, _, table = name.rpartition(".")
+        try:
+            return sa.Table(table, sa.MetaData(), schema=schema or None, autoload_with=connection)
+        except sa.exc.NoSuchTableError:
+            found = ", ".join(sa.inspect(connection).get_table_names()) or "none"
+            raise ValueError(
+                f"the source has no table {name!r} (it has: {found}): name it in the settings, source.interactions"
+            ) from None
+
+    def _time_column(self, table: sa.Table) -> sa.Column[Any]:
+        name = self.settings.time_column
+        if name not in table.c:
+            raise ValueError(
+                f"table {table.name!r} has no column {name!r} to cut the window on (it has: "
+                f"{', '.join(column.name for column in table.c)}): name an indexed one in the settings, "
+                "source.time_column"
+            )
+        return table.c[name]
+
+
+def _engine(url: str) -> sa.Engine:
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        if not parsed.database or not Path(parsed.database).exists():
+            raise FileNotFoundError(f"source {url!r}: there is no file {parsed.database!r}, check the path")
+        # read-only and by URI: SQLite would otherwise create a missing file, and take part in locking
+        return sa.create_engine(f"sqlite:///file:{Path(parsed.database).resolve()}?mode=ro&uri=true")
+    postgres = parsed.set(drivername="postgresql+psycopg", password=password(SOURCE_PASSWORD))
+    return sa.create_engine(postgres, connect_args={"connect_timeout": 10})
+
+
+def _as_text(table: sa.Table) -> sa.Select[Any]:
+    """Every column as the database's own text of it: SQLite columns may hold ints, floats and strings side by side."""
+    return sa.select(*(sa.cast(column, sa.Text).label(column.name) for column in table.c))
+
+
+def _batches(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[pa.RecordBatch]:
+    result = connection.execution_options(stream_results=True, yield_per=BATCH_ROWS).execute(query)
+    schema = pa.schema([pa.field(name, pa.string()) for name in result.keys()])  # noqa: SIM118 - not a dict
+    empty = True
+    for rows in result.partitions():
+        empty = False
+        columns = zip(*rows, strict=True)
+        yield pa.record_batch([pa.array(column, pa.string()) for column in columns], schema=schema)
+    if empty:
+        yield pa.record_batch([pa.array([], pa.string()) for _ in schema], schema=schema)
+
+
+def _bound(moment: datetime, kind: sa.types.TypeEngine[Any]) -> Any:
+    """The moment as a parameter of the column's type: text sorts as fixed-width ISO-8601, numbers are epoch seconds."""
+    if isinstance(kind, sa.DateTime):
+        return moment if kind.timezone else moment.replace(tzinfo=None)
+    if isinstance(kind, sa.Integer | sa.Numeric):
+        return moment.timestamp()
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _first_line(error: sa.exc.OperationalError) -> str:
+    return str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"

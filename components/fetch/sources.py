@@ -1,0 +1,51 @@
+"""Sources of interactions behind one small interface: databases, and folders and files."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from components.fetch.database import Database
+from components.fetch.files import Files
+from components.settings import SourceSettings
+from components.urls import SOURCE_PASSWORD, masked, refuse_password
+
+Batches = Iterator[pa.RecordBatch]
+Progress = Callable[[int], None]
+
+
+class Source(Protocol):
+    """What fetch asks of a source. Batches hold the columns as the source gives them; all of one read share a schema."""
+
+    def interactions(self, start: datetime, end: datetime) -> Batches:
+        """The rows that arrived in [start, end)."""
+
+    def whole(self, table: str) -> Batches | None:
+        """All rows of `items` or `users`, or None when the source has no such table."""
+
+    def newest(self) -> str | None:
+        """The time of the newest row as text for a message, or None when there is no row."""
+
+
+def open_source(url: str, settings: SourceSettings) -> Source:
+    """The source at `url`: sqlite:///FILE, postgresql://USER@HOST/DATABASE, a folder or a file.
+
+    ValueError, ConnectionError or FileNotFoundError in one line.
+    """
+    if not url:
+        raise ValueError("the source is empty: give a database URL, a folder of .dat or daily files, or a file")
+    refuse_password(url, SOURCE_PASSWORD)
+    scheme = url.partition("://")[0] if "://" in url else "file"
+    if scheme == "file":
+        path = Path(url.removeprefix("file://")).expanduser()
+        if not path.exists():
+            raise FileNotFoundError(f"source {url!r} does not exist: give a database URL, a folder or a file")
+        return Files.find(path, settings)
+    if scheme.partition("+")[0] in ("sqlite", "postgresql", "postgres"):
+        return Database(url, settings)
+    raise ValueError(
+        f"source {masked(url)!r} is of a kind that can't be read: "
+        "give sqlite:///FILE, postgresql://USER@HOST/DATABASE, a folder or a file"
+    )

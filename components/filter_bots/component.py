@@ -1,0 +1,39 @@
+"""The filter_bots step."""
+
+from kfp.dsl import HTML, Dataset, Input, Metrics, Output
+
+from components.image import component
+
+
+@component
+def filter_bots(
+    interactions: Input[Dataset],
+    verdicts: Output[Dataset],
+    drops: Output[HTML],
+    metrics: Output[Metrics],
+    settings: str,
+    window_days: int,
+    lake: str,
+    namespace: str,
+    as_of: str,
+    run: str,
+):
+    """Judge crawlers, bots and staff, rule by rule."""
+    import json
+    from pathlib import Path
+
+    import pyarrow.parquet as pq
+
+    from components.filter_bots.report import html
+    from components.filter_bots.verdicts import judge
+    from components.lake import Lake
+    from components.runs import recorded
+    from components.settings import Settings
+
+    with recorded(lake, namespace, as_of, run, "filter_bots") as record:
+        version = json.loads(Path(interactions.path).read_text())["interactions_version"]
+        table, report = judge(Lake.open(lake, namespace), version, as_of, window_days, Settings.load(settings).bots)
+        pq.write_table(table, verdicts.path)
+        Path(drops.path).write_text(html(report))
+        record.update(report)
+    metrics.metadata.update({name: value for name, value in report.items() if isinstance(value, int | float)})

@@ -1,0 +1,1 @@
+"""Gate: whether, and which, model goes live."""

@@ -1,0 +1,32 @@
+"""The gate step."""
+
+from kfp.dsl import Artifact, Input, Markdown, Output
+
+from components.image import component
+
+
+@component
+def gate(
+    evaluation: Input[Artifact],
+    verdict: Output[Artifact],
+    summary: Output[Markdown],
+    settings: str,
+    lake: str,
+    namespace: str,
+    as_of: str,
+    run: str,
+) -> str:
+    """Decide whether, and which, model goes live; returns "true" or "false"."""
+    import json
+    from pathlib import Path
+
+    from components.gate.verdict import decide, markdown
+    from components.runs import recorded
+    from components.settings import Settings
+
+    with recorded(lake, namespace, as_of, run, "gate") as record:
+        found = json.loads(Path(evaluation.path).read_text())
+        record.update(decide(found, Settings.load(settings).gate))
+        Path(verdict.path).write_text(json.dumps(record))
+        Path(summary.path).write_text(markdown(record))
+    return str(record["passed"]).lower()

@@ -1,0 +1,1 @@
+"""Recommend: the top lists of all users from the refitted model."""

@@ -1,0 +1,37 @@
+"""The recommend step."""
+
+from kfp.dsl import Artifact, Dataset, Input, Model, Output
+
+from components.image import component
+
+
+@component
+def recommend(
+    splits: Input[Dataset],
+    model: Input[Model],
+    evaluation: Input[Artifact],
+    verdict: Input[Artifact],
+    lists: Output[Dataset],
+    k: int,
+    lake: str,
+    namespace: str,
+    as_of: str,
+    run: str,
+):
+    """The top lists of all users, seen items left out, and the popular list for everyone else."""
+    import json
+    from pathlib import Path
+
+    from components.lake import Lake
+    from components.model import FactorModel
+    from components.recommend.lists import about, recommend
+    from components.runs import recorded
+    from components.splits import Splits
+
+    with recorded(lake, namespace, as_of, run, "recommend") as record:
+        scored, decided = (json.loads(Path(artifact.path).read_text()) for artifact in (evaluation, verdict))
+        fitted = FactorModel.load(Path(model.path))
+        meta = about(scored, decided, model.metadata["name_in_lake"], as_of, run)
+        top = recommend(Lake.open(lake, namespace), Splits.load(Path(splits.path)), fitted, meta, int(k))
+        top.save(Path(lists.path))
+        record.update(top.meta)

@@ -1,0 +1,78 @@
+"""Top lists of all users, in blocks, with titles from the items table."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components import popularity
+from components.cuts import iso, parse_as_of
+from components.lake import Lake
+from components.model import FactorModel
+from components.schema import ITEMS
+from components.splits import Splits
+from components.toplists import TopLists
+
+BLOCK_USERS = 8192
+
+
+def recommend(
+    lake: Lake,
+    splits: Splits,
+    model: FactorModel,
+    meta: dict[str, Any],
+    k: int,
+    progress: Callable[[int], None] = lambda users: None,
+) -> TopLists:
+    """The k best items that each known user has not met, and a popular list for all others.
+
+    The catalogue is every item of the splits; an item without a row in the items table has no title.
+    """
+    if k < 1:
+        raise ValueError(f"k is {k}: give the length of a list, 1 or more")
+    history = splits.user_items("refit")
+    aligned = model.aligned(splits.user_ids, splits.item_ids)
+    users = np.flatnonzero(aligned.knows_user)
+    blocks = []
+    for start in range(0, len(users), BLOCK_USERS):
+        block = users[start : start + BLOCK_USERS]
+        blocks.append(aligned.top_k(block, history.weight[block], k))
+        progress(start + len(block))
+    items = np.concatenate([items for items, _ in blocks]) if blocks else np.empty((0, k), dtype=np.int64)
+    scores = np.concatenate([scores for _, scores in blocks]) if blocks else np.empty((0, k), dtype=np.float32)
+    _, counts = popularity.fit(history, meta["popularity_window"])
+    popular = np.argsort(-counts[:, 0], kind="stable")[:k]
+    return TopLists(
+        user_ids=splits.user_ids.subset(users).ids.to_numpy(zero_copy_only=False),
+        item_index=np.maximum(items, 0).astype(np.uint32),
+        score=scores,
+        lengths=(items >= 0).sum(axis=1),
+        catalogue=_catalogue(lake, splits),
+        popular_index=popular.astype(np.uint32),
+        popular_score=counts[popular, 0],
+        meta={**meta, "k": k, "users": len(users), "items": splits.shape[1]},
+    )
+
+
+def about(evaluation: dict[str, Any], verdict: dict[str, Any], model: str, as_of: str, run: str) -> dict[str, Any]:
+    """What the lists carry with them to the store and the registry."""
+    return {
+        "as_of": iso(parse_as_of(as_of)),
+        "run": run,
+        "model": model,
+        "winner": verdict["winner"],
+        "engine": "popularity" if verdict["winner"] == "popularity" else "als",
+        "metrics": evaluation["arms"][verdict["winner"]],
+        "popularity_window": evaluation["popularity_window"],
+    }
+
+
+def _catalogue(lake: Lake, splits: Splits) -> pa.Table:
+    """One row for each item of the splits, in the order of its dense index."""
+    ids = splits.item_ids.ids
+    rows = lake.rows("items")
+    known = ITEMS.empty_table() if rows is None else rows.to_table(columns=ITEMS.names).cast(ITEMS)
+    found = pc.index_in(ids, value_set=known["item_id"].combine_chunks())
+    return pa.table({"item_id": ids, **{name: known[name].take(found) for name in ("title", "genres")}}, schema=ITEMS)

@@ -1,0 +1,112 @@
+"""Splits: every (user, item) pair of the window, cut in time into train, validation and holdout."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+
+from components.cuts import Cuts, iso, parse_as_of
+from components.ids import IdMap
+from components.model import check_manifest, write_manifest
+from components.user_items import UserItems
+
+Stage = Literal["tune", "train", "refit"]
+Truth = Literal["validation", "holdout"]
+
+PARTS_OF: dict[str, int] = {"tune": 1, "train": 2, "refit": 3, "validation": 1, "holdout": 2}
+MICROSECONDS_A_DAY = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Pairs with what happened in each of three parts: before the validation cut, in validation, in the holdout.
+
+    One copy of the pairs serves all fits: tune takes part 0, the challenger 0 and 1, the refit all three.
+    """
+
+    user_ids: IdMap
+    item_ids: IdMap
+    user_index: npt.NDArray[np.int32]
+    """Shape (pairs,), sorted by user, then item."""
+    item_index: npt.NDArray[np.int32]
+    weight: npt.NDArray[np.float32]
+    """Shape (3, pairs): the sum of event weights, 0 where the part has no event of the pair."""
+    last: npt.NDArray[np.int64]
+    """Shape (3, pairs): epoch microseconds of the last event, 0 where there is none."""
+    cuts: Cuts
+    about: dict[str, Any]
+    """Lineage: table version, counts, incumbent."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(users, items)."""
+        return len(self.user_ids), len(self.item_ids)
+
+    def end(self, stage: Stage) -> datetime:
+        """The cut before which the rows of a stage lie."""
+        return {"tune": self.cuts.validation_start, "train": self.cuts.train_end, "refit": self.cuts.as_of}[stage]
+
+    def user_items(self, stage: Stage) -> UserItems:
+        """Weights and ages of all rows before the stage's cut, over all users and items of the window."""
+        parts = PARTS_OF[stage]
+        weight, last = self.weight[:parts].sum(axis=0), self.last[:parts].max(axis=0)
+        met = weight > 0
+        cut = int(self.end(stage).timestamp() * 1_000_000)
+        age = ((cut - last[met]) / MICROSECONDS_A_DAY).astype(np.float32)
+        return UserItems(self._csr(met, weight[met]), age)
+
+    def truth(self, part: Truth) -> csr_matrix:
+        """The items that a user met in the part and never before it, for all users; stored entries are 1."""
+        index = PARTS_OF[part]
+        new = (self.weight[index] > 0) & ~(self.weight[:index] > 0).any(axis=0)
+        return self._csr(new, np.ones(int(new.sum()), dtype=np.float32))
+
+    def repeat_share(self, part: Truth) -> float:
+        """The share of the part's pairs that the user had met before, which no list that drops seen items can hit."""
+        index = PARTS_OF[part]
+        met = self.weight[index] > 0
+        again = met & (self.weight[:index] > 0).any(axis=0)
+        return float(again.sum() / max(1, met.sum()))
+
+    def judged(self, part: Truth) -> npt.NDArray[np.int64]:
+        """The users that the primary metric is over: history before the part, and something new in it."""
+        index = PARTS_OF[part]
+        known = np.zeros(self.shape[0], dtype=bool)
+        known[self.user_index[(self.weight[:index] > 0).any(axis=0)]] = True
+        return np.flatnonzero(known & (np.diff(self.truth(part).indptr) > 0))
+
+    def _csr(self, chosen: npt.NDArray[np.bool_], values: npt.NDArray[np.float32]) -> csr_matrix:
+        counts = np.bincount(self.user_index[chosen], minlength=self.shape[0])
+        indptr = np.concatenate([[0], counts.cumsum()]).astype(np.int32)
+        return csr_matrix((values, self.item_index[chosen], indptr), shape=self.shape)
+
+    def save(self, folder: Path) -> None:
+        """Write a directory: two id maps, one .npz without pickle, the cuts, and MANIFEST."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.user_ids.save(folder / "user_ids.parquet", "user_id")
+        self.item_ids.save(folder / "item_ids.parquet", "item_id")
+        with (folder / "pairs.npz").open("wb") as file:
+            np.savez(file, user=self.user_index, item=self.item_index, weight=self.weight, last=self.last)
+        cuts = {
+            "validation_start": iso(self.cuts.validation_start),
+            "train_end": iso(self.cuts.train_end),
+            "as_of": iso(self.cuts.as_of),
+        }
+        (folder / "about.json").write_text(json.dumps({"cuts": cuts, "about": self.about}, indent=1, sort_keys=True))
+        write_manifest(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Splits":
+        """Read what `save` wrote; ValueError when it was damaged."""
+        check_manifest(folder)
+        document = json.loads((folder / "about.json").read_text())
+        cuts = Cuts(**{name: parse_as_of(text) for name, text in document["cuts"].items()})
+        with np.load(folder / "pairs.npz", allow_pickle=False) as arrays:
+            pairs = [arrays[name] for name in ("user", "item", "weight", "last")]
+        users, items = (IdMap.load(folder / f"{name}_ids.parquet") for name in ("user", "item"))
+        return cls(users, items, *pairs, cuts, document["about"])

@@ -1,0 +1,1 @@
+"""Train: the challenger, fitted before the holdout with the winning hyper-parameters."""

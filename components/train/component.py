@@ -1,0 +1,35 @@
+"""The train step."""
+
+from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
+
+from components.image import component
+
+
+@component
+def train(
+    splits: Input[Dataset],
+    trial: Input[Artifact],
+    model: Output[Model],
+    metrics: Output[Metrics],
+    device: str,
+    lake: str,
+    namespace: str,
+    as_of: str,
+    run: str,
+):
+    """Fit the challenger: the winning trial, on all rows before the holdout."""
+    import json
+    from pathlib import Path
+
+    from components.lake import Lake
+    from components.runs import recorded
+    from components.solver import ALSConfig
+    from components.splits import Splits
+    from components.train.fitting import fit_stage
+
+    with recorded(lake, namespace, as_of, run, "train") as record:
+        config = ALSConfig.from_dict(json.loads(Path(trial.path).read_text())).as_dict()
+        cut = Splits.load(Path(splits.path))
+        record.update(fit_stage(Lake.open(lake, namespace), cut, "train", config, device, Path(model.path)))
+    model.metadata.update(record["config"], name_in_lake=record["model"])
+    metrics.metadata.update({name: record[name] for name in ("users", "items", "interactions")})

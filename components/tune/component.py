@@ -1,0 +1,41 @@
+"""The tune step."""
+
+from kfp.dsl import Artifact, Dataset, Input, Metrics, Output
+
+from components.image import component
+
+
+@component
+def tune(
+    splits: Input[Dataset],
+    trial: Output[Artifact],
+    metrics: Output[Metrics],
+    factors: list,
+    regularization: list,
+    alpha: list,
+    half_life: list,
+    iterations: int,
+    seed: int,
+    metric: str,
+    k: int,
+    device: str,
+    lake: str,
+    namespace: str,
+    as_of: str,
+    run: str,
+):
+    """Search the grid on the validation cut."""
+    import json
+    from pathlib import Path
+
+    from components.lake import Lake
+    from components.runs import recorded
+    from components.splits import Splits
+    from components.tune.search import grid, search
+
+    with recorded(lake, namespace, as_of, run, "tune") as record:
+        configs = grid(factors, regularization, alpha, half_life, int(iterations), int(seed))
+        trials = search(Lake.open(lake, namespace), Splits.load(Path(splits.path)), configs, metric, int(k), device)
+        record.update(trials=trials, metric=metric, k=int(k))
+        Path(trial.path).write_text(json.dumps(trials[0]))
+    metrics.metadata.update({name: value for name, value in trials[0].items() if name != "engine"})
