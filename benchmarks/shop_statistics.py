@@ -5,7 +5,6 @@ pipeline sees that drops declared crawlers and staff but leaves the stealthy bot
 whether the simulated shop lies within it. Then the bootstrap interval of ALS minus popularity on the simulated shop.
 """
 
-import argparse
 import io
 import itertools
 import zipfile
@@ -18,11 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from components.schema import EVENT_WEIGHTS
-from components.simulate import ShopConfig, simulate
-from components.simulate import hindsight
 
 DAY = 86_400.0
 K = 20
@@ -63,9 +59,7 @@ def log_of(frame: pd.DataFrame) -> Log:
 
 def movietweetings(data: Path) -> Log:
     """Every rating counts as an event of weight rating / 10."""
-    rows = np.loadtxt(
-        io.StringIO((data / "movietweetings/ratings.dat").read_text().replace("::", " ")), dtype=np.int64
-    )
+    rows = np.loadtxt(io.StringIO((data / "movietweetings/ratings.dat").read_text().replace("::", " ")), dtype=np.int64)
     return log_of(pd.DataFrame({"user": rows[:, 0], "item": rows[:, 1], "time": rows[:, 3], "weight": rows[:, 2] / 10}))
 
 

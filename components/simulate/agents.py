@@ -36,58 +36,54 @@ class Crawler:
     """One declared robot."""
 
     name: str
-    agent: str
     traffic: float
     """Relative share of the crawlers' events."""
     pause: float
     """Mean seconds between two requests."""
-    network: int
-    """First address (IPv4 as a number) of its /24."""
+    network: str
+    """The first address of its /24."""
+    agent: str
+
+    @property
+    def first_address(self) -> int:
+        """`network` as a number."""
+        a, b, c, d = (int(part) for part in self.network.split("."))
+        return (a << 24) + (b << 16) + (c << 8) + d
 
 
-def ipv4(text: str) -> int:
-    """'66.249.66.0' as a number."""
-    a, b, c, d = (int(part) for part in text.split("."))
-    return (a << 24) + (b << 16) + (c << 8) + d
+def _compatible(text: str) -> str:
+    return f"Mozilla/5.0 (compatible; {text})"
 
+
+def _webkit(system: str, product: str) -> str:
+    return f"Mozilla/5.0 {system}AppleWebKit/537.36 (KHTML, like Gecko{product}"
+
+
+NEXUS = "(Linux; Android 6.0.1; Nexus 5X Build/MMB29P) "
+GOOGLEBOT = "compatible; Googlebot/2.1; +http://www.google.com/bot.html"
+GOOGLEBOT_MOBILE = _webkit(NEXUS, f") Chrome/131.0.6778.69 Mobile Safari/537.36 ({GOOGLEBOT})")
+BINGBOT = _webkit("", "; compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm) Chrome/116.0.1938.76 Safari/537.36")
+GPTBOT = _webkit("", "; compatible; GPTBot/1.2; +https://openai.com/gptbot)")
+FACEBOOK = "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)"
+UPTIMEROBOT = "Mozilla/5.0+(compatible; UptimeRobot/2.0; http://www.uptimerobot.com/)"
+HEADLESS = _webkit("(X11; Linux x86_64) ", ") HeadlessChrome/130.0.0.0 Safari/537.36")
+HOSTILE_AGENT = "curl/7.88.1 <script>alert('agent')</script>"
 
 CRAWLERS = (
-    Crawler("Googlebot", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", 10, 9, ipv4("66.249.66.0")),
-    Crawler(
-        "Googlebot smartphone",
-        "Mozilla/5.0 (Linux; Android 6.0.1; Nexus 5X Build/MMB29P) AppleWebKit/537.36 (KHTML, like Gecko) "
-        "Chrome/131.0.6778.69 Mobile Safari/537.36 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
-        8, 11, ipv4("66.249.79.0"),
-    ),
-    Crawler(
-        "bingbot",
-        "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm) "
-        "Chrome/116.0.1938.76 Safari/537.36",
-        6, 14, ipv4("157.55.39.0"),
-    ),
-    Crawler("AhrefsBot", "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)", 5, 4, ipv4("54.36.148.0")),
-    Crawler("SemrushBot", "Mozilla/5.0 (compatible; SemrushBot/7~bl; +http://www.semrush.com/bot.html)", 4, 5, ipv4("185.191.171.0")),
-    Crawler(
-        "GPTBot",
-        "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)",
-        4, 2, ipv4("20.171.206.0"),
-    ),
-    Crawler("YandexBot", "Mozilla/5.0 (compatible; YandexBot/3.0; +http://yandex.com/bots)", 2, 12, ipv4("5.255.253.0")),
-    Crawler(
-        "facebookexternalhit", "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)", 2, 40, ipv4("173.252.95.0")
-    ),
-    Crawler(
-        "UptimeRobot", "Mozilla/5.0+(compatible; UptimeRobot/2.0; http://www.uptimerobot.com/)", 1, 300, ipv4("63.143.42.0")
-    ),
-    Crawler("python-requests", "python-requests/2.32.3", 3, 1, ipv4("3.91.17.0")),
-    Crawler("curl", "curl/8.5.0", 1, 3, ipv4("95.216.12.0")),
-    Crawler("Scrapy", "Scrapy/2.11.2 (+https://scrapy.org)", 2, 0.5, ipv4("138.201.44.0")),
-    Crawler("Go-http-client", "Go-http-client/2.0", 1, 2, ipv4("34.77.162.0")),
-    Crawler(
-        "HeadlessChrome",
-        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/130.0.0.0 Safari/537.36",
-        1, 3, ipv4("51.15.20.0"),
-    ),
-    Crawler("hostile", "curl/7.88.1 <script>alert('agent')</script>", 0.5, 20, ipv4("185.220.101.0")),
-)  # fmt: skip
+    Crawler("Googlebot", 10, 9, "66.249.66.0", f"Mozilla/5.0 ({GOOGLEBOT})"),
+    Crawler("Googlebot smartphone", 8, 11, "66.249.79.0", GOOGLEBOT_MOBILE),
+    Crawler("bingbot", 6, 14, "157.55.39.0", BINGBOT),
+    Crawler("AhrefsBot", 5, 4, "54.36.148.0", _compatible("AhrefsBot/7.0; +http://ahrefs.com/robot/")),
+    Crawler("SemrushBot", 4, 5, "185.191.171.0", _compatible("SemrushBot/7~bl; +http://www.semrush.com/bot.html")),
+    Crawler("GPTBot", 4, 2, "20.171.206.0", GPTBOT),
+    Crawler("YandexBot", 2, 12, "5.255.253.0", _compatible("YandexBot/3.0; +http://yandex.com/bots")),
+    Crawler("facebookexternalhit", 2, 40, "173.252.95.0", FACEBOOK),
+    Crawler("UptimeRobot", 1, 300, "63.143.42.0", UPTIMEROBOT),
+    Crawler("python-requests", 3, 1, "3.91.17.0", "python-requests/2.32.3"),
+    Crawler("curl", 1, 3, "95.216.12.0", "curl/8.5.0"),
+    Crawler("Scrapy", 2, 0.5, "138.201.44.0", "Scrapy/2.11.2 (+https://scrapy.org)"),
+    Crawler("Go-http-client", 1, 2, "34.77.162.0", "Go-http-client/2.0"),
+    Crawler("HeadlessChrome", 1, 3, "51.15.20.0", HEADLESS),
+    Crawler("hostile", 0.5, 20, "185.220.101.0", HOSTILE_AGENT),
+)
 AGENTS = [*browser_agents(), *(crawler.agent for crawler in CRAWLERS)]

@@ -3,7 +3,7 @@
 Dirt is drawn day by day from its own random stream, then written as text in one go for the whole shop.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +36,10 @@ class Delivered:
     corruption: Integers  # into CORRUPTIONS
 
     def take(self, rows: Integers) -> "Delivered":
-        rest = (self.number, self.received, self.time_format, self.user_format, self.item_format, self.null_text)
-        return Delivered(self.events.take(rows), *(column[rows] for column in rest), self.corruption[rows])
+        return replace(self, events=self.events.take(rows), **{name: getattr(self, name)[rows] for name in ROW_CODES})
+
+
+ROW_CODES = tuple(field.name for field in fields(Delivered) if field.name != "events")
 
 
 def delivered(config: ShopConfig, events: Events, day: int) -> Delivered:
@@ -85,11 +87,8 @@ def _replays(config: ShopConfig, random: np.random.Generator, rows: Delivered) -
 
 def together(config: ShopConfig, days: list[Delivered]) -> Delivered:
     """The rows that arrived before the end of the shop's last day, in order of arrival."""
-    columns = [
-        np.concatenate([getattr(day, name) for day in days])
-        for name in ("number", "received", "time_format", "user_format", "item_format", "null_text", "corruption")
-    ]
-    whole = Delivered(joined([day.events for day in days]), *columns)
+    columns = {name: np.concatenate([getattr(day, name) for day in days]) for name in ROW_CODES}
+    whole = replace(days[0], events=joined([day.events for day in days]), **columns)
     order = np.lexsort((whole.number, whole.received))
     return whole.take(order[: np.searchsorted(whole.received[order], config.start_us + config.days * DAY_US)])
 

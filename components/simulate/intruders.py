@@ -102,7 +102,7 @@ class Intruders:
             np.int64
         )
         if number == 0:
-            network = np.array([crawler.network for crawler in CRAWLERS])
+            network = np.array([crawler.first_address for crawler in CRAWLERS])
             address = network[self.crawler[scene.who]] + 1 + scene.who % 250
             agent = BROWSER_AGENTS + self.crawler[scene.who]
         if rotating:  # a new address from a proxy pool for every request

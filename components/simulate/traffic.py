@@ -57,7 +57,7 @@ def season(config: ShopConfig, day: int) -> float:
 
 
 def popularity_tables(config: ShopConfig, shop: Catalogue, n: int, day: int, buzz: Floats) -> Floats:
-    """(themes + 1) * n cumulative popularities of the day: row k runs from k to k + 1, the last row is the whole shop."""
+    """(themes + 1) * n cumulative popularities of the day: row k runs from k to k + 1, the last is the whole shop."""
     age = day - shop.arrived[:n]
     novelty = config.novelty * 0.5 ** (age / config.novelty_days) * (shop.arrived[:n] > 0)
     phase = shop.theme[:n] / config.themes

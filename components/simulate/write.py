@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -103,8 +104,8 @@ def _csv(table: pa.Table, header: bool = False) -> bytes:
 def _write_postgresql(shop: Shop, url: str, count: Callable[[int], None]) -> None:
     import psycopg
 
-    password = os.environ.get(PASSWORD_VARIABLE)
-    with psycopg.connect(url, **({"password": password} if password else {})) as connection:
+    # psycopg leaves a password of None out
+    with psycopg.connect(url, password=os.environ.get(PASSWORD_VARIABLE)) as connection:
         for name, table in shop.tables().items():
             types = {"received_at": "timestamptz"} if name == "interactions" else {}
             columns = ", ".join(f"{column} {types.get(column, 'text')}" for column in table.column_names)
@@ -151,6 +152,6 @@ def _by_day(shop: Shop) -> Iterator[tuple[str, pa.Table]]:
     renamed = shop.config.rename_day
     for number, (name, start) in enumerate(zip(days, first, strict=True)):
         end = first[number + 1] if number + 1 < len(first) else rows.num_rows
-        opened = (np.datetime64(name) - np.datetime64(shop.config.start)).astype(int)
+        opened = (date.fromisoformat(str(name)) - shop.config.start).days
         gone = "user_agent" if renamed is not None and opened >= renamed else "ua"
         yield str(name), rows.slice(start, end - start).drop_columns([gone])
