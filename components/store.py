@@ -53,6 +53,13 @@ NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 Meta = dict[str, Any]
 
 
+class NothingPublishedError(LookupError):
+    """A namespace without an active version."""
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(f"nothing has been published yet in namespace {namespace}: run the pipeline first")
+
+
 @dataclass(frozen=True)
 class Keys:
     """The names of one shop's keys."""
@@ -332,7 +339,7 @@ def rollback(client: "redis.Redis", namespace: str, version: int | None = None) 
     def move(pipe: Pipeline) -> Meta:
         kept, current = _versions(pipe, keys), _active(pipe, keys)
         if current is None:
-            raise LookupError(nothing_published(namespace))
+            raise NothingPublishedError(namespace)
         target = version if version is not None else max((v for v in kept if v < current["version"]), default=None)
         if target is None:
             raise LookupError(
@@ -345,10 +352,6 @@ def rollback(client: "redis.Redis", namespace: str, version: int | None = None) 
         return {**_report(kept[target]), "replaced": current["version"]}
 
     return _atomically(client, keys, move)
-
-
-def nothing_published(namespace: str) -> str:
-    return f"nothing has been published yet in namespace {namespace}: run the pipeline first"
 
 
 def _versions(client: "redis.Redis", keys: Keys) -> dict[int, Meta]:
@@ -421,14 +424,14 @@ class Reader:
     async def lists(self, user_ids: Sequence[str]) -> tuple[Snapshot, list[bytes | None]]:
         """The active version and its packed list of each user, None for a user without one.
 
-        LookupError while nothing has been published, redis.RedisError when the store does not answer.
+        NothingPublishedError while that is so, redis.RedisError when the store does not answer.
         """
         for _ in range(SWITCHES_AT_ONCE):
             known = self._snapshot
             names = [self._keys.user(known.version, user_id) for user_id in user_ids] if known else []
             token, *packed = await self._client.mget([self._keys.name("active"), *names])
             if token is None:
-                raise LookupError(nothing_published(self._keys.namespace))
+                raise NothingPublishedError(self._keys.namespace)
             if known and token == known.token:
                 return known, packed
             await self._follow(token)

