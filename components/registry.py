@@ -12,8 +12,10 @@ from components.model import FactorModel
 Publication = dict[str, Any]
 
 
-def record(lake: Lake, publication: Publication) -> None:
-    """Write down what was published (`version`, `run`, `as_of`, `model`, `winner`, `metrics`) and make it champion."""
+def record(lake: Lake, version: int, meta: dict[str, Any]) -> None:
+    """Write down what was published, from the meta data of its lists, and make it champion."""
+    names = ("as_of", "run", "model", "winner", "metrics")
+    publication = {"version": version, **{name: meta[name] for name in names}}
     lake.write_json(publication, "publications", f"{stamp(parse_as_of(publication['as_of']))}.json")
     lake.write_json(publication, "champion.json")
 
@@ -55,13 +57,6 @@ def incumbent_model(lake: Lake, as_of: str) -> FactorModel | None:
     """The model that was live before this day, or None."""
     found = incumbent(lake, parse_as_of(as_of))
     return None if found is None else load_model(lake, found)
-
-
-def crown_published(lake: Lake, meta: dict[str, Any], report: dict[str, Any]) -> None:
-    """Name the model of the lists that publish switched to champion; nothing when publish did not switch."""
-    if report["published"]:
-        names = ("as_of", "run", "model", "winner", "metrics")
-        record(lake, {"version": report["version"], **{name: meta[name] for name in names}})
 
 
 def load_model(lake: Lake, publication: Publication) -> FactorModel:

@@ -107,6 +107,6 @@ class Splits:
         document = json.loads((folder / "about.json").read_text())
         cuts = Cuts(**{name: parse_as_of(text) for name, text in document["cuts"].items()})
         with np.load(folder / "pairs.npz", allow_pickle=False) as arrays:
-            pairs = [arrays[name] for name in ("user", "item", "weight", "last")]
+            user, item, weight, last = (arrays[name] for name in ("user", "item", "weight", "last"))
         users, items = (IdMap.load(folder / f"{name}_ids.parquet") for name in ("user", "item"))
-        return cls(users, items, *pairs, cuts, document["about"])
+        return cls(users, items, user, item, weight, last, cuts, document["about"])

@@ -1,6 +1,7 @@
 """URLs of sources, lakes and stores: passwords never travel in them."""
 
 import os
+import re
 from urllib.parse import urlsplit, urlunsplit
 
 SOURCE_PASSWORD = "DAWNLIST_SOURCE_PASSWORD"
@@ -30,3 +31,8 @@ def masked(url: str) -> str:
 def password(variable: str) -> str | None:
     """The password that `variable` holds, or None; an optional secret that is absent leaves it empty, which is none."""
     return os.environ.get(variable) or None
+
+
+def scrubbed(text: str) -> str:
+    """Text, such as another library's message, with the password of any URL in it masked."""
+    return re.sub(r"(://[^/\s:@]*):[^/\s@]+@", r"\1:***@", text)

@@ -30,15 +30,15 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
         namespace: str = "default",
         settings: str = "",
         window_days: int = 365,
-        factors: list = [64],  # noqa: B006 - kfp reads the default, nobody changes it
-        regularization: list = [1.0, 10.0],  # noqa: B006
-        alpha: list = [2.0, 10.0],  # noqa: B006
-        half_life: list = [0.0, 30.0],  # noqa: B006
+        factors: list[float] = [64],  # noqa: B006 - kfp reads the default, nobody changes it
+        regularization: list[float] = [1.0, 10.0],  # noqa: B006
+        alpha: list[float] = [2.0, 10.0],  # noqa: B006
+        half_life: list[float] = [0.0, 30.0],  # noqa: B006
         iterations: int = 10,
         metric: str = "ndcg",
         k: int = 20,
         seed: int = 7,
-    ):
+    ) -> None:
         """Yesterday's clicks become today's recommendations.
 
         Args:

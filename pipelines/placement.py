@@ -50,6 +50,8 @@ class Placement:
 
     nodes: Nodes = "cpu"
     image: str = IMAGE
+    patient: bool = True
+    """Whether a failed step is tried again; on a laptop it is shown at once."""
 
     def __post_init__(self) -> None:
         if self.nodes not in ("cpu", "gpu"):
@@ -69,7 +71,8 @@ class Placement:
         task.set_container_image(self.image)
         task.set_caching_options(False)  # the run's id is among the inputs: no key would ever be met again
         task.set_cpu_request(row.cpu).set_memory_request(row.memory).set_memory_limit(row.memory)
-        task.set_retry(row.retries, backoff_duration="30s", backoff_factor=2)
+        if self.patient:
+            task.set_retry(row.retries, backoff_duration="30s", backoff_factor=2)
         kubernetes.set_timeout(task, row.minutes * 60)
         for variable in (SOURCE_PASSWORD, REDIS_PASSWORD):
             kubernetes.use_secret_as_env(task, SECRETS, {variable: variable}, optional=True)

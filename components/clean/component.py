@@ -15,7 +15,7 @@ def clean(
     namespace: str,
     as_of: str,
     run: str,
-):
+) -> None:
     """Coerce, reject to quarantine, drop duplicates, and merge into the interactions table."""
     import json
     from pathlib import Path

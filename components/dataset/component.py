@@ -16,7 +16,7 @@ def dataset(
     namespace: str,
     as_of: str,
     run: str,
-):
+) -> None:
     """Cut the window in time: train, validation and holdout."""
     import json
     from pathlib import Path

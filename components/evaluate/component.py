@@ -17,7 +17,7 @@ def evaluate(
     namespace: str,
     as_of: str,
     run: str,
-):
+) -> None:
     """Score challenger, incumbent and popularity on one holdout that none of them has seen."""
     import json
     from pathlib import Path

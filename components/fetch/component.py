@@ -15,7 +15,7 @@ def fetch(
     namespace: str,
     as_of: str,
     run: str,
-):
+) -> None:
     """Land the rows that arrived since the last fetch, and the items and users whole."""
     import json
     from pathlib import Path

@@ -100,21 +100,18 @@ def _engine(url: str) -> sa.Engine:
     return sa.create_engine(postgres, connect_args={"connect_timeout": 10})
 
 
-def _as_text(table: sa.Table) -> sa.Select[Any]:
+def _as_text(table: sa.Table) -> Any:
     """Every column as the database's own text of it: SQLite columns may hold ints, floats and strings side by side."""
     return sa.select(*(sa.cast(column, sa.Text).label(column.name) for column in table.c))
 
 
-def _batches(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[pa.RecordBatch]:
+def _batches(connection: sa.Connection, query: Any) -> Iterator[pa.RecordBatch]:
     result = connection.execution_options(stream_results=True, yield_per=BATCH_ROWS).execute(query)
     schema = pa.schema([pa.field(name, pa.string()) for name in result.keys()])  # noqa: SIM118 - not a dict
-    empty = True
+    yield pa.RecordBatch.from_pylist([], schema=schema)  # the columns are known even when no row comes
     for rows in result.partitions():
-        empty = False
         columns = zip(*rows, strict=True)
         yield pa.record_batch([pa.array(column, pa.string()) for column in columns], schema=schema)
-    if empty:
-        yield pa.record_batch([pa.array([], pa.string()) for _ in schema], schema=schema)
 
 
 def _bound(moment: datetime, kind: sa.types.TypeEngine[Any]) -> Any:

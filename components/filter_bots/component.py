@@ -17,7 +17,7 @@ def filter_bots(
     namespace: str,
     as_of: str,
     run: str,
-):
+) -> None:
     """Judge crawlers, bots and staff, rule by rule."""
     import json
     from pathlib import Path

@@ -21,12 +21,15 @@ def gate(
     from pathlib import Path
 
     from components.gate.verdict import decide, markdown
+    from components.lake import Lake
+    from components.registry import champion
     from components.runs import recorded
     from components.settings import Settings
 
     with recorded(lake, namespace, as_of, run, "gate") as record:
         found = json.loads(Path(evaluation.path).read_text())
-        record.update(decide(found, Settings.load(settings).gate))
+        live = champion(Lake.open(lake, namespace))
+        record.update(decide(found, Settings.load(settings).gate, as_of, live))
         Path(verdict.path).write_text(json.dumps(record))
         Path(summary.path).write_text(markdown(record))
     return str(record["passed"]).lower()

@@ -2,18 +2,29 @@
 
 from typing import Any
 
+from components.cuts import parse_as_of
+from components.registry import Publication
 from components.settings import GateSettings
 
 Rule = dict[str, Any]
 
 
-def decide(evaluation: dict[str, Any], settings: GateSettings) -> dict[str, Any]:
-    """The verdict on an evaluation.
+def decide(evaluation: dict[str, Any], settings: GateSettings, as_of: str, live: Publication | None) -> dict[str, Any]:
+    """The verdict on an evaluation of the day `as_of`, `live` being what the store has active.
 
     With an incumbent the challenger goes live if every rule passes; else nothing changes. Without one something must
-    go live: the challenger if every rule passes and it is the better one, else popularity. Returns `passed`, `winner`
-    ("challenger", "popularity" or "incumbent"), `reason` and `rules`.
+    go live: the challenger if every rule passes and it is the better one, else popularity. A day that is not newer
+    than the live one is judged and never goes live. Returns `passed`, `winner` ("challenger", "popularity" or
+    "incumbent"), `reason` and `rules`.
     """
+    verdict = _judged(evaluation, settings)
+    if live is None or parse_as_of(as_of) > parse_as_of(live["as_of"]):
+        return verdict
+    reason = f"version {live['version']} of {live['as_of']} is live and not older than this run, so it stays"
+    return {**verdict, "passed": False, "winner": "incumbent", "reason": f"{reason}; {verdict['reason']}"}
+
+
+def _judged(evaluation: dict[str, Any], settings: GateSettings) -> dict[str, Any]:
     rules = _rules(evaluation, settings)
     failed = [rule["name"] for rule in rules if not rule["passed"]]
     first = "incumbent" not in evaluation["arms"]

@@ -14,7 +14,7 @@ def notify(
     namespace: str,
     as_of: str,
     run: str,
-):
+) -> None:
     """Print and write the report of the run, from its run record."""
     from pathlib import Path
 

@@ -17,7 +17,7 @@ def recommend(
     namespace: str,
     as_of: str,
     run: str,
-):
+) -> None:
     """The top lists of all users, seen items left out, and the popular list for everyone else."""
     import json
     from pathlib import Path

@@ -17,7 +17,7 @@ def refit(
     namespace: str,
     as_of: str,
     run: str,
-):
+) -> None:
     """Fit the winner once more, on all rows up to as_of; only this model is recommended from and published."""
     import json
     from pathlib import Path

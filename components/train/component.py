@@ -16,7 +16,7 @@ def train(
     namespace: str,
     as_of: str,
     run: str,
-):
+) -> None:
     """Fit the challenger: the winning trial, on all rows before the holdout."""
     import json
     from pathlib import Path

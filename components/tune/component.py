@@ -10,10 +10,10 @@ def tune(
     splits: Input[Dataset],
     trial: Output[Artifact],
     metrics: Output[Metrics],
-    factors: list,
-    regularization: list,
-    alpha: list,
-    half_life: list,
+    factors: list[float],
+    regularization: list[float],
+    alpha: list[float],
+    half_life: list[float],
     iterations: int,
     seed: int,
     metric: str,
@@ -23,7 +23,7 @@ def tune(
     namespace: str,
     as_of: str,
     run: str,
-):
+) -> None:
     """Search the grid on the validation cut."""
     import json
     from pathlib import Path

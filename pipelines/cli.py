@@ -1,0 +1,257 @@
+"""The command `dawnlist`. Everything heavy is imported by the command that needs it, so that --help is quick."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+HOME = Path(".dawnlist")
+EMBEDDED = "embedded"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Daily recommendations on Kubeflow Pipelines.\n\n"
+    "Try it: `dawnlist simulate`, then `dawnlist run --local`, then `dawnlist recommend 1`.",
+)
+
+Home = Annotated[Path, typer.Option(help="Folder of the embedded parts: lake, store, artifacts and logs.")]
+Namespace = Annotated[str, typer.Option(help="The shop's name: a prefix on every path and key.")]
+Redis = Annotated[
+    str,
+    typer.Option(help="URL of the store, e.g. `redis://HOST:6379/0`; `embedded` is a Valkey under --home. "
+                      "The password comes from DAWNLIST_REDIS_PASSWORD."),
+]  # fmt: skip
+LakeRoot = Annotated[str, typer.Option(help="Folder, `gs://` or `s3://` URI of the lake; default: HOME/lake.")]
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options of all commands."""
+    context.obj = debug
+
+
+@app.command()
+def simulate(
+    out: Annotated[str, typer.Option(help="Where to: `sqlite:///FILE`, `postgresql://USER@HOST/DB` or a new folder.")]
+    = "sqlite:///.dawnlist/shop.db",
+    users: Annotated[int, typer.Option(min=1, help="Users with an account on the first day.")] = 6000,
+    items: Annotated[int, typer.Option(min=1, help="Items on sale on the first day.")] = 2200,
+    days: Annotated[int, typer.Option(min=1, help="Days of traffic, from 2025-01-01 on.")] = 365,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same shop; more days only add to it.")] = 1,
+) -> None:  # fmt: skip
+    """Write the production database of a shop that does not exist: people, robots, staff and dirt.
+
+    Example: `dawnlist simulate --users 2000 --days 90 --out sqlite:///shop.db`
+    """
+    from components.simulate.config import ShopConfig
+    from components.simulate.shop import simulate as make
+    from components.simulate.write import write
+    from pipelines.terminal import bar
+
+    config = ShopConfig(users=users, items=items, days=days, seed=seed)
+    if out.startswith("sqlite:///"):
+        Path(out.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    with bar("simulating") as advance:
+        shop = make(config, advance)
+    with bar("writing") as advance:
+        write(shop, out, advance)
+    typer.echo(f"{shop.interactions.num_rows:,} interactions of {days} days in {out}")
+    typer.echo(f"next: dawnlist run --local --source {out} --as-of {config.end}T00:00:00Z")
+
+
+@app.command()
+def run(
+    local: Annotated[bool, typer.Option("--local", help="On this machine, with kfp's local runner.")] = False,
+    source: Annotated[str, typer.Option(
+        help="Where interactions come from: `sqlite:///FILE`, `postgresql://USER@HOST/DB` (password in "
+             "DAWNLIST_SOURCE_PASSWORD), a folder of MovieLens .dat or daily files, a CSV or Parquet file.")]
+    = "sqlite:///.dawnlist/shop.db",
+    as_of: Annotated[str, typer.Option(help="End of the day to learn from, e.g. 2026-01-31T03:00:00Z; "
+                                            "default: the last midnight, UTC.")] = "",
+    lake: LakeRoot = "",
+    redis: Redis = EMBEDDED,
+    namespace: Namespace = "default",
+    settings: Annotated[str, typer.Option(help="The shop's settings, a YAML file.")] = "",
+    window_days: Annotated[int, typer.Option(help="Days of history to learn from.")] = 365,
+    factors: Annotated[str, typer.Option(help="Vector lengths to try, e.g. `64,128`.")] = "",
+    regularization: Annotated[str, typer.Option(help="Regularizations to try.")] = "",
+    alpha: Annotated[str, typer.Option(help="Confidence weights to try.")] = "",
+    half_life: Annotated[str, typer.Option(help="Half-lives of an interaction to try, in days; 0: for ever.")] = "",
+    iterations: Annotated[int | None, typer.Option(help="Sweeps of each fit.")] = None,
+    metric: Annotated[str, typer.Option(help="What search and gate compare: ndcg, recall or map.")] = "ndcg",
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of a list.")] = 20,
+    package: Annotated[Path | None, typer.Option(help="Run this compiled YAML instead of the code's own DAG.")] = None,
+    home: Home = HOME,
+) -> None:  # fmt: skip
+    """Run the daily pipeline: fetch, clean, filter, search, train, judge, publish, report.
+
+    Example: `dawnlist run --local --source ./ml-1m --as-of 2003-03-01T00:00:00Z`
+    """
+    if not local:
+        raise ValueError(
+            "`dawnlist run` runs on this machine only: add --local; for a cluster, `dawnlist compile` writes the "
+            "package to upload"
+        )
+    from pipelines.terminal import run_and_show
+
+    grids = {"factors": factors, "regularization": regularization, "alpha": alpha, "half_life": half_life}
+    arguments: dict[str, Any] = {
+        "source": source,
+        "as_of": _checked_as_of(as_of),
+        "lake": lake or str(home / "lake"),
+        "namespace": namespace,
+        "settings": settings,
+        "window_days": window_days,
+        "metric": metric,
+        "k": k,
+        **{name: _numbers(name, text) for name, text in grids.items() if text},
+        **({} if iterations is None else {"iterations": iterations}),
+    }
+    with _store(redis, home) as url:
+        raise typer.Exit(run_and_show({**arguments, "redis": url}, package, home))
+
+
+@app.command("compile")
+def compile_(
+    output: Annotated[Path, typer.Option(help="The YAML file to write.")] = Path("dawnlist-daily.yaml"),
+    nodes: Annotated[
+        str, typer.Option(help="`gpu` puts tune, train and refit on GPU nodes; `cpu` needs none.")
+    ] = "cpu",
+    image: Annotated[str, typer.Option(help="The image that every step runs in.")] = "",
+) -> None:
+    """Write the Kubeflow Pipelines package; the same code gives the same bytes.
+
+    Example: `dawnlist compile --output daily.yaml --nodes gpu --image registry.example/dawnlist-python:0.1.0`
+    """
+    from pipelines.package import write_package
+
+    write_package(output, nodes, image)
+    typer.echo(f"{output}: upload it in the Kubeflow UI under Pipelines, or with kfp's client")
+
+
+@app.command()
+def serve(
+    redis: Redis = EMBEDDED,
+    namespace: Namespace = "default",
+    host: Annotated[str, typer.Option(help="Address to listen on; `0.0.0.0` in a container.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    home: Home = HOME,
+) -> None:
+    """Answer requests: a KServe predictor with the V1 and V2 protocols.
+
+    Ask it: `curl -s localhost:8080/v1/models/dawnlist:predict -d '{"instances": [{"user_id": "1"}]}'`
+    """
+    from serving.predictor.server import serve as answer
+
+    with _store(redis, home) as url:
+        answer(url, namespace, port, host)
+
+
+@app.command()
+def recommend(
+    user: Annotated[str, typer.Argument(help="The user's id, as the source has it.")],
+    k: Annotated[int | None, typer.Option("--k", "-k", min=1, help="How many; default: all of the list.")] = None,
+    predictor: Annotated[str, typer.Option(help="URL of a predictor to ask, e.g. `http://127.0.0.1:8080`; "
+                                                "default: read the store.")] = "",
+    redis: Redis = EMBEDDED,
+    namespace: Namespace = "default",
+    home: Home = HOME,
+) -> None:  # fmt: skip
+    """Print what a user is recommended, by title.
+
+    Example: `dawnlist recommend 17850 -k 5`
+    """
+    from pipelines.terminal import show_recommendation
+    from serving.predictor.client import ask, ask_store
+
+    if predictor:
+        show_recommendation(ask(predictor, user, k))
+        return
+    with _store(redis, home) as url:
+        show_recommendation(ask_store(url, namespace, user, k))
+
+
+@app.command()
+def versions(redis: Redis = EMBEDDED, namespace: Namespace = "default", home: Home = HOME) -> None:
+    """List the published versions that the store keeps, the active one marked."""
+    from components import store
+    from pipelines.terminal import show_versions
+
+    with _store(redis, home) as url, store.connect(url) as client:
+        show_versions(store.versions(client, namespace), namespace)
+
+
+@app.command()
+def rollback(
+    version: Annotated[int | None, typer.Argument(help="The version to go back to; default: the one before.")] = None,
+    lake: LakeRoot = "",
+    redis: Redis = EMBEDDED,
+    namespace: Namespace = "default",
+    home: Home = HOME,
+) -> None:
+    """Switch the store back to an older version at once, and the champion with it.
+
+    Example: `dawnlist rollback` or `dawnlist rollback 12`
+    """
+    from components import registry, store
+    from components.lake import Lake
+
+    opened = Lake.open(lake or str(home / "lake"), namespace)
+    with _store(redis, home) as url, store.connect(url) as client:
+        live = store.rollback(client, namespace, version)
+    registry.crown(opened, live["version"])
+    typer.echo(f"version {live['version']} of {live['as_of']} is live again")
+
+
+def _store(redis: str, home: Path) -> Any:
+    """A context that gives the store's URL, starting the embedded one when asked for."""
+    import contextlib
+
+    if redis != EMBEDDED:
+        from components.urls import REDIS_PASSWORD, refuse_password
+
+        return contextlib.nullcontext(refuse_password(redis, REDIS_PASSWORD))
+    from components.embedded import embedded_valkey
+
+    return embedded_valkey(home / "valkey")
+
+
+def _checked_as_of(text: str) -> str:
+    from components.cuts import iso, parse_as_of
+
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return iso(parse_as_of(text) if text else midnight)
+
+
+def _numbers(name: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--{name.replace('_', '-')} is {text!r}: give numbers with commas, e.g. 32,64") from None
+
+
+def main() -> None:
+    """Run the command; any failure is one line on stderr and exit code 1, with --debug the traceback too."""
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except Exception as error:
+        if debug:
+            raise
+        from components.urls import scrubbed
+
+        print(f"dawnlist: {scrubbed(' '.join(str(error).split()))}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

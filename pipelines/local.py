@@ -1,0 +1,94 @@
+"""The daily pipeline on this machine: kfp's local runner, one process a step, progress from the run record."""
+
+import contextlib
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.cuts import parse_as_of, stamp
+from components.lake import Lake
+from components.runs import Record, records
+
+Progress = Callable[[Record], None]
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """What came of a run."""
+
+    run: str
+    """Its name in the run record; empty when not even the first step began."""
+    records: list[Record]
+    seconds: float
+    error: Exception | None
+
+    @property
+    def failed(self) -> Record | None:
+        """The first step that failed, or was killed: one that started and never ended."""
+        return next((record for record in self.records if record["state"] != "succeeded"), None)
+
+
+def run_locally(pipeline: Any, arguments: dict[str, Any], home: Path, progress: Progress) -> LocalRun:
+    """Call the pipeline under kfp.local; artifacts and the log go below `home`.
+
+    `pipeline` is what `daily_pipeline` returns or `load_component_from_file` loads. Steps' records are passed to
+    `progress` as they change. An error of a step is returned, not raised.
+    """
+    from kfp import local
+
+    lake = Lake.open(arguments["lake"], arguments.get("namespace", "default"))
+    as_of, clock = arguments["as_of"], time.perf_counter()
+    home.mkdir(parents=True, exist_ok=True)
+    before = set(_runs(lake, as_of))
+    error: Exception | None = None
+    with (home / "run.log").open("w") as log, _watched(lake, as_of, before, progress):
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(home / "artifacts"))
+                pipeline(**arguments)
+            except Exception as raised:  # kfp raises RuntimeError for a failed step, and others for its own trouble
+                error = raised
+    run = _new_run(lake, as_of, before)
+    return LocalRun(run, records(lake, as_of, run) if run else [], time.perf_counter() - clock, error)
+
+
+def _runs(lake: Lake, as_of: str) -> list[str]:
+    return lake.names("runs", stamp(parse_as_of(as_of)))
+
+
+def _new_run(lake: Lake, as_of: str, before: set[str]) -> str:
+    return next((name for name in _runs(lake, as_of) if name not in before), "")
+
+
+@contextlib.contextmanager
+def _watched(lake: Lake, as_of: str, before: set[str], progress: Progress) -> Iterator[None]:
+    """Tell `progress` about each new state of each step, from a thread, while the body runs."""
+    done = threading.Event()
+    told: set[tuple[str, str]] = set()
+
+    def look() -> None:
+        run = _new_run(lake, as_of, before)
+        for record in records(lake, as_of, run) if run else []:
+            state = (record["step"], record["state"])
+            if state not in told:
+                told.add(state)
+                progress(record)
+
+    def watch() -> None:
+        while not done.wait(POLL_SECONDS):
+            look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        look()

@@ -1,0 +1,105 @@
+"""What the command shows on a terminal: progress, tables, titles."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from components.runs import Record
+from components.urls import scrubbed
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr; gives the function (done, total) that moves it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def run_and_show(arguments: dict[str, Any], package: Path | None, home: Path) -> int:
+    """Run the pipeline locally with a line for each step, print the report, and return the exit code."""
+    from pipelines.local import run_locally
+    from pipelines.package import load_package
+
+    if package is None:
+        from pipelines.daily import daily_pipeline
+        from pipelines.placement import Placement
+
+        pipeline: Any = daily_pipeline(Placement(patient=False))
+    else:
+        pipeline = load_package(package)
+    with err.status("starting") as status:
+
+        def show(record: Record) -> None:
+            if record["state"] == "started":
+                status.update(f"{record['step']} ...")
+            else:
+                mark = "[green]✓[/]" if record["state"] == "succeeded" else "[red]✗[/]"
+                err.print(f"{mark} {record['step']:<12}{record['seconds']:7.1f} s {record['peak_memory_mb']:8,.0f} MB")
+
+        done = run_locally(pipeline, arguments, home, show)
+    return _show_end(done, arguments, home)
+
+
+def _show_end(done: Any, arguments: dict[str, Any], home: Path) -> int:
+    from components.cuts import parse_as_of, stamp
+    from components.notify.daily import text_report
+
+    log = home / "run.log"
+    if done.run:
+        from components.lake import Lake
+
+        lake = Lake.open(arguments["lake"], arguments["namespace"])
+        out.print(escape(text_report(lake, arguments["as_of"], done.run)))
+        page = f"{lake.uri}/reports/{stamp(parse_as_of(arguments['as_of']))}/{done.run}.html"
+        steps = sum(record.get("seconds", 0) for record in done.records)
+        out.print(f"{done.seconds:.1f} s in all, {steps:.1f} s of it in steps\nreport: {page}\nlog:    {log}")
+    failed = done.failed
+    if failed is None and done.error is None:
+        return 0
+    if failed is None:
+        reason = f"kfp's runner failed: {done.error}"
+    elif failed["state"] == "failed":
+        reason = f"{failed['step']} failed: {failed['error']['message']}"
+    else:
+        reason = f"{failed['step']} was killed: it started at {failed['started']} and never ended"
+    err.print(f"dawnlist: {escape(scrubbed(' '.join(reason.split())))} (see {log})", soft_wrap=True)
+    return 1
+
+
+def show_recommendation(answer: dict[str, Any]) -> None:
+    """Print an answer of the predictor or the store, one title a line."""
+    known = "their own list" if answer["tier"] == "list" else "no list of their own, so the popular one"
+    out.print(
+        f"user {escape(str(answer['user_id']))}: {known} (version {answer['model_version']}, as of {answer['as_of']})"
+    )
+    for place, item in enumerate(answer["items"], 1):
+        title = item["title"] or f"item {item['item_id']}"
+        out.print(f"{place:3}  {escape(printable(title))}  [dim]{escape(item['item_id'])}[/]", soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would obey."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def show_versions(versions: list[dict[str, Any]], namespace: str) -> None:
+    """Print the versions of a namespace as a table."""
+    if not versions:
+        out.print(f"nothing has been published in namespace {namespace!r}: run the pipeline first")
+        return
+    table = Table("version", "as of", "winner", "users", "items", "run", "active")
+    for found in versions:
+        cells = (found[name] for name in ("version", "as_of", "winner", "users", "items", "run"))
+        table.add_row(*(escape(str(cell)) for cell in cells), "active" if found.get("active") else "")
+    out.print(table)
