@@ -22,6 +22,7 @@ from components.embedded import embedded_valkey
 from components.schema import ITEMS
 from components.toplists import TopLists
 from serving.predictor.client import ask, ask_store
+from serving.predictor.server import serve
 
 SERVE = "import sys; from serving.predictor.server import serve; serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))"
 HOSTILE = "x\r\nSET a b\x00🦊*<script>"
@@ -66,7 +67,7 @@ def predictor(redis_url: str, namespace: str) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(20)
+        assert process.wait(20) in (0, -signal.SIGTERM)
         noise.join()
         if process.stderr:
             process.stderr.close()
@@ -292,6 +293,12 @@ def test_it_listens_on_loopback_only(server: str) -> None:
     with socket.socket() as other:  # free, unless the predictor had bound all addresses
         other.bind(("127.0.0.2", port))
         other.listen()
+
+
+def test_a_port_that_is_taken_is_one_clear_line(server: str) -> None:
+    port = int(server.rsplit(":", 1)[1])
+    with pytest.raises(OSError, match=rf"can't listen on 127\.0\.0\.1:{port} .*: choose another port"):
+        serve("redis://127.0.0.1/0", "shop", port)
 
 
 def test_a_store_that_is_down_is_a_503_without_its_address_and_comes_back(tmp_path: Path) -> None:

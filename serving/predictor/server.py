@@ -1,12 +1,13 @@
 """`dawnlist serve`: the model behind kserve's ModelServer, with kserve's traps closed.
 
-kserve's own routes decode `application/json; charset=utf-8` not at all and answer wrong V2 tensors with a 500; let
-anyone unload the model; say ready when nothing is; and listen on all interfaces. Routes of our own stand before them.
+kserve's own routes don't decode `application/json; charset=utf-8`, answer wrong V2 tensors with a 500, let anyone
+unload the model and say ready when nothing is: routes of our own stand before them.
 """
 
 import asyncio
 import gc
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -43,11 +44,13 @@ class Server(kserve.ModelServer):  # type: ignore[misc]
 
 
 def serve(redis: str, namespace: str, port: int = PORT, host: str = "127.0.0.1", name: str = "dawnlist") -> None:
-    """Answer for one namespace until a signal ends it; ValueError for a URL or namespace that can't be used.
+    """Answer for one namespace until a signal ends it; ValueError for a URL or namespace that can't be used,
+    OSError for a port that is taken.
 
     `host` 0.0.0.0 is for containers. The store need not answer yet, and nothing need have been published: the model
     is not ready until then.
     """
+    _check_free(host, port)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # kserve's --event-loop does it for several workers only
     asyncio.set_event_loop(asyncio.new_event_loop())
     model = DawnlistModel(name, redis, namespace)
@@ -60,6 +63,16 @@ def serve(redis: str, namespace: str, port: int = PORT, host: str = "127.0.0.1",
     gc.collect()
     gc.freeze()  # a full collection over all that was imported is what a slow request waits for
     server.start([model])
+
+
+def _check_free(host: str, port: int) -> None:
+    """uvicorn says it in a log line and leaves with 1."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise OSError(f"can't listen on {host}:{port} ({error.strerror}): choose another port") from error
 
 
 def routes(model: DawnlistModel) -> list[Route]:
