@@ -1,0 +1,152 @@
+"""Clean rows into the lake's Delta tables: each landing object once, each event once, in one commit or not at all."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError
+
+from components.clean.interactions import Connection, clean_rows
+from components.lake import Lake
+from components.schema import INTERACTIONS, QUARANTINE
+
+WATERMARK = "watermark"
+"""App id under which a commit of interactions keeps the end of its window, in seconds since 1970."""
+WRITER = "clean"
+"""App id that every commit here names: of two at the same time the second fails, and reads again what is there."""
+_ATTEMPTS = 8
+_WRITER_PROPERTIES = WriterProperties(compression="ZSTD", compression_level=1)
+
+
+def merge_interactions(lake: Lake, connection: Connection, objects: list[str], end: datetime) -> dict[str, Any]:
+    """Insert the clean rows of the table `staged` whose event ids are not yet in the days they belong to.
+
+    Returns known, inserted, days (ISO date -> rows inserted), interactions_version. Harmless when repeated.
+    """
+    days = [day for (day,) in connection.raw_sql(_DAYS).fetchall()]
+
+    def attempt(table: DeltaTable | None) -> dict[str, Any]:
+        _find_known(connection, table, days)
+        counts = {day.isoformat(): rows for day, rows in connection.raw_sql(_INSERTED_DAYS).fetchall()}
+        known = connection.raw_sql(_KNOWN).fetchall()[0][0]
+        marks = [*objects, WRITER]
+        late = table is not None and (table.transaction_version(WATERMARK) or 0) >= int(end.timestamp())
+        transactions = [Transaction(mark, 1) for mark in marks]
+        if not late:
+            transactions.append(Transaction(WATERMARK, int(end.timestamp())))
+        if counts or table is None or not _committed(table, objects) or not late:
+            staged = connection.table("staged")
+            rows = clean_rows(staged.anti_join(connection.table("known"), ["event_date", "event_id"]))
+            _append(lake, "interactions", table, _reader(connection, rows), transactions, ["event_date"])
+        return {"known": known, "inserted": sum(counts.values()), "days": counts}
+
+    report = _retried(lake, "interactions", attempt)
+    return report | {"interactions_version": _version(lake, "interactions")}
+
+
+_DAYS = "SELECT DISTINCT event_date FROM staged WHERE fate = 'clean' ORDER BY 1"
+_KNOWN = "SELECT count(*) FROM staged SEMI JOIN known USING (event_date, event_id) WHERE fate = 'clean'"
+_INSERTED_DAYS = (
+    "SELECT event_date, count(*) FROM staged ANTI JOIN known USING (event_date, event_id) WHERE fate = 'clean' "
+    "GROUP BY 1 ORDER BY 1"
+)
+
+
+def _find_known(connection: Connection, table: DeltaTable | None, days: list[Any]) -> None:
+    """The table `known`: event_date and event_id of what the touched days hold already; other days stay unread."""
+    columns = [INTERACTIONS.field("event_date"), INTERACTIONS.field("event_id")]
+    known = pa.schema(columns).empty_table()
+    if table is not None and days:
+        touched = pc.field("event_date").isin(pa.array(days, pa.date32()))
+        known = table.to_pyarrow_dataset().to_table(columns=["event_date", "event_id"], filter=touched)
+    connection.con.register("known_rows", known)
+    connection.raw_sql("CREATE OR REPLACE TABLE known AS SELECT * FROM known_rows")
+    connection.con.unregister("known_rows")
+
+
+def append_quarantine(lake: Lake, rows: Iterator[dict[str, Any]], objects: list[str], as_of: datetime) -> int | None:
+    """Append the rejected rows of landing objects that were not appended before; the table's version, if there is one."""
+    rejected = pa.Table.from_pylist([row | {"as_of": as_of} for row in rows], schema=QUARANTINE)
+
+    def attempt(table: DeltaTable | None) -> dict[str, Any]:
+        if rejected.num_rows and (table is None or not _committed(table, objects)):
+            transactions = [Transaction(mark, 1) for mark in (*objects, WRITER)]
+            _append(lake, "quarantine", table, rejected, transactions, None)
+        return {}
+
+    _retried(lake, "quarantine", attempt)
+    return _version(lake, "quarantine")
+
+
+def overwrite(lake: Lake, name: str, rows: pa.Table) -> None:
+    """Replace a small table whole."""
+
+    def attempt(table: DeltaTable | None) -> dict[str, Any]:
+        write_deltalake(lake.table_uri(name) if table is None else table, rows, mode="overwrite")
+        return {}
+
+    _retried(lake, name, attempt)
+
+
+def _committed(table: DeltaTable, objects: list[str]) -> bool:
+    return all(table.transaction_version(name) is not None for name in objects)
+
+
+def _append(
+    lake: Lake, name: str, table: DeltaTable | None, rows: Any, marks: list[Transaction], partition_by: list[str] | None
+) -> None:
+    write_deltalake(
+        lake.table_uri(name) if table is None else table,
+        rows,
+        mode="error" if table is None else "append",  # a table that another run made meanwhile is an error: read again
+        partition_by=partition_by if table is None else None,
+        writer_properties=_WRITER_PROPERTIES,
+        commit_properties=CommitProperties(app_transactions=marks),
+    )
+
+
+def _reader(connection: Connection, rows: Any) -> pa.RecordBatchReader:
+    # on a cursor, so that a result which a failed commit leaves half read is in nobody's way
+    cursor = connection.con.cursor()
+    cursor.execute("SET TimeZone = 'UTC'")
+    batches = cursor.sql(str(connection.compile(rows))).to_arrow_reader(100_000)
+    typed = (pa.RecordBatch.from_arrays(batch.cast(_nullable()).columns, schema=INTERACTIONS) for batch in batches)
+    return pa.RecordBatchReader.from_batches(INTERACTIONS, typed)
+
+
+def _nullable() -> pa.Schema:
+    return pa.schema([field.with_nullable(True) for field in INTERACTIONS])
+
+
+def _retried(lake: Lake, name: str, attempt: Callable[[DeltaTable | None], dict[str, Any]]) -> dict[str, Any]:
+    """Read the table and try; read again and retry when somebody else committed in between."""
+    for number in range(1, _ATTEMPTS + 1):
+        table = lake.table(name)
+        try:
+            return attempt(table)
+        except (CommitFailedError, DeltaError):
+            made_meanwhile = table is None and lake.table(name) is not None
+            if number == _ATTEMPTS or not (made_meanwhile or _moved(lake, name, table)):
+                raise
+    raise AssertionError("unreachable")
+
+
+def _moved(lake: Lake, name: str, table: DeltaTable | None) -> bool:
+    return table is not None and _version(lake, name) != table.version()
+
+
+def _version(lake: Lake, name: str) -> int | None:
+    table = lake.table(name)
+    return None if table is None else int(table.version())
+
+
+def dataset(lake: Lake, name: str, version: int) -> ds.Dataset:
+    """A Delta table at a version, lazily. ValueError when it was never written."""
+    table = lake.table(name, version)
+    if table is None:
+        raise ValueError(f"the lake has no table {name}: run clean first")
+    return table.to_pyarrow_dataset()

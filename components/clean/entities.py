@@ -1,0 +1,75 @@
+"""Items and users: the source's tables, whole, with the same ids as the interactions."""
+
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pyarrow as pa
+
+from components.clean import coercions as to
+from components.clean.commit import overwrite
+from components.clean.interactions import Connection, Landed, load
+from components.clean.mapping import ITEM_ALIASES, USER_ALIASES, columns_of, missing
+from components.lake import Lake
+from components.schema import ITEMS, USERS
+from components.settings import SourceSettings
+
+NO_GENRES = "(no genres listed)"
+"""What MovieLens writes for none."""
+
+
+def clean_items(
+    lake: Lake, connection: Connection, name: str, settings: SourceSettings, folder: Path
+) -> dict[str, int]:
+    """Replace the table `items`; an empty source leaves it as it is. Returns rows, rejected (no id), duplicates."""
+    part = load(connection, lake, [name], folder, "items")[0]
+    texts = _texts(connection, part, ITEM_ALIASES, "item_id", settings)
+    return _replace(lake, connection, part, texts, "items", "item_id", ITEMS)
+
+
+def clean_users(
+    lake: Lake, connection: Connection, name: str, settings: SourceSettings, folder: Path
+) -> dict[str, int]:
+    """Replace the table `users`; an empty source leaves it as it is. Returns rows, rejected (no id), duplicates."""
+    part = load(connection, lake, [name], folder, "users")[0]
+    texts = _texts(connection, part, USER_ALIASES, "user_id", settings)
+    lower = texts.mutate(email=texts.email.lower(), role=texts.role.lower())
+    return _replace(lake, connection, part, lower, "users", "user_id", USERS)
+
+
+def _texts(
+    connection: Connection, part: Landed, aliases: dict[str, tuple[str, ...]], key: str, settings: SourceSettings
+) -> Any:
+    found = columns_of(part.columns, aliases, settings.columns)
+    if part.rows and key not in found:
+        raise ValueError(missing(key, part.columns, part.name))
+    raw = connection.table(part.view)
+    columns = {name: to.first_text([_joined(raw[f"c{place}"]) for place in found.get(name, [])]) for name in aliases}
+    return raw.select("key", **columns | {key: to.identifier(columns[key])})
+
+
+def _joined(column: Any) -> Any:
+    """A list, which Parquet may hold, as the text that other sources write for it."""
+    return column.map(lambda value: value.cast("string")).join("|") if column.type().is_array() else column
+
+
+def _replace(
+    lake: Lake, connection: Connection, part: Landed, texts: Any, name: str, key: str, schema: pa.Schema
+) -> dict[str, int]:
+    good = texts.filter(texts[key].notnull())
+    last = ibis.row_number().over(group_by=key, order_by=ibis.desc("key"))
+    newest = good.mutate(place=last).filter(lambda row: row.place == 0)
+    rows = connection.to_pyarrow(newest.select(*schema.names).order_by(key))
+    if name == "items":
+        rows = rows.set_column(2, schema.field("genres"), genres(rows["genres"]))
+    known = int(connection.execute(good.count()))
+    if rows.num_rows:
+        overwrite(lake, name, pa.table(rows.columns, schema=schema))
+    return {"rows": rows.num_rows, "rejected": part.rows - known, "duplicates": known - rows.num_rows}
+
+
+def genres(texts: Any) -> pa.Array:
+    """'A|B' or 'A, B' -> [A, B]; NULL stays NULL."""
+    split = (None if text is None else text.replace(",", "|").split("|") for text in texts.to_pylist())
+    kept = [None if parts is None else [part.strip() for part in parts if part.strip()] for parts in split]
+    return pa.array([[] if parts == [NO_GENRES] else parts for parts in kept], pa.list_(pa.string()))
