@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 from deltalake import DeltaTable
 
@@ -139,7 +139,7 @@ class Lake:
             return None
         return DeltaTable(self.table_uri(name), version=version)
 
-    def rows(self, name: str, version: int | None = None) -> pa.dataset.Dataset | None:
+    def rows(self, name: str, version: int | None = None) -> pads.Dataset | None:
         """A lazily read Delta table, or None when it was never written."""
         table = self.table(name, version)
         return None if table is None else table.to_pyarrow_dataset()

@@ -81,16 +81,12 @@ class FactorModel:
         """The model of the users and items that have at least one interaction in `user_items`; the rest is unknown."""
         users = np.flatnonzero(np.diff(user_items.indptr))
         items = np.unique(user_items.indices).astype(np.int64)
-        return cls(
-            ids[0].subset(users), ids[1].subset(items), factors[0][users], factors[1][items], config, lineage
-        )
+        return cls(ids[0].subset(users), ids[1].subset(items), factors[0][users], factors[1][items], config, lineage)
 
     def aligned(self, user_ids: IdMap, item_ids: IdMap) -> "AlignedModel":
         """The same model over other id maps; who is unknown to it has a zero vector and a False in the mask."""
         users, items = self.user_ids.indices(user_ids.ids), self.item_ids.indices(item_ids.ids)
-        return AlignedModel(
-            _rows(self.user_factors, users), _rows(self.item_factors, items), users >= 0, items >= 0
-        )
+        return AlignedModel(_rows(self.user_factors, users), _rows(self.item_factors, items), users >= 0, items >= 0)
 
 
 @dataclass(frozen=True)

@@ -72,14 +72,8 @@ def fit(user_items: UserItems, config: ALSConfig, device: str = "cpu") -> tuple[
         return _fit_gpu(confidence.astype(np.float32), config)
     if device != "cpu":
         raise ValueError(f"device {device!r} is unknown: give cpu or gpu")
-    model = AlternatingLeastSquares(
-        factors=config.factors,
-        regularization=config.regularization,
-        alpha=1.0,
-        iterations=config.iterations,
-        random_state=config.seed,
-    )
     with threadpool_limits(1, "blas"):  # implicit runs a thread a core; BLAS threads on top only get in the way
+        model = AlternatingLeastSquares(**_arguments(config))
         model.fit(confidence.astype(np.float32), show_progress=False)
     return model.user_factors, model.item_factors
 
@@ -89,15 +83,19 @@ def _fit_gpu(confidence: csr_matrix, config: ALSConfig) -> tuple[Factors, Factor
 
     if config.factors > GPU_FACTORS_LIMIT:
         raise ValueError(f"factors is {config.factors}: the GPU trains at most {GPU_FACTORS_LIMIT}, use the CPU")
-    model = implicit_als()(
-        factors=config.factors,
-        regularization=config.regularization,
-        alpha=1.0,
-        iterations=config.iterations,
-        random_state=config.seed,
-    )
+    model = implicit_als()(**_arguments(config))
     model.fit(confidence, show_progress=False)
     return model.user_factors.to_numpy(), model.item_factors.to_numpy()
+
+
+def _arguments(config: ALSConfig) -> dict[str, Any]:
+    return {
+        "factors": config.factors,
+        "regularization": config.regularization,
+        "alpha": 1.0,
+        "iterations": config.iterations,
+        "random_state": config.seed,
+    }
 
 
 def fingerprint(user_items: UserItems, *about: Any) -> str:

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+
+from components.lake import Lake
+
+
+def test_an_object_is_whole_or_not_there(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path), "shop")
+    assert lake.read("runs", "a.json") is None
+    lake.write_json({"a": 1}, "runs", "a.json")
+    assert lake.read_json("runs", "a.json") == {"a": 1}
+    with pytest.raises(FileNotFoundError):
+        lake.upload(tmp_path / "absent", "runs", "b.json")
+    assert lake.names("runs") == ["a.json"]
+    assert [file.name for file in (tmp_path / "shop/runs").iterdir()] == ["a.json"]
+
+
+def test_not_a_number_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path), "shop")
+    with pytest.raises(ValueError, match="Out of range float"):
+        lake.write_json({"ndcg": float("nan")}, "a.json")
+    assert not lake.exists("a.json")
+
+
+def test_two_shops_do_not_see_each_other(tmp_path: Path) -> None:
+    one, two = Lake.open(str(tmp_path), "one"), Lake.open(str(tmp_path), "two")
+    one.write(b"1", "champion.json")
+    assert two.read("champion.json") is None
+    assert one.table_uri("items") == f"{tmp_path.as_uri()}/one/tables/items"
+
+
+@pytest.mark.parametrize("namespace", ["", "A", "a/b", "..", "-a", "a" * 41])
+def test_a_namespace_that_breaks_paths_is_refused(tmp_path: Path, namespace: str) -> None:
+    with pytest.raises(ValueError, match="not usable in paths and keys"):
+        Lake.open(str(tmp_path), namespace)
+
+
+@pytest.mark.parametrize("root", ["", "ftp://host/x"])
+def test_an_unusable_root_is_refused(root: str) -> None:
+    with pytest.raises(ValueError, match="give a folder or"):
+        Lake.open(root, "shop")
+
+
+def test_a_part_of_a_path_never_leaves_its_folder(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path), "shop")
+    with pytest.raises(ValueError, match="leaves its folder"):
+        lake.write(b"", "runs", "../../escaped")
+
+
+def test_finished_work_is_recognised(tmp_path: Path) -> None:
+    lake, made = Lake.open(str(tmp_path / "lake"), "shop"), []
+
+    def into(folder: Path) -> bool:
+        def make() -> None:
+            made.append(folder)
+            folder.mkdir()
+            (folder / "a").write_text("x")
+            (folder / "MANIFEST").write_text("a")
+
+        return lake.finished(folder, make, "models", "m1")
+
+    assert not into(tmp_path / "first")
+    assert into(tmp_path / "second")
+    assert (made, (tmp_path / "second/a").read_text()) == ([tmp_path / "first"], "x")
+
+
+def test_a_folder_without_manifest_is_made_again(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path / "lake"), "shop")
+    lake.write(b"half", "models", "m1", "a")
+
+    def make() -> None:
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new/a").write_text("whole")
+        (tmp_path / "new/MANIFEST").write_text("a")
+
+    assert not lake.finished(tmp_path / "new", make, "models", "m1")
+    assert lake.read("models", "m1", "a") == b"whole"

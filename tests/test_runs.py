@@ -1,0 +1,44 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.lake import Lake
+from components.runs import recorded, records, report_of
+
+AS_OF = "2026-01-31T00:00:00Z"
+
+
+def test_a_step_leaves_what_it_did(tmp_path: Path) -> None:
+    with recorded(str(tmp_path), "shop", AS_OF, "run-1", "fetch") as record:
+        record["rows"] = 3
+    [found] = records(Lake.open(str(tmp_path), "shop"), AS_OF, "run-1")
+    assert (found["step"], found["state"], found["report"]) == ("fetch", "succeeded", {"rows": 3})
+    assert found["seconds"] >= 0 and found["peak_memory_mb"] > 1
+    assert report_of([found], "fetch") == {"rows": 3}
+    assert report_of([found], "clean") == {}
+
+
+def test_a_failing_step_leaves_its_error_and_still_fails(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), recorded(str(tmp_path), "shop", AS_OF, "run-1", "clean") as record:
+        record["rows"] = 1 / 0
+    [found] = records(Lake.open(str(tmp_path), "shop"), AS_OF, "run-1")
+    assert (found["state"], found["error"]["type"]) == ("failed", "ZeroDivisionError")
+    assert "1 / 0" in found["error"]["traceback"]
+
+
+def test_a_killed_step_has_started_and_never_ended(tmp_path: Path) -> None:
+    code = (
+        "import os, signal\nfrom components.runs import recorded\n"
+        f"with recorded({str(tmp_path)!r}, 'shop', {AS_OF!r}, 'run-1', 'tune'): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, env=os.environ)
+    [found] = records(Lake.open(str(tmp_path), "shop"), AS_OF, "run-1")
+    assert (done.returncode, found["state"], "ended" in found) == (-signal.SIGKILL, "started", False)
+
+
+def test_no_run_has_no_records(tmp_path: Path) -> None:
+    assert records(Lake.open(str(tmp_path), "shop"), AS_OF, "run-9") == []

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from components.settings import Settings
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+def test_no_settings_are_the_defaults() -> None:
+    assert Settings.load("") == Settings()
+
+
+def test_what_is_given_is_read(tmp_path: Path) -> None:
+    settings = Settings.load(
+        write(tmp_path / "s.yaml", "gate: {margin: 0.02}\nsource: {columns: {user_id: [visitor]}}")
+    )
+    assert (settings.gate.margin, settings.source.columns) == (0.02, {"user_id": ["visitor"]})
+    assert Settings.load((tmp_path / "s.yaml").as_uri()) == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gate: {margin: 2}", r"gate.margin is 2: Input should be less than 1"),
+        ("gates: {}", r"gates is {}: Extra inputs are not permitted"),
+        ("bots: {staff: maybe}", r"bots.staff is 'maybe': Input should be 'on', 'off' or 'shadow'"),
+        ("source: {weights: {view: 0}}", r"the weight of 'view' is 0"),
+        ("a: [", "are no YAML"),
+    ],
+)
+def test_a_mistake_is_one_line_with_place_value_and_rule(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        Settings.load(write(tmp_path / "s.yaml", text))
+    assert "\n" not in str(error.value)
+
+
+def test_missing_settings_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="were not found"):
+        Settings.load(str(tmp_path / "absent.yaml"))

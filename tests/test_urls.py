@@ -1,0 +1,20 @@
+import pytest
+
+from components.urls import masked, password, refuse_password, scrubbed
+
+
+def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ValueError, match="set DAWNLIST_REDIS_PASSWORD instead") as error:
+        refuse_password("redis://:s3cret@host:6379/0", "DAWNLIST_REDIS_PASSWORD")
+    assert "s3cret" not in str(error.value)
+    assert refuse_password("redis://host:6379/0", "X") == "redis://host:6379/0"
+
+
+def test_masked_keeps_the_rest() -> None:
+    assert masked("postgresql://me:pw@db:5432/shop?x=1") == "postgresql://me:***@db:5432/shop?x=1"
+    assert scrubbed("can't reach postgresql://me:pw@db/shop!") == "can't reach postgresql://me:***@db/shop!"
+
+
+def test_an_absent_optional_secret_is_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAWNLIST_SOURCE_PASSWORD", "")
+    assert password("DAWNLIST_SOURCE_PASSWORD") is None
