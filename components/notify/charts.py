@@ -1,0 +1,127 @@
+"""The pictures of a report, as SVG in data URIs: an image can neither run a script nor fetch anything."""
+
+import base64
+import io
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from components.notify import formats
+from components.notify.outcome import Facts
+from components.notify.tables import arm_name, named, varying
+
+# Okabe and Ito's colours, told apart by colour-blind people too
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#A9B4BF"
+INK, RULE = "#24303C", "#DDE3E9"
+WIDTH = 5.4
+MOST_BARS = 24
+MOST_LETTERS = 44
+MOST_DAYS = 5
+MOST_COLUMNS = 60
+FEWEST_DAYS = 6  # a bar of one day is no wider than a bar of seven
+
+
+def grid_results(facts: Facts) -> str | None:
+    """The trials by the metric that the search compares."""
+    trials = [trial for trial in facts.listing("tune", "trials") if formats.real(trial.get(facts.metric)) is not None]
+    shown = trials[:MOST_BARS]
+    labels = [named(trial, varying(trials)) for trial in shown]
+    return _bars(labels, [trial[facts.metric] for trial in shown], [BLUE, *[GREY] * (len(shown) - 1)], formats.score)
+
+
+def by_model(facts: Facts) -> str | None:
+    """The deciding metric of each arm and of popularity's other windows."""
+    colours = {"challenger": BLUE, "incumbent": ORANGE, "popularity": GREEN}
+    found = [
+        (arm_name(facts, arm), colours.get(arm, GREY), means)
+        for arm, means in facts.mapping("evaluate", "arms").items()
+    ]
+    strongest = facts.of_step("evaluate", "popularity_window")
+    windows = facts.mapping("evaluate", "popularity_windows").items()
+    found += [(f"popularity ({window})", GREY, means) for window, means in windows if window != strongest]
+    scored = [
+        (name, colour, formats.real(means.get(facts.metric)))
+        for name, colour, means in found
+        if isinstance(means, dict)
+    ]
+    kept = [(name, colour, value) for name, colour, value in scored if value is not None]
+    return _bars([n for n, _, _ in kept], [v for _, _, v in kept], [c for _, c, _ in kept], formats.score)
+
+
+def step_durations(facts: Facts) -> str | None:
+    """Seconds by step, in the order they started."""
+    timed = [record for record in facts.records if formats.real(record.get("seconds")) is not None]
+    colours = [BLUE if record.get("state") == "succeeded" else RED for record in timed]
+    return _bars([str(record.get("step")) for record in timed], [r["seconds"] for r in timed], colours, formats.seconds)
+
+
+def daily_volumes(facts: Facts) -> str | None:
+    """Clean rows by day."""
+    found = {_day(day): formats.real(rows) for day, rows in sorted(facts.mapping("clean", "days").items())}
+    rows = {day: value for day, value in found.items() if day and value is not None}
+    if not rows:
+        return None
+    figure, axes = _figure(2.5)
+    if len(rows) > MOST_COLUMNS:  # hundreds of columns would only shimmer
+        axes.fill_between(list(rows), list(rows.values()), step="mid", color=BLUE, linewidth=0)
+    else:
+        axes.bar(list(rows), list(rows.values()), color=BLUE)
+    axes.grid(axis="y", color=RULE, linewidth=0.8)
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    steps = min(len(rows), MOST_DAYS)
+    shown = [list(rows)[round(place * (len(rows) - 1) / max(1, steps - 1))] for place in range(steps)]
+    axes.set_xticks(shown, [date.fromordinal(day).isoformat() for day in shown])
+    axes.set_xlim(min(*rows, max(rows) - FEWEST_DAYS) - 0.6, max(rows) + 0.6)
+    return _data_uri(figure)
+
+
+def _day(text: str) -> int:
+    """The day's number, 0 for what is no date."""
+    try:
+        return date.fromisoformat(text).toordinal()
+    except ValueError:
+        return 0
+
+
+def _bars(labels: Sequence[str], values: Sequence[float], colours: Sequence[str], unit: Any) -> str | None:
+    """Horizontal bars from zero, the first on top, each with its value in words."""
+    if not labels:
+        return None
+    figure, axes = _figure(0.35 + 0.27 * len(labels))
+    bars = axes.barh(range(len(labels)), values, color=colours, height=0.66)
+    axes.bar_label(bars, [unit(value) for value in values], padding=4, color=INK, fontsize=9)
+    axes.invert_yaxis()
+    axes.set_yticks(range(len(labels)), [_short(label) for label in labels], parse_math=False)
+    axes.set_xticks([])
+    axes.set_xlim(min(0.0, *values), max(max(values), 1e-9) * 1.2)
+    axes.spines["bottom"].set_visible(False)
+    return _data_uri(figure)
+
+
+def _short(label: str) -> str:
+    line = " ".join(label.split())
+    return line if len(line) <= MOST_LETTERS else f"{line[: MOST_LETTERS - 1]}…"
+
+
+def _figure(height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")  # no pyplot: it keeps figures in global state
+    axes = figure.add_subplot()
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(RULE)
+    axes.tick_params(length=0, pad=6, labelsize=9, labelcolor=INK)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _data_uri(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    # letters as outlines look the same everywhere; a fixed salt and no date make the same report the same bytes
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "dawnlist"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,34 @@
+"""The report of one run: a page, a summary and lines for the log, from its run record."""
+
+from pathlib import Path
+
+from components.cuts import parse_as_of, stamp
+from components.lake import Lake
+from components.notify.outcome import Facts
+from components.notify.summary import summary, text
+from components.runs import records
+
+
+def write_report(lake: Lake, as_of: str, run: str, html: Path, markdown: Path) -> str:
+    """Write the page to `html` and into the lake, the summary to `markdown`; returns the lines for the log.
+
+    Decides from the run record alone what happened. A second call writes the same again.
+    """
+    from components.notify.page import page  # brings matplotlib, which who only reads the text need not wait for
+
+    facts = _facts(lake, as_of, run)
+    rendered = page(facts).encode()
+    for path, data in ((html, rendered), (markdown, summary(facts).encode())):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    lake.write(rendered, "reports", stamp(parse_as_of(as_of)), f"{run}.html")
+    return text(facts)
+
+
+def text_report(lake: Lake, as_of: str, run: str) -> str:
+    """The lines for the terminal alone, the verdict last."""
+    return text(_facts(lake, as_of, run))
+
+
+def _facts(lake: Lake, as_of: str, run: str) -> Facts:
+    return Facts.of(as_of, run, lake.uri.rpartition("/")[2], records(lake, as_of, run))

@@ -1,0 +1,100 @@
+"""How values look in a report, and what must never be seen in one: passwords and control characters."""
+
+import math
+import re
+from typing import Any
+
+UNKNOWN = "\u2013"
+_IN_URL = re.compile(r"(://[^/\s:]*:)\S*@")
+_IN_QUERY = re.compile(r"([?&]password=)[^\s&'\"]+", re.IGNORECASE)
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
+
+
+def cleaned(value: Any) -> Any:
+    """The same JSON value with passwords in URLs masked and unprintable characters replaced, in keys too."""
+    if isinstance(value, str):
+        return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in masked(value))
+    if isinstance(value, dict):
+        return {str(cleaned(key)): cleaned(inner) for key, inner in value.items()}
+    return [cleaned(inner) for inner in value] if isinstance(value, list) else value
+
+
+def masked(text: str) -> str:
+    """`text` with `user:password@` of each URL as `user:***@`; what looks like one is masked rather than shown."""
+    return _IN_QUERY.sub(r"\1***", _IN_URL.sub(r"\1***@", text))
+
+
+def markdown(value: str) -> str:
+    """Text as it stands in a Markdown table cell: no markup of any kind, on one line."""
+    line = " ".join(value.split())
+    for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        line = line.replace(char, entity)
+    return _MARKDOWN.sub(r"\\\1", line)
+
+
+def real(value: Any) -> float | None:
+    """The value as a finite float, or None when it is anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def count(value: Any) -> str:
+    """12,345."""
+    found = real(value)
+    return UNKNOWN if found is None else f"{found:,.0f}"
+
+
+def score(value: Any) -> str:
+    """0.1234: a metric."""
+    found = real(value)
+    return UNKNOWN if found is None else f"{found:.4f}"
+
+
+def signed(value: Any) -> str:
+    """+0.0123: a difference of metrics."""
+    found = real(value)
+    return UNKNOWN if found is None else f"{found:+.4f}".replace("-", "\u2212")
+
+
+def percent(value: Any) -> str:
+    """12.3%, of a share."""
+    found = real(value)
+    return UNKNOWN if found is None else f"{found:.1%}"
+
+
+def seconds(value: Any) -> str:
+    """0.42 s, 41.2 s or 3 min 05 s."""
+    found = real(value)
+    if found is None:
+        return UNKNOWN
+    if found < 120:
+        return f"{found:.2f} s" if found < 1 else f"{found:.1f} s"
+    return f"{found // 60:.0f} min {found % 60:02.0f} s"
+
+
+def size(value: Any) -> str:
+    """1.2 MB, of bytes."""
+    found = real(value)
+    if found is None:
+        return UNKNOWN
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if found < 1000 or unit == "GB":
+            break
+        found /= 1000
+    return f"{found:.0f} bytes" if unit == "bytes" else f"{found:.1f} {unit}"
+
+
+def plain(value: Any) -> str:
+    """Any JSON value as short text."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    if isinstance(value, list):
+        return "; ".join(map(plain, value[:5])) + (" …" if len(value) > 5 else "")
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {plain(inner)}" for key, inner in value.items())
+    return str(value)

@@ -1,0 +1,208 @@
+"""What happened in a run, decided from its run record alone: KFP's own status differs between its back ends."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from components.notify import formats
+from components.runs import Record
+
+STEPS = (
+    "fetch", "clean", "filter_bots", "dataset", "tune", "train", "evaluate", "gate", "refit", "recommend", "publish",
+)  # fmt: skip
+"""The steps of the DAG in its order; notify, which reports on them, is none of them."""
+AFTER_GATE = STEPS[STEPS.index("gate") + 1 :]
+
+State = Literal["published", "kept", "older", "failed", "killed", "stopped", "nothing"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run as its record has it, cleaned of passwords and control characters."""
+
+    as_of: str
+    run: str
+    shop: str
+    records: list[Record]
+    """In the order the steps started, without notify."""
+
+    @classmethod
+    def of(cls, as_of: str, run: str, shop: str, found: list[Record]) -> "Facts":
+        """The facts of what components.runs.records found."""
+        kept = [formats.cleaned(record) for record in found if record.get("step") != "notify"]
+        return cls(formats.cleaned(as_of), formats.cleaned(run), shop, kept)
+
+    def record(self, step: str) -> Record:
+        """A step's record, or an empty dict."""
+        return next((record for record in self.records if record.get("step") == step), {})
+
+    def of_step(self, step: str, *keys: str) -> Any:
+        """A value of what a step reported, or None when it, or any key on the way, is missing."""
+        value: Any = self.record(step).get("report")
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def mapping(self, step: str, *keys: str) -> dict[str, Any]:
+        """The same where a dict is expected; anything else counts as an empty one."""
+        value = self.of_step(step, *keys)
+        return value if isinstance(value, dict) else {}
+
+    def listing(self, step: str, *keys: str) -> list[dict[str, Any]]:
+        """The same where a list of dicts is expected."""
+        value = self.of_step(step, *keys)
+        return [inner for inner in value if isinstance(inner, dict)] if isinstance(value, list) else []
+
+    def succeeded(self, step: str) -> bool:
+        """Whether the step ran to its end."""
+        return bool(self.record(step).get("state") == "succeeded")
+
+    @property
+    def broken(self) -> Record | None:
+        """The step that failed or, with no error anywhere, the one that was killed; the last of several."""
+        for state in ("failed", "started"):
+            found = [record for record in self.records if record.get("state") == state]
+            if found:
+                return found[-1]
+        return None
+
+    @property
+    def first(self) -> bool:
+        """Whether the run was evaluated without an incumbent."""
+        return self.succeeded("evaluate") and "incumbent" not in self.mapping("evaluate", "arms")
+
+    @property
+    def gate_stopped(self) -> bool:
+        """Whether the gate ran and did not pass, so that the steps after it were not meant to run."""
+        return self.succeeded("gate") and self.of_step("gate", "passed") is False
+
+    @property
+    def metric(self) -> str:
+        """The metric that search and gate compare, e.g. `ndcg@20`."""
+        step = "evaluate" if self.mapping("evaluate") else "tune"
+        return f"{self.of_step(step, 'metric') or 'ndcg'}@{formats.plain(self.of_step(step, 'k') or 20)}"
+
+    @property
+    def not_run(self) -> list[str]:
+        """The steps that left no record."""
+        return [step for step in STEPS if not self.record(step)]
+
+    @property
+    def step_seconds(self) -> float:
+        """The sum of the durations in the record."""
+        return sum(formats.real(record.get("seconds")) or 0.0 for record in self.records)
+
+    @property
+    def wall_seconds(self) -> float | None:
+        """From the first start to the last end, or None when there is no end."""
+        try:
+            starts = [datetime.fromisoformat(record["started"]) for record in self.records]
+            ends = [datetime.fromisoformat(record["ended"]) for record in self.records if "ended" in record]
+            return (max(ends) - min(starts)).total_seconds() if ends else None
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The verdict on a run."""
+
+    state: State
+    label: str
+    """One or two words, e.g. `Published`."""
+    sentence: str
+
+    @property
+    def tone(self) -> str:
+        """`good`, `calm` (nothing changed, nothing broke) or `bad`."""
+        return {"published": "good", "kept": "calm", "older": "calm"}.get(self.state, "bad")
+
+
+def outcome(facts: Facts) -> Outcome:
+    """What happened: a failure first, then what publish and the gate decided."""
+    if not facts.records:
+        return Outcome("nothing", "Nothing ran", "No step left a record, so no step of this run ever started.")
+    if facts.broken is not None:
+        return (_failed if facts.broken.get("state") == "failed" else _killed)(facts, facts.broken)
+    if facts.gate_stopped:
+        return _kept(facts)
+    if not facts.succeeded("publish"):
+        return _stopped(facts)
+    if facts.of_step("publish", "published") is False:
+        return _older(facts)
+    return _published(facts)
+
+
+def first_line(text: Any) -> str:
+    """The first line of a message, or a dash."""
+    lines = str(text or "").strip().splitlines()
+    return lines[0] if lines else formats.UNKNOWN
+
+
+def _untouched(facts: Facts, step: str) -> str:
+    # publish switches at once and at its end; crowning the champion comes after, so only the store itself knows
+    return "see `dawnlist versions` for what the store has active" if step == "publish" else "the store is untouched"
+
+
+def _failed(facts: Facts, record: Record) -> Outcome:
+    error = record.get("error") if isinstance(record.get("error"), dict) else {}
+    what = f"{error.get('type', 'an error')}: {first_line(error.get('message'))}" if error else "no error was recorded"
+    step = str(record.get("step"))
+    return Outcome("failed", "Failed", f"The step {step} failed; {_untouched(facts, step)}. {what}")
+
+
+def _killed(facts: Facts, record: Record) -> Outcome:
+    step, host, started = (str(record.get(name, formats.UNKNOWN)) for name in ("step", "host", "started"))
+    return Outcome(
+        "killed",
+        "Killed",
+        f"The step {step} was killed (out of memory, pre-empted or stopped): it started at {started} on {host} "
+        f"and never ended; {_untouched(facts, step)}.",
+    )
+
+
+def _stopped(facts: Facts) -> Outcome:
+    return Outcome(
+        "stopped",
+        "Incomplete",
+        f"The run stopped before {', '.join(facts.not_run) or 'its end'}, though no step failed: it was cancelled, "
+        "or the next step could not be scheduled; the store is untouched.",
+    )
+
+
+def _kept(facts: Facts) -> Outcome:
+    if all(rule.get("passed") is True for rule in facts.listing("gate", "rules")):
+        return Outcome("older", "Not published", f"Every rule passed, yet nothing was published: {_reason(facts)}.")
+    return Outcome("kept", "Not published", f"The gate did not pass and the store is untouched: {_reason(facts)}.")
+
+
+def _older(facts: Facts) -> Outcome:
+    why = str(facts.of_step("publish", "reason") or "this run is not newer than the champion").rstrip(".")
+    return Outcome("older", "Not published", f"Nothing was published: {why}.")
+
+
+def _published(facts: Facts) -> Outcome:
+    version, winner = formats.plain(facts.of_step("publish", "version")), facts.of_step("gate", "winner")
+    users = formats.count(facts.of_step("publish", "users"))
+    sentence = f"Version {version} is live: the {winner or 'model'}'s lists for {users} users."
+    if winner == "popularity":
+        sentence = f"Version {version} is live: popularity's lists for {users} users."
+    if facts.first:
+        sentence += f" It is the first run, without an incumbent, and {winner or 'nobody'} won."
+    return Outcome("published", "Published", f"{sentence} {_scores(facts)}".strip())
+
+
+def _scores(facts: Facts) -> str:
+    arms = facts.mapping("evaluate", "arms")
+    known = [
+        (name, means[facts.metric]) for name, means in arms.items() if isinstance(means, dict) and facts.metric in means
+    ]
+    return (
+        f"{facts.metric}: " + ", ".join(f"{name} {formats.score(value)}" for name, value in known) + "."
+        if known
+        else ""
+    )
+
+
+def _reason(facts: Facts) -> str:
+    return str(facts.of_step("gate", "reason") or "it gave no reason").rstrip(".")

@@ -1,0 +1,139 @@
+"""The report as one HTML page that needs nothing from outside itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from components.notify import charts, formats, tables
+from components.notify.outcome import Facts, outcome
+from components.notify.tables import Table
+
+Rows = Callable[[Facts], Table | None]
+Notes = Callable[[Facts], list[str]]
+Picture = Callable[[Facts], str | None]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One card of the page, ready to be shown."""
+
+    title: str
+    notes: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    picture: str | None = None
+    caption: str = ""
+    code: str = ""
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a card is made of; without rows, code or picture there is none."""
+
+    title: str
+    rows: Sequence[Rows] = ()
+    notes: Notes = lambda facts: []
+    picture: Picture = lambda facts: None
+    caption: str = ""
+    code: Callable[[Facts], str] = lambda facts: ""
+    wide: bool = False
+
+    def section(self, facts: Facts) -> Section | None:
+        """The card; one that can't be shown says why, since a report that fails hides the failure it is about."""
+        try:
+            found = [table for make in self.rows if (table := make(facts))]
+            picture, code = self.picture(facts), self.code(facts)
+            shown = found or picture or code
+            notes = self.notes(facts) if shown else []
+        except Exception as error:
+            return Section(self.title, [f"This part can't be shown: {type(error).__name__}: {error}"])
+        return Section(self.title, notes, found, picture, self.caption, code, self.wide) if shown else None
+
+
+def page(facts: Facts) -> str:
+    """The whole page. Text of any origin comes out escaped."""
+    environment = Environment(
+        loader=PackageLoader("components.notify", "."), autoescape=True, undefined=StrictUndefined
+    )
+    sections = [section for part in PARTS if (section := part.section(facts))]
+    template = environment.get_template("page.html")
+    return template.render(facts=facts, outcome=outcome(facts), about=_about(facts), sections=sections)
+
+
+def _about(facts: Facts) -> list[tuple[str, str]]:
+    """What stands under the headline."""
+    versions = sorted({str(record["code_version"]) for record in facts.records if "code_version" in record})
+    found = [("As of", facts.as_of), ("Run", facts.run), ("Shop", facts.shop)]
+    if facts.of_step("publish", "version") is not None:
+        found.append(("Version", formats.plain(facts.of_step("publish", "version"))))
+    return [*found, ("Code", ", ".join(versions) or formats.UNKNOWN), ("Steps", formats.seconds(facts.step_seconds))]
+
+
+def _where_it_broke(facts: Facts) -> list[str]:
+    record = facts.broken or {}
+    return [
+        ", ".join(f"{name} {record[name]}" for name in ("step", "host", "pid", "started", "ended") if name in record)
+    ]
+
+
+def _traceback(facts: Facts) -> str:
+    if facts.broken is None:
+        return ""
+    error = facts.broken.get("error")
+    found = (error.get("traceback") or error.get("message")) if isinstance(error, dict) else None
+    return str(found or "It left no traceback: a process that is killed can't write one.")
+
+
+def _judged(facts: Facts) -> list[str]:
+    users = formats.count(facts.of_step("evaluate", "evaluated_users"))
+    repeats = formats.percent(facts.of_step("evaluate", "repeat_share"))
+    return [f"Over {users} users with history; {repeats} of the holdout are repeats, which no list can hit."]
+
+
+def _reason(facts: Facts) -> list[str]:
+    reason = str(facts.of_step("gate", "reason") or "")
+    return [f"{reason[:1].upper()}{reason[1:]}."] if reason else []
+
+
+def _searched(facts: Facts) -> list[str]:
+    trials = facts.listing("tune", "trials")
+    same = [name for name in tables.HYPER_PARAMETERS if name in trials[0] and name not in tables.varying(trials)]
+    shown = f"The best {tables.MOST_TRIALS} of {len(trials)} trials. " if len(trials) > tables.MOST_TRIALS else ""
+    return [f"{shown}The same in all: {tables.named(trials[0], same)}."] if same else [shown]
+
+
+def _dropped(facts: Facts) -> list[str]:
+    found = facts.mapping("filter_bots").items()
+    told = [
+        f"{name.replace('_', ' ')} {tables.figure(name, value)}"
+        for name, value in found
+        if formats.real(value) is not None
+    ]
+    return [", ".join(told)]
+
+
+def _timed(facts: Facts) -> list[str]:
+    return [f"Steps took {formats.seconds(facts.step_seconds)} in all; the run {formats.seconds(facts.wall_seconds)}."]
+
+
+PARTS = (
+    Part("Failure", notes=_where_it_broke, code=_traceback, wide=True),
+    Part(
+        "Models",
+        [tables.metrics, tables.differences],
+        _judged,
+        charts.by_model,
+        "On the holdout, higher is better",
+        wide=True,
+    ),
+    Part("Gate", [tables.gate], _reason),
+    Part("Publication", [tables.published]),
+    Part("Search", [tables.trials], _searched, charts.grid_results, "On validation, higher is better", wide=True),
+    Part("Rows", [tables.volumes], picture=charts.daily_volumes, caption="New clean rows a day", wide=True),
+    Part("Bots", [tables.bots], _dropped, wide=True),
+    Part("Splits", [tables.splits]),
+    Part("Popularity by window", [tables.popularity_windows]),
+    Part("Steps", [tables.durations], _timed, charts.step_durations, "Time by step", wide=True),
+)
+"""The page from top to bottom; a part whose step did not run is left out, and the steps say so."""

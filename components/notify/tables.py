@@ -1,0 +1,219 @@
+"""The tables of a report, each from one part of the run record; all cells are text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.notify import formats
+from components.notify.outcome import AFTER_GATE, Facts
+
+HYPER_PARAMETERS = {
+    "factors": "factors",
+    "regularization": "regularization",
+    "alpha": "alpha",
+    "half_life": "half-life",
+    "iterations": "iterations",
+}
+MOST_TRIALS = 40
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells; a column is of words or else of figures."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: tuple[int, ...] = (0,)
+    """The columns of words, which read from the left."""
+    tones: dict[int, str] = field(default_factory=dict)
+    """Row -> `best`, `good` or `bad`."""
+
+
+def arm_name(facts: Facts, arm: str) -> str:
+    """The arm as people read it: popularity with its window."""
+    window = facts.of_step("evaluate", "popularity_window")
+    return f"popularity ({window})" if arm == "popularity" and window else arm
+
+
+def metrics(facts: Facts) -> Table | None:
+    """Arms by metrics, the deciding metric first."""
+    arms = {name: means for name, means in facts.mapping("evaluate", "arms").items() if isinstance(means, dict)}
+    return _scores({arm_name(facts, arm): means for arm, means in arms.items()}, facts.metric)
+
+
+def popularity_windows(facts: Facts) -> Table | None:
+    """The windows that popularity was tried with."""
+    windows = facts.mapping("evaluate", "popularity_windows")
+    return _scores({name: means for name, means in windows.items() if isinstance(means, dict)}, facts.metric)
+
+
+def _scores(by_name: dict[str, dict[str, Any]], first: str) -> Table | None:
+    names = list(dict.fromkeys(name for means in by_name.values() for name in means))
+    names.sort(key=lambda name: name != first)
+    if not by_name:
+        return None
+    rows = [[arm, *(formats.score(means.get(name)) for name in names)] for arm, means in by_name.items()]
+    values = [formats.real(means.get(first)) for means in by_name.values()]
+    known = [value for value in values if value is not None]
+    best = {values.index(max(known)): "best"} if known else {}
+    return Table(["", *names], rows, tones=best)
+
+
+def differences(facts: Facts) -> Table | None:
+    """The challenger against each other arm, with 95% intervals."""
+    rows = [
+        [
+            f"challenger against {arm_name(facts, arm)}",
+            formats.signed(found.get("mean")),
+            f"{formats.signed(found.get('low'))} to {formats.signed(found.get('high'))}",
+            _reading(formats.real(found.get("low")), formats.real(found.get("high"))),
+        ]
+        for arm, found in facts.mapping("evaluate", "differences").items()
+        if isinstance(found, dict)
+    ]
+    return Table([f"difference in {facts.metric}", "mean", "95% interval", ""], rows) if rows else None
+
+
+def _reading(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return formats.UNKNOWN
+    return "better" if low > 0 else "worse" if high < 0 else "no clear difference"
+
+
+def gate(facts: Facts) -> Table | None:
+    """The gate's rules."""
+    rules = facts.listing("gate", "rules")
+    rows = [
+        [
+            str(rule.get("name", formats.UNKNOWN)),
+            _measure(rule.get("value")),
+            _measure(rule.get("limit")),
+            "pass" if rule.get("passed") is True else "FAIL",
+        ]
+        for rule in rules
+    ]
+    tones = {place: "good" if rule.get("passed") is True else "bad" for place, rule in enumerate(rules)}
+    return Table(["rule", "value", "at least", ""], rows, tones=tones) if rows else None
+
+
+def _measure(value: Any) -> str:
+    return formats.count(value) if isinstance(value, int) else formats.score(value)
+
+
+def volumes(facts: Facts) -> Table | None:
+    """Rows in and out, to the last quarantined one."""
+    landed = facts.of_step("fetch", "rows")
+    found = [(f"fetched {name}", rows) for name, rows in landed.items()] if isinstance(landed, dict) else []
+    names = {"rows_in": "read by clean", "clean": "clean", "duplicates": "duplicates", "double_clicks": "double clicks"}
+    found += [(text, facts.of_step("clean", name)) for name, text in names.items()]
+    found.append(("quarantined", quarantined(facts)))
+    found += [(f"quarantined: {reason}", rows) for reason, rows in reasons(facts).items()]
+    rows = [[name, formats.count(value), _share(facts, name, value)] for name, value in found if value is not None]
+    return Table(["", "rows", "of those read"], rows) if rows else None
+
+
+def _share(facts: Facts, name: str, value: Any) -> str:
+    part, whole = formats.real(value), formats.real(facts.of_step("clean", "rows_in"))
+    return "" if name.startswith("fetched") or part is None or not whole else formats.percent(part / whole)
+
+
+def quarantined(facts: Facts) -> Any:
+    """How many rows clean rejected."""
+    value = facts.of_step("clean", "quarantined")
+    return sum(formats.real(rows) or 0 for rows in value.values()) if isinstance(value, dict) else value
+
+
+def reasons(facts: Facts) -> dict[str, Any]:
+    """Rejected rows by reason, most first."""
+    found = facts.mapping("clean", "quarantined") or facts.mapping("clean", "reasons")
+    return dict(sorted(found.items(), key=lambda pair: -(formats.real(pair[1]) or 0)))
+
+
+def bots(facts: Facts) -> Table | None:
+    """What each rule judged, whatever the rules report about themselves."""
+    found = facts.of_step("filter_bots", "rules")
+    if isinstance(found, dict):
+        found = [
+            {"rule": name, **(rule if isinstance(rule, dict) else {"count": rule})} for name, rule in found.items()
+        ]
+    rules = [rule for rule in found if isinstance(rule, dict)] if isinstance(found, list) else []
+    names = list(dict.fromkeys(name for rule in rules for name in rule))
+    rows = [[figure(name, rule.get(name)) for name in names] for rule in rules]
+    words = tuple(place for place, name in enumerate(names) if any(isinstance(rule.get(name), str) for rule in rules))
+    return Table([name.replace("_", " ") for name in names], rows, words) if rows else None
+
+
+def figure(name: str, value: Any) -> str:
+    """A value that a step named itself: a share in percent."""
+    return formats.percent(value) if name.endswith("share") else formats.plain(value)
+
+
+def trials(facts: Facts) -> Table | None:
+    """The search, best first."""
+    found = facts.listing("tune", "trials")[:MOST_TRIALS]
+    settings = varying(found)
+    scores = list(dict.fromkeys(name for trial in found for name in trial if "@" in name))
+    scores.sort(key=lambda name: name != facts.metric)
+    rows = [
+        [
+            str(place),
+            *(formats.plain(trial.get(name)) for name in settings),
+            *(formats.score(trial.get(name)) for name in scores),
+            formats.seconds(trial.get("seconds")),
+        ]
+        for place, trial in enumerate(found, 1)
+    ]
+    head = ["#", *(HYPER_PARAMETERS[name] for name in settings), *scores, "time"]
+    return Table(head, rows, tones={0: "best"}) if rows else None
+
+
+def varying(trials: Sequence[dict[str, Any]]) -> list[str]:
+    """The hyper-parameters in which trials differ; all that they have when they don't."""
+    known = [name for name in HYPER_PARAMETERS if any(name in trial for trial in trials)]
+    return [name for name in known if len({str(trial.get(name)) for trial in trials}) > 1] or known
+
+
+def named(trial: dict[str, Any], names: Sequence[str]) -> str:
+    """Some of a trial's hyper-parameters in words, e.g. `factors 64, alpha 10`."""
+    return ", ".join(f"{HYPER_PARAMETERS[name]} {formats.plain(trial.get(name))}" for name in names)
+
+
+def splits(facts: Facts) -> Table | None:
+    """Sizes of the splits, and where they were cut."""
+    found = facts.mapping("dataset")
+    names = ("users", "items", "pairs", "train_pairs", "validation_users", "holdout_users")
+    rows = [[name.replace("_", " "), formats.count(found[name])] for name in names if name in found]
+    if "holdout_repeat_share" in found:
+        rows.append(["repeats in the holdout", formats.percent(found["holdout_repeat_share"])])
+    cuts = facts.mapping("dataset", "cuts")
+    known = {"validation_start": "validation from", "train_end": "holdout from", "as_of": "holdout to"}
+    rows += [[text, formats.plain(cuts.get(name))] for name, text in known.items() if name in cuts]
+    return Table(["", ""], rows) if rows else None
+
+
+def published(facts: Facts) -> Table | None:
+    """The version that publish wrote."""
+    found = facts.mapping("publish")
+    rows = [
+        [name, formats.size(found[name]) if name == "bytes" else formats.plain(found[name])]
+        for name in ("version", "previous", "winner", "as_of", "users", "items", "bytes", "seconds", "reason")
+        if name in found
+    ]
+    return Table(["", ""], rows) if rows else None
+
+
+def durations(facts: Facts, missing: bool = True) -> Table | None:
+    """Each step with its state, duration and peak memory; with `missing`, those that did not run as well."""
+    rows: list[list[str]] = []
+    tones: dict[int, str] = {}
+    for record in facts.records:
+        state = "killed" if record.get("state") == "started" else str(record.get("state", formats.UNKNOWN))
+        if state != "succeeded":
+            tones[len(rows)] = "bad"
+        memory = formats.real(record.get("peak_memory_mb"))
+        peak = formats.UNKNOWN if memory is None else f"{memory:,.0f} MB"
+        rows.append([str(record.get("step", formats.UNKNOWN)), state, formats.seconds(record.get("seconds")), peak])
+    unwanted = AFTER_GATE if facts.gate_stopped else ()
+    for step in facts.not_run if missing else ():
+        rows.append([step, "not needed" if step in unwanted else "did not run", formats.UNKNOWN, formats.UNKNOWN])
+    return Table(["step", "state", "time", "peak memory"], rows, (0, 1), tones) if rows else None
