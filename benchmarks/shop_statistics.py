@@ -5,11 +5,15 @@ pipeline sees that drops declared crawlers and staff but leaves the stealthy bot
 whether the simulated shop lies within it. Then the bootstrap interval of ALS minus popularity on the simulated shop.
 """
 
+import argparse
 import io
 import itertools
+import multiprocessing
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +21,20 @@ import numpy.typing as npt
 import pandas as pd
 from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 from components.schema import EVENT_WEIGHTS
+from components.simulate import ShopConfig, hindsight, simulate
 
 DAY = 86_400.0
 K = 20
 POPULARITY_DAYS = (None, 7.0, 1.0)
-ALS_GRID = tuple(itertools.product((32, 64), (1.0, 10.0), (None, 60.0, 14.0, 4.0)))  # factors, alpha, half-life (days)
-REGULARIZATION = 1.0
+# factors, alpha, regularization, half-life in days
+Cell = tuple[int, float, float, float | None]
+ALS_GRID: tuple[Cell, ...] = (
+    *itertools.product((32,), (1.0, 10.0), (1.0, 30.0), (None, 60.0, 14.0, 4.0)),
+    *itertools.product((64,), (10.0,), (1.0, 30.0), (60.0, 14.0)),
+)
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -167,14 +177,14 @@ def popularity(question: Question, days: float | None) -> FloatArray:
     return ndcg(question, np.tile(counts, (len(question.users), 1)))
 
 
-def als(question: Question, factors: int, alpha: float, half_life: float | None) -> FloatArray:
+def als(question: Question, factors: int, alpha: float, regularization: float, half_life: float | None) -> FloatArray:
     """NDCG of implicit's ALS, confidence 1 + alpha * weight * 0.5 ** (age / half_life)."""
     log = question.history
     decay = 1.0 if half_life is None else 0.5 ** ((question.cut - log.times) / (half_life * DAY))
     user_items = csr_matrix((log.weights * decay, (log.users, log.items)), shape=question.shape)
     user_items.data = (1 + alpha * user_items.data).astype(np.float32)
     model = AlternatingLeastSquares(
-        factors=factors, regularization=REGULARIZATION, alpha=1.0, iterations=8, random_state=1, num_threads=1
+        factors=factors, regularization=regularization, alpha=1.0, iterations=8, random_state=1, num_threads=1
     )
     model.fit(user_items.astype(np.float32), show_progress=False)
     return ndcg(question, model.user_factors[question.users] @ model.item_factors.T)
@@ -187,7 +197,7 @@ class Verdict:
     popularity: FloatArray
     als: FloatArray
     popularity_days: float | None
-    als_parameters: tuple[int, float, float | None]
+    als_parameters: Cell
 
     def interval(self, draws: int = 2_000) -> tuple[float, float]:
         """The 95 % bootstrap interval of ALS minus popularity."""
@@ -198,21 +208,34 @@ class Verdict:
         return float(low), float(high)
 
 
-def compare(asked: list[Question], grid: tuple[tuple[int, float, float | None], ...] = ALS_GRID) -> Verdict:
+def compare(asked: list[Question], grid: tuple[Cell, ...] = ALS_GRID) -> Verdict:
     """The best popularity and the best ALS over the pooled days."""
 
     def pooled(score: Callable[[Question], FloatArray]) -> FloatArray:
         return np.concatenate([score(question) for question in asked])
 
-    by_days = {days: pooled(lambda question, days=days: popularity(question, days)) for days in POPULARITY_DAYS}
-    by_cell = {cell: pooled(lambda question, cell=cell: als(question, *cell)) for cell in grid}
+    by_days = {days: pooled(partial(popularity, days=days)) for days in POPULARITY_DAYS}
+    by_cell = {cell: pooled(partial(als_of_cell, cell=cell)) for cell in grid}
     best_days = max(by_days, key=lambda days: float(by_days[days].mean()))
     best_cell = max(by_cell, key=lambda cell: float(by_cell[cell].mean()))
     return Verdict(by_days[best_days], by_cell[best_cell], best_days, best_cell)
 
 
-def column(log: Log, days: int) -> tuple[dict[str, float], Verdict]:
-    """All the statistics of one shop."""
+def als_of_cell(question: Question, cell: Cell) -> FloatArray:
+    return als(question, *cell)
+
+
+@dataclass(frozen=True)
+class Column:
+    """The statistics of one shop."""
+
+    name: str
+    numbers: dict[str, float]
+    verdict: Verdict
+
+
+def column(name: str, log: Log, days: int) -> Column:
+    """All the statistics of one shop, the last `days` days pooled."""
     asked = list(questions(log, days))
     verdict = compare(asked)
     numbers = shape_statistics(log)
@@ -220,6 +243,69 @@ def column(log: Log, days: int) -> tuple[dict[str, float], Verdict]:
     numbers["popularity / ALS"] = float(verdict.popularity.mean() / verdict.als.mean())
     numbers["(popularity NDCG@20)"] = float(verdict.popularity.mean())
     numbers["(ALS NDCG@20)"] = float(verdict.als.mean())
+    numbers["(ALS - popularity, low)"], numbers["(ALS - popularity, high)"] = verdict.interval()
+    numbers["(days pooled)"] = len(asked)
     numbers["(users asked a day)"] = len(verdict.als) / len(asked)
-    numbers["(events)"] = float(len(log.users))
-    return numbers, verdict
+    numbers["(events)"] = len(log.users)
+    return Column(name, numbers, verdict)
+
+
+REAL: dict[str, tuple[Callable[[Path], Log], int]] = {
+    "movietweetings": (movietweetings, 5),
+    "online-retail": (online_retail, 10),  # one of them is a Saturday, when the shop is closed
+    "deskdrop": (deskdrop, 20),  # some days have 13 users, too few for a figure
+}
+
+
+def measure(job: tuple[str, str, int]) -> Column:
+    """One column: ("movietweetings", folder, 0) or ("people" | "robots left", "", seed)."""
+    name, data, seed = job
+    with threadpool_limits(1):
+        if data:
+            load, days = REAL[name]
+            return column(name, load(Path(data)), days)
+        shop = simulate(ShopConfig(seed=seed))
+        events = hindsight.events(shop)
+        kept = hindsight.people_only(events) if name == "people" else hindsight.without_known_robots(events, shop)
+        return column(f"seed {seed}, {name}", log_of(kept), 3)
+
+
+def table(real: list[Column], simulated: list[Column]) -> str:
+    """A Markdown table: a row a statistic, those in brackets are not compared."""
+    names = [column.name for column in (*real, *simulated)]
+    lines = [f"| statistic | {' | '.join(names)} | range of the real | within |", "|---" * (len(names) + 3) + "|"]
+    for statistic in simulated[0].numbers:
+        values = [column.numbers[statistic] for column in (*real, *simulated)]
+        low, high = min(values[: len(real)], default=np.nan), max(values[: len(real)], default=np.nan)
+        inside = all(low <= value <= high for value in values[len(real) :])
+        verdict = f"{show(low)} to {show(high)} | {'yes' if inside else 'NO'}"
+        if statistic.startswith("(") or not real:
+            verdict = " | "
+        lines.append(f"| {statistic} | {' | '.join(show(value) for value in values)} | {verdict} |")
+    title = "Best popularity window (days) and best (factors, alpha, regularization, half-life):"
+    return "\n".join([*lines, "", title, *(chosen(column) for column in (*real, *simulated))])
+
+
+def chosen(column: Column) -> str:
+    return f"{column.name}: {column.verdict.popularity_days}, {column.verdict.als_parameters}"
+
+
+def show(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 or value == int(value) else f"{value:.3g}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="of the simulated shops")
+    parser.add_argument("--jobs", type=int, default=2, help="processes, one column each")
+    arguments = parser.parse_args()
+    real = [(name, str(arguments.data), 0) for name in REAL if (arguments.data / name).is_dir()]
+    simulated = [(name, "", seed) for seed in arguments.seeds for name in ("people", "robots left")]
+    with ProcessPoolExecutor(arguments.jobs, multiprocessing.get_context("spawn")) as pool:
+        columns = list(pool.map(measure, [*real, *simulated]))
+    print(table(columns[: len(real)], columns[len(real) :]))
+
+
+if __name__ == "__main__":
+    main()

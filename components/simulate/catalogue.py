@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from components.simulate.config import ShopConfig
 
@@ -102,9 +103,10 @@ def catalogue(config: ShopConfig) -> Catalogue:
             random = stream(config, ITEMS, day)
             theme = random.integers(0, config.themes, n)
             second = random.integers(0, config.themes, n)
-            parts.append(
-                (config.popularity_spread * random.standard_normal(n), theme, second, random.integers(1, 4, n))
-            )
+            # evenly spread quantiles: one seed with a blockbuster and another without would drown what is planted
+            quantile = (random.permutation(n) + random.random(n)) / n
+            appeal = config.popularity_spread * np.clip(ndtri(quantile), -2.5, 2.5)
+            parts.append((appeal, theme, second, random.integers(1, 4, n)))
     appeal, theme, second, width = (np.concatenate(column) for column in zip(*parts, strict=True))
     names = [title(index, int(main)) for index, main in enumerate(theme)]
     genres = [genre_text(int(a), int(b), int(n)) for a, b, n in zip(theme, second, width, strict=True)]

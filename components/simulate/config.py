@@ -16,7 +16,7 @@ class ShopConfig:
     A share is a number from 0 to 1. Days count from 0, the opening day.
     """
 
-    users: int = 6_000
+    users: int = 7_000
     """People who have an account on the opening day."""
     items: int = 2_200
     """Items on sale on the opening day."""
@@ -31,30 +31,30 @@ class ShopConfig:
     item_growth: float = 0.3
     """New items over 365 days, as a share of `items`."""
 
-    themes: int = 24
+    themes: int = 20
     """Rank of the planted factor model: each user mixes themes, each theme prefers items."""
     taste_concentration: float = 0.15
     """Dirichlet parameter of a user's mixture of themes: small means a few strong tastes."""
-    mainstream_share: float = 0.3
+    mainstream_share: float = 0.36
     """Share of visits that follow the whole shop's popularity instead of the user's tastes."""
     focus_share: float = 0.4
     """Share of the other visits that follow the user's interest of the moment."""
-    interest_days: float = 25.0
+    interest_days: float = 60.0
     """Mean days until a user's interest of the moment changes: drift of tastes."""
     repeat_share: float = 0.12
     """Share of visits that go back to one of the user's last items."""
-    popularity_spread: float = 1.1
+    popularity_spread: float = 1.5
     """Standard deviation of an item's log popularity inside its theme."""
     novelty: float = 1.0
     """Log of the extra popularity of a new item; it fades with a half-life of `novelty_days`."""
     novelty_days: float = 14.0
-    buzz: float = 1.5
+    buzz: float = 1.0
     """Mean log of the extra popularity of an item that becomes the talk of the week."""
-    sessions_a_day: float = 0.11
+    sessions_a_day: float = 0.053
     """Median over users of the sessions a day while they are active."""
-    activity_spread: float = 1.0
+    activity_spread: float = 0.9
     """Standard deviation of the log of a user's sessions a day: the tail of the history lengths."""
-    stay_days: float = 200.0
+    stay_days: float = 500.0
     """Mean days from a user's first to the last; the rest of the year they stay away."""
 
     robot_share: float = 0.15

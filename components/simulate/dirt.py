@@ -178,7 +178,9 @@ def _times(time: Integers, code: Integers, corruption: Integers) -> pa.Array:
 
     texts[code == 0] = np.char.add(iso(code == 0, 0), b"Z")
     texts[code == 1] = np.char.add(iso(code == 1, 2), b"+02:00")
-    texts[code == 2] = np.char.replace(iso(code == 2, 0), b"T", b" ")
+    zoneless = iso(code == 2, 0)
+    zoneless.view("S1").reshape(len(zoneless), 23)[:, 10] = b" "
+    texts[code == 2] = zoneless
     texts[code == 3] = (milliseconds[code == 3] // 1_000).astype("S20")
     texts[code == 4] = milliseconds[code == 4].astype("S20")
     texts[corruption == 4] = b"2099-12-31T23:59:59.000Z"

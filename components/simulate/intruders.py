@@ -55,7 +55,7 @@ def members(config: ShopConfig, expected_a_day: float) -> list[Integers]:
 def expected_events(config: ShopConfig) -> float:
     """Roughly how many events customers make a day; it doesn't depend on how many days are simulated."""
     mean_rate = config.sessions_a_day * float(np.exp(config.activity_spread**2 / 2))
-    return config.users * 0.6 * mean_rate / 0.28 * 1.515
+    return config.users * 0.6 * mean_rate / 0.34 * 1.515
 
 
 class Intruders:
