@@ -30,15 +30,15 @@ class Kind:
 
 
 KINDS_OF_INTRUDER = (
-    Kind("crawler", 0.48, 40, 6),
-    Kind("stealth:fast", 0.12, 160, 2),
-    Kind("stealth:regular", 0.11, 72, 20),
-    Kind("stealth:wide", 0.10, 250, 6),
-    Kind("stealth:skew", 0.05, 12, 10),
-    Kind("stealth:scalper", 0.02, 15, 8),
-    Kind("stealth:mimic", 0.05, 14, 10),
-    Kind("staff", 0.05, 20, 20),
-    Kind("test", 0.02, 25, 12),
+    Kind("crawler", 0.48, 25, 6),
+    Kind("stealth:fast", 0.12, 60, 1),
+    Kind("stealth:regular", 0.11, 36, 10),
+    Kind("stealth:wide", 0.10, 80, 5),
+    Kind("stealth:skew", 0.05, 12, 6),
+    Kind("stealth:scalper", 0.02, 8, 4),
+    Kind("stealth:mimic", 0.05, 12, 6),
+    Kind("staff", 0.05, 15, 12),
+    Kind("test", 0.02, 15, 8),
 )
 
 
@@ -155,7 +155,7 @@ def crawl(scene: Scene, crawler: Integers) -> Acts:
 
 
 def fast(scene: Scene, _: Integers) -> Acts:
-    """A scraper in a hurry: hundreds of pages, a second or less apart."""
+    """A scraper in a hurry: dozens of pages, a second or less apart."""
     item = scene.random.integers(0, scene.items, len(scene.who))
     return item, scene.views(), scene.begin(0, 85_000) + scene.cumulative(0.2 + scene.drawn(0.6)), False
 
@@ -165,7 +165,7 @@ def regular(scene: Scene, _: Integers) -> Acts:
     watched = 3 + (scene.habit[:, 0] * 9).astype(np.int64)
     item = (scene.who * 131 + scene.step % watched * 17) % scene.items
     seconds = (
-        scene.step * 1_180.0 + scene.habit[:, 1] * 900 + scene.random.normal(0, 0.4, len(scene.who)).clip(-2, 2) + 3
+        scene.step * 2_300.0 + scene.habit[:, 1] * 900 + scene.random.normal(0, 0.4, len(scene.who)).clip(-2, 2) + 3
     )
     return item, scene.views(), seconds, False
 
