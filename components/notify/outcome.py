@@ -69,7 +69,8 @@ class Facts:
     @property
     def first(self) -> bool:
         """Whether the run was evaluated without an incumbent."""
-        return self.succeeded("evaluate") and "incumbent" not in self.mapping("evaluate", "arms")
+        arms = self.mapping("evaluate", "arms")
+        return bool(arms) and "incumbent" not in arms
 
     @property
     def gate_stopped(self) -> bool:

@@ -14,6 +14,14 @@ HYPER_PARAMETERS = {
     "half_life": "half-life",
     "iterations": "iterations",
 }
+FATES = {
+    "rows_in": "read by clean",
+    "clean": "clean",
+    "known": "clean, and there already",
+    "inserted": "clean and new",
+    "duplicates": "duplicates",
+    "double_clicks": "double clicks",
+}
 MOST_TRIALS = 40
 
 
@@ -63,7 +71,7 @@ def differences(facts: Facts) -> Table | None:
     """The challenger against each other arm, with 95% intervals."""
     rows = [
         [
-            f"challenger against {arm_name(facts, arm)}",
+            arm_name(facts, arm),
             formats.signed(found.get("mean")),
             f"{formats.signed(found.get('low'))} to {formats.signed(found.get('high'))}",
             _reading(formats.real(found.get("low")), formats.real(found.get("high"))),
@@ -71,7 +79,7 @@ def differences(facts: Facts) -> Table | None:
         for arm, found in facts.mapping("evaluate", "differences").items()
         if isinstance(found, dict)
     ]
-    return Table([f"difference in {facts.metric}", "mean", "95% interval", ""], rows) if rows else None
+    return Table([f"challenger's {facts.metric} against", "difference", "95% interval", ""], rows) if rows else None
 
 
 def _reading(low: float | None, high: float | None) -> str:
@@ -104,17 +112,21 @@ def volumes(facts: Facts) -> Table | None:
     """Rows in and out, to the last quarantined one."""
     landed = facts.of_step("fetch", "rows")
     found = [(f"fetched {name}", rows) for name, rows in landed.items()] if isinstance(landed, dict) else []
-    names = {"rows_in": "read by clean", "clean": "clean", "duplicates": "duplicates", "double_clicks": "double clicks"}
-    found += [(text, facts.of_step("clean", name)) for name, text in names.items()]
+    found += [(text, facts.of_step("clean", name)) for name, text in FATES.items()]
     found.append(("quarantined", quarantined(facts)))
     found += [(f"quarantined: {reason}", rows) for reason, rows in reasons(facts).items()]
+    found += [(f"{name} rejected", facts.of_step("clean", name, "rejected")) for name in ("items", "users")]
     rows = [[name, formats.count(value), _share(facts, name, value)] for name, value in found if value is not None]
     return Table(["", "rows", "of those read"], rows) if rows else None
 
 
 def _share(facts: Facts, name: str, value: Any) -> str:
     part, whole = formats.real(value), formats.real(facts.of_step("clean", "rows_in"))
-    return "" if name.startswith("fetched") or part is None or not whole else formats.percent(part / whole)
+    return (
+        ""
+        if name.startswith("fetched") or name.endswith(" rejected") or part is None or not whole
+        else formats.percent(part / whole)
+    )
 
 
 def quarantined(facts: Facts) -> Any:
@@ -195,7 +207,7 @@ def published(facts: Facts) -> Table | None:
     """The version that publish wrote."""
     found = facts.mapping("publish")
     rows = [
-        [name, formats.size(found[name]) if name == "bytes" else formats.plain(found[name])]
+        [name.replace("_", " "), formats.size(found[name]) if name == "bytes" else formats.plain(found[name])]
         for name in ("version", "previous", "winner", "as_of", "users", "items", "bytes", "seconds", "reason")
         if name in found
     ]

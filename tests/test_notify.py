@@ -1,0 +1,367 @@
+"""The daily report, from real run records: every way that a run can end."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import xml.dom.minidom
+from base64 import b64decode
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.gate.verdict import decide
+from components.lake import Lake
+from components.notify import formats
+from components.notify.daily import text_report, write_report
+from components.notify.outcome import STEPS
+from components.runs import recorded
+from components.settings import GateSettings
+
+AS_OF = "2026-01-31T03:00:00Z"
+HOSTILE = "<script>alert('x')</script> | `b` [a](http://evil) \x1b[31m $x_1$ & more"
+Report = dict[str, Any]
+
+CLEAN = {
+    "rows_in": 1000,
+    "clean": 940,
+    "quarantined": 40,
+    "reasons": {"time unreadable": 30, "user_id missing": 10},
+    "duplicates": 20,
+    "days": {"2026-01-29": 440, "2026-01-30": 500},
+}
+TRIALS = [
+    {"engine": "als", "factors": 64, "alpha": 2.0, "seed": 7, "ndcg@20": 0.3, "seconds": 1.5},
+    {"engine": "als", "factors": 32, "alpha": 2.0, "seed": 7, "ndcg@20": 0.2, "seconds": 1.0},
+]
+
+
+def means(value: float) -> Report:
+    return {"recall@20": value, "ndcg@20": value, "map@20": value, "coverage@20": 0.5}
+
+
+def evaluation(challenger: float, incumbent: float | None, popularity: float) -> Report:
+    arms = {"challenger": means(challenger), "popularity": means(popularity)}
+    if incumbent is not None:
+        arms["incumbent"] = means(incumbent)
+    return {
+        "k": 20,
+        "metric": "ndcg",
+        "evaluated_users": 300,
+        "repeat_share": 0.25,
+        "popularity_window": "7d",
+        "arms": arms,
+        "popularity_windows": {"whole": means(0.01), "7d": means(popularity), "24h": means(0.02)},
+        "differences": {"popularity": {"mean": challenger - popularity, "low": 0.05, "high": 0.15}},
+    }
+
+
+class Night:
+    """One run in a lake of its own."""
+
+    def __init__(self, folder: Path, run: str = "run-1") -> None:
+        self.folder, self.run, self.lake = folder, run, Lake.open(str(folder / "lake"), "shop")
+
+    def step(self, name: str, report: Report) -> None:
+        with recorded(str(self.folder / "lake"), "shop", AS_OF, self.run, name) as record:
+            record.update(report)
+
+    def fails(self, name: str, error: Exception) -> None:
+        with (
+            pytest.raises(type(error)),
+            recorded(str(self.folder / "lake"), "shop", AS_OF, self.run, name),
+        ):
+            raise error
+
+    def steps(self, **reports: Report) -> None:
+        for name, report in reports.items():
+            self.step(name, report)
+
+    def judged(self, scored: Report) -> bool:
+        """Everything up to and with the gate."""
+        self.steps(
+            fetch={"rows": {"interactions": 1000, "items": 50}},
+            clean=CLEAN,
+            filter_bots={"dropped_share": 0.125, "rules": {"declared_crawlers": {"users": 3, "rows": 125}}},
+            dataset={"users": 80, "items": 50, "pairs": 500, "train_pairs": 400, "holdout_users": 300},
+            tune={"trials": TRIALS, "metric": "ndcg", "k": 20},
+            train={"users": 80},
+            evaluate=scored,
+            gate=(verdict := decide(scored, GateSettings(), AS_OF, None)),
+        )
+        return bool(verdict["passed"])
+
+    def published(self, winner: str) -> None:
+        report = {"version": 4, "winner": winner, "users": 80, "items": 50, "bytes": 2_500_000, "previous": None}
+        self.steps(refit={}, recommend={}, publish=report)
+
+    def reported(self) -> tuple[str, str, str]:
+        """Log, page and summary."""
+        html, markdown = self.folder / "out" / "report.html", self.folder / "out" / "summary.md"
+        with recorded(str(self.folder / "lake"), "shop", AS_OF, self.run, "notify"):
+            text = write_report(self.lake, AS_OF, self.run, html, markdown)
+        assert self.lake.read("reports", "20260131T030000Z", f"{self.run}.html") == html.read_bytes()
+        assert text == text_report(self.lake, AS_OF, self.run)
+        return text, html.read_text(), markdown.read_text()
+
+
+class Page(HTMLParser):
+    """Tags and visible text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.pictures: list[bytes] = []
+        self.headings: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag == "img":
+            source = dict(attrs)["src"] or ""
+            assert source.startswith("data:image/svg+xml;base64,")
+            self.pictures.append(b64decode(source.partition(",")[2]))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] == ["h2"] and data.strip():
+            self.headings.append(data)
+        self.text += data
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Night:
+    return Night(tmp_path)
+
+
+def test_published(night: Night) -> None:
+    assert night.judged(evaluation(0.3, 0.28, 0.2))
+    night.published("challenger")
+    text, html, markdown = night.reported()
+    page = Page(html)
+    assert text.splitlines()[-1] == (
+        "PUBLISHED: Version 4 is live: the challenger's lists for 80 users. "
+        "ndcg@20: challenger 0.3000, popularity 0.2000, incumbent 0.2800."
+    )
+    assert re.search(r"^popularity \(7d\) +0\.2000 ", text, re.MULTILINE)
+    assert re.search(r"^rows +1,000 fetched, 940 clean, 20 duplicates, 40 quarantined$", text, re.MULTILINE)
+    assert re.search(r"^search +best of 2: factors 64 \(ndcg@20 0\.3000 on validation\)$", text, re.MULTILINE)
+    assert re.search(r"^steps took \d+\.\d+ s in all, ", text, re.MULTILINE)
+    assert "did not run" not in text
+    assert page.headings == [
+        "Models", "Gate", "Publication", "Search", "Rows", "Bots", "Splits", "Popularity by window", "Steps",
+    ]  # fmt: skip
+    assert len(page.pictures) == 4
+    assert all(xml.dom.minidom.parseString(picture).documentElement for picture in page.pictures)
+    for shown in ("2.5 MB", "quarantined: time unreadable", "3.0%", "12.5%", "+0.0500 to +0.1500", "better"):
+        assert shown in page.text
+    assert "| challenger | 0.3000 | 0.3000 | 0.3000 | 0.5000 |" in markdown
+
+
+def test_the_same_record_gives_the_same_page(night: Night) -> None:
+    night.judged(evaluation(0.3, 0.28, 0.2))
+    assert night.reported() == night.reported()
+
+
+def test_a_first_run_that_popularity_won(night: Night) -> None:
+    assert night.judged(evaluation(0.1, None, 0.2))
+    night.published("popularity")
+    text, html, _ = night.reported()
+    sentence = "Version 4 is live: popularity's lists for 80 users. It is the first run, without an incumbent, and "
+    assert sentence + "popularity won." in text
+    assert sentence + "popularity won." in Page(html).text
+
+
+def test_a_gate_that_does_not_pass_leaves_a_complete_report(night: Night) -> None:
+    assert not night.judged(evaluation(0.1, 0.3, 0.2))
+    text, html, _ = night.reported()
+    page = Page(html)
+    assert text.splitlines()[-1].startswith("NOT PUBLISHED: The gate did not pass and the store is untouched: ")
+    assert re.search(r"^ndcg@20 against incumbent, less 1% +0\.1000 +0\.2970 +FAIL$", text, re.MULTILINE)
+    assert "did not run: refit, recommend, publish" in text
+    assert page.text.count("not needed") == 3
+    assert len(page.pictures) == 4
+    assert "Publication" not in page.headings
+
+
+def test_a_day_that_is_not_newer_than_the_live_one(night: Night) -> None:
+    scored = evaluation(0.3, 0.28, 0.2)
+    night.judged(scored)
+    night.step("gate", decide(scored, GateSettings(), AS_OF, {"version": 9, "as_of": AS_OF}))
+    assert night.reported()[0].splitlines()[-1] == (
+        "NOT PUBLISHED: Every rule passed, yet nothing was published: version 9 of 2026-01-31T03:00:00Z is live and "
+        "not older than this run, so it stays; the challenger passed every rule."
+    )
+
+
+def test_a_publish_that_did_not_switch(night: Night) -> None:
+    night.judged(evaluation(0.3, 0.28, 0.2))
+    night.steps(refit={}, recommend={}, publish={"published": False, "reason": "version 9 is newer"})
+    assert night.reported()[0].endswith("NOT PUBLISHED: Nothing was published: version 9 is newer.")
+
+
+def test_a_failed_step(night: Night) -> None:
+    night.step("fetch", {"rows": {"interactions": 7}})
+    night.fails("clean", ValueError("no column `when`\nin redis://me:hun@ter/2@host:6379/0"))
+    text, html, markdown = night.reported()
+    page = Page(html)
+    assert text.splitlines()[-1] == (
+        "FAILED: The step clean failed; the store is untouched. ValueError: no column `when`"
+    )
+    assert "did not run: filter_bots, dataset, tune, train, evaluate, gate, refit, recommend, publish" in text
+    assert page.headings == ["Failure", "Rows", "Steps"]
+    assert "Traceback (most recent call last)" in page.text
+    assert "in redis://me:***@host:6379/0" in page.text
+    assert "hun@ter" not in text + html + markdown
+    assert "ter/2" not in text + html + markdown
+    assert r"no column \`when\`" in markdown
+
+
+def test_a_failed_publish_does_not_claim_that_the_store_is_untouched(night: Night) -> None:
+    night.judged(evaluation(0.3, 0.28, 0.2))
+    night.fails("publish", ConnectionError("lost"))
+    assert (
+        "FAILED: The step publish failed; see `dawnlist versions` for what the store has active." in night.reported()[0]
+    )
+
+
+def test_a_killed_step(night: Night) -> None:
+    night.step("fetch", {"rows": {"interactions": 7}})
+    code = (
+        "import os, signal, sys\n"
+        "from components.runs import recorded\n"
+        f"with recorded(sys.argv[1], 'shop', '{AS_OF}', 'run-1', 'clean'):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(night.folder / "lake")], check=False, cwd=Path.cwd())
+    assert done.returncode == -signal.SIGKILL
+    text, html, markdown = night.reported()
+    said = (
+        r"The step clean was killed \(out of memory, pre-empted or stopped\): it started at \S+Z on \S+ and never ended"
+    )
+    for shown in (text, Page(html).text, markdown):
+        assert re.search(said, shown)
+    assert os.uname().nodename in text
+    assert re.search(rf"^clean +killed +{formats.UNKNOWN} +{formats.UNKNOWN}$", text, re.MULTILINE)
+    assert "It left no traceback" in html
+
+
+def test_a_run_that_stopped_without_a_failure(night: Night) -> None:
+    night.step("fetch", {"rows": {"interactions": 7}})
+    text, _, _ = night.reported()
+    assert text.splitlines()[-1].startswith("INCOMPLETE: The run stopped before clean, filter_bots, dataset, ")
+
+
+def test_nothing_recorded_at_all(night: Night) -> None:
+    text, html, markdown = night.reported()
+    assert text.splitlines()[-1] == "NOTHING RAN: No step left a record, so no step of this run ever started."
+    assert Page(html).headings == ["Steps"]
+    assert markdown.startswith("# Nothing ran\n")
+
+
+def test_hostile_text_everywhere(tmp_path: Path) -> None:
+    night = Night(tmp_path, run="<b onclick=x>run")
+    scored = evaluation(0.3, 0.28, 0.2)
+    scored["arms"][HOSTILE] = means(0.1)
+    night.judged(scored)
+    night.steps(
+        clean={**CLEAN, "reasons": {HOSTILE: 3}, "days": {HOSTILE: 3, "2026-01-30": 4}},
+        filter_bots={"rules": [{"rule": "declared_crawlers", "evidence": HOSTILE}]},
+        tune={"trials": [{**trial, "factors": f"{HOSTILE}{place}"} for place, trial in enumerate(TRIALS)]},
+        gate={"passed": False, "reason": HOSTILE, "rules": [{"name": HOSTILE, "passed": False}]},
+    )
+    night.fails("refit", RuntimeError(HOSTILE))
+    text, html, markdown = night.reported()
+    page = Page(html)
+    assert not {"script", "b", "iframe", "link"} & set(page.tags)
+    assert page.text.count("<script>alert('x')</script>") >= 6
+    assert len(page.pictures) == 4
+    assert "<script" not in markdown
+    assert "](http" not in re.sub(r"\\.", "", markdown)
+    rows = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} <= {4, 5, 6}
+    assert "\x1b" not in text + html + markdown
+
+
+ODD: list[Any] = [[], "text", 7, float("nan"), [None], {"a": float("inf")}]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("whole", [True, False], ids=["report", "values"])
+def test_odd_reports_never_hide_the_verdict(night: Night, odd: Any, whole: bool) -> None:
+    """What each step reported, or each value of it, is something that nobody expects."""
+    night.judged(evaluation(0.3, 0.28, 0.2))
+    night.published("challenger")
+    for name in STEPS:
+        _damage(night, name, odd, whole)
+    text, html, markdown = night.reported()
+    assert text.splitlines()[-1].startswith("PUBLISHED: ")
+    assert markdown.startswith("# Published")
+    assert "can't be shown" not in html
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_that_reported_nothing(night: Night, name: str) -> None:
+    night.judged(evaluation(0.3, 0.28, 0.2))
+    night.published("challenger")
+    _damage(night, name, None, whole=True)
+    text, html, _ = night.reported()
+    assert text.splitlines()[-1].startswith("PUBLISHED: ")
+    assert "can't be shown" not in html
+
+
+def _damage(night: Night, name: str, odd: Any, whole: bool) -> None:
+    place = ("runs", "20260131T030000Z", night.run, f"{name}.json")
+    record = night.lake.read_json(*place)
+    report = odd if whole else dict.fromkeys(record["report"], odd)
+    damaged = json.dumps({**record, "report": report, "seconds": odd, "peak_memory_mb": odd})
+    night.lake.write(damaged.encode(), *place)
+
+
+def test_one_part_that_fails_leaves_the_others(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    night.judged(evaluation(0.3, 0.28, 0.2))
+    monkeypatch.setattr("components.notify.charts._data_uri", _broken)
+    page = Page(night.reported()[1])
+    assert page.text.count("This part can't be shown: OSError: no <fonts>") == 4
+    assert "Gate" in page.headings
+
+
+def _broken(figure: object) -> str:
+    raise OSError("no <fonts>")
+
+
+def test_formats() -> None:
+    assert [formats.count(value) for value in (1234, 0, None, "x", True, float("nan"))] == [
+        "1,234",
+        "0",
+        *[formats.UNKNOWN] * 4,
+    ]
+    assert [formats.seconds(value) for value in (0.123, 41.23, 185, None)] == [
+        "0.12 s",
+        "41.2 s",
+        "3 min 05 s",
+        formats.UNKNOWN,
+    ]
+    assert [formats.size(value) for value in (0, 999, 1500, 2_500_000, 3e12)] == [
+        "0 bytes", "999 bytes", "1.5 kB", "2.5 MB", "3000.0 GB",
+    ]  # fmt: skip
+    assert formats.signed(-0.01234) == "\N{MINUS SIGN}0.0123"
+    assert formats.markdown("a|b\n<i> & `c`") == r"a\|b &lt;i&gt; &amp; \`c\`"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("at redis://u:pw@h:6379/0 now", "at redis://u:***@h:6379/0 now"),
+        ("'postgresql://:p@ss/w:d@h/db'", "'postgresql://:***@h/db'"),
+        ("http://h:8080/path and me@home", "http://h:8080/path and me@home"),
+        ("postgresql://h/db?user=u&password=pw&x=1", "postgresql://h/db?user=u&password=***&x=1"),
+    ],
+)
+def test_passwords_are_masked(text: str, shown: str) -> None:
+    assert formats.masked(text) == shown
+    assert formats.cleaned({"a": [text]}) == {"a": [shown]}
