@@ -1,0 +1,90 @@
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from components.cuts import Cuts, iso
+from components.dataset.pairs import build, cuts_of
+from components.lake import Lake
+from components.schema import VERDICTS
+from components.splits import Splits
+from tests.literal import AS_OF, CUTS, NO_VERDICTS, write_interactions
+
+ROWS = (
+    ("ann", "tea", 100.0),  # before the validation cut, twice
+    ("ann", "tea", 60.0),
+    ("ann", "jam", 30.0),  # in validation
+    ("ann", "tea", 5.0),  # in the holdout again: a repeat
+    ("ann", "oat", 4.0),  # in the holdout, new
+    ("bob", "jam", 50.0),
+    ("bob", "tea", 3.0),
+    ("eve", "oat", 2.0),  # a user who is new in the holdout
+    ("old", "tea", 24 * 40.0),  # outside a window of 30 days
+)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    found = Lake.open(str(tmp_path), "shop")
+    write_interactions(found, *ROWS)
+    return found
+
+
+def test_pairs_are_cut_in_time(lake: Lake) -> None:
+    splits, report = build(lake, 0, NO_VERDICTS, CUTS, window_days=30)
+    assert splits.user_ids.ids.to_pylist() == ["ann", "bob", "eve"]
+    assert splits.item_ids.ids.to_pylist() == ["jam", "oat", "tea"]
+    assert splits.user_items("tune").weight.toarray().tolist() == [[0, 0, 2], [1, 0, 0], [0, 0, 0]]
+    assert splits.user_items("train").weight.toarray().tolist() == [[1, 0, 2], [1, 0, 0], [0, 0, 0]]
+    assert splits.user_items("refit").weight.toarray().tolist() == [[1, 1, 3], [1, 0, 1], [0, 1, 0]]
+    assert splits.truth("validation").toarray().tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert splits.truth("holdout").toarray().tolist() == [[0, 1, 0], [0, 0, 1], [0, 1, 0]]
+    assert splits.judged("validation").tolist() == [0]
+    assert splits.judged("holdout").tolist() == [0, 1]  # eve has no history
+    assert splits.repeat_share("holdout") == 1 / 4
+    assert (report["pairs"], report["holdout_users"], report["train_pairs"]) == (6, 2, 3)
+
+
+def test_ages_run_from_the_last_event_to_the_cut(lake: Lake) -> None:
+    splits, _ = build(lake, 0, NO_VERDICTS, CUTS, window_days=30)
+    np.testing.assert_allclose(splits.user_items("tune").age * 24, [60 - 48, 50 - 48], atol=1e-4)
+    np.testing.assert_allclose(splits.user_items("refit").age * 24, [30, 4, 5, 50, 3, 2], atol=1e-4)
+
+
+def test_dropped_users_and_events_are_left_out_and_shadow_ones_are_not(lake: Lake) -> None:
+    verdicts = pa.Table.from_pylist(
+        [
+            {"user_id": "bob", "event_id": None, "rule": "r", "evidence": "", "action": "drop", "shadow": False},
+            {"user_id": None, "event_id": "e0", "rule": "r", "evidence": "", "action": "drop", "shadow": False},
+            {"user_id": "ann", "event_id": None, "rule": "r", "evidence": "", "action": "drop", "shadow": True},
+            {"user_id": "eve", "event_id": None, "rule": "r", "evidence": "", "action": "keep", "shadow": False},
+        ],
+        schema=VERDICTS,
+    )
+    splits, _ = build(lake, 0, verdicts, CUTS, window_days=30)
+    assert splits.user_ids.ids.to_pylist() == ["ann", "eve"]
+    assert splits.user_items("tune").weight.sum() == 1
+
+
+def test_splits_survive_the_disk(lake: Lake, tmp_path: Path) -> None:
+    splits, _ = build(lake, 0, NO_VERDICTS, CUTS, window_days=30)
+    splits.save(tmp_path / "splits")
+    loaded = Splits.load(tmp_path / "splits")
+    np.testing.assert_array_equal(loaded.weight, splits.weight)
+    np.testing.assert_array_equal(loaded.last, splits.last)
+    assert (loaded.cuts, loaded.about) == (splits.cuts, splits.about)
+
+
+def test_the_cuts_follow_the_incumbent(lake: Lake) -> None:
+    assert cuts_of(lake, iso(AS_OF)) == CUTS
+    six_hours_ago = AS_OF - timedelta(hours=6)
+    lake.write_json({"version": 1, "as_of": iso(six_hours_ago)}, "champion.json")
+    assert cuts_of(lake, iso(AS_OF)) == Cuts.of(AS_OF, six_hours_ago)
+
+
+def test_nothing_to_train_on_is_an_error(lake: Lake) -> None:
+    early = Cuts.of(AS_OF - timedelta(days=100), None)
+    with pytest.raises(ValueError, match="are left to train on: fetch more days"):
+        build(lake, 0, NO_VERDICTS, early, window_days=30)
