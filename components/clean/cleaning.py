@@ -37,9 +37,7 @@ def clean(lake: Lake, landed: Report, settings: Settings, as_of: str, run: str) 
     return report | {"seconds": round(time.perf_counter() - clock, 3)}
 
 
-def _interactions(
-    lake: Lake, connection: Any, landed: Report, settings: Settings, as_of: str, folder: Path
-) -> Report:
+def _interactions(lake: Lake, connection: Any, landed: Report, settings: Settings, as_of: str, folder: Path) -> Report:
     objects = list(landed["interactions"])
     end = datetime.fromisoformat(landed["window"][1])
     parts = load(connection, lake, objects, folder, "landed")
@@ -53,7 +51,9 @@ def _interactions(
 
 def _counts(connection: Any, rows_in: int) -> Report:
     """How many rows met which fate. RuntimeError when they are not the rows that came in."""
-    fates: dict[str, int] = dict(connection.raw_sql("SELECT fate, count(*) FROM staged GROUP BY 1 ORDER BY 1").fetchall())
+    fates: dict[str, int] = dict(
+        connection.raw_sql("SELECT fate, count(*) FROM staged GROUP BY 1 ORDER BY 1").fetchall()
+    )
     kept = {name: fates.pop(fate, 0) for name, fate in _KEPT.items()}
     report: Report = {"rows_in": rows_in, **kept, "quarantined": sum(fates.values()), "reasons": fates}
     total = sum(kept.values()) + report["quarantined"]

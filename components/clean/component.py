@@ -20,7 +20,7 @@ def clean(
     import json
     from pathlib import Path
 
-    from components.clean.interactions import clean
+    from components.clean.cleaning import clean
     from components.lake import Lake
     from components.runs import recorded
     from components.settings import Settings

@@ -9,7 +9,7 @@ import pyarrow as pa
 from components.clean import coercions as to
 from components.clean.commit import overwrite
 from components.clean.interactions import Connection, Landed, load
-from components.clean.mapping import ITEM_ALIASES, USER_ALIASES, columns_of, missing
+from components.columns import ITEM_ALIASES, USER_ALIASES, columns_of, missing
 from components.lake import Lake
 from components.schema import ITEMS, USERS
 from components.settings import SourceSettings

@@ -17,7 +17,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from components.clean import coercions as to
-from components.clean.mapping import ALIASES, interaction_columns
+from components.columns import ALIASES, interaction_columns
 from components.lake import Lake
 from components.schema import INTERACTIONS
 from components.settings import SourceSettings
@@ -181,7 +181,9 @@ def _fates(connection: Connection, settings: SourceSettings) -> Any:
         connection.raw_sql("INSERT INTO repeats SELECT key, repeat FROM double_clicks")
     repeats = connection.table("repeats")
     joined = once.left_join(repeats, "key")
-    return joined.select(*(once[name] for name in once.columns if name != "fate"), fate=ibis.coalesce(repeats.repeat, once.fate))
+    return joined.select(
+        *(once[name] for name in once.columns if name != "fate"), fate=ibis.coalesce(repeats.repeat, once.fate)
+    )
 
 
 def _double_clicks(good: Any, duplicates: Any, settings: SourceSettings) -> Any:

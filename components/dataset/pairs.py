@@ -88,7 +88,7 @@ def _pairs(rows: pads.Dataset, verdicts: pa.Table, cuts: Cuts) -> pa.Table:
         )
     query = PAIRS.format(sums=sums, lasts=lasts)
     cut = {"validation": cuts.validation_start, "train": cuts.train_end}
-    return connection.execute(query, cut).to_arrow_table()
+    return connection.sql(query, params=cut).to_arrow_table()
 
 
 def _report(splits: Splits) -> dict[str, Any]:

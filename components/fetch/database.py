@@ -109,8 +109,7 @@ def _batches(connection: sa.Connection, query: Any) -> Iterator[pa.RecordBatch]:
     result = connection.execution_options(stream_results=True, yield_per=BATCH_ROWS).execute(query)
     schema = pa.schema([pa.field(name, pa.string()) for name in result.keys()])  # noqa: SIM118 - not a dict
     yield pa.RecordBatch.from_pylist([], schema=schema)  # the columns are known even when no row comes
-    # the driver's own tuples: SQLAlchemy's Row objects would take longer than the database
-    while rows := result.cursor.fetchmany(BATCH_ROWS):
+    for rows in result.partitions():
         columns = zip(*rows, strict=True)
         yield pa.record_batch([pa.array(column, pa.string()) for column in columns], schema=schema)
 

@@ -11,8 +11,8 @@ import duckdb
 import ibis
 import pyarrow as pa
 
-from components.clean.coercions import first_text, moment
-from components.clean.mapping import ALIASES, columns_of, missing
+from components.coercions import first_text, moment
+from components.columns import ALIASES, columns_of, missing
 from components.settings import SourceSettings
 
 BATCH_ROWS = 50_000
