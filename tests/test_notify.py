@@ -18,7 +18,7 @@ from components.gate.verdict import decide
 from components.lake import Lake
 from components.notify import formats
 from components.notify.daily import text_report, write_report
-from components.notify.outcome import STEPS
+from components.notify.facts import STEPS
 from components.runs import recorded
 from components.settings import GateSettings
 

@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from components.notify import formats
-from components.notify.outcome import Facts
+from components.notify.facts import Facts
 from components.notify.tables import arm_name, named, varying
 
 # Okabe and Ito's colours, told apart by colour-blind people too
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#A9B4BF"
 INK, RULE = "#24303C", "#DDE3E9"
-WIDTH = 5.4
+WIDTH = 4.7
 MOST_BARS = 24
 MOST_LETTERS = 44
 MOST_DAYS = 5

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from components.cuts import parse_as_of, stamp
 from components.lake import Lake
-from components.notify.outcome import Facts
+from components.notify.facts import Facts
 from components.notify.summary import summary, text
 from components.runs import records
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from components.notify import charts, formats, tables
-from components.notify.outcome import Facts, outcome
+from components.notify.facts import Facts
+from components.notify.outcome import outcome
 from components.notify.tables import Table
 
 Rows = Callable[[Facts], Table | None]

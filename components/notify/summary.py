@@ -1,7 +1,8 @@
 """The report in few words: Markdown for the Kubeflow UI, plain lines for the log and the terminal."""
 
 from components.notify import formats, tables
-from components.notify.outcome import Facts, outcome
+from components.notify.facts import Facts
+from components.notify.outcome import outcome
 from components.notify.tables import Table
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.notify import formats
-from components.notify.outcome import AFTER_GATE, Facts
+from components.notify.facts import AFTER_GATE, Facts
 
 HYPER_PARAMETERS = {
     "factors": "factors",
