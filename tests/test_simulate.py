@@ -1,5 +1,6 @@
 """The simulated shop: same seed same rows, more days more rows, and the dirt and the labels that were asked for."""
 
+import importlib
 import os
 import sqlite3
 from collections import Counter
@@ -19,7 +20,7 @@ from components.simulate.config import CLEAN
 from components.simulate.dirt import iso_utc
 
 SMALL = ShopConfig(users=60, items=40, days=12, sessions_a_day=0.5, rename_day=8, sessionless_days=(3, 5))
-SPOTLESS = replace(SMALL, **CLEAN, rename_day=None, sessionless_days=None, robot_share=0.0)
+SPOTLESS = replace(SMALL, **CLEAN, robot_share=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_labels_partition_the_users(small: Shop) -> None:
 
 
 def test_crawlers_say_who_they_are_and_stealthy_bots_do_not() -> None:
-    events = hindsight.events(simulate(replace(SMALL, users=600, days=20, null_text_share=0.0)))
+    events = hindsight.events(simulate(replace(SMALL, users=300, robot_share=0.4, null_text_share=0.0)))
     declared = set(events.loc[events["kind"] == "crawler", "agent"])
     assert declared <= {crawler.agent for crawler in CRAWLERS} and HOSTILE_AGENT in declared
     others = events.loc[events["kind"] != "crawler", "agent"]
@@ -274,8 +275,7 @@ DATA = Path(os.environ.get("DAWNLIST_DATA", "../shared/data"))
 
 @pytest.mark.skipif(not (DATA / "deskdrop").is_dir(), reason="the real data sets are not here")
 def test_the_statistics_read_a_real_data_set() -> None:
-    from benchmarks.shop_statistics import deskdrop, shape_statistics
-
-    log = deskdrop(DATA)
+    statistics = importlib.import_module("benchmarks.shop_statistics")
+    log = statistics.deskdrop(DATA)
     assert (len(log.users), log.shape) == (72_312, (1_895, 2_987))
-    assert 0 < shape_statistics(log)["Gini of item popularity"] < 1
+    assert 0 < statistics.shape_statistics(log)["Gini of item popularity"] < 1

@@ -1,7 +1,8 @@
 """What a simulated shop is asked for: its size, its people, its robots and its dirt."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 SHARES = (
     "repeat_share", "mainstream_share", "focus_share", "robot_share", "double_click_share", "replay_share",
@@ -129,7 +130,9 @@ class ShopConfig:
         return self.count_on(day, self.items, self.item_growth)
 
 
-CLEAN = {name: 0.0 for name in SHARES if name not in ("repeat_share", "mainstream_share", "focus_share", "robot_share")}
-"""Keyword arguments of a shop without dirt: `ShopConfig(**CLEAN, rename_day=None, sessionless_days=None)`."""
-
-FIELD_NAMES = tuple(field.name for field in fields(ShopConfig))
+CLEAN: dict[str, Any] = {
+    **{name: 0.0 for name in SHARES if name not in ("repeat_share", "mainstream_share", "focus_share", "robot_share")},
+    "rename_day": None,
+    "sessionless_days": None,
+}
+"""Arguments of a shop without dirt: `ShopConfig(**CLEAN)`."""

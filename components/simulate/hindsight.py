@@ -49,6 +49,8 @@ def _epoch_seconds(texts: "pd.Series[str]") -> "pd.Series[float]":
     numbers = pd.to_numeric(texts, errors="coerce")
     numbers = numbers.where(numbers < 1e11, numbers / 1_000)
     written = texts[numbers.isna()]
+    # pandas 2.3 reads some of the times without a zone in the zone of the row before
+    written = written.where(written.str.contains(r"(?:Z|[+-]\d\d:\d\d)$"), written + "Z")
     times = pd.to_datetime(written, errors="coerce", utc=True, format="ISO8601")
     seconds = (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
     return numbers.fillna(seconds)

@@ -43,11 +43,13 @@ KINDS_OF_INTRUDER = (
 
 
 def members(config: ShopConfig, expected_a_day: float) -> list[Integers]:
-    """The actor indices of each kind, from the top of the public ids down; at least two of each."""
+    """The actor indices of each kind, from the top of the public ids down: at least two, and each crawler."""
     if config.robot_share == 0:
         return [np.zeros(0, np.int64) for _ in KINDS_OF_INTRUDER]
     budget = expected_a_day * config.robot_share / (1 - config.robot_share)
-    sizes = [max(2, round(budget * kind.share / kind.events * 30 / kind.days_a_month)) for kind in KINDS_OF_INTRUDER]
+    least = [len(CRAWLERS) if kind.label == "crawler" else 2 for kind in KINDS_OF_INTRUDER]
+    wanted = [round(budget * kind.share / kind.events * 30 / kind.days_a_month) for kind in KINDS_OF_INTRUDER]
+    sizes = np.maximum(least, wanted).tolist()
     ends = np.cumsum(sizes)
     return [PUBLIC_IDS - 1 - np.arange(end - size, end) for size, end in zip(sizes, ends, strict=True)]
 
