@@ -253,7 +253,7 @@ def test_a_killed_step(night: Night) -> None:
 def test_a_run_that_stopped_without_a_failure(night: Night) -> None:
     night.step("fetch", {"rows": {"interactions": 7}})
     text, _, _ = night.reported()
-    assert text.splitlines()[-1].startswith("INCOMPLETE: The run stopped before clean, filter_bots, dataset, ")
+    assert text.splitlines()[-1].startswith("INCOMPLETE: The run stopped before clean and no step recorded a failure: ")
 
 
 def test_nothing_recorded_at_all(night: Night) -> None:

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from components.notify import formats
 from components.notify.facts import Facts
-from components.notify.tables import arm_name, named, varying
+from components.notify.scores import arm_name, named, varying
 
 # Okabe and Ito's colours, told apart by colour-blind people too
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#A9B4BF"

@@ -69,11 +69,12 @@ def _killed(facts: Facts, record: Record) -> Outcome:
 
 
 def _stopped(facts: Facts) -> Outcome:
+    step = facts.not_run[0] if facts.not_run else "its end"
     return Outcome(
         "stopped",
         "Incomplete",
-        f"The run stopped before {', '.join(facts.not_run) or 'its end'}, though no step failed: it was cancelled, "
-        "or the next step could not be scheduled; the store is untouched.",
+        f"The run stopped before {step} and no step recorded a failure: {step} could not be scheduled, failed before "
+        "it could write a record, or the run was cancelled; see its log. The store is untouched.",
     )
 
 

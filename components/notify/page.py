@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from components.notify import charts, formats, tables
+from components.notify import charts, formats, scores, tables
 from components.notify.facts import Facts
 from components.notify.outcome import outcome
 from components.notify.tables import Table
@@ -99,9 +99,9 @@ def _reason(facts: Facts) -> list[str]:
 
 def _searched(facts: Facts) -> list[str]:
     trials = facts.listing("tune", "trials")
-    same = [name for name in tables.HYPER_PARAMETERS if name in trials[0] and name not in tables.varying(trials)]
-    shown = f"The best {tables.MOST_TRIALS} of {len(trials)} trials. " if len(trials) > tables.MOST_TRIALS else ""
-    return [f"{shown}The same in all: {tables.named(trials[0], same)}."] if same else [shown]
+    same = [name for name in scores.HYPER_PARAMETERS if name in trials[0] and name not in scores.varying(trials)]
+    shown = f"The best {scores.MOST_TRIALS} of {len(trials)} trials. " if len(trials) > scores.MOST_TRIALS else ""
+    return [f"{shown}The same in all: {scores.named(trials[0], same)}."] if same else [shown]
 
 
 def _dropped(facts: Facts) -> list[str]:
@@ -122,19 +122,19 @@ PARTS = (
     Part("Failure", notes=_where_it_broke, code=_traceback, wide=True),
     Part(
         "Models",
-        [tables.metrics, tables.differences],
+        [scores.metrics, scores.differences],
         _judged,
         charts.by_model,
         "On the holdout, higher is better",
         wide=True,
     ),
-    Part("Gate", [tables.gate], _reason),
+    Part("Gate", [scores.gate], _reason),
     Part("Publication", [tables.published]),
-    Part("Search", [tables.trials], _searched, charts.grid_results, "On validation, higher is better", wide=True),
+    Part("Search", [scores.trials], _searched, charts.grid_results, "On validation, higher is better", wide=True),
     Part("Rows", [tables.volumes], picture=charts.daily_volumes, caption="New clean rows a day", wide=True),
     Part("Bots", [tables.bots], _dropped, wide=True),
     Part("Splits", [tables.splits]),
-    Part("Popularity by window", [tables.popularity_windows]),
+    Part("Popularity by window", [scores.popularity_windows]),
     Part("Steps", [tables.durations], _timed, charts.step_durations, "Time by step", wide=True),
 )
 """The page from top to bottom; a part whose step did not run is left out, and the steps say so."""

@@ -1,6 +1,6 @@
 """The report in few words: Markdown for the Kubeflow UI, plain lines for the log and the terminal."""
 
-from components.notify import formats, tables
+from components.notify import formats, scores, tables
 from components.notify.facts import Facts
 from components.notify.outcome import outcome
 from components.notify.tables import Table
@@ -23,7 +23,7 @@ def text(facts: Facts) -> str:
     verdict = outcome(facts)
     blocks = [[f"Dawnlist report as of {facts.as_of}, run {facts.run}, shop {facts.shop}"]]
     blocks.append([f"{name:<9} {told}" for name, told in _lines(facts) if told])
-    shown = (tables.metrics(facts), tables.differences(facts), tables.gate(facts))
+    shown = (scores.metrics(facts), scores.differences(facts), scores.gate(facts))
     blocks += [_aligned(table) for table in shown if table]
     blocks += [_steps(facts), [f"{verdict.label.upper()}: {verdict.sentence}"]]
     return "\n\n".join("\n".join(block) for block in blocks if block)
@@ -31,9 +31,9 @@ def text(facts: Facts) -> str:
 
 def _shown(facts: Facts) -> list[tuple[str, Table | None]]:
     return [
-        ("Models", tables.metrics(facts)),
-        ("Differences", tables.differences(facts)),
-        ("Gate", tables.gate(facts)),
+        ("Models", scores.metrics(facts)),
+        ("Differences", scores.differences(facts)),
+        ("Gate", scores.gate(facts)),
         ("Rows", tables.volumes(facts)),
         ("Steps", tables.durations(facts)),
     ]
@@ -84,7 +84,7 @@ def _search(facts: Facts) -> str:
     trials = facts.listing("tune", "trials")
     if not trials:
         return ""
-    best = tables.named(trials[0], tables.varying(trials))
+    best = scores.named(trials[0], scores.varying(trials))
     return f"best of {len(trials)}: {best} ({facts.metric} {formats.score(trials[0].get(facts.metric))} on validation)"
 
 

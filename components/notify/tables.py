@@ -1,4 +1,4 @@
-"""The tables of a report, each from one part of the run record; all cells are text."""
+"""The tables of what was done: rows, bots, splits, the publication, the steps; all cells are text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,13 +7,6 @@ from typing import Any
 from components.notify import formats
 from components.notify.facts import AFTER_GATE, Facts
 
-HYPER_PARAMETERS = {
-    "factors": "factors",
-    "regularization": "regularization",
-    "alpha": "alpha",
-    "half_life": "half-life",
-    "iterations": "iterations",
-}
 FATES = {
     "rows_in": "read by clean",
     "clean": "clean",
@@ -22,7 +15,6 @@ FATES = {
     "duplicates": "duplicates",
     "double_clicks": "double clicks",
 }
-MOST_TRIALS = 40
 
 
 @dataclass(frozen=True)
@@ -35,77 +27,6 @@ class Table:
     """The columns of words, which read from the left."""
     tones: dict[int, str] = field(default_factory=dict)
     """Row -> `best`, `good` or `bad`."""
-
-
-def arm_name(facts: Facts, arm: str) -> str:
-    """The arm as people read it: popularity with its window."""
-    window = facts.of_step("evaluate", "popularity_window")
-    return f"popularity ({window})" if arm == "popularity" and window else arm
-
-
-def metrics(facts: Facts) -> Table | None:
-    """Arms by metrics, the deciding metric first."""
-    arms = {name: means for name, means in facts.mapping("evaluate", "arms").items() if isinstance(means, dict)}
-    return _scores({arm_name(facts, arm): means for arm, means in arms.items()}, facts.metric)
-
-
-def popularity_windows(facts: Facts) -> Table | None:
-    """The windows that popularity was tried with."""
-    windows = facts.mapping("evaluate", "popularity_windows")
-    return _scores({name: means for name, means in windows.items() if isinstance(means, dict)}, facts.metric)
-
-
-def _scores(by_name: dict[str, dict[str, Any]], first: str) -> Table | None:
-    names = list(dict.fromkeys(name for means in by_name.values() for name in means))
-    names.sort(key=lambda name: name != first)
-    if not by_name:
-        return None
-    rows = [[arm, *(formats.score(means.get(name)) for name in names)] for arm, means in by_name.items()]
-    values = [formats.real(means.get(first)) for means in by_name.values()]
-    known = [value for value in values if value is not None]
-    best = {values.index(max(known)): "best"} if known else {}
-    return Table(["", *names], rows, tones=best)
-
-
-def differences(facts: Facts) -> Table | None:
-    """The challenger against each other arm, with 95% intervals."""
-    rows = [
-        [
-            arm_name(facts, arm),
-            formats.signed(found.get("mean")),
-            f"{formats.signed(found.get('low'))} to {formats.signed(found.get('high'))}",
-            _reading(formats.real(found.get("low")), formats.real(found.get("high"))),
-        ]
-        for arm, found in facts.mapping("evaluate", "differences").items()
-        if isinstance(found, dict)
-    ]
-    return Table([f"challenger's {facts.metric} against", "difference", "95% interval", ""], rows) if rows else None
-
-
-def _reading(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return formats.UNKNOWN
-    return "better" if low > 0 else "worse" if high < 0 else "no clear difference"
-
-
-def gate(facts: Facts) -> Table | None:
-    """The gate's rules."""
-    rules = facts.listing("gate", "rules")
-    rows = [
-        [
-            str(rule.get("name", formats.UNKNOWN)),
-            _measure(rule.get("value")),
-            _measure(rule.get("limit")),
-            "pass" if rule.get("passed") is True else "FAIL",
-        ]
-        for rule in rules
-    ]
-    tones = {place: "good" if rule.get("passed") is True else "bad" for place, rule in enumerate(rules)}
-    return Table(["rule", "value", "at least", ""], rows, tones=tones) if rows else None
-
-
-def _measure(value: Any) -> str:
-    return formats.count(value) if isinstance(value, int) else formats.score(value)
 
 
 def volumes(facts: Facts) -> Table | None:
@@ -158,36 +79,6 @@ def bots(facts: Facts) -> Table | None:
 def figure(name: str, value: Any) -> str:
     """A value that a step named itself: a share in percent."""
     return formats.percent(value) if name.endswith("share") else formats.plain(value)
-
-
-def trials(facts: Facts) -> Table | None:
-    """The search, best first."""
-    found = facts.listing("tune", "trials")[:MOST_TRIALS]
-    settings = varying(found)
-    scores = list(dict.fromkeys(name for trial in found for name in trial if "@" in name))
-    scores.sort(key=lambda name: name != facts.metric)
-    rows = [
-        [
-            str(place),
-            *(formats.plain(trial.get(name)) for name in settings),
-            *(formats.score(trial.get(name)) for name in scores),
-            formats.seconds(trial.get("seconds")),
-        ]
-        for place, trial in enumerate(found, 1)
-    ]
-    head = ["#", *(HYPER_PARAMETERS[name] for name in settings), *scores, "time"]
-    return Table(head, rows, tones={0: "best"}) if rows else None
-
-
-def varying(trials: Sequence[dict[str, Any]]) -> list[str]:
-    """The hyper-parameters in which trials differ; all that they have when they don't."""
-    known = [name for name in HYPER_PARAMETERS if any(name in trial for trial in trials)]
-    return [name for name in known if len({str(trial.get(name)) for trial in trials}) > 1] or known
-
-
-def named(trial: dict[str, Any], names: Sequence[str]) -> str:
-    """Some of a trial's hyper-parameters in words, e.g. `factors 64, alpha 10`."""
-    return ", ".join(f"{HYPER_PARAMETERS[name]} {formats.plain(trial.get(name))}" for name in names)
 
 
 def splits(facts: Facts) -> Table | None:

@@ -1,0 +1,118 @@
+"""The tables of what was measured: models, the gate's rules, the search."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from components.notify import formats
+from components.notify.facts import Facts
+from components.notify.tables import Table
+
+HYPER_PARAMETERS = {
+    "factors": "factors",
+    "regularization": "regularization",
+    "alpha": "alpha",
+    "half_life": "half-life",
+    "iterations": "iterations",
+}
+MOST_TRIALS = 40
+
+
+def arm_name(facts: Facts, arm: str) -> str:
+    """The arm as people read it: popularity with its window."""
+    window = facts.of_step("evaluate", "popularity_window")
+    return f"popularity ({window})" if arm == "popularity" and window else arm
+
+
+def metrics(facts: Facts) -> Table | None:
+    """Arms by metrics, the deciding metric first."""
+    arms = {name: means for name, means in facts.mapping("evaluate", "arms").items() if isinstance(means, dict)}
+    return _scores({arm_name(facts, arm): means for arm, means in arms.items()}, facts.metric)
+
+
+def popularity_windows(facts: Facts) -> Table | None:
+    """The windows that popularity was tried with."""
+    windows = facts.mapping("evaluate", "popularity_windows")
+    return _scores({name: means for name, means in windows.items() if isinstance(means, dict)}, facts.metric)
+
+
+def _scores(by_name: dict[str, dict[str, Any]], first: str) -> Table | None:
+    names = list(dict.fromkeys(name for means in by_name.values() for name in means))
+    names.sort(key=lambda name: name != first)
+    if not by_name:
+        return None
+    rows = [[arm, *(formats.score(means.get(name)) for name in names)] for arm, means in by_name.items()]
+    values = [formats.real(means.get(first)) for means in by_name.values()]
+    known = [value for value in values if value is not None]
+    best = {values.index(max(known)): "best"} if known else {}
+    return Table(["", *names], rows, tones=best)
+
+
+def differences(facts: Facts) -> Table | None:
+    """The challenger against each other arm, with 95% intervals."""
+    rows = [
+        [
+            arm_name(facts, arm),
+            formats.signed(found.get("mean")),
+            f"{formats.signed(found.get('low'))} to {formats.signed(found.get('high'))}",
+            _reading(formats.real(found.get("low")), formats.real(found.get("high"))),
+        ]
+        for arm, found in facts.mapping("evaluate", "differences").items()
+        if isinstance(found, dict)
+    ]
+    return Table([f"challenger's {facts.metric} against", "difference", "95% interval", ""], rows) if rows else None
+
+
+def _reading(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return formats.UNKNOWN
+    return "better" if low > 0 else "worse" if high < 0 else "no clear difference"
+
+
+def gate(facts: Facts) -> Table | None:
+    """The gate's rules."""
+    rules = facts.listing("gate", "rules")
+    rows = [
+        [
+            str(rule.get("name", formats.UNKNOWN)),
+            _measure(rule.get("value")),
+            _measure(rule.get("limit")),
+            "pass" if rule.get("passed") is True else "FAIL",
+        ]
+        for rule in rules
+    ]
+    tones = {place: "good" if rule.get("passed") is True else "bad" for place, rule in enumerate(rules)}
+    return Table(["rule", "value", "at least", ""], rows, tones=tones) if rows else None
+
+
+def _measure(value: Any) -> str:
+    return formats.count(value) if isinstance(value, int) else formats.score(value)
+
+
+def trials(facts: Facts) -> Table | None:
+    """The search, best first."""
+    found = facts.listing("tune", "trials")[:MOST_TRIALS]
+    settings = varying(found)
+    scores = list(dict.fromkeys(name for trial in found for name in trial if "@" in name))
+    scores.sort(key=lambda name: name != facts.metric)
+    rows = [
+        [
+            str(place),
+            *(formats.plain(trial.get(name)) for name in settings),
+            *(formats.score(trial.get(name)) for name in scores),
+            formats.seconds(trial.get("seconds")),
+        ]
+        for place, trial in enumerate(found, 1)
+    ]
+    head = ["#", *(HYPER_PARAMETERS[name] for name in settings), *scores, "time"]
+    return Table(head, rows, tones={0: "best"}) if rows else None
+
+
+def varying(trials: Sequence[dict[str, Any]]) -> list[str]:
+    """The hyper-parameters in which trials differ; all that they have when they don't."""
+    known = [name for name in HYPER_PARAMETERS if any(name in trial for trial in trials)]
+    return [name for name in known if len({str(trial.get(name)) for trial in trials}) > 1] or known
+
+
+def named(trial: dict[str, Any], names: Sequence[str]) -> str:
+    """Some of a trial's hyper-parameters in words, e.g. `factors 64, alpha 10`."""
+    return ", ".join(f"{HYPER_PARAMETERS[name]} {formats.plain(trial.get(name))}" for name in names)
