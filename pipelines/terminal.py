@@ -60,15 +60,17 @@ def _show_end(done: Any, arguments: dict[str, Any], home: Path) -> int:
         from components.lake import Lake
 
         lake = Lake.open(arguments["lake"], arguments["namespace"])
-        out.print(escape(text_report(lake, arguments["as_of"], done.run)))
+        out.print(escape(text_report(lake, arguments["as_of"], done.run)), soft_wrap=True)
         page = f"{lake.uri}/reports/{stamp(parse_as_of(arguments['as_of']))}/{done.run}.html"
         steps = sum(record.get("seconds", 0) for record in done.records)
-        out.print(f"{done.seconds:.1f} s in all, {steps:.1f} s of it in steps\nreport: {page}\nlog:    {log}")
+        out.print(
+            f"{done.seconds:.1f} s in all, {steps:.1f} s of it in steps\nreport: {page}\nlog:    {log}", soft_wrap=True
+        )
     failed = done.failed
     if failed is None and done.error is None:
         return 0
     if failed is None:
-        reason = f"kfp's runner failed: {done.error}"
+        reason = "a step could not be started"
     elif failed["state"] == "failed":
         reason = f"{failed['step']} failed: {failed['error']['message']}"
     else:

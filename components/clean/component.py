@@ -17,15 +17,16 @@ def clean(
     run: str,
 ) -> None:
     """Coerce, reject to quarantine, drop duplicates, and merge into the interactions table."""
-    import json
-    from pathlib import Path
-
-    from components.clean.cleaning import clean
-    from components.lake import Lake
     from components.runs import recorded
-    from components.settings import Settings
 
     with recorded(lake, namespace, as_of, run, "clean") as record:
+        import json
+        from pathlib import Path
+
+        from components.clean.cleaning import clean
+        from components.lake import Lake
+        from components.settings import Settings
+
         found = json.loads(Path(landed.path).read_text())
         record.update(clean(Lake.open(lake, namespace), found, Settings.load(settings), as_of, run))
         Path(interactions.path).write_text(json.dumps(record))

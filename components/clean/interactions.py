@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from components.clean import coercions as to
+from components import coercions as to
 from components.columns import ALIASES, interaction_columns
 from components.lake import Lake
 from components.schema import INTERACTIONS

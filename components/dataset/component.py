@@ -18,16 +18,17 @@ def dataset(
     run: str,
 ) -> None:
     """Cut the window in time: train, validation and holdout."""
-    import json
-    from pathlib import Path
-
-    import pyarrow.parquet as pq
-
-    from components.dataset.pairs import build, cuts_of
-    from components.lake import Lake
     from components.runs import recorded
 
     with recorded(lake, namespace, as_of, run, "dataset") as record:
+        import json
+        from pathlib import Path
+
+        import pyarrow.parquet as pq
+
+        from components.dataset.pairs import build, cuts_of
+        from components.lake import Lake
+
         opened = Lake.open(lake, namespace)
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
         cut, report = build(opened, version, pq.read_table(verdicts.path), cuts_of(opened, as_of), window_days)

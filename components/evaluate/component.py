@@ -19,17 +19,18 @@ def evaluate(
     run: str,
 ) -> None:
     """Score challenger, incumbent and popularity on one holdout that none of them has seen."""
-    import json
-    from pathlib import Path
-
-    from components.evaluate.arms import evaluate, flat
-    from components.lake import Lake
-    from components.model import FactorModel
-    from components.registry import incumbent_model
     from components.runs import recorded
-    from components.splits import Splits
 
     with recorded(lake, namespace, as_of, run, "evaluate") as record:
+        import json
+        from pathlib import Path
+
+        from components.evaluate.arms import evaluate, flat
+        from components.lake import Lake
+        from components.model import FactorModel
+        from components.registry import incumbent_model
+        from components.splits import Splits
+
         champion = incumbent_model(Lake.open(lake, namespace), as_of)
         challenger = FactorModel.load(Path(model.path))
         record.update(evaluate(Splits.load(Path(splits.path)), challenger, champion, metric, int(k)))

@@ -17,15 +17,16 @@ def fetch(
     run: str,
 ) -> None:
     """Land the rows that arrived since the last fetch, and the items and users whole."""
-    import json
-    from pathlib import Path
-
-    from components.fetch.landing import fetch
-    from components.lake import Lake
     from components.runs import recorded
-    from components.settings import Settings
 
     with recorded(lake, namespace, as_of, run, "fetch") as record:
+        import json
+        from pathlib import Path
+
+        from components.fetch.landing import fetch
+        from components.lake import Lake
+        from components.settings import Settings
+
         opened = Lake.open(lake, namespace)
         record.update(fetch(opened, source, Settings.load(settings).source, as_of, run, window_days))
         Path(landed.path).write_text(json.dumps(record))

@@ -19,18 +19,19 @@ def filter_bots(
     run: str,
 ) -> None:
     """Judge crawlers, bots and staff, rule by rule."""
-    import json
-    from pathlib import Path
-
-    import pyarrow.parquet as pq
-
-    from components.filter_bots.report import html
-    from components.filter_bots.verdicts import judge
-    from components.lake import Lake
     from components.runs import recorded
-    from components.settings import Settings
 
     with recorded(lake, namespace, as_of, run, "filter_bots") as record:
+        import json
+        from pathlib import Path
+
+        import pyarrow.parquet as pq
+        from components.filter_bots.report import html
+        from components.filter_bots.verdicts import judge
+
+        from components.lake import Lake
+        from components.settings import Settings
+
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
         table, report = judge(Lake.open(lake, namespace), version, as_of, window_days, Settings.load(settings).bots)
         pq.write_table(table, verdicts.path)

@@ -17,16 +17,17 @@ def gate(
     run: str,
 ) -> str:
     """Decide whether, and which, model goes live; returns "true" or "false"."""
-    import json
-    from pathlib import Path
-
-    from components.gate.verdict import decide, markdown
-    from components.lake import Lake
-    from components.registry import champion
     from components.runs import recorded
-    from components.settings import Settings
 
     with recorded(lake, namespace, as_of, run, "gate") as record:
+        import json
+        from pathlib import Path
+
+        from components.gate.verdict import decide, markdown
+        from components.lake import Lake
+        from components.registry import champion
+        from components.settings import Settings
+
         found = json.loads(Path(evaluation.path).read_text())
         live = champion(Lake.open(lake, namespace))
         record.update(decide(found, Settings.load(settings).gate, as_of, live))

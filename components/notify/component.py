@@ -16,12 +16,13 @@ def notify(
     run: str,
 ) -> None:
     """Print and write the report of the run, from its run record."""
-    from pathlib import Path
-
-    from components.lake import Lake
-    from components.notify.daily import write_report
     from components.runs import recorded
 
     with recorded(lake, namespace, as_of, run, "notify"):
+        from pathlib import Path
+
+        from components.lake import Lake
+        from components.notify.daily import write_report
+
         text = write_report(Lake.open(lake, namespace), as_of, run, Path(report.path), Path(summary.path))
         print(text)

@@ -19,16 +19,17 @@ def recommend(
     run: str,
 ) -> None:
     """The top lists of all users, seen items left out, and the popular list for everyone else."""
-    import json
-    from pathlib import Path
-
-    from components.lake import Lake
-    from components.model import FactorModel
-    from components.recommend.lists import about, recommend
     from components.runs import recorded
-    from components.splits import Splits
 
     with recorded(lake, namespace, as_of, run, "recommend") as record:
+        import json
+        from pathlib import Path
+
+        from components.lake import Lake
+        from components.model import FactorModel
+        from components.recommend.lists import about, recommend
+        from components.splits import Splits
+
         scored, decided = (json.loads(Path(artifact.path).read_text()) for artifact in (evaluation, verdict))
         fitted = FactorModel.load(Path(model.path))
         meta = about(scored, decided, model.metadata["name_in_lake"], as_of, run)

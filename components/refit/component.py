@@ -19,16 +19,17 @@ def refit(
     run: str,
 ) -> None:
     """Fit the winner once more, on all rows up to as_of; only this model is recommended from and published."""
-    import json
-    from pathlib import Path
-
-    from components.lake import Lake
-    from components.refit.winner import winning_config
     from components.runs import recorded
-    from components.splits import Splits
-    from components.train.fitting import fit_stage
 
     with recorded(lake, namespace, as_of, run, "refit") as record:
+        import json
+        from pathlib import Path
+
+        from components.lake import Lake
+        from components.refit.winner import winning_config
+        from components.splits import Splits
+        from components.train.fitting import fit_stage
+
         config = winning_config(*(json.loads(Path(a.path).read_text()) for a in (verdict, trial, evaluation)))
         cut = Splits.load(Path(splits.path))
         record.update(fit_stage(Lake.open(lake, namespace), cut, "refit", config, device, Path(model.path)))

@@ -18,16 +18,17 @@ def train(
     run: str,
 ) -> None:
     """Fit the challenger: the winning trial, on all rows before the holdout."""
-    import json
-    from pathlib import Path
-
-    from components.lake import Lake
     from components.runs import recorded
-    from components.solver import ALSConfig
-    from components.splits import Splits
-    from components.train.fitting import fit_stage
 
     with recorded(lake, namespace, as_of, run, "train") as record:
+        import json
+        from pathlib import Path
+
+        from components.lake import Lake
+        from components.solver import ALSConfig
+        from components.splits import Splits
+        from components.train.fitting import fit_stage
+
         config = ALSConfig.from_dict(json.loads(Path(trial.path).read_text())).as_dict()
         cut = Splits.load(Path(splits.path))
         record.update(fit_stage(Lake.open(lake, namespace), cut, "train", config, device, Path(model.path)))

@@ -25,15 +25,16 @@ def tune(
     run: str,
 ) -> None:
     """Search the grid on the validation cut."""
-    import json
-    from pathlib import Path
-
-    from components.lake import Lake
     from components.runs import recorded
-    from components.splits import Splits
-    from components.tune.search import grid, search
 
     with recorded(lake, namespace, as_of, run, "tune") as record:
+        import json
+        from pathlib import Path
+
+        from components.lake import Lake
+        from components.splits import Splits
+        from components.tune.search import grid, search
+
         configs = grid(factors, regularization, alpha, half_life, int(iterations), int(seed))
         trials = search(Lake.open(lake, namespace), Splits.load(Path(splits.path)), configs, metric, int(k), device)
         record.update(trials=trials, metric=metric, k=int(k))
