@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.fs as pafs
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -30,7 +31,7 @@ def merge_interactions(lake: Lake, connection: Connection, objects: list[str], e
     days = [day for (day,) in connection.raw_sql(_DAYS).fetchall()]
 
     def attempt(table: DeltaTable | None) -> dict[str, Any]:
-        _find_known(connection, table, days)
+        _find_known(lake, connection, table, days)
         counts = {day.isoformat(): rows for day, rows in connection.raw_sql(_INSERTED_DAYS).fetchall()}
         known = connection.raw_sql(_KNOWN).fetchall()[0][0]
         marks = [*objects, WRITER]
@@ -56,20 +57,20 @@ _INSERTED_DAYS = (
 )
 
 
-def _find_known(connection: Connection, table: DeltaTable | None, days: list[Any]) -> None:
+def _find_known(lake: Lake, connection: Connection, table: DeltaTable | None, days: list[Any]) -> None:
     """The table `known`: event_date and event_id of what the touched days hold already; other days stay unread."""
     columns = [INTERACTIONS.field("event_date"), INTERACTIONS.field("event_id")]
     known = pa.schema(columns).empty_table()
     if table is not None and days:
         touched = pc.field("event_date").isin(pa.array(days, pa.date32()))
-        known = table.to_pyarrow_dataset().to_table(columns=["event_date", "event_id"], filter=touched)
+        known = snapshot(lake, "interactions", table).to_table(columns=["event_date", "event_id"], filter=touched)
     connection.con.register("known_rows", known)
     connection.raw_sql("CREATE OR REPLACE TABLE known AS SELECT * FROM known_rows")
     connection.con.unregister("known_rows")
 
 
 def append_quarantine(lake: Lake, rows: Iterator[dict[str, Any]], objects: list[str], as_of: datetime) -> int | None:
-    """Append the rejected rows of landing objects that were not appended before; the table's version, if there is one."""
+    """Append rejected rows, unless their landing objects were before; the version of the table, if there is one."""
     rejected = pa.Table.from_pylist([row | {"as_of": as_of} for row in rows], schema=QUARANTINE)
 
     def attempt(table: DeltaTable | None) -> dict[str, Any]:
@@ -144,9 +145,11 @@ def _version(lake: Lake, name: str) -> int | None:
     return None if table is None else int(table.version())
 
 
-def dataset(lake: Lake, name: str, version: int) -> ds.Dataset:
-    """A Delta table at a version, lazily. ValueError when it was never written."""
-    table = lake.table(name, version)
-    if table is None:
-        raise ValueError(f"the lake has no table {name}: run clean first")
-    return table.to_pyarrow_dataset()
+def snapshot(lake: Lake, name: str, table: DeltaTable) -> ds.Dataset:
+    """A Delta table as it was read, lazily, through Arrow's own file system.
+
+    delta-rs's own needs Python in the reading threads: a scan that is not read to its end (head, LIMIT) crashes or
+    hangs the interpreter when it exits.
+    """
+    place = lake.path("tables", name)
+    return table.to_pyarrow_dataset(filesystem=pafs.SubTreeFileSystem(place, lake.filesystem))

@@ -6,7 +6,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from components.clean import coercions as to
+from components import coercions as to
 from components.clean.commit import overwrite
 from components.clean.interactions import Connection, Landed, load
 from components.columns import ITEM_ALIASES, USER_ALIASES, columns_of, missing
