@@ -28,13 +28,11 @@ from components.simulate import ShopConfig, hindsight, simulate
 
 DAY = 86_400.0
 K = 20
+SIMULATED_DAYS = 4  # pooled
 POPULARITY_DAYS = (None, 7.0, 1.0)
 # factors, alpha, regularization, half-life in days
 Cell = tuple[int, float, float, float | None]
-ALS_GRID: tuple[Cell, ...] = (
-    *itertools.product((32,), (1.0, 10.0), (1.0, 30.0), (None, 60.0, 14.0, 4.0)),
-    *itertools.product((64,), (10.0,), (1.0, 30.0), (60.0, 14.0)),
-)
+ALS_GRID: tuple[Cell, ...] = tuple(itertools.product((32,), (1.0, 10.0), (1.0, 30.0), (None, 60.0, 14.0, 4.0)))
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -267,7 +265,7 @@ def measure(job: tuple[str, str, int]) -> Column:
         shop = simulate(ShopConfig(seed=seed))
         events = hindsight.events(shop)
         kept = hindsight.people_only(events) if name == "people" else hindsight.without_known_robots(events, shop)
-        return column(f"seed {seed}, {name}", log_of(kept), 3)
+        return column(f"seed {seed}, {name}", log_of(kept), SIMULATED_DAYS)
 
 
 def table(real: list[Column], simulated: list[Column]) -> str:

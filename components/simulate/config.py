@@ -36,7 +36,7 @@ class ShopConfig:
     """Rank of the planted factor model: each user mixes themes, each theme prefers items."""
     taste_concentration: float = 0.15
     """Dirichlet parameter of a user's mixture of themes: small means a few strong tastes."""
-    mainstream_share: float = 0.36
+    mainstream_share: float = 0.4
     """Share of visits that follow the whole shop's popularity instead of the user's tastes."""
     focus_share: float = 0.4
     """Share of the other visits that follow the user's interest of the moment."""
