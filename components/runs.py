@@ -17,6 +17,7 @@ from typing import Any
 
 from components.cuts import iso, parse_as_of, stamp
 from components.lake import Lake
+from components.urls import masked
 
 Record = dict[str, Any]
 
@@ -42,7 +43,11 @@ def recorded(root: str, namespace: str, as_of: str, run: str, step: str) -> Iter
         record["state"] = "succeeded"
     except BaseException as error:
         record["state"] = "failed"
-        record["error"] = {"type": type(error).__name__, "message": str(error), "traceback": traceback.format_exc()}
+        record["error"] = {
+            "type": type(error).__name__,
+            "message": masked(str(error)),
+            "traceback": masked(traceback.format_exc()),
+        }
         raise
     finally:
         record |= {

@@ -2,10 +2,13 @@
 
 import os
 import re
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 SOURCE_PASSWORD = "DAWNLIST_SOURCE_PASSWORD"
 REDIS_PASSWORD = "DAWNLIST_REDIS_PASSWORD"
+
+_IN_URL = re.compile(r"(://[^/\s:]*:)\S*@")
+_IN_QUERY = re.compile(r"([?&]password=)[^\s&'\"]+", re.IGNORECASE)
 
 
 def refuse_password(url: str, variable: str) -> str:
@@ -18,21 +21,14 @@ def refuse_password(url: str, variable: str) -> str:
     return url
 
 
-def masked(url: str) -> str:
-    """The URL as it may be shown: a password in it becomes `***`."""
-    parts = urlsplit(url)
-    if not parts.password:
-        return url
-    user_and_host = f"{parts.username or ''}:***@{parts.hostname or ''}"
-    port = f":{parts.port}" if parts.port else ""
-    return urlunsplit(parts._replace(netloc=user_and_host + port))
+def masked(text: str) -> str:
+    """A URL, or text with URLs in it such as a library's message, with every password as `***`.
+
+    What merely looks like a password is masked rather than shown.
+    """
+    return _IN_QUERY.sub(r"\1***", _IN_URL.sub(r"\1***@", text))
 
 
 def password(variable: str) -> str | None:
     """The password that `variable` holds, or None; an optional secret that is absent leaves it empty, which is none."""
     return os.environ.get(variable) or None
-
-
-def scrubbed(text: str) -> str:
-    """Text, such as another library's message, with the password of any URL in it masked."""
-    return re.sub(r"(://[^/\s:@]*):[^/\s@]+@", r"\1:***@", text)

@@ -247,9 +247,9 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        from components.urls import scrubbed
+        from components.urls import masked
 
-        print(f"dawnlist: {scrubbed(' '.join(str(error).split()))}", file=sys.stderr)
+        print(f"dawnlist: {masked(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(1)
 
 

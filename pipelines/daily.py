@@ -42,7 +42,7 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
         """Yesterday's clicks become today's recommendations.
 
         Args:
-            source: Where the interactions come from: sqlite:///FILE, postgresql://USER@HOST/DB, a folder or a file. No password in it.
+            source: Where interactions come from: postgresql://USER@HOST/DB (no password in it), a folder or a file.
             lake: Where everything is kept: gs://BUCKET/PATH, s3://BUCKET/PATH or a folder.
             redis: The store that the predictor reads, redis://HOST:6379/0. No password in it.
             as_of: The end of the day to learn from, ISO-8601 with a zone, e.g. 2026-01-31T03:00:00Z.

@@ -46,14 +46,12 @@ def run_locally(pipeline: Any, arguments: dict[str, Any], home: Path, progress: 
     home.mkdir(parents=True, exist_ok=True)
     before = set(_runs(lake, as_of))
     error: Exception | None = None
-    with (home / "run.log").open("w") as log, _watched(lake, as_of, before, progress):
-        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(home / "artifacts"))
-                pipeline(**arguments)
-            except Exception as raised:  # kfp raises RuntimeError for a failed step, and others for its own trouble
-                error = raised
+    with _watched(lake, as_of, before, progress), _quiet(home / "run.log"):
+        try:
+            local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(home / "artifacts"))
+            pipeline(**arguments)
+        except Exception as raised:  # kfp raises RuntimeError for a failed step, and others for its own trouble
+            error = raised
     run = _new_run(lake, as_of, before)
     return LocalRun(run, records(lake, as_of, run) if run else [], time.perf_counter() - clock, error)
 
@@ -64,6 +62,14 @@ def _runs(lake: Lake, as_of: str) -> list[str]:
 
 def _new_run(lake: Lake, as_of: str, before: set[str]) -> str:
     return next((name for name in _runs(lake, as_of) if name not in before), "")
+
+
+@contextlib.contextmanager
+def _quiet(log: Path) -> Iterator[None]:
+    """What kfp and the steps print goes to the log."""
+    with log.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        with warnings.catch_warnings(action="ignore"):
+            yield
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from components.runs import Record
-from components.urls import scrubbed
+from components.urls import masked
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -75,7 +75,7 @@ def _show_end(done: Any, arguments: dict[str, Any], home: Path) -> int:
         reason = f"{failed['step']} failed: {failed['error']['message']}"
     else:
         reason = f"{failed['step']} was killed: it started at {failed['started']} and never ended"
-    err.print(f"dawnlist: {escape(scrubbed(' '.join(reason.split())))} (see {log})", soft_wrap=True)
+    err.print(f"dawnlist: {escape(masked(' '.join(reason.split())))} (see {log})", soft_wrap=True)
     return 1
 
 

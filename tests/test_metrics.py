@@ -52,7 +52,7 @@ def test_agrees_with_implicit_where_definitions_agree() -> None:
             return lists[users], np.zeros((len(users), 10))
 
     theirs = ranking_metrics_at_k(Fixed(), wanted, wanted, K=10, show_progress=False)
-    ours = score(lists, wanted)
+    ours = score(lists.astype(np.int64), wanted)
     assert ours.ndcg.mean() == pytest.approx(theirs["ndcg"], abs=1e-6)
     assert ours.map.mean() == pytest.approx(theirs["map"], abs=1e-6)
 

@@ -362,6 +362,5 @@ def test_formats() -> None:
         ("postgresql://h/db?user=u&password=pw&x=1", "postgresql://h/db?user=u&password=***&x=1"),
     ],
 )
-def test_passwords_are_masked(text: str, shown: str) -> None:
-    assert formats.masked(text) == shown
+def test_passwords_are_masked_wherever_they_stand(text: str, shown: str) -> None:
     assert formats.cleaned({"a": [text]}) == {"a": [shown]}

@@ -1,11 +1,8 @@
 """The predictor: a real process asked over HTTP, behind it a real store."""
 
-import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,8 +20,8 @@ from components.schema import ITEMS
 from components.toplists import TopLists
 from serving.predictor.client import ask, ask_store
 from serving.predictor.server import serve
+from tests.servers import predictor
 
-SERVE = "import sys; from serving.predictor.server import serve; serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))"
 HOSTILE = "x\r\nSET a b\x00🦊*<script>"
 
 
@@ -48,36 +45,6 @@ def lists(*users: str, prefix: str = "i", k: int = 3) -> TopLists:
 def publish(url: str, namespace: str, top_lists: TopLists, day: int) -> dict[str, Any]:
     with store.connect(url) as client:
         return store.publish(client, namespace, top_lists, f"run-{day}", f"2026-01-{day:02d}T03:00:00Z")
-
-
-@contextlib.contextmanager
-def predictor(redis_url: str, namespace: str) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-c", SERVE, redis_url, namespace, str(port)], stderr=subprocess.PIPE)
-    url = f"http://127.0.0.1:{port}"
-    noise = threading.Thread(target=lambda: process.stderr and process.stderr.read())
-    noise.start()
-    try:
-        deadline = time.monotonic() + 60
-        while not is_alive(url):
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.05)
-        yield url
-    finally:
-        process.terminate()
-        assert process.wait(20) in (0, -signal.SIGTERM)
-        noise.join()
-        if process.stderr:
-            process.stderr.close()
-
-
-def is_alive(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_store import ANN_AND_BOB
 
 from components import store
 from components.publish.publication import publish
+from tests.test_store import ANN_AND_BOB
 
 PUBLISH = """
 import sys

@@ -30,6 +30,13 @@ def test_a_failing_step_leaves_its_error_and_still_fails(tmp_path: Path) -> None
     assert "1 / 0" in found["error"]["traceback"]
 
 
+def test_a_password_never_reaches_the_record(tmp_path: Path) -> None:
+    with pytest.raises(OSError), recorded(str(tmp_path), "shop", AS_OF, "run-1", "fetch"):
+        raise OSError("no answer from postgresql://me:s3cret@db/shop")
+    [text] = [file.read_text() for file in tmp_path.rglob("fetch.json")]
+    assert "postgresql://me:***@db/shop" in text and "s3cret" not in text
+
+
 def test_a_killed_step_has_started_and_never_ended(tmp_path: Path) -> None:
     code = (
         "import os, signal\nfrom components.runs import recorded\n"

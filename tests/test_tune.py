@@ -4,7 +4,7 @@ import pytest
 
 from components.lake import Lake
 from components.solver import ALSConfig
-from components.tune.search import grid, search
+from components.tune.search import Trial, grid, search
 from tests.literal import two_tastes
 
 GRID = {"regularization": [0.1], "alpha": [1.0, 10.0], "half_life": [0.0], "iterations": 3, "seed": 1}
@@ -29,7 +29,8 @@ def test_trials_come_best_first_with_their_metrics(tmp_path: Path) -> None:
 
 
 def test_a_retry_goes_on_with_the_trials_that_were_finished(tmp_path: Path) -> None:
-    lake, told = Lake.open(str(tmp_path), "shop"), []
+    lake = Lake.open(str(tmp_path), "shop")
+    told: list[Trial] = []
     first = search(lake, two_tastes(), grid([2, 4], **GRID), "ndcg", k=5)  # type: ignore[arg-type]
     place = next(iter((tmp_path / "shop/trials").iterdir()))
     assert len(list(place.iterdir())) == 4

@@ -1,6 +1,6 @@
 import pytest
 
-from components.urls import masked, password, refuse_password, scrubbed
+from components.urls import masked, password, refuse_password
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
@@ -12,7 +12,9 @@ def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
 
 def test_masked_keeps_the_rest() -> None:
     assert masked("postgresql://me:pw@db:5432/shop?x=1") == "postgresql://me:***@db:5432/shop?x=1"
-    assert scrubbed("can't reach postgresql://me:pw@db/shop!") == "can't reach postgresql://me:***@db/shop!"
+    assert masked("redis://u:p@ss@h:1") == "redis://u:***@h:1"
+    assert masked("postgresql://h/x?password=pw&a=1") == "postgresql://h/x?password=***&a=1"
+    assert masked("can't reach postgresql://me:pw@db/shop!") == "can't reach postgresql://me:***@db/shop!"
 
 
 def test_an_absent_optional_secret_is_no_password(monkeypatch: pytest.MonkeyPatch) -> None:

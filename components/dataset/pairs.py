@@ -28,7 +28,7 @@ PARTS = ("event_time < $validation", "event_time >= $validation AND event_time <
 
 
 def build(lake: Lake, version: int, verdicts: pa.Table, cuts: Cuts, window_days: int) -> tuple[Splits, dict[str, Any]]:
-    """The splits of [as_of - window_days, as_of), and a report of counts. ValueError when nothing is left to train on."""
+    """The splits of [as_of - window_days, as_of), and counts. ValueError when nothing is left to train on."""
     rows = window_rows(lake, version, cuts.as_of, window_days)
     pairs = _pairs(rows, verdicts, cuts)
     users, items = IdMap.of(pairs["user_id"]), IdMap.of(pairs["item_id"])

@@ -17,7 +17,7 @@ Progress = Callable[[int], None]
 
 
 class Source(Protocol):
-    """What fetch asks of a source. Batches hold the columns as the source gives them; all of one read share a schema."""
+    """What fetch asks of a source. Batches hold the columns as the source gives them, in one schema a read."""
 
     def interactions(self, start: datetime, end: datetime) -> Batches:
         """The rows that arrived in [start, end)."""

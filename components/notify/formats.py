@@ -4,9 +4,9 @@ import math
 import re
 from typing import Any
 
+from components.urls import masked
+
 UNKNOWN = "\u2013"
-_IN_URL = re.compile(r"(://[^/\s:]*:)\S*@")
-_IN_QUERY = re.compile(r"([?&]password=)[^\s&'\"]+", re.IGNORECASE)
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
 
 
@@ -17,11 +17,6 @@ def cleaned(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(cleaned(key)): cleaned(inner) for key, inner in value.items()}
     return [cleaned(inner) for inner in value] if isinstance(value, list) else value
-
-
-def masked(text: str) -> str:
-    """`text` with `user:password@` of each URL as `user:***@`; what looks like one is masked rather than shown."""
-    return _IN_QUERY.sub(r"\1***", _IN_URL.sub(r"\1***@", text))
 
 
 def markdown(value: str) -> str:

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable
 from itertools import product
 from typing import Any
 
-import numpy as np
-
 from components.lake import Lake
 from components.metrics import score
 from components.model import FactorModel

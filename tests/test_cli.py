@@ -1,0 +1,62 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = ("simulate", "run", "compile", "serve", "recommend", "versions", "rollback")
+
+
+def dawnlist(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    import os
+
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *words],
+        capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200", **environment},
+    )  # fmt: skip
+
+
+def test_help_teaches() -> None:
+    text = dawnlist("--help").stdout
+    assert all(command in text for command in COMMANDS)
+    assert "dawnlist run --local" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    done = dawnlist(command, "--help")
+    assert done.returncode == 0 and "Usage:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run"], "add --local"),
+        (["run", "--local", "--as-of", "soon"], "as_of 'soon' is no time"),
+        (["run", "--local", "--factors", "a,b"], "--factors is 'a,b': give numbers with commas"),
+        (["run", "--local", "--redis", "redis://:s3cret@h:1"], "set DAWNLIST_REDIS_PASSWORD instead"),
+        (["recommend", "1", "--redis", "redis://127.0.0.1:1"], "no store answers at redis://127.0.0.1:1"),
+        (["recommend", "1", "--predictor", "http://127.0.0.1:1"], "no predictor answers at http://127.0.0.1:1"),
+        (["compile", "--nodes", "tpu"], "nodes is 'tpu'"),
+        (["rollback", "--lake", "ftp://x"], "give a folder or"),
+        (["simulate", "--out", "ftp://x"], "can't write a shop to ftp://"),
+    ],
+)
+def test_a_failure_is_one_clear_line(words: list[str], message: str, tmp_path: Path) -> None:
+    home = ["--home", str(tmp_path)] if words[0] in ("run", "recommend", "rollback") else []
+    done = dawnlist(*words, *home)
+    assert done.returncode == 1
+    [line] = done.stderr.strip().splitlines()
+    assert line.startswith("dawnlist: ") and message in line
+    assert "s3cret" not in done.stderr + done.stdout
+
+
+def test_debug_shows_the_traceback() -> None:
+    done = dawnlist("--debug", "compile", "--nodes", "tpu")
+    assert done.returncode == 1 and "Traceback" in done.stderr
+
+
+def test_versions_of_an_empty_store(valkey: str) -> None:
+    assert "nothing has been published in namespace 'default'" in dawnlist("versions", "--redis", valkey).stdout
+    done = dawnlist("recommend", "1", "--redis", valkey)
+    assert done.returncode == 1 and "nothing has been published" in done.stderr

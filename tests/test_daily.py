@@ -1,0 +1,272 @@
+"""The whole DAG, for real: kfp's local runner, a simulated shop, a Valkey, and a predictor over HTTP."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis
+
+from components.lake import Lake
+from components.runs import Record, records, report_of
+from components.simulate.config import ShopConfig
+from components.simulate.shop import simulate
+from components.simulate.write import write
+from components.toplists import TopLists
+from tests.servers import predictor
+
+DAYS = 40
+DAY_1, DAY_2 = "2025-02-10T00:00:00Z", "2025-02-11T00:00:00Z"
+SMALL = {"factors": "8", "regularization": "1", "alpha": "1,5", "half-life": "15", "iterations": "3"}
+STEPS = [
+    "fetch",
+    "clean",
+    "filter_bots",
+    "dataset",
+    "tune",
+    "train",
+    "evaluate",
+    "gate",
+    "refit",
+    "recommend",
+    "publish",
+]
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def make_shop(path: Path, seed: int, days: int) -> str:
+    url = f"sqlite:///{path}"
+    write(simulate(ShopConfig(users=400, items=150, days=days, seed=seed)), url)
+    return url
+
+
+@dataclass(frozen=True)
+class Laptop:
+    """A home folder and a store, and the command run on them."""
+
+    home: Path
+    redis: str
+
+    def command(self, *words: str, **options: str) -> list[str]:
+        flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
+        return [sys.executable, "-m", "pipelines.cli", *words, *flags]
+
+    def run(self, source: str, as_of: str, **options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.words(source, as_of, **options), capture_output=True, text=True, check=False)
+
+    def words(self, source: str, as_of: str, **options: str) -> list[str]:
+        small = {name.replace("-", "_"): value for name, value in SMALL.items()}
+        given = {"source": source, "as_of": as_of, "redis": self.redis, "home": str(self.home)}
+        return self.command("run", "--local", **{**small, **given, **options})
+
+    def lake(self, namespace: str = "default") -> Lake:
+        return Lake.open(str(self.home / "lake"), namespace)
+
+    def records(self, as_of: str, namespace: str = "default") -> list[Record]:
+        """Of the newest run of a day."""
+        lake = self.lake(namespace)
+        found = [records(lake, as_of, run) for run in lake.names("runs", as_of.replace("-", "").replace(":", ""))]
+        return max(found, key=lambda run: run[0]["started"])
+
+    def page(self, as_of: str) -> str:
+        lake, day = self.lake(), as_of.replace("-", "").replace(":", "")
+        pages = [lake.read("reports", day, name) for name in lake.names("reports", day)]
+        return "\n".join(page.decode() for page in pages if page)
+
+    def store(self) -> dict[bytes, Any]:
+        with redis.from_url(self.redis) as client:
+            return {key: client.dump(key) for key in client.scan_iter()}
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory: pytest.TempPathFactory, valkey_server: str) -> Iterator[Laptop]:
+    with redis.from_url(valkey_server) as client:
+        client.flushall()
+    yield Laptop(tmp_path_factory.mktemp("laptop"), valkey_server)
+
+
+@pytest.fixture(scope="module")
+def shop(laptop: Laptop) -> str:
+    return make_shop(laptop.home / "shop.db", seed=1, days=DAYS + 1)
+
+
+@pytest.fixture(scope="module")
+def first(laptop: Laptop, shop: str) -> subprocess.CompletedProcess[str]:
+    """The first run of the shop; later tests build on what it left."""
+    done = laptop.run(shop, DAY_1)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def artifact(laptop: Laptop, step: str, name: str) -> Path:
+    [path] = laptop.home.glob(f"artifacts/dawnlist-daily-*/{step}/{name}")
+    return path
+
+
+def test_every_step_did_its_work(laptop: Laptop, first: subprocess.CompletedProcess[str]) -> None:
+    found = laptop.records(DAY_1)
+    assert [record["step"] for record in found] == [*STEPS, "notify"]
+    assert {record["state"] for record in found} == {"succeeded"}
+    cleaned = report_of(found, "clean")
+    assert report_of(found, "fetch")["rows"]["interactions"] == cleaned["rows_in"] > 5000
+    assert cleaned["rows_in"] == sum(cleaned[name] for name in ("clean", "quarantined", "duplicates", "double_clicks"))
+    assert len(report_of(found, "tune")["trials"]) == 2
+    assert report_of(found, "gate")["winner"] in ("challenger", "popularity")
+    assert "first run" in first.stdout and "Version 1 is live" in first.stdout
+
+
+def test_the_artifacts_are_real(laptop: Laptop, first: subprocess.CompletedProcess[str]) -> None:
+    evaluation = json.loads(artifact(laptop, "evaluate", "evaluation").read_text())
+    assert set(evaluation["arms"]) == {"challenger", "popularity"}
+    assert 0 < evaluation["arms"]["popularity"]["ndcg@20"] < 1
+    lists = TopLists.load(artifact(laptop, "recommend", "lists"))
+    assert len(lists.user_ids) > 300 and lists.k == 20
+    page = artifact(laptop, "notify", "report").read_text()
+    assert "<svg" in page or "data:image" in page
+    assert page == laptop.page(DAY_1)
+    assert "Gate" in artifact(laptop, "gate", "summary").read_text()
+    assert artifact(laptop, "filter-bots", "drops").read_text().startswith("<!")
+
+
+def test_hostile_text_comes_out_escaped(laptop: Laptop, first: subprocess.CompletedProcess[str]) -> None:
+    """The simulated shop has an item and a robot with <script> in their names."""
+    for page in (laptop.page(DAY_1), artifact(laptop, "filter-bots", "drops").read_text(),
+                 artifact(laptop, "notify", "summary").read_text()):  # fmt: skip
+        assert not re.search(r"<script", page, re.IGNORECASE)
+    titles = TopLists.load(artifact(laptop, "recommend", "lists")).catalogue["title"].to_pylist()
+    assert any(title and "<script>" in title for title in titles)  # data stays as it is; pages escape it
+
+
+def test_a_predictor_answers_with_the_lists(laptop: Laptop, first: subprocess.CompletedProcess[str]) -> None:
+    lists = TopLists.load(artifact(laptop, "recommend", "lists"))
+    user, expected = str(lists.user_ids[0]), lists.item_index[0][: lists.lengths[0]]
+    ids, titles = lists.catalogue["item_id"].to_pylist(), lists.catalogue["title"].to_pylist()
+    with predictor(laptop.redis, "default") as url:
+        instances = [{"user_id": user}, {"user_id": "nobody", "k": 3}]
+        answer = httpx.post(f"{url}/v1/models/dawnlist:predict", json={"instances": instances}).json()
+        known, unknown = answer["predictions"]
+        assert [item["item_id"] for item in known["items"]] == [ids[index] for index in expected]
+        assert [item["title"] for item in known["items"]] == [titles[index] for index in expected]
+        assert (known["tier"], known["model_version"], known["as_of"]) == ("list", 1, DAY_1)
+        assert [item["item_id"] for item in unknown["items"]] == [ids[i] for i in lists.popular_index[:3]]
+        assert unknown["tier"] == "popular"
+        asked = subprocess.run(
+            laptop.command("recommend", user, predictor=url), capture_output=True, text=True, check=True
+        )
+    read = subprocess.run(
+        laptop.command("recommend", user, redis=laptop.redis), capture_output=True, text=True, check=True
+    )
+    assert asked.stdout == read.stdout
+    assert str(known["items"][0]["title"]) in asked.stdout
+
+
+def test_a_gate_that_fails_leaves_the_store_untouched_and_still_reports(
+    laptop: Laptop, shop: str, first: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    (tmp_path / "strict.yaml").write_text("gate: {min_users: 100000}")
+    before = laptop.store()
+    done = laptop.run(shop, DAY_2, settings=str(tmp_path / "strict.yaml"))
+    assert done.returncode == 0, done.stderr
+    found = laptop.records(DAY_2)
+    assert [record["step"] for record in found] == [*STEPS[: STEPS.index("gate") + 1], "notify"]
+    assert "enough users in the holdout" in report_of(found, "gate")["reason"]
+    assert "incumbent" in report_of(found, "evaluate")["arms"]
+    assert laptop.store() == before
+    assert "enough users in the holdout" in laptop.page(DAY_2)
+    assert (laptop.lake().read_json("champion.json") or {})["version"] == 1
+
+
+def test_the_next_day_fetches_only_itself_and_goes_live(
+    laptop: Laptop, shop: str, first: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    (tmp_path / "lenient.yaml").write_text("gate: {min_users: 1, margin: 0.99, min_coverage: 0}")
+    done = laptop.run(shop, DAY_2, settings=str(tmp_path / "lenient.yaml"))
+    assert done.returncode == 0, done.stderr
+    found = laptop.records(DAY_2)
+    assert report_of(found, "fetch")["window"] == [DAY_1, DAY_2]
+    assert report_of(found, "publish")["version"] == 2
+    assert (laptop.lake().read_json("champion.json") or {})["version"] == 2
+    again = laptop.run(shop, DAY_2, settings=str(tmp_path / "lenient.yaml"))
+    assert again.returncode == 0, again.stderr
+    assert "is live and not older than this run" in again.stdout
+    listed = subprocess.run(
+        laptop.command("versions", redis=laptop.redis), capture_output=True, text=True, check=True
+    ).stdout
+    assert "active" in listed.splitlines()[3] and DAY_2 in listed.splitlines()[3]
+
+
+def test_a_rollback_moves_store_and_champion(laptop: Laptop, first: subprocess.CompletedProcess[str]) -> None:
+    done = subprocess.run(
+        laptop.command("rollback", "1", redis=laptop.redis, home=str(laptop.home)),
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "version 1 of 2025-02-10T00:00:00Z is live again" in done.stdout
+    assert (laptop.lake().read_json("champion.json") or {})["version"] == 1
+
+
+def test_a_step_that_fails_is_named_with_its_reason(laptop: Laptop, shop: str, tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text("source: {time_column: arrived}")
+    before = laptop.store()
+    done = laptop.run(shop, "2025-02-09T00:00:00Z", settings=str(tmp_path / "s.yaml"), namespace="broken")
+    assert done.returncode == 1
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("dawnlist:")]
+    assert "fetch failed: table 'interactions' has no column 'arrived'" in line
+    lake = laptop.lake("broken")
+    [name] = lake.names("reports", "20250209T000000Z")
+    page = (lake.read("reports", "20250209T000000Z", name) or b"").decode()
+    assert "arrived" in page and "Traceback" in page
+    assert laptop.store() == before
+
+
+def test_a_step_that_is_killed_is_named(laptop: Laptop, shop: str) -> None:
+    words = laptop.words(shop, DAY_1, namespace="killed", iterations="1000", factors="64,128,256")
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    tune = wait_for(laptop, process, "tune", "killed")
+    os.kill(tune["pid"], signal.SIGKILL)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "tune was killed" in err.splitlines()[-1]
+    assert "tune" in out and "killed" in out
+    found = laptop.records(DAY_1, "killed")
+    assert [record["step"] for record in found][-2:] == ["tune", "notify"]
+    lake = laptop.lake("killed")
+    [name] = lake.names("reports", "20250210T000000Z")
+    assert "killed" in (lake.read("reports", "20250210T000000Z", name) or b"").decode()
+
+
+def wait_for(laptop: Laptop, process: subprocess.Popen[str], step: str, namespace: str) -> Record:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline and process.poll() is None:
+        lake = laptop.lake(namespace)
+        for run in lake.names("runs", "20250210T000000Z"):
+            for record in records(lake, DAY_1, run):
+                if record["step"] == step and record["state"] == "started":
+                    return record
+        time.sleep(0.05)
+    raise AssertionError(f"{step} never started: {process.communicate()}")
+
+
+def test_two_shops_share_a_lake_and_a_store_and_the_yaml_runs_too(
+    laptop: Laptop, first: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    other = make_shop(tmp_path / "other.db", seed=2, days=DAYS)
+    package = tmp_path / "daily.yaml"
+    subprocess.run(laptop.command("compile", output=str(package)), check=True, capture_output=True)
+    before = laptop.store()
+    done = laptop.run(other, DAY_1, namespace="other", package=str(package))
+    assert done.returncode == 0, done.stderr
+    after = laptop.store()
+    assert {key: after[key] for key in before} == before
+    assert all(key.startswith(b"dawnlist:other:") for key in set(after) - set(before))
+    assert report_of(laptop.records(DAY_1, "other"), "publish")["version"] == 1
+    assert laptop.lake("other").read_json("champion.json") != laptop.lake().read_json("champion.json")
