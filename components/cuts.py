@@ -32,6 +32,13 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
+def window(as_of: datetime, days: int) -> tuple[datetime, datetime]:
+    """[as_of - days, as_of), the history that a run learns from. ValueError for an unusable number of days."""
+    if not 3 <= days <= 3660:
+        raise ValueError(f"window_days is {days}: give 3 to 3660, since the last two days are held out")
+    return as_of - timedelta(days=days), as_of
+
+
 @dataclass(frozen=True)
 class Cuts:
     """validation = [validation_start, train_end), holdout = [train_end, as_of); all UTC.

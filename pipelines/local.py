@@ -67,9 +67,12 @@ def _new_run(lake: Lake, as_of: str, before: set[str]) -> str:
 @contextlib.contextmanager
 def _quiet(log: Path) -> Iterator[None]:
     """What kfp and the steps print goes to the log."""
-    with log.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-        with warnings.catch_warnings(action="ignore"):
-            yield
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(log.open("w"))
+        stack.enter_context(contextlib.redirect_stdout(file))
+        stack.enter_context(contextlib.redirect_stderr(file))
+        stack.enter_context(warnings.catch_warnings(action="ignore"))
+        yield
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """From the interactions table and the verdicts to splits."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from components.cuts import Cuts, iso, parse_as_of
+from components.cuts import Cuts, iso, parse_as_of, window
 from components.ids import IdMap
 from components.lake import Lake
 from components.registry import incumbent
@@ -69,7 +69,7 @@ def window_rows(lake: Lake, version: int, as_of: datetime, window_days: int) -> 
     table = lake.rows("interactions", version)
     if table is None:
         raise ValueError(f"there is no interactions table in {lake.uri}: run the clean step first")
-    start = as_of - timedelta(days=window_days)
+    start, _ = window(as_of, window_days)
     days = (pads.field("event_date") >= start.date()) & (pads.field("event_date") <= as_of.date())
     times = (pads.field("event_time") >= start) & (pads.field("event_time") < as_of)
     return table.filter(days & times)

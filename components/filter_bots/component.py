@@ -26,14 +26,16 @@ def filter_bots(
         from pathlib import Path
 
         import pyarrow.parquet as pq
+
+        from components.cuts import parse_as_of, window
         from components.filter_bots.report import html
         from components.filter_bots.verdicts import judge
-
         from components.lake import Lake
         from components.settings import Settings
 
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
-        table, report = judge(Lake.open(lake, namespace), version, as_of, window_days, Settings.load(settings).bots)
+        days = window(parse_as_of(as_of), int(window_days))
+        table, report = judge(Lake.open(lake, namespace), version, days, Settings.load(settings))
         pq.write_table(table, verdicts.path)
         Path(drops.path).write_text(html(report))
         record.update(report)
