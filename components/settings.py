@@ -64,6 +64,8 @@ class BotSettings(_Section):
     staff_ids: list[str] = Field(default_factory=list)
     allow: list[str] = Field(default_factory=list)
     """User ids that no rule may drop."""
+    allow_agents: list[str] = Field(default_factory=list)
+    """Parts of user agents that are no crawlers: the shop's own apps, e.g. [ShopApp/], whose library names itself."""
     deny: list[str] = Field(default_factory=list)
     """User ids that are always dropped; wins over allow."""
 
