@@ -36,7 +36,7 @@ class ShopConfig:
     """Rank of the planted factor model: each user mixes themes, each theme prefers items."""
     taste_concentration: float = 0.15
     """Dirichlet parameter of a user's mixture of themes: small means a few strong tastes."""
-    mainstream_share: float = 0.4
+    mainstream_share: float = 0.36
     """Share of visits that follow the whole shop's popularity instead of the user's tastes."""
     focus_share: float = 0.4
     """Share of the other visits that follow the user's interest of the moment."""
@@ -49,7 +49,7 @@ class ShopConfig:
     novelty: float = 1.0
     """Log of the extra popularity of a new item; it fades with a half-life of `novelty_days`."""
     novelty_days: float = 14.0
-    buzz: float = 1.0
+    buzz: float = 0.8
     """Mean log of the extra popularity of an item that becomes the talk of the week."""
     sessions_a_day: float = 0.053
     """Median over users of the sessions a day while they are active."""
