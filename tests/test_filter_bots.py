@@ -1,0 +1,201 @@
+"""Who is dropped, on what evidence, and what is kept."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from components.clean.commit import snapshot
+from components.filter_bots.report import escaped, html, markdown
+from components.filter_bots.rules import is_crawler
+from components.filter_bots.verdicts import judge, keep
+from components.lake import Lake
+from components.schema import INTERACTIONS, USERS, VERDICTS
+from components.settings import BotSettings, Settings
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+WINDOW = (START, START + timedelta(days=30))
+CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
+)
+GOOGLE = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+Event = tuple[str, str | None, float]
+"""User, agent, hours after START."""
+
+
+@pytest.fixture
+def lake(tmp_path: Any) -> Lake:
+    return Lake.open(str(tmp_path / "lake"), "shop")
+
+
+def interactions(rows: list[Event], items: list[str] | None = None, kinds: list[str] | None = None) -> pa.Table:
+    times = [START + timedelta(hours=hours) for _, _, hours in rows]
+    columns: dict[str, Any] = {
+        "event_id": [f"e{number}" for number in range(len(rows))],
+        "user_id": [user for user, _, _ in rows],
+        "item_id": items or ["i"] * len(rows),
+        "event_type": kinds or ["view"] * len(rows),
+        "weight": [1.0] * len(rows),
+        "event_time": times,
+        "event_date": [time.date() for time in times],
+        "session_id": [None] * len(rows),
+        "user_agent": [agent for _, agent, _ in rows],
+        "ip": [None] * len(rows),
+        "source": ["literal"] * len(rows),
+    }
+    return pa.table(columns, schema=INTERACTIONS)
+
+
+def judged(lake: Lake, table: pa.Table, **bots: Any) -> tuple[pa.Table, dict[str, Any]]:
+    write_deltalake(lake.table_uri("interactions"), table, partition_by=["event_date"], mode="overwrite")
+    written = lake.table("interactions")
+    assert written is not None
+    return judge(lake, written.version(), WINDOW, Settings(bots=BotSettings(**bots)))
+
+
+def accounts(lake: Lake, *rows: tuple[str, str | None, str | None]) -> None:
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    write_deltalake(lake.table_uri("users"), pa.table(columns, schema=USERS), mode="overwrite")
+
+
+def shop() -> pa.Table:
+    """ann is a person, bob once opened a link preview, crawl is a crawler, sue works here, tom is only known by id."""
+    rows: list[Event] = [("ann", CHROME, 1), ("ann", None, 2), ("bob", CHROME, 1), ("bob", CHROME, 2)]
+    rows += [("bob", "Slackbot-LinkExpanding 1.0", 3), ("crawl", GOOGLE, 1), ("crawl", GOOGLE, 2), ("crawl", None, 3)]
+    return interactions([*rows, ("sue", CHROME, 1), ("tom", None, 24 * 29)])
+
+
+VERDICTS_OF_SHOP = [
+    ("crawl", None, "declared_crawlers", f"2 of 2 events by {GOOGLE}", "drop", False),
+    (None, "e4", "declared_crawlers", "event by Slackbot-LinkExpanding 1.0", "drop", False),
+    ("sue", None, "staff", "e-mail at shop.example", "drop", False),
+]
+
+
+def listed(verdicts: pa.Table) -> list[tuple[Any, ...]]:
+    assert verdicts.schema == VERDICTS
+    return list(zip(*(column.to_pylist() for column in verdicts.columns), strict=True))
+
+
+def test_verdicts_and_counts(lake: Lake) -> None:
+    accounts(lake, ("sue", "sue@shop.example", "customer"), ("ann", "ann@mail.example", None))
+    verdicts, report = judged(lake, shop(), staff_domains=["Shop.Example"])
+    assert listed(verdicts) == VERDICTS_OF_SHOP
+    counts = {name: report[name] for name in report if name not in ("rules", "seconds")}
+    assert counts == {
+        "users": 5,
+        "events": 10,
+        "agents": 3,
+        "dropped_users": 2,
+        "dropped_events": 5,
+        "kept_users": 3,
+        "kept_events": 5,
+        "share": 0.5,
+    }
+    assert [(rule["rule"], rule["users"], rule["events"]) for rule in report["rules"]] == [
+        ("declared_crawlers", 2, 4),
+        ("staff", 1, 1),
+        ("behaviour", 0, 0),
+        ("deny", 0, 0),
+    ]
+    assert keep(shop(), verdicts)["event_id"].to_pylist() == ["e0", "e1", "e2", "e3", "e9"]
+    written = lake.table("interactions")
+    assert written is not None
+    assert keep(snapshot(lake, "interactions", written), verdicts, ["user_id"]).num_rows == 5
+
+
+def test_window_is_half_open(lake: Lake) -> None:
+    table = interactions([("a", GOOGLE, -1), ("b", GOOGLE, 0), ("c", GOOGLE, 30 * 24)])
+    assert [row[0] for row in listed(judged(lake, table)[0])] == ["b"]
+
+
+def test_shadow_reports_and_drops_nothing(lake: Lake) -> None:
+    verdicts, report = judged(lake, shop(), declared_crawlers="shadow")
+    assert [row[-1] for row in listed(verdicts)] == [True, True]
+    assert keep(shop(), verdicts).num_rows == 10
+    assert (report["dropped_events"], report["rules"][0]["events"]) == (0, 4)
+    assert listed(judged(lake, shop(), declared_crawlers="off")[0]) == []
+
+
+def test_allow_wins_over_rules_and_deny_over_allow(lake: Lake) -> None:
+    verdicts, report = judged(lake, shop(), allow=["crawl", "bob", "tom"], deny=["tom", "nobody"])
+    assert [(row[0], row[1], row[2], row[4]) for row in listed(verdicts)] == [
+        ("crawl", None, "declared_crawlers", "keep"),
+        (None, "e4", "declared_crawlers", "keep"),
+        ("tom", None, "deny", "drop"),
+    ]
+    assert (keep(shop(), verdicts).num_rows, report["kept_events"]) == (9, 9)
+
+
+def test_staff_by_id_and_role(lake: Lake) -> None:
+    accounts(lake, ("sue", "sue@mail.example", "test"))
+    verdicts = judged(lake, shop(), staff_ids=["tom"], declared_crawlers="off")[0]
+    assert [(row[0], row[3]) for row in listed(verdicts)] == [("sue", "role test"), ("tom", "id in staff_ids")]
+
+
+def test_known_agents() -> None:
+    crawlers = [
+        GOOGLE,
+        "curl/8.5.0",
+        "python-requests/2.31.0",
+        "facebookexternalhit/1.1",
+        "UptimeRobot/2.0",
+        "Scrapy/2.11",
+    ]
+    assert [is_crawler(agent, []) for agent in (*crawlers, CHROME, "")] == [True] * 6 + [False] * 2
+    assert not is_crawler("ShopApp/3.1 okhttp/4.12", ["ShopApp/"])
+
+
+def crowd(people: int = 120, days: int = 20) -> pa.Table:
+    """People look now and then at what is popular; `robot` walks through all, round the clock."""
+    random = np.random.default_rng(0)
+    rows: list[Event] = []
+    items, kinds = [], []
+    for person in range(people):
+        busy = random.choice(days, 8, replace=False)
+        for day in busy:
+            n = 2 + random.poisson(4)
+            hours = day * 24 + 9 + random.uniform(0, 10) + np.cumsum(random.lognormal(3.5, 1.1, n)) / 3600
+            rows += [(f"p{person}", CHROME, hour) for hour in hours]
+            items += [f"i{number}" for number in random.zipf(1.6, n) % 200]
+            kinds += random.choice(["view", "click", "cart"], n, p=[0.6, 0.3, 0.1]).tolist()
+    steps = range(days * 24 * 4)
+    rows += [("robot", CHROME, step / 4) for step in steps]
+    items += [f"i{step % 200}" for step in steps]
+    return interactions(rows, items, kinds + ["view"] * len(steps))
+
+
+def test_behaviour_convicts_the_robot_and_nobody_else(lake: Lake) -> None:
+    verdicts, report = judged(lake, crowd())
+    assert [(row[0], row[2]) for row in listed(verdicts)] == [("robot", "behaviour")]
+    assert verdicts["evidence"][0].as_py().startswith("events a day 96.0 (")
+    assert report["kept_users"] == 120
+
+
+def test_behaviour_says_nothing_about_a_small_shop(lake: Lake) -> None:
+    assert listed(judged(lake, crowd(people=20))[0]) == []
+
+
+def test_hostile_agents_are_only_text(lake: Lake) -> None:
+    hostile = "curl/8 <script>alert(1)</script> [x](javascript:alert(1)) | `y` **z** www.evil.example\n# h"
+    _, report = judged(lake, interactions([("<img src=x>", hostile, 1)]))
+    assert report["dropped_events"] == 1
+    for page in (markdown(report), html(report)):
+        assert "<script" not in page
+        assert "<img" not in page
+    last = markdown(report).splitlines()[-1]
+    assert last.count("|") == 4
+    assert not set("<>[]`*_#") & set(last.replace("&#", ""))
+    assert "www." not in last
+    assert escaped("a_b\n<i>" + "x" * 200).startswith("a&#95;b &#60;i&#62;xxx")
+
+
+def test_empty_window(lake: Lake) -> None:
+    verdicts, report = judged(lake, interactions([("a", GOOGLE, 24 * 40)]))
+    assert (verdicts.num_rows, report["events"], report["share"]) == (0, 0, 0.0)
+    assert "0 of 0 events" in markdown(report)
+    with pytest.raises(ValueError, match="run clean first"):
+        judge(Lake.open(lake.uri.rpartition("/")[0], "other"), 0, WINDOW, Settings())
