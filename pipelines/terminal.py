@@ -1,5 +1,6 @@
 """What the command shows on a terminal: progress, tables, titles."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from components.runs import Record
 from components.urls import masked
 
 out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+err = Console(file=sys.stderr, highlight=False)  # not stderr=True: a local run redirects sys.stderr to its log
 
 
 @contextmanager
@@ -100,7 +101,7 @@ def show_versions(versions: list[dict[str, Any]], namespace: str) -> None:
     if not versions:
         out.print(f"nothing has been published in namespace {namespace!r}: run the pipeline first")
         return
-    table = Table("version", "as of", "winner", "users", "items", "run", "active")
+    table = Table("version", "as of", "winner", "users", "items", "run", "", box=None, pad_edge=False)
     for found in versions:
         cells = (found[name] for name in ("version", "as_of", "winner", "users", "items", "run"))
         table.add_row(*(escape(str(cell)) for cell in cells), "active" if found.get("active") else "")
