@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from components.clean.commit import snapshot
 from components.filter_bots import rules
 from components.lake import Lake
 from components.schema import USERS, VERDICTS
@@ -56,10 +55,10 @@ _RULES = {
 
 
 def _read(connection: duckdb.DuckDBPyConnection, lake: Lake, version: int, window: tuple[datetime, datetime]) -> None:
-    table = lake.table("interactions", version)
-    if table is None:
+    rows = lake.rows("interactions", version)
+    if rows is None:
         raise ValueError("the lake has no table interactions: run clean first")
-    connection.register("table_rows", snapshot(lake, "interactions", table))
+    connection.register("table_rows", rows)
     start, end = window
     # values, not parameters: only they reach the partitions
     connection.execute(
@@ -74,8 +73,8 @@ def _read(connection: duckdb.DuckDBPyConnection, lake: Lake, version: int, windo
         "CREATE TABLE agents AS SELECT hash(user_agent) AS agent, user_agent, count(*) AS events FROM source "
         "WHERE user_agent IS NOT NULL GROUP BY ALL"
     )
-    users = lake.table("users")
-    accounts = USERS.empty_table() if users is None else snapshot(lake, "users", users).to_table()
+    users = lake.rows("users")
+    accounts = USERS.empty_table() if users is None else users.to_table()
     connection.register("user_rows", accounts)
     connection.execute("CREATE TABLE users AS SELECT * FROM user_rows")
     connection.execute("CREATE TABLE found (user_id VARCHAR, event_id VARCHAR, rule VARCHAR, evidence VARCHAR)")
