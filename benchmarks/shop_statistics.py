@@ -274,11 +274,11 @@ def table(real: list[Column], simulated: list[Column]) -> str:
     lines = [f"| statistic | {' | '.join(names)} | range of the real | within |", "|---" * (len(names) + 3) + "|"]
     for statistic in simulated[0].numbers:
         values = [column.numbers[statistic] for column in (*real, *simulated)]
-        low, high = min(values[: len(real)], default=np.nan), max(values[: len(real)], default=np.nan)
-        inside = all(low <= value <= high for value in values[len(real) :])
-        verdict = f"{show(low)} to {show(high)} | {'yes' if inside else 'NO'}"
-        if statistic.startswith("(") or not real:
-            verdict = " | "
+        verdict = " | "
+        if real and not statistic.startswith("("):
+            low, high = min(values[: len(real)]), max(values[: len(real)])
+            inside = all(low <= value <= high for value in values[len(real) :])
+            verdict = f"{show(low)} to {show(high)} | {'yes' if inside else 'NO'}"
         lines.append(f"| {statistic} | {' | '.join(show(value) for value in values)} | {verdict} |")
     title = "Best popularity window (days) and best (factors, alpha, regularization, half-life):"
     return "\n".join([*lines, "", title, *(chosen(column) for column in (*real, *simulated))])
