@@ -18,11 +18,13 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow.dataset as pads
 import pyarrow.fs as pafs
-from deltalake import DeltaTable
+
+if TYPE_CHECKING:  # both bring pandas along, a second that most steps need not spend
+    import pyarrow.dataset as pads
+    from deltalake import DeltaTable
 
 NAMESPACE_PATTERN = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
@@ -133,16 +135,28 @@ class Lake:
         """The URI of a Delta table."""
         return f"{self.uri}/tables/{name}"
 
-    def table(self, name: str, version: int | None = None) -> DeltaTable | None:
+    def table(self, name: str, version: int | None = None) -> "DeltaTable | None":
         """The Delta table at `version` (the newest by default), or None when it was never written."""
+        from deltalake import DeltaTable
+
         if not DeltaTable.is_deltatable(self.table_uri(name)):
             return None
         return DeltaTable(self.table_uri(name), version=version)
 
-    def rows(self, name: str, version: int | None = None) -> pads.Dataset | None:
-        """A lazily read Delta table, or None when it was never written."""
+    def scan(self, table: "DeltaTable") -> "pads.Dataset":
+        """The rows of one of this lake's tables, at the version that was read, lazily.
+
+        Through Arrow's own file system: delta-rs's needs Python in the reading threads, and a scan that is not read
+        to its end (head, LIMIT) then hangs the interpreter when it exits.
+        """
+        name = table.table_uri.rstrip("/").rpartition("/")[2]
+        place = pafs.SubTreeFileSystem(self.path("tables", name), self.filesystem)
+        return table.to_pyarrow_dataset(filesystem=place)
+
+    def rows(self, name: str, version: int | None = None) -> "pads.Dataset | None":
+        """A table's rows, lazily, or None when it was never written."""
         table = self.table(name, version)
-        return None if table is None else table.to_pyarrow_dataset()
+        return None if table is None else self.scan(table)
 
 
 class _Staged:

@@ -48,7 +48,7 @@ def rows_of(lake: Lake, name: str, *columns: str) -> list[tuple[Any, ...]]:
     table = lake.table(name)
     if table is None:
         return []
-    rows = commit.snapshot(lake, name, table).to_table(columns=list(columns))
+    rows = lake.scan(table).to_table(columns=list(columns))
     return sorted(zip(*(column.to_pylist() for column in rows.columns), strict=True), key=str)
 
 
@@ -166,7 +166,7 @@ def test_schema_network_agent_and_source(lake: Lake) -> None:
     cleaned(lake, table)
     written = lake.table("interactions")
     assert written is not None
-    found = commit.snapshot(lake, "interactions", written).to_table()
+    found = lake.scan(written).to_table()
     assert set(found.column_names) == set(INTERACTIONS.names)
     assert {name: found.schema.field(name).type for name in INTERACTIONS.names} == {
         f.name: f.type for f in INTERACTIONS

@@ -10,10 +10,11 @@ from deltalake import write_deltalake
 
 from components.filter_bots.report import escaped, html, markdown
 from components.filter_bots.rules import is_crawler
-from components.filter_bots.verdicts import judge, keep
+from components.filter_bots.verdicts import judge
 from components.lake import Lake
 from components.schema import INTERACTIONS, USERS, VERDICTS
 from components.settings import BotSettings, Settings
+from components.verdicts import keeps
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = (START, START + timedelta(days=30))
@@ -100,10 +101,10 @@ def test_verdicts_and_counts(lake: Lake) -> None:
         ("behaviour", 0, 0),
         ("deny", 0, 0),
     ]
-    assert keep(shop(), verdicts)["event_id"].to_pylist() == ["e0", "e1", "e2", "e3", "e9"]
+    assert shop().filter(keeps(verdicts))["event_id"].to_pylist() == ["e0", "e1", "e2", "e3", "e9"]
     written = lake.rows("interactions")
     assert written is not None
-    assert keep(written, verdicts, ["user_id"]).num_rows == 5
+    assert written.filter(keeps(verdicts)).count_rows() == 5
 
 
 def test_window_is_half_open(lake: Lake) -> None:
@@ -114,7 +115,7 @@ def test_window_is_half_open(lake: Lake) -> None:
 def test_shadow_reports_and_drops_nothing(lake: Lake) -> None:
     verdicts, report = judged(lake, shop(), declared_crawlers="shadow")
     assert [row[-1] for row in listed(verdicts)] == [True, True]
-    assert keep(shop(), verdicts).num_rows == 10
+    assert shop().filter(keeps(verdicts)).num_rows == 10
     assert (report["dropped_events"], report["rules"][0]["events"]) == (0, 4)
     assert listed(judged(lake, shop(), declared_crawlers="off")[0]) == []
 
@@ -126,7 +127,7 @@ def test_allow_wins_over_rules_and_deny_over_allow(lake: Lake) -> None:
         (None, "e4", "declared_crawlers", "keep"),
         ("tom", None, "deny", "drop"),
     ]
-    assert (keep(shop(), verdicts).num_rows, report["kept_events"]) == (9, 9)
+    assert (shop().filter(keeps(verdicts)).num_rows, report["kept_events"]) == (9, 9)
 
 
 def test_staff_by_id_and_role(lake: Lake) -> None:

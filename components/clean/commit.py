@@ -6,8 +6,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.fs as pafs
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -63,7 +61,7 @@ def _find_known(lake: Lake, connection: Connection, table: DeltaTable | None, da
     known = pa.schema(columns).empty_table()
     if table is not None and days:
         touched = pc.field("event_date").isin(pa.array(days, pa.date32()))
-        known = snapshot(lake, "interactions", table).to_table(columns=["event_date", "event_id"], filter=touched)
+        known = lake.scan(table).to_table(columns=["event_date", "event_id"], filter=touched)
     connection.con.register("known_rows", known)
     connection.raw_sql("CREATE OR REPLACE TABLE known AS SELECT * FROM known_rows")
     connection.con.unregister("known_rows")
@@ -143,13 +141,3 @@ def _moved(lake: Lake, name: str, table: DeltaTable | None) -> bool:
 def _version(lake: Lake, name: str) -> int | None:
     table = lake.table(name)
     return None if table is None else int(table.version())
-
-
-def snapshot(lake: Lake, name: str, table: DeltaTable) -> ds.Dataset:
-    """A Delta table as it was read, lazily, through Arrow's own file system.
-
-    delta-rs's own needs Python in the reading threads: a scan that is not read to its end (head, LIMIT) crashes or
-    hangs the interpreter when it exits.
-    """
-    place = lake.path("tables", name)
-    return table.to_pyarrow_dataset(filesystem=pafs.SubTreeFileSystem(place, lake.filesystem))

@@ -13,6 +13,7 @@ from components.ids import IdMap
 from components.lake import Lake
 from components.registry import incumbent
 from components.splits import Splits
+from components.verdicts import keeps
 
 # One pass over the rows gives all three parts of every pair.
 PAIRS = """
@@ -20,8 +21,6 @@ SELECT user_id, item_id,
        {sums},
        {lasts}
 FROM rows
-WHERE NOT EXISTS (FROM dropped_users d WHERE d.user_id = rows.user_id)
-  AND NOT EXISTS (FROM dropped_events d WHERE d.event_id = rows.event_id)
 GROUP BY user_id, item_id
 """
 PARTS = ("event_time < $validation", "event_time >= $validation AND event_time < $train", "event_time >= $train")
@@ -29,8 +28,8 @@ PARTS = ("event_time < $validation", "event_time >= $validation AND event_time <
 
 def build(lake: Lake, version: int, verdicts: pa.Table, cuts: Cuts, window_days: int) -> tuple[Splits, dict[str, Any]]:
     """The splits of [as_of - window_days, as_of), and counts. ValueError when nothing is left to train on."""
-    rows = window_rows(lake, version, cuts.as_of, window_days)
-    pairs = _pairs(rows, verdicts, cuts)
+    rows = window_rows(lake, version, cuts.as_of, window_days).filter(keeps(verdicts))
+    pairs = _pairs(rows, cuts)
     users, items = IdMap.of(pairs["user_id"]), IdMap.of(pairs["item_id"])
     user, item = users.indices(pairs["user_id"]), items.indices(pairs["item_id"])
     order = np.lexsort((item, user))
@@ -75,17 +74,11 @@ def window_rows(lake: Lake, version: int, as_of: datetime, window_days: int) -> 
     return table.filter(days & times)
 
 
-def _pairs(rows: pads.Dataset, verdicts: pa.Table, cuts: Cuts) -> pa.Table:
+def _pairs(rows: pads.Dataset, cuts: Cuts) -> pa.Table:
     sums = ", ".join(f"coalesce(sum(weight) FILTER ({part}), 0)::FLOAT weight{i}" for i, part in enumerate(PARTS))
     lasts = ", ".join(f"coalesce(max(epoch_us(event_time)) FILTER ({part}), 0) last{i}" for i, part in enumerate(PARTS))
     connection = duckdb.connect()
     connection.register("rows", rows)
-    connection.register("verdicts", verdicts)
-    for name in ("user", "event"):
-        connection.execute(
-            f"CREATE TEMP TABLE dropped_{name}s AS SELECT DISTINCT {name}_id FROM verdicts "
-            f"WHERE {name}_id IS NOT NULL AND action = 'drop' AND NOT shadow"
-        )
     query = PAIRS.format(sums=sums, lasts=lasts)
     cut = {"validation": cuts.validation_start, "train": cuts.train_end}
     return connection.sql(query, params=cut).to_arrow_table()

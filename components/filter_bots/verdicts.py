@@ -1,4 +1,4 @@
-"""Verdicts on the users and events of a window, and the interactions that are left after them."""
+"""Verdicts on the users and events of a window."""
 
 import time
 from datetime import UTC, datetime
@@ -6,8 +6,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from components.filter_bots import rules
 from components.lake import Lake
@@ -147,21 +145,3 @@ _EXAMPLES = (
     "FROM verdicts JOIN volumes USING (owner) WHERE action = 'drop' AND rule = ? "
     f"GROUP BY owner ORDER BY hits DESC, owner LIMIT {EXAMPLES}"
 )
-
-
-def keeps(verdicts: pa.Table) -> pc.Expression:
-    """The filter that lets through what no verdict drops, for a table's or a dataset's columns user_id and event_id."""
-    drop = pc.and_not(pc.equal(verdicts["action"], "drop"), verdicts["shadow"])
-    dropped = verdicts.filter(drop)
-    kept = pc.scalar(True)
-    for column in ("user_id", "event_id"):
-        ids = dropped[column].drop_null().unique()
-        if len(ids):
-            kept = kept & ~pc.field(column).isin(ids)
-    return kept
-
-
-def keep(interactions: pa.Table | ds.Dataset, verdicts: pa.Table, columns: list[str] | None = None) -> pa.Table:
-    """The interactions that no verdict drops, `columns` of them (all by default)."""
-    dataset = ds.dataset(interactions) if isinstance(interactions, pa.Table) else interactions
-    return dataset.to_table(columns=columns, filter=keeps(verdicts))
