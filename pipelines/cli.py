@@ -43,7 +43,7 @@ def common(
 def simulate(
     out: Annotated[str, typer.Option(help="Where to: `sqlite:///FILE`, `postgresql://USER@HOST/DB` or a new folder.")]
     = "sqlite:///.dawnlist/shop.db",
-    users: Annotated[int, typer.Option(min=1, help="Users with an account on the first day.")] = 7000,
+    users: Annotated[int, typer.Option(min=1, help="Users with an account on the first day.")] = 8000,
     items: Annotated[int, typer.Option(min=1, help="Items on sale on the first day.")] = 2200,
     days: Annotated[int, typer.Option(min=1, help="Days of traffic, from 2025-01-01 on.")] = 365,
     seed: Annotated[int, typer.Option(help="The same seed gives the same shop; more days only add to it.")] = 1,

@@ -17,7 +17,7 @@ class ShopConfig:
     A share is a number from 0 to 1. Days count from 0, the opening day.
     """
 
-    users: int = 7_000
+    users: int = 8_000
     """People who have an account on the opening day."""
     items: int = 2_200
     """Items on sale on the opening day."""
@@ -51,7 +51,7 @@ class ShopConfig:
     novelty_days: float = 14.0
     buzz: float = 0.8
     """Mean log of the extra popularity of an item that becomes the talk of the week."""
-    sessions_a_day: float = 0.053
+    sessions_a_day: float = 0.07
     """Median over users of the sessions a day while they are active."""
     activity_spread: float = 0.9
     """Standard deviation of the log of a user's sessions a day: the tail of the history lengths."""

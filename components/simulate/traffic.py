@@ -94,7 +94,7 @@ class Customers:
         users, items = self.config.users_on(day), self.config.items_on(day)
         self._drift(random, users, items)
         session_user, start = self._sessions(random, users, day)
-        length = random.geometric(0.34, len(session_user))
+        length = random.geometric(0.45, len(session_user))
         session = np.repeat(np.arange(len(session_user)), length)
         user = session_user[session]
         item = self._items(random, user, items, day)
