@@ -86,7 +86,7 @@ class Night:
         self.steps(
             fetch={"rows": {"interactions": 1000, "items": 50}},
             clean=CLEAN,
-            filter_bots={"dropped_share": 0.125, "rules": {"declared_crawlers": {"users": 3, "rows": 125}}},
+            filter_bots=BOTS,
             dataset={"users": 80, "items": 50, "pairs": 500, "train_pairs": 400, "holdout_users": 300},
             tune={"trials": TRIALS, "metric": "ndcg", "k": 20},
             train={"users": 80},
@@ -107,6 +107,19 @@ class Night:
         assert self.lake.read("reports", "20260131T030000Z", f"{self.run}.html") == html.read_bytes()
         assert text == text_report(self.lake, AS_OF, self.run)
         return text, html.read_text(), markdown.read_text()
+
+
+BOTS: Report = {
+    "users": 83,
+    "events": 1000,
+    "dropped_users": 3,
+    "dropped_events": 125,
+    "share": 0.125,
+    "rules": [
+        {"rule": "declared_crawlers", "mode": "on", "users": 3, "events": 125, "share": 0.125,
+         "examples": [{"user_id": "7", "events": 100, "evidence": "Googlebot/2.1"}]},
+    ],
+}  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -270,7 +283,7 @@ def test_hostile_text_everywhere(tmp_path: Path) -> None:
     night.judged(scored)
     night.steps(
         clean={**CLEAN, "reasons": {HOSTILE: 3}, "days": {HOSTILE: 3, "2026-01-30": 4}},
-        filter_bots={"rules": [{"rule": "declared_crawlers", "evidence": HOSTILE}]},
+        filter_bots={"rules": [{"rule": "declared_crawlers", "examples": [{"evidence": HOSTILE}]}]},
         tune={"trials": [{**trial, "factors": f"{HOSTILE}{place}"} for place, trial in enumerate(TRIALS)]},
         gate={"passed": False, "reason": HOSTILE, "rules": [{"name": HOSTILE, "passed": False}]},
     )

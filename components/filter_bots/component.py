@@ -1,6 +1,6 @@
 """The filter_bots step."""
 
-from kfp.dsl import HTML, Dataset, Input, Metrics, Output
+from kfp.dsl import HTML, Dataset, Input, Markdown, Metrics, Output
 
 from components.image import component
 
@@ -10,6 +10,7 @@ def filter_bots(
     interactions: Input[Dataset],
     verdicts: Output[Dataset],
     drops: Output[HTML],
+    summary: Output[Markdown],
     metrics: Output[Metrics],
     settings: str,
     window_days: int,
@@ -28,7 +29,7 @@ def filter_bots(
         import pyarrow.parquet as pq
 
         from components.cuts import parse_as_of, window
-        from components.filter_bots.report import html
+        from components.filter_bots.report import html, markdown
         from components.filter_bots.verdicts import judge
         from components.lake import Lake
         from components.settings import Settings
@@ -38,5 +39,6 @@ def filter_bots(
         table, report = judge(Lake.open(lake, namespace), version, days, Settings.load(settings))
         pq.write_table(table, verdicts.path)
         Path(drops.path).write_text(html(report))
+        Path(summary.path).write_text(markdown(report))
         record.update(report)
     metrics.metadata.update({name: value for name, value in report.items() if isinstance(value, int | float)})

@@ -105,13 +105,7 @@ def _searched(facts: Facts) -> list[str]:
 
 
 def _dropped(facts: Facts) -> list[str]:
-    found = facts.mapping("filter_bots").items()
-    told = [
-        f"{name.replace('_', ' ')} {tables.figure(name, value)}"
-        for name, value in found
-        if formats.real(value) is not None
-    ]
-    return [", ".join(told)]
+    return [f"{tables.dropped(facts)}."]
 
 
 def _timed(facts: Facts) -> list[str]:

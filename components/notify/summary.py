@@ -51,7 +51,12 @@ def _markdown_table(table: Table) -> list[str]:
 
 def _lines(facts: Facts) -> list[tuple[str, str]]:
     """One line for each of the steps before the models."""
-    return [("rows", _rows(facts)), ("bots", _bots(facts)), ("splits", _splits(facts)), ("search", _search(facts))]
+    return [
+        ("rows", _rows(facts)),
+        ("bots", tables.dropped(facts)),
+        ("splits", _splits(facts)),
+        ("search", _search(facts)),
+    ]
 
 
 def _rows(facts: Facts) -> str:
@@ -59,15 +64,6 @@ def _rows(facts: Facts) -> str:
     found = [("fetched", fetched), ("quarantined", tables.quarantined(facts))]
     found[1:1] = [(name, facts.of_step("clean", name)) for name in ("clean", "duplicates")]
     return ", ".join(f"{formats.count(value)} {name}" for name, value in found if value is not None)
-
-
-def _bots(facts: Facts) -> str:
-    found = [(name.replace("_", " "), name, value) for name, value in facts.mapping("filter_bots").items()]
-    known = [(told, name, value) for told, name, value in found if formats.real(value) is not None]
-    return ", ".join(
-        f"{told} {formats.percent(value) if name.endswith('share') else formats.count(value)}"
-        for told, name, value in known
-    )
 
 
 def _splits(facts: Facts) -> str:

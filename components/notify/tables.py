@@ -63,22 +63,32 @@ def reasons(facts: Facts) -> dict[str, Any]:
 
 
 def bots(facts: Facts) -> Table | None:
-    """What each rule judged, whatever the rules report about themselves."""
-    found = facts.of_step("filter_bots", "rules")
-    if isinstance(found, dict):
-        found = [
-            {"rule": name, **(rule if isinstance(rule, dict) else {"count": rule})} for name, rule in found.items()
+    """What each rule would drop, with its heaviest example."""
+    rows = []
+    for rule in facts.listing("filter_bots", "rules"):
+        examples = rule.get("examples")
+        first = examples[0] if isinstance(examples, list) and examples else None
+        evidence = formats.plain(first.get("evidence")) if isinstance(first, dict) else ""
+        counted = [
+            formats.count(rule.get("users")),
+            formats.count(rule.get("events")),
+            formats.percent(rule.get("share")),
         ]
-    rules = [rule for rule in found if isinstance(rule, dict)] if isinstance(found, list) else []
-    names = list(dict.fromkeys(name for rule in rules for name in rule))
-    rows = [[figure(name, rule.get(name)) for name in names] for rule in rules]
-    words = tuple(place for place, name in enumerate(names) if any(isinstance(rule.get(name), str) for rule in rules))
-    return Table([name.replace("_", " ") for name in names], rows, words) if rows else None
+        rows.append([formats.plain(rule.get("rule")), formats.plain(rule.get("mode")), *counted, evidence])
+    head = ["rule", "mode", "users", "events", "share", "e.g."]
+    return Table(head, rows, (0, 1, 5)) if rows else None
 
 
-def figure(name: str, value: Any) -> str:
-    """A value that a step named itself: a share in percent."""
-    return formats.percent(value) if name.endswith("share") else formats.plain(value)
+def dropped(facts: Facts) -> str:
+    """How many events and users the bot filter dropped, in a sentence without a full stop."""
+    found = facts.mapping("filter_bots")
+    if not found:
+        return ""
+    events, users, of_events, of_users = (
+        formats.count(found.get(name)) for name in ("dropped_events", "dropped_users", "events", "users")
+    )
+    share = formats.percent(found.get("share"))
+    return f"{events} of {of_events} events dropped ({share}), by {users} of {of_users} users"
 
 
 def splits(facts: Facts) -> Table | None:
