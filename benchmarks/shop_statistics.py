@@ -28,7 +28,7 @@ from components.simulate import ShopConfig, hindsight, simulate
 
 DAY = 86_400.0
 K = 20
-SIMULATED_DAYS = 4  # pooled
+SIMULATED_DAYS = 10  # pooled, as for online-retail: single days differ a lot
 POPULARITY_DAYS = (None, 7.0, 1.0)
 # factors, alpha, regularization, half-life in days
 Cell = tuple[int, float, float, float | None]

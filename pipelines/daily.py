@@ -31,8 +31,8 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
         settings: str = "",
         window_days: int = 365,
         factors: list[float] = [32, 64],  # noqa: B006 - kfp reads the default, nobody changes it
-        regularization: list[float] = [10.0, 30.0],  # noqa: B006
-        alpha: list[float] = [1.0],  # noqa: B006
+        regularization: list[float] = [30.0],  # noqa: B006
+        alpha: list[float] = [1.0, 10.0],  # noqa: B006
         half_life: list[float] = [14.0, 60.0],  # noqa: B006
         iterations: int = 10,
         metric: str = "ndcg",
