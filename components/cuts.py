@@ -11,7 +11,7 @@ def parse_as_of(text: str) -> datetime:
     if "[[" in text:
         raise ValueError(
             f"as_of {text!r} was never replaced: the API server replaces it only in values sent with the request, "
-            "so start the run with `dawnlist submit` or type the time, e.g. 2026-01-31T03:00:00Z"
+            "never in a pipeline's defaults; give it with the run, or type the time, e.g. 2026-01-31T03:00:00Z"
         )
     try:
         moment = datetime.fromisoformat(text.strip())

@@ -15,8 +15,6 @@ from components.ids import IdMap
 
 Factors = npt.NDArray[np.float32]
 
-ENGINES = ("als", "popularity")
-
 
 @dataclass(frozen=True)
 class FactorModel:

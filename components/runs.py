@@ -56,7 +56,17 @@ def recorded(root: str, namespace: str, as_of: str, run: str, step: str) -> Iter
             "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
             "report": report,
         }
+        _write_end(lake, record, place)
+
+
+def _write_end(lake: Lake, record: Record, place: tuple[str, ...]) -> None:
+    """Write the end of a step; a report that is no JSON is a failure of its own, never a step that seems killed."""
+    try:
         lake.write_json(record, *place)
+    except (TypeError, ValueError) as error:
+        wrong = {"type": type(error).__name__, "message": f"the step's report is no JSON: {error}", "traceback": ""}
+        lake.write_json({**record, "state": "failed", "report": {}, "error": record.get("error", wrong)}, *place)
+        raise
 
 
 def records(lake: Lake, as_of: str, run: str) -> list[Record]:

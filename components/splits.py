@@ -55,7 +55,7 @@ class Splits:
         """Weights and ages of all rows before the stage's cut, over all users and items of the window."""
         parts = PARTS_OF[stage]
         weight, last = self.weight[:parts].sum(axis=0), self.last[:parts].max(axis=0)
-        met = weight > 0
+        met = last > 0  # not the weight: a rating of 0 has none, and was seen all the same
         cut = int(self.end(stage).timestamp() * 1_000_000)
         age = ((cut - last[met]) / MICROSECONDS_A_DAY).astype(np.float32)
         return UserItems(self._csr(met, weight[met]), age)
@@ -63,22 +63,25 @@ class Splits:
     def truth(self, part: Truth) -> csr_matrix:
         """The items that a user met in the part and never before it, for all users; stored entries are 1."""
         index = PARTS_OF[part]
-        new = (self.weight[index] > 0) & ~(self.weight[:index] > 0).any(axis=0)
+        new = self.met(index) & ~self.met(slice(index))
         return self._csr(new, np.ones(int(new.sum()), dtype=np.float32))
 
     def repeat_share(self, part: Truth) -> float:
         """The share of the part's pairs that the user had met before, which no list that drops seen items can hit."""
         index = PARTS_OF[part]
-        met = self.weight[index] > 0
-        again = met & (self.weight[:index] > 0).any(axis=0)
-        return float(again.sum() / max(1, met.sum()))
+        met = self.met(index)
+        return float((met & self.met(slice(index))).sum() / max(1, met.sum()))
 
     def judged(self, part: Truth) -> npt.NDArray[np.int64]:
         """The users that the primary metric is over: history before the part, and something new in it."""
         index = PARTS_OF[part]
         known = np.zeros(self.shape[0], dtype=bool)
-        known[self.user_index[(self.weight[:index] > 0).any(axis=0)]] = True
+        known[self.user_index[self.met(slice(index))]] = True
         return np.flatnonzero(known & (np.diff(self.truth(part).indptr) > 0))
+
+    def met(self, parts: int | slice) -> npt.NDArray[np.bool_]:
+        """Whether each pair met in a part, or in any of several; shape (pairs,)."""
+        return np.asarray(np.atleast_2d(self.last[parts] > 0).any(axis=0))
 
     def _csr(self, chosen: npt.NDArray[np.bool_], values: npt.NDArray[np.float32]) -> csr_matrix:
         counts = np.bincount(self.user_index[chosen], minlength=self.shape[0])

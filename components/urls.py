@@ -2,18 +2,18 @@
 
 import os
 import re
-from urllib.parse import urlsplit
 
 SOURCE_PASSWORD = "DAWNLIST_SOURCE_PASSWORD"
 REDIS_PASSWORD = "DAWNLIST_REDIS_PASSWORD"
 
-_IN_URL = re.compile(r"(://[^/\s:]*:)\S*@")
-_IN_QUERY = re.compile(r"([?&]password=)[^\s&'\"]+", re.IGNORECASE)
+# on the raw text: a password may hold what would end a URL's host, such as / or #
+_IN_URL = re.compile(r"(://[^/\s:@]*:)(?!\d+(?:[/?]|$))\S*@")
+_IN_QUERY = re.compile(r"([?&]\w*(?:password|secret)\w*=)[^\s&'\"]+", re.IGNORECASE)
 
 
 def refuse_password(url: str, variable: str) -> str:
     """Return `url` unchanged; ValueError when it holds a password, which belongs in the environment `variable`."""
-    if urlsplit(url).password:
+    if _IN_URL.search(url) or _IN_QUERY.search(url):
         raise ValueError(
             f"{masked(url)!r} holds a password, which would end up in logs and in the Kubeflow UI: "
             f"take it out of the URL and set {variable} instead"
@@ -27,6 +27,12 @@ def masked(text: str) -> str:
     What merely looks like a password is masked rather than shown.
     """
     return _IN_QUERY.sub(r"\1***", _IN_URL.sub(r"\1***@", text))
+
+
+def shown(error: object) -> str:
+    """An error's message on one line, without passwords and without what a terminal would obey."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", masked(str(error)))
+    return "".join(character if character.isprintable() else "?" for character in " ".join(plain.split()))
 
 
 def password(variable: str) -> str | None:

@@ -1,7 +1,6 @@
 """UserItems: how strongly and how long ago each user met each item."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,26 +22,3 @@ class UserItems:
             return self.weight
         decay = np.exp2(-self.age / np.float32(half_life))
         return csr_matrix((self.weight.data * decay, self.weight.indices, self.weight.indptr), shape=self.weight.shape)
-
-    def save(self, path: Path) -> None:
-        """Write one .npz file, without pickle."""
-        weight = self.weight
-        with path.open("wb") as file:
-            np.savez(
-                file,
-                data=weight.data,
-                indices=weight.indices,
-                indptr=weight.indptr,
-                shape=np.array(weight.shape),
-                age=self.age,
-            )
-
-    @classmethod
-    def load(cls, path: Path) -> "UserItems":
-        """Read what `save` wrote; ValueError when the arrays don't fit each other."""
-        with np.load(path, allow_pickle=False) as arrays:
-            matrix = csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=tuple(arrays["shape"]))
-            age = arrays["age"]
-        if len(age) != matrix.nnz:
-            raise ValueError(f"{path}: {len(age)} ages for {matrix.nnz} weights, there must be one for each")
-        return cls(matrix, age)

@@ -228,8 +228,14 @@ def _store(redis: str, home: Path) -> Any:
 def _checked_as_of(text: str) -> str:
     from components.cuts import iso, parse_as_of
 
-    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return iso(parse_as_of(text) if text else midnight)
+    now = datetime.now(UTC)
+    moment = parse_as_of(text) if text else now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if moment > now:
+        raise ValueError(
+            f"as_of {text!r} is in the future: rows that arrive until then would be taken for fetched and be lost; "
+            "give a time that has passed"
+        )
+    return iso(moment)
 
 
 def _numbers(name: str, text: str) -> list[float]:
@@ -247,9 +253,9 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        from components.urls import masked
+        from components.urls import shown
 
-        print(f"dawnlist: {masked(' '.join(str(error).split()))}", file=sys.stderr)
+        print(f"dawnlist: {shown(error)}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -1,6 +1,7 @@
 """The daily pipeline on this machine: kfp's local runner, one process a step, progress from the run record."""
 
 import contextlib
+import fcntl
 import threading
 import time
 import warnings
@@ -46,7 +47,7 @@ def run_locally(pipeline: Any, arguments: dict[str, Any], home: Path, progress: 
     home.mkdir(parents=True, exist_ok=True)
     before = set(_runs(lake, as_of))
     error: Exception | None = None
-    with _watched(lake, as_of, before, progress), _quiet(home / "run.log"):
+    with _alone(home), _watched(lake, as_of, before, progress), _quiet(home / "run.log"):
         try:
             local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(home / "artifacts"))
             pipeline(**arguments)
@@ -62,6 +63,19 @@ def _runs(lake: Lake, as_of: str) -> list[str]:
 
 def _new_run(lake: Lake, as_of: str, before: set[str]) -> str:
     return next((name for name in _runs(lake, as_of) if name not in before), "")
+
+
+@contextlib.contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """One run at a time for a home: two would write one log and take each other's record for their own."""
+    with (home / "run.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(
+                f"another run is under way in {home}: wait for its end, or give another --home"
+            ) from None
+        yield
 
 
 @contextlib.contextmanager

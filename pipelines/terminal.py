@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from components.runs import Record
-from components.urls import masked
+from components.urls import shown
 
 out = Console(highlight=False)
 err = Console(file=sys.stderr, highlight=False)  # not stderr=True: a local run redirects sys.stderr to its log
@@ -76,7 +76,7 @@ def _show_end(done: Any, arguments: dict[str, Any], home: Path) -> int:
         reason = f"{failed['step']} failed: {failed['error']['message']}"
     else:
         reason = f"{failed['step']} was killed: it started at {failed['started']} and never ended"
-    err.print(f"dawnlist: {escape(masked(' '.join(reason.split())))} (see {log})", soft_wrap=True)
+    err.print(f"dawnlist: {escape(shown(reason))} (see {log})", soft_wrap=True)
     return 1
 
 

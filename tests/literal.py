@@ -67,5 +67,5 @@ def two_tastes(users: int = 40, items: int = 20) -> Splits:
         weight[:, order],
         last[:, order],
         CUTS,
-        {"interactions_version": 0, "window_days": 30},
+        {"interactions_version": 0, "window_days": 30, "incumbent": None},
     )

@@ -33,6 +33,7 @@ def test_every_command_explains_itself(command: str) -> None:
     [
         (["run"], "add --local"),
         (["run", "--local", "--as-of", "soon"], "as_of 'soon' is no time"),
+        (["run", "--local", "--as-of", "2999-01-01T00:00:00Z"], "is in the future"),
         (["run", "--local", "--factors", "a,b"], "--factors is 'a,b': give numbers with commas"),
         (["run", "--local", "--redis", "redis://:s3cret@h:1"], "set DAWNLIST_REDIS_PASSWORD instead"),
         (["recommend", "1", "--redis", "redis://127.0.0.1:1"], "no store answers at redis://127.0.0.1:1"),

@@ -6,12 +6,13 @@ import pyarrow as pa
 import pytest
 
 from components.cuts import Cuts, iso
-from components.dataset.pairs import build, cuts_of
+from components.dataset.pairs import build
 from components.lake import Lake
 from components.schema import VERDICTS
 from components.splits import Splits
 from tests.literal import AS_OF, CUTS, NO_VERDICTS, write_interactions
 
+DAY = iso(AS_OF)
 ROWS = (
     ("ann", "tea", 100.0),  # before the validation cut, twice
     ("ann", "tea", 60.0),
@@ -33,7 +34,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def test_pairs_are_cut_in_time(lake: Lake) -> None:
-    splits, report = build(lake, 0, NO_VERDICTS, CUTS, window_days=30)
+    splits, report = build(lake, 0, NO_VERDICTS, DAY, window_days=30)
     assert splits.user_ids.ids.to_pylist() == ["ann", "bob", "eve"]
     assert splits.item_ids.ids.to_pylist() == ["jam", "oat", "tea"]
     assert splits.user_items("tune").weight.toarray().tolist() == [[0, 0, 2], [1, 0, 0], [0, 0, 0]]
@@ -48,7 +49,7 @@ def test_pairs_are_cut_in_time(lake: Lake) -> None:
 
 
 def test_ages_run_from_the_last_event_to_the_cut(lake: Lake) -> None:
-    splits, _ = build(lake, 0, NO_VERDICTS, CUTS, window_days=30)
+    splits, _ = build(lake, 0, NO_VERDICTS, DAY, window_days=30)
     np.testing.assert_allclose(splits.user_items("tune").age * 24, [60 - 48, 50 - 48], atol=1e-4)
     np.testing.assert_allclose(splits.user_items("refit").age * 24, [30, 4, 5, 50, 3, 2], atol=1e-4)
 
@@ -63,13 +64,13 @@ def test_dropped_users_and_events_are_left_out_and_shadow_ones_are_not(lake: Lak
         ],
         schema=VERDICTS,
     )
-    splits, _ = build(lake, 0, verdicts, CUTS, window_days=30)
+    splits, _ = build(lake, 0, verdicts, DAY, window_days=30)
     assert splits.user_ids.ids.to_pylist() == ["ann", "eve"]
     assert splits.user_items("tune").weight.sum() == 1
 
 
 def test_splits_survive_the_disk(lake: Lake, tmp_path: Path) -> None:
-    splits, _ = build(lake, 0, NO_VERDICTS, CUTS, window_days=30)
+    splits, _ = build(lake, 0, NO_VERDICTS, DAY, window_days=30)
     splits.save(tmp_path / "splits")
     loaded = Splits.load(tmp_path / "splits")
     np.testing.assert_array_equal(loaded.weight, splits.weight)
@@ -78,13 +79,22 @@ def test_splits_survive_the_disk(lake: Lake, tmp_path: Path) -> None:
 
 
 def test_the_cuts_follow_the_incumbent(lake: Lake) -> None:
-    assert cuts_of(lake, iso(AS_OF)) == CUTS
+    before, _ = build(lake, 0, NO_VERDICTS, DAY, window_days=30)
+    assert (before.cuts, before.about["incumbent"]) == (CUTS, None)
     six_hours_ago = AS_OF - timedelta(hours=6)
-    lake.write_json({"version": 1, "as_of": iso(six_hours_ago)}, "champion.json")
-    assert cuts_of(lake, iso(AS_OF)) == Cuts.of(AS_OF, six_hours_ago)
+    live = {"version": 1, "as_of": iso(six_hours_ago)}
+    lake.write_json(live, "champion.json")
+    after, _ = build(lake, 0, NO_VERDICTS, DAY, window_days=30)
+    assert (after.cuts, after.about["incumbent"]) == (Cuts.of(AS_OF, six_hours_ago), live)
 
 
 def test_nothing_to_train_on_is_an_error(lake: Lake) -> None:
-    early = Cuts.of(AS_OF - timedelta(days=100), None)
+    early = iso(AS_OF - timedelta(days=100))
     with pytest.raises(ValueError, match="are left to train on: fetch more days"):
         build(lake, 0, NO_VERDICTS, early, window_days=30)
+
+
+def test_a_rating_of_nothing_was_seen_all_the_same(lake: Lake) -> None:
+    splits, _ = build(lake, 0, NO_VERDICTS, DAY, window_days=30)
+    splits.weight[:, 0] = 0
+    assert splits.user_items("refit").weight.nnz == 6

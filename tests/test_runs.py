@@ -30,6 +30,17 @@ def test_a_failing_step_leaves_its_error_and_still_fails(tmp_path: Path) -> None
     assert "1 / 0" in found["error"]["traceback"]
 
 
+def test_a_report_that_is_no_json_is_a_failure(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="Out of range"),
+        recorded(str(tmp_path), "shop", AS_OF, "run-1", "tune") as record,
+    ):
+        record["ndcg"] = float("nan")
+    [found] = records(Lake.open(str(tmp_path), "shop"), AS_OF, "run-1")
+    assert (found["state"], found["report"]) == ("failed", {})
+    assert "the step's report is no JSON" in found["error"]["message"]
+
+
 def test_a_password_never_reaches_the_record(tmp_path: Path) -> None:
     with pytest.raises(OSError), recorded(str(tmp_path), "shop", AS_OF, "run-1", "fetch"):
         raise OSError("no answer from postgresql://me:s3cret@db/shop")

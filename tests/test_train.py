@@ -27,6 +27,9 @@ def test_a_rerun_copies_what_was_fitted_and_another_stage_does_not(tmp_path: Pat
     lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
     first = fit_stage(lake, splits, "train", CONFIG, "cpu", tmp_path / "one")
     again = fit_stage(lake, splits, "train", CONFIG, "cpu", tmp_path / "two")
+    splits.about["interactions_version"] = 9  # another version of the table may hold the same rows
+    third = fit_stage(lake, splits, "train", CONFIG, "cpu", tmp_path / "third")
+    assert third["reused"]
     other = fit_stage(lake, splits, "refit", CONFIG, "cpu", tmp_path / "three")
     assert (first["model"], again["reused"], other["reused"]) == (again["model"], True, False)
     assert (tmp_path / "one/MANIFEST").read_text() == (tmp_path / "two/MANIFEST").read_text()
@@ -41,6 +44,6 @@ def test_popularity_is_refitted_like_any_model(tmp_path: Path) -> None:
 
 
 def test_only_a_winner_is_refitted() -> None:
-    assert winning_config({"winner": "challenger"}, CONFIG, {}) == CONFIG
+    assert winning_config({"winner": "challenger"}, {**CONFIG, "fit_seconds": 3}, {}) == CONFIG
     with pytest.raises(ValueError, match="'incumbent': only a challenger or popularity"):
         winning_config({"winner": "incumbent"}, CONFIG, {})

@@ -1,10 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from components.lake import Lake
 from components.solver import ALSConfig
-from components.tune.search import Trial, grid, search
+from components.tune.search import Trial, fingerprint_of, grid, search
 from tests.literal import two_tastes
 
 GRID = {"regularization": [0.1], "alpha": [1.0, 10.0], "half_life": [0.0], "iterations": 3, "seed": 1}
@@ -19,6 +20,11 @@ def test_the_grid_is_every_combination_and_casts_what_the_runner_made_floats() -
         grid([8.5], [0.1], [1], [0], 5, 7)
 
 
+def test_two_configurations_never_share_a_name() -> None:
+    names = {fingerprint_of(ALSConfig(seed=seed), "cpu") for seed in (20250101, 20250102)}
+    assert len(names) == 2
+
+
 def test_trials_come_best_first_with_their_metrics(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path), "shop")
     trials = search(lake, two_tastes(), grid([1, 4], **GRID), "ndcg", k=5)  # type: ignore[arg-type]
@@ -31,13 +37,15 @@ def test_trials_come_best_first_with_their_metrics(tmp_path: Path) -> None:
 def test_a_retry_goes_on_with_the_trials_that_were_finished(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path), "shop")
     told: list[Trial] = []
-    first = search(lake, two_tastes(), grid([2, 4], **GRID), "ndcg", k=5)  # type: ignore[arg-type]
-    place = next(iter((tmp_path / "shop/trials").iterdir()))
-    assert len(list(place.iterdir())) == 4
-    next(iter(place.glob("*factors=2*"))).unlink()
+    search(lake, two_tastes(), grid([2, 4], **GRID), "ndcg", k=5)  # type: ignore[arg-type]
+    [place] = (tmp_path / "shop/trials").iterdir()
+    lost, kept, *others = sorted(place.iterdir())
+    lost.unlink()
+    kept.write_text(json.dumps({**json.loads(kept.read_text()), "mark": 1}))
     again = search(lake, two_tastes(), grid([2, 4], **GRID), "ndcg", k=5, progress=told.append)  # type: ignore[arg-type]
-    kept = [trial for trial in again if trial in first]  # its seconds differ where it was fitted again
-    assert (len(kept), len(told)) == (3, 4)
+    assert len(told) == 4 and len(others) == 2
+    assert [trial.get("mark") for trial in again].count(1) == 1
+    assert lost.exists()
 
 
 def test_an_unknown_metric_or_an_empty_grid_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from components.urls import masked, password, refuse_password
+from components.urls import masked, password, refuse_password, shown
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
@@ -8,6 +8,29 @@ def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
         refuse_password("redis://:s3cret@host:6379/0", "DAWNLIST_REDIS_PASSWORD")
     assert "s3cret" not in str(error.value)
     assert refuse_password("redis://host:6379/0", "X") == "redis://host:6379/0"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s/cret@db/shop",
+        "postgresql://me:s#cret@db/shop",
+        "postgresql://db/shop?password=s3cret",
+        "postgresql://db/shop?sslpassword=s3cret",
+        "s3://KEY:SECRET@bucket/lake",
+    ],
+)
+def test_however_it_is_written(url: str) -> None:
+    with pytest.raises(ValueError, match="holds a password") as error:
+        refuse_password(url, "X")
+    assert "cret" not in str(error.value).lower().replace("secret_", "")
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://host:6379/0", "postgresql://me@db:5432/shop", "s3://bucket/a@b", "/tmp/a:b@c"]
+)
+def test_a_url_without_one_passes(url: str) -> None:
+    assert refuse_password(url, "X") == url
 
 
 def test_masked_keeps_the_rest() -> None:
@@ -20,3 +43,7 @@ def test_masked_keeps_the_rest() -> None:
 def test_an_absent_optional_secret_is_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWNLIST_SOURCE_PASSWORD", "")
     assert password("DAWNLIST_SOURCE_PASSWORD") is None
+
+
+def test_an_error_is_shown_on_one_harmless_line() -> None:
+    assert shown(OSError("\x1b[91mno\nredis://:pw@h\x07")) == "no redis://:***@h?"

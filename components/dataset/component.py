@@ -26,12 +26,11 @@ def dataset(
 
         import pyarrow.parquet as pq
 
-        from components.dataset.pairs import build, cuts_of
+        from components.dataset.pairs import build
         from components.lake import Lake
 
-        opened = Lake.open(lake, namespace)
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
-        cut, report = build(opened, version, pq.read_table(verdicts.path), cuts_of(opened, as_of), window_days)
+        cut, report = build(Lake.open(lake, namespace), version, pq.read_table(verdicts.path), as_of, int(window_days))
         cut.save(Path(splits.path))
         record.update(report)
     metrics.metadata.update({name: value for name, value in report.items() if isinstance(value, int | float)})

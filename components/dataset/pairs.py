@@ -26,9 +26,16 @@ GROUP BY user_id, item_id
 PARTS = ("event_time < $validation", "event_time >= $validation AND event_time < $train", "event_time >= $train")
 
 
-def build(lake: Lake, version: int, verdicts: pa.Table, cuts: Cuts, window_days: int) -> tuple[Splits, dict[str, Any]]:
-    """The splits of [as_of - window_days, as_of), and counts. ValueError when nothing is left to train on."""
-    rows = window_rows(lake, version, cuts.as_of, window_days).filter(keeps(verdicts))
+def build(lake: Lake, version: int, verdicts: pa.Table, as_of: str, window_days: int) -> tuple[Splits, dict[str, Any]]:
+    """The splits of [as_of - window_days, as_of), and counts. ValueError when nothing is left to train on.
+
+    The incumbent of this moment goes with them: the holdout begins where its knowledge ends, so no later one may be
+    judged on it.
+    """
+    day = parse_as_of(as_of)
+    live = incumbent(lake, day)
+    cuts = Cuts.of(day, parse_as_of(live["as_of"]) if live else None)
+    rows = window_rows(lake, version, day, window_days).filter(keeps(verdicts))
     pairs = _pairs(rows, cuts)
     users, items = IdMap.of(pairs["user_id"]), IdMap.of(pairs["item_id"])
     user, item = users.indices(pairs["user_id"]), items.indices(pairs["item_id"])
@@ -45,7 +52,7 @@ def build(lake: Lake, version: int, verdicts: pa.Table, cuts: Cuts, window_days:
         stacked["weight"].astype(np.float32),
         stacked["last"].astype(np.int64),
         cuts,
-        {"interactions_version": version, "window_days": window_days},
+        {"interactions_version": version, "window_days": window_days, "incumbent": live},
     )
     report = _report(splits)
     if not report["train_pairs"]:
@@ -54,13 +61,6 @@ def build(lake: Lake, version: int, verdicts: pa.Table, cuts: Cuts, window_days:
             "fetch more days, or see the drop report for what was taken out"
         )
     return splits, report
-
-
-def cuts_of(lake: Lake, as_of: str) -> Cuts:
-    """The cuts of a day: they depend on the incumbent, which must not be scored on rows it has seen."""
-    day = parse_as_of(as_of)
-    found = incumbent(lake, day)
-    return Cuts.of(day, parse_as_of(found["as_of"]) if found else None)
 
 
 def window_rows(lake: Lake, version: int, as_of: datetime, window_days: int) -> pads.Dataset:
@@ -85,12 +85,11 @@ def _pairs(rows: pads.Dataset, cuts: Cuts) -> pa.Table:
 
 
 def _report(splits: Splits) -> dict[str, Any]:
-    met = splits.weight > 0
     return {
         "users": splits.shape[0],
         "items": splits.shape[1],
         "pairs": len(splits.user_index),
-        "train_pairs": int(met[:2].any(axis=0).sum()),
+        "train_pairs": int(splits.met(slice(2)).sum()),
         "validation_users": len(splits.judged("validation")),
         "holdout_users": len(splits.judged("holdout")),
         "holdout_repeat_share": round(splits.repeat_share("holdout"), 4),

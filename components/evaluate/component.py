@@ -28,11 +28,11 @@ def evaluate(
         from components.evaluate.arms import evaluate, flat
         from components.lake import Lake
         from components.model import FactorModel
-        from components.registry import incumbent_model
+        from components.registry import load_model
         from components.splits import Splits
 
-        champion = incumbent_model(Lake.open(lake, namespace), as_of)
-        challenger = FactorModel.load(Path(model.path))
-        record.update(evaluate(Splits.load(Path(splits.path)), challenger, champion, metric, int(k)))
+        cut = Splits.load(Path(splits.path))
+        live = cut.about["incumbent"] and load_model(Lake.open(lake, namespace), cut.about["incumbent"])
+        record.update(evaluate(cut, FactorModel.load(Path(model.path)), live, metric, int(k)))
         Path(evaluation.path).write_text(json.dumps(record))
     metrics.metadata.update(flat(record))

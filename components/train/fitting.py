@@ -21,8 +21,9 @@ def fit_stage(
     give the same name, so a retry or a rerun copies what was fitted.
     """
     user_items = splits.user_items(stage)
-    lineage = {"as_of": iso(splits.end(stage)), "stage": stage, "code_version": version("dawnlist"), **splits.about}
-    name = fingerprint(user_items, config, lineage, device)
+    made = {"as_of": iso(splits.end(stage)), "stage": stage, "code_version": version("dawnlist")}
+    lineage = {**made, **splits.about}
+    name = fingerprint(user_items, config, made, device)  # not the table's version: another may hold the same rows
 
     def make() -> None:
         if config["engine"] == "popularity":

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from itertools import product
 from typing import Any
 
@@ -48,7 +49,7 @@ def search(
     if not configs:
         raise ValueError("the grid is empty: give at least one value for each hyper-parameter")
     user_items = splits.user_items("tune")
-    work = fingerprint(user_items, "tune", k, splits.truth("validation").indices.tolist())
+    work = fingerprint(user_items, "tune", k, version("dawnlist"), splits.truth("validation").indices.tolist())
     trials = []
     for config in configs:
         place = ("trials", work, f"{fingerprint_of(config, device)}.json")
@@ -65,9 +66,7 @@ def search(
 def fingerprint_of(config: ALSConfig, device: str) -> str:
     """A name for one configuration, as it stands in object names."""
     values = {**config.as_dict(), "device": device}
-    return "-".join(
-        f"{name}={values[name]:g}" if not isinstance(values[name], str) else values[name] for name in values
-    )
+    return "-".join(value if isinstance(value, str) else f"{name}={value!r}" for name, value in values.items())
 
 
 def _trial(splits: Splits, user_items: UserItems, config: ALSConfig, k: int, device: str) -> Trial:
