@@ -30,4 +30,5 @@ def fetch(
         opened = Lake.open(lake, namespace)
         record.update(fetch(opened, source, Settings.load(settings).source, as_of, run, window_days))
         Path(landed.path).write_text(json.dumps(record))
-    landed.metadata.update(window=record["window"], rows=record["rows"])
+    start, end = record["window"]
+    landed.metadata.update(window_start=start, window_end=end, **record["rows"])
