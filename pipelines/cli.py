@@ -246,17 +246,20 @@ def _numbers(name: str, text: str) -> list[float]:
 
 
 def main() -> None:
-    """Run the command; any failure is one line on stderr and exit code 1, with --debug the traceback too."""
+    """Run the command; any failure is one line on stderr and a non-zero exit code, with --debug the traceback too."""
     debug = "--debug" in sys.argv
     try:
-        app()
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
     except Exception as error:
         if debug:
             raise
         from components.urls import shown
 
-        print(f"dawnlist: {shown(error)}", file=sys.stderr)
-        sys.exit(1)
+        usage = getattr(error, "format_message", None)  # a wrong option: click's own words
+        print(f"dawnlist: {shown(usage() if usage else error)}{' (see --help)' if usage else ''}", file=sys.stderr)
+        sys.exit(getattr(error, "exit_code", 1))
 
 
 if __name__ == "__main__":

@@ -52,6 +52,26 @@ def test_a_failure_is_one_clear_line(words: list[str], message: str, tmp_path: P
     assert "s3cret" not in done.stderr + done.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "--bogus"], "No such option: --bogus (see --help)"),
+        (["recommend"], "Missing argument 'USER'"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["serve", "--port", "0"], "Invalid value for '--port'"),
+    ],
+)
+def test_a_wrong_word_is_one_line_too(words: list[str], message: str) -> None:
+    done = dawnlist(*words)
+    assert done.returncode == 2
+    [line] = done.stderr.strip().splitlines()
+    assert line.startswith("dawnlist: ") and message in line
+
+
+def test_no_words_are_a_call_for_help() -> None:
+    assert dawnlist().stdout == dawnlist("--help").stdout
+
+
 def test_debug_shows_the_traceback() -> None:
     done = dawnlist("--debug", "compile", "--nodes", "tpu")
     assert done.returncode == 1 and "Traceback" in done.stderr
