@@ -6,14 +6,13 @@ The only module that knows the lake's paths. Everything lies under `{root}/{name
     tables/{name}                                 Delta tables: interactions, quarantine, items, users
     trials/{fingerprint}/{trial}.json             finished trials of a search
     models/{fingerprint}/                         finished fits, so that a rerun does not fit again
-    publications/{as_of}.json                     what was published for a day
-    champion.json                                 the publication that the store has active
+    publications/{as_of}-{run}-{token}.json       what the store may show: a version, its model and its figures
+    champion.json                                 the publication that the store has active, and those before it
     runs/{as_of}/{run}/{step}.json                the run record
     reports/{as_of}/{run}.html                    the daily report
 """
 
 import json
-import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.fs as pafs
 
+from components.namespace import checked_namespace
+
 if TYPE_CHECKING:  # both bring pandas along, a second that most steps need not spend
     import pyarrow.dataset as pads
     from deltalake import DeltaTable
-
-NAMESPACE_PATTERN = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,7 @@ class Lake:
     @classmethod
     def open(cls, root: str, namespace: str) -> "Lake":
         """The lake of `namespace` under `root`, a folder or a file://, gs:// or s3:// URI. ValueError when unusable."""
-        if not NAMESPACE_PATTERN.fullmatch(namespace):
-            raise ValueError(
-                f"namespace {namespace!r} is not usable in paths and keys: "
-                "give 1 to 40 of a-z, 0-9 and '-', beginning and ending with a letter or digit"
-            )
+        checked_namespace(namespace)
         if not root:
             raise ValueError("the lake is empty: give a folder or a file://, gs:// or s3:// URI")
         uri = root if "://" in root else Path(root).expanduser().resolve().as_uri()
