@@ -72,9 +72,7 @@ def _alone(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RuntimeError(
-                f"another run is under way in {home}: wait for it, or give another --home"
-            ) from None
+            raise RuntimeError(f"another run is under way in {home}: wait for it, or give another --home") from None
         yield
 
 

@@ -56,7 +56,7 @@ def test_a_failure_is_one_clear_line(words: list[str], message: str, tmp_path: P
     ("words", "message"),
     [
         (["run", "--bogus"], "No such option: --bogus (see --help)"),
-        (["recommend"], "Missing argument 'USER'"),
+        (["recommend"], "Missing argument 'user'"),
         (["frobnicate"], "No such command 'frobnicate'"),
         (["serve", "--port", "0"], "Invalid value for '--port'"),
     ],
