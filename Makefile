@@ -2,6 +2,7 @@
 # make test   lint, types and tests
 # Both make their own environment in .venv; a second call installs nothing.
 
+.SILENT:
 .DELETE_ON_ERROR:
 .ONESHELL:
 SHELL := /bin/bash
