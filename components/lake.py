@@ -13,19 +13,26 @@ The only module that knows the lake's paths. Everything lies under `{root}/{name
 """
 
 import json
+import re
 import secrets
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
+from components.manifest import MANIFEST, check_manifest
 from components.namespace import checked_namespace
 
 if TYPE_CHECKING:  # both bring pandas along, a second that most steps need not spend
     import pyarrow.dataset as pads
     from deltalake import DeltaTable
+
+UNUSABLE = re.compile(r"[%\[\]^|\\]")
+"""What delta-rs reads otherwise than Arrow, or stops at."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ class Lake:
         if uri.split("://")[0] not in ("file", "gs", "s3"):
             raise ValueError(f"lake {root!r} is of a kind that can't be used: give a folder or file://, gs:// or s3://")
         filesystem, base = pafs.FileSystem.from_uri(uri.rstrip("/"))
+        if bad := UNUSABLE.search(base):
+            raise ValueError(f"lake {root!r} has a {bad[0]!r} in it, which Delta tables can't have: rename the folder")
         return cls(f"{uri.rstrip('/')}/{namespace}", filesystem, f"{base}/{namespace}")
 
     def path(self, *parts: str) -> str:
@@ -57,22 +66,19 @@ class Lake:
                 raise ValueError(f"{part!r} can't be part of a path in the lake: it leaves its folder")
         return "/".join((self.base, *parts))
 
-    def write(self, data: bytes, *parts: str) -> None:
-        """Write an object whole or not at all."""
+    def write(self, data: bytes | pa.Buffer, *parts: str) -> None:
+        """Write an object whole or not at all.
+
+        In one piece: on a remote lake an error between two would close the stream, which completes half an object.
+        """
         path = self.path(*parts)
         with _Staged(self.filesystem, path) as staged, self.filesystem.open_output_stream(staged) as stream:
             stream.write(data)
 
     def upload(self, source: Path, *parts: str) -> None:
         """Copy a local file into the lake, whole or not at all."""
-        path = self.path(*parts)
-        with (
-            _Staged(self.filesystem, path) as staged,
-            source.open("rb") as file,
-            self.filesystem.open_output_stream(staged) as stream,
-        ):
-            while chunk := file.read(1 << 23):
-                stream.write(chunk)
+        with pa.memory_map(str(source)) as file:
+            self.write(file.read_buffer(), *parts)
 
     def read(self, *parts: str) -> bytes | None:
         """The object's bytes, or None when there is no such object."""
@@ -103,7 +109,7 @@ class Lake:
 
     def upload_folder(self, source: Path, *parts: str) -> None:
         """Copy a flat local folder; MANIFEST goes last, so that a folder with one is whole."""
-        for file in sorted(source.iterdir(), key=lambda file: (file.name == "MANIFEST", file.name)):
+        for file in sorted(source.iterdir(), key=lambda file: (file.name == MANIFEST, file.name)):
             self.upload(file, *parts, file.name)
 
     def download_folder(self, target: Path, *parts: str) -> None:
@@ -117,11 +123,16 @@ class Lake:
     def finished(self, target: Path, make: Callable[[], None], *parts: str) -> bool:
         """Fill the folder `target` from finished work of that name, or make it and keep it. True when it was there.
 
-        `make` writes a folder with a MANIFEST. This is how a step recognises its own finished work after a retry.
+        `make` writes a folder with a MANIFEST; one that is not what its MANIFEST says is made again. This is how a
+        step recognises its own finished work after a retry.
         """
-        if self.exists(*parts, "MANIFEST"):
+        if self.exists(*parts, MANIFEST):
             self.download_folder(target, *parts)
-            return True
+            try:
+                check_manifest(target)
+                return True
+            except ValueError:
+                shutil.rmtree(target)
         make()
         self.upload_folder(target, *parts)
         return False

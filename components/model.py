@@ -1,6 +1,5 @@
 """FactorModel: what a fit leaves behind, as a directory without pickle, and top-k over it."""
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from implicit.cpu.topk import topk
 from scipy.sparse import csr_matrix
 
 from components.ids import IdMap
+from components.manifest import check_manifest, write_manifest
 
 Factors = npt.NDArray[np.float32]
 
@@ -126,25 +126,3 @@ def _rows(factors: Factors, indices: npt.NDArray[np.int64]) -> Factors:
     aligned = np.zeros((len(indices), factors.shape[1]), dtype=np.float32)
     aligned[indices >= 0] = factors[indices[indices >= 0]]
     return aligned
-
-
-def write_manifest(folder: Path) -> None:
-    """Write MANIFEST: the sha256 of each other file of the folder, one a line."""
-    files = sorted(file for file in folder.iterdir() if file.name != "MANIFEST")
-    (folder / "MANIFEST").write_text("".join(f"{_sha256(file)}  {file.name}\n" for file in files))
-
-
-def check_manifest(folder: Path) -> None:
-    """ValueError when the folder is not, byte for byte, what its MANIFEST says."""
-    manifest = folder / "MANIFEST"
-    if not manifest.exists():
-        raise ValueError(f"{folder} has no MANIFEST: it is no finished directory, so it is not read")
-    for line in manifest.read_text().splitlines():
-        digest, _, name = line.partition("  ")
-        if not (folder / name).exists() or _sha256(folder / name) != digest:
-            raise ValueError(f"{folder / name} is not the file that MANIFEST names: it was damaged, write it again")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

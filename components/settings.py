@@ -30,6 +30,8 @@ class SourceSettings(_Section):
     """Table or file of the users; may be missing in the source."""
     time_column: str = "received_at"
     """SQL: the indexed column that the window is cut on. Files use the event's own time."""
+    overlap_minutes: float = Field(default=60.0, ge=0)
+    """A window starts so long before the last one's end: a row may be committed later than its time says."""
     columns: dict[str, list[str]] = Field(default_factory=dict)
     """More names for canonical columns, e.g. {user_id: [visitor]}; case, underscores, dots and blanks don't matter."""
     events: dict[str, str] = Field(default_factory=dict)

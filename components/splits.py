@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from components.cuts import Cuts, iso, parse_as_of
 from components.ids import IdMap
-from components.model import check_manifest, write_manifest
+from components.manifest import check_manifest, write_manifest
 from components.user_items import UserItems
 
 Stage = Literal["tune", "train", "refit"]

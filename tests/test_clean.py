@@ -15,14 +15,18 @@ import pytest
 from components import coercions as to
 from components.clean import commit
 from components.clean.cleaning import clean
+from components.clean.entities import genres
 from components.clean.interactions import connect
 from components.columns import columns_of, normalised
+from components.cuts import iso
 from components.lake import Lake
 from components.schema import INTERACTIONS, ITEMS
 from components.settings import Settings, SourceSettings
+from components.watermark import held
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 AS_OF = "2026-01-31T00:00:00Z"
+WINDOW = ["2026-01-01T00:00:00Z", AS_OF]
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ def land(lake: Lake, table: pa.Table, run: str = "r1", kind: str = "interactions
 
 
 def cleaned(lake: Lake, table: pa.Table, run: str = "r1", **source: Any) -> dict[str, Any]:
-    landed = {"interactions": [land(lake, table, run)], "items": None, "users": None, "window": ["", AS_OF]}
+    landed = {"interactions": [land(lake, table, run)], "items": None, "users": None, "windows": [WINDOW]}
     report = clean(lake, landed, Settings(source=SourceSettings(**source)), AS_OF, run)
     json.dumps(report)
     return report
@@ -55,9 +59,8 @@ def rows_of(lake: Lake, name: str, *columns: str) -> list[tuple[Any, ...]]:
 def events(*rows: tuple[str | None, ...]) -> pa.Table:
     """event_id, user_id, item_id, event, ts."""
     names = ("event_id", "user_id", "item_id", "event", "ts")
-    return pa.table(
-        {name: pa.array(cells, pa.string()) for name, cells in zip(names, zip(*rows, strict=True), strict=True)}
-    )
+    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+    return pa.table({name: pa.array(cells, pa.string()) for name, cells in zip(names, columns, strict=True)})
 
 
 def day(number: int, hour: int = 10, second: int = 0, microsecond: int = 0) -> datetime:
@@ -198,14 +201,62 @@ def test_repeating_and_overlapping_is_harmless(lake: Lake) -> None:
     assert written.transaction_version("watermark") == int(datetime.fromisoformat(AS_OF).timestamp())
 
 
+def marks(lake: Lake) -> list[str | None]:
+    """Earliest and watermark."""
+    known = held(lake.table("interactions"))
+    return [] if known is None else [iso(moment) for moment in known]
+
+
 def test_an_older_window_leaves_the_watermark(lake: Lake) -> None:
     cleaned(lake, events(("a", "7", "10", "view", "2026-01-29T10:00:00Z")))
     landed = {"interactions": [land(lake, events(("b", "7", "1", "view", "2026-01-01")), "r2")]}
-    clean(lake, landed | {"window": ["", "2026-01-02T00:00:00Z"]}, Settings(), AS_OF, "r2")
-    written = lake.table("interactions")
-    assert written is not None
-    assert written.transaction_version("watermark") == int(datetime.fromisoformat(AS_OF).timestamp())
+    clean(lake, landed | {"windows": [["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]]}, Settings(), AS_OF, "r2")
+    assert marks(lake) == WINDOW
     assert len(rows_of(lake, "interactions", "event_id")) == 2
+
+
+def test_the_earliest_moves_back_with_what_was_landed(lake: Lake) -> None:
+    first = cleaned(lake, events(("a", "7", "10", "view", "2026-01-29T10:00:00Z")))
+    older, again = land(lake, events(("b", "7", "1", "view", "2025-12-30")), "r2"), land(lake, events(), "r3")
+    before = ["2025-12-01T00:00:00Z", WINDOW[0]]
+    landed = {"interactions": [older, again], "windows": [before, WINDOW]}
+    report = clean(lake, landed, Settings(), AS_OF, "r2")
+    assert (report["inserted"], marks(lake)) == (1, [before[0], AS_OF])
+    assert report["interactions_version"] == first["interactions_version"] + 1
+
+
+def test_a_rerun_commits_nothing(lake: Lake) -> None:
+    """Another run of the same day lands its own objects, with the same rows."""
+    table = events(
+        ("a", "7", "10", "view", "2026-01-30T10:00:00Z"),
+        ("x", None, "10", "view", "2026-01-30T10:00:00Z"),
+        ("x", None, "10", "view", "2026-01-30T10:00:00Z"),
+    )
+    first, again = cleaned(lake, table, run="r1"), cleaned(lake, table, run="r2")
+    assert again["interactions_version"] == first["interactions_version"]
+    assert again["quarantine_version"] == first["quarantine_version"]
+    assert (again["quarantined"], len(rows_of(lake, "quarantine", "reason"))) == (2, 2)
+    more = pa.concat_tables([table, events(("y", "7", None, "view", "2026-01-30T10:00:00Z"))])
+    cleaned(lake, more, run="r3")
+    assert rows_of(lake, "quarantine", "reason", "source_object", "row_number")[-1] == (
+        "user_id missing", "landing/interactions/r1.parquet", 3,
+    )  # fmt: skip
+    assert [row[0] for row in rows_of(lake, "quarantine", "reason")] == ["item_id missing"] + ["user_id missing"] * 2
+
+
+def test_the_next_window_does_not_quarantine_what_overlaps_again(lake: Lake) -> None:
+    rows = events(("x", None, "10", "view", "2026-01-30T23:30:00Z"), ("z", "7", "10", "view", "soon"))
+    cleaned(lake, rows)
+    for run, end in (("r2", "2026-02-01T00:00:00Z"), ("r3", "2026-02-02T00:00:00Z")):
+        windows = [["2026-01-30T23:00:00Z", end]]
+        clean(lake, {"interactions": [land(lake, rows, run)], "windows": windows}, Settings(), end, run)
+    assert len(rows_of(lake, "quarantine", "reason")) == 2
+
+
+def test_a_clock_that_is_a_little_ahead_loses_no_row(lake: Lake) -> None:
+    report = cleaned(lake, events(("a", "7", "1", "view", "2026-01-31T00:04:59Z"),
+                                  ("b", "7", "2", "view", "2026-01-31T00:05:01Z")))  # fmt: skip
+    assert (report["clean"], report["reasons"]) == (1, {"time in the future": 1})
 
 
 def test_a_commit_in_between_is_read_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,7 +340,7 @@ def test_items_and_users(lake: Lake) -> None:
     users = pa.table({"id": ["7 "], "e-mail": ["Ann@Shop.Example"], "Role": [" Staff"]})
     landed = {
         "interactions": [],
-        "window": ["", AS_OF],
+        "windows": [WINDOW],
         "items": land(lake, items, kind="items"),
         "users": land(lake, users, kind="users"),
     }
@@ -304,6 +355,12 @@ def test_items_and_users(lake: Lake) -> None:
     clean(lake, landed | {"users": None}, Settings(), AS_OF, "r2")
     assert rows_of(lake, "items", *ITEMS.names) == [("1", None, ["a", "b"])]
     assert len(rows_of(lake, "users", "user_id")) == 1
+
+
+def test_genres_in_the_ways_that_sources_write_lists() -> None:
+    given = ["Drama|Sci-Fi", "a, b", '{Drama,"Film Noir"}', '["Drama", "Comedy"]', "['x']", "[]", "Rock 'n'", "", None]
+    wanted = [["Drama", "Sci-Fi"], ["a", "b"], ["Drama", "Film Noir"], ["Drama", "Comedy"], ["x"], [], ["Rock 'n'"], []]
+    assert genres(pa.array(given)).to_pylist() == [*wanted, None]
 
 
 @pytest.mark.skipif(not (REAL / "deskdrop").exists(), reason="../shared/data is not there")

@@ -1,24 +1,29 @@
+import gzip
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 
-from components.fetch.landing import fetch, window
+from components.clean.cleaning import clean
+from components.fetch.landing import fetch, windows
 from components.fetch.sources import open_source
 from components.lake import Lake
-from components.settings import SourceSettings
+from components.settings import Settings, SourceSettings
+from components.watermark import extended, held, transactions
 from tests.literal import interactions
 
 AS_OF = "2026-01-02T00:00:00Z"
 INSIDE = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = SourceSettings()
 ROWS = [
-    ("e1", 17850, "A", "view", "2025-12-31T23:59:59.999999Z"),
-    ("e2", "17850.0", "B", "view", "2026-01-01T00:00:00.000000Z"),
+    ("e1", 17850, "A", "view", "2025-12-29T23:59:59.999999Z"),
+    ("e2", "17850.0", "B", "view", "2025-12-30T00:00:00.000000Z"),
     ("e3", 3.5, None, "view", "2026-01-01T23:59:59.999999Z"),
     ("e4", "x", "C", "view", "2026-01-02T00:00:00.000000Z"),
 ]
@@ -45,33 +50,138 @@ def landed_rows(lake: Lake, name: str) -> list[dict[str, object]]:
 
 
 def test_only_the_window_lands_with_the_values_as_they_were(lake: Lake, sqlite: str) -> None:
-    landed = fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=1)
+    landed = fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)
     [name] = landed["interactions"]
-    assert name == "landing/interactions/20260101T000000Z_20260102T000000Z/run-1.parquet"
+    assert name == "landing/interactions/20251230T000000Z_20260102T000000Z/run-1.parquet"
     assert [(row["event_id"], row["user_id"], row["item_id"]) for row in landed_rows(lake, name)] == [
         ("e2", "17850.0", "B"),
         ("e3", "3.5", None),
     ]
     assert landed["rows"] == {"interactions": 2, "items": 1}
-    assert landed["window"] == ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]
+    assert landed["window"] == ["2025-12-30T00:00:00Z", "2026-01-02T00:00:00Z"]
     assert landed["users"] is None  # this shop has no users table
     assert landed_rows(lake, landed["items"]) == [{"item_id": "A", "title": "Apple"}]
 
 
 def test_a_retry_leaves_the_landing_object_as_it_is(lake: Lake, sqlite: str) -> None:
-    first = fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=1)
+    first = fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)
     with sqlite3.connect(sqlite.removeprefix("sqlite:///")) as connection:
         connection.execute("DELETE FROM interactions")
-    assert fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=1)["rows"] == first["rows"]
+    assert fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["rows"] == first["rows"]
 
 
-def test_the_window_goes_on_where_the_last_commit_ended(lake: Lake) -> None:
-    reached = datetime(2025, 12, 30, tzinfo=UTC)
-    assert window(lake, INSIDE, 365) == (datetime(2025, 1, 1, tzinfo=UTC), True)
-    commit = CommitProperties(app_transactions=[Transaction("watermark", int(reached.timestamp()))])
-    write_deltalake(lake.table_uri("interactions"), interactions(("u", "i", 1)), commit_properties=commit)
-    assert window(lake, INSIDE, 365) == (reached, False)
-    assert window(lake, reached, 365) == (datetime(2025, 12, 29, tzinfo=UTC), False)  # the same day again
+def day(number: int, hour: int = 0) -> datetime:
+    return datetime(2026, 1, number, hour, tzinfo=UTC)
+
+
+HOUR = timedelta(hours=1)
+
+
+def test_a_window_goes_on_an_hour_before_what_the_lake_holds() -> None:
+    held_long = (datetime(2020, 1, 1, tzinfo=UTC), day(20))
+    assert windows(None, day(21), 3, HOUR) == [(day(18), day(21))]
+    assert windows(held_long, day(21), 3, HOUR) == [(day(19, 23), day(21))]
+    assert windows(held_long, day(31), 3, HOUR) == [(day(19, 23), day(31))]  # nights were missed
+    assert windows(held_long, day(20), 3, HOUR) == [(day(18, 23), day(20))]  # the same day again
+    assert windows(held_long, day(21), 3, 0 * HOUR) == [(day(20), day(21))]
+
+
+def test_a_longer_window_fetches_the_time_before_what_the_lake_holds() -> None:
+    assert windows((day(10), day(20)), day(21), 14, HOUR) == [(day(7), day(10)), (day(19, 23), day(21))]
+    assert windows((day(19, 23), day(20)), day(21), 14, HOUR) == [(day(7), day(21))]  # they touch
+    assert windows((day(20), day(25)), day(15), 5, HOUR) == [(day(10), day(15))]  # nothing held before that day
+    with pytest.raises(ValueError, match="window_days is 2: give 3 to 3660"):
+        windows(None, day(21), 2, HOUR)
+
+
+def test_what_is_held_grows_only_without_a_gap(lake: Lake) -> None:
+    assert extended(None, [(day(3), day(5))]) == (day(3), day(5))
+    assert extended((day(3), day(5)), [(day(1), day(3)), (day(4), day(6))]) == (day(1), day(6))
+    assert extended((day(3), day(5)), [(day(1), day(2)), (day(6), day(7))]) == (day(3), day(5))
+    write_deltalake(lake.table_uri("interactions"), interactions(("u", "i", 1)))
+    assert held(None) is held(lake.table("interactions")) is None
+    commit = CommitProperties(app_transactions=[Transaction(*mark) for mark in transactions((day(3), day(5))).items()])
+    write_deltalake(lake.table_uri("interactions"), interactions(), mode="append", commit_properties=commit)
+    assert held(lake.table("interactions")) == (day(3), day(5))
+
+
+def clicks(path: Path, *times: object, kind: str = "TEXT") -> str:
+    """A shop of one click for each time, which its user is called after."""
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"CREATE TABLE IF NOT EXISTS interactions (user_id, item_id, event, ts, received_at {kind})")
+        rows = [(str(time), "i", "view", "2026-01-01T00:00:00Z", time) for time in times]
+        connection.executemany("INSERT INTO interactions VALUES (?, ?, ?, ?, ?)", rows)
+    return f"sqlite:///{path}"
+
+
+def run_day(lake: Lake, source: str, as_of: str, run: str, window_days: int) -> set[str]:
+    """Fetch and clean; the users that the lake then holds."""
+    clean(lake, fetch(lake, source, SETTINGS, as_of, run, window_days), Settings(), as_of, run)
+    rows = lake.rows("interactions")
+    return set() if rows is None else set(rows.to_table()["user_id"].to_pylist())
+
+
+def test_a_row_that_was_committed_after_its_fetch_comes_with_the_next(lake: Lake, tmp_path: Path) -> None:
+    source = clicks(tmp_path / "shop.db", "2026-01-02T10:00:00Z")
+    assert len(run_day(lake, source, "2026-01-03T00:00:00Z", "r1", 3)) == 1
+    clicks(tmp_path / "shop.db", "2026-01-02T23:59:58Z")
+    assert "2026-01-02T23:59:58Z" in run_day(lake, source, "2026-01-04T00:00:00Z", "r2", 3)
+
+
+def test_a_short_first_window_does_not_cut_history_for_good(lake: Lake, tmp_path: Path) -> None:
+    times = [f"2026-01-{day:02}T12:00:00Z" for day in range(1, 21)]
+    source = clicks(tmp_path / "shop.db", *times)
+    assert run_day(lake, source, "2026-01-20T00:00:00Z", "r1", 3) == set(times[16:19])
+    assert run_day(lake, source, "2026-01-21T00:00:00Z", "r2", 30) == set(times)
+    assert len(lake.names("landing", "interactions")) == 3
+    assert len(fetch(lake, source, SETTINGS, "2026-01-21T00:00:00Z", "r3", 30)["interactions"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "times"),
+    [
+        (kind, [form.format(*moment) for moment in ((1, 2), (1, 3), (2, 2), (2, 3))])
+        for kind in ("TEXT", "DATETIME", "")
+        for form in (
+            "2026-01-{0:02} {1:02}:00:00",
+            "2026-01-{0:02}T{1:02}:00:00",
+            "2026-01-{0:02}T{1:02}:00:00Z",
+            "2026-01-{0:02} {1:02}:00:00.000",
+            "2026-01-{0:02} {1:02}:00:00+00:00",
+        )
+    ]
+    + [
+        (kind, [(1767225600 + 3600 * hours) * unit for hours in (2, 3, 26, 27)])
+        for kind, unit in (("INTEGER", 1), ("INTEGER", 1000), ("REAL", 1), ("REAL", 1e6), ("DATETIME", 1000))
+    ],
+)
+def test_the_window_is_cut_in_the_form_of_the_time_column(tmp_path: Path, kind: str, times: list[object]) -> None:
+    source = open_source(clicks(tmp_path / "shop.db", *times, kind=kind), SETTINGS)
+    batches = list(source.interactions(day(1, 3), day(2, 3)))
+    assert pa.Table.from_batches(batches)["user_id"].to_pylist() == [str(time) for time in times[1:3]]
+
+
+def test_a_column_of_days_is_cut_at_days(tmp_path: Path) -> None:
+    source = open_source(clicks(tmp_path / "shop.db", "2026-01-01", "2026-01-02", "2026-01-03", kind="DATE"), SETTINGS)
+    batches = list(source.interactions(day(1, 3), day(3, 3)))
+    assert pa.Table.from_batches(batches)["user_id"].to_pylist() == ["2026-01-01", "2026-01-02"]
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (["2026-01-01T00:00:00Z", "yesterday"], "holds 'yesterday', which can't be compared"),
+        (["2026-01-01T00:00:00+02:00"], r"holds '2026-01-01T00:00:00\+02:00', which"),
+        ([1767225600 * 10**9], "holds 1767225600000000000, which"),
+        (["2026-01-01 00:00:00", "2026-01-01T00:00:00Z"], "two forms that do not sort by time"),
+        ([1767225600, "2026-01-01T00:00:00Z"], "two forms that do not sort by time"),
+    ],
+)
+def test_a_time_column_that_can_not_be_cut_is_refused(
+    lake: Lake, tmp_path: Path, times: list[Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        fetch(lake, clicks(tmp_path / "shop.db", *times, kind=""), SETTINGS, AS_OF, "run-1", window_days=3)
 
 
 def test_postgresql_gives_the_same_rows(lake: Lake, postgres: str) -> None:
@@ -83,7 +193,7 @@ def test_postgresql_gives_the_same_rows(lake: Lake, postgres: str) -> None:
             values = [(e, 17850.5, item, kind, at) for e, _, item, kind, at in ROWS]
             cursor.executemany("INSERT INTO interactions VALUES (%s, %s, %s, %s, %s)", values)
     try:
-        landed = fetch(lake, postgres, SETTINGS, AS_OF, "run-1", window_days=1)
+        landed = fetch(lake, postgres.replace(":@", "@"), SETTINGS, AS_OF, "run-1", window_days=3)
         found = landed_rows(lake, landed["interactions"][0])
         assert [(row["event_id"], row["user_id"], row["item_id"]) for row in found] == [
             ("e2", "17850.5", "B"),
@@ -94,10 +204,40 @@ def test_postgresql_gives_the_same_rows(lake: Lake, postgres: str) -> None:
             connection.execute("DROP TABLE interactions")
 
 
+@pytest.mark.parametrize(
+    ("kind", "times"),
+    [
+        ("timestamptz", ["2026-01-01 04:00+02", "2026-01-01 05:00+02", "2026-01-02 02:00Z", "2026-01-02 03:00Z"]),
+        ("timestamp", ["2026-01-01 02:00", "2026-01-01 03:00", "2026-01-02 02:00", "2026-01-02 03:00"]),
+        ("date", ["2025-12-31", "2026-01-01", "2026-01-01", "2026-01-02"]),
+        ("text", ["2026-01-01 02:00:00", "2026-01-01 03:00:00.5", "2026-01-02 02:00:00", "2026-01-02 03:00:00"]),
+        ("bigint", ["1767232800000", "1767236400000", "1767319200000", "1767322800000"]),
+        ("double precision", ["1767232800", "1767236400", "1767319200", "1767322800"]),
+        ("numeric", ["1767232800", "1767236400", "1767319200", "1767322800"]),
+    ],
+)
+def test_postgresql_is_cut_in_the_form_of_the_time_column(postgres: str, kind: str, times: list[str]) -> None:
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA forms")
+        try:
+            connection.execute(f"CREATE TABLE forms.clicks (number int, received_at {kind})")
+            for number, time in enumerate(times):
+                row = f"INSERT INTO forms.clicks VALUES ({number}, '{time}')"
+                connection.execute(row)
+            source = open_source(
+                postgres.replace(":@", "@"), SourceSettings(interactions="forms.clicks", items="forms.clicks")
+            )
+            batches = list(source.interactions(day(1, 3), day(2, 3)))
+            assert pa.Table.from_batches(batches)["number"].to_pylist() == ["1", "2"]
+            assert source.whole("items") is not None
+        finally:
+            connection.execute("DROP SCHEMA forms CASCADE")
+
+
 def test_movielens_dat_without_users(lake: Lake, tmp_path: Path) -> None:
     (tmp_path / "ratings.dat").write_text("1::7::9::1767225600\n1::8::3::1767312000\n2::7::x::not a time\n")
     (tmp_path / "movies.dat").write_text('7::He said "x", l\'été (1999)::Drama|Comedy\n', encoding="utf-8")
-    landed = fetch(lake, str(tmp_path), SETTINGS, AS_OF, "run-1", window_days=1)
+    landed = fetch(lake, str(tmp_path), SETTINGS, AS_OF, "run-1", window_days=3)
     assert [row["item_id"] for row in landed_rows(lake, landed["interactions"][0])] == ["7", "7"]
     assert landed_rows(lake, landed["items"]) == [
         {"item_id": "7", "title": 'He said "x", l\'été (1999)', "genres": "Drama|Comedy"}
@@ -107,19 +247,33 @@ def test_movielens_dat_without_users(lake: Lake, tmp_path: Path) -> None:
 
 def test_a_folder_of_daily_files_gives_whole_days(lake: Lake, tmp_path: Path) -> None:
     (tmp_path / "interactions").mkdir()
-    for day in ("2025-12-31", "2026-01-01", "2026-01-02"):
-        (tmp_path / "interactions" / f"{day}.csv").write_text(f"user_id,item_id,event,ts\n{day},a,view,{day}\n")
-    landed = fetch(lake, str(tmp_path), SETTINGS, AS_OF, "run-1", window_days=1)
-    assert [row["user_id"] for row in landed_rows(lake, landed["interactions"][0])] == ["2026-01-01"]
+    for name in ("2025-12-29", "2025-12-30", "2026-01-01", "2026-01-02"):
+        (tmp_path / "interactions" / f"{name}.csv").write_text(f"user_id,item_id,event,ts\n{name},a,view,{name}\n")
+    landed = fetch(lake, str(tmp_path), SETTINGS, AS_OF, "run-1", window_days=3)
+    assert [row["user_id"] for row in landed_rows(lake, landed["interactions"][0])] == ["2025-12-30", "2026-01-01"]
+
+
+def test_daily_files_of_several_kinds_land_together(lake: Lake, tmp_path: Path) -> None:
+    (tmp_path / "2025-12-30.csv").write_text("user_id,event,ts\na,view,2025-12-30T05:00:00Z\n")
+    (tmp_path / "2025-12-31.csv.gz").write_bytes(gzip.compress(b"ts,user_id,extra\n2025-12-31,b,x\n"))
+    table = pa.table({"user_id": [7], "ts": pa.array([INSIDE], pa.timestamp("us", "UTC"))})
+    pq.write_table(table, tmp_path / "2026-01-01.parquet")
+    landed = fetch(lake, str(tmp_path), SETTINGS, AS_OF, "run-1", window_days=3)
+    found = sorted(landed_rows(lake, landed["interactions"][0]), key=str)
+    assert found == [
+        {"user_id": "7", "event": None, "ts": "2026-01-01 00:00:00+00", "extra": None},
+        {"user_id": "a", "event": "view", "ts": "2025-12-30T05:00:00Z", "extra": None},
+        {"user_id": "b", "event": None, "ts": "2025-12-31", "extra": "x"},
+    ]
 
 
 def test_one_csv_and_one_parquet_are_cut_by_event_time(lake: Lake, tmp_path: Path) -> None:
     text = "visitor,item_id,event,ts\na,1,view,1767225600000\nb,1,view,2026-01-02T00:00:00+00:00\n"
     (tmp_path / "clicks.csv").write_text(text)
-    landed = fetch(lake, str(tmp_path / "clicks.csv"), SETTINGS, AS_OF, "run-1", window_days=1)
+    landed = fetch(lake, str(tmp_path / "clicks.csv"), SETTINGS, AS_OF, "run-1", window_days=3)
     assert [row["visitor"] for row in landed_rows(lake, landed["interactions"][0])] == ["a"]
-    pq.write_table(interactions(("a", "1", 24 * 29.5), ("b", "1", 24 * 31)), tmp_path / "clicks.parquet")
-    landed = fetch(lake, str(tmp_path / "clicks.parquet"), SETTINGS, AS_OF, "run-2", window_days=1)
+    pq.write_table(interactions(("a", "1", 24 * 29.5), ("b", "1", 24 * 33)), tmp_path / "clicks.parquet")
+    landed = fetch(lake, str(tmp_path / "clicks.parquet"), SETTINGS, AS_OF, "run-2", window_days=3)
     assert [row["user_id"] for row in landed_rows(lake, landed["interactions"][0])] == ["a"]
 
 
@@ -136,7 +290,7 @@ def test_one_csv_and_one_parquet_are_cut_by_event_time(lake: Lake, tmp_path: Pat
 )
 def test_an_unusable_source_is_one_clear_line(lake: Lake, url: str, message: str) -> None:
     with pytest.raises((ValueError, OSError), match=message) as error:
-        fetch(lake, url, SETTINGS, AS_OF, "run-1", window_days=1)
+        fetch(lake, url, SETTINGS, AS_OF, "run-1", window_days=3)
     assert "s3cret" not in str(error.value)
     assert "\n" not in str(error.value)
     assert lake.names("landing", "interactions") == []
@@ -144,20 +298,41 @@ def test_an_unusable_source_is_one_clear_line(lake: Lake, url: str, message: str
 
 def test_a_missing_table_or_column_says_what_there_is(lake: Lake, sqlite: str) -> None:
     with pytest.raises(ValueError, match=r"no table 'clicks' .it has: interactions, items"):
-        fetch(lake, sqlite, SourceSettings(interactions="clicks"), AS_OF, "run-1", window_days=1)
+        fetch(lake, sqlite, SourceSettings(interactions="clicks"), AS_OF, "run-1", window_days=3)
     with pytest.raises(ValueError, match=r"no column 'at' to cut the window on .it has: event_id"):
-        fetch(lake, sqlite, SourceSettings(time_column="at"), AS_OF, "run-1", window_days=1)
+        fetch(lake, sqlite, SourceSettings(time_column="at"), AS_OF, "run-1", window_days=3)
 
 
 def test_a_first_fetch_that_finds_nothing_names_the_newest_row(lake: Lake, sqlite: str) -> None:
     with pytest.raises(ValueError, match="its newest is of 2026-01-02T00:00:00"):
-        fetch(lake, sqlite, SETTINGS, "2027-01-01T00:00:00Z", "run-1", window_days=1)
+        fetch(lake, sqlite, SETTINGS, "2027-01-01T00:00:00Z", "run-1", window_days=3)
 
 
 def test_a_truncated_parquet_is_one_clear_line(lake: Lake, tmp_path: Path) -> None:
     (tmp_path / "clicks.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(ValueError, match="can't be read"):
-        fetch(lake, str(tmp_path / "clicks.parquet"), SETTINGS, AS_OF, "run-1", window_days=1)
+        fetch(lake, str(tmp_path / "clicks.parquet"), SETTINGS, AS_OF, "run-1", window_days=3)
+
+
+def test_a_file_that_is_no_database_is_one_clear_line(lake: Lake, tmp_path: Path) -> None:
+    (tmp_path / "shop.db").write_bytes(b"no database" * 500)
+    with pytest.raises(ValueError, match=r"can't be read \(file is not a database\)"):
+        fetch(lake, f"sqlite:///{tmp_path / 'shop.db'}", SETTINGS, AS_OF, "run-1", window_days=3)
+
+
+@pytest.mark.parametrize("folder", ["a?b", "a#b", "a%20b", "a b"])
+def test_a_path_may_have_any_name(tmp_path: Path, folder: str) -> None:
+    (tmp_path / folder).mkdir()
+    source = open_source(clicks(tmp_path / folder / "shop.db", "2026-01-01T00:00:00Z"), SETTINGS)
+    assert sum(batch.num_rows for batch in source.interactions(day(1), day(2))) == 1
+
+
+def test_what_a_broken_upload_left_is_landed_again(lake: Lake, sqlite: str) -> None:
+    [name] = fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["interactions"]
+    whole = lake.read(*name.split("/")) or b""
+    lake.write(whole[: len(whole) // 2], *name.split("/"))
+    assert fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["rows"]["interactions"] == 2
+    assert len(landed_rows(lake, name)) == 2
 
 
 def test_reading_a_database_changes_nothing(sqlite: str) -> None:

@@ -1,8 +1,13 @@
+import contextlib
+import io
 from pathlib import Path
+from typing import Any
 
+import pyarrow.fs as pafs
 import pytest
 
 from components.lake import Lake
+from components.manifest import write_manifest
 
 
 def test_an_object_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -36,6 +41,13 @@ def test_a_namespace_that_breaks_paths_is_refused(tmp_path: Path, namespace: str
         Lake.open(str(tmp_path), namespace)
 
 
+@pytest.mark.parametrize("name", ["100%", "[x]", "a^b", "a|b", "a\\b"])
+def test_a_name_that_delta_tables_can_not_have_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="Delta tables can't have: rename the folder"):
+        Lake.open(str(tmp_path / name), "shop")
+    assert Lake.open("file:///tmp/my%20lake", "shop").base == "/tmp/my lake/shop"
+
+
 @pytest.mark.parametrize("root", ["", "ftp://host/x"])
 def test_an_unusable_root_is_refused(root: str) -> None:
     with pytest.raises(ValueError, match="give a folder or"):
@@ -48,6 +60,34 @@ def test_a_part_of_a_path_never_leaves_its_folder(tmp_path: Path) -> None:
         lake.write(b"", "runs", "../../escaped")
 
 
+class Torn(type(Path())):  # type: ignore[misc]
+    """A file that can't be read to its end in pieces."""
+
+    def open(self, *_: Any, **__: Any) -> Any:
+        class Half(io.BytesIO):
+            def read(self, size: int | None = -1) -> bytes:
+                if self.tell():
+                    raise OSError("the disk is gone")
+                return super().read(5)
+
+        return Half(self.read_bytes())
+
+
+def test_a_remote_object_is_whole_or_not_there(tmp_path: Path) -> None:
+    """Closing the stream of an object store makes the object, after an error too; a subtree is no local file system."""
+    remote = Lake("s3://bucket/shop", pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem()), "")
+    (tmp_path / "source").write_bytes(b"0123456789")
+    with contextlib.suppress(OSError):
+        remote.upload(Torn(tmp_path / "source"), "object")
+    assert remote.read("object") in (None, b"0123456789")
+    with pytest.raises(FileNotFoundError):
+        remote.upload(tmp_path / "absent", "other")
+    assert not remote.exists("other")
+    (tmp_path / "empty").write_bytes(b"")
+    remote.upload(tmp_path / "empty", "nothing")
+    assert remote.read("nothing") == b""
+
+
 def test_finished_work_is_recognised(tmp_path: Path) -> None:
     lake, made = Lake.open(str(tmp_path / "lake"), "shop"), []
 
@@ -56,12 +96,16 @@ def test_finished_work_is_recognised(tmp_path: Path) -> None:
             made.append(folder)
             folder.mkdir()
             (folder / "a").write_text("x")
-            (folder / "MANIFEST").write_text("a")
+            write_manifest(folder)
 
         return lake.finished(folder, make, "models", "m1")
 
     assert not into(tmp_path / "first")
     assert into(tmp_path / "second")
+    lake.write(b"damaged", "models", "m1", "a")
+    assert not into(tmp_path / "third")
+    assert into(tmp_path / "fourth")
+    assert (made.pop(), (tmp_path / "fourth/a").read_text()) == (tmp_path / "third", "x")
     assert (made, (tmp_path / "second/a").read_text()) == ([tmp_path / "first"], "x")
 
 
@@ -72,7 +116,7 @@ def test_a_folder_without_manifest_is_made_again(tmp_path: Path) -> None:
     def make() -> None:
         (tmp_path / "new").mkdir()
         (tmp_path / "new/a").write_text("whole")
-        (tmp_path / "new/MANIFEST").write_text("a")
+        write_manifest(tmp_path / "new")
 
     assert not lake.finished(tmp_path / "new", make, "models", "m1")
     assert lake.read("models", "m1", "a") == b"whole"

@@ -6,6 +6,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from components.ids import IdMap
+from components.manifest import write_manifest
 from components.model import FactorModel
 
 
@@ -44,8 +45,6 @@ def test_a_directory_without_manifest_is_unfinished(tmp_path: Path) -> None:
 def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
     model().save(tmp_path)
     np.save(tmp_path / "user_factors.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    from components.model import write_manifest
-
     write_manifest(tmp_path)
     with pytest.raises(ValueError, match="allow_pickle=False"):
         FactorModel.load(tmp_path)

@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +38,14 @@ def clean(lake: Lake, landed: Report, settings: Settings, as_of: str, run: str) 
 
 def _interactions(lake: Lake, connection: Any, landed: Report, settings: Settings, as_of: str, folder: Path) -> Report:
     objects = list(landed["interactions"])
-    end = datetime.fromisoformat(landed["window"][1])
+    windows = [(parse_as_of(start), parse_as_of(end)) for start, end in landed["windows"]]
     parts = load(connection, lake, objects, folder, "landed")
-    stage(connection, parts, settings.source, end)
+    stage(connection, parts, settings.source, windows[-1][1])
     report = _counts(connection, sum(part.rows for part in parts))
     rejected = quarantined(connection, parts)
     # interactions last: their commit moves the watermark, and what failed before it is fetched and cleaned again
-    version = append_quarantine(lake, rejected, objects, parse_as_of(as_of))
-    return report | merge_interactions(lake, connection, objects, end) | {"quarantine_version": version}
+    version = append_quarantine(lake, rejected, windows[0][0], parse_as_of(as_of))
+    return report | merge_interactions(lake, connection, windows) | {"quarantine_version": version}
 
 
 def _counts(connection: Any, rows_in: int) -> Report:

@@ -1,4 +1,4 @@
-"""Clean rows into the lake's Delta tables: each landing object once, each event once, in one commit or not at all."""
+"""Clean rows into the lake's Delta tables: each event and each rejected row once, in one commit or not at all."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -6,25 +6,26 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as pads
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from components.clean.interactions import Connection, clean_rows
+from components.clean.interactions import TIMELESS, Connection, clean_rows
 from components.lake import Lake
-from components.schema import INTERACTIONS, QUARANTINE
+from components.schema import INTERACTIONS, QUARANTINE, UTC_MICROSECONDS
+from components.watermark import Window, extended, held, transactions
 
-WATERMARK = "watermark"
-"""App id under which a commit of interactions keeps the end of its window, in seconds since 1970."""
 WRITER = "clean"
 """App id that every commit here names: of two at the same time the second fails, and reads again what is there."""
 _ATTEMPTS = 8
 _WRITER_PROPERTIES = WriterProperties(compression="ZSTD", compression_level=1)
 
 
-def merge_interactions(lake: Lake, connection: Connection, objects: list[str], end: datetime) -> dict[str, Any]:
+def merge_interactions(lake: Lake, connection: Connection, windows: list[Window]) -> dict[str, Any]:
     """Insert the clean rows of the table `staged` whose event ids are not yet in the days they belong to.
 
-    Returns known, inserted, days (ISO date -> rows inserted), interactions_version. Harmless when repeated.
+    Returns known, inserted, days (ISO date -> rows inserted), interactions_version. Harmless when repeated: with
+    nothing to insert, and nothing new about the time that the table holds, there is no commit.
     """
     days = [day for (day,) in connection.raw_sql(_DAYS).fetchall()]
 
@@ -32,15 +33,12 @@ def merge_interactions(lake: Lake, connection: Connection, objects: list[str], e
         _find_known(lake, connection, table, days)
         counts = {day.isoformat(): rows for day, rows in connection.raw_sql(_INSERTED_DAYS).fetchall()}
         known = connection.raw_sql(_KNOWN).fetchall()[0][0]
-        marks = [*objects, WRITER]
-        late = table is not None and (table.transaction_version(WATERMARK) or 0) >= int(end.timestamp())
-        transactions = [Transaction(mark, 1) for mark in marks]
-        if not late:
-            transactions.append(Transaction(WATERMARK, int(end.timestamp())))
-        if counts or table is None or not _committed(table, objects) or not late:
+        before, after = held(table), extended(held(table), windows)
+        if counts or table is None or after != before:
             staged = connection.table("staged")
             rows = clean_rows(staged.anti_join(connection.table("known"), ["event_date", "event_id"]))
-            _append(lake, "interactions", table, _reader(connection, rows), transactions, ["event_date"])
+            marks = transactions(after) if after else {}
+            _append(lake, "interactions", table, _reader(connection, rows), marks, ["event_date"])
         return {"known": known, "inserted": sum(counts.values()), "days": counts}
 
     report = _retried(lake, "interactions", attempt)
@@ -67,18 +65,29 @@ def _find_known(lake: Lake, connection: Connection, table: DeltaTable | None, da
     connection.con.unregister("known_rows")
 
 
-def append_quarantine(lake: Lake, rows: Iterator[dict[str, Any]], objects: list[str], as_of: datetime) -> int | None:
-    """Append rejected rows, unless their landing objects were before; the version of the table, if there is one."""
+def append_quarantine(lake: Lake, rows: Iterator[dict[str, Any]], start: datetime, as_of: datetime) -> int | None:
+    """Append rejected rows of windows from `start` on, but none that an earlier run of that time rejected already.
+
+    Returns the version of the table, if there is one.
+    """
     rejected = pa.Table.from_pylist([row | {"as_of": as_of} for row in rows], schema=QUARANTINE)
 
     def attempt(table: DeltaTable | None) -> dict[str, Any]:
-        if rejected.num_rows and (table is None or not _committed(table, objects)):
-            transactions = [Transaction(mark, 1) for mark in (*objects, WRITER)]
-            _append(lake, "quarantine", table, rejected, transactions, None)
+        new = rejected if table is None else _not_in(lake.scan(table), rejected, start)
+        if new.num_rows:
+            _append(lake, "quarantine", table, new, {}, None)
         return {}
 
-    _retried(lake, "quarantine", attempt)
+    if rejected.num_rows:
+        _retried(lake, "quarantine", attempt)
     return _version(lake, "quarantine")
+
+
+def _not_in(quarantine: pads.Dataset, rejected: pa.Table, start: datetime) -> pa.Table:
+    again = (pc.field("as_of") >= pa.scalar(start, UTC_MICROSECONDS)) | pc.field("reason").isin(TIMELESS)
+    known = quarantine.to_table(columns=["source_row", "reason"], filter=again)
+    new = rejected.join(known, ["source_row", "reason"], join_type="left anti")
+    return new.select(QUARANTINE.names).sort_by([("source_object", "ascending"), ("row_number", "ascending")])
 
 
 def overwrite(lake: Lake, name: str, rows: pa.Table) -> None:
@@ -91,20 +100,17 @@ def overwrite(lake: Lake, name: str, rows: pa.Table) -> None:
     _retried(lake, name, attempt)
 
 
-def _committed(table: DeltaTable, objects: list[str]) -> bool:
-    return all(table.transaction_version(name) is not None for name in objects)
-
-
 def _append(
-    lake: Lake, name: str, table: DeltaTable | None, rows: Any, marks: list[Transaction], partition_by: list[str] | None
+    lake: Lake, name: str, table: DeltaTable | None, rows: Any, marks: dict[str, int], partition_by: list[str] | None
 ) -> None:
+    said = [Transaction(app, version) for app, version in {**marks, WRITER: 1}.items()]
     write_deltalake(
         lake.table_uri(name) if table is None else table,
         rows,
         mode="error" if table is None else "append",  # a table that another run made meanwhile is an error: read again
         partition_by=partition_by if table is None else None,
         writer_properties=_WRITER_PROPERTIES,
-        commit_properties=CommitProperties(app_transactions=marks),
+        commit_properties=CommitProperties(app_transactions=said),
     )
 
 

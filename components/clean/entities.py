@@ -1,5 +1,6 @@
 """Items and users: the source's tables, whole, with the same ids as the interactions."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,17 @@ def _replace(
 
 
 def genres(texts: Any) -> pa.Array:
-    """'A|B' or 'A, B' -> [A, B]; NULL stays NULL."""
-    split = (None if text is None else text.replace(",", "|").split("|") for text in texts.to_pylist())
-    kept = [None if parts is None else [part.strip() for part in parts if part.strip()] for parts in split]
-    return pa.array([[] if parts == [NO_GENRES] else parts for parts in kept], pa.list_(pa.string()))
+    """'A|B', 'A, B', '{A,B}' or '["A", "B"]' -> [A, B]; NULL stays NULL."""
+    lists = (None if text is None else _genres(text) for text in texts.to_pylist())
+    return pa.array([[] if parts == [NO_GENRES] else parts for parts in lists], pa.list_(pa.string()))
+
+
+def _genres(text: str) -> list[str]:
+    found = _LIST.fullmatch(text)
+    parts = (found["inside"] if found else text).replace(",", "|").split("|")
+    kept = (part.strip(" \t\"'") if found else part.strip() for part in parts)
+    return [part for part in kept if part]
+
+
+_LIST = re.compile(r"[\[{](?P<inside>.*)[\]}]", re.DOTALL)
+"""What PostgreSQL, JSON and Python write for a list."""

@@ -7,7 +7,7 @@ that every coercion is computed once a row.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,10 @@ Connection = Any
 
 CLEAN, DUPLICATE, DOUBLE_CLICK = "clean", "duplicate", "double click"
 """The fate of a row; any other fate is the reason for which it was quarantined."""
+TIMELESS = ("time missing", "time unreadable")
+"""Reasons of rows that belong to no window, so that a source of files gives them with every one."""
+SKEW = timedelta(minutes=5)
+"""So far ahead of its arrival a row's own time may be: clocks of devices are not exact, and models cut at as_of."""
 _EPOCH = ibis.timestamp("1970-01-01T00:00:00Z")
 _OBJECT = 1 << 40
 """More rows than any landing object has: a row's key is its object's number times this plus its row number."""
@@ -148,9 +152,9 @@ def _rules(row: Any, settings: SourceSettings, end: datetime) -> list[tuple[Any,
     return [
         (row.user_id.isnull(), "user_id missing"),
         (row.item_id.isnull(), "item_id missing"),
-        (~row.timed, "time missing"),
-        (row.event_time.isnull(), "time unreadable"),
-        (row.event_time > end, "time in the future"),
+        (~row.timed, TIMELESS[0]),
+        (row.event_time.isnull(), TIMELESS[1]),
+        (row.event_time > end + SKEW, "time in the future"),
         (row.event_time < to.EARLIEST, "time before 2000"),
         (row.event_type.isnull(), "event missing"),
         (~row.event_type.isin(list(settings.weights)), "event unknown"),

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import sqlalchemy as sa
 
+from components.fetch.bounds import bounds
 from components.settings import SourceSettings
 from components.urls import SOURCE_PASSWORD, masked, password
 
@@ -28,15 +30,20 @@ class Database:
         """The rows whose time column lies in [start, end)."""
         with self._connect() as connection:
             table = self._table(connection, self.settings.interactions)
-            time = self._time_column(table)
-            window = (time >= _bound(start, time.type)) & (time < _bound(end, time.type))
+            time = self._time_column(connection, table)
+            oldest, newest = (_extreme(connection, extreme(time)) for extreme in (sa.func.min, sa.func.max))
+            window = sa.false()
+            if newest is not None:
+                first, last = bounds(oldest, newest, start, end)
+                window = (time >= first) & (time < last)
             yield from _batches(connection, _as_text(table).where(window))
 
     def whole(self, table: str) -> Iterator[pa.RecordBatch] | None:
         """All rows of the items or users table; None when the database has none."""
         name = getattr(self.settings, table)
+        schema, _, bare = name.rpartition(".")
         with self._connect() as connection:
-            if not sa.inspect(connection).has_table(name):
+            if not sa.inspect(connection).has_table(bare, schema or None):
                 return None
         return self._whole(name)
 
@@ -44,7 +51,7 @@ class Database:
         """The time column's highest value."""
         with self._connect() as connection:
             table = self._table(connection, self.settings.interactions)
-            value = connection.execute(sa.select(sa.func.max(self._time_column(table)))).scalar()
+            value = _extreme(connection, sa.func.max(self._time_column(connection, table)))
         return None if value is None else str(value)
 
     def _whole(self, name: str) -> Iterator[pa.RecordBatch]:
@@ -65,6 +72,11 @@ class Database:
                 f"the source {masked(self.url)!r} does not answer or refuses ({_first_line(error)}): check the host, "
                 f"the database, the user, and that {SOURCE_PASSWORD} holds the password"
             ) from None
+        except sa.exc.DBAPIError as error:
+            raise ValueError(
+                f"the source {masked(self.url)!r} can't be read ({_first_line(error)}): check the file or database, "
+                "the user's rights, and the tables named in the settings, source"
+            ) from None
         finally:
             engine.dispose()
 
@@ -78,7 +90,7 @@ class Database:
                 f"the source has no table {name!r} (it has: {found}): name it in the settings, source.interactions"
             ) from None
 
-    def _time_column(self, table: sa.Table) -> sa.Column[Any]:
+    def _time_column(self, connection: sa.Connection, table: sa.Table) -> Any:
         name = self.settings.time_column
         if name not in table.c:
             raise ValueError(
@@ -86,18 +98,38 @@ class Database:
                 f"{', '.join(column.name for column in table.c)}): name an indexed one in the settings, "
                 "source.time_column"
             )
-        return table.c[name]
+        # SQLite's types are only declared: what lies there is compared as it lies there
+        untyped = connection.dialect.name == "sqlite"
+        return sa.type_coerce(table.c[name], sa.types.NullType()) if untyped else table.c[name]
 
 
 def _engine(url: str) -> sa.Engine:
-    parsed = sa.make_url(url)
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise ValueError(
+            f"source {masked(url)!r} is no database URL: give sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+        ) from None
     if parsed.get_backend_name() == "sqlite":
-        if not parsed.database or not Path(parsed.database).exists():
-            raise FileNotFoundError(f"source {url!r}: there is no file {parsed.database!r}, check the path")
         # read-only and by URI: SQLite would otherwise create a missing file, and take part in locking
-        return sa.create_engine(f"sqlite:///file:{Path(parsed.database).resolve()}?mode=ro&uri=true")
+        database = f"file:{quote(str(_file(url, parsed).resolve()))}"
+        return sa.create_engine(sa.URL.create("sqlite", database=database, query={"mode": "ro", "uri": "true"}))
     postgres = parsed.set(drivername="postgresql+psycopg", password=password(SOURCE_PASSWORD))
     return sa.create_engine(postgres, connect_args={"connect_timeout": 10})
+
+
+def _file(url: str, parsed: sa.URL) -> Path:
+    """The file as the URL writes it, or, when there is none, with %20 and the like decoded."""
+    written = url.partition(":///")[2]
+    places = [Path(place) for place in (written, parsed.database) if place]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise FileNotFoundError(f"source {url!r}: there is no file {written!r}, check the path")
+    return found
+
+
+def _extreme(connection: sa.Connection, value: Any) -> Any:
+    return connection.execute(sa.select(value)).scalar()
 
 
 def _as_text(table: sa.Table) -> Any:
@@ -114,14 +146,7 @@ def _batches(connection: sa.Connection, query: Any) -> Iterator[pa.RecordBatch]:
         yield pa.record_batch([pa.array(column, pa.string()) for column in columns], schema=schema)
 
 
-def _bound(moment: datetime, kind: sa.types.TypeEngine[Any]) -> Any:
-    """The moment as a parameter of the column's type: text sorts as fixed-width ISO-8601, numbers are epoch seconds."""
-    if isinstance(kind, sa.DateTime):
-        return moment if kind.timezone else moment.replace(tzinfo=None)
-    if isinstance(kind, sa.Integer | sa.Numeric):
-        return moment.timestamp()
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _first_line(error: sa.exc.OperationalError) -> str:
-    return str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
+def _first_line(error: sa.exc.DBAPIError) -> str:
+    line = (str(error.orig).strip() or "no reason given").splitlines()[0]
+    secret = password(SOURCE_PASSWORD)
+    return line.replace(secret, "***") if secret else line

@@ -56,7 +56,7 @@ class Files:
         return cls(found, items, users, settings)
 
     def interactions(self, start: datetime, end: datetime) -> Iterator[pa.RecordBatch]:
-        """Files named by day: the days that begin in [start, end). Else the rows whose event time lies there.
+        """Files named by day: from the day of start up to, without, the day of end. Else rows by their event time.
 
         A row whose time can't be read belongs to no window; it comes with every one, to be counted and quarantined.
         """
@@ -92,20 +92,28 @@ class Files:
 
 
 def _table(files: list[Path]) -> Any:
-    """The files as one Ibis table on DuckDB, every CSV value as text."""
+    """The files as one Ibis table on DuckDB, every CSV value as text; of CSV and Parquet together, every value."""
     connection = ibis.duckdb.connect()
     connection.raw_sql("SET TimeZone = 'UTC'")
-    names = [str(file) for file in files]
+    parquet = [str(file) for file in files if file.name.endswith(".parquet")]
+    names = [str(file) for file in files if not file.name.endswith(".parquet")]
     first = files[0].name
     try:
-        if first.endswith(".parquet"):
-            return connection.read_parquet(names, union_by_name=True)
         if first in DAT_COLUMNS:
             columns = dict.fromkeys(DAT_COLUMNS[first], "VARCHAR")
             return connection.read_csv(names, columns=columns, delim="::", quote="", escape="", header=False)
-        return connection.read_csv(names, all_varchar=True, union_by_name=True, header=True)
+        if parquet:
+            connection.read_parquet(parquet, table_name="parquet", union_by_name=True)
+        if names:
+            connection.read_csv(names, table_name="csv", all_varchar=True, union_by_name=True, header=True)
+        if parquet and names:
+            connection.raw_sql(_TOGETHER)
+        return connection.table("together" if parquet and names else "parquet" if parquet else "csv")
     except duckdb.Error as error:
         raise _unreadable(error) from None
+
+
+_TOGETHER = "CREATE VIEW together AS SELECT * FROM csv UNION ALL BY NAME SELECT COLUMNS(*)::VARCHAR FROM parquet"
 
 
 def _batches(rows: Any) -> Iterator[pa.RecordBatch]:

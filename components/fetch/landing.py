@@ -3,38 +3,42 @@
 import itertools
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.cuts import iso, parse_as_of, stamp
+from components.cuts import iso, parse_as_of, stamp, window
 from components.fetch.sources import Source, open_source
 from components.lake import Lake
 from components.settings import SourceSettings
+from components.watermark import Window, held
 
-WATERMARK = "watermark"
 DAY = timedelta(hours=24)
 
 
 def fetch(lake: Lake, source: str, settings: SourceSettings, as_of: str, run: str, window_days: int) -> dict[str, Any]:
     """Land the rows that arrived since the last fetch, and the items and users whole.
 
-    Returns what `clean` reads: `interactions`, `items` and `users` (names of landing objects, or None), `window`
-    (ISO texts), `rows`, by object. ValueError when a first fetch finds nothing.
+    Returns what `clean` reads: `interactions`, `items` and `users` (names of landing objects, or None), `windows`
+    (ISO texts, of each object of interactions), `window` (the newest of them), `rows`, by table. ValueError when a
+    first fetch finds nothing.
     """
-    if not 1 <= window_days <= 3660:
-        raise ValueError(f"window_days is {window_days}: give 1 to 3660, the days of history of a first fetch")
     end = parse_as_of(as_of)
-    start, first = window(lake, end, window_days)
+    known = held(lake.table("interactions"))
+    wanted = windows(known, end, window_days, timedelta(minutes=settings.overlap_minutes))
     opened = open_source(source, settings)
-    name = f"landing/interactions/{stamp(start)}_{stamp(end)}/{run}.parquet"
-    rows = land(lake, opened.interactions(start, end), name, {"window_start": iso(start), "window_end": iso(end)})
-    if first and not rows:
-        raise ValueError(_nothing(opened, start, end))
-    landed: dict[str, Any] = {"interactions": [name], "window": [iso(start), iso(end)], "rows": {"interactions": rows}}
+    names = [f"landing/interactions/{stamp(start)}_{stamp(stop)}/{run}.parquet" for start, stop in wanted]
+    said = [[iso(start), iso(stop)] for start, stop in wanted]
+    rows = 0
+    for name, times, about in zip(names, wanted, said, strict=True):
+        rows += land(lake, opened.interactions(*times), name, {"window_start": about[0], "window_end": about[1]})
+    if known is None and not rows:
+        raise ValueError(_nothing(opened, *wanted[-1]))
+    landed: dict[str, Any] = {"interactions": names, "windows": said, "window": said[-1]}
+    landed["rows"] = {"interactions": rows}
     for table in ("items", "users"):
         batches = opened.whole(table)
         landed[table] = None if batches is None else f"landing/{table}/{stamp(end)}/{run}.parquet"
@@ -43,30 +47,43 @@ def fetch(lake: Lake, source: str, settings: SourceSettings, as_of: str, run: st
     return landed
 
 
-def window(lake: Lake, end: datetime, window_days: int) -> tuple[datetime, bool]:
-    """The start of this run's window, and whether this is the lake's first.
+def windows(known: Window | None, end: datetime, window_days: int, overlap: timedelta) -> list[Window]:
+    """What to fetch so that the lake then holds [end - window_days, end) whole, oldest first.
 
-    It goes on from the end of the last committed one, however long ago that was, so that a missed night leaves no
-    gap. A run not newer than that fetches its own 24 hours again; rows that are already there are recognised.
+    It goes on from the end of what the lake holds, however long ago that was, so that a missed night leaves no gap,
+    and a little before it, since a row may be committed after a fetch whose window its time lies in. A run not newer
+    than that fetches its own 24 hours again. Rows that are already there are recognised.
     """
-    table = lake.table("interactions")
-    watermark = None if table is None else table.transaction_version(WATERMARK)
-    if watermark is None:
-        return end - timedelta(days=window_days), True
-    reached = datetime.fromtimestamp(watermark, UTC)
-    return (reached if reached < end else end - DAY), False
+    start, _ = window(end, window_days)
+    if known is None:
+        return [(start, end)]
+    earliest, reached = known
+    recent = (reached if reached < end else end - DAY) - overlap
+    if earliest <= start:
+        return [(recent, end)]
+    return [(min(start, recent), end)] if earliest >= recent else [(start, earliest), (recent, end)]
 
 
 def land(lake: Lake, batches: Iterator[pa.RecordBatch], name: str, about: dict[str, str]) -> int:
-    """Write batches as one Parquet object, whole or not at all; an object that is there stays. Returns its rows."""
-    path = lake.path(*name.split("/"))
-    if lake.exists(*name.split("/")):
-        return int(pq.ParquetFile(path, filesystem=lake.filesystem).metadata.num_rows)
+    """Write batches as one Parquet object, whole or not at all; one that is there stays. Returns its rows."""
+    there = _rows(lake, name)
+    if there is not None:
+        return there
     with tempfile.TemporaryDirectory() as folder:
         staged = Path(folder) / "landing.parquet"
         rows = _write(batches, staged, about)
         lake.upload(staged, *name.split("/"))
     return rows
+
+
+def _rows(lake: Lake, name: str) -> int | None:
+    """The rows of a landing object, or None when there is none, or only what a broken upload left."""
+    if not lake.exists(*name.split("/")):
+        return None
+    try:
+        return int(pq.ParquetFile(lake.path(*name.split("/")), filesystem=lake.filesystem).metadata.num_rows)
+    except pa.ArrowInvalid:
+        return None
 
 
 def _write(batches: Iterator[pa.RecordBatch], path: Path, about: dict[str, str]) -> int:

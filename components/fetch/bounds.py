@@ -1,0 +1,65 @@
+"""The bounds of a window in the form that a database's time column has: a comparison of texts knows no time zones."""
+
+import math
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+# what follows the seconds is left out of a bound: '…T03:00:00' is not above '…T03:00:00Z', '…T03:00:00.5', …
+_TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:(?P<blank>[T ])\d\d:\d\d:\d\d(?:\.\d+)?(?P<zone>Z|[+-][\d:]+)?)?")
+_UTC = re.compile(r"Z|[+-]00(:?00)?")
+_UNITS = ((1e11, 1), (1e14, 1_000), (1e17, 1_000_000))
+"""Numbers below the first are of the second a second; as components.coercions.moment reads them."""
+
+
+def bounds(oldest: Any, newest: Any, start: datetime, end: datetime) -> tuple[Any, Any]:
+    """`start` and `end` in the form of the column's lowest and highest value. ValueError when they have none, or two.
+
+    A column of whole days gives the days of `start` up to, without, the day of `end`, which may not be over.
+    """
+    if isinstance(newest, str) and _readable(oldest) and _layout(oldest) != _layout(newest):
+        raise ValueError(
+            f"the time column holds {oldest!r} and {newest!r}, two forms that do not sort by time: write them alike, "
+            "or name another column in the settings, source.time_column"
+        )
+    return _bound(newest, start), _bound(newest, end)
+
+
+def _bound(value: Any, moment: datetime) -> Any:
+    if isinstance(value, datetime):
+        return moment if value.tzinfo else moment.replace(tzinfo=None)
+    if isinstance(value, date):
+        return moment.date()
+    if isinstance(value, int | float | Decimal):
+        return _epoch(value, moment)
+    return moment.strftime(_layout(value))
+
+
+def _epoch(value: float | Decimal, moment: datetime) -> float:
+    unit = next((unit for below, unit in _UNITS if abs(float(value)) < below), None)
+    if unit is None:
+        raise _unknown(value)
+    # an integer column is searched by its index only for an integer
+    return math.ceil(moment.timestamp() * unit) if isinstance(value, int) else moment.timestamp() * unit
+
+
+def _readable(value: Any) -> bool:
+    return isinstance(value, int | float) or (isinstance(value, str) and bool(_TEXT.fullmatch(value)))
+
+
+def _layout(value: Any) -> str:
+    if isinstance(value, int | float):
+        return "number"
+    found = _TEXT.fullmatch(value) if isinstance(value, str) else None
+    if found is None or (found["zone"] and not _UTC.fullmatch(found["zone"])):
+        raise _unknown(value)
+    return f"%Y-%m-%d{found['blank']}%H:%M:%S" if found["blank"] else "%Y-%m-%d"
+
+
+def _unknown(value: Any) -> ValueError:
+    return ValueError(
+        f"the time column holds {value!r}, which can't be compared with a window: it must be a timestamp or date, "
+        "ISO-8601 text in UTC such as 2026-01-31T03:00:00Z, or seconds, milli- or microseconds since 1970; "
+        "name such a column in the settings, source.time_column"
+    )
