@@ -1,56 +1,109 @@
-"""The registry: which model was published for which day, and which of them the store has active."""
+"""The registry: which model was published for which day, and which of them the store has active.
+
+A publication is written before the store switches to its version and never changes, so the registry knows every
+version that the store may show, by the token that the store drew for it. One whose switch never came stays behind and
+counts for nothing: only the champion and its history do.
+
+champion.json is the publication that the store has active, with `history`: what was live before it, oldest day first,
+itself last. It is one object, so that it changes at once, and `follow` writes it after the store was switched, from
+what the store says: whatever a publish or rollback that was killed left behind is put right by the next one. Going live
+with day D keeps what is older than D and adds D. So a rollback forgets what it went back from, and a rerun or backfill
+of a day finds the incumbent that it had. An emptied store has no champion: its history stays, for the next incumbent.
+"""
 
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.cuts import iso, parse_as_of, stamp
 from components.lake import Lake
 from components.model import FactorModel
 
+if TYPE_CHECKING:  # most steps only ask for the incumbent and need no client
+    from redis import Redis
+
 Publication = dict[str, Any]
 
-
-def record(lake: Lake, version: int, meta: dict[str, Any]) -> None:
-    """Write down what was published, from the meta data of its lists, and make it champion."""
-    names = ("as_of", "run", "model", "winner", "metrics")
-    publication = {"version": version, **{name: meta[name] for name in names}}
-    lake.write_json(publication, "publications", f"{stamp(parse_as_of(publication['as_of']))}.json")
-    lake.write_json(publication, "champion.json")
+CHAMPION = "champion.json"
 
 
-def publications(lake: Lake) -> list[Publication]:
-    """All publications, oldest day first."""
-    found = (lake.read_json("publications", name) for name in lake.names("publications"))
-    return [publication for publication in found if publication]
+def record(lake: Lake, report: dict[str, Any], meta: dict[str, Any]) -> None:
+    """Write down what is about to go live: a version's report by the store, and the meta data of its lists."""
+    publication = {name: report[name] for name in ("version", "token", "as_of", "run")}
+    publication |= {name: meta[name] for name in ("model", "winner", "metrics")}
+    lake.write_json(publication, *_place(publication))
 
 
 def champion(lake: Lake) -> Publication | None:
     """The publication that the store has active, or None before the first."""
-    found: Publication | None = lake.read_json("champion.json")
-    return found
+    found: Publication | None = lake.read_json(CHAMPION)
+    return found if found and "version" in found else None
 
 
-def crown(lake: Lake, version: int) -> Publication:
-    """Point the champion at the publication of a store's version, after the store was switched to it."""
-    for publication in publications(lake):
-        if publication["version"] == version:
-            lake.write_json(publication, "champion.json")
-            return publication
-    raise ValueError(f"version {version} was not published from this lake: check the lake and the namespace")
+def follow(lake: Lake, client: "Redis", namespace: str) -> None:
+    """Make the champion what the store has active, until both agree; see crown."""
+    from components import store
+
+    live = store.active(client, namespace)
+    while True:
+        crown(lake, live)
+        before, live = live, store.active(client, namespace)
+        if live == before:
+            return
+
+
+def crown(lake: Lake, live: dict[str, Any] | None) -> None:
+    """Make the publication of the store's active version champion; None when it has none.
+
+    A version that was not published from this lake leaves the champion as it is.
+    """
+    held = lake.read_json(CHAMPION) or {"history": []}
+    if live is None:
+        if "version" in held:
+            lake.write_json({"history": held["history"]}, CHAMPION)
+        return
+    publication = lake.read_json(*_place(live))
+    if publication is None or publication["token"] == held.get("token"):
+        return
+    entry = {name: publication[name] for name in ("as_of", "run", "token")}
+    history = [*_before(held["history"], parse_as_of(entry["as_of"])), entry]
+    lake.write_json({**publication, "history": history}, CHAMPION)
+
+
+def rollback(lake: Lake, client: "Redis", namespace: str, version: int | None = None) -> dict[str, Any]:
+    """Switch the store to an older version and the champion with it; returns and raises as store.rollback.
+
+    ValueError when that version was not published from this lake; nothing is switched then.
+    """
+    from components import store
+
+    def check(target: dict[str, Any]) -> None:
+        if not lake.exists(*_place(target)):
+            raise ValueError(
+                f"version {target['version']} of {target['as_of']} was not published from {lake.uri}: nothing is "
+                "switched; check the lake, the store and the namespace"
+            )
+
+    follow(lake, client, namespace)
+    report = store.rollback(client, namespace, version, check)
+    follow(lake, client, namespace)
+    return report
 
 
 def incumbent(lake: Lake, as_of: datetime) -> Publication | None:
-    """The newest publication older than `as_of`, so that a rerun or backfill of a day finds the one that it had.
+    """The newest publication older than `as_of` that went live and was not rolled back, or None.
 
-    A champion that someone rolled back to counts as the newest as long as it is the champion.
+    ValueError when the lake has lost it.
     """
-    crowned = champion(lake)
-    if crowned and parse_as_of(crowned["as_of"]) < as_of:
-        return crowned
-    older = [found for found in publications(lake) if parse_as_of(found["as_of"]) < as_of]
-    return older[-1] if older else None
+    held = lake.read_json(CHAMPION)
+    older = _before(held["history"], as_of) if held else []
+    if not older:
+        return None
+    found: Publication | None = lake.read_json(*_place(older[-1]))
+    if found is None:
+        raise _lost(lake, "/".join(_place(older[-1])), older[-1]["as_of"])
+    return found
 
 
 def incumbent_model(lake: Lake, as_of: str) -> FactorModel | None:
@@ -60,9 +113,12 @@ def incumbent_model(lake: Lake, as_of: str) -> FactorModel | None:
 
 
 def load_model(lake: Lake, publication: Publication) -> FactorModel:
-    """The published model; ValueError when its files were damaged."""
+    """The published model; ValueError when its files are gone or were damaged."""
+    place = ("models", publication["model"])
+    if not lake.names(*place):
+        raise _lost(lake, "/".join(place), publication["as_of"])
     with tempfile.TemporaryDirectory() as folder:
-        lake.download_folder(Path(folder), "models", publication["model"])
+        lake.download_folder(Path(folder), *place)
         model = FactorModel.load(Path(folder))
     if model.lineage.get("as_of") != iso(parse_as_of(publication["as_of"])):
         raise ValueError(
@@ -70,3 +126,20 @@ def load_model(lake: Lake, publication: Publication) -> FactorModel:
             f"{publication['as_of']}: the registry was damaged, publish again"
         )
     return model
+
+
+def _place(version: dict[str, Any]) -> tuple[str, str]:
+    """Where the publication of a version lies, from its as_of, run and token."""
+    return "publications", f"{stamp(parse_as_of(version['as_of']))}-{version['run']}-{version['token']}.json"
+
+
+def _before(history: list[dict[str, Any]], as_of: datetime) -> list[dict[str, Any]]:
+    return [entry for entry in history if parse_as_of(entry["as_of"]) < as_of]
+
+
+def _lost(lake: Lake, what: str, as_of: str) -> ValueError:
+    return ValueError(
+        f"the lake {lake.uri} has no {what} any more, which was published for {as_of} and is the incumbent: restore "
+        f"it, and keep the bucket's lifecycle rules off models/ and publications/; or delete {lake.uri}/{CHAMPION} to "
+        "go on without an incumbent"
+    )

@@ -184,9 +184,10 @@ def recommend(
 def versions(redis: Redis = EMBEDDED, namespace: Namespace = "default", home: Home = HOME) -> None:
     """List the published versions that the store keeps, the active one marked."""
     from components import store
+    from components.store_layout import connect
     from pipelines.terminal import show_versions
 
-    with _store(redis, home) as url, store.connect(url) as client:
+    with _store(redis, home) as url, connect(url) as client:
         show_versions(store.versions(client, namespace), namespace)
 
 
@@ -202,13 +203,13 @@ def rollback(
 
     Example: `dawnlist rollback` or `dawnlist rollback 12`
     """
-    from components import registry, store
+    from components import registry
     from components.lake import Lake
+    from components.store_layout import connect
 
     opened = Lake.open(lake or str(home / "lake"), namespace)
-    with _store(redis, home) as url, store.connect(url) as client:
-        live = store.rollback(client, namespace, version)
-    registry.crown(opened, live["version"])
+    with _store(redis, home) as url, connect(url) as client:
+        live = registry.rollback(opened, client, namespace, version)
     typer.echo(f"version {live['version']} of {live['as_of']} is live again")
 
 

@@ -17,6 +17,7 @@ import pytest
 from components import store
 from components.embedded import embedded_valkey
 from components.schema import ITEMS
+from components.store_layout import connect
 from components.toplists import TopLists
 from serving.predictor.client import ask, ask_store
 from serving.predictor.server import serve
@@ -43,7 +44,7 @@ def lists(*users: str, prefix: str = "i", k: int = 3) -> TopLists:
 
 
 def publish(url: str, namespace: str, top_lists: TopLists, day: int) -> dict[str, Any]:
-    with store.connect(url) as client:
+    with connect(url) as client:
         return store.publish(client, namespace, top_lists, f"run-{day}", f"2026-01-{day:02d}T03:00:00Z")
 
 
@@ -212,7 +213,7 @@ def test_two_shops_in_one_store_do_not_see_each_other(valkey: str, server: str) 
 def test_an_emptied_store_that_counts_from_one_again_is_noticed(valkey: str, server: str) -> None:
     publish(valkey, "shop", lists("ann", prefix="old"), day=1)
     assert ask(server, "ann", 1)["items"][0]["item_id"] == "old0"
-    with store.connect(valkey) as client:
+    with connect(valkey) as client:
         client.flushall()
     publish(valkey, "shop", lists("ann", prefix="new"), day=1)
     assert ask(server, "ann", 1)["items"][0]["item_id"] == "new0"
@@ -239,7 +240,7 @@ def test_no_answer_is_mixed_while_versions_switch(valkey: str, server: str) -> N
     for day in range(2, 22):
         publish(valkey, "shop", lists(*users, prefix=letters[day]), day=day)
         if day % 5 == 0:
-            with store.connect(valkey) as client:
+            with connect(valkey) as client:
                 store.rollback(client, "shop")
         time.sleep(0.02)
     stop.set()
@@ -273,7 +274,7 @@ def test_a_store_that_is_down_is_a_503_without_its_address_and_comes_back(tmp_pa
         publish(redis_url, "shop", lists("ann"), day=1)
         with predictor(redis_url, "shop") as url:
             assert ask(url, "ann")["tier"] == "list"
-            with store.connect(redis_url) as client:
+            with connect(redis_url) as client:
                 pid = client.info("server")["process_id"]
             os.kill(pid, signal.SIGSTOP)  # hangs
             started = time.monotonic()

@@ -5,23 +5,38 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from kfp import dsl
 
-from components import store
+from components import registry, store
+from components.lake import Lake
+from components.notify.daily import text_report
+from components.publish.component import publish as step
 from components.publish.publication import publish
+from components.runs import records, report_of
+from components.store_layout import connect
 from tests.test_store import ANN_AND_BOB
 
 PUBLISH = """
 import sys
 from pathlib import Path
-from components import store
+from components import store_content
+from components.lake import Lake
 from components.publish.publication import publish
-store.KEYS_A_CALL = 10
-publish(Path(sys.argv[1]), sys.argv[2], "shop", "run-2", "2026-03-02T03:00:00Z")
+store_content.KEYS_A_CALL = 10
+lake = Lake.open(sys.argv[3], "shop")
+publish(Path(sys.argv[1]), lake, sys.argv[2], "shop", "run-2", "2026-03-02T03:00:00Z")
 """
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.open(str(tmp_path / "lake"), "shop")
 
 
 @pytest.fixture
@@ -40,13 +55,13 @@ def lists(tmp_path: Path) -> Path:
 
 
 def test_a_publisher_that_is_killed_leaves_the_active_version_and_the_next_one_succeeds(
-    valkey: str, lists: Path, tmp_path: Path
+    valkey: str, lists: Path, tmp_path: Path, lake: Lake
 ) -> None:
     ANN_AND_BOB.save(tmp_path / "lists")
-    publish(tmp_path / "lists", valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
-    with store.connect(valkey) as client:
+    publish(tmp_path / "lists", lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
+    with connect(valkey) as client:
         size = client.dbsize()
-        with subprocess.Popen([sys.executable, "-c", PUBLISH, lists, valkey]) as publisher:
+        with subprocess.Popen([sys.executable, "-c", PUBLISH, lists, valkey, tmp_path / "lake"]) as publisher:
             while client.dbsize() < size + 1_000:
                 time.sleep(0.01)
             publisher.send_signal(signal.SIGKILL)
@@ -56,45 +71,181 @@ def test_a_publisher_that_is_killed_leaves_the_active_version_and_the_next_one_s
         assert [version["version"] for version in store.versions(client, "shop")] == [1]
         assert (store.active(client, "shop") or {})["run"] == "run-1"
 
-        report = publish(lists, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
+        report = publish(lists, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
         assert (report["version"], report["users"], report["previous"]) == (3, 200_000, 1)
         assert list(client.scan_iter(match="dawnlist:shop:v:2:*", count=10_000)) == []
         assert not client.exists("dawnlist:shop:building")
 
 
-def test_another_run_clears_away_what_can_never_be_published(valkey: str, tmp_path: Path) -> None:
+def test_another_run_clears_away_what_can_never_be_published(valkey: str, tmp_path: Path, lake: Lake) -> None:
     ANN_AND_BOB.save(tmp_path)
-    with store.connect(valkey) as client:
+    with connect(valkey) as client:
         client.hset("dawnlist:shop:building", "1", '{"run": "dead", "as_of": "2026-02-01T00:00:00Z"}')
         client.set("dawnlist:shop:v:1:u:ann", b"half")
         client.set("dawnlist:shop:counter", 1)
-        publish(tmp_path, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
-        assert publish(tmp_path, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")["version"] == 3
+        publish(tmp_path, lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
+        assert publish(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")["version"] == 3
         assert not client.exists("dawnlist:shop:v:1:u:ann", "dawnlist:shop:building")
 
 
-def test_a_full_store_is_one_clear_line_and_the_active_version_stays(valkey: str, tmp_path: Path) -> None:
+def test_a_full_store_is_one_clear_line_and_the_active_version_stays(valkey: str, tmp_path: Path, lake: Lake) -> None:
     ANN_AND_BOB.save(tmp_path)
-    publish(tmp_path, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
-    with store.connect(valkey) as client:
+    publish(tmp_path, lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
+    with connect(valkey) as client:
         client.config_set("maxmemory", "1mb")
         try:
             with pytest.raises(
-                ConnectionError, match=r"publishing 3 lists to redis://.* failed: .*the active version is"
+                ConnectionError, match=r"publishing 3 lists to redis://.* failed: .*run the publish step again"
             ):
-                publish(tmp_path, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
+                publish(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
         finally:
             client.config_set("maxmemory", "0")
         assert (store.active(client, "shop") or {})["run"] == "run-1"
 
 
-def test_a_bad_as_of_or_directory_is_refused_before_anything_is_written(valkey: str, tmp_path: Path) -> None:
+def test_a_bad_as_of_or_directory_is_refused_before_any_writing(valkey: str, tmp_path: Path, lake: Lake) -> None:
     ANN_AND_BOB.save(tmp_path)
     with pytest.raises(ValueError, match="was never replaced"):
-        publish(tmp_path, valkey, "shop", "r", "[[ScheduledTime]]")
+        publish(tmp_path, lake, valkey, "shop", "r", "[[ScheduledTime]]")
     with pytest.raises(ValueError, match="keep = 0"):
-        publish(tmp_path, valkey, "shop", "r", "2026-03-01T03:00:00Z", keep=0)
+        publish(tmp_path, lake, valkey, "shop", "r", "2026-03-01T03:00:00Z", keep=0)
     with pytest.raises(FileNotFoundError):
-        publish(tmp_path / "nowhere", valkey, "shop", "r", "2026-03-01T03:00:00Z")
-    with store.connect(valkey) as client:
+        publish(tmp_path / "nowhere", lake, valkey, "shop", "r", "2026-03-01T03:00:00Z")
+    with connect(valkey) as client:
         assert client.dbsize() == 0
+
+
+class Shop:
+    """A lake and a store, published to day by day in January 2026."""
+
+    def __init__(self, lake: Lake, url: str, folder: Path) -> None:
+        self.lake, self.url, self.folder = lake, url, folder
+        ANN_AND_BOB.save(folder)
+
+    def publish(self, day: int, run: str) -> dict[str, Any]:
+        return publish(self.folder, self.lake, self.url, "shop", run, f"2026-01-{day:02}T00:00:00Z")
+
+    def dies_after_the_switch(self, day: int, run: str) -> None:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(store, "_drop_old", killed)
+            self.publish(day, run)
+
+    def rollback(self, version: int | None = None) -> None:
+        with connect(self.url) as client:
+            registry.rollback(self.lake, client, "shop", version)
+
+    @property
+    def live(self) -> str | None:
+        """The run that the store and the champion agree on."""
+        with connect(self.url) as client:
+            active, champion = store.active(client, "shop"), registry.champion(self.lake)
+        assert (active or {}).get("token") == (champion or {}).get("token")
+        return active["run"] if active else None
+
+    def incumbent(self, day: int) -> str | None:
+        found = registry.incumbent(self.lake, datetime(2026, 1, day, tzinfo=UTC))
+        return found["run"] if found else None
+
+
+def killed(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def shop(valkey: str, lake: Lake, tmp_path: Path) -> Shop:
+    return Shop(lake, valkey, tmp_path / "lists")
+
+
+def test_each_run_of_a_day_has_a_publication_to_go_back_to(shop: Shop) -> None:
+    shop.publish(1, "a")
+    shop.publish(2, "b")
+    shop.rollback()
+    assert (shop.live, shop.incumbent(3)) == ("a", "a")
+    shop.publish(2, "c")
+    assert (shop.live, shop.incumbent(3)) == ("c", "c")
+    shop.rollback(2)
+    assert (shop.live, shop.incumbent(3), shop.incumbent(2)) == ("b", "b", "a")
+    shop.rollback(3)
+    assert (shop.live, shop.incumbent(3), shop.incumbent(2)) == ("c", "c", "a")
+
+
+def test_a_publish_that_died_after_the_switch_is_retried(shop: Shop) -> None:
+    shop.publish(1, "a")
+    shop.dies_after_the_switch(2, "b")
+    report = shop.publish(2, "b")
+    assert (report["version"], report["published"]) == (2, True)
+    assert (shop.live, shop.incumbent(3)) == ("b", "b")
+
+
+def test_a_publish_that_died_after_the_switch_is_retried_when_another_is_live(shop: Shop) -> None:
+    shop.publish(2, "a")
+    shop.dies_after_the_switch(3, "b")
+    shop.publish(4, "c")
+    shop.publish(3, "b")
+    assert (shop.live, [shop.incumbent(day) for day in (3, 4, 5)]) == ("c", ["a", "b", "c"])
+
+
+def test_a_rerun_of_a_day_whose_publish_died_puts_the_champion_right(shop: Shop) -> None:
+    shop.publish(1, "a")
+    shop.dies_after_the_switch(2, "b")
+    report = shop.publish(2, "c")
+    assert report["published"] is False and "is not newer than version 2" in report["reason"]
+    assert (shop.live, shop.incumbent(3)) == ("b", "b")
+
+
+def test_a_rollback_after_a_publish_that_died_forgets_it(shop: Shop) -> None:
+    shop.publish(1, "a")
+    shop.dies_after_the_switch(2, "b")
+    shop.rollback()
+    assert (shop.live, shop.incumbent(3)) == ("a", "a")
+
+
+def test_what_never_went_live_is_no_incumbent(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.publish(1, "a")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(store, "_switch", killed)
+        shop.publish(2, "b")
+    assert len(shop.lake.names("publications")) == 2
+    assert (shop.live, shop.incumbent(3)) == ("a", "a")
+    shop.publish(3, "c")
+    assert (shop.live, shop.incumbent(3), shop.incumbent(4)) == ("c", "a", "c")
+
+
+def test_an_emptied_store_that_counts_from_one_again(shop: Shop) -> None:
+    shop.publish(1, "a")
+    shop.publish(2, "b")
+    with connect(shop.url) as client:
+        client.flushall()
+    with pytest.raises(LookupError, match="nothing has been published yet in namespace shop: run the pipeline first"):
+        shop.rollback()
+    assert (shop.live, shop.incumbent(3)) == (None, "b")  # no champion, so the gate lets a rerun of the day through
+    shop.publish(2, "c")
+    shop.publish(3, "d")
+    assert (shop.live, shop.incumbent(3), shop.incumbent(2)) == ("d", "c", "a")
+    shop.rollback(1)
+    assert (shop.live, shop.incumbent(3)) == ("c", "c")
+
+
+def test_a_version_of_another_lake_is_not_gone_back_to(shop: Shop, valkey: str, tmp_path: Path) -> None:
+    other = Shop(Lake.open(str(tmp_path / "other"), "shop"), valkey, tmp_path / "lists")
+    other.publish(1, "a")
+    shop.publish(2, "b")
+    with pytest.raises(ValueError, match=r"version 1 of 2026-01-01T00:00:00Z was not published from file://"):
+        shop.rollback()
+    assert shop.live == "b"
+
+
+def test_the_step_records_and_reports_what_was_not_published(shop: Shop, tmp_path: Path) -> None:
+    shop.publish(2, "a")
+    lists, metrics = dsl.Dataset(uri=str(shop.folder)), dsl.Metrics(uri=str(tmp_path / "metrics"))
+    for day, run in ((1, "b"), (3, "c")):
+        as_of = f"2026-01-{day:02}T00:00:00Z"
+        step.python_func(lists, metrics, shop.url, str(tmp_path / "lake"), "shop", as_of, run)
+        report = report_of(records(shop.lake, as_of, run), "publish")
+        assert report["published"] is (run == "c")
+        assert metrics.metadata == {name: report[name] for name in ("version", "users", "items", "bytes") if day == 3}
+    assert text_report(shop.lake, "2026-01-01T00:00:00Z", "b").endswith(
+        "NOT PUBLISHED: Nothing was published: run 'b' of 2026-01-01T00:00:00Z is not newer than version 1 of "
+        "2026-01-02T00:00:00Z, which is active; roll back to an older version first if it is meant to go live."
+    )
+    assert "PUBLISHED: Version 2 is live" in text_report(shop.lake, "2026-01-03T00:00:00Z", "c")

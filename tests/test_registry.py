@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,15 @@ from components.train.fitting import fit_stage
 from tests.literal import two_tastes
 
 
-def meta(day: int, model: str = "m") -> dict[str, object]:
-    at = f"2026-01-{day:02}T00:00:00Z"
-    return {"as_of": at, "run": f"run-{day}", "model": model, "winner": "challenger", "metrics": {}, "k": 20}
+def report(day: int, version: int) -> dict[str, Any]:
+    """What the store says of a version."""
+    as_of = f"2026-01-{day:02}T00:00:00Z"
+    return {"version": version, "token": f"{version}-0", "as_of": as_of, "run": f"run-{day}", "users": 9}
+
+
+def go_live(lake: Lake, day: int, version: int, model: str = "m") -> None:
+    registry.record(lake, report(day, version), {"model": model, "winner": "challenger", "metrics": {}, "k": 20})
+    registry.crown(lake, report(day, version))
 
 
 def day(number: int) -> datetime:
@@ -23,12 +30,24 @@ def day(number: int) -> datetime:
 def lake(tmp_path: Path) -> Lake:
     found = Lake.open(str(tmp_path / "lake"), "shop")
     for version, number in enumerate((10, 11, 12), 1):
-        registry.record(found, version, meta(number))
+        go_live(found, number, version)
     return found
 
 
 def version(found: registry.Publication | None) -> int | None:
     return found["version"] if found else None
+
+
+def test_a_publication(lake: Lake) -> None:
+    assert registry.incumbent(lake, day(12)) == {
+        "version": 2,
+        "token": "2-0",
+        "as_of": "2026-01-11T00:00:00Z",
+        "run": "run-11",
+        "model": "m",
+        "winner": "challenger",
+        "metrics": {},
+    }
 
 
 def test_the_incumbent_is_the_newest_that_is_older(lake: Lake) -> None:
@@ -37,22 +56,45 @@ def test_the_incumbent_is_the_newest_that_is_older(lake: Lake) -> None:
 
 def test_after_a_rollback_the_incumbent_is_what_is_live(lake: Lake) -> None:
     assert version(registry.champion(lake)) == 3
-    registry.crown(lake, 1)
+    registry.crown(lake, report(10, 1))
     assert version(registry.champion(lake)) == version(registry.incumbent(lake, day(13))) == 1
-    with pytest.raises(ValueError, match="version 9 was not published from this lake"):
-        registry.crown(lake, 9)
+    go_live(lake, 13, 4)
+    assert [version(registry.incumbent(lake, day(n))) for n in (11, 12, 13, 14)] == [1, 1, 1, 4]
+
+
+def test_what_this_lake_did_not_publish_is_never_crowned(lake: Lake) -> None:
+    for stranger in (report(13, 4), {**report(10, 1), "token": "1-1"}):
+        registry.crown(lake, stranger)
+        assert version(registry.champion(lake)) == 3
+
+
+def test_an_emptied_store_has_no_champion_and_keeps_its_history(lake: Lake) -> None:
+    registry.crown(lake, None)
+    assert (registry.champion(lake), version(registry.incumbent(lake, day(13)))) == (None, 3)
 
 
 def test_before_the_first_publication_there_is_none(tmp_path: Path) -> None:
     empty = Lake.open(str(tmp_path), "other")
     assert (registry.champion(empty), registry.incumbent_model(empty, "2026-01-31T00:00:00Z")) == (None, None)
+    registry.crown(empty, None)
+    assert not empty.exists("champion.json")
 
 
 def test_the_incumbents_model_is_the_published_one(lake: Lake, tmp_path: Path) -> None:
-    report = fit_stage(lake, two_tastes(), "refit", ALSConfig(2, iterations=1).as_dict(), "cpu", tmp_path / "model")
-    registry.record(lake, 4, meta(31, report["model"]))
+    fitted = fit_stage(lake, two_tastes(), "refit", ALSConfig(2, iterations=1).as_dict(), "cpu", tmp_path / "model")
+    go_live(lake, 31, 4, fitted["model"])
     model = registry.incumbent_model(lake, "2026-02-01T00:00:00Z")
     assert model is not None and model.lineage["as_of"] == "2026-01-31T00:00:00Z"
-    registry.record(lake, 5, {**meta(30, report["model"])})
+    go_live(lake, 30, 5, fitted["model"])
     with pytest.raises(ValueError, match="the registry was damaged"):
         registry.incumbent_model(lake, "2026-02-01T00:00:00Z")
+
+
+def test_what_a_lifecycle_rule_took_is_named_with_what_to_do(lake: Lake, tmp_path: Path) -> None:
+    todo = "keep the bucket's lifecycle rules off models/ and publications/; or delete .*/shop/champion.json"
+    with pytest.raises(ValueError, match=rf"the lake file://.*/shop has no models/m any more, .* 2026-01-12.*{todo}"):
+        registry.incumbent_model(lake, "2026-02-01T00:00:00Z")
+    for publication in (tmp_path / "lake/shop/publications").iterdir():
+        publication.unlink()
+    with pytest.raises(ValueError, match=rf"has no publications/20260112T000000Z-run-12-3-0\.json any more.*{todo}"):
+        registry.incumbent(lake, day(13))

@@ -1,6 +1,7 @@
 """The store: its layout, one switch, rollback, and two shops side by side; against a real Valkey."""
 
 import asyncio
+import re
 import struct
 from dataclasses import replace
 from typing import Any
@@ -10,9 +11,11 @@ import pyarrow as pa
 import pytest
 import redis
 
-from components import store
+from components import store, store_content
 from components.schema import ITEMS
-from components.store import Reader
+from components.store_content import unpack
+from components.store_layout import Keys, connect
+from components.store_reader import Reader, Snapshot, connect_reader
 from components.toplists import TopLists
 
 ANN_AND_BOB = TopLists(
@@ -23,35 +26,35 @@ ANN_AND_BOB = TopLists(
     catalogue=pa.table([["a", "b", "c"], ["Alien", None, "<b>"], [None, None, None]], schema=ITEMS),
     popular_index=np.array([1], dtype=np.uint32),
     popular_score=np.array([9.0], dtype=np.float32),
-    meta={"k": 2, "winner": "challenger"},
+    meta={"k": 2, "winner": "challenger", "model": "m", "metrics": {}},
 )
 
 
 def publish(url: str, day: int, namespace: str = "shop", run: str = "", **more: Any) -> dict[str, Any]:
-    with store.connect(url) as client:
+    with connect(url) as client:
         as_of = f"2026-03-{day:02d}T03:00:00Z"
         return store.publish(client, namespace, ANN_AND_BOB, run or f"run-{day}", as_of, **more)
 
 
 def keys(url: str, pattern: str = "*") -> list[bytes]:
-    with store.connect(url) as client:
+    with connect(url) as client:
         return sorted(client.scan_iter(match=pattern))
 
 
 def numbers(url: str, namespace: str = "shop") -> list[int]:
-    with store.connect(url) as client:
+    with connect(url) as client:
         return [version["version"] for version in store.versions(client, namespace)]
 
 
 def active(url: str, namespace: str = "shop") -> int | None:
-    with store.connect(url) as client:
+    with connect(url) as client:
         meta = store.active(client, namespace)
         return meta["version"] if meta else None
 
 
-def read(url: str, *user_ids: str, namespace: str = "shop") -> tuple[store.Snapshot, list[bytes | None]]:
-    async def ask() -> tuple[store.Snapshot, list[bytes | None]]:
-        async with store.connect_reader(url) as client:
+def read(url: str, *user_ids: str, namespace: str = "shop") -> tuple[Snapshot, list[bytes | None]]:
+    async def ask() -> tuple[Snapshot, list[bytes | None]]:
+        async with connect_reader(url) as client:
             return await Reader(client, namespace).lists(user_ids)
 
     return asyncio.run(ask())
@@ -61,7 +64,9 @@ def test_the_report_and_the_bytes(valkey: str) -> None:
     report = publish(valkey, day=1)
     assert report.pop("seconds") < 5
     assert report.pop("bytes") > 8 * (2 + 1 + 1)
+    assert re.fullmatch("1-[0-9a-f]{8}", report.pop("token"))
     assert report == {
+        "published": True,
         "version": 1,
         "run": "run-1",
         "as_of": "2026-03-01T03:00:00Z",
@@ -79,7 +84,7 @@ def test_the_report_and_the_bytes(valkey: str) -> None:
         b"dawnlist:shop:v:1:u:b*b\r\n",
         b"dawnlist:shop:versions",
     ]
-    with store.connect(valkey) as client:
+    with connect(valkey) as client:
         assert client.get("dawnlist:shop:v:1:u:ann") == struct.pack("<2I2f", 2, 0, 0.5, 0.25)
         assert client.get("dawnlist:shop:v:1:u:b*b\r\n") == struct.pack("<1I1f", 1, 1.5)
         assert client.get("dawnlist:shop:v:1:popular") == struct.pack("<1I1f", 1, 9.0)
@@ -90,12 +95,12 @@ def test_what_was_published_reads_back(valkey: str) -> None:
     snapshot, packed = read(valkey, "ann", "b*b\r\n", "new", "nobody")
     assert (snapshot.version, snapshot.as_of, snapshot.k) == (1, "2026-03-01T03:00:00Z", 2)
     assert (snapshot.item_ids, snapshot.titles) == (["a", "b", "c"], ["Alien", None, "<b>"])
-    unpacked = [[column.tolist() for column in store.unpack(one)] if one else None for one in packed]
+    unpacked = [[column.tolist() for column in unpack(one)] if one else None for one in packed]
     assert unpacked == [[[2, 0], [0.5, 0.25]], [[1], [1.5]], None, None]
 
 
 def test_a_long_catalogue_is_cut_into_chunks(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "CATALOGUE_ROWS", 2)
+    monkeypatch.setattr(store_content, "CATALOGUE_ROWS", 2)
     publish(valkey, day=1)
     assert len(keys(valkey, "*catalogue*")) == 2
     assert read(valkey)[0].item_ids == ["a", "b", "c"]
@@ -110,37 +115,41 @@ def test_a_run_that_is_repeated_changes_nothing(valkey: str) -> None:
     assert (active(valkey), len(keys(valkey, "*:v:1:*"))) == (2, len(before) - 3)
 
 
-def test_what_is_not_newer_than_the_active_version_is_refused(valkey: str) -> None:
+def test_what_is_not_newer_than_the_active_version_is_not_published(valkey: str) -> None:
     publish(valkey, day=2)
+    before = keys(valkey)
     for day in (1, 2):
-        with pytest.raises(ValueError, match="is not newer than version 1 of 2026-03-02T03:00:00Z, which is active"):
-            publish(valkey, day=day, run="another")
-    assert (active(valkey), keys(valkey, "*:v:2:*")) == (1, [])
+        assert publish(valkey, day=day, run="another") == {
+            "published": False,
+            "reason": f"run 'another' of 2026-03-0{day}T03:00:00Z is not newer than version 1 of 2026-03-02T03:00:00Z, "
+            "which is active; roll back to an older version first if it is meant to go live",
+        }
+    assert (active(valkey), keys(valkey)) == (1, before)
 
 
 def test_a_newer_version_that_appears_during_the_writing_wins(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    verify = store._verify
+    verify = store_content.verify
 
     def overtaken(*arguments: Any) -> None:
-        monkeypatch.setattr(store, "_verify", verify)
+        monkeypatch.setattr(store_content, "verify", verify)
         publish(valkey, day=3)
         verify(*arguments)
 
-    monkeypatch.setattr(store, "_verify", overtaken)
-    with pytest.raises(ValueError, match="is not newer than version 2"):
-        publish(valkey, day=2)
+    monkeypatch.setattr(store_content, "verify", overtaken)
+    report = publish(valkey, day=2)
+    assert report["published"] is False and "is not newer than version 2" in report["reason"]
     assert (active(valkey), keys(valkey, "*:v:1:*"), keys(valkey, "*building")) == (2, [], [])
 
 
 def test_the_same_run_twice_at_once_publishes_one_version(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    verify = store._verify
+    verify = store_content.verify
 
     def overtaken(*arguments: Any) -> None:
-        monkeypatch.setattr(store, "_verify", verify)
+        monkeypatch.setattr(store_content, "verify", verify)
         publish(valkey, day=1)
         verify(*arguments)
 
-    monkeypatch.setattr(store, "_verify", overtaken)
+    monkeypatch.setattr(store_content, "verify", overtaken)
     with pytest.raises(RuntimeError, match="does not read back"):  # the other one has dropped it
         publish(valkey, day=1)
     assert (active(valkey), numbers(valkey), keys(valkey, "*:v:1:*")) == (2, [2], [])
@@ -148,16 +157,29 @@ def test_the_same_run_twice_at_once_publishes_one_version(valkey: str, monkeypat
 
 def test_what_does_not_read_back_is_not_switched_to(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(valkey, day=1)
-    write = store._write
+    write = store_content.write
 
-    def evicted(client: "redis.Redis", names: store.Keys, version: int, lists: TopLists) -> dict[str, Any]:
+    def evicted(client: "redis.Redis", names: Keys, version: int, lists: TopLists) -> dict[str, Any]:
         written = write(client, names, version, lists)
         client.delete(names.user(version, "ann"))
         return written
 
-    monkeypatch.setattr(store, "_write", evicted)
+    monkeypatch.setattr(store_content, "write", evicted)
     with pytest.raises(RuntimeError, match=r"1 of 2 lists are there.*maxmemory-policy"):
         publish(valkey, day=2)
+    assert (active(valkey), keys(valkey, "*:v:2:*"), keys(valkey, "*building")) == (1, [], [])
+
+
+def test_what_is_announced_is_what_goes_live_and_may_stop_it(valkey: str) -> None:
+    announced: list[dict[str, Any]] = []
+
+    def refuse(report: dict[str, Any]) -> None:
+        raise OSError("no lake")
+
+    report = publish(valkey, day=1, announce=announced.append)
+    assert [{**found, "published": True, "previous": None} for found in announced] == [report]
+    with pytest.raises(OSError, match="no lake"):
+        publish(valkey, day=2, announce=refuse)
     assert (active(valkey), keys(valkey, "*:v:2:*"), keys(valkey, "*building")) == (1, [], [])
 
 
@@ -172,7 +194,7 @@ def test_the_newest_versions_are_kept_and_the_others_gone(valkey: str) -> None:
 def test_rollback_and_forward_again(valkey: str) -> None:
     for day in (1, 2, 3):
         publish(valkey, day=day)
-    with store.connect(valkey) as client:
+    with connect(valkey) as client:
         report = store.rollback(client, "shop")
         assert (report["version"], report["as_of"], report["replaced"]) == (2, "2026-03-02T03:00:00Z", 3)
         assert [version["active"] for version in store.versions(client, "shop")] == [False, True, False]
@@ -190,7 +212,7 @@ def test_rollback_and_forward_again(valkey: str) -> None:
 def test_the_active_version_is_never_dropped(valkey: str) -> None:
     for day in (1, 2, 3):
         publish(valkey, day=day)
-    with store.connect(valkey) as client:
+    with connect(valkey) as client:
         store.rollback(client, "shop", 1)
     publish(valkey, day=4, keep=1)
     assert numbers(valkey) == [4]
@@ -209,32 +231,32 @@ def test_two_shops_in_one_store(valkey: str) -> None:
 @pytest.mark.parametrize("namespace", ["", "Shop", "a:b", "*", "-a", "a" * 41, "a\n"])
 def test_a_namespace_that_would_break_out_of_its_prefix_is_refused(namespace: str) -> None:
     with pytest.raises(ValueError, match="is not usable in paths and keys"):
-        store.Keys(namespace)
+        Keys(namespace)
 
 
 def test_urls(monkeypatch: pytest.MonkeyPatch, valkey: str) -> None:
     with pytest.raises(ValueError, match="is of a kind that can't be used"):
-        store.connect("http://127.0.0.1")
+        connect("http://127.0.0.1")
     for url in ("redis://:secret@127.0.0.1/0", "redis://127.0.0.1/0?password=secret"):
         with pytest.raises(ValueError, match="DAWNLIST_REDIS_PASSWORD") as refused:
-            store.connect(url)
+            connect(url)
         assert "secret" not in str(refused.value)
     with pytest.raises(ConnectionError, match=r"no store answers at redis://127\.0\.0\.1:1/0"):
-        store.connect("redis://127.0.0.1:1/0")
+        connect("redis://127.0.0.1:1/0")
     with pytest.raises(ConnectionError, match="no store answers at unix:///nowhere"):
-        store.connect("unix:///nowhere")
-    with store.connect(valkey) as client:
+        connect("unix:///nowhere")
+    with connect(valkey) as client:
         client.acl_setuser("default", enabled=True, passwords=["+right"])
     monkeypatch.setenv("DAWNLIST_REDIS_PASSWORD", "wrong")
     try:
         with pytest.raises(ConnectionError, match="refuses the password: set DAWNLIST_REDIS_PASSWORD"):
-            store.connect(valkey)
+            connect(valkey)
         monkeypatch.delenv("DAWNLIST_REDIS_PASSWORD")
         with pytest.raises(ConnectionError, match="set DAWNLIST_REDIS_PASSWORD"):
-            store.connect(valkey)
+            connect(valkey)
     finally:
         monkeypatch.setenv("DAWNLIST_REDIS_PASSWORD", "right")
-        with store.connect(valkey) as client:
+        with connect(valkey) as client:
             client.acl_setuser("default", enabled=True, nopass=True)
 
 
@@ -256,7 +278,7 @@ def test_many_users(valkey: str) -> None:
         score=np.tile(np.array([[0.5, 0.25]], dtype=np.float32), (n, 1)),
         lengths=np.arange(n) % 2 + 1,
     )
-    with store.connect(valkey) as client:
+    with connect(valkey) as client:
         report = store.publish(client, "shop", many, "r", "2026-03-01T00:00:00Z")
         assert report["users"] == n == len(list(client.scan_iter(match="*:u:*", count=1000)))
     _, packed = read(valkey, "u0", "u1", "u2499")

@@ -1,26 +1,39 @@
-"""From the recommend step's directory to the active version of the store."""
+"""From the recommend step's directory to the active version of the store, and to its place in the registry."""
 
 from pathlib import Path
 from typing import Any
 
 from redis import RedisError
 
-from components import store
+from components import registry, store
+from components.lake import Lake
+from components.store_layout import connect
 from components.toplists import TopLists
 from components.urls import masked
 
 
-def publish(lists: Path, redis: str, namespace: str, run: str, as_of: str, keep: int = store.KEEP) -> dict[str, Any]:
+def publish(
+    lists: Path, lake: Lake, redis: str, namespace: str, run: str, as_of: str, keep: int = store.KEEP
+) -> dict[str, Any]:
     """Publish the TopLists directory `lists` to the store at the URL `redis`; returns and raises as store.publish.
 
-    ConnectionError when the store can't be reached or is lost on the way; the active version is untouched then.
+    The registry has the publication before the store switches, and the champion follows the store before and after, so
+    that a retry, or the next run, puts right what a killed publish left behind. ConnectionError when the store can't be
+    reached or is lost on the way.
     """
     top_lists = TopLists.load(lists)
-    with store.connect(redis) as client:
+
+    def announce(report: dict[str, Any]) -> None:
+        registry.record(lake, report, top_lists.meta)
+
+    with connect(redis) as client:
         try:
-            return store.publish(client, namespace, top_lists, run, as_of, keep)
+            registry.follow(lake, client, namespace)
+            report = store.publish(client, namespace, top_lists, run, as_of, keep, announce)
+            registry.follow(lake, client, namespace)
         except RedisError as error:
             raise ConnectionError(
-                f"publishing {len(top_lists.user_ids)} lists to {masked(redis)} failed: {error}; the active version "
-                "is as it was: see to the store and run the publish step again"
+                f"publishing {len(top_lists.user_ids)} lists to {masked(redis)} failed: {error}; see to the store and "
+                "run the publish step again: it goes on from whatever is active"
             ) from error
+    return report

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from redis import RedisError
 
-from components.store import Reader, connect_reader
+from components.store_reader import Reader, connect_reader
 from components.urls import masked
 from serving.predictor import protocol
 

@@ -6,7 +6,8 @@ import kserve
 from kserve.errors import InvalidInput
 from redis import RedisError
 
-from components.store import NothingPublishedError, Reader, Snapshot, connect_reader
+from components.store_layout import NothingPublishedError
+from components.store_reader import Reader, Snapshot, connect_reader
 from serving.predictor import protocol
 
 

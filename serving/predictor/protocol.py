@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from components.store import Snapshot, unpack
+from components.store_content import unpack
+from components.store_reader import Snapshot
 
 MAX_USERS: Final = 1_000  # in one request: more would hold the event loop up
 DEFAULT_K: Final = 20

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from components.store import NothingPublishedError
+from components.store_layout import NothingPublishedError
 from serving.predictor.model import DawnlistModel
 
 MAX_BODY: Final = 1 << 20  # bytes; a thousand users with ids of a hundred characters are a tenth of it
