@@ -106,12 +106,6 @@ def incumbent(lake: Lake, as_of: datetime) -> Publication | None:
     return found
 
 
-def incumbent_model(lake: Lake, as_of: str) -> FactorModel | None:
-    """The model that was live before this day, or None."""
-    found = incumbent(lake, parse_as_of(as_of))
-    return None if found is None else load_model(lake, found)
-
-
 def load_model(lake: Lake, publication: Publication) -> FactorModel:
     """The published model; ValueError when its files are gone or were damaged."""
     place = ("models", publication["model"])

@@ -80,7 +80,7 @@ class GateSettings(_Section):
     min_users: int = Field(default=20, ge=1)
     """Fewer users than this in the holdout are no evidence."""
     min_coverage: float = Field(default=0.01, ge=0, le=1)
-    """The least share of the catalogue that the top lists of the evaluated users must show."""
+    """The evaluated lists must show this share of the catalogue, or of what so many lists could show at most."""
 
 
 class Settings(_Section):

@@ -7,7 +7,7 @@ SOURCE_PASSWORD = "DAWNLIST_SOURCE_PASSWORD"
 REDIS_PASSWORD = "DAWNLIST_REDIS_PASSWORD"
 
 # on the raw text: a password may hold what would end a URL's host, such as / or #
-_IN_URL = re.compile(r"(://[^/\s:@]*:)(?!\d+(?:[/?]|$))\S*@")
+_IN_URL = re.compile(r"(://[^/\s:@]*:)(?!\d+(?:[/?]|$))\S+@")
 _IN_QUERY = re.compile(r"([?&]\w*(?:password|secret)\w*=)[^\s&'\"]+", re.IGNORECASE)
 
 

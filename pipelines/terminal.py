@@ -29,9 +29,14 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def run_and_show(arguments: dict[str, Any], package: Path | None, home: Path) -> int:
     """Run the pipeline locally with a line for each step, print the report, and return the exit code."""
+    from components import registry
+    from components.lake import Lake
+    from components.store_layout import connect
     from pipelines.local import run_locally
     from pipelines.package import load_package
 
+    with connect(arguments["redis"]) as client:  # a store that does not answer is said before a minute's work
+        registry.follow(Lake.open(arguments["lake"], arguments["namespace"]), client, arguments["namespace"])
     if package is None:
         from pipelines.daily import daily_pipeline
         from pipelines.placement import Placement

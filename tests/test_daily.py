@@ -140,11 +140,10 @@ def test_the_artifacts_are_real(laptop: Laptop, first: subprocess.CompletedProce
 
 
 def test_hostile_text_comes_out_escaped(laptop: Laptop, first: subprocess.CompletedProcess[str]) -> None:
-    """The simulated shop has an item and a robot with <script> in their names."""
+    """The simulated shop has an item and a robot with <script> in their names; test_notify puts it everywhere."""
     for page in (laptop.page(DAY_1), artifact(laptop, "filter-bots", "drops").read_text(),
                  artifact(laptop, "notify", "summary").read_text()):  # fmt: skip
         assert not re.search(r"<script", page, re.IGNORECASE)
-    assert "&lt;script" in artifact(laptop, "filter-bots", "drops").read_text()
     titles = TopLists.load(artifact(laptop, "recommend", "lists")).catalogue["title"].to_pylist()
     assert any(title and "<script>" in title for title in titles)  # data stays as it is; pages escape it
 

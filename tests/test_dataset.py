@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from components import registry
 from components.cuts import Cuts, iso
 from components.dataset.pairs import build
 from components.lake import Lake
@@ -82,10 +83,12 @@ def test_the_cuts_follow_the_incumbent(lake: Lake) -> None:
     before, _ = build(lake, 0, NO_VERDICTS, DAY, window_days=30)
     assert (before.cuts, before.about["incumbent"]) == (CUTS, None)
     six_hours_ago = AS_OF - timedelta(hours=6)
-    live = {"version": 1, "as_of": iso(six_hours_ago)}
-    lake.write_json(live, "champion.json")
+    report = {"version": 1, "run": "run-1", "token": "1-a", "as_of": iso(six_hours_ago)}
+    registry.record(lake, report, {"model": "m", "winner": "challenger", "metrics": {}})
+    registry.crown(lake, report)
     after, _ = build(lake, 0, NO_VERDICTS, DAY, window_days=30)
-    assert (after.cuts, after.about["incumbent"]) == (Cuts.of(AS_OF, six_hours_ago), live)
+    assert (after.cuts, after.about["incumbent"]) == (Cuts.of(AS_OF, six_hours_ago), registry.incumbent(lake, AS_OF))
+    assert after.about["incumbent"]["version"] == 1
 
 
 def test_nothing_to_train_on_is_an_error(lake: Lake) -> None:

@@ -193,7 +193,7 @@ def test_postgresql_gives_the_same_rows(lake: Lake, postgres: str) -> None:
             values = [(e, 17850.5, item, kind, at) for e, _, item, kind, at in ROWS]
             cursor.executemany("INSERT INTO interactions VALUES (%s, %s, %s, %s, %s)", values)
     try:
-        landed = fetch(lake, postgres.replace(":@", "@"), SETTINGS, AS_OF, "run-1", window_days=3)
+        landed = fetch(lake, postgres, SETTINGS, AS_OF, "run-1", window_days=3)
         found = landed_rows(lake, landed["interactions"][0])
         assert [(row["event_id"], row["user_id"], row["item_id"]) for row in found] == [
             ("e2", "17850.5", "B"),
@@ -224,9 +224,7 @@ def test_postgresql_is_cut_in_the_form_of_the_time_column(postgres: str, kind: s
             for number, time in enumerate(times):
                 row = f"INSERT INTO forms.clicks VALUES ({number}, '{time}')"
                 connection.execute(row)
-            source = open_source(
-                postgres.replace(":@", "@"), SourceSettings(interactions="forms.clicks", items="forms.clicks")
-            )
+            source = open_source(postgres, SourceSettings(interactions="forms.clicks", items="forms.clicks"))
             batches = list(source.interactions(day(1, 3), day(2, 3)))
             assert pa.Table.from_batches(batches)["number"].to_pylist() == ["1", "2"]
             assert source.whole("items") is not None

@@ -18,6 +18,7 @@ def evaluation(challenger: float, popularity: float, incumbent: float | None = N
         "k": 20,
         "metric": "ndcg",
         "evaluated_users": 100,
+        "items": 1000,
         "arms": {arm: {"ndcg@20": value, "coverage@20": 0.3} for arm, value in arms.items()},
         **changed,
     }
@@ -55,6 +56,15 @@ def test_nobody_to_judge_on_is_no_crash() -> None:
     empty = evaluation(0, 0, 0, evaluated_users=0)
     empty["arms"] = {arm: {} for arm in empty["arms"]}
     assert not decide(empty, SETTINGS, AS_OF, LIVE)["passed"]
+
+
+def test_coverage_is_asked_of_what_so_few_lists_could_show() -> None:
+    """25 lists of 20 show at most 0.5% of 100,000 items, so 5% of that is enough."""
+    wide = evaluation(0.5, 0.1, 0.1, evaluated_users=25, items=100_000)
+    wide["arms"]["challenger"]["coverage@20"] = 0.004
+    assert decide(wide, SETTINGS, AS_OF, LIVE)["passed"]
+    wide["arms"]["challenger"]["coverage@20"] = 0.0002
+    assert not decide(wide, SETTINGS, AS_OF, LIVE)["passed"]
 
 
 def test_lists_that_show_a_handful_of_items_fail() -> None:

@@ -52,6 +52,7 @@ def evaluation(challenger: float, incumbent: float | None, popularity: float) ->
         "k": 20,
         "metric": "ndcg",
         "evaluated_users": 300,
+        "items": 50,
         "repeat_share": 0.25,
         "popularity_window": "7d",
         "arms": arms,
@@ -287,6 +288,7 @@ def test_hostile_text_everywhere(tmp_path: Path) -> None:
         tune={"trials": [{**trial, "factors": f"{HOSTILE}{place}"} for place, trial in enumerate(TRIALS)]},
         gate={"passed": False, "reason": HOSTILE, "rules": [{"name": HOSTILE, "passed": False}]},
     )
+    night.steps(recommend={"most_shown": [{"item_id": "1", "title": HOSTILE, "share": 0.5}]})
     night.fails("refit", RuntimeError(HOSTILE))
     text, html, markdown = night.reported()
     page = Page(html)

@@ -55,3 +55,9 @@ def test_what_the_lists_carry() -> None:
         "metrics": {"ndcg@20": 0.1},
         "popularity_window": "7d",
     }
+
+
+def test_what_stands_in_most_lists_comes_first(lists: TopLists) -> None:
+    shown = lists.most_shown(20)
+    assert {item["share"] for item in shown} == {0.5}  # each taste's ten items go to the other half
+    assert shown[0] == {"item_id": "i00", "title": "Zero", "share": 0.5}

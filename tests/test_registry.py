@@ -6,6 +6,7 @@ import pytest
 
 from components import registry
 from components.lake import Lake
+from components.model import FactorModel
 from components.solver import ALSConfig
 from components.train.fitting import fit_stage
 from tests.literal import two_tastes
@@ -20,6 +21,13 @@ def report(day: int, version: int) -> dict[str, Any]:
 def go_live(lake: Lake, day: int, version: int, model: str = "m") -> None:
     registry.record(lake, report(day, version), {"model": model, "winner": "challenger", "metrics": {}, "k": 20})
     registry.crown(lake, report(day, version))
+
+
+def incumbent_model(lake: Lake) -> FactorModel:
+    """As the dataset and evaluate steps find it, on the first of February."""
+    found = registry.incumbent(lake, datetime(2026, 2, 1, tzinfo=UTC))
+    assert found is not None
+    return registry.load_model(lake, found)
 
 
 def day(number: int) -> datetime:
@@ -75,7 +83,7 @@ def test_an_emptied_store_has_no_champion_and_keeps_its_history(lake: Lake) -> N
 
 def test_before_the_first_publication_there_is_none(tmp_path: Path) -> None:
     empty = Lake.open(str(tmp_path), "other")
-    assert (registry.champion(empty), registry.incumbent_model(empty, "2026-01-31T00:00:00Z")) == (None, None)
+    assert (registry.champion(empty), registry.incumbent(empty, day(31))) == (None, None)
     registry.crown(empty, None)
     assert not empty.exists("champion.json")
 
@@ -83,17 +91,17 @@ def test_before_the_first_publication_there_is_none(tmp_path: Path) -> None:
 def test_the_incumbents_model_is_the_published_one(lake: Lake, tmp_path: Path) -> None:
     fitted = fit_stage(lake, two_tastes(), "refit", ALSConfig(2, iterations=1).as_dict(), "cpu", tmp_path / "model")
     go_live(lake, 31, 4, fitted["model"])
-    model = registry.incumbent_model(lake, "2026-02-01T00:00:00Z")
-    assert model is not None and model.lineage["as_of"] == "2026-01-31T00:00:00Z"
+    model = incumbent_model(lake)
+    assert model.lineage["as_of"] == "2026-01-31T00:00:00Z"
     go_live(lake, 30, 5, fitted["model"])
     with pytest.raises(ValueError, match="the registry was damaged"):
-        registry.incumbent_model(lake, "2026-02-01T00:00:00Z")
+        incumbent_model(lake)
 
 
 def test_what_a_lifecycle_rule_took_is_named_with_what_to_do(lake: Lake, tmp_path: Path) -> None:
     todo = "keep the bucket's lifecycle rules off models/ and publications/; or delete .*/shop/champion.json"
     with pytest.raises(ValueError, match=rf"the lake file://.*/shop has no models/m any more, .* 2026-01-12.*{todo}"):
-        registry.incumbent_model(lake, "2026-02-01T00:00:00Z")
+        incumbent_model(lake)
     for publication in (tmp_path / "lake/shop/publications").iterdir():
         publication.unlink()
     with pytest.raises(ValueError, match=rf"has no publications/20260112T000000Z-run-12-3-0\.json any more.*{todo}"):

@@ -49,7 +49,7 @@ def evaluate(
 
     Popularity is the strongest of its windows by `metric` on this very holdout, which favours it. Returns a JSON-able
     dict: `arms` {name: {metric@k: mean}}, `differences` {name: {mean, low, high}}, `popularity_window`,
-    `evaluated_users`, `repeat_share`, `k`, `metric`.
+    `evaluated_users`, `items`, `repeat_share`, `k`, `metric`.
     """
     judged = Judged.of(splits, k)
     by_window = {window: judged.lists(_popularity(splits, window)) for window in popularity.WINDOWS}
@@ -64,6 +64,7 @@ def evaluate(
         "k": k,
         "metric": metric,
         "evaluated_users": len(judged.users),
+        "items": splits.shape[1],
         "repeat_share": round(splits.repeat_share("holdout"), 4),
         "popularity_window": strongest,
         "arms": {name: _rounded(scores.means(k)) for name, scores in arms.items()},

@@ -60,7 +60,7 @@ def _rules(evaluation: dict[str, Any], settings: GateSettings) -> list[Rule]:
         _rule(
             f"coverage@{k} of the catalogue",
             evaluation["arms"]["challenger"].get(f"coverage@{k}", 0.0),
-            settings.min_coverage,
+            settings.min_coverage * min(1.0, evaluation["evaluated_users"] * k / max(1, evaluation["items"])),
         ),
     ]
     for other in ("incumbent", "popularity"):

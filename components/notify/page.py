@@ -124,6 +124,7 @@ PARTS = (
     ),
     Part("Gate", [scores.gate], _reason),
     Part("Publication", [tables.published]),
+    Part("Most shown", [tables.most_shown]),
     Part("Search", [scores.trials], _searched, charts.grid_results, "On validation, higher is better", wide=True),
     Part("Rows", [tables.volumes], picture=charts.daily_volumes, caption="New clean rows a day", wide=True),
     Part("Bots", [tables.bots], _dropped, wide=True),

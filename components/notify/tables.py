@@ -115,6 +115,15 @@ def published(facts: Facts) -> Table | None:
     return Table(["", ""], rows) if rows else None
 
 
+def most_shown(facts: Facts) -> Table | None:
+    """The items that stand in most lists: where odd results show first."""
+    rows = [
+        [formats.plain(item.get("title") or item.get("item_id")), formats.percent(item.get("share"))]
+        for item in facts.listing("recommend", "most_shown")
+    ]
+    return Table(["title", "share of lists"], rows) if rows else None
+
+
 def durations(facts: Facts, missing: bool = True) -> Table | None:
     """Each step with its state, duration and peak memory; with `missing`, those that did not run as well."""
     rows: list[list[str]] = []

@@ -35,4 +35,4 @@ def recommend(
         meta = about(scored, decided, model.metadata["name_in_lake"], as_of, run)
         top = recommend(Lake.open(lake, namespace), Splits.load(Path(splits.path)), fitted, meta, int(k))
         top.save(Path(lists.path))
-        record.update(top.meta)
+        record.update(top.meta, most_shown=top.most_shown(10))
