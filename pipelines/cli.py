@@ -1,14 +1,14 @@
 """The command `dawnlist`. Everything heavy is imported by the command that needs it, so that --help is quick."""
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from pipelines import arguments
+
 HOME = Path(".dawnlist")
-EMBEDDED = "embedded"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -78,7 +78,7 @@ def run(
     as_of: Annotated[str, typer.Option(help="End of the day to learn from, e.g. 2026-01-31T03:00:00Z; "
                                             "default: the last midnight, UTC.")] = "",
     lake: LakeRoot = "",
-    redis: Redis = EMBEDDED,
+    redis: Redis = arguments.EMBEDDED,
     namespace: Namespace = "default",
     settings: Annotated[str, typer.Option(help="The shop's settings, a YAML file.")] = "",
     window_days: Annotated[int, typer.Option(help="Days of history to learn from.")] = 365,
@@ -104,20 +104,20 @@ def run(
     from pipelines.terminal import run_and_show
 
     grids = {"factors": factors, "regularization": regularization, "alpha": alpha, "half_life": half_life}
-    arguments: dict[str, Any] = {
+    given: dict[str, Any] = {
         "source": source,
-        "as_of": _checked_as_of(as_of),
+        "as_of": arguments.checked_as_of(as_of),
         "lake": lake or str(home / "lake"),
         "namespace": namespace,
         "settings": settings,
         "window_days": window_days,
         "metric": metric,
         "k": k,
-        **{name: _numbers(name, text) for name, text in grids.items() if text},
+        **{name: arguments.numbers(name, text) for name, text in grids.items() if text},
         **({} if iterations is None else {"iterations": iterations}),
     }
-    with _store(redis, home) as url:
-        raise typer.Exit(run_and_show({**arguments, "redis": url}, package, home))
+    with arguments.store(redis, home) as url:
+        raise typer.Exit(run_and_show({**given, "redis": url}, package, home))
 
 
 @app.command("compile")
@@ -140,7 +140,7 @@ def compile_(
 
 @app.command()
 def serve(
-    redis: Redis = EMBEDDED,
+    redis: Redis = arguments.EMBEDDED,
     namespace: Namespace = "default",
     host: Annotated[str, typer.Option(help="Address to listen on; `0.0.0.0` in a container.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
@@ -152,7 +152,7 @@ def serve(
     """
     from serving.predictor.server import serve as answer
 
-    with _store(redis, home) as url:
+    with arguments.store(redis, home) as url:
         answer(url, namespace, port, host)
 
 
@@ -162,7 +162,7 @@ def recommend(
     k: Annotated[int | None, typer.Option("--k", "-k", min=1, help="How many; default: all of the list.")] = None,
     predictor: Annotated[str, typer.Option(help="URL of a predictor to ask, e.g. `http://127.0.0.1:8080`; "
                                                 "default: read the store.")] = "",
-    redis: Redis = EMBEDDED,
+    redis: Redis = arguments.EMBEDDED,
     namespace: Namespace = "default",
     home: Home = HOME,
 ) -> None:  # fmt: skip
@@ -176,18 +176,18 @@ def recommend(
     if predictor:
         show_recommendation(ask(predictor, user, k))
         return
-    with _store(redis, home) as url:
+    with arguments.store(redis, home) as url:
         show_recommendation(ask_store(url, namespace, user, k))
 
 
 @app.command()
-def versions(redis: Redis = EMBEDDED, namespace: Namespace = "default", home: Home = HOME) -> None:
+def versions(redis: Redis = arguments.EMBEDDED, namespace: Namespace = "default", home: Home = HOME) -> None:
     """List the published versions that the store keeps, the active one marked."""
     from components import store
     from components.store_layout import connect
     from pipelines.terminal import show_versions
 
-    with _store(redis, home) as url, connect(url) as client:
+    with arguments.store(redis, home) as url, connect(url) as client:
         show_versions(store.versions(client, namespace), namespace)
 
 
@@ -195,7 +195,7 @@ def versions(redis: Redis = EMBEDDED, namespace: Namespace = "default", home: Ho
 def rollback(
     version: Annotated[int | None, typer.Argument(help="The version to go back to; default: the one before.")] = None,
     lake: LakeRoot = "",
-    redis: Redis = EMBEDDED,
+    redis: Redis = arguments.EMBEDDED,
     namespace: Namespace = "default",
     home: Home = HOME,
 ) -> None:
@@ -208,42 +208,9 @@ def rollback(
     from components.store_layout import connect
 
     opened = Lake.open(lake or str(home / "lake"), namespace)
-    with _store(redis, home) as url, connect(url) as client:
+    with arguments.store(redis, home) as url, connect(url) as client:
         live = registry.rollback(opened, client, namespace, version)
     typer.echo(f"version {live['version']} of {live['as_of']} is live again")
-
-
-def _store(redis: str, home: Path) -> Any:
-    """A context that gives the store's URL, starting the embedded one when asked for."""
-    import contextlib
-
-    if redis != EMBEDDED:
-        from components.urls import REDIS_PASSWORD, refuse_password
-
-        return contextlib.nullcontext(refuse_password(redis, REDIS_PASSWORD))
-    from components.embedded import embedded_valkey
-
-    return embedded_valkey(home / "valkey")
-
-
-def _checked_as_of(text: str) -> str:
-    from components.cuts import iso, parse_as_of
-
-    now = datetime.now(UTC)
-    moment = parse_as_of(text) if text else now.replace(hour=0, minute=0, second=0, microsecond=0)
-    if moment > now:
-        raise ValueError(
-            f"as_of {text!r} is in the future: rows that arrive until then would be taken for fetched and be lost; "
-            "give a time that has passed"
-        )
-    return iso(moment)
-
-
-def _numbers(name: str, text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"--{name.replace('_', '-')} is {text!r}: give numbers with commas, e.g. 32,64") from None
 
 
 def main() -> None:
