@@ -1,0 +1,62 @@
+"""What README.md and docs/ tell people to type or to read is there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(kind: str) -> list[str]:
+    return [text for page in PAGES for found, text in BLOCK.findall(page.read_text()) if found == kind]
+
+
+def commands() -> dict[str, set[str]]:
+    """Command -> the options that the pages use with it."""
+    used: dict[str, set[str]] = {}
+    for words in re.findall(r"dawnlist (\w+)([^#;&\n]*)", "\n".join(blocks("sh"))):
+        used.setdefault(words[0], set()).update(re.findall(r"(?<=\s)--?[a-z][a-z-]*", words[1]))
+    return used
+
+
+@pytest.mark.parametrize("command", sorted(commands()))
+def test_every_command_and_option_exists(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", command, "--help"],
+        capture_output=True, text=True, check=True, env={"COLUMNS": "200", "PATH": ""},
+    )  # fmt: skip
+    missing = {option for option in commands()[command] if not re.search(rf"{option}\b", done.stdout)}
+    assert not missing
+
+
+def test_the_settings_of_the_readme_are_settings() -> None:
+    [text] = blocks("yaml")
+    settings = Settings.model_validate(yaml.safe_load(text))
+    assert (settings.source.time_column, settings.bots.behaviour) == ("inserted_at", "shadow")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "script", re.findall(r"(?:python )(benchmarks/\w+\.py)", "".join(p.read_text() for p in PAGES))
+)
+def test_every_script_is_there(script: str) -> None:
+    assert (ROOT / script).is_file()
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {name for text in blocks("sh") for name in re.findall(r"^make (\w+)", text, re.MULTILINE)}
+    assert named and named <= targets
