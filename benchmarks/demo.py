@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -32,7 +33,7 @@ def command(*words: str) -> float:
 
 def a_customer() -> str:
     """Someone who came on the last day: the first customer among the newest clean rows."""
-    with sqlite3.connect(SHOP) as connection:
+    with closing(sqlite3.connect(SHOP)) as connection, connection:
         query = (
             "SELECT i.user_id FROM interactions i JOIN users u USING (user_id) WHERE u.role = 'customer' "
             "AND i.event = 'purchase' ORDER BY i.received_at DESC LIMIT 1"

@@ -1,5 +1,6 @@
 import gzip
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def sqlite(tmp_path: Path) -> str:
-    with sqlite3.connect(tmp_path / "shop.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
         connection.execute("CREATE TABLE interactions (event_id, user_id, item_id, event, received_at TEXT)")
         connection.executemany("INSERT INTO interactions VALUES (?, ?, ?, ?, ?)", ROWS)
         connection.execute("CREATE TABLE items (item_id, title)")
@@ -65,7 +66,7 @@ def test_only_the_window_lands_with_the_values_as_they_were(lake: Lake, sqlite: 
 
 def test_a_retry_leaves_the_landing_object_as_it_is(lake: Lake, sqlite: str) -> None:
     first = fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)
-    with sqlite3.connect(sqlite.removeprefix("sqlite:///")) as connection:
+    with closing(sqlite3.connect(sqlite.removeprefix("sqlite:///"))) as connection, connection:
         connection.execute("DELETE FROM interactions")
     assert fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["rows"] == first["rows"]
 
@@ -107,7 +108,7 @@ def test_what_is_held_grows_only_without_a_gap(lake: Lake) -> None:
 
 def clicks(path: Path, *times: object, kind: str = "TEXT") -> str:
     """A shop of one click for each time, which its user is called after."""
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(f"CREATE TABLE IF NOT EXISTS interactions (user_id, item_id, event, ts, received_at {kind})")
         rows = [(str(time), "i", "view", "2026-01-01T00:00:00Z", time) for time in times]
         connection.executemany("INSERT INTO interactions VALUES (?, ?, ?, ?, ?)", rows)

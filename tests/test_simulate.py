@@ -5,6 +5,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,7 +184,7 @@ def test_a_target_with_something_in_it_is_left_alone(small: Shop, tmp_path: Path
 def test_sqlite_round_trip(small: Shop, tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
     write(small, f"sqlite:///{tmp_path}/deep/shop.db", lambda done, total: steps.append((done, total)))
-    with sqlite3.connect(tmp_path / "deep" / "shop.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "deep" / "shop.db")) as connection, connection:
         for name, table in small.tables().items():
             rows = connection.execute(f"SELECT * FROM {name} ORDER BY rowid").fetchall()
             assert rows == list(zip(*(column.to_pylist() for column in table.columns), strict=True))
