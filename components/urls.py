@@ -32,7 +32,12 @@ def masked(text: str) -> str:
 def shown(error: object) -> str:
     """An error's message on one line, without passwords and without what a terminal would obey."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", masked(str(error)))
-    return "".join(character if character.isprintable() else "?" for character in " ".join(plain.split()))
+    return printable(" ".join(plain.split()))
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would obey."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def password(variable: str) -> str | None:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from components.runs import Record
-from components.urls import shown
+from components.urls import printable, shown
 
 out = Console(highlight=False)
 err = Console(file=sys.stderr, highlight=False)  # not stderr=True: a local run redirects sys.stderr to its log
@@ -94,11 +94,6 @@ def show_recommendation(answer: dict[str, Any]) -> None:
     for place, item in enumerate(answer["items"], 1):
         title = item["title"] or f"item {item['item_id']}"
         out.print(f"{place:3}  {escape(printable(title))}  [dim]{escape(item['item_id'])}[/]", soft_wrap=True)
-
-
-def printable(text: str) -> str:
-    """The text without what a terminal would obey."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def show_versions(versions: list[dict[str, Any]], namespace: str) -> None:

@@ -6,11 +6,13 @@ from importlib.metadata import version
 from itertools import product
 from typing import Any
 
+from scipy.sparse import csr_matrix
+
 from components.lake import Lake
 from components.metrics import score
 from components.model import FactorModel
 from components.solver import ALSConfig, fingerprint, fit
-from components.splits import Splits, Stage, Truth
+from components.splits import Splits, Truth
 from components.user_items import UserItems
 
 METRICS = ("ndcg", "recall", "map")
@@ -73,7 +75,7 @@ def _trial(splits: Splits, user_items: UserItems, config: ALSConfig, k: int, dev
     clock = time.perf_counter()
     factors = fit(user_items, config, device)
     fitted = time.perf_counter() - clock
-    metrics = judge(splits, as_model(splits, factors, user_items, config), "tune", "validation", k)
+    metrics = judge(splits, as_model(splits, factors, user_items, config), user_items.weight, "validation", k)
     return {
         **config.as_dict(),
         **metrics,
@@ -87,11 +89,10 @@ def as_model(splits: Splits, factors: tuple[Any, Any], user_items: UserItems, co
     return FactorModel.of_known((splits.user_ids, splits.item_ids), factors, user_items.weight, config.as_dict(), {})
 
 
-def judge(splits: Splits, model: FactorModel, stage: Stage, part: Truth, k: int) -> dict[str, float]:
-    """The mean metrics of a model fitted on `stage`, over the judged users of `part`."""
+def judge(splits: Splits, model: FactorModel, seen: csr_matrix, part: Truth, k: int) -> dict[str, float]:
+    """The mean metrics of a model over the judged users of `part`; `seen`: (users, items), what it was fitted on."""
     users = splits.judged(part)
-    seen = splits.user_items(stage).weight[users]
-    lists, _ = model.aligned(splits.user_ids, splits.item_ids).top_k(users, seen, k)
+    lists, _ = model.aligned(splits.user_ids, splits.item_ids).top_k(users, seen[users], k)
     return {name: round(value, 6) for name, value in score(lists, splits.truth(part)[users]).means(k).items()}
 
 
