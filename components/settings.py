@@ -32,6 +32,10 @@ class SourceSettings(_Section):
     """SQL: the indexed column that the window is cut on. Files use the event's own time."""
     overlap_minutes: float = Field(default=60.0, ge=0)
     """A window starts so long before the last one's end: a row may be committed later than its time says."""
+    check_days: int = Field(default=7, ge=0, le=30)
+    """So many days before a window are counted in the source again: rows that came later than the overlap are told."""
+    statement_timeout_seconds: float = Field(default=600.0, gt=0)
+    """SQL: a statement that takes longer is given up, so that a run never holds up the database."""
     columns: dict[str, list[str]] = Field(default_factory=dict)
     """More names for canonical columns, e.g. {user_id: [visitor]}; case, underscores, dots and blanks don't matter."""
     events: dict[str, str] = Field(default_factory=dict)
@@ -83,12 +87,28 @@ class GateSettings(_Section):
     """The evaluated lists must show this share of the catalogue, or of what so many lists could show at most."""
 
 
+class KeepSettings(_Section):
+    """How long the lake keeps what: `dawnlist lake expire` drops what is older. All in days."""
+
+    interactions_days: int = Field(default=365, ge=3)
+    """Of event time; shorter than a run's window_days cuts what it learns from."""
+    landing_days: int = Field(default=30, ge=1)
+    """Landing objects, which hold addresses as the source gave them."""
+    quarantine_days: int = Field(default=30, ge=1)
+    """Rejected rows, which hold the same."""
+    runs_days: int = Field(default=90, ge=1)
+    """Run records and reports."""
+    time_travel_days: int = Field(default=7, ge=1)
+    """An older version of a table can be read for so long; then the files that only it needs go."""
+
+
 class Settings(_Section):
     """All settings of one shop."""
 
     source: SourceSettings = Field(default_factory=SourceSettings)
     bots: BotSettings = Field(default_factory=BotSettings)
     gate: GateSettings = Field(default_factory=GateSettings)
+    keep: KeepSettings = Field(default_factory=KeepSettings)
 
     @classmethod
     def load(cls, uri: str) -> "Settings":

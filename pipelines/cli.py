@@ -7,8 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines import arguments
-
-HOME = Path(".dawnlist")
+from pipelines.options import HOME, Home, LakeRoot, Namespace, Redis, SettingsFile, SourceUrl
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,15 +18,6 @@ app = typer.Typer(
     help="Daily recommendations on Kubeflow Pipelines.\n\n"
     "Try it: `dawnlist simulate`, then `dawnlist run --local`, then `dawnlist recommend 1`.",
 )
-
-Home = Annotated[Path, typer.Option(help="Folder of the embedded parts: lake, store, artifacts and logs.")]
-Namespace = Annotated[str, typer.Option(help="The shop's name: a prefix on every path and key.")]
-Redis = Annotated[
-    str,
-    typer.Option(help="URL of the store, e.g. `redis://HOST:6379/0`; `embedded` is a Valkey under --home. "
-                      "The password comes from DAWNLIST_REDIS_PASSWORD."),
-]  # fmt: skip
-LakeRoot = Annotated[str, typer.Option(help="Folder, `gs://` or `s3://` URI of the lake; default: HOME/lake.")]
 
 
 @app.callback()
@@ -71,16 +61,13 @@ def simulate(
 @app.command()
 def run(
     local: Annotated[bool, typer.Option("--local", help="On this machine, with kfp's local runner.")] = False,
-    source: Annotated[str, typer.Option(
-        help="Where interactions come from: `sqlite:///FILE`, `postgresql://USER@HOST/DB` (password in "
-             "DAWNLIST_SOURCE_PASSWORD), a folder of MovieLens .dat or daily files, a CSV or Parquet file.")]
-    = "sqlite:///.dawnlist/shop.db",
+    source: SourceUrl = "sqlite:///.dawnlist/shop.db",
     as_of: Annotated[str, typer.Option(help="End of the day to learn from, e.g. 2026-01-31T03:00:00Z; "
                                             "default: the last midnight, UTC.")] = "",
     lake: LakeRoot = "",
     redis: Redis = arguments.EMBEDDED,
     namespace: Namespace = "default",
-    settings: Annotated[str, typer.Option(help="The shop's settings, a YAML file.")] = "",
+    settings: SettingsFile = "",
     window_days: Annotated[int, typer.Option(help="Days of history to learn from.")] = 365,
     factors: Annotated[str, typer.Option(help="Vector lengths to try, e.g. `64,128`.")] = "",
     regularization: Annotated[str, typer.Option(help="Regularizations to try.")] = "",

@@ -1,7 +1,7 @@
 """Sources of interactions behind one small interface: databases, and folders and files."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +27,15 @@ class Source(Protocol):
 
     def newest(self) -> str | None:
         """The time of the newest row as text for a message, or None when there is no row."""
+
+    def arrivals(self, landed: Path, start: datetime, end: datetime) -> dict[str, int]:
+        """The rows of a file that `interactions(start, end)` was written to, by the hour that they arrived in.
+
+        Keys as '2026-01-03T02:00:00Z'; a source that knows only days gives a day's rows for its first hour.
+        """
+
+    def counts(self, days: list[date]) -> dict[date, int]:
+        """The rows that the source holds now for each of the days: UTC, and by what windows are cut on."""
 
 
 def open_source(url: str, settings: SourceSettings) -> Source:

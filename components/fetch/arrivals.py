@@ -1,0 +1,26 @@
+"""When the rows of a landed file arrived, by the hour."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import ibis
+
+from components.coercions import first_text, moment
+
+
+def by_hour(landed: Path, places: Sequence[int]) -> dict[str, int]:
+    """Rows of a Parquet file by the UTC hour, as '2026-01-03T02:00:00Z', of the first of the columns that has a time.
+
+    Rows without a time that can be read are left out: they belong to no window.
+    """
+    connection = ibis.duckdb.connect()
+    try:
+        connection.raw_sql("SET TimeZone = 'UTC'")
+        rows = connection.read_parquet(str(landed))
+        time = moment(first_text([rows[place] for place in places]))
+        hours = rows.select(hour=time.truncate("hour").strftime("%Y-%m-%dT%H:%M:%SZ"))
+        timed = hours.filter(hours.hour.notnull())
+        counted = timed.group_by("hour").agg(rows=timed.count()).order_by("hour")
+        return dict(connection.raw_sql(str(counted.compile())).fetchall())
+    finally:
+        connection.disconnect()

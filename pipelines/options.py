@@ -1,0 +1,24 @@
+"""Options that several commands share, described once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HOME = Path(".dawnlist")
+
+Home = Annotated[Path, typer.Option(help="Folder of the embedded parts: lake, store, artifacts and logs.")]
+Namespace = Annotated[str, typer.Option(help="The shop's name: a prefix on every path and key.")]
+Redis = Annotated[
+    str,
+    typer.Option(help="URL of the store, e.g. `redis://HOST:6379/0`; `embedded` is a Valkey under --home. "
+                      "The password comes from DAWNLIST_REDIS_PASSWORD."),
+]  # fmt: skip
+LakeRoot = Annotated[str, typer.Option(help="Folder, `gs://` or `s3://` URI of the lake; default: HOME/lake.")]
+SettingsFile = Annotated[str, typer.Option("--settings", help="The shop's settings, a YAML file.")]
+SourceUrl = Annotated[
+    str,
+    typer.Option("--source",
+                 help="Where interactions come from: `sqlite:///FILE`, `postgresql://USER@HOST/DB` (password in "
+                      "DAWNLIST_SOURCE_PASSWORD), a folder of MovieLens .dat or daily files, a CSV or Parquet file."),
+]  # fmt: skip
