@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines import arguments
+from pipelines.backfill import backfill
 from pipelines.options import HOME, Home, LakeRoot, Namespace, Redis, SettingsFile, SourceUrl
 
 app = typer.Typer(
@@ -198,6 +199,9 @@ def rollback(
     with arguments.store(redis, home) as url, connect(url) as client:
         live = registry.rollback(opened, client, namespace, version)
     typer.echo(f"version {live['version']} of {live['as_of']} is live again")
+
+
+app.command()(backfill)
 
 
 def main() -> None:

@@ -42,7 +42,13 @@ def land(lake: Lake, table: pa.Table, run: str = "r1", kind: str = "interactions
 
 
 def cleaned(lake: Lake, table: pa.Table, run: str = "r1", **source: Any) -> dict[str, Any]:
-    landed = {"interactions": [land(lake, table, run)], "items": None, "users": None, "windows": [WINDOW]}
+    landed = {
+        "interactions": [land(lake, table, run)],
+        "items": None,
+        "users": None,
+        "windows": [WINDOW],
+        "arrivals": {},
+    }
     report = clean(lake, landed, Settings(source=SourceSettings(**source)), AS_OF, run)
     json.dumps(report)
     return report
@@ -209,8 +215,9 @@ def marks(lake: Lake) -> list[str | None]:
 
 def test_an_older_window_leaves_the_watermark(lake: Lake) -> None:
     cleaned(lake, events(("a", "7", "10", "view", "2026-01-29T10:00:00Z")))
-    landed = {"interactions": [land(lake, events(("b", "7", "1", "view", "2026-01-01")), "r2")]}
-    clean(lake, landed | {"windows": [["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]]}, Settings(), AS_OF, "r2")
+    landed: dict[str, Any] = {"interactions": [land(lake, events(("b", "7", "1", "view", "2026-01-01")), "r2")]}
+    landed |= {"windows": [["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]], "arrivals": {}}
+    clean(lake, landed, Settings(), AS_OF, "r2")
     assert marks(lake) == WINDOW
     assert len(rows_of(lake, "interactions", "event_id")) == 2
 
@@ -219,7 +226,7 @@ def test_the_earliest_moves_back_with_what_was_landed(lake: Lake) -> None:
     first = cleaned(lake, events(("a", "7", "10", "view", "2026-01-29T10:00:00Z")))
     older, again = land(lake, events(("b", "7", "1", "view", "2025-12-30")), "r2"), land(lake, events(), "r3")
     before = ["2025-12-01T00:00:00Z", WINDOW[0]]
-    landed = {"interactions": [older, again], "windows": [before, WINDOW]}
+    landed = {"interactions": [older, again], "windows": [before, WINDOW], "arrivals": {}}
     report = clean(lake, landed, Settings(), AS_OF, "r2")
     assert (report["inserted"], marks(lake)) == (1, [before[0], AS_OF])
     assert report["interactions_version"] == first["interactions_version"] + 1
@@ -249,7 +256,7 @@ def test_the_next_window_does_not_quarantine_what_overlaps_again(lake: Lake) -> 
     cleaned(lake, rows)
     for run, end in (("r2", "2026-02-01T00:00:00Z"), ("r3", "2026-02-02T00:00:00Z")):
         windows = [["2026-01-30T23:00:00Z", end]]
-        clean(lake, {"interactions": [land(lake, rows, run)], "windows": windows}, Settings(), end, run)
+        clean(lake, {"interactions": [land(lake, rows, run)], "windows": windows, "arrivals": {}}, Settings(), end, run)
     assert len(rows_of(lake, "quarantine", "reason")) == 2
 
 
@@ -341,6 +348,7 @@ def test_items_and_users(lake: Lake) -> None:
     landed = {
         "interactions": [],
         "windows": [WINDOW],
+        "arrivals": {},
         "items": land(lake, items, kind="items"),
         "users": land(lake, users, kind="users"),
     }

@@ -12,8 +12,9 @@ import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 
 from components.clean.cleaning import clean
-from components.fetch.landing import fetch, windows
+from components.fetch.landing import fetch
 from components.fetch.sources import open_source
+from components.fetch.windows import windows
 from components.lake import Lake
 from components.settings import Settings, SourceSettings
 from components.watermark import extended, held, transactions

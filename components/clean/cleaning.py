@@ -45,7 +45,7 @@ def _interactions(lake: Lake, connection: Any, landed: Report, settings: Setting
     rejected = quarantined(connection, parts)
     # interactions last: their commit moves the watermark, and what failed before it is fetched and cleaned again
     version = append_quarantine(lake, rejected, windows[0][0], parse_as_of(as_of))
-    return report | merge_interactions(lake, connection, windows) | {"quarantine_version": version}
+    return report | merge_interactions(lake, connection, windows, landed["arrivals"]) | {"quarantine_version": version}
 
 
 def _counts(connection: Any, rows_in: int) -> Report:

@@ -12,20 +12,25 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from components.clean.interactions import TIMELESS, Connection, clean_rows
 from components.lake import Lake
+from components.ledger import RECENT, Arrivals, Ledger, metadata
 from components.schema import INTERACTIONS, QUARANTINE, UTC_MICROSECONDS
 from components.watermark import Window, extended, held, transactions
 
 WRITER = "clean"
 """App id that every commit here names: of two at the same time the second fails, and reads again what is there."""
 _ATTEMPTS = 8
+_PROPERTIES: dict[str, str | None] = {
+    "delta.logRetentionDuration": "interval 400 days",  # as far back as the ledger goes
+    "delta.deletedFileRetentionDuration": "interval 7 days",
+}
 _WRITER_PROPERTIES = WriterProperties(compression="ZSTD", compression_level=1)
 
 
-def merge_interactions(lake: Lake, connection: Connection, windows: list[Window]) -> dict[str, Any]:
+def merge_interactions(lake: Lake, connection: Connection, windows: list[Window], arrivals: Arrivals) -> dict[str, Any]:
     """Insert the clean rows of the table `staged` whose event ids are not yet in the days they belong to.
 
     Returns known, inserted, days (ISO date -> rows inserted), interactions_version. Harmless when repeated: with
-    nothing to insert, and nothing new about the time that the table holds, there is no commit.
+    nothing to insert, and nothing new about the time that the table holds or the ledger, there is no commit.
     """
     days = [day for (day,) in connection.raw_sql(_DAYS).fetchall()]
 
@@ -33,16 +38,33 @@ def merge_interactions(lake: Lake, connection: Connection, windows: list[Window]
         _find_known(lake, connection, table, days)
         counts = {day.isoformat(): rows for day, rows in connection.raw_sql(_INSERTED_DAYS).fetchall()}
         known = connection.raw_sql(_KNOWN).fetchall()[0][0]
-        before, after = held(table), extended(held(table), windows)
-        if counts or table is None or after != before:
+        if counts or table is None or _says_more(table, windows, arrivals):
             staged = connection.table("staged")
             rows = clean_rows(staged.anti_join(connection.table("known"), ["event_date", "event_id"]))
+            after = extended(held(table), windows)
             marks = transactions(after) if after else {}
-            _append(lake, "interactions", table, _reader(connection, rows), marks, ["event_date"])
+            _append(lake, "interactions", table, _reader(connection, rows), marks, metadata(windows, arrivals))
         return {"known": known, "inserted": sum(counts.values()), "days": counts}
 
     report = _retried(lake, "interactions", attempt)
     return report | {"interactions_version": _version(lake, "interactions")}
+
+
+def mark_held(lake: Lake, start: datetime, end: datetime) -> None:
+    """Say that the table holds [start, end) whole: what a backfill does once each window of that time was merged."""
+
+    def attempt(table: DeltaTable | None) -> dict[str, Any]:
+        after = extended(held(table), [(start, end)])
+        if table is not None and after and after != held(table):
+            _append(lake, "interactions", table, INTERACTIONS.empty_table(), transactions(after), {})
+        return {}
+
+    _retried(lake, "interactions", attempt)
+
+
+def _says_more(table: DeltaTable, windows: list[Window], arrivals: Arrivals) -> bool:
+    ledger = Ledger.of(table, RECENT)
+    return extended(held(table), windows) != held(table) or ledger.after(windows, arrivals) != ledger
 
 
 _DAYS = "SELECT DISTINCT event_date FROM staged WHERE fate = 'clean' ORDER BY 1"
@@ -75,7 +97,7 @@ def append_quarantine(lake: Lake, rows: Iterator[dict[str, Any]], start: datetim
     def attempt(table: DeltaTable | None) -> dict[str, Any]:
         new = rejected if table is None else _not_in(lake.scan(table), rejected, start)
         if new.num_rows:
-            _append(lake, "quarantine", table, new, {}, None)
+            _append(lake, "quarantine", table, new, {}, {})
         return {}
 
     if rejected.num_rows:
@@ -101,17 +123,22 @@ def overwrite(lake: Lake, name: str, rows: pa.Table) -> None:
 
 
 def _append(
-    lake: Lake, name: str, table: DeltaTable | None, rows: Any, marks: dict[str, int], partition_by: list[str] | None
+    lake: Lake, name: str, table: DeltaTable | None, rows: Any, marks: dict[str, int], said: dict[str, str]
 ) -> None:
-    said = [Transaction(app, version) for app, version in {**marks, WRITER: 1}.items()]
+    """Append with `marks` as transactions and `said` as metadata of the commit; the first one makes the table."""
+    transactions = [Transaction(app, version) for app, version in {**marks, WRITER: 1}.items()]
+    new = {"mode": "error", "partition_by": _PARTITIONS.get(name), "configuration": _PROPERTIES}
     write_deltalake(
         lake.table_uri(name) if table is None else table,
         rows,
-        mode="error" if table is None else "append",  # a table that another run made meanwhile is an error: read again
-        partition_by=partition_by if table is None else None,
         writer_properties=_WRITER_PROPERTIES,
-        commit_properties=CommitProperties(app_transactions=said),
+        commit_properties=CommitProperties(app_transactions=transactions, custom_metadata=said),
+        # a table that another run made meanwhile is an error: read again
+        **(new if table is None else {"mode": "append"}),
     )
+
+
+_PARTITIONS = {"interactions": ["event_date"]}
 
 
 def _reader(connection: Connection, rows: Any) -> pa.RecordBatchReader:

@@ -135,7 +135,8 @@ def _judged(row: Any, settings: SourceSettings, end: datetime) -> Any:
     share = ibis.ifelse(row.event_type == "rating", row.rating / settings.rating_scale, 1.0)
     weights = ((row.event_type == event, weight) for event, weight in settings.weights.items())
     time = row.event_time.delta(_EPOCH, unit="microsecond").cast("string")
-    identity = ibis.literal("\x1f").join([row.user_id, row.item_id, row.event_type, time])
+    said = (column.cast("string").fill_null("") for column in (row.rating, row.quantity))
+    identity = ibis.literal("\x1f").join([row.user_id, row.item_id, row.event_type, time, *said])
     return row.select(
         "key", "source", "user_id", "item_id", "event_type", "event_time", "session_id", "user_agent", "ip",
         event_id=row.event_id.fill_null(identity.hexdigest("md5")),

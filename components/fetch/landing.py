@@ -1,106 +1,97 @@
-"""One window of a source into immutable landing objects."""
+"""Windows of a source into immutable landing objects."""
 
-import itertools
 import tempfile
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from components.cuts import iso, parse_as_of, stamp, window
-from components.fetch.sources import Source, open_source
+from components.cuts import iso, parse_as_of, stamp
+from components.fetch.lateness import late
+from components.fetch.parquet import write_batches
+from components.fetch.sources import Batches, Source, open_source
+from components.fetch.windows import windows
 from components.lake import Lake
+from components.ledger import RECENT, Arrivals, Ledger
 from components.settings import SourceSettings
 from components.watermark import Window, held
 
-DAY = timedelta(hours=24)
+Landed = dict[str, Any]
 
 
-def fetch(lake: Lake, source: str, settings: SourceSettings, as_of: str, run: str, window_days: int) -> dict[str, Any]:
+def fetch(lake: Lake, source: str, settings: SourceSettings, as_of: str, run: str, window_days: int) -> Landed:
     """Land the rows that arrived since the last fetch, and the items and users whole.
 
-    Returns what `clean` reads: `interactions`, `items` and `users` (names of landing objects, or None), `windows`
-    (ISO texts, of each object of interactions), `window` (the newest of them), `rows`, by table. ValueError when a
-    first fetch finds nothing.
+    Returns what `clean` reads, see `fetch_windows`, with `late`: days of which the source holds more rows than the
+    lake took in (components.fetch.lateness). ValueError when a first fetch finds nothing.
     """
     end = parse_as_of(as_of)
-    known = held(lake.table("interactions"))
+    table = lake.table("interactions")
+    known = held(table)
     wanted = windows(known, end, window_days, timedelta(minutes=settings.overlap_minutes))
     opened = open_source(source, settings)
-    names = [f"landing/interactions/{stamp(start)}_{stamp(stop)}/{run}.parquet" for start, stop in wanted]
-    said = [[iso(start), iso(stop)] for start, stop in wanted]
-    rows = 0
-    for name, times, about in zip(names, wanted, said, strict=True):
-        rows += land(lake, opened.interactions(*times), name, {"window_start": about[0], "window_end": about[1]})
-    if known is None and not rows:
+    landed = fetch_windows(lake, opened, wanted, run)
+    if known is None and not landed["rows"]["interactions"]:
         raise ValueError(_nothing(opened, *wanted[-1]))
-    landed: dict[str, Any] = {"interactions": names, "windows": said, "window": said[-1]}
-    landed["rows"] = {"interactions": rows}
-    for table in ("items", "users"):
-        batches = opened.whole(table)
-        landed[table] = None if batches is None else f"landing/{table}/{stamp(end)}/{run}.parquet"
+    for name in ("items", "users"):
+        batches = opened.whole(name)
+        landed[name] = None if batches is None else f"landing/{name}/{stamp(end)}/{run}.parquet"
         if batches is not None:
-            landed["rows"][table] = land(lake, batches, landed[table], {"as_of": iso(end)})
+            landed["rows"][name] = _land(lake, batches, landed[name], {"as_of": iso(end)})[0]
+    landed["late"] = late(opened, Ledger.of(table, RECENT), wanted[-1][0], settings.check_days)
     return landed
 
 
-def windows(known: Window | None, end: datetime, window_days: int, overlap: timedelta) -> list[Window]:
-    """What to fetch so that the lake then holds [end - window_days, end) whole, oldest first.
+def fetch_windows(lake: Lake, source: Source, wanted: list[Window], run: str) -> Landed:
+    """Land the interactions of some windows, an object for each.
 
-    It goes on from the end of what the lake holds, however long ago that was, so that a missed night leaves no gap,
-    and a little before it, since a row may be committed after a fetch whose window its time lies in. A run not newer
-    than that fetches its own 24 hours again. Rows that are already there are recognised.
+    Returns `interactions` (names of the objects), `items` and `users` (None), `windows` (ISO texts), `window` (the
+    newest of them), `rows` (by table) and `arrivals` (rows by hour of arrival, see components.ledger).
     """
-    start, _ = window(end, window_days)
-    if known is None:
-        return [(start, end)]
-    earliest, reached = known
-    recent = (reached if reached < end else end - DAY) - overlap
-    if earliest <= start:
-        return [(recent, end)]
-    return [(min(start, recent), end)] if earliest >= recent else [(start, earliest), (recent, end)]
+    names = [f"landing/interactions/{stamp(start)}_{stamp(end)}/{run}.parquet" for start, end in wanted]
+    said = [[iso(start), iso(end)] for start, end in wanted]
+    rows, arrivals = 0, Arrivals()
+    for name, times in zip(names, wanted, strict=True):
+        about = {"window_start": iso(times[0]), "window_end": iso(times[1])}
+        landed, counted = _land(lake, source.interactions(*times), name, about, (source, times))
+        rows += landed
+        arrivals |= counted
+    found: Landed = {"interactions": names, "items": None, "users": None, "windows": said, "window": said[-1]}
+    return found | {"rows": {"interactions": rows}, "arrivals": arrivals}
 
 
-def land(lake: Lake, batches: Iterator[pa.RecordBatch], name: str, about: dict[str, str]) -> int:
-    """Write batches as one Parquet object, whole or not at all; one that is there stays. Returns its rows."""
-    there = _rows(lake, name)
-    if there is not None:
-        return there
+def _land(
+    lake: Lake, batches: Batches, name: str, about: dict[str, str], counted: tuple[Source, Window] | None = None
+) -> tuple[int, Arrivals]:
+    """Write batches as one Parquet object, whole or not at all; one that is there stays. Returns rows and arrivals."""
     with tempfile.TemporaryDirectory() as folder:
         staged = Path(folder) / "landing.parquet"
-        rows = _write(batches, staged, about)
-        lake.upload(staged, *name.split("/"))
-    return rows
+        rows = _fetched(lake, name, staged)
+        if rows is None:
+            rows = write_batches(batches, staged, about)
+            lake.upload(staged, *name.split("/"))
+        return rows, counted[0].arrivals(staged, *counted[1]) if counted else {}
 
 
-def _rows(lake: Lake, name: str) -> int | None:
-    """The rows of a landing object, or None when there is none, or only what a broken upload left."""
+def _fetched(lake: Lake, name: str, target: Path) -> int | None:
+    """Copy a landing object that is there and return its rows; None when it is not, or was damaged."""
     if not lake.exists(*name.split("/")):
         return None
+    pafs.copy_files(lake.path(*name.split("/")), str(target), source_filesystem=lake.filesystem)
     try:
-        return int(pq.ParquetFile(lake.path(*name.split("/")), filesystem=lake.filesystem).metadata.num_rows)
+        with pq.ParquetFile(target) as file:
+            return int(file.metadata.num_rows)
     except pa.ArrowInvalid:
         return None
 
 
-def _write(batches: Iterator[pa.RecordBatch], path: Path, about: dict[str, str]) -> int:
-    first = next(batches)
-    schema = first.schema.with_metadata(about)
-    rows = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in itertools.chain([first], batches):
-            writer.write_batch(batch.cast(schema))
-            rows += batch.num_rows
-    return rows
-
-
-def _nothing(source: Source, start: datetime, end: datetime) -> str:
+def _nothing(source: Source, *window: Any) -> str:
     newest = source.newest()
     return (
-        f"the source has no interactions in [{iso(start)}, {iso(end)}): "
+        f"the source has no interactions in [{iso(window[0])}, {iso(window[1])}): "
         + ("it has none at all" if newest is None else f"its newest is of {newest}")
         + ", so give an as_of just after the newest day, or more window days"
     )

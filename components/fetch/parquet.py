@@ -1,0 +1,20 @@
+"""A stream of record batches into one Parquet file."""
+
+import itertools
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from components.fetch.sources import Batches
+
+
+def write_batches(batches: Batches, path: Path, about: dict[str, str]) -> int:
+    """Write batches of one schema with `about` in the file's metadata; the number of rows."""
+    first = next(batches)
+    schema = first.schema.with_metadata(about)
+    rows = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in itertools.chain([first], batches):
+            writer.write_batch(batch.cast(schema))
+            rows += batch.num_rows
+    return rows

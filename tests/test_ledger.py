@@ -1,0 +1,57 @@
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import CommitProperties, write_deltalake
+
+from components.cuts import parse_as_of
+from components.lake import Lake
+from components.ledger import Ledger, metadata
+from components.watermark import Window
+
+NOTHING = Ledger({})
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.open(str(tmp_path / "lake"), "shop")
+
+
+def window(start: str, end: str) -> Window:
+    """'03T01' -> the third of January 2026 at one o'clock."""
+    moments = [parse_as_of(f"2026-01-{text}:00:00Z") for text in (start, end)]
+    return moments[0], moments[1]
+
+
+def test_a_day_is_known_once_all_its_hours_were_taken_in() -> None:
+    first = NOTHING.after([window("01T00", "02T03")], {"2026-01-01T05:00:00Z": 7, "2026-01-02T02:00:00Z": 2})
+    assert (first.day(date(2026, 1, 1)), first.day(date(2026, 1, 2))) == (7, None)
+    second = first.after([window("02T02", "03T03")], {"2026-01-02T02:00:00Z": 3, "2026-01-02T09:00:00Z": 4})
+    assert (second.day(date(2026, 1, 1)), second.day(date(2026, 1, 2))) == (7, 7)
+
+
+def test_an_hour_that_a_window_only_touches_is_not_known() -> None:
+    minutes = datetime(2026, 1, 1, 0, 17, tzinfo=UTC), datetime(2026, 1, 2, 3, 17, tzinfo=UTC)
+    assert NOTHING.after([minutes], {}).hours.keys() == {490896 + hour for hour in range(1, 27)}
+
+
+def test_a_source_that_knows_only_days_says_them_at_their_first_hour() -> None:
+    first = NOTHING.after([window("01T00", "02T00")], {"2026-01-01T00:00:00Z": 5})
+    assert first.day(date(2026, 1, 1)) == 5
+    grown = first.after([window("01T23", "03T00")], {"2026-01-01T00:00:00Z": 6, "2026-01-02T00:00:00Z": 1})
+    assert (grown.day(date(2026, 1, 1)), grown.day(date(2026, 1, 2))) == (6, 1)
+
+
+def test_it_is_read_back_from_the_commits_in_their_order(lake: Lake) -> None:
+    assert Ledger.of(None) == NOTHING
+    for rows in (1, 2):
+        said = metadata([window("01T00", "02T00")], {"2026-01-01T10:00:00Z": rows})
+        place = lake.table_uri("interactions")
+        commit = CommitProperties(custom_metadata=said)
+        write_deltalake(place, pa.table({"a": [rows]}), mode="append", commit_properties=commit)
+    write_deltalake(place, pa.table({"a": [3]}), mode="append")
+    table = lake.table("interactions")
+    assert Ledger.of(table).day(date(2026, 1, 1)) == 2
+    assert Ledger.of(table, 2).day(date(2026, 1, 1)) == 2
+    assert Ledger.of(table, 1) == NOTHING
