@@ -122,6 +122,23 @@ def load_model(lake: Lake, publication: Publication) -> FactorModel:
     return model
 
 
+def named_models(lake: Lake) -> set[str]:
+    """The models that a publication names: those that were live, may come live again or never did.
+
+    ValueError when a publication can't be read, since any model may be the one that it names.
+    """
+    named = set()
+    for place in [("publications", name) for name in lake.names("publications")] + [(CHAMPION,)]:
+        try:
+            named.add((lake.read_json(*place) or {}).get("model"))
+        except ValueError as error:
+            raise ValueError(
+                f"{'/'.join(place)} of the lake {lake.uri} is no JSON ({error}): no model is dropped; restore it, or "
+                "delete it"
+            ) from None
+    return {model for model in named if model}
+
+
 def _place(version: dict[str, Any]) -> tuple[str, str]:
     """Where the publication of a version lies, from its as_of, run and token."""
     return "publications", f"{stamp(parse_as_of(version['as_of']))}-{version['run']}-{version['token']}.json"

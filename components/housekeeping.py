@@ -1,0 +1,100 @@
+"""Housekeeping of a lake, once a day: drop what is old, compact what is small, remove what nobody can read any more."""
+
+import secrets
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from components import compaction, time_travel
+from components.cuts import iso
+from components.expiry import Expiry
+from components.lake import Lake
+from components.lease import lease
+from components.settings import KeepSettings
+from components.watermark import held
+
+Report = dict[str, Any]
+Said = Any
+"""Function that is told who else is at it."""
+
+_SETTLED = timedelta(days=1)
+"""By the clock: longer than any run takes."""
+
+
+def expire(lake: Lake, keep: KeepSettings, now: datetime, dry_run: bool = False, said: Said = None) -> Report:
+    """Drop what is older than `keep` says, compact, and remove files and log entries that only older versions need.
+
+    Ages count back from the end of what the lake holds; `now` is the clock, for the age of versions. Returns moment
+    (ISO text; None: the lake holds nothing, and nothing was done), interactions, quarantine, landing, runs, reports,
+    models, trials (see Expiry) and tables (name -> see compaction.compact and time_travel.trim). Repeating it is
+    harmless. TimeoutError when another housekeeping is under way.
+    """
+    window = held(lake.table("interactions"))
+    if window is None:
+        return {"moment": None}
+    expiry = Expiry(lake, window[1], now - _SETTLED, dry_run)
+    with _alone(lake, dry_run, said):
+        report: Report = {
+            "moment": iso(window[1]),
+            "interactions": expiry.interactions(keep.interactions_days),
+            "quarantine": expiry.quarantine(keep.quarantine_days),
+            "landing": expiry.landing(keep.landing_days),
+            "runs": expiry.runs(keep.runs_days),
+            "reports": expiry.reports(keep.runs_days),
+            "trials": expiry.trials(keep.runs_days),
+        }
+        tables = {name: _tidy(lake, name, keep, now, dry_run) for name in lake.names("tables")}
+        return report | {"tables": tables, "models": expiry.models(keep.runs_days)}
+
+
+def _tidy(lake: Lake, name: str, keep: KeepSettings, now: datetime, dry_run: bool) -> dict[str, int]:
+    days = keep.time_travel_days
+    # the commits of interactions are its ledger too, for as long as their rows are kept
+    log_days = days + (keep.interactions_days if name == "interactions" else 0)
+    compacted = compaction.compact(lake, name, dry_run)
+    return compacted | time_travel.trim(lake, name, now, days, log_days, dry_run)
+
+
+def compact(lake: Lake, said: Said = None) -> dict[str, dict[str, int]]:
+    """Compact all tables: name -> see compaction.compact."""
+    with _alone(lake, False, said):
+        return {name: compaction.compact(lake, name) for name in lake.names("tables")}
+
+
+def _alone(lake: Lake, dry_run: bool, said: Said) -> AbstractContextManager[Any]:
+    run = f"housekeeping-{secrets.token_hex(4)}"
+    return nullcontext() if dry_run else lease(lake, "housekeeping", run, said=said)
+
+
+def status(lake: Lake) -> Report:
+    """What lies in a lake: tables, held and landing.
+
+    tables: name -> rows, files, bytes, version, oldest (version that can be read), first and last (day, or None).
+    held: the time that the interactions table holds, as ISO texts, or None. landing: objects and bytes.
+    """
+    window = held(lake.table("interactions"))
+    landing = [found.size for found in lake.walk("landing")]
+    return {
+        "tables": {name: _about(lake, name) for name in lake.names("tables")},
+        "held": window and [iso(moment) for moment in window],
+        "landing": {"objects": len(landing), "bytes": sum(landing)},
+    }
+
+
+def _about(lake: Lake, name: str) -> dict[str, Any]:
+    table = lake.table(name)
+    if table is None:
+        raise FileNotFoundError(f"{lake.table_uri(name)} is no Delta table: its log is gone; see docs/OPERATIONS.md")
+    files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    days = [file["partition.event_date"] for file in files if "partition.event_date" in file]
+    return {
+        "rows": sum(file["num_records"] for file in files),
+        "files": len(files),
+        "bytes": sum(file["size_bytes"] for file in files),
+        "version": int(table.version()),
+        "oldest": time_travel.oldest(lake, name),
+        "first": min(days).isoformat() if days else None,
+        "last": max(days).isoformat() if days else None,
+    }
