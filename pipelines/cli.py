@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines import arguments
+from pipelines import arguments, upkeep
 from pipelines.backfill import backfill
 from pipelines.options import HOME, Home, LakeRoot, Namespace, Redis, SettingsFile, SourceUrl
 
@@ -202,6 +202,7 @@ def rollback(
 
 
 app.command()(backfill)
+app.add_typer(upkeep.app, name="lake")
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
+from typer.testing import CliRunner
 
 from components import compaction, housekeeping, time_travel
 from components.clean import commit
@@ -21,6 +22,7 @@ from components.lake import Lake
 from components.schema import INTERACTIONS, QUARANTINE
 from components.settings import KeepSettings
 from components.watermark import held, transactions
+from pipelines import upkeep
 
 WATERMARK = datetime(2020, 3, 1, 3, tzinfo=UTC)
 """Years ago: by the clock all of it would be old."""
@@ -417,3 +419,73 @@ def test_a_table_that_lost_a_file_is_told(lake: Lake) -> None:
     next(Path(lake.base).rglob("event_date=*/*")).unlink()
     with pytest.raises(FileNotFoundError, match=r"the table interactions of .* lacks files"):
         housekeeping.status(lake)
+
+
+def said(*words: str) -> list[str]:
+    done = CliRunner().invoke(upkeep.app, words)
+    assert done.exit_code == 0, done.output
+    return [line.strip() for line in done.output.splitlines()]
+
+
+def test_the_command_says_what_went_and_what_stayed(lake: Lake, tmp_path: Path) -> None:
+    place = ("--lake", str(tmp_path / "lake"), "--namespace", "shop")
+    append(lake, rows(day(0), day(4), day(30)))
+    reject(lake, 1, 40)
+    model(lake, "old", 300)
+    age(lake, 2)
+    would = said("expire", "--keep-days", "3", "--dry-run", *place)
+    lines = said("expire", "--keep-days", "3", *place)
+    assert [line.replace("would go", "dropped") for line in would[:8]] == lines[:8]
+    assert lines[:7] == [
+        f"{lake.uri}: ages count back from 2020-03-01T03:00:00Z, the end of what it holds",
+        "interactions: 2 rows of 2 days before 2020-02-27 dropped",
+        "quarantine: 1 rows dropped",
+        "landing objects: 0 dropped, 0 bytes; kept: none",
+        "runs: 0 dropped, 0 bytes; kept: none",
+        "reports: 0 dropped, 0 bytes; kept: none",
+        "models: 1 dropped, 43 bytes; kept: none",
+    ]
+    shown = said("status", *place)
+    assert shown[:2] == [lake.uri, "holds [2020-02-27T00:00:00Z, 2020-03-01T03:00:00Z)"]
+    assert shown[3].split()[:3] == ["interactions", "1", "1"] and shown[3].endswith("2020-03-01")
+    assert shown[-1] == "landing: 0 objects, 0 bytes"
+
+
+def test_flags_win_over_settings(lake: Lake, tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("keep: {interactions_days: 10, quarantine_days: 2}")
+    append(lake, rows(day(0), day(8), day(12)))
+    reject(lake, 1, 3)
+    words = ("--lake", str(tmp_path / "lake"), "--namespace", "shop", "--settings", str(tmp_path / "settings.yaml"))
+    assert said("expire", "--quarantine-days", "5", *words)[1:3] == [
+        "interactions: 1 rows of 1 days before 2020-02-20 dropped",
+        "quarantine: 0 rows dropped",
+    ]
+
+
+@pytest.mark.parametrize("name", ["landing", "quarantine", "runs", "time_travel", "interactions"])
+def test_the_flags_refuse_what_the_settings_refuse(name: str) -> None:
+    flag = f"--{name.replace('_', '-').replace('interactions', 'keep')}-days"
+    for least in (1, 3):
+        assert (CliRunner().invoke(upkeep.app, ["expire", flag, str(least - 1)]).exit_code == 2) is _refused(
+            name, least - 1
+        )
+
+
+def _refused(name: str, days: int) -> bool:
+    try:
+        KeepSettings(**{f"{name}_days": days})
+    except ValueError:
+        return True
+    return False
+
+
+def test_a_lake_that_holds_nothing_says_so(tmp_path: Path) -> None:
+    for command in ("expire", "compact", "status"):
+        [line] = said(command, "--lake", str(tmp_path))
+        assert line.endswith("check --lake and --namespace")
+
+
+def test_compact_counts_files(lake: Lake, tmp_path: Path) -> None:
+    for _ in range(5):
+        append(lake, rows(day(0)))
+    assert said("compact", "--lake", str(tmp_path / "lake"), "--namespace", "shop") == ["interactions: 5 files, now 1"]
