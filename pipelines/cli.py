@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines import arguments, upkeep
+from pipelines import arguments, explore, upkeep
 from pipelines.backfill import backfill
 from pipelines.options import HOME, Home, LakeRoot, Namespace, Redis, SettingsFile, SourceUrl
 
@@ -203,6 +203,7 @@ def rollback(
 
 app.command()(backfill)
 app.add_typer(upkeep.app, name="lake")
+app.command()(explore.query)
 
 
 def main() -> None:

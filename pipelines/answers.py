@@ -1,0 +1,155 @@
+"""How the answer to a query leaves the command: a table for people, CSV, JSON or Parquet for programs."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import IO, Any
+
+import pyarrow as pa
+from rich.cells import cell_len
+from rich.markup import escape
+from rich.table import Table
+
+from components.cuts import iso
+from components.urls import printable
+from pipelines.terminal import err, out
+
+FORMATS = ("table", "csv", "json", "parquet")
+_WIDEST = 32
+"""A column of a table needs no more; a longer value is cut where there is no room."""
+
+
+def write_csv(reader: pa.RecordBatchReader, sink: IO[bytes]) -> None:
+    """A line of names, then a line a row; times in UTC, lists and structs as JSON text."""
+    import pyarrow.csv as pacsv
+
+    schema = pa.schema([_flat(field) for field in reader.schema])
+    with pacsv.CSVWriter(sink, schema) as writer:
+        for batch in reader:
+            columns = [
+                column.cast(field.type) if _is_flat(column.type) else pa.array(map(_json_text, plain_values(column)))
+                for column, field in zip(batch.columns, schema, strict=True)
+            ]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+
+
+def write_json(reader: pa.RecordBatchReader, sink: IO[bytes]) -> None:
+    """One array of objects, a row a line, so that tools for lines and for JSON can both read it."""
+    names, separator = reader.schema.names, b"[\n"
+    for batch in reader:
+        for values in zip(*map(plain_values, batch.columns), strict=True):
+            row = json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False, allow_nan=False)
+            sink.write(separator + row.encode())
+            separator = b",\n"
+    sink.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
+
+
+def write_parquet(reader: pa.RecordBatchReader, sink: IO[bytes]) -> None:
+    """The columns with the types that DuckDB gave them."""
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetWriter(sink, reader.schema, compression="zstd") as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+    except pa.ArrowNotImplementedError as error:
+        raise ValueError(f"the answer can't be written as Parquet: {error}; cast that column to text") from None
+
+
+def show(reader: pa.RecordBatchReader, limit: int | None) -> None:
+    """Print up to `limit` rows: as a table where its columns have room, else a value a line."""
+    rows, more = _rows(reader, limit)
+    names = [printable(name) for name in reader.schema.names]
+    if names == ["explain_key", "explain_value"]:
+        for _, plan in rows:
+            out.print("\n".join(printable(line) for line in plan.splitlines()), markup=False, soft_wrap=True)
+        return
+    cells = [["null" if value is None else printable(_text(value)) for value in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(names, *cells, strict=True)]
+    narrow = out.is_terminal or "COLUMNS" in os.environ
+    if narrow and sum(min(width, _WIDEST) for width in widths) + 2 * len(widths) > out.width and len(names) > 1:
+        _show_records(names, cells)
+    else:
+        out.print(_table(reader.schema, names, cells, rows), width=None if narrow else sum(widths) + 2 * len(widths))
+    if not rows:
+        err.print("no rows")
+    if more:
+        err.print(f"first {limit} of more; --limit 0 for all", soft_wrap=True)
+
+
+def _rows(reader: pa.RecordBatchReader, limit: int | None) -> tuple[list[tuple[Any, ...]], bool]:
+    rows: list[tuple[Any, ...]] = []
+    for batch in reader:
+        rows += zip(*map(plain_values, batch.columns), strict=True)
+        if limit and len(rows) > limit:
+            break
+    return rows[: limit or None], bool(limit) and len(rows) > (limit or 0)
+
+
+def _table(schema: pa.Schema, names: list[str], cells: list[list[str]], rows: list[tuple[Any, ...]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, field in zip(names, schema, strict=True):
+        number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_decimal(field.type)
+        table.add_column(escape(name), justify="right" if number else "left", no_wrap=True, overflow="ellipsis")
+    for row, texts in zip(rows, cells, strict=True):
+        table.add_row(
+            *("[dim]null[/]" if value is None else escape(text) for value, text in zip(row, texts, strict=True))
+        )
+    return table
+
+
+def _show_records(names: list[str], cells: list[list[str]]) -> None:
+    longest = max(map(cell_len, names))
+    for number, row in enumerate(cells, 1):
+        out.print(f"[dim]row {number}[/]")
+        for name, text in zip(names, row, strict=True):
+            out.print(f"{name}{' ' * (longest - cell_len(name))}  {text}", markup=False, soft_wrap=True)
+
+
+def plain_values(column: pa.Array) -> Iterator[Any]:
+    """The values as JSON has them: times as ISO text in UTC, what is no number as None."""
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
+    return map(_plain, column.to_pylist())
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, datetime):
+        return iso(value) if value.tzinfo else value.isoformat()
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.1f}"
+    return value if isinstance(value, str) else _json_text(value)
+
+
+def _json_text(value: Any) -> Any:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _is_flat(kind: pa.DataType) -> bool:
+    return not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_interval(kind))
+
+
+def _flat(field: pa.Field) -> pa.Field:
+    """The field as CSV can have it: a dictionary as its values, what has no text of its own as JSON text."""
+    if pa.types.is_dictionary(field.type):
+        return field.with_type(field.type.value_type)
+    return field if _is_flat(field.type) else field.with_type(pa.string())

@@ -1,0 +1,100 @@
+"""The commands that look into the lake: what is in it, and SQL over it."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+
+from pipelines.options import HOME, Home, LakeRoot, Namespace
+
+TERMINAL_ROWS = 100
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="One statement that reads: SELECT, WITH, DESCRIBE, SUMMARIZE, SHOW, "
+                                            "EXPLAIN.")],
+    format_: Annotated[str, typer.Option("--format", help="`table`, `csv`, `json` or `parquet`; default: what the "
+                                                          "name of --output ends with, else table.")] = "",
+    limit: Annotated[int | None, typer.Option(min=0, help="Rows at most, 0: all; default: 100 of a table, "
+                                                          "else all.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The file to write.")] = None,
+    as_of_version: Annotated[int | None, typer.Option(min=0, help="Read `interactions` as of this version.")] = None,
+    lake: LakeRoot = "",
+    namespace: Namespace = "default",
+    home: Home = HOME,
+) -> None:  # fmt: skip
+    """Ask the lake in SQL: tables interactions, quarantine, items, users, and landing.interactions, landing.items, …
+
+    Example: `dawnlist query "select event_date, count(*) from interactions group by all order by all"`
+    """
+    _leave_pandas_out()
+    from components.lake import Lake
+    from components.sql import answer
+
+    chosen = _format(format_, output)
+    if limit is None:
+        limit = TERMINAL_ROWS if chosen == "table" else 0
+    versions = {} if as_of_version is None else {"interactions": as_of_version}
+    opened = Lake.open(lake or str(home / "lake"), namespace)
+    asked = limit + (chosen == "table") if limit else None  # one more than is shown tells whether there are more
+    with answer(opened, sql, versions, asked) as reader:
+        if chosen == "table":
+            from pipelines.answers import show
+
+            show(reader, limit)
+        else:
+            _write(reader, chosen, output)
+
+
+def _format(given: str, output: Path | None) -> str:
+    from pipelines.answers import FORMATS
+
+    chosen = given or (output.suffix.removeprefix(".").lower() if output else "table")
+    if chosen not in FORMATS or (output and chosen == "table"):
+        raise ValueError(f"--format is {chosen!r}: give {', '.join(FORMATS[1:] if output else FORMATS)}")
+    if chosen == "parquet" and output is None and sys.stdout.isatty():
+        raise ValueError("Parquet is nothing for a terminal: give --output FILE, or send it to a file or program")
+    return chosen
+
+
+def _write(reader: Any, chosen: str, output: Path | None) -> None:
+    from pipelines import answers
+
+    write = {"csv": answers.write_csv, "json": answers.write_json, "parquet": answers.write_parquet}[chosen]
+    if output is None:
+        try:
+            write(reader, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # the reader, such as head, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    with _whole(output) as sink:
+        write(reader, sink)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file that is there when everything was written, and not before."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as sink:
+            yield sink
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _leave_pandas_out() -> None:
+    """Keep pyarrow from importing pandas because it is there: half the time that a query takes, and not needed."""
+
+    class Absent:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            if name == "pandas":
+                raise ModuleNotFoundError("pandas is left out", name=name)
+
+    sys.meta_path.insert(0, Absent)
