@@ -7,25 +7,29 @@ The only module that knows the lake's paths. Everything lies under `{root}/{name
     trials/{fingerprint}/{trial}.json             finished trials of a search
     models/{fingerprint}/                         finished fits, so that a rerun does not fit again
     publications/{as_of}-{run}-{token}.json       what the store may show: a version, its model and its figures
+    leases/{name}.json                            who does something that two may not do at once
     champion.json                                 the publication that the store has active, and those before it
     runs/{as_of}/{run}/{step}.json                the run record
     reports/{as_of}/{run}.html                    the daily report
 """
 
 import json
+import os
 import re
-import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
 from components.manifest import MANIFEST, check_manifest
 from components.namespace import checked_namespace
+from components.objects import ABSENT, Found, Mark, Objects, open_objects
 
 if TYPE_CHECKING:  # both bring pandas along, a second that most steps need not spend
     import pyarrow.dataset as pads
@@ -41,52 +45,78 @@ class Lake:
 
     uri: str
     """Absolute URI of `{root}/{namespace}`, without a trailing slash."""
-    filesystem: pafs.FileSystem
-    base: str
-    """The same place as `filesystem` names it."""
+    objects: Objects
+    """What lies there; Delta tables have their own way to it."""
 
     @classmethod
     def open(cls, root: str, namespace: str) -> "Lake":
-        """The lake of `namespace` under `root`, a folder or a file://, gs:// or s3:// URI. ValueError when unusable."""
+        """The lake of `namespace` under `root`, a folder or a file://, gs:// or s3:// URI. ValueError when unusable.
+
+        Nothing is asked of a network yet.
+        """
         checked_namespace(namespace)
         if not root:
             raise ValueError("the lake is empty: give a folder or a file://, gs:// or s3:// URI")
         uri = root if "://" in root else Path(root).expanduser().resolve().as_uri()
         if uri.split("://")[0] not in ("file", "gs", "s3"):
             raise ValueError(f"lake {root!r} is of a kind that can't be used: give a folder or file://, gs:// or s3://")
-        filesystem, base = pafs.FileSystem.from_uri(uri.rstrip("/"))
-        if bad := UNUSABLE.search(base):
+        uri = f"{uri.rstrip('/')}/{namespace}"
+        if bad := UNUSABLE.search(_base(uri)):
             raise ValueError(f"lake {root!r} has a {bad[0]!r} in it, which Delta tables can't have: rename the folder")
-        return cls(f"{uri.rstrip('/')}/{namespace}", filesystem, f"{base}/{namespace}")
+        return cls(uri, open_objects(uri))
+
+    @property
+    def base(self) -> str:
+        """The lake's place as `filesystem` names it."""
+        return _base(self.uri)
+
+    @cached_property
+    def filesystem(self) -> pafs.FileSystem:
+        """Arrow's way to the lake, to read Parquet and to scan tables."""
+        if self.uri.startswith("file://"):
+            return pafs.LocalFileSystem()
+        emulator = os.environ.get("STORAGE_EMULATOR_HOST")
+        if self.uri.startswith("gs://") and emulator:
+            scheme, _, host = emulator.rpartition("://")
+            return pafs.GcsFileSystem(anonymous=True, endpoint_override=host, scheme=scheme or "http")
+        return pafs.FileSystem.from_uri(self.uri)[0]
 
     def path(self, *parts: str) -> str:
         """The path of an object as `filesystem` names it; parts come from values, so a slash or `..` is refused."""
-        for part in parts:
-            if ".." in part.split("/") or part.startswith("/"):
-                raise ValueError(f"{part!r} can't be part of a path in the lake: it leaves its folder")
-        return "/".join((self.base, *parts))
+        return f"{self.base}/{_key(parts)}"
 
     def write(self, data: bytes | pa.Buffer, *parts: str) -> None:
-        """Write an object whole or not at all.
+        """Write an object whole or not at all."""
+        self.objects.put(bytes(data), _key(parts))
 
-        In one piece: on a remote lake an error between two would close the stream, which completes half an object.
-        """
-        path = self.path(*parts)
-        with _Staged(self.filesystem, path) as staged, self.filesystem.open_output_stream(staged) as stream:
-            stream.write(data)
+    def create(self, data: bytes, *parts: str) -> bool:
+        """Write an object that is not there yet, whole or not at all; False when it is there."""
+        return self.objects.put(data, _key(parts), ABSENT)
 
-    def upload(self, source: Path, *parts: str) -> None:
-        """Copy a local file into the lake, whole or not at all."""
-        with pa.memory_map(str(source)) as file:
-            self.write(file.read_buffer(), *parts)
+    def replace(self, data: bytes, mark: Mark, *parts: str) -> bool:
+        """Write an object that nobody has changed since `read_marked` gave its mark; False when somebody has."""
+        return self.objects.put(data, _key(parts), mark)
+
+    def upload(self, source: Path, *parts: str, once: bool = False) -> bool:
+        """Copy a local file into the lake, whole or not at all; False when `once` and there is such an object."""
+        return self.objects.put(source, _key(parts), ABSENT if once else None)
 
     def read(self, *parts: str) -> bytes | None:
         """The object's bytes, or None when there is no such object."""
-        path = self.path(*parts)
-        if not self.exists(*parts):
-            return None
-        with self.filesystem.open_input_stream(path) as stream:
-            return bytes(stream.read())
+        found = self.objects.get(_key(parts))
+        return None if found is None else found[0]
+
+    def read_marked(self, *parts: str) -> tuple[bytes, Mark] | None:
+        """The object's bytes and the mark to replace it by, or None when there is no such object."""
+        return self.objects.get(_key(parts))
+
+    def delete(self, *parts: str) -> None:
+        """Remove an object, if it is there."""
+        self.objects.delete(_key(parts))
+
+    def walk(self, *parts: str) -> Iterator[Found]:
+        """All objects below a folder, in no order; a table's own files too."""
+        return self.objects.walk(_key(parts))
 
     def write_json(self, value: Any, *parts: str) -> None:
         """Write `value` as JSON, whole or not at all; NaN is refused, since readers of JSON refuse it."""
@@ -99,13 +129,11 @@ class Lake:
 
     def exists(self, *parts: str) -> bool:
         """Whether there is an object of that name."""
-        return bool(self.filesystem.get_file_info(self.path(*parts)).type != pafs.FileType.NotFound)
+        return self.objects.exists(_key(parts))
 
     def names(self, *parts: str) -> list[str]:
-        """Names directly below a folder, sorted; empty when there is no such folder."""
-        selector = pafs.FileSelector(self.path(*parts), allow_not_found=True)
-        infos = self.filesystem.get_file_info(selector)
-        return sorted(info.base_name for info in infos if not info.base_name.startswith("."))
+        """Names of objects and folders directly below a folder, sorted; empty when there is no such folder."""
+        return sorted(self.objects.names(_key(parts)))
 
     def upload_folder(self, source: Path, *parts: str) -> None:
         """Copy a flat local folder; MANIFEST goes last, so that a folder with one is whole."""
@@ -165,23 +193,13 @@ class Lake:
         return None if table is None else self.scan(table)
 
 
-class _Staged:
-    """Where to write an object: object stores show it only when closed, a local file needs a rename for that."""
+def _key(parts: tuple[str, ...]) -> str:
+    for part in parts:
+        if ".." in part.split("/") or part.startswith("/"):
+            raise ValueError(f"{part!r} can't be part of a path in the lake: it leaves its folder")
+    return "/".join(parts)
 
-    def __init__(self, filesystem: pafs.FileSystem, path: str) -> None:
-        self.filesystem, self.path = filesystem, path
-        self.local = isinstance(filesystem, pafs.LocalFileSystem)
-        self.staged = f"{path.rpartition('/')[0]}/.{secrets.token_hex(8)}" if self.local else path
 
-    def __enter__(self) -> str:
-        if self.local:
-            self.filesystem.create_dir(self.path.rpartition("/")[0], recursive=True)
-        return self.staged
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if not self.local:
-            return
-        if kind is None:
-            self.filesystem.move(self.staged, self.path)
-        elif self.filesystem.get_file_info(self.staged).type != pafs.FileType.NotFound:
-            self.filesystem.delete_file(self.staged)
+def _base(uri: str) -> str:
+    scheme, _, place = uri.partition("://")
+    return unquote(place) if scheme == "file" else place

@@ -1,9 +1,5 @@
-import contextlib
-import io
 from pathlib import Path
-from typing import Any
 
-import pyarrow.fs as pafs
 import pytest
 
 from components.lake import Lake
@@ -58,34 +54,6 @@ def test_a_part_of_a_path_never_leaves_its_folder(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path), "shop")
     with pytest.raises(ValueError, match="leaves its folder"):
         lake.write(b"", "runs", "../../escaped")
-
-
-class Torn(type(Path())):  # type: ignore[misc]
-    """A file that can't be read to its end in pieces."""
-
-    def open(self, *_: Any, **__: Any) -> Any:
-        class Half(io.BytesIO):
-            def read(self, size: int | None = -1) -> bytes:
-                if self.tell():
-                    raise OSError("the disk is gone")
-                return super().read(5)
-
-        return Half(self.read_bytes())
-
-
-def test_a_remote_object_is_whole_or_not_there(tmp_path: Path) -> None:
-    """Closing the stream of an object store makes the object, after an error too; a subtree is no local file system."""
-    remote = Lake("s3://bucket/shop", pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem()), "")
-    (tmp_path / "source").write_bytes(b"0123456789")
-    with contextlib.suppress(OSError):
-        remote.upload(Torn(tmp_path / "source"), "object")
-    assert remote.read("object") in (None, b"0123456789")
-    with pytest.raises(FileNotFoundError):
-        remote.upload(tmp_path / "absent", "other")
-    assert not remote.exists("other")
-    (tmp_path / "empty").write_bytes(b"")
-    remote.upload(tmp_path / "empty", "nothing")
-    assert remote.read("nothing") == b""
 
 
 def test_finished_work_is_recognised(tmp_path: Path) -> None:
