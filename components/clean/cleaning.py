@@ -10,6 +10,7 @@ from components.clean.entities import clean_items, clean_users
 from components.clean.interactions import CLEAN, DOUBLE_CLICK, DUPLICATE, connect, load, quarantined, stage
 from components.cuts import parse_as_of
 from components.lake import Lake
+from components.lease import TABLES, lease
 from components.settings import Settings
 
 Report = dict[str, Any]
@@ -27,7 +28,7 @@ def clean(lake: Lake, landed: Report, settings: Settings, as_of: str, run: str) 
     connection = connect()
     try:
         with tempfile.TemporaryDirectory(prefix=f"clean-{run}-") as folder:
-            report = _interactions(lake, connection, landed, settings, as_of, Path(folder))
+            report = _interactions(lake, connection, landed, settings, as_of, run, Path(folder))
             for name, step in (("items", clean_items), ("users", clean_users)):
                 source = landed.get(name)
                 report[name] = step(lake, connection, source, settings.source, Path(folder)) if source else None
@@ -36,16 +37,20 @@ def clean(lake: Lake, landed: Report, settings: Settings, as_of: str, run: str) 
     return report | {"seconds": round(time.perf_counter() - clock, 3)}
 
 
-def _interactions(lake: Lake, connection: Any, landed: Report, settings: Settings, as_of: str, folder: Path) -> Report:
-    objects = list(landed["interactions"])
+def _interactions(
+    lake: Lake, connection: Any, landed: Report, settings: Settings, as_of: str, run: str, folder: Path
+) -> Report:
     windows = [(parse_as_of(start), parse_as_of(end)) for start, end in landed["windows"]]
-    parts = load(connection, lake, objects, folder, "landed")
+    parts = load(connection, lake, list(landed["interactions"]), folder, "landed")
     stage(connection, parts, settings.source, windows[-1][1])
     report = _counts(connection, sum(part.rows for part in parts))
     rejected = quarantined(connection, parts)
-    # interactions last: their commit moves the watermark, and what failed before it is fetched and cleaned again
-    version = append_quarantine(lake, rejected, windows[0][0], parse_as_of(as_of))
-    return report | merge_interactions(lake, connection, windows, landed["arrivals"]) | {"quarantine_version": version}
+    # in turn: commits at the same time would each have to read the table again
+    with lease(lake, TABLES, run, said=print):
+        # interactions last: their commit moves the watermark; what failed before it is fetched and cleaned again
+        version = append_quarantine(lake, rejected, windows[0][0], parse_as_of(as_of))
+        merged = merge_interactions(lake, connection, windows, landed["arrivals"])
+    return report | merged | {"quarantine_version": version}
 
 
 def _counts(connection: Any, rows_in: int) -> Report:

@@ -1,5 +1,6 @@
 """Items and users: the source's tables, whole, with the same ids as the interactions."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def clean_users(
 def _texts(
     connection: Connection, part: Landed, aliases: dict[str, tuple[str, ...]], key: str, settings: SourceSettings
 ) -> Any:
-    found = columns_of(part.columns, aliases, settings.columns)
+    found = columns_of(part.columns, aliases, settings.completed(part.hints).columns)
     if part.rows and key not in found:
         raise ValueError(missing(key, part.columns, part.name))
     raw = connection.table(part.view)
@@ -76,10 +77,22 @@ def genres(texts: Any) -> pa.Array:
 
 
 def _genres(text: str) -> list[str]:
+    if text.startswith("["):
+        try:
+            return list(dict.fromkeys(_leaves(json.loads(text))))
+        except ValueError:
+            pass  # a list as Python writes it
     found = _LIST.fullmatch(text)
     parts = (found["inside"] if found else text).replace(",", "|").split("|")
     kept = (part.strip(" \t\"'") if found else part.strip() for part in parts)
     return [part for part in kept if part]
+
+
+def _leaves(value: Any) -> list[str]:
+    """The texts of a JSON list; Amazon's categories are lists of paths, which are lists."""
+    if isinstance(value, list):
+        return [leaf for part in value for leaf in _leaves(part)]
+    return [value.strip()] if isinstance(value, str) and value.strip() else []
 
 
 _LIST = re.compile(r"[\[{](?P<inside>.*)[\]}]", re.DOTALL)

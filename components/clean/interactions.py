@@ -47,6 +47,8 @@ class Landed:
     columns: list[str]
     """What the source calls c0, c1, ..."""
     rows: int
+    hints: dict[str, Any]
+    """What the source's layout says of itself, see SourceSettings.completed."""
 
 
 def connect() -> Connection:
@@ -69,13 +71,14 @@ def _load(connection: Connection, lake: Lake, name: str, number: int, folder: Pa
         path = str(folder / f"{view}.parquet")
     with pq.ParquetFile(path) as file:
         columns, rows = file.schema_arrow.names, int(file.metadata.num_rows)
+        hints = json.loads((file.schema_arrow.metadata or {}).get(b"layout", b"{}"))
     # by place, since DuckDB takes 'Event' and 'event' for one name
     places = ", ".join(f"c{place}" for place in range(len(columns)))
     connection.raw_sql(
         f"CREATE VIEW {view} AS SELECT {places}, {number * _OBJECT + 1} + number AS key "
         f"FROM read_parquet({_quoted(path)}, file_row_number = true) AS landed({places}, number)"
     )
-    return Landed(name, view, columns, rows)
+    return Landed(name, view, columns, rows, hints)
 
 
 def _quoted(text: str) -> str:
@@ -85,6 +88,7 @@ def _quoted(text: str) -> str:
 def stage(connection: Connection, landed: list[Landed], settings: SourceSettings, end: datetime) -> Any:
     """The table `staged`: canonical columns, source, key and fate, one row for each landed row."""
     parts = [part for part in landed if part.rows]
+    settings = settings.completed(parts[-1].hints if parts else {})
     texts = [_texts(connection.table(part.view), part, settings) for part in parts] or [_no_texts()]
     whole = ibis.union(*texts) if len(texts) > 1 else texts[0]
     values = connection.create_view("texts", whole)
@@ -156,7 +160,7 @@ def _rules(row: Any, settings: SourceSettings, end: datetime) -> list[tuple[Any,
         (~row.timed, TIMELESS[0]),
         (row.event_time.isnull(), TIMELESS[1]),
         (row.event_time > end + SKEW, "time in the future"),
-        (row.event_time < to.EARLIEST, "time before 2000"),
+        (row.event_time < to.EARLIEST, f"time before {to.EARLIEST.year}"),
         (row.event_type.isnull(), "event missing"),
         (~row.event_type.isin(list(settings.weights)), "event unknown"),
         (rating & ~row.rated, "rating missing"),
