@@ -10,7 +10,8 @@ Value = Any
 """An Ibis column expression; Ibis ships no types that mypy could use."""
 
 UTC = "timestamp('UTC')"
-EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+EARLIEST = datetime.fromisoformat("1995-01-01T00:00:00+00:00")
+"""Older than any shop on the web: MovieLens and Amazon's reviews begin in 1995 and 1996."""
 AGENT_LENGTH = 1024
 """Characters of a user agent that are kept: the longest real ones have a few hundred, the rest is hostile."""
 

@@ -8,13 +8,14 @@ from components.settings import SourceSettings
 
 ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "event_id": ("event_id", "event_uuid"),
-    "user_id": ("user_id", "user", "uid", "customer_id", "customer", "person_id", "visitor_id", "account_id"),
+    "user_id": ("user_id", "user", "uid", "customer_id", "customer", "person_id", "visitor_id", "account_id",
+                "reviewer_id"),
     "item_id": ("item_id", "item", "product_id", "product", "content_id", "movie_id", "film_id", "film", "article_id",
-                "stock_code", "sku"),
+                "stock_code", "sku", "parent_asin", "asin"),
     "event_type": ("event_type", "event", "event_name", "action", "interaction_type"),
     "event_time": ("event_time", "ts", "timestamp", "event_timestamp", "time", "datetime", "created_at",
-                   "invoice_date"),
-    "rating": ("rating", "stars"),
+                   "invoice_date", "unix_review_time"),
+    "rating": ("rating", "stars", "overall"),
     "quantity": ("quantity", "qty"),
     "session_id": ("session_id", "session"),
     "user_agent": ("user_agent", "ua", "http_user_agent"),

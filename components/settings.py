@@ -3,8 +3,9 @@
 Read from one YAML document (a path or a file://, gs:// or s3:// URI); an empty URI means the defaults.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow.fs as pafs
 import yaml
@@ -44,10 +45,26 @@ class SourceSettings(_Section):
     """The event type of rows in a source that has no event column; empty: such a source is refused."""
     weights: dict[str, float] = Field(default_factory=lambda: dict(EVENT_WEIGHTS))
     """Event type -> weight relative to a view; an event that is not listed is rejected as unknown."""
-    rating_scale: float = Field(default=10.0, gt=0)
-    """The highest rating: a rating's weight is rating / rating_scale."""
+    rating_scale: float | None = Field(default=None, gt=0)
+    """The highest rating: a rating's weight is rating / rating_scale. None: as a known layout says (5 for MovieLens
+    and Amazon), else 10."""
     double_click_seconds: float = Field(default=2.0, ge=0)
     """The same event on the same item by the same user within this time is one event."""
+
+    def completed(self, hints: Mapping[str, Any]) -> "SourceSettings":
+        """The same with what they leave open from what a source's layout says of itself (components.fetch.layouts).
+
+        `hints` may have columns, events, default_event and rating_scale; a rating_scale is there afterwards.
+        """
+        columns = {name: [*self.columns.get(name, []), *names] for name, names in hints.get("columns", {}).items()}
+        return self.model_copy(
+            update={
+                "columns": {**self.columns, **columns},
+                "events": {**hints.get("events", {}), **self.events},
+                "default_event": self.default_event or hints.get("default_event", ""),
+                "rating_scale": self.rating_scale or hints.get("rating_scale") or 10.0,
+            }
+        )
 
     @field_validator("weights")
     @classmethod
@@ -122,7 +139,7 @@ class Settings(_Section):
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            raise ValueError(f"settings {uri!r}: {'; '.join(map(_line, error.errors()))}") from None
+            raise ValueError(f"settings {uri!r}: {'; '.join(map(explained, error.errors()))}") from None
 
 
 def _read(uri: str) -> bytes:
@@ -135,7 +152,8 @@ def _read(uri: str) -> bytes:
         raise ValueError(f"settings {uri!r} were not found: give a YAML file, or nothing for the defaults") from None
 
 
-def _line(error: object) -> str:
+def explained(error: object) -> str:
+    """One of pydantic's errors as the place, the value and the rule."""
     details = dict(error)  # type: ignore[call-overload]
     place = ".".join(map(str, details["loc"])) or "the document"
     return f"{place} is {details['input']!r}: {details['msg']}"

@@ -1,4 +1,3 @@
-import gzip
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -234,49 +233,6 @@ def test_postgresql_is_cut_in_the_form_of_the_time_column(postgres: str, kind: s
             connection.execute("DROP SCHEMA forms CASCADE")
 
 
-def test_movielens_dat_without_users(lake: Lake, tmp_path: Path) -> None:
-    (tmp_path / "ratings.dat").write_text("1::7::9::1767225600\n1::8::3::1767312000\n2::7::x::not a time\n")
-    (tmp_path / "movies.dat").write_text('7::He said "x", l\'été (1999)::Drama|Comedy\n', encoding="utf-8")
-    landed = fetch(lake, str(tmp_path), SETTINGS, AS_OF, "run-1", window_days=3)
-    assert [row["item_id"] for row in landed_rows(lake, landed["interactions"][0])] == ["7", "7"]
-    assert landed_rows(lake, landed["items"]) == [
-        {"item_id": "7", "title": 'He said "x", l\'été (1999)', "genres": "Drama|Comedy"}
-    ]
-    assert landed["users"] is None
-
-
-def test_a_folder_of_daily_files_gives_whole_days(lake: Lake, tmp_path: Path) -> None:
-    (tmp_path / "interactions").mkdir()
-    for name in ("2025-12-29", "2025-12-30", "2026-01-01", "2026-01-02"):
-        (tmp_path / "interactions" / f"{name}.csv").write_text(f"user_id,item_id,event,ts\n{name},a,view,{name}\n")
-    landed = fetch(lake, str(tmp_path), SETTINGS, AS_OF, "run-1", window_days=3)
-    assert [row["user_id"] for row in landed_rows(lake, landed["interactions"][0])] == ["2025-12-30", "2026-01-01"]
-
-
-def test_daily_files_of_several_kinds_land_together(lake: Lake, tmp_path: Path) -> None:
-    (tmp_path / "2025-12-30.csv").write_text("user_id,event,ts\na,view,2025-12-30T05:00:00Z\n")
-    (tmp_path / "2025-12-31.csv.gz").write_bytes(gzip.compress(b"ts,user_id,extra\n2025-12-31,b,x\n"))
-    table = pa.table({"user_id": [7], "ts": pa.array([INSIDE], pa.timestamp("us", "UTC"))})
-    pq.write_table(table, tmp_path / "2026-01-01.parquet")
-    landed = fetch(lake, str(tmp_path), SETTINGS, AS_OF, "run-1", window_days=3)
-    found = sorted(landed_rows(lake, landed["interactions"][0]), key=str)
-    assert found == [
-        {"user_id": "7", "event": None, "ts": "2026-01-01 00:00:00+00", "extra": None},
-        {"user_id": "a", "event": "view", "ts": "2025-12-30T05:00:00Z", "extra": None},
-        {"user_id": "b", "event": None, "ts": "2025-12-31", "extra": "x"},
-    ]
-
-
-def test_one_csv_and_one_parquet_are_cut_by_event_time(lake: Lake, tmp_path: Path) -> None:
-    text = "visitor,item_id,event,ts\na,1,view,1767225600000\nb,1,view,2026-01-02T00:00:00+00:00\n"
-    (tmp_path / "clicks.csv").write_text(text)
-    landed = fetch(lake, str(tmp_path / "clicks.csv"), SETTINGS, AS_OF, "run-1", window_days=3)
-    assert [row["visitor"] for row in landed_rows(lake, landed["interactions"][0])] == ["a"]
-    pq.write_table(interactions(("a", "1", 24 * 29.5), ("b", "1", 24 * 33)), tmp_path / "clicks.parquet")
-    landed = fetch(lake, str(tmp_path / "clicks.parquet"), SETTINGS, AS_OF, "run-2", window_days=3)
-    assert [row["user_id"] for row in landed_rows(lake, landed["interactions"][0])] == ["a"]
-
-
 @pytest.mark.parametrize(
     ("url", "message"),
     [
@@ -306,12 +262,6 @@ def test_a_missing_table_or_column_says_what_there_is(lake: Lake, sqlite: str) -
 def test_a_first_fetch_that_finds_nothing_names_the_newest_row(lake: Lake, sqlite: str) -> None:
     with pytest.raises(ValueError, match="its newest is of 2026-01-02T00:00:00"):
         fetch(lake, sqlite, SETTINGS, "2027-01-01T00:00:00Z", "run-1", window_days=3)
-
-
-def test_a_truncated_parquet_is_one_clear_line(lake: Lake, tmp_path: Path) -> None:
-    (tmp_path / "clicks.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(ValueError, match="can't be read"):
-        fetch(lake, str(tmp_path / "clicks.parquet"), SETTINGS, AS_OF, "run-1", window_days=3)
 
 
 def test_a_file_that_is_no_database_is_one_clear_line(lake: Lake, tmp_path: Path) -> None:

@@ -1,140 +1,206 @@
-"""Interactions from files: MovieLens .dat folders, folders of daily files, one CSV or Parquet file."""
+"""Interactions from files: one, a folder of daily ones, public data, or what a mapping file names."""
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, datetime
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import ibis
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from components.coercions import first_text, moment
-from components.columns import ALIASES, columns_of, missing
+from components.columns import ALIASES, columns_of, interaction_columns, missing
+from components.fetch.arrivals import by_hour
+from components.fetch.layouts import FORMATS, Found, Layout, Table, recognised, usual
+from components.fetch.mapping import mapped
+from components.fetch.stored import Copies, Stored, listed
+from components.fetch.tables import Connection, Part, batches, connect, prepared, shown_as_table
 from components.settings import SourceSettings
 
-BATCH_ROWS = 50_000
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
-DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-
-# MovieLens .dat files have no header: https://files.grouplens.org/datasets/movielens/ml-1m-README.txt
-DAT_COLUMNS = {
-    "ratings.dat": ("user_id", "item_id", "rating", "timestamp"),
-    "movies.dat": ("item_id", "title", "genres"),
-    "users.dat": ("user_id", "gender", "age", "occupation", "zip_code"),
-}
+MAPPINGS = (".yaml", ".yml")
+NO_FILES = pa.schema([(name, pa.string()) for name in ("user_id", "item_id", "event_type", "event_time")])
+"""Of a window in which no daily file lies."""
 
 
 @dataclass(frozen=True)
 class Files:
     """Files of interactions, and those of the items and users where there are any."""
 
-    events: tuple[Path, ...]
-    items: Path | None
-    users: Path | None
+    found: Found
     settings: SourceSettings
+    """With what the layout says of itself."""
+    copies: Copies = field(default_factory=Copies)
+    rows: dict[str, int] = field(default_factory=dict)
+    """Of the daily files that were read."""
 
     @classmethod
-    def find(cls, path: Path, settings: SourceSettings) -> "Files":
-        """What lies at `path`; FileNotFoundError that says what was looked for."""
-        if path.is_file():
-            return cls((path,), None, None, settings)
-        if (path / "ratings.dat").exists():
-            return cls((path / "ratings.dat",), _first(path, "movies.dat"), _first(path, "users.dat"), settings)
-        single = [path / f"{settings.interactions}{suffix}" for suffix in SUFFIXES]
-        found = _daily(path / settings.interactions) or _daily(path) or tuple(file for file in single if file.exists())
-        if not found:
-            raise FileNotFoundError(
-                f"source {str(path)!r} holds no interactions: expected ratings.dat, files named by day such as "
-                f"{settings.interactions}/2026-01-31.csv, or {settings.interactions}.csv or .parquet"
-            )
-        items, users = (
-            _first(path, *(f"{name}{suffix}" for suffix in SUFFIXES)) for name in (settings.items, settings.users)
-        )
-        return cls(found, items, users, settings)
+    def find(cls, url: str, settings: SourceSettings) -> "Files":
+        """What lies at a folder, a file or a mapping file; FileNotFoundError that says what was looked for."""
+        is_folder, files = listed(url)
+        if not is_folder and url.lower().endswith(MAPPINGS):
+            found = mapped(files[0])
+        else:
+            found = recognised(files) or (_in_folder(url, files, settings) if is_folder else _alone(files[0]))
+        return cls(found, settings.completed(found.layout.hints()))
+
+    @property
+    def daily(self) -> bool:
+        """Whether the files are named by day. ValueError when only some of them are."""
+        undated = [file for file in self.found.interactions if file.day is None]
+        if undated and len(undated) < len(self.found.interactions):
+            raise ValueError(f"{undated[0].shown!r} is not named by a day and others are: give one kind")
+        return not undated
 
     def interactions(self, start: datetime, end: datetime) -> Iterator[pa.RecordBatch]:
         """Files named by day: from the day of start up to, without, the day of end. Else rows by their event time.
 
         A row whose time can't be read belongs to no window; it comes with every one, to be counted and quarantined.
         """
-        daily = [file for file in self.events if DAY.match(file.name)]
-        inside = [file for file in daily if start.date() <= date.fromisoformat(file.name[:10]) < end.date()]
-        if daily:
-            rows = _table(inside or daily)
-            return _batches(rows if inside else rows.limit(0))
-        rows = _table(list(self.events))
-        time = self._time(rows)
-        return _batches(rows.filter(time.isnull() | ((time >= start) & (time < end))))
+        if not self.daily:
+            yield from self._read(self.found.interactions, self.found.layout.interactions, (start, end))
+            return
+        inside = [file for file in self.found.interactions if file.day and start.date() <= file.day < end.date()]
+        yield from self._read(inside, self.found.layout.interactions, None)
 
     def whole(self, table: str) -> Iterator[pa.RecordBatch] | None:
-        """All rows of the items or users file, or None when there is none."""
-        file = self.items if table == "items" else self.users
-        return None if file is None else _batches(_table([file]))
+        """All rows of the items or users files, or None when there are none."""
+        files, how = getattr(self.found, table), getattr(self.found.layout, table)
+        return self._read(files, how, None) if files else None
 
     def newest(self) -> str | None:
         """The newest event time, or the newest file's name."""
-        daily = sorted(file.name for file in self.events if DAY.match(file.name))
-        if daily:
-            return daily[-1]
-        rows = _table(list(self.events))
-        newest = self._time(rows).max().to_pyarrow().as_py()
-        return None if newest is None else str(newest)
+        if self.daily:
+            return max(self.found.interactions, key=lambda file: (file.day or date.min, file.name)).name
+        latest = self._ask(lambda rows, time: rows.agg(newest=time.max().strftime("%Y-%m-%dT%H:%M:%SZ")))
+        return max((newest for (newest,) in latest if newest), default=None)
 
-    def _time(self, rows: Any) -> Any:
+    def arrivals(self, landed: Path, start: datetime, end: datetime) -> dict[str, int]:
+        """Files named by day: the rows of a day for its first hour. Else rows by the hour of their event time."""
+        if not self.daily:
+            found = columns_of(pq.read_schema(landed).names, ALIASES, self.settings.columns)
+            return by_hour(landed, found["event_time"])
+        days = [start.date() + timedelta(days=number) for number in range((end.date() - start.date()).days)]
+        return {f"{day}T00:00:00Z": rows for day, rows in self.counts(days).items()}
+
+    def counts(self, days: list[date]) -> dict[date, int]:
+        """The rows of each of the days that has any."""
+        counted: dict[date, int] = {}
+        if self.daily:
+            for file in self.found.interactions:
+                if file.day in days:
+                    counted[file.day] = counted.get(file.day, 0) + self._rows(file)
+            return counted
+        for day, rows in self._ask(lambda rows, time: rows.group_by(day=time.date()).agg(rows=rows.count())):
+            if day in days:
+                counted[day] = counted.get(day, 0) + rows
+        return counted
+
+    def _read(
+        self, files: Sequence[Stored], table: Table, window: tuple[datetime, datetime] | None
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of files that may differ in their columns, one file after the other."""
+        connection = connect()
+        try:
+            parts = [prepared(connection, self.copies, file, table) for file in files]
+            schema = _union(parts).with_metadata({"layout": json.dumps(self.found.layout.hints())})
+            if table is self.found.layout.interactions and parts:
+                interaction_columns(schema.names, self.settings, files[-1].shown)
+            yield pa.RecordBatch.from_pylist([], schema=schema)  # the columns are known even when no row comes
+            for one in parts:
+                rows = 0
+                for batch in batches(connection, one, self._query(connection, one, schema, window)):
+                    rows += batch.num_rows
+                    yield _fitted(batch, one, schema)
+                if window is None:
+                    self.rows[one.file.shown] = rows
+        finally:
+            connection.disconnect()
+
+    def _query(
+        self, connection: Connection, part: Part, schema: pa.Schema, window: tuple[datetime, datetime] | None
+    ) -> str:
+        wanted = [schema.field(name).type for name in part.names]
+        cells = (
+            f"c{place}" if there == type_ else f"CAST(c{place} AS VARCHAR) AS c{place}"
+            for place, (there, type_) in enumerate(zip(part.types, wanted, strict=True))
+        )
+        query = f"SELECT {', '.join(cells)} FROM ({part.select})"
+        if window is None:
+            return query
+        rows = shown_as_table(connection, query)
+        time = self._time(rows, part)
+        return str(rows.filter(time.isnull() | ((time >= window[0]) & (time < window[1]))).compile())
+
+    def _time(self, rows: Any, part: Part) -> Any:
         """The event time as an Ibis expression, by the same mapping and coercion that clean uses."""
-        found = columns_of(rows.columns, ALIASES, self.settings.columns).get("event_time")
+        found = columns_of(part.names, ALIASES, self.settings.columns).get("event_time")
         if not found:
-            raise ValueError(missing("event_time", rows.columns, str(self.events[0])))
-        return moment(first_text([rows[place] for place in found]))
+            raise ValueError(missing("event_time", part.names, repr(part.file.shown)))
+        return moment(first_text([rows[f"c{place}"] for place in found]))
+
+    def _ask(self, question: Callable[[Any, Any], Any]) -> Iterator[tuple[Any, ...]]:
+        """The answers of each file of interactions to a question about its rows and their time."""
+        connection = connect()
+        try:
+            for file in self.found.interactions:
+                one = prepared(connection, self.copies, file, self.found.layout.interactions)
+                rows = shown_as_table(connection, one.select)
+                query = str(question(rows, self._time(rows, one)).compile())
+                for batch in batches(connection, one, query):
+                    yield from (tuple(row.values()) for row in batch.to_pylist())
+        finally:
+            connection.disconnect()
+
+    def _rows(self, file: Stored) -> int:
+        if file.shown not in self.rows:
+            connection = connect()
+            try:
+                one = prepared(connection, self.copies, file, self.found.layout.interactions)
+                [batch] = batches(connection, one, f"SELECT count(*) AS rows FROM ({one.select})")
+                self.rows[file.shown] = batch["rows"][0].as_py()
+            finally:
+                connection.disconnect()
+        return self.rows[file.shown]
 
 
-def _table(files: list[Path]) -> Any:
-    """The files as one Ibis table on DuckDB, every CSV value as text; of CSV and Parquet together, every value."""
-    connection = ibis.duckdb.connect()
-    connection.raw_sql("SET TimeZone = 'UTC'")
-    parquet = [str(file) for file in files if file.name.endswith(".parquet")]
-    names = [str(file) for file in files if not file.name.endswith(".parquet")]
-    first = files[0].name
-    try:
-        if first in DAT_COLUMNS:
-            columns = dict.fromkeys(DAT_COLUMNS[first], "VARCHAR")
-            return connection.read_csv(names, columns=columns, delim="::", quote="", escape="", header=False)
-        if parquet:
-            connection.read_parquet(parquet, table_name="parquet", union_by_name=True)
-        if names:
-            connection.read_csv(names, table_name="csv", all_varchar=True, union_by_name=True, header=True)
-        if parquet and names:
-            connection.raw_sql(_TOGETHER)
-        return connection.table("together" if parquet and names else "parquet" if parquet else "csv")
-    except duckdb.Error as error:
-        raise _unreadable(error) from None
+def _in_folder(url: str, files: Sequence[Stored], settings: SourceSettings) -> Found:
+    found = Found.of(usual(settings), files)
+    if not found.interactions:
+        name = settings.interactions
+        raise FileNotFoundError(
+            f"source {url!r} holds no interactions: looked for files named by day such as {name}/2026-01-31.csv or "
+            f"event_date=2026-01-31/x.parquet, for {name}.csv, .tsv, .jsonl or .parquet, for the files of MovieLens "
+            "and of Amazon reviews; name others in a mapping file (docs/SOURCES.md)"
+        )
+    return found
 
 
-_TOGETHER = "CREATE VIEW together AS SELECT * FROM csv UNION ALL BY NAME SELECT COLUMNS(*)::VARCHAR FROM parquet"
+def _alone(file: Stored) -> Found:
+    if file.ending not in FORMATS:
+        raise ValueError(
+            f"source {file.shown!r} is of a kind that can't be read: give .csv, .tsv, .jsonl, .parquet or .dat, also "
+            "with .gz or .zst, or say in a mapping file how it is written (docs/SOURCES.md)"
+        )
+    return Found(Layout(Table((file.name,))), [file], [], [])
 
 
-def _batches(rows: Any) -> Iterator[pa.RecordBatch]:
-    try:
-        # DuckDB 2 took away what Ibis 12 reads batches with
-        reader = rows.get_backend().con.sql(str(rows.compile())).to_arrow_reader(BATCH_ROWS)
-        yield pa.RecordBatch.from_pylist([], schema=reader.schema)  # the columns are known even when no row comes
-        yield from reader
-    except duckdb.Error as error:
-        raise _unreadable(error) from None
+def _union(parts: Sequence[Part]) -> pa.Schema:
+    """Each column that any file has; one that files hold in different types as text."""
+    if not parts:
+        return NO_FILES
+    types: dict[str, set[pa.DataType]] = {}
+    for one in parts:
+        for name, type_ in zip(one.names, one.types, strict=True):
+            types.setdefault(name, set()).add(type_)
+    return pa.schema([(name, min(found) if len(found) == 1 else pa.string()) for name, found in types.items()])
 
 
-def _unreadable(error: duckdb.Error) -> ValueError:
-    return ValueError(f"a file of the source can't be read: {str(error).strip().splitlines()[0]}")
-
-
-def _daily(folder: Path) -> tuple[Path, ...]:
-    if not folder.is_dir():
-        return ()
-    return tuple(sorted(file for file in folder.iterdir() if DAY.match(file.name) and file.name.endswith(SUFFIXES)))
-
-
-def _first(folder: Path, *names: str) -> Path | None:
-    return next((folder / name for name in names if (folder / name).exists()), None)
+def _fitted(batch: pa.RecordBatch, part: Part, schema: pa.Schema) -> pa.RecordBatch:
+    place = {name: number for number, name in enumerate(part.names)}
+    columns = (
+        batch.column(place[field.name]) if field.name in place else pa.nulls(batch.num_rows, field.type)
+        for field in schema
+    )
+    return pa.RecordBatch.from_arrays(list(columns), schema=schema)

@@ -9,9 +9,9 @@ from components.fetch.sources import Batches
 
 
 def write_batches(batches: Batches, path: Path, about: dict[str, str]) -> int:
-    """Write batches of one schema with `about` in the file's metadata; the number of rows."""
+    """Write batches of one schema with `about` beside what its metadata says; the number of rows."""
     first = next(batches)
-    schema = first.schema.with_metadata(about)
+    schema = first.schema.with_metadata({**(first.schema.metadata or {}), **about})
     rows = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in itertools.chain([first], batches):

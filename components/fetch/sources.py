@@ -8,7 +8,9 @@ from typing import Protocol
 import pyarrow as pa
 
 from components.fetch.database import Database
+from components.fetch.dialects import GUIDE, SCHEMES
 from components.fetch.files import Files
+from components.fetch.stored import REMOTE
 from components.settings import SourceSettings
 from components.urls import SOURCE_PASSWORD, masked, refuse_password
 
@@ -39,22 +41,19 @@ class Source(Protocol):
 
 
 def open_source(url: str, settings: SourceSettings) -> Source:
-    """The source at `url`: sqlite:///FILE, postgresql://USER@HOST/DATABASE, a folder or a file.
+    """The source at `url`: a database, or a folder, file or mapping file, local or on gs:// or s3://.
 
-    ValueError, ConnectionError or FileNotFoundError in one line.
+    ValueError, ConnectionError, FileNotFoundError or another OSError in one line.
     """
     if not url:
-        raise ValueError("the source is empty: give a database URL, a folder of .dat or daily files, or a file")
+        raise ValueError("the source is empty: give a database URL, a folder of files, a file, or a mapping file")
     refuse_password(url, SOURCE_PASSWORD)
     scheme = url.partition("://")[0] if "://" in url else "file"
-    if scheme == "file":
-        path = Path(url.removeprefix("file://")).expanduser()
-        if not path.exists():
-            raise FileNotFoundError(f"source {url!r} does not exist: give a database URL, a folder or a file")
-        return Files.find(path, settings)
-    if scheme.partition("+")[0] in ("sqlite", "postgresql", "postgres"):
+    if scheme in ("file", *REMOTE):
+        return Files.find(url, settings)
+    if scheme.partition("+")[0] in SCHEMES:
         return Database(url, settings)
     raise ValueError(
-        f"source {masked(url)!r} is of a kind that can't be read: "
-        "give sqlite:///FILE, postgresql://USER@HOST/DATABASE, a folder or a file"
+        f"source {masked(url)!r} is of a kind that can't be read: give {GUIDE}, "
+        "or a folder, file or mapping file, also on gs:// or s3://"
     )

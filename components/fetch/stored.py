@@ -1,0 +1,187 @@
+"""Files wherever they lie, a folder, gs:// or s3://, and plain local copies of those that are read."""
+
+import codecs
+import os
+import re
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pyarrow.fs as pafs
+
+REMOTE = ("gs", "s3")
+BLOCK_BYTES = 1 << 20
+COMPRESSIONS = {"gz": "gzip", "gzip": "gzip", "zst": "zstd", "zstd": "zstd"}
+_DAY = re.compile(r"(?:^|/)(?:\w+=)?(\d{4}-\d{2}-\d{2})")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One file of a source."""
+
+    filesystem: pafs.FileSystem
+    path: str
+    """As `filesystem` names it."""
+    name: str
+    """Below the source's folder, with slashes."""
+    shown: str
+    """What messages call it: a path or a URI."""
+
+    @property
+    def ending(self) -> str:
+        """The name's last ending in lower case but those of compressions: 'csv' of 'a.CSV.gz'."""
+        parts = self.name.rpartition("/")[2].lower().split(".")[1:]
+        return next((part for part in reversed(parts) if part not in COMPRESSIONS), "")
+
+    @property
+    def compression(self) -> str | None:
+        """Arrow's name for the compression that the file's name says."""
+        return COMPRESSIONS.get(self.name.lower().rpartition(".")[2])
+
+    @property
+    def day(self) -> date | None:
+        """The day that the file, or the folder it lies in, is named by: 2026-01-31.csv, event_date=2026-01-31/x.csv."""
+        found = _DAY.search(self.name)
+        if found is None:
+            return None
+        try:
+            return date.fromisoformat(found[1])
+        except ValueError:
+            raise ValueError(f"{self.shown!r} is named by a day that is none, {found[1]}: rename it") from None
+
+    def first_line(self) -> str:
+        """What the file begins with, up to the end of a line or of a block; what is no UTF-8 is shown as that."""
+        with reading(self.shown), self.filesystem.open_input_stream(self.path, compression=self.compression) as stream:
+            line: str = stream.read(BLOCK_BYTES).decode(errors="replace").partition("\n")[0]
+            return line.removeprefix("\ufeff")
+
+
+def listed(url: str) -> tuple[bool, list[Stored]]:
+    """Whether `url` is a folder, and its files, those in folders too, by name; or the one file that it is.
+
+    Hidden ones, of names that begin with a dot or an underscore, are left out.
+    """
+    with reading(url):
+        filesystem, base = _place(url)
+        kind = filesystem.get_file_info(base).type
+        if kind == pafs.FileType.File:
+            return False, [Stored(filesystem, base, base.rpartition("/")[2], url)]
+        if kind == pafs.FileType.NotFound:
+            raise FileNotFoundError(f"source {url!r} does not exist: give a database URL, a folder or a file")
+        infos = filesystem.get_file_info(pafs.FileSelector(base, recursive=True))
+    names = {info.path.removeprefix(base).lstrip("/"): info.path for info in infos if info.is_file}
+    folder = url.rstrip("/")
+    return True, [
+        Stored(filesystem, path, name, f"{folder}/{name}")
+        for name, path in sorted(names.items())
+        if not any(part.startswith((".", "_")) for part in name.split("/"))
+    ]
+
+
+def matching(files: Sequence[Stored], pattern: str) -> list[Stored]:
+    """The files whose names match a pattern of fnmatch, folder by folder."""
+    wanted = pattern.split("/")
+    return [file for file in files if _matches(file.name.split("/"), wanted)]
+
+
+def gathered(pattern: str, folder: str) -> list[Stored]:
+    """The files, if any, that a pattern stands for: a URI, an absolute path, or one relative to `folder`."""
+    whole = pattern if "://" in pattern or pattern.startswith("/") else f"{folder}/{pattern}"
+    parts = whole.split("/")
+    fixed = next((place for place, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts))
+    try:
+        is_folder, files = listed("/".join(parts[:fixed]))
+    except FileNotFoundError:
+        return []
+    return matching(files, "/".join(parts[fixed:])) if is_folder and fixed < len(parts) else files
+
+
+class Copies:
+    """Plain UTF-8 copies of files in a temporary folder, each made once, that go when this object does.
+
+    A plain local file is only linked to. Memory is that of a block whatever the file's size; the disk must hold the
+    files that are read, unpacked.
+    """
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="dawnlist-source-"))
+        self._made: dict[str, Path] = {}
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+
+    def of(self, file: Stored, compression: str | None, encodings: Sequence[str]) -> Path:
+        """The local copy of a file. ValueError when it is truncated, or text in none of the encodings."""
+        key = f"{file.shown} {compression} {encodings}"
+        if key not in self._made:
+            # names without endings and wildcards, which DuckDB would obey
+            target = self._folder / str(len(self._made))
+            if isinstance(file.filesystem, pafs.LocalFileSystem) and not compression and tuple(encodings) == ("utf-8",):
+                target.symlink_to(Path(file.path).absolute())
+            else:
+                _copy(file, target, compression, encodings)
+            self._made[key] = target
+        return self._made[key]
+
+
+def _copy(file: Stored, target: Path, compression: str | None, encodings: Sequence[str]) -> None:
+    for encoding in encodings:
+        try:
+            with reading(file.shown), file.filesystem.open_input_stream(file.path, compression=compression) as stream:
+                recode = _recoder(encoding) if len(encodings) > 1 or encoding != "utf-8" else None
+                with target.open("wb") as out:
+                    while block := stream.read(BLOCK_BYTES):
+                        out.write(recode(block, False) if recode else block)
+                    out.write(recode(b"", True) if recode else b"")
+            return
+        except UnicodeDecodeError:
+            continue
+    raise ValueError(
+        f"{file.shown!r} is not text in {' or '.join(encodings)}: set its encoding in a mapping file, "
+        "e.g. encoding: latin-1 (docs/SOURCES.md)"
+    )
+
+
+def _recoder(encoding: str) -> Callable[[bytes, bool], bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    return lambda block, final: decoder.decode(block, final).encode()
+
+
+@contextmanager
+def reading(url: str) -> Iterator[None]:
+    """What goes wrong with a place becomes one line that names it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if url in str(error):
+            raise
+        raise FileNotFoundError(f"source {url!r} does not exist: check the bucket and the path") from None
+    except OSError as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if "Truncated" in said or "decompress" in said.lower() or "zlib" in said or "ZSTD" in said:
+            raise ValueError(f"{url!r} is damaged or was cut off ({said}): copy it again") from None
+        kind = PermissionError if isinstance(error, PermissionError) or "ACCESS_DENIED" in said else OSError
+        raise kind(f"{url!r} can't be read ({said}): check the place, and that you may read it") from None
+
+
+def _place(url: str) -> tuple[pafs.FileSystem, str]:
+    scheme = url.partition("://")[0] if "://" in url else "file"
+    emulator = os.environ.get("CLOUD_STORAGE_EMULATOR_ENDPOINT") or os.environ.get("STORAGE_EMULATOR_HOST")
+    if emulator and scheme == "gs":
+        protocol, _, host = emulator.rstrip("/").rpartition("://")
+        return pafs.GcsFileSystem(anonymous=True, scheme=protocol or "http", endpoint_override=host), url[5:].rstrip(
+            "/"
+        )
+    if scheme in REMOTE:
+        filesystem, path = pafs.FileSystem.from_uri(url)
+        return filesystem, path.rstrip("/")
+    local = Path(url.removeprefix("file://")).expanduser().absolute()
+    return pafs.LocalFileSystem(), str(local)
+
+
+def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
