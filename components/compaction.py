@@ -54,6 +54,7 @@ def _compact(table: "DeltaTable", partitions: Iterable[Any]) -> None:
     table.optimize.compact(
         partition_filters=[(key, "in", [str(partition) for partition in partitions])] if key else None,
         target_size=TARGET,
+        max_concurrent_tasks=2,  # of days: each is held in memory while it is written
         writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
     )
 
