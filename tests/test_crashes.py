@@ -1,0 +1,162 @@
+"""Whatever dies, and whoever runs at the same time: at the end the lake holds the truth, row for row."""
+
+import multiprocessing
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.clean.cleaning import clean
+from components.cuts import iso
+from components.fetch.landing import fetch
+from components.lake import Lake
+from components.settings import Settings, SourceSettings
+from pipelines import refill
+from tests.traffic import DAY, FIRST, HOUR, Event, traffic
+
+PROVE = "DAWNLIST_PROVE" in os.environ
+SETTINGS = Settings(source=SourceSettings(double_click_seconds=0))  # a click is a click: the truth counts each
+DAYS = 14 if PROVE else 5
+KILLS = 8 if PROVE else 2  # of each day's run
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(
+    ["tests.test_crashes", "pandas", "pyarrow.dataset", "ibis.backends.duckdb", "sqlglot.dialects.duckdb"]
+    + [f"sqlglot.{part}.{name}" for part in ("dialects", "parsers", "generators") for name in ("postgres", "sqlite")]
+    + ["adbc_driver_sqlite.dbapi", "components.objects_local"]
+)  # a process then costs no imports, and is killed at work
+
+
+def run_day(root: str, source: str, as_of: str, run: str) -> dict[str, Any]:
+    """The steps fetch and clean of one run; what fetch landed."""
+    lake = Lake.open(root, "shop")
+    landed = fetch(lake, source, SETTINGS.source, as_of, run, DAYS + 10)
+    clean(lake, landed, SETTINGS, as_of, run)
+    return landed
+
+
+def held(lake: Lake) -> list[Event]:
+    rows = lake.rows("interactions")
+    if rows is None:
+        return []
+    columns = ("user_id", "item_id", "event_type", "event_time")
+    table = rows.to_table(columns=list(columns))
+    return sorted(zip(*(table[name].to_pylist() for name in columns), strict=True))
+
+
+def quarantined(lake: Lake) -> int:
+    rows = lake.rows("quarantine")
+    return 0 if rows is None else int(rows.count_rows())
+
+
+def evening(day: int) -> Any:
+    """The as_of of a day's run, at three at night of the next."""
+    return FIRST + (day + 1) * DAY + 3 * HOUR
+
+
+@contextmanager
+def running(function: Any, *arguments: Any) -> Iterator[Any]:
+    process = SERVER.Process(target=function, args=arguments)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+        process.close()
+
+
+def finish(*runs: tuple[Any, ...]) -> None:
+    """Run each, at the same time, to its end."""
+    processes = [SERVER.Process(target=function, args=arguments) for function, *arguments in runs]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * len(processes)
+
+
+def kill_at_random(rng: random.Random, seconds: float, *arguments: Any) -> bool:
+    """Kill a day's run within the time that one takes; whether it was alive to be killed."""
+    with running(run_day, *arguments) as process:
+        time.sleep(rng.uniform(0, seconds))
+        return bool(process.is_alive())
+
+
+@pytest.mark.timeout(1200)
+def test_killed_at_random_the_lake_holds_the_truth(tmp_path: Path) -> None:
+    rng, said, root = random.Random(1), traffic(1, DAYS, 400), str(tmp_path / "lake")
+    seconds, killed = _seconds(tmp_path, said.write(tmp_path / "shop.db", evening(0)), iso(evening(0))), 0
+    for day in range(DAYS + 4):  # rows arrive up to three days late
+        as_of = iso(evening(day))
+        source = said.write(tmp_path / "shop.db", evening(day))
+        for attempt in range(KILLS):
+            killed += kill_at_random(rng, seconds, root, source, as_of, f"killed-{day}-{attempt}")
+        finish((run_day, root, source, as_of, f"last-{day}"))
+    lake = Lake.open(root, "shop")
+    print(f"{killed} runs were killed over {DAYS + 4} days, {len(said.rows)} rows, {len(said.events)} events")
+    assert killed >= (100 if PROVE else 8)
+    assert held(lake) == said.events
+    assert quarantined(lake) == said.broken
+
+
+def _seconds(folder: Path, source: str, as_of: str) -> float:
+    """How long a run takes from its start to its end, on a lake of its own; not the first, which imports."""
+    finish((run_day, str(folder / "measured"), source, as_of, "first"))
+    clock = time.monotonic()
+    finish((run_day, str(folder / "measured"), source, as_of, "measured"))
+    return time.monotonic() - clock
+
+
+def test_two_runs_of_a_day_at_the_same_time(tmp_path: Path) -> None:
+    said, root = traffic(2, 3, 400), str(tmp_path / "lake")
+    for day in range(7):
+        as_of, source = iso(evening(day)), said.write(tmp_path / "shop.db", evening(day))
+        finish(*((run_day, root, source, as_of, f"run-{day}-{name}") for name in "ab"))
+    lake = Lake.open(root, "shop")
+    assert held(lake) == said.events
+    assert quarantined(lake) == said.broken
+
+
+def fill(place: refill.Place, days: list[Any]) -> None:
+    refill.backfill(place, days, days, 2, lambda window, report: None)
+
+
+def test_a_backfill_beside_a_daily_run(tmp_path: Path) -> None:
+    said, root = traffic(3, 12, 200), str(tmp_path / "lake")
+    (tmp_path / "settings.yaml").write_text("source: {double_click_seconds: 0}")
+    lake = Lake.open(root, "shop")
+    source = said.write(tmp_path / "shop.db", evening(9))
+    landed = fetch(lake, source, SETTINGS.source, iso(evening(9)), "first", 3)
+    clean(lake, landed, SETTINGS, iso(evening(9)), "first")
+    source = said.write(tmp_path / "shop.db", evening(16))
+    place = refill.Place(root, "shop", source, str(tmp_path / "settings.yaml"), "backfill")
+    before = [(FIRST + number * DAY).date() for number in range(8)]
+    finish((fill, place, before), (run_day, root, source, iso(evening(16)), "second"))
+    assert held(lake) == said.events
+    assert quarantined(lake) == said.broken
+    assert not refill.gaps(lake, source, SETTINGS, [(FIRST + number * DAY).date() for number in range(16)])
+
+
+def test_rows_later_than_the_overlap_are_told_and_filled(tmp_path: Path) -> None:
+    said, root = traffic(4, 4, 200, missed=True), str(tmp_path / "lake")
+    (tmp_path / "settings.yaml").write_text("source: {double_click_seconds: 0}")
+    told: dict[str, dict[str, Any]] = {}
+    for day in range(10):
+        source = said.write(tmp_path / "shop.db", evening(day))
+        told |= {found["day"]: found for found in run_day(root, source, iso(evening(day)), f"run-{day}")["late"]}
+    lake = Lake.open(root, "shop")
+    missing = len(said.events) - len(held(lake))
+    assert missing > 0
+    place = refill.Place(root, "shop", source, str(tmp_path / "settings.yaml"), "backfill")
+    days = [(FIRST + number * DAY).date() for number in range(10)]
+    lacking = [gap.day for gap in refill.gaps(lake, source, SETTINGS, days)]
+    assert [day.isoformat() for day in lacking] == sorted(told)
+    assert sum(found["source"] - found["lake"] for found in told.values()) >= missing
+    refill.backfill(place, days, lacking, 1, lambda window, report: None)
+    assert held(lake) == said.events
+    assert refill.gaps(lake, source, SETTINGS, days) == []
