@@ -1,5 +1,7 @@
 """Commits to the lake's Delta tables by several writers: the second of two fails, reads again and retries."""
 
+import random
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -30,4 +32,5 @@ def retried(lake: Lake, name: str, attempt: Callable[["DeltaTable"], Result]) ->
             moved = newest is not None and newest.version() != table.version()
             if number == _ATTEMPTS or not moved:
                 raise
+            time.sleep(random.uniform(0, 0.05 * 2**number))  # or a writer of many small commits is always ahead
     raise AssertionError("unreachable")

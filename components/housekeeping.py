@@ -1,6 +1,7 @@
 """Housekeeping of a lake, once a day: drop what is old, compact what is small, remove what nobody can read any more."""
 
 import secrets
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,13 +12,13 @@ from components import compaction, time_travel
 from components.cuts import iso
 from components.expiry import Expiry
 from components.lake import Lake
-from components.lease import lease
+from components.lease import TABLES, lease
 from components.settings import KeepSettings
 from components.watermark import held
 
 Report = dict[str, Any]
-Said = Any
-"""Function that is told who else is at it."""
+Said = Callable[[str], None] | None
+"""Who is told that it has to wait, and for whom."""
 
 _SETTLED = timedelta(days=1)
 """By the clock: longer than any run takes."""
@@ -35,11 +36,14 @@ def expire(lake: Lake, keep: KeepSettings, now: datetime, dry_run: bool = False,
     if window is None:
         return {"moment": None}
     expiry = Expiry(lake, window[1], now - _SETTLED, dry_run)
-    with _alone(lake, dry_run, said):
-        report: Report = {
-            "moment": iso(window[1]),
-            "interactions": expiry.interactions(keep.interactions_days),
-            "quarantine": expiry.quarantine(keep.quarantine_days),
+    with _alone(lake, "housekeeping", dry_run, said):
+        with _alone(lake, TABLES, dry_run, said):
+            report: Report = {
+                "moment": iso(window[1]),
+                "interactions": expiry.interactions(keep.interactions_days),
+                "quarantine": expiry.quarantine(keep.quarantine_days),
+            }
+        report |= {
             "landing": expiry.landing(keep.landing_days),
             "runs": expiry.runs(keep.runs_days),
             "reports": expiry.reports(keep.runs_days),
@@ -59,13 +63,12 @@ def _tidy(lake: Lake, name: str, keep: KeepSettings, now: datetime, dry_run: boo
 
 def compact(lake: Lake, said: Said = None) -> dict[str, dict[str, int]]:
     """Compact all tables: name -> see compaction.compact."""
-    with _alone(lake, False, said):
+    with _alone(lake, "housekeeping", False, said):
         return {name: compaction.compact(lake, name) for name in lake.names("tables")}
 
 
-def _alone(lake: Lake, dry_run: bool, said: Said) -> AbstractContextManager[Any]:
-    run = f"housekeeping-{secrets.token_hex(4)}"
-    return nullcontext() if dry_run else lease(lake, "housekeeping", run, said=said)
+def _alone(lake: Lake, name: str, dry_run: bool, said: Said) -> AbstractContextManager[Any]:
+    return nullcontext() if dry_run else lease(lake, name, f"housekeeping-{secrets.token_hex(4)}", said=said)
 
 
 def status(lake: Lake) -> Report:
