@@ -2,17 +2,13 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import psycopg
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 
 from components.clean.cleaning import clean
 from components.fetch.landing import fetch
-from components.fetch.sources import open_source
 from components.fetch.windows import windows
 from components.lake import Lake
 from components.settings import Settings, SourceSettings
@@ -139,101 +135,6 @@ def test_a_short_first_window_does_not_cut_history_for_good(lake: Lake, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("kind", "times"),
-    [
-        (kind, [form.format(*moment) for moment in ((1, 2), (1, 3), (2, 2), (2, 3))])
-        for kind in ("TEXT", "DATETIME", "")
-        for form in (
-            "2026-01-{0:02} {1:02}:00:00",
-            "2026-01-{0:02}T{1:02}:00:00",
-            "2026-01-{0:02}T{1:02}:00:00Z",
-            "2026-01-{0:02} {1:02}:00:00.000",
-            "2026-01-{0:02} {1:02}:00:00+00:00",
-        )
-    ]
-    + [
-        (kind, [(1767225600 + 3600 * hours) * unit for hours in (2, 3, 26, 27)])
-        for kind, unit in (("INTEGER", 1), ("INTEGER", 1000), ("REAL", 1), ("REAL", 1e6), ("DATETIME", 1000))
-    ],
-)
-def test_the_window_is_cut_in_the_form_of_the_time_column(tmp_path: Path, kind: str, times: list[object]) -> None:
-    source = open_source(clicks(tmp_path / "shop.db", *times, kind=kind), SETTINGS)
-    batches = list(source.interactions(day(1, 3), day(2, 3)))
-    assert pa.Table.from_batches(batches)["user_id"].to_pylist() == [str(time) for time in times[1:3]]
-
-
-def test_a_column_of_days_is_cut_at_days(tmp_path: Path) -> None:
-    source = open_source(clicks(tmp_path / "shop.db", "2026-01-01", "2026-01-02", "2026-01-03", kind="DATE"), SETTINGS)
-    batches = list(source.interactions(day(1, 3), day(3, 3)))
-    assert pa.Table.from_batches(batches)["user_id"].to_pylist() == ["2026-01-01", "2026-01-02"]
-
-
-@pytest.mark.parametrize(
-    ("times", "message"),
-    [
-        (["2026-01-01T00:00:00Z", "yesterday"], "holds 'yesterday', which can't be compared"),
-        (["2026-01-01T00:00:00+02:00"], r"holds '2026-01-01T00:00:00\+02:00', which"),
-        ([1767225600 * 10**9], "holds 1767225600000000000, which"),
-        (["2026-01-01 00:00:00", "2026-01-01T00:00:00Z"], "two forms that do not sort by time"),
-        ([1767225600, "2026-01-01T00:00:00Z"], "two forms that do not sort by time"),
-    ],
-)
-def test_a_time_column_that_can_not_be_cut_is_refused(
-    lake: Lake, tmp_path: Path, times: list[Any], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        fetch(lake, clicks(tmp_path / "shop.db", *times, kind=""), SETTINGS, AS_OF, "run-1", window_days=3)
-
-
-def test_postgresql_gives_the_same_rows(lake: Lake, postgres: str) -> None:
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS interactions")
-        connection.execute("CREATE TABLE interactions (event_id text, user_id float, item_id text, event text, "
-                           "received_at timestamptz)")  # fmt: skip
-        with connection.cursor() as cursor:
-            values = [(e, 17850.5, item, kind, at) for e, _, item, kind, at in ROWS]
-            cursor.executemany("INSERT INTO interactions VALUES (%s, %s, %s, %s, %s)", values)
-    try:
-        landed = fetch(lake, postgres, SETTINGS, AS_OF, "run-1", window_days=3)
-        found = landed_rows(lake, landed["interactions"][0])
-        assert [(row["event_id"], row["user_id"], row["item_id"]) for row in found] == [
-            ("e2", "17850.5", "B"),
-            ("e3", "17850.5", None),
-        ]
-    finally:
-        with psycopg.connect(postgres, autocommit=True) as connection:
-            connection.execute("DROP TABLE interactions")
-
-
-@pytest.mark.parametrize(
-    ("kind", "times"),
-    [
-        ("timestamptz", ["2026-01-01 04:00+02", "2026-01-01 05:00+02", "2026-01-02 02:00Z", "2026-01-02 03:00Z"]),
-        ("timestamp", ["2026-01-01 02:00", "2026-01-01 03:00", "2026-01-02 02:00", "2026-01-02 03:00"]),
-        ("date", ["2025-12-31", "2026-01-01", "2026-01-01", "2026-01-02"]),
-        ("text", ["2026-01-01 02:00:00", "2026-01-01 03:00:00.5", "2026-01-02 02:00:00", "2026-01-02 03:00:00"]),
-        ("bigint", ["1767232800000", "1767236400000", "1767319200000", "1767322800000"]),
-        ("double precision", ["1767232800", "1767236400", "1767319200", "1767322800"]),
-        ("numeric", ["1767232800", "1767236400", "1767319200", "1767322800"]),
-    ],
-)
-def test_postgresql_is_cut_in_the_form_of_the_time_column(postgres: str, kind: str, times: list[str]) -> None:
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("CREATE SCHEMA forms")
-        try:
-            connection.execute(f"CREATE TABLE forms.clicks (number int, received_at {kind})")
-            for number, time in enumerate(times):
-                row = f"INSERT INTO forms.clicks VALUES ({number}, '{time}')"
-                connection.execute(row)
-            source = open_source(postgres, SourceSettings(interactions="forms.clicks", items="forms.clicks"))
-            batches = list(source.interactions(day(1, 3), day(2, 3)))
-            assert pa.Table.from_batches(batches)["number"].to_pylist() == ["1", "2"]
-            assert source.whole("items") is not None
-        finally:
-            connection.execute("DROP SCHEMA forms CASCADE")
-
-
-@pytest.mark.parametrize(
     ("url", "message"),
     [
         ("", "the source is empty"),
@@ -252,29 +153,9 @@ def test_an_unusable_source_is_one_clear_line(lake: Lake, url: str, message: str
     assert lake.names("landing", "interactions") == []
 
 
-def test_a_missing_table_or_column_says_what_there_is(lake: Lake, sqlite: str) -> None:
-    with pytest.raises(ValueError, match=r"no table 'clicks' .it has: interactions, items"):
-        fetch(lake, sqlite, SourceSettings(interactions="clicks"), AS_OF, "run-1", window_days=3)
-    with pytest.raises(ValueError, match=r"no column 'at' to cut the window on .it has: event_id"):
-        fetch(lake, sqlite, SourceSettings(time_column="at"), AS_OF, "run-1", window_days=3)
-
-
 def test_a_first_fetch_that_finds_nothing_names_the_newest_row(lake: Lake, sqlite: str) -> None:
     with pytest.raises(ValueError, match="its newest is of 2026-01-02T00:00:00"):
         fetch(lake, sqlite, SETTINGS, "2027-01-01T00:00:00Z", "run-1", window_days=3)
-
-
-def test_a_file_that_is_no_database_is_one_clear_line(lake: Lake, tmp_path: Path) -> None:
-    (tmp_path / "shop.db").write_bytes(b"no database" * 500)
-    with pytest.raises(ValueError, match=r"can't be read \(file is not a database\)"):
-        fetch(lake, f"sqlite:///{tmp_path / 'shop.db'}", SETTINGS, AS_OF, "run-1", window_days=3)
-
-
-@pytest.mark.parametrize("folder", ["a?b", "a#b", "a%20b", "a b"])
-def test_a_path_may_have_any_name(tmp_path: Path, folder: str) -> None:
-    (tmp_path / folder).mkdir()
-    source = open_source(clicks(tmp_path / folder / "shop.db", "2026-01-01T00:00:00Z"), SETTINGS)
-    assert sum(batch.num_rows for batch in source.interactions(day(1), day(2))) == 1
 
 
 def test_what_a_broken_upload_left_is_landed_again(lake: Lake, sqlite: str) -> None:
@@ -283,9 +164,3 @@ def test_what_a_broken_upload_left_is_landed_again(lake: Lake, sqlite: str) -> N
     lake.write(whole[: len(whole) // 2], *name.split("/"))
     assert fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["rows"]["interactions"] == 2
     assert len(landed_rows(lake, name)) == 2
-
-
-def test_reading_a_database_changes_nothing(sqlite: str) -> None:
-    before = Path(sqlite.removeprefix("sqlite:///")).read_bytes()
-    assert sum(batch.num_rows for batch in open_source(sqlite, SETTINGS).interactions(INSIDE, INSIDE)) == 0
-    assert Path(sqlite.removeprefix("sqlite:///")).read_bytes() == before

@@ -1,0 +1,159 @@
+"""How a table's rows become Arrow batches: ADBC for PostgreSQL and SQLite, SQLAlchemy for the rest.
+
+Chosen by figures: docs/INGEST.md. Each read is one statement in a read-only transaction of its own, streamed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from components.fetch.dialects import engine, landed, opening
+from components.settings import SourceSettings
+
+BATCH_ROWS = 65_536
+_START, _STOP = "dawnlist.start", "dawnlist.stop"
+_BIND = f"SELECT set_config('{_START}', $1, true), set_config('{_STOP}', $2, true)"
+Batches = Iterator[pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The rows whose `column` lies in [first, last), in the form that the column has."""
+
+    column: str
+    first: Any
+    """None: the column has no value yet, so that no row lies in the window."""
+    last: Any
+
+
+def read(url: sa.URL, settings: SourceSettings, table: sa.TableClause, window: Window | None) -> Batches:
+    """The table's rows, or those of the window; the first batch has no rows, so that the columns are always known."""
+    reader = {"postgresql": _postgresql, "sqlite": _sqlite}.get(url.get_backend_name(), _sqlalchemy)
+    return reader(url, settings, table, window)
+
+
+def inside(table: sa.TableClause, window: Window) -> Any:
+    """The condition that a row lies in the window, its limits as bound parameters."""
+    column = table.c[window.column]
+    return sa.false() if window.first is None else (column >= window.first) & (column < window.last)
+
+
+def postgresql_statement(table: sa.TableClause, window: Window | None) -> str:
+    """What is sent to PostgreSQL: its COPY, which ADBC reads by, takes no parameters, but reads bound settings."""
+    query = sa.select(*(landed(column, "postgresql") for column in table.c))
+    if window:
+        first, last = _setting(_START, window.first), _setting(_STOP, window.last)
+        query = query.where(inside(table, Window(window.column, first, last)))
+    # another paramstyle than the driver's: a % in a name stays single
+    return str(query.compile(dialect=postgresql.dialect(paramstyle="named")))  # type: ignore[no-untyped-call]
+
+
+def _none(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=schema)
+
+
+def _setting(name: str, value: Any) -> Any:
+    """A setting of the transaction as the type of `value`; stable, so that an index is searched with it."""
+    if value is None:
+        return None
+    kinds: list[tuple[type, Any]] = [
+        (datetime, sa.TIMESTAMP(timezone=getattr(value, "tzinfo", None) is not None)),
+        (date, sa.Date()),
+        (str, sa.Text()),
+        (int, sa.BigInteger()),
+    ]
+    kind = next((kind for python, kind in kinds if isinstance(value, python)), sa.Numeric())
+    return sa.cast(sa.literal_column(f"current_setting('{name}')"), kind)
+
+
+def _postgresql(url: sa.URL, settings: SourceSettings, table: sa.TableClause, window: Window | None) -> Batches:
+    from adbc_driver_postgresql import dbapi  # type: ignore[import-untyped]
+
+    uri = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with dbapi.connect(uri) as connection, connection.cursor() as cursor:
+        for statement in opening(postgresql.dialect(), settings):  # type: ignore[no-untyped-call]
+            cursor.execute(statement)
+        if window:
+            cursor.execute(_BIND, (str(window.first), str(window.last)))
+        cursor.execute(postgresql_statement(table, window))
+        reader = cursor.fetch_record_batch()
+        yield _none(reader.schema)
+        for batch in reader:
+            yield _endless(batch)
+
+
+def _endless(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """PostgreSQL's infinity as DuckDB has it, the highest and the lowest number; the driver overflows to others."""
+    columns = [_unwrapped(column) for column in batch.columns]
+    return pa.record_batch(columns, schema=batch.schema)
+
+
+def _unwrapped(column: pa.Array) -> pa.Array:
+    if not (pa.types.is_timestamp(column.type) or pa.types.is_date32(column.type)):
+        return column
+    whole, days = (pa.int32(), 10_957) if pa.types.is_date32(column.type) else (pa.int64(), 946_684_800_000_000)
+    top = 2 ** (whole.bit_width - 1) - 1
+    numbers = column.view(whole)  # since 1970; the server counts from 2000, `days` later
+    lowest = -top - 1 + days
+    if column.null_count == len(column) or pc.min(numbers).as_py() > lowest:
+        return column
+    ends = pc.if_else(pc.equal(numbers, lowest), pa.scalar(-top, whole), pa.scalar(top, whole))
+    return pc.if_else(pc.less_equal(numbers, lowest), ends, numbers).view(column.type)
+
+
+def _sqlite(url: sa.URL, settings: SourceSettings, table: sa.TableClause, window: Window | None) -> Batches:
+    from adbc_driver_sqlite import StatementOptions, dbapi
+
+    columns = [landed(column, "sqlite") for column in table.c]
+    query = sa.select(*columns)
+    query = query.where(inside(table, window)) if window else query
+    # the driver takes a column's type from the first rows: one of texts goes ahead, and is dropped again
+    ahead: Any = sa.select(*(sa.literal_column("''").label(column.name) for column in table.c))
+    compiled = sa.union_all(ahead, query).compile(dialect=sqlite.dialect())
+    values = [compiled.params[name] for name in compiled.positiontup or ()]
+    options = {StatementOptions.BATCH_ROWS.value: str(BATCH_ROWS)}
+    uri = f"{url.database}?mode=ro"
+    with dbapi.connect(uri) as connection, connection.cursor(adbc_stmt_kwargs=options) as cursor:
+        cursor.execute(str(compiled), values or None)
+        reader = cursor.fetch_record_batch()
+        yield _none(reader.schema)
+        yield reader.read_next_batch().slice(1)
+        yield from reader
+
+
+def _sqlalchemy(url: sa.URL, settings: SourceSettings, table: sa.TableClause, window: Window | None) -> Batches:
+    opened = engine(url, settings)
+    query = sa.select(*(landed(column, opened.dialect.name) for column in table.c))
+    query = query.where(inside(table, window)) if window else query
+    kinds = [pa.float64() if isinstance(kind.type, sa.Float) else pa.string() for kind in query.selected_columns]
+    schema = pa.schema(list(zip(table.c.keys(), kinds, strict=True)))
+    yield _none(schema)
+    try:
+        with opened.connect() as connection:
+            for statement in opening(opened.dialect, settings):
+                connection.exec_driver_sql(statement)
+            streamed = connection.execution_options(stream_results=True, max_row_buffer=BATCH_ROWS)
+            # PyMySQL reads a result that is given up to its end when it is closed
+            with streamed.execute(query) as result:
+                yield from _rows(result, schema)
+    finally:
+        opened.dispose()
+
+
+def _rows(result: sa.CursorResult[Any], schema: pa.Schema) -> Batches:
+    cursor = result.cursor
+    try:
+        for rows in result.partitions(BATCH_ROWS):
+            columns = zip(zip(*rows, strict=True), schema.types, strict=True)
+            yield pa.record_batch([pa.array(*pair) for pair in columns], schema=schema)
+    except sa.exc.DBAPIError:
+        unread = getattr(cursor, "_result", None)
+        if unread is not None:  # PyMySQL would read on from a connection that broke, whenever it is collected
+            unread.unbuffered_active = False
+        raise
