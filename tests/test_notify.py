@@ -218,6 +218,16 @@ def test_a_publish_that_did_not_switch(night: Night) -> None:
     assert night.reported()[0].endswith("NOT PUBLISHED: Nothing was published: version 9 is newer.")
 
 
+def test_late_rows_say_how_to_fill_them(night: Night) -> None:
+    days = [{"day": "2026-01-27", "source": 1204, "lake": 1200}, {"day": "2026-01-29", "source": 9, "lake": 0}]
+    night.step("fetch", {"rows": {"interactions": 7}, "late": days})
+    text, html, markdown = night.reported()
+    said = "rows of 2 days came later than the overlap: dawnlist backfill --from 2026-01-27 --to 2026-01-29"
+    assert re.search(rf"^late +{said}$", text, re.MULTILINE)
+    assert "Late rows" in Page(html).headings and said[1:] in Page(html).text
+    assert "| 2026-01-27 | 1,204 | 1,200 |" in markdown
+
+
 def test_a_failed_step(night: Night) -> None:
     night.step("fetch", {"rows": {"interactions": 7}})
     night.fails("clean", ValueError("no column `when`\nin redis://me:hun@ter/2@host:6379/0"))

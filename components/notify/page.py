@@ -108,6 +108,10 @@ def _dropped(facts: Facts) -> list[str]:
     return [f"{tables.dropped(facts)}."]
 
 
+def _filled(facts: Facts) -> list[str]:
+    return [tables.fill(facts)[:1].upper() + tables.fill(facts)[1:]]
+
+
 def _timed(facts: Facts) -> list[str]:
     return [f"Steps took {formats.seconds(facts.step_seconds)} in all; the run {formats.seconds(facts.wall_seconds)}."]
 
@@ -127,6 +131,7 @@ PARTS = (
     Part("Most shown", [tables.most_shown]),
     Part("Search", [scores.trials], _searched, charts.grid_results, "On validation, higher is better", wide=True),
     Part("Rows", [tables.volumes], picture=charts.daily_volumes, caption="New clean rows a day", wide=True),
+    Part("Late rows", [tables.late], _filled),
     Part("Bots", [tables.bots], _dropped, wide=True),
     Part("Splits", [tables.splits]),
     Part("Popularity by window", [scores.popularity_windows]),

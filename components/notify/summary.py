@@ -35,6 +35,7 @@ def _shown(facts: Facts) -> list[tuple[str, Table | None]]:
         ("Differences", scores.differences(facts)),
         ("Gate", scores.gate(facts)),
         ("Rows", tables.volumes(facts)),
+        ("Late rows", tables.late(facts)),
         ("Steps", tables.durations(facts)),
     ]
 
@@ -53,6 +54,7 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
     """One line for each of the steps before the models."""
     return [
         ("rows", _rows(facts)),
+        ("late", tables.fill(facts)),
         ("bots", tables.dropped(facts)),
         ("splits", _splits(facts)),
         ("search", _search(facts)),

@@ -50,6 +50,24 @@ def _share(facts: Facts, name: str, value: Any) -> str:
     )
 
 
+def late(facts: Facts) -> Table | None:
+    """Days of which the source holds more rows than were fetched: they arrived later than the overlap."""
+    found = facts.listing("fetch", "late")
+    rows = [
+        [formats.plain(day.get("day")), *(formats.count(day.get(name)) for name in ("source", "lake"))] for day in found
+    ]
+    return Table(["day", "rows in the source", "rows fetched"], rows) if rows else None
+
+
+def fill(facts: Facts) -> str:
+    """What to do about late rows, in a sentence without a full stop; empty when there are none."""
+    days = sorted(formats.plain(day.get("day")) for day in facts.listing("fetch", "late"))
+    if not days:
+        return ""
+    # options only: the source and the lake are the run's own
+    return f"rows of {len(days)} days came later than the overlap: dawnlist backfill --from {days[0]} --to {days[-1]}"
+
+
 def quarantined(facts: Facts) -> Any:
     """How many rows clean rejected."""
     value = facts.of_step("clean", "quarantined")
