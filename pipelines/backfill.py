@@ -1,7 +1,7 @@
 """The command `dawnlist backfill`."""
 
 import secrets
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -44,9 +44,9 @@ def _lacking(lake: Any, source: str, settings: str, days: list[date]) -> list[da
     from pipelines import refill
 
     found = refill.gaps(lake, source, Settings.load(settings), days)
-    for gap in found:
-        taken = "none of them on record" if gap.lake is None else f"{gap.lake:,} in the lake"
-        typer.echo(f"{gap.day}  {gap.source:,} rows in the source, {taken}")
+    for stretch in refill.stretches(found):
+        rows, taken = sum(gap.source for gap in stretch), sum(gap.lake or 0 for gap in stretch)
+        _tell(stretch[0].day, stretch[-1].day, f"{rows:,} rows in the source, {taken:,} of them taken in")
     if not found:
         typer.echo(f"nothing is missing from {days[0]} to {days[-1]}")
     return [gap.day for gap in found]
@@ -54,7 +54,10 @@ def _lacking(lake: Any, source: str, settings: str, days: list[date]) -> list[da
 
 def _say(window: Any, report: dict[str, Any]) -> None:
     start, end = window
-    typer.echo(
-        f"filled {start:%Y-%m-%d} to {end:%Y-%m-%d}: {report['rows_in']:,} rows read, {report['inserted']:,} new, "
-        f"{report['known']:,} there already, {report['quarantined']:,} quarantined"
-    )
+    read, new, known, bad = (f"{report[name]:,}" for name in ("rows_in", "inserted", "known", "quarantined"))
+    said = f"filled: {read} rows read, {new} new, {known} there already, {bad} quarantined"
+    _tell(start.date(), (end - timedelta(days=1)).date(), said)
+
+
+def _tell(first: date, last: date, what: str) -> None:
+    typer.echo(f"{first} to {last}  {what}" if last > first else f"{first}{' ' * 15}{what}")

@@ -72,6 +72,17 @@ def gaps(lake: Lake, source: str, settings: Settings, days: list[date]) -> list[
     return found
 
 
+def stretches(found: list[Gap]) -> list[list[Gap]]:
+    """The gaps, oldest first, with those of neighbouring days together."""
+    together: list[list[Gap]] = []
+    for gap in found:
+        if together and gap.day - together[-1][-1].day == timedelta(days=1):
+            together[-1].append(gap)
+        else:
+            together.append([gap])
+    return together
+
+
 def chunks(days: list[date]) -> list[Window]:
     """The days as windows of at most CHUNK_DAYS neighbours, the newest first: what is held grows towards the past."""
     windows: list[Window] = []
@@ -113,9 +124,8 @@ def backfill(place: Place, days: list[date], lacking: list[date], parallel: int,
     Then all of `days` is held. Beside a daily run: rows that both bring are recognised. TimeoutError when another
     backfill is under way.
     """
-    from components.lease import lease
-
     from components.clean.commit import mark_held
+    from components.lease import lease
 
     lake = Lake.open(place.root, place.namespace)
     with lease(lake, "backfill", place.run, wait=0):

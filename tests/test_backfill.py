@@ -1,0 +1,65 @@
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from components.lake import Lake
+from components.lease import lease
+from components.settings import Settings
+from components.watermark import held
+from pipelines import refill
+from tests.traffic import FIRST, traffic
+
+DAYS = [date(2026, 1, number) for number in range(1, 11)]
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    arguments = [sys.executable, "-m", "pipelines.cli", "backfill", *words]
+    return subprocess.run(arguments, capture_output=True, text=True, check=False)
+
+
+def test_chunks_are_weeks_at_most_and_begin_with_the_newest() -> None:
+    days = [date(2026, 1, number) for number in (1, 2, *range(5, 14))]
+    shown = [(start.day, (end - start).days) for start, end in refill.chunks(days)]
+    assert shown == [(7, 7), (5, 2), (1, 2)]
+
+
+def test_the_command_fills_what_is_missing_and_then_finds_nothing(tmp_path: Path) -> None:
+    source = traffic(5, 9, 60).write(tmp_path / "shop.db", FIRST.replace(month=3))
+    where = ("--lake", str(tmp_path / "lake"), "--source", source, "--from", "2026-01-01", "--to", "2026-01-13")
+    seen = command(*where, "--dry-run")
+    assert (seen.returncode, seen.stderr) == (0, "")
+    assert "2026-01-01 to 2026-01-1" in seen.stdout and "rows in the source, 0 of them taken in" in seen.stdout
+    assert not (tmp_path / "lake").exists()
+    done = command(*where)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("filled: ") == 2
+    lake = Lake.open(str(tmp_path / "lake"), "default")
+    assert held(lake.table("interactions")) == (FIRST, FIRST.replace(day=14))
+    assert command(*where).stdout == "nothing is missing from 2026-01-01 to 2026-01-13\n"
+    assert refill.gaps(lake, source, Settings(), DAYS) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--from", "2026-01-05", "--to", "2026-01-04"), "--from 2026-01-05 is after --to 2026-01-04: give the first"),
+        (("--from", "2026-01-05", "--to", "2999-01-01"), "--to 2999-01-01 is not over: give a day before today"),
+        (("--from", "2026-01-05", "--to", "2026-01-06", "--source", "sqlite:////nowhere.db"), "there is no file"),
+    ],
+)
+def test_a_wrong_range_or_source_is_one_line(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+    done = command("--lake", str(tmp_path), *words)
+    assert done.returncode == 1 and message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_second_backfill_says_who_is_at_it(tmp_path: Path) -> None:
+    source = traffic(5, 2, 20).write(tmp_path / "shop.db", FIRST.replace(month=3))
+    lake = Lake.open(str(tmp_path / "lake"), "default")
+    with lease(lake, "backfill", "backfill-1"):
+        words = ("--lake", str(tmp_path / "lake"), "--source", source, "--from", "2026-01-01", "--to", "2026-01-02")
+        done = command(*words)
+    assert done.returncode == 1 and "held by run backfill-1" in done.stderr
+    assert lake.names("tables") == []
