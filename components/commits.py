@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from components.lake import Lake
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
+    from deltalake import CommitProperties, DeltaTable
 
 WRITER = "clean"
 """App id of each commit that adds rows or drops them: of two made at the same time the second fails."""
@@ -34,3 +34,11 @@ def retried(lake: Lake, name: str, attempt: Callable[["DeltaTable"], Result]) ->
                 raise
             time.sleep(random.uniform(0, 0.05 * 2**number))  # or a writer of many small commits is always ahead
     raise AssertionError("unreachable")
+
+
+def said(marks: dict[str, int]) -> "CommitProperties":
+    """What a commit that adds rows or drops them says: app transactions and the writer."""
+    from deltalake import CommitProperties, Transaction
+
+    transactions = [Transaction(app, version) for app, version in {**marks, WRITER: 1}.items()]
+    return CommitProperties(app_transactions=transactions)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components import registry
-from components.commits import WRITER, retried
+from components.commits import retried, said
 from components.cuts import iso, parse_as_of
 from components.lake import Lake
 from components.manifest import MANIFEST
@@ -23,7 +23,7 @@ from components.schema import UTC_MICROSECONDS
 from components.watermark import held, transactions
 
 if TYPE_CHECKING:
-    from deltalake import CommitProperties, DeltaTable
+    from deltalake import DeltaTable
 
 Report = dict[str, Any]
 Reason = Callable[[str, list[Found]], str]
@@ -58,7 +58,7 @@ class Expiry:
             window = held(table)
             if old and window and not self.dry_run:
                 start = max(window[0], datetime.combine(first, time.min, UTC))
-                table.delete(f"event_date < '{first}'", commit_properties=_said(transactions((start, window[1]))))
+                table.delete(f"event_date < '{first}'", commit_properties=said(transactions((start, window[1]))))
             days_dropped = {file["partition.event_date"] for file in old}
             return {"rows": _rows(old), "days": len(days_dropped), "files": len(old)}
 
@@ -72,7 +72,7 @@ class Expiry:
         def attempt(table: "DeltaTable") -> Report:
             rows = self.lake.scan(table).count_rows(filter=old)
             if rows and not self.dry_run:
-                table.delete(f"as_of < '{iso(before)}'", commit_properties=_said({}))
+                table.delete(f"as_of < '{iso(before)}'", commit_properties=said({}))
             return {"rows": rows}
 
         return retried(self.lake, "quarantine", attempt) or {"rows": 0}
@@ -163,14 +163,6 @@ _FRESH = "written within the last day"
 
 def _rows(files: list[dict[str, Any]]) -> int:
     return sum(file["num_records"] or 0 for file in files)
-
-
-def _said(marks: dict[str, int]) -> "CommitProperties":
-    from deltalake import CommitProperties, Transaction
-
-    return CommitProperties(
-        app_transactions=[Transaction(app, version) for app, version in {**marks, WRITER: 1}.items()]
-    )
 
 
 def _moment(stamps: str) -> datetime | None:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from components.commits import retried
+from components.commits import retried, said
 from components.lake import Lake
 from components.objects import Found
+from components.watermark import held, transactions
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -93,6 +94,27 @@ def oldest(lake: Lake, name: str) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if _readable(lake, name, middle, there) else (middle + 1, high)
     return high
+
+
+def restore(lake: Lake, name: str, version: int) -> int:
+    """Make the table what it was at `version`, in a commit after the newest; returns that commit's version.
+
+    The time that it held goes back too, so that fetch takes in again what was lost. ValueError when `version` can't be
+    read; the newest version may be damaged.
+    """
+    there = {found.name for found in lake.walk("tables", name)}
+    if not _readable(lake, name, version, there):
+        raise ValueError(f"version {version} of the table {name} of {lake.uri} can't be read: give a newer one")
+
+    def attempt(table: "DeltaTable") -> int:
+        window = held(lake.table(name, version))
+        table.restore(version, commit_properties=said(transactions(window) if window else {}))
+        return int(table.version())
+
+    restored = retried(lake, name, attempt)
+    if restored is None:
+        raise FileNotFoundError(f"{lake.table_uri(name)} is no Delta table")
+    return restored
 
 
 def _readable(lake: Lake, name: str, version: int, there: set[str]) -> bool:

@@ -25,9 +25,11 @@ def show_expiry(uri: str, report: dict[str, Any], dry_run: bool) -> None:
         kept = ", ".join(f"{count:,} {why}" for why, count in found["kept"].items())
         _say(f"  {unit}: {found['dropped']:,} {gone}, {size(found['bytes'])}; kept: {kept or 'none'}")
     for name, table in report["tables"].items():
+        before, after = table["files_before"], table["files_after"]
+        files = f"{before:,} files" if before == after else f"{before:,} files compacted to {after:,}"
         _say(
-            f"  table {name}: {table['files_before']:,} files in {table['files_after']:,}; {table['files']:,} of older "
-            f"versions {gone}, {size(table['file_bytes'])}, and {table['log_entries']:,} entries of its log"
+            f"  table {name}: {files}; {table['files']:,} files of older versions {gone}, {size(table['file_bytes'])}, "
+            f"and {table['log_entries']:,} entries of its log"
         )
 
 

@@ -1,10 +1,11 @@
 """A lake with a past -> exactly this stays, and no trace of what had to go."""
 
 import json
-import multiprocessing
 import os
+import re
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError
 from typer.testing import CliRunner
 
 from components import compaction, housekeeping, time_travel
@@ -349,8 +351,6 @@ def test_a_table_without_partitions_is_compacted_too(lake: Lake) -> None:
 
 def test_a_commit_that_read_before_the_expiry_fails(lake: Lake) -> None:
     """So clean reads again what is there and from when on, and retries."""
-    from deltalake.exceptions import CommitFailedError
-
     append(lake, rows(day(0), day(30)))
     read = lake.table("interactions")
     assert read is not None
@@ -361,31 +361,24 @@ def test_a_commit_that_read_before_the_expiry_fails(lake: Lake) -> None:
     assert WRITER == commit.WRITER
 
 
-def _append_many(root: str, barrier: Any) -> None:
-    lake = Lake.open(root, "shop")
-    barrier.wait()
-    for number in range(6):
-        for _ in range(20):
-            try:
-                append(lake, rows(day(0), day(number + 40)))
-                break
-            except Exception:  # as clean: read again, try again
-                continue
-
-
-def test_expiry_and_compaction_beside_a_writer(lake: Lake, tmp_path: Path) -> None:
+def test_expiry_and_compaction_beside_a_writer(lake: Lake) -> None:
     append(lake, rows(day(0), day(30)))
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(2)
-    writer = context.Process(target=_append_many, args=(str(tmp_path / "lake"), barrier))
+    writer = threading.Thread(target=_append_many, args=(lake,))
     writer.start()
-    barrier.wait()
     while writer.is_alive():
         expire(lake)
         compaction.compact(lake, "interactions")
     writer.join()
     expire(lake)
     assert days_of(lake) == [day(0)] * 7
+
+
+def _append_many(lake: Lake) -> None:
+    for number in range(6):
+        for _ in range(50):
+            with suppress(CommitFailedError):  # as clean: read again, try again
+                append(lake, rows(day(0), day(number + 40)))
+                break
 
 
 def test_two_housekeepings_wait_for_each_other(lake: Lake) -> None:
@@ -422,6 +415,52 @@ def test_a_table_that_lost_a_file_is_told(lake: Lake) -> None:
     next(Path(lake.base).rglob("event_date=*/*")).unlink()
     with pytest.raises(FileNotFoundError, match=r"the table interactions of .* lacks files"):
         housekeeping.status(lake)
+
+
+def test_a_table_goes_back_with_the_time_that_it_held(lake: Lake) -> None:
+    append(lake, rows(day(0), day(30)))
+    before = held(lake.table("interactions"))
+    expire(lake)
+    assert time_travel.restore(lake, "interactions", 0) == version_of(lake) == 3
+    assert (days_of(lake), held(lake.table("interactions"))) == ([day(30), day(0)], before)
+
+
+def test_a_version_that_is_gone_is_not_restored(lake: Lake) -> None:
+    append(lake, rows(day(0)))
+    append(lake, rows(day(1)))
+    next(Path(lake.base).rglob(f"event_date={day(0)}/*")).unlink()
+    with pytest.raises(ValueError, match=r"version 0 of the table interactions of .* can't be read"):
+        time_travel.restore(lake, "interactions", 0)
+    assert version_of(lake) == 1
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "OPERATIONS.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def typed(lake: Lake, monkeypatch: pytest.MonkeyPatch, word: str) -> list[Any]:
+    """Run the runbook's block that has this word in it, on this lake and its version 0; what it prints."""
+    [block] = [block for block in BLOCKS if word in block]
+    told: list[Any] = []
+    monkeypatch.setattr(Lake, "open", lambda *_: lake)
+    exec(block.replace("41", "0"), {"print": lambda *values: told.extend(values)})
+    return told
+
+
+def test_the_runbook_on_an_older_version(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(lake, rows(day(0), day(1)))
+    append(lake, rows(day(2)))
+    assert typed(lake, monkeypatch, "history")[:2] == [2, 1]
+    assert typed(lake, monkeypatch, "restore") == [2]
+    assert days_of(lake) == [day(1), day(0)]
+
+
+def test_the_runbook_on_lost_files(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(lake, rows(day(0), day(1)))
+    next(Path(lake.base).rglob(f"event_date={day(1)}/*")).unlink()
+    would, did = typed(lake, monkeypatch, "repair")
+    assert would["files_removed"] == did["files_removed"] and f"{day(1)}" in did["files_removed"][0]
+    assert days_of(lake) == [day(0)]
 
 
 @pytest.fixture
