@@ -99,6 +99,8 @@ class Lake:
 
     def upload(self, source: Path, *parts: str, once: bool = False) -> bool:
         """Copy a local file into the lake, whole or not at all; False when `once` and there is such an object."""
+        if once and self.exists(*parts):  # which the store itself may say only after it was sent
+            return False
         return self.objects.put(source, _key(parts), ABSENT if once else None)
 
     def read(self, *parts: str) -> bytes | None:
@@ -171,11 +173,15 @@ class Lake:
 
     def table(self, name: str, version: int | None = None) -> "DeltaTable | None":
         """The Delta table at `version` (the newest by default), or None when it was never written."""
-        from deltalake import DeltaTable
-
-        if not DeltaTable.is_deltatable(self.table_uri(name)):
+        if not self.names("tables", name, "_delta_log"):  # asked of `objects`, whose errors are one line
             return None
-        return DeltaTable(self.table_uri(name), version=version)
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        try:
+            return DeltaTable(self.table_uri(name), version=version)
+        except TableNotFoundError:  # the first commit was killed
+            return None
 
     def scan(self, table: "DeltaTable") -> "pads.Dataset":
         """The rows of one of this lake's tables, at the version that was read, lazily.

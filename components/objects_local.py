@@ -91,7 +91,7 @@ class LocalObjects:
         except OSError as error:
             if error.errno in _FULL:
                 raise OSError(
-                    error.errno, f"the disk of the lake {self.base} is full, nothing was written: free some space"
+                    error.errno, f"no room on the disk of the lake {self.base}, nothing was written: free some space"
                 ) from None
             raise
         finally:

@@ -1,6 +1,7 @@
 """Objects of a lake on S3, through obstore: the client that delta-rs uses, with the same AWS_* environment."""
 
 import mmap
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from obstore import PutMode
     from obstore.store import ClientConfig, RetryConfig, S3Store
 
-_TIMEOUTS: "ClientConfig" = {"timeout": timedelta(minutes=10), "connect_timeout": timedelta(seconds=10)}
+_TIMEOUT = timedelta(minutes=10)
 """Of one request: the default of 30 seconds is too short for a large object on a slow line."""
 _RETRIES: "RetryConfig" = {"max_retries": 6, "retry_timeout": timedelta(minutes=2)}
 
@@ -37,6 +38,7 @@ class S3Objects:
             try:
                 self._store.put(key, data, mode=mode)
             except (AlreadyExistsError, PreconditionError):
+                self._require_bucket()
                 return False
         return True
 
@@ -81,7 +83,9 @@ class S3Objects:
     def _store(self) -> "S3Store":
         from obstore.store import S3Store
 
-        return S3Store(self.bucket, prefix=self.prefix, client_options=_TIMEOUTS, retry_config=_RETRIES)
+        plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("true", "1", "yes", "on", "y")  # as delta-rs reads it
+        options: ClientConfig = {"timeout": _TIMEOUT, "allow_http": plain}
+        return S3Store(self.bucket, prefix=self.prefix, client_options=options, retry_config=_RETRIES)
 
     def _require_bucket(self) -> None:
         """FileNotFoundError when it is the bucket that is missing, which an answer about one object does not tell."""
@@ -92,18 +96,27 @@ class S3Objects:
     @contextmanager
     def _clear(self) -> Iterator[None]:
         """The client's errors, which hold pages of its own words, as one line each."""
-        from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+        from obstore.exceptions import BaseError
 
         try:
             yield
-        except FileNotFoundError:
-            raise FileNotFoundError(f"there is no bucket {self.bucket!r} for the lake {self.uri}: make it") from None
-        except (PermissionDeniedError, UnauthenticatedError):
-            raise PermissionError(
+        except (FileNotFoundError, BaseError) as error:
+            raise self._said(error) from None
+
+    def _said(self, error: Exception) -> OSError:
+        text = shown(str(error).partition("Debug source:")[0])
+        # a listing's errors have one class; what S3 answered stands in their text
+        if isinstance(error, FileNotFoundError) or "NoSuchBucket" in text:
+            return FileNotFoundError(f"there is no bucket {self.bucket!r} for the lake {self.uri}: make it")
+        if "169.254.169.254" in text:  # asked last, where a machine in the cloud finds its role
+            return ConnectionError(
+                f"no credentials for the lake {self.uri}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role"
+            )
+        if any(sign in text for sign in ("403 Forbidden", "401 Unauthorized", "AccessDenied")):
+            return PermissionError(
                 f"no permission for the lake {self.uri}: allow these credentials to list, read, write and delete in it"
-            ) from None
-        except BaseError as error:
-            raise ConnectionError(f"the lake {self.uri} can't be used: {_reason(error)}") from None
+            )
+        return ConnectionError(f"the lake {self.uri} can't be used: {text[:300]}")
 
 
 @contextmanager
@@ -117,10 +130,3 @@ def _buffer(source: bytes | Path) -> Iterator[bytes | mmap.mmap]:
             return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             yield data
-
-
-def _reason(error: Exception) -> str:
-    text = shown(str(error).partition("\n\nDebug source:")[0])
-    if "169.254.169.254" in text or "Metadata" in text:
-        return "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or attach a role"
-    return text[:300]

@@ -5,12 +5,14 @@ version that the store may show, by the token that the store drew for it. One wh
 counts for nothing: only the champion and its history do.
 
 champion.json is the publication that the store has active, with `history`: what was live before it, oldest day first,
-itself last. It is one object, so that it changes at once, and `follow` writes it after the store was switched, from
-what the store says: whatever a publish or rollback that was killed left behind is put right by the next one. Going live
-with day D keeps what is older than D and adds D. So a rollback forgets what it went back from, and a rerun or backfill
-of a day finds the incumbent that it had. An emptied store has no champion: its history stays, for the next incumbent.
+itself last. It is one object, so that it changes at once, and it replaces only what was read, so that of two writers
+none loses what the other wrote. `follow` writes it after the store was switched, from what the store says: whatever a
+publish or rollback that was killed left behind is put right by the next one. Going live with day D keeps what is older
+than D and adds D. So a rollback forgets what it went back from, and a rerun or backfill of a day finds the incumbent
+that it had. An emptied store has no champion: its history stays, for the next incumbent.
 """
 
+import json
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from components.cuts import iso, parse_as_of, stamp
 from components.lake import Lake
 from components.model import FactorModel
+from components.objects import ABSENT
 
 if TYPE_CHECKING:  # most steps only ask for the incumbent and need no client
     from redis import Redis
@@ -58,17 +61,27 @@ def crown(lake: Lake, live: dict[str, Any] | None) -> None:
 
     A version that was not published from this lake leaves the champion as it is.
     """
-    held = lake.read_json(CHAMPION) or {"history": []}
+    while True:
+        found = lake.read_marked(CHAMPION)
+        before = json.loads(found[0]) if found else {"history": []}
+        after = _crowned(lake, before, live)
+        if after == before or lake.replace(_json(after), found[1] if found else ABSENT, CHAMPION):
+            return
+
+
+def _crowned(lake: Lake, held: dict[str, Any], live: dict[str, Any] | None) -> dict[str, Any]:
+    """What champion.json shall hold, from what it holds."""
     if live is None:
-        if "version" in held:
-            lake.write_json({"history": held["history"]}, CHAMPION)
-        return
+        return {"history": held["history"]}
     publication = lake.read_json(*_place(live))
     if publication is None or publication["token"] == held.get("token"):
-        return
+        return held
     entry = {name: publication[name] for name in ("as_of", "run", "token")}
-    history = [*_before(held["history"], parse_as_of(entry["as_of"])), entry]
-    lake.write_json({**publication, "history": history}, CHAMPION)
+    return {**publication, "history": [*_before(held["history"], parse_as_of(entry["as_of"])), entry]}
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, indent=1, allow_nan=False).encode()
 
 
 def rollback(lake: Lake, client: "Redis", namespace: str, version: int | None = None) -> dict[str, Any]:

@@ -1,13 +1,17 @@
-"""Real servers for the tests: a Valkey and a PostgreSQL, each started once."""
+"""Real servers for the tests: a Valkey, a PostgreSQL, and emulators of S3 and GCS, each started once."""
 
+import json
+import secrets
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import redis
 
 from components.embedded import embedded_valkey
+from tests.servers import gcs_server, gcs_xml_server, s3_server
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +40,53 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The URL of an S3 emulator."""
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[tuple[str, str]]:
+    """The URLs of a GCS emulator's two APIs, JSON and XML."""
+    with warnings.catch_warnings(action="ignore"):  # its import asks for gRPC's status codes, which nobody here uses
+        import google.cloud.storage  # type: ignore[import-untyped]  # noqa: F401
+    with gcs_server() as url, gcs_xml_server(url) as xml:
+        yield url, xml
+
+
+@pytest.fixture
+def s3_root(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new bucket of the S3 emulator, which this process and those it starts find by s3://."""
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+    for name, value in {**keys, "AWS_ENDPOINT_URL": s3, "AWS_ALLOW_HTTP": "true"}.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"bucket-{secrets.token_hex(4)}"
+    httpx.put(f"{s3}/{bucket}").raise_for_status()
+    return f"s3://{bucket}/lake"
+
+
+@pytest.fixture
+def gcs_root(gcs: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new bucket of the GCS emulator, which this process and those it starts find by gs://."""
+    url, xml = gcs
+    account = {"gcs_base_url": xml, "disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
+    (tmp_path / "account.json").write_text(json.dumps(account))
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(tmp_path / "account.json"))
+    bucket = f"bucket-{secrets.token_hex(4)}"
+    httpx.post(f"{url}/storage/v1/b", params={"project": "test"}, json={"name": bucket}).raise_for_status()
+    return f"gs://{bucket}/lake"
+
+
+@pytest.fixture(params=["folder", "s3", "gs"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The root of an empty lake, of each kind."""
+    kind: str = request.param
+    if kind == "folder":
+        return str(tmp_path / "lake")
+    found: str = request.getfixturevalue("s3_root" if kind == "s3" else "gcs_root")
+    return found

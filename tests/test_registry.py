@@ -76,6 +76,22 @@ def test_what_this_lake_did_not_publish_is_never_crowned(lake: Lake) -> None:
         assert version(registry.champion(lake)) == 3
 
 
+def test_a_publisher_in_between_stays_in_the_history(lake: Lake) -> None:
+    """Between reading the champion and replacing it, another run crowns the day before."""
+    for number in (13, 14):
+        registry.record(lake, report(number, number), {"model": "m", "winner": "challenger", "metrics": {}})
+    others = [13]
+
+    class Interrupted(Lake):
+        def read_json(self, *parts: str) -> Any:
+            if others:
+                registry.crown(lake, report(others.pop(), 13))
+            return super().read_json(*parts)
+
+    registry.crown(Interrupted(lake.uri, lake.objects), report(14, 14))
+    assert [entry["run"] for entry in lake.read_json("champion.json")["history"]][-3:] == ["run-12", "run-13", "run-14"]
+
+
 def test_an_emptied_store_has_no_champion_and_keeps_its_history(lake: Lake) -> None:
     registry.crown(lake, None)
     assert (registry.champion(lake), version(registry.incumbent(lake, day(13)))) == (None, 3)

@@ -1,0 +1,226 @@
+"""Objects under preconditions: the same on a folder, on S3 and on GCS."""
+
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from components.lake import Lake
+from tests.servers import forbidding, relay
+
+LARGE = 20_000_000
+"""Bytes: more than one request of an upload in parts."""
+
+
+@pytest.fixture
+def lake(root: str) -> Lake:
+    return Lake.open(root, "shop")
+
+
+def test_an_object_is_created_once(lake: Lake) -> None:
+    assert lake.create(b"first", "a", "b.json")
+    assert not lake.create(b"second", "a", "b.json")
+    assert lake.read("a", "b.json") == b"first"
+
+
+def test_an_object_is_replaced_only_as_it_was_read(lake: Lake) -> None:
+    assert lake.read_marked("a.json") is None
+    lake.write(b"1", "a.json")
+    data, mark = lake.read_marked("a.json") or (b"", "")
+    assert data == b"1"
+    assert lake.replace(b"2", mark, "a.json")
+    assert not lake.replace(b"3", mark, "a.json")
+    assert lake.read("a.json") == b"2"
+    found = lake.read_marked("a.json")
+    lake.delete("a.json")
+    lake.delete("a.json")
+    assert found and not lake.replace(b"4", found[1], "a.json")
+    assert (lake.read("a.json"), lake.exists("a.json")) == (None, False)
+
+
+def test_names_and_walks(lake: Lake) -> None:
+    assert (lake.names("runs"), list(lake.walk())) == ([], [])
+    for name in ("runs/b/fetch.json", "runs/a.json", "runs-of-others/c.json"):
+        lake.write(b"12345", *name.split("/"))
+    assert lake.names("runs") == ["a.json", "b"]
+    assert lake.names() == ["runs", "runs-of-others"]
+    found = sorted(lake.walk("runs"), key=lambda entry: entry.name)
+    assert [(entry.name, entry.size) for entry in found] == [("runs/a.json", 5), ("runs/b/fetch.json", 5)]
+    assert all(abs(datetime.now(UTC) - entry.modified) < timedelta(minutes=5) for entry in found)
+    assert sorted(entry.name for entry in lake.walk()) == ["runs-of-others/c.json", "runs/a.json", "runs/b/fetch.json"]
+
+
+def test_a_large_file_is_uploaded_whole_and_once(lake: Lake, tmp_path: Path) -> None:
+    source, other = tmp_path / "source", tmp_path / "other"
+    source.write_bytes(data := os.urandom(LARGE))
+    other.write_bytes(b"")
+    assert lake.upload(source, "landing", "a.parquet", once=True)
+    assert not lake.upload(other, "landing", "a.parquet", once=True)
+    assert lake.read("landing", "a.parquet") == data
+    assert lake.upload(other, "landing", "a.parquet")
+    assert lake.read("landing", "a.parquet") == b""
+    with pytest.raises(FileNotFoundError, match="absent"):
+        lake.upload(tmp_path / "absent", "b.parquet")
+    assert not lake.exists("b.parquet")
+
+
+def test_of_eight_at_once_one_creates(root: str) -> None:
+    barrier = threading.Barrier(8)
+
+    def create(number: int) -> bool:
+        lake = Lake.open(root, "shop")
+        lake.exists("a.json")
+        barrier.wait()
+        return lake.create(str(number).encode(), "a.json")
+
+    with ThreadPoolExecutor(8) as pool:
+        created = list(pool.map(create, range(8)))
+    assert sum(created) == 1
+    assert Lake.open(root, "shop").read("a.json") == str(created.index(True)).encode()
+
+
+def test_of_eight_at_once_none_is_lost(root: str) -> None:
+    """Each adds one to a number, until its replacement is taken."""
+    Lake.open(root, "shop").write(b"0", "n")
+
+    def add(_: int) -> None:
+        lake = Lake.open(root, "shop")
+        while True:
+            data, mark = lake.read_marked("n") or (b"", "")
+            if lake.replace(str(int(data) + 1).encode(), mark, "n"):
+                return
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(8)))
+    assert Lake.open(root, "shop").read("n") == b"8"
+
+
+UPLOAD = """
+import sys
+from pathlib import Path
+from components.lake import Lake
+Lake.open(sys.argv[1], "shop").upload(Path(sys.argv[2]), "landing", "a.parquet", once=sys.argv[3] == "once")
+"""
+
+
+@pytest.mark.parametrize("once", ["once", "again"])
+@pytest.mark.parametrize("kind", ["s3", "gcs"])
+def test_an_upload_that_is_killed_half_way_shows_nothing(
+    kind: str, once: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    root: str = request.getfixturevalue(f"{kind}_root")
+    variable = "AWS_ENDPOINT_URL" if kind == "s3" else "STORAGE_EMULATOR_HOST"
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(LARGE))
+    limit = LARGE // 2 if once == "once" and kind == "s3" else 1_000_000
+    with relay(os.environ[variable], limit) as (url, stands):
+        command = [sys.executable, "-c", UPLOAD, root, str(source), once]
+        process = subprocess.Popen(command, env={**os.environ, variable: url})
+        assert stands.wait(60)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    lake = Lake.open(root, "shop")
+    assert (lake.exists("landing", "a.parquet"), lake.names("landing")) == (False, [])
+
+
+def test_a_local_copy_that_is_killed_half_way_shows_nothing(tmp_path: Path) -> None:
+    """The source is a pipe that gives half of it; what was staged goes when it is a day old."""
+    lake = Lake.open(str(tmp_path / "lake"), "shop")
+    os.mkfifo(tmp_path / "source")
+    process = subprocess.Popen([sys.executable, "-c", UPLOAD, str(tmp_path / "lake"), str(tmp_path / "source"), "once"])
+    with (tmp_path / "source").open("wb", buffering=0) as pipe:
+        pipe.write(bytes(2_000_000))
+        process.kill()
+        process.wait()
+    assert (lake.names(), list(lake.walk())) == ([], [])
+    [staged] = (tmp_path / "lake/shop/.staging").iterdir()
+    os.utime(staged, (time.time() - 90_000,) * 2)
+    assert lake.create(b"", "a")
+    assert not staged.exists()
+
+
+def test_without_its_bucket_a_lake_says_so(root: str) -> None:
+    if "://" not in root:
+        return
+    lake = Lake.open(re.sub(r"bucket-\w+", "no-such-bucket", root), "shop")
+    line = re.escape(f"there is no bucket 'no-such-bucket' for the lake {lake.uri}: make it")
+    everything = (
+        lambda: lake.read("a"), lambda: lake.exists("a"), lambda: lake.names("a"), lambda: list(lake.walk()),
+        lambda: lake.create(b"", "a"), lambda: lake.write(b"", "a"), lambda: lake.replace(b"", "1", "a"),
+        lambda: lake.delete("a"), lambda: lake.table("items"),
+    )  # fmt: skip
+    for act in everything:
+        with pytest.raises(FileNotFoundError, match=f"^{line}$"):
+            act()
+
+
+def test_without_permission_a_lake_says_so(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "://" not in root:
+        return
+    lake = Lake.open(root, "shop")
+    line = re.escape(f"no permission for the lake {lake.uri}: allow these credentials to list, read, write and delete")
+    with forbidding() as url:
+        for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
+            monkeypatch.setenv(name, url)
+        everything = (
+            lambda: lake.read("a"), lambda: lake.exists("a"), lambda: lake.names("a"), lambda: list(lake.walk()),
+            lambda: lake.create(b"", "a"), lambda: lake.write(b"", "a"), lambda: lake.replace(b"", "1", "a"),
+            lambda: lake.delete("a"), lambda: lake.table("items"),
+        )  # fmt: skip
+        for act in everything:
+            with pytest.raises(PermissionError, match=f"^{line}"):
+                act()
+
+
+FILL = """
+import sys
+from components.lake import Lake
+lake = Lake.open(sys.argv[1], "shop")
+lake.write(b"small", "a")
+if len(sys.argv) > 2:
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    lake.write(bytes(1_000_000), "landing", "b")
+except OSError as error:
+    print(error)
+print(lake.names(), [entry.name for entry in lake.walk()])
+"""
+
+
+def test_a_file_beyond_the_limit_leaves_nothing(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FILL, str(tmp_path), "limit"], capture_output=True, text=True)
+    line = (
+        f"[Errno {errno.EFBIG}] no room on the disk of the lake {tmp_path}/shop, nothing was written: free some space"
+    )
+    assert (done.stdout, done.stderr) == (f"{line}\n['a'] ['a']\n", "")
+    assert list((tmp_path / "shop/.staging").glob("[!l]*")) == []
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(tmp_path)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only root can make a disk of 256 kB")
+    try:
+        done = subprocess.run([sys.executable, "-c", FILL, str(tmp_path)], capture_output=True, text=True)
+        line = f"[Errno {errno.ENOSPC}] no room on the disk of the lake {tmp_path}/shop, nothing was written"
+        assert done.stdout == f"{line}: free some space\n['a'] ['a']\n"
+        assert list((tmp_path / "shop/.staging").glob("[!l]*")) == []
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_local_lake_loads_no_cloud_client(tmp_path: Path) -> None:
+    code = "import sys; from components.lake import Lake; Lake.open(sys.argv[1], 'shop').create(b'', 'a'); " \
+           "print({'obstore', 'google.cloud.storage', 'deltalake'} & set(sys.modules))"  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
