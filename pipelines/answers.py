@@ -9,17 +9,19 @@ from decimal import Decimal
 from typing import IO, Any
 
 import pyarrow as pa
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.markup import escape
 from rich.table import Table
 
 from components.cuts import iso
+from components.schema_changes import line
 from components.urls import printable
 from pipelines.terminal import err, out
 
 FORMATS = ("table", "csv", "json", "parquet")
-_WIDEST = 32
+_WIDEST = 24
 """A column of a table needs no more; a longer value is cut where there is no room."""
+_NULL = "null"
 
 
 def write_csv(reader: pa.RecordBatchReader, sink: IO[bytes]) -> None:
@@ -67,17 +69,51 @@ def show(reader: pa.RecordBatchReader, limit: int | None) -> None:
         for _, plan in rows:
             out.print("\n".join(printable(line) for line in plan.splitlines()), markup=False, soft_wrap=True)
         return
-    cells = [["null" if value is None else printable(_text(value)) for value in row] for row in rows]
-    widths = [max(map(cell_len, column)) for column in zip(names, *cells, strict=True)]
-    narrow = out.is_terminal or "COLUMNS" in os.environ
-    if narrow and sum(min(width, _WIDEST) for width in widths) + 2 * len(widths) > out.width and len(names) > 1:
-        _show_records(names, cells)
+    cells = [names, *([_cell(value) for value in row] for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    room = out.width if out.is_terminal or "COLUMNS" in os.environ else sum(widths) + 2 * len(widths)
+    if sum(min(width, _WIDEST) for width in widths) + 2 * len(widths) > room and len(names) > 1:
+        _show_records(cells)
     else:
-        out.print(_table(reader.schema, names, cells, rows), width=None if narrow else sum(widths) + 2 * len(widths))
+        right = {place for place, field in enumerate(reader.schema) if _is_number(field.type)}
+        out.print(_table(fitted(cells, room), right), width=room)
     if not rows:
         err.print("no rows")
     if more:
         err.print(f"first {limit} of more; --limit 0 for all", soft_wrap=True)
+
+
+def show_catalogue(catalogue: dict[str, Any]) -> None:
+    """Print what a crawl found, a table of columns for each table, and what changed."""
+    for name, entry in catalogue["tables"].items():
+        parts = entry["partitions"]
+        spread = f", {parts['count']} {parts['by']}s, {parts['first']} to {parts['last']}" if parts else ""
+        sizes = f"{entry['rows']:,} rows, {entry['bytes'] / 1e6:,.1f} MB in {entry['files']:,} files{spread}"
+        out.print(f"[bold]{escape(printable(name))}[/]  {escape(sizes)}", soft_wrap=True)
+        headings = ["  column", "type", "nulls", "distinct", "from", "to", "examples"]
+        cells = [[printable(cell) for cell in _column_cells(column, entry)] for column in entry["columns"]]
+        out.print(_table([headings, *fitted([headings, *cells], out.width)[1:]], right={2, 3}))
+    for change in catalogue["changes"]:
+        out.print(f"changed  {escape(printable(line(change)))}", soft_wrap=True)
+    for damaged in catalogue["unreadable"]:
+        out.print(f"damaged  {escape(printable(damaged))}", soft_wrap=True)
+    out.print(f"catalogue {catalogue['number']} of {catalogue['crawled']}")
+
+
+def _column_cells(column: dict[str, Any], entry: dict[str, Any]) -> list[str]:
+    low, high = ("hidden", "") if column["masked"] else (_told(column["min"]), _told(column["max"]))
+    nulls = "" if column["nulls"] is None or not entry["rows"] else _share(column["nulls"] / entry["rows"])
+    kind = column["type"] if column["inferred"] in (None, "text") else f"{column['inferred']} as {column['type']}"
+    about = "" if column["distinct"] is None else f"{column['distinct']:,}"
+    return [f"  {column['name']}", kind, nulls, about, low, high, ", ".join(map(_told, column["examples"]))]
+
+
+def _share(share: float) -> str:
+    return "0" if share == 0 else "<0.1%" if share < 0.001 else f"{share:.1%}"
+
+
+def _told(value: Any) -> str:
+    return "" if value is None else _text(value)
 
 
 def _rows(reader: pa.RecordBatchReader, limit: int | None) -> tuple[list[tuple[Any, ...]], bool]:
@@ -89,24 +125,40 @@ def _rows(reader: pa.RecordBatchReader, limit: int | None) -> tuple[list[tuple[A
     return rows[: limit or None], bool(limit) and len(rows) > (limit or 0)
 
 
-def _table(schema: pa.Schema, names: list[str], cells: list[list[str]], rows: list[tuple[Any, ...]]) -> Table:
+def fitted(cells: list[list[str]], room: int) -> list[list[str]]:
+    """The cells of a table, the longest cut so that its rows fit into `room`."""
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    longest = max(widths)
+    while longest > 1 and sum(min(width, longest) + 2 for width in widths) > room:
+        longest -= 1
+    return [
+        [cell if cell_len(cell) <= longest else f"{set_cell_size(cell, longest - 1)}…" for cell in row] for row in cells
+    ]
+
+
+def _table(cells: list[list[str]], right: set[int]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, field in zip(names, schema, strict=True):
-        number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_decimal(field.type)
-        table.add_column(escape(name), justify="right" if number else "left", no_wrap=True, overflow="ellipsis")
-    for row, texts in zip(rows, cells, strict=True):
-        table.add_row(
-            *("[dim]null[/]" if value is None else escape(text) for value, text in zip(row, texts, strict=True))
-        )
+    for place, name in enumerate(cells[0]):
+        table.add_column(escape(name), justify="right" if place in right else "left", no_wrap=True)
+    for row in cells[1:]:
+        table.add_row(*("[dim]null[/]" if cell == _NULL else escape(cell) for cell in row))
     return table
 
 
-def _show_records(names: list[str], cells: list[list[str]]) -> None:
-    longest = max(map(cell_len, names))
-    for number, row in enumerate(cells, 1):
+def _show_records(cells: list[list[str]]) -> None:
+    names, longest = cells[0], max(map(cell_len, cells[0]))
+    for number, row in enumerate(cells[1:], 1):
         out.print(f"[dim]row {number}[/]")
         for name, text in zip(names, row, strict=True):
             out.print(f"{name}{' ' * (longest - cell_len(name))}  {text}", markup=False, soft_wrap=True)
+
+
+def _cell(value: Any) -> str:
+    return _NULL if value is None else printable(_text(value))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def plain_values(column: pa.Array) -> Iterator[Any]:

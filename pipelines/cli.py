@@ -203,6 +203,7 @@ def rollback(
 
 app.command()(backfill)
 app.add_typer(upkeep.app, name="lake")
+app.command()(explore.crawl)
 app.command()(explore.query)
 
 

@@ -1,5 +1,6 @@
 """The commands that look into the lake: what is in it, and SQL over it."""
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -9,9 +10,38 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from pipelines.options import HOME, Home, LakeRoot, Namespace
+from pipelines.options import HOME, Home, LakeRoot, Namespace, SettingsFile
 
 TERMINAL_ROWS = 100
+
+
+def crawl(
+    format_: Annotated[str, typer.Option("--format", help="`table` for people, `json` for programs.")] = "table",
+    lake: LakeRoot = "",
+    namespace: Namespace = "default",
+    settings: SettingsFile = "",
+    home: Home = HOME,
+) -> None:
+    """Look at what is in the lake: columns, types, nulls, ranges, partitions, and what changed since the last crawl.
+
+    Fails when a column that every event needs went missing. Example: `dawnlist crawl --format json`
+    """
+    if format_ not in ("table", "json"):
+        raise ValueError(f"--format is {format_!r}: give table or json")
+    _leave_pandas_out()
+    from components import catalogue
+    from components.lake import Lake
+    from components.settings import Settings
+    from pipelines.answers import show_catalogue
+
+    source = Settings.load(settings).source
+    opened = Lake.open(lake or str(home / "lake"), namespace)
+    found = catalogue.crawl(opened, source)
+    if format_ == "json":
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        show_catalogue(found)
+    catalogue.keep(opened, found, source)
 
 
 def query(
