@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.clean.cleaning import clean
+from components.fetch.files import Files
 from components.fetch.landing import fetch
 from components.fetch.sources import open_source
+from components.fetch.stored import place
 from components.lake import Lake
 from components.settings import Settings, SourceSettings
 from tests.literal import interactions
@@ -424,3 +429,76 @@ def test_one_broken_row_of_many_is_found(folder: Path, lake: Lake) -> None:
     lines[300_000] = b"u,i\n"
     (folder / "x.csv").write_bytes(HEAD + b"".join(lines))
     assert "line 300002, has 2 fields instead of 4" in refused(folder / "x.csv", lake)
+
+
+# far away
+
+
+@pytest.fixture(params=["s3_root", "gcs_root"])
+def bucket(request: pytest.FixtureRequest) -> str:
+    root: str = request.getfixturevalue(request.param)
+    return root
+
+
+def put(url: str, data: bytes) -> None:
+    filesystem, path = place(url)
+    with filesystem.open_output_stream(path, compression=None) as stream:
+        stream.write(data)
+
+
+def test_only_the_days_of_a_window_come_from_a_bucket(bucket: str) -> None:
+    for day in ("2025-12-29", "2025-12-30", "2026-01-01", "2026-01-02"):
+        put(f"{bucket}/clicks/{day}.csv.gz", gzip.compress(f"user_id,item_id,event,ts\n{day},a,view,{day}\n".encode()))
+    put(f"{bucket}/clicks/items.csv", b"item_id,title\na,Apple\n")
+    put(f"{bucket}/shop.yaml", b"interactions: {files: clicks/2*.csv.gz}")
+    for source in (f"{bucket}/clicks", f"{bucket}/shop.yaml"):
+        opened = open_source(source, SETTINGS)
+        assert isinstance(opened, Files)
+        landed = pa.Table.from_batches(opened.interactions(START, END)).to_pylist()
+        assert [row["user_id"] for row in landed] == ["2025-12-30", "2026-01-01"]
+        assert [name.rpartition("/")[2] for name in opened.copies.names()] == ["2025-12-30.csv.gz", "2026-01-01.csv.gz"]
+        assert opened.counts([date(2025, 12, 29)]) == {date(2025, 12, 29): 1}
+    assert whole(f"{bucket}/clicks", "items") == [{"item_id": "a", "title": "Apple"}]
+
+
+def test_what_is_wrong_with_a_bucket_is_one_line(bucket: str, lake: Lake) -> None:
+    assert "does not exist" in refused(f"{bucket}/nothing", lake)
+    assert "does not exist" in refused(f"{bucket}-none/clicks", lake)
+    put(f"{bucket}/x.csv.gz", gzip.compress(GOOD)[:-9])
+    assert f"'{bucket}/x.csv.gz' is damaged or was cut off" in refused(f"{bucket}/x.csv.gz", lake)
+
+
+def test_a_place_that_does_not_answer_is_one_line(s3_root: str, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    assert f"'{s3_root}/clicks' can't be read" in refused(f"{s3_root}/clicks", lake)
+
+
+PEAK = """
+import resource, sys
+from datetime import datetime, UTC
+from pathlib import Path
+from components.fetch.parquet import write_batches
+from components.fetch.sources import open_source
+from components.fetch.stored import place
+from components.settings import SourceSettings
+
+window = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+batches = open_source(sys.argv[1], SourceSettings()).interactions(*window)
+print(write_batches(batches, Path(sys.argv[1] + ".parquet"), {}), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_stays_flat_as_a_file_grows(folder: Path) -> None:
+    """Ten times the rows in about the same memory; DAWNLIST_PROVE=1 takes ten times as many of both."""
+    small = 1_000_000 if os.environ.get("DAWNLIST_PROVE") else 100_000
+    peaks = []
+    for size in (small, 10 * small):
+        path = folder / f"2026-01-01-{size}.csv"
+        with path.open("wb") as file:
+            file.write(HEAD)
+            file.writelines(b"user-%d,item-%d,view,2026-01-01T10:00:00Z\n" % (n, n) for n in range(size))
+        done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
+        written, peak = map(int, done.stdout.split())
+        assert written == size
+        peaks.append(peak / 1024)
+    assert peaks[1] - peaks[0] < 80, peaks  # the rows as text are a hundred and more

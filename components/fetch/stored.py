@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,6 +17,8 @@ import pyarrow.fs as pafs
 
 REMOTE = ("gs", "s3")
 BLOCK_BYTES = 1 << 20
+RETRY_SECONDS = 60
+"""So long Google's client tries; its own limit is a quarter of an hour."""
 COMPRESSIONS = {"gz": "gzip", "gzip": "gzip", "zst": "zstd", "zstd": "zstd"}
 _DAY = re.compile(r"(?:^|/)(?:\w+=)?(\d{4}-\d{2}-\d{2})")
 
@@ -68,7 +70,7 @@ def listed(url: str) -> tuple[bool, list[Stored]]:
     Hidden ones, of names that begin with a dot or an underscore, are left out.
     """
     with reading(url):
-        filesystem, base = _place(url)
+        filesystem, base = place(url)
         kind = filesystem.get_file_info(base).type
         if kind == pafs.FileType.File:
             return False, [Stored(filesystem, base, base.rpartition("/")[2], url)]
@@ -114,18 +116,21 @@ class Copies:
         self._made: dict[str, Path] = {}
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
+    def names(self) -> list[str]:
+        """The files that were copied so far."""
+        return list(self._made)
+
     def of(self, file: Stored, compression: str | None, encodings: Sequence[str]) -> Path:
         """The local copy of a file. ValueError when it is truncated, or text in none of the encodings."""
-        key = f"{file.shown} {compression} {encodings}"
-        if key not in self._made:
+        if file.shown not in self._made:
             # names without endings and wildcards, which DuckDB would obey
             target = self._folder / str(len(self._made))
             if isinstance(file.filesystem, pafs.LocalFileSystem) and not compression and tuple(encodings) == ("utf-8",):
                 target.symlink_to(Path(file.path).absolute())
             else:
                 _copy(file, target, compression, encodings)
-            self._made[key] = target
-        return self._made[key]
+            self._made[file.shown] = target
+        return self._made[file.shown]
 
 
 def _copy(file: Stored, target: Path, compression: str | None, encodings: Sequence[str]) -> None:
@@ -168,16 +173,18 @@ def reading(url: str) -> Iterator[None]:
         raise kind(f"{url!r} can't be read ({said}): check the place, and that you may read it") from None
 
 
-def _place(url: str) -> tuple[pafs.FileSystem, str]:
+def place(url: str) -> tuple[pafs.FileSystem, str]:
+    """Arrow's file system for a path or a URI, and the path as it names it; emulators by the usual variables."""
     scheme = url.partition("://")[0] if "://" in url else "file"
     emulator = os.environ.get("CLOUD_STORAGE_EMULATOR_ENDPOINT") or os.environ.get("STORAGE_EMULATOR_HOST")
     if emulator and scheme == "gs":
         protocol, _, host = emulator.rstrip("/").rpartition("://")
-        return pafs.GcsFileSystem(anonymous=True, scheme=protocol or "http", endpoint_override=host), url[5:].rstrip(
-            "/"
-        )
+        patience = timedelta(seconds=RETRY_SECONDS)
+        server = {"scheme": protocol or "http", "endpoint_override": host, "retry_time_limit": patience}
+        return pafs.GcsFileSystem(anonymous=True, **server), url.removeprefix("gs://").rstrip("/")
     if scheme in REMOTE:
-        filesystem, path = pafs.FileSystem.from_uri(url)
+        limit = f"?retry_limit_seconds={RETRY_SECONDS}" if scheme == "gs" else ""
+        filesystem, path = pafs.FileSystem.from_uri(f"{url}{limit}")
         return filesystem, path.rstrip("/")
     local = Path(url.removeprefix("file://")).expanduser().absolute()
     return pafs.LocalFileSystem(), str(local)

@@ -39,7 +39,7 @@ class Part:
 def connect() -> Connection:
     """A new in-memory DuckDB that reads and shows times in UTC."""
     connection = ibis.duckdb.connect()
-    connection.raw_sql("SET TimeZone = 'UTC'")
+    connection.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
     return connection
 
 
