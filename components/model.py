@@ -33,7 +33,7 @@ class FactorModel:
     config: dict[str, Any] = field(default_factory=dict)
     """Engine, hyper-parameters, seed."""
     lineage: dict[str, Any] = field(default_factory=dict)
-    """as_of, table versions, code version."""
+    """as_of, table version, digest of the settings, code version; figures stand in its publication."""
 
     def __post_init__(self) -> None:
         shapes = (len(self.user_ids), len(self.item_ids))

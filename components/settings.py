@@ -3,6 +3,7 @@
 Read from one YAML document (a path or a file://, gs:// or s3:// URI); an empty URI means the defaults.
 """
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -140,6 +141,11 @@ class Settings(_Section):
             return cls.model_validate(document)
         except ValidationError as error:
             raise ValueError(f"settings {uri!r}: {'; '.join(map(explained, error.errors()))}") from None
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits that other settings don't have: what a model's lineage names them by."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
 
 def _read(uri: str) -> bytes:

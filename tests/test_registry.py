@@ -1,15 +1,23 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from components import registry
+from components.cuts import iso
+from components.dataset.pairs import build
+from components.filter_bots.verdicts import judge
 from components.lake import Lake
+from components.manifest import write_manifest
 from components.model import FactorModel
+from components.settings import BotSettings, Settings
 from components.solver import ALSConfig
 from components.train.fitting import fit_stage
-from tests.literal import two_tastes
+from tests.literal import AS_OF, two_tastes, write_interactions
 
 
 def report(day: int, version: int) -> dict[str, Any]:
@@ -111,6 +119,41 @@ def test_the_incumbents_model_is_the_published_one(lake: Lake, tmp_path: Path) -
     assert model.lineage["as_of"] == "2026-01-31T00:00:00Z"
     go_live(lake, 30, 5, fitted["model"])
     with pytest.raises(ValueError, match="the registry was damaged"):
+        incumbent_model(lake)
+
+
+def test_a_models_lineage_names_what_it_was_made_from(tmp_path: Path) -> None:
+    lake, settings = Lake.open(str(tmp_path / "lake"), "other"), Settings(bots=BotSettings(staff="off"))
+    write_interactions(lake, ("ann", "tea", 100.0), ("bob", "tea", 60.0), ("ann", "jam", 30.0), ("bob", "jam", 3.0))
+    verdicts, _ = judge(lake, 0, (AS_OF - timedelta(days=30), AS_OF), settings)
+    pq.write_table(verdicts, tmp_path / "verdicts.parquet")  # as it passes between the steps
+    splits, _ = build(lake, 0, pq.read_table(tmp_path / "verdicts.parquet"), iso(AS_OF), window_days=30)
+    fitted = fit_stage(lake, splits, "refit", {"engine": "popularity", "window": "7d"}, "cpu", tmp_path / "model")
+    go_live(lake, 31, 1, fitted["model"])
+    assert incumbent_model(lake).lineage == {
+        "as_of": "2026-01-31T00:00:00Z",
+        "stage": "refit",
+        "code_version": version_of("dawnlist"),
+        "interactions_version": 0,
+        "window_days": 30,
+        "settings": settings.digest,
+        "incumbent": None,
+    }
+    assert settings.digest != Settings().digest
+
+
+def test_a_model_that_was_tampered_with_is_not_loaded(lake: Lake, tmp_path: Path) -> None:
+    """Neither with a file that MANIFEST does not name as it is, nor with a pickle that it does."""
+    fitted = fit_stage(lake, two_tastes(), "refit", ALSConfig(2, iterations=1).as_dict(), "cpu", tmp_path / "model")
+    go_live(lake, 31, 4, fitted["model"])
+    factors = tmp_path / "model/user_factors.npy"
+    np.save(factors, np.array([print]), allow_pickle=True)
+    lake.upload(factors, "models", fitted["model"], factors.name)
+    with pytest.raises(ValueError, match="is not the file that MANIFEST names"):
+        incumbent_model(lake)
+    write_manifest(tmp_path / "model")
+    lake.upload_folder(tmp_path / "model", "models", fitted["model"])
+    with pytest.raises(ValueError, match="allow_pickle=False"):
         incumbent_model(lake)
 
 

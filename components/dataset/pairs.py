@@ -52,7 +52,12 @@ def build(lake: Lake, version: int, verdicts: pa.Table, as_of: str, window_days:
         stacked["weight"].astype(np.float32),
         stacked["last"].astype(np.int64),
         cuts,
-        {"interactions_version": version, "window_days": window_days, "incumbent": live},
+        {
+            "interactions_version": version,
+            "window_days": window_days,
+            "settings": (verdicts.schema.metadata or {}).get(b"settings", b"").decode() or None,
+            "incumbent": live,
+        },
     )
     report = _report(splits)
     if not report["train_pairs"]:

@@ -19,8 +19,9 @@ EXAMPLES = 5
 def judge(lake: Lake, version: int, window: tuple[datetime, datetime], settings: Settings) -> tuple[pa.Table, Report]:
     """Judge the interactions of [start, end) at a table version.
 
-    Returns VERDICTS, and what a report shows: users, events, agents (distinct), dropped_users, dropped_events,
-    kept_users, kept_events, share (of events dropped), rules (rule, mode, users, events, share, examples), seconds.
+    Returns VERDICTS, with the settings' digest in the schema's metadata, and what a report shows: users, events, agents
+    (distinct), dropped_users, dropped_events, kept_users, kept_events, share (of events dropped), rules (rule, mode,
+    users, events, share, examples), seconds.
     ValueError when there are no interactions in the lake.
     """
     clock = time.perf_counter()
@@ -41,7 +42,7 @@ def judge(lake: Lake, version: int, window: tuple[datetime, datetime], settings:
         found = connection.sql(f"SELECT {', '.join(VERDICTS.names)} FROM verdicts {order}").to_arrow_table()
         report = _report(connection, modes)
     report["seconds"] = round(time.perf_counter() - clock, 3)
-    return pa.Table.from_arrays(found.columns, schema=VERDICTS), report
+    return pa.Table.from_arrays(found.columns, schema=VERDICTS.with_metadata({"settings": settings.digest})), report
 
 
 _RULES = {
