@@ -30,6 +30,7 @@ import pyarrow.fs as pafs
 from components.manifest import MANIFEST, check_manifest
 from components.namespace import checked_namespace
 from components.objects import ABSENT, Found, Mark, Objects, open_objects
+from components.urls import masked
 
 if TYPE_CHECKING:  # both bring pandas along, a second that most steps need not spend
     import pyarrow.dataset as pads
@@ -60,6 +61,10 @@ class Lake:
         uri = root if "://" in root else Path(root).expanduser().resolve().as_uri()
         if uri.split("://")[0] not in ("file", "gs", "s3"):
             raise ValueError(f"lake {root!r} is of a kind that can't be used: give a folder or file://, gs:// or s3://")
+        if not uri.startswith("file://") and not re.fullmatch(r"\w+://[^/?#@]+(/[^?#@]*)?", uri):
+            raise ValueError(
+                f"lake {masked(root)!r} is no place in a bucket: give s3://bucket/folder, gs://bucket/folder"
+            )
         uri = f"{uri.rstrip('/')}/{namespace}"
         if bad := UNUSABLE.search(_base(uri)):
             raise ValueError(f"lake {root!r} has a {bad[0]!r} in it, which Delta tables can't have: rename the folder")

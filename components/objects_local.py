@@ -29,15 +29,15 @@ class LocalObjects:
 
     def put(self, source: bytes | Path, key: str, expected: Mark | None = None) -> bool:
         target = self.base / key
-        with self._staged(source) as staged:
+        with self._staged(source) as staged, self._locked():
             target.parent.mkdir(parents=True, exist_ok=True)
             if expected == ABSENT:
                 return _linked(staged, target)
-            with self._locked():
-                found = self.get(key) if expected else None
-                if expected and (found is None or found[1] != expected):
+            if expected is not None:
+                found = self.get(key)
+                if found is None or found[1] != expected:
                     return False
-                staged.replace(target)
+            staged.replace(target)
         return True
 
     def get(self, key: str) -> tuple[bytes, Mark] | None:
@@ -51,10 +51,13 @@ class LocalObjects:
         return (self.base / key).is_file()
 
     def delete(self, key: str) -> None:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            if (self.base / key).is_file():
-                with self._locked():
-                    (self.base / key).unlink()
+        if not self.exists(key):
+            return
+        with self._locked():
+            (self.base / key).unlink(missing_ok=True)
+            with suppress(OSError):  # elsewhere a folder is no more than its objects: an empty one is none
+                for folder in (self.base / key).relative_to(self.base).parents[:-1]:
+                    (self.base / folder).rmdir()
 
     def names(self, key: str) -> list[str]:
         try:

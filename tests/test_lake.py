@@ -50,6 +50,15 @@ def test_an_unusable_root_is_refused(root: str) -> None:
         Lake.open(root, "shop")
 
 
+@pytest.mark.parametrize("root", ["s3://", "gs:///folder", "s3://key:word@bucket", "s3://bucket/a?secret_key=word"])
+def test_a_root_that_is_more_than_a_bucket_and_a_folder_is_refused(root: str) -> None:
+    with pytest.raises(
+        ValueError, match="is no place in a bucket: give s3://bucket/folder, gs://bucket/folder"
+    ) as caught:
+        Lake.open(root, "shop")
+    assert "word" not in str(caught.value)
+
+
 def test_a_part_of_a_path_never_leaves_its_folder(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path), "shop")
     with pytest.raises(ValueError, match="leaves its folder"):

@@ -57,6 +57,10 @@ def test_names_and_walks(lake: Lake) -> None:
     assert [(entry.name, entry.size) for entry in found] == [("runs/a.json", 5), ("runs/b/fetch.json", 5)]
     assert all(abs(datetime.now(UTC) - entry.modified) < timedelta(minutes=5) for entry in found)
     assert sorted(entry.name for entry in lake.walk()) == ["runs-of-others/c.json", "runs/a.json", "runs/b/fetch.json"]
+    lake.delete("runs", "b", "fetch.json")
+    assert (lake.names("runs"), lake.exists("runs"), lake.exists("runs", "a.json")) == (["a.json"], False, True)
+    lake.delete("runs", "a.json")
+    assert lake.names() == ["runs-of-others"]
 
 
 def test_a_large_file_is_uploaded_whole_and_once(lake: Lake, tmp_path: Path) -> None:
