@@ -397,6 +397,7 @@ pq.write_table(interactions(("a", "1", 24 * 29.5)), PARQUET)
         ("x.csv", GOOD + b"b,B,view\n", "line 5, has 3 fields instead of 4"),
         ("x.csv", GOOD + b"b,B,view,2026-01-01,x\n", "line 5, has 5 fields instead of 4"),
         ("x.csv", GOOD + b'b,"B,view,2026-01-01\n', "line 5, has a quote that does not end"),
+        ("x.csv", GOOD.replace(b"\n", b"\r\n") + b"b,B,view,2026-01-01\n", "mixes two kinds of line ends"),
         ("x.csv", GOOD + b"b,\xe9,view,2026-01-01\n", "line 5, is not UTF-8: set the encoding"),
         ("x.csv", HEAD.replace(b"event", b"\xe9"), "line 1, is not UTF-8: set the encoding"),
         ("x.csv", b"", "is empty"),

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -130,8 +131,9 @@ class Files:
         if window is None:
             return query
         rows = shown_as_table(connection, query)
-        time = self._time(rows, part)
-        return str(rows.filter(time.isnull() | ((time >= window[0]) & (time < window[1]))).compile())
+        # a row without a time lies in every window; said this way the time is worked out once a row
+        time = ibis.coalesce(self._time(rows, part), window[0])
+        return str(rows.filter((time >= window[0]) & (time < window[1])).compile())
 
     def _time(self, rows: Any, part: Part) -> Any:
         """The event time as an Ibis expression, by the same mapping and coercion that clean uses."""

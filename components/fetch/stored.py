@@ -1,6 +1,7 @@
 """Files wherever they lie, a folder, gs:// or s3://, and plain local copies of those that are read."""
 
 import codecs
+import errno
 import os
 import re
 import shutil
@@ -169,6 +170,8 @@ def reading(url: str) -> Iterator[None]:
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         if "Truncated" in said or "decompress" in said.lower() or "zlib" in said or "ZSTD" in said:
             raise ValueError(f"{url!r} is damaged or was cut off ({said}): copy it again") from None
+        if error.errno == errno.ENOSPC:
+            raise OSError(f"{url!r} has no room in the temporary folder: set TMPDIR to one on a bigger disk") from None
         kind = PermissionError if isinstance(error, PermissionError) or "ACCESS_DENIED" in said else OSError
         raise kind(f"{url!r} can't be read ({said}): check the place, and that you may read it") from None
 

@@ -148,6 +148,8 @@ def unreadable(file: Stored, path: Path, error: Exception) -> ValueError:
         wrong = f"has {fields[2]} fields instead of {fields[1]}"
     elif "unterminated quote" in said:
         wrong = "has a quote that does not end, or stands inside a value"
+    elif "state machine" in said:
+        wrong = "mixes two kinds of line ends, or has quotes in a way that is no CSV"
     else:
         wrong = f"can't be read: {said.strip().splitlines()[0]}"
     return ValueError(f"{_place(file, line)} {wrong}: correct the file, nothing of it was taken in")
