@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from components.lake import Lake
 from components.objects import Found
+from components.schema import INTERACTIONS, ITEMS, QUARANTINE, USERS
 
 if TYPE_CHECKING:  # brings pandas along where there is one
     import pyarrow.dataset as pads
@@ -39,6 +40,8 @@ _SETTINGS: dict[str, str | int | float | list[str]] = {
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
 }
+_SCHEMAS = {"interactions": INTERACTIONS, "quarantine": QUARANTINE, "items": ITEMS, "users": USERS}
+"""Tables that can be asked before they have rows: where nothing was ever rejected there is no quarantine."""
 _EXPLAIN = re.compile(r"\s*explain\b(\s+analyze\b)?(\s*\([^()]*\))?", re.IGNORECASE)
 _READ_ONLY = "give SELECT, WITH, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN: the lake is only read"
 
@@ -115,15 +118,17 @@ def _register(connection: duckdb.DuckDBPyConnection, lake: Lake, sql: str, versi
     if unknown := sorted(set(versions) - set(tables)):
         raise ValueError(f"there is no table {unknown[0]!r} to read at a version: there are {', '.join(tables)}")
     text = sql.lower()
-    named = {name for name in (*tables, *landing) if name.lower() in text}
-    for name in tables:
-        if (name in named or not named) and (rows := _at_version(lake, name, versions.get(name))) is not None:
-            connection.register(name, rows)
+    known = [*_SCHEMAS, *(name for name in tables if name not in _SCHEMAS)]
+    named = {name for name in (*known, *landing) if name.lower() in text}
+    for name in known:
+        if name in named or not named:
+            rows = _at_version(lake, name, versions.get(name)) if name in tables else None
+            connection.register(name, _SCHEMAS[name].empty_table() if rows is None else rows)
     connection.execute("CREATE SCHEMA landing")
     for name in landing:
         if (name in named and "landing" in text) or not named:
             _register_landing(connection, lake, name)
-    return [*tables, *(f"landing.{name}" for name in landing)]
+    return [*known, *(f"landing.{name}" for name in landing)]
 
 
 def _at_version(lake: Lake, name: str, version: int | None) -> "pads.Dataset | None":
@@ -212,7 +217,7 @@ def _said(message: str, sql: str, known: list[str]) -> str:
     if found.get("error_subtype") == "MISSING_ENTRY" and found.get("type") == "Table":
         text = f"there is no table {found['name']!r}: there are {', '.join(known)}"
     elif "disabled by configuration" in text or "disabled through configuration" in text or "been locked" in text:
-        text = f"{text}; {_READ_ONLY}"
+        text = f"{text}: only the lake can be read"
     elif kind == "Out of Memory Error":
         text = f"the query needs more than {MEMORY} of memory: name fewer columns, days or groups"
     place = ""

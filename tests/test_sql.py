@@ -244,7 +244,7 @@ def test_what_reads_is_answered(shared: Lake, statement: str) -> None:
         ("SELECT item_id::int FROM items", "Could not convert string 'a' to INT32"),
         (
             "SELECT * FROM itms",
-            "there is no table 'itms': there are interactions, items, landing.interactions (line 1, column 15)",
+            "'itms': there are interactions, quarantine, items, users, landing.interactions (line 1, column 15)",
         ),
     ],
 )
@@ -263,6 +263,12 @@ def test_a_query_that_needs_too_much_memory_is_given_up(shared: Lake, monkeypatc
 def test_an_empty_lake_says_what_fills_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="`dawnlist run --local` fills it"):
         query(Lake.open(str(tmp_path), "shop"), "SELECT 1")
+
+
+def test_a_table_without_rows_is_empty(shared: Lake) -> None:
+    assert query(shared, "SELECT count(*) AS n, max(reason) AS reason FROM quarantine").to_pylist() == [
+        {"n": 0, "reason": None}
+    ]
 
 
 def test_an_older_version_can_be_asked(lake: Lake) -> None:
