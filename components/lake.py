@@ -7,6 +7,7 @@ The only module that knows the lake's paths. Everything lies under `{root}/{name
     trials/{fingerprint}/{trial}.json             finished trials of a search
     models/{fingerprint}/                         finished fits, so that a rerun does not fit again
     publications/{as_of}-{run}-{token}.json       what the store may show: a version, its model and its figures
+    catalogue/{number}.json                       what crawls found, and what changed from one to the next
     leases/{name}.json                            who does something that two may not do at once
     champion.json                                 the publication that the store has active, and those before it
     runs/{as_of}/{run}/{step}.json                the run record

@@ -97,7 +97,6 @@ def show_catalogue(catalogue: dict[str, Any]) -> None:
         out.print(f"changed  {escape(printable(line(change)))}", soft_wrap=True)
     for damaged in catalogue["unreadable"]:
         out.print(f"damaged  {escape(printable(damaged))}", soft_wrap=True)
-    out.print(f"catalogue {catalogue['number']} of {catalogue['crawled']}")
 
 
 def _column_cells(column: dict[str, Any], entry: dict[str, Any]) -> list[str]:

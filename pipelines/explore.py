@@ -41,7 +41,9 @@ def crawl(
         typer.echo(json.dumps(found, indent=1))
     else:
         show_catalogue(found)
-    catalogue.keep(opened, found, source)
+    kept = catalogue.keep(opened, found, source)
+    if format_ == "table":
+        typer.echo(f"{'kept as' if kept else 'nothing new since'} catalogue {found['number']} of {found['crawled']}")
 
 
 def query(

@@ -263,7 +263,7 @@ def test_the_command(lake: Lake) -> None:
         ["column", "type", "nulls", "distinct", "from", "to", "examples"],
         ["user", "string", "0", "2", "u1", "u2", "u1,", "u2"],
     ]
-    assert "10.0.0" not in "".join(shown) and shown[-1].startswith("catalogue 1 of ")
+    assert "10.0.0" not in "".join(shown) and shown[-1].startswith("kept as catalogue 1 of ")
     land(lake, 28, item=["1"], ts=TIMES[:1], event=["view"])
     failed = dawnlist(lake, "--format", "json")
     [error] = failed.stderr.splitlines()
