@@ -1,10 +1,12 @@
 """Files of every kind that a source may be: what lands of them, and what clean makes of it."""
 
+import gc
 import gzip
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -191,6 +193,26 @@ def test_counts_of_one_file_are_by_event_time(folder: Path) -> None:
     )
 
 
+def test_a_folder_of_files_without_days_is_cut_by_event_time(folder: Path) -> None:
+    (folder / "interactions").mkdir()
+    for number in (1, 2):
+        text = f"user_id,item_id,event,ts\n{number},A,view,2026-01-01\n{number},A,view,2026-01-0{number + 1}\n"
+        (folder / "interactions" / f"part-{number}.csv").write_text(text)
+    assert [row["user_id"] for row in rows(folder)] == ["1", "2"]
+    assert open_source(str(folder), SETTINGS).counts([date(2026, 1, 1)]) == {date(2026, 1, 1): 2}
+
+
+def test_copies_go_when_nobody_needs_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    (folder / "x.csv.gz").write_bytes(gzip.compress(CSV))
+    source = open_source(str(folder / "x.csv.gz"), SETTINGS)
+    assert len(list(source.interactions(START, END))) == 2
+    assert len(list(folder.glob("dawnlist-source-*/*"))) == 1
+    del source
+    gc.collect()
+    assert list(folder.iterdir()) == [folder / "x.csv.gz"]
+
+
 # public data
 
 
@@ -362,6 +384,9 @@ def test_a_mapping_file_says_what_is_where(lake: Lake, folder: Path) -> None:
     ("text", "message"),
     [
         ("a: [", "is no YAML"),
+        ("", "the document is None"),
+        ("interactions: {files: there.csv, flags: {genres: [Action]}}", "there.csv' has no column 'Action', which"),
+        ("interactions: {files: there.csv}\ncolumns: {user: [x]}", "source.columns maps 'user', which is no canonical"),
         ("items: {files: x.csv}", "interactions is .*: Field required"),
         ("interactions: {files: x.csv, form: csv}", "interactions.form is 'csv': Unexpected keyword argument"),
         ("interactions: {files: x.csv, format: xls}", "interactions.format is 'xls': Input should be 'csv', 'jsonl'"),
@@ -373,8 +398,9 @@ def test_a_mapping_file_says_what_is_where(lake: Lake, folder: Path) -> None:
 )  # fmt: skip
 def test_a_mistake_in_a_mapping_file_is_one_line(folder: Path, lake: Lake, text: str, message: str) -> None:
     (folder / "shop.yml").write_text(text)
+    (folder / "there.csv").write_bytes(CSV)
     with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
-        open_source(str(folder / "shop.yml"), SETTINGS)
+        list(open_source(str(folder / "shop.yml"), SETTINGS).interactions(START, END))
     assert "\n" not in str(error.value)
 
 

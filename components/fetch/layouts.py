@@ -185,11 +185,11 @@ _DAY = "-".join("[0-9]" * count for count in (4, 2, 2))
 
 
 def usual(settings: SourceSettings) -> Layout:
-    """Files named by day, in a folder of their own or not, or one file; and beside them those of items and users."""
+    """Files named by day, or one file, or a folder of files; and beside them those of items and users."""
     name = settings.interactions
     daily = [f"{_DAY}*", f"*={_DAY}/*", f"{_DAY}/*"]
-    patterns = (*(f"{name}/{pattern}" for pattern in daily), *daily, f"{name}.*", name)
-    items, users = (Table((f"{table}.*", table)) for table in (settings.items, settings.users))
+    patterns = (*(f"{name}/{pattern}" for pattern in daily), *daily, f"{name}.*", name, f"{name}/*")
+    items, users = (Table((f"{table}.*", table, f"{table}/*")) for table in (settings.items, settings.users))
     return Layout(Table(patterns), items, users)
 
 

@@ -52,12 +52,11 @@ def prepared(connection: Connection, copies: Copies, file: Stored, table: Table)
         raise ValueError(f"{file.shown!r} is empty: take it away, or write it again")
     look = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}[kind]
     names, select = look(connection, file, path, table)
-    wide = [f"c{names.index(flag)}" for flags in table.flags.values() for flag in flags]
-    for flags in table.flags.values():
-        cells = ", ".join(
-            f"CASE WHEN {cell} = '1' THEN {_text(flag)} END" for cell, flag in zip(wide, flags, strict=True)
-        )
-        select = f"SELECT *, concat_ws('|', {cells}) AS c{len(names)} FROM ({select})"
+    for place, (name, flags) in enumerate(table.flags.items(), len(names)):
+        if absent := [flag for flag in flags if flag not in names]:
+            raise ValueError(f"{file.shown!r} has no column {absent[0]!r}, which is a flag of {name!r} in its mapping")
+        cells = ", ".join(f"CASE WHEN c{names.index(flag)} = '1' THEN {_text(flag)} END" for flag in flags)
+        select = f"SELECT *, concat_ws('|', {cells}) AS c{place} FROM ({select})"
     unique = _unique([*names, *table.flags])
     try:
         schema = connection.con.sql(f"SELECT * FROM ({select}) LIMIT 0").to_arrow_reader(1).schema
