@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT = timedelta(minutes=10)
 """Of one request: the default of 30 seconds is too short for a large object on a slow line."""
-_RETRIES: "RetryConfig" = {"max_retries": 6, "retry_timeout": timedelta(minutes=2)}
+_RETRIES: "RetryConfig" = {"max_retries": 8, "retry_timeout": timedelta(minutes=2)}
 
 
 class S3Objects:
@@ -108,7 +108,7 @@ class S3Objects:
         # a listing's errors have one class; what S3 answered stands in their text
         if isinstance(error, FileNotFoundError) or "NoSuchBucket" in text:
             return FileNotFoundError(f"there is no bucket {self.bucket!r} for the lake {self.uri}: make it")
-        if "169.254.169.254" in text:  # asked last, where a machine in the cloud finds its role
+        if "/latest/api/token" in text:  # asked last: where a machine in the cloud finds its role
             return ConnectionError(
                 f"no credentials for the lake {self.uri}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role"
             )

@@ -26,6 +26,13 @@ def lake(root: str) -> Lake:
     return Lake.open(root, "shop")
 
 
+@pytest.fixture(params=["s3_root", "gcs_root"])
+def bucket(request: pytest.FixtureRequest) -> str:
+    """The root of an empty lake in a bucket, of either kind."""
+    found: str = request.getfixturevalue(request.param)
+    return found
+
+
 def test_an_object_is_created_once(lake: Lake) -> None:
     assert lake.create(b"first", "a", "b.json")
     assert not lake.create(b"second", "a", "b.json")
@@ -152,10 +159,8 @@ def test_a_local_copy_that_is_killed_half_way_shows_nothing(tmp_path: Path) -> N
     assert not staged.exists()
 
 
-def test_without_its_bucket_a_lake_says_so(root: str) -> None:
-    if "://" not in root:
-        return
-    lake = Lake.open(re.sub(r"bucket-\w+", "no-such-bucket", root), "shop")
+def test_without_its_bucket_a_lake_says_so(bucket: str) -> None:
+    lake = Lake.open(re.sub(r"bucket-\w+", "no-such-bucket", bucket), "shop")
     line = re.escape(f"there is no bucket 'no-such-bucket' for the lake {lake.uri}: make it")
     everything = (
         lambda: lake.read("a"), lambda: lake.exists("a"), lambda: lake.names("a"), lambda: list(lake.walk()),
@@ -167,10 +172,8 @@ def test_without_its_bucket_a_lake_says_so(root: str) -> None:
             act()
 
 
-def test_without_permission_a_lake_says_so(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "://" not in root:
-        return
-    lake = Lake.open(root, "shop")
+def test_without_permission_a_lake_says_so(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Lake.open(bucket, "shop")
     line = re.escape(f"no permission for the lake {lake.uri}: allow these credentials to list, read, write and delete")
     with forbidding() as url:
         for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
@@ -183,6 +186,17 @@ def test_without_permission_a_lake_says_so(root: str, monkeypatch: pytest.Monkey
         for act in everything:
             with pytest.raises(PermissionError, match=f"^{line}"):
                 act()
+
+
+def test_without_credentials_a_lake_says_so(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "STORAGE_EMULATOR_HOST", "GOOGLE_SERVICE_ACCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    lake = Lake.open(bucket, "shop")
+    with forbidding() as url:
+        monkeypatch.setenv("AWS_METADATA_ENDPOINT", url)
+        with pytest.raises(ConnectionError, match=rf"^no credentials for the lake {lake.uri}: set (AWS|GOOGLE)_.*"):
+            lake.read("a")
 
 
 FILL = """
