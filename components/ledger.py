@@ -1,7 +1,8 @@
 """The ledger: how many of the source's rows the interactions table has taken in, by the hour in which they arrived.
 
 Each commit carries its windows and the rows of each hour in its own metadata, so that the figures can't be apart from
-the rows. A later commit counts for the hours that its windows cover. It goes back as far as the table's log does.
+the rows. A later commit counts for the hours that its windows cover. It goes back as far as the table's log does, and
+knows only the time that the table holds: rows of other hours may have expired, or been undone by a restore.
 """
 
 import json
@@ -10,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from components.cuts import iso, parse_as_of
-from components.watermark import Window
+from components.watermark import Window, held
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -19,8 +20,8 @@ Arrivals = dict[str, int]
 """Hour, as '2026-01-03T02:00:00Z' -> rows of the source that arrived in it."""
 
 _WINDOWS, _ARRIVALS = "dawnlist.windows", "dawnlist.arrivals"
-RECENT = 100
-"""So many commits back is far enough for the days that every run checks."""
+RECENT = 150
+"""So many commits back is far enough for the days that a run checks; housekeeping commits, too."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Ledger:
             if _WINDOWS in commit:
                 windows = [(parse_as_of(start), parse_as_of(end)) for start, end in json.loads(commit[_WINDOWS])]
                 ledger = ledger.after(windows, json.loads(commit[_ARRIVALS]))
-        return ledger
+        return ledger.within(held(table))
 
     def after(self, windows: list[Window], arrivals: Arrivals) -> "Ledger":
         """The ledger once the windows were taken in; an hour that a window only begins stays as it was."""
@@ -49,6 +50,11 @@ class Ledger:
             hour: rows for hour, rows in counted.items() if hour in self.hours and hour not in taken and not hour % 24
         }
         return Ledger({**self.hours, **days, **taken})
+
+    def within(self, known: Window | None) -> "Ledger":
+        """The ledger without the hours that are not whole in this time."""
+        hours = range(_hour(known[0] + _ALMOST), _hour(known[1])) if known else range(0)
+        return Ledger({hour: rows for hour, rows in self.hours.items() if hour in hours})
 
     def day(self, day: date) -> int | None:
         """Rows taken in of a UTC day, None when not all of it is on record."""

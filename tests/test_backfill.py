@@ -33,7 +33,7 @@ def test_the_command_fills_what_is_missing_and_then_finds_nothing(tmp_path: Path
     assert (seen.returncode, seen.stderr) == (0, "")
     assert "2026-01-01 to 2026-01-1" in seen.stdout and "rows in the source, 0 of them taken in" in seen.stdout
     assert not (tmp_path / "lake").exists()
-    done = command(*where)
+    done = command(*where, "--parallel", "1")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("filled: ") == 2
     lake = Lake.open(str(tmp_path / "lake"), "default")

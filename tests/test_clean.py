@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components import coercions as to
+from components import commits
 from components.clean import cleaning, commit
 from components.clean.cleaning import clean
 from components.clean.entities import genres
@@ -43,7 +44,7 @@ def land(lake: Lake, table: pa.Table, run: str = "r1", kind: str = "interactions
 
 
 def cleaned(lake: Lake, table: pa.Table, run: str = "r1", **source: Any) -> dict[str, Any]:
-    landed = {
+    landed: dict[str, Any] = {
         "interactions": [land(lake, table, run)],
         "items": None,
         "users": None,
@@ -269,7 +270,7 @@ def test_a_clock_that_is_a_little_ahead_loses_no_row(lake: Lake) -> None:
 
 def test_a_commit_in_between_is_read_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     cleaned(lake, events(("a", "7", "10", "view", "2026-01-29T10:00:00Z")))
-    append, table = commit._append, events(("b", "7", "10", "view", "2026-01-29T12:00:00Z"))
+    append, table = commits.append, events(("b", "7", "10", "view", "2026-01-29T12:00:00Z"))
     meanwhile = [True]
     monkeypatch.setattr(cleaning, "lease", lambda *_, **__: nullcontext())  # no data depends on the lease
 
@@ -278,7 +279,7 @@ def test_a_commit_in_between_is_read_again(lake: Lake, monkeypatch: pytest.Monke
             cleaned(lake, table, run="other")
         append(*arguments)
 
-    monkeypatch.setattr(commit, "_append", append_after_another)
+    monkeypatch.setattr(commit, "append", append_after_another)
     report = cleaned(lake, table, run="r2")
     assert (report["known"], report["inserted"]) == (1, 0)
     assert rows_of(lake, "interactions", "event_id") == [("a",), ("b",)]

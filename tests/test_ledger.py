@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from deltalake import CommitProperties, write_deltalake
+from deltalake import CommitProperties, Transaction, write_deltalake
 
 from components.cuts import parse_as_of
 from components.lake import Lake
 from components.ledger import Ledger, metadata
-from components.watermark import Window
+from components.watermark import Window, transactions
 
 NOTHING = Ledger({})
 
@@ -43,12 +43,21 @@ def test_a_source_that_knows_only_days_says_them_at_their_first_hour() -> None:
     assert (grown.day(date(2026, 1, 1)), grown.day(date(2026, 1, 2))) == (6, 1)
 
 
+def test_it_knows_only_what_the_table_holds() -> None:
+    """Other rows have expired, or were undone by a restore."""
+    ledger = NOTHING.after([window("01T00", "04T00")], {"2026-01-02T05:00:00Z": 7})
+    left = ledger.within(window("01T01", "03T00"))
+    assert [left.day(date(2026, 1, number)) for number in (1, 2, 3)] == [None, 7, None]
+    assert ledger.within(None) == NOTHING
+
+
 def test_it_is_read_back_from_the_commits_in_their_order(lake: Lake) -> None:
     assert Ledger.of(None) == NOTHING
     for rows in (1, 2):
         said = metadata([window("01T00", "02T00")], {"2026-01-01T10:00:00Z": rows})
         place = lake.table_uri("interactions")
-        commit = CommitProperties(custom_metadata=said)
+        marks = [Transaction(*mark) for mark in transactions(window("01T00", "02T00")).items()]
+        commit = CommitProperties(custom_metadata=said, app_transactions=marks)
         write_deltalake(place, pa.table({"a": [rows]}), mode="append", commit_properties=commit)
     write_deltalake(place, pa.table({"a": [3]}), mode="append")
     table = lake.table("interactions")

@@ -19,7 +19,6 @@ from deltalake.exceptions import CommitFailedError
 from typer.testing import CliRunner
 
 from components import compaction, housekeeping, time_travel
-from components.clean import commit
 from components.commits import WRITER
 from components.cuts import stamp
 from components.lake import Lake
@@ -358,7 +357,6 @@ def test_a_commit_that_read_before_the_expiry_fails(lake: Lake) -> None:
     said = CommitProperties(app_transactions=[Transaction(WRITER, 1)])
     with pytest.raises(CommitFailedError):
         write_deltalake(read, rows(day(0)), mode="append", commit_properties=said)
-    assert WRITER == commit.WRITER
 
 
 def test_expiry_and_compaction_beside_a_writer(lake: Lake) -> None:

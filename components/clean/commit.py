@@ -1,29 +1,21 @@
 """Clean rows into the lake's Delta tables: each event and each rejected row once, in one commit or not at all."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake import DeltaTable, write_deltalake
 
 from components.clean.interactions import TIMELESS, Connection, clean_rows
+from components.commits import append, committed, version
+from components.evolution import evolve
 from components.lake import Lake
 from components.ledger import RECENT, Arrivals, Ledger, metadata
 from components.schema import INTERACTIONS, QUARANTINE, UTC_MICROSECONDS
 from components.watermark import Window, extended, held, transactions
-
-WRITER = "clean"
-"""App id that every commit here names: of two at the same time the second fails, and reads again what is there."""
-_ATTEMPTS = 8
-_PROPERTIES: dict[str, str | None] = {
-    "delta.logRetentionDuration": "interval 400 days",  # as far back as the ledger goes
-    "delta.deletedFileRetentionDuration": "interval 7 days",
-}
-_WRITER_PROPERTIES = WriterProperties(compression="ZSTD", compression_level=1)
 
 
 def merge_interactions(lake: Lake, connection: Connection, windows: list[Window], arrivals: Arrivals) -> dict[str, Any]:
@@ -43,11 +35,12 @@ def merge_interactions(lake: Lake, connection: Connection, windows: list[Window]
             rows = clean_rows(staged.anti_join(connection.table("known"), ["event_date", "event_id"]))
             after = extended(held(table), windows)
             marks = transactions(after) if after else {}
-            _append(lake, "interactions", table, _reader(connection, rows), marks, metadata(windows, arrivals))
+            append(lake, "interactions", table, _reader(connection, rows), marks, metadata(windows, arrivals))
         return {"known": known, "inserted": sum(counts.values()), "days": counts}
 
-    report = _retried(lake, "interactions", attempt)
-    return report | {"interactions_version": _version(lake, "interactions")}
+    evolve(lake, "interactions", INTERACTIONS)
+    report = committed(lake, "interactions", attempt)
+    return report | {"interactions_version": version(lake, "interactions")}
 
 
 def mark_held(lake: Lake, start: datetime, end: datetime) -> None:
@@ -56,15 +49,16 @@ def mark_held(lake: Lake, start: datetime, end: datetime) -> None:
     def attempt(table: DeltaTable | None) -> dict[str, Any]:
         after = extended(held(table), [(start, end)])
         if table is not None and after and after != held(table):
-            _append(lake, "interactions", table, INTERACTIONS.empty_table(), transactions(after), {})
+            append(lake, "interactions", table, INTERACTIONS.empty_table(), transactions(after), {})
         return {}
 
-    _retried(lake, "interactions", attempt)
+    committed(lake, "interactions", attempt)
 
 
 def _says_more(table: DeltaTable, windows: list[Window], arrivals: Arrivals) -> bool:
+    before, after = held(table), extended(held(table), windows)
     ledger = Ledger.of(table, RECENT)
-    return extended(held(table), windows) != held(table) or ledger.after(windows, arrivals) != ledger
+    return after != before or ledger.after(windows, arrivals).within(after) != ledger
 
 
 _DAYS = "SELECT DISTINCT event_date FROM staged WHERE fate = 'clean' ORDER BY 1"
@@ -97,12 +91,13 @@ def append_quarantine(lake: Lake, rows: Iterator[dict[str, Any]], start: datetim
     def attempt(table: DeltaTable | None) -> dict[str, Any]:
         new = rejected if table is None else _not_in(lake.scan(table), rejected, start)
         if new.num_rows:
-            _append(lake, "quarantine", table, new, {}, {})
+            append(lake, "quarantine", table, new, {}, {})
         return {}
 
     if rejected.num_rows:
-        _retried(lake, "quarantine", attempt)
-    return _version(lake, "quarantine")
+        evolve(lake, "quarantine", QUARANTINE)
+        committed(lake, "quarantine", attempt)
+    return version(lake, "quarantine")
 
 
 def _not_in(quarantine: pads.Dataset, rejected: pa.Table, start: datetime) -> pa.Table:
@@ -119,26 +114,8 @@ def overwrite(lake: Lake, name: str, rows: pa.Table) -> None:
         write_deltalake(lake.table_uri(name) if table is None else table, rows, mode="overwrite")
         return {}
 
-    _retried(lake, name, attempt)
-
-
-def _append(
-    lake: Lake, name: str, table: DeltaTable | None, rows: Any, marks: dict[str, int], said: dict[str, str]
-) -> None:
-    """Append with `marks` as transactions and `said` as metadata of the commit; the first one makes the table."""
-    transactions = [Transaction(app, version) for app, version in {**marks, WRITER: 1}.items()]
-    new = {"mode": "error", "partition_by": _PARTITIONS.get(name), "configuration": _PROPERTIES}
-    write_deltalake(
-        lake.table_uri(name) if table is None else table,
-        rows,
-        writer_properties=_WRITER_PROPERTIES,
-        commit_properties=CommitProperties(app_transactions=transactions, custom_metadata=said),
-        # a table that another run made meanwhile is an error: read again
-        **(new if table is None else {"mode": "append"}),
-    )
-
-
-_PARTITIONS = {"interactions": ["event_date"]}
+    evolve(lake, name, rows.schema)
+    committed(lake, name, attempt)
 
 
 def _reader(connection: Connection, rows: Any) -> pa.RecordBatchReader:
@@ -152,25 +129,3 @@ def _reader(connection: Connection, rows: Any) -> pa.RecordBatchReader:
 
 def _nullable() -> pa.Schema:
     return pa.schema([field.with_nullable(True) for field in INTERACTIONS])
-
-
-def _retried(lake: Lake, name: str, attempt: Callable[[DeltaTable | None], dict[str, Any]]) -> dict[str, Any]:
-    """Read the table and try; read again and retry when somebody else committed in between."""
-    for number in range(1, _ATTEMPTS + 1):
-        table = lake.table(name)
-        try:
-            return attempt(table)
-        except (CommitFailedError, DeltaError):
-            made_meanwhile = table is None and lake.table(name) is not None
-            if number == _ATTEMPTS or not (made_meanwhile or _moved(lake, name, table)):
-                raise
-    raise AssertionError("unreachable")
-
-
-def _moved(lake: Lake, name: str, table: DeltaTable | None) -> bool:
-    return table is not None and _version(lake, name) != table.version()
-
-
-def _version(lake: Lake, name: str) -> int | None:
-    table = lake.table(name)
-    return None if table is None else int(table.version())

@@ -69,17 +69,17 @@ def _land(
     """Write batches as one Parquet object, whole or not at all; one that is there stays. Returns rows and arrivals."""
     with tempfile.TemporaryDirectory() as folder:
         staged = Path(folder) / "landing.parquet"
-        rows = _fetched(lake, name, staged)
+        there = lake.exists(*name.split("/"))
+        rows = _fetched(lake, name, staged) if there else None
         if rows is None:
             rows = write_batches(batches, staged, about)
-            lake.upload(staged, *name.split("/"))
+            if not lake.upload(staged, *name.split("/"), once=not there):  # this run's twin was first: its object stays
+                return _land(lake, batches, name, about, counted)
         return rows, counted[0].arrivals(staged, *counted[1]) if counted else {}
 
 
 def _fetched(lake: Lake, name: str, target: Path) -> int | None:
-    """Copy a landing object that is there and return its rows; None when it is not, or was damaged."""
-    if not lake.exists(*name.split("/")):
-        return None
+    """Copy a landing object and return its rows; None when it was damaged."""
     pafs.copy_files(lake.path(*name.split("/")), str(target), source_filesystem=lake.filesystem)
     try:
         with pq.ParquetFile(target) as file:
