@@ -89,9 +89,10 @@ class Files:
         """The rows of each of the days that has any."""
         counted: dict[date, int] = {}
         if self.daily:
-            for file in self.found.interactions:
-                if file.day in days:
-                    counted[file.day] = counted.get(file.day, 0) + self._rows(file)
+            wanted = [(file, file.day) for file in self.found.interactions if file.day in days]
+            self._count([file for file, _ in wanted if file.shown not in self.rows])
+            for file, day in wanted:
+                counted[day] = counted.get(day, 0) + self.rows[file.shown]
             return counted
         for day, rows in self._ask(lambda rows, time: rows.group_by(day=time.date()).agg(rows=rows.count())):
             if day in days:
@@ -155,16 +156,15 @@ class Files:
         finally:
             connection.disconnect()
 
-    def _rows(self, file: Stored) -> int:
-        if file.shown not in self.rows:
-            connection = connect()
-            try:
+    def _count(self, files: Sequence[Stored]) -> None:
+        connection = connect()
+        try:
+            for file in files:
                 one = prepared(connection, self.copies, file, self.found.layout.interactions)
                 [batch] = batches(connection, one, f"SELECT count(*) AS rows FROM ({one.select})")
                 self.rows[file.shown] = batch["rows"][0].as_py()
-            finally:
-                connection.disconnect()
-        return self.rows[file.shown]
+        finally:
+            connection.disconnect()
 
 
 def _in_folder(url: str, files: Sequence[Stored], settings: SourceSettings) -> Found:
