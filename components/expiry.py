@@ -20,7 +20,7 @@ from components.lake import Lake
 from components.manifest import MANIFEST
 from components.objects import Found
 from components.schema import UTC_MICROSECONDS
-from components.watermark import held, transactions
+from components.watermark import EXPIRED, held, transactions
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -58,7 +58,8 @@ class Expiry:
             window = held(table)
             if old and window and not self.dry_run:
                 start = max(window[0], datetime.combine(first, time.min, UTC))
-                table.delete(f"event_date < '{first}'", commit_properties=said(transactions((start, window[1]))))
+                marks = transactions((start, window[1])) | {EXPIRED: int(start.timestamp())}
+                table.delete(f"event_date < '{first}'", commit_properties=said(marks))
             days_dropped = {file["partition.event_date"] for file in old}
             return {"rows": _rows(old), "days": len(days_dropped), "files": len(old)}
 

@@ -1,6 +1,6 @@
 """Watermark: the time that the interactions table holds without a gap, kept in its own commits.
 
-Two app transactions of the Delta table, in seconds since 1970: what was fetched and the rows themselves can't be apart.
+App transactions of the Delta table, in seconds since 1970: what was fetched and the rows themselves can't be apart.
 """
 
 import math
@@ -15,6 +15,9 @@ WATERMARK = "watermark"
 EARLIEST = "earliest"
 """App id of its start."""
 
+EXPIRED = "expired"
+"""App id of the time before which rows were dropped for their age."""
+
 Window = tuple[datetime, datetime]
 """[start, end), UTC."""
 
@@ -27,6 +30,12 @@ def held(table: "DeltaTable | None") -> Window | None:
     earliest = table.transaction_version(EARLIEST)
     # a watermark alone says nothing about what lies before it
     return _utc(watermark if earliest is None else earliest), _utc(watermark)
+
+
+def expired(table: "DeltaTable | None") -> datetime | None:
+    """Rows of before this were dropped for their age; None when none ever were."""
+    seconds = None if table is None else table.transaction_version(EXPIRED)
+    return None if seconds is None else _utc(seconds)
 
 
 def extended(known: Window | None, windows: list[Window]) -> Window | None:

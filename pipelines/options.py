@@ -19,6 +19,7 @@ SettingsFile = Annotated[str, typer.Option("--settings", help="The shop's settin
 SourceUrl = Annotated[
     str,
     typer.Option("--source",
-                 help="Where interactions come from: `sqlite:///FILE`, `postgresql://USER@HOST/DB` (password in "
-                      "DAWNLIST_SOURCE_PASSWORD), a folder of MovieLens .dat or daily files, a CSV or Parquet file."),
+                 help="Where interactions come from: `sqlite:///FILE`, `postgresql://USER@HOST/DB`, `mysql://…`, "
+                      "`mssql://…` (password in DAWNLIST_SOURCE_PASSWORD); a folder, a file or a mapping file "
+                      "(CSV, JSON lines, Parquet, MovieLens, Amazon; also `gs://` and `s3://`): docs/SOURCES.md."),
 ]  # fmt: skip

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("simulate", "run", "compile", "serve", "recommend", "versions", "rollback")
+COMMANDS = (
+    "simulate", "run", "compile", "serve", "recommend", "versions", "rollback", "backfill", "crawl", "query", "lake",
+)  # fmt: skip
 
 
 def dawnlist(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -87,6 +87,7 @@ def test_a_longer_window_fetches_the_time_before_what_the_lake_holds() -> None:
     assert windows((day(10), day(20)), day(21), 14, HOUR) == [(day(7), day(10)), (day(19, 23), day(21))]
     assert windows((day(19, 23), day(20)), day(21), 14, HOUR) == [(day(7), day(21))]  # they touch
     assert windows((day(20), day(25)), day(15), 5, HOUR) == [(day(10), day(15))]  # nothing held before that day
+    assert windows((day(10), day(20)), day(21), 14, HOUR, expired=day(10)) == [(day(19, 23), day(21))]
     with pytest.raises(ValueError, match="window_days is 2: give 3 to 3660"):
         windows(None, day(21), 2, HOUR)
 

@@ -17,7 +17,7 @@ from components.fetch.windows import windows
 from components.lake import Lake
 from components.ledger import RECENT, Arrivals, Ledger
 from components.settings import SourceSettings
-from components.watermark import Window, held
+from components.watermark import Window, expired, held
 
 Landed = dict[str, Any]
 
@@ -31,7 +31,7 @@ def fetch(lake: Lake, source: str, settings: SourceSettings, as_of: str, run: st
     end = parse_as_of(as_of)
     table = lake.table("interactions")
     known = held(table)
-    wanted = windows(known, end, window_days, timedelta(minutes=settings.overlap_minutes))
+    wanted = windows(known, end, window_days, timedelta(minutes=settings.overlap_minutes), expired(table))
     opened = open_source(source, settings)
     landed = fetch_windows(lake, opened, wanted, run)
     if known is None and not landed["rows"]["interactions"]:

@@ -8,17 +8,20 @@ from components.watermark import Window
 DAY = timedelta(hours=24)
 
 
-def windows(known: Window | None, end: datetime, window_days: int, overlap: timedelta) -> list[Window]:
+def windows(
+    known: Window | None, end: datetime, window_days: int, overlap: timedelta, expired: datetime | None = None
+) -> list[Window]:
     """What to fetch so that the lake then holds [end - window_days, end) whole, oldest first.
 
     It goes on from the end of what the lake holds, however long ago that was, so that a missed night leaves no gap,
     and a little before it, since a row may be committed after a fetch whose window its time lies in. A run not newer
-    than that fetches its own 24 hours again. Rows that are already there are recognised. Windows begin at whole
-    hours, which is how the ledger counts.
+    than that fetches its own 24 hours again. Rows that are already there are recognised. What was dropped for its
+    age, before `expired`, is not fetched again. Windows begin at whole hours, which is how the ledger counts.
     """
     start = _hour(window(end, window_days)[0])
     if known is None:
         return [(start, end)]
+    start = max(start, expired or start)
     earliest, reached = known
     recent = _hour((reached if reached < end else end - DAY) - overlap)
     if earliest <= start:
