@@ -5,7 +5,7 @@ from pathlib import Path
 
 import ibis
 
-from components.coercions import first_text, moment
+from components.coercions import UTC, first_text, moment
 
 
 def by_hour(landed: Path, places: Sequence[int]) -> dict[str, int]:
@@ -17,10 +17,13 @@ def by_hour(landed: Path, places: Sequence[int]) -> dict[str, int]:
     try:
         connection.raw_sql("SET TimeZone = 'UTC'")
         rows = connection.read_parquet(str(landed))
-        time = moment(first_text([rows[place] for place in places]))
-        hours = rows.select(hour=time.truncate("hour").strftime("%Y-%m-%dT%H:%M:%SZ"))
+        values = [rows[place] for place in places]
+        is_typed = len(values) == 1 and values[0].type().is_timestamp()  # no need of a look at each one's text
+        time = values[0].cast(UTC) if is_typed else moment(first_text(values))
+        hours = rows.select(hour=time.truncate("hour"))
         timed = hours.filter(hours.hour.notnull())
         counted = timed.group_by("hour").agg(rows=timed.count()).order_by("hour")
-        return dict(connection.raw_sql(str(counted.compile())).fetchall())
+        named = counted.select(counted.hour.strftime("%Y-%m-%dT%H:%M:%SZ"), "rows")
+        return dict(connection.raw_sql(str(named.compile())).fetchall())
     finally:
         connection.disconnect()

@@ -5,16 +5,18 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from components.fetch.ahead import ahead
 from components.fetch.sources import Batches
 
 
 def write_batches(batches: Batches, path: Path, about: dict[str, str]) -> int:
     """Write batches of one schema with `about` beside what its metadata says; the number of rows."""
-    first = next(batches)
+    coming = ahead(batches)
+    first = next(coming)
     schema = first.schema.with_metadata({**(first.schema.metadata or {}), **about})
     rows = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in itertools.chain([first], batches):
+        for batch in itertools.chain([first], coming):
             writer.write_batch(batch.cast(schema))
             rows += batch.num_rows
     return rows
