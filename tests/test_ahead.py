@@ -30,6 +30,6 @@ def test_a_read_that_is_given_up_is_closed_and_was_never_far_ahead() -> None:
     log: list[str] = []
     coming = ahead(batches(50, log))
     next(coming)
-    coming.close()  # type: ignore[attr-defined]
+    coming.close()
     assert log[-1] == "closed by False"
     assert len(log) - 1 <= 1 + WAITING + 3  # taken, waiting, and what went on while it was being closed

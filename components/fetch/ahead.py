@@ -3,7 +3,7 @@
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pyarrow as pa
 
@@ -11,7 +11,7 @@ WAITING = 2
 """Batches that may lie between reading and writing: memory stays bounded."""
 
 
-def ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
     """The same batches, and the error that ends them; once this is closed, they are closed too."""
     ready: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(WAITING)
     given_up = threading.Event()

@@ -1,5 +1,6 @@
 """A stream of record batches into one Parquet file."""
 
+import contextlib
 import itertools
 from pathlib import Path
 
@@ -11,12 +12,12 @@ from components.fetch.sources import Batches
 
 def write_batches(batches: Batches, path: Path, about: dict[str, str]) -> int:
     """Write batches of one schema with `about` beside what its metadata says; the number of rows."""
-    coming = ahead(batches)
-    first = next(coming)
-    schema = first.schema.with_metadata({**(first.schema.metadata or {}), **about})
-    rows = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in itertools.chain([first], coming):
-            writer.write_batch(batch.cast(schema))
-            rows += batch.num_rows
+    with contextlib.closing(ahead(batches)) as coming:
+        first = next(coming)
+        schema = first.schema.with_metadata({**(first.schema.metadata or {}), **about})
+        rows = 0
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+            for batch in itertools.chain([first], coming):
+                writer.write_batch(batch.cast(schema))
+                rows += batch.num_rows
     return rows
