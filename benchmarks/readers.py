@@ -39,7 +39,7 @@ def dawnlist(url: str) -> Batches:
 
 def adbc(url: str, columns: str = "*") -> Batches:
     """ADBC with the types of the columns."""
-    from adbc_driver_postgresql import dbapi  # type: ignore[import-untyped]
+    from adbc_driver_postgresql import dbapi
 
     with dbapi.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute(f"SELECT {columns} FROM {TABLE}")
@@ -53,7 +53,7 @@ def adbc_text(url: str) -> Batches:
 
 def connectorx(url: str) -> Batches:
     """connectorx, streamed; it has no bound parameters."""
-    import connectorx as cx  # type: ignore[import-untyped,unused-ignore]
+    import connectorx as cx
 
     host = quote(parse_qs(urlsplit(url).query)["host"][0], safe="")
     uri = f"postgresql://postgres:none@{host}/postgres"

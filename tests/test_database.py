@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pymysql  # type: ignore[import-untyped]
+import pymysql
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import mssql
@@ -167,8 +167,8 @@ def test_postgresql_is_cut_by_the_index_in_the_form_of_the_time_column(
     forms.execute("CREATE INDEX ON forms.clicks (received_at)")
     source = Database(postgres, FORMS)
     assert table(source.interactions(day(1, 3), day(2, 3))).num_rows == 0  # of an empty table
-    for number, time in enumerate(times):
-        forms.execute("INSERT INTO forms.clicks VALUES (%s, %s)", (str(number), time))
+    for number, moment in enumerate(times):
+        forms.execute("INSERT INTO forms.clicks VALUES (%s, %s)", (str(number), moment))
     found = table(source.interactions(day(1, 3), day(2, 3)))
     assert found["number"].to_pylist() == [1, 2]
     pq.write_table(found, tmp_path / "landed.parquet")

@@ -73,7 +73,7 @@ def _setting(name: str, value: Any) -> Any:
 
 
 def _postgresql(url: sa.URL, settings: SourceSettings, table: sa.TableClause, window: Window | None) -> Batches:
-    from adbc_driver_postgresql import dbapi  # type: ignore[import-untyped]
+    from adbc_driver_postgresql import dbapi
 
     uri = url.set(drivername="postgresql").render_as_string(hide_password=False)
     with dbapi.connect(uri) as connection, connection.cursor() as cursor:
