@@ -109,7 +109,9 @@ def _landing(
         objects.append(entry) if entry else unreadable.append(found.name)
     if not objects:
         return None
-    latest = max(objects, key=lambda entry: (_window(entry)[::-1], entry["modified"]))
+    # an object without rows, of a night without traffic, says nothing about columns
+    telling = [entry for entry in objects if entry["rows"]] or objects
+    latest = max(telling, key=lambda entry: (_window(entry)[::-1], entry["modified"]))
     windows = sorted({entry["name"].split("/")[-2] for entry in objects})
     return {
         "rows": sum(entry["rows"] for entry in objects),
@@ -119,7 +121,7 @@ def _landing(
         "sampled": any(entry["rows"] > SAMPLE_ROWS for entry in objects),
         "newest": latest["name"],
         "newest_columns": latest["columns"],
-        "columns": _merged(objects, latest),
+        "columns": _merged(telling, latest),
         "objects": objects,
     }
 

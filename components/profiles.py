@@ -105,7 +105,7 @@ def _counts(value: Any, kind: str) -> dict[str, Any]:
     counts = {"nulls": value.isnull().sum()}
     if kind == "binary":
         return counts
-    counts["distinct"] = value.approx_nunique()
+    counts["distinct"] = ibis.least(value.approx_nunique(), value.count())  # an estimate may be more than there are
     counts |= {"min": value.min(), "max": value.max()}
     return counts | _text_counts(value) if kind == "string" else counts
 

@@ -93,10 +93,21 @@ def show_catalogue(catalogue: dict[str, Any]) -> None:
         headings = ["  column", "type", "nulls", "distinct", "from", "to", "examples"]
         cells = [[printable(cell) for cell in _column_cells(column, entry)] for column in entry["columns"]]
         out.print(_table([headings, *fitted([headings, *cells], out.width)[1:]], right={2, 3}))
+        if seen := _seen(name, entry):
+            out.print(f"  [dim]distinct values and examples: of {escape(seen)}[/]", soft_wrap=True)
     for change in catalogue["changes"]:
         out.print(f"changed  {escape(printable(line(change)))}", soft_wrap=True)
     for damaged in catalogue["unreadable"]:
         out.print(f"damaged  {escape(printable(damaged))}", soft_wrap=True)
+
+
+def _seen(name: str, entry: dict[str, Any]) -> str:
+    """Of which rows distinct values and examples are told, where these are not all."""
+    if name.startswith("landing."):
+        return "the newest object" if entry["files"] > 1 else ""
+    if entry["partitions"]:
+        return str(entry["partitions"]["last"])
+    return "the first rows" if entry["sampled"] else ""
 
 
 def _column_cells(column: dict[str, Any], entry: dict[str, Any]) -> list[str]:

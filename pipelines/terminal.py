@@ -1,5 +1,6 @@
 """What the command shows on a terminal: progress, tables, titles."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from rich.table import Table
 from components.runs import Record
 from components.urls import printable, shown
 
-out = Console(highlight=False)
+# a file or a pipe has no width of its own, and 80 columns are too few for what goes there
+out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 err = Console(file=sys.stderr, highlight=False)  # not stderr=True: a local run redirects sys.stderr to its log
 
 

@@ -222,6 +222,18 @@ def test_the_newest_object_is_that_of_the_latest_window(lake: Lake) -> None:
     assert crawl(lake, SETTINGS)["tables"]["landing.interactions"]["newest"] == late
 
 
+def test_a_window_without_rows_says_nothing_about_columns(lake: Lake) -> None:
+    columns = {name: ["1"] for name in ("visitor", "item_id", "event", "ts")}
+    settings = SourceSettings(columns={"user_id": ["visitor"]})
+    land(lake, 28, **columns)
+    assert looked(lake, settings) == []
+    land(lake, 29, user_id=pa.array([], pa.string()))
+    assert looked(lake, settings) == []
+    assert [column["name"] for column in (newest(lake) or {})["tables"]["landing.interactions"]["columns"]] == [
+        *columns
+    ]
+
+
 def test_an_empty_lake_says_what_fills_it(lake: Lake) -> None:
     with pytest.raises(FileNotFoundError, match="`dawnlist run --local` fills it"):
         crawl(lake, SETTINGS)
