@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from components.clean.cleaning import clean
 from components.cuts import iso
 from components.fetch.landing import fetch
@@ -91,22 +93,25 @@ def main() -> None:
     shutil.rmtree(home / arguments.shop, ignore_errors=True)
     with zipfile.ZipFile(arguments.data / arguments.shop / archive) as file:
         file.extractall(home / arguments.shop)
-    source = str(home / arguments.shop / name)
+    source, written = str(home / arguments.shop / name), home / arguments.shop / "settings.yaml"
+    written.write_text(yaml.safe_dump({"source": of_source.model_dump(exclude_defaults=True)}))
     once = Lake.open(str(home / arguments.shop / "once"), "default")
     whole, seconds = night(once, source, settings, datetime(2020, 1, 1, tzinfo=UTC), 3660)
     first, last = span(once)
     lake = Lake.open(str(home / arguments.shop / "lake"), "default")
     told = nights(lake, source, settings, first, last)
-    print(f"at once       {whole['rows_in']:>9,} rows read, {whole['inserted']:,} inserted, {seconds:.1f} s")
-    print(f"night by night {len(told.seconds)} nights of {first.date()} to {last.date()}, "
+    fates = ("inserted", "duplicates", "double_clicks", "quarantined")
+    print(f"at once: {whole['rows_in']:,} rows read = {' + '.join(f'{whole[name]:,} {name}' for name in fates)}, "
+          f"{seconds:.1f} s")  # fmt: skip
+    print(f"night by night: {len(told.seconds)} nights of {first.date()} to {last.date()}, "
           f"{statistics.median(told.seconds):.2f} s each (median), {sum(told.seconds):.0f} s in all")  # fmt: skip
     for what, rows in told.counts.items():
         print(f"  {what:<14}{rows:>9,}")
     for reason, rows in told.reasons.most_common():
-        print(f"    {reason:<22}{rows:>9,}  (of every night that read them)")
+        print(f"    {reason:<22}{rows:>9,}  (again in each night that read them)")
     same = held(lake) == held(once)
     print(f"the two lakes hold the same interactions, row for row: {'yes' if same else 'NO'}")
-    print(f"lake: {lake.uri.removesuffix('/default')}")
+    print(f"next: dawnlist crawl --lake {home / arguments.shop / 'lake'} --settings {written}")
 
 
 if __name__ == "__main__":

@@ -223,7 +223,7 @@ def test_the_newest_object_is_that_of_the_latest_window(lake: Lake) -> None:
 
 
 def test_a_window_without_rows_says_nothing_about_columns(lake: Lake) -> None:
-    columns = {name: ["1"] for name in ("visitor", "item_id", "event", "ts")}
+    columns: dict[str, Any] = {name: ["1"] for name in ("visitor", "item_id", "event", "ts")}
     settings = SourceSettings(columns={"user_id": ["visitor"]})
     land(lake, 28, **columns)
     assert looked(lake, settings) == []
