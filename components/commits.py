@@ -1,5 +1,6 @@
 """Commits to the lake's Delta tables by several writers: the second of two fails, reads again and retries."""
 
+import errno
 import random
 import time
 from collections.abc import Callable
@@ -29,7 +30,11 @@ def committed(lake: Lake, name: str, attempt: Callable[["DeltaTable | None"], Re
         table = lake.table(name)
         try:
             return attempt(table)
-        except (CommitFailedError, DeltaError):
+        except (CommitFailedError, DeltaError, OSError) as error:
+            if "No space left on device" in str(error):
+                raise OSError(
+                    errno.ENOSPC, f"the disk of the lake {lake.uri} is full: nothing was committed to {name}, make room"
+                ) from None
             if number == _ATTEMPTS or version(lake, name) == (None if table is None else table.version()):
                 raise
             time.sleep(random.uniform(0, 0.05 * 2**number))  # or a writer of many small commits is always ahead

@@ -63,3 +63,21 @@ def test_a_second_backfill_says_who_is_at_it(tmp_path: Path) -> None:
         done = command(*words)
     assert done.returncode == 1 and "held by run backfill-1" in done.stderr
     assert lake.names("tables") == []
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_committed(tmp_path: Path) -> None:
+    (tmp_path / "days").mkdir()
+    rows = "".join(f"{n % 977},{n * 7919 % 100003},view,2026-01-01T00:00:{n % 60:02}Z\n" for n in range(50_000))
+    (tmp_path / "days/2026-01-01.csv").write_text("user_id,item_id,event,ts\n" + rows)
+    (tmp_path / "small").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "none", str(tmp_path / "small")]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root can make a disk of 300 kB")
+    try:
+        where = ("--lake", str(tmp_path / "small/lake"), "--source", str(tmp_path / "days"))
+        done = command(*where, "--from", "2026-01-01", "--to", "2026-01-01", "--all")
+        assert done.returncode == 1
+        assert "is full: nothing was committed to interactions, make room" in done.stderr.splitlines()[-1]
+        assert Lake.open(str(tmp_path / "small/lake"), "default").table("interactions") is None
+    finally:
+        subprocess.run(["umount", str(tmp_path / "small")], check=True)

@@ -98,10 +98,23 @@ def test_killed_at_random_the_lake_holds_the_truth(tmp_path: Path) -> None:
             killed += kill_at_random(rng, seconds, root, source, as_of, f"killed-{day}-{attempt}")
         finish((run_day, root, source, as_of, f"last-{day}"))
     lake = Lake.open(root, "shop")
-    print(f"{killed} runs were killed over {DAYS + 4} days, {len(said.rows)} rows, {len(said.events)} events")
+    landed, committed = _reached(lake)
+    print(
+        f"{killed} runs were killed over {DAYS + 4} days, {landed} of them after they had landed something and "
+        f"{committed} after they had committed; {len(said.rows)} rows, {len(said.events)} events"
+    )
     assert killed >= (100 if PROVE else 8)
     assert held(lake) == said.events
     assert quarantined(lake) == said.broken
+
+
+def _reached(lake: Lake) -> tuple[int, int]:
+    """How many of the killed runs left a landing object, and rows in the table."""
+    landed = {found.name.rpartition("/")[2] for found in lake.walk("landing", "interactions")}
+    rows = lake.rows("interactions")
+    sources = set() if rows is None else set(rows.to_table(columns=["source"])["source"].to_pylist())
+    committed = {str(source).rpartition("/")[2] for source in sources}
+    return sum(name.startswith("killed") for name in landed), sum(name.startswith("killed") for name in committed)
 
 
 def _seconds(folder: Path, source: str, as_of: str) -> float:

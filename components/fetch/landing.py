@@ -1,5 +1,6 @@
 """Windows of a source into immutable landing objects."""
 
+import errno
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -72,10 +73,21 @@ def _land(
         there = lake.exists(*name.split("/"))
         rows = _fetched(lake, name, staged) if there else None
         if rows is None:
-            rows = write_batches(batches, staged, about)
+            rows = _staged(batches, staged, about)
             if not lake.upload(staged, *name.split("/"), once=not there):  # this run's twin was first: its object stays
                 return _land(lake, batches, name, about, counted)
         return rows, counted[0].arrivals(staged, *counted[1]) if counted else {}
+
+
+def _staged(batches: Batches, path: Path, about: dict[str, str]) -> int:
+    try:
+        return write_batches(batches, path, about)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise OSError(
+            errno.ENOSPC, f"no room in the temporary folder {tempfile.gettempdir()}: free some, or set TMPDIR"
+        ) from None
 
 
 def _fetched(lake: Lake, name: str, target: Path) -> int | None:
