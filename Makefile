@@ -24,7 +24,7 @@ test: .venv/dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadfile
 
 prove: .venv/dev
 	DAWNLIST_PROVE=1 .venv/bin/python -m pytest
