@@ -112,18 +112,21 @@ def _counts(value: Any, kind: str) -> dict[str, Any]:
 
 def _text_counts(value: Any) -> dict[str, Any]:
     number, moment = to.number(value), to.moment(value)
+    whole = value.try_cast("decimal(38, 0)")  # ids of 19 digits are no floats
     is_date = value.re_search(r"^\d{4}-\d\d-\d\d$")
     is_time = value.re_search(r"^\d{4}-\d\d-\d\d[T ]")
     is_json = value.re_search(r"^\s*[\[{]")
     padded = value.re_search(r"^[+-]?0\d")  # an id: 0770828 is no number
     return {
         "boolean": value.re_search(r"^(?i:true|false)$").sum(),
-        "integer": value.re_search(r"^[+-]?(0|[1-9]\d{0,17})$").sum(),
+        "integer": value.re_search(r"^[+-]?(0|[1-9]\d{0,36})$").sum(),
         "float": (number.notnull() & ~padded).sum(),
         "date": (is_date & value.try_cast("date").notnull()).sum(),
         "timestamp": (is_time & moment.notnull()).sum(),
         "json": ibis.ifelse(is_json, json_valid(value), False).sum(),
         "addresses": value.re_search(_ADDRESS).sum(),
+        "lowest": whole.min(),
+        "highest": whole.max(),
         "low": number.min(),
         "high": number.max(),
         "earliest": moment.min(where=is_date | is_time),
@@ -137,8 +140,10 @@ def _column(field: pa.Field, kind: str, counts: dict[str, Any], rows: int, priva
     low, high, inferred = counts.get("min"), counts.get("max"), None
     if kind == "string" and said:
         inferred = next((name for name in _TEXTS if counts[name] == said), "text")
-        if inferred in ("integer", "float"):
-            low, high = (int(counts[end]) if inferred == "integer" else counts[end] for end in ("low", "high"))
+        if inferred == "integer":
+            low, high = int(counts["lowest"]), int(counts["highest"])
+        elif inferred == "float":
+            low, high = counts["low"], counts["high"]
         elif inferred in ("date", "timestamp"):
             low, high = counts["earliest"], counts["latest"]
     if isinstance(low, int) and isinstance(high, int) and (unit := _epoch(field.name, low, high)):

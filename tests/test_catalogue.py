@@ -48,6 +48,7 @@ def looked(lake: Lake, settings: SourceSettings = SETTINGS) -> list[str]:
     ("values", "inferred", "low", "high"),
     [
         (["1", "-20", " 3 ", "NULL"], "integer", -20, 3),
+        (["-9222795471790223361", "9222265156747237377"], "integer", -9222795471790223361, 9222265156747237377),
         (["1.5", "2", "3,25"], "float", 1.5, 3.25),
         (["0770828", "12"], "text", "0770828", "12"),  # an id: its zero counts
         (["true", "False"], "boolean", "False", "true"),

@@ -32,6 +32,8 @@ class Database:
     url: str
     settings: SourceSettings
 
+    daily = False
+
     def interactions(self, start: datetime, end: datetime) -> Batches:
         """The rows whose time column lies in [start, end)."""
         with self._connect() as connection:

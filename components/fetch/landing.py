@@ -32,8 +32,10 @@ def fetch(lake: Lake, source: str, settings: SourceSettings, as_of: str, run: st
     end = parse_as_of(as_of)
     table = lake.table("interactions")
     known = held(table)
-    wanted = windows(known, end, window_days, timedelta(minutes=settings.overlap_minutes), expired(table))
     opened = open_source(source, settings)
+    # a file named by day is whole when its day is over: what is written into it later, the counts of days tell
+    overlap = timedelta(minutes=0 if opened.daily else settings.overlap_minutes)
+    wanted = windows(known, end, window_days, overlap, expired(table))
     landed = fetch_windows(lake, opened, wanted, run)
     if known is None and not landed["rows"]["interactions"]:
         raise ValueError(_nothing(opened, *wanted[-1]))

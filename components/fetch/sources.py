@@ -1,6 +1,6 @@
 """Sources of interactions behind one small interface: databases, and folders and files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
@@ -15,11 +15,14 @@ from components.settings import SourceSettings
 from components.urls import SOURCE_PASSWORD, masked, refuse_password
 
 Batches = Iterator[pa.RecordBatch]
-Progress = Callable[[int], None]
 
 
 class Source(Protocol):
     """What fetch asks of a source. Batches hold the columns as the source gives them, in one schema a read."""
+
+    @property
+    def daily(self) -> bool:
+        """Whether it gives whole days only, each once it is over."""
 
     def interactions(self, start: datetime, end: datetime) -> Batches:
         """The rows that arrived in [start, end)."""
