@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -71,12 +70,11 @@ def show(reader: pa.RecordBatchReader, limit: int | None) -> None:
         return
     cells = [names, *([_cell(value) for value in row] for row in rows)]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
-    room = out.width if out.is_terminal or "COLUMNS" in os.environ else sum(widths) + 2 * len(widths)
-    if sum(min(width, _WIDEST) for width in widths) + 2 * len(widths) > room and len(names) > 1:
+    if sum(min(width, _WIDEST) for width in widths) + 2 * len(widths) > out.width and len(names) > 1:
         _show_records(cells)
     else:
         right = {place for place, field in enumerate(reader.schema) if _is_number(field.type)}
-        out.print(_table(fitted(cells, room), right), width=room)
+        out.print(_table(fitted(cells, out.width), right))
     if not rows:
         err.print("no rows")
     if more:
