@@ -17,6 +17,9 @@ def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
         "postgresql://me:s#cret@db/shop",
         "postgresql://db/shop?password=s3cret",
         "postgresql://db/shop?sslpassword=s3cret",
+        "mysql://me@db/shop?passwd=s3cret",
+        "mysql://me@db/shop?charset=utf8mb4&PWD=s3cret",
+        "mysql://me@db/shop?pass=s3cret",
         "s3://KEY:SECRET@bucket/lake",
     ],
 )
@@ -28,7 +31,13 @@ def test_however_it_is_written(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["redis://host:6379/0", "postgresql://me:@/shop", "postgresql://me@db:5432/shop", "s3://bucket/a@b"],
+    [
+        "redis://host:6379/0",
+        "postgresql://me:@/shop",
+        "postgresql://me@db:5432/shop",
+        "postgresql://me@db/shop?passfile=/run/secret/pg",
+        "s3://bucket/a@b",
+    ],
 )
 def test_a_url_without_one_passes(url: str) -> None:
     assert refuse_password(url, "X") == url
@@ -38,6 +47,7 @@ def test_masked_keeps_the_rest() -> None:
     assert masked("postgresql://me:pw@db:5432/shop?x=1") == "postgresql://me:***@db:5432/shop?x=1"
     assert masked("redis://u:p@ss@h:1") == "redis://u:***@h:1"
     assert masked("postgresql://h/x?password=pw&a=1") == "postgresql://h/x?password=***&a=1"
+    assert masked("mysql://me@h/x?passwd=pw&a=1") == "mysql://me@h/x?passwd=***&a=1"
     assert masked("can't reach postgresql://me:pw@db/shop!") == "can't reach postgresql://me:***@db/shop!"
 
 
