@@ -86,6 +86,8 @@ def _run(connection: duckdb.DuckDBPyConnection, sql: str, limit: int | None) -> 
         raise
     if limit is not None:
         relation = relation.limit(limit)
+    elif len(set(relation.columns)) < len(relation.columns):
+        relation = relation.select("*")  # a, a_1, as a limit names them: no format has two columns of one name
     return relation.to_arrow_reader(BATCH_ROWS)
 
 

@@ -18,7 +18,7 @@ from deltalake import write_deltalake
 from components import sql
 from components.lake import Lake
 from components.sql import answer, query
-from pipelines.answers import write_csv, write_json
+from pipelines.answers import write_csv, write_json, write_parquet
 from tests.literal import interactions, write_interactions
 
 OBJECTS = (
@@ -295,11 +295,12 @@ def test_a_stream_is_cut_and_may_be_left(shared: Lake) -> None:
         assert reader.read_next_batch().num_rows
 
 
-def dawnlist(lake: Lake, *words: str, width: int = 100) -> subprocess.CompletedProcess[bytes]:
+def dawnlist(lake: Lake, *words: str, width: int | None = 100) -> subprocess.CompletedProcess[bytes]:
     root = lake.uri.removeprefix("file://").rpartition("/")[0]
+    columns = {"COLUMNS": str(width)} if width else {}
     return subprocess.run(
         [sys.executable, "-m", "pipelines.cli", "query", *words, "--lake", root, "--namespace", "shop"],
-        capture_output=True, check=False, env={**os.environ, "COLUMNS": str(width)},
+        capture_output=True, check=False, env={**os.environ, **columns},
     )  # fmt: skip
 
 
@@ -314,6 +315,13 @@ def test_a_table_for_people(shared: Lake) -> None:
     narrow = dawnlist(shared, "SELECT item_id, title, genres FROM items ORDER BY 1", "--limit", "1", width=20)
     assert narrow.stdout.decode().splitlines() == ["row 1", "item_id  a", "title    Tea?[31m", 'genres   ["x", "y"]']
     assert narrow.stderr == b"first 1 of more; --limit 0 for all\n"
+
+
+def test_a_row_that_a_pipe_has_no_room_for_is_whole(shared: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    columns = ", ".join(f"repeat('{letter}', 20) AS c{letter}" for letter in "abcdefgh")
+    lines = dawnlist(shared, f"SELECT {columns}", width=None).stdout.decode().splitlines()
+    assert lines == ["row 1", *(f"c{letter}  {letter * 20}" for letter in "abcdefgh")]
 
 
 def test_files_for_programs(shared: Lake, tmp_path: Path) -> None:
@@ -338,6 +346,16 @@ def test_rows_as_json(shared: Lake) -> None:
         '{"event_id": "e2", "event_time": "2026-01-29T23:00:00Z", "ip": null}\n]\n'
     )
     assert written(shared, "SELECT 1 FROM items WHERE false", write_json) == "[]\n"
+
+
+def test_two_columns_of_one_name_are_told_apart(shared: Lake, tmp_path: Path) -> None:
+    text = "SELECT i AS a, -i AS a FROM range(3) t(i) ORDER BY i DESC"
+    rows = [{"a": 2, "a_1": -2}, {"a": 1, "a_1": -1}, {"a": 0, "a_1": 0}]
+    assert json.loads(written(shared, text, write_json)) == rows
+    assert written(shared, text, write_csv).splitlines()[0] == '"a","a_1"'
+    with (tmp_path / "rows.parquet").open("wb") as sink, answer(shared, text) as reader:
+        write_parquet(reader, sink)
+    assert pq.read_table(tmp_path / "rows.parquet").to_pylist() == rows
 
 
 def test_what_json_and_csv_do_not_have(shared: Lake) -> None:
