@@ -179,7 +179,8 @@ class Lake:
 
     def table(self, name: str, version: int | None = None) -> "DeltaTable | None":
         """The Delta table at `version` (the newest by default), or None when it was never written."""
-        if not self.names("tables", name, "_delta_log"):  # asked of `objects`, whose errors are one line
+        # asked of `objects`, whose errors are one line, and for the first alone: a log has an entry for each commit
+        if next(iter(self.walk("tables", name, "_delta_log")), None) is None:
             return None
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
