@@ -33,11 +33,14 @@ class Ledger:
     @classmethod
     def of(cls, table: "DeltaTable | None", commits: int | None = None) -> "Ledger":
         """What the last `commits` (all by default) say that were made to the table."""
-        ledger = cls({})
+        ledger, was = cls({}), dict[int, Ledger]()
         for commit in reversed(table.history(commits) if table is not None else []):
             if _WINDOWS in commit:
                 windows = [(parse_as_of(start), parse_as_of(end)) for start, end in json.loads(commit[_WINDOWS])]
                 ledger = ledger.after(windows, json.loads(commit[_ARRIVALS]))
+            elif commit.get("operation") == "RESTORE":
+                ledger = was.get(int(commit["operationParameters"]["version"]), cls({}))
+            was[int(commit["version"])] = ledger
         return ledger.within(held(table))
 
     def after(self, windows: list[Window], arrivals: Arrivals) -> "Ledger":
@@ -46,9 +49,8 @@ class Ledger:
         counted = {_hour(parse_as_of(hour)): rows for hour, rows in arrivals.items()}
         taken = {hour: counted.get(hour, 0) for hours in covered for hour in hours}
         # a source that knows only days says them at their first hour, which may lie before the window
-        days = {
-            hour: rows for hour, rows in counted.items() if hour in self.hours and hour not in taken and not hour % 24
-        }
+        first = min((_hour(start + _ALMOST) for start, _ in windows), default=0)
+        days = {hour: rows for hour, rows in counted.items() if hour in self.hours and hour < first and not hour % 24}
         return Ledger({**self.hours, **days, **taken})
 
     def within(self, known: Window | None) -> "Ledger":

@@ -20,6 +20,8 @@ from components.lake import Lake
 from components.urls import masked
 
 Record = dict[str, Any]
+BACKFILL = "backfill-"
+"""What the names of a backfill's runs begin with."""
 
 
 @contextmanager

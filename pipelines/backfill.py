@@ -29,13 +29,14 @@ def backfill(
     Example: `dawnlist backfill --from 2025-01-01 --to 2025-03-31 --source postgresql://me@db/shop`
     """
     from components.lake import Lake
+    from components.runs import BACKFILL
     from pipelines import refill
 
     days = refill.days_between(first.date(), last.date())
     root = lake or str(home / "lake")
     found = days if every else _lacking(Lake.open(root, namespace), source, settings, days)
     if not dry_run:
-        place = refill.Place(root, namespace, source, settings, f"backfill-{secrets.token_hex(4)}")
+        place = refill.Place(root, namespace, source, settings, f"{BACKFILL}{secrets.token_hex(4)}")
         refill.backfill(place, days, found, parallel, _say)
 
 
@@ -46,7 +47,9 @@ def _lacking(lake: Any, source: str, settings: str, days: list[date]) -> list[da
     found = refill.gaps(lake, source, Settings.load(settings), days)
     for stretch in refill.stretches(found):
         rows, taken = sum(gap.source for gap in stretch), sum(gap.lake or 0 for gap in stretch)
-        _tell(stretch[0].day, stretch[-1].day, f"{rows:,} rows in the source, {taken:,} of them taken in")
+        unknown = all(gap.lake is None for gap in stretch)
+        said = "not on record here" if unknown else f"{taken:,} of them taken in"
+        _tell(stretch[0].day, stretch[-1].day, f"{rows:,} rows in the source, {said}")
     if not found:
         typer.echo(f"nothing is missing from {days[0]} to {days[-1]}")
     return [gap.day for gap in found]
@@ -54,8 +57,11 @@ def _lacking(lake: Any, source: str, settings: str, days: list[date]) -> list[da
 
 def _say(window: Any, report: dict[str, Any]) -> None:
     start, end = window
-    read, new, known, bad = (f"{report[name]:,}" for name in ("rows_in", "inserted", "known", "quarantined"))
-    said = f"filled: {read} rows read, {new} new, {known} there already, {bad} quarantined"
+    repeats = report["duplicates"] + report["double_clicks"]
+    said = (
+        f"filled: {report['rows_in']:,} rows read = {report['inserted']:,} new + {report['known']:,} there already + "
+        f"{repeats:,} repeated + {report['quarantined']:,} quarantined"
+    )
     _tell(start.date(), (end - timedelta(days=1)).date(), said)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from components.cuts import parse_as_of, stamp
 from components.lake import Lake
-from components.runs import Record, records
+from components.runs import BACKFILL, Record, records
 
 Progress = Callable[[Record], None]
 POLL_SECONDS = 0.1
@@ -62,7 +62,8 @@ def _runs(lake: Lake, as_of: str) -> list[str]:
 
 
 def _new_run(lake: Lake, as_of: str, before: set[str]) -> str:
-    return next((name for name in _runs(lake, as_of) if name not in before), "")
+    # a backfill leaves records of its own
+    return next((name for name in _runs(lake, as_of) if name not in before and not name.startswith(BACKFILL)), "")
 
 
 @contextlib.contextmanager

@@ -53,21 +53,22 @@ def gaps(lake: Lake, source: str, settings: Settings, days: list[date]) -> list[
     """The days among `days` to fill, oldest first.
 
     A day is whole when the ledger has as many rows as the source, or when the ledger no longer goes back to it and
-    the lake holds its time.
+    the lake holds its time. Days that were dropped for their age are no gaps.
     """
     from components.fetch.sources import open_source
     from components.ledger import Ledger
-    from components.watermark import held
+    from components.watermark import expired, held
 
     table = lake.table("interactions")
-    ledger, known = Ledger.of(table), held(table)
+    ledger, known, gone = Ledger.of(table), held(table), expired(table)
     counts = open_source(source, settings.source).counts(days)
     found = []
     for day in days:
         taken = ledger.day(day)
         start, end = _times(day)
         held_unrecorded = taken is None and known is not None and known[0] <= start and end <= known[1]
-        if not held_unrecorded and counts.get(day, 0) > (taken or 0):
+        dropped = gone is not None and end <= gone
+        if not held_unrecorded and not dropped and counts.get(day, 0) > (taken or 0):
             found.append(Gap(day, counts[day], taken))
     return found
 

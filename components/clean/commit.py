@@ -1,7 +1,7 @@
 """Clean rows into the lake's Delta tables: each event and each rejected row once, in one commit or not at all."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from deltalake import DeltaTable, write_deltalake
 
-from components.clean.interactions import TIMELESS, Connection, clean_rows
+from components.clean.interactions import EVENT, TIMELESS, Connection, clean_rows, no_events
 from components.commits import append, committed, version
 from components.evolution import evolve
 from components.lake import Lake
@@ -44,13 +44,16 @@ def merge_interactions(lake: Lake, connection: Connection, windows: list[Window]
 
 
 def mark_held(lake: Lake, start: datetime, end: datetime) -> None:
-    """Say that the table holds [start, end) whole: what a backfill does once each window of that time was merged."""
+    """Say that the table holds [start, end) whole: what a backfill does once each window of that time was merged.
 
-    def attempt(table: DeltaTable | None) -> dict[str, Any]:
-        after = extended(held(table), [(start, end)])
-        if table is not None and after and after != held(table):
+    The end of what is held stays: what a source did not have yet is for the next run to fetch.
+    """
+
+    def attempt(table: DeltaTable | None) -> None:
+        known = held(table)
+        after = extended(known, [(start, min(end, known[1]))]) if known and start < known[1] else known
+        if table is not None and after and after != known:
             append(lake, "interactions", table, INTERACTIONS.empty_table(), transactions(after), {})
-        return {}
 
     committed(lake, "interactions", attempt)
 
@@ -79,6 +82,16 @@ def _find_known(lake: Lake, connection: Connection, table: DeltaTable | None, da
     connection.con.register("known_rows", known)
     connection.raw_sql("CREATE OR REPLACE TABLE known AS SELECT * FROM known_rows")
     connection.con.unregister("known_rows")
+
+
+def stored_events(lake: Lake, days: list[date]) -> pa.Table:
+    """What the lake holds of these days and of those beside them: a double click may reach over midnight."""
+    table = lake.table("interactions")
+    if table is None or not days:
+        return no_events(days)
+    beside = {day + timedelta(days=number) for day in days for number in (-1, 0, 1)}
+    touched = pc.field("event_date").isin(pa.array(sorted(beside), pa.date32()))
+    return lake.scan(table).to_table(columns=list(EVENT), filter=touched)
 
 
 def append_quarantine(lake: Lake, rows: Iterator[dict[str, Any]], start: datetime, as_of: datetime) -> int | None:

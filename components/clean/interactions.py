@@ -5,9 +5,9 @@ that every coercion is computed once a row.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,16 @@ SKEW = timedelta(minutes=5)
 _EPOCH = ibis.timestamp("1970-01-01T00:00:00Z")
 _OBJECT = 1 << 40
 """More rows than any landing object has: a row's key is its object's number times this plus its row number."""
+
+
+EVENT = ("event_id", "user_id", "item_id", "event_type", "event_time")
+Stored = Callable[[list[date]], pa.Table]
+"""Days -> the EVENT columns of what the lake holds of them and of the days beside them."""
+
+
+def no_events(days: list[date]) -> pa.Table:
+    """What an empty lake holds of any days."""
+    return pa.schema([INTERACTIONS.field(name) for name in EVENT]).empty_table()
 
 
 @dataclass(frozen=True)
@@ -85,8 +95,13 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def stage(connection: Connection, landed: list[Landed], settings: SourceSettings, end: datetime) -> Any:
-    """The table `staged`: canonical columns, source, key and fate, one row for each landed row."""
+def stage(
+    connection: Connection, landed: list[Landed], settings: SourceSettings, end: datetime, stored: Stored = no_events
+) -> Any:
+    """The table `staged`: canonical columns, source, key and fate, one row for each landed row.
+
+    `stored` gives the events that the lake holds already, by which double clicks over a window's edge are told.
+    """
     parts = [part for part in landed if part.rows]
     settings = settings.completed(parts[-1].hints if parts else {})
     texts = [_texts(connection.table(part.view), part, settings) for part in parts] or [_no_texts()]
@@ -95,6 +110,8 @@ def stage(connection: Connection, landed: list[Landed], settings: SourceSettings
     judged = connection.create_view("valued", _values(values, settings))
     connection.create_view("judged", _judged(judged, settings, end))
     connection.raw_sql("CREATE TABLE once AS SELECT * FROM judged")
+    if settings.double_click_seconds:
+        _show_stored(connection, stored)
     connection.create_view("fates", _fates(connection, settings))
     connection.raw_sql("CREATE TABLE staged AS SELECT * FROM fates")
     connection.raw_sql("DROP TABLE once")
@@ -106,11 +123,13 @@ def _texts(raw: Any, part: Landed, settings: SourceSettings) -> Any:
     columns = {name: to.first_text([raw[f"c{place}"] for place in found.get(name, [])]) for name in ALIASES}
     if "event_type" not in found:
         columns["event_type"] = ibis.literal(settings.default_event or "rating")
+    places = [place for place, name in enumerate(part.columns) if name == settings.time_column]
+    columns["arrived"] = to.first_text([raw[f"c{place}"] for place in places])
     return raw.select("key", source=ibis.literal(part.name), **columns)
 
 
 def _no_texts() -> Any:
-    columns = {column: pa.array([], pa.string()) for column in ("source", *ALIASES)}
+    columns = {column: pa.array([], pa.string()) for column in ("source", *ALIASES, "arrived")}
     return ibis.memtable(pa.table({"key": pa.array([], pa.int64()), **columns}))
 
 
@@ -123,6 +142,7 @@ def _values(texts: Any, settings: SourceSettings) -> Any:
         item_id=to.identifier(texts.item_id),
         event_type=to.event_name(texts.event_type, settings.events),
         event_time=to.moment(texts.event_time),
+        arrived=to.moment(texts.arrived),
         rating=to.number(texts.rating),
         quantity=to.number(texts.quantity),
         session_id=to.identifier(texts.session_id),
@@ -159,7 +179,7 @@ def _rules(row: Any, settings: SourceSettings, end: datetime) -> list[tuple[Any,
         (row.item_id.isnull(), "item_id missing"),
         (~row.timed, TIMELESS[0]),
         (row.event_time.isnull(), TIMELESS[1]),
-        (row.event_time > end + SKEW, "time in the future"),
+        (row.event_time > ibis.coalesce(row.arrived, ibis.literal(end)) + SKEW, "time in the future"),
         (row.event_time < to.EARLIEST, f"time before {to.EARLIEST.year}"),
         (row.event_type.isnull(), "event missing"),
         (~row.event_type.isin(list(settings.weights)), "event unknown"),
@@ -180,14 +200,16 @@ def _fates(connection: Connection, settings: SourceSettings) -> Any:
     once = connection.table("once")
     good = once.filter(once.fate == CLEAN)
     several = good.group_by("event_id").having(good.count() > 1).agg()
-    narrow = good.select("key", "event_id").semi_join(several, "event_id")
-    ranked = narrow.mutate(rank=ibis.row_number().over(group_by="event_id", order_by="key"))
+    narrow = good.select("key", "event_id", "event_time").semi_join(several, "event_id")
+    # by time first: a source without an order gives the copies in another one tomorrow
+    ranked = narrow.mutate(rank=ibis.row_number().over(group_by="event_id", order_by=["event_time", "key"]))
     found = ranked.filter(ranked["rank"] > 0).select("key", repeat=ibis.literal(DUPLICATE))
     connection.create_view("duplicates", found)
     connection.raw_sql("CREATE TABLE repeats AS SELECT * FROM duplicates")
     if settings.double_click_seconds:
         connection.create_view("double_clicks", _double_clicks(good, connection.table("repeats"), settings))
         connection.raw_sql("INSERT INTO repeats SELECT key, repeat FROM double_clicks")
+        connection.raw_sql(_NEAR_STORED.format(microseconds=_microseconds(settings)))
     repeats = connection.table("repeats")
     joined = once.left_join(repeats, "key")
     return joined.select(
@@ -201,8 +223,29 @@ def _double_clicks(good: Any, duplicates: Any, settings: SourceSettings) -> Any:
     same = ibis.window(group_by="what", order_by=["event_time", "key"])
     gap = narrow.event_time.delta(narrow.event_time.lag().over(same), unit="microsecond")
     timed = narrow.mutate(gap=gap)
-    close = timed.gap <= round(settings.double_click_seconds * 1e6)
+    close = timed.gap <= _microseconds(settings)
     return timed.filter(close).select("key", repeat=ibis.literal(DOUBLE_CLICK))
+
+
+_NEAR_STORED = f"""
+    INSERT INTO repeats SELECT DISTINCT key, '{DOUBLE_CLICK}' FROM once JOIN stored USING (user_id, item_id, event_type)
+    WHERE fate = '{CLEAN}' AND abs(epoch_us(once.event_time) - epoch_us(stored.event_time)) <= {{microseconds}}
+      AND once.event_id NOT IN (SELECT event_id FROM stored) AND key NOT IN (SELECT key FROM repeats)
+"""
+"""New rows within a double click of what the lake holds, before it or after: a window began between the two."""
+
+
+def _microseconds(settings: SourceSettings) -> int:
+    return round(settings.double_click_seconds * 1e6)
+
+
+def _show_stored(connection: Connection, stored: Stored) -> None:
+    days = [
+        day for (day,) in connection.raw_sql("SELECT DISTINCT event_date FROM once WHERE fate = 'clean'").fetchall()
+    ]
+    connection.con.register("stored_rows", stored(days))
+    connection.raw_sql("CREATE TABLE stored AS SELECT * FROM stored_rows SEMI JOIN once USING (user_id)")
+    connection.con.unregister("stored_rows")
 
 
 def clean_rows(staged: Any) -> Any:

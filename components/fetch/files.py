@@ -83,7 +83,10 @@ class Files:
             found = columns_of(pq.read_schema(landed).names, ALIASES, self.settings.columns)
             return by_hour(landed, found["event_time"])
         days = [start.date() + timedelta(days=number) for number in range((end.date() - start.date()).days)]
-        return {f"{day}T00:00:00Z": rows for day, rows in self.counts(days).items()}
+        counted = self.counts(days)
+        if sum(counted.values()) != pq.read_metadata(landed).num_rows:
+            return {}  # the files are others than those that landed: the days lack rows until they are filled
+        return {f"{day}T00:00:00Z": rows for day, rows in counted.items()}
 
     def counts(self, days: list[date]) -> dict[date, int]:
         """The rows of each of the days that has any."""

@@ -38,6 +38,8 @@ def fetch(lake: Lake, source: str, settings: SourceSettings, as_of: str, run: st
     wanted = windows(known, end, window_days, overlap, expired(table))
     landed = fetch_windows(lake, opened, wanted, run)
     if known is None and not landed["rows"]["interactions"]:
+        for name in landed["interactions"]:  # a retry of this run is to look again
+            lake.delete(*name.split("/"))
         raise ValueError(_nothing(opened, *wanted[-1]))
     for name in ("items", "users"):
         batches = opened.whole(name)
@@ -98,7 +100,7 @@ def _fetched(lake: Lake, name: str, target: Path) -> int | None:
     try:
         with pq.ParquetFile(target) as file:
             return int(file.metadata.num_rows)
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, OSError):  # a footer that is no footer
         return None
 
 

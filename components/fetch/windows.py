@@ -18,7 +18,8 @@ def windows(
     than that fetches its own 24 hours again. Rows that are already there are recognised. What was dropped for its
     age, before `expired`, is not fetched again. Windows begin at whole hours, which is how the ledger counts.
     """
-    start = _hour(window(end, window_days)[0])
+    # a midnight, so that whole days of before can be filled up to it
+    start = window(end, window_days)[0].replace(hour=0, minute=0, second=0, microsecond=0)
     if known is None:
         return [(start, end)]
     start = max(start, expired or start)

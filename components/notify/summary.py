@@ -64,8 +64,9 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
 def _rows(facts: Facts) -> str:
     fetched = facts.of_step("fetch", "rows", "interactions")
     found = [("fetched", fetched), ("quarantined", tables.quarantined(facts))]
-    found[1:1] = [(name, facts.of_step("clean", name)) for name in ("clean", "duplicates")]
-    return ", ".join(f"{formats.count(value)} {name}" for name, value in found if value is not None)
+    found[1:1] = [(name, facts.of_step("clean", name)) for name in ("clean", "duplicates", "double_clicks")]
+    said = ((name.replace("_", " "), value) for name, value in found if value is not None)
+    return ", ".join(f"{formats.count(value)} {name}" for name, value in said)
 
 
 def _splits(facts: Facts) -> str:
