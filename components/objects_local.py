@@ -10,7 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from components.objects import ABSENT, Found, Mark
@@ -19,6 +21,8 @@ STAGING = ".staging"
 """Folder of the lake for what is being written, on the same file system, and for the lock."""
 _ABANDONED_SECONDS = 24 * 3600.0
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+_NO_FOLDER = (errno.ENOTDIR, errno.ENOENT, errno.EEXIST)
 
 
 class LocalObjects:
@@ -29,7 +33,8 @@ class LocalObjects:
 
     def put(self, source: bytes | Path, key: str, expected: Mark | None = None) -> bool:
         target = self.base / key
-        with self._staged(source) as staged, self._locked():
+        stream = BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        with stream, self._clear(), self._staged(stream) as staged, self._locked():
             target.parent.mkdir(parents=True, exist_ok=True)
             if expected == ABSENT:
                 return _linked(staged, target)
@@ -53,7 +58,7 @@ class LocalObjects:
     def delete(self, key: str) -> None:
         if not self.exists(key):
             return
-        with self._locked():
+        with self._clear(), self._locked():
             (self.base / key).unlink(missing_ok=True)
             with suppress(OSError):  # elsewhere a folder is no more than its objects: an empty one is none
                 for folder in (self.base / key).relative_to(self.base).parents[:-1]:
@@ -77,28 +82,37 @@ class LocalObjects:
                         yield Found(path.relative_to(self.base).as_posix(), about.st_size, modified)
 
     @contextmanager
-    def _staged(self, source: bytes | Path) -> Iterator[Path]:
+    def _staged(self, source: BinaryIO) -> Iterator[Path]:
         """The source as a new file on the lake's file system, gone at the end if it is still there."""
         self._staging()
         staged = self.base / STAGING / secrets.token_hex(8)
         try:
             with staged.open("xb") as file:
-                if isinstance(source, Path):
-                    with source.open("rb") as stream:
-                        shutil.copyfileobj(stream, file, 1 << 20)
-                else:
-                    file.write(source)
+                shutil.copyfileobj(source, file, 1 << 20)
                 file.flush()
                 os.fsync(file.fileno())  # or a power cut leaves the name without the bytes
             yield staged
+        finally:
+            staged.unlink(missing_ok=True)
+
+    @contextmanager
+    def _clear(self) -> Iterator[None]:
+        """The system's errors as one line each; those of reading a source are raised before."""
+        try:
+            yield
         except OSError as error:
             if error.errno in _FULL:
                 raise OSError(
                     error.errno, f"no room on the disk of the lake {self.base}, nothing was written: free some space"
                 ) from None
+            cause = f"the lake {self.base} can't be written: {error.strerror}"
+            if error.errno in _FORBIDDEN:
+                raise PermissionError(
+                    f"{cause}: let this user write in that folder, or name another with --lake"
+                ) from None
+            if error.errno in _NO_FOLDER:
+                raise type(error)(f"{cause} {error.filename!r}: give a folder with --lake") from None
             raise
-        finally:
-            staged.unlink(missing_ok=True)
 
     def _staging(self) -> None:
         """Make the folder, and remove from it what killed writers left a day ago."""

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -242,3 +244,52 @@ def test_a_local_lake_loads_no_cloud_client(tmp_path: Path) -> None:
            "print({'obstore', 'google.cloud.storage', 'deltalake'} & set(sys.modules))"  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("place", ["{}/file", "/proc/lake"])
+def test_a_lake_where_no_folder_can_be_is_one_line(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("no folder")
+    lake = Lake.open(place.format(tmp_path), "shop")
+    line = f"^the lake {lake.base} can't be written: (Not a directory|No such file or directory) '.*': give a folder"
+    for act in (
+        lambda: lake.create(b"", "a"),
+        lambda: lake.upload(tmp_path / "file", "b"),
+        lambda: lake.write(b"", "c"),
+    ):
+        with pytest.raises((NotADirectoryError, FileNotFoundError), match=line):
+            act()
+
+
+def test_a_lake_that_may_only_be_read_says_so(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path), "shop")
+    lake.write(b"1", "a")
+    line = re.escape(f"the lake {lake.base} can't be written: ") + "(Read-only file system|Permission denied): let this"
+    with _read_only(tmp_path / "shop"):
+        for act in (lambda: lake.write(b"2", "a"), lambda: lake.create(b"2", "b"), lambda: lake.delete("a")):
+            with pytest.raises(PermissionError, match=f"^{line} user write in that folder"):
+                act()
+        assert lake.read("a") == b"1"
+    lake.write(b"2", "a")
+
+
+@contextmanager
+def _read_only(folder: Path) -> Iterator[None]:
+    """A folder as it looks to whoever may not write there: to root only another mount does."""
+    if os.getuid():
+        parts = (folder, folder / ".staging", folder / ".staging/lock")
+        modes = (0o500, 0o500, 0o400)
+        undo = [(part, part.stat().st_mode) for part in parts]
+        for part, mode in zip(parts, modes, strict=True):
+            part.chmod(mode)
+        try:
+            yield
+        finally:
+            for part, mode in undo:
+                part.chmod(mode)
+        return
+    if subprocess.run(["mount", "--bind", "-o", "ro", str(folder), str(folder)], capture_output=True).returncode:
+        pytest.skip("this root may not mount")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
