@@ -108,7 +108,7 @@ def main() -> None:
     for what, rows in told.counts.items():
         print(f"  {what:<14}{rows:>9,}")
     for reason, rows in told.reasons.most_common():
-        print(f"    {reason:<22}{rows:>9,}  (again in each night that read them)")
+        print(f"    {reason:<22}{rows:>9,}")
     same = held(lake) == held(once)
     print(f"the two lakes hold the same interactions, row for row: {'yes' if same else 'NO'}")
     print(f"next: dawnlist crawl --lake {home / arguments.shop / 'lake'} --settings {written}")

@@ -20,8 +20,8 @@ Arrivals = dict[str, int]
 """Hour, as '2026-01-03T02:00:00Z' -> rows of the source that arrived in it."""
 
 _WINDOWS, _ARRIVALS = "dawnlist.windows", "dawnlist.arrivals"
-RECENT = 150
-"""So many commits back is far enough for the days that a run checks; housekeeping commits, too."""
+RECENT = 48
+"""So many commits are a week: of housekeeping, too."""
 
 
 @dataclass(frozen=True)

@@ -235,3 +235,12 @@ def test_rows_that_came_between_two_tries_of_a_fetch_are_told(lake: Lake, tmp_pa
     (folder / "2026-01-04.csv").write_text("user_id,item_id,event,ts\ne,i,view,2026-01-04\n")
     late = fetch(lake, str(folder), SETTINGS, "2026-01-05T00:00:00Z", "r2", 3)["late"]
     assert [(found["day"], found["source"]) for found in late] == [("2026-01-03", 2)]
+
+
+def test_an_event_that_is_replayed_with_another_time_stays_one(lake: Lake, tmp_path: Path) -> None:
+    source = shop(tmp_path / "shop.db", ("e", "2026-01-02T01:00:00Z", "2026-01-02T01:00:00Z"))
+    assert nightly(lake, source, "2026-01-02T03:00:00Z") == {"e"}
+    shop(tmp_path / "shop.db", ("e", "2026-01-04T01:00:00Z", "2026-01-04T01:00:00Z"))
+    nightly(lake, source, "2026-01-02T03:00:00Z", "2026-01-04T03:00:00Z")
+    rows = lake.rows("interactions")
+    assert rows is not None and rows.count_rows() == 1

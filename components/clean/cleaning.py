@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from components.clean.commit import append_quarantine, merge_interactions, stored_events
+from components.clean.commit import append_quarantine, merge_interactions, rejected_rows, stored_events
 from components.clean.entities import clean_items, clean_users
 from components.clean.interactions import CLEAN, DOUBLE_CLICK, DUPLICATE, connect, load, quarantined, stage
 from components.cuts import parse_as_of
@@ -45,11 +45,12 @@ def _interactions(
     parts = load(connection, lake, list(landed["interactions"]), folder, "landed")
     stage(connection, parts, settings.source, windows[-1][1], partial(stored_events, lake))
     report = _counts(connection, sum(part.rows for part in parts))
-    rejected = quarantined(connection, parts)
+    rejected = rejected_rows(quarantined(connection, parts), parse_as_of(as_of))
     # in turn: commits at the same time would each have to read the table again
-    with lease(lake, TABLES, run, said=print):
+    with lease(lake, TABLES, run, said=print) as turn:
         # interactions last: their commit moves the watermark; what failed before it is fetched and cleaned again
-        version = append_quarantine(lake, rejected, windows[0][0], parse_as_of(as_of))
+        version = append_quarantine(lake, rejected, windows[0][0])
+        turn.check()
         merged = merge_interactions(lake, connection, windows, landed["arrivals"])
     return report | merged | {"quarantine_version": version}
 

@@ -1,5 +1,6 @@
 """Clean rows into the lake's Delta tables: each event and each rejected row once, in one commit or not at all."""
 
+import itertools
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -17,14 +18,20 @@ from components.ledger import RECENT, Arrivals, Ledger, metadata
 from components.schema import INTERACTIONS, QUARANTINE, UTC_MICROSECONDS
 from components.watermark import Window, extended, held, transactions
 
+REPLAY = timedelta(days=7)
+"""An event that comes again is known by its id for so long, even with another time."""
+
 
 def merge_interactions(lake: Lake, connection: Connection, windows: list[Window], arrivals: Arrivals) -> dict[str, Any]:
-    """Insert the clean rows of the table `staged` whose event ids are not yet in the days they belong to.
+    """Insert the clean rows of the table `staged` whose event ids the lake does not have, in the days they belong to.
+
+    It looks in the days that the rows touch, in those of the windows, and in the REPLAY before: a queue that is
+    replayed may give an event another time.
 
     Returns known, inserted, days (ISO date -> rows inserted), interactions_version. Harmless when repeated: with
     nothing to insert, and nothing new about the time that the table holds or the ledger, there is no commit.
     """
-    days = [day for (day,) in connection.raw_sql(_DAYS).fetchall()]
+    days = _days(connection, windows)
 
     def attempt(table: DeltaTable | None) -> dict[str, Any]:
         _find_known(lake, connection, table, days)
@@ -32,7 +39,7 @@ def merge_interactions(lake: Lake, connection: Connection, windows: list[Window]
         known = connection.raw_sql(_KNOWN).fetchall()[0][0]
         if counts or table is None or _says_more(table, windows, arrivals):
             staged = connection.table("staged")
-            rows = clean_rows(staged.anti_join(connection.table("known"), ["event_date", "event_id"]))
+            rows = clean_rows(staged.anti_join(connection.table("known"), "event_id"))
             after = extended(held(table), windows)
             marks = transactions(after) if after else {}
             append(lake, "interactions", table, _reader(connection, rows), marks, metadata(windows, arrivals))
@@ -65,20 +72,28 @@ def _says_more(table: DeltaTable, windows: list[Window], arrivals: Arrivals) -> 
 
 
 _DAYS = "SELECT DISTINCT event_date FROM staged WHERE fate = 'clean' ORDER BY 1"
-_KNOWN = "SELECT count(*) FROM staged SEMI JOIN known USING (event_date, event_id) WHERE fate = 'clean'"
+_KNOWN = "SELECT count(*) FROM staged SEMI JOIN known USING (event_id) WHERE fate = 'clean'"
 _INSERTED_DAYS = (
-    "SELECT event_date, count(*) FROM staged ANTI JOIN known USING (event_date, event_id) WHERE fate = 'clean' "
+    "SELECT event_date, count(*) FROM staged ANTI JOIN known USING (event_id) WHERE fate = 'clean' "
     "GROUP BY 1 ORDER BY 1"
 )
 
 
+def _days(connection: Connection, windows: list[Window]) -> list[date]:
+    """The days in which to look for event ids."""
+    touched = {day for (day,) in connection.raw_sql(_DAYS).fetchall()}
+    for start, end in windows:
+        first = (start - REPLAY).date()
+        touched |= {first + timedelta(days=number) for number in range((end.date() - first).days + 1)}
+    return sorted(touched)
+
+
 def _find_known(lake: Lake, connection: Connection, table: DeltaTable | None, days: list[Any]) -> None:
-    """The table `known`: event_date and event_id of what the touched days hold already; other days stay unread."""
-    columns = [INTERACTIONS.field("event_date"), INTERACTIONS.field("event_id")]
-    known = pa.schema(columns).empty_table()
+    """The table `known`: the event ids that these days hold already; other days stay unread."""
+    known = pa.schema([INTERACTIONS.field("event_id")]).empty_table()
     if table is not None and days:
         touched = pc.field("event_date").isin(pa.array(days, pa.date32()))
-        known = lake.scan(table).to_table(columns=["event_date", "event_id"], filter=touched)
+        known = lake.scan(table).to_table(columns=["event_id"], filter=touched)
     connection.con.register("known_rows", known)
     connection.raw_sql("CREATE OR REPLACE TABLE known AS SELECT * FROM known_rows")
     connection.con.unregister("known_rows")
@@ -94,12 +109,19 @@ def stored_events(lake: Lake, days: list[date]) -> pa.Table:
     return lake.scan(table).to_table(columns=list(EVENT), filter=touched)
 
 
-def append_quarantine(lake: Lake, rows: Iterator[dict[str, Any]], start: datetime, as_of: datetime) -> int | None:
+def rejected_rows(rows: Iterator[dict[str, Any]], as_of: datetime) -> pa.Table:
+    """The rows as the quarantine holds them; Python's dicts, which take ten times the room, only a few at a time."""
+    batches = []
+    while some := [row | {"as_of": as_of} for row in itertools.islice(rows, 10_000)]:
+        batches.append(pa.RecordBatch.from_pylist(some, schema=QUARANTINE))
+    return pa.Table.from_batches(batches, schema=QUARANTINE)
+
+
+def append_quarantine(lake: Lake, rejected: pa.Table, start: datetime) -> int | None:
     """Append rejected rows of windows from `start` on, but none that an earlier run of that time rejected already.
 
     Returns the version of the table, if there is one.
     """
-    rejected = pa.Table.from_pylist([row | {"as_of": as_of} for row in rows], schema=QUARANTINE)
 
     def attempt(table: DeltaTable | None) -> dict[str, Any]:
         new = rejected if table is None else _not_in(lake.scan(table), rejected, start)

@@ -179,7 +179,21 @@ def _in_folder(url: str, files: Sequence[Stored], settings: SourceSettings) -> F
             f"event_date=2026-01-31/x.parquet, for {name}.csv, .tsv, .jsonl or .parquet, for the files of MovieLens "
             "and of Amazon reviews; name others in a mapping file (docs/SOURCES.md)"
         )
+    if found.interactions[0].day:
+        _refuse_undated(found, files, settings.interactions)
     return found
+
+
+def _refuse_undated(found: Found, files: Sequence[Stored], name: str) -> None:
+    """ValueError for a readable file beside those named by day that is none of them: nobody would read it."""
+    folder = name if found.interactions[0].name.startswith(f"{name}/") else ""
+    known = {file.name for file in (*found.interactions, *found.items, *found.users)}
+    for file in files:
+        beside = file.name.rpartition("/")[0] == folder and file.ending in FORMATS
+        if beside and file.name not in known:
+            raise ValueError(
+                f"{file.shown!r} lies beside files named by day and is not: name it by its day or take it out"
+            )
 
 
 def _alone(file: Stored) -> Found:

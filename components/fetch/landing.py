@@ -46,7 +46,8 @@ def fetch(lake: Lake, source: str, settings: SourceSettings, as_of: str, run: st
         landed[name] = None if batches is None else f"landing/{name}/{stamp(end)}/{run}.parquet"
         if batches is not None:
             landed["rows"][name] = _land(lake, batches, landed[name], {"as_of": iso(end)})[0]
-    landed["late"] = late(opened, Ledger.of(table, RECENT), wanted[-1][0], settings.check_days)
+    recent = Ledger.of(table if settings.check_days else None, RECENT * (1 + settings.check_days // 7))
+    landed["late"] = late(opened, recent, wanted[-1][0], settings.check_days)
     return landed
 
 
