@@ -27,19 +27,22 @@ _SETTLED = timedelta(days=1)
 def expire(lake: Lake, keep: KeepSettings, now: datetime, dry_run: bool = False, said: Said = None) -> Report:
     """Drop what is older than `keep` says, compact, and remove files and log entries that only older versions need.
 
-    Ages count back from the end of what the lake holds; `now` is the clock, for the age of versions. Returns moment
+    Ages count back from the end of what the lake holds, or from `now`, the clock, if that is earlier: a run for a day
+    to come makes nothing old. Versions count back from `now`. Waits for a backfill, which needs days that are old
+    beside those it fills. Returns moment
     (ISO text; None: the lake holds nothing, and nothing was done), interactions, quarantine, landing, runs, reports,
     models, trials (see Expiry) and tables (name -> see compaction.compact and time_travel.trim). Repeating it is
-    harmless. TimeoutError when another housekeeping is under way.
+    harmless. TimeoutError when another housekeeping, or a backfill, does not end.
     """
     window = held(lake.table("interactions"))
     if window is None:
         return {"moment": None}
-    expiry = Expiry(lake, window[1], now - _SETTLED, dry_run)
+    expiry = Expiry(lake, min(window[1], now), now - _SETTLED, dry_run)
     with _alone(lake, "housekeeping", dry_run, said):
-        with _alone(lake, TABLES, dry_run, said):
+        # in this order: a backfill takes the lease of the tables while it holds its own
+        with _alone(lake, "backfill", dry_run, said), _alone(lake, TABLES, dry_run, said):
             report: Report = {
-                "moment": iso(window[1]),
+                "moment": iso(expiry.moment),
                 "interactions": expiry.interactions(keep.interactions_days),
                 "quarantine": expiry.quarantine(keep.quarantine_days),
             }
@@ -74,22 +77,23 @@ def _alone(lake: Lake, name: str, dry_run: bool, said: Said) -> AbstractContextM
 def status(lake: Lake) -> Report:
     """What lies in a lake: tables, held and landing.
 
-    tables: name -> rows, files, bytes, version, oldest (version that can be read), first and last (day, or None).
+    tables: name -> rows, files, bytes, version, oldest (version that can be read), first and last (day, or None);
+    without those that have no log, such as when the first commit failed.
     held: the time that the interactions table holds, as ISO texts, or None. landing: objects and bytes.
     """
     window = held(lake.table("interactions"))
     landing = [found.size for found in lake.walk("landing")]
     return {
-        "tables": {name: _about(lake, name) for name in lake.names("tables")},
+        "tables": {name: about for name in lake.names("tables") if (about := _about(lake, name))},
         "held": window and [iso(moment) for moment in window],
         "landing": {"objects": len(landing), "bytes": sum(landing)},
     }
 
 
-def _about(lake: Lake, name: str) -> dict[str, Any]:
+def _about(lake: Lake, name: str) -> dict[str, Any] | None:
     table = lake.table(name)
     if table is None:
-        raise FileNotFoundError(f"{lake.table_uri(name)} is no Delta table: its log is gone; see docs/OPERATIONS.md")
+        return None
     files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
     days = [file["partition.event_date"] for file in files if "partition.event_date" in file]
     return {

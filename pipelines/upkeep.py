@@ -1,10 +1,13 @@
 """The commands `dawnlist lake …`: what lies in the lake, and its housekeeping."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipelines.options import HOME, Home, LakeRoot, Namespace, SettingsFile
+
+if TYPE_CHECKING:
+    from components.lake import Lake
 
 app = typer.Typer(help="What lies in the lake, and its housekeeping.")
 
@@ -50,7 +53,7 @@ def expire(
     }
     said = {name: days for name, days in given.items() if days is not None}
     keep = KeepSettings(**{**Settings.load(settings).keep.model_dump(), **said})
-    opened = Lake.open(lake or str(home / "lake"), namespace)
+    opened = _filled(Lake.open(lake or str(home / "lake"), namespace))
     report = housekeeping.expire(opened, keep, datetime.now(UTC), dry_run, _wait)
     show_expiry(opened.uri, report, dry_run)
 
@@ -64,12 +67,10 @@ def compact(lake: LakeRoot = "", namespace: Namespace = "default", home: Home = 
     from components import housekeeping
     from components.lake import Lake
 
-    opened = Lake.open(lake or str(home / "lake"), namespace)
+    opened = _filled(Lake.open(lake or str(home / "lake"), namespace))
     report = housekeeping.compact(opened, _wait)
     for name, table in report.items():
         typer.echo(f"{name}: {table['files_before']:,} files, now {table['files_after']:,}")
-    if not report:
-        typer.echo(f"{opened.uri} has no tables: check --lake and --namespace")
 
 
 @app.command()
@@ -82,8 +83,16 @@ def status(lake: LakeRoot = "", namespace: Namespace = "default", home: Home = H
     from components.lake import Lake
     from pipelines.upkeep_words import show_status
 
-    opened = Lake.open(lake or str(home / "lake"), namespace)
+    opened = _filled(Lake.open(lake or str(home / "lake"), namespace))
     show_status(opened.uri, housekeeping.status(opened))
+
+
+def _filled(lake: "Lake") -> "Lake":
+    """The lake; FileNotFoundError when it has no tables, before anything is written there."""
+    if not lake.names("tables"):
+        what = "are no tables" if lake.names() else "is nothing"
+        raise FileNotFoundError(f"there {what} in the lake {lake.uri}: check --lake and --namespace")
+    return lake
 
 
 def _wait(line: str) -> None:

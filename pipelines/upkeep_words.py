@@ -44,9 +44,6 @@ _KINDS = {
 
 def show_status(uri: str, status: dict[str, Any]) -> None:
     """Print one screen."""
-    if not status["tables"]:
-        _say(f"{uri} has no tables: check --lake and --namespace")
-        return
     held = status["held"]
     _say(f"{uri}\n{f'holds [{held[0]}, {held[1]})' if held else 'holds no interactions'}")
     table = Table("table", box=None, pad_edge=False)

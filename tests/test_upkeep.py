@@ -20,8 +20,9 @@ from typer.testing import CliRunner
 
 from components import compaction, housekeeping, time_travel
 from components.commits import WRITER
-from components.cuts import stamp
+from components.cuts import iso, stamp
 from components.lake import Lake
+from components.lease import TABLES, lease
 from components.schema import INTERACTIONS, QUARANTINE
 from components.settings import KeepSettings
 from components.watermark import held, transactions
@@ -183,6 +184,35 @@ def test_a_dry_run_says_the_same_and_does_nothing(lake: Lake) -> None:
     assert (said["interactions"]["rows"], said["quarantine"]["rows"], said["landing"]["dropped"]) == (1, 1, 1)
 
 
+def test_a_day_to_come_makes_nothing_old(lake: Lake) -> None:
+    """Somebody ran the pipeline with an as_of of next century."""
+    today = (NOW - timedelta(hours=1)).date()
+    append(lake, rows(today, today - timedelta(days=30)))
+    far = NOW + timedelta(days=40_000)
+    said = [Transaction(app, version) for app, version in {**transactions((WATERMARK, far)), WRITER: 2}.items()]
+    table = lake.table("interactions")
+    assert table is not None
+    write_deltalake(table, rows(today), mode="append", commit_properties=CommitProperties(app_transactions=said))
+    report = expire(lake)
+    assert (report["moment"], report["interactions"]["rows"]) == (iso(NOW), 1)
+    assert days_of(lake) == [today, today]
+
+
+def test_no_day_is_dropped_in_the_middle_of_a_backfill(lake: Lake) -> None:
+    append(lake, rows(day(0), day(30)))
+    told: list[str] = []
+    with lease(lake, "backfill", "backfill-1"):
+        thread = threading.Thread(target=lambda: housekeeping.expire(lake, KEEP, NOW, said=told.append))
+        thread.start()
+        thread.join(0.5)
+        assert days_of(lake) == [day(30), day(0)]
+        with lease(lake, TABLES, "worker", wait=0):  # which the backfill's own commits need
+            pass
+    thread.join()
+    assert days_of(lake) == [day(0)]
+    assert [line.partition(" of ")[0] for line in told] == ["the lease 'backfill'"]
+
+
 def test_an_empty_lake_has_no_moment(lake: Lake) -> None:
     assert expire(lake) == {"moment": None}
     assert housekeeping.status(lake) == {"tables": {}, "held": None, "landing": {"objects": 0, "bytes": 0}}
@@ -197,7 +227,7 @@ def test_the_lake_takes_in_again_what_expired(lake: Lake) -> None:
     end = WATERMARK + timedelta(days=1)
     assert len(windows(held(lake.table("interactions")), end, 20, timedelta())) == 1
     assert windows(held(lake.table("interactions")), end, 60, timedelta())[0] == (
-        end - timedelta(days=60),
+        datetime(2020, 1, 2, tzinfo=UTC),  # a midnight
         datetime(2020, 2, 10, tzinfo=UTC),
     )
 
@@ -408,6 +438,16 @@ def test_the_status(lake: Lake) -> None:
     assert status["landing"]["objects"] == 1 and status["landing"]["bytes"] > 0
 
 
+def test_a_table_whose_first_commit_failed_is_left_out(lake: Lake) -> None:
+    append(lake, rows(day(0)))
+    (Path(lake.base) / "tables/items").mkdir()
+    (Path(lake.base) / "tables/items/part-0.parquet").write_bytes(b"half")
+    assert list(housekeeping.status(lake)["tables"]) == ["interactions"]
+    assert expire(lake)["tables"]["items"] == {
+        "partitions": 0, "files_before": 0, "files_after": 0, "files": 0, "file_bytes": 0, "log_entries": 0
+    }  # fmt: skip
+
+
 def test_a_table_that_lost_a_file_is_told(lake: Lake) -> None:
     append(lake, rows(day(0)))
     next(Path(lake.base).rglob("event_date=*/*")).unlink()
@@ -547,10 +587,23 @@ def _refused(name: str, days: int) -> bool:
     return False
 
 
+def refused(*words: str) -> str:
+    done = CliRunner().invoke(upkeep.app, words)
+    assert (done.exit_code, done.output) == (1, "")
+    return str(done.exception)
+
+
 def test_a_lake_that_holds_nothing_says_so(tmp_path: Path) -> None:
+    place = tmp_path / "lake"
+    where = f"in the lake {place.as_uri()}/default: check --lake and --namespace"
     for command in ("expire", "compact", "status"):
-        [line] = said(command, "--lake", str(tmp_path))
-        assert line.endswith("check --lake and --namespace")
+        assert refused(command, "--lake", str(place)) == f"there is nothing {where}"
+    assert not place.exists()
+    Lake.open(str(place), "default").write(b"", "landing", "a.parquet")
+    tree = sorted(place.rglob("*"))
+    for command in ("expire", "compact", "status"):
+        assert refused(command, "--lake", str(place)) == f"there are no tables {where}"
+    assert sorted(place.rglob("*")) == tree
 
 
 def test_compact_counts_files(lake: Lake, tmp_path: Path) -> None:
