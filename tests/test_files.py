@@ -156,6 +156,27 @@ def test_a_folder_of_daily_files_gives_whole_days(lake: Lake, folder: Path, plac
     assert "2026-01-02" in str(source.newest())
 
 
+@pytest.mark.parametrize(
+    ("daily", "extra"),
+    [
+        ("2026-01-01.csv", "extra.csv"),
+        ("2026-01-01.csv", "interactions.tsv"),
+        ("interactions/2026-01-01.csv", "interactions/late.jsonl.gz"),
+        ("event_date=2026-01-01/part-0.csv", "rest.parquet"),
+    ],
+)
+def test_a_file_beside_daily_files_is_not_left_out_in_silence(folder: Path, lake: Lake, daily: str, extra: str) -> None:
+    (folder / daily).parent.mkdir(exist_ok=True)
+    (folder / daily).write_text("user_id,item_id,event,ts\na,A,view,2026-01-01\n")
+    for name in ("items.csv", "users.parquet", "notes.txt", "interactions/_part.csv", "other/truth.csv"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("of no interest")
+    assert [row["user_id"] for row in rows(folder)] == ["a"]
+    (folder / extra).write_text("left out")
+    said = refused(folder, lake)
+    assert f"{extra}' lies beside files named by day and is not: name it by its day or take it out" in said
+
+
 def test_daily_files_of_several_kinds_land_together(folder: Path) -> None:
     (folder / "2025-12-30.csv").write_text("user_id,item_id,event,ts\na,A,view,2025-12-30T05:00:00Z\n")
     (folder / "2025-12-31.csv.gz").write_bytes(gzip.compress(b"ts,user_id,item_id,event,extra\n2025-12-31,b,B,,x\n"))
