@@ -1,9 +1,14 @@
+from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from components.lake import Lake
 from components.manifest import write_manifest
+from components.objects import Found
+from components.objects_local import LocalObjects
 
 
 def test_an_object_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -97,3 +102,17 @@ def test_a_folder_without_manifest_is_made_again(tmp_path: Path) -> None:
 
     assert not lake.finished(tmp_path / "new", make, "models", "m1")
     assert lake.read("models", "m1", "a") == b"whole"
+
+
+def test_to_see_that_a_table_is_there_its_log_is_not_listed(tmp_path: Path) -> None:
+    class FirstAlone(LocalObjects):
+        def walk(self, key: str) -> Iterator[Found]:
+            yield from list(super().walk(key))[:1]
+            raise AssertionError(f"listed all of {key}")
+
+    lake = Lake.open(str(tmp_path), "shop")
+    assert lake.table("items") is None
+    for number in range(3):
+        write_deltalake(lake.table_uri("items"), pa.table({"item_id": [number]}), mode="append")
+    table = Lake(lake.uri, FirstAlone(lake.uri)).table("items")
+    assert table is not None and table.version() == 2
