@@ -2,13 +2,17 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 
 from components.clean.cleaning import clean
+from components.fetch import landing
 from components.fetch.landing import fetch
+from components.fetch.parquet import write_batches
 from components.fetch.windows import windows
 from components.lake import Lake
 from components.settings import Settings, SourceSettings
@@ -69,6 +73,25 @@ def test_a_retry_leaves_the_landing_object_as_it_is(lake: Lake, sqlite: str) -> 
 
 def day(number: int, hour: int = 0) -> datetime:
     return datetime(2026, 1, number, hour, tzinfo=UTC)
+
+
+def test_the_twin_of_a_run_that_was_first_keeps_its_object(
+    lake: Lake, sqlite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "landing/interactions/20251230T000000Z_20260102T000000Z/run-1.parquet"
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"event_id": ["e2"], "received_at": ["2025-12-30T00:00:00Z"]}), sink)
+    twin = sink.getvalue().to_pybytes()
+
+    def write_after_the_twin(*arguments: Any) -> int:
+        lake.create(twin, *name.split("/"))
+        return write_batches(*arguments)
+
+    monkeypatch.setattr(landing, "write_batches", write_after_the_twin)
+    landed = fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)
+    assert landed["rows"]["interactions"] == 1
+    assert landed["arrivals"] == {"2025-12-30T00:00:00Z": 1}
+    assert lake.read(*name.split("/")) == twin
 
 
 HOUR = timedelta(hours=1)
