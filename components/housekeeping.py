@@ -12,7 +12,7 @@ from components import compaction, time_travel
 from components.cuts import iso
 from components.expiry import Expiry
 from components.lake import Lake
-from components.lease import TABLES, lease
+from components.lease import BACKFILL, TABLES, lease
 from components.settings import KeepSettings
 from components.watermark import held
 
@@ -40,7 +40,7 @@ def expire(lake: Lake, keep: KeepSettings, now: datetime, dry_run: bool = False,
     expiry = Expiry(lake, min(window[1], now), now - _SETTLED, dry_run)
     with _alone(lake, "housekeeping", dry_run, said):
         # in this order: a backfill takes the lease of the tables while it holds its own
-        with _alone(lake, "backfill", dry_run, said), _alone(lake, TABLES, dry_run, said):
+        with _alone(lake, BACKFILL, dry_run, said), _alone(lake, TABLES, dry_run, said):
             report: Report = {
                 "moment": iso(expiry.moment),
                 "interactions": expiry.interactions(keep.interactions_days),

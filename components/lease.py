@@ -27,6 +27,8 @@ Holder = dict[str, Any]
 
 TABLES = "tables"
 """The lease of whoever commits to the lake's tables."""
+BACKFILL = "backfill"
+"""The lease of whoever fills gaps, or drops days that one may be filling."""
 TTL = 60.0
 """Seconds that a lease lasts after it was last renewed."""
 

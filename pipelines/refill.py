@@ -126,10 +126,10 @@ def backfill(place: Place, days: list[date], lacking: list[date], parallel: int,
     backfill is under way.
     """
     from components.clean.commit import mark_held
-    from components.lease import lease
+    from components.lease import BACKFILL, lease
 
     lake = Lake.open(place.root, place.namespace)
-    with lease(lake, "backfill", place.run, wait=0):
+    with lease(lake, BACKFILL, place.run, wait=0):
         for window, report in _spread(place, chunks(lacking), parallel):
             done(window, report)
         mark_held(lake, _times(days[0])[0], _times(days[-1])[1])

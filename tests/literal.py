@@ -1,6 +1,9 @@
 """Small literal data that several tests share."""
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +44,15 @@ def write_interactions(lake: Lake, *rows: tuple[str, str, float]) -> int:
     """Write the rows as the lake's interactions table; its version."""
     write_deltalake(lake.table_uri("interactions"), interactions(*rows), partition_by=["event_date"])
     return 0
+
+
+def clicks(path: Path, *times: object, kind: str = "TEXT") -> str:
+    """A SQLite shop of one click for each time, which its user is called after."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"CREATE TABLE IF NOT EXISTS interactions (user_id, item_id, event, ts, received_at {kind})")
+        rows = [(str(time), "i", "view", "2026-01-01T00:00:00Z", time) for time in times]
+        connection.executemany("INSERT INTO interactions VALUES (?, ?, ?, ?, ?)", rows)
+    return f"sqlite:///{path}"
 
 
 def two_tastes(users: int = 40, items: int = 20) -> Splits:

@@ -24,6 +24,7 @@ from components.fetch.readers import Window, inside, postgresql_statement
 from components.fetch.sources import open_source
 from components.lake import Lake
 from components.settings import Settings, SourceSettings
+from tests.literal import clicks
 from tests.mariadb import installed, mariadb
 
 AS_OF = "2026-01-02T00:00:00Z"
@@ -80,15 +81,6 @@ def day(number: int, hour: int = 0) -> datetime:
 
 def table(batches: Any) -> pa.Table:
     return pa.Table.from_batches(list(batches))
-
-
-def clicks(path: Path, *times: object, kind: str = "TEXT") -> str:
-    """A SQLite shop of one click for each time, which its user is called after."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(f"CREATE TABLE IF NOT EXISTS interactions (user_id, item_id, event, ts, received_at {kind})")
-        rows = [(str(time), "i", "view", "2026-01-01T00:00:00Z", time) for time in times]
-        connection.executemany("INSERT INTO interactions VALUES (?, ?, ?, ?, ?)", rows)
-    return f"sqlite:///{path}"
 
 
 # ---- the window, in whatever form the time column has

@@ -17,7 +17,7 @@ from components.fetch.windows import windows
 from components.lake import Lake
 from components.settings import Settings, SourceSettings
 from components.watermark import extended, held, transactions
-from tests.literal import interactions
+from tests.literal import clicks, interactions
 
 AS_OF = "2026-01-02T00:00:00Z"
 INSIDE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -124,15 +124,6 @@ def test_what_is_held_grows_only_without_a_gap(lake: Lake) -> None:
     commit = CommitProperties(app_transactions=[Transaction(*mark) for mark in transactions((day(3), day(5))).items()])
     write_deltalake(lake.table_uri("interactions"), interactions(), mode="append", commit_properties=commit)
     assert held(lake.table("interactions")) == (day(3), day(5))
-
-
-def clicks(path: Path, *times: object, kind: str = "TEXT") -> str:
-    """A shop of one click for each time, which its user is called after."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(f"CREATE TABLE IF NOT EXISTS interactions (user_id, item_id, event, ts, received_at {kind})")
-        rows = [(str(time), "i", "view", "2026-01-01T00:00:00Z", time) for time in times]
-        connection.executemany("INSERT INTO interactions VALUES (?, ?, ?, ?, ?)", rows)
-    return f"sqlite:///{path}"
 
 
 def run_day(lake: Lake, source: str, as_of: str, run: str, window_days: int) -> set[str]:

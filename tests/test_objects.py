@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -161,15 +161,19 @@ def test_a_local_copy_that_is_killed_half_way_shows_nothing(tmp_path: Path) -> N
     assert not staged.exists()
 
 
-def test_without_its_bucket_a_lake_says_so(bucket: str) -> None:
-    lake = Lake.open(re.sub(r"bucket-\w+", "no-such-bucket", bucket), "shop")
-    line = re.escape(f"there is no bucket 'no-such-bucket' for the lake {lake.uri}: make it")
-    everything = (
+def everything(lake: Lake) -> tuple[Callable[[], object], ...]:
+    """All that can be asked of a lake's objects."""
+    return (
         lambda: lake.read("a"), lambda: lake.exists("a"), lambda: lake.names("a"), lambda: list(lake.walk()),
         lambda: lake.create(b"", "a"), lambda: lake.write(b"", "a"), lambda: lake.replace(b"", "1", "a"),
         lambda: lake.delete("a"), lambda: lake.table("items"),
     )  # fmt: skip
-    for act in everything:
+
+
+def test_without_its_bucket_a_lake_says_so(bucket: str) -> None:
+    lake = Lake.open(re.sub(r"bucket-\w+", "no-such-bucket", bucket), "shop")
+    line = re.escape(f"there is no bucket 'no-such-bucket' for the lake {lake.uri}: make it")
+    for act in everything(lake):
         with pytest.raises(FileNotFoundError, match=f"^{line}$"):
             act()
 
@@ -180,12 +184,7 @@ def test_without_permission_a_lake_says_so(bucket: str, monkeypatch: pytest.Monk
     with forbidding() as url:
         for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
             monkeypatch.setenv(name, url)
-        everything = (
-            lambda: lake.read("a"), lambda: lake.exists("a"), lambda: lake.names("a"), lambda: list(lake.walk()),
-            lambda: lake.create(b"", "a"), lambda: lake.write(b"", "a"), lambda: lake.replace(b"", "1", "a"),
-            lambda: lake.delete("a"), lambda: lake.table("items"),
-        )  # fmt: skip
-        for act in everything:
+        for act in everything(lake):
             with pytest.raises(PermissionError, match=f"^{line}"):
                 act()
 

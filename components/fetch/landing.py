@@ -40,7 +40,7 @@ def fetch(lake: Lake, source: str, settings: SourceSettings, as_of: str, run: st
     if known is None and not landed["rows"]["interactions"]:
         for name in landed["interactions"]:  # a retry of this run is to look again
             lake.delete(*name.split("/"))
-        raise ValueError(_nothing(opened, *wanted[-1]))
+        raise ValueError(_nothing(opened, wanted[-1]))
     for name in ("items", "users"):
         batches = opened.whole(name)
         landed[name] = None if batches is None else f"landing/{name}/{stamp(end)}/{run}.parquet"
@@ -105,10 +105,11 @@ def _fetched(lake: Lake, name: str, target: Path) -> int | None:
         return None
 
 
-def _nothing(source: Source, *window: Any) -> str:
+def _nothing(source: Source, window: Window) -> str:
+    start, end = map(iso, window)
     newest = source.newest()
     return (
-        f"the source has no interactions in [{iso(window[0])}, {iso(window[1])}): "
+        f"the source has no interactions in [{start}, {end}): "
         + ("it has none at all" if newest is None else f"its newest is of {newest}")
         + ", so give an as_of just after the newest day, or more window days"
     )
