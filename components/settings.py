@@ -5,6 +5,7 @@ Read from one YAML document (a path or a file://, gs:// or s3:// URI); an empty 
 
 import hashlib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from components.schema import EVENT_WEIGHTS
 
 RuleMode = Literal["on", "off", "shadow"]
+NETWORK_BITS = {4: 24, 6: 48}
+"""What the lake keeps of an address, by IP version."""
 
 
 class _Section(BaseModel):
@@ -80,18 +83,49 @@ class BotSettings(_Section):
     """Whose interactions don't count."""
 
     declared_crawlers: RuleMode = "on"
+    """Crawlers and programs that say so in their user agent."""
+    previews_and_monitors: RuleMode = "on"
+    """What fetches a page to show a link (Facebook, Slack) or to see that the shop is up."""
     staff: RuleMode = "on"
+    """Internal and test accounts."""
     behaviour: RuleMode = "on"
     staff_domains: list[str] = Field(default_factory=list)
     """E-mail domains of the shop's own people, e.g. [shop.example]."""
     staff_roles: list[str] = Field(default_factory=lambda: ["staff", "test", "internal", "admin"])
     staff_ids: list[str] = Field(default_factory=list)
+    internal_networks: list[str] = Field(default_factory=list)
+    """CIDR ranges of the shop's own networks, e.g. [10.0.0.0/8, 2001:db8:7::/48]. The lake knows an address no nearer
+    than its /24 (IPv4) or /48 (IPv6), so that a narrower range can't be told."""
     allow: list[str] = Field(default_factory=list)
     """User ids that no rule may drop."""
-    allow_agents: list[str] = Field(default_factory=list)
-    """Parts of user agents that are no crawlers: the shop's own apps, e.g. [ShopApp/], whose library names itself."""
+    allow_agents: list[str] = Field(default_factory=lambda: ["MetaIAB"])
+    """Parts of user agents that are no crawlers: the shop's own apps, e.g. [ShopApp/], whose library names itself, and
+    by default Facebook's browser for people, which crawler-user-agents takes for its link preview."""
     deny: list[str] = Field(default_factory=list)
     """User ids that are always dropped; wins over allow."""
+
+    @field_validator("staff_domains", "staff_roles", "staff_ids", "allow", "allow_agents", "deny")
+    @classmethod
+    def _not_blank(cls, texts: list[str]) -> list[str]:
+        if any(not text.strip() for text in texts):
+            raise ValueError("an empty text would stand for everybody without a value: take it out")
+        return texts
+
+    @field_validator("internal_networks")
+    @classmethod
+    def _wide(cls, networks: list[str]) -> list[str]:
+        for text in networks:
+            try:
+                network = ip_network(text)
+            except ValueError as error:
+                raise ValueError(f"{text!r} is no network ({error}): give e.g. 10.0.0.0/8") from None
+            finest = NETWORK_BITS[network.version]
+            if network.prefixlen > finest:
+                raise ValueError(
+                    f"{text!r} is narrower than the /{finest} that the lake keeps of an address: "
+                    f"give {network.supernet(new_prefix=finest)}, if all of it is internal"
+                )
+        return networks
 
 
 class GateSettings(_Section):
