@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from components.filter_bots import rules
+from components.filter_bots import days, rules
 from components.lake import Lake
 from components.schema import USERS, VERDICTS
 from components.settings import BotSettings, Settings
@@ -72,6 +72,7 @@ def _read(connection: duckdb.DuckDBPyConnection, lake: Lake, version: int, windo
         "CREATE TABLE agents AS SELECT hash(user_agent) AS agent, user_agent, count(*) AS events FROM source "
         "WHERE user_agent IS NOT NULL GROUP BY ALL"
     )
+    days.load(connection, lake, version, window)
     users = lake.rows("users")
     accounts = USERS.empty_table() if users is None else users.to_table()
     connection.register("user_rows", accounts)
