@@ -14,6 +14,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from components.schema import EVENT_WEIGHTS
+from components.spark import kind_of
+from components.urls import masked
 
 RuleMode = Literal["on", "off", "shadow"]
 NETWORK_BITS = {4: 24, 6: 48}
@@ -154,6 +156,22 @@ class KeepSettings(_Section):
     """An older version of a table can be read for so long; then the files that only it needs go."""
 
 
+class EngineSettings(_Section):
+    """What computes: a library in the step's own process, or Spark when that is too small."""
+
+    clean: Literal["duckdb", "spark"] = "duckdb"
+    train: Literal["implicit", "spark"] = "implicit"
+    """What tune, train and refit fit with."""
+    spark: str = "local[*]"
+    """Where Spark is: local[CORES], local-cluster[EXECUTORS,CORES,MEGABYTES], spark://, k8s:// or sc://HOST:15002."""
+
+    @field_validator("spark")
+    @classmethod
+    def _known(cls, url: str) -> str:
+        kind_of(url)
+        return url
+
+
 class Settings(_Section):
     """All settings of one shop."""
 
@@ -161,6 +179,7 @@ class Settings(_Section):
     bots: BotSettings = Field(default_factory=BotSettings)
     gate: GateSettings = Field(default_factory=GateSettings)
     keep: KeepSettings = Field(default_factory=KeepSettings)
+    engines: EngineSettings = Field(default_factory=EngineSettings)
 
     @classmethod
     def load(cls, uri: str) -> "Settings":
@@ -196,4 +215,4 @@ def explained(error: object) -> str:
     """One of pydantic's errors as the place, the value and the rule."""
     details = dict(error)  # type: ignore[call-overload]
     place = ".".join(map(str, details["loc"])) or "the document"
-    return f"{place} is {details['input']!r}: {details['msg']}"
+    return f"{place} is {masked(repr(details['input']))}: {details['msg']}"

@@ -8,7 +8,7 @@ REDIS_PASSWORD = "DAWNLIST_REDIS_PASSWORD"
 
 # on the raw text: a password may hold what would end a URL's host, such as / or #
 _IN_URL = re.compile(r"(://[^/\s:@]*:)(?!\d+(?:[/?]|$))\S+@")
-_IN_QUERY = re.compile(r"([?&](?:\w*(?:password|passwd|pwd|secret)\w*|\w*pass)=)[^\s&'\"]+", re.IGNORECASE)
+_IN_QUERY = re.compile(r"([?&;](?:\w*(?:password|passwd|pwd|secret|token)\w*|\w*pass)=)[^\s&'\"]+", re.IGNORECASE)
 
 
 def refuse_password(url: str, variable: str) -> str:
