@@ -1,15 +1,17 @@
 """Who is dropped, on what evidence, and what is kept."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import crawleruseragents
 import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from components.filter_bots.agents import rules_of
 from components.filter_bots.report import escaped, html, markdown
-from components.filter_bots.rules import is_crawler
 from components.filter_bots.verdicts import judge
 from components.lake import Lake
 from components.schema import INTERACTIONS, USERS, VERDICTS
@@ -31,7 +33,12 @@ def lake(tmp_path: Any) -> Lake:
     return Lake.open(str(tmp_path / "lake"), "shop")
 
 
-def interactions(rows: list[Event], items: list[str] | None = None, kinds: list[str] | None = None) -> pa.Table:
+def interactions(
+    rows: list[Event],
+    items: list[str] | None = None,
+    kinds: list[str] | None = None,
+    addresses: Sequence[str | None] = (),
+) -> pa.Table:
     times = [START + timedelta(hours=hours) for _, _, hours in rows]
     columns: dict[str, Any] = {
         "event_id": [f"e{number}" for number in range(len(rows))],
@@ -43,7 +50,7 @@ def interactions(rows: list[Event], items: list[str] | None = None, kinds: list[
         "event_date": [time.date() for time in times],
         "session_id": [None] * len(rows),
         "user_agent": [agent for _, agent, _ in rows],
-        "ip": [None] * len(rows),
+        "ip": addresses or [None] * len(rows),
         "source": ["literal"] * len(rows),
     }
     return pa.table(columns, schema=INTERACTIONS)
@@ -70,7 +77,7 @@ def shop() -> pa.Table:
 
 VERDICTS_OF_SHOP = [
     ("crawl", None, "declared_crawlers", f"2 of 2 events by {GOOGLE}", "drop", False),
-    (None, "e4", "declared_crawlers", "event by Slackbot-LinkExpanding 1.0", "drop", False),
+    (None, "e4", "previews_and_monitors", "event by Slackbot-LinkExpanding 1.0", "drop", False),
     ("sue", None, "staff", "e-mail at shop.example", "drop", False),
 ]
 
@@ -96,7 +103,8 @@ def test_verdicts_and_counts(lake: Lake) -> None:
         "share": 0.5,
     }
     assert [(rule["rule"], rule["users"], rule["events"]) for rule in report["rules"]] == [
-        ("declared_crawlers", 2, 4),
+        ("declared_crawlers", 1, 3),
+        ("previews_and_monitors", 1, 1),
         ("staff", 1, 1),
         ("behaviour", 0, 0),
         ("deny", 0, 0),
@@ -113,40 +121,71 @@ def test_window_is_half_open(lake: Lake) -> None:
 
 
 def test_shadow_reports_and_drops_nothing(lake: Lake) -> None:
-    verdicts, report = judged(lake, shop(), declared_crawlers="shadow")
+    verdicts, report = judged(lake, shop(), declared_crawlers="shadow", previews_and_monitors="shadow")
     assert [row[-1] for row in listed(verdicts)] == [True, True]
     assert shop().filter(keeps(verdicts)).num_rows == 10
-    assert (report["dropped_events"], report["rules"][0]["events"]) == (0, 4)
-    assert listed(judged(lake, shop(), declared_crawlers="off")[0]) == []
+    assert (report["dropped_events"], report["rules"][0]["events"], report["rules"][1]["events"]) == (0, 3, 1)
+    off = judged(lake, shop(), declared_crawlers="off", previews_and_monitors="off")
+    assert listed(off[0]) == []
 
 
 def test_allow_wins_over_rules_and_deny_over_allow(lake: Lake) -> None:
     verdicts, report = judged(lake, shop(), allow=["crawl", "bob", "tom"], deny=["tom", "nobody"])
     assert [(row[0], row[1], row[2], row[4]) for row in listed(verdicts)] == [
         ("crawl", None, "declared_crawlers", "keep"),
-        (None, "e4", "declared_crawlers", "keep"),
         ("tom", None, "deny", "drop"),
+        (None, "e4", "previews_and_monitors", "keep"),
     ]
     assert (shop().filter(keeps(verdicts)).num_rows, report["kept_events"]) == (9, 9)
 
 
 def test_staff_by_id_and_role(lake: Lake) -> None:
     accounts(lake, ("sue", "sue@mail.example", "test"))
-    verdicts = judged(lake, shop(), staff_ids=["tom"], declared_crawlers="off")[0]
+    verdicts = judged(lake, shop(), staff_ids=["tom"], declared_crawlers="off", previews_and_monitors="off")[0]
     assert [(row[0], row[3]) for row in listed(verdicts)] == [("sue", "role test"), ("tom", "id in staff_ids")]
 
 
-def test_known_agents() -> None:
-    crawlers = [
-        GOOGLE,
-        "curl/8.5.0",
-        "python-requests/2.31.0",
-        "facebookexternalhit/1.1",
-        "UptimeRobot/2.0",
-        "Scrapy/2.11",
+def test_staff_by_network(lake: Lake) -> None:
+    """Who mostly comes from inside is staff; who did once keeps the rest; what is no address lies nowhere."""
+    rows: list[Event] = [("desk" if hour < 5 else "guest", CHROME, hour) for hour in range(9)]
+    addresses = ["10.1.2.0/24", "10.1.2.0/24", "192.0.2.0/24", None, None]
+    addresses += ["192.0.2.0/24", "2001:db8:7::/48", "999.1.1.0/24", "203.0.113.0/24"]
+    networks = ["10.0.0.0/8", "2001:db8::/32", "198.51.100.0/24"]
+    verdicts = judged(lake, interactions(rows, addresses=addresses), internal_networks=networks)[0]
+    assert listed(verdicts) == [
+        ("desk", None, "staff", "2 of 3 events from 10.1.2.0/24", "drop", False),
+        (None, "e6", "staff", "event from 2001:db8:7::/48", "drop", False),
     ]
-    assert [is_crawler(agent, []) for agent in (*crawlers, CHROME, "")] == [True] * 6 + [False] * 2
-    assert not is_crawler("ShopApp/3.1 okhttp/4.12", ["ShopApp/"])
+
+
+def test_an_account_is_found_as_staff_once(lake: Lake) -> None:
+    table = interactions([("sue", CHROME, 1)], addresses=["10.1.2.0/24"])
+    verdicts = judged(lake, table, staff_ids=["sue"], internal_networks=["10.0.0.0/8"])[0]
+    assert [row[3] for row in listed(verdicts)] == ["id in staff_ids"]
+
+
+CRAWLERS = [GOOGLE, "curl/8.5.0", "python-requests/2.31.0", "Scrapy/2.11"]
+PREVIEWS = ["facebookexternalhit/1.1", "Slackbot 1.0", "WhatsApp/2.23.1 A", "TelegramBot (like TwitterBot)",
+            "Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)", "LinkedInBot/1.0",
+            "Mozilla/5.0+(compatible; UptimeRobot/2.0)", "Pingdom.com_bot_version_1.4", "StatusCake"]  # fmt: skip
+IN_FACEBOOK = CHROME.replace("Chrome/", "Version/4.0 Chrome/") + " MetaIAB Facebook"
+
+
+def test_known_agents() -> None:
+    agents = pa.chunked_array([[*CRAWLERS, *PREVIEWS, CHROME, ""]])
+    found = ["declared_crawlers"] * 4 + ["previews_and_monitors"] * 9 + [None] * 2
+    assert rules_of(agents, []).to_pylist() == found
+    assert rules_of(agents.slice(0, 0), []).to_pylist() == []
+    own = pa.chunked_array([["ShopApp/3.1 okhttp/4.12", "okhttp/4.12", IN_FACEBOOK]])
+    assert rules_of(own, ["ShopApp/", *BotSettings().allow_agents]).to_pylist() == [None, "declared_crawlers", None]
+
+
+def test_agents_are_told_as_the_library_tells_them() -> None:
+    known = crawleruseragents.CRAWLER_USER_AGENTS_DATA
+    named = [agent for entry in known for agent in entry["instances"]]
+    agents = [*named, *map(str.upper, named[::5]), *map(str.swapcase, named[1::5])]
+    expected = [crawleruseragents.is_crawler(agent) for agent in agents]
+    assert [rule is not None for rule in rules_of(pa.chunked_array([agents]), []).to_pylist()] == expected
 
 
 def crowd(people: int = 120, days: int = 20) -> pa.Table:

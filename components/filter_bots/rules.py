@@ -1,19 +1,24 @@
-"""The rules. Each fills the table `found` (user_id, event_id, rule, evidence) of a DuckDB with what it has found.
+"""The named rules. Each adds to the table `found` (user_id, event_id, rule, evidence) of a DuckDB what it has found.
 
-They read `events` (user_id, item_id, event_type, event_time, event_date, agent: a hash), `agents` (agent,
-user_agent, events) and `users` (user_id, email, role).
+They read what a window comes to: `visits` (user_id, user_agent, ip, events), `volumes` (user_id, events), `users`
+(user_id, email, role), and by day `agent_days` and `user_days` (see features). Only to name the single events of a few
+users they read `source`, the events themselves, of the days that have any.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
-import crawleruseragents
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from components.filter_bots.agents import CRAWLERS, PREVIEWS, rules_of
 from components.settings import BotSettings
 
-DECLARED, STAFF, BEHAVIOUR, DENY = "declared_crawlers", "staff", "behaviour", "deny"
+DECLARED, STAFF, BEHAVIOUR, DENY = CRAWLERS, "staff", "behaviour", "deny"
+Connection = duckdb.DuckDBPyConnection
 NATURE_EVENTS, NATURE_USERS = 30, 50
 """Behaviour needs this many events to judge a user by, and this many such users to learn the usual from."""
 DISTANCE, AXES, PRIOR_EVENTS = 2.5, 3, 40
@@ -46,46 +51,30 @@ AXES_OF_BEHAVIOUR: Final = (
 )
 
 
-def declared_crawlers(connection: duckdb.DuckDBPyConnection, settings: BotSettings) -> None:
-    """Users most of whose events name a crawler as their agent, and such events of the others.
-
-    Each distinct agent is judged once, by the patterns of crawler-user-agents (programs such as curl included).
-    """
-    agents = connection.execute("SELECT agent, user_agent FROM agents").fetchall()
-    crawlers = [agent for agent, text in agents if is_crawler(text, settings.allow_agents)]
-    connection.register("crawler_rows", pa.table({"agent": pa.array(crawlers, pa.uint64())}))
-    connection.execute("CREATE OR REPLACE TABLE crawlers AS SELECT * FROM crawler_rows JOIN agents USING (agent)")
-    connection.unregister("crawler_rows")
-    connection.execute(
-        """
-        CREATE OR REPLACE TABLE crawling AS
-        SELECT user_id, count(user_agent) AS hits, count(events.agent) AS named, mode(user_agent) AS user_agent
-        FROM events LEFT JOIN crawlers USING (agent)
-        WHERE user_id IN (SELECT user_id FROM events SEMI JOIN crawlers USING (agent)) GROUP BY user_id
-        """
-    )
-    connection.execute(
-        "INSERT INTO found SELECT user_id, NULL, ?, hits || ' of ' || named || ' events by ' || user_agent "
-        "FROM crawling WHERE hits * 2 > named",
-        [DECLARED],
-    )
-    few = connection.execute("SELECT count(*) FROM crawling WHERE hits * 2 <= named").fetchall()[0][0]
-    if few:  # event ids are read for these alone: they are the widest column
-        connection.execute(
-            "INSERT INTO found SELECT source.user_id, event_id, ?, 'event by ' || crawlers.user_agent FROM source "
-            "SEMI JOIN (FROM crawling WHERE hits * 2 <= named) AS few ON few.user_id = source.user_id "
-            "JOIN crawlers ON crawlers.user_agent = source.user_agent",
-            [DECLARED],
-        )
+def declared_crawlers(connection: Connection, settings: BotSettings) -> None:
+    """Crawlers, scanners and programs such as curl that say so in their user agent."""
+    _by_agent(connection, settings, CRAWLERS)
 
 
-def is_crawler(user_agent: str, allowed: list[str]) -> bool:
-    """Whether an agent names a known crawler, preview, monitor or program, and none of the shop's own apps."""
-    return bool(crawleruseragents.is_crawler(user_agent)) and not any(part in user_agent for part in allowed)
+def previews_and_monitors(connection: Connection, settings: BotSettings) -> None:
+    """What fetches a page to show a link in a message, or to see that the shop is up, by its user agent."""
+    _by_agent(connection, settings, PREVIEWS)
 
 
-def staff(connection: duckdb.DuckDBPyConnection, settings: BotSettings) -> None:
-    """The shop's own people and its test accounts: by id, by role, by e-mail domain."""
+def _by_agent(connection: Connection, settings: BotSettings, rule: str) -> None:
+    agents, said = judged_agents(connection, settings)
+    _mostly(connection, rule, "user_agent", "by", agents.filter(pc.equal(said, rule)))
+
+
+def judged_agents(connection: Connection, settings: BotSettings) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """The distinct user agents, and the rule that finds each, or NULL."""
+    distinct = "SELECT DISTINCT user_agent FROM visits WHERE user_agent IS NOT NULL ORDER BY 1"
+    agents = connection.sql(distinct).to_arrow_table()["user_agent"]
+    return agents, rules_of(agents, settings.allow_agents)
+
+
+def staff(connection: Connection, settings: BotSettings) -> None:
+    """The shop's own people and its test accounts: by id, role, e-mail domain, or the network they come from."""
     domains = [domain.lower().lstrip("@") for domain in settings.staff_domains]
     roles = [role.lower() for role in settings.staff_roles]
     connection.execute(
@@ -93,11 +82,28 @@ def staff(connection: duckdb.DuckDBPyConnection, settings: BotSettings) -> None:
         INSERT INTO found
         SELECT user_id, NULL, ?, CASE WHEN list_contains(?, user_id) THEN 'id in staff_ids'
             WHEN list_contains(?, role) THEN 'role ' || role ELSE 'e-mail at ' || split_part(email, '@', -1) END
-        FROM (SELECT DISTINCT user_id FROM events) LEFT JOIN users USING (user_id)
+        FROM volumes LEFT JOIN users USING (user_id)
         WHERE list_contains(?, user_id) OR list_contains(?, role) OR list_contains(?, split_part(email, '@', -1))
         """,
         [STAFF, settings.staff_ids, roles, settings.staff_ids, roles, domains],
     )
+    if settings.internal_networks:
+        addresses = connection.sql("SELECT DISTINCT ip FROM visits WHERE ip IS NOT NULL").to_arrow_table()["ip"]
+        _mostly(connection, STAFF, "ip", "from", internal(addresses.to_pylist(), settings.internal_networks))
+
+
+def internal(addresses: list[str], networks: list[str]) -> list[str]:
+    """Those of the addresses, each as the lake keeps it, a /24 or a /48, that lie in one of the networks."""
+    own = [ip_network(network) for network in networks]
+    return [address for address in addresses if any(_lies_in(address, network) for network in own)]
+
+
+def _lies_in(address: str, network: IPv4Network | IPv6Network) -> bool:
+    try:
+        place = ip_network(address)
+    except ValueError:  # 999.0.0.0/24
+        return False
+    return place.version == network.version and place.subnet_of(network)  # type: ignore[arg-type]
 
 
 def behaviour(connection: duckdb.DuckDBPyConnection, settings: BotSettings) -> None:
@@ -126,12 +132,58 @@ def behaviour(connection: duckdb.DuckDBPyConnection, settings: BotSettings) -> N
     )
 
 
-def deny(connection: duckdb.DuckDBPyConnection, settings: BotSettings) -> None:
+def deny(connection: Connection, settings: BotSettings) -> None:
     """The ids that the settings name."""
     connection.execute(
-        "INSERT INTO found SELECT DISTINCT user_id, NULL, ?, 'id in deny' FROM events WHERE list_contains(?, user_id)",
+        "INSERT INTO found SELECT user_id, NULL, ?, 'id in deny' FROM volumes WHERE list_contains(?, user_id)",
         [DENY, settings.deny],
     )
+
+
+def _mostly(connection: Connection, rule: str, column: str, word: str, values: Sequence[str] | pa.ChunkedArray) -> None:
+    """Find the users most of whose events that have a `column` have one of the values, and such events of the others.
+
+    Users whom the rule has found before are left out.
+    """
+    listed = values.to_pylist() if isinstance(values, pa.ChunkedArray) else list(values)
+    connection.execute("CREATE OR REPLACE TEMP TABLE hits AS SELECT unnest(?::VARCHAR[]) AS value", [listed])
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE mixed AS
+        WITH hitting AS (SELECT DISTINCT user_id FROM visits JOIN hits ON {column} = value
+            WHERE user_id NOT IN (SELECT user_id FROM found WHERE rule = ? AND event_id IS NULL)),
+        told AS (SELECT user_id, {column} AS value, sum(events) AS events
+            FROM visits SEMI JOIN hitting USING (user_id) WHERE {column} IS NOT NULL GROUP BY ALL)
+        SELECT user_id, sum(events)::BIGINT AS named, sum(events) FILTER (value IN (FROM hits))::BIGINT AS of_hits,
+            arg_max(value, (events, value)) FILTER (value IN (FROM hits)) AS most
+        FROM told GROUP BY user_id
+        """,
+        [rule],
+    )
+    connection.execute(
+        f"INSERT INTO found SELECT user_id, NULL, ?, of_hits || ' of ' || named || ' events {word} ' || most "
+        "FROM mixed WHERE of_hits * 2 > named",
+        [rule],
+    )
+    _single_events(connection, rule, column, word)
+
+
+def _single_events(connection: Connection, rule: str, column: str, word: str) -> None:
+    """The events in `hits` of users who have more of others; only the days that have any are read."""
+    few = (
+        f"FROM agent_days JOIN hits ON {column} = value "
+        "WHERE user_id IN (SELECT user_id FROM mixed WHERE of_hits * 2 <= named)"
+    )
+    days = [day for (day,) in connection.execute(f"SELECT DISTINCT event_date {few} ORDER BY 1").fetchall()]
+    if days:
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE few AS SELECT DISTINCT user_id, value {few}")
+        listed = ", ".join(f"DATE '{day}'" for day in days)  # values, not a join: only they reach the partitions
+        connection.execute(
+            f"INSERT INTO found SELECT user_id, event_id, ?, 'event {word} ' || {column} FROM source "
+            f"SEMI JOIN few ON few.user_id = source.user_id AND few.value = source.{column} "
+            f"WHERE event_date IN ({listed})",
+            [rule],
+        )
 
 
 # rate: log events a day; pace, unevenness: of log seconds between events within an hour; popular: log users of an item
@@ -158,3 +210,12 @@ pauses AS (
     GROUP BY user_id)
 SELECT * FROM habits LEFT JOIN pauses USING (user_id)
 """
+
+RULES: Final[dict[str, Callable[[Connection, BotSettings], None]]] = {
+    DECLARED: declared_crawlers,
+    PREVIEWS: previews_and_monitors,
+    STAFF: staff,
+    BEHAVIOUR: behaviour,
+    DENY: deny,
+}
+"""By name; `deny` is always on, the others as the setting of that name says."""

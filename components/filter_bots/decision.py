@@ -1,0 +1,102 @@
+"""From what the rules found to verdicts, and to the counts of the drop report."""
+
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from components.filter_bots.rules import DENY, RULES
+from components.schema import VERDICTS
+from components.settings import BotSettings
+
+Connection = duckdb.DuckDBPyConnection
+Report = dict[str, Any]
+EXAMPLES = 5
+
+
+def judged(connection: Connection, settings: BotSettings) -> Report:
+    """Ask every rule that is on or in shadow, and decide: the table `verdicts`, and what a report shows of it.
+
+    The connection has `agent_days`, `user_days`, `users` and `source`, see components.filter_bots.rules. `verdicts` is
+    like VERDICTS, with the user whom a verdict on a single event belongs to as `owner`, and `events`, how many it is
+    about. Deny wins over allow, allow over the other rules.
+    """
+    connection.execute(
+        "CREATE TABLE volumes AS SELECT user_id, sum(events)::BIGINT AS events FROM user_days GROUP BY 1"
+    )
+    connection.execute(
+        "CREATE TABLE visits AS SELECT user_id, user_agent, ip, sum(events)::BIGINT AS events "
+        "FROM agent_days GROUP BY ALL"
+    )
+    connection.execute("CREATE TABLE found (user_id VARCHAR, event_id VARCHAR, rule VARCHAR, evidence VARCHAR)")
+    modes = {rule: getattr(settings, rule) if rule != DENY else "on" for rule in RULES}
+    for rule, ask in RULES.items():
+        if modes[rule] != "off":
+            ask(connection, settings)
+    shadows = [rule for rule, mode in modes.items() if mode == "shadow"]
+    connection.execute(_DECIDE, [DENY, settings.allow, shadows])
+    return _report(connection, modes)
+
+
+def listed(connection: Connection) -> pa.Table:
+    """The verdicts, as VERDICTS."""
+    order = "ORDER BY rule, user_id, event_id"
+    found = connection.sql(f"SELECT {', '.join(VERDICTS.names)} FROM verdicts {order}").to_arrow_table()
+    return pa.Table.from_arrays(found.columns, schema=VERDICTS)
+
+
+_DECIDE = """
+    CREATE TABLE verdicts AS
+    SELECT CASE WHEN event_id IS NULL THEN user_id END AS user_id, event_id, rule, evidence,
+        CASE WHEN rule <> ? AND list_contains(?, user_id) THEN 'keep' ELSE 'drop' END AS action,
+        list_contains(?, rule) AS shadow, user_id AS owner, CASE WHEN event_id IS NULL THEN events ELSE 1 END AS events
+    FROM found JOIN volumes USING (user_id)
+"""
+
+
+def _report(connection: Connection, modes: dict[str, str]) -> Report:
+    users, events = _row(connection, "SELECT count(*), coalesce(sum(events), 0)::BIGINT FROM volumes")
+    [agents] = _row(connection, "SELECT count(DISTINCT user_agent) FROM visits")
+    dropped_users, of_users = _row(connection, _DROPPED_USERS)
+    dropped_events = of_users + _row(connection, _DROPPED_EVENTS)[0]
+    found = {rule: counts for rule, *counts in connection.execute(_BY_RULE).fetchall()}
+    by_rule: list[Report] = []
+    for rule, mode in modes.items():
+        people, hits = found.get(rule, (0, 0))
+        shown = connection.execute(_EXAMPLES, [rule]).fetchall()
+        examples = [dict(zip(("user_id", "events", "evidence"), example, strict=True)) for example in shown]
+        share = hits / events if events else 0.0
+        by_rule.append(
+            {"rule": rule, "mode": mode, "users": people, "events": hits, "share": share, "examples": examples}
+        )
+    return {
+        "users": users,
+        "events": events,
+        "agents": agents,
+        "dropped_users": dropped_users,
+        "dropped_events": dropped_events,
+        "kept_users": users - dropped_users,
+        "kept_events": events - dropped_events,
+        "share": dropped_events / events if events else 0.0,
+        "rules": by_rule,
+    }
+
+
+def _row(connection: Connection, query: str) -> tuple[Any, ...]:
+    row: tuple[Any, ...] = connection.execute(query).fetchall()[0]
+    return row
+
+
+_DROP = "action = 'drop' AND NOT shadow"
+_OF_DROPPED = f"(SELECT user_id FROM verdicts WHERE user_id IS NOT NULL AND {_DROP})"
+_DROPPED_USERS = f"SELECT count(*), coalesce(sum(events), 0)::BIGINT FROM volumes WHERE user_id IN {_OF_DROPPED}"
+_DROPPED_EVENTS = (
+    f"SELECT count(DISTINCT event_id) FROM verdicts WHERE event_id IS NOT NULL AND {_DROP} "
+    f"AND owner NOT IN {_OF_DROPPED}"
+)
+# what each rule would drop by itself, shadow or not
+_BY_RULE = "SELECT rule, count(DISTINCT owner), sum(events)::BIGINT FROM verdicts WHERE action = 'drop' GROUP BY 1"
+_EXAMPLES = (
+    "SELECT owner, sum(events)::BIGINT AS hits, min(evidence) FROM verdicts WHERE action = 'drop' AND rule = ? "
+    f"GROUP BY owner ORDER BY hits DESC, owner LIMIT {EXAMPLES}"
+)
