@@ -90,6 +90,7 @@ def test_labels_partition_the_users(small: Shop) -> None:
     assert count["human"] == 60
     assert {kind for kind in count if kind.startswith("stealth:")} == {
         "stealth:fast", "stealth:regular", "stealth:wide", "stealth:skew", "stealth:scalper", "stealth:mimic",
+        "stealth:clickfarm",
     }  # fmt: skip
     assert set(small.users["user_id"].to_pylist()) == {user for user, kind in labels.items() if kind != "crawler"}
     assert set(hindsight.events(small)["user"]) <= set(labels)

@@ -62,6 +62,7 @@ class People:
     tastes: Floats  # (users, themes), cumulative along themes, the last is 1
     agent: Integers
     address: Integers  # IPv4 as a number
+    roams: Floats  # share of sessions on the road
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,14 @@ def people(config: ShopConfig) -> People:
             tastes = random.gamma(config.taste_concentration, size=(n, config.themes)) + 1e-12
             rate = config.sessions_a_day * np.exp(config.activity_spread * random.standard_normal(n))
             stay = random.exponential(config.stay_days, n)
-            parts.append((tastes, np.minimum(rate, 6.0), day + stay, random.integers(0, 64, n), random.random(n)))
-    tastes, rate, leaves, agent, place = (np.concatenate(column) for column in zip(*parts, strict=True))
+            agent, place = random.integers(0, 64, n), random.random(n)
+            roams = np.maximum(random.uniform(-0.6, 0.6, n), 0.0)  # half of them never do
+            parts.append((tastes, np.minimum(rate, 6.0), day + stay, agent, place, roams))
+    tastes, rate, leaves, agent, place, roams = (np.concatenate(column) for column in zip(*parts, strict=True))
     cumulative = np.cumsum(tastes / tastes.sum(axis=1, keepdims=True), axis=1)
     cumulative[:, -1] = 1.0
     address = ((24 + (place * 180).astype(np.int64)) << 24) + (place * 180 % 1 * (1 << 24)).astype(np.int64)
-    return People(arrivals(counts), leaves, rate, cumulative, agent.astype(np.int64), address)
+    return People(arrivals(counts), leaves, rate, cumulative, agent.astype(np.int64), address, roams)
 
 
 def catalogue(config: ShopConfig) -> Catalogue:

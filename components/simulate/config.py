@@ -57,6 +57,8 @@ class ShopConfig:
     """Standard deviation of the log of a user's sessions a day: the tail of the history lengths."""
     stay_days: float = 500.0
     """Mean days from a user's first to the last; the rest of the year they stay away."""
+    night: bool = True
+    """Customers sleep at night (False: the shop has customers in all time zones, every hour is like the other)."""
 
     robot_share: float = 0.15
     """Share of all events that don't come from customers: crawlers, stealthy bots, staff and tests."""

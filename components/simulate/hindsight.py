@@ -12,7 +12,10 @@ KNOWN_ROBOTS = r"bot|crawl|spider|externalhit|python-requests|curl/|scrapy|go-ht
 
 
 def events(shop: Shop) -> pd.DataFrame:
-    """Usable rows, each event once: user, item, time (epoch seconds), weight, agent, kind (the truth label)."""
+    """Usable rows, each event once: user, item, time (epoch seconds), weight, event, agent, session, address and kind.
+
+    The kind is the truth label.
+    """
     raw = shop.interactions.to_pandas()
     raw = raw.drop_duplicates("event_id")
     raw = raw[raw["user_id"].notna() & raw["item_id"].notna() & raw["event"].isin(EVENT_WEIGHTS)]
@@ -24,6 +27,8 @@ def events(shop: Shop) -> pd.DataFrame:
             "weight": raw["event"].map(EVENT_WEIGHTS),
             "event": raw["event"],
             "agent": raw["user_agent"].fillna(raw["ua"]),
+            "session": raw["session_id"],
+            "address": raw["ip_address"],
         }
     )
     received = _epoch_seconds(raw["received_at"])

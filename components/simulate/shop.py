@@ -48,7 +48,7 @@ def simulate(config: ShopConfig, progress: Progress = _silent) -> Shop:
     A shop with more days and the same other fields has the same rows, and then more.
     """
     who, shop = stock.people(config), stock.catalogue(config)
-    customers, intruders = Customers(config, who, shop), Intruders(config)
+    customers, intruders = Customers(config, who, shop), Intruders(config, shop)
     days = []
     for day in range(config.days):
         events = customers.day(day)

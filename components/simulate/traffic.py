@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.simulate.agents import BROWSER_AGENTS
 from components.simulate.catalogue import TRAFFIC, Catalogue, Floats, Integers, People, stream
 from components.simulate.config import ShopConfig
 
@@ -47,6 +48,11 @@ class Events:
 def joined(parts: list[Events]) -> Events:
     """Several blocks of events as one, in the given order."""
     return Events(*(np.concatenate(columns) for columns in zip(*(part.columns() for part in parts), strict=True)))
+
+
+def hours(config: ShopConfig) -> Floats:
+    """The share of the day's sessions that begin in each hour."""
+    return HOURS / HOURS.sum() if config.night else np.full(24, 1 / 24)
 
 
 def season(config: ShopConfig, day: int) -> float:
@@ -109,7 +115,8 @@ class Customers:
         order = np.argsort(rows, kind="stable")
         rows, kind, later = rows[order], kind[order], later[order]
         actor = user[rows]
-        agent, address = self.who.agent[actor], self.who.address[actor]
+        agent, address = self._places(random, session_user)
+        agent, address = agent[session[rows]], address[session[rows]]
         return Events(actor, item[rows], kind, time[rows] + later, session[rows] + day * 10_000_000, agent, address)
 
     def _drift(self, random: np.random.Generator, users: int, items: int) -> None:
@@ -128,7 +135,7 @@ class Customers:
         here = self.who.leaves[:users] > day
         count = random.poisson(self.who.rate[:users] * curious * here * season(self.config, day))
         user = np.repeat(np.arange(users), count)
-        hour = random.choice(24, len(user), p=HOURS / HOURS.sum()) + random.random(len(user))
+        hour = random.choice(24, len(user), p=hours(self.config)) + random.random(len(user))
         return user, self.config.start_us + day * DAY_US + (hour * 3_600_000).astype(np.int64) * 1_000
 
     def _items(self, random: np.random.Generator, user: Integers, items: int, day: int) -> Integers:
@@ -146,6 +153,14 @@ class Customers:
         self.last_items[user, (self.visits[user] + nth) % LAST_ITEMS] = item
         self.visits[present] += np.diff(first, append=n)
         return item
+
+    def _places(self, random: np.random.Generator, user: Integers) -> tuple[Integers, Integers]:
+        """Agent and address of each session: at home, or on the road with another device and a carrier's address."""
+        roams = random.random(len(user)) < self.who.roams[user]
+        carrier = ((24 + user % 180) << 24) + ((user * 7_919 % 256) << 16) + random.integers(0, 1 << 16, len(user))
+        device = 1 + user % 7 + random.integers(0, 4, len(user)) * (user % 3 == 0)  # a third has several
+        agent = np.where(roams, (self.who.agent[user] + device) % BROWSER_AGENTS, self.who.agent[user])
+        return agent, np.where(roams, carrier, self.who.address[user])
 
     def _kinds(self, random: np.random.Generator, visits: int) -> list[tuple[int, Integers, Integers]]:
         steps = [(0, np.arange(visits), np.zeros(visits, np.int64))]
