@@ -11,6 +11,7 @@ The only module that knows the lake's paths. Everything lies under `{root}/{name
     leases/{name}.json                            who does something that two may not do at once
     champion.json                                 the publication that the store has active, and those before it
     runs/{as_of}/{run}/{step}.json                the run record
+    ablation/{as_of}.json                         what each bot rule is worth
     reports/{as_of}/{run}.html                    the daily report
 """
 

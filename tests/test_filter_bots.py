@@ -10,10 +10,13 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from components.ablations import keep, newest
 from components.filter_bots.agents import rules_of
+from components.filter_bots.history import before
 from components.filter_bots.report import escaped, html, markdown
 from components.filter_bots.verdicts import judge
 from components.lake import Lake
+from components.runs import recorded
 from components.schema import INTERACTIONS, USERS, VERDICTS
 from components.settings import BotSettings, Settings
 from components.verdicts import keeps
@@ -218,18 +221,72 @@ def test_behaviour_says_nothing_about_a_small_shop(lake: Lake) -> None:
     assert listed(judged(lake, crowd(people=20))[0]) == []
 
 
+HOSTILE = (
+    "curl/8 <script>alert(1)</script> [x](javascript:alert(1)) | `y` **z** _b_ www.evil.example \u202e \x1b[31m\n# h"
+)
+
+
 def test_hostile_agents_are_only_text(lake: Lake) -> None:
-    hostile = "curl/8 <script>alert(1)</script> [x](javascript:alert(1)) | `y` **z** www.evil.example\n# h"
-    _, report = judged(lake, interactions([("<img src=x>", hostile, 1)]))
+    _, report = judged(lake, interactions([("<img src=x>", HOSTILE, 1)]))
     assert report["dropped_events"] == 1
     for page in (markdown(report), html(report)):
-        assert "<script" not in page
+        assert "<script>alert" not in page
         assert "<img" not in page
+        assert not set("\x1b\u202e") & set(page)
+        assert "8238" not in page
     last = markdown(report).splitlines()[-1]
     assert last.count("|") == 4
     assert not set("<>[]`*_#") & set(last.replace("&#", ""))
     assert "www." not in last
-    assert escaped("a_b\n<i>" + "x" * 200).startswith("a&#95;b &#60;i&#62;xxx")
+    assert "://" not in escaped("see http://evil.example")
+    assert escaped("a_b _c\n<i>. 1.5" + "x" * 200).startswith("a_b &#95;c &#60;i&#62;. 1.5xxx")
+
+
+RECORDED = {"dropped_users": 1, "dropped_events": 2, "users": 4, "events": 8, "share": 0.25}
+RULE = {"rule": "staff", "mode": "on", "users": 1, "events": 2, "share": 0.25, "examples": []}
+
+
+def record(lake: Lake, day: str, run: str, **counts: Any) -> None:
+    """A filter_bots step as the run record has it."""
+    with recorded(lake.uri.rpartition("/")[0], "shop", day, run, "filter_bots") as report:
+        report.update({**RECORDED, "rules": [RULE], **counts})
+
+
+def test_the_run_before_is_the_newest_that_ended_well_on_an_older_day(lake: Lake) -> None:
+    assert before(lake, "2026-01-31T00:00:00Z") is None
+    record(lake, "2026-01-29T00:00:00Z", "b")
+    record(lake, "2026-01-30T00:00:00Z", "b", users=5)
+    record(lake, "2026-01-30T00:00:00Z", "a", users=6)
+    record(lake, "2026-01-31T00:00:00Z", "a", users=7)
+    with pytest.raises(RuntimeError), recorded(lake.uri.rpartition("/")[0], "shop", "2026-01-30T12:00:00Z", "c",
+                                               "filter_bots"):  # fmt: skip
+        raise RuntimeError("full")
+    rules = {"staff": {"mode": "on", "users": 1, "events": 2, "share": 0.25}}
+    assert before(lake, "2026-01-31T00:00:00Z") == {"as_of": "20260130T000000Z", **RECORDED, "users": 6, "rules": rules}
+
+
+def test_report_says_what_changed(lake: Lake) -> None:
+    record(lake, "2026-01-30T00:00:00Z", "a")
+    _, report = judged(lake, shop(), staff_ids=["sue"])
+    page = markdown(report | {"before": before(lake, "2026-01-31T00:00:00Z")})
+    assert "The run before, as of 2026-01-30 00:00, dropped 25.0%: +3 events, +1 users, +25.00 points." in page
+    assert "| staff | on | 1 | 0 | 1 | -1 | 10.00% | -15.00 points |" in page
+    assert "| declared_crawlers | on | 1 |  | 3 |  | 30.00% |  |" in page
+    assert "There is no earlier run to compare with." in markdown(report)
+
+
+def test_report_carries_the_newest_ablation(lake: Lake) -> None:
+    row = {"without": "staff", "ndcg": 0.1, "with": 0.12, "difference": 0.02, "low": 0.01, "high": 0.03, "users": 7}
+    table = {"as_of": "2026-01-30T00:00:00Z", "judged_on": "users every rule keeps", "metric": "ndcg@20", "users": 7}
+    assert newest(lake, "2026-01-31T00:00:00Z") is None
+    for day, users in (("2026-01-29", 6), ("2026-01-30", 7), ("2026-02-01", 8)):
+        keep(lake, f"{day}T00:00:00Z", {**table, "users": users, "rows": [row]})
+    found = newest(lake, "2026-01-31T00:00:00Z")
+    assert found == {**table, "rows": [row]}
+    _, report = judged(lake, shop())
+    assert "| staff | 7 | 0.1000 | 0.1200 | +0.0200 | +0.0100 | +0.0300 |" in markdown(report, found)
+    assert "<td>+0.0200</td>" in html(report, found)
+    assert "worth" not in html(report)
 
 
 def test_empty_window(lake: Lake) -> None:

@@ -28,7 +28,9 @@ def filter_bots(
 
         import pyarrow.parquet as pq
 
+        from components.ablations import newest
         from components.cuts import parse_as_of, window
+        from components.filter_bots.history import before
         from components.filter_bots.report import html, markdown
         from components.filter_bots.verdicts import judge
         from components.lake import Lake
@@ -36,9 +38,10 @@ def filter_bots(
 
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
         days = window(parse_as_of(as_of), int(window_days))
-        table, report = judge(Lake.open(lake, namespace), version, days, Settings.load(settings))
+        opened = Lake.open(lake, namespace)
+        table, report = judge(opened, version, days, Settings.load(settings))
+        record.update(report | {"before": before(opened, as_of)})
         pq.write_table(table, verdicts.path)
-        Path(drops.path).write_text(html(report))
-        Path(summary.path).write_text(markdown(report))
-        record.update(report)
+        Path(drops.path).write_text(html(record, newest(opened, as_of)))
+        Path(summary.path).write_text(markdown(record, newest(opened, as_of)))
     metrics.metadata.update({name: value for name, value in report.items() if isinstance(value, int | float)})
