@@ -1,4 +1,4 @@
-"""Implicit-feedback ALS on CPU and GPU, by the library `implicit`.
+"""Implicit-feedback ALS on CPU and GPU, by the library `implicit`, or on Spark, by its MLlib.
 
 The objective is equation 3 of Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets"
 (ICDM 2008): preference 1 where there is an interaction, confidence c = 1 + alpha * weight * 2^(-age / half-life).
@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from components.model import Factors
 from components.user_items import UserItems
 
+SOLVERS: Final = ("implicit", "spark")
 GPU_FACTORS_LIMIT = 992  # above it implicit's GPU kernels crash or train wrongly
 
 
@@ -37,6 +38,8 @@ class ALSConfig:
     """Sweeps over users and items."""
     seed: int = 7
     """Of the first random factors; the same seed gives the same model on a CPU."""
+    solver: str = "implicit"
+    """What fits: implicit or spark. A model says it of itself, and a trial's refit goes to the solver of the trial."""
 
     def __post_init__(self) -> None:
         limits = {
@@ -49,6 +52,8 @@ class ALSConfig:
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} is {getattr(self, name)}: give a number from {low} to {high}")
+        if self.solver not in SOLVERS:
+            raise ValueError(f"solver is {self.solver!r}: give one of {', '.join(SOLVERS)}")
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain values, with the engine's name."""
@@ -61,11 +66,20 @@ class ALSConfig:
         return cls(**{name: values[name] for name in names if name in values})
 
 
-def fit(user_items: UserItems, config: ALSConfig, device: str = "cpu") -> tuple[Factors, Factors]:
+def fit(
+    user_items: UserItems, config: ALSConfig, device: str = "cpu", spark: str = "local[*]"
+) -> tuple[Factors, Factors]:
     """User factors (users, factors) and item factors (items, factors), float32.
 
-    `device` is "cpu" or "gpu"; a GPU that is missing is a RuntimeError, never a silent fall back to the CPU.
+    `device` is "cpu" or "gpu"; a GPU that is missing is a RuntimeError, never a silent fall back to the CPU. `spark` is
+    the URL of Spark, for configurations whose solver it is; `components.spark_als` says how far the two agree.
     """
+    if config.solver == "spark":
+        from components import spark_als
+
+        if device != "cpu":
+            raise ValueError(f"device is {device!r}: Spark fits on CPUs, so choose the cpu, or implicit for the GPU")
+        return spark_als.fit(user_items, config, spark)
     confidence = user_items.decayed(config.half_life) * np.float32(config.alpha)
     confidence.data += 1  # implicit takes c itself, not c - 1; alpha stays 1, since its GPU fit ignores it
     if device == "gpu":

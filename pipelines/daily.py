@@ -47,7 +47,7 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
             redis: The store that the predictor reads, redis://HOST:6379/0. No password in it.
             as_of: The end of the day to learn from, ISO-8601 with a zone, e.g. 2026-01-31T03:00:00Z.
             namespace: The shop's name: a prefix on every path and key, so that shops can share a lake and a store.
-            settings: URI of the shop's settings (YAML): column names, bot rules, gate limits. Empty for the defaults.
+            settings: URI of the shop's settings (YAML): columns, bot rules, gate limits, engines. Empty for defaults.
             window_days: Days of history to learn from, and to fetch when the lake is empty.
             factors: Lengths of the vectors to try, e.g. [64, 128].
             regularization: Regularizations to try; higher means smoother.
@@ -75,16 +75,19 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
             splits = cut.outputs["splits"]
             tuned = tune(
                 splits=splits, factors=factors, regularization=regularization, alpha=alpha, half_life=half_life,
-                iterations=iterations, seed=seed, metric=metric, k=k, device=device, **day,
+                iterations=iterations, seed=seed, metric=metric, k=k, device=device, settings=settings, **day,
             )  # fmt: skip
             trial = tuned.outputs["trial"]
-            trained = train(splits=splits, trial=trial, device=device, **day)
+            trained = train(splits=splits, trial=trial, device=device, settings=settings, **day)
             scored = evaluate(splits=splits, model=trained.outputs["model"], metric=metric, k=k, **day)
             evaluation = scored.outputs["evaluation"]
             gated = gate(evaluation=evaluation, settings=settings, **day)
             verdict = gated.outputs["verdict"]
             with dsl.If(gated.outputs["Output"] == "true", name="gate-passed"):
-                winner = refit(splits=splits, trial=trial, evaluation=evaluation, verdict=verdict, device=device, **day)
+                winner = refit(
+                    splits=splits, trial=trial, evaluation=evaluation, verdict=verdict, device=device,
+                    settings=settings, **day,
+                )  # fmt: skip
                 top = recommend(
                     splits=splits, model=winner.outputs["model"], evaluation=evaluation, verdict=verdict, k=k, **day
                 )

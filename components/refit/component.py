@@ -13,6 +13,7 @@ def refit(
     verdict: Input[Artifact],
     model: Output[Model],
     device: str,
+    settings: str,
     lake: str,
     namespace: str,
     as_of: str,
@@ -27,10 +28,12 @@ def refit(
 
         from components.lake import Lake
         from components.refit.winner import winning_config
+        from components.settings import Settings
         from components.splits import Splits
         from components.train.fitting import fit_stage
 
         config = winning_config(*(json.loads(Path(a.path).read_text()) for a in (verdict, trial, evaluation)))
         cut = Splits.load(Path(splits.path))
-        record.update(fit_stage(Lake.open(lake, namespace), cut, "refit", config, device, Path(model.path)))
+        spark = Settings.load(settings).engines.spark
+        record.update(fit_stage(Lake.open(lake, namespace), cut, "refit", config, device, Path(model.path), spark))
     model.metadata.update(record["config"], name_in_lake=record["model"])

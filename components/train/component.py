@@ -12,6 +12,7 @@ def train(
     model: Output[Model],
     metrics: Output[Metrics],
     device: str,
+    settings: str,
     lake: str,
     namespace: str,
     as_of: str,
@@ -25,12 +26,14 @@ def train(
         from pathlib import Path
 
         from components.lake import Lake
+        from components.settings import Settings
         from components.solver import ALSConfig
         from components.splits import Splits
         from components.train.fitting import fit_stage
 
         config = ALSConfig.from_dict(json.loads(Path(trial.path).read_text())).as_dict()
         cut = Splits.load(Path(splits.path))
-        record.update(fit_stage(Lake.open(lake, namespace), cut, "train", config, device, Path(model.path)))
+        spark = Settings.load(settings).engines.spark
+        record.update(fit_stage(Lake.open(lake, namespace), cut, "train", config, device, Path(model.path), spark))
     model.metadata.update(record["config"], name_in_lake=record["model"])
     metrics.metadata.update({name: record[name] for name in ("users", "items", "interactions")})

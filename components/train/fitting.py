@@ -13,7 +13,13 @@ from components.splits import Splits, Stage
 
 
 def fit_stage(
-    lake: Lake, splits: Splits, stage: Stage, config: dict[str, Any], device: str, out: Path
+    lake: Lake,
+    splits: Splits,
+    stage: Stage,
+    config: dict[str, Any],
+    device: str,
+    out: Path,
+    spark: str = "local[*]",
 ) -> dict[str, Any]:
     """Write the model of `config` (engine `als` or `popularity`) fitted on all rows before the stage's cut to `out`.
 
@@ -29,7 +35,7 @@ def fit_stage(
         if config["engine"] == "popularity":
             factors = popularity.fit(user_items, config["window"])
         else:
-            factors = solver.fit(user_items, ALSConfig.from_dict(config), device)
+            factors = solver.fit(user_items, ALSConfig.from_dict(config), device, spark)
         ids = (splits.user_ids, splits.item_ids)
         FactorModel.of_known(ids, factors, user_items.weight, config, lineage).save(out)
 

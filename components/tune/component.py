@@ -19,6 +19,7 @@ def tune(
     metric: str,
     k: int,
     device: str,
+    settings: str,
     lake: str,
     namespace: str,
     as_of: str,
@@ -32,11 +33,14 @@ def tune(
         from pathlib import Path
 
         from components.lake import Lake
+        from components.settings import Settings
         from components.splits import Splits
         from components.tune.search import grid, search
 
-        configs = grid(factors, regularization, alpha, half_life, int(iterations), int(seed))
-        trials = search(Lake.open(lake, namespace), Splits.load(Path(splits.path)), configs, metric, int(k), device)
+        engines = Settings.load(settings).engines
+        configs = grid(factors, regularization, alpha, half_life, int(iterations), int(seed), engines.train)
+        opened, cut = Lake.open(lake, namespace), Splits.load(Path(splits.path))
+        trials = search(opened, cut, configs, metric, int(k), device, spark=engines.spark)
         record.update(trials=trials, metric=metric, k=int(k))
         Path(trial.path).write_text(json.dumps(trials[0]))
-    metrics.metadata.update({name: value for name, value in trials[0].items() if name != "engine"})
+    metrics.metadata.update({name: value for name, value in trials[0].items() if name not in ("engine", "solver")})

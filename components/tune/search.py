@@ -26,10 +26,11 @@ def grid(
     half_life: Iterable[float],
     iterations: int,
     seed: int,
+    solver: str = "implicit",
 ) -> list[ALSConfig]:
     """Every combination, in a fixed order. The runner turns ints in lists into floats: whole numbers are cast back."""
     combined = product(map(_whole, factors), regularization, alpha, half_life)
-    return [ALSConfig(f, float(r), float(a), float(h), iterations, seed) for f, r, a, h in combined]
+    return [ALSConfig(f, float(r), float(a), float(h), iterations, seed, solver) for f, r, a, h in combined]
 
 
 def search(
@@ -40,6 +41,7 @@ def search(
     k: int,
     device: str = "cpu",
     progress: Callable[[Trial], None] = lambda trial: None,
+    spark: str = "local[*]",
 ) -> list[Trial]:
     """Fit each configuration before the validation cut and score it on validation; best first.
 
@@ -57,7 +59,7 @@ def search(
         place = ("trials", work, f"{fingerprint_of(config, device)}.json")
         trial = lake.read_json(*place)
         if trial is None:
-            trial = _trial(splits, user_items, config, k, device)
+            trial = _trial(splits, user_items, config, k, device, spark)
             lake.write_json(trial, *place)
         trials.append(trial)
         progress(trial)
@@ -71,9 +73,9 @@ def fingerprint_of(config: ALSConfig, device: str) -> str:
     return "-".join(value if isinstance(value, str) else f"{name}={value!r}" for name, value in values.items())
 
 
-def _trial(splits: Splits, user_items: UserItems, config: ALSConfig, k: int, device: str) -> Trial:
+def _trial(splits: Splits, user_items: UserItems, config: ALSConfig, k: int, device: str, spark: str) -> Trial:
     clock = time.perf_counter()
-    factors = fit(user_items, config, device)
+    factors = fit(user_items, config, device, spark)
     fitted = time.perf_counter() - clock
     metrics = judge(splits, as_model(splits, factors, user_items, config), user_items.weight, "validation", k)
     return {
