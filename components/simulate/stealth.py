@@ -16,13 +16,14 @@ from components.simulate.config import ShopConfig
 from components.simulate.traffic import DAY_US, FOLLOW_UPS, LAST_ITEMS, Events, hours
 
 GENERATIONS, GENERATION_DAYS = 4, 91  # accounts are burnt and replaced every quarter
-EFFORT = 3.0  # how unlike the numbers of tells of two members are
+EFFORT = 2.0  # how unlike the numbers of tells of two members are
 EVENTS_A_DAY = 1.05  # median of a member, in its own quarter
 HUMAN_ACTS = np.array([share for _, share, _ in FOLLOW_UPS])
 ACT_SECONDS = np.array([seconds for _, _, seconds in FOLLOW_UPS])
 SOURCES = ("popular", "segment", "catalogue", "walk", "list", "target", "again")
 POPULAR, SEGMENT, CATALOGUE, WALK, LIST, TARGET, AGAIN = range(len(SOURCES))
 RING = 6  # members who push the same items
+CUSTOMARY, ANY = -1.0, -2.0  # instead of an hour
 
 
 @dataclass(frozen=True)
@@ -39,22 +40,24 @@ class Purpose:
     """Tell to share of members; see `habits`."""
     campaign_days: int = 21
     """A ring pushes the same items for so long."""
+    lockstep: bool = False
+    """A ring works in one room: on the same days, from the same hour, in one network."""
 
 
 PURPOSES = {
     "stealth:fast": Purpose(
         CATALOGUE, 0.75, (0.5, 0.0, 0.0, 0.0),
-        {"errand": 0.65, "hasty": 0.65, "even": 0.55, "silent": 0.45, "forward": 0.3, "sleepless": 0.45,
+        {"errand": 0.6, "hasty": 0.65, "even": 0.55, "silent": 0.45, "forward": 0.3, "sleepless": 0.45,
          "timetable": 0.35, "rigid": 0.55, "long": 0.4, "proxies": 0.6, "agents": 0.5, "routine": 0.5},
     ),
     "stealth:regular": Purpose(
-        LIST, 0.65, (0.45, 0.0, 0.05, 0.0),
-        {"errand": 0.6, "even": 0.6, "silent": 0.45, "forward": 0.25, "timetable": 0.65, "sleepless": 0.25,
+        LIST, 0.6, (0.45, 0.0, 0.05, 0.0),
+        {"errand": 0.55, "even": 0.6, "silent": 0.45, "forward": 0.25, "timetable": 0.65, "sleepless": 0.25,
          "rigid": 0.6, "often": 0.5, "proxies": 0.5, "agents": 0.5, "routine": 0.65, "workdays": 0.3},
     ),
     "stealth:wide": Purpose(
         WALK, 0.85, (0.5, 0.0, 0.0, 0.0),
-        {"errand": 0.65, "even": 0.6, "silent": 0.45, "forward": 0.3, "sleepless": 0.45, "timetable": 0.35,
+        {"errand": 0.6, "even": 0.6, "silent": 0.45, "forward": 0.3, "sleepless": 0.45, "timetable": 0.35,
          "rigid": 0.6, "long": 0.4, "proxies": 0.6, "agents": 0.5, "routine": 0.6},
     ),
     "stealth:skew": Purpose(
@@ -69,14 +72,14 @@ PURPOSES = {
     ),
     "stealth:mimic": Purpose(
         CATALOGUE, 0.75, (0.35, 0.0, 0.0, 0.0),
-        {"errand": 0.65, "even": 0.6, "forward": 0.4, "sleepless": 0.35, "timetable": 0.45, "rigid": 0.6,
+        {"errand": 0.65, "even": 0.6, "silent": 0.3, "forward": 0.4, "sleepless": 0.35, "timetable": 0.45, "rigid": 0.6,
          "proxies": 0.65, "agents": 0.55, "routine": 0.6},
     ),
     "stealth:clickfarm": Purpose(
         TARGET, 0.5, (0.3, 0.5, 0.0, 0.0),
         {"errand": 0.6, "blind": 0.3, "hasty": 0.55, "forward": 0.5, "timetable": 0.65, "long": 0.4, "rigid": 0.3,
          "routine": 0.5, "agents": 0.5, "workdays": 0.55},
-        campaign_days=7,
+        campaign_days=7, lockstep=True,
     ),
 }  # fmt: skip
 HELD_OUT = "stealth:clickfarm"
@@ -96,17 +99,13 @@ class Habits:
     sessions: Floats  # mean a day on which it comes
     visits: Floats  # mean a session
     rigid: npt.NDArray[np.bool_]  # every session as long as the other
-    hour: Floats  # at which it starts; -1 as customers, -2 at any
+    hour: Floats  # at which it starts, or CUSTOMARY, or ANY
     period: Integers  # it comes every so many days; 0: on any
     chance: Floats  # of coming on a day
+    events: Floats  # mean of a day on which it comes
     proxies: npt.NDArray[np.bool_]  # another network each session
     agents: Integers  # how many it goes through, a session each
     workdays: npt.NDArray[np.bool_]  # never comes at the weekend
-
-    @property
-    def events(self) -> Floats:
-        """Mean events of a day on which it comes."""
-        return np.asarray(self.sessions * self.visits * (1 + self.acts.sum(axis=1)))
 
 
 def strewn(random: np.random.Generator, members: int, shares: list[float]) -> npt.NDArray[np.bool_]:
@@ -143,20 +142,21 @@ def habits(purpose: Purpose, random: np.random.Generator, members: int) -> Habit
     own = np.where(tell("errand")[:, None], np.array(purpose.acts), customary)
     quiet = np.where(tell("silent"), between(0.0, 0.4), 1.0)[:, None]
     jitter = np.where(tell("even"), between(0.05, 0.5), 0.0)
-    start = np.where(tell("sleepless"), -2.0, np.where(tell("timetable"), between(0, 24), -1.0))
+    start = np.where(tell("sleepless"), ANY, np.where(tell("timetable"), between(0, 24), CUSTOMARY))
     sessions = np.where(tell("often"), between(1.8, 3.0), between(1.0, 1.3))
     visits = np.where(tell("long"), between(4.0, 7.0), between(2.0, 3.0))
     rate = EVENTS_A_DAY * np.exp(0.25 * random.standard_normal(members).clip(-1.5, 2))
     acts, errand_acts = customary * quiet, own * quiet
     mean_acts = acts.sum(axis=1) * (1 - errand) + errand_acts.sum(axis=1) * errand
-    chance = np.minimum(rate / (sessions * visits * (1 + mean_acts)), 1.0)
+    events = sessions * visits * (1 + mean_acts)
+    chance = np.minimum(rate / events * np.where(tell("workdays"), 7 / 5, 1.0), 1.0)
     return Habits(
         np.cumsum(source, axis=1), acts, errand_acts,
         np.where(tell("blind"), between(0.3, 0.9), 0.0),
         30.0 * np.where(tell("hasty"), between(0.12, 0.35), between(0.8, 1.3)),
         jitter, sessions, visits, tell("rigid"), start,
         np.where(tell("routine"), np.maximum(np.round(1 / chance), 1), 0).astype(np.int64),
-        chance, tell("proxies"), np.where(tell("agents"), random.integers(3, 7, members), 1),
+        chance, events, tell("proxies"), np.where(tell("agents"), random.integers(3, 7, members), 1),
         tell("workdays"),
     )  # fmt: skip
 
@@ -178,6 +178,11 @@ class Crew:
         self.position = random.integers(0, config.items, n)
         self.agent = random.integers(0, BROWSER_AGENTS, n)
         self.address = any_address(random, n)
+        self.phase = random.integers(0, 1_000, n)
+        if self.purpose.lockstep:
+            self.phase = self.ring
+            self.habits.hour[self.habits.hour >= 0] = (self.ring * 7.3 % 24)[self.habits.hour >= 0]
+            self.address = (self.address[self.ring % n] & ~255) + np.arange(n) % 250
         self.last_items = np.zeros((n, LAST_ITEMS), np.int64)
         self.seen = np.zeros(n, np.int64)
 
@@ -213,7 +218,7 @@ class Crew:
         alive = (day - self.begins) % (GENERATIONS * GENERATION_DAYS) < GENERATION_DAYS
         pace = events / float((habits.chance * habits.events)[alive].sum() or 1.0)
         draws = random.random(len(self.group))
-        due = (day + np.arange(len(self.group))) % np.maximum(habits.period, 1) == 0
+        due = (day + self.phase) % np.maximum(habits.period, 1) == 0
         came = np.where(habits.period > 0, due & (draws < 1.2 * pace), draws < habits.chance * pace)
         weekend = (self.config.start.toordinal() + day - 1) % 7 >= 5
         return np.flatnonzero(alive & came & ~(habits.workdays & weekend))
@@ -228,7 +233,8 @@ class Crew:
         hour = habits.hour[who]
         customary = random.choice(24, len(who), p=hours(self.config)) + random.random(len(who))
         set_hour = hour + nth * 24 / np.repeat(count, count) + random.normal(0, 0.15, len(who))
-        start = np.where(hour == -1, customary, np.where(hour == -2, random.uniform(0, 24, len(who)), set_hour % 24))
+        any_hour = random.uniform(0, 24, len(who))
+        start = np.where(hour == CUSTOMARY, customary, np.where(hour == ANY, any_hour, set_hour % 24))
         order = np.lexsort((start, who))
         return who[order], start[order]
 
