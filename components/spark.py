@@ -131,7 +131,9 @@ def _launched(url: str, kind: str, stack: ExitStack) -> "SparkSession":
 
     if kind == "spark":
         _reach(url)
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dawnlist-", ignore_cleanup_errors=True)))
+    folder = Path(
+        stack.enter_context(tempfile.TemporaryDirectory(prefix="dawnlist-spark-", ignore_cleanup_errors=True))
+    )
     log = stack.enter_context((folder / "log").open("w+"))  # the JVM says much before it can be told to be quiet
     conf = SparkConf(loadDefaults=False).setAll(list(_conf(url, kind, folder).items()))
     try:

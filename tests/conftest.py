@@ -12,6 +12,7 @@ import redis
 
 from components.embedded import embedded_valkey
 from tests.servers import gcs_server, gcs_xml_server, s3_server
+from tests.spark_sessions import QUICK
 
 
 @pytest.fixture(scope="session")
@@ -90,3 +91,11 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return str(tmp_path / "lake")
     found: str = request.getfixturevalue("s3_root" if kind == "s3" else "gcs_root")
     return found
+
+
+@pytest.fixture(scope="module")
+def quick_java() -> Iterator[None]:
+    """For what starts a JVM that is not measured."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JDK_JAVA_OPTIONS", QUICK)
+        yield
