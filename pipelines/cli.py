@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines import arguments, explore, upkeep
+from pipelines import arguments, bots, explore, upkeep
 from pipelines.backfill import backfill
 from pipelines.options import HOME, Home, LakeRoot, Namespace, Redis, SettingsFile, SourceUrl
 
@@ -203,6 +203,7 @@ def rollback(
 
 app.command()(backfill)
 app.add_typer(upkeep.app, name="lake")
+app.add_typer(bots.app, name="bots")
 app.command()(explore.crawl)
 app.command()(explore.query)
 

@@ -28,7 +28,7 @@ def crawl(
     """
     if format_ not in ("table", "json"):
         raise ValueError(f"--format is {format_!r}: give table or json")
-    _leave_pandas_out()
+    leave_pandas_out()
     from components import catalogue
     from components.lake import Lake
     from components.settings import Settings
@@ -63,11 +63,11 @@ def query(
 
     Example: `dawnlist query "select event_date, count(*) from interactions group by all order by all"`
     """
-    _leave_pandas_out()
+    leave_pandas_out()
     from components.lake import Lake
     from components.sql import answer
 
-    chosen = _format(format_, output)
+    chosen = output_format(format_, output)
     if limit is None:
         limit = TERMINAL_ROWS if chosen == "table" else 0
     versions = {} if as_of_version is None else {"interactions": as_of_version}
@@ -79,10 +79,11 @@ def query(
 
             show(reader, limit)
         else:
-            _write(reader, chosen, output)
+            write(reader, chosen, output)
 
 
-def _format(given: str, output: Path | None) -> str:
+def output_format(given: str, output: Path | None) -> str:
+    """What is to be written: what was asked for, or what the name of the file says."""
     from pipelines.answers import FORMATS
 
     chosen = given or (output.suffix.removeprefix(".").lower() if output else "table")
@@ -93,19 +94,20 @@ def _format(given: str, output: Path | None) -> str:
     return chosen
 
 
-def _write(reader: Any, chosen: str, output: Path | None) -> None:
+def write(reader: Any, chosen: str, output: Path | None) -> None:
+    """Write rows to a file, whole or not at all, or to standard output."""
     from pipelines import answers
 
-    write = {"csv": answers.write_csv, "json": answers.write_json, "parquet": answers.write_parquet}[chosen]
+    writer = {"csv": answers.write_csv, "json": answers.write_json, "parquet": answers.write_parquet}[chosen]
     if output is None:
         try:
-            write(reader, sys.stdout.buffer)
+            writer(reader, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         except BrokenPipeError:  # the reader, such as head, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     with _whole(output) as sink:
-        write(reader, sink)
+        writer(reader, sink)
 
 
 @contextmanager
@@ -120,7 +122,7 @@ def _whole(path: Path) -> Iterator[IO[bytes]]:
         part.unlink(missing_ok=True)
 
 
-def _leave_pandas_out() -> None:
+def leave_pandas_out() -> None:
     """Keep pyarrow from importing pandas because it is there: half the time that a query takes, and not needed."""
 
     class Absent:

@@ -5,7 +5,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from components.filter_bots.rules import DENY, RULES
+from components.filter_bots.rules import DENY, RULES, judged_agents
 from components.schema import VERDICTS
 from components.settings import BotSettings
 
@@ -43,6 +43,28 @@ def listed(connection: Connection) -> pa.Table:
     order = "ORDER BY rule, user_id, event_id"
     found = connection.sql(f"SELECT {', '.join(VERDICTS.names)} FROM verdicts {order}").to_arrow_table()
     return pa.Table.from_arrays(found.columns, schema=VERDICTS)
+
+
+def suspects(connection: Connection) -> pa.Table:
+    """The verdicts for people and programs: user_id, event_id, events, rule, evidence and action, the widest first.
+
+    The action is drop, keep (the user is in allow) or shadow (reported, and nothing is dropped).
+    """
+    return connection.sql(
+        "SELECT owner AS user_id, event_id, events, rule, evidence, "
+        "CASE WHEN shadow AND action = 'drop' THEN 'shadow' ELSE action END AS action "
+        "FROM verdicts ORDER BY verdicts.events DESC, user_id, event_id, rule"
+    ).to_arrow_table()
+
+
+def agents(connection: Connection, settings: BotSettings) -> pa.Table:
+    """The user agents, with their users, events and the rule that finds them, the most frequent first."""
+    names, rules = judged_agents(connection, settings)
+    connection.register("judged_agents", pa.table({"user_agent": names, "rule": rules}))
+    return connection.sql(
+        "SELECT user_agent, count(DISTINCT user_id) AS users, sum(events)::BIGINT AS events, rule "
+        "FROM visits LEFT JOIN judged_agents USING (user_agent) GROUP BY ALL ORDER BY sum(events) DESC, user_agent"
+    ).to_arrow_table()
 
 
 _DECIDE = """

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from components.filter_bots import days
+from components.filter_bots import days, features
 from components.filter_bots.decision import judged, listed
 from components.lake import Lake
 from components.schema import USERS
@@ -32,6 +32,17 @@ def judge(lake: Lake, version: int, window: tuple[datetime, datetime], settings:
         verdicts = listed(connection).replace_schema_metadata({"settings": settings.digest})
     report["seconds"] = round(time.perf_counter() - clock, 3)
     return verdicts, report
+
+
+def judge_events(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Report:
+    """Judge the events of the table `source`, which has the columns of INTERACTIONS, outside of a lake.
+
+    Leaves the tables of components.filter_bots.decision in the connection, and returns what a report shows.
+    """
+    features.measure(connection, "source")
+    connection.register("user_rows", USERS.empty_table())
+    connection.execute("CREATE TABLE users AS SELECT * FROM user_rows")
+    return judged(connection, settings.bots)
 
 
 def _read(connection: duckdb.DuckDBPyConnection, lake: Lake, version: int, window: tuple[datetime, datetime]) -> None:
