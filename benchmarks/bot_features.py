@@ -5,6 +5,7 @@ features. The features share no code with components/filter_bots: they are the s
 """
 
 import argparse
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,10 @@ from scipy.stats import rankdata
 
 from components.simulate import Shop, ShopConfig, hindsight, simulate
 from components.simulate.catalogue import Floats
-from components.simulate.stealth import HELD_OUT
+from components.simulate.purposes import HELD_OUT
 
 EVENTS = 20  # of a user, to be judged at all
+Columns = dict[str, "pd.Series[Any]"]
 SESSION_GAP = 1_800.0  # seconds
 DAY = 86_400.0
 ACTS = ("click", "like", "cart", "purchase")
@@ -28,13 +30,13 @@ def judged(shop: Shop) -> pd.DataFrame:
     (seconds since the user's last event), session_number (unique; a new one after SESSION_GAP).
     """
     events = hindsight.events(shop)
-    popular = np.log(events.groupby("item")["user"].nunique())
-    popular.index = pd.to_numeric(popular.index)
+    events["item"] = pd.to_numeric(events["item"])
+    popular = log(events.groupby("item")["user"].nunique())
     items = shop.items.to_pandas()
-    themes = dict(zip(pd.to_numeric(items["item_id"]), items["genres"].str.split("|").str[0], strict=True))
+    themes = pd.Series(items["genres"].str.split("|").str[0].to_numpy(), index=pd.to_numeric(items["item_id"]))
     events = events[events["kind"].eq("human") | events["kind"].str.startswith("stealth:")]
     events = events[events.groupby("user")["user"].transform("size") >= EVENTS]
-    events = events.assign(user=pd.factorize(events["user"])[0], item=pd.to_numeric(events["item"]))
+    events = events.assign(user=pd.factorize(events["user"])[0])
     events = events.sort_values(["user", "time"], kind="stable", ignore_index=True)
     pause = events.groupby("user")["time"].diff()
     return events.assign(
@@ -45,6 +47,11 @@ def judged(shop: Shop) -> pd.DataFrame:
         pause=pause,
         session_number=(~(pause < SESSION_GAP)).cumsum(),
     )
+
+
+def log(values: "pd.Series[Any]") -> "pd.Series[float]":
+    """Natural logarithms, with the same index."""
+    return pd.Series(np.log(values.to_numpy(np.float64)), index=values.index)
 
 
 def entropy(events: pd.DataFrame, column: str) -> "pd.Series[float]":
@@ -63,7 +70,7 @@ def features(shop: Shop) -> tuple[pd.DataFrame, "pd.Series[str]"]:
     return table.fillna(table.median()), kinds
 
 
-def volumes(events: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
+def volumes(events: pd.DataFrame) -> Columns:
     """How much, how often, in which portions."""
     by_user = events.groupby("user")
     total, days = by_user.size(), by_user["day"].nunique()
@@ -91,14 +98,14 @@ def volumes(events: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
     }
 
 
-def times(events: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
+def times(events: pd.DataFrame) -> Columns:
     """The clock and the pauses inside sessions."""
     inside = events[events["pause"] < SESSION_GAP]
-    log_pause = np.log(inside["pause"].clip(lower=0.01))
+    log_pause = log(inside["pause"].clip(lower=0.01))
     pauses = log_pause.groupby(inside["user"])
     views = events[events["event"] == "view"]
     between = views.groupby(["user", "session_number"])["time"].diff()
-    between_views = np.log(between[between > 0].clip(lower=0.01)).groupby(views["user"])
+    between_views = log(between[between > 0].clip(lower=0.01)).groupby(views["user"])
     starts = events.drop_duplicates(["user", "session_number"])
     angle = starts["hour"] * (2 * np.pi / 24)
     circle = np.hypot(np.cos(angle).groupby(starts["user"]).mean(), np.sin(angle).groupby(starts["user"]).mean())
@@ -123,7 +130,7 @@ def times(events: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
     }
 
 
-def choices(events: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
+def choices(events: pd.DataFrame) -> Columns:
     """Which items, and whether again."""
     by_user = events.groupby("user")
     views = events[events["event"] == "view"]
@@ -158,17 +165,18 @@ def rank_correlation(views: pd.DataFrame) -> "pd.Series[float]":
     centred = ranked[["a", "b"]] - ranked.groupby("user")[["a", "b"]].transform("mean")
     product = (centred["a"] * centred["b"]).groupby(ranked["user"]).sum()
     squares = (centred**2).groupby(ranked["user"]).sum()
-    return product / np.sqrt(squares["a"] * squares["b"]).replace(0, np.nan)
+    spread = (squares["a"] * squares["b"]) ** 0.5
+    return product / spread.where(spread > 0)
 
 
-def acts(events: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
+def acts(events: pd.DataFrame) -> Columns:
     """What is done beyond looking."""
     share = {name: (events["event"] == name).groupby(events["user"]).mean() for name in ("view", *ACTS)}
     order = events.sort_values(["user", "session_number", "item", "time"], kind="stable")
     place = order.groupby(["user", "session_number", "item"])
     viewed = place["event"].transform("first") == "view"
     acting = order["event"] != "view"
-    delay = np.log((order["time"] - place["time"].transform("first")).clip(lower=0.01))[acting & viewed]
+    delay = log((order["time"] - place["time"].transform("first")).clip(lower=0.01))[acting & viewed]
     bought = order.assign(buys=order["event"].eq("purchase"), carts=order["event"].eq("cart")).groupby("user")
     return {
         **{f"share of {name}s": values for name, values in share.items()},
@@ -179,7 +187,7 @@ def acts(events: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
     }
 
 
-def origins(events: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
+def origins(events: pd.DataFrame) -> Columns:
     """Addresses and agents."""
     by_user = events.groupby("user")
     named = events[["address", "agent"]].where(~events[["address", "agent"]].isin(["null", "NaN", ""]))

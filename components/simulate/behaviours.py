@@ -1,4 +1,4 @@
-"""What declared crawlers, staff and test accounts do on a day; the stealthy bots are in stealth.py."""
+"""What declared crawlers, staff and test accounts do on a day; the stealthy bots are in purposes.py and stealth.py."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

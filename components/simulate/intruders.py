@@ -1,7 +1,7 @@
 """Everyone who is not a customer: declared crawlers, stealthy bots with browser agents, staff and test accounts.
 
-Who they are and how many; what they do is in behaviours.py and stealth.py. Their number follows the day's real traffic,
-so that they make `robot_share` of all events.
+Who they are and how many; what they do is in behaviours.py and, for the stealthy, in purposes.py and stealth.py. Their
+number follows the day's real traffic, so that they make `robot_share` of all events.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from components.simulate.agents import BROWSER_AGENTS, CRAWLERS
 from components.simulate.behaviours import BEHAVIOURS, Scene
 from components.simulate.catalogue import INTRUDERS, PUBLIC_IDS, Catalogue, Integers, stream
 from components.simulate.config import ShopConfig
-from components.simulate.stealth import EVENTS_A_DAY, GENERATIONS, Crew, any_address
+from components.simulate.purposes import EVENTS_A_DAY, GENERATIONS
+from components.simulate.stealth import Crew, any_address
 from components.simulate.traffic import DAY_US, Events, joined
 
 
