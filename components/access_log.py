@@ -4,6 +4,7 @@ A user is an address with an agent, an item the path without its query, every ev
 names no agents, is read too, and so are lines that begin with the host (vhost_combined) or go on after the agent.
 """
 
+import itertools
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -21,7 +22,9 @@ _LINE: Final = rf"(\S+) [^\[]*\[([^\]]+)\] {_QUOTED} \d{{3}} (?:\d+|-)(?: {_SKIP
 _TIME: Final = "%d/%b/%Y:%H:%M:%S %z"
 ASSETS: Final = r"\.(css|m?js|map|png|jpe?g|gif|svg|ico|webp|avif|bmp|woff2?|ttf|otf|eot|mp[34]|webm|og[gv])$"
 """Paths that a browser fetches for a page: they say nothing of what a user looks at, and come in bursts."""
-_SHOWN = 200
+_SNIFFED, _SHOWN = 1000, 200
+_LONGEST = 1 << 24
+"""Bytes of a line; servers limit requests to a thousandth of it."""
 
 
 @dataclass(frozen=True)
@@ -42,26 +45,35 @@ def load(connection: duckdb.DuckDBPyConnection, path: Path, shown: str, assets: 
     """Fill the table `source`, with the columns of INTERACTIONS, from a log; ids of events count the lines.
 
     Without `assets` what lies at ASSETS is left out. `path` is a plain UTF-8 file that messages call `shown`.
-    ValueError when no line can be read.
+    ValueError when none of the first lines can be read.
     """
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        pattern = next((found for line in lines if (found := _pattern(line))), None)
-        if pattern is None:
-            lines.seek(0)
-            first = next((line for line in lines if line.strip()), "")
-            raise ValueError(
-                f"{shown!r} is no access log in the combined format (its first line: {_told(first)}); name a table of "
-                "events .csv, .tsv, .jsonl or .parquet"
-            )
+    pattern = _sniffed(path, shown)
     try:
         _read(connection, path, pattern)
     except duckdb.Error as error:
-        raise ValueError(f"{shown!r} can't be read as an access log: {str(error).splitlines()[0]}") from None
+        said = " ".join(str(error).split())[:_SHOWN]
+        raise ValueError(f"{shown!r} can't be read as an access log: {said}") from None
     connection.execute(_EVENTS, [shown, assets, ASSETS])
-    lines_, unreadable, first = connection.execute(_COUNTS).fetchall()[0]
+    lines, unreadable, first = connection.execute(_COUNTS).fetchall()[0]
     [(events,)] = connection.execute("SELECT count(*) FROM source").fetchall()
     connection.execute("DROP TABLE read")
-    return Log(lines_, unreadable, _placed(path, first), lines_ - unreadable - events, events)
+    return Log(lines, unreadable, _placed(path, first), lines - unreadable - events, events)
+
+
+def _sniffed(path: Path, shown: str) -> str:
+    """The pattern that the lines of a log are read by."""
+    with path.open("rb") as blocks:
+        if any(b"\0" in block for block in iter(lambda: blocks.read(1 << 20), b"")):  # DuckDB would end the line there
+            raise ValueError(f"{shown!r} has NUL bytes in it, as a crash leaves them: take them out with tr -d '\\000'")
+    with path.open(encoding="utf-8", errors="replace") as file:
+        lines = [line for line in itertools.islice(file, _SNIFFED) if line.strip()]
+    pattern = next((found for line in lines if (found := _pattern(line))), None)
+    if pattern is None:
+        raise ValueError(
+            f"{shown!r} is no access log in the combined format (its first line: {_told(lines[0] if lines else '')}); "
+            "name a table of events .csv, .tsv, .jsonl or .parquet"
+        )
+    return pattern
 
 
 def _pattern(line: str) -> str | None:
@@ -90,7 +102,7 @@ def _read(connection: duckdb.DuckDBPyConnection, path: Path, pattern: str) -> No
         FROM (
             SELECT line, regexp_extract(line, $pattern, ['address', 'time', 'request', 'agent']) AS said
             FROM read_csv($path, columns = {{'line': 'VARCHAR'}}, auto_detect = false, header = false, delim = '',
-                quote = '', escape = '', strict_mode = false) WHERE trim(line) <> '')
+                quote = '', escape = '', strict_mode = false, max_line_size = {_LONGEST}) WHERE trim(line) <> '')
         """,
         {"pattern": pattern, "path": str(path)},
     )
@@ -117,7 +129,7 @@ _EVENTS = """
         'view' AS event_type, 1.0::FLOAT AS weight, event_time, event_time::DATE AS event_date,
         NULL::VARCHAR AS session_id, agent[:1024] AS user_agent, ip, ? AS source
     FROM (
-        SELECT *, rowid AS number,
+        SELECT *, rowid + 1 AS number,
             split_part(coalesce(nullif(split_part(request, ' ', 2), ''), request), '?', 1) AS path
         FROM read WHERE unread IS NULL)
     JOIN networks USING (address) WHERE ? OR NOT regexp_matches(lower(path), ?)

@@ -1,14 +1,55 @@
 """The commands about bots: what every rule says of a user, and the verdicts on a file."""
 
+import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from pipelines.options import SettingsFile
+from pipelines.options import HOME, Home, LakeRoot, Namespace, SettingsFile
 
 app = typer.Typer(no_args_is_help=True, help="Look at what the bot filter says of users, files and access logs.")
 TERMINAL_ROWS = 100
+
+
+@app.command()
+def explain(
+    user: Annotated[str, typer.Argument(help="The user's id, as the source has it.")],
+    as_of: Annotated[str, typer.Option(help="End of the days to judge, e.g. 2026-01-31T03:00:00Z; default: the end "
+                                            "of what the lake holds.")] = "",
+    window_days: Annotated[int, typer.Option(help="Days to judge, as the daily run does.")] = 365,
+    format_: Annotated[str, typer.Option("--format", help="`table` for people, `json` for programs.")] = "table",
+    lake: LakeRoot = "",
+    namespace: Namespace = "default",
+    settings: SettingsFile = "",
+    home: Home = HOME,
+) -> None:  # fmt: skip
+    """What every rule says of a user, on what evidence, and what decided.
+
+    It judges as the daily run does, and keeps the features of days that no run has measured yet.
+    Example: `dawnlist bots explain 17850`
+    """
+    if format_ not in ("table", "json"):
+        raise ValueError(f"--format is {format_!r}: give table or json")
+    from components import watermark
+    from components.cuts import parse_as_of, window
+    from components.filter_bots import explanation
+    from components.lake import Lake
+    from components.settings import Settings
+
+    opened = Lake.open(lake or str(home / "lake"), namespace)
+    table = opened.table("interactions")
+    held = watermark.held(table)
+    if table is None or held is None:
+        raise ValueError(f"{opened.uri} holds no interactions yet: check --lake and --namespace, or run the pipeline")
+    days = window(parse_as_of(as_of) if as_of else held[1], window_days)
+    found = explanation.explain(opened, table.version(), days, Settings.load(settings).bots, user)
+    if format_ == "json":
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        from pipelines.bots_words import show_explanation
+
+        show_explanation(found)
 
 
 @app.command()
@@ -38,6 +79,7 @@ def judge(
     from components.filter_bots.decision import agents, suspects
     from components.settings import Settings
     from pipelines.answers import show
+    from pipelines.bots_words import show_counts
     from pipelines.judging import judged
 
     rules = Settings.load(settings)
@@ -49,20 +91,4 @@ def judge(
             show(rows.to_reader(), limit)
         else:
             explore.write(rows.slice(0, limit or None).to_reader(), chosen, output)
-        _tell(found.report, found.said)
-
-
-def _tell(report: dict[str, Any], said: str) -> None:
-    """What became of the file, on stderr, so that it is in nobody's table."""
-    from pipelines.terminal import err
-
-    lines = [said]
-    for rule in report["rules"]:
-        if rule["events"] or rule["mode"] != "on":
-            lines.append(f"{rule['rule']} ({rule['mode']}): {rule['users']:,} users, {rule['events']:,} events")
-    lines.append(
-        f"dropped: {report['dropped_events']:,} of {report['events']:,} events ({report['share']:.1%}), "
-        f"{report['dropped_users']:,} of {report['users']:,} users"
-    )
-    for line in lines:
-        err.print(line, markup=False, soft_wrap=True)
+        show_counts(found.report, found.said)

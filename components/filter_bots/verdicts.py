@@ -27,7 +27,7 @@ def judge(lake: Lake, version: int, window: tuple[datetime, datetime], settings:
     clock = time.perf_counter()
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        _read(connection, lake, version, window)
+        read_window(connection, lake, version, window)
         report = judged(connection, settings.bots)
         verdicts = listed(connection).replace_schema_metadata({"settings": settings.digest})
     report["seconds"] = round(time.perf_counter() - clock, 3)
@@ -45,7 +45,10 @@ def judge_events(connection: duckdb.DuckDBPyConnection, settings: Settings) -> R
     return judged(connection, settings.bots)
 
 
-def _read(connection: duckdb.DuckDBPyConnection, lake: Lake, version: int, window: tuple[datetime, datetime]) -> None:
+def read_window(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, version: int, window: tuple[datetime, datetime]
+) -> None:
+    """Show what the rules read of the interactions of [start, end) at a table version."""
     rows = lake.rows("interactions", version)
     if rows is None:
         raise ValueError("the lake has no table interactions: run clean first")
