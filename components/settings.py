@@ -4,6 +4,8 @@ Read from one YAML document (a path or a file://, gs:// or s3:// URI); an empty 
 """
 
 import hashlib
+import re
+import zoneinfo
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
@@ -56,6 +58,10 @@ class SourceSettings(_Section):
     and Amazon), else 10."""
     double_click_seconds: float = Field(default=2.0, ge=0)
     """The same event on the same item by the same user within this time is one event."""
+    time_zone: str = "UTC"
+    """Of event times that say none, e.g. Europe/Berlin; the time column is UTC."""
+    time_format: str = ""
+    """Of event times that are no ISO-8601 and no numbers, e.g. %d/%m/%Y %H:%M; with %Y %m %b %d %H %I %p %M %S."""
 
     def completed(self, hints: Mapping[str, Any]) -> "SourceSettings":
         """The same with what they leave open from what a source's layout says of itself (components.fetch.layouts).
@@ -79,6 +85,24 @@ class SourceSettings(_Section):
             if not 0 < weight < 1000:
                 raise ValueError(f"the weight of {event!r} is {weight}: give a number above 0 and below 1000")
         return weights
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, zone: str) -> str:
+        try:
+            zoneinfo.ZoneInfo(zone)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("no time zone of the IANA's, such as UTC or Europe/Berlin") from None
+        return zone
+
+    @field_validator("time_format")
+    @classmethod
+    def _plain(cls, form: str) -> str:
+        if form and not re.fullmatch(r"(%[YmbdHIpMS]|[ :,./-])+", form):
+            raise ValueError(
+                "a format of %Y %m %b %d %H %I %p %M %S, with blanks and : , . / - between them, is needed"
+            )
+        return form
 
 
 class BotSettings(_Section):
@@ -141,6 +165,21 @@ class GateSettings(_Section):
     """The evaluated lists must show this share of the catalogue, or of what so many lists could show at most."""
 
 
+class LimitSettings(_Section):
+    """What a cleaning run may find before it fails: its clean rows are not committed then, what it rejects is kept."""
+
+    min_rows: int = Field(default=1000, ge=1)
+    """Of fewer rows no share is judged, nor is a day on which fewer are usual: a small shop has loud days."""
+    max_rejected: float = Field(default=0.5, ge=0, le=1)
+    """The highest share of rows that are rejected."""
+    max_unknown_events: float = Field(default=0.2, ge=0, le=1)
+    """The highest share of rows of an event that neither source.weights nor source.events names."""
+    min_volume: float = Field(default=0.1, ge=0, lt=1)
+    """The last 24 hours have at least this share of what the same weekday of the last four weeks had; 0: any."""
+    max_volume: float = Field(default=10.0, gt=1)
+    """They have at most so many times that."""
+
+
 class KeepSettings(_Section):
     """How long the lake keeps what: `dawnlist lake expire` drops what is older. All in days."""
 
@@ -178,6 +217,7 @@ class Settings(_Section):
     source: SourceSettings = Field(default_factory=SourceSettings)
     bots: BotSettings = Field(default_factory=BotSettings)
     gate: GateSettings = Field(default_factory=GateSettings)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
     keep: KeepSettings = Field(default_factory=KeepSettings)
     engines: EngineSettings = Field(default_factory=EngineSettings)
 
