@@ -8,7 +8,7 @@ import ibis
 from components.coercions import UTC, first_text, moment
 
 
-def by_hour(landed: Path, places: Sequence[int]) -> dict[str, int]:
+def by_hour(landed: Path, places: Sequence[int], zone: str = "UTC", form: str = "") -> dict[str, int]:
     """Rows of a Parquet file by the UTC hour, as '2026-01-03T02:00:00Z', of the first of the columns that has a time.
 
     Rows without a time that can be read are left out: they belong to no window.
@@ -18,8 +18,9 @@ def by_hour(landed: Path, places: Sequence[int]) -> dict[str, int]:
         connection.raw_sql("SET TimeZone = 'UTC'")
         rows = connection.read_parquet(str(landed))
         values = [rows[place] for place in places]
-        is_typed = len(values) == 1 and values[0].type().is_timestamp()  # no need of a look at each one's text
-        time = values[0].cast(UTC) if is_typed else moment(first_text(values))
+        # no need of a look at each one's text
+        is_typed = len(values) == 1 and values[0].type().is_timestamp() and (zone == "UTC" or values[0].type().timezone)
+        time = values[0].cast(UTC) if is_typed else moment(first_text(values), zone, form)
         hours = rows.select(hour=time.truncate("hour"))
         timed = hours.filter(hours.hour.notnull())
         counted = timed.group_by("hour").agg(rows=timed.count()).order_by("hour")

@@ -81,7 +81,7 @@ class Files:
         """Files named by day: the rows of a day for its first hour. Else rows by the hour of their event time."""
         if not self.daily:
             found = columns_of(pq.read_schema(landed).names, ALIASES, self.settings.columns)
-            return by_hour(landed, found["event_time"])
+            return by_hour(landed, found["event_time"], self.settings.time_zone, self.settings.time_format)
         days = [start.date() + timedelta(days=number) for number in range((end.date() - start.date()).days)]
         counted = self.counts(days)
         if sum(counted.values()) != pq.read_metadata(landed).num_rows:
@@ -144,7 +144,8 @@ class Files:
         found = columns_of(part.names, ALIASES, self.settings.columns).get("event_time")
         if not found:
             raise ValueError(missing("event_time", part.names, repr(part.file.shown)))
-        return moment(first_text([rows[f"c{place}"] for place in found]))
+        text = first_text([rows[f"c{place}"] for place in found])
+        return moment(text, self.settings.time_zone, self.settings.time_format)
 
     def _ask(self, question: Callable[[Any, Any], Any]) -> Iterator[tuple[Any, ...]]:
         """The answers of each file of interactions to a question about its rows and their time."""
