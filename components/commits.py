@@ -1,15 +1,19 @@
 """Commits to the lake's Delta tables by several writers: the second of two fails, reads again and retries."""
 
 import errno
+import json
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.lake import Lake
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from deltalake import CommitProperties, DeltaTable
+    from deltalake.transaction import AddAction
 
 WRITER = "clean"
 """App id of each commit that adds rows or drops them: of two made at the same time the second fails."""
@@ -20,6 +24,28 @@ _PROPERTIES: dict[str, dict[str, str | None]] = {
 }
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class DayFile:
+    """A Parquet file of one day's rows that lies below a table's folder, and waits for its commit."""
+
+    name: str
+    """Relative to the table's folder."""
+    day: str
+    """The value of the partition's column, which is not in the file."""
+    rows: int
+    size: int
+    """Bytes."""
+    nulls: dict[str, int]
+    """Column -> how many of its values are NULL."""
+
+    def action(self, partition: str) -> "AddAction":
+        """What the table's log says of it."""
+        from deltalake.transaction import AddAction
+
+        stats = json.dumps({"numRecords": self.rows, "nullCount": self.nulls})
+        return AddAction(self.name, self.size, {partition: self.day}, int(time.time() * 1000), True, stats)
 
 
 def committed(lake: Lake, name: str, attempt: Callable[["DeltaTable | None"], Result]) -> Result:
@@ -61,6 +87,32 @@ def append(
         # a table that another run made meanwhile is an error: read again
         **(new if table is None else {"mode": "append"}),
     )
+
+
+def add_files(
+    lake: Lake,
+    name: str,
+    table: "DeltaTable | None",
+    files: list[DayFile],
+    schema: "pa.Schema",
+    marks: dict[str, int],
+    about: dict[str, str],
+) -> None:
+    """The same for rows that lie in the table's folder already; what a failed commit leaves there, vacuum drops."""
+    from deltalake import Schema
+    from deltalake.transaction import create_table_with_add_actions
+
+    actions: list[Any] = [file.action(_PARTITIONS[name][0]) for file in files]
+    properties = said(marks, about)
+    if table is not None:
+        table.create_write_transaction(
+            actions, "append", table.schema(), _PARTITIONS[name], commit_properties=properties
+        )
+        return
+    create_table_with_add_actions(
+        lake.table_uri(name), Schema.from_arrow(schema), actions, "error", _PARTITIONS[name],
+        configuration=_PROPERTIES[name], commit_properties=properties,
+    )  # fmt: skip
 
 
 def said(marks: dict[str, int], about: dict[str, str] | None = None) -> "CommitProperties":

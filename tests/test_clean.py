@@ -19,11 +19,10 @@ from components import commits
 from components.clean import cleaning, commit
 from components.clean.cleaning import clean
 from components.clean.entities import genres
-from components.clean.interactions import connect
 from components.columns import columns_of, normalised
 from components.cuts import iso
 from components.lake import Lake
-from components.schema import INTERACTIONS, ITEMS
+from components.schema import CATALOGUE, INTERACTIONS
 from components.settings import Settings, SourceSettings
 from components.watermark import held
 
@@ -77,7 +76,8 @@ def day(number: int, hour: int = 10, second: int = 0, microsecond: int = 0) -> d
 
 
 def evaluated(values: list[str | None], expression: Any) -> list[Any]:
-    connection = connect()
+    connection = ibis.duckdb.connect()
+    connection.raw_sql("SET TimeZone = 'UTC'")
     table = ibis.memtable(pa.table({"value": pa.array(values, pa.string()), "place": range(len(values))}))
     shown = table.select("place", result=expression(table.value)).order_by("place")
     return list(connection.to_pyarrow(shown)["result"].to_pylist())
@@ -271,7 +271,7 @@ def test_a_clock_that_is_a_little_ahead_loses_no_row(lake: Lake) -> None:
 
 def test_a_commit_in_between_is_read_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     cleaned(lake, events(("a", "7", "10", "view", "2026-01-29T10:00:00Z")))
-    append, table = commits.append, events(("b", "7", "10", "view", "2026-01-29T12:00:00Z"))
+    append, table = commits.add_files, events(("b", "7", "10", "view", "2026-01-29T12:00:00Z"))
     meanwhile = [True]
     # no data depends on the lease
     monkeypatch.setattr(cleaning, "lease", lambda *_, **__: nullcontext(SimpleNamespace(check=lambda: None)))
@@ -281,7 +281,7 @@ def test_a_commit_in_between_is_read_again(lake: Lake, monkeypatch: pytest.Monke
             cleaned(lake, table, run="other")
         append(*arguments)
 
-    monkeypatch.setattr(commit, "append", append_after_another)
+    monkeypatch.setattr(commit, "add_files", append_after_another)
     report = cleaned(lake, table, run="r2")
     assert (report["known"], report["inserted"]) == (1, 0)
     assert rows_of(lake, "interactions", "event_id") == [("a",), ("b",)]
@@ -358,7 +358,7 @@ def test_items_and_users(lake: Lake) -> None:
         "users": land(lake, users, kind="users"),
     }
     report = clean(lake, landed, Settings(), AS_OF, "r1")
-    assert rows_of(lake, "items", *ITEMS.names) == [
+    assert rows_of(lake, "items", *CATALOGUE.names) == [
         ("10", "A <script>", ["Drama", "Sci-Fi"]),
         ("11", "Zorro, the Mark", []),
     ]
@@ -366,7 +366,7 @@ def test_items_and_users(lake: Lake) -> None:
     assert report["items"] == {"rows": 2, "rejected": 1, "duplicates": 1}
     landed["items"] = land(lake, pa.table({"item_id": [1], "genres": [["a", "b"]]}), "r2", "items")
     clean(lake, landed | {"users": None}, Settings(), AS_OF, "r2")
-    assert rows_of(lake, "items", *ITEMS.names) == [("1", None, ["a", "b"])]
+    assert rows_of(lake, "items", *CATALOGUE.names) == [("1", None, ["a", "b"])]
     assert len(rows_of(lake, "users", "user_id")) == 1
 
 

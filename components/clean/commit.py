@@ -1,53 +1,76 @@
 """Clean rows into the lake's Delta tables: each event and each rejected row once, in one commit or not at all."""
 
-import itertools
-from collections.abc import Iterator
+import json
+from collections import Counter
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
-from deltalake import DeltaTable, write_deltalake
 
-from components.clean.interactions import EVENT, TIMELESS, Connection, clean_rows, no_events
-from components.commits import append, committed, version
+from components.clean.engine import Engine, Rows
+from components.clean.interactions import TIMELESS, clean_rows
+from components.clean.landed import OBJECT, Landed
+from components.clean.repeats import CLEAN, digest
+from components.commits import DayFile, add_files, append, committed, version
 from components.evolution import evolve
 from components.lake import Lake
 from components.ledger import RECENT, Arrivals, Ledger, metadata
 from components.schema import INTERACTIONS, QUARANTINE, UTC_MICROSECONDS
+from components.settings import SourceSettings
 from components.watermark import Window, extended, held, transactions
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 REPLAY = timedelta(days=7)
 """An event that comes again is known by its id for so long, even with another time."""
 
 
-def merge_interactions(lake: Lake, connection: Connection, windows: list[Window], arrivals: Arrivals) -> dict[str, Any]:
-    """Insert the clean rows of the table `staged` whose event ids the lake does not have, in the days they belong to.
+def merge_interactions(
+    lake: Lake, engine: Engine, rows: Rows, staged: Rows, days: list[date], settings: SourceSettings,
+    windows: list[Window], arrivals: Arrivals,
+) -> dict[str, Any]:  # fmt: skip
+    """Insert the clean rows of `texts` (`rows`) whose event ids the lake does not have, in the days they belong to.
 
-    It looks in the days that the rows touch, in those of the windows, and in the REPLAY before: a queue that is
+    It looks in the `days` that the rows touch, in those of the windows, and in the REPLAY before: a queue that is
     replayed may give an event another time.
 
-    Returns known, inserted, days (ISO date -> rows inserted), interactions_version. Harmless when repeated: with
-    nothing to insert, and nothing new about the time that the table holds or the ledger, there is no commit.
+    Returns known, inserted, days (ISO date -> rows inserted), nulls (column -> how many inserted rows have none),
+    interactions_version. Harmless when repeated: with nothing to insert, and nothing new about the time that the table
+    holds or the ledger, there is no commit.
     """
-    days = _days(connection, windows)
+    good = staged.filter(staged.fate == CLEAN)
+    looked_in = _looked_in(days, windows)
 
-    def attempt(table: DeltaTable | None) -> dict[str, Any]:
-        _find_known(lake, connection, table, days)
-        counts = {day.isoformat(): rows for day, rows in connection.raw_sql(_INSERTED_DAYS).fetchall()}
-        known = connection.raw_sql(_KNOWN).fetchall()[0][0]
-        if counts or table is None or _says_more(table, windows, arrivals):
-            staged = connection.table("staged")
-            rows = clean_rows(staged.anti_join(connection.table("known"), "event_id"))
+    def attempt(table: "DeltaTable | None") -> dict[str, Any]:
+        stored = engine.stored(lake, "interactions", table, looked_in)
+        new = good
+        if stored is not None:
+            known = engine.keep("known", stored.select(identity=digest(stored.event_id)))
+            new = good.anti_join(known, "identity")
+        files = engine.write(lake, "interactions", clean_rows(rows, new, settings), INTERACTIONS)
+        if files or table is None or _says_more(table, windows, arrivals):
             after = extended(held(table), windows)
             marks = transactions(after) if after else {}
-            append(lake, "interactions", table, _reader(connection, rows), marks, metadata(windows, arrivals))
-        return {"known": known, "inserted": sum(counts.values()), "days": counts}
+            add_files(lake, "interactions", table, files, INTERACTIONS, marks, metadata(windows, arrivals))
+        return _inserted(files)
 
     evolve(lake, "interactions", INTERACTIONS)
     report = committed(lake, "interactions", attempt)
     return report | {"interactions_version": version(lake, "interactions")}
+
+
+def _inserted(files: list[DayFile]) -> dict[str, Any]:
+    days: Counter[str] = Counter()
+    nulls: Counter[str] = Counter()
+    for file in files:
+        days[file.day] += file.rows
+        nulls.update(file.nulls)
+    shown = {name: nulls[name] for name in INTERACTIONS.names if nulls[name]}
+    return {"inserted": days.total(), "days": dict(sorted(days.items())), "nulls": shown}
 
 
 def mark_held(lake: Lake, start: datetime, end: datetime) -> None:
@@ -56,7 +79,7 @@ def mark_held(lake: Lake, start: datetime, end: datetime) -> None:
     The end of what is held stays: what a source did not have yet is for the next run to fetch.
     """
 
-    def attempt(table: DeltaTable | None) -> None:
+    def attempt(table: "DeltaTable | None") -> None:
         known = held(table)
         after = extended(known, [(start, min(end, known[1]))]) if known and start < known[1] else known
         if table is not None and after and after != known:
@@ -65,55 +88,41 @@ def mark_held(lake: Lake, start: datetime, end: datetime) -> None:
     committed(lake, "interactions", attempt)
 
 
-def _says_more(table: DeltaTable, windows: list[Window], arrivals: Arrivals) -> bool:
+def _says_more(table: "DeltaTable", windows: list[Window], arrivals: Arrivals) -> bool:
     before, after = held(table), extended(held(table), windows)
     ledger = Ledger.of(table, RECENT)
     return after != before or ledger.after(windows, arrivals).within(after) != ledger
 
 
-_DAYS = "SELECT DISTINCT event_date FROM staged WHERE fate = 'clean' ORDER BY 1"
-_KNOWN = "SELECT count(*) FROM staged SEMI JOIN known USING (event_id) WHERE fate = 'clean'"
-_INSERTED_DAYS = (
-    "SELECT event_date, count(*) FROM staged ANTI JOIN known USING (event_id) WHERE fate = 'clean' "
-    "GROUP BY 1 ORDER BY 1"
-)
-
-
-def _days(connection: Connection, windows: list[Window]) -> list[date]:
+def _looked_in(days: list[date], windows: list[Window]) -> list[date]:
     """The days in which to look for event ids."""
-    touched = {day for (day,) in connection.raw_sql(_DAYS).fetchall()}
+    looked_in = set(days)
     for start, end in windows:
         first = (start - REPLAY).date()
-        touched |= {first + timedelta(days=number) for number in range((end.date() - first).days + 1)}
-    return sorted(touched)
+        looked_in |= {first + timedelta(days=number) for number in range((end.date() - first).days + 1)}
+    return sorted(looked_in)
 
 
-def _find_known(lake: Lake, connection: Connection, table: DeltaTable | None, days: list[Any]) -> None:
-    """The table `known`: the event ids that these days hold already; other days stay unread."""
-    known = pa.schema([INTERACTIONS.field("event_id")]).empty_table()
-    if table is not None and days:
-        touched = pc.field("event_date").isin(pa.array(days, pa.date32()))
-        known = lake.scan(table).to_table(columns=["event_id"], filter=touched)
-    connection.con.register("known_rows", known)
-    connection.raw_sql("CREATE OR REPLACE TABLE known AS SELECT * FROM known_rows")
-    connection.con.unregister("known_rows")
+def beside(days: list[date]) -> list[date]:
+    """The days and those beside them: a double click may reach over midnight."""
+    return sorted({day + timedelta(days=number) for day in days for number in (-1, 0, 1)})
 
 
-def stored_events(lake: Lake, days: list[date]) -> pa.Table:
-    """What the lake holds of these days and of those beside them: a double click may reach over midnight."""
-    table = lake.table("interactions")
-    if table is None or not days:
-        return no_events(days)
-    beside = {day + timedelta(days=number) for day in days for number in (-1, 0, 1)}
-    touched = pc.field("event_date").isin(pa.array(sorted(beside), pa.date32()))
-    return lake.scan(table).to_table(columns=list(EVENT), filter=touched)
-
-
-def rejected_rows(rows: Iterator[dict[str, Any]], as_of: datetime) -> pa.Table:
-    """The rows as the quarantine holds them; Python's dicts, which take ten times the room, only a few at a time."""
+def rejected_rows(rows: Iterable[tuple[Landed, pa.RecordBatch]], parts: list[Landed], as_of: datetime) -> pa.Table:
+    """The rows as the quarantine holds them: as JSON, with the reason, the object and the row number (from 1)."""
+    first = {part.name: number * OBJECT for number, part in enumerate(parts)}
     batches = []
-    while some := [row | {"as_of": as_of} for row in itertools.islice(rows, 10_000)]:
-        batches.append(pa.RecordBatch.from_pylist(some, schema=QUARANTINE))
+    for part, batch in rows:
+        cells = zip(*(column.to_pylist() for column in batch.columns[2:]), strict=True)
+        sources = [json.dumps(dict(zip(part.columns, row, strict=True)), ensure_ascii=False) for row in cells]
+        columns = {
+            "source_row": sources,
+            "reason": batch["fate"],
+            "source_object": [part.name] * batch.num_rows,
+            "row_number": pc.subtract(batch["key"], first[part.name]),
+            "as_of": [as_of] * batch.num_rows,
+        }
+        batches.append(pa.RecordBatch.from_pydict(columns, schema=QUARANTINE))
     return pa.Table.from_batches(batches, schema=QUARANTINE)
 
 
@@ -123,7 +132,7 @@ def append_quarantine(lake: Lake, rejected: pa.Table, start: datetime) -> int | 
     Returns the version of the table, if there is one.
     """
 
-    def attempt(table: DeltaTable | None) -> dict[str, Any]:
+    def attempt(table: "DeltaTable | None") -> dict[str, Any]:
         new = rejected if table is None else _not_in(lake.scan(table), rejected, start)
         if new.num_rows:
             append(lake, "quarantine", table, new, {}, {})
@@ -145,22 +154,11 @@ def _not_in(quarantine: pads.Dataset, rejected: pa.Table, start: datetime) -> pa
 def overwrite(lake: Lake, name: str, rows: pa.Table) -> None:
     """Replace a small table whole."""
 
-    def attempt(table: DeltaTable | None) -> dict[str, Any]:
+    from deltalake import write_deltalake
+
+    def attempt(table: "DeltaTable | None") -> dict[str, Any]:
         write_deltalake(lake.table_uri(name) if table is None else table, rows, mode="overwrite")
         return {}
 
     evolve(lake, name, rows.schema)
     committed(lake, name, attempt)
-
-
-def _reader(connection: Connection, rows: Any) -> pa.RecordBatchReader:
-    # on a cursor, so that a result which a failed commit leaves half read is in nobody's way
-    cursor = connection.con.cursor()
-    cursor.execute("SET TimeZone = 'UTC'")
-    batches = cursor.sql(str(connection.compile(rows))).to_arrow_reader(100_000)
-    typed = (pa.RecordBatch.from_arrays(batch.cast(_nullable()).columns, schema=INTERACTIONS) for batch in batches)
-    return pa.RecordBatchReader.from_batches(INTERACTIONS, typed)
-
-
-def _nullable() -> pa.Schema:
-    return pa.schema([field.with_nullable(True) for field in INTERACTIONS])

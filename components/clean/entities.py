@@ -10,12 +10,15 @@ import pyarrow as pa
 
 from components import coercions as to
 from components.clean.commit import overwrite
-from components.clean.interactions import Connection, Landed, load
+from components.clean.landed import Connection, Landed
+from components.clean.on_duckdb import load
 from components.columns import ITEM_ALIASES, USER_ALIASES, columns_of, missing
 from components.lake import Lake
 from components.schema import ITEMS, USERS
 from components.settings import SourceSettings
 
+PROSE = ("title", "text")
+"""Columns in which a line's end parts words."""
 NO_GENRES = "(no genres listed)"
 """What MovieLens writes for none."""
 
@@ -26,6 +29,7 @@ def clean_items(
     """Replace the table `items`; an empty source leaves it as it is. Returns rows, rejected (no id), duplicates."""
     part = load(connection, lake, [name], folder, "items")[0]
     texts = _texts(connection, part, ITEM_ALIASES, "item_id", settings)
+    texts = texts.mutate(text=texts.text.nullif(texts.title))  # a description that stands in for a title is no other
     return _replace(lake, connection, part, texts, "items", "item_id", ITEMS)
 
 
@@ -46,7 +50,9 @@ def _texts(
     if part.rows and key not in found:
         raise ValueError(missing(key, part.columns, part.name))
     raw = connection.table(part.view)
-    columns = {name: to.first_text([_joined(raw[f"c{place}"]) for place in found.get(name, [])]) for name in aliases}
+    given = {name: [_joined(raw[f"c{place}"]) for place in found.get(name, [])] for name in aliases}
+    prose = {name: [to.prose(value) for value in given[name]] for name in PROSE if name in given}
+    columns = {name: to.first_text(values) for name, values in (given | prose).items()}
     return raw.select("key", **columns | {key: to.identifier(columns[key])})
 
 

@@ -1,0 +1,56 @@
+"""What fetch landed, as an engine shows it: the columns by place, and a key for each row."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from components.lake import Lake
+
+Connection = Any
+"""An Ibis connection, to DuckDB or to Spark."""
+OBJECT = 1 << 40
+"""More rows than any landing object has: a row's key is its object's number times this plus its row number."""
+
+
+@dataclass(frozen=True)
+class Landed:
+    """One landing object in an engine."""
+
+    name: str
+    """Of the object in the lake."""
+    view: str
+    """Its rows as they came: columns c0, c1, ... and the row's key."""
+    columns: list[str]
+    """What the source calls c0, c1, ..."""
+    rows: int
+    hints: dict[str, Any]
+    """What the source's layout says of itself, see SourceSettings.completed."""
+
+    @classmethod
+    def of(cls, lake: Lake, name: str, view: str) -> "Landed":
+        """What the object's footer says."""
+        with pq.ParquetFile(lake.path(*name.split("/")), filesystem=lake.filesystem) as file:
+            hints = json.loads((file.schema_arrow.metadata or {}).get(b"layout", b"{}"))
+            return cls(name, view, file.schema_arrow.names, int(file.metadata.num_rows), hints)
+
+    def places(self) -> str:
+        """c0, c1, ...: columns go by place, since DuckDB takes 'Event' and 'event' for one name."""
+        return ", ".join(f"c{place}" for place in range(len(self.columns)))
+
+
+def local(lake: Lake, name: str, copy: Path) -> str:
+    """The path of an object on this machine: its own, or that of the copy that is made of a remote lake's."""
+    path = lake.path(*name.split("/"))
+    if isinstance(lake.filesystem, pafs.LocalFileSystem):
+        return path
+    pafs.copy_files(path, str(copy), source_filesystem=lake.filesystem)
+    return str(copy)
+
+
+def quoted(text: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"
