@@ -24,6 +24,18 @@ ALIASES: Final[dict[str, tuple[str, ...]]] = {
 ITEM_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "item_id": (*ALIASES["item_id"], "id"),
     "title": ("title", "name", "description"),
+    "text": (
+        "text",
+        "description",
+        "long_description",
+        "abstract",
+        "summary",
+        "synopsis",
+        "plot",
+        "overview",
+        "body",
+        "content",
+    ),
     "genres": ("genres", "genre", "categories", "category", "tags"),
 }
 USER_ALIASES: Final[dict[str, tuple[str, ...]]] = {

@@ -35,13 +35,15 @@ QUARANTINE: Final = pa.schema(
     ]
 )
 
-ITEMS: Final = pa.schema(
+CATALOGUE: Final = pa.schema(
     [
         pa.field("item_id", pa.string(), nullable=False),
         pa.field("title", pa.string()),
         pa.field("genres", pa.list_(pa.string())),
     ]
 )
+
+ITEMS: Final = CATALOGUE.append(pa.field("text", pa.string()))  # a description in prose; lists do not carry it
 
 USERS: Final = pa.schema(
     [

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.schema import ITEMS
+from components.schema import CATALOGUE
 
 LISTS: Final = pa.schema(
     [
@@ -48,7 +48,7 @@ class TopLists:
     lengths: npt.NDArray[np.int64]
     """(U,), entries of each list, 0 to k."""
     catalogue: pa.Table
-    """Columns of schema.ITEMS; row number = item_index."""
+    """Columns of schema.CATALOGUE; row number = item_index."""
     popular_index: npt.NDArray[np.uint32]
     """(P,), best first."""
     popular_score: npt.NDArray[np.float32]
@@ -80,7 +80,7 @@ class TopLists:
             pa.ListArray.from_arrays(offsets, pa.array(self.score[used], type=pa.float32())),
         ]
         pq.write_table(pa.Table.from_arrays(columns, schema=LISTS), path / "lists.parquet")
-        pq.write_table(self.catalogue.select(ITEMS.names).cast(ITEMS), path / "catalogue.parquet")
+        pq.write_table(self.catalogue.select(CATALOGUE.names).cast(CATALOGUE), path / "catalogue.parquet")
         popular = pa.table([self.popular_index, self.popular_score], schema=POPULAR)
         pq.write_table(popular, path / "popular.parquet")
         (path / "meta.json").write_text(json.dumps(self.meta, indent=1, sort_keys=True), encoding="utf-8")
@@ -104,7 +104,7 @@ class TopLists:
             item_index=_padded(items, used, np.dtype(np.uint32)),
             score=_padded(scores, used, np.dtype(np.float32)),
             lengths=lengths,
-            catalogue=_read(path / "catalogue.parquet", ITEMS),
+            catalogue=_read(path / "catalogue.parquet", CATALOGUE),
             popular_index=popular["item_index"].to_numpy(),
             popular_score=popular["score"].to_numpy(),
             meta=meta,

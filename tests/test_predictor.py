@@ -16,7 +16,7 @@ import pytest
 
 from components import store
 from components.embedded import embedded_valkey
-from components.schema import ITEMS
+from components.schema import CATALOGUE
 from components.store_layout import connect
 from components.toplists import TopLists
 from serving.predictor.client import ask, ask_store
@@ -36,7 +36,7 @@ def lists(*users: str, prefix: str = "i", k: int = 3) -> TopLists:
         item_index=order.astype(np.uint32),
         score=np.broadcast_to(np.array([0.3, 0.2, 0.1], dtype=np.float32)[:k], order.shape),
         lengths=np.full(len(users), k),
-        catalogue=pa.table([item_ids, titles, [None] * len(item_ids)], schema=ITEMS),
+        catalogue=pa.table([item_ids, titles, [None] * len(item_ids)], schema=CATALOGUE),
         popular_index=np.array([2, 0], dtype=np.uint32),
         popular_score=np.array([7.0, 5.0], dtype=np.float32),
         meta={"k": k, "winner": "challenger"},

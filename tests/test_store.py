@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from components import store, store_content
-from components.schema import ITEMS
+from components.schema import CATALOGUE
 from components.store_content import unpack
 from components.store_layout import Keys, connect
 from components.store_reader import Reader, Snapshot, connect_reader
@@ -23,7 +23,7 @@ ANN_AND_BOB = TopLists(
     item_index=np.array([[2, 0], [1, 0], [0, 0]], dtype=np.uint32),
     score=np.array([[0.5, 0.25], [1.5, 0.0], [0.0, 0.0]], dtype=np.float32),
     lengths=np.array([2, 1, 0]),
-    catalogue=pa.table([["a", "b", "c"], ["Alien", None, "<b>"], [None, None, None]], schema=ITEMS),
+    catalogue=pa.table([["a", "b", "c"], ["Alien", None, "<b>"], [None, None, None]], schema=CATALOGUE),
     popular_index=np.array([1], dtype=np.uint32),
     popular_score=np.array([9.0], dtype=np.float32),
     meta={"k": 2, "winner": "challenger", "model": "m", "metrics": {}},

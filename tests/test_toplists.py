@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.schema import ITEMS
+from components.schema import CATALOGUE
 from components.toplists import TopLists
 
 
@@ -19,7 +19,7 @@ def three_users() -> TopLists:
         score=np.array([[0.5, 0.25], [1.5, 0.0], [0.0, 0.0]], dtype=np.float32),
         lengths=np.array([2, 1, 0]),
         catalogue=pa.table(
-            [["a", "b", "c"], ["Alien", None, "<script>"], [["Horror", "Sci-Fi"], None, []]], schema=ITEMS
+            [["a", "b", "c"], ["Alien", None, "<script>"], [["Horror", "Sci-Fi"], None, []]], schema=CATALOGUE
         ),
         popular_index=np.array([1, 2], dtype=np.uint32),
         popular_score=np.array([9.0, 4.0], dtype=np.float32),

@@ -11,7 +11,7 @@ from components import popularity
 from components.cuts import iso, parse_as_of
 from components.lake import Lake
 from components.model import FactorModel
-from components.schema import ITEMS
+from components.schema import CATALOGUE
 from components.splits import Splits
 from components.toplists import TopLists
 
@@ -73,6 +73,7 @@ def _catalogue(lake: Lake, splits: Splits) -> pa.Table:
     """One row for each item of the splits, in the order of its dense index."""
     ids = splits.item_ids.ids
     rows = lake.rows("items")
-    known = ITEMS.empty_table() if rows is None else rows.to_table(columns=ITEMS.names).cast(ITEMS)
+    known = CATALOGUE.empty_table() if rows is None else rows.to_table(columns=CATALOGUE.names).cast(CATALOGUE)
     found = pc.index_in(ids, value_set=known["item_id"].combine_chunks())
-    return pa.table({"item_id": ids, **{name: known[name].take(found) for name in ("title", "genres")}}, schema=ITEMS)
+    columns = {name: known[name].take(found) for name in ("title", "genres")}
+    return pa.table({"item_id": ids, **columns}, schema=CATALOGUE)
