@@ -17,7 +17,7 @@ from components.filter_bots.verdicts import judge_events
 from components.lake import Lake
 from components.settings import Settings
 
-_EVER = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_EVER = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 """What clean refuses for its time is read, too, so that it is counted."""
 
 

@@ -63,7 +63,7 @@ def _rule(connection: Connection, rule: str, mode: str, user_id: str) -> Explana
     )
     single, evidence, events, action = connection.execute(counted, [user_id, rule]).fetchall()[0]
     whole = evidence is not None and not single
-    said = f"{single:,} single events, such as an {evidence}" if single else evidence
+    said = f"single events ({single:,}): {evidence}" if single else evidence
     return {
         "rule": rule, "mode": mode, "evidence": said, "events": events or 0, "action": action, "whole": whole,
     }  # fmt: skip
