@@ -22,6 +22,7 @@ PEOPLE = len(AGENTS) - len(CRAWLERS)
 
 def write_log(path: Path, lines: int) -> None:
     """A week of a site: 25 lines a person, of five pages and their 20 assets, and a tenth of robots."""
+    people = lines // 25 + 1
     with duckdb.connect() as connection:
         connection.execute(
             "CREATE TABLE agents AS SELECT unnest(?) AS agent, generate_subscripts(?, 1) AS a", [AGENTS] * 2
@@ -35,7 +36,7 @@ def write_log(path: Path, lines: int) -> None:
                     CASE WHEN robot OR n % 5 = 0 THEN '/item/' || hash(n) % 5000 || '?ref=' || n
                         ELSE '/static/' || hash(n) % 900 || '.js' END, 200 + n % 90000, agent)
                 FROM (
-                    SELECT n, hash(n) % 10 = 0 AS robot, hash(-n) % (CASE WHEN robot THEN 60 ELSE {lines // 25 + 1} END) AS who
+                    SELECT n, hash(n) % 10 = 0 AS robot, hash(-n) % (CASE WHEN robot THEN 60 ELSE {people} END) AS who
                     FROM generate_series(1, {lines}) AS lines(n))
                 JOIN agents ON a = CASE WHEN robot THEN {PEOPLE + 1} + who % {len(CRAWLERS)} ELSE 1 + who % {PEOPLE} END
                 ORDER BY n
