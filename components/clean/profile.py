@@ -1,0 +1,166 @@
+"""The profile of a cleaning run: what each column of the source held, and what became of the rows, day by day.
+
+Fates, reasons and days are counted over all rows. What columns hold is looked up in a sample of blocks that are spread
+over the landed objects. No value of a column is told, but the names of unknown events.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import ibis
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.clean.engine import Engine, Rows
+from components.clean.landed import OBJECT, Landed
+from components.clean.repeats import CLEAN, DOUBLE_CLICK, DUPLICATE
+from components.columns import ALIASES, interaction_columns
+from components.settings import SourceSettings
+
+Profile = dict[str, Any]
+"""rows_in; clean, duplicates, double_clicks, rejected; reasons (reason -> rows); days (a list of day, None where the
+time could not be read, and those five); sampled (rows); columns (a list of source, what the source calls it, column,
+the canonical one or None, and of the sample rows, nulls, padded, rejected (reason -> rows) and types (kind -> rows));
+unknown_events (name -> rows of the sample)."""
+
+UNKNOWN = "event unknown"
+"""The reason of rows whose event has no weight."""
+SAMPLE = 50_000
+"""Rows of a run whose columns are looked at, about."""
+BLOCKS = 16
+"""Of each landed object, of which the sample is made."""
+
+_KINDS = {
+    "null text": r"(?i)^\s*(null|nan|none|nil|n/a|<na>|nat|undefined|\\n)?\s*$",
+    "integer": r"^\s*[+-]?\d+\s*$",
+    "decimal point": r"^\s*[+-]?(\d+\.\d*|\.\d+)\s*$",
+    "decimal comma": r"^\s*[+-]?[\d.]*,\d+\s*$",
+    "exponent": r"(?i)^\s*[+-]?\d*\.?\d+e[+-]?\d+\s*$",
+    "date": r"^\s*\d{4}[-/]\d\d?[-/]\d\d?\s*$",
+    "ISO time with a zone": r"^\s*\d{4}[-/]\d\d?[-/]\d\d?[T ][\d:.,]+ ?(Z|UTC|[+-][\d:]+)\s*$",
+    "ISO time without a zone": r"^\s*\d{4}[-/]\d\d?[-/]\d\d?[T ][\d:.,]+\s*$",
+    "address": r"(?i)^\s*(\d{1,3}(\.\d{1,3}){3}|[0-9a-f:]*:[0-9a-f]*:[0-9a-f:.]*)\s*$",
+}
+"""How a value looks -> the pattern of it, the first that fits counts; what fits none is text."""
+_EPOCHS = ((11, "epoch seconds"), (14, "epoch milliseconds"), (17, "epoch microseconds"), (20, "epoch nanoseconds"))
+_PADDED = r"^\s|\s$|[\x00-\x1f\x7f]"
+_FATES = {CLEAN: "clean", DUPLICATE: "duplicates", DOUBLE_CLICK: "double_clicks"}
+
+
+def profile(engine: Engine, landed: list[Landed], once: Rows, staged: Rows, settings: SourceSettings) -> Profile:
+    """What the landed rows held, and what became of them; see Profile.
+
+    `once` has key and fate of each row judged by itself, `staged` fate and event_date with repeats told.
+    """
+    days, reasons = _days(engine, staged)
+    totals = {name: sum(day[name] for day in days) for name in ("rows", *_FATES.values(), "rejected")}
+    columns: dict[tuple[str, str | None], Profile] = {}
+    events: Counter[str] = Counter()
+    sampled = 0
+    for number, part in enumerate(landed):
+        if part.rows:
+            wanted = max(1, SAMPLE * part.rows // totals["rows"])
+            rows = _sample(engine, part, number * OBJECT + 1, once, wanted)
+            sampled += rows.num_rows
+            _look(rows, part, settings, columns, events)
+    return {
+        "rows_in": totals.pop("rows"), **totals, "reasons": reasons, "days": days, "sampled": sampled,
+        "columns": list(columns.values()), "unknown_events": dict(events.most_common(10)),
+    }  # fmt: skip
+
+
+def _days(engine: Engine, staged: Rows) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    counted = engine.arrow(staged.group_by("event_date", "fate").agg(rows=staged.count()))
+    days: dict[str | None, Counter[str]] = {}
+    reasons: Counter[str] = Counter()
+    for row in counted.to_pylist():
+        day = row["event_date"].isoformat() if row["event_date"] else None
+        name = _FATES.get(row["fate"], "rejected")
+        days.setdefault(day, Counter())[name] += row["rows"]
+        if name == "rejected":
+            reasons[row["fate"]] += row["rows"]
+    named = (*_FATES.values(), "rejected")
+    table = [
+        {"day": day, "rows": days[day].total(), **{name: days[day][name] for name in named}}
+        for day in sorted(days, key=str)
+    ]
+    return table, dict(reasons.most_common())
+
+
+def _sample(engine: Engine, part: Landed, first: int, once: Rows, wanted: int) -> pa.Table:
+    """fate, and c0, c1, ... as text, of blocks of rows side by side: Parquet need not be read in between."""
+    blocks = max(1, min(BLOCKS, wanted // 100))
+    starts = [first + part.rows * block // blocks for block in range(blocks)]
+    size = max(1, min(wanted, part.rows) // blocks)
+
+    def inside(rows: Rows) -> Any:
+        return ibis.or_(*(rows.key.between(start, start + size - 1) for start in starts))
+
+    raw = engine.connection.table(part.view)
+    cells = {f"c{place}": raw[f"c{place}"].cast("string") for place in range(len(part.columns))}
+    texts = engine.arrow(raw.filter(inside(raw)).select("key", **cells).order_by("key"))
+    fates = engine.arrow(once.filter(inside(once)).select("key", "fate").order_by("key"))
+    return texts.drop_columns(["key"]).append_column("fate", fates["fate"])
+
+
+def _look(
+    rows: pa.Table, part: Landed, settings: SourceSettings, columns: dict[tuple[str, str | None], Profile],
+    events: "Counter[str]",
+) -> None:  # fmt: skip
+    """Add what the sampled rows of one object hold."""
+    canonical = {place: name for name, places in interaction_columns(part.columns, settings, part.name).items()
+                 for place in places}  # fmt: skip
+    for place, source in enumerate(part.columns):
+        name = canonical.get(place, settings.time_column if source == settings.time_column else None)
+        entry = columns.setdefault(
+            (source, name),
+            {"source": source, "column": name, "rows": 0, "nulls": 0, "padded": 0, "rejected": {}, "types": {}},
+        )
+        cells = rows[f"c{place}"]
+        entry["rows"] += rows.num_rows
+        entry["nulls"] += cells.null_count
+        entry["padded"] += pc.sum(pc.match_substring_regex(cells, _PADDED)).as_py() or 0
+        _add(entry["types"], dict(_kinds(cells.drop_null(), name in ("event_time", settings.time_column))))
+        _add(entry["rejected"], _reasons(rows["fate"], name))
+        if name == "event_type":
+            unknown = cells.filter(pc.equal(rows["fate"], UNKNOWN)).drop_null()
+            events.update(re.sub(r"[^\x20-\x7e]", "?", str(event))[:40] for event in unknown.to_pylist())
+
+
+def _kinds(cells: pa.ChunkedArray, is_time: bool) -> Iterator[tuple[str, int]]:
+    for kind, pattern in _KINDS.items():
+        fits = pc.match_substring_regex(cells, pattern)
+        found = cells.filter(fits)
+        if kind == "integer" and is_time:
+            digits = pc.utf8_length(pc.utf8_ltrim(pc.utf8_trim_whitespace(found), "+-"))
+            yield from _units(digits)
+        elif len(found):
+            yield kind, len(found)
+        cells = cells.filter(pc.invert(fits))
+    if len(cells):
+        yield "text", len(cells)
+
+
+def _units(digits: pa.ChunkedArray) -> Iterator[tuple[str, int]]:
+    lengths = Counter(digits.to_pylist())
+    for longest, unit in _EPOCHS:
+        if rows := sum(lengths.pop(length) for length in list(lengths) if length <= longest):
+            yield unit, rows
+    if lengths:
+        yield "integer", lengths.total()
+
+
+def _reasons(fates: pa.ChunkedArray, name: str | None) -> dict[str, int]:
+    """The reasons that are about a column."""
+    if name not in ALIASES:
+        return {}
+    about = {"event_type": "event ", "event_time": "time "}.get(name, f"{name} ")
+    counts = Counter(fates.to_pylist())
+    return {reason: rows for reason, rows in counts.items() if reason.startswith(about)}
+
+
+def _add(into: dict[str, int], more: dict[str, int]) -> None:
+    for name, rows in more.items():
+        into[name] = into.get(name, 0) + rows

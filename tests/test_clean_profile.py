@@ -1,0 +1,161 @@
+"""What the profile says of dirty rows written by hand, and which limits they break."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import write_deltalake
+
+from components.clean import limits
+from components.clean.engine import opened
+from components.clean.interactions import judged, settled, texts
+from components.clean.profile import Profile, profile
+from components.clean.profile_page import html, markdown
+from components.clean.repeats import staged
+from components.lake import Lake
+from components.schema import INTERACTIONS
+from components.settings import LimitSettings, Settings, SourceSettings
+
+END = datetime(2026, 1, 31, 3, tzinfo=UTC)
+WINDOW = (END - timedelta(days=1, hours=1), END)
+ROWS = pa.table(
+    {
+        "User": ["7", " 8.0", "null", None, "7"],
+        "item_id": ["10", "a|b", "10", "10", "10"],
+        "event": ["view", "view", "view", "view", "<b>scroll"],
+        "ts": ["2026-01-30T10:00:00Z", "1769767200", "2026-01-30 10:00:00", "soon", "2026-01-30T10:00:00Z"],
+        "colour": ["red", None, "1,5", "2", "3.5"],
+    }
+)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.open(str(tmp_path / "lake"), "shop")
+
+
+def found(lake: Lake, tmp_path: Path, *tables: pa.Table) -> Profile:
+    """The profile of rows, with their volume."""
+    Path(lake.path("landing")).mkdir(parents=True, exist_ok=True)
+    names = [f"landing/{number}.parquet" for number in range(len(tables))]
+    for name, table in zip(names, tables, strict=True):
+        pq.write_table(table, lake.path(*name.split("/")))
+    with opened(Settings().engines, tmp_path) as engine:
+        parts = engine.load(lake, names, "landed")
+        source = settled(parts, SourceSettings())
+        once = engine.keep("once", judged(texts(engine, parts, source), source, END))
+        rows = staged(engine, once, None, source)
+        return profile(engine, parts, once, rows, source) | {"volume": limits.volume(lake, engine, rows, WINDOW)}
+
+
+def column(source: str, name: str | None, nulls: int, padded: int, rejected: Any, types: Any) -> dict[str, Any]:
+    return {"source": source, "column": name, "rows": 5, "nulls": nulls, "padded": padded, "rejected": rejected,
+            "types": types}  # fmt: skip
+
+
+def test_profile(lake: Lake, tmp_path: Path) -> None:
+    times = {"ISO time with a zone": 2, "epoch seconds": 1, "ISO time without a zone": 1, "text": 1}
+    none = {"clean": 0, "duplicates": 0, "double_clicks": 0, "rejected": 0}
+    assert found(lake, tmp_path, ROWS, ROWS.slice(0, 0)) == {
+        "rows_in": 5, "clean": 2, "duplicates": 0, "double_clicks": 0, "rejected": 3,
+        "reasons": {"user_id missing": 2, "event unknown": 1},
+        "days": [
+            none | {"day": "2026-01-30", "rows": 4, "clean": 2, "rejected": 2},
+            none | {"day": None, "rows": 1, "rejected": 1},
+        ],
+        "sampled": 5,
+        "columns": [
+            column("User", "user_id", 1, 1, {"user_id missing": 2}, {"integer": 2, "decimal point": 1, "null text": 1}),
+            column("item_id", "item_id", 0, 0, {}, {"integer": 4, "text": 1}),
+            column("event", "event_type", 0, 0, {"event unknown": 1}, {"text": 5}),
+            column("ts", "event_time", 0, 0, {}, times),
+            column("colour", None, 1, 0, {}, {"text": 1, "decimal comma": 1, "integer": 1, "decimal point": 1}),
+        ],
+        "unknown_events": {"<b>scroll": 1},
+        "volume": None,
+    }  # fmt: skip
+
+
+def test_pages_are_escaped_and_tell_no_values(lake: Lake, tmp_path: Path) -> None:
+    told = found(lake, tmp_path, ROWS)
+    for page in (markdown(told), html(told)):
+        assert "5 rows = 2 clean + 3 rejected + 0 duplicates + 0 double clicks" in page
+        assert "&lt;b&gt;scroll" in page and "<b>" not in page
+        assert "a|b" not in page and "a\\|b" not in page
+    assert "| user_id missing | 2 | 40.00% |" in markdown(told)
+
+
+def test_a_sample_is_of_blocks_over_the_whole_object(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.clean.profile.SAMPLE", 1_600)
+    rows = 32_000
+    table = pa.table({"user_id": ["1"] * (rows // 2) + ["1.0"] * (rows // 2), "item_id": ["a"] * rows,
+                      "event": ["view"] * rows, "ts": [str(1769767200 + 60 * n) for n in range(rows)]})  # fmt: skip
+    told = found(lake, tmp_path, table)
+    assert told["sampled"] == 1_600 and told["rows_in"] == rows
+    assert told["columns"][0]["types"] == {"integer": 800, "decimal point": 800}
+
+
+def judged_profile(**about: Any) -> Profile:
+    return {"rows_in": 2000, "rejected": 0, "reasons": {}, "unknown_events": {}, "volume": None} | about
+
+
+def test_shares_over_their_limits_fail_with_the_numbers() -> None:
+    of = LimitSettings()
+    limits.check(judged_profile(rejected=1000, reasons={"user_id missing": 1000}), of, END)
+    limits.check(judged_profile(rows_in=999, rejected=999, reasons={"event unknown": 999}), of, END)  # too few to judge
+    with pytest.raises(RuntimeError) as error:
+        reasons = {"user_id missing": 900, "event unknown": 500}
+        limits.check(judged_profile(rejected=1400, reasons=reasons, unknown_events={"scroll": 9}), of, END)
+    assert str(error.value) == (
+        "cleaning as of 2026-01-31 03:00 stopped before its clean rows were committed: 1,400 of 2,000 rows (70.0%) are "
+        "rejected, more than limits.max_rejected (50.0%): 900 user_id missing, 500 event unknown; 500 of 2,000 rows "
+        "(25.0%) are of unknown events, more than limits.max_unknown_events (20.0%): name them in source.events or "
+        "source.weights ('scroll'). The rejected rows are in the table quarantine; mend the source or its mapping, or "
+        "raise the limit, and run again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "usual", "said"),
+    [
+        (2000, 2000, ""),
+        (0, 999, ""),
+        (200, 2000, ""),
+        (20_000, 2000, ""),
+        (199, 2000, "less than limits.min_volume"),
+        (20_001, 2000, "more than limits.max_volume"),
+    ],
+)
+def test_volume_limits(rows: int, usual: int, said: str) -> None:
+    volume = {"day": "2026-01-30", "rows": rows, "usual": usual, "days": 4}
+    if not said:
+        limits.check(judged_profile(volume=volume), LimitSettings(), END)
+        return
+    with pytest.raises(RuntimeError, match=f"have {rows:,} clean rows, and the same weekday before had 2,000: {said}"):
+        limits.check(judged_profile(volume=volume), LimitSettings(), END)
+
+
+def history(lake: Lake, days: dict[str, int]) -> None:
+    """Interactions of days, so many rows each."""
+    event = {"user_id": "1", "item_id": "a", "event_type": "view", "weight": 1.0, "source": "s"}
+    times = [datetime.fromisoformat(f"{day}T10:00:00+00:00") for day, count in days.items() for _ in range(count)]
+    rows = [event | {"event_id": str(n), "event_time": t, "event_date": t.date()} for n, t in enumerate(times)]
+    table = pa.Table.from_pylist(rows, schema=INTERACTIONS)
+    write_deltalake(lake.table_uri("interactions"), table, partition_by=["event_date"])
+
+
+def test_the_volume_is_of_the_same_weekday_of_four_weeks(lake: Lake, tmp_path: Path) -> None:
+    history(lake, {"2026-01-02": 9, "2026-01-09": 4, "2026-01-16": 5, "2026-01-22": 90, "2026-01-30": 80})
+    assert found(lake, tmp_path, ROWS)["volume"] == {"day": "2026-01-30", "rows": 2, "usual": 5, "days": 3}
+
+
+@pytest.mark.parametrize("days", [{}, {"2026-01-16": 5, "2026-01-23": 4, "2026-01-29": 8}], ids=["first", "young"])
+def test_a_young_shop_has_no_usual_day(lake: Lake, tmp_path: Path, days: dict[str, int]) -> None:
+    if days:
+        history(lake, days)
+    assert found(lake, tmp_path, ROWS)["volume"] is None
