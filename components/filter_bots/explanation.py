@@ -23,21 +23,24 @@ def explain(
     """Judge the interactions of [start, end) at a table version, and tell one user's part of it.
 
     Returns user_id, start, end, events, days (on which there are any), agents (user_agent, events, rule) and networks
-    (ip, events), the most frequent first, rules (rule, mode, evidence, events, action), the verdict, and because.
-    Rules that are off are asked, too, and decide nothing. ValueError when the user has no events there.
+    (ip, events), the most frequent first, rules (rule, mode, evidence, events, and whole, whether they are all of the
+    user's), allowed, the verdict, and because. Rules that are off are asked, too, and decide nothing.
+    ValueError when the user has no events there.
     """
-    # what is off speaks, and drops nothing, as in shadow
-    asked = settings.model_copy(update={rule: "shadow" for rule, mode in _modes(settings).items() if mode == "off"})
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         read_window(connection, lake, version, window)
-        judged(connection, asked)
+        report = judged(connection, settings)
+        modes = {rule["rule"]: rule["mode"] for rule in report["rules"]}
+        for rule, mode in modes.items():
+            if mode == "off":  # last, since behaviour learns from whom the others have not found
+                RULES[rule](connection, settings)
         counted = "SELECT count(*), sum(events)::BIGINT FROM user_days WHERE user_id = ?"
         days, events = connection.execute(counted, [user_id]).fetchall()[0]
         start, end = map(iso, window)
         if not days:
             raise ValueError(f"user {user_id!r} has no events in [{start}, {end}): give the id as the source has it")
-        rules = [_rule(connection, rule, mode, user_id) for rule, mode in _modes(settings).items()]
+        rules = [_rule(connection, rule, mode, user_id, events) for rule, mode in modes.items()]
         return {
             "user_id": user_id,
             "start": start,
@@ -47,26 +50,18 @@ def explain(
             "agents": _agents(connection, settings, user_id),
             "networks": _networks(connection, user_id),
             "rules": rules,
+            "allowed": user_id in settings.allow,
             **_decision(rules, user_id in settings.allow),
         }
 
 
-def _modes(settings: BotSettings) -> dict[str, str]:
-    return {rule: "on" if rule == DENY else getattr(settings, rule) for rule in RULES}
-
-
-def _rule(connection: Connection, rule: str, mode: str, user_id: str) -> Explanation:
-    """What a rule has found: of the whole user, or of so many single events."""
-    counted = (
-        "SELECT count(event_id), min(evidence), sum(events)::BIGINT, min(action) FROM verdicts "
-        "WHERE owner = ? AND rule = ?"
-    )
-    single, evidence, events, action = connection.execute(counted, [user_id, rule]).fetchall()[0]
+def _rule(connection: Connection, rule: str, mode: str, user_id: str, events: int) -> Explanation:
+    """What a rule has found: the whole user, or some of the events."""
+    counted = "SELECT count(event_id), min(evidence) FROM found WHERE user_id = ? AND rule = ?"
+    single, evidence = connection.execute(counted, [user_id, rule]).fetchall()[0]
     whole = evidence is not None and not single
     said = f"single events ({single:,}): {evidence}" if single else evidence
-    return {
-        "rule": rule, "mode": mode, "evidence": said, "events": events or 0, "action": action, "whole": whole,
-    }  # fmt: skip
+    return {"rule": rule, "mode": mode, "evidence": said, "events": events if whole else single, "whole": whole}
 
 
 def _agents(connection: Connection, settings: BotSettings, user_id: str) -> list[Explanation]:
@@ -88,7 +83,7 @@ _MOST = (
 
 def _decision(rules: list[Explanation], allowed: bool) -> Explanation:
     said = [rule for rule in rules if rule["evidence"]]
-    dropping = [rule for rule in said if rule["mode"] == "on" and rule["action"] == "drop"]
+    dropping = [rule for rule in said if rule["mode"] == "on"]
     whole = [rule["rule"] for rule in dropping if rule["whole"]]
     if DENY in whole:
         return {"verdict": "dropped", "because": "the id is in deny, which wins over everything"}
