@@ -221,6 +221,12 @@ def test_behaviour_says_nothing_about_a_small_shop(lake: Lake) -> None:
     assert listed(judged(lake, crowd(people=20))[0]) == []
 
 
+def test_examples_are_first_those_whom_no_other_rule_has_found(lake: Lake) -> None:
+    _, report = judged(lake, shop(), deny=["crawl", "tom", "ann"])
+    shown = {rule["rule"]: [example["user_id"] for example in rule["examples"]] for rule in report["rules"]}
+    assert (shown["deny"], shown["declared_crawlers"], shown["staff"]) == (["ann", "tom", "crawl"], ["crawl"], [])
+
+
 HOSTILE = (
     "curl/8 <script>alert(1)</script> [x](javascript:alert(1)) | `y` **z** _b_ www.evil.example \u202e \x1b[31m\n# h"
 )

@@ -85,7 +85,7 @@ def _report(connection: Connection, modes: dict[str, str]) -> Report:
     by_rule: list[Report] = []
     for rule, mode in modes.items():
         people, hits = found.get(rule, (0, 0))
-        shown = connection.execute(_EXAMPLES, [rule]).fetchall()
+        shown = connection.execute(_EXAMPLES, {"rule": rule}).fetchall()
         examples = [dict(zip(("user_id", "events", "evidence"), example, strict=True)) for example in shown]
         share = hits / events if events else 0.0
         by_rule.append(
@@ -118,7 +118,9 @@ _DROPPED_EVENTS = (
 )
 # what each rule would drop by itself, shadow or not
 _BY_RULE = "SELECT rule, count(DISTINCT owner), sum(events)::BIGINT FROM verdicts WHERE action = 'drop' GROUP BY 1"
+# first whom no other rule has found: the others say nothing of this one
 _EXAMPLES = (
-    "SELECT owner, sum(events)::BIGINT AS hits, min(evidence) FROM verdicts WHERE action = 'drop' AND rule = ? "
-    f"GROUP BY owner ORDER BY hits DESC, owner LIMIT {EXAMPLES}"
+    "SELECT owner, sum(events)::BIGINT AS hits, min(evidence) FROM verdicts WHERE action = 'drop' AND rule = $rule "
+    "GROUP BY owner ORDER BY owner IN (SELECT owner FROM verdicts WHERE rule <> $rule), hits DESC, owner "
+    f"LIMIT {EXAMPLES}"
 )
