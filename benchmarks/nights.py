@@ -15,22 +15,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from components.clean.cleaning import clean
 from components.cuts import iso
 from components.fetch.landing import fetch
 from components.lake import Lake
-from components.settings import Settings, SourceSettings
+from components.settings import Settings
 
 SHOPS = {
-    "online-retail": ("by-day.zip", "by-day", SourceSettings(default_event="purchase")),
-    "deskdrop": (
-        "users_interactions.csv.zip",
-        "users_interactions.csv",
-        SourceSettings(events={"comment created": "comment"}),
-    ),
+    "online-retail": ("by-day.zip", "by-day"),
+    "deskdrop": ("users_interactions.csv.zip", "users_interactions.csv"),
 }
+EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 DAY = timedelta(days=1)
 
 
@@ -88,13 +83,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets")
     parser.add_argument("--out", type=Path, default=Path(".dawnlist/nights"), help="where the lakes are made")
     arguments = parser.parse_args()
-    archive, name, of_source = SHOPS[arguments.shop]
-    home, settings = arguments.out, Settings(source=of_source)
+    archive, name = SHOPS[arguments.shop]
+    written = EXAMPLES / f"{arguments.shop}.yaml"
+    home, settings = arguments.out, Settings.load(str(written))
     shutil.rmtree(home / arguments.shop, ignore_errors=True)
     with zipfile.ZipFile(arguments.data / arguments.shop / archive) as file:
         file.extractall(home / arguments.shop)
-    source, written = str(home / arguments.shop / name), home / arguments.shop / "settings.yaml"
-    written.write_text(yaml.safe_dump({"source": of_source.model_dump(exclude_defaults=True)}))
+    source = str(home / arguments.shop / name)
     once = Lake.open(str(home / arguments.shop / "once"), "default")
     whole, seconds = night(once, source, settings, datetime(2020, 1, 1, tzinfo=UTC), 3660)
     first, last = span(once)

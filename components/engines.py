@@ -9,7 +9,7 @@ from ibis.common.exceptions import IbisError
 Value = Any
 
 UTC: Final = "timestamp('UTC')"
-_FLOAT = r"\A[+-]?(\d{1,99}(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?\z"
+_FLOAT = r"\A[+-]?(\d{1,99}(\.\d*)?|\.\d+)([eE](\+?\d{1,2}|-\d{1,3}))?\z"
 """Of no more digits than are finite."""
 DIRECTIVES: Final = {
     "%Y": "y", "%m": "M", "%b": "MMM", "%d": "d", "%H": "H", "%I": "h", "%p": "a", "%M": "m", "%S": "s",
