@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines import arguments, bots, explore, upkeep
+from pipelines.ablate import ablate
 from pipelines.backfill import backfill
 from pipelines.options import HOME, Home, LakeRoot, Namespace, Redis, SettingsFile, SourceUrl
 
@@ -202,6 +203,7 @@ def rollback(
 
 
 app.command()(backfill)
+app.command()(ablate)
 app.add_typer(upkeep.app, name="lake")
 app.add_typer(bots.app, name="bots")
 app.command()(explore.crawl)
