@@ -31,6 +31,9 @@ class Engine(Protocol):
     def stored(self, lake: Lake, name: str, table: Any, days: list[date]) -> Rows | None:
         """The rows that a Delta table has of some days, lazily; None when it has none."""
 
+    def close(self) -> None:
+        """Give back what was kept."""
+
     def arrow(self, rows: Rows) -> pa.Table:
         """A few rows."""
 
@@ -41,15 +44,16 @@ class Engine(Protocol):
 @contextmanager
 def opened(settings: EngineSettings, folder: Path) -> Iterator[Engine]:
     """The engine that the settings name; `folder` is for what it has to put somewhere for the time of the step."""
+    engine: Engine
     if settings.clean == "spark":
         from components.clean.on_spark import SparkEngine
 
-        yield SparkEngine(settings.spark)
-        return
-    from components.clean.on_duckdb import DuckDBEngine
+        engine = SparkEngine(settings.spark)
+    else:
+        from components.clean.on_duckdb import DuckDBEngine
 
-    engine = DuckDBEngine(folder)
+        engine = DuckDBEngine(folder)
     try:
         yield engine
     finally:
-        engine.connection.disconnect()
+        engine.close()

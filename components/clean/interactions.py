@@ -62,14 +62,15 @@ def judged(rows: Rows, settings: SourceSettings, end: datetime) -> Rows:
 
     `rows` is `texts`; a row's fate here is CLEAN or the reason to reject it.
     """
-    row = _values(rows, settings)
+    values = _values(rows, settings)
+    weights = ((values.event_type == event, weight) for event, weight in settings.weights.items())
+    row = values.mutate(base=ibis.cases(*weights, else_=0.0))
     share = ibis.ifelse(row.event_type == "rating", row.rating / settings.rating_scale, 1.0)
-    weights = ((row.event_type == event, weight) for event, weight in settings.weights.items())
     return row.select(
         "key",
         "event_time",
         event_date=row.event_time.date(),
-        weight=(ibis.cases(*weights, else_=0.0) * share).cast("float32"),
+        weight=(row.base * share).cast("float32"),
         identity=digest(_event_id(row)),
         what=pair(row.user_id, row.item_id, row.event_type),
         fate=ibis.cases(*_rules(row, settings, end), else_=CLEAN),
@@ -117,7 +118,7 @@ def _rules(row: Any, settings: SourceSettings, end: datetime) -> list[tuple[Any,
         (row.event_time > ibis.coalesce(row.arrived, ibis.literal(end)) + SKEW, "time in the future"),
         (row.event_time < to.EARLIEST, f"time before {to.EARLIEST.year}"),
         (row.event_type.isnull(), "event missing"),
-        (~row.event_type.isin(list(settings.weights)), "event unknown"),
+        (row.base == 0, "event unknown"),
         (rating & ~row.rated, "rating missing"),
         (rating & row.rating.isnull(), "rating unreadable"),
         (rating & ~row.rating.between(0, scale), f"rating outside 0 to {scale:g}"),

@@ -20,6 +20,8 @@ from components.lake import Lake
 MEMORY = "1GB"
 """What DuckDB may take before it goes to the disk."""
 BATCH = 100_000
+UNIQUE = ("event_id",)
+"""Columns without a value twice, for which Parquet's dictionaries are work for nothing."""
 CHUNK = 500_000
 """Rows that are parted by day at a time: a day of more rows than that gets more files."""
 
@@ -53,6 +55,9 @@ class DuckDBEngine:
         self.folder = folder
         self.connection: Connection = connect(folder)
 
+    def close(self) -> None:
+        self.connection.disconnect()
+
     def load(self, lake: Lake, names: list[str], prefix: str) -> list[Landed]:
         return load(self.connection, lake, names, self.folder, prefix)
 
@@ -84,7 +89,8 @@ class DuckDBEngine:
     def _file(self, lake: Lake, name: str, day: str, rows: pa.Table) -> DayFile:
         file = f"part-{uuid.uuid4()}.zstd.parquet"
         staged = self.folder / file
-        pq.write_table(rows, staged, compression="zstd", compression_level=1)
+        alike = [column for column in rows.column_names if column not in UNIQUE]
+        pq.write_table(rows, staged, compression="zstd", compression_level=1, use_dictionary=alike)
         lake.upload(staged, "tables", name, f"event_date={day}", file)
         nulls = {column: rows[column].null_count for column in rows.column_names}
         size = staged.stat().st_size

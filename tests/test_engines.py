@@ -1,0 +1,72 @@
+"""DuckDB and Spark clean the same rows into identical tables, with the same counts."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from components import spark
+from components.clean.cleaning import clean
+from components.lake import Lake
+from components.schema import INTERACTIONS, QUARANTINE
+from components.settings import EngineSettings, Settings
+from components.simulate import ShopConfig, simulate
+from tests.spark_sessions import needs_spark
+
+TWO = "local-cluster[2,1,512]"
+WINDOWS = [("2025-01-01T00:00:00Z", "2025-01-05T00:00:00Z"), ("2025-01-04T23:00:00Z", "2025-01-07T00:00:00Z")]
+
+
+@pytest.fixture(scope="module")
+def rows() -> pa.Table:
+    """Six days of a shop with every kind of dirt, among it the renamed column and days without sessions."""
+    config = ShopConfig(
+        users=1500, items=300, days=6, seed=5, corrupt_share=0.01, rename_day=3, sessionless_days=(4, 5)
+    )
+    return simulate(config).interactions
+
+
+def cleaned(root: Path, rows: pa.Table, engines: EngineSettings) -> tuple[Lake, list[dict[str, Any]]]:
+    """Two windows that overlap by an hour, so that the second finds rows which the lake has."""
+    lake, reports = Lake.open(str(root), "shop"), []
+    for number, (start, end) in enumerate(WINDOWS):
+        arrived = rows["received_at"]
+        window = rows.filter(pc.and_(pc.greater_equal(arrived, start), pc.less(arrived, end)))
+        name = f"landing/interactions/{number}/r.parquet"
+        Path(lake.path(*name.split("/"))).parent.mkdir(parents=True)
+        pq.write_table(window, lake.path(*name.split("/")), row_group_size=5_000)
+        landed: dict[str, Any] = {
+            "interactions": [name],
+            "items": None,
+            "users": None,
+            "windows": [(start, end)],
+            "arrivals": {},
+        }
+        report = clean(lake, landed, Settings(engines=engines), end, f"r{number}")
+        reports.append({key: value for key, value in report.items() if key != "seconds"})
+    return lake, reports
+
+
+def table(lake: Lake, name: str, schema: pa.Schema, *by: str) -> pa.Table:
+    found = lake.rows(name)
+    assert found is not None
+    return found.to_table(columns=schema.names).sort_by([(column, "ascending") for column in by]).cast(schema)
+
+
+@needs_spark
+def test_spark_with_two_executors_gives_the_tables_and_counts_of_duckdb(tmp_path: Path, rows: pa.Table) -> None:
+    one, counts = cleaned(tmp_path / "duckdb", rows, EngineSettings())
+    try:
+        two, counted = cleaned(tmp_path / "spark", rows, EngineSettings(clean="spark", spark=TWO))
+    finally:
+        spark.stop()
+    assert counted == counts
+    assert counts[1]["known"] > 0 and counts[1]["double_clicks"] > 0 and len(counts[0]["reasons"]) == 6
+    for name, schema, by in (
+        ("interactions", INTERACTIONS, ("event_id",)),
+        ("quarantine", QUARANTINE, ("source_object", "row_number")),
+    ):
+        assert table(two, name, schema, *by).equals(table(one, name, schema, *by))
