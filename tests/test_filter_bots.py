@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import crawleruseragents
-import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
@@ -189,36 +188,6 @@ def test_agents_are_told_as_the_library_tells_them() -> None:
     agents = [*named, *map(str.upper, named[::5]), *map(str.swapcase, named[1::5])]
     expected = [crawleruseragents.is_crawler(agent) for agent in agents]
     assert [rule is not None for rule in rules_of(pa.chunked_array([agents]), []).to_pylist()] == expected
-
-
-def crowd(people: int = 120, days: int = 20) -> pa.Table:
-    """People look now and then at what is popular; `robot` walks through all, round the clock."""
-    random = np.random.default_rng(0)
-    rows: list[Event] = []
-    items, kinds = [], []
-    for person in range(people):
-        busy = random.choice(days, 8, replace=False)
-        for day in busy:
-            n = 2 + random.poisson(4)
-            hours = day * 24 + 9 + random.uniform(0, 10) + np.cumsum(random.lognormal(3.5, 1.1, n)) / 3600
-            rows += [(f"p{person}", CHROME, hour) for hour in hours]
-            items += [f"i{number}" for number in random.zipf(1.6, n) % 200]
-            kinds += random.choice(["view", "click", "cart"], n, p=[0.6, 0.3, 0.1]).tolist()
-    steps = range(days * 24 * 4)
-    rows += [("robot", CHROME, step / 4) for step in steps]
-    items += [f"i{step % 200}" for step in steps]
-    return interactions(rows, items, kinds + ["view"] * len(steps))
-
-
-def test_behaviour_convicts_the_robot_and_nobody_else(lake: Lake) -> None:
-    verdicts, report = judged(lake, crowd())
-    assert [(row[0], row[2]) for row in listed(verdicts)] == [("robot", "behaviour")]
-    assert verdicts["evidence"][0].as_py().startswith("events a day 96.0 (")
-    assert report["kept_users"] == 120
-
-
-def test_behaviour_says_nothing_about_a_small_shop(lake: Lake) -> None:
-    assert listed(judged(lake, crowd(people=20))[0]) == []
 
 
 def test_examples_are_first_those_whom_no_other_rule_has_found(lake: Lake) -> None:

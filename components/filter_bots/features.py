@@ -73,8 +73,6 @@ def _thousandths(value: str, where: str = "TRUE") -> str:
 
 _SECOND_OF_DAY = "epoch(event_time - date_trunc('day', event_time))"
 _HOUR_ANGLE, _DAY_ANGLE = (f"2 * pi() * {_SECOND_OF_DAY} / {period}" for period in (3_600, 86_400))
-# Shinomoto et al., Neural Computation 2003: 0 is clockwork, 1 is chance
-_VARIATION = "3 * power((gap - gap_before) / (gap + gap_before), 2)"
 _LOG_PAUSE = "ln(greatest(pause, 0.01))"
 
 USER_DAY: Final[dict[str, str]] = {
@@ -85,12 +83,6 @@ USER_DAY: Final[dict[str, str]] = {
     "likes": "count(*) FILTER (kind = 'like')",
     "carts": "count(*) FILTER (kind = 'cart')",
     "purchases": "count(*) FILTER (kind = 'purchase')",
-    # what follows a view of the same item, and views of what was viewed before, that day
-    "blind_acts": "count(*) FILTER (kind <> 'view' AND NOT viewed)",
-    "revisits": "count(*) FILTER (kind = 'view' AND viewed)",
-    "networks": "count(DISTINCT ip)",
-    "agents": "count(DISTINCT user_agent)",
-    "network_changes": "count(*) FILTER (NOT opens AND ip <> ip_before)",
     "hours": "bit_or(1 << hour(event_time))",  # of the day, one bit each
     "sessions": "count(*) FILTER (opens)",
     "single_events": "count(*) FILTER (opens AND closes)",
@@ -105,12 +97,10 @@ USER_DAY: Final[dict[str, str]] = {
     "log_steps_squared": _thousandths(f"power({_LOG_PAUSE}, 2)", "pause IS NOT NULL AND item_id <> item_before"),
     "ascents": "count(*) FILTER (pause IS NOT NULL AND ascends)",
     # two pauses in a row: in sessions, and in the whole day
-    "pause_pairs": "count(*) FILTER (pause IS NOT NULL AND pause_before IS NOT NULL AND gap + gap_before > 0)",
-    "pause_variation": _thousandths(
-        _VARIATION, "pause IS NOT NULL AND pause_before IS NOT NULL AND gap + gap_before > 0"
-    ),
-    "gap_pairs": "count(*) FILTER (gap + gap_before > 0)",
-    "gap_variation": _thousandths(_VARIATION, "gap + gap_before > 0"),
+    "pause_pairs": "count(variation) FILTER (pause + pause_before IS NOT NULL)",
+    "pause_variation": _thousandths("variation", "pause + pause_before IS NOT NULL"),
+    "gap_pairs": "count(variation)",
+    "gap_variation": _thousandths("variation"),
     # directions of the clock's hands at the first event of sessions
     "minute_cosines": _thousandths(f"cos({_HOUR_ANGLE})", "opens"),
     "minute_sines": _thousandths(f"sin({_HOUR_ANGLE})", "opens"),
@@ -137,20 +127,21 @@ def _steps(relation: str) -> str:
     popularities AS (
         SELECT day AS event_date, item_id, (below - beside / 2) / total AS popularity FROM ranked),
     ordered AS (
-        SELECT event_id, event_date, user_id, item_id, event_time, user_agent, ip,
+        SELECT event_id, event_date, user_id, item_id, event_time,
             CASE WHEN event_type IN ('view', 'click', 'cart', 'purchase') THEN event_type ELSE 'like' END AS kind,
             epoch(event_time - lag(event_time) OVER told) AS gap,
             epoch(lead(event_time) OVER told - event_time) AS gap_after,
-            lag(item_id) OVER told AS item_before, lag(ip) OVER told AS ip_before,
-            (length(item_id), item_id) > (length(item_before), item_before) AS ascends,
-            coalesce(bool_or(event_type = 'view') OVER (PARTITION BY event_date, user_id, item_id
-                ORDER BY event_time, event_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), FALSE) AS viewed
+            lag(item_id) OVER told AS item_before,
+            (length(item_id), item_id) > (length(item_before), item_before) AS ascends
         FROM {relation} WINDOW told AS (PARTITION BY event_date, user_id ORDER BY event_time, event_id)),
-    told AS (
+    paused AS (
         SELECT *, CASE WHEN gap <= {SESSION} THEN gap END AS pause,
             coalesce(gap > {SESSION}, TRUE) AS opens, coalesce(gap_after > {SESSION}, TRUE) AS closes,
             lag(gap) OVER by_time AS gap_before,
             lag(CASE WHEN gap <= {SESSION} THEN gap END) OVER by_time AS pause_before
         FROM ordered JOIN popularities USING (event_date, item_id)
-        WINDOW by_time AS (PARTITION BY event_date, user_id ORDER BY event_time, event_id))
+        WINDOW by_time AS (PARTITION BY event_date, user_id ORDER BY event_time, event_id)),
+    told AS (
+        -- Shinomoto et al., Neural Computation 2003: 0 is clockwork, 1 is chance
+        SELECT *, 3 * power((gap - gap_before) / nullif(gap + gap_before, 0), 2) AS variation FROM paused)
     """

@@ -6,7 +6,6 @@ users they read `source`, the events themselves, of the days that have any.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
@@ -15,40 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.filter_bots.agents import CRAWLERS, PREVIEWS, rules_of
+from components.filter_bots.behaviour import BEHAVIOUR, behaviour
 from components.settings import BotSettings
 
-DECLARED, STAFF, BEHAVIOUR, DENY = CRAWLERS, "staff", "behaviour", "deny"
+DECLARED, STAFF, DENY = CRAWLERS, "staff", "deny"
 Connection = duckdb.DuckDBPyConnection
-NATURE_EVENTS, NATURE_USERS = 30, 50
-"""Behaviour needs this many events to judge a user by, and this many such users to learn the usual from."""
-DISTANCE, AXES, PRIOR_EVENTS = 2.5, 3, 40
-"""A user is a bot when this many axes lie this many robust standard deviations from the median. Distances shrink by
-sqrt(n / (n + PRIOR_EVENTS)), since the averages of a user with few events scatter without meaning anything."""
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One way of being unlike people."""
-
-    name: str
-    feature: str
-    sign: int
-    """+1: too high is suspicious, -1: too low, 0: both."""
-    floor: float
-    """The least standard deviation that is believed, in units of the feature."""
-    shown: str
-    """SQL of the value that the evidence shows."""
-
-
-AXES_OF_BEHAVIOUR: Final = (
-    Axis("events a day", "rate", 1, 0.1, "exp(rate)"),
-    Axis("hours a day", "spread_hours", 1, 0.1, "spread_hours"),
-    Axis("seconds between events", "pace", -1, 0.1, "exp(pace)"),
-    Axis("evenness of pauses", "unevenness", -1, 0.1, "unevenness"),
-    Axis("taste for the popular", "popular", -1, 0.1, "popular"),
-    Axis("share of acts beyond views", "acts", 0, 0.03, "acts"),
-    Axis("distinct items an event", "breadth", 0, 0.03, "breadth"),
-)
 
 
 def declared_crawlers(connection: Connection, settings: BotSettings) -> None:
@@ -106,32 +76,6 @@ def _lies_in(address: str, network: IPv4Network | IPv6Network) -> bool:
     return place.version == network.version and place.subnet_of(network)  # type: ignore[arg-type]
 
 
-def behaviour(connection: duckdb.DuckDBPyConnection, settings: BotSettings) -> None:
-    """Users who differ from this shop's people in several ways at once; no single way convicts."""
-    connection.execute(_FEATURES)
-    population = connection.execute("SELECT count(*) FROM features").fetchall()[0][0]
-    if population < NATURE_USERS:
-        return
-    distances, convictions, evidence = [], [], []
-    for axis in AXES_OF_BEHAVIOUR:
-        name = axis.feature
-        signed = f"({name} - mid_{name}) / greatest(1.4826 * mad_{name}, {axis.floor})"
-        distance = f"abs({signed})" if axis.sign == 0 else f"{axis.sign} * {signed}"
-        distances.append(f"{distance} * sqrt(events / (events + {PRIOR_EVENTS})) AS far_{name}")
-        convictions.append(f"(coalesce(far_{name}, 0) > {DISTANCE})::INT")
-        text = f"'{axis.name} ' || round({axis.shown}, 2) || ' (' || round(far_{name}, 1) || ' sd)'"
-        evidence.append(f"CASE WHEN far_{name} > {DISTANCE} THEN {text} END")
-    usual = ", ".join(
-        f"median({axis.feature}) AS mid_{axis.feature}, mad({axis.feature}) AS mad_{axis.feature}"
-        for axis in AXES_OF_BEHAVIOUR
-    )
-    connection.execute(
-        f"INSERT INTO found SELECT user_id, NULL, '{BEHAVIOUR}', concat_ws(', ', {', '.join(evidence)}) "
-        f"FROM (SELECT *, {', '.join(distances)} FROM features, (SELECT {usual} FROM features)) "
-        f"WHERE {' + '.join(convictions)} >= {AXES}"
-    )
-
-
 def deny(connection: Connection, settings: BotSettings) -> None:
     """The ids that the settings name."""
     connection.execute(
@@ -185,31 +129,6 @@ def _single_events(connection: Connection, rule: str, column: str, word: str) ->
             [rule],
         )
 
-
-# rate: log events a day; pace, unevenness: of log seconds between events within an hour; popular: log users of an item
-_FEATURES = f"""
-CREATE OR REPLACE TABLE features AS
-WITH busy AS (SELECT user_id FROM events GROUP BY 1 HAVING count(*) >= {NATURE_EVENTS}),
-popularity AS (SELECT item_id, ln(count(DISTINCT user_id)) AS popular FROM events GROUP BY 1),
-timed AS (
-    SELECT user_id, item_id, event_type, event_date, hour(event_time) AS moment,
-        epoch_us(event_time) - lag(epoch_us(event_time)) OVER (PARTITION BY user_id ORDER BY event_time) AS gap
-    FROM events SEMI JOIN busy USING (user_id)),
-daily AS (
-    SELECT user_id, count(*) AS n, count(DISTINCT item_id) AS items, count(DISTINCT moment) AS active_hours,
-        count(*) FILTER (event_type <> 'view') AS acts, sum(popular) AS popular
-    FROM timed JOIN popularity USING (item_id) GROUP BY user_id, event_date),
-habits AS (
-    SELECT user_id, sum(n)::DOUBLE AS events, avg(ln(n)) AS rate, avg(active_hours) AS spread_hours,
-        sum(acts) / sum(n) AS acts, sum(items) / sum(n) AS breadth, sum(popular) / sum(n) AS popular
-    FROM daily GROUP BY user_id),
-pauses AS (
-    SELECT user_id, median(pause) AS pace,
-        least(stddev_pop(pause) / 0.83, quantile_cont(pause, 0.75) - quantile_cont(pause, 0.25)) AS unevenness
-    FROM (SELECT user_id, ln(greatest(gap, 10000) / 1e6) AS pause FROM timed WHERE gap < 3600e6)
-    GROUP BY user_id)
-SELECT * FROM habits LEFT JOIN pauses USING (user_id)
-"""
 
 RULES: Final[dict[str, Callable[[Connection, BotSettings], None]]] = {
     DECLARED: declared_crawlers,

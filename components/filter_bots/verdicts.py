@@ -60,10 +60,6 @@ def read_window(
         f"CREATE VIEW source AS SELECT * FROM table_rows WHERE event_date BETWEEN {_day(start)} AND {_day(end)} "
         f"AND event_time >= {_time(start)} AND event_time < {_time(end)}"
     )
-    connection.execute(
-        "CREATE TABLE events AS SELECT user_id, item_id, event_type, event_time, event_date, "
-        "CASE WHEN user_agent IS NULL THEN NULL ELSE hash(user_agent) END AS agent FROM source"
-    )
     days.load(connection, lake, version, window)
     users = lake.rows("users")
     accounts = USERS.empty_table() if users is None else users.to_table()

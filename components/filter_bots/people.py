@@ -1,0 +1,125 @@
+"""What people are like, learned robustly from users of whom some are none, and how unlike them a user is."""
+
+from typing import Final
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.stats import norm
+
+from components.filter_bots.habits import Flags, Floats
+
+TUNING: Final = 4.685
+"""Beyond so many standard deviations an observation does not count (Beaton and Tukey, Technometrics 1974)."""
+FAR: Final = 5.0
+"""No single habit says more than so many standard deviations do: habits have longer tails than normal ones."""
+TRUSTED: Final = 0.9
+"""Share of the users, those most alike, whose scatter the distance is measured by."""
+BULK: Final = 0.75
+"""Share of the users, those nearest, of whose distances the null distribution is made."""
+FEWEST: Final = 50
+"""A habit that fewer users show says nothing."""
+SHRINK: Final = 3.0
+"""Correlations count as if there were so many uncorrelated rows to a column beside the sample's."""
+_STEPS: Final = 30
+_SAME: Final = 1e-6
+_MAD: Final = 1.4826
+
+
+def deviations(values: Floats, counts: Floats, given: Floats, learned: Flags) -> tuple[Floats, Floats, Floats]:
+    """How far a habit's values are from those of people with as many observations: in standard deviations.
+
+    Also the usual value and the standard deviation, for each user. 0 where a value is NaN, and for everybody where
+    people do not differ or too few of them are known.
+    """
+    known = np.isfinite(values) & learned
+    if known.sum() < FEWEST:
+        return np.zeros(len(values)), values, np.zeros(len(values))
+    design = _design(counts, given, known)
+    usual = design @ _robust_fit(design[known], values[known])
+    residuals = np.nan_to_num(values - usual)
+    size = np.log(np.abs(residuals) + 1e-3 * np.std(residuals[known]) + 1e-9)
+    spread = np.exp(design[:, :2] @ _robust_fit(design[known][:, :2], size[known]))
+    scaled = residuals / spread
+    middle = np.median(scaled[known])
+    unit = _scale(scaled[known] - middle)
+    away = np.where(np.isfinite(values), scaled - middle, 0) / max(unit, 1e-9)
+    return away * (unit > _SAME), usual + middle * spread, unit * spread
+
+
+def _scale(residuals: Floats) -> float:
+    """The standard deviation, from the median, or from the tail where that is longer: one like in ten is no outlier."""
+    sizes = np.abs(residuals)
+    return float(max(_MAD * np.median(sizes), np.quantile(sizes, 0.9) / 1.645))
+
+
+def _design(counts: Floats, given: Floats, fit: Flags) -> Floats:
+    columns = [np.ones(len(counts))]
+    for column in (np.log(np.maximum(counts, 1)), given):
+        middle = np.median(column[fit])
+        unit = _MAD * np.median(np.abs(column[fit] - middle)) + 1e-9
+        column = np.clip((column - middle) / unit, -4, 4)
+        columns += [column, column**2]
+    return np.stack(columns, 1)
+
+
+def _robust_fit(design: Floats, target: Floats) -> Floats:
+    """Least squares reweighted by Tukey's biweight."""
+    weights = np.ones(len(target))
+    for _ in range(_STEPS):
+        weighted = design * weights[:, None]
+        solution = np.linalg.lstsq(weighted.T @ design, weighted.T @ target, rcond=None)[0]
+        residuals = target - design @ solution
+        unit = _MAD * np.median(np.abs(residuals)) + 1e-12
+        weights = np.clip(1 - (residuals / unit / TUNING) ** 2, 0, None) ** 2
+    return np.asarray(solution)
+
+
+def distances(scores: Floats, learned: Flags) -> Floats:
+    """Squared Mahalanobis distances by the mean and covariance of the TRUSTED share that is nearest by them.
+
+    The concentration steps of the minimum covariance determinant (Rousseeuw and Van Driessen, Technometrics 1999).
+    """
+    found = np.sum(scores**2, 1)
+    for _ in range(_STEPS):
+        near = learned & (found <= np.quantile(found[learned], TRUSTED))
+        middle = scores[near].mean(0)
+        inverse = np.linalg.inv(_covariance(scores[near]))
+        before, found = found, np.einsum("ij,jk,ik->i", scores - middle, inverse, scores - middle)
+        if np.allclose(before, found):
+            break
+    return np.asarray(found)
+
+
+def _covariance(scores: Floats) -> Floats:
+    """The sample's, its correlations shrunk the more the fewer rows there are to a column."""
+    rows, columns = scores.shape
+    weight = rows / (rows + SHRINK * columns)
+    sample = np.cov(scores.T)
+    return weight * sample + (1 - weight) * np.diag(np.diag(sample)) + 1e-6 * np.eye(columns)
+
+
+def chances(found: Floats, learned: Flags) -> Floats:
+    """The chance that one of the people is at such a distance or farther.
+
+    The logarithm of the distance is taken for normal among people, with the mean and variance that fit the BULK best:
+    an empirical null (Efron, JASA 2004), which robots are no part of.
+    """
+    logs = np.log(found + 1e-9)
+    end = np.quantile(logs[learned], BULK)
+    bulk = logs[learned & (logs <= end)]
+
+    def loss(parameters: Floats) -> float:
+        mean, spread = parameters[0], np.exp(parameters[1])
+        return float(-np.sum(norm.logpdf(bulk, mean, spread) - norm.logcdf(end, mean, spread)))
+
+    mean, spread = minimize(loss, [np.median(bulk), np.log(np.std(bulk))], method="Nelder-Mead").x
+    return np.asarray(norm.sf(logs, mean, np.exp(spread)))
+
+
+def discoveries(chances: Floats, rate: float) -> Flags:
+    """Whose chance is so small that a share of at most `rate` of all of them is false (Benjamini, Hochberg 1995)."""
+    order = np.argsort(chances)
+    below = np.flatnonzero(chances[order] <= rate * np.arange(1, len(order) + 1) / len(order))
+    chosen = np.zeros(len(order), bool)
+    chosen[order[: below[-1] + 1 if len(below) else 0]] = True
+    return chosen

@@ -1,0 +1,140 @@
+"""The behaviour rule: who is convicted, on what evidence, and how many rightly."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from components.filter_bots import features
+from components.filter_bots.behaviour import behaviour
+from components.filter_bots.people import chances, deviations, discoveries, distances
+from components.settings import BotSettings
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+DAYS = 28
+
+
+def crowd(people: int, robots: int = 1) -> pa.Table:
+    """People look now and then at what is popular; robots walk through all, every quarter of an hour."""
+    random = np.random.default_rng(0)
+    rows: list[tuple[str, str, str, float]] = []
+    for person in range(people):
+        for day in random.choice(DAYS, 8, replace=False):
+            n = 2 + random.poisson(4)
+            hours = day * 24 + 9 + random.uniform(0, 10) + np.cumsum(random.lognormal(3.5, 1.1, n)) / 3600
+            kinds = random.choice(["view", "click", "cart"], n, p=[0.6, 0.3, 0.1])
+            rows += [
+                (f"p{person}", f"i{item % 200}", *act)
+                for item, *act in zip(random.zipf(1.6, n), kinds, hours, strict=True)
+            ]
+    for robot in range(robots):
+        rows += [(f"robot{robot}", f"i{step % 200}", "view", step / 4 + robot / 7) for step in range(DAYS * 24 * 4)]
+    users, items, kinds, hours = zip(*rows, strict=True)
+    times = [START + timedelta(hours=float(hour)) for hour in hours]
+    return pa.table(
+        {
+            "event_id": [f"e{number}" for number in range(len(rows))],
+            "user_id": users,
+            "item_id": items,
+            "event_type": kinds,
+            "event_time": pa.array(times, pa.timestamp("us", "UTC")),
+            "event_date": pa.array([time.date() for time in times], pa.date32()),
+            "user_agent": pa.nulls(len(rows), pa.string()),
+            "ip": pa.nulls(len(rows), pa.string()),
+        }
+    )
+
+
+@pytest.fixture
+def connection() -> Any:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("CREATE TABLE found (user_id VARCHAR, event_id VARCHAR, rule VARCHAR, evidence VARCHAR)")
+        yield connection
+
+
+def convicted(connection: Any, table: pa.Table) -> dict[str, str]:
+    connection.register("source", table)
+    features.measure(connection, "source")
+    behaviour(connection, BotSettings())
+    return dict(connection.execute("SELECT user_id, evidence FROM found WHERE rule = 'behaviour'").fetchall())
+
+
+def test_robots_and_nobody_else(connection: Any) -> None:
+    verdicts = convicted(connection, crowd(250, robots=2))
+    assert sorted(verdicts) == ["robot0", "robot1"]
+    assert verdicts["robot0"].startswith("seconds of a pause 900 (people ")
+
+
+def test_nobody_where_all_are_people(connection: Any) -> None:
+    assert convicted(connection, crowd(250, robots=0)) == {}
+
+
+def test_a_small_shop_teaches_nothing(connection: Any) -> None:
+    assert convicted(connection, crowd(120)) == {}
+
+
+def test_nothing_is_learned_from_whom_another_rule_has_found(connection: Any) -> None:
+    connection.execute("INSERT INTO found SELECT 'p' || number, NULL, 'staff', '' FROM range(100) t(number)")
+    assert convicted(connection, crowd(250)) == {}  # 150 are left: too few
+
+
+def test_features_of_a_day_by_hand(connection: Any) -> None:
+    """ann views 1, comments on it and views 2, eight seconds apart; two hours later 2; at 23:59 1. bob comes at midnight."""
+    start = datetime(2026, 1, 3, 10, tzinfo=UTC)  # a Saturday
+    seconds = [0, 8, 16, 7_200, 13 * 3_600 + 3_540, 14 * 3_600]
+    times = [start + timedelta(seconds=second) for second in seconds]
+    table = pa.table(
+        {
+            "event_id": [f"e{number}" for number in range(6)],
+            "user_id": ["ann"] * 5 + ["bob"],
+            "item_id": ["1", "1", "2", "2", "1", "10"],
+            "event_type": ["view", "comment", "view", "view", "view", "view"],
+            "event_time": pa.array(times, pa.timestamp("us", "UTC")),
+            "event_date": pa.array([time.date() for time in times], pa.date32()),
+            "user_agent": ["a"] * 6,
+            "ip": ["10.1.2.0/24"] * 6,
+        }
+    )
+    connection.register("source", table)
+    features.measure(connection, "source")
+    shown = (
+        "events, items, views, likes, sessions, single_events, pauses, log_pauses, pauses_4, steps, ascents, "
+        "pause_pairs, pause_variation, gap_pairs, hours, popularity"
+    )
+    rows = connection.execute(f"SELECT {shown} FROM user_days ORDER BY event_date").fetchall()
+    hours = 1 << 10 | 1 << 12 | 1 << 23
+    assert rows[0] == (5, 2, 4, 1, 3, 2, 2, 4_158, 2, 1, 1, 1, 0, 3, hours, 5 * 500)
+    assert rows[1][:4] == (1, 1, 1, 0)
+    items = connection.execute("SELECT event_date, item_id, users, events FROM item_days ORDER BY 1, 2").fetchall()
+    assert items == [(date(2026, 1, 3), "1", 1, 3), (date(2026, 1, 3), "2", 1, 2), (date(2026, 1, 4), "10", 1, 1)]
+    agents = connection.execute("SELECT user_id, user_agent, ip, events FROM agent_days ORDER BY 1").fetchall()
+    assert agents == [("ann", "a", "10.1.2.0/24", 5), ("bob", "a", "10.1.2.0/24", 1)]
+
+
+def test_chances_and_discoveries() -> None:
+    """Of a thousand normal points in twenty dimensions and fifty far ones, the fifty are found and few others."""
+    random = np.random.default_rng(1)
+    scores = np.vstack([random.normal(size=(1_000, 20)), random.normal(2, 1, (50, 20))])
+    learned = np.ones(1_050, bool)
+    found = discoveries(chances(distances(scores, learned), learned), 0.01)
+    assert found[1_000:].all()
+    assert found[:1_000].sum() <= 5
+    assert not discoveries(np.ones(3), 0.05).any()
+
+
+def test_deviations_grow_with_the_number_of_observations() -> None:
+    """An average of 400 scatters a twentieth: the same value is farther out than as an average of 4."""
+    random = np.random.default_rng(2)
+    counts = np.repeat([4.0, 400.0], 500)
+    values = random.normal(size=1_000) / np.sqrt(counts)
+    values[[0, 500]] = 0.5
+    away, usual, spread = deviations(values, counts, np.zeros(1_000), np.ones(1_000, bool))
+    assert (round(away[0]), round(away[500])) == (1, 10)
+    assert abs(usual).max() < 0.2
+    assert spread[0] / spread[999] == pytest.approx(10, rel=0.2)
+    same = deviations(np.ones(1_000), counts, np.zeros(1_000), np.ones(1_000, bool))[0]
+    assert not same.any()
