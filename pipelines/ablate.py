@@ -56,10 +56,11 @@ def ablate(
     if table is None or held is None:
         raise ValueError(f"{opened.uri} holds no interactions yet: check --lake and --namespace, or run the pipeline")
     people = humans(truth) if truth else None
-    study = ablation.Study(opened, table.version(), rules, window_days, k, people)
+    study = ablation.Study(ablation.Table(opened, table.version()), rules, window_days, k, people)
     wanted = {"factors": factors, "regularization": regularization, "alpha": alpha, "half_life": half_life}
-    given = {name: arguments.numbers(name, text) for name, text in wanted.items() if text}
-    grid = _grid({**given, **({} if iterations is None else {"iterations": iterations})}, rules.engines.train)
+    given: dict[str, Any] = {name: arguments.numbers(name, text) for name, text in wanted.items() if text}
+    given |= {} if iterations is None else {"iterations": iterations}
+    grid = daily_grid(given, rules.engines.train)
     with bar("fitting") as advance:
         last = as_of or held[1].isoformat()
         report = ablation.ablate(
@@ -72,14 +73,14 @@ def ablate(
         _show(report)
 
 
-def _grid(given: dict[str, Any], solver: str) -> "list[ALSConfig]":
-    """The DAG's own grid, but for what is given."""
+def daily_grid(given: "dict[str, Any] | None" = None, solver: str = "implicit") -> "list[ALSConfig]":
+    """The grid of the daily pipeline, but for what is given."""
     from components.tune.search import grid
     from pipelines.daily import daily_pipeline
     from pipelines.placement import Placement
 
     inputs = daily_pipeline(Placement()).component_spec.inputs
-    values = {name: given.get(name, inputs[name].default) for name in (*GRID, "iterations", "seed")}
+    values = {name: (given or {}).get(name, inputs[name].default) for name in (*GRID, "iterations", "seed")}
     return grid(**values, solver=solver)
 
 

@@ -27,33 +27,44 @@ from components.settings import Settings
 from components.solver import ALSConfig, fit
 from components.splits import Splits
 from components.tune.search import as_model, search
-from pipelines.ablation_report import ALL_RULES, BASELINE, by_user, sentences, tables, words
+from pipelines.ablation_report import ALL_RULES, BASELINE, by_user, only, sentences, tables, words
 
 Report = dict[str, Any]
 TRUTH, RESEEDED = "only the truth's humans", "another seed"
 
 
 @dataclass(frozen=True)
-class Study:
-    """What all days of an ablation share."""
+class Table:
+    """A lake's interactions."""
 
     lake: Lake
     version: int
-    """Of the interactions table."""
+    filtered: bool = True
+    """Whether the bot rules are applied to them."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all days of an ablation share."""
+
+    table: Table
     settings: Settings
     window_days: int
     k: int
     humans: pa.StringArray | None
     """Of the truth; None: there is no truth, and the users whom every rule keeps are judged."""
+    also: dict[str, Table] = field(default_factory=dict)
+    """More interactions to fit on, by name: what the same source gives when it is cleaned in another way."""
 
     @property
     def judged_on(self) -> str:
         """Whose holdout it is, for the report."""
         return "users whom every rule keeps" if self.humans is None else "the truth's humans"
 
-    def splits(self, verdicts: pa.Table, as_of: str) -> Splits:
+    def splits(self, verdicts: pa.Table, as_of: str, table: Table | None = None) -> Splits:
         """What the DAG would cut of what the verdicts let through."""
-        return build(self.lake, self.version, verdicts, as_of, self.window_days)[0]
+        rows = table or self.table
+        return build(rows.lake, rows.version, verdicts, as_of, self.window_days)[0]
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,15 @@ class Arm:
     name: str
     verdicts: pa.Table
     config: ALSConfig
+    table: Table | None = None
+    """Interactions other than the study's."""
+
+    @property
+    def rows(self) -> tuple[Any, ...]:
+        """The same for arms that fit on the same rows."""
+        drop = self.verdicts.filter(pc.and_not(pc.equal(self.verdicts["action"], "drop"), self.verdicts["shadow"]))
+        ids = (frozenset(drop[name].drop_null().to_pylist()) for name in ("user_id", "event_id"))
+        return (*ids, self.table and self.table.lake.uri)
 
 
 @dataclass
@@ -76,14 +96,14 @@ class Day:
     """What each rule finds, as `judge` reports it."""
     judged: Judged
     cut: dict[tuple[Any, ...], Splits] = field(default_factory=dict)
-    """Splits by what was dropped: arms that drop the same share them."""
+    """Splits by the rows that they are made of."""
     scored: dict[tuple[Any, ...], Floats] = field(default_factory=dict)
 
     @classmethod
     def of(cls, study: Study, as_of: str) -> "Day":
         """Judge the day's window by the rules, and find the people to judge the arms by."""
         days = window(parse_as_of(as_of), study.window_days)
-        verdicts, report = judge(study.lake, study.version, days, study.settings)
+        verdicts, report = judge(study.table.lake, study.table.version, days, study.settings)
         whole = Judged.of(study.splits(verdicts.slice(0, 0), as_of), study.k)
         people = IdMap(whole.splits.user_ids.ids.take(pa.array(whole.users)))
         if study.humans is not None:
@@ -100,18 +120,17 @@ class Day:
         """The ids of the judged."""
         return self.judged.splits.user_ids.ids.take(pa.array(self.judged.users))
 
-    def splits(self, verdicts: pa.Table) -> Splits:
-        """The splits of what the verdicts let through."""
-        key = _dropped(verdicts)
-        if key not in self.cut:
-            self.cut[key] = self.study.splits(verdicts, self.as_of)
-        return self.cut[key]
+    def splits(self, arm: Arm) -> Splits:
+        """The splits of the arm's rows."""
+        if arm.rows not in self.cut:
+            self.cut[arm.rows] = self.study.splits(arm.verdicts, self.as_of, arm.table)
+        return self.cut[arm.rows]
 
     def ndcg(self, arm: Arm) -> Floats:
         """The arm's NDCG for each of the judged, fitted on what lies before the holdout."""
-        key = (*_dropped(arm.verdicts), arm.config)
+        key = (arm.rows, arm.config)
         if key not in self.scored:
-            splits = self.splits(arm.verdicts)
+            splits = self.splits(arm)
             user_items = splits.user_items("train")
             factors = fit(user_items, arm.config, spark=self.study.settings.engines.spark)
             lists = self.judged.lists(as_model(splits, factors, user_items, arm.config))
@@ -119,14 +138,17 @@ class Day:
         return self.scored[key]
 
     def arms(self, config: ALSConfig, grid: list[ALSConfig]) -> list[Arm]:
-        """The baseline, each rule left out, all of them left out; then other changes, for comparison."""
-        verdicts = self.verdicts
+        """The baseline, each rule left out and alone, all of them left out; then other changes, for comparison."""
+        verdicts, rule_of = self.verdicts, self.verdicts["rule"]
         found = [Arm(BASELINE, verdicts, config)]
         for rule in self.left_out():
-            found.append(Arm(rule, verdicts.filter(pc.not_equal(verdicts["rule"], rule)), config))
+            found.append(Arm(rule, verdicts.filter(pc.not_equal(rule_of, rule)), config))
+            found.append(Arm(only(rule), verdicts.filter(pc.equal(rule_of, rule)), config))
         found.append(Arm(ALL_RULES, verdicts.slice(0, 0), config))
         found += [Arm(words(other), verdicts, other) for other in grid]
         found.append(Arm(RESEEDED, verdicts, replace(config, seed=config.seed + 1)))
+        for name, table in self.study.also.items():
+            found.append(Arm(name, verdicts if table.filtered else verdicts.slice(0, 0), config, table))
         if self.study.humans is not None:
             everyone = self.judged.splits.user_ids.ids
             robots = everyone.filter(pc.invert(pc.is_in(everyone, value_set=self.study.humans)))
@@ -201,8 +223,8 @@ def _chosen(champion: ALSConfig | None, grid: list[ALSConfig]) -> str:
 def _best(study: Study, day: Day, grid: list[ALSConfig]) -> ALSConfig:
     if len(grid) == 1:
         return grid[0]
-    splits, engines = day.splits(day.verdicts), study.settings.engines
-    return ALSConfig.from_dict(search(study.lake, splits, grid, "ndcg", study.k, spark=engines.spark)[0])
+    splits, engines = day.splits(Arm(BASELINE, day.verdicts, grid[0])), study.settings.engines
+    return ALSConfig.from_dict(search(study.table.lake, splits, grid, "ndcg", study.k, spark=engines.spark)[0])
 
 
 def _suspects(study: Study, as_of: str, verdicts: pa.Table) -> pa.Array:
@@ -211,16 +233,10 @@ def _suspects(study: Study, as_of: str, verdicts: pa.Table) -> pa.Array:
     events = against["event_id"].drop_null()
     users = against["user_id"].drop_null()
     if len(events):
-        rows = window_rows(study.lake, study.version, parse_as_of(as_of), study.window_days)
+        rows = window_rows(study.table.lake, study.table.version, parse_as_of(as_of), study.window_days)
         owners = rows.to_table(columns=["user_id"], filter=pc.field("event_id").isin(events))["user_id"]
         users = pa.chunked_array([*users.chunks, *owners.chunks], pa.string())
     return users.unique()
-
-
-def _dropped(verdicts: pa.Table) -> tuple[Any, ...]:
-    """What verdicts take out, to tell whether two sets of them take out the same."""
-    drop = verdicts.filter(pc.and_not(pc.equal(verdicts["action"], "drop"), verdicts["shadow"]))
-    return tuple(frozenset(drop[name].drop_null().to_pylist()) for name in ("user_id", "event_id"))
 
 
 def _dropping(users: pa.Array) -> pa.Table:

@@ -10,7 +10,7 @@ from components.metrics import Floats, bootstrap_interval
 from components.solver import ALSConfig
 
 Report = dict[str, Any]
-ALL_RULES, BASELINE = "all rules", "baseline"
+ALL_RULES, BASELINE = "all rules", "nothing"
 SEED = 7  # of the bootstrap
 
 
@@ -24,15 +24,21 @@ def by_user(users: list[pa.Array], values: list[Floats]) -> Floats:
 def tables(scores: dict[str, Floats], rules: list[str], grid: list[ALSConfig]) -> Report:
     """`rows`, `changes` and `grid` of a report, from NDCG by arm and user; one order of users for all arms.
 
-    A row is what a rule brings, all rules less all but this one; a change what it brings, with it less without.
+    A row is what a rule brings: all rules less all but this one, and, as `alone`, this one less none. A change is what
+    it brings, with it less without.
     """
     ours = [*rules, ALL_RULES]
-    others = [name for name in scores if name not in (BASELINE, *ours)]
+    others = [name for name in scores if name not in (BASELINE, *ours, *map(only, rules))]
     return {
         "rows": [_row(name, scores) for name in ours],
         "changes": [_change(name, scores) for name in others],
         "grid": _spread([float(scores[words(config)].mean()) for config in grid]),
     }
+
+
+def only(rule: str) -> str:
+    """The name of the arm that has no other rule."""
+    return f"only {rule}"
 
 
 def words(config: ALSConfig) -> str:
@@ -67,27 +73,27 @@ def sentences(report: Report) -> list[str]:
 
 def shown(report: Report) -> list[tuple[list[str], list[list[str]]]]:
     """The two tables as text, each a head and rows: what the rules bring, and what other changes do."""
-    rules = []
+    metric, rules = report["metric"], []
     for row in report["rows"]:
         found = report["found"].get(row["without"])
         counts = [f"{found['users']:,}", f"{found['events']:,}"] if found else ["", ""]
-        rules.append([row["without"], *counts, f"{row['ndcg']:.4f}", f"{row['with']:.4f}", *_signed(row)])
-    changes = [[row["change"], f"{row['ndcg']:.4f}", *_signed(row)] for row in report["changes"]]
-    metric = report["metric"]
-    head = ["without", "users found", "events found", f"{metric} without it", "with all rules"]
+        rules.append([row["without"], *counts, f"{row['ndcg']:.4f}", _signed(row), _signed(row["alone"])])
+    rules.append([BASELINE, "", "", f"{report['rows'][0]['with']:.4f}", "", ""])
+    changes = [[row["change"], f"{row['ndcg']:.4f}", _signed(row)] for row in report["changes"]]
     return [
-        ([*head, "difference", "95% from", "to"], rules),
-        (["change, with all rules", metric, "difference", "95% from", "to"], changes),
+        (["without", "users found", "events found", metric, "with it (95% interval)", "it alone, against none"], rules),
+        (["change, with all rules", metric, "it brings (95% interval)"], changes),
     ]
 
 
-def _signed(row: Report) -> list[str]:
-    return [f"{row[name]:+.4f}" for name in ("difference", "low", "high")]
+def _signed(row: Report) -> str:
+    return f"{row['difference']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f})"
 
 
 def _row(rule: str, scores: dict[str, Floats]) -> Report:
-    ours = {"without": rule, "ndcg": _mean(scores[rule]), "with": _mean(scores[BASELINE])}
-    return ours | _difference(scores[BASELINE] - scores[rule]) | {"users": len(scores[rule])}
+    ours = {"without": rule, "ndcg": _mean(scores[rule]), "with": _mean(scores[BASELINE]), "users": len(scores[rule])}
+    alone = scores[only(rule) if only(rule) in scores else BASELINE] - scores[ALL_RULES]
+    return ours | _difference(scores[BASELINE] - scores[rule]) | {"alone": _difference(alone)}
 
 
 def _change(name: str, scores: dict[str, Floats]) -> Report:

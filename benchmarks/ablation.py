@@ -1,0 +1,96 @@
+"""What cleaning is worth on a simulated shop, in NDCG on its humans (docs/ABLATION.md).
+
+Each bot rule left out as `dawnlist ablate` does, what a change of the hyper-parameters brings, and what the values of
+the source would cost if they were taken as they come: ids as text (17850.0 is not 17850 then), and of the times
+only those that are written as dates, not as numbers.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import duckdb
+from deltalake import write_deltalake
+
+from components.clean.cleaning import clean
+from components.fetch.landing import fetch
+from components.lake import Lake
+from components.settings import Settings
+from components.simulate import Shop, ShopConfig, simulate, write
+from pipelines.ablate import daily_grid
+from pipelines.ablation import Study, Table, ablate, ending
+from pipelines.ablation_report import Report, shown
+from pipelines.truth import humans
+
+K = 20
+IDS = "coalesce(raw.{0}, clean.{0}) AS {0}"
+WRITTEN = r"regexp_matches(raw.ts, '^\s*\d{4}-\d\d-\d\d')"
+
+
+def cleaned(folder: Path, source: str, as_of: str, days: int) -> Table:
+    """The shop in a lake, as the daily run would clean it."""
+    lake, settings = Lake.open(str(folder / "lake"), "default"), Settings()
+    landed = fetch(lake, source, settings.source, as_of, "benchmark", days)
+    return Table(lake, clean(lake, landed, settings, as_of, "benchmark")["interactions_version"])
+
+
+def as_they_come(folder: Path, table: Table, shop: Shop, ids: bool, times: bool, filtered: bool) -> Table:
+    """The same interactions with the source's own ids, and without those whose time is a number."""
+    lake = Lake.open(str(folder / f"{ids}-{times}-{filtered}"), "default")
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("clean", table.lake.rows("interactions", table.version))
+        connection.register("interactions", shop.interactions)
+        columns = f"clean.* REPLACE ({', '.join(IDS.format(name) for name in ('user_id', 'item_id'))})"
+        rows = connection.sql(
+            f"SELECT {columns if ids else 'clean.*'} FROM clean "
+            "JOIN (SELECT DISTINCT ON (event_id) * FROM interactions) raw USING (event_id) "
+            f"WHERE {WRITTEN if times else 'true'}"
+        ).to_arrow_table()
+    write_deltalake(lake.table_uri("interactions"), rows, partition_by=["event_date"])
+    return Table(lake, 0, filtered)
+
+
+def measured(config: ShopConfig, judged_days: int, folder: Path) -> Report:
+    """The ablation of one shop."""
+    source, as_of = f"sqlite:///{folder / 'shop.db'}", f"{config.end}T00:00:00Z"
+    shop = simulate(config)
+    write(shop, source)
+    table = cleaned(folder, source, as_of, config.days)
+    also = {
+        "ids as they come": as_they_come(folder, table, shop, True, False, True),
+        "times that are numbers not read": as_they_come(folder, table, shop, False, True, True),
+        "both, and without any rule": as_they_come(folder, table, shop, True, True, False),
+    }
+    study = Study(table, Settings(), config.days, K, humans(source), also)
+    return ablate(study, ending(as_of, judged_days), daily_grid(), None)
+
+
+def markdown(report: Report) -> str:
+    """The tables and sentences of a report."""
+    lines = []
+    for head, rows in shown(report):
+        lines += [f"| {' | '.join(head)} |", f"|---{'|---:' * (len(head) - 1)}|"]
+        lines += [f"| {' | '.join(row)} |" for row in rows] + [""]
+    return "\n".join([*lines, *report["said"]])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="of the simulated shops")
+    parser.add_argument("--users", type=int, default=5_000, help="on the opening day")
+    parser.add_argument("--days", type=int, default=100, help="of traffic")
+    parser.add_argument("--judged", type=int, default=5, help="days that are judged and pooled")
+    arguments = parser.parse_args()
+    for seed in arguments.seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            config = ShopConfig(users=arguments.users, days=arguments.days, seed=seed)
+            report = measured(config, arguments.judged, Path(folder))
+        print(
+            f"Seed {seed}: {report['users']:,} users, {report['judged_on']}, {report['user_days']:,} lists an arm.\n\n"
+            f"{markdown(report)}\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
