@@ -24,11 +24,11 @@ def crowd(people: int, robots: int = 1) -> pa.Table:
     for person in range(people):
         for day in random.choice(DAYS, 8, replace=False):
             n = 2 + random.poisson(4)
-            hours = day * 24 + 9 + random.uniform(0, 10) + np.cumsum(random.lognormal(3.5, 1.1, n)) / 3600
-            kinds = random.choice(["view", "click", "cart"], n, p=[0.6, 0.3, 0.1])
+            moments = day * 24 + 9 + random.uniform(0, 10) + np.cumsum(random.lognormal(3.5, 1.1, n)) / 3600
+            acts = random.choice(["view", "click", "cart"], n, p=[0.6, 0.3, 0.1])
             rows += [
                 (f"p{person}", f"i{item % 200}", *act)
-                for item, *act in zip(random.zipf(1.6, n), kinds, hours, strict=True)
+                for item, *act in zip(random.zipf(1.6, n), acts, moments, strict=True)
             ]
     for robot in range(robots):
         rows += [(f"robot{robot}", f"i{step % 200}", "view", step / 4 + robot / 7) for step in range(DAYS * 24 * 4)]
@@ -83,7 +83,7 @@ def test_nothing_is_learned_from_whom_another_rule_has_found(connection: Any) ->
 
 
 def test_features_of_a_day_by_hand(connection: Any) -> None:
-    """ann views 1, comments on it and views 2, eight seconds apart; two hours later 2; at 23:59 1. bob comes at midnight."""
+    """ann views 1, comments on it and views 2, eight seconds apart; 2 after two hours, 1 at 23:59. bob comes later."""
     start = datetime(2026, 1, 3, 10, tzinfo=UTC)  # a Saturday
     seconds = [0, 8, 16, 7_200, 13 * 3_600 + 3_540, 14 * 3_600]
     times = [start + timedelta(seconds=second) for second in seconds]
@@ -118,7 +118,7 @@ def test_features_of_a_day_by_hand(connection: Any) -> None:
 def test_chances_and_discoveries() -> None:
     """Of a thousand normal points in twenty dimensions and fifty far ones, the fifty are found and few others."""
     random = np.random.default_rng(1)
-    scores = np.vstack([random.normal(size=(1_000, 20)), random.normal(2, 1, (50, 20))])
+    scores = np.vstack([random.normal(size=(1_000, 20)), random.normal(3, 1, (50, 20))])
     learned = np.ones(1_050, bool)
     found = discoveries(chances(distances(scores, learned), learned), 0.01)
     assert found[1_000:].all()

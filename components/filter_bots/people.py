@@ -95,7 +95,7 @@ def _covariance(scores: Floats) -> Floats:
     rows, columns = scores.shape
     weight = rows / (rows + SHRINK * columns)
     sample = np.cov(scores.T)
-    return weight * sample + (1 - weight) * np.diag(np.diag(sample)) + 1e-6 * np.eye(columns)
+    return np.asarray(weight * sample + (1 - weight) * np.diag(np.diag(sample)) + 1e-6 * np.eye(columns))
 
 
 def chances(found: Floats, learned: Flags) -> Floats:
