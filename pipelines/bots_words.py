@@ -32,7 +32,7 @@ def show_explanation(found: dict[str, Any]) -> None:
         _say(f"  {agent['events']:,} by {agent['user_agent'] or 'no agent'}{rule}", "dim")
     for network in found["networks"]:
         _say(f"  {network['events']:,} from {network['ip'] or 'no address'}", "dim")
-    table = Table("rule", "mode", "says", "effect", box=None, pad_edge=False)
+    table = Table("rule", "mode", "effect", "says", box=None, pad_edge=False)
     for rule in found["rules"]:
         table.add_row(rule["rule"], rule["mode"], *(escape(printable(text)) for text in _says(rule, found["allowed"])))
     out.print()
@@ -41,10 +41,10 @@ def show_explanation(found: dict[str, Any]) -> None:
 
 def _says(rule: dict[str, Any], allowed: bool) -> tuple[str, str]:
     if rule["evidence"] is None:
-        return "nothing", ""
+        return "", "nothing"
     if allowed and rule["rule"] != "deny":
-        return rule["evidence"], "none: in allow"
-    return rule["evidence"], {"on": "drops", "shadow": "would drop: in shadow", "off": "would drop: off"}[rule["mode"]]
+        return "none: in allow", rule["evidence"]
+    return {"on": "drops", "shadow": "none: in shadow", "off": "none: off"}[rule["mode"]], rule["evidence"]
 
 
 def _say(line: str, style: str = "") -> None:

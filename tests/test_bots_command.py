@@ -291,7 +291,7 @@ def test_explain_on_a_terminal(lake: Lake) -> None:
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout
     assert done.stdout.splitlines()[0] == "user crawl is dropped: found by declared_crawlers"
-    assert f"declared_crawlers      on    1 of 1 events by {GOOGLE}?[31m  drops" in done.stdout
+    assert f"declared_crawlers      on    drops   1 of 1 events by {GOOGLE}?[31m" in done.stdout
     unknown = dawnlist("explain", "nobody", "--lake", root, "--as-of", "2026-01-31T00:00:00Z", "--window-days", "30")
     assert unknown.stderr == (
         "dawnlist: user 'nobody' has no events in [2026-01-01T00:00:00Z, 2026-01-31T00:00:00Z): give the id as the "
