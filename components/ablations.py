@@ -2,7 +2,8 @@
 
 A table has `as_of`, `judged_on` (whose holdout it is), `metric`, `users` and `rows`: for each rule left out, and for
 "all rules", `without` (its name), `ndcg` (without it), `with` (with all rules), `difference` (with - without), `low`
-and `high` (of its interval), `users`.
+and `high` (of its interval), `users`. It may have `changes`, what hyper-parameters and the like bring (`change`, `ndcg`
+with it, `difference`, `low`, `high`), and `said`, sentences about both.
 """
 
 from typing import Any

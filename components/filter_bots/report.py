@@ -74,7 +74,7 @@ def _change(report: Report) -> str:
 
 
 def _sections(report: Report, ablation: Report | None) -> list[Section]:
-    worth = [_worth(ablation)] if ablation else []
+    worth = [_worth(ablation), *_changes(ablation)] if ablation else []
     return [_rules(report), *worth, *(_examples(rule) for rule in report["rules"] if rule["examples"])]
 
 
@@ -116,6 +116,19 @@ def _worth(ablation: Report) -> Section:
         for row in ablation["rows"]
     ]
     return Section("What the rules are worth", _line(note), head, rows, (0,))
+
+
+def _changes(ablation: Report) -> list[Section]:
+    """What other changes bring on the same holdout, hyper-parameters above all, where the table has any."""
+    names = ("ndcg", "difference", "low", "high")
+    rows = [
+        [_line(row["change"])]
+        + [f"{row[name]:{sign}.4f}" for name, sign in zip(names, ("", "+", "+", "+"), strict=True)]
+        for row in ablation.get("changes", ())
+    ]
+    head = ["change", "with it", "difference", "from", "to"]
+    note = " ".join(ablation.get("said", ()))
+    return [Section("What other changes are worth", note, head, rows, (0,))] if rows else []
 
 
 def _signed(change: int) -> str:
