@@ -119,7 +119,7 @@ def test_a_declared_zone_is_of_times_without_one(duckdb: Any) -> None:
     given = ["2020-06-01 12:00:00", "2020-03-29 02:30:00", "2020-10-25 02:30:00", "2020-10-25 03:00:00", "2020-06-01",
              "01/06/2020 12:00"]  # fmt: skip
     clock = [(6, 1, 10, 0), (3, 29, 1, 30), (10, 25, 0, 30), (10, 25, 2, 0), (5, 31, 22, 0), (6, 1, 10, 0)]
-    assert read(duckdb, [*given], berlin) == [datetime(2020, *parts, tzinfo=UTC) for parts in clock]  # type: ignore[arg-type]
+    assert read(duckdb, [*given], berlin) == [datetime(2020, *parts, tzinfo=UTC) for parts in clock]
     zoned = ["2020-06-01T12:00:00Z", "2020-06-01T14:00:00+02:00", "1591012800"]
     assert read(duckdb, [*zoned], berlin) == [datetime(2020, 6, 1, 12, tzinfo=UTC)] * 3
 

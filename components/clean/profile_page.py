@@ -6,7 +6,7 @@ from typing import Any
 
 from components.clean.profile import Profile
 
-Table = tuple[str, Sequence[str], list[Sequence[Any]]]
+Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
 """Title, header, rows."""
 
 
