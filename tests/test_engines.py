@@ -57,7 +57,9 @@ def table(lake: Lake, name: str, schema: pa.Schema, *by: str) -> pa.Table:
 
 
 @needs_spark
-def test_spark_with_two_executors_gives_the_tables_and_counts_of_duckdb(tmp_path: Path, rows: pa.Table) -> None:
+def test_spark_with_two_executors_gives_the_tables_and_counts_of_duckdb(
+    tmp_path: Path, rows: pa.Table, quick_java: None
+) -> None:
     one, counts = cleaned(tmp_path / "duckdb", rows, EngineSettings())
     try:
         two, counted = cleaned(tmp_path / "spark", rows, EngineSettings(clean="spark", spark=TWO))
