@@ -37,6 +37,19 @@ def show_explanation(found: dict[str, Any]) -> None:
         table.add_row(rule["rule"], rule["mode"], *(escape(printable(text)) for text in _says(rule, found["allowed"])))
     out.print()
     out.print(table)
+    if found["habits"]:
+        out.print()
+        out.print(_habits(found["habits"]))
+
+
+def _habits(habits: list[dict[str, Any]]) -> Table:
+    table = Table("habit", box=None, pad_edge=False)
+    for heading in ("this user", "people: from", "to", "sd towards robots"):
+        table.add_column(heading, justify="right")
+    for one in habits:
+        numbers = (f"{one[name]:,.3g}" for name in ("value", "low", "high", "score"))
+        table.add_row(one["habit"], *numbers)
+    return table
 
 
 def _says(rule: dict[str, Any], allowed: bool) -> tuple[str, str]:

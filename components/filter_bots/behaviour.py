@@ -5,7 +5,7 @@ which way robots differ, more regular, wider, at odder hours, only that way coun
 1996), so that somebody who is unusually human is in no danger. See docs/BOTS.md.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import numpy as np
@@ -44,6 +44,28 @@ def behaviour(connection: duckdb.DuckDBPyConnection, settings: BotSettings) -> N
     connection.register("convicted", rows)
     connection.execute(f"INSERT INTO found SELECT user_id, NULL, '{BEHAVIOUR}', evidence FROM convicted")
     connection.unregister("convicted")
+
+
+def compared(connection: duckdb.DuckDBPyConnection, user_id: str) -> list[dict[str, Any]]:
+    """A user's habits beside those of people with as many events, the farthest first.
+
+    Each has the habit, value, low and high (nine of ten people lie between), and score, standard deviations towards
+    robots. Empty for a user with fewer than EVENTS, and where fewer than PEOPLE are there to compare with.
+    """
+    judged = population(connection, EVENTS)
+    rows = np.flatnonzero(judged.users == user_id)
+    if judged.learned.sum() < PEOPLE or not len(rows):
+        return []
+    scores, usual, spread = (table[rows[0]] for table in _compared(judged))
+    found = []
+    for number in np.argsort(-np.abs(scores), kind="stable"):
+        value, reach = judged.values[rows[0], number], _RANGE * spread[number]
+        if np.isfinite(value):
+            shown = (HABITS[number].shown(one) for one in (value, usual[number] - reach, usual[number] + reach))
+            told, low, high = map(float, shown)
+            found.append({"habit": HABITS[number].said, "value": told, "low": max(low, 0.0), "high": high,
+                          "score": float(scores[number])})  # fmt: skip
+    return found
 
 
 def _compared(judged: Population) -> tuple[Floats, Floats, Floats]:

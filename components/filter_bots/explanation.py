@@ -6,6 +6,7 @@ from typing import Any
 import duckdb
 
 from components.cuts import iso
+from components.filter_bots.behaviour import BEHAVIOUR, compared
 from components.filter_bots.decision import judged
 from components.filter_bots.rules import DENY, RULES, judged_agents
 from components.filter_bots.verdicts import read_window
@@ -24,7 +25,8 @@ def explain(
 
     Returns user_id, start, end, events, days (on which there are any), agents (user_agent, events, rule) and networks
     (ip, events), the most frequent first, rules (rule, mode, evidence, events, and whole, whether they are all of the
-    user's), allowed, the verdict, and because. Rules that are off are asked, too, and decide nothing.
+    user's), habits (see behaviour.compared), allowed, the verdict, and because. Rules that are off are asked, too, and
+    decide nothing.
     ValueError when the user has no events there.
     """
     with duckdb.connect() as connection:
@@ -50,6 +52,7 @@ def explain(
             "agents": _agents(connection, settings, user_id),
             "networks": _networks(connection, user_id),
             "rules": rules,
+            "habits": _habits(connection, modes, user_id),
             "allowed": user_id in settings.allow,
             **_decision(rules, user_id in settings.allow),
         }
@@ -62,6 +65,13 @@ def _rule(connection: Connection, rule: str, mode: str, user_id: str, events: in
     whole = evidence is not None and not single
     said = f"single events ({single:,}): {evidence}" if single else evidence
     return {"rule": rule, "mode": mode, "evidence": said, "events": events if whole else single, "whole": whole}
+
+
+def _habits(connection: Connection, modes: dict[str, str], user_id: str) -> list[Explanation]:
+    # behaviour learns from whom the rules before it have not found
+    others = [BEHAVIOUR, DENY, *(rule for rule, mode in modes.items() if mode == "off")]
+    connection.execute("DELETE FROM found WHERE list_contains(?, rule)", [others])
+    return compared(connection, user_id)
 
 
 def _agents(connection: Connection, settings: BotSettings, user_id: str) -> list[Explanation]:

@@ -40,7 +40,6 @@ def judge_events(connection: duckdb.DuckDBPyConnection, settings: Settings) -> R
     Leaves the tables of components.filter_bots.decision in the connection, and returns what a report shows.
     """
     features.measure(connection, "source")
-    connection.execute("CREATE VIEW events AS SELECT user_id, item_id, event_type, event_time, event_date FROM source")
     connection.register("user_rows", USERS.empty_table())
     connection.execute("CREATE TABLE users AS SELECT * FROM user_rows")
     return judged(connection, settings.bots)
