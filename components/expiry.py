@@ -25,6 +25,9 @@ from components.watermark import EXPIRED, held, transactions
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+FEATURES = ("bot_agent_days", "bot_user_days", "bot_item_days")
+"""What the bot filter keeps of each day, see components.filter_bots.days."""
+
 Report = dict[str, Any]
 Reason = Callable[[str, list[Found]], str]
 """Name and objects of what may be dropped -> why it is kept, or an empty text."""
@@ -64,6 +67,19 @@ class Expiry:
             return {"rows": _rows(old), "days": len(days_dropped), "files": len(old)}
 
         return (retried(self.lake, "interactions", attempt) or {}) | {"first": first.isoformat()}
+
+    def features(self, days: int) -> Report:
+        """Drop what the bot filter keeps of those days: rows."""
+        first = self.before(days).date()
+
+        def attempt(table: "DeltaTable") -> int:
+            files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+            rows = _rows([file for file in files if file["partition.event_date"] < first])
+            if rows and not self.dry_run:
+                table.delete(f"event_date < '{first}'", commit_properties=said({}))
+            return rows
+
+        return {"rows": sum(retried(self.lake, name, attempt) or 0 for name in FEATURES)}
 
     def quarantine(self, days: int) -> Report:
         """Drop the rejected rows of runs before `days`: rows."""
