@@ -23,7 +23,7 @@ from components.columns import columns_of, normalised
 from components.cuts import iso
 from components.lake import Lake
 from components.schema import CATALOGUE, INTERACTIONS
-from components.settings import Settings, SourceSettings
+from components.settings import LimitSettings, Settings, SourceSettings
 from components.watermark import held
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
@@ -397,3 +397,25 @@ def test_online_retail(lake: Lake, tmp_path: Path) -> None:
     report = cleaned(lake, table, default_event="purchase", columns={"session_id": ["InvoiceNo"]})
     assert set(report["reasons"]) == {"user_id missing", "quantity not positive"}
     assert 0.5 < report["clean"] / report["rows_in"] < 1
+
+
+def test_times_without_a_zone_are_of_the_declared_one(lake: Lake) -> None:
+    table = events(("a", "7", "10", "view", "29/01/2026 10:00"), ("b", "7", "11", "view", "2026-01-29T10:00:00Z"))
+    cleaned(lake, table, time_zone="Europe/Berlin", time_format="%d/%m/%Y %H:%M")
+    assert rows_of(lake, "interactions", "event_id", "event_time") == [("a", day(29, 9)), ("b", day(29, 10))]
+
+
+def test_a_broken_limit_stops_before_a_clean_row_is_committed(lake: Lake) -> None:
+    table = events(*((f"e{n}", "7", "10", "view" if n else "heartbeat", "2026-01-29T10:00:00Z") for n in range(3)))
+    landed: dict[str, Any] = {
+        "interactions": [land(lake, table)],
+        "items": None,
+        "users": None,
+        "windows": [WINDOW],
+        "arrivals": {},
+    }
+    settings = Settings(limits=LimitSettings(min_rows=3, max_unknown_events=0.2))
+    with pytest.raises(RuntimeError, match=r"1 of 3 rows \(33\.3%\) are of unknown events, more than .*'heartbeat'"):
+        clean(lake, landed, settings, AS_OF, "r1")
+    assert lake.table("interactions") is None
+    assert rows_of(lake, "quarantine", "reason") == [("event unknown",)]

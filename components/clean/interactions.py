@@ -85,7 +85,7 @@ def _values(rows: Rows, settings: SourceSettings) -> Rows:
         user_id=to.identifier(rows.user_id),
         item_id=to.identifier(rows.item_id),
         event_type=to.event_name(rows.event_type, settings.events),
-        event_time=to.moment(rows.event_time),
+        event_time=to.moment(rows.event_time, settings.time_zone, settings.time_format),
         arrived=to.moment(rows.arrived),
         rating=to.number(rows.rating),
         quantity=to.number(rows.quantity),
