@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -65,7 +66,7 @@ def cleaned(config: ShopConfig, folder: str) -> tuple[Lake, int, tuple[datetime,
     place.mkdir(parents=True)
     for name, table in (("interactions", shop.interactions), ("users", shop.users)):
         pq.write_table(table, place / f"{name}.parquet")
-    landed = {
+    landed: dict[str, Any] = {
         "interactions": ["landing/interactions.parquet"],
         "items": None,
         "users": "landing/users.parquet",
@@ -116,7 +117,7 @@ _HEADER = ("users, seed, night", "stealthy, judgeable", "declared found", "preci
 
 def merged(shops: list[Figures]) -> Figures:
     """Several shops as one."""
-    kinds = {kind: (0,) * 6 for shop in shops for kind in shop.kinds}
+    kinds: dict[str, tuple[int, ...]] = {kind: (0,) * 6 for shop in shops for kind in shop.kinds}
     for shop in shops:
         for kind, counts in shop.kinds.items():
             kinds[kind] = tuple(a + b for a, b in zip(kinds[kind], counts, strict=True))

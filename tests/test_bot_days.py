@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from components.commits import committed
 from components.expiry import Expiry
 from components.filter_bots import days, features
 from components.filter_bots.days import load
@@ -152,14 +153,13 @@ def test_what_a_killed_run_left_is_measured_again(lake: Lake, monkeypatch: pytes
     late = rows(1, 2, seed=7, each=2)
     version = append(lake, late)
     with monkeypatch.context() as patch:
-        commit = days.committed
 
         def kill(lake: Lake, name: str, attempt: Any) -> Any:
             if name == killed:
                 raise KeyboardInterrupt
-            return commit(lake, name, attempt)
+            return committed(lake, name, attempt)
 
-        patch.setattr(days, "committed", kill)
+        patch.setattr("components.filter_bots.days.committed", kill)
         with pytest.raises(KeyboardInterrupt):
             loaded(lake, version, 0, 4)
     expected = measured(pa.concat_tables([rows(0, 4), late]), 0, 4)
