@@ -81,10 +81,11 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=5_000, help="on the opening day")
     parser.add_argument("--days", type=int, default=100, help="of traffic")
     parser.add_argument("--judged", type=int, default=5, help="days that are judged and pooled")
+    parser.add_argument("--robots", type=float, default=0.15, help="share of events that are not by customers")
     arguments = parser.parse_args()
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as folder:
-            config = ShopConfig(users=arguments.users, days=arguments.days, seed=seed)
+            config = ShopConfig(arguments.users, days=arguments.days, seed=seed, robot_share=arguments.robots)
             report = measured(config, arguments.judged, Path(folder))
         print(
             f"Seed {seed}: {report['users']:,} users, {report['judged_on']}, {report['user_days']:,} lists an arm.\n\n"

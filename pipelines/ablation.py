@@ -173,8 +173,8 @@ def ablate(
     The arms share the champion's hyper-parameters; None: the best of `grid` by the first day's validation, which has
     no part in any holdout here. Returns what components.ablations keeps, with `days`, `user_days`, `config`, `chosen`
     (by what), `found` (what each rule finds on the last day), `changes` (rows of `change`, `ndcg`, `difference` to the
-    baseline, `low`, `high`), `grid` (`settings`, `best_over_median`, `best_over_worst`) and `said`, sentences.
-    ValueError when there is nobody to judge by.
+    baseline, `low`, `high`), `grid` (`settings`, `best_over_used`, `best_over_median`, `best_over_worst`) and `said`,
+    sentences. ValueError when there is nobody to judge by.
     """
     config = champion
     users: list[pa.Array] = []

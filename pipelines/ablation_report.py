@@ -32,7 +32,7 @@ def tables(scores: dict[str, Floats], rules: list[str], grid: list[ALSConfig]) -
     return {
         "rows": [_row(name, scores) for name in ours],
         "changes": [_change(name, scores) for name in others],
-        "grid": _spread([float(scores[words(config)].mean()) for config in grid]),
+        "grid": _spread([_mean(scores[words(config)]) for config in grid], _mean(scores[BASELINE])),
     }
 
 
@@ -66,7 +66,8 @@ def sentences(report: Report) -> list[str]:
         verdict = "the rules bring LESS than the best in place of the median"
     tweak = (
         f"Of {grid['settings']} settings of the hyper-parameters on the same holdout, the best is "
-        f"{grid['best_over_median']:+.4f} from the median and {grid['best_over_worst']:+.4f} from the worst: {verdict}."
+        f"{grid['best_over_used']:+.4f} from the one in use, {grid['best_over_median']:+.4f} from the median and "
+        f"{grid['best_over_worst']:+.4f} from the worst: {verdict}."
     )
     return [brought, tweak]
 
@@ -81,7 +82,7 @@ def shown(report: Report) -> list[tuple[list[str], list[list[str]]]]:
     rules.append([BASELINE, "", "", f"{report['rows'][0]['with']:.4f}", "", ""])
     changes = [[row["change"], f"{row['ndcg']:.4f}", _signed(row)] for row in report["changes"]]
     return [
-        (["without", "users found", "events found", metric, "with it (95% interval)", "it alone, against none"], rules),
+        (["without", "users found", "events found", metric, "it brings (95% interval)", "it brings alone"], rules),
         (["change, with all rules", metric, "it brings (95% interval)"], changes),
     ]
 
@@ -105,10 +106,12 @@ def _difference(paired: Floats) -> dict[str, float]:
     return {"difference": _mean(paired), "low": round(low, 6), "high": round(high, 6)}
 
 
-def _spread(means: list[float]) -> Report:
-    best = max(means)
-    over = {"best_over_median": best - float(np.median(means)), "best_over_worst": best - min(means)}
-    return {"settings": len(means)} | {name: round(value, 6) for name, value in over.items()}
+def _spread(means: list[float], used: float) -> Report:
+    """How far the best is above the setting in use, the median and the worst."""
+    over = {"used": used, "median": float(np.median(means)), "worst": min(means)}
+    return {"settings": len(means)} | {
+        f"best_over_{name}": round(max(means) - value, 6) for name, value in over.items()
+    }
 
 
 def _mean(values: Floats) -> float:

@@ -145,7 +145,7 @@ def test_a_user_of_several_days_counts_once() -> None:
 )
 def test_the_report_says_whether_hyper_parameters_bring_more(difference: float, low: float, said: str) -> None:
     whole = {"difference": difference, "low": low, "high": 0.6}
-    grid = {"settings": 3, "best_over_median": 0.1, "best_over_worst": 0.3}
+    grid = {"settings": 3, "best_over_used": 0.0, "best_over_median": 0.1, "best_over_worst": 0.3}
     first, second = sentences({"metric": "ndcg@20", "rows": [whole], "grid": grid})
     assert first.endswith("better." if low > 0 else "it may be chance.")
     assert said in second

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 COMMANDS = (
-    "simulate", "run", "compile", "serve", "recommend", "versions", "rollback", "backfill", "ablate", "crawl", "query", "lake",
+    "simulate", "run", "compile", "serve", "recommend", "versions", "rollback", "backfill", "ablate", "crawl",
+    "query", "lake",
 )  # fmt: skip
 
 
