@@ -1,5 +1,6 @@
 """The behaviour rule: who is convicted, on what evidence, and how many rightly."""
 
+import importlib
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from components.filter_bots import features
 from components.filter_bots.behaviour import behaviour
 from components.filter_bots.people import chances, deviations, discoveries, distances
 from components.settings import BotSettings
+from components.simulate import ShopConfig
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = 28
@@ -138,3 +140,15 @@ def test_deviations_grow_with_the_number_of_observations() -> None:
     assert spread[0] / spread[999] == pytest.approx(10, rel=0.2)
     same = deviations(np.ones(1_000), counts, np.zeros(1_000), np.ones(1_000, bool))[0]
     assert not same.any()
+
+
+def test_the_aims_on_a_simulated_shop() -> None:
+    """benchmarks/bots.py in small, on a seed that is neither tuned on nor reported."""
+    benchmark = importlib.import_module("benchmarks.bots")
+    shop = benchmark.figures(ShopConfig(users=2_000, days=60, seed=5))
+    assert shop.declared == 1
+    assert shop.lost <= 0.005
+    assert shop.precision(benchmark.FOUND) >= 0.95
+    assert shop.precision(benchmark.FOUND_EVENTS) >= 0.95
+    assert shop.recall(benchmark.FOUND_JUDGEABLE, benchmark.JUDGEABLE) >= 0.95
+    assert shop.recall(benchmark.FOUND_EVENTS, benchmark.ALL_EVENTS) >= 0.95

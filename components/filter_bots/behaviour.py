@@ -88,6 +88,7 @@ def _evidence(judged: Population, scores: Floats, usual: Floats, spread: Floats,
     return ", ".join(
         _said(HABITS[number], judged.values[row, number], usual[row, number], spread[row, number])
         for number in farthest
+        if scores[row, number]
     )
 
 

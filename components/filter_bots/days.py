@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 EDITION: Final = 1
 """Of the features: one more whenever they change, and all days are measured again."""
-CHUNK: Final = 1_000_000
+CHUNK: Final = 500_000
 """About so many events are measured at a time."""
 MEASURED, MADE_BY = "interactions", "edition"
 """App ids of the version of the interactions that was measured, and of EDITION."""

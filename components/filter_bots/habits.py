@@ -6,7 +6,7 @@ the more the fewer there are of it, so each comes with that count.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp, sin
+from math import exp, pi, sin
 from typing import Final
 
 import duckdb
@@ -66,7 +66,7 @@ def _divergence(columns: list[str]) -> str:
 
 
 def _percentage(angle: float) -> float:
-    return 100 * sin(max(angle, 0)) ** 2
+    return 100 * sin(min(max(angle, 0), pi / 2)) ** 2
 
 
 HABITS: Final = (
