@@ -145,7 +145,7 @@ def test_deviations_grow_with_the_number_of_observations() -> None:
 def test_the_aims_on_a_simulated_shop() -> None:
     """benchmarks/bots.py in small, on a seed that is neither tuned on nor reported."""
     benchmark = importlib.import_module("benchmarks.bots")
-    shop = benchmark.figures(ShopConfig(users=2_000, days=60, seed=5))
+    shop = benchmark.figures(ShopConfig(users=4_000, days=60, seed=5))
     assert shop.declared == 1
     assert shop.lost <= 0.005
     assert shop.precision(benchmark.FOUND) >= 0.95
