@@ -111,7 +111,7 @@ class Day:
         else:
             suspects = _suspects(study, as_of, verdicts)
             chosen = np.setdiff1d(np.arange(len(people)), people.indices(suspects))
-        chosen = np.sort(chosen[chosen >= 0])
+        chosen = np.unique(chosen[chosen >= 0])
         judged = replace(whole, users=whole.users[chosen], seen=whole.seen[chosen], truth=whole.truth[chosen])
         return cls(study, as_of, verdicts, report["rules"], judged)
 
