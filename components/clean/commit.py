@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
@@ -42,15 +43,12 @@ def merge_interactions(
     interactions_version. Harmless when repeated: with nothing to insert, and nothing new about the time that the table
     holds or the ledger, there is no commit.
     """
-    good = staged.filter(staged.fate == CLEAN)
     looked_in = _looked_in(days, windows)
 
     def attempt(table: "DeltaTable | None") -> dict[str, Any]:
-        stored = engine.stored(lake, "interactions", table, looked_in)
-        new = good
+        new, stored = staged, engine.stored(lake, "interactions", table, looked_in)
         if stored is not None:
-            known = engine.keep("known", stored.select(identity=digest(stored.event_id)))
-            new = good.anti_join(known, "identity")
+            new = _without_known(staged, engine.keep("known", stored.select(identity=digest(stored.event_id))))
         files = engine.write(lake, "interactions", clean_rows(rows, new, settings), INTERACTIONS)
         if files or table is None or _says_more(table, windows, arrivals):
             after = extended(held(table), windows)
@@ -61,6 +59,14 @@ def merge_interactions(
     evolve(lake, "interactions", INTERACTIONS)
     report = committed(lake, "interactions", attempt)
     return report | {"interactions_version": version(lake, "interactions")}
+
+
+def _without_known(staged: Rows, known: Rows) -> Rows:
+    """The same fates, but for clean rows that the lake has already."""
+    there = staged.semi_join(known, "identity").select("key", there=ibis.literal("known"))
+    joined = staged.left_join(there, "key")
+    fate = ibis.ifelse(staged.fate == CLEAN, ibis.coalesce(there.there, staged.fate), staged.fate)
+    return joined.select(staged.key, fate=fate)
 
 
 def _inserted(files: list[DayFile]) -> dict[str, Any]:

@@ -58,19 +58,15 @@ def _no_texts(connection: Connection) -> Rows:
 
 
 def judged(rows: Rows, settings: SourceSettings, end: datetime) -> Rows:
-    """key, fate, event_date, event_time, weight, and what tells repeats: identity (of the event) and what (was done).
+    """key, fate, event_date, event_time, and what tells repeats: identity (of the event) and what (was done).
 
     `rows` is `texts`; a row's fate here is CLEAN or the reason to reject it.
     """
-    values = _values(rows, settings)
-    weights = ((values.event_type == event, weight) for event, weight in settings.weights.items())
-    row = values.mutate(base=ibis.cases(*weights, else_=0.0))
-    share = ibis.ifelse(row.event_type == "rating", row.rating / settings.rating_scale, 1.0)
+    row = _values(rows, settings)
     return row.select(
         "key",
         "event_time",
         event_date=row.event_time.date(),
-        weight=(row.base * share).cast("float32"),
         identity=digest(_event_id(row)),
         what=pair(row.user_id, row.item_id, row.event_type),
         fate=ibis.cases(*_rules(row, settings, end), else_=CLEAN),
@@ -78,7 +74,8 @@ def judged(rows: Rows, settings: SourceSettings, end: datetime) -> Rows:
 
 
 def _values(rows: Rows, settings: SourceSettings) -> Rows:
-    return rows.select(
+    """Canonical values of `texts`; base is the event's weight, 0 of one that has none."""
+    values = rows.select(
         "key",
         "source",
         event_id=to.identifier(rows.event_id),
@@ -96,6 +93,8 @@ def _values(rows: Rows, settings: SourceSettings) -> Rows:
         rated=rows.rating.notnull(),
         counted=rows.quantity.notnull(),
     )
+    weights = ((values.event_type == event, weight) for event, weight in settings.weights.items())
+    return values.mutate(base=ibis.cases(*weights, else_=0.0))
 
 
 def _event_id(row: Rows) -> Any:
@@ -127,11 +126,18 @@ def _rules(row: Any, settings: SourceSettings, end: datetime) -> list[tuple[Any,
     ]
 
 
-def clean_rows(rows: Rows, new: Rows, settings: SourceSettings) -> Rows:
-    """The rows of `texts` whose keys are in `new`, in the order of INTERACTIONS."""
+def clean_rows(rows: Rows, staged: Rows, settings: SourceSettings) -> Rows:
+    """The clean rows of `texts`, in the order of INTERACTIONS; `staged` has the fate of each."""
     row = _values(rows, settings)
-    known = row.drop("event_time").join(new.select("key", "event_time", "event_date", "weight"), "key")
-    return known.mutate(event_id=_event_id(known)).select(*INTERACTIONS.names)
+    # without those few that are not, rather than with the many that are: a join keeps one of its sides in memory
+    row = row.anti_join(staged.filter(staged.fate != CLEAN), "key")
+    share = ibis.ifelse(row.event_type == "rating", row.rating / settings.rating_scale, 1.0)
+    return row.select(
+        *(name for name in INTERACTIONS.names if name not in ("event_id", "weight", "event_date")),
+        event_id=_event_id(row),
+        weight=(row.base * share).cast("float32"),
+        event_date=row.event_time.date(),
+    ).select(*INTERACTIONS.names)
 
 
 def quarantined(engine: Engine, landed: list[Landed], staged: Rows) -> Iterator[tuple[Landed, pa.RecordBatch]]:

@@ -10,6 +10,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from components.clean.engine import Rows
@@ -87,15 +88,18 @@ class DuckDBEngine:
             ]
 
     def _file(self, lake: Lake, name: str, day: str, rows: pa.Table) -> DayFile:
-        file = f"part-{uuid.uuid4()}.zstd.parquet"
-        staged = self.folder / file
+        place = ("tables", name, f"event_date={day}", f"part-{uuid.uuid4()}.zstd.parquet")
+        is_local = isinstance(lake.filesystem, pafs.LocalFileSystem)
+        path = Path(lake.path(*place)) if is_local else self.folder / place[-1]
+        path.parent.mkdir(parents=True, exist_ok=True)
         alike = [column for column in rows.column_names if column not in UNIQUE]
-        pq.write_table(rows, staged, compression="zstd", compression_level=1, use_dictionary=alike)
-        lake.upload(staged, "tables", name, f"event_date={day}", file)
+        pq.write_table(rows, path, compression="zstd", compression_level=1, use_dictionary=alike)
+        size = path.stat().st_size
+        if not is_local:
+            lake.upload(path, *place)
+            path.unlink()
         nulls = {column: rows[column].null_count for column in rows.column_names}
-        size = staged.stat().st_size
-        staged.unlink()
-        return DayFile(f"event_date={day}/{file}", day, rows.num_rows, size, nulls)
+        return DayFile("/".join(place[2:]), day, rows.num_rows, size, nulls)
 
 
 def _chunks(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
