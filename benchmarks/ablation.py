@@ -7,9 +7,12 @@ only those that are written as dates, not as numbers.
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import write_deltalake
 
 from components.clean.cleaning import clean
@@ -17,6 +20,7 @@ from components.fetch.landing import fetch
 from components.lake import Lake
 from components.settings import Settings
 from components.simulate import Shop, ShopConfig, simulate, write
+from components.simulate.agents import CRAWLERS
 from pipelines.ablate import daily_grid
 from pipelines.ablation import Study, Table, ablate, ending
 from pipelines.ablation_report import Report, shown
@@ -51,10 +55,20 @@ def as_they_come(folder: Path, table: Table, shop: Shop, ids: bool, times: bool,
     return Table(lake, 0, filtered)
 
 
-def measured(config: ShopConfig, judged_days: int, folder: Path) -> Report:
+def without_cookies(shop: Shop) -> Shop:
+    """The same shop, where whoever names a crawler as agent is somebody new on each visit: robots keep no cookies."""
+    rows = shop.interactions
+    names = pa.array([crawler.agent for crawler in CRAWLERS])
+    is_robot = pc.is_in(pc.coalesce(rows["user_agent"], rows["ua"]), value_set=names)
+    visitor = pc.binary_join_element_wise(rows["user_id"], rows["session_id"], "-")
+    users = pc.if_else(is_robot, pc.coalesce(visitor, rows["user_id"]), rows["user_id"])
+    return replace(shop, interactions=rows.set_column(rows.schema.get_field_index("user_id"), "user_id", users))
+
+
+def measured(config: ShopConfig, judged_days: int, cookies: bool, folder: Path) -> Report:
     """The ablation of one shop."""
     source, as_of = f"sqlite:///{folder / 'shop.db'}", f"{config.end}T00:00:00Z"
-    shop = simulate(config)
+    shop = simulate(config) if cookies else without_cookies(simulate(config))
     write(shop, source)
     table = cleaned(folder, source, as_of, config.days)
     also = {
@@ -82,11 +96,12 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=100, help="of traffic")
     parser.add_argument("--judged", type=int, default=5, help="days that are judged and pooled")
     parser.add_argument("--robots", type=float, default=0.15, help="share of events that are not by customers")
+    parser.add_argument("--no-cookies", action="store_true", help="a crawler is another visitor on each visit")
     arguments = parser.parse_args()
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as folder:
             config = ShopConfig(arguments.users, days=arguments.days, seed=seed, robot_share=arguments.robots)
-            report = measured(config, arguments.judged, Path(folder))
+            report = measured(config, arguments.judged, not arguments.no_cookies, Path(folder))
         print(
             f"Seed {seed}: {report['users']:,} users, {report['judged_on']}, {report['user_days']:,} lists an arm.\n\n"
             f"{markdown(report)}\n"
