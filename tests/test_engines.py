@@ -1,5 +1,7 @@
 """DuckDB and Spark clean the same rows into identical tables, with the same counts."""
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from components.lake import Lake
 from components.schema import INTERACTIONS, QUARANTINE
 from components.settings import EngineSettings, Settings
 from components.simulate import ShopConfig, simulate
-from tests.spark_sessions import needs_spark
+from tests.spark_sessions import connect_server, needs_spark
 
 TWO = "local-cluster[2,1,512]"
 WINDOWS = [("2025-01-01T00:00:00Z", "2025-01-05T00:00:00Z"), ("2025-01-04T23:00:00Z", "2025-01-07T00:00:00Z")]
@@ -56,15 +58,26 @@ def table(lake: Lake, name: str, schema: pa.Schema, *by: str) -> pa.Table:
     return found.to_table(columns=schema.names).sort_by([(column, "ascending") for column in by]).cast(schema)
 
 
-@needs_spark
-def test_spark_with_two_executors_gives_the_tables_and_counts_of_duckdb(
-    tmp_path: Path, rows: pa.Table, quick_java: None
-) -> None:
-    one, counts = cleaned(tmp_path / "duckdb", rows, EngineSettings())
-    try:
-        two, counted = cleaned(tmp_path / "spark", rows, EngineSettings(clean="spark", spark=TWO))
-    finally:
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory, rows: pa.Table) -> tuple[Lake, list[dict[str, Any]]]:
+    """What DuckDB makes of them."""
+    return cleaned(tmp_path_factory.mktemp("duckdb"), rows, EngineSettings())
+
+
+@pytest.fixture(params=["executors", "connect"])
+def url(request: pytest.FixtureRequest, quick_java: None) -> Iterator[str]:
+    """Two executors in processes of their own, or a server by Spark Connect."""
+    with nullcontext(TWO) if request.param == "executors" else connect_server() as place:
+        yield place
         spark.stop()
+
+
+@needs_spark
+def test_spark_gives_the_tables_and_counts_of_duckdb(
+    tmp_path: Path, rows: pa.Table, expected: tuple[Lake, list[dict[str, Any]]], url: str
+) -> None:
+    one, counts = expected
+    two, counted = cleaned(tmp_path, rows, EngineSettings(clean="spark", spark=url))
     assert counted == counts
     assert counts[1]["known"] > 0 and counts[1]["double_clicks"] > 0 and len(counts[0]["reasons"]) == 6
     for name, schema, by in (

@@ -22,7 +22,7 @@ def blocks(kind: str) -> list[str]:
 def commands() -> dict[str, set[str]]:
     """Command -> the options that the pages use with it."""
     used: dict[str, set[str]] = {}
-    for words in re.findall(r"dawnlist (lake \w+|\w+)([^#;&\n]*)", "\n".join(blocks("sh"))):
+    for words in re.findall(r"dawnlist ((?:lake|bots) \w+|\w+)([^#;&\n]*)", "\n".join(blocks("sh"))):
         used.setdefault(words[0], set()).update(re.findall(r"(?<=\s)--?[a-z][a-z-]*", words[1]))
     return used
 
@@ -38,8 +38,8 @@ def test_every_command_and_option_exists(command: str) -> None:
 
 
 def test_the_settings_of_the_readme_are_settings() -> None:
-    [text] = blocks("yaml")
-    settings = Settings.model_validate(yaml.safe_load(text))
+    examples = map(yaml.safe_load, blocks("yaml"))
+    settings, *_ = [Settings.model_validate(found) for found in examples if "components" not in found]  # of kustomize
     assert (settings.source.time_column, settings.bots.behaviour) == ("inserted_at", "shadow")
 
 
