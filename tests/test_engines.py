@@ -1,5 +1,6 @@
 """DuckDB and Spark clean the same rows into identical tables, with the same counts."""
 
+import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,6 +19,7 @@ from components.settings import EngineSettings, Settings
 from components.simulate import ShopConfig, simulate
 from tests.spark_sessions import connect_server, needs_spark
 
+PROVE = bool(os.environ.get("DAWNLIST_PROVE"))
 TWO = "local-cluster[2,1,512]"
 WINDOWS = [("2025-01-01T00:00:00Z", "2025-01-05T00:00:00Z"), ("2025-01-04T23:00:00Z", "2025-01-07T00:00:00Z")]
 
@@ -64,7 +66,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory, rows: pa.Table) -> tuple[
     return cleaned(tmp_path_factory.mktemp("duckdb"), rows, EngineSettings())
 
 
-@pytest.fixture(params=["executors", "connect"])
+@pytest.fixture(params=["executors", *(["connect"] if PROVE else [])])
 def url(request: pytest.FixtureRequest, quick_java: None) -> Iterator[str]:
     """Two executors in processes of their own, or a server by Spark Connect."""
     with nullcontext(TWO) if request.param == "executors" else connect_server() as place:
