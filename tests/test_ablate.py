@@ -152,8 +152,9 @@ def test_the_report_says_whether_hyper_parameters_bring_more(difference: float, 
 
 
 def test_the_command_keeps_the_table_for_the_drop_report(
-    lake: Lake, truth: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lake: Lake, truth: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # a table of a narrow terminal breaks its cells
     words = ["ablate", "--truth", truth, "--lake", str(tmp_path / "lake"), "--days", "1", "--window-days", "5"]
     words += ["--factors", "1,2", "--alpha", "1", "--half-life", "0", "--iterations", "5", "-k", "1"]
     app([*words, "--format", "json"], standalone_mode=False)
