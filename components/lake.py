@@ -3,7 +3,7 @@
 The only module that knows the lake's paths. Everything lies under `{root}/{namespace}/`:
 
     landing/{table}/{start}_{end}/{run}.parquet   what a source gave for one window, untouched
-    tables/{name}                                 Delta tables: interactions, quarantine, items, users
+    tables/{name}                                 Delta tables: interactions, quarantine, items, users, bot_*_days
     trials/{fingerprint}/{trial}.json             finished trials of a search
     models/{fingerprint}/                         finished fits, so that a rerun does not fit again
     publications/{as_of}-{run}-{token}.json       what the store may show: a version, its model and its figures
