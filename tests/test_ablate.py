@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
+from rich.console import Console
 
 from components import ablations
 from components.cuts import iso
@@ -154,7 +155,8 @@ def test_the_report_says_whether_hyper_parameters_bring_more(difference: float, 
 def test_the_command_keeps_the_table_for_the_drop_report(
     lake: Lake, truth: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")  # a table of a narrow terminal breaks its cells
+    # a narrow terminal breaks the table's cells, and rich reads the width once, when another test may have imported it
+    monkeypatch.setattr("pipelines.terminal.out", Console(width=200, highlight=False))
     words = ["ablate", "--truth", truth, "--lake", str(tmp_path / "lake"), "--days", "1", "--window-days", "5"]
     words += ["--factors", "1,2", "--alpha", "1", "--half-life", "0", "--iterations", "5", "-k", "1"]
     app([*words, "--format", "json"], standalone_mode=False)
