@@ -5,19 +5,15 @@ each engine says in its own words. docs/CLEANING.md lists what is read as what.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import ibis
 
 from components import engines
-from components.engines import UTC
+from components.engines import UTC, Value
 from components.moments import EARLIEST, moment
 
 __all__ = ["AGENT_LENGTH", "EARLIEST", "UTC", "event_name", "first_text", "identifier", "moment", "network", "number",
            "prose", "text"]  # fmt: skip
-
-Value = Any
-"""An Ibis column expression; Ibis ships no types that mypy could use."""
 
 AGENT_LENGTH = 1024
 """Characters of a user agent that are kept: the longest real ones have a few hundred, the rest is hostile."""
@@ -27,7 +23,9 @@ _INVISIBLE = r"[\x00-\x1f\x7f-\x{9f}\x{ad}\x{200b}\x{200e}\x{200f}\x{2028}-\x{20
 _BLANK = r"[ \x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]"
 _NULLS = ("null", "nan", "none", "nil", "n/a", "<na>", "nat", "undefined", r"\n")
 _NULL_LIST = f"|{'|'.join(_NULLS)}|"
-_NULL = rf"\A(?i:{'|'.join(word.replace(chr(92), chr(92) * 2) for word in _NULLS)})?\z"
+NULL_WORDS = "|".join(word.replace("\\", r"\\") for word in _NULLS)
+"""A pattern of what sources write for NULL, in lower case."""
+_NULL = rf"\A(?i:{NULL_WORDS})?\z"
 _DIRTY = rf"{_INVISIBLE}|\A{_BLANK}|{_BLANK}\z|{_NULL}"
 # 0 to 255, written so that the next letter decides: RE2 is twice as fast then
 _OCTET = r"(?:0|1\d{0,2}|2(?:[0-4]\d?|5[0-5]?|[6-9])?|[3-9]\d?)"

@@ -4,8 +4,10 @@ import errno
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.lake import Lake
@@ -113,6 +115,17 @@ def add_files(
         lake.table_uri(name), Schema.from_arrow(schema), actions, "error", _PARTITIONS[name],
         configuration=_PROPERTIES[name], commit_properties=properties,
     )  # fmt: skip
+
+
+def rows_by_day(table: "DeltaTable") -> dict[date, int]:
+    """Day -> rows of a table with a partition a day, as its log says."""
+    import pyarrow as pa
+
+    log = pa.table(table.get_add_actions(flatten=True))
+    counts: Counter[date] = Counter()
+    for day, rows in zip(log["partition.event_date"].to_pylist(), log["num_records"].to_pylist(), strict=True):
+        counts[day] += rows
+    return dict(counts)
 
 
 def said(marks: dict[str, int], about: dict[str, str] | None = None) -> "CommitProperties":

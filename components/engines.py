@@ -7,6 +7,7 @@ import ibis
 from ibis.common.exceptions import IbisError
 
 Value = Any
+"""An Ibis column expression; Ibis ships no types that mypy could use."""
 
 UTC: Final = "timestamp('UTC')"
 _FLOAT = r"\A[+-]?(\d{1,99}(\.\d*)?|\.\d+)([eE](\+?\d{1,2}|-\d{1,3}))?\z"

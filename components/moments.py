@@ -2,14 +2,11 @@
 
 import math
 from datetime import datetime
-from typing import Any
 
 import ibis
 
 from components import engines
-
-Value = Any
-"""An Ibis column expression; Ibis ships no types that mypy could use."""
+from components.engines import Value
 
 EARLIEST = datetime.fromisoformat("1995-01-01T00:00:00+00:00")
 """Older than any shop on the web: MovieLens and Amazon's reviews begin in 1995 and 1996."""

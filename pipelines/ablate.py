@@ -41,25 +41,21 @@ def ablate(
 
     Example: `dawnlist ablate --truth sqlite:///.dawnlist/shop.db --days 7`
     """
-    if format_ not in ("table", "json"):
-        raise ValueError(f"--format is {format_!r}: give table or json")
-    from components import ablations, watermark
-    from components.lake import Lake
+    arguments.checked_format(format_)
+    from components import ablations
     from components.settings import Settings
     from pipelines import ablation
     from pipelines.terminal import bar
     from pipelines.truth import humans
 
-    opened, rules = Lake.open(lake or str(home / "lake"), namespace), Settings.load(settings)
-    table = opened.table("interactions")
-    held = watermark.held(table)
-    if table is None or held is None:
-        raise ValueError(f"{opened.uri} holds no interactions yet: check --lake and --namespace, or run the pipeline")
+    rules = Settings.load(settings)
+    opened, table, held = arguments.held_lake(lake, namespace, home)
     people = humans(truth) if truth else None
     study = ablation.Study(ablation.Table(opened, table.version()), rules, window_days, k, people)
-    wanted = {"factors": factors, "regularization": regularization, "alpha": alpha, "half_life": half_life}
-    given: dict[str, Any] = {name: arguments.numbers(name, text) for name, text in wanted.items() if text}
-    given |= {} if iterations is None else {"iterations": iterations}
+    given: dict[str, Any] = {
+        **arguments.grids(factors=factors, regularization=regularization, alpha=alpha, half_life=half_life),
+        **({} if iterations is None else {"iterations": iterations}),
+    }
     grid = daily_grid(given, rules.engines.train)
     with bar("fitting") as advance:
         last = as_of or held[1].isoformat()

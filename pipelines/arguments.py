@@ -4,6 +4,13 @@ import contextlib
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+    from components.lake import Lake
+    from components.watermark import Window
 
 EMBEDDED = "embedded"
 
@@ -31,6 +38,30 @@ def checked_as_of(text: str) -> str:
             "give a time that has passed"
         )
     return iso(moment)
+
+
+def checked_format(format_: str) -> None:
+    """ValueError for another --format than those of a command that answers people or programs."""
+    if format_ not in ("table", "json"):
+        raise ValueError(f"--format is {format_!r}: give table or json")
+
+
+def held_lake(lake: str, namespace: str, home: Path) -> "tuple[Lake, DeltaTable, Window]":
+    """The lake, its newest interactions, and the time that they hold; ValueError when it holds none yet."""
+    from components import watermark
+    from components.lake import Lake
+
+    opened = Lake.open(lake or str(home / "lake"), namespace)
+    table = opened.table("interactions")
+    held = watermark.held(table)
+    if table is None or held is None:
+        raise ValueError(f"{opened.uri} holds no interactions yet: check --lake and --namespace, or run the pipeline")
+    return opened, table, held
+
+
+def grids(**texts: str) -> dict[str, list[float]]:
+    """Option -> its numbers, of those that say any."""
+    return {name: numbers(name, text) for name, text in texts.items() if text}
 
 
 def numbers(name: str, text: str) -> list[float]:

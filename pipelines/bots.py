@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from pipelines import arguments
 from pipelines.options import HOME, Home, LakeRoot, Namespace, SettingsFile
 
 app = typer.Typer(no_args_is_help=True, help="Look at what the bot filter says of users, files and access logs.")
-TERMINAL_ROWS = 100
 
 
 @app.command()
@@ -29,19 +29,12 @@ def explain(
     It judges as the daily run does, and keeps the features of days that no run has measured yet.
     Example: `dawnlist bots explain 17850`
     """
-    if format_ not in ("table", "json"):
-        raise ValueError(f"--format is {format_!r}: give table or json")
-    from components import watermark
+    arguments.checked_format(format_)
     from components.cuts import parse_as_of, window
     from components.filter_bots import explanation
-    from components.lake import Lake
     from components.settings import Settings
 
-    opened = Lake.open(lake or str(home / "lake"), namespace)
-    table = opened.table("interactions")
-    held = watermark.held(table)
-    if table is None or held is None:
-        raise ValueError(f"{opened.uri} holds no interactions yet: check --lake and --namespace, or run the pipeline")
+    opened, table, held = arguments.held_lake(lake, namespace, home)
     days = window(parse_as_of(as_of) if as_of else held[1], window_days)
     found = explanation.explain(opened, table.version(), days, Settings.load(settings).bots, user)
     if format_ == "json":
@@ -86,7 +79,7 @@ def judge(
     with judged(file, rules, assets) as found:
         rows = suspects(found.connection) if by == "user" else agents(found.connection, rules.bots)
         if limit is None:
-            limit = TERMINAL_ROWS if chosen == "table" else 0
+            limit = explore.TERMINAL_ROWS if chosen == "table" else 0
         if chosen == "table":
             show(rows.to_reader(), limit)
         else:

@@ -92,7 +92,6 @@ def run(
         )
     from pipelines.terminal import run_and_show
 
-    grids = {"factors": factors, "regularization": regularization, "alpha": alpha, "half_life": half_life}
     given: dict[str, Any] = {
         "source": source,
         "as_of": arguments.checked_as_of(as_of),
@@ -102,7 +101,7 @@ def run(
         "window_days": window_days,
         "metric": metric,
         "k": k,
-        **{name: arguments.numbers(name, text) for name, text in grids.items() if text},
+        **arguments.grids(factors=factors, regularization=regularization, alpha=alpha, half_life=half_life),
         **({} if iterations is None else {"iterations": iterations}),
     }
     with arguments.store(redis, home) as url:

@@ -10,6 +10,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
+from pipelines.arguments import checked_format
 from pipelines.options import HOME, Home, LakeRoot, Namespace, SettingsFile
 
 TERMINAL_ROWS = 100
@@ -26,8 +27,7 @@ def crawl(
 
     Fails when a column that every event needs went missing. Example: `dawnlist crawl --format json`
     """
-    if format_ not in ("table", "json"):
-        raise ValueError(f"--format is {format_!r}: give table or json")
+    checked_format(format_)
     leave_pandas_out()
     from components import catalogue
     from components.lake import Lake

@@ -48,7 +48,8 @@ def found(lake: Lake, tmp_path: Path, *tables: pa.Table) -> Profile:
         source = settled(parts, SourceSettings())
         once = engine.keep("once", judged(texts(engine, parts, source), source, END))
         rows = staged(engine, once, None, source)
-        return profile(engine, parts, once, rows, source) | {"volume": limits.volume(lake, engine, rows, WINDOW)}
+        usual = limits.volume(lake.table("interactions"), engine, rows, WINDOW)
+        return profile(engine, parts, once, rows, source) | {"volume": usual}
 
 
 def column(source: str, name: str | None, nulls: int, padded: int, rejected: Any, types: Any) -> dict[str, Any]:

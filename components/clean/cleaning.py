@@ -49,10 +49,11 @@ def _interactions(
     rows = texts(engine, parts, source)
     once = engine.keep("once", judged(rows, source, windows[-1][1]))
     days = days_of(engine, once)
-    fated = staged(engine, once, engine.stored(lake, "near", lake.table("interactions"), beside(days)), source)
+    table = lake.table("interactions")
+    fated = staged(engine, once, engine.stored(lake, "near", table, beside(days)), source)
     found = profile(engine, parts, once, fated, source)
     report = _counts(found, sum(part.rows for part in parts))
-    found["volume"] = volume(lake, engine, fated, windows[-1])
+    found["volume"] = volume(table, engine, fated, windows[-1])
     rejected = rejected_rows(quarantined(engine, parts, fated), parts, parse_as_of(as_of))
     # in turn: commits at the same time would each have to read the table again
     with lease(lake, TABLES, run, said=print) as turn:

@@ -39,7 +39,7 @@ def merge_interactions(
     It looks in the `days` that the rows touch, in those of the windows, and in the REPLAY before: a queue that is
     replayed may give an event another time.
 
-    Returns known, inserted, days (ISO date -> rows inserted), nulls (column -> how many inserted rows have none),
+    Returns inserted, days (ISO date -> rows inserted), nulls (column -> how many inserted rows have none),
     interactions_version. Harmless when repeated: with nothing to insert, and nothing new about the time that the table
     holds or the ledger, there is no commit.
     """
@@ -159,7 +159,6 @@ def _not_in(quarantine: pads.Dataset, rejected: pa.Table, start: datetime) -> pa
 
 def overwrite(lake: Lake, name: str, rows: pa.Table) -> None:
     """Replace a small table whole."""
-
     from deltalake import write_deltalake
 
     def attempt(table: "DeltaTable | None") -> dict[str, Any]:

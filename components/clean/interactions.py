@@ -1,7 +1,7 @@
 """Interactions: the expressions that make clean rows of the source's text, and say what becomes of each row.
 
-They run on two passes over the landed rows. The first keeps what the fates of all rows hang on, narrow: key, time,
-weight and hashes. The second reads the texts of the rows that stay and writes them. So no wide row is kept, and the
+They run on two passes over the landed rows. The first keeps what the fates of all rows hang on, narrow: key, time
+and hashes. The second reads the texts of the rows that stay and writes them. So no wide row is kept, and the
 memory does not grow with the rows; the ids, which both passes read, are cheap to read.
 """
 
@@ -144,8 +144,6 @@ def quarantined(engine: Engine, landed: list[Landed], staged: Rows) -> Iterator[
     """(object, batch of key, fate and its columns as text) of the rejected rows, in the order of the source."""
     rejected = staged.filter(~staged.fate.isin([CLEAN, *REPEATS])).select("key", "fate")
     for part in landed:
-        raw = engine.connection.table(part.view)
-        cells = {f"c{place}": raw[f"c{place}"].cast("string") for place in range(len(part.columns))}
-        found = raw.select("key", **cells).join(rejected, "key").select("key", "fate", *cells).order_by("key")
+        found = part.cells(engine.connection).join(rejected, "key").select("key", "fate", *part.places).order_by("key")
         for batch in engine.arrow(found).to_batches(max_chunksize=10_000):
             yield part, batch

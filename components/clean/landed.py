@@ -37,9 +37,15 @@ class Landed:
             hints = json.loads((file.schema_arrow.metadata or {}).get(b"layout", b"{}"))
             return cls(name, view, file.schema_arrow.names, int(file.metadata.num_rows), hints)
 
-    def places(self) -> str:
+    @property
+    def places(self) -> list[str]:
         """c0, c1, ...: columns go by place, since DuckDB takes 'Event' and 'event' for one name."""
-        return ", ".join(f"c{place}" for place in range(len(self.columns)))
+        return [f"c{place}" for place in range(len(self.columns))]
+
+    def cells(self, connection: Connection) -> Any:
+        """key, c0, c1, ... of the view, as text."""
+        raw = connection.table(self.view)
+        return raw.select("key", **{place: raw[place].cast("string") for place in self.places})
 
 
 def local(lake: Lake, name: str, copy: Path) -> str:

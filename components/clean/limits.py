@@ -1,17 +1,18 @@
 """Limits on what a cleaning run finds: shares that are too high, and a day that has too few rows or too many."""
 
 import statistics
-from datetime import date, datetime, timedelta
-from typing import Any
-
-import pyarrow as pa
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from components.clean.engine import Engine, Rows
 from components.clean.profile import UNKNOWN, Profile
 from components.clean.repeats import CLEAN
-from components.lake import Lake
+from components.commits import rows_by_day
 from components.settings import LimitSettings
 from components.watermark import Window
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 WEEKS = 4
 """So many weeks back a day is compared with the same weekday."""
@@ -20,18 +21,18 @@ LEAST = 3
 DAY = timedelta(days=1)
 
 
-def volume(lake: Lake, engine: Engine, staged: Rows, window: Window) -> dict[str, Any] | None:
+def volume(table: "DeltaTable | None", engine: Engine, staged: Rows, window: Window) -> dict[str, Any] | None:
     """Rows of the last 24 hours of a window and what is usual there: day, rows, usual (median), days (that had rows).
 
     None when the window is shorter than a day less its hour of overlap, or the lake holds too few such days before
     it. Only the newest day is judged: a day that was closed, or lost, must not hold up all that come after it.
     """
     start, end = window
-    if end - start < DAY - timedelta(hours=1):
+    if table is None or end - start < DAY - timedelta(hours=1):
         return None
     middle = (end - DAY / 2).date()
     before = [middle - timedelta(weeks=week) for week in range(1, WEEKS + 1)]
-    had = [rows for day, rows in _stored(lake).items() if day in before and day < start.date()]
+    had = [rows for day, rows in rows_by_day(table).items() if day in before and day < start.date()]
     if len(had) < LEAST:
         return None
     late = staged.filter((staged.fate == CLEAN) & (staged.event_time >= end - DAY) & (staged.event_time < end))
@@ -83,14 +84,3 @@ def _volume(found: dict[str, Any] | None, limits: LimitSettings) -> list[str]:
     if rows > limits.max_volume * usual:
         return [f"{said}: more than limits.max_volume ({limits.max_volume:g}) times that"]
     return []
-
-
-def _stored(lake: Lake) -> dict[date, int]:
-    """Day -> rows of the table interactions, as its log says."""
-    table = lake.table("interactions")
-    counts: dict[date, int] = {}
-    if table is not None:
-        log = pa.table(table.get_add_actions(flatten=True))
-        for day, rows in zip(log["partition.event_date"].to_pylist(), log["num_records"].to_pylist(), strict=True):
-            counts[day] = counts.get(day, 0) + rows
-    return counts

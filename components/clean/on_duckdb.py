@@ -40,9 +40,10 @@ def load(connection: Connection, lake: Lake, names: list[str], folder: Path, pre
     for number, name in enumerate(names):
         part = Landed.of(lake, name, f"{prefix}_{number}")
         path = local(lake, name, folder / f"{part.view}.parquet")
+        places = ", ".join(part.places)
         connection.raw_sql(
-            f"CREATE VIEW {part.view} AS SELECT {part.places()}, {number * OBJECT + 1} + number AS key FROM "
-            f"read_parquet({quoted(path)}, file_row_number = true) AS landed({part.places()}, number)"
+            f"CREATE VIEW {part.view} AS SELECT {places}, {number * OBJECT + 1} + number AS key FROM "
+            f"read_parquet({quoted(path)}, file_row_number = true) AS landed({places}, number)"
         )
         parts.append(part)
     return parts

@@ -41,8 +41,7 @@ class SparkEngine:
             part = Landed.of(lake, name, f"{prefix}_{number}")
             rows = self.spark.read.parquet(_hadoop(f"{lake.uri}/{name}"))
             keyed = rows.selectExpr("*", f"_metadata.row_index + {number * OBJECT + 1} AS key")
-            places = [f"c{place}" for place in range(len(part.columns))]
-            keyed.toDF(*places, "key").createOrReplaceTempView(part.view)
+            keyed.toDF(*part.places, "key").createOrReplaceTempView(part.view)
             parts.append(part)
         return parts
 

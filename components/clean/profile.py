@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from components.clean.engine import Engine, Rows
 from components.clean.landed import OBJECT, Landed
 from components.clean.repeats import CLEAN, DOUBLE_CLICK, DUPLICATE
+from components.coercions import NULL_WORDS
 from components.columns import ALIASES, interaction_columns
 from components.settings import SourceSettings
 
@@ -33,7 +34,7 @@ BLOCKS = 16
 """Of each landed object, of which the sample is made."""
 
 _KINDS = {
-    "null text": r"(?i)^\s*(null|nan|none|nil|n/a|<na>|nat|undefined|\\n)?\s*$",
+    "null text": rf"(?i)^\s*({NULL_WORDS})?\s*$",
     "integer": r"^\s*[+-]?\d+\s*$",
     "decimal point": r"^\s*[+-]?(\d+\.\d*|\.\d+)\s*$",
     "decimal comma": r"^\s*[+-]?[\d.]*,\d+\s*$",
@@ -98,9 +99,8 @@ def _sample(engine: Engine, part: Landed, first: int, once: Rows, wanted: int) -
     def inside(rows: Rows) -> Any:
         return ibis.or_(*(rows.key.between(start, start + size - 1) for start in starts))
 
-    raw = engine.connection.table(part.view)
-    cells = {f"c{place}": raw[f"c{place}"].cast("string") for place in range(len(part.columns))}
-    texts = engine.arrow(raw.filter(inside(raw)).select("key", **cells).order_by("key"))
+    cells = part.cells(engine.connection)
+    texts = engine.arrow(cells.filter(inside(cells)).order_by("key"))
     fates = engine.arrow(once.filter(inside(once)).select("key", "fate").order_by("key"))
     return texts.drop_columns(["key"]).append_column("fate", fates["fate"])
 
@@ -116,14 +116,22 @@ def _look(
         name = canonical.get(place, settings.time_column if source == settings.time_column else None)
         entry = columns.setdefault(
             (source, name),
-            {"source": source, "column": name, "rows": 0, "nulls": 0, "padded": 0, "rejected": {}, "types": {}},
+            {
+                "source": source,
+                "column": name,
+                "rows": 0,
+                "nulls": 0,
+                "padded": 0,
+                "rejected": Counter(),
+                "types": Counter(),
+            },
         )
         cells = rows[f"c{place}"]
         entry["rows"] += rows.num_rows
         entry["nulls"] += cells.null_count
         entry["padded"] += pc.sum(pc.match_substring_regex(cells, _PADDED)).as_py() or 0
-        _add(entry["types"], dict(_kinds(cells.drop_null(), name in ("event_time", settings.time_column))))
-        _add(entry["rejected"], _reasons(rows["fate"], name))
+        entry["types"].update(dict(_kinds(cells.drop_null(), name in ("event_time", settings.time_column))))
+        entry["rejected"].update(_reasons(rows["fate"], name))
         if name == "event_type":
             unknown = cells.filter(pc.equal(rows["fate"], UNKNOWN)).drop_null()
             events.update(re.sub(r"[^\x20-\x7e]", "?", str(event))[:40] for event in unknown.to_pylist())
@@ -159,8 +167,3 @@ def _reasons(fates: pa.ChunkedArray, name: str | None) -> dict[str, int]:
     about = {"event_type": "event ", "event_time": "time "}.get(name, f"{name} ")
     counts = Counter(fates.to_pylist())
     return {reason: rows for reason, rows in counts.items() if reason.startswith(about)}
-
-
-def _add(into: dict[str, int], more: dict[str, int]) -> None:
-    for name, rows in more.items():
-        into[name] = into.get(name, 0) + rows

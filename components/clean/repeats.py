@@ -1,19 +1,17 @@
 """Rows that say again what another says: the same event twice, or two clicks where one was meant."""
 
 from datetime import date
-from typing import Any
 
 import ibis
 import pyarrow as pa
 
 from components.clean.engine import Engine, Rows
-from components.engines import is_spark
+from components.engines import Value, is_spark
 from components.settings import SourceSettings
 
 CLEAN, DUPLICATE, DOUBLE_CLICK = "clean", "duplicate", "double click"
 """The fate of a row; any other fate is the reason for which it was quarantined."""
 REPEATS = (DUPLICATE, DOUBLE_CLICK)
-Value = Any
 
 
 @ibis.udf.scalar.builtin(name="md5_number", signature=(("string",), "decimal(38, 0)"))  # type: ignore[untyped-decorator,unused-ignore]

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.commits import committed, said
+from components.commits import committed, rows_by_day, said
 from components.filter_bots import features
 from components.lake import Lake
 from components.lease import TABLES, lease
@@ -112,11 +112,7 @@ def _source(lake: Lake, version: int, window: Window) -> _Source:
     if table is None:
         raise ValueError("the lake has no table interactions: run clean first")
     start, end = (moment.astimezone(UTC) for moment in window)
-    counts: dict[date, int] = {}
-    for file in pa.table(table.get_add_actions(flatten=True)).to_pylist():
-        day = file["partition.event_date"]
-        if start.date() - _REACH <= day < end.date():
-            counts[day] = counts.get(day, 0) + file["num_records"]
+    counts = {day: rows for day, rows in rows_by_day(table).items() if start.date() - _REACH <= day < end.date()}
     return _Source(lake.scan(table), version, (start, end), counts)
 
 

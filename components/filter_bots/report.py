@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from components.pages import rendered
 from components.urls import printable
 
 Report = dict[str, Any]
@@ -48,11 +47,8 @@ def markdown(report: Report, ablation: Report | None = None) -> str:
 
 def html(report: Report, ablation: Report | None = None) -> str:
     """The same as a whole HTML page that needs nothing from outside itself."""
-    environment = Environment(
-        loader=PackageLoader("components.filter_bots", "."), autoescape=True, undefined=StrictUndefined
-    )
-    template = environment.get_template("report.html")
-    return template.render(report=report, sentences=_sentences(report), sections=_sections(report, ablation))
+    sections = _sections(report, ablation)
+    return rendered("filter_bots/report.html", report=report, sentences=_sentences(report), sections=sections)
 
 
 def _sentences(report: Report) -> list[str]:

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from components.notify import charts, formats, scores, tables
 from components.notify.facts import Facts
 from components.notify.outcome import outcome
 from components.notify.tables import Table
+from components.pages import rendered
 
 Rows = Callable[[Facts], Table | None]
 Notes = Callable[[Facts], list[str]]
@@ -54,12 +53,8 @@ class Part:
 
 def page(facts: Facts) -> str:
     """The whole page. Text of any origin comes out escaped."""
-    environment = Environment(
-        loader=PackageLoader("components.notify", "."), autoescape=True, undefined=StrictUndefined
-    )
     sections = [section for part in PARTS if (section := part.section(facts))]
-    template = environment.get_template("page.html")
-    return template.render(facts=facts, outcome=outcome(facts), about=_about(facts), sections=sections)
+    return rendered("notify/page.html", facts=facts, outcome=outcome(facts), about=_about(facts), sections=sections)
 
 
 def _about(facts: Facts) -> list[tuple[str, str]]:
