@@ -1,6 +1,24 @@
-"""The GPU: found, and made to work with implicit, or a clear error."""
+"""The GPU: found, and made to work with CuPy and with implicit, or a clear error."""
 
 from typing import Any
+
+
+def cupy() -> Any:
+    """The module CuPy on a machine where it can compute; RuntimeError that says what is missing."""
+    try:
+        import cupy as module
+    except ImportError as error:
+        raise RuntimeError(
+            f"a GPU was asked for, and CuPy can't be imported ({error}): install dawnlist[gpu], or choose the cpu"
+        ) from None
+    try:
+        module.cuda.runtime.getDeviceCount()  # raises where there is none
+    except module.cuda.runtime.CUDARuntimeError as error:
+        raise RuntimeError(
+            f"a GPU was asked for, and CUDA finds none ({error}): run on a node with an NVIDIA GPU and its driver, "
+            "or choose the cpu"
+        ) from None
+    return module
 
 
 def implicit_als() -> Any:
