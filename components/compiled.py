@@ -8,7 +8,7 @@ import numba
 P = ParamSpec("P")
 R = TypeVar("R")
 
-FAST: Final = frozenset({"reassoc", "contract", "arcp", "nsz", "afn"})
+FAST: Final = {"reassoc", "contract", "arcp", "nsz", "afn"}  # a set: numba takes no frozenset
 """For `fastmath`: sums in any order. Unlike True it lets NaN and infinities be what they are."""
 
 

@@ -199,7 +199,7 @@ class EngineSettings(_Section):
     """What computes: a library in the step's own process, or Spark when that is too small."""
 
     clean: Literal["duckdb", "spark"] = "duckdb"
-    train: Literal["implicit", "spark"] = "implicit"
+    train: Literal["ials", "implicit", "spark"] = "ials"
     """What tune, train and refit fit with."""
     spark: str = "local[*]"
     """Where Spark is: local[CORES], local-cluster[EXECUTORS,CORES,MEGABYTES], spark://, k8s:// or sc://HOST:15002."""

@@ -1,25 +1,24 @@
-"""Implicit-feedback ALS on CPU and GPU, by the library `implicit`, or on Spark, by its MLlib.
+"""Implicit-feedback ALS: its hyper-parameters, and the engines that fit it on CPU, GPU and Spark.
 
 The objective is equation 3 of Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets"
-(ICDM 2008): preference 1 where there is an interaction, confidence c = 1 + alpha * weight * 2^(-age / half-life).
+(ICDM 2008), with the weight alpha0 on pairs that were never seen and the frequency-scaled regularization of Rendle et
+al., "Revisiting the Performance of iALS on Item Recommendation Benchmarks" (RecSys 2022): docs/MODEL.md.
 """
 
 import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
-from implicit.cpu.als import AlternatingLeastSquares
-from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from components.model import Factors
 from components.user_items import UserItems
 
-SOLVERS: Final = ("implicit", "spark")
-GPU_FACTORS_LIMIT = 992  # above it implicit's GPU kernels crash or train wrongly
+SOLVERS: Final = ("ials", "implicit", "spark")
+Start = tuple[Factors, Factors] | None
+"""User and item factors to go on from, in the index space of the matrix; None: random ones."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +28,25 @@ class ALSConfig:
     factors: int = 64
     """Length of a vector."""
     regularization: float = 0.1
-    """lambda of equation 3."""
+    """lambda of equation 3; with nu, the mean over all users and items."""
     alpha: float = 10.0
-    """How much one unit of weight adds to the confidence 1 of a pair that was never seen."""
+    """How much one unit of weight adds to the confidence alpha0 of a pair that was never seen."""
     half_life: float = 0.0
     """Days after which an interaction counts half; 0 means for ever."""
     iterations: int = 12
     """Sweeps over users and items."""
     seed: int = 7
     """Of the first random factors; the same seed gives the same model on a CPU."""
-    solver: str = "implicit"
-    """What fits: implicit or spark. A model says it of itself, and a trial's refit goes to the solver of the trial."""
+    solver: str = "ials"
+    """What fits: ials, implicit or spark. A model says it of itself, and a trial's refit goes to its solver."""
+    alpha0: float = 1.0
+    """The confidence of a pair that was never seen."""
+    nu: float = 0.0
+    """How regularization grows with the confidence of a user's or item's pairs: 0 not at all, 1 in proportion."""
+    popularity_share: float = 0.0
+    """Served scores are the factors' plus this share of decayed popularity; the most popular item's is 1."""
+    popularity_half_life: float = 1.0
+    """Days after which an interaction counts half for that popularity."""
 
     def __post_init__(self) -> None:
         limits = {
@@ -48,12 +55,18 @@ class ALSConfig:
             "alpha": (1e-6, 1e6),
             "half_life": (0, 36_500),
             "iterations": (1, 1000),
+            "alpha0": (1e-6, 1e6),
+            "nu": (0, 2),
+            "popularity_share": (0, 1e3),
+            "popularity_half_life": (1e-3, 36_500),
         }
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} is {getattr(self, name)}: give a number from {low} to {high}")
         if self.solver not in SOLVERS:
             raise ValueError(f"solver is {self.solver!r}: give one of {', '.join(SOLVERS)}")
+        if self.nu and self.solver != "ials":
+            raise ValueError(f"nu is {self.nu} and the solver {self.solver}: only ials scales its regularization")
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain values, with the engine's name."""
@@ -66,50 +79,59 @@ class ALSConfig:
         return cls(**{name: values[name] for name in names if name in values})
 
 
-def fit(
-    user_items: UserItems, config: ALSConfig, device: str = "cpu", spark: str = "local[*]"
-) -> tuple[Factors, Factors]:
-    """User factors (users, factors) and item factors (items, factors), float32.
+class Fit(Protocol):
+    """A fit under way: it goes on from the factors that it has."""
+
+    config: ALSConfig
+    sweeps: int
+    """Done so far."""
+
+    def advance(self, sweeps: int) -> None:
+        """So many sweeps more over users and items; 2 and then 3 are the same as 5."""
+
+    @property
+    def factors(self) -> tuple[Factors, Factors]:
+        """User factors (users, factors) and item factors (items, factors), float32; zero for who has no interaction."""
+
+
+class Training:
+    """A matrix that configurations are fitted on, in turns if need be; a device gets it once.
 
     `device` is "cpu" or "gpu"; a GPU that is missing is a RuntimeError, never a silent fall back to the CPU. `spark` is
-    the URL of Spark, for configurations whose solver it is; `components.spark_als` says how far the two agree.
+    the URL of Spark, for configurations whose solver it is; `components.spark_als` says how far the engines agree.
     """
-    if config.solver == "spark":
-        from components import spark_als
 
-        if device != "cpu":
-            raise ValueError(f"device is {device!r}: Spark fits on CPUs, so choose the cpu, or implicit for the GPU")
-        return spark_als.fit(user_items, config, spark)
-    confidence = user_items.decayed(config.half_life) * np.float32(config.alpha)
-    confidence.data += 1  # implicit takes c itself, not c - 1; alpha stays 1, since its GPU fit ignores it
-    if device == "gpu":
-        return _fit_gpu(confidence.astype(np.float32), config)
-    if device != "cpu":
-        raise ValueError(f"device {device!r} is unknown: give cpu or gpu")
-    with threadpool_limits(1, "blas"):  # implicit runs a thread a core; BLAS threads on top only get in the way
-        model = AlternatingLeastSquares(**_arguments(config))
-        model.fit(confidence.astype(np.float32), show_progress=False)
-    return model.user_factors, model.item_factors
+    def __init__(self, user_items: UserItems, device: str = "cpu", spark: str = "local[*]") -> None:
+        if device not in ("cpu", "gpu"):
+            raise ValueError(f"device {device!r} is unknown: give cpu or gpu")
+        self.user_items, self.device, self.spark = user_items, device, spark
+        self._ials: Any = None
 
+    def begin(self, config: ALSConfig, start: Start = None) -> Fit:
+        """A fit before its first sweep. MemoryError when this machine has too little."""
+        if config.solver == "ials":
+            from components import ials
 
-def _fit_gpu(confidence: csr_matrix, config: ALSConfig) -> tuple[Factors, Factors]:
-    from components.gpu import implicit_als
+            self._ials = self._ials or ials.prepared(self.user_items, self.device)
+            return ials.IALSFit(self._ials, config, start)
+        if config.solver == "spark":
+            from components.spark_als import SparkFit
 
-    if config.factors > GPU_FACTORS_LIMIT:
-        raise ValueError(f"factors is {config.factors}: the GPU trains at most {GPU_FACTORS_LIMIT}, use the CPU")
-    model = implicit_als()(**_arguments(config))
-    model.fit(confidence, show_progress=False)
-    return model.user_factors.to_numpy(), model.item_factors.to_numpy()
+            if self.device != "cpu":
+                raise ValueError("device is 'gpu': Spark fits on CPUs, so choose the cpu, or ials for the GPU")
+            return SparkFit(self.user_items, config, self.spark)
+        from components.implicit_als import ImplicitFit
+
+        return ImplicitFit(self.user_items, config, self.device, start)
 
 
-def _arguments(config: ALSConfig) -> dict[str, Any]:
-    return {
-        "factors": config.factors,
-        "regularization": config.regularization,
-        "alpha": 1.0,
-        "iterations": config.iterations,
-        "random_state": config.seed,
-    }
+def fit(
+    user_items: UserItems, config: ALSConfig, device: str = "cpu", spark: str = "local[*]", start: Start = None
+) -> tuple[Factors, Factors]:
+    """User factors (users, factors) and item factors (items, factors) after all sweeps; see Training and Fit."""
+    fitting = Training(user_items, device, spark).begin(config, start)
+    fitting.advance(config.iterations)
+    return fitting.factors
 
 
 def fingerprint(user_items: UserItems, *about: Any) -> str:

@@ -28,11 +28,28 @@ SMALLEST_RATING = np.float32(1e-9)
 """Spark takes a pair of rating 0 for one that was never met; it was, with the confidence of 1."""
 
 
-def fit(user_items: UserItems, config: "ALSConfig", url: str) -> tuple[Factors, Factors]:
-    """User factors (users, factors) and item factors (items, factors), float32, zero where there is no interaction.
+class SparkFit:
+    """See components.solver.Fit. Spark can't go on from factors, so what was done is done again."""
 
-    The same pairs, configuration and seed give the same blocks and the same first factors wherever Spark runs.
-    """
+    def __init__(self, user_items: UserItems, config: "ALSConfig", url: str) -> None:
+        self.config, self.sweeps = config, 0
+        self._user_items, self._url = user_items, url
+        self._factors: tuple[Factors, Factors] | None = None
+
+    def advance(self, sweeps: int) -> None:
+        """The same pairs, configuration and seed give the same blocks and first factors wherever Spark runs."""
+        self.sweeps += sweeps
+        self._factors = _fitted(self._user_items, self.config, self.sweeps, self._url)
+
+    @property
+    def factors(self) -> tuple[Factors, Factors]:
+        """Zero where there is no interaction. RuntimeError before the first sweep."""
+        if self._factors is None:
+            raise RuntimeError("no sweep was made yet: advance first")
+        return self._factors
+
+
+def _fitted(user_items: UserItems, config: "ALSConfig", sweeps: int, url: str) -> tuple[Factors, Factors]:
     from pyspark.ml.recommendation import ALS
 
     spark = session(url)
@@ -41,9 +58,9 @@ def fit(user_items: UserItems, config: "ALSConfig", url: str) -> tuple[Factors, 
     blocks = max(2, weight.nnz // PAIRS_A_BLOCK)
     als = ALS(
         rank=config.factors,
-        maxIter=config.iterations,
-        regParam=scaled_regularization(user_items, config.regularization),
-        alpha=config.alpha,
+        maxIter=sweeps,
+        regParam=scaled_regularization(user_items, config.regularization / config.alpha0),
+        alpha=config.alpha / config.alpha0,
         seed=config.seed,
         implicitPrefs=True,
         numUserBlocks=blocks,

@@ -1,0 +1,160 @@
+"""Our own ALS for implicit feedback: conjugate gradients in the basis where the dense half is diagonal.
+
+A half sweep solves for each user x_u (and then each item, the other way round), docs/MODEL.md has the derivation:
+
+    (alpha0 Y'Y + lambda_u I + sum_i c_ui y_i y_i') x_u = sum_i (alpha0 + c_ui) y_i
+
+over the items i that the user met; c_ui = alpha weight 2^(-age / half-life). Y'Y = Q L Q' is rotated away: with Y Q
+and X Q in place of Y and X all scores stay what they are, and the dense half of each equation is the diagonal alpha0 L
++ lambda_u. It is also the preconditioner, with the diagonal of the sparse half. So a step of conjugate gradients costs
+four flops a stored pair and factor, and nothing that grows with the square of the factors.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+
+from components.memory import require
+from components.model import Factors
+from components.user_items import UserItems
+
+if TYPE_CHECKING:
+    from components.solver import ALSConfig, Start
+
+CG_STEPS: Final = 3
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Side:
+    """The pairs from one side: row r meets columns[start[r]:start[r + 1]]."""
+
+    start: Any
+    columns: Any
+    order: Any
+    """Place of each pair among the user's pairs, which weights and ages are ordered by."""
+
+    @property
+    def rows(self) -> int:
+        """Users, or items."""
+        return len(self.start) - 1
+
+
+class Device(Protocol):
+    """Where the arithmetic is done. Arrays it is given and gives are its own."""
+
+    def array(self, values: npt.NDArray[Any]) -> Any:
+        """A copy there."""
+
+    def numpy(self, values: Any) -> npt.NDArray[Any]:
+        """A copy here."""
+
+    def free(self) -> int:
+        """Bytes that can still be had."""
+
+    def confidence(self, weight: Any, age: Any, alpha: float, half_life: float) -> Any:
+        """alpha weight 2^(-age / half_life), of every pair."""
+
+    def row_sums(self, side: Side, values: Any) -> Any:
+        """The sum of each row's values."""
+
+    def half_sweep(self, side: Side, confidence: Any, solved: Any, fixed: Any, ridge: Any, alpha0: float) -> None:
+        """Solve each row of `solved` given `fixed`; both are rotated, in place. ridge: lambda of each row."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The pairs from both sides, on their device."""
+
+    device: Device
+    users: Side
+    items: Side
+    weight: Any
+    age: Any
+
+
+def prepared(user_items: UserItems, where: str) -> Prepared:
+    """Put the pairs on the device "cpu" or "gpu". MemoryError when they do not fit."""
+    device = _device(where)
+    weight = user_items.weight
+    require(40 * weight.nnz, f"{weight.nnz:,} pairs from both sides", device.free())
+    order = csr_matrix((np.arange(weight.nnz, dtype=np.int64), weight.indices, weight.indptr), shape=weight.shape)
+    turned = order.T.tocsr()
+    sides = [
+        Side(
+            *(
+                device.array(array)
+                for array in (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data)
+            )
+        )
+        for matrix in (order, turned)
+    ]
+    values = (device.array(array.astype(np.float32)) for array in (weight.data, user_items.age))
+    return Prepared(device, *sides, *values)
+
+
+def _device(where: str) -> Device:
+    if where == "gpu":
+        from components.gpu import cupy
+        from components.ials_arrays import Arrays
+
+        found: Device = Arrays(cupy())
+        return found
+    from components.ials_cpu import CPU
+
+    return CPU()
+
+
+class IALSFit:
+    """See components.solver.Fit."""
+
+    def __init__(self, pairs: Prepared, config: "ALSConfig", start: "Start") -> None:
+        self.config, self.sweeps = config, 0
+        self._pairs, device = pairs, pairs.device
+        rows = pairs.users.rows + pairs.items.rows
+        require(4 * rows * config.factors, f"{rows:,} vectors of {config.factors} factors", device.free())
+        self._users, self._items = (device.array(f) for f in start or _random(pairs, config))
+        values = device.confidence(pairs.weight, pairs.age, config.alpha, config.half_life)
+        self._confidence = (values, values[pairs.items.order])
+        self._ridge = ridges(pairs, self._confidence, config)
+
+    def advance(self, sweeps: int) -> None:
+        """So many sweeps, users first."""
+        device, pairs, (of_users, of_items) = self._pairs.device, self._pairs, self._confidence
+        for _ in range(sweeps):
+            device.half_sweep(pairs.users, of_users, self._users, self._items, self._ridge[0], self.config.alpha0)
+            device.half_sweep(pairs.items, of_items, self._items, self._users, self._ridge[1], self.config.alpha0)
+        self.sweeps += sweeps
+
+    @property
+    def factors(self) -> tuple[Factors, Factors]:
+        """Copies of both."""
+        return self._pairs.device.numpy(self._users), self._pairs.device.numpy(self._items)
+
+
+def ridges(pairs: Prepared, confidence: tuple[Any, Any], config: "ALSConfig") -> tuple[Any, Any]:
+    """lambda of each user and of each item: in proportion to s^nu, s the row's sum of confidences over all its pairs.
+
+    Rendle et al. (2022), equation 5, for weights: there s = alpha0 N + n. Divided by the mean of s^nu over all rows,
+    so that `regularization` is of one size for each nu.
+    """
+    sides = (pairs.users, pairs.items)
+    others = (pairs.items.rows, pairs.users.rows)
+    sums = [
+        (pairs.device.row_sums(side, values) + np.float32(config.alpha0 * other)) ** np.float32(config.nu)
+        for side, values, other in zip(sides, confidence, others, strict=True)
+    ]
+    mean = sum(float(found.sum()) for found in sums) / max(1, sum(others))
+    users, items = ((config.regularization / mean * found).astype(np.float32) for found in sums)
+    return users, items
+
+
+def _random(pairs: Prepared, config: "ALSConfig") -> tuple[Floats, Floats]:
+    """Small random vectors; the users' are soon forgotten."""
+    random = np.random.default_rng(config.seed)
+    shapes = [(side.rows, config.factors) for side in (pairs.users, pairs.items)]
+    users, items = ((random.standard_normal(shape, np.float32) * np.float32(0.01)) for shape in shapes)
+    return users, items
