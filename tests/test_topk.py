@@ -24,9 +24,9 @@ def whole_numbers(rows: int, factors: int, seed: int) -> np.ndarray:
 @pytest.fixture
 def case() -> tuple[np.ndarray, np.ndarray, csr_matrix, np.ndarray]:
     """More users than a block, more items than two tiles, seen items, items that may not be listed."""
-    users, items = whole_numbers(600, 5, 1), whole_numbers(2500, 5, 2)
-    seen = sparse_random(600, 2500, density=0.05, format="csr", dtype=np.float32, random_state=3)
-    return users, items, seen, np.random.default_rng(4).random(2500) < 0.9
+    users, items = whole_numbers(600, 5, 1), whole_numbers(1300, 5, 2)
+    seen = sparse_random(600, 1300, density=0.05, format="csr", dtype=np.float32, random_state=3)
+    return users, items, seen, np.random.default_rng(4).random(1300) < 0.9
 
 
 @pytest.mark.parametrize("k", [1, 20, 300])
@@ -39,14 +39,14 @@ def test_the_lists_are_those_of_a_full_sort(
     np.testing.assert_array_equal(scores, np.take_along_axis(users @ items.T, found, axis=1))
 
 
-@pytest.mark.parametrize("k", [1, 20, 300, 2500])
+@pytest.mark.parametrize("k", [1, 20, 300, 1300])
 def test_the_gpus_way_gives_the_same(
     case: tuple[np.ndarray, np.ndarray, csr_matrix, np.ndarray], k: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    users, items, seen, _ = case
+    users, items, seen, allowed = case
     monkeypatch.setattr(topk, "GPU_SCORES", 1_000_000)  # so that there are several blocks
-    found, scores = by_chunks(np, users, items, k, seen)
-    expected = top_k(users, items, k, seen)
+    found, scores = by_chunks(np, users, items, k, seen, allowed)
+    expected = top_k(users, items, k, seen, allowed)
     np.testing.assert_array_equal(np.where(scores > -np.inf, found, -1), expected[0])
     np.testing.assert_array_equal(np.where(scores > -np.inf, scores, 0), expected[1])
 
@@ -75,8 +75,18 @@ def test_no_number_is_never_listed(way: str) -> None:
     if way == "cpu":
         assert top_k(users, items, 4, seen)[0].tolist() == [[3, 0, -1, -1]]
     else:
-        found, scores = by_chunks(np, users, items, 4, seen)
+        found, scores = by_chunks(np, users, items, 4, seen, np.ones(4, dtype=bool))
         assert (found[0, :2].tolist(), scores[0].tolist()) == ([3, 0], [2, 1, -np.inf, -np.inf])
+
+
+def test_users_leave_the_block_when_no_item_is_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lengths as popularity gives them: most users are done after the first tiles."""
+    monkeypatch.setattr(topk, "ITEMS", 64)
+    users, items = whole_numbers(700, 8, 6), whole_numbers(2000, 8, 7)
+    items[200:] //= 3
+    seen = sparse_random(700, 2000, density=0.02, format="csr", dtype=np.float32, random_state=8)
+    expected = exhaustive(users, items, 10, seen, np.ones(2000, dtype=bool))
+    np.testing.assert_array_equal(top_k(users, items, 10, seen)[0], expected)
 
 
 def test_lists_longer_than_the_catalogue_and_nobody() -> None:
@@ -86,6 +96,10 @@ def test_lists_longer_than_the_catalogue_and_nobody() -> None:
     assert top_k(users[:0], items, 4, csr_matrix((0, 2)))[0].shape == (0, 4)
 
 
-def test_a_device_is_cpu_or_gpu() -> None:
-    with pytest.raises(ValueError, match="device 'tpu' is unknown: give cpu or gpu"):
-        top_k(whole_numbers(1, 1, 1), whole_numbers(1, 1, 1), 1, csr_matrix((1, 1)), device="tpu")
+def test_bad_input_is_one_clear_line() -> None:
+    one = whole_numbers(1, 1, 1)
+    for k, device in ((1, "tpu"), (0, "cpu")):
+        with pytest.raises(ValueError, match=f"k is {k} and device '{device}': give a length of 1 or more, and cpu or"):
+            top_k(one, one, k, csr_matrix((1, 1)), device=device)
+    with pytest.raises(ValueError, match=r"seen has the shape \(2, 1\): give a row for each of 1 users, 1 wide"):
+        top_k(one, one, 1, csr_matrix((2, 1)))
