@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components import registry
+from components import challengers, registry
 from components.commits import retried, said
 from components.cuts import iso, parse_as_of
 from components.lake import Lake
@@ -106,13 +106,23 @@ class Expiry:
         """Drop the reports of runs of before `days`; see _drop."""
         return self._drop("reports", 3, self._dated(days, 1))
 
+    def searches(self, days: int) -> Report:
+        """Drop the tables of trials of runs of before `days`; see _drop."""
+        return self._drop("searches", 3, self._dated(days, 1))
+
     def models(self, days: int) -> Report:
-        """Drop models of before `days` that no publication names, so none that was or may come live; see _drop."""
+        """Drop models of before `days` that no publication names, so none that was or may come live; see _drop.
+
+        The newest challenger stays, too: the next one starts from it.
+        """
         named = registry.named_models(self.lake)
+        newest = challengers.newest(self.lake)
 
         def reason(name: str, found: list[Found]) -> str:
             if name.split("/")[1] in named:
                 return "named by a publication"
+            if name.split("/")[1] == newest:
+                return "the newest challenger"
             if self._fresh(found):
                 return _FRESH
             lineage = self.lake.read_json(*name.split("/"), "lineage.json") or {}

@@ -4,7 +4,9 @@ The only module that knows the lake's paths. Everything lies under `{root}/{name
 
     landing/{table}/{start}_{end}/{run}.parquet   what a source gave for one window, untouched
     tables/{name}                                 Delta tables: interactions, quarantine, items, users, bot_*_days
-    trials/{fingerprint}/{trial}.json             finished trials of a search
+    trials/{fingerprint}/{trial}.npz              finished trials of a search: each judged user's metrics
+    searches/{as_of}/{run}.json                   the table of all trials of a run's search
+    challengers/{as_of}.json                      which model was the challenger, for the next one to start from
     models/{fingerprint}/                         finished fits, so that a rerun does not fit again
     publications/{as_of}-{run}-{token}.json       what the store may show: a version, its model and its figures
     catalogue/{number}.json                       what crawls found, and what changed from one to the next

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from components.lake import Lake
     from components.solver import ALSConfig
 
-GRID = ("factors", "regularization", "alpha", "half_life")
-
 
 def ablate(
     truth: Annotated[str, typer.Option(help="A simulated shop, `sqlite:///FILE`, `postgresql://…` or its folder: its "
@@ -71,13 +69,14 @@ def ablate(
 
 def daily_grid(given: "dict[str, Any] | None" = None, solver: str = "implicit") -> "list[ALSConfig]":
     """The grid of the daily pipeline, but for what is given."""
-    from components.tune.search import grid
+    from components.tune.grid import SEARCHED, Grid
     from pipelines.daily import daily_pipeline
     from pipelines.placement import Placement
 
     inputs = daily_pipeline(Placement()).component_spec.inputs
-    values = {name: (given or {}).get(name, inputs[name].default) for name in (*GRID, "iterations", "seed")}
-    return grid(**values, solver=solver)
+    values = {name: (given or {}).get(name, inputs[name].default) for name in (*SEARCHED, "iterations", "seed")}
+    values |= {name: int(values[name]) for name in ("iterations", "seed")}
+    return Grid(**values, solver=solver).configs()
 
 
 def _champion(lake: "Lake") -> "ALSConfig | None":

@@ -22,6 +22,7 @@ from components.filter_bots.verdicts import judge
 from components.ids import IdMap
 from components.lake import Lake
 from components.metrics import Floats, score
+from components.popularity import blended
 from components.schema import VERDICTS
 from components.settings import Settings
 from components.solver import ALSConfig, fit
@@ -133,6 +134,8 @@ class Day:
             splits = self.splits(arm)
             user_items = splits.user_items("train")
             factors = fit(user_items, arm.config, spark=self.study.settings.engines.spark)
+            share = (arm.config.popularity_share, arm.config.popularity_half_life)
+            factors = blended(factors, user_items, *share)
             lists = self.judged.lists(as_model(splits, factors, user_items, arm.config))
             self.scored[key] = score(lists, self.judged.truth).ndcg
         return self.scored[key]

@@ -45,6 +45,9 @@ def words(config: ALSConfig) -> str:
     """The hyper-parameters that a grid varies."""
     parts = {"factors": config.factors, "regularization": config.regularization, "alpha": config.alpha}
     parts |= {"half-life": config.half_life, "iterations": config.iterations}
+    parts |= {"alpha0": config.alpha0} if config.alpha0 != 1 else {}
+    parts |= {"nu": config.nu} if config.nu else {}
+    parts |= {"popularity": config.popularity_share} if config.popularity_share else {}
     return ", ".join(f"{name} {value:g}" for name, value in parts.items())
 
 

@@ -71,10 +71,17 @@ def run(
     namespace: Namespace = "default",
     settings: SettingsFile = "",
     window_days: Annotated[int, typer.Option(help="Days of history to learn from.")] = 365,
+    search: Annotated[str, typer.Option(help="`full`: the whole grid; `around_champion`: the live configuration and "
+                                             "its neighbours in the grid; `off`: the live one alone.")]
+    = "around_champion",
     factors: Annotated[str, typer.Option(help="Vector lengths to try, e.g. `64,128`.")] = "",
     regularization: Annotated[str, typer.Option(help="Regularizations to try.")] = "",
     alpha: Annotated[str, typer.Option(help="Confidence weights to try.")] = "",
+    alpha0: Annotated[str, typer.Option(help="Confidences of unseen pairs to try.")] = "",
+    nu: Annotated[str, typer.Option(help="Exponents of regularization to try, 0 to 1.")] = "",
     half_life: Annotated[str, typer.Option(help="Half-lives of an interaction to try, in days; 0: for ever.")] = "",
+    popularity_share: Annotated[str, typer.Option(help="Shares of decayed popularity to try in the scores.")] = "",
+    popularity_half_life: Annotated[str, typer.Option(help="Half-lives of that popularity to try, in days.")] = "",
     iterations: Annotated[int | None, typer.Option(help="Sweeps of each fit.")] = None,
     metric: Annotated[str, typer.Option(help="What search and gate compare: ndcg, recall or map.")] = "ndcg",
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of a list.")] = 20,
@@ -99,9 +106,19 @@ def run(
         "namespace": namespace,
         "settings": settings,
         "window_days": window_days,
+        "search": search,
         "metric": metric,
         "k": k,
-        **arguments.grids(factors=factors, regularization=regularization, alpha=alpha, half_life=half_life),
+        **arguments.grids(
+            factors=factors,
+            regularization=regularization,
+            alpha=alpha,
+            alpha0=alpha0,
+            nu=nu,
+            half_life=half_life,
+            popularity_share=popularity_share,
+            popularity_half_life=popularity_half_life,
+        ),
         **({} if iterations is None else {"iterations": iterations}),
     }
     with arguments.store(redis, home) as url:
@@ -115,6 +132,9 @@ def compile_(
         str, typer.Option(help="`gpu` puts tune, train and refit on GPU nodes; `cpu` needs none.")
     ] = "cpu",
     image: Annotated[str, typer.Option(help="The image that every step runs in.")] = "",
+    tune_shards: Annotated[
+        int, typer.Option(help="Spread the rungs of the search over so many nodes; 0: one node does it.")
+    ] = 0,
 ) -> None:
     """Write the Kubeflow Pipelines package; the same code gives the same bytes.
 
@@ -122,7 +142,7 @@ def compile_(
     """
     from pipelines.package import write_package
 
-    write_package(output, nodes, image)
+    write_package(output, nodes, image, tune_shards)
     typer.echo(f"{output}: upload it in the Kubeflow UI under Pipelines, or with kfp's client")
 
 

@@ -1,5 +1,7 @@
 """The daily pipeline, on one screen."""
 
+from typing import Any
+
 from kfp import dsl
 
 from components.clean.component import clean
@@ -14,6 +16,7 @@ from components.recommend.component import recommend
 from components.refit.component import refit
 from components.train.component import train
 from components.tune.component import tune
+from components.tune.halving import RUNGS
 from pipelines.placement import Placement
 
 
@@ -30,10 +33,15 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
         namespace: str = "default",
         settings: str = "",
         window_days: int = 365,
+        search: str = "around_champion",
         factors: list[float] = [32, 64],  # noqa: B006 - kfp reads the default, nobody changes it
         regularization: list[float] = [30.0],  # noqa: B006
         alpha: list[float] = [1.0, 10.0],  # noqa: B006
+        alpha0: list[float] = [1.0],  # noqa: B006
+        nu: list[float] = [0.0],  # noqa: B006
         half_life: list[float] = [14.0, 60.0],  # noqa: B006
+        popularity_share: list[float] = [0.0, 0.1, 0.3, 1.0],  # noqa: B006
+        popularity_half_life: list[float] = [1.0, 7.0],  # noqa: B006
         iterations: int = 10,
         metric: str = "ndcg",
         k: int = 20,
@@ -49,10 +57,16 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
             namespace: The shop's name: a prefix on every path and key, so that shops can share a lake and a store.
             settings: URI of the shop's settings (YAML): columns, bot rules, gate limits, engines. Empty for defaults.
             window_days: Days of history to learn from, and to fetch when the lake is empty.
+            search: full tries the whole grid; around_champion the live configuration and its neighbours in the grid,
+                and the whole grid when no ALS is live; off tries nothing else than the live one.
             factors: Lengths of the vectors to try, e.g. [64, 128].
             regularization: Regularizations to try; higher means smoother.
             alpha: Confidence weights to try: how much one interaction counts over none.
+            alpha0: Confidences to try of pairs that were never seen.
+            nu: Exponents to try of how regularization grows with what a user or item did; 0 means not at all.
             half_life: Half-lives of an interaction to try, in days; 0 means it never fades.
+            popularity_share: Shares of decayed popularity to try in the scores of the best trials; 0 always is.
+            popularity_half_life: Half-lives of that popularity to try, in days.
             iterations: Sweeps of each fit.
             metric: What the search and the gate compare: ndcg, recall or map.
             k: Length of a list.
@@ -73,10 +87,15 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
                 **day,
             )
             splits = cut.outputs["splits"]
-            tuned = tune(
-                splits=splits, factors=factors, regularization=regularization, alpha=alpha, half_life=half_life,
-                iterations=iterations, seed=seed, metric=metric, k=k, device=device, settings=settings, **day,
-            )  # fmt: skip
+            searched = {
+                "splits": splits, "factors": factors, "regularization": regularization, "alpha": alpha,
+                "alpha0": alpha0, "nu": nu, "half_life": half_life, "popularity_share": popularity_share,
+                "popularity_half_life": popularity_half_life, "iterations": iterations, "seed": seed,
+                "search": search, "metric": metric, "k": k, "device": device, "settings": settings, **day,
+            }  # fmt: skip
+            tuned = tune(**searched)
+            shares = spread(searched, placement.tune_shards)
+            tuned.after(*shares[-placement.tune_shards :])
             trial = tuned.outputs["trial"]
             trained = train(splits=splits, trial=trial, device=device, settings=settings, **day)
             scored = evaluate(splits=splits, model=trained.outputs["model"], metric=metric, k=k, **day)
@@ -85,14 +104,26 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
             verdict = gated.outputs["verdict"]
             with dsl.If(gated.outputs["Output"] == "true", name="gate-passed"):
                 winner = refit(
-                    splits=splits, trial=trial, evaluation=evaluation, verdict=verdict, device=device,
-                    settings=settings, **day,
+                    splits=splits, trial=trial, challenger=trained.outputs["model"], evaluation=evaluation,
+                    verdict=verdict, device=device, settings=settings, **day,
                 )  # fmt: skip
                 top = recommend(
                     splits=splits, model=winner.outputs["model"], evaluation=evaluation, verdict=verdict, k=k, **day
                 )
                 live = publish(lists=top.outputs["lists"], redis=redis, **day)
         steps = (told, landed, rows, judged, cut, tuned, trained, scored, gated, winner, top, live)
-        placement.place(*steps)
+        placement.place(*steps, *shares)
 
     return daily
+
+
+def spread(searched: dict[str, Any], shards: int) -> list[dsl.PipelineTask]:
+    """Tasks that do a search's rungs in shares, each rung after the one before; they leave what they find in the lake.
+
+    A static list: loops inside an exit handler are a bug of the backend.
+    """
+    tasks: list[dsl.PipelineTask] = []
+    for rung in range(RUNGS if shards else 0):
+        before = tasks[-shards:]
+        tasks += [tune(**searched, rung=rung, shard=shard, shards=shards).after(*before) for shard in range(shards)]
+    return tasks

@@ -1,5 +1,6 @@
 """Where steps run and what they may use: one table, applied when the pipeline is compiled."""
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -52,10 +53,14 @@ class Placement:
     image: str = IMAGE
     patient: bool = True
     """Whether a failed step is tried again; on a laptop it is shown at once."""
+    tune_shards: int = 0
+    """Nodes that share the rungs of the search; 0: one node does it alone."""
 
     def __post_init__(self) -> None:
         if self.nodes not in ("cpu", "gpu"):
             raise ValueError(f"nodes is {self.nodes!r}: give cpu or gpu")
+        if self.tune_shards == 1 or not 0 <= self.tune_shards <= 64:
+            raise ValueError(f"tune-shards is {self.tune_shards}: give 2 to 64 nodes, or 0 for a search on one")
 
     @property
     def device(self) -> str:
@@ -65,7 +70,7 @@ class Placement:
     def place(self, *tasks: dsl.PipelineTask) -> None:
         """Give each task its row of the table: image, resources, time limit, retries, secrets and node."""
         for task in tasks:
-            self._place(task, TABLE[task.name])
+            self._place(task, TABLE[re.sub(r"-\d+$", "", task.name)])  # kfp numbers the tasks of one component
 
     def _place(self, task: dsl.PipelineTask, row: Resources) -> None:
         task.set_container_image(self.image)

@@ -39,6 +39,7 @@ _KINDS = {
     "reports": "reports",
     "models": "models",
     "trials": "searches",
+    "searches": "tables of trials",
 }
 
 

@@ -1,56 +1,287 @@
-import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
+from components.ids import IdMap
 from components.lake import Lake
 from components.solver import ALSConfig
-from components.tune.search import Trial, fingerprint_of, grid, search
-from tests.literal import two_tastes
+from components.splits import Splits
+from components.tune.daily import search_day
+from components.tune.grid import NO_BLEND, Grid, champion, planned
+from components.tune.halving import ladder, race, rungs
+from components.tune.search import Continued, Share, search
+from components.tune.trials import Trial, name_of
+from tests.literal import CUTS, two_tastes
 
-GRID = {"regularization": [0.1], "alpha": [1.0, 10.0], "half_life": [0.0], "iterations": 3, "seed": 1}
+GRID = Grid(factors=(1, 2, 4, 8), alpha=(1.0, 10.0), half_life=(0.0, 30.0), iterations=10, seed=1)
+BLENDS = [NO_BLEND, (0.1, 1.0), (50.0, 1.0)]
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.open(str(tmp_path), "shop")
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float, float, int]]:
+    """Whose factors were asked for, and after how many sweeps."""
+    asked: list[tuple[int, float, float, int]] = []
+    real = Continued.factors
+
+    def factors(self: Continued, sweeps: int) -> Any:
+        asked.append((self.config.factors, self.config.alpha, self.config.half_life, sweeps))
+        return real(self, sweeps)
+
+    monkeypatch.setattr(Continued, "factors", factors)
+    return asked
+
+
+def found(trials: list[Trial]) -> list[Trial]:
+    """Without what the clock says."""
+    return [
+        {name: value for name, value in trial.items() if "seconds" not in name}
+        | ({"curve": found(trial["curve"])} if "curve" in trial else {})
+        for trial in trials
+    ]
 
 
 def test_the_grid_is_every_combination_and_casts_what_the_runner_made_floats() -> None:
-    configs = grid([8.0, 4.0], [0.1], [1, 10], [0, 30], 5, 7)
-    assert len(configs) == 8
-    assert configs[0] == ALSConfig(8, 0.1, 1.0, 0.0, 5, 7)
-    assert isinstance(configs[0].factors, int)
+    grid = Grid([8.0, 4.0], [0.1], [1, 10], half_life=[0, 30], iterations=5, seed=7)
+    assert len(grid.configs()) == 8
+    assert grid.configs()[0] == ALSConfig(8, 0.1, 1.0, 0.0, 5, 7)
+    assert isinstance(grid.configs()[0].factors, int)
     with pytest.raises(ValueError, match=r"factors is 8.5: give a whole number"):
-        grid([8.5], [0.1], [1], [0], 5, 7)
+        Grid([8.5])
+    with pytest.raises(ValueError, match="the grid is empty: give at least one value for nu"):
+        Grid(nu=[])
 
 
-def test_two_configurations_never_share_a_name() -> None:
-    names = {fingerprint_of(ALSConfig(seed=seed), "cpu") for seed in (20250101, 20250102)}
-    assert len(names) == 2
+def test_solvers_that_cannot_scale_their_regularization_search_without_it() -> None:
+    grid = Grid(nu=(0, 0.5, 1), solver="implicit")
+    assert [(config.nu, config.solver) for config in grid.configs()] == [(0, "implicit")]
+    assert [config.nu for config in grid.around(ALSConfig(nu=0.5))] == [0]
 
 
-def test_trials_come_best_first_with_their_metrics(tmp_path: Path) -> None:
-    lake = Lake.open(str(tmp_path), "shop")
-    trials = search(lake, two_tastes(), grid([1, 4], **GRID), "ndcg", k=5)  # type: ignore[arg-type]
-    values = [trial["ndcg@5"] for trial in trials]
+def test_around_a_configuration_one_hyper_parameter_moves_at_a_time() -> None:
+    grid = Grid((16, 32, 64), (1.0,), (1, 10), half_life=(14, 60), iterations=5, seed=3)
+    live = ALSConfig(32, 1.0, 5.0, 60.0, iterations=99, popularity_share=0.3)
+    assert [(c.factors, c.alpha, c.half_life) for c in grid.around(live)] == [
+        (32, 5, 60), (16, 5, 60), (64, 5, 60), (32, 1, 60), (32, 10, 60), (32, 5, 14),
+    ]  # fmt: skip
+    assert {(c.iterations, c.seed, c.popularity_share) for c in grid.around(live)} == {(5, 3, 0)}
+
+
+def test_what_a_search_is_asked_to_try() -> None:
+    grid = Grid((16, 32), alpha=(1, 10), popularity_share=(0.3, 0), popularity_half_life=(1, 7))
+    live = ALSConfig(32, 0.1, 10.0, popularity_share=0.2, popularity_half_life=3)
+    blends = [NO_BLEND, (0.3, 1.0), (0.3, 7.0)]
+    assert (planned("full", grid, live).configs, grid.blends()) == (grid.configs(), blends)
+    assert len(planned("around_champion", grid, live).configs) == 3
+    first = planned("around_champion", grid, None)
+    assert (first.configs, first.said) == (grid.configs(), "the full grid: no ALS is champion yet")
+    off = planned("off", grid, live)
+    assert ([(c.factors, c.alpha) for c in off.configs], off.blends) == ([(32, 10)], [(0.2, 3)])
+    assert planned("off", grid, None).configs == grid.configs()[:1]
+    with pytest.raises(ValueError, match="search is 'fast': give one of full, around_champion, off"):
+        planned("fast", grid, None)
+
+
+def test_the_champion_is_that_of_the_splits(lake: Lake) -> None:
+    splits = two_tastes()
+    assert champion(lake, splits) is None
+    splits.about["incumbent"] = {"model": "m"}
+    lake.write_json(ALSConfig(alpha=3.0).as_dict(), "models", "m", "config.json")
+    assert champion(lake, splits) == ALSConfig(alpha=3.0)
+    lake.write_json({"engine": "popularity", "window": "7d"}, "models", "m", "config.json")
+    assert champion(lake, splits) is None
+
+
+def test_a_rung_has_a_third_of_the_trials_and_three_times_the_sweeps() -> None:
+    assert {n: rungs(n) for n in (1, 2, 3, 10, 15, 27)} == {
+        1: [1], 2: [2], 3: [2, 3], 10: [2, 4, 10], 15: [2, 5, 15], 27: [3, 9, 27],
+    }  # fmt: skip
+    assert ladder(24, 15) == [(2, 8), (5, 3), (15, 3)]
+    assert ladder(8, 15) == [(2, 3), (15, 3)]  # the rung that would drop nobody is left out
+    assert ladder(2, 10) == [(10, 2)]
+
+
+def test_a_race_asks_no_more_users_than_the_order_needs() -> None:
+    asked: dict[str, int] = {}
+    apart = {"best": 0.0, "good": 0.01, "close": 0.05, "bad": 0.5}
+    swing = np.tile([1.0, -1.0], 4000)  # a difference of 0.05 is 2 standard errors of 1,600 users
+
+    def values(trial: str, users: int) -> Any:
+        asked[trial] = max(users, asked.get(trial, 0))
+        return (swing[:users] if trial in ("good", "close") else np.zeros(users)) - apart[trial]
+
+    assert race(["bad", "best"], values, 1, 8000) == ["best"]
+    assert asked == {"bad": 1000, "best": 1000}
+    assert race(["bad", "close", "good", "best"], values, 2, 8000) == ["best", "good"]
+    assert asked == {"bad": 1000, "close": 2000, "good": 2000, "best": 2000}
+    assert race(["good", "best"], values, 1, 8000) == ["best"]
+    assert asked["good"] == 8000
+
+
+def test_equal_trials_are_asked_of_everyone_and_stay_in_order() -> None:
+    asked: list[int] = []
+
+    def values(trial: str, users: int) -> Any:
+        asked.append(users)
+        return np.ones(users)
+
+    assert race(["a", "b"], values, 1, 3500) == ["a"]
+    assert max(asked) == 3500
+
+
+def test_the_best_trials_come_first_and_went_all_the_way(lake: Lake) -> None:
+    trials = search(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
+    assert len(trials) == 16
+    assert [trial["sweeps"] for trial in trials] == [10] * 3 + [4] * 3 + [2] * 10
+    assert [trial["dropped"] for trial in trials] == [False] + [True] * 15
+    values = [trial["ndcg@5"] for trial in trials[:3]]
     assert values == sorted(values, reverse=True)
-    assert trials[0]["factors"] == 4  # one factor can't hold two tastes
+    assert trials[0]["factors"] > 1  # one can't hold two tastes
     assert values[0] > 0.5 > 0.1 < trials[0]["recall@5"]
+    assert [(point["sweeps"], point["users"]) for point in trials[0]["curve"]] == [(2, 40), (4, 40), (10, 40)]
 
 
-def test_a_retry_goes_on_with_the_trials_that_were_finished(tmp_path: Path) -> None:
-    lake = Lake.open(str(tmp_path), "shop")
+def test_a_trial_is_what_a_fit_of_its_own_would_be(lake: Lake, tmp_path: Path) -> None:
+    best = search(lake, two_tastes(), GRID.configs(), "ndcg", k=5)[0]
+    alone = search(Lake.open(str(tmp_path), "other"), two_tastes(), [ALSConfig.from_dict(best)], "ndcg", k=5)[0]
+    assert (alone["ndcg@5"], alone["map@5"]) == (best["ndcg@5"], best["map@5"])
+
+
+@pytest.mark.parametrize("after", [1, 17, 20, 26])
+def test_a_search_that_was_killed_goes_on_and_fits_nothing_twice(
+    lake: Lake, tmp_path: Path, fitted: list[Any], after: int
+) -> None:
+    unbroken = search(Lake.open(str(tmp_path), "unbroken"), two_tastes(), GRID.configs(), "ndcg", 5, blends=BLENDS)
+    fitted.clear()
+
     told: list[Trial] = []
-    search(lake, two_tastes(), grid([2, 4], **GRID), "ndcg", k=5)  # type: ignore[arg-type]
-    [place] = (tmp_path / "shop/trials").iterdir()
-    lost, kept, *others = sorted(place.iterdir())
-    lost.unlink()
-    kept.write_text(json.dumps({**json.loads(kept.read_text()), "mark": 1}))
-    again = search(lake, two_tastes(), grid([2, 4], **GRID), "ndcg", k=5, progress=told.append)  # type: ignore[arg-type]
-    assert len(told) == 4 and len(others) == 2
-    assert [trial.get("mark") for trial in again].count(1) == 1
-    assert lost.exists()
+
+    def progress(trial: Trial) -> None:
+        told.append(trial)
+        if len(told) == after:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        search(lake, two_tastes(), GRID.configs(), "ndcg", k=5, progress=progress, blends=BLENDS)
+    finished = fitted.copy()
+    assert len(finished) == after
+    fitted.clear()
+    again = search(lake, two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)
+    assert found(again) == found(unbroken)
+    blended = {trial for trial in finished if finished.count(trial) > 1 or trial[3] == 10}
+    assert not set(fitted) & (set(finished) - blended)
+    fitted.clear()
+    assert found(search(lake, two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)) == found(unbroken)
+    assert fitted == []
 
 
-def test_an_unknown_metric_or_an_empty_grid_is_refused(tmp_path: Path) -> None:
-    lake = Lake.open(str(tmp_path), "shop")
+def test_three_nodes_find_what_one_finds(lake: Lake, tmp_path: Path, fitted: list[Any]) -> None:
+    alone = search(Lake.open(str(tmp_path), "alone"), two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)
+    for rung in range(4):  # one more than there are
+        for shard in range(3):
+            fitted.clear()
+            search(lake, two_tastes(), GRID.configs(), "ndcg", 5, blends=BLENDS, share=Share(rung, shard, 3))
+            assert len({trial[:3] for trial in fitted}) in ({0: (5, 6), 1: (2,), 2: (1,), 3: (0,)}[rung])
+    fitted.clear()
+    assert found(search(lake, two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)) == found(alone)
+    assert fitted == []
+
+
+def test_a_small_sample_is_asked_first(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.tune.halving.FIRST_USERS", 10)
+    trials = search(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
+    asked = [trial["users"] for trial in trials]
+    assert asked[:3] == [40, 40, 40] and set(asked) <= {10, 20, 40} and 10 in asked
+    everyone = search(Lake.open(lake.uri, "all"), two_tastes(), [ALSConfig.from_dict(trials[0])], "ndcg", k=5)
+    assert everyone[0]["ndcg@5"] == trials[0]["ndcg@5"]
+
+
+def lately_popular() -> Splits:
+    """Ten users met items 0 and 1 an hour before the validation cut, the other twenty do so after it."""
+    random = np.random.default_rng(0)
+    met = [(user, item, 0, 60 * 24) for user in range(30) for item in random.permutation(np.arange(2, 12))[:4]]
+    met += [(user, item, int(user >= 10), 1) for user in range(30) for item in (0, 1)]
+    user, item, part, hours = np.array(sorted(met)).T
+    last = np.zeros((3, len(met)), np.int64)
+    cut = int(CUTS.validation_start.timestamp() * 1e6)
+    last[part, np.arange(len(met))] = cut + np.where(part, 1, -1) * hours * 3_600_000_000
+    ids = [IdMap(pa.array([f"{kind}{n:02}" for n in range(size)])) for kind, size in (("u", 30), ("i", 12))]
+    weight = (last > 0).astype(np.float32)
+    return Splits(ids[0], ids[1], user.astype(np.int32), item.astype(np.int32), weight, last, CUTS, {"incumbent": None})
+
+
+def test_popularity_is_added_where_it_helps_and_not_where_it_does_not(lake: Lake) -> None:
+    configs = [ALSConfig(factors=4, iterations=3)]
+    blends = [NO_BLEND, (50.0, 1.0), (50.0, 1000.0)]
+    [tastes] = search(lake, two_tastes(), configs, "ndcg", 5, blends=blends)
+    [alone] = search(lake, lately_popular(), configs, "ndcg", 5)
+    [hot] = search(lake, lately_popular(), configs, "ndcg", 5, blends=blends)
+    assert tastes["popularity_share"] == 0
+    assert (hot["popularity_share"], hot["popularity_half_life"]) == (50, 1)
+    assert hot["ndcg@5"] > 0.99 > alone["ndcg@5"]
+
+
+def test_the_table_of_trials_is_kept_as_they_are_made(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+
+    def tell(trial: Trial) -> None:
+        sizes.append(len(lake.read_json("searches", "day", "run.json")))
+
+    trials = search(
+        lake,
+        two_tastes(),
+        GRID.configs(),
+        "ndcg",
+        5,
+        progress=tell,
+        blends=BLENDS,
+        table=("searches", "day", "run.json"),
+    )
+    assert sizes == list(range(1, 16 + 6 + 3 + 6 + 1))
+    table = lake.read_json("searches", "day", "run.json")
+    assert [row["dropped"] for row in table].count(False) == 6 + 3 + 1
+    assert {row["sweeps"]: row["users"] for row in table} == {2: 40, 4: 40, 10: 40}
+    assert sum(row["popularity_share"] > 0 for row in table) == 6
+    assert {name: trials[0][name] for name in table[0] if name != "seconds"} in [
+        {name: row[name] for name in row if name != "seconds"} for row in table
+    ]
+
+
+def test_a_days_search_says_what_it_did(lake: Lake) -> None:
+    report = search_day(lake, two_tastes(), GRID, "around_champion", "ndcg", 5, "cpu", "", "run-1", None)
+    assert report["searched"] == "the full grid: no ALS is champion yet"
+    assert report["rungs"] == [
+        {"sweeps": 2, "users": 40, "trials": 16, "kept": 6},
+        {"sweeps": 4, "users": 40, "trials": 6, "kept": 3},
+        {"sweeps": 10, "users": 40, "trials": 3, "kept": 1},
+    ]
+    assert lake.names("searches", "20260131T000000Z") == ["run-1.json"]
+
+
+def test_without_a_judged_user_the_first_configuration_stands(lake: Lake) -> None:
+    splits = two_tastes()
+    splits.last[1], splits.weight[1] = 0, 0
+    trials = search(lake, splits, GRID.configs(), "ndcg", k=5)
+    assert trials[0] == GRID.configs()[0].as_dict()
+
+
+def test_mistakes_are_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="metric 'auc' is unknown: give one of ndcg, recall, map"):
         search(lake, two_tastes(), [ALSConfig()], "auc", k=5)
     with pytest.raises(ValueError, match="the grid is empty"):
         search(lake, two_tastes(), [], "ndcg", k=5)
+    monkeypatch.setattr("components.memory.available", lambda: 10_000)
+    with pytest.raises(MemoryError, match=r"the factors of 16 trials at once need 0\.00 GB, and 0\.00 GB are free"):
+        search(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
+
+
+def test_two_configurations_never_share_a_name() -> None:
+    names = {name_of(ALSConfig(seed=seed), "cpu") for seed in (20250101, 20250102)}
+    assert len(names) == 2

@@ -9,6 +9,7 @@ from components.image import component
 def refit(
     splits: Input[Dataset],
     trial: Input[Artifact],
+    challenger: Input[Model],
     evaluation: Input[Artifact],
     verdict: Input[Artifact],
     model: Output[Model],
@@ -19,14 +20,16 @@ def refit(
     as_of: str,
     run: str,
 ) -> None:
-    """Fit the winner once more, on all rows up to as_of; only this model is recommended from and published."""
+    """Fit the winner once more, on all rows up to as_of, from the challenger on; only this model is published."""
     from components.runs import recorded
 
     with recorded(lake, namespace, as_of, run, "refit") as record:
         import json
         from pathlib import Path
 
+        from components.challengers import Start
         from components.lake import Lake
+        from components.model import FactorModel
         from components.refit.winner import winning_config
         from components.settings import Settings
         from components.splits import Splits
@@ -35,5 +38,7 @@ def refit(
         config = winning_config(*(json.loads(Path(a.path).read_text()) for a in (verdict, trial, evaluation)))
         cut = Splits.load(Path(splits.path))
         spark = Settings.load(settings).engines.spark
-        record.update(fit_stage(Lake.open(lake, namespace), cut, "refit", config, device, Path(model.path), spark))
+        start = Start(challenger.metadata["name_in_lake"], FactorModel.load(Path(challenger.path)))
+        opened = Lake.open(lake, namespace)
+        record.update(fit_stage(opened, cut, "refit", config, device, Path(model.path), spark, start))
     model.metadata.update(record["config"], name_in_lake=record["model"])

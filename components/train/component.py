@@ -29,11 +29,11 @@ def train(
         from components.settings import Settings
         from components.solver import ALSConfig
         from components.splits import Splits
-        from components.train.fitting import fit_stage
+        from components.train.fitting import fit_challenger
 
         config = ALSConfig.from_dict(json.loads(Path(trial.path).read_text())).as_dict()
         cut = Splits.load(Path(splits.path))
         spark = Settings.load(settings).engines.spark
-        record.update(fit_stage(Lake.open(lake, namespace), cut, "train", config, device, Path(model.path), spark))
+        record.update(fit_challenger(Lake.open(lake, namespace), cut, config, device, Path(model.path), spark))
     model.metadata.update(record["config"], name_in_lake=record["model"])
     metrics.metadata.update({name: record[name] for name in ("users", "items", "interactions")})

@@ -13,9 +13,14 @@ def tune(
     factors: list[float],
     regularization: list[float],
     alpha: list[float],
+    alpha0: list[float],
+    nu: list[float],
     half_life: list[float],
+    popularity_share: list[float],
+    popularity_half_life: list[float],
     iterations: int,
     seed: int,
+    search: str,
     metric: str,
     k: int,
     device: str,
@@ -24,23 +29,30 @@ def tune(
     namespace: str,
     as_of: str,
     run: str,
+    rung: int = 0,
+    shard: int = 0,
+    shards: int = 0,
 ) -> None:
-    """Search the grid on the validation cut."""
+    """Search the grid on the validation cut; with shards only this one's part of one rung, which stays in the lake."""
     from components.runs import recorded
 
-    with recorded(lake, namespace, as_of, run, "tune") as record:
+    with recorded(lake, namespace, as_of, run, f"tune-{rung + 1}-{shard + 1}" if shards else "tune") as record:
         import json
         from pathlib import Path
 
         from components.lake import Lake
         from components.settings import Settings
         from components.splits import Splits
-        from components.tune.search import grid, search
+        from components.tune.daily import search_day
+        from components.tune.grid import Grid
+        from components.tune.search import Share
 
         engines = Settings.load(settings).engines
-        configs = grid(factors, regularization, alpha, half_life, int(iterations), int(seed), engines.train)
+        tried = (factors, regularization, alpha, alpha0, nu, half_life, popularity_share, popularity_half_life)
+        grid = Grid(*tried, iterations=int(iterations), seed=int(seed), solver=engines.train)
+        part = Share(int(rung), int(shard), int(shards)) if shards else None
         opened, cut = Lake.open(lake, namespace), Splits.load(Path(splits.path))
-        trials = search(opened, cut, configs, metric, int(k), device, spark=engines.spark)
-        record.update(trials=trials, metric=metric, k=int(k))
-        Path(trial.path).write_text(json.dumps(trials[0]))
-    metrics.metadata.update({name: value for name, value in trials[0].items() if name not in ("engine", "solver")})
+        record.update(search_day(opened, cut, grid, search, metric, int(k), device, engines.spark, run, part))
+        best = dict(*record["trials"][:1])  # a part of a rung has none
+        Path(trial.path).write_text(json.dumps(best))
+    metrics.metadata.update({name: value for name, value in best.items() if isinstance(value, (int, float))})

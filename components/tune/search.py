@@ -1,104 +1,249 @@
-"""A grid search whose finished trials lie in the lake, so that a retry goes on where a killed one stopped."""
+"""The search: successive halving over configurations, then the share of popularity that the best are served with."""
 
-import time
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from itertools import product
-from typing import Any
-
-from scipy.sparse import csr_matrix
+from time import perf_counter
 
 from components.lake import Lake
-from components.metrics import score
-from components.model import FactorModel
-from components.solver import ALSConfig, fingerprint, fit
-from components.splits import Splits, Truth
+from components.memory import require
+from components.metrics import Floats
+from components.model import FactorModel, Factors
+from components.popularity import blended
+from components.solver import ALSConfig, Fit, Training, fingerprint
+from components.splits import Splits
+from components.tune.grid import NO_BLEND, Blend, replaced
+from components.tune.halving import Rung, ladder, race
+from components.tune.sample import METRICS, Sample
+from components.tune.trials import Archive, Judged, Trial
 from components.user_items import UserItems
 
-METRICS = ("ndcg", "recall", "map")
-Trial = dict[str, Any]
+
+@dataclass(frozen=True)
+class Share:
+    """One node's part of a search that is spread over several: every `shards`-th trial of one rung."""
+
+    rung: int
+    """0 is the first; the results of those before it must lie in the lake."""
+    shard: int
+    shards: int
 
 
-def grid(
-    factors: Iterable[float],
-    regularization: Iterable[float],
-    alpha: Iterable[float],
-    half_life: Iterable[float],
-    iterations: int,
-    seed: int,
-    solver: str = "implicit",
-) -> list[ALSConfig]:
-    """Every combination, in a fixed order. The runner turns ints in lists into floats: whole numbers are cast back."""
-    combined = product(map(_whole, factors), regularization, alpha, half_life)
-    return [ALSConfig(f, float(r), float(a), float(h), iterations, seed, solver) for f, r, a, h in combined]
+@dataclass
+class Continued:
+    """A configuration's fit, begun when its factors are needed: never when all that is asked is known already."""
+
+    training: Training
+    config: ALSConfig
+    fit: Fit | None = None
+    seconds: float = 0.0
+
+    def factors(self, sweeps: int) -> tuple[Factors, Factors]:
+        """After so many sweeps, going on from those that it has."""
+        clock = perf_counter()
+        self.fit = self.fit or self.training.begin(self.config)
+        if self.fit.sweeps < sweeps:
+            self.fit.advance(sweeps - self.fit.sweeps)
+        factors = self.fit.factors
+        self.seconds += perf_counter() - clock
+        return factors
+
+
+@dataclass(eq=False)
+class Contender:
+    """A configuration in the race."""
+
+    config: ALSConfig
+    fitted: Continued
+    """Shared by all blends of a configuration."""
+    judged: Judged | None = None
+    """In this rung."""
+    rows: list[Trial] = field(default_factory=list)
+    """Of the table, one a rung."""
+
+    def factors(self, user_items: UserItems, sweeps: int) -> tuple[Factors, Factors]:
+        """As they would be served."""
+        share, half_life = self.config.popularity_share, self.config.popularity_half_life
+        return blended(self.fitted.factors(sweeps), user_items, share, half_life)
+
+
+@dataclass
+class Search:
+    """A search under way: it judges contenders, tells of it, and keeps what was found."""
+
+    sample: Sample
+    archive: Archive
+    metric: str
+    progress: Callable[[Trial], None]
+    table: tuple[str, ...]
+    """Where in the lake the table of all trials goes; nowhere when empty."""
+    rows: list[Trial] = field(default_factory=list)
+
+    @property
+    def everyone(self) -> int:
+        """How many users can be asked."""
+        return len(self.sample.users)
+
+    def halve(self, racing: list[Contender], rungs: list[Rung]) -> list[Contender]:
+        """Who is left after these rungs, best first."""
+        for number, (sweeps, keep) in enumerate(rungs):
+            for one in racing:
+                one.judged = None
+            racing = self._race(racing, keep, number, sweeps)
+        return racing
+
+    def blend(self, finalists: list[Contender], blends: Sequence[Blend]) -> list[Contender]:
+        """The finalists with each share of popularity: the best, judged by everyone, then all others."""
+        rung, sweeps = finalists[0].rows[-1]["rung"] + 1, finalists[0].config.iterations
+        racing = _blends(finalists, blends)
+        best = self._race(racing, 1, rung, sweeps)
+        for one in best:
+            self.judge(one, rung, sweeps, self.everyone)
+        return best + [one for one in racing if one not in best]
+
+    def part(self, racing: list[Contender], rungs: list[Rung], share: Share, blends: Sequence[Blend]) -> None:
+        """A share of one rung, with the blends if it is the last: all by everyone, so that nobody must fit it again."""
+        if share.rung >= len(rungs):
+            return
+        sweeps, _ = rungs[share.rung]
+        mine = self.halve(racing, rungs[: share.rung])[share.shard :: share.shards]
+        for one in mine:
+            one.judged = None
+            self.judge(one, share.rung, sweeps, self.everyone)
+        if share.rung + 1 == len(rungs):
+            for one in _blends(mine, blends):
+                self.judge(one, len(rungs), sweeps, self.everyone)
+
+    def _race(self, racing: list[Contender], keep: int, rung: int, sweeps: int) -> list[Contender]:
+        ahead = race(racing, lambda one, users: self.judge(one, rung, sweeps, users), keep, self.everyone)
+        for one in racing:
+            one.rows[-1]["dropped"] = one not in ahead
+            if one not in ahead and keep > 1:
+                one.fitted.fit = None  # its factors go
+        self._write()
+        return ahead
+
+    def judge(self, one: Contender, rung: int, sweeps: int, users: int) -> Floats:
+        """The metric that decides, of each of the first so many users; asks those that were not asked yet."""
+        known = one.judged or self.archive.read(one.config, sweeps)
+        if known.users < users:
+            known = self._asked(one, sweeps, known, users)
+            self.archive.write(one.config, sweeps, known)
+        if one.judged is None or one.rows[-1]["users"] < users:
+            one.judged = known
+            self._tell(one, rung, sweeps, users)
+        return known.of(self.metric, users)
+
+    def _asked(self, one: Contender, sweeps: int, known: Judged, users: int) -> Judged:
+        clock = perf_counter()
+        factors = one.factors(self.sample.user_items, sweeps)
+        values = self.sample.values(factors, known.users, users)
+        return known.more(values, round(one.fitted.seconds, 3), round(perf_counter() - clock, 3))
+
+    def _tell(self, one: Contender, rung: int, sweeps: int, users: int) -> None:
+        assert one.judged is not None
+        row = {
+            **one.config.as_dict(),
+            **one.judged.means(users, self.sample.k),
+            "rung": rung,
+            "sweeps": sweeps,
+            "users": users,
+            "dropped": None,
+            "fit_seconds": one.judged.fit_seconds,
+            "seconds": one.judged.seconds,
+        }
+        if one.rows and one.rows[-1]["rung"] == rung:
+            one.rows[-1].update(row)
+        else:
+            one.rows.append(row)
+            self.rows.append(row)
+        self._write()
+        self.progress(row)
+
+    def _write(self) -> None:
+        if self.table:
+            self.archive.lake.write_json(self.rows, *self.table)
 
 
 def search(
     lake: Lake,
     splits: Splits,
-    configs: list[ALSConfig],
+    configs: Sequence[ALSConfig],
     metric: str,
     k: int,
     device: str = "cpu",
     progress: Callable[[Trial], None] = lambda trial: None,
     spark: str = "local[*]",
+    blends: Sequence[Blend] = (NO_BLEND,),
+    share: Share | None = None,
+    table: tuple[str, ...] = (),
 ) -> list[Trial]:
-    """Fit each configuration before the validation cut and score it on validation; best first.
+    """Search configurations (of one number of iterations) by their fits before the validation cut, scored on it.
 
-    A trial is the configuration with its metrics, e.g. `ndcg@20`, and `seconds`. Each is kept in the lake as it is
-    made. ValueError for an unknown metric or an empty grid.
+    Returns a trial for each configuration, best first: its hyper-parameters with the best of `blends`, its metrics of
+    the last rung it was in, e.g. `ndcg@20`, `rung`, `sweeps`, `users` (judged), `dropped`, `fit_seconds` (of all its
+    sweeps), `seconds` (with judging) and `curve`, the same of each of its rungs. What is found is kept in the lake as
+    it is made, and the table of all trials so far in `table`. With a share only that part of one rung is done, and
+    nothing returned. ValueError for an unknown metric or without configurations, MemoryError when the factors of all
+    don't fit.
     """
     if metric not in METRICS:
         raise ValueError(f"metric {metric!r} is unknown: give one of {', '.join(METRICS)}")
     if not configs:
         raise ValueError("the grid is empty: give at least one value for each hyper-parameter")
     user_items = splits.user_items("tune")
-    work = fingerprint(user_items, "tune", k, version("dawnlist"), splits.truth("validation").indices.tolist())
-    trials = []
-    for config in configs:
-        place = ("trials", work, f"{fingerprint_of(config, device)}.json")
-        trial = lake.read_json(*place)
-        if trial is None:
-            trial = _trial(splits, user_items, config, k, device, spark)
-            lake.write_json(trial, *place)
-        trials.append(trial)
-        progress(trial)
-    # without a judged user no trial has the metric, and the first configuration, the user's own, stands
-    return sorted(trials, key=lambda trial: -trial.get(f"{metric}@{k}", 0.0))
+    sample = Sample.of(splits, user_items, k, device)
+    archive = Archive(lake, _work(splits, user_items, k), device)
+    training = Training(user_items, device, spark)
+    racing = [Contender(config, Continued(training, config)) for config in configs]
+    if not len(sample.users):  # nobody to judge by: the first configuration, the user's own, stands
+        return [one.config.as_dict() for one in racing]
+    if device == "cpu":
+        _require(user_items, configs[share.shard :: share.shards] if share else configs)
+    running, rungs = Search(sample, archive, metric, progress, table), ladder(len(racing), configs[0].iterations)
+    if share:
+        running.part(racing, rungs, share, blends)
+        return []
+    return _trials(running.blend(running.halve(racing, rungs), blends), racing, f"{metric}@{k}")
 
 
-def fingerprint_of(config: ALSConfig, device: str) -> str:
-    """A name for one configuration, as it stands in object names."""
-    values = {**config.as_dict(), "device": device}
-    return "-".join(value if isinstance(value, str) else f"{name}={value!r}" for name, value in values.items())
+def _blends(finalists: list[Contender], blends: Sequence[Blend]) -> list[Contender]:
+    return [
+        one if blend == NO_BLEND else Contender(replaced(one.config, blend), one.fitted, rows=one.rows[:-1])
+        for one in finalists
+        for blend in blends
+    ]
 
 
-def _trial(splits: Splits, user_items: UserItems, config: ALSConfig, k: int, device: str, spark: str) -> Trial:
-    clock = time.perf_counter()
-    factors = fit(user_items, config, device, spark)
-    fitted = time.perf_counter() - clock
-    metrics = judge(splits, as_model(splits, factors, user_items, config), user_items.weight, "validation", k)
-    return {
-        **config.as_dict(),
-        **metrics,
-        "fit_seconds": round(fitted, 3),
-        "seconds": round(time.perf_counter() - clock, 3),
-    }
+def _work(splits: Splits, user_items: UserItems, k: int) -> str:
+    truth = splits.truth("validation")
+    judged = hashlib.sha256(truth.indptr.tobytes() + truth.indices.tobytes()).hexdigest()
+    return fingerprint(user_items, "tune", k, version("dawnlist"), judged)
 
 
-def as_model(splits: Splits, factors: tuple[Any, Any], user_items: UserItems, config: ALSConfig) -> FactorModel:
+def _require(user_items: UserItems, configs: Sequence[ALSConfig]) -> None:
+    """All trials of the first rung are held at once: factors, and the confidence of each pair from both sides."""
+    vectors, pairs = sum(user_items.weight.shape), user_items.weight.nnz
+    needed = sum(4 * vectors * config.factors + 8 * pairs for config in configs)
+    require(needed, f"the factors of {len(configs)} trials at once")
+
+
+def _trials(ranked: list[Contender], others: list[Contender], metric: str) -> list[Trial]:
+    """One trial a configuration: those that were ranked, then by how far they came and how good they were there."""
+    found: dict[int, Contender] = {}
+    for one in ranked:
+        found.setdefault(id(one.fitted), one)
+    rest = [one for one in others if id(one.fitted) not in found]
+    rest.sort(key=lambda one: (-one.rows[-1]["rung"], -one.rows[-1][metric]))
+    return [_trial(one.rows, metric) for one in [*found.values(), *rest]]
+
+
+def _trial(rows: list[Trial], metric: str) -> Trial:
+    curve = [{name: row[name] for name in ("rung", "sweeps", "users", "fit_seconds", metric)} for row in rows]
+    return {**rows[-1], "seconds": round(sum(row["seconds"] for row in rows), 3), "curve": curve}
+
+
+def as_model(splits: Splits, factors: tuple[Factors, Factors], user_items: UserItems, config: ALSConfig) -> FactorModel:
     """The factors as a model of the users and items that were seen in the fit."""
     return FactorModel.of_known((splits.user_ids, splits.item_ids), factors, user_items.weight, config.as_dict(), {})
-
-
-def judge(splits: Splits, model: FactorModel, seen: csr_matrix, part: Truth, k: int) -> dict[str, float]:
-    """The mean metrics of a model over the judged users of `part`; `seen`: (users, items), what it was fitted on."""
-    users = splits.judged(part)
-    lists, _ = model.aligned(splits.user_ids, splits.item_ids).top_k(users, seen[users], k)
-    return {name: round(value, 6) for name, value in score(lists, splits.truth(part)[users]).means(k).items()}
-
-
-def _whole(value: float) -> int:
-    if float(value) != int(value):
-        raise ValueError(f"factors is {value}: give a whole number")
-    return int(value)

@@ -1,0 +1,49 @@
+"""The search of a day's run, and what its record says of it."""
+
+from typing import Any
+
+from components.cuts import stamp
+from components.lake import Lake
+from components.splits import Splits
+from components.tune.grid import Grid, champion, planned
+from components.tune.search import Share, search
+from components.tune.trials import Trial
+
+
+def search_day(
+    lake: Lake,
+    splits: Splits,
+    grid: Grid,
+    word: str,
+    metric: str,
+    k: int,
+    device: str,
+    spark: str,
+    run: str,
+    share: Share | None,
+) -> dict[str, Any]:
+    """What `word`, full, around_champion or off, asks for; the table of all trials is kept under the run's id.
+
+    Returns `trials`, best first, `rungs` (see there; not of a share), `searched` (which configurations, in words),
+    `metric` and `k`.
+    """
+    plan = planned(word, grid, champion(lake, splits))
+    table = () if share else ("searches", stamp(splits.cuts.as_of), f"{run}.json")
+    trials = search(
+        lake, splits, plan.configs, metric, k, device, spark=spark, blends=plan.blends, share=share, table=table
+    )
+    report = {"trials": trials, "searched": plan.said, "metric": metric, "k": k}
+    return report if share else report | {"rungs": rungs(trials)}
+
+
+def rungs(trials: list[Trial]) -> list[dict[str, int]]:
+    """What each rung of the halving was: sweeps, the most users that were asked, trials and those that went on."""
+    points: dict[int, list[Trial]] = {}
+    for trial in trials:
+        for point in trial.get("curve", ()):
+            points.setdefault(point["sweeps"], []).append(point)
+    found = [
+        {"sweeps": sweeps, "users": max(point["users"] for point in points[sweeps]), "trials": len(points[sweeps])}
+        for sweeps in sorted(points)
+    ]
+    return [{**rung, "kept": after["trials"]} for rung, after in zip(found, [*found[1:], {"trials": 1}], strict=True)]

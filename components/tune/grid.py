@@ -1,0 +1,113 @@
+"""The configurations that a search begins with: of the user's grid, or of the champion and its neighbours in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Final
+
+from components.lake import Lake
+from components.solver import ALSConfig
+from components.splits import Splits
+
+SEARCHES: Final = ("full", "around_champion", "off")
+SEARCHED: Final = ("factors", "regularization", "alpha", "alpha0", "nu", "half_life")
+"""What a fit depends on; the popularity that is added to its scores is chosen afterwards."""
+Blend = tuple[float, float]
+"""popularity_share and popularity_half_life of an ALSConfig."""
+NO_BLEND: Final[Blend] = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Values to try of each hyper-parameter, as of ALSConfig, and what is the same in all trials."""
+
+    factors: Sequence[float] = (64,)
+    regularization: Sequence[float] = (0.1,)
+    alpha: Sequence[float] = (10.0,)
+    alpha0: Sequence[float] = (1.0,)
+    nu: Sequence[float] = (0.0,)
+    half_life: Sequence[float] = (0.0,)
+    popularity_share: Sequence[float] = (0.0,)
+    popularity_half_life: Sequence[float] = (1.0,)
+    iterations: int = 12
+    seed: int = 7
+    solver: str = "ials"
+
+    def __post_init__(self) -> None:
+        for name in (*SEARCHED, "popularity_share", "popularity_half_life"):
+            if not len(getattr(self, name)):
+                raise ValueError(f"the grid is empty: give at least one value for {name}")
+        for value in self.factors:
+            if float(value) != int(value):
+                raise ValueError(f"factors is {value}: give a whole number")
+
+    def configs(self) -> list[ALSConfig]:
+        """Every combination, in a fixed order; of nu only 0 for solvers that can't scale their regularization."""
+        found = [self._config(dict(zip(SEARCHED, values, strict=True))) for values in self._product()]
+        return list(dict.fromkeys(found))
+
+    def around(self, config: ALSConfig) -> list[ALSConfig]:
+        """The configuration, and it with one hyper-parameter changed to the grid's next lower or next higher value."""
+        center = {name: getattr(config, name) for name in SEARCHED}
+        found = [center]
+        for name in SEARCHED:
+            values = sorted(getattr(self, name))
+            lower = [value for value in values if value < center[name]][-1:]
+            higher = [value for value in values if value > center[name]][:1]
+            found += [{**center, name: value} for value in lower + higher]
+        return list(dict.fromkeys(map(self._config, found)))
+
+    def blends(self) -> list[Blend]:
+        """Every share of popularity with every half-life, and none of it first."""
+        shares = [float(share) for share in self.popularity_share if share]
+        return [NO_BLEND, *dict.fromkeys(product(shares, map(float, self.popularity_half_life)))]
+
+    def _product(self) -> Any:
+        return product(*(getattr(self, name) for name in SEARCHED))
+
+    def _config(self, values: dict[str, float]) -> ALSConfig:
+        """kfp's runner turns ints in lists into floats: factors are cast back."""
+        given: dict[str, Any] = {name: float(value) for name, value in values.items()}
+        given |= {"factors": int(values["factors"]), "nu": float(values["nu"]) if self.solver == "ials" else 0.0}
+        return ALSConfig(**given, iterations=self.iterations, seed=self.seed, solver=self.solver)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search is to try."""
+
+    configs: list[ALSConfig]
+    blends: list[Blend]
+    said: str
+    """Which configurations these are, for the report."""
+
+
+def planned(search: str, grid: Grid, champion: ALSConfig | None) -> Plan:
+    """What `search`, one of SEARCHES, asks for; without a champion that is an ALS, `around_champion` is full."""
+    if search not in SEARCHES:
+        raise ValueError(f"search is {search!r}: give one of {', '.join(SEARCHES)}")
+    if search == "off":
+        first = champion or grid.configs()[0]
+        blend = (first.popularity_share, first.popularity_half_life)
+        [config] = grid.around(first)[:1]
+        said = "the champion's configuration" if champion else "the grid's first configuration: no ALS is champion yet"
+        return Plan([config], [blend if champion else grid.blends()[0]], f"search is off: {said}")
+    if search == "around_champion" and champion is not None:
+        return Plan(grid.around(champion), grid.blends(), "around the champion")
+    missing = ": no ALS is champion yet" if search == "around_champion" else ""
+    return Plan(grid.configs(), grid.blends(), f"the full grid{missing}")
+
+
+def champion(lake: Lake, splits: Splits) -> ALSConfig | None:
+    """The configuration of the incumbent that the splits were cut for, if it is an ALS.
+
+    Not of whatever is live by now: a rerun of a day searches where the day's first run did.
+    """
+    incumbent = splits.about.get("incumbent")
+    config = lake.read_json("models", incumbent["model"], "config.json") if incumbent else None
+    return ALSConfig.from_dict(config) if config and config.get("engine") == "als" else None
+
+
+def replaced(config: ALSConfig, blend: Blend) -> ALSConfig:
+    """The configuration with another share of popularity."""
+    return replace(config, popularity_share=blend[0], popularity_half_life=blend[1])

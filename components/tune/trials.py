@@ -1,0 +1,79 @@
+"""What is kept of trials: judged users' values by content, so that a search resumes; and each run's table of them."""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from components.lake import Lake
+from components.metrics import Floats
+from components.solver import ALSConfig
+from components.tune.sample import METRICS, Values
+
+Trial = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A configuration after so many sweeps, judged on the first users of the sample."""
+
+    values: Values
+    """Shape (METRICS, users)."""
+    fit_seconds: float
+    """Of all sweeps so far."""
+    seconds: float
+    """Of this rung: its sweeps, and judging."""
+
+    @property
+    def users(self) -> int:
+        """How many were asked."""
+        return len(self.values[0])
+
+    def of(self, metric: str, users: int) -> Floats:
+        """One metric of the first so many users."""
+        return self.values[METRICS.index(metric), :users].astype(np.float64)
+
+    def more(self, values: Values, fit_seconds: float, seconds: float) -> "Judged":
+        """The same with the users that were asked after these."""
+        return Judged(np.hstack([self.values, values]), fit_seconds, round(self.seconds + seconds, 3))
+
+    def means(self, users: int, k: int) -> dict[str, float]:
+        """The metrics over the first so many users, e.g. `ndcg@20`."""
+        return {f"{name}@{k}": round(float(self.of(name, users).mean()), 6) for name in METRICS}
+
+
+NOTHING = Judged(np.zeros((len(METRICS), 0), dtype=np.float32), 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The finished trials of one piece of work: the same pairs, judged users and code."""
+
+    lake: Lake
+    work: str
+    """Its fingerprint."""
+    device: str
+
+    def read(self, config: ALSConfig, sweeps: int) -> Judged:
+        """What was found already, maybe NOTHING."""
+        data = self.lake.read(*self._place(config, sweeps))
+        if data is None:
+            return NOTHING
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return Judged(arrays["values"], *(float(arrays[name]) for name in ("fit_seconds", "seconds")))
+
+    def write(self, config: ALSConfig, sweeps: int, judged: Judged) -> None:
+        """Keep it, in place of what was found on fewer users."""
+        buffer = io.BytesIO()
+        np.savez(buffer, values=judged.values, fit_seconds=judged.fit_seconds, seconds=judged.seconds)
+        self.lake.write(buffer.getvalue(), *self._place(config, sweeps))
+
+    def _place(self, config: ALSConfig, sweeps: int) -> tuple[str, ...]:
+        return "trials", self.work, f"{name_of(config, self.device)}-sweeps={sweeps}.npz"
+
+
+def name_of(config: ALSConfig, device: str) -> str:
+    """A name for one configuration, as it stands in object names."""
+    values = {**config.as_dict(), "device": device}
+    return "-".join(value if isinstance(value, str) else f"{name}={value!r}" for name, value in values.items())
