@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from implicit.cpu.topk import topk
 from scipy.sparse import csr_matrix
 
 from components.ids import IdMap
@@ -96,29 +95,22 @@ class AlignedModel:
     knows_user: npt.NDArray[np.bool_]
     knows_item: npt.NDArray[np.bool_]
 
-    def top_k(self, users: npt.NDArray[np.int64], seen: csr_matrix, k: int) -> tuple[npt.NDArray[np.int64], Factors]:
-        """The k best items that each of `users` has not seen, best first.
+    def top_k(
+        self, users: npt.NDArray[np.int64], seen: csr_matrix, k: int, device: str = "cpu"
+    ) -> tuple[npt.NDArray[np.int64], Factors]:
+        """The k best items that each of `users` has not seen, best first, and of equal ones the earlier first.
 
         `seen`: (len(users), items), a stored entry is left out of that user's list. Returns item indices, shape
         (len(users), k), -1 where fewer items are left, and their scores, 0 there. A user that the model does not
         know gets an empty list.
         """
+        from components.topk import top_k  # brings numba, a second that who only loads a model need not wait
+
         known = np.flatnonzero(self.knows_user[users])
         items = np.full((len(users), k), -1, dtype=np.int64)
         scores = np.zeros((len(users), k), dtype=np.float32)
-        width = min(k, len(self.item_factors))
-        if not len(known) or not width:
-            return items, scores
-        found, values = topk(
-            self.item_factors,
-            self.user_factors[users[known]],
-            width,
-            filter_query_items=seen[known].tocsr(),
-            filter_items=np.flatnonzero(~self.knows_item).astype(np.int32),
-        )
-        shown = values > np.finfo(np.float32).min  # implicit marks what it filtered with the lowest float
-        items[known, :width] = np.where(shown, found, -1)
-        scores[known, :width] = np.where(shown, values, 0)
+        asked, met = self.user_factors[users[known]], seen[known].tocsr()
+        items[known], scores[known] = top_k(asked, self.item_factors, k, met, self.knows_item, device)
         return items, scores
 
 

@@ -1,10 +1,12 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from scipy.sparse import random as sparse_random
 
 from components import topk
-from components.topk import by_chunks, top_k
+from components.topk import by_chunks, by_tiles, top_k
 
 
 def exhaustive(users: np.ndarray, items: np.ndarray, k: int, seen: csr_matrix, allowed: np.ndarray) -> np.ndarray:
@@ -66,6 +68,14 @@ def test_of_equal_scores_the_earlier_item_comes_first() -> None:
         ones, np.ones((3000, 1), dtype=np.float32), 3, csr_matrix(([1], [1], [0, 1]), shape=(1, 3000))
     )
     assert (found.tolist(), scores.tolist()) == ([[0, 2, 3]], [[1, 1, 1]])
+
+
+@pytest.mark.parametrize("way", [by_tiles, by_chunks])
+def test_a_stored_zero_was_seen_too(way: Callable[..., tuple[np.ndarray, np.ndarray]]) -> None:
+    seen = csr_matrix((np.zeros(1), np.array([0]), np.array([0, 1])), shape=(1, 2))
+    arguments = (np.ones((1, 1)), np.ones((2, 1)), 1, seen, np.ones(2, dtype=bool))
+    found, scores = way(*arguments) if way is by_tiles else way(np, *arguments)
+    assert (found.tolist(), scores.tolist()) == ([[1]], [[1]])
 
 
 @pytest.mark.parametrize("way", ["cpu", "chunks"])

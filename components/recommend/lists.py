@@ -15,7 +15,7 @@ from components.schema import CATALOGUE
 from components.splits import Splits
 from components.toplists import TopLists
 
-BLOCK_USERS = 8192
+BLOCK_USERS = 32_768
 
 
 def recommend(
