@@ -42,7 +42,7 @@ class CPU:
     def row_sums(self, side: Side, values: Floats) -> Floats:
         """The sum of each row's values."""
         sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-        return (sums[side.start[1:]] - sums[side.start[:-1]]).astype(np.float32)
+        return np.asarray(sums[side.start[1:]] - sums[side.start[:-1]], dtype=np.float32)
 
     def half_sweep(
         self, side: Side, confidence: Floats, solved: Floats, fixed: Floats, ridge: Floats, alpha0: float
@@ -85,7 +85,30 @@ def _even(start: Indices) -> list[tuple[int, int]]:
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
 
 
-@jit(fastmath=FAST)
+INNER: Final = {"fastmath": FAST, "error_model": "numpy"}
+TINY: Final = np.float32(1e-20)
+
+
+@jit(inline="always", **INNER)
+def _scores(vectors: Any, a: int, b: int, c: int, d: int, x: Any) -> Any:
+    """Four dot products with x, which is loaded once for all of them."""
+    s0 = s1 = s2 = s3 = np.float32(0)
+    for t in range(len(x)):
+        s0 += vectors[a, t] * x[t]
+        s1 += vectors[b, t] * x[t]
+        s2 += vectors[c, t] * x[t]
+        s3 += vectors[d, t] * x[t]
+    return s0, s1, s2, s3
+
+
+@jit(inline="always", **INNER)
+def _add(sums: Any, vectors: Any, a: int, b: int, c: int, d: int, w0: Any, w1: Any, w2: Any, w3: Any) -> None:
+    """Four weighted vectors onto a sum, which is loaded and stored once for all of them."""
+    for t in range(len(sums)):
+        sums[t] += w0 * vectors[a, t] + w1 * vectors[b, t] + w2 * vectors[c, t] + w3 * vectors[d, t]
+
+
+@jit(**INNER)
 def _solve(
     first: int,
     last: int,
@@ -99,67 +122,65 @@ def _solve(
     alpha0: np.float32,
     steps: int,
 ) -> None:
-    """Preconditioned conjugate gradients from each row's own values on; no row with pairs, no vector without."""
-    factors = fixed.shape[1]
+    """Preconditioned conjugate gradients for rows [first, last), from their own values on; 0 for one without pairs.
+
+    Four pairs at a time, since the vectors are in the first cache and loads are what is scarce there; a row is filled
+    up to a multiple of four with pairs of weight 0. No views of rows: counting references to them costs more than a dot
+    product.
+    """
+    factors, one = fixed.shape[1], np.float32(1)
     longest = 0
     for row in range(first, last):
         longest = max(longest, start[row + 1] - start[row])
-    met = np.empty((longest, factors), np.float32)  # read again in each step, so close together
-    residual = np.empty(factors, np.float32)
-    diagonal = np.empty(factors, np.float32)
-    scale = np.empty(factors, np.float32)
-    direction = np.empty(factors, np.float32)
-    moved = np.empty(factors, np.float32)
+    which, weight = np.zeros(longest + 4, np.int64), np.zeros(longest + 4, np.float32)
+    pull = np.zeros(longest + 4, np.float32)
+    x, diagonal, scale = np.empty(factors, np.float32), np.empty(factors, np.float32), np.empty(factors, np.float32)
+    residual, direction, moved = np.empty_like(x), np.empty_like(x), np.empty_like(x)
     for row in range(first, last):
-        x = solved[row]
         low, count = start[row], start[row + 1] - start[row]
-        if not count:
-            x[:] = 0
-            continue
         for t in range(factors):
-            diagonal[t] = dense[t] + ridge[row]
+            x[t] = solved[row, t] if count else np.float32(0)
+            diagonal[t] = dense[t] + ridge[row] + TINY
             scale[t] = diagonal[t]
             residual[t] = -diagonal[t] * x[t]
         for pair in range(count):
-            y = fixed[columns[low + pair]]
-            c = confidence[low + pair]
-            score = np.float32(0)
+            which[pair], weight[pair], pull[pair] = columns[low + pair], confidence[low + pair], alpha0
+        for pair in range(count, count + 3):
+            which[pair], weight[pair], pull[pair] = 0, 0, 0
+        for p in range(0, count, 4):
+            a, b, c, d = which[p], which[p + 1], which[p + 2], which[p + 3]
+            w0, w1, w2, w3 = weight[p], weight[p + 1], weight[p + 2], weight[p + 3]
+            s0, s1, s2, s3 = _scores(fixed, a, b, c, d, x)
+            _add(residual, fixed, a, b, c, d, pull[p] + w0 * (one - s0), pull[p + 1] + w1 * (one - s1),
+                 pull[p + 2] + w2 * (one - s2), pull[p + 3] + w3 * (one - s3))  # fmt: skip
             for t in range(factors):
-                score += y[t] * x[t]
-            pull = alpha0 + c * (np.float32(1) - score)
-            for t in range(factors):
-                met[pair, t] = y[t]
-                residual[t] += pull * y[t]
-                scale[t] += c * y[t] * y[t]
+                scale[t] += (w0 * fixed[a, t] * fixed[a, t] + w1 * fixed[b, t] * fixed[b, t]
+                             + w2 * fixed[c, t] * fixed[c, t] + w3 * fixed[d, t] * fixed[d, t])  # fmt: skip
         left = np.float32(0)
         for t in range(factors):
             direction[t] = residual[t] / scale[t]
             left += residual[t] * direction[t]
         for step in range(steps):
-            if left <= 0:
-                break
             curve = np.float32(0)
             for t in range(factors):
                 moved[t] = diagonal[t] * direction[t]
                 curve += moved[t] * direction[t]
-            for pair in range(count):
-                y = met[pair]
-                score = np.float32(0)
-                for t in range(factors):
-                    score += y[t] * direction[t]
-                pull = confidence[low + pair] * score
-                curve += pull * score
-                if step + 1 < steps:
-                    for t in range(factors):
-                        moved[t] += pull * y[t]
-            length = left / curve
-            for t in range(factors):
-                x[t] += length * direction[t]
-            if step + 1 == steps:
+            for p in range(0, count, 4):
+                a, b, c, d = which[p], which[p + 1], which[p + 2], which[p + 3]
+                s0, s1, s2, s3 = _scores(fixed, a, b, c, d, direction)
+                w0, w1, w2, w3 = weight[p] * s0, weight[p + 1] * s1, weight[p + 2] * s2, weight[p + 3] * s3
+                curve += w0 * s0 + w1 * s1 + w2 * s2 + w3 * s3
+                if step + 1 < steps:  # the last residual is nobody's
+                    _add(moved, fixed, a, b, c, d, w0, w1, w2, w3)
+            if left < TINY or curve < TINY:
                 break
+            length = left / curve
             before, left = left, np.float32(0)
             for t in range(factors):
+                x[t] += length * direction[t]
                 residual[t] -= length * moved[t]
                 left += residual[t] * residual[t] / scale[t]
             for t in range(factors):
                 direction[t] = residual[t] / scale[t] + left / before * direction[t]
+        for t in range(factors):
+            solved[row, t] = x[t]

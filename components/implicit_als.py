@@ -22,22 +22,23 @@ class ImplicitFit:
     def __init__(self, user_items: UserItems, config: "ALSConfig", device: str, start: "Start") -> None:
         self.config, self.sweeps = config, 0
         self._confidence = confidence(user_items, config)
-        self._model = _on_gpu(config) if device == "gpu" else AlternatingLeastSquares(**_arguments(config))
+        with threadpool_limits(1, "blas"):  # it runs a thread a core; BLAS threads on top only get in the way
+            self._model = _on_gpu(config) if device == "gpu" else AlternatingLeastSquares(**_arguments(config))
         if start is not None:
             self._model.user_factors, self._model.item_factors = (self._own(factors) for factors in start)
 
     def advance(self, sweeps: int) -> None:
         """Go on: implicit starts from random factors only where it has none."""
         self._model.iterations = sweeps
-        with threadpool_limits(1, "blas"):  # it runs a thread a core; BLAS threads on top only get in the way
+        with threadpool_limits(1, "blas"):
             self._model.fit(self._confidence, show_progress=False)
         self.sweeps += sweeps
 
     @property
     def factors(self) -> tuple[Factors, Factors]:
-        """As NumPy arrays, wherever they are."""
+        """Copies, as NumPy arrays wherever they are."""
         found = (self._model.user_factors, self._model.item_factors)
-        users, items = (factors if isinstance(factors, np.ndarray) else factors.to_numpy() for factors in found)
+        users, items = (f.copy() if isinstance(f, np.ndarray) else f.to_numpy() for f in found)  # it goes on in its own
         return users, items
 
     def _own(self, factors: Factors) -> Any:

@@ -4,6 +4,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
 from components import popularity
+from components.gpu import cupy, implicit_als
 from components.solver import ALSConfig, fingerprint, fit
 from components.user_items import UserItems
 
@@ -16,15 +17,17 @@ def checkerboard(size: int = 40) -> UserItems:
     return UserItems(matrix, np.zeros(matrix.nnz, dtype=np.float32))
 
 
-def test_the_held_out_diagonal_comes_first() -> None:
-    users, items = fit(checkerboard(), ALSConfig(factors=4, regularization=0.05, alpha=20, iterations=20))
+@pytest.mark.parametrize("solver", ["ials", "implicit"])
+def test_the_held_out_diagonal_comes_first(solver: str) -> None:
+    config = ALSConfig(factors=4, regularization=0.05, alpha=20, iterations=20, solver=solver)
+    users, items = fit(checkerboard(), config)
     scores = users @ items.T
     scores[checkerboard().weight.toarray() > 0] = -np.inf
     assert scores.argmax(axis=1).tolist() == list(range(40))
 
 
 def test_is_the_bare_library_on_the_same_confidence() -> None:
-    config = ALSConfig(factors=8, regularization=0.5, alpha=3, iterations=3, seed=11)
+    config = ALSConfig(factors=8, regularization=0.5, alpha=3, iterations=3, seed=11, solver="implicit")
     bare = AlternatingLeastSquares(8, regularization=0.5, iterations=3, random_state=11)
     bare.fit(csr_matrix(checkerboard().weight * 3 + checkerboard().weight.sign()), show_progress=False)
     users, items = fit(checkerboard(), config)
@@ -62,19 +65,25 @@ def test_an_unknown_device_is_refused() -> None:
         fit(checkerboard(), ALSConfig(), "tpu")
 
 
-def test_a_gpu_that_is_asked_for_and_missing_is_an_error() -> None:
+@pytest.mark.parametrize("solver", ["ials", "implicit"])
+def test_a_gpu_that_is_asked_for_and_missing_is_an_error(solver: str) -> None:
+    config = ALSConfig(factors=4, regularization=0.05, alpha=20, iterations=20, solver=solver)
     try:
-        from components.gpu import implicit_als
-
-        implicit_als()
+        {"ials": cupy, "implicit": implicit_als}[solver]()
     except RuntimeError:
         with pytest.raises(RuntimeError, match="a GPU was asked for"):
-            fit(checkerboard(), ALSConfig(factors=4, iterations=1), "gpu")
+            fit(checkerboard(), config, "gpu")
     else:
-        on_gpu = fit(checkerboard(), ALSConfig(factors=4, regularization=0.05, alpha=20, iterations=20), "gpu")
+        on_gpu = fit(checkerboard(), config, "gpu")
         scores = on_gpu[0] @ on_gpu[1].T
         scores[checkerboard().weight.toarray() > 0] = -np.inf
         assert scores.argmax(axis=1).tolist() == list(range(40))
+
+
+@pytest.mark.parametrize("solver", ["implicit", "spark"])
+def test_only_ials_scales_its_regularization(solver: str) -> None:
+    with pytest.raises(ValueError, match=f"nu is 0.5 and the solver {solver}: only ials scales its regularization"):
+        ALSConfig(nu=0.5, solver=solver)
 
 
 def test_a_configuration_survives_its_trial() -> None:

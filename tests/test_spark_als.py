@@ -166,5 +166,5 @@ def simulated() -> tuple[csr_matrix, csr_matrix]:
 def test_spark_and_a_gpu_exclude_each_other() -> None:
     with pytest.raises(ValueError, match="device is 'gpu': Spark fits on CPUs, so choose the cpu"):
         fit(irregular(), SMALL, "gpu")
-    with pytest.raises(ValueError, match="solver is 'flink': give one of implicit, spark"):
+    with pytest.raises(ValueError, match="solver is 'flink': give one of ials, implicit, spark"):
         ALSConfig(solver="flink")

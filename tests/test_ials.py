@@ -1,0 +1,188 @@
+"""Our own ALS: one set of tests for its arithmetic on the CPU, in whole arrays, and on a GPU where there is one."""
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from implicit.cpu._als import calculate_loss
+from scipy.sparse import csr_matrix, random_array
+
+from components import ials, ials_arrays, ials_cpu
+from components.ials import IALSFit, Prepared, prepared
+from components.implicit_als import confidence
+from components.memory import require
+from components.solver import ALSConfig, Training, fit
+from components.user_items import UserItems
+
+
+def shop(users: int = 60, items: int = 40, seed: int = 3) -> UserItems:
+    """Random pairs; user 5 and item 7 have none."""
+    random = np.random.default_rng(seed)
+    dense = random_array((users, items), density=0.15, rng=random).toarray()
+    dense[5, :] = dense[:, 7] = 0
+    matrix = csr_matrix(dense.astype(np.float32))
+    return UserItems(matrix, random.uniform(0, 90, matrix.nnz).astype(np.float32))
+
+
+@pytest.fixture(params=["cpu", "arrays", "gpu"])
+def device(request: pytest.FixtureRequest) -> ials.Device:
+    if request.param == "cpu":
+        return ials_cpu.CPU()
+    if request.param == "arrays":
+        return ials_arrays.Arrays(np)
+    try:
+        from components.gpu import cupy
+
+        found: ials.Device = ials_arrays.Arrays(cupy())
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    return found
+
+
+def on(device: ials.Device, user_items: UserItems) -> Prepared:
+    """The pairs on that device."""
+    here = prepared(user_items, "cpu")
+    users, items = (
+        ials.Side(device.array(side.start), device.array(side.columns), device.array(side.order))
+        for side in (here.users, here.items)
+    )
+    return Prepared(device, users, items, device.array(here.weight), device.array(here.age))
+
+
+def solution(user_items: UserItems, items: Any, config: ALSConfig) -> Any:
+    """User factors by the normal equations, docs/MODEL.md, equation 2: dense, and slow."""
+    dense = user_items.decayed(config.half_life).toarray() * config.alpha
+    total_users = dense.sum(axis=1) + config.alpha0 * dense.shape[1]
+    total_items = dense.sum(axis=0) + config.alpha0 * dense.shape[0]
+    mean = np.concatenate([total_users**config.nu, total_items**config.nu]).mean()
+    found = []
+    for row, total in zip(dense, total_users, strict=True):
+        ridge = config.regularization * total**config.nu / mean
+        left = items.T @ (items * (config.alpha0 + row)[:, None]) + ridge * np.eye(config.factors)
+        found.append(np.linalg.solve(left, items.T @ ((config.alpha0 + row) * (row > 0))))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("nu", [0.0, 0.5, 1.0])
+def test_a_half_sweep_solves_the_normal_equations(
+    device: ials.Device, nu: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ials_cpu, "CG_STEPS", 40)
+    monkeypatch.setattr(ials_arrays, "CG_STEPS", 40)
+    config = ALSConfig(factors=6, regularization=2, alpha=7, alpha0=0.3, nu=nu, half_life=30)
+    fitting = IALSFit(on(device, shop()), config, None)
+    start = fitting.factors[1]
+    pairs = fitting._pairs
+    device.half_sweep(
+        pairs.users, fitting._confidence[0], fitting._users, fitting._items, fitting._ridge[0], config.alpha0
+    )
+    users, items = fitting.factors
+    expected = solution(shop(), start.astype(np.float64), config)
+    np.testing.assert_allclose(users @ items.T, expected @ start.T, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(items, axis=1), np.linalg.norm(start, axis=1), rtol=1e-5)  # only rotated
+    assert not users[5].any()
+
+
+def test_all_devices_compute_the_same(device: ials.Device) -> None:
+    config = ALSConfig(factors=8, regularization=1, alpha=5, alpha0=0.5, nu=0.8, half_life=20)
+    fits = [IALSFit(pairs, config, None) for pairs in (prepared(shop(), "cpu"), on(device, shop()))]
+    for fitting in fits:
+        fitting.advance(3)
+    (users, items), (other_users, other_items) = (fitting.factors for fitting in fits)
+    np.testing.assert_allclose(users @ items.T, other_users @ other_items.T, atol=2e-4)
+    assert not users[5].any() and not items[7].any()
+
+
+def test_blocks_change_nothing(device: ials.Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ALSConfig(factors=4, iterations=2)
+    whole = IALSFit(on(device, shop()), config, None)
+    whole.advance(2)
+    monkeypatch.setattr(ials_cpu, "PAIRS", 16)
+    monkeypatch.setattr(ials_cpu, "BLOCK", 16)
+    monkeypatch.setattr(ials_arrays, "BLOCK_BYTES", 4096)
+    parts = IALSFit(on(device, shop()), config, None)
+    parts.advance(2)
+    np.testing.assert_allclose(whole.factors[0] @ whole.factors[1].T, parts.factors[0] @ parts.factors[1].T, atol=1e-4)
+
+
+@pytest.mark.parametrize(("alpha", "regularization"), [(10, 1.0), (1, 30.0), (40, 0.01)])
+def test_the_loss_is_not_above_implicits(alpha: float, regularization: float) -> None:
+    """Same objective (nu 0, alpha0 1), same number of sweeps and of steps of conjugate gradients."""
+    user_items, losses = shop(400, 200), {}
+    for solver in ("ials", "implicit"):
+        config = ALSConfig(16, regularization, alpha, iterations=8, solver=solver)
+        users, items = fit(user_items, config)
+        losses[solver] = calculate_loss(confidence(user_items, config), users, items, regularization)
+    assert losses["ials"] < 1.01 * losses["implicit"]
+
+
+def test_only_the_ratio_to_alpha0_counts() -> None:
+    one = fit(shop(), ALSConfig(factors=4, regularization=2, alpha=6, alpha0=1, nu=0.5, iterations=3))
+    other = fit(shop(), ALSConfig(factors=4, regularization=0.2, alpha=0.6, alpha0=0.1, nu=0.5, iterations=3))
+    np.testing.assert_allclose(one[0] @ one[1].T, other[0] @ other[1].T, atol=1e-4)
+    bare = fit(shop(), ALSConfig(factors=4, regularization=2, alpha=6, iterations=9, solver="implicit"))
+    scaled = fit(
+        shop(), ALSConfig(factors=4, regularization=0.2, alpha=0.6, alpha0=0.1, iterations=9, solver="implicit")
+    )
+    np.testing.assert_allclose(bare[0] @ bare[1].T, scaled[0] @ scaled[1].T, atol=1e-3)
+
+
+def test_regularization_is_the_mean_of_all_rows() -> None:
+    pairs = prepared(shop(), "cpu")
+    for nu in (0.0, 0.5, 1.0):
+        fitting = IALSFit(pairs, ALSConfig(factors=2, regularization=3, nu=nu), None)
+        assert np.concatenate(fitting._ridge).mean() == pytest.approx(3, rel=1e-5)
+    assert fitting._ridge[0][5] == fitting._ridge[0].min()  # the user without pairs
+
+
+@pytest.mark.parametrize("solver", ["ials", "implicit"])
+def test_a_fit_goes_on_from_its_factors(solver: str) -> None:
+    config = ALSConfig(factors=6, solver=solver)
+    at_once, in_parts = (Training(shop()).begin(config) for _ in range(2))
+    at_once.advance(5)
+    in_parts.advance(2)
+    early = in_parts.factors
+    in_parts.advance(3)
+    assert in_parts.sweeps == 5
+    for one, other in zip(at_once.factors, in_parts.factors, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    later = Training(shop()).begin(config, early)
+    later.advance(3)
+    np.testing.assert_allclose(later.factors[0] @ later.factors[1].T, one_score(at_once), atol=1e-3)
+
+
+def one_score(fitting: Any) -> Any:
+    users, items = fitting.factors
+    return users @ items.T
+
+
+def test_the_number_of_cores_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ALSConfig(factors=8, iterations=3)
+    user_items = shop(3000, 500)
+    many = fit(user_items, config)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0}, raising=False)
+    one = fit(user_items, config)
+    for a, b in zip(many, one, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_too_little_memory_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ials_cpu, "available", lambda: 10_000)
+    with pytest.raises(MemoryError, match=r"^\d+ pairs from both sides need 0.00 GB, and 0.00 GB are free: give the"):
+        Training(shop()).begin(ALSConfig())
+    with pytest.raises(MemoryError, match=r"^a lot need 2.00 GB, and 1.00 GB are free"):
+        require(2_000_000_000, "a lot", 1_000_000_000)
+
+
+def test_without_any_pair_everything_is_zero(device: ials.Device) -> None:
+    empty = UserItems(csr_matrix((3, 2), dtype=np.float32), np.empty(0, np.float32))
+    fitting = IALSFit(on(device, empty), ALSConfig(factors=2), None)
+    fitting.advance(2)
+    assert not any(factors.any() for factors in fitting.factors)
+
+
+def test_no_regularization_at_all_is_finite(device: ials.Device) -> None:
+    fitting = IALSFit(on(device, shop()), ALSConfig(factors=8, regularization=0, alpha=40), None)
+    fitting.advance(4)
+    assert all(np.isfinite(factors).all() for factors in fitting.factors)
