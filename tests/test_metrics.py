@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from components.metrics import bootstrap_interval, score
+from components.metrics import METRICS, Scores, bootstrap, bootstrap_interval, ratio_interval, score
 
 
 def truth(rows: list[list[int]], items: int) -> csr_matrix:
@@ -20,8 +20,37 @@ def test_hand_computed_rows() -> None:
     np.testing.assert_allclose(scores.recall, [1, 0, 2 / 4])
     np.testing.assert_allclose(scores.ndcg, np.divide(dcg, ideal))
     np.testing.assert_allclose(scores.map, [(1 + 2 / 3) / 2, 0, (1 / 2 + 2 / 3) / 3])
+    np.testing.assert_allclose(scores.mrr, [1, 0, 1 / 2])
+    np.testing.assert_allclose(scores.hit_rate, [1, 0, 1])
     assert scores.coverage == 5 / 6  # 0 1 2 3 4
     assert scores.means(3)["ndcg@3"] == pytest.approx(np.divide(dcg, ideal).mean())
+
+
+def test_novelty_is_the_mean_self_information_of_a_list() -> None:
+    lists = np.array([[0, 1], [2, -1], [-1, -1]])
+    popularity = np.array([1 / 2, 1 / 8, 1 / 4])
+    scores = score(lists, truth([[0], [0], [0]], 3), popularity)
+    assert scores.novelty.tolist() == [2, 2]  # (1 + 3) / 2, 2; nothing of an empty list
+    assert scores.means(2)["novelty@2"] == 2
+
+
+@pytest.mark.parametrize(
+    ("lists", "gini"),
+    [([[0, 1], [2, 3]], 0), ([[0, -1], [0, -1]], 3 / 4), ([[0, 1], [0, 1]], 1 / 2), ([[-1, -1], [-1, -1]], 0)],
+    ids=["all alike", "one item", "half the catalogue", "nothing"],
+)
+def test_gini_of_the_exposure(lists: list[list[int]], gini: float) -> None:
+    assert score(np.array(lists), truth([[0], [0]], 4)).gini == gini
+
+
+def test_blocks_of_users_add_up() -> None:
+    rng = np.random.default_rng(1)
+    lists, wanted, popularity = rng.integers(-1, 30, (20, 5)), rng.random((20, 30)) < 0.2, rng.random(30)
+    wanted[:, 0] = True
+    whole = score(lists, csr_matrix(wanted), popularity)
+    parts = [score(lists[part], csr_matrix(wanted[part]), popularity) for part in (slice(7), slice(7, 20))]
+    assert Scores.joined(parts).means(5) == whole.means(5)
+    assert set(whole.means(5)) == {f"{name}@5" for name in (*METRICS, "coverage", "novelty", "gini")}
 
 
 def test_a_perfect_list_scores_one_and_padding_is_never_a_hit() -> None:
@@ -55,6 +84,10 @@ def test_agrees_with_implicit_where_definitions_agree() -> None:
     ours = score(lists.astype(np.int64), wanted)
     assert ours.ndcg.mean() == pytest.approx(theirs["ndcg"], abs=1e-6)
     assert ours.map.mean() == pytest.approx(theirs["map"], abs=1e-6)
+    # its precision: hits of all users over the most that there could be
+    most = np.minimum(10, np.diff(wanted.indptr))
+    hits = ours.recall * np.diff(wanted.indptr)
+    assert hits.sum() / most.sum() == pytest.approx(theirs["precision"], abs=1e-6)
 
 
 def test_the_interval_holds_the_mean_and_is_reproducible() -> None:
@@ -64,3 +97,27 @@ def test_the_interval_holds_the_mean_and_is_reproducible() -> None:
     assert (low, high) == bootstrap_interval(values, seed=5)
     assert high - low == pytest.approx(2 * 1.96 / np.sqrt(2000), rel=0.15)
     assert bootstrap_interval(np.array([]), seed=5) == (0, 0)
+
+
+def test_samples_are_those_of_drawing_users_one_by_one() -> None:
+    """Zeros are never drawn, and yet the means spread as if they were."""
+    rng = np.random.default_rng(2)
+    values = rng.random((400, 2)) * (rng.random((400, 1)) < 0.2)
+    found = bootstrap(values, seed=1, samples=4000)
+    plain = np.array([values[rng.integers(0, 400, 400)].mean(axis=0) for _ in range(4000)])
+    np.testing.assert_allclose(found.mean(axis=0), plain.mean(axis=0), rtol=0.01)
+    np.testing.assert_allclose(np.cov(found.T), np.cov(plain.T), rtol=0.1)
+
+
+def test_blocks_of_samples_change_nothing_but_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.metrics.BOOTSTRAP_COUNTS", 150)
+    means = bootstrap(np.ones((50, 1)), seed=1, samples=10)
+    np.testing.assert_allclose(means, np.ones((10, 1)))
+
+
+def test_a_ratio_is_of_the_same_users() -> None:
+    values = np.random.default_rng(3).random(300)
+    assert ratio_interval(2 * values, values, seed=1) == pytest.approx((2, 2))
+    low, high = ratio_interval(values[::-1], values, seed=1)
+    assert low < 1 < high
+    assert ratio_interval(values, np.zeros(300), seed=1) == (0, 0)
