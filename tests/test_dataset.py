@@ -3,15 +3,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pytest
 
 from components import registry
 from components.cuts import Cuts, iso
 from components.dataset.pairs import build
+from components.dataset.traffic import traffic
 from components.lake import Lake
 from components.schema import VERDICTS
 from components.splits import Splits
-from tests.literal import AS_OF, CUTS, NO_VERDICTS, write_interactions
+from tests.literal import AS_OF, CUTS, NO_VERDICTS, interactions, write_interactions
 
 DAY = iso(AS_OF)
 ROWS = (
@@ -77,6 +79,31 @@ def test_splits_survive_the_disk(lake: Lake, tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.weight, splits.weight)
     np.testing.assert_array_equal(loaded.last, splits.last)
     assert (loaded.cuts, loaded.about) == (splits.cuts, splits.about)
+
+
+def test_the_traffic_of_the_last_day_and_of_those_before(tmp_path: Path) -> None:
+    """Days are 24 hours back from as_of: the first hour of the last one counts, 28 earlier ones, and no quiet start."""
+    found = Lake.open(str(tmp_path), "shop")
+    hours = (0.5, 24.0, 24.1, 48.0, 72.5, 24 * 5.0, 24 * 29.0, 24 * 29.1)
+    write_interactions(found, *(("ann" if hour < 30 else "bob", "tea", hour) for hour in hours))
+    splits, _ = build(found, 0, NO_VERDICTS, DAY, window_days=40)
+    before = [2, 0, 1, 1] + [0] * 23 + [1]
+    mixes = {"mix": {"view": 1.0}, "mix_before": {"view": 1.0}}
+    assert splits.about["traffic"] == {"events": 2, "before": before, **mixes}
+    short, _ = build(found, 0, NO_VERDICTS, DAY, window_days=4)
+    assert short.about["traffic"]["before"] == [2, 0, 1]
+    drop = {"user_id": "bob", "event_id": None, "rule": "r", "evidence": "", "action": "drop", "shadow": False}
+    without, _ = build(found, 0, pa.Table.from_pylist([drop], schema=VERDICTS), DAY, window_days=40)
+    assert (without.about["traffic"]["events"], without.about["traffic"]["before"]) == (2, [1])
+
+
+def test_a_day_of_other_events() -> None:
+    rows = interactions(("ann", "tea", 1.0), ("ann", "jam", 2.0), ("bob", "tea", 30.0), ("bob", "jam", 100.0))
+    kinds = pa.array(["view", "cart", "view", "like"], pa.string())
+    told = rows.set_column(rows.schema.get_field_index("event_type"), rows.schema.field("event_type"), kinds)
+    found = traffic(pads.dataset(told), AS_OF)
+    assert (found["mix"], found["mix_before"]) == ({"cart": 0.5, "view": 0.5}, {"like": 0.5, "view": 0.5})
+    assert traffic(pads.dataset(told.slice(0, 0)), AS_OF) == {"events": 0, "before": [], "mix": {}, "mix_before": {}}
 
 
 def test_the_cuts_follow_the_incumbent(lake: Lake) -> None:

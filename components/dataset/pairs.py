@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from components.cuts import Cuts, iso, parse_as_of, window
+from components.dataset.traffic import traffic
 from components.ids import IdMap
 from components.lake import Lake
 from components.registry import incumbent
@@ -57,6 +58,7 @@ def build(lake: Lake, version: int, verdicts: pa.Table, as_of: str, window_days:
             "window_days": window_days,
             "settings": (verdicts.schema.metadata or {}).get(b"settings", b"").decode() or None,
             "incumbent": live,
+            "traffic": traffic(rows, day),
         },
     )
     report = _report(splits)
