@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FEATURES = ("bot_agent_days", "bot_user_days", "bot_item_days")
 """What the bot filter keeps of each day, see components.filter_bots.days."""
+GATE_DAYS = 29
+"""A gate reads those of 28 days before its own, see components.gate.history."""
 
 Report = dict[str, Any]
 Reason = Callable[[str, list[Found]], str]
@@ -105,6 +107,10 @@ class Expiry:
     def reports(self, days: int) -> Report:
         """Drop the reports of runs of before `days`; see _drop."""
         return self._drop("reports", 3, self._dated(days, 1))
+
+    def gates(self, days: int) -> Report:
+        """Drop what gates of before `days` found, but never of the four weeks that a gate looks back; see _drop."""
+        return self._drop("gates", 3, self._dated(max(days, GATE_DAYS), 1))
 
     def searches(self, days: int) -> Report:
         """Drop the tables of trials of runs of before `days`; see _drop."""

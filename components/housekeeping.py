@@ -30,7 +30,7 @@ def expire(lake: Lake, keep: KeepSettings, now: datetime, dry_run: bool = False,
     Ages count back from the end of what the lake holds, or from `now`, the clock, if that is earlier: a run for a day
     to come makes nothing old. Versions count back from `now`. Waits for a backfill, which needs days that are old
     beside those it fills. Returns moment (ISO text; None: the lake holds nothing, and nothing was done), interactions,
-    features, quarantine, landing, runs, reports, models, trials, searches (see Expiry) and tables (name -> see
+    features, quarantine, landing, runs, reports, models, trials, searches, gates (see Expiry) and tables (name -> see
     compaction.compact and time_travel.trim). Repeating it is harmless. TimeoutError when another housekeeping, or a
     backfill, does not end.
     """
@@ -53,6 +53,7 @@ def expire(lake: Lake, keep: KeepSettings, now: datetime, dry_run: bool = False,
             "reports": expiry.reports(keep.runs_days),
             "trials": expiry.trials(keep.runs_days),
             "searches": expiry.searches(keep.runs_days),
+            "gates": expiry.gates(keep.runs_days),
         }
         tables = {name: _tidy(lake, name, keep, now, dry_run) for name in lake.names("tables")}
         return report | {"tables": tables, "models": expiry.models(keep.runs_days)}

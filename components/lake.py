@@ -12,6 +12,7 @@ The only module that knows the lake's paths. Everything lies under `{root}/{name
     catalogue/{number}.json                       what crawls found, and what changed from one to the next
     leases/{name}.json                            who does something that two may not do at once
     champion.json                                 the publication that the store has active, and those before it
+    gates/{as_of}/{run}.json                      what a gate found, for those of the next four weeks
     runs/{as_of}/{run}/{step}.json                the run record
     ablation/{as_of}.json                         what each bot rule is worth
     reports/{as_of}/{run}.html                    the daily report

@@ -155,14 +155,28 @@ class BotSettings(_Section):
 
 
 class GateSettings(_Section):
-    """What a challenger must show before it goes live."""
+    """What a challenger must show before it goes live: docs/GATE.md has each rule's formula, and why."""
 
     margin: float = Field(default=0.01, ge=0, lt=1)
-    """The challenger's metric may be lower than the incumbent's and than popularity's by this share."""
+    """The challenger's metric is shown not to be lower than the incumbent's by more than this share, and not shown to
+    be lower than popularity's by more; 0 is a strict gate."""
     min_users: int = Field(default=20, ge=1)
-    """Fewer users than this in the holdout are no evidence."""
+    """Fewer users, those of the last four weeks' gates included, are no evidence; nor are fewer of a segment."""
+    max_lift_fall: float = Field(default=0.03, ge=0, lt=1)
+    """So far may the lift over popularity fall below its median of 28 days, and so much may the challengers of 28 days
+    lose together."""
     min_coverage: float = Field(default=0.01, ge=0, le=1)
     """The evaluated lists must show this share of the catalogue, or of what so many lists could show at most."""
+    max_segment_fall: float = Field(default=0.2, ge=0, le=1)
+    """In no segment may the metric be lower than the incumbent's by more than this share, and three standard errors."""
+    min_events: int = Field(default=100, ge=0)
+    """Fewer events in the last 24 hours are no day to judge by."""
+    max_volume_fall: float = Field(default=0.4, ge=0, le=1)
+    """So far may the events of the last 24 hours fall below the same weekday of the last four weeks; 1: to nothing."""
+    max_churn: float = Field(default=0.9, ge=0, le=1)
+    """The highest share of the incumbent's lists that may be others in the challenger's; 1: all."""
+    max_drift: float = Field(default=0.25, ge=0)
+    """The highest population stability index of the last day's event types against the four weeks before."""
 
 
 class LimitSettings(_Section):

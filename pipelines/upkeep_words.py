@@ -40,6 +40,7 @@ _KINDS = {
     "models": "models",
     "trials": "searches",
     "searches": "tables of trials",
+    "gates": "gates",
 }
 
 

@@ -2,86 +2,241 @@ from typing import Any
 
 import pytest
 
-from components.gate.verdict import decide, markdown
+from components.cuts import iso
+from components.gate.history import gate_of
+from components.gate.page import markdown, page
+from components.gate.verdict import decide
 from components.settings import GateSettings
+from tests.gates import DAY, LIVE, broken, evaluation, past, spread_out, verdict
+from tests.literal import AS_OF
 
-SETTINGS = GateSettings(margin=0.01, min_users=20, min_coverage=0.05)
-AS_OF = "2026-01-31T00:00:00Z"
-LIVE = {"version": 3, "as_of": "2026-01-30T00:00:00Z"}
-
-
-def evaluation(challenger: float, popularity: float, incumbent: float | None = None, **changed: Any) -> dict[str, Any]:
-    arms = {"challenger": challenger, "popularity": popularity}
-    if incumbent is not None:
-        arms["incumbent"] = incumbent
-    return {
-        "k": 20,
-        "metric": "ndcg",
-        "evaluated_users": 100,
-        "items": 1000,
-        "arms": {arm: {"ndcg@20": value, "coverage@20": 0.3} for arm, value in arms.items()},
-        **changed,
-    }
+TODAY = iso(AS_OF)
+EVEN = [0.1] * 100
+STRICT = GateSettings(margin=0)
 
 
 @pytest.mark.parametrize(
-    ("challenger", "popularity", "incumbent", "passed", "winner"),
+    ("challenger", "popularity", "winner"),
+    [(0.10, 0.05, "challenger"), (0.05, 0.10, "popularity"), (0.10, 0.10, "popularity")],  # a tie: the simpler one
+)
+def test_without_an_incumbent_the_winner_goes_live(challenger: float, popularity: float, winner: str) -> None:
+    found = decide(evaluation([challenger] * 100, None, popularity), GateSettings(), TODAY, None)
+    assert (found["passed"], found["winner"]) == (True, winner)
+    assert found["reason"].startswith(
+        f"there is no incumbent, so the winner of challenger and popularity goes live: {winner}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("challenger", "popularity", "expected"),
     [
-        (0.10, 0.05, None, True, "challenger"),
-        (0.05, 0.10, None, True, "popularity"),
-        (0.10, 0.10, None, True, "popularity"),  # a tie goes to the simpler one
-        (0.10, 0.05, 0.09, True, "challenger"),
-        (0.0995, 0.05, 0.10, True, "challenger"),  # lower by less than the margin
-        (0.0985, 0.05, 0.10, False, "incumbent"),
-        (0.10, 0.12, 0.09, False, "incumbent"),  # popularity beats them both
+        (0.11, 0.05, {}),
+        (0.0995, 0.05, {}),  # lower by less than the margin
+        (0.0985, 0.05, {"incumbent": False}),
+        (0.11, 0.14, {"popularity": False}),  # popularity beats them both
+        (0.10, 0.105, {}),  # not for sure
     ],
 )
-def test_verdicts(challenger: float, popularity: float, incumbent: float | None, passed: bool, winner: str) -> None:
-    live = None if incumbent is None else LIVE
-    verdict = decide(evaluation(challenger, popularity, incumbent), SETTINGS, AS_OF, live)
-    assert (verdict["passed"], verdict["winner"]) == (passed, winner)
-    assert winner in verdict["reason"]
+def test_with_an_incumbent_every_rule_must_pass(challenger: float, popularity: float, expected: dict[str, Any]) -> None:
+    found = verdict(evaluation([challenger] * 100, EVEN, popularity))
+    assert broken(found) == expected
+    assert (found["passed"], found["winner"]) == ((False, "incumbent") if expected else (True, "challenger"))
+
+
+def test_an_identical_model_passes_a_strict_gate() -> None:
+    users = spread_out(0.1)
+    assert verdict(evaluation(users, users), settings=STRICT)["passed"]
+    assert not verdict(evaluation([value - 0.0001 for value in users], users), settings=STRICT)["passed"]
 
 
 def test_too_few_users_are_no_evidence() -> None:
-    few = evaluation(0.5, 0.1, 0.1, evaluated_users=19)
-    assert decide(few, SETTINGS, AS_OF, LIVE)["reason"] == (
-        "the challenger failed: enough users in the holdout; the incumbent stays"
-    )
-    first = decide(evaluation(0.5, 0.1, evaluated_users=19), SETTINGS, AS_OF, None)
+    few = verdict(evaluation([0.2] * 19, [0.1] * 19))
+    assert broken(few) == {"users": None, "incumbent": None}
+    names = "enough users in the holdout, ndcg@20 against the incumbent, lower bound"
+    assert few["reason"] == f"not enough evidence: {names}; the incumbent stays"
+    first = decide(evaluation([0.2] * 19, None), GateSettings(), TODAY, None)
     assert (first["passed"], first["winner"]) == (True, "popularity")  # something must go live
+    assert broken(verdict(evaluation([0.2] * 19, [0.1] * 19), [past(1, users=81)])) == {}
 
 
-def test_nobody_to_judge_on_is_no_crash() -> None:
-    empty = evaluation(0, 0, 0, evaluated_users=0)
+def test_nobody_to_judge_on_and_nobody_hit_are_no_evidence() -> None:
+    empty = evaluation([0.0], [0.0], evaluated_users=0, per_user={"challenger": [], "incumbent": []})
     empty["arms"] = {arm: {} for arm in empty["arms"]}
-    assert not decide(empty, SETTINGS, AS_OF, LIVE)["passed"]
+    assert {"users": None, "incumbent": None}.items() <= broken(verdict(empty)).items()
+    assert broken(verdict(evaluation([0.0] * 100, [0.0] * 100, popularity=1e-9)))["incumbent"] is None
+
+
+NOISY = evaluation([0.1, 0.1] * 50, spread_out(0.1, 100))  # the same mean, and +-6% between bounds
+
+
+def test_gates_before_decide_what_today_can_not() -> None:
+    assert broken(verdict(NOISY)) == {"incumbent": None}
+    sure = [past(day, users=10_000, error=0.001) for day in (1, 2)]
+    found = verdict(NOISY, sure)
+    assert found["passed"]
+    assert next(rule["note"] for rule in found["rules"] if rule["rule"] == "incumbent") == (
+        "20,100 users of 3 gates: with the users of the last gates"
+    )
+    lost = [past(day, users=10_000, error=0.001, share=-0.05) for day in (1, 2)]
+    assert broken(verdict(NOISY, lost)) == {"incumbent": False}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"metric": "recall"},
+        {"k": 10},
+        {"comparable": False},
+        {"end": AS_OF},  # overlaps today's holdout
+    ],
+)
+def test_gates_that_are_no_evidence_for_today_are_left_out(changed: dict[str, Any]) -> None:
+    assert broken(verdict(NOISY, [past(1, users=10_000, error=0.001, **changed)])) == {"incumbent": None}
+
+
+def test_only_disjoint_holdouts_are_pooled_and_none_from_before_a_forced_pass() -> None:
+    twice = [past(1, users=10_000, error=0.001), past(2, users=7, end=AS_OF)]
+    assert "10,100 users of 2 gates" in str(verdict(NOISY, twice)["rules"])
+    forced = [past(1, users=10_000, error=0.001, forced="a new catalogue"), past(2, users=10_000, error=0.001)]
+    assert broken(verdict(NOISY, forced)) == {"incumbent": None}
+
+
+def test_other_days_do_not_excuse_a_loss_that_today_shows() -> None:
+    worse = evaluation(EVEN, [0.1009 + (0.002 if user % 2 else -0.002) for user in range(100)])  # by 0.4% to 1.3%
+    sure = [past(day, users=100_000, error=0.0001) for day in (1, 2)]
+    found = verdict(worse, sure)
+    assert broken(found) == {"incumbent": None}
+    assert "a loss for sure" in str(found["rules"])
+
+
+def test_small_losses_do_not_add_up() -> None:
+    """Half a percent is within the margin; a week of gates that all lose it is not."""
+    worse = evaluation([0.0995] * 100, EVEN)
+    assert broken(verdict(worse, [past(day, share=-0.005, error=0.003) for day in range(1, 6)])) == {}
+    found = verdict(worse, [past(day, share=-0.005, error=0.003) for day in range(1, 7)])
+    assert broken(found) == {"four_weeks": False}
+    assert broken(verdict(worse, [past(day, share=0.001, error=0.003) for day in range(1, 7)])) == {}
+
+
+@pytest.mark.parametrize(
+    ("popularity", "challenger", "expected"),
+    [
+        (0.05, 0.0999, {}),  # the usual lift of 2
+        (0.055, 0.0999, {"lift": False}),
+        (0.055, 0.1, {}),  # to refuse it would keep what is no better
+        (0.052, 0.0999, {}),  # 3% below and less, by the upper bound
+    ],
+)
+def test_lift_does_not_fall(popularity: float, challenger: float, expected: dict[str, Any]) -> None:
+    gates = [past(day) for day in range(1, 8)]
+    assert broken(verdict(evaluation([challenger] * 100, EVEN, popularity), gates)) == expected
+    assert broken(verdict(evaluation([challenger] * 100, EVEN, popularity), gates[1:])) == {}  # no history yet
+
+
+def test_lift_that_scatters_from_day_to_day_has_a_wider_bound() -> None:
+    gates = [past(day, lift=2.0 + 0.2 * (day % 3 - 1)) for day in range(1, 8)]
+    assert broken(verdict(evaluation([0.0999] * 100, EVEN, 0.055), gates)) == {}
 
 
 def test_coverage_is_asked_of_what_so_few_lists_could_show() -> None:
     """25 lists of 20 show at most 0.5% of 100,000 items, so 5% of that is enough."""
-    wide = evaluation(0.5, 0.1, 0.1, evaluated_users=25, items=100_000)
+    wide = evaluation([0.1] * 25, [0.1] * 25, items=100_000)
+    settings = GateSettings(min_coverage=0.05)
     wide["arms"]["challenger"]["coverage@20"] = 0.004
-    assert decide(wide, SETTINGS, AS_OF, LIVE)["passed"]
+    assert broken(verdict(wide, settings=settings)) == {}
     wide["arms"]["challenger"]["coverage@20"] = 0.0002
-    assert not decide(wide, SETTINGS, AS_OF, LIVE)["passed"]
+    assert broken(verdict(wide, settings=settings)) == {"coverage": False}
 
 
-def test_lists_that_show_a_handful_of_items_fail() -> None:
-    narrow = evaluation(0.5, 0.1, 0.1)
-    narrow["arms"]["challenger"]["coverage@20"] = 0.01
-    assert "coverage@20" in decide(narrow, SETTINGS, AS_OF, LIVE)["reason"]
+def test_no_segment_loses_much() -> None:
+    def segment(users: int, challenger: float) -> dict[str, Any]:
+        return {"segment": f"of {users}", "users": users, "arms": {"challenger": challenger, "incumbent": 0.1}}
+
+    users = [value + (0.01 if place % 4 < 2 else -0.01) for place, value in enumerate(spread_out(0.1))]
+    sure = [past(1, 100_000, error=0.0001)]
+    segments = [segment(300, 0.1), segment(200, 0.07), segment(10, 0.0)]
+    found = verdict(evaluation(spread_out(0.1), users, segments=segments), sure)
+    assert broken(found) == {"segments": False}
+    assert "of segment of 200" in found["reason"]
+    few = evaluation(spread_out(0.1), users, segments=[segment(20, 0.075)])  # three errors of 20 users are 0.007
+    assert broken(verdict(few, sure)) == {}
 
 
-@pytest.mark.parametrize("as_of", ["2026-01-30T00:00:00Z", "2026-01-29T00:00:00Z"])
-def test_a_day_that_is_not_newer_than_the_live_one_never_goes_live(as_of: str) -> None:
-    verdict = decide(evaluation(0.5, 0.1, 0.1), SETTINGS, as_of, LIVE)
-    assert (verdict["passed"], verdict["winner"]) == (False, "incumbent")
-    assert "version 3 of 2026-01-30T00:00:00Z is live and not older" in verdict["reason"]
+@pytest.mark.parametrize(
+    ("traffic", "expected"),
+    [
+        ({}, {}),
+        ({"events": 700}, {}),
+        ({"events": 500}, {"volume": False}),
+        ({"events": 99, "before": [99] * 28}, {"events": False}),
+        ({"before": []}, {}),  # the first day
+        ({"events": 500, "before": [1000] * 6 + [500] + [1000] * 6 + [500] * 15}, {}),  # as on this weekday
+        ({"events": 500, "before": [1000] * 6 + [500]}, {"volume": False}),  # of one weekday only: all days
+        ({"before": [0] * 28}, {}),
+        ({"mix": {"view": 0.9, "cart": 0.1}}, {"drift": False}),
+        ({"mix": {"view": 0.6, "cart": 0.4}, "mix_before": {"view": 0.7, "cart": 0.3}}, {}),
+        ({"mix": {"view": 1.0}, "mix_before": {"view": 0.9, "cart": 0.1}}, {"drift": False}),
+        ({"mix_before": {}}, {}),
+    ],
+)
+def test_the_day_must_be_like_others(traffic: dict[str, Any], expected: dict[str, Any]) -> None:
+    found = verdict(evaluation(EVEN, EVEN, traffic={**DAY, **traffic}))
+    assert broken(found) == expected
+    assert found["comparable"] == (not expected)
+
+
+def test_all_lists_at_once_do_not_change() -> None:
+    assert broken(verdict(evaluation(EVEN, EVEN, churn=0.95))) == {"churn": False}
+    over = {**LIVE, "winner": "popularity"}
+    assert decide(evaluation(EVEN, EVEN, churn=0.95), GateSettings(), TODAY, over)["passed"]
+
+
+@pytest.mark.parametrize("force", ["", "lists were checked by hand"])
+def test_a_day_that_is_not_newer_than_the_live_one_never_goes_live(force: str) -> None:
+    for as_of in (LIVE["as_of"], "2026-01-29T00:00:00Z"):
+        found = decide(evaluation(EVEN, EVEN), GateSettings(), str(as_of), LIVE, force=force)
+        assert (found["passed"], found["winner"]) == (False, "incumbent")
+        assert "version 3 of 2026-01-30T00:00:00Z is live and not older" in found["reason"]
+
+
+def test_a_forced_pass_is_written_down() -> None:
+    bad = evaluation([0.05] * 100, EVEN)
+    found = decide(bad, GateSettings(), TODAY, LIVE, force="a new catalogue,\n checked by hand")
+    assert (found["passed"], found["winner"]) == (True, "challenger")
+    assert found["forced"] == {"reason": "a new catalogue, checked by hand"}
+    assert found["reason"] == (
+        "FORCED: a new catalogue, checked by hand (without it: the challenger failed: "
+        "ndcg@20 against the incumbent, lower bound; the incumbent stays)"
+    )
+    assert "## Gate: FORCED" in markdown(found)
+    assert gate_of(bad, found, TODAY, "r").forced == "a new catalogue, checked by hand"
+    first = decide(evaluation([0.01] * 100, None), GateSettings(), TODAY, None, force="a new catalogue")
+    assert (first["passed"], first["winner"]) == (True, "challenger")
+
+
+@pytest.mark.parametrize("force", [" ", "\n", "because", "x" * 501])
+def test_a_reason_that_is_none_is_refused(force: str) -> None:
+    with pytest.raises(ValueError, match=r"the reason of a forced pass is .*: say why in 10 to 500 letters"):
+        decide(evaluation(EVEN, EVEN), GateSettings(), TODAY, LIVE, force=force)
 
 
 def test_markdown_shows_each_rule() -> None:
-    text = markdown(decide(evaluation(0.10, 0.12, 0.09), SETTINGS, AS_OF, LIVE))
+    text = markdown(verdict(evaluation([0.1] * 100, [0.09] * 100, 0.14)))
     assert "## Gate: not passed" in text
-    assert "| ndcg@20 against incumbent, less 1% | 0.1 | 0.0891 | pass |" in text
-    assert "| ndcg@20 against popularity, less 1% | 0.1 | 0.1188 | FAIL |" in text
+    assert "| ndcg@20 against the incumbent, lower bound | 11.11% | at least -1.00% | pass | 100 users |" in text
+    assert "| ndcg@20 against popularity, upper bound | 0.1100 | at least 0.1386 | FAIL |  |" in text
+    assert "| events of the last 24 hours | 1,000 | at least 100 | pass |  |" in text
+
+
+def test_the_page_shows_rules_advice_and_the_gates_before() -> None:
+    scored = evaluation([0.098] * 100, EVEN)
+    found = decide(scored, GateSettings(), TODAY, LIVE, [], force="<b>we know</b> what it is")
+    gates = [past(1), past(2, comparable=False), past(3, forced="<i>new shop</i>"), past(4)]
+    shown = page(found, gate_of(scored, found, TODAY, "run"), gates, 0.01)
+    assert "FORCED past the rules." in shown and "&lt;b&gt;we know&lt;/b&gt; what it is" in shown
+    assert "Compare trials and configuration" in shown
+    assert shown.count("<svg") == 3  # today, the day before, both together
+    assert "2 gates" in shown and "<b>we" not in shown and "<i>" not in shown
+    first = evaluation(EVEN, None)
+    alone = decide(first, GateSettings(), TODAY, None)
+    assert "user by user" not in page(alone, gate_of(first, alone, TODAY, "run"), [], 0.01)

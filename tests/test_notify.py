@@ -19,6 +19,7 @@ from components.lake import Lake
 from components.notify import formats
 from components.notify.daily import text_report, write_report
 from components.notify.facts import STEPS
+from components.pages import as_markdown
 from components.runs import recorded
 from components.settings import GateSettings
 
@@ -46,8 +47,10 @@ def means(value: float) -> Report:
 
 def evaluation(challenger: float, incumbent: float | None, popularity: float) -> Report:
     arms = {"challenger": means(challenger), "popularity": means(popularity)}
+    per_user = {}
     if incumbent is not None:
         arms["incumbent"] = means(incumbent)
+        per_user = {"per_user": {"challenger": [challenger] * 300, "incumbent": [incumbent] * 300}}
     return {
         "k": 20,
         "metric": "ndcg",
@@ -58,6 +61,7 @@ def evaluation(challenger: float, incumbent: float | None, popularity: float) ->
         "arms": arms,
         "popularity_windows": {"whole": means(0.01), "7d": means(popularity), "24h": means(0.02)},
         "differences": {"popularity": {"mean": challenger - popularity, "low": 0.05, "high": 0.15}},
+        **per_user,
     }
 
 
@@ -195,7 +199,9 @@ def test_a_gate_that_does_not_pass_leaves_a_complete_report(night: Night) -> Non
     text, html, _ = night.reported()
     page = Page(html)
     assert text.splitlines()[-1].startswith("NOT PUBLISHED: The gate did not pass and the store is untouched: ")
-    assert re.search(r"^ndcg@20 against incumbent, less 1% +0\.1000 +0\.2970 +FAIL$", text, re.MULTILINE)
+    assert re.search(
+        r"^ndcg@20 against the incumbent, lower bound +-66\.67% +at least -1\.00% +FAIL$", text, re.MULTILINE
+    )
     assert "did not run: refit, recommend, publish" in text
     assert page.text.count("not needed") == 3
     assert len(page.pictures) == 4
@@ -210,6 +216,17 @@ def test_a_day_that_is_not_newer_than_the_live_one(night: Night) -> None:
         "NOT PUBLISHED: Every rule passed, yet nothing was published: version 9 of 2026-01-31T03:00:00Z is live and "
         "not older than this run, so it stays; the challenger passed every rule."
     )
+
+
+def test_a_forced_pass_says_so_everywhere(night: Night) -> None:
+    scored = evaluation(0.1, 0.3, 0.2)
+    night.judged(scored)
+    night.step("gate", decide(scored, GateSettings(), AS_OF, None, force=f"a new catalogue {HOSTILE}"))
+    night.published("challenger")
+    text, html, markdown = night.reported()
+    assert " The gate was FORCED: a new catalogue <script>" in text.splitlines()[-1]
+    assert "The gate was FORCED: a new catalogue" in Page(html).text and "<script" not in html
+    assert "The gate was FORCED: a new catalogue &lt;script" in markdown
 
 
 def test_a_publish_that_did_not_switch(night: Night) -> None:
@@ -375,7 +392,7 @@ def test_formats() -> None:
         "0 bytes", "999 bytes", "1.5 kB", "2.5 MB", "3000.0 GB",
     ]  # fmt: skip
     assert formats.signed(-0.01234) == "\N{MINUS SIGN}0.0123"
-    assert formats.markdown("a|b\n<i> & `c`") == r"a\|b &lt;i&gt; &amp; \`c\`"
+    assert as_markdown("a|b\n<i> & `c`") == r"a\|b &lt;i&gt; &amp; \`c\`"
 
 
 @pytest.mark.parametrize(

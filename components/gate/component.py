@@ -23,7 +23,8 @@ def gate(
         import json
         from pathlib import Path
 
-        from components.gate.verdict import decide, markdown
+        from components.gate.page import markdown
+        from components.gate.verdict import decide
         from components.lake import Lake
         from components.registry import champion
         from components.settings import Settings

@@ -1,13 +1,11 @@
 """How values look in a report, and what must never be seen in one: passwords and control characters."""
 
 import math
-import re
 from typing import Any
 
 from components.urls import masked
 
 UNKNOWN = "\u2013"
-_MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
 
 
 def cleaned(value: Any) -> Any:
@@ -17,14 +15,6 @@ def cleaned(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(cleaned(key)): cleaned(inner) for key, inner in value.items()}
     return [cleaned(inner) for inner in value] if isinstance(value, list) else value
-
-
-def markdown(value: str) -> str:
-    """Text as it stands in a Markdown table cell: no markup of any kind, on one line."""
-    line = " ".join(value.split())
-    for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        line = line.replace(char, entity)
-    return _MARKDOWN.sub(r"\\\1", line)
 
 
 def real(value: Any) -> float | None:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from components.notify import formats
 from components.notify.facts import Facts
+from components.notify.scores import forced
 from components.runs import Record
 
 State = Literal["published", "kept", "older", "failed", "killed", "stopped", "nothing"]
@@ -97,6 +98,8 @@ def _published(facts: Facts) -> Outcome:
         sentence = f"Version {version} is live: popularity's lists for {users} users."
     if facts.first:
         sentence += f" It is the first run, without an incumbent, and {winner or 'nobody'} won."
+    if reason := forced(facts):
+        sentence += f" The gate was FORCED: {reason.rstrip('.')}."
     return Outcome("published", "Published", f"{sentence} {_scores(facts)}".strip())
 
 

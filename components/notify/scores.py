@@ -11,9 +11,14 @@ HYPER_PARAMETERS = {
     "factors": "factors",
     "regularization": "regularization",
     "alpha": "alpha",
+    "alpha0": "alpha0",
+    "nu": "nu",
     "half_life": "half-life",
+    "popularity_share": "popularity",
+    "popularity_half_life": "its half-life",
     "iterations": "iterations",
 }
+PROGRESS = {"sweeps": "sweeps", "users": "users judged"}
 MOST_TRIALS = 40
 
 
@@ -74,18 +79,31 @@ def gate(facts: Facts) -> Table | None:
     rows = [
         [
             str(rule.get("name", formats.UNKNOWN)),
-            _measure(rule.get("value")),
-            _measure(rule.get("limit")),
-            "pass" if rule.get("passed") is True else "FAIL",
+            _measure(rule, "value"),
+            f"{formats.plain(rule.get('bound', ''))} {_measure(rule, 'limit')}".strip(),
+            _answer(rule),
         ]
         for rule in rules
     ]
     tones = {place: "good" if rule.get("passed") is True else "bad" for place, rule in enumerate(rules)}
-    return Table(["rule", "value", "at least", ""], rows, tones=tones) if rows else None
+    return Table(["rule", "value", "limit", ""], rows, tones=tones) if rows else None
 
 
-def _measure(value: Any) -> str:
-    return formats.count(value) if isinstance(value, int) else formats.score(value)
+def forced(facts: Facts) -> str:
+    """The reason of a forced pass of the gate; empty when there was none."""
+    return str(facts.mapping("gate", "forced").get("reason", ""))
+
+
+def _measure(rule: dict[str, Any], key: str) -> str:
+    value, unit = formats.real(rule.get(key)), rule.get("unit")
+    if value is not None and unit == "share":
+        return f"{value:.2%}"
+    return formats.count(value) if unit == "count" else formats.score(value)
+
+
+def _answer(rule: dict[str, Any]) -> str:
+    passed = rule.get("passed")
+    return "pass" if passed is True else "not enough evidence" if passed is None else "FAIL"
 
 
 def trials(facts: Facts) -> Table | None:
@@ -99,12 +117,22 @@ def trials(facts: Facts) -> Table | None:
             str(place),
             *(formats.plain(trial.get(name)) for name in settings),
             *(formats.score(trial.get(name)) for name in scores),
+            *(formats.count(trial.get(name)) for name in PROGRESS),
             formats.seconds(trial.get("seconds")),
         ]
         for place, trial in enumerate(found, 1)
     ]
-    head = ["#", *(HYPER_PARAMETERS[name] for name in settings), *scores, "time"]
+    head = ["#", *(HYPER_PARAMETERS[name] for name in settings), *scores, *PROGRESS.values(), "time"]
     return Table(head, rows, tones={0: "best"}) if rows else None
+
+
+def rungs(facts: Facts) -> Table | None:
+    """The halving, rung by rung."""
+    rows = [
+        [str(place), *(formats.count(rung.get(name)) for name in ("sweeps", "trials", "users", "kept"))]
+        for place, rung in enumerate(facts.listing("tune", "rungs"), 1)
+    ]
+    return Table(["rung", "sweeps", "trials", "users judged", "went on"], rows) if rows else None
 
 
 def varying(trials: Sequence[dict[str, Any]]) -> list[str]:

@@ -4,18 +4,19 @@ from components.notify import formats, scores, tables
 from components.notify.facts import Facts
 from components.notify.outcome import outcome
 from components.notify.tables import Table
+from components.pages import as_markdown
 
 
 def summary(facts: Facts) -> str:
     """The Markdown summary; nothing in it but its own headings and tables is markup."""
     verdict = outcome(facts)
-    parts = [f"# {verdict.label}", "", formats.markdown(verdict.sentence), "", _facts(facts)]
+    parts = [f"# {verdict.label}", "", as_markdown(verdict.sentence), "", _facts(facts)]
     if any(record.get("state") in ("failed", "started") for record in facts.records):
         parts += ["", "The traceback, if there is one, stands in the HTML report."]
     for title, table in _shown(facts):
         if table:
             parts += ["", f"## {title}", "", *_markdown_table(table)]
-    return "\n".join([*parts, "", formats.markdown(_time(facts)), ""])
+    return "\n".join([*parts, "", as_markdown(_time(facts)), ""])
 
 
 def text(facts: Facts) -> str:
@@ -41,12 +42,12 @@ def _shown(facts: Facts) -> list[tuple[str, Table | None]]:
 
 
 def _facts(facts: Facts) -> str:
-    return formats.markdown(f"As of {facts.as_of}, run {facts.run}, shop {facts.shop}.")
+    return as_markdown(f"As of {facts.as_of}, run {facts.run}, shop {facts.shop}.")
 
 
 def _markdown_table(table: Table) -> list[str]:
     rules = ["---" if place in table.words else "---:" for place in range(len(table.head))]
-    rows = [[formats.markdown(cell) for cell in row] for row in (table.head, *table.rows)]
+    rows = [[as_markdown(cell) for cell in row] for row in (table.head, *table.rows)]
     return [f"| {' | '.join(row)} |" for row in (rows[0], rules, *rows[1:])]
 
 

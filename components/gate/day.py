@@ -1,0 +1,52 @@
+"""Rules on the day: whether it was one that a model can be trained and judged on. A day that breaks one is no evidence
+for the days after it either."""
+
+from math import log
+from statistics import median
+from typing import Any
+
+from components.gate.rules import Rule, at_least, at_most
+from components.settings import GateSettings
+
+WEEK = 7
+FEWEST = 2
+"""Of so few same weekdays the median is of all days."""
+FLOOR = 1e-4
+"""A type that is missing counts as this share: the logarithm of 0 is infinite."""
+
+
+def rules(evaluation: dict[str, Any], settings: GateSettings, over: str | None) -> list[Rule]:
+    """The rules that apply; `over` is the winner that the incumbent was published as, None without an incumbent."""
+    traffic = evaluation.get("traffic") or {}
+    found = []
+    if "events" in traffic:
+        found.append(at_least("events", "events of the last 24 hours", traffic["events"], settings.min_events, "count"))
+    if usual := usual_events(traffic.get("before", [])):
+        share, least = traffic["events"] / usual, 1 - settings.max_volume_fall
+        note = f"usual on this weekday: {usual:,.0f}"
+        found.append(at_least("volume", "events against the same weekday", share, least, "share", note))
+    if traffic.get("mix") and traffic.get("mix_before"):
+        drift = stability(traffic["mix"], traffic["mix_before"])
+        found.append(at_most("drift", "drift of the event mix (PSI)", drift, settings.max_drift))
+    # popularity's lists have little in common with anybody's, and the first challenger after it must not stop at that
+    if "churn" in evaluation and over != "popularity":
+        name = f"churn of the top {evaluation['k']} against the incumbent"
+        found.append(at_most("churn", name, evaluation["churn"], settings.max_churn, "share"))
+    return found
+
+
+def usual_events(before: list[int]) -> float:
+    """The median of the same weekday of the last four weeks, of all days when few are known; 0 without any."""
+    weekdays = before[WEEK - 1 :: WEEK]
+    known = weekdays if len(weekdays) >= FEWEST else before
+    return median(known) if known else 0.0
+
+
+def stability(mix: dict[str, float], before: dict[str, float]) -> float:
+    """The population stability index of two mixes, sum of (p - q) ln(p / q).
+
+    Siddiqi, "Credit Risk Scorecards" (2006): below 0.1 no change, above 0.25 a large one. It is the symmetrised
+    Kullback-Leibler divergence of Jeffreys (1946).
+    """
+    pairs = [(max(mix.get(kind, 0), FLOOR), max(before.get(kind, 0), FLOOR)) for kind in {**mix, **before}]
+    return sum((p - q) * log(p / q) for p, q in pairs)

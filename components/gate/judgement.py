@@ -1,0 +1,43 @@
+"""The step: what earlier gates found and what is live -> a verdict, which the next gates find in turn."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from components.gate import history
+from components.gate.history import Gate
+from components.gate.page import markdown, page
+from components.gate.verdict import decide
+from components.lake import Lake
+from components.registry import champion
+from components.settings import GateSettings
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and what it is shown with."""
+
+    verdict: dict[str, Any]
+    today: Gate
+    gates: list[Gate]
+    margin: float
+
+    @property
+    def markdown(self) -> str:
+        """The summary for the Kubeflow UI."""
+        return markdown(self.verdict)
+
+    @property
+    def page(self) -> str:
+        """The HTML page."""
+        return page(self.verdict, self.today, self.gates, self.margin)
+
+
+def judge(
+    lake: Lake, evaluation: dict[str, Any], settings: GateSettings, as_of: str, run: str, force: str = ""
+) -> Judgement:
+    """Decide, and keep what the gates of the next four weeks need; see components.gate.verdict.decide."""
+    gates = history.last(lake, as_of)
+    verdict = decide(evaluation, settings, as_of, champion(lake), gates, force)
+    today = history.gate_of(evaluation, verdict, as_of, run)
+    history.keep(lake, today)
+    return Judgement(verdict, today, gates, settings.margin)
