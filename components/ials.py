@@ -119,7 +119,7 @@ class IALSFit:
         self._users, self._items = (device.array(f) for f in start or _random(pairs, config))
         values = device.confidence(pairs.weight, pairs.age, config.alpha, config.half_life)
         self._confidence = (values, values[pairs.items.order])
-        self._ridge = ridges(pairs, self._confidence, config)
+        self._ridge, self.ridge_scale = ridges(pairs, self._confidence, config)
 
     def advance(self, sweeps: int) -> None:
         """So many sweeps, users first."""
@@ -135,11 +135,11 @@ class IALSFit:
         return self._pairs.device.numpy(self._users), self._pairs.device.numpy(self._items)
 
 
-def ridges(pairs: Prepared, confidence: tuple[Any, Any], config: "ALSConfig") -> tuple[Any, Any]:
-    """lambda of each user and of each item: in proportion to s^nu, s the row's sum of confidences over all its pairs.
+def ridges(pairs: Prepared, confidence: tuple[Any, Any], config: "ALSConfig") -> tuple[tuple[Any, Any], float]:
+    """lambda of each user and of each item: scale s^nu, s the row's sum of confidences over all its pairs; and scale.
 
-    Rendle et al. (2022), equation 5, for weights: there s = alpha0 N + n. Divided by the mean of s^nu over all rows,
-    so that `regularization` is of one size for each nu.
+    Rendle et al. (2022), equation 5, for weights: there s = alpha0 N + n. The scale is regularization by the mean of
+    s^nu over all rows, so that `regularization` is of one size for each nu.
     """
     sides = (pairs.users, pairs.items)
     others = (pairs.items.rows, pairs.users.rows)
@@ -148,8 +148,9 @@ def ridges(pairs: Prepared, confidence: tuple[Any, Any], config: "ALSConfig") ->
         for side, values, other in zip(sides, confidence, others, strict=True)
     ]
     mean = sum(float(found.sum()) for found in sums) / max(1, sum(others))
-    users, items = ((config.regularization / mean * found).astype(np.float32) for found in sums)
-    return users, items
+    scale = config.regularization / mean if mean else 0.0
+    users, items = ((scale * found).astype(np.float32) for found in sums)
+    return (users, items), scale
 
 
 def _random(pairs: Prepared, config: "ALSConfig") -> tuple[Floats, Floats]:

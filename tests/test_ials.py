@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix, random_array
 
 from components import ials, ials_arrays, ials_cpu
 from components.ials import IALSFit, Prepared, prepared
+from components.ials_model import IALS
 from components.implicit_als import confidence
 from components.memory import require
 from components.solver import ALSConfig, Training, fit
@@ -186,3 +187,41 @@ def test_no_regularization_at_all_is_finite(device: ials.Device) -> None:
     fitting = IALSFit(on(device, shop()), ALSConfig(factors=8, regularization=0, alpha=40), None)
     fitting.advance(4)
     assert all(np.isfinite(factors).all() for factors in fitting.factors)
+
+
+def model(**changed: Any) -> IALS:
+    found = IALS(ALSConfig(**{"factors": 8, "regularization": 0.5, "alpha": 20, "alpha0": 0.5, "nu": 0.5, **changed}))
+    found.fit(shop().weight)
+    return found
+
+
+def test_implicits_calls_work_as_they_do_there() -> None:
+    found, weights = model(), shop().weight
+    ids, scores = found.recommend(3, weights[3], N=5)
+    assert len(set(ids) & set(weights[3].indices)) == 0
+    np.testing.assert_allclose(scores, found.user_factors[3] @ found.item_factors[ids].T, rtol=1e-5)
+    assert found.similar_items(4, N=3)[0][0] == 4
+    many, _ = found.recommend([1, 2], weights[[1, 2]], N=4)
+    assert many.shape == (2, 4)
+
+
+def test_a_user_who_is_folded_in_is_where_the_fit_put_them() -> None:
+    found, weights = model(iterations=30), shop().weight
+    folded = found.recalculate_user([0, 1, 5], weights[[0, 1, 5]])
+    np.testing.assert_allclose(
+        folded @ found.item_factors.T, found.user_factors[[0, 1, 5]] @ found.item_factors.T, atol=0.01
+    )
+    assert found.recalculate_user(2, weights[2]).shape == (8,)
+    assert found.recalculate_item(3, weights.T.tocsr()[3]).shape == (8,)
+    with pytest.raises(ValueError, match="1 rows for 2 ids: give one row of interactions for each id"):
+        found.recalculate_user([1, 2], weights[1])
+
+
+def test_an_explanation_adds_up_to_the_score() -> None:
+    found, weights = model(), shop().weight
+    total, best, again = found.explain(3, weights, 9, N=100)
+    folded = found.recalculate_user(3, weights[3])
+    assert total == pytest.approx(float(folded @ found.item_factors[9]), abs=1e-4)
+    assert sorted(item for item, _ in best) == sorted(weights[3].indices)
+    assert sum(score for _, score in best) == pytest.approx(total, abs=1e-5)
+    assert found.explain(3, weights, 9, again, N=1)[1] == best[:1]
