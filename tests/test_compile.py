@@ -68,6 +68,39 @@ def test_parameters_are_flat_described_and_have_defaults(tmp_path: Path) -> None
     assert all(len(about["description"]) > 10 for about in parameters.values())
 
 
+def test_the_search_is_spread_over_nodes_when_asked(tmp_path: Path) -> None:
+    write_package(tmp_path / "alone.yaml", "gpu", "")
+    write_package(tmp_path / "spread.yaml", "gpu", "", tune_shards=2)
+    alone, spread = (next(yaml.safe_load_all((tmp_path / name).read_text())) for name in ("alone.yaml", "spread.yaml"))
+    [tasks] = (
+        found["dag"]["tasks"]
+        for found in spread["components"].values()
+        if "tune" in found.get("dag", {}).get("tasks", {})
+    )
+    shares = [f"tune-{number}" for number in range(2, 8)]
+    assert {name for name in tasks if name.startswith("tune")} == {"tune", *shares}
+    waits = {
+        name: {before for before in tasks[name]["dependentTasks"] if "tune" in before} for name in ("tune", *shares)
+    }
+    assert waits == {
+        "tune-2": set(), "tune-3": set(), "tune-4": {"tune-2", "tune-3"}, "tune-5": {"tune-2", "tune-3"},
+        "tune-6": {"tune-4", "tune-5"}, "tune-7": {"tune-4", "tune-5"}, "tune": {"tune-6", "tune-7"},
+    }  # fmt: skip
+    parts = {
+        tuple(
+            int(tasks[name]["inputs"]["parameters"][part]["runtimeValue"]["constant"])
+            for part in ("rung", "shard", "shards")
+        )
+        for name in shares
+    }
+    assert parts == {(rung, shard, 2) for rung in range(3) for shard in range(2)}
+    assert set(containers(spread)) == set(TABLE) | set(shares)
+    assert all("accelerator" in containers(spread)[name]["resources"] for name in shares)
+    assert not any("tune-2" in name for name in containers(alone))
+    with pytest.raises(ValueError, match="tune-shards is 1: give 2 to 64 nodes, or 0 for a search on one"):
+        write_package(tmp_path / "one.yaml", "cpu", "", tune_shards=1)
+
+
 def test_nothing_is_cached(tmp_path: Path) -> None:
     write_package(tmp_path / "a.yaml", "cpu", "")
     assert "enableCache: true" not in (tmp_path / "a.yaml").read_text()

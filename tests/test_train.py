@@ -1,14 +1,25 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from scipy.sparse import csr_matrix
 
+from components import challengers, popularity
+from components.cuts import Cuts
+from components.expiry import Expiry
+from components.ids import IdMap
 from components.lake import Lake
 from components.model import FactorModel
 from components.refit.winner import winning_config
 from components.solver import ALSConfig, fit
-from components.train.fitting import fit_stage
-from tests.literal import two_tastes
+from components.splits import Splits
+from components.train.fitting import fit_challenger, fit_stage
+from components.user_items import UserItems
+from tests.literal import AS_OF, CUTS, two_tastes
 
 CONFIG = ALSConfig(factors=4, iterations=3).as_dict()
 
@@ -47,3 +58,153 @@ def test_only_a_winner_is_refitted() -> None:
     assert winning_config({"winner": "challenger"}, {**CONFIG, "fit_seconds": 3}, {}) == CONFIG
     with pytest.raises(ValueError, match="'incumbent': only a challenger or popularity"):
         winning_config({"winner": "incumbent"}, CONFIG, {})
+
+
+def days_later(splits: Splits, days: int) -> Splits:
+    """The same rows, of a shop so many days later."""
+    by = timedelta(days=days)
+    cuts = Cuts(*(moment + by for moment in (splits.cuts.validation_start, splits.cuts.train_end, splits.cuts.as_of)))
+    last = np.where(splits.last > 0, splits.last + int(by.total_seconds() * 1e6), 0)
+    return replace(splits, cuts=cuts, last=last, about=dict(splits.about))
+
+
+def one_more(splits: Splits) -> Splits:
+    """The same with a user and an item before all others, whom nobody knew."""
+    users, items = (IdMap(pa.concat_arrays([pa.array(["a"]), ids.ids])) for ids in (splits.user_ids, splits.item_ids))
+    met = np.array([[1.0], [0.0], [0.0]])
+    return replace(
+        splits, user_ids=users, item_ids=items,
+        user_index=np.concatenate([[0], splits.user_index + 1]).astype(np.int32),
+        item_index=np.concatenate([[0], splits.item_index + 1]).astype(np.int32),
+        weight=np.hstack([met, splits.weight]).astype(np.float32),
+        last=np.hstack([met * splits.last.max() - met * 1e12, splits.last]).astype(np.int64),
+    )  # fmt: skip
+
+
+def loss(splits: Splits, model: FactorModel) -> float:
+    """How far the scores of what was met before the cut are from 1."""
+    aligned = model.aligned(splits.user_ids, splits.item_ids)
+    users, items = splits.user_items("train").weight.nonzero()
+    scores = (aligned.user_factors[users] * aligned.item_factors[items]).sum(axis=1)
+    return float(((scores - 1) ** 2).mean())
+
+
+def test_tomorrows_challenger_goes_on_from_todays(tmp_path: Path) -> None:
+    lake, today, tomorrow = (
+        Lake.open(str(tmp_path / "lake"), "shop"),
+        two_tastes(),
+        days_later(one_more(two_tastes()), 1),
+    )
+    config = ALSConfig(factors=4, iterations=9).as_dict()
+    first = fit_challenger(lake, today, config, "cpu", tmp_path / "first")
+    second = fit_challenger(lake, tomorrow, config, "cpu", tmp_path / "second")
+    assert (first["start"], first["sweeps"], second["start"], second["sweeps"]) == (None, 9, first["model"], 3)
+    lineage = FactorModel.load(tmp_path / "second").lineage
+    assert (lineage["start"], lineage["sweeps"]) == (first["model"], 3)
+    assert lake.read_json("challengers", "20260201T000000Z.json") == {
+        "model": second["model"], "before": "2026-01-31T00:00:00Z", "config": config,
+    }  # fmt: skip
+    model = FactorModel.load(tmp_path / "second")
+    assert model.user_ids.ids[0].as_py() == "a" and np.abs(model.user_factors[0]).max() > 0.1  # no longer near zero
+
+
+def test_three_sweeps_from_yesterday_fit_as_well_as_nine(tmp_path: Path) -> None:
+    lake, tomorrow = Lake.open(str(tmp_path / "lake"), "shop"), days_later(one_more(two_tastes()), 1)
+    config = ALSConfig(factors=8, alpha=1.0, regularization=1.0, iterations=9).as_dict()
+    fit_challenger(lake, two_tastes(), config, "cpu", tmp_path / "first")
+    fit_challenger(lake, tomorrow, config, "cpu", tmp_path / "warm")
+    fit_stage(lake, tomorrow, "train", config, "cpu", tmp_path / "cold")
+    fit_stage(lake, tomorrow, "train", {**config, "iterations": 3}, "cpu", tmp_path / "short")
+    warm, cold, short = (loss(tomorrow, FactorModel.load(tmp_path / name)) for name in ("warm", "cold", "short"))
+    assert abs(warm - cold) < abs(short - cold)
+
+
+def test_a_rerun_starts_from_where_its_first_run_did(tmp_path: Path) -> None:
+    lake, config = Lake.open(str(tmp_path / "lake"), "shop"), {**CONFIG, "iterations": 6}
+    days = [days_later(two_tastes(), day) for day in range(3)]
+    reports = [fit_challenger(lake, day, config, "cpu", tmp_path / str(n)) for n, day in enumerate(days)]
+    assert [report["start"] for report in reports] == [None, reports[0]["model"], reports[1]["model"]]
+    for number, day in enumerate(days):
+        again = fit_challenger(lake, day, config, "cpu", tmp_path / f"again-{number}")
+        assert (again["model"], again["reused"]) == (reports[number]["model"], True)
+
+
+def test_a_start_that_does_not_serve_is_passed_over(tmp_path: Path) -> None:
+    lake, later = Lake.open(str(tmp_path / "lake"), "shop"), days_later(two_tastes(), 2)
+    as_of, cut = later.cuts.as_of, later.cuts.train_end
+    first = fit_challenger(lake, two_tastes(), CONFIG, "cpu", tmp_path / "first")
+
+    def found(splits: Splits = later, **other: Any) -> str | None:
+        start = challengers.start(lake, splits.cuts.as_of, splits.cuts.train_end, {**CONFIG, **other})
+        return start and start.name
+
+    assert found(alpha=3.0) == found(solver="implicit") == found() == first["model"]
+    assert found(factors=8) is found(solver="spark") is None
+    assert challengers.start(lake, as_of, cut, {"engine": "popularity", "window": "7d"}) is None
+    assert found(days_later(two_tastes(), -1)) is None  # a backfill of the day before
+    assert challengers.start(lake, as_of, CUTS.train_end - timedelta(hours=1), CONFIG) is None  # it has seen more
+    pointer = lake.read_json("challengers", "20260131T000000Z.json")
+    lake.write_json({**pointer, "before": "2026-01-29T00:00:00Z"}, "challengers", "20260131T000000Z.json")
+    assert found() is None  # the model says that it has seen more than the pointer does
+    lake.write_json(pointer, "challengers", "20260131T000000Z.json")
+    lake.write(b"", "models", first["model"], "user_factors.npy")
+    assert found() is None
+
+
+def test_a_model_that_has_seen_what_it_will_be_scored_on_is_refused(tmp_path: Path) -> None:
+    lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
+    refitted = fit_stage(lake, splits, "refit", CONFIG, "cpu", tmp_path / "refit")
+    start = challengers.Start(refitted["model"], FactorModel.load(tmp_path / "refit"))
+    with pytest.raises(
+        ValueError, match=r"has seen rows up to 2026-01-31T00:00:00Z, and the train stage ends at 2026-"
+    ):
+        fit_stage(lake, splits, "train", CONFIG, "cpu", tmp_path / "model", start=start)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_refit_goes_on_from_the_challenger_and_popularity_from_nothing(tmp_path: Path) -> None:
+    lake, splits, config = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes(), {**CONFIG, "iterations": 4}
+    first = fit_challenger(lake, splits, config, "cpu", tmp_path / "first")
+    start = challengers.Start(first["model"], FactorModel.load(tmp_path / "first"))
+    report = fit_stage(lake, splits, "refit", config, "cpu", tmp_path / "refit", start=start)
+    assert (report["start"], report["sweeps"]) == (first["model"], 2)
+    popular = {"engine": "popularity", "window": "7d"}
+    assert fit_stage(lake, splits, "refit", popular, "cpu", tmp_path / "popular", start=start)["start"] is None
+
+
+def test_a_share_of_popularity_is_one_factor_more_that_a_start_has_not(tmp_path: Path) -> None:
+    lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
+    plain = ALSConfig(factors=4, iterations=3)
+    shared = replace(plain, popularity_share=0.5, popularity_half_life=2.0)
+    fit_stage(lake, splits, "train", plain.as_dict(), "cpu", tmp_path / "plain")
+    first = fit_challenger(lake, splits, shared.as_dict(), "cpu", tmp_path / "shared")
+    without, with_ = (FactorModel.load(tmp_path / name) for name in ("plain", "shared"))
+    np.testing.assert_array_equal(with_.user_factors[:, :4], without.user_factors)
+    np.testing.assert_array_equal(with_.user_factors[:, 4], np.ones(40))
+    popular = popularity.decayed(splits.user_items("train"), 2.0)
+    np.testing.assert_array_equal(with_.item_factors[:, 4], np.float32(0.5) * popular)
+    start = challengers.start(lake, CUTS.as_of + timedelta(days=1), CUTS.as_of, plain.as_dict())
+    assert start is not None and start.name == first["model"]
+    users, items = start.factors(splits.user_ids, splits.item_ids, plain)
+    np.testing.assert_array_equal(users, with_.user_factors[:, :4])
+    assert items.shape == (20, 4)
+
+
+def test_decayed_popularity_counts_users_by_when_they_last_came() -> None:
+    weight = csr_matrix(np.array([[9.0, 1, 0], [0, 1, 0], [0, 1, 0]], np.float32))
+    user_items = UserItems(weight, np.array([0.0, 2, 4, 6], np.float32))
+    np.testing.assert_allclose(popularity.decayed(user_items, 2.0), [1, (1 / 2 + 1 / 4 + 1 / 8), 0])
+    np.testing.assert_allclose(popularity.decayed(user_items, 1e6), [1 / 3, 1, 0], rtol=1e-5)
+    nobody = UserItems(csr_matrix((2, 2), dtype=np.float32), np.zeros(0, np.float32))
+    np.testing.assert_array_equal(popularity.decayed(nobody, 1.0), [0, 0])
+
+
+def test_expiry_keeps_the_newest_challenger(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path / "lake"), "shop")
+    days = [days_later(two_tastes(), day) for day in (1, 2)]
+    old, new = (fit_challenger(lake, day, CONFIG, "cpu", tmp_path / f"{n}") for n, day in enumerate(days))
+    expiry = Expiry(lake, AS_OF + timedelta(days=400), datetime.now(UTC) + timedelta(days=1))
+    assert expiry.models(90)["kept"] == {"the newest challenger": 1}
+    assert (lake.names("models"), old["model"]) == ([new["model"]], new["start"])
+    lake.write_json([], "searches", "20260131T000000Z", "run.json")
+    assert expiry.searches(90)["dropped"] == 1

@@ -17,6 +17,7 @@ from components.notify.scores import arm_name, named, varying
 
 # Okabe and Ito's colours, told apart by colour-blind people too
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#A9B4BF"
+SLATE = "#5F7183"
 INK, RULE = "#24303C", "#DDE3E9"
 WIDTH = 4.7
 MOST_BARS = 24
@@ -31,7 +32,59 @@ def grid_results(facts: Facts) -> str | None:
     trials = [trial for trial in facts.listing("tune", "trials") if formats.real(trial.get(facts.metric)) is not None]
     shown = trials[:MOST_BARS]
     labels = [named(trial, varying(trials)) for trial in shown]
-    return _bars(labels, [trial[facts.metric] for trial in shown], [BLUE, *[GREY] * (len(shown) - 1)], formats.score)
+    return _bars(labels, [trial[facts.metric] for trial in shown], _by_fate(shown), formats.score)
+
+
+def _by_fate(trials: Sequence[dict[str, Any]]) -> list[str]:
+    """The best trial's colour, that of those who went as far as it did, and that of those who were dropped before."""
+    furthest = trials[0].get("sweeps") if trials else None
+    return [BLUE if not place else SLATE if trial.get("sweeps") == furthest else GREY
+            for place, trial in enumerate(trials)]  # fmt: skip
+
+
+def learning_curves(facts: Facts) -> str | None:
+    """The metric of each trial by sweeps; those who went all the way in front, with the best one's value."""
+    trials = facts.listing("tune", "trials")
+    curves = [_points(trial, "sweeps", facts.metric) for trial in trials]
+    if not any(len(curve) > 1 for curve in curves):
+        return None
+    figure, axes = _figure(2.8)
+    for curve, colour in reversed(list(zip(curves, _by_fate(trials), strict=True))):
+        axes.plot(*zip(*curve, strict=True), color=colour, linewidth=2 if colour == BLUE else 1, marker=".")
+    axes.set_xticks(sorted({sweeps for curve in curves for sweeps, _ in curve}))
+    return _scored(figure, axes, "sweeps", facts.metric)
+
+
+def trade_off(facts: Facts) -> str | None:
+    """The metric of each trial by the seconds of its fit, in the first rung: after equal sweeps, of equal users."""
+    trials = [trial for trial in facts.listing("tune", "trials") if trial.get("curve")]
+    found = [(_points(trial, "fit_seconds", facts.metric)[:1], colour)
+             for trial, colour in zip(trials, _by_fate(trials), strict=True)]  # fmt: skip
+    shown = [(*points[0], colour) for points, colour in found if points]
+    if len(shown) < 2:
+        return None
+    figure, axes = _figure(2.8)
+    for seconds, value, colour in reversed(shown):
+        axes.scatter(seconds, value, color=colour, s=36, linewidth=0)
+    axes.set_xlim(left=0)
+    return _scored(figure, axes, "seconds", facts.metric)
+
+
+def _points(trial: dict[str, Any], x: str, y: str) -> list[tuple[float, float]]:
+    """The trial at the end of each rung."""
+    curve = trial.get("curve")
+    found = [(formats.real(rung.get(x)), formats.real(rung.get(y))) for rung in curve or () if isinstance(rung, dict)]
+    return [(one, other) for one, other in found if one is not None and other is not None]
+
+
+def _scored(figure: Figure, axes: Axes, x: str, y: str) -> str:
+    """A picture with a metric upwards."""
+    axes.grid(axis="y", color=RULE, linewidth=0.8)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: formats.score(value)))
+    axes.set_xlabel(x, color=INK, fontsize=9)
+    axes.set_ylabel(y, color=INK, fontsize=9)
+    return _data_uri(figure)
 
 
 def by_model(facts: Facts) -> str | None:

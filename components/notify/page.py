@@ -96,7 +96,9 @@ def _searched(facts: Facts) -> list[str]:
     trials = facts.listing("tune", "trials")
     same = [name for name in scores.HYPER_PARAMETERS if name in trials[0] and name not in scores.varying(trials)]
     shown = f"The best {scores.MOST_TRIALS} of {len(trials)} trials. " if len(trials) > scores.MOST_TRIALS else ""
-    return [f"{shown}The same in all: {scores.named(trials[0], same)}."] if same else [shown]
+    tried = str(facts.of_step("tune", "searched") or "")
+    notes = [f"{tried[:1].upper()}{tried[1:]}."] if tried else []
+    return [*notes, f"{shown}The same in all: {scores.named(trials[0], same)}." if same else shown]
 
 
 def _dropped(facts: Facts) -> list[str]:
@@ -125,6 +127,10 @@ PARTS = (
     Part("Publication", [tables.published]),
     Part("Most shown", [tables.most_shown]),
     Part("Search", [scores.trials], _searched, charts.grid_results, "On validation, higher is better", wide=True),
+    Part(
+        "Learning curves", [scores.rungs], picture=charts.learning_curves, caption="By sweeps; grey: dropped", wide=True
+    ),
+    Part("Trade-off", picture=charts.trade_off, caption="After the first rung: by seconds of fitting; grey: dropped"),
     Part("Rows", [tables.volumes], picture=charts.daily_volumes, caption="New clean rows a day", wide=True),
     Part("Late rows", [tables.late], _filled),
     Part("Bots", [tables.bots], _dropped, wide=True),
