@@ -1,5 +1,6 @@
 """Splits: every (user, item) pair of the window, cut in time into train, validation and holdout."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 from components.cuts import Cuts, iso, parse_as_of
@@ -78,6 +80,17 @@ class Splits:
         known = np.zeros(self.shape[0], dtype=bool)
         known[self.user_index[self.met(slice(index))]] = True
         return np.flatnonzero(known & (np.diff(self.truth(part).indptr) > 0))
+
+    @property
+    def holdout(self) -> str:
+        """The fingerprint of the holdout, 16 hex digits: the catalogue, who is judged, and what by."""
+        truth = self.truth("holdout")
+        digest = hashlib.sha256()
+        for ids in (self.item_ids, self.user_ids.subset(np.flatnonzero(np.diff(truth.indptr)))):
+            digest.update(pa.record_batch([ids.ids], ["id"]).serialize())
+        for array in (truth.indptr, truth.indices, self.judged("holdout")):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:16]
 
     def met(self, parts: int | slice) -> npt.NDArray[np.bool_]:
         """Whether each pair met in a part, or in any of several; shape (pairs,)."""

@@ -75,7 +75,7 @@ def by_tiles(users: Factors, items: Factors, k: int, seen: csr_matrix, allowed: 
     columns = columns[allowed[columns]]
     items, reach = items[columns], lengths[columns] * (1 + ROUNDING * items.shape[1])
     limits = np.full(len(users), -np.inf, dtype=np.float32)
-    best = np.full((len(users), k), _entry(np.float32(-np.inf), -1), dtype=np.int64)
+    best = np.full((len(users), k), entry_of(np.float32(-np.inf), -1), dtype=np.int64)
 
     def rank(start: int) -> None:
         rows = np.arange(start, min(start + USERS, len(users)))
@@ -121,15 +121,15 @@ def _keep_best(
             if _any_from(chunk, limit):
                 for offset in range(len(chunk)):
                     if chunk[offset] >= limit:
-                        entry = _entry(chunk[offset], columns[start + offset])
+                        entry = entry_of(chunk[offset], columns[start + offset])
                         if entry > best[row, last] and not _holds(met, columns[start + offset]):
-                            _insert(best, row, entry)
+                            insert(best, row, entry)
                             limit = _score(best[row, last])
         limits[row] = limit
 
 
 @jit()
-def _entry(score: np.float32, item: int) -> np.int64:
+def entry_of(score: np.float32, item: int) -> np.int64:
     """One number that sorts as the score does, and among equal ones by the smaller item: the bits of both."""
     bits = np.int64(np.float32(score + np.float32(0)).view(np.int32))  # 0 is added for -0
     return ((bits ^ ((bits >> 31) & FLIP)) << 32) | (~item & LOW)
@@ -159,7 +159,7 @@ def _any_from(scores: Factors, limit: float) -> bool:
 
 
 @jit()
-def _insert(best: Indices, row: int, entry: np.int64) -> None:
+def insert(best: Indices, row: int, entry: np.int64) -> None:
     rank = best.shape[1] - 1
     while rank > 0 and best[row, rank - 1] < entry:
         best[row, rank] = best[row, rank - 1]

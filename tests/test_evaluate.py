@@ -1,4 +1,4 @@
-from components.evaluate.arms import evaluate, flat
+from components.evaluate.evaluation import evaluate, flat
 from components.ids import IdMap
 from components.model import FactorModel
 from components.solver import ALSConfig, fit
@@ -17,7 +17,7 @@ def test_a_model_that_knows_the_tastes_beats_popularity() -> None:
     result = evaluate(splits, fitted(splits), None, "ndcg", k=2)
     assert result["arms"]["challenger"]["recall@2"] == 1
     assert result["arms"]["popularity"]["recall@2"] < 0.8
-    assert set(result["arms"]) == {"challenger", "popularity"}
+    assert list(result["arms"]) == ["challenger", "item_knn", "popularity"]
     assert 0 < result["differences"]["popularity"]["low"] <= result["differences"]["popularity"]["mean"]
     assert (result["evaluated_users"], result["repeat_share"]) == (40, 0)
     assert flat(result)["challenger recall@2"] == 1

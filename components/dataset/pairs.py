@@ -61,6 +61,7 @@ def build(lake: Lake, version: int, verdicts: pa.Table, as_of: str, window_days:
             "traffic": traffic(rows, day),
         },
     )
+    splits.about["holdout"] = splits.holdout
     report = _report(splits)
     if not report["train_pairs"]:
         raise ValueError(

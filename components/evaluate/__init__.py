@@ -1,1 +1,1 @@
-"""Evaluate: challenger, incumbent and popularity on one holdout that none of them has seen."""
+"""Evaluate: challenger, incumbent, item-kNN and popularity on one holdout that none of them has seen."""

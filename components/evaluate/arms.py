@@ -1,99 +1,91 @@
-"""Score every arm as it would be served, on the same users and the same truth."""
+"""The arms: whose lists are judged, each as it would be served, and the users they are judged by."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 from components import popularity
-from components.metrics import Scores, bootstrap_interval, score
-from components.model import FactorModel
+from components.evaluate.item_knn import ItemKNN
+from components.model import AlignedModel, FactorModel
 from components.splits import Splits
+from components.user_items import UserItems
 
 Lists = npt.NDArray[np.int64]
-SEED = 7  # of the bootstrap
+Arm = Callable[["Judged"], Lists]
+"""The lists of a block of users, seen items left out; empty for a user that it does not know."""
+USERS: Final = 65_536
+"""How many users' lists are held at once, for all arms."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What all arms share: the users of the holdout, and what they did before and in it."""
+    """What all arms share: users of the holdout, and what they did before and in it."""
 
     splits: Splits
+    history: UserItems
+    """Of all users, before the holdout."""
     users: npt.NDArray[np.int64]
     seen: Any
+    """Shape (len(users), items): the weights of what they met before the holdout."""
     truth: Any
+    """Shape (len(users), items): what they met in it and not before."""
     k: int
 
     @classmethod
     def of(cls, splits: Splits, k: int) -> "Judged":
         """The users with history before the holdout and something new in it."""
+        history = splits.user_items("train")
         users = splits.judged("holdout")
-        seen = splits.user_items("train").weight[users]
-        return cls(splits, users, seen, splits.truth("holdout")[users], k)
+        return cls(splits, history, users, history.weight[users], splits.truth("holdout")[users], k)
+
+    @property
+    def cold(self) -> "Judged":
+        """The users of the holdout who did nothing before it."""
+        truth = self.splits.truth("holdout")
+        users = np.flatnonzero((np.diff(truth.indptr) > 0) & (np.diff(self.history.weight.indptr) == 0))
+        return replace(self, users=users, seen=self.history.weight[users], truth=truth[users])
+
+    def blocks(self) -> Iterator["Judged"]:
+        """The same a few users at a time; one block, an empty one, where there are none."""
+        for start in range(0, max(1, len(self.users)), USERS):
+            block = slice(start, start + USERS)
+            yield replace(self, users=self.users[block], seen=self.seen[block], truth=self.truth[block])
 
     def lists(self, model: FactorModel, fallback: Lists | None = None) -> Lists:
-        """The lists of one arm, seen items left out; a user that it does not know gets the fallback's list."""
-        aligned = model.aligned(self.splits.user_ids, self.splits.item_ids)
-        found, _ = aligned.top_k(self.users, self.seen, self.k)
-        if fallback is not None:
-            unknown = ~aligned.knows_user[self.users]
-            found[unknown] = fallback[unknown]
-        return found
+        """The lists of one model, seen items left out; a user that it does not know gets the fallback's list."""
+        found = of_model(self.splits, model)(self)
+        return found if fallback is None else served(found, fallback)
 
 
-def evaluate(
-    splits: Splits, challenger: FactorModel, incumbent: FactorModel | None, metric: str, k: int
-) -> dict[str, Any]:
-    """Metrics of each arm, and the challenger's difference to the others with a 95% interval.
-
-    Popularity is the strongest of its windows by `metric` on this very holdout, which favours it. Returns a JSON-able
-    dict: `arms` {name: {metric@k: mean}}, `differences` {name: {mean, low, high}}, `popularity_window`,
-    `evaluated_users`, `items`, `repeat_share`, `k`, `metric`.
-    """
-    judged = Judged.of(splits, k)
-    by_window = {window: judged.lists(_popularity(splits, window)) for window in popularity.WINDOWS}
-    scored = {window: score(lists, judged.truth) for window, lists in by_window.items()}
-    strongest = max(scored, key=lambda window: _mean(scored[window], metric))
-    arms = {"challenger": score(judged.lists(challenger, by_window[strongest]), judged.truth)}
-    if incumbent is not None:
-        arms["incumbent"] = score(judged.lists(incumbent, by_window[strongest]), judged.truth)
-    arms["popularity"] = scored[strongest]
-    others = [name for name in arms if name != "challenger"]
-    return {
-        "k": k,
-        "metric": metric,
-        "evaluated_users": len(judged.users),
-        "items": splits.shape[1],
-        "repeat_share": round(splits.repeat_share("holdout"), 4),
-        "popularity_window": strongest,
-        "arms": {name: _rounded(scores.means(k)) for name, scores in arms.items()},
-        "popularity_windows": {window: _rounded(scores.means(k)) for window, scores in scored.items()},
-        "differences": {name: _difference(arms["challenger"], arms[name], metric) for name in others},
-    }
+def served(found: Lists, fallback: Lists) -> Lists:
+    """What is shown: a user without a list gets the fallback's."""
+    return np.where(found[:, :1] < 0, fallback, found)
 
 
-def flat(evaluation: dict[str, Any]) -> dict[str, float]:
-    """The metrics of all arms under one-level names, e.g. `challenger ndcg@20`."""
-    return {f"{arm} {name}": value for arm, means in evaluation["arms"].items() for name, value in means.items()}
+def of_model(splits: Splits, model: FactorModel) -> Arm:
+    """A model of factors; items that it does not know are in no list."""
+    aligned = model.aligned(splits.user_ids, splits.item_ids)
+    return lambda judged: aligned.top_k(judged.users, judged.seen, judged.k)[0]
 
 
-def _popularity(splits: Splits, window: str) -> FactorModel:
-    user_items = splits.user_items("train")
-    ids = (splits.user_ids, splits.item_ids)
-    return FactorModel.of_known(ids, popularity.fit(user_items, window), user_items.weight, {}, {})
+def of_neighbours(history: csr_matrix) -> Arm:
+    """Item-kNN on what everyone met before the holdout."""
+    knn = ItemKNN.of(history)
+    return lambda judged: knn.top_k(judged.seen, judged.k)
 
 
-def _difference(challenger: Scores, other: Scores, metric: str) -> dict[str, float]:
-    paired = getattr(challenger, metric) - getattr(other, metric)
-    low, high = bootstrap_interval(paired, SEED)
-    return _rounded({"mean": float(paired.mean()) if len(paired) else 0.0, "low": low, "high": high})
+def of_popularity(history: UserItems, window: str) -> Arm:
+    """What most users met in the window before the holdout; everyone gets a list."""
+    users, items = popularity.fit(history, window)
+    aligned = AlignedModel(users, items, np.ones(len(users), dtype=bool), items[:, 0] > 0)
+    return lambda judged: aligned.top_k(judged.users, judged.seen, judged.k)[0]
 
 
-def _mean(scores: Scores, metric: str) -> float:
-    values = getattr(scores, metric)
-    return float(values.mean()) if len(values) else 0.0
-
-
-def _rounded(values: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 6) for name, value in values.items()}
+def met_by(history: csr_matrix) -> npt.NDArray[np.float64]:
+    """The share of users who met each item; one that nobody met counts as met by one."""
+    users = int((np.diff(history.indptr) > 0).sum())
+    return np.maximum(np.bincount(history.indices, minlength=history.shape[1]), 1) / max(1, users)

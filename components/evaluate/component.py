@@ -18,21 +18,22 @@ def evaluate(
     as_of: str,
     run: str,
 ) -> None:
-    """Score challenger, incumbent and popularity on one holdout that none of them has seen."""
+    """Score challenger, incumbent, item-kNN and popularity on one holdout that none of them has seen."""
     from components.runs import recorded
 
     with recorded(lake, namespace, as_of, run, "evaluate") as record:
         import json
         from pathlib import Path
 
-        from components.evaluate.arms import evaluate, flat
+        from components.evaluate.evaluation import evaluate, flat, summary
         from components.lake import Lake
         from components.model import FactorModel
         from components.registry import load_model
         from components.splits import Splits
 
-        cut = Splits.load(Path(splits.path))
-        live = cut.about["incumbent"] and load_model(Lake.open(lake, namespace), cut.about["incumbent"])
-        record.update(evaluate(cut, FactorModel.load(Path(model.path)), live, metric, int(k)))
-        Path(evaluation.path).write_text(json.dumps(record))
+        opened, cut = Lake.open(lake, namespace), Splits.load(Path(splits.path))
+        live = cut.about["incumbent"] and load_model(opened, cut.about["incumbent"])
+        found = evaluate(cut, FactorModel.load(Path(model.path)), live, metric, int(k), opened)
+        record.update(summary(found))
+        Path(evaluation.path).write_text(json.dumps(found))
     metrics.metadata.update(flat(record))

@@ -1,0 +1,34 @@
+"""The holdout is frozen: what was cut is what is judged, and a second cut of the same day that differs is told."""
+
+import json
+from typing import Any
+
+from components.cuts import iso, stamp
+from components.lake import Lake
+from components.splits import Splits
+
+
+def frozen(splits: Splits) -> str:
+    """The holdout's fingerprint; ValueError when the splits were cut with another one."""
+    found, cut = splits.holdout, splits.about.get("holdout")
+    if cut not in (None, found):
+        raise ValueError(
+            f"the holdout's fingerprint is {found}, and the splits were cut with {cut}: "
+            "they were changed after the cut, so run dataset again"
+        )
+    return found
+
+
+def about(lake: Lake | None, splits: Splits) -> dict[str, Any]:
+    """`from`, `to`, `fingerprint`, `pairs`; and `first_seen`, the fingerprint of the first run that cut this day here.
+
+    That one stands only where it differs: rows came late, or rules changed, so that two runs' figures don't compare.
+    """
+    start, end, found = splits.cuts.train_end, splits.cuts.as_of, frozen(splits)
+    told = {"from": iso(start), "to": iso(end), "fingerprint": found, "pairs": int(splits.truth("holdout").nnz)}
+    if lake is None:
+        return told
+    name = ("holdouts", f"{stamp(end)}-{stamp(start)}.json")
+    lake.create(json.dumps(told).encode(), *name)
+    first = lake.read_json(*name)["fingerprint"]
+    return told if first == found else {**told, "first_seen": first}

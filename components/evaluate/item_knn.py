@@ -1,0 +1,92 @@
+"""Item-kNN: a user's score of an item is the sum of its similarities to what the user met.
+
+Sarwar et al., "Item-Based Collaborative Filtering Recommendation Algorithms", WWW 2001. An arm without anything to
+learn or to tune: tuned neighbours beat many a published model (Ferrari Dacrema et al., "Are We Really Making Much
+Progress?", RecSys 2019), so a model of factors has to be better than that.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+
+from components.compiled import jit
+from components.topk import LOW, Factors, Indices, entry_of, insert
+
+NEIGHBOURS: Final = 100
+"""Of each item, the most similar."""
+USERS: Final = 1024
+"""A block of users, ranked by one thread."""
+
+
+@dataclass(frozen=True)
+class ItemKNN:
+    """Which items are similar, as numbers of users who met both tell it."""
+
+    similar: csr_matrix
+    """Shape (items, items), float32: cosine similarities, NEIGHBOURS a row at most."""
+
+    @classmethod
+    def of(cls, user_items: csr_matrix) -> "ItemKNN":
+        """Cosine similarity of items by who met them, stored entries count 1; by implicit, on all cores."""
+        from implicit.nearest_neighbours import all_pairs_knn
+
+        users = np.bincount(user_items.indices, minlength=user_items.shape[1])
+        unit = (1 / np.sqrt(users[user_items.indices]), user_items.indices, user_items.indptr)
+        found = all_pairs_knn(csr_matrix(unit, shape=user_items.shape), NEIGHBOURS, show_progress=False)
+        similar = found.tocsr().astype(np.float32)
+        similar.eliminate_zeros()
+        return cls(similar)
+
+    def top_k(self, met: csr_matrix, k: int) -> Indices:
+        """The k best items beside those that each user met, best first, -1 where fewer are similar to any.
+
+        `met`: (users, items), stored entries count 1. Takes a score for each item and core, however many users.
+        """
+        nothing, similar = entry_of(np.float32(0), -1), self.similar
+        best = np.full((met.shape[0], k), nothing, dtype=np.int64)
+
+        def rank(start: int) -> None:
+            block = slice(start, start + USERS)
+            indptr = met.indptr[start : start + USERS + 1]
+            _rank(indptr, met.indices, similar.indptr, similar.indices, similar.data, best[block])
+
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            list(pool.map(rank, range(0, met.shape[0], USERS)))
+        return np.where(best == nothing, -1, ~best & LOW)
+
+
+@jit()
+def _rank(
+    indptr: npt.NDArray[np.int32],
+    met: npt.NDArray[np.int32],
+    rows: npt.NDArray[np.int32],
+    neighbours: npt.NDArray[np.int32],
+    similarity: Factors,
+    best: Indices,
+) -> None:
+    """The best of users whose items are `met[indptr[i] : indptr[i + 1]]`; the other arrays are `similar`'s."""
+    items = len(rows) - 1
+    scores = np.zeros(items, dtype=np.float32)
+    touched = np.empty(items, dtype=np.int32)
+    for user in range(len(best)):
+        count = 0
+        for item in met[indptr[user] : indptr[user + 1]]:
+            for place in range(rows[item], rows[item + 1]):
+                neighbour = neighbours[place]
+                if scores[neighbour] == 0:
+                    touched[count] = neighbour
+                    count += 1
+                scores[neighbour] += similarity[place]
+        for item in met[indptr[user] : indptr[user + 1]]:
+            scores[item] = 0
+        for place in range(count):
+            item = touched[place]
+            entry = entry_of(scores[item], item)
+            if scores[item] > 0 and entry > best[user, -1]:
+                insert(best, user, entry)
+            scores[item] = 0
