@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines import arguments, bots, explore, upkeep
+from pipelines import arguments, bots, explore, matrices, upkeep
 from pipelines.ablate import ablate
 from pipelines.backfill import backfill
 from pipelines.options import HOME, Home, LakeRoot, Namespace, Redis, SettingsFile, SourceUrl
@@ -223,6 +223,9 @@ def rollback(
 
 app.command()(backfill)
 app.command()(ablate)
+app.command()(matrices.train)
+app.command()(matrices.evaluate)
+app.command()(matrices.tune)
 app.add_typer(upkeep.app, name="lake")
 app.add_typer(bots.app, name="bots")
 app.command()(explore.crawl)
