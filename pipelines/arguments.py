@@ -70,3 +70,10 @@ def numbers(name: str, text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise ValueError(f"--{name.replace('_', '-')} is {text!r}: give numbers with commas, e.g. 32,64") from None
+
+
+def forced(reason: str) -> str:
+    """The reason of a forced pass on one line; ValueError for one that is none, before a run that would stop at it."""
+    from components.gate.verdict import checked_force
+
+    return checked_force(reason or " ")

@@ -85,6 +85,8 @@ def run(
     iterations: Annotated[int | None, typer.Option(help="Sweeps of each fit.")] = None,
     metric: Annotated[str, typer.Option(help="What search and gate compare: ndcg, recall or map.")] = "ndcg",
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of a list.")] = 20,
+    force: Annotated[str | None, typer.Option(help="Let the challenger go live whatever the gate's rules say: the "
+                                                   "reason, which is written down.")] = None,
     package: Annotated[Path | None, typer.Option(help="Run this compiled YAML instead of the code's own DAG.")] = None,
     home: Home = HOME,
 ) -> None:  # fmt: skip
@@ -120,6 +122,7 @@ def run(
             popularity_half_life=popularity_half_life,
         ),
         **({} if iterations is None else {"iterations": iterations}),
+        **({} if force is None else {"force": arguments.forced(force)}),
     }
     with arguments.store(redis, home) as url:
         raise typer.Exit(run_and_show({**given, "redis": url}, package, home))

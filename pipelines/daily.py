@@ -46,6 +46,7 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
         metric: str = "ndcg",
         k: int = 20,
         seed: int = 7,
+        force: str = "",
     ) -> None:
         """Yesterday's clicks become today's recommendations.
 
@@ -71,6 +72,7 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
             metric: What the search and the gate compare: ndcg, recall or map.
             k: Length of a list.
             seed: Of the random start; the same seed and rows give the same model on a CPU.
+            force: The reason why the challenger goes live whatever the gate's rules say; it is written down. Empty: no.
         """
         day = {"lake": lake, "namespace": namespace, "as_of": as_of, "run": run}
         told = notify(**day)
@@ -100,7 +102,7 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
             trained = train(splits=splits, trial=trial, device=device, settings=settings, **day)
             scored = evaluate(splits=splits, model=trained.outputs["model"], metric=metric, k=k, **day)
             evaluation = scored.outputs["evaluation"]
-            gated = gate(evaluation=evaluation, settings=settings, **day)
+            gated = gate(evaluation=evaluation, settings=settings, force=force, **day)
             verdict = gated.outputs["verdict"]
             with dsl.If(gated.outputs["Output"] == "true", name="gate-passed"):
                 winner = refit(

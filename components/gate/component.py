@@ -1,6 +1,6 @@
 """The gate step."""
 
-from kfp.dsl import Artifact, Input, Markdown, Output
+from kfp.dsl import HTML, Artifact, Input, Markdown, Output
 
 from components.image import component
 
@@ -10,7 +10,9 @@ def gate(
     evaluation: Input[Artifact],
     verdict: Output[Artifact],
     summary: Output[Markdown],
+    page: Output[HTML],
     settings: str,
+    force: str,
     lake: str,
     namespace: str,
     as_of: str,
@@ -23,15 +25,14 @@ def gate(
         import json
         from pathlib import Path
 
-        from components.gate.page import markdown
-        from components.gate.verdict import decide
+        from components.gate.judgement import judge
         from components.lake import Lake
-        from components.registry import champion
         from components.settings import Settings
 
-        found = json.loads(Path(evaluation.path).read_text())
-        live = champion(Lake.open(lake, namespace))
-        record.update(decide(found, Settings.load(settings).gate, as_of, live))
+        scored, limits = json.loads(Path(evaluation.path).read_text()), Settings.load(settings).gate
+        judged = judge(Lake.open(lake, namespace), scored, limits, as_of, run, force)
+        record.update(judged.verdict)
         Path(verdict.path).write_text(json.dumps(record))
-        Path(summary.path).write_text(markdown(record))
+        Path(summary.path).write_text(judged.markdown)
+        Path(page.path).write_text(judged.page)
     return str(record["passed"]).lower()

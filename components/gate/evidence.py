@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import reduce
 from math import inf, sqrt
 from operator import add
-from statistics import NormalDist, variance
+from statistics import NormalDist
+
+import numpy as np
 
 LOOKS = 2
 """Today's users are asked first, then all of the last weeks: the error of a 95% interval is shared between them."""
@@ -33,12 +35,12 @@ class Evidence:
     @classmethod
     def of(cls, per_user: dict[str, list[float]] | None) -> "Evidence":
         """The evidence of one holdout: {"challenger": [..], "incumbent": [..]} in one order of users, or None."""
-        pairs = list(zip(per_user["challenger"], per_user["incumbent"], strict=True)) if per_user else []
-        if len(pairs) < 2:  # one user has no variance
+        arms = [np.asarray((per_user or {}).get(arm, ()), dtype=float) for arm in ("challenger", "incumbent")]
+        users = len(arms[1])
+        if users < 2:  # one user has no variance
             return cls()
-        differences = [challenger - incumbent for challenger, incumbent in pairs]
-        spread = len(pairs) * variance(differences)
-        return cls(len(pairs), sum(differences), spread, sum(incumbent for _, incumbent in pairs))
+        difference = arms[0] - arms[1]
+        return cls(users, float(difference.sum()), float(users * difference.var(ddof=1)), float(arms[1].sum()))
 
     @classmethod
     def all(cls, parts: Iterable["Evidence"]) -> "Evidence":
