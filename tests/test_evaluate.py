@@ -1,15 +1,53 @@
-from components.evaluate.evaluation import evaluate, flat
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from components.evaluate import arms
+from components.evaluate.evaluation import evaluate, flat, summary
 from components.ids import IdMap
+from components.lake import Lake
 from components.model import FactorModel
 from components.solver import ALSConfig, fit
 from components.splits import Splits
-from tests.literal import two_tastes
+from tests.literal import AS_OF, CUTS, two_tastes
 
 
 def fitted(splits: Splits, factors: int = 2) -> FactorModel:
     user_items = splits.user_items("train")
     found = fit(user_items, ALSConfig(factors, 0.1, 5.0, iterations=10))
     return FactorModel.of_known((splits.user_ids, splits.item_ids), found, user_items.weight, {}, {})
+
+
+def cut(*rows: tuple[str, str, float]) -> Splits:
+    """Splits of (user, item, hours before AS_OF), one event a pair."""
+    users, items = (IdMap(pa.array(sorted({row[place] for row in rows}))) for place in (0, 1))
+    ordered = sorted(rows)
+    last = np.zeros((3, len(rows)), dtype=np.int64)
+    for number, (_, _, hours) in enumerate(ordered):
+        part = 2 if hours <= 24 else 1 if hours <= 48 else 0
+        last[part, number] = int((AS_OF - timedelta(hours=hours)).timestamp() * 1e6)
+    user, item = (
+        ids.indices(pa.array([row[place] for row in ordered])).astype(np.int32)
+        for place, ids in ((0, users), (1, items))
+    )
+    return Splits(users, items, user, item, (last > 0).astype(np.float32), last, CUTS, {"incumbent": None})
+
+
+def ranking(splits: Splits, users: str, items: str) -> FactorModel:
+    """A model that knows `users` and puts `items` in this order for each of them."""
+    scores = np.arange(len(items), 0, -1, dtype=np.float32)[:, None]
+    user_ids, item_ids = (IdMap(pa.array(list(names), pa.string())) for names in (users, items))
+    return FactorModel(user_ids, item_ids, np.ones((len(users), 1), dtype=np.float32), scores)
+
+
+def in_segment(result: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(row for row in result["segments"] if row["segment"] == name)
 
 
 def test_a_model_that_knows_the_tastes_beats_popularity() -> None:
@@ -19,8 +57,10 @@ def test_a_model_that_knows_the_tastes_beats_popularity() -> None:
     assert result["arms"]["popularity"]["recall@2"] < 0.8
     assert list(result["arms"]) == ["challenger", "item_knn", "popularity"]
     assert 0 < result["differences"]["popularity"]["low"] <= result["differences"]["popularity"]["mean"]
+    assert 1 < result["lift"]["low"] <= result["lift"]["value"] <= result["lift"]["high"]
     assert (result["evaluated_users"], result["repeat_share"]) == (40, 0)
     assert flat(result)["challenger recall@2"] == 1
+    assert not {"churn", "per_user"} & set(result)
 
 
 def test_popularity_is_the_strongest_of_its_windows() -> None:
@@ -47,3 +87,101 @@ def test_an_equal_incumbent_is_no_different() -> None:
     splits = two_tastes()
     result = evaluate(splits, fitted(splits), fitted(splits), "ndcg", k=5)
     assert result["differences"]["incumbent"] == {"mean": 0, "low": 0, "high": 0}
+    assert result["churn"] == 0
+    assert result["per_user"]["challenger"] == result["per_user"]["incumbent"]
+    assert len(result["per_user"]["challenger"]) == result["evaluated_users"]
+    assert "per_user" not in summary(result)
+    json.dumps(result, allow_nan=False)
+
+
+# a and b met x and y long ago, b and c met z in the last week; d comes on the day, which also brings the new item n
+ROWS = (
+    ("a", "x", 300.0), ("a", "y", 300.0), ("b", "x", 300.0), ("b", "z", 50.0), ("c", "z", 50.0),
+    ("a", "z", 5.0), ("b", "y", 5.0), ("b", "n", 5.0), ("d", "z", 5.0), ("d", "x", 5.0),
+)  # fmt: skip
+
+
+def test_segments() -> None:
+    splits = cut(*ROWS)
+    result = evaluate(splits, ranking(splits, "abc", "xyz"), ranking(splits, "a", "zyx"), "hit_rate", k=1)
+    assert result["evaluated_users"] == 2  # a and b; c did nothing new, d had no history
+    assert [(row["segment"], row["users"]) for row in result["segments"]] == [
+        ("history 1-4", 2), ("active in the last week", 1), ("cold users", 1), ("new items", 1),
+    ]  # fmt: skip
+    assert in_segment(result, "history 1-4")["arms"] == dict.fromkeys(result["arms"], 1)  # only z, only y was left
+    assert in_segment(result, "new items")["arms"] == dict.fromkeys(result["arms"], 0)  # nobody can list n
+
+
+def test_cold_users_get_the_popular_list_of_every_arm_that_does_not_know_them() -> None:
+    splits = cut(*ROWS, ("e", "y", 5.0))
+    result = evaluate(splits, ranking(splits, "abc", "yxz"), ranking(splits, "abcde", "yzx"), "hit_rate", k=1)
+    assert result["popularity_window"] == "whole"  # x, then z; d met both, e y, which the incumbent alone shows
+    assert in_segment(result, "cold users")["arms"] == {
+        "challenger": 0.5, "incumbent": 0.5, "item_knn": 0.5, "popularity": 0.5,
+    }  # fmt: skip
+    alone = evaluate(splits, ranking(splits, "abc", "yxz"), ranking(splits, "e", "yzx"), "hit_rate", k=1)
+    assert in_segment(alone, "cold users")["arms"]["incumbent"] == 1
+
+
+def test_churn_is_the_share_of_old_lists_that_is_gone() -> None:
+    splits = cut(*ROWS, ("e", "u", 300.0), ("e", "v", 300.0))
+    result = evaluate(splits, ranking(splits, "abc", "zuv"), ranking(splits, "abc", "zyu"), "ndcg", k=2)
+    # a: z u for z u; b, who met z: u v for y u
+    assert result["churn"] == 1 / 4
+
+
+def test_blocks_of_users_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    splits = two_tastes()
+    whole = evaluate(splits, fitted(splits), fitted(splits, 1), "ndcg", k=5)
+    monkeypatch.setattr(arms, "USERS", 7)
+    assert evaluate(splits, fitted(splits), fitted(splits, 1), "ndcg", k=5) == whole
+
+
+def test_without_judged_users_there_are_no_metrics_and_no_error() -> None:
+    splits = cut(("a", "x", 300.0), ("b", "y", 300.0))
+    result = evaluate(splits, ranking(splits, "ab", "xy"), ranking(splits, "ab", "yx"), "ndcg", k=3)
+    assert result["arms"] == {"challenger": {}, "incumbent": {}, "item_knn": {}, "popularity": {}}
+    assert (result["lift"], result["segments"], result["evaluated_users"]) == ({}, [], 0)
+    assert result["differences"]["incumbent"] == {"mean": 0, "low": 0, "high": 0}
+    assert result["per_user"] == {"challenger": [], "incumbent": []}
+
+
+def test_an_incumbent_that_knows_none_of_the_items_is_served_the_popular_list() -> None:
+    splits = two_tastes()
+    result = evaluate(splits, fitted(splits), ranking(splits, "", "pq"), "ndcg", k=5)
+    assert result["arms"]["incumbent"] == result["arms"]["popularity"]
+    assert "churn" not in result
+
+
+def test_popularity_that_hits_nobody_has_no_lift() -> None:
+    splits = cut(("a", "x", 300.0), ("b", "x", 300.0), ("b", "y", 300.0), ("c", "z", 300.0), ("a", "z", 5.0))
+    result = evaluate(splits, ranking(splits, "a", "zy"), None, "ndcg", k=1)
+    assert (result["arms"]["challenger"]["ndcg@1"], result["arms"]["popularity"]["ndcg@1"]) == (1, 0)
+    assert result["lift"] == {}
+
+
+def test_the_traffic_goes_through() -> None:
+    splits = two_tastes()
+    told = replace(splits, about={**splits.about, "traffic": {"events": 3}})
+    assert evaluate(told, fitted(splits), None, "ndcg", k=5)["traffic"] == {"events": 3}
+
+
+def test_splits_that_were_changed_after_the_cut_are_refused() -> None:
+    splits = two_tastes()
+    other = replace(splits, about={**splits.about, "holdout": "0123456789abcdef"})
+    with pytest.raises(ValueError, match=f"fingerprint is {splits.holdout}, and the splits were cut with 0123"):
+        evaluate(other, fitted(splits), None, "ndcg", k=5)
+
+
+def test_a_second_holdout_of_the_same_day_says_so(tmp_path: Path) -> None:
+    lake, one, other = Lake.open(str(tmp_path), "shop"), cut(*ROWS), cut(*ROWS, ("c", "x", 4.0))
+    told = [evaluate(splits, ranking(splits, "a", "x"), None, "ndcg", 1, lake)["holdout"] for splits in (one, other)]
+    assert told[0] == {
+        "from": "2026-01-30T00:00:00Z", "to": "2026-01-31T00:00:00Z", "fingerprint": one.holdout, "pairs": 5,
+    }  # fmt: skip
+    assert told[1] == {**told[0], "fingerprint": other.holdout, "pairs": 6, "first_seen": one.holdout}
+
+
+def test_an_unknown_metric_is_refused() -> None:
+    with pytest.raises(ValueError, match="metric 'auc' is unknown: give one of ndcg, recall, map, mrr, hit_rate"):
+        evaluate(two_tastes(), fitted(two_tastes()), None, "auc", k=5)

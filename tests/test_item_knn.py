@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from components.evaluate import item_knn
+from components.evaluate.item_knn import ItemKNN
+
+
+def test_scores_are_sums_of_cosines() -> None:
+    """Items 0 and 1 are met together twice, 1 and 2 once, 3 alone."""
+    met = csr_matrix(np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 1]], dtype=np.float32))
+    knn = ItemKNN.of(met)
+    np.testing.assert_allclose(knn.similar.toarray()[1], [1, 1, 1 / np.sqrt(2), 0], rtol=1e-6)
+    asked = csr_matrix(np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 1, 0, 0]], dtype=np.float32))
+    # equal ones in the order of items; item 3 is like no other; who met 0 and 1 is left 2
+    assert knn.top_k(asked, 3).tolist() == [[1, 2, -1], [0, 1, -1], [-1, -1, -1], [2, -1, -1]]
+
+
+@pytest.mark.filterwarnings("ignore:Method expects CSR input")  # it makes a COO matrix itself
+def test_the_lists_are_implicits(monkeypatch: pytest.MonkeyPatch) -> None:
+    from implicit.nearest_neighbours import CosineRecommender
+
+    rng = np.random.default_rng(1)
+    met = csr_matrix((rng.random((300, 80)) < 0.1 * rng.random(80)).astype(np.float64))
+    users = np.flatnonzero(np.diff(met.indptr))
+    theirs = CosineRecommender(item_knn.NEIGHBOURS)
+    theirs.fit(met, show_progress=False)
+    expected, _ = theirs.recommend(users, met[users], N=5)
+    monkeypatch.setattr(item_knn, "USERS", 64)
+    ours = ItemKNN.of(met).top_k(met[users], 5)
+    assert (ours == expected).mean() > 0.99  # float32, and another order of equal ones
+
+
+def test_a_stored_zero_was_met_too() -> None:
+    met = csr_matrix((np.zeros(4), np.array([0, 1, 0, 1]), np.array([0, 2, 4])), shape=(2, 2))
+    assert ItemKNN.of(met).top_k(met, 1).tolist() == [[-1], [-1]]
