@@ -1,5 +1,6 @@
 # make demo   from nothing to 20 titles for a user, on embedded parts
 # make test   lint, types and tests
+# make gpu-check   on a machine with an NVIDIA GPU: its tests, and what it is worth
 # Both make their own environment in .venv; a second call installs nothing.
 
 .SILENT:
@@ -13,7 +14,7 @@ UV := .venv/bin/uv
 DAWNLIST := .venv/bin/dawnlist
 INPUTS := setup.cfg pyproject.toml requirements.lock
 
-.PHONY: demo test prove lock clean
+.PHONY: demo test prove gpu-check lock clean
 
 demo:
 	began=$$(date +%s)
@@ -25,6 +26,11 @@ test: .venv/dev
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/python -m pytest -n 2 --dist loadfile
+
+gpu-check: .venv/dev
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --constraint requirements.lock --editable '.[local,dev,gpu]'
+	.venv/bin/python -m pytest -q -rs tests/test_ials.py tests/test_solver.py tests/test_topk.py
+	.venv/bin/python benchmarks/gpu_check.py
 
 prove: .venv/dev
 	DAWNLIST_PROVE=1 .venv/bin/python -m pytest
