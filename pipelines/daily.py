@@ -69,7 +69,7 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
             popularity_share: Shares of decayed popularity to try in the scores of the best trials; 0 always is.
             popularity_half_life: Half-lives of that popularity to try, in days.
             iterations: Sweeps of each fit.
-            metric: What the search and the gate compare: ndcg, recall or map.
+            metric: What the search and the gate compare: ndcg, recall, map, mrr or hit_rate.
             k: Length of a list.
             seed: Of the random start; the same seed and rows give the same model on a CPU.
             force: The reason why the challenger goes live whatever the gate's rules say; it is written down. Empty: no.

@@ -136,7 +136,7 @@ def test_a_start_that_does_not_serve_is_passed_over(tmp_path: Path) -> None:
 
     def found(splits: Splits = later, **other: Any) -> str | None:
         start = challengers.start(lake, splits.cuts.as_of, splits.cuts.train_end, {**CONFIG, **other})
-        return start and start.name
+        return start.name if start else None
 
     assert found(alpha=3.0) == found(solver="implicit") == found() == first["model"]
     assert found(factors=8) is found(solver="spark") is None

@@ -273,7 +273,7 @@ def test_without_a_judged_user_the_first_configuration_stands(lake: Lake) -> Non
 
 
 def test_mistakes_are_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="metric 'auc' is unknown: give one of ndcg, recall, map"):
+    with pytest.raises(ValueError, match="metric 'auc' is unknown: give one of ndcg, recall, map, mrr, hit_rate"):
         search(lake, two_tastes(), [ALSConfig()], "auc", k=5)
     with pytest.raises(ValueError, match="the grid is empty"):
         search(lake, two_tastes(), [], "ndcg", k=5)

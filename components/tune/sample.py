@@ -7,13 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from components.metrics import score
+from components.metrics import METRICS, score
 from components.model import Factors
 from components.splits import Splits
 from components.topk import top_k
 from components.user_items import UserItems
 
-METRICS = ("ndcg", "recall", "map")
 SEED = 7
 Values = npt.NDArray[np.float32]
 """Shape (METRICS, users): float32, as they are kept, so that a resumed search computes with the same numbers."""

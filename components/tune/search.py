@@ -8,14 +8,14 @@ from time import perf_counter
 
 from components.lake import Lake
 from components.memory import require
-from components.metrics import Floats
+from components.metrics import METRICS, Floats
 from components.model import FactorModel, Factors
 from components.popularity import blended
 from components.solver import ALSConfig, Fit, Training, fingerprint
 from components.splits import Splits
 from components.tune.grid import NO_BLEND, Blend, replaced
 from components.tune.halving import Rung, ladder, race
-from components.tune.sample import METRICS, Sample
+from components.tune.sample import Sample
 from components.tune.trials import Archive, Judged, Trial
 from components.user_items import UserItems
 

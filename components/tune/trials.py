@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from components.lake import Lake
-from components.metrics import Floats
+from components.metrics import METRICS, Floats
 from components.solver import ALSConfig
-from components.tune.sample import METRICS, Values
+from components.tune.sample import Values
 
 Trial = dict[str, Any]
 

@@ -1,0 +1,128 @@
+"""NDCG@20 with one budget of factors: our solver, which scales its regularization, against implicit's best.
+
+python benchmarks/quality.py --data ../shared/data        (data sets that are not there are left out)
+
+Each engine's configuration is the best of one grid over the earlier days, pooled; it is scored on the later days'
+holdouts, pooled over users and days. A third arm adds to ours the share of decayed popularity that was best there.
+"""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from clicks import markdown
+from shops import Shop, deskdrop, interval, movietweetings, ndcg, simulated
+
+from components import popularity
+from components.metrics import Floats
+from components.popularity import blended
+from components.solver import ALSConfig, Training
+from components.splits import Splits
+from components.tune.grid import Grid
+
+GRID: dict[str, Any] = {
+    "regularization": (3.0, 10.0, 30.0, 100.0),
+    "alpha": (1.0, 10.0),
+    "half_life": (4.0, 14.0, 60.0),
+}
+NU = (0.0, 0.5, 1.0)
+BLENDS = [(0.0, 1.0), *product((0.03, 0.1, 0.3, 1.0, 3.0), (0.5, 1.0, 3.0, 7.0, 30.0))]
+Days = list[Splits]
+
+
+def pooled(days: Days, config: ALSConfig) -> Floats:
+    """NDCG of each user and day."""
+    return np.concatenate([fitted(day, config, [(config.popularity_share, config.popularity_half_life)])[0]
+                           for day in days])  # fmt: skip
+
+
+def fitted(day: Splits, config: ALSConfig, blends: list[tuple[float, float]]) -> list[Floats]:
+    """The same of one day, with each share of popularity."""
+    user_items = day.user_items("train")
+    fit = Training(user_items).begin(config)
+    fit.advance(config.iterations)
+    return [ndcg(day, "train", blended(fit.factors, user_items, *blend)) for blend in blends]
+
+
+def searched(days: Days, grid: Grid) -> dict[ALSConfig, float]:
+    """Each configuration's NDCG over these days."""
+    return {config: float(pooled(days, config).mean()) for config in grid.configs()}
+
+
+def with_popularity(days: Days, config: ALSConfig) -> ALSConfig:
+    """The configuration with the share of popularity that was best over these days."""
+    found = [np.concatenate(parts) for parts in zip(*(fitted(day, config, BLENDS) for day in days), strict=True)]
+    share, half_life = BLENDS[int(np.argmax([values.mean() for values in found]))]
+    return replace(config, popularity_share=share, popularity_half_life=half_life)
+
+
+def popular(days: Days, window: str) -> Floats:
+    """NDCG of popularity in one of its windows."""
+    return np.concatenate([ndcg(day, "train", popularity.fit(day.user_items("train"), window)) for day in days])
+
+
+def words(config: ALSConfig) -> str:
+    """The hyper-parameters that were chosen."""
+    names = ("regularization", "alpha", "nu", "half_life", "popularity_share", "popularity_half_life")
+    shown = names if config.popularity_share else names[:4]
+    return ", ".join(f"{name} {getattr(config, name):g}" for name in shown)
+
+
+def compared(shop: Shop, earlier: int, later: int, factors: int, iterations: int) -> Iterator[dict[str, str]]:
+    """A row for each arm."""
+    days = list(shop.days(earlier + later))
+    choose, judge = days[:earlier], days[earlier:]
+    ours = searched(choose, Grid((factors,), **GRID, nu=NU, iterations=iterations))
+    found = {
+        "implicit": searched(choose, Grid((factors,), **GRID, iterations=iterations, solver="implicit")),
+        "ours, nu 0": {config: value for config, value in ours.items() if not config.nu},
+        "ours": ours,
+    }
+    arms, said = {}, {}
+    for name, values in found.items():
+        best = max(values, key=lambda config: values[config])
+        arms[name], said[name] = pooled(judge, best), f"{words(best)} (best of {len(values)}, {values[best]:.4f} there)"
+    best = with_popularity(choose, best)
+    arms["ours and popularity"], said["ours and popularity"] = pooled(judge, best), words(best)
+    window = max(popularity.WINDOWS, key=lambda name: popular(choose, name).mean())
+    arms["popularity"], said["popularity"] = popular(judge, window), window
+    for name, scored in arms.items():
+        yield {
+            "shop": shop.name, "users x days": f"{len(scored):,}", "arm": name, "NDCG@20": f"{scored.mean():.4f}",
+            "less implicit's (95%)": "" if name == "implicit" else interval(scored - arms["implicit"]),
+            "chosen on earlier days": said[name],
+        }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets")
+    parser.add_argument("--shops", nargs="+", default=["movietweetings", "deskdrop", "simulated"])
+    parser.add_argument("--factors", type=int, default=64)
+    parser.add_argument("--iterations", type=int, default=10)
+    parser.add_argument("--users", type=int, default=4000, help="of the simulated shop")
+    parser.add_argument("--days", type=int, default=90, help="of the simulated shop")
+    given = parser.parse_args()
+    shops: dict[str, tuple[AbstractContextManager[Shop], int, int]] = {
+        "movietweetings": (movietweetings(given.data), 3, 7),
+        "deskdrop": (deskdrop(given.data), 10, 40),
+        "simulated": (simulated(given.users, given.days, 1), 2, 4),
+    }
+    rows: list[dict[str, str]] = []
+    for name in given.shops:
+        opened, earlier, later = shops[name]
+        if name != "simulated" and not (given.data / name).is_dir():
+            print(f"{name}: not there")
+            continue
+        with opened as shop:
+            rows += compared(shop, earlier, later, given.factors, given.iterations)
+    markdown(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""What the benchmarks of models share: shops, real and simulated, in lakes as the daily run would fill them."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import pyarrow as pa
+
+from components.clean.cleaning import clean
+from components.cuts import parse_as_of, window
+from components.dataset.pairs import build
+from components.fetch.landing import fetch
+from components.filter_bots.verdicts import judge
+from components.lake import Lake
+from components.metrics import Floats, bootstrap_interval, score
+from components.model import Factors
+from components.settings import Settings
+from components.simulate import ShopConfig, simulate, write
+from components.splits import Splits, Stage, Truth
+from components.topk import top_k
+from pipelines.ablation import ending
+
+WINDOW = 365
+K = 20
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A shop whose days can be cut."""
+
+    name: str
+    lake: Lake
+    version: int
+    verdicts: pa.Table
+    as_of: str
+    """The end of its last day."""
+
+    def days(self, count: int) -> Iterator[Splits]:
+        """The splits of each of the last so many days, the oldest first."""
+        for as_of in ending(self.as_of, count):
+            yield build(self.lake, self.version, self.verdicts, as_of, WINDOW)[0]
+
+
+@contextmanager
+def shop(name: str, source: str, as_of: str, settings: str = "") -> Iterator[Shop]:
+    """A source, fetched, cleaned and judged by the bot rules once, for its last day."""
+    with tempfile.TemporaryDirectory(prefix="dawnlist-benchmark-") as folder:
+        lake, rules = Lake.open(folder, "benchmark"), Settings.load(settings)
+        landed = fetch(lake, source, rules.source, as_of, "benchmark", WINDOW)
+        version = clean(lake, landed, rules, as_of, "benchmark")["interactions_version"]
+        verdicts, _ = judge(lake, version, window(parse_as_of(as_of), WINDOW), rules)
+        yield Shop(name, lake, version, verdicts, as_of)
+
+
+@contextmanager
+def simulated(users: int, days: int, seed: int) -> Iterator[Shop]:
+    """A shop of the simulator."""
+    with tempfile.TemporaryDirectory(prefix="dawnlist-benchmark-") as folder:
+        config, url = ShopConfig(users, days=days, seed=seed), f"sqlite:///{folder}/shop.db"
+        write(simulate(config), url)
+        with shop(f"simulated, seed {seed}", url, f"{config.end}T00:00:00Z") as found:
+            yield found
+
+
+@contextmanager
+def movietweetings(data: Path) -> Iterator[Shop]:
+    """Ratings as they were tweeted; the last full day of the file is 2013-11-05."""
+    with shop("movietweetings", str(data / "movietweetings"), "2013-11-06T00:00:00Z") as found:
+        yield found
+
+
+@contextmanager
+def deskdrop(data: Path) -> Iterator[Shop]:
+    """A site's own log of a year."""
+    settings = Path(__file__).parent.parent / "docs" / "examples" / "deskdrop.yaml"
+    with tempfile.TemporaryDirectory(prefix="dawnlist-benchmark-") as folder:
+        with ZipFile(data / "deskdrop" / "users_interactions.csv.zip") as packed:
+            source = packed.extract("users_interactions.csv", folder)
+        with shop("deskdrop", source, "2017-02-28T00:00:00Z", str(settings)) as found:
+            yield found
+
+
+def ndcg(splits: Splits, stage: Stage, factors: tuple[Factors, Factors]) -> Floats:
+    """Of each judged user of the part that follows the stage's cut: validation after tune, the holdout after train."""
+    part: Truth = "validation" if stage == "tune" else "holdout"
+    users, user_items = splits.judged(part), splits.user_items(stage)
+    known = np.bincount(user_items.weight.indices, minlength=splits.shape[1]) > 0
+    lists, _ = top_k(factors[0][users], factors[1], K, user_items.weight[users], known)
+    return score(lists, splits.truth(part)[users]).ndcg
+
+
+def interval(difference: Floats) -> str:
+    """A paired difference's mean and 95% interval, bootstrapped over users."""
+    low, high = bootstrap_interval(difference, 7)
+    return f"{difference.mean():+.4f} ({low:+.4f} to {high:+.4f})"

@@ -1,0 +1,71 @@
+"""The search in the daily report, from a real search's record."""
+
+import re
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.lake import Lake
+from components.notify import charts, scores
+from components.notify.facts import Facts
+from components.notify.page import page
+from components.runs import recorded, records
+from components.tune.daily import search_day
+from components.tune.grid import Grid
+from tests.literal import two_tastes
+
+AS_OF = "2026-01-31T00:00:00Z"
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> Facts:
+    """Of a run of which only the search has been done."""
+    lake = Lake.open(str(tmp_path), "shop")
+    grid = Grid((2, 4, 8), alpha=(1, 10), nu=(0, 1), popularity_share=(0, 0.1), iterations=10)
+    with recorded(str(tmp_path), "shop", AS_OF, "run-1", "tune") as record:
+        record.update(search_day(lake, two_tastes(), grid, "full", "ndcg", 5, "cpu", "", "run-1", None))
+    return Facts.of(AS_OF, "run-1", "shop", records(lake, AS_OF, "run-1"))
+
+
+def colours(picture: str | None) -> set[str]:
+    assert picture is not None
+    svg = b64decode(picture.partition(",")[2]).decode()
+    return {colour for colour in (charts.BLUE, charts.SLATE, charts.GREY) if colour.lower() in svg.lower()}
+
+
+def test_trials_and_rungs_are_tables(facts: Facts) -> None:
+    trials, rungs = scores.trials(facts), scores.rungs(facts)
+    assert trials is not None and rungs is not None
+    assert list(trials.head) == [
+        "#", "factors", "alpha", "nu", "ndcg@5", "recall@5", "map@5", "mrr@5", "hit_rate@5", "sweeps", "users judged",
+        "time",
+    ]  # fmt: skip
+    assert len(trials.rows) == 12
+    assert rungs.rows == [["1", "2", "12", "40", "4"], ["2", "4", "4", "40", "3"], ["3", "10", "3", "40", "1"]]
+
+
+def test_the_pictures_tell_the_best_the_finalists_and_the_dropped_apart(facts: Facts) -> None:
+    for picture in (charts.grid_results, charts.learning_curves, charts.trade_off):
+        assert colours(picture(facts)) == {charts.BLUE, charts.SLATE, charts.GREY}
+        assert picture(facts) == picture(facts)
+
+
+def test_the_page_says_what_was_searched(facts: Facts) -> None:
+    shown = page(facts)
+    assert re.findall(r"<h2>(Search|Learning curves|Trade-off)</h2>", shown) == [
+        "Search",
+        "Learning curves",
+        "Trade-off",
+    ]
+    assert "The full grid." in shown
+
+
+def test_a_search_of_one_trial_has_no_curves(facts: Facts) -> None:
+    report: dict[str, Any] = facts.records[0]["report"]
+    one = {**report, "trials": report["trials"][3:4]}
+    one["trials"][0]["curve"] = one["trials"][0]["curve"][:1]
+    alone = Facts(facts.as_of, facts.run, facts.shop, [{**facts.records[0], "report": one}])
+    assert charts.learning_curves(alone) is None and charts.trade_off(alone) is None
+    assert charts.grid_results(alone) is not None
