@@ -139,7 +139,7 @@ def ridges(pairs: Prepared, confidence: tuple[Any, Any], config: "ALSConfig") ->
     """lambda of each user and of each item: scale s^nu, s the row's sum of confidences over all its pairs; and scale.
 
     Rendle et al. (2022), equation 5, for weights: there s = alpha0 N + n. The scale is regularization by the mean of
-    s^nu over all rows, so that `regularization` is of one size for each nu.
+    s^nu over all rows, their rescaling to nu* = 0, so that `regularization` is of one size for each nu.
     """
     sides = (pairs.users, pairs.items)
     others = (pairs.items.rows, pairs.users.rows)
@@ -154,8 +154,10 @@ def ridges(pairs: Prepared, confidence: tuple[Any, Any], config: "ALSConfig") ->
 
 
 def _random(pairs: Prepared, config: "ALSConfig") -> tuple[Floats, Floats]:
-    """Small random vectors; the users' are soon forgotten."""
+    """Small random vectors (Rendle et al., equation 6); the users' are soon forgotten."""
     random = np.random.default_rng(config.seed)
     shapes = [(side.rows, config.factors) for side in (pairs.users, pairs.items)]
-    users, items = ((random.standard_normal(shape, np.float32) * np.float32(0.01)) for shape in shapes)
+    users, items = (
+        (random.standard_normal(shape, np.float32) * np.float32(0.1 / config.factors**0.5)) for shape in shapes
+    )
     return users, items
