@@ -49,14 +49,14 @@ def evaluate(
         raise ValueError(f"metric {metric!r} is unknown: give one of {', '.join(METRICS)}")
     judged, told = Judged.of(splits, k), holdout.about(lake, splits)
     windows = {window: of_popularity(judged.history, window) for window in popularity.WINDOWS}
-    by_window = {window: _joined(_judge(judged, {"popularity": arm}, metric)) for window, arm in windows.items()}
+    by_window = {window: joined(judge(judged, {"popularity": arm}, metric)) for window, arm in windows.items()}
     strongest = max(windows, key=lambda window: _mean(getattr(by_window[window]["popularity"], metric)))
     arms = {"challenger": of_model(splits, challenger)}
     if incumbent is not None:
         arms["incumbent"] = of_model(splits, incumbent)
     arms |= {"item_knn": of_neighbours(judged.history.weight), "popularity": windows[strongest]}
-    blocks = _judge(judged, arms, metric)
-    scores = _joined(blocks)
+    blocks = judge(judged, arms, metric)
+    scores = joined(blocks)
     values = {name: getattr(found, metric) for name, found in scores.items()}
     return {
         "k": k,
@@ -69,7 +69,7 @@ def evaluate(
         "arms": {name: _rounded(found.means(k)) for name, found in scores.items()},
         "popularity_windows": {window: _rounded(found["popularity"].means(k)) for window, found in by_window.items()},
         **_compared(values),
-        "segments": _segments(judged, blocks, values, _joined(_judge(judged.cold, arms, metric)), metric),
+        "segments": _segments(judged, blocks, values, joined(judge(judged.cold, arms, metric)), metric),
         **_churn(blocks),
         "traffic": splits.about.get("traffic"),
         **_per_user(values),
@@ -86,7 +86,8 @@ def summary(evaluation: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in evaluation.items() if name != "per_user"}
 
 
-def _judge(judged: Judged, arms: Arms, metric: str) -> list[Block]:
+def judge(judged: Judged, arms: Arms, metric: str) -> list[Block]:
+    """The scores of each arm, block by block; a user without a list is served that of the arm `popularity`."""
     met, blocks = met_by(judged.history.weight), []
     for block in judged.blocks():
         own = {name: arm(block) for name, arm in arms.items()}
@@ -98,7 +99,8 @@ def _judge(judged: Judged, arms: Arms, metric: str) -> list[Block]:
     return blocks
 
 
-def _joined(blocks: list[Block]) -> dict[str, Scores]:
+def joined(blocks: list[Block]) -> dict[str, Scores]:
+    """The scores of all users by arm."""
     return {name: Scores.joined([block.scores[name] for block in blocks]) for name in blocks[0].scores}
 
 

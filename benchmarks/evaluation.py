@@ -1,0 +1,122 @@
+"""All metrics and segments of one model against implicit's evaluator, the same users, and the bare matrix product.
+
+python benchmarks/evaluation.py                               (100,000 users, 50,000 items, 128 factors)
+python benchmarks/evaluation.py --users 20000 --fitted-only
+
+Ours has recall, NDCG, MAP, MRR, hit rate, coverage, novelty, Gini and the segments, and ranks popularity too, which is
+served where a model has no list; implicit's ranking_metrics_at_k has precision, MAP, NDCG and AUC. Models and turns are
+those of topk.py. The holdout is synthetic: five new items a user, most of them popular ones.
+"""
+
+import argparse
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+from implicit.evaluation import ranking_metrics_at_k
+from matrices import synthetic
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+from topk import PAIRS_A_USER, K, Way, library, measured, models, product, show
+
+from components.cuts import Cuts
+from components.evaluate import segments
+from components.evaluate.arms import Judged, of_model, of_popularity
+from components.evaluate.evaluation import joined, judge
+from components.ids import IdMap
+from components.metrics import Scores
+from components.model import FactorModel
+from components.splits import Splits
+from components.topk import Factors
+
+AS_OF = datetime(2026, 1, 31, tzinfo=UTC)
+NEW_ITEMS = 5
+
+
+def main() -> None:
+    """Print one table a model, and the metrics that both have."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--items", type=int, default=50_000)
+    parser.add_argument("--factors", type=int, default=128)
+    parser.add_argument("--fitted-only", action="store_true")
+    given = parser.parse_args()
+    seen = synthetic(given.users, given.items, PAIRS_A_USER * given.users)
+    splits = cut(seen, synthetic(given.users, given.items, NEW_ITEMS * given.users, seed=2))
+    judged = Judged.of(splits, K)
+    shape = f"{len(judged.users):,} users judged, {given.items:,} items, {given.factors} factors"
+    for name, factors in models(seen, given.factors, given.fitted_only).items():
+        print(f"\n{name}: {shape}, top {K}, {len(os.sched_getaffinity(0))} cores\n")
+        compare(judged, factors)
+
+
+def cut(before: csr_matrix, after: csr_matrix) -> Splits:
+    """Splits of what users met in the 30 days before the holdout, and in it."""
+    pairs = (before + after).tocsr()
+    pairs.sort_indices()
+    weight, last = np.zeros((3, pairs.nnz), dtype=np.float32), np.zeros((3, pairs.nnz), dtype=np.int64)
+    ago = np.random.default_rng(3).uniform(2, 30, pairs.nnz)
+    user = np.repeat(np.arange(pairs.shape[0], dtype=np.int32), np.diff(pairs.indptr))
+    for part, matrix, days in ((0, before, ago), (2, after, np.full(pairs.nnz, 0.5))):
+        met = np.isin(user.astype(np.int64) * pairs.shape[1] + pairs.indices, keys(matrix))
+        weight[part, met] = 1
+        last[part, met] = (AS_OF.timestamp() - days[met] * timedelta(days=1).total_seconds()) * 1e6
+    users, items = (IdMap(pa.array(np.arange(size).astype(str))) for size in pairs.shape)
+    return Splits(users, items, user, pairs.indices, weight, last, Cuts.of(AS_OF, None), {"incumbent": None})
+
+
+def keys(matrix: csr_matrix) -> np.ndarray:
+    """One number for each stored pair."""
+    rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+    return np.asarray(rows * matrix.shape[1] + matrix.indices)
+
+
+def compare(judged: Judged, factors: tuple[Factors, Factors]) -> None:
+    """Users a second of each way, and the metrics of both evaluators over all users."""
+    ids, weight = (judged.splits.user_ids, judged.splits.item_ids), judged.history.weight
+    model = FactorModel(*ids, *factors)
+    arms = {"challenger": of_model(judged.splits, model), "popularity": of_popularity(judged.history, "whole")}
+    theirs, found, told = library(*factors), [], []
+
+    def ours(part: slice) -> None:
+        some = replace(judged, users=judged.users[part], seen=judged.seen[part], truth=judged.truth[part])
+        scores = joined(judge(some, arms, "ndcg"))["challenger"]
+        scores.means(K)
+        for users in segments.of_users(some).values():
+            scores.ndcg[users].sum()
+        found.append(scores)
+
+    def implicit(part: slice) -> None:
+        users = judged.users[part]
+        rows = np.zeros(weight.shape[0] + 1, dtype=np.int32)
+        rows[users + 1] = np.diff(judged.truth.indptr)[part]
+        truth = judged.truth[part]
+        test = csr_matrix((truth.data, truth.indices, rows.cumsum(dtype=np.int32)), shape=weight.shape)
+        with threadpool_limits(1, "blas"):  # as it asks for
+            told.append((len(users), ranking_metrics_at_k(theirs, weight, test, K=K, show_progress=False)))
+
+    ways: dict[str, Way] = {
+        "ours": ours,
+        "implicit's ranking_metrics_at_k": implicit,
+        "bare matrix product": product(factors[0][judged.users], factors[1]),
+    }
+    show(measured(ways, len(judged.users)))
+    agree(Scores.joined(found[1:]), told[1:])  # without the warm-up
+
+
+def agree(ours: Scores, theirs: list[tuple[int, dict[str, float]]]) -> None:
+    """Print what both measure; RuntimeError where it is not the same."""
+    users = sum(number for number, _ in theirs)
+    print()
+    for name in ("ndcg", "map"):
+        mean = sum(number * metrics[name] for number, metrics in theirs) / users
+        value = float(getattr(ours, name).mean())
+        print(f"{name}@{K}: {value:.6f}, implicit's {mean:.6f}")
+        if abs(value - mean) > 1e-5:
+            raise RuntimeError(f"{name} differs by more than what lists of equal scores explain")
+
+
+if __name__ == "__main__":
+    main()
