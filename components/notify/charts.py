@@ -31,7 +31,11 @@ def grid_results(facts: Facts) -> str | None:
     """The trials by the metric that the search compares."""
     trials = [trial for trial in facts.listing("tune", "trials") if formats.real(trial.get(facts.metric)) is not None]
     shown = trials[:MOST_BARS]
-    labels = [named(trial, varying(trials)) for trial in shown]
+    names = varying(trials)
+    words = [named(trial, names) for trial in shown]
+    if max(map(len, words), default=0) > MOST_LETTERS:  # as the table has them, in its order
+        words = [" / ".join(formats.plain(trial.get(name)) for name in names) for trial in shown]
+    labels = [f"{place}:  {text}" for place, text in enumerate(words, 1)]
     return _bars(labels, [trial[facts.metric] for trial in shown], _by_fate(shown), formats.score)
 
 
@@ -56,18 +60,20 @@ def learning_curves(facts: Facts) -> str | None:
 
 
 def trade_off(facts: Facts) -> str | None:
-    """The metric of each trial by the seconds of its fit, in the first rung: after equal sweeps, of equal users."""
-    trials = [trial for trial in facts.listing("tune", "trials") if trial.get("curve")]
-    found = [(_points(trial, "fit_seconds", facts.metric)[:1], colour)
+    """The metric of each trial by its factors, in the first rung: after equal sweeps, of equal users."""
+    trials = facts.listing("tune", "trials")
+    found = [(formats.real(trial.get("factors")), _points(trial, "sweeps", facts.metric)[:1], colour)
              for trial, colour in zip(trials, _by_fate(trials), strict=True)]  # fmt: skip
-    shown = [(*points[0], colour) for points, colour in found if points]
-    if len(shown) < 2:
+    sizes = sorted({factors for factors, points, _ in found if factors is not None and points})
+    if len(sizes) < 2:
         return None
     figure, axes = _figure(2.8)
-    for seconds, value, colour in reversed(shown):
-        axes.scatter(seconds, value, color=colour, s=36, linewidth=0)
-    axes.set_xlim(left=0)
-    return _scored(figure, axes, "seconds", facts.metric)
+    for factors, points, colour in reversed(found):
+        if factors is not None and points:
+            axes.scatter(sizes.index(factors), points[0][1], color=colour, s=36, linewidth=0)
+    axes.set_xticks(range(len(sizes)), [formats.count(size) for size in sizes])
+    axes.set_xlim(-0.5, len(sizes) - 0.5)
+    return _scored(figure, axes, "factors", facts.metric)
 
 
 def _points(trial: dict[str, Any], x: str, y: str) -> list[tuple[float, float]]:

@@ -128,9 +128,13 @@ PARTS = (
     Part("Most shown", [tables.most_shown]),
     Part("Search", [scores.trials], _searched, charts.grid_results, "On validation, higher is better", wide=True),
     Part(
-        "Learning curves", [scores.rungs], picture=charts.learning_curves, caption="By sweeps; grey: dropped", wide=True
+        "Learning curves",
+        [scores.rungs],
+        picture=charts.learning_curves,
+        caption="By sweeps; grey: dropped; the best one's last step is its share of popularity",
+        wide=True,
     ),
-    Part("Trade-off", picture=charts.trade_off, caption="After the first rung: by seconds of fitting; grey: dropped"),
+    Part("Trade-off", picture=charts.trade_off, caption="After the first rung, by factors; grey: dropped later"),
     Part("Rows", [tables.volumes], picture=charts.daily_volumes, caption="New clean rows a day", wide=True),
     Part("Late rows", [tables.late], _filled),
     Part("Bots", [tables.bots], _dropped, wide=True),

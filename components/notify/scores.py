@@ -15,11 +15,13 @@ HYPER_PARAMETERS = {
     "nu": "nu",
     "half_life": "half-life",
     "popularity_share": "popularity",
-    "popularity_half_life": "its half-life",
+    "popularity_half_life": "popularity's half-life",
     "iterations": "iterations",
 }
 PROGRESS = {"sweeps": "sweeps", "users": "users judged"}
-MOST_TRIALS = 40
+MOST_TRIALS = 24
+MOST_SCORES = 2
+"""Of a trial; the lake has them all."""
 
 
 def arm_name(facts: Facts, arm: str) -> str:
@@ -111,7 +113,7 @@ def trials(facts: Facts) -> Table | None:
     found = facts.listing("tune", "trials")[:MOST_TRIALS]
     settings = varying(found)
     scores = list(dict.fromkeys(name for trial in found for name in trial if "@" in name))
-    scores.sort(key=lambda name: name != facts.metric)
+    scores = sorted(scores, key=lambda name: name != facts.metric)[:MOST_SCORES]
     rows = [
         [
             str(place),

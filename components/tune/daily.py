@@ -38,12 +38,12 @@ def search_day(
 
 def rungs(trials: list[Trial]) -> list[dict[str, int]]:
     """What each rung of the halving was: sweeps, the most users that were asked, trials and those that went on."""
-    points: dict[int, list[Trial]] = {}
-    for trial in trials:
+    points: dict[int, dict[int, Trial]] = {}
+    for place, trial in enumerate(trials):
         for point in trial.get("curve", ()):
-            points.setdefault(point["sweeps"], []).append(point)
+            points.setdefault(point["sweeps"], {})[place] = point  # after as many sweeps, but with popularity: once
     found = [
-        {"sweeps": sweeps, "users": max(point["users"] for point in points[sweeps]), "trials": len(points[sweeps])}
-        for sweeps in sorted(points)
+        {"sweeps": sweeps, "users": max(point["users"] for point in some.values()), "trials": len(some)}
+        for sweeps, some in sorted(points.items())
     ]
     return [{**rung, "kept": after["trials"]} for rung, after in zip(found, [*found[1:], {"trials": 1}], strict=True)]

@@ -210,7 +210,7 @@ def search(
 
 def _blends(finalists: list[Contender], blends: Sequence[Blend]) -> list[Contender]:
     return [
-        one if blend == NO_BLEND else Contender(replaced(one.config, blend), one.fitted, rows=one.rows[:-1])
+        one if blend == NO_BLEND else Contender(replaced(one.config, blend), one.fitted, rows=list(one.rows))
         for one in finalists
         for blend in blends
     ]
