@@ -8,6 +8,7 @@ import argparse
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +16,15 @@ from typing import Any
 import numpy as np
 from clicks import markdown
 from matrices import synthetic
+from scipy.sparse import csr_matrix
 
 from components.gpu import cupy
 from components.ials import CG_STEPS
+from components.lake import Lake
+from components.matrices import as_splits, held_out
 from components.solver import ALSConfig, Training
+from components.tune.grid import Grid
+from components.tune.search import search
 from components.user_items import UserItems
 
 REGULARIZATION, ALPHA = 30.0, 10.0
@@ -32,7 +38,6 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=60_000)
     parser.add_argument("--pairs", type=int, default=20_000_000)
     parser.add_argument("--factors", type=int, default=128)
-    parser.add_argument("--trials", type=int, default=24)
     given = parser.parse_args()
     try:
         xp = cupy()
@@ -60,8 +65,8 @@ def main() -> None:
         for what, seconds in found.items()
     ]
     markdown(rows)
-    seconds = a_grid(user_items, given.factors, given.trials)
-    print(f"\n{given.trials} trials, rungs of 2, 4 and 12 sweeps: {seconds:.1f} s (aim: below {GRID_AIM_SECONDS} s)")
+    trials, seconds = a_grid(weight, given.factors)
+    print(f"\na search of {trials} trials: {seconds:.1f} s (aim: below {GRID_AIM_SECONDS} s)")
 
 
 def a_sweep(
@@ -98,19 +103,14 @@ def least_bytes(user_items: UserItems, factors: int) -> float:
     return float(2 * products * 4 * factors * user_items.weight.nnz)
 
 
-def a_grid(user_items: UserItems, factors: int, trials: int) -> float:
-    """Seconds of the fits of a search: all trials 2 sweeps, a third of them 4 in all, three of those 12."""
-    clock = time.perf_counter()
-    training = Training(user_items, "gpu")
-    configs = [ALSConfig(factors, 10.0 * 2 ** (trial % 6), half_life=(0.0, 30.0, 90.0, 180.0)[trial // 6 % 4])
-               for trial in range(trials)]  # fmt: skip
-    fits = [training.begin(config) for config in configs]
-    for sweeps, keep in ((2, max(1, trials // 3)), (2, 3), (8, 3)):
-        for fitting in fits:
-            fitting.advance(sweeps)
-        fits = fits[:keep]
-    fits[0].factors  # noqa: B018 - a copy waits until all is done
-    return time.perf_counter() - clock
+def a_grid(weight: csr_matrix, factors: int) -> tuple[int, float]:
+    """Trials of the daily pipeline's search, one interaction of each user held out, and its seconds with judging."""
+    splits = as_splits(*held_out(weight, seed=3))
+    grid = Grid((factors,), (3.0, 10.0, 30.0, 100.0), (1.0,), (1.0, 0.3, 0.1), (0.0, 1.0), iterations=12)
+    with tempfile.TemporaryDirectory() as folder:
+        clock = time.perf_counter()
+        trials = search(Lake.open(folder, "check"), splits, grid.configs(), "ndcg", 20, "gpu")
+        return len(trials), time.perf_counter() - clock
 
 
 if __name__ == "__main__":
