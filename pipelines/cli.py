@@ -83,7 +83,7 @@ def run(
     popularity_share: Annotated[str, typer.Option(help="Shares of decayed popularity to try in the scores.")] = "",
     popularity_half_life: Annotated[str, typer.Option(help="Half-lives of that popularity to try, in days.")] = "",
     iterations: Annotated[int | None, typer.Option(help="Sweeps of each fit.")] = None,
-    metric: Annotated[str, typer.Option(help="What search and gate compare: ndcg, recall, map, mrr or hit_rate.")] = "ndcg",
+    metric: Annotated[str, typer.Option(help="What decides: ndcg, recall, map, mrr or hit_rate.")] = "ndcg",
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of a list.")] = 20,
     force: Annotated[str | None, typer.Option(help="Let the challenger go live whatever the gate's rules say: the "
                                                    "reason, which is written down.")] = None,

@@ -40,8 +40,8 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
         alpha0: list[float] = [1.0],  # noqa: B006
         nu: list[float] = [0.0],  # noqa: B006
         half_life: list[float] = [14.0, 60.0],  # noqa: B006
-        popularity_share: list[float] = [0.0, 0.1, 0.3, 1.0],  # noqa: B006
-        popularity_half_life: list[float] = [1.0, 7.0],  # noqa: B006
+        popularity_share: list[float] = [0.0, 0.1, 0.3, 1.0, 3.0],  # noqa: B006
+        popularity_half_life: list[float] = [1.0, 3.0, 14.0],  # noqa: B006
         iterations: int = 10,
         metric: str = "ndcg",
         k: int = 20,
