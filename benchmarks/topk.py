@@ -25,7 +25,7 @@ from components.solver import ALSConfig, fit
 from components.topk import Factors, top_k
 from components.user_items import UserItems
 
-K, PARTS, CHECKED, PAIRS_A_USER, BLOCK = 20, 8, 1000, 50, 1024
+K, PARTS, CHECKED, PAIRS_A_USER, BLOCK = 20, 5, 1000, 50, 1024
 Way = Callable[[slice], object]
 
 

@@ -27,8 +27,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
+from components.compiled import jit
+from components.topk import holds
+
 Floats = npt.NDArray[np.float64]
 Ranks = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 METRICS: Final = ("ndcg", "recall", "map", "mrr", "hit_rate")
 """Those that have a value for each user; any may be the primary one."""
@@ -106,18 +110,23 @@ def score(lists: Ranks, truth: csr_matrix, popularity: Floats | None = None) -> 
         )
 
 
-def _hits(lists: Ranks, truth: csr_matrix) -> npt.NDArray[np.bool_]:
-    """Whether each listed item is relevant to its user: one sorted search over (user, item) keys, no loop."""
-    items = max(1, truth.shape[1])
+def _hits(lists: Ranks, truth: csr_matrix) -> Mask:
+    """Whether each listed item is relevant to its user."""
     ordered = truth if truth.has_sorted_indices else truth.sorted_indices()
-    rows = np.repeat(np.arange(truth.shape[0]), np.diff(truth.indptr))
-    relevant = np.append(rows * items + ordered.indices, -1)  # the last is met by no search: nothing is behind it
-    listed = np.arange(lists.shape[0])[:, None] * items + lists
-    found = relevant[np.searchsorted(relevant[:-1], listed)] == listed
-    return np.asarray(found & (lists >= 0))
+    hits = np.zeros(lists.shape, dtype=np.bool_)
+    _look_up(lists, ordered.indptr, ordered.indices, hits)
+    return hits
 
 
-def _novelty(lists: Ranks, shown: npt.NDArray[np.bool_], popularity: Floats) -> Floats:
+@jit()
+def _look_up(lists: Ranks, indptr: npt.NDArray[np.int32], relevant: npt.NDArray[np.int32], hits: Mask) -> None:
+    for user in range(len(lists)):
+        wanted = relevant[indptr[user] : indptr[user + 1]]
+        for rank in range(lists.shape[1]):
+            hits[user, rank] = holds(wanted, lists[user, rank])
+
+
+def _novelty(lists: Ranks, shown: Mask, popularity: Floats) -> Floats:
     surprise = -np.log2(popularity)
     lengths = shown.sum(axis=1)
     sums = np.where(shown, surprise[lists], 0).sum(axis=1)
