@@ -55,7 +55,7 @@ def test_each_cell_is_introduced(path: Path) -> None:
 def test_it_runs_without_a_warning(path: Path, kernel: str, tmp_path: Path) -> None:
     (work := tmp_path / "work").mkdir()
     notebook = read(path)
-    NotebookClient(notebook, timeout=60, kernel_name=kernel, resources={"metadata": {"path": str(work)}}).execute()
+    NotebookClient(notebook, timeout=300, kernel_name=kernel, resources={"metadata": {"path": str(work)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     told = [output.text for output in outputs if output.get("name") == "stderr"]
     assert [text for text in told if OF_TQDM not in text] == []
