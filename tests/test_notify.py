@@ -65,6 +65,12 @@ def evaluation(challenger: float, incumbent: float | None, popularity: float) ->
     }
 
 
+SEGMENTS = [
+    {"segment": "history 1-4", "users": 1200, "arms": {"challenger": 0.1, "popularity": 0.05}},
+    {"segment": "cold users", "users": 7, "arms": {"challenger": 0.2, "popularity": 0.2}},
+]
+
+
 class Night:
     """One run in a lake of its own."""
 
@@ -406,3 +412,23 @@ def test_formats() -> None:
 )
 def test_passwords_are_masked_wherever_they_stand(text: str, shown: str) -> None:
     assert formats.cleaned({"a": [text]}) == {"a": [shown]}
+
+
+def test_segments_lift_and_churn_are_told(night: Night) -> None:
+    told = {
+        "segments": SEGMENTS,
+        "lift": {"value": 1.5, "low": 1.4, "high": 1.6},
+        "churn": 0.25,
+        "holdout": {"fingerprint": "fedcba9876543210", "first_seen": "0123456789abcdef"},
+    }
+    night.judged({**evaluation(0.3, 0.28, 0.2), **told})
+    text, page, markdown = night.reported()
+    assert re.search(r"^ndcg@20 among +users +challenger +popularity \(7d\)$", text, re.MULTILINE)
+    assert re.search(r"^history 1-4 +1,200 +0\.1000 +0\.0500$", text, re.MULTILINE)
+    assert "| cold users | 7 | 0.2000 | 0.2000 |" in markdown
+    for words in (
+        "1.50 times popularity&#39;s ndcg@20 (1.40 to 1.60).",
+        "25.0% of the incumbent&#39;s lists is not in the challenger&#39;s.",
+        "judged on another holdout (0123456789abcdef, now fedcba9876543210)",
+    ):
+        assert words in page

@@ -16,7 +16,7 @@ from components.notify.facts import Facts
 from components.notify.scores import arm_name, named, varying
 
 # Okabe and Ito's colours, told apart by colour-blind people too
-BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#A9B4BF"
+BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#A9B4BF"
 SLATE = "#5F7183"
 INK, RULE = "#24303C", "#DDE3E9"
 WIDTH = 4.7
@@ -95,7 +95,7 @@ def _scored(figure: Figure, axes: Axes, x: str, y: str) -> str:
 
 def by_model(facts: Facts) -> str | None:
     """The deciding metric of each arm and of popularity's other windows."""
-    colours = {"challenger": BLUE, "incumbent": ORANGE, "popularity": GREEN}
+    colours = {"challenger": BLUE, "incumbent": ORANGE, "item_knn": PURPLE, "popularity": GREEN}
     found = [
         (arm_name(facts, arm), colours.get(arm, GREY), means)
         for arm, means in facts.mapping("evaluate", "arms").items()

@@ -84,7 +84,8 @@ def _traceback(facts: Facts) -> str:
 def _judged(facts: Facts) -> list[str]:
     users = formats.count(facts.of_step("evaluate", "evaluated_users"))
     repeats = formats.percent(facts.of_step("evaluate", "repeat_share"))
-    return [f"Over {users} users with history; {repeats} of the holdout are repeats, which no list can hit."]
+    over = f"Over {users} users with history; {repeats} of the holdout are repeats, which no list can hit."
+    return [over, *scores.compared(facts)]
 
 
 def _reason(facts: Facts) -> list[str]:
@@ -117,7 +118,7 @@ PARTS = (
     Part("Failure", notes=_where_it_broke, code=_traceback, wide=True),
     Part(
         "Models",
-        [scores.metrics, scores.differences],
+        [scores.metrics, scores.differences, scores.segments],
         _judged,
         charts.by_model,
         "On the holdout, higher is better",

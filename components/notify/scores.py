@@ -27,7 +27,7 @@ MOST_SCORES = 2
 def arm_name(facts: Facts, arm: str) -> str:
     """The arm as people read it: popularity with its window."""
     window = facts.of_step("evaluate", "popularity_window")
-    return f"popularity ({window})" if arm == "popularity" and window else arm
+    return f"popularity ({window})" if arm == "popularity" and window else arm.replace("item_knn", "item-kNN")
 
 
 def metrics(facts: Facts) -> Table | None:
@@ -51,7 +51,9 @@ def _scores(by_name: dict[str, dict[str, Any]], first: str) -> Table | None:
     values = [formats.real(means.get(first)) for means in by_name.values()]
     known = [value for value in values if value is not None]
     best = {values.index(max(known)): "best"} if known else {}
-    return Table(["", *names], rows, tones=best)
+    # the length of the lists once, at the deciding metric: eight metrics have to stand side by side
+    heads = [name if name == first else name.partition("@")[0].replace("_", " ") for name in names]
+    return Table(["", *heads], rows, tones=best)
 
 
 def differences(facts: Facts) -> Table | None:
@@ -67,6 +69,44 @@ def differences(facts: Facts) -> Table | None:
         if isinstance(found, dict)
     ]
     return Table([f"challenger's {facts.metric} against", "difference", "95% interval", ""], rows) if rows else None
+
+
+def segments(facts: Facts) -> Table | None:
+    """The deciding metric of each arm among some of the users."""
+    found = facts.listing("evaluate", "segments")
+    arms = [name for name in facts.mapping("evaluate", "arms") if any(name in _arms(row) for row in found)]
+    rows = [
+        [
+            formats.plain(row.get("segment")),
+            formats.count(row.get("users")),
+            *(formats.score(_arms(row).get(arm)) for arm in arms),
+        ]
+        for row in found
+    ]
+    return Table([f"{facts.metric} among", "users", *(arm_name(facts, arm) for arm in arms)], rows) if rows else None
+
+
+def _arms(row: dict[str, Any]) -> dict[str, Any]:
+    arms = row.get("arms")
+    return arms if isinstance(arms, dict) else {}
+
+
+def compared(facts: Facts) -> list[str]:
+    """Lift, churn, and whether the day was judged on another holdout before, each in a sentence."""
+    lift, told = facts.mapping("evaluate", "lift"), []
+    if lift:
+        span = " to ".join(f"{formats.real(lift.get(name)) or 0:.2f}" for name in ("low", "high"))
+        told.append(f"{formats.real(lift.get('value')) or 0:.2f} times popularity's {facts.metric} ({span}).")
+    churn = facts.of_step("evaluate", "churn")
+    if churn is not None:
+        told.append(f"{formats.percent(churn)} of the incumbent's lists is not in the challenger's.")
+    first = facts.of_step("evaluate", "holdout", "first_seen")
+    if first is not None:
+        told.append(
+            f"This day's first run was judged on another holdout ({first}, now "
+            f"{facts.of_step('evaluate', 'holdout', 'fingerprint')}): the figures of the two don't compare."
+        )
+    return [" ".join(told)] if told else []
 
 
 def _reading(low: float | None, high: float | None) -> str:

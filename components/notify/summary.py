@@ -24,7 +24,7 @@ def text(facts: Facts) -> str:
     verdict = outcome(facts)
     blocks = [[f"Dawnlist report as of {facts.as_of}, run {facts.run}, shop {facts.shop}"]]
     blocks.append([f"{name:<9} {told}" for name, told in _lines(facts) if told])
-    shown = (scores.metrics(facts), scores.differences(facts), scores.gate(facts))
+    shown = (scores.metrics(facts), scores.differences(facts), scores.segments(facts), scores.gate(facts))
     blocks += [_aligned(table) for table in shown if table]
     blocks += [_steps(facts), [f"{verdict.label.upper()}: {verdict.sentence}"]]
     return "\n\n".join("\n".join(block) for block in blocks if block)
@@ -34,6 +34,7 @@ def _shown(facts: Facts) -> list[tuple[str, Table | None]]:
     return [
         ("Models", scores.metrics(facts)),
         ("Differences", scores.differences(facts)),
+        ("Segments", scores.segments(facts)),
         ("Gate", scores.gate(facts)),
         ("Rows", tables.volumes(facts)),
         ("Late rows", tables.late(facts)),
