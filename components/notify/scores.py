@@ -18,6 +18,8 @@ HYPER_PARAMETERS = {
     "popularity_half_life": "popularity's half-life",
     "iterations": "iterations",
 }
+LEFT_OUT = "hit_rate"
+"""Of the models' metrics, unless it decides: recall and MRR say as much, and the run record has it."""
 PROGRESS = {"sweeps": "sweeps", "users": "users judged"}
 MOST_TRIALS = 24
 MOST_SCORES = 2
@@ -43,15 +45,15 @@ def popularity_windows(facts: Facts) -> Table | None:
 
 
 def _scores(by_name: dict[str, dict[str, Any]], first: str) -> Table | None:
-    names = list(dict.fromkeys(name for means in by_name.values() for name in means))
-    names.sort(key=lambda name: name != first)
+    found = dict.fromkeys(name for means in by_name.values() for name in means)
+    names = sorted((name for name in found if name == first or not name.startswith(LEFT_OUT)), key=lambda n: n != first)
     if not by_name:
         return None
     rows = [[arm, *(formats.score(means.get(name)) for name in names)] for arm, means in by_name.items()]
     values = [formats.real(means.get(first)) for means in by_name.values()]
     known = [value for value in values if value is not None]
     best = {values.index(max(known)): "best"} if known else {}
-    # the length of the lists once, at the deciding metric: eight metrics have to stand side by side
+    # the length of the lists once, at the deciding metric: seven have to stand side by side
     heads = [name if name == first else name.partition("@")[0].replace("_", " ") for name in names]
     return Table(["", *heads], rows, tones=best)
 
