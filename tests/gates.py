@@ -26,7 +26,11 @@ def evaluation(
     known = {}
     if incumbent is not None:
         means["incumbent"] = float(np.mean(incumbent))
-        known = {"per_user": {"challenger": list(challenger), "incumbent": list(incumbent)}, "churn": 0.2}
+        known = {
+            "per_user": {"challenger": list(challenger), "incumbent": list(incumbent)},
+            "churn": 0.2,
+            "kept_items": 1.0,
+        }
     ahead = means["challenger"] - popularity
     lift = means["challenger"] / popularity
     end = AS_OF - timedelta(days=day)

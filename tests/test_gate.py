@@ -187,6 +187,10 @@ def test_the_day_must_be_like_others(traffic: dict[str, Any], expected: dict[str
 
 def test_all_lists_at_once_do_not_change() -> None:
     assert broken(verdict(evaluation(EVEN, EVEN, churn=0.95))) == {"churn": False}
+    new_ids = evaluation(EVEN, EVEN, kept_items=0.0)
+    del new_ids["churn"]  # no user has a list of the incumbent's
+    assert broken(verdict(new_ids)) == {"churn": False}
+    assert "100% of the incumbent's items are gone" in str(verdict(new_ids)["rules"])
     over = {**LIVE, "winner": "popularity"}
     assert decide(evaluation(EVEN, EVEN, churn=0.95), GateSettings(), TODAY, over)["passed"]
 

@@ -71,6 +71,7 @@ def evaluate(
         **_compared(values),
         "segments": _segments(judged, blocks, values, joined(judge(judged.cold, arms, metric)), metric),
         **_churn(blocks),
+        **({} if incumbent is None else {"kept_items": round(_kept(splits, incumbent), 6)}),
         "traffic": splits.about.get("traffic"),
         **_per_user(values),
     }
@@ -154,6 +155,11 @@ def _segments(
 def _churn(blocks: list[Block]) -> dict[str, float]:
     gone = np.concatenate([block.churn for block in blocks])
     return {"churn": round(float(gone.mean()), 6)} if len(gone) else {}
+
+
+def _kept(splits: Splits, incumbent: FactorModel) -> float:
+    """The share of the incumbent's items that the window still has: none when a catalogue got new ids."""
+    return float((splits.item_ids.indices(incumbent.item_ids.ids) >= 0).mean()) if len(incumbent.item_ids) else 1.0
 
 
 def _per_user(values: Values) -> dict[str, Any]:

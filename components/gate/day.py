@@ -29,9 +29,11 @@ def rules(evaluation: dict[str, Any], settings: GateSettings, over: str | None) 
         drift = stability(traffic["mix"], traffic["mix_before"])
         found.append(at_most("drift", "drift of the event mix (PSI)", drift, settings.max_drift))
     # popularity's lists have little in common with anybody's, and the first challenger after it must not stop at that
-    if "churn" in evaluation and over != "popularity":
-        name = f"churn of the top {evaluation['k']} against the incumbent"
-        found.append(at_most("churn", name, evaluation["churn"], settings.max_churn, "share"))
+    if "kept_items" in evaluation and over != "popularity":
+        name, kept = f"churn of the top {evaluation['k']} against the incumbent", evaluation["kept_items"]
+        gone = 1 - kept * (1 - evaluation.get("churn", 0.0))  # no user has two lists when no item is known any more
+        note = "" if kept > 0.99 else f"{1 - kept:.0%} of the incumbent's items are gone from the window"
+        found.append(at_most("churn", name, gone, settings.max_churn, "share", note))
     return found
 
 

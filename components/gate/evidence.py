@@ -91,7 +91,7 @@ def judged(today: Evidence, pooled: Evidence, margin: float, min_users: int) -> 
     """
     answer = today.not_worse(margin, min_users)
     if answer is not None or pooled.users == today.users:
-        return answer, today, ""
+        return answer, today, "" if today.incumbent or today.total else "nobody was hit by either"
     if today.high < 0:
         return None, today, "a loss for sure, and too few users to tell how much"
     return pooled.not_worse(margin, min_users), pooled, "with the users of the last gates"

@@ -76,7 +76,7 @@ def page(verdict: dict[str, Any], today: Gate, gates: Sequence[Gate], margin: fl
     ]  # fmt: skip
     pooled = comparable(gates, today.metric, today.k, today.start)
     together = Evidence.all(gate.evidence for gate in (today, *pooled))
-    scale = _scale([today.evidence, together], margin)
+    scale = _scale([gate.evidence for gate in (today, *pooled)], margin)
     lines = [_line(gate, scale, gate in pooled) for gate in gates]
     return rendered(
         "gate/page.html",

@@ -41,8 +41,8 @@ def fit_stage(
     made = {"as_of": iso(splits.end(stage)), "stage": stage, "code_version": version("dawnlist")}
     began = {"start": start and start.name, "sweeps": sweeps}
     lineage = {**made, **began, **splits.about}
-    # not the table's version: another may hold the same rows
-    name = fingerprint(user_items, config, made, began, device)
+    # not the table's version: another may hold the same rows; but the ids, which the holdout's name hangs on
+    name = fingerprint(user_items, config, made, began, splits.holdout, device)
 
     def make() -> None:
         if config["engine"] == "popularity":
