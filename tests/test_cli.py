@@ -6,7 +6,7 @@ import pytest
 
 COMMANDS = (
     "simulate", "run", "compile", "serve", "recommend", "versions", "rollback", "backfill", "ablate", "crawl",
-    "query", "lake",
+    "query", "lake", "train", "evaluate", "tune",
 )  # fmt: skip
 
 
