@@ -99,6 +99,7 @@ def run(
             "`dawnlist run` runs on this machine only: add --local; for a cluster, `dawnlist compile` writes the "
             "package to upload"
         )
+    from components.tune.grid import checked_search
     from pipelines.terminal import run_and_show
 
     given: dict[str, Any] = {
@@ -108,7 +109,7 @@ def run(
         "namespace": namespace,
         "settings": settings,
         "window_days": window_days,
-        "search": search,
+        "search": checked_search(search),  # here, too: the step that needs it comes late
         "metric": metric,
         "k": k,
         **arguments.grids(

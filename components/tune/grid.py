@@ -82,11 +82,16 @@ class Plan:
     """Which configurations these are, for the report."""
 
 
-def planned(search: str, grid: Grid, champion: ALSConfig | None) -> Plan:
-    """What `search`, one of SEARCHES, asks for; without a champion that is an ALS, `around_champion` is full."""
+def checked_search(search: str) -> str:
+    """The same; ValueError for a word that is none of SEARCHES."""
     if search not in SEARCHES:
         raise ValueError(f"search is {search!r}: give one of {', '.join(SEARCHES)}")
-    if search == "off":
+    return search
+
+
+def planned(search: str, grid: Grid, champion: ALSConfig | None) -> Plan:
+    """What `search`, one of SEARCHES, asks for; without a champion that is an ALS, `around_champion` is full."""
+    if checked_search(search) == "off":
         first = champion or grid.configs()[0]
         blend = (first.popularity_share, first.popularity_half_life)
         [config] = grid.around(first)[:1]
