@@ -36,3 +36,9 @@ def test_the_lists_are_implicits(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stored_zero_was_met_too() -> None:
     met = csr_matrix((np.zeros(4), np.array([0, 1, 0, 1]), np.array([0, 2, 4])), shape=(2, 2))
     assert ItemKNN.of(met).top_k(met, 1).tolist() == [[-1], [-1]]
+
+
+def test_who_met_too_much_has_no_say_in_what_is_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(item_knn, "MOST_ITEMS", 2)
+    met = csr_matrix(np.array([[1, 1, 0], [1, 1, 1]], dtype=np.float32))
+    assert ItemKNN.of(met).top_k(csr_matrix(np.array([[1, 0, 0]])), 2).tolist() == [[1, -1]]

@@ -19,6 +19,8 @@ from components.topk import LOW, Factors, Indices, entry_of, insert
 
 NEIGHBOURS: Final = 100
 """Of each item, the most similar."""
+MOST_ITEMS: Final = 1000
+"""Who met more tells little of what is alike, and costs the square: such users have no say in similarities."""
 USERS: Final = 1024
 """A block of users, ranked by one thread."""
 
@@ -35,10 +37,10 @@ class ItemKNN:
         """Cosine similarity of items by who met them, stored entries count 1; by implicit, on all cores."""
         from implicit.nearest_neighbours import all_pairs_knn
 
-        users = np.bincount(user_items.indices, minlength=user_items.shape[1])
-        unit = (1 / np.sqrt(users[user_items.indices]), user_items.indices, user_items.indptr)
-        found = all_pairs_knn(csr_matrix(unit, shape=user_items.shape), NEIGHBOURS, show_progress=False)
-        similar = found.tocsr().astype(np.float32)
+        met = user_items[np.flatnonzero(np.diff(user_items.indptr) <= MOST_ITEMS)]
+        users = np.bincount(met.indices, minlength=met.shape[1])
+        unit = csr_matrix((1 / np.sqrt(users[met.indices]), met.indices, met.indptr), shape=met.shape)
+        similar = all_pairs_knn(unit, NEIGHBOURS, show_progress=False).tocsr().astype(np.float32)
         similar.eliminate_zeros()
         return cls(similar)
 
