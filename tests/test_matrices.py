@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -276,6 +277,17 @@ def test_a_fit_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with experiments.new_folder(tmp_path / "model") as folder:
         (folder / "whole").touch()
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["whole"]
+
+
+def test_the_example_for_published_splits(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs/EXPERIMENTS.md").read_text()
+    [code] = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "train.txt").write_text("0 1 2\n1 0\n2 3\n")
+    (tmp_path / "test.txt").write_text("0 4\n1\n\n2 0 1\n")
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    train, test = (matrices.read(tmp_path / f"{part}.npz").toarray().tolist() for part in ("train", "test"))
+    assert train == [[0, 1, 1, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 1, 0]]
+    assert test == [[0, 0, 0, 0, 1], [0, 0, 0, 0, 0], [1, 1, 0, 0, 0]]
 
 
 def test_a_grid_in_words() -> None:
