@@ -12,6 +12,7 @@ from components.gate.history import Gate
 from components.gate.judgement import judge
 from components.lake import Lake
 from components.settings import GateSettings
+from pipelines.cli import app
 from tests.gates import evaluation, past, spread_out
 from tests.literal import AS_OF
 
@@ -110,3 +111,10 @@ def test_old_gates_expire(lake: Lake) -> None:
     later = AS_OF + timedelta(days=9000)  # written long before, by the clock
     assert Expiry(lake, AS_OF, later).gates(90)["dropped"] == 1
     assert lake.names("gates") == [stamp(AS_OF - timedelta(days=1))]
+
+
+@pytest.mark.parametrize("reason", ["", " ", "because"])
+def test_a_command_that_gives_no_reason_runs_nothing(reason: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the reason of a forced pass is"):
+        app(["run", "--local", "--home", str(tmp_path / "home"), "--force", reason], standalone_mode=False)
+    assert not (tmp_path / "home").exists()
