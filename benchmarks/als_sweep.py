@@ -91,7 +91,7 @@ def product_rate(factors: int) -> float:
         clock = time.perf_counter()
         left @ right
         best = min(best, time.perf_counter() - clock)
-    return 2 * left.size * right.shape[1] / best / 1e9
+    return float(2 * left.size * right.shape[1] / best / 1e9)
 
 
 if __name__ == "__main__":
