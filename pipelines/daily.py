@@ -35,10 +35,10 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
         window_days: int = 365,
         search: str = "around_champion",
         factors: list[float] = [32, 64],  # noqa: B006 - kfp reads the default, nobody changes it
-        regularization: list[float] = [30.0],  # noqa: B006
+        regularization: list[float] = [30.0, 100.0],  # noqa: B006
         alpha: list[float] = [1.0, 10.0],  # noqa: B006
         alpha0: list[float] = [1.0],  # noqa: B006
-        nu: list[float] = [0.0],  # noqa: B006
+        nu: list[float] = [0.5],  # noqa: B006
         half_life: list[float] = [14.0, 60.0],  # noqa: B006
         popularity_share: list[float] = [0.0, 0.1, 0.3, 1.0, 3.0],  # noqa: B006
         popularity_half_life: list[float] = [1.0, 3.0, 14.0],  # noqa: B006

@@ -42,7 +42,7 @@ def test_trials_and_rungs_are_tables(facts: Facts) -> None:
         "#", "factors", "alpha", "nu", "ndcg@5", "recall@5", "sweeps", "users judged", "time",
     ]  # fmt: skip
     assert len(trials.rows) == 12
-    assert rungs.rows == [["1", "2", "12", "40", "4"], ["2", "4", "4", "40", "3"], ["3", "10", "3", "40", "1"]]
+    assert rungs.rows == [["1", "3", "12", "40", "4"], ["2", "4", "4", "40", "3"], ["3", "10", "3", "40", "1"]]
 
 
 def test_the_pictures_tell_the_best_the_finalists_and_the_dropped_apart(facts: Facts) -> None:

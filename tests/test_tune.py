@@ -100,11 +100,11 @@ def test_the_champion_is_that_of_the_splits(lake: Lake) -> None:
 
 
 def test_a_rung_has_a_third_of_the_trials_and_three_times_the_sweeps() -> None:
-    assert {n: rungs(n) for n in (1, 2, 3, 10, 15, 27)} == {
-        1: [1], 2: [2], 3: [2, 3], 10: [2, 4, 10], 15: [2, 5, 15], 27: [3, 9, 27],
+    assert {n: rungs(n) for n in (1, 3, 4, 10, 15, 27)} == {
+        1: [1], 3: [3], 4: [3, 4], 10: [3, 4, 10], 15: [3, 5, 15], 27: [3, 9, 27],
     }  # fmt: skip
-    assert ladder(24, 15) == [(2, 8), (5, 3), (15, 3)]
-    assert ladder(8, 15) == [(2, 3), (15, 3)]  # the rung that would drop nobody is left out
+    assert ladder(24, 15) == [(3, 8), (5, 3), (15, 3)]
+    assert ladder(8, 15) == [(3, 3), (15, 3)]  # the rung that would drop nobody is left out
     assert ladder(2, 10) == [(10, 2)]
 
 
@@ -139,13 +139,13 @@ def test_equal_trials_are_asked_of_everyone_and_stay_in_order() -> None:
 def test_the_best_trials_come_first_and_went_all_the_way(lake: Lake) -> None:
     trials = search(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
     assert len(trials) == 16
-    assert [trial["sweeps"] for trial in trials] == [10] * 3 + [4] * 3 + [2] * 10
+    assert [trial["sweeps"] for trial in trials] == [10] * 3 + [4] * 3 + [3] * 10
     assert [trial["dropped"] for trial in trials] == [False] + [True] * 15
     values = [trial["ndcg@5"] for trial in trials[:3]]
     assert values == sorted(values, reverse=True)
     assert trials[0]["factors"] > 1  # one can't hold two tastes
     assert values[0] > 0.5 > 0.1 < trials[0]["recall@5"]
-    assert [(point["sweeps"], point["users"]) for point in trials[0]["curve"]] == [(2, 40), (4, 40), (10, 40)]
+    assert [(point["sweeps"], point["users"]) for point in trials[0]["curve"]] == [(3, 40), (4, 40), (10, 40)]
 
 
 def test_a_trial_is_what_a_fit_of_its_own_would_be(lake: Lake, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_the_table_of_trials_is_kept_as_they_are_made(lake: Lake, monkeypatch: p
     assert sizes == list(range(1, 16 + 6 + 3 + 6 + 1))
     table = lake.read_json("searches", "day", "run.json")
     assert [row["dropped"] for row in table].count(False) == 6 + 3 + 1
-    assert {row["sweeps"]: row["users"] for row in table} == {2: 40, 4: 40, 10: 40}
+    assert {row["sweeps"]: row["users"] for row in table} == {3: 40, 4: 40, 10: 40}
     assert sum(row["popularity_share"] > 0 for row in table) == 6
     assert {name: trials[0][name] for name in table[0] if name != "seconds"} in [
         {name: row[name] for name in row if name != "seconds"} for row in table
@@ -258,7 +258,7 @@ def test_a_days_search_says_what_it_did(lake: Lake) -> None:
     report = search_day(lake, two_tastes(), GRID, "around_champion", "ndcg", 5, "cpu", "", "run-1", None)
     assert report["searched"] == "the full grid: no ALS is champion yet"
     assert report["rungs"] == [
-        {"sweeps": 2, "users": 40, "trials": 16, "kept": 6},
+        {"sweeps": 3, "users": 40, "trials": 16, "kept": 6},
         {"sweeps": 4, "users": 40, "trials": 6, "kept": 3},
         {"sweeps": 10, "users": 40, "trials": 3, "kept": 1},
     ]

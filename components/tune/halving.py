@@ -15,8 +15,8 @@ from components.metrics import Floats
 ETA: Final = 3
 """A rung has a third of the trials of the one before, with three times the sweeps."""
 RUNGS: Final = 3
-FEWEST_SWEEPS: Final = 2
-"""After one sweep the order says little."""
+FEWEST_SWEEPS: Final = 3
+"""After two, who will be the best of 24 may still be 14th (docs/SEARCH.md)."""
 FEWEST_KEPT: Final = 3
 FIRST_USERS: Final = 1000
 ERRORS: Final = 2.0
@@ -30,7 +30,7 @@ Values = Callable[[T, int], Floats]
 
 
 def rungs(iterations: int) -> list[int]:
-    """Sweeps at the end of each rung, the last `iterations`: 2, 4, 10 for 10."""
+    """Sweeps at the end of each rung, the last `iterations`: 3, 5, 15 for 15."""
     parts = (ETA**rung for rung in reversed(range(RUNGS)))
     return sorted({min(iterations, max(FEWEST_SWEEPS, -(-iterations // part))) for part in parts})
 
