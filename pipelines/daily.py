@@ -41,7 +41,7 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
         nu: list[float] = [0.5],  # noqa: B006
         half_life: list[float] = [14.0, 60.0],  # noqa: B006
         popularity_share: list[float] = [0.0, 0.1, 0.3, 1.0, 3.0],  # noqa: B006
-        popularity_half_life: list[float] = [1.0, 3.0, 14.0],  # noqa: B006
+        popularity_half_life: list[float] = [0.5, 3.0, 14.0],  # noqa: B006
         iterations: int = 10,
         metric: str = "ndcg",
         k: int = 20,
