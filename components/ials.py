@@ -154,10 +154,8 @@ def ridges(pairs: Prepared, confidence: tuple[Any, Any], config: "ALSConfig") ->
 
 
 def _random(pairs: Prepared, config: "ALSConfig") -> tuple[Floats, Floats]:
-    """Small random vectors (Rendle et al., equation 6); the users' are soon forgotten."""
+    """Small random item vectors (Rendle et al., equation 6); users come first in a sweep, so theirs may be 0."""
     random = np.random.default_rng(config.seed)
-    shapes = [(side.rows, config.factors) for side in (pairs.users, pairs.items)]
-    users, items = (
-        (random.standard_normal(shape, np.float32) * np.float32(0.1 / config.factors**0.5)) for shape in shapes
-    )
-    return users, items
+    items = random.standard_normal((pairs.items.rows, config.factors), np.float32)
+    users = np.zeros((pairs.users.rows, config.factors), np.float32)
+    return users, items * np.float32(0.1 / config.factors**0.5)

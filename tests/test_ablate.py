@@ -158,7 +158,20 @@ def test_the_command_keeps_the_table_for_the_drop_report(
     # a narrow terminal breaks the table's cells, and rich reads the width once, when another test may have imported it
     monkeypatch.setattr("pipelines.terminal.out", Console(width=200, highlight=False))
     words = ["ablate", "--truth", truth, "--lake", str(tmp_path / "lake"), "--days", "1", "--window-days", "5"]
-    words += ["--factors", "1,2", "--alpha", "1", "--half-life", "0", "--iterations", "5", "-k", "1"]
+    words += [
+        "--factors",
+        "1,2",
+        "--regularization",
+        "30",
+        "--alpha",
+        "1",
+        "--half-life",
+        "0",
+        "--iterations",
+        "5",
+        "-k",
+        "1",
+    ]
     app([*words, "--format", "json"], standalone_mode=False)
     report = json.loads(capsys.readouterr().out)
     assert report == ablations.newest(lake, iso(AS_OF))

@@ -138,6 +138,9 @@ def test_a_models_lineage_names_what_it_was_made_from(tmp_path: Path) -> None:
         "window_days": 30,
         "settings": settings.digest,
         "incumbent": None,
+        "holdout": splits.holdout,
+        "start": None,
+        "sweeps": 0,
     }
     assert settings.digest != Settings().digest
 

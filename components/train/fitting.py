@@ -40,7 +40,7 @@ def fit_stage(
     sweeps = challengers.sweeps(config["iterations"]) if start else config.get("iterations", 0)
     made = {"as_of": iso(splits.end(stage)), "stage": stage, "code_version": version("dawnlist")}
     began = {"start": start and start.name, "sweeps": sweeps}
-    lineage = {**made, **began, **splits.about}
+    lineage = {**made, **began, **{name: value for name, value in splits.about.items() if name != "traffic"}}
     # not the table's version: another may hold the same rows; but the ids, which the holdout's name hangs on
     name = fingerprint(user_items, config, made, began, splits.holdout, device)
 
