@@ -25,8 +25,7 @@ test: .venv/dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	# in the order of their names: by default files of few tests, which are the longest here, would all come last
-	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	.venv/bin/python -m pytest -n 2 --dist loadfile
 
 gpu-check: .venv/dev
 	VIRTUAL_ENV=.venv $(UV) pip install --quiet --constraint requirements.lock --editable '.[local,dev,gpu]'

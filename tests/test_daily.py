@@ -262,6 +262,7 @@ def started(laptop: Laptop, process: subprocess.Popen[str], step: str, namespace
     raise AssertionError(f"{step} never started: {process.communicate()}")
 
 
+@pytest.mark.skipif(not os.environ.get("DAWNLIST_PROVE"), reason="two whole runs: DAWNLIST_PROVE=1 makes them")
 def test_two_shops_share_a_lake_and_a_store_and_the_yaml_runs_too(
     laptop: Laptop, first: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
