@@ -5,7 +5,6 @@ python benchmarks/als_sweep.py --pairs 1000000 --users 20000 --items 10000
 """
 
 import argparse
-import os
 import statistics
 import time
 from typing import Any
@@ -15,6 +14,7 @@ from clicks import markdown
 from implicit.cpu._als import calculate_loss
 from matrices import synthetic
 
+from components import cores
 from components.ials import CG_STEPS
 from components.implicit_als import confidence
 from components.solver import ALSConfig, Fit, Training
@@ -35,7 +35,7 @@ def main() -> None:
     given = parser.parse_args()
     weight = synthetic(given.users, given.items, given.pairs)
     user_items = UserItems(weight, np.zeros(weight.nnz, np.float32))
-    print(f"{weight.nnz:,} pairs, {given.users:,} users, {given.items:,} items, {len(os.sched_getaffinity(0))} cores\n")
+    print(f"{weight.nnz:,} pairs, {given.users:,} users, {given.items:,} items, {cores.count()} cores\n")
     markdown([compared(user_items, factors, given.sweeps) for factors in given.factors])
 
 

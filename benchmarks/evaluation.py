@@ -8,69 +8,36 @@ served where a model has no list; implicit's ranking_metrics_at_k has precision,
 those of topk.py. The holdout is synthetic: five new items a user, most of them popular ones.
 """
 
-import argparse
-import os
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pyarrow as pa
 from implicit.evaluation import ranking_metrics_at_k
 from matrices import synthetic
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
-from topk import PAIRS_A_USER, K, Way, library, measured, models, product, show
+from topk import PAIRS_A_USER, K, Way, arguments, library, measured, models, product, show
 
-from components.cuts import Cuts
+from components import cores
 from components.evaluate import segments
 from components.evaluate.arms import Judged, of_model, of_popularity
 from components.evaluate.evaluation import joined, judge
-from components.ids import IdMap
+from components.matrices import as_splits
 from components.metrics import Scores
-from components.model import FactorModel
-from components.splits import Splits
-from components.topk import Factors
+from components.model import FactorModel, Factors
 
-AS_OF = datetime(2026, 1, 31, tzinfo=UTC)
 NEW_ITEMS = 5
 
 
 def main() -> None:
     """Print one table a model, and the metrics that both have."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--users", type=int, default=100_000)
-    parser.add_argument("--items", type=int, default=50_000)
-    parser.add_argument("--factors", type=int, default=128)
-    parser.add_argument("--fitted-only", action="store_true")
-    given = parser.parse_args()
+    given = arguments(__doc__ or "")
     seen = synthetic(given.users, given.items, PAIRS_A_USER * given.users)
-    splits = cut(seen, synthetic(given.users, given.items, NEW_ITEMS * given.users, seed=2))
+    splits = as_splits(seen, holdout=synthetic(given.users, given.items, NEW_ITEMS * given.users, seed=2))
     judged = Judged.of(splits, K)
     shape = f"{len(judged.users):,} users judged, {given.items:,} items, {given.factors} factors"
     for name, factors in models(seen, given.factors, given.fitted_only).items():
-        print(f"\n{name}: {shape}, top {K}, {len(os.sched_getaffinity(0))} cores\n")
+        print(f"\n{name}: {shape}, top {K}, {cores.count()} cores\n")
         compare(judged, factors)
-
-
-def cut(before: csr_matrix, after: csr_matrix) -> Splits:
-    """Splits of what users met in the 30 days before the holdout, and in it."""
-    pairs = (before + after).tocsr()
-    pairs.sort_indices()
-    weight, last = np.zeros((3, pairs.nnz), dtype=np.float32), np.zeros((3, pairs.nnz), dtype=np.int64)
-    ago = np.random.default_rng(3).uniform(2, 30, pairs.nnz)
-    user = np.repeat(np.arange(pairs.shape[0], dtype=np.int32), np.diff(pairs.indptr))
-    for part, matrix, days in ((0, before, ago), (2, after, np.full(pairs.nnz, 0.5))):
-        met = np.isin(user.astype(np.int64) * pairs.shape[1] + pairs.indices, keys(matrix))
-        weight[part, met] = 1
-        last[part, met] = (AS_OF.timestamp() - days[met] * timedelta(days=1).total_seconds()) * 1e6
-    users, items = (IdMap(pa.array(np.arange(size).astype(str))) for size in pairs.shape)
-    return Splits(users, items, user, pairs.indices, weight, last, Cuts.of(AS_OF, None), {"incumbent": None})
-
-
-def keys(matrix: csr_matrix) -> np.ndarray:
-    """One number for each stored pair."""
-    rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
-    return np.asarray(rows * matrix.shape[1] + matrix.indices)
 
 
 def compare(judged: Judged, factors: tuple[Factors, Factors]) -> None:

@@ -5,7 +5,6 @@ python benchmarks/gpu_check.py                                (20 million intera
 """
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from clicks import markdown
 from matrices import synthetic
 from scipy.sparse import csr_matrix
 
+from components import cores
 from components.gpu import cupy
 from components.ials import CG_STEPS
 from components.lake import Lake
@@ -51,7 +51,7 @@ def main() -> None:
     found = {
         "ours, GPU": a_sweep(user_items, given.factors, "ials", "gpu", xp.cuda.Device().synchronize),
         "implicit, GPU": a_sweep(user_items, given.factors, "implicit", "gpu", xp.cuda.Device().synchronize),
-        f"ours, CPU ({len(os.sched_getaffinity(0))} cores)": a_sweep(user_items, given.factors, "ials", "cpu"),
+        f"ours, CPU ({cores.count()} cores)": a_sweep(user_items, given.factors, "ials", "cpu"),
         "reading the vectors once a pass": floor,
     }
     ours = found["ours, GPU"]

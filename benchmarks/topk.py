@@ -9,7 +9,6 @@ of the parts: what else the machine does meets all of them alike.
 """
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -21,8 +20,10 @@ from matrices import synthetic
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from components import cores
+from components.model import Factors
 from components.solver import ALSConfig, fit
-from components.topk import Factors, top_k
+from components.topk import top_k
 from components.user_items import UserItems
 
 K, PARTS, CHECKED, PAIRS_A_USER, BLOCK = 20, 5, 1000, 50, 1024
@@ -31,18 +32,23 @@ Way = Callable[[slice], object]
 
 def main() -> None:
     """Print one table a model."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    given = arguments(__doc__ or "")
+    seen = synthetic(given.users, given.items, PAIRS_A_USER * given.users)
+    shape = f"{given.users:,} users, {given.items:,} items, {given.factors} factors"
+    for name, (users, items) in models(seen, given.factors, given.fitted_only).items():
+        print(f"\n{name}: {shape}, top {K}, {cores.count()} cores\n")
+        compare(users, items, seen)
+        checked(users, items, seen)
+
+
+def arguments(about: str) -> argparse.Namespace:
+    """users, items, factors and fitted_only of the command line."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--items", type=int, default=50_000)
     parser.add_argument("--factors", type=int, default=128)
     parser.add_argument("--fitted-only", action="store_true")
-    given = parser.parse_args()
-    seen = synthetic(given.users, given.items, PAIRS_A_USER * given.users)
-    shape = f"{given.users:,} users, {given.items:,} items, {given.factors} factors"
-    for name, (users, items) in models(seen, given.factors, given.fitted_only).items():
-        print(f"\n{name}: {shape}, top {K}, {len(os.sched_getaffinity(0))} cores\n")
-        compare(users, items, seen)
-        checked(users, items, seen)
+    return parser.parse_args()
 
 
 def models(seen: csr_matrix, factors: int, fitted_only: bool) -> dict[str, tuple[Factors, Factors]]:

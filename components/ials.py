@@ -22,7 +22,7 @@ from components.model import Factors
 from components.user_items import UserItems
 
 if TYPE_CHECKING:
-    from components.solver import ALSConfig, Start
+    from components.solver import ALSConfig, First
 
 CG_STEPS: Final = 3
 Floats = npt.NDArray[np.float32]
@@ -34,8 +34,6 @@ class Side:
 
     start: Any
     columns: Any
-    order: Any
-    """Place of each pair among the user's pairs, which weights and ages are ordered by."""
 
     @property
     def rows(self) -> int:
@@ -46,6 +44,9 @@ class Side:
 class Device(Protocol):
     """Where the arithmetic is done. Arrays it is given and gives are its own."""
 
+    xp: Any
+    """numpy, or cupy."""
+
     def array(self, values: npt.NDArray[Any]) -> Any:
         """A copy there."""
 
@@ -54,12 +55,6 @@ class Device(Protocol):
 
     def free(self) -> int:
         """Bytes that can still be had."""
-
-    def confidence(self, weight: Any, age: Any, alpha: float, half_life: float) -> Any:
-        """alpha weight 2^(-age / half_life), of every pair."""
-
-    def row_sums(self, side: Side, values: Any) -> Any:
-        """The sum of each row's values."""
 
     def half_sweep(self, side: Side, confidence: Any, solved: Any, fixed: Any, ridge: Any, alpha0: float) -> None:
         """Solve each row of `solved` given `fixed`; both are rotated, in place. ridge: lambda of each row."""
@@ -72,6 +67,8 @@ class Prepared:
     device: Device
     users: Side
     items: Side
+    turned: Any
+    """Place of each of the items' pairs among the users', which weights and ages are ordered by."""
     weight: Any
     age: Any
 
@@ -83,17 +80,12 @@ def prepared(user_items: UserItems, where: str) -> Prepared:
     require(40 * weight.nnz, f"{weight.nnz:,} pairs from both sides", device.free())
     order = csr_matrix((np.arange(weight.nnz, dtype=np.int64), weight.indices, weight.indptr), shape=weight.shape)
     turned = order.T.tocsr()
-    sides = [
-        Side(
-            *(
-                device.array(array)
-                for array in (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data)
-            )
-        )
+    users, items = (
+        Side(device.array(matrix.indptr.astype(np.int64)), device.array(matrix.indices.astype(np.int32)))
         for matrix in (order, turned)
-    ]
+    )
     values = (device.array(array.astype(np.float32)) for array in (weight.data, user_items.age))
-    return Prepared(device, *sides, *values)
+    return Prepared(device, users, items, device.array(turned.data), *values)
 
 
 def _device(where: str) -> Device:
@@ -111,14 +103,14 @@ def _device(where: str) -> Device:
 class IALSFit:
     """See components.solver.Fit."""
 
-    def __init__(self, pairs: Prepared, config: "ALSConfig", start: "Start") -> None:
+    def __init__(self, pairs: Prepared, config: "ALSConfig", start: "First") -> None:
         self.config, self.sweeps = config, 0
         self._pairs, device = pairs, pairs.device
         rows = pairs.users.rows + pairs.items.rows
         require(4 * rows * config.factors, f"{rows:,} vectors of {config.factors} factors", device.free())
         self._users, self._items = (device.array(f) for f in start or _random(pairs, config))
-        values = device.confidence(pairs.weight, pairs.age, config.alpha, config.half_life)
-        self._confidence = (values, values[pairs.items.order])
+        values = confidence(pairs, config)
+        self._confidence = (values, values[pairs.turned])
         self._ridge, self.ridge_scale = ridges(pairs, self._confidence, config)
 
     def advance(self, sweeps: int) -> None:
@@ -135,6 +127,13 @@ class IALSFit:
         return self._pairs.device.numpy(self._users), self._pairs.device.numpy(self._items)
 
 
+def confidence(pairs: Prepared, config: "ALSConfig") -> Any:
+    """c_ui of each pair, in the users' order."""
+    half_life = np.float32(config.half_life)
+    decay = pairs.device.xp.exp2(-pairs.age / half_life) if half_life else np.float32(1)
+    return (pairs.weight * decay * np.float32(config.alpha)).astype(np.float32)
+
+
 def ridges(pairs: Prepared, confidence: tuple[Any, Any], config: "ALSConfig") -> tuple[tuple[Any, Any], float]:
     """lambda of each user and of each item: scale s^nu, s the row's sum of confidences over all its pairs; and scale.
 
@@ -144,13 +143,18 @@ def ridges(pairs: Prepared, confidence: tuple[Any, Any], config: "ALSConfig") ->
     sides = (pairs.users, pairs.items)
     others = (pairs.items.rows, pairs.users.rows)
     sums = [
-        (pairs.device.row_sums(side, values) + np.float32(config.alpha0 * other)) ** np.float32(config.nu)
+        (_row_sums(pairs.device.xp, side, values) + np.float32(config.alpha0 * other)) ** np.float32(config.nu)
         for side, values, other in zip(sides, confidence, others, strict=True)
     ]
     mean = sum(float(found.sum()) for found in sums) / max(1, sum(others))
     scale = config.regularization / mean if mean else 0.0
     users, items = ((scale * found).astype(np.float32) for found in sums)
     return (users, items), scale
+
+
+def _row_sums(xp: Any, side: Side, values: Any) -> Any:
+    sums = xp.concatenate([xp.zeros(1), xp.cumsum(values, dtype=np.float64)])
+    return (sums[side.start[1:]] - sums[side.start[:-1]]).astype(np.float32)
 
 
 def _random(pairs: Prepared, config: "ALSConfig") -> tuple[Floats, Floats]:

@@ -45,16 +45,6 @@ class Arrays:
             return available()
         return int(self.xp.cuda.runtime.memGetInfo()[0] + self.xp.get_default_memory_pool().free_bytes())
 
-    def confidence(self, weight: Any, age: Any, alpha: float, half_life: float) -> Any:
-        """alpha weight 2^(-age / half_life)."""
-        decay = self.xp.exp2(-age / np.float32(half_life)) if half_life else np.float32(1)
-        return (weight * decay * np.float32(alpha)).astype(np.float32)
-
-    def row_sums(self, side: Side, values: Any) -> Any:
-        """The sum of each row's values."""
-        sums = self.xp.concatenate([self.xp.zeros(1), self.xp.cumsum(values, dtype=np.float64)])
-        return (sums[side.start[1:]] - sums[side.start[:-1]]).astype(np.float32)
-
     def half_sweep(self, side: Side, confidence: Any, solved: Any, fixed: Any, ridge: Any, alpha0: float) -> None:
         """Rotate both in place, then solve each row of `solved`, a block at a time."""
         xp = self.xp

@@ -1,15 +1,12 @@
 """The half sweep of our ALS on the CPU: BLAS for what is dense, a compiled loop over rows for what is sparse."""
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
+from components import cores
 from components.compiled import FAST, jit
 from components.ials import CG_STEPS, Floats, Side
 from components.memory import available
@@ -24,6 +21,8 @@ Indices = npt.NDArray[np.int64]
 class CPU:
     """See components.ials.Device. Blocks don't hang on the number of threads, so neither do the results."""
 
+    xp: Any = np
+
     def array(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A copy, whole and in C order."""
         return np.array(values, order="C")
@@ -34,21 +33,15 @@ class CPU:
         """Of the machine or the container."""
         return available()
 
-    def confidence(self, weight: Floats, age: Floats, alpha: float, half_life: float) -> Floats:
-        """alpha weight 2^(-age / half_life)."""
-        decay = np.exp2(-age / np.float32(half_life)) if half_life else np.float32(1)
-        return np.asarray(weight * decay * np.float32(alpha), dtype=np.float32)
-
-    def row_sums(self, side: Side, values: Floats) -> Floats:
-        """The sum of each row's values."""
-        sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-        return np.asarray(sums[side.start[1:]] - sums[side.start[:-1]], dtype=np.float32)
-
     def half_sweep(
         self, side: Side, confidence: Floats, solved: Floats, fixed: Floats, ridge: Floats, alpha0: float
     ) -> None:
         """Rotate both in place, then solve each row of `solved`."""
-        with _threads() as each:
+        with cores.threads() as pool:
+
+            def each(blocks: list[tuple[int, int]], call: Callable[[int, int], Any]) -> list[Any]:
+                return list(pool.map(lambda block: call(*block), blocks))  # in their order
+
             gram = sum(each(_blocks(len(fixed)), lambda a, b: fixed[a:b].T @ fixed[a:b]), start=np.float64(0))
             values, basis = np.linalg.eigh(gram)
             dense = (alpha0 * np.maximum(values, 0)).astype(np.float32)
@@ -64,14 +57,6 @@ class CPU:
 
             each(_blocks(len(fixed)), rotate)
             each(_even(side.start), solve)
-
-
-@contextmanager
-def _threads() -> Iterator[Callable[..., list[Any]]]:
-    """A function that calls another on blocks (first, last), as many at a time as there are cores; results in order."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(count) as pool:
-        yield lambda blocks, call: list(pool.map(lambda block: call(*block), blocks))
 
 
 def _blocks(rows: int) -> list[tuple[int, int]]:

@@ -10,9 +10,9 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from components.ials import Floats
+from components.ials import Floats, IALSFit, prepared
 from components.model import Factors
-from components.solver import ALSConfig, Training
+from components.solver import ALSConfig
 from components.user_items import UserItems
 
 
@@ -43,14 +43,15 @@ class IALS(AlternatingLeastSquares):  # type: ignore[misc]  # implicit ships no 
     ) -> None:
         """Fit; `callback(sweep, seconds, None)` after each sweep, as implicit does it. There is no progress bar."""
         weights = csr_matrix(user_items, dtype=np.float32)
-        fitting = Training(UserItems(weights, np.zeros(weights.nnz, np.float32)), self.device).begin(self.config)
+        pairs = prepared(UserItems(weights, np.zeros(weights.nnz, np.float32)), self.device)
+        fitting = IALSFit(pairs, self.config, None)
         for sweep in range(self.config.iterations):
             began = time.perf_counter()
             fitting.advance(1)
             if callback is not None:
                 callback(sweep, time.perf_counter() - began, None)
         self.user_factors, self.item_factors = fitting.factors
-        self.ridge_scale: float = getattr(fitting, "ridge_scale", self.config.regularization)
+        self.ridge_scale = fitting.ridge_scale
         self._user_norms = self._item_norms = self._YtY = self._XtX = None
 
     def recalculate_user(self, userid: Any, user_items: csr_matrix) -> Factors:

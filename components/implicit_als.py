@@ -11,7 +11,7 @@ from components.model import Factors
 from components.user_items import UserItems
 
 if TYPE_CHECKING:
-    from components.solver import ALSConfig, Start
+    from components.solver import ALSConfig, First
 
 GPU_FACTORS_LIMIT: Final = 992  # above it implicit's GPU kernels crash or train wrongly
 
@@ -19,7 +19,7 @@ GPU_FACTORS_LIMIT: Final = 992  # above it implicit's GPU kernels crash or train
 class ImplicitFit:
     """See components.solver.Fit."""
 
-    def __init__(self, user_items: UserItems, config: "ALSConfig", device: str, start: "Start") -> None:
+    def __init__(self, user_items: UserItems, config: "ALSConfig", device: str, start: "First") -> None:
         self.config, self.sweeps = config, 0
         self._confidence = confidence(user_items, config)
         with threadpool_limits(1, "blas"):  # it runs a thread a core; BLAS threads on top only get in the way

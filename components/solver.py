@@ -17,7 +17,7 @@ from components.model import Factors
 from components.user_items import UserItems
 
 SOLVERS: Final = ("ials", "implicit", "spark")
-Start = tuple[Factors, Factors] | None
+First = tuple[Factors, Factors] | None
 """User and item factors to go on from, in the index space of the matrix; None: random ones."""
 
 
@@ -107,7 +107,7 @@ class Training:
         self.user_items, self.device, self.spark = user_items, device, spark
         self._ials: Any = None
 
-    def begin(self, config: ALSConfig, start: Start = None) -> Fit:
+    def begin(self, config: ALSConfig, start: First = None) -> Fit:
         """A fit before its first sweep. MemoryError when this machine has too little."""
         if config.solver == "ials":
             from components import ials
@@ -126,7 +126,7 @@ class Training:
 
 
 def fit(
-    user_items: UserItems, config: ALSConfig, device: str = "cpu", spark: str = "local[*]", start: Start = None
+    user_items: UserItems, config: ALSConfig, device: str = "cpu", spark: str = "local[*]", start: First = None
 ) -> tuple[Factors, Factors]:
     """User factors (users, factors) and item factors (items, factors) after all sweeps; see Training and Fit."""
     fitting = Training(user_items, device, spark).begin(config, start)

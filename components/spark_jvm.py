@@ -12,6 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from components.cores import count
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -133,7 +135,7 @@ def _cores(url: str, kind: str) -> int:
     if kind == "local-cluster":
         executors, cores, _ = numbers(url)
         return executors * cores
-    return next(iter(numbers(url)), len(os.sched_getaffinity(0)))
+    return next(iter(numbers(url)), count())
 
 
 def _megabytes() -> int:

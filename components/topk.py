@@ -8,18 +8,16 @@ in a Matrix Product", SIGMOD 2015). Lists don't hang on the number of threads; a
 last digit otherwise and so turn around two items whose scores are as good as equal.
 """
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
+from components import cores
 from components.compiled import jit
+from components.model import Factors
 
-Factors = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Ranked = tuple[Indices, Factors]
@@ -91,7 +89,7 @@ def by_tiles(users: Factors, items: Factors, k: int, seen: csr_matrix, allowed: 
             scores = np.matmul(asked, items[tile].T, out=room[: len(rows), : len(columns[tile])])
             _keep_best(scores, rows, columns[tile], seen.indices, seen.indptr, best, limits)
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with cores.threads() as pool:
         list(pool.map(rank, range(0, len(users), USERS)))
     return ~best & LOW, _scores(best)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.arguments import checked_format
+from pipelines.explore import leave_pandas_out
 from pipelines.options import HOME, Home
 
 Matrix = Annotated[
@@ -42,7 +43,7 @@ def train(
     Example: `dawnlist train --matrix train.npz --factors 256 --alpha 20 --out model`
     """
     checked_format(format_)
-    light()
+    leave_pandas_out()
     from components import matrices
     from components.solver import ALSConfig
     from pipelines import experiments
@@ -80,7 +81,7 @@ def evaluate(
 
     Example: `dawnlist evaluate --model model --train train.npz --holdout test.npz -k 20,50`
     """
-    light()
+    leave_pandas_out()
     from components import matrices
     from pipelines import experiments
 
@@ -111,7 +112,7 @@ def tune(
     Example: `dawnlist tune --matrix train.npz --grid "factors=64,128 regularization=0.01,0.1 alpha=1,10 nu=0,1"`
     """
     checked_format(format_)
-    light()
+    leave_pandas_out()
     from components import matrices
     from components.tune.grid import Grid
     from pipelines import experiments
@@ -157,10 +158,3 @@ def whole_numbers(text: str) -> list[int]:
     if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
         raise ValueError(f"-k is {text!r}: give lengths of 1 or more with commas, e.g. 20,100")
     return sorted({int(part) for part in parts})
-
-
-def light() -> None:
-    """Arrays of ids need no pandas, which takes a second to import."""
-    from pipelines.explore import leave_pandas_out
-
-    leave_pandas_out()

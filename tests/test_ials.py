@@ -45,10 +45,9 @@ def on(device: ials.Device, user_items: UserItems) -> Prepared:
     """The pairs on that device."""
     here = prepared(user_items, "cpu")
     users, items = (
-        ials.Side(device.array(side.start), device.array(side.columns), device.array(side.order))
-        for side in (here.users, here.items)
+        ials.Side(device.array(side.start), device.array(side.columns)) for side in (here.users, here.items)
     )
-    return Prepared(device, users, items, device.array(here.weight), device.array(here.age))
+    return Prepared(device, users, items, device.array(here.turned), device.array(here.weight), device.array(here.age))
 
 
 def solution(user_items: UserItems, items: Any, config: ALSConfig) -> Any:

@@ -5,8 +5,6 @@ learn or to tune: tuned neighbours beat many a published model (Ferrari Dacrema 
 Progress?", RecSys 2019), so a model of factors has to be better than that.
 """
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
+from components import cores
 from components.compiled import jit
-from components.topk import LOW, Factors, Indices, entry_of, insert
+from components.model import Factors
+from components.topk import LOW, Indices, entry_of, insert
 
 NEIGHBOURS: Final = 100
 """Of each item, the most similar."""
@@ -57,7 +57,7 @@ class ItemKNN:
             indptr = met.indptr[start : start + USERS + 1]
             _rank(indptr, met.indices, similar.indptr, similar.indices, similar.data, best[block])
 
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        with cores.threads() as pool:
             list(pool.map(rank, range(0, met.shape[0], USERS)))
         return np.where(best == nothing, -1, ~best & LOW)
 
