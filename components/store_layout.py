@@ -1,37 +1,49 @@
-"""The layout of the store: versions of every user's list in Redis or Valkey, one of them active.
+"""The layout of the store: versions of every user's list in Redis, Valkey or a cluster of either, one of them active.
 
-The only module that knows the keys. Every key begins with `dawnlist:NAMESPACE:`; N is a version, a decimal number.
+The only module that knows the keys; docs/STORE.md writes an example out, byte by byte. SHOP is a namespace, N a
+version (a decimal number), TOKEN is `N-` and eight hex digits drawn when N was begun, so that an emptied store which
+counts from 1 again is never taken for the one before. Control keys share a slot of a cluster by their hash tag:
 
-    active            string, the active version's token: `N-` and eight hex digits drawn when N was written, so that
-                      an emptied store which counts from 1 again is not taken for the one before
-    counter           string, the last N given out
-    versions          hash, N -> meta as JSON: every version that can be active
-    building          hash, N -> {"run", "as_of"} as JSON: being written or deleted, or left by a publisher that died
-    v:N:u:USER_ID     string, a user's list of n entries, best first: n item indices, then n scores (8 n bytes)
-    v:N:popular       string, the same for users without a list
-    v:N:catalogue:I   string, rows 50,000 I onwards of the catalogue as Parquet (zstd): item_id, title; row = item index
+    dawnlist:{SHOP}:active      string, the active version's TOKEN
+    dawnlist:{SHOP}:counter     string, the last N given out
+    dawnlist:{SHOP}:versions    hash, N -> meta as JSON: every version that can be active
+    dawnlist:{SHOP}:building    hash, N -> JSON: being written or deleted, or left by a publisher that died
+    dawnlist:{SHOP}:hold        string, JSON: since a rollback, until `dawnlist release`: nothing is switched to
 
-An item index is a little-endian uint32, a score a little-endian float32, USER_ID the id's UTF-8 bytes. `meta` is a
-version's report (see store.publish), and: k (the lists' length), layout (1), catalogue_chunks. Nothing below `v:N:`
-changes once N is in `versions`, so a reader that finds in one MGET both the token it knows and the users' lists has one
-version.
+Data keys; nothing below a TOKEN changes once its version is in `versions`, and every key that its meta counts exists:
+
+    dawnlist:SHOP:TOKEN:u:B     users' lists and vectors, bucket B of meta["buckets"]         (store_rows.py)
+    dawnlist:SHOP:TOKEN:h:B     the same users' histories                                     (store_histories.py)
+    dawnlist:SHOP:TOKEN:c:I     the catalogue, chunk I of meta["chunks"]["c"]                 (store_items.py)
+    dawnlist:SHOP:TOKEN:f:I     item factors, chunk I of meta["chunks"]["f"]                  (store_items.py)
+    dawnlist:SHOP:TOKEN:p       popular lists, for everybody and by segment                   (store_items.py)
+    dawnlist:SHOP:r:HASH        a user's recent events, of no version                         (recent.py)
+
+Every data value but the last is 4 bytes, the little-endian zlib.crc32 of the rest, then the rest. All numbers are
+little-endian. `meta` is a version's report (see store.publish) with, for readers: layout (2), k, buckets, salt (hex),
+factors (f), content (d), id_width (2, 3 or 4), dimension (f floats), chunks ({"c": n, "f": n}), segments (names),
+config (the model's), event_weights, model, metrics and digest (of the content, by which a publish goes on).
 """
 
 import json
+import zlib
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.cluster import RedisCluster
 from redis.retry import Retry
 
 from components.namespace import checked_namespace
 from components.urls import REDIS_PASSWORD, masked, password, refuse_password
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
+CLUSTER: Final = "+cluster"
 
 Meta = dict[str, Any]
+Client = redis.Redis | RedisCluster
 
 
 class NothingPublishedError(LookupError):
@@ -52,46 +64,64 @@ class Keys:
 
     @property
     def active(self) -> str:
-        return f"dawnlist:{self.namespace}:active"
+        return f"dawnlist:{{{self.namespace}}}:active"
 
     @property
     def counter(self) -> str:
-        return f"dawnlist:{self.namespace}:counter"
+        return f"dawnlist:{{{self.namespace}}}:counter"
 
     @property
     def versions(self) -> str:
-        return f"dawnlist:{self.namespace}:versions"
+        return f"dawnlist:{{{self.namespace}}}:versions"
 
     @property
     def building(self) -> str:
-        return f"dawnlist:{self.namespace}:building"
+        return f"dawnlist:{{{self.namespace}}}:building"
 
-    def user(self, version: int, user_id: str) -> str:
-        return f"dawnlist:{self.namespace}:v:{version}:u:{user_id}"
+    @property
+    def hold(self) -> str:
+        return f"dawnlist:{{{self.namespace}}}:hold"
 
-    def popular(self, version: int) -> str:
-        return f"dawnlist:{self.namespace}:v:{version}:popular"
+    def users(self, token: str, bucket: int) -> str:
+        return f"dawnlist:{self.namespace}:{token}:u:{bucket}"
 
-    def catalogue(self, version: int, chunk: int) -> str:
-        return f"dawnlist:{self.namespace}:v:{version}:catalogue:{chunk}"
+    def histories(self, token: str, bucket: int) -> str:
+        return f"dawnlist:{self.namespace}:{token}:h:{bucket}"
 
-    def all_of(self, version: int) -> str:
-        """The pattern that matches all that a version holds."""
-        return f"dawnlist:{self.namespace}:v:{version}:*"
+    def catalogue(self, token: str, chunk: int) -> str:
+        return f"dawnlist:{self.namespace}:{token}:c:{chunk}"
+
+    def factors(self, token: str, chunk: int) -> str:
+        return f"dawnlist:{self.namespace}:{token}:f:{chunk}"
+
+    def popular(self, token: str) -> str:
+        return f"dawnlist:{self.namespace}:{token}:p"
 
 
-def metas(client: "redis.Redis", key: str) -> dict[int, Meta]:
-    """The hash `versions` or `building`."""
-    found: Any = client.hgetall(key)
-    return {int(version): json.loads(meta) for version, meta in found.items()}
+def sealed(body: bytes) -> bytes:
+    """A data value: the checksum of the body, then the body."""
+    return zlib.crc32(body).to_bytes(4, "little") + body
 
 
-def active_meta(client: "redis.Redis", keys: Keys) -> Meta | None:
+def opened(value: bytes) -> memoryview:
+    """A data value's body; ValueError when it is not what was written."""
+    body = memoryview(value)[4:]
+    if len(value) < 4 or zlib.crc32(body).to_bytes(4, "little") != value[:4]:
+        raise ValueError(f"a value of {len(value)} bytes in the store has another checksum than it was written with")
+    return body
+
+
+def metas(client: Any, key: str) -> dict[int, Meta]:
+    """The hash `versions` or `building`, by a client or in a transaction."""
+    return {int(version): json.loads(meta) for version, meta in client.hgetall(key).items()}
+
+
+def active_meta(client: Any, keys: Keys) -> Meta | None:
     """The active version's meta, or None while nothing has been published."""
-    token: Any = client.get(keys.active)
+    token = client.get(keys.active)
     if token is None:
         return None
-    meta: Any = client.hget(keys.versions, str(version_of(token)))
+    meta = client.hget(keys.versions, str(version_of(token)))
     return json.loads(meta) if meta else None
 
 
@@ -102,31 +132,54 @@ def version_of(token: bytes) -> int:
 def checked_url(url: str) -> str:
     """The store's URL, unchanged; ValueError when it is of another kind or holds a password."""
     parts = urlsplit(url)
-    if parts.scheme not in ("redis", "rediss", "unix"):
+    if parts.scheme not in ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"):
         raise ValueError(
-            f"store {masked(url)!r} is of a kind that can't be used: give redis://HOST:PORT/0, rediss:// or unix://PATH"
+            f"store {masked(url)!r} is of a kind that can't be used: give redis://HOST:PORT/0, rediss:// (TLS), "
+            "redis+cluster:// or rediss+cluster:// (any node of a cluster), or unix://PATH"
         )
     if "password" in parse_qs(parts.query):
         raise ValueError(f"the store's URL holds a password: take it out and set {REDIS_PASSWORD} instead")
     return refuse_password(url, REDIS_PASSWORD)
 
 
-def connect(url: str) -> "redis.Redis":
-    """A client that has been answered once; ConnectionError when there is no answer or the password is refused."""
+def is_cluster(url: str) -> bool:
+    """Whether a store's URL names a node of a cluster."""
+    return urlsplit(url).scheme.endswith(CLUSTER)
+
+
+def plain_url(url: str) -> str:
+    """The URL as redis-py takes it, without `+cluster`; ValueError as checked_url."""
+    return checked_url(url).replace(CLUSTER, "", 1) if is_cluster(url) else checked_url(url)
+
+
+def connect(url: str) -> Client:
+    """A client that has been answered once; ConnectionError when there is no answer or it is refused.
+
+    A user stands in the URL (redis://USER@HOST), the password in the environment; `ssl_ca_certs=FILE` and redis-py's
+    other options of TLS may stand in the query of a rediss:// URL.
+    """
+    kind: Any = RedisCluster if is_cluster(url) else redis.Redis
     retry = Retry(NoBackoff(), 1)  # a pooled connection that the server has closed since
-    client = redis.Redis.from_url(
-        checked_url(url), password=password(REDIS_PASSWORD), socket_timeout=60, socket_connect_timeout=5, retry=retry
-    )
+    options = {"password": password(REDIS_PASSWORD), "socket_timeout": 60, "socket_connect_timeout": 5, "retry": retry}
+    try:
+        client: Client = kind.from_url(plain_url(url), **options)  # of a cluster this asks for its nodes
+    except redis.RedisError as error:
+        raise _unanswered(url, error) from error
     try:
         client.ping()
-    except redis.AuthenticationError as error:
-        client.close()
-        raise ConnectionError(
-            f"the store at {masked(url)} refuses the password: set {REDIS_PASSWORD} to the right one"
-        ) from error
     except redis.RedisError as error:
         client.close()
-        raise ConnectionError(
-            f"no store answers at {masked(url)} ({type(error).__name__}): start it, or give another URL"
-        ) from error
+        raise _unanswered(url, error) from error
     return client
+
+
+def _unanswered(url: str, error: redis.RedisError) -> ConnectionError:
+    if isinstance(error, redis.AuthenticationError) or "WRONGPASS" in str(error) or "NOAUTH" in str(error):
+        return ConnectionError(
+            f"the store at {masked(url)} refuses the password: set {REDIS_PASSWORD} to the right one"
+        )
+    if isinstance(error, redis.exceptions.NoPermissionError):
+        return ConnectionError(
+            f"the store at {masked(url)} refuses this user ({error}): docs/STORE.md lists its rights"
+        )
+    return ConnectionError(f"no store answers at {masked(url)} ({type(error).__name__}): start it, or give another URL")

@@ -1,0 +1,235 @@
+"""What users have met, in the store: the newest with weight and age, the others by their ids.
+
+A bucket holds the same users in the same order as the bucket of lists of its number (see store_rows.py):
+
+    count         u2               users
+    fingerprints  (count, 6)
+    ends          u4 (count,)      where each user's row ends, counted from the end of this array
+    rows
+
+and a row is
+
+    newest        varint           how many are with weight and age, at most meta["history"]
+    older         varint           how many are not
+    weights       f2 (newest,)     the sum of the weights of the pair's events
+    ages          u2 (newest,)     days before as_of of the pair's last event, in 64ths
+    ids           varint (newest,), then varint (older,)
+
+Item indices ascend within each of the two groups, and all but the first are given as the distance to the one before. A
+varint is LEB128: 7 bits a byte, the lowest first, the eighth bit set when more follow.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from components.compiled import jit
+from components.model import Factors
+from components.store_layout import sealed
+from components.store_rows import Ints, Placed
+
+NEWEST: Final = 200
+AGE_STEPS: Final = 64  # a day
+MOST_WEIGHT: Final = 65504.0  # the largest float16
+
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class History:
+    """What a user has met."""
+
+    item_index: npt.NDArray[np.uint32]
+    """(newest,), ascending."""
+    weight: Factors
+    """(newest,), the sum of event weights."""
+    age: Factors
+    """(newest,), days before as_of."""
+    older: npt.NDArray[np.uint32]
+    """Item indices of what was met before the newest, ascending."""
+
+
+@dataclass(frozen=True)
+class Histories:
+    """All users' histories, ready to be packed; `prepared` makes them."""
+
+    indptr: Ints
+    item: npt.NDArray[np.int32]
+    is_newest: npt.NDArray[np.bool_]
+    weight: npt.NDArray[np.uint16]
+    """The bits of a float16."""
+    age: npt.NDArray[np.uint16]
+    sizes: Ints
+    """(users,), bytes of each user's row."""
+
+
+def prepared(indptr: Ints, item: npt.NDArray[np.int32], weight: Factors, age: Factors, newest: int) -> Histories:
+    """Histories from the parts of a CSR matrix, item indices ascending in each row."""
+    chosen = _newest(indptr, age, newest)
+    small = np.minimum(weight, np.float32(MOST_WEIGHT)).astype("<f2").view("<u2")
+    steps = np.clip(np.rint(age * np.float32(AGE_STEPS)), 0, 65535).astype("<u2")
+    return Histories(indptr, item, chosen, small, steps, _sizes(indptr, item, chosen))
+
+
+def bucket_sizes(placed: Placed, histories: Histories) -> Ints:
+    """Bytes of each bucket's value; shape (buckets,)."""
+    rows = np.concatenate([[0], histories.sizes[placed.order].cumsum()])
+    return np.asarray(6 + 10 * np.diff(placed.begins) + np.diff(rows[placed.begins]))
+
+
+def pack(placed: Placed, histories: Histories, buckets: range) -> Iterator[bytes]:
+    """The values of some buckets in a row."""
+    begins = placed.begins[buckets.start : buckets.stop + 1]
+    where = slice(int(begins[0]), int(begins[-1]))
+    rows = placed.order[where]
+    ends = np.concatenate([[0], histories.sizes[rows].cumsum()])
+    packed = np.empty(int(ends[-1]), dtype=np.uint8)
+    _pack(rows, histories.indptr, histories.item, histories.is_newest, histories.weight, histories.age, ends, packed)
+    fingerprints = placed.fingerprint[where].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :6].tobytes()
+    return _values(begins - begins[0], ends, packed.tobytes(), fingerprints)
+
+
+def _values(begins: Ints, ends: Ints, packed: bytes, fingerprints: bytes) -> Iterator[bytes]:
+    edges, offsets = begins.tolist(), ends[begins].tolist()
+    for bucket, (begin, end) in enumerate(pairwise(edges)):
+        row_ends = (ends[begin + 1 : end + 1] - offsets[bucket]).astype("<u4").tobytes()
+        head = (end - begin).to_bytes(2, "little") + fingerprints[6 * begin : 6 * end] + row_ends
+        yield sealed(head + packed[offsets[bucket] : offsets[bucket + 1]])
+
+
+def find(body: memoryview, fingerprint: bytes) -> History | None:
+    """A user's history from a bucket's body (see store_layout.opened), or None."""
+    count = int.from_bytes(body[:2], "little")
+    for row in range(count):
+        if body[2 + 6 * row : 8 + 6 * row] == fingerprint:
+            ends = np.frombuffer(body, "<u4", count, 2 + 6 * count)
+            first = 2 + 10 * count
+            return unpack(body[first + (int(ends[row - 1]) if row else 0) : first + int(ends[row])])
+    return None
+
+
+def unpack(row: memoryview) -> History:
+    """A row."""
+    newest, begin = _varint(row, 0)
+    older, begin = _varint(row, begin)
+    weight = np.frombuffer(row, "<f2", newest, begin).astype(np.float32)
+    age = np.frombuffer(row, "<u2", newest, begin + 2 * newest).astype(np.float32) / np.float32(AGE_STEPS)
+    ids = _undelta(np.frombuffer(row, np.uint8, offset=begin + 4 * newest), newest, older)
+    return History(ids[:newest], weight, age, ids[newest:])
+
+
+def _varint(row: memoryview, begin: int) -> tuple[int, int]:
+    """A number and where the next one begins."""
+    value = shift = 0
+    while row[begin] & 0x80:
+        value |= (row[begin] & 0x7F) << shift
+        shift, begin = shift + 7, begin + 1
+    return value | row[begin] << shift, begin + 1
+
+
+@jit()
+def _undelta(packed: Bytes, newest: int, older: int) -> npt.NDArray[np.uint32]:
+    ids = np.empty(newest + older, dtype=np.uint32)
+    at = 0
+    before = np.uint32(0)
+    for i in range(newest + older):
+        if i == newest:
+            before = np.uint32(0)
+        value = np.uint32(0)
+        shift = np.uint32(0)
+        while packed[at] & 0x80:
+            value |= np.uint32(packed[at] & 0x7F) << shift
+            shift += np.uint32(7)
+            at += 1
+        before += value | np.uint32(packed[at]) << shift
+        at += 1
+        ids[i] = before
+    return ids
+
+
+@jit()
+def _newest(indptr: Ints, age: Factors, most: int) -> npt.NDArray[np.bool_]:
+    """Whether each pair is among the `most` newest of its user; of equally old ones the earlier item is."""
+    chosen = np.ones(len(age), dtype=np.bool_)
+    for user in range(len(indptr) - 1):
+        begin, end = indptr[user], indptr[user + 1]
+        if end - begin > most:
+            oldest_first = np.argsort(-age[begin:end][::-1], kind="mergesort")
+            for i in oldest_first[: end - begin - most]:
+                chosen[end - 1 - i] = False
+    return chosen
+
+
+@jit()
+def _length(value: int) -> int:
+    """Bytes of a varint."""
+    length = 1
+    while value >= 128:
+        value >>= 7
+        length += 1
+    return length
+
+
+@jit()
+def _sizes(indptr: Ints, item: npt.NDArray[np.int32], is_newest: npt.NDArray[np.bool_]) -> Ints:
+    sizes = np.empty(len(indptr) - 1, dtype=np.int64)
+    for user in range(len(indptr) - 1):
+        newest, size, before, before_older = 0, 0, 0, 0
+        for i in range(indptr[user], indptr[user + 1]):
+            if is_newest[i]:
+                size += 4 + _length(item[i] - before)
+                before = item[i]
+                newest += 1
+            else:
+                size += _length(item[i] - before_older)
+                before_older = item[i]
+        older = indptr[user + 1] - indptr[user] - newest
+        sizes[user] = size + _length(newest) + _length(older)
+    return sizes
+
+
+@jit()
+def _put(packed: Bytes, at: int, value: int) -> int:
+    """Write a varint; returns where the next one goes."""
+    while value >= 128:
+        packed[at] = (value & 0x7F) | 0x80
+        value >>= 7
+        at += 1
+    packed[at] = value
+    return at + 1
+
+
+@jit()
+def _pack(
+    rows: Ints,
+    indptr: Ints,
+    item: npt.NDArray[np.int32],
+    is_newest: npt.NDArray[np.bool_],
+    weight: npt.NDArray[np.uint16],
+    age: npt.NDArray[np.uint16],
+    ends: Ints,
+    packed: Bytes,
+) -> None:
+    for row in range(len(rows)):
+        begin, end = indptr[rows[row]], indptr[rows[row] + 1]
+        newest = 0
+        for i in range(begin, end):
+            newest += is_newest[i]
+        at = _put(packed, ends[row], newest)
+        at = _put(packed, at, end - begin - newest)
+        for values in (weight, age):
+            for i in range(begin, end):
+                if is_newest[i]:
+                    packed[at] = values[i] & 0xFF
+                    packed[at + 1] = values[i] >> 8
+                    at += 2
+        for group in (True, False):
+            before = 0
+            for i in range(begin, end):
+                if is_newest[i] == group:
+                    at = _put(packed, at, item[i] - before)
+                    before = item[i]
