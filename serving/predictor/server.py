@@ -1,136 +1,128 @@
-"""`dawnlist serve`: the model behind kserve's ModelServer, with kserve's traps closed.
-
-kserve's own routes don't decode `application/json; charset=utf-8`, answer wrong V2 tensors with a 500, let anyone
-unload the model and say ready when nothing is: routes of our own stand before them.
-"""
+"""`dawnlist serve`: the model in kserve's ModelServer, on connections of our own; docs/SERVING.md."""
 
 import asyncio
+import contextlib
+import functools
 import gc
 import logging
+import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, Final
 
 import kserve
-import kserve.model_server
-import orjson
 import uvloop
-from kserve.errors import InvalidInput
-from redis import RedisError
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from components.store_layout import NothingPublishedError
+from serving.predictor import logs
+from serving.predictor.auth import Doorkeeper
+from serving.predictor.connection import Connection, Shared
+from serving.predictor.counts import Counts
+from serving.predictor.engine import Engine
+from serving.predictor.logs import Digest, Failures
 from serving.predictor.model import DawnlistModel
+from serving.predictor.routes import Routes
+from serving.predictor.rpc import Servicer, grpc_server
 
-MAX_BODY: Final = 1 << 20  # bytes; a thousand users with ids of a hundred characters are a tenth of it
 PORT: Final = 8080
-
-log = logging.getLogger("dawnlist.predictor")
+SWEEP_SECONDS: Final = 0.25
+GRACE_SECONDS: Final = 10
 
 
 class Server(kserve.ModelServer):  # type: ignore[misc]
-    """kserve's server on an address that can be chosen, without a log line and a timer for each request."""
+    """kserve's server with our connections, an address that can be chosen, and a gRPC server beside it."""
 
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(http_port=port, workers=1, enable_grpc=False, enable_latency_logging=False)
-        self._host = host
+    def __init__(self, model: DawnlistModel, counts: Counts, doorkeeper: Doorkeeper, host: str, port: int) -> None:
+        # workers: kserve kills a child that does not answer for 5 s, and importing kserve takes so long
+        super().__init__(http_port=port, workers=1, enable_grpc=False, grace_period=GRACE_SECONDS)
+        self._model, self._counts, self._host = model, counts, host
+        failures = Failures(counts)
+        routes = Routes(model, self.dataplane, counts, doorkeeper, failures)
+        self._shared = Shared(routes, routes.late, routes.refuse)
+        self._servicer = Servicer(model, self.dataplane, counts, doorkeeper, failures)
+        self.grpc: Any = None
+
+    def listen_grpc(self, port: int) -> None:
+        """Also answer gRPC; OSError when the port is taken."""
+        self.grpc = functools.partial(grpc_server, self._servicer, self._host, port)
 
     async def _serve(self) -> None:
-        self._rest_server.config.host = self._host  # kserve 0.21 writes 0.0.0.0 into it and has no option
-        self._rest_server._add_middlewares = lambda app: None
-        await super()._serve()
+        config = self._rest_server.config
+        config.host = self._host  # kserve 0.21 writes 0.0.0.0 into it and has no option
+        config.http = functools.partial(Connection, self._shared)
+        config.access_log = False
+        async with self._beside():
+            await super()._serve()
+
+    @contextlib.asynccontextmanager
+    async def _beside(self) -> AsyncIterator[None]:
+        """The engine, the sweep and gRPC, while HTTP is served."""
+        await self._model.engine.start()
+        server = self.grpc() if self.grpc else None
+        if server:
+            await server.start()
+        sweep = asyncio.create_task(self._sweep())
+        try:
+            yield
+        finally:
+            sweep.cancel()
+            if server:
+                await server.stop(GRACE_SECONDS)
+            await self._model.engine.stop()
+
+    async def _sweep(self) -> None:
+        """Now and then: what has taken too long, what is to be logged, what the collector need not look at."""
+        loop, digest, loads, due = asyncio.get_running_loop(), Digest(self._counts), -1, 0.0
+        while True:
+            now = loop.time()
+            for connection in list(self._rest_server._server.server_state.connections):
+                connection.expire(now)
+            if loads != self._counts.loads:
+                loads = self._counts.loads
+                gc.freeze()  # or a slow request is one that waits for a collection over all items
+            if now >= due:
+                due = now + logs.INTERVAL
+                digest.write()
+            await asyncio.sleep(SWEEP_SECONDS)
 
 
-def serve(redis: str, namespace: str, port: int = PORT, host: str = "127.0.0.1", name: str = "dawnlist") -> None:
-    """Answer for one namespace until a signal ends it; ValueError for a URL or namespace that can't be used,
-    OSError for a port that is taken.
+def serve(
+    redis: str,
+    namespace: str,
+    port: int = PORT,
+    host: str = "127.0.0.1",
+    name: str = "dawnlist",
+    grpc_port: int = 0,
+    static: Path | None = None,
+) -> None:
+    """Answer for one namespace until a signal ends it; ValueError for a URL, a namespace, a key or a file that can't
+    be used, OSError for a port that is taken.
 
     `host` 0.0.0.0 is for containers. The store need not answer yet, and nothing need have been published: the model
-    is not ready until then.
+    is not ready until then. `grpc_port` 0: no gRPC. The keys of callers are in the environment (auth.py).
     """
-    _check_free(host, port)
+    logs.configure()
+    for wanted in filter(None, (port, grpc_port)):
+        _check_free(host, wanted)
+    doorkeeper, counts = Doorkeeper.of(os.environ), Counts(namespace)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # kserve's --event-loop does it for several workers only
     asyncio.set_event_loop(asyncio.new_event_loop())
-    model = DawnlistModel(name, redis, namespace)
-    app = kserve.model_server.app
-    app.max_body_size = MAX_BODY
-    app.router.routes[:0] = routes(model)
-    server = Server(host, port)
-    access = logging.getLogger("uvicorn.access")
-    access.handlers, access.propagate = [], False
+    model = DawnlistModel(name, Engine(redis, namespace, static, counts), counts)
+    server = Server(model, counts, doorkeeper, host, port)
+    if grpc_port:
+        server.listen_grpc(grpc_port)
+    guarded = "anybody may ask" if doorkeeper.open else "with a key"
+    logs.write(logging.INFO, "start", namespace=namespace, model=name, host=host, port=port, access=guarded)
     gc.collect()
-    gc.freeze()  # a full collection over all that was imported is what a slow request waits for
+    gc.freeze()
     server.start([model])
 
 
 def _check_free(host: str, port: int) -> None:
     """uvicorn says it in a log line and leaves with 1."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             raise OSError(f"can't listen on {host}:{port} ({error.strerror}): choose another port") from error
-
-
-def routes(model: DawnlistModel) -> list[Route]:
-    """What takes the place of kserve's routes."""
-
-    async def predict(request: Request) -> Response:
-        return await _answered(request, model, "instances")
-
-    async def infer(request: Request) -> Response:
-        if "inference-header-content-length" in request.headers:
-            return _error(400, "tensors as raw bytes are not supported: send the data as JSON")
-        return await _answered(request, model, "inputs")
-
-    async def ready(request: Request) -> Response:
-        is_ready = await model.healthy()
-        return Response(orjson.dumps({"name": model.name, "ready": is_ready}), 200 if is_ready else 503, JSON)
-
-    async def closed(request: Request) -> Response:
-        return _error(403, "the model can't be loaded or unloaded from outside")
-
-    paths: dict[str, Callable[[Request], Awaitable[Response]]] = {
-        "/v2/health/ready": ready,
-        f"/v1/models/{model.name}": ready,
-        f"/v2/models/{model.name}/ready": ready,
-    }
-    return [
-        Route(f"/v1/models/{model.name}:predict", predict, methods=["POST"]),
-        Route(f"/v2/models/{model.name}/infer", infer, methods=["POST"]),
-        *(Route(path, endpoint, methods=["GET"]) for path, endpoint in paths.items()),
-        Route("/v2/repository/{rest:path}", closed, methods=["GET", "POST"]),
-    ]
-
-
-JSON: Final = {"content-type": "application/json"}
-
-
-def _error(status: int, message: str) -> Response:
-    return Response(orjson.dumps({"error": message}), status, JSON)
-
-
-async def _answered(request: Request, model: DawnlistModel, field: str) -> Response:
-    """The model's answer, or what went wrong as a status and one line without addresses."""
-    try:
-        body: Any = orjson.loads(await request.body())
-    except orjson.JSONDecodeError as error:
-        return _error(400, f"the body is no JSON: {error}")
-    if not isinstance(body, dict) or field not in body:
-        return _error(400, f'the body has to be a JSON object with "{field}"')
-    try:
-        answer, _ = await model(body)
-        return Response(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY), 200, JSON)
-    except InvalidInput as error:
-        return _error(400, str(error))
-    except (NothingPublishedError, RuntimeError) as error:
-        return _error(503, str(error))
-    except RedisError as error:
-        log.error("the store does not answer: %s", type(error).__name__)
-        return _error(503, "the store does not answer: try again in a moment")
-    except Exception:
-        log.exception("a request failed")
-        return _error(500, "the predictor failed: its log says why")

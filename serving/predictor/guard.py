@@ -1,0 +1,40 @@
+"""What keeps a predictor up under too much: a bound on what is answered at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from serving.predictor.counts import Counts
+
+REQUESTS: Final = 256
+"""Answered at once; at 10,000 a second that is a queue of 25 ms."""
+QUESTIONS: Final = 4_000
+"""Of all of these: four of the largest batches."""
+
+
+class OverloadedError(Exception):
+    """Too much is asked at once: 503 and Retry-After, RESOURCE_EXHAUSTED."""
+
+
+@dataclass(slots=True)
+class Gate:
+    """Counts what is being answered; belongs to one event loop."""
+
+    counts: Counts
+    requests: int = REQUESTS
+    questions: int = QUESTIONS
+    _asked: int = 0
+
+    @contextmanager
+    def entered(self, questions: int) -> Iterator[None]:
+        """While a request with so many questions is answered; OverloadedError when there is no room for it."""
+        if self.counts.in_flight >= self.requests or (self._asked and self._asked + questions > self.questions):
+            raise OverloadedError("too many requests at once: try again in a moment")
+        self.counts.in_flight += 1
+        self._asked += questions
+        try:
+            yield
+        finally:
+            self.counts.in_flight -= 1
+            self._asked -= questions

@@ -1,0 +1,42 @@
+"""KServe's V1 protocol: `{"instances": [{"user_id": "42", "k": 5}, …]}` to `{"predictions": […]}`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from serving.predictor.engine import Answer
+from serving.predictor.fields import check_users, question
+from serving.predictor.printed import Printer
+from serving.predictor.question import Question
+
+
+def parsed(body: bytes) -> dict[str, Any]:
+    """The body's JSON object; ValueError when it is none."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"the body is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError("the body has to be a JSON object")
+    return found
+
+
+def questions(body: bytes) -> list[Question]:
+    """One for each instance; ValueError says what is wrong."""
+    instances = parsed(body).get("instances")
+    if not isinstance(instances, list) or not instances:
+        raise ValueError('"instances" has to be a list of at least one object like {"user_id": "42", "k": 20}')
+    check_users(len(instances))
+    return [_question(f"instances[{i}]", instance) for i, instance in enumerate(instances)]
+
+
+def _question(where: str, instance: Any) -> Question:
+    if not isinstance(instance, dict):
+        raise ValueError(f'{where} has to be an object like {{"user_id": "42", "k": 20}}')
+    return question(where, instance.pop("user_id", None), instance)
+
+
+def response(printer: Printer, asked: Sequence[Question], answers: Sequence[Answer]) -> bytes:
+    """One prediction for each question, in its order."""
+    return b'{"predictions":[%b]}' % b",".join(map(printer.prediction, asked, answers))
