@@ -7,7 +7,8 @@ counts for nothing: only the champion and its history do.
 champion.json is the publication that the store has active, with `history`: what was live before it, oldest day first,
 itself last. It is one object, so that it changes at once, and it replaces only what was read, so that of two writers
 none loses what the other wrote. `follow` writes it after the store was switched, from what the store says: whatever a
-publish or rollback that was killed left behind is put right by the next one. Going live with day D keeps what is older
+publish or rollback that was killed left behind is put right by the next one, or by the next run, before it asks for
+its incumbent. Going live with day D keeps what is older
 than D and adds D. So a rollback forgets what it went back from, and a rerun or backfill of a day finds the incumbent
 that it had. An emptied store has no champion: its history stays, for the next incumbent.
 """
@@ -22,9 +23,10 @@ from components.cuts import iso, parse_as_of, stamp
 from components.lake import Lake
 from components.model import FactorModel
 from components.objects import ABSENT
+from components.urls import masked
 
 if TYPE_CHECKING:  # most steps only ask for the incumbent and need no client
-    from redis import Redis
+    from components.store_layout import Client
 
 Publication = dict[str, Any]
 
@@ -44,7 +46,7 @@ def champion(lake: Lake) -> Publication | None:
     return found if found and "version" in found else None
 
 
-def follow(lake: Lake, client: "Redis", namespace: str) -> None:
+def follow(lake: Lake, client: "Client", namespace: str) -> None:
     """Make the champion what the store has active, until both agree; see crown."""
     from components import store
 
@@ -54,6 +56,25 @@ def follow(lake: Lake, client: "Redis", namespace: str) -> None:
         before, live = live, store.active(client, namespace)
         if live == before:
             return
+
+
+def reconcile(lake: Lake, redis: str, namespace: str) -> dict[str, Any]:
+    """Make the champion what the store at the URL `redis` has active, before a run asks for its incumbent.
+
+    Returns what the run's record tells: `active`, the store's version or None, or `unasked`, why it was not asked. A
+    store that does not answer fails no run here: it is needed at the end, if at all.
+    """
+    from redis import RedisError
+
+    from components.store_layout import connect
+
+    try:
+        with connect(redis) as client:
+            follow(lake, client, namespace)
+    except (ConnectionError, RedisError) as error:
+        return {"unasked": masked(f"{error}; the champion is what this lake last knew")}
+    live = champion(lake)
+    return {"active": live["version"] if live else None}
 
 
 def crown(lake: Lake, live: dict[str, Any] | None) -> None:
@@ -84,8 +105,8 @@ def _json(value: dict[str, Any]) -> bytes:
     return json.dumps(value, indent=1, allow_nan=False).encode()
 
 
-def rollback(lake: Lake, client: "Redis", namespace: str, version: int | None = None) -> dict[str, Any]:
-    """Switch the store to an older version and the champion with it; returns and raises as store.rollback.
+def rollback(lake: Lake, client: "Client", namespace: str, version: int | None = None) -> dict[str, Any]:
+    """Switch the store to an older version, held, and the champion with it; returns and raises as store.rollback.
 
     ValueError when that version was not published from this lake; nothing is switched then.
     """

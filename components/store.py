@@ -1,28 +1,36 @@
 """The store's versions: written whole, switched to at once, gone back to; store_layout.py says where they lie."""
 
-import contextlib
+import hashlib
 import json
-import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import redis
 from redis.client import Pipeline
 
-from components import store_content
+from components import store_building, store_content, store_memory
 from components.cuts import iso, parse_as_of
-from components.store_layout import LAYOUT, Keys, Meta, NothingPublishedError, active_meta, metas
+from components.store_building import Build, atomically
+from components.store_content import Content
+from components.store_layout import Client, Keys, Meta, NothingPublishedError, active_meta, metas
 from components.toplists import TopLists
 
 KEEP: Final = 3
+_ABOUT_LISTS: Final = ("winner", "model", "metrics", "config", "event_weights")
+_REPORTED: Final = (
+    "version", "token", "run", "as_of", "winner", "users", "items", "bytes", "history_bytes", "memory", "seconds",
+    "resumed", "previous", "model", "metrics",
+)  # fmt: skip
 
 Report = dict[str, Any]
 Hook = Callable[[Report], None]
 
 
 def publish(
-    client: "redis.Redis",
+    client: Client,
     namespace: str,
     lists: TopLists,
     run: str,
@@ -33,35 +41,46 @@ def publish(
     """Write the lists as a new version, read a sample back, and make it the active one in a single switch.
 
     `announce` is given the report just before the switch; what it raises stops it. Returns `published` and, when that
-    is False because as_of is not newer than the active version's, `reason`; nothing changes then. Else the version's
-    report: version, token, run, as_of, winner, users, items, bytes (keys and values), seconds (to write and verify)
-    and previous (the version that was active before, or None). A run that has been published before is left as it is
-    and its report returned again. RuntimeError when what was read back differs or another publisher took the run
-    over; the active version is untouched then.
+    is False, `reason`: as_of is not newer than the active version's, or since a rollback nothing may go live (`held`).
+    Nothing changes then. Else the version's report: version, token, run, as_of, winner, users, items, bytes (of all
+    values but histories), history_bytes, memory (bytes of the server's memory `needed`, and `free` before), seconds (to
+    write and verify), resumed (batches that an earlier publish of the same run and lists had left) and previous (the
+    version that was active before, or None). A run that has been published before is left as it is and its report
+    returned again. RuntimeError when the store has no room, what was read back differs, or another publisher took the
+    version over; the active version is untouched then. What is written when the store is lost is gone on from.
     """
     keys, day = Keys(namespace), iso(parse_as_of(as_of))
     if keep < 1:
         raise ValueError(f"keep = {keep}: at least one version, the active one, has to be kept")
     if settled := _settled(client, keys, run, day):
         return settled
-    _drop_leftovers(client, keys, run)
-    version = int(client.incr(keys.counter))
-    client.hset(keys.building, str(version), json.dumps({"run": run, "as_of": day}))
+    content = Content.of(lists, namespace)
+    about = {**content.about(), **{name: lists.meta.get(name) for name in _ABOUT_LISTS}}
+    digest = hashlib.sha256(json.dumps([lists.digest, about]).encode()).hexdigest()[:16] if lists.digest else ""
+    store_building.drop_leftovers(client, keys, run, digest)
+    memory = _room(client, keys, content, store_building.done(client, keys, run, digest), keep)
+    build = store_building.begin(client, keys, run, day, digest, about)
     try:
-        meta = _written(client, keys, version, lists, run, day)
+        started = time.perf_counter()
+        _write(client, keys, build, content)
+        took = {"seconds": round(time.perf_counter() - started, 3), "resumed": build.done, "memory": memory}
+        named = {"version": build.version, "token": build.token, "run": run, "as_of": day, "digest": digest}
+        meta = {**named, **about, **took}
         announce(_report(meta))
-        report = _switch(client, keys, meta)
-    except BaseException:
-        with contextlib.suppress(redis.RedisError):  # the next publish drops it otherwise
-            _drop(client, keys, version)
+        report = _switch(client, keys, build, meta)
+    except redis.RedisError:
         raise
-    if report.get("version") != version:  # another run is newer now, or the same one, elsewhere, was quicker
-        _drop(client, keys, version)
-    _drop_old(client, keys, keep)
+    except Exception:
+        with suppress(redis.RedisError):  # the next publish finishes it otherwise
+            store_building.give_up(client, keys, build, about)
+        raise
+    if report.get("token") != build.token:  # another run is newer now, or the same one, elsewhere, was quicker
+        store_building.give_up(client, keys, build, about)
+    store_building.drop_old(client, keys, keep - 1)
     return report
 
 
-def versions(client: "redis.Redis", namespace: str) -> list[Report]:
+def versions(client: Client, namespace: str) -> list[Report]:
     """The reports of all versions that can be active, newest first, each with `active`: bool."""
     keys = Keys(namespace)
     current = active_meta(client, keys)
@@ -69,18 +88,17 @@ def versions(client: "redis.Redis", namespace: str) -> list[Report]:
     return [{**_report(meta), "active": bool(current) and current == meta} for _, meta in kept]
 
 
-def active(client: "redis.Redis", namespace: str) -> Report | None:
+def active(client: Client, namespace: str) -> Report | None:
     """The active version's report, or None while nothing has been published."""
     meta = active_meta(client, Keys(namespace))
     return _report(meta) if meta else None
 
 
-def rollback(
-    client: "redis.Redis", namespace: str, version: int | None = None, check: Hook = lambda report: None
-) -> Report:
-    """Make `version`, or the newest one below the active one, active; returns its report with `replaced`.
+def rollback(client: Client, namespace: str, version: int | None = None, check: Hook = lambda report: None) -> Report:
+    """Make `version`, or the newest one below the active one, active, and hold it; returns its report with `replaced`.
 
-    `check` is given its report before the switch; what it raises stops it. LookupError when there is no such version.
+    Until `release` no publish switches to another. `check` is given its report before the switch; what it raises stops
+    it. LookupError when there is no such version.
     """
     keys = Keys(namespace)
 
@@ -96,22 +114,42 @@ def rollback(
         if target not in kept:
             raise LookupError(f"there is no version {target}: choose one of {', '.join(map(str, sorted(kept)))}")
         check(_report(kept[target]))
+        since = iso(datetime.now(UTC).replace(microsecond=0))
         pipe.multi()
         pipe.set(keys.active, kept[target]["token"])
+        pipe.set(keys.hold, json.dumps({"version": target, "replaced": current["version"], "since": since}))
         return {**_report(kept[target]), "replaced": current["version"]}
 
-    return _atomically(client, keys, move)
+    return atomically(client, keys, move)
+
+
+def hold(client: Any, namespace: str) -> Report | None:
+    """What holds since a rollback: the version that is live, the one that it replaced, and since when; or None."""
+    found = client.get(Keys(namespace).hold)
+    return json.loads(found) if found else None
+
+
+def release(client: Any, namespace: str) -> Report | None:
+    """End the hold, so that the next publish goes live; returns what it was, None when there was none."""
+    found = client.getdel(Keys(namespace).hold)
+    return json.loads(found) if found else None
 
 
 def _report(meta: Meta) -> Report:
-    return {name: meta[name] for name in meta if name not in ("k", "layout", "catalogue_chunks")}
+    return {name: meta[name] for name in _REPORTED if name in meta}
 
 
-def _settled(client: "redis.Redis", keys: Keys, run: str, as_of: str) -> Report | None:
-    """What `publish` returns when there is nothing to switch: the run has a version, or is not newer; else None."""
+def _settled(client: Any, keys: Keys, run: str, as_of: str) -> Report | None:
+    """What `publish` returns when there is nothing to switch: the run has a version, or may not go live; else None."""
     for meta in metas(client, keys.versions).values():
         if meta["run"] == run:
             return {**_report(meta), "published": True}
+    if held := hold(client, keys.namespace):
+        reason = (
+            f"version {held['version']} is held since it was rolled back to at {held['since']}; to let the next run go "
+            "live: `dawnlist release`"
+        )
+        return {"published": False, "held": held, "reason": reason}
     current = active_meta(client, keys)
     if current is None or parse_as_of(as_of) > parse_as_of(current["as_of"]):
         return None
@@ -122,35 +160,36 @@ def _settled(client: "redis.Redis", keys: Keys, run: str, as_of: str) -> Report 
     return {"published": False, "reason": reason}
 
 
-def _written(client: "redis.Redis", keys: Keys, version: int, lists: TopLists, run: str, as_of: str) -> Meta:
-    """Write and verify a version; returns its meta but for `previous`."""
-    started = time.perf_counter()
-    counts = store_content.write(client, keys, version, lists)
-    store_content.verify(client, keys, version, lists)
-    return {
-        "version": version,
-        "token": f"{version}-{secrets.token_hex(4)}",
-        "run": run,
-        "as_of": as_of,
-        "winner": lists.meta.get("winner"),
-        "items": lists.catalogue.num_rows,
-        **counts,
-        "seconds": round(time.perf_counter() - started, 3),
-        "k": lists.k,
-        "layout": LAYOUT,
-    }
+def _room(client: Client, keys: Keys, content: Content, done: int, keep: int) -> Report:
+    """The memory that the version needs and the store has; what would be dropped afterwards goes first if it must."""
+    needed, users = content.memory(done), len(content.lists.user_ids)
+    try:
+        return store_memory.check_room(client, needed, users)
+    except RuntimeError:
+        if not store_building.drop_old(client, keys, max(0, keep - 2)):
+            raise
+        return store_memory.check_room(client, needed, users)
 
 
-def _switch(client: "redis.Redis", keys: Keys, meta: Meta) -> Report:
+def _write(client: Client, keys: Keys, build: Build, content: Content) -> None:
+    """Write and verify a version."""
+
+    def done(batches: int) -> None:
+        store_building.checkpoint(client, keys, build, batches)
+
+    store_content.write(client, keys, build.token, content, build.done, done)
+    store_content.verify(client, keys, build.token, content)
+
+
+def _switch(client: Client, keys: Keys, build: Build, meta: Meta) -> Report:
     """Make the version active unless that was settled meanwhile; returns publish's report."""
-    field = str(meta["version"])
+    field = str(build.version)
 
     def move(pipe: Pipeline) -> Report:
         if settled := _settled(pipe, keys, meta["run"], meta["as_of"]):
             pipe.multi()
             return settled
-        if not pipe.hexists(keys.building, field):
-            raise RuntimeError(f"another publisher took run {meta['run']!r} over: version {field} is not switched")
+        store_building.owned(pipe, keys, build)
         current = active_meta(pipe, keys)
         switched = {**meta, "previous": current["version"] if current else None}
         pipe.multi()
@@ -159,44 +198,4 @@ def _switch(client: "redis.Redis", keys: Keys, meta: Meta) -> Report:
         pipe.hdel(keys.building, field)
         return {**_report(switched), "published": True}
 
-    return _atomically(client, keys, move)
-
-
-def _atomically(client: "redis.Redis", keys: Keys, change: Callable[[Pipeline], Report]) -> Report:
-    """Run `change`, again whenever another client changed the versions between its reads and its writes."""
-    transaction: Any = client.transaction  # redis-py's annotation forgets that the callable's value may be returned
-    changed: Report = transaction(change, keys.active, keys.versions, keys.building, value_from_callable=True)
-    return changed
-
-
-def _drop_leftovers(client: "redis.Redis", keys: Keys, run: str) -> None:
-    """Delete half-written versions that can never be switched to: of this run, or not newer than the active one."""
-    current = active_meta(client, keys)
-    for version, entry in metas(client, keys.building).items():
-        late = current and parse_as_of(entry["as_of"]) <= parse_as_of(current["as_of"])
-        if late or entry["run"] == run:
-            _drop(client, keys, version)
-
-
-def _drop_old(client: "redis.Redis", keys: Keys, keep: int) -> None:
-    """Take the oldest versions beyond `keep` out of the choice, the active one never, then delete what they hold."""
-    doomed: list[int] = []
-
-    def take_out(pipe: Pipeline) -> Report:
-        kept, current = metas(pipe, keys.versions), active_meta(pipe, keys)
-        others = sorted((v for v in kept if not current or v != current["version"]), reverse=True)
-        doomed[:] = others[keep - 1 :]
-        pipe.multi()
-        for version in doomed:  # into `building`, so that a deletion cut short is finished by the next publish
-            pipe.hset(keys.building, str(version), json.dumps(kept[version]))
-            pipe.hdel(keys.versions, str(version))
-        return {}
-
-    _atomically(client, keys, take_out)
-    for version in doomed:
-        _drop(client, keys, version)
-
-
-def _drop(client: "redis.Redis", keys: Keys, version: int) -> None:
-    store_content.delete(client, keys, version)
-    client.hdel(keys.building, str(version))
+    return atomically(client, keys, move)

@@ -1,98 +1,179 @@
-"""What a version in the store holds: packed lists and a catalogue, written, read back and deleted."""
+"""What a version in the store holds: written in batches, read back by sample, and deleted slowly."""
 
-import io
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow.parquet as pq
-import redis
 
-from components.store_layout import Keys
-from components.toplists import TopLists
+from components import store_bulk, store_histories, store_items, store_memory, store_rows
+from components.model import Factors
+from components.store_histories import NEWEST, Histories
+from components.store_layout import LAYOUT, Client, Keys, Meta, opened
+from components.store_rows import Ints, Placed
+from components.toplists import EVERYBODY, TopLists
 
-CATALOGUE_ROWS: Final = 50_000
-KEYS_A_CALL: Final = 1_000  # 0.2 MB: a call that doesn't hold other clients up for more than a millisecond
-SAMPLE: Final = 1_000  # lists read back before the switch
-
-
-def write(client: "redis.Redis", keys: Keys, version: int, lists: TopLists) -> dict[str, Any]:
-    """Write everything of a version but its place among the versions; returns counts: users, bytes, catalogue_chunks.
-
-    A user whose list is empty has no key.
-    """
-    users = size = 0
-    for batch in _batched_lists(keys, version, lists):
-        client.mset(batch)
-        users += len(batch)
-        size += sum(map(len, batch)) + sum(map(len, batch.values()))
-    others = _other_values(keys, version, lists)
-    for key, value in others.items():
-        client.set(key, value)
-        size += len(key) + len(value)
-    return {"users": users, "bytes": size, "catalogue_chunks": len(others) - 1}
+BUCKETS_A_BATCH: Final = 2_048
+SAMPLE: Final = 200  # buckets read back before the switch
+DELETED_A_CALL: Final = 500
+PAUSE_SECONDS: Final = 0.002  # between two calls that delete
 
 
-def verify(client: "redis.Redis", keys: Keys, version: int, lists: TopLists) -> None:
-    """RuntimeError unless every key is there and a sample, the popular list and the catalogue read back the same."""
-    step = max(1, len(lists.user_ids) // SAMPLE)
-    expected = {key.encode(): value for key, value in _other_values(keys, version, lists).items()}
-    found = written = 0
-    for batch in _batched_lists(keys, version, lists):
-        found += int(client.exists(*batch))
-        expected.update(list(batch.items())[::step])
-        written += len(batch)
-    got = client.mget(list(expected))
-    wrong = sum(value != other for value, other in zip(expected.values(), got, strict=True))
-    if found != written or wrong:
+@dataclass(frozen=True)
+class Content:
+    """Lists as a version holds them; values are packed when they are asked for."""
+
+    lists: TopLists
+    placed: Placed
+    dimension: Factors
+    histories: Histories
+
+    @classmethod
+    def of(cls, lists: TopLists, seed: str) -> "Content":
+        """The content made from lists; the same lists and seed give the same bytes."""
+        met = lists.histories.weight
+        histories = store_histories.prepared(
+            met.indptr.astype(np.int64), met.indices, met.data, lists.histories.age, NEWEST
+        )
+        placed = store_rows.place(lists.user_ids, seed)
+        return cls(lists, placed, store_rows.dimensions(lists.vectors), histories)
+
+    @property
+    def batches(self) -> int:
+        """How many steps the writing is made in."""
+        return -(-self.placed.buckets // BUCKETS_A_BATCH)
+
+    @cached_property
+    def catalogue(self) -> list[bytes]:
+        """The values of the catalogue's chunks."""
+        return list(store_items.pack_catalogue(self.lists.catalogue))
+
+    @cached_property
+    def popular(self) -> bytes:
+        """The value of the popular lists."""
+        lists = self.lists
+        return store_items.pack_popular({EVERYBODY: (lists.popular_index, lists.popular_score), **lists.segments})
+
+    @cached_property
+    def sizes(self) -> dict[str, Ints]:
+        """Bytes of the values: of users' buckets, of histories' buckets, and of everything else."""
+        rows = store_items.factor_chunks(self.lists.catalogue.num_rows, self._columns)
+        others = [*map(len, self.catalogue), len(self.popular), *(4 + 4 * self._columns * n for n in rows)]
+        return {
+            "users": 4 + np.diff(self.placed.begins) * self._record.itemsize,
+            "histories": store_histories.bucket_sizes(self.placed, self.histories),
+            "others": np.array(others, dtype=np.int64),
+        }
+
+    def about(self) -> Meta:
+        """What a version's meta says of its content."""
+        lists, sizes = self.lists, {name: int(found.sum()) for name, found in self.sizes.items()}
+        chunks = store_items.factor_chunks(lists.catalogue.num_rows, self._columns)
+        return {
+            "users": len(lists.user_ids),
+            "items": lists.catalogue.num_rows,
+            "bytes": sizes["users"] + sizes["others"],
+            "history_bytes": sizes["histories"],
+            "layout": LAYOUT,
+            "k": lists.k,
+            "buckets": self.placed.buckets,
+            "salt": self.placed.salt.hex(),
+            "factors": lists.vectors.shape[1],
+            "content": lists.item_content.shape[1],
+            "id_width": self._width,
+            "dimension": self.dimension.tolist(),
+            "history": NEWEST,
+            "chunks": {"c": len(self.catalogue), "f": len(chunks)},
+            "segments": list(lists.segments),
+        }
+
+    def memory(self, first: int) -> int:
+        """Bytes of the server's memory that the batches from `first` on are going to take."""
+        begin = first * BUCKETS_A_BATCH
+        parts = [self.sizes["users"][begin:], self.sizes["histories"][begin:]]
+        return store_memory.taken(np.concatenate(parts if first else [*parts, self.sizes["others"]]))
+
+    def values(self, keys: Keys, token: str, batch: int) -> Iterator[tuple[str, bytes]]:
+        """Keys and values of a batch; what is not users' goes with the first."""
+        if batch == 0:
+            yield keys.popular(token), self.popular
+            yield from ((keys.catalogue(token, i), value) for i, value in enumerate(self.catalogue))
+            columns = self.lists.item_factors, self.lists.item_bias, self.lists.item_content
+            for i, value in enumerate(store_items.pack_factors(*columns)):
+                yield keys.factors(token, i), value
+        begin = batch * BUCKETS_A_BATCH
+        yield from self.buckets(keys, token, range(begin, min(begin + BUCKETS_A_BATCH, self.placed.buckets)))
+
+    def buckets(self, keys: Keys, token: str, buckets: range) -> Iterator[tuple[str, bytes]]:
+        """Keys and values of some buckets in a row."""
+        lists = self.lists
+        columns = lists.item_index, lists.score, lists.lengths
+        packed = store_rows.pack(self.placed, columns, lists.vectors, self.dimension, self._width, buckets)
+        yield from ((keys.users(token, bucket), value) for bucket, value in zip(buckets, packed, strict=True))
+        packed = store_histories.pack(self.placed, self.histories, buckets)
+        yield from ((keys.histories(token, bucket), value) for bucket, value in zip(buckets, packed, strict=True))
+
+    @property
+    def _width(self) -> int:
+        return store_rows.id_width(self.lists.catalogue.num_rows)
+
+    @property
+    def _columns(self) -> int:
+        """Floats of an item's row."""
+        return int(self.lists.item_factors.shape[1] + 1 + self.lists.item_content.shape[1])
+
+    @property
+    def _record(self) -> np.dtype[Any]:
+        return store_rows.record(self.lists.k, self._width, self.lists.vectors.shape[1])
+
+
+def write(client: Client, keys: Keys, token: str, content: Content, first: int, done: Callable[[int], None]) -> None:
+    """Write the batches from `first` on; `done` is told after each how many there are, and may stop it."""
+    for batch in range(first, content.batches):
+        store_bulk.write(client, content.values(keys, token, batch))
+        done(batch + 1)
+
+
+def verify(client: Client, keys: Keys, token: str, content: Content) -> None:
+    """RuntimeError unless every key is there, and items, popular lists and a sample of buckets read back the same."""
+    about = content.about()
+    names = list(all_keys(keys, {"token": token, **about}))
+    found = store_bulk.count(client, names)
+    sample = range(0, content.placed.buckets, max(1, content.placed.buckets // SAMPLE))
+    expected = [pair for bucket in sample for pair in content.buckets(keys, token, range(bucket, bucket + 1))]
+    others = names[2 * content.placed.buckets :]
+    got = store_bulk.read(client, [key for key, _ in expected])
+    wrong = sum(value != other for (_, value), other in zip(expected, got, strict=True))
+    wrong += sum(not _is_whole(value) for value in store_bulk.read(client, others))
+    if found != len(names) or wrong:
         raise RuntimeError(
-            f"version {version} does not read back as it was written: {found} of {written} lists are there, {wrong} "
-            f"of {len(expected)} values read differ; does the server evict keys (maxmemory-policy)? It is not switched"
+            f"version {token} does not read back as it was written: {found:,} of {len(names):,} keys are there, "
+            f"{wrong} of {len(expected) + len(others)} values read differ; does the server evict keys "
+            "(maxmemory-policy)? It is not switched to"
         )
 
 
-def delete(client: "redis.Redis", keys: Keys, version: int) -> None:
-    """Delete all that a version holds, in small calls, its memory freed by the server in the background."""
-    doomed: list[bytes] = []
-    for key in client.scan_iter(match=keys.all_of(version), count=KEYS_A_CALL):
-        doomed.append(key)
-        if len(doomed) >= KEYS_A_CALL:
-            client.unlink(*doomed)
-            doomed.clear()
-    if doomed:
-        client.unlink(*doomed)
+def delete(client: Client, keys: Keys, about: Meta) -> None:
+    """Delete all that a version holds, in small calls with pauses, so that nobody who reads waits for it."""
+    for part in store_bulk.batched(all_keys(keys, about), DELETED_A_CALL):
+        store_bulk.delete(client, part)
+        time.sleep(PAUSE_SECONDS)
 
 
-def unpack(packed: bytes) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]:
-    """Item indices and scores of a stored list, best first."""
-    n = len(packed) // 8
-    return np.frombuffer(packed, "<u4", n), np.frombuffer(packed, "<f4", n, 4 * n)
+def all_keys(keys: Keys, about: Meta) -> Iterator[str]:
+    """The names of a version's data keys, from its token, buckets and chunks: buckets first."""
+    token, buckets, chunks = about["token"], about["buckets"], about["chunks"]
+    yield from (keys.users(token, bucket) for bucket in range(buckets))
+    yield from (keys.histories(token, bucket) for bucket in range(buckets))
+    yield from (keys.catalogue(token, chunk) for chunk in range(chunks["c"]))
+    yield from (keys.factors(token, chunk) for chunk in range(chunks["f"]))
+    yield keys.popular(token)
 
 
-def _batched_lists(keys: Keys, version: int, lists: TopLists) -> Iterator[dict[bytes, bytes]]:
-    """Key -> packed list, KEYS_A_CALL at a time."""
-    prefix, k = keys.user(version, "").encode(), lists.k
-    for begin in range(0, len(lists.user_ids), KEYS_A_CALL):
-        part = slice(begin, begin + KEYS_A_CALL)
-        items = np.ascontiguousarray(lists.item_index[part], dtype="<u4").view(np.uint8)
-        scores = np.ascontiguousarray(lists.score[part], dtype="<f4").view(np.uint8)
-        rows = np.concatenate([items, scores], axis=1).tobytes()
-        batch: dict[bytes, bytes] = {}
-        for i, (user_id, n) in enumerate(zip(lists.user_ids[part], lists.lengths[part].tolist(), strict=True)):
-            row = rows[i * 8 * k : (i + 1) * 8 * k]
-            if n:
-                batch[prefix + user_id.encode()] = row if n == k else row[: 4 * n] + row[4 * k : 4 * (k + n)]
-        if batch:
-            yield batch
-
-
-def _other_values(keys: Keys, version: int, lists: TopLists) -> dict[str, bytes]:
-    popular = lists.popular_index.astype("<u4").tobytes() + lists.popular_score.astype("<f4").tobytes()
-    values = {keys.popular(version): popular}
-    columns = lists.catalogue.select(["item_id", "title"])
-    for chunk, begin in enumerate(range(0, columns.num_rows, CATALOGUE_ROWS)):
-        file = io.BytesIO()
-        pq.write_table(columns.slice(begin, CATALOGUE_ROWS), file, compression="zstd")
-        values[keys.catalogue(version, chunk)] = file.getvalue()
-    return values
+def _is_whole(value: bytes | None) -> bool:
+    try:
+        return value is not None and opened(value) is not None
+    except ValueError:
+        return False

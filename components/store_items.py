@@ -24,7 +24,6 @@ from components.store_layout import opened, sealed
 
 CATALOGUE_ROWS: Final = 50_000
 CHUNK_BYTES: Final = 4 << 20
-EVERYBODY: Final = ""
 
 Popular = tuple[npt.NDArray[np.uint32], Factors]
 """Item indices, best first, and their scores."""
@@ -44,11 +43,17 @@ def unpack_catalogue(value: bytes) -> pa.Table:
     return pq.read_table(pa.BufferReader(opened(value)))
 
 
+def factor_chunks(items: int, columns: int) -> list[int]:
+    """How many rows of item factors each chunk holds."""
+    rows = max(1, CHUNK_BYTES // (4 * columns))
+    return [min(rows, items - begin) for begin in range(0, items, rows)]
+
+
 def pack_factors(factors: Factors, bias: Factors, content: Factors) -> Iterator[bytes]:
     """The values of the chunks of item factors, of shapes (I, f), (I,) and (I, d)."""
-    rows = max(1, CHUNK_BYTES // (4 * (factors.shape[1] + 1 + content.shape[1])))
-    for begin in range(0, len(bias), rows):
-        part = slice(begin, begin + rows)
+    begin = 0
+    for rows in factor_chunks(len(bias), factors.shape[1] + 1 + content.shape[1]):
+        part, begin = slice(begin, begin + rows), begin + rows
         yield sealed(np.column_stack([factors[part], bias[part], content[part]]).astype("<f4").tobytes())
 
 

@@ -1,15 +1,19 @@
-"""TopLists: every user's list, as the recommend step writes it and the publish step reads it.
+"""TopLists: what a version of the store is made from, as the recommend step writes it and the publish step reads it.
 
-A directory of four files:
+A directory, with a MANIFEST:
 
 - `lists.parquet`: user_id string, item_index list<uint32>, score list<float32>; best first, at most k entries
 - `catalogue.parquet`: item_id string, title string or null, genres list<string> or null; the row number is item_index
-- `popular.parquet`: item_index uint32, score float32; best first, the answer for a user without a list
-- `meta.json`: as_of (ISO 8601 with a zone), run, winner, engine, k, users, items, metrics and whatever the run adds
+- `popular.parquet`: segment string ("" is everybody), item_index uint32, score float32; best first within a segment
+- `vectors.npy`, `item_factors.npy`, `item_bias.npy`, `item_content.npy`: the model's columns (components/hybrid.py)
+- `histories.npz`: indptr, item, weight, age: what each user has met, as a CSR matrix with ages
+- `meta.json`: as_of (ISO 8601 with a zone), run, winner, engine, k, users, items, metrics, model, config (the model's),
+  event_weights and whatever the run adds
 """
 
+import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +21,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy.sparse import csr_matrix
 
+from components.manifest import MANIFEST, check_manifest, write_manifest
+from components.model import Factors
 from components.schema import CATALOGUE
+from components.user_items import UserItems
 
 LISTS: Final = pa.schema(
     [
@@ -29,15 +37,19 @@ LISTS: Final = pa.schema(
 )
 POPULAR: Final = pa.schema(
     [
+        pa.field("segment", pa.string(), nullable=False),
         pa.field("item_index", pa.uint32(), nullable=False),
         pa.field("score", pa.float32(), nullable=False),
     ]
 )
 
+ARRAYS: Final = ("vectors", "item_factors", "item_bias", "item_content")
+EVERYBODY: Final = ""
+
 
 @dataclass(frozen=True, eq=False)
 class TopLists:
-    """U users' lists of at most k items, with the catalogue that their item indices point into."""
+    """U users' lists of at most k items, the catalogue of I items that they point into, and what scored them."""
 
     user_ids: npt.NDArray[np.object_]
     """(U,) text, each user once."""
@@ -53,7 +65,21 @@ class TopLists:
     """(P,), best first."""
     popular_score: npt.NDArray[np.float32]
     """(P,), aligned with popular_index."""
+    vectors: Factors
+    """(U, f)."""
+    item_factors: Factors
+    """(I, f)."""
+    item_bias: Factors
+    """(I,)."""
+    item_content: Factors
+    """(I, d), rows of unit length or 0."""
+    histories: UserItems
+    """(U, I): what each user has met before as_of; items ascend within a user."""
     meta: dict[str, Any]
+    segments: dict[str, tuple[npt.NDArray[np.uint32], Factors]] = field(default_factory=dict)
+    """Popular lists by segment, such as `device=mobile`: item indices, best first, and their scores."""
+    digest: str = ""
+    """Of the directory that was read; empty for lists that never were in one."""
 
     @property
     def k(self) -> int:
@@ -81,15 +107,21 @@ class TopLists:
         ]
         pq.write_table(pa.Table.from_arrays(columns, schema=LISTS), path / "lists.parquet")
         pq.write_table(self.catalogue.select(CATALOGUE.names).cast(CATALOGUE), path / "catalogue.parquet")
-        popular = pa.table([self.popular_index, self.popular_score], schema=POPULAR)
-        pq.write_table(popular, path / "popular.parquet")
+        pq.write_table(_popular(self), path / "popular.parquet")
+        for name in ARRAYS:
+            np.save(path / f"{name}.npy", getattr(self, name))
+        met = self.histories.weight
+        with (path / "histories.npz").open("wb") as file:
+            np.savez(file, indptr=met.indptr, item=met.indices, weight=met.data, age=self.histories.age)
         (path / "meta.json").write_text(json.dumps(self.meta, indent=1, sort_keys=True), encoding="utf-8")
+        write_manifest(path)
 
     @classmethod
     def load(cls, path: Path) -> "TopLists":
-        """Read the directory; ValueError names the file and the rule it breaks."""
+        """Read the directory; ValueError names the file that was damaged, or the rule that it breaks."""
+        check_manifest(path)
         lists = _read(path / "lists.parquet", LISTS)
-        popular = _read(path / "popular.parquet", POPULAR)
+        popular = _by_segment(_read(path / "popular.parquet", POPULAR))
         meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
         items, scores = lists["item_index"].combine_chunks(), lists["score"].combine_chunks()
         lengths = items.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
@@ -104,10 +136,14 @@ class TopLists:
             item_index=_padded(items, used, np.dtype(np.uint32)),
             score=_padded(scores, used, np.dtype(np.float32)),
             lengths=lengths,
-            catalogue=_read(path / "catalogue.parquet", CATALOGUE),
-            popular_index=popular["item_index"].to_numpy(),
-            popular_score=popular["score"].to_numpy(),
+            catalogue=(catalogue := _read(path / "catalogue.parquet", CATALOGUE)),
+            popular_index=popular[EVERYBODY][0],
+            popular_score=popular[EVERYBODY][1],
+            histories=_histories(path / "histories.npz", (len(lengths), catalogue.num_rows)),
             meta=meta,
+            segments={name: popular[name] for name in popular if name != EVERYBODY},
+            digest=hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()[:16],
+            **{name: np.load(path / f"{name}.npy", allow_pickle=False) for name in ARRAYS},
         )
         _validate(loaded, str(path))
         return loaded
@@ -128,6 +164,26 @@ def _padded(lists: pa.ListArray, used: npt.NDArray[np.bool_], dtype: np.dtype[An
     return padded
 
 
+def _popular(lists: TopLists) -> pa.Table:
+    tables = []
+    for segment, (items, scores) in {EVERYBODY: (lists.popular_index, lists.popular_score), **lists.segments}.items():
+        names = pa.repeat(pa.scalar(segment), len(items))
+        tables.append(pa.table([names, items, scores], schema=POPULAR))
+    return pa.concat_tables(tables)
+
+
+def _by_segment(popular: pa.Table) -> dict[str, tuple[npt.NDArray[np.uint32], Factors]]:
+    names, items, scores = (popular[name].to_numpy() for name in POPULAR.names)
+    found = dict.fromkeys([EVERYBODY, *names.tolist()])  # in their order, everybody's also when it is empty
+    return {name: (items[names == name], scores[names == name]) for name in found}
+
+
+def _histories(path: Path, shape: tuple[int, int]) -> UserItems:
+    with np.load(path, allow_pickle=False) as arrays:
+        met = csr_matrix((arrays["weight"], arrays["item"], arrays["indptr"]), shape=shape)
+        return UserItems(met, arrays["age"])
+
+
 def _validate(lists: TopLists, where: str) -> None:
     """Raise the first broken rule; what passes here is trusted by everything behind it."""
     users, items = len(lists.user_ids), lists.catalogue.num_rows
@@ -141,13 +197,24 @@ def _validate(lists: TopLists, where: str) -> None:
         (len(set(lists.user_ids.tolist())) == users, "a user has two lists"),
         (len(item_ids.unique()) == items, "an item_id is twice in the catalogue"),
         (len(lists.popular_index) == len(lists.popular_score), "popular item_index and score differ in length"),
+        (len(lists.vectors) == users == lists.histories.weight.shape[0], "vectors or histories are not one a user"),
+        (lists.item_factors.shape == (items, lists.vectors.shape[1]), "vectors and item factors differ in length"),
+        (len(lists.item_bias) == len(lists.item_content) == items, "item bias or content is not one an item"),
+        (lists.histories.weight.shape[1] == items, "histories are not over the catalogue"),
+        (len(lists.histories.age) == lists.histories.weight.nnz, "histories' weights and ages differ in length"),
+        (bool(lists.histories.weight.has_sorted_indices), "a history's items do not ascend"),
     ]
     for holds, broken in rules:
         if not holds:
             raise ValueError(f"top lists {where}: {broken}")
-    for name, index in (("a list", lists.item_index[used]), ("the popular list", lists.popular_index)):
+    popular = {"the popular list": (lists.popular_index, lists.popular_score)}
+    popular |= {f"the popular list of {segment}": found for segment, found in lists.segments.items()}
+    for name, (index, _) in {"a list": (lists.item_index[used], None), **popular}.items():
         if index.size and int(index.max()) >= items:
             raise ValueError(f"top lists {where}: {name} names item {index.max()}, the catalogue ends at {items - 1}")
-    for name, score in (("a list", lists.score[used]), ("the popular list", lists.popular_score)):
-        if not np.isfinite(score).all():
-            raise ValueError(f"top lists {where}: {name} has a score that is not a finite number")
+    numbers = {f"{name} has a score": score for name, (_, score) in popular.items()}
+    numbers |= {f"a row of {name} has a value": getattr(lists, name) for name in ARRAYS}
+    numbers |= {"a list has a score": lists.score[used], "a history has an age": lists.histories.age}
+    for name, values in numbers.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"top lists {where}: {name} that is not a finite number")

@@ -86,6 +86,7 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
                 interactions=rows.outputs["interactions"],
                 verdicts=judged.outputs["verdicts"],
                 window_days=window_days,
+                redis=redis,
                 **day,
             )
             splits = cut.outputs["splits"]
@@ -110,8 +111,9 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
                     verdict=verdict, device=device, settings=settings, **day,
                 )  # fmt: skip
                 top = recommend(
-                    splits=splits, model=winner.outputs["model"], evaluation=evaluation, verdict=verdict, k=k, **day
-                )
+                    splits=splits, model=winner.outputs["model"], evaluation=evaluation, verdict=verdict, k=k,
+                    settings=settings, **day,
+                )  # fmt: skip
                 live = publish(lists=top.outputs["lists"], redis=redis, **day)
         steps = (told, landed, rows, judged, cut, tuned, trained, scored, gated, winner, top, live)
         placement.place(*steps, *shares)

@@ -12,12 +12,13 @@ def dataset(
     splits: Output[Dataset],
     metrics: Output[Metrics],
     window_days: int,
+    redis: str,
     lake: str,
     namespace: str,
     as_of: str,
     run: str,
 ) -> None:
-    """Cut the window in time: train, validation and holdout."""
+    """Cut the window in time: train, validation and holdout, which begins where the live model's knowledge ends."""
     from components.runs import recorded
 
     with recorded(lake, namespace, as_of, run, "dataset") as record:
@@ -28,9 +29,12 @@ def dataset(
 
         from components.dataset.pairs import build
         from components.lake import Lake
+        from components.registry import reconcile
 
+        opened = Lake.open(lake, namespace)
+        record["store"] = reconcile(opened, redis, namespace)
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
-        cut, report = build(Lake.open(lake, namespace), version, pq.read_table(verdicts.path), as_of, int(window_days))
+        cut, report = build(opened, version, pq.read_table(verdicts.path), as_of, int(window_days))
         cut.save(Path(splits.path))
         record.update(report)
     metrics.metadata.update({name: value for name, value in report.items() if isinstance(value, int | float)})

@@ -8,7 +8,7 @@ from components.notify.facts import Facts
 from components.notify.scores import forced
 from components.runs import Record
 
-State = Literal["published", "kept", "older", "failed", "killed", "stopped", "nothing"]
+State = Literal["published", "kept", "held", "older", "failed", "killed", "stopped", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Outcome:
     @property
     def tone(self) -> str:
         """`good`, `calm` (nothing changed, nothing broke) or `bad`."""
-        return {"published": "good", "kept": "calm", "older": "calm"}.get(self.state, "bad")
+        return {"published": "good", "kept": "calm", "held": "calm", "older": "calm"}.get(self.state, "bad")
 
 
 def outcome(facts: Facts) -> Outcome:
@@ -36,6 +36,8 @@ def outcome(facts: Facts) -> Outcome:
         return _kept(facts)
     if not facts.succeeded("publish"):
         return _stopped(facts)
+    if facts.of_step("publish", "held"):
+        return _held(facts)
     if facts.of_step("publish", "published") is False:
         return _older(facts)
     return _published(facts)
@@ -83,6 +85,11 @@ def _kept(facts: Facts) -> Outcome:
     if all(rule.get("passed") is True for rule in facts.listing("gate", "rules")):
         return Outcome("older", "Not published", f"Every rule passed, yet nothing was published: {_reason(facts)}.")
     return Outcome("kept", "Not published", f"The gate did not pass and the store is untouched: {_reason(facts)}.")
+
+
+def _held(facts: Facts) -> Outcome:
+    why = str(facts.of_step("publish", "reason") or "a version is held: `dawnlist release`").rstrip(".")
+    return Outcome("held", "On hold", f"The model passed, and nothing was published: {why}.")
 
 
 def _older(facts: Facts) -> Outcome:

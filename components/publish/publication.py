@@ -18,8 +18,8 @@ def publish(
     """Publish the TopLists directory `lists` to the store at the URL `redis`; returns and raises as store.publish.
 
     The registry has the publication before the store switches, and the champion follows the store before and after, so
-    that a retry, or the next run, puts right what a killed publish left behind. ConnectionError when the store can't be
-    reached or is lost on the way.
+    that a retry, or the next run, puts right what a killed publish left behind; it also goes on from the last batch
+    that was written. ConnectionError when the store can't be reached or is lost on the way.
     """
     top_lists = TopLists.load(lists)
 
@@ -34,6 +34,6 @@ def publish(
         except RedisError as error:
             raise ConnectionError(
                 f"publishing {len(top_lists.user_ids)} lists to {masked(redis)} failed: {error}; see to the store and "
-                "run the publish step again: it goes on from whatever is active"
+                "run the publish step again: it goes on from what is written"
             ) from error
     return report

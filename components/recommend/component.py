@@ -13,12 +13,13 @@ def recommend(
     verdict: Input[Artifact],
     lists: Output[Dataset],
     k: int,
+    settings: str,
     lake: str,
     namespace: str,
     as_of: str,
     run: str,
 ) -> None:
-    """The top lists of all users, seen items left out, and the popular list for everyone else."""
+    """The top lists of all users, seen items left out, and popular lists for everyone else."""
     from components.runs import recorded
 
     with recorded(lake, namespace, as_of, run, "recommend") as record:
@@ -28,11 +29,13 @@ def recommend(
         from components.lake import Lake
         from components.model import FactorModel
         from components.recommend.lists import about, recommend
+        from components.settings import Settings
         from components.splits import Splits
 
         scored, decided = (json.loads(Path(artifact.path).read_text()) for artifact in (evaluation, verdict))
         fitted = FactorModel.load(Path(model.path))
-        meta = about(scored, decided, model.metadata["name_in_lake"], as_of, run)
+        weights = Settings.load(settings).source.weights
+        meta = about(scored, decided, model.metadata["name_in_lake"], weights, as_of, run)
         top = recommend(Lake.open(lake, namespace), Splits.load(Path(splits.path)), fitted, meta, int(k))
         top.save(Path(lists.path))
         record.update(top.meta, most_shown=top.most_shown(10))

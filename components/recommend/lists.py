@@ -1,19 +1,22 @@
-"""Top lists of all users, in blocks, with titles from the items table."""
+"""Top lists of all users, in blocks, with titles from the items table, and what a version needs beside them."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components import popularity
+from components import hybrid, popularity
 from components.cuts import iso, parse_as_of
 from components.lake import Lake
 from components.model import FactorModel
+from components.recommend.segments import by_device
 from components.schema import CATALOGUE
 from components.splits import Splits
 from components.toplists import TopLists
+from components.user_items import UserItems
 
 BLOCK_USERS = 32_768
 
@@ -26,9 +29,10 @@ def recommend(
     k: int,
     progress: Callable[[int], None] = lambda users: None,
 ) -> TopLists:
-    """The k best items that each known user has not met, and a popular list for all others.
+    """The k best items that each known user has not met, and popular lists, by kind of device too, for all others.
 
-    The catalogue is every item of the splits; an item without a row in the items table has no title.
+    With them go the model's vectors and what every user has met, so that answers can be computed anew. The catalogue is
+    every item of the splits; an item without a row in the items table has no title.
     """
     if k < 1:
         raise ValueError(f"k is {k}: give the length of a list, 1 or more")
@@ -44,19 +48,46 @@ def recommend(
     scores = np.concatenate([scores for _, scores in blocks]) if blocks else np.empty((0, k), dtype=np.float32)
     _, counts = popularity.fit(history, meta["popularity_window"])
     popular = np.argsort(-counts[:, 0], kind="stable")[:k]
+    known = FactorModel(
+        splits.user_ids.subset(users),
+        splits.item_ids,
+        aligned.user_factors[users],
+        aligned.item_factors,
+        model.config,
+    )
+    parts = hybrid.parts(known)
     return TopLists(
-        user_ids=splits.user_ids.subset(users).ids.to_numpy(zero_copy_only=False),
+        user_ids=known.user_ids.ids.to_numpy(zero_copy_only=False),
         item_index=np.maximum(items, 0).astype(np.uint32),
         score=scores,
         lengths=(items >= 0).sum(axis=1),
         catalogue=_catalogue(lake, splits),
         popular_index=popular.astype(np.uint32),
         popular_score=counts[popular, 0],
-        meta={**meta, "k": k, "users": len(users), "items": splits.shape[1]},
+        vectors=parts.vectors,
+        item_factors=parts.item_factors,
+        item_bias=parts.item_bias,
+        item_content=parts.item_content,
+        histories=_of(history, aligned.knows_user),
+        segments=by_device(lake, splits, k),
+        meta={**meta, "k": k, "users": len(users), "items": splits.shape[1], "config": model.config},
     )
 
 
-def about(evaluation: dict[str, Any], verdict: dict[str, Any], model: str, as_of: str, run: str) -> dict[str, Any]:
+def _of(history: UserItems, users: npt.NDArray[np.bool_]) -> UserItems:
+    """The histories of some users."""
+    pairs = np.repeat(users, np.diff(history.weight.indptr))
+    return UserItems(history.weight[np.flatnonzero(users)], history.age[pairs])
+
+
+def about(
+    evaluation: dict[str, Any],
+    verdict: dict[str, Any],
+    model: str,
+    event_weights: dict[str, float],
+    as_of: str,
+    run: str,
+) -> dict[str, Any]:
     """What the lists carry with them to the store and the registry."""
     return {
         "as_of": iso(parse_as_of(as_of)),
@@ -66,6 +97,7 @@ def about(evaluation: dict[str, Any], verdict: dict[str, Any], model: str, as_of
         "engine": "popularity" if verdict["winner"] == "popularity" else "als",
         "metrics": evaluation["arms"][verdict["winner"]],
         "popularity_window": evaluation["popularity_window"],
+        "event_weights": event_weights,
     }
 
 

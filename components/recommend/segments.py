@@ -1,0 +1,76 @@
+"""Popular lists of segments: what people on phones, tablets and desktops have met lately."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from components.lake import Lake
+from components.model import Factors
+from components.splits import Splits
+
+RECENT: Final = timedelta(days=28)
+TABLET: Final = r"ipad|tablet|kindle|silk/|playbook"
+MOBILE: Final = r"mobi|iphone|ipod|windows phone|opera mini"
+DESKTOP: Final = r"windows nt|macintosh|x11|cros "
+
+# An Android without "Mobile" in its agent is a tablet, says Google of its browser's.
+DEVICES: Final = """
+SELECT device, item_index, count(DISTINCT user_id)::FLOAT AS users
+FROM (
+    SELECT user_id, item_id,
+           CASE WHEN regexp_matches(agent, $tablet) OR (contains(agent, 'android') AND NOT contains(agent, 'mobile'))
+                THEN 'tablet'
+                WHEN regexp_matches(agent, $mobile) THEN 'mobile'
+                WHEN regexp_matches(agent, $desktop) THEN 'desktop' END AS device
+    FROM (SELECT user_id, item_id, lower(user_agent) AS agent FROM rows WHERE user_agent IS NOT NULL)
+)
+JOIN items USING (item_id) SEMI JOIN users USING (user_id)
+WHERE device IS NOT NULL
+GROUP BY device, item_index
+ORDER BY device, users DESC, item_index
+"""
+
+Popular = tuple[npt.NDArray[np.uint32], Factors]
+
+
+def by_device(lake: Lake, splits: Splits, k: int) -> dict[str, Popular]:
+    """The k items that most users of each kind of device met in the last 28 days, by segment such as `device=mobile`.
+
+    Of the users that the splits have, so that what was filtered out has no say. Empty when no row has a user agent.
+    """
+    rows = _rows(lake, splits.about["interactions_version"], splits.cuts.as_of)
+    if rows is None:
+        return {}
+    with duckdb.connect() as connection:
+        connection.register("rows", rows)
+        items = pa.table({"item_id": splits.item_ids.ids, "item_index": pa.array(np.arange(splits.shape[1]))})
+        connection.register("items", items)
+        connection.register("users", pa.table({"user_id": splits.user_ids.ids}))
+        patterns = {"tablet": TABLET, "mobile": MOBILE, "desktop": DESKTOP}
+        device, index, users = connection.execute(DEVICES, patterns).fetchnumpy().values()
+    kinds = dict.fromkeys(device.tolist())
+    return {
+        f"device={kind}": (index[device == kind][:k].astype(np.uint32), users[device == kind][:k]) for kind in kinds
+    }
+
+
+def _rows(lake: Lake, version: int, as_of: datetime) -> Any:
+    """The interactions of the last days, lazily, or None."""
+    import pyarrow.dataset as pads
+
+    table = lake.rows("interactions", version)
+    start = as_of - RECENT
+    return (
+        None
+        if table is None
+        else table.filter(
+            (pads.field("event_date") >= start.date())
+            & (pads.field("event_date") <= as_of.date())
+            & (pads.field("event_time") >= start)
+            & (pads.field("event_time") < as_of)
+        )
+    )
