@@ -152,15 +152,17 @@ def plain_url(url: str) -> str:
     return checked_url(url).replace(CLUSTER, "", 1) if is_cluster(url) else checked_url(url)
 
 
-def connect(url: str) -> Client:
+def connect(url: str, timeout: float = 60) -> Client:
     """A client that has been answered once; ConnectionError when there is no answer or it is refused.
 
+    `timeout`: seconds that an answer may take.
     A user stands in the URL (redis://USER@HOST), the password in the environment; `ssl_ca_certs=FILE` and redis-py's
     other options of TLS may stand in the query of a rediss:// URL.
     """
     kind: Any = RedisCluster if is_cluster(url) else redis.Redis
     retry = Retry(NoBackoff(), 1)  # a pooled connection that the server has closed since
-    options = {"password": password(REDIS_PASSWORD), "socket_timeout": 60, "socket_connect_timeout": 5, "retry": retry}
+    times = {"socket_timeout": timeout, "socket_connect_timeout": 5, "retry": retry}
+    options = {"password": password(REDIS_PASSWORD), **times}
     try:
         client: Client = kind.from_url(plain_url(url), **options)  # of a cluster this asks for its nodes
     except redis.RedisError as error:
