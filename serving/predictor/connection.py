@@ -27,7 +27,7 @@ KEPT: Final = frozenset({b"authorization", b"expect", b"inference-header-content
 JSON: Final = b"application/json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """A whole request; `path` is not decoded, `headers` are those that anybody here reads, in lower case."""
 
@@ -39,7 +39,7 @@ class Request:
     keep_alive: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
     """`headers` are whole further lines, each with its end."""
 
@@ -58,8 +58,8 @@ class Shared:
     """What all connections of a server share."""
 
     app: App
-    late: Response
-    """For a request that took longer than ANSWER_SECONDS."""
+    late: Callable[[], Response]
+    """The answer to a request that took longer than ANSWER_SECONDS."""
     refuse: Callable[[int, str], Response]
     """The answer to a request that is no HTTP, or too large, or one connection too many."""
     heads: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # Java's client offers h2c: the request itself has been taken
-            self._last = True
+            pass
         except httptools.HttpParserError:
             self._refuse(400, "this is no HTTP/1.1 request")
         if began_before and self._reading:  # its first piece is no larger than the loop's buffer
@@ -163,9 +163,9 @@ class Connection(asyncio.Protocol):
             return
         path, _, query = self._url.partition(b"?")
         parser = self._parser
-        keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
+        stays = parser.should_keep_alive() and not parser.should_upgrade() and parser.get_http_version() == "1.1"
         body = b"".join(self._body)
-        self._waiting.append(Request(parser.get_method(), path, query, self._headers, body, keep_alive))
+        self._waiting.append(Request(parser.get_method(), path, query, self._headers, body, stays))
         if self._busy:
             self._transport.pause_reading()
         else:
@@ -190,7 +190,7 @@ class Connection(asyncio.Protocol):
         try:
             response = await answer
         except asyncio.CancelledError:
-            response = self._shared.late
+            response = self._shared.late()
         self._task = None
         self._write(request, response)
         if self._waiting:

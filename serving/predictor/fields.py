@@ -49,9 +49,9 @@ def _text(what: str, value: Any) -> str:
 
 
 def _k(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MAX_K:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_K or value % 1:
         raise ValueError(f'"k" has to be a whole number from 1 to {MAX_K}')
-    return value
+    return int(value)  # JSON's 3.0 is whole, too
 
 
 def _list(what: str, value: Any, most: int) -> list[Any]:

@@ -75,7 +75,6 @@ class Routes:
             }.items()
         }
         self._lean_route = Route("lean", {b"GET": self._lean})
-        self.late = self._counted("late", error(503, "the answer took too long: try again in a moment"))
 
     def __call__(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
         path = request.path
@@ -98,6 +97,10 @@ class Routes:
     def refuse(self, status: int, message: str) -> Response:
         """For what a connection can't take as a request."""
         return self._counted("refused", error(status, message))
+
+    def late(self) -> Response:
+        """For a request whose answer is given up."""
+        return self._counted("late", error(503, "the answer took too long: try again in a moment"))
 
     def _counted(self, label: str, response: Response) -> Response:
         self._counts.request(label, response.status)
