@@ -173,9 +173,14 @@ def find(body: memoryview, fingerprint: bytes, kind: np.dtype[Any], dimension: F
 
 
 def _user(row: np.void, dimension: Factors) -> User:
-    n, width = int(row["n"]), row["items"].shape[1]
-    wide = np.zeros((n, 4), dtype=np.uint8)
-    wide[:, :width] = row["items"][:n]
+    n = int(row["n"])
     score = row["low"] + (row["high"] - row["low"]) * (row["scores"][:n] / np.float32(255))
     vector = row["scale"] / np.float32(127) * row["vector"].astype(np.float32) * dimension
-    return User(wide.view("<u4")[:, 0], score.astype(np.float32), vector)
+    return User(item_indices(row["items"][:n]), score.astype(np.float32), vector)
+
+
+def item_indices(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    """Item indices from their bytes; shape (…, id_width) becomes (…,)."""
+    wide = np.zeros((*packed.shape[:-1], 4), dtype=np.uint8)
+    wide[..., : packed.shape[-1]] = packed
+    return np.asarray(wide.view("<u4")[..., 0])

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines import arguments, bots, explore, matrices, upkeep
+from pipelines import arguments, bots, explore, matrices, upkeep, versions
 from pipelines.ablate import ablate
 from pipelines.backfill import backfill
 from pipelines.options import HOME, Home, LakeRoot, Namespace, Redis, SettingsFile, SourceUrl
@@ -192,39 +192,10 @@ def recommend(
         show_recommendation(ask_store(url, namespace, user, k))
 
 
-@app.command()
-def versions(redis: Redis = arguments.EMBEDDED, namespace: Namespace = "default", home: Home = HOME) -> None:
-    """List the published versions that the store keeps, the active one marked."""
-    from components import store
-    from components.store_layout import connect
-    from pipelines.terminal import show_versions
-
-    with arguments.store(redis, home) as url, connect(url) as client:
-        show_versions(store.versions(client, namespace), namespace)
-
-
-@app.command()
-def rollback(
-    version: Annotated[int | None, typer.Argument(help="The version to go back to; default: the one before.")] = None,
-    lake: LakeRoot = "",
-    redis: Redis = arguments.EMBEDDED,
-    namespace: Namespace = "default",
-    home: Home = HOME,
-) -> None:
-    """Switch the store back to an older version at once, and the champion with it.
-
-    Example: `dawnlist rollback` or `dawnlist rollback 12`
-    """
-    from components import registry
-    from components.lake import Lake
-    from components.store_layout import connect
-
-    opened = Lake.open(lake or str(home / "lake"), namespace)
-    with arguments.store(redis, home) as url, connect(url) as client:
-        live = registry.rollback(opened, client, namespace, version)
-    typer.echo(f"version {live['version']} of {live['as_of']} is live again")
-
-
+app.command()(versions.versions)
+app.command()(versions.rollback)
+app.command()(versions.release)
+app.command()(versions.diff)
 app.command()(backfill)
 app.command()(ablate)
 app.command()(matrices.train)

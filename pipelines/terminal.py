@@ -10,7 +10,6 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from components.runs import Record
 from components.urls import printable, shown
@@ -96,15 +95,3 @@ def show_recommendation(answer: dict[str, Any]) -> None:
     for place, item in enumerate(answer["items"], 1):
         title = item["title"] or f"item {item['item_id']}"
         out.print(f"{place:3}  {escape(printable(title))}  [dim]{escape(item['item_id'])}[/]", soft_wrap=True)
-
-
-def show_versions(versions: list[dict[str, Any]], namespace: str) -> None:
-    """Print the versions of a namespace as a table."""
-    if not versions:
-        out.print(f"nothing has been published in namespace {namespace!r}: run the pipeline first")
-        return
-    table = Table("version", "as of", "winner", "users", "items", "run", "", box=None, pad_edge=False)
-    for found in versions:
-        cells = (found[name] for name in ("version", "as_of", "winner", "users", "items", "run"))
-        table.add_row(*(escape(str(cell)) for cell in cells), "active" if found.get("active") else "")
-    out.print(table)
