@@ -26,6 +26,8 @@ TILE: Final = 1024
 ROOM: Final = 1024
 """Items that a user may hold before they are scored exactly."""
 NONE: Final = np.zeros((0, 0), dtype=np.bool_)
+START: Final = np.zeros(2, dtype=np.int64)
+"""For one user from whom nothing is hidden."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,6 +65,10 @@ class Reader:
         self._wanted.append((keys, future))
         return future
 
+    async def warm(self) -> None:
+        """Connect, so that the first who ask don't wait for it."""
+        await self._nodes.values(["dawnlist:"])
+
     def close(self) -> None:
         """Let go of the servers."""
         self._nodes.close()

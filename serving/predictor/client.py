@@ -1,14 +1,19 @@
 """Ask for one user's items: the predictor over HTTP, or the store itself."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import httpx
-from redis import RedisError
+import orjson
 
-from components.store_reader import Reader, connect_reader
+from components.store_layout import Keys, NothingPublishedError, active_meta, connect
 from components.urls import masked
-from serving.predictor import protocol
+from serving.predictor.engine import Engine
+from serving.predictor.printed import Printer
+from serving.predictor.question import Question
+
+SECONDS: Final = 5.0
+"""A command waits for the store longer than a request."""
 
 
 def ask(url: str, user_id: str, k: int | None = None, name: str = "dawnlist") -> dict[str, Any]:
@@ -37,22 +42,25 @@ def ask(url: str, user_id: str, k: int | None = None, name: str = "dawnlist") ->
 def ask_store(redis: str, namespace: str, user_id: str, k: int | None = None) -> dict[str, Any]:
     """The same prediction, read from the store without a predictor.
 
-    ConnectionError when the store does not answer, LookupError while nothing has been published, ValueError for a k
-    that is over the lists' length.
+    ConnectionError when the store does not answer, LookupError while nothing has been published, RuntimeError when
+    what it holds can't be read, ValueError for a k that is too high.
     """
+    with connect(redis, SECONDS) as client:
+        if active_meta(client, Keys(namespace)) is None:
+            raise NothingPublishedError(namespace)
+    return asyncio.run(_answered(redis, namespace, Question(user_id, k)))
+
+
+async def _answered(redis: str, namespace: str, question: Question) -> dict[str, Any]:
+    engine = Engine(redis, namespace, timeout=SECONDS)
+    await engine.start()
     try:
-        return asyncio.run(_read(redis, namespace, user_id, k))
-    except RedisError as error:
-        raise ConnectionError(
-            f"no store answers at {masked(redis)} ({type(error).__name__}): start it, or give another URL"
-        ) from error
-
-
-async def _read(redis: str, namespace: str, user_id: str, k: int | None) -> dict[str, Any]:
-    [question] = protocol.questions_v1({"instances": [{"user_id": user_id, "k": k}]})
-    async with connect_reader(redis) as client:
-        snapshot, [packed] = await Reader(client, namespace).lists([user_id])
-    protocol.check_k([question], snapshot.k)
-    response = protocol.response_v1(snapshot, [question], [protocol.answer(snapshot, packed, k)])
-    prediction: dict[str, Any] = response["predictions"][0]
+        if not engine.ready:
+            raise RuntimeError(
+                f"the active version of namespace {namespace} can't be read: publish again, or roll back"
+            )
+        [answer] = await engine.answers([question])
+    finally:
+        await engine.stop()
+    prediction: dict[str, Any] = orjson.loads(Printer().prediction(question, answer))
     return prediction

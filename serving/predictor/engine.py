@@ -1,16 +1,29 @@
 """The engine: answers questions from memory and one read of the store, by the ladder; knows no protocol."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from components import cores
+from components.cuts import parse_as_of
+from components.store_reader import TIMEOUT, Reader
+from serving.predictor.follower import Follower
+from serving.predictor.ladder import Found, Ladder, check
 from serving.predictor.metrics import Metrics, NoMetrics
 from serving.predictor.question import Question
+from serving.predictor.ranking import Ranker
+from serving.predictor.snapshot import Snapshot
+from serving.predictor.static import Static
 
 DEFAULT_K: Final = 20
 MAX_K: Final = 100
+BLOCK: Final = 32
+"""Questions of one call that are answered at a time: others get their turn in between."""
+WAITING: Final = 128
+NOBODY: Final = NoMetrics()
 
 
 @dataclass(slots=True)
@@ -38,51 +51,101 @@ class Engine:
         redis: str,
         namespace: str,
         static: Path | None = None,
-        metrics: Metrics = NoMetrics(),  # noqa: B008
-        timeout: float = 0.05,
-        threads: int = 1,
-        waiting: int = 64,
+        metrics: Metrics = NOBODY,
+        timeout: float = TIMEOUT,
+        threads: int = 0,
+        waiting: int = WAITING,
     ) -> None:
-        """`timeout`: seconds a read of the store may take. `threads` rank, and at most `waiting` questions wait for
-        them. ValueError for a URL, a namespace or a static file that can't be used."""
-        raise NotImplementedError
+        """`timeout`: seconds a read of the store may take. `threads` rank (0: one less than there are cores), and at
+        most `waiting` questions wait for them. ValueError for a URL, a namespace or a static file that can't be used.
+        """
+        self._url, self._namespace, self._metrics, self._timeout = redis, namespace, metrics, timeout
+        self._threads, self._waiting = threads or max(1, cores.count() - 1), waiting
+        self._static = Static.load(static)
+        self._tried = asyncio.Event()
+        self._follower = Follower(redis, namespace, metrics, self._heard)
+        self._reader = Reader(redis, metrics, timeout)
 
     async def start(self) -> None:
         """Begin to follow the active version; returns when the first one is loaded, or when there is none to load."""
-        raise NotImplementedError
+        self._loop = asyncio.get_running_loop()
+        self._ranker = Ranker(self._threads, self._waiting, self._metrics)
+        self._ladder = Ladder(self._namespace, self._reader, self._ranker, self._metrics, self._follower.hurry)
+        self._follower.start()
+        await self._tried.wait()
+        await self._reader.warm()
 
     async def stop(self) -> None:
         """Let go of the store and the threads."""
-        raise NotImplementedError
+        await asyncio.to_thread(self._follower.stop)
+        self._ranker.close()
+        self._reader.close()
 
     async def answers(self, questions: Sequence[Question]) -> list[Answer]:
         """One for each question in its order, all from one version.
 
         ValueError for what the caller did wrong (k, an attribute that items do not have); never another error.
         """
-        raise NotImplementedError
+        snapshot = self._follower.snapshot
+        for question in questions:
+            if question.k is not None and not 0 < question.k <= MAX_K:
+                raise ValueError(f'"k" is {question.k}: give a whole number from 1 to {MAX_K}')
+            if snapshot is not None and (question.filters or question.recent):
+                check(snapshot, question)
+        if snapshot is None:
+            return [self._fixed(question) for question in questions]
+        answers: list[Answer] = []
+        for begin in range(0, len(questions), BLOCK):
+            found = await self._ladder.climb(snapshot, questions[begin : begin + BLOCK], DEFAULT_K)
+            answers += [_named(snapshot, one) for one in found]
+        return answers
 
     @property
     def ready(self) -> bool:
         """Whether a version is loaded and the kernels are compiled."""
-        raise NotImplementedError
+        return self._follower.snapshot is not None
 
     @property
     def version(self) -> int | None:
         """That new questions are answered from; None while nothing is loaded."""
-        raise NotImplementedError
+        snapshot = self._follower.snapshot
+        return None if snapshot is None else snapshot.version
 
     @property
     def as_of(self) -> datetime | None:
         """Of that version."""
-        raise NotImplementedError
+        snapshot = self._follower.snapshot
+        return None if snapshot is None else parse_as_of(snapshot.as_of)
 
     @property
     def loaded_at(self) -> float | None:
         """When that version was loaded, seconds since 1970."""
-        raise NotImplementedError
+        return self._follower.loaded_at
 
     @property
     def redis_ok(self) -> bool:
         """Whether the last read of the store was answered."""
-        raise NotImplementedError
+        return self._reader.ok
+
+    def _heard(self) -> None:
+        """The follower's thread has looked for the first time, or again."""
+        if not self._tried.is_set():
+            self._loop.call_soon_threadsafe(self._tried.set)
+
+    def _fixed(self, question: Question) -> Answer:
+        """From the static file."""
+        static, excluded = self._static, {*question.exclude, *(event.item_id for event in question.recent)}
+        kept = [at for at, item_id in enumerate(static.item_ids) if item_id not in excluded]
+        kept = kept[: question.k or DEFAULT_K]
+        items, titles = [static.item_ids[at] for at in kept], [static.titles[at] for at in kept]
+        because: list[list[tuple[str, float]]] | None = [[] for _ in kept] if question.explain else None
+        return Answer("static", 0, static.as_of, items, titles, [0.0] * len(kept), because)
+
+
+def _named(snapshot: Snapshot, found: Found) -> Answer:
+    """With ids and titles for indices."""
+    ids, because = snapshot.item_ids, None
+    if found.because is not None:
+        because = [[(ids[item], added) for item, added in reasons] for reasons in found.because]
+    items, titles = ids.take(found.items), snapshot.titles.take(found.items)
+    return Answer(found.tier, snapshot.version, snapshot.as_of, items, titles, found.scores, because)

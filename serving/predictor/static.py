@@ -1,0 +1,37 @@
+"""The last rung: a file with items that anyone may be shown, for when nothing could ever be loaded.
+
+{"as_of": "2026-01-01T03:00:00Z", "items": [{"item_id": "17", "title": "Alien"}, …]}
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from components.cuts import iso, parse_as_of
+
+
+@dataclass(frozen=True)
+class Static:
+    """Item ids and titles, best first."""
+
+    as_of: str = ""
+    item_ids: list[str] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, path: Path | None) -> "Static":
+        """ValueError when the file is not as above; None is an empty one."""
+        if path is None:
+            return cls()
+        rule = '{"as_of": "2026-01-01T03:00:00Z", "items": [{"item_id": "17", "title": "Alien"}]} is needed'
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            items = [(item["item_id"], item.get("title") or "") for item in found["items"]]
+            as_of = iso(parse_as_of(found["as_of"]))
+        except OSError as error:
+            raise ValueError(f"the static file {str(path)!r} can't be read ({error.strerror}): {rule}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"the static file {str(path)!r} is no list of items ({error!r}): {rule}") from None
+        if not all(isinstance(text, str) for item in items for text in item):
+            raise ValueError(f"the static file {str(path)!r} has an item_id or a title that is no text: {rule}")
+        return cls(as_of, [item_id for item_id, _ in items], [title for _, title in items])
