@@ -95,12 +95,12 @@ def address(user_id: str, salt: bytes, buckets: int) -> tuple[int, bytes]:
     return int.from_bytes(digest, "little") % buckets, digest[2:]
 
 
-def place(user_ids: Sequence[str] | npt.NDArray[np.object_], seed: str, per_bucket: int = USERS_A_BUCKET) -> Placed:
+def place(user_ids: Sequence[str] | npt.NDArray[np.object_], seed: str) -> Placed:
     """Spread the users over buckets; the same users and seed give the same places.
 
     Two users of one address would answer for each other: then another salt is taken.
     """
-    buckets = max(1, -(-len(user_ids) // per_bucket))
+    buckets = max(1, -(-len(user_ids) // USERS_A_BUCKET))
     for attempt in range(16):
         salt = hashlib.blake2b(f"{attempt}:{seed}".encode(), digest_size=SALT_BYTES).digest()
         digests = [hashlib.blake2b(user_id.encode(), digest_size=8, salt=salt).digest() for user_id in user_ids]

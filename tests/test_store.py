@@ -1,39 +1,52 @@
-"""The store: its layout, one switch, rollback, and two shops side by side; against a real Valkey."""
+"""The store: its layout, one switch, rollback and hold, and two shops side by side; against a real Valkey."""
 
-import asyncio
+import json
 import re
 import struct
+import zlib
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-import redis
+from scipy.sparse import csr_matrix
 
-from components import store, store_content
+from components import store, store_building, store_content, store_histories, store_rows
 from components.schema import CATALOGUE
-from components.store_content import unpack
-from components.store_layout import Keys, connect
-from components.store_reader import Reader, Snapshot, connect_reader
+from components.store_items import unpack_catalogue, unpack_factors, unpack_popular
+from components.store_layout import Client, Keys, connect, opened
+from components.store_rows import address
 from components.toplists import TopLists
+from components.user_items import UserItems
+from tests.top_lists import bare
 
-ANN_AND_BOB = TopLists(
+ANN_AND_BOB = bare(
     user_ids=np.array(["ann", "b*b\r\n", "new"], dtype=object),
     item_index=np.array([[2, 0], [1, 0], [0, 0]], dtype=np.uint32),
     score=np.array([[0.5, 0.25], [1.5, 0.0], [0.0, 0.0]], dtype=np.float32),
     lengths=np.array([2, 1, 0]),
-    catalogue=pa.table([["a", "b", "c"], ["Alien", None, "<b>"], [None, None, None]], schema=CATALOGUE),
+    catalogue=pa.table([["a", "b", "c"], ["Alien", None, "<b>"], [["Horror"], None, None]], schema=CATALOGUE),
     popular_index=np.array([1], dtype=np.uint32),
     popular_score=np.array([9.0], dtype=np.float32),
-    meta={"k": 2, "winner": "challenger", "model": "m", "metrics": {}},
+    segments={"device=mobile": (np.array([2, 0], dtype=np.uint32), np.array([4.0, 3.0], dtype=np.float32))},
+    vectors=np.array([[5.0, 0.0], [-1.0, 0.0], [1.0, 0.0]], dtype=np.float32),
+    item_factors=np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]], dtype=np.float32),
+    item_bias=np.array([0.1, 0.2, 0.3], dtype=np.float32),
+    item_content=np.array([[1.0], [0.0], [-1.0]], dtype=np.float32),
+    histories=UserItems(
+        csr_matrix(np.array([[0, 5, 0], [1, 0, 2], [0, 0, 0]], dtype=np.float32)),
+        np.array([0.5, 1.0, 2.0], dtype=np.float32),
+    ),
+    meta={"k": 2, "winner": "challenger", "model": "m", "metrics": {"ndcg@20": 0.5}, "config": {"factors": 2}},
 )
 
 
 def publish(url: str, day: int, namespace: str = "shop", run: str = "", **more: Any) -> dict[str, Any]:
     with connect(url) as client:
         as_of = f"2026-03-{day:02d}T03:00:00Z"
-        return store.publish(client, namespace, ANN_AND_BOB, run or f"run-{day}", as_of, **more)
+        lists = more.pop("lists", ANN_AND_BOB)
+        return store.publish(client, namespace, lists, run or f"run-{day}", as_of, **more)
 
 
 def keys(url: str, pattern: str = "*") -> list[bytes]:
@@ -52,58 +65,100 @@ def active(url: str, namespace: str = "shop") -> int | None:
         return meta["version"] if meta else None
 
 
-def read(url: str, *user_ids: str, namespace: str = "shop") -> tuple[Snapshot, list[bytes | None]]:
-    async def ask() -> tuple[Snapshot, list[bytes | None]]:
-        async with connect_reader(url) as client:
-            return await Reader(client, namespace).lists(user_ids)
+def read(client: Any, user_id: str, namespace: str = "shop") -> tuple[store_rows.User | None, Any]:
+    """What the active version knows of a user: list and vector, and history."""
+    token = client.get(Keys(namespace).active).decode()
+    meta = json.loads(client.hget(Keys(namespace).versions, token.split("-")[0]))
+    bucket, fingerprint = address(user_id, bytes.fromhex(meta["salt"]), meta["buckets"])
+    body = opened(client.get(Keys(namespace).users(token, bucket)))
+    met = opened(client.get(Keys(namespace).histories(token, bucket)))
+    dimension = np.array(meta["dimension"], dtype=np.float32)
+    user = store_rows.find(body, fingerprint, store_rows.record_of(meta), dimension)
+    return user, store_histories.find(met, fingerprint)
 
-    return asyncio.run(ask())
 
-
-def test_the_report_and_the_bytes(valkey: str) -> None:
+def test_the_report_and_the_keys(valkey: str) -> None:
     report = publish(valkey, day=1)
     assert report.pop("seconds") < 5
-    assert report.pop("bytes") > 8 * (2 + 1 + 1)
-    assert re.fullmatch("1-[0-9a-f]{8}", report.pop("token"))
+    assert report.pop("bytes") > 3 * (7 + 8 + 4 + 2 + 4 + 2)
+    assert report.pop("memory")["free"] > 1e6
+    token = report.pop("token")
+    assert re.fullmatch("1-[0-9a-f]{8}", token)
     assert report == {
         "published": True,
         "version": 1,
         "run": "run-1",
         "as_of": "2026-03-01T03:00:00Z",
         "winner": "challenger",
-        "users": 2,  # the third has an empty list
+        "users": 3,
         "items": 3,
+        "history_bytes": 4 + 2 + 3 * 10 + 3 * 2 + 3 * 5,  # checksum, count, users, their counts, pairs
+        "resumed": 0,
         "previous": None,
+        "model": "m",
+        "metrics": {"ndcg@20": 0.5},
     }
-    assert keys(valkey) == [
-        b"dawnlist:shop:active",
-        b"dawnlist:shop:counter",
-        b"dawnlist:shop:v:1:catalogue:0",
-        b"dawnlist:shop:v:1:popular",
-        b"dawnlist:shop:v:1:u:ann",
-        b"dawnlist:shop:v:1:u:b*b\r\n",
-        b"dawnlist:shop:versions",
-    ]
+    data = [f"dawnlist:shop:{token}:{name}" for name in ("c:0", "f:0", "h:0", "p", "u:0")]
+    control = [f"dawnlist:{{shop}}:{name}" for name in ("active", "counter", "versions")]
+    assert [key.decode() for key in keys(valkey)] == [*data, *control]
+
+
+def test_the_bytes(valkey: str) -> None:
+    """The example of docs/STORE.md."""
+    token = publish(valkey, day=1)["token"]
     with connect(valkey) as client:
-        assert client.get("dawnlist:shop:v:1:u:ann") == struct.pack("<2I2f", 2, 0, 0.5, 0.25)
-        assert client.get("dawnlist:shop:v:1:u:b*b\r\n") == struct.pack("<1I1f", 1, 1.5)
-        assert client.get("dawnlist:shop:v:1:popular") == struct.pack("<1I1f", 1, 9.0)
+        value = client.get(f"dawnlist:shop:{token}:u:0")
+        salt = bytes.fromhex(json.loads(client.hget("dawnlist:{shop}:versions", "1"))["salt"])  # type: ignore[arg-type]
+        history = client.get(f"dawnlist:shop:{token}:h:0")
+    assert salt.hex() == "7e68bfc7a73248c5"
+    fingerprints = {user: address(user, salt, 1)[1] for user in ("ann", "b*b\r\n", "new")}
+    users = {
+        "ann": struct.pack("<BffHHBBfbb", 2, 0.5, 0.25, 2, 0, 255, 0, 5 / 3, 127, 0),
+        "b*b\r\n": struct.pack("<BffHHBBfbb", 1, 1.5, 1.5, 1, 0, 0, 0, 1 / 3, -127, 0),
+        "new": struct.pack("<BffHHBBfbb", 0, 0, 0, 0, 0, 0, 0, 1 / 3, 127, 0),
+    }
+    order = sorted(users, key=lambda user: int.from_bytes(fingerprints[user], "little"))
+    assert order == ["ann", "b*b\r\n", "new"]
+    body = b"".join(fingerprints[user] + users[user] for user in order)
+    assert value == zlib.crc32(body).to_bytes(4, "little") + body
+    one, two, five = (struct.pack("<e", number) for number in (1, 2, 5))
+    rows = [
+        bytes([1, 0]) + five + (32).to_bytes(2, "little") + bytes([1]),
+        bytes([2, 0]) + one + two + (64).to_bytes(2, "little") + (128).to_bytes(2, "little") + bytes([0, 2]),
+        bytes([0, 0]),
+    ]
+    ends = struct.pack("<III", len(rows[0]), len(rows[0] + rows[1]), len(b"".join(rows)))
+    body = struct.pack("<H", 3) + b"".join(fingerprints[user] for user in order) + ends + b"".join(rows)
+    assert history == zlib.crc32(body).to_bytes(4, "little") + body
 
 
 def test_what_was_published_reads_back(valkey: str) -> None:
-    publish(valkey, day=1)
-    snapshot, packed = read(valkey, "ann", "b*b\r\n", "new", "nobody")
-    assert (snapshot.version, snapshot.as_of, snapshot.k) == (1, "2026-03-01T03:00:00Z", 2)
-    assert (snapshot.item_ids, snapshot.titles) == (["a", "b", "c"], ["Alien", None, "<b>"])
-    unpacked = [[column.tolist() for column in unpack(one)] if one else None for one in packed]
-    assert unpacked == [[[2, 0], [0.5, 0.25]], [[1], [1.5]], None, None]
+    token = publish(valkey, day=1)["token"]
+    with connect(valkey) as client:
+        users = [read(client, user_id)[0] for user_id in ("ann", "b*b\r\n", "new", "nobody")]
+        histories = [read(client, user_id)[1] for user_id in ("ann", "b*b\r\n", "new", "nobody")]
+        chunks: Any = [client.get(f"dawnlist:shop:{token}:{name}") for name in ("c:0", "f:0", "p")]
+    assert [user and user.item_index.tolist() for user in users] == [[2, 0], [1], [], None]
+    assert [user and user.score.tolist() for user in users] == [[0.5, 0.25], [1.5], [], None]
+    assert [user and user.vector.round(6).tolist() for user in users] == [[5, 0], [-1, 0], [1, 0], None]
+    assert [met and met.item_index.tolist() for met in histories] == [[1], [0, 2], [], None]
+    assert [met and (met.weight.tolist(), met.age.tolist()) for met in histories[:2]] == [
+        ([5], [0.5]),
+        ([1, 2], [1, 2]),
+    ]
+    assert unpack_catalogue(chunks[0]).to_pylist() == ANN_AND_BOB.catalogue.to_pylist()
+    expected = [[1, 0, 0.1, 1], [0.5, 0.5, 0.2, 0], [0, 1, 0.3, -1]]
+    assert unpack_factors(chunks[1], 4).tolist() == np.array(expected, np.float32).tolist()
+    popular = {name: [column.tolist() for column in found] for name, found in unpack_popular(chunks[2]).items()}
+    assert popular == {"": [[1], [9]], "device=mobile": [[2, 0], [4, 3]]}
 
 
-def test_a_long_catalogue_is_cut_into_chunks(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_content, "CATALOGUE_ROWS", 2)
-    publish(valkey, day=1)
-    assert len(keys(valkey, "*catalogue*")) == 2
-    assert read(valkey)[0].item_ids == ["a", "b", "c"]
+def test_what_was_damaged_is_told(valkey: str) -> None:
+    token = publish(valkey, day=1)["token"]
+    with connect(valkey) as client:
+        client.setrange(f"dawnlist:shop:{token}:u:0", 9, b"?")
+        with pytest.raises(ValueError, match="has another checksum than it was written with"):
+            read(client, "ann")
 
 
 def test_a_run_that_is_repeated_changes_nothing(valkey: str) -> None:
@@ -112,7 +167,7 @@ def test_a_run_that_is_repeated_changes_nothing(valkey: str) -> None:
     assert publish(valkey, day=1) == first
     publish(valkey, day=2)
     assert publish(valkey, day=1) == first
-    assert (active(valkey), len(keys(valkey, "*:v:1:*"))) == (2, len(before) - 3)
+    assert (active(valkey), len(keys(valkey, f"*:{first['token']}:*"))) == (2, len(before) - 3)
 
 
 def test_what_is_not_newer_than_the_active_version_is_not_published(valkey: str) -> None:
@@ -127,47 +182,105 @@ def test_what_is_not_newer_than_the_active_version_is_not_published(valkey: str)
     assert (active(valkey), keys(valkey)) == (1, before)
 
 
-def test_a_newer_version_that_appears_during_the_writing_wins(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    verify = store_content.verify
+@pytest.fixture
+def overtaken(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes something happen once, after the next version is written and before it is verified."""
 
-    def overtaken(*arguments: Any) -> None:
-        monkeypatch.setattr(store_content, "verify", verify)
-        publish(valkey, day=3)
-        verify(*arguments)
+    def by(act: Any) -> None:
+        verify = store_content.verify
 
-    monkeypatch.setattr(store_content, "verify", overtaken)
+        def first(*arguments: Any) -> None:
+            monkeypatch.setattr(store_content, "verify", verify)
+            act()
+            verify(*arguments)
+
+        monkeypatch.setattr(store_content, "verify", first)
+
+    return by
+
+
+def test_a_newer_version_that_appears_during_the_writing_wins(valkey: str, overtaken: Any) -> None:
+    overtaken(lambda: publish(valkey, day=3))
     report = publish(valkey, day=2)
     assert report["published"] is False and "is not newer than version 2" in report["reason"]
-    assert (active(valkey), keys(valkey, "*:v:1:*"), keys(valkey, "*building")) == (2, [], [])
+    assert (active(valkey), keys(valkey, "*:1-*"), keys(valkey, "*building")) == (2, [], [])
 
 
-def test_the_same_run_twice_at_once_publishes_one_version(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    verify = store_content.verify
-
-    def overtaken(*arguments: Any) -> None:
-        monkeypatch.setattr(store_content, "verify", verify)
-        publish(valkey, day=1)
-        verify(*arguments)
-
-    monkeypatch.setattr(store_content, "verify", overtaken)
-    with pytest.raises(RuntimeError, match="does not read back"):  # the other one has dropped it
-        publish(valkey, day=1)
-    assert (active(valkey), numbers(valkey), keys(valkey, "*:v:1:*")) == (2, [2], [])
-
-
-def test_what_does_not_read_back_is_not_switched_to(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hold_that_is_set_during_the_writing_holds(valkey: str, overtaken: Any) -> None:
     publish(valkey, day=1)
-    write = store_content.write
+    publish(valkey, day=2)
 
-    def evicted(client: "redis.Redis", names: Keys, version: int, lists: TopLists) -> dict[str, Any]:
-        written = write(client, names, version, lists)
-        client.delete(names.user(version, "ann"))
-        return written
+    def roll() -> None:
+        with connect(valkey) as client:
+            store.rollback(client, "shop")
 
-    monkeypatch.setattr(store_content, "write", evicted)
-    with pytest.raises(RuntimeError, match=r"1 of 2 lists are there.*maxmemory-policy"):
+    overtaken(roll)
+    report = publish(valkey, day=3)
+    assert (report["published"], report["held"]["version"]) == (False, 1)
+    assert (active(valkey), keys(valkey, "*:3-*"), keys(valkey, "*building")) == (1, [], [])
+
+
+def test_the_same_run_twice_at_once_publishes_one_version(valkey: str, overtaken: Any, tmp_path: Any) -> None:
+    ANN_AND_BOB.save(tmp_path)
+    lists = TopLists.load(tmp_path)
+    overtaken(lambda: publish(valkey, day=1, lists=lists))
+    assert publish(valkey, day=1, lists=lists)["version"] == 1
+    assert (active(valkey), numbers(valkey), len(keys(valkey, "*:1-*")), keys(valkey, "*building")) == (1, [1], 5, [])
+
+
+def test_the_same_run_with_other_lists_takes_its_place(valkey: str, overtaken: Any) -> None:
+    other = replace(ANN_AND_BOB, score=ANN_AND_BOB.score + 1)
+    overtaken(lambda: publish(valkey, day=1, lists=other))
+    with pytest.raises(RuntimeError, match="does not read back"):
+        publish(valkey, day=1)
+    assert (active(valkey), numbers(valkey), keys(valkey, "*:1-*"), keys(valkey, "*building")) == (2, [2], [], [])
+
+
+def test_a_publisher_that_was_overtaken_stops_and_leaves_the_other_ones_version(
+    valkey: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the first writes its second batch, the same run, started again, goes on with the version and switches."""
+    monkeypatch.setattr(store_content, "BUCKETS_A_BATCH", 1)
+    monkeypatch.setattr(store_rows, "USERS_A_BUCKET", 1)
+    ANN_AND_BOB.save(tmp_path)
+    lists, write = TopLists.load(tmp_path), store_building.checkpoint
+
+    def interrupted(client: Client, names: Keys, build: store_building.Build, batches: int) -> None:
+        if batches == 2:
+            monkeypatch.setattr(store_building, "checkpoint", write)
+            assert publish(valkey, day=1, lists=lists)["resumed"] == 1
+        write(client, names, build, batches)
+
+    monkeypatch.setattr(store_building, "checkpoint", interrupted)
+    with pytest.raises(RuntimeError, match="another publisher took version 1 over"):
+        publish(valkey, day=1, lists=lists)
+    assert (active(valkey), len(keys(valkey, "*:1-*")), keys(valkey, "*building")) == (1, 9, [])
+
+
+def test_what_was_evicted_is_not_switched_to(valkey: str, overtaken: Any) -> None:
+    publish(valkey, day=1)
+
+    def evict() -> None:
+        with connect(valkey) as client:
+            client.delete(*keys(valkey, "*:2-*:h:0"))
+
+    overtaken(evict)
+    with pytest.raises(RuntimeError, match=r"4 of 5 keys are there.*maxmemory-policy"):
         publish(valkey, day=2)
-    assert (active(valkey), keys(valkey, "*:v:2:*"), keys(valkey, "*building")) == (1, [], [])
+    assert (active(valkey), keys(valkey, "*:2-*"), keys(valkey, "*building")) == (1, [], [])
+
+
+@pytest.mark.parametrize("what", ["u:0", "h:0", "c:0", "f:0", "p"])
+def test_what_was_damaged_on_the_way_is_not_switched_to(valkey: str, overtaken: Any, what: str) -> None:
+    def damage() -> None:
+        with connect(valkey) as client:
+            [key] = keys(valkey, f"*:1-*:{what}")
+            client.setrange(key, 6, b"?")
+
+    overtaken(damage)
+    with pytest.raises(RuntimeError, match=r"5 of 5 keys are there, 1 of 5 values read differ"):
+        publish(valkey, day=1)
+    assert (active(valkey), keys(valkey, "*:1-*"), keys(valkey, "*building")) == (None, [], [])
 
 
 def test_what_is_announced_is_what_goes_live_and_may_stop_it(valkey: str) -> None:
@@ -180,25 +293,57 @@ def test_what_is_announced_is_what_goes_live_and_may_stop_it(valkey: str) -> Non
     assert [{**found, "published": True, "previous": None} for found in announced] == [report]
     with pytest.raises(OSError, match="no lake"):
         publish(valkey, day=2, announce=refuse)
-    assert (active(valkey), keys(valkey, "*:v:2:*"), keys(valkey, "*building")) == (1, [], [])
+    assert (active(valkey), keys(valkey, "*:2-*"), keys(valkey, "*building")) == (1, [], [])
 
 
 def test_the_newest_versions_are_kept_and_the_others_gone(valkey: str) -> None:
     for day in range(1, 6):
         publish(valkey, day=day, keep=3)
     assert numbers(valkey) == [5, 4, 3]
-    assert [keys(valkey, f"*:v:{version}:*") == [] for version in (1, 2, 3)] == [True, True, False]
+    assert [keys(valkey, f"*:{version}-*") == [] for version in (1, 2, 3)] == [True, True, False]
     assert keys(valkey, "*building") == []
 
 
-def test_rollback_and_forward_again(valkey: str) -> None:
+def test_a_deletion_that_was_cut_short_is_finished_by_the_next(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(valkey, day=1)
+    with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
+        cut.setattr(store_content, "delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        publish(valkey, day=2, keep=1)
+    assert (active(valkey), numbers(valkey), len(keys(valkey, "*:1-*"))) == (2, [2], 5)
+    publish(valkey, day=3)
+    assert (keys(valkey, "*:1-*"), keys(valkey, "*building")) == ([], [])
+
+
+def test_rollback_holds_until_released(valkey: str) -> None:
     for day in (1, 2, 3):
         publish(valkey, day=day)
     with connect(valkey) as client:
         report = store.rollback(client, "shop")
         assert (report["version"], report["as_of"], report["replaced"]) == (2, "2026-03-02T03:00:00Z", 3)
         assert [version["active"] for version in store.versions(client, "shop")] == [False, True, False]
-        assert store.rollback(client, "shop")["version"] == 1
+        held = store.hold(client, "shop")
+        assert held and (held["version"], held["replaced"]) == (2, 3)
+        before = keys(valkey)
+        assert publish(valkey, day=4) == {
+            "published": False,
+            "held": held,
+            "reason": f"version 2 is held since it was rolled back to at {held['since']}; to let the next run go live: "
+            "`dawnlist release`",
+        }
+        assert keys(valkey) == before
+        assert (store.release(client, "shop"), store.release(client, "shop"), store.hold(client, "shop")) == (
+            held,
+            None,
+            None,
+        )
+    assert publish(valkey, day=4)["previous"] == 2
+
+
+def test_rollback_and_forward_again(valkey: str) -> None:
+    for day in (1, 2, 3):
+        publish(valkey, day=day)
+    with connect(valkey) as client:
+        assert [store.rollback(client, "shop")["version"] for _ in range(2)] == [2, 1]
         with pytest.raises(LookupError, match="there is no version before 1"):
             store.rollback(client, "shop")
         with pytest.raises(LookupError, match="there is no version 9: choose one of 1, 2, 3"):
@@ -206,7 +351,7 @@ def test_rollback_and_forward_again(valkey: str) -> None:
         assert store.rollback(client, "shop", 3)["version"] == 3
         with pytest.raises(LookupError, match="nothing has been published yet in namespace other"):
             store.rollback(client, "other")
-    assert read(valkey)[0].version == 3
+    assert active(valkey) == 3
 
 
 def test_the_active_version_is_never_dropped(valkey: str) -> None:
@@ -214,6 +359,7 @@ def test_the_active_version_is_never_dropped(valkey: str) -> None:
         publish(valkey, day=day)
     with connect(valkey) as client:
         store.rollback(client, "shop", 1)
+        store.release(client, "shop")
     publish(valkey, day=4, keep=1)
     assert numbers(valkey) == [4]
     assert publish(valkey, day=5, keep=2)["previous"] == 4
@@ -221,11 +367,11 @@ def test_the_active_version_is_never_dropped(valkey: str) -> None:
 
 def test_two_shops_in_one_store(valkey: str) -> None:
     publish(valkey, day=5, namespace="shop")
-    publish(valkey, day=1, namespace="shop-2")
+    first = publish(valkey, day=1, namespace="shop-2")
     publish(valkey, day=2, namespace="shop-2", keep=1)
     assert (active(valkey, "shop"), active(valkey, "shop-2")) == (1, 2)
-    assert keys(valkey, "dawnlist:shop-2:v:1:*") == []
-    assert len(keys(valkey, "dawnlist:shop:v:1:*")) == 4
+    assert keys(valkey, f"dawnlist:shop-2:{first['token']}:*") == []
+    assert len(keys(valkey, "dawnlist:shop:1-*")) == 5
 
 
 @pytest.mark.parametrize("namespace", ["", "Shop", "a:b", "*", "-a", "a" * 41, "a\n"])
@@ -234,52 +380,24 @@ def test_a_namespace_that_would_break_out_of_its_prefix_is_refused(namespace: st
         Keys(namespace)
 
 
-def test_urls(monkeypatch: pytest.MonkeyPatch, valkey: str) -> None:
-    with pytest.raises(ValueError, match="is of a kind that can't be used"):
-        connect("http://127.0.0.1")
-    for url in ("redis://:secret@127.0.0.1/0", "redis://127.0.0.1/0?password=secret"):
-        with pytest.raises(ValueError, match="DAWNLIST_REDIS_PASSWORD") as refused:
-            connect(url)
-        assert "secret" not in str(refused.value)
-    with pytest.raises(ConnectionError, match=r"no store answers at redis://127\.0\.0\.1:1/0"):
-        connect("redis://127.0.0.1:1/0")
-    with pytest.raises(ConnectionError, match="no store answers at unix:///nowhere"):
-        connect("unix:///nowhere")
-    with connect(valkey) as client:
-        client.acl_setuser("default", enabled=True, passwords=["+right"])
-    monkeypatch.setenv("DAWNLIST_REDIS_PASSWORD", "wrong")
-    try:
-        with pytest.raises(ConnectionError, match="refuses the password: set DAWNLIST_REDIS_PASSWORD"):
-            connect(valkey)
-        monkeypatch.delenv("DAWNLIST_REDIS_PASSWORD")
-        with pytest.raises(ConnectionError, match="set DAWNLIST_REDIS_PASSWORD"):
-            connect(valkey)
-    finally:
-        monkeypatch.setenv("DAWNLIST_REDIS_PASSWORD", "right")
-        with connect(valkey) as client:
-            client.acl_setuser("default", enabled=True, nopass=True)
-
-
-def test_lists_of_another_layout_are_not_guessed_at(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as newer:
-        newer.setattr(store, "LAYOUT", 2)
-        publish(valkey, day=1)
-    with pytest.raises(RuntimeError, match="version 1 has layout 2, this Dawnlist reads 1: upgrade it"):
-        read(valkey)
-
-
-def test_many_users(valkey: str) -> None:
-    """More than one call writes; the count and every list are right."""
+def test_many_users(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than one batch and more than one chunk of the catalogue; every list is right."""
+    monkeypatch.setattr(store_content, "BUCKETS_A_BATCH", 64)
     n = 2_500
+    rng = np.random.default_rng(0)
     many = replace(
         ANN_AND_BOB,
         user_ids=np.array([f"u{i}" for i in range(n)], dtype=object),
         item_index=np.tile(np.array([[2, 0]], dtype=np.uint32), (n, 1)),
         score=np.tile(np.array([[0.5, 0.25]], dtype=np.float32), (n, 1)),
         lengths=np.arange(n) % 2 + 1,
+        vectors=rng.standard_normal((n, 2)).astype(np.float32),
+        histories=UserItems(csr_matrix((n, 3), dtype=np.float32), np.zeros(0, np.float32)),
     )
+    assert publish(valkey, day=1, lists=many)["users"] == n
+    assert len(keys(valkey, "*:u:*")) == len(keys(valkey, "*:h:*")) == 157
     with connect(valkey) as client:
-        report = store.publish(client, "shop", many, "r", "2026-03-01T00:00:00Z")
-        assert report["users"] == n == len(list(client.scan_iter(match="*:u:*", count=1000)))
-    _, packed = read(valkey, "u0", "u1", "u2499")
-    assert [len(one or b"") for one in packed] == [8, 16, 16]
+        for number in range(0, n, 50):
+            user, _ = read(client, f"u{number}")
+            assert user is not None and user.item_index.tolist() == [2, 0][: number % 2 + 1]
+            assert np.abs(user.vector - many.vectors[number]).max() < 0.02
