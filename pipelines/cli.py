@@ -156,16 +156,19 @@ def serve(
     namespace: Namespace = "default",
     host: Annotated[str, typer.Option(help="Address to listen on; `0.0.0.0` in a container.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="For the V2 protocol over gRPC; 0: not.")] = 0,
+    static: Annotated[Path | None, typer.Option(help="A JSON file of items for when there is no store.")] = None,
     home: Home = HOME,
 ) -> None:
-    """Answer requests: a KServe predictor with the V1 and V2 protocols.
+    """Answer requests: a KServe predictor with the V1 and V2 protocols, and `GET /v1/recommendations/USER`.
 
-    Ask it: `curl -s localhost:8080/v1/models/dawnlist:predict -d '{"instances": [{"user_id": "1"}]}'`
+    Ask it: `curl -s localhost:8080/v1/recommendations/17850`. Whose key it asks for, the environment says:
+    DAWNLIST_API_KEY, DAWNLIST_JWT_KEY (docs/SERVING.md).
     """
     from serving.predictor.server import serve as answer
 
     with arguments.store(redis, home) as url:
-        answer(url, namespace, port, host)
+        answer(url, namespace, port, host, grpc_port=grpc_port, static=static)
 
 
 @app.command()

@@ -1,6 +1,8 @@
 """Real servers that tests start and stop."""
 
 import contextlib
+import json
+import os
 import signal
 import socket
 import socketserver
@@ -8,30 +10,49 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-SERVE = "import sys; from serving.predictor.server import serve; serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))"
+SERVE = """
+import json, sys
+from serving.predictor.server import serve
+serve(**json.loads(sys.argv[1]))
+"""
 
 
 @contextlib.contextmanager
-def predictor(redis_url: str, namespace: str) -> Iterator[str]:
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-c", SERVE, redis_url, namespace, str(port)], stderr=subprocess.PIPE)
-    url = f"http://127.0.0.1:{port}"
-    noise = threading.Thread(target=lambda: process.stderr and process.stderr.read())
+def predictor(
+    redis_url: str, namespace: str, environment: Mapping[str, str] | None = None, **more: Any
+) -> Iterator[str]:
+    """The URL of a predictor that is up; `more` are serve's other arguments."""
+    with running_predictor(redis_url, namespace, environment, **more) as (url, _, _):
+        yield url
+
+
+@contextlib.contextmanager
+def running_predictor(
+    redis_url: str, namespace: str, environment: Mapping[str, str] | None = None, **more: Any
+) -> Iterator[tuple[str, "subprocess.Popen[str]", list[str]]]:
+    """The same with its process, and the lines it has logged so far."""
+    given = {"redis": redis_url, "namespace": namespace, "port": (port := free_port()), **more}
+    command = [sys.executable, "-c", SERVE, json.dumps(given)]
+    surroundings = {**os.environ, **(environment or {})}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=surroundings, text=True)
+    url, lines = f"http://127.0.0.1:{port}", list[str]()
+    noise = threading.Thread(target=lambda: lines.extend(process.stderr or ()))
     noise.start()
     try:
         deadline = time.monotonic() + 60
         while not is_alive(f"{url}/"):
-            assert process.poll() is None and time.monotonic() < deadline
+            assert process.poll() is None and time.monotonic() < deadline, lines
             time.sleep(0.05)
-        yield url
+        yield url, process, lines
     finally:
         process.terminate()
-        assert process.wait(20) in (0, -signal.SIGTERM)
+        assert process.wait(20) in (0, -signal.SIGTERM, -signal.SIGKILL)
         noise.join()
         if process.stderr:
             process.stderr.close()

@@ -19,6 +19,7 @@ from serving.predictor.engine import Answer
 
 BOUNDS: Final = (0.0005, 0.001, 0.002, 0.004, 0.006, 0.008, 0.012, 0.016, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Of the histograms, in seconds; 12 ms is the aim for the 99th percentile."""
+TIERS: Final = ("fold_in", "vector", "list", "content", "segment", "popular", "static")
 BATCH: Final = "batch"
 """The tier of a request for several users, whose answers may be of several."""
 
@@ -52,7 +53,7 @@ class Counts(Collector):
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
         self.requests: dict[tuple[str, int], int] = {}
-        self.tiers: dict[str, int] = {}
+        self.tiers = dict.fromkeys(TIERS, 0)  # there from the start: a first answer is a change of 0 to 1
         self.seconds: dict[str, Histogram] = {}
         self.redis_errors: dict[str, int] = {}
         self.degradations: dict[str, int] = {}
@@ -110,14 +111,14 @@ class Counts(Collector):
 
     def collect(self) -> Iterator[Any]:
         def counter(name: str, text: str, counts: dict[Any, int], *labels: str) -> CounterMetricFamily:
-            family = CounterMetricFamily(f"dawnlist_{name}", text, labels=["namespace", *labels])
+            family = CounterMetricFamily(f"dawnlist_{name}", text, labels=["shop", *labels])
             for key, count in counts.copy().items():
                 values = key if isinstance(key, tuple) else (key,)
                 family.add_metric([self.namespace, *map(str, values)], count)
             return family
 
         def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-            family = GaugeMetricFamily(f"dawnlist_{name}", text, labels=["namespace"])
+            family = GaugeMetricFamily(f"dawnlist_{name}", text, labels=["shop"])
             family.add_metric([self.namespace], value)
             return family
 
@@ -139,7 +140,7 @@ class Counts(Collector):
             yield gauge("version_age_seconds", "From the version's as_of to now.", time.time() - self.as_of)
 
     def _histogram(self, name: str, text: str, histograms: dict[str, Histogram], *labels: str) -> HistogramMetricFamily:
-        family = HistogramMetricFamily(f"dawnlist_{name}", text, labels=["namespace", *labels])
+        family = HistogramMetricFamily(f"dawnlist_{name}", text, labels=["shop", *labels])
         for key, histogram in histograms.items():
             values = [self.namespace, key] if labels else [self.namespace]
             family.add_metric(values, histogram.buckets(), histogram.total)

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from serving.predictor import fields
 from serving.predictor.auth import Doorkeeper
+from serving.predictor.counts import TIERS
 from serving.predictor.engine import MAX_K
 
 Tree = dict[str, Any]
 
 TEXT: Final[Tree] = {"type": "string", "minLength": 1, "maxLength": fields.MAX_TEXT}
-TIERS: Final = ["fold_in", "vector", "list", "content", "segment", "popular", "static"]
 
 
 def document(name: str, doorkeeper: Doorkeeper) -> Tree:
@@ -206,7 +206,7 @@ def _item() -> Tree:
 def _prediction() -> Tree:
     return {
         "user_id": {"type": "string"},
-        "tier": {"type": "string", "enum": TIERS},
+        "tier": {"type": "string", "enum": list(TIERS)},
         "model_version": {"type": "string"},
         "as_of": {"type": ["string", "null"]},
         "age_seconds": {"type": ["integer", "null"]},
