@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from components.fold_in import Doubles, cholesky, left_side, solved
 from components.ials import Floats, IALSFit, prepared
 from components.model import Factors
 from components.solver import ALSConfig
@@ -73,8 +73,10 @@ class IALS(AlternatingLeastSquares):  # type: ignore[misc]  # implicit ships no 
         """What each item that the user met adds to the score of `itemid`: section 5 of Hu et al. (2008)."""
         confidence = self._confidence(user_items)
         if user_weights is None:
-            row = self._confidence(user_items[userid])
-            user_weights = scipy.linalg.cho_factor(self._equation(row, self.item_factors, self.YtY)[0])
+            index, added, _, *rest = self._equation(confidence[userid], len(self.item_factors))
+            left = left_side(self.YtY.astype(np.float64), self.item_factors, index, added, *rest)
+            cholesky(left)
+            user_weights = left, True  # as scipy's cho_factor gives it, lower
         total, best, weights = super().explain(userid, confidence, itemid, user_weights, N)
         return float(total), best, weights
 
@@ -89,15 +91,13 @@ class IALS(AlternatingLeastSquares):  # type: ignore[misc]  # implicit ships no 
         if weights.shape[0] != rows:
             raise ValueError(f"{weights.shape[0]} rows for {rows} ids: give one row of interactions for each id")
         confidence = self._confidence(weights)
-        found = np.zeros((rows, self.config.factors), np.float32)
-        for row in np.flatnonzero(np.diff(confidence.indptr)):
-            found[row] = scipy.linalg.solve(*self._equation(confidence[row], vectors, gram), assume_a="pos")
+        found, wide = np.zeros((rows, self.config.factors), np.float32), gram.astype(np.float64)
+        for row in range(rows):
+            found[row] = solved(wide, vectors, *self._equation(confidence[row], len(vectors)))
         return found[0] if np.isscalar(which) else found
 
-    def _equation(self, confidence: csr_matrix, vectors: Factors, gram: Floats) -> tuple[Floats, Floats]:
-        """Both sides of docs/MODEL.md, equation 2, of one row."""
-        alpha0, met = self.config.alpha0, vectors[confidence.indices]
-        total = confidence.data.sum() + alpha0 * (len(vectors) - confidence.nnz)
-        ridge = self.ridge_scale * total**self.config.nu
-        left = alpha0 * gram + (met.T * (confidence.data - alpha0)) @ met + ridge * np.eye(len(gram), dtype=np.float32)
-        return left, confidence.data @ met
+    def _equation(self, confidence: csr_matrix, others: int) -> tuple[Any, Doubles, Doubles, float, float]:
+        """One row of docs/MODEL.md, equation 2, as fold_in.solved takes it."""
+        alpha0, pull = self.config.alpha0, confidence.data.astype(np.float64)
+        total = pull.sum() + alpha0 * (others - confidence.nnz)
+        return confidence.indices, pull - alpha0, pull, alpha0, float(self.ridge_scale * total**self.config.nu)

@@ -42,7 +42,9 @@ class Records:
         elif width == 4:
             items = memoryview(ids).cast("I").tolist()
         else:
-            items = [a | b << 8 | c << 16 for a, b, c in zip(ids[::3], ids[1::3], ids[2::3], strict=True)]
+            wide = bytearray(4 * n)
+            wide[::4], wide[1::4], wide[2::4] = ids[::3], ids[1::3], ids[2::3]
+            items = memoryview(wide).cast("I").tolist()
         step = (high - low) / 255
         first = at + self._scores
         return items, [low + step * level for level in value[first : first + n]]
