@@ -64,14 +64,12 @@ def reconcile(lake: Lake, redis: str, namespace: str) -> dict[str, Any]:
     Returns what the run's record tells: `active`, the store's version or None, or `unasked`, why it was not asked. A
     store that does not answer fails no run here: it is needed at the end, if at all.
     """
-    from redis import RedisError
-
-    from components.store_layout import connect
+    from components.store_layout import ERRORS, connect
 
     try:
         with connect(redis) as client:
             follow(lake, client, namespace)
-    except (ConnectionError, RedisError) as error:
+    except (ConnectionError, *ERRORS) as error:
         return {"unasked": masked(f"{error}; the champion is what this lake last knew")}
     live = champion(lake)
     return {"active": live["version"] if live else None}

@@ -8,14 +8,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import redis
 from redis.client import Pipeline
 
 from components import store_building, store_content, store_memory
 from components.cuts import iso, parse_as_of
 from components.store_building import Build, atomically
 from components.store_content import Content
-from components.store_layout import Client, Keys, Meta, NothingPublishedError, active_meta, metas
+from components.store_layout import ERRORS, Client, Keys, Meta, NothingPublishedError, active_meta, metas
 from components.toplists import TopLists
 
 KEEP: Final = 3
@@ -68,10 +67,10 @@ def publish(
         meta = {**named, **about, **took}
         announce(_report(meta))
         report = _switch(client, keys, build, meta)
-    except redis.RedisError:
+    except ERRORS:
         raise
     except Exception:
-        with suppress(redis.RedisError):  # the next publish finishes it otherwise
+        with suppress(*ERRORS):  # the next publish finishes it otherwise
             store_building.give_up(client, keys, build, about)
         raise
     if report.get("token") != build.token:  # another run is newer now, or the same one, elsewhere, was quicker

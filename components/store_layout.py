@@ -44,6 +44,8 @@ CLUSTER: Final = "+cluster"
 
 Meta = dict[str, Any]
 Client = redis.Redis | RedisCluster
+ERRORS: Final = (redis.RedisError, redis.exceptions.RedisClusterException)
+"""What redis-py raises when the store is lost; a cluster that is, is no RedisError."""
 
 
 class NothingPublishedError(LookupError):
@@ -165,7 +167,7 @@ def connect(url: str, timeout: float = 60) -> Client:
     options = {"password": password(REDIS_PASSWORD), **times}
     try:
         client: Client = kind.from_url(plain_url(url), **options)  # of a cluster this asks for its nodes
-    except redis.RedisError as error:
+    except ERRORS as error:
         raise _unanswered(url, error) from error
     try:
         client.ping()
@@ -175,7 +177,7 @@ def connect(url: str, timeout: float = 60) -> Client:
     return client
 
 
-def _unanswered(url: str, error: redis.RedisError) -> ConnectionError:
+def _unanswered(url: str, error: Exception) -> ConnectionError:
     if isinstance(error, redis.AuthenticationError) or "WRONGPASS" in str(error) or "NOAUTH" in str(error):
         return ConnectionError(
             f"the store at {masked(url)} refuses the password: set {REDIS_PASSWORD} to the right one"

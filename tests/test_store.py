@@ -108,7 +108,7 @@ def test_the_bytes(valkey: str) -> None:
     token = publish(valkey, day=1)["token"]
     with connect(valkey) as client:
         value = client.get(f"dawnlist:shop:{token}:u:0")
-        salt = bytes.fromhex(json.loads(client.hget("dawnlist:{shop}:versions", "1"))["salt"])  # type: ignore[arg-type]
+        salt = bytes.fromhex(json.loads(client.hget("dawnlist:{shop}:versions", "1"))["salt"])
         history = client.get(f"dawnlist:shop:{token}:h:0")
     assert salt.hex() == "7e68bfc7a73248c5"
     fingerprints = {user: address(user, salt, 1)[1] for user in ("ann", "b*b\r\n", "new")}

@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from redis import RedisError
-
 from components import registry, store
 from components.lake import Lake
-from components.store_layout import connect
+from components.store_layout import ERRORS, connect
 from components.toplists import TopLists
 from components.urls import masked
 
@@ -31,7 +29,7 @@ def publish(
             registry.follow(lake, client, namespace)
             report = store.publish(client, namespace, top_lists, run, as_of, keep, announce)
             registry.follow(lake, client, namespace)
-        except RedisError as error:
+        except ERRORS as error:
             raise ConnectionError(
                 f"publishing {len(top_lists.user_ids)} lists to {masked(redis)} failed: {error}; see to the store and "
                 "run the publish step again: it goes on from what is written"

@@ -1,0 +1,184 @@
+"""The store on other servers than a plain one: a cluster, TLS, a user with rights of its own, little memory."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+from redis.cluster import RedisCluster
+from scipy.sparse import csr_matrix
+
+from components import recent, store, store_bulk, store_content, store_diff, store_memory
+from components.store_content import Content
+from components.store_layout import Keys, connect, plain_url
+from components.toplists import TopLists
+from components.user_items import UserItems
+from tests.stores import cluster, self_signed, tls, valkey_of
+from tests.test_store import ANN_AND_BOB, publish, read
+
+RIGHTS = "~dawnlist:* +@connection +@transaction +@read +@write -@dangerous +unlink +eval +info"
+
+
+def test_urls(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="is of a kind that can't be used"):
+        connect("http://127.0.0.1")
+    for url in (
+        "redis://:secret@127.0.0.1/0",
+        "redis+cluster://:secret@127.0.0.1",
+        "redis://127.0.0.1?password=secret",
+    ):
+        with pytest.raises(ValueError, match="DAWNLIST_REDIS_PASSWORD") as refused:
+            connect(url)
+        assert "secret" not in str(refused.value)
+    for url in ("redis://127.0.0.1:1/0", "redis+cluster://127.0.0.1:1", "unix:///nowhere"):
+        with pytest.raises(ConnectionError, match=f"no store answers at {re.escape(url)}"):
+            connect(url)
+    assert plain_url("rediss+cluster://h:1?ssl_ca_certs=ca.pem") == "rediss://h:1?ssl_ca_certs=ca.pem"
+
+
+def test_passwords(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connect(valkey) as client:
+        client.acl_setuser("default", enabled=True, passwords=["+right"])
+    try:
+        monkeypatch.setenv("DAWNLIST_REDIS_PASSWORD", "wrong")
+        with pytest.raises(ConnectionError, match="refuses the password: set DAWNLIST_REDIS_PASSWORD"):
+            connect(valkey)
+        monkeypatch.delenv("DAWNLIST_REDIS_PASSWORD")
+        with pytest.raises(ConnectionError, match="set DAWNLIST_REDIS_PASSWORD"):
+            connect(valkey)
+    finally:
+        monkeypatch.setenv("DAWNLIST_REDIS_PASSWORD", "right")
+        with connect(valkey) as client:
+            client.acl_setuser("default", enabled=True, nopass=True)
+
+
+@pytest.mark.parametrize("info", ["", " -info"])
+def test_a_user_with_no_more_rights_than_docs_store_says(
+    valkey: str, monkeypatch: pytest.MonkeyPatch, info: str
+) -> None:
+    """Where INFO is refused the memory is not checked, and everything else is as always."""
+    with redis.Redis.from_url(valkey) as admin:
+        admin.execute_command("ACL", "SETUSER", "dawn", "reset", "on", ">secret", *(RIGHTS + info).split())
+    monkeypatch.setenv("DAWNLIST_REDIS_PASSWORD", "secret")
+    url = valkey.replace("redis://", "redis://dawn@")
+    try:
+        for day in range(1, 5):
+            report = publish(url, day=day, keep=2)
+        assert (report["memory"]["free"] is None) is bool(info)
+        with connect(url) as client:
+            assert [version["version"] for version in store.versions(client, "shop")] == [4, 3]
+            assert store.rollback(client, "shop")["version"] == 3
+            assert store.release(client, "shop")
+            assert recent.record(client, "shop", "ann", "a", "view", 1.0) == 1
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                client.config_get("maxmemory")
+    finally:
+        with redis.Redis.from_url(valkey) as admin:
+            admin.acl_deluser("dawn")
+
+
+def test_what_has_no_room_is_refused_before_the_first_write(tmp_path: Path) -> None:
+    lists = many(20_000)
+    with valkey_of(tmp_path, "--maxmemory", "5mb") as port, connect(url := f"redis://127.0.0.1:{port}") as client:
+        publish(url, day=1)
+        before = sorted(client.scan_iter())
+        with pytest.raises(
+            RuntimeError,
+            match=r"of 20,000 users takes about [\d.]+ MB of the store's memory, and [\d.]+ MB are free beside",
+        ):
+            publish(url, day=2, lists=lists)
+        assert sorted(client.scan_iter()) == before
+
+
+def test_what_would_be_dropped_afterwards_is_dropped_first_where_room_is_short(tmp_path: Path) -> None:
+    """Room for three versions at once, of which two are kept."""
+    lists = many(20_000)
+    needed = Content.of(lists, "shop").memory(0)
+    room = str(2_000_000 + 5 * needed // 2)
+    with valkey_of(tmp_path, "--maxmemory", room) as port, connect(url := f"redis://127.0.0.1:{port}") as client:
+        reports = [publish(url, day=day, lists=lists, keep=2) for day in range(1, 5)]
+        assert [report["previous"] for report in reports] == [None, 1, 2, 3]
+        assert [version["version"] for version in store.versions(client, "shop")] == [4, 3]
+
+
+def test_the_predicted_memory_is_near_what_is_taken(valkey: str) -> None:
+    lists = many(20_000)
+    with connect(valkey) as client:
+        before = store_memory.used(client) or 0
+        content = Content.of(lists, "shop")
+        store_content.write(client, Keys("shop"), "1-00000000", content, 0, lambda done: None)
+        taken = (store_memory.used(client) or 0) - before
+    assert 0.95 < content.memory(0) / taken < 1.25
+
+
+@pytest.fixture(scope="module")
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as url:
+        yield url
+
+
+@pytest.fixture
+def emptied(cluster_url: str) -> str:
+    with RedisCluster.from_url(plain_url(cluster_url)) as client:
+        client.flushall(target_nodes=RedisCluster.PRIMARIES)
+    return cluster_url
+
+
+def test_a_cluster(emptied: str) -> None:
+    lists = many(2_000)
+    for day in range(1, 5):
+        report = publish(emptied, day=day, lists=lists, keep=2)
+    assert (report["version"], report["previous"], report["memory"]["free"] > 1e6) == (4, 3, True)
+    with connect(emptied) as client:
+        held = {node.port: len(client.get_redis_connection(node).keys("*:4-*")) for node in client.get_primaries()}
+        assert len(held) == 3 and all(30 < count < 150 for count in held.values())
+        assert sum(len(client.get_redis_connection(node).keys("*:2-*")) for node in client.get_primaries()) == 0
+        user, history = read(client, "u7")
+        assert user is not None and user.item_index.tolist() == [2, 0] and len(history.item_index) == 0
+        assert store.rollback(client, "shop")["replaced"] == 4
+        assert [found["active"] for found in store.versions(client, "shop")] == [False, True]
+        assert store_diff.diff(client, "shop", 3, 4)["churn"] == 0
+        assert publish(emptied, day=5)["held"]["version"] == 3
+        assert store.release(client, "shop")
+        assert [recent.record(client, "shop", "ann", "a", "view", 1.0) for _ in range(2)] == [1, 2]
+
+
+def test_a_slot_that_has_moved_is_found(emptied: str) -> None:
+    """The client's map is older than the cluster's, as during a resharding."""
+    with connect(emptied) as client:
+        cache: Any = client.nodes_manager.slots_cache
+        first, second = (next(iter(cache[slot])) for slot in (0, 16_383))
+        names = [f"k{number}" for number in range(100)]
+        for slot in range(16_384):
+            if cache[slot][0] is first:
+                cache[slot] = [second]
+        store_bulk.write(client, [(name, name.encode()) for name in names])
+        assert store_bulk.count(client, names) == 100
+        assert list(store_bulk.read(client, names)) == [name.encode() for name in names]
+
+
+def test_tls(valkey: str, tmp_path: Path) -> None:
+    """By rediss:// and the authority's file; the embedded Valkey is built without TLS, so one stands before it."""
+    certificate, key = self_signed(tmp_path)
+    with tls(valkey, certificate, key) as url:
+        assert publish(f"{url}?ssl_ca_certs={certificate}", day=1)["version"] == 1
+        with pytest.raises(ConnectionError, match="no store answers"):
+            connect(url)  # an authority that nobody here knows
+
+
+def many(n: int) -> TopLists:
+    rng = np.random.default_rng(0)
+    return replace(
+        ANN_AND_BOB,
+        user_ids=np.array([f"u{i}" for i in range(n)], dtype=object),
+        item_index=np.tile(np.array([[2, 0]], dtype=np.uint32), (n, 1)),
+        score=np.tile(np.array([[0.5, 0.25]], dtype=np.float32), (n, 1)),
+        lengths=np.full(n, 2),
+        vectors=rng.standard_normal((n, 128)).astype(np.float32),
+        item_factors=np.zeros((3, 128), np.float32),
+        histories=UserItems(csr_matrix((n, 3), dtype=np.float32), np.zeros(0, np.float32)),
+    )
