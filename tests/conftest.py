@@ -11,7 +11,8 @@ import pytest
 import redis
 
 from components.embedded import embedded_valkey
-from tests.servers import gcs_server, gcs_xml_server, s3_server
+from tests.published import publish, shop
+from tests.servers import Predictor, free_port, gcs_server, gcs_xml_server, running_predictor, s3_server
 from tests.spark_sessions import QUICK
 
 
@@ -27,6 +28,15 @@ def valkey(valkey_server: str) -> str:
     with redis.from_url(valkey_server) as client:
         client.flushall()
     return valkey_server
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
+    """A predictor of the tiny shop of tests/published.py, in a Valkey that nobody else writes to."""
+    with embedded_valkey(tmp_path_factory.mktemp("served")) as url:
+        publish(url, shop())
+        with running_predictor(url, "shop", grpc_port=free_port()) as running:
+            yield running
 
 
 @pytest.fixture(scope="session")

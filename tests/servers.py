@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +24,30 @@ serve(**json.loads(sys.argv[1]))
 """
 
 
+@dataclass(frozen=True)
+class Predictor:
+    """A predictor that is up."""
+
+    url: str
+    grpc: str
+    """Its address for gRPC, if it was given a port."""
+    process: "subprocess.Popen[str]"
+    lines: list[str]
+    """What it has logged so far."""
+
+
 @contextlib.contextmanager
-def predictor(
-    redis_url: str, namespace: str, environment: Mapping[str, str] | None = None, **more: Any
-) -> Iterator[str]:
-    """The URL of a predictor that is up; `more` are serve's other arguments."""
-    with running_predictor(redis_url, namespace, environment, **more) as (url, _, _):
-        yield url
+def predictor(redis_url: str, namespace: str) -> Iterator[str]:
+    """The URL of a predictor."""
+    with running_predictor(redis_url, namespace) as running:
+        yield running.url
 
 
 @contextlib.contextmanager
 def running_predictor(
     redis_url: str, namespace: str, environment: Mapping[str, str] | None = None, **more: Any
-) -> Iterator[tuple[str, "subprocess.Popen[str]", list[str]]]:
-    """The same with its process, and the lines it has logged so far."""
+) -> Iterator[Predictor]:
+    """A predictor in a process of its own; `more` are serve's other arguments."""
     given = {"redis": redis_url, "namespace": namespace, "port": (port := free_port()), **more}
     command = [sys.executable, "-c", SERVE, json.dumps(given)]
     surroundings = {**os.environ, **(environment or {})}
@@ -49,10 +60,10 @@ def running_predictor(
         while not is_alive(f"{url}/"):
             assert process.poll() is None and time.monotonic() < deadline, lines
             time.sleep(0.05)
-        yield url, process, lines
+        yield Predictor(url, f"127.0.0.1:{more.get('grpc_port')}", process, lines)
     finally:
         process.terminate()
-        assert process.wait(20) in (0, -signal.SIGTERM, -signal.SIGKILL)
+        assert process.wait(20) in (0, -signal.SIGTERM)
         noise.join()
         if process.stderr:
             process.stderr.close()

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import orjson
 
 from serving.predictor.engine import Answer
@@ -33,7 +34,7 @@ class Tensor:
     name: str
     datatype: str
     shape: Sequence[int]
-    data: list[Any]
+    data: Sequence[Any]
 
     def as_json(self) -> dict[str, Any]:
         return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape), "data": self.data}
@@ -111,7 +112,7 @@ def outputs(asked: Sequence[Question], answers: Sequence[Answer]) -> list[Tensor
     tensors = [
         Tensor("item_id", "BYTES", [n, k], [text for answer in answers for text in _filled(answer.item_ids, k, "")]),
         Tensor("title", "BYTES", [n, k], [text for answer in answers for text in _filled(answer.titles, k, "")]),
-        Tensor("score", "FP32", [n, k], [score for answer in answers for score in _filled(answer.scores, k, 0.0)]),
+        Tensor("score", "FP32", [n, k], _scores(answers, k)),
         Tensor("tier", "BYTES", [n], [answer.tier for answer in answers]),
         Tensor("found", "INT32", [n], [len(answer.item_ids) for answer in answers]),
     ]
@@ -119,6 +120,11 @@ def outputs(asked: Sequence[Question], answers: Sequence[Answer]) -> list[Tensor
         reasons = [text for answer in answers for text in _filled(_reasons(answer), k, "")]
         tensors.append(Tensor("because", "BYTES", [n, k], reasons))
     return tensors
+
+
+def _scores(answers: Sequence[Answer], k: int) -> Any:
+    """As float32, which the JSON writer prints in its own few digits."""
+    return np.array([_filled(answer.scores, k, 0.0) for answer in answers], dtype=np.float32).ravel()
 
 
 def _filled(values: Sequence[Any], k: int, filler: Any) -> list[Any]:
