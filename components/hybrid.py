@@ -1,16 +1,112 @@
 """The hybrid score: factors, a share of popularity, and a content part that counts less the longer a history is.
 
     score(u, i) = x_u . y_i + popularity_share * popularity_i + w(n_u) p_u . z_i
+    w(n) = content_share * content_pairs / (content_pairs + n)
 
-As columns of one factor model: [x | 1 | w(n) p] for users and [y | share * popularity | z] for items, so that nothing
-that ranks asks for them. Columns that have no share are not there.
+z_i is what an item's words say of it (components.content), p_u the normalised sum of c_ui z_i over what the user met,
+n_u how many items that are. As columns of one factor model: [x | 1 | w(n) p] for users and [y | share * popularity | z]
+for items, so that nothing that ranks asks for them. Columns that have no share are not there. docs/HYBRID.md.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
+from components import popularity
+from components.content import unit
 from components.model import FactorModel, Factors
+from components.solver import ALSConfig
+from components.splits import Splits, Stage
+from components.user_items import UserItems
+
+NEIGHBOURS: Final = 20
+"""Of a new item, the most alike among those that were met."""
+DOUBT: Final = np.float32(1.0)
+"""Weight of a vector of zeros beside the neighbours': an item that is like nothing is predicted nothing."""
+BLOCK: Final = 2048
+Mask = npt.NDArray[np.bool_]
+Counts = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """What makes served factors of fitted ones at one stage."""
+
+    user_items: UserItems
+    """Over all items, of what lies before the stage's cut."""
+    fitted: UserItems
+    """The same over the items that somebody met in the window: what a model is fitted on."""
+    content: Factors
+    """Shape (items, d)."""
+    new: Mask
+    """Shape (items,): see Splits.new_items."""
+
+    @classmethod
+    def of(cls, splits: Splits, stage: Stage) -> "Hybrid":
+        """Of what is known at the stage's cut."""
+        user_items, met = splits.user_items(stage), splits.without_unmet().user_items(stage)
+        return cls(user_items, met, splits.content, splits.new_items(stage))
+
+    def known_items(self, config: ALSConfig) -> Mask:
+        """Which items the served model knows: those that somebody met, and with a content part the new ones."""
+        return self.met | self.new if config.content_share else self.met
+
+    def factors(self, fitted: tuple[Factors, Factors], config: ALSConfig) -> tuple[Factors, Factors]:
+        """User and item factors as they are served, of what was fitted on `fitted`."""
+        met = np.diff(self.user_items.weight.indptr)
+        profiles = self.profiles(self.user_items.decayed(config.half_life)) if config.content_share else None
+        return self.served(fitted, profiles, met, config)
+
+    def served(
+        self, fitted: tuple[Factors, Factors], profiles: Factors | None, met: Counts, config: ALSConfig
+    ) -> tuple[Factors, Factors]:
+        """The same for any users, of whom are given: fitted vectors, profiles (p), and how many items they met.
+
+        profiles: (users, d), not asked for without a share of content; met: (users,).
+        """
+        users, items = fitted
+        items = np.vstack([items, np.zeros((len(self.new) - len(items), items.shape[1]), np.float32)])
+        if config.content_share:
+            items[self.new] = self.prediction @ items
+        share, half_life = config.popularity_share, config.popularity_half_life
+        users, items = popularity.blended((users, items), self.user_items, share, half_life)
+        if not config.content_share or profiles is None:
+            return users, items
+        weights = (config.content_share * config.content_pairs / (config.content_pairs + met)).astype(np.float32)
+        return np.column_stack([users, weights[:, None] * profiles]), np.column_stack([items, self.content])
+
+    def profiles(self, weights: csr_matrix) -> Factors:
+        """p, shape (users, d), of users' weights (users, items): of unit length, or 0 where words are known of none."""
+        return unit(weights @ self.content)
+
+    @cached_property
+    def met(self) -> Mask:
+        """Which items somebody met."""
+        weight = self.user_items.weight
+        return np.bincount(weight.indices, minlength=weight.shape[1]) > 0
+
+    @cached_property
+    def prediction(self) -> csr_matrix:
+        """Shape (new items, items): times the items' factors, what is predicted of the new ones.
+
+        y_i = sum of s_ij y_j over i's neighbours j, divided by DOUBT + sum of s_ij; s is the cosine, 0 at least.
+        """
+        candidates, wanted = np.flatnonzero(self.met & self.content.any(axis=1)), np.flatnonzero(self.new)
+        few = min(NEIGHBOURS, len(candidates))
+        index, alike = np.zeros((len(wanted), few), np.int64), np.zeros((len(wanted), few), np.float32)
+        for start in range(0, len(wanted), BLOCK):
+            rows = slice(start, start + BLOCK)
+            cosines = self.content[wanted[rows]] @ self.content[candidates].T
+            nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :few]
+            index[rows] = candidates[nearest]
+            alike[rows] = np.maximum(np.take_along_axis(cosines, nearest, axis=1), 0)
+        alike /= DOUBT + alike.sum(axis=1, keepdims=True)
+        shape = (len(wanted), len(self.new))
+        return csr_matrix((alike.ravel(), index.ravel(), np.arange(0, index.size + 1, max(1, few))), shape=shape)
 
 
 @dataclass(frozen=True)

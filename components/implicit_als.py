@@ -20,7 +20,7 @@ class ImplicitFit:
     """See components.solver.Fit."""
 
     def __init__(self, user_items: UserItems, config: "ALSConfig", device: str, start: "First") -> None:
-        self.config, self.sweeps = config, 0
+        self.config, self.sweeps, self.ridge_scale = config, 0, config.regularization
         self._confidence = confidence(user_items, config)
         with threadpool_limits(1, "blas"):  # it runs a thread a core; BLAS threads on top only get in the way
             self._model = _on_gpu(config) if device == "gpu" else AlternatingLeastSquares(**_arguments(config))

@@ -47,6 +47,10 @@ class ALSConfig:
     """Served scores are the factors' plus this share of decayed popularity; the most popular item's is 1."""
     popularity_half_life: float = 1.0
     """Days after which an interaction counts half for that popularity."""
+    content_share: float = 0.0
+    """Served scores have this share of how alike an item's words are to those of what the user met; docs/HYBRID.md."""
+    content_pairs: float = 5.0
+    """Half of that share is left for a user who met so many items."""
 
     def __post_init__(self) -> None:
         limits = {
@@ -59,6 +63,8 @@ class ALSConfig:
             "nu": (0, 2),
             "popularity_share": (0, 1e3),
             "popularity_half_life": (1e-3, 36_500),
+            "content_share": (0, 1e3),
+            "content_pairs": (1e-3, 1e6),
         }
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
@@ -85,6 +91,8 @@ class Fit(Protocol):
     config: ALSConfig
     sweeps: int
     """Done so far."""
+    ridge_scale: float
+    """lambda of a user or item is this times s^nu, s its sum of confidences over all pairs."""
 
     def advance(self, sweeps: int) -> None:
         """So many sweeps more over users and items; 2 and then 3 are the same as 5."""

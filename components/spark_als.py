@@ -32,7 +32,7 @@ class SparkFit:
     """See components.solver.Fit. Spark can't go on from factors, so what was done is done again."""
 
     def __init__(self, user_items: UserItems, config: "ALSConfig", url: str) -> None:
-        self.config, self.sweeps = config, 0
+        self.config, self.sweeps, self.ridge_scale = config, 0, config.regularization  # MLlib's on average
         self._user_items, self._url = user_items, url
         self._factors: tuple[Factors, Factors] | None = None
 

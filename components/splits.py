@@ -1,8 +1,9 @@
 """Splits: every (user, item) pair of the window, cut in time into train, validation and holdout."""
 
+import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
+from components.content import Stock
 from components.cuts import Cuts, iso, parse_as_of
 from components.ids import IdMap
 from components.manifest import check_manifest, write_manifest
+from components.model import Factors
 from components.user_items import UserItems
 
 Stage = Literal["tune", "train", "refit"]
@@ -43,11 +46,43 @@ class Splits:
     cuts: Cuts
     about: dict[str, Any]
     """Lineage: table version, counts, incumbent."""
+    stock: Stock | None = None
+    """What the items table says of the items; None without one."""
 
     @property
     def shape(self) -> tuple[int, int]:
         """(users, items)."""
         return len(self.user_ids), len(self.item_ids)
+
+    @property
+    def met_items(self) -> int:
+        """So many of the items, the first ones, were met by somebody in the window."""
+        return len(self.item_ids) - (self.stock.unmet if self.stock else 0)
+
+    @property
+    def content(self) -> Factors:
+        """Shape (items, d), see Stock."""
+        return self.stock.content if self.stock else np.zeros((len(self.item_ids), 0), np.float32)
+
+    def without_unmet(self) -> "Splits":
+        """The same of the items that somebody met."""
+        if self.stock is None or not self.stock.unmet:
+            return self
+        met = self.met_items
+        stock = replace(self.stock, content=self.stock.content[:met], first_seen=self.stock.first_seen[:met], unmet=0)
+        return replace(self, item_ids=self.item_ids.subset(np.arange(met)), stock=stock)
+
+    def new_items(self, stage: Stage) -> npt.NDArray[np.bool_]:
+        """The items, shape (items,), that nobody had met at the stage's cut, and that had been seen by then.
+
+        Nobody knows how old those are that the very first run saw: they count as seen before. Only items with content.
+        """
+        if self.stock is None:
+            return np.zeros(self.shape[1], dtype=bool)
+        seen, cut = self.stock.first_seen, int(self.end(stage).timestamp() * 1_000_000)
+        new = (seen > 0) & ((seen <= cut) | (seen == self.stock.since)) & self.stock.content.any(axis=1)
+        new[self.item_index[self.met(slice(PARTS_OF[stage]))]] = False
+        return np.asarray(new)
 
     def end(self, stage: Stage) -> datetime:
         """The cut before which the rows of a stage lie."""
@@ -86,7 +121,7 @@ class Splits:
         """The fingerprint of the holdout, 16 hex digits: the catalogue, who is judged, and what by."""
         truth = self.truth("holdout")
         digest = hashlib.sha256()
-        for ids in (self.item_ids, self.user_ids.subset(np.flatnonzero(np.diff(truth.indptr)))):
+        for ids in (self.without_unmet().item_ids, self.user_ids.subset(np.flatnonzero(np.diff(truth.indptr)))):
             digest.update(pa.record_batch([ids.ids], ["id"]).serialize())
         for array in (truth.indptr, truth.indices, self.judged("holdout")):
             digest.update(np.ascontiguousarray(array).data)
@@ -102,12 +137,15 @@ class Splits:
         return csr_matrix((values, self.item_index[chosen], indptr), shape=self.shape)
 
     def save(self, folder: Path) -> None:
-        """Write a directory: two id maps, one .npz without pickle, the cuts, and MANIFEST."""
+        """Write a directory: two id maps, .npz of pairs and stock without pickle, the cuts, and MANIFEST."""
         folder.mkdir(parents=True, exist_ok=True)
         self.user_ids.save(folder / "user_ids.parquet", "user_id")
         self.item_ids.save(folder / "item_ids.parquet", "item_id")
         with (folder / "pairs.npz").open("wb") as file:
             np.savez(file, user=self.user_index, item=self.item_index, weight=self.weight, last=self.last)
+        if self.stock:
+            with (folder / "stock.npz").open("wb") as file:
+                np.savez(file, **dataclasses.asdict(self.stock))
         cuts = {
             "validation_start": iso(self.cuts.validation_start),
             "train_end": iso(self.cuts.train_end),
@@ -125,4 +163,11 @@ class Splits:
         with np.load(folder / "pairs.npz", allow_pickle=False) as arrays:
             user, item, weight, last = (arrays[name] for name in ("user", "item", "weight", "last"))
         users, items = (IdMap.load(folder / f"{name}_ids.parquet") for name in ("user", "item"))
-        return cls(users, items, user, item, weight, last, cuts, document["about"])
+        return cls(users, items, user, item, weight, last, cuts, document["about"], _stock(folder / "stock.npz"))
+
+
+def _stock(path: Path) -> Stock | None:
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        return Stock(arrays["content"], arrays["first_seen"], int(arrays["since"]), int(arrays["unmet"]))

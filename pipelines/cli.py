@@ -82,6 +82,9 @@ def run(
     half_life: Annotated[str, typer.Option(help="Half-lives of an interaction to try, in days; 0: for ever.")] = "",
     popularity_share: Annotated[str, typer.Option(help="Shares of decayed popularity to try in the scores.")] = "",
     popularity_half_life: Annotated[str, typer.Option(help="Half-lives of that popularity to try, in days.")] = "",
+    content_share: Annotated[str, typer.Option(help="Shares of what items' words say to try in the scores.")] = "",
+    content_pairs: Annotated[str, typer.Option(help="After how many items met half of that share is left, to try.")]
+    = "",
     iterations: Annotated[int | None, typer.Option(help="Sweeps of each fit.")] = None,
     metric: Annotated[str, typer.Option(help="What decides: ndcg, recall, map, mrr or hit_rate.")] = "ndcg",
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of a list.")] = 20,
@@ -121,6 +124,8 @@ def run(
             half_life=half_life,
             popularity_share=popularity_share,
             popularity_half_life=popularity_half_life,
+            content_share=content_share,
+            content_pairs=content_pairs,
         ),
         **({} if iterations is None else {"iterations": iterations}),
         **({} if force is None else {"force": arguments.forced(force)}),

@@ -42,6 +42,8 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
         half_life: list[float] = [14.0, 60.0],  # noqa: B006
         popularity_share: list[float] = [0.0, 0.1, 0.3, 1.0, 3.0],  # noqa: B006
         popularity_half_life: list[float] = [0.5, 3.0, 14.0],  # noqa: B006
+        content_share: list[float] = [0.0, 0.03, 0.1, 0.3],  # noqa: B006
+        content_pairs: list[float] = [2.0, 10.0],  # noqa: B006
         iterations: int = 10,
         metric: str = "ndcg",
         k: int = 20,
@@ -68,6 +70,8 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
             half_life: Half-lives of an interaction to try, in days; 0 means it never fades.
             popularity_share: Shares of decayed popularity to try in the scores of the best trials; 0 always is.
             popularity_half_life: Half-lives of that popularity to try, in days.
+            content_share: Shares of what items' words say to try in the scores of the best trials; 0 always is.
+            content_pairs: After how many items met half of that share is left, to try.
             iterations: Sweeps of each fit.
             metric: What the search and the gate compare: ndcg, recall, map, mrr or hit_rate.
             k: Length of a list.
@@ -93,7 +97,8 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
             searched = {
                 "splits": splits, "factors": factors, "regularization": regularization, "alpha": alpha,
                 "alpha0": alpha0, "nu": nu, "half_life": half_life, "popularity_share": popularity_share,
-                "popularity_half_life": popularity_half_life, "iterations": iterations, "seed": seed,
+                "popularity_half_life": popularity_half_life, "content_share": content_share,
+                "content_pairs": content_pairs, "iterations": iterations, "seed": seed,
                 "search": search, "metric": metric, "k": k, "device": device, "settings": settings, **day,
             }  # fmt: skip
             tuned = tune(**searched)

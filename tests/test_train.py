@@ -29,7 +29,8 @@ def test_the_model_is_fitted_on_the_stage_and_says_where_it_is_from(tmp_path: Pa
     report = fit_stage(lake, splits, "train", CONFIG, "cpu", tmp_path / "model")
     model = FactorModel.load(tmp_path / "model")
     np.testing.assert_array_equal(model.user_factors, fit(splits.user_items("train"), ALSConfig(4, iterations=3))[0])
-    assert (model.config, report["reused"], report["users"]) == (CONFIG, False, 40)
+    assert model.config == {**CONFIG, "ridge_scale": 0.1, "fitted_items": 20}  # what a fold-in needs beside
+    assert (report["config"], report["reused"], report["users"]) == (CONFIG, False, 40)
     assert (model.lineage["as_of"], model.lineage["stage"]) == ("2026-01-30T00:00:00Z", "train")
     assert model.lineage["interactions_version"] == 0
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from components.cuts import Cuts, iso, parse_as_of, window
+from components.dataset.stock import stocked
 from components.dataset.traffic import traffic
 from components.ids import IdMap
 from components.lake import Lake
@@ -62,13 +63,13 @@ def build(lake: Lake, version: int, verdicts: pa.Table, as_of: str, window_days:
         },
     )
     splits.about["holdout"] = splits.holdout
-    report = _report(splits)
-    if not report["train_pairs"]:
+    if not splits.met(slice(2)).any():
         raise ValueError(
             f"no interactions before {iso(cuts.train_end)} are left to train on: "
             "fetch more days, or see the drop report for what was taken out"
         )
-    return splits, report
+    splits = stocked(lake, splits)
+    return splits, _report(splits)
 
 
 def window_rows(lake: Lake, version: int, as_of: datetime, window_days: int) -> pads.Dataset:
@@ -95,7 +96,9 @@ def _pairs(rows: pads.Dataset, cuts: Cuts) -> pa.Table:
 def _report(splits: Splits) -> dict[str, Any]:
     return {
         "users": splits.shape[0],
-        "items": splits.shape[1],
+        "items": splits.met_items,
+        "new_items": int(splits.new_items("refit").sum()),
+        "content_dimensions": splits.content.shape[1],
         "pairs": len(splits.user_index),
         "train_pairs": int(splits.met(slice(2)).sum()),
         "validation_users": len(splits.judged("validation")),

@@ -1,6 +1,6 @@
 """Score every arm as it would be served, on the same users and the same truth, in one pass over blocks of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,7 @@ def evaluate(
         "k": k,
         "metric": metric,
         "evaluated_users": len(judged.users),
-        "items": splits.shape[1],
+        "items": splits.met_items,
         "repeat_share": round(splits.repeat_share("holdout"), 4),
         "holdout": told,
         "popularity_window": strongest,
@@ -94,10 +94,15 @@ def judge(judged: Judged, arms: Arms, metric: str) -> list[Block]:
         own = {name: arm(block) for name, arm in arms.items()}
         lists = {name: served(found, own["popularity"]) for name, found in own.items()}
         users, truth = segments.with_new_items(block)
-        scores = {name: score(found, block.truth, met) for name, found in lists.items()}
+        scores = {name: _catalogued(score(found, block.truth, met), judged.splits) for name, found in lists.items()}
         new_items = {name: getattr(score(found[users], truth), metric) for name, found in lists.items()}
         blocks.append(Block(scores, new_items, _gone(own.get("incumbent"), own.get("challenger"))))
     return blocks
+
+
+def _catalogued(scores: Scores, splits: Splits) -> Scores:
+    """Coverage and Gini are over what anyone met in the window: how much else waits there says nothing of a model."""
+    return replace(scores, exposure=scores.exposure[: splits.met_items])
 
 
 def joined(blocks: list[Block]) -> dict[str, Scores]:

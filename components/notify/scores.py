@@ -16,6 +16,8 @@ HYPER_PARAMETERS = {
     "half_life": "half-life",
     "popularity_share": "popularity",
     "popularity_half_life": "popularity's half-life",
+    "content_share": "content",
+    "content_pairs": "content's pairs",
     "iterations": "iterations",
 }
 LEFT_OUT = "hit_rate"

@@ -4,14 +4,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from components import challengers, popularity
 from components.challengers import Start
 from components.cuts import iso
+from components.hybrid import Hybrid
 from components.lake import Lake
-from components.model import FactorModel, Factors
+from components.model import FactorModel
 from components.solver import ALSConfig, Training, fingerprint
 from components.splits import Splits, Stage
-from components.user_items import UserItems
 
 
 def fit_stage(
@@ -42,15 +44,15 @@ def fit_stage(
     began = {"start": start and start.name, "sweeps": sweeps}
     lineage = {**made, **began, **{name: value for name, value in splits.about.items() if name != "traffic"}}
     # not the table's version: another may hold the same rows; but the ids, which the holdout's name hangs on
-    name = fingerprint(user_items, config, made, began, splits.holdout, device)
+    words = [splits.stock.digest] if splits.stock and config.get("content_share") else []
+    name = fingerprint(user_items, config, made, began, splits.holdout, device, *words)
 
     def make() -> None:
         if config["engine"] == "popularity":
-            factors = popularity.fit(user_items, config["window"])
+            factors, ids = popularity.fit(user_items, config["window"]), (splits.user_ids, splits.item_ids)
+            FactorModel.of_known(ids, factors, user_items.weight, config, lineage).save(out)
         else:
-            factors = _fitted(splits, user_items, ALSConfig.from_dict(config), sweeps, (device, spark), start)
-        ids = (splits.user_ids, splits.item_ids)
-        FactorModel.of_known(ids, factors, user_items.weight, config, lineage).save(out)
+            _fitted(splits, stage, ALSConfig.from_dict(config), sweeps, (device, spark), start, lineage).save(out)
 
     reused = lake.finished(out, make, "models", name)
     model = FactorModel.load(out)
@@ -77,14 +79,22 @@ def fit_challenger(
 
 def _fitted(
     splits: Splits,
-    user_items: UserItems,
+    stage: Stage,
     config: ALSConfig,
     sweeps: int,
     where: tuple[str, str],
     start: Start | None,
-) -> tuple[Factors, Factors]:
-    """User and item factors as they are served."""
-    first = start.factors(splits.user_ids, splits.item_ids, config) if start else None
-    fitting = Training(user_items, *where).begin(config, first)
+    lineage: dict[str, Any],
+) -> FactorModel:
+    """The model as it is served; its config says what a fold-in needs beside the hyper-parameters."""
+    hybrid, known = Hybrid.of(splits, stage), splits.without_unmet()
+    first = start.factors(known.user_ids, known.item_ids, config) if start else None
+    fitting = Training(hybrid.fitted, *where).begin(config, first)
     fitting.advance(sweeps)
-    return popularity.blended(fitting.factors, user_items, config.popularity_share, config.popularity_half_life)
+    users, items = hybrid.factors(fitting.factors, config)
+    met = np.flatnonzero(np.diff(hybrid.user_items.weight.indptr))
+    shown = np.flatnonzero(hybrid.known_items(config))
+    # lambda of a user is ridge_scale s^nu; s goes over the fitted items, which come first
+    told = {"ridge_scale": fitting.ridge_scale, "fitted_items": splits.met_items}
+    ids = (splits.user_ids.subset(met), splits.item_ids.subset(shown))
+    return FactorModel(*ids, users[met], items[shown], {**config.as_dict(), **told}, lineage)

@@ -18,6 +18,8 @@ def tune(
     half_life: list[float],
     popularity_share: list[float],
     popularity_half_life: list[float],
+    content_share: list[float],
+    content_pairs: list[float],
     iterations: int,
     seed: int,
     search: str,
@@ -49,7 +51,7 @@ def tune(
 
         engines = Settings.load(settings).engines
         tried = (factors, regularization, alpha, alpha0, nu, half_life, popularity_share, popularity_half_life)
-        grid = Grid(*tried, iterations=int(iterations), seed=int(seed), solver=engines.train)
+        grid = Grid(*tried, content_share, content_pairs, int(iterations), int(seed), engines.train)
         part = Share(int(rung), int(shard), int(shards)) if shards else None
         opened, cut = Lake.open(lake, namespace), Splits.load(Path(splits.path))
         record.update(search_day(opened, cut, grid, search, metric, int(k), device, engines.spark, run, part))

@@ -30,8 +30,9 @@ def search_day(
     plan = planned(word, grid, champion(lake, splits))
     table = () if share else ("searches", stamp(splits.cuts.as_of), f"{run}.json")
     trials = search(
-        lake, splits, plan.configs, metric, k, device, spark=spark, blends=plan.blends, share=share, table=table
-    )
+        lake, splits, plan.configs, metric, k, device, spark=spark, blends=plan.blends, contents=plan.contents,
+        share=share, table=table,
+    )  # fmt: skip
     report = {"trials": trials, "searched": plan.said, "metric": metric, "k": k}
     return report if share else report | {"rungs": rungs(trials)}
 

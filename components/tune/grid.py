@@ -11,10 +11,14 @@ from components.splits import Splits
 
 SEARCHES: Final = ("full", "around_champion", "off")
 SEARCHED: Final = ("factors", "regularization", "alpha", "alpha0", "nu", "half_life")
-"""What a fit depends on; the popularity that is added to its scores is chosen afterwards."""
+"""What a fit depends on; what is added to its scores is chosen afterwards."""
+SERVED: Final = ("popularity_share", "popularity_half_life", "content_share", "content_pairs")
 Blend = tuple[float, float]
 """popularity_share and popularity_half_life of an ALSConfig."""
 NO_BLEND: Final[Blend] = (0.0, 1.0)
+Content = tuple[float, float]
+"""content_share and content_pairs of an ALSConfig."""
+NO_CONTENT: Final[Content] = (0.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,14 @@ class Grid:
     half_life: Sequence[float] = (0.0,)
     popularity_share: Sequence[float] = (0.0,)
     popularity_half_life: Sequence[float] = (1.0,)
+    content_share: Sequence[float] = (0.0,)
+    content_pairs: Sequence[float] = (5.0,)
     iterations: int = 12
     seed: int = 7
     solver: str = "ials"
 
     def __post_init__(self) -> None:
-        for name in (*SEARCHED, "popularity_share", "popularity_half_life"):
+        for name in (*SEARCHED, *SERVED):
             if not len(getattr(self, name)):
                 raise ValueError(f"the grid is empty: give at least one value for {name}")
         for value in self.factors:
@@ -62,6 +68,11 @@ class Grid:
         shares = [float(share) for share in self.popularity_share if share]
         return [NO_BLEND, *dict.fromkeys(product(shares, map(float, self.popularity_half_life)))]
 
+    def contents(self) -> list[Content]:
+        """Every share of content with every content_pairs, and none of it first."""
+        shares = [float(share) for share in self.content_share if share]
+        return [NO_CONTENT, *dict.fromkeys(product(shares, map(float, self.content_pairs)))]
+
     def _product(self) -> Any:
         return product(*(getattr(self, name) for name in SEARCHED))
 
@@ -78,6 +89,7 @@ class Plan:
 
     configs: list[ALSConfig]
     blends: list[Blend]
+    contents: list[Content]
     said: str
     """Which configurations these are, for the report."""
 
@@ -93,14 +105,18 @@ def planned(search: str, grid: Grid, champion: ALSConfig | None) -> Plan:
     """What `search`, one of SEARCHES, asks for; without a champion that is an ALS, `around_champion` is full."""
     if checked_search(search) == "off":
         first = champion or grid.configs()[0]
-        blend = (first.popularity_share, first.popularity_half_life)
+        blend, content = (
+            (first.popularity_share, first.popularity_half_life),
+            (first.content_share, first.content_pairs),
+        )
         [config] = grid.around(first)[:1]
         said = "the champion's configuration" if champion else "the grid's first configuration: no ALS is champion yet"
-        return Plan([config], [blend if champion else grid.blends()[0]], f"search is off: {said}")
+        served = ([blend], [content]) if champion else (grid.blends()[:1], grid.contents()[:1])
+        return Plan([config], *served, f"search is off: {said}")
     if search == "around_champion" and champion is not None:
-        return Plan(grid.around(champion), grid.blends(), "around the champion")
+        return Plan(grid.around(champion), grid.blends(), grid.contents(), "around the champion")
     missing = ": no ALS is champion yet" if search == "around_champion" else ""
-    return Plan(grid.configs(), grid.blends(), f"the full grid{missing}")
+    return Plan(grid.configs(), grid.blends(), grid.contents(), f"the full grid{missing}")
 
 
 def champion(lake: Lake, splits: Splits) -> ALSConfig | None:
@@ -116,3 +132,8 @@ def champion(lake: Lake, splits: Splits) -> ALSConfig | None:
 def replaced(config: ALSConfig, blend: Blend) -> ALSConfig:
     """The configuration with another share of popularity."""
     return replace(config, popularity_share=blend[0], popularity_half_life=blend[1])
+
+
+def with_content(config: ALSConfig, content: Content) -> ALSConfig:
+    """The configuration with another share of content."""
+    return replace(config, content_share=content[0], content_pairs=content[1])

@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
+from components.hybrid import Hybrid
 from components.metrics import METRICS, score
 from components.model import Factors
+from components.solver import ALSConfig
 from components.splits import Splits
 from components.topk import top_k
-from components.user_items import UserItems
+from components.tune.newcomers import Newcomers
 
 SEED = 7
 Values = npt.NDArray[np.float32]
@@ -22,8 +25,8 @@ Values = npt.NDArray[np.float32]
 class Sample:
     """Validation users in random order, with what they did in it and before."""
 
-    user_items: UserItems
-    """What the trials are fitted on."""
+    hybrid: Hybrid
+    """What they did before, and what is known of the items."""
     users: npt.NDArray[np.int64]
     truth: csr_matrix
     """Shape (users, items), in their order."""
@@ -31,21 +34,34 @@ class Sample:
     device: str = "cpu"
 
     @classmethod
-    def of(cls, splits: Splits, user_items: UserItems, k: int, device: str = "cpu") -> "Sample":
+    def of(cls, splits: Splits, hybrid: Hybrid, k: int, device: str = "cpu") -> "Sample":
         """Of the users with history before the validation cut and something new after it."""
         users = np.random.default_rng(SEED).permutation(splits.judged("validation"))
-        return cls(user_items, users, splits.truth("validation")[users], k, device)
+        return cls(hybrid, users, splits.truth("validation")[users], k, device)
 
     @cached_property
-    def known_items(self) -> npt.NDArray[np.bool_]:
-        """Which items a fit knows: those that somebody met."""
-        weight = self.user_items.weight
-        return np.bincount(weight.indices, minlength=weight.shape[1]) > 0
+    def newcomers(self) -> Newcomers:
+        """The users as if they had just met one to three items."""
+        return Newcomers.of(self.hybrid.user_items, self.users)
 
-    def values(self, factors: tuple[Factors, Factors], first: int, last: int) -> Values:
-        """The metrics of the users from place `first` to before `last`."""
-        users = self.users[first:last]
-        seen = self.user_items.weight[users]
-        lists, _ = top_k(factors[0][users], factors[1], self.k, seen, self.known_items, self.device)
+    def values(self, fitted: tuple[Factors, Factors], config: ALSConfig, first: int, last: int) -> Values:
+        """The metrics of the users from place `first` to before `last`, served with these fitted factors."""
+        users, hybrid = self.users[first:last], self.hybrid
+        profiles = hybrid.profiles(hybrid.user_items.decayed(config.half_life)[users]) if config.content_share else None
+        met = np.diff(hybrid.user_items.weight.indptr)[users]
+        return self._scored(hybrid.served((fitted[0][users], fitted[1]), profiles, met, config), config, first, last)
+
+    def values_of_newcomers(
+        self, items: Factors, ridge_scale: float, config: ALSConfig, first: int, last: int
+    ) -> Values:
+        """The same of the newcomers that they might be; `items`: fitted factors."""
+        some, hybrid = self.newcomers.between(first, last), self.hybrid
+        profiles = hybrid.profiles(some.weights(self.hybrid.content.shape[0])) if config.content_share else None
+        vectors = some.vectors(items, ridge_scale, config)
+        return self._scored(hybrid.served((vectors, items), profiles, some.met, config), config, first, last)
+
+    def _scored(self, served: tuple[Factors, Factors], config: ALSConfig, first: int, last: int) -> Values:
+        seen: Any = self.hybrid.user_items.weight[self.users[first:last]]
+        lists, _ = top_k(*served, self.k, seen, self.hybrid.known_items(config), self.device)
         scores = score(lists, self.truth[first:last])
         return np.stack([getattr(scores, name) for name in METRICS]).astype(np.float32)

@@ -1,23 +1,30 @@
-"""The search: successive halving over configurations, then the share of popularity that the best are served with."""
+"""The search: successive halving over configurations, then shares of popularity and content in what is served."""
 
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from time import perf_counter
+from typing import Final
 
+from components.hybrid import Hybrid
 from components.lake import Lake
 from components.memory import require
 from components.metrics import METRICS, Floats
 from components.model import FactorModel, Factors
-from components.popularity import blended
 from components.solver import ALSConfig, Fit, Training, fingerprint
 from components.splits import Splits
-from components.tune.grid import NO_BLEND, Blend, replaced
+from components.tune.grid import NO_BLEND, NO_CONTENT, Blend, Content, replaced, with_content
 from components.tune.halving import Rung, ladder, race
 from components.tune.sample import Sample
 from components.tune.trials import Archive, Judged, Trial
 from components.user_items import UserItems
+
+BLENDED: Final = 3
+"""So many of the best shares of popularity are tried with content."""
+CONTENT_USERS: Final = 4000
+"""So many users judge them."""
+NEWCOMERS: Final = "newcomers"
 
 
 @dataclass(frozen=True)
@@ -39,13 +46,16 @@ class Continued:
     fit: Fit | None = None
     seconds: float = 0.0
 
+    ridge_scale: float = 0.0
+    """Of the fit, once its factors were asked for."""
+
     def factors(self, sweeps: int) -> tuple[Factors, Factors]:
         """After so many sweeps, going on from those that it has."""
         clock = perf_counter()
         self.fit = self.fit or self.training.begin(self.config)
         if self.fit.sweeps < sweeps:
             self.fit.advance(sweeps - self.fit.sweeps)
-        factors = self.fit.factors
+        factors, self.ridge_scale = self.fit.factors, self.fit.ridge_scale
         self.seconds += perf_counter() - clock
         return factors
 
@@ -61,11 +71,6 @@ class Contender:
     """In this rung."""
     rows: list[Trial] = field(default_factory=list)
     """Of the table, one a rung."""
-
-    def factors(self, user_items: UserItems, sweeps: int) -> tuple[Factors, Factors]:
-        """As they would be served."""
-        share, half_life = self.config.popularity_share, self.config.popularity_half_life
-        return blended(self.fitted.factors(sweeps), user_items, share, half_life)
 
 
 @dataclass
@@ -93,14 +98,37 @@ class Search:
             racing = self._race(racing, keep, number, sweeps)
         return racing
 
-    def blend(self, finalists: list[Contender], blends: Sequence[Blend]) -> list[Contender]:
+    def blend(self, finalists: list[Contender], blends: Sequence[Blend], keep: int) -> list[Contender]:
         """The finalists with each share of popularity: the best, judged by everyone, then all others."""
         rung, sweeps = finalists[0].rows[-1]["rung"] + 1, finalists[0].config.iterations
         racing = _blends(finalists, blends)
-        best = self._race(racing, 1, rung, sweeps)
+        best = self._race(racing, keep, rung, sweeps)
         for one in best:
             self.judge(one, rung, sweeps, self.everyone)
         return best + [one for one in racing if one not in best]
+
+    def hybrids(self, blended: list[Contender], contents: Sequence[Content]) -> list[Contender]:
+        """Some blends with each share of content: the best, judged by everyone, then all others.
+
+        The best by the judged users and the newcomers that they might be, half and half, among those that are no worse
+        for the judged users than the best without content.
+        """
+        rung, sweeps = blended[0].rows[-1]["rung"] + 1, blended[0].config.iterations
+        asked = min(self.everyone, CONTENT_USERS)
+        racing = [
+            Contender(with_content(one.config, content), one.fitted, rows=list(one.rows))
+            for one in blended
+            for content in contents
+        ]
+        judged = {one: float(self.judge(one, rung, sweeps, asked).mean()) for one in racing}
+        newcomers = {one: float(self.judge_newcomers(one, sweeps, asked).mean()) for one in racing}
+        least = max((value for one, value in judged.items() if not one.config.content_share), default=0.0)
+        best = max((one for one in racing if judged[one] >= least), key=lambda one: judged[one] + newcomers[one])
+        for one in racing:
+            one.rows[-1] |= {"dropped": one is not best, "newcomers": round(newcomers[one], 6)}
+        self.judge(best, rung, sweeps, self.everyone)
+        self._write()
+        return [best, *(one for one in racing if one is not best)]
 
     def part(self, racing: list[Contender], rungs: list[Rung], share: Share, blends: Sequence[Blend]) -> None:
         """A share of one rung, with the blends if it is the last: all by everyone, so that nobody must fit it again."""
@@ -117,9 +145,10 @@ class Search:
 
     def _race(self, racing: list[Contender], keep: int, rung: int, sweeps: int) -> list[Contender]:
         ahead = race(racing, lambda one, users: self.judge(one, rung, sweeps, users), keep, self.everyone)
+        alive = {id(one.fitted) for one in ahead}
         for one in racing:
             one.rows[-1]["dropped"] = one not in ahead
-            if one not in ahead and keep > 1:
+            if id(one.fitted) not in alive and keep > 1:
                 one.fitted.fit = None  # its factors go
         self._write()
         return ahead
@@ -135,10 +164,20 @@ class Search:
             self._tell(one, rung, sweeps, users)
         return known.of(self.metric, users)
 
+    def judge_newcomers(self, one: Contender, sweeps: int, users: int) -> Floats:
+        """The same of the first so many users as newcomers; no row of the table."""
+        known = self.archive.read(one.config, sweeps, NEWCOMERS)
+        if known.users < users:
+            clock, (_, items) = perf_counter(), one.fitted.factors(sweeps)
+            scale, first = one.fitted.ridge_scale, known.users
+            values = self.sample.values_of_newcomers(items, scale, one.config, first, users)
+            known = known.more(values, round(one.fitted.seconds, 3), round(perf_counter() - clock, 3))
+            self.archive.write(one.config, sweeps, known, NEWCOMERS)
+        return known.of(self.metric, users)
+
     def _asked(self, one: Contender, sweeps: int, known: Judged, users: int) -> Judged:
         clock = perf_counter()
-        factors = one.factors(self.sample.user_items, sweeps)
-        values = self.sample.values(factors, known.users, users)
+        values = self.sample.values(one.fitted.factors(sweeps), one.config, known.users, users)
         return known.more(values, round(one.fitted.seconds, 3), round(perf_counter() - clock, 3))
 
     def _tell(self, one: Contender, rung: int, sweeps: int, users: int) -> None:
@@ -176,36 +215,42 @@ def search(
     progress: Callable[[Trial], None] = lambda trial: None,
     spark: str = "local[*]",
     blends: Sequence[Blend] = (NO_BLEND,),
+    contents: Sequence[Content] = (NO_CONTENT,),
     share: Share | None = None,
     table: tuple[str, ...] = (),
 ) -> list[Trial]:
     """Search configurations (of one number of iterations) by their fits before the validation cut, scored on it.
 
-    Returns a trial for each configuration, best first: its hyper-parameters with the best of `blends`, its metrics of
-    the last rung it was in, e.g. `ndcg@20`, `rung`, `sweeps`, `users` (judged), `dropped`, `fit_seconds` (of all its
-    sweeps), `seconds` (with judging) and `curve`, the same of each of its rungs. What is found is kept in the lake as
-    it is made, and the table of all trials so far in `table`. With a share only that part of one rung is done, and
-    nothing returned. ValueError for an unknown metric or without configurations, MemoryError when the factors of all
-    don't fit.
+    Returns a trial for each configuration, best first: its hyper-parameters with the best of `blends` and `contents`,
+    its metrics of the last rung it was in, e.g. `ndcg@20`, `rung`, `sweeps`, `users` (judged), `dropped`, `fit_seconds`
+    (of all its sweeps), `seconds` (with judging) and `curve`, the same of each of its rungs. With content also
+    `newcomers`, the deciding metric of users left with one to three items. What is found is kept in the lake as it is
+    made, and the table of all trials so far in `table`. With a share only that part of one rung is done, without
+    content, and nothing returned. ValueError for an unknown metric or without configurations, MemoryError when the
+    factors of all don't fit.
     """
     if metric not in METRICS:
         raise ValueError(f"metric {metric!r} is unknown: give one of {', '.join(METRICS)}")
     if not configs:
         raise ValueError("the grid is empty: give at least one value for each hyper-parameter")
-    user_items = splits.user_items("tune")
-    sample = Sample.of(splits, user_items, k, device)
-    archive = Archive(lake, _work(splits, user_items, k), device)
-    training = Training(user_items, device, spark)
+    hybrid = Hybrid.of(splits, "tune")
+    sample = Sample.of(splits, hybrid, k, device)
+    archive = Archive(lake, _work(splits, hybrid.fitted, k), device)
+    training = Training(hybrid.fitted, device, spark)
     racing = [Contender(config, Continued(training, config)) for config in configs]
     if not len(sample.users):  # nobody to judge by: the first configuration, the user's own, stands
         return [one.config.as_dict() for one in racing]
     if device == "cpu":
-        _require(user_items, configs[share.shard :: share.shards] if share else configs)
+        _require(hybrid.fitted, configs[share.shard :: share.shards] if share else configs)
     running, rungs = Search(sample, archive, metric, progress, table), ladder(len(racing), configs[0].iterations)
     if share:
         running.part(racing, rungs, share, blends)
         return []
-    return _trials(running.blend(running.halve(racing, rungs), blends), racing, f"{metric}@{k}")
+    if not splits.content.shape[1] or list(contents) == [NO_CONTENT]:
+        return _trials(running.blend(running.halve(racing, rungs), blends, 1), racing, f"{metric}@{k}")
+    blended = running.blend(running.halve(racing, rungs), blends, BLENDED)
+    ranked = running.hybrids(blended[:BLENDED], contents)
+    return _trials([*ranked, *blended], racing, f"{metric}@{k}")
 
 
 def _blends(finalists: list[Contender], blends: Sequence[Blend]) -> list[Contender]:
@@ -219,7 +264,8 @@ def _blends(finalists: list[Contender], blends: Sequence[Blend]) -> list[Contend
 def _work(splits: Splits, user_items: UserItems, k: int) -> str:
     truth = splits.truth("validation")
     judged = hashlib.sha256(truth.indptr.tobytes() + truth.indices.tobytes()).hexdigest()
-    return fingerprint(user_items, "tune", k, version("dawnlist"), judged)
+    words = [splits.stock.digest] if splits.stock and splits.content.shape[1] else []
+    return fingerprint(user_items, "tune", k, version("dawnlist"), judged, *words)
 
 
 def _require(user_items: UserItems, configs: Sequence[ALSConfig]) -> None:

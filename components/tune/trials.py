@@ -55,22 +55,23 @@ class Archive:
     """Its fingerprint."""
     device: str
 
-    def read(self, config: ALSConfig, sweeps: int) -> Judged:
+    def read(self, config: ALSConfig, sweeps: int, whom: str = "") -> Judged:
         """What was found already, maybe NOTHING."""
-        data = self.lake.read(*self._place(config, sweeps))
+        data = self.lake.read(*self._place(config, sweeps, whom))
         if data is None:
             return NOTHING
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return Judged(arrays["values"], *(float(arrays[name]) for name in ("fit_seconds", "seconds")))
 
-    def write(self, config: ALSConfig, sweeps: int, judged: Judged) -> None:
+    def write(self, config: ALSConfig, sweeps: int, judged: Judged, whom: str = "") -> None:
         """Keep it, in place of what was found on fewer users."""
         buffer = io.BytesIO()
         np.savez(buffer, values=judged.values, fit_seconds=judged.fit_seconds, seconds=judged.seconds)
-        self.lake.write(buffer.getvalue(), *self._place(config, sweeps))
+        self.lake.write(buffer.getvalue(), *self._place(config, sweeps, whom))
 
-    def _place(self, config: ALSConfig, sweeps: int) -> tuple[str, ...]:
-        return "trials", self.work, f"{name_of(config, self.device)}-sweeps={sweeps}.npz"
+    def _place(self, config: ALSConfig, sweeps: int, whom: str) -> tuple[str, ...]:
+        told = f"-{whom}" if whom else ""
+        return "trials", self.work, f"{name_of(config, self.device)}-sweeps={sweeps}{told}.npz"
 
 
 def name_of(config: ALSConfig, device: str) -> str:

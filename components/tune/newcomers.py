@@ -1,0 +1,68 @@
+"""Users as if they had just met their newest one to three items and nothing else: what a new user's lists are worth.
+
+Few of a day's judged users have so short a history, and those who have are not those whom the predictor will see
+tomorrow; so the weight of content for short histories is chosen on these.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+
+from components.model import Factors
+from components.solver import ALSConfig
+from components.user_items import UserItems
+
+MOST: Final = 3
+"""The first user is left one item, the second two, the third three, the fourth one again."""
+
+
+@dataclass(frozen=True)
+class Newcomers:
+    """What each met, all of it just now."""
+
+    index: npt.NDArray[np.int64]
+    """Shape (users, MOST): items, the newest first."""
+    weight: npt.NDArray[np.float32]
+    """Aligned; 0 in the places that are not used."""
+    met: npt.NDArray[np.int64]
+    """Shape (users,): how many places are used."""
+
+    @classmethod
+    def of(cls, user_items: UserItems, users: npt.NDArray[np.int64], most: int = 0) -> "Newcomers":
+        """Of users that met at least one item; `most` items of each, 0 for one, two and three in turns."""
+        matrix, age = user_items.weight, user_items.age
+        index, weight = np.zeros((len(users), MOST), np.int64), np.zeros((len(users), MOST), np.float32)
+        met = np.zeros(len(users), np.int64)
+        for place, user in enumerate(users):
+            row = np.arange(matrix.indptr[user], matrix.indptr[user + 1])
+            newest = row[np.argsort(age[row], kind="stable")][: most or 1 + place % MOST]
+            met[place] = len(newest)
+            index[place, : len(newest)] = matrix.indices[newest]
+            weight[place, : len(newest)] = matrix.data[newest]
+        return cls(index, weight, met)
+
+    def between(self, first: int, last: int) -> "Newcomers":
+        """Those from place `first` to before `last`."""
+        return Newcomers(self.index[first:last], self.weight[first:last], self.met[first:last])
+
+    def weights(self, items: int) -> csr_matrix:
+        """Shape (users, items)."""
+        shape = (len(self.index), items)
+        found = csr_matrix((self.weight.ravel(), self.index.ravel(), np.arange(0, self.index.size + 1, MOST)), shape)
+        found.sum_duplicates()
+        return found
+
+    def vectors(self, items: Factors, ridge_scale: float, config: ALSConfig) -> Factors:
+        """x, shape (users, factors): equation 2 of docs/MODEL.md, solved exactly with the items' fitted vectors."""
+        used = np.arange(MOST) < self.met[:, None]
+        met = items[self.index].astype(np.float64)
+        confidence = config.alpha * self.weight.astype(np.float64)
+        ridge = ridge_scale * (confidence.sum(axis=1) + config.alpha0 * len(items)) ** config.nu
+        y = items.astype(np.float64)
+        left = config.alpha0 * (y.T @ y) + ridge[:, None, None] * np.eye(items.shape[1])
+        left += np.einsum("un,unf,ung->ufg", confidence, met, met, optimize=True)
+        right = np.einsum("un,unf->uf", (config.alpha0 + confidence) * used, met)
+        return np.asarray(np.linalg.solve(left, right[:, :, None])[:, :, 0], dtype=np.float32)
