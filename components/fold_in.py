@@ -70,12 +70,15 @@ class FoldIn:
     nu: float
     half_life: float
     ridge_scale: float
+    items: int
+    """How many the model was fitted on, the first ones: a new item, whose vector is predicted, is in no sum."""
 
     @classmethod
     def of(cls, factors: Factors, config: dict[str, Any]) -> "FoldIn":
         """Of a model's item factors and its config."""
         names = ("alpha", "alpha0", "nu", "half_life", "ridge_scale")
-        return cls(factors, gram(factors), *(float(config[name]) for name in names))
+        items = int(config.get("fitted_items", len(factors)))
+        return cls(factors, gram(factors[:items]), *(float(config[name]) for name in names), items)
 
     def equation(self, history: Pairs, events: Pairs, days: float, start: Doubles = NO_START) -> Equation:
         """Of a user's stored history and what came `days` after it was stored.
@@ -102,7 +105,7 @@ class FoldIn:
 
     def ridge(self, confidence: float) -> float:
         """lambda of a user whose confidences sum to this."""
-        return float(self.ridge_scale * (confidence + self.alpha0 * len(self.factors)) ** self.nu)
+        return float(self.ridge_scale * (confidence + self.alpha0 * self.items) ** self.nu)
 
     def vector(self, equation: Equation) -> Doubles:
         """x, shape (f,)."""

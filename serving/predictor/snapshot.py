@@ -86,7 +86,7 @@ class Snapshot:
         """From what the store holds; `vectors` are [factors | content]."""
         config, factors = meta["config"], int(meta["factors"])
         als = ALSConfig.from_dict(config)
-        learnt = {**als.as_dict(), "ridge_scale": config.get("ridge_scale", als.regularization)}
+        learnt = {"ridge_scale": als.regularization, **config, **als.as_dict()}
         return cls(
             token=meta["token"],
             version=int(meta["version"]),
