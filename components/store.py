@@ -43,7 +43,7 @@ def publish(
     is False, `reason`: as_of is not newer than the active version's, or since a rollback nothing may go live (`held`).
     Nothing changes then. Else the version's report: version, token, run, as_of, winner, users, items, bytes (of all
     values but histories), history_bytes, memory (bytes of the server's memory `needed`, and `free` before), seconds (to
-    write and verify), resumed (batches that an earlier publish of the same run and lists had left) and previous (the
+    write and verify), resumed (buckets that an earlier publish of the same run and lists had left) and previous (the
     version that was active before, or None). A run that has been published before is left as it is and its report
     returned again. RuntimeError when the store has no room, what was read back differs, or another publisher took the
     version over; the active version is untouched then. What is written when the store is lost is gone on from.
@@ -173,10 +173,10 @@ def _room(client: Client, keys: Keys, content: Content, done: int, keep: int) ->
 def _write(client: Client, keys: Keys, build: Build, content: Content) -> None:
     """Write and verify a version."""
 
-    def done(batches: int) -> None:
-        store_building.checkpoint(client, keys, build, batches)
+    def tell(buckets: int) -> None:
+        store_building.checkpoint(client, keys, build, buckets)
 
-    store_content.write(client, keys, build.token, content, build.done, done)
+    store_content.write(client, keys, build.token, content, build.done, tell)
     store_content.verify(client, keys, build.token, content)
 
 

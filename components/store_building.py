@@ -2,7 +2,7 @@
 
 An entry of `building` is {run, as_of, digest, token, buckets, chunks, owner, done, at}: `owner` is drawn by each
 publisher that begins or goes on with a version, and whoever finds another's there has been overtaken and stops. `done`
-batches are written, the last `at` that time. An entry without an owner is of a version that is being deleted: nobody
+buckets are written, the last `at` that time. An entry without an owner is of a version that is being deleted: nobody
 goes on with it, and the next publish finishes the deletion.
 """
 
@@ -37,7 +37,7 @@ class Build:
     token: str
     owner: str
     done: int
-    """Batches that were there when it began."""
+    """Buckets that were there when it began."""
 
 
 def atomically(client: Any, keys: Keys, change: Callable[[Pipeline], T]) -> T:
@@ -48,7 +48,7 @@ def atomically(client: Any, keys: Keys, change: Callable[[Pipeline], T]) -> T:
 
 
 def done(client: Client, keys: Keys, run: str, digest: str) -> int:
-    """Batches of this content that an earlier publish of the run has left."""
+    """Buckets of this content that an earlier publish of the run has left."""
     return next((entry["done"] for entry in _resumable(client, keys, run, digest).values()), 0)
 
 
@@ -74,13 +74,13 @@ def begin(client: Client, keys: Keys, run: str, as_of: str, digest: str, about: 
     return atomically(client, keys, change)
 
 
-def checkpoint(client: Client, keys: Keys, build: Build, batches: int) -> None:
-    """Note that so many batches are written; OvertakenError when the version is no longer this publisher's."""
+def checkpoint(client: Client, keys: Keys, build: Build, buckets: int) -> None:
+    """Note that so many buckets are written; OvertakenError when the version is no longer this publisher's."""
 
     def change(pipe: Pipeline) -> None:
         entry = owned(pipe, keys, build)
         pipe.multi()
-        pipe.hset(keys.building, str(build.version), json.dumps({**entry, "done": batches, "at": time.time()}))
+        pipe.hset(keys.building, str(build.version), json.dumps({**entry, "done": buckets, "at": time.time()}))
 
     atomically(client, keys, change)
 

@@ -40,11 +40,6 @@ class Content:
         placed = store_rows.place(lists.user_ids, seed)
         return cls(lists, placed, store_rows.dimensions(lists.vectors), histories)
 
-    @property
-    def batches(self) -> int:
-        """How many steps the writing is made in."""
-        return -(-self.placed.buckets // BUCKETS_A_BATCH)
-
     @cached_property
     def catalogue(self) -> list[bytes]:
         """The values of the catalogue's chunks."""
@@ -89,22 +84,17 @@ class Content:
             "segments": list(lists.segments),
         }
 
-    def memory(self, first: int) -> int:
-        """Bytes of the server's memory that the batches from `first` on are going to take."""
-        begin = first * BUCKETS_A_BATCH
-        parts = [self.sizes["users"][begin:], self.sizes["histories"][begin:]]
-        return store_memory.taken(np.concatenate(parts if first else [*parts, self.sizes["others"]]))
+    def memory(self, done: int = 0) -> int:
+        """Bytes of the server's memory that the buckets from `done` on will take, and with the first all else."""
+        parts = [self.sizes["users"][done:], self.sizes["histories"][done:]]
+        return store_memory.taken(np.concatenate(parts if done else [*parts, self.sizes["others"]]))
 
-    def values(self, keys: Keys, token: str, batch: int) -> Iterator[tuple[str, bytes]]:
-        """Keys and values of a batch; what is not users' goes with the first."""
-        if batch == 0:
-            yield keys.popular(token), self.popular
-            yield from ((keys.catalogue(token, i), value) for i, value in enumerate(self.catalogue))
-            columns = self.lists.item_factors, self.lists.item_bias, self.lists.item_content
-            for i, value in enumerate(store_items.pack_factors(*columns)):
-                yield keys.factors(token, i), value
-        begin = batch * BUCKETS_A_BATCH
-        yield from self.buckets(keys, token, range(begin, min(begin + BUCKETS_A_BATCH, self.placed.buckets)))
+    def items(self, keys: Keys, token: str) -> Iterator[tuple[str, bytes]]:
+        """Keys and values of all that is not users'."""
+        yield keys.popular(token), self.popular
+        yield from ((keys.catalogue(token, i), value) for i, value in enumerate(self.catalogue))
+        columns = self.lists.item_factors, self.lists.item_bias, self.lists.item_content
+        yield from ((keys.factors(token, i), value) for i, value in enumerate(store_items.pack_factors(*columns)))
 
     def buckets(self, keys: Keys, token: str, buckets: range) -> Iterator[tuple[str, bytes]]:
         """Keys and values of some buckets in a row."""
@@ -129,11 +119,17 @@ class Content:
         return store_rows.record(self.lists.k, self._width, self.lists.vectors.shape[1])
 
 
-def write(client: Client, keys: Keys, token: str, content: Content, first: int, done: Callable[[int], None]) -> None:
-    """Write the batches from `first` on; `done` is told after each how many there are, and may stop it."""
-    for batch in range(first, content.batches):
-        store_bulk.write(client, content.values(keys, token, batch))
-        done(batch + 1)
+def write(client: Client, keys: Keys, token: str, content: Content, done: int, tell: Callable[[int], None]) -> None:
+    """Write what is not users', then the buckets, but for the first `done` and all that went before them.
+
+    `tell` is told after each batch how many buckets there are, and may stop the writing.
+    """
+    if not done:
+        store_bulk.write(client, content.items(keys, token))
+    for begin in range(done, content.placed.buckets, BUCKETS_A_BATCH):
+        end = min(begin + BUCKETS_A_BATCH, content.placed.buckets)
+        store_bulk.write(client, content.buckets(keys, token, range(begin, end)))
+        tell(end)
 
 
 def verify(client: Client, keys: Keys, token: str, content: Content) -> None:

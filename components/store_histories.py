@@ -151,16 +151,15 @@ def _undelta(packed: Bytes, newest: int, older: int) -> npt.NDArray[np.uint32]:
     return ids
 
 
-@jit()
 def _newest(indptr: Ints, age: Factors, most: int) -> npt.NDArray[np.bool_]:
     """Whether each pair is among the `most` newest of its user; of equally old ones the earlier item is."""
     chosen = np.ones(len(age), dtype=np.bool_)
-    for user in range(len(indptr) - 1):
-        begin, end = indptr[user], indptr[user + 1]
-        if end - begin > most:
-            oldest_first = np.argsort(-age[begin:end][::-1], kind="mergesort")
-            for i in oldest_first[: end - begin - most]:
-                chosen[end - 1 - i] = False
+    lengths = np.diff(indptr)
+    many = np.repeat(lengths > most, lengths)
+    pairs, user = np.flatnonzero(many), np.repeat(np.arange(len(lengths)), lengths)[many]
+    order = np.lexsort((age[pairs], user))  # the users' order stays
+    rank = np.arange(len(pairs)) - np.searchsorted(user, user)
+    chosen[pairs[order[rank >= most]]] = False
     return chosen
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 COMMANDS = (
-    "simulate", "run", "compile", "serve", "recommend", "versions", "rollback", "backfill", "ablate", "crawl",
-    "query", "lake", "train", "evaluate", "tune",
+    "simulate", "run", "compile", "serve", "recommend", "versions", "rollback", "release", "diff", "backfill",
+    "ablate", "crawl", "query", "lake", "train", "evaluate", "tune",
 )  # fmt: skip
 
 

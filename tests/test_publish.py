@@ -1,5 +1,6 @@
 """The publish step: from a directory to the active version, also when it is killed on the way."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -12,15 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 from kfp import dsl
+from scipy.sparse import csr_matrix
 
-from components import registry, store
+from components import registry, store, store_building, store_memory
 from components.lake import Lake
 from components.notify.daily import text_report
 from components.publish.component import publish as step
 from components.publish.publication import publish
 from components.runs import records, report_of
 from components.store_layout import connect
-from tests.test_store import ANN_AND_BOB
+from components.user_items import UserItems
+from tests.test_store import ANN_AND_BOB, read
 
 PUBLISH = """
 import sys
@@ -28,7 +31,7 @@ from pathlib import Path
 from components import store_content
 from components.lake import Lake
 from components.publish.publication import publish
-store_content.KEYS_A_CALL = 10
+store_content.BUCKETS_A_BATCH = 10
 lake = Lake.open(sys.argv[3], "shop")
 publish(Path(sys.argv[1]), lake, sys.argv[2], "shop", "run-2", "2026-03-02T03:00:00Z")
 """
@@ -41,14 +44,16 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def lists(tmp_path: Path) -> Path:
-    """The lists of 200,000 users: writing them ten at a time takes seconds."""
-    n = 200_000
+    """The lists of 100,000 users: writing their buckets ten at a time takes seconds."""
+    n = 100_000
     many = replace(
         ANN_AND_BOB,
         user_ids=np.array([f"u{i}" for i in range(n)], dtype=object),
         item_index=np.tile(np.array([[2, 0]], dtype=np.uint32), (n, 1)),
         score=np.tile(np.array([[0.5, 0.25]], dtype=np.float32), (n, 1)),
         lengths=np.full(n, 2),
+        vectors=np.tile(np.array([[1.0, -1.0]], dtype=np.float32), (n, 1)),
+        histories=UserItems(csr_matrix((n, 3), dtype=np.float32), np.zeros(0, np.float32)),
     )
     many.save(tmp_path / "many")
     return tmp_path / "many"
@@ -67,33 +72,46 @@ def test_a_publisher_that_is_killed_leaves_the_active_version_and_the_next_one_s
             publisher.send_signal(signal.SIGKILL)
         assert publisher.returncode == -signal.SIGKILL
         half = client.dbsize()
-        assert size + 1_000 <= half < size + 200_000
+        assert size + 1_000 <= half < size + 12_500
         assert [version["version"] for version in store.versions(client, "shop")] == [1]
         assert (store.active(client, "shop") or {})["run"] == "run-1"
 
         report = publish(lists, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
-        assert (report["version"], report["users"], report["previous"]) == (3, 200_000, 1)
-        assert list(client.scan_iter(match="dawnlist:shop:v:2:*", count=10_000)) == []
-        assert not client.exists("dawnlist:shop:building")
+        assert (report["version"], report["users"], report["previous"]) == (2, 100_000, 1)
+        assert report["resumed"] * 2 >= half - size - 30
+        assert client.dbsize() == size + 2 * 6_250 + 3
+        assert not client.exists("dawnlist:{shop}:building")
+        for user in ("u0", "u77", "u99999"):
+            found, _ = read(client, user)
+            assert found is not None and found.item_index.tolist() == [2, 0]
 
 
 def test_another_run_clears_away_what_can_never_be_published(valkey: str, tmp_path: Path, lake: Lake) -> None:
+    """What is older than the active version, and what was left by a publisher that has been silent for long."""
     ANN_AND_BOB.save(tmp_path)
+    left = {"digest": "d", "owner": "o", "done": 1, "buckets": 1, "chunks": {"c": 1, "f": 0}}
     with connect(valkey) as client:
-        client.hset("dawnlist:shop:building", "1", '{"run": "dead", "as_of": "2026-02-01T00:00:00Z"}')
-        client.set("dawnlist:shop:v:1:u:ann", b"half")
-        client.set("dawnlist:shop:counter", 1)
+        for version, day, at in (("7", "02-01", time.time()), ("8", "09-09", 0), ("9", "09-09", time.time())):
+            entry = {**left, "run": "dead", "as_of": f"2026-{day}T00:00:00Z", "token": f"{version}-0", "at": at}
+            client.hset("dawnlist:{shop}:building", version, json.dumps(entry))
+            client.set(f"dawnlist:shop:{version}-0:u:0", b"half")
+        client.set("dawnlist:{shop}:counter", 9)
         publish(tmp_path, lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
-        assert publish(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")["version"] == 3
-        assert not client.exists("dawnlist:shop:v:1:u:ann", "dawnlist:shop:building")
+        assert publish(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")["version"] == 11
+        assert client.hkeys("dawnlist:{shop}:building") == [b"9"]
+        assert [client.exists(f"dawnlist:shop:{version}-0:u:0") for version in (7, 8, 9)] == [0, 0, 1]
 
 
 def test_a_full_store_is_one_clear_line_and_the_active_version_stays(valkey: str, tmp_path: Path, lake: Lake) -> None:
+    """Also where it does not tell its memory before, so that it is full in the middle."""
     ANN_AND_BOB.save(tmp_path)
     publish(tmp_path, lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
-    with connect(valkey) as client:
+    with connect(valkey) as client, pytest.MonkeyPatch.context() as patch:
         client.config_set("maxmemory", "1mb")
         try:
+            with pytest.raises(RuntimeError, match=r"of 3 users takes about 0\.0 MB .* and 0\.0 MB are free"):
+                publish(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
+            patch.setattr(store_memory, "_memory", lambda client: [])
             with pytest.raises(
                 ConnectionError, match=r"publishing 3 lists to redis://.* failed: .*run the publish step again"
             ):
@@ -109,7 +127,7 @@ def test_a_bad_as_of_or_directory_is_refused_before_any_writing(valkey: str, tmp
         publish(tmp_path, lake, valkey, "shop", "r", "[[ScheduledTime]]")
     with pytest.raises(ValueError, match="keep = 0"):
         publish(tmp_path, lake, valkey, "shop", "r", "2026-03-01T03:00:00Z", keep=0)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match="is no finished directory"):
         publish(tmp_path / "nowhere", lake, valkey, "shop", "r", "2026-03-01T03:00:00Z")
     with connect(valkey) as client:
         assert client.dbsize() == 0
@@ -127,12 +145,13 @@ class Shop:
 
     def dies_after_the_switch(self, day: int, run: str) -> None:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(store, "_drop_old", killed)
+            patch.setattr(store_building, "drop_old", killed)
             self.publish(day, run)
 
     def rollback(self, version: int | None = None) -> None:
         with connect(self.url) as client:
             registry.rollback(self.lake, client, "shop", version)
+            store.release(client, "shop")
 
     @property
     def live(self) -> str | None:
@@ -249,3 +268,32 @@ def test_the_step_records_and_reports_what_was_not_published(shop: Shop, tmp_pat
         "2026-01-02T00:00:00Z, which is active; roll back to an older version first if it is meant to go live."
     )
     assert "PUBLISHED: Version 2 is live" in text_report(shop.lake, "2026-01-03T00:00:00Z", "c")
+
+
+def test_a_held_store_is_reported_and_released(shop: Shop, tmp_path: Path) -> None:
+    shop.publish(1, "a")
+    shop.publish(2, "b")
+    with connect(shop.url) as client:
+        started = time.perf_counter()
+        registry.rollback(shop.lake, client, "shop")
+        assert time.perf_counter() - started < 1
+    lists, metrics = dsl.Dataset(uri=str(shop.folder)), dsl.Metrics(uri=str(tmp_path / "metrics"))
+    step.python_func(lists, metrics, shop.url, str(tmp_path / "lake"), "shop", "2026-01-03T00:00:00Z", "c")
+    assert (shop.live, shop.incumbent(4), metrics.metadata) == ("a", "a", {})
+    told = text_report(shop.lake, "2026-01-03T00:00:00Z", "c").splitlines()[-1]
+    assert told.startswith(
+        "ON HOLD: The model passed, and nothing was published: version 1 is held since it was rolled"
+    )
+    assert told.endswith("to let the next run go live: `dawnlist release`.")
+
+
+def test_a_run_asks_the_store_first(shop: Shop) -> None:
+    """What a publish that died left behind is put right before the next run asks for its incumbent."""
+    shop.publish(1, "a")
+    shop.dies_after_the_switch(2, "b")
+    assert shop.incumbent(3) == "a"
+    assert registry.reconcile(shop.lake, shop.url, "shop") == {"active": 2}
+    assert (shop.live, shop.incumbent(3)) == ("b", "b")
+    told = registry.reconcile(shop.lake, "redis://127.0.0.1:1/0", "shop")["unasked"]
+    assert told.startswith("no store answers at redis://127.0.0.1:1/0") and "what this lake last knew" in told
+    assert shop.incumbent(3) == "b"

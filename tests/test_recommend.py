@@ -1,5 +1,7 @@
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
@@ -7,11 +9,12 @@ from deltalake import write_deltalake
 from components.lake import Lake
 from components.model import FactorModel
 from components.recommend.lists import about, recommend
+from components.recommend.segments import by_device
 from components.schema import ITEMS
 from components.solver import ALSConfig
 from components.toplists import TopLists
 from components.train.fitting import fit_stage
-from tests.literal import two_tastes
+from tests.literal import interactions, two_tastes, write_interactions
 
 META = {"popularity_window": "whole", "winner": "challenger"}
 
@@ -46,7 +49,7 @@ def test_the_popular_list_and_meta(lists: TopLists) -> None:
 
 def test_what_the_lists_carry() -> None:
     evaluation = {"arms": {"popularity": {"ndcg@20": 0.1}}, "popularity_window": "7d"}
-    assert about(evaluation, {"winner": "popularity"}, "m1", "2026-01-31T00:00:00+00:00", "run-1") == {
+    assert about(evaluation, {"winner": "popularity"}, "m1", {"view": 1.0}, "2026-01-31T00:00:00+00:00", "run-1") == {
         "as_of": "2026-01-31T00:00:00Z",
         "run": "run-1",
         "model": "m1",
@@ -54,6 +57,7 @@ def test_what_the_lists_carry() -> None:
         "engine": "popularity",
         "metrics": {"ndcg@20": 0.1},
         "popularity_window": "7d",
+        "event_weights": {"view": 1.0},
     }
 
 
@@ -61,3 +65,67 @@ def test_what_stands_in_most_lists_comes_first(lists: TopLists) -> None:
     shown = lists.most_shown(20)
     assert {item["share"] for item in shown} == {0.5}  # each taste's ten items go to the other half
     assert shown[0] == {"item_id": "i00", "title": "Zero", "share": 0.5}
+
+
+def test_what_computes_the_lists_anew_goes_with_them(lists: TopLists) -> None:
+    """The scores of a list are the products of what is there; nobody's history is lost."""
+    scores = lists.vectors @ lists.item_factors.T + lists.item_bias
+    rows = np.arange(40)[:, None]
+    assert np.allclose(scores[rows, lists.item_index[:, :10]], lists.score[:, :10], atol=1e-5)
+    assert lists.meta["config"]["engine"] == "als"
+    assert lists.item_content.shape == (20, 0)
+    met = lists.histories
+    assert met.weight.shape == (40, 20)
+    assert [met.weight[user].indices.tolist() for user in (0, 1)] == [list(range(n, 20, 2)) for n in (0, 1)]
+    assert sorted(set(met.age.tolist())) == [0.5, 1.5, 3.0]
+
+
+def test_users_that_the_model_does_not_know_are_left_out_with_their_histories(tmp_path: Path) -> None:
+    lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
+    fit_stage(lake, splits, "train", ALSConfig(2, iterations=1).as_dict(), "cpu", tmp_path / "model")
+    model = FactorModel.load(tmp_path / "model")
+    some = np.array([3, 5])
+    known = replace(model, user_ids=model.user_ids.subset(some), user_factors=model.user_factors[some])
+    found = recommend(lake, splits, known, META, k=3)
+    assert found.user_ids.tolist() == ["u03", "u05"]
+    assert found.vectors.tolist() == model.user_factors[some].tolist()
+    assert found.histories.weight.toarray().tolist() == splits.user_items("refit").weight[some].toarray().tolist()
+    assert len(found.histories.age) == found.histories.weight.nnz
+
+
+AGENTS = {
+    "mobile": "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1",
+    "mobile 2": "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/126.0.0.0 Mobile Safari/537.36",
+    "tablet": "Mozilla/5.0 (Linux; Android 13; SM-X906C) AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36",
+    "tablet 2": "Mozilla/5.0 (iPad; CPU OS 16_6 like Mac OS X) AppleWebKit/605.1.15 Version/16.6 Mobile/15E148",
+    "desktop": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0",
+    "nothing": "curl/8.5.0",
+}
+
+
+def test_popular_lists_of_devices(tmp_path: Path) -> None:
+    """Of users that the splits have, in the last 28 days; each user counts once for an item."""
+    lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
+    told = [
+        ("u00", "i01", 1.0, "mobile"), ("u00", "i01", 2.0, "mobile"), ("u01", "i02", 3.0, "mobile 2"),
+        ("u02", "i02", 3.0, "mobile"), ("u03", "i05", 24.0 * 29, "mobile"), ("bot", "i03", 3.0, "mobile"),
+        ("u04", "i04", 3.0, "tablet"), ("u05", "i04", 3.0, "tablet 2"), ("u06", "i07", 3.0, "desktop"),
+        ("u07", "i08", 3.0, "nothing"), ("u08", "gone", 3.0, "desktop"),
+    ]  # fmt: skip
+    rows = interactions(*((user, item, hours) for user, item, hours, _ in told))
+    agents = pa.array([AGENTS[agent] for *_, agent in told])
+    rows = rows.set_column(rows.column_names.index("user_agent"), "user_agent", agents)
+    write_deltalake(lake.table_uri("interactions"), rows, partition_by=["event_date"])
+    found = {name: [column.tolist() for column in popular] for name, popular in by_device(lake, splits, 20).items()}
+    assert found == {
+        "device=desktop": [[7], [1.0]],
+        "device=mobile": [[2, 1], [2.0, 1.0]],
+        "device=tablet": [[4], [2.0]],
+    }
+    assert by_device(Lake.open(str(tmp_path / "other"), "shop"), splits, 20) == {}
+
+
+def test_without_user_agents_there_are_no_lists_of_devices(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path / "lake"), "shop")
+    write_interactions(lake, ("u00", "i01", 1.0))
+    assert by_device(lake, two_tastes(), 20) == {}

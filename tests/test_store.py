@@ -245,11 +245,11 @@ def test_a_publisher_that_was_overtaken_stops_and_leaves_the_other_ones_version(
     ANN_AND_BOB.save(tmp_path)
     lists, write = TopLists.load(tmp_path), store_building.checkpoint
 
-    def interrupted(client: Client, names: Keys, build: store_building.Build, batches: int) -> None:
-        if batches == 2:
+    def interrupted(client: Client, names: Keys, build: store_building.Build, buckets: int) -> None:
+        if buckets == 2:
             monkeypatch.setattr(store_building, "checkpoint", write)
             assert publish(valkey, day=1, lists=lists)["resumed"] == 1
-        write(client, names, build, batches)
+        write(client, names, build, buckets)
 
     monkeypatch.setattr(store_building, "checkpoint", interrupted)
     with pytest.raises(RuntimeError, match="another publisher took version 1 over"):

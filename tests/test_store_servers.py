@@ -97,7 +97,7 @@ def test_what_has_no_room_is_refused_before_the_first_write(tmp_path: Path) -> N
 def test_what_would_be_dropped_afterwards_is_dropped_first_where_room_is_short(tmp_path: Path) -> None:
     """Room for three versions at once, of which two are kept."""
     lists = many(20_000)
-    needed = Content.of(lists, "shop").memory(0)
+    needed = Content.of(lists, "shop").memory()
     room = str(2_000_000 + 5 * needed // 2)
     with valkey_of(tmp_path, "--maxmemory", room) as port, connect(url := f"redis://127.0.0.1:{port}") as client:
         reports = [publish(url, day=day, lists=lists, keep=2) for day in range(1, 5)]
@@ -110,9 +110,9 @@ def test_the_predicted_memory_is_near_what_is_taken(valkey: str) -> None:
     with connect(valkey) as client:
         before = store_memory.used(client) or 0
         content = Content.of(lists, "shop")
-        store_content.write(client, Keys("shop"), "1-00000000", content, 0, lambda done: None)
+        store_content.write(client, Keys("shop"), "1-00000000", content, 0, lambda buckets: None)
         taken = (store_memory.used(client) or 0) - before
-    assert 0.95 < content.memory(0) / taken < 1.25
+    assert 0.95 < content.memory() / taken < 1.25
 
 
 @pytest.fixture(scope="module")

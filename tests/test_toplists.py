@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.sparse import csr_matrix
 
+from components.manifest import write_manifest
 from components.schema import CATALOGUE
 from components.toplists import TopLists
+from components.user_items import UserItems
+from tests.top_lists import bare
 
 
 def three_users() -> TopLists:
-    return TopLists(
+    return bare(
         user_ids=np.array(["ann", "bob", "new\nline"], dtype=object),
         item_index=np.array([[2, 0], [1, 0], [0, 0]], dtype=np.uint32),
         score=np.array([[0.5, 0.25], [1.5, 0.0], [0.0, 0.0]], dtype=np.float32),
@@ -23,6 +27,15 @@ def three_users() -> TopLists:
         ),
         popular_index=np.array([1, 2], dtype=np.uint32),
         popular_score=np.array([9.0, 4.0], dtype=np.float32),
+        segments={"device=mobile": (np.array([2], dtype=np.uint32), np.array([3.0], dtype=np.float32))},
+        vectors=np.array([[1.0], [2.0], [0.0]], dtype=np.float32),
+        item_factors=np.array([[3.0], [0.0], [1.0]], dtype=np.float32),
+        item_bias=np.array([0.5, 0.0, 0.0], dtype=np.float32),
+        item_content=np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]], dtype=np.float32),
+        histories=UserItems(
+            csr_matrix(np.array([[0, 2, 0], [1, 0, 3], [0, 0, 0]], dtype=np.float32)),
+            np.array([0.5, 1.5, 2.5], dtype=np.float32),
+        ),
         meta={"as_of": "2026-03-01T03:00:00Z", "run": "r1", "winner": "challenger", "k": 2, "metrics": {"ndcg": 0.5}},
     )
 
@@ -37,8 +50,21 @@ def test_a_directory_reads_back_as_it_was_written(tmp_path: Path) -> None:
     assert again.lengths.tolist() == [2, 1, 0]
     assert again.catalogue.to_pylist() == lists.catalogue.to_pylist()
     assert (again.popular_index.tolist(), again.popular_score.tolist()) == ([1, 2], [9.0, 4.0])
-    assert again.meta == lists.meta
-    assert again.k == 2
+    assert [[column.tolist() for column in found] for found in again.segments.values()] == [[[2], [3.0]]]
+    assert (list(again.segments), again.meta, again.k) == (["device=mobile"], lists.meta, 2)
+    for name in ("vectors", "item_factors", "item_bias", "item_content"):
+        assert getattr(again, name).tolist() == getattr(lists, name).tolist()
+    assert again.histories.weight.toarray().tolist() == [[0, 2, 0], [1, 0, 3], [0, 0, 0]]
+    assert again.histories.age.tolist() == [0.5, 1.5, 2.5]
+
+
+def test_the_digest_is_the_content_s(tmp_path: Path) -> None:
+    lists = three_users()
+    for name in ("one", "two"):
+        lists.save(tmp_path / name)
+    replace(lists, score=lists.score + 1).save(tmp_path / "other")
+    one, two, other = (TopLists.load(tmp_path / name).digest for name in ("one", "two", "other"))
+    assert (one == two, one == other, len(one)) == (True, False, 16)
 
 
 def test_no_users_at_all_is_a_valid_answer(tmp_path: Path) -> None:
@@ -49,9 +75,14 @@ def test_no_users_at_all_is_a_valid_answer(tmp_path: Path) -> None:
         item_index=np.zeros((0, 2), dtype=np.uint32),
         score=np.zeros((0, 2), dtype=np.float32),
         lengths=np.zeros(0, dtype=np.int64),
+        vectors=np.zeros((0, 1), dtype=np.float32),
+        histories=UserItems(csr_matrix((0, 3), dtype=np.float32), np.zeros(0, np.float32)),
+        popular_index=np.zeros(0, dtype=np.uint32),
+        popular_score=np.zeros(0, dtype=np.float32),
     )
     empty.save(tmp_path)
-    assert TopLists.load(tmp_path).item_index.shape == (0, 2)
+    loaded = TopLists.load(tmp_path)
+    assert (loaded.item_index.shape, len(loaded.popular_index)) == ((0, 2), 0)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +93,13 @@ def test_no_users_at_all_is_a_valid_answer(tmp_path: Path) -> None:
         ({"lengths": np.array([2, 3, 0])}, "a length is not within 0 to k = 2"),
         ({"lengths": np.array([2, 1])}, "not both users x k"),
         ({"user_ids": np.array(["ann", "ann", "bob"], dtype=object)}, "a user has two lists"),
+        ({"vectors": np.zeros((3, 2), dtype=np.float32)}, "vectors and item factors differ in length"),
+        ({"vectors": np.zeros((2, 1), dtype=np.float32)}, "vectors or histories are not one a user"),
+        (
+            {"item_bias": np.array([np.inf, 0, 0], dtype=np.float32)},
+            "a row of item_bias has a value that is not a finite",
+        ),
+        ({"item_content": np.zeros((2, 1), dtype=np.float32)}, "item bias or content is not one an item"),
         ({"score": np.array([[np.nan, 0], [0, 0], [0, 0]], dtype=np.float32)}, "not a finite number"),
     ],
 )
@@ -73,5 +111,8 @@ def test_contradictions_are_refused(tmp_path: Path, change: dict[str, object], m
 def test_a_directory_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     three_users().save(tmp_path)
     (tmp_path / "meta.json").write_text(json.dumps({"k": 1}))
+    with pytest.raises(ValueError, match=r"meta\.json is not the file that MANIFEST names"):
+        TopLists.load(tmp_path)
+    write_manifest(tmp_path)
     with pytest.raises(ValueError, match=r"a list of 2 entries, but meta\.json says k = 1"):
         TopLists.load(tmp_path)
