@@ -76,9 +76,9 @@ class FoldIn:
     @classmethod
     def of(cls, factors: Factors, config: dict[str, Any]) -> "FoldIn":
         """Of a model's item factors and its config."""
-        names = ("alpha", "alpha0", "nu", "half_life", "ridge_scale")
         items = int(config.get("fitted_items", len(factors)))
-        return cls(factors, gram(factors[:items]), *(float(config[name]) for name in names), items)
+        numbers = {name: float(config[name]) for name in ("alpha", "alpha0", "nu", "half_life", "ridge_scale")}
+        return cls(factors, gram(factors[:items]), **numbers, items=items)
 
     def equation(self, history: Pairs, events: Pairs, days: float, start: Doubles = NO_START) -> Equation:
         """Of a user's stored history and what came `days` after it was stored.
