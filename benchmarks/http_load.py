@@ -1,6 +1,6 @@
 """A load generator in a process of its own: raw sockets, keep-alive, one request after another on each connection.
 
-    python -m benchmarks.http_load 127.0.0.1 8080 requests.json --connections 16 --requests 100000
+    python benchmarks/http_load.py 127.0.0.1 8080 requests.json --connections 16 --requests 100000
 
 requests.json is a list of whole HTTP requests as text (latin-1), sent in turn. Prints one JSON object: seconds,
 requests, errors (no 200, a broken connection), statuses, p50, p99, p999 and max in milliseconds.

@@ -59,8 +59,8 @@ async def _answered(redis: str, namespace: str, question: Question) -> dict[str,
             raise RuntimeError(
                 f"the active version of namespace {namespace} can't be read: publish again, or roll back"
             )
-        [answer] = await engine.answers([question])
+        catalogue, [found] = await engine.find([question])
     finally:
         await engine.stop()
-    prediction: dict[str, Any] = orjson.loads(Printer().prediction(question, answer))
+    prediction: dict[str, Any] = orjson.loads(Printer().prediction(question, catalogue, found))
     return prediction

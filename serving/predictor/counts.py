@@ -15,7 +15,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from components.cuts import parse_as_of
-from serving.predictor.engine import Answer
+from serving.predictor.ladder import Found
 
 BOUNDS: Final = (0.0005, 0.001, 0.002, 0.004, 0.006, 0.008, 0.012, 0.016, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Of the histograms, in seconds; 12 ms is the aim for the 99th percentile."""
@@ -71,7 +71,7 @@ class Counts(Collector):
         key = (route, status)
         self.requests[key] = self.requests.get(key, 0) + 1
 
-    def answered(self, answers: Sequence[Answer], seconds: float) -> None:
+    def answered(self, answers: Sequence[Found], seconds: float) -> None:
         """One request's answers were made, `seconds` after it had arrived."""
         tiers = self.tiers
         for answer in answers:

@@ -81,8 +81,8 @@ class Engine:
         self._ranker.close()
         self._reader.close()
 
-    async def answers(self, questions: Sequence[Question]) -> list[Answer]:
-        """One for each question in its order, all from one version.
+    async def find(self, questions: Sequence[Question]) -> tuple[Snapshot | Static, list[Found]]:
+        """One for each question in its order, as rows of the one catalogue that all are from.
 
         ValueError for what the caller did wrong (k, an attribute that items do not have); never another error.
         """
@@ -93,12 +93,18 @@ class Engine:
             if snapshot is not None and (question.filters or question.recent):
                 check(snapshot, question)
         if snapshot is None:
-            return [self._fixed(question) for question in questions]
-        answers: list[Answer] = []
+            return self._static, [self._fixed(question) for question in questions]
+        if len(questions) <= BLOCK:
+            return snapshot, await self._ladder.climb(snapshot, questions, DEFAULT_K)
+        found: list[Found] = []
         for begin in range(0, len(questions), BLOCK):
-            found = await self._ladder.climb(snapshot, questions[begin : begin + BLOCK], DEFAULT_K)
-            answers += [_named(snapshot, one) for one in found]
-        return answers
+            found += await self._ladder.climb(snapshot, questions[begin : begin + BLOCK], DEFAULT_K)
+        return snapshot, found
+
+    async def answers(self, questions: Sequence[Question]) -> list[Answer]:
+        """The same with ids and titles."""
+        catalogue, found = await self.find(questions)
+        return [_named(catalogue, one) for one in found]
 
     @property
     def ready(self) -> bool:
@@ -132,20 +138,17 @@ class Engine:
         if not self._tried.is_set():
             self._loop.call_soon_threadsafe(self._tried.set)
 
-    def _fixed(self, question: Question) -> Answer:
+    def _fixed(self, question: Question) -> Found:
         """From the static file."""
-        static, excluded = self._static, {*question.exclude, *(event.item_id for event in question.recent)}
-        kept = [at for at, item_id in enumerate(static.item_ids) if item_id not in excluded]
+        excluded = {*question.exclude, *(event.item_id for event in question.recent)}
+        kept = [row for row, item_id in enumerate(self._static.item_ids) if item_id not in excluded]
         kept = kept[: question.k or DEFAULT_K]
-        items, titles = [static.item_ids[at] for at in kept], [static.titles[at] for at in kept]
-        because: list[list[tuple[str, float]]] | None = [[] for _ in kept] if question.explain else None
-        return Answer("static", 0, static.as_of, items, titles, [0.0] * len(kept), because)
+        return Found("static", kept, [0.0] * len(kept), [[] for _ in kept] if question.explain else None)
 
 
-def _named(snapshot: Snapshot, found: Found) -> Answer:
-    """With ids and titles for indices."""
-    ids, because = snapshot.item_ids, None
+def _named(catalogue: Snapshot | Static, found: Found) -> Answer:
+    ids, because = catalogue.item_ids, None
     if found.because is not None:
-        because = [[(ids[item], added) for item, added in reasons] for reasons in found.because]
-    items, titles = ids.take(found.items), snapshot.titles.take(found.items)
-    return Answer(found.tier, snapshot.version, snapshot.as_of, items, titles, found.scores, because)
+        because = [[(ids[row], added) for row, added in reasons] for reasons in found.because]
+    items, titles = ids.take(found.items), catalogue.titles.take(found.items)
+    return Answer(found.tier, catalogue.version, catalogue.as_of, items, titles, found.scores, because)

@@ -7,8 +7,10 @@ from typing import Any
 import kserve
 
 from serving.predictor.counts import Counts
-from serving.predictor.engine import Answer, Engine
+from serving.predictor.engine import Engine
 from serving.predictor.guard import Gate
+from serving.predictor.ladder import Found
+from serving.predictor.printed import Catalogue
 from serving.predictor.question import Question
 
 
@@ -27,16 +29,16 @@ class DawnlistModel(kserve.Model):  # type: ignore[misc]
 
     async def predict(
         self, payload: Sequence[Question], headers: Any = None, response_headers: Any = None
-    ) -> list[Answer]:
-        """An answer for each question, of one version.
+    ) -> tuple[Catalogue, list[Found]]:
+        """What was found for each question, and the catalogue that all of it is from.
 
         ValueError for what the caller did wrong, OverloadedError for too much at once.
         """
         began = time.perf_counter()
         with self._gate.entered(len(payload)):
-            answers = await self.engine.answers(payload)
-        self._counts.answered(answers, time.perf_counter() - began)
-        return answers
+            catalogue, found = await self.engine.find(payload)
+        self._counts.answered(found, time.perf_counter() - began)
+        return catalogue, found
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """What docs/SERVING.md says of V2; `options` may be left out."""

@@ -9,57 +9,61 @@ import numpy as np
 import orjson
 
 from components.cuts import parse_as_of
-from serving.predictor.engine import Answer
+from serving.predictor.ladder import Found
 from serving.predictor.question import Question
+from serving.predictor.snapshot import Snapshot
+from serving.predictor.static import Static
 
 NUMBERS: Final = orjson.OPT_SERIALIZE_NUMPY
 
+Catalogue = Snapshot | Static
+
 
 class Printer:
-    """Belongs to one event loop; holds the pieces of one version's items that have been asked for."""
+    """Belongs to one event loop; holds the pieces of one catalogue, of the items that have been asked for."""
 
     def __init__(self) -> None:
-        self._pieces: dict[str, bytes] = {}
-        self._of: tuple[int, str] | None = None
+        self._pieces: list[bytes] = []
+        self._of: Catalogue | None = None
 
-    def prediction(self, question: Question, answer: Answer) -> bytes:
+    def prediction(self, question: Question, catalogue: Catalogue, found: Found) -> bytes:
         """`{"user_id", "tier", "model_version", "as_of", "age_seconds", "items": [{"item_id", "title", "score"}]}`."""
-        head = orjson.dumps({"user_id": question.user_id, "tier": answer.tier, **origin(answer), "items": []})
-        return b"%b%b]}" % (head[:-2], self._items(answer))
-
-    def _items(self, answer: Answer) -> bytes:
-        if not answer.item_ids:
-            return b""
+        head = orjson.dumps({"user_id": question.user_id, "tier": found.tier, **origin(catalogue), "items": []})[:-2]
+        rows = found.items
+        if not rows:
+            return head + b"]}"
         # as float32, which the JSON writer prints in its own few digits
-        scores = orjson.dumps(np.asarray(answer.scores, dtype=np.float32), option=NUMBERS)[1:-1].split(b",")
-        pieces = self._pieces_of(answer)
-        if answer.because is not None:
-            reasons = [orjson.dumps(reasons_of(one)) for one in answer.because]
+        scores = orjson.dumps(np.asarray(found.scores, dtype=np.float32), option=NUMBERS)[1:-1].split(b",")
+        if found.because is not None:
+            reasons = [orjson.dumps(reasons_of(catalogue, one)) for one in found.because]
             scores = [b'%b,"because":%b' % pair for pair in zip(scores, reasons, strict=True)]
-        return b"},".join(map(b"%b%b".__mod__, zip(pieces, scores, strict=True))) + b"}"
+        parts: list[Any] = [None] * (2 * len(rows))
+        parts[::2], parts[1::2] = self._pieces_of(catalogue, rows), scores
+        return b"%b%b}]}" % (head, b"".join(parts)[2:])  # each piece closes the item before it
 
-    def _pieces_of(self, answer: Answer) -> list[bytes]:
-        if self._of != (answer.version, answer.as_of):
-            self._pieces, self._of = {}, (answer.version, answer.as_of)
+    def _pieces_of(self, catalogue: Catalogue, rows: Sequence[int]) -> list[bytes]:
+        if self._of is not catalogue:
+            self._pieces, self._of = [b""] * len(catalogue.item_ids), catalogue
         known = self._pieces
-        try:
-            return [known[item_id] for item_id in answer.item_ids]
-        except KeyError:
-            for item_id, title in zip(answer.item_ids, answer.titles, strict=True):
-                known[item_id] = orjson.dumps({"item_id": item_id, "title": title})[:-1] + b',"score":'
-            return [known[item_id] for item_id in answer.item_ids]
+        pieces = [known[row] for row in rows]
+        if not all(pieces):
+            for row in rows:
+                item = {"item_id": catalogue.item_ids[row], "title": catalogue.titles[row]}
+                known[row] = b"},%b" % orjson.dumps(item)[:-1] + b',"score":'
+            pieces = [known[row] for row in rows]
+        return pieces
 
 
-def origin(answer: Answer) -> dict[str, Any]:
+def origin(catalogue: Catalogue) -> dict[str, Any]:
     """Where an answer is from: model_version, as_of and age_seconds, the last two null for lists of no run."""
-    begun = _seconds(answer.as_of)
+    begun = _seconds(catalogue.as_of)
     age = None if begun is None else int(time.time() - begun)
-    return {"model_version": str(answer.version), "as_of": answer.as_of or None, "age_seconds": age}
+    return {"model_version": str(catalogue.version), "as_of": catalogue.as_of or None, "age_seconds": age}
 
 
-def reasons_of(reasons: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
+def reasons_of(catalogue: Catalogue, reasons: Sequence[tuple[int, float]]) -> list[dict[str, Any]]:
     """The past items that speak for a result, and how much of its score each is."""
-    return [{"item_id": item_id, "score": round(score, 6)} for item_id, score in reasons]
+    return [{"item_id": catalogue.item_ids[row], "score": round(score, 6)} for row, score in reasons]
 
 
 @lru_cache(maxsize=16)

@@ -11,19 +11,19 @@ from serving.predictor import lean, v1, v2
 from serving.predictor.auth import Doorkeeper, ForbiddenError, UnknownError
 from serving.predictor.connection import Request, Response
 from serving.predictor.counts import Counts, exposed
-from serving.predictor.engine import Answer
 from serving.predictor.guard import OverloadedError
+from serving.predictor.ladder import Found
 from serving.predictor.logs import FAILED, Failures
 from serving.predictor.model import DawnlistModel
 from serving.predictor.openapi import document
-from serving.predictor.printed import Printer
+from serving.predictor.printed import Catalogue, Printer
 from serving.predictor.question import Question
 
 LEAN: Final = lean.PATH.encode()
 PROMETHEUS: Final = b"text/plain; version=0.0.4; charset=utf-8"
 RETRY: Final = b"retry-after: 1\r\n"
 
-Printed = Callable[[list[Question], list[Answer]], bytes]
+Printed = Callable[[list[Question], Catalogue, list[Found]], bytes]
 Handler = Callable[[Request], Response | Coroutine[Any, Any, Response]]
 
 
@@ -128,16 +128,16 @@ class Routes:
     def _v1(self, request: Request) -> Coroutine[Any, Any, Response]:
         return self._answer("v1", v1.questions(request.body), self._v1_answered)
 
-    def _v1_answered(self, questions: list[Question], answers: list[Answer]) -> bytes:
-        return v1.response(self._printer, questions, answers)
+    def _v1_answered(self, questions: list[Question], catalogue: Catalogue, found: list[Found]) -> bytes:
+        return v1.response(self._printer, questions, catalogue, found)
 
     def _v2(self, request: Request) -> Coroutine[Any, Any, Response]:
         if b"inference-header-content-length" in request.headers:
             raise ValueError("tensors as raw bytes are not supported here: send the data as JSON, or use gRPC")
         request_id, questions = v2.request(request.body)
 
-        def answered(questions: list[Question], answers: list[Answer]) -> bytes:
-            return v2.response(self._model.name, request_id, questions, answers)
+        def answered(questions: list[Question], catalogue: Catalogue, found: list[Found]) -> bytes:
+            return v2.response(self._model.name, request_id, questions, catalogue, found)
 
         return self._answer("v2", questions, answered)
 
@@ -145,22 +145,22 @@ class Routes:
         question = lean.lean_question(request.path[len(LEAN) :], request.query)
         return self._answer("lean", [question], self._lean_answered)
 
-    def _lean_answered(self, questions: list[Question], answers: list[Answer]) -> bytes:
-        return self._printer.prediction(questions[0], answers[0])
+    def _lean_answered(self, questions: list[Question], catalogue: Catalogue, found: list[Found]) -> bytes:
+        return self._printer.prediction(questions[0], catalogue, found[0])
 
     async def _answer(self, label: str, questions: list[Question], printed: Printed) -> Response:
         try:
-            answers = await self._model.predict(questions)
+            catalogue, found = await self._model.predict(questions)
         except Exception as failure:
             response = self._refusal(failure)
         else:
-            response = self._made(printed, questions, answers)
+            response = self._made(printed, questions, catalogue, found)
         self._counts.request(label, response.status)
         return response
 
-    def _made(self, printed: Printed, questions: list[Question], answers: list[Answer]) -> Response:
+    def _made(self, printed: Printed, questions: list[Question], catalogue: Catalogue, found: list[Found]) -> Response:
         try:
-            return Response(200, printed(questions, answers))
+            return Response(200, printed(questions, catalogue, found))
         except Exception as failure:
             return self._failure(failure)
 

@@ -20,11 +20,11 @@ from serving.predictor import v2
 from serving.predictor.auth import Doorkeeper, ForbiddenError, UnknownError
 from serving.predictor.connection import MAX_BODY, MAX_HEAD
 from serving.predictor.counts import Counts
-from serving.predictor.engine import Answer
 from serving.predictor.guard import REQUESTS, OverloadedError
+from serving.predictor.ladder import Found
 from serving.predictor.logs import FAILED, Failures
 from serving.predictor.model import DawnlistModel
-from serving.predictor.printed import origin
+from serving.predictor.printed import Catalogue, origin
 from serving.predictor.question import Question
 
 MAX_ANSWER: Final = 64 << 20  # bytes; a thousand users with 100 items each and reasons are a few MB
@@ -67,11 +67,11 @@ class Servicer(GRPCInferenceServiceServicer):  # type: ignore[misc]
         await self._known(request.model_name, context)
         try:
             asked = v2.questions(_tensors(request), _parameters(request.parameters))
-            answers = await self._model.predict(asked)
+            catalogue, found = await self._model.predict(asked)
         except Exception as failure:
             await self._refuse(failure, context)
         self._counts.request("grpc", 200)
-        return _response(self._model.name, request.id, asked, answers)
+        return _response(self._model.name, request.id, asked, catalogue, found)
 
     async def _opened(self, context: Any) -> None:
         headers = {name.encode(): _bytes(value) for name, value in context.invocation_metadata() or ()}
@@ -157,15 +157,17 @@ def _parameters(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: getattr(given[name], choice) for name, choice in chosen.items() if choice}
 
 
-def _response(name: str, request_id: str, asked: Sequence[Question], answers: Sequence[Answer]) -> Any:
-    whence = origin(answers[0])
+def _response(
+    name: str, request_id: str, asked: Sequence[Question], catalogue: Catalogue, found: Sequence[Found]
+) -> Any:
+    whence = origin(catalogue)
     response = pb.ModelInferResponse(model_name=name, model_version=whence["model_version"], id=request_id)
     for key, value in whence.items():
         if isinstance(value, int):
             response.parameters[key].int64_param = value
         elif value is not None:
             response.parameters[key].string_param = value
-    for tensor in v2.outputs(asked, answers):
+    for tensor in v2.outputs(asked, catalogue, found):
         out = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
         data = [text.encode() for text in tensor.data] if tensor.datatype == "BYTES" else tensor.data
         getattr(out.contents, CONTENTS[tensor.datatype]).extend(data)

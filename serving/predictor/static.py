@@ -4,10 +4,19 @@
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.cuts import iso, parse_as_of
+
+
+class Names(list[str]):
+    """Texts by their row, as texts.Texts."""
+
+    def take(self, rows: Iterable[int]) -> list[str]:
+        """The texts of some rows."""
+        return [self[row] for row in rows]
 
 
 @dataclass(frozen=True)
@@ -15,8 +24,9 @@ class Static:
     """Item ids and titles, best first."""
 
     as_of: str = ""
-    item_ids: list[str] = field(default_factory=list)
-    titles: list[str] = field(default_factory=list)
+    item_ids: Names = field(default_factory=Names)
+    titles: Names = field(default_factory=Names)
+    version: int = 0
 
     @classmethod
     def load(cls, path: Path | None) -> "Static":
@@ -34,4 +44,4 @@ class Static:
             raise ValueError(f"the static file {str(path)!r} is no list of items ({error!r}): {rule}") from None
         if not all(isinstance(text, str) for item in items for text in item):
             raise ValueError(f"the static file {str(path)!r} has an item_id or a title that is no text: {rule}")
-        return cls(as_of, [item_id for item_id, _ in items], [title for _, title in items])
+        return cls(as_of, Names(item_id for item_id, _ in items), Names(title for _, title in items))

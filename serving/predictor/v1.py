@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
-from serving.predictor.engine import Answer
 from serving.predictor.fields import check_users, question
-from serving.predictor.printed import Printer
+from serving.predictor.ladder import Found
+from serving.predictor.printed import Catalogue, Printer
 from serving.predictor.question import Question
 
 
@@ -37,6 +37,7 @@ def _question(where: str, instance: Any) -> Question:
     return question(where, instance.pop("user_id", None), instance)
 
 
-def response(printer: Printer, asked: Sequence[Question], answers: Sequence[Answer]) -> bytes:
+def response(printer: Printer, asked: Sequence[Question], catalogue: Catalogue, found: Sequence[Found]) -> bytes:
     """One prediction for each question, in its order."""
-    return b'{"predictions":[%b]}' % b",".join(map(printer.prediction, asked, answers))
+    predictions = [printer.prediction(question, catalogue, one) for question, one in zip(asked, found, strict=True)]
+    return b'{"predictions":[%b]}' % b",".join(predictions)

@@ -16,9 +16,9 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from serving.predictor.engine import Answer
 from serving.predictor.fields import check_users, question
-from serving.predictor.printed import NUMBERS, origin, reasons_of
+from serving.predictor.ladder import Found
+from serving.predictor.printed import NUMBERS, Catalogue, origin, reasons_of
 from serving.predictor.question import Question
 from serving.predictor.v1 import parsed
 
@@ -29,12 +29,12 @@ INPUTS: Final = ("user_id", "options")
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """`data` is flat."""
+    """`data` is a flat sequence."""
 
     name: str
     datatype: str
     shape: Sequence[int]
-    data: Sequence[Any]
+    data: Any
 
     def as_json(self) -> dict[str, Any]:
         return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape), "data": self.data}
@@ -105,43 +105,44 @@ def _options(i: int, text: str) -> dict[str, Any]:
         raise ValueError(f"options[{i}]: {str(error).replace('the body', 'it')}") from None
 
 
-def outputs(asked: Sequence[Question], answers: Sequence[Answer]) -> list[Tensor]:
+def outputs(asked: Sequence[Question], catalogue: Catalogue, found: Sequence[Found]) -> list[Tensor]:
     """What the module's docstring says."""
-    n = len(answers)
-    k = max(max(len(answer.item_ids), question.k or 0) for question, answer in zip(asked, answers, strict=True))
+    n = len(found)
+    k = max(max(len(one.items), question.k or 0) for question, one in zip(asked, found, strict=True))
+    item_ids = [text for one in found for text in _filled(catalogue.item_ids.take(one.items), k, "")]
+    titles = [text for one in found for text in _filled(catalogue.titles.take(one.items), k, "")]
+    # as float32, which the JSON writer prints in its own few digits
+    scores = np.array([_filled(one.scores, k, 0.0) for one in found], dtype=np.float32).ravel()
     tensors = [
-        Tensor("item_id", "BYTES", [n, k], [text for answer in answers for text in _filled(answer.item_ids, k, "")]),
-        Tensor("title", "BYTES", [n, k], [text for answer in answers for text in _filled(answer.titles, k, "")]),
-        Tensor("score", "FP32", [n, k], _scores(answers, k)),
-        Tensor("tier", "BYTES", [n], [answer.tier for answer in answers]),
-        Tensor("found", "INT32", [n], [len(answer.item_ids) for answer in answers]),
+        Tensor("item_id", "BYTES", [n, k], item_ids),
+        Tensor("title", "BYTES", [n, k], titles),
+        Tensor("score", "FP32", [n, k], scores),
+        Tensor("tier", "BYTES", [n], [one.tier for one in found]),
+        Tensor("found", "INT32", [n], [len(one.items) for one in found]),
     ]
-    if any(answer.because is not None for answer in answers):
-        reasons = [text for answer in answers for text in _filled(_reasons(answer), k, "")]
+    if any(one.because is not None for one in found):
+        reasons = [text for one in found for text in _filled(_reasons(catalogue, one), k, "")]
         tensors.append(Tensor("because", "BYTES", [n, k], reasons))
     return tensors
-
-
-def _scores(answers: Sequence[Answer], k: int) -> Any:
-    """As float32, which the JSON writer prints in its own few digits."""
-    return np.array([_filled(answer.scores, k, 0.0) for answer in answers], dtype=np.float32).ravel()
 
 
 def _filled(values: Sequence[Any], k: int, filler: Any) -> list[Any]:
     return [*values, *[filler] * (k - len(values))]
 
 
-def _reasons(answer: Answer) -> list[str]:
-    return [orjson.dumps(reasons_of(reasons)).decode() for reasons in answer.because or []]
+def _reasons(catalogue: Catalogue, found: Found) -> list[str]:
+    return [orjson.dumps(reasons_of(catalogue, reasons)).decode() for reasons in found.because or []]
 
 
-def response(name: str, request_id: str | None, asked: Sequence[Question], answers: Sequence[Answer]) -> bytes:
+def response(
+    name: str, request_id: str | None, asked: Sequence[Question], catalogue: Catalogue, found: Sequence[Found]
+) -> bytes:
     """The answer as REST's JSON."""
-    whence = origin(answers[0])
+    whence = origin(catalogue)
     body = {
         "model_name": name,
         "model_version": whence["model_version"],
         "parameters": whence,
-        "outputs": [tensor.as_json() for tensor in outputs(asked, answers)],
+        "outputs": [tensor.as_json() for tensor in outputs(asked, catalogue, found)],
     }
     return orjson.dumps(body if request_id is None else {"id": request_id, **body}, option=NUMBERS)
