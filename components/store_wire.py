@@ -22,8 +22,9 @@ from components.urls import REDIS_PASSWORD, password
 FAILURES: Final = 5
 REST: Final = 0.5
 CONNECT_SECONDS: Final = 1.0
+GRACE: Final = 0.001
 STUCK_SECONDS: Final = 1.0
-"""A connection on which an answer is late by so much is given up: it may be dead without having said so."""
+"""A connection on which an answer is late by so much is given up."""
 
 
 class Listener(Protocol):
@@ -117,14 +118,14 @@ class Wire(asyncio.Protocol):
     def send(self, commands: bytes, number: int, loop: asyncio.AbstractEventLoop) -> "asyncio.Future[list[Any]]":
         """Write some commands; the future has as many answers, an error among them as hiredis.ReplyError."""
         future: asyncio.Future[list[Any]] = loop.create_future()
-        now = loop.time()
-        if self._waiting and now - self._waiting[0][2] > STUCK_SECONDS:
-            self._transport.abort()
-            future.set_exception(TimeoutError())
-            return future
-        self._waiting.append((future, number, now))
+        self._waiting.append((future, number, loop.time()))
         self._transport.write(commands)
         return future
+
+    def late(self, now: float) -> None:
+        """An answer did not come in time: if one is missing for long, the connection may be dead without saying so."""
+        if self._waiting and now - self._waiting[0][2] > STUCK_SECONDS:
+            self._transport.abort()
 
     def close(self) -> None:
         if self._transport is not None:
@@ -138,7 +139,7 @@ class Link:
         self.server = server
         self._listener, self._timeout = listener, timeout
         self._wire = Wire()
-        self._connecting: asyncio.Task[Wire] | None = None
+        self._connecting: asyncio.Task[None] | None = None
         self._failed, self._closed_until, self._trying = 0, 0.0, False
 
     @property
@@ -154,10 +155,16 @@ class Link:
                 return None
             self._trying = True
         try:
-            async with asyncio.timeout(self._timeout):
-                wire = self._wire if self._wire.is_open else await self._connected()
-                replies = await wire.send(commands, number, loop)
-        except (OSError, TimeoutError, PermissionError) as error:
+            if not self._wire.is_open:
+                async with asyncio.timeout(self._timeout):
+                    await self._connected()
+            future = self._wire.send(commands, number, loop)
+            timer = loop.call_later(self._timeout, self._expire, future, loop)
+            try:
+                replies = await future
+            finally:
+                timer.cancel()
+        except OSError as error:  # TimeoutError and PermissionError are such
             self._fail(type(error).__name__, loop.time())
             return None
         finally:
@@ -172,6 +179,15 @@ class Link:
             self._connecting.cancel()
         self._wire.close()
 
+    def _expire(self, future: "asyncio.Future[list[Any]]", loop: asyncio.AbstractEventLoop) -> None:
+        """The loop may have been busy, and the answer be there: it is read before the time is really up."""
+        loop.call_later(GRACE, self._give_up, future, loop)
+
+    def _give_up(self, future: "asyncio.Future[list[Any]]", loop: asyncio.AbstractEventLoop) -> None:
+        if not future.done():
+            future.set_exception(TimeoutError())
+            self._wire.late(loop.time())
+
     def _fail(self, kind: str, now: float) -> None:
         self._failed += 1
         self._listener.redis_error(kind)
@@ -185,14 +201,14 @@ class Link:
             self._listener.breaker(False)
         self._failed = 0
 
-    async def _connected(self) -> Wire:
+    async def _connected(self) -> None:
         """All who ask meanwhile wait for one attempt, which goes on when they do not wait any longer."""
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.create_task(self._connect())
             self._connecting.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return await asyncio.shield(self._connecting)
+        await asyncio.shield(self._connecting)
 
-    async def _connect(self) -> Wire:
+    async def _connect(self) -> None:
         loop, server = asyncio.get_running_loop(), self.server
         async with asyncio.timeout(CONNECT_SECONDS):
             if server.path:
@@ -205,4 +221,3 @@ class Link:
                         wire.close()
                         raise PermissionError(str(reply).split()[0])
         self._wire = wire
-        return wire

@@ -91,7 +91,7 @@ class Follower:
         began = time.monotonic()
         try:
             snapshot = load(self._client, self._keys, token)
-        except (LookupError, ValueError, LayoutError) as error:  # pyarrow's errors are ValueErrors
+        except (LookupError, ValueError, TypeError, LayoutError) as error:  # pyarrow's errors are ValueErrors
             self._metrics.corrupt("version")
             self._again_at = time.monotonic() + next(self._pauses)
             if token != self._failed:

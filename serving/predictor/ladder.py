@@ -114,14 +114,13 @@ class Ladder:
         else:
             asker.value, asker.at = bucket, snapshot.records.find(bucket, asker.fingerprint)
         question = asker.question
-        events: Sequence[Event | recent.Event] = question.recent
-        if isinstance(recorded, bytes) and recorded:
+        if question.recent:
+            _take(snapshot, asker, question.recent)
+        elif isinstance(recorded, bytes) and recorded:
             try:
-                events = recent.parse(recorded)
+                _take(snapshot, asker, recent.parse(recorded))
             except (ValueError, TypeError):
                 self._metrics.corrupt("recent")
-        if events:
-            _take(snapshot, asker, events)
         if question.exclude:
             asker.hidden |= snapshot.item_ids.rows(question.exclude)
 
@@ -180,16 +179,18 @@ def _take(snapshot: Snapshot, asker: Asker, events: Sequence[Event | recent.Even
     newest = max(time.time(), snapshot.day)
     since = snapshot.day if asker.at >= 0 else 0.0
     pairs: dict[int, tuple[float, float]] = {}
+    hidden: set[int] = set()
     for event in events:
         row = snapshot.item_ids.row(event.item_id)
         if row is None:
             continue
-        asker.hidden.add(row)
+        hidden.add(row)
         moment = newest if event.time is None else min(newest, event.time)
         weight = snapshot.event_weights.get(event.event_type, 0.0)
         if weight and moment >= since:
             before, last = pairs.get(row, (0.0, moment))
             pairs[row] = before + weight, max(last, moment)
+    asker.hidden |= hidden
     if pairs and snapshot.can_fold:
         weights, times = np.array(list(pairs.values())).T
         cut = max(snapshot.day, float(times.max()))

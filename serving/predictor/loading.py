@@ -43,7 +43,8 @@ def meta_of(client: Any, keys: Keys, token: str) -> Meta:
 def load(client: Any, keys: Keys, token: str) -> Snapshot:
     """The version of a token, ready to answer, everything that is compiled included.
 
-    LookupError when it, or a part of it, is gone; ValueError when a part is not what was written; LayoutError.
+    LookupError when it, or a part of it, is gone; ValueError, TypeError when a part is not what was written;
+    LayoutError.
     """
     meta = meta_of(client, keys, token)
     chunks = meta["chunks"]
@@ -93,6 +94,8 @@ def _check(meta: Meta, catalogue: pa.Table, popular: Mapping[str, Popular]) -> N
         raise ValueError(
             f"version {meta['version']} has a catalogue of {catalogue.num_rows} items, its meta says {items}"
         )
+    if len(meta["dimension"]) != int(meta["factors"]):
+        raise ValueError(f"version {meta['version']} has {len(meta['dimension'])} sizes for {meta['factors']} factors")
     if EVERYBODY not in popular or any(index.max(initial=0) >= max(1, items) for index, _ in popular.values()):
         raise ValueError(f"version {meta['version']} has popular lists that do not fit its {items} items")
 
