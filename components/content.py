@@ -83,6 +83,7 @@ def _reduced(documents: Iterator[list[str]], dimensions: int) -> Factors:
     """A row for each document, shape (documents, d); (0, 0) when no two share a token."""
     from sklearn.decomposition import TruncatedSVD  # type: ignore[import-untyped]
     from sklearn.feature_extraction.text import TfidfVectorizer  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     tfidf: Any = TfidfVectorizer(analyzer=list, sublinear_tf=True, min_df=MIN_ITEMS, dtype=np.float32)
     try:
@@ -92,6 +93,9 @@ def _reduced(documents: Iterator[list[str]], dimensions: int) -> Factors:
     if sparse.shape[1] <= dimensions:
         dense = sparse.toarray()
     else:
-        dense = TruncatedSVD(dimensions, random_state=SEED).fit_transform(sparse).astype(np.float32)
+        with threadpool_limits(
+            1, "blas"
+        ):  # as quick for so narrow matrices, and the same numbers on any machine's cores
+            dense = TruncatedSVD(dimensions, random_state=SEED).fit_transform(sparse).astype(np.float32)
     told = np.diff(sparse.indptr) > 0
     return unit((dense - dense[told].mean(axis=0)) * told[:, None])

@@ -5,7 +5,8 @@
 
 z_i is what an item's words say of it (components.content), p_u the normalised sum of c_ui z_i over what the user met,
 n_u how many items that are. As columns of one factor model: [x | 1 | w(n) p] for users and [y | share * popularity | z]
-for items, so that nothing that ranks asks for them. Columns that have no share are not there. docs/HYBRID.md.
+for items, so that nothing that ranks asks for them. Columns that have no share are not there. An item that nobody met
+has the factors of those that its words are most like. docs/HYBRID.md.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,6 @@ NEIGHBOURS: Final = 20
 """Of a new item, the most alike among those that were met."""
 DOUBT: Final = np.float32(1.0)
 """Weight of a vector of zeros beside the neighbours': an item that is like nothing is predicted nothing."""
-BLOCK: Final = 2048
 Mask = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
@@ -51,9 +51,10 @@ class Hybrid:
         user_items, met = splits.user_items(stage), splits.without_unmet().user_items(stage)
         return cls(user_items, met, splits.content, splits.new_items(stage))
 
-    def known_items(self, config: ALSConfig) -> Mask:
-        """Which items the served model knows: those that somebody met, and with a content part the new ones."""
-        return self.met | self.new if config.content_share else self.met
+    @property
+    def known_items(self) -> Mask:
+        """Which items a model knows: those that somebody met, and new ones."""
+        return self.met | self.new
 
     def factors(self, fitted: tuple[Factors, Factors], config: ALSConfig) -> tuple[Factors, Factors]:
         """User and item factors as they are served, of what was fitted on `fitted`."""
@@ -70,7 +71,7 @@ class Hybrid:
         """
         users, items = fitted
         items = np.vstack([items, np.zeros((len(self.new) - len(items), items.shape[1]), np.float32)])
-        if config.content_share:
+        if self.new.any():
             items[self.new] = self.prediction @ items
         share, half_life = config.popularity_share, config.popularity_half_life
         users, items = popularity.blended((users, items), self.user_items, share, half_life)
@@ -95,18 +96,16 @@ class Hybrid:
 
         y_i = sum of s_ij y_j over i's neighbours j, divided by DOUBT + sum of s_ij; s is the cosine, 0 at least.
         """
+        from components.topk import top_k  # brings numba, a second that who only asks for parts need not wait
+
         candidates, wanted = np.flatnonzero(self.met & self.content.any(axis=1)), np.flatnonzero(self.new)
-        few = min(NEIGHBOURS, len(candidates))
-        index, alike = np.zeros((len(wanted), few), np.int64), np.zeros((len(wanted), few), np.float32)
-        for start in range(0, len(wanted), BLOCK):
-            rows = slice(start, start + BLOCK)
-            cosines = self.content[wanted[rows]] @ self.content[candidates].T
-            nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :few]
-            index[rows] = candidates[nearest]
-            alike[rows] = np.maximum(np.take_along_axis(cosines, nearest, axis=1), 0)
+        nothing = csr_matrix((len(wanted), len(candidates)), dtype=np.float32)
+        places, cosines = top_k(self.content[wanted], self.content[candidates], NEIGHBOURS, nothing)
+        alike = np.where(places >= 0, np.maximum(cosines, 0), np.float32(0))
         alike /= DOUBT + alike.sum(axis=1, keepdims=True)
-        shape = (len(wanted), len(self.new))
-        return csr_matrix((alike.ravel(), index.ravel(), np.arange(0, index.size + 1, max(1, few))), shape=shape)
+        rows, ranks = np.nonzero(alike)
+        columns = candidates[places[rows, ranks]]
+        return csr_matrix((alike[rows, ranks], (rows, columns)), shape=(len(wanted), len(self.new)))
 
 
 @dataclass(frozen=True)

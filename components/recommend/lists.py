@@ -36,7 +36,7 @@ def recommend(
     """
     if k < 1:
         raise ValueError(f"k is {k}: give the length of a list, 1 or more")
-    splits = splits if model.config.get("content_share") else splits.without_unmet()  # which other models don't know
+    splits = splits if "factors" in model.config else splits.without_unmet()  # which popularity does not know
     history = splits.user_items("refit")
     aligned = model.aligned(splits.user_ids, splits.item_ids)
     users = np.flatnonzero(aligned.knows_user)

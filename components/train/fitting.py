@@ -44,7 +44,7 @@ def fit_stage(
     began = {"start": start and start.name, "sweeps": sweeps}
     lineage = {**made, **began, **{name: value for name, value in splits.about.items() if name != "traffic"}}
     # not the table's version: another may hold the same rows; but the ids, which the holdout's name hangs on
-    words = [splits.stock.digest] if splits.stock and config.get("content_share") else []
+    words = [splits.stock.digest] if splits.stock and config["engine"] == "als" else []
     name = fingerprint(user_items, config, made, began, splits.holdout, device, *words)
 
     def make() -> None:
@@ -93,7 +93,7 @@ def _fitted(
     fitting.advance(sweeps)
     users, items = hybrid.factors(fitting.factors, config)
     met = np.flatnonzero(np.diff(hybrid.user_items.weight.indptr))
-    shown = np.flatnonzero(hybrid.known_items(config))
+    shown = np.flatnonzero(hybrid.known_items)
     # lambda of a user is ridge_scale s^nu; s goes over the fitted items, which come first
     told = {"ridge_scale": fitting.ridge_scale, "fitted_items": splits.met_items}
     ids = (splits.user_ids.subset(met), splits.item_ids.subset(shown))

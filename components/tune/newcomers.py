@@ -51,7 +51,9 @@ class Newcomers:
     def weights(self, items: int) -> csr_matrix:
         """Shape (users, items)."""
         shape = (len(self.index), items)
-        found = csr_matrix((self.weight.ravel(), self.index.ravel(), np.arange(0, self.index.size + 1, MOST)), shape)
+        found = csr_matrix(
+            (self.weight.flatten(), self.index.flatten(), np.arange(0, self.index.size + 1, MOST)), shape
+        )
         found.sum_duplicates()
         return found
 

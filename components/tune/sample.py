@@ -32,6 +32,8 @@ class Sample:
     """Shape (users, items), in their order."""
     k: int
     device: str = "cpu"
+    clicks: int = 0
+    """How many items newcomers met; 0: one, two and three in turns."""
 
     @classmethod
     def of(cls, splits: Splits, hybrid: Hybrid, k: int, device: str = "cpu") -> "Sample":
@@ -42,14 +44,14 @@ class Sample:
     @cached_property
     def newcomers(self) -> Newcomers:
         """The users as if they had just met one to three items."""
-        return Newcomers.of(self.hybrid.user_items, self.users)
+        return Newcomers.of(self.hybrid.user_items, self.users, self.clicks)
 
     def values(self, fitted: tuple[Factors, Factors], config: ALSConfig, first: int, last: int) -> Values:
         """The metrics of the users from place `first` to before `last`, served with these fitted factors."""
         users, hybrid = self.users[first:last], self.hybrid
         profiles = hybrid.profiles(hybrid.user_items.decayed(config.half_life)[users]) if config.content_share else None
         met = np.diff(hybrid.user_items.weight.indptr)[users]
-        return self._scored(hybrid.served((fitted[0][users], fitted[1]), profiles, met, config), config, first, last)
+        return self._scored(hybrid.served((fitted[0][users], fitted[1]), profiles, met, config), first, last)
 
     def values_of_newcomers(
         self, items: Factors, ridge_scale: float, config: ALSConfig, first: int, last: int
@@ -58,10 +60,10 @@ class Sample:
         some, hybrid = self.newcomers.between(first, last), self.hybrid
         profiles = hybrid.profiles(some.weights(self.hybrid.content.shape[0])) if config.content_share else None
         vectors = some.vectors(items, ridge_scale, config)
-        return self._scored(hybrid.served((vectors, items), profiles, some.met, config), config, first, last)
+        return self._scored(hybrid.served((vectors, items), profiles, some.met, config), first, last)
 
-    def _scored(self, served: tuple[Factors, Factors], config: ALSConfig, first: int, last: int) -> Values:
+    def _scored(self, served: tuple[Factors, Factors], first: int, last: int) -> Values:
         seen: Any = self.hybrid.user_items.weight[self.users[first:last]]
-        lists, _ = top_k(*served, self.k, seen, self.hybrid.known_items(config), self.device)
+        lists, _ = top_k(*served, self.k, seen, self.hybrid.known_items, self.device)
         scores = score(lists, self.truth[first:last])
         return np.stack([getattr(scores, name) for name in METRICS]).astype(np.float32)

@@ -15,7 +15,7 @@ from components.model import FactorModel, Factors
 from components.solver import ALSConfig, Fit, Training, fingerprint
 from components.splits import Splits
 from components.tune.grid import NO_BLEND, NO_CONTENT, Blend, Content, replaced, with_content
-from components.tune.halving import Rung, ladder, race
+from components.tune.halving import Rung, clearly_worse, ladder, race
 from components.tune.sample import Sample
 from components.tune.trials import Archive, Judged, Trial
 from components.user_items import UserItems
@@ -110,8 +110,8 @@ class Search:
     def hybrids(self, blended: list[Contender], contents: Sequence[Content]) -> list[Contender]:
         """Some blends with each share of content: the best, judged by everyone, then all others.
 
-        The best by the judged users and the newcomers that they might be, half and half, among those that are no worse
-        for the judged users than the best without content.
+        It is the best without content, unless one with content is clearly better by the judged users and the newcomers
+        that they might be, half and half, and no worse by the judged users alone.
         """
         rung, sweeps = blended[0].rows[-1]["rung"] + 1, blended[0].config.iterations
         asked = min(self.everyone, CONTENT_USERS)
@@ -120,12 +120,11 @@ class Search:
             for one in blended
             for content in contents
         ]
-        judged = {one: float(self.judge(one, rung, sweeps, asked).mean()) for one in racing}
-        newcomers = {one: float(self.judge_newcomers(one, sweeps, asked).mean()) for one in racing}
-        least = max((value for one, value in judged.items() if not one.config.content_share), default=0.0)
-        best = max((one for one in racing if judged[one] >= least), key=lambda one: judged[one] + newcomers[one])
+        judged = {one: self.judge(one, rung, sweeps, asked) for one in racing}
+        newcomers = {one: self.judge_newcomers(one, sweeps, asked) for one in racing}
+        best = _hybrid(racing, judged, newcomers)
         for one in racing:
-            one.rows[-1] |= {"dropped": one is not best, "newcomers": round(newcomers[one], 6)}
+            one.rows[-1] |= {"dropped": one is not best, "newcomers": round(float(newcomers[one].mean()), 6)}
         self.judge(best, rung, sweeps, self.everyone)
         self._write()
         return [best, *(one for one in racing if one is not best)]
@@ -253,6 +252,15 @@ def search(
     return _trials([*ranked, *blended], racing, f"{metric}@{k}")
 
 
+def _hybrid(racing: list[Contender], judged: dict[Contender, Floats], newcomers: dict[Contender, Floats]) -> Contender:
+    """See Search.hybrids."""
+    plain = max(racing, key=lambda one: (not one.config.content_share, judged[one].mean()))
+    able = [one for one in racing if judged[one].mean() >= judged[plain].mean()]
+    both = {one: judged[one] + newcomers[one] for one in able}
+    best = max(able, key=lambda one: both[one].mean())
+    return best if plain.config.content_share or clearly_worse(both[plain], both[best]) else plain
+
+
 def _blends(finalists: list[Contender], blends: Sequence[Blend]) -> list[Contender]:
     return [
         one if blend == NO_BLEND else Contender(replaced(one.config, blend), one.fitted, rows=list(one.rows))
@@ -264,7 +272,7 @@ def _blends(finalists: list[Contender], blends: Sequence[Blend]) -> list[Contend
 def _work(splits: Splits, user_items: UserItems, k: int) -> str:
     truth = splits.truth("validation")
     judged = hashlib.sha256(truth.indptr.tobytes() + truth.indices.tobytes()).hexdigest()
-    words = [splits.stock.digest] if splits.stock and splits.content.shape[1] else []
+    words = [splits.stock.digest] if splits.stock else []
     return fingerprint(user_items, "tune", k, version("dawnlist"), judged, *words)
 
 
