@@ -5,13 +5,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
 import pytest
+from deltalake import write_deltalake
 
 from components import registry
 from components.cuts import Cuts, iso
 from components.dataset.pairs import build
 from components.dataset.traffic import traffic
 from components.lake import Lake
-from components.schema import VERDICTS
+from components.schema import ITEMS, VERDICTS
 from components.splits import Splits
 from tests.literal import AS_OF, CUTS, NO_VERDICTS, interactions, write_interactions
 
@@ -128,3 +129,58 @@ def test_a_rating_of_nothing_was_seen_all_the_same(lake: Lake) -> None:
     splits, _ = build(lake, 0, NO_VERDICTS, DAY, window_days=30)
     splits.weight[:, 0] = 0
     assert splits.user_items("refit").weight.nnz == 6
+
+
+ITEM_ROWS = (
+    ("tea", "Black tea"), ("jam", "Red jam"), ("oat", "Oat cake"), ("mug", "A red mug for tea"), ("hat", "Unlike"),
+)  # fmt: skip
+
+
+def write_items(lake: Lake, *rows: tuple[str, str]) -> None:
+    """Replace the lake's items table."""
+    found = [{"item_id": item, "title": title, "genres": [], "text": None} for item, title in rows]
+    write_deltalake(lake.table_uri("items"), pa.Table.from_pylist(found, schema=ITEMS), mode="overwrite")
+
+
+def built(lake: Lake, days: float = 0.0) -> Splits:
+    return build(lake, 0, NO_VERDICTS, iso(AS_OF + timedelta(days=days)), window_days=60)[0]
+
+
+def test_new_items_stand_behind_those_that_were_met(lake: Lake) -> None:
+    bare = built(lake)
+    assert (bare.stock, bare.content.shape, bare.met_items) == (None, (3, 0), 3)
+    write_items(lake, *ITEM_ROWS)
+    splits, report = build(lake, 0, NO_VERDICTS, DAY, window_days=60)
+    assert splits.item_ids.ids.to_pylist() == ["jam", "oat", "tea", "mug"]  # no word of `hat` is another's
+    assert (splits.met_items, report["items"], report["new_items"]) == (3, 3, 1)
+    assert splits.content.any(axis=1).tolist() == [True, False, True, True]
+    assert splits.content[3] @ splits.content[2] > splits.content[0] @ splits.content[2]
+    assert splits.new_items("refit").tolist() == [False, False, False, True]
+    assert splits.holdout == bare.holdout == splits.about["holdout"]
+    for stage in ("tune", "train", "refit"):
+        wide, narrow = splits.user_items(stage).weight, bare.user_items(stage).weight
+        np.testing.assert_array_equal(wide.toarray()[:, :3], narrow.toarray())
+
+
+def test_an_item_is_new_for_four_weeks_from_when_it_was_first_seen(lake: Lake) -> None:
+    write_items(lake, *ITEM_ROWS[:3])
+    built(lake)
+    write_items(lake, *ITEM_ROWS)
+    day = built(lake, 1)
+    assert day.item_ids.ids.to_pylist() == ["jam", "oat", "tea", "mug"]
+    assert [bool(day.new_items(stage)[3]) for stage in ("tune", "train", "refit")] == [False, False, True]
+    later = built(lake, 3)
+    assert [bool(later.new_items(stage)[3]) for stage in ("tune", "train", "refit")] == [True, True, True]
+    assert built(lake, 28.5).met_items == len(built(lake, 28.5).item_ids) - 1
+    assert built(lake, 29.5).item_ids.ids.to_pylist() == ["jam", "oat", "tea"]  # nobody wanted it
+    assert len(lake.names("items_seen")) == 2  # only a run that sees something new writes
+
+
+def test_a_rerun_finds_the_same_new_items_and_an_older_day_knows_no_later_one(lake: Lake) -> None:
+    write_items(lake, *ITEM_ROWS)
+    first, later, again = built(lake), built(lake, 2), built(lake)
+    assert first.stock is not None and again.stock is not None and later.stock is not None
+    assert first.stock.digest == again.stock.digest
+    assert later.stock.since == first.stock.since == int(AS_OF.timestamp() * 1e6)
+    backfilled = built(lake, -1)
+    assert backfilled.stock is not None and backfilled.stock.since < first.stock.since

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,12 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from components.content import Stock
 from components.ids import IdMap
 from components.lake import Lake
 from components.solver import ALSConfig
 from components.splits import Splits
 from components.tune.daily import search_day
-from components.tune.grid import NO_BLEND, Grid, champion, planned
+from components.tune.grid import NO_BLEND, NO_CONTENT, Grid, champion, planned
 from components.tune.halving import ladder, race, rungs
 from components.tune.search import Continued, Share, search
 from components.tune.trials import Trial, name_of
@@ -285,3 +287,58 @@ def test_mistakes_are_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> No
 def test_two_configurations_never_share_a_name() -> None:
     names = {name_of(ALSConfig(seed=seed), "cpu") for seed in (20250101, 20250102)}
     assert len(names) == 2
+
+
+def told_by_words(users: int = 60) -> Splits:
+    """Everyone has met two items of one of six kinds, in no order; in validation they meet two others of it."""
+    random = np.random.default_rng(4)
+    met = []
+    for user in range(users):
+        mine = 10 * (user % 6) + random.permutation(10)
+        met += [(user, item, int(place > 1)) for place, item in enumerate(mine[:4])]
+    user, item, part = np.array(sorted(met)).T
+    last = np.zeros((3, len(met)), np.int64)
+    last[part, np.arange(len(met))] = int(CUTS.validation_start.timestamp() * 1e6) + np.where(part, 1, -1) * 10**9
+    ids = [IdMap(pa.array([f"{kind}{n:02}" for n in range(size)])) for kind, size in (("u", users), ("i", 60))]
+    content = np.repeat(np.eye(6, dtype=np.float32), 10, axis=0)
+    stock = Stock(content, np.ones(60, np.int64), 1, 0)
+    pairs = (user.astype(np.int32), item.astype(np.int32), (last > 0).astype(np.float32), last)
+    return Splits(ids[0], ids[1], *pairs, CUTS, {"incumbent": None}, stock)
+
+
+CONTENTS = [NO_CONTENT, (0.01, 2.0), (1.0, 10.0)]
+
+
+def test_content_is_added_where_it_clearly_helps(lake: Lake) -> None:
+    splits, configs = told_by_words(), [ALSConfig(factors=1, regularization=100.0, iterations=3)]
+    [alone] = search(lake, splits, configs, "ndcg", 5)
+    trials = search(lake, splits, configs, "ndcg", 5, contents=CONTENTS, table=("searches", "day", "run.json"))
+    assert (trials[0]["content_share"], trials[0]["content_pairs"]) != NO_CONTENT
+    assert trials[0]["ndcg@5"] > alone["ndcg@5"] + 0.2
+    assert trials[0]["newcomers"] > alone["ndcg@5"]
+    rows = [row for row in lake.read_json("searches", "day", "run.json") if "newcomers" in row]
+    assert [row["dropped"] for row in rows].count(False) == 1 and len(rows) == 3
+    assert found(search(lake, splits, configs, "ndcg", 5, contents=CONTENTS)) == found(trials)  # from what was kept
+
+
+def test_content_that_says_nothing_is_left_out(lake: Lake) -> None:
+    """Words of no meaning, and none at all: the search finds what it finds without."""
+    configs, random = [ALSConfig(factors=4, iterations=3)], np.random.default_rng(0)
+    [alone] = search(lake, two_tastes(), configs, "ndcg", 5)
+    [same] = search(lake, two_tastes(), configs, "ndcg", 5, contents=CONTENTS)
+    assert found([same]) == found([alone])
+    noise = random.standard_normal((20, 3)).astype(np.float32)
+    stock = Stock(noise / np.linalg.norm(noise, axis=1, keepdims=True), np.ones(20, np.int64), 1, 0)
+    [chosen] = search(lake, replace(two_tastes(), stock=stock), configs, "ndcg", 5, contents=CONTENTS)
+    assert (chosen["content_share"], chosen["ndcg@5"]) == (0, alone["ndcg@5"])
+
+
+def test_a_search_that_is_off_keeps_the_champions_share_of_content(lake: Lake) -> None:
+    live = ALSConfig(4, iterations=3, content_share=0.2, content_pairs=3.0)
+    plan = planned("off", Grid((4,), content_share=(0.0, 0.5), content_pairs=(1.0,), iterations=3), live)
+    assert plan.contents == [(0.2, 3.0)]
+    [kept] = search(lake, told_by_words(), plan.configs, "ndcg", 5, blends=plan.blends, contents=plan.contents)
+    assert (kept["content_share"], kept["content_pairs"]) == (0.2, 3.0)
+    assert planned("full", Grid(content_share=(0.0, 0.5), content_pairs=(1.0, 2.0)), None).contents == [
+        NO_CONTENT, (0.5, 1.0), (0.5, 2.0),
+    ]  # fmt: skip
