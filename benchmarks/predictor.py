@@ -1,7 +1,7 @@
 """The predictor against kserve's own no-op predictor and a bare Starlette GET, in alternating rounds of one run.
 
-python benchmarks/serving.py                      (needs the extra local)
-python benchmarks/serving.py --requests 1000000 --rounds 1 --only lean     the million
+python benchmarks/predictor.py                      (needs the extra local)
+python benchmarks/predictor.py --requests 1000000 --rounds 1 --only lean     the million
 
 One worker each; a load generator in a process of its own (benchmarks/http_load.py) with 16 connections; users drawn
 from those published. "fold-ins" is the lean route where one in ten requests is of a user with a recorded click.
