@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -126,10 +127,18 @@ def write(client: Client, keys: Keys, token: str, content: Content, done: int, t
     """
     if not done:
         store_bulk.write(client, content.items(keys, token))
-    for begin in range(done, content.placed.buckets, BUCKETS_A_BATCH):
-        end = min(begin + BUCKETS_A_BATCH, content.placed.buckets)
-        store_bulk.write(client, content.buckets(keys, token, range(begin, end)))
-        tell(end)
+    with ThreadPoolExecutor(1) as sender:  # while a batch is sent, the next one is packed
+        sent: Future[None] | None = None
+        for begin in range(done, content.placed.buckets, BUCKETS_A_BATCH):
+            batch = range(begin, min(begin + BUCKETS_A_BATCH, content.placed.buckets))
+            values = list(content.buckets(keys, token, batch))
+            if sent:
+                sent.result()
+                tell(begin)
+            sent = sender.submit(store_bulk.write, client, values)
+        if sent:
+            sent.result()
+            tell(content.placed.buckets)
 
 
 def verify(client: Client, keys: Keys, token: str, content: Content) -> None:

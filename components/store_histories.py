@@ -85,20 +85,15 @@ def pack(placed: Placed, histories: Histories, buckets: range) -> Iterator[bytes
     """The values of some buckets in a row."""
     begins = placed.begins[buckets.start : buckets.stop + 1]
     where = slice(int(begins[0]), int(begins[-1]))
-    rows = placed.order[where]
-    ends = np.concatenate([[0], histories.sizes[rows].cumsum()])
-    packed = np.empty(int(ends[-1]), dtype=np.uint8)
-    _pack(rows, histories.indptr, histories.item, histories.is_newest, histories.weight, histories.age, ends, packed)
-    fingerprints = placed.fingerprint[where].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :6].tobytes()
-    return _values(begins - begins[0], ends, packed.tobytes(), fingerprints)
-
-
-def _values(begins: Ints, ends: Ints, packed: bytes, fingerprints: bytes) -> Iterator[bytes]:
-    edges, offsets = begins.tolist(), ends[begins].tolist()
-    for bucket, (begin, end) in enumerate(pairwise(edges)):
-        row_ends = (ends[begin + 1 : end + 1] - offsets[bucket]).astype("<u4").tobytes()
-        head = (end - begin).to_bytes(2, "little") + fingerprints[6 * begin : 6 * end] + row_ends
-        yield sealed(head + packed[offsets[bucket] : offsets[bucket + 1]])
+    rows, users = placed.order[where], begins - begins[0]
+    sizes = histories.sizes[rows]
+    edges = 2 * np.arange(len(users)) + 10 * users + np.concatenate([[0], sizes.cumsum()])[users]
+    packed = np.empty(int(edges[-1]), dtype=np.uint8)
+    _put_heads(users, edges, placed.fingerprint[where], sizes, packed)
+    columns = histories.indptr, histories.item, histories.is_newest, histories.weight, histories.age
+    _put_rows(users, edges, rows, sizes, *columns, packed)
+    body = packed.tobytes()
+    return (sealed(body[begin:end]) for begin, end in pairwise(edges.tolist()))
 
 
 def find(body: memoryview, fingerprint: bytes) -> History | None:
@@ -203,32 +198,62 @@ def _put(packed: Bytes, at: int, value: int) -> int:
 
 
 @jit()
-def _pack(
+def _put_heads(users: Ints, edges: Ints, fingerprint: npt.NDArray[np.uint64], sizes: Ints, packed: Bytes) -> None:
+    """Write what stands before the rows of each bucket, whose users are users[b] to users[b + 1]."""
+    for bucket in range(len(users) - 1):
+        count, at, end = users[bucket + 1] - users[bucket], edges[bucket], 0
+        packed[at], packed[at + 1] = count & 0xFF, count >> 8
+        for place in range(count):
+            user = users[bucket] + place
+            end += sizes[user]
+            for byte in range(6):
+                packed[at + 2 + 6 * place + byte] = (fingerprint[user] >> np.uint64(8 * byte)) & np.uint64(0xFF)
+            for byte in range(4):
+                packed[at + 2 + 6 * count + 4 * place + byte] = (end >> (8 * byte)) & 0xFF
+
+
+@jit()
+def _put_rows(
+    users: Ints,
+    edges: Ints,
     rows: Ints,
+    sizes: Ints,
     indptr: Ints,
     item: npt.NDArray[np.int32],
     is_newest: npt.NDArray[np.bool_],
     weight: npt.NDArray[np.uint16],
     age: npt.NDArray[np.uint16],
-    ends: Ints,
     packed: Bytes,
 ) -> None:
-    for row in range(len(rows)):
-        begin, end = indptr[rows[row]], indptr[rows[row] + 1]
-        newest = 0
-        for i in range(begin, end):
-            newest += is_newest[i]
-        at = _put(packed, ends[row], newest)
-        at = _put(packed, at, end - begin - newest)
-        for values in (weight, age):
-            for i in range(begin, end):
-                if is_newest[i]:
-                    packed[at] = values[i] & 0xFF
-                    packed[at + 1] = values[i] >> 8
-                    at += 2
-        for group in (True, False):
-            before = 0
-            for i in range(begin, end):
-                if is_newest[i] == group:
-                    at = _put(packed, at, item[i] - before)
-                    before = item[i]
+    for bucket in range(len(users) - 1):
+        at = edges[bucket] + 2 + 10 * (users[bucket + 1] - users[bucket])
+        for user in range(users[bucket], users[bucket + 1]):
+            begin, end = indptr[rows[user]], indptr[rows[user] + 1]
+            _put_row(packed, at, item[begin:end], is_newest[begin:end], weight[begin:end], age[begin:end])
+            at += sizes[user]
+
+
+@jit()
+def _put_row(
+    packed: Bytes,
+    at: int,
+    item: npt.NDArray[np.int32],
+    is_newest: npt.NDArray[np.bool_],
+    weight: npt.NDArray[np.uint16],
+    age: npt.NDArray[np.uint16],
+) -> None:
+    newest = 0
+    for one in is_newest:
+        newest += one
+    at = _put(packed, _put(packed, at, newest), len(item) - newest)
+    for values in (weight, age):
+        for i in range(len(item)):
+            if is_newest[i]:
+                packed[at], packed[at + 1] = values[i] & 0xFF, values[i] >> 8
+                at += 2
+    for group in (True, False):
+        before = 0
+        for i in range(len(item)):
+            if is_newest[i] == group:
+                at = _put(packed, at, item[i] - before)
+                before = item[i]

@@ -24,14 +24,20 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from components.compiled import jit
+from components.hashing import blake2b
 from components.model import Factors
 from components.store_layout import Meta, sealed
 
 USERS_A_BUCKET: Final = 16
 SALT_BYTES: Final = 8
 MOST_ENTRIES: Final = 255
+ROUNDING: Final = np.float32(3 << 22)
+"""Added and taken away it leaves the nearest whole number, which a processor does for eight at once."""
 
 Ints = npt.NDArray[np.int64]
+Columns = tuple[npt.NDArray[np.uint32], Factors, Ints]
+"""Item indices (users, k), scores (users, k) and lengths (users,) of lists."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +109,29 @@ def place(user_ids: Sequence[str] | npt.NDArray[np.object_], seed: str) -> Place
     buckets = max(1, -(-len(user_ids) // USERS_A_BUCKET))
     for attempt in range(16):
         salt = hashlib.blake2b(f"{attempt}:{seed}".encode(), digest_size=SALT_BYTES).digest()
-        digests = [hashlib.blake2b(user_id.encode(), digest_size=8, salt=salt).digest() for user_id in user_ids]
-        hashes = np.frombuffer(b"".join(digests), dtype="<u8")
+        hashes = blake2b(user_ids, salt)
         bucket, fingerprint = (hashes % np.uint64(buckets)).astype(np.int64), hashes >> np.uint64(16)
-        order = np.lexsort((fingerprint, bucket))
         begins = np.concatenate([[0], np.bincount(bucket, minlength=buckets).cumsum()])
-        same = (np.diff(bucket[order]) == 0) & (np.diff(fingerprint[order]) == 0)
-        if not same.any():
-            return Placed(salt, order, begins, fingerprint[order])
+        order = _sorted(bucket, fingerprint, begins)
+        ascending = fingerprint[order]
+        same = ascending[1:] == ascending[:-1]
+        if not (same & (bucket[order[1:]] == bucket[order[:-1]])).any():
+            return Placed(salt, order, begins, ascending)
     raise ValueError(f"{len(user_ids)} users can't be told apart: is one there twice?")
+
+
+@jit()
+def _sorted(bucket: Ints, fingerprint: npt.NDArray[np.uint64], begins: Ints) -> Ints:
+    """Users by bucket, then by fingerprint: counted into their buckets, and there put in their place one by one."""
+    order, filled = np.empty(len(bucket), dtype=np.int64), begins[:-1].copy()
+    for user in range(len(bucket)):
+        first, place = begins[bucket[user]], filled[bucket[user]]
+        while place > first and fingerprint[order[place - 1]] > fingerprint[user]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = user
+        filled[bucket[user]] += 1
+    return order
 
 
 def dimensions(vectors: Factors) -> Factors:
@@ -122,13 +142,15 @@ def dimensions(vectors: Factors) -> Factors:
 
 def pack(
     placed: Placed,
-    lists: tuple[npt.NDArray[np.uint32], Factors, Ints],
+    lists: Columns,
     vectors: Factors,
     dimension: Factors,
     width: int,
     buckets: range,
 ) -> Iterator[bytes]:
-    """The values of some buckets in a row, from lists (item_index, score, lengths) and vectors of all users."""
+    """The values of some buckets in a row, from all users' lists and vectors; ValueError when k is over 255."""
+    if lists[0].shape[1] > MOST_ENTRIES:
+        raise ValueError(f"lists of {lists[0].shape[1]} items can't be stored: k is at most {MOST_ENTRIES}")
     begins = placed.begins[buckets.start : buckets.stop + 1]
     where = slice(int(begins[0]), int(begins[-1]))
     rows = placed.order[where]
@@ -139,29 +161,49 @@ def pack(
     return (sealed(body[begin:end]) for begin, end in pairwise(ends))
 
 
-def _records(
-    rows: Ints,
-    lists: tuple[npt.NDArray[np.uint32], Factors, Ints],
-    vectors: Factors,
-    dimension: Factors,
-    width: int,
-) -> npt.NDArray[Any]:
-    item_index, score, lengths = (column[rows] for column in lists)
-    k = item_index.shape[1]
-    packed = np.zeros(len(rows), dtype=record(k, width, vectors.shape[1]))
-    used = np.arange(k) < lengths[:, None]
-    packed["n"] = lengths
-    packed["items"] = np.where(used, item_index, 0).astype("<u4").view(np.uint8).reshape(-1, k, 4)[:, :, :width]
-    high = np.where(lengths > 0, score[:, 0], np.float32(0))
-    low = np.where(lengths > 0, score[np.arange(len(rows)), np.maximum(lengths - 1, 0)], np.float32(0))
-    share = (score - low[:, None]) / np.where(high > low, high - low, np.float32(1))[:, None]
-    packed["high"], packed["low"] = high, low
-    packed["scores"] = np.where(used, np.rint(share * np.float32(255)), 0)
-    x = vectors[rows] / dimension
-    scale = np.abs(x).max(axis=1, initial=0)
-    packed["scale"] = scale
-    packed["vector"] = np.rint(x / np.where(scale > 0, scale, np.float32(1))[:, None] * np.float32(127))
+def _records(rows: Ints, lists: Columns, vectors: Factors, dimension: Factors, width: int) -> npt.NDArray[Any]:
+    packed = np.zeros(len(rows), dtype=record(lists[0].shape[1], width, vectors.shape[1]))
+    packed["n"] = lists[2][rows]
+    packed["high"], packed["low"], packed["items"], packed["scores"] = _lists(rows, *lists, width)
+    packed["scale"], packed["vector"] = _quantised(vectors, rows, dimension)
     return packed
+
+
+@jit()
+def _lists(
+    rows: Ints, item_index: npt.NDArray[np.uint32], score: Factors, lengths: Ints, width: int
+) -> tuple[Factors, Factors, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Best and last scores, shape (rows,), items (rows, k, width) and scores (rows, k) of some users."""
+    k = item_index.shape[1]
+    high, low = np.zeros(len(rows), dtype=np.float32), np.zeros(len(rows), dtype=np.float32)
+    items, scores = np.zeros((len(rows), k, width), dtype=np.uint8), np.zeros((len(rows), k), dtype=np.uint8)
+    for row in range(len(rows)):
+        user = rows[row]
+        if lengths[user]:
+            high[row], low[row] = score[user, 0], score[user, lengths[user] - 1]
+        step = np.float32(255) / (high[row] - low[row]) if high[row] > low[row] else np.float32(0)
+        for place in range(lengths[user]):
+            scores[row, place] = np.uint8((score[user, place] - low[row]) * step + ROUNDING - ROUNDING)
+            for byte in range(width):
+                items[row, place, byte] = np.uint8(item_index[user, place] >> np.uint32(8 * byte))
+    return high, low, items, scores
+
+
+@jit()
+def _quantised(vectors: Factors, rows: Ints, dimension: Factors) -> tuple[Factors, npt.NDArray[np.int8]]:
+    """Scales, shape (rows,), and 8-bit vectors, shape (rows, f), of some users."""
+    scales, quantised = np.zeros(len(rows), dtype=np.float32), np.zeros((len(rows), vectors.shape[1]), dtype=np.int8)
+    x = np.empty(vectors.shape[1], dtype=np.float32)
+    for row in range(len(rows)):
+        scale = np.float32(0)
+        for i in range(len(x)):
+            x[i] = vectors[rows[row], i] / dimension[i]
+            scale = max(scale, abs(x[i]))
+        step = np.float32(127) / scale if scale > 0 else np.float32(0)
+        scales[row] = scale
+        for i in range(len(x)):
+            quantised[row, i] = np.int8(x[i] * step + ROUNDING - ROUNDING)
+    return scales, quantised
 
 
 def find(body: memoryview, fingerprint: bytes, kind: np.dtype[Any], dimension: Factors) -> User | None:
