@@ -218,15 +218,13 @@ def main() -> None:
         "online-retail": (online_retail(given.data), 28),
         "simulated": (simulated(given.users, 90, 1), 6),
     }
-    rows: list[dict[str, str]] = []
     for name in given.shops:
         opened, count = shops[name]
         if name != "simulated" and not (given.data / name).is_dir():
             print(f"{name}: not there")
             continue
         with opened as found:
-            rows += compared(found, given.days or count, given.factors, given.iterations)
-    markdown(rows)
+            markdown(list(compared(found, given.days or count, given.factors, given.iterations)))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from components.content import Stock
 from components.evaluate import arms
 from components.evaluate.evaluation import evaluate, flat, summary
 from components.ids import IdMap
@@ -185,3 +186,19 @@ def test_a_second_holdout_of_the_same_day_says_so(tmp_path: Path) -> None:
 def test_an_unknown_metric_is_refused() -> None:
     with pytest.raises(ValueError, match="metric 'auc' is unknown: give one of ndcg, recall, map, mrr, hit_rate"):
         evaluate(two_tastes(), fitted(two_tastes()), None, "auc", k=5)
+
+
+def test_items_that_nobody_met_may_be_listed_and_change_no_coverage() -> None:
+    splits = two_tastes()
+    ids = IdMap(pa.concat_arrays([splits.item_ids.ids, pa.array(["new", "other"])]))
+    stock = Stock(np.ones((22, 1), np.float32), np.ones(22, np.int64), 1, 2)
+    wide = replace(splits, item_ids=ids, stock=stock)
+    model = fitted(splits)
+    scores = np.concatenate([np.ones(21), [-1]]).astype(np.float32)[:, None]
+    one = FactorModel(model.user_ids, ids, np.ones((40, 1), np.float32), scores)
+    bare, same, listed = (evaluate(*each, None, "ndcg", k=2) for each in ((splits, model), (wide, model), (wide, one)))
+    assert same == bare
+    assert listed["items"] == 20
+    assert listed["arms"]["challenger"]["coverage@2"] <= 1
+    everything = evaluate(wide, one, None, "ndcg", k=22)["arms"]["challenger"]
+    assert (everything["coverage@22"], everything["recall@22"]) == (1, 1)

@@ -9,6 +9,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from components import challengers, popularity
+from components.content import Stock
 from components.cuts import Cuts
 from components.expiry import Expiry
 from components.ids import IdMap
@@ -209,3 +210,25 @@ def test_expiry_keeps_the_newest_challenger(tmp_path: Path) -> None:
     assert (lake.names("models"), old["model"]) == ([new["model"]], new["start"])
     lake.write_json([], "searches", "20260131T000000Z", "run.json")
     assert expiry.searches(90)["dropped"] == 1
+
+
+def test_a_models_name_hangs_on_the_words_of_items_and_a_warm_start_knows_new_ones(tmp_path: Path) -> None:
+    lake, plain = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
+    ids = IdMap(pa.concat_arrays([plain.item_ids.ids, pa.array(["new"])]))
+    content = np.ones((21, 1), np.float32)
+    today = replace(plain, item_ids=ids, stock=Stock(content, np.ones(21, np.int64), 1, 1))
+    other = replace(today, stock=Stock(-content, np.ones(21, np.int64), 1, 1))
+    reports = [fit_challenger(lake, each, CONFIG, "cpu", tmp_path / str(n)) for n, each in enumerate((plain, today))]
+    assert fit_stage(lake, other, "train", CONFIG, "cpu", tmp_path / "other")["model"] != reports[1]["model"]
+    assert [report["items"] for report in reports] == [20, 21]
+    models = [FactorModel.load(tmp_path / str(n)) for n in range(2)]
+    np.testing.assert_array_equal(
+        models[0].item_factors, models[1].item_factors[:20]
+    )  # the fit is none of its business
+    np.testing.assert_array_equal(models[0].user_factors, models[1].user_factors)
+    assert models[1].config["fitted_items"] == 20
+    tomorrow = days_later(today, 1)
+    start = challengers.start(lake, tomorrow.cuts.as_of, tomorrow.cuts.train_end, CONFIG)
+    assert start is not None
+    np.testing.assert_array_equal(start.factors(ids, ids, ALSConfig(4))[1][20], models[1].item_factors[20])
+    assert fit_challenger(lake, tomorrow, CONFIG, "cpu", tmp_path / "warm")["start"] == reports[1]["model"]
