@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from components.embedded import embedded_valkey
+from tests.faults import Shop, opened_shop
 from tests.published import publish, shop
 from tests.servers import Predictor, free_port, gcs_server, gcs_xml_server, running_predictor, s3_server
 from tests.spark_sessions import QUICK
@@ -37,6 +38,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
         publish(url, shop())
         with running_predictor(url, "shop", grpc_port=free_port()) as running:
             yield running
+
+
+@pytest.fixture(scope="session")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with opened_shop(tmp_path_factory.mktemp("faulty")) as found:
+        yield found
+
+
+@pytest.fixture
+def hurt(faulty: Shop) -> Shop:
+    """A shop whose store and predictor a test may kill, with two versions, the second one live."""
+    faulty.renew()
+    return faulty
 
 
 @pytest.fixture(scope="session")

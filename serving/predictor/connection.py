@@ -21,6 +21,7 @@ MAX_CONNECTIONS: Final = 2_000
 ARRIVE_SECONDS: Final = 10.0  # for a whole request to come in, or an answer to be taken
 ANSWER_SECONDS: Final = 5.0
 KEEP_SECONDS: Final = 75.0  # longer than a load balancer's, so that it is never the one to find a closed connection
+LEAVE_SECONDS: Final = 0.5
 LINGER_SECONDS: Final = 2.0  # a refused client may still be sending: closing at once would reset what it was told
 
 KEPT: Final = frozenset({b"authorization", b"expect", b"inference-header-content-length", b"x-api-key"})
@@ -249,7 +250,10 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def shutdown(self) -> None:
-        """uvicorn is leaving: close now, or after the answer that is being made."""
+        """uvicorn is leaving: close after the next answer, whose request may be on its way, or soon if none is."""
         self._last = True
-        if not self._busy:
+        self._loop.call_later(LEAVE_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        if not self._busy and not self._reading:
             self._transport.close()

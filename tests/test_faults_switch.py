@@ -1,0 +1,133 @@
+"""Versions switch, publishers and predictors die, and nobody who asks gets a mixed, an empty or no answer."""
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from components import store
+from components.store_layout import connect
+from tests.faults import Shop, hammered, reaches, served, wait
+from tests.load import as_of
+
+PROVE = "DAWNLIST_PROVE" in os.environ
+SWITCHES = 200 if PROVE else 12
+LADDER = {"list", "popular", "fold_in"}
+
+
+@pytest.mark.timeout(600)
+def test_switches_and_rollbacks_under_load(hurt: Shop) -> None:
+    taken = []
+    with hammered(hurt.url) as load:
+        for step in range(SWITCHES):
+            n = hurt.rollback() if step % 4 == 3 else hurt.publish()
+            taken.append(reaches(hurt.url, n))
+    slowest, middle = max(taken), sorted(taken)[len(taken) // 2]
+    load.passed(f"{SWITCHES} switches, followed after {middle:.2f} s, the slowest after {slowest:.2f} s")
+    assert middle < 1
+    assert load["versions"] > SWITCHES / 2 and load["tiers"].keys() <= LADDER
+
+
+def test_switches_that_nobody_waits_for(hurt: Shop) -> None:
+    """Versions come and go faster than they can be loaded; the last one is served soon."""
+    with hammered(hurt.url) as load:
+        for _ in range(SWITCHES // 3):
+            hurt.publish()
+            hurt.publish()
+            n = hurt.rollback()
+        took = reaches(hurt.url, n, 5)
+    load.passed(f"{SWITCHES} switches in a row, the last one followed after {took:.2f} s")
+    assert load["tiers"].keys() <= LADDER
+
+
+@pytest.mark.parametrize("point", ["writing", "written", "verified", "switched", "dropping"])
+def test_a_publisher_that_is_killed_under_load(hurt: Shop, point: str) -> None:
+    """The same run finishes what it left; nobody has seen anything of a version that is not whole."""
+    n, went_live = hurt.n + 1, point in ("switched", "dropping")
+    with hammered(hurt.url) as load:
+        hurt.killed_publish(n, f"run-{n}", point)
+        if went_live:
+            reaches(hurt.url, n, 5)
+        else:
+            time.sleep(0.3)
+            assert served(hurt.url) == n - 1
+        assert hurt.publish() == n
+        reaches(hurt.url, n, 5)
+    load.passed(f"a publisher killed at {point!r}, and its run again")
+    with connect(hurt.store.url) as client:
+        assert (store.active(client, "shop") or {})["as_of"] == as_of(n)
+        hurt.publish()
+        assert not client.exists("dawnlist:{shop}:building")
+        tokens = {key.split(b":")[2] for key in client.scan_iter("dawnlist:shop:*")}
+        assert tokens == {version["token"].encode() for version in store.versions(client, "shop")}
+
+
+def test_publishers_that_are_killed_at_random(hurt: Shop) -> None:
+    """Each run is killed some times and another one follows; what was left is gone at the end."""
+    rng, kills = random.Random(1), 100 if PROVE else 6
+    with hammered(hurt.url) as load:
+        for attempt in range(kills):
+            hurt.killed_publish(hurt.n + 1, f"run-{hurt.n + 1}-{attempt % 3}", str(rng.uniform(0.01, 0.12)))
+            if attempt % 5 == 4:
+                reaches(hurt.url, hurt.publish(), 5)
+        reaches(hurt.url, hurt.publish(), 5)
+    load.passed(f"{kills} publishers killed at random")
+    with connect(hurt.store.url) as client:
+        hurt.publish()
+        tokens = {key.split(b":")[2] for key in client.scan_iter("dawnlist:shop:*")}
+        assert tokens == {version["token"].encode() for version in store.versions(client, "shop")}
+
+
+@contextlib.contextmanager
+def switching(shop: Shop) -> Iterator[None]:
+    """Versions are published and rolled back during the block."""
+    stop = threading.Event()
+
+    def switch() -> None:
+        while not stop.is_set():
+            shop.publish()
+            time.sleep(0.1)
+            shop.publish()
+            shop.rollback()
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=switch)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.timeout(600)
+def test_a_predictor_that_is_killed_while_versions_switch(hurt: Shop) -> None:
+    """It comes up with the active version; what was not answered was not answered in part either."""
+    with hammered(hurt.url) as load:
+        for _ in range(5 if PROVE else 1):
+            with switching(hurt):
+                assert hurt.predictor.end(signal.SIGKILL) == -signal.SIGKILL
+                hurt.predictor.begin()
+                hurt.predictor.awaited()
+                time.sleep(0.5)
+            took = wait(lambda: served(hurt.url) == active(hurt), 5)
+    load.passed(f"killed and started while versions switched, the last one served after {took:.2f} s",
+                "refused", "closed", "cut")  # fmt: skip
+    assert load["tiers"].keys() <= {*LADDER, "static"}
+
+
+def active(shop: Shop) -> int:
+    with connect(shop.store.url) as client:
+        return next(n for n in range(shop.n, 0, -1) if (store.active(client, "shop") or {})["as_of"] == as_of(n))
+
+
+def test_a_predictor_that_is_told_to_end_finishes_its_answers(hurt: Shop) -> None:
+    with hammered(hurt.url) as load:
+        time.sleep(0.5)
+        assert hurt.predictor.end(signal.SIGTERM) in (0, -signal.SIGTERM)
+    load.passed("told to end", "refused")
