@@ -19,8 +19,10 @@ import httpx
 
 SERVE = """
 import json, sys
+from pathlib import Path
 from serving.predictor.server import serve
-serve(**json.loads(sys.argv[1]))
+given = json.loads(sys.argv[1])
+serve(**given, static=Path(sys.argv[2]) if sys.argv[2] else None)
 """
 
 
@@ -45,11 +47,15 @@ def predictor(redis_url: str, namespace: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def running_predictor(
-    redis_url: str, namespace: str, environment: Mapping[str, str] | None = None, **more: Any
+    redis_url: str,
+    namespace: str,
+    environment: Mapping[str, str] | None = None,
+    static: Path | None = None,
+    **more: Any,
 ) -> Iterator[Predictor]:
     """A predictor in a process of its own; `more` are serve's other arguments."""
     given = {"redis": redis_url, "namespace": namespace, "port": (port := free_port()), **more}
-    command = [sys.executable, "-c", SERVE, json.dumps(given)]
+    command = [sys.executable, "-c", SERVE, json.dumps(given), str(static or "")]
     surroundings = {**os.environ, **(environment or {})}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, env=surroundings, text=True)
     url, lines = f"http://127.0.0.1:{port}", list[str]()

@@ -1,7 +1,5 @@
 """What keeps a predictor up under too much: a bound on what is answered at once."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,15 +24,14 @@ class Gate:
     questions: int = QUESTIONS
     _asked: int = 0
 
-    @contextmanager
-    def entered(self, questions: int) -> Iterator[None]:
-        """While a request with so many questions is answered; OverloadedError when there is no room for it."""
+    def enter(self, questions: int) -> None:
+        """A request with so many questions is answered from now on; OverloadedError when there is no room for it."""
         if self.counts.in_flight >= self.requests or (self._asked and self._asked + questions > self.questions):
             raise OverloadedError("too many requests at once: try again in a moment")
         self.counts.in_flight += 1
         self._asked += questions
-        try:
-            yield
-        finally:
-            self.counts.in_flight -= 1
-            self._asked -= questions
+
+    def leave(self, questions: int) -> None:
+        """A request that had entered has its answer, or none."""
+        self.counts.in_flight -= 1
+        self._asked -= questions

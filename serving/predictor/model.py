@@ -35,8 +35,11 @@ class DawnlistModel(kserve.Model):  # type: ignore[misc]
         ValueError for what the caller did wrong, OverloadedError for too much at once.
         """
         began = time.perf_counter()
-        with self._gate.entered(len(payload)):
+        self._gate.enter(len(payload))
+        try:
             catalogue, found = await self.engine.find(payload)
+        finally:
+            self._gate.leave(len(payload))
         self._counts.answered(found, time.perf_counter() - began)
         return catalogue, found
 

@@ -101,13 +101,13 @@ def serve(
     `host` 0.0.0.0 is for containers. The store need not answer yet, and nothing need have been published: the model
     is not ready until then. `grpc_port` 0: no gRPC. The keys of callers are in the environment (auth.py).
     """
-    logs.configure()
     for wanted in filter(None, (port, grpc_port)):
         _check_free(host, wanted)
     doorkeeper, counts = Doorkeeper.of(os.environ), Counts(namespace)
+    model = DawnlistModel(name, Engine(redis, namespace, static, counts), counts)
+    logs.configure()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # kserve's --event-loop does it for several workers only
     asyncio.set_event_loop(asyncio.new_event_loop())
-    model = DawnlistModel(name, Engine(redis, namespace, static, counts), counts)
     server = Server(model, counts, doorkeeper, host, port)
     if grpc_port:
         server.listen_grpc(grpc_port)

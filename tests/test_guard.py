@@ -1,0 +1,437 @@
+"""What keeps the predictor up: limits of connections, keys, bounded concurrency, logs that say nothing of anybody."""
+
+import asyncio
+import functools
+import json
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import grpc  # type: ignore[import-untyped]
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
+from uvicorn.server import ServerState
+
+from components.embedded import embedded_valkey
+from components.store_layout import connect
+from serving.predictor import connection
+from serving.predictor.auth import Doorkeeper, ForbiddenError, UnknownError
+from serving.predictor.connection import Connection, Request, Response, Shared
+from serving.predictor.counts import Counts
+from serving.predictor.guard import Gate, OverloadedError
+from serving.predictor.logs import AsJson, Digest, described
+from serving.predictor.server import serve
+from tests.published import metric, publish, shop
+from tests.servers import Predictor, free_port, running_predictor
+
+ANN = b"GET /v1/recommendations/ann?k=1 HTTP/1.1\r\nHost: x\r\n"
+V1 = b"POST /v1/models/dawnlist:predict HTTP/1.1\r\nHost: x\r\n"
+BODY = b'{"instances": [{"user_id": "ann"}]}'
+
+
+def talk(url: str, *pieces: bytes, seconds: float = 0.3) -> bytes:
+    """Send the pieces one by one; all that comes back until the other side closes or nothing more comes."""
+    answer = b""
+    with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in pieces:
+            line.sendall(piece)
+            time.sleep(0.005)
+        line.settimeout(seconds)
+        try:
+            while data := line.recv(1 << 16):
+                answer += data
+        except TimeoutError:
+            return answer + b"[still open]"
+    return answer
+
+
+def status(answer: bytes) -> int:
+    return int(answer[9:12])
+
+
+def test_pipelined_requests_are_answered_in_their_order(served: Predictor) -> None:
+    live = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = talk(served.url, (ANN + b"\r\n" + live) * 3)
+    bodies = [part.partition(b"\r\n\r\n")[2] for part in answer.split(b"HTTP/1.1 200 OK\r\n")[1:]]
+    assert [b'"ann"' in body for body in bodies] == [True, False] * 3
+    assert talk(served.url, live * 3_000, seconds=2).count(b"HTTP/1.1 200 OK") == 3_000  # no recursion
+
+
+def chunked(*pieces: bytes) -> list[bytes]:
+    return [V1 + b"Transfer-Encoding: chunked\r\n\r\n", *(b"%x\r\n%b\r\n" % (len(p), p) for p in pieces), b"0\r\n\r\n"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "code", "stays"),
+    [
+        pytest.param([ANN + b"\r\n"], 200, True, id="get"),
+        pytest.param([ANN[:7], ANN[7:] + b"\r", b"\n"], 200, True, id="in pieces"),
+        pytest.param(chunked(BODY[:9], BODY[9:]), 200, True, id="chunked"),
+        pytest.param([b"GET / HTTP/1.0\r\n\r\n"], 200, False, id="HTTP/1.0"),
+        pytest.param([ANN + b"Connection: close\r\n\r\n"], 200, False, id="close"),
+        pytest.param([ANN + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"], 200, False, id="h2c is offered"),
+        pytest.param([b"DELETE / HTTP/1.1\r\nHost: x\r\n\r\n"], 405, True, id="method"),
+        pytest.param([b"\x16\x03\x01 TLS\r\n\r\n"], 400, False, id="TLS"),
+        pytest.param([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], 400, False, id="HTTP/2"),
+        pytest.param(
+            [V1 + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"], 400, False, id="smuggled"
+        ),
+        pytest.param([b"GET /" + b"a" * 8_200 + b" HTTP/1.1\r\n\r\n"], 414, False, id="URL"),
+        pytest.param([ANN + b"a: " + b"a" * 33_000 + b"\r\n\r\n"], 431, False, id="headers"),
+        pytest.param([ANN + b"a: ", *[b"a" * 4_000] * 10], 431, False, id="headers without an end"),
+        pytest.param([V1 + b"Content-Length: 1048577\r\n\r\n"], 413, False, id="said to be large"),
+        pytest.param([V1 + b"Content-Length: 1048577\r\n\r\n", *[b"a" * 100_000] * 10], 413, False, id="large"),
+        pytest.param(chunked(*[b"a" * 100_000] * 11), 413, False, id="large in chunks"),
+        pytest.param(chunked(b"a")[:1] + [b"1\r\na\r\n" * 20_000] * 25, 413, False, id="chunks of a byte"),
+    ],
+)
+def test_requests_are_read_within_limits(served: Predictor, pieces: list[bytes], code: int, stays: bool) -> None:
+    answer = talk(served.url, *pieces)
+    assert (status(answer), answer.endswith(b"[still open]")) == (code, stays), answer[:200]
+    assert stays or b"\r\nconnection: close\r\n" in answer
+    assert status(talk(served.url, ANN + b"\r\n")) == 200
+
+
+def test_a_client_that_asks_first_is_told_to_go_on(served: Predictor) -> None:
+    head = V1 + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+    answer = talk(served.url, head, BODY)
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+
+
+def test_head_is_get_without_the_body(served: Predictor) -> None:
+    got, head = (getattr(httpx, method)(f"{served.url}/v1/recommendations/ann") for method in ("get", "head"))
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(got.content)))
+
+
+def answered(request: Request) -> Any:
+    async def slow() -> Response:
+        await asyncio.sleep(60)
+        return Response(200, b"{}")
+
+    return slow() if request.path == b"/slow" else Response(200, b"{}")
+
+
+async def connected(pieces: bytes, waited: float) -> bytes:
+    """What a client that has sent this gets when the sweep comes by so much later."""
+    state = ServerState()
+    shared = Shared(answered, lambda: Response(503, b"late"), lambda code, text: Response(code, text.encode()))
+    loop = asyncio.get_running_loop()
+    protocols: list[Connection] = []
+
+    def protocol() -> Connection:
+        protocols.append(Connection(shared, None, state, None))
+        return protocols[-1]
+
+    server = await loop.create_server(protocol, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(pieces)
+    await asyncio.sleep(0.05)
+    protocols[0].expire(loop.time() + waited)
+    with_end = asyncio.wait_for(reader.read(), 0.2)
+    try:
+        return await with_end
+    except TimeoutError:
+        return b"[still open]"
+    finally:
+        protocols[0].shutdown()
+        writer.close()
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "waited", "answer"),
+    [
+        pytest.param(b"", connection.KEEP_SECONDS - 1, b"[still open]", id="idle"),
+        pytest.param(b"", connection.KEEP_SECONDS + 1, b"", id="idle too long"),
+        pytest.param(b"GET / HT", connection.ARRIVE_SECONDS - 1, b"[still open]", id="slow"),
+        pytest.param(b"GET / HT", connection.ARRIVE_SECONDS + 1, b"", id="too slow"),
+        pytest.param(b"GET /slow HTTP/1.1\r\n\r\n", connection.ANSWER_SECONDS - 1, b"[still open]", id="a slow answer"),
+        pytest.param(b"GET /slow HTTP/1.0\r\n\r\n", connection.ANSWER_SECONDS + 1, b"late", id="too slow an answer"),
+    ],
+)
+def test_what_takes_too_long_is_given_up(pieces: bytes, waited: float, answer: bytes) -> None:
+    assert asyncio.run(connected(pieces, waited)).rpartition(b"\r\n")[2] == answer
+
+
+def test_a_client_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MAX_CONNECTIONS", 0)
+    assert asyncio.run(connected(b"", 0)).startswith(b"HTTP/1.1 503")
+
+
+def test_the_gate_counts_requests_and_questions() -> None:
+    gate = Gate(Counts("shop"), requests=2, questions=10)
+    gate.enter(11)  # alone, a batch of any size
+    with pytest.raises(OverloadedError, match="too many requests at once"):
+        gate.enter(1)
+    gate.leave(11)
+    gate.enter(4)
+    gate.enter(4)
+    assert gate.counts.in_flight == 2
+    with pytest.raises(OverloadedError):
+        gate.enter(1)
+    gate.leave(4)
+    gate.leave(4)
+    assert gate.counts.in_flight == 0
+
+
+def test_too_much_at_once_is_a_503_with_retry_after(tmp_path: Path) -> None:
+    """A store that stands still holds requests for 50 ms; the 257th and later ones are told to come again."""
+    with embedded_valkey(tmp_path) as redis_url, connect(redis_url) as client:
+        publish(redis_url, shop())
+        with running_predictor(redis_url, "shop") as running:
+            client.execute_command("CLIENT", "PAUSE", 500)
+            lines = [socket.create_connection(("127.0.0.1", urlsplit(running.url).port)) for _ in range(400)]
+            for line in lines:
+                line.sendall(ANN + b"Connection: close\r\n\r\n")
+            answers = [b"".join(iter(lambda line=line: line.recv(1 << 16), b"")) for line in lines]  # type: ignore[misc]
+            for line in lines:
+                line.close()
+            statuses = {code: sum(status(answer) == code for answer in answers) for code in (200, 503)}
+            assert statuses[200] >= 256 and statuses[200] + statuses[503] == 400
+            for answer in answers:
+                assert b"redis" not in answer.lower() and b"127.0.0.1" not in answer
+                assert (b"retry-after: 1" in answer) is (status(answer) == 503)
+            assert metric(running.url, "dawnlist_requests_total", route="lean", status="503") == statuses[503]
+            assert metric(running.url, "dawnlist_in_flight") == 0
+            assert httpx.get(f"{running.url}/v1/recommendations/ann").json()["tier"] in ("list", "popular")
+
+
+def test_it_listens_on_loopback_only(served: Predictor) -> None:
+    for address in (served.url.removeprefix("http://"), served.grpc):
+        with socket.socket() as other:  # free, unless the predictor had bound all addresses
+            other.bind(("127.0.0.2", int(address.rsplit(":", 1)[1])))
+            other.listen()
+
+
+@pytest.mark.parametrize("which", ["port", "grpc_port"])
+def test_a_port_that_is_taken_is_one_clear_line(served: Predictor, which: str) -> None:
+    taken = int((served.url if which == "port" else served.grpc).rsplit(":", 1)[1])
+    ports = {"port": free_port(), which: taken}
+    with pytest.raises(OSError, match=rf"can't listen on 127\.0\.0\.1:{taken} .*: choose another port"):
+        serve("redis://127.0.0.1/0", "shop", **ports)
+
+
+# keys
+
+RSA = rsa.generate_private_key(65537, 2048)
+OTHER = rsa.generate_private_key(65537, 2048)
+SECRET = "s" * 32
+
+
+def pem(key: Any) -> str:
+    return str(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode())
+
+
+def token(key: Any = RSA, algorithm: str = "RS256", **changes: Any) -> str:
+    claims = {"exp": time.time() + 3_600, "aud": "dawnlist", **changes}
+    return jwt.encode({name: value for name, value in claims.items() if value is not None}, key, algorithm)
+
+
+def bearer(text: str) -> dict[bytes, bytes]:
+    return {b"authorization": b"Bearer " + text.encode()}
+
+
+def test_without_a_key_everybody_may_ask() -> None:
+    Doorkeeper.of({}).check({})
+    Doorkeeper.of({"DAWNLIST_API_KEY": " ", "DAWNLIST_JWT_KEY": ""}).check({})
+
+
+def test_an_api_key_opens_and_two_while_one_takes_the_others_place() -> None:
+    doorkeeper = Doorkeeper.of({"DAWNLIST_API_KEY": "old, new"})
+    doorkeeper.check({b"x-api-key": b"old"})
+    doorkeeper.check({b"x-api-key": b"new"})
+    for headers in ({}, {b"x-api-key": b""}, {b"x-api-key": b"ol"}, {b"x-api-key": "ö".encode()}, bearer(token())):
+        with pytest.raises(UnknownError):
+            doorkeeper.check(headers)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "algorithm"),
+    [
+        (pem(RSA), RSA, "RS256"),
+        (pem(RSA), RSA, "PS512"),
+        (pem(elliptic := ec.generate_private_key(ec.SECP256R1())), elliptic, "ES256"),
+        (pem(edwards := ed25519.Ed25519PrivateKey.generate()), edwards, "EdDSA"),
+        (SECRET, SECRET, "HS256"),
+    ],
+    ids=["RS256", "PS512", "ES256", "EdDSA", "HS256"],
+)
+def test_a_signed_token_opens(text: str, key: Any, algorithm: str, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(text + "\n")
+    doorkeeper = Doorkeeper.of({"DAWNLIST_JWT_KEY_FILE": str(tmp_path / "key"), "DAWNLIST_JWT_AUDIENCE": "dawnlist"})
+    shown = bearer(token(key, algorithm))
+    doorkeeper.check(shown)
+    doorkeeper.check(shown)  # remembered
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (token(exp=time.time() - 1), "the token has expired"),
+        (token(OTHER), "the token is not valid"),
+        (token(SECRET, "HS256"), "not valid"),
+        (jwt.encode({"exp": time.time() + 3_600}, None, "none"), "is not valid"),
+        (token(nbf=time.time() + 3_000), "token is not valid"),
+        ("", "the token is"),
+        ("a.b.c", "token is not"),
+    ],
+    ids=["expired", "another key", "another algorithm", "no signature", "not yet", "empty", "garbage"],
+)
+def test_a_token_that_is_not_believed(text: str, error: str) -> None:
+    doorkeeper = Doorkeeper.of({"DAWNLIST_JWT_KEY": pem(RSA), "DAWNLIST_JWT_AUDIENCE": "dawnlist"})
+    with pytest.raises(UnknownError, match=error):
+        doorkeeper.check(bearer(text))
+
+
+@pytest.mark.parametrize("changes", [{"aud": "billing"}, {"aud": None}, {"exp": None}], ids=str)
+def test_a_token_for_another_service_is_forbidden(changes: dict[str, Any]) -> None:
+    doorkeeper = Doorkeeper.of({"DAWNLIST_JWT_KEY": pem(RSA), "DAWNLIST_JWT_AUDIENCE": "dawnlist"})
+    with pytest.raises(ForbiddenError, match="the token is not for this service"):
+        doorkeeper.check(bearer(token(**changes)))
+
+
+def test_a_public_key_is_no_shared_secret() -> None:
+    doorkeeper = Doorkeeper.of({"DAWNLIST_JWT_KEY": pem(RSA)})
+    assert not any(algorithm.startswith("HS") for algorithm in doorkeeper.algorithms)
+    doorkeeper.check(bearer(token(aud="anything")))
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"DAWNLIST_JWT_KEY": "short"}, "shorter than 32 bytes"),
+        ({"DAWNLIST_JWT_KEY": "-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----"}, "no public key in PEM"),
+        ({"DAWNLIST_JWT_KEY_FILE": "/nowhere"}, r"JWT_KEY_FILE can't be read \(FileNotFoundError\)"),
+    ],
+    ids=["short", "no key", "no file"],
+)
+def test_a_key_that_can_not_be_used_is_one_clear_line(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Doorkeeper.of(environment)
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
+    """A predictor that wants a key, over an empty store, with a static file."""
+    home = tmp_path_factory.mktemp("locked")
+    items = [{"item_id": "s", "title": "Static"}]
+    (home / "static.json").write_text(json.dumps({"as_of": "2026-01-01T03:00:00Z", "items": items}))
+    environment = {"DAWNLIST_API_KEY": "a key", "DAWNLIST_JWT_KEY": pem(RSA), "DAWNLIST_JWT_AUDIENCE": "dawnlist"}
+    with embedded_valkey(home / "valkey") as redis_url:
+        static = home / "static.json"
+        with running_predictor(redis_url, "shop", environment, static, grpc_port=free_port()) as running:
+            yield running
+
+
+FREE = ("/", "/metrics", "/v2/health/live", "/v2/health/ready", "/v1/models/dawnlist", "/v2/models/dawnlist/ready")
+LOCKED = ("/v1/recommendations/ann", "/openapi.json", "/v1/models", "/v2", "/v2/models/dawnlist")
+
+
+def test_only_probes_and_metrics_need_no_key(locked: Predictor) -> None:
+    assert {httpx.get(locked.url + path).status_code for path in FREE} == {200, 503}
+    for path in LOCKED:
+        response = httpx.get(locked.url + path)
+        assert (response.status_code, list(response.json())) == (401, ["error"])
+        assert httpx.get(locked.url + path, headers={"x-api-key": "a key"}).status_code == 200
+    for path in ("/v1/models/dawnlist:predict", "/v2/models/dawnlist/infer"):
+        assert httpx.post(locked.url + path, content=b"{}").status_code == 401
+    for text, code in ((token(), 200), (token(aud="billing"), 403), (token(OTHER), 401)):
+        headers = {"authorization": f"bearer {text}"}
+        assert httpx.get(f"{locked.url}/v1/recommendations/ann", headers=headers).status_code == code
+    schemes = httpx.get(f"{locked.url}/openapi.json", headers={"x-api-key": "a key"}).json()["components"]
+    assert list(schemes["securitySchemes"]) == ["apiKey", "token"]
+
+
+def test_grpc_wants_the_same_key(locked: Predictor) -> None:
+    with grpc.insecure_channel(locked.grpc) as channel:
+        stub = GRPCInferenceServiceStub(channel)
+        assert stub.ServerLive(pb.ServerLiveRequest()).live
+        assert not stub.ServerReady(pb.ServerReadyRequest()).ready
+        request = pb.ModelInferRequest(model_name="dawnlist")
+        request.inputs.add(name="user_id", datatype="BYTES", shape=[1]).contents.bytes_contents.append(b"ann")
+        ways: list[tuple[list[tuple[str, str]], str]] = [
+            ([], "UNAUTHENTICATED"),
+            ([("x-api-key", "wrong")], "UNAUTHENTICATED"),
+            ([("authorization", f"Bearer {token(aud='billing')}")], "PERMISSION_DENIED"),
+        ]
+        for metadata, code in ways:
+            for call, asked in (
+                (stub.ModelInfer, request),
+                (stub.ModelMetadata, pb.ModelMetadataRequest(name="dawnlist")),
+            ):
+                with pytest.raises(grpc.RpcError) as caught:
+                    call(asked, metadata=metadata)
+                assert caught.value.code().name == code
+        assert stub.ModelInfer(request, metadata=[("x-api-key", "a key")]).outputs[0].shape == [1, 1]
+
+
+def test_without_a_version_the_static_file_answers_and_nothing_is_ready(locked: Predictor) -> None:
+    response = httpx.get(f"{locked.url}/v1/recommendations/ann", headers={"x-api-key": "a key"})
+    assert {**response.json(), "age_seconds": 0} == {
+        "user_id": "ann",
+        "tier": "static",
+        "model_version": "0",
+        "as_of": "2026-01-01T03:00:00Z",
+        "age_seconds": 0,
+        "items": [{"item_id": "s", "title": "Static", "score": 0.0}],
+    }
+    assert [httpx.get(locked.url + path).status_code for path in FREE[3:]] == [503, 503, 503]
+    assert metric(locked.url, "dawnlist_ready") == 0
+    assert metric(locked.url, "dawnlist_answers_total", tier="static") > 0
+
+
+# logs
+
+
+def test_logs_are_json_and_say_nothing_of_anybody(served: Predictor) -> None:
+    for user in ("private-person", "%FF"):
+        httpx.get(f"{served.url}/v1/recommendations/{user}", headers={"x-api-key": "hidden"})
+    with ThreadPoolExecutor(4) as pool:
+        posts = [pool.submit(httpx.post, f"{served.url}/v1/models/dawnlist:predict", content=b"{") for _ in range(20)]
+        assert {done.result().status_code for done in posts} == {400}
+    lines = [json.loads(line) for line in served.lines]
+    assert [line["event"] for line in lines] == ["start", "version"]
+    assert lines[0]["access"] == "anybody may ask" and lines[1]["version"] == 1
+    assert {"time", "level", "event"} <= lines[0].keys()
+
+
+def test_an_error_is_logged_by_its_class_and_places_only() -> None:
+    try:
+        raise ValueError("user ann@example.com at redis://:password@host")
+    except ValueError as error:
+        record = logging.LogRecord("x", logging.ERROR, "", 0, "a request failed", None, (type(error), error, None))
+        line = json.loads(AsJson().format(record))
+        assert described(error)["at"][0].startswith("tests/test_guard.py:")
+    assert (line["event"], line["error"]) == ("a request failed", "ValueError")
+    assert "example.com" not in str(line) and "password" not in str(line)
+
+
+def test_errors_are_logged_once_in_an_interval_with_their_number(caplog: pytest.LogCaptureFixture) -> None:
+    counts = Counts("shop")
+    digest = Digest(counts)
+    caplog.set_level(logging.INFO, "dawnlist.predictor")
+    report = functools.partial(counts.redis_error, "TimeoutError")
+    for _ in range(3):
+        report()
+    counts.request("lean", 503)
+    counts.request("lean", 400)
+    digest.write()
+    digest.write()
+    report()
+    digest.write()
+    told = [getattr(record, "fields") for record in caplog.records]  # noqa: B009
+    assert [(line.get("redis_errors"), line.get("responses")) for line in told] == [
+        ({"TimeoutError": 3}, {"lean 503": 1}),
+        ({"TimeoutError": 1}, None),
+    ]

