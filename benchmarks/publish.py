@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,6 @@ def lists(users: int, items: int, factors: int) -> TopLists:
 
 def without_histories(whole: TopLists) -> TopLists:
     """The same of users whose histories are empty."""
-    from dataclasses import replace
-
     none = csr_matrix(whole.histories.weight.shape, dtype=np.float32)
     return replace(whole, histories=UserItems(none, np.zeros(0, np.float32)))
 
@@ -112,9 +111,10 @@ def by_json(whole: TopLists, clustered: bool) -> dict[str, Any]:
     item_ids = whole.catalogue["item_id"].to_pylist()
     users = min(SAMPLE, len(whole.user_ids))
     with server(clustered) as client:
+        asked: Any = client
         before, began = store_memory.used(client) or 0, time.perf_counter()
         for begin in range(0, users, A_CALL):
-            pipe: Any = client.pipeline() if isinstance(client, RedisCluster) else client.pipeline(transaction=False)
+            pipe = asked.pipeline() if isinstance(client, RedisCluster) else asked.pipeline(transaction=False)
             part = slice(begin, min(begin + A_CALL, users))
             indices, scores = whole.item_index[part].tolist(), whole.score[part].tolist()
             for user, items, values in zip(whole.user_ids[part], indices, scores, strict=True):

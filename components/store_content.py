@@ -1,6 +1,7 @@
 """What a version in the store holds: written in batches, read back by sample, and deleted slowly."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from components import store_bulk, store_histories, store_items, store_memory, store_rows
+from components import cores, store_bulk, store_histories, store_items, store_memory, store_rows
 from components.model import Factors
 from components.store_histories import NEWEST, Histories
 from components.store_layout import LAYOUT, Client, Keys, Meta, opened
@@ -127,18 +128,26 @@ def write(client: Client, keys: Keys, token: str, content: Content, done: int, t
     """
     if not done:
         store_bulk.write(client, content.items(keys, token))
-    with ThreadPoolExecutor(1) as sender:  # while a batch is sent, the next one is packed
-        sent: Future[None] | None = None
+    for end, values in _packed(content, keys, token, done):
+        store_bulk.write(client, values)
+        tell(end)
+
+
+def _packed(content: Content, keys: Keys, token: str, done: int) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
+    """Batches of buckets from `done` on and where each ends, in their order; all cores pack while one is sent."""
+    threads = cores.count()
+    with ThreadPoolExecutor(threads) as packers:
+        ahead: deque[tuple[int, Future[list[tuple[str, bytes]]]]] = deque()
         for begin in range(done, content.placed.buckets, BUCKETS_A_BATCH):
-            batch = range(begin, min(begin + BUCKETS_A_BATCH, content.placed.buckets))
-            values = list(content.buckets(keys, token, batch))
-            if sent:
-                sent.result()
-                tell(begin)
-            sent = sender.submit(store_bulk.write, client, values)
-        if sent:
-            sent.result()
-            tell(content.placed.buckets)
+            end = min(begin + BUCKETS_A_BATCH, content.placed.buckets)
+            ahead.append(
+                (end, packers.submit(lambda part: list(content.buckets(keys, token, part)), range(begin, end)))
+            )
+            if len(ahead) > threads:
+                end, packed = ahead.popleft()
+                yield end, packed.result()
+        for end, packed in ahead:
+            yield end, packed.result()
 
 
 def verify(client: Client, keys: Keys, token: str, content: Content) -> None:
