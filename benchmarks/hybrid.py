@@ -44,10 +44,10 @@ SERVED: dict[str, Any] = {
     "popularity_share": (0.0, 0.1, 0.3, 1.0, 3.0),
     "popularity_half_life": (0.5, 3.0, 14.0),
     "content_share": (0.0, 0.03, 0.1, 0.3),
-    "content_pairs": (2.0, 10.0),
+    "content_pairs": (10.0, 100.0),
 }
-FIXED = (0.1, 5.0)
-"""content_share and content_pairs of the third arm, which nobody chose."""
+FIXED = {"0.03/100": (0.03, 100.0), "0.1/10": (0.1, 10.0)}
+"""content_share and content_pairs of two more arms, which nobody chose."""
 HISTORY = {"1 to 3 items": (1, 3), "4 to 10": (4, 10), "11 and more": (11, 1 << 30)}
 WEEK = 7 * MICROSECONDS_A_DAY
 TITLES = """SELECT trim(StockCode) item_id, mode(trim(Description)) title
@@ -89,7 +89,7 @@ class Day:
 
     @cached_property
     def arms(self) -> dict[str, ALSConfig]:
-        """The winners of the day's own search, and a share of content that nobody chose."""
+        """The winners of the day's own search, and shares of content that nobody chose."""
         grid = Grid((self.factors,), **GRID, **SERVED, iterations=self.iterations)
         with tempfile.TemporaryDirectory(prefix="dawnlist-benchmark-") as folder:
             found = [
@@ -99,7 +99,7 @@ class Day:
                 for name, c in (("cf", [NO_CONTENT]), ("hybrid", grid.contents()))
             ]
         cf, hybrid = (ALSConfig.from_dict(trials[0]) for trials in found)
-        return {"CF": cf, "hybrid": hybrid, "fixed": with_content(cf, FIXED)}
+        return {"CF": cf, "hybrid": hybrid} | {name: with_content(cf, content) for name, content in FIXED.items()}
 
     @cached_property
     def fits(self) -> dict[str, tuple[tuple[Factors, Factors], float]]:
@@ -129,7 +129,7 @@ class Day:
             some = users[(met[users] >= low) & (met[users] <= high)]
             yield name, Sample(self.hybrid, some, truth[some], K)
         for clicks in (1, 2, 3):
-            yield f"newcomers of {clicks}", Sample(self.hybrid, users, truth[users], K, clicks=clicks)
+            yield f"newcomers of {clicks}", Sample(self.hybrid, users, truth[users], K, clicks=clicks).short
         young = self.young()
         some = users[np.diff(young.indptr)[users] > 0]
         yield "young items", Sample(self.hybrid, some, young[some], K)
@@ -192,7 +192,7 @@ def scores(joined: dict[str, Floats]) -> dict[str, str]:
         found[f"{metric} CF"] = f"{of['CF'].mean():.4f}"
         found[f"{metric} hybrid - CF"] = interval(of["hybrid"] - of["CF"])
         if metric == "ndcg":
-            found["ndcg fixed - CF"] = interval(of["fixed"] - of["CF"])
+            found |= {f"ndcg {name} - CF": interval(of[name] - of["CF"]) for name in FIXED}
     return found
 
 

@@ -43,7 +43,7 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
         popularity_share: list[float] = [0.0, 0.1, 0.3, 1.0, 3.0],  # noqa: B006
         popularity_half_life: list[float] = [0.5, 3.0, 14.0],  # noqa: B006
         content_share: list[float] = [0.0, 0.03, 0.1, 0.3],  # noqa: B006
-        content_pairs: list[float] = [2.0, 10.0],  # noqa: B006
+        content_pairs: list[float] = [10.0, 100.0],  # noqa: B006
         iterations: int = 10,
         metric: str = "ndcg",
         k: int = 20,

@@ -1,7 +1,7 @@
 """Users as if they had just met their newest one to three items and nothing else: what a new user's lists are worth.
 
-Few of a day's judged users have so short a history, and those who have are not those whom the predictor will see
-tomorrow; so the weight of content for short histories is chosen on these.
+Few of a day's judged users have so short a history, so what content is worth for short ones is seen on these, too. They
+are made of users who met little: who met much has met most of what is like their last item, and can't hit it any more.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ from components.model import Factors
 from components.solver import ALSConfig
 from components.user_items import UserItems
 
+LITTLE: Final = 10
+"""Items that somebody met of whom a newcomer is made, at most."""
 MOST: Final = 3
 """The first user is left one item, the second two, the third three, the fourth one again."""
 

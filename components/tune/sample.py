@@ -1,6 +1,6 @@
 """The users that trials are judged on: a seeded permutation, of which each rung asks as many as it needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from components.model import Factors
 from components.solver import ALSConfig
 from components.splits import Splits
 from components.topk import top_k
-from components.tune.newcomers import Newcomers
+from components.tune.newcomers import LITTLE, Newcomers
 
 SEED = 7
 Values = npt.NDArray[np.float32]
@@ -40,6 +40,12 @@ class Sample:
         """Of the users with history before the validation cut and something new after it."""
         users = np.random.default_rng(SEED).permutation(splits.judged("validation"))
         return cls(hybrid, users, splits.truth("validation")[users], k, device)
+
+    @cached_property
+    def short(self) -> "Sample":
+        """Those who met little."""
+        some = np.flatnonzero(np.diff(self.hybrid.user_items.weight.indptr)[self.users] <= LITTLE)
+        return replace(self, users=self.users[some], truth=self.truth[some])
 
     @cached_property
     def newcomers(self) -> Newcomers:

@@ -110,21 +110,22 @@ class Search:
     def hybrids(self, blended: list[Contender], contents: Sequence[Content]) -> list[Contender]:
         """Some blends with each share of content: the best, judged by everyone, then all others.
 
-        It is the best without content, unless one with content is clearly better by the judged users and the newcomers
-        that they might be, half and half, and no worse by the judged users alone.
+        It is the best without content, unless with some both the judged users and newcomers have lists that are no
+        worse, and one of the two clearly better ones.
         """
         rung, sweeps = blended[0].rows[-1]["rung"] + 1, blended[0].config.iterations
         asked = min(self.everyone, CONTENT_USERS)
+        newest = min(len(self.sample.short.users), CONTENT_USERS)
         racing = [
             Contender(with_content(one.config, content), one.fitted, rows=list(one.rows))
             for one in blended
             for content in contents
         ]
         judged = {one: self.judge(one, rung, sweeps, asked) for one in racing}
-        newcomers = {one: self.judge_newcomers(one, sweeps, asked) for one in racing}
+        newcomers = {one: self.judge_newcomers(one, sweeps, newest) for one in racing}
         best = _hybrid(racing, judged, newcomers)
         for one in racing:
-            one.rows[-1] |= {"dropped": one is not best, "newcomers": round(float(newcomers[one].mean()), 6)}
+            one.rows[-1] |= {"dropped": one is not best, "newcomers": round(_mean(newcomers[one]), 6)}
         self.judge(best, rung, sweeps, self.everyone)
         self._write()
         return [best, *(one for one in racing if one is not best)]
@@ -164,12 +165,12 @@ class Search:
         return known.of(self.metric, users)
 
     def judge_newcomers(self, one: Contender, sweeps: int, users: int) -> Floats:
-        """The same of the first so many users as newcomers; no row of the table."""
+        """The same of the first so many of those who met little, as newcomers; no row of the table."""
         known = self.archive.read(one.config, sweeps, NEWCOMERS)
         if known.users < users:
             clock, (_, items) = perf_counter(), one.fitted.factors(sweeps)
             scale, first = one.fitted.ridge_scale, known.users
-            values = self.sample.values_of_newcomers(items, scale, one.config, first, users)
+            values = self.sample.short.values_of_newcomers(items, scale, one.config, first, users)
             known = known.more(values, round(one.fitted.seconds, 3), round(perf_counter() - clock, 3))
             self.archive.write(one.config, sweeps, known, NEWCOMERS)
         return known.of(self.metric, users)
@@ -254,11 +255,16 @@ def search(
 
 def _hybrid(racing: list[Contender], judged: dict[Contender, Floats], newcomers: dict[Contender, Floats]) -> Contender:
     """See Search.hybrids."""
-    plain = max(racing, key=lambda one: (not one.config.content_share, judged[one].mean()))
-    able = [one for one in racing if judged[one].mean() >= judged[plain].mean()]
-    both = {one: judged[one] + newcomers[one] for one in able}
-    best = max(able, key=lambda one: both[one].mean())
-    return best if plain.config.content_share or clearly_worse(both[plain], both[best]) else plain
+    plain = max(racing, key=lambda one: (not one.config.content_share, _mean(judged[one])))
+    both = (judged, newcomers)
+    able = [one for one in racing if all(_mean(found[one]) >= _mean(found[plain]) for found in both)]
+    best = max(able, key=lambda one: sum(_mean(found[one]) for found in both))
+    clear = any(len(found[best]) and clearly_worse(found[plain], found[best]) for found in both)
+    return best if clear else plain
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else 0.0
 
 
 def _blends(finalists: list[Contender], blends: Sequence[Blend]) -> list[Contender]:
