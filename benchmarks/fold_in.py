@@ -76,11 +76,11 @@ def alone(vectors: npt.NDArray[np.float32], rounds: int) -> dict[str, Millisecon
     start = np.array([0, MET + EVENTS])
     found: dict[str, list[float]] = {name: [] for name in ("solve", "rank", "both", "NumPy: product + argpartition")}
     for turn in range(rounds + 3):
-        pairs = [some(rng, items, n) for n in (MET, EVENTS)]
+        history, events = some(rng, items, MET), some(rng, items, EVENTS)
         clock = [time.perf_counter()]
-        x = fold.vector(fold.equation(*pairs, days=0.5)).astype(np.float32)
+        x = fold.vector(fold.equation(history, events, days=0.5)).astype(np.float32)
         clock.append(time.perf_counter())
-        hidden = np.sort(np.concatenate([p.index for p in pairs])).astype(np.int32)
+        hidden = np.sort(np.concatenate([history.index, events.index])).astype(np.int32)
         best, _ = coarse.best(x[None, :], K, start, hidden)
         clock.append(time.perf_counter())
         scores = vectors @ x

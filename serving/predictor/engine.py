@@ -22,7 +22,7 @@ DEFAULT_K: Final = 20
 MAX_K: Final = 100
 BLOCK: Final = 32
 """Questions of one call that are answered at a time: others get their turn in between."""
-WAITING: Final = 128
+WAITING: Final = 64
 NOBODY: Final = NoMetrics()
 
 

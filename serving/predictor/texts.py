@@ -16,7 +16,7 @@ class Texts:
     """A column of text; a missing one is ""."""
 
     def __init__(self, column: pa.ChunkedArray) -> None:
-        array = pc.fill_null(pa.concat_arrays(column.cast(pa.large_string()).chunks), "")
+        array = pc.fill_null(column.cast(pa.large_string()).combine_chunks(), "")
         _, offsets, data = array.buffers()
         self._begins = memoryview(offsets).cast("q")[array.offset : array.offset + len(array) + 1]
         self._data = memoryview(data or b"")
