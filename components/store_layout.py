@@ -178,12 +178,15 @@ def connect(url: str, timeout: float = 60) -> Client:
 
 
 def _unanswered(url: str, error: Exception) -> ConnectionError:
-    if isinstance(error, redis.AuthenticationError) or "WRONGPASS" in str(error) or "NOAUTH" in str(error):
+    reasons: list[BaseException] = [error]  # of a cluster, what its nodes said lies beneath
+    while beneath := reasons[-1].__cause__ or reasons[-1].__context__:
+        reasons.append(beneath)
+    if any(isinstance(reason, redis.AuthenticationError) for reason in reasons):
         return ConnectionError(
             f"the store at {masked(url)} refuses the password: set {REDIS_PASSWORD} to the right one"
         )
-    if isinstance(error, redis.exceptions.NoPermissionError):
+    if refused := [reason for reason in reasons if isinstance(reason, redis.exceptions.NoPermissionError)]:
         return ConnectionError(
-            f"the store at {masked(url)} refuses this user ({error}): docs/STORE.md lists its rights"
+            f"the store at {masked(url)} refuses this user ({refused[0]}): see Rights in docs/STORE.md"
         )
     return ConnectionError(f"no store answers at {masked(url)} ({type(error).__name__}): start it, or give another URL")

@@ -147,6 +147,25 @@ def test_a_cluster(emptied: str) -> None:
         assert [recent.record(client, "shop", "ann", "a", "view", 1.0) for _ in range(2)] == [1, 2]
 
 
+def test_a_user_of_a_cluster(emptied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same rights as on one server and +cluster, as docs/STORE.md says; what is refused is told as there."""
+    url = emptied.replace("://", "://dawn@")
+    monkeypatch.setenv("DAWNLIST_REDIS_PASSWORD", "secret")
+    with RedisCluster.from_url(plain_url(emptied)) as admin:
+        rights = ("reset", "on", ">secret", *RIGHTS.split())
+        for more, refusal in (("+cluster", ""), ("-cluster", r"refuses this user .*: see Rights in docs/STORE\.md")):
+            for node in admin.get_primaries():
+                admin.get_redis_connection(node).execute_command("ACL", "SETUSER", "dawn", *rights, more)
+            if refusal:
+                with pytest.raises(ConnectionError, match=refusal):
+                    connect(url)
+            else:
+                assert publish(url, day=1)["version"] == 1
+        monkeypatch.setenv("DAWNLIST_REDIS_PASSWORD", "wrong")
+        with pytest.raises(ConnectionError, match="refuses the password"):
+            connect(url)
+
+
 def test_a_slot_that_has_moved_is_found(emptied: str) -> None:
     """The client's map is older than the cluster's, as during a resharding."""
     with connect(emptied) as client:

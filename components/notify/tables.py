@@ -126,8 +126,19 @@ def published(facts: Facts) -> Table | None:
     """The version that publish wrote."""
     found = facts.mapping("publish")
     rows = [
-        [name.replace("_", " "), formats.size(found[name]) if name == "bytes" else formats.plain(found[name])]
-        for name in ("version", "previous", "winner", "as_of", "users", "items", "bytes", "seconds", "reason")
+        [name.replace("_", " "), formats.size(found[name]) if "bytes" in name else formats.plain(found[name])]
+        for name in (
+            "version",
+            "previous",
+            "winner",
+            "as_of",
+            "users",
+            "items",
+            "bytes",
+            "history_bytes",
+            "seconds",
+            "reason",
+        )
         if name in found
     ]
     return Table(["", ""], rows) if rows else None
