@@ -22,7 +22,7 @@ from scipy.sparse import csr_matrix
 from components import store, store_building, store_content
 from components.embedded import _binary
 from components.schema import CATALOGUE
-from components.store_layout import Keys, connect
+from components.store_layout import Keys, active_meta, connect
 from components.toplists import TopLists
 from components.user_items import UserItems
 from tests.load import ITEMS, USERS, K, as_of, number, popular, ranking
@@ -74,9 +74,13 @@ def lists(n: int) -> TopLists:
     )
 
 
-def publish(url: str, n: int, run: str = "", keep: int = 3) -> dict[str, Any]:
+def publish(
+    url: str, n: int, run: str = "", keep: int = 3, before: Callable[[str], object] = lambda token: None
+) -> dict[str, Any]:
+    """`before` is called with the token just before the switch."""
     with connect(url) as client:
-        return store.publish(client, "shop", lists(n), run or f"run-{n}", as_of(n), keep)
+        told = lists(n), run or f"run-{n}", as_of(n), keep, lambda report: before(report["token"])
+        return store.publish(client, "shop", *told)
 
 
 @dataclass
@@ -192,11 +196,16 @@ class Shop:
     def url(self) -> str:
         return self.predictor.url
 
-    def publish(self) -> int:
-        """The next version, of the next day's run."""
+    def publish(self, before: Callable[[str], object] = lambda token: None) -> int:
+        """The next version, of another run."""
         self.n += 1
-        assert publish(self.store.url, self.n)["published"]
+        assert publish(self.store.url, self.n, before=before)["published"]
         return self.n
+
+    def meta(self) -> dict[str, Any]:
+        """Of the active version."""
+        with connect(self.store.url) as client:
+            return active_meta(client, Keys("shop")) or {}
 
     def rollback(self) -> int:
         """The version that is live again; the next publish is not held."""
@@ -284,8 +293,12 @@ def wait(reached: Callable[[], bool], seconds: float = 20) -> float:
 
 
 def answer(url: str, user: str = "u0") -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{url}/v1/recommendations/{user}").raise_for_status().json()
+    found: dict[str, Any] = httpx.get(f"{url}/v1/recommendations/{user}", verify=False).raise_for_status().json()
     return found
+
+
+def ready(url: str) -> bool:
+    return httpx.get(f"{url}/v2/health/ready", verify=False).status_code == 200
 
 
 def served(url: str) -> int:

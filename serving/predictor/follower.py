@@ -20,6 +20,8 @@ from serving.predictor.metrics import Metrics
 from serving.predictor.snapshot import Snapshot
 
 EVERY: Final = 0.25
+SOON: Final = 0.05
+"""Between two looks at least, however many answers find a version gone."""
 TIMEOUT: Final = 5.0
 """Seconds that an answer may take, a chunk of 4 MB."""
 
@@ -70,7 +72,8 @@ class Follower:
                 except Exception:
                     log.exception("following the active version failed")
                 self._tried()
-                self._hurry.wait(EVERY)
+                self._stop.wait(SOON)
+                self._hurry.wait(EVERY - SOON)
                 self._hurry.clear()
         self._disconnect()
 

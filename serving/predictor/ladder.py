@@ -119,7 +119,7 @@ class Ladder:
         elif isinstance(recorded, bytes) and recorded:
             try:
                 _take(snapshot, asker, recent.parse(recorded))
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, RecursionError):  # of another kind, or nested without an end
                 self._metrics.corrupt("recent")
         if question.exclude:
             asker.hidden |= snapshot.item_ids.rows(question.exclude)
