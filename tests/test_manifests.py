@@ -29,6 +29,7 @@ from components.urls import REDIS_PASSWORD, refuse_password
 from pipelines import upkeep
 from pipelines.cli import app
 from pipelines.placement import SECRETS
+from serving.predictor.auth import API_KEY
 from tests.servers import predictor
 
 OVERLAYS = Path(__file__).parent.parent / "manifests" / "overlays"
@@ -168,9 +169,12 @@ def test_every_container_is_locked_down(built: list[Tree]) -> None:
 
 def test_passwords_come_from_the_optional_secret_of_the_steps(built: list[Tree]) -> None:
     assert not any(tree["kind"] == "Secret" for tree in built)
-    reference = {"name": SECRETS, "key": REDIS_PASSWORD, "optional": True}
-    for container in servers(built):
-        assert container["env"] == [{"name": REDIS_PASSWORD, "valueFrom": {"secretKeyRef": reference}}]
+    asked = {container["name"]: [entry["name"] for entry in container["env"]] for container in servers(built)}
+    assert asked.pop("kserve-container") == [REDIS_PASSWORD, API_KEY]
+    assert all(names == [REDIS_PASSWORD] for names in asked.values())
+    for entry in (entry for container in servers(built) for entry in container["env"]):
+        reference = {"name": SECRETS, "key": entry["name"], "optional": True}
+        assert entry["valueFrom"] == {"secretKeyRef": reference}
 
 
 def test_serve_takes_the_arguments(built: list[Tree]) -> None:

@@ -31,6 +31,12 @@ def document(served: Predictor) -> dict[str, Any]:
     return found
 
 
+def fitted(tensor: dict[str, Any]) -> dict[str, Any]:
+    """The input tensor, its shape that of its data: no schema can say that."""
+    users = [text[:512] or "-" for text in tensor["data"]]
+    return {**tensor, "name": "user_id", "data": users, "shape": [len(users)]}
+
+
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize(("method", "path"), ROUTES, ids=[path for _, path in ROUTES])
 def test_what_the_document_allows_is_answered_and_the_rest_refused(
@@ -50,18 +56,20 @@ def test_what_the_document_allows_is_answered_and_the_rest_refused(
         suppress_health_check=list(HealthCheck),
     )
     def answered(case: Any) -> None:
+        if mode is GenerationMode.POSITIVE and path.startswith("/v2"):
+            case.body["inputs"] = [fitted(case.body["inputs"][0])]
         response = case.call()
         statuses.add(response.status_code)
         if response.status_code in TOO_LONG:  # no schema can say how long a URL becomes
             case.validate_response(response, checks=[not_a_server_error])
             return
-        # which events a shop counts, and that a shape fits its data, is nothing a schema can say either
-        unsaid = [positive_data_acceptance] if method == "POST" else []
+        # nor which events a shop counts
+        unsaid = [positive_data_acceptance] if path.startswith("/v1/models") else []
         case.validate_response(response, excluded_checks=unsaid)
 
     answered()
     assert statuses <= {200, 400, *TOO_LONG}
-    assert (200 in statuses) is (mode is GenerationMode.POSITIVE)
+    assert (200 if mode is GenerationMode.POSITIVE else 400) in statuses
     assert httpx.get(f"{served.url}/v1/recommendations/ann").json()["tier"] == "list"
     assert metric(served.url, "dawnlist_failures_total") == 0
 

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serving.predictor.counts import BOUNDS, Counts, exposed
 from serving.predictor.ladder import Found
-from tests.published import metric
+from tests.published import counted
 from tests.servers import Predictor
 from tests.test_manifests import Tree, one
 
@@ -32,38 +32,40 @@ def families(url: str) -> dict[str, Any]:
 
 
 def test_requests_answers_and_their_time_are_counted(served: Predictor) -> None:
-    def counted() -> list[float]:
+    def now() -> list[float]:
+        metric = counted(served.url)
         return [
-            metric(served.url, "dawnlist_requests_total", route="lean", status="200"),
-            metric(served.url, "dawnlist_requests_total", route="v1", status="200"),
-            metric(served.url, "dawnlist_requests_total", route="v1", status="400"),
-            metric(served.url, "dawnlist_requests_total", route="unknown", status="404"),
-            metric(served.url, "dawnlist_answers_total", tier="list"),
-            metric(served.url, "dawnlist_answers_total", tier="popular"),
-            metric(served.url, "dawnlist_answers_total", tier="fold_in"),
-            metric(served.url, "dawnlist_request_seconds_count", tier="list"),
-            metric(served.url, "dawnlist_request_seconds_count", tier="batch"),
-            metric(served.url, "dawnlist_fold_in_seconds_count"),
+            metric("dawnlist_requests_total", route="lean", status="200"),
+            metric("dawnlist_requests_total", route="v1", status="200"),
+            metric("dawnlist_requests_total", route="v1", status="400"),
+            metric("dawnlist_requests_total", route="unknown", status="404"),
+            metric("dawnlist_answers_total", tier="list"),
+            metric("dawnlist_answers_total", tier="popular"),
+            metric("dawnlist_answers_total", tier="fold_in"),
+            metric("dawnlist_request_seconds_count", tier="list"),
+            metric("dawnlist_request_seconds_count", tier="batch"),
+            metric("dawnlist_fold_in_seconds_count"),
         ]
 
-    before = counted()
+    before = now()
     instances: list[dict[str, Any]] = [{"user_id": "ann"}, {"user_id": "nobody"}]
     for body in (instances, []):
         httpx.post(f"{served.url}/v1/models/dawnlist:predict", json={"instances": body})
     for path in ("/v1/recommendations/ann", "/v1/recommendations/ann?recent=d", "/nowhere"):
         httpx.get(served.url + path)
-    changes = [after - was for after, was in zip(counted(), before, strict=True)]
+    changes = [after - was for after, was in zip(now(), before, strict=True)]
     assert changes == [2, 1, 1, 1, 2, 1, 1, 1, 1, 1]
 
 
 def test_the_version_and_its_age_are_told(served: Predictor) -> None:
     as_of = 1772334000  # 2026-03-01T03:00:00Z
-    assert [metric(served.url, f"dawnlist_{name}") for name in ("version", "ready", "in_flight", "breaker_open")] == [
+    metric = counted(served.url)
+    assert [metric(f"dawnlist_{name}") for name in ("version", "ready", "in_flight", "breaker_open")] == [
         1, 1, 0, 0,
     ]  # fmt: skip
-    assert abs(metric(served.url, "dawnlist_version_age_seconds") - (time.time() - as_of)) < 5
-    assert 0 < metric(served.url, "dawnlist_load_seconds") < 60
-    assert metric(served.url, "process_resident_memory_bytes") > 1e7
+    assert abs(metric("dawnlist_version_age_seconds") - (time.time() - as_of)) < 5
+    assert 0 < metric("dawnlist_load_seconds") < 60
+    assert metric("process_resident_memory_bytes") > 1e7
 
 
 def test_each_tier_is_there_from_the_start() -> None:
