@@ -211,8 +211,19 @@ def test_a_rollback_moves_store_and_champion(laptop: Laptop, first: subprocess.C
         laptop.command("rollback", "1", redis=laptop.redis, home=str(laptop.home)),
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert "version 1 of 2025-02-10T00:00:00Z is live again" in done.stdout
+    assert "version 1 of 2025-02-10T00:00:00Z is live again, and held" in done.stdout
     assert (laptop.lake().read_json("champion.json") or {})["version"] == 1
+    listed, compared, released = (
+        subprocess.run(
+            laptop.command(*words, redis=laptop.redis), capture_output=True, text=True, check=True
+        ).stdout
+        for words in (("versions", "--format", "json"), ("diff", "1", "2", "--format", "json"), ("release",))
+    )  # fmt: skip
+    found = json.loads(listed)
+    assert ([version["active"] for version in found["versions"]], found["hold"]["version"]) == ([False, True], 1)
+    difference = json.loads(compared)
+    assert 0 < difference["churn"] < 1 and difference["common"] > 300 and "ndcg@20" in difference["metrics"]
+    assert "version 1 of 2025-02-10T00:00:00Z stays live until then" in released
 
 
 def test_a_step_that_fails_is_named_with_its_reason(laptop: Laptop, shop: str, tmp_path: Path) -> None:
