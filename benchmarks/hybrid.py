@@ -62,7 +62,7 @@ def online_retail(data: Path) -> Iterator[Shop]:
     with tempfile.TemporaryDirectory(prefix="dawnlist-benchmark-") as folder:
         with ZipFile(data / "online-retail" / "by-day.zip") as packed:
             packed.extractall(folder)
-        titles = duckdb.sql(TITLES.format(folder)).to_arrow_table()
+        titles = duckdb.connect().sql(TITLES.format(folder)).to_arrow_table()
         columns = [
             titles["item_id"],
             titles["title"],

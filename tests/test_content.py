@@ -7,7 +7,7 @@ from components.content import unit, vectors
 from components.ids import IdMap
 from components.schema import ITEMS
 
-ROWS = (
+ROWS: tuple[tuple[str, str | None, list[str] | None, str | None], ...] = (
     ("a", "The Red Fox", ["Animals"], "a fox in a forest"),
     ("b", "Red Fox Again", ["Animals"], "the fox of the forest"),
     ("c", "Night Train", ["Crime"], "a murder on rails"),
@@ -55,7 +55,7 @@ def test_many_words_are_reduced_and_twice_to_the_same_bytes() -> None:
     rows = items(*((f"i{n:03}", " ".join(random.choice(words, 12)), None, None) for n in range(200)))
     ids = IdMap.of(rows["item_id"])
     found = vectors(rows, ids, dimensions=16)
-    assert (found.shape, found.dtype) == ((200, 16), np.float32)
+    assert found.shape == (200, 16) and found.dtype == np.float32
     np.testing.assert_array_equal(found, vectors(rows, ids, dimensions=16))
 
 

@@ -1,5 +1,6 @@
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -138,7 +139,9 @@ ITEM_ROWS = (
 
 def write_items(lake: Lake, *rows: tuple[str, str]) -> None:
     """Replace the lake's items table."""
-    found = [{"item_id": item, "title": title, "genres": [], "text": None} for item, title in rows]
+    found: list[dict[str, Any]] = [
+        {"item_id": item, "title": title, "genres": [], "text": None} for item, title in rows
+    ]
     write_deltalake(lake.table_uri("items"), pa.Table.from_pylist(found, schema=ITEMS), mode="overwrite")
 
 
