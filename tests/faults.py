@@ -78,9 +78,12 @@ def publish(
     url: str, n: int, run: str = "", keep: int = 3, before: Callable[[str], object] = lambda token: None
 ) -> dict[str, Any]:
     """`before` is called with the token just before the switch."""
+
+    def announce(report: dict[str, Any]) -> None:
+        before(report["token"])
+
     with connect(url) as client:
-        told = lists(n), run or f"run-{n}", as_of(n), keep, lambda report: before(report["token"])
-        return store.publish(client, "shop", *told)
+        return store.publish(client, "shop", lists(n), run or f"run-{n}", as_of(n), keep, announce)
 
 
 @dataclass
@@ -173,8 +176,12 @@ class Serving:
         wait(self._answers, 90)
 
     def _answers(self) -> bool:
-        assert self.process is not None and self.process.poll() is None, "the predictor has ended: see predictor.log"
+        assert self.is_up, "the predictor has ended: see predictor.log"
         return is_alive(f"{self.url}/")
+
+    @property
+    def is_up(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def end(self, number: signal.Signals) -> int:
         """Its status after a signal."""
@@ -223,7 +230,7 @@ class Shop:
 
     def renew(self) -> None:
         """Two versions in a store that had none, the second one live and served."""
-        if self.predictor.process is None or self.predictor.process.poll() is not None:
+        if not self.predictor.is_up:
             self.predictor.begin()
             self.predictor.awaited()
         with connect(self.store.url) as client:

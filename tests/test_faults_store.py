@@ -16,8 +16,8 @@ from tests.load import USERS, K, popular, ranking
 from tests.published import metric
 
 PROVE = "DAWNLIST_PROVE" in os.environ
-TIMES = 10 if PROVE else 1
-SECONDS = 10.0 if PROVE else 1.0
+TIMES = 5 if PROVE else 1
+SECONDS = 5.0 if PROVE else 0.6
 BOUND = 500.0  # milliseconds, of a machine that does other things too; docs/PROOFS.md has what was measured
 LADDER = {"list", "popular", "fold_in"}
 KEYS = Keys("shop")
@@ -200,8 +200,8 @@ def test_a_version_that_vanishes_while_it_serves(hurt: Shop, what: str) -> None:
     with connect(hurt.store.url) as client, hammered(hurt.url) as load:
         vanish(client, what, hurt.meta()["token"])
         client.config_resetstat()
-        time.sleep(SECONDS / 2)
-        assert client.info("commandstats")["cmdstat_get"]["calls"] < 40 * SECONDS
+        time.sleep(0.5)
+        assert client.info("commandstats")["cmdstat_get"]["calls"] < 25
         assert served(hurt.url) == hurt.n
         assert answer(hurt.url)["tier"] == ("list" if what in ("h:*", "meta") else "popular")
         reaches(hurt.url, hurt.publish(), 5)

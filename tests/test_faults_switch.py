@@ -12,7 +12,7 @@ import pytest
 
 from components import store
 from components.store_layout import connect
-from tests.faults import Shop, hammered, reaches, served, wait
+from tests.faults import Shop, hammered, reaches, ready, served, wait
 from tests.load import as_of
 
 PROVE = "DAWNLIST_PROVE" in os.environ
@@ -131,3 +131,22 @@ def test_a_predictor_that_is_told_to_end_finishes_its_answers(hurt: Shop) -> Non
         time.sleep(0.5)
         assert hurt.predictor.end(signal.SIGTERM) in (0, -signal.SIGTERM)
     load.passed("told to end", "refused")
+
+
+def test_a_predictor_that_starts_while_its_store_hangs(faulty: Shop) -> None:
+    """It answers from its file, and from the store as soon as that answers."""
+    n = faulty.publish()
+    if faulty.predictor.is_up:
+        faulty.predictor.end(signal.SIGKILL)
+    with faulty.store.paused():
+        faulty.predictor.begin()
+        faulty.predictor.awaited()
+        with hammered(faulty.url) as load:
+            time.sleep(0.5)
+            assert not ready(faulty.url)
+        load.passed("started while the store hangs")
+        assert load["tiers"].keys() == {"static"}
+    with hammered(faulty.url) as load:
+        took = reaches(faulty.url, n)
+        assert ready(faulty.url)
+    load.passed(f"the store back, its lists served after {took:.2f} s")
