@@ -1,0 +1,47 @@
+"""Two versions compared, against a real Valkey."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.sparse import csr_matrix
+
+from components import store_diff
+from components.schema import CATALOGUE
+from components.store_layout import connect
+from components.user_items import UserItems
+from tests.test_store import ANN_AND_BOB, publish
+
+
+def test_what_differs(valkey: str) -> None:
+    """ann keeps one of two, new got a list, carl came and b*b went; the items stand in another order."""
+    later = replace(
+        ANN_AND_BOB,
+        user_ids=np.array(["carl", "new", "ann"], dtype=object),
+        catalogue=pa.table([["d", "c", "a"], [None] * 3, [None] * 3], schema=CATALOGUE),
+        item_index=np.array([[0, 1], [1, 0], [2, 0]], dtype=np.uint32),
+        lengths=np.array([1, 1, 2]),
+        histories=UserItems(csr_matrix((3, 3), dtype=np.float32), np.zeros(0, np.float32)),
+        meta={"k": 2, "winner": "popularity", "metrics": {"ndcg@20": 0.75}, "config": {"factors": 2, "alpha": 3.0}},
+    )
+    publish(valkey, day=1)
+    publish(valkey, day=2, lists=later)
+    with connect(valkey) as client:
+        assert store_diff.diff(client, "shop", 1, 2) == {
+            "before": {"version": 1, "as_of": "2026-03-01T03:00:00Z", "run": "run-1", "winner": "challenger",
+                       "users": 3, "items": 3},
+            "after": {"version": 2, "as_of": "2026-03-02T03:00:00Z", "run": "run-2", "winner": "popularity",
+                      "users": 3, "items": 3},
+            "common": 2, "gone": 1, "new": 1, "churn": 0.5,
+            "metrics": {"ndcg@20": [0.5, 0.75]},
+            "parameters": {"alpha": [None, 3.0]},
+        }  # fmt: skip
+        same = store_diff.diff(client, "shop", 1, 1)
+        assert (same["churn"], same["gone"], same["new"], same["metrics"], same["parameters"]) == (0.0, 0, 0, {}, {})
+        with pytest.raises(LookupError, match="there is no version 9: choose of 1, 2"):
+            store_diff.diff(client, "shop", 1, 9)
+        [key] = client.scan_iter(match="*:1-*:u:0")
+        client.delete(key)
+        with pytest.raises(ValueError, match="version 1 is no longer whole in the store"):
+            store_diff.diff(client, "shop", 1, 2)
