@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._transport: Any = None
         self._task: asyncio.Task[None] | None = None
-        self._busy = self._blocked = self._refused = self._last = False
+        self._busy = self._blocked = self._paused = self._refused = self._last = False
         self._waiting: deque[Request] = deque()
         self._reading = self._in_head = False
         self._length = self._size = self._body_size = 0
@@ -168,6 +168,7 @@ class Connection(asyncio.Protocol):
         body = b"".join(self._body)
         self._waiting.append(Request(parser.get_method(), path, query, self._headers, body, stays))
         if self._busy:
+            self._paused = True
             self._transport.pause_reading()
         else:
             self._advance()
@@ -184,7 +185,8 @@ class Connection(asyncio.Protocol):
                 self._write(request, answer)
             else:
                 self._task = self._loop.create_task(self._answer(request, answer))
-        if not self._waiting and not self._transport.is_closing():
+        if self._paused and not self._waiting and not self._transport.is_closing():
+            self._paused = False
             self._transport.resume_reading()
 
     async def _answer(self, request: Request, answer: Coroutine[Any, Any, Response]) -> None:
