@@ -380,6 +380,23 @@ def test_a_namespace_that_would_break_out_of_its_prefix_is_refused(namespace: st
         Keys(namespace)
 
 
+def test_no_users_at_all(valkey: str) -> None:
+    """The one bucket is there and empty: whoever asks is unknown, and the popular list answers."""
+    nobody = replace(
+        ANN_AND_BOB,
+        user_ids=np.array([], dtype=object),
+        item_index=np.zeros((0, 2), dtype=np.uint32),
+        score=np.zeros((0, 2), dtype=np.float32),
+        lengths=np.zeros(0, dtype=np.int64),
+        vectors=np.zeros((0, 2), dtype=np.float32),
+        histories=UserItems(csr_matrix((0, 3), dtype=np.float32), np.zeros(0, np.float32)),
+    )
+    assert publish(valkey, day=1, lists=nobody)["users"] == 0
+    with connect(valkey) as client:
+        assert read(client, "ann") == (None, None)
+        assert [len(client.get(key) or b"") for key in keys(valkey, "*:[uh]:0")] == [6, 4]
+
+
 def test_many_users(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than one batch and more than one chunk of the catalogue; every list is right."""
     monkeypatch.setattr(store_content, "BUCKETS_A_BATCH", 64)
