@@ -31,6 +31,8 @@ class Predictor:
     """A predictor that is up."""
 
     url: str
+    redis: str
+    """The URL of its store."""
     grpc: str
     """Its address for gRPC, if it was given a port."""
     process: "subprocess.Popen[str]"
@@ -66,7 +68,7 @@ def running_predictor(
         while not is_alive(f"{url}/"):
             assert process.poll() is None and time.monotonic() < deadline, lines
             time.sleep(0.05)
-        yield Predictor(url, f"127.0.0.1:{more.get('grpc_port')}", process, lines)
+        yield Predictor(url, redis_url, f"127.0.0.1:{more.get('grpc_port')}", process, lines)
     finally:
         process.terminate()
         assert process.wait(20) in (0, -signal.SIGTERM)
