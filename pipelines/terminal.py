@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -86,9 +86,21 @@ def _show_end(done: Any, arguments: dict[str, Any], home: Path) -> int:
     return 1
 
 
+RUNGS: Final = {
+    "fold_in": "ranked now, with what they did last",
+    "vector": "ranked now, by what they did before",
+    "list": "their own list",
+    "content": "by what is like what they did last",
+    "segment": "no list of their own, so that of their context",
+    "popular": "no list of their own, so the popular one",
+    "static": "nothing is published, so the static file",
+}
+"""Tier -> in words."""
+
+
 def show_recommendation(answer: dict[str, Any]) -> None:
     """Print an answer of the predictor or the store, one title a line."""
-    known = "their own list" if answer["tier"] == "list" else "no list of their own, so the popular one"
+    known = RUNGS.get(answer["tier"], answer["tier"])
     out.print(
         f"user {escape(str(answer['user_id']))}: {known} (version {answer['model_version']}, as of {answer['as_of']})"
     )

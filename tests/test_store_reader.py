@@ -12,7 +12,8 @@ import pytest
 import redis
 
 from components.store_layout import sealed
-from components.store_reader import Failure, Reader, Value, body_of
+from components.store_nodes import Failure, Value
+from components.store_reader import Reader, body_of
 from components.store_wire import REST, Server
 from tests.servers import free_port
 from tests.stores import cluster, self_signed, tls, valkey_of

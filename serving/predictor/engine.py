@@ -10,8 +10,9 @@ from typing import Final
 from components import cores
 from components.cuts import parse_as_of
 from components.store_reader import TIMEOUT, Reader
+from serving.predictor.asker import check
 from serving.predictor.follower import Follower
-from serving.predictor.ladder import Found, Ladder, check
+from serving.predictor.ladder import Found, Ladder
 from serving.predictor.metrics import Metrics, NoMetrics
 from serving.predictor.question import Question
 from serving.predictor.ranking import Ranker

@@ -12,23 +12,21 @@ What is hidden from an answer: what the user has met, recent events and what the
 reached (the store is silent, a value is broken, the threads are busy) costs quality and never the answer.
 """
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
+from dataclasses import dataclass
 
 from components import recent, store_histories
-from components.fold_in import NO_PAIRS, Pairs
+from components.fold_in import Pairs
 from components.store_layout import Keys
-from components.store_reader import Failure, Reader, Value, body_of
+from components.store_nodes import Failure, Value
+from components.store_reader import Reader, body_of
 from components.store_rows import address
+from serving.predictor.asker import Asker, remember, take
 from serving.predictor.metrics import Metrics
-from serving.predictor.question import Event, Question
+from serving.predictor.question import Question
 from serving.predictor.ranking import Ranker, Task
 from serving.predictor.snapshot import Snapshot
 
-DAY = 86_400.0
 Lists = tuple[list[int], list[float]]
 
 
@@ -40,30 +38,6 @@ class Found:
     items: list[int]
     scores: list[float]
     because: list[list[tuple[int, float]]] | None = None
-
-
-@dataclass(slots=True)
-class Asker:
-    """A question with what the store says of its user."""
-
-    question: Question
-    k: int
-    bucket: int
-    fingerprint: bytes
-    value: bytes = b""
-    """The bucket."""
-    at: int = -1
-    """Where the user's record begins in it; -1: unknown."""
-    hidden: set[int] = field(default_factory=set)
-    events: Pairs = NO_PAIRS
-    """What counts beside the history, aged at the cut."""
-    days: float = 0.0
-    """From as_of to the cut."""
-    history: Pairs | None = NO_PAIRS
-    """None where it could not be read."""
-    met: int = 0
-    is_cut: bool = False
-    """Whether the history has items without weights."""
 
 
 class Ladder:
@@ -115,10 +89,10 @@ class Ladder:
             asker.value, asker.at = bucket, snapshot.records.find(bucket, asker.fingerprint)
         question = asker.question
         if question.recent:
-            _take(snapshot, asker, question.recent)
+            take(snapshot, asker, question.recent)
         elif isinstance(recorded, bytes) and recorded:
             try:
-                _take(snapshot, asker, recent.parse(recorded))
+                take(snapshot, asker, recent.parse(recorded))
             except (ValueError, TypeError, RecursionError):  # of another kind, or nested without an end
                 self._metrics.corrupt("recent")
         if question.exclude:
@@ -143,7 +117,7 @@ class Ladder:
                 continue
             found = store_histories.find(body, asker.fingerprint)
             if found is not None:
-                _remember(asker, found)
+                remember(asker, found)
 
     async def _ranked(self, snapshot: Snapshot, askers: Sequence[Asker]) -> list[Found | None]:
         """None for whom the threads could do nothing."""
@@ -160,52 +134,6 @@ class Ladder:
             tier = "list" if task.listed else "vector" if not task.fold else _tier(snapshot, asker)
             found.append(Found(tier, ranked.items, ranked.scores, ranked.because))
         return found
-
-
-def check(snapshot: Snapshot, question: Question) -> None:
-    """ValueError for what a question may not ask of this version."""
-    for name, _ in question.filters:
-        if name not in snapshot.attributes:
-            known = ", ".join(sorted(snapshot.attributes)) or "none"
-            raise ValueError(f"items have no attribute {name[:50]!r} to filter by: there is {known}")
-    for event in question.recent:
-        if event.event_type not in snapshot.event_weights:
-            known = ", ".join(sorted(snapshot.event_weights))
-            raise ValueError(f"event type {event.event_type[:50]!r} is unknown: give one of {known}")
-
-
-def _take(snapshot: Snapshot, asker: Asker, events: Sequence[Event | recent.Event]) -> None:
-    """Hide the events' items, and add up what counts: of a known user what the history can't have, since as_of."""
-    newest = max(time.time(), snapshot.day)
-    since = snapshot.day if asker.at >= 0 else 0.0
-    pairs: dict[int, tuple[float, float]] = {}
-    hidden: set[int] = set()
-    for event in events:
-        row = snapshot.item_ids.row(event.item_id)
-        if row is None:
-            continue
-        hidden.add(row)
-        moment = newest if event.time is None else min(newest, event.time)
-        weight = snapshot.event_weights.get(event.event_type, 0.0)
-        if weight and moment >= since:
-            before, last = pairs.get(row, (0.0, moment))
-            pairs[row] = before + weight, max(last, moment)
-    asker.hidden |= hidden
-    if pairs and snapshot.can_fold:
-        weights, times = np.array(list(pairs.values())).T
-        cut = max(snapshot.day, float(times.max()))
-        asker.events = Pairs(np.array(list(pairs), dtype=np.int64), weights, (cut - times) / DAY)
-        asker.days = (cut - snapshot.day) / DAY
-        asker.met = len(pairs)
-
-
-def _remember(asker: Asker, found: store_histories.History) -> None:
-    index = found.item_index.astype(np.int64)
-    asker.history = Pairs(index, found.weight.astype(np.float64), found.age.astype(np.float64))
-    asker.is_cut = bool(len(found.older))
-    met = {*index.tolist(), *found.older.tolist()}
-    asker.hidden |= met
-    asker.met = len(met.union(asker.events.index.tolist()))
 
 
 def _quick(snapshot: Snapshot, asker: Asker) -> Found | None:
