@@ -270,10 +270,18 @@ class Report:
 
     def passed(self, what: str, *excused: str) -> None:
         """Print the counts, and no error but those."""
-        told = {name: value for name, value in self.found.items() if name != "examples"}
-        print(f"\n{what}: {json.dumps(told)}")
+        print(f"\n{what}: {told(self.found)}")
         assert not self.found["errors"].keys() - set(excused), self.found["examples"]
         assert self.found["requests"] > 50
+
+
+def told(found: dict[str, Any]) -> str:
+    """A line of counts and times."""
+    errors, tiers = (", ".join(f"{n:,} {name}" for name, n in found[what].items()) for what in ("errors", "tiers"))
+    return (
+        f"{found['requests']:,} requests in {found['seconds']} s, p50 {found['p50']} ms, p99 {found['p99']} ms, at "
+        f"most {found['max']} ms; {found['answers']:,} answers ({tiers}); errors: {errors or 'none'}"
+    )
 
 
 @contextlib.contextmanager
@@ -285,9 +293,17 @@ def hammered(url: str, connections: int = 16) -> Iterator[Report]:
         try:
             time.sleep(0.4)  # it imports
             yield report
+            time.sleep(0.1)  # what came last is seen by them too
         finally:
             out, _ = process.communicate(timeout=30)
         report.found.update(json.loads(out))
+
+
+def flip(client: Any, key: str) -> None:
+    """Change one bit of a value."""
+    value = bytearray(client.get(key))
+    value[len(value) // 2] ^= 1
+    client.set(key, bytes(value))
 
 
 def wait(reached: Callable[[], bool], seconds: float = 20) -> float:

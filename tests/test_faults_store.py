@@ -11,7 +11,7 @@ import redis
 from components import recent, store_building, store_content
 from components.store_layout import Keys, connect
 from components.store_rows import address
-from tests.faults import Shop, answer, hammered, publish, reaches, ready, served, wait
+from tests.faults import Shop, answer, flip, hammered, publish, reaches, ready, served, wait
 from tests.load import USERS, K, popular, ranking
 from tests.published import metric
 
@@ -137,13 +137,6 @@ def test_a_part_that_is_broken_when_it_is_loaded(hurt: Shop, part: str) -> None:
         reaches(hurt.url, hurt.publish(), 5)
     load.passed(f"a flipped bit in the {part} of a version that is loaded")
     assert load["tiers"].keys() == LADDER and load["versions"] == 2
-
-
-def flip(client: Any, key: str) -> None:
-    """Change one bit of a value."""
-    value = bytearray(client.get(key))
-    value[len(value) // 2] ^= 1
-    client.set(key, bytes(value))
 
 
 def test_users_whose_bucket_is_broken(hurt: Shop) -> None:
