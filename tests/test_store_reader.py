@@ -112,7 +112,7 @@ def test_a_server_that_hangs_is_not_waited_for_and_found_again(tmp_path: Path) -
             began = time.perf_counter()
             for _ in range(20):
                 assert await reader.read(["k"]) == [Failure.UNREACHABLE]
-            assert 0.25 <= time.perf_counter() - began < 0.45  # five times the limit, then the breaker
+            assert 0.25 <= time.perf_counter() - began < 0.9  # five times the limit, then the breaker, not twenty times
             os.kill(pid, signal.SIGCONT)
             client.set("k", "w")
             assert await reader.read(["k"]) == [Failure.UNREACHABLE]  # it rests
