@@ -124,6 +124,14 @@ class Store:
         self.start()
 
     @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        self.kill()
+        try:
+            yield
+        finally:
+            self.start()
+
+    @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         self.send(signal.SIGSTOP)
         try:

@@ -165,7 +165,7 @@ async def client(host: str, port: int, load: Load, stop: asyncio.Event, seed: in
             reader, writer = await asyncio.open_connection(host, port)
         except OSError:
             load.error("refused")
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
             continue
         with contextlib.closing(writer):
             while not stop.is_set() and await exchange(reader, writer, load, rng):
