@@ -81,8 +81,8 @@ def _documents(items: pa.Table) -> Iterator[list[str]]:
 
 def _reduced(documents: Iterator[list[str]], dimensions: int) -> Factors:
     """A row for each document, shape (documents, d); (0, 0) when no two share a token."""
-    from sklearn.decomposition import TruncatedSVD  # type: ignore[import-untyped]
-    from sklearn.feature_extraction.text import TfidfVectorizer  # type: ignore[import-untyped]
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
     from threadpoolctl import threadpool_limits
 
     tfidf: Any = TfidfVectorizer(analyzer=list, sublinear_tf=True, min_df=MIN_ITEMS, dtype=np.float32)

@@ -19,7 +19,7 @@ class Question:
 
     user_id: str
     k: int | None = None
-    """So many items; None: as many as the lists of the version hold."""
+    """So many items; None: 20, or as many as the lists of the version hold."""
     exclude: tuple[str, ...] = ()
     """Items that must not come back."""
     recent: tuple[Event, ...] = ()

@@ -103,7 +103,7 @@ class Snapshot:
             fold_in=FoldIn.of(vectors[:, :factors], learnt),
             content=vectors[:, factors:],
             share=(float(config.get("content_share", 0.0)), float(config.get("content_pairs", 0.0))),
-            event_weights=meta["event_weights"],
+            event_weights=meta.get("event_weights") or {},
             everybody=_everybody(popular[EVERYBODY], bias),
             segments={
                 frozenset(name.split(",")): Ranking(index.tolist(), score.tolist())
