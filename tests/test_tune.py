@@ -11,10 +11,12 @@ from components.ids import IdMap
 from components.lake import Lake
 from components.solver import ALSConfig
 from components.splits import Splits
+from components.tune.contenders import Continued
+from components.tune.contest import Share
 from components.tune.daily import search_day
 from components.tune.grid import NO_BLEND, NO_CONTENT, Grid, champion, planned
 from components.tune.halving import ladder, race, rungs
-from components.tune.search import Continued, Share, search
+from components.tune.search import search
 from components.tune.trials import Trial, name_of
 from tests.literal import CUTS, two_tastes
 

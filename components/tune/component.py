@@ -45,9 +45,9 @@ def tune(
         from components.lake import Lake
         from components.settings import Settings
         from components.splits import Splits
+        from components.tune.contest import Share
         from components.tune.daily import search_day
         from components.tune.grid import Grid
-        from components.tune.search import Share
 
         engines = Settings.load(settings).engines
         tried = (factors, regularization, alpha, alpha0, nu, half_life, popularity_share, popularity_half_life)

@@ -5,8 +5,9 @@ from typing import Any
 from components.cuts import stamp
 from components.lake import Lake
 from components.splits import Splits
+from components.tune.contest import Share
 from components.tune.grid import Grid, champion, planned
-from components.tune.search import Share, search
+from components.tune.search import search
 from components.tune.trials import Trial
 
 

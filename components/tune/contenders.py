@@ -1,0 +1,82 @@
+"""Who races: a configuration, the fit that it shares with its blends, and how it was judged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from components.metrics import Floats
+from components.model import Factors
+from components.solver import ALSConfig, Fit, Training
+from components.tune.grid import NO_BLEND, Blend, Content, replaced, with_content
+from components.tune.halving import clearly_worse
+from components.tune.trials import Judged, Trial
+
+
+@dataclass
+class Continued:
+    """A configuration's fit, begun when its factors are needed: never when all that is asked is known already."""
+
+    training: Training
+    config: ALSConfig
+    fit: Fit | None = None
+    seconds: float = 0.0
+    ridge_scale: float = 0.0
+    """Of the fit, once its factors were asked for."""
+
+    def factors(self, sweeps: int) -> tuple[Factors, Factors]:
+        """After so many sweeps, going on from those that it has."""
+        clock = perf_counter()
+        self.fit = self.fit or self.training.begin(self.config)
+        if self.fit.sweeps < sweeps:
+            self.fit.advance(sweeps - self.fit.sweeps)
+        factors, self.ridge_scale = self.fit.factors, self.fit.ridge_scale
+        self.seconds += perf_counter() - clock
+        return factors
+
+
+@dataclass(eq=False)
+class Contender:
+    """A configuration in the race."""
+
+    config: ALSConfig
+    fitted: Continued
+    """Shared by all blends of a configuration."""
+    judged: Judged | None = None
+    """In this rung."""
+    rows: list[Trial] = field(default_factory=list)
+    """Of the table, one a rung."""
+
+
+def blends_of(finalists: list[Contender], blends: Sequence[Blend]) -> list[Contender]:
+    """Each with each share of popularity."""
+    return [
+        one if blend == NO_BLEND else Contender(replaced(one.config, blend), one.fitted, rows=list(one.rows))
+        for one in finalists
+        for blend in blends
+    ]
+
+
+def hybrids_of(blended: list[Contender], contents: Sequence[Content]) -> list[Contender]:
+    """Each with each share of content."""
+    return [
+        Contender(with_content(one.config, content), one.fitted, rows=list(one.rows))
+        for one in blended
+        for content in contents
+    ]
+
+
+def best_hybrid(
+    racing: list[Contender], judged: dict[Contender, Floats], newcomers: dict[Contender, Floats]
+) -> Contender:
+    """See Contest.hybrids."""
+    plain = max(racing, key=lambda one: (not one.config.content_share, mean(judged[one])))
+    both = (judged, newcomers)
+    able = [one for one in racing if all(mean(found[one]) >= mean(found[plain]) for found in both)]
+    best = max(able, key=lambda one: sum(mean(found[one]) for found in both))
+    clear = any(len(found[best]) and clearly_worse(found[plain], found[best]) for found in both)
+    return best if clear else plain
+
+
+def mean(values: Floats) -> float:
+    """0 of nobody."""
+    return float(values.mean()) if len(values) else 0.0
