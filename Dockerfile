@@ -10,7 +10,7 @@ COPY components components
 COPY pipelines pipelines
 COPY serving serving
 RUN pip install --no-cache-dir "$(grep '^uv==' requirements.lock)" \
- && uv pip install --system --no-cache --constraint requirements.lock ".${EXTRAS:+[$EXTRAS]}" \
+ && uv pip install --system --no-cache --compile-bytecode --constraint requirements.lock ".${EXTRAS:+[$EXTRAS]}" \
  && pip uninstall --yes uv
 USER dawnlist
 ENTRYPOINT []

@@ -13,9 +13,9 @@ def show_versions(versions: list[dict[str, Any]], hold: dict[str, Any] | None, n
     if not versions:
         out.print(f"nothing has been published in namespace {namespace!r}: run the pipeline first")
     else:
-        table = Table(
-            "version", "as of", "winner", "users", "items", "MB", "metrics", "run", "", box=None, pad_edge=False
-        )
+        table = Table(box=None, pad_edge=False)
+        for name in ("version", "as of", "winner", "users", "items", "MB", "metric", ""):
+            table.add_column(name, no_wrap=name != "metric")
         for found in versions:
             table.add_row(*map(escape, _cells(found)), "active" if found["active"] else "")
         out.print(table)
@@ -45,9 +45,11 @@ def show_diff(found: dict[str, Any]) -> None:
 
 def _cells(version: dict[str, Any]) -> list[str]:
     size = (version["bytes"] + version["history_bytes"]) / 1e6
-    metrics = ", ".join(f"{name} {_plain(value)}" for name, value in (version.get("metrics") or {}).items())
+    metrics = version.get("metrics") or {}
+    first = min(metrics.items(), key=lambda item: not item[0].startswith("ndcg"), default=None)
     named = [str(version[name]) for name in ("version", "as_of", "winner")]
-    return [*named, f"{version['users']:,}", f"{version['items']:,}", f"{size:,.1f}", metrics, str(version["run"])]
+    metric = f"{first[0]} {_plain(first[1])}" if first else ""
+    return [*named, f"{version['users']:,}", f"{version['items']:,}", f"{size:,.1f}", metric]
 
 
 def _plain(value: Any) -> str:
