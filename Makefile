@@ -10,6 +10,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euc
 MAKEFLAGS += --no-print-directory
 
+# else each of a run's twelve processes compiles anew whatever it imports, which is most of a small one
+unexport PYTHONDONTWRITEBYTECODE
+
 UV := .venv/bin/uv
 DAWNLIST := .venv/bin/dawnlist
 INPUTS := setup.cfg pyproject.toml requirements.lock
@@ -35,8 +38,6 @@ gpu-check: .venv/dev
 prove: .venv/dev
 	DAWNLIST_PROVE=1 .venv/bin/python -m pytest
 
-# bytecode is made once: where it may not be written later, each of a run's twelve processes would make it anew
-
 # the newest Python from 3.11 to 3.13 that can make an environment; uv then installs what the lock pins
 $(UV):
 	for python in python3.13 python3.12 python3.11 python3; do
@@ -50,11 +51,11 @@ $(UV):
 	exit 1
 
 .venv/user: $(INPUTS) | $(UV)
-	VIRTUAL_ENV=.venv $(UV) pip install --quiet --compile-bytecode --constraint requirements.lock --editable '.[local]'
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --constraint requirements.lock --editable '.[local]'
 	touch $@
 
 .venv/dev: $(INPUTS) | $(UV)
-	VIRTUAL_ENV=.venv $(UV) pip install --quiet --compile-bytecode --constraint requirements.lock --editable '.[local,dev]'
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --constraint requirements.lock --editable '.[local,dev]'
 	touch $@ .venv/user
 
 lock: | $(UV)

@@ -73,6 +73,12 @@ class Servicer(GRPCInferenceServiceServicer):  # type: ignore[misc]
         self._counts.request("grpc", 200)
         return _response(self._model.name, request.id, asked, catalogue, found)
 
+    async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:  # noqa: N802
+        # left to grpc, each such call would be an error in the log
+        await context.abort(Code.UNIMPLEMENTED, "the model can't be loaded or unloaded from outside")
+
+    RepositoryModelUnload = RepositoryModelLoad
+
     async def _opened(self, context: Any) -> None:
         headers = {name.encode(): _bytes(value) for name, value in context.invocation_metadata() or ()}
         try:
