@@ -76,7 +76,7 @@ class IALS(AlternatingLeastSquares):  # type: ignore[misc]  # implicit ships no 
             index, added, _, *rest = self._equation(confidence[userid], len(self.item_factors))
             left = left_side(self.YtY.astype(np.float64), self.item_factors, index, added, *rest)
             cholesky(left)
-            user_weights = left, True  # as scipy's cho_factor gives it, lower
+            user_weights = np.tril(left), True  # lower, as of cho_factor; above it nothing was written
         total, best, weights = super().explain(userid, confidence, itemid, user_weights, N)
         return float(total), best, weights
 
