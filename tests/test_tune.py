@@ -274,6 +274,8 @@ def test_without_a_judged_user_the_first_configuration_stands(lake: Lake) -> Non
     splits.last[1], splits.weight[1] = 0, 0
     trials = search(lake, splits, GRID.configs(), "ndcg", k=5)
     assert trials[0] == GRID.configs()[0].as_dict()
+    report = search_day(lake, splits, GRID, "full", "ndcg", 5, "cpu", "", "run-1", None)
+    assert (report["trials"], report["rungs"]) == (trials, [])
 
 
 def test_mistakes_are_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,4 +48,5 @@ def rungs(trials: list[Trial]) -> list[dict[str, int]]:
         {"sweeps": sweeps, "users": max(point["users"] for point in some.values()), "trials": len(some)}
         for sweeps, some in sorted(points.items())
     ]
-    return [{**rung, "kept": after["trials"]} for rung, after in zip(found, [*found[1:], {"trials": 1}], strict=True)]
+    went_on = [rung["trials"] for rung in found[1:]] + [1]
+    return [{**rung, "kept": kept} for rung, kept in zip(found, went_on, strict=False)]  # none where nobody was asked
