@@ -27,8 +27,9 @@ from shops import WINDOW, K, Shop, deskdrop, interval, movietweetings, simulated
 from components import popularity
 from components.coarse import Coarse
 from components.cuts import parse_as_of
-from components.dataset.pairs import build, window_rows
+from components.dataset.pairs import build
 from components.fold_in import NO_PAIRS, FoldIn, Pairs
+from components.interactions import window_rows
 from components.solver import ALSConfig, Training
 from components.splits import MICROSECONDS_A_DAY, Splits
 from components.user_items import UserItems

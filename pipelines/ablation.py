@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.cuts import iso, parse_as_of, window
-from components.dataset.pairs import build, window_rows
+from components.dataset.pairs import build
 from components.evaluate.arms import Judged
 from components.filter_bots.rules import DENY
 from components.filter_bots.verdicts import judge
 from components.ids import IdMap
+from components.interactions import window_rows
 from components.lake import Lake
 from components.metrics import Floats, score
 from components.popularity import blended

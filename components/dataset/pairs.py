@@ -1,6 +1,5 @@
 """From the interactions table and the verdicts to splits."""
 
-from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -8,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from components.cuts import Cuts, iso, parse_as_of, window
+from components.cuts import Cuts, iso, parse_as_of
 from components.dataset.stock import stocked
 from components.dataset.traffic import traffic
 from components.ids import IdMap
+from components.interactions import window_rows
 from components.lake import Lake
 from components.registry import incumbent
 from components.splits import Splits
@@ -70,17 +70,6 @@ def build(lake: Lake, version: int, verdicts: pa.Table, as_of: str, window_days:
         )
     splits = stocked(lake, splits)
     return splits, _report(splits)
-
-
-def window_rows(lake: Lake, version: int, as_of: datetime, window_days: int) -> pads.Dataset:
-    """The interactions of the window, read lazily and only from the days it touches."""
-    table = lake.rows("interactions", version)
-    if table is None:
-        raise ValueError(f"there is no interactions table in {lake.uri}: run the clean step first")
-    start, _ = window(as_of, window_days)
-    days = (pads.field("event_date") >= start.date()) & (pads.field("event_date") <= as_of.date())
-    times = (pads.field("event_time") >= start) & (pads.field("event_time") < as_of)
-    return table.filter(days & times)
 
 
 def _pairs(rows: pads.Dataset, cuts: Cuts) -> pa.Table:

@@ -1,13 +1,14 @@
 """Popular lists of segments: what people on phones, tablets and desktops have met lately."""
 
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import timedelta
+from typing import Final
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from components.interactions import between
 from components.lake import Lake
 from components.model import Factors
 from components.splits import Splits
@@ -42,9 +43,10 @@ def by_device(lake: Lake, splits: Splits, k: int) -> dict[str, Popular]:
 
     Of the users that the splits have, so that what was filtered out has no say. Empty when no row has a user agent.
     """
-    rows = _rows(lake, splits.about["interactions_version"], splits.cuts.as_of)
-    if rows is None:
+    table, as_of = lake.rows("interactions", splits.about["interactions_version"]), splits.cuts.as_of
+    if table is None:
         return {}
+    rows = between(table, as_of - RECENT, as_of)
     with duckdb.connect() as connection:
         connection.register("rows", rows)
         items = pa.table({"item_id": splits.item_ids.ids, "item_index": pa.array(np.arange(splits.shape[1]))})
@@ -56,21 +58,3 @@ def by_device(lake: Lake, splits: Splits, k: int) -> dict[str, Popular]:
     return {
         f"device={kind}": (index[device == kind][:k].astype(np.uint32), users[device == kind][:k]) for kind in kinds
     }
-
-
-def _rows(lake: Lake, version: int, as_of: datetime) -> Any:
-    """The interactions of the last days, lazily, or None."""
-    import pyarrow.dataset as pads
-
-    table = lake.rows("interactions", version)
-    start = as_of - RECENT
-    return (
-        None
-        if table is None
-        else table.filter(
-            (pads.field("event_date") >= start.date())
-            & (pads.field("event_date") <= as_of.date())
-            & (pads.field("event_time") >= start)
-            & (pads.field("event_time") < as_of)
-        )
-    )
