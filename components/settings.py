@@ -225,6 +225,26 @@ class EngineSettings(_Section):
         return url
 
 
+class NotifySettings(_Section):
+    """When people are told of a run; who they are, the environment says: DAWNLIST_NOTIFY_URLS (docs/NOTIFY.md)."""
+
+    when: Literal["always", "failure", "never"] = "always"
+    """After each run, or only after one that broke; `on` would be read as a yes by YAML."""
+    try_seconds: float = Field(default=120.0, ge=1, le=900)
+    """A server that does not take a message is tried again for so long; then the next run's notify does."""
+    kubeflow_url: str = ""
+    """The address of Kubeflow's UI, for a link to the run, e.g. https://kubeflow.example/pipeline."""
+    reports_url: str = ""
+    """Where a browser finds the lake's folder `reports`, for a link to the report."""
+
+    @field_validator("kubeflow_url", "reports_url")
+    @classmethod
+    def _web(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^\s@?#]+", url):
+            raise ValueError("an address that begins with https:// or http://, without a user, is needed")
+        return url.rstrip("/")
+
+
 class Settings(_Section):
     """All settings of one shop."""
 
@@ -234,6 +254,7 @@ class Settings(_Section):
     limits: LimitSettings = Field(default_factory=LimitSettings)
     keep: KeepSettings = Field(default_factory=KeepSettings)
     engines: EngineSettings = Field(default_factory=EngineSettings)
+    notify: NotifySettings = Field(default_factory=NotifySettings)
 
     @classmethod
     def load(cls, uri: str) -> "Settings":
