@@ -1,0 +1,76 @@
+"""What may not leave in a message to people: secrets, and personal data such as addresses and the ids of users.
+
+Text of any origin (a driver's error, a traceback) is searched for what looks like either. What merely looks like it is
+masked rather than shown; what looks like nothing known, such as a name, can't be told and stays.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import Any, Final
+
+from components.urls import REDIS_PASSWORD, SOURCE_PASSWORD, masked
+
+MASK: Final = "***"
+SECRETS: Final = (
+    SOURCE_PASSWORD, REDIS_PASSWORD, "DAWNLIST_API_KEY", "DAWNLIST_JWT_KEY", "DAWNLIST_NOTIFY_URLS",
+    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+)  # fmt: skip
+"""Variables of the environment whose values are masked wherever they stand; of several, each."""
+SHORTEST: Final = 5  # a value that is any shorter would blot out words
+
+_EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+_ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\d)|(?=[\da-f:]*:[\da-f:]*:)[\da-f:]*\d[\da-f:.]*)",
+                      re.IGNORECASE)  # fmt: skip
+_PERSON = r"(?:user|customer|visitor|member|client|account|session|device)"
+_ID = re.compile(
+    # user_id=17850, "userId": "ab-3", (user_id)=(17850), visitor 17850: with a digit, or else in quotes: user 'bob'
+    rf"(\b{_PERSON}(?:[_ -]?ids?)?['\"]?(?:\)\s*=\s*\(|\s*[:=]\s*|\s+)\(?)"
+    r"(?:'[^'\n]+'|\"[^\"\n]+\"|(?=[^\s'\",;)\]]*\d)[^\s'\",;)\]]+)",
+    re.IGNORECASE,
+)
+_ROW = re.compile(r"(\[parameters: |Failing row contains )[^\n]*")
+"""Values of a statement and of a row, as SQLAlchemy and PostgreSQL quote them."""
+_TOKEN = re.compile(
+    r"(?P<said>\b(?:bearer|basic)\s+|\b(?:\w*(?:password|passwd|pwd|secret|token|api[_-]?key)\w*|authorization|cookie)"
+    r"['\"]?\s*[:=]\s*(?:(?:bearer|basic)\s+)?['\"]?)[^\s'\",;)&]+"
+    r"|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]+)?"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+    re.IGNORECASE,
+)
+
+
+def anonymous(text: str) -> str:
+    """The text without passwords, tokens and this process's own secrets, e-mail and IP addresses, and users' ids."""
+    for value in _secrets():
+        text = text.replace(value, MASK)
+    text = _TOKEN.sub(lambda found: f"{found['said'] or ''}{MASK}", masked(text))
+    text = _EMAIL.sub(MASK, text)
+    text = _ADDRESS.sub(_address, _ROW.sub(rf"\1{MASK}", text))
+    return _ID.sub(rf"\1{MASK}", text)
+
+
+def anonymised(value: Any) -> Any:
+    """The same JSON value with every text in it anonymous; keys are names, and stay."""
+    if isinstance(value, str):
+        return anonymous(value)
+    if isinstance(value, dict):
+        return {key: anonymised(inner) for key, inner in value.items()}
+    return [anonymised(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _secrets() -> Iterable[str]:
+    """Longest first, so that one that holds another goes whole."""
+    found = {part for name in SECRETS for part in os.environ.get(name, "").split() if len(part) >= SHORTEST}
+    return sorted(found, key=len, reverse=True)
+
+
+def _address(found: re.Match[str]) -> str:
+    """An IP address masked, but not what is none, such as a time of day, nor this very machine's."""
+    text = found[0].rstrip(".:")
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return found[0]
+    return found[0] if address.is_loopback or address.is_unspecified else MASK + found[0][len(text) :]
