@@ -139,7 +139,8 @@ class Day:
         (users, items), scale = self.fits[arm]
         last = len(sample.users)
         if sample.clicks:
-            return sample.values_of_newcomers(items, scale, self.arms[arm], 0, last)
+            vectors = sample.newcomers.vectors(items, scale, self.arms[arm])
+            return sample.values_of_newcomers((vectors, items), self.arms[arm], 0, last)
         return sample.values((users, items), self.arms[arm], 0, last)
 
     def nobodies(self) -> tuple[Sample, tuple[Factors, Factors]]:

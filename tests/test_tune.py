@@ -16,6 +16,7 @@ from components.tune.contest import Share
 from components.tune.daily import search_day
 from components.tune.grid import NO_BLEND, NO_CONTENT, Grid, champion, planned
 from components.tune.halving import ladder, race, rungs
+from components.tune.newcomers import Newcomers
 from components.tune.search import search
 from components.tune.trials import Trial, name_of
 from tests.literal import CUTS, two_tastes
@@ -323,6 +324,19 @@ def test_content_is_added_where_it_clearly_helps(lake: Lake) -> None:
     rows = [row for row in lake.read_json("searches", "day", "run.json") if "newcomers" in row]
     assert [row["dropped"] for row in rows].count(False) == 1 and len(rows) == 3
     assert found(search(lake, splits, configs, "ndcg", 5, contents=CONTENTS)) == found(trials)  # from what was kept
+
+
+def test_newcomers_are_solved_once_for_all_hybrids_of_a_fit(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    solved: list[int] = []
+    real = Newcomers.vectors
+
+    def vectors(self: Newcomers, *given: Any) -> Any:
+        solved.append(len(self.met))
+        return real(self, *given)
+
+    monkeypatch.setattr(Newcomers, "vectors", vectors)
+    search(lake, told_by_words(), [ALSConfig(factors=1, iterations=3)], "ndcg", 5, blends=BLENDS, contents=CONTENTS)
+    assert solved == [60]
 
 
 def test_content_that_says_nothing_is_left_out(lake: Lake) -> None:

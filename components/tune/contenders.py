@@ -9,6 +9,7 @@ from components.model import Factors
 from components.solver import ALSConfig, Fit, Training
 from components.tune.grid import NO_BLEND, Blend, Content, replaced, with_content
 from components.tune.halving import clearly_worse
+from components.tune.newcomers import Newcomers
 from components.tune.trials import Judged, Trial
 
 
@@ -20,8 +21,8 @@ class Continued:
     config: ALSConfig
     fit: Fit | None = None
     seconds: float = 0.0
-    ridge_scale: float = 0.0
-    """Of the fit, once its factors were asked for."""
+    solved: Factors | None = None
+    """Newcomers' vectors by the fit as it is."""
 
     def factors(self, sweeps: int) -> tuple[Factors, Factors]:
         """After so many sweeps, going on from those that it has."""
@@ -29,9 +30,18 @@ class Continued:
         self.fit = self.fit or self.training.begin(self.config)
         if self.fit.sweeps < sweeps:
             self.fit.advance(sweeps - self.fit.sweeps)
-        factors, self.ridge_scale = self.fit.factors, self.fit.ridge_scale
+            self.solved = None
+        factors = self.fit.factors
         self.seconds += perf_counter() - clock
         return factors
+
+    def newcomers(self, sweeps: int, newcomers: Newcomers) -> tuple[Factors, Factors]:
+        """The vectors of the newcomers, always the same ones, and of the items: solved once for all hybrids."""
+        _, items = self.factors(sweeps)
+        if self.solved is None:
+            assert self.fit is not None
+            self.solved = newcomers.vectors(items, self.fit.ridge_scale, self.config)
+        return self.solved, items
 
 
 @dataclass(eq=False)

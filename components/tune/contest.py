@@ -13,7 +13,7 @@ from components.tune.sample import Sample
 from components.tune.trials import Archive, Judged, Trial
 
 CONTENT_USERS: Final = 4000
-"""So many users judge them."""
+"""So many users judge hybrids, and as many newcomers."""
 NEWCOMERS: Final = "newcomers"
 
 
@@ -69,10 +69,9 @@ class Contest:
         """
         rung, sweeps = blended[0].rows[-1]["rung"] + 1, blended[0].config.iterations
         asked = min(self.everyone, CONTENT_USERS)
-        newest = min(len(self.sample.short.users), CONTENT_USERS)
         racing = hybrids_of(blended, contents)
         judged = {one: self.judge(one, rung, sweeps, asked) for one in racing}
-        newcomers = {one: self.judge_newcomers(one, sweeps, newest) for one in racing}
+        newcomers = {one: self.judge_newcomers(one, sweeps) for one in racing}
         best = best_hybrid(racing, judged, newcomers)
         for one in racing:
             one.rows[-1] |= {"dropped": one is not best, "newcomers": round(mean(newcomers[one]), 6)}
@@ -114,13 +113,14 @@ class Contest:
             self._tell(one, rung, sweeps, users)
         return known.of(self.metric, users)
 
-    def judge_newcomers(self, one: Contender, sweeps: int, users: int) -> Floats:
-        """The same of the first so many of those who met little, as newcomers; no row of the table."""
-        known = self.archive.read(one.config, sweeps, NEWCOMERS)
+    def judge_newcomers(self, one: Contender, sweeps: int) -> Floats:
+        """The same of the first of those who met little, as newcomers; no row of the table."""
+        known, short = self.archive.read(one.config, sweeps, NEWCOMERS), self.sample.short
+        users = min(len(short.users), CONTENT_USERS)
         if known.users < users:
-            clock, (_, items) = perf_counter(), one.fitted.factors(sweeps)
-            scale, first = one.fitted.ridge_scale, known.users
-            values = self.sample.short.values_of_newcomers(items, scale, one.config, first, users)
+            clock = perf_counter()
+            fitted = one.fitted.newcomers(sweeps, short.newcomers.between(0, users))
+            values = short.values_of_newcomers(fitted, one.config, known.users, users)
             known = known.more(values, round(one.fitted.seconds, 3), round(perf_counter() - clock, 3))
             self.archive.write(one.config, sweeps, known, NEWCOMERS)
         return known.of(self.metric, users)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
+from components.fold_in import NO_PAIRS, FoldIn, Pairs
 from components.model import Factors
 from components.solver import ALSConfig
 from components.user_items import UserItems
@@ -60,13 +61,11 @@ class Newcomers:
         return found
 
     def vectors(self, items: Factors, ridge_scale: float, config: ALSConfig) -> Factors:
-        """x, shape (users, factors): equation 2 of docs/MODEL.md, solved exactly with the items' fitted vectors."""
-        used = np.arange(MOST) < self.met[:, None]
-        met = items[self.index].astype(np.float64)
-        confidence = config.alpha * self.weight.astype(np.float64)
-        ridge = ridge_scale * (confidence.sum(axis=1) + config.alpha0 * len(items)) ** config.nu
-        y = items.astype(np.float64)
-        left = config.alpha0 * (y.T @ y) + ridge[:, None, None] * np.eye(items.shape[1])
-        left += np.einsum("un,unf,ung->ufg", confidence, met, met, optimize=True)
-        right = np.einsum("un,unf->uf", (config.alpha0 + confidence) * used, met)
-        return np.asarray(np.linalg.solve(left, right[:, :, None])[:, :, 0], dtype=np.float32)
+        """x, shape (users, factors): equation 2 of docs/MODEL.md, with the items' fitted vectors."""
+        fold = FoldIn.of(items, {**config.as_dict(), "ridge_scale": ridge_scale})
+        found = np.empty((len(self.met), items.shape[1]), np.float32)
+        for place, met in enumerate(self.met):
+            weight = self.weight[place, :met].astype(np.float64)
+            clicks = Pairs(self.index[place, :met], weight, np.zeros(met))
+            found[place] = fold.vector(fold.equation(clicks, NO_PAIRS, 0.0))
+        return found

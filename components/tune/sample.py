@@ -59,14 +59,11 @@ class Sample:
         met = np.diff(hybrid.user_items.weight.indptr)[users]
         return self._scored(hybrid.served((fitted[0][users], fitted[1]), profiles, met, config), first, last)
 
-    def values_of_newcomers(
-        self, items: Factors, ridge_scale: float, config: ALSConfig, first: int, last: int
-    ) -> Values:
-        """The same of the newcomers that they might be; `items`: fitted factors."""
+    def values_of_newcomers(self, fitted: tuple[Factors, Factors], config: ALSConfig, first: int, last: int) -> Values:
+        """The same of the newcomers that they might be, whose vectors are given instead of the users'."""
         some, hybrid = self.newcomers.between(first, last), self.hybrid
-        profiles = hybrid.profiles(some.weights(self.hybrid.content.shape[0])) if config.content_share else None
-        vectors = some.vectors(items, ridge_scale, config)
-        return self._scored(hybrid.served((vectors, items), profiles, some.met, config), first, last)
+        profiles = hybrid.profiles(some.weights(hybrid.content.shape[0])) if config.content_share else None
+        return self._scored(hybrid.served((fitted[0][first:last], fitted[1]), profiles, some.met, config), first, last)
 
     def _scored(self, served: tuple[Factors, Factors], first: int, last: int) -> Values:
         seen: Any = self.hybrid.user_items.weight[self.users[first:last]]
