@@ -144,14 +144,25 @@ def compile_(
     tune_shards: Annotated[
         int, typer.Option(help="Spread the rungs of the search over so many nodes; 0: one node does it.")
     ] = 0,
+    interactions: Annotated[
+        int, typer.Option(help="Rows expected in the window: memory is asked for by size.")
+    ] = 20_000_000,
+    users: Annotated[int, typer.Option(help="Users expected.")] = 400_000,
+    items: Annotated[int, typer.Option(help="Items expected.")] = 50_000,
+    factors: Annotated[int, typer.Option(help="The longest vectors that the search will try.")] = 64,
+    spot: Annotated[bool, typer.Option("--spot", help="Put tune, train and refit on GKE's spot nodes.")] = False,
+    gpu_type: Annotated[str, typer.Option(help="GKE's name of a kind of GPU, such as `nvidia-l4`.")] = "",
 ) -> None:
     """Write the Kubeflow Pipelines package; the same code gives the same bytes.
 
     Example: `dawnlist compile --output daily.yaml --nodes gpu --image registry.example/dawnlist-python:0.1.0`
     """
     from pipelines.package import write_package
+    from pipelines.placement import Placement
+    from pipelines.sizes import Size
 
-    write_package(output, nodes, image, tune_shards)
+    size = Size(interactions, users, items, factors)
+    write_package(output, Placement(nodes, image, True, tune_shards, size, spot, gpu_type))
     typer.echo(f"{output}: upload it in the Kubeflow UI under Pipelines, or with kfp's client")
 
 

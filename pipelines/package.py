@@ -2,14 +2,13 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from components.image import IMAGE
-from pipelines.placement import Nodes, Placement
+from pipelines.placement import Placement
 
 
-def write_package(output: Path, nodes: str, image: str, tune_shards: int = 0) -> None:
-    """Compile the daily pipeline to `output`, whole or not at all; ValueError for unusable nodes, shards or suffix."""
+def write_package(output: Path, placement: Placement) -> None:
+    """Compile the daily pipeline to `output`, whole or not at all; ValueError for an unusable suffix."""
     from kfp import compiler
 
     from pipelines.daily import daily_pipeline
@@ -18,7 +17,7 @@ def write_package(output: Path, nodes: str, image: str, tune_shards: int = 0) ->
         raise ValueError(f"the output is {str(output)!r}: give a file that ends in .yaml")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"the output's folder {str(output.parent)!r} does not exist: make it first")
-    pipeline = daily_pipeline(Placement(cast(Nodes, nodes), image or IMAGE, tune_shards=tune_shards))
+    pipeline = daily_pipeline(placement)
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
         staged = Path(folder) / "pipeline.yaml"
         compiler.Compiler().compile(pipeline, str(staged))

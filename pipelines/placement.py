@@ -1,66 +1,103 @@
-"""Where steps run and what they may use: one table, applied when the pipeline is compiled."""
+"""Where steps run and what they may use: tables, applied when the pipeline is compiled (docs/NODES.md)."""
 
 import re
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, field
+from typing import Final
 
 from kfp import dsl, kubernetes
 
 from components.image import IMAGE
 from components.urls import REDIS_PASSWORD, SOURCE_PASSWORD
+from pipelines.sizes import Size, memory
 
-Nodes = Literal["cpu", "gpu"]
-
-ACCELERATOR: Final = "nvidia.com/gpu"
 SECRETS: Final = "dawnlist-secrets"
-"""An optional Kubernetes secret; its keys are the names of the variables."""
+"""An optional Kubernetes secret; its keys are the names of the variables, and any may be missing."""
+LAKE_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""Of the secret, for every step; where a service account has a role on the bucket they stay away."""
+NOTIFY_URLS: Final = "DAWNLIST_NOTIFY_URLS"
+ENVIRONMENT: Final = "dawnlist-environment"
+"""An optional config map: where the lake's S3 endpoint is, if it is not AWS."""
+ENVIRONMENT_VARIABLES: Final = ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP", "AWS_REGION")
+SETTINGS: Final = "dawnlist-settings"
+"""An optional config map, which steps find as /settings/settings.yaml."""
 
 
 @dataclass(frozen=True)
-class Resources:
-    """Requests and limits of one step."""
+class Step:
+    """What one step may use, beside the memory that the size of the shop asks for."""
 
-    cpu: str
-    memory: str
+    cpu: int
+    """Cores that it can use."""
     minutes: int
-    """After this the step is stopped."""
+    """After this it is stopped."""
     retries: int = 2
     fits: bool = False
-    """Whether the step runs on the GPU, where there is one."""
+    """Whether it runs on the GPU, where there is one, and on spot nodes, where it may."""
+    scratch: int = 2
+    """GiB on the node's disk, below /tmp, that it may fill."""
+    secret: str = ""
+    """What it alone needs of the secret."""
 
 
-TABLE: Final[dict[str, Resources]] = {
-    "fetch": Resources("1", "2G", 60),
-    "clean": Resources("2", "8G", 60),
-    "filter-bots": Resources("2", "8G", 60),
-    "dataset": Resources("2", "8G", 60),
-    "tune": Resources("4", "16G", 240, fits=True),
-    "train": Resources("4", "16G", 120, fits=True),
-    "evaluate": Resources("4", "16G", 60),
-    "gate": Resources("1", "1G", 10),
-    "refit": Resources("4", "16G", 120, fits=True),
-    "recommend": Resources("4", "16G", 120),
-    "publish": Resources("1", "4G", 60),
-    "notify": Resources("1", "1G", 10, retries=1),
+STEPS: Final[dict[str, Step]] = {
+    "fetch": Step(1, 60, scratch=10, secret=SOURCE_PASSWORD),
+    "clean": Step(2, 60, scratch=50),
+    "filter-bots": Step(2, 60, scratch=20),
+    "dataset": Step(2, 60, secret=REDIS_PASSWORD),
+    "tune": Step(4, 240, fits=True),
+    "train": Step(4, 120, fits=True),
+    "evaluate": Step(4, 60),
+    "gate": Step(1, 10),
+    "refit": Step(4, 120, fits=True),
+    "recommend": Step(4, 120),
+    "publish": Step(1, 60, secret=REDIS_PASSWORD),
+    "notify": Step(1, 30, retries=1, secret=NOTIFY_URLS),
 }
+
+
+@dataclass(frozen=True)
+class Node:
+    """A kind of node: its labels, and the taint that keeps others off it."""
+
+    labels: dict[str, str] = field(default_factory=dict)
+    taint: tuple[str, str] = ("", "")
+    """Key and value; no value: any."""
+
+
+ACCELERATOR: Final = "nvidia.com/gpu"
+GPU: Final = Node(taint=(ACCELERATOR, ""))
+"""The request of a GPU finds the node, wherever the cluster runs; GKE taints it so."""
+SPOT: Final = Node({"cloud.google.com/gke-spot": "true"}, ("cloud.google.com/gke-spot", "true"))
+GPU_TYPE: Final = "cloud.google.com/gke-accelerator"
+"""GKE's label of a node's kind of GPU."""
+SPOT_RETRIES: Final = 5
 
 
 @dataclass(frozen=True)
 class Placement:
     """What `dawnlist compile` chooses; the default is the laptop's."""
 
-    nodes: Nodes = "cpu"
-    image: str = IMAGE
+    nodes: str = "cpu"
+    """cpu or gpu."""
+    image: str = ""
+    """Empty: the one of this version."""
     patient: bool = True
     """Whether a failed step is tried again; on a laptop it is shown at once."""
     tune_shards: int = 0
     """Nodes that share the rungs of the search; 0: one node does it alone."""
+    size: Size = field(default_factory=Size)
+    spot: bool = False
+    """Whether the steps that fit run on spot nodes, which may be taken away."""
+    gpu_type: str = ""
+    """GKE's name of a kind of GPU, such as nvidia-l4; empty: any."""
 
     def __post_init__(self) -> None:
         if self.nodes not in ("cpu", "gpu"):
             raise ValueError(f"nodes is {self.nodes!r}: give cpu or gpu")
         if self.tune_shards == 1 or not 0 <= self.tune_shards <= 64:
             raise ValueError(f"tune-shards is {self.tune_shards}: give 2 to 64 nodes, or 0 for a search on one")
+        if self.gpu_type and self.nodes != "gpu":
+            raise ValueError(f"gpu-type is {self.gpu_type!r} and nodes is {self.nodes!r}: give --nodes gpu with it")
 
     @property
     def device(self) -> str:
@@ -68,20 +105,48 @@ class Placement:
         return self.nodes
 
     def place(self, *tasks: dsl.PipelineTask) -> None:
-        """Give each task its row of the table: image, resources, time limit, retries, secrets and node."""
+        """Give each task its rows of the tables: image, resources, time limit, retries, secrets and node."""
         for task in tasks:
-            self._place(task, TABLE[re.sub(r"-\d+$", "", task.name)])  # kfp numbers the tasks of one component
+            self._place(task, re.sub(r"-\d+$", "", task.name))  # kfp numbers the tasks of one component
 
-    def _place(self, task: dsl.PipelineTask, row: Resources) -> None:
-        task.set_container_image(self.image)
+    def _place(self, task: dsl.PipelineTask, name: str) -> None:
+        step, megabytes = STEPS[name], memory(name, self.size)
+        task.set_container_image(self.image or IMAGE)
         task.set_caching_options(False)  # the run's id is among the inputs: no key would ever be met again
-        task.set_cpu_request(row.cpu).set_memory_request(row.memory).set_memory_limit(row.memory)
+        # the limits are the requests: what is lent beyond them is taken back in the middle of a fit
+        task.set_cpu_request(str(step.cpu)).set_cpu_limit(str(step.cpu))
+        task.set_memory_request(megabytes).set_memory_limit(megabytes)
         if self.patient:
-            task.set_retry(row.retries, backoff_duration="30s", backoff_factor=2)
-        kubernetes.set_timeout(task, row.minutes * 60)
-        for variable in (SOURCE_PASSWORD, REDIS_PASSWORD):
-            kubernetes.use_secret_as_env(task, SECRETS, {variable: variable}, optional=True)
-        if row.fits and self.nodes == "gpu":
+            retries = SPOT_RETRIES if step.fits and self.spot else step.retries
+            task.set_retry(retries, backoff_duration="30s", backoff_factor=2)
+        kubernetes.set_timeout(task, step.minutes * 60)
+        kubernetes.empty_dir_mount(task, "scratch", "/tmp", size_limit=f"{step.scratch}Gi")
+        _configure(task, (*LAKE_KEYS, step.secret) if step.secret else LAKE_KEYS)
+        for node in self._kinds() if step.fits else ():
+            _send(task, node)
+        if step.fits and self.nodes == "gpu":
             task.set_accelerator_type(ACCELERATOR).set_accelerator_limit(1)
-            kubernetes.add_node_selector(task, "dawnlist/accelerator", "nvidia")
-            kubernetes.add_toleration(task, key=ACCELERATOR, operator="Exists", effect="NoSchedule")
+
+    def _kinds(self) -> list[Node]:
+        """Of the nodes that steps which fit run on."""
+        gpu = [GPU] if self.nodes == "gpu" else []
+        named = [Node({GPU_TYPE: self.gpu_type})] if self.gpu_type else []
+        return [*gpu, *named, *([SPOT] if self.spot else [])]
+
+
+def _configure(task: dsl.PipelineTask, secrets: tuple[str, ...]) -> None:
+    """Hand the task what the installation keeps: secrets and the S3 endpoint as variables, settings as a file."""
+    kubernetes.use_secret_as_env(task, SECRETS, {name: name for name in secrets}, optional=True)
+    kubernetes.use_config_map_as_env(task, ENVIRONMENT, {name: name for name in ENVIRONMENT_VARIABLES}, optional=True)
+    kubernetes.use_config_map_as_volume(task, SETTINGS, "/settings", optional=True)
+
+
+def _send(task: dsl.PipelineTask, node: Node) -> None:
+    """Put the task on a kind of node."""
+    for label, value in node.labels.items():
+        kubernetes.add_node_selector(task, label, value)
+    key, value = node.taint
+    if key and value:
+        kubernetes.add_toleration(task, key=key, operator="Equal", value=value, effect="NoSchedule")
+    elif key:
+        kubernetes.add_toleration(task, key=key, operator="Exists", effect="NoSchedule")

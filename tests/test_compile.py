@@ -5,15 +5,21 @@ import yaml
 from kfp import components
 
 from pipelines.package import load_package, write_package
-from pipelines.placement import TABLE
+from pipelines.placement import LAKE_KEYS, STEPS, Placement
+from pipelines.sizes import Size
 
-GPU_STEPS = {"tune", "train", "refit"}
+FITTING_STEPS = {"tune", "train", "refit"}
+SECRETS = {
+    "fetch": "DAWNLIST_SOURCE_PASSWORD", "dataset": "DAWNLIST_REDIS_PASSWORD", "publish": "DAWNLIST_REDIS_PASSWORD",
+    "notify": "DAWNLIST_NOTIFY_URLS",
+}  # fmt: skip
 
 
-def compiled(path: Path, nodes: str = "cpu", image: str = "") -> tuple[dict, dict]:  # type: ignore[type-arg]
-    write_package(path, nodes, image)
+def compiled(path: Path, placement: Placement | None = None) -> tuple[dict, dict]:  # type: ignore[type-arg]
+    write_package(path, placement or Placement())
     spec, platform = yaml.safe_load_all(path.read_text())
-    return spec, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return spec, {name.removeprefix("exec-"): executor for name, executor in executors.items()}
 
 
 def containers(spec: dict) -> dict[str, dict]:  # type: ignore[type-arg]
@@ -21,42 +27,91 @@ def containers(spec: dict) -> dict[str, dict]:  # type: ignore[type-arg]
     return {name.removeprefix("exec-"): value["container"] for name, value in found.items()}
 
 
+def tasks(spec: dict) -> dict[str, dict]:  # type: ignore[type-arg]
+    dags = [spec["root"]["dag"], *(found["dag"] for found in spec["components"].values() if "dag" in found)]
+    return {name: task for dag in dags for name, task in dag["tasks"].items() if name in STEPS}
+
+
+def nodes(executors: dict) -> dict[str, tuple]:  # type: ignore[type-arg]
+    """The labels and tolerations of the steps that ask for any."""
+    return {
+        name: (on.get("nodeSelector", {}).get("labels", {}), on["tolerations"])
+        for name, on in executors.items()
+        if "nodeSelector" in on or "tolerations" in on
+    }
+
+
 def test_the_same_bytes_each_time(tmp_path: Path) -> None:
-    write_package(tmp_path / "a.yaml", "gpu", "registry.example/dawnlist-python:1")
-    write_package(tmp_path / "b.yaml", "gpu", "registry.example/dawnlist-python:1")
+    write_package(tmp_path / "a.yaml", Placement("gpu", "registry.example/dawnlist-python:1"))
+    write_package(tmp_path / "b.yaml", Placement("gpu", "registry.example/dawnlist-python:1"))
     assert (tmp_path / "a.yaml").read_bytes() == (tmp_path / "b.yaml").read_bytes()
 
 
 def test_the_package_loads(tmp_path: Path) -> None:
-    write_package(tmp_path / "a.yaml", "cpu", "")
+    write_package(tmp_path / "a.yaml", Placement())
     assert components.load_component_from_file(str(tmp_path / "a.yaml")).name == "dawnlist-daily"
 
 
 def test_image_and_gpu_are_chosen_when_compiled(tmp_path: Path) -> None:
-    spec, executors = compiled(tmp_path / "gpu.yaml", "gpu", "registry.example/dawnlist-python:1")
+    spec, executors = compiled(tmp_path / "gpu.yaml", Placement("gpu", "registry.example/dawnlist-python:1"))
     assert {container["image"] for container in containers(spec).values()} == {"registry.example/dawnlist-python:1"}
     with_gpu = {name for name, container in containers(spec).items() if "accelerator" in container["resources"]}
-    assert with_gpu == GPU_STEPS
-    assert {name.removeprefix("exec-") for name, on in executors.items() if "nodeSelector" in on} == GPU_STEPS
-    assert {name.removeprefix("exec-") for name, on in executors.items() if "tolerations" in on} == GPU_STEPS
+    assert with_gpu == FITTING_STEPS
+    assert nodes(executors) == {
+        name: ({}, [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]) for name in FITTING_STEPS
+    }
+
+
+def test_a_kind_of_gpu_and_spot_nodes_are_chosen_when_compiled(tmp_path: Path) -> None:
+    spec, executors = compiled(tmp_path / "spot.yaml", Placement("gpu", spot=True, gpu_type="nvidia-l4"))
+    tolerated = [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"},
+    ]
+    labels = {"cloud.google.com/gke-accelerator": "nvidia-l4", "cloud.google.com/gke-spot": "true"}
+    assert nodes(executors) == dict.fromkeys(FITTING_STEPS, (labels, tolerated))
+    tries = {name: task["retryPolicy"]["maxRetryCount"] for name, task in tasks(spec).items()}
+    assert tries == {name: 5 if name in FITTING_STEPS else step.retries for name, step in STEPS.items()}
+
+
+def test_spot_needs_no_gpu(tmp_path: Path) -> None:
+    spec, executors = compiled(tmp_path / "spot.yaml", Placement(spot=True))
+    assert set(nodes(executors)) == FITTING_STEPS
+    assert not any("accelerator" in container["resources"] for container in containers(spec).values())
 
 
 def test_cpu_nodes_ask_for_no_gpu(tmp_path: Path) -> None:
     spec, executors = compiled(tmp_path / "cpu.yaml")
     assert not any("accelerator" in container["resources"] for container in containers(spec).values())
-    assert not any("nodeSelector" in on or "tolerations" in on for on in executors.values())
+    assert nodes(executors) == {}
 
 
 def test_every_step_has_resources_a_time_limit_and_optional_secrets(tmp_path: Path) -> None:
     spec, executors = compiled(tmp_path / "a.yaml")
-    assert set(containers(spec)) == set(TABLE)
+    assert set(containers(spec)) == set(STEPS)
     for container in containers(spec).values():
-        assert {"resourceMemoryLimit", "resourceMemoryRequest", "resourceCpuRequest"} <= set(container["resources"])
-    for on in executors.values():
+        asked = container["resources"]
+        assert asked["resourceMemoryLimit"] == asked["resourceMemoryRequest"]
+        assert asked["resourceCpuLimit"] == asked["resourceCpuRequest"]
+    for name, on in executors.items():
         assert int(on["activeDeadlineSeconds"]) > 0
-        variables = {env["envVar"] for secret in on["secretAsEnv"] for env in secret["keyToEnv"]}
-        assert variables == {"DAWNLIST_SOURCE_PASSWORD", "DAWNLIST_REDIS_PASSWORD"}
-        assert all(secret["optional"] for secret in on["secretAsEnv"])
+        assert on["emptyDirMounts"][0].keys() == {"volumeName", "mountPath", "sizeLimit"}
+        assert all(source["optional"] for source in (*on["secretAsEnv"], *on["configMapAsEnv"]))
+        variables = {env["envVar"] for secret in on["secretAsEnv"] for env in secret["keyToEnv"]} - set(LAKE_KEYS)
+        assert variables == ({SECRETS[name]} if name in SECRETS else set())
+
+
+def test_memory_grows_with_the_shop(tmp_path: Path) -> None:
+    def asked(size: Size) -> dict[str, int]:
+        spec, _ = compiled(tmp_path / "a.yaml", Placement(size=size))
+        found = {name: about["resources"]["resourceMemoryLimit"] for name, about in containers(spec).items()}
+        return {name: int(text.removesuffix("Mi")) for name, text in found.items()}
+
+    small, large = asked(Size(1_000_000, 20_000, 5_000)), asked(Size(200_000_000, 4_000_000, 200_000, 256))
+    assert {name for name in STEPS if large[name] > small[name]} >= {"dataset", "tune", "train", "evaluate", "refit"}
+    assert all(large[name] >= small[name] >= 512 for name in STEPS)
+    with pytest.raises(ValueError, match="users is 0: give how many are expected, 1 or more"):
+        Size(users=0)
 
 
 def test_parameters_are_flat_described_and_have_defaults(tmp_path: Path) -> None:
@@ -69,8 +124,8 @@ def test_parameters_are_flat_described_and_have_defaults(tmp_path: Path) -> None
 
 
 def test_the_search_is_spread_over_nodes_when_asked(tmp_path: Path) -> None:
-    write_package(tmp_path / "alone.yaml", "gpu", "")
-    write_package(tmp_path / "spread.yaml", "gpu", "", tune_shards=2)
+    write_package(tmp_path / "alone.yaml", Placement("gpu"))
+    write_package(tmp_path / "spread.yaml", Placement("gpu", tune_shards=2))
     alone, spread = (next(yaml.safe_load_all((tmp_path / name).read_text())) for name in ("alone.yaml", "spread.yaml"))
     [tasks] = (
         found["dag"]["tasks"]
@@ -94,25 +149,27 @@ def test_the_search_is_spread_over_nodes_when_asked(tmp_path: Path) -> None:
         for name in shares
     }
     assert parts == {(rung, shard, 2) for rung in range(3) for shard in range(2)}
-    assert set(containers(spread)) == set(TABLE) | set(shares)
+    assert set(containers(spread)) == set(STEPS) | set(shares)
     assert all("accelerator" in containers(spread)[name]["resources"] for name in shares)
     assert not any("tune-2" in name for name in containers(alone))
     with pytest.raises(ValueError, match="tune-shards is 1: give 2 to 64 nodes, or 0 for a search on one"):
-        write_package(tmp_path / "one.yaml", "cpu", "", tune_shards=1)
+        Placement(tune_shards=1)
 
 
 def test_nothing_is_cached(tmp_path: Path) -> None:
-    write_package(tmp_path / "a.yaml", "cpu", "")
+    write_package(tmp_path / "a.yaml", Placement())
     assert "enableCache: true" not in (tmp_path / "a.yaml").read_text()
 
 
 def test_mistakes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nodes is 'tpu': give cpu or gpu"):
-        write_package(tmp_path / "a.yaml", "tpu", "")
+        Placement("tpu")
+    with pytest.raises(ValueError, match="gpu-type is 'nvidia-l4' and nodes is 'cpu': give --nodes gpu with it"):
+        Placement(gpu_type="nvidia-l4")
     with pytest.raises(ValueError, match=r"give a file that ends in \.yaml"):
-        write_package(tmp_path / "a.txt", "cpu", "")
+        write_package(tmp_path / "a.txt", Placement())
     with pytest.raises(FileNotFoundError, match="does not exist: make it first"):
-        write_package(tmp_path / "no/a.yaml", "cpu", "")
+        write_package(tmp_path / "no/a.yaml", Placement())
     with pytest.raises(FileNotFoundError, match="there is no package"):
         load_package(tmp_path / "absent.yaml")
     assert list(tmp_path.iterdir()) == []
