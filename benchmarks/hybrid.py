@@ -8,11 +8,10 @@ item came: the catalogue is taken to list it a week before anybody meets it. New
 but the newest one, two or three items is known. Differences are paired, with 95% intervals.
 """
 
-import argparse
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +24,7 @@ import pyarrow as pa
 from clicks import markdown
 from deltalake import write_deltalake
 from scipy.sparse import csr_matrix
-from shops import K, Shop, interval, movietweetings, shop, simulated
+from shops import K, Shop, interval, movietweetings, opened, options, shop, simulated
 
 from components import popularity
 from components.hybrid import Hybrid
@@ -49,6 +48,7 @@ SERVED: dict[str, Any] = {
 FIXED = {"0.03/100": (0.03, 100.0), "0.1/10": (0.1, 10.0)}
 """content_share and content_pairs of two more arms, which nobody chose."""
 HISTORY = {"1 to 3 items": (1, 3), "4 to 10": (4, 10), "11 and more": (11, 1 << 30)}
+DAYS = {"movietweetings": 7, "online-retail": 28, "simulated": 6}
 WEEK = 7 * MICROSECONDS_A_DAY
 TITLES = """SELECT trim(StockCode) item_id, mode(trim(Description)) title
 FROM read_csv('{}/by-day/*.csv', all_varchar = true)
@@ -206,26 +206,18 @@ def said(config: ALSConfig) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets")
-    parser.add_argument("--shops", nargs="+", default=["movietweetings", "online-retail", "simulated"])
+    parser = options(__doc__, *DAYS)
     parser.add_argument("--factors", type=int, default=64)
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--days", type=int, default=0, help="0: 7, 28 and 6 of the three shops")
-    parser.add_argument("--users", type=int, default=4000, help="of the simulated shop")
     given = parser.parse_args()
-    shops: dict[str, tuple[AbstractContextManager[Shop], int]] = {
-        "movietweetings": (movietweetings(given.data), 7),
-        "online-retail": (online_retail(given.data), 28),
-        "simulated": (simulated(given.users, 90, 1), 6),
+    shops = {
+        "movietweetings": movietweetings(given.data),
+        "online-retail": online_retail(given.data),
+        "simulated": simulated(given.users, 90, 1),
     }
-    for name in given.shops:
-        opened, count = shops[name]
-        if name != "simulated" and not (given.data / name).is_dir():
-            print(f"{name}: not there")
-            continue
-        with opened as found:
-            markdown(list(compared(found, given.days or count, given.factors, given.iterations)))
+    for name, found in opened(given, shops):
+        markdown(list(compared(found, given.days or DAYS[name], given.factors, given.iterations)))
 
 
 if __name__ == "__main__":

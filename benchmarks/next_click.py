@@ -10,19 +10,16 @@ Newcomers, whom the model does not know, have what is popular (its bias, or with
 place of a history. A user and day is one value, the share of clicks found; differences are paired, with 95% intervals.
 """
 
-import argparse
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from clicks import markdown
-from shops import WINDOW, K, Shop, deskdrop, interval, movietweetings, simulated
+from shops import WINDOW, K, Shop, deskdrop, interval, movietweetings, opened, options, simulated
 
 from components import popularity
 from components.coarse import Coarse
@@ -37,6 +34,7 @@ from components.verdicts import keeps
 from pipelines.ablation import ending
 
 CONFIG = ALSConfig(factors=64, regularization=30, alpha=10, nu=0.5, half_life=14, iterations=12)
+DAYS = {"movietweetings": 14, "deskdrop": 40, "simulated": 4}
 MOST_RECENT = 50
 """Clicks that are folded in at most, as many as are recorded."""
 Hits = dict[str, list[float]]
@@ -165,26 +163,18 @@ def rows(name: str, share: float, found: tuple[dict[str, Hits], dict[str, Hits]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets")
-    parser.add_argument("--shops", nargs="+", default=["movietweetings", "deskdrop", "simulated"])
+    parser = options(__doc__, *DAYS)
     parser.add_argument("--shares", nargs="+", type=float, default=[0.0, 0.3])
-    parser.add_argument("--users", type=int, default=4000, help="of the simulated shop")
     given = parser.parse_args()
-    shops: dict[str, tuple[AbstractContextManager[Shop], int]] = {
-        "movietweetings": (movietweetings(given.data), 14),
-        "deskdrop": (deskdrop(given.data), 40),
-        "simulated": (simulated(given.users, 60, 1), 4),
+    shops = {
+        "movietweetings": movietweetings(given.data),
+        "deskdrop": deskdrop(given.data),
+        "simulated": simulated(given.users, 60, 1),
     }
     lines: list[dict[str, Any]] = []
-    for name in given.shops:
-        opened, days = shops[name]
-        if name != "simulated" and not (given.data / name).is_dir():
-            print(f"{name}: not there")
-            continue
-        with opened as shop:
-            for share in given.shares:
-                lines += rows(shop.name, share, walked(shop, days, share))
+    for name, shop in opened(given, shops):
+        for share in given.shares:
+            lines += rows(shop.name, share, walked(shop, DAYS[name], share))
     print(f"\n{CONFIG.as_dict()}\n")
     markdown(lines)
 

@@ -6,17 +6,14 @@ Each engine's configuration is the best of one grid over the earlier days, poole
 holdouts, pooled over users and days. A third arm adds to ours the share of decayed popularity that was best there.
 """
 
-import argparse
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from clicks import markdown
-from shops import Shop, deskdrop, interval, movietweetings, ndcg, simulated
+from shops import Shop, deskdrop, interval, movietweetings, ndcg, opened, options, simulated
 
 from components import popularity
 from components.metrics import Floats
@@ -32,6 +29,8 @@ GRID: dict[str, Any] = {
 }
 NU = (0.0, 0.5, 1.0)
 BLENDS = [(0.0, 1.0), *product((0.03, 0.1, 0.3, 1.0, 3.0), (0.5, 1.0, 3.0, 7.0, 30.0))]
+DAYS = {"movietweetings": (3, 7), "deskdrop": (10, 40), "simulated": (2, 4)}
+"""So many earlier and later days of each shop."""
 Days = list[Splits]
 
 
@@ -100,27 +99,19 @@ def compared(shop: Shop, earlier: int, later: int, factors: int, iterations: int
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets")
-    parser.add_argument("--shops", nargs="+", default=["movietweetings", "deskdrop", "simulated"])
+    parser = options(__doc__, *DAYS)
     parser.add_argument("--factors", type=int, default=64)
     parser.add_argument("--iterations", type=int, default=10)
-    parser.add_argument("--users", type=int, default=4000, help="of the simulated shop")
     parser.add_argument("--days", type=int, default=90, help="of the simulated shop")
     given = parser.parse_args()
-    shops: dict[str, tuple[AbstractContextManager[Shop], int, int]] = {
-        "movietweetings": (movietweetings(given.data), 3, 7),
-        "deskdrop": (deskdrop(given.data), 10, 40),
-        "simulated": (simulated(given.users, given.days, 1), 2, 4),
+    shops = {
+        "movietweetings": movietweetings(given.data),
+        "deskdrop": deskdrop(given.data),
+        "simulated": simulated(given.users, given.days, 1),
     }
     rows: list[dict[str, str]] = []
-    for name in given.shops:
-        opened, earlier, later = shops[name]
-        if name != "simulated" and not (given.data / name).is_dir():
-            print(f"{name}: not there")
-            continue
-        with opened as shop:
-            rows += compared(shop, earlier, later, given.factors, given.iterations)
+    for name, shop in opened(given, shops):
+        rows += compared(shop, *DAYS[name], given.factors, given.iterations)
     markdown(rows)
 
 

@@ -1,8 +1,9 @@
 """What the benchmarks of models share: shops, real and simulated, in lakes as the daily run would fill them."""
 
+import argparse
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
@@ -82,6 +83,25 @@ def deskdrop(data: Path) -> Iterator[Shop]:
             source = packed.extract("users_interactions.csv", folder)
         with shop("deskdrop", source, "2017-02-28T00:00:00Z", str(settings)) as found:
             yield found
+
+
+def options(description: str | None, *shops: str) -> argparse.ArgumentParser:
+    """A parser that knows where the data sets lie, and which shops are asked for."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets")
+    parser.add_argument("--shops", nargs="+", choices=shops, default=shops)
+    parser.add_argument("--users", type=int, default=4000, help="of the simulated shop")
+    return parser
+
+
+def opened(given: argparse.Namespace, shops: Mapping[str, AbstractContextManager[Shop]]) -> Iterator[tuple[str, Shop]]:
+    """Those that are asked for, open, by name; real ones whose data set is not there are told and left out."""
+    for name in given.shops:
+        if name != "simulated" and not (given.data / name).is_dir():
+            print(f"{name}: not there")
+            continue
+        with shops[name] as found:
+            yield name, found
 
 
 def ndcg(splits: Splits, stage: Stage, factors: tuple[Factors, Factors]) -> Floats:
