@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines import arguments, bots, explore, matrices, upkeep, versions
+from pipelines import arguments, bots, explore, kubeflow, matrices, upkeep, versions
 from pipelines.ablate import ablate
 from pipelines.backfill import backfill
 from pipelines.options import HOME, Home, LakeRoot, Namespace, Redis, SettingsFile, SourceUrl
@@ -164,6 +164,12 @@ def compile_(
     size = Size(interactions, users, items, factors)
     write_package(output, Placement(nodes, image, True, tune_shards, size, spot, gpu_type))
     typer.echo(f"{output}: upload it in the Kubeflow UI under Pipelines, or with kfp's client")
+
+
+app.command()(kubeflow.submit)
+app.command()(kubeflow.schedule)
+app.command()(kubeflow.unschedule)
+app.command()(kubeflow.status)
 
 
 @app.command()

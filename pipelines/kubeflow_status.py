@@ -1,0 +1,104 @@
+"""How a shop stands: its last runs at the API, the next one, and what is live by the lake and the store."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from components.cuts import iso, parse_as_of
+from components.lake import Lake
+from pipelines import cron, recurring, submission
+from pipelines.kfp_client import Client
+
+DAYS: Final = 30
+"""So many of the newest days of the run record are searched for a run."""
+
+
+def status(
+    client: Client, name: str, experiment: str, space: str | None, namespace: str, lake: str, redis: str, last: int
+) -> dict[str, Any]:
+    """`runs`, the newest first, `schedule`, `champion` by the lake and `live` by the store; None is not known."""
+    opened = Lake.open(lake, namespace) if lake else None
+    into = submission.experiment(client, experiment, space)
+    found = client.list_runs(experiment_id=into, sort_by="created_at desc", page_size=last).runs if into else None
+    standing = recurring.standing(client, into, name) if into else []
+    days = _days(opened) if opened and found else {}
+    return {
+        "runs": [_run(client, one, opened, days.get(one.run_id)) for one in found or []],
+        "schedule": [_schedule(one) for one in standing],
+        "champion": _champion(opened) if opened else None,
+        "live": _live(redis, namespace) if redis else None,
+    }
+
+
+def _run(client: Client, found: Any, lake: Lake | None, day: str | None) -> dict[str, Any]:
+    """One run; what failed comes from the run record, else from the API, which seldom knows why."""
+    over = submission.is_over(found)
+    told = {
+        "run": found.run_id,
+        "name": found.display_name,
+        "state": found.state,
+        "started": iso(found.created_at),
+        "seconds": (found.finished_at - found.created_at).total_seconds() if over and found.finished_at else None,
+        "as_of": iso(parse_as_of(day)) if day else None,
+        "error": found.error.message if found.error else None,
+        "link": client.link("runs", "details", found.run_id),
+    }
+    if lake and day and over and found.state != "SUCCEEDED":
+        told["error"] = _why(lake, day, found.run_id) or told["error"]
+    return told
+
+
+def _why(lake: Lake, day: str, run: str) -> str | None:
+    """The first step of a run that did not succeed, and why, by the run record."""
+    from components.runs import records
+
+    for record in records(lake, day, run):
+        if record["state"] == "failed":
+            return f"{record['step']}: {record['error']['message']}"
+        if record["state"] == "started":
+            return f"{record['step']} was killed: it started at {record['started']} and never ended"
+    return None
+
+
+def _days(lake: Lake) -> dict[str, str]:
+    """Run -> the day it was for, by the newest days of the run record."""
+    return {run: day for day in lake.names("runs")[-DAYS:] for run in lake.names("runs", day)}
+
+
+def _schedule(found: Any) -> dict[str, Any]:
+    """A recurring run: when, in words, and the next time, if it is enabled."""
+    traits = recurring.traits(found)
+    when = traits["schedule"]
+    due = cron.due(when, datetime.now(UTC), 1) if when and traits["enabled"] else []
+    return {
+        "id": found.recurring_run_id,
+        "schedule": when,
+        "words": cron.in_words(when) if when else None,
+        "enabled": traits["enabled"],
+        "next": iso(due[0]) if due else None,
+    }
+
+
+def _champion(lake: Lake) -> dict[str, Any] | None:
+    from components import registry
+
+    found = registry.champion(lake)
+    return (
+        {**{name: found[name] for name in ("version", "as_of", "winner", "metrics")}, **_age(found)} if found else None
+    )
+
+
+def _live(redis: str, namespace: str) -> dict[str, Any] | None:
+    from components import store
+    from components.store_layout import connect
+
+    with connect(redis) as client:
+        found, held = store.active(client, namespace), store.hold(client, namespace)
+    return (
+        {"version": found["version"], "as_of": found["as_of"], "held": held is not None, **_age(found)}
+        if found
+        else None
+    )
+
+
+def _age(found: dict[str, Any]) -> dict[str, float]:
+    return {"hours": round((datetime.now(UTC) - parse_as_of(found["as_of"])).total_seconds() / 3600, 1)}

@@ -1,0 +1,120 @@
+"""What the commands about Kubeflow say."""
+
+from datetime import UTC, datetime
+from importlib.metadata import version as installed
+from typing import Any, Final
+
+from rich.markup import escape
+from rich.table import Table
+
+from components.urls import shown
+from pipelines import cron
+from pipelines.kfp_client import Client
+from pipelines.parameters import steps
+from pipelines.recurring import Wanted, differences
+from pipelines.submission import Version, follow
+from pipelines.terminal import err, out
+
+MARKS: Final = {"SUCCEEDED": "[green]✓[/]", "SKIPPED": "[dim]-[/]"}
+
+
+def show_version(version: Version, uploaded: bool, chosen: bool) -> None:
+    """Say what runs; an older code's version that nobody has chosen is worth a hint."""
+    if uploaded:
+        _say(f"version {version.name}: uploaded")
+    elif chosen:
+        _say(f"version {version.name}: its bytes are there already")
+    else:
+        code = installed("dawnlist")
+        hint = (
+            "" if version.name.startswith(f"{code}-") else f"; this is {code}: --package, --nodes or --image upload it"
+        )
+        _say(f"version {version.name}: the newest there{hint}")
+
+
+def show_submitted(client: Client, run_id: str, version: Version) -> None:
+    """Say where the run is."""
+    _say(f"run {run_id} of {version.name}: {client.link('runs', 'details', run_id)}")
+
+
+def show_run(client: Client, run_id: str, version: Version) -> int:
+    """Follow a run with a line for each step, say how it ended, and return the exit code."""
+    link = client.link("runs", "details", run_id)
+    with err.status("waiting for the first step"):
+        try:
+            found = follow(client, run_id, steps(version.spec), _show_step)
+        except KeyboardInterrupt:
+            _say(f"the run goes on: {link}")
+            raise
+        except (ConnectionError, PermissionError) as error:
+            raise ConnectionError(f"lost sight of the run, which goes on ({link}): {error}") from None
+    took = f" after {(found.finished_at - found.created_at).total_seconds():.0f} s" if found.finished_at else ""
+    if found.state == "SUCCEEDED":
+        _say(f"succeeded{took}")
+        return 0
+    why = f": {found.error.message}" if found.error and found.error.message else ""
+    err.print(
+        escape(
+            shown(f"dawnlist: the run {found.state.lower()}{took}{why}; `dawnlist status --lake …` says why, or {link}")
+        ),
+        soft_wrap=True,
+    )
+    return 1
+
+
+def show_schedule(before: list[dict[str, Any]], wanted: Wanted) -> None:
+    """Say what stands now, what it has replaced, and when it is due."""
+    changes = [differences(stood, wanted) for stood in before]
+    if not before:
+        _say(f"{wanted.name}: scheduled")
+    elif {} in changes:
+        spare = f"; {len(before) - 1} more of that name deleted" if len(before) > 1 else ""
+        _say(f"{wanted.name}: unchanged{spare}")
+    else:
+        _say(f"{wanted.name}: replaced")
+        for changed in changes:
+            for name, (was, becomes) in changed.items():
+                _say(f"  {name}: {_plain(was)} → {_plain(becomes)}")
+    _say(f"{wanted.schedule}: {cron.in_words(wanted.schedule)} (UTC)")
+    times = cron.due(wanted.schedule, datetime.now(UTC), 3)
+    _say(f"next: {', '.join(f'{moment:%Y-%m-%d %H:%M:%S}' for moment in times)}")
+
+
+def show_status(told: dict[str, Any]) -> None:
+    """Print how a shop stands."""
+    table = Table("run", "as of", "state", "started", "took", box=None, pad_edge=False)
+    for run in told["runs"]:
+        cells = (run["run"], run["as_of"] or "", run["state"].lower(), run["started"], _duration(run["seconds"]))
+        table.add_row(*(escape(shown(cell)) for cell in cells))
+    out.print(table if told["runs"] else "no run yet")
+    for run in told["runs"]:
+        if run["error"]:
+            _say(f"{run['run']}: {run['error']}; {run['link']}")
+    if not told["schedule"]:
+        _say("nothing is scheduled")
+    for one in told["schedule"]:
+        due = f"next {one['next']}" if one["enabled"] else "disabled"
+        _say(f"scheduled: {one['words'] or 'not by cron'} (UTC), {due}")
+    if champion := told["champion"]:
+        _say(
+            f"champion: version {champion['version']} of {champion['as_of']}, {champion['hours']:,.1f} h old, {champion['winner']}"
+        )
+    if live := told["live"]:
+        held = ", held since a rollback" if live["held"] else ""
+        _say(f"live: version {live['version']} of {live['as_of']}, {live['hours']:,.1f} h old{held}")
+
+
+def _show_step(step: str, state: str, seconds: float) -> None:
+    err.print(f"{MARKS.get(state, '[red]✗[/]')} {escape(step):<14}{seconds:8.1f} s")
+
+
+def _say(text: str) -> None:
+    out.print(escape(shown(text)), soft_wrap=True)
+
+
+def _duration(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds / 60:,.1f} min"
+
+
+def _plain(value: Any) -> str:
+    return "none" if value is None else str(value)

@@ -1,0 +1,118 @@
+"""The recurring run of a shop: one stands, and is what was asked for, however often one asks."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.kfp_client import Client, quiet
+from pipelines.submission import Version, pages, where
+
+SCHEDULED = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
+"""The API server puts the time that a run was due in its place, once, so that a retry keeps it."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A recurring run as it shall be."""
+
+    experiment_id: str
+    name: str
+    version: Version
+    schedule: str
+    """Six fields, UTC."""
+    parameters: dict[str, Any]
+    account: str
+    catch_up: bool
+    concurrency: int = 1
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """All that a recurring run is compared by; see traits()."""
+        return {
+            "schedule": self.schedule,
+            "version": self.version.id,
+            **{f"parameter {name}": value for name, value in self.parameters.items()},
+            "service account": self.account,
+            "catch-up": self.catch_up,
+            "runs at once": self.concurrency,
+            "enabled": True,
+        }
+
+
+def traits(found: Any) -> dict[str, Any]:
+    """All that a recurring run which stands is compared by; what the API leaves out is None."""
+    reference, cron = found.pipeline_version_reference, found.trigger and found.trigger.cron_schedule
+    return {
+        "schedule": cron and cron.cron,
+        "version": reference and reference.pipeline_version_id,
+        **{f"parameter {name}": value for name, value in parameters(found).items()},
+        "service account": found.service_account,
+        "catch-up": not found.no_catchup,
+        "runs at once": int(found.max_concurrency or 0),
+        "enabled": found.mode == "ENABLE",
+    }
+
+
+def parameters(found: Any) -> dict[str, Any]:
+    """The values that a recurring run gives its runs."""
+    return dict((found.runtime_config and found.runtime_config.parameters) or {})
+
+
+def standing(client: Client, experiment_id: str, name: str) -> list[Any]:
+    """The recurring runs of that name, which need not be one, the oldest first."""
+    named = where("display_name", name)
+    found = pages(
+        lambda token: client.list_recurring_runs(
+            token, page_size=100, sort_by="created_at", experiment_id=experiment_id, filter=named
+        ),
+        "recurring_runs",
+    )
+    return sorted(found, key=lambda one: (one.created_at, one.recurring_run_id))
+
+
+def settle(client: Client, wanted: Wanted) -> list[dict[str, Any]]:
+    """Leave one recurring run of that name, as it is wanted; returns the traits of those that stood before.
+
+    A new one is made before the old are deleted: killed between the two, both stand, a day is done twice, and the
+    next call puts it right. The other way round none would stand, and nobody would call. Two calls at once keep the
+    same one, the oldest that is as wanted.
+    """
+    before = standing(client, wanted.experiment_id, wanted.name)
+    if not any(same(found, wanted) for found in before):
+        _create(client, wanted)
+    after = standing(client, wanted.experiment_id, wanted.name)
+    kept = next((found for found in after if same(found, wanted)), None)
+    if kept is None:
+        others = {name: both for found in after for name, both in differences(traits(found), wanted).items()}
+        raise RuntimeError(f"the API did not keep {wanted.name!r} as it was asked for: {others}; nothing is deleted")
+    remove(client, [found for found in after if found is not kept])
+    return [traits(found) for found in before]
+
+
+def same(found: Any, wanted: Wanted) -> bool:
+    """Whether a recurring run is as wanted."""
+    return not differences(traits(found), wanted)
+
+
+def differences(stood: dict[str, Any], wanted: Wanted) -> dict[str, tuple[Any, Any]]:
+    """Trait -> (as it stood, as it is wanted), of those that differ; without an account the API's choice stands."""
+    traits = wanted.traits
+    names = [name for name in {**stood, **traits} if name != "service account" or wanted.account]
+    return {name: (stood.get(name), traits.get(name)) for name in names if stood.get(name) != traits.get(name)}
+
+
+def remove(client: Client, found: list[Any]) -> None:
+    """Delete recurring runs; one that somebody else has deleted is no error."""
+    for one in found:
+        try:
+            client.delete_recurring_run(one.recurring_run_id)
+        except LookupError:
+            continue
+
+
+def _create(client: Client, wanted: Wanted) -> None:
+    with quiet():
+        client.create_recurring_run(
+            wanted.experiment_id, wanted.name, cron_expression=wanted.schedule, params=wanted.parameters,
+            pipeline_id=wanted.version.pipeline, version_id=wanted.version.id, max_concurrency=wanted.concurrency,
+            no_catchup=not wanted.catch_up, service_account=wanted.account or None,
+        )  # fmt: skip
