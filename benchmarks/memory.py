@@ -1,0 +1,135 @@
+"""How each step's memory grows with the shop (docs/NODES.md): nights of simulated shops, and lines through peaks.
+
+A shop that was measured before is read from its lake. Prints the peaks, and the lines as pipelines/sizes.py has them.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import nnls
+
+from components.lake import Lake
+from components.runs import Record, records, report_of
+from components.simulate import ShopConfig, simulate, write
+from pipelines.sizes import Line, Size
+
+DAYS = 366
+STEPS = ("fetch", "clean", "filter_bots", "dataset", "tune", "train", "evaluate", "gate", "refit", "recommend",
+         "publish", "notify")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What is simulated: what models learn from grows in one direction at a time."""
+
+    name: str
+    users: int
+    items: int
+    sessions_a_day: float = 0.07
+    factors: str = "32,64"
+
+
+SHOPS = (
+    Shop("small", 3_000, 1_000),
+    Shop("usual", 8_000, 2_200),
+    Shop("wide", 8_000, 40_000),
+    Shop("long", 30_000, 2_200, sessions_a_day=0.015, factors="256"),
+    Shop("crowded", 60_000, 2_200, sessions_a_day=0.015),
+    Shop("busy", 8_000, 2_200, sessions_a_day=0.2),
+    Shop("large", 25_000, 10_000),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A shop's size as the steps saw it, and the greater peak of the two nights, by step, in megabytes."""
+
+    shop: Shop
+    size: Size
+    peaks: dict[str, float]
+
+
+def measured(shop: Shop, home: Path) -> Measured:
+    """Simulate the shop and run its nights, if that was not done before."""
+    place = home / shop.name
+    source, opening = f"sqlite:///{place}/shop.db", date(2025, 1, 1)
+    if not (place / "shop.db").exists():
+        config = ShopConfig(shop.users, shop.items, DAYS, sessions_a_day=shop.sessions_a_day, start=opening)
+        write(simulate(config), source)
+    lake = Lake.open(str(place / "lake"), "default")
+    nights = [f"{opening + timedelta(days=day)}T00:00:00Z" for day in (DAYS - 1, DAYS)]
+    return _read(shop, [_night(lake, source, as_of, shop, place) for as_of in nights])
+
+
+def _night(lake: Lake, source: str, as_of: str, shop: Shop, place: Path) -> list[Record]:
+    """The records of a night, which is run now unless it was."""
+    runs = lake.names("runs", as_of.replace("-", "").replace(":", ""))
+    if not runs:
+        words = ["run", "--local", "--source", source, "--as-of", as_of, "--home", str(place)]
+        words += ["--factors", shop.factors, "--force", "to measure the steps behind the gate"]
+        clock = time.perf_counter()
+        done = subprocess.run(
+            [Path(sys.executable).parent / "dawnlist", *words], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            sys.exit(f"{done.stdout}\n{done.stderr}")
+        print(f"{shop.name}, {as_of}: {time.perf_counter() - clock:.0f} s", file=sys.stderr, flush=True)
+        runs = lake.names("runs", as_of.replace("-", "").replace(":", ""))
+    return records(lake, as_of, runs[0])
+
+
+def _read(shop: Shop, nights: list[list[Record]]) -> Measured:
+    rows, cut = report_of(nights[0], "clean")["clean"], report_of(nights[0], "dataset")
+    longest = max(map(int, shop.factors.split(",")))
+    size = Size(rows, cut["users"], cut["items"], longest)
+    peaks: dict[str, float] = {}
+    for record in (record for night in nights for record in night):
+        peaks[record["step"]] = max(peaks.get(record["step"], 0.0), record["peak_memory_mb"])
+    return Measured(shop, size, peaks)
+
+
+def features(size: Size) -> list[float]:
+    """As Line has them."""
+    return [
+        1.0, size.interactions / 1e6, size.users / 1e5, size.items / 1e5,
+        (size.users + size.items) * size.factors / 1e6,
+    ]  # fmt: skip
+
+
+def fitted(found: list[Measured], step: str) -> Line:
+    """The line of least relative error; nothing takes less than no memory."""
+    peaks = np.array([one.peaks[step] for one in found])
+    values = np.array([features(one.size) for one in found])
+    slopes, _ = nnls(values / peaks[:, None], np.ones(len(found)))
+    return Line(*(round(float(slope), 1) for slope in slopes))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, default=Path(".dawnlist/memory"), help="where the shops are kept")
+    parser.add_argument("--only", default="", help="names of the shops, with commas; default: all")
+    arguments = parser.parse_args()
+    chosen = [shop for shop in SHOPS if not arguments.only or shop.name in arguments.only.split(",")]
+    found = [measured(shop, arguments.home) for shop in chosen]
+    print(f"| shop | interactions | users | items | factors | {' | '.join(STEPS)} |")
+    print("|---|" + "--:|" * (4 + len(STEPS)))
+    for one in found:
+        size = one.size
+        peaks = " | ".join(f"{one.peaks[step]:,.0f}" for step in STEPS)
+        print(
+            f"| {one.shop.name} | {size.interactions:,} | {size.users:,} | {size.items:,} | {size.factors} | {peaks} |"
+        )
+    for step in STEPS:
+        line = fitted(found, step)
+        worst = max(abs(line.megabytes(one.size) / one.peaks[step] - 1) for one in found)
+        print(f'    "{step.replace("_", "-")}": {line},  # within {worst:.0%}')
+
+
+if __name__ == "__main__":
+    main()
