@@ -9,6 +9,7 @@ import typer
 from pipelines import arguments, bots, explore, kubeflow, matrices, upkeep, versions
 from pipelines.ablate import ablate
 from pipelines.backfill import backfill
+from pipelines.deploy import deploy
 from pipelines.options import HOME, Home, LakeRoot, Namespace, Redis, SettingsFile, SourceUrl
 
 app = typer.Typer(
@@ -166,6 +167,7 @@ def compile_(
     typer.echo(f"{output}: upload it in the Kubeflow UI under Pipelines, or with kfp's client")
 
 
+app.command()(deploy)
 app.command()(kubeflow.submit)
 app.command()(kubeflow.schedule)
 app.command()(kubeflow.unschedule)
