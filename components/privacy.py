@@ -21,8 +21,9 @@ SECRETS: Final = (
 SHORTEST: Final = 5  # a value that is any shorter would blot out words
 
 _EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
-_ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\d)|(?=[\da-f:]*:[\da-f:]*:)[\da-f:]*\d[\da-f:.]*)",
-                      re.IGNORECASE)  # fmt: skip
+_ADDRESS = re.compile(
+    r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\d)|(?=[\da-f:]*:[\da-f:]*:)[\da-f:]*\d[\da-f:.]*)", re.IGNORECASE
+)
 _PERSON = r"(?:user|customer|visitor|member|client|account|session|device)"
 _ID = re.compile(
     # user_id=17850, "userId": "ab-3", (user_id)=(17850), visitor 17850: with a digit, or else in quotes: user 'bob'

@@ -372,7 +372,7 @@ def _damage(night: Night, name: str, odd: Any, whole: bool) -> None:
 
 def test_one_part_that_fails_leaves_the_others(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     night.judged(evaluation(0.3, 0.28, 0.2))
-    monkeypatch.setattr("components.notify.charts._data_uri", _broken)
+    monkeypatch.setattr("components.notify.charts.svg", _broken)
     page = Page(night.reported()[1])
     assert page.text.count("This part can't be shown: OSError: no <fonts>") == 4
     assert "Gate" in page.headings

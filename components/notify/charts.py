@@ -1,4 +1,5 @@
-"""The pictures of a report, as SVG in data URIs: an image can neither run a script nor fetch anything."""
+"""The pictures of a report, and how they are shown: on the page as SVG in data URIs, which can neither run a script nor
+fetch anything; in a mail as PNG, since mail clients know no SVG."""
 
 import base64
 import io
@@ -27,7 +28,7 @@ MOST_COLUMNS = 60
 FEWEST_DAYS = 6  # a bar of one day is no wider than a bar of seven
 
 
-def grid_results(facts: Facts) -> str | None:
+def grid_results(facts: Facts) -> Figure | None:
     """The trials by the metric that the search compares."""
     trials = [trial for trial in facts.listing("tune", "trials") if formats.real(trial.get(facts.metric)) is not None]
     shown = trials[:MOST_BARS]
@@ -46,7 +47,7 @@ def _by_fate(trials: Sequence[dict[str, Any]]) -> list[str]:
             for place, trial in enumerate(trials)]  # fmt: skip
 
 
-def learning_curves(facts: Facts) -> str | None:
+def learning_curves(facts: Facts) -> Figure | None:
     """The metric of each trial by sweeps; those who went all the way in front, with the best one's value."""
     trials = facts.listing("tune", "trials")
     curves = [_points(trial, "sweeps", facts.metric) for trial in trials]
@@ -59,7 +60,7 @@ def learning_curves(facts: Facts) -> str | None:
     return _scored(figure, axes, "sweeps", facts.metric)
 
 
-def trade_off(facts: Facts) -> str | None:
+def trade_off(facts: Facts) -> Figure | None:
     """The metric of each trial by its factors, in the first rung: after equal sweeps, of equal users."""
     trials = facts.listing("tune", "trials")
     found = [(formats.real(trial.get("factors")), _points(trial, "sweeps", facts.metric)[:1], colour)
@@ -83,17 +84,17 @@ def _points(trial: dict[str, Any], x: str, y: str) -> list[tuple[float, float]]:
     return [(one, other) for one, other in found if one is not None and other is not None]
 
 
-def _scored(figure: Figure, axes: Axes, x: str, y: str) -> str:
+def _scored(figure: Figure, axes: Axes, x: str, y: str) -> Figure:
     """A picture with a metric upwards."""
     axes.grid(axis="y", color=RULE, linewidth=0.8)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: formats.score(value)))
     axes.set_xlabel(x, color=INK, fontsize=9)
     axes.set_ylabel(y, color=INK, fontsize=9)
-    return _data_uri(figure)
+    return figure
 
 
-def by_model(facts: Facts) -> str | None:
+def by_model(facts: Facts) -> Figure | None:
     """The deciding metric of each arm and of popularity's other windows."""
     colours = {"challenger": BLUE, "incumbent": ORANGE, "item_knn": PURPLE, "popularity": GREEN}
     found = [
@@ -112,14 +113,14 @@ def by_model(facts: Facts) -> str | None:
     return _bars([n for n, _, _ in kept], [v for _, _, v in kept], [c for _, c, _ in kept], formats.score)
 
 
-def step_durations(facts: Facts) -> str | None:
+def step_durations(facts: Facts) -> Figure | None:
     """Seconds by step, in the order they started."""
     timed = [record for record in facts.records if formats.real(record.get("seconds")) is not None]
     colours = [BLUE if record.get("state") == "succeeded" else RED for record in timed]
     return _bars([str(record.get("step")) for record in timed], [r["seconds"] for r in timed], colours, formats.seconds)
 
 
-def daily_volumes(facts: Facts) -> str | None:
+def daily_volumes(facts: Facts) -> Figure | None:
     """Clean rows by day."""
     found = {_day(day): formats.real(rows) for day, rows in sorted(facts.mapping("clean", "days").items())}
     rows = {day: value for day, value in found.items() if day and value is not None}
@@ -137,7 +138,7 @@ def daily_volumes(facts: Facts) -> str | None:
     shown = [list(rows)[round(place * (len(rows) - 1) / max(1, steps - 1))] for place in range(steps)]
     axes.set_xticks(shown, [date.fromordinal(day).isoformat() for day in shown])
     axes.set_xlim(min(*rows, max(rows) - FEWEST_DAYS) - 0.6, max(rows) + 0.6)
-    return _data_uri(figure)
+    return figure
 
 
 def _day(text: str) -> int:
@@ -148,7 +149,7 @@ def _day(text: str) -> int:
         return 0
 
 
-def _bars(labels: Sequence[str], values: Sequence[float], colours: Sequence[str], unit: Any) -> str | None:
+def _bars(labels: Sequence[str], values: Sequence[float], colours: Sequence[str], unit: Any) -> Figure | None:
     """Horizontal bars from zero, the first on top, each with its value in words."""
     if not labels:
         return None
@@ -160,7 +161,7 @@ def _bars(labels: Sequence[str], values: Sequence[float], colours: Sequence[str]
     axes.set_xticks([])
     axes.set_xlim(min(0.0, *values), max(max(values), 1e-9) * 1.2)
     axes.spines["bottom"].set_visible(False)
-    return _data_uri(figure)
+    return figure
 
 
 def _short(label: str) -> str:
@@ -178,9 +179,17 @@ def _figure(height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _data_uri(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """A data URI."""
     buffer = io.BytesIO()
     # letters as outlines look the same everywhere; a fixed salt and no date make the same report the same bytes
     with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "dawnlist"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def png(figure: Figure) -> bytes:
+    """The bytes of a picture, of twice the pixels that it is shown in."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=200)
+    return buffer.getvalue()

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from matplotlib.figure import Figure
+
 from components.notify import charts, formats, scores, tables
 from components.notify.facts import Facts
 from components.notify.outcome import outcome
@@ -11,7 +13,9 @@ from components.pages import rendered
 
 Rows = Callable[[Facts], Table | None]
 Notes = Callable[[Facts], list[str]]
-Picture = Callable[[Facts], str | None]
+Picture = Callable[[Facts], Figure | None]
+Draw = Callable[[Figure], str]
+"""Makes a picture into the address that it is shown by."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,8 @@ class Section:
     title: str
     notes: Sequence[str] = ()
     tables: Sequence[Table] = ()
-    picture: str | None = None
+    picture: str = ""
+    """The picture's address."""
     caption: str = ""
     code: str = ""
     wide: bool = False
@@ -39,11 +44,12 @@ class Part:
     code: Callable[[Facts], str] = lambda facts: ""
     wide: bool = False
 
-    def section(self, facts: Facts) -> Section | None:
+    def section(self, facts: Facts, draw: Draw) -> Section | None:
         """The card; one that can't be shown says why, since a report that fails hides the failure it is about."""
         try:
             found = [table for make in self.rows if (table := make(facts))]
-            picture, code = self.picture(facts), self.code(facts)
+            figure, code = self.picture(facts), self.code(facts)
+            picture = draw(figure) if figure else ""
             shown = found or picture or code
             notes = self.notes(facts) if shown else []
         except Exception as error:
@@ -53,11 +59,11 @@ class Part:
 
 def page(facts: Facts) -> str:
     """The whole page. Text of any origin comes out escaped."""
-    sections = [section for part in PARTS if (section := part.section(facts))]
-    return rendered("notify/page.html", facts=facts, outcome=outcome(facts), about=_about(facts), sections=sections)
+    sections = [section for part in PARTS if (section := part.section(facts, charts.svg))]
+    return rendered("notify/page.html", facts=facts, outcome=outcome(facts), about=about(facts), sections=sections)
 
 
-def _about(facts: Facts) -> list[tuple[str, str]]:
+def about(facts: Facts) -> list[tuple[str, str]]:
     """What stands under the headline."""
     versions = sorted({str(record["code_version"]) for record in facts.records if "code_version" in record})
     found = [("As of", facts.as_of), ("Run", facts.run), ("Shop", facts.shop)]
