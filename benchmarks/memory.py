@@ -4,6 +4,7 @@ A shop that was measured before is read from its lake. Prints the peaks, and the
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -69,19 +70,19 @@ def measured(shop: Shop, home: Path) -> Measured:
 
 def _night(lake: Lake, source: str, as_of: str, shop: Shop, place: Path) -> list[Record]:
     """The records of a night, which is run now unless it was."""
-    runs = lake.names("runs", as_of.replace("-", "").replace(":", ""))
-    if not runs:
+    moment = as_of.replace("-", "").replace(":", "")
+    if not lake.names("runs", moment):
         words = ["run", "--local", "--source", source, "--as-of", as_of, "--home", str(place)]
         words += ["--factors", shop.factors, "--force", "to measure the steps behind the gate"]
+        # a pod compiles what it runs, too
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(place / f"compiled-{moment}")}
         clock = time.perf_counter()
-        done = subprocess.run(
-            [Path(sys.executable).parent / "dawnlist", *words], capture_output=True, text=True, check=False
-        )
+        dawnlist = Path(sys.executable).parent / "dawnlist"
+        done = subprocess.run([dawnlist, *words], capture_output=True, text=True, check=False, env=environment)
         if done.returncode:
-            sys.exit(f"{done.stdout}\n{done.stderr}")
+            sys.exit(f"{done.stdout}\n{done.stderr}\nremove {place} before another try")
         print(f"{shop.name}, {as_of}: {time.perf_counter() - clock:.0f} s", file=sys.stderr, flush=True)
-        runs = lake.names("runs", as_of.replace("-", "").replace(":", ""))
-    return records(lake, as_of, runs[0])
+    return records(lake, as_of, lake.names("runs", moment)[0])
 
 
 def _read(shop: Shop, nights: list[list[Record]]) -> Measured:
