@@ -153,6 +153,9 @@ def compile_(
     factors: Annotated[int, typer.Option(help="The longest vectors that the search will try.")] = 64,
     spot: Annotated[bool, typer.Option("--spot", help="Put tune, train and refit on GKE's spot nodes.")] = False,
     gpu_type: Annotated[str, typer.Option(help="GKE's name of a kind of GPU, such as `nvidia-l4`.")] = "",
+    kubernetes: Annotated[
+        bool, typer.Option("--kubernetes", help="Write the objects Pipeline and PipelineVersion, for GitOps.")
+    ] = False,
 ) -> None:
     """Write the Kubeflow Pipelines package; the same code gives the same bytes.
 
@@ -163,8 +166,8 @@ def compile_(
     from pipelines.sizes import Size
 
     size = Size(interactions, users, items, factors)
-    write_package(output, Placement(nodes, image, True, tune_shards, size, spot, gpu_type))
-    typer.echo(f"{output}: upload it in the Kubeflow UI under Pipelines, or with kfp's client")
+    write_package(output, Placement(nodes, image, True, tune_shards, size, spot, gpu_type), kubernetes)
+    typer.echo(f"next: {'kubectl apply -f' if kubernetes else 'dawnlist submit --package'} {output}")
 
 
 app.command()(deploy)

@@ -215,8 +215,9 @@ class Chosen:
 
 def _compiled(folder: Path, nodes: str, image: str) -> Path:
     from pipelines.package import write_package
+    from pipelines.placement import Placement
 
-    write_package(folder / f"{PIPELINE}.yaml", nodes or "cpu", image)
+    write_package(folder / f"{PIPELINE}.yaml", Placement(nodes or "cpu", image))
     return folder / f"{PIPELINE}.yaml"
 
 

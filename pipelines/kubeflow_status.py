@@ -67,24 +67,32 @@ def _days(lake: Lake) -> dict[str, str]:
 def _schedule(found: Any) -> dict[str, Any]:
     """A recurring run: when, in words, and the next time, if it is enabled."""
     traits = recurring.traits(found)
-    when = traits["schedule"]
-    due = cron.due(when, datetime.now(UTC), 1) if when and traits["enabled"] else []
+    when, ours = traits["schedule"], _ours(traits["schedule"])
+    due = cron.due(when, datetime.now(UTC), 1) if ours and traits["enabled"] else []
     return {
         "id": found.recurring_run_id,
         "schedule": when,
-        "words": cron.in_words(when) if when else None,
+        "words": cron.in_words(when) if ours else None,
         "enabled": traits["enabled"],
         "next": iso(due[0]) if due else None,
     }
+
+
+def _ours(schedule: str | None) -> bool:
+    """Whether a schedule is of the form that `dawnlist schedule` gives it; others come from the UI."""
+    try:
+        return bool(schedule) and cron.six_fields(schedule or "") == schedule
+    except ValueError:
+        return False
 
 
 def _champion(lake: Lake) -> dict[str, Any] | None:
     from components import registry
 
     found = registry.champion(lake)
-    return (
-        {**{name: found[name] for name in ("version", "as_of", "winner", "metrics")}, **_age(found)} if found else None
-    )
+    if found is None:
+        return None
+    return {**{name: found[name] for name in ("version", "as_of", "winner", "metrics")}, **_age(found)}
 
 
 def _live(redis: str, namespace: str) -> dict[str, Any] | None:
@@ -93,11 +101,9 @@ def _live(redis: str, namespace: str) -> dict[str, Any] | None:
 
     with connect(redis) as client:
         found, held = store.active(client, namespace), store.hold(client, namespace)
-    return (
-        {"version": found["version"], "as_of": found["as_of"], "held": held is not None, **_age(found)}
-        if found
-        else None
-    )
+    if found is None:
+        return None
+    return {"version": found["version"], "as_of": found["as_of"], "held": held is not None, **_age(found)}
 
 
 def _age(found: dict[str, Any]) -> dict[str, float]:

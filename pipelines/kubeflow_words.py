@@ -26,10 +26,8 @@ def show_version(version: Version, uploaded: bool, chosen: bool) -> None:
         _say(f"version {version.name}: its bytes are there already")
     else:
         code = installed("dawnlist")
-        hint = (
-            "" if version.name.startswith(f"{code}-") else f"; this is {code}: --package, --nodes or --image upload it"
-        )
-        _say(f"version {version.name}: the newest there{hint}")
+        hint = f"; this is {code}, which --package, --nodes or --image upload"
+        _say(f"version {version.name}: the newest there{'' if version.name.startswith(f'{code}-') else hint}")
 
 
 def show_submitted(client: Client, run_id: str, version: Version) -> None:
@@ -53,12 +51,8 @@ def show_run(client: Client, run_id: str, version: Version) -> int:
         _say(f"succeeded{took}")
         return 0
     why = f": {found.error.message}" if found.error and found.error.message else ""
-    err.print(
-        escape(
-            shown(f"dawnlist: the run {found.state.lower()}{took}{why}; `dawnlist status --lake …` says why, or {link}")
-        ),
-        soft_wrap=True,
-    )
+    said = f"dawnlist: the run {found.state.lower()}{took}{why}; `dawnlist status --lake …` says why, or {link}"
+    err.print(escape(shown(said)), soft_wrap=True)
     return 1
 
 
@@ -96,16 +90,18 @@ def show_status(told: dict[str, Any]) -> None:
         due = f"next {one['next']}" if one["enabled"] else "disabled"
         _say(f"scheduled: {one['words'] or 'not by cron'} (UTC), {due}")
     if champion := told["champion"]:
-        _say(
-            f"champion: version {champion['version']} of {champion['as_of']}, {champion['hours']:,.1f} h old, {champion['winner']}"
-        )
+        _say(f"champion: {_aged(champion)}, {champion['winner']}")
     if live := told["live"]:
-        held = ", held since a rollback" if live["held"] else ""
-        _say(f"live: version {live['version']} of {live['as_of']}, {live['hours']:,.1f} h old{held}")
+        _say(f"live: {_aged(live)}{', held since a rollback' if live['held'] else ''}")
 
 
-def _show_step(step: str, state: str, seconds: float) -> None:
-    err.print(f"{MARKS.get(state, '[red]✗[/]')} {escape(step):<14}{seconds:8.1f} s")
+def _show_step(step: str, state: str, seconds: float, why: str) -> None:
+    said = f"  {escape(shown(why))}" if why else ""
+    err.print(f"{MARKS.get(state, '[red]✗[/]')} {escape(step):<14}{seconds:8.1f} s{said}", soft_wrap=True)
+
+
+def _aged(found: dict[str, Any]) -> str:
+    return f"version {found['version']} of {found['as_of']}, {found['hours']:,.1f} h old"
 
 
 def _say(text: str) -> None:

@@ -1,15 +1,32 @@
 """The compiled pipeline, as a file that Kubeflow takes."""
 
+import hashlib
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pipelines.placement import Placement
 
 
-def write_package(output: Path, placement: Placement) -> None:
-    """Compile the daily pipeline to `output`, whole or not at all; ValueError for an unusable suffix."""
+def version_name(package: bytes) -> str:
+    """What a package is called as a version: the code's version and a digest, so that the same bytes meet again."""
+    return f"{version('dawnlist')}-{digest(package)}"
+
+
+def digest(package: bytes) -> str:
+    """A short hash of a package."""
+    return hashlib.sha256(package).hexdigest()[:12]
+
+
+def write_package(output: Path, placement: Placement, kubernetes: bool = False) -> None:
+    """Compile the daily pipeline to `output`, whole or not at all; ValueError for an unusable suffix.
+
+    With `kubernetes` as the objects Pipeline and PipelineVersion, for an installation that keeps pipelines so. The
+    version is named by the package's digest, since an object's specification may not change.
+    """
     from kfp import compiler
+    from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
     from pipelines.daily import daily_pipeline
 
@@ -21,6 +38,15 @@ def write_package(output: Path, placement: Placement) -> None:
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
         staged = Path(folder) / "pipeline.yaml"
         compiler.Compiler().compile(pipeline, str(staged))
+        if kubernetes:
+            named = version_name(staged.read_bytes())
+            names = KubernetesManifestOptions(
+                pipeline_version_name=f"{pipeline.name}-{named}", pipeline_version_display_name=named,
+                include_pipeline_manifest=True,
+            )  # fmt: skip
+            compiler.Compiler().compile(
+                pipeline, str(staged), kubernetes_manifest_options=names, kubernetes_manifest_format=True
+            )
         staged.replace(output)
 
 

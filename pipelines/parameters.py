@@ -84,13 +84,17 @@ def checked(spec: Spec, given: dict[str, Any], assignments: list[str]) -> dict[s
 
 def _typed(name: str, text: str, kind: str) -> Any:
     """The value that a text means as a parameter's type; ValueError when it means none."""
-    readers = {"STRING": str, "NUMBER_INTEGER": int, "NUMBER_DOUBLE": _number, "BOOLEAN": _truth, "LIST": _list,
-               "STRUCT": _struct}  # fmt: skip
+    read, wanted = {
+        "STRING": (str, "a text"),
+        "NUMBER_INTEGER": (int, "a whole number"),
+        "NUMBER_DOUBLE": (_number, "a number"),
+        "BOOLEAN": (_truth, "true or false"),
+        "LIST": (_list, "a list, e.g. 32,64"),
+        "STRUCT": (_struct, 'a JSON object, e.g. {"a": 1}'),
+    }[kind]
     try:
-        return readers[kind](text)
+        return read(text)
     except ValueError:
-        wanted = {"NUMBER_INTEGER": "a whole number", "NUMBER_DOUBLE": "a number", "BOOLEAN": "true or false",
-                  "LIST": "a list, e.g. 32,64", "STRUCT": 'a JSON object, e.g. {"a": 1}'}[kind]  # fmt: skip
         raise ValueError(f"--set {name}={text!r}: {name} is {wanted}") from None
 
 

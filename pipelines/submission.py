@@ -1,15 +1,14 @@
 """Pipelines, versions and runs at the Kubeflow Pipelines API: what stands there, what is added, how a run goes."""
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, Final
 
 from pipelines.kfp_client import Client, quiet
+from pipelines.package import digest, version_name
 from pipelines.parameters import Spec, plain, read_spec
 
 ENDS: Final = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
@@ -17,8 +16,8 @@ POLL_SECONDS = 5.0
 PATIENCE_SECONDS = 300.0
 """For so long a run is followed through an API that does not answer."""
 
-Tell = Callable[[str, str, float], None]
-"""Called with a step, the state it ended in, and its seconds."""
+Tell = Callable[[str, str, float, str], None]
+"""Called with a step, the state it ended in, its seconds, and what the API says of a failure."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +29,6 @@ class Version:
     id: str
     name: str
     spec: Spec
-
-
-def version_name(package: bytes) -> str:
-    """What a package is called as a version: the code's version and a digest, so that the same bytes meet again."""
-    return f"{installed('dawnlist')}-{digest(package)}"
-
-
-def digest(package: bytes) -> str:
-    """A short hash of a package."""
-    return hashlib.sha256(package).hexdigest()[:12]
 
 
 def uploaded(client: Client, pipeline: str, package: Path, space: str | None) -> tuple[Version, bool]:
@@ -120,7 +109,7 @@ def follow(client: Client, run_id: str, steps: set[str], tell: Tell) -> Any:
         for task in ended(found, steps):
             if task.display_name not in told:
                 told.add(task.display_name)
-                tell(task.display_name, task.state, seconds(task))
+                tell(task.display_name, task.state, seconds(task), (task.error and task.error.message) or "")
         if is_over(found):
             return found
         time.sleep(POLL_SECONDS)
