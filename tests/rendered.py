@@ -1,6 +1,6 @@
 """The manifests as kustomize renders them, each overlay once in a process."""
 
-import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -29,19 +29,19 @@ def kustomized(folder: Path) -> str:
 
 @cache
 def _rendered(overlay: str, components: tuple[str, ...]) -> list[Tree]:
-    base = MANIFESTS / "overlays" / overlay
     if not components:
-        return list(yaml.load_all(kustomized(base), yaml.CSafeLoader))
+        return list(yaml.load_all(kustomized(MANIFESTS / "overlays" / overlay), yaml.CSafeLoader))
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch).resolve()
-        more = [os.path.relpath(MANIFESTS / "components" / name, folder) for name in components]
-        layer = {"kind": "Kustomization", "resources": [os.path.relpath(base, folder)], "components": more}
-        (folder / "kustomization.yaml").write_text(yaml.safe_dump(layer))
-        return list(yaml.load_all(kustomized(folder), yaml.CSafeLoader))
+        copy = Path(shutil.copytree(MANIFESTS, Path(scratch).resolve() / "manifests"))
+        layer = copy / "overlays" / overlay / "kustomization.yaml"
+        text = yaml.safe_load(layer.read_text())
+        text["components"] = [*text.get("components", ()), *(f"../../components/{name}" for name in components)]
+        layer.write_text(yaml.safe_dump(text))
+        return list(yaml.load_all(kustomized(layer.parent), yaml.CSafeLoader))
 
 
 def rendered(overlay: str, *components: str) -> list[Tree]:
-    """An overlay's objects, with components on top of what it takes in itself; a copy, which may be changed."""
+    """An overlay's objects, with more components than it takes in itself; a copy, which may be changed."""
     return deepcopy(_rendered(overlay, components))
 
 

@@ -1,8 +1,8 @@
 """What Kubernetes and the operators would say to an object, without a cluster: nothing, if all is well.
 
-Core kinds are held against Kubernetes' own OpenAPI schemas (kubernetes-validate, strict), KServe's against the models of
-its Python package. For kinds of which no package has a model the fields that are used here are listed, by hand, with
-their source.
+Core kinds are held against Kubernetes' own OpenAPI schemas (kubernetes-validate, strict), KServe's against the models
+of its Python package. For kinds of which no package has a model the fields that are used here are listed, by hand,
+with their source.
 """
 
 import importlib
@@ -120,7 +120,8 @@ def _of_model(value: Any, kind: str, place: str) -> Iterator[str]:
     if kind in QUANTITIES:
         yield from mistakes(value, "str", place)
         return
-    model = getattr(kserve, kind, None) or getattr(importlib.import_module("kubernetes.client"), kind)
+    plain = re.sub("^K8sIoApi(Apps|Autoscaling)", "", kind)
+    model = getattr(kserve, plain, None) or getattr(importlib.import_module("kubernetes.client"), plain)
     if not isinstance(value, dict):
         yield f"{place} is no {kind}"
         return
