@@ -1,4 +1,4 @@
-"""HTML pages for people: one look, and all text of any origin comes out escaped."""
+"""Pages for people: HTML of one look, in which all text of any origin comes out escaped, and plain text."""
 
 import re
 from typing import Any
@@ -10,8 +10,16 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
 
 def rendered(template: str, **facts: Any) -> str:
     """The page that a template below components/, such as `notify/page.html`, makes of the facts."""
-    environment = Environment(loader=PackageLoader("components", "."), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template(template).render(**facts)
+    return _environment(autoescape=True).get_template(template).render(**facts)
+
+
+def plain(template: str, **facts: Any) -> str:
+    """The plain text that a template makes of the facts, in which nothing is markup, so nothing is escaped."""
+    return _environment(autoescape=False, trim_blocks=True, lstrip_blocks=True).get_template(template).render(**facts)
+
+
+def _environment(**options: Any) -> Environment:
+    return Environment(loader=PackageLoader("components", "."), undefined=StrictUndefined, **options)
 
 
 def as_markdown(text: str) -> str:

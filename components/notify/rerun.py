@@ -1,0 +1,71 @@
+"""The command that runs a day again, from what the run was given."""
+
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+DEFAULTS: Final[dict[str, Any]] = {
+    "window_days": 365,
+    "search": "around_champion",
+    "factors": [32, 64],
+    "regularization": [30.0, 100.0],
+    "alpha": [1.0, 10.0],
+    "alpha0": [1.0],
+    "nu": [0.5],
+    "half_life": [14.0, 60.0],
+    "popularity_share": [0.0, 0.1, 0.3, 1.0, 3.0],
+    "popularity_half_life": [0.5, 3.0, 14.0],
+    "content_share": [0.0, 0.03, 0.1, 0.3],
+    "content_pairs": [10.0, 100.0],
+    "iterations": 10,
+    "metric": "ndcg",
+    "k": 20,
+    "seed": 7,
+    "force": "",
+}
+"""Of the pipeline, which says them too: a value that it has anyway makes a command no clearer."""
+NAMED: Final = ("as_of", "source", "home", "lake", "redis", "namespace", "settings", "force")
+"""Parameters that have an option wherever a run is started."""
+NO_OPTION: Final = ("seed",)
+"""Those that have none on a laptop."""
+
+
+def changed(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are not what the pipeline takes by itself."""
+    return {name: value for name, value in parameters.items() if name not in DEFAULTS or value != DEFAULTS[name]}
+
+
+def command(parameters: Mapping[str, Any]) -> str:
+    """`dawnlist submit …` on a cluster, `dawnlist run --local …` on a laptop; an option a line."""
+    cluster = "KUBERNETES_SERVICE_HOST" in os.environ
+    given = {name: _text(value) for name, value in changed(parameters).items() if value != ""}
+    home = None if cluster else _home(given.get("lake", ""), given.get("redis", ""))
+    if home is not None:  # its embedded store listens at another port next time
+        given = {"home": str(home), **{name: value for name, value in given.items() if name not in ("lake", "redis")}}
+    options = [_option(name, given.pop(name)) for name in NAMED if name in given]
+    if cluster:
+        options += [f"--set {shlex.quote(f'{name}={value}')}" for name, value in given.items()]
+    else:
+        options += [_option(name, value) for name, value in given.items() if name not in NO_OPTION]
+    return " \\\n  ".join(["dawnlist submit" if cluster else "dawnlist run --local", *options])
+
+
+def _option(name: str, value: str) -> str:
+    return f"--{name.replace('_', '-')} {shlex.quote(value)}"
+
+
+def _text(value: Any) -> str:
+    return ",".join(map("{:g}".format, value)) if isinstance(value, list) else str(value)
+
+
+def _home(lake: str, redis: str) -> Path | None:
+    """The home of a laptop's embedded parts, when both are of one."""
+    home = Path(lake).absolute().parent
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        port = json.loads((home / "valkey" / "valkey.json").read_text())["port"]
+        return home if redis == f"redis://127.0.0.1:{port}/0" else None
+    return None
