@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,21 +52,60 @@ def one(trees: list[Tree], kind: str, name: str | None = None) -> Tree:
     return found
 
 
-def pods(trees: list[Tree]) -> Iterator[tuple[Tree, Tree]]:
-    """Whatever makes pods, and the specification of the pods it makes."""
+@dataclass(frozen=True)
+class Pod:
+    """What some object's pods are made of."""
+
+    owner: str
+    """Its kind and name, e.g. CronJob/dawnlist-submit."""
+    labels: dict[str, str]
+    spec: Tree
+
+    @property
+    def containers(self) -> list[Tree]:
+        return [*self.spec.get("initContainers", ()), *self.spec["containers"]]
+
+    @property
+    def serves(self) -> bool:
+        """Whether it runs until it is stopped."""
+        return not self.owner.startswith(("CronJob/", "Job/"))
+
+
+def pods(trees: list[Tree]) -> Iterator[Pod]:
+    """Of every object that makes pods; a new kind of these has to be added here."""
     for tree in trees:
         kind, spec = tree["kind"], tree.get("spec", {})
+        owner = f"{kind}/{tree['metadata']['name']}"
         if kind == "InferenceService":
-            yield tree, spec["predictor"]
+            yield _predictor(tree, trees, owner)
         elif kind == "CronJob":
-            yield tree, spec["jobTemplate"]["spec"]["template"]["spec"]
-        elif kind == "ServingRuntime":
-            yield tree, spec
+            yield _of_template(owner, spec["jobTemplate"]["spec"]["template"])
         elif kind == "SparkConnect":
-            yield from ((tree, spec[part]["template"]["spec"]) for part in ("server", "executor"))
+            yield from (_of_template(f"{owner}/{part}", spec[part]["template"]) for part in ("server", "executor"))
         elif "template" in spec:
-            yield tree, spec["template"]["spec"]
+            yield _of_template(owner, spec["template"])
 
 
-def containers(pod: Tree) -> list[Tree]:
-    return [*pod.get("initContainers", ()), *pod.get("containers", ())]
+def _of_template(owner: str, template: Tree) -> Pod:
+    return Pod(owner, template["metadata"]["labels"], template["spec"])
+
+
+def _predictor(service: Tree, trees: list[Tree], owner: str) -> Pod:
+    """As KServe makes it: the object's labels and its own, and the containers of the runtime that it may name."""
+    spec = service["spec"]["predictor"]
+    labels = {
+        **service["metadata"]["labels"],
+        **spec["labels"],
+        "serving.kserve.io/inferenceservice": service["metadata"]["name"],
+    }
+    if "model" in spec:
+        spec = {**spec, "containers": one(trees, "ServingRuntime", spec["model"]["runtime"])["spec"]["containers"]}
+    return Pod(owner, labels, spec)
+
+
+def selected(selector: Tree, labels: dict[str, str]) -> bool:
+    """Whether a label selector finds these labels; an empty one finds all."""
+    for wish in selector.get("matchExpressions", ()):
+        if wish["operator"] != "In" or labels.get(wish["key"]) not in wish["values"]:
+            return False
+    return bool(selector.get("matchLabels", {}).items() <= labels.items())
