@@ -58,6 +58,21 @@ def refuse_elsewhere(documents: list[Tree], namespace: str) -> None:
             )
 
 
+def refuse_missing_namespaces(cluster: Cluster, documents: list[Tree]) -> None:
+    """LookupError when objects are for a namespace that is neither on the cluster nor among them."""
+    brought = {one["metadata"]["name"] for one in documents if one["kind"] == "Namespace"}
+    for name in sorted({found for one in documents if (found := cluster.namespace_of(one))} - brought):
+        try:
+            found = cluster.find({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        except PermissionError:  # a namespace's owner may not be allowed to look at the namespace itself
+            continue
+        if found is None:
+            raise LookupError(
+                f"namespace {name!r} is not on {cluster.host}: kubectl create namespace {name}, or choose another "
+                "--kube-context"
+            )
+
+
 def tried(cluster: Cluster, documents: list[Tree], force: bool) -> tuple[list[Step], list[str]]:
     """What would come of each object, as the server says without doing it, and the lines of those that it refuses."""
     steps, refusals = [], []
@@ -93,7 +108,10 @@ def applied(cluster: Cluster, steps: list[Step], force: bool) -> Iterator[Step]:
 
 def missing_secrets(cluster: Cluster, documents: list[Tree]) -> Iterator[str]:
     """A line for each secret that the objects name and the cluster lacks; values are not looked at."""
+    brought = {one["metadata"]["name"] for one in documents if one["kind"] == "Secret"}
     for (namespace, name), keys in _secrets(cluster, documents).items():
+        if name in brought:
+            continue
         secret: Tree = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}}
         try:
             found = cluster.find(secret)

@@ -23,7 +23,7 @@ def deploy(
     Example: `dawnlist deploy manifests/overlays/gke-gpu --dry-run`
     """
     from pipelines import deploying
-    from pipelines.applying import refuse_elsewhere, refuse_unknown
+    from pipelines.applying import refuse_elsewhere, refuse_missing_namespaces, refuse_unknown
     from pipelines.cluster import connect
     from pipelines.rendered import rendered
 
@@ -31,7 +31,8 @@ def deploy(
     refuse_elsewhere(documents, namespace)
     cluster = connect(kube_context, namespace)
     refuse_unknown(cluster, documents)
+    refuse_missing_namespaces(cluster, documents)
     deploying.warn_of_secrets(cluster, documents)
-    deploying.apply(cluster, documents, dry_run, force_conflicts)
+    changed = deploying.apply(cluster, documents, dry_run, force_conflicts)
     if wait and not dry_run:
-        deploying.follow(cluster, documents, timeout)
+        deploying.follow(cluster, documents, timeout, changed)

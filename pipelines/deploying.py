@@ -8,7 +8,7 @@ from components.urls import printable
 from pipelines.applying import Step, applied, missing_namespaces, missing_secrets, tried
 from pipelines.cluster import Cluster, label
 from pipelines.rendered import Tree
-from pipelines.rollout import State, wait, why
+from pipelines.rollout import SETTLE, State, wait, why
 from pipelines.terminal import err, out
 
 
@@ -18,10 +18,11 @@ def warn_of_secrets(cluster: Cluster, documents: list[Tree]) -> None:
         err.print(f"[yellow]![/] {escape(line)}", soft_wrap=True)
 
 
-def apply(cluster: Cluster, documents: list[Tree], dry_run: bool, force: bool) -> None:
-    """Try all objects, then apply all, and print what changed. ValueError when one was refused: then none is applied.
+def apply(cluster: Cluster, documents: list[Tree], dry_run: bool, force: bool) -> bool:
+    """Try all objects, then apply all, and print what changed; returns whether anything did.
 
-    A namespace that is not there is the exception: what goes into it can't be tried before it is made.
+    ValueError when one was refused: then none is applied. A namespace that is not there is the exception: what goes
+    into it can't be tried before it is made.
     """
     created = [] if dry_run else missing_namespaces(cluster, documents)
     for namespace in created:
@@ -38,6 +39,7 @@ def apply(cluster: Cluster, documents: list[Tree], dry_run: bool, force: bool) -
         counts[_show(step, label(step.document) in names)] += 1
     total = ", ".join(f"{count} {what}" for what, count in counts.items())
     out.print(f"{cluster.host}: {total}{' (dry run: nothing was changed)' if dry_run else ''}", soft_wrap=True)
+    return bool(counts["created"] or counts["changed"])
 
 
 def _show(step: Step, created: bool) -> str:
@@ -52,7 +54,7 @@ def _show(step: Step, created: bool) -> str:
     return word
 
 
-def follow(cluster: Cluster, documents: list[Tree], timeout: int) -> None:
+def follow(cluster: Cluster, documents: list[Tree], timeout: int, changed: bool) -> None:
     """Wait until all is up, with a line for each step of the way; TimeoutError, after what keeps it, when it is not."""
     start = time.monotonic()
 
@@ -61,7 +63,7 @@ def follow(cluster: Cluster, documents: list[Tree], timeout: int) -> None:
         after = time.monotonic() - start
         err.print(f"{mark} {after:5.0f} s  {escape(printable(label(document)))}: {escape(state.words)}", soft_wrap=True)
 
-    hanging = wait(cluster, documents, timeout, show)
+    hanging = wait(cluster, documents, timeout, SETTLE if changed else 0, show)
     for document in hanging:
         for line in why(cluster, document):
             err.print(f"    {escape(line)}", soft_wrap=True)

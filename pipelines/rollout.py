@@ -31,11 +31,14 @@ class State:
     """Its pods are up, but have nothing to serve yet."""
 
 
-def wait(cluster: Cluster, documents: list[Tree], timeout: float, show: Callable[[Tree, State], None]) -> list[Tree]:
+def wait(
+    cluster: Cluster, documents: list[Tree], timeout: float, settle: float, show: Callable[[Tree, State], None]
+) -> list[Tree]:
     """Look at the objects until all are up, or `timeout` seconds are over; returns those that are not.
 
     `show` is called with each object whose state has other words than before. A predictor that has never had a version
-    to serve counts as up when all of its pods are: its readiness is for the first run to bring.
+    to serve counts as up when all of its pods are: its readiness is for the first run to bring. For `settle` seconds
+    no InferenceService is taken at its word.
     """
     start = time.monotonic()
     states: dict[str, State] = {}
@@ -48,7 +51,7 @@ def wait(cluster: Cluster, documents: list[Tree], timeout: float, show: Callable
             since = empty_since.setdefault(name, now) if state.empty else empty_since.pop(name, now)
             if state.empty and now - since >= PATIENCE:
                 state = State(True, "up, without a version to serve: the first run brings one (dawnlist submit)")
-            if state.done and document["kind"] == "InferenceService" and not state.empty and now - start < SETTLE:
+            if state.done and document["kind"] == "InferenceService" and not state.empty and now - start < settle:
                 state = State(False, "settling")
             if state != states.get(name):
                 show(document, state)
@@ -102,8 +105,10 @@ def _service(cluster: Cluster, found: Tree) -> State:
     rollout = State(True, "no Deployment") if deployment is None else _rollout(deployment)
     if ready.get("status") == "True":
         return State(rollout.done, "ready" if rollout.done else rollout.words, rollout.stuck)
-    words = shown(ready.get("message") or ready.get("reason") or "KServe has not looked at it yet")
-    words = words if deployment is None else f"{rollout.words}: {words}"
+    if deployment is None or rollout.done:
+        words = shown(ready.get("message") or ready.get("reason") or "KServe has not looked at it yet")
+    else:
+        words = rollout.words
     return State(False, words, rollout.stuck, _is_empty(pods(cluster, found)))
 
 
