@@ -132,8 +132,10 @@ def channels(urls: str | None = None) -> tuple[list[Channel], list[str]]:
         if plugin is None
     ]
     plugins = [plugin for _, plugin in read if plugin is not None]
-    shown_urls = [plugin.url(privacy=True) for plugin in plugins]
-    keys = [f"{url} {shown_urls[:place].count(url)}" for place, url in enumerate(shown_urls)]  # two hooks may look alike
+    shown_urls = [str(plugin.url(privacy=True)) for plugin in plugins]
+    keys = [
+        f"{url} {shown_urls[:place].count(url)}" for place, url in enumerate(shown_urls)
+    ]  # two hooks may look alike
     return [_channel(plugin, key) for plugin, key in zip(plugins, keys, strict=True)], wrong
 
 

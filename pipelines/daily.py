@@ -79,7 +79,15 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
             force: The reason why the challenger goes live whatever the gate's rules say; it is written down. Empty: no.
         """
         day = {"lake": lake, "namespace": namespace, "as_of": as_of, "run": run}
-        told = notify(**day)
+        sought = {
+            "factors": factors, "regularization": regularization, "alpha": alpha, "alpha0": alpha0, "nu": nu,
+            "half_life": half_life, "popularity_share": popularity_share,
+            "popularity_half_life": popularity_half_life, "content_share": content_share,
+            "content_pairs": content_pairs, "iterations": iterations, "seed": seed, "search": search,
+            "metric": metric, "k": k,
+        }  # fmt: skip
+        told = notify(source=source, redis=redis, settings=settings, window_days=window_days, force=force, **sought,
+                      **day)  # fmt: skip
         with dsl.ExitHandler(told):
             landed = fetch(source=source, settings=settings, window_days=window_days, **day)
             rows = clean(landed=landed.outputs["landed"], settings=settings, **day)
@@ -94,13 +102,7 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
                 **day,
             )
             splits = cut.outputs["splits"]
-            searched = {
-                "splits": splits, "factors": factors, "regularization": regularization, "alpha": alpha,
-                "alpha0": alpha0, "nu": nu, "half_life": half_life, "popularity_share": popularity_share,
-                "popularity_half_life": popularity_half_life, "content_share": content_share,
-                "content_pairs": content_pairs, "iterations": iterations, "seed": seed,
-                "search": search, "metric": metric, "k": k, "device": device, "settings": settings, **day,
-            }  # fmt: skip
+            searched = {"splits": splits, "device": device, "settings": settings, **sought, **day}
             tuned = tune(**searched)
             shares = spread(searched, placement.tune_shards)
             tuned.after(*shares[-placement.tune_shards :])

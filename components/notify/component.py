@@ -10,19 +10,45 @@ def notify(
     status: PipelineTaskFinalStatus,
     report: Output[HTML],
     summary: Output[Markdown],
+    source: str,
     lake: str,
-    namespace: str,
+    redis: str,
     as_of: str,
     run: str,
+    namespace: str,
+    settings: str,
+    window_days: int,
+    search: str,
+    factors: list[float],
+    regularization: list[float],
+    alpha: list[float],
+    alpha0: list[float],
+    nu: list[float],
+    half_life: list[float],
+    popularity_share: list[float],
+    popularity_half_life: list[float],
+    content_share: list[float],
+    content_pairs: list[float],
+    iterations: int,
+    metric: str,
+    k: int,
+    seed: int,
+    force: str,
 ) -> None:
-    """Print and write the report of the run, from its run record."""
+    """Report the run from its run record, and tell people of it; the parameters are the pipeline's own."""
+    given = {name: value for name, value in locals().items() if name not in ("status", "report", "summary", "run")}
+
+    from components.notify.telling import alarmed
     from components.runs import recorded
 
-    with recorded(lake, namespace, as_of, run, "notify"):
+    with alarmed(given, run), recorded(lake, namespace, as_of, run, "notify") as record:
         from pathlib import Path
 
         from components.lake import Lake
-        from components.notify.daily import write_report
+        from components.notify.daily import facts_of, write_report
+        from components.notify.telling import tell
 
-        text = write_report(Lake.open(lake, namespace), as_of, run, Path(report.path), Path(summary.path))
-        print(text)
+        opened = Lake.open(lake, namespace)
+        print(write_report(opened, as_of, run, Path(report.path), Path(summary.path)))
+        record["told"] = tell(opened, facts_of(opened, as_of, run), given)
+        print(*record["told"], sep="\n")

@@ -16,7 +16,7 @@ def write_report(lake: Lake, as_of: str, run: str, html: Path, markdown: Path) -
     """
     from components.notify.page import page  # brings matplotlib, which who only reads the text need not wait for
 
-    facts = _facts(lake, as_of, run)
+    facts = facts_of(lake, as_of, run)
     rendered = page(facts).encode()
     for path, data in ((html, rendered), (markdown, summary(facts).encode())):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,8 +27,9 @@ def write_report(lake: Lake, as_of: str, run: str, html: Path, markdown: Path) -
 
 def text_report(lake: Lake, as_of: str, run: str) -> str:
     """The lines for the terminal alone, the verdict last."""
-    return text(_facts(lake, as_of, run))
+    return text(facts_of(lake, as_of, run))
 
 
-def _facts(lake: Lake, as_of: str, run: str) -> Facts:
+def facts_of(lake: Lake, as_of: str, run: str) -> Facts:
+    """The run as its record has it now."""
     return Facts.of(as_of, run, lake.uri.rpartition("/")[2], records(lake, as_of, run))

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from components.notify import formats
+from components.privacy import anonymised
 from components.runs import Record
 
 STEPS = (
@@ -16,7 +17,7 @@ AFTER_GATE = STEPS[STEPS.index("gate") + 1 :]
 
 @dataclass(frozen=True)
 class Facts:
-    """A run as its record has it, cleaned of passwords and control characters."""
+    """A run as its record has it, cleaned of passwords and control characters, its errors of personal data too."""
 
     as_of: str
     run: str
@@ -27,7 +28,7 @@ class Facts:
     @classmethod
     def of(cls, as_of: str, run: str, shop: str, found: list[Record]) -> "Facts":
         """The facts of what components.runs.records found."""
-        kept = [formats.cleaned(record) for record in found if record.get("step") != "notify"]
+        kept = [formats.cleaned(_discreet(record)) for record in found if record.get("step") != "notify"]
         return cls(formats.cleaned(as_of), formats.cleaned(run), shop, kept)
 
     def record(self, step: str) -> Record:
@@ -100,3 +101,8 @@ class Facts:
             return (max(ends) - min(starts)).total_seconds() if ends else None
         except (KeyError, TypeError, ValueError):
             return None
+
+
+def _discreet(record: Record) -> Record:
+    """With an error that quotes nobody's data; the lake keeps its very words."""
+    return {**record, "error": anonymised(record["error"])} if "error" in record else record

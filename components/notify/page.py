@@ -144,6 +144,7 @@ PARTS = (
     Part("Trade-off", picture=charts.trade_off, caption="After the first rung, by factors; grey: dropped later"),
     Part("Rows", [tables.volumes], picture=charts.daily_volumes, caption="New clean rows a day", wide=True),
     Part("Late rows", [tables.late], _filled),
+    Part("Freshness and drift", [tables.freshness]),
     Part("Bots", [tables.bots], _dropped, wide=True),
     Part("Splits", [tables.splits]),
     Part("Popularity by window", [scores.popularity_windows]),

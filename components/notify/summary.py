@@ -23,9 +23,9 @@ def text(facts: Facts) -> str:
     """The lines for the log, the verdict last."""
     verdict = outcome(facts)
     blocks = [[f"Dawnlist report as of {facts.as_of}, run {facts.run}, shop {facts.shop}"]]
-    blocks.append([f"{name:<9} {told}" for name, told in _lines(facts) if told])
+    blocks.append([f"{name:<9} {told}" for name, told in lines(facts) if told])
     shown = (scores.metrics(facts), scores.differences(facts), scores.segments(facts), scores.gate(facts))
-    blocks += [_aligned(table) for table in shown if table]
+    blocks += [aligned(table) for table in shown if table]
     blocks += [_steps(facts), [f"{verdict.label.upper()}: {verdict.sentence}"]]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
@@ -52,7 +52,7 @@ def _markdown_table(table: Table) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (rows[0], rules, *rows[1:])]
 
 
-def _lines(facts: Facts) -> list[tuple[str, str]]:
+def lines(facts: Facts) -> list[tuple[str, str]]:
     """One line for each of the steps before the models."""
     return [
         ("rows", _rows(facts)),
@@ -89,7 +89,8 @@ def _search(facts: Facts) -> str:
     return f"best of {len(trials)}: {best} ({facts.metric} {formats.score(trials[0].get(facts.metric))} on validation)"
 
 
-def _aligned(table: Table) -> list[str]:
+def aligned(table: Table) -> list[str]:
+    """A table's rows as lines of a fixed-width font."""
     rows = [[" ".join(cell.split()) for cell in row] for row in (table.head, *table.rows)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(table.head))]
     return ["  ".join(_cell(cell, widths[p], p in table.words) for p, cell in enumerate(row)).rstrip() for row in rows]
@@ -102,7 +103,7 @@ def _cell(cell: str, width: int, left: bool) -> str:
 def _steps(facts: Facts) -> list[str]:
     table = tables.durations(facts, missing=False)
     missing = [f"did not run: {', '.join(facts.not_run)}"] if facts.not_run else []
-    return [*(_aligned(table) if table else []), *missing, _time(facts)]
+    return [*(aligned(table) if table else []), *missing, _time(facts)]
 
 
 def _time(facts: Facts) -> str:

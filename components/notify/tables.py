@@ -68,6 +68,27 @@ def fill(facts: Facts) -> str:
     return f"rows of {len(days)} days came later than the overlap: dawnlist backfill --from {days[0]} --to {days[-1]}"
 
 
+def freshness(facts: Facts) -> Table | None:
+    """How new what was learnt from is, and how far the last day is from those before."""
+    window, volume = facts.of_step("fetch", "window"), facts.mapping("clean", "profile", "volume")
+    arrived = max(facts.mapping("fetch", "arrivals"), default=None)
+    rows = [["fetched from", formats.plain(window[0])]] if isinstance(window, list) and window else []
+    if arrived:
+        rows.append(["newest row arrived in the hour from", formats.plain(arrived)])
+    if late_days := facts.listing("fetch", "late"):
+        rows.append(["days with rows that came late", formats.count(len(late_days))])
+    if volume:
+        usual = f"{formats.count(volume.get('rows'))}, usual are {formats.count(volume.get('usual'))}"
+        rows.append([f"clean rows of {formats.plain(volume.get('day'))}", usual])
+    rows += [[str(rule.get("name")), formats.score(rule.get("value"))]
+             for rule in facts.listing("gate", "rules") if rule.get("rule") == "drift"]  # fmt: skip
+    if (churn := facts.of_step("evaluate", "churn")) is not None:
+        rows.append(["of the lists is new", formats.percent(churn)])
+    if (new := facts.of_step("dataset", "new_items")) is not None:
+        rows.append(["items that nobody has met yet", formats.count(new)])
+    return Table(["", ""], rows) if rows else None
+
+
 def quarantined(facts: Facts) -> Any:
     """How many rows clean rejected."""
     value = facts.of_step("clean", "quarantined")

@@ -1,0 +1,87 @@
+"""Telling people of a run: after each one, once, whatever happened to it and whatever the mail server says."""
+
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from components import registry
+from components.channels import URLS, channels, within
+from components.cuts import parse_as_of, stamp
+from components.lake import Lake
+from components.messages import Message
+from components.notify import outbox, rerun
+from components.notify.facts import Facts
+from components.notify.outcome import outcome
+from components.privacy import anonymous
+from components.settings import NotifySettings, Settings
+from components.urls import masked, shown
+
+
+def tell(lake: Lake, facts: Facts, parameters: Mapping[str, Any]) -> list[str]:
+    """Tell of a run to all whom DAWNLIST_NOTIFY_URLS says, as the settings want it; returns what came of it, in lines.
+
+    `parameters`: what the run was given. A second call sends no second message. A server that does not take it fails
+    nothing: it is tried for a bounded time, and then by the next run.
+    """
+    settings, said = _settings(parameters.get("settings", ""))
+    found, wrong = channels()
+    said += wrong
+    if not found:
+        return [*said, f"nobody is told of this run: {URLS} names nobody"]
+    mine = None
+    if settings.when == "always" or (settings.when == "failure" and outcome(facts).tone == "bad"):
+        mine = _posted(lake, facts, parameters, settings)
+    return said + outbox.deliver(lake, facts.run, mine, found, settings.try_seconds)
+
+
+def _posted(lake: Lake, facts: Facts, parameters: Mapping[str, Any], settings: NotifySettings) -> outbox.Post | None:
+    """The message about a run, in the outbox; None when everybody has got it."""
+    from components.notify.message import Around, links, message  # brings matplotlib
+
+    around = Around(parameters, registry.champion(lake), links(settings, facts.as_of, facts.run))
+    made = message(facts, around)
+    where = outbox.Post(stamp(parse_as_of(facts.as_of)), facts.run, made.key.rpartition("/")[2])
+    return where if outbox.post(lake, where, made) else None
+
+
+@contextmanager
+def alarmed(parameters: Mapping[str, Any], run: str) -> Iterator[None]:
+    """Tell of an error of the block, which is there to tell of all others, such as a lake that is away; raise it on.
+
+    Each call tells again: without a lake there is nothing to remember it by.
+    """
+    try:
+        yield
+    except Exception as error:
+        alarm = _alarm(error, parameters, run)
+        for channel in channels()[0]:
+            try:
+                within(outbox.ONE_TRY, partial(channel.send, alarm))
+            except OSError as deaf:
+                print(f"{channel.name} took no message: {shown(deaf)}")
+        raise
+
+
+def _alarm(error: Exception, parameters: Mapping[str, Any], run: str) -> Message:
+    """A message from what the step knows without the lake."""
+    shop, as_of = parameters["namespace"], parameters["as_of"]
+    what = f"{type(error).__name__}: {anonymous(shown(error))}"
+    given = "\n".join(f"{name:<22}{masked(str(value))}" for name, value in parameters.items() if value != "")
+    short = (
+        f"The run {run} of shop {shop}, as of {as_of}, ended, and can't be reported: {what}. What came of its steps is "
+        "not known; its log and Kubeflow say it."
+    )
+    trace = anonymous("".join(traceback.format_exception(error)))
+    text = f"{short}\n\nRun it again:\n{masked(rerun.command(parameters))}\n\nParameters:\n{given}\n\n{trace}"
+    return Message(f"{shop}/{as_of}/{run}/alarm", datetime.now(UTC), f"[{shop}] NO REPORT: {what}", text, short)
+
+
+def _settings(uri: str) -> tuple[NotifySettings, list[str]]:
+    """The section of a shop's settings; the defaults when they can't be read, which may be what broke the run."""
+    try:
+        return Settings.load(uri).notify, []
+    except (ValueError, OSError) as error:
+        return NotifySettings(), [f"told by the default settings: {shown(error)}"]
