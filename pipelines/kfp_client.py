@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import kfp
 from kfp_server_api import ApiException
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
 from components.urls import shown
 
@@ -73,7 +73,7 @@ def _ask(request: Any, place: str, method: str, url: str, **given: Any) -> Any:
     except ApiException as error:
         raise _clear(error, place) from None
     except HTTPError as error:
-        raise ConnectionError(f"no Kubeflow Pipelines API answers at {place} ({_reason(error)}): {_advice()}") from None
+        raise ConnectionError(_silence(error, method, place)) from None
     if not answer.data.lstrip().startswith(b"{"):  # which the SDK would take for an object without fields
         raise ConnectionError(
             f"{place} answers with a page, not as the Kubeflow Pipelines API: probably one to log in at; {_advice()}"
@@ -107,10 +107,14 @@ def _message(error: ApiException) -> str:
     return f": {_TOKENS.sub('***', shown(text))[:300]}" if text else ""
 
 
-def _reason(error: HTTPError) -> str:
-    """Why there was no answer, without the SDK's nesting."""
-    text = shown(getattr(error, "reason", None) or error)
-    return _TOKENS.sub("***", re.sub(r"^.*?(?:object at 0x\w+>|HTTPS?Connection\([^)]*\)): ", "", text))[:200]
+def _silence(error: HTTPError, method: str, place: str) -> str:
+    """Why there is no answer; one that breaks off may have been to something that was done."""
+    reason = getattr(error, "reason", None) or error
+    said = re.sub(r"^.*?(?:object at 0x\w+>|HTTPS?Connection\([^)]*\)): ", "", shown(reason))[:200]
+    if isinstance(reason, ProtocolError | ReadTimeoutError):
+        known = "" if method == "GET" else "; whether that was done is not known: look at the UI or `dawnlist status`"
+        return f"{place} was asked and broke off ({said}){known}"
+    return f"no Kubeflow Pipelines API answers at {place} ({said}): {_advice()}"
 
 
 def _advice() -> str:

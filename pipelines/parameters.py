@@ -1,6 +1,7 @@
 """What a compiled pipeline takes, and values for it that are checked before anything is sent."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,14 +85,15 @@ def checked(spec: Spec, given: dict[str, Any], assignments: list[str]) -> dict[s
 
 def _typed(name: str, text: str, kind: str) -> Any:
     """The value that a text means as a parameter's type; ValueError when it means none."""
-    read, wanted = {
+    kinds: dict[str, tuple[Callable[[str], Any], str]] = {
         "STRING": (str, "a text"),
         "NUMBER_INTEGER": (int, "a whole number"),
         "NUMBER_DOUBLE": (_number, "a number"),
         "BOOLEAN": (_truth, "true or false"),
         "LIST": (_list, "a list, e.g. 32,64"),
         "STRUCT": (_struct, 'a JSON object, e.g. {"a": 1}'),
-    }[kind]
+    }
+    read, wanted = kinds[kind]
     try:
         return read(text)
     except ValueError:

@@ -15,6 +15,8 @@ ENDS: Final = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 POLL_SECONDS = 5.0
 PATIENCE_SECONDS = 300.0
 """For so long a run is followed through an API that does not answer."""
+REFUSED_SECONDS = 15.0
+"""For so long a run is followed through an API that does not know us any more."""
 
 Tell = Callable[[str, str, float, str], None]
 """Called with a step, the state it ended in, its seconds, and what the API says of a failure."""
@@ -100,7 +102,7 @@ def follow(client: Client, run_id: str, steps: set[str], tell: Tell) -> Any:
             found = client.get_run(run_id)
             heard = time.monotonic()
         except (ConnectionError, PermissionError) as error:
-            patience = PATIENCE_SECONDS if isinstance(error, ConnectionError) else 3 * POLL_SECONDS
+            patience = PATIENCE_SECONDS if isinstance(error, ConnectionError) else REFUSED_SECONDS
             if time.monotonic() - heard > patience:
                 raise
             lost = True

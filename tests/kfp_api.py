@@ -10,8 +10,10 @@ import email.parser
 import email.policy
 import http.server
 import inspect
+import io
 import json
 import re
+import sys
 import threading
 import urllib.parse
 import uuid
@@ -22,9 +24,13 @@ from functools import cache
 from typing import Any
 
 import kfp_server_api
+import pytest
 import yaml
+from rich.console import Console
 
-from pipelines.parameters import Spec, steps
+from pipelines import kubeflow_words, terminal
+from pipelines.cli import main
+from pipelines.parameters import steps
 
 Object = dict[str, Any]
 LONG = ("max_concurrency", "interval_second")
@@ -181,9 +187,10 @@ class Kubeflow:
         return self._add(self.pipelines, {**body, "pipeline_id": str(uuid.uuid4())})
 
     def pipeline_service_list_pipeline_versions(self, pipeline_id: str, **query: Any) -> Object:
-        return self._list("pipeline_versions", [one for one in self.versions if one["pipeline_id"] == pipeline_id], query)
+        found = [one for one in self.versions if one["pipeline_id"] == pipeline_id]
+        return self._list("pipeline_versions", found, query)
 
-    def upload_pipeline_version(self, name: str, pipelineid: str, file: bytes) -> Object:  # noqa: N803
+    def upload_pipeline_version(self, name: str, pipelineid: str, file: bytes) -> Object:
         self._get(self.pipelines, "pipeline_id", pipelineid)
         if any(one["name"] == name and one["pipeline_id"] == pipelineid for one in self.versions):
             raise RefusedError(409, f"AlreadyExistsError: a version {name} exists")
@@ -198,8 +205,7 @@ class Kubeflow:
 
     def run_service_create_run(self, body: Object) -> Object:
         self._runnable(body)
-        run = self._add(self.runs, {**body, "run_id": str(uuid.uuid4()), "state": "PENDING"})
-        return run
+        return self._add(self.runs, {**body, "run_id": str(uuid.uuid4()), "state": "PENDING"})
 
     def run_service_list_runs(self, experiment_id: str = "", **query: Any) -> Object:
         return self._list("runs", [one for one in self.runs if one["experiment_id"] == experiment_id], query)
@@ -212,13 +218,12 @@ class Kubeflow:
         return run
 
     def recurring_run_service_create_recurring_run(self, body: Object) -> Object:
-        spec = self._runnable(body)
+        self._runnable(body)
         cron = body.get("trigger", {}).get("cron_schedule", {}).get("cron", "")
         if len(cron.split()) != 6:
             raise RefusedError(400, f"InvalidInputError: cron {cron!r} has no six fields")
         if not 1 <= int(body.get("max_concurrency") or 0) <= 10:
             raise RefusedError(400, "InvalidInputError: max_concurrency must be 1 to 10")
-        assert spec
         made = {**body, "max_concurrency": str(body["max_concurrency"]), "recurring_run_id": str(uuid.uuid4())}
         return self._add(self.recurring, made)
 
@@ -247,21 +252,21 @@ class Kubeflow:
             wanted = predicate.get("string_value", predicate.get("stringValue"))
             if predicate["operation"] not in ("EQUALS", "IS_SUBSTRING", 1):
                 raise RefusedError(400, f"operation {predicate['operation']!r} is not known here")
-            within = predicate["operation"] == "IS_SUBSTRING"
-            entries = [one for one in entries if (wanted in one[predicate["key"]] if within else wanted == one[predicate["key"]])]
+            within, key = predicate["operation"] == "IS_SUBSTRING", predicate["key"]
+            entries = [one for one in entries if (wanted in one[key] if within else wanted == one[key])]
         key, _, order = (query.get("sort_by") or "created_at").partition(" ")
         entries = sorted(entries, key=lambda one: str(one[key]), reverse=order == "desc")
         start, size = int(query.get("page_token") or 0), min(int(query.get("page_size") or 20), self.page)
         more = {"next_page_token": str(start + size)} if start + size < len(entries) else {}
         return {name: entries[start : start + size], "total_size": len(entries), **more}
 
-    def _runnable(self, body: Object) -> Spec:
-        """The specification of what a run or a recurring run is of, which its parameters fit."""
+    def _runnable(self, body: Object) -> None:
+        """What a run or a recurring run is of exists, and its parameters fit it."""
         reference = body["pipeline_version_reference"]
         self._get(self.pipelines, "pipeline_id", reference["pipeline_id"])
         self._get(self.experiments, "experiment_id", body["experiment_id"])
         version = self._get(self.versions, "pipeline_version_id", reference["pipeline_version_id"])
-        spec: Spec = version["pipeline_spec"]["pipeline_spec"]
+        spec = version["pipeline_spec"]["pipeline_spec"]
         declared, given = spec["root"]["inputDefinitions"]["parameters"], body["runtime_config"]["parameters"]
         if extra := set(given) - set(declared):
             raise RefusedError(400, f"InvalidInputError: parameters {extra} are unknown")
@@ -270,7 +275,6 @@ class Kubeflow:
                 check_type(given[name], PARAMETERS[about["parameterType"]], name)
             elif "defaultValue" not in about:
                 raise RefusedError(400, f"InvalidInputError: parameter {name} is missing")
-        return spec
 
     def _advance(self, run: Object) -> None:
         names = self.order(run)
@@ -291,7 +295,8 @@ class Kubeflow:
     def order(self, run: Object) -> list[str]:
         """The steps of a run in some order; the API's tasks come in none that means anything."""
         reference = run["pipeline_version_reference"]["pipeline_version_id"]
-        return sorted(steps(self._get(self.versions, "pipeline_version_id", reference)["pipeline_spec"]["pipeline_spec"]))
+        version = self._get(self.versions, "pipeline_version_id", reference)
+        return sorted(steps(version["pipeline_spec"]["pipeline_spec"]))
 
 
 def parsed(package: bytes) -> Object:
@@ -306,6 +311,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Requests over HTTP, checked, to methods of Kubeflow; their answers checked, too."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # an answer in two packets waits 40 ms for its second half
     kubeflow: Kubeflow
 
     def answer(self) -> None:
@@ -378,6 +384,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Nothing is logged."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+def dawnlist(*words: str) -> Done:
+    """The command in this process, whose start would cost a second each time."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.setattr(sys, "argv", ["dawnlist", *words])
+        patch.setattr(terminal, "err", Console(file=err, highlight=False))
+        patch.setattr(kubeflow_words, "err", terminal.err)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return Done(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
 @contextlib.contextmanager

@@ -1,0 +1,213 @@
+"""`dawnlist submit`: the real command and kfp's real client against an API that holds them to its definition."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines import submission
+from pipelines.package import version_name, write_package
+from pipelines.placement import Placement
+from tests.kfp_api import Done, Fault, Kubeflow, dawnlist, kubeflow_api
+from tests.servers import free_port
+
+SHOP = ("--source", "postgresql://dawn@db/shop", "--lake", "s3://bucket/lake", "--redis", "redis://store:6379/0",
+        "--namespace", "shop")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path: Path = tmp_path_factory.mktemp("package") / "daily.yaml"
+    write_package(path, Placement())
+    return path
+
+
+@pytest.fixture
+def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubeflow]:
+    monkeypatch.setattr(submission, "POLL_SECONDS", 0.0)
+    monkeypatch.delenv("KF_PIPELINES_ENDPOINT", raising=False)
+    with kubeflow_api() as api:
+        yield api
+
+
+def submit(kubeflow: Kubeflow, package: Path, *words: str) -> Done:
+    return dawnlist("submit", "--host", kubeflow.url, "--package", str(package), *SHOP, *words)
+
+
+def test_a_package_is_uploaded_run_and_followed(kubeflow: Kubeflow, package: Path) -> None:
+    done = submit(kubeflow, package, "--as-of", "2026-01-31T03:00:00Z", "--set", "k=10", "--set", "factors=8,16.5")
+    [pipeline], [version], [run], [experiment] = (
+        kubeflow.pipelines, kubeflow.versions, kubeflow.runs, kubeflow.experiments,
+    )  # fmt: skip
+    name = version_name(package.read_bytes())
+    assert (pipeline["display_name"], version["display_name"]) == ("dawnlist-daily", name)
+    assert experiment["display_name"] == "dawnlist-shop"
+    assert run["pipeline_version_reference"]["pipeline_version_id"] == version["pipeline_version_id"]
+    assert run["service_account"] == "dawnlist-pipeline"
+    assert run["runtime_config"]["parameters"] == {
+        "source": "postgresql://dawn@db/shop", "lake": "s3://bucket/lake", "redis": "redis://store:6379/0",
+        "namespace": "shop", "as_of": "2026-01-31T03:00:00Z", "k": 10, "factors": [8.0, 16.5],
+    }  # fmt: skip
+    link = f"{kubeflow.url}/#/runs/details/{run['run_id']}"
+    assert done.out.splitlines() == [
+        f"version {name}: uploaded", f"run {run['run_id']} of {name}: {link}", "succeeded after 49 s",
+    ]  # fmt: skip
+    steps = ["clean", "dataset", "evaluate", "fetch", "filter-bots", "gate", "notify", "publish", "recommend", "refit",
+             "train", "tune"]  # fmt: skip
+    assert [line.split() for line in done.err.splitlines()] == [["✓", step, "1.0", "s"] for step in steps]
+    assert done.code == 0
+
+
+def test_the_same_bytes_are_uploaded_once(kubeflow: Kubeflow, package: Path, tmp_path: Path) -> None:
+    name = version_name(package.read_bytes())
+    assert submit(kubeflow, package, "--detach").out.startswith(f"version {name}: uploaded")
+    again = submit(kubeflow, package, "--detach")
+    assert again.out.startswith(f"version {name}: its bytes are there already") and again.code == 0
+    other = tmp_path / "other.yaml"
+    write_package(other, Placement(image="registry.example/dawnlist-python:1"))
+    assert "uploaded" in submit(kubeflow, other, "--detach").out
+    names = [version["display_name"] for version in kubeflow.versions]
+    assert names == [name, version_name(other.read_bytes())] and len(kubeflow.pipelines) == 1
+    assert len(kubeflow.runs) == 3
+
+
+def test_without_a_package_the_newest_version_runs_again(kubeflow: Kubeflow, package: Path) -> None:
+    submit(kubeflow, package, "--detach")
+    done = dawnlist("submit", "--host", kubeflow.url, *SHOP, "--detach")
+    [version] = kubeflow.versions
+    assert done.out.startswith(f"version {version['display_name']}: the newest there\n")
+    version["display_name"] = "0.0.9-abc"  # of older code
+    assert "; this is 0.1.0, which" in dawnlist("submit", "--host", kubeflow.url, *SHOP, "--detach").out
+    assert len(kubeflow.versions) == 1 and len(kubeflow.runs) == 3
+
+
+def test_what_is_not_there_is_compiled(kubeflow: Kubeflow) -> None:
+    image = "registry.example/dawnlist-python:2"
+    done = dawnlist("submit", "--host", kubeflow.url, *SHOP, "--detach", "--image", image)
+    assert done.code == 0
+    spec = kubeflow.versions[0]["pipeline_spec"]["pipeline_spec"]
+    images = {one["container"]["image"] for one in spec["deploymentSpec"]["executors"].values()}
+    assert images == {image}
+
+
+def test_as_of_is_always_sent(kubeflow: Kubeflow, package: Path) -> None:
+    submit(kubeflow, package, "--detach", "--force", "lists were checked by hand")
+    given = kubeflow.runs[0]["runtime_config"]["parameters"]
+    assert given["as_of"] == "[[CurrentTime.2006-01-02T15:04:05Z]]" and given["force"] == "lists were checked by hand"
+
+
+def test_a_failing_step_is_told_and_the_exit_code_says_so(kubeflow: Kubeflow, package: Path) -> None:
+    kubeflow.failing = "dataset"
+    done = submit(kubeflow, package)
+    [run] = kubeflow.runs
+    *_, failed, end = done.err.splitlines()
+    assert failed == "✗ dataset            1.0 s  dataset: exit code 1"
+    assert end.startswith("dawnlist: the run failed after ") and f"/#/runs/details/{run['run_id']}" in end
+    assert done.code == 1
+
+
+def test_a_run_is_followed_through_a_short_silence(kubeflow: Kubeflow, package: Path) -> None:
+    kubeflow.faults = [Fault("GET .*/runs/", "503", times=2), Fault("GET .*/runs/", "401", times=1)]
+    assert submit(kubeflow, package).code == 0
+
+
+def test_a_run_that_is_lost_sight_of_goes_on(
+    kubeflow: Kubeflow, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.0)
+    kubeflow.faults = [Fault("GET .*/runs/", "500")]
+    done = submit(kubeflow, package)
+    assert done.code == 1 and done.err.startswith("dawnlist: lost sight of the run, which goes on (http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "kk=1"], "the pipeline has no parameter kk: it has alpha, alpha0,"),
+        (["--set", "k=ten"], "--set k='ten': k is a whole number"),
+        (["--set", "factors=8,NaN"], "--set factors='8,NaN': factors is a list, e.g. 32,64"),
+        (["--set", "k"], "--set 'k' has no '=': give NAME=VALUE"),
+        (["--set", "k=1", "--set", "k=2"], "--set k=… is given twice"),
+        (["--set", "source=x"], "--set source=…: source has an option"),
+        (["--source", ""], "the pipeline needs a value for source: give --source"),
+        (["--source", "postgresql://u:s3cret@h/d"], "set DAWNLIST_SOURCE_PASSWORD instead"),
+        (["--redis", "redis://:s3cret@h:1"], "set DAWNLIST_REDIS_PASSWORD instead"),
+        (["--redis", "embedded"], "redis 'embedded' is nothing that pods reach"),
+        (["--lake", "lake"], "lake 'lake' is nothing that all pods see"),
+        (["--namespace", "A b"], "namespace 'A b' is not usable"),
+        (["--as-of", "soon"], "as_of 'soon' is no time"),
+        (["--as-of", "2999-01-01T00:00:00Z"], "is in the future"),
+        (["--force", "x"], "the reason of a forced pass is 'x'"),
+        (["--nodes", "gpu"], "--package is compiled already"),
+    ],
+)
+def test_mistakes_are_one_line_before_anything_is_sent(
+    kubeflow: Kubeflow, package: Path, words: list[str], message: str
+) -> None:
+    done = submit(kubeflow, package, *words)
+    [line] = done.err.splitlines()
+    assert line.startswith("dawnlist: ") and message in line and done.code == 1
+    assert "s3cret" not in line
+    assert set(kubeflow.requests) <= {"healthz_service_get_healthz"}
+
+
+@pytest.mark.parametrize("content", ["", "a: 1", "[1]", "a: [", "kind: PipelineVersion\nspec: {}"])
+def test_what_is_no_package_is_refused(kubeflow: Kubeflow, tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.yaml").write_text(content)
+    done = submit(kubeflow, tmp_path / "a.yaml")
+    assert done.err.endswith("is no compiled pipeline: `dawnlist compile --output FILE.yaml` writes one\n")
+    assert "there is no package" in submit(kubeflow, tmp_path / "b.yaml").err
+
+
+REFUSALS = {
+    "401": "does not know who asks (401): said by the API, to ***: give --host or KF_PIPELINES_ENDPOINT",
+    "403": "does not allow this to whoever asks (403): said by the API, to ***",
+    "404": "has no such thing (404): said by the API, to ***",
+    "409": "has something else of that name (409): said by the API, to ***: run the command again",
+    "400": "refuses the request (400): said by the API, to ***",
+    "503": "is in trouble (503): said by the API, to ***: try again when it has recovered",
+    "page": "answers with a page, not as the Kubeflow Pipelines API: probably one to log in at",
+    "drop": "was asked and broke off (",
+}
+
+
+@pytest.mark.parametrize("where", ["GET .*/healthz", "GET .*/pipelines", "POST .*/upload_version", "POST .*/runs$"])
+def test_what_the_api_refuses_is_one_line(kubeflow: Kubeflow, package: Path, where: str) -> None:
+    for kind, message in REFUSALS.items():
+        kubeflow.faults = [Fault(where, kind)]
+        done = submit(kubeflow, package, "--detach")
+        [line] = done.err.splitlines()
+        assert line.startswith("dawnlist: ") and kubeflow.url in line and message in line and done.code == 1
+        assert ("whether that was done is not known" in line) == (kind == "drop" and where.startswith("POST"))
+    assert kubeflow.runs == []
+
+
+def test_an_api_that_is_down_is_one_line(package: Path) -> None:
+    done = dawnlist("submit", "--host", f"http://127.0.0.1:{free_port()}", "--package", str(package), *SHOP)
+    [line] = done.err.splitlines()
+    assert line.startswith("dawnlist: no Kubeflow Pipelines API answers at http://127.0.0.1:")
+    assert "Connection refused" in line
+
+
+def test_the_host_and_the_token_are_found_as_kfp_finds_them(
+    kubeflow: Kubeflow, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import kfp
+
+    kubeflow.token = "eyJsecret.eyJtoken.x"
+    context = tmp_path / "context.json"
+    header = {
+        "client_authentication_header_name": "Authorization",
+        "client_authentication_header_value": "Bearer wrong",
+    }
+    context.write_text(json.dumps({"namespace": "", **header}))
+    monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(context))
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", kubeflow.url)
+    words = ("submit", "--package", str(package), *SHOP, "--detach")
+    refused = dawnlist(*words)
+    assert refused.code == 1 and "does not know who asks (401)" in refused.err
+    assert "wrong" not in refused.err
+    context.write_text(json.dumps({"namespace": "", **header,
+                                   "client_authentication_header_value": f"Bearer {kubeflow.token}"}))  # fmt: skip
+    assert dawnlist(*words).code == 0
