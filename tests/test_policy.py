@@ -20,7 +20,9 @@ OTHERS: Final[list[dict[str, str]]] = [
 """Pods in the same namespace that are not ours."""
 SPARK: Final = ("SparkConnect/dawnlist-spark/server", "SparkConnect/dawnlist-spark/executor")
 """Spark writes into its own folders, its operator adds probes, and its executors' resources are in its settings."""
-PRODUCTION: Final = 2
+CALLERS: Final = (SPARK[0], "CronJob/dawnlist-submit")
+"""Spark starts its executors; kfp reads the token to know that it is in a cluster."""
+REPLICAS: Final = 2
 SECRET_NAME: Final = re.compile(r"PASSWORD|SECRET|TOKEN$|_KEY$|NOTIFY_URLS", re.IGNORECASE)
 PASSWORD_IN_URL: Final = re.compile(r"\w+://[^/\s@:]*:[^/\s@]+@")
 
@@ -128,7 +130,7 @@ def bindings_and_accounts_exist(trees: list[Tree]) -> Violations:
 
 def tokens_are_for_who_needs_them(trees: list[Tree]) -> Violations:
     for pod in pods(trees):
-        if pod.owner != SPARK[0] and pod.spec.get("automountServiceAccountToken") is not False:
+        if pod.owner not in CALLERS and pod.spec.get("automountServiceAccountToken") is not False:
             yield f"{pod.owner}: a token of the cluster's API"
 
 
@@ -162,7 +164,7 @@ def policies_select_pods_that_exist(trees: list[Tree]) -> Violations:
 def a_predictor_is_left(trees: list[Tree]) -> Violations:
     spec = one(trees, "InferenceService")["spec"]["predictor"]
     (pod,) = (pod for pod in pods(trees) if pod.owner.startswith("InferenceService/"))
-    if spec["minReplicas"] < PRODUCTION:
+    if spec["minReplicas"] < REPLICAS:
         yield f"minReplicas is {spec['minReplicas']}"
     budget = one(trees, "PodDisruptionBudget")["spec"]
     if not selected(budget["selector"], pod.labels) or budget["maxUnavailable"] >= spec["minReplicas"]:

