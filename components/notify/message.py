@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from components.cuts import parse_as_of, stamp
 from components.messages import Message
-from components.notify import charts, formats, rerun, scores
+from components.notify import charts, formats, rerun, scores, tables
 from components.notify.facts import Facts
 from components.notify.outcome import Outcome, outcome
-from components.notify.page import PARTS, Part, about
+from components.notify.page import PARTS, Part, Rows, about
 from components.notify.summary import aligned, lines
 from components.notify.tables import Table
 from components.pages import plain, rendered
@@ -64,7 +64,7 @@ def message(facts: Facts, around: Around) -> Message:
         pictures[name] = charts.png(figure)
         return f"cid:{name}"
 
-    parts = [*_urgent(verdict, around), *_measured()]
+    parts = [*_urgent(verdict, around), *_measured(verdict)]
     shown = {
         "facts": facts,
         "outcome": verdict,
@@ -86,31 +86,49 @@ def message(facts: Facts, around: Around) -> Message:
 
 def _urgent(verdict: Outcome, around: Around) -> list[Part]:
     """What to know and to do when a run broke; what is live when it changed nothing."""
-    live = Part("Live meanwhile", [lambda facts: _live(around)])
+    live = Part("Live meanwhile", [lambda facts: _live(facts, around.champion)])
     if verdict.tone != "bad":
         return [] if verdict.state == "published" else [live]
-    given = [[name, formats.plain(value)] for name, value in around.parameters.items() if value != ""]
+    given = rerun.changed(around.parameters)
+    own = "; ".join(f"{name} {rerun.text(value)}" for name, value in around.parameters.items()
+                    if name not in given and value != "")  # fmt: skip
     return [
         PARTS[0],
-        live,
         Part("Run it again", code=lambda facts: masked(rerun.command(around.parameters))),
-        Part("Parameters", [lambda facts: Table(["", ""], formats.cleaned(given), (0, 1))]),
+        live,
+        Part(
+            "Parameters", [lambda facts: _pairs(given)], lambda facts: [f"The others are the pipeline's own: {same}."]
+        ),
     ]
 
 
-def _live(around: Around) -> Table:
+def _live(facts: Facts, found: Publication | None) -> Table:
     """The last good version."""
-    found = around.champion
     if found is None:
-        return Table(["", ""], [["version", "none was ever published"]], (0, 1))
-    rows = [[name.replace("_", " "), formats.plain(found[name])] for name in ("version", "as_of", "winner", "run")]
-    return Table(["", ""], formats.cleaned(rows), (0, 1))
+        return _pairs({"version": "none was ever published"})
+    age = (parse_as_of(facts.as_of) - parse_as_of(found["as_of"])).total_seconds() / 86400
+    named = {name.replace("_", " "): found[name] for name in ("version", "as_of", "winner", "run")}
+    return _pairs(named | {"older than this run by": f"{age:.1f} days"})
 
 
-def _measured() -> list[Part]:
+def _pairs(values: Mapping[str, Any]) -> Table:
+    rows = [[name, formats.cleaned(rerun.text(value))] for name, value in values.items() if value != ""]
+    return Table(["", ""], rows, (0, 1))
+
+
+def _measured(verdict: Outcome) -> list[Part]:
     """What the report's page says, in less."""
-    kept = [part for part in PARTS if part.title in SHOWN]
-    return [part if part.title in WITH_PICTURE else replace(part, picture=lambda facts: None) for part in kept]
+    pictures = WITH_PICTURE if verdict.tone != "bad" else ()
+    less: dict[str, Sequence[Rows]] = {"Search": [scores.best], "Steps": [_steps]}
+    kept = [replace(part, rows=less.get(part.title, part.rows)) for part in PARTS if part.title in SHOWN]
+    return [part if part.title in pictures else replace(part, picture=lambda facts: None) for part in kept]
+
+
+def _steps(facts: Facts) -> Table | None:
+    """Those that ran, and in one row those that did not."""
+    table = tables.durations(facts, missing=False)
+    missing = [[", ".join(facts.not_run), "did not run", "", ""]] if facts.not_run else []
+    return table and replace(table, rows=[*table.rows, *missing])
 
 
 def _failing(facts: Facts) -> list[str]:

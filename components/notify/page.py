@@ -84,7 +84,8 @@ def _traceback(facts: Facts) -> str:
         return ""
     error = facts.broken.get("error")
     found = (error.get("traceback") or error.get("message")) if isinstance(error, dict) else None
-    return str(found or "It left no traceback: a process that is killed can't write one.")
+    lines = str(found or "It left no traceback: a process that is killed can't write one.").splitlines()
+    return "\n".join(line for line in lines if line.strip(" ^~") or not line.strip())  # marks below a line of code
 
 
 def _judged(facts: Facts) -> list[str]:

@@ -42,7 +42,7 @@ def changed(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def command(parameters: Mapping[str, Any]) -> str:
     """`dawnlist submit …` on a cluster, `dawnlist run --local …` on a laptop; an option a line."""
     cluster = "KUBERNETES_SERVICE_HOST" in os.environ
-    given = {name: _text(value) for name, value in changed(parameters).items() if value != ""}
+    given = {name: text(value) for name, value in changed(parameters).items() if value != ""}
     home = None if cluster else _home(given.get("lake", ""), given.get("redis", ""))
     if home is not None:  # its embedded store listens at another port next time
         given = {"home": str(home), **{name: value for name, value in given.items() if name not in ("lake", "redis")}}
@@ -58,7 +58,8 @@ def _option(name: str, value: str) -> str:
     return f"--{name.replace('_', '-')} {shlex.quote(value)}"
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """A parameter as the commands take it."""
     return ",".join(map("{:g}".format, value)) if isinstance(value, list) else str(value)
 
 
@@ -66,6 +67,6 @@ def _home(lake: str, redis: str) -> Path | None:
     """The home of a laptop's embedded parts, when both are of one."""
     home = Path(lake).absolute().parent
     with suppress(OSError, ValueError, KeyError, TypeError):
-        port = json.loads((home / "valkey" / "valkey.json").read_text())["port"]
+        port = json.loads((home / "valkey" / "valkey.json").readtext())["port"]
         return home if redis == f"redis://127.0.0.1:{port}/0" else None
     return None

@@ -24,6 +24,7 @@ LEFT_OUT = "hit_rate"
 """Of the models' metrics, unless it decides: recall and MRR say as much, and the run record has it."""
 PROGRESS = {"sweeps": "sweeps", "users": "users judged"}
 MOST_TRIALS = 24
+FEW_TRIALS = 5
 MOST_SCORES = 2
 """Of a trial; the lake has them all."""
 
@@ -170,6 +171,15 @@ def trials(facts: Facts) -> Table | None:
     ]
     head = ["#", *(HYPER_PARAMETERS[name] for name in settings), *scores, *PROGRESS.values(), "time"]
     return Table(head, rows, tones={0: "best"}) if rows else None
+
+
+def best(facts: Facts) -> Table | None:
+    """The best trials, each in words."""
+    found = facts.listing("tune", "trials")[:FEW_TRIALS]
+    names = varying(found)
+    rows = [[str(place), named(trial, names), formats.score(trial.get(facts.metric))]
+            for place, trial in enumerate(found, 1)]  # fmt: skip
+    return Table(["#", "trial", facts.metric], rows, (1,), {0: "best"}) if rows else None
 
 
 def rungs(facts: Facts) -> Table | None:
