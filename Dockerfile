@@ -1,17 +1,28 @@
 # The one image: every step of the pipeline and the predictor run in it.
-#   docker build --build-arg EXTRAS=gpu -t dawnlist-python:0.1.0-gpu .
-FROM python:3.11-slim-bookworm
+#   docker build -t dawnlist-python:0.1.0 .
+#   docker build --build-arg EXTRAS=gpu -t dawnlist-python:0.1.0-gpu .     and gpu,spark for both; needs no CUDA base
+# Pin the base by digest in your registry's mirror, too: a tag can be moved.
+ARG PYTHON=python:3.11.16-slim-trixie
+
+FROM ${PYTHON} AS build
 ARG EXTRAS=""
-RUN apt-get update && apt-get install --no-install-recommends -y libgomp1 && rm -rf /var/lib/apt/lists/*
-RUN useradd --create-home --uid 1000 dawnlist
-WORKDIR /app
-COPY setup.cfg pyproject.toml requirements.lock README.md LICENSE ./
+WORKDIR /source
+COPY requirements.lock ./
+RUN pip install --no-cache-dir "$(grep '^uv==' requirements.lock)" && python -m venv --without-pip /opt/dawnlist
+COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY components components
 COPY pipelines pipelines
 COPY serving serving
-RUN pip install --no-cache-dir "$(grep '^uv==' requirements.lock)" \
- && uv pip install --system --no-cache --compile-bytecode --constraint requirements.lock ".${EXTRAS:+[$EXTRAS]}" \
- && pip uninstall --yes uv
-USER dawnlist
+RUN uv pip install --python /opt/dawnlist --no-cache --compile-bytecode --constraint requirements.lock ".${EXTRAS:+[$EXTRAS]}"
+
+FROM ${PYTHON}
+# OpenMP's runtime, which the wheel of implicit does not bring
+RUN apt-get update && apt-get install --no-install-recommends --yes libgomp1 && rm -rf /var/lib/apt/lists/* \
+ && useradd --create-home --uid 1000 dawnlist
+COPY --from=build /opt/dawnlist /opt/dawnlist
+ENV PATH=/opt/dawnlist/bin:$PATH
+WORKDIR /home/dawnlist
+# a number: runAsNonRoot can't tell from a name
+USER 1000
 ENTRYPOINT []
 CMD ["dawnlist", "serve", "--host", "0.0.0.0", "--redis", "redis://redis:6379/0"]
