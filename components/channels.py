@@ -131,11 +131,10 @@ def channels(urls: str | None = None) -> tuple[list[Channel], list[str]]:
         for place, (url, plugin) in enumerate(read, 1)
         if plugin is None
     ]
-    plugins = [plugin for _, plugin in read if plugin is not None]
-    shown_urls = [str(plugin.url(privacy=True)) for plugin in plugins]
-    keys = [
-        f"{url} {shown_urls[:place].count(url)}" for place, url in enumerate(shown_urls)
-    ]  # two hooks may look alike
+    plugins: list[Any] = [plugin for _, plugin in read if plugin is not None]
+    shown_urls = [plugin.url(privacy=True) for plugin in plugins]
+    # the secrets of two hooks may be all that they differ in
+    keys = [f"{url} {shown_urls[:place].count(url)}" for place, url in enumerate(shown_urls)]
     return [_channel(plugin, key) for plugin, key in zip(plugins, keys, strict=True)], wrong
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,7 +14,7 @@ from components.messages import Message
 from components.notify import charts, formats, rerun, scores, tables
 from components.notify.facts import Facts
 from components.notify.outcome import Outcome, outcome
-from components.notify.page import PARTS, Part, Rows, about
+from components.notify.page import PARTS, Part, about
 from components.notify.summary import aligned, lines
 from components.notify.tables import Table
 from components.pages import plain, rendered
@@ -96,9 +96,7 @@ def _urgent(verdict: Outcome, around: Around) -> list[Part]:
         PARTS[0],
         Part("Run it again", code=lambda facts: masked(rerun.command(around.parameters))),
         live,
-        Part(
-            "Parameters", [lambda facts: _pairs(given)], lambda facts: [f"The others are the pipeline's own: {same}."]
-        ),
+        Part("Parameters", [lambda facts: _pairs(given)], lambda facts: [f"The others are the pipeline's own: {own}."]),
     ]
 
 
@@ -119,16 +117,14 @@ def _pairs(values: Mapping[str, Any]) -> Table:
 def _measured(verdict: Outcome) -> list[Part]:
     """What the report's page says, in less."""
     pictures = WITH_PICTURE if verdict.tone != "bad" else ()
-    less: dict[str, Sequence[Rows]] = {"Search": [scores.best], "Steps": [_steps]}
-    kept = [replace(part, rows=less.get(part.title, part.rows)) for part in PARTS if part.title in SHOWN]
-    return [part if part.title in pictures else replace(part, picture=lambda facts: None) for part in kept]
+    kept = {part.title: part for part in PARTS if part.title in SHOWN}
+    kept["Search"] = replace(kept["Search"], rows=[scores.best])
+    kept["Steps"] = replace(kept["Steps"], rows=[lambda facts: tables.durations(facts, missing=False)], notes=_not_run)
+    return [part if part.title in pictures else replace(part, picture=lambda facts: None) for part in kept.values()]
 
 
-def _steps(facts: Facts) -> Table | None:
-    """Those that ran, and in one row those that did not."""
-    table = tables.durations(facts, missing=False)
-    missing = [[", ".join(facts.not_run), "did not run", "", ""]] if facts.not_run else []
-    return table and replace(table, rows=[*table.rows, *missing])
+def _not_run(facts: Facts) -> list[str]:
+    return [f"Did not run: {', '.join(facts.not_run)}."] if facts.not_run else []
 
 
 def _failing(facts: Facts) -> list[str]:

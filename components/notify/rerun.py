@@ -67,6 +67,6 @@ def _home(lake: str, redis: str) -> Path | None:
     """The home of a laptop's embedded parts, when both are of one."""
     home = Path(lake).absolute().parent
     with suppress(OSError, ValueError, KeyError, TypeError):
-        port = json.loads((home / "valkey" / "valkey.json").readtext())["port"]
+        port = json.loads((home / "valkey" / "valkey.json").read_text())["port"]
         return home if redis == f"redis://127.0.0.1:{port}/0" else None
     return None

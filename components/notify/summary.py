@@ -91,7 +91,8 @@ def _search(facts: Facts) -> str:
 
 def aligned(table: Table) -> list[str]:
     """A table's rows as lines of a fixed-width font."""
-    rows = [[" ".join(cell.split()) for cell in row] for row in (table.head, *table.rows)]
+    head = [table.head] if any(table.head) else []
+    rows = [[" ".join(cell.split()) for cell in row] for row in (*head, *table.rows)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(table.head))]
     return ["  ".join(_cell(cell, widths[p], p in table.words) for p, cell in enumerate(row)).rstrip() for row in rows]
 
