@@ -1,6 +1,7 @@
 """The whole DAG, for real: kfp's local runner, a simulated shop, a Valkey, and a predictor over HTTP."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -18,11 +19,13 @@ import redis
 
 from components.lake import Lake
 from components.runs import Record, records, report_of
+from components.settings import Settings
 from components.simulate.config import ShopConfig
 from components.simulate.shop import simulate
 from components.simulate.write import write
 from components.store import versions
 from components.toplists import TopLists
+from tests.browsing import fetched
 from tests.servers import predictor
 
 DAYS = 40
@@ -139,6 +142,31 @@ def test_the_artifacts_are_real(laptop: Laptop, first: subprocess.CompletedProce
     assert page == laptop.page(DAY_1)
     assert "Gate" in artifact(laptop, "gate", "summary").read_text()
     assert artifact(laptop, "filter-bots", "drops").read_text().startswith("<!")
+
+
+def test_artifacts_say_where_they_come_from_and_open_without_a_network(
+    laptop: Laptop, first: subprocess.CompletedProcess[str]
+) -> None:
+    told, pages = {}, set()
+    for path in laptop.home.glob("artifacts/dawnlist-daily-*/*/executor_output.json"):
+        for name, found in json.loads(path.read_text())["artifacts"].items():
+            told[path.parent.name, name] = found["artifacts"][0]["metadata"]
+    [run] = {about["run"] for about in told.values() if "run" in about}
+    day = {"lake": laptop.lake().uri, "namespace": "default", "as_of": DAY_1, "run": run}
+    made = {"table": laptop.lake().table_uri("interactions"), "table_version": "0", "settings": Settings().digest}
+    for (step, name), about in told.items():
+        if name == "metrics":
+            assert about and all(math.isfinite(value) for value in about.values())
+            continue
+        expected = {} if step == "notify" else day if step == "fetch" else day | made
+        assert expected.items() <= about.items(), (step, name)
+        file = artifact(laptop, step, name)
+        if file.is_file() and file.read_bytes().startswith(b"<!"):
+            pages.add((step, name))
+            assert fetched(file.read_text()) == []
+    assert pages == {("clean", "profile"), ("filter-bots", "drops"), ("gate", "page"), ("notify", "report")}
+    compared = {step for step, name in told if name == "metrics"}
+    assert compared >= {"clean", "filter-bots", "dataset", "tune", "train", "evaluate", "gate", "publish"}
 
 
 def test_hostile_text_comes_out_escaped(laptop: Laptop, first: subprocess.CompletedProcess[str]) -> None:

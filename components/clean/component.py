@@ -27,11 +27,18 @@ def clean(
         from components.clean.cleaning import clean
         from components.clean.profile_page import html
         from components.lake import Lake
+        from components.lineage import describe, figures
         from components.settings import Settings
 
         found = json.loads(Path(landed.path).read_text())
-        record.update(clean(Lake.open(lake, namespace), found, Settings.load(settings), as_of, run))
+        opened, rules = Lake.open(lake, namespace), Settings.load(settings)
+        record.update(clean(opened, found, rules, as_of, run))
         Path(profile.path).write_text(html(record["profile"]))
         Path(interactions.path).write_text(json.dumps(record))
-    interactions.metadata.update(table="interactions", version=str(record["interactions_version"]))
-    metrics.metadata.update({name: record[name] for name in ("rows_in", "clean", "quarantined", "duplicates")})
+        made = {
+            "table": opened.table_uri("interactions"),
+            "table_version": str(record["interactions_version"]),
+            "settings": rules.digest,
+        }
+        describe([interactions, profile], [landed], lake, namespace, as_of, run, **made)
+    metrics.metadata.update(figures(record, "rows_in", "clean", "quarantined", "duplicates", "double_clicks", "known"))

@@ -29,6 +29,7 @@ def dataset(
 
         from components.dataset.pairs import build
         from components.lake import Lake
+        from components.lineage import describe, figures
         from components.registry import reconcile
 
         opened = Lake.open(lake, namespace)
@@ -37,4 +38,5 @@ def dataset(
         cut, report = build(opened, version, pq.read_table(verdicts.path), as_of, int(window_days))
         cut.save(Path(splits.path))
         record.update(report)
-    metrics.metadata.update({name: value for name, value in report.items() if isinstance(value, int | float)})
+        describe([splits], [interactions], lake, namespace, as_of, run, train_end=report["cuts"]["train_end"])
+    metrics.metadata.update(figures(report))

@@ -27,6 +27,7 @@ def evaluate(
 
         from components.evaluate.evaluation import evaluate, flat, summary
         from components.lake import Lake
+        from components.lineage import describe, figures
         from components.model import FactorModel
         from components.registry import load_model
         from components.splits import Splits
@@ -36,4 +37,5 @@ def evaluate(
         found = evaluate(cut, FactorModel.load(Path(model.path)), live, metric, int(k), opened)
         record.update(summary(found))
         Path(evaluation.path).write_text(json.dumps(found))
-    metrics.metadata.update(flat(record))
+        describe([evaluation], [splits, model], lake, namespace, as_of, run)
+    metrics.metadata.update(figures(flat(record)))

@@ -78,8 +78,14 @@ def evaluate(
 
 
 def flat(evaluation: dict[str, Any]) -> dict[str, float]:
-    """The metrics of all arms under one-level names, e.g. `challenger ndcg@20`."""
-    return {f"{arm} {name}": value for arm, means in evaluation["arms"].items() for name, value in means.items()}
+    """Metrics of all arms under one-level names, e.g. `challenger ndcg@20`, and the challenger's differences."""
+    arms = {f"{arm} {name}": value for arm, means in evaluation["arms"].items() for name, value in means.items()}
+    differences = {
+        f"challenger over {arm}, {name}": value
+        for arm, difference in evaluation["differences"].items()
+        for name, value in difference.items()
+    }
+    return arms | differences
 
 
 def summary(evaluation: dict[str, Any]) -> dict[str, Any]:

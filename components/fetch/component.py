@@ -25,10 +25,11 @@ def fetch(
 
         from components.fetch.landing import fetch
         from components.lake import Lake
+        from components.lineage import describe
         from components.settings import Settings
 
         opened = Lake.open(lake, namespace)
         record.update(fetch(opened, source, Settings.load(settings).source, as_of, run, window_days))
         Path(landed.path).write_text(json.dumps(record))
-    start, end = record["window"]
-    landed.metadata.update(window_start=start, window_end=end, **record["rows"])
+        start, end = record["window"]
+        describe([landed], [], lake, namespace, as_of, run, window_start=start, window_end=end, **record["rows"])

@@ -34,14 +34,15 @@ def filter_bots(
         from components.filter_bots.report import html, markdown
         from components.filter_bots.verdicts import judge
         from components.lake import Lake
+        from components.lineage import describe, figures
         from components.settings import Settings
 
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
-        days = window(parse_as_of(as_of), int(window_days))
-        opened = Lake.open(lake, namespace)
+        opened, days = Lake.open(lake, namespace), window(parse_as_of(as_of), int(window_days))
         table, report = judge(opened, version, days, Settings.load(settings))
         record.update(report | {"before": before(opened, as_of)})
         pq.write_table(table, verdicts.path)
         Path(drops.path).write_text(html(record, newest(opened, as_of)))
         Path(summary.path).write_text(markdown(record, newest(opened, as_of)))
-    metrics.metadata.update({name: value for name, value in report.items() if isinstance(value, int | float)})
+        describe([verdicts, drops, summary], [interactions], lake, namespace, as_of, run)
+    metrics.metadata.update(figures(report))

@@ -1,6 +1,6 @@
 """The gate step."""
 
-from kfp.dsl import HTML, Artifact, Input, Markdown, Output
+from kfp.dsl import HTML, Artifact, Input, Markdown, Metrics, Output
 
 from components.image import component
 
@@ -11,6 +11,7 @@ def gate(
     verdict: Output[Artifact],
     summary: Output[Markdown],
     page: Output[HTML],
+    metrics: Output[Metrics],
     settings: str,
     force: str,
     lake: str,
@@ -25,8 +26,9 @@ def gate(
         import json
         from pathlib import Path
 
-        from components.gate.judgement import judge
+        from components.gate.judgement import flat, judge
         from components.lake import Lake
+        from components.lineage import describe, figures
         from components.settings import Settings
 
         scored, limits = json.loads(Path(evaluation.path).read_text()), Settings.load(settings).gate
@@ -35,4 +37,6 @@ def gate(
         Path(verdict.path).write_text(json.dumps(record))
         Path(summary.path).write_text(judged.markdown)
         Path(page.path).write_text(judged.page)
+        describe([verdict, summary, page], [evaluation], lake, namespace, as_of, run, winner=record["winner"])
+    metrics.metadata.update(figures(flat(judged.verdict)))
     return str(record["passed"]).lower()

@@ -41,3 +41,8 @@ def judge(
     today = history.gate_of(evaluation, verdict, as_of, run)
     history.keep(lake, today)
     return Judgement(verdict, today, gates, settings.margin)
+
+
+def flat(verdict: dict[str, Any]) -> dict[str, float]:
+    """Whether it passed, 1 or 0, and each rule's value by the rule's key, for comparing runs."""
+    return {"passed": float(verdict["passed"])} | {rule["rule"]: rule["value"] for rule in verdict["rules"]}

@@ -19,8 +19,8 @@ def publish(
         from pathlib import Path
 
         from components.lake import Lake
+        from components.lineage import figures
         from components.publish.publication import publish
 
         record.update(publish(Path(lists.path), Lake.open(lake, namespace), redis, namespace, run, as_of))
-    shown = ("version", "users", "items", "bytes")
-    metrics.metadata.update({name: record[name] for name in shown if name in record})
+    metrics.metadata.update(figures(record, "version", "users", "items", "bytes"))

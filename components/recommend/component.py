@@ -27,6 +27,7 @@ def recommend(
         from pathlib import Path
 
         from components.lake import Lake
+        from components.lineage import describe
         from components.model import FactorModel
         from components.recommend.lists import about, recommend
         from components.settings import Settings
@@ -39,3 +40,4 @@ def recommend(
         top = recommend(Lake.open(lake, namespace), Splits.load(Path(splits.path)), fitted, meta, int(k))
         top.save(Path(lists.path))
         record.update(top.meta, most_shown=top.most_shown(10))
+        describe([lists], [splits, model], lake, namespace, as_of, run, winner=meta["winner"])

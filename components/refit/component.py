@@ -29,6 +29,7 @@ def refit(
 
         from components.challengers import Start
         from components.lake import Lake
+        from components.lineage import describe
         from components.model import FactorModel
         from components.refit.winner import winning_config
         from components.settings import Settings
@@ -41,4 +42,5 @@ def refit(
         start = Start(challenger.metadata["name_in_lake"], FactorModel.load(Path(challenger.path)))
         opened = Lake.open(lake, namespace)
         record.update(fit_stage(opened, cut, "refit", config, device, Path(model.path), spark, start))
-    model.metadata.update(record["config"], name_in_lake=record["model"])
+        made = {**record["config"], "name_in_lake": record["model"]}
+        describe([model], [splits], lake, namespace, as_of, run, **made)

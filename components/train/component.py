@@ -26,6 +26,7 @@ def train(
         from pathlib import Path
 
         from components.lake import Lake
+        from components.lineage import describe, figures
         from components.settings import Settings
         from components.solver import ALSConfig
         from components.splits import Splits
@@ -35,5 +36,6 @@ def train(
         cut = Splits.load(Path(splits.path))
         spark = Settings.load(settings).engines.spark
         record.update(fit_challenger(Lake.open(lake, namespace), cut, config, device, Path(model.path), spark))
-    model.metadata.update(record["config"], name_in_lake=record["model"])
-    metrics.metadata.update({name: record[name] for name in ("users", "items", "interactions")})
+        made = {**record["config"], "name_in_lake": record["model"]}
+        describe([model], [splits], lake, namespace, as_of, run, **made)
+    metrics.metadata.update(figures(record, "users", "items", "interactions"))

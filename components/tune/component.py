@@ -43,6 +43,7 @@ def tune(
         from pathlib import Path
 
         from components.lake import Lake
+        from components.lineage import describe, figures
         from components.settings import Settings
         from components.splits import Splits
         from components.tune.contest import Share
@@ -50,11 +51,14 @@ def tune(
         from components.tune.grid import Grid
 
         engines = Settings.load(settings).engines
-        tried = (factors, regularization, alpha, alpha0, nu, half_life, popularity_share, popularity_half_life)
-        grid = Grid(*tried, content_share, content_pairs, int(iterations), int(seed), engines.train)
+        grid = Grid(
+            factors, regularization, alpha, alpha0, nu, half_life, popularity_share, popularity_half_life,
+            content_share, content_pairs, int(iterations), int(seed), engines.train,
+        )  # fmt: skip
         part = Share(int(rung), int(shard), int(shards)) if shards else None
         opened, cut = Lake.open(lake, namespace), Splits.load(Path(splits.path))
         record.update(search_day(opened, cut, grid, search, metric, int(k), device, engines.spark, run, part))
         best = dict(*record["trials"][:1])  # a part of a rung has none
         Path(trial.path).write_text(json.dumps(best))
-    metrics.metadata.update({name: value for name, value in best.items() if isinstance(value, (int, float))})
+        describe([trial], [splits], lake, namespace, as_of, run)
+    metrics.metadata.update(figures(best))
