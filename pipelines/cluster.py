@@ -149,7 +149,7 @@ def one_line(host: str, what: str) -> Iterator[None]:
         if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
             raise TimeoutError(f"{host} has not answered in {SECONDS} s ({what}): try again") from None
         raise ConnectionError(
-            f"{host} does not answer ({shown(reason).rpartition(': ')[2]}): is it up, and is it the cluster you mean? "
+            f"{host} does not answer ({shown(reason.args[-1]).rpartition(': ')[2]}): is it up, and is it the cluster you mean? "
             "kubectl config current-context"
         ) from None
 

@@ -1,5 +1,6 @@
 """Manifests as they go to a cluster: what kustomize builds of an overlay, or YAML that is there already, in order."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -55,7 +56,9 @@ def _kustomized(overlay: Path) -> str:
     except subprocess.TimeoutExpired:
         raise TimeoutError(f"kustomize has not built {overlay} in 120 s: does it fetch from a network?") from None
     if built.returncode:
-        raise ValueError(f"kustomize can't build {overlay}: {built.stderr.strip().removeprefix('error: ')}")
+        logged = re.search(r'err="(.*)"', built.stderr)  # newer kubectls log their error, quoted as Go does
+        reason = logged[1].replace('\\"', '"') if logged else built.stderr.strip().removeprefix("error: ")
+        raise ValueError(f"kustomize can't build {overlay}: {reason}")
     return built.stdout
 
 

