@@ -11,7 +11,7 @@ from components.urls import shown
 from pipelines import cron
 from pipelines.kfp_client import Client
 from pipelines.parameters import steps
-from pipelines.recurring import Wanted, differences
+from pipelines.recurring import Wanted
 from pipelines.submission import Version, follow
 from pipelines.terminal import err, out
 
@@ -56,19 +56,17 @@ def show_run(client: Client, run_id: str, version: Version) -> int:
     return 1
 
 
-def show_schedule(before: list[dict[str, Any]], wanted: Wanted) -> None:
-    """Say what stands now, what it has replaced, and when it is due."""
-    changes = [differences(stood, wanted) for stood in before]
-    if not before:
+def show_schedule(changes: list[dict[str, tuple[Any, Any]]], wanted: Wanted) -> None:
+    """Say what stands now, how what stood before was different, and when it is due."""
+    if not changes:
         _say(f"{wanted.name}: scheduled")
     elif {} in changes:
-        spare = f"; {len(before) - 1} more of that name deleted" if len(before) > 1 else ""
+        spare = f"; {len(changes) - 1} more of that name deleted" if len(changes) > 1 else ""
         _say(f"{wanted.name}: unchanged{spare}")
     else:
         _say(f"{wanted.name}: replaced")
-        for changed in changes:
-            for name, (was, becomes) in changed.items():
-                _say(f"  {name}: {_plain(was)} → {_plain(becomes)}")
+        for name, (was, becomes) in (change for changed in changes for change in changed.items()):
+            _say(f"{name}: {_plain(was)} → {_plain(becomes)}", indent="  ")
     _say(f"{wanted.schedule}: {cron.in_words(wanted.schedule)} (UTC)")
     times = cron.due(wanted.schedule, datetime.now(UTC), 3)
     _say(f"next: {', '.join(f'{moment:%Y-%m-%d %H:%M:%S}' for moment in times)}")
@@ -87,8 +85,8 @@ def show_status(told: dict[str, Any]) -> None:
     if not told["schedule"]:
         _say("nothing is scheduled")
     for one in told["schedule"]:
-        due = f"next {one['next']}" if one["enabled"] else "disabled"
-        _say(f"scheduled: {one['words'] or 'not by cron'} (UTC), {due}")
+        due = f"next {one['next'] or 'unknown'}" if one["enabled"] else "disabled"
+        _say(f"scheduled: {one['words'] or one['schedule'] or 'at an interval'} (UTC), {due}")
     if champion := told["champion"]:
         _say(f"champion: {_aged(champion)}, {champion['winner']}")
     if live := told["live"]:
@@ -104,8 +102,8 @@ def _aged(found: dict[str, Any]) -> str:
     return f"version {found['version']} of {found['as_of']}, {found['hours']:,.1f} h old"
 
 
-def _say(text: str) -> None:
-    out.print(escape(shown(text)), soft_wrap=True)
+def _say(text: str, indent: str = "") -> None:
+    out.print(f"{indent}{escape(shown(text))}", soft_wrap=True)
 
 
 def _duration(seconds: float | None) -> str:

@@ -69,8 +69,8 @@ def standing(client: Client, experiment_id: str, name: str) -> list[Any]:
     return sorted(found, key=lambda one: (one.created_at, one.recurring_run_id))
 
 
-def settle(client: Client, wanted: Wanted) -> list[dict[str, Any]]:
-    """Leave one recurring run of that name, as it is wanted; returns the traits of those that stood before.
+def settle(client: Client, wanted: Wanted) -> list[dict[str, tuple[Any, Any]]]:
+    """Leave one recurring run of that name, as it is wanted; returns how each that stood before was different.
 
     A new one is made before the old are deleted: killed between the two, both stand, a day is done twice, and the
     next call puts it right. The other way round none would stand, and nobody would call. Two calls at once keep the
@@ -85,7 +85,7 @@ def settle(client: Client, wanted: Wanted) -> list[dict[str, Any]]:
         others = {name: both for found in after for name, both in differences(traits(found), wanted).items()}
         raise RuntimeError(f"the API did not keep {wanted.name!r} as it was asked for: {others}; nothing is deleted")
     remove(client, [found for found in after if found is not kept])
-    return [traits(found) for found in before]
+    return [_told(client, found, wanted) for found in before]
 
 
 def same(found: Any, wanted: Wanted) -> bool:
@@ -98,6 +98,26 @@ def differences(stood: dict[str, Any], wanted: Wanted) -> dict[str, tuple[Any, A
     traits = wanted.traits
     names = [name for name in {**stood, **traits} if name != "service account" or wanted.account]
     return {name: (stood.get(name), traits.get(name)) for name in names if stood.get(name) != traits.get(name)}
+
+
+def _told(client: Client, found: Any, wanted: Wanted) -> dict[str, tuple[Any, Any]]:
+    """The differences with the names of versions, where their ids differ."""
+    told = differences(traits(found), wanted)
+    if "version" in told:
+        told["version"] = (version_of(client, found), wanted.version.name)
+    return told
+
+
+def version_of(client: Client, found: Any) -> str | None:
+    """The name of the version that a recurring run runs; None when it is gone, or was never one."""
+    reference = found.pipeline_version_reference
+    if reference is None:
+        return None
+    try:
+        version = client.get_pipeline_version(reference.pipeline_id, reference.pipeline_version_id)
+    except LookupError:
+        return None
+    return str(version.display_name)
 
 
 def remove(client: Client, found: list[Any]) -> None:

@@ -5,6 +5,7 @@ import secrets
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -15,6 +16,9 @@ from tests.faults import Shop, opened_shop
 from tests.published import publish, shop
 from tests.servers import Predictor, free_port, gcs_server, gcs_xml_server, running_predictor, s3_server
 from tests.spark_sessions import QUICK
+
+if TYPE_CHECKING:  # it loads kfp, which most tests have no use for
+    from tests.kfp_api import Kubeflow
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +109,29 @@ def gcs_root(gcs: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     bucket = f"bucket-{secrets.token_hex(4)}"
     httpx.post(f"{url}/storage/v1/b", params={"project": "test"}, json={"name": bucket}).raise_for_status()
     return f"gs://{bucket}/lake"
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled daily pipeline."""
+    from pipelines.package import write_package
+    from pipelines.placement import Placement
+
+    path: Path = tmp_path_factory.mktemp("package") / "daily.yaml"
+    write_package(path, Placement())
+    return path
+
+
+@pytest.fixture
+def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator["Kubeflow"]:
+    """A Kubeflow Pipelines API with nothing in it, whose runs nobody waits for."""
+    from pipelines import submission
+    from tests.kfp_api import kubeflow_api
+
+    monkeypatch.setattr(submission, "POLL_SECONDS", 0.0)
+    monkeypatch.delenv("KF_PIPELINES_ENDPOINT", raising=False)
+    with kubeflow_api() as api:
+        yield api
 
 
 @pytest.fixture(params=["folder", "s3", "gs"])

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import kfp_server_api
@@ -30,6 +31,7 @@ from rich.console import Console
 
 from pipelines import kubeflow_words, terminal
 from pipelines.cli import main
+from pipelines.package import version_name
 from pipelines.parameters import steps
 
 Object = dict[str, Any]
@@ -173,6 +175,13 @@ class Kubeflow:
         self.clock += 1
         return (datetime(2026, 1, 31, 3, tzinfo=UTC) + timedelta(seconds=self.clock)).isoformat().replace("+00:00", "Z")
 
+    def install(self, package: Path) -> str:
+        """A pipeline with one version, as an earlier command has left them; gives the version's name."""
+        pipeline = self.pipeline_service_create_pipeline({"name": "dawnlist-daily", "display_name": "dawnlist-daily"})
+        name = version_name(package.read_bytes())
+        self.upload_pipeline_version(name, pipeline["pipeline_id"], package.read_bytes())
+        return name
+
     # the operations, by the names that the definition gives them
 
     def healthz_service_get_healthz(self) -> Object:
@@ -189,6 +198,10 @@ class Kubeflow:
     def pipeline_service_list_pipeline_versions(self, pipeline_id: str, **query: Any) -> Object:
         found = [one for one in self.versions if one["pipeline_id"] == pipeline_id]
         return self._list("pipeline_versions", found, query)
+
+    def pipeline_service_get_pipeline_version(self, pipeline_id: str, pipeline_version_id: str) -> Object:
+        self._get(self.pipelines, "pipeline_id", pipeline_id)
+        return self._get(self.versions, "pipeline_version_id", pipeline_version_id)
 
     def upload_pipeline_version(self, name: str, pipelineid: str, file: bytes) -> Object:
         self._get(self.pipelines, "pipeline_id", pipelineid)
