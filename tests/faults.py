@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,15 +19,15 @@ import redis
 from scipy.sparse import csr_matrix
 
 from components import store, store_building, store_content
-from components.embedded import _binary
+from components.embedded import server_binary
 from components.schema import CATALOGUE
 from components.store_layout import Keys, active_meta, connect
 from components.toplists import TopLists
 from components.user_items import UserItems
 from tests.load import ITEMS, USERS, K, as_of, number, popular, ranking
 from tests.published import CONFIG
-from tests.servers import free_port, is_alive
-from tests.stores import listens
+from tests.servers import free_port, is_alive, listens
+from tests.threads import meanwhile
 from tests.top_lists import bare
 
 FACTORS: Final = 4
@@ -103,7 +102,7 @@ class Store:
         given = ["--port", str(self.port), "--save", "", "--appendonly", "yes", "--dir", str(self.home), *options]
         quiet = subprocess.DEVNULL
         self.process = subprocess.Popen(
-            [str(_binary()), *given, "--enable-debug-command", "yes"], stdout=quiet, stderr=quiet
+            [str(server_binary()), *given, "--enable-debug-command", "yes"], stdout=quiet, stderr=quiet
         )
         wait(lambda: listens(self.port))
 
@@ -142,20 +141,11 @@ class Store:
     @contextlib.contextmanager
     def busy(self, seconds: float) -> Iterator[None]:
         """Somebody's commands keep it for so long, one after another."""
-        stop = threading.Event()
-
-        def keep() -> None:
-            with redis.from_url(self.url) as client:
-                while not stop.is_set():
-                    client.execute_command("DEBUG", "SLEEP", str(seconds))
-
-        thread = threading.Thread(target=keep)
-        thread.start()
-        try:
+        with (
+            redis.from_url(self.url) as client,
+            meanwhile(lambda: client.execute_command("DEBUG", "SLEEP", str(seconds))),
+        ):
             yield
-        finally:
-            stop.set()
-            thread.join()
 
 
 @dataclass

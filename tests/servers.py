@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,32 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def listens(port: int) -> bool:
+    """Whether something answers at a port of this machine."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], ready: Callable[[], bool], environment: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """A process of its own, once it is ready; what it prints goes nowhere."""
+    surroundings, quiet = {**os.environ, **(environment or {})}, subprocess.DEVNULL
+    process = subprocess.Popen(command, env=surroundings, stdin=quiet, stdout=quiet, stderr=quiet)
+    try:
+        deadline = time.monotonic() + 120
+        while not ready():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        yield
+    finally:
+        process.terminate()
+        process.send_signal(signal.SIGCONT)  # a test may have stopped it
+        process.wait(30)
+
+
 # one request at a time: moto looks whether an object is there and writes it in two steps
 S3 = """
 import sys
@@ -103,9 +129,9 @@ run_simple("127.0.0.1", int(sys.argv[1]), DomainDispatcherApplication(create_bac
 @contextlib.contextmanager
 def s3_server() -> Iterator[str]:
     """The URL of an S3 emulator."""
-    port = free_port()
-    with _running([sys.executable, "-c", S3, str(port)], f"http://127.0.0.1:{port}/moto-api/") as url:
-        yield url.removesuffix("/moto-api/")
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    with running([sys.executable, "-c", S3, str(port)], lambda: is_alive(f"{url}/moto-api/")):
+        yield url
 
 
 @contextlib.contextmanager
@@ -118,7 +144,7 @@ def gcs_server() -> Iterator[str]:
     options = {"scheme": "http", "host": "127.0.0.1", "port": port, "backend": "memory", "external-url": url,
                "public-host": url.removeprefix("http://"), "log-level": "error"}  # fmt: skip
     command = [str(binary), *(f"-{name}={value}" for name, value in options.items())]
-    with _running(command, f"{url}/storage/v1/b"):
+    with running(command, lambda: is_alive(f"{url}/storage/v1/b")):
         yield url
 
 
@@ -126,22 +152,27 @@ def gcs_server() -> Iterator[str]:
 def gcs_xml_server(emulator: str) -> Iterator[str]:
     """The URL of Google's XML API over the objects of a GCS emulator."""
     url = f"http://127.0.0.1:{(port := free_port())}"
-    with _running([sys.executable, str(Path(__file__).with_name("gcs_xml.py")), emulator, str(port)], f"{url}/"):
+    command = [sys.executable, str(Path(__file__).with_name("gcs_xml.py")), emulator, str(port)]
+    with running(command, lambda: is_alive(f"{url}/")):
         yield url
 
 
 @contextlib.contextmanager
-def _running(command: list[str], url: str) -> Iterator[str]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60
-        while not is_alive(url):
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.05)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
+def listening(handle: Callable[[socket.socket], object]) -> Iterator[int]:
+    """The port of a server that handles each connection in a thread."""
+
+    class Line(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            handle(self.request)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Line) as lines:
+        thread = threading.Thread(target=lines.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield lines.server_address[1]
+        finally:
+            lines.shutdown()
+            thread.join()
 
 
 @contextlib.contextmanager
@@ -149,30 +180,23 @@ def relay(target: str, limit: int) -> Iterator[tuple[str, threading.Event]]:
     """A line to a server that stands still for ever once a connection has sent `limit` bytes; its URL, and when."""
     stands = threading.Event()
 
-    class Line(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            host, port = target.removeprefix("http://").split(":")
-            with socket.create_connection((host, int(port))) as server:
-                back = threading.Thread(target=_pour, args=(server, self.request))
-                back.start()
-                if _pour(self.request, server, limit):
-                    stands.set()
-                    while self.request.recv(1 << 16):  # until the client is dead
-                        pass
-                server.shutdown(socket.SHUT_RDWR)
-                back.join()
+    def passed_on(client: socket.socket) -> None:
+        host, port = target.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as server:
+            back = threading.Thread(target=pour, args=(server, client))
+            back.start()
+            if pour(client, server, limit):
+                stands.set()
+                while client.recv(1 << 16):  # until the client is dead
+                    pass
+            server.shutdown(socket.SHUT_RDWR)
+            back.join()
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Line) as lines:
-        thread = threading.Thread(target=lines.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{lines.server_address[1]}", stands
-        finally:
-            lines.shutdown()
-            thread.join()
+    with listening(passed_on) as port:
+        yield f"http://127.0.0.1:{port}", stands
 
 
-def _pour(source: socket.socket, target: socket.socket, limit: float = float("inf")) -> bool:
+def pour(source: socket.socket, target: socket.socket, limit: float = float("inf")) -> bool:
     """Pass on what comes; True when `limit` was reached, False at the end."""
     passed = 0
     with contextlib.suppress(OSError):
@@ -190,20 +214,14 @@ def _pour(source: socket.socket, target: socket.socket, limit: float = float("in
 def forbidding() -> Iterator[str]:
     """The URL of a server that answers 403 to everything."""
 
-    class Forbidden(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
+    def forbidden(client: socket.socket) -> None:
+        with client.makefile("rb") as lines:
             length = 0
-            while (line := self.rfile.readline()).strip():
+            while (line := lines.readline()).strip():
                 name, _, value = line.decode().partition(":")
                 length = int(value) if name.lower() == "content-length" else length
-            self.rfile.read(length)
-            self.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            lines.read(length)
+        client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Forbidden) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(forbidden) as port:
+        yield f"http://127.0.0.1:{port}"

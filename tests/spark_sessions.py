@@ -1,17 +1,13 @@
 """Spark for the tests: why it can't run here, and a Spark Connect server of its own process."""
 
 import contextlib
-import os
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from components.spark import missing
-from tests.servers import free_port
+from tests.servers import free_port, listens, running
 
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
@@ -37,23 +33,6 @@ def connect_server() -> Iterator[str]:
         *options,
         "spark-internal",
     ]
-    environment = {**os.environ, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
-    quiet = subprocess.DEVNULL
-    server = subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet)
-    try:
-        deadline = time.monotonic() + 120
-        while not _listens(port):
-            assert server.poll() is None and time.monotonic() < deadline
-            time.sleep(0.1)
+    environment = {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+    with running(command, lambda: listens(port), environment):
         yield f"sc://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port)).close()
-        return True
-    except OSError:
-        return False

@@ -2,9 +2,7 @@
 
 import contextlib
 import socket
-import socketserver
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -15,25 +13,17 @@ from pathlib import Path
 
 import redis
 
-from components.embedded import _binary
-from tests.servers import _pour, free_port
+from components.embedded import server_binary
+from tests.servers import free_port, listening, listens, pour, running
 
 
 @contextlib.contextmanager
 def valkey_of(home: Path, *options: str, port: int | None = None) -> Iterator[int]:
     """The port of a Valkey of its own, with options such as `--maxmemory 20mb`."""
     port = port or free_port()
-    command = [str(_binary()), "--port", str(port), "--save", "", "--dir", str(home), *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 20
-        while not listens(port):
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.02)
+    command = [str(server_binary()), "--port", str(port), "--save", "", "--dir", str(home), *options]
+    with running(command, lambda: listens(port)):
         yield port
-    finally:
-        process.kill()
-        process.wait(20)
 
 
 @contextlib.contextmanager
@@ -89,30 +79,16 @@ def tls(target: str, certificate: Path, key: Path) -> Iterator[str]:
     context.load_cert_chain(certificate, key)
     host, port = target.removeprefix("redis://").removesuffix("/0").split(":")
 
-    class Line(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            with (
-                contextlib.suppress(OSError),
-                context.wrap_socket(self.request, server_side=True) as client,
-                socket.create_connection((host, int(port))) as server,
-            ):
-                back = threading.Thread(target=_pour, args=(server, client))
-                back.start()
-                _pour(client, server)
-                back.join()
+    def without_tls(connection: socket.socket) -> None:
+        with (
+            contextlib.suppress(OSError),
+            context.wrap_socket(connection, server_side=True) as client,
+            socket.create_connection((host, int(port))) as server,
+        ):
+            back = threading.Thread(target=pour, args=(server, client))
+            back.start()
+            pour(client, server)
+            back.join()
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Line) as lines:
-        thread = threading.Thread(target=lines.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"rediss://127.0.0.1:{lines.server_address[1]}/0"
-        finally:
-            lines.shutdown()
-            thread.join()
-
-
-def listens(port: int) -> bool:
-    """Whether something answers at a port of this machine."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
+    with listening(without_tls) as own:
+        yield f"rediss://127.0.0.1:{own}/0"

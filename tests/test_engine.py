@@ -21,6 +21,7 @@ from components.toplists import TopLists
 from components.user_items import UserItems
 from serving.predictor.engine import Answer, Engine
 from serving.predictor.question import Event, Question
+from tests.heard import Heard
 from tests.top_lists import bare
 
 AS_OF = "2026-03-01T03:00:00Z"
@@ -45,31 +46,6 @@ CONFIG: dict[str, Any] = {
 }
 MET = {"ann": {"c": (1.0, 2.0), "e": (2.0, 4.0)}, "bob": {"a": (1.0, 0.0)}}
 """user -> item -> (weight, days before as_of)."""
-
-
-class Heard:
-    """What the engine reported."""
-
-    def __init__(self) -> None:
-        self.said: list[Any] = []
-
-    def redis_error(self, kind: str) -> None:
-        self.said.append(kind)
-
-    def breaker(self, is_open: bool) -> None:
-        self.said.append(is_open)
-
-    def fold_in(self, seconds: float) -> None:
-        self.said.append("fold_in")
-
-    def degraded(self, reason: str) -> None:
-        self.said.append(reason)
-
-    def loaded(self, version: int, as_of: str, seconds: float) -> None:
-        self.said.append((version, as_of))
-
-    def corrupt(self, what: str) -> None:
-        self.said.append(f"corrupt {what}")
 
 
 def shop(**changes: Any) -> TopLists:

@@ -19,8 +19,9 @@ from components.schema import CATALOGUE
 from components.store_layout import connect
 from serving.predictor.engine import Answer, Engine
 from serving.predictor.question import Question
+from tests.heard import Heard
 from tests.stores import valkey_of
-from tests.test_engine import AS_OF, GENRES, Heard, answer, best, later, publish, scored, shop
+from tests.test_engine import AS_OF, GENRES, answer, best, later, publish, scored, shop
 
 
 @contextlib.asynccontextmanager

@@ -1,12 +1,9 @@
 """Versions switch, publishers and predictors die, and nobody who asks gets a mixed, an empty or no answer."""
 
-import contextlib
 import os
 import random
 import signal
-import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,6 +12,7 @@ from components.store_layout import connect
 from tests.faults import Shop, flip, hammered, reaches, ready, served, wait
 from tests.load import as_of, number
 from tests.published import metric
+from tests.threads import meanwhile
 
 PROVE = "DAWNLIST_PROVE" in os.environ
 SWITCHES = 200 if PROVE else 12
@@ -92,26 +90,13 @@ def active(shop: Shop) -> int:
     return number(shop.meta()["as_of"])
 
 
-@contextlib.contextmanager
-def switching(shop: Shop) -> Iterator[None]:
-    """Versions are published and rolled back during the block."""
-    stop = threading.Event()
-
-    def switch() -> None:
-        while not stop.is_set():
-            shop.publish()
-            time.sleep(0.1)
-            shop.publish()
-            shop.rollback()
-            time.sleep(0.1)
-
-    thread = threading.Thread(target=switch)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+def switch(shop: Shop) -> None:
+    """Two versions are published and one of them is rolled back."""
+    shop.publish()
+    time.sleep(0.1)
+    shop.publish()
+    shop.rollback()
+    time.sleep(0.1)
 
 
 @pytest.mark.timeout(600)
@@ -122,7 +107,7 @@ def test_a_predictor_that_is_killed_and_started_with_everything_against_it(hurt:
     away = hurt.store.paused if PROVE else hurt.store.stopped  # a store that hangs is waited for 10 s
     with hammered(hurt.url) as load:
         for _ in range(3 if PROVE else 1):
-            with switching(hurt):
+            with meanwhile(lambda: switch(hurt)):
                 assert hurt.predictor.end(signal.SIGKILL) == -signal.SIGKILL
             with connect(hurt.store.url) as client:
                 hurt.publish(lambda token: flip(client, f"dawnlist:shop:{token}:f:0"))
@@ -132,7 +117,7 @@ def test_a_predictor_that_is_killed_and_started_with_everything_against_it(hurt:
                 assert (served(hurt.url), ready(hurt.url)) == (0, False)
             wait(lambda: metric(hurt.url, "dawnlist_corrupt_total", what="version") > 0)
             assert (served(hurt.url), ready(hurt.url)) == (0, False)
-            with switching(hurt):
+            with meanwhile(lambda: switch(hurt)):
                 took = wait(lambda: ready(hurt.url))
                 time.sleep(0.5)
             last = wait(lambda: served(hurt.url) == active(hurt), 5)

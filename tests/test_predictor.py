@@ -2,10 +2,10 @@
 
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,6 +18,7 @@ from serving.predictor.client import ask, ask_store
 from serving.predictor.server import serve
 from tests.published import publish, serve_shop, shop
 from tests.servers import Predictor, free_port, running_predictor
+from tests.threads import meanwhile
 
 READY = ("/v2/health/ready", "/v2/models/dawnlist/ready", "/v1/models/dawnlist")
 
@@ -33,27 +34,22 @@ def test_it_becomes_ready_follows_every_switch_and_never_mixes_versions(redis_ur
         assert [httpx.get(running.url + path).status_code for path in READY] == [503, 503, 503]
         serve_shop(redis_url, running.url, shop(prefix="1"))
         assert [httpx.get(running.url + path).status_code for path in READY] == [200, 200, 200]
-        stop, answers = threading.Event(), []
+        body = {"instances": [{"user_id": user} for user in ("ann", "bob", "nobody")]}
+        answers = list[Any]()
 
         def read() -> None:
-            body = {"instances": [{"user_id": user} for user in ("ann", "bob", "nobody")]}
-            with httpx.Client() as http:
-                while not stop.is_set():
-                    response = http.post(f"{running.url}/v1/models/dawnlist:predict", json=body)
-                    assert response.status_code == 200
-                    answers.append(response.json()["predictions"])
+            response = http.post(f"{running.url}/v1/models/dawnlist:predict", json=body)
+            assert response.status_code == 200
+            answers.append(response.json()["predictions"])
 
-        reader = threading.Thread(target=read)
-        reader.start()
-        for day in range(2, 6):
-            serve_shop(redis_url, running.url, shop(prefix=str(day)), day)
-        with connect(redis_url) as client:
-            store.rollback(client, "shop", 4)
-        deadline = time.monotonic() + 20
-        while ask(running.url, "ann")["model_version"] != "4":
-            assert time.monotonic() < deadline
-        stop.set()
-        reader.join()
+        with httpx.Client() as http, meanwhile(read):
+            for day in range(2, 6):
+                serve_shop(redis_url, running.url, shop(prefix=str(day)), day)
+            with connect(redis_url) as client:
+                store.rollback(client, "shop", 4)
+            deadline = time.monotonic() + 20
+            while ask(running.url, "ann")["model_version"] != "4":
+                assert time.monotonic() < deadline
         for predictions in answers:
             [version] = {prediction["model_version"] for prediction in predictions}
             assert {prediction["as_of"] for prediction in predictions} == {f"2026-03-0{version}T03:00:00Z"}

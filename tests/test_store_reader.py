@@ -15,21 +15,9 @@ from components.store_layout import sealed
 from components.store_nodes import Failure, Value
 from components.store_reader import Reader, body_of
 from components.store_wire import REST, Server
+from tests.heard import Heard
 from tests.servers import free_port
 from tests.stores import cluster, self_signed, tls, valkey_of
-
-
-class Heard:
-    """What the reader reported."""
-
-    def __init__(self) -> None:
-        self.said: list[Any] = []
-
-    def redis_error(self, kind: str) -> None:
-        self.said.append(kind)
-
-    def breaker(self, is_open: bool) -> None:
-        self.said.append(is_open)
 
 
 def with_reader(url: str, use: Callable[[Reader, Heard], Awaitable[Any]], timeout: float = 1.0) -> Any:
