@@ -67,10 +67,10 @@ class Cluster:
                     return None
                 raise
 
-    def list(self, kind: str, namespace: str | None, **selectors: str) -> "list[Tree]":
-        """Objects of a core kind, by `label_selector` or `field_selector`."""
+    def listed(self, version: str, kind: str, namespace: str | None, **selectors: str) -> list[Tree]:
+        """Objects of a kind, by `label_selector` or `field_selector`."""
         with self.asked(f"{kind}s of {namespace}"):
-            found = self._resource({"apiVersion": "v1", "kind": kind}).get(namespace=namespace, **selectors)
+            found = self._resource({"apiVersion": version, "kind": kind}).get(namespace=namespace, **selectors)
             return list(_tree(found).get("items") or [])
 
     def apply(self, document: Tree, dry: bool, force: bool) -> Tree:
@@ -148,9 +148,9 @@ def one_line(host: str, what: str) -> Iterator[None]:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
             raise TimeoutError(f"{host} has not answered in {SECONDS} s ({what}): try again") from None
+        short = shown(reason.args[-1]).rpartition(": ")[2]
         raise ConnectionError(
-            f"{host} does not answer ({shown(reason.args[-1]).rpartition(': ')[2]}): is it up, and is it the cluster you mean? "
-            "kubectl config current-context"
+            f"{host} does not answer ({short}): is it up, and is it the cluster you mean? kubectl config current-context"
         ) from None
 
 

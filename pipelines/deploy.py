@@ -15,6 +15,8 @@ def deploy(
     = False,
     force_conflicts: Annotated[bool, typer.Option("--force-conflicts", help="Take over fields that others hold.")]
     = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete what an earlier deploy brought and is not among the "
+                                                        "manifests any more.")] = False,
     wait: Annotated[bool, typer.Option(help="Wait until what was applied is up.")] = True,
     timeout: Annotated[int, typer.Option(min=1, help="Seconds to wait.")] = 600,
 ) -> None:  # fmt: skip
@@ -36,3 +38,4 @@ def deploy(
     changed = deploying.apply(cluster, documents, dry_run, force_conflicts)
     if wait and not dry_run:
         deploying.follow(cluster, documents, timeout, changed)
+    deploying.clear(cluster, documents, prune and not dry_run)

@@ -7,6 +7,7 @@ from rich.markup import escape
 from components.urls import printable
 from pipelines.applying import Step, applied, missing_namespaces, missing_secrets, tried
 from pipelines.cluster import Cluster, label
+from pipelines.leftovers import leftovers
 from pipelines.rendered import Tree
 from pipelines.rollout import SETTLE, State, wait, why
 from pipelines.terminal import err, out
@@ -52,6 +53,15 @@ def _show(step: Step, created: bool) -> str:
     for line in changes:
         out.print(f"    {escape(line)}", soft_wrap=True)
     return word
+
+
+def clear(cluster: Cluster, documents: list[Tree], prune: bool) -> None:
+    """Name what an earlier deploy has left behind, or delete it; last, since pods on their way out may need it."""
+    for found in list(leftovers(cluster, documents)):
+        if prune:
+            cluster.delete(found)
+        word = "[red]deleted[/]" if prune else "[yellow]left behind[/]: not among the manifests; --prune deletes it"
+        out.print(f"{escape(printable(label(found))):<48} {word}", soft_wrap=True)
 
 
 def follow(cluster: Cluster, documents: list[Tree], timeout: int, changed: bool) -> None:

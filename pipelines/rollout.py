@@ -15,6 +15,7 @@ SETTLE = 10.0
 """Seconds after a change in which an InferenceService's Ready may still be that of before: no field of it tells."""
 PATIENCE = 30.0
 """Seconds that all pods of a predictor have been up and empty before it counts as waiting for its first version."""
+NOTHING = "up, with nothing to serve yet: the first run publishes it; if one has, the store does not answer"
 SLOWEST = 3.0
 """Seconds between two looks, at last."""
 
@@ -50,7 +51,7 @@ def wait(
             state = _patiently(cluster, document)
             since = empty_since.setdefault(name, now) if state.empty else empty_since.pop(name, now)
             if state.empty and now - since >= PATIENCE:
-                state = State(True, "up, without a version to serve: the first run brings one (dawnlist submit)")
+                state = State(True, NOTHING)
             if state.done and document["kind"] == "InferenceService" and not state.empty and now - start < settle:
                 state = State(False, "settling")
             if state != states.get(name):
@@ -135,7 +136,7 @@ def pods(cluster: Cluster, found: Tree) -> list[Tree]:
     else:
         labels = (found["spec"].get("selector") or {}).get("matchLabels") or {}
     selector = ",".join(f"{name}={value}" for name, value in labels.items())
-    return cluster.list("Pod", cluster.namespace_of(found), label_selector=selector) if selector else []
+    return cluster.listed("v1", "Pod", cluster.namespace_of(found), label_selector=selector) if selector else []
 
 
 def why(cluster: Cluster, document: Tree) -> list[str]:
@@ -175,7 +176,7 @@ def _reasons(pod: Tree) -> list[str]:
 def _warnings(cluster: Cluster, of: Tree) -> list[str]:
     """The newest warning of each reason about an object."""
     selector = f"involvedObject.kind={of['kind']},involvedObject.name={of['metadata']['name']},type=Warning"
-    events = cluster.list("Event", of["metadata"].get("namespace"), field_selector=selector)
+    events = cluster.listed("v1", "Event", of["metadata"].get("namespace"), field_selector=selector)
     events.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
     newest = {event.get("reason"): event for event in events}
     return [

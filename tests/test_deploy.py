@@ -161,11 +161,11 @@ def test_what_changed_is_told_field_by_field_and_a_dry_run_tells_the_same(
         "    data.KEY: *** → ***",
         f"{'deployment/web':<48} changed",
         "    spec.replicas: 1 → 2",
-        f"{container}.args[0]: --k=20 → --k=50",
+        f"{container}.image: web:1.0.0 → web:1.0.1",
         f"{container}.env[A].value: *** → ***",
         f'{container}.env[B]: {{"name": "B", "value": "***"}} → absent',
         f'{container}.env[C]: absent → {{"name": "C", "value": "***"}}',
-        f"{container}.image: web:1.0.0 → web:1.0.1",
+        f"{container}.args[0]: --k=20 → --k=50",
         f"{api.url}: 0 created, 4 changed, 0 unchanged",
     ]
     assert dry.out == [*done.out[:-1], f"{done.out[-1]} (dry run: nothing was changed)"]
@@ -425,7 +425,8 @@ def test_a_predictor_without_a_version_does_not_stop_the_first_deploy(
     done = deploy(service())
     assert done.code == 0
     assert done.err[-1].endswith(
-        "inferenceservice/dawnlist: up, without a version to serve: the first run brings one (dawnlist submit)"
+        "inferenceservice/dawnlist: up, with nothing to serve yet: the first run publishes it; if one has, the store "
+        "does not answer"
     )
     # one pod that answers means that there is a version, and that the other one has another trouble
     api.put(pod("b", labels, containerStatuses=[{**up, "ready": True}]))
@@ -442,6 +443,27 @@ def test_trouble_while_waiting_is_over_when_the_cluster_answers_again(
     words = [line.split("inferenceservice/dawnlist: ")[-1] for line in done.err]
     assert words[0].endswith("has a trouble of its own (503): Service Unavailable; try again")
     assert (words[-1], done.code) == ("ready", 0)
+
+
+def test_what_an_earlier_deploy_left_behind_is_named_and_pruned(api: KubeApi, deploy: Callable[..., Done]) -> None:
+    def ours(tree: dict[str, Any], name: str) -> dict[str, Any]:
+        return {**tree, "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": "dawnlist"}}}
+
+    account = {"apiVersion": "v1", "kind": "ServiceAccount"}
+    deploy(ours(config_map(), "old"), ours(config_map(), "new"), ours(account, "old"), config_map("unlabelled"))
+    metadata = {"name": "other", "namespace": "default", "labels": {"app.kubernetes.io/part-of": "dawnlist"}}
+    api.put({**config_map(), "metadata": metadata}, manager="kubectl")
+    for words in ([], ["--prune", "--dry-run"]):
+        assert deploy(ours(config_map(), "new"), *words).out[2:] == [
+            f"{'configmap/old':<48} left behind: not among the manifests; --prune deletes it",
+            f"{'serviceaccount/old':<48} left behind: not among the manifests; --prune deletes it",
+        ]
+    assert deploy(ours(config_map(), "new"), "--prune").out[2:] == [
+        f"{'configmap/old':<48} deleted",
+        f"{'serviceaccount/old':<48} deleted",
+    ]
+    left = {name for kind, _, name in api.objects if kind in ("ConfigMap", "ServiceAccount")}
+    assert left == {"new", "unlabelled", "other"}
 
 
 @pytest.mark.parametrize(
