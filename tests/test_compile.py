@@ -1,12 +1,17 @@
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
-from kfp import components
 
 from pipelines.package import load_package, write_package
 from pipelines.placement import LAKE_KEYS, STEPS, Placement
-from pipelines.sizes import Size
+from pipelines.sizes import Size, memory
 
 FITTING_STEPS = {"tune", "train", "refit"}
 SECRETS = {
@@ -15,9 +20,11 @@ SECRETS = {
 }  # fmt: skip
 
 
-def compiled(path: Path, placement: Placement | None = None) -> tuple[dict, dict]:  # type: ignore[type-arg]
-    write_package(path, placement or Placement())
-    spec, platform = yaml.safe_load_all(path.read_text())
+@cache
+def compiled(placement: Placement) -> tuple[dict, dict]:  # type: ignore[type-arg]
+    with tempfile.TemporaryDirectory() as folder:
+        write_package(Path(folder) / "a.yaml", placement)
+        spec, platform = yaml.load_all((Path(folder) / "a.yaml").read_bytes(), yaml.CSafeLoader)
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     return spec, {name.removeprefix("exec-"): executor for name, executor in executors.items()}
 
@@ -41,19 +48,15 @@ def nodes(executors: dict) -> dict[str, tuple]:  # type: ignore[type-arg]
     }
 
 
-def test_the_same_bytes_each_time(tmp_path: Path) -> None:
-    write_package(tmp_path / "a.yaml", Placement("gpu", "registry.example/dawnlist-python:1"))
-    write_package(tmp_path / "b.yaml", Placement("gpu", "registry.example/dawnlist-python:1"))
-    assert (tmp_path / "a.yaml").read_bytes() == (tmp_path / "b.yaml").read_bytes()
-
-
-def test_the_package_loads(tmp_path: Path) -> None:
+def test_the_same_bytes_each_time_and_they_load(tmp_path: Path) -> None:
     write_package(tmp_path / "a.yaml", Placement())
-    assert components.load_component_from_file(str(tmp_path / "a.yaml")).name == "dawnlist-daily"
+    write_package(tmp_path / "b.yaml", Placement())
+    assert (tmp_path / "a.yaml").read_bytes() == (tmp_path / "b.yaml").read_bytes()
+    assert load_package(tmp_path / "a.yaml").name == "dawnlist-daily"
 
 
-def test_image_and_gpu_are_chosen_when_compiled(tmp_path: Path) -> None:
-    spec, executors = compiled(tmp_path / "gpu.yaml", Placement("gpu", "registry.example/dawnlist-python:1"))
+def test_image_and_gpu_are_chosen_when_compiled() -> None:
+    spec, executors = compiled(Placement("gpu", "registry.example/dawnlist-python:1"))
     assert {container["image"] for container in containers(spec).values()} == {"registry.example/dawnlist-python:1"}
     with_gpu = {name for name, container in containers(spec).items() if "accelerator" in container["resources"]}
     assert with_gpu == FITTING_STEPS
@@ -62,8 +65,8 @@ def test_image_and_gpu_are_chosen_when_compiled(tmp_path: Path) -> None:
     }
 
 
-def test_a_kind_of_gpu_and_spot_nodes_are_chosen_when_compiled(tmp_path: Path) -> None:
-    spec, executors = compiled(tmp_path / "spot.yaml", Placement("gpu", spot=True, gpu_type="nvidia-l4"))
+def test_a_kind_of_gpu_and_spot_nodes_are_chosen_when_compiled() -> None:
+    spec, executors = compiled(Placement("gpu", spot=True, gpu_type="nvidia-l4"))
     tolerated = [
         {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
         {"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"},
@@ -74,24 +77,24 @@ def test_a_kind_of_gpu_and_spot_nodes_are_chosen_when_compiled(tmp_path: Path) -
     assert tries == {name: 5 if name in FITTING_STEPS else step.retries for name, step in STEPS.items()}
 
 
-def test_spot_needs_no_gpu(tmp_path: Path) -> None:
-    spec, executors = compiled(tmp_path / "spot.yaml", Placement(spot=True))
+def test_spot_needs_no_gpu() -> None:
+    spec, executors = compiled(Placement(spot=True))
     assert set(nodes(executors)) == FITTING_STEPS
     assert not any("accelerator" in container["resources"] for container in containers(spec).values())
 
 
-def test_cpu_nodes_ask_for_no_gpu(tmp_path: Path) -> None:
-    spec, executors = compiled(tmp_path / "cpu.yaml")
+def test_cpu_nodes_ask_for_no_gpu() -> None:
+    spec, executors = compiled(Placement())
     assert not any("accelerator" in container["resources"] for container in containers(spec).values())
     assert nodes(executors) == {}
 
 
-def test_every_step_has_resources_a_time_limit_and_optional_secrets(tmp_path: Path) -> None:
-    spec, executors = compiled(tmp_path / "a.yaml")
+def test_every_step_has_resources_a_time_limit_and_optional_secrets() -> None:
+    spec, executors = compiled(Placement())
     assert set(containers(spec)) == set(STEPS)
-    for container in containers(spec).values():
+    for name, container in containers(spec).items():
         asked = container["resources"]
-        assert asked["resourceMemoryLimit"] == asked["resourceMemoryRequest"]
+        assert asked["resourceMemoryLimit"] == asked["resourceMemoryRequest"] == memory(name, Size())
         assert asked["resourceCpuLimit"] == asked["resourceCpuRequest"]
     for name, on in executors.items():
         assert int(on["activeDeadlineSeconds"]) > 0
@@ -101,21 +104,17 @@ def test_every_step_has_resources_a_time_limit_and_optional_secrets(tmp_path: Pa
         assert variables == ({SECRETS[name]} if name in SECRETS else set())
 
 
-def test_memory_grows_with_the_shop(tmp_path: Path) -> None:
-    def asked(size: Size) -> dict[str, int]:
-        spec, _ = compiled(tmp_path / "a.yaml", Placement(size=size))
-        found = {name: about["resources"]["resourceMemoryLimit"] for name, about in containers(spec).items()}
-        return {name: int(text.removesuffix("Mi")) for name, text in found.items()}
-
-    small, large = asked(Size(1_000_000, 20_000, 5_000)), asked(Size(200_000_000, 4_000_000, 200_000, 256))
-    assert {name for name in STEPS if large[name] > small[name]} >= {"dataset", "tune", "train", "evaluate", "refit"}
-    assert all(large[name] >= small[name] >= 512 for name in STEPS)
+def test_memory_grows_with_the_shop() -> None:
+    small, large = Size(1_000_000, 20_000, 5_000), Size(200_000_000, 4_000_000, 200_000, 256)
+    asked = {name: [int(memory(name, size).removesuffix("Mi")) for size in (small, large)] for name in STEPS}
+    assert {name for name, (less, more) in asked.items() if more > less} >= {"dataset", "tune", "train", "refit"}
+    assert all(more >= less >= 512 for less, more in asked.values())
     with pytest.raises(ValueError, match="users is 0: give how many are expected, 1 or more"):
         Size(users=0)
 
 
-def test_parameters_are_flat_described_and_have_defaults(tmp_path: Path) -> None:
-    spec, _ = compiled(tmp_path / "a.yaml")
+def test_parameters_are_flat_described_and_have_defaults() -> None:
+    spec, _ = compiled(Placement())
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     assert {name for name, about in parameters.items() if "defaultValue" not in about} == {
         "source", "lake", "redis", "as_of",
@@ -123,10 +122,8 @@ def test_parameters_are_flat_described_and_have_defaults(tmp_path: Path) -> None
     assert all(len(about["description"]) > 10 for about in parameters.values())
 
 
-def test_the_search_is_spread_over_nodes_when_asked(tmp_path: Path) -> None:
-    write_package(tmp_path / "alone.yaml", Placement("gpu"))
-    write_package(tmp_path / "spread.yaml", Placement("gpu", tune_shards=2))
-    alone, spread = (next(yaml.safe_load_all((tmp_path / name).read_text())) for name in ("alone.yaml", "spread.yaml"))
+def test_the_search_is_spread_over_nodes_when_asked() -> None:
+    alone, spread = compiled(Placement("gpu"))[0], compiled(Placement("gpu", tune_shards=2))[0]
     [tasks] = (
         found["dag"]["tasks"]
         for found in spread["components"].values()
@@ -156,9 +153,58 @@ def test_the_search_is_spread_over_nodes_when_asked(tmp_path: Path) -> None:
         Placement(tune_shards=1)
 
 
-def test_nothing_is_cached(tmp_path: Path) -> None:
-    write_package(tmp_path / "a.yaml", Placement())
-    assert "enableCache: true" not in (tmp_path / "a.yaml").read_text()
+def test_nothing_is_cached() -> None:
+    assert not any(task["cachingOptions"] for task in tasks(compiled(Placement())[0]).values())
+
+
+GUARD = """
+import sys
+
+def refuse(event, details):
+    if event in ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        raise OSError(f"no network here: {event} {details[1:]}")
+
+sys.addaudithook(refuse)
+"""
+
+
+def guarded(tmp_path: Path, code: str) -> "subprocess.CompletedProcess[str]":
+    """The code run without network, credentials, GPU, or anything at home."""
+    (tmp_path / "guard").mkdir(exist_ok=True)
+    (tmp_path / "guard" / "sitecustomize.py").write_text(GUARD)
+    (tmp_path / "home").mkdir(exist_ok=True)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{tmp_path / 'guard'}:{Path(__file__).parents[1]}",
+        "HOME": str(tmp_path / "home"),
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+    )
+
+
+def test_pipelines_are_imported_and_compiled_without_network_credentials_or_gpu(tmp_path: Path) -> None:
+    bites = guarded(tmp_path, "import socket; socket.create_connection(('127.0.0.1', 9))")
+    assert "no network here" in bites.stderr
+    code = """
+        import importlib, pkgutil, sys
+        from pathlib import Path
+        import pipelines
+
+        for module in pkgutil.walk_packages(pipelines.__path__, "pipelines."):
+            importlib.import_module(module.name)
+        from pipelines.package import write_package
+        from pipelines.placement import Placement
+
+        for nodes in ("cpu", "gpu"):
+            write_package(Path(f"{nodes}.yaml"), Placement(nodes))
+        assert "cupy" not in sys.modules
+    """
+    done = guarded(tmp_path, textwrap.dedent(code))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {path.name for path in tmp_path.glob("*.yaml")} == {"cpu.yaml", "gpu.yaml"}
+    assert list((tmp_path / "home").iterdir()) == []
 
 
 def test_mistakes_are_refused(tmp_path: Path) -> None:
