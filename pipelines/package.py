@@ -11,12 +11,7 @@ from pipelines.placement import Placement
 
 def version_name(package: bytes) -> str:
     """What a package is called as a version: the code's version and a digest, so that the same bytes meet again."""
-    return f"{version('dawnlist')}-{digest(package)}"
-
-
-def digest(package: bytes) -> str:
-    """A short hash of a package."""
-    return hashlib.sha256(package).hexdigest()[:12]
+    return f"{version('dawnlist')}-{hashlib.sha256(package).hexdigest()[:12]}"
 
 
 def write_package(output: Path, placement: Placement, kubernetes: bool = False) -> None:

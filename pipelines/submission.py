@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.kfp_client import Client, quiet
-from pipelines.package import digest, version_name
+from pipelines.package import version_name
 from pipelines.parameters import Spec, plain, read_spec
 
 ENDS: Final = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
@@ -35,17 +35,17 @@ class Version:
 
 def uploaded(client: Client, pipeline: str, package: Path, space: str | None) -> tuple[Version, bool]:
     """The version of these very bytes, and whether it had to be uploaded; the pipeline is made if need be."""
-    data, held = package.read_bytes(), _pipeline(client, pipeline, space)
+    name, held = version_name(package.read_bytes()), _pipeline(client, pipeline, space)
     if held is None:
         from kfp_server_api import V2beta1Pipeline
 
         held = client.pipelines.pipeline_service_create_pipeline(
             V2beta1Pipeline(name=pipeline, display_name=pipeline, namespace=space)
         )
-    if found := _versions(client, held.pipeline_id, where("display_name", digest(data), "IS_SUBSTRING")):
+    if found := _versions(client, held.pipeline_id, where("display_name", name)):
         return _version(found[0]), False
     with quiet():
-        made = client.upload_pipeline_version(str(package), version_name(data), pipeline_id=held.pipeline_id)
+        made = client.upload_pipeline_version(str(package), name, pipeline_id=held.pipeline_id)
     return Version(held.pipeline_id, made.pipeline_version_id, made.display_name, read_spec(package)), True
 
 
@@ -149,6 +149,6 @@ def _version(found: Any) -> Version:
     return Version(found.pipeline_id, found.pipeline_version_id, found.display_name, plain(found.pipeline_spec))
 
 
-def where(key: str, value: str, operation: str = "EQUALS") -> str:
-    """A filter of the API's lists."""
-    return json.dumps({"predicates": [{"operation": operation, "key": key, "stringValue": value}]})
+def where(key: str, value: str) -> str:
+    """A filter of the API's lists; where it keeps pipelines as Kubernetes' objects, it can hardly do more than this."""
+    return json.dumps({"predicates": [{"operation": "EQUALS", "key": key, "stringValue": value}]})

@@ -1,8 +1,10 @@
 """`dawnlist schedule`, `unschedule` and `status`: the real commands and kfp's client against the API's definition."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from components.lake import Lake
 from components.runs import recorded
 from pipelines import cron
 from pipelines.package import version_name
-from tests.kfp_api import Done, Fault, Kubeflow, dawnlist
+from tests.kfp_api import Done, Fault, Kubeflow, Object, dawnlist
 from tests.published import publish, shop
 
 SHOP = ("--source", "postgresql://dawn@db/shop", "--lake", "s3://bucket/lake", "--redis", "redis://store:6379/0",
@@ -73,7 +75,7 @@ def test_another_time_replaces_it(installed: Kubeflow) -> None:
 
 def test_every_trait_is_compared(installed: Kubeflow) -> None:
     schedule(installed, NIGHT)
-    for change in (
+    changes: list[Callable[[Object], Any]] = [
         lambda one: one.update(mode="DISABLE"),
         lambda one: one.update(max_concurrency="2"),
         lambda one: one.update(no_catchup=False),
@@ -81,7 +83,8 @@ def test_every_trait_is_compared(installed: Kubeflow) -> None:
         lambda one: one["runtime_config"]["parameters"].update(k=3),
         lambda one: one["runtime_config"]["parameters"].pop("lake"),
         lambda one: one.update(trigger={"periodic_schedule": {"interval_second": "3600"}}),
-    ):
+    ]
+    for change in changes:
         [standing] = installed.recurring
         change(standing)
         done = schedule(installed, NIGHT)

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipelines import submission
 from pipelines.package import version_name
 from tests.kfp_api import Done, Fault, Kubeflow, dawnlist
+from tests.schemas import problems
 from tests.servers import free_port
 
 SHOP = ("--source", "postgresql://dawn@db/shop", "--lake", "s3://bucket/lake", "--redis", "redis://store:6379/0",
@@ -194,3 +196,19 @@ def test_the_host_and_the_token_are_found_as_kfp_finds_them(
     context.write_text(json.dumps({"namespace": "", **header,
                                    "client_authentication_header_value": f"Bearer {kubeflow.token}"}))  # fmt: skip
     assert dawnlist(*words).code == 0
+
+
+def test_the_objects_for_gitops_are_what_is_uploaded(kubeflow: Kubeflow, package: Path, tmp_path: Path) -> None:
+    done = dawnlist("compile", "--output", str(tmp_path / "a.yaml"), "--kubernetes")
+    assert done.out == f"next: kubectl apply -f {tmp_path / 'a.yaml'}\n"
+    pipeline, version = yaml.safe_load_all((tmp_path / "a.yaml").read_text())
+    assert (problems(pipeline), problems(version)) == ([], [])
+    name = version_name(package.read_bytes())
+    assert (pipeline["kind"], pipeline["metadata"]["name"]) == ("Pipeline", "dawnlist-daily")
+    assert (version["kind"], version["metadata"]["name"]) == ("PipelineVersion", f"dawnlist-daily-{name}")
+    spec, platform = yaml.safe_load_all(package.read_text())
+    assert version["spec"]["pipelineSpec"] == spec and version["spec"]["platformSpec"] == platform
+    # what Git has made is found by its name, and not uploaded again
+    kubeflow.install(package)
+    assert submit(kubeflow, package, "--detach").out.startswith(f"version {version['spec']['displayName']}: its bytes")
+    assert "is no compiled pipeline" in submit(kubeflow, tmp_path / "a.yaml").err
