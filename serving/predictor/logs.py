@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from components.alerts import AlertHandler, Alerts
 from components.cuts import iso
 from components.urls import shown
 from serving.predictor.counts import Counts
@@ -37,12 +39,16 @@ class AsJson(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def configure() -> None:
-    """All loggers' lines to standard error; libraries only from warnings on, and no line for each request."""
+def configure(alerts: Alerts) -> None:
+    """All loggers' lines to standard error; libraries only from warnings on, and no line for each request.
+
+    Errors that are logged with their exception are told to people, too, and those that end a thread are logged.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(AsJson())
     root = logging.getLogger()
-    root.handlers, root.level = [handler], logging.WARNING
+    root.handlers, root.level = [handler, AlertHandler(alerts)], logging.WARNING
+    threading.excepthook = lambda died: log.error("a thread failed", exc_info=died.exc_value)
     log.setLevel(logging.INFO)
     for name in ("kserve", "kserve.trace", "uvicorn", "uvicorn.error"):
         library = logging.getLogger(name)
@@ -65,17 +71,19 @@ def described(error: BaseException) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Failures:
-    """What should never be raised: counted, and logged once in an interval for each class."""
+    """What should never be raised: counted, told to people, and logged once in an interval for each class."""
 
     counts: Counts
+    alerts: Alerts
     _told: dict[str, float] = field(default_factory=dict)
 
     def report(self, failure: BaseException) -> None:
         kind, now = type(failure).__name__, time.monotonic()
         self.counts.failed(kind)
+        self.alerts.report(failure, "a request")
         if now - self._told.get(kind, -INTERVAL) >= INTERVAL:
             self._told[kind] = now
-            log.error("a request failed", exc_info=failure)
+            log.error("a request failed", exc_info=failure, extra={"told": True})
 
 
 @dataclass(slots=True)

@@ -14,6 +14,8 @@ from typing import Any, Final
 import kserve
 import uvloop
 
+from components.alerts import Alerts
+from components.channels import channels
 from serving.predictor import logs
 from serving.predictor.auth import Doorkeeper
 from serving.predictor.connection import Connection, Shared
@@ -32,11 +34,13 @@ GRACE_SECONDS: Final = 10
 class Server(kserve.ModelServer):  # type: ignore[misc]
     """kserve's server with our connections, an address that can be chosen, and a gRPC server beside it."""
 
-    def __init__(self, model: DawnlistModel, counts: Counts, doorkeeper: Doorkeeper, host: str, port: int) -> None:
+    def __init__(
+        self, model: DawnlistModel, counts: Counts, doorkeeper: Doorkeeper, alerts: Alerts, host: str, port: int
+    ) -> None:
         # workers: kserve kills a child that does not answer for 5 s, and importing kserve takes so long
         super().__init__(http_port=port, workers=1, enable_grpc=False, grace_period=GRACE_SECONDS)
         self._model, self._counts, self._host = model, counts, host
-        failures = Failures(counts)
+        failures = Failures(counts, alerts)
         routes = Routes(model, self.dataplane, counts, doorkeeper, failures)
         self._shared = Shared(routes, routes.late, routes.refuse)
         self._servicer = Servicer(model, self.dataplane, counts, doorkeeper, failures)
@@ -62,6 +66,7 @@ class Server(kserve.ModelServer):  # type: ignore[misc]
         if server:
             await server.start()
         sweep = asyncio.create_task(self._sweep())
+        sweep.add_done_callback(_ended)
         try:
             yield
         finally:
@@ -105,17 +110,33 @@ def serve(
         _check_free(host, wanted)
     doorkeeper, counts = Doorkeeper.of(os.environ), Counts(namespace)
     model = DawnlistModel(name, Engine(redis, namespace, static, counts), counts)
-    logs.configure()
+    told, unreadable = channels()  # imported and read before anybody waits for an answer
+    alerts = Alerts(f"predictor of {namespace}", told)
+    logs.configure(alerts)
+    for line in unreadable:
+        logs.write(logging.WARNING, "nobody is told there", problem=line)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # kserve's --event-loop does it for several workers only
     asyncio.set_event_loop(asyncio.new_event_loop())
-    server = Server(model, counts, doorkeeper, host, port)
+    server = Server(model, counts, doorkeeper, alerts, host, port)
     if grpc_port:
         server.listen_grpc(grpc_port)
     guarded = "anybody may ask" if doorkeeper.open else "with a key"
     logs.write(logging.INFO, "start", namespace=namespace, model=name, host=host, port=port, access=guarded)
     gc.collect()
     gc.freeze()
-    server.start([model])
+    try:
+        server.start([model])
+    except Exception as error:
+        alerts.report(error, "the server")
+        raise
+    finally:
+        alerts.close()
+
+
+def _ended(task: "asyncio.Task[None]") -> None:
+    """A task that is to run as long as the server: asyncio says what it died of when nobody can be told any more."""
+    if not task.cancelled() and (error := task.exception()):
+        logs.log.error("a task of the server failed", exc_info=error)
 
 
 def _check_free(host: str, port: int) -> None:
