@@ -4,6 +4,7 @@ DAWNLIST_PROVE=1 tries many more requests.
 """
 
 import os
+from collections import Counter
 from typing import Any
 
 import httpx
@@ -44,7 +45,7 @@ def test_what_the_document_allows_is_answered_and_the_rest_refused(
 ) -> None:
     schema = schemathesis.openapi.from_dict(document(served))
     schema.config.update(base_url=served.url)
-    statuses: set[int] = set()
+    statuses = Counter[int]()
 
     @given(case=schema[path][method].as_strategy(generation_mode=mode))
     @settings(
@@ -59,16 +60,18 @@ def test_what_the_document_allows_is_answered_and_the_rest_refused(
         if mode is GenerationMode.POSITIVE and path.startswith("/v2"):
             case.body["inputs"] = [fitted(case.body["inputs"][0])]
         response = case.call()
-        statuses.add(response.status_code)
+        statuses[response.status_code] += 1
         if response.status_code in TOO_LONG:  # no schema can say how long a URL becomes
             case.validate_response(response, checks=[not_a_server_error])
             return
         # nor which events a shop counts
-        unsaid = [positive_data_acceptance] if path.startswith("/v1/models") else []
+        unsaid = [positive_data_acceptance] if "is unknown: give one of purchase, view" in response.text else []
         case.validate_response(response, excluded_checks=unsaid)
 
     answered()
-    assert statuses <= {200, 400, *TOO_LONG}
+    told = ", ".join(f"{count:,} of {status}" for status, count in sorted(statuses.items()))
+    print(f"\n{method} {path}, {mode.value}: {statuses.total():,} requests, answers: {told}")
+    assert statuses.keys() <= {200, 400, *TOO_LONG}
     assert (200 if mode is GenerationMode.POSITIVE else 400) in statuses
     assert httpx.get(f"{served.url}/v1/recommendations/ann").json()["tier"] == "list"
     assert metric(served.url, "dawnlist_failures_total") == 0

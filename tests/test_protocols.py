@@ -266,6 +266,7 @@ LONG = "u" * 513
         refused(lambda url: v1(url, {**ANN, "recent": ["c"]}), 400, 'an event of "recent" has to be an object'),
         refused(lambda url: v1(url, {**ANN, "recent": [{"item_id": "c", "at": 1}]}), 400, "has no field 'at'"),
         refused(lambda url: v1(url, {**ANN, "recent": [{"item_id": "c", "time": "now"}]}), 400, "seconds since 1970"),
+        refused(lambda url: v1(url, {**ANN, "recent": [{"item_id": "c", "time": 1.8e12}]}), 400, "has to be seconds"),
         refused(lambda url: v1(url, {**ANN, "recent": [{"item_id": "c"}] * 51}), 400, "a list of at most 50"),
         refused(
             lambda url: v1(url, {**ANN, "recent": [{"item_id": "c", "event_type": "wink"}]}), 400, "event type 'wink'"
@@ -300,6 +301,7 @@ LONG = "u" * 513
         refused(lambda url: v2(url, USER, parameters={"k": 1.5}), 400, 'user_id[0]: "k" has to be'),
         refused(lambda url: v2(url, USER, parameters={"exclude": "c"}), 400, "'exclude' is no parameter"),
         refused(lambda url: v2(url, USER, parameters=[1]), 400, '"parameters" has to be'),
+        refused(lambda url: v2(url, USER, parameters=[]), 400, '"parameters" has to be'),
         refused(lambda url: v2(url, USER, id=3), 400, '"id" has to be text'),
         refused(lambda url: v2(url, texts("user_id", *["ann"] * 1001)), 400, "1001 users"),
         refused(lambda url: raw_v2(url), 400, "raw bytes"),

@@ -1,6 +1,5 @@
 """What may stand beside a user's id in a question: the same fields, checked by the same rules, in every protocol."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -14,6 +13,8 @@ MAX_TEXT: Final = 512
 """Characters of an id or of a value."""
 MAX_EXCLUDED: Final = 1_000
 MAX_RECENT: Final = 50
+MAX_TIME: Final = 10**11
+"""Seconds since 1970: the year 5138. Today's milliseconds are more."""
 MAX_CONTEXT: Final = 8
 MAX_VALUES: Final = 100
 """Of one attribute in a filter."""
@@ -85,7 +86,7 @@ def _event(value: Any) -> Event:
 
 
 def _time(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_TIME:
         raise ValueError('"time" of an event has to be seconds since 1970')
     return min(float(value), time.time())  # a clock that is ahead is no look into the future
 

@@ -165,7 +165,12 @@ def _or_null(schema: Mapping[str, Any]) -> Tree:
 
 
 def _event() -> Tree:
-    moment = {"type": "number", "minimum": 0, "maximum": 1e11, "description": "Seconds since 1970; default: now."}
+    moment = {
+        "type": "number",
+        "minimum": 0,
+        "maximum": fields.MAX_TIME,
+        "description": "Seconds since 1970; default: now.",
+    }
     return {"item_id": TEXT, "event_type": _or_null(TEXT), "time": _or_null(moment)}
 
 
@@ -225,16 +230,17 @@ def _input_tensor() -> Tree:
 
 
 def _infer_request() -> Tree:
-    parameters = {
+    parameters: dict[str, Tree] = {
         "k": {"type": "integer", "minimum": 1, "maximum": MAX_K},
         "explain": {"type": "boolean"},
         "device": TEXT,
         "country": TEXT,
     }
+    nullable = {name: _or_null(schema) for name, schema in parameters.items()}
     return {
-        "id": {"type": "string"},
+        "id": {"type": ["string", "null"]},
         "inputs": {"type": "array", "items": _ref("InputTensor"), "minItems": 1, "maxItems": 2},
-        "parameters": _object(parameters, required=[]),
+        "parameters": _or_null(_object(nullable, required=[])),
     }
 
 

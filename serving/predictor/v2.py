@@ -43,7 +43,8 @@ class Tensor:
 def request(body: bytes) -> tuple[str | None, list[Question]]:
     """The request's id and its questions, from the JSON of REST; ValueError says what is wrong."""
     found = parsed(body)
-    request_id, inputs, parameters = found.get("id"), found.get("inputs"), found.get("parameters") or {}
+    request_id, inputs, parameters = found.get("id"), found.get("inputs"), found.get("parameters")
+    parameters = {} if parameters is None else parameters
     if not isinstance(request_id, str | None):
         raise ValueError('"id" has to be text')
     if not isinstance(inputs, list) or not inputs or not all(isinstance(tensor, dict) for tensor in inputs):
