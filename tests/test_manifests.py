@@ -26,14 +26,11 @@ from pipelines import kubeflow, upkeep
 from pipelines.cli import app
 from pipelines.placement import ENVIRONMENT, ENVIRONMENT_VARIABLES, LAKE_KEYS, NOTIFY_URLS, SECRETS, SETTINGS
 from serving.predictor.auth import API_KEY, JWT_KEY
-from tests.rendered import COMPONENTS, MANIFESTS, OVERLAYS, Pod, Tree, one, pods, rendered
+from tests.rendered import COMPONENTS, LAYERS, MANIFESTS, OVERLAYS, Pod, Tree, one, pods, rendered
 from tests.schemas import problems
 from tests.servers import predictor
 
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
-LAYERS = [
-    (overlay, *more) for overlay in OVERLAYS for more in ((), ("keda", "monitoring", "spark"), ("serving-runtime",))
-]
 SHOP = "dawnlist-shop"
 
 
@@ -93,7 +90,7 @@ def test_every_object_is_what_its_schema_says(layer: tuple[str, ...]) -> None:
 
 
 def test_every_component_is_in_a_layer() -> None:
-    assert {name for layer in LAYERS for name in layer[1:]} | {"redis"} == set(COMPONENTS)
+    assert {name for layer in LAYERS for name in layer[1:]} == set(COMPONENTS)
 
 
 def test_mistakes_are_found() -> None:
@@ -230,7 +227,7 @@ def test_the_production_store_may_be_reached() -> None:
     trees = rendered("gke-gpu")
     url = urlsplit(shop(trees)["DAWNLIST_REDIS"])
     assert url.hostname != "redis"
-    assert {"port": url.port} in one(trees, "NetworkPolicy", "dawnlist-store")["spec"]["egress"][0]["ports"]
+    assert {"port": url.port} in one(trees, "NetworkPolicy", "dawnlist-outside")["spec"]["egress"][0]["ports"]
 
 
 def test_the_lake_knows_the_account_of_the_steps() -> None:

@@ -6,13 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.rendered import OVERLAYS, Pod, Tree, one, pods, rendered, selected
+from tests.rendered import LAYERS, Pod, Tree, one, pods, rendered, selected
 
-LAYERS: Final = [
-    *((overlay,) for overlay in OVERLAYS),
-    *((overlay, "keda", "monitoring", "spark") for overlay in OVERLAYS),
-    *((overlay, "serving-runtime") for overlay in OVERLAYS),
-]
 OTHERS: Final[list[dict[str, str]]] = [
     {"pipelines.kubeflow.org/v2_component": "true"},  # the steps
     {"app": "seaweedfs"},  # KFP's store
@@ -143,6 +138,12 @@ def every_pod_is_isolated(trees: list[Tree]) -> Violations:
         yield from (f"{pod.owner}: any {way}" for way in sorted({"Ingress", "Egress"} - ways))
 
 
+def no_sidecar_is_added(trees: list[Tree]) -> Violations:
+    for pod in pods(trees):
+        if pod.owner not in SPARK and pod.labels.get("sidecar.istio.io/inject") != "false":
+            yield f"{pod.owner}: a sidecar that the policies cut off"
+
+
 def policies_select_pods_that_exist(trees: list[Tree]) -> Violations:
     ours = [pod.labels for pod in pods(trees)]
     for tree in trees:
@@ -199,8 +200,8 @@ def everything_has_a_place(trees: list[Tree]) -> Violations:
 RULES: Final[list[Callable[[list[Tree]], Violations]]] = [
     images_are_pinned, requests_and_limits_are_said, servers_are_probed, nobody_is_privileged, roots_are_read_only,
     nothing_of_the_node_is_used, secrets_are_named_only, rights_are_few, bindings_and_accounts_exist,
-    tokens_are_for_who_needs_them, every_pod_is_isolated, policies_select_pods_that_exist, a_predictor_is_left,
-    jobs_end_and_do_not_overlap, everything_has_a_place,
+    tokens_are_for_who_needs_them, every_pod_is_isolated, no_sidecar_is_added, policies_select_pods_that_exist,
+    a_predictor_is_left, jobs_end_and_do_not_overlap, everything_has_a_place,
 ]  # fmt: skip
 
 
@@ -277,6 +278,7 @@ BROKEN: Final[list[tuple[str, Any, Callable[[list[Tree]], Violations]]]] = [
     (f"{ISVC} serviceAccountName", "a", bindings_and_accounts_exist),
     (f"{ISVC} automountServiceAccountToken", None, tokens_are_for_who_needs_them),
     ("NetworkPolicy/dawnlist spec policyTypes 1", None, every_pod_is_isolated),
+    (f"{ISVC} labels sidecar.istio.io/inject", "true", no_sidecar_is_added),
     ("NetworkPolicy/redis spec podSelector matchLabels", {"a": "b"}, policies_select_pods_that_exist),
     ("NetworkPolicy/redis spec ingress 0 from 0 podSelector matchLabels", {"a": "b"}, policies_select_pods_that_exist),
     ("NetworkPolicy/redis spec ingress 0 ports", None, policies_select_pods_that_exist),
