@@ -61,7 +61,7 @@ def refuse_elsewhere(documents: list[Tree], namespace: str) -> None:
 def refuse_missing_namespaces(cluster: Cluster, documents: list[Tree]) -> None:
     """LookupError when objects are for a namespace that is neither on the cluster nor among them."""
     brought = {one["metadata"]["name"] for one in documents if one["kind"] == "Namespace"}
-    for name in sorted({found for one in documents if (found := cluster.namespace_of(one))} - brought):
+    for name in sorted({place for one in documents if (place := cluster.namespace_of(one))} - brought):
         try:
             found = cluster.find({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         except PermissionError:  # a namespace's owner may not be allowed to look at the namespace itself

@@ -150,7 +150,7 @@ def one_line(host: str, what: str) -> Iterator[None]:
             raise TimeoutError(f"{host} has not answered in {SECONDS} s ({what}): try again") from None
         short = shown(reason.args[-1]).rpartition(": ")[2]
         raise ConnectionError(
-            f"{host} does not answer ({short}): is it up, and is it the cluster you mean? kubectl config current-context"
+            f"{host} does not answer ({short}): is it up, and is it the cluster you mean (kubectl config get-contexts)?"
         ) from None
 
 

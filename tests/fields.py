@@ -16,7 +16,7 @@ Key = tuple[tuple[str, Any], ...]
 """An element of a list by the fields that tell it from the others."""
 Path = tuple[str | Key, ...]
 Leaves = dict[Path, Any]
-KNOWN_BY_URL: Final = ((("apiVersion",)), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
+KNOWN_BY_URL: Final = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
 """What everybody who applies an object says, and nobody owns."""
 
 
@@ -47,8 +47,10 @@ def element_of(path: Path) -> Path | None:
 
 def written(path: Path) -> str:
     """The path as the server writes it in a conflict."""
-    steps = (f".{step}" if isinstance(step, str) else json.dumps(dict(step), separators=(",", ":")) for step in path)
-    return "".join(step if step[0] == "." else f"[{step[1:-1]}]" for step in steps)
+    return "".join(
+        f".{step}" if isinstance(step, str) else f"[{','.join(f'{name}={json.dumps(value)}' for name, value in step)}]"
+        for step in path
+    )
 
 
 def _collect(found: Leaves, path: Path, value: Any, schema: Tree) -> None:

@@ -270,7 +270,7 @@ BUSY = '{"kind": "Status", "message": "the object has been modified"}'
         (
             Fault("PATCH", "configmaps"),
             "dawnlist: URL does not answer (Remote end closed connection without response): is it up, and is it the "
-            "cluster you mean? kubectl config current-context",
+            "cluster you mean (kubectl config get-contexts)?",
         ),
         (
             Fault("PATCH", "configmaps", seconds=1.5),
@@ -297,7 +297,7 @@ def test_clusters_that_are_not_there(
     [line] = deploy(config_map(), "--kube-context", "other").err
     assert line == (
         "dawnlist: http://127.0.0.1:1 does not answer ([Errno 111] Connection refused): is it up, and is it the "
-        "cluster you mean? kubectl config current-context"
+        "cluster you mean (kubectl config get-contexts)?"
     )
     [line] = deploy(config_map(), "--kube-context", "third").err
     assert line.startswith("dawnlist: no cluster to talk to: Invalid kube-config file. Expected object with name third")
