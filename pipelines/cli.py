@@ -99,10 +99,7 @@ def run(
     Example: `dawnlist run --local --source ./ml-1m --as-of 2003-03-01T00:00:00Z`
     """
     if not local:
-        raise ValueError(
-            "`dawnlist run` runs on this machine only: add --local; for a cluster, `dawnlist compile` writes the "
-            "package to upload"
-        )
+        raise ValueError("`dawnlist run` runs on this machine only: add --local; on a cluster `dawnlist submit` does")
     from components.tune.grid import checked_search
     from pipelines.terminal import run_and_show
 

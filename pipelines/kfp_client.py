@@ -30,11 +30,14 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
     ConnectionError (no answer, 5xx, a page that is no API), each with one line that says what to do.
     """
 
-    def __init__(self, host: str = "") -> None:
-        self.host = host
+    def __init__(self, host: str = "", space: str = "") -> None:
         with quiet():
             super().__init__(host=host or None)
         self._bind()
+        self.asked = (host, space)
+        """What it was made with, to make another."""
+        self.space = space or self.get_user_namespace() or None
+        """Whose pipelines and runs, where Kubeflow has several users."""
 
     def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
         """Whether the API is up; asked once, where kfp, which asks here within its constructor, waits 25 seconds."""

@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,11 +77,9 @@ def submit(
     given["as_of"] = arguments.checked_as_of(as_of) if as_of else CURRENT
     if force is not None:
         given["force"] = arguments.forced(force)
-    with tempfile.TemporaryDirectory() as folder:
-        chosen = Chosen.of(package, nodes, image, Path(folder))
-        client = Client(host)
-        version, parameters = chosen.ready(client, pipeline, space or None, given, assignments)
-    into = made_experiment(client, experiment or f"dawnlist-{namespace}", space or None)
+    client = Client(host, space)
+    version, parameters = _chosen(client, pipeline, package, nodes, image, given, assignments)
+    into = made_experiment(client, experiment or f"dawnlist-{namespace}")
     run_id = run(client, version, into, f"{pipeline} {namespace} {as_of or 'now'}", parameters, account)
     show_submitted(client, run_id, version)
     if not detach:
@@ -122,11 +119,9 @@ def schedule(
 
     when = six_fields(cron)
     given = {**options(source, lake, redis, namespace, settings), "as_of": SCHEDULED}
-    with tempfile.TemporaryDirectory() as folder:
-        chosen = Chosen.of(package, nodes, image, Path(folder))
-        client = Client(host)
-        version, parameters = chosen.ready(client, pipeline, space or None, given, assignments)
-    into = made_experiment(client, experiment or f"dawnlist-{namespace}", space or None)
+    client = Client(host, space)
+    version, parameters = _chosen(client, pipeline, package, nodes, image, given, assignments)
+    into = made_experiment(client, experiment or f"dawnlist-{namespace}")
     wanted = Wanted(into, f"{pipeline}-{namespace}", version, when, parameters, account, catch_up)
     show_schedule(settle(client, wanted), wanted)
 
@@ -145,8 +140,8 @@ def unschedule(
     from pipelines import recurring, submission
     from pipelines.kfp_client import Client
 
-    client, name = Client(host), f"{pipeline}-{namespace}"
-    into = submission.experiment(client, experiment or f"dawnlist-{namespace}", space or None)
+    client, name = Client(host, space), f"{pipeline}-{namespace}"
+    into = submission.experiment(client, experiment or f"dawnlist-{namespace}")
     found = recurring.standing(client, into, name) if into else []
     recurring.remove(client, found)
     typer.echo(f"{name}: " + (f"no longer scheduled; it was: {_times(found)}" if found else "nothing was scheduled"))
@@ -172,45 +167,42 @@ def status(
     from pipelines.kubeflow_words import show_status
 
     arguments.checked_format(format_)
-    told = found(Client(host), f"{pipeline}-{namespace}", experiment or f"dawnlist-{namespace}", space or None,
-                 namespace, lake, redis, last)  # fmt: skip
+    told = found(Client(host, space), f"{pipeline}-{namespace}", experiment or f"dawnlist-{namespace}", namespace, lake,
+                 redis, last)  # fmt: skip
     if format_ == "json":
         typer.echo(json.dumps(told, indent=1))
     else:
         show_status(told)
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """What shall run: a package, or whatever is newest at the API."""
+def _chosen(
+    client: "Client",
+    pipeline: str,
+    package: Path | None,
+    nodes: str,
+    image: str,
+    given: dict[str, Any],
+    assignments: list[str],
+) -> "tuple[Version, dict[str, Any]]":
+    """The version to run and its parameters; nothing is uploaded before they are checked."""
+    from pipelines.kubeflow_words import show_version
+    from pipelines.parameters import checked, read_spec
+    from pipelines.submission import newest, uploaded
 
-    package: Path | None
-
-    @classmethod
-    def of(cls, package: Path | None, nodes: str, image: str, folder: Path) -> "Chosen":
-        """From the options; ValueError when they contradict each other. A package is compiled into `folder`."""
-        if package and (nodes or image):
-            raise ValueError("--package is compiled already: leave out --nodes and --image, or the package")
-        return cls(_compiled(folder, nodes, image) if nodes or image else package)
-
-    def ready(
-        self, client: "Client", pipeline: str, space: str | None, given: dict[str, Any], assignments: list[str]
-    ) -> "tuple[Version, dict[str, Any]]":
-        """The version and its checked parameters; nothing is uploaded before they are."""
-        from pipelines.kubeflow_words import show_version
-        from pipelines.parameters import checked, read_spec
-        from pipelines.submission import newest, uploaded
-
-        found = None if self.package else newest(client, pipeline, space)
+    if package and (nodes or image):
+        raise ValueError("--package is compiled already: leave out --nodes and --image, or the package")
+    with tempfile.TemporaryDirectory() as folder:
+        if nodes or image:
+            package = _compiled(Path(folder), nodes, image)
+        found = None if package else newest(client, pipeline)
         if found is not None:
             show_version(found, uploaded=False, chosen=False)
             return found, checked(found.spec, given, assignments)
-        with tempfile.TemporaryDirectory() as folder:
-            package = self.package or _compiled(Path(folder), "", "")
-            parameters = checked(read_spec(package), given, assignments)
-            version, new = uploaded(client, pipeline, package, space)
-        show_version(version, uploaded=new, chosen=True)
-        return version, parameters
+        package = package or _compiled(Path(folder), nodes, image)
+        parameters = checked(read_spec(package), given, assignments)
+        version, new = uploaded(client, pipeline, package)
+    show_version(version, uploaded=new, chosen=True)
+    return version, parameters
 
 
 def _compiled(folder: Path, nodes: str, image: str) -> Path:

@@ -13,11 +13,11 @@ DAYS: Final = 30
 
 
 def status(
-    client: Client, name: str, experiment: str, space: str | None, namespace: str, lake: str, redis: str, last: int
+    client: Client, name: str, experiment: str, namespace: str, lake: str, redis: str, last: int
 ) -> dict[str, Any]:
     """`runs`, the newest first, `schedule`, `champion` by the lake and `live` by the store; None is not known."""
     opened = Lake.open(lake, namespace) if lake else None
-    into = submission.experiment(client, experiment, space)
+    into = submission.experiment(client, experiment)
     found = client.list_runs(experiment_id=into, sort_by="created_at desc", page_size=last).runs if into else None
     standing = recurring.standing(client, into, name) if into else []
     days = _days(opened) if opened and found else {}

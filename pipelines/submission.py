@@ -33,14 +33,14 @@ class Version:
     spec: Spec
 
 
-def uploaded(client: Client, pipeline: str, package: Path, space: str | None) -> tuple[Version, bool]:
+def uploaded(client: Client, pipeline: str, package: Path) -> tuple[Version, bool]:
     """The version of these very bytes, and whether it had to be uploaded; the pipeline is made if need be."""
-    name, held = version_name(package.read_bytes()), _pipeline(client, pipeline, space)
+    name, held = version_name(package.read_bytes()), _pipeline(client, pipeline)
     if held is None:
         from kfp_server_api import V2beta1Pipeline
 
         held = client.pipelines.pipeline_service_create_pipeline(
-            V2beta1Pipeline(name=pipeline, display_name=pipeline, namespace=space)
+            V2beta1Pipeline(name=pipeline, display_name=pipeline, namespace=client.space)
         )
     if found := _versions(client, held.pipeline_id, where("display_name", name)):
         return _version(found[0]), False
@@ -49,23 +49,23 @@ def uploaded(client: Client, pipeline: str, package: Path, space: str | None) ->
     return Version(held.pipeline_id, made.pipeline_version_id, made.display_name, read_spec(package)), True
 
 
-def newest(client: Client, pipeline: str, space: str | None) -> Version | None:
+def newest(client: Client, pipeline: str) -> Version | None:
     """The version of a pipeline that was made last, or None when there is none."""
-    held = _pipeline(client, pipeline, space)
+    held = _pipeline(client, pipeline)
     found = _versions(client, held.pipeline_id) if held else []
     return _version(found[0]) if found else None
 
 
-def experiment(client: Client, name: str, space: str | None) -> str | None:
+def experiment(client: Client, name: str) -> str | None:
     """The id of an experiment, or None when there is none of that name."""
-    found = client.list_experiments(filter=where("display_name", name), namespace=space).experiments
+    found = client.list_experiments(filter=where("display_name", name), namespace=client.space).experiments
     return found[0].experiment_id if found else None
 
 
-def made_experiment(client: Client, name: str, space: str | None) -> str:
+def made_experiment(client: Client, name: str) -> str:
     """The id of an experiment, which is made if need be."""
     with quiet():
-        return str(client.create_experiment(name, namespace=space).experiment_id)
+        return str(client.create_experiment(name, namespace=client.space).experiment_id)
 
 
 def pages(ask: Callable[[str], Any], field: str) -> Iterator[Any]:
@@ -94,11 +94,11 @@ def run(
 def follow(client: Client, run_id: str, steps: set[str], tell: Tell) -> Any:
     """Tell of each step as it ends until the run has, and return the run; ConnectionError when the API is lost."""
     told: set[str] = set()
-    heard, host, lost = time.monotonic(), client.host, False
+    heard, asked, lost = time.monotonic(), client.asked, False
     while True:
         try:
             # a token or cookie may have ended, and be there anew
-            client, lost = (Client(host) if lost else client), False
+            client, lost = (Client(*asked) if lost else client), False
             found = client.get_run(run_id)
             heard = time.monotonic()
         except (ConnectionError, PermissionError) as error:
@@ -135,8 +135,8 @@ def seconds(task: Any) -> float:
     return float((task.end_time - begun).total_seconds()) if begun else 0.0
 
 
-def _pipeline(client: Client, name: str, space: str | None) -> Any:
-    found = client.list_pipelines(filter=where("display_name", name), namespace=space).pipelines
+def _pipeline(client: Client, name: str) -> Any:
+    found = client.list_pipelines(filter=where("display_name", name), namespace=client.space).pipelines
     return found[0] if found else None
 
 
