@@ -1,17 +1,17 @@
-"""A cleaning run's profile for people: the same tables as Markdown and as HTML, all text escaped."""
+"""A cleaning run's profile as a page for people."""
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 from components.clean.profile import Profile
+from components.pages import rendered
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
 """Title, header, rows."""
 
 
 def tables(found: Profile) -> list[Table]:
-    """What the profile says, largest first where there is no order of its own."""
+    """What the profile says, what matters most first."""
     rows = found["rows_in"] or 1
     reasons = [(reason, f"{count:,}", f"{count / rows:.2%}") for reason, count in found["reasons"].items()]
     fates = ("rows", "clean", "rejected", "duplicates", "double_clicks")
@@ -19,14 +19,13 @@ def tables(found: Profile) -> list[Table]:
     columns = [_column(column) for column in found["columns"]]
     shown: list[Table] = [
         ("Rejected", ("reason", "rows", "share"), reasons),
-        ("Days", ("day", *(name.replace("_", " ") for name in fates)), days),
         (f"Columns, in a sample of {found['sampled']:,} rows",
          ("source", "read as", "nulls", "padded", "holds", "rejected for it"), columns),
     ]  # fmt: skip
     if found["unknown_events"]:
         events = [(event, f"{count:,}") for event, count in found["unknown_events"].items()]
         shown.append(("Unknown events, in the sample", ("event", "rows"), events))
-    return shown
+    return [*shown, ("Days", ("day", *(name.replace("_", " ") for name in fates)), days)]
 
 
 def headline(found: Profile) -> str:
@@ -38,25 +37,9 @@ def headline(found: Profile) -> str:
     return said
 
 
-def markdown(found: Profile) -> str:
-    """The profile as a page of Markdown."""
-    parts = ["# What cleaning found", headline(found)]
-    for title, header, rows in tables(found):
-        lines = [header, ["---"] * len(header), *rows]
-        table = "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
-        parts += [f"## {title}", table if rows else "none"]
-    return "\n\n".join(parts) + "\n"
-
-
 def html(found: Profile) -> str:
-    """The profile as a page of HTML, without scripts or anything from elsewhere."""
-    parts = [f"<h1>What cleaning found</h1><p>{escape(headline(found))}</p>"]
-    for title, header, rows in tables(found):
-        lines = "".join(_row("td", row) for row in rows)
-        parts.append(f"<h2>{escape(title)}</h2><table>{_row('th', header)}{lines}</table>")
-    style = "body{font-family:sans-serif}td,th{padding:.2em .8em;text-align:left;border-bottom:1px solid #ddd}"
-    return (f"<!doctype html><meta charset=utf-8><title>What cleaning found</title><style>{style}</style>"
-            f"{''.join(parts)}\n")  # fmt: skip
+    """The page, without scripts or anything from elsewhere."""
+    return rendered("clean/profile.html", found=found, headline=headline(found), tables=tables(found))
 
 
 def _column(column: Profile) -> Sequence[str]:
@@ -69,11 +52,3 @@ def _column(column: Profile) -> Sequence[str]:
 
 def _sorted(counts: dict[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda pair: -pair[1])
-
-
-def _cell(value: str) -> str:
-    return escape(" ".join(str(value).split()), quote=False).replace("|", "\\|")
-
-
-def _row(tag: str, cells: Sequence[Any]) -> str:
-    return f"<tr>{''.join(f'<{tag}>{escape(str(cell))}</{tag}>' for cell in cells)}</tr>"
