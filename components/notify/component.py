@@ -45,10 +45,12 @@ def notify(
         from pathlib import Path
 
         from components.lake import Lake
+        from components.lineage import describe
         from components.notify.daily import facts_of, write_report
         from components.notify.telling import tell
 
         opened = Lake.open(lake, namespace)
         print(write_report(opened, as_of, run, Path(report.path), Path(summary.path)))
+        describe([report, summary], [], lake, namespace, as_of, run)
         record["told"] = tell(opened, facts_of(opened, as_of, run), given)
         print(*record["told"], sep="\n")
