@@ -158,6 +158,8 @@ class Kubeflow:
     """If set, whoever does not send it is answered 401."""
     failing: str = ""
     """The step that fails in runs."""
+    multi_user: bool = False
+    """Whether experiments and runs are somebody's, whose namespace has to be said, and may not be otherwise."""
     page: int = 100
     """At most so many entries in a page."""
     clock: int = 0
@@ -185,13 +187,13 @@ class Kubeflow:
     # the operations, by the names that the definition gives them
 
     def healthz_service_get_healthz(self) -> Object:
-        return {"multi_user": False}
+        return {"multi_user": self.multi_user}
 
     def pipeline_service_list_pipelines(self, **query: Any) -> Object:
         return self._list("pipelines", self.pipelines, query)
 
     def pipeline_service_create_pipeline(self, body: Object) -> Object:
-        if any(one["name"] == body["name"] for one in self.pipelines):
+        if any(one["name"] == body["name"] and one.get("namespace") == body.get("namespace") for one in self.pipelines):
             raise RefusedError(409, f"AlreadyExistsError: a pipeline {body['name']} exists")
         return self._add(self.pipelines, {**body, "pipeline_id": str(uuid.uuid4())})
 
@@ -211,9 +213,11 @@ class Kubeflow:
         return self._add(self.versions, {**version, "display_name": name, "pipeline_spec": parsed(file)})
 
     def experiment_service_list_experiments(self, **query: Any) -> Object:
+        self._owned(query)
         return self._list("experiments", self.experiments, query)
 
     def experiment_service_create_experiment(self, body: Object) -> Object:
+        self._owned(body)
         return self._add(self.experiments, {**body, "experiment_id": str(uuid.uuid4())})
 
     def run_service_create_run(self, body: Object) -> Object:
@@ -250,6 +254,10 @@ class Kubeflow:
 
     # what they share
 
+    def _owned(self, given: Object) -> None:
+        if bool(given.get("namespace")) != self.multi_user:
+            raise RefusedError(400, f"InvalidInputError: namespace {given.get('namespace')!r} in this mode")
+
     def _add(self, entries: list[Object], entry: Object) -> Object:
         entries.append({**entry, "created_at": self.now()})
         return entries[-1]
@@ -261,6 +269,8 @@ class Kubeflow:
         raise RefusedError(404, f"ResourceNotFoundError: {key} {value} not found")
 
     def _list(self, name: str, entries: list[Object], query: Object) -> Object:
+        if query.get("namespace"):
+            entries = [one for one in entries if one.get("namespace") == query["namespace"]]
         for predicate in json.loads(query.get("filter") or "{}").get("predicates", []):
             wanted = predicate.get("string_value", predicate.get("stringValue"))
             if predicate["operation"] not in ("EQUALS", 1):

@@ -212,3 +212,21 @@ def test_the_objects_for_gitops_are_what_is_uploaded(kubeflow: Kubeflow, package
     kubeflow.install(package)
     assert submit(kubeflow, package, "--detach").out.startswith(f"version {version['spec']['displayName']}: its bytes")
     assert "is no compiled pipeline" in submit(kubeflow, tmp_path / "a.yaml").err
+
+
+def test_where_kubeflow_has_several_users_everything_is_in_a_profile(
+    kubeflow: Kubeflow, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import kfp
+
+    kubeflow.multi_user = True
+    refused = submit(kubeflow, package, "--detach")
+    assert refused.code == 1 and "InvalidInputError: namespace" in refused.err
+    assert submit(kubeflow, package, "--detach", "--kfp-namespace", "team-a").code == 0
+    (tmp_path / "namespace").write_text("team-b")  # as every pod has it
+    monkeypatch.setattr(kfp.Client, "_NAMESPACE_PATH", str(tmp_path / "namespace"))
+    monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "context" / "context.json"))
+    assert submit(kubeflow, package, "--detach").code == 0
+    assert [one.get("namespace") for one in kubeflow.experiments] == ["team-a", "team-b"]
+    assert [one.get("namespace") for one in kubeflow.pipelines] == [None, "team-a", "team-b"]
+    assert not (tmp_path / "context").exists()  # kfp itself would write there
