@@ -1,16 +1,27 @@
-"""A real mail server: SMTP on a loopback port, which keeps what it takes, and can be told to refuse."""
+"""Real servers that people are told by, which keep what comes: SMTP with login and TLS, and a web hook."""
 
 import contextlib
+import json
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from tests.servers import free_port
 
@@ -31,7 +42,7 @@ class MailServer:
     @property
     def url(self) -> str:
         """That apprise reads, for one who may log in."""
-        return f"mailto://127.0.0.1:{self.port}?from=dawnlist@shop.example&to=oncall@shop.example&smtp=127.0.0.1"
+        return f"mailto://127.0.0.1:{self.port}?smtp=127.0.0.1&from=dawnlist@shop.example&to=oncall@shop.example"
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: Any, session: Any, envelope: Any, address: str, options: Any
@@ -56,7 +67,8 @@ def mail_server(
     kept = MailServer(port=port or free_port())
 
     def check(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
-        return AuthResult(success=(data.login, data.password) == (user.encode(), password.encode()))
+        right = (data.login, data.password) == (user.encode(), password.encode())
+        return AuthResult(success=right, handled=False)
 
     more: dict[str, Any] = {}
     if user:
@@ -81,4 +93,63 @@ def parts(mail: EmailMessage) -> tuple[str, str, dict[str, bytes]]:
         for part in mail.walk()
         if part.get_content_maintype() == "image"
     }
-    return plain.get_content() if plain else "", html.get_content() if html else "", pictures
+    return _text(plain), _text(html), pictures
+
+
+def _text(part: Any) -> str:
+    return str(part.get_content()).replace("\r\n", "\n") if part else ""
+
+
+def certified(folder: Path) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1 that nobody but itself signed, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    signed = made.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(signed.public_bytes(Encoding.PEM))
+    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return paths
+
+
+@dataclass
+class Hook:
+    """A web hook that keeps what is posted to it."""
+
+    port: int
+    status: int = 200
+    posted: list[dict[str, Any]] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def hook() -> Iterator[Hook]:
+    """A web hook that is up."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            kept.posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(kept.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        kept = Hook(server.server_address[1])
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield kept
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextlib.contextmanager
+def deaf_server() -> Iterator[int]:
+    """The port of a server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]

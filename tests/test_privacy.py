@@ -1,0 +1,52 @@
+"""What may not leave in a message: every kind of it, and what only looks like it."""
+
+import pytest
+
+from components.privacy import anonymised, anonymous
+
+MASKED = {
+    "redis://:pw@store:6379/0": "redis://:***@store:6379/0",
+    "the password is s3cr3t-enough": "the password is ***",
+    "{'password': 'x1', 'port': 5432}": "{'password': '***', 'port': 5432}",
+    "Authorization: Bearer abc.def": "Authorization: Bearer ***",
+    "with eyJhbGciOi.eyJzdWIi.c2ln given": "with *** given",
+    "by AKIAABCDEFGHIJKLMNOP": "by ***",
+    "no such account: anna.k+shop@mail.example.com": "no such account: ***",
+    "connect to 10.2.3.4:5432 failed": "connect to ***:5432 failed",
+    "from 2001:db8::17 at 03:00:00": "from *** at 03:00:00",
+    "Key (user_id)=(17850) is twice there": "Key (user_id)=(***) is twice there",
+    '{"userId": "ab-3"}': '{"userId": ***}',
+    "user 17850 and visitor_id=v-9": "user *** and visitor_id=***",
+    "failed for user \"bob\"": "failed for user ***",
+    "[SQL: SELECT 1]\n[parameters: (17850, 'x')]\nend": "[SQL: SELECT 1]\n[parameters: ***\nend",
+    "DETAIL:  Failing row contains (3, bob).": "DETAIL:  Failing row contains ***",
+}  # fmt: skip
+KEPT = (
+    "at 2026-01-31T03:00:00Z, line 12, pid 17, 0.1.0 and 1.2.3.4.5",
+    "lists for 80 users, 3 of 83 users dropped, users: 12",
+    'File "/app/components/clean/commit.py", line 12, in x',
+    "tests/test_a.py::test_b, std::vector, a[1:2:3]",
+    "127.0.0.1:6379 and ::1 refused",
+    "the password is wrong",
+)
+
+
+@pytest.mark.parametrize("text", MASKED, ids=range(len(MASKED)))
+def test_secrets_and_personal_data_are_masked(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAWNLIST_SOURCE_PASSWORD", "s3cr3t-enough")
+    assert anonymous(text) == MASKED[text]
+
+
+@pytest.mark.parametrize("text", KEPT, ids=range(len(KEPT)))
+def test_what_only_looks_like_them_stays(text: str) -> None:
+    assert anonymous(text) == text
+
+
+def test_each_text_of_a_record_is_masked_and_nothing_else() -> None:
+    record = {"user_id": 7, "error": {"message": "user 7", "frames": ["a@b.example", 3, None]}}
+    assert anonymised(record) == {"user_id": 7, "error": {"message": "user ***", "frames": ["***", 3, None]}}
+
+
+def test_each_of_the_notify_urls_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAWNLIST_NOTIFY_URLS", "slack://TOKEN-A/B/C\nmailto://host")
+    assert anonymous("no slack://TOKEN-A/B/C here") == "no *** here"
