@@ -9,7 +9,7 @@ from pipelines.cluster import Cluster, label
 from pipelines.rendered import Tree
 
 BRINGS = {
-    "serving.kserve.io": "KServe 0.15 or newer, in Standard mode",
+    "serving.kserve.io": "KServe 0.16 or newer, in Standard mode",
     "monitoring.coreos.com": "the Prometheus operator, or leave out components/monitoring",
     "keda.sh": "KEDA 2, or leave out components/keda",
     "sparkoperator.k8s.io": "Kubeflow's Spark operator 2.4 or newer, or leave out components/spark",

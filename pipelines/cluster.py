@@ -142,16 +142,19 @@ def one_line(host: str, what: str) -> Iterator[None]:
         yield
     except DynamicApiError as error:
         raise _refusal(error, host, what) from None
-    except client.ApiException as error:  # not an answer: the connection's encryption
-        raise ConnectionError(f"{host}: no trusted connection: {shown(error.reason)}") from None
     except urllib3.exceptions.HTTPError as error:
-        reason = getattr(error, "reason", None) or error
-        if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
-            raise TimeoutError(f"{host} has not answered in {SECONDS} s ({what}): try again") from None
-        short = shown(reason.args[-1]).rpartition(": ")[2]
-        raise ConnectionError(
-            f"{host} does not answer ({short}): is it up, and is it the cluster you mean (kubectl config get-contexts)?"
-        ) from None
+        raise _silence(getattr(error, "reason", None) or error, host, what) from None
+
+
+def _silence(reason: Exception, host: str, what: str) -> Exception:
+    if isinstance(reason, urllib3.exceptions.SSLError):
+        return ConnectionError(f"{host} is not trusted ({shown(reason)}): is the kubeconfig that of this cluster?")
+    if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
+        return TimeoutError(f"{host} has not answered in {SECONDS} s ({what}): try again")
+    short = shown(reason.args[-1]).rpartition(": ")[2]
+    return ConnectionError(
+        f"{host} does not answer ({short}): is it up, and is it the cluster you mean (kubectl config get-contexts)?"
+    )
 
 
 def _refusal(error: Any, host: str, what: str) -> Exception:

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes.config import incluster_config  # type: ignore[import-untyped]
 from rich.console import Console
 
 from pipelines import cli, cluster, deploying, rollout
 from pipelines.cluster import label
 from pipelines.rendered import rendered
-from tests.kube_api import Fault, KubeApi, kube_api, kubeconfig
+from tests.kube_api import TOKEN, Fault, KubeApi, certificate, kube_api, kubeconfig
 
 OVERLAYS = Path(__file__).parent.parent / "manifests" / "overlays"
 LOCKED = {"allowPrivilegeEscalation": False}
@@ -230,7 +231,7 @@ def test_kinds_that_the_cluster_lacks_are_told_at_once(api: KubeApi, deploy: Cal
     done = deploy(config_map(), monitor, service(), {**config_map(), "apiVersion": "example.com/v1", "kind": "Thing"})
     assert done.err == [
         "dawnlist: the cluster does not know InferenceService (serving.kserve.io/v1beta1), PodMonitor "
-        "(monitoring.coreos.com/v1), Thing (example.com/v1): install KServe 0.15 or newer, in Standard mode; the "
+        "(monitoring.coreos.com/v1), Thing (example.com/v1): install KServe 0.16 or newer, in Standard mode; the "
         "Prometheus operator, or leave out components/monitoring; what brings example.com. Nothing was applied"
     ]
 
@@ -315,6 +316,29 @@ def test_the_token_is_the_kubeconfigs(api: KubeApi, deploy: Callable[..., Done],
     assert deploy(config_map()).err == [
         f"dawnlist: {api.url} does not know who asks (401): log in again, or choose another --kube-context"
     ]
+
+
+def test_a_pod_talks_to_the_cluster_around_it_and_to_no_other(
+    deploy: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = certificate(tmp_path / "mine.pem"), certificate(tmp_path / "other.pem")
+    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "namespace").write_text("default")
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(mine))
+    monkeypatch.setattr(cluster, "IN_CLUSTER", tmp_path / "namespace")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    for pem, answers in ((mine, True), (other, False)):
+        with kube_api(pem) as api:
+            host, port = api.url.removeprefix("https://").split(":")
+            monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+            monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+            done = deploy(config_map())
+            assert (done.code == 0, ("ConfigMap", "default", "settings") in api.objects) == (answers, answers)
+            if not answers:
+                [line] = done.err
+                assert line.startswith(f"dawnlist: {api.url} is not trusted ([SSL: CERTIFICATE_VERIFY_FAILED] ")
 
 
 def test_namespaces(api: KubeApi, deploy: Callable[..., Done], tmp_path: Path) -> None:
