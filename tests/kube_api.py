@@ -219,7 +219,7 @@ def _fault(api: KubeApi, method: str, path: str) -> Fault | None:
 
 @contextmanager
 def kube_api(certificate: Path | None = None) -> Iterator[KubeApi]:
-    """A server on a loopback port, with the namespace `default`; with TLS if it is given a PEM of key and certificate."""
+    """A server on a loopback port, with the namespace `default`; by TLS if it is given a PEM of key and certificate."""
     server = Server(("127.0.0.1", 0), Handler)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
