@@ -38,13 +38,19 @@ def _run(client: Client, found: Any, lake: Lake | None, day: str | None) -> dict
         "state": found.state,
         "started": iso(found.created_at),
         "seconds": (found.finished_at - found.created_at).total_seconds() if over and found.finished_at else None,
-        "as_of": iso(parse_as_of(day)) if day else None,
+        "as_of": iso(parse_as_of(day)) if day else _as_of(found),
         "error": found.error.message if found.error else None,
         "link": client.link("runs", "details", found.run_id),
     }
     if lake and day and over and found.state != "SUCCEEDED":
         told["error"] = _why(lake, day, found.run_id) or told["error"]
     return told
+
+
+def _as_of(found: Any) -> str | None:
+    """The day that a run was given; None when the API server was left to say it."""
+    given = str(recurring.parameters(found).get("as_of", ""))
+    return given if given and "[[" not in given else None
 
 
 def _why(lake: Lake, day: str, run: str) -> str | None:

@@ -216,7 +216,7 @@ def test_status_says_how_runs_went_what_is_next_and_what_is_live(
     told = json.loads(dawnlist(*words, "--format", "json").out)
     assert [(run["run"], run["state"], run["as_of"], run["seconds"], run["error"]) for run in told["runs"]] == [
         (bad["run_id"], "FAILED", "2026-03-01T03:00:00Z", 17.0, why),
-        (good["run_id"], "SUCCEEDED", None, 49.0, None),
+        (good["run_id"], "SUCCEEDED", "2026-03-01T03:00:00Z", 49.0, None),
     ]
     [due] = cron.due("0 0 3 * * *", datetime.now(UTC), 1)
     [standing] = told["schedule"]
