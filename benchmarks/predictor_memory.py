@@ -42,7 +42,7 @@ def ask(stopped: threading.Event) -> None:
 
 
 def version() -> str:
-    return re.findall(r"^dawnlist_version\{.*\} (\S+)$", httpx.get(f"{URL}/metrics").text, re.MULTILINE)[0]
+    return str(re.findall(r"^dawnlist_version\{.*\} (\S+)$", httpx.get(f"{URL}/metrics").text, re.MULTILINE)[0])
 
 
 def measured(items: int) -> tuple[float, float]:
