@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
 
+from components import scratch
 from components.cuts import Cuts, iso, parse_as_of
 from components.dataset.stock import stocked
 from components.dataset.traffic import traffic
@@ -75,7 +75,7 @@ def build(lake: Lake, version: int, verdicts: pa.Table, as_of: str, window_days:
 def _pairs(rows: pads.Dataset, cuts: Cuts) -> pa.Table:
     sums = ", ".join(f"coalesce(sum(weight) FILTER ({part}), 0)::FLOAT weight{i}" for i, part in enumerate(PARTS))
     lasts = ", ".join(f"coalesce(max(epoch_us(event_time)) FILTER ({part}), 0) last{i}" for i, part in enumerate(PARTS))
-    connection = duckdb.connect()
+    connection = scratch.database()
     connection.register("rows", rows)
     query = PAIRS.format(sums=sums, lasts=lasts)
     cut = {"validation": cuts.validation_start, "train": cuts.train_end}

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from components import scratch
 from components.filter_bots import days, features
 from components.filter_bots.decision import judged, listed
 from components.lake import Lake
@@ -25,7 +26,7 @@ def judge(lake: Lake, version: int, window: tuple[datetime, datetime], settings:
     ValueError when there are no interactions in the lake.
     """
     clock = time.perf_counter()
-    with duckdb.connect() as connection:
+    with scratch.database() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         read_window(connection, lake, version, window)
         report = judged(connection, settings.bots)
