@@ -73,8 +73,8 @@ def settle(client: Client, wanted: Wanted) -> list[dict[str, tuple[Any, Any]]]:
     """Leave one recurring run of that name, as it is wanted; returns how each that stood before was different.
 
     A new one is made before the old are deleted: killed between the two, both stand, a day is done twice, and the
-    next call puts it right. The other way round none would stand, and nobody would call. Two calls at once keep the
-    same one, the oldest that is as wanted.
+    next call puts it right. The other way round none would stand, and nobody would call. Two calls at once that want
+    the same keep the same one, the oldest; of two that want different things, who deletes last is told (RuntimeError).
     """
     before = standing(client, wanted.experiment_id, wanted.name)
     if not any(same(found, wanted) for found in before):
@@ -85,6 +85,9 @@ def settle(client: Client, wanted: Wanted) -> list[dict[str, tuple[Any, Any]]]:
         others = {name: both for found in after for name, both in differences(traits(found), wanted).items()}
         raise RuntimeError(f"the API did not keep {wanted.name!r} as it was asked for: {others}; nothing is deleted")
     remove(client, [found for found in after if found is not kept])
+    left = standing(client, wanted.experiment_id, wanted.name)
+    if kept.recurring_run_id not in [found.recurring_run_id for found in left]:
+        raise RuntimeError(f"somebody else schedules {wanted.name!r} at the same time: run the command again")
     return [_told(client, found, wanted) for found in before]
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from components.cuts import iso
 from components.lake import Lake
 from components.runs import recorded
 from pipelines import cron
+from pipelines.kfp_client import Client
 from pipelines.package import version_name
+from pipelines.recurring import SCHEDULED, Wanted, settle
+from pipelines.submission import Version
 from tests.kfp_api import Done, Fault, Kubeflow, Object, dawnlist
 from tests.published import publish, shop
 
@@ -120,6 +124,37 @@ def test_more_of_a_name_than_a_page_holds(installed: Kubeflow) -> None:
     kept = min(one["recurring_run_id"] for one in installed.recurring)
     schedule(installed, NIGHT)
     assert [one["recurring_run_id"] for one in installed.recurring] == [kept]
+
+
+def wanted(installed: Kubeflow, when: str) -> Wanted:
+    [version], [experiment] = installed.versions, installed.experiments
+    made = Version(version["pipeline_id"], version["pipeline_version_id"], version["name"], {})
+    parameters = {"source": "s", "lake": "s3://b/l", "redis": "redis://h:1", "as_of": SCHEDULED}
+    return Wanted(experiment["experiment_id"], "shop", made, when, parameters, "dawnlist-pipeline", False)
+
+
+def test_many_that_schedule_the_same_at_once_leave_one(installed: Kubeflow) -> None:
+    installed.experiment_service_create_experiment({"display_name": "dawnlist-shop"})
+    clients = [Client(installed.url) for _ in range(6)]
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda client: settle(client, wanted(installed, "0 0 3 * * *")), clients))
+    assert len(installed.recurring) == 1
+
+
+def test_who_loses_what_it_scheduled_to_somebody_else_is_told(
+    installed: Kubeflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed.experiment_service_create_experiment({"display_name": "dawnlist-shop"})
+    settle(Client(installed.url), wanted(installed, "0 0 3 * * *"))
+    delete = Kubeflow.recurring_run_service_delete_recurring_run
+
+    def meanwhile(self: Kubeflow, recurring_run_id: str) -> Object:
+        self.recurring[:] = [one for one in self.recurring if one["recurring_run_id"] == recurring_run_id]
+        return delete(self, recurring_run_id)
+
+    monkeypatch.setattr(Kubeflow, "recurring_run_service_delete_recurring_run", meanwhile)
+    with pytest.raises(RuntimeError, match="somebody else schedules 'shop' at the same time: run the command again"):
+        settle(Client(installed.url), wanted(installed, "0 0 4 * * *"))
 
 
 def test_other_shops_are_left_alone(installed: Kubeflow) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -230,3 +231,25 @@ def test_where_kubeflow_has_several_users_everything_is_in_a_profile(
     assert [one.get("namespace") for one in kubeflow.experiments] == ["team-a", "team-b"]
     assert [one.get("namespace") for one in kubeflow.pipelines] == [None, "team-a", "team-b"]
     assert not (tmp_path / "context").exists()  # kfp itself would write there
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "body", "status"),
+    [
+        ("POST", "v2beta1/runs", {"nonsense": 1}, 400),
+        ("POST", "v2beta1/runs", {"display_name": 1}, 400),
+        ("POST", "v2beta1/runs", {"runtime_config": {"parameters": []}}, 400),
+        ("POST", "v2beta1/runs", {"pipeline_version_reference": {"pipeline": "x"}}, 400),
+        ("POST", "v2beta1/recurringruns", {"mode": "ON"}, 400),
+        ("POST", "v2beta1/recurringruns", {"trigger": {"cron_schedule": {"cron": ["0"]}}}, 400),
+        ("GET", "v2beta1/runs?experiment=x", None, 400),
+        ("GET", "v2beta1/runs?page_size=many", None, 400),
+        ("GET", 'v2beta1/runs?filter={"predicates":[{"operation":"LIKE","key":"name"}]}', None, 400),
+        ("GET", "v1beta1/runs", None, 404),
+        ("PUT", "v2beta1/runs", {}, 501),
+    ],
+)
+def test_the_api_of_these_tests_refuses_what_its_definition_has_not(
+    kubeflow: Kubeflow, verb: str, path: str, body: object, status: int
+) -> None:
+    assert httpx.request(verb, f"{kubeflow.url}/apis/{path}", json=body).status_code == status
