@@ -259,6 +259,7 @@ LONG = "u" * 513
         refused(lambda url: v1(url, {**ANN, "k": 0}), 400, "from 1 to 100"),
         refused(lambda url: v1(url, {**ANN, "k": 101}), 400, "to 100"),
         refused(lambda url: v1(url, {**ANN, "kk": 1}), 400, "'kk' is no field: there are user_id, k, exclude"),
+        refused(lambda url: v1(url, {**ANN, "kk": None}), 400, "'kk' is no field"),
         refused(lambda url: v1(url, {**ANN, "exclude": "c"}), 400, '"exclude" has to be a list of at most 1000'),
         refused(lambda url: v1(url, {**ANN, "exclude": ["c"] * 1001}), 400, "a list of at most 1000"),
         refused(lambda url: v1(url, {**ANN, "exclude": [3]}), 400, 'an item of "exclude" has to be text'),

@@ -25,7 +25,8 @@ Checked = Callable[[Any], Any]
 def question(where: str, user_id: Any, fields: Mapping[str, Any]) -> Question:
     """The checked question; ValueError says where what is wrong. A field that is None is as good as absent."""
     try:
-        given = {name: _check(name)(value) for name, value in fields.items() if value is not None}
+        checks = [(name, _check(name), value) for name, value in fields.items()]
+        given = {name: check(value) for name, check, value in checks if value is not None}
         return Question(_text('"user_id"', user_id), **given)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
