@@ -27,9 +27,9 @@ def deploy(
     from pipelines import deploying
     from pipelines.applying import refuse_elsewhere, refuse_missing_namespaces, refuse_unknown
     from pipelines.cluster import connect
-    from pipelines.rendered import rendered
+    from pipelines.rendered import manifests as read
 
-    documents = rendered(manifests)
+    documents = read(manifests)
     refuse_elsewhere(documents, namespace)
     cluster = connect(kube_context, namespace)
     refuse_unknown(cluster, documents)

@@ -20,7 +20,7 @@ ORDER = (
 """Each kind after what it needs; others, whose operators bring them, come last."""
 
 
-def rendered(source: str) -> list[Tree]:
+def manifests(source: str) -> list[Tree]:
     """The objects of an overlay's folder, of a YAML file, or (`-`) of standard input, in the order to apply them.
 
     ValueError when there are none, or one is no object, has no name, or is there twice.
@@ -35,7 +35,7 @@ def rendered(source: str) -> list[Tree]:
     names = [(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in objects]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"{source} has {twice[0]} {twice[2]!r} twice: take one out")
-    return sorted(objects, key=_rank)
+    return sorted(objects, key=rank)
 
 
 def _text(source: str) -> str:
@@ -91,6 +91,7 @@ def _checked(document: Any, source: str) -> Tree:
     return document
 
 
-def _rank(document: Tree) -> int:
+def rank(document: Tree) -> int:
+    """Its place in the order."""
     kind = document["kind"]
     return ORDER.index(kind) if kind in ORDER else len(ORDER)

