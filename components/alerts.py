@@ -6,6 +6,7 @@ sends. What an error says may be what a caller sent, so people are told where it
 
 import contextlib
 import logging
+import math
 import platform
 import queue
 import threading
@@ -29,7 +30,9 @@ WAITING: Final = 16
 """Errors to be told at most; others are only counted."""
 DISTINCT: Final = 256
 """Errors that are told apart; those after are told as one."""
+NEVER: Final = -math.inf
 FRAMES: Final = 12
+"""Of each error; the innermost ones."""
 PAUSES: Final = (5.0, 30.0, 120.0)
 """Seconds before a message that was not taken is sent again."""
 ONE_TRY: Final = 60.0
@@ -42,7 +45,7 @@ log = logging.getLogger("dawnlist.alerts")
 
 @dataclass(slots=True)
 class _Known:
-    told: float
+    told: float = NEVER
     """By the monotonic clock."""
     since: int = 0
     """How often it was met and not told since."""
@@ -75,7 +78,7 @@ class Alerts:
         with self._lock:
             if kind not in self._known and len(self._known) >= DISTINCT:
                 kind = ("others", "")
-            known = self._known.setdefault(kind, _Known(now - self._interval))
+            known = self._known.setdefault(kind, _Known())
             if now - known.told < self._interval:
                 known.since += 1
                 return
@@ -84,7 +87,7 @@ class Alerts:
             self._queue.put_nowait((error, kind, doing, since))
         except queue.Full:
             with self._lock:
-                known.told, known.since = now - self._interval, since + 1
+                known.told, known.since = NEVER, since + 1
 
     def close(self, seconds: float = 5.0) -> None:
         """Send what waits, for so long at most."""
