@@ -18,7 +18,7 @@ SPARK: Final = ("SparkConnect/dawnlist-spark/server", "SparkConnect/dawnlist-spa
 CALLERS: Final = (SPARK[0], "CronJob/dawnlist-submit")
 """Spark starts its executors; kfp reads the token to know that it is in a cluster."""
 REPLICAS: Final = 2
-SECRET_NAME: Final = re.compile(r"PASSWORD|SECRET|TOKEN$|_KEY$|NOTIFY_URLS", re.IGNORECASE)
+SECRET_NAME: Final = re.compile(r"PASSWORD|SECRET|TOKEN$|_KEY|NOTIFY_URLS", re.IGNORECASE)
 PASSWORD_IN_URL: Final = re.compile(r"\w+://[^/\s@:]*:[^/\s@]+@")
 
 Violations = Iterator[str]
