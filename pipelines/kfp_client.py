@@ -20,7 +20,9 @@ CONNECT_SECONDS: Final = 5.0
 """Tried four times, by urllib3's default."""
 READ_SECONDS: Final = 60.0
 
-_TOKENS = re.compile(r"(?i)(bearer|basic|token|cookie)([ :=\"]+)\S+|eyJ[\w-]+\.[\w-]+\.[\w-]*")
+_TOKENS = re.compile(
+    r"(?i)\b(?:bearer|basic) +\S+|\b(?:token|cookie|session)[\"']? *[=:] *\S+|eyJ[\w-]+\.[\w-]+\.[\w-]*"
+)
 
 
 class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types

@@ -15,7 +15,7 @@ DAYS: Final = 30
 def status(
     client: Client, name: str, experiment: str, namespace: str, lake: str, redis: str, last: int
 ) -> dict[str, Any]:
-    """`runs`, the newest first, `schedule`, `champion` by the lake and `live` by the store; None is not known."""
+    """`runs`, the newest first, `schedule`, and, if asked for, `champion` by the lake and `live` by the store."""
     opened = Lake.open(lake, namespace) if lake else None
     into = submission.experiment(client, experiment)
     found = client.list_runs(experiment_id=into, sort_by="created_at desc", page_size=last).runs if into else None
@@ -24,8 +24,8 @@ def status(
     return {
         "runs": [_run(client, one, opened, days.get(one.run_id)) for one in found or []],
         "schedule": [_schedule(one) for one in standing],
-        "champion": _champion(opened) if opened else None,
-        "live": _live(redis, namespace) if redis else None,
+        **({"champion": _champion(opened)} if opened else {}),
+        **({"live": _live(redis, namespace)} if redis else {}),
     }
 
 
@@ -35,7 +35,7 @@ def _run(client: Client, found: Any, lake: Lake | None, day: str | None) -> dict
     told = {
         "run": found.run_id,
         "name": found.display_name,
-        "state": found.state,
+        "state": found.state or "UNKNOWN",
         "started": iso(found.created_at),
         "seconds": (found.finished_at - found.created_at).total_seconds() if over and found.finished_at else None,
         "as_of": iso(parse_as_of(day)) if day else _as_of(found),

@@ -67,7 +67,7 @@ def show_schedule(changes: list[dict[str, tuple[Any, Any]]], wanted: Wanted) -> 
         _say(f"{wanted.name}: replaced")
         for name, (was, becomes) in (change for changed in changes for change in changed.items()):
             _say(f"{name}: {_plain(was)} → {_plain(becomes)}", indent="  ")
-    _say(f"{wanted.schedule}: {cron.in_words(wanted.schedule)} (UTC)")
+    _say(f"{wanted.schedule}: {cron.in_words(wanted.schedule)}, UTC")
     times = cron.due(wanted.schedule, datetime.now(UTC), 3)
     _say(f"next: {', '.join(f'{moment:%Y-%m-%d %H:%M:%S}' for moment in times)}")
 
@@ -86,11 +86,14 @@ def show_status(told: dict[str, Any]) -> None:
         _say("nothing is scheduled")
     for one in told["schedule"]:
         due = f"next {one['next'] or 'unknown'}" if one["enabled"] else "disabled"
-        _say(f"scheduled: {one['words'] or one['schedule'] or 'at an interval'} (UTC), {due}")
-    if champion := told["champion"]:
-        _say(f"champion: {_aged(champion)}, {champion['winner']}")
-    if live := told["live"]:
-        _say(f"live: {_aged(live)}{', held since a rollback' if live['held'] else ''}")
+        _say(f"scheduled: {one['words'] or one['schedule'] or 'at an interval'}, UTC; {due}")
+    if "champion" in told:
+        champion = told["champion"]
+        _say(f"champion: {_aged(champion)}, {champion['winner']}" if champion else "champion: none yet")
+    if "live" in told:
+        live = told["live"]
+        held = ", held since a rollback" if live and live["held"] else ""
+        _say(f"live: {_aged(live)}{held}" if live else "live: nothing has been published yet")
 
 
 def _show_step(step: str, state: str, seconds: float, why: str) -> None:

@@ -77,13 +77,13 @@ def settle(client: Client, wanted: Wanted) -> list[dict[str, tuple[Any, Any]]]:
     the same keep the same one, the oldest; of two that want different things, who deletes last is told (RuntimeError).
     """
     before = standing(client, wanted.experiment_id, wanted.name)
-    if not any(same(found, wanted) for found in before):
-        _create(client, wanted)
+    made = [] if any(same(found, wanted) for found in before) else [_created(client, wanted)]
     after = standing(client, wanted.experiment_id, wanted.name)
     kept = next((found for found in after if same(found, wanted)), None)
     if kept is None:
-        others = {name: both for found in after for name, both in differences(traits(found), wanted).items()}
-        raise RuntimeError(f"the API did not keep {wanted.name!r} as it was asked for: {others}; nothing is deleted")
+        others = [differences(traits(one), wanted) for one in made]
+        remove(client, made)  # or each call would leave one more
+        raise RuntimeError(f"the API has not kept {wanted.name!r} as it was asked to: {others}; what stood stands")
     remove(client, [found for found in after if found is not kept])
     left = standing(client, wanted.experiment_id, wanted.name)
     if kept.recurring_run_id not in [found.recurring_run_id for found in left]:
@@ -132,9 +132,9 @@ def remove(client: Client, found: list[Any]) -> None:
             continue
 
 
-def _create(client: Client, wanted: Wanted) -> None:
+def _created(client: Client, wanted: Wanted) -> Any:
     with quiet():
-        client.create_recurring_run(
+        return client.create_recurring_run(
             wanted.experiment_id, wanted.name, cron_expression=wanted.schedule, params=wanted.parameters,
             pipeline_id=wanted.version.pipeline, version_id=wanted.version.id, max_concurrency=wanted.concurrency,
             no_catchup=not wanted.catch_up, service_account=wanted.account or None,

@@ -140,8 +140,8 @@ def _pipeline(client: Client, name: str) -> Any:
     return found[0] if found else None
 
 
-def _versions(client: Client, pipeline: str, where: str | None = None) -> list[Any]:
-    answer = client.list_pipeline_versions(pipeline, sort_by="created_at desc", page_size=1, filter=where)
+def _versions(client: Client, pipeline: str, among: str | None = None) -> list[Any]:
+    answer = client.list_pipeline_versions(pipeline, sort_by="created_at desc", page_size=1, filter=among)
     return answer.pipeline_versions or []
 
 

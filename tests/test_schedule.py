@@ -49,7 +49,7 @@ def test_one_recurring_run_stands_however_often_one_asks(kubeflow: Kubeflow, pac
     }  # fmt: skip
     name = version_name(package.read_bytes())
     times = ", ".join(f"{moment:%Y-%m-%d %H:%M:%S}" for moment in cron.due("0 0 3 * * *", datetime.now(UTC), 3))
-    told = ["0 0 3 * * *: At 03:00 (UTC)", f"next: {times}"]
+    told = ["0 0 3 * * *: At 03:00, UTC", f"next: {times}"]
     assert first.out.splitlines() == [f"version {name}: uploaded", "dawnlist-daily-shop: scheduled", *told]
     unchanged = [f"version {name}: its bytes are there already", "dawnlist-daily-shop: unchanged", *told]
     assert again.out.splitlines() == unchanged and (first.code, again.code) == (0, 0)
@@ -69,7 +69,7 @@ def test_another_time_replaces_it(installed: Kubeflow) -> None:
         "  schedule: 0 0 3 * * * → 0 0 4 * * MON-FRI",
         "  catch-up: False → True",
         "  parameter k: none → 10",
-        "0 0 4 * * MON-FRI: At 04:00, Monday through Friday (UTC)",
+        "0 0 4 * * MON-FRI: At 04:00, Monday through Friday, UTC",
         done.out.splitlines()[6],
     ]
     made, deleted = (f"recurring_run_service_{verb}_recurring_run" for verb in ("create", "delete"))
@@ -157,6 +157,21 @@ def test_who_loses_what_it_scheduled_to_somebody_else_is_told(
         settle(Client(installed.url), wanted(installed, "0 0 4 * * *"))
 
 
+def test_an_api_that_keeps_something_else_is_told_and_nothing_piles_up(
+    installed: Kubeflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule(installed, NIGHT)
+    before = list(installed.recurring)
+    create = Kubeflow.recurring_run_service_create_recurring_run
+    monkeypatch.setattr(
+        Kubeflow, "recurring_run_service_create_recurring_run",
+        lambda self, body: create(self, {**body, "service_account": "default"}),
+    )  # fmt: skip
+    done = schedule(installed, "0 4 * * *")
+    assert "the API has not kept 'dawnlist-daily-shop' as it was asked to: [{'service account': ('default'," in done.err
+    assert (done.code, installed.recurring) == (1, before)
+
+
 def test_other_shops_are_left_alone(installed: Kubeflow) -> None:
     schedule(installed, NIGHT)
     schedule(installed, NIGHT, "--namespace", "books")
@@ -228,9 +243,12 @@ def test_schedule_tells_a_refusal_and_leaves_what_stands(installed: Kubeflow) ->
     assert installed.recurring == before
 
 
-def test_status_of_a_shop_that_never_ran(kubeflow: Kubeflow) -> None:
-    done = dawnlist("status", "--host", kubeflow.url)
-    assert done.out.splitlines() == ["no run yet", "nothing is scheduled"] and done.code == 0
+def test_status_of_a_shop_that_never_ran(kubeflow: Kubeflow, tmp_path: Path, valkey: str) -> None:
+    words = ("status", "--host", kubeflow.url)
+    assert dawnlist(*words).out.splitlines() == ["no run yet", "nothing is scheduled"]
+    done = dawnlist(*words, "--lake", str(tmp_path), "--redis", valkey)
+    assert done.out.splitlines()[2:] == ["champion: none yet", "live: nothing has been published yet"]
+    assert done.code == 0
 
 
 def test_status_says_how_runs_went_what_is_next_and_what_is_live(
@@ -263,7 +281,7 @@ def test_status_says_how_runs_went_what_is_next_and_what_is_live(
     lines = dawnlist(*words).out.splitlines()
     assert lines[1].split()[:3] == [bad["run_id"], "2026-03-01T03:00:00Z", "failed"]
     assert lines[3] == f"{bad['run_id']}: {told['runs'][0]['error']}; {told['runs'][0]['link']}"
-    assert lines[4] == f"scheduled: At 03:00 (UTC), next {iso(due)}"
+    assert lines[4] == f"scheduled: At 03:00, UTC; next {iso(due)}"
     assert [line.split(",")[0] for line in lines[5:]] == [
         "champion: version 1 of 2026-03-01T03:00:00Z", "live: version 1 of 2026-03-01T03:00:00Z",
     ]  # fmt: skip
@@ -273,5 +291,5 @@ def test_status_of_a_schedule_that_somebody_made_in_the_ui(installed: Kubeflow) 
     schedule(installed, NIGHT)
     installed.recurring[0] |= {"mode": "DISABLE", "trigger": {"cron_schedule": {"cron": "@daily"}}}
     assert dawnlist("status", "--host", installed.url, "--namespace", "shop").out.splitlines()[1:] == [
-        "scheduled: @daily (UTC), disabled",
+        "scheduled: @daily, UTC; disabled",
     ]  # fmt: skip
