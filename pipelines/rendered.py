@@ -18,6 +18,8 @@ ORDER = (
     *("CronJob", "ServingRuntime", "InferenceService"),
 )
 """Each kind after what it needs; others, whose operators bring them, come last."""
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Ten times as fast, where PyYAML has it."""
 
 
 def manifests(source: str) -> list[Tree]:
@@ -26,7 +28,7 @@ def manifests(source: str) -> list[Tree]:
     ValueError when there are none, or one is no object, has no name, or is there twice.
     """
     try:
-        documents = [document for document in yaml.safe_load_all(_text(source)) if document is not None]
+        documents = [document for document in yaml.load_all(_text(source), LOADER) if document is not None]
     except yaml.YAMLError as error:
         raise ValueError(f"{source} is no YAML: {error}") from None
     objects = [_checked(item, source) for document in documents for item in _items(document)]

@@ -48,7 +48,7 @@ def deploy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Don
 
     def run(*words: Any) -> Done:
         trees = [word for word in words if isinstance(word, dict)]
-        (tmp_path / "manifests.yaml").write_text(yaml.safe_dump_all(trees, sort_keys=False))
+        (tmp_path / "manifests.yaml").write_text(yaml.dump_all(trees, Dumper=yaml.CSafeDumper, sort_keys=False))
         given = [word for word in words if not isinstance(word, dict)]
         given += [tmp_path / "manifests.yaml"] if trees else []
         out, err = io.StringIO(), io.StringIO()
