@@ -153,17 +153,26 @@ def compile_(
     kubernetes: Annotated[
         bool, typer.Option("--kubernetes", help="Write the objects Pipeline and PipelineVersion, for GitOps.")
     ] = False,
+    source: kubeflow.Source = "",
+    lake: kubeflow.Lake = "",
+    redis: kubeflow.Store = "",
+    namespace: Namespace = "default",
+    settings: kubeflow.SettingsUri = "",
 ) -> None:
     """Write the Kubeflow Pipelines package; the same code gives the same bytes.
+
+    What is given of --source, --lake, --redis, --namespace and --settings is what a run starts with in the UI.
 
     Example: `dawnlist compile --output daily.yaml --nodes gpu --image registry.example/dawnlist-python:0.1.0`
     """
     from pipelines.package import write_package
+    from pipelines.parameters import options
     from pipelines.placement import Placement
     from pipelines.sizes import Size
 
     size = Size(interactions, users, items, factors)
-    write_package(output, Placement(nodes, image, True, tune_shards, size, spot, gpu_type), kubernetes)
+    placement = Placement(nodes, image, True, tune_shards, size, spot, gpu_type)
+    write_package(output, placement, kubernetes, options(source, lake, redis, namespace, settings))
     typer.echo(f"next: {'kubectl apply -f' if kubernetes else 'dawnlist submit --package'} {output}")
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ def version_name(package: bytes) -> str:
     return f"{version('dawnlist')}-{hashlib.sha256(package).hexdigest()[:12]}"
 
 
-def write_package(output: Path, placement: Placement, kubernetes: bool = False) -> None:
+def write_package(
+    output: Path, placement: Placement, kubernetes: bool = False, defaults: Mapping[str, str] | None = None
+) -> None:
     """Compile the daily pipeline to `output`, whole or not at all; ValueError for an unusable suffix.
 
+    `defaults` of parameters, so that who starts a run in the UI need not know where things are.
     With `kubernetes` as the objects Pipeline and PipelineVersion, for an installation that keeps pipelines so. The
     version is named by the package's digest, since an object's specification may not change.
     """
@@ -32,7 +36,8 @@ def write_package(output: Path, placement: Placement, kubernetes: bool = False) 
     pipeline = daily_pipeline(placement)
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
         staged = Path(folder) / "pipeline.yaml"
-        compiler.Compiler().compile(pipeline, str(staged))
+        values = dict(defaults or {})
+        compiler.Compiler().compile(pipeline, str(staged), pipeline_parameters=values)
         if kubernetes:
             named = version_name(staged.read_bytes())
             names = KubernetesManifestOptions(
@@ -40,8 +45,9 @@ def write_package(output: Path, placement: Placement, kubernetes: bool = False) 
                 include_pipeline_manifest=True,
             )  # fmt: skip
             compiler.Compiler().compile(
-                pipeline, str(staged), kubernetes_manifest_options=names, kubernetes_manifest_format=True
-            )
+                pipeline, str(staged), pipeline_parameters=values, kubernetes_manifest_options=names,
+                kubernetes_manifest_format=True,
+            )  # fmt: skip
         staged.replace(output)
 
 

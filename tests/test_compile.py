@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.cli import app
 from pipelines.package import load_package, write_package
+from pipelines.parameters import checked, read_spec
 from pipelines.placement import LAKE_KEYS, STEPS, Placement
 from pipelines.sizes import Size, memory
 
@@ -120,6 +122,27 @@ def test_parameters_are_flat_described_and_have_defaults() -> None:
         "source", "lake", "redis", "as_of",
     }  # fmt: skip
     assert all(len(about["description"]) > 10 for about in parameters.values())
+
+
+def test_where_things_are_can_be_known_when_compiled(tmp_path: Path) -> None:
+    there = ("--source", "postgresql://dawn@db/shop", "--lake", "s3://b/lake", "--redis", "redis://store:6379/0",
+             "--settings", "/settings/settings.yaml")  # fmt: skip
+    output = str(tmp_path / "a.yaml")
+    with pytest.raises(SystemExit, match="0"):
+        app(["compile", "--output", output, "--namespace", "books", *there])
+    spec = read_spec(Path(output))
+    assert checked(spec, {"as_of": "2026-01-31T03:00:00Z"}, []) == {"as_of": "2026-01-31T03:00:00Z"}
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    asked = {name: about["defaultValue"] for name, about in parameters.items() if about["parameterType"] == "STRING"
+             and "defaultValue" in about}  # fmt: skip
+    assert asked == {
+        "source": "postgresql://dawn@db/shop", "lake": "s3://b/lake", "redis": "redis://store:6379/0",
+        "settings": "/settings/settings.yaml", "namespace": "books", "search": "around_champion", "metric": "ndcg",
+        "force": "",
+    }  # fmt: skip
+    assert all("description" in about for about in parameters.values())
+    with pytest.raises(ValueError, match="holds a password"):
+        app(["compile", "--output", output, "--redis", "redis://:secret@store:6379/0"], standalone_mode=False)
 
 
 def test_the_search_is_spread_over_nodes_when_asked() -> None:
