@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
-from components import store, store_building, store_content, store_histories, store_rows
+from components import store, store_building, store_content, store_history, store_rows
 from components.schema import CATALOGUE
 from components.store_items import unpack_catalogue, unpack_factors, unpack_popular
 from components.store_layout import Client, Keys, connect, opened
@@ -74,7 +74,7 @@ def read(client: Any, user_id: str, namespace: str = "shop") -> tuple[store_rows
     met = opened(client.get(Keys(namespace).histories(token, bucket)))
     dimension = np.array(meta["dimension"], dtype=np.float32)
     user = store_rows.find(body, fingerprint, store_rows.record_of(meta), dimension)
-    return user, store_histories.find(met, fingerprint)
+    return user, store_history.find(met, fingerprint)
 
 
 def test_the_report_and_the_keys(valkey: str) -> None:

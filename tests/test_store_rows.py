@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from components import store_histories, store_rows
+from components import store_histories, store_history, store_rows
 from components.store_layout import opened
 
 USERS, K, FACTORS = 300, 5, 8
@@ -68,7 +68,7 @@ def test_histories() -> None:
     longest = 0
     for user, user_id in enumerate(IDS):
         bucket, fingerprint = store_rows.address(user_id, placed.salt, placed.buckets)
-        found = store_histories.find(opened(values[bucket]), fingerprint)
+        found = store_history.find(opened(values[bucket]), fingerprint)
         pairs = slice(matrix.indptr[user], matrix.indptr[user + 1])
         items, ages, weights = matrix.indices[pairs], age[pairs], matrix.data[pairs]
         newest = np.sort(np.argsort(ages, kind="stable")[:50])
@@ -86,7 +86,7 @@ def test_what_is_beyond_a_number_s_range_is_its_end() -> None:
     histories = store_histories.prepared(indptr, item, *many, 200)
     placed = store_rows.place(["ann"], "seed")
     [value] = store_histories.pack(placed, histories, range(1))
-    found = store_histories.find(opened(value), store_rows.address("ann", placed.salt, 1)[1])
+    found = store_history.find(opened(value), store_rows.address("ann", placed.salt, 1)[1])
     assert found is not None
     assert found.item_index.tolist() == [3, 70_000]
     assert found.weight.tolist() == [65_504.0, np.float16(0.1)]

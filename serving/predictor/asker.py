@@ -8,7 +8,7 @@ import numpy as np
 
 from components import recent
 from components.fold_in import NO_PAIRS, Pairs
-from components.store_histories import History
+from components.store_history import History
 from serving.predictor.question import Event, Question
 from serving.predictor.snapshot import Snapshot
 

@@ -15,7 +15,7 @@ reached (the store is silent, a value is broken, the threads are busy) costs qua
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from components import recent, store_histories
+from components import recent, store_history
 from components.fold_in import Pairs
 from components.store_layout import Keys
 from components.store_nodes import Failure, Value
@@ -115,7 +115,7 @@ class Ladder:
                 self._failed("history", body)
                 asker.history = None
                 continue
-            found = store_histories.find(body, asker.fingerprint)
+            found = store_history.find(body, asker.fingerprint)
             if found is not None:
                 remember(asker, found)
 
