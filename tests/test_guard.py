@@ -26,10 +26,11 @@ from components.embedded import embedded_valkey
 from components.store_layout import connect
 from serving.predictor import connection
 from serving.predictor.auth import Doorkeeper, ForbiddenError, UnknownError
-from serving.predictor.connection import Connection, Request, Response, Shared
+from serving.predictor.connection import Connection, Shared
 from serving.predictor.counts import Counts
 from serving.predictor.guard import Gate, OverloadedError
 from serving.predictor.logs import AsJson, Digest, described
+from serving.predictor.messages import Request, Response
 from serving.predictor.server import serve
 from tests.published import metric
 from tests.servers import Predictor, free_port, running_predictor

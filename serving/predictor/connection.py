@@ -14,6 +14,8 @@ from typing import Any, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from serving.predictor.messages import App, Request, Response
+
 MAX_URL: Final = 8 << 10
 MAX_HEAD: Final = 32 << 10
 MAX_BODY: Final = 1 << 20  # bytes; a thousand users with ids of a hundred characters are a tenth of it
@@ -25,33 +27,6 @@ LEAVE_SECONDS: Final = 0.5
 LINGER_SECONDS: Final = 2.0  # a refused client may still be sending: closing at once would reset what it was told
 
 KEPT: Final = frozenset({b"authorization", b"expect", b"inference-header-content-length", b"x-api-key"})
-JSON: Final = b"application/json"
-
-
-@dataclass(slots=True)
-class Request:
-    """A whole request; `path` is not decoded, `headers` are those that anybody here reads, in lower case."""
-
-    method: bytes
-    path: bytes
-    query: bytes
-    headers: dict[bytes, bytes]
-    body: bytes
-    keep_alive: bool = True
-
-
-@dataclass(slots=True)
-class Response:
-    """`headers` are whole further lines, each with its end."""
-
-    status: int
-    body: bytes
-    headers: bytes = b""
-    kind: bytes = JSON
-
-
-App = Callable[[Request], Response | Coroutine[Any, Any, Response]]
-"""Answers a request at once or in a while; never raises, but for CancelledError when that took too long."""
 
 
 @dataclass(slots=True)

@@ -9,11 +9,11 @@ import orjson
 from components.urls import shown
 from serving.predictor import lean, v1, v2
 from serving.predictor.auth import Doorkeeper, ForbiddenError, UnknownError
-from serving.predictor.connection import Request, Response
 from serving.predictor.counts import Counts, exposed
 from serving.predictor.guard import OverloadedError
 from serving.predictor.ladder import Found
 from serving.predictor.logs import FAILED, Failures
+from serving.predictor.messages import Request, Response
 from serving.predictor.model import DawnlistModel
 from serving.predictor.openapi import document
 from serving.predictor.printed import Catalogue, Printer
