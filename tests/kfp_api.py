@@ -26,11 +26,11 @@ from typing import Any
 
 import kfp_server_api
 import pytest
+import typer
 import yaml
 from rich.console import Console
 
-from pipelines import kubeflow_words, terminal
-from pipelines.cli import main
+from pipelines import cli, kubeflow_words, terminal
 from pipelines.package import version_name
 from pipelines.parameters import steps
 
@@ -417,15 +417,22 @@ class Done:
     err: str
 
 
+@cache
+def command() -> Any:
+    """What typer makes of all commands: once, here, where so many are given."""
+    return typer.main.get_command(cli.app)
+
+
 def dawnlist(*words: str) -> Done:
     """The command in this process, whose start would cost a second each time."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         patch.setattr(sys, "argv", ["dawnlist", *words])
+        patch.setattr(cli, "app", command())
         patch.setattr(terminal, "err", Console(file=err, highlight=False))
         patch.setattr(kubeflow_words, "err", terminal.err)
         with pytest.raises(SystemExit) as ended:
-            main()
+            cli.main()
     return Done(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -199,15 +200,19 @@ def test_the_host_and_the_token_are_found_as_kfp_finds_them(
     assert dawnlist(*words).code == 0
 
 
+def documents(file: Path) -> list[Any]:
+    return list(yaml.load_all(file.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+
+
 def test_the_objects_for_gitops_are_what_is_uploaded(kubeflow: Kubeflow, package: Path, tmp_path: Path) -> None:
     done = dawnlist("compile", "--output", str(tmp_path / "a.yaml"), "--kubernetes")
     assert done.out == f"next: kubectl apply -f {tmp_path / 'a.yaml'}\n"
-    pipeline, version = yaml.safe_load_all((tmp_path / "a.yaml").read_text())
+    pipeline, version = documents(tmp_path / "a.yaml")
     assert (problems(pipeline), problems(version)) == ([], [])
     name = version_name(package.read_bytes())
     assert (pipeline["kind"], pipeline["metadata"]["name"]) == ("Pipeline", "dawnlist-daily")
     assert (version["kind"], version["metadata"]["name"]) == ("PipelineVersion", f"dawnlist-daily-{name}")
-    spec, platform = yaml.safe_load_all(package.read_text())
+    spec, platform = documents(package)
     assert version["spec"]["pipelineSpec"] == spec and version["spec"]["platformSpec"] == platform
     # what Git has made is found by its name, and not uploaded again
     kubeflow.install(package)
