@@ -95,6 +95,15 @@ def test_every_component_is_in_a_layer() -> None:
     assert {name for layer in LAYERS for name in layer[1:]} == set(COMPONENTS)
 
 
+def test_the_page_names_every_component_key_and_account() -> None:
+    page = (MANIFESTS.parent / "docs" / "KUBEFLOW.md").read_text()
+    trees = rendered("gke-gpu")
+    accounts = [tree["metadata"]["name"] for tree in trees if tree["kind"] == "ServiceAccount"]
+    asked = set().union(*(secrets(container) for pod in pods(trees) for container in pod.containers))
+    assert [name for name in (*COMPONENTS, *accounts) if f"| `{name}` |" not in page] == []
+    assert [name for name in (*asked, *shop(trees)) if f"`{name}`" not in page] == []
+
+
 def test_mistakes_are_found() -> None:
     container = {"image": "a", "ports": [{"containerPort": "8080"}], "readyProbe": {}, "env": {"A": "1"}}
     service = {
