@@ -16,6 +16,8 @@ The only module that knows the lake's paths. Everything lies under `{root}/{name
     runs/{as_of}/{run}/{step}.json                the run record
     ablation/{as_of}.json                         what each bot rule is worth
     reports/{as_of}/{run}.html                    the daily report
+    reports/{as_of}/{run}/told-{key}.json         that everybody was told of a run
+    outbox/{as_of}-{run}-{key}.json               a message that somebody has not taken yet
 """
 
 import json
