@@ -35,7 +35,7 @@ FRAMES: Final = 12
 """Of each error; the innermost ones."""
 PAUSES: Final = (5.0, 30.0, 120.0)
 """Seconds before a message that was not taken is sent again."""
-ONE_TRY: Final = 60.0
+ONE_TRY: Final = 30.0
 
 Kind = tuple[str, str]
 """An error's class and the place that raised it."""

@@ -134,11 +134,19 @@ def daily_volumes(facts: Facts) -> Figure | None:
     axes.grid(axis="y", color=RULE, linewidth=0.8)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    steps = min(len(rows), MOST_DAYS)
-    shown = [list(rows)[round(place * (len(rows) - 1) / max(1, steps - 1))] for place in range(steps)]
+    shown = _spread(list(rows), max(max(rows) - min(rows), FEWEST_DAYS) / (MOST_DAYS - 1))
     axes.set_xticks(shown, [date.fromordinal(day).isoformat() for day in shown])
     axes.set_xlim(min(*rows, max(rows) - FEWEST_DAYS) - 0.6, max(rows) + 0.6)
     return figure
+
+
+def _spread(days: Sequence[int], apart: float) -> list[int]:
+    """Of days in their order the last one, and of those before it so many that their names don't touch."""
+    kept = [days[-1]]
+    for day in reversed(days):
+        if kept[-1] - day >= apart - 0.5:
+            kept.append(day)
+    return kept[::-1]
 
 
 def _day(text: str) -> int:

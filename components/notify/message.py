@@ -27,7 +27,7 @@ from components.urls import masked
 SHOWN: Final = ("Models", "Gate", "Publication", "Rows", "Late rows", "Freshness and drift", "Bots", "Search", "Steps")
 """Of the page's parts; a mail tells less."""
 WITH_PICTURE: Final = ("Models", "Rows", "Steps")
-MOST_ROWS: Final = 12
+MOST_ROWS: Final = 16
 """Of a table; the page has them all."""
 
 

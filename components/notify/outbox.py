@@ -25,7 +25,7 @@ from components.urls import shown
 
 PAUSES: Final = (2.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds between tries; the last one again and again."""
-ONE_TRY: Final = 60.0
+ONE_TRY: Final = 30.0
 """Seconds that a server has to take a message, at most."""
 GIVEN_UP: Final = timedelta(days=7)
 """A message that no run could send for so long is news no more."""
