@@ -5,20 +5,23 @@ A shop that was measured before is read from its lake. Prints the peaks, and the
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
+from matrices import synthetic
 from scipy.optimize import nnls
 
 from components.lake import Lake
+from components.matrices import as_splits, held_out
 from components.runs import Record, records, report_of
 from components.simulate import ShopConfig, simulate, write
-from pipelines.sizes import Line, Size
+from pipelines.sizes import LINES, Line, Size
 
 DAYS = 366
 STEPS = ("fetch", "clean", "filter_bots", "dataset", "tune", "train", "evaluate", "gate", "refit", "recommend",
@@ -52,7 +55,10 @@ class Measured:
     """A shop's size as the steps saw it, and the greater peak of the two nights, by step, in megabytes."""
 
     shop: Shop
+    rows: int
+    """Clean interactions."""
     size: Size
+    """Its interactions are different pairs of user and item: the steps after the dataset know nothing else."""
     peaks: dict[str, float]
 
 
@@ -88,11 +94,11 @@ def _night(lake: Lake, source: str, as_of: str, shop: Shop, place: Path) -> list
 def _read(shop: Shop, nights: list[list[Record]]) -> Measured:
     rows, cut = report_of(nights[0], "clean")["clean"], report_of(nights[0], "dataset")
     longest = max(map(int, shop.factors.split(",")))
-    size = Size(rows, cut["users"], cut["items"], longest)
+    size = Size(cut["pairs"], cut["users"], cut["items"], longest)
     peaks: dict[str, float] = {}
     for record in (record for night in nights for record in night):
         peaks[record["step"]] = max(peaks.get(record["step"], 0.0), record["peak_memory_mb"])
-    return Measured(shop, size, peaks)
+    return Measured(shop, rows, size, peaks)
 
 
 def features(size: Size) -> list[float]:
@@ -111,21 +117,49 @@ def fitted(found: list[Measured], step: str) -> Line:
     return Line(*(round(float(slope), 1) for slope in slopes))
 
 
+FAR = """
+import resource, sys
+from pathlib import Path
+
+from components.lake import Lake
+from components.solver import ALSConfig
+from components.splits import Splits
+from components.train.fitting import fit_stage
+
+home, config = Path(sys.argv[1]), ALSConfig(factors=int(sys.argv[2]), iterations=1).as_dict()
+fit_stage(Lake.open(str(home), "far"), Splits.load(home / "splits"), "train", config, "cpu", home / "model")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def far(pairs: int, home: Path) -> None:
+    """A sweep of the train step at a size that no shop here has, and what its line says of it."""
+    size = Size(pairs, pairs // 50, pairs // 400, 64)
+    shutil.rmtree(home, ignore_errors=True)
+    train, holdout = held_out(synthetic(size.users, size.items, pairs), seed=1)
+    as_splits(train, None, holdout).save(home / "splits")
+    command = [sys.executable, "-c", FAR, str(home), str(size.factors)]
+    peak = float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    drawn = replace(size, interactions=train.nnz)
+    print(f"train, {drawn}: {peak:,.0f} MB; the line says {LINES['train'].megabytes(drawn):,.0f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, default=Path(".dawnlist/memory"), help="where the shops are kept")
+    parser.add_argument("--far", type=int, default=0, help="pairs of a matrix to fit one model to, instead of shops")
     parser.add_argument("--only", default="", help="names of the shops, with commas; default: all")
     arguments = parser.parse_args()
+    if arguments.far:
+        far(arguments.far, arguments.home / "far")
+        return
     chosen = [shop for shop in SHOPS if not arguments.only or shop.name in arguments.only.split(",")]
     found = [measured(shop, arguments.home) for shop in chosen]
-    print(f"| shop | interactions | users | items | factors | {' | '.join(STEPS)} |")
-    print("|---|" + "--:|" * (4 + len(STEPS)))
+    print(f"| shop | rows | pairs | users | items | factors | {' | '.join(STEPS)} |")
+    print("|---|" + "--:|" * (5 + len(STEPS)))
     for one in found:
-        size = one.size
-        peaks = " | ".join(f"{one.peaks[step]:,.0f}" for step in STEPS)
-        print(
-            f"| {one.shop.name} | {size.interactions:,} | {size.users:,} | {size.items:,} | {size.factors} | {peaks} |"
-        )
+        numbers = [one.rows, *astuple(one.size), *(round(one.peaks[step]) for step in STEPS)]
+        print(f"| {one.shop.name} | {' | '.join(f'{number:,}' for number in numbers)} |")
     for step in STEPS:
         line = fitted(found, step)
         worst = max(abs(line.megabytes(one.size) / one.peaks[step] - 1) for one in found)

@@ -15,7 +15,7 @@ class Size:
     """How large a shop is expected to be, in the window that models learn from."""
 
     interactions: int = 20_000_000
-    """Clean rows in the window."""
+    """Clean rows in the window, or better the different pairs of user and item among them, which the lines count."""
     users: int = 400_000
     items: int = 50_000
     factors: int = 64
