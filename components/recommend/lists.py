@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from components import hybrid, popularity
 from components.cuts import iso, parse_as_of
 from components.lake import Lake
-from components.model import FactorModel
+from components.model import AlignedModel, FactorModel, Factors
 from components.recommend.segments import by_device
 from components.schema import CATALOGUE
 from components.splits import Splits
@@ -19,6 +19,7 @@ from components.toplists import TopLists
 from components.user_items import UserItems
 
 BLOCK_USERS = 32_768
+Indices = npt.NDArray[np.int64]
 
 
 def recommend(
@@ -40,15 +41,8 @@ def recommend(
     history = splits.user_items("refit")
     aligned = model.aligned(splits.user_ids, splits.item_ids)
     users = np.flatnonzero(aligned.knows_user)
-    blocks = []
-    for start in range(0, len(users), BLOCK_USERS):
-        block = users[start : start + BLOCK_USERS]
-        blocks.append(aligned.top_k(block, history.weight[block], k))
-        progress(start + len(block))
-    items = np.concatenate([items for items, _ in blocks]) if blocks else np.empty((0, k), dtype=np.int64)
-    scores = np.concatenate([scores for _, scores in blocks]) if blocks else np.empty((0, k), dtype=np.float32)
-    _, counts = popularity.fit(history, meta["popularity_window"])
-    popular = np.argsort(-counts[:, 0], kind="stable")[:k]
+    items, scores = _ranked(aligned, users, history, k, progress)
+    popular, counts = _popular(history, meta["popularity_window"], k)
     known = FactorModel(
         splits.user_ids.subset(users),
         splits.item_ids,
@@ -63,8 +57,8 @@ def recommend(
         score=scores,
         lengths=(items >= 0).sum(axis=1),
         catalogue=_catalogue(lake, splits),
-        popular_index=popular.astype(np.uint32),
-        popular_score=counts[popular, 0],
+        popular_index=popular,
+        popular_score=counts,
         vectors=parts.vectors,
         item_factors=parts.item_factors,
         item_bias=parts.item_bias,
@@ -73,6 +67,25 @@ def recommend(
         segments=by_device(lake, splits, k),
         meta={**meta, "k": k, "users": len(users), "items": splits.shape[1], "config": model.config},
     )
+
+
+def _ranked(
+    aligned: AlignedModel, users: Indices, history: UserItems, k: int, progress: Callable[[int], None]
+) -> tuple[Indices, Factors]:
+    """The k best items of some users, -1 where there are fewer, and their scores; both (users, k)."""
+    items, scores = np.full((len(users), k), -1), np.zeros((len(users), k), np.float32)
+    for start in range(0, len(users), BLOCK_USERS):
+        part = slice(start, start + BLOCK_USERS)
+        items[part], scores[part] = aligned.top_k(users[part], history.weight[users[part]], k)
+        progress(min(part.stop, len(users)))
+    return items, scores
+
+
+def _popular(history: UserItems, window: str, k: int) -> tuple[npt.NDArray[np.uint32], Factors]:
+    """The k most popular items, and how popular they are."""
+    counts = popularity.fit(history, window)[1][:, 0]
+    best = np.argsort(-counts, kind="stable")[:k]
+    return best.astype(np.uint32), counts[best]
 
 
 def _of(history: UserItems, users: npt.NDArray[np.bool_]) -> UserItems:
