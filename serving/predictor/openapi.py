@@ -1,22 +1,20 @@
 """The OpenAPI 3.1 document of the predictor's routes, all of them and nothing else."""
 
-from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 
 from serving.predictor import fields
 from serving.predictor.auth import Doorkeeper
-from serving.predictor.counts import TIERS
 from serving.predictor.engine import MAX_K
+from serving.predictor.schemas import TEXT, Tree, ref, schemas
 
-Tree = dict[str, Any]
-
-TEXT: Final[Tree] = {"type": "string", "minLength": 1, "maxLength": fields.MAX_TEXT}
+URL: Final = (400, 414, 431)
+"""What may be wrong with any request."""
 
 
 def document(name: str, doorkeeper: Doorkeeper) -> Tree:
     """For a model of this name; the security schemes are those that the doorkeeper knows."""
-    schemes = _schemes(doorkeeper)
+    schemes = _security(doorkeeper)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -26,22 +24,18 @@ def document(name: str, doorkeeper: Doorkeeper) -> Tree:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": _paths(name, bool(schemes)),
-        "components": {"schemas": _schemas(), **({"securitySchemes": schemes} if schemes else {})},
+        "components": {"schemas": schemas(), **({"securitySchemes": schemes} if schemes else {})},
         "security": [{scheme: []} for scheme in schemes],
     }
 
 
-def _schemes(doorkeeper: Doorkeeper) -> Tree:
+def _security(doorkeeper: Doorkeeper) -> Tree:
     schemes: Tree = {}
     if doorkeeper.api_keys:
         schemes["apiKey"] = {"type": "apiKey", "in": "header", "name": "x-api-key"}
     if doorkeeper.jwt_key is not None:
         schemes["token"] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     return schemes
-
-
-def _ref(name: str) -> Tree:
-    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _json(schema: Tree) -> Tree:
@@ -58,60 +52,62 @@ def _errors(*statuses: int) -> Tree:
         431: "The headers are over 32 KiB.",
         503: "Too much is asked at once, or the answer took too long; Retry-After says when to come again.",
     }
-    return {str(status): {"description": texts[status], **_json(_ref("Error"))} for status in statuses}
+    return {str(status): {"description": texts[status], **_json(ref("Error"))} for status in statuses}
+
+
+def _operation(what: str, content: Tree, *errors: int, answer: str = "The answer.") -> Tree:
+    return {"summary": what, "responses": {"200": {"description": answer, **content}, **_errors(*errors)}}
 
 
 def _paths(name: str, guarded: bool) -> Tree:
     locked = (401, 403) if guarded else ()
-    common = (*locked, 400, 414, 431, 503)
+    return {**_lists(name, locked), **_about(name, locked), **_health(name, guarded)}
 
-    def get(what: str, schema: Tree, free: bool = False, errors: tuple[int, ...] = (400, 414, 431)) -> Tree:
-        operation = {
-            "summary": what,
-            "responses": {
-                "200": {"description": "The answer.", **_json(schema)},
-                **_errors(*errors, *(() if free else locked)),
-            },
-        }
-        return {"get": {**operation, **({"security": []} if free and guarded else {})}}
 
-    def ready() -> Tree:
-        found = get("Whether a version is loaded and warm.", _ref("Ready"), free=True)
-        found["get"]["responses"]["503"] = {"description": "Not ready.", **_json(_ref("Ready"))}
-        return found
+def _lists(name: str, locked: tuple[int, ...]) -> Tree:
+    """The routes that answer with lists."""
+    errors = (*locked, *URL, 503)
 
     def post(what: str, request: str, response: str) -> Tree:
-        return {
-            "post": {
-                "summary": what,
-                "requestBody": {"required": True, **_json(_ref(request))},
-                "responses": {
-                    "200": {"description": "An answer for each, in their order.", **_json(_ref(response))},
-                    **_errors(*common, 413),
-                },
-            }
-        }
+        each = "An answer for each, in their order."
+        operation = _operation(what, _json(ref(response)), *errors, 413, answer=each)
+        return {"post": {**operation, "requestBody": {"required": True, **_json(ref(request))}}}
 
-    metrics = get("Counts for Prometheus.", {}, free=True)
-    metrics["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
-    lean = get("The list of one user.", _ref("Prediction"), errors=(400, 414, 431, 503))
-    lean["get"]["parameters"] = _lean_parameters()
-    any_object = {"type": "object"}
+    lean = _operation("The list of one user.", _json(ref("Prediction")), *errors)
     return {
-        "/v1/recommendations/{user}": lean,
+        "/v1/recommendations/{user}": {"get": {**lean, "parameters": _lean_parameters()}},
         f"/v1/models/{name}:predict": post("Lists of several users (KServe V1).", "Instances", "Predictions"),
         f"/v2/models/{name}/infer": post("Lists of several users (KServe V2).", "InferRequest", "InferResponse"),
-        f"/v1/models/{name}": ready(),
-        f"/v2/models/{name}/ready": ready(),
-        "/v2/health/ready": ready(),
-        "/v2/health/live": get("Whether the server runs.", any_object, free=True),
-        "/": get("Whether the server runs.", any_object, free=True),
-        "/v1/models": get("The models: one.", any_object),
-        "/v2": get("The server's name and version.", any_object),
-        f"/v2/models/{name}": get("The model's tensors.", any_object),
-        "/metrics": metrics,
-        "/openapi.json": get("This document.", any_object),
     }
+
+
+def _about(name: str, locked: tuple[int, ...]) -> Tree:
+    """The routes that tell what there is."""
+    told = {
+        "/v1/models": "The models: one.",
+        "/v2": "The server's name and version.",
+        f"/v2/models/{name}": "The model's tensors.",
+        "/openapi.json": "This document.",
+    }
+    return {path: {"get": _operation(what, _json({"type": "object"}), *URL, *locked)} for path, what in told.items()}
+
+
+def _health(name: str, guarded: bool) -> Tree:
+    """The routes that nobody needs a key for."""
+    live = _operation("Whether the server runs.", _json({"type": "object"}), *URL)
+    ready = _operation("Whether a version is loaded and warm.", _json(ref("Ready")), *URL)
+    ready["responses"]["503"] = {"description": "Not ready.", **_json(ref("Ready"))}
+    metrics = _operation("Counts for Prometheus.", {"content": {"text/plain": {"schema": {"type": "string"}}}}, *URL)
+    operations = {
+        f"/v1/models/{name}": ready,
+        f"/v2/models/{name}/ready": ready,
+        "/v2/health/ready": ready,
+        "/v2/health/live": live,
+        "/": live,
+        "/metrics": metrics,
+    }
+    free: Tree = {"security": []} if guarded else {}
+    return {path: {"get": {**operation, **free}} for path, operation in operations.items()}
 
 
 def _lean_parameters() -> list[Tree]:
@@ -131,135 +127,3 @@ def _lean_parameters() -> list[Tree]:
         query("genres", "Only items of one of these.", several(fields.MAX_VALUES)),
         query("explain", "Whether to say which past items speak for each result.", {"type": "boolean"}),
     ]
-
-
-def _schemas() -> Tree:
-    return {
-        "Error": _object({"error": {"type": "string"}}),
-        "Ready": _object({"name": {"type": "string"}, "ready": {"type": "boolean"}}),
-        "Event": _object(_event(), required=["item_id"]),
-        "Instance": _object({"user_id": TEXT, **_options()}, required=["user_id"]),
-        "Instances": _object(
-            {"instances": {"type": "array", "items": _ref("Instance"), "minItems": 1, "maxItems": fields.MAX_USERS}},
-            more=True,
-        ),
-        "Item": _object(_item(), required=["item_id", "title", "score"]),
-        "Reason": _object({"item_id": {"type": "string"}, "score": {"type": "number"}}),
-        "Prediction": _object(_prediction()),
-        "Predictions": _object({"predictions": {"type": "array", "items": _ref("Prediction")}}),
-        "InputTensor": _object(_input_tensor(), more=True),
-        "InferRequest": _object(_infer_request(), required=["inputs"], more=True),
-        "OutputTensor": _object(_output_tensor()),
-        "InferResponse": _object(_infer_response(), required=["model_name", "model_version", "parameters", "outputs"]),
-    }
-
-
-def _object(properties: Tree, required: list[str] | None = None, more: bool = False) -> Tree:
-    """All properties are required unless told, and there are no more unless told."""
-    names = list(properties) if required is None else required
-    return {"type": "object", "properties": properties, "required": names, "additionalProperties": more}
-
-
-def _or_null(schema: Mapping[str, Any]) -> Tree:
-    return {**schema, "type": [schema["type"], "null"]}
-
-
-def _event() -> Tree:
-    moment = {
-        "type": "number",
-        "minimum": 0,
-        "maximum": fields.MAX_TIME,
-        "description": "Seconds since 1970; default: now.",
-    }
-    return {"item_id": TEXT, "event_type": _or_null(TEXT), "time": _or_null(moment)}
-
-
-def _options() -> Tree:
-    """The fields of a question but for the user's id, as fields.py checks them."""
-    values = {"type": "array", "items": TEXT, "minItems": 1, "maxItems": fields.MAX_VALUES}
-    options: dict[str, Tree] = {
-        "k": {"type": "integer", "minimum": 1, "maximum": MAX_K},
-        "exclude": {"type": "array", "items": TEXT, "maxItems": fields.MAX_EXCLUDED},
-        "recent": {"type": "array", "items": _ref("Event"), "maxItems": fields.MAX_RECENT},
-        "context": {
-            "type": "object",
-            "propertyNames": TEXT,
-            "additionalProperties": TEXT,
-            "maxProperties": fields.MAX_CONTEXT,
-            "examples": [{"device": "mobile", "country": "DE"}],
-        },
-        "filters": {
-            "type": "object",
-            "properties": {"genres": values},
-            "additionalProperties": False,
-            "examples": [{"genres": ["Drama"]}],
-        },
-        "explain": {"type": "boolean"},
-    }
-    return {name: _or_null(schema) for name, schema in options.items()}
-
-
-def _item() -> Tree:
-    return {
-        "item_id": {"type": "string"},
-        "title": {"type": "string", "description": 'A missing title is "".'},
-        "score": {"type": "number", "description": "Comparable within one list only."},
-        "because": {"type": "array", "items": _ref("Reason"), "description": "With explain: the strongest first."},
-    }
-
-
-def _prediction() -> Tree:
-    return {
-        "user_id": {"type": "string"},
-        "tier": {"type": "string", "enum": list(TIERS)},
-        "model_version": {"type": "string"},
-        "as_of": {"type": ["string", "null"]},
-        "age_seconds": {"type": ["integer", "null"]},
-        "items": {"type": "array", "items": _ref("Item")},
-    }
-
-
-def _input_tensor() -> Tree:
-    length = {"type": "integer", "minimum": 1, "maximum": fields.MAX_USERS}
-    return {
-        "name": {"enum": ["user_id", "options"]},
-        "datatype": {"const": "BYTES"},
-        "shape": {"type": "array", "items": length, "minItems": 1, "maxItems": 2},
-        "data": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": fields.MAX_USERS},
-    }
-
-
-def _infer_request() -> Tree:
-    parameters: dict[str, Tree] = {
-        "k": {"type": "integer", "minimum": 1, "maximum": MAX_K},
-        "explain": {"type": "boolean"},
-        "device": TEXT,
-        "country": TEXT,
-    }
-    nullable = {name: _or_null(schema) for name, schema in parameters.items()}
-    return {
-        "id": {"type": ["string", "null"]},
-        "inputs": {"type": "array", "items": _ref("InputTensor"), "minItems": 1, "maxItems": 2},
-        "parameters": _or_null(_object(nullable, required=[])),
-    }
-
-
-def _output_tensor() -> Tree:
-    numbers = {"type": "array", "items": {"type": "integer"}}
-    return {
-        "name": {"type": "string"},
-        "datatype": {"enum": ["BYTES", "FP32", "INT32"]},
-        "shape": numbers,
-        "data": {"type": "array"},
-    }
-
-
-def _infer_response() -> Tree:
-    whence = {name: _prediction()[name] for name in ("model_version", "as_of", "age_seconds")}
-    return {
-        "id": {"type": "string"},
-        "model_name": {"type": "string"},
-        "model_version": {"type": "string"},
-        "parameters": _object(whence),
-        "outputs": {"type": "array", "items": _ref("OutputTensor")},
-    }
