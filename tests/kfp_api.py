@@ -321,6 +321,7 @@ class Kubeflow:
         return sorted(steps(version["pipeline_spec"]["pipeline_spec"]))
 
 
+@cache
 def parsed(package: bytes) -> Object:
     """A package as the API keeps it; RefusedError when it is none."""
     documents = list(yaml.load_all(package, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
