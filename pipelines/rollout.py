@@ -42,27 +42,29 @@ def wait(
     no InferenceService is taken at its word.
     """
     start = time.monotonic()
-    states: dict[str, State] = {}
-    empty_since: dict[str, float] = {}
-    pending, pause = [document for document in documents if document["kind"] in AWAITED], 0.1
+    pending = dict(enumerate(document for document in documents if document["kind"] in AWAITED))
+    states: dict[int, State] = {}
+    empty_since: dict[int, float] = {}
+    pause = 0.1
     while pending:
-        for document in list(pending):
-            name, now = label(document), time.monotonic()
-            state = _patiently(cluster, document)
-            since = empty_since.setdefault(name, now) if state.empty else empty_since.pop(name, now)
-            if state.empty and now - since >= PATIENCE:
-                state = State(True, NOTHING)
-            if state.done and document["kind"] == "InferenceService" and not state.empty and now - start < settle:
+        for number, document in list(pending.items()):
+            state, now = _patiently(cluster, document), time.monotonic()
+            since = empty_since.setdefault(number, now) if state.empty else empty_since.pop(number, now)
+            if state.done and document["kind"] == "InferenceService" and now - start < settle:
                 state = State(False, "settling")
-            if state != states.get(name):
+            elif state.empty and now - since >= PATIENCE:
+                state = State(True, NOTHING)
+            if state != states.get(number):
                 show(document, state)
-            states[name] = state
+            states[number] = state
             if state.done:
-                pending.remove(document)
-        if not pending or time.monotonic() - start >= timeout or any(states[label(one)].stuck for one in pending):
+                del pending[number]
+        left = start + timeout - time.monotonic()
+        if left <= 0 or any(states[number].stuck for number in pending):
             break
-        time.sleep(min(pause := pause * 1.5, SLOWEST, max(0.0, start + timeout - time.monotonic())))
-    return pending
+        pause = min(pause * 1.5, SLOWEST)
+        time.sleep(min(pause, left) if pending else 0)
+    return list(pending.values())
 
 
 def _patiently(cluster: Cluster, document: Tree) -> State:

@@ -19,7 +19,7 @@ from pipelines.cluster import label
 from pipelines.rendered import manifests as read
 from pipelines.rendered import rank
 from tests.kube_api import TOKEN, Fault, KubeApi, certificate, kube_api, kubeconfig
-from tests.rendered import LAYERS, MANIFESTS, rendered
+from tests.rendered import MANIFESTS, rendered
 
 
 @pytest.fixture
@@ -99,6 +99,9 @@ def event(of: str, kind: str, reason: str, message: str, at: str) -> dict[str, A
 
 def standing(api: KubeApi) -> dict[Any, Any]:
     return {key: deepcopy({**stored.tree, "status": None}) for key, stored in api.objects.items()}
+
+
+LAYERS = [("local",), ("gke-gpu",), ("local", "serving-runtime"), ("gke-gpu", "keda", "monitoring", "spark")]
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids="+".join)
