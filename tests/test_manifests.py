@@ -28,7 +28,7 @@ from pipelines.kubeflow import ACCOUNT, CURRENT
 from pipelines.placement import ENVIRONMENT, ENVIRONMENT_VARIABLES, LAKE_KEYS, NOTIFY_URLS, SECRETS, SETTINGS
 from serving.predictor.auth import API_KEY, JWT_KEY
 from tests.kfp_api import Kubeflow, dawnlist
-from tests.rendered import COMPONENTS, LAYERS, MANIFESTS, OVERLAYS, Pod, Tree, one, pods, rendered
+from tests.rendered import COMPONENTS, LAYERS, MANIFESTS, OVERLAYS, Pod, Tree, one, pods, rendered, selected
 from tests.schemas import problems
 from tests.servers import predictor
 
@@ -289,6 +289,21 @@ def test_a_serving_runtime_is_the_same_pod() -> None:
     model = one(runtime, "InferenceService")["spec"]["predictor"]["model"]
     spec = one(runtime, "ServingRuntime")["spec"]
     assert model["modelFormat"]["name"] in [form["name"] for form in spec["supportedModelFormats"]]
+
+
+def test_the_second_shop_of_the_page_is_one_more_predictor() -> None:
+    page = (MANIFESTS.parent / "docs" / "KUBEFLOW.md").read_text()
+    (second,) = (yaml.safe_load(text) for text in re.findall("```yaml\n(apiVersion.*?)```", page, re.DOTALL))
+    trees = [*rendered("gke-gpu", "serving-runtime"), second]
+    assert problems(second) == []
+    one_more, first = pod_of(trees, "InferenceService/second"), pod_of(trees, "InferenceService/dawnlist")
+    chosen = one(trees, "PodDisruptionBudget")["spec"]["selector"]
+    assert selected(chosen, one_more.labels) and one_more.labels["sidecar.istio.io/inject"] == "false"
+    same = ("serviceAccountName", "automountServiceAccountToken", "securityContext", "minReplicas", "containers")
+    assert [one_more.spec[name] for name in same] == [first.spec[name] for name in same]
+    (container,) = one_more.containers
+    given = [*arguments(trees, container), *one_more.spec["model"]["args"]]  # as KServe joins them
+    assert taken(typer.main.get_group(app).commands["serve"], given)["namespace"] == "second"
 
 
 def test_the_probes_are_answered(valkey: str) -> None:
