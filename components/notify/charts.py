@@ -144,7 +144,7 @@ def _spread(days: Sequence[int], apart: float) -> list[int]:
     """Of days in their order the last one, and of those before it so many that their names don't touch."""
     kept = [days[-1]]
     for day in reversed(days):
-        if kept[-1] - day >= apart - 0.5:
+        if kept[-1] - day >= 0.9 * apart:
             kept.append(day)
     return kept[::-1]
 
