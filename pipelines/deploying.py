@@ -73,7 +73,7 @@ def follow(cluster: Cluster, documents: list[Tree], timeout: int, changed: bool)
         after = time.monotonic() - start
         err.print(f"{mark} {after:5.0f} s  {escape(printable(label(document)))}: {escape(state.words)}", soft_wrap=True)
 
-    hanging = wait(cluster, documents, timeout, SETTLE if changed else 0, show)
+    hanging = wait(cluster, documents, timeout, min(SETTLE, timeout / 2) if changed else 0, show)
     for document in hanging:
         for line in why(cluster, document):
             err.print(f"    {escape(line)}", soft_wrap=True)

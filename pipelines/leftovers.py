@@ -33,19 +33,11 @@ def leftovers(cluster: Cluster, documents: list[Tree]) -> Iterator[Tree]:
         if not cluster.knows({"apiVersion": version, "kind": kind}):
             continue
         for namespace in namespaces:
-            for found in _applied(cluster, version, kind, namespace):
-                if (kind, namespace, found["metadata"]["name"]) not in named:
+            for found in cluster.listed(version, kind, namespace, label_selector=SELECTOR):
+                if (kind, namespace, found["metadata"]["name"]) not in named and _is_ours(found):
                     yield {**found, "apiVersion": version, "kind": kind}
 
 
-def _applied(cluster: Cluster, version: str, kind: str, namespace: str) -> list[Tree]:
-    try:
-        found = cluster.listed(version, kind, namespace, label_selector=SELECTOR)
-    except PermissionError:  # who may apply need not be one who may list
-        return []
-    return [
-        one
-        for one in found
-        for field in one["metadata"].get("managedFields") or []
-        if (field.get("manager"), field.get("operation")) == (MANAGER, "Apply")
-    ]
+def _is_ours(found: Tree) -> bool:
+    fields = found["metadata"].get("managedFields") or []
+    return any((field.get("manager"), field.get("operation")) == (MANAGER, "Apply") for field in fields)

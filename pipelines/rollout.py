@@ -126,9 +126,8 @@ def _service(cluster: Cluster, found: Tree) -> State:
 def _is_empty(pods: list[Tree]) -> bool:
     """Whether the pods all run, past their startup probe, and none is ready."""
     containers = [one for pod in pods for one in (pod.get("status") or {}).get("containerStatuses") or [{}]]
-    return bool(containers) and all(
-        one.get("started") and not one.get("ready") and not one.get("restartCount") for one in containers
-    )
+    are_up = all(one.get("started") and not one.get("restartCount") for one in containers)
+    return bool(pods) and are_up and not any(map(_is_ready, pods))
 
 
 def pods(cluster: Cluster, found: Tree) -> list[Tree]:
@@ -149,7 +148,8 @@ def why(cluster: Cluster, document: Tree) -> list[str]:
     own = [] if found["kind"] == "PersistentVolumeClaim" else pods(cluster, found)
     waiting = [pod for pod in own if not _is_ready(pod)]
     lines = [f"pod {pod['metadata']['name']}: {reason}" for pod in waiting for reason in _reasons(pod)]
-    return lines + [event for one in (found, *waiting) for event in _warnings(cluster, one)]
+    lines += [event for one in (found, *waiting) for event in _warnings(cluster, one)]
+    return lines or [f"{label(document)}: no pod and no event tells why, or you may not list them"]
 
 
 def _is_ready(pod: Tree) -> bool:

@@ -423,6 +423,16 @@ def test_what_hangs_is_told_with_its_reasons(api: KubeApi, deploy: Callable[...,
     assert done.err[-1].startswith("dawnlist: persistentvolumeclaim/data, statefulset/web not ready after 1 s: what")
 
 
+def test_one_who_may_not_list_pods_can_deploy_and_wait(api: KubeApi, deploy: Callable[..., Done]) -> None:
+    api.faults.append(Fault("GET", "pods|events|configmaps", 403, '{"message": "pods is forbidden"}'))
+    assert deploy(workload()).code == 0
+    api.held.add("inferenceservice/dawnlist")
+    done = deploy(service(), "--timeout", 1)
+    assert done.err[-2].strip() == (
+        "inferenceservice/dawnlist: no pod and no event tells why, or you may not list them"
+    )
+
+
 def test_a_rollout_that_was_given_up_is_not_waited_for(api: KubeApi, deploy: Callable[..., Done]) -> None:
     api.held.add("deployment/web")
     deploy(workload(), "--no-wait")
@@ -457,7 +467,8 @@ def test_a_predictor_without_a_version_does_not_stop_the_first_deploy(
         "does not answer"
     )
     # one pod that answers means that there is a version, and that the other one has another trouble
-    api.put(pod("b", labels, containerStatuses=[{**up, "ready": True}]))
+    ready = {"type": "Ready", "status": "True"}
+    api.put(pod("b", labels, containerStatuses=[{**up, "ready": True}], conditions=[ready]))
     assert (
         deploy(service(), "--timeout", 1).err[-1].startswith("dawnlist: inferenceservice/dawnlist not ready after 1 s")
     )
