@@ -83,7 +83,7 @@ def submit(
     run_id = run(client, version, into, f"{pipeline} {namespace} {as_of or 'now'}", parameters, account)
     show_submitted(client, run_id, version)
     if not detach:
-        raise typer.Exit(show_run(client, run_id, version))
+        raise typer.Exit(show_run(client, run_id, version, lake, namespace))
 
 
 def schedule(

@@ -35,7 +35,7 @@ def show_submitted(client: Client, run_id: str, version: Version) -> None:
     _say(f"run {run_id} of {version.name}: {client.link('runs', 'details', run_id)}")
 
 
-def show_run(client: Client, run_id: str, version: Version) -> int:
+def show_run(client: Client, run_id: str, version: Version, lake: str, namespace: str) -> int:
     """Follow a run with a line for each step, say how it ended, and return the exit code."""
     link = client.link("runs", "details", run_id)
     with err.status("waiting for the first step"):
@@ -51,7 +51,8 @@ def show_run(client: Client, run_id: str, version: Version) -> int:
         _say(f"succeeded{took}")
         return 0
     why = f": {found.error.message}" if found.error and found.error.message else ""
-    said = f"dawnlist: the run {found.state.lower()}{took}{why}; `dawnlist status --lake …` says why, or {link}"
+    ask = f"`dawnlist status --namespace {namespace} --lake {lake}`"
+    said = f"dawnlist: the run {found.state.lower()}{took}{why}; why: {ask}, or {link}"
     err.print(escape(shown(said)), soft_wrap=True)
     return 1
 

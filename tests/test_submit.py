@@ -90,7 +90,8 @@ def test_a_failing_step_is_told_and_the_exit_code_says_so(kubeflow: Kubeflow, pa
     [run] = kubeflow.runs
     *_, failed, end = done.err.splitlines()
     assert failed == "✗ dataset            1.0 s  dataset: exit code 1"
-    assert end.startswith("dawnlist: the run failed after ") and f"/#/runs/details/{run['run_id']}" in end
+    assert end.startswith("dawnlist: the run failed after 9 s; why: `dawnlist status --namespace shop --lake s3://b")
+    assert end.endswith(f"/#/runs/details/{run['run_id']}")
     assert done.code == 1
 
 
