@@ -72,7 +72,7 @@ def show(mail: EmailMessage, target: Path) -> None:
     subprocess.run([chromium, *options, f"--window-size={WIDTH},{TALLEST}", f"--screenshot={shot}", page.as_uri()],
                    check=True, capture_output=True, timeout=120)  # fmt: skip
     picture = Image.open(io.BytesIO(shot.read_bytes())).convert("RGB")
-    ground = Image.new("RGB", picture.size, picture.getpixel((0, TALLEST - 1)))  # type: ignore[arg-type]
+    ground = Image.new("RGB", picture.size, picture.getpixel((0, TALLEST - 1)))
     bottom = (ImageChops.difference(picture, ground).getbbox() or (0, 0, WIDTH, TALLEST))[3]
     picture.crop((0, 0, WIDTH, bottom + 16)).quantize(COLOURS).save(target, optimize=True)
     print(f"{target}: {target.stat().st_size:,} bytes")

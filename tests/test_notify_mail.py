@@ -1,5 +1,6 @@
 """What people are told of a run, from real run records, by a real mail server; once, and never at the run's cost."""
 
+import configparser
 import html as html_words
 import inspect
 import re
@@ -349,6 +350,15 @@ def test_the_step_tells_and_its_record_says_whom(night: Night, server: MailServe
     subject = "[shop] Published: version 4, 2026-01-31 03:00 UTC"
     assert [mail["Subject"] for mail in server.mails] == [subject]
     assert record["report"] == {"told": [f"told mail by 127.0.0.1:{server.port}: {subject}"]}
+
+
+def test_every_template_is_installed_with_the_package() -> None:
+    """An editable installation would find them anyway; the image is none."""
+    settings = configparser.ConfigParser()
+    settings.read(Path(__file__).parents[1] / "setup.cfg")
+    kinds = {kind.strip().removeprefix("*") for kind in settings["options.package_data"]["*"].split(",")}
+    folder = Path(inspect.getfile(outbox)).parent
+    assert {path.suffix for path in folder.iterdir() if path.is_file() and path.suffix != ".py"} <= kinds
 
 
 # the command to rerun

@@ -77,8 +77,8 @@ def message(facts: Facts, around: Around) -> Message:
         _key(facts),
         datetime.now(UTC),
         _subject(facts, verdict),
-        plain("notify/mail.txt", **shown, aligned=aligned),
-        plain("notify/chat.txt", **shown, lines=lines(facts), failing=_failing(facts)),
+        plain("notify/mail.md", **shown, aligned=aligned),
+        plain("notify/chat.md", **shown, lines=lines(facts), failing=_failing(facts)),
         rendered("notify/mail.html", **shown),
         pictures,
     )
