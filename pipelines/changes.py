@@ -38,23 +38,29 @@ def _plain(document: Tree) -> Tree:
 
 
 def _differences(path: tuple[str, ...], old: Any, new: Any) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in dict.fromkeys((*old, *new)):
-            yield from _differences((*path, f".{name}"), old.get(name, ABSENT), new.get(name, ABSENT))
-    elif isinstance(old, list) and isinstance(new, list):
-        before, after = _by_name(old), _by_name(new)
+    """The leaves that differ; a part that is new or gone is told leaf by leaf, too, so that each can be masked."""
+    before, after = _parts(old), _parts(new)
+    if before is not None and after is not None and (before or after):
         for name in dict.fromkeys((*before, *after)):
-            yield from _differences((*path, f"[{name}]"), before.get(name, ABSENT), after.get(name, ABSENT))
+            yield from _differences((*path, name), before.get(name, ABSENT), after.get(name, ABSENT))
     elif old != new:
         yield path, old, new
 
 
-def _by_name(values: list[Any]) -> dict[str, Any]:
-    """The elements by their `name`, where all have one, so that a new first one does not make all others differ."""
-    names = [str(value["name"]) for value in values if isinstance(value, dict) and "name" in value]
-    if len(set(names)) == len(values):
-        return dict(zip(names, values, strict=True))
-    return {str(number): value for number, value in enumerate(values)}
+def _parts(value: Any) -> dict[str, Any] | None:
+    """The parts of a mapping or list by their step in a path; None for a leaf.
+
+    Elements go by their `name`, where all have one, so that a new first one does not make all others differ.
+    """
+    if value is ABSENT:
+        return {}
+    if isinstance(value, dict):
+        return {f".{name}": part for name, part in value.items()}
+    if not isinstance(value, list):
+        return None
+    names = [str(part["name"]) for part in value if isinstance(part, dict) and "name" in part]
+    named = len(set(names)) == len(value)
+    return {f"[{names[number] if named else number}]": part for number, part in enumerate(value)}
 
 
 def _lines(kind: str, path: tuple[str, ...], old: Any, new: Any) -> Iterator[str]:
@@ -66,7 +72,7 @@ def _lines(kind: str, path: tuple[str, ...], old: Any, new: Any) -> Iterator[str
         differing = difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm="")
         yield from (f"  {_shown(line)}" for line in differing if not line.startswith(("---", "+++", "@@")))
     else:
-        yield f"{place}: {_value(old, path)} → {_value(new, path)}"
+        yield f"{place}: {_value(old)} → {_value(new)}"
 
 
 def _is_secret(kind: str, path: tuple[str, ...]) -> bool:
@@ -77,24 +83,10 @@ def _is_secret(kind: str, path: tuple[str, ...]) -> bool:
     return ".env" in path and path[-1] == ".value"
 
 
-def _value(value: Any, path: tuple[str, ...]) -> str:
+def _value(value: Any) -> str:
     if value is ABSENT:
         return "absent"
-    if isinstance(value, str) and value.strip():
-        return _shown(value)
-    return _shown(json.dumps(_hidden(value, ".env" in path), ensure_ascii=False))
-
-
-def _hidden(value: Any, environment: bool) -> Any:
-    """The value without those of environment variables."""
-    if isinstance(value, list):
-        return [_hidden(element, environment) for element in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: "***" if environment and name == "value" else _hidden(element, environment or name == "env")
-        for name, element in value.items()
-    }
+    return _shown(value if isinstance(value, str) and value.strip() else json.dumps(value, ensure_ascii=False))
 
 
 def _shown(text: str) -> str:

@@ -15,6 +15,7 @@ from kubernetes.config import incluster_config  # type: ignore[import-untyped]
 from rich.console import Console
 
 from pipelines import cli, cluster, deploying, rollout
+from pipelines.changes import LAST_APPLIED, changes
 from pipelines.cluster import label
 from pipelines.rendered import manifests as read
 from pipelines.rendered import rank
@@ -168,8 +169,10 @@ def test_what_changed_is_told_field_by_field_and_a_dry_run_tells_the_same(
         "    spec.replicas: 1 → 2",
         f"{container}.image: web:1.0.0 → web:1.0.1",
         f"{container}.env[A].value: *** → ***",
-        f'{container}.env[B]: {{"name": "B", "value": "***"}} → absent',
-        f'{container}.env[C]: absent → {{"name": "C", "value": "***"}}',
+        f"{container}.env[B].name: B → absent",
+        f"{container}.env[B].value: *** → absent",
+        f"{container}.env[C].name: absent → C",
+        f"{container}.env[C].value: absent → ***",
         f"{container}.args[0]: --k=20 → --k=50",
         f"{api.url}: 0 created, 4 changed, 0 unchanged",
     ]
@@ -178,6 +181,21 @@ def test_what_changed_is_told_field_by_field_and_a_dry_run_tells_the_same(
     assert words == ["not looked at yet", "1 of 2 ready", "2 of 2 ready"]
     [container_now] = api.get("Deployment", "web", "default")["spec"]["template"]["spec"]["containers"]
     assert [entry["name"] for entry in container_now["env"]] == ["A", "C"]
+
+
+def test_what_is_new_or_gone_is_told_leaf_by_leaf() -> None:
+    def policy(**spec: Any) -> dict[str, Any]:
+        return {"kind": "NetworkPolicy", "metadata": {"name": "a", "resourceVersion": str(spec)}, "spec": spec}
+
+    assert changes(policy(), policy()) == []
+    assert changes(policy(), policy(ingress=[{}])) == ["spec.ingress[0]: absent → {}"]  # all may come: not a nothing
+    assert changes(policy(ingress=[{}]), policy(ingress=[])) == ["spec.ingress[0]: {} → absent"]
+    assert changes(policy(), policy(podSelector={})) == ["spec.podSelector: absent → {}"]
+    assert changes(policy(a={}), policy(a={"b": [1, ""]})) == ["spec.a.b[0]: absent → 1", 'spec.a.b[1]: absent → ""']
+    token = {"kind": "ConfigMap", "metadata": {"annotations": {LAST_APPLIED: "{}"}}, "data": {"A_TOKEN": "s3cret"}}
+    assert changes({"metadata": {}}, {**token}) == ["kind: absent → ConfigMap", "data.A_TOKEN: absent → ***"]
+    long = changes(policy(a="x" * 200 + "\x1b[31m"), policy(a=0))
+    assert long == [f"spec.a: {'x' * 100}… → 0"]
 
 
 def test_a_field_of_somebody_else_is_a_conflict_until_it_is_forced(api: KubeApi, deploy: Callable[..., Done]) -> None:
