@@ -42,12 +42,16 @@ _TOKEN = re.compile(
 )
 
 
-def anonymous(text: str) -> str:
-    """The text without passwords, tokens and this process's own secrets, e-mail and IP addresses, and users' ids."""
+def secretless(text: str) -> str:
+    """The text without passwords and tokens, and without this process's own secrets wherever they stand."""
     for value in _secrets():
         text = text.replace(value, MASK)
-    text = _TOKEN.sub(lambda found: f"{found['said'] or ''}{MASK}", masked(text))
-    text = _EMAIL.sub(MASK, text)
+    return _TOKEN.sub(lambda found: f"{found['said'] or ''}{MASK}", masked(text))
+
+
+def anonymous(text: str) -> str:
+    """The text without secrets, e-mail and IP addresses, users' ids and quoted rows."""
+    text = _EMAIL.sub(MASK, secretless(text))
     text = _ADDRESS.sub(_address, _ROW.sub(rf"\1{MASK}", text))
     return _ID.sub(rf"\1{MASK}", text)
 

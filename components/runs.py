@@ -17,7 +17,7 @@ from typing import Any
 
 from components.cuts import iso, parse_as_of, stamp
 from components.lake import Lake
-from components.urls import masked
+from components.privacy import secretless
 
 Record = dict[str, Any]
 BACKFILL = "backfill-"
@@ -47,8 +47,9 @@ def recorded(root: str, namespace: str, as_of: str, run: str, step: str) -> Iter
         record["state"] = "failed"
         record["error"] = {
             "type": type(error).__name__,
-            "message": masked(str(error)),
-            "traceback": masked(traceback.format_exc()),
+            # here: no other step's process has the secrets of this one, which a driver may quote
+            "message": secretless(str(error)),
+            "traceback": secretless(traceback.format_exc()),
         }
         raise
     finally:

@@ -48,6 +48,17 @@ def test_a_password_never_reaches_the_record(tmp_path: Path) -> None:
     assert "postgresql://me:***@db/shop" in text and "s3cret" not in text
 
 
+def test_a_secret_of_the_step_never_reaches_the_record_however_a_driver_quotes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAWNLIST_SOURCE_PASSWORD", "s3cret-word")
+    with pytest.raises(OSError), recorded(str(tmp_path), "shop", AS_OF, "run-1", "fetch"):
+        raise OSError("login of me by s3cret-word failed for user 17")
+    [found] = records(Lake.open(str(tmp_path), "shop"), AS_OF, "run-1")
+    assert found["error"]["message"] == "login of me by *** failed for user 17"
+    assert "s3cret-word" not in found["error"]["traceback"]
+
+
 def test_a_killed_step_has_started_and_never_ended(tmp_path: Path) -> None:
     code = (
         "import os, signal\nfrom components.runs import recorded\n"
