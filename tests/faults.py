@@ -86,12 +86,27 @@ def publish(
 
 
 @dataclass
-class Store:
-    """A Valkey at one port: killed, paused, and started again with its data or without."""
+class Server:
+    """A process at one port, that can be ended and started again."""
 
     home: Path
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
+
+    def send(self, number: signal.Signals) -> "subprocess.Popen[bytes]":
+        """A signal to the process, which is returned."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process
+
+    def end(self, number: signal.Signals) -> int:
+        """Its status after a signal."""
+        return self.send(number).wait(20)
+
+
+@dataclass
+class Store(Server):
+    """A Valkey: killed, paused, and started again with its data or without."""
 
     @property
     def url(self) -> str:
@@ -106,14 +121,8 @@ class Store:
         )
         wait(lambda: listens(self.port))
 
-    def send(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
     def kill(self) -> None:
-        self.send(signal.SIGKILL)
-        assert self.process is not None
-        self.process.wait(20)
+        self.end(signal.SIGKILL)
 
     def empty(self) -> None:
         """Kill it and start it without data."""
@@ -149,13 +158,10 @@ class Store:
 
 
 @dataclass
-class Serving:
-    """A predictor at one port, that can be killed and started again."""
+class Serving(Server):
+    """A predictor of a store."""
 
-    store_url: str
-    home: Path
-    port: int = field(default_factory=free_port)
-    process: "subprocess.Popen[bytes] | None" = None
+    store_url: str = field(kw_only=True)
 
     @property
     def url(self) -> str:
@@ -180,12 +186,6 @@ class Serving:
     @property
     def is_up(self) -> bool:
         return self.process is not None and self.process.poll() is None
-
-    def end(self, number: signal.Signals) -> int:
-        """Its status after a signal."""
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(20)
 
 
 @dataclass
@@ -243,7 +243,7 @@ def opened_shop(home: Path) -> Iterator[Shop]:
     found = Store(home / "store")
     found.home.mkdir()
     found.start()
-    predictor = Serving(found.url, home)
+    predictor = Serving(home, store_url=found.url)
     predictor.begin()
     command = [sys.executable, "-m", "tests.faults"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as publisher:

@@ -5,15 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from kfp import dsl
-from scipy.sparse import csr_matrix
 
 from components import registry, store, store_building, store_memory
 from components.lake import Lake
@@ -22,8 +19,8 @@ from components.publish.component import publish as step
 from components.publish.publication import publish
 from components.runs import records, report_of
 from components.store_layout import connect
-from components.user_items import UserItems
 from tests.test_store import ANN_AND_BOB, read
+from tests.top_lists import of_many
 
 PUBLISH = """
 import sys
@@ -45,17 +42,7 @@ def lake(tmp_path: Path) -> Lake:
 @pytest.fixture
 def lists(tmp_path: Path) -> Path:
     """The lists of 100,000 users: writing their buckets ten at a time takes seconds."""
-    n = 100_000
-    many = replace(
-        ANN_AND_BOB,
-        user_ids=np.array([f"u{i}" for i in range(n)], dtype=object),
-        item_index=np.tile(np.array([[2, 0]], dtype=np.uint32), (n, 1)),
-        score=np.tile(np.array([[0.5, 0.25]], dtype=np.float32), (n, 1)),
-        lengths=np.full(n, 2),
-        vectors=np.tile(np.array([[1.0, -1.0]], dtype=np.float32), (n, 1)),
-        histories=UserItems(csr_matrix((n, 3), dtype=np.float32), np.zeros(0, np.float32)),
-    )
-    many.save(tmp_path / "many")
+    of_many(ANN_AND_BOB, 100_000).save(tmp_path / "many")
     return tmp_path / "many"
 
 

@@ -19,7 +19,7 @@ from components.store_layout import Client, Keys, connect, opened
 from components.store_rows import address
 from components.toplists import TopLists
 from components.user_items import UserItems
-from tests.top_lists import bare
+from tests.top_lists import bare, of_many
 
 ANN_AND_BOB = bare(
     user_ids=np.array(["ann", "b*b\r\n", "new"], dtype=object),
@@ -382,16 +382,7 @@ def test_a_namespace_that_would_break_out_of_its_prefix_is_refused(namespace: st
 
 def test_no_users_at_all(valkey: str) -> None:
     """The one bucket is there and empty: whoever asks is unknown, and the popular list answers."""
-    nobody = replace(
-        ANN_AND_BOB,
-        user_ids=np.array([], dtype=object),
-        item_index=np.zeros((0, 2), dtype=np.uint32),
-        score=np.zeros((0, 2), dtype=np.float32),
-        lengths=np.zeros(0, dtype=np.int64),
-        vectors=np.zeros((0, 2), dtype=np.float32),
-        histories=UserItems(csr_matrix((0, 3), dtype=np.float32), np.zeros(0, np.float32)),
-    )
-    assert publish(valkey, day=1, lists=nobody)["users"] == 0
+    assert publish(valkey, day=1, lists=of_many(ANN_AND_BOB, 0))["users"] == 0
     with connect(valkey) as client:
         assert read(client, "ann") == (None, None)
         assert [len(client.get(key) or b"") for key in keys(valkey, "*:[uh]:0")] == [6, 4]
@@ -402,15 +393,8 @@ def test_many_users(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_content, "BUCKETS_A_BATCH", 64)
     n = 2_500
     rng = np.random.default_rng(0)
-    many = replace(
-        ANN_AND_BOB,
-        user_ids=np.array([f"u{i}" for i in range(n)], dtype=object),
-        item_index=np.tile(np.array([[2, 0]], dtype=np.uint32), (n, 1)),
-        score=np.tile(np.array([[0.5, 0.25]], dtype=np.float32), (n, 1)),
-        lengths=np.arange(n) % 2 + 1,
-        vectors=rng.standard_normal((n, 2)).astype(np.float32),
-        histories=UserItems(csr_matrix((n, 3), dtype=np.float32), np.zeros(0, np.float32)),
-    )
+    vectors = rng.standard_normal((n, 2)).astype(np.float32)
+    many = of_many(ANN_AND_BOB, n, lengths=np.arange(n) % 2 + 1, vectors=vectors)
     assert publish(valkey, day=1, lists=many)["users"] == n
     assert len(keys(valkey, "*:u:*")) == len(keys(valkey, "*:h:*")) == 157
     with connect(valkey) as client:

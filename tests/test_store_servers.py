@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,14 @@ import numpy as np
 import pytest
 import redis
 from redis.cluster import RedisCluster
-from scipy.sparse import csr_matrix
 
 from components import recent, store, store_bulk, store_content, store_diff, store_memory
 from components.store_content import Content
 from components.store_layout import Keys, connect, plain_url
 from components.toplists import TopLists
-from components.user_items import UserItems
 from tests.stores import cluster, self_signed, tls, valkey_of
 from tests.test_store import ANN_AND_BOB, publish, read
+from tests.top_lists import of_many
 
 RIGHTS = "~dawnlist:* +@connection +@transaction +@read +@write -@dangerous +unlink +eval +info"
 
@@ -190,14 +188,5 @@ def test_tls(valkey: str, tmp_path: Path) -> None:
 
 
 def many(n: int) -> TopLists:
-    rng = np.random.default_rng(0)
-    return replace(
-        ANN_AND_BOB,
-        user_ids=np.array([f"u{i}" for i in range(n)], dtype=object),
-        item_index=np.tile(np.array([[2, 0]], dtype=np.uint32), (n, 1)),
-        score=np.tile(np.array([[0.5, 0.25]], dtype=np.float32), (n, 1)),
-        lengths=np.full(n, 2),
-        vectors=rng.standard_normal((n, 128)).astype(np.float32),
-        item_factors=np.zeros((3, 128), np.float32),
-        histories=UserItems(csr_matrix((n, 3), dtype=np.float32), np.zeros(0, np.float32)),
-    )
+    vectors = np.random.default_rng(0).standard_normal((n, 128)).astype(np.float32)
+    return of_many(ANN_AND_BOB, n, vectors=vectors, item_factors=np.zeros((3, 128), np.float32))

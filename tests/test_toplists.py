@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from components.manifest import write_manifest
 from components.schema import CATALOGUE
 from components.toplists import TopLists
 from components.user_items import UserItems
-from tests.top_lists import bare
+from tests.top_lists import bare, of_many
 
 
 def three_users() -> TopLists:
@@ -69,18 +70,8 @@ def test_the_digest_is_the_content_s(tmp_path: Path) -> None:
 
 def test_no_users_at_all_is_a_valid_answer(tmp_path: Path) -> None:
     """The first day of a shop whose winner is popularity."""
-    empty = replace(
-        three_users(),
-        user_ids=np.array([], dtype=object),
-        item_index=np.zeros((0, 2), dtype=np.uint32),
-        score=np.zeros((0, 2), dtype=np.float32),
-        lengths=np.zeros(0, dtype=np.int64),
-        vectors=np.zeros((0, 1), dtype=np.float32),
-        histories=UserItems(csr_matrix((0, 3), dtype=np.float32), np.zeros(0, np.float32)),
-        popular_index=np.zeros(0, dtype=np.uint32),
-        popular_score=np.zeros(0, dtype=np.float32),
-    )
-    empty.save(tmp_path)
+    nothing: dict[str, Any] = {"popular_index": np.zeros(0, np.uint32), "popular_score": np.zeros(0, np.float32)}
+    of_many(three_users(), 0, **nothing).save(tmp_path)
     loaded = TopLists.load(tmp_path)
     assert (loaded.item_index.shape, len(loaded.popular_index)) == ((0, 2), 0)
 
