@@ -42,6 +42,7 @@ KINDS: Final = {
     "serving.kserve.io/v1beta1": {"InferenceService": "inferenceservices"},
     "serving.kserve.io/v1alpha1": {"ServingRuntime": "servingruntimes"},
     "monitoring.coreos.com/v1": {"PodMonitor": "podmonitors", "PrometheusRule": "prometheusrules"},
+    "pipelines.kubeflow.org/v2beta1": {"Pipeline": "pipelines", "PipelineVersion": "pipelineversions"},
     "keda.sh/v1alpha1": {"ScaledObject": "scaledobjects", "TriggerAuthentication": "triggerauthentications"},
     "sparkoperator.k8s.io/v1alpha1": {"SparkConnect": "sparkconnects"},
 }  # fmt: skip

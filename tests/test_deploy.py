@@ -553,6 +553,16 @@ def test_folders_that_are_no_overlays(tmp_path: Path, monkeypatch: pytest.Monkey
         read(str(tmp_path))
 
 
+def test_pipelines_as_objects_are_deployed_like_all_others(api: KubeApi, deploy: Callable[..., Done]) -> None:
+    head = {"apiVersion": "pipelines.kubeflow.org/v2beta1"}
+    pipeline = {**head, "kind": "Pipeline", "metadata": {"name": "daily"}, "spec": {"displayName": "daily"}}
+    steps = {"root": {"dag": {"tasks": {"fetch": {"cachingOptions": {}}}}}, "schemaVersion": "2.1.0"}
+    spec = {"pipelineName": "daily", "pipelineSpec": steps}
+    version = {**head, "kind": "PipelineVersion", "metadata": {"name": "daily-1"}, "spec": spec}
+    assert deploy(pipeline, version).code == 0
+    assert deploy(pipeline, version).out[-1] == f"{api.url}: 0 created, 0 changed, 2 unchanged"
+
+
 def test_standard_input_lists_and_order(api: KubeApi, tmp_path: Path) -> None:
     items = [workload(), config_map(), {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a"}}]
     done = subprocess.run(
