@@ -102,21 +102,10 @@ class Cluster:
 
 
 def connect(context: str, namespace: str) -> Cluster:
-    """The cluster that kubectl would ask, or the one around this pod. One line when it does not answer.
-
-    Configuration is the client's own: KUBECONFIG or ~/.kube/config, else the pod's service account.
-    """
+    """The cluster that kubectl would ask, or the one around this pod. One line when it does not answer."""
     settings = client.Configuration()
-    file = os.environ.get("KUBECONFIG") or "~/.kube/config"  # the client reads the variable when it is imported
     try:
-        if context or "KUBECONFIG" in os.environ or Path(file).expanduser().exists():
-            config.load_kube_config(file, context or None, settings)
-            contexts, active = config.list_kube_config_contexts(file)
-            chosen = next((one for one in contexts if one["name"] == context), active)
-            default = chosen["context"].get("namespace") or "default"
-        else:
-            config.load_incluster_config(settings)
-            default = IN_CLUSTER.read_text().strip()
+        default = _configure(settings, context)
     except (config.ConfigException, OSError) as error:
         raise ValueError(
             f"no cluster to talk to: {shown(error)}; give --kube-context or KUBECONFIG, as for kubectl"
@@ -131,6 +120,22 @@ def connect(context: str, namespace: str) -> Cluster:
                 f"{settings.host} answers, but not as a Kubernetes API: a proxy, or its page to log in, is in between"
             ) from None
     return Cluster(settings.host, namespace or default, dynamic)
+
+
+def _configure(settings: client.Configuration, context: str) -> str:
+    """Fill `settings` as the client does: from KUBECONFIG or ~/.kube/config, else from the pod's service account.
+
+    Returns the namespace that they name.
+    """
+    given = os.environ.get("KUBECONFIG")  # which the client reads when it is imported
+    file = given or "~/.kube/config"
+    if not (context or given or Path(file).expanduser().exists()):
+        config.load_incluster_config(settings)
+        return IN_CLUSTER.read_text().strip()
+    config.load_kube_config(file, context or None, settings)
+    contexts, active = config.list_kube_config_contexts(file)
+    chosen = next((one for one in contexts if one["name"] == context), active)
+    return str(chosen["context"].get("namespace") or "default")
 
 
 def label(document: Tree) -> str:

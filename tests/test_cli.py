@@ -6,7 +6,7 @@ import pytest
 
 COMMANDS = (
     "simulate", "run", "compile", "serve", "recommend", "versions", "rollback", "release", "diff", "backfill",
-    "ablate", "crawl", "query", "lake", "train", "evaluate", "tune",
+    "ablate", "crawl", "query", "lake", "train", "evaluate", "tune", "deploy", "submit", "schedule", "unschedule", "status",
 )  # fmt: skip
 
 
