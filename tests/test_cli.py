@@ -6,7 +6,8 @@ import pytest
 
 COMMANDS = (
     "simulate", "run", "compile", "serve", "recommend", "versions", "rollback", "release", "diff", "backfill",
-    "ablate", "crawl", "query", "lake", "train", "evaluate", "tune", "deploy", "submit", "schedule", "unschedule", "status",
+    "ablate", "crawl", "query", "lake", "train", "evaluate", "tune",
+    "deploy", "submit", "schedule", "unschedule", "status",
 )  # fmt: skip
 
 
