@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from components.objects import ABSENT, Found, Mark, split_uri
 from components.urls import shown
@@ -33,6 +34,7 @@ class S3Objects:
 
         mode: PutMode = "overwrite"
         if expected is not None:
+            self._require_conditions()
             mode = "create" if expected == ABSENT else {"e_tag": expected}
         with _buffer(source) as data, self._clear():
             try:
@@ -92,6 +94,27 @@ class S3Objects:
         if not self.__dict__.get("_bucket_seen"):
             next(iter(self._store.list(chunk_size=1)), None)
             self.__dict__["_bucket_seen"] = True
+
+    def _require_conditions(self) -> None:
+        """RuntimeError for a store that overwrites against a condition, as old ones do in silence; tried once."""
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        if self.__dict__.get("_conditions_met"):
+            return
+        probe = f".conditions-{uuid4().hex}"
+        with self._clear():
+            self._store.put(probe, b"", mode="create")
+            try:
+                self._store.put(probe, b"", mode="create")
+            except (AlreadyExistsError, PreconditionError):
+                self.__dict__["_conditions_met"] = True
+            finally:
+                self._store.delete(probe)
+        if not self.__dict__.get("_conditions_met"):
+            raise RuntimeError(
+                f"the store of the lake {self.uri} ignores If-None-Match: two runs would overwrite each other's work, "
+                "and nobody would know; use one that heeds it, such as S3 or SeaweedFS 3.97 or newer"
+            )
 
     @contextmanager
     def _clear(self) -> Iterator[None]:

@@ -196,18 +196,36 @@ def relay(target: str, limit: int) -> Iterator[tuple[str, threading.Event]]:
         yield f"http://127.0.0.1:{port}", stands
 
 
-def pour(source: socket.socket, target: socket.socket, limit: float = float("inf")) -> bool:
-    """Pass on what comes; True when `limit` was reached, False at the end."""
+def pour(
+    source: socket.socket, target: socket.socket, limit: float = float("inf"), change: tuple[bytes, bytes] = (b"", b"")
+) -> bool:
+    """Pass on what comes, with one text changed into another; True when `limit` was reached, False at the end."""
     passed = 0
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
-            target.sendall(data)
+            target.sendall(data.replace(*change) if change[0] else data)
             passed += len(data)
             if passed >= limit:
                 return True
     with contextlib.suppress(OSError):
         target.shutdown(socket.SHUT_WR)
     return False
+
+
+@contextlib.contextmanager
+def careless(target: str) -> Iterator[str]:
+    """The URL of a line to an S3 server that forgets each condition If-None-Match, as old stores do."""
+
+    def passed_on(client: socket.socket) -> None:
+        host, port = target.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as server:
+            back = threading.Thread(target=pour, args=(server, client))
+            back.start()
+            pour(client, server, change=(b"if-none-match:", b"x-none-matches:"))
+            back.join()
+
+    with listening(passed_on) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextlib.contextmanager

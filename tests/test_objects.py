@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from components.lake import Lake
-from tests.servers import forbidding, relay
+from tests.servers import careless, forbidding, relay
 
 LARGE = 20_000_000
 """Bytes: more than one request of an upload in parts."""
@@ -54,6 +54,16 @@ def test_an_object_is_replaced_only_as_it_was_read(lake: Lake) -> None:
     lake.delete("a.json")
     assert found and not lake.replace(b"4", found[1], "a.json")
     assert (lake.read("a.json"), lake.exists("a.json")) == (None, False)
+
+
+def test_a_store_that_ignores_conditions_is_refused(s3_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with careless(os.environ["AWS_ENDPOINT_URL"]) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        lake = Lake.open(s3_root, "shop")
+        lake.write(b"1", "a.json")
+        with pytest.raises(RuntimeError, match=r"ignores If-None-Match: two runs would overwrite each other's work"):
+            lake.create(b"2", "a.json")
+        assert ([found.name for found in lake.walk()], lake.read("a.json")) == (["a.json"], b"1")
 
 
 def test_names_and_walks(lake: Lake) -> None:
