@@ -7,6 +7,7 @@ import re
 import shlex
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import typer.main
 from kfp import dsl
 
 from components.lake import Lake
+from components.messages import Message
 from components.notify import outbox, rerun, tables
 from components.notify.component import notify
 from components.notify.daily import facts_of
@@ -299,6 +301,21 @@ def test_of_two_channels_only_the_one_that_failed_is_told_again(night: Night, se
     assert night.lake.names("outbox") == []
 
 
+def test_whatever_a_transport_raises_costs_the_run_nothing(night: Night) -> None:
+    class Odd:
+        name = key = "odd"
+
+        def send(self, message: Message) -> None:
+            raise TypeError(f"no {message.subject}")
+
+    post = outbox.Post("20260131T030000Z", "run-1", "abc")
+    message = Message("shop/run-1/abc", datetime(2020, 1, 31, 3, tzinfo=UTC), "a subject", "text", "short")
+    assert outbox.post(night.lake, post, message)
+    assert outbox.deliver(night.lake, "run-1", post, [Odd()], 0.1) == [
+        "odd took no message: no a subject", "given up: a subject",
+    ]  # fmt: skip
+
+
 def test_old_news_is_given_up(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWNLIST_NOTIFY_URLS", MailServer(port=free_port()).url)
     monkeypatch.setattr(outbox, "GIVEN_UP", -outbox.GIVEN_UP)
@@ -331,7 +348,7 @@ def test_nobody_to_tell_is_said(night: Night, monkeypatch: pytest.MonkeyPatch) -
     assert night.lake.names("outbox") == []
 
 
-def test_a_lake_that_is_away_is_told_too(server: MailServer) -> None:
+def test_a_lake_that_is_away_is_told_too(server: MailServer, tmp_path: Path) -> None:
     with pytest.raises(PermissionError), alarmed({**GIVEN, "redis": "redis://:hush@s/0"}, "run-1"):
         raise PermissionError("gs://bucket says no to user 17850")
     [mail] = server.mails
@@ -339,6 +356,10 @@ def test_a_lake_that_is_away_is_told_too(server: MailServer) -> None:
     assert mail["Subject"] == "[shop] NO REPORT: PermissionError: gs://bucket says no to user ***"
     assert html == "" and "dawnlist run --local" in text and "Traceback (most recent call last)" in text
     assert "hush" not in text and "17850" not in text
+    (tmp_path / "settings.yaml").write_text("notify: {when: never}")
+    with pytest.raises(OSError), alarmed({**GIVEN, "settings": str(tmp_path / "settings.yaml")}, "run-1"):
+        raise OSError
+    assert len(server.mails) == 1
 
 
 def test_the_step_tells_and_its_record_says_whom(night: Night, server: MailServer) -> None:

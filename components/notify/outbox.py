@@ -80,7 +80,7 @@ class Entry:
                 continue
             try:
                 within(max(1.0, min(ONE_TRY, deadline - time.monotonic())), partial(channel.send, message))
-            except OSError as error:
+            except Exception as error:  # whatever a transport makes of a message, no run fails for it
                 failed.append(f"{channel.name} took no message: {shown(error)}")
                 continue
             took.append(f"told {channel.name}: {message.subject}")
