@@ -46,7 +46,6 @@ SHOPS = (
     Shop("long", 30_000, 2_200, sessions_a_day=0.015, factors="256"),
     Shop("crowded", 60_000, 2_200, sessions_a_day=0.015),
     Shop("busy", 8_000, 2_200, sessions_a_day=0.2),
-    Shop("large", 25_000, 10_000),
 )
 
 

@@ -55,19 +55,20 @@ class Line:
 
 
 LINES: Final[dict[str, Line]] = {
-    "fetch": Line(350),
-    "clean": Line(1400),
-    "filter-bots": Line(1700),
-    "dataset": Line(400, interactions=150),
-    "tune": Line(300, interactions=80, vectors=40),
-    "train": Line(300, interactions=80, vectors=16),
-    "evaluate": Line(300, interactions=80, vectors=16),
-    "gate": Line(110),
-    "refit": Line(300, interactions=80, vectors=16),
-    "recommend": Line(300, interactions=80, vectors=16),
-    "publish": Line(300, users=200),
-    "notify": Line(200),
+    "fetch": Line(340),  # flat: docs/INGEST.md
+    "clean": Line(1450),  # flat once DuckDB's 1 GB is full, from a few million rows on: docs/CLEANING.md
+    "filter-bots": Line(1500, users=121),
+    "dataset": Line(405, interactions=265, items=184),
+    "tune": Line(316, interactions=245, users=121, items=263, vectors=64),  # 4 bytes for each of 16 trials
+    "train": Line(275, interactions=122, users=13.2, vectors=28.1),
+    "evaluate": Line(280, interactions=85.5, items=376, vectors=20.4),
+    "gate": Line(103),
+    "refit": Line(276, interactions=125, users=19.6, items=142, vectors=21.6),
+    "recommend": Line(399, interactions=177, users=30.6, items=18.3, vectors=12),
+    "publish": Line(349, interactions=22.3, users=63, items=131, vectors=6.9),
+    "notify": Line(140),  # with pictures for a mail
 }
+"""Of benchmarks/memory.py; rounded up where shops differ by chance."""
 
 
 def memory(step: str, size: Size) -> str:
