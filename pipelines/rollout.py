@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from components.urls import shown
 from pipelines.cluster import Cluster, label
@@ -16,6 +17,8 @@ SETTLE = 10.0
 PATIENCE = 30.0
 """Seconds that all pods of a predictor have been up and empty before it counts as waiting for its first version."""
 NOTHING = "up, with nothing to serve yet: the first run publishes it; if one has, the store does not answer"
+QUIET = 15.0
+"""Seconds without news after which the first reason for it is shown."""
 SLOWEST = 3.0
 """Seconds between two looks, at last."""
 
@@ -43,34 +46,43 @@ def wait(
     """
     start = time.monotonic()
     pending = dict(enumerate(document for document in documents if document["kind"] in AWAITED))
-    states: dict[int, State] = {}
-    empty_since: dict[int, float] = {}
+    found: dict[int, tuple[State, float]] = {}
+    shown_last: dict[int, State] = {}
     pause = 0.1
     while pending:
         for number, document in list(pending.items()):
-            state, now = _patiently(cluster, document), time.monotonic()
-            since = empty_since.setdefault(number, now) if state.empty else empty_since.pop(number, now)
-            if state.done and document["kind"] == "InferenceService" and now - start < settle:
-                state = State(False, "settling")
-            elif state.empty and now - since >= PATIENCE:
-                state = State(True, NOTHING)
-            if state != states.get(number):
-                show(document, state)
-            states[number] = state
-            if state.done:
+            state, now = _patiently(partial(look, cluster, document)), time.monotonic()
+            if number not in found or found[number][0] != state:
+                found[number] = (state, now)
+            told = _told(cluster, document, state, quiet=now - found[number][1], settling=now - start < settle)
+            if told != shown_last.get(number):
+                show(document, told)
+            shown_last[number] = told
+            if told.done:
                 del pending[number]
         left = start + timeout - time.monotonic()
-        if left <= 0 or any(states[number].stuck for number in pending):
+        if left <= 0 or any(shown_last[number].stuck for number in pending):
             break
         pause = min(pause * 1.5, SLOWEST)
         time.sleep(min(pause, left) if pending else 0)
     return list(pending.values())
 
 
-def _patiently(cluster: Cluster, document: Tree) -> State:
-    """The same while the cluster's API restarts."""
+def _told(cluster: Cluster, document: Tree, state: State, quiet: float, settling: bool) -> State:
+    """What to make of a state that has been the same for `quiet` seconds."""
+    if state.done:
+        return State(False, "settling") if settling and document["kind"] == "InferenceService" else state
+    if state.empty and quiet >= PATIENCE:
+        return State(True, NOTHING)
+    if quiet < QUIET:
+        return state
+    return _patiently(lambda: replace(state, words=f"{state.words}: {why(cluster, document)[0]}"))
+
+
+def _patiently(ask: Callable[[], State]) -> State:
+    """A state, or what the cluster's API says of itself: it may be restarting."""
     try:
-        return look(cluster, document)
+        return ask()
     except (ConnectionError, TimeoutError) as error:
         return State(False, str(error))
 

@@ -28,6 +28,7 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubeApi]:
     """A cluster that the environment points at, and no waiting for its sake."""
     monkeypatch.setattr(deploying, "SETTLE", 0)
     monkeypatch.setattr(rollout, "PATIENCE", 0.2)
+    monkeypatch.setattr(rollout, "QUIET", 0.5)
     monkeypatch.setattr(rollout, "SLOWEST", 0.02)
     with kube_api() as api:
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig(api, tmp_path / "kubeconfig")))
@@ -426,11 +427,14 @@ def test_what_hangs_is_told_with_its_reasons(api: KubeApi, deploy: Callable[...,
     }  # fmt: skip
     done = deploy(workload("StatefulSet", 4), claim, "--timeout", 1)
     assert done.code == 1
-    assert [line.split("  ")[-1] for line in done.err[:2]] == [
+    assert [line.split("  ")[-1] for line in done.err[:4]] == [
         "persistentvolumeclaim/data: not looked at yet",
         "statefulset/web: not looked at yet",
+        "persistentvolumeclaim/data: not looked at yet: persistentvolumeclaim/data: ProvisioningFailed: no such class "
+        "(3 times)",
+        "statefulset/web: not looked at yet: pod web-0: web waits: ImagePullBackOff Back-off pulling image web:9",
     ]
-    assert [line.strip() for line in done.err[2:-1]] == [
+    assert [line.strip() for line in done.err[4:-1]] == [
         "persistentvolumeclaim/data: ProvisioningFailed: no such class (3 times)",
         "pod web-0: web waits: ImagePullBackOff Back-off pulling image web:9",
         "pod web-1: web runs, and its readiness probe fails",
