@@ -43,7 +43,7 @@ STEPS: Final[dict[str, Step]] = {
     "fetch": Step(1, 60, scratch=10, secret=SOURCE_PASSWORD),
     "clean": Step(2, 60, scratch=50),
     "filter-bots": Step(2, 60, scratch=20),
-    "dataset": Step(2, 60, secret=REDIS_PASSWORD),
+    "dataset": Step(2, 60, scratch=20, secret=REDIS_PASSWORD),
     "tune": Step(4, 240, fits=True),
     "train": Step(4, 120, fits=True),
     "evaluate": Step(4, 60),
