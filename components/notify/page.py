@@ -131,7 +131,7 @@ PARTS = (
         "On the holdout, higher is better",
         wide=True,
     ),
-    Part("Gate", [scores.gate], _reason),
+    Part("Gate", [scores.gate], _reason, wide=True),  # half a page would cut off what each rule says
     Part("Publication", [tables.published]),
     Part("Most shown", [tables.most_shown]),
     Part("Search", [scores.trials], _searched, charts.grid_results, "On validation, higher is better", wide=True),
