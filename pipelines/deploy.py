@@ -27,9 +27,10 @@ def deploy(
     from pipelines import deploying
     from pipelines.applying import refuse_elsewhere, refuse_missing_namespaces, refuse_unknown
     from pipelines.cluster import connect
+    from pipelines.leftovers import marked
     from pipelines.rendered import manifests as read
 
-    documents = read(manifests)
+    documents = marked(read(manifests), manifests)
     refuse_elsewhere(documents, namespace)
     cluster = connect(kube_context, namespace)
     refuse_unknown(cluster, documents)

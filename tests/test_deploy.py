@@ -209,7 +209,10 @@ def test_a_field_of_somebody_else_is_a_conflict_until_it_is_forced(api: KubeApi,
         "or over with --force-conflicts",
         "dawnlist: 1 of 1 objects refused: nothing is applied",
     ]
-    assert deploy(config_map(a="2", b="1"), "--force-conflicts").out[1] == "    data.a: 1 → 2"
+    assert deploy(config_map(a="2", b="1"), "--force-conflicts").out[1:3] == [
+        "    metadata.labels.dawnlist/set: absent → manifests",
+        "    data.a: 1 → 2",
+    ]
     assert deploy(config_map(a="3", b="1")).code == 0  # from now on it is ours
     assert deploy(config_map(a="3", b="2")).code == 1  # which the one that was only agreed upon is not
 
@@ -506,25 +509,29 @@ def test_trouble_while_waiting_is_over_when_the_cluster_answers_again(
     assert (words[-1], done.code) == ("ready", 0)
 
 
-def test_what_an_earlier_deploy_left_behind_is_named_and_pruned(api: KubeApi, deploy: Callable[..., Done]) -> None:
-    def ours(tree: dict[str, Any], name: str) -> dict[str, Any]:
-        return {**tree, "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": "dawnlist"}}}
-
-    account = {"apiVersion": "v1", "kind": "ServiceAccount"}
-    deploy(ours(config_map(), "old"), ours(config_map(), "new"), ours(account, "old"), config_map("unlabelled"))
-    metadata = {"name": "other", "namespace": "default", "labels": {"app.kubernetes.io/part-of": "dawnlist"}}
-    api.put({**config_map(), "metadata": metadata}, manager="kubectl")
+def test_what_an_earlier_deploy_left_behind_is_named_and_pruned(
+    api: KubeApi, deploy: Callable[..., Done], tmp_path: Path
+) -> None:
+    deploy(
+        config_map("old"),
+        config_map("new"),
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "old"}},
+    )
+    (tmp_path / "second.yaml").write_text(yaml.safe_dump(config_map("of-another-set")))
+    deploy(tmp_path / "second.yaml", "--prune")
+    labels = {"dawnlist/set": "manifests"}  # which KServe hands on to what it makes
+    api.put({**config_map(), "metadata": {"name": "made", "namespace": "default", "labels": labels}}, "kserve")
     for words in ([], ["--prune", "--dry-run"]):
-        assert deploy(ours(config_map(), "new"), *words).out[2:] == [
+        assert deploy(config_map("new"), *words).out[2:] == [
             f"{'configmap/old':<48} left behind: not among the manifests; --prune deletes it",
             f"{'serviceaccount/old':<48} left behind: not among the manifests; --prune deletes it",
         ]
-    assert deploy(ours(config_map(), "new"), "--prune").out[2:] == [
+    assert deploy(config_map("new"), "--prune").out[2:] == [
         f"{'configmap/old':<48} deleted",
         f"{'serviceaccount/old':<48} deleted",
     ]
     left = {name for kind, _, name in api.objects if kind in ("ConfigMap", "ServiceAccount")}
-    assert left == {"new", "unlabelled", "other"}
+    assert left == {"new", "of-another-set", "made"}
 
 
 @pytest.mark.parametrize(
