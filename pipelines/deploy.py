@@ -15,8 +15,8 @@ def deploy(
     = False,
     force_conflicts: Annotated[bool, typer.Option("--force-conflicts", help="Take over fields that others hold.")]
     = False,
-    prune: Annotated[bool, typer.Option("--prune", help="Delete what an earlier deploy brought and is not among the "
-                                                        "manifests any more.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete what an earlier deploy of these manifests brought, "
+                                                        "and they do not name any more.")] = False,
     wait: Annotated[bool, typer.Option(help="Wait until what was applied is up.")] = True,
     timeout: Annotated[int, typer.Option(min=1, help="Seconds to wait.")] = 600,
 ) -> None:  # fmt: skip

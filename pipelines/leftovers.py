@@ -31,7 +31,7 @@ KINDS: Final = (
 def marked(documents: list[Tree], source: str) -> list[Tree]:
     """The objects with a label that names their set, which is the overlay's folder or the file; none for `-`."""
     path = Path(source).resolve()
-    name = re.sub(r"[^\w.-]", "-", path.name if path.is_dir() else path.stem).strip("-._")[:63]
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", path.name if path.is_dir() else path.stem)[:63].strip("-._")
     if source == "-" or not name:
         return documents
     return [

@@ -17,6 +17,7 @@ from rich.console import Console
 from pipelines import cli, cluster, deploying, rollout
 from pipelines.changes import LAST_APPLIED, changes
 from pipelines.cluster import label
+from pipelines.leftovers import marked
 from pipelines.rendered import manifests as read
 from pipelines.rendered import rank
 from tests.kube_api import TOKEN, Fault, KubeApi, certificate, kube_api, kubeconfig
@@ -507,6 +508,17 @@ def test_trouble_while_waiting_is_over_when_the_cluster_answers_again(
     words = [line.split("inferenceservice/dawnlist: ")[-1] for line in done.err]
     assert words[0].endswith("has a trouble of its own (503): Service Unavailable; try again")
     assert (words[-1], done.code) == ("ready", 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"), [("overlays/local/", "local"), ("my shop's.yaml", "my-shop-s"), ("a" * 62 + "..b", "a" * 62)]
+)
+def test_a_set_is_named_by_its_folder_or_file(source: str, name: str, tmp_path: Path) -> None:
+    path = f"{tmp_path}/{source}"
+    Path(path if path.endswith("/") else tmp_path).mkdir(parents=True, exist_ok=True)
+    [one] = marked([{"metadata": {"labels": {"a": "b"}}}], path)
+    assert one == {"metadata": {"labels": {"a": "b", "dawnlist/set": name}}}
+    assert marked([one], "-") == [one]
 
 
 def test_what_an_earlier_deploy_left_behind_is_named_and_pruned(
