@@ -478,6 +478,16 @@ def test_a_service_is_ready_when_its_deployment_is_rolled_out(api: KubeApi, depl
     assert (words, done.code) == (["not looked at yet", "1 of 2 ready", "ready"], 0)
 
 
+def test_a_service_is_not_taken_at_its_word_right_after_a_change(
+    api: KubeApi, deploy: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploying, "SETTLE", 0.6)
+    words = [
+        [line.split("inferenceservice/dawnlist: ")[-1] for line in deploy(service()).err[-2:]] for _ in ("new", "same")
+    ]
+    assert words == [["settling", "ready"], ["ready"]]
+
+
 def test_a_predictor_without_a_version_does_not_stop_the_first_deploy(
     api: KubeApi, deploy: Callable[..., Done]
 ) -> None:
