@@ -301,19 +301,32 @@ def test_of_two_channels_only_the_one_that_failed_is_told_again(night: Night, se
     assert night.lake.names("outbox") == []
 
 
-def test_whatever_a_transport_raises_costs_the_run_nothing(night: Night) -> None:
-    class Odd:
-        name = key = "odd"
+class Odd:
+    """A channel that raises, or takes what it gets."""
 
-        def send(self, message: Message) -> None:
-            raise TypeError(f"no {message.subject}")
+    name = key = "odd"
 
-    post = outbox.Post("20260131T030000Z", "run-1", "abc")
-    message = Message("shop/run-1/abc", datetime(2020, 1, 31, 3, tzinfo=UTC), "a subject", "text", "short")
-    assert outbox.post(night.lake, post, message)
-    assert outbox.deliver(night.lake, "run-1", post, [Odd()], 0.1) == [
-        "odd took no message: no a subject", "given up: a subject",
+    def __init__(self) -> None:
+        self.error: Exception | None = TypeError("no such\nthing")
+        self.told: list[str] = []
+
+    def send(self, message: Message) -> None:
+        if self.error:
+            raise self.error
+        self.told.append(message.subject)
+
+
+def test_whatever_a_transport_raises_costs_the_run_nothing_on_any_kind_of_lake(root: str) -> None:
+    lake, odd, post = Lake.open(root, "shop"), Odd(), outbox.Post("20260131T030000Z", "run-1", "abc")
+    message = Message("shop/run-1/abc", datetime.now(UTC), "a subject", "text", "short")
+    assert outbox.post(lake, post, message)
+    assert outbox.deliver(lake, "run-1", post, [odd], 0.1) == [
+        "odd took no message: no such thing", "in the outbox for the next run: a subject",
     ]  # fmt: skip
+    odd.error = None
+    assert outbox.deliver(lake, "run-2", None, [odd], 5) == ["told odd: Late: a subject"]
+    assert odd.told == ["Late: a subject"]
+    assert lake.names("outbox") == [] and not outbox.post(lake, post, message)
 
 
 def test_old_news_is_given_up(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
