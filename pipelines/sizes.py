@@ -1,4 +1,4 @@
-"""Requests of memory and CPU by the size of the shop: lines fitted to what steps used (benchmarks/memory.py)."""
+"""Memory by the size of the shop: lines fitted to what steps used (benchmarks/memory.py, docs/NODES.md)."""
 
 import math
 from dataclasses import dataclass, fields
