@@ -14,7 +14,6 @@ import io
 import json
 import re
 import sys
-import threading
 import urllib.parse
 import uuid
 from collections.abc import Callable, Iterator
@@ -33,6 +32,7 @@ from rich.console import Console
 from pipelines import cli, kubeflow_words, terminal
 from pipelines.package import version_name
 from pipelines.parameters import steps
+from tests.threads import serving
 
 Object = dict[str, Any]
 LONG = ("max_concurrency", "interval_second")
@@ -445,10 +445,5 @@ def kubeflow_api() -> Iterator[Kubeflow]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         kubeflow.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
+        with serving(server):
             yield kubeflow
-        finally:
-            server.shutdown()
-            thread.join()

@@ -3,29 +3,24 @@
 What it keeps is in tests/kube_state.py. It refuses what the API does not define: paths, query names, methods, tokens.
 """
 
-import ipaddress
 import json
 import re
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tests.certificates import self_signed
 from tests.fields import Tree
 from tests.kube_state import KubeState, Refused
+from tests.threads import serving
 
 KINDS: Final = {
     "v1": {
@@ -221,35 +216,22 @@ def _fault(api: KubeApi, method: str, path: str) -> Fault | None:
 @contextmanager
 def kube_api(certificate: Path | None = None) -> Iterator[KubeApi]:
     """A server on a loopback port, with the namespace `default`; by TLS if it is given a PEM of key and certificate."""
-    server = Server(("127.0.0.1", 0), Handler)
-    if certificate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    api = KubeApi(url=f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}")
-    api.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
-    server.api = api  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield api
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with Server(("127.0.0.1", 0), Handler) as server:
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        api = KubeApi(url=f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}")
+        api.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
+        server.api = api  # type: ignore[attr-defined]
+        with serving(server):
+            yield api
 
 
 def certificate(file: Path) -> Path:
     """A PEM of a new key and its own certificate, for 127.0.0.1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    made = made.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    made = made.add_extension(x509.SubjectAlternativeName([address]), critical=False)
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    file.write_bytes(private + made.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    made, key = self_signed(file.parent, file.stem)
+    file.write_bytes(key.read_bytes() + made.read_bytes())
     return file
 
 

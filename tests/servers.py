@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.threads import serving
+
 SERVE = """
 import json, sys
 from pathlib import Path
@@ -165,14 +167,8 @@ def listening(handle: Callable[[socket.socket], object]) -> Iterator[int]:
         def handle(self) -> None:
             handle(self.request)
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Line) as lines:
-        thread = threading.Thread(target=lines.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield lines.server_address[1]
-        finally:
-            lines.shutdown()
-            thread.join()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Line) as lines, serving(lines):
+        yield lines.server_address[1]
 
 
 @contextlib.contextmanager

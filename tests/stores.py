@@ -6,8 +6,6 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
 
@@ -47,29 +45,6 @@ def cluster(home: Path, nodes: int = 3) -> Iterator[str]:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         yield f"redis+cluster://127.0.0.1:{ports[0][0]}"
-
-
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    """The files of a certificate of 127.0.0.1, which is its own authority, and of its key."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key, name = (
-        ec.generate_private_key(ec.SECP256R1()),
-        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "store")]),
-    )
-    now, address = datetime.now(UTC), x509.IPAddress(ip_address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    (folder / "store.crt").write_bytes(certificate.public_bytes(pem))
-    (folder / "store.key").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-    return folder / "store.crt", folder / "store.key"
 
 
 @contextlib.contextmanager

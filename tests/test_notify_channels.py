@@ -11,7 +11,8 @@ import pytest
 
 from components.channels import Channel, channels, within
 from components.messages import Message
-from tests.mail import MailServer, certified, deaf_server, hook, mail_server, parts
+from tests.certificates import self_signed
+from tests.mail import MailServer, deaf_server, hook, mail_server, parts
 from tests.servers import free_port
 
 # apprise looks for what Python 3.13 lacks
@@ -69,7 +70,7 @@ def test_a_message_is_the_same_after_its_way_through_json() -> None:
 
 
 def test_login_and_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    certificate, key = certified(tmp_path)
+    certificate, key = self_signed(tmp_path)
     with mail_server("dawn", "right-one", (certificate, key)) as server:
         tail = f"127.0.0.1:{server.port}?smtp=127.0.0.1&from=dawnlist@shop.example&to=oncall@shop.example"
         with pytest.raises(ConnectionError, match=r"^mail by 127\.0\.0\.1:\d+: .*certificate verify failed"):

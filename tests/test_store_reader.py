@@ -15,9 +15,10 @@ from components.store_layout import sealed
 from components.store_nodes import Failure, Value
 from components.store_reader import Reader, body_of
 from components.store_wire import REST, Server
+from tests.certificates import self_signed
 from tests.heard import Heard
 from tests.servers import free_port
-from tests.stores import cluster, self_signed, tls, valkey_of
+from tests.stores import cluster, tls, valkey_of
 
 
 def with_reader(url: str, use: Callable[[Reader, Heard], Awaitable[Any]], timeout: float = 1.0) -> Any:

@@ -14,7 +14,8 @@ from components import recent, store, store_bulk, store_content, store_diff, sto
 from components.store_content import Content
 from components.store_layout import Keys, connect, plain_url
 from components.toplists import TopLists
-from tests.stores import cluster, self_signed, tls, valkey_of
+from tests.certificates import self_signed
+from tests.stores import cluster, tls, valkey_of
 from tests.test_store import ANN_AND_BOB, publish, read
 from tests.top_lists import of_many
 

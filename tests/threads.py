@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from socketserver import BaseServer
 
 
 @contextlib.contextmanager
@@ -20,4 +21,16 @@ def meanwhile(act: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         ended.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def serving(server: BaseServer) -> Iterator[None]:
+    """It answers during the block."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
         thread.join()
