@@ -39,7 +39,7 @@ def test_every_command_and_option_exists(command: str) -> None:
 
 def test_the_settings_of_the_readme_are_settings() -> None:
     examples = [yaml.safe_load(block) for block in blocks("yaml")]
-    ours = [found for found in examples if not found.keys() & {"components", "kind"}]  # not kustomize's, not Kubernetes'
+    ours = [found for found in examples if not found.keys() & {"components", "kind"}]  # no manifests
     settings, *_ = map(Settings.model_validate, ours)
     assert (settings.source.time_column, settings.bots.behaviour) == ("inserted_at", "shadow")
 
