@@ -5,7 +5,6 @@ from importlib.metadata import version as installed
 from typing import Any, Final
 
 from rich.markup import escape
-from rich.table import Table
 
 from components.urls import shown
 from pipelines import cron
@@ -75,11 +74,13 @@ def show_schedule(changes: list[dict[str, tuple[Any, Any]]], wanted: Wanted) -> 
 
 def show_status(told: dict[str, Any]) -> None:
     """Print how a shop stands."""
-    table = Table("run", "as of", "state", "started", "took", box=None, pad_edge=False)
+    rows = [["run", "as of", "state", "started", "took"] if told["runs"] else ["no run yet"]]
     for run in told["runs"]:
         cells = (run["run"], run["as_of"] or "", run["state"].lower(), run["started"], _duration(run["seconds"]))
-        table.add_row(*(escape(shown(cell)) for cell in cells))
-    out.print(table if told["runs"] else "no run yet")
+        rows.append([shown(cell) for cell in cells])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:  # no table of rich's, which cuts ids off where the terminal is narrow
+        out.print(escape("  ".join(map(str.ljust, row, widths)).rstrip()), soft_wrap=True)
     for run in told["runs"]:
         if run["error"]:
             _say(f"{run['run']}: {run['error']}; {run['link']}")
