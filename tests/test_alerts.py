@@ -152,7 +152,7 @@ async def predict(self, questions):
 
 def write(self):
     if self.counts.failures:
-        raise OSError("the digest" + " broke")  # else Python 3.13 has the words in the line that it shows of a -c script
+        raise OSError("the digest" + " broke")  # Python 3.13 shows the line of a -c script
 
 model.DawnlistModel.predict = predict
 logs.Digest.write = write
