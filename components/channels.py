@@ -18,10 +18,8 @@ from typing import Any, Final, Protocol
 
 from components.messages import Message, mime
 from components.privacy import anonymous
-from components.urls import shown
+from components.urls import NOTIFY_URLS, shown
 
-URLS: Final = "DAWNLIST_NOTIFY_URLS"
-"""The environment's variable: URLs of apprise with blanks between them, secret since they hold passwords."""
 ANSWER_SECONDS: Final = 15.0
 """That a mail server may take for one answer."""
 _PING: Final = re.compile(r"([<@])(?=\S)")
@@ -113,7 +111,7 @@ class Chat:
 
 def channels(urls: str | None = None) -> tuple[list[Channel], list[str]]:
     """Those of the environment, or of a text with URLs in it, and a line for each URL that can't be read."""
-    given = (os.environ.get(URLS, "") if urls is None else urls).split()
+    given = (os.environ.get(NOTIFY_URLS, "") if urls is None else urls).split()
     if not given:
         return [], []
     import apprise
@@ -126,8 +124,8 @@ def channels(urls: str | None = None) -> tuple[list[Channel], list[str]]:
     asset = apprise.AppriseAsset(app_id="Dawnlist", app_desc="Dawnlist", async_mode=False, storage_mode=memory)
     read = [(url, apprise.Apprise.instantiate(url, asset=asset)) for url in given]
     wrong = [
-        f"URL {place} of {URLS} ({url.partition('://')[0][:20] if '://' in url else 'no scheme'}) can't be read: see "
-        "docs/NOTIFY.md, and encode what a password has of / @ : # ?"
+        f"URL {place} of {NOTIFY_URLS} ({url.partition('://')[0][:20] if '://' in url else 'no scheme'}) can't be read: "
+        "see docs/NOTIFY.md, and encode what a password has of / @ : # ?"
         for place, (url, plugin) in enumerate(read, 1)
         if plugin is None
     ]

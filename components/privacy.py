@@ -10,12 +10,11 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any, Final
 
-from components.urls import REDIS_PASSWORD, SOURCE_PASSWORD, masked
+from components.urls import API_KEY, JWT_KEY, NOTIFY_URLS, REDIS_PASSWORD, SOURCE_PASSWORD, masked
 
 MASK: Final = "***"
 SECRETS: Final = (
-    SOURCE_PASSWORD, REDIS_PASSWORD, "DAWNLIST_API_KEY", "DAWNLIST_JWT_KEY", "DAWNLIST_NOTIFY_URLS",
-    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    SOURCE_PASSWORD, REDIS_PASSWORD, API_KEY, JWT_KEY, NOTIFY_URLS, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
 )  # fmt: skip
 """Variables of the environment whose values are masked wherever they stand; of several, each."""
 SHORTEST: Final = 5  # a value that is any shorter would blot out words

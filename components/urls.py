@@ -1,10 +1,13 @@
-"""URLs of sources, lakes and stores: passwords never travel in them."""
+"""URLs of sources, lakes and stores: passwords never travel in them, but in variables that are named here."""
 
 import os
 import re
 
 SOURCE_PASSWORD = "DAWNLIST_SOURCE_PASSWORD"
 REDIS_PASSWORD = "DAWNLIST_REDIS_PASSWORD"
+API_KEY = "DAWNLIST_API_KEY"
+JWT_KEY = "DAWNLIST_JWT_KEY"
+NOTIFY_URLS = "DAWNLIST_NOTIFY_URLS"
 
 # on the raw text: a password may hold what would end a URL's host, such as / or #
 _IN_URL = re.compile(r"(://[^/\s:@]*:)(?!\d+(?:[/?]|$))\S+@")

@@ -7,14 +7,13 @@ from typing import Final
 from kfp import dsl, kubernetes
 
 from components.image import IMAGE
-from components.urls import REDIS_PASSWORD, SOURCE_PASSWORD
+from components.urls import NOTIFY_URLS, REDIS_PASSWORD, SOURCE_PASSWORD
 from pipelines.sizes import Size, memory
 
 SECRETS: Final = "dawnlist-secrets"
 """An optional Kubernetes secret; its keys are the names of the variables, and any may be missing."""
 LAKE_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 """Of the secret, for every step; where a service account has a role on the bucket they stay away."""
-NOTIFY_URLS: Final = "DAWNLIST_NOTIFY_URLS"
 ENVIRONMENT: Final = "dawnlist-environment"
 """An optional config map: where the lake's S3 endpoint is, if it is not AWS."""
 ENVIRONMENT_VARIABLES: Final = ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP", "AWS_REGION")

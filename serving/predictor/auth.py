@@ -18,8 +18,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-API_KEY: Final = "DAWNLIST_API_KEY"
-JWT_KEY: Final = "DAWNLIST_JWT_KEY"
+from components.urls import API_KEY, JWT_KEY
+
 JWT_KEY_FILE: Final = "DAWNLIST_JWT_KEY_FILE"
 JWT_AUDIENCE: Final = "DAWNLIST_JWT_AUDIENCE"
 REMEMBERED: Final = 1_000  # tokens whose signature need not be checked again
