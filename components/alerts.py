@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from components.channels import Channel, within
+from components.channels import ONE_TRY, Channel, within
 from components.cuts import iso
 from components.messages import Message
 from components.privacy import anonymous
@@ -35,7 +35,6 @@ FRAMES: Final = 12
 """Of each error; the innermost ones."""
 PAUSES: Final = (5.0, 30.0, 120.0)
 """Seconds before a message that was not taken is sent again."""
-ONE_TRY: Final = 30.0
 
 Kind = tuple[str, str]
 """An error's class and the place that raised it."""

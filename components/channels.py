@@ -20,6 +20,8 @@ from components.messages import Message, mime
 from components.privacy import anonymous
 from components.urls import NOTIFY_URLS, shown
 
+ONE_TRY: Final = 30.0
+"""Seconds that a server has to take a message, at most."""
 ANSWER_SECONDS: Final = 15.0
 """That a mail server may take for one answer."""
 _PING: Final = re.compile(r"([<@])(?=\S)")
@@ -124,8 +126,8 @@ def channels(urls: str | None = None) -> tuple[list[Channel], list[str]]:
     asset = apprise.AppriseAsset(app_id="Dawnlist", app_desc="Dawnlist", async_mode=False, storage_mode=memory)
     read = [(url, apprise.Apprise.instantiate(url, asset=asset)) for url in given]
     wrong = [
-        f"URL {place} of {NOTIFY_URLS} ({url.partition('://')[0][:20] if '://' in url else 'no scheme'}) can't be read: "
-        "see docs/NOTIFY.md, and encode what a password has of / @ : # ?"
+        f"URL {place} of {NOTIFY_URLS} ({url.partition('://')[0][:20] if '://' in url else 'no scheme'}) can't be "
+        "read: see docs/NOTIFY.md, and encode what a password has of / @ : # ?"
         for place, (url, plugin) in enumerate(read, 1)
         if plugin is None
     ]

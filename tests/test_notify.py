@@ -17,7 +17,7 @@ import pytest
 from components.gate.verdict import decide
 from components.lake import Lake
 from components.notify import formats
-from components.notify.daily import text_report, write_report
+from components.notify.daily import facts_of, text_report, write_report
 from components.notify.facts import STEPS
 from components.pages import as_markdown
 from components.runs import recorded
@@ -114,7 +114,7 @@ class Night:
         """Log, page and summary."""
         html, markdown = self.folder / "out" / "report.html", self.folder / "out" / "summary.md"
         with recorded(str(self.folder / "lake"), "shop", AS_OF, self.run, "notify"):
-            text = write_report(self.lake, AS_OF, self.run, html, markdown)
+            text = write_report(self.lake, facts_of(self.lake, AS_OF, self.run), html, markdown)
         assert self.lake.read("reports", "20260131T030000Z", f"{self.run}.html") == html.read_bytes()
         assert text == text_report(self.lake, AS_OF, self.run)
         return text, html.read_text(), markdown.read_text()

@@ -50,7 +50,8 @@ def notify(
         from components.notify.telling import tell
 
         opened = Lake.open(lake, namespace)
-        print(write_report(opened, as_of, run, Path(report.path), Path(summary.path)))
+        facts = facts_of(opened, as_of, run)
+        print(write_report(opened, facts, Path(report.path), Path(summary.path)))
         describe([report, summary], [], lake, namespace, as_of, run)
-        record["told"] = tell(opened, facts_of(opened, as_of, run), given)
+        record["told"] = tell(opened, facts, given)
         print(*record["told"], sep="\n")

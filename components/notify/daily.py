@@ -9,19 +9,18 @@ from components.notify.summary import summary, text
 from components.runs import records
 
 
-def write_report(lake: Lake, as_of: str, run: str, html: Path, markdown: Path) -> str:
+def write_report(lake: Lake, facts: Facts, html: Path, markdown: Path) -> str:
     """Write the page to `html` and into the lake, the summary to `markdown`; returns the lines for the log.
 
     Decides from the run record alone what happened. A second call writes the same again.
     """
     from components.notify.page import page  # brings matplotlib, which who only reads the text need not wait for
 
-    facts = facts_of(lake, as_of, run)
     rendered = page(facts).encode()
     for path, data in ((html, rendered), (markdown, summary(facts).encode())):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    lake.write(rendered, "reports", stamp(parse_as_of(as_of)), f"{run}.html")
+    lake.write(rendered, "reports", stamp(parse_as_of(facts.as_of)), f"{facts.run}.html")
     return text(facts)
 
 

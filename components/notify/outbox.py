@@ -16,7 +16,7 @@ from functools import partial
 from itertools import chain, repeat
 from typing import Any, Final
 
-from components.channels import Channel, within
+from components.channels import ONE_TRY, Channel, within
 from components.cuts import iso
 from components.lake import Lake
 from components.lease import TTL, lease
@@ -25,8 +25,6 @@ from components.urls import shown
 
 PAUSES: Final = (2.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds between tries; the last one again and again."""
-ONE_TRY: Final = 30.0
-"""Seconds that a server has to take a message, at most."""
 GIVEN_UP: Final = timedelta(days=7)
 """A message that no run could send for so long is news no more."""
 WAIT: Final = TTL + 15

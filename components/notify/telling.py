@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from components import registry
-from components.channels import channels, within
+from components.channels import ONE_TRY, channels, within
 from components.cuts import parse_as_of, stamp
 from components.lake import Lake
 from components.messages import Message
@@ -60,7 +60,7 @@ def alarmed(parameters: Mapping[str, Any], run: str) -> Iterator[None]:
         wanted = _settings(parameters["settings"])[0].when != "never"
         for channel in channels()[0] if wanted else []:
             try:
-                within(outbox.ONE_TRY, partial(channel.send, alarm))
+                within(ONE_TRY, partial(channel.send, alarm))
             except Exception as deaf:  # the first error is the one to see
                 print(f"{channel.name} took no message: {shown(deaf)}")
         raise
