@@ -34,7 +34,11 @@ class S3Objects:
 
         mode: PutMode = "overwrite"
         if expected is not None:
-            self._require_conditions()
+            if not self._heeds_conditions:
+                raise RuntimeError(
+                    f"the store of the lake {self.uri} ignores If-None-Match: two runs would overwrite each other's "
+                    "work, and nobody would know; use one that heeds it, such as S3 or SeaweedFS 3.97 or newer"
+                )
             mode = "create" if expected == ABSENT else {"e_tag": expected}
         with _buffer(source) as data, self._clear():
             try:
@@ -95,26 +99,21 @@ class S3Objects:
             next(iter(self._store.list(chunk_size=1)), None)
             self.__dict__["_bucket_seen"] = True
 
-    def _require_conditions(self) -> None:
-        """RuntimeError for a store that overwrites against a condition, as old ones do in silence; tried once."""
+    @cached_property
+    def _heeds_conditions(self) -> bool:
+        """Whether the store refuses to create what is there; old ones overwrite it in silence."""
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        if self.__dict__.get("_conditions_met"):
-            return
         probe = f".conditions-{uuid4().hex}"
         with self._clear():
             self._store.put(probe, b"", mode="create")
             try:
                 self._store.put(probe, b"", mode="create")
             except (AlreadyExistsError, PreconditionError):
-                self.__dict__["_conditions_met"] = True
+                return True
             finally:
                 self._store.delete(probe)
-        if not self.__dict__.get("_conditions_met"):
-            raise RuntimeError(
-                f"the store of the lake {self.uri} ignores If-None-Match: two runs would overwrite each other's work, "
-                "and nobody would know; use one that heeds it, such as S3 or SeaweedFS 3.97 or newer"
-            )
+        return False
 
     @contextmanager
     def _clear(self) -> Iterator[None]:

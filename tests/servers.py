@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import math
 import os
 import signal
 import socket
@@ -172,8 +173,13 @@ def listening(handle: Callable[[socket.socket], object]) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def relay(target: str, limit: int) -> Iterator[tuple[str, threading.Event]]:
-    """A line to a server that stands still for ever once a connection has sent `limit` bytes; its URL, and when."""
+def relay(
+    target: str, limit: float = math.inf, change: tuple[bytes, bytes] = (b"", b"")
+) -> Iterator[tuple[str, threading.Event]]:
+    """A line to a server that stands still for ever once a connection has sent `limit` bytes; its URL, and when.
+
+    On the way there one text is changed into another.
+    """
     stands = threading.Event()
 
     def passed_on(client: socket.socket) -> None:
@@ -181,11 +187,12 @@ def relay(target: str, limit: int) -> Iterator[tuple[str, threading.Event]]:
         with socket.create_connection((host, int(port))) as server:
             back = threading.Thread(target=pour, args=(server, client))
             back.start()
-            if pour(client, server, limit):
+            if pour(client, server, limit, change):
                 stands.set()
                 while client.recv(1 << 16):  # until the client is dead
                     pass
-            server.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # the server has left by itself
+                server.shutdown(socket.SHUT_RDWR)
             back.join()
 
     with listening(passed_on) as port:
@@ -193,7 +200,7 @@ def relay(target: str, limit: int) -> Iterator[tuple[str, threading.Event]]:
 
 
 def pour(
-    source: socket.socket, target: socket.socket, limit: float = float("inf"), change: tuple[bytes, bytes] = (b"", b"")
+    source: socket.socket, target: socket.socket, limit: float = math.inf, change: tuple[bytes, bytes] = (b"", b"")
 ) -> bool:
     """Pass on what comes, with one text changed into another; True when `limit` was reached, False at the end."""
     passed = 0
@@ -206,22 +213,6 @@ def pour(
     with contextlib.suppress(OSError):
         target.shutdown(socket.SHUT_WR)
     return False
-
-
-@contextlib.contextmanager
-def careless(target: str) -> Iterator[str]:
-    """The URL of a line to an S3 server that forgets each condition If-None-Match, as old stores do."""
-
-    def passed_on(client: socket.socket) -> None:
-        host, port = target.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port))) as server:
-            back = threading.Thread(target=pour, args=(server, client))
-            back.start()
-            pour(client, server, change=(b"if-none-match:", b"x-none-matches:"))
-            back.join()
-
-    with listening(passed_on) as port:
-        yield f"http://127.0.0.1:{port}"
 
 
 @contextlib.contextmanager
