@@ -55,6 +55,11 @@ def load_package(path: Path) -> Any:
     """A compiled pipeline as something that can be called under kfp.local."""
     from kfp import components
 
-    if not path.exists():
+    return components.load_component_from_file(str(existing(path)))
+
+
+def existing(path: Path) -> Path:
+    """The path of a package; FileNotFoundError, with the command that writes one, when there is none."""
+    if not path.is_file():
         raise FileNotFoundError(f"there is no package {str(path)!r}: `dawnlist compile --output {path}` writes it")
-    return components.load_component_from_file(str(path))
+    return path

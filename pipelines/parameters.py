@@ -8,6 +8,8 @@ from typing import Any, Final
 import yaml
 
 from components.urls import REDIS_PASSWORD, SOURCE_PASSWORD, refuse_password
+from pipelines.package import existing
+from pipelines.rendered import LOADER
 
 Spec = dict[str, Any]
 """A pipeline's specification, as a package or the API holds it."""
@@ -18,12 +20,9 @@ OPTIONS: Final = ("source", "lake", "redis", "as_of", "namespace", "settings", "
 
 def read_spec(package: Path) -> Spec:
     """The specification within a compiled package; ValueError when it is none."""
-    if not package.is_file():
-        raise FileNotFoundError(
-            f"there is no package {str(package)!r}: `dawnlist compile --output {package}` writes it"
-        )
+    data = existing(package).read_bytes()
     try:
-        spec = next(iter(yaml.load_all(package.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))))
+        spec = next(iter(yaml.load_all(data, LOADER)))
         assert "root" in spec and "components" in spec
     except (yaml.YAMLError, StopIteration, AssertionError, TypeError):
         raise ValueError(

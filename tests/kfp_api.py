@@ -32,6 +32,7 @@ from rich.console import Console
 from pipelines import cli, kubeflow_words, terminal
 from pipelines.package import version_name
 from pipelines.parameters import steps
+from pipelines.rendered import LOADER
 from tests.threads import serving
 
 Object = dict[str, Any]
@@ -324,7 +325,7 @@ class Kubeflow:
 @cache
 def parsed(package: bytes) -> Object:
     """A package as the API keeps it; RefusedError when it is none."""
-    documents = list(yaml.load_all(package, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    documents = list(yaml.load_all(package, Loader=LOADER))
     if len(documents) != 2 or documents[0].get("schemaVersion") != "2.1.0" or "platforms" not in documents[1]:
         raise RefusedError(400, "InvalidInputError: no pipeline spec is provided")
     return {"pipeline_spec": documents[0], "platform_spec": documents[1]}

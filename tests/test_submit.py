@@ -10,6 +10,7 @@ import yaml
 
 from pipelines import submission
 from pipelines.package import version_name
+from pipelines.rendered import LOADER
 from tests.kfp_api import Done, Fault, Kubeflow, dawnlist
 from tests.schemas import problems
 from tests.servers import free_port
@@ -202,7 +203,7 @@ def test_the_host_and_the_token_are_found_as_kfp_finds_them(
 
 
 def documents(file: Path) -> list[Any]:
-    return list(yaml.load_all(file.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    return list(yaml.load_all(file.read_bytes(), Loader=LOADER))
 
 
 def test_the_objects_for_gitops_are_what_is_uploaded(kubeflow: Kubeflow, package: Path, tmp_path: Path) -> None:
