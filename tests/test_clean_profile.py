@@ -12,7 +12,7 @@ from deltalake import write_deltalake
 from components.clean import limits
 from components.clean.engine import opened
 from components.clean.interactions import judged, settled, texts
-from components.clean.profile import Profile, profile
+from components.clean.profile import Profile, most_first, profile
 from components.clean.profile_page import html
 from components.clean.repeats import staged
 from components.lake import Lake
@@ -30,6 +30,15 @@ ROWS = pa.table(
         "colour": ["red", None, "1,5", "2", "3.5"],
     }
 )
+
+
+def test_reasons_of_one_count_are_told_by_name() -> None:
+    # an engine gives its groups in any order, and two runs over the same rows print the same
+    assert most_first({"time missing": 1, "event unknown": 3, "item_id missing": 1}) == [
+        ("event unknown", 3),
+        ("item_id missing", 1),
+        ("time missing", 1),
+    ]
 
 
 @pytest.fixture

@@ -68,8 +68,13 @@ def profile(engine: Engine, landed: list[Landed], once: Rows, staged: Rows, sett
             _look(rows, part, settings, columns, events)
     return {
         "rows_in": totals.pop("rows"), **totals, "reasons": reasons, "days": days, "sampled": sampled,
-        "columns": list(columns.values()), "unknown_events": dict(events.most_common(10)),
+        "columns": list(columns.values()), "unknown_events": dict(most_first(events)[:10]),
     }  # fmt: skip
+
+
+def most_first(counts: dict[str, int]) -> list[tuple[str, int]]:
+    """Name and count, those of one count by name: an engine gives its groups in any order."""
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def _days(engine: Engine, staged: Rows) -> tuple[list[dict[str, Any]], dict[str, int]]:
@@ -87,7 +92,7 @@ def _days(engine: Engine, staged: Rows) -> tuple[list[dict[str, Any]], dict[str,
         {"day": day, "rows": days[day].total(), **{name: days[day][name] for name in named}}
         for day in sorted(days, key=str)
     ]
-    return table, dict(reasons.most_common())
+    return table, dict(most_first(reasons))
 
 
 def _sample(engine: Engine, part: Landed, first: int, once: Rows, wanted: int) -> pa.Table:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from components.clean.profile import Profile
+from components.clean.profile import Profile, most_first
 from components.pages import rendered
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
@@ -44,11 +44,7 @@ def html(found: Profile) -> str:
 
 def _column(column: Profile) -> Sequence[str]:
     rows = column["rows"] or 1
-    holds = ", ".join(f"{kind} {count / rows:.1%}" for kind, count in _sorted(column["types"]))
-    rejected = ", ".join(f"{reason} {count / rows:.1%}" for reason, count in _sorted(column["rejected"]))
+    holds = ", ".join(f"{kind} {count / rows:.1%}" for kind, count in most_first(column["types"]))
+    rejected = ", ".join(f"{reason} {count / rows:.1%}" for reason, count in most_first(column["rejected"]))
     name = column["column"] or "not read"
     return column["source"], name, f"{column['nulls'] / rows:.1%}", f"{column['padded'] / rows:.1%}", holds, rejected
-
-
-def _sorted(counts: dict[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda pair: -pair[1])

@@ -98,7 +98,7 @@ def quarantined(facts: Facts) -> Any:
 def reasons(facts: Facts) -> dict[str, Any]:
     """Rejected rows by reason, most first."""
     found = facts.mapping("clean", "quarantined") or facts.mapping("clean", "reasons")
-    return dict(sorted(found.items(), key=lambda pair: -(formats.real(pair[1]) or 0)))
+    return dict(sorted(found.items(), key=lambda pair: (-(formats.real(pair[1]) or 0), pair[0])))
 
 
 def bots(facts: Facts) -> Table | None:
