@@ -165,6 +165,55 @@ def test_what_takes_too_long_is_given_up(pieces: bytes, waited: float, answer: b
     assert asyncio.run(connected(pieces, waited)).rpartition(b"\r\n")[2] == answer
 
 
+class Line:
+    """A transport, and a clock, of which a test says how they go on."""
+
+    def __init__(self) -> None:
+        self.now, self.taken, self.reading, self.aborted = 0.0, b"", True, False
+
+    def time(self) -> float:
+        return self.now
+
+    def write(self, data: bytes) -> None:
+        self.taken += data
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    close = abort
+
+
+def test_a_client_that_does_not_read_its_answers_is_not_read_from_either() -> None:
+    shared = Shared(answered, lambda: Response(503, b"late"), lambda code, text: Response(code, text.encode()))
+    line = Line()
+    client = Connection(shared, None, ServerState(), None, line)
+    client.connection_made(line)
+    client.pause_writing()
+    line.now = connection.ARRIVE_SECONDS - 1
+    client.data_received(b"GET / HTTP/1.1\r\n\r\nGET / HT")
+    assert (line.taken, line.reading) == (b"", False)
+    client.resume_writing()
+    assert line.taken.startswith(b"HTTP/1.1 200") and line.reading
+    line.now += connection.ARRIVE_SECONDS - 1
+    client.expire(line.now)
+    assert not line.aborted  # the second request has had no more time than that
+    client.pause_writing()
+    line.now += connection.ARRIVE_SECONDS - 1
+    client.data_received(b"TP/1.1\r\n\r\nGET / HT")
+    line.now += 2
+    client.expire(line.now)
+    assert line.aborted  # asking on does not put it off
+
+
 def test_a_client_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "MAX_CONNECTIONS", 0)
     assert asyncio.run(connected(b"", 0)).startswith(b"HTTP/1.1 503")

@@ -95,6 +95,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._blocked = False
+        if not self._busy:
+            self._since = self._loop.time()
         self._advance()
 
     # what httptools calls
@@ -103,7 +105,7 @@ class Connection(asyncio.Protocol):
         self._url, self._headers, self._body = b"", {}, []
         self._length = self._size = self._body_size = 0
         self._reading = self._in_head = True
-        if not self._busy:
+        if not self._busy and not self._blocked:  # asking for more is no sign that a client reads its answers
             self._since = self._loop.time()
 
     def on_url(self, url: bytes) -> None:
@@ -142,7 +144,7 @@ class Connection(asyncio.Protocol):
         stays = parser.should_keep_alive() and not parser.should_upgrade() and parser.get_http_version() == "1.1"
         body = b"".join(self._body)
         self._waiting.append(Request(parser.get_method(), path, query, self._headers, body, stays))
-        if self._busy:
+        if self._busy or self._blocked:  # else requests of a client that does not read would pile up
             self._paused = True
             self._transport.pause_reading()
         else:
