@@ -20,12 +20,14 @@ from typing import Any
 
 from tests.threads import serving
 
+# the store is waited for longer than the 50 ms that a service has: on a busy machine a test would see a lower rung
 SERVE = """
-import json, sys
+import functools, json, sys
 from pathlib import Path
-from serving.predictor.server import serve
+from serving.predictor import server
+server.Engine = functools.partial(server.Engine, timeout=10.0)
 given = json.loads(sys.argv[1])
-serve(**given, static=Path(sys.argv[2]) if sys.argv[2] else None)
+server.serve(**given, static=Path(sys.argv[2]) if sys.argv[2] else None)
 """
 
 

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import json
 import logging
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -40,21 +41,34 @@ V1 = b"POST /v1/models/dawnlist:predict HTTP/1.1\r\nHost: x\r\n"
 BODY = b'{"instances": [{"user_id": "ann"}]}'
 
 
-def talk(url: str, *pieces: bytes, seconds: float = 0.3) -> bytes:
-    """Send the pieces one by one; all that comes back until the other side closes or nothing more comes."""
+def talk(url: str, *pieces: bytes, answers: int = 1) -> bytes:
+    """Send the pieces one by one; all that comes back until the other side closes or nothing follows the answers."""
     answer = b""
     with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for piece in pieces:
             line.sendall(piece)
             time.sleep(0.005)
-        line.settimeout(seconds)
         try:
-            while data := line.recv(1 << 16):
+            while True:
+                # what is still to come may take its time on a busy machine
+                done = whole(answer) == answers and b"\r\nconnection: close\r\n" not in answer
+                line.settimeout(0.2 if done else 60)
+                if not (data := line.recv(1 << 16)):
+                    return answer
                 answer += data
         except TimeoutError:
             return answer + b"[still open]"
-    return answer
+
+
+def whole(answer: bytes) -> int:
+    """How many answers have come to their end, "100 Continue" left out."""
+    found = at = 0
+    while (end := answer.find(b"\r\n\r\n", at)) >= 0:
+        length = re.search(rb"\r\ncontent-length: (\d+)", head := answer[at:end])
+        at = end + 4 + (int(length[1]) if length else 0)
+        found += len(answer) >= at and not head.startswith(b"HTTP/1.1 100 ")
+    return found
 
 
 def status(answer: bytes) -> int:
@@ -63,10 +77,10 @@ def status(answer: bytes) -> int:
 
 def test_pipelined_requests_are_answered_in_their_order(served: Predictor) -> None:
     live = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-    answer = talk(served.url, (ANN + b"\r\n" + live) * 3)
+    answer = talk(served.url, (ANN + b"\r\n" + live) * 3, answers=6)
     bodies = [part.partition(b"\r\n\r\n")[2] for part in answer.split(b"HTTP/1.1 200 OK\r\n")[1:]]
     assert [b'"ann"' in body for body in bodies] == [True, False] * 3
-    assert talk(served.url, live * 3_000, seconds=2).count(b"HTTP/1.1 200 OK") == 3_000  # no recursion
+    assert talk(served.url, live * 3_000, answers=3_000).count(b"HTTP/1.1 200 OK") == 3_000  # no recursion
 
 
 def chunked(*pieces: bytes) -> list[bytes]:
@@ -123,8 +137,8 @@ def answered(request: Request) -> Any:
     return slow() if request.path == b"/slow" else Response(200, b"{}")
 
 
-async def connected(pieces: bytes, waited: float) -> bytes:
-    """What a client that has sent this gets when the sweep comes by so much later."""
+async def connected(pieces: bytes, waited: float, seconds: float = 60) -> bytes:
+    """What a client that has sent this gets when the sweep comes by so much later, until the end or for `seconds`."""
     state = ServerState()
     shared = Shared(answered, lambda: Response(503, b"late"), lambda code, text: Response(code, text.encode()))
     loop = asyncio.get_running_loop()
@@ -137,11 +151,11 @@ async def connected(pieces: bytes, waited: float) -> bytes:
     server = await loop.create_server(protocol, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     writer.write(pieces)
-    await asyncio.sleep(0.05)
+    for _ in range(20):  # turns of the loop, not one pause: on a busy machine that is over before anything was read
+        await asyncio.sleep(0.002)
     protocols[0].expire(loop.time() + waited)
-    with_end = asyncio.wait_for(reader.read(), 0.2)
     try:
-        return await with_end
+        return await asyncio.wait_for(reader.read(), seconds)
     except TimeoutError:
         return b"[still open]"
     finally:
@@ -162,7 +176,8 @@ async def connected(pieces: bytes, waited: float) -> bytes:
     ],
 )
 def test_what_takes_too_long_is_given_up(pieces: bytes, waited: float, answer: bytes) -> None:
-    assert asyncio.run(connected(pieces, waited)).rpartition(b"\r\n")[2] == answer
+    seconds = 0.2 if answer == b"[still open]" else 60
+    assert asyncio.run(connected(pieces, waited, seconds)).rpartition(b"\r\n")[2] == answer
 
 
 class Line:
@@ -236,7 +251,7 @@ def test_the_gate_counts_requests_and_questions() -> None:
 
 
 def test_too_much_at_once_is_a_503_with_retry_after(served: Predictor) -> None:
-    """A store that stands still holds requests for 50 ms; the 257th and later ones are told to come again."""
+    """A store that stands still holds requests; the 257th and later ones are told to come again."""
     before = metric(served.url, "dawnlist_requests_total", route="lean", status="503")
     with connect(served.redis) as client:
         client.execute_command("CLIENT", "PAUSE", 500)
@@ -253,9 +268,7 @@ def test_too_much_at_once_is_a_503_with_retry_after(served: Predictor) -> None:
         assert (b"retry-after: 1" in answer) is (status(answer) == 503)
     assert metric(served.url, "dawnlist_requests_total", route="lean", status="503") - before == statuses[503]
     assert metric(served.url, "dawnlist_in_flight") == 0
-    deadline = time.monotonic() + 20
-    while httpx.get(f"{served.url}/v1/recommendations/ann").json()["tier"] != "list":  # until it asks the store again
-        assert time.monotonic() < deadline
+    assert httpx.get(f"{served.url}/v1/recommendations/ann").json()["tier"] == "list"
 
 
 def test_it_listens_on_loopback_only(served: Predictor) -> None:
