@@ -1,5 +1,6 @@
 """Stores of other kinds than the tests' one Valkey: with little memory, a cluster, behind TLS."""
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -22,6 +23,12 @@ def valkey_of(home: Path, *options: str, port: int | None = None) -> Iterator[in
     command = [str(server_binary()), "--port", str(port), "--save", "", "--dir", str(home), *options]
     with running(command, lambda: listens(port)):
         yield port
+
+
+def put_on(seconds: float) -> None:
+    """Let the running loop's clock be later, as if so much time had passed."""
+    loop = asyncio.get_running_loop()
+    loop.time = lambda before=loop.time: before() + seconds  # type: ignore[method-assign,misc]
 
 
 @contextlib.contextmanager

@@ -92,7 +92,7 @@ def publish(url: str, lists: TopLists, as_of: str = AS_OF, run: str = "run-1") -
 
 def asked(url: str, *questions: Question, heard: Heard | None = None, **more: Any) -> list[Answer]:
     async def run() -> list[Answer]:
-        engine = Engine(url, "shop", metrics=heard or Heard(), **{"timeout": 2.0, **more})
+        engine = Engine(url, "shop", metrics=heard or Heard(), **{"timeout": 10.0, **more})
         await engine.start()
         try:
             return await engine.answers(questions)

@@ -11,17 +11,18 @@ from typing import Any
 import pytest
 import redis
 
+from components import store_wire
 from components.store_layout import sealed
 from components.store_nodes import Failure, Value
 from components.store_reader import Reader, body_of
-from components.store_wire import REST, Server
+from components.store_wire import Server
 from tests.certificates import self_signed
 from tests.heard import Heard
 from tests.servers import free_port
-from tests.stores import cluster, tls, valkey_of
+from tests.stores import cluster, put_on, tls, valkey_of
 
 
-def with_reader(url: str, use: Callable[[Reader, Heard], Awaitable[Any]], timeout: float = 1.0) -> Any:
+def with_reader(url: str, use: Callable[[Reader, Heard], Awaitable[Any]], timeout: float = 10.0) -> Any:
     async def run() -> Any:
         heard = Heard()
         reader = Reader(url, heard, timeout)
@@ -76,21 +77,27 @@ def test_a_body_is_checked() -> None:
     assert bodies == [b"abc", Failure.CORRUPT, Failure.CORRUPT, Failure.CORRUPT, Failure.MISSING]
 
 
-def test_nobody_there_opens_the_breaker_which_costs_no_time() -> None:
+def test_nobody_there_opens_the_breaker_which_costs_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_wire, "REST", 60.0)  # or a busy machine's reads may take longer than the rest
+
     async def use(reader: Reader, heard: Heard) -> None:
         for _ in range(5):
             assert await reader.read(["k"]) == [Failure.UNREACHABLE]
         assert not reader.ok
-        began = time.perf_counter()
+        began = time.process_time()  # not the clock's, which others' work goes into
         for _ in range(50):
             assert await reader.read(["k"]) == [Failure.UNREACHABLE]
-        assert time.perf_counter() - began < 0.1
-        assert heard.said == ["ConnectionRefusedError"] * 5 + [True]
+        assert time.process_time() - began < 0.1
+        assert heard.said == ["ConnectionRefusedError"] * 5 + [True]  # and no time was spent on waiting
 
     with_reader("redis://127.0.0.1:1/0", use)
 
 
-def test_a_server_that_hangs_is_not_waited_for_and_found_again(tmp_path: Path) -> None:
+def test_a_server_that_hangs_is_not_waited_for_and_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_wire, "REST", 60.0)  # the loop's clock is put on by it: what is slow here ends no rest
+    monkeypatch.setattr(store_wire, "STUCK_SECONDS", 600.0)  # late answers are to come on the same connection
     with valkey_of(tmp_path) as port, redis.Redis(port=port) as client:
         client.set("k", "v")
         pid = client.info("server")["process_id"]
@@ -101,17 +108,17 @@ def test_a_server_that_hangs_is_not_waited_for_and_found_again(tmp_path: Path) -
             began = time.perf_counter()
             for _ in range(20):
                 assert await reader.read(["k"]) == [Failure.UNREACHABLE]
-            assert 0.25 <= time.perf_counter() - began < 0.9  # five times the limit, then the breaker, not twenty times
+            assert 1.5 <= time.perf_counter() - began < 5  # five times the limit, then the breaker, not twenty times
             os.kill(pid, signal.SIGCONT)
             client.set("k", "w")
             assert await reader.read(["k"]) == [Failure.UNREACHABLE]  # it rests
-            await asyncio.sleep(REST)
+            put_on(60)
             both = await asyncio.gather(reader.read(["k"]), reader.read(["k", "k"]))  # one command
             assert list(both) == [[b"w"], [b"w", b"w"]]  # not an answer that comes late
             assert reader.ok
             assert heard.said == ["TimeoutError"] * 5 + [True, False]
 
-        with_reader(f"redis://127.0.0.1:{port}/0", use, timeout=0.05)
+        with_reader(f"redis://127.0.0.1:{port}/0", use, timeout=0.3)
 
 
 def test_a_server_that_is_killed_and_comes_back(tmp_path: Path) -> None:
