@@ -215,9 +215,11 @@ class Link:
                 _, wire = await loop.create_unix_connection(Wire, server.path, ssl=server.tls)
             else:
                 _, wire = await loop.create_connection(Wire, server.host, server.port, ssl=server.tls)
-            if server.greetings:
-                for reply in await wire.send(server.greeting, server.greetings, loop):
+            try:
+                for reply in await wire.send(server.greeting, server.greetings, loop) if server.greetings else ():
                     if isinstance(reply, hiredis.ReplyError):
-                        wire.close()
                         raise PermissionError(str(reply).split()[0])
+            except BaseException:  # cancelled, too: a connection that nobody uses would stay open for ever
+                wire.close()
+                raise
         self._wire = wire
