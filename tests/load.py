@@ -1,5 +1,5 @@
-"""Clients that ask without a pause and look at every answer: `python -m tests.load URL [CONNECTIONS]`, until its input
-ends; then it prints what it saw as JSON.
+"""Clients that ask without a pause and look at every answer: `python -m tests.load URL [CONNECTIONS]`. It prints a line
+once they are at it; when its input ends, each asks once more, and it prints what they saw as JSON.
 
 The shop they know has versions of which every part tells its number n: as_of, the titles, the scores, every user's list
 and the order of the catalogue. So an answer that mixes two versions, or an index of one with the items of another, is
@@ -26,6 +26,8 @@ BASE: Final = datetime(2026, 3, 1, 3, tzinfo=UTC)
 LENGTH: Final = re.compile(rb"content-length: (\d+)")
 KINDS: Final = ("lean",) * 4 + ("v1",) * 3 + ("v2",) * 2 + ("fold",)
 SECONDS: Final = 10.0
+WARM: Final = 64
+"""Answers after which the clients are at it."""
 Prediction = dict[str, Any]
 
 
@@ -158,9 +160,13 @@ def predictions_of(kind: str, asked: Sequence[Prediction], body: bytes) -> list[
 
 
 async def client(host: str, port: int, load: Load, stop: asyncio.Event, seed: int) -> None:
-    """One connection after another; what is refused, closed before an answer, or cut in its middle is an error."""
-    rng = random.Random(seed)
-    while not stop.is_set():
+    """One connection after another; what is refused, closed before an answer, or cut in its middle is an error.
+
+    The last request is begun after the stop: what was there by then is seen, however slow the machine is.
+    """
+    rng, last = random.Random(seed), False
+    while not last:
+        last = stop.is_set()
         try:
             reader, writer = await asyncio.open_connection(host, port)
         except OSError:
@@ -168,8 +174,8 @@ async def client(host: str, port: int, load: Load, stop: asyncio.Event, seed: in
             await asyncio.sleep(0.1)
             continue
         with contextlib.closing(writer):
-            while not stop.is_set() and await exchange(reader, writer, load, rng):
-                pass
+            while await exchange(reader, writer, load, rng) and not last:
+                last = stop.is_set()
 
 
 async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, load: Load, rng: random.Random) -> bool:
@@ -190,6 +196,8 @@ async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, l
         load.error("cut" if head or getattr(error, "partial", b"") else "closed", asked)
         return False
     load.seconds.append(time.perf_counter() - began)
+    if len(load.seconds) == WARM:
+        print("asking", flush=True)
     if head[9:12] != b"200":
         load.error(head[9:12].decode(), body)
     else:

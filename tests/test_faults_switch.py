@@ -28,7 +28,7 @@ def test_switches_and_rollbacks_under_load(hurt: Shop) -> None:
             taken.append(reaches(hurt.url, n))
     slowest, middle = max(taken), sorted(taken)[len(taken) // 2]
     load.passed(f"{SWITCHES} switches, followed after {middle:.2f} s, the slowest after {slowest:.2f} s")
-    assert middle < 1
+    assert middle < (1 if PROVE else 3)  # seconds, of a busy machine
     assert load["versions"] > SWITCHES / 2 and load["tiers"].keys() <= LADDER
 
 
@@ -39,7 +39,7 @@ def test_switches_that_nobody_waits_for(hurt: Shop) -> None:
             hurt.publish()
             hurt.publish()
             n = hurt.rollback()
-        took = reaches(hurt.url, n, 5)
+        took = reaches(hurt.url, n)
     load.passed(f"{SWITCHES} switches in a row, the last one followed after {took:.2f} s")
     assert load["tiers"].keys() <= LADDER
 
@@ -54,12 +54,12 @@ def test_a_publisher_that_is_killed_under_load(hurt: Shop, point: str) -> None:
     with hammered(hurt.url) as load:
         hurt.killed_publish(n, f"run-{n}", point)
         if went_live:
-            reaches(hurt.url, n, 5)
+            reaches(hurt.url, n)
         else:
             time.sleep(0.3)
             assert served(hurt.url) == n - 1
         assert hurt.publish() == n
-        reaches(hurt.url, n, 5)
+        reaches(hurt.url, n)
     load.passed(f"a publisher killed at {point!r}, and its run again")
     with connect(hurt.store.url) as client:
         assert (store.active(client, "shop") or {})["as_of"] == as_of(n)
@@ -77,8 +77,8 @@ def test_publishers_that_are_killed_at_random(hurt: Shop) -> None:
             hurt.killed_publish(hurt.n + 1, f"run-{hurt.n + 1}-{attempt % 3}", str(rng.uniform(0.01, 0.12)))
             hurt.n = active(hurt)  # it may have been quicker
             if attempt % 5 == 4:
-                reaches(hurt.url, hurt.publish(), 5)
-        reaches(hurt.url, hurt.publish(), 5)
+                reaches(hurt.url, hurt.publish())
+        reaches(hurt.url, hurt.publish())
     load.passed(f"{kills} publishers killed at random")
     with connect(hurt.store.url) as client:
         hurt.publish()
@@ -120,7 +120,7 @@ def test_a_predictor_that_is_killed_and_started_with_everything_against_it(hurt:
             with meanwhile(lambda: switch(hurt)):
                 took = wait(lambda: ready(hurt.url))
                 time.sleep(0.5)
-            last = wait(lambda: served(hurt.url) == active(hurt), 5)
+            last = wait(lambda: served(hurt.url) == active(hurt))
     load.passed(
         f"killed and started, ready {took:.2f} s after a sound version, the last followed after {last:.2f} s",
         *("refused", "closed", "cut"),

@@ -93,9 +93,7 @@ def test_nobody_there_opens_the_breaker_which_costs_no_time(monkeypatch: pytest.
     with_reader("redis://127.0.0.1:1/0", use)
 
 
-def test_a_server_that_hangs_is_not_waited_for_and_found_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_hangs_is_not_waited_for_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_wire, "REST", 60.0)  # the loop's clock is put on by it: what is slow here ends no rest
     monkeypatch.setattr(store_wire, "STUCK_SECONDS", 600.0)  # late answers are to come on the same connection
     with valkey_of(tmp_path) as port, redis.Redis(port=port) as client:
