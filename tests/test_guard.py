@@ -377,8 +377,9 @@ def test_a_public_key_is_no_shared_secret() -> None:
         ({"DAWNLIST_JWT_KEY": "short"}, "shorter than 32 bytes"),
         ({"DAWNLIST_JWT_KEY": "-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----"}, "no public key in PEM"),
         ({"DAWNLIST_JWT_KEY_FILE": "/nowhere"}, r"JWT_KEY_FILE can't be read \(FileNotFoundError\)"),
+        ({"DAWNLIST_JWT_KEY_FILE": "/dev/null"}, "JWT_KEY_FILE names an empty file"),
     ],
-    ids=["short", "no key", "no file"],
+    ids=["short", "no key", "no file", "empty file"],
 )
 def test_a_key_that_can_not_be_used_is_one_clear_line(environment: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -110,9 +110,12 @@ def _jwt_text(environment: Mapping[str, str]) -> str:
     if not path:
         return environment.get(JWT_KEY, "")
     try:
-        return Path(path).read_text().strip()
+        text = Path(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{JWT_KEY_FILE} can't be read ({type(error).__name__}): give a file with a key") from None
+    if not text:  # a secret that is not there yet must not open the door
+        raise ValueError(f"{JWT_KEY_FILE} names an empty file: give a file with a key")
+    return text
 
 
 def _jwt_key(text: str) -> tuple[Any, list[str]]:
