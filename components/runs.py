@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 from components.cuts import iso, parse_as_of, stamp
 from components.lake import Lake
@@ -22,6 +22,24 @@ from components.privacy import secretless
 Record = dict[str, Any]
 BACKFILL = "backfill-"
 """What the names of a backfill's runs begin with."""
+MACROS: Final = ("[[CurrentTime", "[[ScheduledTime")
+"""What Kubeflow puts the time of a run in place of, where it does."""
+DAYS: Final = 30
+"""So many of the newest days of the run record are searched for a run."""
+
+
+def day_of(root: str, namespace: str, as_of: str, run: str) -> str:
+    """The day of a run: `as_of` as it was given or, where Kubeflow left its macro as it is, the first step's beginning.
+
+    Kubeflow Pipelines replaces macros in no recurring run whose version is fixed, and older ones in none at all
+    (kubeflow/pipelines#12494). The run record says what the first step took, so that all steps and tries take the same.
+    """
+    if not as_of.startswith(MACROS):
+        return as_of
+    lake = Lake.open(root, namespace)
+    known = (day for day in reversed(lake.names("runs")[-DAYS:]) if run in lake.names("runs", day))
+    day = next(known, None)
+    return iso(parse_as_of(day) if day else datetime.now(UTC).replace(microsecond=0))
 
 
 @contextmanager

@@ -1,15 +1,13 @@
 """How a shop stands: its last runs at the API, the next one, and what is live by the lake and the store."""
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from components.cuts import iso, parse_as_of
 from components.lake import Lake
+from components.runs import DAYS
 from pipelines import cron, recurring, submission
 from pipelines.kfp_client import Client
-
-DAYS: Final = 30
-"""So many of the newest days of the run record are searched for a run."""
 
 
 def status(

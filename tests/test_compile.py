@@ -57,6 +57,13 @@ def test_the_same_bytes_each_time_and_they_load(tmp_path: Path) -> None:
     assert load_package(tmp_path / "a.yaml").name == "dawnlist-daily"
 
 
+def test_each_step_takes_the_day_of_its_run_where_kubeflow_puts_in_no_time() -> None:
+    for name, container in containers(compiled(Placement())[0]).items():
+        code = container["command"][-1]
+        taken = code.index("as_of = day_of(lake, namespace, as_of, run)")
+        assert taken < code.index("recorded(lake, namespace, as_of, run, "), name
+
+
 def test_image_and_gpu_are_chosen_when_compiled() -> None:
     spec, executors = compiled(Placement("gpu", "registry.example/dawnlist-python:1"))
     assert {container["image"] for container in containers(spec).values()} == {"registry.example/dawnlist-python:1"}

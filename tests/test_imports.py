@@ -74,5 +74,5 @@ def test_a_component_is_thin(path: Path) -> None:
     [function] = [node for node in ast.parse((ROOT / path).read_text()).body if isinstance(node, ast.FunctionDef)]
     statements = [node for node in ast.walk(function) if isinstance(node, ast.stmt)]
     work = [node for node in statements if not isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)]
-    assert len(work) <= 11  # the docstring and ten
+    assert len(work) <= 12  # the docstring, the day of the run, and ten
     assert not any(isinstance(node, ast.If | ast.For | ast.While | ast.Try) for node in statements)

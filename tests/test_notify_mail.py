@@ -369,6 +369,10 @@ def test_a_lake_that_is_away_is_told_too(server: MailServer, tmp_path: Path) -> 
     assert mail["Subject"] == "[shop] NO REPORT: PermissionError: gs://bucket says no to user ***"
     assert html == "" and "dawnlist run --local" in text and "Traceback (most recent call last)" in text
     assert "hush" not in text and "17850" not in text
+    assert "--as-of 2026-01-31T03:00:00Z" in text
+    with pytest.raises(OSError), alarmed({**GIVEN, "as_of": "[[ScheduledTime.2006-01-02T15:04:05Z]]"}, "run-1"):
+        raise OSError
+    assert "--as-of" not in parts(server.mails.pop())[0]
     (tmp_path / "settings.yaml").write_text("notify: {when: never}")
     with pytest.raises(OSError), alarmed({**GIVEN, "settings": str(tmp_path / "settings.yaml")}, "run-1"):
         raise OSError
@@ -384,6 +388,19 @@ def test_the_step_tells_and_its_record_says_whom(night: Night, server: MailServe
     subject = "[shop] Published: version 4, 2026-01-31 03:00 UTC"
     assert [mail["Subject"] for mail in server.mails] == [subject]
     assert record["report"] == {"told": [f"told mail by 127.0.0.1:{server.port}: {subject}"]}
+
+
+def test_a_run_whose_time_kubeflow_left_out_is_told_with_the_day_of_its_record(
+    night: Night, server: MailServer
+) -> None:
+    broken(night)
+    artifacts = {name: dsl.Artifact(uri=str(night.folder / name)) for name in ("report", "summary")}
+    given = {**GIVEN, "lake": str(night.folder / "lake"), "as_of": "[[ScheduledTime.2006-01-02T15:04:05Z]]"}
+    notify.python_func(status=None, **artifacts, run="run-1", **given)
+    [mail] = server.mails
+    text = parts(mail)[0]
+    assert mail["Subject"].endswith(", 2026-01-31 03:00 UTC")
+    assert "--as-of 2026-01-31T03:00:00Z" in text and "ScheduledTime" not in text
 
 
 def test_every_template_is_installed_with_the_package() -> None:

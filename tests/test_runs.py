@@ -2,14 +2,18 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from components.cuts import parse_as_of
 from components.lake import Lake
-from components.runs import recorded, records, report_of
+from components.runs import day_of, recorded, records, report_of
 
 AS_OF = "2026-01-31T00:00:00Z"
+LEFT = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
+"""As Kubeflow leaves it in a recurring run whose version is fixed (kubeflow/pipelines#12494)."""
 
 
 def test_a_step_leaves_what_it_did(tmp_path: Path) -> None:
@@ -71,3 +75,19 @@ def test_a_killed_step_has_started_and_never_ended(tmp_path: Path) -> None:
 
 def test_no_run_has_no_records(tmp_path: Path) -> None:
     assert records(Lake.open(str(tmp_path), "shop"), AS_OF, "run-9") == []
+
+
+def test_where_kubeflow_puts_in_no_time_the_first_step_says_the_day_of_its_run(tmp_path: Path) -> None:
+    began = datetime.now(UTC).replace(microsecond=0)
+    first = day_of(str(tmp_path), "shop", LEFT, "run-1")
+    assert began <= parse_as_of(first) <= datetime.now(UTC)
+    with pytest.raises(OSError), recorded(str(tmp_path), "shop", AS_OF, "run-1", "fetch"):
+        raise OSError("tried again later")
+    for macro in (LEFT, "[[CurrentTime.2006-01-02T15:04:05Z]]"):
+        assert day_of(str(tmp_path), "shop", macro, "run-1") == AS_OF  # by the record of the first try
+    assert parse_as_of(day_of(str(tmp_path), "shop", LEFT, "run-2")) >= began > parse_as_of(AS_OF)
+
+
+def test_a_day_that_was_given_is_taken_and_no_lake_asked() -> None:
+    assert day_of("gs://no-such-bucket", "shop", AS_OF, "run-1") == AS_OF
+    assert day_of("gs://no-such-bucket", "shop", "[[Index]]", "run-1") == "[[Index]]"  # for parse_as_of to refuse

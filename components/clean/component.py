@@ -18,8 +18,9 @@ def clean(
     run: str,
 ) -> None:
     """Coerce, reject to quarantine, drop duplicates, and merge into the interactions table."""
-    from components.runs import recorded
+    from components.runs import day_of, recorded
 
+    as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "clean") as record:
         import json
         from pathlib import Path

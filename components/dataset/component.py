@@ -19,8 +19,9 @@ def dataset(
     run: str,
 ) -> None:
     """Cut the window in time: train, validation and holdout, which begins where the live model's knowledge ends."""
-    from components.runs import recorded
+    from components.runs import day_of, recorded
 
+    as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "dataset") as record:
         import json
         from pathlib import Path

@@ -19,8 +19,9 @@ def evaluate(
     run: str,
 ) -> None:
     """Score challenger, incumbent, item-kNN and popularity on one holdout that none of them has seen."""
-    from components.runs import recorded
+    from components.runs import day_of, recorded
 
+    as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "evaluate") as record:
         import json
         from pathlib import Path

@@ -17,8 +17,9 @@ def fetch(
     run: str,
 ) -> None:
     """Land the rows that arrived since the last fetch, and the items and users whole."""
-    from components.runs import recorded
+    from components.runs import day_of, recorded
 
+    as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "fetch") as record:
         import json
         from pathlib import Path

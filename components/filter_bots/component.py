@@ -20,8 +20,9 @@ def filter_bots(
     run: str,
 ) -> None:
     """Judge crawlers, bots and staff, rule by rule."""
-    from components.runs import recorded
+    from components.runs import day_of, recorded
 
+    as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "filter_bots") as record:
         import json
         from pathlib import Path

@@ -20,8 +20,9 @@ def gate(
     run: str,
 ) -> str:
     """Decide whether, and which, model goes live; returns "true" or "false"."""
-    from components.runs import recorded
+    from components.runs import day_of, recorded
 
+    as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "gate") as record:
         import json
         from pathlib import Path

@@ -39,19 +39,21 @@ def notify(
     given = {name: value for name, value in locals().items() if name not in ("status", "report", "summary", "run")}
 
     from components.notify.telling import alarmed
-    from components.runs import recorded
+    from components.runs import day_of, recorded
 
-    with alarmed(given, run), recorded(lake, namespace, as_of, run, "notify") as record:
-        from pathlib import Path
+    with alarmed(given, run):
+        given["as_of"] = as_of = day_of(lake, namespace, as_of, run)
+        with recorded(lake, namespace, as_of, run, "notify") as record:
+            from pathlib import Path
 
-        from components.lake import Lake
-        from components.lineage import describe
-        from components.notify.daily import facts_of, write_report
-        from components.notify.telling import tell
+            from components.lake import Lake
+            from components.lineage import describe
+            from components.notify.daily import facts_of, write_report
+            from components.notify.telling import tell
 
-        opened = Lake.open(lake, namespace)
-        facts = facts_of(opened, as_of, run)
-        print(write_report(opened, facts, Path(report.path), Path(summary.path)))
-        describe([report, summary], [], lake, namespace, as_of, run)
-        record["told"] = tell(opened, facts, given)
-        print(*record["told"], sep="\n")
+            opened = Lake.open(lake, namespace)
+            facts = facts_of(opened, as_of, run)
+            print(write_report(opened, facts, Path(report.path), Path(summary.path)))
+            describe([report, summary], [], lake, namespace, as_of, run)
+            record["told"] = tell(opened, facts, given)
+            print(*record["told"], sep="\n")

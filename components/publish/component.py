@@ -13,8 +13,9 @@ def publish(
 
     A run that is not newer than what is live changes nothing; its record says so.
     """
-    from components.runs import recorded
+    from components.runs import day_of, recorded
 
+    as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "publish") as record:
         from pathlib import Path
 

@@ -20,8 +20,9 @@ def recommend(
     run: str,
 ) -> None:
     """The top lists of all users, seen items left out, and popular lists for everyone else."""
-    from components.runs import recorded
+    from components.runs import day_of, recorded
 
+    as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "recommend") as record:
         import json
         from pathlib import Path

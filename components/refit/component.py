@@ -21,8 +21,9 @@ def refit(
     run: str,
 ) -> None:
     """Fit the winner once more, on all rows up to as_of, from the challenger on; only this model is published."""
-    from components.runs import recorded
+    from components.runs import day_of, recorded
 
+    as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "refit") as record:
         import json
         from pathlib import Path

@@ -19,8 +19,9 @@ def train(
     run: str,
 ) -> None:
     """Fit the challenger: the winning trial, on all rows before the holdout."""
-    from components.runs import recorded
+    from components.runs import day_of, recorded
 
+    as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "train") as record:
         import json
         from pathlib import Path

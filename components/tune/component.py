@@ -36,8 +36,9 @@ def tune(
     shards: int = 0,
 ) -> None:
     """Search the grid on the validation cut; with shards only this one's part of one rung, which stays in the lake."""
-    from components.runs import recorded
+    from components.runs import day_of, recorded
 
+    as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, f"tune-{rung + 1}-{shard + 1}" if shards else "tune") as record:
         import json
         from pathlib import Path
