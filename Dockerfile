@@ -21,6 +21,8 @@ RUN apt-get update && apt-get install --no-install-recommends --yes libgomp1 && 
  && useradd --create-home --uid 1000 dawnlist
 COPY --from=build /opt/dawnlist /opt/dawnlist
 ENV PATH=/opt/dawnlist/bin:$PATH
+# where GKE mounts a GPU node's driver: it has no NVIDIA runtime that would tell the loader, and this is no CUDA image
+ENV LD_LIBRARY_PATH=/usr/local/nvidia/lib64
 WORKDIR /home/dawnlist
 # a number: runAsNonRoot can't tell from a name
 USER 1000

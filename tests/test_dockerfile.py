@@ -54,6 +54,12 @@ def test_it_runs_as_the_user_of_the_manifests() -> None:
     assert said("USER") == [str(service["spec"]["predictor"]["securityContext"]["runAsUser"])]
 
 
+def test_the_driver_of_a_gpu_node_of_gke_is_found() -> None:
+    """GKE mounts libcuda.so.1 there, and images of CUDA's say so to the loader; this one is none."""
+    last = LINES[len(LINES) - 1 - LINES[::-1].index("FROM ${PYTHON}") :]
+    assert "ENV LD_LIBRARY_PATH=/usr/local/nvidia/lib64" in last
+
+
 def test_the_wheel_of_what_is_copied_holds_all_that_is_imported_and_read(tmp_path: Path) -> None:
     folder = context(tmp_path)
     needed = {str(path.relative_to(folder)) for name in ("components", "pipelines", "serving")
