@@ -85,7 +85,9 @@ def _in(address: str, cidr: str) -> bool:
     return ipaddress.ip_address(address) in ipaddress.ip_network(cidr)
 
 
-def lets(policies: list[Tree], way: str, one: Party, other: Party, port: int, namespace: str) -> bool:
+def lets(
+    policies: list[Tree], way: str, one: Party, other: Party, port: int, namespace: str, protocol: str = "TCP"
+) -> bool:
     """Whether the policies about one party let the traffic with the other through; nobody's are about all others."""
     about = [
         spec for spec in policies
@@ -95,7 +97,7 @@ def lets(policies: list[Tree], way: str, one: Party, other: Party, port: int, na
     rules = [rule for spec in about for rule in spec.get(way.lower(), ())]
     return not about or any(
         any(matches(peer, other, namespace) for peer in rule[side])
-        and any(wish["port"] == port and wish.get("protocol", "TCP") == "TCP" for wish in rule["ports"])
+        and any(wish["port"] == port and wish.get("protocol", "TCP") == protocol for wish in rule["ports"])
         for rule in rules
     )
 
@@ -117,9 +119,18 @@ def test_what_is_needed_is_reached_and_nothing_else(overlay: str, more: set[tupl
     assert reached == ALWAYS | more
 
 
-def test_all_of_ours_may_ask_for_names() -> None:
-    for overlay in ("local", "gke-gpu"):
-        trees = rendered(overlay)
-        policies = [tree["spec"] for tree in trees if tree["kind"] == "NetworkPolicy"]
-        for pod in pods(trees):
-            assert lets(policies, "Egress", Party("shop", pod.labels), OTHERS["DNS"], 53, "shop")
+RESOLVERS: Final = {
+    "local": ("DNS", "GKE's cache"),
+    "gke-gpu": ("DNS", "GKE's cache", "the metadata server"),  # the last one where Cloud DNS has no cache on the nodes
+}
+
+
+@pytest.mark.parametrize("protocol", ["UDP", "TCP"])
+@pytest.mark.parametrize("overlay", RESOLVERS)
+def test_all_of_ours_may_ask_for_names(overlay: str, protocol: str) -> None:
+    trees = rendered(overlay)
+    policies = [tree["spec"] for tree in trees if tree["kind"] == "NetworkPolicy"]
+    known = {**OTHERS, "GKE's cache": Party(address="169.254.20.10")}
+    for pod in pods(trees):
+        for resolver in RESOLVERS[overlay]:
+            assert lets(policies, "Egress", Party("shop", pod.labels), known[resolver], 53, "shop", protocol), resolver
