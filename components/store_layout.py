@@ -38,7 +38,7 @@ from redis.cluster import RedisCluster
 from redis.retry import Retry
 
 from components.namespace import checked_namespace
-from components.urls import REDIS_PASSWORD, masked, password, refuse_password
+from components.urls import REDIS_PASSWORD, masked, password, refuse_password, shown
 
 LAYOUT: Final = 2
 CLUSTER: Final = "+cluster"
@@ -190,4 +190,5 @@ def _unanswered(url: str, error: Exception) -> ConnectionError:
         return ConnectionError(
             f"the store at {masked(url)} refuses this user ({refused[0]}): see Rights in docs/STORE.md"
         )
-    return ConnectionError(f"no store answers at {masked(url)} ({type(error).__name__}): start it, or give another URL")
+    why = shown(str(reasons[-1]) or type(error).__name__)  # TLS, a name, a file: all are ConnectionErrors to redis-py
+    return ConnectionError(f"no store answers at {masked(url)} ({why}): start it, or give another URL")

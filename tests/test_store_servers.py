@@ -39,6 +39,19 @@ def test_urls(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert plain_url("rediss+cluster://h:1?ssl_ca_certs=ca.pem") == "rediss://h:1?ssl_ca_certs=ca.pem"
 
 
+def test_why_there_is_no_answer_is_said(valkey: str, tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    with tls(valkey, certificate, key) as secure:
+        for url, why in {
+            secure: "CERTIFICATE_VERIFY_FAILED",
+            f"{secure}?ssl_ca_certs=/nowhere": "No such file or directory",
+            valkey.replace("redis://", "redis+cluster://"): "cluster support disabled",
+            valkey.removesuffix("/0") + "/9999": "DB index is out of range",
+        }.items():
+            with pytest.raises(ConnectionError, match=rf"no store answers at {re.escape(url)} \(.*{why}"):
+                connect(url)
+
+
 def test_passwords(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with connect(valkey) as client:
         client.acl_setuser("default", enabled=True, passwords=["+right"])
