@@ -123,8 +123,8 @@ class Cluster(Nodes):
         for place in [(self._server.host, self._server.port), *self._links]:
             replies = await self._link(place).ask(packed(("CLUSTER", "SLOTS")), 1)
             if replies and not isinstance(replies[0], hiredis.ReplyError):
-                for first, last, (host, port, *_), *_ in replies[0]:
-                    self._map[first : last + 1] = [(host.decode() or place[0], port)] * (last + 1 - first)
+                for first, last, (host, port, *_), *_ in replies[0]:  # host None: cluster-preferred-endpoint-type
+                    self._map[first : last + 1] = [((host or b"").decode() or place[0], port)] * (last + 1 - first)
                 return
 
     def close(self) -> None:
