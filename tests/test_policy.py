@@ -106,8 +106,8 @@ def rights_are_few(trees: list[Tree]) -> Violations:
                 yield f"{name}: a wildcard"
             if {"escalate", "bind", "impersonate"} & set(asked) or "pods/exec" in asked:
                 yield f"{name}: the rights of others"
-            if "secrets" in asked and not rule.get("resourceNames"):
-                yield f"{name}: every secret of the namespace"
+            for kind in {"secrets", "serviceaccounts"} & set(asked) if not rule.get("resourceNames") else ():
+                yield f"{name}: every one of the namespace's {kind}"
 
 
 def bindings_and_accounts_exist(trees: list[Tree]) -> Violations:
@@ -225,6 +225,20 @@ def test_every_rule_is_kept(layer: tuple[str, ...]) -> None:
     assert {rule.__name__: found for rule in RULES if (found := list(rule(trees)))} == {}
 
 
+def test_who_submits_may_have_pods_run_as_the_account_that_it_names() -> None:
+    """KFP 2.18 asks Kubernetes whether the caller may `use` it (kubeflow/pipelines#14181)."""
+    trees = rendered("local")
+    job = one(trees, "CronJob", "dawnlist-submit")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    [named] = [word for word in job["containers"][0]["args"] if word.startswith("--service-account=")]
+    rule = {
+        "apiGroups": [""],
+        "resources": ["serviceaccounts"],
+        "resourceNames": [named.split("=")[1]],
+        "verbs": ["use"],
+    }
+    assert rule in one(trees, "Role", "dawnlist-submit")["rules"]
+
+
 def put(trees: list[Tree], place: str, value: Any) -> None:
     """Change one field of one object, e.g. `Role/a rules 0 verbs`; None takes it away."""
     owner, *way = place.split(" ")
@@ -273,6 +287,7 @@ BROKEN: Final[list[tuple[str, Any, Callable[[list[Tree]], Violations]]]] = [
     ("Role/dawnlist-submit rules 0 verbs 0", "*", rights_are_few),
     ("Role/dawnlist-submit rules 0 resources 0", "pods/exec", rights_are_few),
     ("Role/dawnlist-submit rules 0 verbs 0", "impersonate", rights_are_few),
+    ("Role/dawnlist-submit rules 1 resourceNames", None, rights_are_few),
     ("Role/dawnlist-pipeline rules 1 resourceNames", None, rights_are_few),
     ("Role/dawnlist-submit metadata name", "a", bindings_and_accounts_exist),
     (f"{ISVC} serviceAccountName", "a", bindings_and_accounts_exist),
