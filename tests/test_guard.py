@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from serving.predictor import connection
 from serving.predictor.auth import Doorkeeper, ForbiddenError, UnknownError
 from serving.predictor.connection import Connection, Shared
 from serving.predictor.counts import Counts
+from serving.predictor.follower import Follower
 from serving.predictor.guard import Gate, OverloadedError
 from serving.predictor.logs import AsJson, Digest, described
 from serving.predictor.messages import Request, Response
@@ -470,6 +472,17 @@ def test_logs_are_json_and_say_nothing_of_anybody(served: Predictor) -> None:
     assert lines[0]["access"] == "anybody may ask" and lines[1]["version"] == 1
     assert not any(word in line for line in served.lines for word in ("private-person", "hidden", "%FF", "ann"))
     assert {"time", "level", "event"} <= lines[0].keys()
+
+
+def test_why_the_store_can_not_be_followed_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    looks = threading.Semaphore(0)
+    follower = Follower("redis://127.0.0.1:1/0", "shop", Counts("shop"), looks.release)
+    follower.start()
+    assert all(looks.acquire(timeout=20) for _ in range(3))
+    follower.stop()
+    [line] = [record.getMessage() for record in caplog.records if record.name == "dawnlist.predictor"]
+    assert line.startswith("the active version can't be followed: no store answers at redis://127.0.0.1:1/0 (")
+    assert "refused" in line
 
 
 def test_an_error_is_logged_by_its_class_and_places_only() -> None:

@@ -24,6 +24,8 @@ SOON: Final = 0.05
 """Between two looks at least, however many answers find a version gone."""
 TIMEOUT: Final = 5.0
 """Seconds that an answer may take, a chunk of 4 MB."""
+INTERVAL: Final = 10.0
+"""Between two lines at least that say why the store can't be followed."""
 
 log = logging.getLogger("dawnlist.predictor")
 
@@ -46,6 +48,7 @@ class Follower:
         self._failed: str | None = None
         self._pauses: Iterator[float] = backoff()
         self._again_at = 0.0
+        self._why, self._say_at = "", 0.0
 
     def start(self) -> None:
         """Begin."""
@@ -66,9 +69,9 @@ class Follower:
             while not self._stop.is_set():
                 try:
                     self._look()
+                    self._why = ""
                 except (RedisError, OSError) as error:  # store_layout.connect raises ConnectionError
-                    self._metrics.redis_error(type(error).__name__)
-                    self._disconnect()
+                    self._lost(error)
                 except Exception:
                     log.exception("following the active version failed")
                 self._tried()
@@ -103,6 +106,15 @@ class Follower:
             return
         self.snapshot, self.loaded_at = snapshot, time.time()
         self._metrics.loaded(snapshot.version, snapshot.as_of, time.monotonic() - began)
+
+    def _lost(self, error: Exception) -> None:
+        """The store does not answer: a count does not tell a wrong password from a certificate, so say why, once."""
+        self._metrics.redis_error(type(error).__name__)
+        why, now = shown(error), time.monotonic()
+        if why != self._why and now >= self._say_at:
+            log.warning("the active version can't be followed: %s", why)
+            self._why, self._say_at = why, now + INTERVAL
+        self._disconnect()
 
     def _disconnect(self) -> None:
         if self._client is not None:
