@@ -101,7 +101,7 @@ class Server:
 
     def end(self, number: signal.Signals) -> int:
         """Its status after a signal."""
-        return self.send(number).wait(20)
+        return self.send(number).wait(60)
 
 
 @dataclass

@@ -76,7 +76,7 @@ def running_predictor(
         yield Predictor(url, redis_url, f"127.0.0.1:{more.get('grpc_port')}", process, lines)
     finally:
         process.terminate()
-        assert process.wait(20) in (0, -signal.SIGTERM)
+        assert process.wait(60) in (0, -signal.SIGTERM)  # it gives requests 10 s to come to their end
         noise.join()
         if process.stderr:
             process.stderr.close()
