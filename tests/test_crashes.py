@@ -105,7 +105,9 @@ def test_killed_at_random_the_lake_holds_the_truth(tmp_path: Path) -> None:
         for attempt in range(KILLS):
             # every other one as Kubeflow retries: under the name of the run that comes to its end
             name = f"killed-{day}-{attempt}" if attempt % 2 else f"last-{day}"
-            killed += kill_at_random(rng, seconds, root, source, as_of, name)
+            hit = kill_at_random(rng, seconds, root, source, as_of, name)
+            killed += hit
+            seconds *= 1.1 if hit else 0.7  # a busy machine may have been slow only when it was measured
         finish((run_day, root, source, as_of, f"last-{day}"), *([(tidy, root)] if day % 3 == 2 else []))
     lake = Lake.open(root, "shop")
     landed, committed = _reached(lake)
