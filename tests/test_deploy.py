@@ -412,7 +412,10 @@ def test_secrets_that_lack_keys_are_told(api: KubeApi, deploy: Callable[..., Don
     )
 
 
-def test_what_hangs_is_told_with_its_reasons(api: KubeApi, deploy: Callable[..., Done]) -> None:
+def test_what_hangs_is_told_with_its_reasons(
+    api: KubeApi, deploy: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollout, "QUIET", 0.1)  # well before the one second is over, also on a busy machine
     api.held |= {"statefulset/web", "persistentvolumeclaim/data"}
     waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image web:9"}
     ended = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
@@ -481,7 +484,7 @@ def test_a_service_is_ready_when_its_deployment_is_rolled_out(api: KubeApi, depl
 def test_a_service_is_not_taken_at_its_word_right_after_a_change(
     api: KubeApi, deploy: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploying, "SETTLE", 0.6)
+    monkeypatch.setattr(deploying, "SETTLE", 2)
     words = [
         [line.split("inferenceservice/dawnlist: ")[-1] for line in deploy(service()).err[-2:]] for _ in ("new", "same")
     ]
