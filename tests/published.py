@@ -71,7 +71,7 @@ def serve_shop(redis_url: str, url: str, lists: TopLists | None = None, day: int
     """Publish, and return when the predictor answers from it."""
     before = loads(url)
     publish(redis_url, lists or shop(), day)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while loads(url) == before:
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -47,7 +47,7 @@ def cluster(home: Path, nodes: int = 3) -> Iterator[str]:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", begin, end - 1)
         for port, bus in ports[1:]:
             clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port, bus)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while any(client.execute_command("CLUSTER INFO")["cluster_state"] != "ok" for client in clients):
             assert time.monotonic() < deadline
             time.sleep(0.05)

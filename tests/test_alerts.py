@@ -110,7 +110,7 @@ def test_reporting_never_waits_however_deaf_people_are() -> None:
             function()
         except ValueError as error:
             alerts.report(error, "a request")
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 10  # a busy machine's: one send would hold it up for 20
     stuck.set()
 
 

@@ -334,7 +334,7 @@ def test_the_local_store_starts_with_and_without_a_password(password: str, tmp_p
 def _answers(port: int, password: str) -> bool:
     """Whether the server lets this password in; waits until it listens."""
     with redis.Redis(port=port, password=password or None, retry=Retry(NoBackoff(), 0)) as client:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 return bool(client.ping())
