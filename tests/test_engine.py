@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from components.toplists import TopLists
 from components.user_items import UserItems
 from serving.predictor.engine import Answer, Engine
 from serving.predictor.question import Event, Question
+from serving.predictor.snapshot import Ranking
 from tests.heard import Heard
 from tests.top_lists import bare
 
@@ -261,6 +263,20 @@ def test_popular_lists_are_filtered_and_end_with_what_has_a_bias(valkey: str) ->
     assert ask(valkey, "new", filters=(("genres", ("art",)),)) == answer("popular", "bc", [9, 7])
     found = ask(valkey, "new", context=(MOBILE,), filters=(("genres", ("war",)),), k=1)
     assert found == answer("segment", "f", [2])
+
+
+def test_a_few_more_than_the_popular_list_has_are_not_looked_for_among_all_items() -> None:
+    """It is done on the event loop, where a list of a hundred thousand items would hold all others up."""
+    rest = np.arange(2, 100_000)
+    popular = Ranking([0, 1], [9.0, 8.0], rest, 1 / rest.astype(np.float32))
+    tracemalloc.start()
+    try:
+        items, scores = popular.best(4, {1, 3}, None)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (items, scores) == ([0, 2, 4, 5], [9.0, 0.5, 0.25, pytest.approx(0.2)])
+    assert most < 20_000
 
 
 def test_popularity_as_the_model_has_nothing_to_fold(valkey: str) -> None:

@@ -41,8 +41,8 @@ class Ranking:
         chosen = list(islice(shown, k))
         items, scores = [self.items[at] for at in chosen], [self.scores[at] for at in chosen]
         if len(items) < k and len(self.more):
-            allowed = np.ones(len(self.more), bool) if mask is None else mask[self.more]
-            rest = (at for at in np.flatnonzero(allowed).tolist() if int(self.more[at]) not in hidden)
+            allowed = range(len(self.more)) if mask is None else np.flatnonzero(mask[self.more])
+            rest = (at for at in allowed if int(self.more[at]) not in hidden)  # one by one: a few are needed of many
             for at in islice(rest, k - len(items)):
                 items.append(int(self.more[at]))
                 scores.append(float(self.more_scores[at]))
