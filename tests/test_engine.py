@@ -268,7 +268,7 @@ def test_popular_lists_are_filtered_and_end_with_what_has_a_bias(valkey: str) ->
 def test_a_few_more_than_the_popular_list_has_are_not_looked_for_among_all_items() -> None:
     """It is done on the event loop, where a list of a hundred thousand items would hold all others up."""
     rest = np.arange(2, 100_000)
-    popular = Ranking([0, 1], [9.0, 8.0], rest, 1 / rest.astype(np.float32))
+    popular = Ranking([0, 1], [9.0, 8.0], rest, (1 / rest).astype(np.float32))
     tracemalloc.start()
     try:
         items, scores = popular.best(4, {1, 3}, None)
