@@ -4,7 +4,7 @@ import contextlib
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -62,6 +62,17 @@ def held_lake(lake: str, namespace: str, home: Path) -> "tuple[Lake, DeltaTable,
 def grids(**texts: str) -> dict[str, list[float]]:
     """Option -> its numbers, of those that say any."""
     return {name: numbers(name, text) for name, text in texts.items() if text}
+
+
+def tried(iterations: int | None, **texts: str) -> dict[str, Any]:
+    """What the search is to try, of what is given; ValueError for what tune would refuse, minutes into a run."""
+    from components.tune.grid import Grid
+
+    given: dict[str, Any] = grids(**texts)
+    if iterations is not None:
+        given["iterations"] = iterations
+    Grid(**given)
+    return given
 
 
 def numbers(name: str, text: str) -> list[float]:

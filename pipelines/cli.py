@@ -100,7 +100,7 @@ def run(
     """
     if not local:
         raise ValueError("`dawnlist run` runs on this machine only: add --local; on a cluster `dawnlist submit` does")
-    from components.tune.grid import checked_search
+    from components.tune.grid import checked_metric, checked_search
     from pipelines.terminal import run_and_show
 
     given: dict[str, Any] = {
@@ -111,9 +111,10 @@ def run(
         "settings": settings,
         "window_days": window_days,
         "search": checked_search(search),  # here, too: the step that needs it comes late
-        "metric": metric,
+        "metric": checked_metric(metric),
         "k": k,
-        **arguments.grids(
+        **arguments.tried(
+            iterations,
             factors=factors,
             regularization=regularization,
             alpha=alpha,
@@ -125,7 +126,6 @@ def run(
             content_share=content_share,
             content_pairs=content_pairs,
         ),
-        **({} if iterations is None else {"iterations": iterations}),
         **({} if force is None else {"force": arguments.forced(force)}),
     }
     with arguments.store(redis, home) as url:

@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any, Final
 
 from components.lake import Lake
+from components.metrics import METRICS
 from components.solver import ALSConfig
 from components.splits import Splits
 
@@ -46,6 +47,10 @@ class Grid:
         for value in self.factors:
             if float(value) != int(value):
                 raise ValueError(f"factors is {value}: give a whole number")
+        ALSConfig(iterations=self.iterations)
+        for name in (*SEARCHED, *SERVED):
+            for value in getattr(self, name):
+                ALSConfig(**{name: value})  # its limits, now: a search reaches some values late
 
     def configs(self) -> list[ALSConfig]:
         """Every combination, in a fixed order; of nu only 0 for solvers that can't scale their regularization."""
@@ -99,6 +104,13 @@ def checked_search(search: str) -> str:
     if search not in SEARCHES:
         raise ValueError(f"search is {search!r}: give one of {', '.join(SEARCHES)}")
     return search
+
+
+def checked_metric(metric: str) -> str:
+    """The same; ValueError for one that can't decide."""
+    if metric not in METRICS:
+        raise ValueError(f"metric {metric!r} is unknown: give one of {', '.join(METRICS)}")
+    return metric
 
 
 def planned(search: str, grid: Grid, champion: ALSConfig | None) -> Plan:

@@ -8,13 +8,12 @@ from typing import Final
 from components.hybrid import Hybrid
 from components.lake import Lake
 from components.memory import require
-from components.metrics import METRICS
 from components.model import FactorModel, Factors
 from components.solver import ALSConfig, Training, fingerprint
 from components.splits import Splits
 from components.tune.contenders import Contender, Continued
 from components.tune.contest import Contest, Share
-from components.tune.grid import NO_BLEND, NO_CONTENT, Blend, Content
+from components.tune.grid import NO_BLEND, NO_CONTENT, Blend, Content, checked_metric
 from components.tune.halving import ladder
 from components.tune.sample import Sample
 from components.tune.trials import Archive, Trial
@@ -48,8 +47,7 @@ def search(
     content, and nothing returned. ValueError for an unknown metric or without configurations, MemoryError when the
     factors of all don't fit.
     """
-    if metric not in METRICS:
-        raise ValueError(f"metric {metric!r} is unknown: give one of {', '.join(METRICS)}")
+    checked_metric(metric)
     if not configs:
         raise ValueError("the grid is empty: give at least one value for each hyper-parameter")
     hybrid = Hybrid.of(splits, "tune")
