@@ -312,6 +312,16 @@ def test_an_explanation_names_what_speaks_for_each_result(valkey: str) -> None:
     assert [len(found.because or ()) for found in (folded, vector)] == [2, 5]
 
 
+def test_an_explanation_of_nothing_costs_no_other_answer(valkey: str) -> None:
+    publish(valkey, shop())
+    heard = Heard()
+    nothing = Question("ann", explain=True, filters=(("genres", ("opera",)),))
+    empty, folded = asked(valkey, nothing, Question("ann", recent=(later(0, "b"),)), heard=heard)
+    assert (empty.tier, empty.item_ids, empty.because) == ("vector", [], [])
+    assert folded.tier == "fold_in"  # they were ranked together
+    assert "overload" not in heard.said
+
+
 def test_an_explanation_adds_up_with_content(valkey: str) -> None:
     publish(valkey, shop(item_factors=np.abs(Y), item_bias=np.zeros(8, np.float32)))
     found = ask(valkey, "bob", explain=True, recent=(later(0, "f"),), k=6)

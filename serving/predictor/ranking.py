@@ -178,6 +178,8 @@ def _taste(snapshot: Snapshot, equation: Equation, met: int) -> Doubles:
 
 def _reasons(snapshot: Snapshot, equation: Equation, met: int, items: list[int]) -> list[list[tuple[int, float]]]:
     """What each past item adds to each result, of factors and of content; only what adds something."""
+    if not items:  # filters and exclusions may leave none
+        return []
     whole = Equation(
         equation.index,
         equation.confidence,
