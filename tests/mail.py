@@ -70,7 +70,7 @@ def mail_server(
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(*certificate)
         more |= {"tls_context": context, "require_starttls": True}
-    controller = Controller(kept, hostname="127.0.0.1", port=kept.port, **more)
+    controller = Controller(kept, hostname="127.0.0.1", port=kept.port, ready_timeout=60, **more)
     controller.start()
     try:
         yield kept

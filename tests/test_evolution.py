@@ -98,8 +98,8 @@ def test_two_processes_add_the_columns_once(tmp_path: Path) -> None:
     processes = [context.Process(target=_evolve, args=(tmp_path, barrier, told)) for _ in range(2)]
     for process in processes:
         process.start()
-    answers = [told.get(timeout=60) for _ in processes]
+    answers = [told.get(timeout=300) for _ in processes]
     for process in processes:
-        process.join(60)
+        process.join(300)
     assert sorted(answers) == [[], ["device", "tags"]]
     assert rows_of(lake) == [{"user_id": "1", "day": DAY, "device": None, "tags": None}]

@@ -285,7 +285,7 @@ def test_a_server_that_comes_back_is_told_by_the_same_step(night: Night, monkeyp
     telling.start()
     telling.join(0.5)
     with mail_server(port=port) as server:
-        telling.join(30)
+        telling.join(120)
     assert len(server.mails) == 1
 
 

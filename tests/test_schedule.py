@@ -3,13 +3,12 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.cuts import iso
 from components.lake import Lake
 from components.runs import recorded
 from pipelines import cron
@@ -26,6 +25,19 @@ NIGHT = "0 3 * * *"
 
 
 @pytest.fixture
+def noon(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """What is due is asked at a noon: a test that looks at the clock too fails where it strikes three in between."""
+    moment, due = datetime(2026, 3, 2, 12, tzinfo=UTC), cron.due
+
+    def asked(schedule: str, after: datetime, count: int) -> list[datetime]:
+        assert abs(datetime.now(UTC) - after) < timedelta(hours=1)
+        return due(schedule, moment, count)
+
+    monkeypatch.setattr(cron, "due", asked)
+    return moment
+
+
+@pytest.fixture
 def installed(kubeflow: Kubeflow, package: Path) -> Kubeflow:
     """An API that has a version of the pipeline, which is then the newest."""
     kubeflow.install(package)
@@ -36,7 +48,7 @@ def schedule(kubeflow: Kubeflow, when: str, *words: str) -> Done:
     return dawnlist("schedule", when, "--host", kubeflow.url, *SHOP, *words)
 
 
-def test_one_recurring_run_stands_however_often_one_asks(kubeflow: Kubeflow, package: Path) -> None:
+def test_one_recurring_run_stands_however_often_one_asks(kubeflow: Kubeflow, package: Path, noon: datetime) -> None:
     first, again = (schedule(kubeflow, NIGHT, "--package", str(package)) for _ in range(2))
     [standing] = kubeflow.recurring
     assert standing["display_name"] == "dawnlist-daily-shop"
@@ -48,7 +60,7 @@ def test_one_recurring_run_stands_however_often_one_asks(kubeflow: Kubeflow, pac
         "namespace": "shop", "as_of": "[[ScheduledTime.2006-01-02T15:04:05Z]]",
     }  # fmt: skip
     name = version_name(package.read_bytes())
-    times = ", ".join(f"{moment:%Y-%m-%d %H:%M:%S}" for moment in cron.due("0 0 3 * * *", datetime.now(UTC), 3))
+    times = ", ".join(f"{noon + timedelta(days=day):%Y-%m-%d} 03:00:00" for day in (1, 2, 3))
     told = ["0 0 3 * * *: At 03:00, UTC", f"next: {times}"]
     assert first.out.splitlines() == [f"version {name}: uploaded", "dawnlist-daily-shop: scheduled", *told]
     unchanged = [f"version {name}: its bytes are there already", "dawnlist-daily-shop: unchanged", *told]
@@ -252,7 +264,7 @@ def test_status_of_a_shop_that_never_ran(kubeflow: Kubeflow, tmp_path: Path, val
 
 
 def test_status_says_how_runs_went_what_is_next_and_what_is_live(
-    installed: Kubeflow, tmp_path: Path, valkey: str
+    installed: Kubeflow, tmp_path: Path, valkey: str, noon: datetime
 ) -> None:
     schedule(installed, NIGHT)
     for failing in ("", "fetch"):
@@ -271,9 +283,9 @@ def test_status_says_how_runs_went_what_is_next_and_what_is_live(
         (bad["run_id"], "FAILED", "2026-03-01T03:00:00Z", 17.0, why),
         (good["run_id"], "SUCCEEDED", "2026-03-01T03:00:00Z", 49.0, None),
     ]
-    [due] = cron.due("0 0 3 * * *", datetime.now(UTC), 1)
+    due = "2026-03-03T03:00:00Z"
     [standing] = told["schedule"]
-    assert (standing["words"], standing["enabled"], standing["next"]) == ("At 03:00", True, iso(due))
+    assert (standing["words"], standing["enabled"], standing["next"]) == ("At 03:00", True, due)
     assert {**champion, "hours": told["champion"]["hours"]} == told["champion"]
     age = (datetime.now(UTC) - datetime(2026, 3, 1, 3, tzinfo=UTC)).total_seconds() / 3600
     live = told["live"]
@@ -281,7 +293,7 @@ def test_status_says_how_runs_went_what_is_next_and_what_is_live(
     lines = dawnlist(*words).out.splitlines()
     assert lines[1].split()[:3] == [bad["run_id"], "2026-03-01T03:00:00Z", "failed"]
     assert lines[3] == f"{bad['run_id']}: {told['runs'][0]['error']}; {told['runs'][0]['link']}"
-    assert lines[4] == f"scheduled: At 03:00, UTC; next {iso(due)}"
+    assert lines[4] == f"scheduled: At 03:00, UTC; next {due}"
     assert [line.split(",")[0] for line in lines[5:]] == [
         "champion: version 1 of 2026-03-01T03:00:00Z", "live: version 1 of 2026-03-01T03:00:00Z",
     ]  # fmt: skip
