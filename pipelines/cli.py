@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Daily recommendations on Kubeflow Pipelines.\n\n"
-    "Try it: `dawnlist simulate`, then `dawnlist run --local`, then `dawnlist recommend 1`.",
+    "Try it: `dawnlist simulate`, then the `dawnlist run --local …` that it tells, then `dawnlist recommend 1`.",
 )
 
 
@@ -88,7 +88,7 @@ def run(
     = "",
     iterations: Annotated[int | None, typer.Option(help="Sweeps of each fit.")] = None,
     metric: Annotated[str, typer.Option(help="What decides: ndcg, recall, map, mrr or hit_rate.")] = "ndcg",
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of a list.")] = 20,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, metavar="<int>", help="Length of a list, 1 or more.")] = 20,
     force: Annotated[str | None, typer.Option(help="Let the challenger go live whatever the gate's rules say: the "
                                                    "reason, which is written down.")] = None,
     package: Annotated[Path | None, typer.Option(help="Run this compiled YAML instead of the code's own DAG.")] = None,
@@ -256,7 +256,8 @@ def main() -> None:
         from components.urls import shown
 
         usage = getattr(error, "format_message", None)  # a wrong option: click's own words
-        print(f"dawnlist: {shown(usage() if usage else error)}{' (see --help)' if usage else ''}", file=sys.stderr)
+        if said := shown(usage() if usage else error):  # none: a group without a command has printed its help
+            print(f"dawnlist: {said}{' (see --help)' if usage else ''}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 1))
 
 

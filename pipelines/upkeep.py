@@ -9,7 +9,7 @@ from pipelines.options import HOME, Home, LakeRoot, Namespace, SettingsFile
 if TYPE_CHECKING:
     from components.lake import Lake
 
-app = typer.Typer(help="What lies in the lake, and its housekeeping.")
+app = typer.Typer(no_args_is_help=True, help="What lies in the lake, and its housekeeping.")
 
 
 def _days(least: int, what: str) -> Any:

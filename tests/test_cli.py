@@ -79,6 +79,18 @@ def test_no_words_are_a_call_for_help() -> None:
     assert dawnlist().stdout == dawnlist("--help").stdout
 
 
+@pytest.mark.parametrize("group", ["bots", "lake"])
+def test_so_is_a_group_without_a_command(group: str) -> None:
+    done = dawnlist(group)
+    assert (done.returncode, done.stderr) == (2, "") and done.stdout.strip() == dawnlist(group, "--help").stdout.strip()
+
+
+@pytest.mark.parametrize("command", ["run", "backfill"])
+def test_help_cuts_no_name_off_on_a_narrow_terminal(command: str) -> None:
+    said = dawnlist(command, "--help", COLUMNS="80").stdout
+    assert all(word in said for word in ("DAWNLIST_SOURCE_PASSWORD", "postgresql://USER@HOST/DB", ".dawnlist/shop.db"))
+
+
 def test_debug_shows_the_traceback() -> None:
     done = dawnlist("--debug", "compile", "--nodes", "tpu")
     assert done.returncode == 1 and "Traceback" in done.stderr

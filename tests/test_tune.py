@@ -62,7 +62,7 @@ def test_the_grid_is_every_combination_and_casts_what_the_runner_made_floats() -
         Grid([8.5])
     with pytest.raises(ValueError, match="factors is -5: give a number from 1 to 4096"):
         Grid([16, -5])
-    with pytest.raises(ValueError, match="popularity_share is -0.1: give a number from 0"):
+    with pytest.raises(ValueError, match=r"popularity_share is -0\.1: give a number from 0"):
         Grid(popularity_share=[0, -0.1])
     with pytest.raises(ValueError, match="the grid is empty: give at least one value for nu"):
         Grid(nu=[])
