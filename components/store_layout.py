@@ -190,5 +190,6 @@ def _unanswered(url: str, error: Exception) -> ConnectionError:
         return ConnectionError(
             f"the store at {masked(url)} refuses this user ({refused[0]}): see Rights in docs/STORE.md"
         )
-    why = shown(str(reasons[-1]) or type(error).__name__)  # TLS, a name, a file: all are ConnectionErrors to redis-py
+    known = [reason for reason in reasons if isinstance(reason, (*ERRORS, OSError))][-1]  # not redis-py's own flow
+    why = shown(str(known) or type(error).__name__)  # TLS, a name, a file: all are ConnectionErrors to redis-py
     return ConnectionError(f"no store answers at {masked(url)} ({why}): start it, or give another URL")

@@ -45,6 +45,7 @@ def test_why_there_is_no_answer_is_said(valkey: str, tmp_path: Path) -> None:
         for url, why in {
             secure: "CERTIFICATE_VERIFY_FAILED",
             f"{secure}?ssl_ca_certs=/nowhere": "No such file or directory",
+            f"{secure}?ssl_cert_reqs=never": "Invalid SSL Certificate Requirements Flag: never",
             valkey.replace("redis://", "redis+cluster://"): "cluster support disabled",
             valkey.removesuffix("/0") + "/9999": "DB index is out of range",
         }.items():
