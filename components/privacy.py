@@ -16,10 +16,12 @@ MASK: Final = "***"
 SECRETS: Final = (
     SOURCE_PASSWORD, REDIS_PASSWORD, API_KEY, JWT_KEY, NOTIFY_URLS, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
 )  # fmt: skip
-"""Variables of the environment whose values are masked wherever they stand; of several, each."""
+"""Variables of the environment whose values are masked wherever they stand."""
+SEVERAL: Final = {NOTIFY_URLS: r"\s+", API_KEY: r"\s*,\s*"}
+"""What stands between the values of those that hold several: each is masked. A password may hold blanks."""
 SHORTEST: Final = 5  # a value that is any shorter would blot out words
 
-_EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _ADDRESS = re.compile(
     r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\d)|(?=[\da-f:]*:[\da-f:]*:)[\da-f:]*\d[\da-f:.]*)", re.IGNORECASE
 )
@@ -32,9 +34,12 @@ _ID = re.compile(
 )
 _ROW = re.compile(r"(\[parameters: |Failing row contains )[^\n]*")
 """Values of a statement and of a row, as SQLAlchemy and PostgreSQL quote them."""
+_COOKIE = re.compile(r"(cookie\\*['\"]?\s*[:=]\s*\\*['\"]?)(?=[\w.-]+=)[^\n'\"]+", re.IGNORECASE)
 _TOKEN = re.compile(
-    r"(?P<said>\b(?:bearer|basic)\s+|\b(?:\w*(?:password|passwd|pwd|secret|token|api[_-]?key)\w*|authorization|cookie)"
-    r"['\"]?\s*[:=]\s*(?:(?:bearer|basic)\s+)?['\"]?)[^\s'\",;)&]+"
+    r"(?P<said>\b(?:bearer|basic)\s+"
+    r"|\b(?:\w*(?:password|passwd|pwd|secret|token|api[_-]?key)\w*+|authorization|cookie|x-(?:amz|goog)-signature|sig)"
+    r"\\*['\"]?\s*[:=]\s*(?P<quote>\\*['\"])?(?:(?:bearer|basic)\s+)?)"
+    r"(?(quote)(?:(?!(?P=quote))[^\n])+|[^\s'\",;)&]+)"  # in quotes all that they hold, blanks too
     r"|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]+)?"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     re.IGNORECASE,
@@ -45,7 +50,7 @@ def secretless(text: str) -> str:
     """The text without passwords and tokens, and without this process's own secrets wherever they stand."""
     for value in _secrets():
         text = text.replace(value, MASK)
-    return _TOKEN.sub(lambda found: f"{found['said'] or ''}{MASK}", masked(text))
+    return _TOKEN.sub(lambda found: f"{found['said'] or ''}{MASK}", _COOKIE.sub(rf"\1{MASK}", masked(text)))
 
 
 def anonymous(text: str) -> str:
@@ -66,8 +71,9 @@ def anonymised(value: Any) -> Any:
 
 def _secrets() -> Iterable[str]:
     """Longest first, so that one that holds another goes whole."""
-    found = {part for name in SECRETS for part in os.environ.get(name, "").split() if len(part) >= SHORTEST}
-    return sorted(found, key=len, reverse=True)
+    values = {name: os.environ.get(name, "").strip() for name in SECRETS}
+    found = {part for name, value in values.items() for part in re.split(SEVERAL.get(name, r"\A"), value)}
+    return sorted((part for part in found if len(part) >= SHORTEST), key=len, reverse=True)
 
 
 def _address(found: re.Match[str]) -> str:

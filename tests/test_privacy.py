@@ -1,5 +1,7 @@
 """What may not leave in a message: every kind of it, and what only looks like it."""
 
+import time
+
 import pytest
 
 from components.privacy import anonymised, anonymous
@@ -9,6 +11,11 @@ MASKED = {
     "the password is s3cr3t-enough": "the password is ***",
     "{'password': 'x1', 'port': 5432}": "{'password': '***', 'port': 5432}",
     "Authorization: Bearer abc.def": "Authorization: Bearer ***",
+    '{"Authorization": "Bearer abc.def"}': '{"Authorization": "Bearer ***"}',
+    "headers={'authorization': 'Basic bWU6cHc=', 'a': 1}": "headers={'authorization': 'Basic ***', 'a': 1}",
+    "password = 'two words', port 5432": "password = '***', port 5432",
+    "Cookie: session=abc; csrf=def\nend": "Cookie: ***\nend",
+    "?X-Amz-Signature=0af9&part=1": "?X-Amz-Signature=***&part=1",
     "with eyJhbGciOi.eyJzdWIi.c2ln given": "with *** given",
     "by AKIAABCDEFGHIJKLMNOP": "by ***",
     "no such account: anna.k+shop@mail.example.com": "no such account: ***",
@@ -47,6 +54,24 @@ def test_each_text_of_a_record_is_masked_and_nothing_else() -> None:
     assert anonymised(record) == {"user_id": 7, "error": {"message": "user ***", "frames": ["***", 3, None]}}
 
 
+def test_a_password_of_several_words_is_masked_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAWNLIST_SOURCE_PASSWORD", " red fox sat ")
+    assert anonymous("login of me by red fox sat failed, fox") == "login of me by *** failed, fox"
+
+
+def test_each_of_the_keys_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAWNLIST_API_KEY", "first-key, second-key")
+    assert anonymous("neither second-key nor first-key") == "neither *** nor ***"
+
+
 def test_each_of_the_notify_urls_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWNLIST_NOTIFY_URLS", "slack://TOKEN-A/B/C\nmailto://host")
     assert anonymous("no slack://TOKEN-A/B/C here") == "no *** here"
+
+
+@pytest.mark.parametrize("word", ["a", "cookie", "1.", ":1", "user '", "a@"])
+def test_a_long_value_is_searched_in_time_that_grows_with_it_alone(word: str) -> None:
+    """200 kB of one word in an error took four minutes: each of its letters might have begun an address."""
+    began = time.process_time()
+    anonymous(word * (200_000 // len(word)))
+    assert time.process_time() - began < 20
