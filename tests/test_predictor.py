@@ -86,6 +86,9 @@ def test_the_clients_errors_are_one_clear_line(served: Predictor, valkey: str) -
         ConnectionError, match=r"no predictor answers at http://127\.0\.0\.1:1: start one with `dawnlist serve`"
     ):
         ask("http://127.0.0.1:1", "ann")
+    bare = served.url.removeprefix("http://")
+    with pytest.raises(ValueError, match=rf"'{bare}' is no URL of a predictor: give one like http://127\.0\.0\.1:8080"):
+        ask(bare, "ann")
     with pytest.raises(RuntimeError, match=r'answers 400: instances\[0\]: "k" has to be a whole number from 1 to 100'):
         ask(served.url, "ann", 101)
     with pytest.raises(RuntimeError, match=r"answers 404: there is no such route"):

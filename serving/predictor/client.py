@@ -24,8 +24,8 @@ def ask(url: str, user_id: str, k: int | None = None, name: str = "dawnlist") ->
     instance = {"user_id": user_id} if k is None else {"user_id": user_id, "k": k}
     try:
         response = httpx.post(f"{url.rstrip('/')}/v1/models/{name}:predict", json={"instances": [instance]}, timeout=10)
-    except httpx.InvalidURL as error:
-        raise ValueError(f"{url!r} is no URL: {error}; give one like http://127.0.0.1:8080") from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise ValueError(f"{url!r} is no URL of a predictor: give one like http://127.0.0.1:8080") from error
     except httpx.HTTPError as error:
         raise ConnectionError(f"no predictor answers at {masked(url)}: start one with `dawnlist serve`") from error
     try:
