@@ -89,6 +89,8 @@ def output_format(given: str, output: Path | None) -> str:
     chosen = given or (output.suffix.removeprefix(".").lower() if output else "table")
     if chosen not in FORMATS or (output and chosen == "table"):
         raise ValueError(f"--format is {chosen!r}: give {', '.join(FORMATS[1:] if output else FORMATS)}")
+    if output and not output.parent.is_dir():
+        raise FileNotFoundError(f"the output's folder {str(output.parent)!r} does not exist: make it first")
     if chosen == "parquet" and output is None and sys.stdout.isatty():
         raise ValueError("Parquet is nothing for a terminal: give --output FILE, or send it to a file or program")
     return chosen

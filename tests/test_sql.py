@@ -380,6 +380,7 @@ def test_a_file_is_whole_or_not_there(shared: Lake, tmp_path: Path) -> None:
     [
         (["SELECT 1", "--format", "xml"], "--format is 'xml': give table, csv, json, parquet"),
         (["SELECT 1", "--output", "x.txt"], "--format is 'txt': give csv, json, parquet"),
+        (["SELECT 1", "--output", "nowhere/x.csv"], "the output's folder 'nowhere' does not exist: make it first"),
         (["SELEC"], "syntax error at or near"),
     ],
 )
