@@ -286,6 +286,9 @@ def test_a_port_that_is_taken_is_one_clear_line(served: Predictor) -> None:
         serve("redis://127.0.0.1/0", "shop", http)
     with pytest.raises(OSError, match=rf"can't listen on 127\.0\.0\.1:{rpc} .*: choose another port"):
         serve("redis://127.0.0.1/0", "shop", free_port(), grpc_port=rpc)
+    for host in ("192.0.2.1", "300.1.1.1"):
+        with pytest.raises(OSError, match=rf"can't listen on {host}:.*: give --host an address of this machine"):
+            serve("redis://127.0.0.1/0", "shop", free_port(), host)
 
 
 # keys
@@ -376,7 +379,7 @@ def test_a_public_key_is_no_shared_secret() -> None:
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"DAWNLIST_JWT_KEY": "short"}, "shorter than 32 bytes"),
+        ({"DAWNLIST_JWT_KEY": "short"}, r"\(DAWNLIST_JWT_KEY or DAWNLIST_JWT_KEY_FILE\) is shorter than 32 bytes"),
         ({"DAWNLIST_JWT_KEY": "-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----"}, "no public key in PEM"),
         ({"DAWNLIST_JWT_KEY_FILE": "/nowhere"}, r"JWT_KEY_FILE can't be read \(FileNotFoundError\)"),
         ({"DAWNLIST_JWT_KEY_FILE": "/dev/null"}, "JWT_KEY_FILE names an empty file"),

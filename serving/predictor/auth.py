@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from components.urls import API_KEY, JWT_KEY
 
 JWT_KEY_FILE: Final = "DAWNLIST_JWT_KEY_FILE"
+_OF_TOKENS: Final = f"the key of tokens ({JWT_KEY} or {JWT_KEY_FILE})"
 JWT_AUDIENCE: Final = "DAWNLIST_JWT_AUDIENCE"
 REMEMBERED: Final = 1_000  # tokens whose signature need not be checked again
 SHORTEST_SECRET: Final = 32  # bytes, as RFC 7518 demands of HS256
@@ -122,12 +123,12 @@ def _jwt_key(text: str) -> tuple[Any, list[str]]:
     """The key, and only the algorithms that go with it: a public key must never do as a shared secret."""
     if "-----BEGIN" not in text:
         if len(text.encode()) < SHORTEST_SECRET:
-            raise ValueError(f"the key of tokens is shorter than {SHORTEST_SECRET} bytes: give a longer secret")
+            raise ValueError(f"{_OF_TOKENS} is shorter than {SHORTEST_SECRET} bytes: give a longer secret")
         return text, ["HS256", "HS384", "HS512"]
     try:
         key = load_pem_public_key(text.encode())
     except ValueError:
-        raise ValueError("the key of tokens is no public key in PEM: give one, or a shared secret") from None
+        raise ValueError(f"{_OF_TOKENS} is no public key in PEM: give one, or a shared secret") from None
     for kind, algorithms in ALGORITHMS.items():
         if isinstance(key, kind):
             return key, algorithms

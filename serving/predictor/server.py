@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import functools
 import gc
 import logging
@@ -49,6 +50,12 @@ class Server(kserve.ModelServer):  # type: ignore[misc]
     def listen_grpc(self, port: int) -> None:
         """Also answer gRPC; OSError when the port is taken."""
         self.grpc = functools.partial(grpc_server, self._servicer, self._host, port)
+
+    def stop(self, sig: int) -> None:
+        """kserve's handler of signals, while uvicorn's is not in place."""
+        if not self._rest_server._server.started:  # the first version is being loaded: kserve would forget the signal
+            raise SystemExit(0)
+        super().stop(sig)
 
     async def _serve(self) -> None:
         config = self._rest_server.config
@@ -146,4 +153,6 @@ def _check_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise OSError(f"can't listen on {host}:{port} ({error.strerror}): choose another port") from error
+            elsewhere = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+            way = "give --host an address of this machine" if elsewhere else "choose another port"
+            raise OSError(f"can't listen on {host}:{port} ({error.strerror}): {way}") from error
