@@ -110,7 +110,7 @@ def test_networks() -> None:
         ("access.log.gz", gzip.compress(LOG[0].encode(), mtime=0)[:-9], "is damaged or was cut off"),
         ("events.csv", b"user_id,when\n1,2\n", "has no column for item_id among 'user_id', 'when'"),
         ("events.csv", b"user_id,item_id,event,ts\n1,2,view\n", "has 3 fields instead of 4"),
-        ("events.parquet", b"PAR1", "can't be read as Parquet"),
+        ("events.parquet", b"PAR1", "minimum file footer (8 bytes)): copy it again"),
     ],
     ids=["json", "blank", "nul", "cut-off", "columns", "fields", "parquet"],
 )  # fmt: skip

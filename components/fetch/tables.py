@@ -130,7 +130,9 @@ def _parquet(_: Connection, file: Stored, path: Path, __: Table) -> tuple[list[s
             names = list(found.schema_arrow.names)
     except (pa.ArrowInvalid, OSError) as error:
         said = str(error).splitlines()[0]
-        raise ValueError(f"{file.shown!r} can't be read as Parquet, it is damaged or was cut off ({said})") from None
+        raise ValueError(
+            f"{file.shown!r} can't be read as Parquet, it is damaged or was cut off ({said}): copy it again"
+        ) from None
     cells = ", ".join(f"c{place}" for place in range(len(names)))
     return names, f"SELECT * FROM read_parquet({_text(str(path))}) AS rows({cells})"
 
