@@ -50,9 +50,9 @@ class SparkFit:
 
 
 def _fitted(user_items: UserItems, config: "ALSConfig", sweeps: int, url: str) -> tuple[Factors, Factors]:
+    spark = session(url)  # says what is missing, so before pyspark itself is asked for
     from pyspark.ml.recommendation import ALS
 
-    spark = session(url)
     weight = user_items.decayed(config.half_life)
     users, items = weight.shape
     blocks = max(2, weight.nnz // PAIRS_A_BLOCK)

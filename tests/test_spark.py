@@ -84,6 +84,14 @@ def test_what_is_missing_is_said_with_the_command(tmp_path: Path, monkeypatch: p
     assert missing("sc://host") == "pyspark is not installed: pip install 'dawnlist[spark]'"
 
 
+def test_a_fit_without_pyspark_says_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop()
+    for name in ("pyspark", "pyspark.ml.recommendation"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(RuntimeError, match=r"Spark was asked for at .*: pyspark is not installed: pip install"):
+        fit(checkerboard(), ALSConfig(2, iterations=1, solver="spark"))
+
+
 @pytest.mark.parametrize("scheme", ["sc", "spark"])
 @needs_spark
 def test_a_server_that_is_not_there_is_one_line(scheme: str) -> None:
