@@ -9,17 +9,22 @@ import zoneinfo
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import pyarrow.fs as pafs
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from components.schema import EVENT_WEIGHTS
 from components.spark import kind_of
 from components.urls import masked
 
-RuleMode = Literal["on", "off", "shadow"]
+_YAML: Final = {True: "on", False: "off"}
+"""What on and off are to YAML where they have no quotes."""
+RuleMode = Annotated[
+    Literal["on", "off", "shadow"], BeforeValidator(lambda said: _YAML[said] if isinstance(said, bool) else said)
+]
+UNKNOWN: Final = "there is no such name"
 NETWORK_BITS = {4: 24, 6: 48}
 """What the lake keeps of an address, by IP version."""
 
@@ -268,7 +273,8 @@ class Settings(_Section):
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            raise ValueError(f"settings {uri!r}: {'; '.join(map(explained, error.errors()))}") from None
+            told = [f"{explained(one)}{_known(one['loc'][:-1], one['type'])}" for one in error.errors()]
+            raise ValueError(f"settings {uri!r}: {'; '.join(told)}") from None
 
     @property
     def digest(self) -> str:
@@ -286,8 +292,19 @@ def _read(uri: str) -> bytes:
         raise ValueError(f"settings {uri!r} were not found: give a YAML file, or nothing for the defaults") from None
 
 
+def _known(section: tuple[int | str, ...], kind: str) -> str:
+    """After an unknown setting: those that the section has."""
+    if kind != "extra_forbidden":
+        return ""
+    model: Any = Settings
+    for name in section:
+        model = model.model_fields[name].annotation
+    return f"; there are {', '.join(model.model_fields)}"
+
+
 def explained(error: object) -> str:
     """One of pydantic's errors as the place, the value and the rule."""
     details = dict(error)  # type: ignore[call-overload]
     place = ".".join(map(str, details["loc"])) or "the document"
-    return f"{place} is {masked(repr(details['input']))}: {details['msg']}"
+    rule = UNKNOWN if details["type"] in ("extra_forbidden", "unexpected_keyword_argument") else details["msg"]
+    return f"{place} is {masked(repr(details['input']))}: {rule}"

@@ -414,7 +414,7 @@ def test_a_mapping_file_says_what_is_where(lake: Lake, folder: Path) -> None:
         ("interactions: {files: there.csv, flags: {genres: [Action]}}", "there.csv' has no column 'Action', which"),
         ("interactions: {files: there.csv}\ncolumns: {user: [x]}", "source.columns maps 'user', which is no canonical"),
         ("items: {files: x.csv}", "interactions is .*: Field required"),
-        ("interactions: {files: x.csv, form: csv}", "interactions.form is 'csv': Unexpected keyword argument"),
+        ("interactions: {files: x.csv, form: csv}", "interactions.form is 'csv': there is no such name"),
         ("interactions: {files: x.csv, format: xls}", "interactions.format is 'xls': Input should be 'csv', 'jsonl'"),
         ("interactions: {files: x.csv, encoding: klingon}", "is 'klingon': Value error, no encoding that Python knows"),
         ("interactions: {files: x.csv}\nrating_scale: 0", "rating_scale is 0: Input should be greater than 0"),

@@ -22,11 +22,17 @@ def test_what_is_given_is_read(tmp_path: Path) -> None:
     assert Settings.load((tmp_path / "s.yaml").as_uri()) == settings
 
 
+def test_on_and_off_need_no_quotes(tmp_path: Path) -> None:
+    bots = Settings.load(write(tmp_path / "s.yaml", "bots: {behaviour: off, staff: on, deny: [x]}")).bots
+    assert (bots.behaviour, bots.staff) == ("off", "on")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("gate: {margin: 2}", r"gate.margin is 2: Input should be less than 1"),
-        ("gates: {}", r"gates is {}: Extra inputs are not permitted"),
+        ("gates: {}", r"gates is {}: there is no such name; there are source, bots, gate, limits, keep,"),
+        ("gate: {margins: 1}", r"gate.margins is 1: there is no such name; there are margin, "),
         ("bots: {staff: maybe}", r"bots.staff is 'maybe': Input should be 'on', 'off' or 'shadow'"),
         ("source: {weights: {view: 0}}", r"the weight of 'view' is 0"),
         ("a: [", "are no YAML"),
