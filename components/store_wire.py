@@ -51,10 +51,10 @@ class Server:
     def of(cls, url: str) -> "Server":
         """That a store's URL names; ValueError for a URL that can't be used."""
         parts: dict[str, Any] = dict(parse_url(plain_url(url)))  # type: ignore[no-untyped-call]
-        secret = password(REDIS_PASSWORD)
+        secret, user = password(REDIS_PASSWORD), parts.get("username")
         commands: list[tuple[str, ...]] = []
-        if secret:
-            commands.append(("AUTH", *([parts["username"]] if parts.get("username") else []), secret))
+        if secret or user:  # a user without a password, too: else it would be the default one
+            commands.append(("AUTH", *([user] if user else []), secret or ""))
         if parts.get("db"):
             commands.append(("SELECT", str(parts["db"])))
         greeting = b"".join(map(packed, commands))
@@ -65,7 +65,7 @@ class Server:
 
 def _context(parts: dict[str, Any]) -> ssl.SSLContext:
     """From redis-py's options in a rediss:// URL."""
-    context = ssl.create_default_context(cafile=parts.get("ssl_ca_certs"))
+    context = ssl.create_default_context(cafile=parts.get("ssl_ca_certs"), capath=parts.get("ssl_ca_path"))
     if parts.get("ssl_certfile"):
         context.load_cert_chain(parts["ssl_certfile"], parts.get("ssl_keyfile"))
     unchecked = str(parts.get("ssl_cert_reqs", "required")).lower() == "none"

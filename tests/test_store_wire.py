@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import shutil
 import socket
+import subprocess
 import threading
 from pathlib import Path
 
@@ -10,11 +12,23 @@ import pytest
 import redis
 
 from components import store_wire
-from components.store_nodes import Failure
+from components.store_nodes import Failure, Value
 from components.store_reader import Reader
+from tests.certificates import self_signed
 from tests.heard import Heard
 from tests.servers import listening
-from tests.stores import cluster
+from tests.stores import cluster, tls, valkey_of
+
+
+def read(url: str) -> list[Value]:
+    async def run() -> list[Value]:
+        reader = Reader(url, Heard(), timeout=10)
+        try:
+            return await asyncio.wait_for(reader.read(["k"]), 20)
+        finally:
+            reader.close()
+
+    return asyncio.run(run())
 
 
 def test_a_connection_that_is_not_greeted_in_time_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,12 +54,26 @@ def test_a_connection_that_is_not_greeted_in_time_is_closed(monkeypatch: pytest.
 
 
 def test_a_cluster_that_names_no_hosts_is_asked_where_it_answered(tmp_path: Path) -> None:
-    async def use(url: str) -> None:
-        reader = Reader(url, Heard(), timeout=10)
-        assert await asyncio.wait_for(reader.read(["k"]), 20) == [b"v"]
-        reader.close()
-
     with cluster(tmp_path, nodes=1) as url, redis.Redis(port=int(url.rsplit(":", 1)[1])) as client:
         client.set("k", "v")
         client.config_set("cluster-preferred-endpoint-type", "unknown-endpoint")
-        asyncio.run(use(url))
+        assert read(url) == [b"v"]
+
+
+def test_a_user_without_a_password_is_not_the_default_one(tmp_path: Path) -> None:
+    with valkey_of(tmp_path) as port, redis.Redis(port=port) as client:
+        client.set("k", "v")
+        client.execute_command("ACL SETUSER reader on nopass ~* +mget")
+        client.execute_command("ACL SETUSER default off")
+        assert read(f"redis://reader@127.0.0.1:{port}/0") == [b"v"]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="it names the certificates of a folder")
+def test_a_folder_of_authorities(valkey: str, tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    said = subprocess.run(["openssl", "x509", "-hash", "-noout", "-in", certificate], capture_output=True, check=True)
+    (folder := tmp_path / "authorities").mkdir()
+    shutil.copy(certificate, folder / f"{said.stdout.decode().strip()}.0")
+    with redis.from_url(valkey) as client, tls(valkey, certificate, key) as url:
+        client.set("k", "v")
+        assert read(f"{url}?ssl_ca_path={folder}") == [b"v"]
