@@ -48,8 +48,10 @@ def simulate(
     from components.simulate.config import ShopConfig
     from components.simulate.shop import simulate as make
     from components.simulate.write import write
+    from components.urls import SOURCE_PASSWORD, refuse_password
     from pipelines.terminal import bar
 
+    refuse_password(out, SOURCE_PASSWORD)  # it is printed below
     config = ShopConfig(users=users, items=items, days=days, seed=seed)
     if out.startswith("sqlite:///"):
         Path(out.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)

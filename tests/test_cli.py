@@ -47,6 +47,7 @@ def test_every_command_explains_itself(command: str) -> None:
         (["recommend", "1", "--predictor", "http://127.0.0.1:1"], "no predictor answers at http://127.0.0.1:1"),
         (["compile", "--nodes", "tpu"], "nodes is 'tpu'"),
         (["rollback", "--lake", "ftp://x"], "give a folder or"),
+        (["simulate", "--out", "postgresql://me:s3cret@127.0.0.1:1/shop"], "set DAWNLIST_SOURCE_PASSWORD instead"),
         (["simulate", "--out", "ftp://x"], "can't write a shop to ftp://"),
     ],
 )
