@@ -11,7 +11,11 @@ from pipelines.terminal import out
 def show_versions(versions: list[dict[str, Any]], hold: dict[str, Any] | None, namespace: str) -> None:
     """Print the versions of a namespace as a table, and the hold."""
     if not versions:
-        out.print(f"nothing has been published in namespace {namespace!r}: run the pipeline first")
+        out.print(
+            f"nothing has been published in namespace {namespace!r}: check --redis, --home and --namespace, or run the "
+            "pipeline",
+            soft_wrap=True,
+        )
     else:
         table = Table(box=None, pad_edge=False)
         for name in ("version", "as of", "winner", "users", "items", "MB", "metric", ""):

@@ -98,6 +98,7 @@ def test_debug_shows_the_traceback() -> None:
 
 
 def test_versions_of_an_empty_store(valkey: str) -> None:
-    assert "nothing has been published in namespace 'default'" in dawnlist("versions", "--redis", valkey).stdout
+    said = dawnlist("versions", "--redis", valkey).stdout
+    assert said.startswith("nothing has been published in namespace 'default': check --redis, --home and --namespace")
     done = dawnlist("recommend", "1", "--redis", valkey)
     assert done.returncode == 1 and "nothing has been published" in done.stderr

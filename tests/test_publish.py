@@ -229,7 +229,7 @@ def test_an_emptied_store_that_counts_from_one_again(shop: Shop) -> None:
     shop.publish(2, "b")
     with connect(shop.url) as client:
         client.flushall()
-    with pytest.raises(LookupError, match="nothing has been published yet in namespace shop: run the pipeline first"):
+    with pytest.raises(LookupError, match="nothing has been published yet in namespace shop: check the store"):
         shop.rollback()
     assert (shop.live, shop.incumbent(3)) == (None, "b")  # no champion, so the gate lets a rerun of the day through
     shop.publish(2, "c")
