@@ -53,7 +53,9 @@ class NothingPublishedError(LookupError):
     """A namespace without an active version."""
 
     def __init__(self, namespace: str) -> None:
-        super().__init__(f"nothing has been published yet in namespace {namespace}: check the store, or run the pipeline")
+        super().__init__(
+            f"nothing has been published yet in namespace {namespace}: check the store, or run the pipeline"
+        )
 
 
 @dataclass(frozen=True)
