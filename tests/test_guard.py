@@ -363,6 +363,12 @@ def test_a_token_that_is_not_believed(text: str, error: str) -> None:
         doorkeeper.check(bearer(text))
 
 
+def test_a_token_of_another_curve_is_not_believed() -> None:
+    doorkeeper = Doorkeeper.of({"DAWNLIST_JWT_KEY": pem(ec.generate_private_key(ec.SECP256R1()))})
+    with pytest.raises(UnknownError, match="the token is not valid"):
+        doorkeeper.check(bearer(token(ec.generate_private_key(ec.SECP521R1()), "ES512")))
+
+
 @pytest.mark.parametrize("changes", [{"aud": "billing"}, {"aud": None}, {"exp": None}], ids=str)
 def test_a_token_for_another_service_is_forbidden(changes: dict[str, Any]) -> None:
     doorkeeper = Doorkeeper.of({"DAWNLIST_JWT_KEY": pem(RSA), "DAWNLIST_JWT_AUDIENCE": "dawnlist"})

@@ -99,7 +99,7 @@ class Doorkeeper:
             raise ForbiddenError(f"the token is not for this service: {error}") from None
         except jwt.ExpiredSignatureError:
             raise UnknownError("the token has expired") from None
-        except jwt.InvalidTokenError:
+        except jwt.PyJWTError:  # InvalidKeyError, too: an algorithm of another curve than the key's
             raise UnknownError("the token is not valid") from None
         if len(believed) >= REMEMBERED:
             believed.clear()
