@@ -12,13 +12,15 @@ from typing import Any, Final
 
 import kfp
 from kfp_server_api import ApiException
-from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError, SSLError
 
 from components.urls import shown
 
 CONNECT_SECONDS: Final = 5.0
 """Tried four times, by urllib3's default."""
 READ_SECONDS: Final = 60.0
+CA_FILES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+"""Variables that name a file of certificates, as OpenSSL's and requests' users know them."""
 
 _TOKENS = re.compile(
     r"(?i)\b(?:bearer|basic) +\S+|\b(?:token|cookie|session)[\"']? *[=:] *\S+|eyJ[\w-]+\.[\w-]+\.[\w-]*"
@@ -34,7 +36,7 @@ class Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
 
     def __init__(self, host: str = "", space: str = "") -> None:
         with quiet():
-            super().__init__(host=host or None)
+            super().__init__(host=host or None, ssl_ca_cert=_authorities())
         self._bind()
         self.asked = (host, space)
         """What it was made with, to make another."""
@@ -115,11 +117,21 @@ def _message(error: ApiException) -> str:
 def _silence(error: HTTPError, method: str, place: str) -> str:
     """Why there is no answer; one that breaks off may have been to something that was done."""
     reason = getattr(error, "reason", None) or error
+    if isinstance(reason, SSLError):
+        return (
+            f"{place} is not trusted ({shown(reason)[:200]}): where an authority of your own signs for it, name the "
+            f"file of its certificate in {CA_FILES[0]}"
+        )
     said = re.sub(r"^.*?(?:object at 0x\w+>|HTTPS?Connection\([^)]*\)): ", "", shown(reason))[:200]
     if isinstance(reason, ProtocolError | ReadTimeoutError):
         known = "" if method == "GET" else "; whether that was done is not known: look at the UI or `dawnlist status`"
         return f"{place} was asked and broke off ({said}){known}"
     return f"no Kubeflow Pipelines API answers at {place} ({said}): {_advice()}"
+
+
+def _authorities() -> str | None:
+    """The file of the authorities to trust, where one is named; the SDK would know no other than Mozilla's."""
+    return next((file for name in CA_FILES if (file := os.environ.get(name))), None)
 
 
 def _advice() -> str:

@@ -13,6 +13,7 @@ import inspect
 import io
 import json
 import re
+import ssl
 import sys
 import urllib.parse
 import uuid
@@ -439,12 +440,16 @@ def dawnlist(*words: str) -> Done:
 
 
 @contextlib.contextmanager
-def kubeflow_api() -> Iterator[Kubeflow]:
-    """An API that is up, with nothing in it."""
+def kubeflow_api(certificate: tuple[Path, Path] | None = None) -> Iterator[Kubeflow]:
+    """An API that is up, with nothing in it; with the files of a certificate and its key behind TLS."""
     kubeflow = Kubeflow()
     handler = type("Handler", (Handler,), {"kubeflow": kubeflow})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
-        kubeflow.url = f"http://127.0.0.1:{server.server_address[1]}"
+        kubeflow.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
+        if certificate:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         with serving(server):
             yield kubeflow

@@ -11,7 +11,8 @@ import yaml
 from pipelines import submission
 from pipelines.package import version_name
 from pipelines.rendered import LOADER
-from tests.kfp_api import Done, Fault, Kubeflow, dawnlist
+from tests.certificates import self_signed
+from tests.kfp_api import Done, Fault, Kubeflow, dawnlist, kubeflow_api
 from tests.schemas import problems
 from tests.servers import free_port
 
@@ -260,3 +261,17 @@ def test_the_api_of_these_tests_refuses_what_its_definition_has_not(
     kubeflow: Kubeflow, verb: str, path: str, body: object, status: int
 ) -> None:
     assert httpx.request(verb, f"{kubeflow.url}/apis/{path}", json=body).status_code == status
+
+
+def test_an_authority_of_ones_own_is_trusted_where_it_is_named(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = self_signed(tmp_path)
+    with kubeflow_api(certificate) as kubeflow:
+        for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+            monkeypatch.delenv(name, raising=False)
+        refused = submit(kubeflow, package, "--detach")
+        assert refused.code == 1 and f"{kubeflow.url} is not trusted (" in refused.err and not kubeflow.requests
+        assert "name the file of its certificate in SSL_CERT_FILE" in refused.err
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+        assert submit(kubeflow, package, "--detach").code == 0
