@@ -8,6 +8,8 @@ from typing import Final
 _VALUE: Final = r"(?:\d{1,2}|[A-Z]{3})"
 _FIELD: Final = re.compile(rf"(?:[*?](?:/\d+)?|{_VALUE}(?:-{_VALUE}(?:/\d+)?)?(?:,{_VALUE}(?:-{_VALUE}(?:/\d+)?)?)*)")
 """What Kubeflow's reader (robfig/cron, its first version) and cronsim take in one sense."""
+_ALONE: Final = re.compile(r"\b(\w+)-\1/")
+"""A step in a range of one: to Kubeflow's reader that one alone, to cronsim each step from there on."""
 
 
 def six_fields(text: str) -> str:
@@ -26,7 +28,7 @@ def six_fields(text: str) -> str:
             "'0 3 * * *' for three at night, or six with seconds before them"
         )
     for field in fields:
-        if not _FIELD.fullmatch(field):
+        if not _FIELD.fullmatch(field) or _ALONE.search(field):
             raise ValueError(
                 f"the schedule {text!r} holds {field!r}: give *, */STEP, or numbers, names and ranges with commas, "
                 "e.g. '0 3 * * MON-FRI'"

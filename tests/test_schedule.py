@@ -207,6 +207,7 @@ def test_other_shops_are_left_alone(installed: Kubeflow) -> None:
         ("0 3 * * 1#2", "holds '1#2'"),
         ("*/0 3 * * *", "can't be: bad minute"),
         ("5/10 3 * * *", "holds '5/10'"),
+        ("45-45/5 3 * * *", "holds '45-45/5'"),  # Kubeflow: 45; cronsim: 45, 50, 55
     ],
 )
 def test_what_is_no_schedule_is_refused(installed: Kubeflow, when: str, message: str) -> None:
