@@ -27,9 +27,13 @@ def write(client: Client, values: Iterable[tuple[str, bytes]]) -> None:
             client.mset(part)
 
 
-def read(client: Client, keys: Iterable[str]) -> Iterator[bytes | None]:
-    """The values of the keys, in their order; None where there is none."""
-    for part in batched(keys, 64):
+def read(client: Client, keys: Iterable[str], at_once: int = 64) -> Iterator[bytes | None]:
+    """The values of the keys, in their order; None where there is none.
+
+    `at_once` in a call: chunks of items are of 4 MB, and a server that copies 64 of them (Redis 6.2) stands still, and
+    needs the memory.
+    """
+    for part in batched(keys, at_once):
         found: Any = client.mget(part) if not isinstance(client, RedisCluster) else None
         yield from found or _spread(client, [("GET", key) for key in part])
 

@@ -160,7 +160,7 @@ def verify(client: Client, keys: Keys, token: str, content: Content) -> None:
     others = names[2 * content.placed.buckets :]
     got = store_bulk.read(client, [key for key, _ in expected])
     wrong = sum(value != other for (_, value), other in zip(expected, got, strict=True))
-    wrong += sum(not _is_whole(value) for value in store_bulk.read(client, others))
+    wrong += sum(not _is_whole(value) for value in store_bulk.read(client, others, at_once=1))
     if found != len(names) or wrong:
         raise RuntimeError(
             f"version {token} does not read back as it was written: {found:,} of {len(names):,} keys are there, "

@@ -63,7 +63,7 @@ def _changed(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[Any]]:
 
 def _catalogue(client: Client, keys: Keys, meta: Meta) -> pa.Array:
     names = [keys.catalogue(meta["token"], chunk) for chunk in range(meta["chunks"]["c"])]
-    chunks = [unpack_catalogue(_there(value, meta))["item_id"] for value in store_bulk.read(client, names)]
+    chunks = [unpack_catalogue(_there(value, meta))["item_id"] for value in store_bulk.read(client, names, at_once=1)]
     return pa.chunked_array([part for chunk in chunks for part in chunk.chunks], pa.string()).combine_chunks()
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
-from components import store, store_building, store_content, store_history, store_rows
+from components import store, store_building, store_content, store_history, store_items, store_rows
 from components.schema import CATALOGUE
 from components.store_items import unpack_catalogue, unpack_factors, unpack_popular
 from components.store_layout import Client, Keys, connect, opened
@@ -281,6 +281,16 @@ def test_what_was_damaged_on_the_way_is_not_switched_to(valkey: str, overtaken: 
     with pytest.raises(RuntimeError, match=r"5 of 5 keys are there, 1 of 5 values read differ"):
         publish(valkey, day=1)
     assert (active(valkey), keys(valkey, "*:1-*"), keys(valkey, "*building")) == (None, [], [])
+
+
+def test_chunks_of_items_are_read_back_one_at_a_time(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 of them, of 4 MB each, held other clients of a Redis 6.2 up for a third of a second."""
+    monkeypatch.setattr(store_items, "CHUNK_BYTES", 1)
+    with connect(valkey) as client:
+        client.config_resetstat()
+        publish(valkey, day=1)
+        assert len(keys(valkey, "*:f:*")) == 3
+        assert client.info("commandstats")["cmdstat_mget"]["calls"] == 1 + 5  # users' buckets; then factors, c and p
 
 
 def test_what_is_announced_is_what_goes_live_and_may_stop_it(valkey: str) -> None:
