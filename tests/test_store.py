@@ -284,7 +284,7 @@ def test_what_was_damaged_on_the_way_is_not_switched_to(valkey: str, overtaken: 
 
 
 def test_chunks_of_items_are_read_back_one_at_a_time(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """64 of them, of 4 MB each, held other clients of a Redis 6.2 up for a third of a second."""
+    """25 of them, of 4 MB each, held other clients of a Redis 6.2 up for 136 ms."""
     monkeypatch.setattr(store_items, "CHUNK_BYTES", 1)
     with connect(valkey) as client:
         client.config_resetstat()
