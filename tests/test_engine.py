@@ -23,6 +23,7 @@ from components.user_items import UserItems
 from serving.predictor.engine import Answer, Engine
 from serving.predictor.question import Event, Question
 from serving.predictor.snapshot import Ranking
+from serving.predictor.static import Static
 from tests.heard import Heard
 from tests.top_lists import bare
 
@@ -331,6 +332,13 @@ def test_an_explanation_adds_up_with_content(valkey: str) -> None:
     assert sum(added for _, added in by_item["b"]) == pytest.approx(scores[1])
     assert sum(added for _, added in by_item["g"]) == pytest.approx(scores[6])
     assert [item for item, _ in by_item["g"]] == ["a"]
+
+
+def test_an_item_that_is_twice_in_the_static_file_is_shown_once(tmp_path: Path) -> None:
+    items = [{"item_id": "a", "title": "A"}, {"item_id": "b"}, {"item_id": "a", "title": "A"}]
+    (tmp_path / "static.json").write_text(json.dumps({"as_of": AS_OF, "items": items}))
+    found = Static.load(tmp_path / "static.json")
+    assert (found.item_ids, found.titles) == (["a", "b"], ["A", ""])
 
 
 def test_nothing_published_is_the_static_file(valkey: str, tmp_path: Path) -> None:

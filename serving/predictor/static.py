@@ -44,4 +44,5 @@ class Static:
             raise ValueError(f"the static file {str(path)!r} is no list of items ({error!r}): {rule}") from None
         if not all(isinstance(text, str) for item in items for text in item):
             raise ValueError(f"the static file {str(path)!r} has an item_id or a title that is no text: {rule}")
-        return cls(as_of, Names(item_id for item_id, _ in items), Names(title for _, title in items))
+        titles = dict(items)  # an item that is there twice is shown once
+        return cls(as_of, Names(titles), Names(titles.values()))
