@@ -29,7 +29,13 @@ def masked(text: str) -> str:
 
     What merely looks like a password is masked rather than shown.
     """
-    return _IN_QUERY.sub(r"\1***", _IN_URL.sub(r"\1***@", text))
+    return _IN_QUERY.sub(r"\1***", re.sub(r"\S+", _masked_word, text))
+
+
+def _masked_word(word: re.Match[str]) -> str:
+    # behind the last @ nothing can match, and to find that out from each of many :// took time in the square of them
+    text, at, rest = word[0].rpartition("@")
+    return _IN_URL.sub(r"\1***@", text + at) + rest
 
 
 def shown(error: object) -> str:
