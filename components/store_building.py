@@ -62,7 +62,9 @@ def begin(client: Client, keys: Keys, run: str, as_of: str, digest: str, about: 
             pipe.hset(keys.building, str(version), json.dumps({**entry, "owner": owner, "at": time.time()}))
             return Build(version, entry["token"], owner, entry["done"])
         last: Any = pipe.get(keys.counter)
-        version = int(last or 0) + 1
+        # the counter may have been evicted, which no other key shows: its numbers are not given out again
+        known = (int(name) for key in (keys.versions, keys.building) for name in pipe.hkeys(key))
+        version = max(int(last or 0), *known, 0) + 1
         token = f"{version}-{secrets.token_hex(4)}"
         entry = {"run": run, "as_of": as_of, "digest": digest, "token": token, "owner": owner, "done": 0}
         parts = {name: about[name] for name in ("buckets", "chunks")}

@@ -270,6 +270,16 @@ def test_what_was_evicted_is_not_switched_to(valkey: str, overtaken: Any) -> Non
     assert (active(valkey), keys(valkey, "*:2-*"), keys(valkey, "*building")) == (1, [], [])
 
 
+def test_a_number_is_not_given_out_again_when_the_counter_was_evicted(valkey: str) -> None:
+    """Version 1 would have been written over version 1: its keys would have lain about, and no rollback led there."""
+    publish(valkey, day=1)
+    publish(valkey, day=2)
+    with connect(valkey) as client:
+        assert client.delete(*keys(valkey, "*:counter")) == 1
+    publish(valkey, day=3)
+    assert (active(valkey), len(keys(valkey, "*:1-*:u:0")), len(keys(valkey, "*:3-*:u:0"))) == (3, 1, 1)
+
+
 @pytest.mark.parametrize("what", ["u:0", "h:0", "c:0", "f:0", "p"])
 def test_what_was_damaged_on_the_way_is_not_switched_to(valkey: str, overtaken: Any, what: str) -> None:
     def damage() -> None:
