@@ -63,7 +63,7 @@ class Mail:
             with self._connected() as server:
                 refused = server.send_message(mail, plugin.from_addr[1], everybody)
         except (OSError, smtplib.SMTPException) as error:  # an SMTPException is an OSError, but not by its contract
-            raise ConnectionError(f"{self.name}: {_said(error)}") from None
+            raise ConnectionError(_said(error)) from None
         if refused:
             logging.getLogger("dawnlist").warning("%s refused %d of %d addresses", self.name, len(refused), len(to))
 
@@ -108,7 +108,7 @@ class Chat:
             taken = group.notify(body=body, title=message.subject, body_format=apprise.NotifyFormat.TEXT)
             why = said.getvalue().strip().splitlines()
         if not taken:
-            raise ConnectionError(f"{self.name}: {shown(anonymous(why[-1])) if why else 'it took no message'}")
+            raise ConnectionError(shown(anonymous(why[-1])) if why else "no reason was given")
 
 
 def channels(urls: str | None = None) -> tuple[list[Channel], list[str]]:

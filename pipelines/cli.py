@@ -81,7 +81,7 @@ def run(
     regularization: Annotated[str, typer.Option(help="Regularizations to try.")] = "",
     alpha: Annotated[str, typer.Option(help="Confidence weights to try.")] = "",
     alpha0: Annotated[str, typer.Option(help="Confidences of unseen pairs to try.")] = "",
-    nu: Annotated[str, typer.Option(help="Exponents of regularization to try, 0 to 1.")] = "",
+    nu: Annotated[str, typer.Option(help="Exponents of regularization to try, 0 to 2.")] = "",
     half_life: Annotated[str, typer.Option(help="Half-lives of an interaction to try, in days; 0: for ever.")] = "",
     popularity_share: Annotated[str, typer.Option(help="Shares of decayed popularity to try in the scores.")] = "",
     popularity_half_life: Annotated[str, typer.Option(help="Half-lives of that popularity to try, in days.")] = "",

@@ -108,7 +108,7 @@ def connect(context: str, namespace: str) -> Cluster:
         default = _configure(settings, context)
     except (config.ConfigException, OSError) as error:
         raise ValueError(
-            f"no cluster to talk to: {shown(error)}; give --kube-context or KUBECONFIG, as for kubectl"
+            f"no cluster to talk to: {shown(error).rstrip('.')}; give --kube-context or KUBECONFIG, as for kubectl"
         ) from None
     settings.retries = 0  # its retries have no end that anybody sees, and warn on the way
     # discovery is cached in a file of everybody's folder: a kind that was installed since would be missed

@@ -331,11 +331,11 @@ def test_clusters_that_are_not_there(
     assert line.startswith("dawnlist: no cluster to talk to: Invalid kube-config file. Expected object with name third")
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
     [line] = deploy(config_map()).err
-    assert line.startswith("dawnlist: no cluster to talk to: Invalid kube-config file. No configuration found.; give")
+    assert line.startswith("dawnlist: no cluster to talk to: Invalid kube-config file. No configuration found; give")
     monkeypatch.delenv("KUBECONFIG")
     monkeypatch.setenv("HOME", str(tmp_path))
     [line] = deploy(config_map()).err
-    assert line.startswith("dawnlist: no cluster to talk to: Service host/port is not set.; give --kube-context")
+    assert line.startswith("dawnlist: no cluster to talk to: Service host/port is not set; give --kube-context")
 
 
 def test_the_token_is_the_kubeconfigs(api: KubeApi, deploy: Callable[..., Done], tmp_path: Path) -> None:

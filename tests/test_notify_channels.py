@@ -73,10 +73,10 @@ def test_login_and_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate, key = self_signed(tmp_path)
     with mail_server("dawn", "right-one", (certificate, key)) as server:
         tail = f"127.0.0.1:{server.port}?smtp=127.0.0.1&from=dawnlist@shop.example&to=oncall@shop.example"
-        with pytest.raises(ConnectionError, match=r"^mail by 127\.0\.0\.1:\d+: .*certificate verify failed"):
+        with pytest.raises(ConnectionError, match="certificate verify failed"):
             only(f"mailtos://dawn:right-one@{tail}").send(MESSAGE)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        with pytest.raises(ConnectionError, match=r"^mail by 127\.0\.0\.1:\d+: 535 ") as refused:
+        with pytest.raises(ConnectionError, match=r"^535 ") as refused:
             only(f"mailtos://dawn:wrong-one@{tail}").send(MESSAGE)
         assert "wrong-one" not in str(refused.value) and "\n" not in str(refused.value)
         assert server.mails == []
@@ -86,7 +86,7 @@ def test_login_and_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_refused_addresses(server: MailServer, caplog: pytest.LogCaptureFixture) -> None:
     server.refused = {"oncall@shop.example"}
-    with pytest.raises(ConnectionError, match=r": every address was refused: 550 no such user here$"):
+    with pytest.raises(ConnectionError, match=r"^every address was refused: 550 no such user here$"):
         only(server.url).send(MESSAGE)
     only(server.url + ",boss@shop.example").send(MESSAGE)
     assert server.envelopes == [("dawnlist@shop.example", ["boss@shop.example"])]
@@ -95,7 +95,7 @@ def test_refused_addresses(server: MailServer, caplog: pytest.LogCaptureFixture)
 
 def test_a_mail_that_is_refused_says_the_servers_words(server: MailServer) -> None:
     server.answer = "554 no spam from 10.1.2.3 to oncall@shop.example"
-    with pytest.raises(ConnectionError, match=r"^mail by 127\.0\.0\.1:\d+: 554 no spam from \*\*\* to \*\*\*$"):
+    with pytest.raises(ConnectionError, match=r"^554 no spam from \*\*\* to \*\*\*$"):
         only(server.url).send(MESSAGE)
 
 
@@ -119,7 +119,7 @@ def test_a_web_hook_gets_the_short_text_and_calls_nobody() -> None:
         assert posted["title"].startswith("[shop] Published")
         assert posted["message"] == "in short, <\u200b!channel> and @\u200beveryone"
         web.status = 500
-        with pytest.raises(ConnectionError, match=r"^JSON: .*500") as failed:
+        with pytest.raises(ConnectionError, match="500") as failed:
             only(f"json://user:hush-hush@127.0.0.1:{web.port}/x").send(MESSAGE)
     assert "hush" not in str(failed.value) and "\n" not in str(failed.value)
 
