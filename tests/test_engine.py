@@ -232,6 +232,16 @@ def test_an_unknown_user_is_folded_in_from_recent_events(valkey: str) -> None:
     assert found == best("fold_in", scored({"c": (1.0, 3.0), "a": (5.0, 1.0)}), hidden="ca")  # the cut is as_of
 
 
+@pytest.mark.parametrize(("weights", "weight"), [({"order": 5.0, "wish": 2.0}, 2.0), ({"hint": 0.5, "view": 3.0}, 3.0)])
+def test_an_event_without_a_type_is_a_view_or_what_weighs_least(
+    valkey: str, weights: dict[str, float], weight: float
+) -> None:
+    """The lean route has no way to name a type: in a shop without views each of its events was refused."""
+    publish(valkey, shop(meta={"k": 2, "winner": "challenger", "config": CONFIG, "event_weights": weights}))
+    found = ask(valkey, "new", recent=(Event("c", time=LAST - DAY),))
+    assert found == best("fold_in", scored({"c": (weight, 1.0)}), hidden="c")
+
+
 def test_an_item_without_factors_speaks_by_its_content(valkey: str) -> None:
     publish(valkey, shop())
     assert ask(valkey, "new", recent=(later(1, "g"),)) == best("content", scored({"g": (1.0, 0.0)}), hidden="g")

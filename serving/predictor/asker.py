@@ -47,7 +47,7 @@ def check(snapshot: Snapshot, question: Question) -> None:
             raise ValueError(f"items have no attribute {name[:50]!r} to filter by: there is {known}")
     for event in question.recent:
         if event.event_type not in snapshot.event_weights:
-            known = ", ".join(sorted(snapshot.event_weights))
+            known = ", ".join(sorted(filter(None, snapshot.event_weights)))
             raise ValueError(f"event type {event.event_type[:50]!r} is unknown: give one of {known}")
 
 

@@ -82,7 +82,7 @@ def _event(value: Any) -> Event:
         raise ValueError(f'an event of "recent" has no field {min(unknown)[:50]!r}, but item_id, event_type and time')
     item_id = _text('"item_id" of an event', fields.get("item_id"))
     event_type, moment = fields.get("event_type"), fields.get("time")
-    kind = "view" if event_type is None else _text('"event_type" of an event', event_type)
+    kind = "" if event_type is None else _text('"event_type" of an event', event_type)
     return Event(item_id, kind, None if moment is None else _time(moment))
 
 

@@ -8,7 +8,8 @@ class Event:
     """Something the user did that the model has not learnt from yet."""
 
     item_id: str
-    event_type: str = "view"
+    event_type: str = ""
+    """Empty: a view or, where the shop has none, what weighs least."""
     time: float | None = None
     """Seconds since 1970, UTC; None: now."""
 

@@ -74,6 +74,7 @@ class Snapshot:
     share: tuple[float, float]
     """content_share and content_pairs of w(n)."""
     event_weights: Mapping[str, float]
+    """That of "" is for an event whose type is not told."""
     everybody: Ranking
     """What is popular, then whatever else has a bias."""
     segments: Mapping[frozenset[str], Ranking]
@@ -103,7 +104,7 @@ class Snapshot:
             fold_in=FoldIn.of(vectors[:, :factors], learnt),
             content=vectors[:, factors:],
             share=(float(config.get("content_share", 0.0)), float(config.get("content_pairs", 0.0))),
-            event_weights=meta.get("event_weights") or {},
+            event_weights=_weights(meta.get("event_weights") or {}),
             everybody=_everybody(popular[EVERYBODY], bias),
             segments={
                 frozenset(name.split(",")): Ranking(index.tolist(), score.tolist())
@@ -141,6 +142,10 @@ class Snapshot:
         if not fitting:
             return None
         return self.segments[min(fitting, key=lambda found: (-len(found), sorted(place[part] for part in found)))]
+
+
+def _weights(told: Mapping[str, float]) -> dict[str, float]:
+    return {"": told["view"] if "view" in told else min(told.values(), default=1.0), **told}
 
 
 def _everybody(popular: Popular, bias: Factors) -> Ranking:
