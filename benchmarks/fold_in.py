@@ -28,7 +28,7 @@ from components.coarse import Coarse
 from components.embedded import embedded_valkey
 from components.fold_in import FoldIn, Pairs
 from components.schema import CATALOGUE
-from components.store_layout import connect
+from components.store_client import connect
 from components.toplists import TopLists
 from components.user_items import UserItems
 from serving.predictor.engine import Engine

@@ -29,7 +29,7 @@ from scipy.sparse import csr_matrix
 from components import recent, store
 from components.embedded import embedded_valkey
 from components.schema import CATALOGUE
-from components.store_layout import connect
+from components.store_client import connect
 from components.toplists import TopLists
 from components.user_items import UserItems
 

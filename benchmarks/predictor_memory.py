@@ -20,7 +20,7 @@ from predictor import process, ready, shop
 
 from components import store
 from components.embedded import embedded_valkey
-from components.store_layout import connect
+from components.store_client import connect
 
 USERS = 2_000
 PORT = 18_095

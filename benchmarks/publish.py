@@ -32,8 +32,9 @@ sys.path.append(str(Path(__file__).parents[1]))  # the tests' servers
 
 from components import cores, store, store_bulk, store_content, store_histories, store_memory, store_rows
 from components.schema import CATALOGUE
+from components.store_client import Client, connect
 from components.store_content import Content
-from components.store_layout import Client, Keys, connect
+from components.store_layout import Keys
 from components.toplists import TopLists
 from components.user_items import UserItems
 from tests.stores import cluster, valkey_of

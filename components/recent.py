@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from components.namespace import checked_namespace
-from components.store_layout import Client
+from components.store_client import Client
 
 EVENTS: Final = 50
 SECONDS: Final = 2 * 86_400

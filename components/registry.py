@@ -26,7 +26,7 @@ from components.objects import ABSENT
 from components.urls import masked
 
 if TYPE_CHECKING:  # most steps only ask for the incumbent and need no client
-    from components.store_layout import Client
+    from components.store_client import Client
 
 Publication = dict[str, Any]
 
@@ -64,7 +64,7 @@ def reconcile(lake: Lake, redis: str, namespace: str) -> dict[str, Any]:
     Returns what the run's record tells: `active`, the store's version or None, or `unasked`, why it was not asked. A
     store that does not answer fails no run here: it is needed at the end, if at all.
     """
-    from components.store_layout import ERRORS, connect
+    from components.store_client import ERRORS, connect
 
     try:
         with connect(redis) as client:

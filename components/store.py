@@ -13,8 +13,9 @@ from redis.client import Pipeline
 from components import store_building, store_content, store_memory
 from components.cuts import iso, parse_as_of
 from components.store_building import Build, atomically
+from components.store_client import ERRORS, Client
 from components.store_content import Content
-from components.store_layout import ERRORS, Client, Keys, Meta, NothingPublishedError, active_meta, metas
+from components.store_layout import Keys, Meta, NothingPublishedError, active_meta, metas
 from components.toplists import TopLists
 
 KEEP: Final = 3

@@ -17,7 +17,8 @@ from redis.client import Pipeline
 
 from components import store_content
 from components.cuts import parse_as_of
-from components.store_layout import Client, Keys, Meta, active_meta, metas
+from components.store_client import Client
+from components.store_layout import Keys, Meta, active_meta, metas
 
 DEAD_SECONDS: Final = 900.0
 """A publisher that has written no batch for so long is taken for dead."""

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import redis
 from redis.cluster import RedisCluster
 
-from components.store_layout import Client
+from components.store_client import Client
 
 CALL_BYTES: Final = 1 << 20
 CALL_KEYS: Final = 1_000

@@ -12,8 +12,9 @@ import numpy as np
 
 from components import cores, store_bulk, store_histories, store_items, store_memory, store_rows
 from components.model import Factors
+from components.store_client import Client
 from components.store_histories import NEWEST, Histories
-from components.store_layout import LAYOUT, Client, Keys, Meta, opened
+from components.store_layout import LAYOUT, Keys, Meta, opened
 from components.store_rows import Ints, Placed
 from components.toplists import EVERYBODY, TopLists
 

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components import store_bulk
+from components.store_client import Client
 from components.store_items import unpack_catalogue
-from components.store_layout import Client, Keys, Meta, metas, opened
+from components.store_layout import Keys, Meta, metas, opened
 from components.store_rows import item_indices, record_of
 
 BUCKETS_A_READ: Final = 4_096

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import redis
 from redis.cluster import RedisCluster
 
-from components.store_layout import Client
+from components.store_client import Client
 
 KEY_BYTES: Final = 120
 """Of a key with a short name: its name, its object and its place in the table, also while that grows."""

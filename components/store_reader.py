@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from components.store_layout import is_cluster, opened
+from components.store_client import is_cluster
+from components.store_layout import opened
 from components.store_nodes import Cluster, Failure, Nodes, Value
 from components.store_wire import Listener, Server
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import hiredis
 from redis.connection import parse_url
 
-from components.store_layout import plain_url
+from components.store_client import plain_url
 from components.urls import REDIS_PASSWORD, password
 
 FAILURES: Final = 5

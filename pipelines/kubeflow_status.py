@@ -101,7 +101,7 @@ def _champion(lake: Lake) -> dict[str, Any] | None:
 
 def _live(redis: str, namespace: str) -> dict[str, Any] | None:
     from components import store
-    from components.store_layout import connect
+    from components.store_client import connect
 
     with connect(redis) as client:
         found, held = store.active(client, namespace), store.hold(client, namespace)

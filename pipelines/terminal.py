@@ -32,7 +32,7 @@ def run_and_show(arguments: dict[str, Any], package: Path | None, home: Path) ->
     """Run the pipeline locally with a line for each step, print the report, and return the exit code."""
     from components import registry
     from components.lake import Lake
-    from components.store_layout import connect
+    from components.store_client import connect
     from pipelines.local import run_locally
     from pipelines.package import load_package
 

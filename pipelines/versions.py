@@ -19,7 +19,7 @@ def versions(
 ) -> None:
     """List the published versions that the store keeps, the active one marked, and whether it is held."""
     from components import store
-    from components.store_layout import connect
+    from components.store_client import connect
     from pipelines.versions_words import show_versions
 
     arguments.checked_format(format_)
@@ -44,7 +44,7 @@ def rollback(
     """
     from components import registry
     from components.lake import Lake
-    from components.store_layout import connect
+    from components.store_client import connect
 
     opened = Lake.open(lake or str(home / "lake"), namespace)
     with arguments.store(redis, home) as url, connect(url) as client:
@@ -61,7 +61,7 @@ def release(redis: Redis = arguments.EMBEDDED, namespace: Namespace = "default",
     Example: `dawnlist release`
     """
     from components import store
-    from components.store_layout import connect
+    from components.store_client import connect
 
     with arguments.store(redis, home) as url, connect(url) as client:
         held, live = store.release(client, namespace), store.active(client, namespace)
@@ -84,8 +84,8 @@ def diff(
 
     Example: `dawnlist diff 11 12`
     """
+    from components.store_client import connect
     from components.store_diff import diff as compare
-    from components.store_layout import connect
     from pipelines.versions_words import show_diff
 
     arguments.checked_format(format_)

@@ -21,7 +21,8 @@ from scipy.sparse import csr_matrix
 from components import store, store_building, store_content
 from components.embedded import server_binary
 from components.schema import CATALOGUE
-from components.store_layout import Keys, active_meta, connect
+from components.store_client import connect
+from components.store_layout import Keys, active_meta
 from components.toplists import TopLists
 from components.user_items import UserItems
 from tests.load import ITEMS, USERS, K, as_of, number, popular, ranking

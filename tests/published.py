@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from components import store
 from components.schema import CATALOGUE
-from components.store_layout import connect
+from components.store_client import connect
 from components.toplists import TopLists
 from components.user_items import UserItems
 from tests.top_lists import bare

@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 from components import recent, store
 from components.cuts import parse_as_of
 from components.schema import CATALOGUE
-from components.store_layout import connect
+from components.store_client import connect
 from components.toplists import TopLists
 from components.user_items import UserItems
 from serving.predictor.engine import Answer, Engine

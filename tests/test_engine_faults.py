@@ -16,7 +16,7 @@ import redis
 
 from components import recent, store, store_wire
 from components.schema import CATALOGUE
-from components.store_layout import connect
+from components.store_client import connect
 from serving.predictor.engine import Answer, Engine
 from serving.predictor.question import Question
 from tests.heard import Heard

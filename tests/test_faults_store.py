@@ -9,7 +9,8 @@ import pytest
 import redis
 
 from components import recent, store_building, store_content
-from components.store_layout import Keys, connect
+from components.store_client import connect
+from components.store_layout import Keys
 from components.store_rows import address
 from tests.faults import Shop, answer, flip, hammered, publish, reaches, ready, served, wait
 from tests.load import USERS, K, popular, ranking

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from components import store
-from components.store_layout import connect
+from components.store_client import connect
 from tests.faults import Shop, flip, hammered, reaches, ready, served, wait
 from tests.load import as_of, number
 from tests.published import metric

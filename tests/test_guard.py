@@ -25,7 +25,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 from uvicorn.server import ServerState
 
 from components.embedded import embedded_valkey
-from components.store_layout import connect
+from components.store_client import connect
 from serving.predictor import connection
 from serving.predictor.auth import Doorkeeper, ForbiddenError, UnknownError
 from serving.predictor.connection import Connection, Shared

@@ -13,7 +13,7 @@ import pytest
 
 from components import store
 from components.embedded import embedded_valkey
-from components.store_layout import connect
+from components.store_client import connect
 from serving.predictor.client import ask, ask_store
 from serving.predictor.server import serve
 from tests.published import publish, serve_shop, shop

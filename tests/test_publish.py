@@ -18,7 +18,7 @@ from components.notify.daily import text_report
 from components.publish.component import publish as step
 from components.publish.publication import publish
 from components.runs import records, report_of
-from components.store_layout import connect
+from components.store_client import connect
 from tests.test_store import ANN_AND_BOB, read
 from tests.top_lists import of_many
 

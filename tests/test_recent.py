@@ -6,7 +6,7 @@ import pytest
 
 from components import recent
 from components.recent import Event
-from components.store_layout import connect
+from components.store_client import connect
 
 
 def test_events_come_back_oldest_first(valkey: str) -> None:

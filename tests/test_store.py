@@ -14,8 +14,9 @@ from scipy.sparse import csr_matrix
 
 from components import store, store_building, store_content, store_history, store_items, store_rows
 from components.schema import CATALOGUE
+from components.store_client import Client, connect
 from components.store_items import unpack_catalogue, unpack_factors, unpack_popular
-from components.store_layout import Client, Keys, connect, opened
+from components.store_layout import Keys, opened
 from components.store_rows import address
 from components.toplists import TopLists
 from components.user_items import UserItems

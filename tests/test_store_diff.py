@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 
 from components import store_diff
 from components.schema import CATALOGUE
-from components.store_layout import connect
+from components.store_client import connect
 from components.user_items import UserItems
 from tests.test_store import ANN_AND_BOB, publish
 

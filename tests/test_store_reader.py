@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from components import store_wire
+from components.store_client import connect
 from components.store_layout import sealed
 from components.store_nodes import Failure, Value
 from components.store_reader import Reader, body_of
@@ -174,7 +175,7 @@ def test_tls_checks_the_certificate(valkey: str, tmp_path: Path) -> None:
 
 def test_a_cluster_is_read_by_node_and_followed_when_slots_move(tmp_path: Path) -> None:
     with cluster(tmp_path) as url:
-        client = redis.RedisCluster.from_url(url.replace("+cluster", ""))
+        client = connect(url)
         keys = [f"dawnlist:shop:1-a:u:{i}" for i in range(60)]
         for key in keys:
             client.set(key, key)

@@ -5,7 +5,7 @@ from typing import Any
 
 from components import registry, store
 from components.lake import Lake
-from components.store_layout import ERRORS, connect
+from components.store_client import ERRORS, connect
 from components.toplists import TopLists
 from components.urls import masked
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 import httpx
 import orjson
 
-from components.store_layout import Keys, NothingPublishedError, active_meta, connect
+from components.store_client import connect
+from components.store_layout import Keys, NothingPublishedError, active_meta
 from components.urls import masked
 from serving.predictor.engine import Engine
 from serving.predictor.printed import Printer

@@ -13,7 +13,8 @@ from typing import Any, Final
 from redis import RedisError
 from threadpoolctl import threadpool_limits
 
-from components.store_layout import Keys, checked_url, connect
+from components.store_client import checked_url, connect
+from components.store_layout import Keys
 from components.urls import shown
 from serving.predictor.loading import LayoutError, backoff, load
 from serving.predictor.metrics import Metrics
@@ -70,7 +71,7 @@ class Follower:
                 try:
                     self._look()
                     self._why = ""
-                except (RedisError, OSError) as error:  # store_layout.connect raises ConnectionError
+                except (RedisError, OSError) as error:  # store_client.connect raises ConnectionError
                     self._lost(error)
                 except Exception:
                     log.exception("following the active version failed")
