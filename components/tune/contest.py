@@ -67,7 +67,8 @@ class Contest:
         It is the best without content, unless with some both the judged users and newcomers have lists that are no
         worse, and one of the two clearly better ones.
         """
-        rung, sweeps = blended[0].rows[-1]["rung"] + 1, blended[0].config.iterations
+        # past all of them: who has no share of popularity was not judged again, and hybrids share their blend's rows
+        rung, sweeps = max(one.rows[-1]["rung"] for one in blended) + 1, blended[0].config.iterations
         asked = min(self.everyone, CONTENT_USERS)
         racing = hybrids_of(blended, contents)
         judged = {one: self.judge(one, rung, sweeps, asked) for one in racing}
