@@ -17,6 +17,7 @@ from components.refit.component import refit
 from components.train.component import train
 from components.tune.component import tune
 from components.tune.halving import RUNGS
+from pipelines.parameters import NOW
 from pipelines.placement import Placement
 
 
@@ -29,7 +30,7 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
         source: str,
         lake: str,
         redis: str,
-        as_of: str,
+        as_of: str = NOW,
         namespace: str = "default",
         settings: str = "",
         window_days: int = 365,
@@ -56,7 +57,7 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
             source: Where interactions come from: postgresql://USER@HOST/DB (no password in it), a folder or a file.
             lake: Where everything is kept: gs://BUCKET/PATH, s3://BUCKET/PATH or a folder.
             redis: The store that the predictor reads, redis://HOST:6379/0. No password in it.
-            as_of: The end of the day to learn from, ISO-8601 with a zone, e.g. 2026-01-31T03:00:00Z.
+            as_of: The end of the day to learn from, ISO-8601 with a zone, e.g. 2026-01-31T03:00:00Z; as it stands, now.
             namespace: The shop's name: a prefix on every path and key, so that shops can share a lake and a store.
             settings: URI of the shop's settings (YAML): columns, bot rules, gate limits, engines. Empty for defaults.
             window_days: Days of history to learn from, and to fetch when the lake is empty.

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from pipelines.kfp_client import Client
     from pipelines.submission import Version
 
-CURRENT = "[[CurrentTime.2006-01-02T15:04:05Z]]"
-"""The API server puts the time at which it makes the run in its place."""
 PIPELINE = "dawnlist-daily"
 ACCOUNT = "dawnlist-pipeline"
 
@@ -70,11 +68,11 @@ def submit(
     """
     from pipelines.kfp_client import Client
     from pipelines.kubeflow_words import show_run, show_submitted
-    from pipelines.parameters import options
+    from pipelines.parameters import NOW, options
     from pipelines.submission import made_experiment, run
 
     given = options(source, lake, redis, namespace, settings)
-    given["as_of"] = arguments.checked_as_of(as_of) if as_of else CURRENT
+    given["as_of"] = arguments.checked_as_of(as_of) if as_of else NOW
     if force is not None:
         given["force"] = arguments.forced(force)
     client = Client(host, space)

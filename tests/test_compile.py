@@ -11,7 +11,7 @@ import yaml
 
 from pipelines.cli import app
 from pipelines.package import load_package, write_package
-from pipelines.parameters import checked, read_spec
+from pipelines.parameters import NOW, checked, read_spec
 from pipelines.placement import LAKE_KEYS, STEPS, Placement
 from pipelines.sizes import Size, memory
 
@@ -126,7 +126,7 @@ def test_parameters_are_flat_described_and_have_defaults() -> None:
     spec, _ = compiled(Placement())
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     assert {name for name, about in parameters.items() if "defaultValue" not in about} == {
-        "source", "lake", "redis", "as_of",
+        "source", "lake", "redis",
     }  # fmt: skip
     assert all(len(about["description"]) > 10 for about in parameters.values())
 
@@ -138,14 +138,14 @@ def test_where_things_are_can_be_known_when_compiled(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="0"):
         app(["compile", "--output", output, "--namespace", "books", *there])
     spec = read_spec(Path(output))
-    assert checked(spec, {"as_of": "2026-01-31T03:00:00Z"}, []) == {"as_of": "2026-01-31T03:00:00Z"}
+    assert checked(spec, {}, []) == {}
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     asked = {name: about["defaultValue"] for name, about in parameters.items() if about["parameterType"] == "STRING"
              and "defaultValue" in about}  # fmt: skip
     assert asked == {
         "source": "postgresql://dawn@db/shop", "lake": "s3://b/lake", "redis": "redis://store:6379/0",
         "settings": "/settings/settings.yaml", "namespace": "books", "search": "around_champion", "metric": "ndcg",
-        "force": "",
+        "force": "", "as_of": NOW,
     }  # fmt: skip
     assert all("description" in about for about in parameters.values())
     with pytest.raises(ValueError, match="holds a password"):

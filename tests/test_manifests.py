@@ -24,7 +24,8 @@ from components.settings import Settings
 from components.urls import API_KEY, JWT_KEY, NOTIFY_URLS, REDIS_PASSWORD, refuse_password
 from pipelines import upkeep
 from pipelines.cli import app
-from pipelines.kubeflow import ACCOUNT, CURRENT
+from pipelines.kubeflow import ACCOUNT
+from pipelines.parameters import NOW
 from pipelines.placement import ENVIRONMENT, ENVIRONMENT_VARIABLES, LAKE_KEYS, SECRETS, SETTINGS
 from tests.kfp_api import Kubeflow, dawnlist
 from tests.rendered import COMPONENTS, LAYERS, MANIFESTS, OVERLAYS, Pod, Tree, one, pods, rendered, selected
@@ -207,7 +208,7 @@ def test_what_the_job_submits_is_a_run_of_the_shop(kubeflow: Kubeflow, monkeypat
     said = shop(trees)
     assert run["runtime_config"]["parameters"] == {
         "source": said["DAWNLIST_SOURCE"], "lake": said["DAWNLIST_LAKE"], "redis": said["DAWNLIST_REDIS"],
-        "namespace": said["DAWNLIST_NAMESPACE"], "settings": "/settings/settings.yaml", "as_of": CURRENT,
+        "namespace": said["DAWNLIST_NAMESPACE"], "settings": "/settings/settings.yaml", "as_of": NOW,
     }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from components.runs import MACROS
 
 DEFAULTS: Final[dict[str, Any]] = {
+    "as_of": "[[CurrentTime.2006-01-02T15:04:05Z]]",
     "window_days": 365,
     "search": "around_champion",
     "factors": [32, 64],
