@@ -440,6 +440,21 @@ def test_mysql_lands_text_in_batches_and_a_read_may_be_given_up(maria: str, mari
     given_up.close()  # type: ignore[attr-defined]
 
 
+def test_mysql_lands_bytes_as_digits_and_bytes_that_are_text_as_text(maria: str, mariadb_port: int) -> None:
+    maria_rows(
+        mariadb_port,
+        "CREATE TABLE users (user_id binary(16), short binary(2), email varbinary(90), role blob)",
+        "INSERT INTO users VALUES (x'8f9e1a2bff004fff8fffffffffffff01', x'0141', 'é😀', NULL), "
+        "(x'8f9e1a2bff004fff8fffffffffffff02', x'0241', '', x'ff')",
+    )
+    batches = Database(maria, SETTINGS).whole("users")
+    assert batches is not None
+    assert table(batches).to_pylist() == [
+        {"user_id": "8f9e1a2bff004fff8fffffffffffff01", "short": "0141", "email": "é😀", "role": None},
+        {"user_id": "8f9e1a2bff004fff8fffffffffffff02", "short": "0241", "email": "", "role": "ff"},
+    ]
+
+
 def test_mysql_refuses_in_one_line(maria: str, mariadb_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     maria_rows(mariadb_port, "CREATE TABLE interactions AS SELECT seq, '2026-01-01' + INTERVAL 0 DAY AS received_at "
                              "FROM seq_1_to_70000")  # fmt: skip
@@ -480,12 +495,14 @@ def test_sql_server_s_statement_casts_to_its_own_text() -> None:
         sa.column("user id", sa.BigInteger()),
         sa.column("price", sa.Float()),
         sa.column("received_at", sa.DateTime()),
+        sa.column("session", sa.VARBINARY(8)),
     )
     window = Window("received_at", datetime(2026, 1, 1), datetime(2026, 1, 2))
     query = sa.select(*(landed(column, "mssql") for column in shape.c)).where(inside(shape, window))
     assert " ".join(str(query.compile(dialect=mssql.dialect())).split()) == (  # type: ignore[no-untyped-call]
         "SELECT CAST(clicks.[user id] AS NVARCHAR(max)) AS [user id], clicks.price, "
-        "convert(NVARCHAR(40), clicks.received_at, 126) AS received_at FROM clicks "
+        "convert(NVARCHAR(40), clicks.received_at, 126) AS received_at, "
+        "lower(convert(NVARCHAR(max), clicks.session, 2)) AS session FROM clicks "
         "WHERE clicks.received_at >= :received_at_1 AND clicks.received_at < :received_at_2"
     )
 

@@ -96,7 +96,23 @@ def landed(column: sa.ColumnClause[Any], dialect: str) -> Any:
         return sa.func.abbrev(column).label(column.name)
     if dialect == "mssql" and isinstance(kind, sa.Float):
         return column  # its text of a float has six digits
+    if dialect in ("mysql", "mssql") and isinstance(kind, sa.types._Binary):
+        return _bytes_as_text(column, dialect).label(column.name)
     return as_text(column, dialect).label(column.name)
+
+
+def _bytes_as_text(column: sa.ColumnClause[Any], dialect: str) -> Any:
+    """Bytes as hexadecimal digits; on MySQL, which has texts in such columns too, those that are UTF-8 as they are.
+
+    A cast to text would write '?' for what is none, and make one id of many such as the UUIDs in a BINARY(16).
+    """
+    if dialect == "mssql":
+        return sa.func.lower(sa.func.convert(sa.literal_column("NVARCHAR(max)"), column, sa.literal_column("2")))
+    digits = sa.func.lower(sa.func.hex(column))
+    if isinstance(column.type, sa.BINARY):
+        return digits
+    text = sa.cast(column, sa.Text)
+    return sa.case((sa.cast(text, sa.LargeBinary) == column, text), else_=digits)
 
 
 def as_text(value: Any, dialect: str) -> Any:
