@@ -128,6 +128,8 @@ def test_a_column_of_days_is_cut_at_days(tmp_path: Path) -> None:
         ([1767225600 * 10**9], "holds 1767225600000000000, which"),
         (["2026-01-01 00:00:00", "2026-01-01T00:00:00Z"], "two forms that do not sort by time"),
         ([1767225600, "2026-01-01T00:00:00Z"], "two forms that do not sort by time"),
+        ([1767229200, 1767229200000], "holds 1767229200 and 1767229200000, two forms"),
+        ([1767229200.5, 1767229200000000], "two forms"),
     ],
 )
 def test_a_time_column_that_can_not_be_cut_is_refused(
@@ -265,6 +267,11 @@ def test_sqlite_lands_text_whatever_the_column_holds_and_however_late_it_starts(
         {"a": "1.5", "b": None},
         {"a": "7", "b": "8"},
     ]
+
+
+def test_a_number_that_is_no_time_is_in_no_one_s_way(tmp_path: Path) -> None:
+    source = open_source(clicks(tmp_path / "shop.db", 0, 5000, 1767229200000, kind="INTEGER"), SETTINGS)
+    assert table(source.interactions(day(1), day(2))).num_rows == 1
 
 
 @pytest.mark.parametrize("folder", ["a?b", "a#b", "a%20b", "a b"])

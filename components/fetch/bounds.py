@@ -11,6 +11,8 @@ _TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:(?P<blank>[T ])\d\d:\d\d:\d\d(?:\.\d+)?(?
 _UTC = re.compile(r"Z|[+-]00(:?00)?")
 _UNITS = ((1e11, 1), (1e14, 1_000), (1e17, 1_000_000))
 """Numbers below the first are of the second a second; as components.coercions.moment reads them."""
+_1995 = 788_918_400
+_NUMBERS = (int, float, Decimal)
 
 
 def bounds(oldest: Any, newest: Any, start: datetime, end: datetime) -> tuple[Any, Any]:
@@ -18,7 +20,8 @@ def bounds(oldest: Any, newest: Any, start: datetime, end: datetime) -> tuple[An
 
     A column of whole days gives the days of `start` up to, without, the day of `end`, which may not be over.
     """
-    if isinstance(newest, str) and _readable(oldest) and _layout(oldest) != _layout(newest):
+    two = isinstance(newest, str) and _readable(oldest) and _layout(oldest) != _layout(newest)
+    if two or _of_two_units(oldest, newest):
         raise ValueError(
             f"the time column holds {oldest!r} and {newest!r}, two forms that do not sort by time: write them alike, "
             "or name another column in the settings, source.time_column"
@@ -31,13 +34,28 @@ def _bound(value: Any, moment: datetime) -> Any:
         return moment if value.tzinfo else moment.replace(tzinfo=None)
     if isinstance(value, date):
         return moment.date()
-    if isinstance(value, int | float | Decimal):
+    if isinstance(value, _NUMBERS):
         return _epoch(value, moment)
     return moment.strftime(_layout(value))
 
 
+def _of_two_units(oldest: Any, newest: Any) -> bool:
+    """Whether both are times since 1995, but one of them in milliseconds, say: its window would hold none of the rest.
+
+    What is older, such as a 0, is nobody's time, and in no one's way.
+    """
+    if not isinstance(oldest, _NUMBERS) or not isinstance(newest, _NUMBERS):
+        return False
+    unit = _unit(oldest)
+    return unit is not None and float(oldest) >= _1995 * unit and unit != _unit(newest)
+
+
+def _unit(value: float | Decimal) -> int | None:
+    return next((unit for below, unit in _UNITS if abs(float(value)) < below), None)
+
+
 def _epoch(value: float | Decimal, moment: datetime) -> float:
-    unit = next((unit for below, unit in _UNITS if abs(float(value)) < below), None)
+    unit = _unit(value)
     if unit is None:
         raise _unknown(value)
     # an integer column is searched by its index only for an integer
