@@ -274,6 +274,21 @@ def test_a_number_that_is_no_time_is_in_no_one_s_way(tmp_path: Path) -> None:
     assert table(source.interactions(day(1), day(2))).num_rows == 1
 
 
+def test_sqlite_lands_what_is_no_utf_8_as_its_bytes(lake: Lake, tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE interactions (user_id, item_id, event_type, event_time, received_at)")
+        connection.execute(
+            "INSERT INTO interactions SELECT column1, 'é', 'view', '2026-01-01T12:00:00Z', '2026-01-01T12:00:00Z' "
+            "FROM (VALUES (x'8f01'), (x'8f02'), (CAST(x'6a6f73e9' AS TEXT)), ('é'), (CAST('b' AS BLOB)))"
+        )
+    found = fetch(lake, f"sqlite:///{path}", SETTINGS, AS_OF, "run-1", window_days=3)
+    assert clean(lake, found, Settings(), AS_OF, "run-1")["clean"] == 5
+    rows = lake.rows("interactions")
+    assert rows is not None
+    assert sorted(rows.to_table()["user_id"].to_pylist()) == ["\\x8F\\x01", "\\x8F\\x02", "b", "jos\\xE9", "é"]
+
+
 @pytest.mark.parametrize("folder", ["a?b", "a#b", "a%20b", "a b"])
 def test_a_path_may_have_any_name(tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()

@@ -123,8 +123,29 @@ def _sqlite(url: sa.URL, settings: SourceSettings, table: sa.TableClause, window
         cursor.execute(str(compiled), values or None)
         reader = cursor.fetch_record_batch()
         yield _none(reader.schema)
-        yield reader.read_next_batch().slice(1)
-        yield from reader
+        yield _utf8(reader.read_next_batch().slice(1))
+        yield from map(_utf8, reader)
+
+
+def _utf8(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """SQLite's texts that are no UTF-8, of another encoding or of a BLOB, as DuckDB shows bytes: caf\\xE9."""
+    columns = [_legible(column) if pa.types.is_string(column.type) else column for column in batch.columns]
+    return pa.record_batch(columns, schema=batch.schema)
+
+
+def _legible(column: pa.Array) -> pa.Array:
+    try:
+        column.validate(full=True)
+        return column
+    except pa.ArrowInvalid:
+        return pa.array([_shown(value) for value in column.cast(pa.binary()).to_pylist()], pa.string())
+
+
+def _shown(value: bytes | None) -> str | None:
+    try:
+        return value if value is None else value.decode()
+    except UnicodeDecodeError:
+        return "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02X}" for byte in value or b"")
 
 
 def _sqlalchemy(url: sa.URL, settings: SourceSettings, table: sa.TableClause, window: Window | None) -> Batches:
