@@ -9,16 +9,17 @@ import pytest
 from components.content import Stock
 from components.ids import IdMap
 from components.lake import Lake
+from components.metrics import METRICS
 from components.solver import ALSConfig
 from components.splits import Splits
 from components.tune.contenders import Continued
-from components.tune.contest import Share
+from components.tune.contest import NEWCOMERS, Share
 from components.tune.daily import search_day
 from components.tune.grid import NO_BLEND, NO_CONTENT, Grid, champion, planned
 from components.tune.halving import ladder, race, rungs
 from components.tune.newcomers import Newcomers
 from components.tune.search import search
-from components.tune.trials import Trial, name_of
+from components.tune.trials import Archive, Judged, Trial, name_of
 from tests.literal import CUTS, two_tastes
 
 GRID = Grid(factors=(1, 2, 4, 8), alpha=(1.0, 10.0), half_life=(0.0, 30.0), iterations=10, seed=1)
@@ -296,6 +297,14 @@ def test_mistakes_are_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> No
 def test_two_configurations_never_share_a_name() -> None:
     names = {name_of(ALSConfig(seed=seed), "cpu") for seed in (20250101, 20250102)}
     assert len(names) == 2
+
+
+def test_numbers_with_all_their_digits_fit_into_the_name_of_a_file(lake: Lake) -> None:
+    long = ALSConfig(64, 10**-2.5, 10**1.5, popularity_share=10**-0.5, content_share=10**-1.5, content_pairs=10**0.5)
+    archive, judged = Archive(lake, "work", "cpu"), Judged(np.ones((len(METRICS), 3), np.float32), 1.0, 2.0)
+    archive.write(long, 1000, judged, NEWCOMERS)
+    assert archive.read(long, 1000, NEWCOMERS).users == 3
+    assert archive.read(replace(long, content_pairs=10**0.6), 1000, NEWCOMERS).users == 0
 
 
 def told_by_words(users: int = 60) -> Splits:

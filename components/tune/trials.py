@@ -1,8 +1,9 @@
 """What is kept of trials: judged users' values by content, so that a search resumes; and each run's table of them."""
 
+import hashlib
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from components.solver import ALSConfig
 from components.tune.sample import Values
 
 Trial = dict[str, Any]
+
+LONGEST: Final = 200
+"""Letters of a configuration's name: a file's may have 255, with what is put behind this one."""
 
 
 @dataclass(frozen=True)
@@ -77,4 +81,8 @@ class Archive:
 def name_of(config: ALSConfig, device: str) -> str:
     """A name for one configuration, as it stands in object names."""
     values = {**config.as_dict(), "device": device}
-    return "-".join(value if isinstance(value, str) else f"{name}={value!r}" for name, value in values.items())
+    name = "-".join(value if isinstance(value, str) else f"{name}={value!r}" for name, value in values.items())
+    if len(name) <= LONGEST:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]  # numbers with all their digits, as of a logspace
+    return f"{name[: LONGEST - len(digest) - 1]}-{digest}"
