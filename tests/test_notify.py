@@ -388,10 +388,11 @@ def test_formats() -> None:
         "0",
         *[formats.UNKNOWN] * 4,
     ]
-    assert [formats.seconds(value) for value in (0.123, 41.23, 185, None)] == [
+    assert [formats.seconds(value) for value in (0.123, 41.23, 185, 179.7, None)] == [
         "0.12 s",
         "41.2 s",
         "3 min 05 s",
+        "3 min 00 s",
         formats.UNKNOWN,
     ]
     assert [formats.size(value) for value in (0, 999, 1500, 2_500_000, 3e12)] == [

@@ -55,7 +55,8 @@ def seconds(value: Any) -> str:
         return UNKNOWN
     if found < 120:
         return f"{found:.2f} s" if found < 1 else f"{found:.1f} s"
-    return f"{found // 60:.0f} min {found % 60:02.0f} s"
+    minutes, rest = divmod(round(found), 60)  # rounded first, else 59.7 is 60
+    return f"{minutes} min {rest:02} s"
 
 
 def size(value: Any) -> str:
