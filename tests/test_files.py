@@ -182,6 +182,28 @@ def test_a_file_beside_daily_files_is_not_left_out_in_silence(folder: Path, lake
     assert f"{extra}' lies beside files named by day and is not: name it by its day or take it out" in said
 
 
+@pytest.mark.parametrize(
+    ("daily", "moved"),
+    [
+        ("2026-01-01.csv", "event_date=2026-01-02/part-0.parquet"),
+        ("interactions/2026-01-01.csv", "interactions/2026-01-02/clicks.csv.gz"),
+        ("event_date=2026-01-01/part-0.csv", "event_date=2026-01-02/hour=03/part-0.csv"),
+    ],
+)
+def test_days_that_are_named_in_another_way_are_not_left_out_in_silence(
+    folder: Path, lake: Lake, daily: str, moved: str
+) -> None:
+    (folder / daily).parent.mkdir(exist_ok=True)
+    (folder / daily).write_text("user_id,item_id,event,ts\na,A,view,2026-01-01\n")
+    for name in (f"logs/{moved}", "2026-01-01-notes/x.csv"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("of no interest")
+    assert [row["user_id"] for row in rows(folder)] == ["a"]
+    (folder / moved).parent.mkdir(parents=True)
+    (folder / moved).write_text("left out")
+    assert f"{moved}' lies in a folder of a day, beside files named by day in another way" in refused(folder, lake)
+
+
 def test_daily_files_of_several_kinds_land_together(folder: Path) -> None:
     (folder / "2025-12-30.csv").write_text("user_id,item_id,event,ts\na,A,view,2025-12-30T05:00:00Z\n")
     (folder / "2025-12-31.csv.gz").write_bytes(gzip.compress(b"ts,user_id,item_id,event,extra\n2025-12-31,b,B,,x\n"))

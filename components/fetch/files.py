@@ -1,6 +1,7 @@
 """Interactions from files: one, a folder of daily ones, public data, or what a mapping file names."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -23,6 +24,7 @@ from components.settings import SourceSettings
 MAPPINGS = (".yaml", ".yml")
 NO_FILES = pa.schema([(name, pa.string()) for name in ("user_id", "item_id", "event_type", "event_time")])
 """Of a window in which no daily file lies."""
+_FOLDER_OF_A_DAY = re.compile(r"(?:\w+=)?\d{4}-\d{2}-\d{2}/")
 
 
 @dataclass(frozen=True)
@@ -187,13 +189,20 @@ def _in_folder(url: str, files: Sequence[Stored], settings: SourceSettings) -> F
 
 def _refuse_undated(found: Found, files: Sequence[Stored], name: str) -> None:
     """ValueError for a readable file beside those named by day that is none of them: nobody would read it."""
-    folder = name if found.interactions[0].name.startswith(f"{name}/") else ""
+    first = found.interactions[0]
+    folder = f"{name}/" if first.name.startswith(f"{name}/") else ""
     known = {file.name for file in (*found.interactions, *found.items, *found.users)}
     for file in files:
-        beside = file.name.rpartition("/")[0] == folder and file.ending in FORMATS
-        if beside and file.name not in known:
+        if not file.name.startswith(folder) or file.ending not in FORMATS or file.name in known:
+            continue
+        if "/" not in file.name.removeprefix(folder):
             raise ValueError(
                 f"{file.shown!r} lies beside files named by day and is not: name it by its day or take it out"
+            )
+        if _FOLDER_OF_A_DAY.match(file.name, len(folder)):
+            raise ValueError(
+                f"{file.shown!r} lies in a folder of a day, beside files named by day in another way such as "
+                f"{first.shown!r}: name all in one way or take it out"
             )
 
 
