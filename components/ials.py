@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from components.solver import ALSConfig, First
 
 CG_STEPS: Final = 3
+NOISE: Final = 1e-7
+"""Of a float32 Gram matrix's largest eigenvalue, what a lower one is taken for: without regularization a fit of more
+factors than the matrix has directions would grow beyond every number in those that are all rounding."""
 Floats = npt.NDArray[np.float32]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from components.ials import CG_STEPS, Side
+from components.ials import CG_STEPS, NOISE, Side
 from components.memory import available
 
 BLOCK_BYTES: Final = 1 << 30
@@ -49,7 +49,7 @@ class Arrays:
         """Rotate both in place, then solve each row of `solved`, a block at a time."""
         xp = self.xp
         values, basis = xp.linalg.eigh((fixed.T @ fixed).astype(np.float64))
-        dense = (alpha0 * xp.maximum(values, 0)).astype(np.float32)
+        dense = (alpha0 * xp.maximum(values, NOISE * values[-1])).astype(np.float32)
         basis = basis.astype(np.float32)
         fixed[:] = fixed @ basis
         squared = fixed * fixed

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from components import cores
 from components.compiled import FAST, jit
-from components.ials import CG_STEPS, Floats, Side
+from components.ials import CG_STEPS, NOISE, Floats, Side
 from components.memory import available
 
 BLOCK: Final = 4096
@@ -44,7 +44,7 @@ class CPU:
 
             gram = sum(each(_blocks(len(fixed)), lambda a, b: fixed[a:b].T @ fixed[a:b]), start=np.float64(0))
             values, basis = np.linalg.eigh(gram)
-            dense = (alpha0 * np.maximum(values, 0)).astype(np.float32)
+            dense = (alpha0 * np.maximum(values, NOISE * values[-1])).astype(np.float32)
             basis = basis.astype(np.float32)
 
             def rotate(first: int, last: int) -> None:

@@ -188,6 +188,18 @@ def test_no_regularization_at_all_is_finite(device: ials.Device) -> None:
     assert all(np.isfinite(factors).all() for factors in fitting.factors)
 
 
+@pytest.mark.parametrize("factors", [16, 32])
+def test_nor_does_it_grow_with_more_factors_than_there_are_directions(device: ials.Device, factors: int) -> None:
+    """Of what is forgotten nearly: sixteen factors had no eigenvalues any more, thirty-two were no numbers."""
+    random = np.random.default_rng(1)
+    weight = csr_matrix(random.integers(1, 6, (30, 12)) * (random.random((30, 12)) < 0.15), dtype=np.float32)
+    forgotten = UserItems(weight, random.uniform(0, 365, weight.nnz).astype(np.float32))
+    config = ALSConfig(factors=factors, regularization=0, alpha=10, half_life=1)
+    fitting = IALSFit(on(device, forgotten), config, None)
+    fitting.advance(10)
+    assert all(np.abs(found).max() < 1000 for found in fitting.factors)
+
+
 def model(**changed: Any) -> IALS:
     found = IALS(ALSConfig(**{"factors": 8, "regularization": 0.5, "alpha": 20, "alpha0": 0.5, "nu": 0.5, **changed}))
     found.fit(shop().weight)
