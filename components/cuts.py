@@ -22,6 +22,16 @@ def parse_as_of(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
+def passed(moment: datetime, leeway: timedelta = timedelta(0)) -> datetime:
+    """The moment; ValueError for an as_of to come. `leeway` is by how much the clocks of two machines may differ."""
+    if moment > datetime.now(UTC) + leeway:
+        raise ValueError(
+            f"as_of {iso(moment)!r} is in the future: rows that arrive until then would be taken for fetched and be "
+            "lost; give a time that has passed"
+        )
+    return moment
+
+
 def iso(moment: datetime) -> str:
     """ISO-8601 in UTC with a Z, to the second or, when there are any, the microsecond."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

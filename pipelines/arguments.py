@@ -28,16 +28,10 @@ def store(redis: str, home: Path) -> AbstractContextManager[str]:
 
 def checked_as_of(text: str) -> str:
     """The day as the DAG takes it; empty text means the last midnight, UTC. ValueError for a time to come."""
-    from components.cuts import iso, parse_as_of
+    from components.cuts import iso, parse_as_of, passed
 
-    now = datetime.now(UTC)
-    moment = parse_as_of(text) if text else now.replace(hour=0, minute=0, second=0, microsecond=0)
-    if moment > now:
-        raise ValueError(
-            f"as_of {text!r} is in the future: rows that arrive until then would be taken for fetched and be lost; "
-            "give a time that has passed"
-        )
-    return iso(moment)
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return iso(passed(parse_as_of(text) if text else midnight))
 
 
 def checked_format(format_: str) -> None:

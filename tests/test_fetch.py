@@ -10,6 +10,7 @@ import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 
 from components.clean.cleaning import clean
+from components.cuts import iso
 from components.fetch import landing
 from components.fetch.landing import fetch
 from components.fetch.parquet import write_batches
@@ -170,7 +171,16 @@ def test_an_unusable_source_is_one_clear_line(lake: Lake, url: str, message: str
 
 def test_a_first_fetch_that_finds_nothing_names_the_newest_row(lake: Lake, sqlite: str) -> None:
     with pytest.raises(ValueError, match="its newest is of 2026-01-02T00:00:00"):
-        fetch(lake, sqlite, SETTINGS, "2027-01-01T00:00:00Z", "run-1", window_days=3)
+        fetch(lake, sqlite, SETTINGS, "2026-10-01T00:00:00Z", "run-1", window_days=3)
+
+
+def test_a_day_to_come_is_refused_but_for_what_clocks_differ_by(lake: Lake, sqlite: str) -> None:
+    for ahead, said in (
+        (timedelta(hours=1), "is in the future"),
+        (timedelta(seconds=20), "the source has no interactions"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            fetch(lake, sqlite, SETTINGS, iso(datetime.now(UTC) + ahead), "run-1", window_days=3)
 
 
 def test_what_a_broken_upload_left_is_landed_again(lake: Lake, sqlite: str) -> None:

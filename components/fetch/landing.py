@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from components.cuts import iso, parse_as_of, stamp
+from components.cuts import iso, parse_as_of, passed, stamp
 from components.fetch.lateness import late
 from components.fetch.parquet import write_batches
 from components.fetch.sources import Batches, Source, open_source
@@ -21,15 +21,18 @@ from components.settings import SourceSettings
 from components.watermark import Window, expired, held
 
 Landed = dict[str, Any]
+CLOCKS = timedelta(minutes=1)
+"""By so much the clock that gave a run its time may be ahead of this one."""
 
 
 def fetch(lake: Lake, source: str, settings: SourceSettings, as_of: str, run: str, window_days: int) -> Landed:
     """Land the rows that arrived since the last fetch, and the items and users whole.
 
     Returns what `clean` reads, see `fetch_windows`, with `late`: days of which the source holds more rows than the
-    lake took in (components.fetch.lateness). ValueError when a first fetch finds nothing.
+    lake took in (components.fetch.lateness). ValueError when a first fetch finds nothing, or for
+    an as_of to come.
     """
-    end = parse_as_of(as_of)
+    end = passed(parse_as_of(as_of), CLOCKS)  # Kubeflow's UI takes any time that somebody types
     table = lake.table("interactions")
     known = held(table)
     opened = open_source(source, settings)
