@@ -26,8 +26,10 @@ def copied() -> list[str]:
 
 
 def context(folder: Path) -> Path:
-    """The build stage's folder: the copied files that git knows."""
-    tracked = subprocess.run(["git", "ls-files", *copied()], cwd=ROOT, capture_output=True, text=True, check=True)
+    """The build stage's folder: the copied files that git knows, whoever owns the checkout."""
+    tracked = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files", *copied()], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     for name in tracked.stdout.split():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
