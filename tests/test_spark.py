@@ -101,7 +101,6 @@ def test_a_server_that_is_not_there_is_one_line(scheme: str) -> None:
 
 
 @needs_spark
-@pytest.mark.timeout(240)
 @pytest.mark.usefixtures("quick_java")
 def test_a_local_cluster_then_spark_connect_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
