@@ -2,8 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 HOLDOUT = timedelta(hours=24)
+NOW: Final = "[[CurrentTime.2006-01-02T15:04:05Z]]"
+"""As an as_of: Kubeflow puts the time at which it makes the run in its place, or else see components.runs.day_of."""
+SCHEDULED: Final = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
+"""The same with the time at which a recurring run was due."""
+MACROS: Final = ("[[CurrentTime", "[[ScheduledTime")
+"""How the two begin, whatever form of the time they ask for."""
 
 
 def parse_as_of(text: str) -> datetime:

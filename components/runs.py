@@ -15,15 +15,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final
 
-from components.cuts import iso, parse_as_of, stamp
+from components.cuts import MACROS, iso, parse_as_of, stamp
 from components.lake import Lake
 from components.privacy import secretless
 
 Record = dict[str, Any]
 BACKFILL = "backfill-"
 """What the names of a backfill's runs begin with."""
-MACROS: Final = ("[[CurrentTime", "[[ScheduledTime")
-"""What Kubeflow puts the time of a run in place of, where it does."""
 DAYS: Final = 30
 """So many of the newest days of the run record are searched for a run."""
 

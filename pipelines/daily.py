@@ -5,6 +5,7 @@ from typing import Any
 from kfp import dsl
 
 from components.clean.component import clean
+from components.cuts import NOW
 from components.dataset.component import dataset
 from components.evaluate.component import evaluate
 from components.fetch.component import fetch
@@ -17,7 +18,6 @@ from components.refit.component import refit
 from components.train.component import train
 from components.tune.component import tune
 from components.tune.halving import RUNGS
-from pipelines.parameters import NOW
 from pipelines.placement import Placement
 
 

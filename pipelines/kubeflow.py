@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from components.cuts import NOW, SCHEDULED
 from pipelines import arguments
 from pipelines.options import Namespace
 from pipelines.versions import Format
@@ -68,7 +69,7 @@ def submit(
     """
     from pipelines.kfp_client import Client
     from pipelines.kubeflow_words import show_run, show_submitted
-    from pipelines.parameters import NOW, options
+    from pipelines.parameters import options
     from pipelines.submission import made_experiment, run
 
     given = options(source, lake, redis, namespace, settings)
@@ -112,7 +113,7 @@ def schedule(
     from pipelines.kfp_client import Client
     from pipelines.kubeflow_words import show_schedule
     from pipelines.parameters import options
-    from pipelines.recurring import SCHEDULED, Wanted, settle
+    from pipelines.recurring import Wanted, settle
     from pipelines.submission import made_experiment
 
     when = six_fields(cron)

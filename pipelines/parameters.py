@@ -14,8 +14,6 @@ from pipelines.rendered import LOADER
 Spec = dict[str, Any]
 """A pipeline's specification, as a package or the API holds it."""
 
-NOW: Final = "[[CurrentTime.2006-01-02T15:04:05Z]]"
-"""The API server puts the time at which it makes the run in its place, or else see components.runs.day_of."""
 OPTIONS: Final = ("source", "lake", "redis", "as_of", "namespace", "settings", "force")
 """Parameters that have an option of their own."""
 

@@ -6,9 +6,6 @@ from typing import Any
 from pipelines.kfp_client import Client, quiet
 from pipelines.submission import Version, pages, where
 
-SCHEDULED = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
-"""The API server puts the time that a run was due in its place, once, so that a retry keeps it."""
-
 
 @dataclass(frozen=True)
 class Wanted:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from components.cuts import NOW
 from pipelines.cli import app
 from pipelines.package import load_package, write_package
-from pipelines.parameters import NOW, checked, read_spec
+from pipelines.parameters import checked, read_spec
 from pipelines.placement import LAKE_KEYS, STEPS, Placement
 from pipelines.sizes import Size, memory
 

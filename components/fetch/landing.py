@@ -29,8 +29,8 @@ def fetch(lake: Lake, source: str, settings: SourceSettings, as_of: str, run: st
     """Land the rows that arrived since the last fetch, and the items and users whole.
 
     Returns what `clean` reads, see `fetch_windows`, with `late`: days of which the source holds more rows than the
-    lake took in (components.fetch.lateness). ValueError when a first fetch finds nothing, or for
-    an as_of to come.
+    lake took in (components.fetch.lateness). ValueError when a first fetch finds nothing,
+    or for an as_of to come.
     """
     end = passed(parse_as_of(as_of), CLOCKS)  # Kubeflow's UI takes any time that somebody types
     table = lake.table("interactions")

@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from components.runs import MACROS
+from components.cuts import MACROS, NOW
 
 DEFAULTS: Final[dict[str, Any]] = {
-    "as_of": "[[CurrentTime.2006-01-02T15:04:05Z]]",
+    "as_of": NOW,
     "window_days": 365,
     "search": "around_champion",
     "factors": [32, 64],
