@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,15 @@ from tests.spark_sessions import QUICK
 
 if TYPE_CHECKING:  # it loads kfp, which most tests have no use for
     from tests.kfp_api import Kubeflow
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a killed process leaves among temporary files, and kfp in any case, goes when the session's own do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+        patch.setattr(tempfile, "tempdir", None)  # read anew
+        yield
 
 
 @pytest.fixture(scope="session")
