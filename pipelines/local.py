@@ -2,6 +2,8 @@
 
 import contextlib
 import fcntl
+import os
+import tempfile
 import threading
 import time
 import warnings
@@ -47,7 +49,7 @@ def run_locally(pipeline: Any, arguments: dict[str, Any], home: Path, progress: 
     home.mkdir(parents=True, exist_ok=True)
     before = set(_runs(lake, as_of))
     error: Exception | None = None
-    with _alone(home), _watched(lake, as_of, before, progress), _quiet(home / "run.log"):
+    with _alone(home), _tidy(), _watched(lake, as_of, before, progress), _quiet(home / "run.log"):
         try:
             local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(home / "artifacts"))
             pipeline(**arguments)
@@ -75,6 +77,21 @@ def _alone(home: Path) -> Iterator[None]:
         except BlockingIOError:
             raise RuntimeError(f"another run is under way in {home}: wait for it, or give another --home") from None
         yield
+
+
+@contextlib.contextmanager
+def _tidy() -> Iterator[None]:
+    """Steps have a folder for temporary files that goes with the run: kfp leaves one for each, a killed step more."""
+    before = os.environ.get("TMPDIR")
+    with tempfile.TemporaryDirectory(prefix="dawnlist-run-", ignore_cleanup_errors=True) as folder:
+        os.environ["TMPDIR"] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["TMPDIR"]
+            else:
+                os.environ["TMPDIR"] = before
 
 
 @contextlib.contextmanager

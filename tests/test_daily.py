@@ -271,14 +271,18 @@ def test_a_step_that_fails_is_named_with_its_reason(laptop: Laptop, shop: str, t
 
 
 @pytest.mark.parametrize("step", STEPS if PROVE else ["clean"])
-def test_a_step_that_is_killed_is_named_and_the_next_run_succeeds(laptop: Laptop, shop: str, step: str) -> None:
+def test_a_step_that_is_killed_is_named_and_the_next_run_succeeds(
+    laptop: Laptop, shop: str, step: str, tmp_path: Path
+) -> None:
     namespace = f"killed-{step.replace('_', '-')}"
     words = laptop.words(shop, DAY_1, namespace=namespace)
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     os.kill(started(laptop, process, step, namespace)["pid"], signal.SIGKILL)
     out, err = process.communicate(timeout=180)
     assert process.returncode == 1
     assert f"{step} was killed" in err.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
     found = laptop.records(DAY_1, namespace)
     assert [record["step"] for record in found] == [*STEPS[: STEPS.index(step) + 1], "notify"]
     lake = laptop.lake(namespace)
