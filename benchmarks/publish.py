@@ -203,7 +203,7 @@ def packed_users(content: Content, buckets: range) -> Iterator[bytes]:
         part = range(begin, min(begin + step, len(buckets)))
         columns = content.lists.item_index, content.lists.score, content.lists.lengths
         width = store_rows.id_width(content.lists.catalogue.num_rows)
-        yield from store_rows.pack(content.placed, columns, content.lists.vectors, content.dimension, width, part)
+        yield from store_rows.pack(content.placed, columns, content.lists.vectors, width, part)
 
 
 def batches(content: Content, keys: Keys, token: str, first: bool) -> Iterator[tuple[str, bytes]]:

@@ -1,11 +1,12 @@
 """NDCG@20 of vectors as the store keeps them, 8 bits a dimension, against the float32 vectors that were fitted.
 
-python benchmarks/quantisation.py [--data ../shared/data] [--users 16000] [--days 10] [--factors 64]
+python benchmarks/quantisation.py [--data ../shared/data] [--shops 60] [--users 16000] [--days 10] [--factors 64]
 
-Each day's model is fitted on the rows before its holdout and scored on it; users of all days are pooled. The vectors go
-through the store's own packing and unpacking; `one size` is the same with dimension = 1, what 8 bits do without a size
-for each dimension of its own. Differences are paired, with 95% intervals. The lists themselves are made from float32
-and stored exactly: this is about answers that are ranked anew.
+Each day's model is fitted on the rows before its holdout and scored on it; users of all days and shops are pooled. The
+vectors go through the store's own packing and unpacking; `a size a dimension` divides each dimension by its root mean
+square first, which the store does not. Differences are paired, of float32's score, with 95% intervals bootstrapped over
+users; `error` is the root mean square error of a user's score of an item, of the spread of all scores. The lists
+themselves are made from float32 and stored exactly: this is about answers that are ranked anew.
 """
 
 import argparse
@@ -14,16 +15,18 @@ from pathlib import Path
 
 import numpy as np
 from clicks import markdown
-from shops import Shop, interval, movietweetings, ndcg, simulated
+from shops import Shop, movietweetings, ndcg, simulated
 
 from components import store_rows
-from components.metrics import Floats
+from components.metrics import Floats, ratio_interval
 from components.model import Factors
 from components.solver import ALSConfig, Training
 from components.splits import Splits
 from components.store_layout import opened
 
 K = 20
+WAYS = "float32", "the store's", "a size a dimension"
+Shops = dict[str, list[tuple[Floats, float]]]  # NDCG of a day's users and the error of scores, by way of storing
 
 
 def fitted(day: Splits, factors: int) -> tuple[Factors, Factors]:
@@ -34,38 +37,48 @@ def fitted(day: Splits, factors: int) -> tuple[Factors, Factors]:
     return fit.factors
 
 
-def stored(vectors: Factors, dimension: Factors) -> Factors:
+def stored(vectors: Factors) -> Factors:
     """Vectors as they come back from the store."""
     ids = [f"user-{user}" for user in range(len(vectors))]
     placed = store_rows.place(ids, "benchmark")
     nothing = np.zeros((len(ids), K), np.uint32), np.zeros((len(ids), K), np.float32), np.zeros(len(ids), np.int64)
-    values = list(store_rows.pack(placed, nothing, vectors, dimension, 3, range(placed.buckets)))
+    values = list(store_rows.pack(placed, nothing, vectors, 3, range(placed.buckets)))
     kind, back = store_rows.record(K, 3, vectors.shape[1]), np.empty_like(vectors)
     for user, user_id in enumerate(ids):
         bucket, fingerprint = store_rows.address(user_id, placed.salt, placed.buckets)
-        found = store_rows.find(opened(values[bucket]), fingerprint, kind, dimension)
+        found = store_rows.find(opened(values[bucket]), fingerprint, kind)
         assert found is not None
         back[user] = found.vector
     return back
 
 
-def compared(shop: Shop, days: int, factors: int) -> Iterator[dict[str, str]]:
-    """A row for each way of storing."""
-    exact: list[Floats] = []
-    ways: dict[str, list[Floats]] = {"a size a dimension (the store's)": [], "one size": []}
+def error(stored: Factors, vectors: Factors, items: Factors) -> float:
+    """Of the scores of the first 2,000 users."""
+    exact, found = vectors[:2_000] @ items.T, stored[:2_000] @ items.T
+    return float(np.sqrt(np.mean((found - exact) ** 2)) / exact.std())
+
+
+def score(shop: Shop, days: int, factors: int, into: Shops) -> None:
+    """Add a shop's days."""
     for day in shop.days(days):
         users, items = fitted(day, factors)
-        exact.append(ndcg(day, "train", (users, items)))
-        sizes = store_rows.dimensions(users), np.ones(factors, np.float32)
-        for found, dimension in zip(ways.values(), sizes, strict=True):
-            found.append(ndcg(day, "train", (stored(users, dimension), items)))
-    whole = np.concatenate(exact)
-    for name, values in {"float32": exact, **ways}.items():
-        mean = np.concatenate(values)
+        size = np.sqrt(np.mean(users**2, axis=0)) + np.float32(1e-30)
+        ways = users, stored(users), stored(users / size) * size
+        for way, vectors in zip(WAYS, ways, strict=True):
+            into[way].append((ndcg(day, "train", (vectors, items)), error(vectors, users, items)))
+
+
+def rows(name: str, shops: Shops, factors: int) -> Iterator[dict[str, str]]:
+    """A row for each way of storing, the users of all shops in one."""
+    whole = np.concatenate([values for values, _ in shops[WAYS[0]]])
+    for way, days in shops.items():
+        mean = np.concatenate([values for values, _ in days])
+        low, high = ratio_interval(mean, whole, 7)
+        lost = f"{mean.mean() / whole.mean() - 1:+.3%} ({low - 1:+.3%} to {high - 1:+.3%})"
         yield {
-            "shop": shop.name, "users x days": f"{len(whole):,}", "factors": str(factors), "vectors": name,
-            "NDCG@20": f"{mean.mean():.5f}", "of float32": f"{mean.mean() / whole.mean():.3%}",
-            "difference (95%)": "" if name == "float32" else interval(mean - whole),
+            "shop": name, "users x days": f"{len(whole):,}", "factors": str(factors), "vectors": way,
+            "NDCG@20": f"{mean.mean():.5f}", "difference (95%)": "" if way == WAYS[0] else lost,
+            "error": f"{np.mean([wrong for _, wrong in days]):.2%}",
         }  # fmt: skip
 
 
@@ -73,17 +86,22 @@ def main() -> None:
     """Print one table for all shops."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="the folder of movietweetings")
-    parser.add_argument("--users", type=int, default=16_000, help="of the simulated shop")
+    parser.add_argument("--shops", type=int, default=60, help="simulated ones, of seeds from 1")
+    parser.add_argument("--users", type=int, default=16_000, help="of each simulated shop")
     parser.add_argument("--days", type=int, default=10)
     parser.add_argument("--factors", type=int, default=64)
     given = parser.parse_args()
-    rows: list[dict[str, str]] = []
-    with simulated(given.users, 60, 1) as shop:
-        rows += compared(shop, given.days, given.factors)
+    shops: Shops = {way: [] for way in WAYS}
+    for seed in range(1, given.shops + 1):
+        with simulated(given.users, 60, seed) as shop:
+            score(shop, given.days, given.factors, shops)
+    table = list(rows(f"{given.shops} simulated", shops, given.factors))
     if given.data:
+        tweets: Shops = {way: [] for way in WAYS}
         with movietweetings(given.data) as shop:
-            rows += compared(shop, given.days, given.factors)
-    markdown(rows)
+            score(shop, given.days, given.factors, tweets)
+        table += rows(shop.name, tweets, given.factors)
+    markdown(table)
 
 
 if __name__ == "__main__":

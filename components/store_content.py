@@ -11,7 +11,6 @@ from typing import Any, Final
 import numpy as np
 
 from components import cores, store_bulk, store_histories, store_items, store_memory, store_rows
-from components.model import Factors
 from components.store_client import Client
 from components.store_histories import NEWEST, Histories
 from components.store_layout import LAYOUT, Keys, Meta, opened
@@ -30,7 +29,6 @@ class Content:
 
     lists: TopLists
     placed: Placed
-    dimension: Factors
     histories: Histories
 
     @classmethod
@@ -41,7 +39,7 @@ class Content:
             met.indptr.astype(np.int64), met.indices, met.data, lists.histories.age, NEWEST
         )
         placed = store_rows.place(lists.user_ids, seed)
-        return cls(lists, placed, store_rows.dimensions(lists.vectors), histories)
+        return cls(lists, placed, histories)
 
     @cached_property
     def catalogue(self) -> list[bytes]:
@@ -81,7 +79,6 @@ class Content:
             "factors": lists.vectors.shape[1],
             "content": lists.item_content.shape[1],
             "id_width": self._width,
-            "dimension": self.dimension.tolist(),
             "history": NEWEST,
             "chunks": {"c": len(self.catalogue), "f": len(chunks)},
             "segments": list(lists.segments),
@@ -103,7 +100,7 @@ class Content:
         """Keys and values of some buckets in a row."""
         lists = self.lists
         columns = lists.item_index, lists.score, lists.lengths
-        packed = store_rows.pack(self.placed, columns, lists.vectors, self.dimension, self._width, buckets)
+        packed = store_rows.pack(self.placed, columns, lists.vectors, self._width, buckets)
         yield from ((keys.users(token, bucket), value) for bucket, value in zip(buckets, packed, strict=True))
         packed = store_histories.pack(self.placed, self.histories, buckets)
         yield from ((keys.histories(token, bucket), value) for bucket, value in zip(buckets, packed, strict=True))

@@ -21,7 +21,7 @@ Data keys; nothing below a TOKEN changes once its version is in `versions`, and 
 
 Every data value but the last is 4 bytes, the little-endian zlib.crc32 of the rest, then the rest. All numbers are
 little-endian. `meta` is a version's report (see store.publish) with, for readers: layout (2), k, buckets, salt (hex),
-factors (f), content (d), id_width (2, 3 or 4), dimension (f floats), history (a user's pairs with weight and age, at
+factors (f), content (d), id_width (2, 3 or 4), history (a user's pairs with weight and age, at
 most), chunks ({"c": n, "f": n}), segments (names), config (the model's), event_weights, model, metrics and digest (of
 the content, by which a publish goes on).
 """

@@ -10,9 +10,7 @@ array of records, ascending by fingerprint, of
     items         (k, id_width)    item indices, best first; zero from n on
     scores        u1 (k,)          score = low + (high - low) * u1 / 255
     scale         f4
-    vector        i1 (f,)          x = scale * i1 / 127 * dimension
-
-where `dimension` is the version's, a size for each dimension of the vectors, so that all of them use their 8 bits.
+    vector        i1 (f,)          x = scale * i1 / 127
 """
 
 import hashlib
@@ -143,38 +141,25 @@ def _sorted(bucket: Ints, fingerprint: npt.NDArray[np.uint64], begins: Ints) -> 
     return order
 
 
-def dimensions(vectors: Factors) -> Factors:
-    """The size of each dimension of users' vectors, its root mean square; shape (f,), 1 for one that is always 0."""
-    size = np.sqrt(np.einsum("uf,uf->f", vectors, vectors, dtype=np.float64) / max(1, len(vectors)))
-    return np.asarray(np.where(size > 0, size, 1.0), dtype=np.float32)
-
-
-def pack(
-    placed: Placed,
-    lists: Columns,
-    vectors: Factors,
-    dimension: Factors,
-    width: int,
-    buckets: range,
-) -> Iterator[bytes]:
+def pack(placed: Placed, lists: Columns, vectors: Factors, width: int, buckets: range) -> Iterator[bytes]:
     """The values of some buckets in a row, from all users' lists and vectors; ValueError when k is over 255."""
     if lists[0].shape[1] > MOST_ENTRIES:
         raise ValueError(f"lists of {lists[0].shape[1]} items can't be stored: k is at most {MOST_ENTRIES}")
     begins = placed.begins[buckets.start : buckets.stop + 1]
     where = slice(int(begins[0]), int(begins[-1]))
     rows = placed.order[where]
-    packed = _records(rows, lists, vectors, dimension, width)
+    packed = _records(rows, lists, vectors, width)
     packed["fingerprint"] = placed.fingerprint[where].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :6]
     body, size = packed.tobytes(), packed.dtype.itemsize
     ends = ((begins - begins[0]) * size).tolist()
     return (sealed(body[begin:end]) for begin, end in pairwise(ends))
 
 
-def _records(rows: Ints, lists: Columns, vectors: Factors, dimension: Factors, width: int) -> npt.NDArray[Any]:
+def _records(rows: Ints, lists: Columns, vectors: Factors, width: int) -> npt.NDArray[Any]:
     packed = np.zeros(len(rows), dtype=record(lists[0].shape[1], width, vectors.shape[1]))
     packed["n"] = lists[2][rows]
     packed["high"], packed["low"], packed["items"], packed["scores"] = _lists(rows, *lists, width)
-    packed["scale"], packed["vector"] = _quantised(vectors, rows, dimension)
+    packed["scale"], packed["vector"] = _quantised(vectors, rows)
     return packed
 
 
@@ -199,14 +184,12 @@ def _lists(
 
 
 @jit()
-def _quantised(vectors: Factors, rows: Ints, dimension: Factors) -> tuple[Factors, npt.NDArray[np.int8]]:
+def _quantised(vectors: Factors, rows: Ints) -> tuple[Factors, npt.NDArray[np.int8]]:
     """Scales, shape (rows,), and 8-bit vectors, shape (rows, f), of some users."""
     scales, quantised = np.zeros(len(rows), dtype=np.float32), np.zeros((len(rows), vectors.shape[1]), dtype=np.int8)
-    x = np.empty(vectors.shape[1], dtype=np.float32)
     for row in range(len(rows)):
-        scale = np.float32(0)
+        x, scale = vectors[rows[row]], np.float32(0)
         for i in range(len(x)):
-            x[i] = vectors[rows[row], i] / dimension[i]
             scale = max(scale, abs(x[i]))
         step = np.float32(127) / scale if scale > 0 else np.float32(0)
         scales[row] = scale
@@ -215,18 +198,18 @@ def _quantised(vectors: Factors, rows: Ints, dimension: Factors) -> tuple[Factor
     return scales, quantised
 
 
-def find(body: memoryview, fingerprint: bytes, kind: np.dtype[Any], dimension: Factors) -> User | None:
+def find(body: memoryview, fingerprint: bytes, kind: np.dtype[Any]) -> User | None:
     """A user of a bucket's body (see store_layout.opened), or None."""
     for begin in range(0, len(body), kind.itemsize):
         if body[begin : begin + 6] == fingerprint:
-            return _user(np.frombuffer(body[begin : begin + kind.itemsize], kind)[0], dimension)
+            return _user(np.frombuffer(body[begin : begin + kind.itemsize], kind)[0])
     return None
 
 
-def _user(row: np.void, dimension: Factors) -> User:
+def _user(row: np.void) -> User:
     n = int(row["n"])
     score = row["low"] + (row["high"] - row["low"]) * (row["scores"][:n] / np.float32(255))
-    vector = row["scale"] / np.float32(127) * row["vector"].astype(np.float32) * dimension
+    vector = row["scale"] / np.float32(127) * row["vector"].astype(np.float32)
     return User(item_indices(row["items"][:n]), score.astype(np.float32), vector)
 
 

@@ -157,7 +157,6 @@ def test_a_meta_that_contradicts_the_content_is_not_served(valkey: str) -> None:
             {"items": 7},
             {"layout": 3},
             {"factors": 3},
-            {"dimension": [1.0]},
             {"buckets": "x"},
         ):
             client.hset("dawnlist:{shop}:versions", "1", json.dumps({**meta, **change}))

@@ -24,14 +24,13 @@ def test_a_record_reads_as_the_store_reads_it(items: int) -> None:
         rng.integers(0, k + 1, 50),
     )
     vectors = rng.standard_normal((50, factors)).astype(np.float32)
-    dimension = store_rows.dimensions(vectors)
-    values = list(store_rows.pack(placed, lists, vectors, dimension, width, range(placed.buckets)))
-    meta: dict[str, Any] = {"k": k, "id_width": width, "factors": factors, "dimension": dimension.tolist()}
+    values = list(store_rows.pack(placed, lists, vectors, width, range(placed.buckets)))
+    meta: dict[str, Any] = {"k": k, "id_width": width, "factors": factors}
     records = Records(meta)
     for user in [*users, "nobody"]:
         bucket, fingerprint = store_rows.address(user, placed.salt, placed.buckets)
         value = values[bucket]
-        wanted = store_rows.find(opened(value), fingerprint, store_rows.record_of(meta), dimension)
+        wanted = store_rows.find(opened(value), fingerprint, store_rows.record_of(meta))
         at = records.find(value, fingerprint)
         if wanted is None:
             assert (at, user) == (-1, "nobody")
@@ -43,7 +42,7 @@ def test_a_record_reads_as_the_store_reads_it(items: int) -> None:
 
 
 def test_a_fingerprint_that_stands_across_two_records_is_not_taken_for_one() -> None:
-    records = Records({"k": 1, "id_width": 2, "factors": 0, "dimension": []})
+    records = Records({"k": 1, "id_width": 2, "factors": 0})
     size = store_rows.record(1, 2, 0).itemsize
     body = bytearray(2 * size)
     body[3:9] = body[size : size + 6] = b"abcdef"

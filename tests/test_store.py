@@ -5,6 +5,7 @@ import re
 import struct
 import zlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,8 +74,7 @@ def read(client: Any, user_id: str, namespace: str = "shop") -> tuple[store_rows
     bucket, fingerprint = address(user_id, bytes.fromhex(meta["salt"]), meta["buckets"])
     body = opened(client.get(Keys(namespace).users(token, bucket)))
     met = opened(client.get(Keys(namespace).histories(token, bucket)))
-    dimension = np.array(meta["dimension"], dtype=np.float32)
-    user = store_rows.find(body, fingerprint, store_rows.record_of(meta), dimension)
+    user = store_rows.find(body, fingerprint, store_rows.record_of(meta))
     return user, store_history.find(met, fingerprint)
 
 
@@ -114,9 +114,9 @@ def test_the_bytes(valkey: str) -> None:
     assert salt.hex() == "7e68bfc7a73248c5"
     fingerprints = {user: address(user, salt, 1)[1] for user in ("ann", "b*b\r\n", "new")}
     users = {
-        "ann": struct.pack("<BffHHBBfbb", 2, 0.5, 0.25, 2, 0, 255, 0, 5 / 3, 127, 0),
-        "b*b\r\n": struct.pack("<BffHHBBfbb", 1, 1.5, 1.5, 1, 0, 0, 0, 1 / 3, -127, 0),
-        "new": struct.pack("<BffHHBBfbb", 0, 0, 0, 0, 0, 0, 0, 1 / 3, 127, 0),
+        "ann": struct.pack("<BffHHBBfbb", 2, 0.5, 0.25, 2, 0, 255, 0, 5, 127, 0),
+        "b*b\r\n": struct.pack("<BffHHBBfbb", 1, 1.5, 1.5, 1, 0, 0, 0, 1, -127, 0),
+        "new": struct.pack("<BffHHBBfbb", 0, 0, 0, 0, 0, 0, 0, 1, 127, 0),
     }
     order = sorted(users, key=lambda user: int.from_bytes(fingerprints[user], "little"))
     assert order == ["ann", "b*b\r\n", "new"]
@@ -131,6 +131,22 @@ def test_the_bytes(valkey: str) -> None:
     ends = struct.pack("<III", len(rows[0]), len(rows[0] + rows[1]), len(b"".join(rows)))
     body = struct.pack("<H", 3) + b"".join(fingerprints[user] for user in order) + ends + b"".join(rows)
     assert history == zlib.crc32(body).to_bytes(4, "little") + body
+
+
+def test_the_page_shows_the_bytes(valkey: str) -> None:
+    """docs/STORE.md, of four values; the last one is shown in part."""
+    token = publish(valkey, day=1)["token"]
+    [example] = re.findall("(?s)\n(u:0 .*?)…\n```", (Path(__file__).parents[1] / "docs/STORE.md").read_text())
+    shown: dict[str, str] = {}
+    for line in example.splitlines():
+        if line[:6].strip():
+            name = line[:6].strip()
+        shown[name] = shown.get(name, "") + re.split(" {3,}", line[6:])[0]  # a remark is three blanks away
+    assert list(shown) == ["u:0", "h:0", "p", "f:0"]
+    with connect(valkey) as client:
+        found = {name: client.get(f"dawnlist:shop:{token}:{name}") for name in shown}
+    found["f:0"] = found["f:0"][: 4 + 16]
+    assert {name: bytes.fromhex(text) for name, text in shown.items()} == found
 
 
 def test_what_was_published_reads_back(valkey: str) -> None:

@@ -94,8 +94,6 @@ def _check(meta: Meta, catalogue: pa.Table, popular: Mapping[str, Popular]) -> N
         raise ValueError(
             f"version {meta['version']} has a catalogue of {catalogue.num_rows} items, its meta says {items}"
         )
-    if len(meta["dimension"]) != int(meta["factors"]):
-        raise ValueError(f"version {meta['version']} has {len(meta['dimension'])} sizes for {meta['factors']} factors")
     if EVERYBODY not in popular or any(index.max(initial=0) >= max(1, items) for index, _ in popular.values()):
         raise ValueError(f"version {meta['version']} has popular lists that do not fit its {items} items")
 

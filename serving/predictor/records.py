@@ -23,7 +23,7 @@ class Records:
         at = {name: field[1] for name, field in (kind.fields or {}).items()}
         self._head, self._n, self._items, self._scores = Struct("<Bff"), at["n"], at["items"], at["scores"]
         self._scale, self._vector = at["scale"], at["vector"]
-        self._k, self._dimension = int(meta["k"]), np.asarray(meta["dimension"], dtype=np.float32)
+        self._k, self._factors = int(meta["k"]), int(meta["factors"])
 
     def find(self, value: bytes, fingerprint: bytes) -> int:
         """Where the user's record begins in a bucket's value, -1 for a user who is not there."""
@@ -52,5 +52,5 @@ class Records:
     def vector(self, value: bytes, at: int) -> Factors:
         """The user's vector, shape (f,)."""
         scale = np.frombuffer(value, "<f4", 1, at + self._scale)[0]
-        levels = np.frombuffer(value, np.int8, len(self._dimension), at + self._vector).astype(np.float32)
-        return np.asarray(scale / np.float32(127) * levels * self._dimension)
+        levels = np.frombuffer(value, np.int8, self._factors, at + self._vector).astype(np.float32)
+        return np.asarray(scale / np.float32(127) * levels)
