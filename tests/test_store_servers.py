@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import redis
+from redis.cluster import ClusterNode
 
 from components import recent, store, store_bulk, store_content, store_diff, store_memory
 from components.store_client import Cluster, connect, plain_url
@@ -15,6 +16,7 @@ from components.store_content import Content
 from components.store_layout import Keys
 from components.toplists import TopLists
 from tests.certificates import self_signed
+from tests.servers import free_port
 from tests.stores import cluster, tls, valkey_of
 from tests.test_store import ANN_AND_BOB, publish, read
 from tests.top_lists import of_many
@@ -202,6 +204,38 @@ def test_a_slot_that_has_moved_is_found(emptied: str) -> None:
         store_bulk.write(client, [(name, name.encode()) for name in names])
         assert store_bulk.count(client, names) == 100
         assert list(store_bulk.read(client, names)) == [name.encode() for name in names]
+
+
+def test_connections_that_are_cut_and_a_node_that_is_gone(emptied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a load balancer, while nothing is asked and before the answers, and a failover that nobody told of."""
+    names = [f"k{number}" for number in range(100)]
+    answers = store_bulk._answers
+    with connect(emptied) as client:
+
+        def cut() -> None:
+            for node in client.get_primaries():
+                with redis.Redis(node.host, node.port) as other:
+                    assert other.client_kill_filter(_type="normal", skipme=True) > 0
+
+        def late(connection: Any, number: int) -> list[Any]:
+            monkeypatch.setattr(store_bulk, "_answers", answers)
+            cut()
+            connection.disconnect()  # else what had come before is read
+            return answers(connection, number)
+
+        store_bulk.write(client, [(name, name.encode()) for name in names])
+        cut()
+        assert list(store_bulk.read(client, names)) == [name.encode() for name in names]
+        monkeypatch.setattr(store_bulk, "_answers", late)
+        assert list(store_bulk.read(client, names)) == [name.encode() for name in names]
+        cache: Any = client.nodes_manager.slots_cache
+        gone = ClusterNode("127.0.0.1", free_port())  # type: ignore[no-untyped-call]
+        first = cache[0][0]
+        for slot in range(16_384):
+            if cache[slot][0] is first:
+                cache[slot] = [gone]
+        assert list(store_bulk.read(client, names)) == [name.encode() for name in names]
+        assert store_bulk.delete(client, names) == 100
 
 
 def test_tls(valkey: str, tmp_path: Path) -> None:
