@@ -10,6 +10,7 @@ WORKDIR /source
 COPY requirements.lock ./
 RUN pip install --no-cache-dir "$(grep '^uv==' requirements.lock)" && python -m venv --without-pip /opt/dawnlist
 COPY setup.cfg pyproject.toml README.md LICENSE ./
+COPY dawnlist dawnlist
 COPY components components
 COPY pipelines pipelines
 COPY serving serving

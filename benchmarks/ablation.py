@@ -15,16 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import write_deltalake
 
-from components.clean.cleaning import clean
-from components.fetch.landing import fetch
-from components.lake import Lake
-from components.settings import Settings
-from components.simulate import Shop, ShopConfig, simulate, write
-from components.simulate.agents import CRAWLERS
-from pipelines.ablate import daily_grid
-from pipelines.ablation import Study, Table, ablate, ending
-from pipelines.ablation_report import Report, shown
-from pipelines.truth import humans
+from dawnlist.components.clean.cleaning import clean
+from dawnlist.components.fetch.landing import fetch
+from dawnlist.lake.lake import Lake
+from dawnlist.pipelines.ablation.command import daily_grid
+from dawnlist.pipelines.ablation.report import Report, shown
+from dawnlist.pipelines.ablation.study import Study, Table, ablate, ending
+from dawnlist.pipelines.ablation.truth import humans
+from dawnlist.settings import Settings
+from dawnlist.simulate import Shop, ShopConfig, simulate, write
+from dawnlist.simulate.agents import CRAWLERS
 
 K = 20
 IDS = "coalesce(raw.{0}, clean.{0}) AS {0}"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from components.simulate.agents import AGENTS, CRAWLERS
+from dawnlist.simulate.agents import AGENTS, CRAWLERS
 
 PEOPLE = len(AGENTS) - len(CRAWLERS)
 
@@ -66,7 +66,9 @@ def main() -> None:
         floor = count_lines(log)
         before, begun = os.times(), time.perf_counter()
         words = ["judge", str(log), "--output", f"{folder}/verdicts.parquet"]
-        done = subprocess.run([sys.executable, "-m", "pipelines.cli", "bots", *words], check=True, capture_output=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "dawnlist.pipelines.cli", "bots", *words], check=True, capture_output=True
+        )
         seconds, after = time.perf_counter() - begun, os.times()
         spent = after.children_user + after.children_system - before.children_user - before.children_system
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

@@ -14,11 +14,11 @@ from clicks import markdown
 from implicit.cpu._als import calculate_loss
 from matrices import synthetic
 
-from components import cores
-from components.ials import CG_STEPS
-from components.implicit_als import confidence
-from components.solver import ALSConfig, Fit, Training
-from components.user_items import UserItems
+from dawnlist.als.ials import CG_STEPS
+from dawnlist.als.implicit import confidence
+from dawnlist.als.training import ALSConfig, Fit, Training
+from dawnlist.machine import cores
+from dawnlist.model.user_items import UserItems
 
 REGULARIZATION, ALPHA = 30.0, 10.0
 SOLVERS = ("ials", "implicit")

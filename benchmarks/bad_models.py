@@ -20,22 +20,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import write_deltalake
 
-from components import registry
-from components.clean.cleaning import clean
-from components.cuts import iso, parse_as_of
-from components.dataset.pairs import build
-from components.evaluate.evaluation import evaluate
-from components.fetch.landing import fetch
-from components.gate.judgement import Judgement, judge
-from components.ids import IdMap
-from components.lake import Lake
-from components.model import FactorModel
-from components.schema import VERDICTS
-from components.settings import GateSettings, Settings
-from components.simulate import ShopConfig, simulate, write
-from components.solver import ALSConfig
-from components.splits import Splits
-from components.train.fitting import fit_stage
+from dawnlist.als.training import ALSConfig
+from dawnlist.components.clean.cleaning import clean
+from dawnlist.components.dataset.pairs import build
+from dawnlist.components.evaluate.evaluation import evaluate
+from dawnlist.components.fetch.landing import fetch
+from dawnlist.components.gate.judgement import Judgement, judge
+from dawnlist.components.train.fitting import fit_stage
+from dawnlist.cuts import iso, parse_as_of
+from dawnlist.lake.lake import Lake
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.ids import IdMap
+from dawnlist.model.splits import Splits
+from dawnlist.records import registry
+from dawnlist.schema import VERDICTS
+from dawnlist.settings import GateSettings, Settings
+from dawnlist.simulate import ShopConfig, simulate, write
 
 DAYS = 50
 CONFIG = ALSConfig(factors=32, regularization=30.0, alpha=1.0, half_life=14.0, popularity_share=0.3)

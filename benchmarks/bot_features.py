@@ -12,9 +12,9 @@ import pandas as pd
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from components.simulate import Shop, ShopConfig, hindsight, simulate
-from components.simulate.catalogue import Floats
-from components.simulate.purposes import HELD_OUT
+from dawnlist.simulate import Shop, ShopConfig, hindsight, simulate
+from dawnlist.simulate.catalogue import Floats
+from dawnlist.simulate.purposes import HELD_OUT
 
 EVENTS = 20  # of a user, to be judged at all
 Columns = dict[str, "pd.Series[Any]"]

@@ -17,15 +17,15 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.clean.cleaning import clean
-from components.cuts import iso
-from components.filter_bots.behaviour import EVENTS
-from components.filter_bots.verdicts import judge
-from components.lake import Lake
-from components.settings import BotSettings, Settings
-from components.simulate import ShopConfig, simulate
-from components.simulate.purposes import HELD_OUT
-from components.simulate.shop import DOMAIN
+from dawnlist.components.clean.cleaning import clean
+from dawnlist.components.filter_bots.behaviour import EVENTS
+from dawnlist.components.filter_bots.verdicts import judge
+from dawnlist.cuts import iso
+from dawnlist.lake.lake import Lake
+from dawnlist.settings import BotSettings, Settings
+from dawnlist.simulate import ShopConfig, simulate
+from dawnlist.simulate.purposes import HELD_OUT
+from dawnlist.simulate.shop import DOMAIN
 
 SETTINGS = Settings(bots=BotSettings(staff_domains=[DOMAIN]))
 DAYS = 60

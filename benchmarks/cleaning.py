@@ -32,7 +32,7 @@ def messy(rows: int, path: Path) -> int:
     """Write so many rows (about) of simulated shops as fetch lands them; how many they are."""
     import pyarrow.parquet as pq
 
-    from components.simulate import ShopConfig, simulate
+    from dawnlist.simulate import ShopConfig, simulate
 
     written = 0
     writer = None
@@ -61,9 +61,9 @@ def floor(source: Path, out: Path, by_day: bool) -> None:
 
 def clean(source: Path, out: Path) -> Report:
     """The clean step, into a lake."""
-    from components.clean.cleaning import clean as step
-    from components.lake import Lake
-    from components.settings import Settings
+    from dawnlist.components.clean.cleaning import clean as step
+    from dawnlist.lake.lake import Lake
+    from dawnlist.settings import Settings
 
     lake, name = Lake.open(str(out), "shop"), "landing/interactions/w/r1.parquet"
     path = Path(lake.path(*name.split("/")))

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from components.compaction import compact
-from components.lake import Lake
-from components.schema import INTERACTIONS
+from dawnlist.lake.lake import Lake
+from dawnlist.schema import INTERACTIONS
+from dawnlist.upkeep.compaction import compact
 
 FIRST = date(2026, 1, 1)
 

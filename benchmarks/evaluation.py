@@ -17,13 +17,13 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 from topk import PAIRS_A_USER, K, Way, arguments, library, measured, models, product, show
 
-from components import cores
-from components.evaluate import segments
-from components.evaluate.arms import Judged, of_model, of_popularity
-from components.evaluate.evaluation import joined, judge
-from components.matrices import as_splits
-from components.metrics import Scores
-from components.model import FactorModel, Factors
+from dawnlist.components.evaluate import segments
+from dawnlist.components.evaluate.arms import Judged, of_model, of_popularity
+from dawnlist.components.evaluate.evaluation import joined, judge
+from dawnlist.machine import cores
+from dawnlist.model.factor_model import FactorModel, Factors
+from dawnlist.model.matrices import as_splits
+from dawnlist.model.metrics import Scores
 
 NEW_ITEMS = 5
 

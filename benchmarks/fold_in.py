@@ -23,16 +23,16 @@ from clicks import markdown
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from components import store
-from components.coarse import Coarse
-from components.embedded import embedded_valkey
-from components.fold_in import FoldIn, Pairs
-from components.schema import CATALOGUE
-from components.store_client import connect
-from components.toplists import TopLists
-from components.user_items import UserItems
-from serving.predictor.engine import Engine
-from serving.predictor.question import Event, Question
+from dawnlist.machine.embedded_valkey import embedded_valkey
+from dawnlist.model.user_items import UserItems
+from dawnlist.ranking.coarse import Coarse
+from dawnlist.ranking.fold_in import FoldIn, Pairs
+from dawnlist.schema import CATALOGUE
+from dawnlist.serving.predictor.answers.engine import Engine
+from dawnlist.serving.predictor.answers.question import Event, Question
+from dawnlist.store import versions
+from dawnlist.store.client import connect
+from dawnlist.store.toplists import TopLists
 
 USERS, MET, EVENTS, K = 2_000, 50, 5, 20
 CONFIG = {"engine": "als", "alpha": 10.0, "alpha0": 0.1, "nu": 0.5, "half_life": 30.0, "ridge_scale": 0.01}
@@ -124,7 +124,7 @@ def publish(url: str, vectors: npt.NDArray[np.float32], day: int) -> None:
         histories=UserItems(weight, rng.random(weight.nnz, np.float32) * 30),
     )
     with connect(url) as client:
-        store.publish(client, "shop", lists, f"run-{day}", f"2026-01-{day:02d}T03:00:00Z")
+        versions.publish(client, "shop", lists, f"run-{day}", f"2026-01-{day:02d}T03:00:00Z")
 
 
 async def served(url: str, vectors: npt.NDArray[np.float32], rounds: int) -> dict[str, Milliseconds]:

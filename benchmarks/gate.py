@@ -18,22 +18,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components import popularity, solver
-from components.clean.cleaning import clean
-from components.cuts import iso, parse_as_of
-from components.dataset.pairs import build
-from components.fetch.landing import fetch
-from components.gate.history import DAYS, Gate, gate_of
-from components.gate.verdict import decide
-from components.lake import Lake
-from components.metrics import score
-from components.model import FactorModel
-from components.schema import VERDICTS
-from components.settings import GateSettings, Settings
-from components.simulate import ShopConfig, simulate, write
-from components.solver import ALSConfig
-from components.splits import Splits
-from components.user_items import UserItems
+from dawnlist.als import training
+from dawnlist.als.training import ALSConfig
+from dawnlist.components.clean.cleaning import clean
+from dawnlist.components.dataset.pairs import build
+from dawnlist.components.fetch.landing import fetch
+from dawnlist.components.gate.history import DAYS, Gate, gate_of
+from dawnlist.components.gate.verdict import decide
+from dawnlist.cuts import iso, parse_as_of
+from dawnlist.lake.lake import Lake
+from dawnlist.model import popularity
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.metrics import score
+from dawnlist.model.splits import Splits
+from dawnlist.model.user_items import UserItems
+from dawnlist.schema import VERDICTS
+from dawnlist.settings import GateSettings, Settings
+from dawnlist.simulate import ShopConfig, simulate, write
 
 Floats = npt.NDArray[np.float64]
 Verdict = dict[str, Any]
@@ -85,7 +86,7 @@ def measured(users: int, judged: int) -> dict[str, list[Day]]:
 
 
 def _fitted(user_items: UserItems, config: ALSConfig) -> Any:
-    factors = solver.fit(user_items, config)
+    factors = training.fit(user_items, config)
     return popularity.blended(factors, user_items, config.popularity_share, config.popularity_half_life)
 
 

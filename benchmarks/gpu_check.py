@@ -17,15 +17,15 @@ from clicks import markdown
 from matrices import synthetic
 from scipy.sparse import csr_matrix
 
-from components import cores
-from components.gpu import cupy
-from components.ials import CG_STEPS
-from components.lake import Lake
-from components.matrices import as_splits, held_out
-from components.solver import ALSConfig, Training
-from components.tune.grid import Grid
-from components.tune.search import search
-from components.user_items import UserItems
+from dawnlist.als.ials import CG_STEPS
+from dawnlist.als.training import ALSConfig, Training
+from dawnlist.components.tune.grid import Grid
+from dawnlist.components.tune.search import search
+from dawnlist.lake.lake import Lake
+from dawnlist.machine import cores
+from dawnlist.machine.gpu import cupy
+from dawnlist.model.matrices import as_splits, held_out
+from dawnlist.model.user_items import UserItems
 
 REGULARIZATION, ALPHA = 30.0, 10.0
 GRID_AIM_SECONDS = 60

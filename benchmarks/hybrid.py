@@ -26,17 +26,17 @@ from deltalake import write_deltalake
 from scipy.sparse import csr_matrix
 from shops import K, Shop, interval, movietweetings, opened, options, shop, simulated
 
-from components import popularity
-from components.hybrid import Hybrid
-from components.lake import Lake
-from components.metrics import METRICS, Floats
-from components.model import Factors
-from components.schema import ITEMS
-from components.solver import ALSConfig, Training
-from components.splits import MICROSECONDS_A_DAY, Splits
-from components.tune.grid import NO_CONTENT, Grid, with_content
-from components.tune.sample import Sample, Values
-from components.tune.search import search
+from dawnlist.als.training import ALSConfig, Training
+from dawnlist.components.tune.grid import NO_CONTENT, Grid, with_content
+from dawnlist.components.tune.sample import Sample, Values
+from dawnlist.components.tune.search import search
+from dawnlist.lake.lake import Lake
+from dawnlist.model import popularity
+from dawnlist.model.factor_model import Factors
+from dawnlist.model.hybrid import Hybrid
+from dawnlist.model.metrics import METRICS, Floats
+from dawnlist.model.splits import MICROSECONDS_A_DAY, Splits
+from dawnlist.schema import ITEMS
 
 GRID: dict[str, Any] = {"regularization": (30.0,), "alpha": (1.0,), "nu": (0.5,), "half_life": (14.0, 60.0)}
 SERVED: dict[str, Any] = {

@@ -26,9 +26,9 @@ def fetched(url: str, root: str, as_of: str, days: int, times: int) -> None:
     """In the child: so many real fetches; prints the rows and the median of their seconds, imports not counted."""
     import ibis
 
-    from components.fetch.landing import fetch
-    from components.lake import Lake
-    from components.settings import SourceSettings
+    from dawnlist.components.fetch.landing import fetch
+    from dawnlist.lake.lake import Lake
+    from dawnlist.settings import SourceSettings
 
     ibis.duckdb.connect().disconnect()  # ibis imports its backend then
     lake, seconds = Lake.open(root, "shop"), []
@@ -44,10 +44,10 @@ def hold(url: str, root: str, end: datetime) -> None:
     """Make the lake's table as clean would have left it: it holds [START, end), with last week's hours on record."""
     from deltalake import CommitProperties, Transaction, write_deltalake
 
-    from components.lake import Lake
-    from components.ledger import metadata
-    from components.schema import INTERACTIONS
-    from components.watermark import transactions
+    from dawnlist.lake.lake import Lake
+    from dawnlist.lake.ledger import metadata
+    from dawnlist.lake.watermark import transactions
+    from dawnlist.schema import INTERACTIONS
 
     since = end - timedelta(days=10)
     hour = """to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:00:00"Z"')"""
@@ -65,9 +65,9 @@ def hold(url: str, root: str, end: datetime) -> None:
 
 def plan(url: str, start: datetime, end: datetime) -> str:
     """EXPLAIN (ANALYZE, BUFFERS) of what the reader sends for a window."""
-    from components.fetch.database import Database
-    from components.fetch.readers import postgresql_statement
-    from components.settings import SourceSettings
+    from dawnlist.components.fetch.database import Database
+    from dawnlist.components.fetch.readers import postgresql_statement
+    from dawnlist.settings import SourceSettings
 
     source = Database(url, SourceSettings())
     with source._connect() as connection:

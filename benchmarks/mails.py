@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
-from tests.mail import mail_server, parts
+from tests.support.mail import mail_server, parts
 
 HOME = Path(".dawnlist/mails")
 IMAGES = Path("docs/images")

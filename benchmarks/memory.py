@@ -17,11 +17,11 @@ import numpy as np
 from matrices import synthetic
 from scipy.optimize import nnls
 
-from components.lake import Lake
-from components.matrices import as_splits, held_out
-from components.runs import Record, records, report_of
-from components.simulate import ShopConfig, simulate, write
-from pipelines.sizes import LINES, Line, Size
+from dawnlist.lake.lake import Lake
+from dawnlist.model.matrices import as_splits, held_out
+from dawnlist.pipelines.sizes import LINES, Line, Size
+from dawnlist.records.runs import Record, records, report_of
+from dawnlist.simulate import ShopConfig, simulate, write
 
 DAYS = 366
 STEPS = ("fetch", "clean", "filter_bots", "dataset", "tune", "train", "evaluate", "gate", "refit", "recommend",
@@ -120,10 +120,10 @@ FAR = """
 import resource, sys
 from pathlib import Path
 
-from components.lake import Lake
-from components.solver import ALSConfig
-from components.splits import Splits
-from components.train.fitting import fit_stage
+from dawnlist.lake.lake import Lake
+from dawnlist.als.training import ALSConfig
+from dawnlist.model.splits import Splits
+from dawnlist.components.train.fitting import fit_stage
 
 home, config = Path(sys.argv[1]), ALSConfig(factors=int(sys.argv[2]), iterations=1).as_dict()
 fit_stage(Lake.open(str(home), "far"), Splits.load(home / "splits"), "train", config, "cpu", home / "model")

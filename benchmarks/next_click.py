@@ -21,17 +21,17 @@ import numpy.typing as npt
 from clicks import markdown
 from shops import WINDOW, K, Shop, deskdrop, interval, movietweetings, opened, options, simulated
 
-from components import popularity
-from components.coarse import Coarse
-from components.cuts import parse_as_of
-from components.dataset.pairs import build
-from components.fold_in import NO_PAIRS, FoldIn, Pairs
-from components.interactions import window_rows
-from components.solver import ALSConfig, Training
-from components.splits import MICROSECONDS_A_DAY, Splits
-from components.user_items import UserItems
-from components.verdicts import keeps
-from pipelines.ablation import ending
+from dawnlist.als.training import ALSConfig, Training
+from dawnlist.components.dataset.pairs import build
+from dawnlist.components.dataset.verdicts import keeps
+from dawnlist.cuts import parse_as_of
+from dawnlist.lake.interactions import window_rows
+from dawnlist.model import popularity
+from dawnlist.model.splits import MICROSECONDS_A_DAY, Splits
+from dawnlist.model.user_items import UserItems
+from dawnlist.pipelines.ablation.study import ending
+from dawnlist.ranking.coarse import Coarse
+from dawnlist.ranking.fold_in import NO_PAIRS, FoldIn, Pairs
 
 CONFIG = ALSConfig(factors=64, regularization=30, alpha=10, nu=0.5, half_life=14, iterations=12)
 DAYS = {"movietweetings": 14, "deskdrop": 40, "simulated": 4}

@@ -15,11 +15,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from components.clean.cleaning import clean
-from components.cuts import iso
-from components.fetch.landing import fetch
-from components.lake import Lake
-from components.settings import Settings
+from dawnlist.components.clean.cleaning import clean
+from dawnlist.components.fetch.landing import fetch
+from dawnlist.cuts import iso
+from dawnlist.lake.lake import Lake
+from dawnlist.settings import Settings
 
 SHOPS = {
     "online-retail": ("by-day.zip", "by-day"),

@@ -26,12 +26,12 @@ import pyarrow as pa
 from clicks import markdown
 from scipy.sparse import csr_matrix
 
-from components import recent, store
-from components.embedded import embedded_valkey
-from components.schema import CATALOGUE
-from components.store_client import connect
-from components.toplists import TopLists
-from components.user_items import UserItems
+from dawnlist.machine.embedded_valkey import embedded_valkey
+from dawnlist.model.user_items import UserItems
+from dawnlist.schema import CATALOGUE
+from dawnlist.store import recent, versions
+from dawnlist.store.client import connect
+from dawnlist.store.toplists import TopLists
 
 LOAD = Path(__file__).with_name("http_load.py")
 K, FACTORS, HISTORY = 20, 64, 30
@@ -200,7 +200,7 @@ def main() -> None:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         redis = stack.enter_context(embedded_valkey(home / "valkey"))
         with connect(redis) as client:
-            store.publish(client, "shop", shop(given.users, given.items), "run", "2026-01-01T03:00:00Z")
+            versions.publish(client, "shop", shop(given.users, given.items), "run", "2026-01-01T03:00:00Z")
         ways = started(stack, home, redis, given.users)
         if given.only:
             names = list(ways)
@@ -230,7 +230,7 @@ def started(stack: contextlib.ExitStack, home: Path, redis: str, users: int) -> 
     command = [
         sys.executable,
         "-m",
-        "pipelines.cli",
+        "dawnlist.pipelines.cli",
         "serve",
         "--redis",
         redis,

@@ -7,7 +7,7 @@ The JSON way writes a key a user, `[{"item_id": …, "score": …}, …]` of 20 
 sample of the users on the same servers in the same run. Ours is store.publish whole, from arrays in memory to the
 switch, once with lists and vectors alone and once with histories of 30 pairs a user; its parts are also timed one by
 one. Memory is the server's used_memory, on whatever malloc it is built with (`malloc` in INFO); what the same values
-take under jemalloc, which most servers have, is computed (components/store_memory.py). The client's CPU time says more
+take under jemalloc, which most servers have, is computed (dawnlist/store/memory.py). The client's CPU time says more
 than seconds where a machine has other things to do.
 """
 
@@ -30,14 +30,18 @@ from scipy.sparse import csr_matrix
 
 sys.path.append(str(Path(__file__).parents[1]))  # the tests' servers
 
-from components import cores, store, store_bulk, store_content, store_histories, store_memory, store_rows
-from components.schema import CATALOGUE
-from components.store_client import Client, connect
-from components.store_content import Content
-from components.store_layout import Keys
-from components.toplists import TopLists
-from components.user_items import UserItems
-from tests.stores import cluster, valkey_of
+from dawnlist.machine import cores
+from dawnlist.model.user_items import UserItems
+from dawnlist.schema import CATALOGUE
+from dawnlist.store import bulk, histories, versions
+from dawnlist.store import content as store_content
+from dawnlist.store import memory as store_memory
+from dawnlist.store import rows as store_rows
+from dawnlist.store.client import Client, connect
+from dawnlist.store.content import Content
+from dawnlist.store.layout import Keys
+from dawnlist.store.toplists import TopLists
+from tests.support.stores import cluster, valkey_of
 
 K, PAIRS, SAMPLE, A_CALL = 20, 30, 50_000, 1_000
 
@@ -140,7 +144,7 @@ def publish(name: str, content: TopLists, clustered: bool) -> tuple[dict[str, An
     announced = []
     with server(clustered) as client:
         before, began, cpu = store_memory.used(client) or 0, time.perf_counter(), time.process_time()
-        store.publish(
+        versions.publish(
             client,
             "shop",
             content,
@@ -151,7 +155,7 @@ def publish(name: str, content: TopLists, clustered: bool) -> tuple[dict[str, An
         ended, cpu = time.perf_counter(), time.process_time() - cpu
         memory = ((store_memory.used(client) or 0) - before) / len(content.user_ids)
         took, switch = announced[0] - began, ended - announced[0]
-        rollback = seconds(lambda: store.rollback(client, "shop", 1))
+        rollback = seconds(lambda: versions.rollback(client, "shop", 1))
     users = len(content.user_ids)
     row = {
         "way": f"ours: {name}",
@@ -178,7 +182,7 @@ def parts(whole: TopLists, clustered: bool) -> list[dict[str, Any]]:
     row("place users, choose the newest", time.perf_counter() - began)
     everything = range(content.placed.buckets)
     row("pack lists and vectors", seconds(lambda: drained(packed_users(content, everything))))
-    row("pack histories", seconds(lambda: drained(store_histories.pack(content.placed, content.histories, everything))))
+    row("pack histories", seconds(lambda: drained(histories.pack(content.placed, content.histories, everything))))
     with server(clustered) as client:
         ways = (
             ("write items", "others", lambda: content.items(keys, token)),
@@ -187,7 +191,7 @@ def parts(whole: TopLists, clustered: bool) -> list[dict[str, Any]]:
         )
         for part, sizes, values in ways:
             before = store_memory.used(client) or 0
-            took = seconds(lambda values=values: store_bulk.write(client, values()))  # type: ignore[misc]
+            took = seconds(lambda values=values: bulk.write(client, values()))  # type: ignore[misc]
             found = content.sizes[sizes]
             row(part, took, (store_memory.used(client) or 0) - before, store_memory.taken(found), int(found.sum()))
         row("verify", seconds(lambda: store_content.verify(client, keys, token, content)))
@@ -212,7 +216,7 @@ def batches(content: Content, keys: Keys, token: str, first: bool) -> Iterator[t
         names = (keys.users(token, bucket) for bucket in range(content.placed.buckets))
         return zip(names, packed_users(content, range(content.placed.buckets)), strict=True)
     names = (keys.histories(token, bucket) for bucket in range(content.placed.buckets))
-    found = store_histories.pack(content.placed, content.histories, range(content.placed.buckets))
+    found = histories.pack(content.placed, content.histories, range(content.placed.buckets))
     return zip(names, found, strict=True)
 
 

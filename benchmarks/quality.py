@@ -15,12 +15,12 @@ import numpy as np
 from clicks import markdown
 from shops import Shop, deskdrop, interval, movietweetings, ndcg, opened, options, simulated
 
-from components import popularity
-from components.metrics import Floats
-from components.popularity import blended
-from components.solver import ALSConfig, Training
-from components.splits import Splits
-from components.tune.grid import Grid
+from dawnlist.als.training import ALSConfig, Training
+from dawnlist.components.tune.grid import Grid
+from dawnlist.model import popularity
+from dawnlist.model.metrics import Floats
+from dawnlist.model.popularity import blended
+from dawnlist.model.splits import Splits
 
 GRID: dict[str, Any] = {
     "regularization": (3.0, 10.0, 30.0, 100.0),

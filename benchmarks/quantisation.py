@@ -17,12 +17,12 @@ import numpy as np
 from clicks import markdown
 from shops import Shop, movietweetings, ndcg, simulated
 
-from components import store_rows
-from components.metrics import Floats, ratio_interval
-from components.model import Factors
-from components.solver import ALSConfig, Training
-from components.splits import Splits
-from components.store_layout import opened
+from dawnlist.als.training import ALSConfig, Training
+from dawnlist.model.factor_model import Factors
+from dawnlist.model.metrics import Floats, ratio_interval
+from dawnlist.model.splits import Splits
+from dawnlist.store import rows as store_rows
+from dawnlist.store.layout import opened
 
 K = 20
 WAYS = "float32", "the store's", "a size a dimension"

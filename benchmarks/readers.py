@@ -31,8 +31,8 @@ def dawnlist(url: str) -> Batches:
     """As fetch reads: ADBC, typed, the window bound, one read-only transaction."""
     from datetime import timedelta
 
-    from components.fetch.database import Database
-    from components.settings import SourceSettings
+    from dawnlist.components.fetch.database import Database
+    from dawnlist.settings import SourceSettings
 
     return Database(url, SourceSettings()).interactions(START, START + timedelta(days=3660))
 
@@ -114,7 +114,7 @@ READERS: dict[str, Callable[[str], Batches]] = {
 
 def read(name: str, url: str) -> None:
     """In the child: read all rows into a Parquet file, and print the figures."""
-    from components.fetch.parquet import write_batches
+    from dawnlist.components.fetch.parquet import write_batches
 
     with tempfile.TemporaryDirectory() as folder:
         clock = time.perf_counter()

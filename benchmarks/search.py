@@ -19,13 +19,13 @@ from implicit.evaluation import ranking_metrics_at_k
 from shops import K, ndcg, simulated
 from threadpoolctl import threadpool_limits
 
-from components.implicit_als import confidence
-from components.lake import Lake
-from components.solver import ALSConfig, Training
-from components.splits import Splits
-from components.tune.grid import Grid
-from components.tune.search import search
-from components.tune.trials import Trial
+from dawnlist.als.implicit import confidence
+from dawnlist.als.training import ALSConfig, Training
+from dawnlist.components.tune.grid import Grid
+from dawnlist.components.tune.search import search
+from dawnlist.components.tune.trials import Trial
+from dawnlist.lake.lake import Lake
+from dawnlist.model.splits import Splits
 
 GRID: dict[str, Any] = {
     "factors": (64, 128),

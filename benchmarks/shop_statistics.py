@@ -23,8 +23,8 @@ from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from components.schema import EVENT_WEIGHTS
-from components.simulate import ShopConfig, hindsight, simulate
+from dawnlist.schema import EVENT_WEIGHTS
+from dawnlist.simulate import ShopConfig, hindsight, simulate
 
 DAY = 86_400.0
 K = 20

@@ -11,19 +11,19 @@ from zipfile import ZipFile
 import numpy as np
 import pyarrow as pa
 
-from components.clean.cleaning import clean
-from components.cuts import parse_as_of, window
-from components.dataset.pairs import build
-from components.fetch.landing import fetch
-from components.filter_bots.verdicts import judge
-from components.lake import Lake
-from components.metrics import Floats, bootstrap_interval, score
-from components.model import Factors
-from components.settings import Settings
-from components.simulate import ShopConfig, simulate, write
-from components.splits import Splits, Stage, Truth
-from components.topk import top_k
-from pipelines.ablation import ending
+from dawnlist.components.clean.cleaning import clean
+from dawnlist.components.dataset.pairs import build
+from dawnlist.components.fetch.landing import fetch
+from dawnlist.components.filter_bots.verdicts import judge
+from dawnlist.cuts import parse_as_of, window
+from dawnlist.lake.lake import Lake
+from dawnlist.model.factor_model import Factors
+from dawnlist.model.metrics import Floats, bootstrap_interval, score
+from dawnlist.model.splits import Splits, Stage, Truth
+from dawnlist.pipelines.ablation.study import ending
+from dawnlist.ranking.topk import top_k
+from dawnlist.settings import Settings
+from dawnlist.simulate import ShopConfig, simulate, write
 
 WINDOW = 365
 K = 20

@@ -18,9 +18,9 @@ import numpy as np
 from clicks import child, markdown, peak_megabytes
 from scipy.sparse import csr_matrix
 
-from components.solver import ALSConfig, fit
-from components.spark import session, stop
-from components.user_items import UserItems
+from dawnlist.als.training import ALSConfig, fit
+from dawnlist.machine.spark import session, stop
+from dawnlist.model.user_items import UserItems
 
 CONFIG = ALSConfig(factors=32, regularization=30.0, alpha=10.0, iterations=5)
 

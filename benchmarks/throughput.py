@@ -23,9 +23,9 @@ Way = Callable[[Path], int]
 
 def dawnlist(url: str) -> Way:
     """The source's reader into the landing writer"""
-    from components.fetch.database import Database
-    from components.fetch.parquet import write_batches
-    from components.settings import SourceSettings
+    from dawnlist.components.fetch.database import Database
+    from dawnlist.components.fetch.parquet import write_batches
+    from dawnlist.settings import SourceSettings
 
     source = Database(url, SourceSettings())
     assert sum(batch.num_rows for batch in source.interactions(START, START)) == 0
@@ -41,10 +41,10 @@ def fetch(url: str) -> Way:
     """The whole fetch step into a new lake, arrivals counted"""
     import ibis
 
-    from components.cuts import iso
-    from components.fetch.landing import fetch
-    from components.lake import Lake
-    from components.settings import SourceSettings
+    from dawnlist.components.fetch.landing import fetch
+    from dawnlist.cuts import iso
+    from dawnlist.lake.lake import Lake
+    from dawnlist.settings import SourceSettings
 
     ibis.duckdb.connect().disconnect()  # ibis imports its backend then
     dawnlist(url)

@@ -20,11 +20,11 @@ from matrices import synthetic
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from components import cores
-from components.model import Factors
-from components.solver import ALSConfig, fit
-from components.topk import top_k
-from components.user_items import UserItems
+from dawnlist.als.training import ALSConfig, fit
+from dawnlist.machine import cores
+from dawnlist.model.factor_model import Factors
+from dawnlist.model.user_items import UserItems
+from dawnlist.ranking.topk import top_k
 
 K, PARTS, CHECKED, PAIRS_A_USER, BLOCK = 20, 5, 1000, 50, 1024
 Way = Callable[[slice], object]

@@ -16,12 +16,12 @@ import numpy as np
 from clicks import markdown
 from shops import Shop, interval, movietweetings, ndcg, simulated
 
-from components.challengers import Start, sweeps
-from components.cuts import iso
-from components.metrics import Floats
-from components.model import FactorModel
-from components.solver import ALSConfig, Training
-from components.splits import Splits
+from dawnlist.als.training import ALSConfig, Training
+from dawnlist.cuts import iso
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.metrics import Floats
+from dawnlist.model.splits import Splits
+from dawnlist.records.challengers import Start, sweeps
 
 CONFIG = ALSConfig(factors=64, regularization=30.0, alpha=1.0, nu=0.5, half_life=14.0, iterations=10)
 """Good for a simulated shop (benchmarks/quality.py). With too little regularization NDCG falls with the sweeps, and

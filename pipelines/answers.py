@@ -12,10 +12,10 @@ from rich.cells import cell_len, set_cell_size
 from rich.markup import escape
 from rich.table import Table
 
-from components.cuts import iso
-from components.schema_changes import line
-from components.urls import printable
-from pipelines.terminal import err, out
+from dawnlist.cuts import iso
+from dawnlist.explore.schema_changes import line
+from dawnlist.pipelines.terminal import err, out
+from dawnlist.urls import printable
 
 FORMATS = ("table", "csv", "json", "parquet")
 _WIDEST = 24

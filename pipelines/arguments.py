@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-    from components.lake import Lake
-    from components.watermark import Window
+    from dawnlist.lake.lake import Lake
+    from dawnlist.lake.watermark import Window
 
 EMBEDDED = "embedded"
 
@@ -18,17 +18,17 @@ EMBEDDED = "embedded"
 def store(redis: str, home: Path) -> AbstractContextManager[str]:
     """A context that gives the store's URL, starting the embedded one when asked for."""
     if redis != EMBEDDED:
-        from components.urls import REDIS_PASSWORD, refuse_password
+        from dawnlist.urls import REDIS_PASSWORD, refuse_password
 
         return contextlib.nullcontext(refuse_password(redis, REDIS_PASSWORD))
-    from components.embedded import embedded_valkey
+    from dawnlist.machine.embedded_valkey import embedded_valkey
 
     return embedded_valkey(home / "valkey")
 
 
 def checked_as_of(text: str) -> str:
     """The day as the DAG takes it; empty text means the last midnight, UTC. ValueError for a time to come."""
-    from components.cuts import iso, parse_as_of, passed
+    from dawnlist.cuts import iso, parse_as_of, passed
 
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return iso(passed(parse_as_of(text) if text else midnight))
@@ -42,8 +42,8 @@ def checked_format(format_: str) -> None:
 
 def held_lake(lake: str, namespace: str, home: Path) -> "tuple[Lake, DeltaTable, Window]":
     """The lake, its newest interactions, and the time that they hold; ValueError when it holds none yet."""
-    from components import watermark
-    from components.lake import Lake
+    from dawnlist.lake import watermark
+    from dawnlist.lake.lake import Lake
 
     opened = Lake.open(lake or str(home / "lake"), namespace)
     table = opened.table("interactions")
@@ -60,7 +60,7 @@ def grids(**texts: str) -> dict[str, list[float]]:
 
 def tried(iterations: int | None, **texts: str) -> dict[str, Any]:
     """What the search is to try, of what is given; ValueError for what tune would refuse, minutes into a run."""
-    from components.tune.grid import Grid
+    from dawnlist.components.tune.grid import Grid
 
     given: dict[str, Any] = grids(**texts)
     if iterations is not None:
@@ -79,6 +79,6 @@ def numbers(name: str, text: str) -> list[float]:
 
 def forced(reason: str) -> str:
     """The reason of a forced pass on one line; ValueError for one that is none, before a run that would stop at it."""
-    from components.gate.verdict import checked_force
+    from dawnlist.components.gate.verdict import checked_force
 
     return checked_force(reason or " ")

@@ -6,11 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines import arguments, bots, explore, kubeflow, matrices, upkeep, versions
-from pipelines.ablate import ablate
-from pipelines.backfill import backfill
-from pipelines.deploy import deploy
-from pipelines.options import HOME, Home, LakeRoot, Namespace, Redis, SettingsFile, SourceUrl
+from dawnlist.pipelines import arguments
+from dawnlist.pipelines.ablation.command import ablate
+from dawnlist.pipelines.bots import commands as bot_commands
+from dawnlist.pipelines.deploy.command import deploy
+from dawnlist.pipelines.kubeflow import commands as kubeflow_commands
+from dawnlist.pipelines.lake import commands as lake_commands
+from dawnlist.pipelines.lake import explore
+from dawnlist.pipelines.lake.backfill import backfill
+from dawnlist.pipelines.matrices import commands as matrix_commands
+from dawnlist.pipelines.options import HOME, Home, LakeRoot, Namespace, Redis, SettingsFile, SourceUrl
+from dawnlist.pipelines.store import commands as store_commands
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,11 +51,11 @@ def simulate(
 
     Example: `dawnlist simulate --users 2000 --days 90 --out sqlite:///shop.db`
     """
-    from components.simulate.config import ShopConfig
-    from components.simulate.shop import simulate as make
-    from components.simulate.write import write
-    from components.urls import SOURCE_PASSWORD, refuse_password
-    from pipelines.terminal import bar
+    from dawnlist.pipelines.terminal import bar
+    from dawnlist.simulate.config import ShopConfig
+    from dawnlist.simulate.shop import simulate as make
+    from dawnlist.simulate.write import write
+    from dawnlist.urls import SOURCE_PASSWORD, refuse_password
 
     refuse_password(out, SOURCE_PASSWORD)  # it is printed below
     config = ShopConfig(users=users, items=items, days=days, seed=seed)
@@ -102,8 +108,8 @@ def run(
     """
     if not local:
         raise ValueError("`dawnlist run` runs on this machine only: add --local; on a cluster `dawnlist submit` does")
-    from components.tune.grid import checked_metric, checked_search
-    from pipelines.terminal import run_and_show
+    from dawnlist.components.tune.grid import checked_metric, checked_search
+    from dawnlist.pipelines.terminal import run_and_show
 
     given: dict[str, Any] = {
         "source": source,
@@ -155,11 +161,11 @@ def compile_(
     kubernetes: Annotated[
         bool, typer.Option("--kubernetes", help="Write the objects Pipeline and PipelineVersion, for GitOps.")
     ] = False,
-    source: kubeflow.Source = "",
-    lake: kubeflow.Lake = "",
-    redis: kubeflow.Store = "",
+    source: kubeflow_commands.Source = "",
+    lake: kubeflow_commands.Lake = "",
+    redis: kubeflow_commands.Store = "",
     namespace: Namespace = "default",
-    settings: kubeflow.SettingsUri = "",
+    settings: kubeflow_commands.SettingsUri = "",
 ) -> None:
     """Write the Kubeflow Pipelines package; the same code gives the same bytes.
 
@@ -167,10 +173,10 @@ def compile_(
 
     Example: `dawnlist compile --output daily.yaml --nodes gpu --image registry.example/dawnlist-python:0.1.0`
     """
-    from pipelines.package import write_package
-    from pipelines.parameters import options
-    from pipelines.placement import Placement
-    from pipelines.sizes import Size
+    from dawnlist.pipelines.kubeflow.parameters import options
+    from dawnlist.pipelines.package import write_package
+    from dawnlist.pipelines.placement import Placement
+    from dawnlist.pipelines.sizes import Size
 
     size = Size(interactions, users, items, factors)
     placement = Placement(nodes, image, True, tune_shards, size, spot, gpu_type)
@@ -179,10 +185,10 @@ def compile_(
 
 
 app.command()(deploy)
-app.command()(kubeflow.submit)
-app.command()(kubeflow.schedule)
-app.command()(kubeflow.unschedule)
-app.command()(kubeflow.status)
+app.command()(kubeflow_commands.submit)
+app.command()(kubeflow_commands.schedule)
+app.command()(kubeflow_commands.unschedule)
+app.command()(kubeflow_commands.status)
 
 
 @app.command()
@@ -200,7 +206,7 @@ def serve(
     Ask it: `curl -s localhost:8080/v1/recommendations/17850`. Whose key it asks for, the environment says:
     DAWNLIST_API_KEY, DAWNLIST_JWT_KEY (docs/SERVING.md).
     """
-    from serving.predictor.server import serve as answer
+    from dawnlist.serving.predictor.server import serve as answer
 
     with arguments.store(redis, home) as url:
         answer(url, namespace, port, host, grpc_port=grpc_port, static=static)
@@ -220,8 +226,8 @@ def recommend(
 
     Example: `dawnlist recommend 17850 -k 5`
     """
-    from pipelines.terminal import show_recommendation
-    from serving.predictor.client import ask, ask_store
+    from dawnlist.pipelines.terminal import show_recommendation
+    from dawnlist.serving.predictor.client import ask, ask_store
 
     if predictor:
         show_recommendation(ask(predictor, user, k))
@@ -230,17 +236,17 @@ def recommend(
         show_recommendation(ask_store(url, namespace, user, k))
 
 
-app.command()(versions.versions)
-app.command()(versions.rollback)
-app.command()(versions.release)
-app.command()(versions.diff)
+app.command()(store_commands.versions)
+app.command()(store_commands.rollback)
+app.command()(store_commands.release)
+app.command()(store_commands.diff)
 app.command()(backfill)
 app.command()(ablate)
-app.command()(matrices.train)
-app.command()(matrices.evaluate)
-app.command()(matrices.tune)
-app.add_typer(upkeep.app, name="lake")
-app.add_typer(bots.app, name="bots")
+app.command()(matrix_commands.train)
+app.command()(matrix_commands.evaluate)
+app.command()(matrix_commands.tune)
+app.add_typer(lake_commands.app, name="lake")
+app.add_typer(bot_commands.app, name="bots")
 app.command()(explore.crawl)
 app.command()(explore.query)
 
@@ -255,7 +261,7 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        from components.urls import shown
+        from dawnlist.urls import shown
 
         usage = getattr(error, "format_message", None)  # a wrong option: click's own words
         if said := shown(usage() if usage else error):  # none: a group without a command has printed its help

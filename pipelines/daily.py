@@ -4,21 +4,21 @@ from typing import Any
 
 from kfp import dsl
 
-from components.clean.component import clean
-from components.cuts import NOW
-from components.dataset.component import dataset
-from components.evaluate.component import evaluate
-from components.fetch.component import fetch
-from components.filter_bots.component import filter_bots
-from components.gate.component import gate
-from components.notify.component import notify
-from components.publish.component import publish
-from components.recommend.component import recommend
-from components.refit.component import refit
-from components.train.component import train
-from components.tune.component import tune
-from components.tune.halving import RUNGS
-from pipelines.placement import Placement
+from dawnlist.components.clean.component import clean
+from dawnlist.components.dataset.component import dataset
+from dawnlist.components.evaluate.component import evaluate
+from dawnlist.components.fetch.component import fetch
+from dawnlist.components.filter_bots.component import filter_bots
+from dawnlist.components.gate.component import gate
+from dawnlist.components.notify.component import notify
+from dawnlist.components.publish.component import publish
+from dawnlist.components.recommend.component import recommend
+from dawnlist.components.refit.component import refit
+from dawnlist.components.train.component import train
+from dawnlist.components.tune.component import tune
+from dawnlist.components.tune.halving import RUNGS
+from dawnlist.cuts import NOW
+from dawnlist.pipelines.placement import Placement
 
 
 def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:

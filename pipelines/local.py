@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.cuts import parse_as_of, stamp
-from components.lake import Lake
-from components.runs import BACKFILL, Record, records
+from dawnlist.cuts import parse_as_of, stamp
+from dawnlist.lake.lake import Lake
+from dawnlist.records.runs import BACKFILL, Record, records
 
 Progress = Callable[[Record], None]
 POLL_SECONDS = 0.1

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipelines.placement import Placement
+from dawnlist.pipelines.placement import Placement
 
 
 def version_name(package: bytes) -> str:
@@ -27,7 +27,7 @@ def write_package(
     from kfp import compiler
     from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
-    from pipelines.daily import daily_pipeline
+    from dawnlist.pipelines.daily import daily_pipeline
 
     if output.suffix not in (".yaml", ".yml"):
         raise ValueError(f"the output is {str(output)!r}: give a file that ends in .yaml")

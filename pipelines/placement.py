@@ -6,9 +6,9 @@ from typing import Final
 
 from kfp import dsl, kubernetes
 
-from components.image import IMAGE
-from components.urls import NOTIFY_URLS, REDIS_PASSWORD, SOURCE_PASSWORD
-from pipelines.sizes import Size, memory
+from dawnlist.components.image import IMAGE
+from dawnlist.pipelines.sizes import Size, memory
+from dawnlist.urls import NOTIFY_URLS, REDIS_PASSWORD, SOURCE_PASSWORD
 
 SECRETS: Final = "dawnlist-secrets"
 """An optional Kubernetes secret; its keys are the names of the variables, and any may be missing."""

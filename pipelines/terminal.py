@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from components.runs import Record
-from components.urls import printable, shown
+from dawnlist.records.runs import Record
+from dawnlist.urls import printable, shown
 
 # a file or a pipe has no width of its own, and 80 columns are too few for what goes there
 out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
@@ -30,17 +30,17 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def run_and_show(arguments: dict[str, Any], package: Path | None, home: Path) -> int:
     """Run the pipeline locally with a line for each step, print the report, and return the exit code."""
-    from components import registry
-    from components.lake import Lake
-    from components.store_client import connect
-    from pipelines.local import run_locally
-    from pipelines.package import load_package
+    from dawnlist.lake.lake import Lake
+    from dawnlist.pipelines.local import run_locally
+    from dawnlist.pipelines.package import load_package
+    from dawnlist.records import registry
+    from dawnlist.store.client import connect
 
     with connect(arguments["redis"]) as client:  # a store that does not answer is said before a minute's work
         registry.follow(Lake.open(arguments["lake"], arguments["namespace"]), client, arguments["namespace"])
     if package is None:
-        from pipelines.daily import daily_pipeline
-        from pipelines.placement import Placement
+        from dawnlist.pipelines.daily import daily_pipeline
+        from dawnlist.pipelines.placement import Placement
 
         pipeline: Any = daily_pipeline(Placement(patient=False))
     else:
@@ -59,12 +59,12 @@ def run_and_show(arguments: dict[str, Any], package: Path | None, home: Path) ->
 
 
 def _show_end(done: Any, arguments: dict[str, Any], home: Path) -> int:
-    from components.cuts import parse_as_of, stamp
-    from components.notify.daily import text_report
+    from dawnlist.components.notify.daily import text_report
+    from dawnlist.cuts import parse_as_of, stamp
 
     log = home / "run.log"
     if done.run:
-        from components.lake import Lake
+        from dawnlist.lake.lake import Lake
 
         lake = Lake.open(arguments["lake"], arguments["namespace"])
         out.print(escape(text_report(lake, arguments["as_of"], done.run)), soft_wrap=True)

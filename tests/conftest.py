@@ -12,14 +12,14 @@ import httpx
 import pytest
 import redis
 
-from components.embedded import embedded_valkey
-from tests.faults import Shop, opened_shop
-from tests.published import publish, shop
-from tests.servers import Predictor, free_port, gcs_server, gcs_xml_server, running_predictor, s3_server
-from tests.spark_sessions import QUICK
+from dawnlist.machine.embedded_valkey import embedded_valkey
+from tests.support.faults import Shop, opened_shop
+from tests.support.published import publish, shop
+from tests.support.servers import Predictor, free_port, gcs_server, gcs_xml_server, running_predictor, s3_server
+from tests.support.spark_sessions import QUICK
 
 if TYPE_CHECKING:  # it loads kfp, which most tests have no use for
-    from tests.kfp_api import Kubeflow
+    from tests.support.kfp_api import Kubeflow
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,7 +47,7 @@ def valkey(valkey_server: str) -> str:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
-    """A predictor of the tiny shop of tests/published.py, in a Valkey that nobody else writes to."""
+    """A predictor of the tiny shop of tests/support/published.py, in a Valkey that nobody else writes to."""
     with embedded_valkey(tmp_path_factory.mktemp("served")) as url:
         publish(url, shop())
         with running_predictor(url, "shop", grpc_port=free_port()) as running:
@@ -124,8 +124,8 @@ def gcs_root(gcs: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled daily pipeline."""
-    from pipelines.package import write_package
-    from pipelines.placement import Placement
+    from dawnlist.pipelines.package import write_package
+    from dawnlist.pipelines.placement import Placement
 
     path: Path = tmp_path_factory.mktemp("package") / "daily.yaml"
     write_package(path, Placement())
@@ -135,8 +135,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator["Kubeflow"]:
     """A Kubeflow Pipelines API with nothing in it, whose runs nobody waits for."""
-    from pipelines import submission
-    from tests.kfp_api import kubeflow_api
+    from dawnlist.pipelines.kubeflow import submission
+    from tests.support.kfp_api import kubeflow_api
 
     monkeypatch.setattr(submission, "POLL_SECONDS", 0.0)
     monkeypatch.delenv("KF_PIPELINES_ENDPOINT", raising=False)

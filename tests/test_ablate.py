@@ -13,23 +13,23 @@ import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 from rich.console import Console
 
-from components import ablations
-from components.cuts import iso
-from components.filter_bots.report import markdown
-from components.filter_bots.verdicts import judge
-from components.ids import IdMap
-from components.lake import Lake
-from components.model import FactorModel
-from components.schema import USERS
-from components.settings import BotSettings, Settings
-from components.solver import ALSConfig
-from components.watermark import transactions
-from pipelines.ablate import _champion, _show
-from pipelines.ablation import Study, Table, ablate, ending
-from pipelines.ablation_report import by_user, sentences
-from pipelines.cli import app
-from pipelines.truth import humans
-from tests.literal import AS_OF, interactions
+from dawnlist.als.training import ALSConfig
+from dawnlist.components.filter_bots.report import markdown
+from dawnlist.components.filter_bots.verdicts import judge
+from dawnlist.cuts import iso
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.watermark import transactions
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.ids import IdMap
+from dawnlist.pipelines.ablation.command import _champion, _show
+from dawnlist.pipelines.ablation.report import by_user, sentences
+from dawnlist.pipelines.ablation.study import Study, Table, ablate, ending
+from dawnlist.pipelines.ablation.truth import humans
+from dawnlist.pipelines.cli import app
+from dawnlist.records import ablations
+from dawnlist.schema import USERS
+from dawnlist.settings import BotSettings, Settings
+from tests.support.literal import AS_OF, interactions
 
 WINDOW = (AS_OF - timedelta(days=5), AS_OF)
 GOOGLE = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
@@ -156,7 +156,7 @@ def test_the_command_keeps_the_table_for_the_drop_report(
     lake: Lake, truth: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # a narrow terminal breaks the table's cells, and rich reads the width once, when another test may have imported it
-    monkeypatch.setattr("pipelines.terminal.out", Console(width=200, highlight=False))
+    monkeypatch.setattr("dawnlist.pipelines.terminal.out", Console(width=200, highlight=False))
     words = ["ablate", "--truth", truth, "--lake", str(tmp_path / "lake"), "--days", "1", "--window-days", "5"]
     words += [
         "--factors",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from components.fetch.ahead import WAITING, ahead
+from dawnlist.components.fetch.ahead import WAITING, ahead
 
 
 def batches(count: int, log: list[str]) -> Iterator[pa.RecordBatch]:

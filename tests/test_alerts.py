@@ -13,11 +13,11 @@ from collections.abc import Callable
 
 import pytest
 
-from components.alerts import AlertHandler, Alerts
-from components.messages import Message
-from tests.mail import mail_server, parts
-from tests.published import publish, shop
-from tests.servers import free_port, is_alive
+from dawnlist.messages.alerts import AlertHandler, Alerts
+from dawnlist.messages.message import Message
+from tests.support.mail import mail_server, parts
+from tests.support.published import publish, shop
+from tests.support.servers import free_port, is_alive
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
@@ -145,7 +145,7 @@ def test_nobody_to_tell_costs_nothing() -> None:
 
 BROKEN = """
 import json, sys, threading
-from serving.predictor import logs, model, server
+from dawnlist.serving.predictor import logs, model, server
 
 async def predict(self, questions):
     raise RuntimeError(f"no vector of user {questions[0].user_id}")

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from components.lake import Lake
-from components.lease import lease
-from components.settings import Settings
-from components.watermark import held
-from pipelines import refill
-from tests.traffic import FIRST, traffic
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.lease import lease
+from dawnlist.lake.watermark import held
+from dawnlist.pipelines.lake import refill
+from dawnlist.settings import Settings
+from tests.support.traffic import FIRST, traffic
 
 DAYS = [date(2026, 1, number) for number in range(1, 11)]
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
-    arguments = [sys.executable, "-m", "pipelines.cli", "backfill", *words]
+    arguments = [sys.executable, "-m", "dawnlist.pipelines.cli", "backfill", *words]
     return subprocess.run(arguments, capture_output=True, text=True, check=False)
 
 

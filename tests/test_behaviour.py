@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.filter_bots import features
-from components.filter_bots.behaviour import behaviour
-from components.filter_bots.people import chances, deviations, discoveries, distances
-from components.settings import BotSettings
-from components.simulate import ShopConfig
+from dawnlist.components.filter_bots import features
+from dawnlist.components.filter_bots.behaviour import behaviour
+from dawnlist.components.filter_bots.people import chances, deviations, discoveries, distances
+from dawnlist.settings import BotSettings
+from dawnlist.simulate import ShopConfig
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = 28

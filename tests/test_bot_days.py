@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from components.commits import committed
-from components.expiry import Expiry
-from components.filter_bots import days, features
-from components.filter_bots.days import load
-from components.lake import Lake
-from components.schema import INTERACTIONS
+from dawnlist.components.filter_bots import days, features
+from dawnlist.components.filter_bots.days import load
+from dawnlist.lake.commits import committed
+from dawnlist.lake.lake import Lake
+from dawnlist.schema import INTERACTIONS
+from dawnlist.upkeep.expiry import Expiry
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -159,7 +159,7 @@ def test_what_a_killed_run_left_is_measured_again(lake: Lake, monkeypatch: pytes
                 raise KeyboardInterrupt
             return committed(lake, name, attempt)
 
-        patch.setattr("components.filter_bots.days.committed", kill)
+        patch.setattr("dawnlist.components.filter_bots.days.committed", kill)
         with pytest.raises(KeyboardInterrupt):
             loaded(lake, version, 0, 4)
     expected = measured(pa.concat_tables([rows(0, 4), late]), 0, 4)

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from components.simulate import ShopConfig
-from components.simulate.purposes import HELD_OUT, PURPOSES
+from dawnlist.simulate import ShopConfig
+from dawnlist.simulate.purposes import HELD_OUT, PURPOSES
 
 yardstick = importlib.import_module("benchmarks.bot_features")
 

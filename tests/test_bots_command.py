@@ -14,15 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 
-from components.access_log import load, network
-from components.filter_bots.decision import agents, suspects
-from components.filter_bots.explanation import explain
-from components.lake import Lake
-from components.schema import USERS
-from components.settings import BotSettings, Settings
-from components.watermark import transactions
-from pipelines.judging import judged
-from tests.literal import AS_OF, interactions
+from dawnlist.components.filter_bots.decision import agents, suspects
+from dawnlist.components.filter_bots.explanation import explain
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.watermark import transactions
+from dawnlist.pipelines.bots.judging import judged
+from dawnlist.rows.access_log import load, network
+from dawnlist.schema import USERS
+from dawnlist.settings import BotSettings, Settings
+from tests.support.literal import AS_OF, interactions
 
 NAMED = Settings(bots=BotSettings(behaviour="off"))
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
@@ -177,7 +177,7 @@ def test_a_table_of_events_is_judged_as_the_daily_run_would(ending: str, tmp_pat
 
 def dawnlist(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "bots", *words],
+        [sys.executable, "-m", "dawnlist.pipelines.cli", "bots", *words],
         capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
 

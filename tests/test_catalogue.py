@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from components import catalogue, profiles
-from components.catalogue import crawl, keep, newest
-from components.lake import Lake
-from components.profiles import profile
-from components.schema_changes import changes, line, widened
-from components.settings import SourceSettings
-from tests.literal import write_interactions
+from dawnlist.explore import crawl as catalogue
+from dawnlist.explore import profiles
+from dawnlist.explore.crawl import crawl, keep, newest
+from dawnlist.explore.profiles import profile
+from dawnlist.explore.schema_changes import changes, line, widened
+from dawnlist.lake.lake import Lake
+from dawnlist.settings import SourceSettings
+from tests.support.literal import write_interactions
 
 SETTINGS = SourceSettings()
 TIMES = ["2026-01-29T05:00:00Z", "2026-01-29T07:00:00Z"]
@@ -260,7 +261,7 @@ def test_a_table_that_nobody_knows_has_no_renames() -> None:
 def dawnlist(lake: Lake, *words: str) -> subprocess.CompletedProcess[str]:
     root = lake.uri.removeprefix("file://").rpartition("/")[0]
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "crawl", *words, "--lake", root, "--namespace", "shop"],
+        [sys.executable, "-m", "dawnlist.pipelines.cli", "crawl", *words, "--lake", root, "--namespace", "shop"],
         capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "100"},
     )  # fmt: skip
 

@@ -14,17 +14,17 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from components import coercions as to
-from components import commits
-from components.clean import cleaning, commit
-from components.clean.cleaning import clean
-from components.clean.entities import genres
-from components.columns import columns_of, normalised
-from components.cuts import iso
-from components.lake import Lake
-from components.schema import CATALOGUE, INTERACTIONS
-from components.settings import LimitSettings, Settings, SourceSettings
-from components.watermark import held
+from dawnlist.components.clean import cleaning, commit
+from dawnlist.components.clean.cleaning import clean
+from dawnlist.components.clean.entities import genres
+from dawnlist.cuts import iso
+from dawnlist.lake import commits
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.watermark import held
+from dawnlist.rows import coercions as to
+from dawnlist.rows.columns import columns_of, normalised
+from dawnlist.schema import CATALOGUE, INTERACTIONS
+from dawnlist.settings import LimitSettings, Settings, SourceSettings
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 AS_OF = "2026-01-31T00:00:00Z"

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.clean.cleaning import clean
-from components.fetch.landing import fetch
-from components.lake import Lake
-from components.settings import Settings
+from dawnlist.components.clean.cleaning import clean
+from dawnlist.components.fetch.landing import fetch
+from dawnlist.lake.lake import Lake
+from dawnlist.settings import Settings
 
 CASES = 3_000 if os.environ.get("DAWNLIST_PROVE") else 8
 BATCH = 50

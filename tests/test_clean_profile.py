@@ -9,15 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from components.clean import limits
-from components.clean.engine import opened
-from components.clean.interactions import judged, settled, texts
-from components.clean.profile import Profile, most_first, profile
-from components.clean.profile_page import html
-from components.clean.repeats import staged
-from components.lake import Lake
-from components.schema import INTERACTIONS
-from components.settings import LimitSettings, Settings, SourceSettings
+from dawnlist.components.clean import limits
+from dawnlist.components.clean.engine import opened
+from dawnlist.components.clean.interactions import judged, settled, texts
+from dawnlist.components.clean.profile import Profile, most_first, profile
+from dawnlist.components.clean.profile_page import html
+from dawnlist.components.clean.repeats import staged
+from dawnlist.lake.lake import Lake
+from dawnlist.schema import INTERACTIONS
+from dawnlist.settings import LimitSettings, Settings, SourceSettings
 
 END = datetime(2026, 1, 31, 3, tzinfo=UTC)
 WINDOW = (END - timedelta(days=1, hours=1), END)
@@ -100,7 +100,7 @@ def test_the_page_is_escaped_and_tells_no_values(lake: Lake, tmp_path: Path) -> 
 def test_a_sample_is_of_blocks_over_the_whole_object(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.clean.profile.SAMPLE", 1_600)
+    monkeypatch.setattr("dawnlist.components.clean.profile.SAMPLE", 1_600)
     rows = 32_000
     table = pa.table({"user_id": ["1"] * (rows // 2) + ["1.0"] * (rows // 2), "item_id": ["a"] * rows,
                       "event": ["view"] * rows, "ts": [str(1769767200 + 60 * n) for n in range(rows)]})  # fmt: skip

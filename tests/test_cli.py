@@ -15,7 +15,7 @@ def dawnlist(*words: str, **environment: str) -> subprocess.CompletedProcess[str
     import os
 
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *words],
+        [sys.executable, "-m", "dawnlist.pipelines.cli", *words],
         capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200", **environment},
     )  # fmt: skip
 

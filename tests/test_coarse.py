@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from components.coarse import START, Coarse
+from dawnlist.ranking.coarse import START, Coarse
 
 Floats = npt.NDArray[np.float32]
 NOTHING = np.zeros(0, np.int32)

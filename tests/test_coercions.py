@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components import coercions as to
-from components import spark
-from components.engines import DIRECTIVES
-from components.settings import SourceSettings
+from dawnlist.machine import spark
+from dawnlist.rows import coercions as to
+from dawnlist.rows.engines import DIRECTIVES
+from dawnlist.settings import SourceSettings
 
 Coercion = Callable[[Any], Any]
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.cuts import NOW
-from pipelines.cli import app
-from pipelines.package import load_package, write_package
-from pipelines.parameters import checked, read_spec
-from pipelines.placement import LAKE_KEYS, STEPS, Placement
-from pipelines.sizes import Size, memory
+from dawnlist.cuts import NOW
+from dawnlist.pipelines.cli import app
+from dawnlist.pipelines.kubeflow.parameters import checked, read_spec
+from dawnlist.pipelines.package import load_package, write_package
+from dawnlist.pipelines.placement import LAKE_KEYS, STEPS, Placement
+from dawnlist.pipelines.sizes import Size, memory
 
 FITTING_STEPS = {"tune", "train", "refit"}
 SECRETS = {
@@ -221,12 +221,12 @@ def test_pipelines_are_imported_and_compiled_without_network_credentials_or_gpu(
     code = """
         import importlib, pkgutil, sys
         from pathlib import Path
-        import pipelines
+        from dawnlist import pipelines
 
-        for module in pkgutil.walk_packages(pipelines.__path__, "pipelines."):
+        for module in pkgutil.walk_packages(pipelines.__path__, "dawnlist.pipelines."):
             importlib.import_module(module.name)
-        from pipelines.package import write_package
-        from pipelines.placement import Placement
+        from dawnlist.pipelines.package import write_package
+        from dawnlist.pipelines.placement import Placement
 
         for nodes in ("cpu", "gpu"):
             write_package(Path(f"{nodes}.yaml"), Placement(nodes))

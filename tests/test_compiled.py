@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.compiled import jit
+from dawnlist.machine.compiled import jit
 
 SOURCE = """
 def total(values):

@@ -3,9 +3,9 @@
 import numpy as np
 import pyarrow as pa
 
-from components.content import unit, vectors
-from components.ids import IdMap
-from components.schema import ITEMS
+from dawnlist.model.content import unit, vectors
+from dawnlist.model.ids import IdMap
+from dawnlist.schema import ITEMS
 
 ROWS: tuple[tuple[str, str | None, list[str] | None, str | None], ...] = (
     ("a", "The Red Fox", ["Animals"], "a fox in a forest"),

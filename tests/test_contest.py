@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.lake import Lake
-from components.metrics import METRICS, Floats
-from components.solver import ALSConfig
-from components.tune.contenders import Contender, Continued
-from components.tune.contest import Contest
-from components.tune.trials import Archive, Judged
+from dawnlist.als.training import ALSConfig
+from dawnlist.components.tune.contenders import Contender, Continued
+from dawnlist.components.tune.contest import Contest
+from dawnlist.components.tune.trials import Archive, Judged
+from dawnlist.lake.lake import Lake
+from dawnlist.model.metrics import METRICS, Floats
 
 CONFIG = ALSConfig(4, iterations=3)
 VALUES = np.linspace(0.1, 0.2, 50)

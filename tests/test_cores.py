@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from components import cores
+from dawnlist.machine import cores
 
 
 @pytest.mark.parametrize(

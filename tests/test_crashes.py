@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from components import housekeeping
-from components.clean import cleaning
-from components.clean.cleaning import clean
-from components.cuts import iso
-from components.fetch.landing import fetch
-from components.lake import Lake
-from components.settings import Settings, SourceSettings
-from pipelines import refill
-from tests.traffic import DAY, FIRST, HOUR, Event, traffic
+from dawnlist.components.clean import cleaning
+from dawnlist.components.clean.cleaning import clean
+from dawnlist.components.fetch.landing import fetch
+from dawnlist.cuts import iso
+from dawnlist.lake.lake import Lake
+from dawnlist.pipelines.lake import refill
+from dawnlist.settings import Settings, SourceSettings
+from dawnlist.upkeep import housekeeping
+from tests.support.traffic import DAY, FIRST, HOUR, Event, traffic
 
 PROVE = "DAWNLIST_PROVE" in os.environ
 SETTINGS = Settings(source=SourceSettings(double_click_seconds=0))  # a click is a click: the truth counts each
@@ -30,7 +30,7 @@ SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     ["tests.test_crashes", "pandas", "pyarrow.dataset", "ibis.backends.duckdb", "sqlglot.dialects.duckdb"]
     + [f"sqlglot.{part}.{name}" for part in ("dialects", "parsers", "generators") for name in ("postgres", "sqlite")]
-    + ["adbc_driver_sqlite.dbapi", "components.objects_local"]
+    + ["adbc_driver_sqlite.dbapi", "dawnlist.lake.local"]
 )  # a process then costs no imports, and is killed at work
 
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from components.cuts import Cuts, iso, parse_as_of, stamp
+from dawnlist.cuts import Cuts, iso, parse_as_of, stamp
 
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
 

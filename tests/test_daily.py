@@ -17,16 +17,16 @@ import httpx
 import pytest
 import redis
 
-from components.lake import Lake
-from components.runs import Record, records, report_of
-from components.settings import Settings
-from components.simulate.config import ShopConfig
-from components.simulate.shop import simulate
-from components.simulate.write import write
-from components.store import versions
-from components.toplists import TopLists
-from tests.browsing import fetched
-from tests.servers import predictor
+from dawnlist.lake.lake import Lake
+from dawnlist.records.runs import Record, records, report_of
+from dawnlist.settings import Settings
+from dawnlist.simulate.config import ShopConfig
+from dawnlist.simulate.shop import simulate
+from dawnlist.simulate.write import write
+from dawnlist.store.toplists import TopLists
+from dawnlist.store.versions import versions
+from tests.support.browsing import fetched
+from tests.support.servers import predictor
 
 DAYS = 40
 DAY_1, DAY_2 = "2025-02-10T00:00:00Z", "2025-02-11T00:00:00Z"
@@ -65,7 +65,7 @@ class Laptop:
 
     def command(self, *words: str, **options: str) -> list[str]:
         flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
-        return [sys.executable, "-m", "pipelines.cli", *words, *flags]
+        return [sys.executable, "-m", "dawnlist.pipelines.cli", *words, *flags]
 
     def run(self, source: str, as_of: str, **options: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(self.words(source, as_of, **options), capture_output=True, text=True, check=False)

@@ -15,17 +15,17 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import mssql
 
-from components.clean.cleaning import clean
-from components.fetch import readers
-from components.fetch.database import Database
-from components.fetch.dialects import engine, landed, target
-from components.fetch.landing import fetch
-from components.fetch.readers import Window, inside, postgresql_statement
-from components.fetch.sources import open_source
-from components.lake import Lake
-from components.settings import Settings, SourceSettings
-from tests.literal import clicks
-from tests.mariadb import installed, mariadb
+from dawnlist.components.clean.cleaning import clean
+from dawnlist.components.fetch import readers
+from dawnlist.components.fetch.database import Database
+from dawnlist.components.fetch.dialects import engine, landed, target
+from dawnlist.components.fetch.landing import fetch
+from dawnlist.components.fetch.readers import Window, inside, postgresql_statement
+from dawnlist.components.fetch.sources import open_source
+from dawnlist.lake.lake import Lake
+from dawnlist.settings import Settings, SourceSettings
+from tests.support.literal import clicks
+from tests.support.mariadb import installed, mariadb
 
 AS_OF = "2026-01-02T00:00:00Z"
 SETTINGS = SourceSettings()

@@ -8,14 +8,14 @@ import pyarrow.dataset as pads
 import pytest
 from deltalake import write_deltalake
 
-from components import registry
-from components.cuts import Cuts, iso
-from components.dataset.pairs import build
-from components.dataset.traffic import traffic
-from components.lake import Lake
-from components.schema import ITEMS, VERDICTS
-from components.splits import Splits
-from tests.literal import AS_OF, CUTS, NO_VERDICTS, interactions, write_interactions
+from dawnlist.components.dataset.pairs import build
+from dawnlist.components.dataset.traffic import traffic
+from dawnlist.cuts import Cuts, iso
+from dawnlist.lake.lake import Lake
+from dawnlist.model.splits import Splits
+from dawnlist.records import registry
+from dawnlist.schema import ITEMS, VERDICTS
+from tests.support.literal import AS_OF, CUTS, NO_VERDICTS, interactions, write_interactions
 
 DAY = iso(AS_OF)
 ROWS = (

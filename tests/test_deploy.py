@@ -1,4 +1,4 @@
-"""`dawnlist deploy` through the real Kubernetes client, against a server that keeps state (tests/kube_api.py)."""
+"""`dawnlist deploy` through the real Kubernetes client, against a server with state (tests/support/kube_api.py)."""
 
 import io
 import subprocess
@@ -14,14 +14,15 @@ import yaml
 from kubernetes.config import incluster_config  # type: ignore[import-untyped]
 from rich.console import Console
 
-from pipelines import cli, cluster, deploying, rollout
-from pipelines.changes import LAST_APPLIED, changes
-from pipelines.cluster import label
-from pipelines.leftovers import marked
-from pipelines.rendered import manifests as read
-from pipelines.rendered import rank
-from tests.kube_api import TOKEN, Fault, KubeApi, certificate, kube_api, kubeconfig
-from tests.rendered import MANIFESTS, rendered
+from dawnlist.pipelines import cli
+from dawnlist.pipelines.deploy import cluster, deploying, rollout
+from dawnlist.pipelines.deploy.changes import LAST_APPLIED, changes
+from dawnlist.pipelines.deploy.cluster import label
+from dawnlist.pipelines.deploy.leftovers import marked
+from dawnlist.pipelines.deploy.rendered import manifests as read
+from dawnlist.pipelines.deploy.rendered import rank
+from tests.support.kube_api import TOKEN, Fault, KubeApi, certificate, kube_api, kubeconfig
+from tests.support.rendered import MANIFESTS, rendered
 
 
 @pytest.fixture
@@ -602,7 +603,7 @@ def test_pipelines_as_objects_are_deployed_like_all_others(api: KubeApi, deploy:
 def test_standard_input_lists_and_order(api: KubeApi, tmp_path: Path) -> None:
     items = [workload(), config_map(), {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a"}}]
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "deploy", "-", "--dry-run"],
+        [sys.executable, "-m", "dawnlist.pipelines.cli", "deploy", "-", "--dry-run"],
         input=yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": items}),
         capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -15,12 +15,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from components.embedded import LEASE_SECONDS, embedded_valkey
+from dawnlist.machine.embedded_valkey import LEASE_SECONDS, embedded_valkey
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from components.embedded import embedded_valkey
+from dawnlist.machine.embedded_valkey import embedded_valkey
 with embedded_valkey(Path(sys.argv[1])) as url:
     print(url, flush=True)
     sys.stdin.readline()

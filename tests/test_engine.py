@@ -14,18 +14,18 @@ import pytest
 import redis
 from scipy.sparse import csr_matrix
 
-from components import recent, store
-from components.cuts import parse_as_of
-from components.schema import CATALOGUE
-from components.store_client import connect
-from components.toplists import TopLists
-from components.user_items import UserItems
-from serving.predictor.engine import Answer, Engine
-from serving.predictor.question import Event, Question
-from serving.predictor.snapshot import Ranking
-from serving.predictor.static import Static
-from tests.heard import Heard
-from tests.top_lists import bare
+from dawnlist.cuts import parse_as_of
+from dawnlist.model.user_items import UserItems
+from dawnlist.schema import CATALOGUE
+from dawnlist.serving.predictor.answers.engine import Answer, Engine
+from dawnlist.serving.predictor.answers.question import Event, Question
+from dawnlist.serving.predictor.answers.snapshot import Ranking
+from dawnlist.serving.predictor.answers.static import Static
+from dawnlist.store import recent, versions
+from dawnlist.store.client import connect
+from dawnlist.store.toplists import TopLists
+from tests.support.heard import Heard
+from tests.support.top_lists import bare
 
 AS_OF = "2026-03-01T03:00:00Z"
 LAST = parse_as_of(AS_OF).timestamp()
@@ -92,7 +92,7 @@ def shop(**changes: Any) -> TopLists:
 
 def publish(url: str, lists: TopLists, as_of: str = AS_OF, run: str = "run-1") -> dict[str, Any]:
     with connect(url) as client:
-        return store.publish(client, "shop", lists, run, as_of)
+        return versions.publish(client, "shop", lists, run, as_of)
 
 
 def asked(url: str, *questions: Question, heard: Heard | None = None, **more: Any) -> list[Answer]:
@@ -185,7 +185,7 @@ def test_an_event_without_a_time_is_now(valkey: str) -> None:
 
 
 def test_a_history_that_is_cut_begins_with_the_stored_vector(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.store_content.NEWEST", 1)
+    monkeypatch.setattr("dawnlist.store.content.NEWEST", 1)
     publish(valkey, shop(meta={**shop().meta, "config": {**CONFIG, "nu": 0.0, "content_share": 0.0}}))
     found = ask(valkey, recent=(later(2, "b"),), k=3)
     wide = Y.astype(np.float64)
@@ -409,7 +409,7 @@ def test_too_much_at_once_is_the_stored_list(valkey: str) -> None:
 
 
 def test_a_cluster_answers_the_same(valkey: str, tmp_path: Path) -> None:
-    from tests.stores import cluster
+    from tests.support.stores import cluster
 
     publish(valkey, shop())
     questions = [Question("ann"), Question("ann", recent=(later(2, "b"),)), Question("new"), Question("bob", k=5)]

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pytest
 import redis
 
-from components import recent, store, store_wire
-from components.schema import CATALOGUE
-from components.store_client import connect
-from serving.predictor.engine import Answer, Engine
-from serving.predictor.question import Question
-from tests.heard import Heard
-from tests.stores import put_on, valkey_of
+from dawnlist.schema import CATALOGUE
+from dawnlist.serving.predictor.answers.engine import Answer, Engine
+from dawnlist.serving.predictor.answers.question import Question
+from dawnlist.store import recent, versions, wire
+from dawnlist.store.client import connect
+from tests.support.heard import Heard
+from tests.support.stores import put_on, valkey_of
 from tests.test_engine import AS_OF, GENRES, answer, best, later, publish, scored, shop
 
 
@@ -103,8 +103,8 @@ def test_switches_and_rollbacks_mix_no_answer(valkey: str) -> None:
 
 def rolled_back_and_released(url: str) -> None:
     with connect(url) as client:
-        store.rollback(client, "shop")
-        store.release(client, "shop")
+        versions.rollback(client, "shop")
+        versions.release(client, "shop")
 
 
 def test_a_broken_chunk_leaves_the_old_version_until_it_is_mended(valkey: str) -> None:
@@ -233,7 +233,7 @@ def test_an_emptied_store_is_answered_from_memory_until_it_is_published_to_again
 
 
 def test_the_store_hangs_dies_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_wire, "REST", 60.0)  # the loop's clock is put on by it: what is slow here ends no rest
+    monkeypatch.setattr(wire, "REST", 60.0)  # the loop's clock is put on by it: what is slow here ends no rest
     with valkey_of(tmp_path) as port:
         url = f"redis://127.0.0.1:{port}/0"
         publish(url, shop())

@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from components import spark
-from components.clean.cleaning import clean
-from components.lake import Lake
-from components.schema import INTERACTIONS, QUARANTINE
-from components.settings import EngineSettings, Settings
-from components.simulate import ShopConfig, simulate
-from tests.spark_sessions import connect_server, needs_spark
+from dawnlist.components.clean.cleaning import clean
+from dawnlist.lake.lake import Lake
+from dawnlist.machine import spark
+from dawnlist.schema import INTERACTIONS, QUARANTINE
+from dawnlist.settings import EngineSettings, Settings
+from dawnlist.simulate import ShopConfig, simulate
+from tests.support.spark_sessions import connect_server, needs_spark
 
 PROVE = bool(os.environ.get("DAWNLIST_PROVE"))
 TWO = "local-cluster[2,1,512]"

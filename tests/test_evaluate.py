@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.content import Stock
-from components.evaluate import arms
-from components.evaluate.evaluation import evaluate, flat, summary
-from components.ids import IdMap
-from components.lake import Lake
-from components.model import FactorModel
-from components.solver import ALSConfig, fit
-from components.splits import Splits
-from tests.literal import AS_OF, CUTS, two_tastes
+from dawnlist.als.training import ALSConfig, fit
+from dawnlist.components.evaluate import arms
+from dawnlist.components.evaluate.evaluation import evaluate, flat, summary
+from dawnlist.lake.lake import Lake
+from dawnlist.model.content import Stock
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.ids import IdMap
+from dawnlist.model.splits import Splits
+from tests.support.literal import AS_OF, CUTS, two_tastes
 
 
 def fitted(splits: Splits, factors: int = 2) -> FactorModel:

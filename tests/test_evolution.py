@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from components.evolution import evolve
-from components.lake import Lake
-from components.schema import INTERACTIONS, ITEMS, QUARANTINE, USERS
+from dawnlist.lake.evolution import evolve
+from dawnlist.lake.lake import Lake
+from dawnlist.schema import INTERACTIONS, ITEMS, QUARANTINE, USERS
 
 OLD = pa.schema([pa.field("user_id", pa.string(), nullable=False), pa.field("day", pa.date32(), nullable=False)])
 NEW = pa.schema([OLD.field(0), pa.field("device", pa.string()), pa.field("tags", pa.list_(pa.string())), OLD.field(1)])

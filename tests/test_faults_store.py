@@ -8,13 +8,13 @@ import httpx
 import pytest
 import redis
 
-from components import recent, store_building, store_content
-from components.store_client import connect
-from components.store_layout import Keys
-from components.store_rows import address
-from tests.faults import Shop, answer, flip, hammered, publish, reaches, ready, served, wait
-from tests.load import USERS, K, popular, ranking
-from tests.published import metric
+from dawnlist.store import building, content, recent
+from dawnlist.store.client import connect
+from dawnlist.store.layout import Keys
+from dawnlist.store.rows import address
+from tests.support.faults import Shop, answer, flip, hammered, publish, reaches, ready, served, wait
+from tests.support.load import USERS, K, popular, ranking
+from tests.support.published import metric
 
 PROVE = "DAWNLIST_PROVE" in os.environ
 TIMES = 5 if PROVE else 1
@@ -74,11 +74,11 @@ def test_a_store_that_dies_in_the_middle_of_a_publish(hurt: Shop) -> None:
             hurt.store.kill()
         store_building_checkpoint(*given)
 
-    store_building_checkpoint = store_building.checkpoint
+    store_building_checkpoint = building.checkpoint
     with hammered(hurt.url) as load:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(redis.ConnectionError):
-            patch.setattr(store_content, "BUCKETS_A_BATCH", 5)
-            patch.setattr(store_building, "checkpoint", checkpoint)
+            patch.setattr(content, "BUCKETS_A_BATCH", 5)
+            patch.setattr(building, "checkpoint", checkpoint)
             publish(hurt.store.url, n)
         hurt.store.start()
         reaches(hurt.url, n - 1)
@@ -98,7 +98,7 @@ def test_a_store_that_is_full(hurt: Shop) -> None:
                 publish(hurt.store.url, hurt.n + 1)
             client.config_set("maxmemory", 1 + client.info("memory")["used_memory"])
             with pytest.MonkeyPatch.context() as patch, pytest.raises(redis.exceptions.OutOfMemoryError):
-                patch.setattr("components.store_memory._memory", lambda client: [])
+                patch.setattr("dawnlist.store.memory._memory", lambda client: [])
                 publish(hurt.store.url, hurt.n + 1)
             time.sleep(0.4)
             reaches(hurt.url, hurt.n)

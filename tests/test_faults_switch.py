@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from components import store
-from components.store_client import connect
-from tests.faults import Shop, flip, hammered, reaches, ready, served, wait
-from tests.load import as_of, number
-from tests.published import metric
-from tests.threads import meanwhile
+from dawnlist.store import versions
+from dawnlist.store.client import connect
+from tests.support.faults import Shop, flip, hammered, reaches, ready, served, wait
+from tests.support.load import as_of, number
+from tests.support.published import metric
+from tests.support.threads import meanwhile
 
 PROVE = "DAWNLIST_PROVE" in os.environ
 SWITCHES = 200 if PROVE else 12
@@ -62,11 +62,11 @@ def test_a_publisher_that_is_killed_under_load(hurt: Shop, point: str) -> None:
         reaches(hurt.url, n)
     load.passed(f"a publisher killed at {point!r}, and its run again")
     with connect(hurt.store.url) as client:
-        assert (store.active(client, "shop") or {})["as_of"] == as_of(n)
+        assert (versions.active(client, "shop") or {})["as_of"] == as_of(n)
         hurt.publish()
         assert not client.exists("dawnlist:{shop}:building")
         tokens = {key.split(b":")[2] for key in client.scan_iter("dawnlist:shop:*")}
-        assert tokens == {version["token"].encode() for version in store.versions(client, "shop")}
+        assert tokens == {version["token"].encode() for version in versions.versions(client, "shop")}
 
 
 def test_publishers_that_are_killed_at_random(hurt: Shop) -> None:
@@ -83,7 +83,7 @@ def test_publishers_that_are_killed_at_random(hurt: Shop) -> None:
     with connect(hurt.store.url) as client:
         hurt.publish()
         tokens = {key.split(b":")[2] for key in client.scan_iter("dawnlist:shop:*")}
-        assert tokens == {version["token"].encode() for version in store.versions(client, "shop")}
+        assert tokens == {version["token"].encode() for version in versions.versions(client, "shop")}
 
 
 def active(shop: Shop) -> int:

@@ -9,16 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 
-from components.clean.cleaning import clean
-from components.cuts import iso
-from components.fetch import landing
-from components.fetch.landing import fetch
-from components.fetch.parquet import write_batches
-from components.fetch.windows import windows
-from components.lake import Lake
-from components.settings import Settings, SourceSettings
-from components.watermark import extended, held, transactions
-from tests.literal import clicks, interactions
+from dawnlist.components.clean.cleaning import clean
+from dawnlist.components.fetch import landing
+from dawnlist.components.fetch.landing import fetch
+from dawnlist.components.fetch.parquet import write_batches
+from dawnlist.components.fetch.windows import windows
+from dawnlist.cuts import iso
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.watermark import extended, held, transactions
+from dawnlist.settings import Settings, SourceSettings
+from tests.support.literal import clicks, interactions
 
 AS_OF = "2026-01-02T00:00:00Z"
 INSIDE = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,11 +1,11 @@
-"""The merging of tests/kube_api.py's server, by examples from Kubernetes' documentation of server-side apply."""
+"""The merging of tests/support/kube_api.py's server, by examples of Kubernetes' page on server-side apply."""
 
 from typing import Any
 
 import pytest
 
-from tests.fields import leaves, tree_of
-from tests.kube_state import KubeState, Refused
+from tests.support.fields import leaves, tree_of
+from tests.support.kube_state import KubeState, Refused
 
 
 def deployment(name: str = "web", **spec: Any) -> dict[str, Any]:

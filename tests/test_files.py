@@ -15,14 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.clean.cleaning import clean
-from components.fetch.files import Files
-from components.fetch.landing import fetch
-from components.fetch.sources import open_source
-from components.fetch.stored import place
-from components.lake import Lake
-from components.settings import Settings, SourceSettings
-from tests.literal import interactions
+from dawnlist.components.clean.cleaning import clean
+from dawnlist.components.fetch.files import Files
+from dawnlist.components.fetch.landing import fetch
+from dawnlist.components.fetch.sources import open_source
+from dawnlist.components.fetch.stored import place
+from dawnlist.lake.lake import Lake
+from dawnlist.settings import Settings, SourceSettings
+from tests.support.literal import interactions
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 AS_OF = "2026-01-02T00:00:00Z"
@@ -552,10 +552,10 @@ PEAK = """
 import resource, sys
 from datetime import datetime, UTC
 from pathlib import Path
-from components.fetch.parquet import write_batches
-from components.fetch.sources import open_source
-from components.fetch.stored import place
-from components.settings import SourceSettings
+from dawnlist.components.fetch.parquet import write_batches
+from dawnlist.components.fetch.sources import open_source
+from dawnlist.components.fetch.stored import place
+from dawnlist.settings import SourceSettings
 
 window = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
 batches = open_source(sys.argv[1], SourceSettings()).interactions(*window)

@@ -9,16 +9,16 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from components.ablations import keep, newest
-from components.filter_bots.agents import rules_of
-from components.filter_bots.history import before
-from components.filter_bots.report import escaped, html, markdown
-from components.filter_bots.verdicts import judge
-from components.lake import Lake
-from components.runs import recorded
-from components.schema import INTERACTIONS, USERS, VERDICTS
-from components.settings import BotSettings, Settings
-from components.verdicts import keeps
+from dawnlist.components.dataset.verdicts import keeps
+from dawnlist.components.filter_bots.agents import rules_of
+from dawnlist.components.filter_bots.history import before
+from dawnlist.components.filter_bots.report import escaped, html, markdown
+from dawnlist.components.filter_bots.verdicts import judge
+from dawnlist.lake.lake import Lake
+from dawnlist.records.ablations import keep, newest
+from dawnlist.records.runs import recorded
+from dawnlist.schema import INTERACTIONS, USERS, VERDICTS
+from dawnlist.settings import BotSettings, Settings
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = (START, START + timedelta(days=30))

@@ -5,10 +5,10 @@ import numpy.typing as npt
 import pytest
 from scipy.sparse import csr_matrix
 
-from components.fold_in import NO_PAIRS, FoldIn, Pairs
-from components.ials_model import IALS
-from components.solver import ALSConfig, fit
-from components.user_items import UserItems
+from dawnlist.als.notebook import IALS
+from dawnlist.als.training import ALSConfig, fit
+from dawnlist.model.user_items import UserItems
+from dawnlist.ranking.fold_in import NO_PAIRS, FoldIn, Pairs
 
 CONFIG = {"alpha": 4.0, "alpha0": 0.5, "nu": 0.7, "half_life": 8.0, "ridge_scale": 0.3}
 HISTORY = Pairs(np.array([3, 0, 7]), np.array([1.0, 2.0, 5.0]), np.array([0.0, 8.0, 2.5]))

@@ -2,13 +2,13 @@ from typing import Any
 
 import pytest
 
-from components.cuts import iso
-from components.gate.history import gate_of
-from components.gate.page import markdown, page
-from components.gate.verdict import decide
-from components.settings import GateSettings
-from tests.gates import DAY, LIVE, broken, evaluation, past, spread_out, verdict
-from tests.literal import AS_OF
+from dawnlist.components.gate.history import gate_of
+from dawnlist.components.gate.page import markdown, page
+from dawnlist.components.gate.verdict import decide
+from dawnlist.cuts import iso
+from dawnlist.settings import GateSettings
+from tests.support.gates import DAY, LIVE, broken, evaluation, past, spread_out, verdict
+from tests.support.literal import AS_OF
 
 TODAY = iso(AS_OF)
 EVEN = [0.1] * 100

@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from components import registry
-from components.cuts import iso, stamp
-from components.expiry import Expiry
-from components.gate import history
-from components.gate.history import Gate
-from components.gate.judgement import judge
-from components.lake import Lake
-from components.settings import GateSettings
-from pipelines.cli import app
-from tests.gates import evaluation, past, spread_out
-from tests.literal import AS_OF
+from dawnlist.components.gate import history
+from dawnlist.components.gate.history import Gate
+from dawnlist.components.gate.judgement import judge
+from dawnlist.cuts import iso, stamp
+from dawnlist.lake.lake import Lake
+from dawnlist.pipelines.cli import app
+from dawnlist.records import registry
+from dawnlist.settings import GateSettings
+from dawnlist.upkeep.expiry import Expiry
+from tests.support.gates import evaluation, past, spread_out
+from tests.support.literal import AS_OF
 
 TODAY = iso(AS_OF)
 

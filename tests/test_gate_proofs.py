@@ -7,8 +7,8 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from components.gate.evidence import Evidence, judged
-from components.settings import GateSettings
+from dawnlist.components.gate.evidence import Evidence, judged
+from dawnlist.settings import GateSettings
 
 benchmark = importlib.import_module("benchmarks.gate")
 PROVE = bool(os.environ.get("DAWNLIST_PROVE"))

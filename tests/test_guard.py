@@ -24,19 +24,19 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 from uvicorn.server import ServerState
 
-from components.embedded import embedded_valkey
-from components.store_client import connect
-from serving.predictor import connection
-from serving.predictor.auth import Doorkeeper, ForbiddenError, UnknownError
-from serving.predictor.connection import Connection, Shared
-from serving.predictor.counts import Counts
-from serving.predictor.follower import Follower
-from serving.predictor.guard import Gate, OverloadedError
-from serving.predictor.logs import AsJson, Digest, described
-from serving.predictor.messages import Request, Response
-from serving.predictor.server import serve
-from tests.published import metric
-from tests.servers import Predictor, free_port, running_predictor
+from dawnlist.machine.embedded_valkey import embedded_valkey
+from dawnlist.serving.predictor.answers.follower import Follower
+from dawnlist.serving.predictor.guard import Gate, OverloadedError
+from dawnlist.serving.predictor.server import serve
+from dawnlist.serving.predictor.transports import connection
+from dawnlist.serving.predictor.transports.auth import Doorkeeper, ForbiddenError, UnknownError
+from dawnlist.serving.predictor.transports.connection import Connection, Shared
+from dawnlist.serving.predictor.transports.http import Request, Response
+from dawnlist.serving.predictor.watch.counts import Counts
+from dawnlist.serving.predictor.watch.logs import AsJson, Digest, described
+from dawnlist.store.client import connect
+from tests.support.published import metric
+from tests.support.servers import Predictor, free_port, running_predictor
 
 ANN = b"GET /v1/recommendations/ann?k=1 HTTP/1.1\r\nHost: x\r\n"
 V1 = b"POST /v1/models/dawnlist:predict HTTP/1.1\r\nHost: x\r\n"

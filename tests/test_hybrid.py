@@ -8,19 +8,19 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
-from components import popularity
-from components.content import Stock
-from components.fold_in import NO_PAIRS, FoldIn, Pairs
-from components.hybrid import DOUBT, Hybrid, Parts, parts
-from components.ids import IdMap
-from components.lake import Lake
-from components.model import FactorModel
-from components.solver import ALSConfig, fit
-from components.splits import Splits
-from components.train.fitting import fit_stage
-from components.tune.newcomers import Newcomers
-from components.user_items import UserItems
-from tests.literal import AS_OF, two_tastes
+from dawnlist.als.training import ALSConfig, fit
+from dawnlist.components.train.fitting import fit_stage
+from dawnlist.components.tune.newcomers import Newcomers
+from dawnlist.lake.lake import Lake
+from dawnlist.model import popularity
+from dawnlist.model.content import Stock
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.hybrid import DOUBT, Hybrid, Parts, parts
+from dawnlist.model.ids import IdMap
+from dawnlist.model.splits import Splits
+from dawnlist.model.user_items import UserItems
+from dawnlist.ranking.fold_in import NO_PAIRS, FoldIn, Pairs
+from tests.support.literal import AS_OF, two_tastes
 
 NEW, OLD = 1_700_000_000_000_000, 1
 PLAIN = ALSConfig(factors=4, alpha=5.0, regularization=1.0, iterations=5)

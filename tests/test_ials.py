@@ -8,13 +8,13 @@ import pytest
 from implicit.cpu._als import calculate_loss
 from scipy.sparse import csr_matrix, random_array
 
-from components import ials, ials_arrays, ials_cpu
-from components.ials import IALSFit, Prepared, prepared
-from components.ials_model import IALS
-from components.implicit_als import confidence
-from components.memory import require
-from components.solver import ALSConfig, Training, fit
-from components.user_items import UserItems
+from dawnlist.als import ials, on_arrays, on_cpu
+from dawnlist.als.ials import IALSFit, Prepared, prepared
+from dawnlist.als.implicit import confidence
+from dawnlist.als.notebook import IALS
+from dawnlist.als.training import ALSConfig, Training, fit
+from dawnlist.machine.memory import require
+from dawnlist.model.user_items import UserItems
 
 
 def shop(users: int = 60, items: int = 40, seed: int = 3) -> UserItems:
@@ -29,13 +29,13 @@ def shop(users: int = 60, items: int = 40, seed: int = 3) -> UserItems:
 @pytest.fixture(params=["cpu", "arrays", "gpu"])
 def device(request: pytest.FixtureRequest) -> ials.Device:
     if request.param == "cpu":
-        return ials_cpu.CPU()
+        return on_cpu.CPU()
     if request.param == "arrays":
-        return ials_arrays.Arrays(np)
+        return on_arrays.Arrays(np)
     try:
-        from components.gpu import cupy
+        from dawnlist.machine.gpu import cupy
 
-        found: ials.Device = ials_arrays.Arrays(cupy())
+        found: ials.Device = on_arrays.Arrays(cupy())
     except RuntimeError as error:
         pytest.skip(str(error))
     return found
@@ -68,8 +68,8 @@ def solution(user_items: UserItems, items: Any, config: ALSConfig) -> Any:
 def test_a_half_sweep_solves_the_normal_equations(
     device: ials.Device, nu: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ials_cpu, "CG_STEPS", 40)
-    monkeypatch.setattr(ials_arrays, "CG_STEPS", 40)
+    monkeypatch.setattr(on_cpu, "CG_STEPS", 40)
+    monkeypatch.setattr(on_arrays, "CG_STEPS", 40)
     config = ALSConfig(factors=6, regularization=2, alpha=7, alpha0=0.3, nu=nu, half_life=30)
     fitting = IALSFit(on(device, shop()), config, None)
     start = fitting.factors[1]
@@ -98,9 +98,9 @@ def test_blocks_change_nothing(device: ials.Device, monkeypatch: pytest.MonkeyPa
     config = ALSConfig(factors=4, iterations=2)
     whole = IALSFit(on(device, shop()), config, None)
     whole.advance(2)
-    monkeypatch.setattr(ials_cpu, "PAIRS", 16)
-    monkeypatch.setattr(ials_cpu, "BLOCK", 16)
-    monkeypatch.setattr(ials_arrays, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(on_cpu, "PAIRS", 16)
+    monkeypatch.setattr(on_cpu, "BLOCK", 16)
+    monkeypatch.setattr(on_arrays, "BLOCK_BYTES", 4096)
     parts = IALSFit(on(device, shop()), config, None)
     parts.advance(2)
     np.testing.assert_allclose(whole.factors[0] @ whole.factors[1].T, parts.factors[0] @ parts.factors[1].T, atol=1e-4)
@@ -168,7 +168,7 @@ def test_the_number_of_cores_changes_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_too_little_memory_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ials_cpu, "available", lambda: 10_000)
+    monkeypatch.setattr(on_cpu, "available", lambda: 10_000)
     with pytest.raises(MemoryError, match=r"^\d+ pairs from both sides need 0.00 GB, and 0.00 GB are free: give the"):
         Training(shop()).begin(ALSConfig())
     with pytest.raises(MemoryError, match=r"^a lot need 2.00 GB, and 1.00 GB are free"):

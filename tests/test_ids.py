@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from components.ids import IdMap
+from dawnlist.model.ids import IdMap
 
 
 def test_the_same_ids_in_any_order_get_the_same_indices(tmp_path: Path) -> None:

@@ -1,54 +1,112 @@
-"""Who may import whom: pipelines -> component.py -> step modules -> nouns <- serving; kfp at the edge only."""
+"""Who may import whom: pipelines -> components -> dawnlist <- serving; kfp at the edge only."""
 
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 STEPS = {path.parent.name for path in ROOT.glob("components/*/component.py")}
-MODULES = sorted(path.relative_to(ROOT) for folder in ("components", "pipelines", "serving")
-                 for path in (ROOT / folder).rglob("*.py"))  # fmt: skip
+NEIGHBOURS = ("components", "pipelines", "serving")
+LARGEST_FOLDER = 25
+LIBRARY_ORDER = (
+    ("arrays", "cuts", "namespace", "pages", "schema", "urls"),
+    ("machine", "lake", "messages"),
+    ("ranking", "settings"),
+    ("model", "rows"),
+    ("als", "store", "explore"),
+    ("records",),
+    ("upkeep", "simulate"),
+)
+"""Packages and modules of the library; each may import those of earlier lines, and none of its own line."""
+
+
+def find_modules() -> list[Path]:
+    """All modules of the package, relative to the root, each once: the links in dawnlist/ are not followed."""
+    paths = []
+    for folder in ("dawnlist", *NEIGHBOURS):
+        paths += [path.relative_to(ROOT) for path in (ROOT / folder).rglob("*.py")]
+    return sorted(path for path in paths if not (path.parts[0] == "dawnlist" and path.parts[1] in NEIGHBOURS))
+
+
+def module_name(path: Path) -> str:
+    """The dotted name by which a module is imported."""
+    parts = path.with_suffix("").parts
+    if parts[0] in NEIGHBOURS:
+        parts = ("dawnlist", *parts)
+    return ".".join(parts).removesuffix(".__init__")
+
+
+MODULES = find_modules()
+NAMES = {module_name(path) for path in MODULES}
 
 
 def imports(path: Path) -> set[str]:
     """All modules a file imports, inside functions too."""
-    found = set()
+    modules = set()
     for node in ast.walk(ast.parse((ROOT / path).read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            modules.add(node.module)
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
+
+
+def own_imports(path: Path) -> set[str]:
+    """The modules of Dawnlist that a file imports; a package counts only where it is imported itself."""
+    return {name for name in imports(path) if name in NAMES and name.count(".") > 0} - {module_name(path)}
 
 
 def step_of(module: str) -> str | None:
-    """The step a module belongs to; None for a noun."""
+    """The step that a module belongs to; None where it belongs to no step."""
     parts = module.split(".")
-    return parts[1] if parts[0] == "components" and len(parts) > 1 and parts[1] in STEPS else None
+    return parts[2] if parts[:2] == ["dawnlist", "components"] and len(parts) > 2 and parts[2] in STEPS else None
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_the_layers_hold(path: Path) -> None:
     used, folder = imports(path), path.parts[0]
     wrapper = path.name in ("component.py", "image.py")
+    assert not any(name.split(".")[0] in NEIGHBOURS for name in used), "import dawnlist.components, not components"
     if folder != "pipelines":
-        assert not any(name.startswith("pipelines") for name in used)
+        assert not any(name.startswith("dawnlist.pipelines") for name in used)
         assert wrapper or not any(name.split(".")[0] == "kfp" for name in used)
-    if folder == "serving":
-        assert not any(step_of(name) for name in used)
+    if folder in ("components", "dawnlist"):
+        assert not any(name.startswith("dawnlist.serving") for name in used)
+    if folder in ("serving", "dawnlist"):
+        assert not any(name.startswith("dawnlist.components") for name in used)
     if folder == "components":
-        assert not any(name.startswith("serving") for name in used)
-        own = path.parts[1] if path.parts[1] in STEPS else None
+        own = path.parts[1]
         others = {step_of(name) for name in used} - {None, own}
-        if own is None:
-            assert not others, f"the noun {path} imports the steps {others}"
-        else:
-            allowed = {"refit": {"train"}}.get(own, set())  # refit is train's fit on more rows
-            assert others <= allowed, f"{path} imports other steps: {others}"
+        allowed = {"refit": {"train"}}.get(own, set())  # refit is train's fit on more rows
+        assert others <= allowed, f"{path} imports other steps: {others}"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.parts[0] == "dawnlist"], ids=str)
+def test_the_library_imports_in_its_order(path: Path) -> None:
+    if path.name == "__init__.py" and len(path.parts) == 2:
+        return
+    own = Path(path.parts[1]).stem
+    [line] = [number for number, members in enumerate(LIBRARY_ORDER) if own in members]
+    earlier = {member for members in LIBRARY_ORDER[:line] for member in members}
+    used = {name.split(".")[1] for name in own_imports(path)}
+    assert used <= earlier | {own}, f"{path} imports {used - earlier - {own}}, which stand beside it or above it"
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph = {module_name(path): own_imports(path) & NAMES for path in MODULES}
+    while leaves := {name for name, used in graph.items() if not used & graph.keys()}:
+        graph = {name: used for name, used in graph.items() if name not in leaves}
+    assert not graph, f"these modules import each other, or modules that do: {sorted(graph)}"
+
+
+def test_no_folder_is_too_large_to_look_through() -> None:
+    sizes = Counter(path.parent for path in MODULES if path.name != "__init__.py")
+    assert max(sizes.values()) <= LARGEST_FOLDER, sizes.most_common(3)
 
 
 def loaded_by(code: str) -> set[str]:
@@ -60,11 +118,11 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_serving_never_loads_kfp() -> None:
-    assert "kfp" not in loaded_by("import serving.predictor.server, serving.predictor.client")
+    assert "kfp" not in loaded_by("import dawnlist.serving.predictor.server, dawnlist.serving.predictor.client")
 
 
 def test_the_command_starts_light() -> None:
-    loaded = loaded_by("import pipelines.cli")
+    loaded = loaded_by("import dawnlist.pipelines.cli")
     assert not loaded & {"kfp", "numpy", "pandas", "pyarrow", "kserve", "implicit", "rich.progress"}
 
 

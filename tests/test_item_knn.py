@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from components.evaluate import item_knn
-from components.evaluate.item_knn import ItemKNN
+from dawnlist.components.evaluate import item_knn
+from dawnlist.components.evaluate.item_knn import ItemKNN
 
 
 def test_scores_are_sums_of_cosines() -> None:

@@ -5,10 +5,10 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from components.lake import Lake
-from components.manifest import write_manifest
-from components.objects import Found
-from components.objects_local import LocalObjects
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.local import LocalObjects
+from dawnlist.lake.manifest import write_manifest
+from dawnlist.lake.objects import Found
 
 
 def test_an_object_is_whole_or_not_there(tmp_path: Path) -> None:

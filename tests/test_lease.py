@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from components.cuts import iso
-from components.lake import Lake
-from components.lease import lease
+from dawnlist.cuts import iso
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.lease import lease
 
 HOLD = """
 import sys
-from components.lake import Lake
-from components.lease import lease
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.lease import lease
 lake = Lake.open(sys.argv[1], "shop")
 with lease(lake, "compact", sys.argv[2], wait=20, ttl=float(sys.argv[3])) as held:
     print("held", flush=True)
@@ -97,8 +97,8 @@ def test_two_processes_contend(lake: Lake, tmp_path: Path) -> None:
     """Four processes add one to a number, 10 times each, that no precondition guards."""
     add = """
 import sys, time
-from components.lake import Lake
-from components.lease import lease
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.lease import lease
 lake = Lake.open(sys.argv[1], "shop")
 for _ in range(10):
     with lease(lake, "count", sys.argv[2]):

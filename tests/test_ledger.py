@@ -5,11 +5,11 @@ import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 
-from components.cuts import parse_as_of
-from components.lake import Lake
-from components.ledger import Ledger, metadata
-from components.time_travel import restore
-from components.watermark import Window, transactions
+from dawnlist.cuts import parse_as_of
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.ledger import Ledger, metadata
+from dawnlist.lake.watermark import Window, transactions
+from dawnlist.upkeep.time_travel import restore
 
 NOTHING = Ledger({})
 

@@ -3,8 +3,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from components.lineage import describe, figures
-from tests.browsing import fetched
+from dawnlist.records.lineage import describe, figures
+from tests.support.browsing import fetched
 
 
 @dataclass

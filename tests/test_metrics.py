@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from components.metrics import METRICS, Scores, bootstrap, bootstrap_interval, ratio_interval, score
+from dawnlist.model.metrics import METRICS, Scores, bootstrap, bootstrap_interval, ratio_interval, score
 
 
 def truth(rows: list[list[int]], items: int) -> csr_matrix:
@@ -110,7 +110,7 @@ def test_samples_are_those_of_drawing_users_one_by_one() -> None:
 
 
 def test_blocks_of_samples_change_nothing_but_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.metrics.BOOTSTRAP_COUNTS", 150)
+    monkeypatch.setattr("dawnlist.model.metrics.BOOTSTRAP_COUNTS", 150)
     means = bootstrap(np.ones((50, 1)), seed=1, samples=10)
     np.testing.assert_allclose(means, np.ones((10, 1)))
 

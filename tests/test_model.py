@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
-from components.ids import IdMap
-from components.manifest import write_manifest
-from components.model import FactorModel
+from dawnlist.lake.manifest import write_manifest
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.ids import IdMap
 
 
 def ids(*names: str) -> IdMap:

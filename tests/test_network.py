@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests.rendered import Tree, pods, rendered, selected
+from tests.support.rendered import Tree, pods, rendered, selected
 
 
 @dataclass(frozen=True)

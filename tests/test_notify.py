@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from components.gate.verdict import decide
-from components.lake import Lake
-from components.notify import formats
-from components.notify.daily import facts_of, text_report, write_report
-from components.notify.facts import STEPS
-from components.pages import as_markdown
-from components.runs import recorded
-from components.settings import GateSettings
+from dawnlist.components.gate.verdict import decide
+from dawnlist.components.notify import formats
+from dawnlist.components.notify.daily import facts_of, text_report, write_report
+from dawnlist.components.notify.facts import STEPS
+from dawnlist.lake.lake import Lake
+from dawnlist.pages import as_markdown
+from dawnlist.records.runs import recorded
+from dawnlist.settings import GateSettings
 
 AS_OF = "2026-01-31T03:00:00Z"
 HOSTILE = "<script>alert('x')</script> | `b` [a](http://evil) \x1b[31m $x_1$ & more"
@@ -280,7 +280,7 @@ def test_a_killed_step(night: Night) -> None:
     night.step("fetch", {"rows": {"interactions": 7}})
     code = (
         "import os, signal, sys\n"
-        "from components.runs import recorded\n"
+        "from dawnlist.records.runs import recorded\n"
         f"with recorded(sys.argv[1], 'shop', '{AS_OF}', 'run-1', 'clean'):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -372,7 +372,7 @@ def _damage(night: Night, name: str, odd: Any, whole: bool) -> None:
 
 def test_one_part_that_fails_leaves_the_others(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     night.judged(evaluation(0.3, 0.28, 0.2))
-    monkeypatch.setattr("components.notify.charts.svg", _broken)
+    monkeypatch.setattr("dawnlist.components.notify.charts.svg", _broken)
     page = Page(night.reported()[1])
     assert page.text.count("This part can't be shown: OSError: no <fonts>") == 4
     assert "Gate" in page.headings

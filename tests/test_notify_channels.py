@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from components.channels import Channel, channels, within
-from components.messages import Message
-from tests.certificates import self_signed
-from tests.mail import MailServer, deaf_server, hook, mail_server, parts
-from tests.servers import free_port
+from dawnlist.messages.channels import Channel, channels, within
+from dawnlist.messages.message import Message
+from tests.support.certificates import self_signed
+from tests.support.mail import MailServer, deaf_server, hook, mail_server, parts
+from tests.support.servers import free_port
 
 # apprise looks for what Python 3.13 lacks
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")

@@ -16,15 +16,15 @@ import pytest
 import typer.main
 from kfp import dsl
 
-from components.lake import Lake
-from components.messages import Message
-from components.notify import outbox, rerun, tables
-from components.notify.component import notify
-from components.notify.daily import facts_of
-from components.notify.telling import alarmed, tell
-from pipelines.cli import app
-from tests.mail import MailServer, hook, mail_server, parts
-from tests.servers import free_port
+from dawnlist.components.notify import outbox, rerun, tables
+from dawnlist.components.notify.component import notify
+from dawnlist.components.notify.daily import facts_of
+from dawnlist.components.notify.telling import alarmed, tell
+from dawnlist.lake.lake import Lake
+from dawnlist.messages.message import Message
+from dawnlist.pipelines.cli import app
+from tests.support.mail import MailServer, hook, mail_server, parts
+from tests.support.servers import free_port
 from tests.test_notify import AS_OF, HOSTILE, Night, evaluation
 
 # apprise looks for what Python 3.13 lacks
@@ -416,8 +416,8 @@ def test_every_template_is_installed_with_the_package() -> None:
 
 
 def test_the_defaults_are_the_pipelines_own() -> None:
-    from pipelines.daily import daily_pipeline
-    from pipelines.placement import Placement
+    from dawnlist.pipelines.daily import daily_pipeline
+    from dawnlist.pipelines.placement import Placement
 
     inputs = daily_pipeline(Placement()).component_spec.inputs
     declared = {name: spec.default for name, spec in inputs.items() if name not in ("namespace", "settings")}

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from components.lake import Lake
-from components.notify import charts, scores
-from components.notify.facts import Facts
-from components.notify.page import page
-from components.runs import recorded, records
-from components.tune.daily import search_day
-from components.tune.grid import Grid
-from tests.literal import two_tastes
+from dawnlist.components.notify import charts, scores
+from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.page import page
+from dawnlist.components.tune.daily import search_day
+from dawnlist.components.tune.grid import Grid
+from dawnlist.lake.lake import Lake
+from dawnlist.records.runs import recorded, records
+from tests.support.literal import two_tastes
 
 AS_OF = "2026-01-31T00:00:00Z"
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from components.lake import Lake
-from tests.servers import forbidding, relay
+from dawnlist.lake.lake import Lake
+from tests.support.servers import forbidding, relay
 
 LARGE = 20_000_000
 """Bytes: more than one request of an upload in parts."""
@@ -131,7 +131,7 @@ def test_of_eight_at_once_none_is_lost(root: str) -> None:
 UPLOAD = """
 import sys
 from pathlib import Path
-from components.lake import Lake
+from dawnlist.lake.lake import Lake
 Lake.open(sys.argv[1], "shop").upload(Path(sys.argv[2]), "landing", "a.parquet", once=sys.argv[3] == "once")
 """
 
@@ -213,7 +213,7 @@ def test_without_credentials_a_lake_says_so(bucket: str, monkeypatch: pytest.Mon
 
 FILL = """
 import sys
-from components.lake import Lake
+from dawnlist.lake.lake import Lake
 lake = Lake.open(sys.argv[1], "shop")
 lake.write(b"small", "a")
 if len(sys.argv) > 2:
@@ -250,7 +250,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_local_lake_loads_no_cloud_client(tmp_path: Path) -> None:
-    code = "import sys; from components.lake import Lake; Lake.open(sys.argv[1], 'shop').create(b'', 'a'); " \
+    code = "import sys; from dawnlist.lake.lake import Lake; Lake.open(sys.argv[1], 'shop').create(b'', 'a'); " \
            "print({'obstore', 'google.cloud.storage', 'deltalake'} & set(sys.modules))"  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

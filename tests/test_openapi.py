@@ -15,8 +15,8 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from tests.published import metric
-from tests.servers import Predictor
+from tests.support.published import metric
+from tests.support.servers import Predictor
 
 EXAMPLES = 1_000 if os.environ.get("DAWNLIST_PROVE") else 15
 ROUTES = [

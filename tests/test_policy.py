@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.rendered import LAYERS, Pod, Tree, one, pods, rendered, selected
+from tests.support.rendered import LAYERS, Pod, Tree, one, pods, rendered, selected
 
 OTHERS: Final[list[dict[str, str]]] = [
     {"pipelines.kubeflow.org/v2_component": "true"},  # the steps

@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from components import store
-from components.embedded import embedded_valkey
-from components.store_client import connect
-from serving.predictor.client import ask, ask_store
-from serving.predictor.server import serve
-from tests.published import publish, serve_shop, shop
-from tests.servers import Predictor, free_port, running_predictor
-from tests.threads import meanwhile
+from dawnlist.machine.embedded_valkey import embedded_valkey
+from dawnlist.serving.predictor.client import ask, ask_store
+from dawnlist.serving.predictor.server import serve
+from dawnlist.store import versions
+from dawnlist.store.client import connect
+from tests.support.published import publish, serve_shop, shop
+from tests.support.servers import Predictor, free_port, running_predictor
+from tests.support.threads import meanwhile
 
 READY = ("/v2/health/ready", "/v2/models/dawnlist/ready", "/v1/models/dawnlist")
 
@@ -46,7 +46,7 @@ def test_it_becomes_ready_follows_every_switch_and_never_mixes_versions(redis_ur
             for day in range(2, 6):
                 serve_shop(redis_url, running.url, shop(prefix=str(day)), day)
             with connect(redis_url) as client:
-                store.rollback(client, "shop", 4)
+                versions.rollback(client, "shop", 4)
             deadline = time.monotonic() + 60
             while ask(running.url, "ann")["model_version"] != "4":
                 assert time.monotonic() < deadline

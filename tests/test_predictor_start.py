@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from tests.servers import free_port
+from tests.support.servers import free_port
 
-SERVE = "import sys; from serving.predictor.server import serve; serve(sys.argv[1], 'shop', int(sys.argv[2]))"
+SERVE = "import sys; from dawnlist.serving.predictor.server import serve; serve(sys.argv[1], 'shop', int(sys.argv[2]))"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])

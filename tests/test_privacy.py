@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from components.privacy import anonymised, anonymous
+from dawnlist.messages.privacy import anonymised, anonymous
 
 MASKED = {
     "redis://:pw@store:6379/0": "redis://:***@store:6379/0",

@@ -11,8 +11,8 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-from tests.published import metric
-from tests.servers import Predictor
+from tests.support.published import metric
+from tests.support.servers import Predictor
 
 HOSTILE = "x\r\nSET a b\x00🦊*<script>/"
 BEYOND = "a\r\nactive"

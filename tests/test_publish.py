@@ -12,30 +12,31 @@ from typing import Any
 import pytest
 from kfp import dsl
 
-from components import registry, store, store_building, store_memory
-from components.lake import Lake
-from components.notify.daily import text_report
-from components.publish.component import publish as step
-from components.publish.publication import publish
-from components.runs import records, report_of
-from components.store_client import connect
+from dawnlist.components.notify.daily import text_report
+from dawnlist.components.publish.component import publish as step
+from dawnlist.components.publish.publication import publish
+from dawnlist.lake.lake import Lake
+from dawnlist.records import registry
+from dawnlist.records.runs import records, report_of
+from dawnlist.store import building, memory, versions
+from dawnlist.store.client import connect
+from tests.support.top_lists import of_many
 from tests.test_store import ANN_AND_BOB, read
-from tests.top_lists import of_many
 
 PUBLISH = """
 import sys, time
 from pathlib import Path
-from components import store_building, store_content
-from components.lake import Lake
-from components.publish.publication import publish
-store_content.BUCKETS_A_BATCH = 10
-checkpoint = store_building.checkpoint
+from dawnlist.store import building, content
+from dawnlist.lake.lake import Lake
+from dawnlist.components.publish.publication import publish
+content.BUCKETS_A_BATCH = 10
+checkpoint = building.checkpoint
 
 def unhurried(*given):  # so that it is not at its end before it is killed
     time.sleep(0.01)
     checkpoint(*given)
 
-store_building.checkpoint = unhurried
+building.checkpoint = unhurried
 lake = Lake.open(sys.argv[3], "shop")
 publish(Path(sys.argv[1]), lake, sys.argv[2], "shop", "run-2", "2026-03-02T03:00:00Z")
 """
@@ -67,8 +68,8 @@ def test_a_publisher_that_is_killed_leaves_the_active_version_and_the_next_one_s
         assert publisher.returncode == -signal.SIGKILL
         half = client.dbsize()
         assert size + 1_000 <= half < size + 12_500
-        assert [version["version"] for version in store.versions(client, "shop")] == [1]
-        assert (store.active(client, "shop") or {})["run"] == "run-1"
+        assert [version["version"] for version in versions.versions(client, "shop")] == [1]
+        assert (versions.active(client, "shop") or {})["run"] == "run-1"
 
         report = publish(lists, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
         assert (report["version"], report["users"], report["previous"]) == (2, 100_000, 1)
@@ -105,14 +106,14 @@ def test_a_full_store_is_one_clear_line_and_the_active_version_stays(valkey: str
         try:
             with pytest.raises(RuntimeError, match=r"of 3 users takes about 0\.0 MB .* and 0\.0 MB are free"):
                 publish(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
-            patch.setattr(store_memory, "_memory", lambda client: [])
+            patch.setattr(memory, "_memory", lambda client: [])
             with pytest.raises(
                 ConnectionError, match=r"publishing 3 lists to redis://.* failed: .*run the publish step again"
             ):
                 publish(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
         finally:
             client.config_set("maxmemory", "0")
-        assert (store.active(client, "shop") or {})["run"] == "run-1"
+        assert (versions.active(client, "shop") or {})["run"] == "run-1"
 
 
 def test_a_bad_as_of_or_directory_is_refused_before_any_writing(valkey: str, tmp_path: Path, lake: Lake) -> None:
@@ -139,19 +140,19 @@ class Shop:
 
     def dies_after_the_switch(self, day: int, run: str) -> None:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(store_building, "drop_old", killed)
+            patch.setattr(building, "drop_old", killed)
             self.publish(day, run)
 
     def rollback(self, version: int | None = None) -> None:
         with connect(self.url) as client:
             registry.rollback(self.lake, client, "shop", version)
-            store.release(client, "shop")
+            versions.release(client, "shop")
 
     @property
     def live(self) -> str | None:
         """The run that the store and the champion agree on."""
         with connect(self.url) as client:
-            active, champion = store.active(client, "shop"), registry.champion(self.lake)
+            active, champion = versions.active(client, "shop"), registry.champion(self.lake)
         assert (active or {}).get("token") == (champion or {}).get("token")
         return active["run"] if active else None
 
@@ -216,7 +217,7 @@ def test_a_rollback_after_a_publish_that_died_forgets_it(shop: Shop) -> None:
 def test_what_never_went_live_is_no_incumbent(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.publish(1, "a")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(store, "_switch", killed)
+        patch.setattr(versions, "_switch", killed)
         shop.publish(2, "b")
     assert len(shop.lake.names("publications")) == 2
     assert (shop.live, shop.incumbent(3)) == ("a", "a")

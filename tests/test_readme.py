@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.settings import Settings
+from dawnlist.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -30,7 +30,7 @@ def commands() -> dict[str, set[str]]:
 @pytest.mark.parametrize("command", sorted(commands()))
 def test_every_command_and_option_exists(command: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *command.split(), "--help"],
+        [sys.executable, "-m", "dawnlist.pipelines.cli", *command.split(), "--help"],
         capture_output=True, text=True, check=True, env={"COLUMNS": "200", "PATH": ""},
     )  # fmt: skip
     missing = {option for option in commands()[command] if not re.search(rf"{option}\b", done.stdout)}

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from components import recent
-from components.recent import Event
-from components.store_client import connect
+from dawnlist.store import recent
+from dawnlist.store.client import connect
+from dawnlist.store.recent import Event
 
 
 def test_events_come_back_oldest_first(valkey: str) -> None:

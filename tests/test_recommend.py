@@ -6,15 +6,15 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from components.lake import Lake
-from components.model import FactorModel
-from components.recommend.lists import about, recommend
-from components.recommend.segments import by_device
-from components.schema import ITEMS
-from components.solver import ALSConfig
-from components.toplists import TopLists
-from components.train.fitting import fit_stage
-from tests.literal import interactions, two_tastes, write_interactions
+from dawnlist.als.training import ALSConfig
+from dawnlist.components.recommend.lists import about, recommend
+from dawnlist.components.recommend.segments import by_device
+from dawnlist.components.train.fitting import fit_stage
+from dawnlist.lake.lake import Lake
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.schema import ITEMS
+from dawnlist.store.toplists import TopLists
+from tests.support.literal import interactions, two_tastes, write_interactions
 
 META = {"popularity_window": "whole", "winner": "challenger"}
 

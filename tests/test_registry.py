@@ -7,17 +7,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from components import registry
-from components.cuts import iso
-from components.dataset.pairs import build
-from components.filter_bots.verdicts import judge
-from components.lake import Lake
-from components.manifest import write_manifest
-from components.model import FactorModel
-from components.settings import BotSettings, Settings
-from components.solver import ALSConfig
-from components.train.fitting import fit_stage
-from tests.literal import AS_OF, two_tastes, write_interactions
+from dawnlist.als.training import ALSConfig
+from dawnlist.components.dataset.pairs import build
+from dawnlist.components.filter_bots.verdicts import judge
+from dawnlist.components.train.fitting import fit_stage
+from dawnlist.cuts import iso
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.manifest import write_manifest
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.records import registry
+from dawnlist.settings import BotSettings, Settings
+from tests.support.literal import AS_OF, two_tastes, write_interactions
 
 
 def report(day: int, version: int) -> dict[str, Any]:

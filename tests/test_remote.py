@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from components import registry
-from components.clean.cleaning import clean
-from components.fetch.landing import fetch
-from components.lake import Lake
-from components.lease import lease
-from components.runs import recorded, records
-from components.settings import Settings
-from components.solver import ALSConfig
-from components.train.fitting import fit_stage
-from tests.literal import two_tastes
+from dawnlist.als.training import ALSConfig
+from dawnlist.components.clean.cleaning import clean
+from dawnlist.components.fetch.landing import fetch
+from dawnlist.components.train.fitting import fit_stage
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.lease import lease
+from dawnlist.records import registry
+from dawnlist.records.runs import recorded, records
+from dawnlist.settings import Settings
+from tests.support.literal import two_tastes
 
 ROWS = [
     ("e1", "ann", "A", "view", "2026-01-01T10:00:00Z"),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from components.cuts import parse_as_of
-from components.lake import Lake
-from components.runs import day_of, recorded, records, report_of
+from dawnlist.cuts import parse_as_of
+from dawnlist.lake.lake import Lake
+from dawnlist.records.runs import day_of, recorded, records, report_of
 
 AS_OF = "2026-01-31T00:00:00Z"
 LEFT = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
@@ -65,7 +65,7 @@ def test_a_secret_of_the_step_never_reaches_the_record_however_a_driver_quotes_i
 
 def test_a_killed_step_has_started_and_never_ended(tmp_path: Path) -> None:
     code = (
-        "import os, signal\nfrom components.runs import recorded\n"
+        "import os, signal\nfrom dawnlist.records.runs import recorded\n"
         f"with recorded({str(tmp_path)!r}, 'shop', {AS_OF!r}, 'run-1', 'tune'): os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, env=os.environ)

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from components.cuts import SCHEDULED
-from components.lake import Lake
-from components.runs import recorded
-from pipelines import cron
-from pipelines.kfp_client import Client
-from pipelines.package import version_name
-from pipelines.recurring import Wanted, settle
-from pipelines.submission import Version
-from tests.kfp_api import Done, Fault, Kubeflow, Object, dawnlist
-from tests.published import publish, shop
+from dawnlist.cuts import SCHEDULED
+from dawnlist.lake.lake import Lake
+from dawnlist.pipelines.kubeflow import cron
+from dawnlist.pipelines.kubeflow.client import Client
+from dawnlist.pipelines.kubeflow.recurring import Wanted, settle
+from dawnlist.pipelines.kubeflow.submission import Version
+from dawnlist.pipelines.package import version_name
+from dawnlist.records.runs import recorded
+from tests.support.kfp_api import Done, Fault, Kubeflow, Object, dawnlist
+from tests.support.published import publish, shop
 
 SHOP = ("--source", "postgresql://dawn@db/shop", "--lake", "s3://bucket/lake", "--redis", "redis://store:6379/0",
         "--namespace", "shop")  # fmt: skip

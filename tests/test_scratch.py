@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from components import scratch
+from dawnlist.machine import scratch
 
 
 def test_what_does_not_fit_goes_to_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

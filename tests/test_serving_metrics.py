@@ -9,11 +9,11 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serving.predictor.counts import BOUNDS, Counts, exposed
-from serving.predictor.ladder import Found
-from tests.published import counted
-from tests.rendered import Tree, one, pods, rendered, selected
-from tests.servers import Predictor
+from dawnlist.serving.predictor.answers.ladder import Found
+from dawnlist.serving.predictor.watch.counts import BOUNDS, Counts, exposed
+from tests.support.published import counted
+from tests.support.rendered import Tree, one, pods, rendered, selected
+from tests.support.servers import Predictor
 
 NAME = re.compile(r"\b(?:dawnlist|process)_[a-z_]+\b")
 SUFFIXES = ("_total", "_bucket", "_count", "_sum")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from components.settings import Settings
+from dawnlist.settings import Settings
 
 
 def write(path: Path, text: str) -> str:

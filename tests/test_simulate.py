@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pytest
 
-from components.simulate import Shop, ShopConfig, hindsight, simulate, write
-from components.simulate.agents import CRAWLERS, HOSTILE_AGENT
-from components.simulate.config import CLEAN
-from components.simulate.dirt import iso_utc
+from dawnlist.simulate import Shop, ShopConfig, hindsight, simulate, write
+from dawnlist.simulate.agents import CRAWLERS, HOSTILE_AGENT
+from dawnlist.simulate.config import CLEAN
+from dawnlist.simulate.dirt import iso_utc
 
 SMALL = ShopConfig(users=60, items=40, days=12, sessions_a_day=0.5, rename_day=8, sessionless_days=(3, 5))
 SPOTLESS = replace(SMALL, **CLEAN, robot_share=0.0)

@@ -6,31 +6,31 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components import store_rows
-from components.store_layout import opened
-from serving.predictor.records import Records
-from serving.predictor.snapshot import Ranking
-from serving.predictor.texts import Attribute, Ids, Texts
+from dawnlist.serving.predictor.answers.bucket import Records
+from dawnlist.serving.predictor.answers.snapshot import Ranking
+from dawnlist.serving.predictor.answers.texts import Attribute, Ids, Texts
+from dawnlist.store import rows
+from dawnlist.store.layout import opened
 
 
 @pytest.mark.parametrize("items", [300, 100_000, 20_000_000])
 def test_a_record_reads_as_the_store_reads_it(items: int) -> None:
     rng = np.random.default_rng(0)
     users, k, factors = [f"u{i}" for i in range(50)], 5, 3
-    placed, width = store_rows.place(np.array(users, dtype=object), "seed"), store_rows.id_width(items)
+    placed, width = rows.place(np.array(users, dtype=object), "seed"), rows.id_width(items)
     lists = (
         rng.integers(0, items, (50, k)).astype(np.uint32),
         np.sort(rng.standard_normal((50, k)).astype(np.float32))[:, ::-1],
         rng.integers(0, k + 1, 50),
     )
     vectors = rng.standard_normal((50, factors)).astype(np.float32)
-    values = list(store_rows.pack(placed, lists, vectors, width, range(placed.buckets)))
+    values = list(rows.pack(placed, lists, vectors, width, range(placed.buckets)))
     meta: dict[str, Any] = {"k": k, "id_width": width, "factors": factors}
     records = Records(meta)
     for user in [*users, "nobody"]:
-        bucket, fingerprint = store_rows.address(user, placed.salt, placed.buckets)
+        bucket, fingerprint = rows.address(user, placed.salt, placed.buckets)
         value = values[bucket]
-        wanted = store_rows.find(opened(value), fingerprint, store_rows.record_of(meta))
+        wanted = rows.find(opened(value), fingerprint, rows.record_of(meta))
         at = records.find(value, fingerprint)
         if wanted is None:
             assert (at, user) == (-1, "nobody")
@@ -43,7 +43,7 @@ def test_a_record_reads_as_the_store_reads_it(items: int) -> None:
 
 def test_a_fingerprint_that_stands_across_two_records_is_not_taken_for_one() -> None:
     records = Records({"k": 1, "id_width": 2, "factors": 0})
-    size = store_rows.record(1, 2, 0).itemsize
+    size = rows.record(1, 2, 0).itemsize
     body = bytearray(2 * size)
     body[3:9] = body[size : size + 6] = b"abcdef"
     assert records.find(b"sum!" + bytes(body), b"abcdef") == 4 + size

@@ -3,10 +3,10 @@ import pytest
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
-from components import popularity
-from components.gpu import cupy, implicit_als
-from components.solver import ALSConfig, fingerprint, fit
-from components.user_items import UserItems
+from dawnlist.als.training import ALSConfig, fingerprint, fit
+from dawnlist.machine.gpu import cupy, implicit_als
+from dawnlist.model import popularity
+from dawnlist.model.user_items import UserItems
 
 
 def checkerboard(size: int = 40) -> UserItems:

@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components import spark
-from components.settings import Settings
-from components.solver import ALSConfig, fit
-from components.spark import kind_of, missing, session, stop
-from tests.servers import free_port
-from tests.spark_sessions import connect_server, needs_spark
+from dawnlist.als.training import ALSConfig, fit
+from dawnlist.machine import spark
+from dawnlist.machine.spark import kind_of, missing, session, stop
+from dawnlist.settings import Settings
+from tests.support.servers import free_port
+from tests.support.spark_sessions import connect_server, needs_spark
 from tests.test_solver import checkerboard
 
 if TYPE_CHECKING:

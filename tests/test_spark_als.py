@@ -10,22 +10,22 @@ import numpy.typing as npt
 import pytest
 from scipy.sparse import csr_matrix
 
-from components.lake import Lake
-from components.metrics import score
-from components.model import FactorModel, Factors
-from components.simulate.catalogue import catalogue, people
-from components.simulate.config import ShopConfig
-from components.simulate.traffic import Customers, Events
-from components.solver import ALSConfig, fit
-from components.spark import session, stop
-from components.spark_als import scaled_regularization
-from components.train.fitting import fit_stage
-from components.tune.grid import Grid
-from components.tune.search import search
-from components.tune.trials import name_of
-from components.user_items import UserItems
-from tests.literal import two_tastes
-from tests.spark_sessions import needs_spark
+from dawnlist.als.mllib import scaled_regularization
+from dawnlist.als.training import ALSConfig, fit
+from dawnlist.components.train.fitting import fit_stage
+from dawnlist.components.tune.grid import Grid
+from dawnlist.components.tune.search import search
+from dawnlist.components.tune.trials import name_of
+from dawnlist.lake.lake import Lake
+from dawnlist.machine.spark import session, stop
+from dawnlist.model.factor_model import FactorModel, Factors
+from dawnlist.model.metrics import score
+from dawnlist.model.user_items import UserItems
+from dawnlist.simulate.catalogue import catalogue, people
+from dawnlist.simulate.config import ShopConfig
+from dawnlist.simulate.traffic import Customers, Events
+from tests.support.literal import two_tastes
+from tests.support.spark_sessions import needs_spark
 from tests.test_solver import checkerboard
 
 Matrix = npt.NDArray[np.float64]

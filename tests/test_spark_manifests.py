@@ -4,8 +4,8 @@ import importlib.metadata
 
 import pytest
 
-from components.spark import CONNECT_PORT, kind_of
-from tests.rendered import MANIFESTS, Tree, one, rendered
+from dawnlist.machine.spark import CONNECT_PORT, kind_of
+from tests.support.rendered import MANIFESTS, Tree, one, rendered
 
 NAME = "dawnlist-spark"
 

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from components import sql
-from components.lake import Lake
-from components.sql import answer, query
-from pipelines.answers import write_csv, write_json, write_parquet
-from tests.literal import interactions, write_interactions
+from dawnlist.explore import sql
+from dawnlist.explore.sql import answer, query
+from dawnlist.lake.lake import Lake
+from dawnlist.pipelines.answers import write_csv, write_json, write_parquet
+from tests.support.literal import interactions, write_interactions
 
 OBJECTS = (
     "landing/interactions/20260129T000000Z_20260130T000000Z/a.parquet",
@@ -299,7 +299,7 @@ def dawnlist(lake: Lake, *words: str, width: int | None = 100) -> subprocess.Com
     root = lake.uri.removeprefix("file://").rpartition("/")[0]
     columns = {"COLUMNS": str(width)} if width else {}
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "query", *words, "--lake", root, "--namespace", "shop"],
+        [sys.executable, "-m", "dawnlist.pipelines.cli", "query", *words, "--lake", root, "--namespace", "shop"],
         capture_output=True, check=False, env={**os.environ, **columns},
     )  # fmt: skip
 
@@ -392,7 +392,7 @@ def test_a_wrong_word_is_one_line(shared: Lake, words: list[str], message: str) 
 
 def test_the_command_needs_no_pandas(shared: Lake) -> None:
     code = (
-        "import sys; from pipelines.cli import app\n"
+        "import sys; from dawnlist.pipelines.cli import app\n"
         f"app(['query', 'SELECT count(*) FROM interactions', '--lake', {shared.uri.rpartition('/')[0]!r}, "
         "'--namespace', 'shop'], standalone_mode=False)\n"
         "assert not {'pandas', 'ibis', 'kfp'} & set(sys.modules)"

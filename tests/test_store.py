@@ -13,15 +13,17 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
-from components import store, store_building, store_content, store_history, store_items, store_rows
-from components.schema import CATALOGUE
-from components.store_client import Client, connect
-from components.store_items import unpack_catalogue, unpack_factors, unpack_popular
-from components.store_layout import Keys, opened
-from components.store_rows import address
-from components.toplists import TopLists
-from components.user_items import UserItems
-from tests.top_lists import bare, of_many
+from dawnlist.model.user_items import UserItems
+from dawnlist.schema import CATALOGUE
+from dawnlist.store import building, content, items, versions
+from dawnlist.store import history as store_history
+from dawnlist.store import rows as store_rows
+from dawnlist.store.client import Client, connect
+from dawnlist.store.items import unpack_catalogue, unpack_factors, unpack_popular
+from dawnlist.store.layout import Keys, opened
+from dawnlist.store.rows import address
+from dawnlist.store.toplists import TopLists
+from tests.support.top_lists import bare, of_many
 
 ANN_AND_BOB = bare(
     user_ids=np.array(["ann", "b*b\r\n", "new"], dtype=object),
@@ -48,7 +50,7 @@ def publish(url: str, day: int, namespace: str = "shop", run: str = "", **more: 
     with connect(url) as client:
         as_of = f"2026-03-{day:02d}T03:00:00Z"
         lists = more.pop("lists", ANN_AND_BOB)
-        return store.publish(client, namespace, lists, run or f"run-{day}", as_of, **more)
+        return versions.publish(client, namespace, lists, run or f"run-{day}", as_of, **more)
 
 
 def keys(url: str, pattern: str = "*") -> list[bytes]:
@@ -58,12 +60,12 @@ def keys(url: str, pattern: str = "*") -> list[bytes]:
 
 def numbers(url: str, namespace: str = "shop") -> list[int]:
     with connect(url) as client:
-        return [version["version"] for version in store.versions(client, namespace)]
+        return [version["version"] for version in versions.versions(client, namespace)]
 
 
 def active(url: str, namespace: str = "shop") -> int | None:
     with connect(url) as client:
-        meta = store.active(client, namespace)
+        meta = versions.active(client, namespace)
         return meta["version"] if meta else None
 
 
@@ -204,14 +206,14 @@ def overtaken(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes something happen once, after the next version is written and before it is verified."""
 
     def by(act: Any) -> None:
-        verify = store_content.verify
+        verify = content.verify
 
         def first(*arguments: Any) -> None:
-            monkeypatch.setattr(store_content, "verify", verify)
+            monkeypatch.setattr(content, "verify", verify)
             act()
             verify(*arguments)
 
-        monkeypatch.setattr(store_content, "verify", first)
+        monkeypatch.setattr(content, "verify", first)
 
     return by
 
@@ -229,7 +231,7 @@ def test_a_hold_that_is_set_during_the_writing_holds(valkey: str, overtaken: Any
 
     def roll() -> None:
         with connect(valkey) as client:
-            store.rollback(client, "shop")
+            versions.rollback(client, "shop")
 
     overtaken(roll)
     report = publish(valkey, day=3)
@@ -257,18 +259,18 @@ def test_a_publisher_that_was_overtaken_stops_and_leaves_the_other_ones_version(
     valkey: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the first writes its second batch, the same run, started again, goes on with the version and switches."""
-    monkeypatch.setattr(store_content, "BUCKETS_A_BATCH", 1)
+    monkeypatch.setattr(content, "BUCKETS_A_BATCH", 1)
     monkeypatch.setattr(store_rows, "USERS_A_BUCKET", 1)
     ANN_AND_BOB.save(tmp_path)
-    lists, write = TopLists.load(tmp_path), store_building.checkpoint
+    lists, write = TopLists.load(tmp_path), building.checkpoint
 
-    def interrupted(client: Client, names: Keys, build: store_building.Build, buckets: int) -> None:
+    def interrupted(client: Client, names: Keys, build: building.Build, buckets: int) -> None:
         if buckets == 2:
-            monkeypatch.setattr(store_building, "checkpoint", write)
+            monkeypatch.setattr(building, "checkpoint", write)
             assert publish(valkey, day=1, lists=lists)["resumed"] == 1
         write(client, names, build, buckets)
 
-    monkeypatch.setattr(store_building, "checkpoint", interrupted)
+    monkeypatch.setattr(building, "checkpoint", interrupted)
     with pytest.raises(RuntimeError, match="another publisher took version 1 over"):
         publish(valkey, day=1, lists=lists)
     assert (active(valkey), len(keys(valkey, "*:1-*")), keys(valkey, "*building")) == (1, 9, [])
@@ -312,7 +314,7 @@ def test_what_was_damaged_on_the_way_is_not_switched_to(valkey: str, overtaken: 
 
 def test_chunks_of_items_are_read_back_one_at_a_time(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """25 of them, of 4 MB each, held other clients of a Redis 6.2 up for 136 ms."""
-    monkeypatch.setattr(store_items, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(items, "CHUNK_BYTES", 1)
     with connect(valkey) as client:
         client.config_resetstat()
         publish(valkey, day=1)
@@ -344,7 +346,7 @@ def test_the_newest_versions_are_kept_and_the_others_gone(valkey: str) -> None:
 def test_a_deletion_that_was_cut_short_is_finished_by_the_next(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(valkey, day=1)
     with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
-        cut.setattr(store_content, "delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        cut.setattr(content, "delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         publish(valkey, day=2, keep=1)
     assert (active(valkey), numbers(valkey), len(keys(valkey, "*:1-*"))) == (2, [2], 5)
     publish(valkey, day=3)
@@ -355,10 +357,10 @@ def test_rollback_holds_until_released(valkey: str) -> None:
     for day in (1, 2, 3):
         publish(valkey, day=day)
     with connect(valkey) as client:
-        report = store.rollback(client, "shop")
+        report = versions.rollback(client, "shop")
         assert (report["version"], report["as_of"], report["replaced"]) == (2, "2026-03-02T03:00:00Z", 3)
-        assert [version["active"] for version in store.versions(client, "shop")] == [False, True, False]
-        held = store.hold(client, "shop")
+        assert [version["active"] for version in versions.versions(client, "shop")] == [False, True, False]
+        held = versions.hold(client, "shop")
         assert held and (held["version"], held["replaced"]) == (2, 3)
         before = keys(valkey)
         assert publish(valkey, day=4) == {
@@ -368,7 +370,7 @@ def test_rollback_holds_until_released(valkey: str) -> None:
             "`dawnlist release`",
         }
         assert keys(valkey) == before
-        assert (store.release(client, "shop"), store.release(client, "shop"), store.hold(client, "shop")) == (
+        assert (versions.release(client, "shop"), versions.release(client, "shop"), versions.hold(client, "shop")) == (
             held,
             None,
             None,
@@ -380,14 +382,14 @@ def test_rollback_and_forward_again(valkey: str) -> None:
     for day in (1, 2, 3):
         publish(valkey, day=day)
     with connect(valkey) as client:
-        assert [store.rollback(client, "shop")["version"] for _ in range(2)] == [2, 1]
+        assert [versions.rollback(client, "shop")["version"] for _ in range(2)] == [2, 1]
         with pytest.raises(LookupError, match="there is no version before 1"):
-            store.rollback(client, "shop")
+            versions.rollback(client, "shop")
         with pytest.raises(LookupError, match="there is no version 9: choose one of 1, 2, 3"):
-            store.rollback(client, "shop", 9)
-        assert store.rollback(client, "shop", 3)["version"] == 3
+            versions.rollback(client, "shop", 9)
+        assert versions.rollback(client, "shop", 3)["version"] == 3
         with pytest.raises(LookupError, match="nothing has been published yet in namespace other"):
-            store.rollback(client, "other")
+            versions.rollback(client, "other")
     assert active(valkey) == 3
 
 
@@ -395,8 +397,8 @@ def test_the_active_version_is_never_dropped(valkey: str) -> None:
     for day in (1, 2, 3):
         publish(valkey, day=day)
     with connect(valkey) as client:
-        store.rollback(client, "shop", 1)
-        store.release(client, "shop")
+        versions.rollback(client, "shop", 1)
+        versions.release(client, "shop")
     publish(valkey, day=4, keep=1)
     assert numbers(valkey) == [4]
     assert publish(valkey, day=5, keep=2)["previous"] == 4
@@ -427,7 +429,7 @@ def test_no_users_at_all(valkey: str) -> None:
 
 def test_many_users(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than one batch and more than one chunk of the catalogue; every list is right."""
-    monkeypatch.setattr(store_content, "BUCKETS_A_BATCH", 64)
+    monkeypatch.setattr(content, "BUCKETS_A_BATCH", 64)
     n = 2_500
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((n, 2)).astype(np.float32)

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
-from components import store_diff
-from components.schema import CATALOGUE
-from components.store_client import connect
-from components.user_items import UserItems
+from dawnlist.model.user_items import UserItems
+from dawnlist.schema import CATALOGUE
+from dawnlist.store import diff
+from dawnlist.store.client import connect
 from tests.test_store import ANN_AND_BOB, publish
 
 
@@ -28,7 +28,7 @@ def test_what_differs(valkey: str) -> None:
     publish(valkey, day=1)
     publish(valkey, day=2, lists=later)
     with connect(valkey) as client:
-        assert store_diff.diff(client, "shop", 1, 2) == {
+        assert diff.diff(client, "shop", 1, 2) == {
             "before": {"version": 1, "as_of": "2026-03-01T03:00:00Z", "run": "run-1", "winner": "challenger",
                        "users": 3, "items": 3},
             "after": {"version": 2, "as_of": "2026-03-02T03:00:00Z", "run": "run-2", "winner": "popularity",
@@ -37,11 +37,11 @@ def test_what_differs(valkey: str) -> None:
             "metrics": {"ndcg@20": [0.5, 0.75]},
             "parameters": {"alpha": [None, 3.0]},
         }  # fmt: skip
-        same = store_diff.diff(client, "shop", 1, 1)
+        same = diff.diff(client, "shop", 1, 1)
         assert (same["churn"], same["gone"], same["new"], same["metrics"], same["parameters"]) == (0.0, 0, 0, {}, {})
         with pytest.raises(LookupError, match="there is no version 9: choose of 1, 2"):
-            store_diff.diff(client, "shop", 1, 9)
+            diff.diff(client, "shop", 1, 9)
         [key] = client.scan_iter(match="*:1-*:u:0")
         client.delete(key)
         with pytest.raises(ValueError, match="version 1 is no longer whole in the store"):
-            store_diff.diff(client, "shop", 1, 2)
+            diff.diff(client, "shop", 1, 2)

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 import redis
 
-from components import store_wire
-from components.store_client import connect
-from components.store_layout import sealed
-from components.store_nodes import Failure, Value
-from components.store_reader import Reader, body_of
-from components.store_wire import Server
-from tests.certificates import self_signed
-from tests.heard import Heard
-from tests.servers import free_port
-from tests.stores import cluster, put_on, tls, valkey_of
+from dawnlist.store import wire
+from dawnlist.store.client import connect
+from dawnlist.store.layout import sealed
+from dawnlist.store.nodes import Failure, Value
+from dawnlist.store.reader import Reader, body_of
+from dawnlist.store.wire import Server
+from tests.support.certificates import self_signed
+from tests.support.heard import Heard
+from tests.support.servers import free_port
+from tests.support.stores import cluster, put_on, tls, valkey_of
 
 
 def with_reader(url: str, use: Callable[[Reader, Heard], Awaitable[Any]], timeout: float = 10.0) -> Any:
@@ -79,7 +79,7 @@ def test_a_body_is_checked() -> None:
 
 
 def test_nobody_there_opens_the_breaker_which_costs_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_wire, "REST", 60.0)  # or a busy machine's reads may take longer than the rest
+    monkeypatch.setattr(wire, "REST", 60.0)  # or a busy machine's reads may take longer than the rest
 
     async def use(reader: Reader, heard: Heard) -> None:
         for _ in range(5):
@@ -95,8 +95,8 @@ def test_nobody_there_opens_the_breaker_which_costs_no_time(monkeypatch: pytest.
 
 
 def test_a_server_that_hangs_is_not_waited_for_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_wire, "REST", 60.0)  # the loop's clock is put on by it: what is slow here ends no rest
-    monkeypatch.setattr(store_wire, "STUCK_SECONDS", 600.0)  # late answers are to come on the same connection
+    monkeypatch.setattr(wire, "REST", 60.0)  # the loop's clock is put on by it: what is slow here ends no rest
+    monkeypatch.setattr(wire, "STUCK_SECONDS", 600.0)  # late answers are to come on the same connection
     with valkey_of(tmp_path) as port, redis.Redis(port=port) as client:
         client.set("k", "v")
         pid = client.info("server")["process_id"]

@@ -10,16 +10,17 @@ import pytest
 import redis
 from redis.cluster import ClusterNode
 
-from components import recent, store, store_bulk, store_content, store_diff, store_memory
-from components.store_client import Cluster, connect, plain_url
-from components.store_content import Content
-from components.store_layout import Keys
-from components.toplists import TopLists
-from tests.certificates import self_signed
-from tests.servers import free_port
-from tests.stores import cluster, tls, valkey_of
+from dawnlist.store import bulk, diff, memory, recent, versions
+from dawnlist.store import content as store_content
+from dawnlist.store.client import Cluster, connect, plain_url
+from dawnlist.store.content import Content
+from dawnlist.store.layout import Keys
+from dawnlist.store.toplists import TopLists
+from tests.support.certificates import self_signed
+from tests.support.servers import free_port
+from tests.support.stores import cluster, tls, valkey_of
+from tests.support.top_lists import of_many
 from tests.test_store import ANN_AND_BOB, publish, read
-from tests.top_lists import of_many
 
 RIGHTS = "~dawnlist:* +@connection +@transaction +@read +@write -@dangerous +unlink +eval +info"
 
@@ -85,9 +86,9 @@ def test_a_user_with_no_more_rights_than_docs_store_says(
             report = publish(url, day=day, keep=2)
         assert (report["memory"]["free"] is None) is bool(info)
         with connect(url) as client:
-            assert [version["version"] for version in store.versions(client, "shop")] == [4, 3]
-            assert store.rollback(client, "shop")["version"] == 3
-            assert store.release(client, "shop")
+            assert [version["version"] for version in versions.versions(client, "shop")] == [4, 3]
+            assert versions.rollback(client, "shop")["version"] == 3
+            assert versions.release(client, "shop")
             assert recent.record(client, "shop", "ann", "a", "view", 1.0) == 1
             with pytest.raises(redis.exceptions.NoPermissionError):
                 client.config_get("maxmemory")
@@ -117,16 +118,16 @@ def test_what_would_be_dropped_afterwards_is_dropped_first_where_room_is_short(t
     with valkey_of(tmp_path, "--maxmemory", room) as port, connect(url := f"redis://127.0.0.1:{port}") as client:
         reports = [publish(url, day=day, lists=lists, keep=2) for day in range(1, 5)]
         assert [report["previous"] for report in reports] == [None, 1, 2, 3]
-        assert [version["version"] for version in store.versions(client, "shop")] == [4, 3]
+        assert [version["version"] for version in versions.versions(client, "shop")] == [4, 3]
 
 
 def test_the_predicted_memory_is_near_what_is_taken(valkey: str) -> None:
     lists = many(20_000)
     with connect(valkey) as client:
-        before = store_memory.used(client) or 0
+        before = memory.used(client) or 0
         content = Content.of(lists, "shop")
         store_content.write(client, Keys("shop"), "1-00000000", content, 0, lambda buckets: None)
-        taken = (store_memory.used(client) or 0) - before
+        taken = (memory.used(client) or 0) - before
     assert 0.95 < content.memory() / taken < 1.25
 
 
@@ -154,11 +155,11 @@ def test_a_cluster(emptied: str) -> None:
         assert sum(len(client.get_redis_connection(node).keys("*:2-*")) for node in client.get_primaries()) == 0
         user, history = read(client, "u7")
         assert user is not None and user.item_index.tolist() == [2, 0] and len(history.item_index) == 0
-        assert store.rollback(client, "shop")["replaced"] == 4
-        assert [found["active"] for found in store.versions(client, "shop")] == [False, True]
-        assert store_diff.diff(client, "shop", 3, 4)["churn"] == 0
+        assert versions.rollback(client, "shop")["replaced"] == 4
+        assert [found["active"] for found in versions.versions(client, "shop")] == [False, True]
+        assert diff.diff(client, "shop", 3, 4)["churn"] == 0
         assert publish(emptied, day=5)["held"]["version"] == 3
-        assert store.release(client, "shop")
+        assert versions.release(client, "shop")
         assert [recent.record(client, "shop", "ann", "a", "view", 1.0) for _ in range(2)] == [1, 2]
 
 
@@ -201,15 +202,15 @@ def test_a_slot_that_has_moved_is_found(emptied: str) -> None:
         for slot in range(16_384):
             if cache[slot][0] is first:
                 cache[slot] = [second]
-        store_bulk.write(client, [(name, name.encode()) for name in names])
-        assert store_bulk.count(client, names) == 100
-        assert list(store_bulk.read(client, names)) == [name.encode() for name in names]
+        bulk.write(client, [(name, name.encode()) for name in names])
+        assert bulk.count(client, names) == 100
+        assert list(bulk.read(client, names)) == [name.encode() for name in names]
 
 
 def test_connections_that_are_cut_and_a_node_that_is_gone(emptied: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As by a load balancer, while nothing is asked and before the answers, and a failover that nobody told of."""
     names = [f"k{number}" for number in range(100)]
-    answers = store_bulk._answers
+    answers = bulk._answers
     with connect(emptied) as client:
 
         def cut() -> None:
@@ -218,24 +219,24 @@ def test_connections_that_are_cut_and_a_node_that_is_gone(emptied: str, monkeypa
                     assert other.client_kill_filter(_type="normal", skipme=True) > 0
 
         def late(connection: Any, number: int) -> list[Any]:
-            monkeypatch.setattr(store_bulk, "_answers", answers)
+            monkeypatch.setattr(bulk, "_answers", answers)
             cut()
             connection.disconnect()  # else what had come before is read
             return answers(connection, number)
 
-        store_bulk.write(client, [(name, name.encode()) for name in names])
+        bulk.write(client, [(name, name.encode()) for name in names])
         cut()
-        assert list(store_bulk.read(client, names)) == [name.encode() for name in names]
-        monkeypatch.setattr(store_bulk, "_answers", late)
-        assert list(store_bulk.read(client, names)) == [name.encode() for name in names]
+        assert list(bulk.read(client, names)) == [name.encode() for name in names]
+        monkeypatch.setattr(bulk, "_answers", late)
+        assert list(bulk.read(client, names)) == [name.encode() for name in names]
         cache: Any = client.nodes_manager.slots_cache
         gone = ClusterNode("127.0.0.1", free_port())  # type: ignore[no-untyped-call]
         first = cache[0][0]
         for slot in range(16_384):
             if cache[slot][0] is first:
                 cache[slot] = [gone]
-        assert list(store_bulk.read(client, names)) == [name.encode() for name in names]
-        assert store_bulk.delete(client, names) == 100
+        assert list(bulk.read(client, names)) == [name.encode() for name in names]
+        assert bulk.delete(client, names) == 100
 
 
 def test_tls(valkey: str, tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from components import store_wire
-from components.store_nodes import Failure, Value
-from components.store_reader import Reader
-from tests.certificates import self_signed
-from tests.heard import Heard
-from tests.servers import listening
-from tests.stores import cluster, tls, valkey_of
+from dawnlist.store import wire
+from dawnlist.store.nodes import Failure, Value
+from dawnlist.store.reader import Reader
+from tests.support.certificates import self_signed
+from tests.support.heard import Heard
+from tests.support.servers import listening
+from tests.support.stores import cluster, tls, valkey_of
 
 
 def read(url: str) -> list[Value]:
@@ -33,7 +33,7 @@ def read(url: str) -> list[Value]:
 
 def test_a_connection_that_is_not_greeted_in_time_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWNLIST_REDIS_PASSWORD", "secret")
-    monkeypatch.setattr(store_wire, "CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(wire, "CONNECT_SECONDS", 0.05)
     closed = threading.Event()
 
     def silent(line: socket.socket) -> None:

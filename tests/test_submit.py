@@ -8,13 +8,13 @@ import httpx
 import pytest
 import yaml
 
-from pipelines import submission
-from pipelines.package import version_name
-from pipelines.rendered import LOADER
-from tests.certificates import self_signed
-from tests.kfp_api import Done, Fault, Kubeflow, dawnlist, kubeflow_api
-from tests.schemas import problems
-from tests.servers import free_port
+from dawnlist.pipelines.deploy.rendered import LOADER
+from dawnlist.pipelines.kubeflow import submission
+from dawnlist.pipelines.package import version_name
+from tests.support.certificates import self_signed
+from tests.support.kfp_api import Done, Fault, Kubeflow, dawnlist, kubeflow_api
+from tests.support.schemas import problems
+from tests.support.servers import free_port
 
 SHOP = ("--source", "postgresql://dawn@db/shop", "--lake", "s3://bucket/lake", "--redis", "redis://store:6379/0",
         "--namespace", "shop")  # fmt: skip

@@ -5,8 +5,8 @@ import pytest
 from scipy.sparse import csr_matrix
 from scipy.sparse import random as sparse_random
 
-from components import topk
-from components.topk import by_chunks, by_tiles, top_k
+from dawnlist.ranking import topk
+from dawnlist.ranking.topk import by_chunks, by_tiles, top_k
 
 
 def exhaustive(users: np.ndarray, items: np.ndarray, k: int, seen: csr_matrix, allowed: np.ndarray) -> np.ndarray:

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
-from components.manifest import write_manifest
-from components.schema import CATALOGUE
-from components.toplists import TopLists
-from components.user_items import UserItems
-from tests.top_lists import bare, of_many
+from dawnlist.lake.manifest import write_manifest
+from dawnlist.model.user_items import UserItems
+from dawnlist.schema import CATALOGUE
+from dawnlist.store.toplists import TopLists
+from tests.support.top_lists import bare, of_many
 
 
 def three_users() -> TopLists:

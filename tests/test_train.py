@@ -8,19 +8,20 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
-from components import challengers, popularity
-from components.content import Stock
-from components.cuts import Cuts
-from components.expiry import Expiry
-from components.ids import IdMap
-from components.lake import Lake
-from components.model import FactorModel
-from components.refit.winner import winning_config
-from components.solver import ALSConfig, fit
-from components.splits import Splits
-from components.train.fitting import fit_challenger, fit_stage
-from components.user_items import UserItems
-from tests.literal import AS_OF, CUTS, two_tastes
+from dawnlist.als.training import ALSConfig, fit
+from dawnlist.components.refit.winner import winning_config
+from dawnlist.components.train.fitting import fit_challenger, fit_stage
+from dawnlist.cuts import Cuts
+from dawnlist.lake.lake import Lake
+from dawnlist.model import popularity
+from dawnlist.model.content import Stock
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.ids import IdMap
+from dawnlist.model.splits import Splits
+from dawnlist.model.user_items import UserItems
+from dawnlist.records import challengers
+from dawnlist.upkeep.expiry import Expiry
+from tests.support.literal import AS_OF, CUTS, two_tastes
 
 CONFIG = ALSConfig(factors=4, iterations=3).as_dict()
 

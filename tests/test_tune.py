@@ -6,21 +6,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.content import Stock
-from components.ids import IdMap
-from components.lake import Lake
-from components.metrics import METRICS
-from components.solver import ALSConfig
-from components.splits import Splits
-from components.tune.contenders import Continued
-from components.tune.contest import NEWCOMERS, Share
-from components.tune.daily import search_day
-from components.tune.grid import NO_BLEND, NO_CONTENT, Grid, champion, planned
-from components.tune.halving import ladder, race, rungs
-from components.tune.newcomers import Newcomers
-from components.tune.search import search
-from components.tune.trials import Archive, Judged, Trial, name_of
-from tests.literal import CUTS, two_tastes
+from dawnlist.als.training import ALSConfig
+from dawnlist.components.tune.contenders import Continued
+from dawnlist.components.tune.contest import NEWCOMERS, Share
+from dawnlist.components.tune.daily import search_day
+from dawnlist.components.tune.grid import NO_BLEND, NO_CONTENT, Grid, champion, planned
+from dawnlist.components.tune.halving import ladder, race, rungs
+from dawnlist.components.tune.newcomers import Newcomers
+from dawnlist.components.tune.search import search
+from dawnlist.components.tune.trials import Archive, Judged, Trial, name_of
+from dawnlist.lake.lake import Lake
+from dawnlist.model.content import Stock
+from dawnlist.model.ids import IdMap
+from dawnlist.model.metrics import METRICS
+from dawnlist.model.splits import Splits
+from tests.support.literal import CUTS, two_tastes
 
 GRID = Grid(factors=(1, 2, 4, 8), alpha=(1.0, 10.0), half_life=(0.0, 30.0), iterations=10, seed=1)
 BLENDS = [NO_BLEND, (0.1, 1.0), (50.0, 1.0)]
@@ -205,7 +205,7 @@ def test_three_nodes_find_what_one_finds(lake: Lake, tmp_path: Path, fitted: lis
 
 
 def test_a_small_sample_is_asked_first(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.tune.halving.FIRST_USERS", 10)
+    monkeypatch.setattr("dawnlist.components.tune.halving.FIRST_USERS", 10)
     trials = search(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
     asked = [trial["users"] for trial in trials]
     assert asked[:3] == [40, 40, 40] and set(asked) <= {10, 20, 40} and 10 in asked
@@ -289,7 +289,7 @@ def test_mistakes_are_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> No
         search(lake, two_tastes(), [ALSConfig()], "auc", k=5)
     with pytest.raises(ValueError, match="the grid is empty"):
         search(lake, two_tastes(), [], "ndcg", k=5)
-    monkeypatch.setattr("components.memory.available", lambda: 10_000)
+    monkeypatch.setattr("dawnlist.machine.memory.available", lambda: 10_000)
     with pytest.raises(MemoryError, match=r"the factors of 16 trials at once need 0\.00 GB, and 0\.00 GB are free"):
         search(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
 

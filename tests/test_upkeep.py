@@ -18,16 +18,16 @@ from deltalake import CommitProperties, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from typer.testing import CliRunner
 
-from components import compaction, housekeeping, time_travel
-from components.commits import WRITER
-from components.cuts import iso, stamp
-from components.lake import Lake
-from components.lease import TABLES, lease
-from components.schema import INTERACTIONS, QUARANTINE
-from components.settings import KeepSettings
-from components.watermark import held, transactions
-from pipelines import upkeep
-from tests.servers import s3_server
+from dawnlist.cuts import iso, stamp
+from dawnlist.lake.commits import WRITER
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.lease import TABLES, lease
+from dawnlist.lake.watermark import held, transactions
+from dawnlist.pipelines.lake import commands
+from dawnlist.schema import INTERACTIONS, QUARANTINE
+from dawnlist.settings import KeepSettings
+from dawnlist.upkeep import compaction, housekeeping, time_travel
+from tests.support.servers import s3_server
 
 WATERMARK = datetime(2020, 3, 1, 3, tzinfo=UTC)
 """Years ago: by the clock all of it would be old."""
@@ -220,7 +220,7 @@ def test_an_empty_lake_has_no_moment(lake: Lake) -> None:
 
 def test_the_lake_takes_in_again_what_expired(lake: Lake) -> None:
     """A window that reaches back finds that this time is not held any more."""
-    from components.fetch.windows import windows
+    from dawnlist.components.fetch.windows import windows
 
     append(lake, rows(day(0), day(30)))
     expire(lake)
@@ -530,7 +530,7 @@ def test_housekeeping_of_a_bucket(bucket: Lake) -> None:
 
 
 def said(*words: str) -> list[str]:
-    done = CliRunner().invoke(upkeep.app, words)
+    done = CliRunner().invoke(commands.app, words)
     assert done.exit_code == 0, done.output
     return [line.strip() for line in done.output.splitlines()]
 
@@ -574,7 +574,7 @@ def test_flags_win_over_settings(lake: Lake, tmp_path: Path) -> None:
 def test_the_flags_refuse_what_the_settings_refuse(name: str) -> None:
     flag = f"--{name.replace('_', '-').replace('interactions', 'keep')}-days"
     for least in (1, 3):
-        assert (CliRunner().invoke(upkeep.app, ["expire", flag, str(least - 1)]).exit_code == 2) is _refused(
+        assert (CliRunner().invoke(commands.app, ["expire", flag, str(least - 1)]).exit_code == 2) is _refused(
             name, least - 1
         )
 
@@ -588,7 +588,7 @@ def _refused(name: str, days: int) -> bool:
 
 
 def refused(*words: str) -> str:
-    done = CliRunner().invoke(upkeep.app, words)
+    done = CliRunner().invoke(commands.app, words)
     assert (done.exit_code, done.output) == (1, "")
     return str(done.exception)
 

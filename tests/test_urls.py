@@ -1,6 +1,6 @@
 import pytest
 
-from components.urls import masked, password, refuse_password, shown
+from dawnlist.urls import masked, password, refuse_password, shown
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:

@@ -5,19 +5,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from components.clean.commit import append_quarantine, beside, merge_interactions, rejected_rows
-from components.clean.engine import Engine, opened
-from components.clean.entities import clean_items, clean_users
-from components.clean.interactions import judged, quarantined, settled, texts
-from components.clean.landed import Landed
-from components.clean.limits import check, volume
-from components.clean.on_duckdb import connect
-from components.clean.profile import Profile, profile
-from components.clean.repeats import days_of, staged
-from components.cuts import parse_as_of
-from components.lake import Lake
-from components.lease import TABLES, lease
-from components.settings import Settings
+from dawnlist.components.clean.commit import append_quarantine, beside, merge_interactions, rejected_rows
+from dawnlist.components.clean.engine import Engine, opened
+from dawnlist.components.clean.entities import clean_items, clean_users
+from dawnlist.components.clean.interactions import judged, quarantined, settled, texts
+from dawnlist.components.clean.landed import Landed
+from dawnlist.components.clean.limits import check, volume
+from dawnlist.components.clean.on_duckdb import connect
+from dawnlist.components.clean.profile import Profile, profile
+from dawnlist.components.clean.repeats import days_of, staged
+from dawnlist.cuts import parse_as_of
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.lease import TABLES, lease
+from dawnlist.settings import Settings
 
 Report = dict[str, Any]
 
@@ -28,7 +28,7 @@ def clean(lake: Lake, landed: Report, settings: Settings, as_of: str, run: str) 
     Returns rows_in, clean, quarantined, reasons, duplicates, double_clicks, known (clean rows that the lake had
     already), inserted, days (ISO date -> rows inserted), nulls (column -> inserted rows without), items, users (rows,
     rejected, duplicates; or None), interactions_version, quarantine_version (None: nothing was ever rejected), profile
-    (components.clean.profile), seconds.
+    (dawnlist.components.clean.profile), seconds.
     ValueError when a column is missing, RuntimeError when a limit is broken or the rows don't add up.
     """
     clock = time.perf_counter()

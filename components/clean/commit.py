@@ -11,17 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from components.clean.engine import Engine, Rows
-from components.clean.interactions import TIMELESS, clean_rows
-from components.clean.landed import OBJECT, Landed
-from components.clean.repeats import CLEAN, digest
-from components.commits import DayFile, add_files, append, committed, version
-from components.evolution import evolve
-from components.lake import Lake
-from components.ledger import RECENT, Arrivals, Ledger, metadata
-from components.schema import INTERACTIONS, QUARANTINE, UTC_MICROSECONDS
-from components.settings import SourceSettings
-from components.watermark import Window, extended, held, transactions
+from dawnlist.components.clean.engine import Engine, Rows
+from dawnlist.components.clean.interactions import TIMELESS, clean_rows
+from dawnlist.components.clean.landed import OBJECT, Landed
+from dawnlist.components.clean.repeats import CLEAN, digest
+from dawnlist.lake.commits import DayFile, add_files, append, committed, version
+from dawnlist.lake.evolution import evolve
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.ledger import RECENT, Arrivals, Ledger, metadata
+from dawnlist.lake.watermark import Window, extended, held, transactions
+from dawnlist.schema import INTERACTIONS, QUARANTINE, UTC_MICROSECONDS
+from dawnlist.settings import SourceSettings
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

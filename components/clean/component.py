@@ -2,7 +2,7 @@
 
 from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Output
 
-from components.image import component
+from dawnlist.components.image import component
 
 
 @component
@@ -18,18 +18,18 @@ def clean(
     run: str,
 ) -> None:
     """Coerce, reject to quarantine, drop duplicates, and merge into the interactions table."""
-    from components.runs import day_of, recorded
+    from dawnlist.records.runs import day_of, recorded
 
     as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "clean") as record:
         import json
         from pathlib import Path
 
-        from components.clean.cleaning import clean
-        from components.clean.profile_page import html
-        from components.lake import Lake
-        from components.lineage import describe, figures
-        from components.settings import Settings
+        from dawnlist.components.clean.cleaning import clean
+        from dawnlist.components.clean.profile_page import html
+        from dawnlist.lake.lake import Lake
+        from dawnlist.records.lineage import describe, figures
+        from dawnlist.settings import Settings
 
         found = json.loads(Path(landed.path).read_text())
         opened, rules = Lake.open(lake, namespace), Settings.load(settings)

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from components.clean.landed import Connection, Landed
-from components.commits import DayFile
-from components.lake import Lake
-from components.settings import EngineSettings
+from dawnlist.components.clean.landed import Connection, Landed
+from dawnlist.lake.commits import DayFile
+from dawnlist.lake.lake import Lake
+from dawnlist.settings import EngineSettings
 
 Rows = Any
 """An Ibis table expression."""
@@ -46,11 +46,11 @@ def opened(settings: EngineSettings, folder: Path) -> Iterator[Engine]:
     """The engine that the settings name; `folder` is for what it has to put somewhere for the time of the step."""
     engine: Engine
     if settings.clean == "spark":
-        from components.clean.on_spark import SparkEngine
+        from dawnlist.components.clean.on_spark import SparkEngine
 
         engine = SparkEngine(settings.spark)
     else:
-        from components.clean.on_duckdb import DuckDBEngine
+        from dawnlist.components.clean.on_duckdb import DuckDBEngine
 
         engine = DuckDBEngine(folder)
     try:

@@ -8,14 +8,14 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from components import coercions as to
-from components.clean.commit import overwrite
-from components.clean.landed import Connection, Landed
-from components.clean.on_duckdb import load
-from components.columns import ITEM_ALIASES, USER_ALIASES, columns_of, missing
-from components.lake import Lake
-from components.schema import ITEMS, USERS
-from components.settings import SourceSettings
+from dawnlist.components.clean.commit import overwrite
+from dawnlist.components.clean.landed import Connection, Landed
+from dawnlist.components.clean.on_duckdb import load
+from dawnlist.lake.lake import Lake
+from dawnlist.rows import coercions as to
+from dawnlist.rows.columns import ITEM_ALIASES, USER_ALIASES, columns_of, missing
+from dawnlist.schema import ITEMS, USERS
+from dawnlist.settings import SourceSettings
 
 PROSE = ("title", "text")
 """Columns in which a line's end parts words."""

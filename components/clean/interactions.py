@@ -12,13 +12,13 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from components import coercions as to
-from components.clean.engine import Engine, Rows
-from components.clean.landed import Connection, Landed
-from components.clean.repeats import CLEAN, REPEATS, digest, pair
-from components.columns import ALIASES, interaction_columns
-from components.schema import INTERACTIONS
-from components.settings import SourceSettings
+from dawnlist.components.clean.engine import Engine, Rows
+from dawnlist.components.clean.landed import Connection, Landed
+from dawnlist.components.clean.repeats import CLEAN, REPEATS, digest, pair
+from dawnlist.rows import coercions as to
+from dawnlist.rows.columns import ALIASES, interaction_columns
+from dawnlist.schema import INTERACTIONS
+from dawnlist.settings import SourceSettings
 
 TIMELESS = ("time missing", "time unreadable")
 """Reasons of rows that belong to no window, so that a source of files gives them with every one."""

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from components.lake import Lake
+from dawnlist.lake.lake import Lake
 
 Connection = Any
 """An Ibis connection, to DuckDB or to Spark."""

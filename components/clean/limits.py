@@ -4,12 +4,12 @@ import statistics
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from components.clean.engine import Engine, Rows
-from components.clean.profile import UNKNOWN, Profile
-from components.clean.repeats import CLEAN
-from components.commits import rows_by_day
-from components.settings import LimitSettings
-from components.watermark import Window
+from dawnlist.components.clean.engine import Engine, Rows
+from dawnlist.components.clean.profile import UNKNOWN, Profile
+from dawnlist.components.clean.repeats import CLEAN
+from dawnlist.lake.commits import rows_by_day
+from dawnlist.lake.watermark import Window
+from dawnlist.settings import LimitSettings
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

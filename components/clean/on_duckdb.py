@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from components.clean.engine import Rows
-from components.clean.landed import OBJECT, Connection, Landed, local, quoted
-from components.commits import DayFile
-from components.lake import Lake
+from dawnlist.components.clean.engine import Rows
+from dawnlist.components.clean.landed import OBJECT, Connection, Landed, local, quoted
+from dawnlist.lake.commits import DayFile
+from dawnlist.lake.lake import Lake
 
 MEMORY = "1GB"
 """What DuckDB may take before it goes to the disk."""
@@ -50,7 +50,7 @@ def load(connection: Connection, lake: Lake, names: list[str], folder: Path, pre
 
 
 class DuckDBEngine:
-    """See components.clean.engine.Engine."""
+    """See dawnlist.components.clean.engine.Engine."""
 
     def __init__(self, folder: Path) -> None:
         """`folder` has room for the narrow rows of the step, some 60 bytes each."""

@@ -10,16 +10,16 @@ import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.clean.engine import Rows
-from components.clean.landed import OBJECT, Connection, Landed
-from components.commits import DayFile
-from components.lake import Lake
-from components.objects import Found
-from components.spark import session
+from dawnlist.components.clean.engine import Rows
+from dawnlist.components.clean.landed import OBJECT, Connection, Landed
+from dawnlist.lake.commits import DayFile
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.objects import Found
+from dawnlist.machine.spark import session
 
 
 class SparkEngine:
-    """See components.clean.engine.Engine. Executors have to reach the lake at the URI by which it is opened."""
+    """See dawnlist.components.clean.engine.Engine. Executors must reach the lake at the URI that opens it."""
 
     def __init__(self, url: str) -> None:
         """A session at one of the URLs of components.spark."""

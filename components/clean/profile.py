@@ -13,12 +13,12 @@ import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.clean.engine import Engine, Rows
-from components.clean.landed import OBJECT, Landed
-from components.clean.repeats import CLEAN, DOUBLE_CLICK, DUPLICATE
-from components.coercions import NULL_WORDS
-from components.columns import ALIASES, interaction_columns
-from components.settings import SourceSettings
+from dawnlist.components.clean.engine import Engine, Rows
+from dawnlist.components.clean.landed import OBJECT, Landed
+from dawnlist.components.clean.repeats import CLEAN, DOUBLE_CLICK, DUPLICATE
+from dawnlist.rows.coercions import NULL_WORDS
+from dawnlist.rows.columns import ALIASES, interaction_columns
+from dawnlist.settings import SourceSettings
 
 Profile = dict[str, Any]
 """rows_in; clean, duplicates, double_clicks, rejected; reasons (reason -> rows); days (a list of day, None where the

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from components.clean.profile import Profile, most_first
-from components.pages import rendered
+from dawnlist.components.clean.profile import Profile, most_first
+from dawnlist.pages import rendered
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
 """Title, header, rows."""
@@ -39,7 +39,7 @@ def headline(found: Profile) -> str:
 
 def html(found: Profile) -> str:
     """The page, without scripts or anything from elsewhere."""
-    return rendered("clean/profile.html", found=found, headline=headline(found), tables=tables(found))
+    return rendered("components/clean/profile.html", found=found, headline=headline(found), tables=tables(found))
 
 
 def _column(column: Profile) -> Sequence[str]:

@@ -5,9 +5,9 @@ from datetime import date
 import ibis
 import pyarrow as pa
 
-from components.clean.engine import Engine, Rows
-from components.engines import Value, is_spark
-from components.settings import SourceSettings
+from dawnlist.components.clean.engine import Engine, Rows
+from dawnlist.rows.engines import Value, is_spark
+from dawnlist.settings import SourceSettings
 
 CLEAN, DUPLICATE, DOUBLE_CLICK = "clean", "duplicate", "double click"
 """The fate of a row; any other fate is the reason for which it was quarantined."""

@@ -2,7 +2,7 @@
 
 from kfp.dsl import Dataset, Input, Metrics, Output
 
-from components.image import component
+from dawnlist.components.image import component
 
 
 @component
@@ -19,7 +19,7 @@ def dataset(
     run: str,
 ) -> None:
     """Cut the window in time: train, validation and holdout, which begins where the live model's knowledge ends."""
-    from components.runs import day_of, recorded
+    from dawnlist.records.runs import day_of, recorded
 
     as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "dataset") as record:
@@ -28,10 +28,10 @@ def dataset(
 
         import pyarrow.parquet as pq
 
-        from components.dataset.pairs import build
-        from components.lake import Lake
-        from components.lineage import describe, figures
-        from components.registry import reconcile
+        from dawnlist.components.dataset.pairs import build
+        from dawnlist.lake.lake import Lake
+        from dawnlist.records.lineage import describe, figures
+        from dawnlist.records.registry import reconcile
 
         opened = Lake.open(lake, namespace)
         record["store"] = reconcile(opened, redis, namespace)

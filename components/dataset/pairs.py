@@ -6,16 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from components import scratch
-from components.cuts import Cuts, iso, parse_as_of
-from components.dataset.stock import stocked
-from components.dataset.traffic import traffic
-from components.ids import IdMap
-from components.interactions import window_rows
-from components.lake import Lake
-from components.registry import incumbent
-from components.splits import Splits
-from components.verdicts import keeps
+from dawnlist.components.dataset.stock import stocked
+from dawnlist.components.dataset.traffic import traffic
+from dawnlist.components.dataset.verdicts import keeps
+from dawnlist.cuts import Cuts, iso, parse_as_of
+from dawnlist.lake.interactions import window_rows
+from dawnlist.lake.lake import Lake
+from dawnlist.machine import scratch
+from dawnlist.model.ids import IdMap
+from dawnlist.model.splits import Splits
+from dawnlist.records.registry import incumbent
 
 # One pass over the rows gives all three parts of every pair.
 PAIRS = """

@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.content import Stock, vectors
-from components.cuts import stamp
-from components.ids import IdMap
-from components.lake import Lake
-from components.splits import MICROSECONDS_A_DAY, Splits
+from dawnlist.cuts import stamp
+from dawnlist.lake.lake import Lake
+from dawnlist.model.content import Stock, vectors
+from dawnlist.model.ids import IdMap
+from dawnlist.model.splits import MICROSECONDS_A_DAY, Splits
 
 NEW_DAYS: Final = 28
 """An item that nobody has met so long after it was first seen is no longer new: it stays out."""

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from components import popularity
-from components.evaluate.item_knn import ItemKNN
-from components.model import AlignedModel, FactorModel
-from components.splits import Splits
-from components.user_items import UserItems
+from dawnlist.components.evaluate.item_knn import ItemKNN
+from dawnlist.model import popularity
+from dawnlist.model.factor_model import AlignedModel, FactorModel
+from dawnlist.model.splits import Splits
+from dawnlist.model.user_items import UserItems
 
 Lists = npt.NDArray[np.int64]
 Arm = Callable[["Judged"], Lists]

@@ -2,7 +2,7 @@
 
 from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
 
-from components.image import component
+from dawnlist.components.image import component
 
 
 @component
@@ -19,19 +19,19 @@ def evaluate(
     run: str,
 ) -> None:
     """Score challenger, incumbent, item-kNN and popularity on one holdout that none of them has seen."""
-    from components.runs import day_of, recorded
+    from dawnlist.records.runs import day_of, recorded
 
     as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "evaluate") as record:
         import json
         from pathlib import Path
 
-        from components.evaluate.evaluation import evaluate, flat, summary
-        from components.lake import Lake
-        from components.lineage import describe, figures
-        from components.model import FactorModel
-        from components.registry import load_model
-        from components.splits import Splits
+        from dawnlist.components.evaluate.evaluation import evaluate, flat, summary
+        from dawnlist.lake.lake import Lake
+        from dawnlist.model.factor_model import FactorModel
+        from dawnlist.model.splits import Splits
+        from dawnlist.records.lineage import describe, figures
+        from dawnlist.records.registry import load_model
 
         opened, cut = Lake.open(lake, namespace), Splits.load(Path(splits.path))
         live = cut.about["incumbent"] and load_model(opened, cut.about["incumbent"])

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components import popularity
-from components.evaluate import holdout, segments
-from components.evaluate.arms import Arm, Judged, Lists, met_by, of_model, of_neighbours, of_popularity, served
-from components.lake import Lake
-from components.metrics import METRICS, Floats, Scores, bootstrap, interval, score
-from components.model import FactorModel
-from components.splits import Splits
+from dawnlist.components.evaluate import holdout, segments
+from dawnlist.components.evaluate.arms import Arm, Judged, Lists, met_by, of_model, of_neighbours, of_popularity, served
+from dawnlist.lake.lake import Lake
+from dawnlist.model import popularity
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.metrics import METRICS, Floats, Scores, bootstrap, interval, score
+from dawnlist.model.splits import Splits
 
 SEED = 7  # of the bootstrap
 Arms = dict[str, Arm]

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from components.cuts import iso, stamp
-from components.lake import Lake
-from components.splits import Splits
+from dawnlist.cuts import iso, stamp
+from dawnlist.lake.lake import Lake
+from dawnlist.model.splits import Splits
 
 
 def frozen(splits: Splits) -> str:

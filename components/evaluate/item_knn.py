@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from components import cores
-from components.compiled import jit
-from components.model import Factors
-from components.topk import LOW, Indices, entry_of, insert
+from dawnlist.machine import cores
+from dawnlist.machine.compiled import jit
+from dawnlist.model.factor_model import Factors
+from dawnlist.ranking.topk import LOW, Indices, entry_of, insert
 
 NEIGHBOURS: Final = 100
 """Of each item, the most similar."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluate.arms import Judged
+from dawnlist.components.evaluate.arms import Judged
 
 Users = npt.NDArray[np.bool_]
 HISTORY: Final = {"history 1-4": (1, 4), "history 5-19": (5, 19), "history 20+": (20, np.inf)}

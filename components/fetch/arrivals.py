@@ -5,7 +5,7 @@ from pathlib import Path
 
 import ibis
 
-from components.coercions import UTC, first_text, moment
+from dawnlist.rows.coercions import UTC, first_text, moment
 
 
 def by_hour(landed: Path, places: Sequence[int], zone: str = "UTC", form: str = "") -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import Any
 _TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:(?P<blank>[T ])\d\d:\d\d:\d\d(?:\.\d+)?(?P<zone>Z|[+-][\d:]+)?)?")
 _UTC = re.compile(r"Z|[+-]00(:?00)?")
 _UNITS = ((1e11, 1), (1e14, 1_000), (1e17, 1_000_000))
-"""Numbers below the first are of the second a second; as components.coercions.moment reads them."""
+"""Numbers below the first are of the second a second; as dawnlist.rows.coercions.moment reads them."""
 _1995 = 788_918_400
 _NUMBERS = (int, float, Decimal)
 

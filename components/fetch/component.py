@@ -2,7 +2,7 @@
 
 from kfp.dsl import Artifact, Output
 
-from components.image import component
+from dawnlist.components.image import component
 
 
 @component
@@ -17,17 +17,17 @@ def fetch(
     run: str,
 ) -> None:
     """Land the rows that arrived since the last fetch, and the items and users whole."""
-    from components.runs import day_of, recorded
+    from dawnlist.records.runs import day_of, recorded
 
     as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "fetch") as record:
         import json
         from pathlib import Path
 
-        from components.fetch.landing import fetch
-        from components.lake import Lake
-        from components.lineage import describe
-        from components.settings import Settings
+        from dawnlist.components.fetch.landing import fetch
+        from dawnlist.lake.lake import Lake
+        from dawnlist.records.lineage import describe
+        from dawnlist.settings import Settings
 
         opened = Lake.open(lake, namespace)
         record.update(fetch(opened, source, Settings.load(settings).source, as_of, run, window_days))

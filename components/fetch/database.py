@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from components.fetch.arrivals import by_hour
-from components.fetch.bounds import bounds
-from components.fetch.dialects import as_text, engine, opening, target
-from components.fetch.readers import Batches, Window, inside, read
-from components.fetch.refusals import refusals
-from components.settings import SourceSettings
+from dawnlist.components.fetch.arrivals import by_hour
+from dawnlist.components.fetch.bounds import bounds
+from dawnlist.components.fetch.dialects import as_text, engine, opening, target
+from dawnlist.components.fetch.readers import Batches, Window, inside, read
+from dawnlist.components.fetch.refusals import refusals
+from dawnlist.settings import SourceSettings
 
 _COLUMNS = 500
 """Days that are counted by one statement: fewer columns than any database allows."""

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import INET
 
-from components.settings import SourceSettings
-from components.urls import SOURCE_PASSWORD, masked, password
+from dawnlist.settings import SourceSettings
+from dawnlist.urls import SOURCE_PASSWORD, masked, password
 
 CONNECT_SECONDS = 10
 GUIDE = "sqlite:///FILE, postgresql://USER@HOST/DATABASE, mysql://… or mssql://…"

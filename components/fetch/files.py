@@ -12,14 +12,14 @@ import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.coercions import first_text, moment
-from components.columns import ALIASES, columns_of, interaction_columns, missing
-from components.fetch.arrivals import by_hour
-from components.fetch.layouts import FORMATS, Found, Layout, Table, recognised, usual
-from components.fetch.mapping import mapped
-from components.fetch.stored import Copies, Stored, listed
-from components.fetch.tables import Connection, Part, batches, connect, prepared, shown_as_table
-from components.settings import SourceSettings
+from dawnlist.components.fetch.arrivals import by_hour
+from dawnlist.components.fetch.layouts import FORMATS, Found, Layout, Table, recognised, usual
+from dawnlist.components.fetch.mapping import mapped
+from dawnlist.components.fetch.stored import Copies, Stored, listed
+from dawnlist.components.fetch.tables import Connection, Part, batches, connect, prepared, shown_as_table
+from dawnlist.rows.coercions import first_text, moment
+from dawnlist.rows.columns import ALIASES, columns_of, interaction_columns, missing
+from dawnlist.settings import SourceSettings
 
 MAPPINGS = (".yaml", ".yml")
 NO_FILES = pa.schema([(name, pa.string()) for name in ("user_id", "item_id", "event_type", "event_time")])

@@ -10,15 +10,15 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from components.cuts import iso, parse_as_of, passed, stamp
-from components.fetch.lateness import late
-from components.fetch.parquet import write_batches
-from components.fetch.sources import Batches, Source, open_source
-from components.fetch.windows import windows
-from components.lake import Lake
-from components.ledger import RECENT, Arrivals, Ledger
-from components.settings import SourceSettings
-from components.watermark import Window, expired, held
+from dawnlist.components.fetch.lateness import late
+from dawnlist.components.fetch.parquet import write_batches
+from dawnlist.components.fetch.sources import Batches, Source, open_source
+from dawnlist.components.fetch.windows import windows
+from dawnlist.cuts import iso, parse_as_of, passed, stamp
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.ledger import RECENT, Arrivals, Ledger
+from dawnlist.lake.watermark import Window, expired, held
+from dawnlist.settings import SourceSettings
 
 Landed = dict[str, Any]
 CLOCKS = timedelta(minutes=1)
@@ -29,7 +29,7 @@ def fetch(lake: Lake, source: str, settings: SourceSettings, as_of: str, run: st
     """Land the rows that arrived since the last fetch, and the items and users whole.
 
     Returns what `clean` reads, see `fetch_windows`, with `late`: days of which the source holds more rows than the
-    lake took in (components.fetch.lateness). ValueError when a first fetch finds nothing,
+    lake took in (dawnlist.components.fetch.lateness). ValueError when a first fetch finds nothing,
     or for an as_of to come.
     """
     end = passed(parse_as_of(as_of), CLOCKS)  # Kubeflow's UI takes any time that somebody types
@@ -58,7 +58,7 @@ def fetch_windows(lake: Lake, source: Source, wanted: list[Window], run: str) ->
     """Land the interactions of some windows, an object for each.
 
     Returns `interactions` (names of the objects), `items` and `users` (None), `windows` (ISO texts), `window` (the
-    newest of them), `rows` (by table) and `arrivals` (rows by hour of arrival, see components.ledger).
+    newest of them), `rows` (by table) and `arrivals` (rows by hour of arrival, see dawnlist.lake.ledger).
     """
     names = [f"landing/interactions/{stamp(start)}_{stamp(end)}/{run}.parquet" for start, end in wanted]
     said = [[iso(start), iso(end)] for start, end in wanted]

@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from components.fetch.sources import Source
-from components.ledger import Ledger
+from dawnlist.components.fetch.sources import Source
+from dawnlist.lake.ledger import Ledger
 
 
 def late(source: Source, ledger: Ledger, start: datetime, check_days: int) -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from components.fetch.stored import Stored, matching
-from components.settings import SourceSettings
+from dawnlist.components.fetch.stored import Stored, matching
+from dawnlist.settings import SourceSettings
 
 Format = Literal["csv", "jsonl", "parquet"]
 

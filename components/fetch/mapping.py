@@ -3,9 +3,9 @@
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from components.fetch.layouts import Found, Layout, Table
-from components.fetch.stored import Stored, gathered, reading
-from components.settings import explained
+from dawnlist.components.fetch.layouts import Found, Layout, Table
+from dawnlist.components.fetch.stored import Stored, gathered, reading
+from dawnlist.settings import explained
 
 _LAYOUT = TypeAdapter(Layout)
 

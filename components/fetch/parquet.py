@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from components.fetch.ahead import ahead
-from components.fetch.sources import Batches
+from dawnlist.components.fetch.ahead import ahead
+from dawnlist.components.fetch.sources import Batches
 
 
 def write_batches(batches: Batches, path: Path, about: dict[str, str]) -> int:

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from components.fetch.dialects import engine, landed, opening
-from components.settings import SourceSettings
+from dawnlist.components.fetch.dialects import engine, landed, opening
+from dawnlist.settings import SourceSettings
 
 BATCH_ROWS = 65_536
 _START, _STOP = "dawnlist.start", "dawnlist.stop"

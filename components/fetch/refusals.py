@@ -8,7 +8,7 @@ import adbc_driver_manager
 import pyarrow as pa
 import sqlalchemy as sa
 
-from components.urls import SOURCE_PASSWORD, masked, password
+from dawnlist.urls import SOURCE_PASSWORD, masked, password
 
 _DENIED = {"42501", 1142, 1143, 229}
 """No SELECT right: SQLSTATE of PostgreSQL, numbers of MySQL and of SQL Server."""

@@ -7,12 +7,12 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from components.fetch.database import Database
-from components.fetch.dialects import GUIDE, SCHEMES
-from components.fetch.files import Files
-from components.fetch.stored import REMOTE
-from components.settings import SourceSettings
-from components.urls import SOURCE_PASSWORD, masked, refuse_password
+from dawnlist.components.fetch.database import Database
+from dawnlist.components.fetch.dialects import GUIDE, SCHEMES
+from dawnlist.components.fetch.files import Files
+from dawnlist.components.fetch.stored import REMOTE
+from dawnlist.settings import SourceSettings
+from dawnlist.urls import SOURCE_PASSWORD, masked, refuse_password
 
 Batches = Iterator[pa.RecordBatch]
 

@@ -13,8 +13,8 @@ import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.fetch.layouts import FORMATS, Table
-from components.fetch.stored import BLOCK_BYTES, COMPRESSIONS, Copies, Stored
+from dawnlist.components.fetch.layouts import FORMATS, Table
+from dawnlist.components.fetch.stored import BLOCK_BYTES, COMPRESSIONS, Copies, Stored
 
 Connection = Any
 """An Ibis connection to DuckDB."""

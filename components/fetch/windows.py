@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from components.cuts import window
-from components.watermark import Window
+from dawnlist.cuts import window
+from dawnlist.lake.watermark import Window
 
 DAY = timedelta(hours=24)
 

@@ -11,9 +11,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from components.filter_bots.habits import HABITS, Floats, Habit, Population, population
-from components.filter_bots.people import FAR, chances, deviations, discoveries, distances
-from components.settings import BotSettings
+from dawnlist.components.filter_bots.habits import HABITS, Floats, Habit, Population, population
+from dawnlist.components.filter_bots.people import FAR, chances, deviations, discoveries, distances
+from dawnlist.settings import BotSettings
 
 BEHAVIOUR: Final = "behaviour"
 EVENTS: Final = 30

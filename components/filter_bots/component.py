@@ -2,7 +2,7 @@
 
 from kfp.dsl import HTML, Dataset, Input, Markdown, Metrics, Output
 
-from components.image import component
+from dawnlist.components.image import component
 
 
 @component
@@ -20,7 +20,7 @@ def filter_bots(
     run: str,
 ) -> None:
     """Judge crawlers, bots and staff, rule by rule."""
-    from components.runs import day_of, recorded
+    from dawnlist.records.runs import day_of, recorded
 
     as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "filter_bots") as record:
@@ -29,14 +29,14 @@ def filter_bots(
 
         import pyarrow.parquet as pq
 
-        from components.ablations import newest
-        from components.cuts import parse_as_of, window
-        from components.filter_bots.history import before
-        from components.filter_bots.report import html, markdown
-        from components.filter_bots.verdicts import judge
-        from components.lake import Lake
-        from components.lineage import describe, figures
-        from components.settings import Settings
+        from dawnlist.components.filter_bots.history import before
+        from dawnlist.components.filter_bots.report import html, markdown
+        from dawnlist.components.filter_bots.verdicts import judge
+        from dawnlist.cuts import parse_as_of, window
+        from dawnlist.lake.lake import Lake
+        from dawnlist.records.ablations import newest
+        from dawnlist.records.lineage import describe, figures
+        from dawnlist.settings import Settings
 
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
         opened, days = Lake.open(lake, namespace), window(parse_as_of(as_of), int(window_days))

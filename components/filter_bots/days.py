@@ -16,11 +16,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.commits import committed, rows_by_day, said
-from components.filter_bots import features
-from components.lake import Lake
-from components.lease import TABLES, lease
-from components.schema import UTC_MICROSECONDS
+from dawnlist.components.filter_bots import features
+from dawnlist.lake.commits import committed, rows_by_day, said
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.lease import TABLES, lease
+from dawnlist.schema import UTC_MICROSECONDS
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads

@@ -5,9 +5,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from components.filter_bots.rules import DENY, RULES, judged_agents
-from components.schema import VERDICTS
-from components.settings import BotSettings
+from dawnlist.components.filter_bots.rules import DENY, RULES, judged_agents
+from dawnlist.schema import VERDICTS
+from dawnlist.settings import BotSettings
 
 Connection = duckdb.DuckDBPyConnection
 Report = dict[str, Any]
@@ -17,9 +17,10 @@ EXAMPLES = 5
 def judged(connection: Connection, settings: BotSettings) -> Report:
     """Ask every rule that is on or in shadow, and decide: the table `verdicts`, and what a report shows of it.
 
-    The connection has `agent_days`, `user_days`, `users` and `source`, see components.filter_bots.rules. `verdicts` is
-    like VERDICTS, with the user whom a verdict on a single event belongs to as `owner`, and `events`, how many it is
-    about. Deny wins over allow, allow over the other rules.
+    The connection has `agent_days`, `user_days`, `users` and `source`, see dawnlist.components.filter_bots.rules.
+    `verdicts` is like
+    VERDICTS, with two more columns: `owner`, the user to whom a verdict on a single event belongs, and `events`, the
+    number of events it is about. Deny wins over allow, and allow wins over the other rules.
     """
     connection.execute(
         "CREATE TABLE volumes AS SELECT user_id, sum(events)::BIGINT AS events FROM user_days GROUP BY 1"

@@ -5,13 +5,13 @@ from typing import Any
 
 import duckdb
 
-from components.cuts import iso
-from components.filter_bots.behaviour import BEHAVIOUR, compared
-from components.filter_bots.decision import judged
-from components.filter_bots.rules import DENY, RULES, judged_agents
-from components.filter_bots.verdicts import read_window
-from components.lake import Lake
-from components.settings import BotSettings
+from dawnlist.components.filter_bots.behaviour import BEHAVIOUR, compared
+from dawnlist.components.filter_bots.decision import judged
+from dawnlist.components.filter_bots.rules import DENY, RULES, judged_agents
+from dawnlist.components.filter_bots.verdicts import read_window
+from dawnlist.cuts import iso
+from dawnlist.lake.lake import Lake
+from dawnlist.settings import BotSettings
 
 Connection = duckdb.DuckDBPyConnection
 Explanation = dict[str, Any]

@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from components.filter_bots.features import PAUSES
+from dawnlist.components.filter_bots.features import PAUSES
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

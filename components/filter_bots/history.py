@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from components.cuts import parse_as_of, stamp
-from components.lake import Lake
-from components.runs import BACKFILL
+from dawnlist.cuts import parse_as_of, stamp
+from dawnlist.lake.lake import Lake
+from dawnlist.records.runs import BACKFILL
 
 Report = dict[str, Any]
 _COUNTS = ("users", "events", "dropped_users", "dropped_events", "share")

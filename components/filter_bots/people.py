@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.stats import norm
 
-from components.filter_bots.habits import Flags, Floats
+from dawnlist.components.filter_bots.habits import Flags, Floats
 
 TUNING: Final = 4.685
 """Beyond so many standard deviations an observation does not count (Beaton and Tukey, Technometrics 1974)."""

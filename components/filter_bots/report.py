@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.pages import rendered
-from components.urls import printable
+from dawnlist.pages import rendered
+from dawnlist.urls import printable
 
 Report = dict[str, Any]
 _SHOWN = 160
@@ -48,7 +48,9 @@ def markdown(report: Report, ablation: Report | None = None) -> str:
 def html(report: Report, ablation: Report | None = None) -> str:
     """The same as a whole HTML page that needs nothing from outside itself."""
     sections = _sections(report, ablation)
-    return rendered("filter_bots/report.html", report=report, sentences=_sentences(report), sections=sections)
+    return rendered(
+        "components/filter_bots/report.html", report=report, sentences=_sentences(report), sections=sections
+    )
 
 
 def _sentences(report: Report) -> list[str]:

@@ -13,9 +13,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.filter_bots.agents import CRAWLERS, PREVIEWS, rules_of
-from components.filter_bots.behaviour import BEHAVIOUR, behaviour
-from components.settings import BotSettings
+from dawnlist.components.filter_bots.agents import CRAWLERS, PREVIEWS, rules_of
+from dawnlist.components.filter_bots.behaviour import BEHAVIOUR, behaviour
+from dawnlist.settings import BotSettings
 
 DECLARED, STAFF, DENY = CRAWLERS, "staff", "deny"
 Connection = duckdb.DuckDBPyConnection

@@ -7,12 +7,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from components import scratch
-from components.filter_bots import days, features
-from components.filter_bots.decision import judged, listed
-from components.lake import Lake
-from components.schema import USERS
-from components.settings import Settings
+from dawnlist.components.filter_bots import days, features
+from dawnlist.components.filter_bots.decision import judged, listed
+from dawnlist.lake.lake import Lake
+from dawnlist.machine import scratch
+from dawnlist.schema import USERS
+from dawnlist.settings import Settings
 
 Report = dict[str, Any]
 
@@ -38,7 +38,7 @@ def judge(lake: Lake, version: int, window: tuple[datetime, datetime], settings:
 def judge_events(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Report:
     """Judge the events of the table `source`, which has the columns of INTERACTIONS, outside of a lake.
 
-    Leaves the tables of components.filter_bots.decision in the connection, and returns what a report shows.
+    Leaves the tables of dawnlist.components.filter_bots.decision in the connection, and returns what a report shows.
     """
     features.measure(connection, "source")
     connection.register("user_rows", USERS.empty_table())

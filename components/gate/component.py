@@ -2,7 +2,7 @@
 
 from kfp.dsl import HTML, Artifact, Input, Markdown, Metrics, Output
 
-from components.image import component
+from dawnlist.components.image import component
 
 
 @component
@@ -20,17 +20,17 @@ def gate(
     run: str,
 ) -> str:
     """Decide whether, and which, model goes live; returns "true" or "false"."""
-    from components.runs import day_of, recorded
+    from dawnlist.records.runs import day_of, recorded
 
     as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "gate") as record:
         import json
         from pathlib import Path
 
-        from components.gate.judgement import flat, judge
-        from components.lake import Lake
-        from components.lineage import describe, figures
-        from components.settings import Settings
+        from dawnlist.components.gate.judgement import flat, judge
+        from dawnlist.lake.lake import Lake
+        from dawnlist.records.lineage import describe, figures
+        from dawnlist.settings import Settings
 
         scored, limits = json.loads(Path(evaluation.path).read_text()), Settings.load(settings).gate
         judged = judge(Lake.open(lake, namespace), scored, limits, as_of, run, force)

@@ -5,8 +5,8 @@ from math import log
 from statistics import median
 from typing import Any
 
-from components.gate.rules import Rule, at_least, at_most
-from components.settings import GateSettings
+from dawnlist.components.gate.rules import Rule, at_least, at_most
+from dawnlist.settings import GateSettings
 
 WEEK = 7
 FEWEST = 2

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from components.cuts import parse_as_of, stamp
-from components.gate.evidence import Evidence
-from components.lake import Lake
+from dawnlist.components.gate.evidence import Evidence
+from dawnlist.cuts import parse_as_of, stamp
+from dawnlist.lake.lake import Lake
 
 DAYS = 28
 """So far back gates count: whole weeks, so that each weekday counts the same."""

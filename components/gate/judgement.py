@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from components.gate import history
-from components.gate.history import Gate
-from components.gate.page import markdown, page
-from components.gate.verdict import decide
-from components.lake import Lake
-from components.registry import champion
-from components.settings import GateSettings
+from dawnlist.components.gate import history
+from dawnlist.components.gate.history import Gate
+from dawnlist.components.gate.page import markdown, page
+from dawnlist.components.gate.verdict import decide
+from dawnlist.lake.lake import Lake
+from dawnlist.records.registry import champion
+from dawnlist.settings import GateSettings
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Judgement:
 def judge(
     lake: Lake, evaluation: dict[str, Any], settings: GateSettings, as_of: str, run: str, force: str = ""
 ) -> Judgement:
-    """Decide, and keep what the gates of the next four weeks need; see components.gate.verdict.decide."""
+    """Decide, and keep what the gates of the next four weeks need; see dawnlist.components.gate.verdict.decide."""
     gates = history.last(lake, as_of)
     verdict = decide(evaluation, settings, as_of, champion(lake), gates, force)
     today = history.gate_of(evaluation, verdict, as_of, run)

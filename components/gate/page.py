@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.cuts import iso
-from components.gate.evidence import Evidence
-from components.gate.history import Gate, comparable
-from components.gate.rules import answer, figure
-from components.pages import as_markdown, rendered
+from dawnlist.components.gate.evidence import Evidence
+from dawnlist.components.gate.history import Gate, comparable
+from dawnlist.components.gate.rules import answer, figure
+from dawnlist.cuts import iso
+from dawnlist.pages import as_markdown, rendered
 
 TONES = {True: "good", False: "bad", None: "unsure"}
 ADVICE = {
@@ -79,7 +79,7 @@ def page(verdict: dict[str, Any], today: Gate, gates: Sequence[Gate], margin: fl
     scale = _scale([gate.evidence for gate in (today, *pooled)], margin)
     lines = [_line(gate, scale, gate in pooled) for gate in gates]
     return rendered(
-        "gate/page.html",
+        "components/gate/page.html",
         verdict=verdict,
         title=title(verdict),
         tone="good" if verdict["passed"] and not verdict["forced"] else "bad",

@@ -4,12 +4,12 @@ from math import sqrt
 from statistics import median
 from typing import Any
 
-from components.cuts import parse_as_of
-from components.gate import history
-from components.gate.evidence import Evidence, judged
-from components.gate.history import DAYS, Gate
-from components.gate.rules import Rule, at_least, decided
-from components.settings import GateSettings
+from dawnlist.components.gate import history
+from dawnlist.components.gate.evidence import Evidence, judged
+from dawnlist.components.gate.history import DAYS, Gate
+from dawnlist.components.gate.rules import Rule, at_least, decided
+from dawnlist.cuts import parse_as_of
+from dawnlist.settings import GateSettings
 
 WEEK = 7
 """So many gates make a history."""

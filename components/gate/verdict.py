@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from components.cuts import parse_as_of
-from components.gate import day, quality
-from components.gate.history import Gate
-from components.gate.rules import Rule
-from components.registry import Publication
-from components.settings import GateSettings
-from components.urls import shown
+from dawnlist.components.gate import day, quality
+from dawnlist.components.gate.history import Gate
+from dawnlist.components.gate.rules import Rule
+from dawnlist.cuts import parse_as_of
+from dawnlist.records.registry import Publication
+from dawnlist.settings import GateSettings
+from dawnlist.urls import shown
 
 LETTERS = range(10, 501)
 """A reason shorter than these says nothing, a longer one belongs where it is linked to."""
@@ -28,7 +28,7 @@ def decide(
     With an incumbent the challenger goes live if every rule passes; else nothing changes. Without one something must
     go live: the challenger if every rule passes and it is the better one, else popularity. `force`, the reason of a
     forced pass, lets the challenger go live whatever the rules say. A day that is not newer than the live one is
-    judged and never goes live, forced or not. `gates`: what components.gate.history.last found.
+    judged and never goes live, forced or not. `gates`: what dawnlist.components.gate.history.last found.
 
     Returns `passed`, `winner` ("challenger", "popularity" or "incumbent"), `reason`, `rules`, `forced` (None or
     {"reason"}) and `comparable` (no rule on the day was broken). ValueError for a reason that is none.

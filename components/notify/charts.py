@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from components.notify import formats
-from components.notify.facts import Facts
-from components.notify.scores import arm_name, named, varying
+from dawnlist.components.notify import formats
+from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.scores import arm_name, named, varying
 
 # Okabe and Ito's colours, told apart by colour-blind people too
 BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#A9B4BF"

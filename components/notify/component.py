@@ -2,7 +2,7 @@
 
 from kfp.dsl import HTML, Markdown, Output, PipelineTaskFinalStatus
 
-from components.image import component
+from dawnlist.components.image import component
 
 
 @component
@@ -38,18 +38,18 @@ def notify(
     """Report the run from its run record, and tell people of it; the parameters are the pipeline's own."""
     given = {name: value for name, value in locals().items() if name not in ("status", "report", "summary", "run")}
 
-    from components.notify.telling import alarmed
-    from components.runs import day_of, recorded
+    from dawnlist.components.notify.telling import alarmed
+    from dawnlist.records.runs import day_of, recorded
 
     with alarmed(given, run):
         given["as_of"] = as_of = day_of(lake, namespace, as_of, run)
         with recorded(lake, namespace, as_of, run, "notify") as record:
             from pathlib import Path
 
-            from components.lake import Lake
-            from components.lineage import describe
-            from components.notify.daily import facts_of, write_report
-            from components.notify.telling import tell
+            from dawnlist.components.notify.daily import facts_of, write_report
+            from dawnlist.components.notify.telling import tell
+            from dawnlist.lake.lake import Lake
+            from dawnlist.records.lineage import describe
 
             opened = Lake.open(lake, namespace)
             facts = facts_of(opened, as_of, run)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from components.cuts import parse_as_of, stamp
-from components.lake import Lake
-from components.notify.facts import Facts
-from components.notify.summary import summary, text
-from components.runs import records
+from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.summary import summary, text
+from dawnlist.cuts import parse_as_of, stamp
+from dawnlist.lake.lake import Lake
+from dawnlist.records.runs import records
 
 
 def write_report(lake: Lake, facts: Facts, html: Path, markdown: Path) -> str:
@@ -14,7 +14,9 @@ def write_report(lake: Lake, facts: Facts, html: Path, markdown: Path) -> str:
 
     Decides from the run record alone what happened. A second call writes the same again.
     """
-    from components.notify.page import page  # brings matplotlib, which who only reads the text need not wait for
+    from dawnlist.components.notify.page import (
+        page,  # brings matplotlib, which who only reads the text need not wait for
+    )
 
     rendered = page(facts).encode()
     for path, data in ((html, rendered), (markdown, summary(facts).encode())):

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from components.notify import formats
-from components.privacy import anonymised
-from components.runs import Record
+from dawnlist.components.notify import formats
+from dawnlist.messages.privacy import anonymised
+from dawnlist.records.runs import Record
 
 STEPS = (
     "fetch", "clean", "filter_bots", "dataset", "tune", "train", "evaluate", "gate", "refit", "recommend", "publish",
@@ -27,7 +27,7 @@ class Facts:
 
     @classmethod
     def of(cls, as_of: str, run: str, shop: str, found: list[Record]) -> "Facts":
-        """The facts of what components.runs.records found."""
+        """The facts of what dawnlist.records.runs.records found."""
         kept = [formats.cleaned(_discreet(record)) for record in found if record.get("step") != "notify"]
         return cls(formats.cleaned(as_of), formats.cleaned(run), shop, kept)
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from components.urls import masked
+from dawnlist.urls import masked
 
 UNKNOWN = "\u2013"
 

@@ -9,20 +9,20 @@ from typing import Any, Final
 
 from matplotlib.figure import Figure
 
-from components.cuts import parse_as_of, stamp
-from components.messages import Message
-from components.notify import charts, formats, rerun, scores, tables
-from components.notify.facts import Facts
-from components.notify.outcome import Outcome, outcome
-from components.notify.page import PARTS, Part, about
-from components.notify.summary import aligned, lines
-from components.notify.tables import Table
-from components.pages import plain, rendered
-from components.privacy import anonymised
-from components.registry import Publication
-from components.runs import Record
-from components.settings import NotifySettings
-from components.urls import masked
+from dawnlist.components.notify import charts, formats, rerun, scores, tables
+from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.outcome import Outcome, outcome
+from dawnlist.components.notify.page import PARTS, Part, about
+from dawnlist.components.notify.summary import aligned, lines
+from dawnlist.components.notify.tables import Table
+from dawnlist.cuts import parse_as_of, stamp
+from dawnlist.messages.message import Message
+from dawnlist.messages.privacy import anonymised
+from dawnlist.pages import plain, rendered
+from dawnlist.records.registry import Publication
+from dawnlist.records.runs import Record
+from dawnlist.settings import NotifySettings
+from dawnlist.urls import masked
 
 SHOWN: Final = ("Models", "Gate", "Publication", "Rows", "Late rows", "Freshness and drift", "Bots", "Search", "Steps")
 """Of the page's parts; a mail tells less."""
@@ -77,9 +77,9 @@ def message(facts: Facts, around: Around) -> Message:
         _key(facts),
         datetime.now(UTC),
         _subject(facts, verdict),
-        plain("notify/mail.md", **shown, aligned=aligned),
-        plain("notify/chat.md", **shown, lines=lines(facts), failing=_failing(facts)),
-        rendered("notify/mail.html", **shown),
+        plain("components/notify/mail.md", **shown, aligned=aligned),
+        plain("components/notify/chat.md", **shown, lines=lines(facts), failing=_failing(facts)),
+        rendered("components/notify/mail.html", **shown),
         pictures,
     )
 

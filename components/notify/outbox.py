@@ -16,12 +16,12 @@ from functools import partial
 from itertools import chain, repeat
 from typing import Any, Final
 
-from components.channels import ONE_TRY, Channel, within
-from components.cuts import iso
-from components.lake import Lake
-from components.lease import TTL, lease
-from components.messages import Message
-from components.urls import shown
+from dawnlist.cuts import iso
+from dawnlist.lake.lake import Lake
+from dawnlist.lake.lease import TTL, lease
+from dawnlist.messages.channels import ONE_TRY, Channel, within
+from dawnlist.messages.message import Message
+from dawnlist.urls import shown
 
 PAUSES: Final = (2.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds between tries; the last one again and again."""

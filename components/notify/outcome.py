@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from components.notify import formats
-from components.notify.facts import Facts
-from components.notify.scores import forced
-from components.runs import Record
+from dawnlist.components.notify import formats
+from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.scores import forced
+from dawnlist.records.runs import Record
 
 State = Literal["published", "kept", "held", "older", "failed", "killed", "stopped", "nothing"]
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from components.notify import charts, formats, scores, tables
-from components.notify.facts import Facts
-from components.notify.outcome import outcome
-from components.notify.tables import Table
-from components.pages import rendered
+from dawnlist.components.notify import charts, formats, scores, tables
+from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.outcome import outcome
+from dawnlist.components.notify.tables import Table
+from dawnlist.pages import rendered
 
 Rows = Callable[[Facts], Table | None]
 Notes = Callable[[Facts], list[str]]
@@ -60,7 +60,9 @@ class Part:
 def page(facts: Facts) -> str:
     """The whole page. Text of any origin comes out escaped."""
     sections = [section for part in PARTS if (section := part.section(facts, charts.svg))]
-    return rendered("notify/page.html", facts=facts, outcome=outcome(facts), about=about(facts), sections=sections)
+    return rendered(
+        "components/notify/page.html", facts=facts, outcome=outcome(facts), about=about(facts), sections=sections
+    )
 
 
 def about(facts: Facts) -> list[tuple[str, str]]:

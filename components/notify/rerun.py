@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from components.cuts import MACROS, NOW
+from dawnlist.cuts import MACROS, NOW
 
 DEFAULTS: Final[dict[str, Any]] = {
     "as_of": NOW,

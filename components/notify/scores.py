@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from components.notify import formats
-from components.notify.facts import Facts
-from components.notify.tables import Table
+from dawnlist.components.notify import formats
+from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.tables import Table
 
 HYPER_PARAMETERS = {
     "factors": "factors",

@@ -1,10 +1,10 @@
 """The report in few words: Markdown for the Kubeflow UI, plain lines for the log and the terminal."""
 
-from components.notify import formats, scores, tables
-from components.notify.facts import Facts
-from components.notify.outcome import outcome
-from components.notify.tables import Table
-from components.pages import as_markdown
+from dawnlist.components.notify import formats, scores, tables
+from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.outcome import outcome
+from dawnlist.components.notify.tables import Table
+from dawnlist.pages import as_markdown
 
 
 def summary(facts: Facts) -> str:

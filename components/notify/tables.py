@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.notify import formats
-from components.notify.facts import AFTER_GATE, Facts
+from dawnlist.components.notify import formats
+from dawnlist.components.notify.facts import AFTER_GATE, Facts
 
 FATES = {
     "rows_in": "read by clean",

@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from components import registry
-from components.channels import ONE_TRY, channels, within
-from components.cuts import parse_as_of, stamp
-from components.lake import Lake
-from components.messages import Message
-from components.notify import outbox, rerun
-from components.notify.facts import Facts
-from components.notify.outcome import outcome
-from components.privacy import anonymous
-from components.settings import NotifySettings, Settings
-from components.urls import NOTIFY_URLS, masked, shown
+from dawnlist.components.notify import outbox, rerun
+from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.outcome import outcome
+from dawnlist.cuts import parse_as_of, stamp
+from dawnlist.lake.lake import Lake
+from dawnlist.messages.channels import ONE_TRY, channels, within
+from dawnlist.messages.message import Message
+from dawnlist.messages.privacy import anonymous
+from dawnlist.records import registry
+from dawnlist.settings import NotifySettings, Settings
+from dawnlist.urls import NOTIFY_URLS, masked, shown
 
 
 def tell(lake: Lake, facts: Facts, parameters: Mapping[str, Any]) -> list[str]:
@@ -39,7 +39,7 @@ def tell(lake: Lake, facts: Facts, parameters: Mapping[str, Any]) -> list[str]:
 
 def _posted(lake: Lake, facts: Facts, parameters: Mapping[str, Any], settings: NotifySettings) -> outbox.Post | None:
     """The message about a run, in the outbox; None when everybody has got it."""
-    from components.notify.message import Around, links, message  # brings matplotlib
+    from dawnlist.components.notify.message import Around, links, message  # brings matplotlib
 
     around = Around(parameters, registry.champion(lake), links(settings, facts.as_of, facts.run))
     made = message(facts, around)

@@ -2,7 +2,7 @@
 
 from kfp.dsl import Dataset, Input, Metrics, Output
 
-from components.image import component
+from dawnlist.components.image import component
 
 
 @component
@@ -13,15 +13,15 @@ def publish(
 
     A run that is not newer than what is live changes nothing; its record says so.
     """
-    from components.runs import day_of, recorded
+    from dawnlist.records.runs import day_of, recorded
 
     as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "publish") as record:
         from pathlib import Path
 
-        from components.lake import Lake
-        from components.lineage import figures
-        from components.publish.publication import publish
+        from dawnlist.components.publish.publication import publish
+        from dawnlist.lake.lake import Lake
+        from dawnlist.records.lineage import figures
 
         record.update(publish(Path(lists.path), Lake.open(lake, namespace), redis, namespace, run, as_of))
     metrics.metadata.update(figures(record, "version", "users", "items", "bytes"))

@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from components import registry, store
-from components.lake import Lake
-from components.store_client import ERRORS, connect
-from components.toplists import TopLists
-from components.urls import masked
+from dawnlist.lake.lake import Lake
+from dawnlist.records import registry
+from dawnlist.store import versions
+from dawnlist.store.client import ERRORS, connect
+from dawnlist.store.toplists import TopLists
+from dawnlist.urls import masked
 
 
 def publish(
-    lists: Path, lake: Lake, redis: str, namespace: str, run: str, as_of: str, keep: int = store.KEEP
+    lists: Path, lake: Lake, redis: str, namespace: str, run: str, as_of: str, keep: int = versions.KEEP
 ) -> dict[str, Any]:
     """Publish the TopLists directory `lists` to the store at the URL `redis`; returns and raises as store.publish.
 
@@ -27,7 +28,7 @@ def publish(
     with connect(redis) as client:
         try:
             registry.follow(lake, client, namespace)
-            report = store.publish(client, namespace, top_lists, run, as_of, keep, announce)
+            report = versions.publish(client, namespace, top_lists, run, as_of, keep, announce)
             registry.follow(lake, client, namespace)
         except ERRORS as error:
             raise ConnectionError(

@@ -2,7 +2,7 @@
 
 from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
-from components.image import component
+from dawnlist.components.image import component
 
 
 @component
@@ -20,19 +20,19 @@ def recommend(
     run: str,
 ) -> None:
     """The top lists of all users, seen items left out, and popular lists for everyone else."""
-    from components.runs import day_of, recorded
+    from dawnlist.records.runs import day_of, recorded
 
     as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "recommend") as record:
         import json
         from pathlib import Path
 
-        from components.lake import Lake
-        from components.lineage import describe
-        from components.model import FactorModel
-        from components.recommend.lists import about, recommend
-        from components.settings import Settings
-        from components.splits import Splits
+        from dawnlist.components.recommend.lists import about, recommend
+        from dawnlist.lake.lake import Lake
+        from dawnlist.model.factor_model import FactorModel
+        from dawnlist.model.splits import Splits
+        from dawnlist.records.lineage import describe
+        from dawnlist.settings import Settings
 
         scored, decided = (json.loads(Path(artifact.path).read_text()) for artifact in (evaluation, verdict))
         fitted = FactorModel.load(Path(model.path))

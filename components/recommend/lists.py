@@ -8,15 +8,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components import hybrid, popularity
-from components.cuts import iso, parse_as_of
-from components.lake import Lake
-from components.model import AlignedModel, FactorModel, Factors
-from components.recommend.segments import by_device
-from components.schema import CATALOGUE
-from components.splits import Splits
-from components.toplists import TopLists
-from components.user_items import UserItems
+from dawnlist.components.recommend.segments import by_device
+from dawnlist.cuts import iso, parse_as_of
+from dawnlist.lake.lake import Lake
+from dawnlist.model import hybrid, popularity
+from dawnlist.model.factor_model import AlignedModel, FactorModel, Factors
+from dawnlist.model.splits import Splits
+from dawnlist.model.user_items import UserItems
+from dawnlist.schema import CATALOGUE
+from dawnlist.store.toplists import TopLists
 
 BLOCK_USERS = 32_768
 Indices = npt.NDArray[np.int64]

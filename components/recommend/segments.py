@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from components.interactions import between
-from components.lake import Lake
-from components.model import Factors
-from components.splits import Splits
+from dawnlist.lake.interactions import between
+from dawnlist.lake.lake import Lake
+from dawnlist.model.factor_model import Factors
+from dawnlist.model.splits import Splits
 
 RECENT: Final = timedelta(days=28)
 TABLET: Final = r"ipad|tablet|kindle|silk/|playbook"

@@ -2,7 +2,7 @@
 
 from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
-from components.image import component
+from dawnlist.components.image import component
 
 
 @component
@@ -21,21 +21,21 @@ def refit(
     run: str,
 ) -> None:
     """Fit the winner once more, on all rows up to as_of, from the challenger on; only this model is published."""
-    from components.runs import day_of, recorded
+    from dawnlist.records.runs import day_of, recorded
 
     as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "refit") as record:
         import json
         from pathlib import Path
 
-        from components.challengers import Start
-        from components.lake import Lake
-        from components.lineage import describe
-        from components.model import FactorModel
-        from components.refit.winner import winning_config
-        from components.settings import Settings
-        from components.splits import Splits
-        from components.train.fitting import fit_stage
+        from dawnlist.components.refit.winner import winning_config
+        from dawnlist.components.train.fitting import fit_stage
+        from dawnlist.lake.lake import Lake
+        from dawnlist.model.factor_model import FactorModel
+        from dawnlist.model.splits import Splits
+        from dawnlist.records.challengers import Start
+        from dawnlist.records.lineage import describe
+        from dawnlist.settings import Settings
 
         config = winning_config(*(json.loads(Path(a.path).read_text()) for a in (verdict, trial, evaluation)))
         cut = Splits.load(Path(splits.path))

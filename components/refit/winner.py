@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.solver import ALSConfig
+from dawnlist.als.training import ALSConfig
 
 
 def winning_config(verdict: dict[str, Any], trial: dict[str, Any], evaluation: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
 
-from components.image import component
+from dawnlist.components.image import component
 
 
 @component
@@ -19,19 +19,19 @@ def train(
     run: str,
 ) -> None:
     """Fit the challenger: the winning trial, on all rows before the holdout."""
-    from components.runs import day_of, recorded
+    from dawnlist.records.runs import day_of, recorded
 
     as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, "train") as record:
         import json
         from pathlib import Path
 
-        from components.lake import Lake
-        from components.lineage import describe, figures
-        from components.settings import Settings
-        from components.solver import ALSConfig
-        from components.splits import Splits
-        from components.train.fitting import fit_challenger
+        from dawnlist.als.training import ALSConfig
+        from dawnlist.components.train.fitting import fit_challenger
+        from dawnlist.lake.lake import Lake
+        from dawnlist.model.splits import Splits
+        from dawnlist.records.lineage import describe, figures
+        from dawnlist.settings import Settings
 
         config = ALSConfig.from_dict(json.loads(Path(trial.path).read_text())).as_dict()
         cut = Splits.load(Path(splits.path))

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from components import challengers, popularity
-from components.challengers import Start
-from components.cuts import iso
-from components.hybrid import Hybrid
-from components.lake import Lake
-from components.model import FactorModel
-from components.solver import ALSConfig, Training, fingerprint
-from components.splits import Splits, Stage
+from dawnlist.als.training import ALSConfig, Training, fingerprint
+from dawnlist.cuts import iso
+from dawnlist.lake.lake import Lake
+from dawnlist.model import popularity
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.hybrid import Hybrid
+from dawnlist.model.splits import Splits, Stage
+from dawnlist.records import challengers
+from dawnlist.records.challengers import Start
 
 
 def fit_stage(

@@ -2,7 +2,7 @@
 
 from kfp.dsl import Artifact, Dataset, Input, Metrics, Output
 
-from components.image import component
+from dawnlist.components.image import component
 
 
 @component
@@ -36,20 +36,20 @@ def tune(
     shards: int = 0,
 ) -> None:
     """Search the grid on the validation cut; with shards only this one's part of one rung, which stays in the lake."""
-    from components.runs import day_of, recorded
+    from dawnlist.records.runs import day_of, recorded
 
     as_of = day_of(lake, namespace, as_of, run)
     with recorded(lake, namespace, as_of, run, f"tune-{rung + 1}-{shard + 1}" if shards else "tune") as record:
         import json
         from pathlib import Path
 
-        from components.lake import Lake
-        from components.lineage import describe, figures
-        from components.settings import Settings
-        from components.splits import Splits
-        from components.tune.contest import Share
-        from components.tune.daily import search_day
-        from components.tune.grid import Grid
+        from dawnlist.components.tune.contest import Share
+        from dawnlist.components.tune.daily import search_day
+        from dawnlist.components.tune.grid import Grid
+        from dawnlist.lake.lake import Lake
+        from dawnlist.model.splits import Splits
+        from dawnlist.records.lineage import describe, figures
+        from dawnlist.settings import Settings
 
         engines = Settings.load(settings).engines
         grid = Grid(

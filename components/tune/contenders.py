@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from components.metrics import Floats
-from components.model import Factors
-from components.solver import ALSConfig, Fit, Training
-from components.tune.grid import NO_BLEND, Blend, Content, replaced, with_content
-from components.tune.halving import clearly_worse
-from components.tune.newcomers import Newcomers
-from components.tune.trials import Judged, Trial
+from dawnlist.als.training import ALSConfig, Fit, Training
+from dawnlist.components.tune.grid import NO_BLEND, Blend, Content, replaced, with_content
+from dawnlist.components.tune.halving import clearly_worse
+from dawnlist.components.tune.newcomers import Newcomers
+from dawnlist.components.tune.trials import Judged, Trial
+from dawnlist.model.factor_model import Factors
+from dawnlist.model.metrics import Floats
 
 
 @dataclass

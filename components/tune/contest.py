@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final
 
-from components.metrics import Floats
-from components.tune.contenders import Contender, best_hybrid, blends_of, hybrids_of, mean
-from components.tune.grid import Blend, Content
-from components.tune.halving import Rung, race
-from components.tune.sample import Sample
-from components.tune.trials import Archive, Judged, Trial
+from dawnlist.components.tune.contenders import Contender, best_hybrid, blends_of, hybrids_of, mean
+from dawnlist.components.tune.grid import Blend, Content
+from dawnlist.components.tune.halving import Rung, race
+from dawnlist.components.tune.sample import Sample
+from dawnlist.components.tune.trials import Archive, Judged, Trial
+from dawnlist.model.metrics import Floats
 
 CONTENT_USERS: Final = 4000
 """So many users judge hybrids, and as many newcomers."""

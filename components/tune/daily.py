@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from components.cuts import stamp
-from components.lake import Lake
-from components.splits import Splits
-from components.tune.contest import Share
-from components.tune.grid import Grid, champion, planned
-from components.tune.search import search
-from components.tune.trials import Trial
+from dawnlist.components.tune.contest import Share
+from dawnlist.components.tune.grid import Grid, champion, planned
+from dawnlist.components.tune.search import search
+from dawnlist.components.tune.trials import Trial
+from dawnlist.cuts import stamp
+from dawnlist.lake.lake import Lake
+from dawnlist.model.splits import Splits
 
 
 def search_day(

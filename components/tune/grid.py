@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Final
 
-from components.lake import Lake
-from components.metrics import METRICS
-from components.solver import ALSConfig
-from components.splits import Splits
+from dawnlist.als.training import ALSConfig
+from dawnlist.lake.lake import Lake
+from dawnlist.model.metrics import METRICS
+from dawnlist.model.splits import Splits
 
 SEARCHES: Final = ("full", "around_champion", "off")
 SEARCHED: Final = ("factors", "regularization", "alpha", "alpha0", "nu", "half_life")

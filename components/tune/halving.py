@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from components.metrics import Floats
+from dawnlist.model.metrics import Floats
 
 ETA: Final = 3
 """A rung has a third of the trials of the one before, with three times the sweeps."""

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from components.fold_in import NO_PAIRS, FoldIn, Pairs
-from components.model import Factors
-from components.solver import ALSConfig
-from components.user_items import UserItems
+from dawnlist.als.training import ALSConfig
+from dawnlist.model.factor_model import Factors
+from dawnlist.model.user_items import UserItems
+from dawnlist.ranking.fold_in import NO_PAIRS, FoldIn, Pairs
 
 LITTLE: Final = 10
 """Items that somebody met of whom a newcomer is made, at most."""

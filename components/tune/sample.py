@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from components.hybrid import Hybrid
-from components.metrics import METRICS, score
-from components.model import Factors
-from components.solver import ALSConfig
-from components.splits import Splits
-from components.topk import top_k
-from components.tune.newcomers import LITTLE, Newcomers
+from dawnlist.als.training import ALSConfig
+from dawnlist.components.tune.newcomers import LITTLE, Newcomers
+from dawnlist.model.factor_model import Factors
+from dawnlist.model.hybrid import Hybrid
+from dawnlist.model.metrics import METRICS, score
+from dawnlist.model.splits import Splits
+from dawnlist.ranking.topk import top_k
 
 SEED = 7
 Values = npt.NDArray[np.float32]

@@ -5,19 +5,19 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Final
 
-from components.hybrid import Hybrid
-from components.lake import Lake
-from components.memory import require
-from components.model import FactorModel, Factors
-from components.solver import ALSConfig, Training, fingerprint
-from components.splits import Splits
-from components.tune.contenders import Contender, Continued
-from components.tune.contest import Contest, Share
-from components.tune.grid import NO_BLEND, NO_CONTENT, Blend, Content, checked_metric
-from components.tune.halving import ladder
-from components.tune.sample import Sample
-from components.tune.trials import Archive, Trial
-from components.user_items import UserItems
+from dawnlist.als.training import ALSConfig, Training, fingerprint
+from dawnlist.components.tune.contenders import Contender, Continued
+from dawnlist.components.tune.contest import Contest, Share
+from dawnlist.components.tune.grid import NO_BLEND, NO_CONTENT, Blend, Content, checked_metric
+from dawnlist.components.tune.halving import ladder
+from dawnlist.components.tune.sample import Sample
+from dawnlist.components.tune.trials import Archive, Trial
+from dawnlist.lake.lake import Lake
+from dawnlist.machine.memory import require
+from dawnlist.model.factor_model import FactorModel, Factors
+from dawnlist.model.hybrid import Hybrid
+from dawnlist.model.splits import Splits
+from dawnlist.model.user_items import UserItems
 
 BLENDED: Final = 3
 """So many of the best shares of popularity are tried with content."""

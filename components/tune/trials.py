@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from components.lake import Lake
-from components.metrics import METRICS, Floats
-from components.solver import ALSConfig
-from components.tune.sample import Values
+from dawnlist.als.training import ALSConfig
+from dawnlist.components.tune.sample import Values
+from dawnlist.lake.lake import Lake
+from dawnlist.model.metrics import METRICS, Floats
 
 Trial = dict[str, Any]
 

@@ -6,12 +6,12 @@ from typing import Any, Final
 import httpx
 import orjson
 
-from components.store_client import connect
-from components.store_layout import Keys, NothingPublishedError, active_meta
-from components.urls import masked
-from serving.predictor.engine import Engine
-from serving.predictor.printed import Printer
-from serving.predictor.question import Question
+from dawnlist.serving.predictor.answers.engine import Engine
+from dawnlist.serving.predictor.answers.question import Question
+from dawnlist.serving.predictor.protocols.printed import Printer
+from dawnlist.store.client import connect
+from dawnlist.store.layout import Keys, NothingPublishedError, active_meta
+from dawnlist.urls import masked
 
 SECONDS: Final = 5.0
 """A command waits for the store longer than a request."""

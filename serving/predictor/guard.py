@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from serving.predictor.counts import Counts
+from dawnlist.serving.predictor.watch.counts import Counts
 
 REQUESTS: Final = 256
 """Answered at once; at 10,000 a second that is a queue of 25 ms."""

@@ -6,12 +6,12 @@ from typing import Any
 
 import kserve
 
-from serving.predictor.counts import Counts
-from serving.predictor.engine import Engine
-from serving.predictor.guard import Gate
-from serving.predictor.ladder import Found
-from serving.predictor.printed import Catalogue
-from serving.predictor.question import Question
+from dawnlist.serving.predictor.answers.engine import Engine
+from dawnlist.serving.predictor.answers.ladder import Found
+from dawnlist.serving.predictor.answers.question import Question
+from dawnlist.serving.predictor.guard import Gate
+from dawnlist.serving.predictor.protocols.printed import Catalogue
+from dawnlist.serving.predictor.watch.counts import Counts
 
 
 class DawnlistModel(kserve.Model):  # type: ignore[misc]

@@ -15,17 +15,17 @@ from typing import Any, Final
 import kserve
 import uvloop
 
-from components.alerts import Alerts
-from components.channels import channels
-from serving.predictor import logs
-from serving.predictor.auth import Doorkeeper
-from serving.predictor.connection import Connection, Shared
-from serving.predictor.counts import Counts
-from serving.predictor.engine import Engine
-from serving.predictor.logs import Digest, Failures
-from serving.predictor.model import DawnlistModel
-from serving.predictor.routes import Routes
-from serving.predictor.rpc import Servicer, grpc_server
+from dawnlist.messages.alerts import Alerts
+from dawnlist.messages.channels import channels
+from dawnlist.serving.predictor.answers.engine import Engine
+from dawnlist.serving.predictor.model import DawnlistModel
+from dawnlist.serving.predictor.transports.auth import Doorkeeper
+from dawnlist.serving.predictor.transports.connection import Connection, Shared
+from dawnlist.serving.predictor.transports.routes import Routes
+from dawnlist.serving.predictor.transports.rpc import Servicer, grpc_server
+from dawnlist.serving.predictor.watch import logs
+from dawnlist.serving.predictor.watch.counts import Counts
+from dawnlist.serving.predictor.watch.logs import Digest, Failures
 
 PORT: Final = 8080
 SWEEP_SECONDS: Final = 0.25

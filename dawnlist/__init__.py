@@ -1,0 +1,1 @@
+"""Dawnlist: daily recommendations on Kubeflow Pipelines."""

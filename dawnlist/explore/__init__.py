@@ -1,0 +1,1 @@
+"""Look at what the lake holds: catalogue, profiles, schema changes and SQL."""

@@ -1,0 +1,1 @@
+"""The lake: objects and Delta tables on a folder, Google Cloud Storage or S3."""

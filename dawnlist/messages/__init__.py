@@ -1,0 +1,1 @@
+"""Messages to people: mail, chat and web hooks, without secrets."""

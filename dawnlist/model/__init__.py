@@ -1,0 +1,1 @@
+"""The recommendation model: factors, ids, splits, popularity, content and metrics."""

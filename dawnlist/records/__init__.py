@@ -1,0 +1,1 @@
+"""Records of what runs did: run records, lineage, the registry and challengers."""

@@ -1,0 +1,1 @@
+"""The Redis store: layout, versions, publishing and reading."""

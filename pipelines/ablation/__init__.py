@@ -1,0 +1,1 @@
+"""The command `ablate`: measure what each rule is worth."""

@@ -1,0 +1,1 @@
+"""The commands `bots`: explain and judge verdicts."""

@@ -1,0 +1,42 @@
+"""The command `dawnlist deploy`: manifests onto a cluster, as the server itself merges them."""
+
+from typing import Annotated
+
+import typer
+
+
+def deploy(
+    manifests: Annotated[str, typer.Argument(help="An overlay's folder, a file of manifests, or `-`: standard input.")],
+    kube_context: Annotated[str, typer.Option(help="The cluster, by its context; default: kubectl's current one.")]
+    = "",
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="For objects that name none; default: the "
+                                                                     "context's.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Let the server say what would change; change nothing.")]
+    = False,
+    force_conflicts: Annotated[bool, typer.Option("--force-conflicts", help="Take over fields that others hold.")]
+    = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete what an earlier deploy of these manifests brought, "
+                                                        "and they do not name any more.")] = False,
+    wait: Annotated[bool, typer.Option(help="Wait until what was applied is up.")] = True,
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds to wait.")] = 600,
+) -> None:  # fmt: skip
+    """Apply manifests to a Kubernetes cluster, print what changed, and wait until it is up.
+
+    Example: `dawnlist deploy manifests/overlays/gke-gpu --dry-run`
+    """
+    from dawnlist.pipelines.deploy import deploying
+    from dawnlist.pipelines.deploy.applying import refuse_elsewhere, refuse_missing_namespaces, refuse_unknown
+    from dawnlist.pipelines.deploy.cluster import connect
+    from dawnlist.pipelines.deploy.leftovers import marked
+    from dawnlist.pipelines.deploy.rendered import manifests as read
+
+    documents = marked(read(manifests), manifests)
+    refuse_elsewhere(documents, namespace)
+    cluster = connect(kube_context, namespace)
+    refuse_unknown(cluster, documents)
+    refuse_missing_namespaces(cluster, documents)
+    deploying.warn_of_secrets(cluster, documents)
+    changed = deploying.apply(cluster, documents, dry_run, force_conflicts)
+    if wait and not dry_run:
+        deploying.follow(cluster, documents, timeout, changed)
+    deploying.clear(cluster, documents, prune and not dry_run)

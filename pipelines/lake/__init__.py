@@ -1,0 +1,1 @@
+"""Commands on the lake: crawl, query, backfill and upkeep."""

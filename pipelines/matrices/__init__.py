@@ -1,0 +1,1 @@
+"""Commands on matrix files: fit, evaluate and recommend without a lake."""

@@ -1,0 +1,1 @@
+"""Commands on the store: versions, diff, rollback and recommend."""

@@ -1,0 +1,1 @@
+"""Find a user's list: the snapshot, the ladder of fallbacks and the ranking."""

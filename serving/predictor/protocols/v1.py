@@ -1,0 +1,43 @@
+"""KServe's V1 protocol: `{"instances": [{"user_id": "42", "k": 5}, …]}` to `{"predictions": […]}`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from dawnlist.serving.predictor.answers.ladder import Found
+from dawnlist.serving.predictor.answers.question import Question
+from dawnlist.serving.predictor.protocols.fields import check_users, question
+from dawnlist.serving.predictor.protocols.printed import Catalogue, Printer
+
+
+def parsed(body: bytes) -> dict[str, Any]:
+    """The body's JSON object; ValueError when it is none."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"the body is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError("the body has to be a JSON object")
+    return found
+
+
+def questions(body: bytes) -> list[Question]:
+    """One for each instance; ValueError says what is wrong."""
+    instances = parsed(body).get("instances")
+    if not isinstance(instances, list) or not instances:
+        raise ValueError('"instances" has to be a list of at least one object like {"user_id": "42", "k": 20}')
+    check_users(len(instances))
+    return [_question(f"instances[{i}]", instance) for i, instance in enumerate(instances)]
+
+
+def _question(where: str, instance: Any) -> Question:
+    if not isinstance(instance, dict):
+        raise ValueError(f'{where} has to be an object like {{"user_id": "42", "k": 20}}')
+    return question(where, instance.pop("user_id", None), instance)
+
+
+def response(printer: Printer, asked: Sequence[Question], catalogue: Catalogue, found: Sequence[Found]) -> bytes:
+    """One prediction for each question, in its order."""
+    predictions = [printer.prediction(question, catalogue, one) for question, one in zip(asked, found, strict=True)]
+    return b'{"predictions":[%b]}' % b",".join(predictions)

@@ -1,0 +1,1 @@
+"""HTTP and gRPC connections, routes, authentication and the OpenAPI document."""

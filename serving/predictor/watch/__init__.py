@@ -1,0 +1,1 @@
+"""Counters and logs of the predictor."""

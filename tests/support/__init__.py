@@ -1,0 +1,1 @@
+"""Servers, literals and checks that several tests share."""

@@ -1,0 +1,85 @@
+"""Evaluations as the gate gets them, from a literal metric for each user."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from dawnlist.components.gate.evidence import Evidence
+from dawnlist.components.gate.history import Gate
+from dawnlist.components.gate.verdict import decide
+from dawnlist.cuts import iso
+from dawnlist.settings import GateSettings
+from tests.support.literal import AS_OF
+
+LIVE = {"version": 3, "as_of": iso(AS_OF - timedelta(days=1)), "winner": "challenger"}
+DAY = {"events": 1000, "before": [1000] * 28, "mix": {"view": 1.0}, "mix_before": {"view": 1.0}}
+Users = Sequence[float]
+
+
+def evaluation(
+    challenger: Users, incumbent: Users | None, popularity: float = 0.05, day: int = 0, **changed: Any
+) -> dict[str, Any]:
+    """Of the holdout that ends `day` days before AS_OF; `changed` replaces its entries."""
+    means = {"challenger": float(np.mean(challenger)), "popularity": popularity}
+    known = {}
+    if incumbent is not None:
+        means["incumbent"] = float(np.mean(incumbent))
+        known = {
+            "per_user": {"challenger": list(challenger), "incumbent": list(incumbent)},
+            "churn": 0.2,
+            "kept_items": 1.0,
+        }
+    ahead = means["challenger"] - popularity
+    lift = means["challenger"] / popularity
+    end = AS_OF - timedelta(days=day)
+    return {
+        "k": 20,
+        "metric": "ndcg",
+        "evaluated_users": len(challenger),
+        "items": 1000,
+        "holdout": {"from": iso(end - timedelta(days=1)), "to": iso(end)},
+        "arms": {arm: {"ndcg@20": value, "coverage@20": 0.3} for arm, value in means.items()},
+        "differences": {"popularity": {"mean": ahead, "low": ahead - 0.01, "high": ahead + 0.01}},
+        "lift": {"value": lift, "low": lift * 0.98, "high": lift * 1.02},
+        "traffic": DAY,
+        **known,
+        **changed,
+    }
+
+
+def past(
+    day: int, users: int = 100, share: float = 0.0, error: float = 0.01, lift: float | None = 2.0, **changed: Any
+) -> Gate:
+    """A gate of `day` days before AS_OF; the difference and its error are shares of the incumbent's mean of 0.1."""
+    known = {
+        "as_of": AS_OF - timedelta(days=day),
+        "run": f"run-{day}",
+        "start": AS_OF - timedelta(days=day + 1),
+        "end": AS_OF - timedelta(days=day),
+        "metric": "ndcg",
+        "k": 20,
+        "passed": True,
+        "winner": "challenger",
+        "forced": "",
+        "comparable": True,
+        "evidence": Evidence(users, users * 0.1 * share, (users * 0.1 * error) ** 2, users * 0.1),
+        "lift": {} if lift is None else {"challenger": lift, "incumbent": lift},
+    }
+    return Gate.model_validate({**known, **changed})
+
+
+def verdict(found: dict[str, Any], gates: Sequence[Gate] = (), settings: GateSettings | None = None) -> dict[str, Any]:
+    """The gate's verdict with an incumbent live."""
+    return decide(found, settings or GateSettings(), iso(AS_OF), LIVE, gates)
+
+
+def broken(found: dict[str, Any]) -> dict[str, bool | None]:
+    """The rules of a verdict that were not passed."""
+    return {rule["rule"]: rule["passed"] for rule in found["rules"] if rule["passed"] is not True}
+
+
+def spread_out(mean: float, users: int = 400, step: float = 0.05) -> list[float]:
+    """Metrics of that mean, half the users above and half below it."""
+    return [mean + step if user % 2 else mean - step for user in range(users)]
