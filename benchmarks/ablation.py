@@ -15,30 +15,34 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import write_deltalake
 
-from dawnlist.components.clean.cleaning import clean
-from dawnlist.components.fetch.landing import fetch
+from dawnlist.components.clean.cleaning import clean_landed_objects
+from dawnlist.components.fetch.landing import fetch_source
 from dawnlist.lake.lake import Lake
-from dawnlist.pipelines.ablation.command import daily_grid
-from dawnlist.pipelines.ablation.report import Report, shown
-from dawnlist.pipelines.ablation.study import Study, Table, ablate, ending
-from dawnlist.pipelines.ablation.truth import humans
+from dawnlist.pipelines.ablation.command import build_daily_grid
+from dawnlist.pipelines.ablation.report import AblationReport, format_ablation_tables
+from dawnlist.pipelines.ablation.simulated_truth import read_human_ids
+from dawnlist.pipelines.ablation.study import AblationStudy, InteractionsVersion, list_last_days, run_ablation
 from dawnlist.settings import Settings
-from dawnlist.simulate import Shop, ShopConfig, simulate, write
-from dawnlist.simulate.agents import CRAWLERS
+from dawnlist.simulate import ShopConfig, SimulatedShop, simulate_shop, write_shop
+from dawnlist.simulate.agents import SIMULATED_CRAWLERS
 
 K = 20
 IDS = "coalesce(raw.{0}, clean.{0}) AS {0}"
 WRITTEN = r"regexp_matches(raw.ts, '^\s*\d{4}-\d\d-\d\d')"
 
 
-def cleaned(folder: Path, source: str, as_of: str, days: int) -> Table:
+def cleaned(folder: Path, source: str, as_of: str, days: int) -> InteractionsVersion:
     """The shop in a lake, as the daily run would clean it."""
     lake, settings = Lake.open(str(folder / "lake"), "default"), Settings()
-    landed = fetch(lake, source, settings.source, as_of, "benchmark", days)
-    return Table(lake, clean(lake, landed, settings, as_of, "benchmark")["interactions_version"])
+    landed = fetch_source(lake, source, settings.source, as_of, "benchmark", days)
+    return InteractionsVersion(
+        lake, clean_landed_objects(lake, landed, settings, as_of, "benchmark")["interactions_version"]
+    )
 
 
-def as_they_come(folder: Path, table: Table, shop: Shop, ids: bool, times: bool, filtered: bool) -> Table:
+def as_they_come(
+    folder: Path, table: InteractionsVersion, shop: SimulatedShop, ids: bool, times: bool, filtered: bool
+) -> InteractionsVersion:
     """The same interactions with the source's own ids, and without those whose time is a number."""
     lake = Lake.open(str(folder / f"{ids}-{times}-{filtered}"), "default")
     with duckdb.connect() as connection:
@@ -52,38 +56,38 @@ def as_they_come(folder: Path, table: Table, shop: Shop, ids: bool, times: bool,
             f"WHERE {WRITTEN if times else 'true'}"
         ).to_arrow_table()
     write_deltalake(lake.table_uri("interactions"), rows, partition_by=["event_date"])
-    return Table(lake, 0, filtered)
+    return InteractionsVersion(lake, 0, filtered)
 
 
-def without_cookies(shop: Shop) -> Shop:
+def without_cookies(shop: SimulatedShop) -> SimulatedShop:
     """The same shop, where whoever names a crawler as agent is somebody new on each visit: robots keep no cookies."""
     rows = shop.interactions
-    names = pa.array([crawler.agent for crawler in CRAWLERS])
+    names = pa.array([crawler.agent for crawler in SIMULATED_CRAWLERS])
     is_robot = pc.is_in(pc.coalesce(rows["user_agent"], rows["ua"]), value_set=names)
     visitor = pc.binary_join_element_wise(rows["user_id"], rows["session_id"], "-")
     users = pc.if_else(is_robot, pc.coalesce(visitor, rows["user_id"]), rows["user_id"])
     return replace(shop, interactions=rows.set_column(rows.schema.get_field_index("user_id"), "user_id", users))
 
 
-def measured(config: ShopConfig, judged_days: int, cookies: bool, folder: Path) -> Report:
+def measured(config: ShopConfig, judged_days: int, cookies: bool, folder: Path) -> AblationReport:
     """The ablation of one shop."""
     source, as_of = f"sqlite:///{folder / 'shop.db'}", f"{config.end}T00:00:00Z"
-    shop = simulate(config) if cookies else without_cookies(simulate(config))
-    write(shop, source)
+    shop = simulate_shop(config) if cookies else without_cookies(simulate_shop(config))
+    write_shop(shop, source)
     table = cleaned(folder, source, as_of, config.days)
     also = {
         "ids as they come": as_they_come(folder, table, shop, True, False, True),
         "times that are numbers not read": as_they_come(folder, table, shop, False, True, True),
         "both, and without any rule": as_they_come(folder, table, shop, True, True, False),
     }
-    study = Study(table, Settings(), config.days, K, humans(source), also)
-    return ablate(study, ending(as_of, judged_days), daily_grid(), None)
+    study = AblationStudy(table, Settings(), config.days, K, read_human_ids(source), also)
+    return run_ablation(study, list_last_days(as_of, judged_days), build_daily_grid(), None)
 
 
-def markdown(report: Report) -> str:
+def markdown(report: AblationReport) -> str:
     """The tables and sentences of a report."""
     lines = []
-    for head, rows in shown(report):
+    for head, rows in format_ablation_tables(report):
         lines += [f"| {' | '.join(head)} |", f"|---{'|---:' * (len(head) - 1)}|"]
         lines += [f"| {' | '.join(row)} |" for row in rows] + [""]
     return "\n".join([*lines, *report["said"]])

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import duckdb
 
-from dawnlist.simulate.agents import AGENTS, CRAWLERS
+from dawnlist.simulate.agents import SIMULATED_AGENTS, SIMULATED_CRAWLERS
 
-PEOPLE = len(AGENTS) - len(CRAWLERS)
+PEOPLE = len(SIMULATED_AGENTS) - len(SIMULATED_CRAWLERS)
 
 
 def write_log(path: Path, lines: int) -> None:
@@ -25,7 +25,7 @@ def write_log(path: Path, lines: int) -> None:
     people = lines // 25 + 1
     with duckdb.connect() as connection:
         connection.execute(
-            "CREATE TABLE agents AS SELECT unnest(?) AS agent, generate_subscripts(?, 1) AS a", [AGENTS] * 2
+            "CREATE TABLE agents AS SELECT unnest(?) AS agent, generate_subscripts(?, 1) AS a", [SIMULATED_AGENTS] * 2
         )
         connection.execute(
             f"""
@@ -38,7 +38,7 @@ def write_log(path: Path, lines: int) -> None:
                 FROM (
                     SELECT n, hash(n) % 10 = 0 AS robot, hash(-n) % (CASE WHEN robot THEN 60 ELSE {people} END) AS who
                     FROM generate_series(1, {lines}) AS lines(n))
-                JOIN agents ON a = CASE WHEN robot THEN {PEOPLE + 1} + who % {len(CRAWLERS)} ELSE 1 + who % {PEOPLE} END
+                JOIN agents ON a = CASE WHEN robot THEN {PEOPLE + 1} + who % {len(SIMULATED_CRAWLERS)} ELSE 1 + who % {PEOPLE} END
                 ORDER BY n
             ) TO '{path}' (FORMAT csv, HEADER false, QUOTE '', DELIMITER '')
             """

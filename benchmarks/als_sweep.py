@@ -14,10 +14,12 @@ from clicks import markdown
 from implicit.cpu._als import calculate_loss
 from matrices import synthetic
 
-from dawnlist.als.ials import CG_STEPS
-from dawnlist.als.implicit import confidence
-from dawnlist.als.training import ALSConfig, Fit, Training
-from dawnlist.machine import cores
+from dawnlist.als.fit import Fit
+from dawnlist.als.implicit import build_confidence_matrix
+from dawnlist.als.pairs import CG_STEPS
+from dawnlist.als.training import ALSTrainer
+from dawnlist.machine import cpu_cores
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.user_items import UserItems
 
 REGULARIZATION, ALPHA = 30.0, 10.0
@@ -35,7 +37,7 @@ def main() -> None:
     given = parser.parse_args()
     weight = synthetic(given.users, given.items, given.pairs)
     user_items = UserItems(weight, np.zeros(weight.nnz, np.float32))
-    print(f"{weight.nnz:,} pairs, {given.users:,} users, {given.items:,} items, {cores.count()} cores\n")
+    print(f"{weight.nnz:,} pairs, {given.users:,} users, {given.items:,} items, {cpu_cores.count_cores()} cores\n")
     markdown([compared(user_items, factors, given.sweeps) for factors in given.factors])
 
 
@@ -44,7 +46,7 @@ def compared(user_items: UserItems, factors: int, sweeps: int) -> dict[str, Any]
     fits: dict[str, Fit] = {}
     for solver in SOLVERS:
         config = ALSConfig(factors, REGULARIZATION, ALPHA, solver=solver)
-        fits[solver] = Training(user_items).begin(config)
+        fits[solver] = ALSTrainer(user_items).start_fit(config)
     seconds: dict[str, list[float]] = {solver: [] for solver in SOLVERS}
     for _ in range(sweeps):
         for solver, fitting in fits.items():
@@ -70,7 +72,7 @@ def compared(user_items: UserItems, factors: int, sweeps: int) -> dict[str, Any]
 def loss(user_items: UserItems, fitting: Fit) -> float:
     """implicit's own value of the objective, for both."""
     users, items = fitting.factors
-    return float(calculate_loss(confidence(user_items, fitting.config), users, items, REGULARIZATION))
+    return float(calculate_loss(build_confidence_matrix(user_items, fitting.config), users, items, REGULARIZATION))
 
 
 def flops(user_items: UserItems, factors: int) -> float:

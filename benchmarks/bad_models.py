@@ -20,22 +20,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import write_deltalake
 
-from dawnlist.als.training import ALSConfig
-from dawnlist.components.clean.cleaning import clean
-from dawnlist.components.dataset.pairs import build
-from dawnlist.components.evaluate.evaluation import evaluate
-from dawnlist.components.fetch.landing import fetch
-from dawnlist.components.gate.judgement import Judgement, judge
+from dawnlist.components.clean.cleaning import clean_landed_objects
+from dawnlist.components.dataset.split_pairs import build_splits
+from dawnlist.components.evaluate.evaluation import evaluate_models
+from dawnlist.components.fetch.landing import fetch_source
+from dawnlist.components.gate.judgement import Judgement, judge_challenger
 from dawnlist.components.train.fitting import fit_stage
-from dawnlist.cuts import iso, parse_as_of
+from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.lake.lake import Lake
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.ids import IdMap
 from dawnlist.model.splits import Splits
 from dawnlist.records import registry
-from dawnlist.schema import VERDICTS
+from dawnlist.schema import VERDICTS_SCHEMA
 from dawnlist.settings import GateSettings, Settings
-from dawnlist.simulate import ShopConfig, simulate, write
+from dawnlist.simulate import ShopConfig, simulate_shop, write_shop
 
 DAYS = 50
 CONFIG = ALSConfig(factors=32, regularization=30.0, alpha=1.0, half_life=14.0, popularity_share=0.3)
@@ -57,7 +57,7 @@ class Shop:
 
     def splits(self, as_of: str) -> Splits:
         """As the dataset step cuts them."""
-        return build(self.lake, self.version, VERDICTS.empty_table(), as_of, DAYS)[0]
+        return build_splits(self.lake, self.version, VERDICTS_SCHEMA.empty_table(), as_of, DAYS)[0]
 
     def model(self, splits: Splits, stage: Any, config: ALSConfig, name: str) -> tuple[str, FactorModel]:
         """As the train and refit steps fit it: its name in the lake, and itself."""
@@ -69,15 +69,15 @@ class Shop:
     def judged(self, splits: Splits, challenger: FactorModel, settings: GateSettings | None = None) -> Judgement:
         """As evaluate and gate judge it."""
         live = splits.about["incumbent"] and registry.load_model(self.lake, splits.about["incumbent"])
-        found = evaluate(splits, challenger, live, "ndcg", 20)
-        return judge(self.lake, found, settings or GateSettings(), iso(splits.cuts.as_of), "run")
+        found = evaluate_models(splits, challenger, live, "ndcg", 20)
+        return judge_challenger(self.lake, found, settings or GateSettings(), format_iso(splits.cuts.as_of), "run")
 
     def published(self, splits: Splits, config: ALSConfig, version: int) -> None:
         """As refit and publish leave it, without a store."""
         name, _ = self.model(splits, "refit", config, "refit")
-        report = {"version": version, "run": "run", "token": f"{version}-a", "as_of": iso(splits.cuts.as_of)}
-        registry.record(self.lake, report, {"model": name, "winner": "challenger", "metrics": {}})
-        registry.crown(self.lake, report)
+        report = {"version": version, "run": "run", "token": f"{version}-a", "as_of": format_iso(splits.cuts.as_of)}
+        registry.record_publication(self.lake, report, {"model": name, "winner": "challenger", "metrics": {}})
+        registry.set_champion(self.lake, report)
 
     def spoilt(self, change: Rows, as_of: str) -> "Shop":
         """The same lake with other interactions."""
@@ -96,10 +96,10 @@ class Shop:
 def opened(folder: Path, users: int) -> tuple[Shop, str]:
     """A simulated shop in a lake, and the end of its last day."""
     config, url = ShopConfig(users, days=DAYS, seed=3), f"sqlite:///{folder}/shop.db"
-    write(simulate(config), url)
+    write_shop(simulate_shop(config), url)
     lake, settings, end = Lake.open(str(folder / "lake"), "shop"), Settings(), f"{config.end}T00:00:00Z"
-    landed = fetch(lake, url, settings.source, end, "run", DAYS)
-    return Shop(folder / "lake", clean(lake, landed, settings, end, "run")["interactions_version"]), end
+    landed = fetch_source(lake, url, settings.source, end, "run", DAYS)
+    return Shop(folder / "lake", clean_landed_objects(lake, landed, settings, end, "run")["interactions_version"]), end
 
 
 def half_the_traffic(rows: pa.Table, as_of: str) -> pa.Table:
@@ -149,7 +149,7 @@ def told(name: str, judged: Judgement) -> None:
 def bad_models(folder: Path, users: int) -> None:
     """Two good days, and what may happen on the third."""
     shop, end = opened(folder, users)
-    days = [iso(parse_as_of(end) - timedelta(days=back)) for back in (2, 1, 0)]
+    days = [format_iso(parse_as_of(end) - timedelta(days=back)) for back in (2, 1, 0)]
     print("| challenger | verdict | rules |\n|---|---|---|")
     for number, as_of in enumerate(days[:2], 1):
         splits = shop.splits(as_of)
@@ -171,7 +171,7 @@ def bad_models(folder: Path, users: int) -> None:
 def churn(folder: Path, users: int) -> None:
     """How many of the incumbent's items the lists of other models don't have."""
     shop, end = opened(folder, users)
-    shop.published(shop.splits(iso(parse_as_of(end) - timedelta(days=2))), CONFIG, 1)
+    shop.published(shop.splits(format_iso(parse_as_of(end) - timedelta(days=2))), CONFIG, 1)
     splits = shop.splits(end)
     changes: dict[str, dict[str, Any]] = {
         "trained a day later": {}, "another seed": {"seed": 8}, "64 factors": {"factors": 64},
@@ -183,7 +183,7 @@ def churn(folder: Path, users: int) -> None:
     for name, changed in changes.items():
         _, model = shop.model(splits, "train", replace(CONFIG, **changed), "model")
         live = registry.load_model(shop.lake, splits.about["incumbent"])
-        print(f"| {name} | {evaluate(splits, model, live, 'ndcg', 20)['churn']:.0%} |", flush=True)
+        print(f"| {name} | {evaluate_models(splits, model, live, 'ndcg', 20)['churn']:.0%} |", flush=True)
 
 
 def main() -> None:

@@ -12,9 +12,9 @@ import pandas as pd
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from dawnlist.simulate import Shop, ShopConfig, hindsight, simulate
-from dawnlist.simulate.catalogue import Floats
-from dawnlist.simulate.purposes import HELD_OUT
+from dawnlist.arrays import Float64Array
+from dawnlist.simulate import ShopConfig, SimulatedShop, ground_truth, simulate_shop
+from dawnlist.simulate.bot_habits import HELD_OUT_KIND
 
 EVENTS = 20  # of a user, to be judged at all
 Columns = dict[str, "pd.Series[Any]"]
@@ -23,13 +23,13 @@ DAY = 86_400.0
 ACTS = ("click", "like", "cart", "purchase")
 
 
-def judged(shop: Shop) -> pd.DataFrame:
+def judged(shop: SimulatedShop) -> pd.DataFrame:
     """Events of people and stealthy bots with at least EVENTS events, by user and time, with more columns.
 
     day, hour, popular (log of the item's users), theme (the item's first genre), pause
     (seconds since the user's last event), session_number (unique; a new one after SESSION_GAP).
     """
-    events = hindsight.events(shop)
+    events = ground_truth.recover_events(shop)
     events["item"] = pd.to_numeric(events["item"])
     popular = log(events.groupby("item")["user"].nunique())
     items = shop.items.to_pandas()
@@ -61,7 +61,7 @@ def entropy(events: pd.DataFrame, column: str) -> "pd.Series[float]":
     return -(share * np.log(share)).groupby("user").sum()
 
 
-def features(shop: Shop) -> tuple[pd.DataFrame, "pd.Series[str]"]:
+def features(shop: SimulatedShop) -> tuple[pd.DataFrame, "pd.Series[str]"]:
     """(users, features) without gaps, and the users' kinds."""
     events = judged(shop)
     kinds = events.groupby("user")["kind"].first()
@@ -200,7 +200,7 @@ def origins(events: pd.DataFrame) -> Columns:
     }
 
 
-def auc(bots: Floats, people: Floats) -> float:
+def auc(bots: Float64Array, people: Float64Array) -> float:
     """The chance that a bot's value is the higher one, ties halved."""
     ranks = rankdata(np.concatenate([bots, people]))[: len(bots)]
     return float((ranks.mean() - (len(bots) + 1) / 2) / len(people))
@@ -236,10 +236,10 @@ def together(table: pd.DataFrame, kinds: "pd.Series[str]", folds: int = 5) -> "p
 
 def stealthy(kinds: "pd.Series[str]") -> list[str]:
     """The kinds of bots, the held-out one last."""
-    return sorted(set(kinds) - {"human"}, key=lambda kind: (kind == HELD_OUT, kind))
+    return sorted(set(kinds) - {"human"}, key=lambda kind: (kind == HELD_OUT_KIND, kind))
 
 
-def discriminant(bots: Floats, people: Floats) -> Floats:
+def discriminant(bots: Float64Array, people: Float64Array) -> Float64Array:
     """Fisher's direction, with a tenth of the variances added to the diagonal."""
     within = np.cov(bots.T) + np.cov(people.T)
     within += 0.1 * np.diag(np.diag(within))
@@ -248,7 +248,7 @@ def discriminant(bots: Floats, people: Floats) -> Floats:
 
 def measured(configs: list[ShopConfig]) -> tuple[pd.DataFrame, "pd.Series[str]"]:
     """Features and kinds of the users of several shops, pooled."""
-    tables, kinds = zip(*(features(simulate(config)) for config in configs), strict=True)
+    tables, kinds = zip(*(features(simulate_shop(config)) for config in configs), strict=True)
     return pd.concat(tables, ignore_index=True), pd.concat(kinds, ignore_index=True)
 
 
@@ -257,7 +257,7 @@ def markdown(table: pd.DataFrame, kinds: "pd.Series[str]") -> str:
     alone, all_of_them = single(table, kinds), together(table, kinds)
     lines = ["| kind | members | best single feature | its AUC | all features |", "|---|---|---|---|---|"]
     for kind in stealthy(kinds):
-        mark = " (held out)" if kind == HELD_OUT else ""
+        mark = " (held out)" if kind == HELD_OUT_KIND else ""
         best = f"{alone[kind].idxmax()} | {alone[kind].max():.3f}"
         lines.append(f"| {kind}{mark} | {(kinds == kind).sum()} | {best} | {all_of_them[kind]:.4f} |")
     return "\n".join([*lines, f"| human | {(kinds == 'human').sum()} | | | |"])

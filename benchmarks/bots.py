@@ -17,17 +17,17 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dawnlist.components.clean.cleaning import clean
-from dawnlist.components.filter_bots.behaviour import EVENTS
-from dawnlist.components.filter_bots.verdicts import judge
-from dawnlist.cuts import iso
+from dawnlist.components.clean.cleaning import clean_landed_objects
+from dawnlist.components.filter_bots.behaviour import MIN_BEHAVIOUR_EVENTS
+from dawnlist.components.filter_bots.verdicts import judge_interactions
+from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.settings import BotSettings, Settings
-from dawnlist.simulate import ShopConfig, simulate
-from dawnlist.simulate.purposes import HELD_OUT
-from dawnlist.simulate.shop import DOMAIN
+from dawnlist.simulate import ShopConfig, simulate_shop
+from dawnlist.simulate.bot_habits import HELD_OUT_KIND
+from dawnlist.simulate.shop import STAFF_DOMAIN
 
-SETTINGS = Settings(bots=BotSettings(staff_domains=[DOMAIN]))
+SETTINGS = Settings(bots=BotSettings(staff_domains=[STAFF_DOMAIN]))
 DAYS = 60
 
 
@@ -44,7 +44,7 @@ class Figures:
 
     def total(self, column: int, *kinds: str) -> int:
         """Sum of a column over kinds; all stealthy ones but the one held out by default."""
-        wanted = kinds or tuple(kind for kind in self.kinds if kind.startswith("stealth") and kind != HELD_OUT)
+        wanted = kinds or tuple(kind for kind in self.kinds if kind.startswith("stealth") and kind != HELD_OUT_KIND)
         return sum(self.kinds[kind][column] for kind in wanted if kind in self.kinds)
 
     def recall(self, found: int, all_: int, *kinds: str) -> float:
@@ -59,7 +59,7 @@ class Figures:
 
 def cleaned(config: ShopConfig, folder: str) -> tuple[Lake, int, tuple[datetime, datetime], pa.Table]:
     """A shop's lake, cleaned by the step; the version of its interactions, the window, and the truth."""
-    shop, lake = simulate(config), Lake.open(folder, "shop")
+    shop, lake = simulate_shop(config), Lake.open(folder, "shop")
     start = datetime.combine(config.start, datetime.min.time(), UTC)
     window = start, start + timedelta(days=config.days)
     place = Path(lake.path("landing"))
@@ -70,10 +70,10 @@ def cleaned(config: ShopConfig, folder: str) -> tuple[Lake, int, tuple[datetime,
         "interactions": ["landing/interactions.parquet"],
         "items": None,
         "users": "landing/users.parquet",
-        "windows": [[iso(moment) for moment in window]],
+        "windows": [[format_iso(moment) for moment in window]],
         "arrivals": {},
     }
-    report = clean(lake, landed, SETTINGS, iso(window[1]), "r1")
+    report = clean_landed_objects(lake, landed, SETTINGS, format_iso(window[1]), "r1")
     return lake, report["interactions_version"], window, shop.truth
 
 
@@ -82,7 +82,7 @@ def figures(config: ShopConfig) -> Figures:
     with tempfile.TemporaryDirectory(prefix="bots-") as folder, duckdb.connect() as connection:
         lake, version, window, truth = cleaned(config, folder)
         clock = time.perf_counter()
-        verdicts, _ = judge(lake, version, window, SETTINGS)
+        verdicts, _ = judge_interactions(lake, version, window, SETTINGS)
         seconds = time.perf_counter() - clock
         connection.register("truth", truth)
         connection.register("verdicts", verdicts)
@@ -103,8 +103,8 @@ SELECT kind, n, CASE WHEN behaved IS NULL THEN hits ELSE n END AS lost, coalesce
     coalesce(named, FALSE) AS named FROM volumes JOIN truth USING (user_id) LEFT JOIN by_rule USING (user_id)
 """
 _KINDS = f"""
-SELECT kind, count(*), sum(n)::BIGINT, count(*) FILTER (n >= {EVENTS}), count(*) FILTER (behaved),
-    coalesce(sum(n) FILTER (behaved), 0)::BIGINT, count(*) FILTER (behaved AND n >= {EVENTS}) FROM judged GROUP BY 1
+SELECT kind, count(*), sum(n)::BIGINT, count(*) FILTER (n >= {MIN_BEHAVIOUR_EVENTS}), count(*) FILTER (behaved),
+    coalesce(sum(n) FILTER (behaved), 0)::BIGINT, count(*) FILTER (behaved AND n >= {MIN_BEHAVIOUR_EVENTS}) FROM judged GROUP BY 1
 """
 _REST = """
 SELECT avg(named::INT) FILTER (kind = 'crawler'),
@@ -134,7 +134,7 @@ def row(name: str, shop: Figures) -> str:
         shop.precision(FOUND_EVENTS),
         shop.recall(FOUND_EVENTS, ALL_EVENTS),
         shop.lost,
-        shop.recall(FOUND_JUDGEABLE, JUDGEABLE, HELD_OUT),
+        shop.recall(FOUND_JUDGEABLE, JUDGEABLE, HELD_OUT_KIND),
     )
     cells = [f"{share:.2%}" if number == 5 else f"{share:.3f}" for number, share in enumerate(shares)]
     return f"| {name} | {shop.total(JUDGEABLE)} | {' | '.join(cells)} | {shop.seconds:.1f} |"

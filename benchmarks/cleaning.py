@@ -32,13 +32,13 @@ def messy(rows: int, path: Path) -> int:
     """Write so many rows (about) of simulated shops as fetch lands them; how many they are."""
     import pyarrow.parquet as pq
 
-    from dawnlist.simulate import ShopConfig, simulate
+    from dawnlist.simulate import ShopConfig, simulate_shop
 
     written = 0
     writer = None
     for seed in range(max(1, round(rows / (PART_USERS * ROWS_A_USER)))):
         users = min(PART_USERS, rows // ROWS_A_USER)
-        table = simulate(ShopConfig(users=users, items=4400, days=DAYS, seed=3 + seed)).interactions
+        table = simulate_shop(ShopConfig(users=users, items=4400, days=DAYS, seed=3 + seed)).interactions
         writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
         writer.write_table(table, row_group_size=200_000)
         written += table.num_rows
@@ -61,7 +61,7 @@ def floor(source: Path, out: Path, by_day: bool) -> None:
 
 def clean(source: Path, out: Path) -> Report:
     """The clean step, into a lake."""
-    from dawnlist.components.clean.cleaning import clean as step
+    from dawnlist.components.clean.cleaning import clean_landed_objects as step
     from dawnlist.lake.lake import Lake
     from dawnlist.settings import Settings
 

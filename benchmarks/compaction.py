@@ -14,8 +14,8 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from dawnlist.lake.lake import Lake
-from dawnlist.schema import INTERACTIONS
-from dawnlist.upkeep.compaction import compact
+from dawnlist.schema import INTERACTIONS_SCHEMA
+from dawnlist.upkeep.compaction import compact_table
 
 FIRST = date(2026, 1, 1)
 
@@ -33,7 +33,7 @@ def main() -> None:
             fill(lake, number, given.days, given.rows)
         before = measured(lake, "before")
         clock = time.perf_counter()
-        report = compact(lake, "interactions")
+        report = compact_table(lake, "interactions")
         print(f"compacted {report['partitions']} days in {time.perf_counter() - clock:.2f} s")
         after = measured(lake, "after")
     assert before[1] == after[1], "the answers differ"
@@ -58,7 +58,7 @@ def fill(lake: Lake, number: int, days: int, rows: int) -> None:
         "ip": [None] * total,
         "source": [f"landing/{number}"] * total,
     }
-    table = pa.table(columns, schema=INTERACTIONS)
+    table = pa.table(columns, schema=INTERACTIONS_SCHEMA)
     write_deltalake(lake.table_uri("interactions"), table, mode="append", partition_by=["event_date"])
 
 

@@ -17,13 +17,14 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 from topk import PAIRS_A_USER, K, Way, arguments, library, measured, models, product, show
 
+from dawnlist.arrays import Float32Array
 from dawnlist.components.evaluate import segments
-from dawnlist.components.evaluate.arms import Judged, of_model, of_popularity
-from dawnlist.components.evaluate.evaluation import joined, judge
-from dawnlist.machine import cores
-from dawnlist.model.factor_model import FactorModel, Factors
-from dawnlist.model.matrices import as_splits
-from dawnlist.model.metrics import Scores
+from dawnlist.components.evaluate.arms import EvaluatedUsers, build_model_arm, build_popularity_arm
+from dawnlist.components.evaluate.evaluation import join_block_scores, score_arms
+from dawnlist.machine import cpu_cores
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.matrices import build_splits_from_matrices
+from dawnlist.model.metrics import RankingScores
 
 NEW_ITEMS = 5
 
@@ -32,26 +33,31 @@ def main() -> None:
     """Print one table a model, and the metrics that both have."""
     given = arguments(__doc__ or "")
     seen = synthetic(given.users, given.items, PAIRS_A_USER * given.users)
-    splits = as_splits(seen, holdout=synthetic(given.users, given.items, NEW_ITEMS * given.users, seed=2))
-    judged = Judged.of(splits, K)
+    splits = build_splits_from_matrices(
+        seen, holdout=synthetic(given.users, given.items, NEW_ITEMS * given.users, seed=2)
+    )
+    judged = EvaluatedUsers.of(splits, K)
     shape = f"{len(judged.users):,} users judged, {given.items:,} items, {given.factors} factors"
     for name, factors in models(seen, given.factors, given.fitted_only).items():
-        print(f"\n{name}: {shape}, top {K}, {cores.count()} cores\n")
+        print(f"\n{name}: {shape}, top {K}, {cpu_cores.count_cores()} cores\n")
         compare(judged, factors)
 
 
-def compare(judged: Judged, factors: tuple[Factors, Factors]) -> None:
+def compare(judged: EvaluatedUsers, factors: tuple[Float32Array, Float32Array]) -> None:
     """Users a second of each way, and the metrics of both evaluators over all users."""
     ids, weight = (judged.splits.user_ids, judged.splits.item_ids), judged.history.weight
     model = FactorModel(*ids, *factors)
-    arms = {"challenger": of_model(judged.splits, model), "popularity": of_popularity(judged.history, "whole")}
+    arms = {
+        "challenger": build_model_arm(judged.splits, model),
+        "popularity": build_popularity_arm(judged.history, "whole"),
+    }
     theirs, found, told = library(*factors), [], []
 
     def ours(part: slice) -> None:
         some = replace(judged, users=judged.users[part], seen=judged.seen[part], truth=judged.truth[part])
-        scores = joined(judge(some, arms, "ndcg"))["challenger"]
+        scores = join_block_scores(score_arms(some, arms, "ndcg"))["challenger"]
         scores.means(K)
-        for users in segments.of_users(some).values():
+        for users in segments.assign_segments(some).values():
             scores.ndcg[users].sum()
         found.append(scores)
 
@@ -70,10 +76,10 @@ def compare(judged: Judged, factors: tuple[Factors, Factors]) -> None:
         "bare matrix product": product(factors[0][judged.users], factors[1]),
     }
     show(measured(ways, len(judged.users)))
-    agree(Scores.joined(found[1:]), told[1:])  # without the warm-up
+    agree(RankingScores.concatenate(found[1:]), told[1:])  # without the warm-up
 
 
-def agree(ours: Scores, theirs: list[tuple[int, dict[str, float]]]) -> None:
+def agree(ours: RankingScores, theirs: list[tuple[int, dict[str, float]]]) -> None:
     """Print what both measure; RuntimeError where it is not the same."""
     users = sum(number for number, _ in theirs)
     print()

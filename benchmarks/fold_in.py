@@ -23,15 +23,15 @@ from clicks import markdown
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from dawnlist.machine.embedded_valkey import embedded_valkey
+from dawnlist.machine.embedded_valkey import run_embedded_valkey
 from dawnlist.model.user_items import UserItems
-from dawnlist.ranking.coarse import Coarse
-from dawnlist.ranking.fold_in import FoldIn, Pairs
-from dawnlist.schema import CATALOGUE
-from dawnlist.serving.predictor.answers.engine import Engine
-from dawnlist.serving.predictor.answers.question import Event, Question
+from dawnlist.ranking.coarse import QuantisedIndex
+from dawnlist.ranking.fold_in import FoldIn, UserPairs
+from dawnlist.schema import CATALOGUE_SCHEMA
+from dawnlist.serving.predictor.answers.engine import ServingEngine
+from dawnlist.serving.predictor.answers.question import Question, QuestionEvent
 from dawnlist.store import versions
-from dawnlist.store.client import connect
+from dawnlist.store.client import connect_store
 from dawnlist.store.toplists import TopLists
 
 USERS, MET, EVENTS, K = 2_000, 50, 5, 20
@@ -46,7 +46,7 @@ def main() -> None:
     print(f"{given.items:,} items, {given.factors} factors, {MET} items met, {EVENTS} events, top {K}, one thread\n")
     with threadpool_limits(1):
         table(alone(vectors, given.rounds), "part")
-    with tempfile.TemporaryDirectory() as home, embedded_valkey(Path(home)) as url:
+    with tempfile.TemporaryDirectory() as home, run_embedded_valkey(Path(home)) as url:
         publish(url, vectors, day=1)
         print("\nthe engine, the store beside it\n")
         table(uvloop.run(served(url, vectors, given.rounds)), "what is timed")
@@ -71,14 +71,14 @@ def table(times: dict[str, Milliseconds], name: str) -> None:
 def alone(vectors: npt.NDArray[np.float32], rounds: int) -> dict[str, Milliseconds]:
     """The parts of a fold-in, and NumPy's way of the second half, in turns."""
     items = len(vectors)
-    fold, coarse = FoldIn.of(vectors, CONFIG), Coarse.of(vectors, np.zeros(items, np.float32))
+    fold, coarse = FoldIn.of(vectors, CONFIG), QuantisedIndex.of(vectors, np.zeros(items, np.float32))
     rng = np.random.default_rng(2)
     start = np.array([0, MET + EVENTS])
     found: dict[str, list[float]] = {name: [] for name in ("solve", "rank", "both", "NumPy: product + argpartition")}
     for turn in range(rounds + 3):
         history, events = some(rng, items, MET), some(rng, items, EVENTS)
         clock = [time.perf_counter()]
-        x = fold.vector(fold.equation(history, events, days=0.5)).astype(np.float32)
+        x = fold.vector(fold.build_equation(history, events, days=0.5)).astype(np.float32)
         clock.append(time.perf_counter())
         hidden = np.sort(np.concatenate([history.index, events.index])).astype(np.int32)
         best, _ = coarse.best(x[None, :], K, start, hidden)
@@ -96,9 +96,9 @@ def alone(vectors: npt.NDArray[np.float32], rounds: int) -> dict[str, Millisecon
     return {name: np.array(times) for name, times in found.items()}
 
 
-def some(rng: np.random.Generator, items: int, n: int) -> Pairs:
+def some(rng: np.random.Generator, items: int, n: int) -> UserPairs:
     index = rng.choice(items, n, replace=False).astype(np.int64)
-    return Pairs(index, rng.integers(1, 6, n).astype(np.float64), rng.random(n) * 30)
+    return UserPairs(index, rng.integers(1, 6, n).astype(np.float64), rng.random(n) * 30)
 
 
 def publish(url: str, vectors: npt.NDArray[np.float32], day: int) -> None:
@@ -113,7 +113,7 @@ def publish(url: str, vectors: npt.NDArray[np.float32], day: int) -> None:
         item_index=rng.integers(0, items, (USERS, K)).astype(np.uint32),
         score=np.sort(rng.random((USERS, K), np.float32))[:, ::-1].copy(),
         lengths=np.full(USERS, K),
-        catalogue=pa.table([ids, [f"Title of {name}" for name in ids], [["Drama"]] * items], schema=CATALOGUE),
+        catalogue=pa.table([ids, [f"Title of {name}" for name in ids], [["Drama"]] * items], schema=CATALOGUE_SCHEMA),
         popular_index=np.arange(K, dtype=np.uint32),
         popular_score=np.arange(K, 0, -1).astype(np.float32),
         meta={"k": K, "winner": "challenger", "config": {**CONFIG, "factors": factors}, "event_weights": {"view": 1.0}},
@@ -123,26 +123,26 @@ def publish(url: str, vectors: npt.NDArray[np.float32], day: int) -> None:
         item_content=np.zeros((items, 0), np.float32),
         histories=UserItems(weight, rng.random(weight.nnz, np.float32) * 30),
     )
-    with connect(url) as client:
-        versions.publish(client, "shop", lists, f"run-{day}", f"2026-01-{day:02d}T03:00:00Z")
+    with connect_store(url) as client:
+        versions.publish_version(client, "shop", lists, f"run-{day}", f"2026-01-{day:02d}T03:00:00Z")
 
 
 async def served(url: str, vectors: npt.NDArray[np.float32], rounds: int) -> dict[str, Milliseconds]:
     """Latencies of the engine, and the loop's delay meanwhile."""
     rng = np.random.default_rng(3)
-    engine = Engine(url, "shop", timeout=1.0)
+    engine = ServingEngine(url, "shop", timeout=1.0)
     await engine.start()
 
     def user() -> str:
         return f"user-{rng.integers(USERS)}"
 
     async def fold_in() -> None:
-        events = tuple(Event(f"item-{rng.integers(len(vectors))}") for _ in range(EVENTS))
-        [answer] = await engine.answers([Question(user(), recent=events)])
+        events = tuple(QuestionEvent(f"item-{rng.integers(len(vectors))}") for _ in range(EVENTS))
+        [answer] = await engine.answer_questions([Question(user(), recent=events)])
         assert answer.tier in ("fold_in", "list")
 
     async def listed() -> None:
-        [answer] = await engine.answers([Question(user())])
+        [answer] = await engine.answer_questions([Question(user())])
         assert answer.tier == "list"
 
     await timed(fold_in, 20)

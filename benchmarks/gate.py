@@ -19,22 +19,22 @@ import numpy as np
 import numpy.typing as npt
 
 from dawnlist.als import training
-from dawnlist.als.training import ALSConfig
-from dawnlist.components.clean.cleaning import clean
-from dawnlist.components.dataset.pairs import build
-from dawnlist.components.fetch.landing import fetch
-from dawnlist.components.gate.history import DAYS, Gate, gate_of
-from dawnlist.components.gate.verdict import decide
-from dawnlist.cuts import iso, parse_as_of
+from dawnlist.components.clean.cleaning import clean_landed_objects
+from dawnlist.components.dataset.split_pairs import build_splits
+from dawnlist.components.fetch.landing import fetch_source
+from dawnlist.components.gate.history import GATE_HISTORY_DAYS, GateRecord, build_gate_record
+from dawnlist.components.gate.verdict import decide_verdict
+from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.model import popularity
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
-from dawnlist.model.metrics import score
+from dawnlist.model.metrics import score_lists
 from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
-from dawnlist.schema import VERDICTS
+from dawnlist.schema import VERDICTS_SCHEMA
 from dawnlist.settings import GateSettings, Settings
-from dawnlist.simulate import ShopConfig, simulate, write
+from dawnlist.simulate import ShopConfig, simulate_shop, write_shop
 
 Floats = npt.NDArray[np.float64]
 Verdict = dict[str, Any]
@@ -43,7 +43,7 @@ LENGTH = 60
 BLOCKS = 20
 SIZES = (500, 5_000, 50_000)
 START = datetime(2026, 1, 1, tzinfo=UTC)
-PASSED_TODAY = {"as_of": iso(START - timedelta(days=1000)), "version": 1, "winner": "challenger"}
+PASSED_TODAY = {"as_of": format_iso(START - timedelta(days=1000)), "version": 1, "winner": "challenger"}
 USED = ALSConfig(factors=32, regularization=30.0, alpha=1.0, half_life=14.0, popularity_share=0.3)
 OTHERS = {"trained again": replace(USED, seed=8), "another half-life": replace(USED, half_life=60.0)}
 
@@ -68,16 +68,18 @@ def measured(users: int, judged: int) -> dict[str, list[Day]]:
     days: dict[str, list[Day]] = {noise: [] for noise in OTHERS}
     with tempfile.TemporaryDirectory(prefix="dawnlist-gate-") as folder:
         config, url = ShopConfig(users, days=70, seed=3), f"sqlite:///{folder}/shop.db"
-        write(simulate(config), url)
+        write_shop(simulate_shop(config), url)
         lake, settings, end = Lake.open(f"{folder}/lake", "gate"), Settings(), f"{config.end}T00:00:00Z"
-        version = clean(lake, fetch(lake, url, settings.source, end, "r", 70), settings, end, "r")[
-            "interactions_version"
-        ]
+        version = clean_landed_objects(
+            lake, fetch_source(lake, url, settings.source, end, "r", 70), settings, end, "r"
+        )["interactions_version"]
         for back in range(judged):
-            as_of = iso(parse_as_of(end) - timedelta(days=back))
-            splits, _ = build(lake, version, VERDICTS.empty_table(), as_of, 60)
+            as_of = format_iso(parse_as_of(end) - timedelta(days=back))
+            splits, _ = build_splits(lake, version, VERDICTS_SCHEMA.empty_table(), as_of, 60)
             user_items = splits.user_items("train")
-            windows = [_ndcg(splits, popularity.fit(user_items, name)) for name in popularity.WINDOWS]
+            windows = [
+                _ndcg(splits, popularity.fit_popularity(user_items, name)) for name in popularity.POPULARITY_WINDOWS
+            ]
             strongest = max(windows, key=lambda values: float(values.mean()))
             used = _ndcg(splits, _fitted(user_items, USED))
             for noise, changed in OTHERS.items():
@@ -86,15 +88,15 @@ def measured(users: int, judged: int) -> dict[str, list[Day]]:
 
 
 def _fitted(user_items: UserItems, config: ALSConfig) -> Any:
-    factors = training.fit(user_items, config)
-    return popularity.blended(factors, user_items, config.popularity_share, config.popularity_half_life)
+    factors = training.fit_als(user_items, config)
+    return popularity.blend_popularity(factors, user_items, config.popularity_share, config.popularity_half_life)
 
 
 def _ndcg(splits: Splits, factors: Any) -> Floats:
     user_items, users = splits.user_items("train"), splits.judged("holdout")
-    model = FactorModel.of_known((splits.user_ids, splits.item_ids), factors, user_items.weight, {}, {})
-    lists, _ = model.aligned(splits.user_ids, splits.item_ids).top_k(users, user_items.weight[users], K)
-    return score(lists, splits.truth("holdout")[users]).ndcg
+    model = FactorModel.from_interactions((splits.user_ids, splits.item_ids), factors, user_items.weight, {}, {})
+    lists, _ = model.align(splits.user_ids, splits.item_ids).top_k(users, user_items.weight[users], K)
+    return score_lists(lists, splits.truth("holdout")[users]).ndcg
 
 
 @dataclass
@@ -107,7 +109,7 @@ class Line:
     settings: GateSettings
 
     def __post_init__(self) -> None:
-        self.gates: list[Gate] = []
+        self.gates: list[GateRecord] = []
 
     def gate(self, number: int, live: float, challenger: float) -> Verdict:
         """Judge a challenger of a quality against what is live: shares of the days' own metric that are left."""
@@ -122,8 +124,10 @@ class Line:
             "popularity": day.popularity[drawn],
         }
         found = evaluation(arms, START + timedelta(days=number))
-        verdict = decide(found, self.settings, found["holdout"]["to"], PASSED_TODAY, self.gates[:DAYS])
-        self.gates.insert(0, gate_of(found, verdict, found["holdout"]["to"], f"run-{number}"))
+        verdict = decide_verdict(
+            found, self.settings, found["holdout"]["to"], PASSED_TODAY, self.gates[:GATE_HISTORY_DAYS]
+        )
+        self.gates.insert(0, build_gate_record(found, verdict, found["holdout"]["to"], f"run-{number}"))
         return verdict
 
 
@@ -138,7 +142,7 @@ def evaluation(arms: dict[str, Floats], as_of: datetime) -> dict[str, Any]:
         "metric": "ndcg",
         "evaluated_users": users,
         "items": 1000,
-        "holdout": {"from": iso(as_of - timedelta(days=1)), "to": iso(as_of)},
+        "holdout": {"from": format_iso(as_of - timedelta(days=1)), "to": format_iso(as_of)},
         "arms": {arm: {"ndcg@20": mean, "coverage@20": 0.5} for arm, mean in means.items()},
         "differences": {"popularity": _interval(float(ahead.mean()), float(ahead.std()), users)},
         "lift": {"value": ratio, **_interval(ratio, float(error), users)},
@@ -154,7 +158,7 @@ def _interval(mean: float, deviation: float, users: int) -> dict[str, float]:
 def best_of(days: list[Day], users: int, models: int, rounds: int, seed: int) -> dict[str, list[bool]]:
     """Whether the best of so many equal models passes a strict gate each time, by how it was chosen and judged."""
     random = np.random.default_rng(seed)
-    passed, gates = defaultdict[str, list[bool]](list), list[Gate]()
+    passed, gates = defaultdict[str, list[bool]](list), list[GateRecord]()
     for number in range(rounds):
         validation, holdout = (equal_models(days, users, models, random) for _ in range(2))
         same, best = (int(values[:models].mean(axis=1).argmax()) for values in (holdout, validation))
@@ -162,7 +166,7 @@ def best_of(days: list[Day], users: int, models: int, rounds: int, seed: int) ->
         passed["judged by those who chose, 95%"].append(bool(gained.mean() > 1.96 * gained.std() / sqrt(users)))
         passed["judged by those who chose"].append(_strict(holdout[same], holdout[models], number, [])[0])
         passed["judged by others"].append(_strict(holdout[best], holdout[models], number, [])[0])
-        answer, gate = _strict(holdout[best], holdout[models], number, gates[:DAYS])
+        answer, gate = _strict(holdout[best], holdout[models], number, gates[:GATE_HISTORY_DAYS])
         passed["by others, with four weeks of gates"].append(answer)
         gates.insert(0, gate)
     return dict(passed)
@@ -176,13 +180,13 @@ def equal_models(days: list[Day], users: int, models: int, random: np.random.Gen
     return np.where(swapped, day.used[drawn], day.other[drawn])
 
 
-def _strict(challenger: Floats, incumbent: Floats, number: int, gates: list[Gate]) -> tuple[bool, Gate]:
+def _strict(challenger: Floats, incumbent: Floats, number: int, gates: list[GateRecord]) -> tuple[bool, GateRecord]:
     """Whether the rule against the incumbent passes at margin 0, and the gate."""
     arms = {"challenger": challenger, "incumbent": incumbent, "popularity": incumbent / 2}
     found = evaluation(arms, START + timedelta(days=number))
-    verdict = decide(found, GateSettings(margin=0), found["holdout"]["to"], PASSED_TODAY, gates)
+    verdict = decide_verdict(found, GateSettings(margin=0), found["holdout"]["to"], PASSED_TODAY, gates)
     passed = any(rule["rule"] == "incumbent" and rule["passed"] for rule in verdict["rules"])
-    return passed, gate_of(found, verdict, found["holdout"]["to"], f"run-{number}")
+    return passed, build_gate_record(found, verdict, found["holdout"]["to"], f"run-{number}")
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,15 @@ from clicks import markdown
 from matrices import synthetic
 from scipy.sparse import csr_matrix
 
-from dawnlist.als.ials import CG_STEPS
-from dawnlist.als.training import ALSConfig, Training
+from dawnlist.als.pairs import CG_STEPS
+from dawnlist.als.training import ALSTrainer
 from dawnlist.components.tune.grid import Grid
-from dawnlist.components.tune.search import search
+from dawnlist.components.tune.search import search_configs
 from dawnlist.lake.lake import Lake
-from dawnlist.machine import cores
-from dawnlist.machine.gpu import cupy
-from dawnlist.model.matrices import as_splits, held_out
+from dawnlist.machine import cpu_cores
+from dawnlist.machine.gpu_libraries import import_cupy
+from dawnlist.model.config import ALSConfig
+from dawnlist.model.matrices import build_splits_from_matrices, hold_out_pairs
 from dawnlist.model.user_items import UserItems
 
 REGULARIZATION, ALPHA = 30.0, 10.0
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--factors", type=int, default=128)
     given = parser.parse_args()
     try:
-        xp = cupy()
+        xp = import_cupy()
     except RuntimeError as error:
         sys.exit(f"gpu-check: {error}")
     name = xp.cuda.runtime.getDeviceProperties(0)["name"].decode()
@@ -51,7 +52,7 @@ def main() -> None:
     found = {
         "ours, GPU": a_sweep(user_items, given.factors, "ials", "gpu", xp.cuda.Device().synchronize),
         "implicit, GPU": a_sweep(user_items, given.factors, "implicit", "gpu", xp.cuda.Device().synchronize),
-        f"ours, CPU ({cores.count()} cores)": a_sweep(user_items, given.factors, "ials", "cpu"),
+        f"ours, CPU ({cpu_cores.count_cores()} cores)": a_sweep(user_items, given.factors, "ials", "cpu"),
         "reading the vectors once a pass": floor,
     }
     ours = found["ours, GPU"]
@@ -73,7 +74,7 @@ def a_sweep(
     user_items: UserItems, factors: int, solver: str, device: str, wait: Callable[[], None] = lambda: None
 ) -> float:
     """Median seconds of a sweep; the first, which compiles and uploads, is not counted."""
-    fitting = Training(user_items, device).begin(ALSConfig(factors, REGULARIZATION, ALPHA, solver=solver))
+    fitting = ALSTrainer(user_items, device).start_fit(ALSConfig(factors, REGULARIZATION, ALPHA, solver=solver))
     seconds = []
     for _ in range(5 if device == "gpu" else 3):
         clock = time.perf_counter()
@@ -105,11 +106,11 @@ def least_bytes(user_items: UserItems, factors: int) -> float:
 
 def a_grid(weight: csr_matrix, factors: int) -> tuple[int, float]:
     """Trials of the daily pipeline's search, one interaction of each user held out, and its seconds with judging."""
-    splits = as_splits(*held_out(weight, seed=3))
+    splits = build_splits_from_matrices(*hold_out_pairs(weight, seed=3))
     grid = Grid((factors,), (3.0, 10.0, 30.0, 100.0), (1.0,), (1.0, 0.3, 0.1), (0.0, 1.0), iterations=12)
     with tempfile.TemporaryDirectory() as folder:
         clock = time.perf_counter()
-        trials = search(Lake.open(folder, "check"), splits, grid.configs(), "ndcg", 20, "gpu")
+        trials = search_configs(Lake.open(folder, "check"), splits, grid.configs(), "ndcg", 20, "gpu")
         return len(trials), time.perf_counter() - clock
 
 

@@ -26,17 +26,19 @@ from deltalake import write_deltalake
 from scipy.sparse import csr_matrix
 from shops import K, Shop, interval, movietweetings, opened, options, shop, simulated
 
-from dawnlist.als.training import ALSConfig, Training
-from dawnlist.components.tune.grid import NO_CONTENT, Grid, with_content
-from dawnlist.components.tune.sample import Sample, Values
-from dawnlist.components.tune.search import search
+from dawnlist.als.training import ALSTrainer
+from dawnlist.arrays import Float32Array, Float64Array
+from dawnlist.components.tune.grid import NO_CONTENT_BLEND, Grid, with_content_blend
+from dawnlist.components.tune.sample import Sample
+from dawnlist.components.tune.search import search_configs
+from dawnlist.cuts import MICROSECONDS_PER_DAY
 from dawnlist.lake.lake import Lake
 from dawnlist.model import popularity
-from dawnlist.model.factor_model import Factors
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.hybrid import Hybrid
-from dawnlist.model.metrics import METRICS, Floats
-from dawnlist.model.splits import MICROSECONDS_A_DAY, Splits
-from dawnlist.schema import ITEMS
+from dawnlist.model.metrics import METRICS
+from dawnlist.model.splits import Splits
+from dawnlist.schema import ITEMS_SCHEMA
 
 GRID: dict[str, Any] = {"regularization": (30.0,), "alpha": (1.0,), "nu": (0.5,), "half_life": (14.0, 60.0)}
 SERVED: dict[str, Any] = {
@@ -49,7 +51,7 @@ FIXED = {"0.03/100": (0.03, 100.0), "0.1/10": (0.1, 10.0)}
 """content_share and content_pairs of two more arms, which nobody chose."""
 HISTORY = {"1 to 3 items": (1, 3), "4 to 10": (4, 10), "11 and more": (11, 1 << 30)}
 DAYS = {"movietweetings": 7, "online-retail": 28, "simulated": 6}
-WEEK = 7 * MICROSECONDS_A_DAY
+WEEK = 7 * MICROSECONDS_PER_DAY
 TITLES = """SELECT trim(StockCode) item_id, mode(trim(Description)) title
 FROM read_csv('{}/by-day/*.csv', all_varchar = true)
 WHERE Description IS NOT NULL GROUP BY ALL ORDER BY ALL"""
@@ -66,10 +68,10 @@ def online_retail(data: Path) -> Iterator[Shop]:
         columns = [
             titles["item_id"],
             titles["title"],
-            *(pa.nulls(titles.num_rows, ITEMS.field(n).type) for n in (2, 3)),
+            *(pa.nulls(titles.num_rows, ITEMS_SCHEMA.field(n).type) for n in (2, 3)),
         ]
         with shop("online-retail", f"{folder}/by-day", "2011-12-09T00:00:00Z", str(settings)) as found:
-            write_deltalake(found.lake.table_uri("items"), pa.table(columns, schema=ITEMS))
+            write_deltalake(found.lake.table_uri("items"), pa.table(columns, schema=ITEMS_SCHEMA))
             yield found
 
 
@@ -93,20 +95,20 @@ class Day:
         grid = Grid((self.factors,), **GRID, **SERVED, iterations=self.iterations)
         with tempfile.TemporaryDirectory(prefix="dawnlist-benchmark-") as folder:
             found = [
-                search(
+                search_configs(
                     Lake.open(folder, name), self.splits, grid.configs(), "ndcg", K, blends=grid.blends(), contents=c
                 )
-                for name, c in (("cf", [NO_CONTENT]), ("hybrid", grid.contents()))
+                for name, c in (("cf", [NO_CONTENT_BLEND]), ("hybrid", grid.contents()))
             ]
         cf, hybrid = (ALSConfig.from_dict(trials[0]) for trials in found)
-        return {"CF": cf, "hybrid": hybrid} | {name: with_content(cf, content) for name, content in FIXED.items()}
+        return {"CF": cf, "hybrid": hybrid} | {name: with_content_blend(cf, content) for name, content in FIXED.items()}
 
     @cached_property
-    def fits(self) -> dict[str, tuple[tuple[Factors, Factors], float]]:
+    def fits(self) -> dict[str, tuple[tuple[Float32Array, Float32Array], float]]:
         """Each arm's factors before the holdout, and its scale of lambda."""
         found = {}
         for name, config in self.arms.items():
-            fit = Training(self.hybrid.fitted).begin(config)
+            fit = ALSTrainer(self.hybrid.fitted).start_fit(config)
             fit.advance(config.iterations)
             found[name] = (fit.factors, fit.ridge_scale)
         return found
@@ -129,25 +131,28 @@ class Day:
             some = users[(met[users] >= low) & (met[users] <= high)]
             yield name, Sample(self.hybrid, some, truth[some], K)
         for clicks in (1, 2, 3):
-            yield f"newcomers of {clicks}", Sample(self.hybrid, users, truth[users], K, clicks=clicks).short
+            yield (
+                f"newcomers of {clicks}",
+                Sample(self.hybrid, users, truth[users], K, clicks=clicks).short_history_sample,
+            )
         young = self.young()
         some = users[np.diff(young.indptr)[users] > 0]
         yield "young items", Sample(self.hybrid, some, young[some], K)
 
-    def judged(self, name: str, sample: Sample, arm: str) -> Values:
+    def judged(self, name: str, sample: Sample, arm: str) -> Float32Array:
         """The metrics of each user."""
         (users, items), scale = self.fits[arm]
         last = len(sample.users)
         if sample.clicks:
             vectors = sample.newcomers.vectors(items, scale, self.arms[arm])
-            return sample.values_of_newcomers((vectors, items), self.arms[arm], 0, last)
+            return sample.score_newcomers((vectors, items), self.arms[arm], 0, last)
         return sample.values((users, items), self.arms[arm], 0, last)
 
-    def nobodies(self) -> tuple[Sample, tuple[Factors, Factors]]:
+    def nobodies(self) -> tuple[Sample, tuple[Float32Array, Float32Array]]:
         """Users of no history, and what they get in either arm: the popular items of a week."""
         truth, known = self.splits.truth("holdout"), np.diff(self.hybrid.user_items.weight.indptr)
         users = np.flatnonzero((np.diff(truth.indptr) > 0) & (known == 0))
-        return Sample(self.hybrid, users, truth[users], K), popularity.fit(self.hybrid.user_items, "7d")
+        return Sample(self.hybrid, users, truth[users], K), popularity.fit_popularity(self.hybrid.user_items, "7d")
 
 
 def days(found: Shop, count: int, factors: int, iterations: int) -> Iterator[Day]:
@@ -167,7 +172,7 @@ def days(found: Shop, count: int, factors: int, iterations: int) -> Iterator[Day
 
 def compared(found: Shop, count: int, factors: int, iterations: int) -> Iterator[dict[str, str]]:
     """A row for each group."""
-    values: dict[str, dict[str, list[Values]]] = defaultdict(lambda: defaultdict(list))
+    values: dict[str, dict[str, list[Float32Array]]] = defaultdict(lambda: defaultdict(list))
     for day in days(found, count, factors, iterations):
         if not len(day.splits.judged("holdout")) or not len(day.splits.judged("validation")):
             continue  # a shop that is closed on some days
@@ -185,7 +190,7 @@ def compared(found: Shop, count: int, factors: int, iterations: int) -> Iterator
             yield {"shop": found.name, "": name, "users x days": f"{joined['CF'].shape[1]:,}", **scores(joined)}
 
 
-def scores(joined: dict[str, Floats]) -> dict[str, str]:
+def scores(joined: dict[str, Float64Array]) -> dict[str, str]:
     """NDCG and recall of CF and what the others add."""
     found = {}
     for metric in ("ndcg", "recall"):

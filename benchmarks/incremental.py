@@ -26,7 +26,7 @@ def fetched(url: str, root: str, as_of: str, days: int, times: int) -> None:
     """In the child: so many real fetches; prints the rows and the median of their seconds, imports not counted."""
     import ibis
 
-    from dawnlist.components.fetch.landing import fetch
+    from dawnlist.components.fetch.landing import fetch_source
     from dawnlist.lake.lake import Lake
     from dawnlist.settings import SourceSettings
 
@@ -34,7 +34,7 @@ def fetched(url: str, root: str, as_of: str, days: int, times: int) -> None:
     lake, seconds = Lake.open(root, "shop"), []
     for number in range(times):
         clock = time.perf_counter()
-        landed = fetch(lake, url, SourceSettings(), as_of, f"run-{number}", days)
+        landed = fetch_source(lake, url, SourceSettings(), as_of, f"run-{number}", days)
         seconds.append(time.perf_counter() - clock)
         assert not landed["late"], landed
     print(json.dumps({"rows": landed["rows"]["interactions"], "seconds": statistics.median(seconds)}))
@@ -45,9 +45,9 @@ def hold(url: str, root: str, end: datetime) -> None:
     from deltalake import CommitProperties, Transaction, write_deltalake
 
     from dawnlist.lake.lake import Lake
-    from dawnlist.lake.ledger import metadata
-    from dawnlist.lake.watermark import transactions
-    from dawnlist.schema import INTERACTIONS
+    from dawnlist.lake.ledger import build_ledger_metadata
+    from dawnlist.lake.watermark import build_window_transactions
+    from dawnlist.schema import INTERACTIONS_SCHEMA
 
     since = end - timedelta(days=10)
     hour = """to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:00:00"Z"')"""
@@ -55,21 +55,21 @@ def hold(url: str, root: str, end: datetime) -> None:
         FROM {TABLE} WHERE received_at >= %s AND received_at < %s GROUP BY 1"""
     with psycopg.connect(url) as connection:
         arrivals: dict[str, int] = dict(connection.execute(hours.encode(), (since, end)).fetchall())
-    marks = [Transaction(app, version) for app, version in transactions((START, end)).items()]
-    said = metadata([(since, end)], arrivals)
+    marks = [Transaction(app, version) for app, version in build_window_transactions((START, end)).items()]
+    said = build_ledger_metadata([(since, end)], arrivals)
     commit = CommitProperties(app_transactions=marks, custom_metadata=said)
     write_deltalake(
-        Lake.open(root, "shop").table_uri("interactions"), INTERACTIONS.empty_table(), commit_properties=commit
+        Lake.open(root, "shop").table_uri("interactions"), INTERACTIONS_SCHEMA.empty_table(), commit_properties=commit
     )
 
 
 def plan(url: str, start: datetime, end: datetime) -> str:
     """EXPLAIN (ANALYZE, BUFFERS) of what the reader sends for a window."""
-    from dawnlist.components.fetch.database import Database
-    from dawnlist.components.fetch.readers import postgresql_statement
+    from dawnlist.components.fetch.database import DatabaseSource
+    from dawnlist.components.fetch.database_readers import compile_postgresql_query
     from dawnlist.settings import SourceSettings
 
-    source = Database(url, SourceSettings())
+    source = DatabaseSource(url, SourceSettings())
     with source._connect() as connection:
         table = source._timed(connection)
         [window] = source._windows(connection, table, [(start, end)])
@@ -78,7 +78,7 @@ def plan(url: str, start: datetime, end: datetime) -> str:
         connection.execute(
             "SELECT set_config('dawnlist.start', %s, true), set_config('dawnlist.stop', %s, true)", limits
         )
-        lines = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS) {postgresql_statement(table, window)}".encode())
+        lines = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS) {compile_postgresql_query(table, window)}".encode())
         return "\n".join(line for (line,) in lines)
 
 

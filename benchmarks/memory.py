@@ -1,6 +1,6 @@
 """How each step's memory grows with the shop (docs/NODES.md): nights of simulated shops, and lines through peaks.
 
-A shop that was measured before is read from its lake. Prints the peaks, and the lines as pipelines/sizes.py has them.
+A shop that was measured before is read from its lake. Prints the peaks, and the lines as pipelines/step_memory.py has them.
 """
 
 import argparse
@@ -18,10 +18,10 @@ from matrices import synthetic
 from scipy.optimize import nnls
 
 from dawnlist.lake.lake import Lake
-from dawnlist.model.matrices import as_splits, held_out
-from dawnlist.pipelines.sizes import LINES, Line, Size
-from dawnlist.records.runs import Record, records, report_of
-from dawnlist.simulate import ShopConfig, simulate, write
+from dawnlist.model.matrices import build_splits_from_matrices, hold_out_pairs
+from dawnlist.pipelines.step_memory import MEMORY_LINES, MemoryLine, ShopSize
+from dawnlist.records.run_records import StepRecord, find_step_report, read_step_records
+from dawnlist.simulate import ShopConfig, simulate_shop, write_shop
 
 DAYS = 366
 STEPS = ("fetch", "clean", "filter_bots", "dataset", "tune", "train", "evaluate", "gate", "refit", "recommend",
@@ -56,7 +56,7 @@ class Measured:
     shop: Shop
     rows: int
     """Clean interactions."""
-    size: Size
+    size: ShopSize
     """Its interactions are different pairs of user and item: the steps after the dataset know nothing else."""
     peaks: dict[str, float]
 
@@ -67,13 +67,13 @@ def measured(shop: Shop, home: Path) -> Measured:
     source, opening = f"sqlite:///{place}/shop.db", date(2025, 1, 1)
     if not (place / "shop.db").exists():
         config = ShopConfig(shop.users, shop.items, DAYS, sessions_a_day=shop.sessions_a_day, start=opening)
-        write(simulate(config), source)
+        write_shop(simulate_shop(config), source)
     lake = Lake.open(str(place / "lake"), "default")
     nights = [f"{opening + timedelta(days=day)}T00:00:00Z" for day in (DAYS - 1, DAYS)]
     return _read(shop, [_night(lake, source, as_of, shop, place) for as_of in nights])
 
 
-def _night(lake: Lake, source: str, as_of: str, shop: Shop, place: Path) -> list[Record]:
+def _night(lake: Lake, source: str, as_of: str, shop: Shop, place: Path) -> list[StepRecord]:
     """The records of a night, which is run now unless it was."""
     moment = as_of.replace("-", "").replace(":", "")
     if not lake.names("runs", moment):
@@ -87,20 +87,20 @@ def _night(lake: Lake, source: str, as_of: str, shop: Shop, place: Path) -> list
         if done.returncode:
             sys.exit(f"{done.stdout}\n{done.stderr}\nremove {place} before another try")
         print(f"{shop.name}, {as_of}: {time.perf_counter() - clock:.0f} s", file=sys.stderr, flush=True)
-    return records(lake, as_of, lake.names("runs", moment)[0])
+    return read_step_records(lake, as_of, lake.names("runs", moment)[0])
 
 
-def _read(shop: Shop, nights: list[list[Record]]) -> Measured:
-    rows, cut = report_of(nights[0], "clean")["clean"], report_of(nights[0], "dataset")
+def _read(shop: Shop, nights: list[list[StepRecord]]) -> Measured:
+    rows, cut = find_step_report(nights[0], "clean")["clean"], find_step_report(nights[0], "dataset")
     longest = max(map(int, shop.factors.split(",")))
-    size = Size(cut["pairs"], cut["users"], cut["items"], longest)
+    size = ShopSize(cut["pairs"], cut["users"], cut["items"], longest)
     peaks: dict[str, float] = {}
     for record in (record for night in nights for record in night):
         peaks[record["step"]] = max(peaks.get(record["step"], 0.0), record["peak_memory_mb"])
     return Measured(shop, rows, size, peaks)
 
 
-def features(size: Size) -> list[float]:
+def features(size: ShopSize) -> list[float]:
     """As Line has them."""
     return [
         1.0, size.interactions / 1e6, size.users / 1e5, size.items / 1e5,
@@ -108,12 +108,12 @@ def features(size: Size) -> list[float]:
     ]  # fmt: skip
 
 
-def fitted(found: list[Measured], step: str) -> Line:
+def fitted(found: list[Measured], step: str) -> MemoryLine:
     """The line of least relative error; nothing takes less than no memory."""
     peaks = np.array([one.peaks[step] for one in found])
     values = np.array([features(one.size) for one in found])
     slopes, _ = nnls(values / peaks[:, None], np.ones(len(found)))
-    return Line(*(round(float(slope), 1) for slope in slopes))
+    return MemoryLine(*(round(float(slope), 1) for slope in slopes))
 
 
 FAR = """
@@ -133,14 +133,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 def far(pairs: int, home: Path) -> None:
     """A sweep of the train step at a size that no shop here has, and what its line says of it."""
-    size = Size(pairs, pairs // 50, pairs // 400, 64)
+    size = ShopSize(pairs, pairs // 50, pairs // 400, 64)
     shutil.rmtree(home, ignore_errors=True)
-    train, holdout = held_out(synthetic(size.users, size.items, pairs), seed=1)
-    as_splits(train, None, holdout).save(home / "splits")
+    train, holdout = hold_out_pairs(synthetic(size.users, size.items, pairs), seed=1)
+    build_splits_from_matrices(train, None, holdout).save(home / "splits")
     command = [sys.executable, "-c", FAR, str(home), str(size.factors)]
     peak = float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
     drawn = replace(size, interactions=train.nnz)
-    print(f"train, {drawn}: {peak:,.0f} MB; the line says {LINES['train'].megabytes(drawn):,.0f}")
+    print(f"train, {drawn}: {peak:,.0f} MB; the line says {MEMORY_LINES['train'].megabytes(drawn):,.0f}")
 
 
 def main() -> None:

@@ -21,17 +21,18 @@ import numpy.typing as npt
 from clicks import markdown
 from shops import WINDOW, K, Shop, deskdrop, interval, movietweetings, opened, options, simulated
 
-from dawnlist.als.training import ALSConfig, Training
-from dawnlist.components.dataset.pairs import build
-from dawnlist.components.dataset.verdicts import keeps
-from dawnlist.cuts import parse_as_of
-from dawnlist.lake.interactions import window_rows
+from dawnlist.als.training import ALSTrainer
+from dawnlist.components.dataset.split_pairs import build_splits
+from dawnlist.components.dataset.verdicts import build_keep_filter
+from dawnlist.cuts import MICROSECONDS_PER_DAY, parse_as_of
+from dawnlist.lake.interactions import scan_interactions
 from dawnlist.model import popularity
-from dawnlist.model.splits import MICROSECONDS_A_DAY, Splits
+from dawnlist.model.config import ALSConfig
+from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
-from dawnlist.pipelines.ablation.study import ending
-from dawnlist.ranking.coarse import Coarse
-from dawnlist.ranking.fold_in import NO_PAIRS, FoldIn, Pairs
+from dawnlist.pipelines.ablation.study import list_last_days
+from dawnlist.ranking.coarse import QuantisedIndex
+from dawnlist.ranking.fold_in import NO_PAIRS, FoldIn, UserPairs
 
 CONFIG = ALSConfig(factors=64, regularization=30, alpha=10, nu=0.5, half_life=14, iterations=12)
 DAYS = {"movietweetings": 14, "deskdrop": 40, "simulated": 4}
@@ -49,39 +50,41 @@ class Fitted:
     splits: Splits
     pairs: UserItems
     fold: FoldIn
-    coarse: Coarse
-    popular: Coarse
+    coarse: QuantisedIndex
+    popular: QuantisedIndex
 
     @classmethod
     def of(cls, splits: Splits, share: float) -> "Fitted":
         """The factors' scores plus `share` times decayed popularity."""
         pairs = splits.user_items("refit")
-        fit = Training(pairs).begin(CONFIG)
+        fit = ALSTrainer(pairs).start_fit(CONFIG)
         fit.advance(CONFIG.iterations)
         items = fit.factors[1]
-        bias = popularity.decayed(pairs, 1.0)
-        config = {**CONFIG.as_dict(), "ridge_scale": fit.ridge_scale, "fitted_items": splits.met_items}
+        bias = popularity.compute_popularity(pairs, 1.0)
+        config = {**CONFIG.as_dict(), "ridge_scale": fit.ridge_scale, "fitted_items": splits.met_item_count}
         return cls(
             splits,
             pairs,
             FoldIn.of(items, config),
-            Coarse.of(items, np.float32(share) * bias),
-            Coarse.of(items[:, :0], bias),
+            QuantisedIndex.of(items, np.float32(share) * bias),
+            QuantisedIndex.of(items[:, :0], bias),
         )
 
-    def history(self, user: int) -> Pairs:
+    def history(self, user: int) -> UserPairs:
         """What the user met before the day."""
         part = slice(*self.pairs.weight.indptr[user : user + 2])
         index, weight = self.pairs.weight.indices[part], self.pairs.weight.data[part]
-        return Pairs(index.astype(np.int64), weight.astype(np.float64), self.pairs.age[part].astype(np.float64))
+        return UserPairs(index.astype(np.int64), weight.astype(np.float64), self.pairs.age[part].astype(np.float64))
 
-    def best(self, history: Pairs, events: Pairs, days: float, hidden: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def best(
+        self, history: UserPairs, events: UserPairs, days: float, hidden: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
         """The 20 best."""
-        x = self.fold.vector(self.fold.equation(history, events, days)).astype(np.float32)
+        x = self.fold.vector(self.fold.build_equation(history, events, days)).astype(np.float32)
         return shown(self.coarse, x, hidden)
 
 
-def shown(coarse: Coarse, x: npt.NDArray[np.float32], hidden: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def shown(coarse: QuantisedIndex, x: npt.NDArray[np.float32], hidden: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     left_out = np.unique(hidden).astype(np.int32)
     return np.asarray(coarse.best(x[None, :], K, np.array([0, len(left_out)]), left_out)[0][0])
 
@@ -90,8 +93,8 @@ def walked(shop: Shop, days: int, share: float) -> tuple[dict[str, Hits], dict[s
     """Of known users and of newcomers: with and without -> user and day -> whether each click was found."""
     known: dict[str, Hits] = {name: defaultdict(list) for name in ("without", "with")}
     new: dict[str, Hits] = {name: defaultdict(list) for name in ("without", "with")}
-    for as_of in ending(shop.as_of, days + 1)[:-1]:
-        splits = build(shop.lake, shop.version, shop.verdicts, as_of, WINDOW)[0]
+    for as_of in list_last_days(shop.as_of, days + 1)[:-1]:
+        splits = build_splits(shop.lake, shop.version, shop.verdicts, as_of, WINDOW)[0]
         model = Fitted.of(splits, share)
         for (user_id, user), clicks in day_of(shop, splits, as_of).items():
             arms, history = (new, NO_PAIRS) if user < 0 else (known, model.history(user))
@@ -104,11 +107,13 @@ def day_of(shop: Shop, splits: Splits, as_of: str) -> dict[tuple[str, int], list
     """User id and index (-1: a newcomer) -> the clicks within 24 hours, in their order, on items that are known."""
     day = parse_as_of(as_of)
     begin = int(day.timestamp() * 1_000_000)
-    rows = window_rows(shop.lake, shop.version, day + timedelta(days=1), 3).filter(keeps(shop.verdicts))
+    rows = scan_interactions(shop.lake, shop.version, day + timedelta(days=1), 3).filter(
+        build_keep_filter(shop.verdicts)
+    )
     table = rows.to_table(columns=["user_id", "item_id", "weight", "event_time"])
     item, user = splits.item_ids.indices(table["item_id"]), splits.user_ids.indices(table["user_id"])
     time = table["event_time"].cast("int64").to_numpy()
-    fits = (item >= 0) & (time >= begin) & (time < begin + MICROSECONDS_A_DAY)
+    fits = (item >= 0) & (time >= begin) & (time < begin + MICROSECONDS_PER_DAY)
     order = np.flatnonzero(fits)[np.argsort(time[fits], kind="stable")]
     users, weight = table["user_id"].to_numpy(), table["weight"].to_numpy()
     found: dict[tuple[str, int], list[Click]] = defaultdict(list)
@@ -117,7 +122,7 @@ def day_of(shop: Shop, splits: Splits, as_of: str) -> dict[tuple[str, int], list
     return found
 
 
-def each(model: Fitted, history: Pairs, clicks: list[Click], begin: float) -> Iterator[tuple[str, float]]:
+def each(model: Fitted, history: UserPairs, clicks: list[Click], begin: float) -> Iterator[tuple[str, float]]:
     """Whether each click but the first is found, without and with those before it."""
     met = set(history.index.tolist())
     for j, (item, _, now) in enumerate(clicks):
@@ -132,7 +137,7 @@ def each(model: Fitted, history: Pairs, clicks: list[Click], begin: float) -> It
             times[row] = moment
         index = np.array(list(weights), dtype=np.int64)
         ages = (now - np.array([times[row] for row in weights])) / 86_400
-        events = Pairs(index, np.array(list(weights.values())), ages)
+        events = UserPairs(index, np.array(list(weights.values())), ages)
         hidden = np.array([*met, *earlier], dtype=np.int64)
         days = (now - begin) / 86_400
         if len(history):

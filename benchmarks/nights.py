@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from dawnlist.components.clean.cleaning import clean
-from dawnlist.components.fetch.landing import fetch
-from dawnlist.cuts import iso
+from dawnlist.components.clean.cleaning import clean_landed_objects
+from dawnlist.components.fetch.landing import fetch_source
+from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.settings import Settings
 
@@ -41,9 +41,11 @@ class Nights:
 def night(lake: Lake, source: str, settings: Settings, as_of: datetime, days: int) -> tuple[dict[str, Any], float]:
     """Fetch and clean of one night; clean's report, and the seconds of both."""
     clock = time.perf_counter()
-    landed = fetch(lake, source, settings.source, iso(as_of), f"night-{as_of:%Y%m%d}", days)
+    landed = fetch_source(lake, source, settings.source, format_iso(as_of), f"night-{as_of:%Y%m%d}", days)
     assert not landed["late"], landed["late"]
-    return clean(lake, landed, settings, iso(as_of), f"night-{as_of:%Y%m%d}"), time.perf_counter() - clock
+    return clean_landed_objects(
+        lake, landed, settings, format_iso(as_of), f"night-{as_of:%Y%m%d}"
+    ), time.perf_counter() - clock
 
 
 def nights(lake: Lake, source: str, settings: Settings, first: datetime, last: datetime) -> Nights:

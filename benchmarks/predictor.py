@@ -26,11 +26,11 @@ import pyarrow as pa
 from clicks import markdown
 from scipy.sparse import csr_matrix
 
-from dawnlist.machine.embedded_valkey import embedded_valkey
+from dawnlist.machine.embedded_valkey import run_embedded_valkey
 from dawnlist.model.user_items import UserItems
-from dawnlist.schema import CATALOGUE
+from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.store import recent, versions
-from dawnlist.store.client import connect
+from dawnlist.store.client import connect_store
 from dawnlist.store.toplists import TopLists
 
 LOAD = Path(__file__).with_name("http_load.py")
@@ -83,7 +83,7 @@ def shop(users: int, items: int) -> TopLists:
         item_index=index,
         score=np.sort(random.random((users, K)).astype(np.float32))[:, ::-1],
         lengths=np.full(users, K),
-        catalogue=pa.table([ids, titles, [["Drama"]] * items], schema=CATALOGUE),
+        catalogue=pa.table([ids, titles, [["Drama"]] * items], schema=CATALOGUE_SCHEMA),
         popular_index=np.arange(100, dtype=np.uint32),
         popular_score=np.linspace(100, 1, 100).astype(np.float32),
         segments={},
@@ -198,9 +198,9 @@ def main() -> None:
     given = parser.parse_args()
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        redis = stack.enter_context(embedded_valkey(home / "valkey"))
-        with connect(redis) as client:
-            versions.publish(client, "shop", shop(given.users, given.items), "run", "2026-01-01T03:00:00Z")
+        redis = stack.enter_context(run_embedded_valkey(home / "valkey"))
+        with connect_store(redis) as client:
+            versions.publish_version(client, "shop", shop(given.users, given.items), "run", "2026-01-01T03:00:00Z")
         ways = started(stack, home, redis, given.users)
         if given.only:
             names = list(ways)
@@ -217,9 +217,9 @@ def started(stack: contextlib.ExitStack, home: Path, redis: str, users: int) -> 
     clicked = [user for user in drawn if user % CLICKED == 0]
     plain = [user for user in drawn if user % CLICKED]
     mixed = [clicked[i // CLICKED % len(clicked)] if i % CLICKED == 0 else plain[i % len(plain)] for i in range(20_000)]
-    with connect(redis) as client:
+    with connect_store(redis) as client:
         for user in set(clicked):
-            recent.record(client, "shop", f"user-{user}", f"item-{user % 100}", "view", time.time())
+            recent.record_event(client, "shop", f"user-{user}", f"item-{user % 100}", "view", time.time())
 
     def requests(name: str, texts: list[str]) -> Path:
         (home / name).write_text(json.dumps(texts))

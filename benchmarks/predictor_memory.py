@@ -18,9 +18,9 @@ import numpy as np
 from clicks import markdown
 from predictor import process, ready, shop
 
-from dawnlist.machine.embedded_valkey import embedded_valkey
+from dawnlist.machine.embedded_valkey import run_embedded_valkey
 from dawnlist.store import versions
-from dawnlist.store.client import connect
+from dawnlist.store.client import connect_store
 
 USERS = 2_000
 PORT = 18_095
@@ -47,8 +47,12 @@ def version() -> str:
 
 def measured(items: int) -> tuple[float, float]:
     """MB with one version, and the most until the second one had taken its place."""
-    with tempfile.TemporaryDirectory() as home, embedded_valkey(Path(home)) as redis, connect(redis) as client:
-        versions.publish(client, "shop", shop(USERS, items), "run-1", "2026-01-01T03:00:00Z")
+    with (
+        tempfile.TemporaryDirectory() as home,
+        run_embedded_valkey(Path(home)) as redis,
+        connect_store(redis) as client,
+    ):
+        versions.publish_version(client, "shop", shop(USERS, items), "run-1", "2026-01-01T03:00:00Z")
         words = [str(Path(sys.executable).parent / "dawnlist"), "serve", "--redis", redis, "--namespace", "shop"]
         words += ["--port", str(PORT), "--grpc-port", str(PORT + 1)]
         with process(words, f"{URL}/v2/models/dawnlist/ready") as pid:
@@ -58,7 +62,7 @@ def measured(items: int) -> tuple[float, float]:
                 caller.start()
             stopped.wait(5)
             held = memory(pid, "VmRSS")
-            versions.publish(client, "shop", shop(USERS, items), "run-2", "2026-01-02T03:00:00Z")
+            versions.publish_version(client, "shop", shop(USERS, items), "run-2", "2026-01-02T03:00:00Z")
             while version() != "2.0" or not ready(f"{URL}/v2/models/dawnlist/ready"):
                 stopped.wait(0.2)
             stopped.wait(5)

@@ -30,16 +30,16 @@ from scipy.sparse import csr_matrix
 
 sys.path.append(str(Path(__file__).parents[1]))  # the tests' servers
 
-from dawnlist.machine import cores
+from dawnlist.machine import cpu_cores
 from dawnlist.model.user_items import UserItems
-from dawnlist.schema import CATALOGUE
+from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.store import bulk, histories, versions
 from dawnlist.store import content as store_content
 from dawnlist.store import memory as store_memory
-from dawnlist.store import rows as store_rows
-from dawnlist.store.client import Client, connect
-from dawnlist.store.content import Content
-from dawnlist.store.layout import Keys
+from dawnlist.store import user_buckets as store_rows
+from dawnlist.store.client import StoreClient, connect_store
+from dawnlist.store.content import VersionContent
+from dawnlist.store.layout import StoreKeys
 from dawnlist.store.toplists import TopLists
 from tests.support.stores import cluster, valkey_of
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--factors", type=int, default=64)
     parser.add_argument("--cluster", action="store_true", help="three servers in cluster mode")
     given = parser.parse_args()
-    print(f"\n{given.users:,} users, {given.items:,} items, {given.factors} factors, {cores.count()} cores")
+    print(f"\n{given.users:,} users, {given.items:,} items, {given.factors} factors, {cpu_cores.count_cores()} cores")
     whole = lists(given.users, given.items, given.factors)
     bare = without_histories(whole)
     publish("warm", lists(1_000, 100, given.factors), given.cluster)  # numba's kernels
@@ -74,11 +74,11 @@ def main() -> None:
 
 
 @contextmanager
-def server(clustered: bool) -> Iterator[Client]:
+def server(clustered: bool) -> Iterator[StoreClient]:
     """A client of an empty store."""
     with tempfile.TemporaryDirectory() as folder:
         start: Any = cluster(Path(folder)) if clustered else valkey_of(Path(folder))
-        with start as found, connect(found if clustered else f"redis://127.0.0.1:{found}/0") as client:
+        with start as found, connect_store(found if clustered else f"redis://127.0.0.1:{found}/0") as client:
             yield client
 
 
@@ -94,7 +94,9 @@ def lists(users: int, items: int, factors: int) -> TopLists:
         item_index=rng.integers(0, items, (users, K), dtype=np.uint32),
         score=-np.sort(-rng.random((users, K), dtype=np.float32), axis=1),
         lengths=np.full(users, K),
-        catalogue=pa.table([[f"item-{item}" for item in range(items)], titles, [["a", "b"]] * items], schema=CATALOGUE),
+        catalogue=pa.table(
+            [[f"item-{item}" for item in range(items)], titles, [["a", "b"]] * items], schema=CATALOGUE_SCHEMA
+        ),
         popular_index=np.arange(K, dtype=np.uint32),
         popular_score=np.ones(K, dtype=np.float32),
         vectors=rng.standard_normal((users, factors), dtype=np.float32),
@@ -118,7 +120,7 @@ def by_json(whole: TopLists, clustered: bool) -> dict[str, Any]:
     users = min(SAMPLE, len(whole.user_ids))
     with server(clustered) as client:
         asked: Any = client
-        before, began, cpu = store_memory.used(client) or 0, time.perf_counter(), time.process_time()
+        before, began, cpu = store_memory.read_used_memory(client) or 0, time.perf_counter(), time.process_time()
         for begin in range(0, users, A_CALL):
             pipe = asked.pipeline() if isinstance(client, RedisCluster) else asked.pipeline(transaction=False)
             part = slice(begin, min(begin + A_CALL, users))
@@ -128,7 +130,7 @@ def by_json(whole: TopLists, clustered: bool) -> dict[str, Any]:
                 pipe.set(f"recommendations:{user}", json.dumps(found))
             pipe.execute()
         took, cpu = time.perf_counter() - began, time.process_time() - cpu
-        memory = ((store_memory.used(client) or 0) - before) / users
+        memory = ((store_memory.read_used_memory(client) or 0) - before) / users
     return {
         "way": f"JSON lists, {users:,} users",
         "seconds": f"{took:.2f}",
@@ -143,8 +145,8 @@ def publish(name: str, content: TopLists, clustered: bool) -> tuple[dict[str, An
     """A row of the whole publish, and one of how long a switch and a rollback take."""
     announced = []
     with server(clustered) as client:
-        before, began, cpu = store_memory.used(client) or 0, time.perf_counter(), time.process_time()
-        versions.publish(
+        before, began, cpu = store_memory.read_used_memory(client) or 0, time.perf_counter(), time.process_time()
+        versions.publish_version(
             client,
             "shop",
             content,
@@ -153,9 +155,9 @@ def publish(name: str, content: TopLists, clustered: bool) -> tuple[dict[str, An
             announce=lambda _: announced.append(time.perf_counter()),
         )
         ended, cpu = time.perf_counter(), time.process_time() - cpu
-        memory = ((store_memory.used(client) or 0) - before) / len(content.user_ids)
+        memory = ((store_memory.read_used_memory(client) or 0) - before) / len(content.user_ids)
         took, switch = announced[0] - began, ended - announced[0]
-        rollback = seconds(lambda: versions.rollback(client, "shop", 1))
+        rollback = seconds(lambda: versions.roll_back_version(client, "shop", 1))
     users = len(content.user_ids)
     row = {
         "way": f"ours: {name}",
@@ -169,7 +171,7 @@ def publish(name: str, content: TopLists, clustered: bool) -> tuple[dict[str, An
 
 def parts(whole: TopLists, clustered: bool) -> list[dict[str, Any]]:
     """What a publish consists of, each part alone, with what it takes of the server."""
-    users, keys, token = len(whole.user_ids), Keys("shop"), "1-00000000"
+    users, keys, token = len(whole.user_ids), StoreKeys("shop"), "1-00000000"
     rows: list[dict[str, Any]] = []
 
     def row(part: str, took: float, taken: float | None = None, jemalloc: int | None = None, size: int = 0) -> None:
@@ -178,11 +180,14 @@ def parts(whole: TopLists, clustered: bool) -> list[dict[str, Any]]:
         rows.append({"part": part, "seconds": f"{took:.2f}", **cells})
 
     began = time.perf_counter()
-    content = Content.of(whole, "shop")
+    content = VersionContent.of(whole, "shop")
     row("place users, choose the newest", time.perf_counter() - began)
     everything = range(content.placed.buckets)
     row("pack lists and vectors", seconds(lambda: drained(packed_users(content, everything))))
-    row("pack histories", seconds(lambda: drained(histories.pack(content.placed, content.histories, everything))))
+    row(
+        "pack histories",
+        seconds(lambda: drained(histories.pack_history_buckets(content.placed, content.histories, everything))),
+    )
     with server(clustered) as client:
         ways = (
             ("write items", "others", lambda: content.items(keys, token)),
@@ -190,33 +195,39 @@ def parts(whole: TopLists, clustered: bool) -> list[dict[str, Any]]:
             ("pack and write histories", "histories", lambda: batches(content, keys, token, first=False)),
         )
         for part, sizes, values in ways:
-            before = store_memory.used(client) or 0
-            took = seconds(lambda values=values: bulk.write(client, values()))  # type: ignore[misc]
+            before = store_memory.read_used_memory(client) or 0
+            took = seconds(lambda values=values: bulk.write_values(client, values()))  # type: ignore[misc]
             found = content.sizes[sizes]
-            row(part, took, (store_memory.used(client) or 0) - before, store_memory.taken(found), int(found.sum()))
-        row("verify", seconds(lambda: store_content.verify(client, keys, token, content)))
+            row(
+                part,
+                took,
+                (store_memory.read_used_memory(client) or 0) - before,
+                store_memory.estimate_memory(found),
+                int(found.sum()),
+            )
+        row("verify", seconds(lambda: store_content.verify_content(client, keys, token, content)))
         about = {"token": token, **content.about()}
-        row("delete, slowly", seconds(lambda: store_content.delete(client, keys, about)))
+        row("delete, slowly", seconds(lambda: store_content.delete_content(client, keys, about)))
     return rows
 
 
-def packed_users(content: Content, buckets: range) -> Iterator[bytes]:
+def packed_users(content: VersionContent, buckets: range) -> Iterator[bytes]:
     """The values of users' buckets, batch by batch as a publish makes them."""
-    step = store_content.BUCKETS_A_BATCH
+    step = store_content.BUCKETS_PER_BATCH
     for begin in range(0, len(buckets), step):
         part = range(begin, min(begin + step, len(buckets)))
         columns = content.lists.item_index, content.lists.score, content.lists.lengths
-        width = store_rows.id_width(content.lists.catalogue.num_rows)
-        yield from store_rows.pack(content.placed, columns, content.lists.vectors, width, part)
+        width = store_rows.choose_id_width(content.lists.catalogue.num_rows)
+        yield from store_rows.pack_user_buckets(content.placed, columns, content.lists.vectors, width, part)
 
 
-def batches(content: Content, keys: Keys, token: str, first: bool) -> Iterator[tuple[str, bytes]]:
+def batches(content: VersionContent, keys: StoreKeys, token: str, first: bool) -> Iterator[tuple[str, bytes]]:
     """Users' buckets with lists and vectors, or with histories."""
     if first:
         names = (keys.users(token, bucket) for bucket in range(content.placed.buckets))
         return zip(names, packed_users(content, range(content.placed.buckets)), strict=True)
     names = (keys.histories(token, bucket) for bucket in range(content.placed.buckets))
-    found = histories.pack(content.placed, content.histories, range(content.placed.buckets))
+    found = histories.pack_history_buckets(content.placed, content.histories, range(content.placed.buckets))
     return zip(names, found, strict=True)
 
 

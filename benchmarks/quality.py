@@ -15,11 +15,12 @@ import numpy as np
 from clicks import markdown
 from shops import Shop, deskdrop, interval, movietweetings, ndcg, opened, options, simulated
 
-from dawnlist.als.training import ALSConfig, Training
+from dawnlist.als.training import ALSTrainer
+from dawnlist.arrays import Float64Array
 from dawnlist.components.tune.grid import Grid
 from dawnlist.model import popularity
-from dawnlist.model.metrics import Floats
-from dawnlist.model.popularity import blended
+from dawnlist.model.config import ALSConfig
+from dawnlist.model.popularity import blend_popularity
 from dawnlist.model.splits import Splits
 
 GRID: dict[str, Any] = {
@@ -34,18 +35,18 @@ DAYS = {"movietweetings": (3, 7), "deskdrop": (10, 40), "simulated": (2, 4)}
 Days = list[Splits]
 
 
-def pooled(days: Days, config: ALSConfig) -> Floats:
+def pooled(days: Days, config: ALSConfig) -> Float64Array:
     """NDCG of each user and day."""
     return np.concatenate([fitted(day, config, [(config.popularity_share, config.popularity_half_life)])[0]
                            for day in days])  # fmt: skip
 
 
-def fitted(day: Splits, config: ALSConfig, blends: list[tuple[float, float]]) -> list[Floats]:
+def fitted(day: Splits, config: ALSConfig, blends: list[tuple[float, float]]) -> list[Float64Array]:
     """The same of one day, with each share of popularity."""
     user_items = day.user_items("train")
-    fit = Training(user_items).begin(config)
+    fit = ALSTrainer(user_items).start_fit(config)
     fit.advance(config.iterations)
-    return [ndcg(day, "train", blended(fit.factors, user_items, *blend)) for blend in blends]
+    return [ndcg(day, "train", blend_popularity(fit.factors, user_items, *blend)) for blend in blends]
 
 
 def searched(days: Days, grid: Grid) -> dict[ALSConfig, float]:
@@ -60,9 +61,11 @@ def with_popularity(days: Days, config: ALSConfig) -> ALSConfig:
     return replace(config, popularity_share=share, popularity_half_life=half_life)
 
 
-def popular(days: Days, window: str) -> Floats:
+def popular(days: Days, window: str) -> Float64Array:
     """NDCG of popularity in one of its windows."""
-    return np.concatenate([ndcg(day, "train", popularity.fit(day.user_items("train"), window)) for day in days])
+    return np.concatenate(
+        [ndcg(day, "train", popularity.fit_popularity(day.user_items("train"), window)) for day in days]
+    )
 
 
 def words(config: ALSConfig) -> str:
@@ -88,7 +91,7 @@ def compared(shop: Shop, earlier: int, later: int, factors: int, iterations: int
         arms[name], said[name] = pooled(judge, best), f"{words(best)} (best of {len(values)}, {values[best]:.4f} there)"
     best = with_popularity(choose, best)
     arms["ours and popularity"], said["ours and popularity"] = pooled(judge, best), words(best)
-    window = max(popularity.WINDOWS, key=lambda name: popular(choose, name).mean())
+    window = max(popularity.POPULARITY_WINDOWS, key=lambda name: popular(choose, name).mean())
     arms["popularity"], said["popularity"] = popular(judge, window), window
     for name, scored in arms.items():
         yield {

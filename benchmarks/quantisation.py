@@ -17,42 +17,43 @@ import numpy as np
 from clicks import markdown
 from shops import Shop, movietweetings, ndcg, simulated
 
-from dawnlist.als.training import ALSConfig, Training
-from dawnlist.model.factor_model import Factors
-from dawnlist.model.metrics import Floats, ratio_interval
+from dawnlist.als.training import ALSTrainer
+from dawnlist.arrays import Float32Array, Float64Array
+from dawnlist.model.config import ALSConfig
+from dawnlist.model.metrics import ratio_interval
 from dawnlist.model.splits import Splits
-from dawnlist.store import rows as store_rows
-from dawnlist.store.layout import opened
+from dawnlist.store import user_buckets as store_rows
+from dawnlist.store.layout import verify_checksum
 
 K = 20
 WAYS = "float32", "the store's", "a size a dimension"
-Shops = dict[str, list[tuple[Floats, float]]]  # NDCG of a day's users and the error of scores, by way of storing
+Shops = dict[str, list[tuple[Float64Array, float]]]  # NDCG of a day's users and the error of scores, by way of storing
 
 
-def fitted(day: Splits, factors: int) -> tuple[Factors, Factors]:
+def fitted(day: Splits, factors: int) -> tuple[Float32Array, Float32Array]:
     """Factors of the day's challenger, settings as in benchmarks/warm_start.py."""
     config = ALSConfig(factors=factors, regularization=30.0, alpha=1.0, nu=0.5, half_life=14.0, iterations=10)
-    fit = Training(day.user_items("train")).begin(config)
+    fit = ALSTrainer(day.user_items("train")).start_fit(config)
     fit.advance(config.iterations)
     return fit.factors
 
 
-def stored(vectors: Factors) -> Factors:
+def stored(vectors: Float32Array) -> Float32Array:
     """Vectors as they come back from the store."""
     ids = [f"user-{user}" for user in range(len(vectors))]
-    placed = store_rows.place(ids, "benchmark")
+    placed = store_rows.assign_buckets(ids, "benchmark")
     nothing = np.zeros((len(ids), K), np.uint32), np.zeros((len(ids), K), np.float32), np.zeros(len(ids), np.int64)
-    values = list(store_rows.pack(placed, nothing, vectors, 3, range(placed.buckets)))
-    kind, back = store_rows.record(K, 3, vectors.shape[1]), np.empty_like(vectors)
+    values = list(store_rows.pack_user_buckets(placed, nothing, vectors, 3, range(placed.buckets)))
+    kind, back = store_rows.build_record_dtype(K, 3, vectors.shape[1]), np.empty_like(vectors)
     for user, user_id in enumerate(ids):
-        bucket, fingerprint = store_rows.address(user_id, placed.salt, placed.buckets)
-        found = store_rows.find(opened(values[bucket]), fingerprint, kind)
+        bucket, fingerprint = store_rows.locate_user(user_id, placed.salt, placed.buckets)
+        found = store_rows.find_user(verify_checksum(values[bucket]), fingerprint, kind)
         assert found is not None
         back[user] = found.vector
     return back
 
 
-def error(stored: Factors, vectors: Factors, items: Factors) -> float:
+def error(stored: Float32Array, vectors: Float32Array, items: Float32Array) -> float:
     """Of the scores of the first 2,000 users."""
     exact, found = vectors[:2_000] @ items.T, stored[:2_000] @ items.T
     return float(np.sqrt(np.mean((found - exact) ** 2)) / exact.std())

@@ -31,10 +31,10 @@ def dawnlist(url: str) -> Batches:
     """As fetch reads: ADBC, typed, the window bound, one read-only transaction."""
     from datetime import timedelta
 
-    from dawnlist.components.fetch.database import Database
+    from dawnlist.components.fetch.database import DatabaseSource
     from dawnlist.settings import SourceSettings
 
-    return Database(url, SourceSettings()).interactions(START, START + timedelta(days=3660))
+    return DatabaseSource(url, SourceSettings()).interactions(START, START + timedelta(days=3660))
 
 
 def adbc(url: str, columns: str = "*") -> Batches:

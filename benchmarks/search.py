@@ -19,12 +19,13 @@ from implicit.evaluation import ranking_metrics_at_k
 from shops import K, ndcg, simulated
 from threadpoolctl import threadpool_limits
 
-from dawnlist.als.implicit import confidence
-from dawnlist.als.training import ALSConfig, Training
+from dawnlist.als.implicit import build_confidence_matrix
+from dawnlist.als.training import ALSTrainer
 from dawnlist.components.tune.grid import Grid
-from dawnlist.components.tune.search import search
+from dawnlist.components.tune.search import search_configs
 from dawnlist.components.tune.trials import Trial
 from dawnlist.lake.lake import Lake
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.splits import Splits
 
 GRID: dict[str, Any] = {
@@ -45,7 +46,7 @@ def timed(call: Callable[[], Any]) -> tuple[Any, float]:
 def ours(splits: Splits, configs: list[ALSConfig]) -> list[Trial]:
     """The search's trials, best first, with nothing in the lake before."""
     with tempfile.TemporaryDirectory() as folder:
-        return search(Lake.open(folder, "benchmark"), splits, configs, "ndcg", K)
+        return search_configs(Lake.open(folder, "benchmark"), splits, configs, "ndcg", K)
 
 
 def plain(splits: Splits, configs: list[ALSConfig]) -> list[float]:
@@ -58,7 +59,7 @@ def plain(splits: Splits, configs: list[ALSConfig]) -> list[float]:
                 config.factors, regularization=config.regularization, alpha=1.0, iterations=config.iterations,
                 random_state=config.seed,
             )  # fmt: skip
-            model.fit(confidence(user_items, config), show_progress=False)
+            model.fit(build_confidence_matrix(user_items, config), show_progress=False)
             metrics = ranking_metrics_at_k(model, user_items.weight, test, K=K, show_progress=False)
         found.append(float(metrics["ndcg"]))
     return found
@@ -66,10 +67,10 @@ def plain(splits: Splits, configs: list[ALSConfig]) -> list[float]:
 
 def exhaustive(splits: Splits, configs: list[ALSConfig]) -> list[float]:
     """NDCG of each configuration after all sweeps, over all judged users."""
-    training = Training(splits.user_items("tune"))
+    training = ALSTrainer(splits.user_items("tune"))
     found = []
     for config in configs:
-        fit = training.begin(config)
+        fit = training.start_fit(config)
         fit.advance(config.iterations)
         found.append(float(ndcg(splits, "tune", fit.factors).mean()))
     return found

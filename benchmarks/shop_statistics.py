@@ -24,7 +24,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from dawnlist.schema import EVENT_WEIGHTS
-from dawnlist.simulate import ShopConfig, hindsight, simulate
+from dawnlist.simulate import ShopConfig, ground_truth, simulate_shop
 
 DAY = 86_400.0
 K = 20
@@ -262,9 +262,11 @@ def measure(job: tuple[str, str, int]) -> Column:
         if data:
             load, days = REAL[name]
             return column(name, load(Path(data)), days)
-        shop = simulate(ShopConfig(seed=seed))
-        events = hindsight.events(shop)
-        kept = hindsight.people_only(events) if name == "people" else hindsight.without_known_robots(events, shop)
+        shop = simulate_shop(ShopConfig(seed=seed))
+        events = ground_truth.recover_events(shop)
+        kept = (
+            ground_truth.select_people(events) if name == "people" else ground_truth.drop_declared_robots(events, shop)
+        )
         return column(f"seed {seed}, {name}", log_of(kept), SIMULATED_DAYS)
 
 

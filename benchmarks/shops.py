@@ -11,19 +11,19 @@ from zipfile import ZipFile
 import numpy as np
 import pyarrow as pa
 
-from dawnlist.components.clean.cleaning import clean
-from dawnlist.components.dataset.pairs import build
-from dawnlist.components.fetch.landing import fetch
-from dawnlist.components.filter_bots.verdicts import judge
-from dawnlist.cuts import parse_as_of, window
+from dawnlist.arrays import Float32Array, Float64Array
+from dawnlist.components.clean.cleaning import clean_landed_objects
+from dawnlist.components.dataset.split_pairs import build_splits
+from dawnlist.components.fetch.landing import fetch_source
+from dawnlist.components.filter_bots.verdicts import judge_interactions
+from dawnlist.cuts import compute_window, parse_as_of
 from dawnlist.lake.lake import Lake
-from dawnlist.model.factor_model import Factors
-from dawnlist.model.metrics import Floats, bootstrap_interval, score
-from dawnlist.model.splits import Splits, Stage, Truth
-from dawnlist.pipelines.ablation.study import ending
+from dawnlist.model.metrics import bootstrap_interval, score_lists
+from dawnlist.model.splits import EvaluationSplit, Splits, Stage
+from dawnlist.pipelines.ablation.study import list_last_days
 from dawnlist.ranking.topk import top_k
 from dawnlist.settings import Settings
-from dawnlist.simulate import ShopConfig, simulate, write
+from dawnlist.simulate import ShopConfig, simulate_shop, write_shop
 
 WINDOW = 365
 K = 20
@@ -42,8 +42,8 @@ class Shop:
 
     def days(self, count: int) -> Iterator[Splits]:
         """The splits of each of the last so many days, the oldest first."""
-        for as_of in ending(self.as_of, count):
-            yield build(self.lake, self.version, self.verdicts, as_of, WINDOW)[0]
+        for as_of in list_last_days(self.as_of, count):
+            yield build_splits(self.lake, self.version, self.verdicts, as_of, WINDOW)[0]
 
 
 @contextmanager
@@ -51,9 +51,9 @@ def shop(name: str, source: str, as_of: str, settings: str = "") -> Iterator[Sho
     """A source, fetched, cleaned and judged by the bot rules once, for its last day."""
     with tempfile.TemporaryDirectory(prefix="dawnlist-benchmark-") as folder:
         lake, rules = Lake.open(folder, "benchmark"), Settings.load(settings)
-        landed = fetch(lake, source, rules.source, as_of, "benchmark", WINDOW)
-        version = clean(lake, landed, rules, as_of, "benchmark")["interactions_version"]
-        verdicts, _ = judge(lake, version, window(parse_as_of(as_of), WINDOW), rules)
+        landed = fetch_source(lake, source, rules.source, as_of, "benchmark", WINDOW)
+        version = clean_landed_objects(lake, landed, rules, as_of, "benchmark")["interactions_version"]
+        verdicts, _ = judge_interactions(lake, version, compute_window(parse_as_of(as_of), WINDOW), rules)
         yield Shop(name, lake, version, verdicts, as_of)
 
 
@@ -62,7 +62,7 @@ def simulated(users: int, days: int, seed: int) -> Iterator[Shop]:
     """A shop of the simulator."""
     with tempfile.TemporaryDirectory(prefix="dawnlist-benchmark-") as folder:
         config, url = ShopConfig(users, days=days, seed=seed), f"sqlite:///{folder}/shop.db"
-        write(simulate(config), url)
+        write_shop(simulate_shop(config), url)
         with shop(f"simulated, seed {seed}", url, f"{config.end}T00:00:00Z") as found:
             yield found
 
@@ -104,16 +104,16 @@ def opened(given: argparse.Namespace, shops: Mapping[str, AbstractContextManager
             yield name, found
 
 
-def ndcg(splits: Splits, stage: Stage, factors: tuple[Factors, Factors]) -> Floats:
+def ndcg(splits: Splits, stage: Stage, factors: tuple[Float32Array, Float32Array]) -> Float64Array:
     """Of each judged user of the part that follows the stage's cut: validation after tune, the holdout after train."""
-    part: Truth = "validation" if stage == "tune" else "holdout"
+    part: EvaluationSplit = "validation" if stage == "tune" else "holdout"
     users, user_items = splits.judged(part), splits.user_items(stage)
     known = np.bincount(user_items.weight.indices, minlength=splits.shape[1]) > 0
     lists, _ = top_k(factors[0][users], factors[1], K, user_items.weight[users], known)
-    return score(lists, splits.truth(part)[users]).ndcg
+    return score_lists(lists, splits.truth(part)[users]).ndcg
 
 
-def interval(difference: Floats) -> str:
+def interval(difference: Float64Array) -> str:
     """A paired difference's mean and 95% interval, bootstrapped over users."""
     low, high = bootstrap_interval(difference, 7)
     return f"{difference.mean():+.4f} ({low:+.4f} to {high:+.4f})"

@@ -18,8 +18,9 @@ import numpy as np
 from clicks import child, markdown, peak_megabytes
 from scipy.sparse import csr_matrix
 
-from dawnlist.als.training import ALSConfig, fit
-from dawnlist.machine.spark import session, stop
+from dawnlist.als.training import fit_als
+from dawnlist.machine.spark import open_spark_session, stop_spark_session
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.user_items import UserItems
 
 CONFIG = ALSConfig(factors=32, regularization=30.0, alpha=10.0, iterations=5)
@@ -40,14 +41,14 @@ def measured(solver: str, count: int, spark: str) -> dict[str, Any]:
     user_items, config = pairs(count), dataclasses.replace(CONFIG, solver=solver)
     clock = time.perf_counter()
     if solver == "spark":
-        session(spark)
+        open_spark_session(spark)
     started = time.perf_counter()
-    fit(user_items, config, spark=spark)
+    fit_als(user_items, config, spark=spark)
     first = time.perf_counter()
-    fit(user_items, config, spark=spark)
+    fit_als(user_items, config, spark=spark)
     second = time.perf_counter()
     peak = peak_megabytes() + _peak_of_the_jvms()
-    stop()
+    stop_spark_session()
     return {
         "solver": solver, "pairs": user_items.weight.nnz, "start s": round(started - clock, 1),
         "first fit s": round(first - started, 1), "second fit s": round(second - first, 1),

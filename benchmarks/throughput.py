@@ -23,11 +23,11 @@ Way = Callable[[Path], int]
 
 def dawnlist(url: str) -> Way:
     """The source's reader into the landing writer"""
-    from dawnlist.components.fetch.database import Database
+    from dawnlist.components.fetch.database import DatabaseSource
     from dawnlist.components.fetch.parquet import write_batches
     from dawnlist.settings import SourceSettings
 
-    source = Database(url, SourceSettings())
+    source = DatabaseSource(url, SourceSettings())
     assert sum(batch.num_rows for batch in source.interactions(START, START)) == 0
 
     def run(folder: Path) -> int:
@@ -41,8 +41,8 @@ def fetch(url: str) -> Way:
     """The whole fetch step into a new lake, arrivals counted"""
     import ibis
 
-    from dawnlist.components.fetch.landing import fetch
-    from dawnlist.cuts import iso
+    from dawnlist.components.fetch.landing import fetch_source
+    from dawnlist.cuts import format_iso
     from dawnlist.lake.lake import Lake
     from dawnlist.settings import SourceSettings
 
@@ -51,7 +51,7 @@ def fetch(url: str) -> Way:
 
     def run(folder: Path) -> int:
         lake = Lake.open(str(folder), "shop")
-        landed = fetch(lake, url, SourceSettings(), iso(START + timedelta(days=DAYS)), "run", DAYS)
+        landed = fetch_source(lake, url, SourceSettings(), format_iso(START + timedelta(days=DAYS)), "run", DAYS)
         return int(landed["rows"]["interactions"])
 
     return run

@@ -20,9 +20,10 @@ from matrices import synthetic
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from dawnlist.als.training import ALSConfig, fit
-from dawnlist.machine import cores
-from dawnlist.model.factor_model import Factors
+from dawnlist.als.training import fit_als
+from dawnlist.arrays import Float32Array
+from dawnlist.machine import cpu_cores
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.user_items import UserItems
 from dawnlist.ranking.topk import top_k
 
@@ -36,7 +37,7 @@ def main() -> None:
     seen = synthetic(given.users, given.items, PAIRS_A_USER * given.users)
     shape = f"{given.users:,} users, {given.items:,} items, {given.factors} factors"
     for name, (users, items) in models(seen, given.factors, given.fitted_only).items():
-        print(f"\n{name}: {shape}, top {K}, {cores.count()} cores\n")
+        print(f"\n{name}: {shape}, top {K}, {cpu_cores.count_cores()} cores\n")
         compare(users, items, seen)
         checked(users, items, seen)
 
@@ -51,13 +52,13 @@ def arguments(about: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def models(seen: csr_matrix, factors: int, fitted_only: bool) -> dict[str, tuple[Factors, Factors]]:
+def models(seen: csr_matrix, factors: int, fitted_only: bool) -> dict[str, tuple[Float32Array, Float32Array]]:
     """User and item factors by the name of the model."""
     found = {} if fitted_only else {"random factors": random_factors(seen.shape[0], seen.shape[1], factors)}
     return {**found, "fitted factors": fitted(seen, factors)}
 
 
-def random_factors(users: int, items: int, factors: int) -> tuple[Factors, Factors]:
+def random_factors(users: int, items: int, factors: int) -> tuple[Float32Array, Float32Array]:
     """Normal in each direction."""
     rng = np.random.default_rng(1)
     return (
@@ -66,13 +67,13 @@ def random_factors(users: int, items: int, factors: int) -> tuple[Factors, Facto
     )
 
 
-def fitted(seen: csr_matrix, factors: int) -> tuple[Factors, Factors]:
+def fitted(seen: csr_matrix, factors: int) -> tuple[Float32Array, Float32Array]:
     """ALS after five sweeps."""
     user_items = UserItems(seen, np.zeros(seen.nnz, dtype=np.float32))
-    return fit(user_items, ALSConfig(factors, 30.0, 10.0, iterations=5))
+    return fit_als(user_items, ALSConfig(factors, 30.0, 10.0, iterations=5))
 
 
-def compare(users: Factors, items: Factors, seen: csr_matrix) -> None:
+def compare(users: Float32Array, items: Float32Array, seen: csr_matrix) -> None:
     """Users a second of each way, and the ratios."""
     theirs = library(users, items)
 
@@ -88,7 +89,7 @@ def compare(users: Factors, items: Factors, seen: csr_matrix) -> None:
     show(measured(ways, len(users)))
 
 
-def library(users: Factors, items: Factors) -> AlternatingLeastSquares:
+def library(users: Float32Array, items: Float32Array) -> AlternatingLeastSquares:
     """implicit's model of these factors."""
     with threadpool_limits(1, "blas"):
         model = AlternatingLeastSquares(factors=users.shape[1])
@@ -96,7 +97,7 @@ def library(users: Factors, items: Factors) -> AlternatingLeastSquares:
     return model
 
 
-def product(users: Factors, items: Factors) -> Way:
+def product(users: Float32Array, items: Float32Array) -> Way:
     """All scores of the users, on all cores, written to memory and forgotten: the floor of anything exact."""
     room = np.empty((BLOCK, len(items)), dtype=np.float32)
 
@@ -131,7 +132,7 @@ def show(measured: dict[str, list[float]]) -> None:
     markdown(list(rows))
 
 
-def checked(users: Factors, items: Factors, seen: csr_matrix) -> None:
+def checked(users: Float32Array, items: Float32Array, seen: csr_matrix) -> None:
     """Some users' lists are those of a full sort; RuntimeError when they are not, but for the last digit of a score."""
     chosen = np.random.default_rng(2).choice(len(users), min(CHECKED, len(users)), replace=False)
     found, scores = top_k(users[chosen], items, K, seen[chosen])

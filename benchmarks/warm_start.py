@@ -16,12 +16,13 @@ import numpy as np
 from clicks import markdown
 from shops import Shop, interval, movietweetings, ndcg, simulated
 
-from dawnlist.als.training import ALSConfig, Training
-from dawnlist.cuts import iso
+from dawnlist.als.training import ALSTrainer
+from dawnlist.arrays import Float64Array
+from dawnlist.cuts import format_iso
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
-from dawnlist.model.metrics import Floats
 from dawnlist.model.splits import Splits
-from dawnlist.records.challengers import Start, sweeps
+from dawnlist.records.challengers import WarmStart, count_warm_sweeps
 
 CONFIG = ALSConfig(factors=64, regularization=30.0, alpha=1.0, nu=0.5, half_life=14.0, iterations=10)
 """Good for a simulated shop (benchmarks/quality.py). With too little regularization NDCG falls with the sweeps, and
@@ -31,19 +32,19 @@ whoever makes fewer wins, begun anew or not."""
 def fitted(day: Splits, config: ALSConfig, count: int, start: FactorModel | None = None) -> FactorModel:
     """The day's challenger after so many sweeps."""
     user_items, ids = day.user_items("train"), (day.user_ids, day.item_ids)
-    fit = Training(user_items).begin(config, Start("", start).factors(*ids, config) if start else None)
+    fit = ALSTrainer(user_items).start_fit(config, WarmStart("", start).factors(*ids, config) if start else None)
     fit.advance(count)
-    lineage = {"as_of": iso(day.end("train"))}
-    return FactorModel.of_known(ids, fit.factors, user_items.weight, config.as_dict(), lineage)
+    lineage = {"as_of": format_iso(day.end("train"))}
+    return FactorModel.from_interactions(ids, fit.factors, user_items.weight, config.as_dict(), lineage)
 
 
-def scored(day: Splits, model: FactorModel) -> Floats:
+def scored(day: Splits, model: FactorModel) -> Float64Array:
     """NDCG of each judged user."""
-    aligned = model.aligned(day.user_ids, day.item_ids)
+    aligned = model.align(day.user_ids, day.item_ids)
     return ndcg(day, "train", (aligned.user_factors, aligned.item_factors))
 
 
-def chain(days: list[Splits], config: ALSConfig, count: int) -> Floats:
+def chain(days: list[Splits], config: ALSConfig, count: int) -> Float64Array:
     """Of all days but the first, each gone on from the one before."""
     model = fitted(days[0], config, config.iterations)
     found = []
@@ -53,7 +54,7 @@ def chain(days: list[Splits], config: ALSConfig, count: int) -> Floats:
     return np.concatenate(found)
 
 
-def anew(days: list[Splits], config: ALSConfig, count: int) -> Floats:
+def anew(days: list[Splits], config: ALSConfig, count: int) -> Float64Array:
     """The same, each begun anew."""
     return np.concatenate([scored(day, fitted(day, config, count)) for day in days[1:]])
 
@@ -63,7 +64,7 @@ def compared(shop: Shop, count: int, seeds: list[int]) -> Iterator[dict[str, str
     days = list(shop.days(count))
     configs = [replace(CONFIG, seed=seed) for seed in seeds]
     whole = np.concatenate([anew(days, config, config.iterations) for config in configs])
-    third = sweeps(CONFIG.iterations)
+    third = count_warm_sweeps(CONFIG.iterations)
     arms = {f"begun anew, {CONFIG.iterations} sweeps": whole}
     others = [replace(config, seed=config.seed + 1000) for config in configs]
     arms["begun anew from other seeds"] = np.concatenate([anew(days, config, config.iterations) for config in others])

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 UTC_MICROSECONDS: Final = pa.timestamp("us", tz="UTC")
 
-INTERACTIONS: Final = pa.schema(
+INTERACTIONS_SCHEMA: Final = pa.schema(
     [
         pa.field("event_id", pa.string(), nullable=False),
         pa.field("user_id", pa.string(), nullable=False),
@@ -25,7 +25,7 @@ INTERACTIONS: Final = pa.schema(
     ]
 )
 
-QUARANTINE: Final = pa.schema(
+QUARANTINE_SCHEMA: Final = pa.schema(
     [
         pa.field("source_row", pa.string(), nullable=False),  # the row as JSON text, as the source gave it
         pa.field("reason", pa.string(), nullable=False),
@@ -35,7 +35,7 @@ QUARANTINE: Final = pa.schema(
     ]
 )
 
-CATALOGUE: Final = pa.schema(
+CATALOGUE_SCHEMA: Final = pa.schema(
     [
         pa.field("item_id", pa.string(), nullable=False),
         pa.field("title", pa.string()),
@@ -43,9 +43,11 @@ CATALOGUE: Final = pa.schema(
     ]
 )
 
-ITEMS: Final = CATALOGUE.append(pa.field("text", pa.string()))  # a description in prose; lists do not carry it
+ITEMS_SCHEMA: Final = CATALOGUE_SCHEMA.append(
+    pa.field("text", pa.string())
+)  # a description in prose; lists do not carry it
 
-USERS: Final = pa.schema(
+USERS_SCHEMA: Final = pa.schema(
     [
         pa.field("user_id", pa.string(), nullable=False),
         pa.field("email", pa.string()),
@@ -53,7 +55,7 @@ USERS: Final = pa.schema(
     ]
 )
 
-VERDICTS: Final = pa.schema(
+VERDICTS_SCHEMA: Final = pa.schema(
     [
         pa.field("user_id", pa.string()),  # either the user ...
         pa.field("event_id", pa.string()),  # ... or the single event that the verdict is about

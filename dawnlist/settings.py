@@ -15,16 +15,17 @@ import pyarrow.fs as pafs
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from dawnlist.machine.spark import kind_of
+from dawnlist.machine.spark_url import classify_spark_url
 from dawnlist.schema import EVENT_WEIGHTS
-from dawnlist.urls import masked
+from dawnlist.urls import mask_passwords
 
-_YAML: Final = {True: "on", False: "off"}
+_YAML_BOOLEANS: Final = {True: "on", False: "off"}
 """What on and off are to YAML where they have no quotes."""
 RuleMode = Annotated[
-    Literal["on", "off", "shadow"], BeforeValidator(lambda said: _YAML[said] if isinstance(said, bool) else said)
+    Literal["on", "off", "shadow"],
+    BeforeValidator(lambda said: _YAML_BOOLEANS[said] if isinstance(said, bool) else said),
 ]
-UNKNOWN: Final = "there is no such name"
+UNKNOWN_SETTING: Final = "there is no such name"
 NETWORK_BITS = {4: 24, 6: 48}
 """What the lake keeps of an address, by IP version."""
 
@@ -68,7 +69,7 @@ class SourceSettings(_Section):
     time_format: str = ""
     """Of event times that are no ISO-8601 and no numbers, e.g. %d/%m/%Y %H:%M; with %Y %m %b %d %H %I %p %M %S."""
 
-    def completed(self, hints: Mapping[str, Any]) -> "SourceSettings":
+    def fill_from_hints(self, hints: Mapping[str, Any]) -> "SourceSettings":
         """Fill open settings with what a source's layout says of itself (dawnlist.components.fetch.layouts).
 
         `hints` may have columns, events, default_event and rating_scale; a rating_scale is there afterwards.
@@ -226,7 +227,7 @@ class EngineSettings(_Section):
     @field_validator("spark")
     @classmethod
     def _known(cls, url: str) -> str:
-        kind_of(url)
+        classify_spark_url(url)
         return url
 
 
@@ -267,13 +268,16 @@ class Settings(_Section):
         if not uri:
             return cls()
         try:
-            document = yaml.safe_load(_read(uri)) or {}
+            document = yaml.safe_load(_read_document(uri)) or {}
         except yaml.YAMLError as error:
             raise ValueError(f"settings {uri!r} are no YAML: {' '.join(str(error).split())}") from None
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            told = [f"{explained(one)}{_known(one['loc'][:-1], one['type'])}" for one in error.errors()]
+            told = [
+                f"{explain_validation_error(one)}{_list_known_settings(one['loc'][:-1], one['type'])}"
+                for one in error.errors()
+            ]
             raise ValueError(f"settings {uri!r}: {'; '.join(told)}") from None
 
     @property
@@ -282,7 +286,7 @@ class Settings(_Section):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
 
-def _read(uri: str) -> bytes:
+def _read_document(uri: str) -> bytes:
     absolute = uri if "://" in uri else Path(uri).expanduser().resolve().as_uri()
     filesystem, path = pafs.FileSystem.from_uri(absolute)
     try:
@@ -292,7 +296,7 @@ def _read(uri: str) -> bytes:
         raise ValueError(f"settings {uri!r} were not found: give a YAML file, or nothing for the defaults") from None
 
 
-def _known(section: tuple[int | str, ...], kind: str) -> str:
+def _list_known_settings(section: tuple[int | str, ...], kind: str) -> str:
     """After an unknown setting: those that the section has."""
     if kind != "extra_forbidden":
         return ""
@@ -302,9 +306,9 @@ def _known(section: tuple[int | str, ...], kind: str) -> str:
     return f"; there are {', '.join(model.model_fields)}"
 
 
-def explained(error: object) -> str:
+def explain_validation_error(error: object) -> str:
     """One of pydantic's errors as the place, the value and the rule."""
     details = dict(error)  # type: ignore[call-overload]
     place = ".".join(map(str, details["loc"])) or "the document"
-    rule = UNKNOWN if details["type"] in ("extra_forbidden", "unexpected_keyword_argument") else details["msg"]
-    return f"{place} is {masked(repr(details['input']))}: {rule}"
+    rule = UNKNOWN_SETTING if details["type"] in ("extra_forbidden", "unexpected_keyword_argument") else details["msg"]
+    return f"{place} is {mask_passwords(repr(details['input']))}: {rule}"

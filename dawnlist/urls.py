@@ -10,45 +10,45 @@ JWT_KEY = "DAWNLIST_JWT_KEY"
 NOTIFY_URLS = "DAWNLIST_NOTIFY_URLS"
 
 # on the raw text: a password may hold what would end a URL's host, such as / or #
-_IN_URL = re.compile(r"(://[^/\s:@]*:)(?!\d+(?:[/?]|$))\S+@")
-_IN_QUERY = re.compile(r"([?&;](?:\w*(?:password|passwd|pwd|secret|token)\w*|\w*pass)=)[^\s&'\"]+", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)(?!\d+(?:[/?]|$))\S+@")
+_QUERY_PASSWORD = re.compile(r"([?&;](?:\w*(?:password|passwd|pwd|secret|token)\w*|\w*pass)=)[^\s&'\"]+", re.IGNORECASE)
 
 
 def refuse_password(url: str, variable: str) -> str:
     """Return `url` unchanged; ValueError when it holds a password, which belongs in the environment `variable`."""
-    if _IN_URL.search(url) or _IN_QUERY.search(url):
+    if _URL_PASSWORD.search(url) or _QUERY_PASSWORD.search(url):
         raise ValueError(
-            f"{masked(url)!r} holds a password, which would end up in logs and in the Kubeflow UI: "
+            f"{mask_passwords(url)!r} holds a password, which would end up in logs and in the Kubeflow UI: "
             f"take it out of the URL and set {variable} instead"
         )
     return url
 
 
-def masked(text: str) -> str:
+def mask_passwords(text: str) -> str:
     """A URL, or text with URLs in it such as a library's message, with every password as `***`.
 
     What merely looks like a password is masked rather than shown.
     """
-    return _IN_QUERY.sub(r"\1***", re.sub(r"\S+", _masked_word, text))
+    return _QUERY_PASSWORD.sub(r"\1***", re.sub(r"\S+", _mask_word, text))
 
 
-def _masked_word(word: re.Match[str]) -> str:
+def _mask_word(word: re.Match[str]) -> str:
     # behind the last @ nothing can match, and to find that out from each of many :// took time in the square of them
     text, at, rest = word[0].rpartition("@")
-    return _IN_URL.sub(r"\1***@", text + at) + rest
+    return _URL_PASSWORD.sub(r"\1***@", text + at) + rest
 
 
-def shown(error: object) -> str:
+def format_error(error: object) -> str:
     """An error's message on one line, without passwords and without what a terminal would obey."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", masked(str(error)))
-    return printable(" ".join(plain.split()))
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", mask_passwords(str(error)))
+    return replace_unprintable(" ".join(plain.split()))
 
 
-def printable(text: str) -> str:
+def replace_unprintable(text: str) -> str:
     """The text without what a terminal would obey."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def password(variable: str) -> str | None:
+def read_password(variable: str) -> str | None:
     """The password that `variable` holds, or None; an optional secret that is absent leaves it empty, which is none."""
     return os.environ.get(variable) or None

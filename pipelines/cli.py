@@ -6,16 +6,24 @@ from typing import Annotated, Any
 
 import typer
 
-from dawnlist.pipelines import arguments
+from dawnlist.pipelines import option_parsing
 from dawnlist.pipelines.ablation.command import ablate
 from dawnlist.pipelines.bots import commands as bot_commands
 from dawnlist.pipelines.deploy.command import deploy
 from dawnlist.pipelines.kubeflow import commands as kubeflow_commands
 from dawnlist.pipelines.lake import commands as lake_commands
-from dawnlist.pipelines.lake import explore
+from dawnlist.pipelines.lake import query_commands
 from dawnlist.pipelines.lake.backfill import backfill
 from dawnlist.pipelines.matrices import commands as matrix_commands
-from dawnlist.pipelines.options import HOME, Home, LakeRoot, Namespace, Redis, SettingsFile, SourceUrl
+from dawnlist.pipelines.options import (
+    DEFAULT_HOME,
+    HomeOption,
+    LakeOption,
+    NamespaceOption,
+    RedisOption,
+    SettingsOption,
+    SourceOption,
+)
 from dawnlist.pipelines.store import commands as store_commands
 
 app = typer.Typer(
@@ -30,7 +38,7 @@ app = typer.Typer(
 
 
 @app.callback()
-def common(
+def set_common_options(
     context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -51,20 +59,20 @@ def simulate(
 
     Example: `dawnlist simulate --users 2000 --days 90 --out sqlite:///shop.db`
     """
-    from dawnlist.pipelines.terminal import bar
+    from dawnlist.pipelines.terminal import show_progress_bar
     from dawnlist.simulate.config import ShopConfig
-    from dawnlist.simulate.shop import simulate as make
-    from dawnlist.simulate.write import write
+    from dawnlist.simulate.shop import simulate_shop as make
+    from dawnlist.simulate.write import write_shop
     from dawnlist.urls import SOURCE_PASSWORD, refuse_password
 
     refuse_password(out, SOURCE_PASSWORD)  # it is printed below
     config = ShopConfig(users=users, items=items, days=days, seed=seed)
     if out.startswith("sqlite:///"):
         Path(out.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    with bar("simulating") as advance:
+    with show_progress_bar("simulating") as advance:
         shop = make(config, advance)
-    with bar("writing") as advance:
-        write(shop, out, advance)
+    with show_progress_bar("writing") as advance:
+        write_shop(shop, out, advance)
     typer.echo(f"{shop.interactions.num_rows:,} interactions of {days} days in {out}")
     typer.echo(f"next: dawnlist run --local --source {out} --as-of {config.end}T00:00:00Z")
 
@@ -72,13 +80,13 @@ def simulate(
 @app.command()
 def run(
     local: Annotated[bool, typer.Option("--local", help="On this machine, with kfp's local runner.")] = False,
-    source: SourceUrl = "sqlite:///.dawnlist/shop.db",
+    source: SourceOption = "sqlite:///.dawnlist/shop.db",
     as_of: Annotated[str, typer.Option(help="End of the day to learn from, e.g. 2026-01-31T03:00:00Z; "
                                             "default: the last midnight, UTC.")] = "",
-    lake: LakeRoot = "",
-    redis: Redis = arguments.EMBEDDED,
-    namespace: Namespace = "default",
-    settings: SettingsFile = "",
+    lake: LakeOption = "",
+    redis: RedisOption = option_parsing.EMBEDDED_STORE,
+    namespace: NamespaceOption = "default",
+    settings: SettingsOption = "",
     window_days: Annotated[int, typer.Option(help="Days of history to learn from.")] = 365,
     search: Annotated[str, typer.Option(help="`full`: the whole grid; `around_champion`: the live configuration and "
                                              "its neighbours in the grid; `off`: the live one alone.")]
@@ -100,7 +108,7 @@ def run(
     force: Annotated[str | None, typer.Option(help="Let the challenger go live whatever the gate's rules say: the "
                                                    "reason, which is written down.")] = None,
     package: Annotated[Path | None, typer.Option(help="Run this compiled YAML instead of the code's own DAG.")] = None,
-    home: Home = HOME,
+    home: HomeOption = DEFAULT_HOME,
 ) -> None:  # fmt: skip
     """Run the daily pipeline: fetch, clean, filter, search, train, judge, publish, report.
 
@@ -108,20 +116,20 @@ def run(
     """
     if not local:
         raise ValueError("`dawnlist run` runs on this machine only: add --local; on a cluster `dawnlist submit` does")
-    from dawnlist.components.tune.grid import checked_metric, checked_search
-    from dawnlist.pipelines.terminal import run_and_show
+    from dawnlist.components.tune.grid import validate_metric, validate_search_mode
+    from dawnlist.pipelines.terminal import run_and_show_report
 
     given: dict[str, Any] = {
         "source": source,
-        "as_of": arguments.checked_as_of(as_of),
+        "as_of": option_parsing.parse_past_as_of(as_of),
         "lake": lake or str(home / "lake"),
         "namespace": namespace,
         "settings": settings,
         "window_days": window_days,
-        "search": checked_search(search),  # here, too: the step that needs it comes late
-        "metric": checked_metric(metric),
+        "search": validate_search_mode(search),  # here, too: the step that needs it comes late
+        "metric": validate_metric(metric),
         "k": k,
-        **arguments.tried(
+        **option_parsing.parse_search_options(
             iterations,
             factors=factors,
             regularization=regularization,
@@ -134,14 +142,14 @@ def run(
             content_share=content_share,
             content_pairs=content_pairs,
         ),
-        **({} if force is None else {"force": arguments.forced(force)}),
+        **({} if force is None else {"force": option_parsing.parse_force_reason(force)}),
     }
-    with arguments.store(redis, home) as url:
-        raise typer.Exit(run_and_show({**given, "redis": url}, package, home))
+    with option_parsing.provide_store_url(redis, home) as url:
+        raise typer.Exit(run_and_show_report({**given, "redis": url}, package, home))
 
 
 @app.command("compile")
-def compile_(
+def compile_pipeline(
     output: Annotated[Path, typer.Option(help="The YAML file to write.")] = Path("dawnlist-daily.yaml"),
     nodes: Annotated[
         str, typer.Option(help="`gpu` puts tune, train and refit on GPU nodes; `cpu` needs none.")
@@ -161,11 +169,11 @@ def compile_(
     kubernetes: Annotated[
         bool, typer.Option("--kubernetes", help="Write the objects Pipeline and PipelineVersion, for GitOps.")
     ] = False,
-    source: kubeflow_commands.Source = "",
-    lake: kubeflow_commands.Lake = "",
-    redis: kubeflow_commands.Store = "",
-    namespace: Namespace = "default",
-    settings: kubeflow_commands.SettingsUri = "",
+    source: kubeflow_commands.ClusterSourceOption = "",
+    lake: kubeflow_commands.ClusterLakeOption = "",
+    redis: kubeflow_commands.ClusterStoreOption = "",
+    namespace: NamespaceOption = "default",
+    settings: kubeflow_commands.ClusterSettingsOption = "",
 ) -> None:
     """Write the Kubeflow Pipelines package; the same code gives the same bytes.
 
@@ -173,14 +181,14 @@ def compile_(
 
     Example: `dawnlist compile --output daily.yaml --nodes gpu --image registry.example/dawnlist-python:0.1.0`
     """
-    from dawnlist.pipelines.kubeflow.parameters import options
+    from dawnlist.pipelines.kubeflow.parameters import collect_option_values
     from dawnlist.pipelines.package import write_package
     from dawnlist.pipelines.placement import Placement
-    from dawnlist.pipelines.sizes import Size
+    from dawnlist.pipelines.step_memory import ShopSize
 
-    size = Size(interactions, users, items, factors)
+    size = ShopSize(interactions, users, items, factors)
     placement = Placement(nodes, image, True, tune_shards, size, spot, gpu_type)
-    write_package(output, placement, kubernetes, options(source, lake, redis, namespace, settings))
+    write_package(output, placement, kubernetes, collect_option_values(source, lake, redis, namespace, settings))
     typer.echo(f"next: {'kubectl apply -f' if kubernetes else 'dawnlist submit --package'} {output}")
 
 
@@ -193,22 +201,22 @@ app.command()(kubeflow_commands.status)
 
 @app.command()
 def serve(
-    redis: Redis = arguments.EMBEDDED,
-    namespace: Namespace = "default",
+    redis: RedisOption = option_parsing.EMBEDDED_STORE,
+    namespace: NamespaceOption = "default",
     host: Annotated[str, typer.Option(help="Address to listen on; `0.0.0.0` in a container.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
     grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="For the V2 protocol over gRPC; 0: not.")] = 0,
     static: Annotated[Path | None, typer.Option(help="A JSON file of items for when there is no store.")] = None,
-    home: Home = HOME,
+    home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Answer requests: a KServe predictor with the V1 and V2 protocols, and `GET /v1/recommendations/USER`.
 
     Ask it: `curl -s localhost:8080/v1/recommendations/17850`. Whose key it asks for, the environment says:
     DAWNLIST_API_KEY, DAWNLIST_JWT_KEY (docs/SERVING.md).
     """
-    from dawnlist.serving.predictor.server import serve as answer
+    from dawnlist.serving.predictor.server import run_predictor as answer
 
-    with arguments.store(redis, home) as url:
+    with option_parsing.provide_store_url(redis, home) as url:
         answer(url, namespace, port, host, grpc_port=grpc_port, static=static)
 
 
@@ -218,22 +226,22 @@ def recommend(
     k: Annotated[int | None, typer.Option("--k", "-k", min=1, help="How many; default: all of the list.")] = None,
     predictor: Annotated[str, typer.Option(help="URL of a predictor to ask, e.g. `http://127.0.0.1:8080`; "
                                                 "default: read the store.")] = "",
-    redis: Redis = arguments.EMBEDDED,
-    namespace: Namespace = "default",
-    home: Home = HOME,
+    redis: RedisOption = option_parsing.EMBEDDED_STORE,
+    namespace: NamespaceOption = "default",
+    home: HomeOption = DEFAULT_HOME,
 ) -> None:  # fmt: skip
     """Print what a user is recommended, by title.
 
     Example: `dawnlist recommend 17850 -k 5`
     """
     from dawnlist.pipelines.terminal import show_recommendation
-    from dawnlist.serving.predictor.client import ask, ask_store
+    from dawnlist.serving.predictor.client import predict_from_store, request_prediction
 
     if predictor:
-        show_recommendation(ask(predictor, user, k))
+        show_recommendation(request_prediction(predictor, user, k))
         return
-    with arguments.store(redis, home) as url:
-        show_recommendation(ask_store(url, namespace, user, k))
+    with option_parsing.provide_store_url(redis, home) as url:
+        show_recommendation(predict_from_store(url, namespace, user, k))
 
 
 app.command()(store_commands.versions)
@@ -245,10 +253,10 @@ app.command()(ablate)
 app.command()(matrix_commands.train)
 app.command()(matrix_commands.evaluate)
 app.command()(matrix_commands.tune)
-app.add_typer(lake_commands.app, name="lake")
-app.add_typer(bot_commands.app, name="bots")
-app.command()(explore.crawl)
-app.command()(explore.query)
+app.add_typer(lake_commands.lake_app, name="lake")
+app.add_typer(bot_commands.bots_app, name="bots")
+app.command()(query_commands.crawl)
+app.command()(query_commands.query)
 
 
 def main() -> None:
@@ -261,10 +269,10 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        from dawnlist.urls import shown
+        from dawnlist.urls import format_error
 
         usage = getattr(error, "format_message", None)  # a wrong option: click's own words
-        if said := shown(usage() if usage else error):  # none: a group without a command has printed its help
+        if said := format_error(usage() if usage else error):  # none: a group without a command has printed its help
             print(f"dawnlist: {said}{' (see --help)' if usage else ''}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 1))
 

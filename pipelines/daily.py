@@ -16,12 +16,12 @@ from dawnlist.components.recommend.component import recommend
 from dawnlist.components.refit.component import refit
 from dawnlist.components.train.component import train
 from dawnlist.components.tune.component import tune
-from dawnlist.components.tune.halving import RUNGS
-from dawnlist.cuts import NOW
+from dawnlist.components.tune.halving import MAX_RUNGS
+from dawnlist.cuts import CURRENT_TIME_MACRO
 from dawnlist.pipelines.placement import Placement
 
 
-def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
+def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
     """The DAG with its image, resources and nodes; compile it, or call it under kfp.local."""
     device, run = placement.device, dsl.PIPELINE_JOB_ID_PLACEHOLDER
 
@@ -30,7 +30,7 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
         source: str,
         lake: str,
         redis: str,
-        as_of: str = NOW,
+        as_of: str = CURRENT_TIME_MACRO,
         namespace: str = "default",
         settings: str = "",
         window_days: int = 365,
@@ -105,7 +105,7 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
             splits = cut.outputs["splits"]
             searched = {"splits": splits, "device": device, "settings": settings, **sought, **day}
             tuned = tune(**searched)
-            shares = spread(searched, placement.tune_shards)
+            shares = create_search_shards(searched, placement.tune_shards)
             tuned.after(*shares[-placement.tune_shards :])
             trial = tuned.outputs["trial"]
             trained = train(splits=splits, trial=trial, device=device, settings=settings, **day)
@@ -129,13 +129,13 @@ def daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
     return daily
 
 
-def spread(searched: dict[str, Any], shards: int) -> list[dsl.PipelineTask]:
+def create_search_shards(searched: dict[str, Any], shards: int) -> list[dsl.PipelineTask]:
     """Tasks that do a search's rungs in shares, each rung after the one before; they leave what they find in the lake.
 
     A static list: loops inside an exit handler are a bug of the backend.
     """
     tasks: list[dsl.PipelineTask] = []
-    for rung in range(RUNGS if shards else 0):
+    for rung in range(MAX_RUNGS if shards else 0):
         before = tasks[-shards:]
         tasks += [tune(**searched, rung=rung, shard=shard, shards=shards).after(*before) for shard in range(shards)]
     return tasks

@@ -7,22 +7,22 @@ from typing import Final
 from kfp import dsl, kubernetes
 
 from dawnlist.components.image import IMAGE
-from dawnlist.pipelines.sizes import Size, memory
+from dawnlist.pipelines.step_memory import ShopSize, compute_memory_limit
 from dawnlist.urls import NOTIFY_URLS, REDIS_PASSWORD, SOURCE_PASSWORD
 
-SECRETS: Final = "dawnlist-secrets"
+PIPELINE_SECRET: Final = "dawnlist-secrets"
 """An optional Kubernetes secret; its keys are the names of the variables, and any may be missing."""
 LAKE_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 """Of the secret, for every step; where a service account has a role on the bucket they stay away."""
-ENVIRONMENT: Final = "dawnlist-environment"
+ENVIRONMENT_CONFIG_MAP: Final = "dawnlist-environment"
 """An optional config map: where the lake's S3 endpoint is, if it is not AWS."""
 ENVIRONMENT_VARIABLES: Final = ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP", "AWS_REGION")
-SETTINGS: Final = "dawnlist-settings"
+SETTINGS_CONFIG_MAP: Final = "dawnlist-settings"
 """An optional config map, which steps find as /settings/settings.yaml."""
 
 
 @dataclass(frozen=True)
-class Step:
+class StepResources:
     """What one step may use, beside the memory that the size of the shop asks for."""
 
     cpu: int
@@ -38,24 +38,24 @@ class Step:
     """What it alone needs of the secret."""
 
 
-STEPS: Final[dict[str, Step]] = {
-    "fetch": Step(1, 60, scratch=10, secret=SOURCE_PASSWORD),
-    "clean": Step(2, 60, scratch=50),
-    "filter-bots": Step(2, 60, scratch=20),
-    "dataset": Step(2, 60, scratch=20, secret=REDIS_PASSWORD),
-    "tune": Step(4, 240, fits=True),
-    "train": Step(4, 120, fits=True),
-    "evaluate": Step(4, 60),
-    "gate": Step(1, 10),
-    "refit": Step(4, 120, fits=True),
-    "recommend": Step(4, 120),
-    "publish": Step(1, 60, secret=REDIS_PASSWORD),
-    "notify": Step(1, 30, retries=1, secret=NOTIFY_URLS),
+STEP_RESOURCES: Final[dict[str, StepResources]] = {
+    "fetch": StepResources(1, 60, scratch=10, secret=SOURCE_PASSWORD),
+    "clean": StepResources(2, 60, scratch=50),
+    "filter-bots": StepResources(2, 60, scratch=20),
+    "dataset": StepResources(2, 60, scratch=20, secret=REDIS_PASSWORD),
+    "tune": StepResources(4, 240, fits=True),
+    "train": StepResources(4, 120, fits=True),
+    "evaluate": StepResources(4, 60),
+    "gate": StepResources(1, 10),
+    "refit": StepResources(4, 120, fits=True),
+    "recommend": StepResources(4, 120),
+    "publish": StepResources(1, 60, secret=REDIS_PASSWORD),
+    "notify": StepResources(1, 30, retries=1, secret=NOTIFY_URLS),
 }
 
 
 @dataclass(frozen=True)
-class Node:
+class NodeKind:
     """A kind of node: its labels, and the taint that keeps others off it."""
 
     labels: dict[str, str] = field(default_factory=dict)
@@ -63,11 +63,11 @@ class Node:
     """Key and value; no value: any."""
 
 
-ACCELERATOR: Final = "nvidia.com/gpu"
-GPU: Final = Node(taint=(ACCELERATOR, ""))
+GPU_RESOURCE: Final = "nvidia.com/gpu"
+GPU_NODE: Final = NodeKind(taint=(GPU_RESOURCE, ""))
 """The request of a GPU finds the node, wherever the cluster runs; GKE taints it so."""
-SPOT: Final = Node({"cloud.google.com/gke-spot": "true"}, ("cloud.google.com/gke-spot", "true"))
-GPU_TYPE: Final = "cloud.google.com/gke-accelerator"
+SPOT_NODE: Final = NodeKind({"cloud.google.com/gke-spot": "true"}, ("cloud.google.com/gke-spot", "true"))
+GPU_TYPE_LABEL: Final = "cloud.google.com/gke-accelerator"
 """GKE's label of a node's kind of GPU."""
 SPOT_RETRIES: Final = 5
 
@@ -84,7 +84,7 @@ class Placement:
     """Whether a failed step is tried again; on a laptop it is shown at once."""
     tune_shards: int = 0
     """Nodes that share the rungs of the search; 0: one node does it alone."""
-    size: Size = field(default_factory=Size)
+    size: ShopSize = field(default_factory=ShopSize)
     spot: bool = False
     """Whether the steps that fit run on spot nodes, which may be taken away."""
     gpu_type: str = ""
@@ -109,7 +109,7 @@ class Placement:
             self._place(task, re.sub(r"-\d+$", "", task.name))  # kfp numbers the tasks of one component
 
     def _place(self, task: dsl.PipelineTask, name: str) -> None:
-        step, megabytes = STEPS[name], memory(name, self.size)
+        step, megabytes = STEP_RESOURCES[name], compute_memory_limit(name, self.size)
         task.set_container_image(self.image or IMAGE)
         task.set_caching_options(False)  # the run's id is among the inputs: no key would ever be met again
         # the limits are the requests: what is lent beyond them is taken back in the middle of a fit
@@ -120,27 +120,29 @@ class Placement:
             task.set_retry(retries, backoff_duration="30s", backoff_factor=2)
         kubernetes.set_timeout(task, step.minutes * 60)
         kubernetes.empty_dir_mount(task, "scratch", "/tmp", size_limit=f"{step.scratch}Gi")
-        _configure(task, (*LAKE_KEYS, step.secret) if step.secret else LAKE_KEYS)
+        _attach_configuration(task, (*LAKE_KEYS, step.secret) if step.secret else LAKE_KEYS)
         for node in self._kinds() if step.fits else ():
-            _send(task, node)
+            _assign_node(task, node)
         if step.fits and self.nodes == "gpu":
-            task.set_accelerator_type(ACCELERATOR).set_accelerator_limit(1)
+            task.set_accelerator_type(GPU_RESOURCE).set_accelerator_limit(1)
 
-    def _kinds(self) -> list[Node]:
+    def _kinds(self) -> list[NodeKind]:
         """Of the nodes that steps which fit run on."""
-        gpu = [GPU] if self.nodes == "gpu" else []
-        named = [Node({GPU_TYPE: self.gpu_type})] if self.gpu_type else []
-        return [*gpu, *named, *([SPOT] if self.spot else [])]
+        gpu = [GPU_NODE] if self.nodes == "gpu" else []
+        named = [NodeKind({GPU_TYPE_LABEL: self.gpu_type})] if self.gpu_type else []
+        return [*gpu, *named, *([SPOT_NODE] if self.spot else [])]
 
 
-def _configure(task: dsl.PipelineTask, secrets: tuple[str, ...]) -> None:
+def _attach_configuration(task: dsl.PipelineTask, secrets: tuple[str, ...]) -> None:
     """Hand the task what the installation keeps: secrets and the S3 endpoint as variables, settings as a file."""
-    kubernetes.use_secret_as_env(task, SECRETS, {name: name for name in secrets}, optional=True)
-    kubernetes.use_config_map_as_env(task, ENVIRONMENT, {name: name for name in ENVIRONMENT_VARIABLES}, optional=True)
-    kubernetes.use_config_map_as_volume(task, SETTINGS, "/settings", optional=True)
+    kubernetes.use_secret_as_env(task, PIPELINE_SECRET, {name: name for name in secrets}, optional=True)
+    kubernetes.use_config_map_as_env(
+        task, ENVIRONMENT_CONFIG_MAP, {name: name for name in ENVIRONMENT_VARIABLES}, optional=True
+    )
+    kubernetes.use_config_map_as_volume(task, SETTINGS_CONFIG_MAP, "/settings", optional=True)
 
 
-def _send(task: dsl.PipelineTask, node: Node) -> None:
+def _assign_node(task: dsl.PipelineTask, node: NodeKind) -> None:
     """Put the task on a kind of node."""
     for label, value in node.labels.items():
         kubernetes.add_node_selector(task, label, value)

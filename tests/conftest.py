@@ -12,7 +12,7 @@ import httpx
 import pytest
 import redis
 
-from dawnlist.machine.embedded_valkey import embedded_valkey
+from dawnlist.machine.embedded_valkey import run_embedded_valkey
 from tests.support.faults import Shop, opened_shop
 from tests.support.published import publish, shop
 from tests.support.servers import Predictor, free_port, gcs_server, gcs_xml_server, running_predictor, s3_server
@@ -33,7 +33,7 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with embedded_valkey(tmp_path_factory.mktemp("valkey")) as url:
+    with run_embedded_valkey(tmp_path_factory.mktemp("valkey")) as url:
         yield url
 
 
@@ -48,7 +48,7 @@ def valkey(valkey_server: str) -> str:
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
     """A predictor of the tiny shop of tests/support/published.py, in a Valkey that nobody else writes to."""
-    with embedded_valkey(tmp_path_factory.mktemp("served")) as url:
+    with run_embedded_valkey(tmp_path_factory.mktemp("served")) as url:
         publish(url, shop())
         with running_predictor(url, "shop", grpc_port=free_port()) as running:
             yield running
@@ -138,7 +138,7 @@ def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator["Kubeflow"]:
     from dawnlist.pipelines.kubeflow import submission
     from tests.support.kfp_api import kubeflow_api
 
-    monkeypatch.setattr(submission, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(submission, "RUN_POLL_SECONDS", 0.0)
     monkeypatch.delenv("KF_PIPELINES_ENDPOINT", raising=False)
     with kubeflow_api() as api:
         yield api

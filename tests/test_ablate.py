@@ -13,21 +13,21 @@ import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 from rich.console import Console
 
-from dawnlist.als.training import ALSConfig
-from dawnlist.components.filter_bots.report import markdown
-from dawnlist.components.filter_bots.verdicts import judge
-from dawnlist.cuts import iso
+from dawnlist.components.filter_bots.report import render_drop_markdown
+from dawnlist.components.filter_bots.verdicts import judge_interactions
+from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
-from dawnlist.lake.watermark import transactions
+from dawnlist.lake.watermark import build_window_transactions
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.ids import IdMap
-from dawnlist.pipelines.ablation.command import _champion, _show
-from dawnlist.pipelines.ablation.report import by_user, sentences
-from dawnlist.pipelines.ablation.study import Study, Table, ablate, ending
-from dawnlist.pipelines.ablation.truth import humans
+from dawnlist.pipelines.ablation.command import _read_champion_config, _show_ablation
+from dawnlist.pipelines.ablation.report import average_by_user, summarize_ablation
+from dawnlist.pipelines.ablation.simulated_truth import read_human_ids
+from dawnlist.pipelines.ablation.study import AblationStudy, InteractionsVersion, list_last_days, run_ablation
 from dawnlist.pipelines.cli import app
 from dawnlist.records import ablations
-from dawnlist.schema import USERS
+from dawnlist.schema import USERS_SCHEMA
 from dawnlist.settings import BotSettings, Settings
 from tests.support.literal import AS_OF, interactions
 
@@ -52,10 +52,12 @@ def lake(tmp_path: Path) -> Lake:
     agents = [GOOGLE if user in ROBOTS else "Firefox" for user, _, _ in rows] + ["Slackbot 1.0"]
     place = table.schema.get_field_index("user_agent")
     table = table.set_column(place, table.schema.field(place), pa.array(agents, pa.string()))
-    marks = [Transaction(name, number) for name, number in transactions(WINDOW).items()]
+    marks = [Transaction(name, number) for name, number in build_window_transactions(WINDOW).items()]
     write_deltalake(opened.table_uri("interactions"), table, partition_by=["event_date"],
                     commit_properties=CommitProperties(app_transactions=marks))  # fmt: skip
-    write_deltalake(opened.table_uri("users"), pa.table([["sue"], ["sue@shop.example"], ["staff"]], schema=USERS))
+    write_deltalake(
+        opened.table_uri("users"), pa.table([["sue"], ["sue@shop.example"], ["staff"]], schema=USERS_SCHEMA)
+    )
     return opened
 
 
@@ -70,8 +72,8 @@ def truth(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'shop.db'}"
 
 
-def study(lake: Lake, people: pa.StringArray | None, **bots: Any) -> Study:
-    return Study(Table(lake, 0), Settings(bots=BotSettings(**bots)), 5, 1, people)
+def study(lake: Lake, people: pa.StringArray | None, **bots: Any) -> AblationStudy:
+    return AblationStudy(InteractionsVersion(lake, 0), Settings(bots=BotSettings(**bots)), 5, 1, people)
 
 
 def brought(report: dict[str, Any]) -> dict[str, tuple[float, float]]:
@@ -81,7 +83,7 @@ def brought(report: dict[str, Any]) -> dict[str, tuple[float, float]]:
 
 def test_a_rule_is_worth_what_people_get_for_it(lake: Lake, truth: str) -> None:
     """Without the crawlers everybody gets the hit; with them the spam, and nobody wants it."""
-    report = ablate(study(lake, humans(truth)), [iso(AS_OF)], [CONFIG], None)
+    report = run_ablation(study(lake, read_human_ids(truth)), [format_iso(AS_OF)], [CONFIG], None)
     assert (report["judged_on"], report["metric"], report["users"], report["user_days"]) == (
         "the truth's humans", "ndcg@1", 7, 7,
     )  # fmt: skip
@@ -102,7 +104,7 @@ def test_a_rule_is_worth_what_people_get_for_it(lake: Lake, truth: str) -> None:
 def test_on_real_data_those_are_judged_whom_every_rule_keeps(lake: Lake) -> None:
     """sue and bob are not among them, though no rule that is on drops sue; the deny list is a rule, too."""
     plan = study(lake, None, staff="shadow", deny=ROBOTS)
-    report = ablate(plan, ending(iso(AS_OF), 2), [CONFIG], None)
+    report = run_ablation(plan, list_last_days(format_iso(AS_OF), 2), [CONFIG], None)
     assert (report["judged_on"], report["days"], report["users"], report["user_days"]) == (
         "users whom every rule keeps", 2, len(LATE), len(LATE),
     )  # fmt: skip
@@ -119,8 +121,8 @@ def test_other_interactions_are_judged_by_the_same_people(lake: Lake, tmp_path: 
     write_deltalake(other.table_uri("interactions"), interactions(*rows, *((user, "start", 90.0) for user in LATE)),
                     partition_by=["event_date"])  # fmt: skip
     plan = study(lake, None)
-    plan.also.update({"names as they come": Table(other, 0, filtered=False)})
-    report = ablate(plan, [iso(AS_OF)], [CONFIG], None)
+    plan.other_tables.update({"names as they come": InteractionsVersion(other, 0, filtered=False)})
+    report = run_ablation(plan, [format_iso(AS_OF)], [CONFIG], None)
     assert report["changes"][-1] == {
         "change": "names as they come", "ndcg": 0, "difference": -1, "low": -1, "high": -1,
     }  # fmt: skip
@@ -128,12 +130,12 @@ def test_other_interactions_are_judged_by_the_same_people(lake: Lake, tmp_path: 
 
 def test_nobody_to_judge_by(lake: Lake) -> None:
     with pytest.raises(ValueError, match="nobody did anything new in the 24 hours before 2026-01-30T00:00:00Z: give"):
-        ablate(study(lake, None), [iso(AS_OF - timedelta(days=1))], [CONFIG], None)
+        run_ablation(study(lake, None), [format_iso(AS_OF - timedelta(days=1))], [CONFIG], None)
 
 
 def test_a_user_of_several_days_counts_once() -> None:
     users = [pa.array(["b", "a"]), pa.array(["b"])]
-    assert by_user(users, [np.array([1.0, 0.5]), np.array([0.0])]).tolist() == [0.5, 0.5]
+    assert average_by_user(users, [np.array([1.0, 0.5]), np.array([0.0])]).tolist() == [0.5, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def test_a_user_of_several_days_counts_once() -> None:
 def test_the_report_says_whether_hyper_parameters_bring_more(difference: float, low: float, said: str) -> None:
     whole = {"difference": difference, "low": low, "high": 0.6}
     grid = {"settings": 3, "best_over_used": 0.0, "best_over_median": 0.1, "best_over_worst": 0.3}
-    first, second = sentences({"metric": "ndcg@20", "rows": [whole], "grid": grid})
+    first, second = summarize_ablation({"metric": "ndcg@20", "rows": [whole], "grid": grid})
     assert first.endswith("better." if low > 0 else "it may be chance.")
     assert said in second
 
@@ -174,30 +176,30 @@ def test_the_command_keeps_the_table_for_the_drop_report(
     ]
     app([*words, "--format", "json"], standalone_mode=False)
     report = json.loads(capsys.readouterr().out)
-    assert report == ablations.newest(lake, iso(AS_OF))
+    assert report == ablations.find_newest_ablation(lake, format_iso(AS_OF))
     assert (report["chosen"], report["grid"]["settings"]) == ("best of 2 by the first day's validation", 2)
-    _show(report)
+    _show_ablation(report)
     shown = capsys.readouterr().out
     assert "ndcg@1 of 7 users, the truth's humans, on 1 days up to 2026-01-31T00:00:00Z (7 lists an arm)" in shown
     assert "+1.0000 (+1.0000 to +1.0000)" in shown
-    page = markdown(judge(lake, 0, WINDOW, Settings())[1], report)
+    page = render_drop_markdown(judge_interactions(lake, 0, WINDOW, Settings())[1], report)
     assert "| declared_crawlers | 7 | 0.0000 | 1.0000 | +1.0000 | +1.0000 | +1.0000 |" in page
     assert "What other changes are worth" in page and "Of 2 settings of the hyper-parameters" in page
 
 
 def test_the_champion_gives_its_hyper_parameters(lake: Lake, tmp_path: Path) -> None:
-    assert _champion(lake) is None
+    assert _read_champion_config(lake) is None
     ids = (IdMap(pa.array(["u"])), IdMap(pa.array(["i"])))
     ones = np.ones((1, 1), np.float32)
-    FactorModel(*ids, ones, ones, CONFIG.as_dict(), {"as_of": iso(AS_OF)}).save(tmp_path / "model")
+    FactorModel(*ids, ones, ones, CONFIG.as_dict(), {"as_of": format_iso(AS_OF)}).save(tmp_path / "model")
     lake.upload_folder(tmp_path / "model", "models", "m")
-    lake.write_json({"version": 1, "as_of": iso(AS_OF), "model": "m", "history": []}, "champion.json")
-    assert _champion(lake) == CONFIG
+    lake.write_json({"version": 1, "as_of": format_iso(AS_OF), "model": "m", "history": []}, "champion.json")
+    assert _read_champion_config(lake) == CONFIG
 
 
 def test_the_truth_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "truth.csv").write_text("user_id,kind\n007,human\n8,crawler\n")
-    assert humans(str(tmp_path)).to_pylist() == humans(tmp_path.as_uri()).to_pylist() == ["007"]
+    assert read_human_ids(str(tmp_path)).to_pylist() == read_human_ids(tmp_path.as_uri()).to_pylist() == ["007"]
 
 
 @pytest.mark.parametrize(

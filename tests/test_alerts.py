@@ -145,7 +145,8 @@ def test_nobody_to_tell_costs_nothing() -> None:
 
 BROKEN = """
 import json, sys, threading
-from dawnlist.serving.predictor import logs, model, server
+from dawnlist.serving.predictor import model, server
+from dawnlist.serving.predictor.watch import logs
 
 async def predict(self, questions):
     raise RuntimeError(f"no vector of user {questions[0].user_id}")
@@ -155,9 +156,9 @@ def write(self):
         raise OSError("the digest" + " broke")  # Python 3.13 shows the line of a -c script
 
 model.DawnlistModel.predict = predict
-logs.Digest.write = write
-logs.INTERVAL = 0.1
-server.serve(**json.loads(sys.argv[1]))
+logs.MetricsLogger.write = write
+logs.LOG_INTERVAL_SECONDS = 0.1
+server.run_predictor(**json.loads(sys.argv[1]))
 """
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from dawnlist.lake.lake import Lake
-from dawnlist.lake.lease import lease
-from dawnlist.lake.watermark import held
-from dawnlist.pipelines.lake import refill
+from dawnlist.lake.lease import hold_lease
+from dawnlist.lake.watermark import read_covered_window
+from dawnlist.pipelines.lake import backfill_windows
 from dawnlist.settings import Settings
 from tests.support.traffic import FIRST, traffic
 
@@ -22,7 +22,7 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_chunks_are_weeks_at_most_and_begin_with_the_newest() -> None:
     days = [date(2026, 1, number) for number in (1, 2, *range(5, 14))]
-    shown = [(start.day, (end - start).days) for start, end in refill.chunks(days)]
+    shown = [(start.day, (end - start).days) for start, end in backfill_windows.group_days_into_windows(days)]
     assert shown == [(7, 7), (5, 2), (1, 2)]
 
 
@@ -37,11 +37,11 @@ def test_the_command_fills_what_is_missing_and_then_finds_nothing(tmp_path: Path
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("filled: ") == 2
     lake = Lake.open(str(tmp_path / "lake"), "default")
-    known = held(lake.table("interactions"))
+    known = read_covered_window(lake.table("interactions"))
     assert known is not None and known[0] == FIRST
     assert known[1] <= FIRST.replace(day=14)  # nobody has fetched more than the source had
     assert command(*where).stdout == "nothing is missing from 2026-01-01 to 2026-01-13\n"
-    assert refill.gaps(lake, source, Settings(), DAYS) == []
+    assert backfill_windows.find_gaps(lake, source, Settings(), DAYS) == []
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_wrong_range_or_source_is_one_line(tmp_path: Path, words: tuple[str, .
 def test_a_second_backfill_says_who_is_at_it(tmp_path: Path) -> None:
     source = traffic(5, 2, 20).write(tmp_path / "shop.db", FIRST.replace(month=3))
     lake = Lake.open(str(tmp_path / "lake"), "default")
-    with lease(lake, "backfill", "backfill-1"):
+    with hold_lease(lake, "backfill", "backfill-1"):
         words = ("--lake", str(tmp_path / "lake"), "--source", source, "--from", "2026-01-01", "--to", "2026-01-02")
         done = command(*words)
     assert done.returncode == 1 and "held by run backfill-1" in done.stderr

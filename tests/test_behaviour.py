@@ -10,8 +10,13 @@ import pyarrow as pa
 import pytest
 
 from dawnlist.components.filter_bots import features
-from dawnlist.components.filter_bots.behaviour import behaviour
-from dawnlist.components.filter_bots.people import chances, deviations, discoveries, distances
+from dawnlist.components.filter_bots.behaviour import find_unusual_users
+from dawnlist.components.filter_bots.robust_statistics import (
+    mahalanobis_distances,
+    measure_deviations,
+    select_discoveries,
+    tail_probabilities,
+)
 from dawnlist.settings import BotSettings
 from dawnlist.simulate import ShopConfig
 
@@ -60,8 +65,8 @@ def connection() -> Any:
 
 def convicted(connection: Any, table: pa.Table) -> dict[str, str]:
     connection.register("source", table)
-    features.measure(connection, "source")
-    behaviour(connection, BotSettings())
+    features.measure_features(connection, "source")
+    find_unusual_users(connection, BotSettings())
     return dict(connection.execute("SELECT user_id, evidence FROM found WHERE rule = 'behaviour'").fetchall())
 
 
@@ -102,7 +107,7 @@ def test_features_of_a_day_by_hand(connection: Any) -> None:
         }
     )
     connection.register("source", table)
-    features.measure(connection, "source")
+    features.measure_features(connection, "source")
     shown = (
         "events, items, views, likes, sessions, single_events, pauses, log_pauses, pauses_4, steps, ascents, "
         "pause_pairs, pause_variation, gap_pairs, hours, popularity"
@@ -122,10 +127,10 @@ def test_chances_and_discoveries() -> None:
     random = np.random.default_rng(1)
     scores = np.vstack([random.normal(size=(1_000, 20)), random.normal(3, 1, (50, 20))])
     learned = np.ones(1_050, bool)
-    found = discoveries(chances(distances(scores, learned), learned), 0.01)
+    found = select_discoveries(tail_probabilities(mahalanobis_distances(scores, learned), learned), 0.01)
     assert found[1_000:].all()
     assert found[:1_000].sum() <= 5
-    assert not discoveries(np.ones(3), 0.05).any()
+    assert not select_discoveries(np.ones(3), 0.05).any()
 
 
 def test_deviations_grow_with_the_number_of_observations() -> None:
@@ -134,11 +139,11 @@ def test_deviations_grow_with_the_number_of_observations() -> None:
     counts = np.repeat([4.0, 400.0], 500)
     values = random.normal(size=1_000) / np.sqrt(counts)
     values[[0, 500]] = 0.5
-    away, usual, spread = deviations(values, counts, np.zeros(1_000), np.ones(1_000, bool))
+    away, usual, spread = measure_deviations(values, counts, np.zeros(1_000), np.ones(1_000, bool))
     assert (round(away[0]), round(away[500])) == (1, 10)
     assert abs(usual).max() < 0.2
     assert spread[0] / spread[999] == pytest.approx(10, rel=0.2)
-    same = deviations(np.ones(1_000), counts, np.zeros(1_000), np.ones(1_000, bool))[0]
+    same = measure_deviations(np.ones(1_000), counts, np.zeros(1_000), np.ones(1_000, bool))[0]
     assert not same.any()
 
 

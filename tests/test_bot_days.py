@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from dawnlist.components.filter_bots import days, features
-from dawnlist.components.filter_bots.days import load
-from dawnlist.lake.commits import committed
+from dawnlist.components.filter_bots import day_features, features
+from dawnlist.components.filter_bots.day_features import load_day_features
+from dawnlist.lake.commits import commit_with_retries
 from dawnlist.lake.lake import Lake
-from dawnlist.schema import INTERACTIONS
+from dawnlist.schema import INTERACTIONS_SCHEMA
 from dawnlist.upkeep.expiry import Expiry
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,7 +51,7 @@ def rows(first: int, last: int, seed: int = 0, each: int = 40) -> pa.Table:
         "ip": ["10.0.0.0/24"] * n,
         "source": ["literal"] * n,
     }
-    return pa.table(columns, schema=INTERACTIONS)
+    return pa.table(columns, schema=INTERACTIONS_SCHEMA)
 
 
 def append(lake: Lake, table: pa.Table) -> int:
@@ -69,7 +69,7 @@ def loaded(lake: Lake, version: int, first: float, last: float) -> tuple[list[in
     """The days read, as numbers, and what the rules see."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        read = load(connection, lake, version, (START + first * DAY, START + last * DAY))
+        read = load_day_features(connection, lake, version, (START + first * DAY, START + last * DAY))
         seen = {kind: seen_by(connection, kind) for kind in ("user", "agent")}
     return [(day - START.date()).days for day in read], seen
 
@@ -86,7 +86,7 @@ def measured(table: pa.Table, first: float, last: float) -> dict[str, list[Any]]
         connection.register("all_rows", table)
         start, end = (f"TIMESTAMPTZ '{(START + day * DAY).isoformat()}'" for day in (first, last))
         before_end = f"SELECT * FROM all_rows WHERE event_time < {end}"
-        features.create(connection)
+        features.create_feature_tables(connection)
         features.measure_items(connection, f"({before_end})")
         connection.execute(f"CREATE VIEW inside AS {before_end} AND event_time >= {start}")
         features.measure_users(connection, "inside")
@@ -102,8 +102,8 @@ def test_a_night_reads_the_new_day_alone(lake: Lake) -> None:
 
 
 def test_nights_one_by_one_are_as_all_at_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(days, "CHUNK", 100)
-    monkeypatch.setattr(days, "_REACH", 2 * DAY)
+    monkeypatch.setattr(day_features, "EVENTS_PER_CHUNK", 100)
+    monkeypatch.setattr(day_features, "_POPULARITY_REACH", 2 * DAY)
     monkeypatch.setattr(features, "POPULARITY_DAYS", 3)
     for night in range(1, 8):
         version = append(lake, rows(night - 1, night))
@@ -157,9 +157,9 @@ def test_what_a_killed_run_left_is_measured_again(lake: Lake, monkeypatch: pytes
         def kill(lake: Lake, name: str, attempt: Any) -> Any:
             if name == killed:
                 raise KeyboardInterrupt
-            return committed(lake, name, attempt)
+            return commit_with_retries(lake, name, attempt)
 
-        patch.setattr("dawnlist.components.filter_bots.days.committed", kill)
+        patch.setattr("dawnlist.components.filter_bots.day_features.committed", kill)
         with pytest.raises(KeyboardInterrupt):
             loaded(lake, version, 0, 4)
     expected = measured(pa.concat_tables([rows(0, 4), late]), 0, 4)
@@ -169,7 +169,7 @@ def test_what_a_killed_run_left_is_measured_again(lake: Lake, monkeypatch: pytes
 def test_another_edition_measures_everything_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     version = append(lake, rows(0, 3))
     seen = loaded(lake, version, 0, 3)[1]
-    monkeypatch.setattr(days, "EDITION", days.EDITION + 1)
+    monkeypatch.setattr(day_features, "FEATURES_EDITION", day_features.FEATURES_EDITION + 1)
     assert loaded(lake, version, 0, 3) == ([0, 1, 2], seen)
     assert loaded(lake, version, 0, 3) == ([], seen)
 
@@ -199,6 +199,6 @@ def test_no_interactions(lake: Lake) -> None:
 def test_what_is_kept_expires_with_the_interactions(lake: Lake) -> None:
     loaded(lake, append(lake, rows(0, 4)), 0, 4)
     expiry = Expiry(lake, START + 4 * DAY, START + 4 * DAY)
-    assert replace(expiry, dry_run=True).features(2) == expiry.features(2)
+    assert replace(expiry, dry_run=True).expire_features(2) == expiry.expire_features(2)
     assert kept_days(lake) == {"agent": [2, 3], "user": [2, 3], "item": [2, 3]}
-    assert expiry.features(2) == {"rows": 0}
+    assert expiry.expire_features(2) == {"rows": 0}

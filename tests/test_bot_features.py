@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dawnlist.simulate import ShopConfig
-from dawnlist.simulate.purposes import HELD_OUT, PURPOSES
+from dawnlist.simulate.bot_habits import HELD_OUT_KIND, PURPOSES
 
 yardstick = importlib.import_module("benchmarks.bot_features")
 
@@ -35,8 +35,8 @@ def test_no_single_feature_tells_a_stealthy_kind_from_people(users: tuple[pd.Dat
 def test_together_they_do(users: tuple[pd.DataFrame, "pd.Series[str]"]) -> None:
     table, kinds = users
     found = yardstick.together(table, kinds)
-    assert yardstick.stealthy(kinds)[-1] == HELD_OUT
-    assert found.drop(HELD_OUT).min() >= 0.97
+    assert yardstick.stealthy(kinds)[-1] == HELD_OUT_KIND
+    assert found.drop(HELD_OUT_KIND).min() >= 0.97
 
 
 def test_each_bot_does_enough_to_be_judged(users: tuple[pd.DataFrame, "pd.Series[str]"]) -> None:

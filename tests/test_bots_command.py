@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 
-from dawnlist.components.filter_bots.decision import agents, suspects
-from dawnlist.components.filter_bots.explanation import explain
+from dawnlist.components.filter_bots.decision import list_suspects, list_user_agents
+from dawnlist.components.filter_bots.explanation import explain_user
 from dawnlist.lake.lake import Lake
-from dawnlist.lake.watermark import transactions
-from dawnlist.pipelines.bots.judging import judged
-from dawnlist.rows.access_log import load, network
-from dawnlist.schema import USERS
+from dawnlist.lake.watermark import build_window_transactions
+from dawnlist.pipelines.bots.file_judging import judge_file
+from dawnlist.rows.access_log import find_network, load_access_log
+from dawnlist.schema import USERS_SCHEMA
 from dawnlist.settings import BotSettings, Settings
 from tests.support.literal import AS_OF, interactions
 
@@ -52,7 +52,7 @@ def written(path: Path, *lines: str) -> Path:
 def read(path: Path, **options: Any) -> tuple[Any, list[tuple[Any, ...]]]:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        log = load(connection, path, path.name, **options)
+        log = load_access_log(connection, path, path.name, **options)
         columns = "event_id, user_id, item_id, event_time::VARCHAR, user_agent, ip"
         return log, connection.execute(f"SELECT {columns} FROM source ORDER BY event_id").fetchall()
 
@@ -98,7 +98,7 @@ def test_a_line_whose_time_is_none_is_unreadable(tmp_path: Path) -> None:
 def test_networks() -> None:
     addresses = ["10.1.2.3", "::ffff:10.1.2.3", "2001:DB8:7:1::2", "::1", "host", "1.2.3.4.5", ""]
     kept = ["10.1.2.0/24", "10.1.2.0/24", "2001:db8:7::/48", "::/48", None, None, None]
-    assert [network(address) for address in addresses] == kept
+    assert [find_network(address) for address in addresses] == kept
 
 
 @pytest.mark.parametrize(
@@ -116,27 +116,27 @@ def test_networks() -> None:
 )  # fmt: skip
 def test_a_file_that_is_neither_is_one_line(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError) as caught, judged(str(tmp_path / name), NAMED, assets=False):
+    with pytest.raises(ValueError) as caught, judge_file(str(tmp_path / name), NAMED, assets=False):
         pass
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_log_is_judged(tmp_path: Path) -> None:
-    with judged(str(written(tmp_path / "access.log.1.gz", *LOG)), NAMED, assets=False) as found:
-        assert suspects(found.connection).to_pylist() == [
+    with judge_file(str(written(tmp_path / "access.log.1.gz", *LOG)), NAMED, assets=False) as found:
+        assert list_suspects(found.connection).to_pylist() == [
             {"user_id": f"192.0.2.9 {GOOGLE}", "event_id": None, "events": 2, "rule": "declared_crawlers",
              "evidence": f"2 of 2 events by {GOOGLE}", "action": "drop"},
             {"user_id": "2001:db8:7:1::2 UptimeRobot/2.0", "event_id": None, "events": 1,
              "rule": "previews_and_monitors", "evidence": "1 of 1 events by UptimeRobot/2.0", "action": "drop"},
         ]  # fmt: skip
-        assert agents(found.connection, NAMED.bots).to_pylist() == [
+        assert list_user_agents(found.connection, NAMED.bots).to_pylist() == [
             {"user_agent": GOOGLE, "users": 1, "events": 2, "rule": "declared_crawlers"},
             {"user_agent": CHROME, "users": 1, "events": 1, "rule": None},
             {"user_agent": "UptimeRobot/2.0", "users": 1, "events": 1, "rule": "previews_and_monitors"},
         ]
         assert (found.report["dropped_events"], found.report["events"]) == (3, 4)
-        assert found.said == (
+        assert found.summary == (
             "6 lines: 4 events, 1 of assets left out (--assets judges them too), "
             "1 can't be read (first: line 5: 'what?[31m is this')"
         )
@@ -165,14 +165,14 @@ def test_a_table_of_events_is_judged_as_the_daily_run_would(ending: str, tmp_pat
         pq.write_table(rows, path)
     bots = BotSettings(behaviour="off", staff="shadow", internal_networks=["10.0.0.0/8"], allow=["bob"])
     settings = Settings.model_validate({"source": {"columns": {"user_id": ["visitor_id", "Visitor"]}}, "bots": bots})
-    with judged(str(path), settings, assets=False) as found:
-        rows = [tuple(row.values()) for row in suspects(found.connection).drop(["event_id"]).to_pylist()]
+    with judge_file(str(path), settings, assets=False) as found:
+        rows = [tuple(row.values()) for row in list_suspects(found.connection).drop(["event_id"]).to_pylist()]
         assert rows == [
             ("ann", 1, "previews_and_monitors", "event by Slackbot 1.0", "drop"),
             ("bob", 1, "declared_crawlers", "1 of 1 events by curl/8.5.0", "keep"),
             ("eve", 1, "staff", "1 of 1 events from 10.9.8.0/24", "shadow"),
         ]
-        assert found.said == ("8 rows: 5 events, 1 duplicates, 2 rejected (time in the future 1, user_id missing 1)")
+        assert found.summary == ("8 rows: 5 events, 1 duplicates, 2 rejected (time in the future 1, user_id missing 1)")
 
 
 def dawnlist(*words: str) -> subprocess.CompletedProcess[str]:
@@ -234,16 +234,16 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     rows = interactions(*((user, "i", hours + 1.0) for hours, (user, _) in enumerate(named)))
     rows = rows.set_column(rows.schema.get_field_index("user_agent"), rows.schema.field("user_agent"),
                            pa.array([agent for _, agent in named]))  # fmt: skip
-    marks = [Transaction(app, number) for app, number in transactions(WINDOW).items()]
+    marks = [Transaction(app, number) for app, number in build_window_transactions(WINDOW).items()]
     write_deltalake(opened.table_uri("interactions"), rows, partition_by=["event_date"],
                     commit_properties=CommitProperties(app_transactions=marks))  # fmt: skip
-    people = pa.table([["sue"], ["sue@shop.example"], ["staff"]], schema=USERS)
+    people = pa.table([["sue"], ["sue@shop.example"], ["staff"]], schema=USERS_SCHEMA)
     write_deltalake(opened.table_uri("users"), people)
     return opened
 
 
 def explained(lake: Lake, user: str, **bots: Any) -> dict[str, Any]:
-    return explain(lake, 0, WINDOW, BotSettings(**bots), user)
+    return explain_user(lake, 0, WINDOW, BotSettings(**bots), user)
 
 
 def test_explain_tells_what_each_rule_says(lake: Lake) -> None:

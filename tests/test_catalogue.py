@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from dawnlist.explore import crawl as catalogue
-from dawnlist.explore import profiles
-from dawnlist.explore.crawl import crawl, keep, newest
-from dawnlist.explore.profiles import profile
-from dawnlist.explore.schema_changes import changes, line, widened
+from dawnlist.explore import column_profiles
+from dawnlist.explore import lake_catalogue as catalogue
+from dawnlist.explore.column_profiles import profile_columns
+from dawnlist.explore.lake_catalogue import crawl_lake, load_newest_catalogue, save_catalogue
+from dawnlist.explore.schema_changes import compare_columns, format_schema_change, widen_type
 from dawnlist.lake.lake import Lake
 from dawnlist.settings import SourceSettings
 from tests.support.literal import write_interactions
@@ -40,9 +40,9 @@ def land(lake: Lake, day: int, table: str = "interactions", run: str = "a", **co
 
 def looked(lake: Lake, settings: SourceSettings = SETTINGS) -> list[str]:
     """Crawl and keep; what changed, in words."""
-    found = crawl(lake, settings)
-    keep(lake, found, settings)
-    return [line(change) for change in found["changes"]]
+    found = crawl_lake(lake, settings)
+    save_catalogue(lake, found, settings)
+    return [format_schema_change(change) for change in found["changes"]]
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def looked(lake: Lake, settings: SourceSettings = SETTINGS) -> list[str]:
 )  # fmt: skip
 def test_what_a_column_says(values: list[Any], inferred: str | None, low: Any, high: Any) -> None:
     rows = pa.table({"x": values})
-    _, [column] = profile(rows, rows.schema)
+    _, [column] = profile_columns(rows, rows.schema)
     assert (column["inferred"], column["min"], column["max"]) == (inferred, low, high)
 
 
 def test_a_column_whole() -> None:
     rows = pa.table({"Event": ["view", "view", " view\u200b", "buy", "n/a", None], "event": [1, 2, 3, 4, 5, 6]})
-    read, [text, number] = profile(rows, rows.schema)
+    read, [text, number] = profile_columns(rows, rows.schema)
     assert (read, number["name"], number["distinct"]) == (6, "event", 6)
     assert text == {"name": "Event", "type": "string", "inferred": "text", "nulls": 2, "distinct": 2, "min": "buy",
                     "max": "view", "examples": ["view", "buy"], "masked": False}  # fmt: skip
@@ -99,20 +99,20 @@ def test_a_column_whole() -> None:
 )
 def test_what_may_be_an_address_is_not_told(name: str, value: str) -> None:
     rows = pa.table({name: [value, "x", None] if value[0] != "{" else [value]})
-    _, [column] = profile(rows, rows.schema, private=["wohin"])
+    _, [column] = profile_columns(rows, rows.schema, private=["wohin"])
     assert (column["min"], column["max"], column["examples"], column["masked"]) == (None, None, [], True)
     assert value not in json.dumps(column)
 
 
 def test_times_and_versions_are_no_addresses() -> None:
     rows = pa.table({"t": ["2026-01-30T05:00:00Z"], "version": ["1.2.3"]})
-    assert [column["masked"] for column in profile(rows, rows.schema)[1]] == [False, False]
+    assert [column["masked"] for column in profile_columns(rows, rows.schema)[1]] == [False, False]
 
 
 def test_a_large_object_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profiles, "SAMPLE_ROWS", 2)
+    monkeypatch.setattr(column_profiles, "SAMPLE_ROWS", 2)
     rows = pa.table({"x": [1, 2, 3]})
-    read, [column] = profile(rows, rows.schema)
+    read, [column] = profile_columns(rows, rows.schema)
     assert (read, column["distinct"]) == (2, 2)
 
 
@@ -121,7 +121,7 @@ def test_a_lake_is_looked_at_whole(lake: Lake) -> None:
     write_deltalake(lake.table_uri("items"), pa.table({"item_id": ["a", "b"], "title": ["Tea", None]}))
     land(lake, 28, user=["u1", "u2"], ts=TIMES)
     last = land(lake, 29, user=["u3", "NULL"], ts=[TIMES[0], "x"], film=["f", "g"])
-    found = crawl(lake, SETTINGS)["tables"]
+    found = crawl_lake(lake, SETTINGS)["tables"]
     assert list(found) == ["interactions", "items", "landing.interactions"]
 
     table = {column["name"]: column for column in found["interactions"]["columns"]}
@@ -149,9 +149,9 @@ def test_only_what_is_new_is_read(lake: Lake, monkeypatch: pytest.MonkeyPatch) -
 
     def counted(rows: Any, schema: pa.Schema, private: list[str]) -> Any:
         read.append(rows.count_rows())
-        return profile(rows, schema, private)
+        return profile_columns(rows, schema, private)
 
-    monkeypatch.setattr(catalogue, "profile", counted)
+    monkeypatch.setattr(catalogue, "profile_columns", counted)
     write_interactions(lake, ("u1", "a", 1))
     land(lake, 28, user=["u1", "u2"], item=["a", "b"], ts=TIMES, event=["view"] * 2)
     assert (looked(lake), read) == ([], [1, 2])
@@ -161,7 +161,7 @@ def test_only_what_is_new_is_read(lake: Lake, monkeypatch: pytest.MonkeyPatch) -
     write_deltalake(lake.table_uri("items"), pa.table({"item_id": ["a"] * 4}))
     lake.delete(*land(lake, 28, user=["gone"]).split("/"))  # expired
     assert (looked(lake), read[3:]) == (["new table items"], [4])
-    kept = newest(lake)
+    kept = load_newest_catalogue(lake)
     assert kept and (kept["number"], kept["tables"]["landing.interactions"]["rows"]) == (3, 3)
 
 
@@ -194,11 +194,11 @@ def test_a_column_that_events_need_and_that_went_missing_fails_until_it_is_named
     looked(lake)
     name = land(lake, 28, who=["u1"], item=["1"], ts=TIMES[:1], event=["view"])
     for _ in range(2):
-        found = crawl(lake, SETTINGS)
+        found = crawl_lake(lake, SETTINGS)
         changed = ["landing.interactions: lost user (string)", "landing.interactions: new who (string)"]
-        assert [line(change) for change in found["changes"]] == changed
+        assert [format_schema_change(change) for change in found["changes"]] == changed
         with pytest.raises(ValueError, match=f"landing object {name} has no column for user_id among 'who'"):
-            keep(lake, found, SETTINGS)
+            save_catalogue(lake, found, SETTINGS)
     assert lake.names("catalogue") == ["00000001.json"]
     named = SourceSettings(columns={"user_id": ["who"]})
     assert looked(lake, named)[-1] == "landing.interactions: maybe renamed: user -> who"
@@ -211,17 +211,17 @@ def test_a_damaged_object_is_said_and_read_when_it_is_whole(lake: Lake) -> None:
     whole = lake.read(*name.split("/"))
     assert whole
     lake.write(whole[:-20], *name.split("/"))
-    found = crawl(lake, SETTINGS)
-    keep(lake, found, SETTINGS)
+    found = crawl_lake(lake, SETTINGS)
+    save_catalogue(lake, found, SETTINGS)
     assert (found["unreadable"], found["tables"]["landing.interactions"]["files"]) == ([name], 1)
     lake.write(whole, *name.split("/"))
-    assert crawl(lake, SETTINGS)["tables"]["landing.interactions"]["files"] == 2
+    assert crawl_lake(lake, SETTINGS)["tables"]["landing.interactions"]["files"] == 2
 
 
 def test_the_newest_object_is_that_of_the_latest_window(lake: Lake) -> None:
     late = land(lake, 29, user=["u1"])
     land(lake, 28, user=["u1"], run="z")  # a backfill
-    assert crawl(lake, SETTINGS)["tables"]["landing.interactions"]["newest"] == late
+    assert crawl_lake(lake, SETTINGS)["tables"]["landing.interactions"]["newest"] == late
 
 
 def test_a_window_without_rows_says_nothing_about_columns(lake: Lake) -> None:
@@ -231,14 +231,14 @@ def test_a_window_without_rows_says_nothing_about_columns(lake: Lake) -> None:
     assert looked(lake, settings) == []
     land(lake, 29, user_id=pa.array([], pa.string()))
     assert looked(lake, settings) == []
-    assert [column["name"] for column in (newest(lake) or {})["tables"]["landing.interactions"]["columns"]] == [
-        *columns
-    ]
+    assert [
+        column["name"] for column in (load_newest_catalogue(lake) or {})["tables"]["landing.interactions"]["columns"]
+    ] == [*columns]
 
 
 def test_an_empty_lake_says_what_fills_it(lake: Lake) -> None:
     with pytest.raises(FileNotFoundError, match="`dawnlist run --local` fills it"):
-        crawl(lake, SETTINGS)
+        crawl_lake(lake, SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -247,12 +247,12 @@ def test_an_empty_lake_says_what_fills_it(lake: Lake) -> None:
      (None, "json", "json"), ("text", "integer", "text"), ("boolean", "boolean", "boolean")],
 )  # fmt: skip
 def test_types_widen(one: str | None, other: str | None, both: str) -> None:
-    assert (widened(one, other), widened(other, one)) == (both, both)
+    assert (widen_type(one, other), widen_type(other, one)) == (both, both)
 
 
 def test_a_table_that_nobody_knows_has_no_renames() -> None:
     [was], [now] = ([{"name": name, "type": "string", "inferred": None}] for name in ("a", "b"))
-    assert [line(change) for change in changes("landing.events", [was], [now], SETTINGS)] == [
+    assert [format_schema_change(change) for change in compare_columns("landing.events", [was], [now], SETTINGS)] == [
         "landing.events: lost a (string)",
         "landing.events: new b (string)",
     ]

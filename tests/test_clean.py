@@ -14,16 +14,17 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from dawnlist.components.clean import cleaning, commit
-from dawnlist.components.clean.cleaning import clean
-from dawnlist.components.clean.entities import genres
-from dawnlist.cuts import iso
+from dawnlist.components.clean import cleaning, table_commits
+from dawnlist.components.clean.cleaning import clean_landed_objects
+from dawnlist.components.clean.entities import parse_genres
+from dawnlist.cuts import format_iso
 from dawnlist.lake import commits
 from dawnlist.lake.lake import Lake
-from dawnlist.lake.watermark import held
-from dawnlist.rows import coercions as to
-from dawnlist.rows.columns import columns_of, normalised
-from dawnlist.schema import CATALOGUE, INTERACTIONS
+from dawnlist.lake.watermark import read_covered_window
+from dawnlist.rows import coercions
+from dawnlist.rows.column_aliases import match_columns, normalise_name
+from dawnlist.rows.times import parse_moment
+from dawnlist.schema import CATALOGUE_SCHEMA, INTERACTIONS_SCHEMA
 from dawnlist.settings import LimitSettings, Settings, SourceSettings
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
@@ -51,7 +52,7 @@ def cleaned(lake: Lake, table: pa.Table, run: str = "r1", **source: Any) -> dict
         "windows": [WINDOW],
         "arrivals": {},
     }
-    report = clean(lake, landed, Settings(source=SourceSettings(**source)), AS_OF, run)
+    report = clean_landed_objects(lake, landed, Settings(source=SourceSettings(**source)), AS_OF, run)
     json.dumps(report)
     return report
 
@@ -100,7 +101,7 @@ def test_ids() -> None:
         None,
     ]
     wanted = ["17850", "17850", "1.5", "v1.0", "ab", "x", "abc", "-3", None, None, None, None, None]
-    assert evaluated(given, lambda value: to.identifier(to.text(value))) == wanted
+    assert evaluated(given, lambda value: coercions.clean_identifier(coercions.clean_text(value))) == wanted
 
 
 def test_times() -> None:
@@ -109,27 +110,29 @@ def test_times() -> None:
         "1577934245", "1577934245.0", "1577934245000", "1577934245000000", "2020-01-02T03:04:05Z",
         "2020-01-02 03:04:05", "2020-01-02T03:04:05", "2020-01-02T05:04:05+02:00", "2020-01-02T03:04:05.000000Z",
     ]  # fmt: skip
-    assert evaluated([*same], to.moment) == [moment] * len(same)
+    assert evaluated([*same], parse_moment) == [moment] * len(same)
     assert (
-        evaluated(["2020-01-02T03:04:05.25Z", "1577934245.25"], to.moment) == [moment.replace(microsecond=250_000)] * 2
+        evaluated(["2020-01-02T03:04:05.25Z", "1577934245.25"], parse_moment)
+        == [moment.replace(microsecond=250_000)] * 2
     )
     unreadable: list[str | None] = ["yesterday", "2020-13-01", "inf", "1e300", "2020-01-02T25:00:00", None]
-    assert evaluated(unreadable, to.moment) == [None] * 6
+    assert evaluated(unreadable, parse_moment) == [None] * 6
 
 
 def test_numbers_and_networks() -> None:
     assert (
-        evaluated(["1,5", "1.5", "-3", "nan", "inf", "1,234,5", "x", None], to.number) == [1.5, 1.5, -3.0] + [None] * 5
+        evaluated(["1,5", "1.5", "-3", "nan", "inf", "1,234,5", "x", None], coercions.parse_number)
+        == [1.5, 1.5, -3.0] + [None] * 5
     )
     given: list[str | None] = ["203.0.113.7", "::ffff:10.1.2.3", "2001:DB8:1:2::5", "2001:db8::1", "::1", "here", None]
     wanted = ["203.0.113.0/24", "10.1.2.0/24", "2001:db8:1::/48", "2001:db8::/48", "::/48", None, None]
-    assert evaluated(given, to.network) == wanted
+    assert evaluated(given, coercions.truncate_address) == wanted
 
 
 def test_mapping_ignores_spelling() -> None:
-    assert {normalised(name) for name in ("User_ID", "user.id", "userId", "USER ID", "user-id")} == {"userid"}
+    assert {normalise_name(name) for name in ("User_ID", "user.id", "userId", "USER ID", "user-id")} == {"userid"}
     aliases = {"user_agent": ("user_agent", "ua"), "ip": ("ip",)}
-    assert columns_of(["UA", "x", "User.Agent"], aliases, {"ip": ["X"]}) == {"user_agent": [2, 0], "ip": [1]}
+    assert match_columns(["UA", "x", "User.Agent"], aliases, {"ip": ["X"]}) == {"user_agent": [2, 0], "ip": [1]}
 
 
 def test_dirty_rows(lake: Lake) -> None:
@@ -179,9 +182,9 @@ def test_schema_network_agent_and_source(lake: Lake) -> None:
     written = lake.table("interactions")
     assert written is not None
     found = lake.scan(written).to_table()
-    assert set(found.column_names) == set(INTERACTIONS.names)
-    assert {name: found.schema.field(name).type for name in INTERACTIONS.names} == {
-        f.name: f.type for f in INTERACTIONS
+    assert set(found.column_names) == set(INTERACTIONS_SCHEMA.names)
+    assert {name: found.schema.field(name).type for name in INTERACTIONS_SCHEMA.names} == {
+        f.name: f.type for f in INTERACTIONS_SCHEMA
     }
     assert rows_of(lake, "interactions", "user_agent", "ip", "session_id", "event_date", "source") == [
         ("xy", "1.2.3.0/24", "12", date(2026, 1, 30), "landing/interactions/r1.parquet")
@@ -212,15 +215,15 @@ def test_repeating_and_overlapping_is_harmless(lake: Lake) -> None:
 
 def marks(lake: Lake) -> list[str | None]:
     """Earliest and watermark."""
-    known = held(lake.table("interactions"))
-    return [] if known is None else [iso(moment) for moment in known]
+    known = read_covered_window(lake.table("interactions"))
+    return [] if known is None else [format_iso(moment) for moment in known]
 
 
 def test_an_older_window_leaves_the_watermark(lake: Lake) -> None:
     cleaned(lake, events(("a", "7", "10", "view", "2026-01-29T10:00:00Z")))
     landed: dict[str, Any] = {"interactions": [land(lake, events(("b", "7", "1", "view", "2026-01-01")), "r2")]}
     landed |= {"windows": [["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]], "arrivals": {}}
-    clean(lake, landed, Settings(), AS_OF, "r2")
+    clean_landed_objects(lake, landed, Settings(), AS_OF, "r2")
     assert marks(lake) == WINDOW
     assert len(rows_of(lake, "interactions", "event_id")) == 2
 
@@ -230,7 +233,7 @@ def test_the_earliest_moves_back_with_what_was_landed(lake: Lake) -> None:
     older, again = land(lake, events(("b", "7", "1", "view", "2025-12-30")), "r2"), land(lake, events(), "r3")
     before = ["2025-12-01T00:00:00Z", WINDOW[0]]
     landed = {"interactions": [older, again], "windows": [before, WINDOW], "arrivals": {}}
-    report = clean(lake, landed, Settings(), AS_OF, "r2")
+    report = clean_landed_objects(lake, landed, Settings(), AS_OF, "r2")
     assert (report["inserted"], marks(lake)) == (1, [before[0], AS_OF])
     assert report["interactions_version"] == first["interactions_version"] + 1
 
@@ -259,7 +262,9 @@ def test_the_next_window_does_not_quarantine_what_overlaps_again(lake: Lake) -> 
     cleaned(lake, rows)
     for run, end in (("r2", "2026-02-01T00:00:00Z"), ("r3", "2026-02-02T00:00:00Z")):
         windows = [["2026-01-30T23:00:00Z", end]]
-        clean(lake, {"interactions": [land(lake, rows, run)], "windows": windows, "arrivals": {}}, Settings(), end, run)
+        clean_landed_objects(
+            lake, {"interactions": [land(lake, rows, run)], "windows": windows, "arrivals": {}}, Settings(), end, run
+        )
     assert len(rows_of(lake, "quarantine", "reason")) == 2
 
 
@@ -281,7 +286,7 @@ def test_a_commit_in_between_is_read_again(lake: Lake, monkeypatch: pytest.Monke
             cleaned(lake, table, run="other")
         append(*arguments)
 
-    monkeypatch.setattr(commit, "add_files", append_after_another)
+    monkeypatch.setattr(table_commits, "add_files", append_after_another)
     report = cleaned(lake, table, run="r2")
     assert (report["known"], report["inserted"]) == (1, 0)
     assert rows_of(lake, "interactions", "event_id") == [("a",), ("b",)]
@@ -357,23 +362,23 @@ def test_items_and_users(lake: Lake) -> None:
         "items": land(lake, items, kind="items"),
         "users": land(lake, users, kind="users"),
     }
-    report = clean(lake, landed, Settings(), AS_OF, "r1")
-    assert rows_of(lake, "items", *CATALOGUE.names) == [
+    report = clean_landed_objects(lake, landed, Settings(), AS_OF, "r1")
+    assert rows_of(lake, "items", *CATALOGUE_SCHEMA.names) == [
         ("10", "A <script>", ["Drama", "Sci-Fi"]),
         ("11", "Zorro, the Mark", []),
     ]
     assert rows_of(lake, "users", "user_id", "email", "role") == [("7", "ann@shop.example", "staff")]
     assert report["items"] == {"rows": 2, "rejected": 1, "duplicates": 1}
     landed["items"] = land(lake, pa.table({"item_id": [1], "genres": [["a", "b"]]}), "r2", "items")
-    clean(lake, landed | {"users": None}, Settings(), AS_OF, "r2")
-    assert rows_of(lake, "items", *CATALOGUE.names) == [("1", None, ["a", "b"])]
+    clean_landed_objects(lake, landed | {"users": None}, Settings(), AS_OF, "r2")
+    assert rows_of(lake, "items", *CATALOGUE_SCHEMA.names) == [("1", None, ["a", "b"])]
     assert len(rows_of(lake, "users", "user_id")) == 1
 
 
 def test_genres_in_the_ways_that_sources_write_lists() -> None:
     given = ["Drama|Sci-Fi", "a, b", '{Drama,"Film Noir"}', '["Drama", "Comedy"]', "['x']", "[]", "Rock 'n'", "", None]
     wanted = [["Drama", "Sci-Fi"], ["a", "b"], ["Drama", "Film Noir"], ["Drama", "Comedy"], ["x"], [], ["Rock 'n'"], []]
-    assert genres(pa.array(given)).to_pylist() == [*wanted, None]
+    assert parse_genres(pa.array(given)).to_pylist() == [*wanted, None]
 
 
 @pytest.mark.skipif(not (REAL / "deskdrop").exists(), reason="../shared/data is not there")
@@ -416,6 +421,6 @@ def test_a_broken_limit_stops_before_a_clean_row_is_committed(lake: Lake) -> Non
     }
     settings = Settings(limits=LimitSettings(min_rows=3, max_unknown_events=0.2))
     with pytest.raises(RuntimeError, match=r"1 of 3 rows \(33\.3%\) are of unknown events, more than .*'heartbeat'"):
-        clean(lake, landed, settings, AS_OF, "r1")
+        clean_landed_objects(lake, landed, settings, AS_OF, "r1")
     assert lake.table("interactions") is None
     assert rows_of(lake, "quarantine", "reason") == [("event unknown",)]

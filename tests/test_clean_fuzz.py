@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dawnlist.components.clean.cleaning import clean
-from dawnlist.components.fetch.landing import fetch
+from dawnlist.components.clean.cleaning import clean_landed_objects
+from dawnlist.components.fetch.landing import fetch_source
 from dawnlist.lake.lake import Lake
 from dawnlist.settings import Settings
 
@@ -157,8 +157,8 @@ def ran(home: Path, source: Path) -> dict[str, Any]:
     """Fetch and clean of the day; what was committed must be what the report says."""
     lake = Lake.open(str(home / "lake"), "shop")
     settings = Settings()
-    landed = fetch(lake, str(source), settings.source, AS_OF, "r1", 3)
-    report = clean(lake, landed, settings, AS_OF, "r1")
+    landed = fetch_source(lake, str(source), settings.source, AS_OF, "r1", 3)
+    report = clean_landed_objects(lake, landed, settings, AS_OF, "r1")
     for name, rows in (("interactions", report["clean"]), ("quarantine", report["quarantined"])):
         stored = lake.rows(name)
         assert (0 if stored is None else stored.count_rows()) == rows

@@ -10,13 +10,13 @@ import pytest
 from deltalake import write_deltalake
 
 from dawnlist.components.clean import limits
-from dawnlist.components.clean.engine import opened
-from dawnlist.components.clean.interactions import judged, settled, texts
-from dawnlist.components.clean.profile import Profile, most_first, profile
-from dawnlist.components.clean.profile_page import html
-from dawnlist.components.clean.repeats import staged
+from dawnlist.components.clean.cleaning import open_cleaning_engine
+from dawnlist.components.clean.duplicates import mark_repeats
+from dawnlist.components.clean.interactions import apply_layout_hints, create_text_view, validate_rows
+from dawnlist.components.clean.profile import CleaningProfile, profile_landed_rows, sort_by_count
+from dawnlist.components.clean.profile_page import render_profile_page
 from dawnlist.lake.lake import Lake
-from dawnlist.schema import INTERACTIONS
+from dawnlist.schema import INTERACTIONS_SCHEMA
 from dawnlist.settings import LimitSettings, Settings, SourceSettings
 
 END = datetime(2026, 1, 31, 3, tzinfo=UTC)
@@ -34,7 +34,7 @@ ROWS = pa.table(
 
 def test_reasons_of_one_count_are_told_by_name() -> None:
     # an engine gives its groups in any order, and two runs over the same rows print the same
-    assert most_first({"time missing": 1, "event unknown": 3, "item_id missing": 1}) == [
+    assert sort_by_count({"time missing": 1, "event unknown": 3, "item_id missing": 1}) == [
         ("event unknown", 3),
         ("item_id missing", 1),
         ("time missing", 1),
@@ -46,19 +46,19 @@ def lake(tmp_path: Path) -> Lake:
     return Lake.open(str(tmp_path / "lake"), "shop")
 
 
-def found(lake: Lake, tmp_path: Path, *tables: pa.Table) -> Profile:
+def found(lake: Lake, tmp_path: Path, *tables: pa.Table) -> CleaningProfile:
     """The profile of rows, with their volume."""
     Path(lake.path("landing")).mkdir(parents=True, exist_ok=True)
     names = [f"landing/{number}.parquet" for number in range(len(tables))]
     for name, table in zip(names, tables, strict=True):
         pq.write_table(table, lake.path(*name.split("/")))
-    with opened(Settings().engines, tmp_path) as engine:
+    with open_cleaning_engine(Settings().engines, tmp_path) as engine:
         parts = engine.load(lake, names, "landed")
-        source = settled(parts, SourceSettings())
-        once = engine.keep("once", judged(texts(engine, parts, source), source, END))
-        rows = staged(engine, once, None, source)
-        usual = limits.volume(lake.table("interactions"), engine, rows, WINDOW)
-        return profile(engine, parts, once, rows, source) | {"volume": usual}
+        source = apply_layout_hints(parts, SourceSettings())
+        once = engine.keep("once", validate_rows(create_text_view(engine, parts, source), source, END))
+        rows = mark_repeats(engine, once, None, source)
+        usual = limits.measure_volume(lake.table("interactions"), engine, rows, WINDOW)
+        return profile_landed_rows(engine, parts, once, rows, source) | {"volume": usual}
 
 
 def column(source: str, name: str | None, nulls: int, padded: int, rejected: Any, types: Any) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def test_profile(lake: Lake, tmp_path: Path) -> None:
 
 
 def test_the_page_is_escaped_and_tells_no_values(lake: Lake, tmp_path: Path) -> None:
-    page = html(found(lake, tmp_path, ROWS))
+    page = render_profile_page(found(lake, tmp_path, ROWS))
     assert "5 rows = 2 clean + 3 rejected + 0 duplicates + 0 double clicks" in page
     assert '<td class="word">user_id missing</td><td>2</td><td>40.00%</td>' in page
     assert "&lt;b&gt;scroll" in page and "<b>" not in page
@@ -100,7 +100,7 @@ def test_the_page_is_escaped_and_tells_no_values(lake: Lake, tmp_path: Path) -> 
 def test_a_sample_is_of_blocks_over_the_whole_object(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dawnlist.components.clean.profile.SAMPLE", 1_600)
+    monkeypatch.setattr("dawnlist.components.clean.profile.PROFILE_SAMPLE_ROWS", 1_600)
     rows = 32_000
     table = pa.table({"user_id": ["1"] * (rows // 2) + ["1.0"] * (rows // 2), "item_id": ["a"] * rows,
                       "event": ["view"] * rows, "ts": [str(1769767200 + 60 * n) for n in range(rows)]})  # fmt: skip
@@ -109,17 +109,19 @@ def test_a_sample_is_of_blocks_over_the_whole_object(
     assert told["columns"][0]["types"] == {"integer": 800, "decimal point": 800}
 
 
-def judged_profile(**about: Any) -> Profile:
+def judged_profile(**about: Any) -> CleaningProfile:
     return {"rows_in": 2000, "rejected": 0, "reasons": {}, "unknown_events": {}, "volume": None} | about
 
 
 def test_shares_over_their_limits_fail_with_the_numbers() -> None:
     of = LimitSettings()
-    limits.check(judged_profile(rejected=1000, reasons={"user_id missing": 1000}), of, END)
-    limits.check(judged_profile(rows_in=999, rejected=999, reasons={"event unknown": 999}), of, END)  # too few to judge
+    limits.check_limits(judged_profile(rejected=1000, reasons={"user_id missing": 1000}), of, END)
+    limits.check_limits(
+        judged_profile(rows_in=999, rejected=999, reasons={"event unknown": 999}), of, END
+    )  # too few to judge
     with pytest.raises(RuntimeError) as error:
         reasons = {"user_id missing": 900, "event unknown": 500}
-        limits.check(judged_profile(rejected=1400, reasons=reasons, unknown_events={"scroll": 9}), of, END)
+        limits.check_limits(judged_profile(rejected=1400, reasons=reasons, unknown_events={"scroll": 9}), of, END)
     assert str(error.value) == (
         "cleaning as of 2026-01-31 03:00 stopped before its clean rows were committed: 1,400 of 2,000 rows (70.0%) are "
         "rejected, more than limits.max_rejected (50.0%): 900 user_id missing, 500 event unknown; 500 of 2,000 rows "
@@ -143,10 +145,10 @@ def test_shares_over_their_limits_fail_with_the_numbers() -> None:
 def test_volume_limits(rows: int, usual: int, said: str) -> None:
     volume = {"day": "2026-01-30", "rows": rows, "usual": usual, "days": 4}
     if not said:
-        limits.check(judged_profile(volume=volume), LimitSettings(), END)
+        limits.check_limits(judged_profile(volume=volume), LimitSettings(), END)
         return
     with pytest.raises(RuntimeError, match=f"have {rows:,} clean rows, and the same weekday before had 2,000: {said}"):
-        limits.check(judged_profile(volume=volume), LimitSettings(), END)
+        limits.check_limits(judged_profile(volume=volume), LimitSettings(), END)
 
 
 def history(lake: Lake, days: dict[str, int]) -> None:
@@ -154,7 +156,7 @@ def history(lake: Lake, days: dict[str, int]) -> None:
     event = {"user_id": "1", "item_id": "a", "event_type": "view", "weight": 1.0, "source": "s"}
     times = [datetime.fromisoformat(f"{day}T10:00:00+00:00") for day, count in days.items() for _ in range(count)]
     rows = [event | {"event_id": str(n), "event_time": t, "event_date": t.date()} for n, t in enumerate(times)]
-    table = pa.Table.from_pylist(rows, schema=INTERACTIONS)
+    table = pa.Table.from_pylist(rows, schema=INTERACTIONS_SCHEMA)
     write_deltalake(lake.table_uri("interactions"), table, partition_by=["event_date"])
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from dawnlist.ranking.coarse import START, Coarse
+from dawnlist.ranking.coarse import NOTHING_HIDDEN, QuantisedIndex
 
 Floats = npt.NDArray[np.float32]
 NOTHING = np.zeros(0, np.int32)
@@ -25,7 +25,7 @@ def test_it_is_what_sorting_gives(items: int, width: int) -> None:
     bias = (rng.random(items) ** 6).astype(np.float32)
     users = rng.standard_normal((4, width)).astype(np.float32)
     users[3] = 0
-    found = Coarse.of(vectors, bias).best(users, 20, np.zeros(5, np.int64), NOTHING)
+    found = QuantisedIndex.of(vectors, bias).best(users, 20, np.zeros(5, np.int64), NOTHING)
     wanted = sorted_best(users, vectors, bias, 20)
     np.testing.assert_array_equal(found[0], wanted[0])
     np.testing.assert_array_equal(found[1], wanted[1])
@@ -33,7 +33,7 @@ def test_it_is_what_sorting_gives(items: int, width: int) -> None:
 
 def test_hidden_and_masked_items_and_an_end() -> None:
     vectors, bias = np.array([[1.0], [2.0], [3.0], [4.0]], np.float32), np.zeros(4, np.float32)
-    coarse, users = Coarse.of(vectors, bias), np.array([[1.0], [-1.0]], np.float32)
+    coarse, users = QuantisedIndex.of(vectors, bias), np.array([[1.0], [-1.0]], np.float32)
     found = coarse.best(users, 3, np.array([0, 1, 3]), np.array([3, 0, 2], np.int32))
     np.testing.assert_array_equal(found[0], [[2, 1, 0], [1, 3, -1]])
     np.testing.assert_array_equal(found[1], [[3, 2, 1], [-2, -4, 0]])
@@ -43,20 +43,22 @@ def test_hidden_and_masked_items_and_an_end() -> None:
 
 
 def test_many_equal_scores_come_in_the_order_of_the_items() -> None:
-    coarse = Coarse.of(np.ones((9000, 4), np.float32), np.zeros(9000, np.float32))
-    found = coarse.best(np.ones((1, 4), np.float32), 5, START, np.array([], np.int32))
+    coarse = QuantisedIndex.of(np.ones((9000, 4), np.float32), np.zeros(9000, np.float32))
+    found = coarse.best(np.ones((1, 4), np.float32), 5, NOTHING_HIDDEN, np.array([], np.int32))
     np.testing.assert_array_equal(found, ([[0, 1, 2, 3, 4]], [[4, 4, 4, 4, 4]]))
 
 
 def test_what_is_no_number_is_never_listed() -> None:
     vectors = np.array([[1.0], [np.nan], [0.5], [np.inf]], np.float32)
-    coarse = Coarse.of(vectors, np.array([0, 0, np.nan, 0], np.float32))
-    np.testing.assert_array_equal(coarse.best(np.ones((1, 1), np.float32), 3, START, NOTHING)[0], [[0, -1, -1]])
-    found = coarse.best(np.full((1, 1), np.nan, np.float32), 3, START, NOTHING)
+    coarse = QuantisedIndex.of(vectors, np.array([0, 0, np.nan, 0], np.float32))
+    np.testing.assert_array_equal(
+        coarse.best(np.ones((1, 1), np.float32), 3, NOTHING_HIDDEN, NOTHING)[0], [[0, -1, -1]]
+    )
+    found = coarse.best(np.full((1, 1), np.nan, np.float32), 3, NOTHING_HIDDEN, NOTHING)
     np.testing.assert_array_equal(found[0], [[-1, -1, -1]])
 
 
 def test_no_items_and_no_users() -> None:
-    empty = Coarse.of(np.zeros((0, 3), np.float32), np.zeros(0, np.float32))
-    np.testing.assert_array_equal(empty.best(np.ones((1, 3), np.float32), 2, START, NOTHING)[0], [[-1, -1]])
+    empty = QuantisedIndex.of(np.zeros((0, 3), np.float32), np.zeros(0, np.float32))
+    np.testing.assert_array_equal(empty.best(np.ones((1, 3), np.float32), 2, NOTHING_HIDDEN, NOTHING)[0], [[-1, -1]])
     assert empty.best(np.ones((0, 3), np.float32), 2, np.zeros(1, np.int64), NOTHING)[0].shape == (0, 2)

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dawnlist.machine import spark
-from dawnlist.rows import coercions as to
-from dawnlist.rows.engines import DIRECTIVES
+from dawnlist.rows import coercions
+from dawnlist.rows.sql_dialects import TIME_DIRECTIVES
+from dawnlist.rows.times import parse_moment
 from dawnlist.settings import SourceSettings
 
 Coercion = Callable[[Any], Any]
@@ -25,16 +26,16 @@ FORM = "%d/%m/%Y %H:%M"
 
 
 def berlin(value: Any) -> Any:
-    return to.moment(value, "Europe/Berlin", FORM)
+    return parse_moment(value, "Europe/Berlin", FORM)
 
 
 def id_of(value: Any) -> Any:
-    return to.identifier(to.text(value))
+    return coercions.clean_identifier(coercions.clean_text(value))
 
 
 COERCIONS: dict[str, Coercion] = {
-    "text": to.text, "prose": to.prose, "id": id_of, "number": to.number, "network": to.network, "moment": to.moment,
-    "berlin": berlin, "event": lambda value: to.event_name(to.text(value), {"addToCart": "cart"}),
+    "text": coercions.clean_text, "prose": coercions.clean_prose, "id": id_of, "number": coercions.parse_number, "network": coercions.truncate_address, "moment": parse_moment,
+    "berlin": berlin, "event": lambda value: coercions.map_event_name(coercions.clean_text(value), {"addToCart": "cart"}),
 }  # fmt: skip
 
 
@@ -83,8 +84,8 @@ TEXTS: list[str | None] = [
 
 def test_numbers_with_both_marks(duckdb: Any) -> None:
     given = ["1.234,5", "1,234.5", "1,234", "-1.234.567,5", "1,234,567", "1.234.567", "12,34.5", ",5"]
-    assert read(duckdb, [*given], to.number) == [1234.5, 1234.5, 1.234, -1234567.5, None, None, None, None]
-    assert read(duckdb, ["1_000", "0x10", "1d", "+-5", "1e400", "Infinity"], to.number) == [None] * 6
+    assert read(duckdb, [*given], coercions.parse_number) == [1234.5, 1234.5, 1.234, -1234567.5, None, None, None, None]
+    assert read(duckdb, ["1_000", "0x10", "1d", "+-5", "1e400", "Infinity"], coercions.parse_number) == [None] * 6
 
 
 def test_ids_with_exponents_stay(duckdb: Any) -> None:
@@ -92,26 +93,26 @@ def test_ids_with_exponents_stay(duckdb: Any) -> None:
 
 
 def test_prose_keeps_words_apart(duckdb: Any) -> None:
-    assert read(duckdb, ["one\ntwo\t\u2028three", " <b>x</b>\r\n", "NULL"], to.prose) == [
+    assert read(duckdb, ["one\ntwo\t\u2028three", " <b>x</b>\r\n", "NULL"], coercions.clean_prose) == [
         "one two three", "<b>x</b>", None,
     ]  # fmt: skip
 
 
 def test_networks_are_of_addresses(duckdb: Any) -> None:
     given = ["255.255.255.255", "256.1.1.1", "01.2.3.4", "12:30", "0.0.0.0"]
-    assert read(duckdb, [*given], to.network) == ["255.255.255.0/24", None, None, None, "0.0.0.0/24"]
+    assert read(duckdb, [*given], coercions.truncate_address) == ["255.255.255.0/24", None, None, None, "0.0.0.0/24"]
 
 
 def test_times_as_others_write_them(duckdb: Any) -> None:
     second = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
     same = ["2020/01/02 03:04:05", "2020-01-02 03:04:05 UTC", "2020-01-02T05:04:05 +0200", "1577934245000000000",
             "1.577934245e+18", "2020-01-02T03:04:05+00", "2020-1-2 3:4:5", "2020-01-02 03:04:05,0"]  # fmt: skip
-    assert read(duckdb, [*same], to.moment) == [second] * len(same)
-    assert read(duckdb, ["2020-01-02", "2020-01-02T03:04Z"], to.moment) == [
+    assert read(duckdb, [*same], parse_moment) == [second] * len(same)
+    assert read(duckdb, ["2020-01-02", "2020-01-02T03:04Z"], parse_moment) == [
         datetime(2020, 1, 2, tzinfo=UTC), second.replace(second=0),
     ]  # fmt: skip
     odd: list[str | None] = ["T03:04", "2020", "2020-01", "epoch", "-infinity", "12020-01-02", "2020-01-02 (BC)"]
-    assert [value for value in read(duckdb, odd, to.moment) if value and value.year != 1970] == []
+    assert [value for value in read(duckdb, odd, parse_moment) if value and value.year != 1970] == []
 
 
 def test_a_declared_zone_is_of_times_without_one(duckdb: Any) -> None:
@@ -128,7 +129,7 @@ def test_a_declared_zone_is_of_times_without_one(duckdb: Any) -> None:
 def test_each_half_hour_of_a_year_is_what_python_says(duckdb: Any, zone: str) -> None:
     clocks = [datetime(2024, 1, 1) + timedelta(minutes=30 * step) for step in range(2 * 24 * 366)]
     wanted = [clock.replace(tzinfo=zoneinfo.ZoneInfo(zone)).astimezone(UTC) for clock in clocks]
-    assert read(duckdb, [f"{clock}" for clock in clocks], lambda value: to.moment(value, zone)) == wanted
+    assert read(duckdb, [f"{clock}" for clock in clocks], lambda value: parse_moment(value, zone)) == wanted
 
 
 @pytest.mark.parametrize(("key", "value"), [("time_zone", "Berlin"), ("time_zone", "../etc"), ("time_format", "%Q")])
@@ -138,10 +139,10 @@ def test_a_zone_or_format_that_is_none_is_refused(key: str, value: str) -> None:
 
 
 def test_each_directive_is_read(duckdb: Any) -> None:
-    SourceSettings(time_format=" ".join(DIRECTIVES))
+    SourceSettings(time_format=" ".join(TIME_DIRECTIVES))
     forms = {"%d-%b-%Y %I:%M %p": "02-Jan-2020 03:04 PM", "%m.%d.%Y, %H:%M:%S": "1.2.2020, 15:04:00"}
     for form, value in forms.items():
-        parsed = read(duckdb, [value, "x"], lambda text, form=form: to.moment(text, "UTC", form))  # type: ignore[misc]
+        parsed = read(duckdb, [value, "x"], lambda text, form=form: parse_moment(text, "UTC", form))  # type: ignore[misc]
         assert parsed == [datetime(2020, 1, 2, 15, 4, tzinfo=UTC), None]
 
 
@@ -167,7 +168,7 @@ def test_no_text_breaks_a_coercion_nor_its_neighbours(duckdb: Any, values: list[
         assert read(duckdb, values[:1], coercion) == together[name][:1]
     for name in ("text", "prose", "id"):  # what they made they leave as it is
         assert read(duckdb, together[name], COERCIONS[name]) == together[name]
-    assert read(duckdb, together["network"], to.text) == together["network"]
+    assert read(duckdb, together["network"], coercions.clean_text) == together["network"]
     assert all(value is None or math.isfinite(value) for value in together["number"])
     assert all(text is None or (text and text.isprintable()) or not text.isascii() for text in together["text"])
 
@@ -194,14 +195,14 @@ def test_an_integer_id_is_one_id(duckdb: Any, ids: list[int]) -> None:
 @few
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e90, max_value=1e90), min_size=1))
 def test_a_float_is_read_back(duckdb: Any, floats: list[float]) -> None:
-    assert read(duckdb, [repr(number) for number in floats], to.number) == floats
+    assert read(duckdb, [repr(number) for number in floats], coercions.parse_number) == floats
     fixed = [round(number, 6) for number in floats if abs(number) < 1e9]
-    assert read(duckdb, [f"{number:.6f}" for number in fixed], to.number) == fixed
-    assert read(duckdb, [f"{number:.6f}".replace(".", ",") for number in fixed], to.number) == fixed
+    assert read(duckdb, [f"{number:.6f}" for number in fixed], coercions.parse_number) == fixed
+    assert read(duckdb, [f"{number:.6f}".replace(".", ",") for number in fixed], coercions.parse_number) == fixed
     english = [f"{number:,.6f}" for number in fixed]
-    assert read(duckdb, [*english], to.number) == fixed
+    assert read(duckdb, [*english], coercions.parse_number) == fixed
     continental = [text.translate(str.maketrans(",.", ".,")) for text in english]
-    assert read(duckdb, [*continental], to.number) == fixed
+    assert read(duckdb, [*continental], coercions.parse_number) == fixed
 
 
 @few
@@ -221,9 +222,9 @@ def test_a_time_is_read_back(duckdb: Any, times: list[datetime], hours: int, mar
     }
     later = [time for time in times if time.year > 2000]
     for name, texts in written.items():
-        assert read(duckdb, [*texts], to.moment) == (later if name.startswith("us") else times), name
+        assert read(duckdb, [*texts], parse_moment) == (later if name.startswith("us") else times), name
     seconds = [time.replace(microsecond=0) for time in times]
-    assert read(duckdb, [str(int(time.timestamp())) for time in seconds], to.moment) == seconds
+    assert read(duckdb, [str(int(time.timestamp())) for time in seconds], parse_moment) == seconds
     local = [time.replace(tzinfo=BERLIN).astimezone(UTC) for time in seconds]
     assert read(duckdb, [time.strftime("%Y-%m-%d %H:%M:%S") for time in seconds], berlin) == local
     minutes = [time.replace(second=0) for time in local]
@@ -232,9 +233,9 @@ def test_a_time_is_read_back(duckdb: Any, times: list[datetime], hours: int, mar
 
 @pytest.fixture(scope="module")
 def on_spark() -> Iterator[Any]:
-    if why := spark.missing("local[1]"):
+    if why := spark.describe_missing_spark("local[1]"):
         pytest.skip(why)
-    yield ibis.pyspark.connect(spark.session("local[1]"))
+    yield ibis.pyspark.connect(spark.open_spark_session("local[1]"))
 
 
 def test_spark_reads_the_same(duckdb: Any, on_spark: Any) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dawnlist.cuts import NOW
+from dawnlist.cuts import CURRENT_TIME_MACRO
 from dawnlist.pipelines.cli import app
-from dawnlist.pipelines.kubeflow.parameters import checked, read_spec
+from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, read_spec
 from dawnlist.pipelines.package import load_package, write_package
-from dawnlist.pipelines.placement import LAKE_KEYS, STEPS, Placement
-from dawnlist.pipelines.sizes import Size, memory
+from dawnlist.pipelines.placement import LAKE_KEYS, STEP_RESOURCES, Placement
+from dawnlist.pipelines.step_memory import ShopSize, compute_memory_limit
 
 FITTING_STEPS = {"tune", "train", "refit"}
 SECRETS = {
@@ -39,7 +39,7 @@ def containers(spec: dict) -> dict[str, dict]:  # type: ignore[type-arg]
 
 def tasks(spec: dict) -> dict[str, dict]:  # type: ignore[type-arg]
     dags = [spec["root"]["dag"], *(found["dag"] for found in spec["components"].values() if "dag" in found)]
-    return {name: task for dag in dags for name, task in dag["tasks"].items() if name in STEPS}
+    return {name: task for dag in dags for name, task in dag["tasks"].items() if name in STEP_RESOURCES}
 
 
 def nodes(executors: dict) -> dict[str, tuple]:  # type: ignore[type-arg]
@@ -84,7 +84,7 @@ def test_a_kind_of_gpu_and_spot_nodes_are_chosen_when_compiled() -> None:
     labels = {"cloud.google.com/gke-accelerator": "nvidia-l4", "cloud.google.com/gke-spot": "true"}
     assert nodes(executors) == dict.fromkeys(FITTING_STEPS, (labels, tolerated))
     tries = {name: task["retryPolicy"]["maxRetryCount"] for name, task in tasks(spec).items()}
-    assert tries == {name: 5 if name in FITTING_STEPS else step.retries for name, step in STEPS.items()}
+    assert tries == {name: 5 if name in FITTING_STEPS else step.retries for name, step in STEP_RESOURCES.items()}
 
 
 def test_spot_needs_no_gpu() -> None:
@@ -101,10 +101,10 @@ def test_cpu_nodes_ask_for_no_gpu() -> None:
 
 def test_every_step_has_resources_a_time_limit_and_optional_secrets() -> None:
     spec, executors = compiled(Placement())
-    assert set(containers(spec)) == set(STEPS)
+    assert set(containers(spec)) == set(STEP_RESOURCES)
     for name, container in containers(spec).items():
         asked = container["resources"]
-        assert asked["resourceMemoryLimit"] == asked["resourceMemoryRequest"] == memory(name, Size())
+        assert asked["resourceMemoryLimit"] == asked["resourceMemoryRequest"] == compute_memory_limit(name, ShopSize())
         assert asked["resourceCpuLimit"] == asked["resourceCpuRequest"]
     for name, on in executors.items():
         assert int(on["activeDeadlineSeconds"]) > 0
@@ -115,12 +115,15 @@ def test_every_step_has_resources_a_time_limit_and_optional_secrets() -> None:
 
 
 def test_memory_grows_with_the_shop() -> None:
-    small, large = Size(1_000_000, 20_000, 5_000), Size(200_000_000, 4_000_000, 200_000, 256)
-    asked = {name: [int(memory(name, size).removesuffix("Mi")) for size in (small, large)] for name in STEPS}
+    small, large = ShopSize(1_000_000, 20_000, 5_000), ShopSize(200_000_000, 4_000_000, 200_000, 256)
+    asked = {
+        name: [int(compute_memory_limit(name, size).removesuffix("Mi")) for size in (small, large)]
+        for name in STEP_RESOURCES
+    }
     assert {name for name, (less, more) in asked.items() if more > less} >= {"dataset", "tune", "train", "refit"}
     assert all(more >= less >= 512 for less, more in asked.values())
     with pytest.raises(ValueError, match="users is 0: give how many are expected, 1 or more"):
-        Size(users=0)
+        ShopSize(users=0)
 
 
 def test_parameters_are_flat_described_and_have_defaults() -> None:
@@ -139,14 +142,14 @@ def test_where_things_are_can_be_known_when_compiled(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="0"):
         app(["compile", "--output", output, "--namespace", "books", *there])
     spec = read_spec(Path(output))
-    assert checked(spec, {}, []) == {}
+    assert build_run_parameters(spec, {}, []) == {}
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     asked = {name: about["defaultValue"] for name, about in parameters.items() if about["parameterType"] == "STRING"
              and "defaultValue" in about}  # fmt: skip
     assert asked == {
         "source": "postgresql://dawn@db/shop", "lake": "s3://b/lake", "redis": "redis://store:6379/0",
         "settings": "/settings/settings.yaml", "namespace": "books", "search": "around_champion", "metric": "ndcg",
-        "force": "", "as_of": NOW,
+        "force": "", "as_of": CURRENT_TIME_MACRO,
     }  # fmt: skip
     assert all("description" in about for about in parameters.values())
     with pytest.raises(ValueError, match="holds a password"):
@@ -177,7 +180,7 @@ def test_the_search_is_spread_over_nodes_when_asked() -> None:
         for name in shares
     }
     assert parts == {(rung, shard, 2) for rung in range(3) for shard in range(2)}
-    assert set(containers(spread)) == set(STEPS) | set(shares)
+    assert set(containers(spread)) == set(STEP_RESOURCES) | set(shares)
     assert all("accelerator" in containers(spread)[name]["resources"] for name in shares)
     assert not any("tune-2" in name for name in containers(alone))
     with pytest.raises(ValueError, match="tune-shards is 1: give 2 to 64 nodes, or 0 for a search on one"):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dawnlist.machine.compiled import jit
+from dawnlist.machine.numba_jit import jit
 
 SOURCE = """
 def total(values):

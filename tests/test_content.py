@@ -3,9 +3,9 @@
 import numpy as np
 import pyarrow as pa
 
-from dawnlist.model.content import unit, vectors
+from dawnlist.model.content import build_content_vectors, normalise_rows
 from dawnlist.model.ids import IdMap
-from dawnlist.schema import ITEMS
+from dawnlist.schema import ITEMS_SCHEMA
 
 ROWS: tuple[tuple[str, str | None, list[str] | None, str | None], ...] = (
     ("a", "The Red Fox", ["Animals"], "a fox in a forest"),
@@ -19,11 +19,11 @@ ROWS: tuple[tuple[str, str | None, list[str] | None, str | None], ...] = (
 
 def items(*rows: tuple[str, str | None, list[str] | None, str | None]) -> pa.Table:
     """An items table."""
-    return pa.Table.from_pylist([dict(zip(ITEMS.names, row, strict=True)) for row in rows], schema=ITEMS)
+    return pa.Table.from_pylist([dict(zip(ITEMS_SCHEMA.names, row, strict=True)) for row in rows], schema=ITEMS_SCHEMA)
 
 
 def test_items_that_share_words_are_alike() -> None:
-    found = vectors(items(*ROWS), IdMap.of(pa.array(list("abcdef"))))
+    found = build_content_vectors(items(*ROWS), IdMap.of(pa.array(list("abcdef"))))
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), [1, 1, 1, 1, 0, 0], atol=1e-6)
     alike = found @ found.T
     assert alike[0, 1] > 0.8 and alike[2, 3] > 0.3
@@ -31,8 +31,8 @@ def test_items_that_share_words_are_alike() -> None:
 
 
 def test_vectors_follow_the_ids_and_unknown_ones_have_none() -> None:
-    whole = vectors(items(*ROWS), IdMap.of(pa.array(list("abcd"))))
-    some = vectors(items(*reversed(ROWS)), IdMap(pa.array(["z", "d", "c", "b", "a"])))
+    whole = build_content_vectors(items(*ROWS), IdMap.of(pa.array(list("abcd"))))
+    some = build_content_vectors(items(*reversed(ROWS)), IdMap(pa.array(["z", "d", "c", "b", "a"])))
     np.testing.assert_allclose(some[1:][::-1], whole, atol=1e-6)
     assert not some[0].any()
 
@@ -44,7 +44,7 @@ def test_a_genre_is_one_token_and_no_word_of_a_title() -> None:
         ("c", "Science fiction", ["Music"], None),
         ("d", "three", ["Music"], None),
     )
-    alike = vectors(rows, IdMap.of(rows["item_id"]))
+    alike = build_content_vectors(rows, IdMap.of(rows["item_id"]))
     assert alike[0] @ alike[1] > 0.99 and alike[2] @ alike[3] > 0.99
     assert alike[0] @ alike[2] < 0
 
@@ -54,17 +54,20 @@ def test_many_words_are_reduced_and_twice_to_the_same_bytes() -> None:
     words = [f"word{n}" for n in range(300)]
     rows = items(*((f"i{n:03}", " ".join(random.choice(words, 12)), None, None) for n in range(200)))
     ids = IdMap.of(rows["item_id"])
-    found = vectors(rows, ids, dimensions=16)
+    found = build_content_vectors(rows, ids, dimensions=16)
     assert found.shape == (200, 16) and found.dtype == np.float32
-    np.testing.assert_array_equal(found, vectors(rows, ids, dimensions=16))
+    np.testing.assert_array_equal(found, build_content_vectors(rows, ids, dimensions=16))
 
 
 def test_without_a_common_word_there_is_nothing() -> None:
     rows = items(("a", "one", None, None), ("b", "two", ["Music"], None), ("c", None, None, None))
-    assert vectors(rows, IdMap.of(rows["item_id"])).shape == (3, 0)
-    assert vectors(rows, IdMap.of(pa.array(["z"]))).shape == (1, 0)
-    assert vectors(items(), IdMap.of(pa.array(["z"]))).shape == (1, 0)
+    assert build_content_vectors(rows, IdMap.of(rows["item_id"])).shape == (3, 0)
+    assert build_content_vectors(rows, IdMap.of(pa.array(["z"]))).shape == (1, 0)
+    assert build_content_vectors(items(), IdMap.of(pa.array(["z"]))).shape == (1, 0)
 
 
 def test_unit_leaves_nothing_as_nothing() -> None:
-    assert unit(np.array([[3, 4], [0, 0]], np.float32)).tolist() == [[np.float32(0.6), np.float32(0.8)], [0, 0]]
+    assert normalise_rows(np.array([[3, 4], [0, 0]], np.float32)).tolist() == [
+        [np.float32(0.6), np.float32(0.8)],
+        [0, 0],
+    ]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dawnlist.machine import cores
+from dawnlist.machine import cpu_cores
 
 
 @pytest.mark.parametrize(
@@ -24,4 +24,4 @@ def test_a_containers_limit_counts(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert cores.count(tmp_path) == expected
+    assert cpu_cores.count_cores(tmp_path) == expected

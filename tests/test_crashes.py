@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from dawnlist.components.clean import cleaning
-from dawnlist.components.clean.cleaning import clean
-from dawnlist.components.fetch.landing import fetch
-from dawnlist.cuts import iso
+from dawnlist.components.clean.cleaning import clean_landed_objects
+from dawnlist.components.fetch.landing import fetch_source
+from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
-from dawnlist.pipelines.lake import refill
+from dawnlist.pipelines.lake import backfill_windows
 from dawnlist.settings import Settings, SourceSettings
 from dawnlist.upkeep import housekeeping
 from tests.support.traffic import DAY, FIRST, HOUR, Event, traffic
@@ -37,14 +37,14 @@ SERVER.set_forkserver_preload(
 def run_day(root: str, source: str, as_of: str, run: str) -> dict[str, Any]:
     """The steps fetch and clean of one run; what fetch landed."""
     lake = Lake.open(root, "shop")
-    landed = fetch(lake, source, SETTINGS.source, as_of, run, DAYS + 10)
-    clean(lake, landed, SETTINGS, as_of, run)
+    landed = fetch_source(lake, source, SETTINGS.source, as_of, run, DAYS + 10)
+    clean_landed_objects(lake, landed, SETTINGS, as_of, run)
     return landed
 
 
 def tidy(root: str) -> None:
     """The housekeeping, beside a run."""
-    housekeeping.expire(Lake.open(root, "shop"), Settings().keep, datetime.now(UTC))
+    housekeeping.expire_lake(Lake.open(root, "shop"), Settings().keep, datetime.now(UTC))
 
 
 def held(lake: Lake) -> list[Event]:
@@ -98,9 +98,9 @@ def kill_at_random(rng: random.Random, seconds: float, *arguments: Any) -> bool:
 @pytest.mark.timeout(1200)
 def test_killed_at_random_the_lake_holds_the_truth(tmp_path: Path) -> None:
     rng, said, root = random.Random(1), traffic(1, DAYS, 400), str(tmp_path / "lake")
-    seconds, killed = _seconds(tmp_path, said.write(tmp_path / "shop.db", evening(0)), iso(evening(0))), 0
+    seconds, killed = _seconds(tmp_path, said.write(tmp_path / "shop.db", evening(0)), format_iso(evening(0))), 0
     for day in range(DAYS + 4):  # rows arrive up to three days late
-        as_of = iso(evening(day))
+        as_of = format_iso(evening(day))
         source = said.write(tmp_path / "shop.db", evening(day))
         for attempt in range(KILLS):
             # every other one as Kubeflow retries: under the name of the run that comes to its end
@@ -140,15 +140,15 @@ def _seconds(folder: Path, source: str, as_of: str) -> float:
 def test_two_runs_of_a_day_at_the_same_time(tmp_path: Path) -> None:
     said, root = traffic(2, 3, 400), str(tmp_path / "lake")
     for day in range(7):
-        as_of, source = iso(evening(day)), said.write(tmp_path / "shop.db", evening(day))
+        as_of, source = format_iso(evening(day)), said.write(tmp_path / "shop.db", evening(day))
         finish(*((run_day, root, source, as_of, f"run-{day}-{name}") for name in "ab"))
     lake = Lake.open(root, "shop")
     assert held(lake) == said.events
     assert quarantined(lake) == said.broken
 
 
-def fill(place: refill.Place, days: list[Any]) -> None:
-    refill.backfill(place, days, days, 2, lambda window, report: None)
+def fill(place: backfill_windows.BackfillTarget, days: list[Any]) -> None:
+    backfill_windows.run_backfill(place, days, days, 2, lambda window, report: None)
 
 
 def test_a_backfill_beside_a_daily_run(tmp_path: Path) -> None:
@@ -156,15 +156,17 @@ def test_a_backfill_beside_a_daily_run(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("source: {double_click_seconds: 0}")
     lake = Lake.open(root, "shop")
     source = said.write(tmp_path / "shop.db", evening(9))
-    landed = fetch(lake, source, SETTINGS.source, iso(evening(9)), "first", 3)
-    clean(lake, landed, SETTINGS, iso(evening(9)), "first")
+    landed = fetch_source(lake, source, SETTINGS.source, format_iso(evening(9)), "first", 3)
+    clean_landed_objects(lake, landed, SETTINGS, format_iso(evening(9)), "first")
     source = said.write(tmp_path / "shop.db", evening(16))
-    place = refill.Place(root, "shop", source, str(tmp_path / "settings.yaml"), "backfill")
+    place = backfill_windows.BackfillTarget(root, "shop", source, str(tmp_path / "settings.yaml"), "backfill")
     before = [(FIRST + number * DAY).date() for number in range(8)]
-    finish((fill, place, before), (run_day, root, source, iso(evening(16)), "second"))
+    finish((fill, place, before), (run_day, root, source, format_iso(evening(16)), "second"))
     assert held(lake) == said.events
     assert quarantined(lake) == said.broken
-    assert not refill.gaps(lake, source, SETTINGS, [(FIRST + number * DAY).date() for number in range(16)])
+    assert not backfill_windows.find_gaps(
+        lake, source, SETTINGS, [(FIRST + number * DAY).date() for number in range(16)]
+    )
 
 
 def test_rows_later_than_the_overlap_are_told_and_filled(tmp_path: Path) -> None:
@@ -173,18 +175,18 @@ def test_rows_later_than_the_overlap_are_told_and_filled(tmp_path: Path) -> None
     told: dict[str, dict[str, Any]] = {}
     for day in range(10):
         source = said.write(tmp_path / "shop.db", evening(day))
-        told |= {found["day"]: found for found in run_day(root, source, iso(evening(day)), f"run-{day}")["late"]}
+        told |= {found["day"]: found for found in run_day(root, source, format_iso(evening(day)), f"run-{day}")["late"]}
     lake = Lake.open(root, "shop")
     missing = len(said.events) - len(held(lake))
     assert missing > 0
-    place = refill.Place(root, "shop", source, str(tmp_path / "settings.yaml"), "backfill")
+    place = backfill_windows.BackfillTarget(root, "shop", source, str(tmp_path / "settings.yaml"), "backfill")
     days = [(FIRST + number * DAY).date() for number in range(10)]
-    lacking = [gap.day for gap in refill.gaps(lake, source, SETTINGS, days)]
+    lacking = [gap.day for gap in backfill_windows.find_gaps(lake, source, SETTINGS, days)]
     assert [day.isoformat() for day in lacking] == sorted(told)
     assert sum(found["source"] - found["lake"] for found in told.values()) >= missing
-    refill.backfill(place, days, lacking, 1, lambda window, report: None)
+    backfill_windows.run_backfill(place, days, lacking, 1, lambda window, report: None)
     assert held(lake) == said.events
-    assert refill.gaps(lake, source, SETTINGS, days) == []
+    assert backfill_windows.find_gaps(lake, source, SETTINGS, days) == []
 
 
 @pytest.mark.parametrize("step", ["append_quarantine", "merge_interactions"])
@@ -192,7 +194,7 @@ def test_a_run_that_ends_before_either_commit_is_made_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     said, root = traffic(6, 2, 200), str(tmp_path / "lake")
-    source, as_of = said.write(tmp_path / "shop.db", evening(6)), iso(evening(6))
+    source, as_of = said.write(tmp_path / "shop.db", evening(6)), format_iso(evening(6))
 
     def ends(*_: Any) -> None:
         raise KeyboardInterrupt

@@ -2,14 +2,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dawnlist.cuts import Cuts, iso, parse_as_of, stamp
+from dawnlist.cuts import Cuts, format_iso, format_stamp, parse_as_of
 
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
 
 
 def test_as_of_is_read_in_any_zone_and_shown_in_utc() -> None:
     moment = parse_as_of("2026-01-31T05:30:00+02:30")
-    assert (iso(moment), stamp(moment)) == ("2026-01-31T03:00:00Z", "20260131T030000Z")
+    assert (format_iso(moment), format_stamp(moment)) == ("2026-01-31T03:00:00Z", "20260131T030000Z")
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,13 @@ import pytest
 import redis
 
 from dawnlist.lake.lake import Lake
-from dawnlist.records.runs import Record, records, report_of
+from dawnlist.records.run_records import StepRecord, find_step_report, read_step_records
 from dawnlist.settings import Settings
 from dawnlist.simulate.config import ShopConfig
-from dawnlist.simulate.shop import simulate
-from dawnlist.simulate.write import write
+from dawnlist.simulate.shop import simulate_shop
+from dawnlist.simulate.write import write_shop
 from dawnlist.store.toplists import TopLists
-from dawnlist.store.versions import versions
+from dawnlist.store.versions import list_versions
 from tests.support.browsing import fetched
 from tests.support.servers import predictor
 
@@ -52,7 +52,7 @@ pytestmark = pytest.mark.timeout(900)
 
 def make_shop(path: Path, seed: int, days: int) -> str:
     url = f"sqlite:///{path}"
-    write(simulate(ShopConfig(users=400, items=150, days=days, seed=seed)), url)
+    write_shop(simulate_shop(ShopConfig(users=400, items=150, days=days, seed=seed)), url)
     return url
 
 
@@ -78,10 +78,12 @@ class Laptop:
     def lake(self, namespace: str = "default") -> Lake:
         return Lake.open(str(self.home / "lake"), namespace)
 
-    def records(self, as_of: str, namespace: str = "default") -> list[Record]:
+    def records(self, as_of: str, namespace: str = "default") -> list[StepRecord]:
         """Of the newest run of a day."""
         lake = self.lake(namespace)
-        found = [records(lake, as_of, run) for run in lake.names("runs", as_of.replace("-", "").replace(":", ""))]
+        found = [
+            read_step_records(lake, as_of, run) for run in lake.names("runs", as_of.replace("-", "").replace(":", ""))
+        ]
         return max(found, key=lambda run: run[0]["started"])
 
     def page(self, as_of: str) -> str:
@@ -123,11 +125,11 @@ def test_every_step_did_its_work(laptop: Laptop, first: subprocess.CompletedProc
     found = laptop.records(DAY_1)
     assert [record["step"] for record in found] == [*STEPS, "notify"]
     assert {record["state"] for record in found} == {"succeeded"}
-    cleaned = report_of(found, "clean")
-    assert report_of(found, "fetch")["rows"]["interactions"] == cleaned["rows_in"] > 5000
+    cleaned = find_step_report(found, "clean")
+    assert find_step_report(found, "fetch")["rows"]["interactions"] == cleaned["rows_in"] > 5000
     assert cleaned["rows_in"] == sum(cleaned[name] for name in ("clean", "quarantined", "duplicates", "double_clicks"))
-    assert len(report_of(found, "tune")["trials"]) == 2
-    assert report_of(found, "gate")["winner"] in ("challenger", "popularity")
+    assert len(find_step_report(found, "tune")["trials"]) == 2
+    assert find_step_report(found, "gate")["winner"] in ("challenger", "popularity")
     assert "first run" in first.stdout and "Version 1 is live" in first.stdout
 
 
@@ -210,8 +212,8 @@ def test_a_gate_that_fails_leaves_the_store_untouched_and_still_reports(
     assert done.returncode == 0, done.stderr
     found = laptop.records(DAY_2)
     assert [record["step"] for record in found] == [*STEPS[: STEPS.index("gate") + 1], "notify"]
-    assert "enough users in the holdout" in report_of(found, "gate")["reason"]
-    assert "incumbent" in report_of(found, "evaluate")["arms"]
+    assert "enough users in the holdout" in find_step_report(found, "gate")["reason"]
+    assert "incumbent" in find_step_report(found, "evaluate")["arms"]
     assert laptop.store() == before
     assert "enough users in the holdout" in laptop.page(DAY_2)
     assert (laptop.lake().read_json("champion.json") or {})["version"] == 1
@@ -224,8 +226,8 @@ def test_the_next_day_fetches_only_itself_and_goes_live(
     done = laptop.run(shop, DAY_2, settings=str(tmp_path / "lenient.yaml"))
     assert done.returncode == 0, done.stderr
     found = laptop.records(DAY_2)
-    assert report_of(found, "fetch")["window"] == ["2025-02-09T23:00:00Z", DAY_2]  # with the overlap
-    assert report_of(found, "publish")["version"] == 2
+    assert find_step_report(found, "fetch")["window"] == ["2025-02-09T23:00:00Z", DAY_2]  # with the overlap
+    assert find_step_report(found, "publish")["version"] == 2
     assert (laptop.lake().read_json("champion.json") or {})["version"] == 2
     again = laptop.run(shop, DAY_2, settings=str(tmp_path / "lenient.yaml"))
     assert again.returncode == 0, again.stderr
@@ -293,17 +295,17 @@ def test_a_step_that_is_killed_is_named_and_the_next_run_succeeds(
         again = laptop.run(shop, DAY_1, namespace=namespace)
         assert again.returncode == 0, again.stderr
         with redis.from_url(laptop.redis) as client:
-            assert [version["active"] for version in versions(client, namespace)] == [True]
+            assert [version["active"] for version in list_versions(client, namespace)] == [True]
 
 
-def started(laptop: Laptop, process: subprocess.Popen[str], step: str, namespace: str) -> Record:
+def started(laptop: Laptop, process: subprocess.Popen[str], step: str, namespace: str) -> StepRecord:
     """The record of a step, as soon as it has started."""
     lake, deadline = laptop.lake(namespace), time.monotonic() + 180
     while time.monotonic() < deadline and process.poll() is None:
         for run in lake.names("runs", "20250210T000000Z"):
             record = lake.read_json("runs", "20250210T000000Z", run, f"{step}.json")
             if record and record["state"] == "started":
-                return Record(record)
+                return StepRecord(record)
         time.sleep(0.01)
     raise AssertionError(f"{step} never started: {process.communicate()}")
 
@@ -321,5 +323,5 @@ def test_two_shops_share_a_lake_and_a_store_and_the_yaml_runs_too(
     after = laptop.store()
     assert {key: after[key] for key in before} == before
     assert all(key.startswith(b"dawnlist:other:") for key in set(after) - set(before))
-    assert report_of(laptop.records(DAY_1, "other"), "publish")["version"] == 1
+    assert find_step_report(laptop.records(DAY_1, "other"), "publish")["version"] == 1
     assert laptop.lake("other").read_json("champion.json") != laptop.lake().read_json("champion.json")

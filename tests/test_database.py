@@ -15,12 +15,12 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import mssql
 
-from dawnlist.components.clean.cleaning import clean
-from dawnlist.components.fetch import readers
-from dawnlist.components.fetch.database import Database
-from dawnlist.components.fetch.dialects import engine, landed, target
-from dawnlist.components.fetch.landing import fetch
-from dawnlist.components.fetch.readers import Window, inside, postgresql_statement
+from dawnlist.components.clean.cleaning import clean_landed_objects
+from dawnlist.components.fetch import database_readers
+from dawnlist.components.fetch.database import DatabaseSource
+from dawnlist.components.fetch.database_readers import ColumnWindow, build_window_condition, compile_postgresql_query
+from dawnlist.components.fetch.dialects import cast_for_landing, create_source_engine, parse_database_url
+from dawnlist.components.fetch.landing import fetch_source
 from dawnlist.components.fetch.sources import open_source
 from dawnlist.lake.lake import Lake
 from dawnlist.settings import Settings, SourceSettings
@@ -107,7 +107,7 @@ def table(batches: Any) -> pa.Table:
 def test_the_window_is_cut_in_the_form_of_the_time_column(tmp_path: Path, kind: str, times: list[object]) -> None:
     source = open_source(clicks(tmp_path / "shop.db", *times, kind=kind), SETTINGS)
     assert table(source.interactions(day(1, 3), day(2, 3)))["user_id"].to_pylist() == [str(time) for time in times[1:3]]
-    assert source.counts([date(2026, 1, 2), date(2026, 1, 1), date(2026, 1, 3)]) == {
+    assert source.count_rows_by_day([date(2026, 1, 2), date(2026, 1, 1), date(2026, 1, 3)]) == {
         date(2026, 1, 2): 2,
         date(2026, 1, 1): 2,
         date(2026, 1, 3): 0,
@@ -117,7 +117,7 @@ def test_the_window_is_cut_in_the_form_of_the_time_column(tmp_path: Path, kind: 
 def test_a_column_of_days_is_cut_at_days(tmp_path: Path) -> None:
     source = open_source(clicks(tmp_path / "shop.db", "2026-01-01", "2026-01-02", "2026-01-03", kind="DATE"), SETTINGS)
     assert table(source.interactions(day(1, 3), day(3, 3)))["user_id"].to_pylist() == ["2026-01-01", "2026-01-02"]
-    assert source.counts([date(2026, 1, 2)]) == {date(2026, 1, 2): 1}
+    assert source.count_rows_by_day([date(2026, 1, 2)]) == {date(2026, 1, 2): 1}
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_time_column_that_can_not_be_cut_is_refused(
     lake: Lake, tmp_path: Path, times: list[Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        fetch(lake, clicks(tmp_path / "shop.db", *times, kind=""), SETTINGS, AS_OF, "run-1", window_days=3)
+        fetch_source(lake, clicks(tmp_path / "shop.db", *times, kind=""), SETTINGS, AS_OF, "run-1", window_days=3)
 
 
 POSTGRESQL_FORMS = [
@@ -159,22 +159,22 @@ def test_postgresql_is_cut_by_the_index_in_the_form_of_the_time_column(
 ) -> None:
     forms.execute(f"CREATE TABLE forms.clicks (number int, received_at {kind})".encode())
     forms.execute("CREATE INDEX ON forms.clicks (received_at)")
-    source = Database(postgres, FORMS)
+    source = DatabaseSource(postgres, FORMS)
     assert table(source.interactions(day(1, 3), day(2, 3))).num_rows == 0  # of an empty table
     for number, moment in enumerate(times):
         forms.execute("INSERT INTO forms.clicks VALUES (%s, %s)", (str(number), moment))
     found = table(source.interactions(day(1, 3), day(2, 3)))
     assert found["number"].to_pylist() == [1, 2]
     pq.write_table(found, tmp_path / "landed.parquet")
-    hours = source.arrivals(tmp_path / "landed.parquet", day(1, 3), day(2, 3))
+    hours = source.count_arrivals(tmp_path / "landed.parquet", day(1, 3), day(2, 3))
     assert sum(hours.values()) == 2 and all("2026-01-01" <= hour < "2026-01-03" for hour in hours)
-    assert sum(source.counts([date(2026, 1, 1), date(2026, 1, 2)]).values()) == (3 if kind == "date" else 4) - (
-        times[3] == "infinity"
-    )
+    assert sum(source.count_rows_by_day([date(2026, 1, 1), date(2026, 1, 2)]).values()) == (
+        3 if kind == "date" else 4
+    ) - (times[3] == "infinity")
     assert "Index Cond" in plan(forms, source, day(1, 3), day(2, 3))
 
 
-def plan(forms: Connection, source: Database, start: datetime, end: datetime) -> str:
+def plan(forms: Connection, source: DatabaseSource, start: datetime, end: datetime) -> str:
     """The plan of the very statement that reads the window, on a server that is told not to scan."""
     with source._connect() as connection:
         shape = source._timed(connection)
@@ -183,7 +183,7 @@ def plan(forms: Connection, source: Database, start: datetime, end: datetime) ->
         forms.execute("SET LOCAL enable_seqscan = off")
         limits = (str(window.first), str(window.last))
         forms.execute("SELECT set_config('dawnlist.start', %s, true), set_config('dawnlist.stop', %s, true)", limits)
-        return str(forms.execute(f"EXPLAIN {postgresql_statement(shape, window)}".encode()).fetchall())
+        return str(forms.execute(f"EXPLAIN {compile_postgresql_query(shape, window)}".encode()).fetchall())
 
 
 def test_the_form_of_a_text_or_number_is_two_look_ups_in_the_index(tmp_path: Path) -> None:
@@ -207,13 +207,13 @@ def test_postgresql_lands_its_types_and_text_where_arrow_has_none(postgres: str,
         "INSERT INTO forms.items VALUES (1, 2, 1.5, 2.5, 1.230, true, 'é', 'z', '2026-01-01 02:00+02', '2026-01-01', "
         "'2026-01-01', 'c0ffee00-0000-0000-0000-000000000000', '{\"a\": 1}', '{1,2}', '10.0.0.1', 'ok', '\\x00ff', '%')"
     )
-    batches = Database(postgres, FORMS).whole("items")
+    batches = DatabaseSource(postgres, FORMS).read_whole_table("items")
     assert table(batches).to_pylist() == [
         {"a": 1, "b": 2, "c": 1.5, "d": 2.5, "e": "1.230", "f": True, "g": "é", "h": "z  ", "i": day(1),
          "j": datetime(2026, 1, 1), "k": date(2026, 1, 1), "l": "c0ffee00-0000-0000-0000-000000000000",
          "m": '{"a": 1}', "n": "{1,2}", "o": "10.0.0.1", "p": "ok", "q": "\\x00ff", '100% "x': "%"}
     ]  # fmt: skip
-    assert Database(postgres, FORMS).whole("users") is None
+    assert DatabaseSource(postgres, FORMS).read_whole_table("users") is None
 
 
 def test_clean_reads_typed_columns_as_it_reads_text(postgres: str, forms: Connection, tmp_path: Path) -> None:
@@ -237,8 +237,8 @@ def test_clean_reads_typed_columns_as_it_reads_text(postgres: str, forms: Connec
             forms.execute("INSERT INTO forms.clicks VALUES (%s, %s, %s, %s, %s, %s, '2026-01-01T23:00Z')", words)
         settings = Settings(source=FORMS)
         inner = Lake.open(str(tmp_path / f"lake-{number}"), "shop")
-        landing = fetch(inner, postgres, FORMS, AS_OF, "r", window_days=3)
-        report = clean(inner, landing, settings, AS_OF, "r")
+        landing = fetch_source(inner, postgres, FORMS, AS_OF, "r", window_days=3)
+        report = clean_landed_objects(inner, landing, settings, AS_OF, "r")
         kept = inner.rows("interactions")
         assert kept is not None
         found.append((report["reasons"], kept.to_table().drop_columns(["source"]).sort_by("event_id").to_pylist()))
@@ -257,7 +257,7 @@ def test_sqlite_lands_text_whatever_the_column_holds_and_however_late_it_starts(
             "INSERT INTO items SELECT NULL, value FROM n"
         )
         connection.executemany("INSERT INTO items VALUES (?, ?)", [("x", "not a number"), (1.5, None), (7, 8)])
-    batches = open_source(f"sqlite:///{path}", SETTINGS).whole("items")
+    batches = open_source(f"sqlite:///{path}", SETTINGS).read_whole_table("items")
     assert batches is not None
     found = table(batches)
     assert found.schema == pa.schema([("a", pa.string()), ("b", pa.string())])
@@ -282,8 +282,8 @@ def test_sqlite_lands_what_is_no_utf_8_as_its_bytes(lake: Lake, tmp_path: Path) 
             "INSERT INTO interactions SELECT column1, 'é', 'view', '2026-01-01T12:00:00Z', '2026-01-01T12:00:00Z' "
             "FROM (VALUES (x'8f01'), (x'8f02'), (CAST(x'6a6f73e9' AS TEXT)), ('é'), (CAST('b' AS BLOB)))"
         )
-    found = fetch(lake, f"sqlite:///{path}", SETTINGS, AS_OF, "run-1", window_days=3)
-    assert clean(lake, found, Settings(), AS_OF, "run-1")["clean"] == 5
+    found = fetch_source(lake, f"sqlite:///{path}", SETTINGS, AS_OF, "run-1", window_days=3)
+    assert clean_landed_objects(lake, found, Settings(), AS_OF, "run-1")["clean"] == 5
     rows = lake.rows("interactions")
     assert rows is not None
     assert sorted(rows.to_table()["user_id"].to_pylist()) == ["\\x8F\\x01", "\\x8F\\x02", "b", "jos\\xE9", "é"]
@@ -307,7 +307,7 @@ def test_reading_a_database_changes_nothing(tmp_path: Path) -> None:
 # ---- what is refused
 
 
-def refused(source: Database, start: datetime | None = None) -> tuple[type[BaseException], str]:
+def refused(source: DatabaseSource, start: datetime | None = None) -> tuple[type[BaseException], str]:
     """How a read fails: the kind, and the one line, which holds no password."""
     with pytest.raises((ValueError, OSError, RuntimeError)) as error:
         table(source.interactions(start or day(1), day(2)))
@@ -321,19 +321,19 @@ def test_a_table_column_or_right_that_is_missing_is_one_line(
     postgres: str, forms: Connection, tmp_path: Path, lake: Lake
 ) -> None:
     source = clicks(tmp_path / "shop.db", "2026-01-01T00:00:00Z")
-    kind, message = refused(Database(source, SourceSettings(interactions="clicks")))
+    kind, message = refused(DatabaseSource(source, SourceSettings(interactions="clicks")))
     assert kind is ValueError and "no table 'clicks' (it has: interactions)" in message
-    kind, message = refused(Database(source, SourceSettings(time_column="at")))
+    kind, message = refused(DatabaseSource(source, SourceSettings(time_column="at")))
     assert kind is ValueError and "no column 'at' to cut the window on (it has: user_id, item_id" in message
     forms.execute("CREATE TABLE forms.clicks (received_at timestamptz)")
     forms.execute("DROP ROLE IF EXISTS stranger")
     forms.execute("CREATE ROLE stranger LOGIN")
     try:
         stranger = postgres.replace("postgres:", "stranger:")
-        kind, message = refused(Database(stranger, FORMS))
+        kind, message = refused(DatabaseSource(stranger, FORMS))
         assert kind is PermissionError and "give the user the SELECT right" in message
         with pytest.raises(PermissionError):
-            fetch(lake, stranger, FORMS, AS_OF, "run-1", window_days=3)
+            fetch_source(lake, stranger, FORMS, AS_OF, "run-1", window_days=3)
         assert lake.names("landing", "interactions") == []
     finally:
         forms.execute("DROP ROLE stranger")
@@ -343,8 +343,8 @@ def test_an_unreachable_host_a_wrong_password_and_a_missing_database_are_one_lin
     postgres: str, forms: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(PASSWORD, "s3cret")
-    assert refused(Database("postgresql://me@127.0.0.1:1/shop", SETTINGS))[0] is ConnectionError
-    kind, message = refused(Database(postgres.replace("/postgres?", "/nowhere?"), SETTINGS))
+    assert refused(DatabaseSource("postgresql://me@127.0.0.1:1/shop", SETTINGS))[0] is ConnectionError
+    kind, message = refused(DatabaseSource(postgres.replace("/postgres?", "/nowhere?"), SETTINGS))
     assert kind is ConnectionError and 'database "nowhere" does not exist' in message
     row = forms.execute("SHOW hba_file").fetchone()
     assert row
@@ -355,7 +355,7 @@ def test_an_unreachable_host_a_wrong_password_and_a_missing_database_are_one_lin
     try:
         rules.write_text(f"local all locked scram-sha-256\n{before}")
         forms.execute("SELECT pg_reload_conf()")
-        locked = Database(postgres.replace("postgres:", "locked:"), SETTINGS)
+        locked = DatabaseSource(postgres.replace("postgres:", "locked:"), SETTINGS)
         deadline = time.monotonic() + 60
         while (answer := refused(locked))[0] is ValueError:  # the server has not read its rules yet: no such table
             assert time.monotonic() < deadline
@@ -371,17 +371,17 @@ def test_a_statement_that_takes_too_long_is_given_up(postgres: str, forms: Conne
     forms.execute("CREATE VIEW forms.clicks AS SELECT n, '2026-01-01Z'::timestamptz AS received_at, "
                   "pg_sleep(0.1)::text AS slow FROM generate_series(1, 100) n")  # fmt: skip
     hasty = FORMS.model_copy(update={"statement_timeout_seconds": 0.3})
-    kind, message = refused(Database(postgres, hasty))
+    kind, message = refused(DatabaseSource(postgres, hasty))
     assert kind is TimeoutError and "source.statement_timeout_seconds" in message
     with pytest.raises(TimeoutError):
-        fetch(lake, postgres, hasty, AS_OF, "run-1", window_days=3)
+        fetch_source(lake, postgres, hasty, AS_OF, "run-1", window_days=3)
     assert lake.names("landing", "interactions") == []
 
 
 def test_a_server_that_dies_in_the_middle_of_a_read_is_one_line(postgres: str, forms: Connection) -> None:
     forms.execute("CREATE TABLE forms.clicks AS SELECT repeat('x', 1000) AS wide, "
                   "'2026-01-01Z'::timestamptz AS received_at FROM generate_series(1, 60000)")  # fmt: skip
-    batches = Database(postgres, FORMS).interactions(day(1), day(2))
+    batches = DatabaseSource(postgres, FORMS).interactions(day(1), day(2))
     assert [next(batches).num_rows > 0 for _ in range(2)] == [False, True]
     forms.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dawnlist'")
     with pytest.raises(
@@ -397,18 +397,21 @@ def test_nothing_can_be_written_through_a_source(postgres: str, forms: Connectio
         "CREATE FUNCTION forms.note() RETURNS int LANGUAGE sql AS 'INSERT INTO forms.log VALUES (1) RETURNING n'"
     )
     forms.execute("CREATE VIEW forms.clicks AS SELECT forms.note() AS n, '2026-01-01Z'::timestamptz AS received_at")
-    kind, message = refused(Database(postgres, FORMS))
+    kind, message = refused(DatabaseSource(postgres, FORMS))
     assert kind is ValueError and "cannot execute INSERT in a read-only transaction" in message
-    with pytest.raises(ValueError, match="read-only transaction"), Database(postgres, FORMS)._connect() as connection:
+    with (
+        pytest.raises(ValueError, match="read-only transaction"),
+        DatabaseSource(postgres, FORMS)._connect() as connection,
+    ):
         connection.exec_driver_sql("INSERT INTO forms.log VALUES (1)")
 
 
 def test_a_file_that_is_no_database_or_not_there_is_one_line(lake: Lake, tmp_path: Path) -> None:
     (tmp_path / "shop.db").write_bytes(b"no database" * 500)
     with pytest.raises(ValueError, match=r"can't be read \(file is not a database\)"):
-        fetch(lake, f"sqlite:///{tmp_path / 'shop.db'}", SETTINGS, AS_OF, "run-1", window_days=3)
+        fetch_source(lake, f"sqlite:///{tmp_path / 'shop.db'}", SETTINGS, AS_OF, "run-1", window_days=3)
     with pytest.raises(FileNotFoundError, match="there is no file"):
-        fetch(lake, f"sqlite:///{tmp_path / 'none.db'}", SETTINGS, AS_OF, "run-1", window_days=3)
+        fetch_source(lake, f"sqlite:///{tmp_path / 'none.db'}", SETTINGS, AS_OF, "run-1", window_days=3)
     assert not (tmp_path / "none.db").exists()
 
 
@@ -432,13 +435,13 @@ def test_mysql_is_cut_in_the_form_of_the_time_column(
     maria: str, mariadb_port: int, kind: str, times: list[str]
 ) -> None:
     rows = ", ".join(f"('{number}', '{time}')" for number, time in enumerate(times))
-    source = Database(maria, SourceSettings(items="interactions"))
+    source = DatabaseSource(maria, SourceSettings(items="interactions"))
     maria_rows(mariadb_port, f"CREATE TABLE interactions (number int, received_at {kind}, KEY (received_at))")
     assert table(source.interactions(day(1, 3), day(2, 3))).num_rows == 0
     maria_rows(mariadb_port, "SET time_zone = '+00:00'", f"INSERT INTO interactions VALUES {rows}")
     assert table(source.interactions(day(1, 3), day(2, 3)))["number"].to_pylist() == ["1", "2"]
-    assert table(source.whole("items")).num_rows == 4
-    assert source.counts([date(2026, 1, 1)]) == {date(2026, 1, 1): 2}
+    assert table(source.read_whole_table("items")).num_rows == 4
+    assert source.count_rows_by_day([date(2026, 1, 1)]) == {date(2026, 1, 1): 2}
     assert str(source.newest()).startswith(times[3])
 
 
@@ -450,7 +453,7 @@ def test_mysql_lands_text_in_batches_and_a_read_may_be_given_up(maria: str, mari
         "INSERT INTO interactions SELECT seq, 1.1, 1e20, 18446744073709551615, 1.5, '{}', 'a', "
         "'2026-01-01 00:00:00.25' FROM seq_1_to_70000",
     )
-    source = Database(maria, SETTINGS)
+    source = DatabaseSource(maria, SETTINGS)
     batches = list(source.interactions(day(1), day(2)))
     assert [batch.num_rows for batch in batches] == [0, 65_536, 4_464]
     assert batches[1].slice(0, 1).to_pylist() == [
@@ -469,7 +472,7 @@ def test_mysql_lands_bytes_as_digits_and_bytes_that_are_text_as_text(maria: str,
         "INSERT INTO users VALUES (x'8f9e1a2bff004fff8fffffffffffff01', x'0141', 'é😀', NULL), "
         "(x'8f9e1a2bff004fff8fffffffffffff02', x'0241', '', x'ff')",
     )
-    batches = Database(maria, SETTINGS).whole("users")
+    batches = DatabaseSource(maria, SETTINGS).read_whole_table("users")
     assert batches is not None
     assert table(batches).to_pylist() == [
         {"user_id": "8f9e1a2bff004fff8fffffffffffff01", "short": "0141", "email": "é😀", "role": None},
@@ -481,15 +484,21 @@ def test_mysql_refuses_in_one_line(maria: str, mariadb_port: int, monkeypatch: p
     maria_rows(mariadb_port, "CREATE TABLE interactions AS SELECT seq, '2026-01-01' + INTERVAL 0 DAY AS received_at "
                              "FROM seq_1_to_70000")  # fmt: skip
     hasty = SourceSettings(statement_timeout_seconds=0.3)
-    with pytest.raises(ValueError, match="READ ONLY transaction"), Database(maria, SETTINGS)._connect() as connection:
+    with (
+        pytest.raises(ValueError, match="READ ONLY transaction"),
+        DatabaseSource(maria, SETTINGS)._connect() as connection,
+    ):
         connection.exec_driver_sql("DELETE FROM interactions")
-    with pytest.raises(TimeoutError, match=r"max_statement_time exceeded"), Database(maria, hasty)._connect() as busy:
+    with (
+        pytest.raises(TimeoutError, match=r"max_statement_time exceeded"),
+        DatabaseSource(maria, hasty)._connect() as busy,
+    ):
         busy.exec_driver_sql("SELECT count(*) FROM interactions a, interactions b WHERE mod(a.seq, 7) = mod(b.seq, 5)")
-    assert refused(Database(maria.replace("/shop", "/nowhere"), SETTINGS))[0] is ConnectionError
-    assert refused(Database(maria, SourceSettings(interactions="clicks")))[0] is ValueError
-    assert refused(Database("mysql://shop@127.0.0.1:1/shop", SETTINGS))[0] is ConnectionError
+    assert refused(DatabaseSource(maria.replace("/shop", "/nowhere"), SETTINGS))[0] is ConnectionError
+    assert refused(DatabaseSource(maria, SourceSettings(interactions="clicks")))[0] is ValueError
+    assert refused(DatabaseSource("mysql://shop@127.0.0.1:1/shop", SETTINGS))[0] is ConnectionError
     monkeypatch.setenv(PASSWORD, "wrong-s3cret")
-    kind, message = refused(Database(maria, SETTINGS))
+    kind, message = refused(DatabaseSource(maria, SETTINGS))
     assert kind is ConnectionError and "Access denied for user 'shop'" in message
 
 
@@ -498,8 +507,8 @@ def test_mysql_that_dies_in_the_middle_of_a_read_is_one_line(
 ) -> None:
     maria_rows(mariadb_port, "CREATE TABLE interactions AS SELECT repeat('x', 1000) AS wide, "
                              "'2026-01-01' + INTERVAL 0 DAY AS received_at FROM seq_1_to_30000")  # fmt: skip
-    monkeypatch.setattr(readers, "BATCH_ROWS", 1000)
-    batches = Database(maria, SETTINGS).interactions(day(1), day(2))
+    monkeypatch.setattr(database_readers, "DATABASE_BATCH_ROWS", 1000)
+    batches = DatabaseSource(maria, SETTINGS).interactions(day(1), day(2))
     assert [next(batches).num_rows for _ in range(2)] == [0, 1000]
     others = "SELECT id FROM information_schema.processlist WHERE id <> connection_id() AND user = 'shop'"
     deadline = time.monotonic() + 60
@@ -519,8 +528,10 @@ def test_sql_server_s_statement_casts_to_its_own_text() -> None:
         sa.column("received_at", sa.DateTime()),
         sa.column("session", sa.VARBINARY(8)),
     )
-    window = Window("received_at", datetime(2026, 1, 1), datetime(2026, 1, 2))
-    query = sa.select(*(landed(column, "mssql") for column in shape.c)).where(inside(shape, window))
+    window = ColumnWindow("received_at", datetime(2026, 1, 1), datetime(2026, 1, 2))
+    query = sa.select(*(cast_for_landing(column, "mssql") for column in shape.c)).where(
+        build_window_condition(shape, window)
+    )
     assert " ".join(str(query.compile(dialect=mssql.dialect())).split()) == (  # type: ignore[no-untyped-call]
         "SELECT CAST(clicks.[user id] AS NVARCHAR(max)) AS [user id], clicks.price, "
         "convert(NVARCHAR(40), clicks.received_at, 126) AS received_at, "
@@ -532,4 +543,4 @@ def test_sql_server_s_statement_casts_to_its_own_text() -> None:
 def test_a_driver_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pymssql", None)
     with pytest.raises(RuntimeError, match=r"needs pymssql: install it with `pip install 'dawnlist\[mssql\]'`"):
-        engine(target("mssql://me@127.0.0.1/shop"), SETTINGS)
+        create_source_engine(parse_database_url("mssql://me@127.0.0.1/shop"), SETTINGS)

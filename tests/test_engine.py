@@ -16,13 +16,13 @@ from scipy.sparse import csr_matrix
 
 from dawnlist.cuts import parse_as_of
 from dawnlist.model.user_items import UserItems
-from dawnlist.schema import CATALOGUE
-from dawnlist.serving.predictor.answers.engine import Answer, Engine
-from dawnlist.serving.predictor.answers.question import Event, Question
-from dawnlist.serving.predictor.answers.snapshot import Ranking
-from dawnlist.serving.predictor.answers.static import Static
+from dawnlist.schema import CATALOGUE_SCHEMA
+from dawnlist.serving.predictor.answers.engine import Answer, ServingEngine
+from dawnlist.serving.predictor.answers.question import Question, QuestionEvent
+from dawnlist.serving.predictor.answers.snapshot import PopularRanking
+from dawnlist.serving.predictor.answers.static_catalogue import StaticCatalogue
 from dawnlist.store import recent, versions
-from dawnlist.store.client import connect
+from dawnlist.store.client import connect_store
 from dawnlist.store.toplists import TopLists
 from tests.support.heard import Heard
 from tests.support.top_lists import bare
@@ -67,7 +67,9 @@ def shop(**changes: Any) -> TopLists:
             "item_index": np.array([[3, 1], [1, 4]], dtype=np.uint32),
             "score": np.array([[0.75, 0.5], [1.0, 0.25]], dtype=np.float32),
             "lengths": np.array([2, 2]),
-            "catalogue": pa.table([ITEMS, [None, *(item.upper() for item in ITEMS[1:])], GENRES], schema=CATALOGUE),
+            "catalogue": pa.table(
+                [ITEMS, [None, *(item.upper() for item in ITEMS[1:])], GENRES], schema=CATALOGUE_SCHEMA
+            ),
             "popular_index": np.array([1, 0, 2], dtype=np.uint32),
             "popular_score": np.array([9.0, 8.0, 7.0], dtype=np.float32),
             "vectors": np.array([[1.0, -0.5], [0.0, 1.0]], dtype=np.float32),
@@ -91,16 +93,16 @@ def shop(**changes: Any) -> TopLists:
 
 
 def publish(url: str, lists: TopLists, as_of: str = AS_OF, run: str = "run-1") -> dict[str, Any]:
-    with connect(url) as client:
-        return versions.publish(client, "shop", lists, run, as_of)
+    with connect_store(url) as client:
+        return versions.publish_version(client, "shop", lists, run, as_of)
 
 
 def asked(url: str, *questions: Question, heard: Heard | None = None, **more: Any) -> list[Answer]:
     async def run() -> list[Answer]:
-        engine = Engine(url, "shop", metrics=heard or Heard(), **{"timeout": 10.0, **more})
+        engine = ServingEngine(url, "shop", metrics=heard or Heard(), **{"timeout": 10.0, **more})
         await engine.start()
         try:
-            return await engine.answers(questions)
+            return await engine.answer_questions(questions)
         finally:
             await engine.stop()
 
@@ -138,8 +140,8 @@ def best(tier: str, scores: npt.NDArray[np.float64], hidden: str, k: int = 2) ->
     return answer(tier, shown, [scores[ITEMS.index(item)] for item in shown])
 
 
-def later(days: float, item: str, kind: str = "view") -> Event:
-    return Event(item, kind, LAST + days * DAY)
+def later(days: float, item: str, kind: str = "view") -> QuestionEvent:
+    return QuestionEvent(item, kind, LAST + days * DAY)
 
 
 def test_a_known_user_gets_the_stored_list(valkey: str) -> None:
@@ -160,9 +162,11 @@ def test_recent_events_are_folded_in_over_the_stored_history(valkey: str) -> Non
 
 def test_recorded_events_count_unless_the_request_has_its_own(valkey: str) -> None:
     publish(valkey, shop())
-    with connect(valkey) as client:
-        recent.record(client, "shop", "ann", "f", "view", LAST + 2 * DAY)
-        recent.record(client, "shop", "ann", "a", "rename", LAST + 2 * DAY)  # of an unknown type: hidden, no weight
+    with connect_store(valkey) as client:
+        recent.record_event(client, "shop", "ann", "f", "view", LAST + 2 * DAY)
+        recent.record_event(
+            client, "shop", "ann", "a", "rename", LAST + 2 * DAY
+        )  # of an unknown type: hidden, no weight
     merged = {"c": (1.0, 4.0), "e": (2.0, 6.0), "f": (1.0, 0.0)}
     assert ask(valkey) == best("fold_in", scored(merged), hidden="cefa")
     merged = {"c": (1.0, 4.0), "e": (2.0, 6.0), "b": (1.0, 0.0)}
@@ -171,14 +175,14 @@ def test_recorded_events_count_unless_the_request_has_its_own(valkey: str) -> No
 
 def test_what_was_recorded_before_as_of_is_hidden_and_not_counted_twice(valkey: str) -> None:
     publish(valkey, shop())
-    with connect(valkey) as client:
-        recent.record(client, "shop", "ann", "d", "view", LAST - 60)
+    with connect_store(valkey) as client:
+        recent.record_event(client, "shop", "ann", "d", "view", LAST - 60)
     assert ask(valkey, k=1) == answer("list", "b", [0.5])
 
 
 def test_an_event_without_a_time_is_now(valkey: str) -> None:
     publish(valkey, shop(), as_of := "2999-01-01T00:00:00Z")
-    found = ask(valkey, recent=(Event("b"),))
+    found = ask(valkey, recent=(QuestionEvent("b"),))
     wanted = best("fold_in", scored({"c": (1.0, 2.0), "e": (2.0, 4.0), "b": (1.0, 0.0)}), hidden="ceb")
     wanted.as_of = as_of
     assert found == wanted
@@ -240,7 +244,7 @@ def test_an_event_without_a_type_is_a_view_or_what_weighs_least(
 ) -> None:
     """The lean route has no way to name a type: in a shop without views each of its events was refused."""
     publish(valkey, shop(meta={"k": 2, "winner": "challenger", "config": CONFIG, "event_weights": weights}))
-    found = ask(valkey, "new", recent=(Event("c", time=LAST - DAY),))
+    found = ask(valkey, "new", recent=(QuestionEvent("c", time=LAST - DAY),))
     assert found == best("fold_in", scored({"c": (weight, 1.0)}), hidden="c")
 
 
@@ -281,10 +285,10 @@ def test_popular_lists_are_filtered_and_end_with_what_has_a_bias(valkey: str) ->
 def test_a_few_more_than_the_popular_list_has_are_not_looked_for_among_all_items() -> None:
     """It is done on the event loop, where a list of a hundred thousand items would hold all others up."""
     rest = np.arange(2, 100_000)
-    popular = Ranking([0, 1], [9.0, 8.0], rest, (1 / rest).astype(np.float32))
+    popular = PopularRanking([0, 1], [9.0, 8.0], rest, (1 / rest).astype(np.float32))
     tracemalloc.start()
     try:
-        items, scores = popular.best(4, {1, 3}, None)
+        items, scores = popular.select_best(4, {1, 3}, None)
         most = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -349,7 +353,7 @@ def test_an_explanation_adds_up_with_content(valkey: str) -> None:
 def test_an_item_that_is_twice_in_the_static_file_is_shown_once(tmp_path: Path) -> None:
     items = [{"item_id": "a", "title": "A"}, {"item_id": "b"}, {"item_id": "a", "title": "A"}]
     (tmp_path / "static.json").write_text(json.dumps({"as_of": AS_OF, "items": items}))
-    found = Static.load(tmp_path / "static.json")
+    found = StaticCatalogue.load(tmp_path / "static.json")
     assert (found.item_ids, found.titles) == (["a", "b"], ["A", ""])
 
 
@@ -371,9 +375,9 @@ def test_nothing_published_is_the_static_file(valkey: str, tmp_path: Path) -> No
 def test_a_static_file_that_is_none(text: str, tmp_path: Path) -> None:
     (tmp_path / "static.json").write_text(text)
     with pytest.raises(ValueError, match=r"the static file .* is needed"):
-        Engine("redis://127.0.0.1:1/0", "shop", tmp_path / "static.json")
+        ServingEngine("redis://127.0.0.1:1/0", "shop", tmp_path / "static.json")
     with pytest.raises(ValueError, match=r"can't be read \(No such file"):
-        Engine("redis://127.0.0.1:1/0", "shop", tmp_path / "none.json")
+        ServingEngine("redis://127.0.0.1:1/0", "shop", tmp_path / "none.json")
 
 
 @pytest.mark.parametrize(
@@ -382,7 +386,10 @@ def test_a_static_file_that_is_none(text: str, tmp_path: Path) -> None:
         (Question("ann", k=101), '"k" is 101: give a whole number from 1 to 100'),
         (Question("ann", k=0), '"k" is 0'),
         (Question("ann", filters=(("colour", ("red",)),)), "no attribute 'colour' to filter by: there is genres"),
-        (Question("ann", recent=(Event("a", "gaze"),)), "event type 'gaze' is unknown: give one of purchase, view"),
+        (
+            Question("ann", recent=(QuestionEvent("a", "gaze"),)),
+            "event type 'gaze' is unknown: give one of purchase, view",
+        ),
     ],
 )
 def test_what_the_caller_did_wrong(valkey: str, question: Question, message: str) -> None:

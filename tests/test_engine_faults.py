@@ -14,19 +14,19 @@ import pyarrow as pa
 import pytest
 import redis
 
-from dawnlist.schema import CATALOGUE
-from dawnlist.serving.predictor.answers.engine import Answer, Engine
+from dawnlist.schema import CATALOGUE_SCHEMA
+from dawnlist.serving.predictor.answers.engine import Answer, ServingEngine
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.store import recent, versions, wire
-from dawnlist.store.client import connect
+from dawnlist.store.client import connect_store
 from tests.support.heard import Heard
 from tests.support.stores import put_on, valkey_of
 from tests.test_engine import AS_OF, GENRES, answer, best, later, publish, scored, shop
 
 
 @contextlib.asynccontextmanager
-async def running(url: str, heard: Heard, **more: Any) -> AsyncIterator[Engine]:
-    engine = Engine(url, "shop", metrics=heard, **{"timeout": 10.0, **more})
+async def running(url: str, heard: Heard, **more: Any) -> AsyncIterator[ServingEngine]:
+    engine = ServingEngine(url, "shop", metrics=heard, **{"timeout": 10.0, **more})
     await engine.start()
     try:
         yield engine
@@ -34,7 +34,7 @@ async def running(url: str, heard: Heard, **more: Any) -> AsyncIterator[Engine]:
         await engine.stop()
 
 
-def with_engine(url: str, use: Callable[[Engine, Heard], Awaitable[None]], **more: Any) -> None:
+def with_engine(url: str, use: Callable[[ServingEngine, Heard], Awaitable[None]], **more: Any) -> None:
     async def run() -> None:
         heard = Heard()
         async with running(url, heard, **more) as engine:
@@ -50,8 +50,8 @@ async def until(holds: Callable[[], bool], seconds: float = 60) -> None:
         await asyncio.sleep(0.02)
 
 
-async def ask(engine: Engine, user_id: str = "ann", **fields: Any) -> Answer:
-    [found] = await engine.answers([Question(user_id, **fields)])
+async def ask(engine: ServingEngine, user_id: str = "ann", **fields: Any) -> Answer:
+    [found] = await engine.answer_questions([Question(user_id, **fields)])
     return found
 
 
@@ -60,7 +60,7 @@ LIST, POPULAR = answer("list", "db", [0.75, 0.5]), answer("popular", "ba", [9, 8
 
 def lettered(letter: str) -> Any:
     ids = [f"{letter}{item}" for item in "abcdefgh"]
-    return shop(catalogue=pa.table([ids, ids, GENRES], schema=CATALOGUE))
+    return shop(catalogue=pa.table([ids, ids, GENRES], schema=CATALOGUE_SCHEMA))
 
 
 def test_switches_and_rollbacks_mix_no_answer(valkey: str) -> None:
@@ -70,13 +70,13 @@ def test_switches_and_rollbacks_mix_no_answer(valkey: str) -> None:
     events = (later(90, "none"),)
     questions = [Question("ann"), Question("new"), Question("bob", k=6), Question("new", recent=events)]
 
-    async def use(engine: Engine, heard: Heard) -> None:
+    async def use(engine: ServingEngine, heard: Heard) -> None:
         answers: list[list[Answer]] = []
         stop = asyncio.Event()
 
         async def read() -> None:
             while not stop.is_set():
-                answers.append(await engine.answers(questions * 9))
+                answers.append(await engine.answer_questions(questions * 9))
 
         readers = [asyncio.create_task(read()) for _ in range(4)]
         for day in range(2, 9):
@@ -102,15 +102,15 @@ def test_switches_and_rollbacks_mix_no_answer(valkey: str) -> None:
 
 
 def rolled_back_and_released(url: str) -> None:
-    with connect(url) as client:
-        versions.rollback(client, "shop")
-        versions.release(client, "shop")
+    with connect_store(url) as client:
+        versions.roll_back_version(client, "shop")
+        versions.release_hold(client, "shop")
 
 
 def test_a_broken_chunk_leaves_the_old_version_until_it_is_mended(valkey: str) -> None:
     publish(valkey, shop())
 
-    async def use(engine: Engine, heard: Heard) -> None:
+    async def use(engine: ServingEngine, heard: Heard) -> None:
         with redis.from_url(valkey) as client:
             token = publish(valkey, lettered("x"), "2026-03-02T03:00:00Z", "run-2")["token"]
             key = f"dawnlist:shop:{token}:f:0"
@@ -139,7 +139,7 @@ def test_no_part_of_a_version_is_loaded_broken(valkey: str, part: str, damage: s
         else:
             client.set(key, whole[:9] + bytes([whole[9] ^ 1]) + whole[10:] if damage == "broken" else whole[:3])
 
-    async def use(engine: Engine, heard: Heard) -> None:
+    async def use(engine: ServingEngine, heard: Heard) -> None:
         assert not engine.ready
         assert (engine.version, engine.as_of, engine.loaded_at) == (None, None, None)
         assert await ask(engine) == Answer("static", 0, "", [], [], [], None)
@@ -161,7 +161,7 @@ def test_a_meta_that_contradicts_the_content_is_not_served(valkey: str) -> None:
         ):
             client.hset("dawnlist:{shop}:versions", "1", json.dumps({**meta, **change}))
 
-            async def use(engine: Engine, heard: Heard) -> None:
+            async def use(engine: ServingEngine, heard: Heard) -> None:
                 assert not engine.ready
                 assert heard.said == ["corrupt version"]
 
@@ -171,7 +171,7 @@ def test_a_meta_that_contradicts_the_content_is_not_served(valkey: str) -> None:
 def test_a_broken_bucket_and_a_broken_history(valkey: str) -> None:
     token = publish(valkey, shop())["token"]
 
-    async def use(engine: Engine, heard: Heard) -> None:
+    async def use(engine: ServingEngine, heard: Heard) -> None:
         with redis.from_url(valkey) as client:
             history = client.get(f"dawnlist:shop:{token}:h:0")
             client.set(f"dawnlist:shop:{token}:h:0", history[:-1])
@@ -206,9 +206,9 @@ def test_recorded_events_that_are_no_events(valkey: str) -> None:
         b"[null, null, null]\n",
     ):
         with redis.from_url(valkey) as client:
-            client.set(recent.key("shop", "ann"), value)
+            client.set(recent.build_recent_key("shop", "ann"), value)
 
-        async def use(engine: Engine, heard: Heard) -> None:
+        async def use(engine: ServingEngine, heard: Heard) -> None:
             assert await ask(engine) == LIST
             assert heard.said[1:] in (["corrupt recent"], [])
 
@@ -218,7 +218,7 @@ def test_recorded_events_that_are_no_events(valkey: str) -> None:
 def test_an_emptied_store_is_answered_from_memory_until_it_is_published_to_again(valkey: str) -> None:
     publish(valkey, shop())
 
-    async def use(engine: Engine, heard: Heard) -> None:
+    async def use(engine: ServingEngine, heard: Heard) -> None:
         assert await ask(engine) == LIST
         with redis.from_url(valkey) as client:
             client.flushall()
@@ -233,14 +233,16 @@ def test_an_emptied_store_is_answered_from_memory_until_it_is_published_to_again
 
 
 def test_the_store_hangs_dies_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "REST", 60.0)  # the loop's clock is put on by it: what is slow here ends no rest
+    monkeypatch.setattr(
+        wire, "BREAKER_REST_SECONDS", 60.0
+    )  # the loop's clock is put on by it: what is slow here ends no rest
     with valkey_of(tmp_path) as port:
         url = f"redis://127.0.0.1:{port}/0"
         publish(url, shop())
         with redis.from_url(url) as client:
             pid = client.info("server")["process_id"]
 
-        async def use(engine: Engine, heard: Heard) -> None:
+        async def use(engine: ServingEngine, heard: Heard) -> None:
             assert (await ask(engine), engine.redis_ok) == (LIST, True)
             os.kill(pid, signal.SIGSTOP)
             began = time.monotonic()

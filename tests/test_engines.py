@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from dawnlist.components.clean.cleaning import clean
+from dawnlist.components.clean.cleaning import clean_landed_objects
 from dawnlist.lake.lake import Lake
 from dawnlist.machine import spark
-from dawnlist.schema import INTERACTIONS, QUARANTINE
+from dawnlist.schema import INTERACTIONS_SCHEMA, QUARANTINE_SCHEMA
 from dawnlist.settings import EngineSettings, Settings
-from dawnlist.simulate import ShopConfig, simulate
+from dawnlist.simulate import ShopConfig, simulate_shop
 from tests.support.spark_sessions import connect_server, needs_spark
 
 PROVE = bool(os.environ.get("DAWNLIST_PROVE"))
@@ -30,7 +30,7 @@ def rows() -> pa.Table:
     config = ShopConfig(
         users=1500, items=300, days=6, seed=5, corrupt_share=0.01, rename_day=3, sessionless_days=(4, 5)
     )
-    return simulate(config).interactions
+    return simulate_shop(config).interactions
 
 
 def cleaned(root: Path, rows: pa.Table, engines: EngineSettings) -> tuple[Lake, list[dict[str, Any]]]:
@@ -49,7 +49,7 @@ def cleaned(root: Path, rows: pa.Table, engines: EngineSettings) -> tuple[Lake, 
             "windows": [(start, end)],
             "arrivals": {},
         }
-        report = clean(lake, landed, Settings(engines=engines), end, f"r{number}")
+        report = clean_landed_objects(lake, landed, Settings(engines=engines), end, f"r{number}")
         reports.append({key: value for key, value in report.items() if key != "seconds"})
     return lake, reports
 
@@ -71,7 +71,7 @@ def url(request: pytest.FixtureRequest, quick_java: None) -> Iterator[str]:
     """Two executors in processes of their own, or a server by Spark Connect."""
     with nullcontext(TWO) if request.param == "executors" else connect_server() as place:
         yield place
-        spark.stop()
+        spark.stop_spark_session()
 
 
 @needs_spark
@@ -83,7 +83,7 @@ def test_spark_gives_the_tables_and_counts_of_duckdb(
     assert counted == counts
     assert counts[1]["known"] > 0 and counts[1]["double_clicks"] > 0 and len(counts[0]["reasons"]) == 6
     for name, schema, by in (
-        ("interactions", INTERACTIONS, ("event_id",)),
-        ("quarantine", QUARANTINE, ("source_object", "row_number")),
+        ("interactions", INTERACTIONS_SCHEMA, ("event_id",)),
+        ("quarantine", QUARANTINE_SCHEMA, ("source_object", "row_number")),
     ):
         assert table(two, name, schema, *by).equals(table(one, name, schema, *by))

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from dawnlist.lake.evolution import evolve
+from dawnlist.lake.evolution import add_missing_columns
 from dawnlist.lake.lake import Lake
-from dawnlist.schema import INTERACTIONS, ITEMS, QUARANTINE, USERS
+from dawnlist.schema import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, QUARANTINE_SCHEMA, USERS_SCHEMA
 
 OLD = pa.schema([pa.field("user_id", pa.string(), nullable=False), pa.field("day", pa.date32(), nullable=False)])
 NEW = pa.schema([OLD.field(0), pa.field("device", pa.string()), pa.field("tags", pa.list_(pa.string())), OLD.field(1)])
@@ -33,7 +33,7 @@ def rows_of(lake: Lake, version: int | None = None) -> list[dict[str, Any]]:
 
 def test_new_columns_are_a_commit_of_their_own(tmp_path: Path) -> None:
     lake = written(tmp_path)
-    assert evolve(lake, "visits", NEW) == ["device", "tags"]
+    assert add_missing_columns(lake, "visits", NEW) == ["device", "tags"]
     table = lake.table("visits")
     assert table is not None and table.version() == 1
     assert rows_of(lake) == [{"user_id": "1", "day": DAY, "device": None, "tags": None}]
@@ -44,26 +44,26 @@ def test_new_columns_are_a_commit_of_their_own(tmp_path: Path) -> None:
 
 def test_a_second_time_there_is_nothing_to_do(tmp_path: Path) -> None:
     lake = written(tmp_path)
-    evolve(lake, "visits", NEW)
-    assert evolve(lake, "visits", NEW) == []
+    add_missing_columns(lake, "visits", NEW)
+    assert add_missing_columns(lake, "visits", NEW) == []
     table = lake.table("visits")
     assert table is not None and table.version() == 1
 
 
 def test_no_table_needs_no_columns(tmp_path: Path) -> None:
-    assert evolve(Lake.open(str(tmp_path), "shop"), "visits", NEW) == []
+    assert add_missing_columns(Lake.open(str(tmp_path), "shop"), "visits", NEW) == []
 
 
-@pytest.mark.parametrize("schema", [INTERACTIONS, QUARANTINE, ITEMS, USERS])
+@pytest.mark.parametrize("schema", [INTERACTIONS_SCHEMA, QUARANTINE_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA])
 def test_what_the_code_writes_needs_no_change(schema: pa.Schema, tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path), "shop")
     write_deltalake(lake.table_uri("visits"), schema.empty_table())
-    assert evolve(lake, "visits", schema) == []
+    assert add_missing_columns(lake, "visits", schema) == []
 
 
 def test_arrows_other_strings_are_the_same(tmp_path: Path) -> None:
     large = OLD.set(0, pa.field("user_id", pa.large_string(), nullable=False))
-    assert evolve(written(tmp_path), "visits", large) == []
+    assert add_missing_columns(written(tmp_path), "visits", large) == []
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_arrows_other_strings_are_the_same(tmp_path: Path) -> None:
 def test_anything_else_is_one_line(there: pa.Schema, wanted: pa.Schema, message: str, tmp_path: Path) -> None:
     lake = written(tmp_path, there)
     with pytest.raises(ValueError) as raised:
-        evolve(lake, "visits", wanted)
+        add_missing_columns(lake, "visits", wanted)
     assert message in str(raised.value) and "\n" not in str(raised.value)
     table = lake.table("visits")
     assert table is not None and table.version() == 0
@@ -88,7 +88,7 @@ def test_anything_else_is_one_line(there: pa.Schema, wanted: pa.Schema, message:
 def _evolve(root: Path, barrier: Any, told: Any) -> None:
     lake = Lake.open(str(root), "shop")
     barrier.wait()
-    told.put(evolve(lake, "visits", NEW))
+    told.put(add_missing_columns(lake, "visits", NEW))
 
 
 def test_two_processes_add_the_columns_once(tmp_path: Path) -> None:

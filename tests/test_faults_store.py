@@ -8,10 +8,10 @@ import httpx
 import pytest
 import redis
 
-from dawnlist.store import building, content, recent
-from dawnlist.store.client import connect
-from dawnlist.store.layout import Keys
-from dawnlist.store.rows import address
+from dawnlist.store import builds, content, recent
+from dawnlist.store.client import connect_store
+from dawnlist.store.layout import StoreKeys
+from dawnlist.store.user_buckets import locate_user
 from tests.support.faults import Shop, answer, flip, hammered, publish, reaches, ready, served, wait
 from tests.support.load import USERS, K, popular, ranking
 from tests.support.published import metric
@@ -21,7 +21,7 @@ TIMES = 5 if PROVE else 1
 SECONDS = 5.0 if PROVE else 0.6
 BOUND = 500.0 if PROVE else 2000.0  # milliseconds, of a busy machine; docs/PROOFS.md has what was measured
 LADDER = {"list", "popular", "fold_in"}
-KEYS = Keys("shop")
+KEYS = StoreKeys("shop")
 
 
 def test_a_store_that_is_killed_and_comes_back(hurt: Shop) -> None:
@@ -74,11 +74,11 @@ def test_a_store_that_dies_in_the_middle_of_a_publish(hurt: Shop) -> None:
             hurt.store.kill()
         store_building_checkpoint(*given)
 
-    store_building_checkpoint = building.checkpoint
+    store_building_checkpoint = builds.checkpoint_build
     with hammered(hurt.url) as load:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(redis.ConnectionError):
-            patch.setattr(content, "BUCKETS_A_BATCH", 5)
-            patch.setattr(building, "checkpoint", checkpoint)
+            patch.setattr(content, "BUCKETS_PER_BATCH", 5)
+            patch.setattr(builds, "checkpoint_build", checkpoint)
             publish(hurt.store.url, n)
         hurt.store.start()
         reaches(hurt.url, n - 1)
@@ -91,14 +91,14 @@ def test_a_store_that_dies_in_the_middle_of_a_publish(hurt: Shop) -> None:
 
 def test_a_store_that_is_full(hurt: Shop) -> None:
     """A publish says so in one line, also where it finds out in the middle; everybody else notices nothing."""
-    with connect(hurt.store.url) as client, hammered(hurt.url) as load:
+    with connect_store(hurt.store.url) as client, hammered(hurt.url) as load:
         client.config_set("maxmemory", "1mb")
         try:
             with pytest.raises(RuntimeError, match=r"of 400 users takes about [\d.]+ MB .*: nothing was written"):
                 publish(hurt.store.url, hurt.n + 1)
             client.config_set("maxmemory", 1 + client.info("memory")["used_memory"])
             with pytest.MonkeyPatch.context() as patch, pytest.raises(redis.exceptions.OutOfMemoryError):
-                patch.setattr("dawnlist.store.memory._memory", lambda client: [])
+                patch.setattr("dawnlist.store.memory._read_memory_info", lambda client: [])
                 publish(hurt.store.url, hurt.n + 1)
             time.sleep(0.4)
             reaches(hurt.url, hurt.n)
@@ -130,7 +130,7 @@ KEY = {"catalogue": "c:0", "factors": "f:0", "popular": "p"}
 def test_a_part_that_is_broken_when_it_is_loaded(hurt: Shop, part: str) -> None:
     """The version before goes on serving, and a sound one is followed."""
     n, before = hurt.n, metric(hurt.url, "dawnlist_corrupt_total", what="version")
-    with connect(hurt.store.url) as client, hammered(hurt.url) as load:
+    with connect_store(hurt.store.url) as client, hammered(hurt.url) as load:
         hurt.publish(lambda token: flip(client, f"dawnlist:shop:{token}:{KEY[part]}"))
         wait(lambda: metric(hurt.url, "dawnlist_corrupt_total", what="version") > before)
         time.sleep(0.3)
@@ -143,8 +143,8 @@ def test_a_part_that_is_broken_when_it_is_loaded(hurt: Shop, part: str) -> None:
 def test_users_whose_bucket_is_broken(hurt: Shop) -> None:
     """They get what is popular, everybody else their list."""
     meta = hurt.meta()
-    buckets = [address(f"u{user}", bytes.fromhex(meta["salt"]), meta["buckets"])[0] for user in range(USERS)]
-    with connect(hurt.store.url) as client, hammered(hurt.url) as load:
+    buckets = [locate_user(f"u{user}", bytes.fromhex(meta["salt"]), meta["buckets"])[0] for user in range(USERS)]
+    with connect_store(hurt.store.url) as client, hammered(hurt.url) as load:
         flip(client, KEYS.users(meta["token"], buckets[0]))
         instances = [{"user_id": f"u{user}"} for user in range(USERS)]
         due = [
@@ -178,9 +178,9 @@ RUBBISH = [
 
 def test_recorded_events_that_are_rubbish(hurt: Shop) -> None:
     """Cost their user the fold-in and nobody anything else."""
-    with connect(hurt.store.url) as client:
+    with connect_store(hurt.store.url) as client:
         for user, value in enumerate(RUBBISH):
-            client.set(recent.key("shop", f"u{user}"), value + "\n")
+            client.set(recent.build_recent_key("shop", f"u{user}"), value + "\n")
         for user in range(len(RUBBISH)):
             wait(lambda user=user: answer(hurt.url, f"u{user}")["tier"] == "list")  # type: ignore[misc]
     assert metric(hurt.url, "dawnlist_corrupt_total", what="recent") >= len(RUBBISH)
@@ -198,7 +198,7 @@ def vanish(client: Any, what: str, token: str) -> None:
 @pytest.mark.parametrize("what", ["u:*", "h:*", "*", "meta", "everything"])
 def test_a_version_that_vanishes_while_it_serves(hurt: Shop, what: str) -> None:
     """What is in memory answers, nobody looks for it all the time, and the next version brings the lists back."""
-    with connect(hurt.store.url) as client, hammered(hurt.url) as load:
+    with connect_store(hurt.store.url) as client, hammered(hurt.url) as load:
         vanish(client, what, hurt.meta()["token"])
         began = time.monotonic()
         client.config_resetstat()
@@ -216,7 +216,7 @@ def test_a_version_that_vanishes_while_it_serves(hurt: Shop, what: str) -> None:
 def test_a_version_that_has_vanished_when_it_is_loaded(hurt: Shop, what: str) -> None:
     """The version before goes on serving, and the next one is followed."""
     n = hurt.n
-    with connect(hurt.store.url) as client, hammered(hurt.url) as load:
+    with connect_store(hurt.store.url) as client, hammered(hurt.url) as load:
         hurt.publish(lambda token: vanish(client, what, token))
         time.sleep(0.6)
         reaches(hurt.url, n)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from dawnlist.store import versions
-from dawnlist.store.client import connect
+from dawnlist.store.client import connect_store
 from tests.support.faults import Shop, flip, hammered, reaches, ready, served, wait
 from tests.support.load import as_of, number
 from tests.support.published import metric
@@ -61,12 +61,12 @@ def test_a_publisher_that_is_killed_under_load(hurt: Shop, point: str) -> None:
         assert hurt.publish() == n
         reaches(hurt.url, n)
     load.passed(f"a publisher killed at {point!r}, and its run again")
-    with connect(hurt.store.url) as client:
-        assert (versions.active(client, "shop") or {})["as_of"] == as_of(n)
+    with connect_store(hurt.store.url) as client:
+        assert (versions.read_active_version(client, "shop") or {})["as_of"] == as_of(n)
         hurt.publish()
         assert not client.exists("dawnlist:{shop}:building")
         tokens = {key.split(b":")[2] for key in client.scan_iter("dawnlist:shop:*")}
-        assert tokens == {version["token"].encode() for version in versions.versions(client, "shop")}
+        assert tokens == {version["token"].encode() for version in versions.list_versions(client, "shop")}
 
 
 def test_publishers_that_are_killed_at_random(hurt: Shop) -> None:
@@ -80,10 +80,10 @@ def test_publishers_that_are_killed_at_random(hurt: Shop) -> None:
                 reaches(hurt.url, hurt.publish())
         reaches(hurt.url, hurt.publish())
     load.passed(f"{kills} publishers killed at random")
-    with connect(hurt.store.url) as client:
+    with connect_store(hurt.store.url) as client:
         hurt.publish()
         tokens = {key.split(b":")[2] for key in client.scan_iter("dawnlist:shop:*")}
-        assert tokens == {version["token"].encode() for version in versions.versions(client, "shop")}
+        assert tokens == {version["token"].encode() for version in versions.list_versions(client, "shop")}
 
 
 def active(shop: Shop) -> int:
@@ -109,7 +109,7 @@ def test_a_predictor_that_is_killed_and_started_with_everything_against_it(hurt:
         for _ in range(3 if PROVE else 1):
             with meanwhile(lambda: switch(hurt)):
                 assert hurt.predictor.end(signal.SIGKILL) == -signal.SIGKILL
-            with connect(hurt.store.url) as client:
+            with connect_store(hurt.store.url) as client:
                 hurt.publish(lambda token: flip(client, f"dawnlist:shop:{token}:f:0"))
             with away():
                 hurt.predictor.begin()

@@ -9,14 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 
-from dawnlist.components.clean.cleaning import clean
+from dawnlist.components.clean.cleaning import clean_landed_objects
 from dawnlist.components.fetch import landing
-from dawnlist.components.fetch.landing import fetch
+from dawnlist.components.fetch.landing import fetch_source
 from dawnlist.components.fetch.parquet import write_batches
-from dawnlist.components.fetch.windows import windows
-from dawnlist.cuts import iso
+from dawnlist.components.fetch.window_plan import plan_windows
+from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
-from dawnlist.lake.watermark import extended, held, transactions
+from dawnlist.lake.watermark import build_window_transactions, extend_window, read_covered_window
 from dawnlist.settings import Settings, SourceSettings
 from tests.support.literal import clicks, interactions
 
@@ -52,7 +52,7 @@ def landed_rows(lake: Lake, name: str) -> list[dict[str, object]]:
 
 
 def test_only_the_window_lands_with_the_values_as_they_were(lake: Lake, sqlite: str) -> None:
-    landed = fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)
+    landed = fetch_source(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)
     [name] = landed["interactions"]
     assert name == "landing/interactions/20251230T000000Z_20260102T000000Z/run-1.parquet"
     assert [(row["event_id"], row["user_id"], row["item_id"]) for row in landed_rows(lake, name)] == [
@@ -66,10 +66,10 @@ def test_only_the_window_lands_with_the_values_as_they_were(lake: Lake, sqlite: 
 
 
 def test_a_retry_leaves_the_landing_object_as_it_is(lake: Lake, sqlite: str) -> None:
-    first = fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)
+    first = fetch_source(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)
     with closing(sqlite3.connect(sqlite.removeprefix("sqlite:///"))) as connection, connection:
         connection.execute("DELETE FROM interactions")
-    assert fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["rows"] == first["rows"]
+    assert fetch_source(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["rows"] == first["rows"]
 
 
 def day(number: int, hour: int = 0) -> datetime:
@@ -89,7 +89,7 @@ def test_the_twin_of_a_run_that_was_first_keeps_its_object(
         return write_batches(*arguments)
 
     monkeypatch.setattr(landing, "write_batches", write_after_the_twin)
-    landed = fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)
+    landed = fetch_source(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)
     assert landed["rows"]["interactions"] == 1
     assert landed["arrivals"] == {"2025-12-30T00:00:00Z": 1}
     assert lake.read(*name.split("/")) == twin
@@ -100,36 +100,38 @@ HOUR = timedelta(hours=1)
 
 def test_a_window_goes_on_an_hour_before_what_the_lake_holds() -> None:
     held_long = (datetime(2020, 1, 1, tzinfo=UTC), day(20))
-    assert windows(None, day(21), 3, HOUR) == [(day(18), day(21))]
-    assert windows(held_long, day(21), 3, HOUR) == [(day(19, 23), day(21))]
-    assert windows(held_long, day(31), 3, HOUR) == [(day(19, 23), day(31))]  # nights were missed
-    assert windows(held_long, day(20), 3, HOUR) == [(day(18, 23), day(20))]  # the same day again
-    assert windows(held_long, day(21), 3, 0 * HOUR) == [(day(20), day(21))]
+    assert plan_windows(None, day(21), 3, HOUR) == [(day(18), day(21))]
+    assert plan_windows(held_long, day(21), 3, HOUR) == [(day(19, 23), day(21))]
+    assert plan_windows(held_long, day(31), 3, HOUR) == [(day(19, 23), day(31))]  # nights were missed
+    assert plan_windows(held_long, day(20), 3, HOUR) == [(day(18, 23), day(20))]  # the same day again
+    assert plan_windows(held_long, day(21), 3, 0 * HOUR) == [(day(20), day(21))]
 
 
 def test_a_longer_window_fetches_the_time_before_what_the_lake_holds() -> None:
-    assert windows((day(10), day(20)), day(21), 14, HOUR) == [(day(7), day(10)), (day(19, 23), day(21))]
-    assert windows((day(19, 23), day(20)), day(21), 14, HOUR) == [(day(7), day(21))]  # they touch
-    assert windows((day(20), day(25)), day(15), 5, HOUR) == [(day(10), day(15))]  # nothing held before that day
-    assert windows((day(10), day(20)), day(21), 14, HOUR, expired=day(10)) == [(day(19, 23), day(21))]
+    assert plan_windows((day(10), day(20)), day(21), 14, HOUR) == [(day(7), day(10)), (day(19, 23), day(21))]
+    assert plan_windows((day(19, 23), day(20)), day(21), 14, HOUR) == [(day(7), day(21))]  # they touch
+    assert plan_windows((day(20), day(25)), day(15), 5, HOUR) == [(day(10), day(15))]  # nothing held before that day
+    assert plan_windows((day(10), day(20)), day(21), 14, HOUR, expired=day(10)) == [(day(19, 23), day(21))]
     with pytest.raises(ValueError, match="window_days is 2: give 3 to 3660"):
-        windows(None, day(21), 2, HOUR)
+        plan_windows(None, day(21), 2, HOUR)
 
 
 def test_what_is_held_grows_only_without_a_gap(lake: Lake) -> None:
-    assert extended(None, [(day(3), day(5))]) == (day(3), day(5))
-    assert extended((day(3), day(5)), [(day(1), day(3)), (day(4), day(6))]) == (day(1), day(6))
-    assert extended((day(3), day(5)), [(day(1), day(2)), (day(6), day(7))]) == (day(3), day(5))
+    assert extend_window(None, [(day(3), day(5))]) == (day(3), day(5))
+    assert extend_window((day(3), day(5)), [(day(1), day(3)), (day(4), day(6))]) == (day(1), day(6))
+    assert extend_window((day(3), day(5)), [(day(1), day(2)), (day(6), day(7))]) == (day(3), day(5))
     write_deltalake(lake.table_uri("interactions"), interactions(("u", "i", 1)))
-    assert held(None) is held(lake.table("interactions")) is None
-    commit = CommitProperties(app_transactions=[Transaction(*mark) for mark in transactions((day(3), day(5))).items()])
+    assert read_covered_window(None) is read_covered_window(lake.table("interactions")) is None
+    commit = CommitProperties(
+        app_transactions=[Transaction(*mark) for mark in build_window_transactions((day(3), day(5))).items()]
+    )
     write_deltalake(lake.table_uri("interactions"), interactions(), mode="append", commit_properties=commit)
-    assert held(lake.table("interactions")) == (day(3), day(5))
+    assert read_covered_window(lake.table("interactions")) == (day(3), day(5))
 
 
 def run_day(lake: Lake, source: str, as_of: str, run: str, window_days: int) -> set[str]:
     """Fetch and clean; the users that the lake then holds."""
-    clean(lake, fetch(lake, source, SETTINGS, as_of, run, window_days), Settings(), as_of, run)
+    clean_landed_objects(lake, fetch_source(lake, source, SETTINGS, as_of, run, window_days), Settings(), as_of, run)
     rows = lake.rows("interactions")
     return set() if rows is None else set(rows.to_table()["user_id"].to_pylist())
 
@@ -147,7 +149,7 @@ def test_a_short_first_window_does_not_cut_history_for_good(lake: Lake, tmp_path
     assert run_day(lake, source, "2026-01-20T00:00:00Z", "r1", 3) == set(times[16:19])
     assert run_day(lake, source, "2026-01-21T00:00:00Z", "r2", 30) == set(times)
     assert len(lake.names("landing", "interactions")) == 3
-    assert len(fetch(lake, source, SETTINGS, "2026-01-21T00:00:00Z", "r3", 30)["interactions"]) == 1
+    assert len(fetch_source(lake, source, SETTINGS, "2026-01-21T00:00:00Z", "r3", 30)["interactions"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_a_short_first_window_does_not_cut_history_for_good(lake: Lake, tmp_path
 )
 def test_an_unusable_source_is_one_clear_line(lake: Lake, url: str, message: str) -> None:
     with pytest.raises((ValueError, OSError), match=message) as error:
-        fetch(lake, url, SETTINGS, AS_OF, "run-1", window_days=3)
+        fetch_source(lake, url, SETTINGS, AS_OF, "run-1", window_days=3)
     assert "s3cret" not in str(error.value)
     assert "\n" not in str(error.value)
     assert lake.names("landing", "interactions") == []
@@ -171,7 +173,7 @@ def test_an_unusable_source_is_one_clear_line(lake: Lake, url: str, message: str
 
 def test_a_first_fetch_that_finds_nothing_names_the_newest_row(lake: Lake, sqlite: str) -> None:
     with pytest.raises(ValueError, match="its newest is of 2026-01-02T00:00:00"):
-        fetch(lake, sqlite, SETTINGS, "2026-10-01T00:00:00Z", "run-1", window_days=3)
+        fetch_source(lake, sqlite, SETTINGS, "2026-10-01T00:00:00Z", "run-1", window_days=3)
 
 
 def test_a_day_to_come_is_refused_but_for_what_clocks_differ_by(lake: Lake, sqlite: str) -> None:
@@ -180,14 +182,14 @@ def test_a_day_to_come_is_refused_but_for_what_clocks_differ_by(lake: Lake, sqli
         (timedelta(seconds=20), "the source has no interactions"),
     ):
         with pytest.raises(ValueError, match=said):
-            fetch(lake, sqlite, SETTINGS, iso(datetime.now(UTC) + ahead), "run-1", window_days=3)
+            fetch_source(lake, sqlite, SETTINGS, format_iso(datetime.now(UTC) + ahead), "run-1", window_days=3)
 
 
 def test_what_a_broken_upload_left_is_landed_again(lake: Lake, sqlite: str) -> None:
-    [name] = fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["interactions"]
+    [name] = fetch_source(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["interactions"]
     whole = lake.read(*name.split("/")) or b""
     lake.write(whole[: len(whole) // 2], *name.split("/"))
-    assert fetch(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["rows"]["interactions"] == 2
+    assert fetch_source(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["rows"]["interactions"] == 2
     assert len(landed_rows(lake, name)) == 2
 
 
@@ -205,7 +207,9 @@ def shop(path: Path, *rows: tuple[str, str, str]) -> str:
 def nightly(lake: Lake, source: str, *as_of: str) -> set[str]:
     """Fetch and clean once for each; the ids of the events that the lake then holds."""
     for number, moment in enumerate(as_of):
-        clean(lake, fetch(lake, source, SETTINGS, moment, f"r{number}", 5), Settings(), moment, f"r{number}")
+        clean_landed_objects(
+            lake, fetch_source(lake, source, SETTINGS, moment, f"r{number}", 5), Settings(), moment, f"r{number}"
+        )
     rows = lake.rows("interactions")
     return set() if rows is None else set(rows.to_table()["event_id"].to_pylist())
 
@@ -239,7 +243,7 @@ def test_a_time_is_in_the_future_of_its_arrival_whenever_it_is_fetched(lake: Lak
 def test_a_first_fetch_that_found_nothing_looks_again(lake: Lake, tmp_path: Path) -> None:
     source = shop(tmp_path / "shop.db", ("old", "2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z"))
     with pytest.raises(ValueError, match="the source has no interactions in"):
-        fetch(lake, source, SETTINGS, "2026-01-02T03:00:00Z", "r0", 5)
+        fetch_source(lake, source, SETTINGS, "2026-01-02T03:00:00Z", "r0", 5)
     shop(tmp_path / "shop.db", ("new", "2026-01-02T00:00:00Z", "2026-01-02T00:00:00Z"))
     assert nightly(lake, source, "2026-01-02T03:00:00Z") == {"new"}
 
@@ -252,12 +256,12 @@ def test_rows_that_came_between_two_tries_of_a_fetch_are_told(lake: Lake, tmp_pa
         (folder / f"{day_}.csv").write_text(f"user_id,item_id,event,ts\n{name},i,view,{day_}\n")
     assert run_day(lake, str(folder), "2026-01-03T00:00:00Z", "r0", 3) == {"a", "b"}
     (folder / "2026-01-03.csv").write_text("user_id,item_id,event,ts\nc,i,view,2026-01-03\n")
-    fetch(lake, str(folder), SETTINGS, "2026-01-04T00:00:00Z", "r1", 3)
+    fetch_source(lake, str(folder), SETTINGS, "2026-01-04T00:00:00Z", "r1", 3)
     with (folder / "2026-01-03.csv").open("a") as file:
         file.write("d,i,view,2026-01-03\n")
     assert run_day(lake, str(folder), "2026-01-04T00:00:00Z", "r1", 3) == {"a", "b", "c"}
     (folder / "2026-01-04.csv").write_text("user_id,item_id,event,ts\ne,i,view,2026-01-04\n")
-    late = fetch(lake, str(folder), SETTINGS, "2026-01-05T00:00:00Z", "r2", 3)["late"]
+    late = fetch_source(lake, str(folder), SETTINGS, "2026-01-05T00:00:00Z", "r2", 3)["late"]
     assert [(found["day"], found["source"]) for found in late] == [("2026-01-03", 2)]
 
 

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dawnlist.components.clean.cleaning import clean
-from dawnlist.components.fetch.files import Files
-from dawnlist.components.fetch.landing import fetch
+from dawnlist.components.clean.cleaning import clean_landed_objects
+from dawnlist.components.fetch.files import FileSource
+from dawnlist.components.fetch.landing import fetch_source
+from dawnlist.components.fetch.source_files import resolve_filesystem
 from dawnlist.components.fetch.sources import open_source
-from dawnlist.components.fetch.stored import place
 from dawnlist.lake.lake import Lake
 from dawnlist.settings import Settings, SourceSettings
 from tests.support.literal import interactions
@@ -50,15 +50,15 @@ def rows(source: Path | str, start: datetime = START, end: datetime = END) -> Ro
 
 
 def whole(source: Path | str, table: str) -> Rows:
-    landed: Rows = pa.Table.from_batches(open_source(str(source), SETTINGS).whole(table)).to_pylist()
+    landed: Rows = pa.Table.from_batches(open_source(str(source), SETTINGS).read_whole_table(table)).to_pylist()
     return landed
 
 
 def cleaned(lake: Lake, source: Path | str, year: int, settings: SourceSettings = SETTINGS) -> list[tuple[Any, ...]]:
     """Through fetch and clean: user, item, event, weight and time of what the lake then holds of a year or so."""
     as_of = f"{year + 1}-01-02T00:00:00Z"
-    landed = fetch(lake, str(source), settings, as_of, "run-1", window_days=400)
-    report = clean(lake, landed, Settings(source=settings), as_of, "run-1")
+    landed = fetch_source(lake, str(source), settings, as_of, "run-1", window_days=400)
+    report = clean_landed_objects(lake, landed, Settings(source=settings), as_of, "run-1")
     assert (report["clean"], report["quarantined"]) == (report["rows_in"], 0), report
     return table(lake, "interactions", "user_id", "item_id", "event_type", "weight", "event_time")
 
@@ -76,7 +76,7 @@ def at(seconds: float) -> datetime:
 def refused(source: Path | str, lake: Lake) -> str:
     """The one line that fetch says; nothing of it lands."""
     with pytest.raises((ValueError, OSError)) as error:
-        fetch(lake, str(source), SETTINGS, AS_OF, "run-1", window_days=3)
+        fetch_source(lake, str(source), SETTINGS, AS_OF, "run-1", window_days=3)
     assert "\n" not in str(error.value) and lake.names("landing", "interactions") == []
     return str(error.value)
 
@@ -152,12 +152,14 @@ def test_a_folder_of_daily_files_gives_whole_days(lake: Lake, folder: Path, plac
     for day in ("2025-12-29", "2025-12-30", "2026-01-01", "2026-01-02"):
         (folder / place.format(day)).parent.mkdir(parents=True, exist_ok=True)
         (folder / place.format(day)).write_text(f"user_id,item_id,event,ts\n{day},a,view,{day}\n")
-    landed = fetch(lake, str(folder), SETTINGS, AS_OF, "run-1", window_days=3)
+    landed = fetch_source(lake, str(folder), SETTINGS, AS_OF, "run-1", window_days=3)
     assert landed["rows"] == {"interactions": 2}
     assert landed["arrivals"] == {"2025-12-30T00:00:00Z": 1, "2026-01-01T00:00:00Z": 1}
     source = open_source(str(folder), SETTINGS)
     assert [row["user_id"] for row in rows(folder)] == ["2025-12-30", "2026-01-01"]
-    assert source.counts([date(2025, 12, 29), date(2025, 12, 31)]) == {date(2025, 12, 29): 1}  # the 31st is missing
+    assert source.count_rows_by_day([date(2025, 12, 29), date(2025, 12, 31)]) == {
+        date(2025, 12, 29): 1
+    }  # the 31st is missing
     assert "2026-01-02" in str(source.newest())
 
 
@@ -223,7 +225,7 @@ def test_a_window_without_a_file_is_empty(folder: Path) -> None:
     assert rows(folder) == []
     source = open_source(str(folder), SETTINGS)
     assert source.newest() == "2026-01-05.csv"
-    assert source.counts([date(2026, 1, 1)]) == {}
+    assert source.count_rows_by_day([date(2026, 1, 1)]) == {}
 
 
 def test_counts_of_one_file_are_by_event_time(folder: Path) -> None:
@@ -233,7 +235,7 @@ def test_counts_of_one_file_are_by_event_time(folder: Path) -> None:
     (folder / "items.csv").write_text("item_id,title\nA,Apple\n")
     (folder / "users.jsonl").write_text('{"user_id": "a"}\n')
     source = open_source(str(folder), SETTINGS)
-    assert source.counts([date(2026, 1, 1), date(2026, 1, 3)]) == {date(2026, 1, 1): 2}
+    assert source.count_rows_by_day([date(2026, 1, 1), date(2026, 1, 3)]) == {date(2026, 1, 1): 2}
     assert source.newest() == "2026-01-02T00:00:00Z"
     assert (whole(folder, "items"), whole(folder, "users")) == (
         [{"item_id": "A", "title": "Apple"}],
@@ -247,7 +249,7 @@ def test_a_folder_of_files_without_days_is_cut_by_event_time(folder: Path) -> No
         text = f"user_id,item_id,event,ts\n{number},A,view,2026-01-01\n{number},A,view,2026-01-0{number + 1}\n"
         (folder / "interactions" / f"part-{number}.csv").write_text(text)
     assert [row["user_id"] for row in rows(folder)] == ["1", "2"]
-    assert open_source(str(folder), SETTINGS).counts([date(2026, 1, 1)]) == {date(2026, 1, 1): 2}
+    assert open_source(str(folder), SETTINGS).count_rows_by_day([date(2026, 1, 1)]) == {date(2026, 1, 1): 2}
 
 
 def test_copies_go_when_nobody_needs_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,11 +304,11 @@ def test_movielens_1m(lake: Lake, folder: Path) -> None:
 def test_movielens_dat_of_others_has_no_scale_of_its_own(lake: Lake, folder: Path) -> None:
     (folder / "ratings.dat").write_text("1::7::9::1767225600\n1::8::3::1798761600\n2::7::x::not a time\n")
     (folder / "movies.dat").write_text('7::He said "x", l\'été (1999)::Drama|Comedy\n', encoding="utf-8")
-    landed = fetch(lake, str(folder), SETTINGS, AS_OF, "run-1", window_days=3)
+    landed = fetch_source(lake, str(folder), SETTINGS, AS_OF, "run-1", window_days=3)
     assert [row["item_id"] for row in rows(folder)] == ["7", "7"]
     assert whole(folder, "items") == [{"item_id": "7", "title": 'He said "x", l\'été (1999)', "genres": "Drama|Comedy"}]
     assert landed["users"] is None
-    report = clean(lake, landed, Settings(), AS_OF, "run-1")
+    report = clean_landed_objects(lake, landed, Settings(), AS_OF, "run-1")
     assert report["reasons"] == {"time unreadable": 1}
     assert table(lake, "interactions", "weight") == [(pytest.approx(0.9),)]
 
@@ -386,7 +388,7 @@ def test_the_settings_scale_goes_before_a_layouts(lake: Lake, folder: Path) -> N
 
 @pytest.mark.skipif(not REAL.exists(), reason="the public data is not on this machine")
 def test_movietweetings(lake: Lake) -> None:
-    landed = fetch(lake, str(REAL / "movietweetings"), SETTINGS, "2013-11-06T00:00:00Z", "r", window_days=300)
+    landed = fetch_source(lake, str(REAL / "movietweetings"), SETTINGS, "2013-11-06T00:00:00Z", "r", window_days=300)
     assert landed["rows"] == {"interactions": 141_694, "items": 22_438}
     assert sum(landed["arrivals"].values()) == 141_694
 
@@ -516,7 +518,7 @@ def bucket(request: pytest.FixtureRequest) -> str:
 
 
 def put(url: str, data: bytes) -> None:
-    filesystem, path = place(url)
+    filesystem, path = resolve_filesystem(url)
     with filesystem.open_output_stream(path, compression=None) as stream:
         stream.write(data)
 
@@ -528,11 +530,11 @@ def test_only_the_days_of_a_window_come_from_a_bucket(bucket: str) -> None:
     put(f"{bucket}/shop.yaml", b"interactions: {files: clicks/2*.csv.gz}")
     for source in (f"{bucket}/clicks", f"{bucket}/shop.yaml"):
         opened = open_source(source, SETTINGS)
-        assert isinstance(opened, Files)
+        assert isinstance(opened, FileSource)
         landed = pa.Table.from_batches(opened.interactions(START, END)).to_pylist()
         assert [row["user_id"] for row in landed] == ["2025-12-30", "2026-01-01"]
         assert [name.rpartition("/")[2] for name in opened.copies.names()] == ["2025-12-30.csv.gz", "2026-01-01.csv.gz"]
-        assert opened.counts([date(2025, 12, 29)]) == {date(2025, 12, 29): 1}
+        assert opened.count_rows_by_day([date(2025, 12, 29)]) == {date(2025, 12, 29): 1}
     assert whole(f"{bucket}/clicks", "items") == [{"item_id": "a", "title": "Apple"}]
 
 
@@ -554,7 +556,7 @@ from datetime import datetime, UTC
 from pathlib import Path
 from dawnlist.components.fetch.parquet import write_batches
 from dawnlist.components.fetch.sources import open_source
-from dawnlist.components.fetch.stored import place
+from dawnlist.components.fetch.source_files import resolve_filesystem
 from dawnlist.settings import SourceSettings
 
 window = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)

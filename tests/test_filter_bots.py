@@ -9,15 +9,15 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from dawnlist.components.dataset.verdicts import keeps
-from dawnlist.components.filter_bots.agents import rules_of
-from dawnlist.components.filter_bots.history import before
-from dawnlist.components.filter_bots.report import escaped, html, markdown
-from dawnlist.components.filter_bots.verdicts import judge
+from dawnlist.components.dataset.verdicts import build_keep_filter
+from dawnlist.components.filter_bots.previous_report import read_previous_report
+from dawnlist.components.filter_bots.report import escape_markup, render_drop_markdown, render_drop_page
+from dawnlist.components.filter_bots.user_agents import classify_user_agents
+from dawnlist.components.filter_bots.verdicts import judge_interactions
 from dawnlist.lake.lake import Lake
-from dawnlist.records.ablations import keep, newest
-from dawnlist.records.runs import recorded
-from dawnlist.schema import INTERACTIONS, USERS, VERDICTS
+from dawnlist.records.ablations import find_newest_ablation, save_ablation
+from dawnlist.records.run_records import record_step
+from dawnlist.schema import INTERACTIONS_SCHEMA, USERS_SCHEMA, VERDICTS_SCHEMA
 from dawnlist.settings import BotSettings, Settings
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,19 +55,19 @@ def interactions(
         "ip": addresses or [None] * len(rows),
         "source": ["literal"] * len(rows),
     }
-    return pa.table(columns, schema=INTERACTIONS)
+    return pa.table(columns, schema=INTERACTIONS_SCHEMA)
 
 
 def judged(lake: Lake, table: pa.Table, **bots: Any) -> tuple[pa.Table, dict[str, Any]]:
     write_deltalake(lake.table_uri("interactions"), table, partition_by=["event_date"], mode="overwrite")
     written = lake.table("interactions")
     assert written is not None
-    return judge(lake, written.version(), WINDOW, Settings(bots=BotSettings(**bots)))
+    return judge_interactions(lake, written.version(), WINDOW, Settings(bots=BotSettings(**bots)))
 
 
 def accounts(lake: Lake, *rows: tuple[str, str | None, str | None]) -> None:
     columns = [list(column) for column in zip(*rows, strict=True)]
-    write_deltalake(lake.table_uri("users"), pa.table(columns, schema=USERS), mode="overwrite")
+    write_deltalake(lake.table_uri("users"), pa.table(columns, schema=USERS_SCHEMA), mode="overwrite")
 
 
 def shop() -> pa.Table:
@@ -85,7 +85,7 @@ VERDICTS_OF_SHOP = [
 
 
 def listed(verdicts: pa.Table) -> list[tuple[Any, ...]]:
-    assert verdicts.schema == VERDICTS
+    assert verdicts.schema == VERDICTS_SCHEMA
     return list(zip(*(column.to_pylist() for column in verdicts.columns), strict=True))
 
 
@@ -111,10 +111,10 @@ def test_verdicts_and_counts(lake: Lake) -> None:
         ("behaviour", 0, 0),
         ("deny", 0, 0),
     ]
-    assert shop().filter(keeps(verdicts))["event_id"].to_pylist() == ["e0", "e1", "e2", "e3", "e9"]
+    assert shop().filter(build_keep_filter(verdicts))["event_id"].to_pylist() == ["e0", "e1", "e2", "e3", "e9"]
     written = lake.rows("interactions")
     assert written is not None
-    assert written.filter(keeps(verdicts)).count_rows() == 5
+    assert written.filter(build_keep_filter(verdicts)).count_rows() == 5
 
 
 def test_window_is_half_open(lake: Lake) -> None:
@@ -125,7 +125,7 @@ def test_window_is_half_open(lake: Lake) -> None:
 def test_shadow_reports_and_drops_nothing(lake: Lake) -> None:
     verdicts, report = judged(lake, shop(), declared_crawlers="shadow", previews_and_monitors="shadow")
     assert [row[-1] for row in listed(verdicts)] == [True, True]
-    assert shop().filter(keeps(verdicts)).num_rows == 10
+    assert shop().filter(build_keep_filter(verdicts)).num_rows == 10
     assert (report["dropped_events"], report["rules"][0]["events"], report["rules"][1]["events"]) == (0, 3, 1)
     off = judged(lake, shop(), declared_crawlers="off", previews_and_monitors="off")
     assert listed(off[0]) == []
@@ -138,7 +138,7 @@ def test_allow_wins_over_rules_and_deny_over_allow(lake: Lake) -> None:
         ("tom", None, "deny", "drop"),
         (None, "e4", "previews_and_monitors", "keep"),
     ]
-    assert (shop().filter(keeps(verdicts)).num_rows, report["kept_events"]) == (9, 9)
+    assert (shop().filter(build_keep_filter(verdicts)).num_rows, report["kept_events"]) == (9, 9)
 
 
 def test_staff_by_id_and_role(lake: Lake) -> None:
@@ -176,10 +176,14 @@ IN_FACEBOOK = CHROME.replace("Chrome/", "Version/4.0 Chrome/") + " MetaIAB Faceb
 def test_known_agents() -> None:
     agents = pa.chunked_array([[*CRAWLERS, *PREVIEWS, CHROME, ""]])
     found = ["declared_crawlers"] * 4 + ["previews_and_monitors"] * 9 + [None] * 2
-    assert rules_of(agents, []).to_pylist() == found
-    assert rules_of(agents.slice(0, 0), []).to_pylist() == []
+    assert classify_user_agents(agents, []).to_pylist() == found
+    assert classify_user_agents(agents.slice(0, 0), []).to_pylist() == []
     own = pa.chunked_array([["ShopApp/3.1 okhttp/4.12", "okhttp/4.12", IN_FACEBOOK]])
-    assert rules_of(own, ["ShopApp/", *BotSettings().allow_agents]).to_pylist() == [None, "declared_crawlers", None]
+    assert classify_user_agents(own, ["ShopApp/", *BotSettings().allow_agents]).to_pylist() == [
+        None,
+        "declared_crawlers",
+        None,
+    ]
 
 
 def test_agents_are_told_as_the_library_tells_them() -> None:
@@ -187,7 +191,7 @@ def test_agents_are_told_as_the_library_tells_them() -> None:
     named = [agent for entry in known for agent in entry["instances"]]
     agents = [*named, *map(str.upper, named[::5]), *map(str.swapcase, named[1::5])]
     expected = [crawleruseragents.is_crawler(agent) for agent in agents]
-    assert [rule is not None for rule in rules_of(pa.chunked_array([agents]), []).to_pylist()] == expected
+    assert [rule is not None for rule in classify_user_agents(pa.chunked_array([agents]), []).to_pylist()] == expected
 
 
 def test_examples_are_first_those_whom_no_other_rule_has_found(lake: Lake) -> None:
@@ -204,17 +208,17 @@ HOSTILE = (
 def test_hostile_agents_are_only_text(lake: Lake) -> None:
     _, report = judged(lake, interactions([("<img src=x>", HOSTILE, 1)]))
     assert report["dropped_events"] == 1
-    for page in (markdown(report), html(report)):
+    for page in (render_drop_markdown(report), render_drop_page(report)):
         assert "<script>alert" not in page
         assert "<img" not in page
         assert not set("\x1b\u202e") & set(page)
         assert "8238" not in page
-    last = markdown(report).splitlines()[-1]
+    last = render_drop_markdown(report).splitlines()[-1]
     assert last.count("|") == 4
     assert not set("<>[]`*_#") & set(last.replace("&#", ""))
     assert "www." not in last
-    assert "://" not in escaped("see http://evil.example")
-    assert escaped("a_b _c\n<i>. 1.5" + "x" * 200).startswith("a_b &#95;c &#60;i&#62;. 1.5xxx")
+    assert "://" not in escape_markup("see http://evil.example")
+    assert escape_markup("a_b _c\n<i>. 1.5" + "x" * 200).startswith("a_b &#95;c &#60;i&#62;. 1.5xxx")
 
 
 RECORDED = {"dropped_users": 1, "dropped_events": 2, "users": 4, "events": 8, "share": 0.25}
@@ -223,50 +227,55 @@ RULE = {"rule": "staff", "mode": "on", "users": 1, "events": 2, "share": 0.25, "
 
 def record(lake: Lake, day: str, run: str, **counts: Any) -> None:
     """A filter_bots step as the run record has it."""
-    with recorded(lake.uri.rpartition("/")[0], "shop", day, run, "filter_bots") as report:
+    with record_step(lake.uri.rpartition("/")[0], "shop", day, run, "filter_bots") as report:
         report.update({**RECORDED, "rules": [RULE], **counts})
 
 
 def test_the_run_before_is_the_newest_that_ended_well_on_an_older_day(lake: Lake) -> None:
-    assert before(lake, "2026-01-31T00:00:00Z") is None
+    assert read_previous_report(lake, "2026-01-31T00:00:00Z") is None
     record(lake, "2026-01-29T00:00:00Z", "b")
     record(lake, "2026-01-30T00:00:00Z", "b", users=5)
     record(lake, "2026-01-30T00:00:00Z", "a", users=6)
     record(lake, "2026-01-31T00:00:00Z", "a", users=7)
-    with pytest.raises(RuntimeError), recorded(lake.uri.rpartition("/")[0], "shop", "2026-01-30T12:00:00Z", "c",
+    with pytest.raises(RuntimeError), record_step(lake.uri.rpartition("/")[0], "shop", "2026-01-30T12:00:00Z", "c",
                                                "filter_bots"):  # fmt: skip
         raise RuntimeError("full")
     rules = {"staff": {"mode": "on", "users": 1, "events": 2, "share": 0.25}}
-    assert before(lake, "2026-01-31T00:00:00Z") == {"as_of": "20260130T000000Z", **RECORDED, "users": 6, "rules": rules}
+    assert read_previous_report(lake, "2026-01-31T00:00:00Z") == {
+        "as_of": "20260130T000000Z",
+        **RECORDED,
+        "users": 6,
+        "rules": rules,
+    }
 
 
 def test_report_says_what_changed(lake: Lake) -> None:
     record(lake, "2026-01-30T00:00:00Z", "a")
     _, report = judged(lake, shop(), staff_ids=["sue"])
-    page = markdown(report | {"before": before(lake, "2026-01-31T00:00:00Z")})
+    page = render_drop_markdown(report | {"before": read_previous_report(lake, "2026-01-31T00:00:00Z")})
     assert "The run before, as of 2026-01-30 00:00, dropped 25.0%: +3 events, +1 users, +25.00 points." in page
     assert "| staff | on | 1 | 0 | 1 | -1 | 10.00% | -15.00 points |" in page
     assert "| declared_crawlers | on | 1 |  | 3 |  | 30.00% |  |" in page
-    assert "There is no earlier run to compare with." in markdown(report)
+    assert "There is no earlier run to compare with." in render_drop_markdown(report)
 
 
 def test_report_carries_the_newest_ablation(lake: Lake) -> None:
     row = {"without": "staff", "ndcg": 0.1, "with": 0.12, "difference": 0.02, "low": 0.01, "high": 0.03, "users": 7}
     table = {"as_of": "2026-01-30T00:00:00Z", "judged_on": "users every rule keeps", "metric": "ndcg@20", "users": 7}
-    assert newest(lake, "2026-01-31T00:00:00Z") is None
+    assert find_newest_ablation(lake, "2026-01-31T00:00:00Z") is None
     for day, users in (("2026-01-29", 6), ("2026-01-30", 7), ("2026-02-01", 8)):
-        keep(lake, f"{day}T00:00:00Z", {**table, "users": users, "rows": [row]})
-    found = newest(lake, "2026-01-31T00:00:00Z")
+        save_ablation(lake, f"{day}T00:00:00Z", {**table, "users": users, "rows": [row]})
+    found = find_newest_ablation(lake, "2026-01-31T00:00:00Z")
     assert found == {**table, "rows": [row]}
     _, report = judged(lake, shop())
-    assert "| staff | 7 | 0.1000 | 0.1200 | +0.0200 | +0.0100 | +0.0300 |" in markdown(report, found)
-    assert "<td>+0.0200</td>" in html(report, found)
-    assert "worth" not in html(report)
+    assert "| staff | 7 | 0.1000 | 0.1200 | +0.0200 | +0.0100 | +0.0300 |" in render_drop_markdown(report, found)
+    assert "<td>+0.0200</td>" in render_drop_page(report, found)
+    assert "worth" not in render_drop_page(report)
 
 
 def test_empty_window(lake: Lake) -> None:
     verdicts, report = judged(lake, interactions([("a", GOOGLE, 24 * 40)]))
     assert (verdicts.num_rows, report["events"], report["share"]) == (0, 0, 0.0)
-    assert "0 of 0 events" in markdown(report)
+    assert "0 of 0 events" in render_drop_markdown(report)
     with pytest.raises(ValueError, match="run clean first"):
-        judge(Lake.open(lake.uri.rpartition("/")[0], "other"), 0, WINDOW, Settings())
+        judge_interactions(Lake.open(lake.uri.rpartition("/")[0], "other"), 0, WINDOW, Settings())

@@ -2,15 +2,15 @@ from typing import Any
 
 import pytest
 
-from dawnlist.components.gate.history import gate_of
-from dawnlist.components.gate.page import markdown, page
-from dawnlist.components.gate.verdict import decide
-from dawnlist.cuts import iso
+from dawnlist.components.gate.history import build_gate_record
+from dawnlist.components.gate.page import render_gate_markdown, render_gate_page
+from dawnlist.components.gate.verdict import decide_verdict
+from dawnlist.cuts import format_iso
 from dawnlist.settings import GateSettings
 from tests.support.gates import DAY, LIVE, broken, evaluation, past, spread_out, verdict
 from tests.support.literal import AS_OF
 
-TODAY = iso(AS_OF)
+TODAY = format_iso(AS_OF)
 EVEN = [0.1] * 100
 STRICT = GateSettings(margin=0)
 
@@ -20,7 +20,7 @@ STRICT = GateSettings(margin=0)
     [(0.10, 0.05, "challenger"), (0.05, 0.10, "popularity"), (0.10, 0.10, "popularity")],  # a tie: the simpler one
 )
 def test_without_an_incumbent_the_winner_goes_live(challenger: float, popularity: float, winner: str) -> None:
-    found = decide(evaluation([challenger] * 100, None, popularity), GateSettings(), TODAY, None)
+    found = decide_verdict(evaluation([challenger] * 100, None, popularity), GateSettings(), TODAY, None)
     assert (found["passed"], found["winner"]) == (True, winner)
     assert found["reason"].startswith(
         f"there is no incumbent, so the winner of challenger and popularity goes live: {winner}"
@@ -54,7 +54,7 @@ def test_too_few_users_are_no_evidence() -> None:
     assert broken(few) == {"users": None, "incumbent": None}
     names = "enough users in the holdout, ndcg@20 against the incumbent, lower bound"
     assert few["reason"] == f"not enough evidence: {names}; the incumbent stays"
-    first = decide(evaluation([0.2] * 19, None), GateSettings(), TODAY, None)
+    first = decide_verdict(evaluation([0.2] * 19, None), GateSettings(), TODAY, None)
     assert (first["passed"], first["winner"]) == (True, "popularity")  # something must go live
     assert broken(verdict(evaluation([0.2] * 19, [0.1] * 19), [past(1, users=81)])) == {}
 
@@ -192,40 +192,40 @@ def test_all_lists_at_once_do_not_change() -> None:
     assert broken(verdict(new_ids)) == {"churn": False}
     assert "100% of the incumbent's items are gone" in str(verdict(new_ids)["rules"])
     over = {**LIVE, "winner": "popularity"}
-    assert decide(evaluation(EVEN, EVEN, churn=0.95), GateSettings(), TODAY, over)["passed"]
+    assert decide_verdict(evaluation(EVEN, EVEN, churn=0.95), GateSettings(), TODAY, over)["passed"]
 
 
 @pytest.mark.parametrize("force", ["", "lists were checked by hand"])
 def test_a_day_that_is_not_newer_than_the_live_one_never_goes_live(force: str) -> None:
     for as_of in (LIVE["as_of"], "2026-01-29T00:00:00Z"):
-        found = decide(evaluation(EVEN, EVEN), GateSettings(), str(as_of), LIVE, force=force)
+        found = decide_verdict(evaluation(EVEN, EVEN), GateSettings(), str(as_of), LIVE, force=force)
         assert (found["passed"], found["winner"]) == (False, "incumbent")
         assert "version 3 of 2026-01-30T00:00:00Z is live and not older" in found["reason"]
 
 
 def test_a_forced_pass_is_written_down() -> None:
     bad = evaluation([0.05] * 100, EVEN)
-    found = decide(bad, GateSettings(), TODAY, LIVE, force="a new catalogue,\n checked by hand")
+    found = decide_verdict(bad, GateSettings(), TODAY, LIVE, force="a new catalogue,\n checked by hand")
     assert (found["passed"], found["winner"]) == (True, "challenger")
     assert found["forced"] == {"reason": "a new catalogue, checked by hand"}
     assert found["reason"] == (
         "FORCED: a new catalogue, checked by hand (without it: the challenger failed: "
         "ndcg@20 against the incumbent, lower bound; the incumbent stays)"
     )
-    assert "## Gate: FORCED" in markdown(found)
-    assert gate_of(bad, found, TODAY, "r").forced == "a new catalogue, checked by hand"
-    first = decide(evaluation([0.01] * 100, None), GateSettings(), TODAY, None, force="a new catalogue")
+    assert "## Gate: FORCED" in render_gate_markdown(found)
+    assert build_gate_record(bad, found, TODAY, "r").forced == "a new catalogue, checked by hand"
+    first = decide_verdict(evaluation([0.01] * 100, None), GateSettings(), TODAY, None, force="a new catalogue")
     assert (first["passed"], first["winner"]) == (True, "challenger")
 
 
 @pytest.mark.parametrize("force", [" ", "\n", "because", "x" * 501])
 def test_a_reason_that_is_none_is_refused(force: str) -> None:
     with pytest.raises(ValueError, match=r"the reason of a forced pass is .*: say why in 10 to 500 letters"):
-        decide(evaluation(EVEN, EVEN), GateSettings(), TODAY, LIVE, force=force)
+        decide_verdict(evaluation(EVEN, EVEN), GateSettings(), TODAY, LIVE, force=force)
 
 
 def test_markdown_shows_each_rule() -> None:
-    text = markdown(verdict(evaluation([0.1] * 100, [0.09] * 100, 0.14)))
+    text = render_gate_markdown(verdict(evaluation([0.1] * 100, [0.09] * 100, 0.14)))
     assert "## Gate: not passed" in text
     assert "| ndcg@20 against the incumbent, lower bound | 11.11% | at least -1.00% | pass | 100 users |" in text
     assert "| ndcg@20 against popularity, upper bound | 0.1100 | at least 0.1386 | FAIL |  |" in text
@@ -234,13 +234,13 @@ def test_markdown_shows_each_rule() -> None:
 
 def test_the_page_shows_rules_advice_and_the_gates_before() -> None:
     scored = evaluation([0.098] * 100, EVEN)
-    found = decide(scored, GateSettings(), TODAY, LIVE, [], force="<b>we know</b> what it is")
+    found = decide_verdict(scored, GateSettings(), TODAY, LIVE, [], force="<b>we know</b> what it is")
     gates = [past(1), past(2, comparable=False), past(3, forced="<i>new shop</i>"), past(4)]
-    shown = page(found, gate_of(scored, found, TODAY, "run"), gates, 0.01)
+    shown = render_gate_page(found, build_gate_record(scored, found, TODAY, "run"), gates, 0.01)
     assert "FORCED past the rules." in shown and "&lt;b&gt;we know&lt;/b&gt; what it is" in shown
     assert "Compare trials and configuration" in shown
     assert shown.count("<svg") == 3  # today, the day before, both together
     assert "2 gates" in shown and "<b>we" not in shown and "<i>" not in shown
     first = evaluation(EVEN, None)
-    alone = decide(first, GateSettings(), TODAY, None)
-    assert "user by user" not in page(alone, gate_of(first, alone, TODAY, "run"), [], 0.01)
+    alone = decide_verdict(first, GateSettings(), TODAY, None)
+    assert "user by user" not in render_gate_page(alone, build_gate_record(first, alone, TODAY, "run"), [], 0.01)

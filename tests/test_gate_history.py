@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from dawnlist.components.gate import history
-from dawnlist.components.gate.history import Gate
-from dawnlist.components.gate.judgement import judge
-from dawnlist.cuts import iso, stamp
+from dawnlist.components.gate.history import GateRecord
+from dawnlist.components.gate.judgement import judge_challenger
+from dawnlist.cuts import format_iso, format_stamp
 from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.cli import app
 from dawnlist.records import registry
@@ -16,7 +16,7 @@ from dawnlist.upkeep.expiry import Expiry
 from tests.support.gates import evaluation, past, spread_out
 from tests.support.literal import AS_OF
 
-TODAY = iso(AS_OF)
+TODAY = format_iso(AS_OF)
 
 
 @pytest.fixture
@@ -24,16 +24,16 @@ def lake(tmp_path: Path) -> Lake:
     return Lake.open(str(tmp_path), "shop")
 
 
-def kept(lake: Lake, *gates: Gate) -> list[Gate]:
+def kept(lake: Lake, *gates: GateRecord) -> list[GateRecord]:
     for gate in gates:
-        history.keep(lake, gate)
-    return history.last(lake, TODAY)
+        history.write_gate_record(lake, gate)
+    return history.read_recent_gates(lake, TODAY)
 
 
 def test_what_was_kept_is_found_newest_first_four_weeks_back(lake: Lake) -> None:
     gates = [past(day) for day in (1, 2, 28, 29)]
     assert kept(lake, *gates, past(0), past(-1)) == gates[:3]
-    assert history.last(Lake.open(lake.uri, "other"), TODAY) == []
+    assert history.read_recent_gates(Lake.open(lake.uri, "other"), TODAY) == []
 
 
 def test_a_run_replaces_its_own_and_of_several_the_one_that_passed_counts(lake: Lake) -> None:
@@ -43,15 +43,15 @@ def test_a_run_replaces_its_own_and_of_several_the_one_that_passed_counts(lake: 
     assert kept(lake, first) == [first]
     assert kept(lake, second) == [first]
     assert kept(lake, past(1, run="a", **refused))[0].run == "a"  # newest of those that did not
-    assert lake.names("gates", stamp(AS_OF - timedelta(days=1))) == ["a.json", "b.json", "c.json"]
+    assert lake.names("gates", format_stamp(AS_OF - timedelta(days=1))) == ["a.json", "b.json", "c.json"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"[]", b'{"as_of": 3}', b"NaN"])
 def test_a_damaged_object_is_left_out(lake: Lake, damage: bytes) -> None:
-    lake.write(damage, "gates", stamp(AS_OF - timedelta(days=1)), "run.json")
+    lake.write(damage, "gates", format_stamp(AS_OF - timedelta(days=1)), "run.json")
     lake.write(b"?", "gates", "notes.txt")
     wrong = past(3).model_dump_json().replace('"total":0.0', '"total":NaN')
-    lake.write(wrong.encode(), "gates", stamp(AS_OF - timedelta(days=3)), "run.json")
+    lake.write(wrong.encode(), "gates", format_stamp(AS_OF - timedelta(days=3)), "run.json")
     assert kept(lake, past(2)) == [past(2)]
 
 
@@ -66,43 +66,43 @@ def test_lift_is_of_what_was_live(lake: Lake) -> None:
         past(6, forced="new shop system"),
         past(7),
     ]
-    assert history.lifts(gates, "ndcg", 20) == [1.5, 1.25, 1.0, 2.0]
+    assert history.collect_live_lifts(gates, "ndcg", 20) == [1.5, 1.25, 1.0, 2.0]
 
 
 def test_judging_reads_and_leaves_a_history(lake: Lake) -> None:
     users = spread_out(0.1)
     noisy = [value + (0.02 if place % 4 < 2 else -0.02) for place, value in enumerate(users)]
-    alone = judge(lake, evaluation(noisy, users), GateSettings(), TODAY, "run")
+    alone = judge_challenger(lake, evaluation(noisy, users), GateSettings(), TODAY, "run")
     assert not alone.verdict["passed"] and alone.gates == []
     before = [past(day, users=100_000, error=0.0001) for day in (1, 2)]
     kept(lake, *before)
-    found = judge(lake, evaluation(noisy, users), GateSettings(), TODAY, "run")
+    found = judge_challenger(lake, evaluation(noisy, users), GateSettings(), TODAY, "run")
     assert found.verdict["passed"] and found.gates == before
     assert "passed" in found.markdown and "100,000" in found.page
-    tomorrow = iso(AS_OF + timedelta(days=1))
-    assert history.last(lake, tomorrow) == [found.today, *before]
+    tomorrow = format_iso(AS_OF + timedelta(days=1))
+    assert history.read_recent_gates(lake, tomorrow) == [found.today, *before]
     assert found.today.lift == {"challenger": pytest.approx(2.0), "incumbent": pytest.approx(2.0)}
-    again = judge(lake, evaluation(noisy, users), GateSettings(), TODAY, "run")
+    again = judge_challenger(lake, evaluation(noisy, users), GateSettings(), TODAY, "run")
     assert again == found  # a retry
 
 
 def test_the_first_gate_has_no_evidence_and_a_lift(lake: Lake) -> None:
-    first = judge(lake, evaluation([0.1] * 30, None), GateSettings(), TODAY, "run").today
+    first = judge_challenger(lake, evaluation([0.1] * 30, None), GateSettings(), TODAY, "run").today
     assert (first.evidence.users, first.winner) == (0, "challenger")
     assert first.lift == {"challenger": pytest.approx(2.0)}
 
 
 def test_a_blank_reason_leaves_nothing_behind(lake: Lake) -> None:
     with pytest.raises(ValueError, match="the reason of a forced pass is ''"):
-        judge(lake, evaluation([0.1] * 30, None), GateSettings(), TODAY, "run", "  ")
+        judge_challenger(lake, evaluation([0.1] * 30, None), GateSettings(), TODAY, "run", "  ")
     assert lake.names("gates") == []
 
 
 def test_what_is_live_is_asked_of_the_registry(lake: Lake) -> None:
     report: dict[str, Any] = {"version": 1, "run": "run-1", "token": "1-a", "as_of": TODAY}
-    registry.record(lake, report, {"model": "m", "winner": "challenger", "metrics": {}})
-    registry.crown(lake, report)
-    found = judge(lake, evaluation([0.1] * 30, [0.1] * 30), GateSettings(), TODAY, "run")
+    registry.record_publication(lake, report, {"model": "m", "winner": "challenger", "metrics": {}})
+    registry.set_champion(lake, report)
+    found = judge_challenger(lake, evaluation([0.1] * 30, [0.1] * 30), GateSettings(), TODAY, "run")
     assert "is live and not older" in found.verdict["reason"]
 
 
@@ -110,7 +110,7 @@ def test_old_gates_expire(lake: Lake) -> None:
     kept(lake, past(1), past(100))
     later = AS_OF + timedelta(days=9000)  # written long before, by the clock
     assert Expiry(lake, AS_OF, later).gates(90)["dropped"] == 1
-    assert lake.names("gates") == [stamp(AS_OF - timedelta(days=1))]
+    assert lake.names("gates") == [format_stamp(AS_OF - timedelta(days=1))]
 
 
 @pytest.mark.parametrize("reason", ["", " ", "because"])

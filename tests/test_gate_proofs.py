@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from dawnlist.components.gate.evidence import Evidence, judged
+from dawnlist.components.gate.evidence import Evidence, weigh_evidence
 from dawnlist.settings import GateSettings
 
 benchmark = importlib.import_module("benchmarks.gate")
@@ -43,7 +43,7 @@ def test_asking_today_and_then_four_weeks_errs_no_more_often_either() -> None:
     def equal(gates: int) -> Evidence:
         return Evidence(500 * gates, random.normal(0, sqrt(gates)), gates, 50.0 * gates)
 
-    answers = [judged(today := equal(1), today + equal(27), 0.0, 20)[0] for _ in range(rounds)]
+    answers = [weigh_evidence(today := equal(1), today + equal(27), 0.0, 20)[0] for _ in range(rounds)]
     assert 0.01 < np.mean([answer is True for answer in answers]) <= most(rounds)
 
 

@@ -24,17 +24,17 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 from uvicorn.server import ServerState
 
-from dawnlist.machine.embedded_valkey import embedded_valkey
-from dawnlist.serving.predictor.answers.follower import Follower
-from dawnlist.serving.predictor.guard import Gate, OverloadedError
-from dawnlist.serving.predictor.server import serve
+from dawnlist.machine.embedded_valkey import run_embedded_valkey
+from dawnlist.serving.predictor.answers.version_follower import VersionFollower
+from dawnlist.serving.predictor.request_limiter import OverloadedError, RequestLimiter
+from dawnlist.serving.predictor.server import run_predictor
 from dawnlist.serving.predictor.transports import connection
-from dawnlist.serving.predictor.transports.auth import Doorkeeper, ForbiddenError, UnknownError
-from dawnlist.serving.predictor.transports.connection import Connection, Shared
+from dawnlist.serving.predictor.transports.auth import Authenticator, ForbiddenError, UnauthenticatedError
+from dawnlist.serving.predictor.transports.connection import ConnectionContext, HttpConnection
 from dawnlist.serving.predictor.transports.http import Request, Response
-from dawnlist.serving.predictor.watch.counts import Counts
-from dawnlist.serving.predictor.watch.logs import AsJson, Digest, described
-from dawnlist.store.client import connect
+from dawnlist.serving.predictor.watch.counts import PredictorMetrics
+from dawnlist.serving.predictor.watch.logs import JsonFormatter, MetricsLogger, describe_exception
+from dawnlist.store.client import connect_store
 from tests.support.published import metric
 from tests.support.servers import Predictor, free_port, running_predictor
 
@@ -142,12 +142,14 @@ def answered(request: Request) -> Any:
 async def connected(pieces: bytes, waited: float, seconds: float = 60) -> bytes:
     """What a client that has sent this gets when the sweep comes by so much later, until the end or for `seconds`."""
     state = ServerState()
-    shared = Shared(answered, lambda: Response(503, b"late"), lambda code, text: Response(code, text.encode()))
+    shared = ConnectionContext(
+        answered, lambda: Response(503, b"late"), lambda code, text: Response(code, text.encode())
+    )
     loop = asyncio.get_running_loop()
-    protocols: list[Connection] = []
+    protocols: list[HttpConnection] = []
 
-    def protocol() -> Connection:
-        protocols.append(Connection(shared, None, state, None))
+    def protocol() -> HttpConnection:
+        protocols.append(HttpConnection(shared, None, state, None))
         return protocols[-1]
 
     server = await loop.create_server(protocol, "127.0.0.1", 0)
@@ -169,12 +171,16 @@ async def connected(pieces: bytes, waited: float, seconds: float = 60) -> bytes:
 @pytest.mark.parametrize(
     ("pieces", "waited", "answer"),
     [
-        pytest.param(b"", connection.KEEP_SECONDS - 1, b"[still open]", id="idle"),
-        pytest.param(b"", connection.KEEP_SECONDS + 1, b"", id="idle too long"),
-        pytest.param(b"GET / HT", connection.ARRIVE_SECONDS - 1, b"[still open]", id="slow"),
-        pytest.param(b"GET / HT", connection.ARRIVE_SECONDS + 1, b"", id="too slow"),
-        pytest.param(b"GET /slow HTTP/1.1\r\n\r\n", connection.ANSWER_SECONDS - 1, b"[still open]", id="a slow answer"),
-        pytest.param(b"GET /slow HTTP/1.0\r\n\r\n", connection.ANSWER_SECONDS + 1, b"late", id="too slow an answer"),
+        pytest.param(b"", connection.KEEP_ALIVE_SECONDS - 1, b"[still open]", id="idle"),
+        pytest.param(b"", connection.KEEP_ALIVE_SECONDS + 1, b"", id="idle too long"),
+        pytest.param(b"GET / HT", connection.TRANSFER_TIMEOUT_SECONDS - 1, b"[still open]", id="slow"),
+        pytest.param(b"GET / HT", connection.TRANSFER_TIMEOUT_SECONDS + 1, b"", id="too slow"),
+        pytest.param(
+            b"GET /slow HTTP/1.1\r\n\r\n", connection.ANSWER_TIMEOUT_SECONDS - 1, b"[still open]", id="a slow answer"
+        ),
+        pytest.param(
+            b"GET /slow HTTP/1.0\r\n\r\n", connection.ANSWER_TIMEOUT_SECONDS + 1, b"late", id="too slow an answer"
+        ),
     ],
 )
 def test_what_takes_too_long_is_given_up(pieces: bytes, waited: float, answer: bytes) -> None:
@@ -210,21 +216,23 @@ class Line:
 
 
 def test_a_client_that_does_not_read_its_answers_is_not_read_from_either() -> None:
-    shared = Shared(answered, lambda: Response(503, b"late"), lambda code, text: Response(code, text.encode()))
+    shared = ConnectionContext(
+        answered, lambda: Response(503, b"late"), lambda code, text: Response(code, text.encode())
+    )
     line = Line()
-    client = Connection(shared, None, ServerState(), None, line)
+    client = HttpConnection(shared, None, ServerState(), None, line)
     client.connection_made(line)
     client.pause_writing()
-    line.now = connection.ARRIVE_SECONDS - 1
+    line.now = connection.TRANSFER_TIMEOUT_SECONDS - 1
     client.data_received(b"GET / HTTP/1.1\r\n\r\nGET / HT")
     assert (line.taken, line.reading) == (b"", False)
     client.resume_writing()
     assert line.taken.startswith(b"HTTP/1.1 200") and line.reading
-    line.now += connection.ARRIVE_SECONDS - 1
+    line.now += connection.TRANSFER_TIMEOUT_SECONDS - 1
     client.expire(line.now)
     assert not line.aborted  # the second request has had no more time than that
     client.pause_writing()
-    line.now += connection.ARRIVE_SECONDS - 1
+    line.now += connection.TRANSFER_TIMEOUT_SECONDS - 1
     client.data_received(b"TP/1.1\r\n\r\nGET / HT")
     line.now += 2
     client.expire(line.now)
@@ -237,25 +245,25 @@ def test_a_client_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_gate_counts_requests_and_questions() -> None:
-    gate = Gate(Counts("shop"), requests=2, questions=10)
-    gate.enter(11)  # alone, a batch of any size
+    gate = RequestLimiter(PredictorMetrics("shop"), requests=2, questions=10)
+    gate.acquire(11)  # alone, a batch of any size
     with pytest.raises(OverloadedError, match="too many requests at once"):
-        gate.enter(1)
-    gate.leave(11)
-    gate.enter(4)
-    gate.enter(4)
+        gate.acquire(1)
+    gate.release(11)
+    gate.acquire(4)
+    gate.acquire(4)
     assert gate.counts.in_flight == 2
     with pytest.raises(OverloadedError):
-        gate.enter(1)
-    gate.leave(4)
-    gate.leave(4)
+        gate.acquire(1)
+    gate.release(4)
+    gate.release(4)
     assert gate.counts.in_flight == 0
 
 
 def test_too_much_at_once_is_a_503_with_retry_after(served: Predictor) -> None:
     """A store that stands still holds requests; the 257th and later ones are told to come again."""
     before = metric(served.url, "dawnlist_requests_total", route="lean", status="503")
-    with connect(served.redis) as client:
+    with connect_store(served.redis) as client:
         client.execute_command("CLIENT", "PAUSE", 500)
     lines = [socket.create_connection(("127.0.0.1", urlsplit(served.url).port)) for _ in range(400)]
     for line in lines:
@@ -283,12 +291,12 @@ def test_it_listens_on_loopback_only(served: Predictor) -> None:
 def test_a_port_that_is_taken_is_one_clear_line(served: Predictor) -> None:
     http, rpc = (int(address.rsplit(":", 1)[1]) for address in (served.url, served.grpc))
     with pytest.raises(OSError, match=rf"can't listen on 127\.0\.0\.1:{http} .*: choose another port"):
-        serve("redis://127.0.0.1/0", "shop", http)
+        run_predictor("redis://127.0.0.1/0", "shop", http)
     with pytest.raises(OSError, match=rf"can't listen on 127\.0\.0\.1:{rpc} .*: choose another port"):
-        serve("redis://127.0.0.1/0", "shop", free_port(), grpc_port=rpc)
+        run_predictor("redis://127.0.0.1/0", "shop", free_port(), grpc_port=rpc)
     for host in ("192.0.2.1", "300.1.1.1"):
         with pytest.raises(OSError, match=rf"can't listen on {host}:.*: give --host an address of this machine"):
-            serve("redis://127.0.0.1/0", "shop", free_port(), host)
+            run_predictor("redis://127.0.0.1/0", "shop", free_port(), host)
 
 
 # keys
@@ -312,16 +320,16 @@ def bearer(text: str) -> dict[bytes, bytes]:
 
 
 def test_without_a_key_everybody_may_ask() -> None:
-    Doorkeeper.of({}).check({})
-    Doorkeeper.of({"DAWNLIST_API_KEY": " ", "DAWNLIST_JWT_KEY": ""}).check({})
+    Authenticator.from_environment({}).check({})
+    Authenticator.from_environment({"DAWNLIST_API_KEY": " ", "DAWNLIST_JWT_KEY": ""}).check({})
 
 
 def test_an_api_key_opens_and_two_while_one_takes_the_others_place() -> None:
-    doorkeeper = Doorkeeper.of({"DAWNLIST_API_KEY": "old, new"})
+    doorkeeper = Authenticator.from_environment({"DAWNLIST_API_KEY": "old, new"})
     doorkeeper.check({b"x-api-key": b"old"})
     doorkeeper.check({b"x-api-key": b"new"})
     for headers in ({}, {b"x-api-key": b""}, {b"x-api-key": b"ol"}, {b"x-api-key": "ö".encode()}, bearer(token())):
-        with pytest.raises(UnknownError):
+        with pytest.raises(UnauthenticatedError):
             doorkeeper.check(headers)
 
 
@@ -338,7 +346,9 @@ def test_an_api_key_opens_and_two_while_one_takes_the_others_place() -> None:
 )
 def test_a_signed_token_opens(text: str, key: Any, algorithm: str, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(text + "\n")
-    doorkeeper = Doorkeeper.of({"DAWNLIST_JWT_KEY_FILE": str(tmp_path / "key"), "DAWNLIST_JWT_AUDIENCE": "dawnlist"})
+    doorkeeper = Authenticator.from_environment(
+        {"DAWNLIST_JWT_KEY_FILE": str(tmp_path / "key"), "DAWNLIST_JWT_AUDIENCE": "dawnlist"}
+    )
     shown = bearer(token(key, algorithm))
     doorkeeper.check(shown)
     doorkeeper.check(shown)  # remembered
@@ -358,26 +368,26 @@ def test_a_signed_token_opens(text: str, key: Any, algorithm: str, tmp_path: Pat
     ids=["expired", "another key", "another algorithm", "no signature", "not yet", "empty", "garbage"],
 )
 def test_a_token_that_is_not_believed(text: str, error: str) -> None:
-    doorkeeper = Doorkeeper.of({"DAWNLIST_JWT_KEY": pem(RSA), "DAWNLIST_JWT_AUDIENCE": "dawnlist"})
-    with pytest.raises(UnknownError, match=error):
+    doorkeeper = Authenticator.from_environment({"DAWNLIST_JWT_KEY": pem(RSA), "DAWNLIST_JWT_AUDIENCE": "dawnlist"})
+    with pytest.raises(UnauthenticatedError, match=error):
         doorkeeper.check(bearer(text))
 
 
 def test_a_token_of_another_curve_is_not_believed() -> None:
-    doorkeeper = Doorkeeper.of({"DAWNLIST_JWT_KEY": pem(ec.generate_private_key(ec.SECP256R1()))})
-    with pytest.raises(UnknownError, match="the token is not valid"):
+    doorkeeper = Authenticator.from_environment({"DAWNLIST_JWT_KEY": pem(ec.generate_private_key(ec.SECP256R1()))})
+    with pytest.raises(UnauthenticatedError, match="the token is not valid"):
         doorkeeper.check(bearer(token(ec.generate_private_key(ec.SECP521R1()), "ES512")))
 
 
 @pytest.mark.parametrize("changes", [{"aud": "billing"}, {"aud": None}, {"exp": None}], ids=str)
 def test_a_token_for_another_service_is_forbidden(changes: dict[str, Any]) -> None:
-    doorkeeper = Doorkeeper.of({"DAWNLIST_JWT_KEY": pem(RSA), "DAWNLIST_JWT_AUDIENCE": "dawnlist"})
+    doorkeeper = Authenticator.from_environment({"DAWNLIST_JWT_KEY": pem(RSA), "DAWNLIST_JWT_AUDIENCE": "dawnlist"})
     with pytest.raises(ForbiddenError, match="the token is not for this service"):
         doorkeeper.check(bearer(token(**changes)))
 
 
 def test_a_public_key_is_no_shared_secret() -> None:
-    doorkeeper = Doorkeeper.of({"DAWNLIST_JWT_KEY": pem(RSA)})
+    doorkeeper = Authenticator.from_environment({"DAWNLIST_JWT_KEY": pem(RSA)})
     assert not any(algorithm.startswith("HS") for algorithm in doorkeeper.algorithms)
     doorkeeper.check(bearer(token(aud="anything")))
 
@@ -394,7 +404,7 @@ def test_a_public_key_is_no_shared_secret() -> None:
 )
 def test_a_key_that_can_not_be_used_is_one_clear_line(environment: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Doorkeeper.of(environment)
+        Authenticator.from_environment(environment)
 
 
 @pytest.fixture(scope="module")
@@ -404,7 +414,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
     items = [{"item_id": "s", "title": "Static"}]
     (home / "static.json").write_text(json.dumps({"as_of": "2026-01-01T03:00:00Z", "items": items}))
     environment = {"DAWNLIST_API_KEY": "a key", "DAWNLIST_JWT_KEY": pem(RSA), "DAWNLIST_JWT_AUDIENCE": "dawnlist"}
-    with embedded_valkey(home / "valkey") as redis_url:
+    with run_embedded_valkey(home / "valkey") as redis_url:
         static = home / "static.json"
         with running_predictor(redis_url, "shop", environment, static, grpc_port=free_port()) as running:
             yield running
@@ -485,7 +495,7 @@ def test_logs_are_json_and_say_nothing_of_anybody(served: Predictor) -> None:
 
 def test_why_the_store_can_not_be_followed_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     looks = threading.Semaphore(0)
-    follower = Follower("redis://127.0.0.1:1/0", "shop", Counts("shop"), looks.release)
+    follower = VersionFollower("redis://127.0.0.1:1/0", "shop", PredictorMetrics("shop"), looks.release)
     follower.start()
     assert all(looks.acquire(timeout=20) for _ in range(3))
     follower.stop()
@@ -499,17 +509,17 @@ def test_an_error_is_logged_by_its_class_and_places_only() -> None:
         raise ValueError("user ann@example.com at redis://:password@host")
     except ValueError as error:
         record = logging.LogRecord("x", logging.ERROR, "", 0, "a request failed", None, (type(error), error, None))
-        line = json.loads(AsJson().format(record))
-        assert described(error)["at"][0].startswith("tests/test_guard.py:")
+        line = json.loads(JsonFormatter().format(record))
+        assert describe_exception(error)["at"][0].startswith("tests/test_guard.py:")
     assert (line["event"], line["error"]) == ("a request failed", "ValueError")
     assert "example.com" not in str(line) and "password" not in str(line)
 
 
 def test_errors_are_logged_once_in_an_interval_with_their_number(caplog: pytest.LogCaptureFixture) -> None:
-    counts = Counts("shop")
-    digest = Digest(counts)
+    counts = PredictorMetrics("shop")
+    digest = MetricsLogger(counts)
     caplog.set_level(logging.INFO, "dawnlist.predictor")
-    report = functools.partial(counts.redis_error, "TimeoutError")
+    report = functools.partial(counts.report_store_error, "TimeoutError")
     for _ in range(3):
         report()
     counts.request("lean", 503)

@@ -8,18 +8,19 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
-from dawnlist.als.training import ALSConfig, fit
+from dawnlist.als.training import fit_als
 from dawnlist.components.train.fitting import fit_stage
 from dawnlist.components.tune.newcomers import Newcomers
 from dawnlist.lake.lake import Lake
 from dawnlist.model import popularity
-from dawnlist.model.content import Stock
+from dawnlist.model.config import ALSConfig
+from dawnlist.model.content import ItemFeatures
 from dawnlist.model.factor_model import FactorModel
-from dawnlist.model.hybrid import DOUBT, Hybrid, Parts, parts
+from dawnlist.model.hybrid import SHRINKAGE, Hybrid, ModelColumns, split_columns
 from dawnlist.model.ids import IdMap
 from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
-from dawnlist.ranking.fold_in import NO_PAIRS, FoldIn, Pairs
+from dawnlist.ranking.fold_in import NO_PAIRS, FoldIn, UserPairs
 from tests.support.literal import AS_OF, two_tastes
 
 NEW, OLD = 1_700_000_000_000_000, 1
@@ -33,7 +34,7 @@ def stocked(seen: tuple[int, ...] = (OLD, OLD)) -> Splits:
     content = np.zeros((22, 2), np.float32)
     content[np.arange(22), np.arange(22) % 2] = 1
     ids = IdMap(pa.concat_arrays([splits.item_ids.ids, pa.array(["n0", "n1"])]))
-    stock = Stock(content, np.array([OLD] * 20 + list(seen)), OLD, 2)
+    stock = ItemFeatures(content, np.array([OLD] * 20 + list(seen)), OLD, 2)
     return Splits(
         splits.user_ids, ids, splits.user_index, splits.item_index, splits.weight, splits.last, splits.cuts,
         splits.about, stock,
@@ -42,9 +43,9 @@ def stocked(seen: tuple[int, ...] = (OLD, OLD)) -> Splits:
 
 def test_the_columns_add_up_to_the_score() -> None:
     hybrid = Hybrid.of(stocked(), "train")
-    x, y = fit(hybrid.fitted, SERVED)
+    x, y = fit_als(hybrid.fitted, SERVED)
     users, items = hybrid.factors((x, y), SERVED)
-    popular = popularity.decayed(hybrid.user_items, SERVED.popularity_half_life)
+    popular = popularity.compute_popularity(hybrid.user_items, SERVED.popularity_half_life)
     even, met = np.arange(40) % 2 == 0, np.diff(hybrid.user_items.weight.indptr)
     alike = even[:, None] == (np.arange(22) % 2 == 0)  # a user meets items of one kind alone: p is that kind's word
     wanted = x @ items[:, :4].T + 0.5 * popular + (0.4 * 2 / (2 + met))[:, None] * alike
@@ -54,19 +55,19 @@ def test_the_columns_add_up_to_the_score() -> None:
 
 def test_a_model_comes_apart_into_its_columns() -> None:
     hybrid = Hybrid.of(stocked(), "train")
-    fitted = fit(hybrid.fitted, SERVED)
+    fitted = fit_als(hybrid.fitted, SERVED)
     users, items = hybrid.factors(fitted, SERVED)
     ids = (IdMap(pa.array([str(n) for n in range(40)])), IdMap(pa.array([str(n) for n in range(22)])))
-    found = parts(FactorModel(*ids, users, items, SERVED.as_dict()))
+    found = split_columns(FactorModel(*ids, users, items, SERVED.as_dict()))
     np.testing.assert_array_equal(found.vectors, fitted[0])
     np.testing.assert_array_equal(found.item_factors[:20], fitted[1])
     np.testing.assert_array_equal(found.item_bias, items[:, 4])
     np.testing.assert_array_equal(found.item_content, hybrid.content)
-    plain = parts(FactorModel(*ids, *hybrid.factors(fitted, PLAIN), PLAIN.as_dict()))
+    plain = split_columns(FactorModel(*ids, *hybrid.factors(fitted, PLAIN), PLAIN.as_dict()))
     assert [part.shape for part in vars(plain).values()] == [(40, 4), (22, 4), (22,), (22, 0)]
     assert not plain.item_bias.any()
-    counts = popularity.fit(hybrid.user_items, "whole")
-    popular = parts(FactorModel(*ids, *counts, {"engine": "popularity", "window": "whole"}))
+    counts = popularity.fit_popularity(hybrid.user_items, "whole")
+    popular = split_columns(FactorModel(*ids, *counts, {"engine": "popularity", "window": "whole"}))
     assert (popular.vectors.shape, popular.item_factors.shape, popular.item_content.shape) == (
         (40, 0),
         (22, 0),
@@ -78,25 +79,25 @@ def test_a_model_comes_apart_into_its_columns() -> None:
 def test_without_shares_the_model_is_what_was_fitted() -> None:
     """Bit for bit, and with popularity what that made of it; the new items come behind."""
     hybrid = Hybrid.of(stocked(), "train")
-    fitted = fit(two_tastes().user_items("train"), PLAIN)
-    users, items = hybrid.factors(fit(hybrid.fitted, PLAIN), PLAIN)
+    fitted = fit_als(two_tastes().user_items("train"), PLAIN)
+    users, items = hybrid.factors(fit_als(hybrid.fitted, PLAIN), PLAIN)
     np.testing.assert_array_equal(users, fitted[0])
     np.testing.assert_array_equal(items[:20], fitted[1])
     bare = Hybrid.of(two_tastes(), "train")
     for config in (PLAIN, ALSConfig(4, popularity_share=0.3)):
         share = (config.popularity_share, config.popularity_half_life)
-        wanted = popularity.blended(fitted, bare.user_items, *share)
+        wanted = popularity.blend_popularity(fitted, bare.user_items, *share)
         for found, same in zip(bare.factors(fitted, config), wanted, strict=True):
             np.testing.assert_array_equal(found, same)
 
 
 def test_a_new_item_has_the_factors_of_those_it_is_like() -> None:
     hybrid = Hybrid.of(stocked(), "train")
-    _, y = fit(hybrid.fitted, PLAIN)
+    _, y = fit_als(hybrid.fitted, PLAIN)
     _, items = hybrid.factors((np.zeros((40, 4), np.float32), y), PLAIN)
     assert np.flatnonzero(hybrid.new).tolist() == [20, 21]
-    np.testing.assert_allclose(items[20], y[0::2].sum(axis=0) / (DOUBT + 10), rtol=1e-5)
-    np.testing.assert_allclose(items[21], y[1::2].sum(axis=0) / (DOUBT + 10), rtol=1e-5)
+    np.testing.assert_allclose(items[20], y[0::2].sum(axis=0) / (SHRINKAGE + 10), rtol=1e-5)
+    np.testing.assert_allclose(items[21], y[1::2].sum(axis=0) / (SHRINKAGE + 10), rtol=1e-5)
 
 
 def test_new_items_come_into_the_lists_of_those_who_like_their_kind(tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_new_items_come_into_the_lists_of_those_who_like_their_kind(tmp_path: Pa
         model = FactorModel.load(tmp_path / config.solver)
         assert model.item_ids.ids.equals(splits.item_ids.ids)
         assert model.config["fitted_items"] == 20
-        aligned = model.aligned(splits.user_ids, splits.item_ids)
+        aligned = model.align(splits.user_ids, splits.item_ids)
         lists, _ = aligned.top_k(np.arange(4), splits.user_items("refit").weight[:4], 1)
         assert lists[:, 0].tolist() == [20, 21, 20, 21]
         for file in (tmp_path / config.solver).iterdir():
@@ -138,16 +139,16 @@ def test_the_holdout_changes_nothing_that_is_served_before_it() -> None:
 
 def _columns(splits: Splits) -> tuple[np.ndarray, ...]:
     hybrid = Hybrid.of(splits, "train")
-    return (*hybrid.factors(fit(hybrid.fitted, SERVED), SERVED), hybrid.known_items)
+    return (*hybrid.factors(fit_als(hybrid.fitted, SERVED), SERVED), hybrid.known_items)
 
 
 def test_nothing_alike_is_nothing_predicted() -> None:
     splits = stocked()
     splits.stock.content[:20] = 0  # type: ignore[union-attr]
     hybrid = Hybrid.of(splits, "train")
-    _, items = hybrid.factors(fit(hybrid.fitted, PLAIN), PLAIN)
+    _, items = hybrid.factors(fit_als(hybrid.fitted, PLAIN), PLAIN)
     assert not items[20:].any()
-    users, _ = hybrid.factors(fit(hybrid.fitted, SERVED), SERVED)
+    users, _ = hybrid.factors(fit_als(hybrid.fitted, SERVED), SERVED)
     assert not users[:, 5:].any()  # nobody met anything that words are known of
 
 
@@ -157,10 +158,10 @@ def test_splits_with_a_stock_survive_the_disk_and_lose_what_nobody_met(tmp_path:
     loaded = Splits.load(tmp_path / "splits")
     assert loaded.stock is not None and splits.stock is not None
     assert loaded.stock.digest == splits.stock.digest
-    assert (loaded.met_items, loaded.shape) == (20, (40, 22))
-    bare = loaded.without_unmet()
-    assert (bare.shape, bare.content.shape, bare.met_items) == ((40, 20), (20, 2), 20)
-    assert bare.holdout == loaded.holdout == two_tastes().holdout
+    assert (loaded.met_item_count, loaded.shape) == (20, (40, 22))
+    bare = loaded.drop_unmet_items()
+    assert (bare.shape, bare.content.shape, bare.met_item_count) == ((40, 20), (20, 2), 20)
+    assert bare.holdout_fingerprint == loaded.holdout_fingerprint == two_tastes().holdout_fingerprint
 
 
 @pytest.mark.parametrize(("nu", "alpha0"), [(0.0, 1.0), (0.5, 0.3)])
@@ -174,11 +175,11 @@ def test_newcomers_are_solved_as_the_predictor_does(nu: float, alpha0: float) ->
     assert (found.met.tolist(), found.index[1, :2].tolist()) == ([1, 2], [2, 4])
     assert found.weights(12).toarray()[:, [1, 2, 4]].tolist() == [[2, 0, 0], [0, 3, 5]]
     fold = FoldIn.of(y, {**config.as_dict(), "ridge_scale": 0.7})
-    clicks = Pairs(np.array([2, 4]), np.array([3.0, 5.0]), np.zeros(2))
-    wanted = fold.vector(fold.equation(clicks, NO_PAIRS, 0.0))
+    clicks = UserPairs(np.array([2, 4]), np.array([3.0, 5.0]), np.zeros(2))
+    wanted = fold.vector(fold.build_equation(clicks, NO_PAIRS, 0.0))
     np.testing.assert_allclose(found.vectors(y, 0.7, config)[1], wanted, rtol=1e-4, atol=1e-6)
     assert Newcomers.of(history, np.array([0]), most=3).index.tolist() == [[2, 4, 5]]
 
 
 def test_parts_are_arrays_alone() -> None:
-    assert list(Parts.__dataclass_fields__) == ["vectors", "item_factors", "item_bias", "item_content"]
+    assert list(ModelColumns.__dataclass_fields__) == ["vectors", "item_factors", "item_bias", "item_content"]

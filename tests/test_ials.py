@@ -8,12 +8,14 @@ import pytest
 from implicit.cpu._als import calculate_loss
 from scipy.sparse import csr_matrix, random_array
 
-from dawnlist.als import ials, on_arrays, on_cpu
-from dawnlist.als.ials import IALSFit, Prepared, prepared
-from dawnlist.als.implicit import confidence
+from dawnlist.als import on_arrays, on_cpu
+from dawnlist.als.ials import IALSFit, prepare_pairs
+from dawnlist.als.implicit import build_confidence_matrix
 from dawnlist.als.notebook import IALS
-from dawnlist.als.training import ALSConfig, Training, fit
-from dawnlist.machine.memory import require
+from dawnlist.als.pairs import ALSBackend, PreparedPairs, SparsityPattern
+from dawnlist.als.training import ALSTrainer, fit_als
+from dawnlist.machine.free_memory import require_memory
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.user_items import UserItems
 
 
@@ -27,32 +29,34 @@ def shop(users: int = 60, items: int = 40, seed: int = 3) -> UserItems:
 
 
 @pytest.fixture(params=["cpu", "arrays", "gpu"])
-def device(request: pytest.FixtureRequest) -> ials.Device:
+def device(request: pytest.FixtureRequest) -> ALSBackend:
     if request.param == "cpu":
-        return on_cpu.CPU()
+        return on_cpu.CPUBackend()
     if request.param == "arrays":
-        return on_arrays.Arrays(np)
+        return on_arrays.ArrayBackend(np)
     try:
-        from dawnlist.machine.gpu import cupy
+        from dawnlist.machine.gpu_libraries import import_cupy
 
-        found: ials.Device = on_arrays.Arrays(cupy())
+        found: ALSBackend = on_arrays.ArrayBackend(import_cupy())
     except RuntimeError as error:
         pytest.skip(str(error))
     return found
 
 
-def on(device: ials.Device, user_items: UserItems) -> Prepared:
+def on(device: ALSBackend, user_items: UserItems) -> PreparedPairs:
     """The pairs on that device."""
-    here = prepared(user_items, "cpu")
+    here = prepare_pairs(user_items, "cpu")
     users, items = (
-        ials.Side(device.array(side.start), device.array(side.columns)) for side in (here.users, here.items)
+        SparsityPattern(device.array(side.start), device.array(side.columns)) for side in (here.users, here.items)
     )
-    return Prepared(device, users, items, device.array(here.turned), device.array(here.weight), device.array(here.age))
+    return PreparedPairs(
+        device, users, items, device.array(here.turned), device.array(here.weight), device.array(here.age)
+    )
 
 
 def solution(user_items: UserItems, items: Any, config: ALSConfig) -> Any:
     """User factors by the normal equations, docs/MODEL.md, equation 2: dense, and slow."""
-    dense = user_items.decayed(config.half_life).toarray() * config.alpha
+    dense = user_items.decay_weights(config.half_life).toarray() * config.alpha
     total_users = dense.sum(axis=1) + config.alpha0 * dense.shape[1]
     total_items = dense.sum(axis=0) + config.alpha0 * dense.shape[0]
     mean = np.concatenate([total_users**config.nu, total_items**config.nu]).mean()
@@ -66,7 +70,7 @@ def solution(user_items: UserItems, items: Any, config: ALSConfig) -> Any:
 
 @pytest.mark.parametrize("nu", [0.0, 0.5, 1.0])
 def test_a_half_sweep_solves_the_normal_equations(
-    device: ials.Device, nu: float, monkeypatch: pytest.MonkeyPatch
+    device: ALSBackend, nu: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(on_cpu, "CG_STEPS", 40)
     monkeypatch.setattr(on_arrays, "CG_STEPS", 40)
@@ -84,9 +88,9 @@ def test_a_half_sweep_solves_the_normal_equations(
     assert not users[5].any()
 
 
-def test_all_devices_compute_the_same(device: ials.Device) -> None:
+def test_all_devices_compute_the_same(device: ALSBackend) -> None:
     config = ALSConfig(factors=8, regularization=1, alpha=5, alpha0=0.5, nu=0.8, half_life=20)
-    fits = [IALSFit(pairs, config, None) for pairs in (prepared(shop(), "cpu"), on(device, shop()))]
+    fits = [IALSFit(pairs, config, None) for pairs in (prepare_pairs(shop(), "cpu"), on(device, shop()))]
     for fitting in fits:
         fitting.advance(3)
     (users, items), (other_users, other_items) = (fitting.factors for fitting in fits)
@@ -94,13 +98,13 @@ def test_all_devices_compute_the_same(device: ials.Device) -> None:
     assert not users[5].any() and not items[7].any()
 
 
-def test_blocks_change_nothing(device: ials.Device, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_change_nothing(device: ALSBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     config = ALSConfig(factors=4, iterations=2)
     whole = IALSFit(on(device, shop()), config, None)
     whole.advance(2)
-    monkeypatch.setattr(on_cpu, "PAIRS", 16)
-    monkeypatch.setattr(on_cpu, "BLOCK", 16)
-    monkeypatch.setattr(on_arrays, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(on_cpu, "BLOCK_PAIRS", 16)
+    monkeypatch.setattr(on_cpu, "BLOCK_ROWS", 16)
+    monkeypatch.setattr(on_arrays, "ALS_BLOCK_BYTES", 4096)
     parts = IALSFit(on(device, shop()), config, None)
     parts.advance(2)
     np.testing.assert_allclose(whole.factors[0] @ whole.factors[1].T, parts.factors[0] @ parts.factors[1].T, atol=1e-4)
@@ -112,24 +116,24 @@ def test_the_loss_is_not_above_implicits(alpha: float, regularization: float) ->
     user_items, losses = shop(400, 200), {}
     for solver in ("ials", "implicit"):
         config = ALSConfig(16, regularization, alpha, iterations=8, solver=solver)
-        users, items = fit(user_items, config)
-        losses[solver] = calculate_loss(confidence(user_items, config), users, items, regularization)
+        users, items = fit_als(user_items, config)
+        losses[solver] = calculate_loss(build_confidence_matrix(user_items, config), users, items, regularization)
     assert losses["ials"] < 1.01 * losses["implicit"]
 
 
 def test_only_the_ratio_to_alpha0_counts() -> None:
-    one = fit(shop(), ALSConfig(factors=4, regularization=2, alpha=6, alpha0=1, nu=0.5, iterations=3))
-    other = fit(shop(), ALSConfig(factors=4, regularization=0.2, alpha=0.6, alpha0=0.1, nu=0.5, iterations=3))
+    one = fit_als(shop(), ALSConfig(factors=4, regularization=2, alpha=6, alpha0=1, nu=0.5, iterations=3))
+    other = fit_als(shop(), ALSConfig(factors=4, regularization=0.2, alpha=0.6, alpha0=0.1, nu=0.5, iterations=3))
     np.testing.assert_allclose(one[0] @ one[1].T, other[0] @ other[1].T, atol=1e-4)
-    bare = fit(shop(), ALSConfig(factors=4, regularization=2, alpha=6, iterations=9, solver="implicit"))
-    scaled = fit(
+    bare = fit_als(shop(), ALSConfig(factors=4, regularization=2, alpha=6, iterations=9, solver="implicit"))
+    scaled = fit_als(
         shop(), ALSConfig(factors=4, regularization=0.2, alpha=0.6, alpha0=0.1, iterations=9, solver="implicit")
     )
     np.testing.assert_allclose(bare[0] @ bare[1].T, scaled[0] @ scaled[1].T, atol=1e-3)
 
 
 def test_regularization_is_the_mean_of_all_rows() -> None:
-    pairs = prepared(shop(), "cpu")
+    pairs = prepare_pairs(shop(), "cpu")
     for nu in (0.0, 0.5, 1.0):
         fitting = IALSFit(pairs, ALSConfig(factors=2, regularization=3, nu=nu), None)
         assert np.concatenate(fitting._ridge).mean() == pytest.approx(3, rel=1e-5)
@@ -139,7 +143,7 @@ def test_regularization_is_the_mean_of_all_rows() -> None:
 @pytest.mark.parametrize("solver", ["ials", "implicit"])
 def test_a_fit_goes_on_from_its_factors(solver: str) -> None:
     config = ALSConfig(factors=6, solver=solver)
-    at_once, in_parts = (Training(shop()).begin(config) for _ in range(2))
+    at_once, in_parts = (ALSTrainer(shop()).start_fit(config) for _ in range(2))
     at_once.advance(5)
     in_parts.advance(2)
     early = in_parts.factors
@@ -147,7 +151,7 @@ def test_a_fit_goes_on_from_its_factors(solver: str) -> None:
     assert in_parts.sweeps == 5
     for one, other in zip(at_once.factors, in_parts.factors, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
-    later = Training(shop()).begin(config, early)
+    later = ALSTrainer(shop()).start_fit(config, early)
     later.advance(3)
     np.testing.assert_allclose(later.factors[0] @ later.factors[1].T, one_score(at_once), atol=1e-3)
 
@@ -160,36 +164,36 @@ def one_score(fitting: Any) -> Any:
 def test_the_number_of_cores_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     config = ALSConfig(factors=8, iterations=3)
     user_items = shop(3000, 500)
-    many = fit(user_items, config)
+    many = fit_als(user_items, config)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0}, raising=False)
-    one = fit(user_items, config)
+    one = fit_als(user_items, config)
     for a, b in zip(many, one, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_too_little_memory_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(on_cpu, "available", lambda: 10_000)
+    monkeypatch.setattr(on_cpu, "measure_free_memory", lambda: 10_000)
     with pytest.raises(MemoryError, match=r"^\d+ pairs from both sides need 0.00 GB, and 0.00 GB are free: give the"):
-        Training(shop()).begin(ALSConfig())
+        ALSTrainer(shop()).start_fit(ALSConfig())
     with pytest.raises(MemoryError, match=r"^a lot need 2.00 GB, and 1.00 GB are free"):
-        require(2_000_000_000, "a lot", 1_000_000_000)
+        require_memory(2_000_000_000, "a lot", 1_000_000_000)
 
 
-def test_without_any_pair_everything_is_zero(device: ials.Device) -> None:
+def test_without_any_pair_everything_is_zero(device: ALSBackend) -> None:
     empty = UserItems(csr_matrix((3, 2), dtype=np.float32), np.empty(0, np.float32))
     fitting = IALSFit(on(device, empty), ALSConfig(factors=2), None)
     fitting.advance(2)
     assert not any(factors.any() for factors in fitting.factors)
 
 
-def test_no_regularization_at_all_is_finite(device: ials.Device) -> None:
+def test_no_regularization_at_all_is_finite(device: ALSBackend) -> None:
     fitting = IALSFit(on(device, shop()), ALSConfig(factors=8, regularization=0, alpha=40), None)
     fitting.advance(4)
     assert all(np.isfinite(factors).all() for factors in fitting.factors)
 
 
 @pytest.mark.parametrize("factors", [16, 32])
-def test_nor_does_it_grow_with_more_factors_than_there_are_directions(device: ials.Device, factors: int) -> None:
+def test_nor_does_it_grow_with_more_factors_than_there_are_directions(device: ALSBackend, factors: int) -> None:
     """Of what is forgotten nearly: sixteen factors had no eigenvalues any more, thirty-two were no numbers."""
     random = np.random.default_rng(1)
     weight = csr_matrix(random.integers(1, 6, (30, 12)) * (random.random((30, 12)) < 0.15), dtype=np.float32)

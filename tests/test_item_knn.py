@@ -23,10 +23,10 @@ def test_the_lists_are_implicits(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     met = csr_matrix((rng.random((300, 80)) < 0.1 * rng.random(80)).astype(np.float64))
     users = np.flatnonzero(np.diff(met.indptr))
-    theirs = CosineRecommender(item_knn.NEIGHBOURS)
+    theirs = CosineRecommender(item_knn.KNN_NEIGHBOURS)
     theirs.fit(met, show_progress=False)
     expected, _ = theirs.recommend(users, met[users], N=5)
-    monkeypatch.setattr(item_knn, "USERS", 64)
+    monkeypatch.setattr(item_knn, "KNN_BLOCK_USERS", 64)
     ours = ItemKNN.of(met).top_k(met[users], 5)
     scores = (met[users] @ theirs.similarity).toarray()  # of equal ones they take another
     found, wanted = (np.take_along_axis(scores, lists, axis=1) for lists in (ours, expected))
@@ -39,6 +39,6 @@ def test_a_stored_zero_was_met_too() -> None:
 
 
 def test_who_met_too_much_has_no_say_in_what_is_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(item_knn, "MOST_ITEMS", 2)
+    monkeypatch.setattr(item_knn, "MAX_ITEMS_PER_USER", 2)
     met = csr_matrix(np.array([[1, 1, 0], [1, 1, 1]], dtype=np.float32))
     assert ItemKNN.of(met).top_k(csr_matrix(np.array([[1, 0, 0]])), 2).tolist() == [[1, -1]]

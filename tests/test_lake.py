@@ -6,9 +6,9 @@ import pytest
 from deltalake import write_deltalake
 
 from dawnlist.lake.lake import Lake
-from dawnlist.lake.local import LocalObjects
+from dawnlist.lake.local import LocalObjectStore
 from dawnlist.lake.manifest import write_manifest
-from dawnlist.lake.objects import Found
+from dawnlist.lake.objects import StoredObject
 
 
 def test_an_object_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_finished_work_is_recognised(tmp_path: Path) -> None:
             (folder / "a").write_text("x")
             write_manifest(folder)
 
-        return lake.finished(folder, make, "models", "m1")
+        return lake.reuse_or_make(folder, make, "models", "m1")
 
     assert not into(tmp_path / "first")
     assert into(tmp_path / "second")
@@ -100,13 +100,13 @@ def test_a_folder_without_manifest_is_made_again(tmp_path: Path) -> None:
         (tmp_path / "new/a").write_text("whole")
         write_manifest(tmp_path / "new")
 
-    assert not lake.finished(tmp_path / "new", make, "models", "m1")
+    assert not lake.reuse_or_make(tmp_path / "new", make, "models", "m1")
     assert lake.read("models", "m1", "a") == b"whole"
 
 
 def test_to_see_that_a_table_is_there_its_log_is_not_listed(tmp_path: Path) -> None:
-    class FirstAlone(LocalObjects):
-        def walk(self, key: str) -> Iterator[Found]:
+    class FirstAlone(LocalObjectStore):
+        def walk(self, key: str) -> Iterator[StoredObject]:
             yield from list(super().walk(key))[:1]
             raise AssertionError(f"listed all of {key}")
 

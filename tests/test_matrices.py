@@ -14,15 +14,15 @@ import numpy.typing as npt
 import pytest
 from scipy.sparse import coo_array, csc_matrix, csr_array, csr_matrix, dia_matrix, save_npz
 
-from dawnlist.als.training import ALSConfig
-from dawnlist.components.evaluate.arms import met_by
+from dawnlist.components.evaluate.arms import compute_item_popularity
 from dawnlist.components.tune.grid import Grid
 from dawnlist.model import matrices
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
-from dawnlist.model.metrics import METRICS, score
-from dawnlist.pipelines.matrices import experiments
+from dawnlist.model.metrics import METRICS, score_lists
+from dawnlist.pipelines.matrices import matrix_models
+from dawnlist.pipelines.matrices.commands import parse_list_lengths
 from dawnlist.pipelines.matrices.commands import train as train_command
-from dawnlist.pipelines.matrices.commands import whole_numbers
 from dawnlist.ranking.topk import top_k
 
 USERS, ITEMS = 40, 20
@@ -49,8 +49,8 @@ def files(folder: Path, **parts: Any) -> dict[str, Path]:
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of the checkerboard's first part."""
     out = tmp_path_factory.mktemp("checkerboard") / "model"
-    with experiments.new_folder(out) as folder:
-        experiments.fit(checkerboard()[0], SMALL, "cpu", folder)
+    with matrix_models.stage_model_folder(out) as folder:
+        matrix_models.fit_matrix_model(checkerboard()[0], SMALL, "cpu", folder)
     return out
 
 
@@ -86,12 +86,12 @@ def test_a_model_of_a_matrix(fitted: Path) -> None:
     assert model.config == SMALL.as_dict()
     assert model.item_ids.ids.to_pylist() == [str(item) for item in range(ITEMS)]
     assert (model.lineage["shape"], model.user_factors.shape) == ([USERS, ITEMS], (USERS, 2))
-    assert experiments.model_of(fitted, before).lineage["matrix"] == model.lineage["matrix"]
+    assert matrix_models.load_matrix_model(fitted, before).lineage["matrix"] == model.lineage["matrix"]
 
 
 def test_only_who_met_is_in_the_model(tmp_path: Path) -> None:
-    with experiments.new_folder(tmp_path / "model") as folder:
-        report = experiments.fit(csr_matrix([[1, 0, 1], [0, 0, 0], [1, 0, 0]]), SMALL, "cpu", folder)
+    with matrix_models.stage_model_folder(tmp_path / "model") as folder:
+        report = matrix_models.fit_matrix_model(csr_matrix([[1, 0, 1], [0, 0, 0], [1, 0, 0]]), SMALL, "cpu", folder)
     model = FactorModel.load(tmp_path / "model")
     assert (report["users"], report["items"], report["pairs"]) == (3, 3, 3)
     assert (model.user_ids.ids.to_pylist(), model.item_ids.ids.to_pylist()) == (["0", "2"], ["0", "2"])
@@ -99,20 +99,20 @@ def test_only_who_met_is_in_the_model(tmp_path: Path) -> None:
 
 def test_a_share_of_popularity_is_a_factor_more(tmp_path: Path) -> None:
     config = ALSConfig(factors=2, iterations=1, popularity_share=0.5)
-    with experiments.new_folder(tmp_path / "model") as folder:
-        experiments.fit(csr_matrix([[1, 1], [1, 0]]), config, "cpu", folder)
+    with matrix_models.stage_model_folder(tmp_path / "model") as folder:
+        matrix_models.fit_matrix_model(csr_matrix([[1, 1], [1, 0]]), config, "cpu", folder)
     model = FactorModel.load(tmp_path / "model")
     assert (model.user_factors[:, 2].tolist(), model.item_factors[:, 2].tolist()) == ([1, 1], [0.5, 0.25])
 
 
 def test_the_figures_are_those_of_the_metrics(fitted: Path) -> None:
     before, after = checkerboard()
-    found = experiments.judge(FactorModel.load(fitted), before, after, [1, 5], baselines=True)
+    found = matrix_models.evaluate_matrix_model(FactorModel.load(fitted), before, after, [1, 5], baselines=True)
     model = FactorModel.load(fitted)
     expected: dict[str, float] = {}
     for k in (1, 5):
         lists, _ = top_k(model.user_factors, model.item_factors, k, before)
-        expected |= score(lists, after, met_by(before)).means(k)
+        expected |= score_lists(lists, after, compute_item_popularity(before)).means(k)
     assert found["metrics"] == expected
     assert set(METRICS) < {name.split("@")[0] for name in expected}
     assert found["metrics"]["recall@1"] == 0.5 and found["metrics"]["recall@5"] == 1  # two tastes, told apart
@@ -128,9 +128,11 @@ def test_the_figures_are_those_of_the_metrics(fitted: Path) -> None:
 def test_repeats_are_left_out_and_strangers_count_as_missed(tmp_path: Path) -> None:
     """User 0 finds item 1; user 1 only repeats; user 2 is unknown to the model and finds nothing."""
     before, after = csr_matrix([[1, 0], [1, 1], [0, 0]]), csr_matrix([[1, 1], [0, 1], [1, 0]])
-    with experiments.new_folder(tmp_path / "model") as folder:
-        experiments.fit(before, SMALL, "cpu", folder)
-    found = experiments.judge(FactorModel.load(tmp_path / "model"), before, after, [2], baselines=True)
+    with matrix_models.stage_model_folder(tmp_path / "model") as folder:
+        matrix_models.fit_matrix_model(before, SMALL, "cpu", folder)
+    found = matrix_models.evaluate_matrix_model(
+        FactorModel.load(tmp_path / "model"), before, after, [2], baselines=True
+    )
     assert (found["users"], found["unknown_users"], found["repeat_share"]) == (2, 1, 0.5)
     assert found["metrics"]["recall@2"] == found["metrics"]["ndcg@2"] == found["metrics"]["mrr@2"] == 0.5
     assert found["baselines"]["popularity"]["recall@2"] == 1  # which knows everyone
@@ -139,25 +141,25 @@ def test_repeats_are_left_out_and_strangers_count_as_missed(tmp_path: Path) -> N
 def test_a_model_of_another_matrix_is_told(fitted: Path) -> None:
     before, after = checkerboard()
     model = FactorModel.load(fitted)
-    assert not experiments.judge(model, before[:, ::-1].sorted_indices(), after, [1], baselines=False)[
-        "fitted_on_train"
-    ]
+    assert not matrix_models.evaluate_matrix_model(
+        model, before[:, ::-1].sorted_indices(), after, [1], baselines=False
+    )["fitted_on_train"]
     with pytest.raises(ValueError, match="a model of 40 users and 20 items, the matrix has 40 and 19: give the matrix"):
-        experiments.model_of(fitted, before[:, 1:])
+        matrix_models.load_matrix_model(fitted, before[:, 1:])
 
 
 def test_a_model_of_a_shop_is_none_of_a_matrix(tmp_path: Path) -> None:
     before, _ = checkerboard()
     factors = np.zeros((USERS, 1), dtype=np.float32), np.zeros((ITEMS, 1), dtype=np.float32)
-    FactorModel(matrices.numbered(USERS), matrices.numbered(ITEMS), *factors).save(tmp_path)
+    FactorModel(matrices.number_ids(USERS), matrices.number_ids(ITEMS), *factors).save(tmp_path)
     with pytest.raises(ValueError, match="is a model of a shop, not of a matrix"):
-        experiments.model_of(tmp_path, before)
+        matrix_models.load_matrix_model(tmp_path, before)
 
 
 def test_nothing_to_judge_by(fitted: Path) -> None:
     before, _ = checkerboard()
     with pytest.raises(ValueError, match="no user of the holdout has an item that train has not"):
-        experiments.judge(FactorModel.load(fitted), before, before, [20], baselines=False)
+        matrix_models.evaluate_matrix_model(FactorModel.load(fitted), before, before, [20], baselines=False)
 
 
 def test_every_kind_of_file_gives_the_same_matrix(tmp_path: Path) -> None:
@@ -168,10 +170,10 @@ def test_every_kind_of_file_gives_the_same_matrix(tmp_path: Path) -> None:
     kinds = {"coo": pairs, "csc": csc_matrix(pairs), "zero": stored_zero, "unsorted": unsorted,
              "unsigned": csr_array(pairs).astype(np.uint8)}  # fmt: skip
     for name, path in files(tmp_path, **kinds).items():
-        found = matrices.read(path)
+        found = matrices.read_matrix(path)
         assert (found.indptr.tolist(), found.indices.tolist(), found.data.tolist()) == ([0, 1, 3], [1, 0, 2], [2, 1, 4])
         assert (found.dtype, found.shape) == (np.float32, (2, 3)), name
-    met = matrices.read(files(tmp_path, flags=csr_matrix([[True, False], [False, True]]))["flags"])
+    met = matrices.read_matrix(files(tmp_path, flags=csr_matrix([[True, False], [False, True]]))["flags"])
     assert met.toarray().tolist() == [[1, 0], [0, 1]]
 
 
@@ -193,7 +195,7 @@ def test_every_kind_of_file_gives_the_same_matrix(tmp_path: Path) -> None:
 def test_entries_that_are_no_weights(matrix: Any, message: str, tmp_path: Path) -> None:
     [path] = files(tmp_path, train=matrix).values()
     with pytest.raises(ValueError, match=message):
-        matrices.read(path)
+        matrices.read_matrix(path)
 
 
 def wrong_index(path: Path) -> None:
@@ -231,7 +233,7 @@ def nothing(path: Path) -> None:
 def test_a_file_that_is_none(write: Any, tmp_path: Path) -> None:
     write(tmp_path / "train.npz")
     with pytest.raises(ValueError, match=r"train\.npz is no sparse matrix: write it with scipy\.sparse\.save_npz"):
-        matrices.read(tmp_path / "train.npz")
+        matrices.read_matrix(tmp_path / "train.npz")
 
 
 def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
@@ -241,7 +243,7 @@ def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
     for place in rng.integers(0, len(whole), 200):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << rng.integers(8)]) + whole[place + 1 :])
         try:
-            assert matrices.read(path).nnz
+            assert matrices.read_matrix(path).nnz
         except (ValueError, MemoryError) as refused:
             assert isinstance(refused, MemoryError) or ("train.npz " in str(refused) and "\n" not in str(refused))
 
@@ -262,19 +264,25 @@ def test_refusals_of_the_command_are_one_line_and_leave_nothing(tmp_path: Path) 
 
 
 def test_a_folder_for_a_model_must_be_new(fitted: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileExistsError, match="is there already: give a new folder"), experiments.new_folder(fitted):
+    with (
+        pytest.raises(FileExistsError, match="is there already: give a new folder"),
+        matrix_models.stage_model_folder(fitted),
+    ):
         pass
-    with pytest.raises(FileNotFoundError, match="does not exist: make it"), experiments.new_folder(tmp_path / "a/b"):
+    with (
+        pytest.raises(FileNotFoundError, match="does not exist: make it"),
+        matrix_models.stage_model_folder(tmp_path / "a/b"),
+    ):
         pass
 
 
 def test_a_fit_that_fails_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()  # an empty one may be used
-    with pytest.raises(ValueError, match="no"), experiments.new_folder(tmp_path / "model") as folder:
+    with pytest.raises(ValueError, match="no"), matrix_models.stage_model_folder(tmp_path / "model") as folder:
         (folder / "half").touch()
         raise ValueError("no")
     assert [list(tmp_path.iterdir()), list((tmp_path / "model").iterdir())] == [[tmp_path / "model"], []]
-    with experiments.new_folder(tmp_path / "model") as folder:
+    with matrix_models.stage_model_folder(tmp_path / "model") as folder:
         (folder / "whole").touch()
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["whole"]
 
@@ -285,14 +293,14 @@ def test_the_example_for_published_splits(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("0 1 2\n1 0\n2 3\n")
     (tmp_path / "test.txt").write_text("0 4\n1\n\n2 0 1\n")
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    train, test = (matrices.read(tmp_path / f"{part}.npz").toarray().tolist() for part in ("train", "test"))
+    train, test = (matrices.read_matrix(tmp_path / f"{part}.npz").toarray().tolist() for part in ("train", "test"))
     assert train == [[0, 1, 1, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 1, 0]]
     assert test == [[0, 0, 0, 0, 1], [0, 0, 0, 0, 0], [1, 1, 0, 0, 0]]
 
 
 def test_a_grid_in_words() -> None:
     words = ["factors=64,128  regularization=0.01", "nu=0,1", "popularity_share=0,0.3"]
-    assert experiments.values_of(words) == {
+    assert matrix_models.parse_grid_values(words) == {
         "factors": [64, 128], "regularization": [0.01], "nu": [0, 1], "popularity_share": [0, 0.3],
     }  # fmt: skip
 
@@ -310,36 +318,36 @@ def test_a_grid_in_words() -> None:
 )
 def test_a_grid_that_is_none(word: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        experiments.values_of([word])
+        matrix_models.parse_grid_values([word])
 
 
 def test_lengths_of_lists() -> None:
-    assert whole_numbers("100, 20,20") == [20, 100]
+    assert parse_list_lengths("100, 20,20") == [20, 100]
     for text_ in ("", "0", "20,", "-1", "2.5", "²", "all"):
         with pytest.raises(ValueError, match="give lengths of 1 or more with commas"):
-            whole_numbers(text_)
+            parse_list_lengths(text_)
 
 
 def test_one_pair_of_each_user_who_has_two_is_held_out() -> None:
     matrix = csr_matrix([[1, 2, 3], [0, 4, 0], [0, 0, 0], [5, 6, 0]])
-    train, held = matrices.held_out(matrix, seed=1)
+    train, held = matrices.hold_out_pairs(matrix, seed=1)
     assert np.diff(held.indptr).tolist() == [1, 0, 0, 1]
     assert ((train + held) != matrix).nnz == 0 and train.nnz + held.nnz == matrix.nnz == 6
-    assert [(one != other).nnz for one, other in zip(matrices.held_out(matrix, 1), (train, held), strict=True)] == [
-        0
-    ] * 2
-    drawn = {matrices.held_out(matrix, seed)[1][0].indices[0] for seed in range(30)}
+    assert [
+        (one != other).nnz for one, other in zip(matrices.hold_out_pairs(matrix, 1), (train, held), strict=True)
+    ] == [0] * 2
+    drawn = {matrices.hold_out_pairs(matrix, seed)[1][0].indices[0] for seed in range(30)}
     assert drawn == {0, 1, 2}
 
 
 def test_without_two_items_of_a_user_nothing_is_held_out() -> None:
     with pytest.raises(ValueError, match="no user has two items, so none can be held out: give --validation"):
-        matrices.held_out(csr_matrix(np.eye(3)), seed=1)
+        matrices.hold_out_pairs(csr_matrix(np.eye(3)), seed=1)
 
 
 def test_matrices_as_splits() -> None:
     train, validation, holdout = (csr_matrix(rows) for rows in ([[2, 0, 0, 1]], [[0, 3, 0, 1]], [[0, 1, 1, 0]]))
-    splits = matrices.as_splits(train, validation, holdout)
+    splits = matrices.build_splits_from_matrices(train, validation, holdout)
 
     def dense(matrix: Any) -> npt.NDArray[Any]:
         return np.asarray(matrix.toarray()[0])
@@ -356,12 +364,16 @@ def test_a_search_chooses_on_the_validation_that_is_given(tmp_path: Path) -> Non
     before, after = checkerboard()
     grid = Grid(factors=[2], alpha=[10.0], popularity_share=[0, 50], iterations=3)
     told: list[Any] = []
-    report = experiments.tried(tmp_path, matrices.as_splits(before, after), grid, "recall", 2, "cpu", told.append)
+    report = matrix_models.search_matrix_grid(
+        tmp_path, matrices.build_splits_from_matrices(before, after), grid, "recall", 2, "cpu", told.append
+    )
     [best] = report["trials"]
     assert (best["recall@2"], best["popularity_share"], report["users"]) == (1, 0, USERS)
-    assert told and list((tmp_path / "lake" / experiments.NAMESPACE / "trials").iterdir())
+    assert told and list((tmp_path / "lake" / matrix_models.MATRIX_NAMESPACE / "trials").iterdir())
     with pytest.raises(ValueError, match="no user of the validation has something new in it and a history"):
-        experiments.tried(tmp_path, matrices.as_splits(before, before), grid, "recall", 2, "cpu", told.append)
+        matrix_models.search_matrix_grid(
+            tmp_path, matrices.build_splits_from_matrices(before, before), grid, "recall", 2, "cpu", told.append
+        )
 
 
 def test_the_command_has_the_configuration_s_defaults() -> None:

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from dawnlist.model.metrics import METRICS, Scores, bootstrap, bootstrap_interval, ratio_interval, score
+from dawnlist.model.metrics import (
+    METRICS,
+    RankingScores,
+    bootstrap_interval,
+    bootstrap_means,
+    ratio_interval,
+    score_lists,
+)
 
 
 def truth(rows: list[list[int]], items: int) -> csr_matrix:
@@ -14,7 +21,7 @@ def truth(rows: list[list[int]], items: int) -> csr_matrix:
 
 def test_hand_computed_rows() -> None:
     lists = np.array([[0, 1, 2], [3, -1, -1], [4, 0, 1]])
-    scores = score(lists, truth([[0, 2], [0], [0, 1, 2, 3]], 6))
+    scores = score_lists(lists, truth([[0, 2], [0], [0, 1, 2, 3]], 6))
     dcg = [1 + 1 / 2, 0, 1 / np.log2(3) + 1 / 2]
     ideal = [1 + 1 / np.log2(3), 1, 1 + 1 / np.log2(3) + 1 / 2]
     np.testing.assert_allclose(scores.recall, [1, 0, 2 / 4])
@@ -29,7 +36,7 @@ def test_hand_computed_rows() -> None:
 def test_novelty_is_the_mean_self_information_of_a_list() -> None:
     lists = np.array([[0, 1], [2, -1], [-1, -1]])
     popularity = np.array([1 / 2, 1 / 8, 1 / 4])
-    scores = score(lists, truth([[0], [0], [0]], 3), popularity)
+    scores = score_lists(lists, truth([[0], [0], [0]], 3), popularity)
     assert scores.novelty.tolist() == [2, 2]  # (1 + 3) / 2, 2; nothing of an empty list
     assert scores.means(2)["novelty@2"] == 2
 
@@ -40,31 +47,31 @@ def test_novelty_is_the_mean_self_information_of_a_list() -> None:
     ids=["all alike", "one item", "half the catalogue", "nothing"],
 )
 def test_gini_of_the_exposure(lists: list[list[int]], gini: float) -> None:
-    assert score(np.array(lists), truth([[0], [0]], 4)).gini == gini
+    assert score_lists(np.array(lists), truth([[0], [0]], 4)).gini == gini
 
 
 def test_blocks_of_users_add_up() -> None:
     rng = np.random.default_rng(1)
     lists, wanted, popularity = rng.integers(-1, 30, (20, 5)), rng.random((20, 30)) < 0.2, rng.random(30)
     wanted[:, 0] = True
-    whole = score(lists, csr_matrix(wanted), popularity)
-    parts = [score(lists[part], csr_matrix(wanted[part]), popularity) for part in (slice(7), slice(7, 20))]
-    assert Scores.joined(parts).means(5) == whole.means(5)
+    whole = score_lists(lists, csr_matrix(wanted), popularity)
+    parts = [score_lists(lists[part], csr_matrix(wanted[part]), popularity) for part in (slice(7), slice(7, 20))]
+    assert RankingScores.concatenate(parts).means(5) == whole.means(5)
     assert set(whole.means(5)) == {f"{name}@5" for name in (*METRICS, "coverage", "novelty", "gini")}
 
 
 def test_a_perfect_list_scores_one_and_padding_is_never_a_hit() -> None:
-    scores = score(np.array([[5, 2, -1]]), truth([[2, 5]], 6))
+    scores = score_lists(np.array([[5, 2, -1]]), truth([[2, 5]], 6))
     assert (scores.recall[0], scores.ndcg[0], scores.map[0]) == (1, 1, 1)
 
 
 def test_no_user_is_no_metric() -> None:
-    assert score(np.empty((0, 3), dtype=np.int64), truth([], 4)).means(3) == {}
+    assert score_lists(np.empty((0, 3), dtype=np.int64), truth([], 4)).means(3) == {}
 
 
 def test_lists_and_truth_must_match() -> None:
     with pytest.raises(ValueError, match="2 lists for 1 users"):
-        score(np.zeros((2, 3), dtype=np.int64), truth([[1]], 4))
+        score_lists(np.zeros((2, 3), dtype=np.int64), truth([[1]], 4))
 
 
 def test_agrees_with_implicit_where_definitions_agree() -> None:
@@ -81,7 +88,7 @@ def test_agrees_with_implicit_where_definitions_agree() -> None:
             return lists[users], np.zeros((len(users), 10))
 
     theirs = ranking_metrics_at_k(Fixed(), wanted, wanted, K=10, show_progress=False)
-    ours = score(lists.astype(np.int64), wanted)
+    ours = score_lists(lists.astype(np.int64), wanted)
     assert ours.ndcg.mean() == pytest.approx(theirs["ndcg"], abs=1e-6)
     assert ours.map.mean() == pytest.approx(theirs["map"], abs=1e-6)
     # its precision: hits of all users over the most that there could be
@@ -103,7 +110,7 @@ def test_samples_are_those_of_drawing_users_one_by_one() -> None:
     """Zeros are never drawn, and yet the means spread as if they were."""
     rng = np.random.default_rng(2)
     values = rng.random((400, 2)) * (rng.random((400, 1)) < 0.2)
-    found = bootstrap(values, seed=1, samples=4000)
+    found = bootstrap_means(values, seed=1, samples=4000)
     plain = np.array([values[rng.integers(0, 400, 400)].mean(axis=0) for _ in range(4000)])
     np.testing.assert_allclose(found.mean(axis=0), plain.mean(axis=0), rtol=0.01)
     np.testing.assert_allclose(np.cov(found.T), np.cov(plain.T), rtol=0.1)
@@ -111,7 +118,7 @@ def test_samples_are_those_of_drawing_users_one_by_one() -> None:
 
 def test_blocks_of_samples_change_nothing_but_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dawnlist.model.metrics.BOOTSTRAP_COUNTS", 150)
-    means = bootstrap(np.ones((50, 1)), seed=1, samples=10)
+    means = bootstrap_means(np.ones((50, 1)), seed=1, samples=10)
     np.testing.assert_allclose(means, np.ones((10, 1)))
 
 

@@ -51,7 +51,7 @@ def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
 
 
 def test_top_k_leaves_out_what_was_seen_and_what_the_model_does_not_know() -> None:
-    aligned = model().aligned(ids("new", "u2", "u1"), ids("d", "c", "b", "a"))
+    aligned = model().align(ids("new", "u2", "u1"), ids("d", "c", "b", "a"))
     seen = csr_matrix(np.array([[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]))
     items, scores = aligned.top_k(np.array([0, 1, 2]), seen, 3)
     assert items.tolist() == [[-1, -1, -1], [2, 3, -1], [3, 2, 1]]
@@ -59,7 +59,7 @@ def test_top_k_leaves_out_what_was_seen_and_what_the_model_does_not_know() -> No
 
 
 def test_lists_longer_than_the_catalogue_are_padded() -> None:
-    aligned = model().aligned(ids("u1"), ids("a", "b", "c"))
+    aligned = model().align(ids("u1"), ids("a", "b", "c"))
     items, _ = aligned.top_k(np.array([0]), csr_matrix((1, 3)), 5)
     assert items.tolist() == [[0, 1, 2, -1, -1]]
 
@@ -67,7 +67,7 @@ def test_lists_longer_than_the_catalogue_are_padded() -> None:
 def test_only_who_interacted_is_in_the_model() -> None:
     history = csr_matrix(np.array([[0, 0], [0, 2]], dtype=np.float32))
     factors = (np.ones((2, 1), dtype=np.float32), np.ones((2, 1), dtype=np.float32))
-    known = FactorModel.of_known((ids("u", "v"), ids("a", "b")), factors, history, {}, {})
+    known = FactorModel.from_interactions((ids("u", "v"), ids("a", "b")), factors, history, {}, {})
     assert (known.user_ids.ids.to_pylist(), known.item_ids.ids.to_pylist()) == (["v"], ["b"])
 
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from dawnlist.components.gate.verdict import decide
+from dawnlist.components.gate.verdict import decide_verdict
 from dawnlist.components.notify import formats
-from dawnlist.components.notify.daily import facts_of, text_report, write_report
-from dawnlist.components.notify.facts import STEPS
+from dawnlist.components.notify.daily import read_run_facts, render_text_report, write_report
+from dawnlist.components.notify.facts import DAG_STEPS
 from dawnlist.lake.lake import Lake
-from dawnlist.pages import as_markdown
-from dawnlist.records.runs import recorded
+from dawnlist.pages import escape_markdown
+from dawnlist.records.run_records import record_step
 from dawnlist.settings import GateSettings
 
 AS_OF = "2026-01-31T03:00:00Z"
@@ -78,13 +78,13 @@ class Night:
         self.folder, self.run, self.lake = folder, run, Lake.open(str(folder / "lake"), "shop")
 
     def step(self, name: str, report: Report) -> None:
-        with recorded(str(self.folder / "lake"), "shop", AS_OF, self.run, name) as record:
+        with record_step(str(self.folder / "lake"), "shop", AS_OF, self.run, name) as record:
             record.update(report)
 
     def fails(self, name: str, error: Exception) -> None:
         with (
             pytest.raises(type(error)),
-            recorded(str(self.folder / "lake"), "shop", AS_OF, self.run, name),
+            record_step(str(self.folder / "lake"), "shop", AS_OF, self.run, name),
         ):
             raise error
 
@@ -102,7 +102,7 @@ class Night:
             tune={"trials": TRIALS, "metric": "ndcg", "k": 20},
             train={"users": 80},
             evaluate=scored,
-            gate=(verdict := decide(scored, GateSettings(), AS_OF, None)),
+            gate=(verdict := decide_verdict(scored, GateSettings(), AS_OF, None)),
         )
         return bool(verdict["passed"])
 
@@ -113,10 +113,10 @@ class Night:
     def reported(self) -> tuple[str, str, str]:
         """Log, page and summary."""
         html, markdown = self.folder / "out" / "report.html", self.folder / "out" / "summary.md"
-        with recorded(str(self.folder / "lake"), "shop", AS_OF, self.run, "notify"):
-            text = write_report(self.lake, facts_of(self.lake, AS_OF, self.run), html, markdown)
+        with record_step(str(self.folder / "lake"), "shop", AS_OF, self.run, "notify"):
+            text = write_report(self.lake, read_run_facts(self.lake, AS_OF, self.run), html, markdown)
         assert self.lake.read("reports", "20260131T030000Z", f"{self.run}.html") == html.read_bytes()
-        assert text == text_report(self.lake, AS_OF, self.run)
+        assert text == render_text_report(self.lake, AS_OF, self.run)
         return text, html.read_text(), markdown.read_text()
 
 
@@ -217,7 +217,7 @@ def test_a_gate_that_does_not_pass_leaves_a_complete_report(night: Night) -> Non
 def test_a_day_that_is_not_newer_than_the_live_one(night: Night) -> None:
     scored = evaluation(0.3, 0.28, 0.2)
     night.judged(scored)
-    night.step("gate", decide(scored, GateSettings(), AS_OF, {"version": 9, "as_of": AS_OF}))
+    night.step("gate", decide_verdict(scored, GateSettings(), AS_OF, {"version": 9, "as_of": AS_OF}))
     assert night.reported()[0].splitlines()[-1] == (
         "NOT PUBLISHED: Every rule passed, yet nothing was published: version 9 of 2026-01-31T03:00:00Z is live and "
         "not older than this run, so it stays; the challenger passed every rule."
@@ -227,7 +227,7 @@ def test_a_day_that_is_not_newer_than_the_live_one(night: Night) -> None:
 def test_a_forced_pass_says_so_everywhere(night: Night) -> None:
     scored = evaluation(0.1, 0.3, 0.2)
     night.judged(scored)
-    night.step("gate", decide(scored, GateSettings(), AS_OF, None, force=f"a new catalogue {HOSTILE}"))
+    night.step("gate", decide_verdict(scored, GateSettings(), AS_OF, None, force=f"a new catalogue {HOSTILE}"))
     night.published("challenger")
     text, html, markdown = night.reported()
     assert " The gate was FORCED: a new catalogue <script>" in text.splitlines()[-1]
@@ -280,8 +280,8 @@ def test_a_killed_step(night: Night) -> None:
     night.step("fetch", {"rows": {"interactions": 7}})
     code = (
         "import os, signal, sys\n"
-        "from dawnlist.records.runs import recorded\n"
-        f"with recorded(sys.argv[1], 'shop', '{AS_OF}', 'run-1', 'clean'):\n"
+        "from dawnlist.records.run_records import record_step\n"
+        f"with record_step(sys.argv[1], 'shop', '{AS_OF}', 'run-1', 'clean'):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(night.folder / "lake")], check=False, cwd=Path.cwd())
@@ -293,7 +293,9 @@ def test_a_killed_step(night: Night) -> None:
     for shown in (text, Page(html).text, markdown):
         assert re.search(said, shown)
     assert os.uname().nodename in text
-    assert re.search(rf"^clean +killed +{formats.UNKNOWN} +{formats.UNKNOWN}$", text, re.MULTILINE)
+    assert re.search(
+        rf"^clean +killed +{formats.MISSING_VALUE_MARK} +{formats.MISSING_VALUE_MARK}$", text, re.MULTILINE
+    )
     assert "It left no traceback" in html
 
 
@@ -344,7 +346,7 @@ def test_odd_reports_never_hide_the_verdict(night: Night, odd: Any, whole: bool)
     """What each step reported, or each value of it, is something that nobody expects."""
     night.judged(evaluation(0.3, 0.28, 0.2))
     night.published("challenger")
-    for name in STEPS:
+    for name in DAG_STEPS:
         _damage(night, name, odd, whole)
     text, html, markdown = night.reported()
     assert text.splitlines()[-1].startswith("PUBLISHED: ")
@@ -352,7 +354,7 @@ def test_odd_reports_never_hide_the_verdict(night: Night, odd: Any, whole: bool)
     assert "can't be shown" not in html
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", DAG_STEPS)
 def test_a_step_that_reported_nothing(night: Night, name: str) -> None:
     night.judged(evaluation(0.3, 0.28, 0.2))
     night.published("challenger")
@@ -372,7 +374,7 @@ def _damage(night: Night, name: str, odd: Any, whole: bool) -> None:
 
 def test_one_part_that_fails_leaves_the_others(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     night.judged(evaluation(0.3, 0.28, 0.2))
-    monkeypatch.setattr("dawnlist.components.notify.charts.svg", _broken)
+    monkeypatch.setattr("dawnlist.components.notify.charts.encode_svg", _broken)
     page = Page(night.reported()[1])
     assert page.text.count("This part can't be shown: OSError: no <fonts>") == 4
     assert "Gate" in page.headings
@@ -383,23 +385,23 @@ def _broken(figure: object) -> str:
 
 
 def test_formats() -> None:
-    assert [formats.count(value) for value in (1234, 0, None, "x", True, float("nan"))] == [
+    assert [formats.format_count(value) for value in (1234, 0, None, "x", True, float("nan"))] == [
         "1,234",
         "0",
-        *[formats.UNKNOWN] * 4,
+        *[formats.MISSING_VALUE_MARK] * 4,
     ]
-    assert [formats.seconds(value) for value in (0.123, 41.23, 185, 179.7, None)] == [
+    assert [formats.format_duration(value) for value in (0.123, 41.23, 185, 179.7, None)] == [
         "0.12 s",
         "41.2 s",
         "3 min 05 s",
         "3 min 00 s",
-        formats.UNKNOWN,
+        formats.MISSING_VALUE_MARK,
     ]
-    assert [formats.size(value) for value in (0, 999, 1500, 2_500_000, 3e12)] == [
+    assert [formats.format_byte_size(value) for value in (0, 999, 1500, 2_500_000, 3e12)] == [
         "0 bytes", "999 bytes", "1.5 kB", "2.5 MB", "3000.0 GB",
     ]  # fmt: skip
-    assert formats.signed(-0.01234) == "\N{MINUS SIGN}0.0123"
-    assert as_markdown("a|b\n<i> & `c`") == r"a\|b &lt;i&gt; &amp; \`c\`"
+    assert formats.format_difference(-0.01234) == "\N{MINUS SIGN}0.0123"
+    assert escape_markdown("a|b\n<i> & `c`") == r"a\|b &lt;i&gt; &amp; \`c\`"
 
 
 @pytest.mark.parametrize(
@@ -412,7 +414,7 @@ def test_formats() -> None:
     ],
 )
 def test_passwords_are_masked_wherever_they_stand(text: str, shown: str) -> None:
-    assert formats.cleaned({"a": [text]}) == {"a": [shown]}
+    assert formats.sanitise_json({"a": [text]}) == {"a": [shown]}
 
 
 def test_segments_lift_and_churn_are_told(night: Night) -> None:

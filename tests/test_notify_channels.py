@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dawnlist.messages.channels import Channel, channels, within
+from dawnlist.messages.channels import Channel, parse_channels, run_with_timeout
 from dawnlist.messages.message import Message
 from tests.support.certificates import self_signed
 from tests.support.mail import MailServer, deaf_server, hook, mail_server, parts
@@ -32,7 +32,7 @@ def server() -> Iterator[MailServer]:
 
 
 def only(urls: str) -> Channel:
-    [channel], wrong = channels(urls)
+    [channel], wrong = parse_channels(urls)
     assert wrong == []
     return channel
 
@@ -58,7 +58,7 @@ def test_a_mail_has_plain_text_html_and_its_pictures_inside(server: MailServer) 
 
 
 def test_the_same_message_has_the_same_id(server: MailServer) -> None:
-    for message in (MESSAGE, MESSAGE.subjected("Late:"), Message("other", *list(vars(MESSAGE).values())[1:])):
+    for message in (MESSAGE, MESSAGE.prefix_subject("Late:"), Message("other", *list(vars(MESSAGE).values())[1:])):
         only(server.url).send(message)
     ids = [mail["Message-ID"] for mail in server.mails]
     assert ids[0] == ids[1] != ids[2]
@@ -108,7 +108,7 @@ def test_a_server_that_never_answers_is_given_up() -> None:
     with deaf_server() as port:
         began = time.monotonic()
         with pytest.raises(TimeoutError, match="no answer within 0 s"):
-            within(0.3, lambda: only(MailServer(port=port).url).send(MESSAGE))
+            run_with_timeout(0.3, lambda: only(MailServer(port=port).url).send(MESSAGE))
         assert time.monotonic() - began < 5
 
 
@@ -129,7 +129,7 @@ def test_urls_that_cannot_be_read_are_told_by_their_place(
 ) -> None:
     good = "mailto://user:pw-good@127.0.0.1:25?from=a@b.example"
     monkeypatch.setenv("DAWNLIST_NOTIFY_URLS", f"slack://hush\n {good} not-a-url pigeon://hush:pw@loft")
-    found, wrong = channels()
+    found, wrong = parse_channels()
     assert [channel.name for channel in found] == ["mail by 127.0.0.1:25"]
     assert [line.partition(" can't")[0] for line in wrong] == [
         "URL 1 of DAWNLIST_NOTIFY_URLS (slack)",
@@ -143,18 +143,18 @@ def test_a_channel_keeps_its_key_when_its_password_changes() -> None:
     urls = [f"mailto://u:{word}@b.example?to={to}@b.example" for word, to in (("one", "x"), ("two", "x"), ("one", "y"))]
     keys = [only(url).key for url in urls]
     assert keys[0] == keys[1] != keys[2]
-    both, _ = channels(f"{urls[0]} {urls[1]}")  # may be two: nothing but a secret tells them apart
+    both, _ = parse_channels(f"{urls[0]} {urls[1]}")  # may be two: nothing but a secret tells them apart
     assert both[0].key == keys[0] != both[1].key
 
 
 def test_nobody_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DAWNLIST_NOTIFY_URLS", raising=False)
-    assert channels() == ([], [])
+    assert parse_channels() == ([], [])
 
 
 def test_what_work_raises_within_its_time_is_raised() -> None:
     with pytest.raises(smtplib.SMTPException, match="words"):
-        within(5, lambda: (_ for _ in ()).throw(smtplib.SMTPException("words")))
+        run_with_timeout(5, lambda: (_ for _ in ()).throw(smtplib.SMTPException("words")))
     done = threading.Event()
-    within(5, done.set)
+    run_with_timeout(5, done.set)
     assert done.is_set()

@@ -18,8 +18,8 @@ from kfp import dsl
 
 from dawnlist.components.notify import outbox, rerun, tables
 from dawnlist.components.notify.component import notify
-from dawnlist.components.notify.daily import facts_of
-from dawnlist.components.notify.telling import alarmed, tell
+from dawnlist.components.notify.daily import read_run_facts
+from dawnlist.components.notify.notification import alarm_on_error, notify_recipients
 from dawnlist.lake.lake import Lake
 from dawnlist.messages.message import Message
 from dawnlist.pipelines.cli import app
@@ -30,7 +30,7 @@ from tests.test_notify import AS_OF, HOSTILE, Night, evaluation
 # apprise looks for what Python 3.13 lacks
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
-GIVEN = {**rerun.DEFAULTS, "source": "postgresql://dawn@db/shop", "lake": "gs://bucket/lake", "redis": "redis://s:6379/0",
+GIVEN = {**rerun.PIPELINE_DEFAULTS, "source": "postgresql://dawn@db/shop", "lake": "gs://bucket/lake", "redis": "redis://s:6379/0",
          "as_of": AS_OF, "namespace": "shop", "settings": "", "k": 10, "factors": [16.0, 32.0]}  # fmt: skip
 LEAKY = (
     "could not log in as 'bob' to postgresql://dawn:hush-1@db/shop with hush-22 from 10.1.2.3:\n"
@@ -49,7 +49,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
 
 @pytest.fixture
 def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
-    monkeypatch.setattr(outbox, "PAUSES", (0.05,))
+    monkeypatch.setattr(outbox, "DELIVERY_PAUSES", (0.05,))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     made = Night(tmp_path)
     made.lake.write_json(CHAMPION, "champion.json")
@@ -61,8 +61,8 @@ def told(night: Night, **given: Any) -> list[str]:
     settings = night.folder / "settings.yaml"
     if not settings.exists():
         settings.write_text("notify: {try_seconds: 1}")
-    facts = facts_of(night.lake, AS_OF, night.run)
-    return tell(night.lake, facts, {**GIVEN, "settings": str(settings), **given})
+    facts = read_run_facts(night.lake, AS_OF, night.run)
+    return notify_recipients(night.lake, facts, {**GIVEN, "settings": str(settings), **given})
 
 
 def broken(night: Night) -> None:
@@ -185,7 +185,7 @@ def test_freshness_and_drift_are_told(night: Night) -> None:
         evaluate={"churn": 0.25},
         gate={"passed": True, "rules": [{"rule": "drift", "name": "drift of the event mix (PSI)", "value": 0.0361}]},
     )
-    table = tables.freshness(facts_of(night.lake, AS_OF, night.run))
+    table = tables.build_freshness_table(read_run_facts(night.lake, AS_OF, night.run))
     assert table is not None
     assert table.rows == [
         ["fetched from", "2026-01-30T02:00:00Z"],
@@ -317,21 +317,21 @@ class Odd:
 
 
 def test_whatever_a_transport_raises_costs_the_run_nothing_on_any_kind_of_lake(root: str) -> None:
-    lake, odd, post = Lake.open(root, "shop"), Odd(), outbox.Post("20260131T030000Z", "run-1", "abc")
+    lake, odd, post = Lake.open(root, "shop"), Odd(), outbox.MessageLocation("20260131T030000Z", "run-1", "abc")
     message = Message("shop/run-1/abc", datetime.now(UTC), "a subject", "text", "short")
-    assert outbox.post(lake, post, message)
-    assert outbox.deliver(lake, "run-1", post, [odd], 0.1) == [
+    assert outbox.post_message(lake, post, message)
+    assert outbox.deliver_messages(lake, "run-1", post, [odd], 0.1) == [
         "odd took no message: no such thing", "in the outbox for the next run: a subject",
     ]  # fmt: skip
     odd.error = None
-    assert outbox.deliver(lake, "run-2", None, [odd], 5) == ["told odd: Late: a subject"]
+    assert outbox.deliver_messages(lake, "run-2", None, [odd], 5) == ["told odd: Late: a subject"]
     assert odd.told == ["Late: a subject"]
-    assert lake.names("outbox") == [] and not outbox.post(lake, post, message)
+    assert lake.names("outbox") == [] and not outbox.post_message(lake, post, message)
 
 
 def test_old_news_is_given_up(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWNLIST_NOTIFY_URLS", MailServer(port=free_port()).url)
-    monkeypatch.setattr(outbox, "GIVEN_UP", -outbox.GIVEN_UP)
+    monkeypatch.setattr(outbox, "MAX_MESSAGE_AGE", -outbox.MAX_MESSAGE_AGE)
     broken(night)
     assert told(night)[1:] == ["given up: [shop] FAILED: filter_bots: ValueError, 2026-01-31 03:00 UTC"]
     assert night.lake.names("outbox") == [] and told(night) == []
@@ -362,7 +362,7 @@ def test_nobody_to_tell_is_said(night: Night, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_lake_that_is_away_is_told_too(server: MailServer, tmp_path: Path) -> None:
-    with pytest.raises(PermissionError), alarmed({**GIVEN, "redis": "redis://:hush@s/0"}, "run-1"):
+    with pytest.raises(PermissionError), alarm_on_error({**GIVEN, "redis": "redis://:hush@s/0"}, "run-1"):
         raise PermissionError("gs://bucket says no to user 17850")
     [mail] = server.mails
     text, html, _ = parts(mail)
@@ -370,11 +370,11 @@ def test_a_lake_that_is_away_is_told_too(server: MailServer, tmp_path: Path) -> 
     assert html == "" and "dawnlist run --local" in text and "Traceback (most recent call last)" in text
     assert "hush" not in text and "17850" not in text
     assert "--as-of 2026-01-31T03:00:00Z" in text
-    with pytest.raises(OSError), alarmed({**GIVEN, "as_of": "[[ScheduledTime.2006-01-02T15:04:05Z]]"}, "run-1"):
+    with pytest.raises(OSError), alarm_on_error({**GIVEN, "as_of": "[[ScheduledTime.2006-01-02T15:04:05Z]]"}, "run-1"):
         raise OSError
     assert "--as-of" not in parts(server.mails.pop())[0]
     (tmp_path / "settings.yaml").write_text("notify: {when: never}")
-    with pytest.raises(OSError), alarmed({**GIVEN, "settings": str(tmp_path / "settings.yaml")}, "run-1"):
+    with pytest.raises(OSError), alarm_on_error({**GIVEN, "settings": str(tmp_path / "settings.yaml")}, "run-1"):
         raise OSError
     assert len(server.mails) == 1
 
@@ -416,12 +416,12 @@ def test_every_template_is_installed_with_the_package() -> None:
 
 
 def test_the_defaults_are_the_pipelines_own() -> None:
-    from dawnlist.pipelines.daily import daily_pipeline
+    from dawnlist.pipelines.daily import build_daily_pipeline
     from dawnlist.pipelines.placement import Placement
 
-    inputs = daily_pipeline(Placement()).component_spec.inputs
+    inputs = build_daily_pipeline(Placement()).component_spec.inputs
     declared = {name: spec.default for name, spec in inputs.items() if name not in ("namespace", "settings")}
-    assert {name: value for name, value in declared.items() if value is not None} == rerun.DEFAULTS
+    assert {name: value for name, value in declared.items() if value is not None} == rerun.PIPELINE_DEFAULTS
     assert set(inspect.signature(notify.python_func).parameters) >= set(inputs)
 
 
@@ -432,24 +432,28 @@ def options_of(name: str) -> set[str]:
 
 def test_the_command_of_a_laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    words = shlex.split(rerun.command({**GIVEN, "source": "sqlite:///a b.db", "seed": 3}).replace("\\\n", ""))
+    words = shlex.split(
+        rerun.build_rerun_command({**GIVEN, "source": "sqlite:///a b.db", "seed": 3}).replace("\\\n", "")
+    )
     assert words == [
         "dawnlist", "run", "--local", "--as-of", AS_OF, "--source", "sqlite:///a b.db", "--lake", "gs://bucket/lake",
         "--redis", "redis://s:6379/0", "--namespace", "shop", "--factors", "16,32", "--k", "10",
     ]  # fmt: skip
     assert {word for word in words if word.startswith("--")} <= options_of("run")
-    assert {f"--{name.replace('_', '-')}" for name in rerun.DEFAULTS if name not in rerun.NO_OPTION} <= options_of(
-        "run"
-    )
+    assert {
+        f"--{name.replace('_', '-')}" for name in rerun.PIPELINE_DEFAULTS if name not in rerun.PARAMETERS_WITHOUT_OPTION
+    } <= options_of("run")
     (tmp_path / "valkey").mkdir()
     (tmp_path / "valkey" / "valkey.json").write_text('{"port": 4123}')
     own = {**GIVEN, "lake": str(tmp_path / "lake"), "redis": "redis://127.0.0.1:4123/0"}
-    assert f"--home {tmp_path}" in rerun.command(own) and "--redis" not in rerun.command(own)
+    assert f"--home {tmp_path}" in rerun.build_rerun_command(own) and "--redis" not in rerun.build_rerun_command(own)
 
 
 def test_the_command_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    words = shlex.split(rerun.command({**GIVEN, "settings": "gs://b/s.yaml", "seed": 3}).replace("\\\n", ""))
+    words = shlex.split(
+        rerun.build_rerun_command({**GIVEN, "settings": "gs://b/s.yaml", "seed": 3}).replace("\\\n", "")
+    )
     assert words == [
         "dawnlist", "submit", "--as-of", AS_OF, "--source", "postgresql://dawn@db/shop", "--lake", "gs://bucket/lake",
         "--redis", "redis://s:6379/0", "--namespace", "shop", "--settings", "gs://b/s.yaml",

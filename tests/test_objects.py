@@ -42,14 +42,14 @@ def test_an_object_is_created_once(lake: Lake) -> None:
 
 
 def test_an_object_is_replaced_only_as_it_was_read(lake: Lake) -> None:
-    assert lake.read_marked("a.json") is None
+    assert lake.read_with_revision("a.json") is None
     lake.write(b"1", "a.json")
-    data, mark = lake.read_marked("a.json") or (b"", "")
+    data, mark = lake.read_with_revision("a.json") or (b"", "")
     assert data == b"1"
     assert lake.replace(b"2", mark, "a.json")
     assert not lake.replace(b"3", mark, "a.json")
     assert lake.read("a.json") == b"2"
-    found = lake.read_marked("a.json")
+    found = lake.read_with_revision("a.json")
     lake.delete("a.json")
     lake.delete("a.json")
     assert found and not lake.replace(b"4", found[1], "a.json")
@@ -87,8 +87,8 @@ def test_a_large_file_is_uploaded_whole_and_once(lake: Lake, tmp_path: Path) -> 
     source, other = tmp_path / "source", tmp_path / "other"
     source.write_bytes(data := os.urandom(LARGE))
     other.write_bytes(b"")
-    assert lake.upload(source, "landing", "a.parquet", once=True)
-    assert not lake.upload(other, "landing", "a.parquet", once=True)
+    assert lake.upload(source, "landing", "a.parquet", if_absent=True)
+    assert not lake.upload(other, "landing", "a.parquet", if_absent=True)
     assert lake.read("landing", "a.parquet") == data
     assert lake.upload(other, "landing", "a.parquet")
     assert lake.read("landing", "a.parquet") == b""
@@ -119,7 +119,7 @@ def test_of_eight_at_once_none_is_lost(root: str) -> None:
     def add(_: int) -> None:
         lake = Lake.open(root, "shop")
         while True:
-            data, mark = lake.read_marked("n") or (b"", "")
+            data, mark = lake.read_with_revision("n") or (b"", "")
             if lake.replace(str(int(data) + 1).encode(), mark, "n"):
                 return
 
@@ -132,7 +132,7 @@ UPLOAD = """
 import sys
 from pathlib import Path
 from dawnlist.lake.lake import Lake
-Lake.open(sys.argv[1], "shop").upload(Path(sys.argv[2]), "landing", "a.parquet", once=sys.argv[3] == "once")
+Lake.open(sys.argv[1], "shop").upload(Path(sys.argv[2]), "landing", "a.parquet", if_absent=sys.argv[3] == "once")
 """
 
 

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from dawnlist.machine.embedded_valkey import embedded_valkey
-from dawnlist.serving.predictor.client import ask, ask_store
-from dawnlist.serving.predictor.server import serve
+from dawnlist.machine.embedded_valkey import run_embedded_valkey
+from dawnlist.serving.predictor.client import predict_from_store, request_prediction
+from dawnlist.serving.predictor.server import run_predictor
 from dawnlist.store import versions
-from dawnlist.store.client import connect
+from dawnlist.store.client import connect_store
 from tests.support.published import publish, serve_shop, shop
 from tests.support.servers import Predictor, free_port, running_predictor
 from tests.support.threads import meanwhile
@@ -25,7 +25,7 @@ READY = ("/v2/health/ready", "/v2/models/dawnlist/ready", "/v1/models/dawnlist")
 
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
-    with embedded_valkey(tmp_path) as url:
+    with run_embedded_valkey(tmp_path) as url:
         yield url
 
 
@@ -45,10 +45,10 @@ def test_it_becomes_ready_follows_every_switch_and_never_mixes_versions(redis_ur
         with httpx.Client() as http, meanwhile(read):
             for day in range(2, 6):
                 serve_shop(redis_url, running.url, shop(prefix=str(day)), day)
-            with connect(redis_url) as client:
-                versions.rollback(client, "shop", 4)
+            with connect_store(redis_url) as client:
+                versions.roll_back_version(client, "shop", 4)
             deadline = time.monotonic() + 60
-            while ask(running.url, "ann")["model_version"] != "4":
+            while request_prediction(running.url, "ann")["model_version"] != "4":
                 assert time.monotonic() < deadline
         for predictions in answers:
             [version] = {prediction["model_version"] for prediction in predictions}
@@ -75,29 +75,29 @@ def _ends_in_order(running: Predictor) -> None:
 
 def test_two_shops_in_one_store_do_not_see_each_other(served: Predictor, valkey: str) -> None:
     publish(valkey, shop(prefix="other-"), day=2, namespace="shop-2")
-    assert ask(served.url, "ann", 1)["items"][0]["item_id"] == "c"
-    assert ask_store(valkey, "shop-2", "ann", 1)["items"][0]["item_id"] == "other-c"
+    assert request_prediction(served.url, "ann", 1)["items"][0]["item_id"] == "c"
+    assert predict_from_store(valkey, "shop-2", "ann", 1)["items"][0]["item_id"] == "other-c"
     with pytest.raises(LookupError, match="nothing has been published yet in namespace shop"):
-        ask_store(valkey, "shop", "ann")
+        predict_from_store(valkey, "shop", "ann")
 
 
 def test_the_clients_errors_are_one_clear_line(served: Predictor, valkey: str) -> None:
     with pytest.raises(
         ConnectionError, match=r"no predictor answers at http://127\.0\.0\.1:1: start one with `dawnlist serve`"
     ):
-        ask("http://127.0.0.1:1", "ann")
+        request_prediction("http://127.0.0.1:1", "ann")
     bare = served.url.removeprefix("http://")
     with pytest.raises(ValueError, match=rf"'{bare}' is no URL of a predictor: give one like http://127\.0\.0\.1:8080"):
-        ask(bare, "ann")
+        request_prediction(bare, "ann")
     with pytest.raises(RuntimeError, match=r'answers 400: instances\[0\]: "k" has to be a whole number from 1 to 100'):
-        ask(served.url, "ann", 101)
+        request_prediction(served.url, "ann", 101)
     with pytest.raises(RuntimeError, match=r"answers 404: there is no such route"):
-        ask(served.url, "ann", name="other")
+        request_prediction(served.url, "ann", name="other")
     with pytest.raises(ConnectionError, match=r"no store answers at redis://127\.0\.0\.1:1/0"):
-        ask_store("redis://127.0.0.1:1/0", "shop", "ann")
+        predict_from_store("redis://127.0.0.1:1/0", "shop", "ann")
     publish(valkey, shop())
     with pytest.raises(ValueError, match='"k" is 101'):
-        ask_store(valkey, "shop", "ann", 101)
+        predict_from_store(valkey, "shop", "ann", 101)
 
 
 @pytest.mark.parametrize(
@@ -107,4 +107,4 @@ def test_the_clients_errors_are_one_clear_line(served: Predictor, valkey: str) -
 )
 def test_a_store_that_can_not_be_used_is_one_clear_line(redis_url: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        serve(redis_url, "shop", free_port())
+        run_predictor(redis_url, "shop", free_port())

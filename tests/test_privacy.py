@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from dawnlist.messages.privacy import anonymised, anonymous
+from dawnlist.messages.masking import anonymise_json, anonymise_text
 
 MASKED = {
     "redis://:pw@store:6379/0": "redis://:***@store:6379/0",
@@ -31,7 +31,7 @@ MASKED = {
 KEPT = (
     "at 2026-01-31T03:00:00Z, line 12, pid 17, 0.1.0 and 1.2.3.4.5",
     "lists for 80 users, 3 of 83 users dropped, users: 12",
-    'File "/app/components/clean/commit.py", line 12, in x',
+    'File "/app/components/clean/table_commits.py", line 12, in x',
     "tests/test_a.py::test_b, std::vector, a[1:2:3]",
     "127.0.0.1:6379 and ::1 refused",
     "the password is wrong",
@@ -41,37 +41,37 @@ KEPT = (
 @pytest.mark.parametrize("text", MASKED, ids=range(len(MASKED)))
 def test_secrets_and_personal_data_are_masked(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWNLIST_SOURCE_PASSWORD", "s3cr3t-enough")
-    assert anonymous(text) == MASKED[text]
+    assert anonymise_text(text) == MASKED[text]
 
 
 @pytest.mark.parametrize("text", KEPT, ids=range(len(KEPT)))
 def test_what_only_looks_like_them_stays(text: str) -> None:
-    assert anonymous(text) == text
+    assert anonymise_text(text) == text
 
 
 def test_each_text_of_a_record_is_masked_and_nothing_else() -> None:
     record = {"user_id": 7, "error": {"message": "user 7", "frames": ["a@b.example", 3, None]}}
-    assert anonymised(record) == {"user_id": 7, "error": {"message": "user ***", "frames": ["***", 3, None]}}
+    assert anonymise_json(record) == {"user_id": 7, "error": {"message": "user ***", "frames": ["***", 3, None]}}
 
 
 def test_a_password_of_several_words_is_masked_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWNLIST_SOURCE_PASSWORD", " red fox sat ")
-    assert anonymous("login of me by red fox sat failed, fox") == "login of me by *** failed, fox"
+    assert anonymise_text("login of me by red fox sat failed, fox") == "login of me by *** failed, fox"
 
 
 def test_each_of_the_keys_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWNLIST_API_KEY", "first-key, second-key")
-    assert anonymous("neither second-key nor first-key") == "neither *** nor ***"
+    assert anonymise_text("neither second-key nor first-key") == "neither *** nor ***"
 
 
 def test_each_of_the_notify_urls_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWNLIST_NOTIFY_URLS", "slack://TOKEN-A/B/C\nmailto://host")
-    assert anonymous("no slack://TOKEN-A/B/C here") == "no *** here"
+    assert anonymise_text("no slack://TOKEN-A/B/C here") == "no *** here"
 
 
 @pytest.mark.parametrize("word", ["a", "cookie", "1.", ":1", "user '", "a@", "token", "http://"])
 def test_a_long_value_is_searched_in_time_that_grows_with_it_alone(word: str) -> None:
     """200 kB of one word in an error took four minutes: each of its letters might have begun an address."""
     began = time.process_time()
-    anonymous(word * (200_000 // len(word)))
+    anonymise_text(word * (200_000 // len(word)))
     assert time.process_time() - began < 20

@@ -12,33 +12,33 @@ from typing import Any
 import pytest
 from kfp import dsl
 
-from dawnlist.components.notify.daily import text_report
+from dawnlist.components.notify.daily import render_text_report
 from dawnlist.components.publish.component import publish as step
-from dawnlist.components.publish.publication import publish
+from dawnlist.components.publish.publication import publish_top_lists
 from dawnlist.lake.lake import Lake
 from dawnlist.records import registry
-from dawnlist.records.runs import records, report_of
-from dawnlist.store import building, memory, versions
-from dawnlist.store.client import connect
+from dawnlist.records.run_records import find_step_report, read_step_records
+from dawnlist.store import builds, memory, versions
+from dawnlist.store.client import connect_store
 from tests.support.top_lists import of_many
 from tests.test_store import ANN_AND_BOB, read
 
 PUBLISH = """
 import sys, time
 from pathlib import Path
-from dawnlist.store import building, content
+from dawnlist.store import builds, content
 from dawnlist.lake.lake import Lake
-from dawnlist.components.publish.publication import publish
-content.BUCKETS_A_BATCH = 10
-checkpoint = building.checkpoint
+from dawnlist.components.publish.publication import publish_top_lists
+content.BUCKETS_PER_BATCH = 10
+checkpoint = builds.checkpoint_build
 
 def unhurried(*given):  # so that it is not at its end before it is killed
     time.sleep(0.01)
     checkpoint(*given)
 
-building.checkpoint = unhurried
+builds.checkpoint_build = unhurried
 lake = Lake.open(sys.argv[3], "shop")
-publish(Path(sys.argv[1]), lake, sys.argv[2], "shop", "run-2", "2026-03-02T03:00:00Z")
+publish_top_lists(Path(sys.argv[1]), lake, sys.argv[2], "shop", "run-2", "2026-03-02T03:00:00Z")
 """
 
 
@@ -58,8 +58,8 @@ def test_a_publisher_that_is_killed_leaves_the_active_version_and_the_next_one_s
     valkey: str, lists: Path, tmp_path: Path, lake: Lake
 ) -> None:
     ANN_AND_BOB.save(tmp_path / "lists")
-    publish(tmp_path / "lists", lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
-    with connect(valkey) as client:
+    publish_top_lists(tmp_path / "lists", lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
+    with connect_store(valkey) as client:
         size = client.dbsize()
         with subprocess.Popen([sys.executable, "-c", PUBLISH, lists, valkey, tmp_path / "lake"]) as publisher:
             while client.dbsize() < size + 1_000:
@@ -68,10 +68,10 @@ def test_a_publisher_that_is_killed_leaves_the_active_version_and_the_next_one_s
         assert publisher.returncode == -signal.SIGKILL
         half = client.dbsize()
         assert size + 1_000 <= half < size + 12_500
-        assert [version["version"] for version in versions.versions(client, "shop")] == [1]
-        assert (versions.active(client, "shop") or {})["run"] == "run-1"
+        assert [version["version"] for version in versions.list_versions(client, "shop")] == [1]
+        assert (versions.read_active_version(client, "shop") or {})["run"] == "run-1"
 
-        report = publish(lists, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
+        report = publish_top_lists(lists, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
         assert (report["version"], report["users"], report["previous"]) == (2, 100_000, 1)
         assert report["resumed"] * 2 >= half - size - 30
         assert client.dbsize() == size + 2 * 6_250 + 3
@@ -85,14 +85,14 @@ def test_another_run_clears_away_what_can_never_be_published(valkey: str, tmp_pa
     """What is older than the active version, and what was left by a publisher that has been silent for long."""
     ANN_AND_BOB.save(tmp_path)
     left = {"digest": "d", "owner": "o", "done": 1, "buckets": 1, "chunks": {"c": 1, "f": 0}}
-    with connect(valkey) as client:
+    with connect_store(valkey) as client:
         for version, day, at in (("7", "02-01", time.time()), ("8", "09-09", 0), ("9", "09-09", time.time())):
             entry = {**left, "run": "dead", "as_of": f"2026-{day}T00:00:00Z", "token": f"{version}-0", "at": at}
             client.hset("dawnlist:{shop}:building", version, json.dumps(entry))
             client.set(f"dawnlist:shop:{version}-0:u:0", b"half")
         client.set("dawnlist:{shop}:counter", 9)
-        publish(tmp_path, lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
-        assert publish(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")["version"] == 11
+        publish_top_lists(tmp_path, lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
+        assert publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")["version"] == 11
         assert client.hkeys("dawnlist:{shop}:building") == [b"9"]
         assert [client.exists(f"dawnlist:shop:{version}-0:u:0") for version in (7, 8, 9)] == [0, 0, 1]
 
@@ -100,31 +100,31 @@ def test_another_run_clears_away_what_can_never_be_published(valkey: str, tmp_pa
 def test_a_full_store_is_one_clear_line_and_the_active_version_stays(valkey: str, tmp_path: Path, lake: Lake) -> None:
     """Also where it does not tell its memory before, so that it is full in the middle."""
     ANN_AND_BOB.save(tmp_path)
-    publish(tmp_path, lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
-    with connect(valkey) as client, pytest.MonkeyPatch.context() as patch:
+    publish_top_lists(tmp_path, lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
+    with connect_store(valkey) as client, pytest.MonkeyPatch.context() as patch:
         client.config_set("maxmemory", "1mb")
         try:
             with pytest.raises(RuntimeError, match=r"of 3 users takes about 0\.0 MB .* and 0\.0 MB are free"):
-                publish(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
-            patch.setattr(memory, "_memory", lambda client: [])
+                publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
+            patch.setattr(memory, "_read_memory_info", lambda client: [])
             with pytest.raises(
                 ConnectionError, match=r"publishing 3 lists to redis://.* failed: .*run the publish step again"
             ):
-                publish(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
+                publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
         finally:
             client.config_set("maxmemory", "0")
-        assert (versions.active(client, "shop") or {})["run"] == "run-1"
+        assert (versions.read_active_version(client, "shop") or {})["run"] == "run-1"
 
 
 def test_a_bad_as_of_or_directory_is_refused_before_any_writing(valkey: str, tmp_path: Path, lake: Lake) -> None:
     ANN_AND_BOB.save(tmp_path)
     with pytest.raises(ValueError, match="was never replaced"):
-        publish(tmp_path, lake, valkey, "shop", "r", "[[ScheduledTime]]")
+        publish_top_lists(tmp_path, lake, valkey, "shop", "r", "[[ScheduledTime]]")
     with pytest.raises(ValueError, match="keep = 0"):
-        publish(tmp_path, lake, valkey, "shop", "r", "2026-03-01T03:00:00Z", keep=0)
+        publish_top_lists(tmp_path, lake, valkey, "shop", "r", "2026-03-01T03:00:00Z", keep=0)
     with pytest.raises(ValueError, match="is no finished directory"):
-        publish(tmp_path / "nowhere", lake, valkey, "shop", "r", "2026-03-01T03:00:00Z")
-    with connect(valkey) as client:
+        publish_top_lists(tmp_path / "nowhere", lake, valkey, "shop", "r", "2026-03-01T03:00:00Z")
+    with connect_store(valkey) as client:
         assert client.dbsize() == 0
 
 
@@ -136,28 +136,28 @@ class Shop:
         ANN_AND_BOB.save(folder)
 
     def publish(self, day: int, run: str) -> dict[str, Any]:
-        return publish(self.folder, self.lake, self.url, "shop", run, f"2026-01-{day:02}T00:00:00Z")
+        return publish_top_lists(self.folder, self.lake, self.url, "shop", run, f"2026-01-{day:02}T00:00:00Z")
 
     def dies_after_the_switch(self, day: int, run: str) -> None:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(building, "drop_old", killed)
+            patch.setattr(builds, "drop_old_versions", killed)
             self.publish(day, run)
 
     def rollback(self, version: int | None = None) -> None:
-        with connect(self.url) as client:
-            registry.rollback(self.lake, client, "shop", version)
-            versions.release(client, "shop")
+        with connect_store(self.url) as client:
+            registry.roll_back_champion(self.lake, client, "shop", version)
+            versions.release_hold(client, "shop")
 
     @property
     def live(self) -> str | None:
         """The run that the store and the champion agree on."""
-        with connect(self.url) as client:
-            active, champion = versions.active(client, "shop"), registry.champion(self.lake)
+        with connect_store(self.url) as client:
+            active, champion = versions.read_active_version(client, "shop"), registry.read_champion(self.lake)
         assert (active or {}).get("token") == (champion or {}).get("token")
         return active["run"] if active else None
 
     def incumbent(self, day: int) -> str | None:
-        found = registry.incumbent(self.lake, datetime(2026, 1, day, tzinfo=UTC))
+        found = registry.find_incumbent(self.lake, datetime(2026, 1, day, tzinfo=UTC))
         return found["run"] if found else None
 
 
@@ -217,7 +217,7 @@ def test_a_rollback_after_a_publish_that_died_forgets_it(shop: Shop) -> None:
 def test_what_never_went_live_is_no_incumbent(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.publish(1, "a")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(versions, "_switch", killed)
+        patch.setattr(versions, "_switch_version", killed)
         shop.publish(2, "b")
     assert len(shop.lake.names("publications")) == 2
     assert (shop.live, shop.incumbent(3)) == ("a", "a")
@@ -228,7 +228,7 @@ def test_what_never_went_live_is_no_incumbent(shop: Shop, monkeypatch: pytest.Mo
 def test_an_emptied_store_that_counts_from_one_again(shop: Shop) -> None:
     shop.publish(1, "a")
     shop.publish(2, "b")
-    with connect(shop.url) as client:
+    with connect_store(shop.url) as client:
         client.flushall()
     with pytest.raises(LookupError, match="nothing has been published yet in namespace shop: check the store"):
         shop.rollback()
@@ -255,30 +255,30 @@ def test_the_step_records_and_reports_what_was_not_published(shop: Shop, tmp_pat
     for day, run in ((1, "b"), (3, "c")):
         as_of = f"2026-01-{day:02}T00:00:00Z"
         step.python_func(lists, metrics, shop.url, str(tmp_path / "lake"), "shop", as_of, run)
-        report = report_of(records(shop.lake, as_of, run), "publish")
+        report = find_step_report(read_step_records(shop.lake, as_of, run), "publish")
         assert report["published"] is (run == "c")
         assert metrics.metadata == {name: report[name] for name in ("version", "users", "items", "bytes") if day == 3}
-    assert text_report(shop.lake, "2026-01-01T00:00:00Z", "b").endswith(
+    assert render_text_report(shop.lake, "2026-01-01T00:00:00Z", "b").endswith(
         "NOT PUBLISHED: Nothing was published: run 'b' of 2026-01-01T00:00:00Z is not newer than version 1 of "
         "2026-01-02T00:00:00Z, which is active; roll back to an older version first if it is meant to go live."
     )
-    assert "PUBLISHED: Version 2 is live" in text_report(shop.lake, "2026-01-03T00:00:00Z", "c")
+    assert "PUBLISHED: Version 2 is live" in render_text_report(shop.lake, "2026-01-03T00:00:00Z", "c")
 
 
 def test_a_held_store_is_reported_and_released(shop: Shop, tmp_path: Path) -> None:
     shop.publish(1, "a")
     shop.publish(2, "b")
-    with connect(shop.url) as client:
+    with connect_store(shop.url) as client:
         taken = []
         for version in (1, 2, 1):  # the quickest of some: a busy machine may hold one up
             started = time.perf_counter()
-            registry.rollback(shop.lake, client, "shop", version)
+            registry.roll_back_champion(shop.lake, client, "shop", version)
             taken.append(time.perf_counter() - started)
         assert min(taken) < 1
     lists, metrics = dsl.Dataset(uri=str(shop.folder)), dsl.Metrics(uri=str(tmp_path / "metrics"))
     step.python_func(lists, metrics, shop.url, str(tmp_path / "lake"), "shop", "2026-01-03T00:00:00Z", "c")
     assert (shop.live, shop.incumbent(4), metrics.metadata) == ("a", "a", {})
-    told = text_report(shop.lake, "2026-01-03T00:00:00Z", "c").splitlines()[-1]
+    told = render_text_report(shop.lake, "2026-01-03T00:00:00Z", "c").splitlines()[-1]
     assert told.startswith(
         "ON HOLD: The model passed, and nothing was published: version 1 is held since it was rolled"
     )
@@ -290,8 +290,8 @@ def test_a_run_asks_the_store_first(shop: Shop) -> None:
     shop.publish(1, "a")
     shop.dies_after_the_switch(2, "b")
     assert shop.incumbent(3) == "a"
-    assert registry.reconcile(shop.lake, shop.url, "shop") == {"active": 2}
+    assert registry.reconcile_champion(shop.lake, shop.url, "shop") == {"active": 2}
     assert (shop.live, shop.incumbent(3)) == ("b", "b")
-    told = registry.reconcile(shop.lake, "redis://127.0.0.1:1/0", "shop")["unasked"]
+    told = registry.reconcile_champion(shop.lake, "redis://127.0.0.1:1/0", "shop")["unasked"]
     assert told.startswith("no store answers at redis://127.0.0.1:1/0") and "what this lake last knew" in told
     assert shop.incumbent(3) == "b"

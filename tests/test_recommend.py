@@ -6,13 +6,13 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from dawnlist.als.training import ALSConfig
-from dawnlist.components.recommend.lists import about, recommend
-from dawnlist.components.recommend.segments import by_device
+from dawnlist.components.recommend.device_segments import rank_items_by_device
+from dawnlist.components.recommend.top_lists import build_list_metadata, build_top_lists
 from dawnlist.components.train.fitting import fit_stage
 from dawnlist.lake.lake import Lake
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
-from dawnlist.schema import ITEMS
+from dawnlist.schema import ITEMS_SCHEMA
 from dawnlist.store.toplists import TopLists
 from tests.support.literal import interactions, two_tastes, write_interactions
 
@@ -23,9 +23,9 @@ META = {"popularity_window": "whole", "winner": "challenger"}
 def lists(tmp_path: Path) -> TopLists:
     lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
     titles = [{"item_id": "i00", "title": "Zero", "genres": ["a"]}, {"item_id": "i99", "title": "Unseen"}]
-    write_deltalake(lake.table_uri("items"), pa.Table.from_pylist(titles, schema=ITEMS))
+    write_deltalake(lake.table_uri("items"), pa.Table.from_pylist(titles, schema=ITEMS_SCHEMA))
     fit_stage(lake, splits, "train", ALSConfig(4, 0.1, 5.0).as_dict(), "cpu", tmp_path / "model")
-    found = recommend(lake, splits, FactorModel.load(tmp_path / "model"), META, k=12)
+    found = build_top_lists(lake, splits, FactorModel.load(tmp_path / "model"), META, k=12)
     found.save(tmp_path / "lists")
     return TopLists.load(tmp_path / "lists")
 
@@ -49,7 +49,9 @@ def test_the_popular_list_and_meta(lists: TopLists) -> None:
 
 def test_what_the_lists_carry() -> None:
     evaluation = {"arms": {"popularity": {"ndcg@20": 0.1}}, "popularity_window": "7d"}
-    assert about(evaluation, {"winner": "popularity"}, "m1", {"view": 1.0}, "2026-01-31T00:00:00+00:00", "run-1") == {
+    assert build_list_metadata(
+        evaluation, {"winner": "popularity"}, "m1", {"view": 1.0}, "2026-01-31T00:00:00+00:00", "run-1"
+    ) == {
         "as_of": "2026-01-31T00:00:00Z",
         "run": "run-1",
         "model": "m1",
@@ -86,7 +88,7 @@ def test_users_that_the_model_does_not_know_are_left_out_with_their_histories(tm
     model = FactorModel.load(tmp_path / "model")
     some = np.array([3, 5])
     known = replace(model, user_ids=model.user_ids.subset(some), user_factors=model.user_factors[some])
-    found = recommend(lake, splits, known, META, k=3)
+    found = build_top_lists(lake, splits, known, META, k=3)
     assert found.user_ids.tolist() == ["u03", "u05"]
     assert found.vectors.tolist() == model.user_factors[some].tolist()
     assert found.histories.weight.toarray().tolist() == splits.user_items("refit").weight[some].toarray().tolist()
@@ -116,16 +118,19 @@ def test_popular_lists_of_devices(tmp_path: Path) -> None:
     agents = pa.array([AGENTS[agent] for *_, agent in told])
     rows = rows.set_column(rows.column_names.index("user_agent"), "user_agent", agents)
     write_deltalake(lake.table_uri("interactions"), rows, partition_by=["event_date"])
-    found = {name: [column.tolist() for column in popular] for name, popular in by_device(lake, splits, 20).items()}
+    found = {
+        name: [column.tolist() for column in popular]
+        for name, popular in rank_items_by_device(lake, splits, 20).items()
+    }
     assert found == {
         "device=desktop": [[7], [1.0]],
         "device=mobile": [[2, 1], [2.0, 1.0]],
         "device=tablet": [[4], [2.0]],
     }
-    assert by_device(Lake.open(str(tmp_path / "other"), "shop"), splits, 20) == {}
+    assert rank_items_by_device(Lake.open(str(tmp_path / "other"), "shop"), splits, 20) == {}
 
 
 def test_without_user_agents_there_are_no_lists_of_devices(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path / "lake"), "shop")
     write_interactions(lake, ("u00", "i01", 1.0))
-    assert by_device(lake, two_tastes(), 20) == {}
+    assert rank_items_by_device(lake, two_tastes(), 20) == {}

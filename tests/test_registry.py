@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from dawnlist.als.training import ALSConfig
-from dawnlist.components.dataset.pairs import build
-from dawnlist.components.filter_bots.verdicts import judge
+from dawnlist.components.dataset.split_pairs import build_splits
+from dawnlist.components.filter_bots.verdicts import judge_interactions
 from dawnlist.components.train.fitting import fit_stage
-from dawnlist.cuts import iso
+from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.manifest import write_manifest
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.records import registry
 from dawnlist.settings import BotSettings, Settings
@@ -27,13 +27,15 @@ def report(day: int, version: int) -> dict[str, Any]:
 
 
 def go_live(lake: Lake, day: int, version: int, model: str = "m") -> None:
-    registry.record(lake, report(day, version), {"model": model, "winner": "challenger", "metrics": {}, "k": 20})
-    registry.crown(lake, report(day, version))
+    registry.record_publication(
+        lake, report(day, version), {"model": model, "winner": "challenger", "metrics": {}, "k": 20}
+    )
+    registry.set_champion(lake, report(day, version))
 
 
 def incumbent_model(lake: Lake) -> FactorModel:
     """As the dataset and evaluate steps find it, on the first of February."""
-    found = registry.incumbent(lake, datetime(2026, 2, 1, tzinfo=UTC))
+    found = registry.find_incumbent(lake, datetime(2026, 2, 1, tzinfo=UTC))
     assert found is not None
     return registry.load_model(lake, found)
 
@@ -55,7 +57,7 @@ def version(found: registry.Publication | None) -> int | None:
 
 
 def test_a_publication(lake: Lake) -> None:
-    assert registry.incumbent(lake, day(12)) == {
+    assert registry.find_incumbent(lake, day(12)) == {
         "version": 2,
         "token": "2-0",
         "as_of": "2026-01-11T00:00:00Z",
@@ -67,48 +69,48 @@ def test_a_publication(lake: Lake) -> None:
 
 
 def test_the_incumbent_is_the_newest_that_is_older(lake: Lake) -> None:
-    assert [version(registry.incumbent(lake, day(n))) for n in (9, 10, 11, 12, 13)] == [None, None, 1, 2, 3]
+    assert [version(registry.find_incumbent(lake, day(n))) for n in (9, 10, 11, 12, 13)] == [None, None, 1, 2, 3]
 
 
 def test_after_a_rollback_the_incumbent_is_what_is_live(lake: Lake) -> None:
-    assert version(registry.champion(lake)) == 3
-    registry.crown(lake, report(10, 1))
-    assert version(registry.champion(lake)) == version(registry.incumbent(lake, day(13))) == 1
+    assert version(registry.read_champion(lake)) == 3
+    registry.set_champion(lake, report(10, 1))
+    assert version(registry.read_champion(lake)) == version(registry.find_incumbent(lake, day(13))) == 1
     go_live(lake, 13, 4)
-    assert [version(registry.incumbent(lake, day(n))) for n in (11, 12, 13, 14)] == [1, 1, 1, 4]
+    assert [version(registry.find_incumbent(lake, day(n))) for n in (11, 12, 13, 14)] == [1, 1, 1, 4]
 
 
 def test_what_this_lake_did_not_publish_is_never_crowned(lake: Lake) -> None:
     for stranger in (report(13, 4), {**report(10, 1), "token": "1-1"}):
-        registry.crown(lake, stranger)
-        assert version(registry.champion(lake)) == 3
+        registry.set_champion(lake, stranger)
+        assert version(registry.read_champion(lake)) == 3
 
 
 def test_a_publisher_in_between_stays_in_the_history(lake: Lake) -> None:
     """Between reading the champion and replacing it, another run crowns the day before."""
     for number in (13, 14):
-        registry.record(lake, report(number, number), {"model": "m", "winner": "challenger", "metrics": {}})
+        registry.record_publication(lake, report(number, number), {"model": "m", "winner": "challenger", "metrics": {}})
     others = [13]
 
     class Interrupted(Lake):
         def read_json(self, *parts: str) -> Any:
             if others:
-                registry.crown(lake, report(others.pop(), 13))
+                registry.set_champion(lake, report(others.pop(), 13))
             return super().read_json(*parts)
 
-    registry.crown(Interrupted(lake.uri, lake.objects), report(14, 14))
+    registry.set_champion(Interrupted(lake.uri, lake.objects), report(14, 14))
     assert [entry["run"] for entry in lake.read_json("champion.json")["history"]][-3:] == ["run-12", "run-13", "run-14"]
 
 
 def test_an_emptied_store_has_no_champion_and_keeps_its_history(lake: Lake) -> None:
-    registry.crown(lake, None)
-    assert (registry.champion(lake), version(registry.incumbent(lake, day(13)))) == (None, 3)
+    registry.set_champion(lake, None)
+    assert (registry.read_champion(lake), version(registry.find_incumbent(lake, day(13)))) == (None, 3)
 
 
 def test_before_the_first_publication_there_is_none(tmp_path: Path) -> None:
     empty = Lake.open(str(tmp_path), "other")
-    assert (registry.champion(empty), registry.incumbent(empty, day(31))) == (None, None)
-    registry.crown(empty, None)
+    assert (registry.read_champion(empty), registry.find_incumbent(empty, day(31))) == (None, None)
+    registry.set_champion(empty, None)
     assert not empty.exists("champion.json")
 
 
@@ -125,9 +127,9 @@ def test_the_incumbents_model_is_the_published_one(lake: Lake, tmp_path: Path) -
 def test_a_models_lineage_names_what_it_was_made_from(tmp_path: Path) -> None:
     lake, settings = Lake.open(str(tmp_path / "lake"), "other"), Settings(bots=BotSettings(staff="off"))
     write_interactions(lake, ("ann", "tea", 100.0), ("bob", "tea", 60.0), ("ann", "jam", 30.0), ("bob", "jam", 3.0))
-    verdicts, _ = judge(lake, 0, (AS_OF - timedelta(days=30), AS_OF), settings)
+    verdicts, _ = judge_interactions(lake, 0, (AS_OF - timedelta(days=30), AS_OF), settings)
     pq.write_table(verdicts, tmp_path / "verdicts.parquet")  # as it passes between the steps
-    splits, _ = build(lake, 0, pq.read_table(tmp_path / "verdicts.parquet"), iso(AS_OF), window_days=30)
+    splits, _ = build_splits(lake, 0, pq.read_table(tmp_path / "verdicts.parquet"), format_iso(AS_OF), window_days=30)
     fitted = fit_stage(lake, splits, "refit", {"engine": "popularity", "window": "7d"}, "cpu", tmp_path / "model")
     go_live(lake, 31, 1, fitted["model"])
     assert incumbent_model(lake).lineage == {
@@ -138,7 +140,7 @@ def test_a_models_lineage_names_what_it_was_made_from(tmp_path: Path) -> None:
         "window_days": 30,
         "settings": settings.digest,
         "incumbent": None,
-        "holdout": splits.holdout,
+        "holdout": splits.holdout_fingerprint,
         "start": None,
         "sweeps": 0,
     }
@@ -167,4 +169,4 @@ def test_what_a_lifecycle_rule_took_is_named_with_what_to_do(lake: Lake, tmp_pat
     for publication in (tmp_path / "lake/shop/publications").iterdir():
         publication.unlink()
     with pytest.raises(ValueError, match=rf"has no publications/20260112T000000Z-run-12-3-0\.json any more.*{todo}"):
-        registry.incumbent(lake, day(13))
+        registry.find_incumbent(lake, day(13))

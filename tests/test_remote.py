@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from dawnlist.als.training import ALSConfig
-from dawnlist.components.clean.cleaning import clean
-from dawnlist.components.fetch.landing import fetch
+from dawnlist.components.clean.cleaning import clean_landed_objects
+from dawnlist.components.fetch.landing import fetch_source
 from dawnlist.components.train.fitting import fit_stage
 from dawnlist.lake.lake import Lake
-from dawnlist.lake.lease import lease
+from dawnlist.lake.lease import hold_lease
+from dawnlist.model.config import ALSConfig
 from dawnlist.records import registry
-from dawnlist.records.runs import recorded, records
+from dawnlist.records.run_records import read_step_records, record_step
 from dawnlist.settings import Settings
 from tests.support.literal import two_tastes
 
@@ -45,8 +45,8 @@ def lake(request: pytest.FixtureRequest) -> Lake:
 
 
 def night(lake: Lake, source: str, as_of: str) -> dict[str, Any]:
-    landed = fetch(lake, source, Settings().source, as_of, "run-1", window_days=3)
-    report: dict[str, Any] = clean(lake, landed, Settings(), as_of, "run-1")
+    landed = fetch_source(lake, source, Settings().source, as_of, "run-1", window_days=3)
+    report: dict[str, Any] = clean_landed_objects(lake, landed, Settings(), as_of, "run-1")
     return report
 
 
@@ -79,19 +79,21 @@ def test_two_runs_of_one_night_at_once(lake: Lake, source: str) -> None:
 def test_the_registry_and_the_run_record(lake: Lake, tmp_path: Path) -> None:
     fitted = fit_stage(lake, two_tastes(), "refit", ALSConfig(2, iterations=1).as_dict(), "cpu", tmp_path / "model")
     report = {"version": 1, "token": "1-0", "as_of": "2026-01-31T00:00:00Z", "run": "run-1", "users": 9}
-    registry.record(lake, report, {"model": fitted["model"], "winner": "challenger", "metrics": {"ndcg": 0.5}})
-    registry.crown(lake, report)
-    live = registry.champion(lake)
+    registry.record_publication(
+        lake, report, {"model": fitted["model"], "winner": "challenger", "metrics": {"ndcg": 0.5}}
+    )
+    registry.set_champion(lake, report)
+    live = registry.read_champion(lake)
     assert live and live["history"] == [{"as_of": "2026-01-31T00:00:00Z", "run": "run-1", "token": "1-0"}]
     assert registry.load_model(lake, live).lineage["as_of"] == "2026-01-31T00:00:00Z"
-    with recorded(lake.uri.removesuffix("/shop"), "shop", "2026-01-31T00:00:00Z", "run-1", "fetch") as record:
+    with record_step(lake.uri.removesuffix("/shop"), "shop", "2026-01-31T00:00:00Z", "run-1", "fetch") as record:
         record["rows"] = 3
-    assert [found["report"] for found in records(lake, "2026-01-31T00:00:00Z", "run-1")] == [{"rows": 3}]
+    assert [found["report"] for found in read_step_records(lake, "2026-01-31T00:00:00Z", "run-1")] == [{"rows": 3}]
 
 
 def test_a_lease(lake: Lake) -> None:
-    with lease(lake, "compact", "one"), pytest.raises(TimeoutError, match="is held by run one on"):  # noqa: SIM117
-        with lease(lake, "compact", "two", wait=0.3):
+    with hold_lease(lake, "compact", "one"), pytest.raises(TimeoutError, match="is held by run one on"):  # noqa: SIM117
+        with hold_lease(lake, "compact", "two", wait=0.3):
             raise AssertionError
-    with lease(lake, "compact", "two", wait=0) as held:
+    with hold_lease(lake, "compact", "two", wait=0) as held:
         held.check()

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from dawnlist.cuts import SCHEDULED
+from dawnlist.cuts import SCHEDULED_TIME_MACRO
 from dawnlist.lake.lake import Lake
-from dawnlist.pipelines.kubeflow import cron
-from dawnlist.pipelines.kubeflow.client import Client
-from dawnlist.pipelines.kubeflow.recurring import Wanted, settle
-from dawnlist.pipelines.kubeflow.submission import Version
-from dawnlist.pipelines.package import version_name
-from dawnlist.records.runs import recorded
+from dawnlist.pipelines.kubeflow import schedules
+from dawnlist.pipelines.kubeflow.client import KfpClient
+from dawnlist.pipelines.kubeflow.recurring_runs import RecurringRunSpec, ensure_recurring_run
+from dawnlist.pipelines.kubeflow.submission import PipelineVersion
+from dawnlist.pipelines.package import build_version_name
+from dawnlist.records.run_records import record_step
 from tests.support.kfp_api import Done, Fault, Kubeflow, Object, dawnlist
 from tests.support.published import publish, shop
 
@@ -28,13 +28,13 @@ NIGHT = "0 3 * * *"
 @pytest.fixture
 def noon(monkeypatch: pytest.MonkeyPatch) -> datetime:
     """What is due is asked at a noon: a test that looks at the clock too fails where it strikes three in between."""
-    moment, due = datetime(2026, 3, 2, 12, tzinfo=UTC), cron.due
+    moment, due = datetime(2026, 3, 2, 12, tzinfo=UTC), schedules.compute_due_times
 
     def asked(schedule: str, after: datetime, count: int) -> list[datetime]:
         assert abs(datetime.now(UTC) - after) < timedelta(hours=1)
         return due(schedule, moment, count)
 
-    monkeypatch.setattr(cron, "due", asked)
+    monkeypatch.setattr(schedules, "compute_due_times", asked)
     return moment
 
 
@@ -60,7 +60,7 @@ def test_one_recurring_run_stands_however_often_one_asks(kubeflow: Kubeflow, pac
         "source": "postgresql://dawn@db/shop", "lake": "s3://bucket/lake", "redis": "redis://store:6379/0",
         "namespace": "shop", "as_of": "[[ScheduledTime.2006-01-02T15:04:05Z]]",
     }  # fmt: skip
-    name = version_name(package.read_bytes())
+    name = build_version_name(package.read_bytes())
     times = ", ".join(f"{noon + timedelta(days=day):%Y-%m-%d} 03:00:00" for day in (1, 2, 3))
     told = ["0 0 3 * * *: At 03:00, UTC", f"next: {times}"]
     assert first.out.splitlines() == [f"version {name}: uploaded", "dawnlist-daily-shop: scheduled", *told]
@@ -115,7 +115,7 @@ def test_another_version_replaces_it(installed: Kubeflow, package: Path, tmp_pat
     other = tmp_path / "other.yaml"
     other.write_bytes(package.read_bytes().replace(b"dawnlist-python:", b"registry.example/dawnlist-python:"))
     done = schedule(installed, NIGHT, "--package", str(other))
-    assert f"  version: {before} → {version_name(other.read_bytes())}" in done.out.splitlines()
+    assert f"  version: {before} → {build_version_name(other.read_bytes())}" in done.out.splitlines()
     assert len(installed.recurring) == 1
 
 
@@ -139,18 +139,18 @@ def test_more_of_a_name_than_a_page_holds(installed: Kubeflow) -> None:
     assert [one["recurring_run_id"] for one in installed.recurring] == [kept]
 
 
-def wanted(installed: Kubeflow, when: str) -> Wanted:
+def wanted(installed: Kubeflow, when: str) -> RecurringRunSpec:
     [version], [experiment] = installed.versions, installed.experiments
-    made = Version(version["pipeline_id"], version["pipeline_version_id"], version["name"], {})
-    parameters = {"source": "s", "lake": "s3://b/l", "redis": "redis://h:1", "as_of": SCHEDULED}
-    return Wanted(experiment["experiment_id"], "shop", made, when, parameters, "dawnlist-pipeline", False)
+    made = PipelineVersion(version["pipeline_id"], version["pipeline_version_id"], version["name"], {})
+    parameters = {"source": "s", "lake": "s3://b/l", "redis": "redis://h:1", "as_of": SCHEDULED_TIME_MACRO}
+    return RecurringRunSpec(experiment["experiment_id"], "shop", made, when, parameters, "dawnlist-pipeline", False)
 
 
 def test_many_that_schedule_the_same_at_once_leave_one(installed: Kubeflow) -> None:
     installed.experiment_service_create_experiment({"display_name": "dawnlist-shop"})
-    clients = [Client(installed.url) for _ in range(6)]
+    clients = [KfpClient(installed.url) for _ in range(6)]
     with ThreadPoolExecutor(6) as threads:
-        list(threads.map(lambda client: settle(client, wanted(installed, "0 0 3 * * *")), clients))
+        list(threads.map(lambda client: ensure_recurring_run(client, wanted(installed, "0 0 3 * * *")), clients))
     assert len(installed.recurring) == 1
 
 
@@ -158,7 +158,7 @@ def test_who_loses_what_it_scheduled_to_somebody_else_is_told(
     installed: Kubeflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed.experiment_service_create_experiment({"display_name": "dawnlist-shop"})
-    settle(Client(installed.url), wanted(installed, "0 0 3 * * *"))
+    ensure_recurring_run(KfpClient(installed.url), wanted(installed, "0 0 3 * * *"))
     delete = Kubeflow.recurring_run_service_delete_recurring_run
 
     def meanwhile(self: Kubeflow, recurring_run_id: str) -> Object:
@@ -167,7 +167,7 @@ def test_who_loses_what_it_scheduled_to_somebody_else_is_told(
 
     monkeypatch.setattr(Kubeflow, "recurring_run_service_delete_recurring_run", meanwhile)
     with pytest.raises(RuntimeError, match="somebody else schedules 'shop' at the same time: run the command again"):
-        settle(Client(installed.url), wanted(installed, "0 0 4 * * *"))
+        ensure_recurring_run(KfpClient(installed.url), wanted(installed, "0 0 4 * * *"))
 
 
 def test_an_api_that_keeps_something_else_is_told_and_nothing_piles_up(
@@ -231,8 +231,8 @@ def test_what_is_no_schedule_is_refused(installed: Kubeflow, when: str, message:
     ],
 )  # fmt: skip
 def test_schedules_in_words_and_times(when: str, fields: str, words: str, times: list[str]) -> None:
-    assert cron.six_fields(when) == fields and cron.in_words(fields) == words
-    due = cron.due(fields, datetime(2026, 1, 31, 0, 30, tzinfo=UTC), 2)
+    assert schedules.parse_schedule(when) == fields and schedules.describe_schedule(fields) == words
+    due = schedules.compute_due_times(fields, datetime(2026, 1, 31, 0, 30, tzinfo=UTC), 2)
     assert [moment.isoformat() for moment in due] == [f"{time}+00:00" for time in times]
 
 
@@ -273,7 +273,7 @@ def test_status_says_how_runs_went_what_is_next_and_what_is_live(
         installed.failing = failing
         dawnlist("submit", "--host", installed.url, *SHOP, "--as-of", "2026-03-01T03:00:00Z")
     good, bad = installed.runs
-    with pytest.raises(LookupError), recorded(str(tmp_path), "shop", "2026-03-01T03:00:00Z", bad["run_id"], "fetch"):
+    with pytest.raises(LookupError), record_step(str(tmp_path), "shop", "2026-03-01T03:00:00Z", bad["run_id"], "fetch"):
         raise LookupError("no table 'clicks' in postgresql://dawn:s3cret@db/shop")
     champion = {"version": 1, "as_of": "2026-03-01T03:00:00Z", "winner": "challenger", "metrics": {"ndcg@20": 0.5}}
     Lake.open(str(tmp_path), "shop").write_json({**champion, "history": []}, "champion.json")

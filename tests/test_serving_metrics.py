@@ -9,8 +9,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dawnlist.serving.predictor.answers.ladder import Found
-from dawnlist.serving.predictor.watch.counts import BOUNDS, Counts, exposed
+from dawnlist.serving.predictor.answers.ladder import Recommendation
+from dawnlist.serving.predictor.watch.counts import LATENCY_BOUNDS, PredictorMetrics, render_metrics
 from tests.support.published import counted
 from tests.support.rendered import Tree, one, pods, rendered, selected
 from tests.support.servers import Predictor
@@ -64,24 +64,24 @@ def test_the_version_and_its_age_are_told(served: Predictor) -> None:
 
 def test_each_tier_is_there_from_the_start() -> None:
     """Else the first static answer would be no increase to Prometheus, and no alert."""
-    text = exposed([Counts("shop")]).decode()
+    text = render_metrics([PredictorMetrics("shop")]).decode()
     assert 'dawnlist_answers_total{shop="shop",tier="static"} 0.0' in text
 
 
 def test_a_histogram_is_cumulated() -> None:
-    counts = Counts("shop")
+    counts = PredictorMetrics("shop")
     for seconds in (0.0005, 0.003, 0.003, 9.0):
-        counts.answered([Found("list", [], [])], seconds)
+        counts.count_answers([Recommendation("list", [], [])], seconds)
     buckets = counts.seconds["list"].buckets()
-    assert [bound for bound, _ in buckets] == [*map(str, BOUNDS), "+Inf"]
-    assert [reached for _, reached in buckets] == [1, 1, 1, *[3] * (len(BOUNDS) - 3), 4]
+    assert [bound for bound, _ in buckets] == [*map(str, LATENCY_BOUNDS), "+Inf"]
+    assert [reached for _, reached in buckets] == [1, 1, 1, *[3] * (len(LATENCY_BOUNDS) - 3), 4]
 
 
 def test_counting_a_request_costs_less_than_5_microseconds() -> None:
-    counts, found = Counts("shop"), [Found("list", [], [])]
+    counts, found = PredictorMetrics("shop"), [Recommendation("list", [], [])]
     began = time.process_time()
     for _ in range(10_000):
-        counts.answered(found, 0.001)
+        counts.count_answers(found, 0.001)
         counts.request("lean", 200)
     assert (time.process_time() - began) / 10_000 < 5e-6 * 4  # four times: test machines are shared
 

@@ -15,50 +15,50 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pytest
 
-from dawnlist.simulate import Shop, ShopConfig, hindsight, simulate, write
-from dawnlist.simulate.agents import CRAWLERS, HOSTILE_AGENT
-from dawnlist.simulate.config import CLEAN
-from dawnlist.simulate.dirt import iso_utc
+from dawnlist.simulate import ShopConfig, SimulatedShop, ground_truth, simulate_shop, write_shop
+from dawnlist.simulate.agents import HOSTILE_AGENT, SIMULATED_CRAWLERS
+from dawnlist.simulate.config import CLEAN_SHOP_ARGUMENTS
+from dawnlist.simulate.delivery import format_iso_utc
 
 SMALL = ShopConfig(users=60, items=40, days=12, sessions_a_day=0.5, rename_day=8, sessionless_days=(3, 5))
-SPOTLESS = replace(SMALL, **CLEAN, robot_share=0.0)
+SPOTLESS = replace(SMALL, **CLEAN_SHOP_ARGUMENTS, robot_share=0.0)
 
 
 @pytest.fixture(scope="module")
-def small() -> Shop:
-    return simulate(SMALL)
+def small() -> SimulatedShop:
+    return simulate_shop(SMALL)
 
 
-def kinds(shop: Shop) -> dict[str, str]:
+def kinds(shop: SimulatedShop) -> dict[str, str]:
     return dict(zip(shop.truth["user_id"].to_pylist(), shop.truth["kind"].to_pylist(), strict=True))
 
 
-def test_the_same_seed_gives_the_same_tables(small: Shop) -> None:
-    assert simulate(SMALL).tables() == small.tables()
+def test_the_same_seed_gives_the_same_tables(small: SimulatedShop) -> None:
+    assert simulate_shop(SMALL).tables() == small.tables()
 
 
-def test_another_seed_gives_other_events(small: Shop) -> None:
-    assert simulate(replace(SMALL, seed=2)).interactions != small.interactions
+def test_another_seed_gives_other_events(small: SimulatedShop) -> None:
+    assert simulate_shop(replace(SMALL, seed=2)).interactions != small.interactions
 
 
-def test_more_days_only_add_rows(small: Shop) -> None:
-    longer = simulate(replace(SMALL, days=13)).tables()
+def test_more_days_only_add_rows(small: SimulatedShop) -> None:
+    longer = simulate_shop(replace(SMALL, days=13)).tables()
     for name, table in small.tables().items():
         if name != "truth":
             assert longer[name].slice(0, table.num_rows) == table
     assert longer["interactions"].num_rows > small.interactions.num_rows
-    assert kinds(small).items() <= kinds(simulate(replace(SMALL, days=13))).items()
+    assert kinds(small).items() <= kinds(simulate_shop(replace(SMALL, days=13))).items()
 
 
 def test_users_and_items_arrive_every_few_days() -> None:
-    shop = simulate(replace(SPOTLESS, user_growth=2.0, item_growth=2.0, days=30))
+    shop = simulate_shop(replace(SPOTLESS, user_growth=2.0, item_growth=2.0, days=30))
     assert shop.users.num_rows == 60 + int(60 * 2.0 * 29 / 365)
     assert shop.items.num_rows == 40 + int(40 * 2.0 * 29 / 365)
     newest = pc.max(shop.items["added_at"]).as_py()
     assert "2025-01-01" < newest < "2025-01-31"
 
 
-def test_a_row_as_production_calls_it(small: Shop) -> None:
+def test_a_row_as_production_calls_it(small: SimulatedShop) -> None:
     assert small.interactions.column_names == [
         "event_id", "user_id", "item_id", "event", "ts", "session_id", "user_agent", "ua", "ip_address", "received_at",
     ]  # fmt: skip
@@ -69,21 +69,21 @@ def test_a_row_as_production_calls_it(small: Shop) -> None:
 
 
 def test_iso_utc_has_a_fixed_width() -> None:
-    assert iso_utc(pa.array([0, 1_735_689_600_000_001]).to_numpy()).to_pylist() == [
+    assert format_iso_utc(pa.array([0, 1_735_689_600_000_001]).to_numpy()).to_pylist() == [
         "1970-01-01T00:00:00.000000Z",
         "2025-01-01T00:00:00.000001Z",
     ]
 
 
 def test_a_spotless_shop_has_no_dirt() -> None:
-    rows = simulate(SPOTLESS).interactions
+    rows = simulate_shop(SPOTLESS).interactions
     assert len(set(rows["event_id"].to_pylist())) == rows.num_rows
     assert pc.all(pc.match_substring_regex(rows["user_id"], "^[0-9]{7}$")).as_py()
     assert pc.all(pc.ends_with(rows["ts"], "Z")).as_py()
     assert {name: rows[name].null_count for name in rows.column_names if rows[name].null_count} == {"ua": rows.num_rows}
 
 
-def test_labels_partition_the_users(small: Shop) -> None:
+def test_labels_partition_the_users(small: SimulatedShop) -> None:
     labels = kinds(small)
     assert len(labels) == small.truth.num_rows
     count = Counter(labels.values())
@@ -93,24 +93,24 @@ def test_labels_partition_the_users(small: Shop) -> None:
         "stealth:clickfarm",
     }  # fmt: skip
     assert set(small.users["user_id"].to_pylist()) == {user for user, kind in labels.items() if kind != "crawler"}
-    assert set(hindsight.events(small)["user"]) <= set(labels)
+    assert set(ground_truth.recover_events(small)["user"]) <= set(labels)
 
 
 def test_crawlers_say_who_they_are_and_stealthy_bots_do_not() -> None:
-    events = hindsight.events(simulate(replace(SMALL, users=300, robot_share=0.4, null_text_share=0.0)))
+    events = ground_truth.recover_events(simulate_shop(replace(SMALL, users=300, robot_share=0.4, null_text_share=0.0)))
     declared = set(events.loc[events["kind"] == "crawler", "agent"])
-    assert declared <= {crawler.agent for crawler in CRAWLERS} and HOSTILE_AGENT in declared
+    assert declared <= {crawler.agent for crawler in SIMULATED_CRAWLERS} and HOSTILE_AGENT in declared
     others = events.loc[events["kind"] != "crawler", "agent"]
     assert others.str.startswith("Mozilla/5.0").all()
-    assert not others.str.contains(hindsight.KNOWN_ROBOTS, case=False).any()
+    assert not others.str.contains(ground_truth.ROBOT_AGENT_PATTERN, case=False).any()
 
 
 def test_robots_make_the_share_that_was_asked_for() -> None:
-    events = hindsight.events(simulate(ShopConfig(users=1_500, items=300, days=40, robot_share=0.2)))
+    events = ground_truth.recover_events(simulate_shop(ShopConfig(users=1_500, items=300, days=40, robot_share=0.2)))
     assert 0.15 < (events["kind"] != "human").mean() < 0.25
 
 
-def test_staff_are_known_by_role_or_address(small: Shop) -> None:
+def test_staff_are_known_by_role_or_address(small: SimulatedShop) -> None:
     users = small.users.to_pandas().assign(kind=lambda frame: frame["user_id"].map(kinds(small)))
     staff = users[users["kind"].isin(["staff", "test"])]
     assert (staff["role"].isin(["staff", "test"]) | staff["email"].str.endswith("@dawnmart.example")).all()
@@ -118,16 +118,16 @@ def test_staff_are_known_by_role_or_address(small: Shop) -> None:
 
 
 def test_replays_keep_the_event_id_and_double_clicks_do_not() -> None:
-    spotless = simulate(SPOTLESS).interactions
-    replayed = simulate(replace(SPOTLESS, replay_share=1.0)).interactions
+    spotless = simulate_shop(SPOTLESS).interactions
+    replayed = simulate_shop(replace(SPOTLESS, replay_share=1.0)).interactions
     assert set(Counter(replayed["event_id"].to_pylist()).values()) <= {1, 2}
     assert replayed.num_rows > 1.9 * spotless.num_rows
-    doubled = simulate(replace(SPOTLESS, double_click_share=1.0)).interactions
+    doubled = simulate_shop(replace(SPOTLESS, double_click_share=1.0)).interactions
     assert len(set(doubled["event_id"].to_pylist())) == doubled.num_rows > 1.9 * spotless.num_rows
 
 
 def test_late_rows_happened_hours_before_they_arrived() -> None:
-    rows = simulate(replace(SPOTLESS, late_share=0.5)).interactions
+    rows = simulate_shop(replace(SPOTLESS, late_share=0.5)).interactions
     happened, arrived = (pc.utf8_slice_codeunits(rows[name], 0, 10) for name in ("ts", "received_at"))
     late = pc.sum(pc.less(happened, arrived))
     assert 0.2 < late.as_py() / rows.num_rows < 0.5
@@ -135,22 +135,25 @@ def test_late_rows_happened_hours_before_they_arrived() -> None:
 
 def test_odd_formats_mean_the_same_event() -> None:
     config = replace(SPOTLESS, odd_time_share=0.6, odd_id_share=0.6)
-    plain, odd = hindsight.events(simulate(SPOTLESS)), hindsight.events(simulate(config))
+    plain, odd = (
+        ground_truth.recover_events(simulate_shop(SPOTLESS)),
+        ground_truth.recover_events(simulate_shop(config)),
+    )
     assert odd[["user", "item", "event"]].equals(plain[["user", "item", "event"]])
     assert (plain["time"] - odd["time"]).between(-0.0005, 0.9995).all()  # epoch seconds drop the fraction
-    texts = simulate(config).interactions["ts"].to_pylist()
+    texts = simulate_shop(config).interactions["ts"].to_pylist()
     shapes = Counter("+02:00" in t or ("T" in t) * 2 or (" " in t) * 3 or len(t) for t in texts)
     assert set(shapes) == {True, 2, 3, 10, 13}
 
 
 def test_corrupt_rows_are_few_and_plain_to_see() -> None:
-    rows = simulate(replace(SPOTLESS, corrupt_share=0.3)).interactions
+    rows = simulate_shop(replace(SPOTLESS, corrupt_share=0.3)).interactions
     assert rows["user_id"].null_count and rows["item_id"].null_count
     assert "heartbeat" in rows["event"].to_pylist()
     assert {"2099-12-31T23:59:59.000Z", "1970-01-01T00:00:00.000Z", "not a time"} <= set(rows["ts"].to_pylist())
 
 
-def test_a_column_is_renamed_and_another_missing(small: Shop) -> None:
+def test_a_column_is_renamed_and_another_missing(small: SimulatedShop) -> None:
     rows = small.interactions
     day = pc.cast(pc.utf8_slice_codeunits(rows["received_at"], 8, 10), pa.int64())
     before, after = rows.filter(pc.less(day, 9)), rows.filter(pc.greater_equal(day, 9))
@@ -160,31 +163,31 @@ def test_a_column_is_renamed_and_another_missing(small: Shop) -> None:
     assert gone["session_id"].null_count == gone.num_rows == rows["session_id"].null_count > 0
 
 
-def test_the_hostile_title_is_on_sale(small: Shop) -> None:
+def test_the_hostile_title_is_on_sale(small: SimulatedShop) -> None:
     titles = small.items["title"].to_pylist()
     assert titles.count("<script>alert(1)</script>") == 1
     assert len(set(titles)) == len(titles)
 
 
 def test_titles_stay_unique_in_a_large_catalogue() -> None:
-    titles = simulate(replace(SPOTLESS, users=1, days=1, items=30_000)).items["title"].to_pylist()
+    titles = simulate_shop(replace(SPOTLESS, users=1, days=1, items=30_000)).items["title"].to_pylist()
     assert len(set(titles)) == 30_000
 
 
 @pytest.mark.parametrize("target", ["sqlite", "file"])
-def test_a_target_with_something_in_it_is_left_alone(small: Shop, tmp_path: Path, target: str) -> None:
+def test_a_target_with_something_in_it_is_left_alone(small: SimulatedShop, tmp_path: Path, target: str) -> None:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "notes.txt").write_text("mine")
     url = f"sqlite:///{tmp_path}/shop/notes.txt" if target == "sqlite" else str(tmp_path / "shop")
     with pytest.raises(FileExistsError, match="only written to a new"):
-        write(small, url)
+        write_shop(small, url)
     assert [path.name for path in tmp_path.iterdir()] == ["shop"]
     assert (tmp_path / "shop" / "notes.txt").read_text() == "mine"
 
 
-def test_sqlite_round_trip(small: Shop, tmp_path: Path) -> None:
+def test_sqlite_round_trip(small: SimulatedShop, tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
-    write(small, f"sqlite:///{tmp_path}/deep/shop.db", lambda done, total: steps.append((done, total)))
+    write_shop(small, f"sqlite:///{tmp_path}/deep/shop.db", lambda done, total: steps.append((done, total)))
     with closing(sqlite3.connect(tmp_path / "deep" / "shop.db")) as connection, connection:
         for name, table in small.tables().items():
             rows = connection.execute(f"SELECT * FROM {name} ORDER BY rowid").fetchall()
@@ -196,8 +199,8 @@ def test_sqlite_round_trip(small: Shop, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
-def test_folder_round_trip(small: Shop, tmp_path: Path, scheme: str) -> None:
-    write(small, f"{scheme}{tmp_path}/shop")
+def test_folder_round_trip(small: SimulatedShop, tmp_path: Path, scheme: str) -> None:
+    write_shop(small, f"{scheme}{tmp_path}/shop")
     folder = tmp_path / "shop"
     assert sorted(path.name for path in folder.iterdir()) == ["interactions", "items.csv", "truth.csv", "users.csv"]
     files = sorted((folder / "interactions").iterdir())
@@ -236,8 +239,8 @@ def database(postgres: str) -> Iterator[str]:
         connection.execute("DROP DATABASE simulated")
 
 
-def test_postgresql_round_trip_and_refusal(small: Shop, database: str) -> None:
-    write(small, database)
+def test_postgresql_round_trip_and_refusal(small: SimulatedShop, database: str) -> None:
+    write_shop(small, database)
     with psycopg.connect(database) as connection:
         connection.execute("SET TIME ZONE 'UTC'")
         moment = 'to_char(received_at, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')'
@@ -246,12 +249,12 @@ def test_postgresql_round_trip_and_refusal(small: Shop, database: str) -> None:
             rows = connection.execute(f"SELECT {columns} FROM {name}".encode()).fetchall()
             assert Counter(rows) == Counter(zip(*(column.to_pylist() for column in table.columns), strict=True))
     with pytest.raises(FileExistsError, match="only written to empty tables"):
-        write(small, database)
+        write_shop(small, database)
 
 
-def test_an_unknown_url_says_what_to_give(small: Shop) -> None:
+def test_an_unknown_url_says_what_to_give(small: SimulatedShop) -> None:
     with pytest.raises(ValueError, match=r"mysql://.*give sqlite:///"):
-        write(small, "mysql://host/shop")
+        write_shop(small, "mysql://host/shop")
 
 
 @pytest.mark.parametrize(

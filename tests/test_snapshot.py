@@ -6,44 +6,47 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dawnlist.serving.predictor.answers.bucket import Records
-from dawnlist.serving.predictor.answers.snapshot import Ranking
-from dawnlist.serving.predictor.answers.texts import Attribute, Ids, Texts
-from dawnlist.store import rows
-from dawnlist.store.layout import opened
+from dawnlist.serving.predictor.answers.bucket import UserRecords
+from dawnlist.serving.predictor.answers.columns import AttributeIndex, IdColumn, TextColumn
+from dawnlist.serving.predictor.answers.snapshot import PopularRanking
+from dawnlist.store import user_buckets
+from dawnlist.store.layout import verify_checksum
 
 
 @pytest.mark.parametrize("items", [300, 100_000, 20_000_000])
 def test_a_record_reads_as_the_store_reads_it(items: int) -> None:
     rng = np.random.default_rng(0)
     users, k, factors = [f"u{i}" for i in range(50)], 5, 3
-    placed, width = rows.place(np.array(users, dtype=object), "seed"), rows.id_width(items)
+    placed, width = (
+        user_buckets.assign_buckets(np.array(users, dtype=object), "seed"),
+        user_buckets.choose_id_width(items),
+    )
     lists = (
         rng.integers(0, items, (50, k)).astype(np.uint32),
         np.sort(rng.standard_normal((50, k)).astype(np.float32))[:, ::-1],
         rng.integers(0, k + 1, 50),
     )
     vectors = rng.standard_normal((50, factors)).astype(np.float32)
-    values = list(rows.pack(placed, lists, vectors, width, range(placed.buckets)))
+    values = list(user_buckets.pack_user_buckets(placed, lists, vectors, width, range(placed.buckets)))
     meta: dict[str, Any] = {"k": k, "id_width": width, "factors": factors}
-    records = Records(meta)
+    records = UserRecords(meta)
     for user in [*users, "nobody"]:
-        bucket, fingerprint = rows.address(user, placed.salt, placed.buckets)
+        bucket, fingerprint = user_buckets.locate_user(user, placed.salt, placed.buckets)
         value = values[bucket]
-        wanted = rows.find(opened(value), fingerprint, rows.record_of(meta))
+        wanted = user_buckets.find_user(verify_checksum(value), fingerprint, user_buckets.build_version_dtype(meta))
         at = records.find(value, fingerprint)
         if wanted is None:
             assert (at, user) == (-1, "nobody")
             continue
-        index, scores = records.entries(value, at)
+        index, scores = records.read_list(value, at)
         assert index == wanted.item_index.tolist()
         np.testing.assert_allclose(scores, wanted.score, atol=1e-6)
         np.testing.assert_allclose(records.vector(value, at), wanted.vector, rtol=1e-6)
 
 
 def test_a_fingerprint_that_stands_across_two_records_is_not_taken_for_one() -> None:
-    records = Records({"k": 1, "id_width": 2, "factors": 0})
-    size = rows.record(1, 2, 0).itemsize
+    records = UserRecords({"k": 1, "id_width": 2, "factors": 0})
+    size = user_buckets.build_record_dtype(1, 2, 0).itemsize
     body = bytearray(2 * size)
     body[3:9] = body[size : size + 6] = b"abcdef"
     assert records.find(b"sum!" + bytes(body), b"abcdef") == 4 + size
@@ -53,24 +56,24 @@ def test_a_fingerprint_that_stands_across_two_records_is_not_taken_for_one() -> 
 
 def test_texts_of_several_chunks_with_gaps_and_any_letters() -> None:
     words = ["é", None, "", "🦊 <b>", "a\x00b"]
-    texts = Texts(pa.chunked_array([words[:2], words[2:]], type=pa.string()))
+    texts = TextColumn(pa.chunked_array([words[:2], words[2:]], type=pa.string()))
     assert (len(texts), texts.take([3, 1, 3, 0, 2, 4])) == (5, ["🦊 <b>", "", "🦊 <b>", "é", "", "a\x00b"])
-    assert texts.take([]) == Texts(pa.chunked_array([[]], type=pa.string())).take([]) == []
+    assert texts.take([]) == TextColumn(pa.chunked_array([[]], type=pa.string())).take([]) == []
 
 
 def test_ids_are_found() -> None:
     words = ["b", "a", "é", "z", "🦊", "aa"]
-    ids = Ids(pa.chunked_array([words[:3], words[3:]], type=pa.string()))
-    assert [ids.row(word) for word in words] == [0, 1, 2, 3, 4, 5]
-    assert [ids.row(word) for word in ("", "ab", "zz", "🦊🦊", "\x00")] == [None] * 5
-    assert ids.rows(["z", "none", "a"]) == {1, 3}
-    assert Ids(pa.chunked_array([[]], type=pa.string())).row("a") is None
+    ids = IdColumn(pa.chunked_array([words[:3], words[3:]], type=pa.string()))
+    assert [ids.find_row(word) for word in words] == [0, 1, 2, 3, 4, 5]
+    assert [ids.find_row(word) for word in ("", "ab", "zz", "🦊🦊", "\x00")] == [None] * 5
+    assert ids.find_rows(["z", "none", "a"]) == {1, 3}
+    assert IdColumn(pa.chunked_array([[]], type=pa.string())).find_row("a") is None
 
 
 def test_attributes_of_texts_and_of_lists() -> None:
     def marked(column: pa.ChunkedArray, *values: str) -> list[int]:
         mask = np.zeros(len(column), dtype=bool)
-        Attribute(column).mark(values, mask)
+        AttributeIndex(column).mark(values, mask)
         found: list[int] = np.flatnonzero(mask).tolist()
         return found
 
@@ -82,8 +85,8 @@ def test_attributes_of_texts_and_of_lists() -> None:
 
 
 def test_a_ranking_goes_on_where_its_list_ends() -> None:
-    ranking = Ranking([4, 2], [9.0, 8.0], np.array([0, 1, 3]), np.array([0.5, 0.25, 0.125], dtype=np.float32))
-    assert ranking.best(1, set(), None) == ([4], [9.0])
-    assert ranking.best(4, {2, 1}, None) == ([4, 0, 3], [9.0, 0.5, 0.125])
-    assert ranking.best(2, set(), np.array([True, True, False, False, False])) == ([0, 1], [0.5, 0.25])
-    assert Ranking([4], [9.0]).best(3, set(), None) == ([4], [9.0])
+    ranking = PopularRanking([4, 2], [9.0, 8.0], np.array([0, 1, 3]), np.array([0.5, 0.25, 0.125], dtype=np.float32))
+    assert ranking.select_best(1, set(), None) == ([4], [9.0])
+    assert ranking.select_best(4, {2, 1}, None) == ([4, 0, 3], [9.0, 0.5, 0.125])
+    assert ranking.select_best(2, set(), np.array([True, True, False, False, False])) == ([0, 1], [0.5, 0.25])
+    assert PopularRanking([4], [9.0]).select_best(3, set(), None) == ([4], [9.0])

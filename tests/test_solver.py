@@ -3,9 +3,10 @@ import pytest
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
-from dawnlist.als.training import ALSConfig, fingerprint, fit
-from dawnlist.machine.gpu import cupy, implicit_als
+from dawnlist.als.training import fingerprint_inputs, fit_als
+from dawnlist.machine.gpu_libraries import import_cupy, import_implicit_als
 from dawnlist.model import popularity
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.user_items import UserItems
 
 
@@ -20,7 +21,7 @@ def checkerboard(size: int = 40) -> UserItems:
 @pytest.mark.parametrize("solver", ["ials", "implicit"])
 def test_the_held_out_diagonal_comes_first(solver: str) -> None:
     config = ALSConfig(factors=4, regularization=0.05, alpha=20, iterations=20, solver=solver)
-    users, items = fit(checkerboard(), config)
+    users, items = fit_als(checkerboard(), config)
     scores = users @ items.T
     scores[checkerboard().weight.toarray() > 0] = -np.inf
     assert scores.argmax(axis=1).tolist() == list(range(40))
@@ -30,28 +31,28 @@ def test_is_the_bare_library_on_the_same_confidence() -> None:
     config = ALSConfig(factors=8, regularization=0.5, alpha=3, iterations=3, seed=11, solver="implicit")
     bare = AlternatingLeastSquares(8, regularization=0.5, iterations=3, random_state=11)
     bare.fit(csr_matrix(checkerboard().weight * 3 + checkerboard().weight.sign()), show_progress=False)
-    users, items = fit(checkerboard(), config)
+    users, items = fit_als(checkerboard(), config)
     np.testing.assert_allclose(users, bare.user_factors, rtol=1e-5)
     np.testing.assert_allclose(items, bare.item_factors, rtol=1e-5)
 
 
 def test_the_same_seed_gives_the_same_model() -> None:
     config = ALSConfig(factors=8, iterations=2)
-    np.testing.assert_array_equal(fit(checkerboard(), config)[0], fit(checkerboard(), config)[0])
+    np.testing.assert_array_equal(fit_als(checkerboard(), config)[0], fit_als(checkerboard(), config)[0])
 
 
 def test_alpha_and_half_life_change_the_model() -> None:
     aged = UserItems(checkerboard().weight, np.linspace(0, 90, checkerboard().weight.nnz, dtype=np.float32))
-    plain = fit(aged, ALSConfig(factors=4, iterations=2))[0]
-    assert not np.allclose(plain, fit(aged, ALSConfig(factors=4, iterations=2, alpha=40))[0])
-    assert not np.allclose(plain, fit(aged, ALSConfig(factors=4, iterations=2, half_life=7))[0])
+    plain = fit_als(aged, ALSConfig(factors=4, iterations=2))[0]
+    assert not np.allclose(plain, fit_als(aged, ALSConfig(factors=4, iterations=2, alpha=40))[0])
+    assert not np.allclose(plain, fit_als(aged, ALSConfig(factors=4, iterations=2, half_life=7))[0])
 
 
 def test_a_half_life_halves() -> None:
     weight = csr_matrix(np.array([[4.0, 4.0]], dtype=np.float32))
     aged = UserItems(weight, np.array([0, 10], dtype=np.float32))
-    assert aged.decayed(10).toarray().tolist() == [[4, 2]]
-    assert aged.decayed(0) is weight
+    assert aged.decay_weights(10).toarray().tolist() == [[4, 2]]
+    assert aged.decay_weights(0) is weight
 
 
 @pytest.mark.parametrize(("name", "value"), [("factors", 0), ("alpha", -1), ("iterations", 0), ("half_life", -1)])
@@ -62,19 +63,19 @@ def test_a_hyper_parameter_out_of_range_is_refused(name: str, value: float) -> N
 
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(ValueError, match="give cpu or gpu"):
-        fit(checkerboard(), ALSConfig(), "tpu")
+        fit_als(checkerboard(), ALSConfig(), "tpu")
 
 
 @pytest.mark.parametrize("solver", ["ials", "implicit"])
 def test_a_gpu_that_is_asked_for_and_missing_is_an_error(solver: str) -> None:
     config = ALSConfig(factors=4, regularization=0.05, alpha=20, iterations=20, solver=solver)
     try:
-        {"ials": cupy, "implicit": implicit_als}[solver]()
+        {"ials": import_cupy, "implicit": import_implicit_als}[solver]()
     except RuntimeError:
         with pytest.raises(RuntimeError, match="a GPU was asked for"):
-            fit(checkerboard(), config, "gpu")
+            fit_als(checkerboard(), config, "gpu")
     else:
-        on_gpu = fit(checkerboard(), config, "gpu")
+        on_gpu = fit_als(checkerboard(), config, "gpu")
         scores = on_gpu[0] @ on_gpu[1].T
         scores[checkerboard().weight.toarray() > 0] = -np.inf
         assert scores.argmax(axis=1).tolist() == list(range(40))
@@ -94,14 +95,17 @@ def test_a_configuration_survives_its_trial() -> None:
 def test_the_fingerprint_follows_every_input() -> None:
     one, other = checkerboard(), checkerboard()
     other.age[3] = 1
-    assert fingerprint(one, "a") == fingerprint(checkerboard(), "a")
-    assert len({fingerprint(one, "a"), fingerprint(one, "b"), fingerprint(other, "a")}) == 3
+    assert fingerprint_inputs(one, "a") == fingerprint_inputs(checkerboard(), "a")
+    assert len({fingerprint_inputs(one, "a"), fingerprint_inputs(one, "b"), fingerprint_inputs(other, "a")}) == 3
 
 
 def test_popularity_counts_users_of_the_window() -> None:
     weight = csr_matrix(np.array([[9, 0, 1], [0, 1, 1], [0, 1, 0]], dtype=np.float32))
     aged = UserItems(weight, np.array([0.5, 30, 3, 30, 3], dtype=np.float32))  # a:1 new; c: 30, 30; b: 3, 3
-    order = {window: np.argsort(-popularity.fit(aged, window)[1][:, 0]).tolist() for window in popularity.WINDOWS}
+    order = {
+        window: np.argsort(-popularity.fit_popularity(aged, window)[1][:, 0]).tolist()
+        for window in popularity.POPULARITY_WINDOWS
+    }
     assert order["24h"][0] == 0
     assert order["7d"][:2] == [1, 0]
-    assert popularity.fit(aged, "whole")[1][:, 0].tolist() == [1, 2, 2]
+    assert popularity.fit_popularity(aged, "whole")[1][:, 0].tolist() == [1, 2, 2]

@@ -13,9 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dawnlist.als.training import ALSConfig, fit
+from dawnlist.als.training import fit_als
 from dawnlist.machine import spark
-from dawnlist.machine.spark import kind_of, missing, session, stop
+from dawnlist.machine.spark import describe_missing_spark, open_spark_session, stop_spark_session
+from dawnlist.machine.spark_url import classify_spark_url
+from dawnlist.model.config import ALSConfig
 from dawnlist.settings import Settings
 from tests.support.servers import free_port
 from tests.support.spark_sessions import connect_server, needs_spark
@@ -41,7 +43,7 @@ def test_the_kinds_of_urls() -> None:
         "sc://host",
         "sc://h:1/;use_ssl=true",
     ]
-    assert [kind_of(url) for url in urls] == ["local", "local", "local-cluster", "spark", "k8s", "sc", "sc"]
+    assert [classify_spark_url(url) for url in urls] == ["local", "local", "local-cluster", "spark", "k8s", "sc", "sc"]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_the_kinds_of_urls() -> None:
 )
 def test_what_is_no_url_is_refused_in_one_line(url: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message) as error:
-        kind_of(url)
+        classify_spark_url(url)
     assert "\n" not in str(error.value)
     (tmp_path / "settings.yaml").write_text(f"engines: {{spark: '{url}'}}")
     with pytest.raises(ValueError, match=r"engines\.spark is") as error:
@@ -68,28 +70,28 @@ def test_what_is_missing_is_said_with_the_command(tmp_path: Path, monkeypatch: p
     install = "and Spark needs Java 17 or 21: apt-get install openjdk-17-jre-headless"
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert missing("local[1]") == f"there is no java on the PATH, and no JAVA_HOME, {install}"
-    assert missing("sc://host") == ""  # the server has its own
+    assert describe_missing_spark("local[1]") == f"there is no java on the PATH, and no JAVA_HOME, {install}"
+    assert describe_missing_spark("sc://host") == ""  # the server has its own
     java = tmp_path / "java"
     java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
     java.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
-    assert missing("local[1]") == f"java is Java 11, {install}"
-    stop()  # what other tests left: it would be given, whatever is missing
+    assert describe_missing_spark("local[1]") == f"java is Java 11, {install}"
+    stop_spark_session()  # what other tests left: it would be given, whatever is missing
     with pytest.raises(RuntimeError, match="Spark was asked for at 'local"):
-        session("local[1]")
+        open_spark_session("local[1]")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    assert missing("local[1]") == f"there is no {tmp_path}/bin/java, {install}"
+    assert describe_missing_spark("local[1]") == f"there is no {tmp_path}/bin/java, {install}"
     monkeypatch.setattr(spark, "find_spec", lambda name: None)
-    assert missing("sc://host") == "pyspark is not installed: pip install 'dawnlist[spark]'"
+    assert describe_missing_spark("sc://host") == "pyspark is not installed: pip install 'dawnlist[spark]'"
 
 
 def test_a_fit_without_pyspark_says_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    stop()
+    stop_spark_session()
     for name in ("pyspark", "pyspark.ml.recommendation"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(RuntimeError, match=r"Spark was asked for at .*: pyspark is not installed: pip install"):
-        fit(checkerboard(), ALSConfig(2, iterations=1, solver="spark"))
+        fit_als(checkerboard(), ALSConfig(2, iterations=1, solver="spark"))
 
 
 @pytest.mark.parametrize("scheme", ["sc", "spark"])
@@ -97,7 +99,7 @@ def test_a_fit_without_pyspark_says_it_too(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_server_that_is_not_there_is_one_line(scheme: str) -> None:
     url = f"{scheme}://127.0.0.1:{free_port()}"
     with pytest.raises(ConnectionError, match=f"no Spark answers at '{url}' .*Connection refused.* start one"):
-        session(url)
+        open_spark_session(url)
 
 
 @needs_spark
@@ -108,19 +110,19 @@ def test_a_local_cluster_then_spark_connect_and_nothing_is_left(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = surroundings()
     with connect_server() as url:
-        cluster = session(TWO)
-        assert session(TWO) is cluster
+        cluster = open_spark_session(TWO)
+        assert open_spark_session(TWO) is cluster
         takes_and_gives_arrow(cluster)
         running = processes(cluster, 2)
         assert len(running) == 2
-        there = session(url)  # and so the cluster is stopped
+        there = open_spark_session(url)  # and so the cluster is stopped
         assert {pid for pid in running if Path(f"/proc/{pid}/exe").exists()} == set()
         takes_and_gives_arrow(there)
-        users, items = fit(checkerboard(), ALSConfig(2, 0.05, 20, iterations=3, solver="spark"), spark=url)
+        users, items = fit_als(checkerboard(), ALSConfig(2, 0.05, 20, iterations=3, solver="spark"), spark=url)
         board = np.indices((40, 40)).sum(axis=0) % 2 == 0
         assert ((users @ items.T > 0.5) == board).all()  # the held-out diagonal too
-        stop()
-        stop()
+        stop_spark_session()
+        stop_spark_session()
         assert surroundings() == before
 
 

@@ -4,7 +4,8 @@ import importlib.metadata
 
 import pytest
 
-from dawnlist.machine.spark import CONNECT_PORT, kind_of
+from dawnlist.machine.spark import SPARK_CONNECT_PORT
+from dawnlist.machine.spark_url import classify_spark_url
 from tests.support.rendered import MANIFESTS, Tree, one, rendered
 
 NAME = "dawnlist-spark"
@@ -24,8 +25,8 @@ def test_versions_are_that_of_the_steps(built: list[Tree]) -> None:
 
 
 def test_the_settings_name_its_service(built: list[Tree]) -> None:
-    url = f"sc://{one(built, 'SparkConnect')['metadata']['name']}-server:{CONNECT_PORT}"
-    assert kind_of(url) == "sc"
+    url = f"sc://{one(built, 'SparkConnect')['metadata']['name']}-server:{SPARK_CONNECT_PORT}"
+    assert classify_spark_url(url) == "sc"
     assert url in (MANIFESTS / "base" / "settings.yaml").read_text()
 
 
@@ -46,7 +47,7 @@ def test_accounts_labels_and_names_fit_together(built: list[Tree]) -> None:
     assert policy["podSelector"]["matchLabels"].items() <= server["metadata"]["labels"].items()
     executors, steps = policy["ingress"]
     assert executors == {"from": [{"podSelector": {"matchLabels": executor["metadata"]["labels"]}}]}
-    assert steps["ports"] == [{"port": CONNECT_PORT}]
+    assert steps["ports"] == [{"port": SPARK_CONNECT_PORT}]
 
 
 def test_it_is_locked_down_and_bounded(built: list[Tree]) -> None:

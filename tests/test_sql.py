@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from dawnlist.explore import sql
-from dawnlist.explore.sql import answer, query
+from dawnlist.explore import lake_sql
+from dawnlist.explore.lake_sql import open_query_stream, query_lake
 from dawnlist.lake.lake import Lake
-from dawnlist.pipelines.answers import write_csv, write_json, write_parquet
+from dawnlist.pipelines.query_output import write_csv, write_json, write_parquet
 from tests.support.literal import interactions, write_interactions
 
 OBJECTS = (
@@ -103,7 +103,7 @@ def watched(lake: Lake) -> tuple[Lake, Counting]:
 def counted(lake: Lake, text: str) -> tuple[list[dict[str, Any]], list[str], int]:
     """The answer, the days whose files were opened, and the bytes that were read."""
     other, handler = watched(lake)
-    rows = query(other, text).to_pylist()
+    rows = query_lake(other, text).to_pylist()
     days = sorted({path.split("event_date=")[1][:10] for path in handler.opened if "event_date=" in path})
     return rows, days, handler.bytes
 
@@ -137,13 +137,13 @@ def test_only_the_columns_that_are_named_are_read(tmp_path: Path) -> None:
 
 def test_a_table_that_is_not_named_is_not_opened(lake: Lake, tmp_path: Path) -> None:
     (tmp_path / "lake/shop" / OBJECTS[1]).write_bytes(b"PAR1 damaged")
-    assert query(lake, "SELECT count(*) AS n FROM interactions").to_pylist() == [{"n": 6}]
+    assert query_lake(lake, "SELECT count(*) AS n FROM interactions").to_pylist() == [{"n": 6}]
     with pytest.raises(ValueError, match=f"landing object {OBJECTS[1]} can't be read"):
-        query(lake, "SELECT count(*) FROM landing.interactions")
+        query_lake(lake, "SELECT count(*) FROM landing.interactions")
 
 
 def test_landing_objects_are_united_by_name(shared: Lake) -> None:
-    rows = query(shared, "SELECT * FROM landing.interactions ORDER BY uid").to_pylist()
+    rows = query_lake(shared, "SELECT * FROM landing.interactions ORDER BY uid").to_pylist()
     first, second = "2026-01-29T05:00:00Z", "2026-01-30T05:00:00Z"
     assert rows == [
         {"uid": "1", "ts": first, "landing_object": OBJECTS[0], "film": None},
@@ -154,7 +154,7 @@ def test_landing_objects_are_united_by_name(shared: Lake) -> None:
 
 def test_a_landing_object_that_is_not_named_is_opened_for_its_columns_only(shared: Lake) -> None:
     other, handler = watched(shared)
-    rows = query(other, f"SELECT uid FROM landing.interactions WHERE landing_object = '{OBJECTS[1]}'").to_pylist()
+    rows = query_lake(other, f"SELECT uid FROM landing.interactions WHERE landing_object = '{OBJECTS[1]}'").to_pylist()
     assert rows == [{"uid": "x"}]
     assert handler.opened == {shared.path(OBJECTS[0]): 1, shared.path(OBJECTS[1]): 2}
 
@@ -211,7 +211,7 @@ def test_nothing_but_the_lake_is_read_and_nothing_written(
     secret_table = pa.table({"secret": [1]})
     (file := tmp_path / "secret.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match=refusal) as told:
-        query(shared, attack.replace("{file}", str(file)))
+        query_lake(shared, attack.replace("{file}", str(file)))
     assert "\n" not in str(told.value)
     assert [path.name for path in tmp_path.iterdir()] == ["secret.csv"]
     assert secret_table.num_rows == 1
@@ -232,7 +232,7 @@ def test_nothing_but_the_lake_is_read_and_nothing_written(
     ],
 )
 def test_what_reads_is_answered(shared: Lake, statement: str) -> None:
-    assert query(shared, statement).num_rows
+    assert query_lake(shared, statement).num_rows
 
 
 @pytest.mark.parametrize(
@@ -250,23 +250,23 @@ def test_what_reads_is_answered(shared: Lake, statement: str) -> None:
 )
 def test_what_is_wrong_is_said_in_one_line(shared: Lake, statement: str, message: str) -> None:
     with pytest.raises(ValueError, match="the query can't be answered: ") as told:
-        query(shared, statement)
+        query_lake(shared, statement)
     assert message in str(told.value) and "\n" not in str(told.value)
 
 
 def test_a_query_that_needs_too_much_memory_is_given_up(shared: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sql._SETTINGS, "memory_limit", "50MB")
+    monkeypatch.setitem(lake_sql._CONNECTION_CONFIG, "memory_limit", "50MB")
     with pytest.raises(ValueError, match="the query needs more than 1GB of memory: name fewer"):
-        query(shared, "SELECT list(md5(i::text)) FROM range(2000000) t(i)")
+        query_lake(shared, "SELECT list(md5(i::text)) FROM range(2000000) t(i)")
 
 
 def test_an_empty_lake_says_what_fills_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="`dawnlist run --local` fills it"):
-        query(Lake.open(str(tmp_path), "shop"), "SELECT 1")
+        query_lake(Lake.open(str(tmp_path), "shop"), "SELECT 1")
 
 
 def test_a_table_without_rows_is_empty(shared: Lake) -> None:
-    assert query(shared, "SELECT count(*) AS n, max(reason) AS reason FROM quarantine").to_pylist() == [
+    assert query_lake(shared, "SELECT count(*) AS n, max(reason) AS reason FROM quarantine").to_pylist() == [
         {"n": 0, "reason": None}
     ]
 
@@ -274,24 +274,26 @@ def test_a_table_without_rows_is_empty(shared: Lake) -> None:
 def test_an_older_version_can_be_asked(lake: Lake) -> None:
     write_deltalake(lake.table_uri("interactions"), interactions(("u3", "a", 2)), mode="append")
     count = "SELECT count(*) AS n FROM interactions"
-    answers = [query(lake, count).to_pylist(), query(lake, count, {"interactions": 0}).to_pylist()]
+    answers = [query_lake(lake, count).to_pylist(), query_lake(lake, count, {"interactions": 0}).to_pylist()]
     assert answers == [[{"n": 7}], [{"n": 6}]]
     with pytest.raises(ValueError, match="'interactions' has no version 9 that can still be read: its newest is 1"):
-        query(lake, count, {"interactions": 9})
+        query_lake(lake, count, {"interactions": 9})
     with pytest.raises(ValueError, match="no table 'nope' to read at a version"):
-        query(lake, count, {"nope": 1})
+        query_lake(lake, count, {"nope": 1})
 
 
 def test_days_and_times_are_of_utc(shared: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/New_York")
-    found = query(shared, "SELECT min(event_time)::text AS t, event_date AS d FROM interactions GROUP BY d ORDER BY d")
+    found = query_lake(
+        shared, "SELECT min(event_time)::text AS t, event_date AS d FROM interactions GROUP BY d ORDER BY d"
+    )
     assert found.to_pylist()[0] == {"t": "2026-01-28 23:00:00+00", "d": date(2026, 1, 28)}
 
 
 def test_a_stream_is_cut_and_may_be_left(shared: Lake) -> None:
-    with answer(shared, "SELECT * FROM interactions ORDER BY event_time DESC", limit=2) as reader:
+    with open_query_stream(shared, "SELECT * FROM interactions ORDER BY event_time DESC", limit=2) as reader:
         assert [row["event_id"] for row in reader.read_all().to_pylist()] == ["e0", "e1"]
-    with answer(shared, "SELECT * FROM range(10000000)") as reader:
+    with open_query_stream(shared, "SELECT * FROM range(10000000)") as reader:
         assert reader.read_next_batch().num_rows
 
 
@@ -327,14 +329,14 @@ def test_a_row_that_a_pipe_has_no_room_for_is_whole(shared: Lake, monkeypatch: p
 def test_files_for_programs(shared: Lake, tmp_path: Path) -> None:
     text = "SELECT event_id, event_time, weight, user_agent FROM interactions ORDER BY 1"
     assert dawnlist(shared, text, "--output", str(tmp_path / "rows.parquet")).stdout == b""
-    assert pq.read_table(tmp_path / "rows.parquet").to_pylist() == query(shared, text).to_pylist()
+    assert pq.read_table(tmp_path / "rows.parquet").to_pylist() == query_lake(shared, text).to_pylist()
     piped = dawnlist(shared, text, "--format", "csv", "--limit", "1").stdout.decode().splitlines()
     assert piped == ['"event_id","event_time","weight","user_agent"', '"e0",2026-01-30 23:00:00.000000Z,1,']
 
 
 def written(shared: Lake, text: str, write: Callable[[pa.RecordBatchReader, IO[bytes]], None]) -> str:
     sink = io.BytesIO()
-    with answer(shared, text) as reader:
+    with open_query_stream(shared, text) as reader:
         write(reader, sink)
     return sink.getvalue().decode()
 
@@ -353,7 +355,7 @@ def test_two_columns_of_one_name_are_told_apart(shared: Lake, tmp_path: Path) ->
     rows = [{"a": 2, "a_1": -2}, {"a": 1, "a_1": -1}, {"a": 0, "a_1": 0}]
     assert json.loads(written(shared, text, write_json)) == rows
     assert written(shared, text, write_csv).splitlines()[0] == '"a","a_1"'
-    with (tmp_path / "rows.parquet").open("wb") as sink, answer(shared, text) as reader:
+    with (tmp_path / "rows.parquet").open("wb") as sink, open_query_stream(shared, text) as reader:
         write_parquet(reader, sink)
     assert pq.read_table(tmp_path / "rows.parquet").to_pylist() == rows
 

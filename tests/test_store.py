@@ -14,15 +14,15 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from dawnlist.model.user_items import UserItems
-from dawnlist.schema import CATALOGUE
-from dawnlist.store import building, content, items, versions
+from dawnlist.schema import CATALOGUE_SCHEMA
+from dawnlist.store import builds, content, item_chunks, versions
 from dawnlist.store import history as store_history
-from dawnlist.store import rows as store_rows
-from dawnlist.store.client import Client, connect
-from dawnlist.store.items import unpack_catalogue, unpack_factors, unpack_popular
-from dawnlist.store.layout import Keys, opened
-from dawnlist.store.rows import address
+from dawnlist.store import user_buckets as store_rows
+from dawnlist.store.client import StoreClient, connect_store
+from dawnlist.store.item_chunks import unpack_catalogue, unpack_factors, unpack_popular
+from dawnlist.store.layout import StoreKeys, verify_checksum
 from dawnlist.store.toplists import TopLists
+from dawnlist.store.user_buckets import locate_user
 from tests.support.top_lists import bare, of_many
 
 ANN_AND_BOB = bare(
@@ -30,7 +30,7 @@ ANN_AND_BOB = bare(
     item_index=np.array([[2, 0], [1, 0], [0, 0]], dtype=np.uint32),
     score=np.array([[0.5, 0.25], [1.5, 0.0], [0.0, 0.0]], dtype=np.float32),
     lengths=np.array([2, 1, 0]),
-    catalogue=pa.table([["a", "b", "c"], ["Alien", None, "<b>"], [["Horror"], None, None]], schema=CATALOGUE),
+    catalogue=pa.table([["a", "b", "c"], ["Alien", None, "<b>"], [["Horror"], None, None]], schema=CATALOGUE_SCHEMA),
     popular_index=np.array([1], dtype=np.uint32),
     popular_score=np.array([9.0], dtype=np.float32),
     segments={"device=mobile": (np.array([2, 0], dtype=np.uint32), np.array([4.0, 3.0], dtype=np.float32))},
@@ -47,37 +47,37 @@ ANN_AND_BOB = bare(
 
 
 def publish(url: str, day: int, namespace: str = "shop", run: str = "", **more: Any) -> dict[str, Any]:
-    with connect(url) as client:
+    with connect_store(url) as client:
         as_of = f"2026-03-{day:02d}T03:00:00Z"
         lists = more.pop("lists", ANN_AND_BOB)
-        return versions.publish(client, namespace, lists, run or f"run-{day}", as_of, **more)
+        return versions.publish_version(client, namespace, lists, run or f"run-{day}", as_of, **more)
 
 
 def keys(url: str, pattern: str = "*") -> list[bytes]:
-    with connect(url) as client:
+    with connect_store(url) as client:
         return sorted(client.scan_iter(match=pattern))
 
 
 def numbers(url: str, namespace: str = "shop") -> list[int]:
-    with connect(url) as client:
-        return [version["version"] for version in versions.versions(client, namespace)]
+    with connect_store(url) as client:
+        return [version["version"] for version in versions.list_versions(client, namespace)]
 
 
 def active(url: str, namespace: str = "shop") -> int | None:
-    with connect(url) as client:
-        meta = versions.active(client, namespace)
+    with connect_store(url) as client:
+        meta = versions.read_active_version(client, namespace)
         return meta["version"] if meta else None
 
 
-def read(client: Any, user_id: str, namespace: str = "shop") -> tuple[store_rows.User | None, Any]:
+def read(client: Any, user_id: str, namespace: str = "shop") -> tuple[store_rows.StoredUser | None, Any]:
     """What the active version knows of a user: list and vector, and history."""
-    token = client.get(Keys(namespace).active).decode()
-    meta = json.loads(client.hget(Keys(namespace).versions, token.split("-")[0]))
-    bucket, fingerprint = address(user_id, bytes.fromhex(meta["salt"]), meta["buckets"])
-    body = opened(client.get(Keys(namespace).users(token, bucket)))
-    met = opened(client.get(Keys(namespace).histories(token, bucket)))
-    user = store_rows.find(body, fingerprint, store_rows.record_of(meta))
-    return user, store_history.find(met, fingerprint)
+    token = client.get(StoreKeys(namespace).active).decode()
+    meta = json.loads(client.hget(StoreKeys(namespace).versions, token.split("-")[0]))
+    bucket, fingerprint = locate_user(user_id, bytes.fromhex(meta["salt"]), meta["buckets"])
+    body = verify_checksum(client.get(StoreKeys(namespace).users(token, bucket)))
+    met = verify_checksum(client.get(StoreKeys(namespace).histories(token, bucket)))
+    user = store_rows.find_user(body, fingerprint, store_rows.build_version_dtype(meta))
+    return user, store_history.find_history(met, fingerprint)
 
 
 def test_the_report_and_the_keys(valkey: str) -> None:
@@ -109,12 +109,12 @@ def test_the_report_and_the_keys(valkey: str) -> None:
 def test_the_bytes(valkey: str) -> None:
     """The example of docs/STORE.md."""
     token = publish(valkey, day=1)["token"]
-    with connect(valkey) as client:
+    with connect_store(valkey) as client:
         value = client.get(f"dawnlist:shop:{token}:u:0")
         salt = bytes.fromhex(json.loads(client.hget("dawnlist:{shop}:versions", "1"))["salt"])
         history = client.get(f"dawnlist:shop:{token}:h:0")
     assert salt.hex() == "7e68bfc7a73248c5"
-    fingerprints = {user: address(user, salt, 1)[1] for user in ("ann", "b*b\r\n", "new")}
+    fingerprints = {user: locate_user(user, salt, 1)[1] for user in ("ann", "b*b\r\n", "new")}
     users = {
         "ann": struct.pack("<BffHHBBfbb", 2, 0.5, 0.25, 2, 0, 255, 0, 5, 127, 0),
         "b*b\r\n": struct.pack("<BffHHBBfbb", 1, 1.5, 1.5, 1, 0, 0, 0, 1, -127, 0),
@@ -145,7 +145,7 @@ def test_the_page_shows_the_bytes(valkey: str) -> None:
             name = line[:6].strip()
         shown[name] = shown.get(name, "") + re.split(" {3,}", line[6:])[0]  # a remark is three blanks away
     assert list(shown) == ["u:0", "h:0", "p", "f:0"]
-    with connect(valkey) as client:
+    with connect_store(valkey) as client:
         found = {name: client.get(f"dawnlist:shop:{token}:{name}") for name in shown}
     found["f:0"] = found["f:0"][: 4 + 16]
     assert {name: bytes.fromhex(text) for name, text in shown.items()} == found
@@ -153,7 +153,7 @@ def test_the_page_shows_the_bytes(valkey: str) -> None:
 
 def test_what_was_published_reads_back(valkey: str) -> None:
     token = publish(valkey, day=1)["token"]
-    with connect(valkey) as client:
+    with connect_store(valkey) as client:
         users = [read(client, user_id)[0] for user_id in ("ann", "b*b\r\n", "new", "nobody")]
         histories = [read(client, user_id)[1] for user_id in ("ann", "b*b\r\n", "new", "nobody")]
         chunks: Any = [client.get(f"dawnlist:shop:{token}:{name}") for name in ("c:0", "f:0", "p")]
@@ -174,7 +174,7 @@ def test_what_was_published_reads_back(valkey: str) -> None:
 
 def test_what_was_damaged_is_told(valkey: str) -> None:
     token = publish(valkey, day=1)["token"]
-    with connect(valkey) as client:
+    with connect_store(valkey) as client:
         client.setrange(f"dawnlist:shop:{token}:u:0", 9, b"?")
         with pytest.raises(ValueError, match="has another checksum than it was written with"):
             read(client, "ann")
@@ -206,14 +206,14 @@ def overtaken(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes something happen once, after the next version is written and before it is verified."""
 
     def by(act: Any) -> None:
-        verify = content.verify
+        verify = content.verify_content
 
         def first(*arguments: Any) -> None:
-            monkeypatch.setattr(content, "verify", verify)
+            monkeypatch.setattr(content, "verify_content", verify)
             act()
             verify(*arguments)
 
-        monkeypatch.setattr(content, "verify", first)
+        monkeypatch.setattr(content, "verify_content", first)
 
     return by
 
@@ -230,8 +230,8 @@ def test_a_hold_that_is_set_during_the_writing_holds(valkey: str, overtaken: Any
     publish(valkey, day=2)
 
     def roll() -> None:
-        with connect(valkey) as client:
-            versions.rollback(client, "shop")
+        with connect_store(valkey) as client:
+            versions.roll_back_version(client, "shop")
 
     overtaken(roll)
     report = publish(valkey, day=3)
@@ -259,18 +259,18 @@ def test_a_publisher_that_was_overtaken_stops_and_leaves_the_other_ones_version(
     valkey: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the first writes its second batch, the same run, started again, goes on with the version and switches."""
-    monkeypatch.setattr(content, "BUCKETS_A_BATCH", 1)
-    monkeypatch.setattr(store_rows, "USERS_A_BUCKET", 1)
+    monkeypatch.setattr(content, "BUCKETS_PER_BATCH", 1)
+    monkeypatch.setattr(store_rows, "USERS_PER_BUCKET", 1)
     ANN_AND_BOB.save(tmp_path)
-    lists, write = TopLists.load(tmp_path), building.checkpoint
+    lists, write = TopLists.load(tmp_path), builds.checkpoint_build
 
-    def interrupted(client: Client, names: Keys, build: building.Build, buckets: int) -> None:
+    def interrupted(client: StoreClient, names: StoreKeys, build: builds.Build, buckets: int) -> None:
         if buckets == 2:
-            monkeypatch.setattr(building, "checkpoint", write)
+            monkeypatch.setattr(builds, "checkpoint_build", write)
             assert publish(valkey, day=1, lists=lists)["resumed"] == 1
         write(client, names, build, buckets)
 
-    monkeypatch.setattr(building, "checkpoint", interrupted)
+    monkeypatch.setattr(builds, "checkpoint_build", interrupted)
     with pytest.raises(RuntimeError, match="another publisher took version 1 over"):
         publish(valkey, day=1, lists=lists)
     assert (active(valkey), len(keys(valkey, "*:1-*")), keys(valkey, "*building")) == (1, 9, [])
@@ -280,7 +280,7 @@ def test_what_was_evicted_is_not_switched_to(valkey: str, overtaken: Any) -> Non
     publish(valkey, day=1)
 
     def evict() -> None:
-        with connect(valkey) as client:
+        with connect_store(valkey) as client:
             client.delete(*keys(valkey, "*:2-*:h:0"))
 
     overtaken(evict)
@@ -293,7 +293,7 @@ def test_a_number_is_not_given_out_again_when_the_counter_was_evicted(valkey: st
     """Version 1 would have been written over version 1: its keys would have lain about, and no rollback led there."""
     publish(valkey, day=1)
     publish(valkey, day=2)
-    with connect(valkey) as client:
+    with connect_store(valkey) as client:
         assert client.delete(*keys(valkey, "*:counter")) == 1
     publish(valkey, day=3)
     assert (active(valkey), len(keys(valkey, "*:1-*:u:0")), len(keys(valkey, "*:3-*:u:0"))) == (3, 1, 1)
@@ -302,7 +302,7 @@ def test_a_number_is_not_given_out_again_when_the_counter_was_evicted(valkey: st
 @pytest.mark.parametrize("what", ["u:0", "h:0", "c:0", "f:0", "p"])
 def test_what_was_damaged_on_the_way_is_not_switched_to(valkey: str, overtaken: Any, what: str) -> None:
     def damage() -> None:
-        with connect(valkey) as client:
+        with connect_store(valkey) as client:
             [key] = keys(valkey, f"*:1-*:{what}")
             client.setrange(key, 6, b"?")
 
@@ -314,8 +314,8 @@ def test_what_was_damaged_on_the_way_is_not_switched_to(valkey: str, overtaken: 
 
 def test_chunks_of_items_are_read_back_one_at_a_time(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """25 of them, of 4 MB each, held other clients of a Redis 6.2 up for 136 ms."""
-    monkeypatch.setattr(items, "CHUNK_BYTES", 1)
-    with connect(valkey) as client:
+    monkeypatch.setattr(item_chunks, "FACTOR_CHUNK_BYTES", 1)
+    with connect_store(valkey) as client:
         client.config_resetstat()
         publish(valkey, day=1)
         assert len(keys(valkey, "*:f:*")) == 3
@@ -346,7 +346,7 @@ def test_the_newest_versions_are_kept_and_the_others_gone(valkey: str) -> None:
 def test_a_deletion_that_was_cut_short_is_finished_by_the_next(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(valkey, day=1)
     with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
-        cut.setattr(content, "delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        cut.setattr(content, "delete_content", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         publish(valkey, day=2, keep=1)
     assert (active(valkey), numbers(valkey), len(keys(valkey, "*:1-*"))) == (2, [2], 5)
     publish(valkey, day=3)
@@ -356,11 +356,11 @@ def test_a_deletion_that_was_cut_short_is_finished_by_the_next(valkey: str, monk
 def test_rollback_holds_until_released(valkey: str) -> None:
     for day in (1, 2, 3):
         publish(valkey, day=day)
-    with connect(valkey) as client:
-        report = versions.rollback(client, "shop")
+    with connect_store(valkey) as client:
+        report = versions.roll_back_version(client, "shop")
         assert (report["version"], report["as_of"], report["replaced"]) == (2, "2026-03-02T03:00:00Z", 3)
-        assert [version["active"] for version in versions.versions(client, "shop")] == [False, True, False]
-        held = versions.hold(client, "shop")
+        assert [version["active"] for version in versions.list_versions(client, "shop")] == [False, True, False]
+        held = versions.read_hold(client, "shop")
         assert held and (held["version"], held["replaced"]) == (2, 3)
         before = keys(valkey)
         assert publish(valkey, day=4) == {
@@ -370,7 +370,11 @@ def test_rollback_holds_until_released(valkey: str) -> None:
             "`dawnlist release`",
         }
         assert keys(valkey) == before
-        assert (versions.release(client, "shop"), versions.release(client, "shop"), versions.hold(client, "shop")) == (
+        assert (
+            versions.release_hold(client, "shop"),
+            versions.release_hold(client, "shop"),
+            versions.read_hold(client, "shop"),
+        ) == (
             held,
             None,
             None,
@@ -381,24 +385,24 @@ def test_rollback_holds_until_released(valkey: str) -> None:
 def test_rollback_and_forward_again(valkey: str) -> None:
     for day in (1, 2, 3):
         publish(valkey, day=day)
-    with connect(valkey) as client:
-        assert [versions.rollback(client, "shop")["version"] for _ in range(2)] == [2, 1]
+    with connect_store(valkey) as client:
+        assert [versions.roll_back_version(client, "shop")["version"] for _ in range(2)] == [2, 1]
         with pytest.raises(LookupError, match="there is no version before 1"):
-            versions.rollback(client, "shop")
+            versions.roll_back_version(client, "shop")
         with pytest.raises(LookupError, match="there is no version 9: choose one of 1, 2, 3"):
-            versions.rollback(client, "shop", 9)
-        assert versions.rollback(client, "shop", 3)["version"] == 3
+            versions.roll_back_version(client, "shop", 9)
+        assert versions.roll_back_version(client, "shop", 3)["version"] == 3
         with pytest.raises(LookupError, match="nothing has been published yet in namespace other"):
-            versions.rollback(client, "other")
+            versions.roll_back_version(client, "other")
     assert active(valkey) == 3
 
 
 def test_the_active_version_is_never_dropped(valkey: str) -> None:
     for day in (1, 2, 3):
         publish(valkey, day=day)
-    with connect(valkey) as client:
-        versions.rollback(client, "shop", 1)
-        versions.release(client, "shop")
+    with connect_store(valkey) as client:
+        versions.roll_back_version(client, "shop", 1)
+        versions.release_hold(client, "shop")
     publish(valkey, day=4, keep=1)
     assert numbers(valkey) == [4]
     assert publish(valkey, day=5, keep=2)["previous"] == 4
@@ -416,27 +420,27 @@ def test_two_shops_in_one_store(valkey: str) -> None:
 @pytest.mark.parametrize("namespace", ["", "Shop", "a:b", "*", "-a", "a" * 41, "a\n"])
 def test_a_namespace_that_would_break_out_of_its_prefix_is_refused(namespace: str) -> None:
     with pytest.raises(ValueError, match="is not usable in paths and keys"):
-        Keys(namespace)
+        StoreKeys(namespace)
 
 
 def test_no_users_at_all(valkey: str) -> None:
     """The one bucket is there and empty: whoever asks is unknown, and the popular list answers."""
     assert publish(valkey, day=1, lists=of_many(ANN_AND_BOB, 0))["users"] == 0
-    with connect(valkey) as client:
+    with connect_store(valkey) as client:
         assert read(client, "ann") == (None, None)
         assert [len(client.get(key) or b"") for key in keys(valkey, "*:[uh]:0")] == [6, 4]
 
 
 def test_many_users(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than one batch and more than one chunk of the catalogue; every list is right."""
-    monkeypatch.setattr(content, "BUCKETS_A_BATCH", 64)
+    monkeypatch.setattr(content, "BUCKETS_PER_BATCH", 64)
     n = 2_500
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((n, 2)).astype(np.float32)
     many = of_many(ANN_AND_BOB, n, lengths=np.arange(n) % 2 + 1, vectors=vectors)
     assert publish(valkey, day=1, lists=many)["users"] == n
     assert len(keys(valkey, "*:u:*")) == len(keys(valkey, "*:h:*")) == 157
-    with connect(valkey) as client:
+    with connect_store(valkey) as client:
         for number in range(0, n, 50):
             user, _ = read(client, f"u{number}")
             assert user is not None and user.item_index.tolist() == [2, 0][: number % 2 + 1]

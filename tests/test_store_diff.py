@@ -8,9 +8,9 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from dawnlist.model.user_items import UserItems
-from dawnlist.schema import CATALOGUE
-from dawnlist.store import diff
-from dawnlist.store.client import connect
+from dawnlist.schema import CATALOGUE_SCHEMA
+from dawnlist.store import comparison
+from dawnlist.store.client import connect_store
 from tests.test_store import ANN_AND_BOB, publish
 
 
@@ -19,7 +19,7 @@ def test_what_differs(valkey: str) -> None:
     later = replace(
         ANN_AND_BOB,
         user_ids=np.array(["carl", "new", "ann"], dtype=object),
-        catalogue=pa.table([["d", "c", "a"], [None] * 3, [None] * 3], schema=CATALOGUE),
+        catalogue=pa.table([["d", "c", "a"], [None] * 3, [None] * 3], schema=CATALOGUE_SCHEMA),
         item_index=np.array([[0, 1], [1, 0], [2, 0]], dtype=np.uint32),
         lengths=np.array([1, 1, 2]),
         histories=UserItems(csr_matrix((3, 3), dtype=np.float32), np.zeros(0, np.float32)),
@@ -27,8 +27,8 @@ def test_what_differs(valkey: str) -> None:
     )
     publish(valkey, day=1)
     publish(valkey, day=2, lists=later)
-    with connect(valkey) as client:
-        assert diff.diff(client, "shop", 1, 2) == {
+    with connect_store(valkey) as client:
+        assert comparison.compare_versions(client, "shop", 1, 2) == {
             "before": {"version": 1, "as_of": "2026-03-01T03:00:00Z", "run": "run-1", "winner": "challenger",
                        "users": 3, "items": 3},
             "after": {"version": 2, "as_of": "2026-03-02T03:00:00Z", "run": "run-2", "winner": "popularity",
@@ -37,11 +37,11 @@ def test_what_differs(valkey: str) -> None:
             "metrics": {"ndcg@20": [0.5, 0.75]},
             "parameters": {"alpha": [None, 3.0]},
         }  # fmt: skip
-        same = diff.diff(client, "shop", 1, 1)
+        same = comparison.compare_versions(client, "shop", 1, 1)
         assert (same["churn"], same["gone"], same["new"], same["metrics"], same["parameters"]) == (0.0, 0, 0, {}, {})
         with pytest.raises(LookupError, match="there is no version 9: choose of 1, 2"):
-            diff.diff(client, "shop", 1, 9)
+            comparison.compare_versions(client, "shop", 1, 9)
         [key] = client.scan_iter(match="*:1-*:u:0")
         client.delete(key)
         with pytest.raises(ValueError, match="version 1 is no longer whole in the store"):
-            diff.diff(client, "shop", 1, 2)
+            comparison.compare_versions(client, "shop", 1, 2)

@@ -12,21 +12,21 @@ import pytest
 import redis
 
 from dawnlist.store import wire
-from dawnlist.store.client import connect
-from dawnlist.store.layout import sealed
-from dawnlist.store.nodes import Failure, Value
-from dawnlist.store.reader import Reader, body_of
-from dawnlist.store.wire import Server
+from dawnlist.store.client import connect_store
+from dawnlist.store.layout import add_checksum
+from dawnlist.store.nodes import ReadFailure, ReadResult
+from dawnlist.store.reader import StoreReader, extract_body
+from dawnlist.store.wire import ServerEndpoint
 from tests.support.certificates import self_signed
 from tests.support.heard import Heard
 from tests.support.servers import free_port
 from tests.support.stores import cluster, put_on, tls, valkey_of
 
 
-def with_reader(url: str, use: Callable[[Reader, Heard], Awaitable[Any]], timeout: float = 10.0) -> Any:
+def with_reader(url: str, use: Callable[[StoreReader, Heard], Awaitable[Any]], timeout: float = 10.0) -> Any:
     async def run() -> Any:
         heard = Heard()
-        reader = Reader(url, heard, timeout)
+        reader = StoreReader(url, heard, timeout)
         try:
             return await use(reader, heard)
         finally:
@@ -35,11 +35,11 @@ def with_reader(url: str, use: Callable[[Reader, Heard], Awaitable[Any]], timeou
     return asyncio.run(run())
 
 
-def read(url: str, *keys: str) -> list[Value]:
-    async def use(reader: Reader, heard: Heard) -> list[Value]:
+def read(url: str, *keys: str) -> list[ReadResult]:
+    async def use(reader: StoreReader, heard: Heard) -> list[ReadResult]:
         return await reader.read(keys)
 
-    found: list[Value] = with_reader(url, use)
+    found: list[ReadResult] = with_reader(url, use)
     return found
 
 
@@ -48,10 +48,12 @@ def test_what_is_wanted_in_one_turn_is_one_command(valkey: str) -> None:
         client.mset({f"k{i}": str(i) for i in range(40)})
         client.config_resetstat()
 
-        async def use(reader: Reader, heard: Heard) -> list[list[Value]]:
+        async def use(reader: StoreReader, heard: Heard) -> list[list[ReadResult]]:
             return list(await asyncio.gather(*(reader.read([f"k{i}", "none", f"k{i + 20}"]) for i in range(20))))
 
-        assert with_reader(valkey, use) == [[str(i).encode(), Failure.MISSING, str(i + 20).encode()] for i in range(20)]
+        assert with_reader(valkey, use) == [
+            [str(i).encode(), ReadFailure.MISSING, str(i + 20).encode()] for i in range(20)
+        ]
         assert client.info("commandstats")["cmdstat_mget"]["calls"] == 1
 
 
@@ -59,7 +61,7 @@ def test_a_long_list_of_keys_is_cut(valkey: str) -> None:
     with redis.from_url(valkey) as client:
         client.set("k", os.urandom(3000))
 
-        async def use(reader: Reader, heard: Heard) -> list[list[Value]]:
+        async def use(reader: StoreReader, heard: Heard) -> list[list[ReadResult]]:
             return list(await asyncio.gather(*(reader.read(["k"] * 100) for _ in range(10))))
 
         assert [len(values) for values in with_reader(valkey, use)] == [100] * 10
@@ -69,25 +71,25 @@ def test_a_long_list_of_keys_is_cut(valkey: str) -> None:
 def test_no_keys_and_values_of_another_kind(valkey: str) -> None:
     with redis.from_url(valkey) as client:
         client.lpush("list", "x")
-    assert (read(valkey), read(valkey, "list")) == ([], [Failure.MISSING])
+    assert (read(valkey), read(valkey, "list")) == ([], [ReadFailure.MISSING])
 
 
 def test_a_body_is_checked() -> None:
-    whole = sealed(b"abc")
-    bodies = [body_of(value) for value in (whole, whole[:-1], b"ab", b"", Failure.MISSING)]
-    assert bodies == [b"abc", Failure.CORRUPT, Failure.CORRUPT, Failure.CORRUPT, Failure.MISSING]
+    whole = add_checksum(b"abc")
+    bodies = [extract_body(value) for value in (whole, whole[:-1], b"ab", b"", ReadFailure.MISSING)]
+    assert bodies == [b"abc", ReadFailure.CORRUPT, ReadFailure.CORRUPT, ReadFailure.CORRUPT, ReadFailure.MISSING]
 
 
 def test_nobody_there_opens_the_breaker_which_costs_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "REST", 60.0)  # or a busy machine's reads may take longer than the rest
+    monkeypatch.setattr(wire, "BREAKER_REST_SECONDS", 60.0)  # or a busy machine's reads may take longer than the rest
 
-    async def use(reader: Reader, heard: Heard) -> None:
+    async def use(reader: StoreReader, heard: Heard) -> None:
         for _ in range(5):
-            assert await reader.read(["k"]) == [Failure.UNREACHABLE]
+            assert await reader.read(["k"]) == [ReadFailure.UNREACHABLE]
         assert not reader.ok
         began = time.process_time()  # not the clock's, which others' work goes into
         for _ in range(50):
-            assert await reader.read(["k"]) == [Failure.UNREACHABLE]
+            assert await reader.read(["k"]) == [ReadFailure.UNREACHABLE]
         assert time.process_time() - began < 0.1
         assert heard.said == ["ConnectionRefusedError"] * 5 + [True]  # and no time was spent on waiting
 
@@ -95,22 +97,24 @@ def test_nobody_there_opens_the_breaker_which_costs_no_time(monkeypatch: pytest.
 
 
 def test_a_server_that_hangs_is_not_waited_for_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "REST", 60.0)  # the loop's clock is put on by it: what is slow here ends no rest
+    monkeypatch.setattr(
+        wire, "BREAKER_REST_SECONDS", 60.0
+    )  # the loop's clock is put on by it: what is slow here ends no rest
     monkeypatch.setattr(wire, "STUCK_SECONDS", 600.0)  # late answers are to come on the same connection
     with valkey_of(tmp_path) as port, redis.Redis(port=port) as client:
         client.set("k", "v")
         pid = client.info("server")["process_id"]
 
-        async def use(reader: Reader, heard: Heard) -> None:
+        async def use(reader: StoreReader, heard: Heard) -> None:
             assert await reader.read(["k"]) == [b"v"]
             os.kill(pid, signal.SIGSTOP)
             began = time.perf_counter()
             for _ in range(20):
-                assert await reader.read(["k"]) == [Failure.UNREACHABLE]
+                assert await reader.read(["k"]) == [ReadFailure.UNREACHABLE]
             assert 1.5 <= time.perf_counter() - began < 5  # five times the limit, then the breaker, not twenty times
             os.kill(pid, signal.SIGCONT)
             client.set("k", "w")
-            assert await reader.read(["k"]) == [Failure.UNREACHABLE]  # it rests
+            assert await reader.read(["k"]) == [ReadFailure.UNREACHABLE]  # it rests
             put_on(60)
             both = await asyncio.gather(reader.read(["k"]), reader.read(["k", "k"]))  # one command
             assert list(both) == [[b"w"], [b"w", b"w"]]  # not an answer that comes late
@@ -123,12 +127,12 @@ def test_a_server_that_hangs_is_not_waited_for_and_found_again(tmp_path: Path, m
 def test_a_server_that_is_killed_and_comes_back(tmp_path: Path) -> None:
     port = free_port()
 
-    async def run(reader: Reader, heard: Heard) -> None:
+    async def run(reader: StoreReader, heard: Heard) -> None:
         with valkey_of(tmp_path, port=port):
-            assert await reader.read(["k"]) == [Failure.MISSING]
-        assert await reader.read(["k"]) == [Failure.UNREACHABLE]
+            assert await reader.read(["k"]) == [ReadFailure.MISSING]
+        assert await reader.read(["k"]) == [ReadFailure.UNREACHABLE]
         with valkey_of(tmp_path, port=port):
-            assert await reader.read(["k"]) == [Failure.MISSING]
+            assert await reader.read(["k"]) == [ReadFailure.MISSING]
 
     with_reader(f"redis://127.0.0.1:{port}/0", run)
 
@@ -143,8 +147,8 @@ def test_databases_users_and_their_rights(tmp_path: Path, monkeypatch: pytest.Mo
         url = f"redis://reader@127.0.0.1:{port}/3"
         assert read(url, "dawnlist:k") == [b"v"]
 
-        async def refused(reader: Reader, heard: Heard) -> list[Any]:
-            assert await reader.read(["other"]) == [Failure.UNREACHABLE]
+        async def refused(reader: StoreReader, heard: Heard) -> list[Any]:
+            assert await reader.read(["other"]) == [ReadFailure.UNREACHABLE]
             return heard.said
 
         assert with_reader(url, refused) == ["NOPERM"]
@@ -162,7 +166,7 @@ def test_a_unix_socket(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["http://127.0.0.1", "redis://user:secret@127.0.0.1/0"])
 def test_a_url_that_cannot_be_used(url: str) -> None:
     with pytest.raises(ValueError, match=r"store 'http|holds a password"):
-        Server.of(url)
+        ServerEndpoint.of(url)
 
 
 def test_tls_checks_the_certificate(valkey: str, tmp_path: Path) -> None:
@@ -170,27 +174,29 @@ def test_tls_checks_the_certificate(valkey: str, tmp_path: Path) -> None:
     with redis.from_url(valkey) as client, tls(valkey, certificate, key) as url:
         client.set("k", "v")
         options = (f"?ssl_ca_certs={certificate}", "", "?ssl_cert_reqs=none")
-        assert [read(url + option, "k") for option in options] == [[b"v"], [Failure.UNREACHABLE], [b"v"]]
+        assert [read(url + option, "k") for option in options] == [[b"v"], [ReadFailure.UNREACHABLE], [b"v"]]
 
 
 def test_a_cluster_is_read_by_node_and_followed_when_slots_move(tmp_path: Path) -> None:
     with cluster(tmp_path) as url:
-        client = connect(url)
+        client = connect_store(url)
         keys = [f"dawnlist:shop:1-a:u:{i}" for i in range(60)]
         for key in keys:
             client.set(key, key)
         wanted = [key.encode() for key in keys]
 
-        async def use(reader: Reader, heard: Heard) -> None:
-            assert await reader.read([*keys, "none"]) == [*wanted, Failure.MISSING]
+        async def use(reader: StoreReader, heard: Heard) -> None:
+            assert await reader.read([*keys, "none"]) == [*wanted, ReadFailure.MISSING]
             moved = move_slot(client, keys[0])
             assert await reader.read(keys) == wanted  # by MOVED
             assert heard.said == []
             os.kill(moved, signal.SIGKILL)
             values = await reader.read(keys)
-            assert values[0] is Failure.UNREACHABLE
-            assert 0 < values.count(Failure.UNREACHABLE) < len(keys)  # the other nodes answer
-            assert all(value in (key.encode(), Failure.UNREACHABLE) for key, value in zip(keys, values, strict=True))
+            assert values[0] is ReadFailure.UNREACHABLE
+            assert 0 < values.count(ReadFailure.UNREACHABLE) < len(keys)  # the other nodes answer
+            assert all(
+                value in (key.encode(), ReadFailure.UNREACHABLE) for key, value in zip(keys, values, strict=True)
+            )
 
         with_reader(url, use)
         client.close()

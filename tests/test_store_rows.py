@@ -7,8 +7,8 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from dawnlist.store import histories as store_histories
-from dawnlist.store import history, rows
-from dawnlist.store.layout import opened
+from dawnlist.store import history, user_buckets
+from dawnlist.store.layout import verify_checksum
 
 USERS, K, FACTORS = 300, 5, 8
 IDS = [f"user {number} é" for number in range(USERS)]
@@ -24,34 +24,34 @@ def test_lists_and_vectors(items: int, width: int) -> None:
     sizes = 10.0 ** rng.integers(-3, 5, (USERS, 1))
     vectors = (sizes * rng.standard_normal((USERS, FACTORS))).astype(np.float32)
     vectors[1] = 0
-    placed = rows.place(IDS, "seed")
-    assert rows.id_width(items) == width
+    placed = user_buckets.assign_buckets(IDS, "seed")
+    assert user_buckets.choose_id_width(items) == width
     columns, buckets = (index, score, lengths), range(placed.buckets)
-    values = list(rows.pack(placed, columns, vectors, width, buckets))
-    kind = rows.record(K, width, FACTORS)
+    values = list(user_buckets.pack_user_buckets(placed, columns, vectors, width, buckets))
+    kind = user_buckets.build_record_dtype(K, width, FACTORS)
     assert sum(map(len, values)) == 4 * placed.buckets + USERS * kind.itemsize
     for user, user_id in enumerate(IDS):
-        bucket, fingerprint = rows.address(user_id, placed.salt, placed.buckets)
-        found = rows.find(opened(values[bucket]), fingerprint, kind)
+        bucket, fingerprint = user_buckets.locate_user(user_id, placed.salt, placed.buckets)
+        found = user_buckets.find_user(verify_checksum(values[bucket]), fingerprint, kind)
         assert found is not None
         n = lengths[user]
         assert found.item_index.tolist() == index[user, :n].tolist()
         assert np.abs(found.score - score[user, :n]).max(initial=0) < 1 / 500
         assert np.abs(found.vector - vectors[user]).max() <= np.abs(vectors[user]).max() * (0.5 / 127 + 1e-6)
-    bucket, fingerprint = rows.address("nobody", placed.salt, placed.buckets)
-    assert rows.find(opened(values[bucket]), fingerprint, kind) is None
+    bucket, fingerprint = user_buckets.locate_user("nobody", placed.salt, placed.buckets)
+    assert user_buckets.find_user(verify_checksum(values[bucket]), fingerprint, kind) is None
 
 
 def test_lists_that_are_too_long_are_refused() -> None:
-    placed = rows.place(["ann"], "seed")
+    placed = user_buckets.assign_buckets(["ann"], "seed")
     long: Any = np.zeros((1, 256), np.uint32), np.zeros((1, 256), np.float32), np.array([256])
     with pytest.raises(ValueError, match="lists of 256 items can't be stored: k is at most 255"):
-        rows.pack(placed, long, np.zeros((1, 0), np.float32), 2, range(1))
+        user_buckets.pack_user_buckets(placed, long, np.zeros((1, 0), np.float32), 2, range(1))
 
 
 def test_a_user_that_is_there_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="2 users can't be told apart: is one there twice"):
-        rows.place(["ann", "ann"], "seed")
+        user_buckets.assign_buckets(["ann", "ann"], "seed")
 
 
 def test_histories() -> None:
@@ -62,15 +62,15 @@ def test_histories() -> None:
     matrix.sort_indices()
     matrix.data[:] = rng.integers(0, 9, matrix.nnz)
     age = (rng.integers(0, 64 * 400, matrix.nnz) / 64).astype(np.float32)
-    placed = rows.place(IDS, "seed")
-    histories = store_histories.prepared(matrix.indptr.astype(np.int64), matrix.indices, matrix.data, age, 50)
-    values = list(store_histories.pack(placed, histories, range(placed.buckets)))
-    assert [len(value) for value in values] == store_histories.bucket_sizes(placed, histories).tolist()
-    assert list(store_histories.pack(placed, histories, range(3, 5))) == values[3:5]
+    placed = user_buckets.assign_buckets(IDS, "seed")
+    histories = store_histories.encode_histories(matrix.indptr.astype(np.int64), matrix.indices, matrix.data, age, 50)
+    values = list(store_histories.pack_history_buckets(placed, histories, range(placed.buckets)))
+    assert [len(value) for value in values] == store_histories.compute_bucket_sizes(placed, histories).tolist()
+    assert list(store_histories.pack_history_buckets(placed, histories, range(3, 5))) == values[3:5]
     longest = 0
     for user, user_id in enumerate(IDS):
-        bucket, fingerprint = rows.address(user_id, placed.salt, placed.buckets)
-        found = history.find(opened(values[bucket]), fingerprint)
+        bucket, fingerprint = user_buckets.locate_user(user_id, placed.salt, placed.buckets)
+        found = history.find_history(verify_checksum(values[bucket]), fingerprint)
         pairs = slice(matrix.indptr[user], matrix.indptr[user + 1])
         items, ages, weights = matrix.indices[pairs], age[pairs], matrix.data[pairs]
         newest = np.sort(np.argsort(ages, kind="stable")[:50])
@@ -85,10 +85,10 @@ def test_histories() -> None:
 def test_what_is_beyond_a_number_s_range_is_its_end() -> None:
     indptr, item = np.array([0, 2]), np.array([3, 70_000], dtype=np.int32)
     many = np.array([1e6, 0.1], np.float32), np.array([5_000.0, 0.0], np.float32)
-    histories = store_histories.prepared(indptr, item, *many, 200)
-    placed = rows.place(["ann"], "seed")
-    [value] = store_histories.pack(placed, histories, range(1))
-    found = history.find(opened(value), rows.address("ann", placed.salt, 1)[1])
+    histories = store_histories.encode_histories(indptr, item, *many, 200)
+    placed = user_buckets.assign_buckets(["ann"], "seed")
+    [value] = store_histories.pack_history_buckets(placed, histories, range(1))
+    found = history.find_history(verify_checksum(value), user_buckets.locate_user("ann", placed.salt, 1)[1])
     assert found is not None
     assert found.item_index.tolist() == [3, 70_000]
     assert found.weight.tolist() == [65_504.0, np.float16(0.1)]

@@ -12,17 +12,17 @@ import pytest
 import redis
 
 from dawnlist.store import wire
-from dawnlist.store.nodes import Failure, Value
-from dawnlist.store.reader import Reader
+from dawnlist.store.nodes import ReadFailure, ReadResult
+from dawnlist.store.reader import StoreReader
 from tests.support.certificates import self_signed
 from tests.support.heard import Heard
 from tests.support.servers import listening
 from tests.support.stores import cluster, tls, valkey_of
 
 
-def read(url: str) -> list[Value]:
-    async def run() -> list[Value]:
-        reader = Reader(url, Heard(), timeout=10)
+def read(url: str) -> list[ReadResult]:
+    async def run() -> list[ReadResult]:
+        reader = StoreReader(url, Heard(), timeout=10)
         try:
             return await asyncio.wait_for(reader.read(["k"]), 20)
         finally:
@@ -33,7 +33,7 @@ def read(url: str) -> list[Value]:
 
 def test_a_connection_that_is_not_greeted_in_time_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWNLIST_REDIS_PASSWORD", "secret")
-    monkeypatch.setattr(wire, "CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(wire, "STORE_CONNECT_SECONDS", 0.05)
     closed = threading.Event()
 
     def silent(line: socket.socket) -> None:
@@ -44,8 +44,8 @@ def test_a_connection_that_is_not_greeted_in_time_is_closed(monkeypatch: pytest.
             closed.set()
 
     async def use(url: str) -> None:
-        reader = Reader(url, Heard())
-        assert await reader.read(["k"]) == [Failure.UNREACHABLE]
+        reader = StoreReader(url, Heard())
+        assert await reader.read(["k"]) == [ReadFailure.UNREACHABLE]
         assert await asyncio.to_thread(closed.wait, 10)
         reader.close()
 

@@ -8,9 +8,9 @@ import httpx
 import pytest
 import yaml
 
-from dawnlist.pipelines.deploy.rendered import LOADER
+from dawnlist.pipelines.deploy.manifests import YAML_LOADER
 from dawnlist.pipelines.kubeflow import submission
-from dawnlist.pipelines.package import version_name
+from dawnlist.pipelines.package import build_version_name
 from tests.support.certificates import self_signed
 from tests.support.kfp_api import Done, Fault, Kubeflow, dawnlist, kubeflow_api
 from tests.support.schemas import problems
@@ -29,7 +29,7 @@ def test_a_package_is_uploaded_run_and_followed(kubeflow: Kubeflow, package: Pat
     [pipeline], [version], [run], [experiment] = (
         kubeflow.pipelines, kubeflow.versions, kubeflow.runs, kubeflow.experiments,
     )  # fmt: skip
-    name = version_name(package.read_bytes())
+    name = build_version_name(package.read_bytes())
     assert (pipeline["display_name"], version["display_name"]) == ("dawnlist-daily", name)
     assert experiment["display_name"] == "dawnlist-shop"
     assert run["pipeline_version_reference"]["pipeline_version_id"] == version["pipeline_version_id"]
@@ -49,7 +49,7 @@ def test_a_package_is_uploaded_run_and_followed(kubeflow: Kubeflow, package: Pat
 
 
 def test_the_same_bytes_are_uploaded_once(kubeflow: Kubeflow, package: Path, tmp_path: Path) -> None:
-    name = version_name(package.read_bytes())
+    name = build_version_name(package.read_bytes())
     assert submit(kubeflow, package, "--detach").out.startswith(f"version {name}: uploaded")
     again = submit(kubeflow, package, "--detach")
     assert again.out.startswith(f"version {name}: its bytes are there already") and again.code == 0
@@ -57,7 +57,7 @@ def test_the_same_bytes_are_uploaded_once(kubeflow: Kubeflow, package: Path, tmp
     other.write_bytes(package.read_bytes().replace(b"dawnlist-python:", b"registry.example/dawnlist-python:"))
     assert "uploaded" in submit(kubeflow, other, "--detach").out
     names = [version["display_name"] for version in kubeflow.versions]
-    assert names == [name, version_name(other.read_bytes())] and len(kubeflow.pipelines) == 1
+    assert names == [name, build_version_name(other.read_bytes())] and len(kubeflow.pipelines) == 1
     assert len(kubeflow.runs) == 3
 
 
@@ -105,7 +105,7 @@ def test_a_run_is_followed_through_a_short_silence(kubeflow: Kubeflow, package: 
 def test_a_run_that_is_lost_sight_of_goes_on(
     kubeflow: Kubeflow, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submission, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(submission, "API_OUTAGE_SECONDS", 0.0)
     kubeflow.faults = [Fault("GET .*/runs/", "500")]
     done = submit(kubeflow, package)
     assert done.code == 1 and done.err.startswith("dawnlist: lost sight of the run, which goes on (http://127.0.0.1:")
@@ -204,7 +204,7 @@ def test_the_host_and_the_token_are_found_as_kfp_finds_them(
 
 
 def documents(file: Path) -> list[Any]:
-    return list(yaml.load_all(file.read_bytes(), Loader=LOADER))
+    return list(yaml.load_all(file.read_bytes(), Loader=YAML_LOADER))
 
 
 def test_the_objects_for_gitops_are_what_is_uploaded(kubeflow: Kubeflow, package: Path, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_the_objects_for_gitops_are_what_is_uploaded(kubeflow: Kubeflow, package
     assert done.out == f"next: kubectl apply -f {tmp_path / 'a.yaml'}\n"
     pipeline, version = documents(tmp_path / "a.yaml")
     assert (problems(pipeline), problems(version)) == ([], [])
-    name = version_name(package.read_bytes())
+    name = build_version_name(package.read_bytes())
     assert (pipeline["kind"], pipeline["metadata"]["name"]) == ("Pipeline", "dawnlist-daily")
     assert (version["kind"], version["metadata"]["name"]) == ("PipelineVersion", f"dawnlist-daily-{name}")
     spec, platform = documents(package)

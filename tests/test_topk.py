@@ -6,7 +6,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse import random as sparse_random
 
 from dawnlist.ranking import topk
-from dawnlist.ranking.topk import by_chunks, by_tiles, top_k
+from dawnlist.ranking.topk import rank_by_chunks, rank_by_tiles, top_k
 
 
 def exhaustive(users: np.ndarray, items: np.ndarray, k: int, seen: csr_matrix, allowed: np.ndarray) -> np.ndarray:
@@ -46,8 +46,8 @@ def test_the_gpus_way_gives_the_same(
     case: tuple[np.ndarray, np.ndarray, csr_matrix, np.ndarray], k: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     users, items, seen, allowed = case
-    monkeypatch.setattr(topk, "GPU_SCORES", 1_000_000)  # so that there are several blocks
-    found, scores = by_chunks(np, users, items, k, seen, allowed)
+    monkeypatch.setattr(topk, "MAX_GPU_SCORES", 1_000_000)  # so that there are several blocks
+    found, scores = rank_by_chunks(np, users, items, k, seen, allowed)
     expected = top_k(users, items, k, seen, allowed)
     np.testing.assert_array_equal(np.where(scores > -np.inf, found, -1), expected[0])
     np.testing.assert_array_equal(np.where(scores > -np.inf, scores, 0), expected[1])
@@ -70,11 +70,11 @@ def test_of_equal_scores_the_earlier_item_comes_first() -> None:
     assert (found.tolist(), scores.tolist()) == ([[0, 2, 3]], [[1, 1, 1]])
 
 
-@pytest.mark.parametrize("way", [by_tiles, by_chunks])
+@pytest.mark.parametrize("way", [rank_by_tiles, rank_by_chunks])
 def test_a_stored_zero_was_seen_too(way: Callable[..., tuple[np.ndarray, np.ndarray]]) -> None:
     seen = csr_matrix((np.zeros(1), np.array([0]), np.array([0, 1])), shape=(1, 2))
     arguments = (np.ones((1, 1)), np.ones((2, 1)), 1, seen, np.ones(2, dtype=bool))
-    found, scores = way(*arguments) if way is by_tiles else way(np, *arguments)
+    found, scores = way(*arguments) if way is rank_by_tiles else way(np, *arguments)
     assert (found.tolist(), scores.tolist()) == ([[1]], [[1]])
 
 
@@ -85,13 +85,13 @@ def test_no_number_is_never_listed(way: str) -> None:
     if way == "cpu":
         assert top_k(users, items, 4, seen)[0].tolist() == [[3, 0, -1, -1]]
     else:
-        found, scores = by_chunks(np, users, items, 4, seen, np.ones(4, dtype=bool))
+        found, scores = rank_by_chunks(np, users, items, 4, seen, np.ones(4, dtype=bool))
         assert (found[0, :2].tolist(), scores[0].tolist()) == ([3, 0], [2, 1, -np.inf, -np.inf])
 
 
 def test_users_leave_the_block_when_no_item_is_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lengths as popularity gives them: most users are done after the first tiles."""
-    monkeypatch.setattr(topk, "ITEMS", 64)
+    monkeypatch.setattr(topk, "ITEMS_PER_TILE", 64)
     users, items = whole_numbers(700, 8, 6), whole_numbers(2000, 8, 7)
     items[200:] //= 3
     seen = sparse_random(700, 2000, density=0.02, format="csr", dtype=np.float32, random_state=8)

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from dawnlist.lake.manifest import write_manifest
 from dawnlist.model.user_items import UserItems
-from dawnlist.schema import CATALOGUE
+from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.store.toplists import TopLists
 from tests.support.top_lists import bare, of_many
 
@@ -24,7 +24,7 @@ def three_users() -> TopLists:
         score=np.array([[0.5, 0.25], [1.5, 0.0], [0.0, 0.0]], dtype=np.float32),
         lengths=np.array([2, 1, 0]),
         catalogue=pa.table(
-            [["a", "b", "c"], ["Alien", None, "<script>"], [["Horror", "Sci-Fi"], None, []]], schema=CATALOGUE
+            [["a", "b", "c"], ["Alien", None, "<script>"], [["Horror", "Sci-Fi"], None, []]], schema=CATALOGUE_SCHEMA
         ),
         popular_index=np.array([1, 2], dtype=np.uint32),
         popular_score=np.array([9.0, 4.0], dtype=np.float32),

@@ -8,13 +8,14 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
-from dawnlist.als.training import ALSConfig, fit
-from dawnlist.components.refit.winner import winning_config
+from dawnlist.als.training import fit_als
+from dawnlist.components.refit.winner import select_winning_config
 from dawnlist.components.train.fitting import fit_challenger, fit_stage
 from dawnlist.cuts import Cuts
 from dawnlist.lake.lake import Lake
 from dawnlist.model import popularity
-from dawnlist.model.content import Stock
+from dawnlist.model.config import ALSConfig
+from dawnlist.model.content import ItemFeatures
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.ids import IdMap
 from dawnlist.model.splits import Splits
@@ -30,7 +31,9 @@ def test_the_model_is_fitted_on_the_stage_and_says_where_it_is_from(tmp_path: Pa
     lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
     report = fit_stage(lake, splits, "train", CONFIG, "cpu", tmp_path / "model")
     model = FactorModel.load(tmp_path / "model")
-    np.testing.assert_array_equal(model.user_factors, fit(splits.user_items("train"), ALSConfig(4, iterations=3))[0])
+    np.testing.assert_array_equal(
+        model.user_factors, fit_als(splits.user_items("train"), ALSConfig(4, iterations=3))[0]
+    )
     assert model.config == {**CONFIG, "ridge_scale": 0.1, "fitted_items": 20}  # what a fold-in needs beside
     assert (report["config"], report["reused"], report["users"]) == (CONFIG, False, 40)
     assert (model.lineage["as_of"], model.lineage["stage"]) == ("2026-01-30T00:00:00Z", "train")
@@ -51,16 +54,16 @@ def test_a_rerun_copies_what_was_fitted_and_another_stage_does_not(tmp_path: Pat
 
 def test_popularity_is_refitted_like_any_model(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path / "lake"), "shop")
-    config = winning_config({"winner": "popularity"}, CONFIG, {"popularity_window": "7d"})
+    config = select_winning_config({"winner": "popularity"}, CONFIG, {"popularity_window": "7d"})
     fit_stage(lake, two_tastes(), "refit", config, "cpu", tmp_path / "model")
     model = FactorModel.load(tmp_path / "model")
     assert (model.config, model.item_factors.shape) == ({"engine": "popularity", "window": "7d"}, (20, 1))
 
 
 def test_only_a_winner_is_refitted() -> None:
-    assert winning_config({"winner": "challenger"}, {**CONFIG, "fit_seconds": 3}, {}) == CONFIG
+    assert select_winning_config({"winner": "challenger"}, {**CONFIG, "fit_seconds": 3}, {}) == CONFIG
     with pytest.raises(ValueError, match="'incumbent': only a challenger or popularity"):
-        winning_config({"winner": "incumbent"}, CONFIG, {})
+        select_winning_config({"winner": "incumbent"}, CONFIG, {})
 
 
 def days_later(splits: Splits, days: int) -> Splits:
@@ -86,7 +89,7 @@ def one_more(splits: Splits) -> Splits:
 
 def loss(splits: Splits, model: FactorModel) -> float:
     """How far the scores of what was met before the cut are from 1."""
-    aligned = model.aligned(splits.user_ids, splits.item_ids)
+    aligned = model.align(splits.user_ids, splits.item_ids)
     users, items = splits.user_items("train").weight.nonzero()
     scores = (aligned.user_factors[users] * aligned.item_factors[items]).sum(axis=1)
     return float(((scores - 1) ** 2).mean())
@@ -138,14 +141,16 @@ def test_a_start_that_does_not_serve_is_passed_over(tmp_path: Path) -> None:
     first = fit_challenger(lake, two_tastes(), CONFIG, "cpu", tmp_path / "first")
 
     def found(splits: Splits = later, **other: Any) -> str | None:
-        start = challengers.start(lake, splits.cuts.as_of, splits.cuts.train_end, {**CONFIG, **other})
+        start = challengers.find_warm_start(lake, splits.cuts.as_of, splits.cuts.train_end, {**CONFIG, **other})
         return start.name if start else None
 
     assert found(alpha=3.0) == found(solver="implicit") == found() == first["model"]
     assert found(factors=8) is found(solver="spark") is None
-    assert challengers.start(lake, as_of, cut, {"engine": "popularity", "window": "7d"}) is None
+    assert challengers.find_warm_start(lake, as_of, cut, {"engine": "popularity", "window": "7d"}) is None
     assert found(days_later(two_tastes(), -1)) is None  # a backfill of the day before
-    assert challengers.start(lake, as_of, CUTS.train_end - timedelta(hours=1), CONFIG) is None  # it has seen more
+    assert (
+        challengers.find_warm_start(lake, as_of, CUTS.train_end - timedelta(hours=1), CONFIG) is None
+    )  # it has seen more
     pointer = lake.read_json("challengers", "20260131T000000Z.json")
     lake.write_json({**pointer, "before": "2026-01-29T00:00:00Z"}, "challengers", "20260131T000000Z.json")
     assert found() is None  # the model says that it has seen more than the pointer does
@@ -157,7 +162,7 @@ def test_a_start_that_does_not_serve_is_passed_over(tmp_path: Path) -> None:
 def test_a_model_that_has_seen_what_it_will_be_scored_on_is_refused(tmp_path: Path) -> None:
     lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
     refitted = fit_stage(lake, splits, "refit", CONFIG, "cpu", tmp_path / "refit")
-    start = challengers.Start(refitted["model"], FactorModel.load(tmp_path / "refit"))
+    start = challengers.WarmStart(refitted["model"], FactorModel.load(tmp_path / "refit"))
     with pytest.raises(
         ValueError, match=r"has seen rows up to 2026-01-31T00:00:00Z, and the train stage ends at 2026-"
     ):
@@ -168,7 +173,7 @@ def test_a_model_that_has_seen_what_it_will_be_scored_on_is_refused(tmp_path: Pa
 def test_a_refit_goes_on_from_the_challenger_and_popularity_from_nothing(tmp_path: Path) -> None:
     lake, splits, config = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes(), {**CONFIG, "iterations": 4}
     first = fit_challenger(lake, splits, config, "cpu", tmp_path / "first")
-    start = challengers.Start(first["model"], FactorModel.load(tmp_path / "first"))
+    start = challengers.WarmStart(first["model"], FactorModel.load(tmp_path / "first"))
     report = fit_stage(lake, splits, "refit", config, "cpu", tmp_path / "refit", start=start)
     assert (report["start"], report["sweeps"]) == (first["model"], 2)
     popular = {"engine": "popularity", "window": "7d"}
@@ -184,9 +189,9 @@ def test_a_share_of_popularity_is_one_factor_more_that_a_start_has_not(tmp_path:
     without, with_ = (FactorModel.load(tmp_path / name) for name in ("plain", "shared"))
     np.testing.assert_array_equal(with_.user_factors[:, :4], without.user_factors)
     np.testing.assert_array_equal(with_.user_factors[:, 4], np.ones(40))
-    popular = popularity.decayed(splits.user_items("train"), 2.0)
+    popular = popularity.compute_popularity(splits.user_items("train"), 2.0)
     np.testing.assert_array_equal(with_.item_factors[:, 4], np.float32(0.5) * popular)
-    start = challengers.start(lake, CUTS.as_of + timedelta(days=1), CUTS.as_of, plain.as_dict())
+    start = challengers.find_warm_start(lake, CUTS.as_of + timedelta(days=1), CUTS.as_of, plain.as_dict())
     assert start is not None and start.name == first["model"]
     users, items = start.factors(splits.user_ids, splits.item_ids, plain)
     np.testing.assert_array_equal(users, with_.user_factors[:, :4])
@@ -196,10 +201,10 @@ def test_a_share_of_popularity_is_one_factor_more_that_a_start_has_not(tmp_path:
 def test_decayed_popularity_counts_users_by_when_they_last_came() -> None:
     weight = csr_matrix(np.array([[9.0, 1, 0], [0, 1, 0], [0, 1, 0]], np.float32))
     user_items = UserItems(weight, np.array([0.0, 2, 4, 6], np.float32))
-    np.testing.assert_allclose(popularity.decayed(user_items, 2.0), [1, (1 / 2 + 1 / 4 + 1 / 8), 0])
-    np.testing.assert_allclose(popularity.decayed(user_items, 1e6), [1 / 3, 1, 0], rtol=1e-5)
+    np.testing.assert_allclose(popularity.compute_popularity(user_items, 2.0), [1, (1 / 2 + 1 / 4 + 1 / 8), 0])
+    np.testing.assert_allclose(popularity.compute_popularity(user_items, 1e6), [1 / 3, 1, 0], rtol=1e-5)
     nobody = UserItems(csr_matrix((2, 2), dtype=np.float32), np.zeros(0, np.float32))
-    np.testing.assert_array_equal(popularity.decayed(nobody, 1.0), [0, 0])
+    np.testing.assert_array_equal(popularity.compute_popularity(nobody, 1.0), [0, 0])
 
 
 def test_expiry_keeps_the_newest_challenger(tmp_path: Path) -> None:
@@ -207,18 +212,18 @@ def test_expiry_keeps_the_newest_challenger(tmp_path: Path) -> None:
     days = [days_later(two_tastes(), day) for day in (1, 2)]
     old, new = (fit_challenger(lake, day, CONFIG, "cpu", tmp_path / f"{n}") for n, day in enumerate(days))
     expiry = Expiry(lake, AS_OF + timedelta(days=400), datetime.now(UTC) + timedelta(days=1))
-    assert expiry.models(90)["kept"] == {"the newest challenger": 1}
+    assert expiry.expire_models(90)["kept"] == {"the newest challenger": 1}
     assert (lake.names("models"), old["model"]) == ([new["model"]], new["start"])
     lake.write_json([], "searches", "20260131T000000Z", "run.json")
-    assert expiry.searches(90)["dropped"] == 1
+    assert expiry.expire_searches(90)["dropped"] == 1
 
 
 def test_a_models_name_hangs_on_the_words_of_items_and_a_warm_start_knows_new_ones(tmp_path: Path) -> None:
     lake, plain = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
     ids = IdMap(pa.concat_arrays([plain.item_ids.ids, pa.array(["new"])]))
     content = np.ones((21, 1), np.float32)
-    today = replace(plain, item_ids=ids, stock=Stock(content, np.ones(21, np.int64), 1, 1))
-    other = replace(today, stock=Stock(-content, np.ones(21, np.int64), 1, 1))
+    today = replace(plain, item_ids=ids, stock=ItemFeatures(content, np.ones(21, np.int64), 1, 1))
+    other = replace(today, stock=ItemFeatures(-content, np.ones(21, np.int64), 1, 1))
     reports = [fit_challenger(lake, each, CONFIG, "cpu", tmp_path / str(n)) for n, each in enumerate((plain, today))]
     assert fit_stage(lake, other, "train", CONFIG, "cpu", tmp_path / "other")["model"] != reports[1]["model"]
     assert [report["items"] for report in reports] == [20, 21]
@@ -229,7 +234,7 @@ def test_a_models_name_hangs_on_the_words_of_items_and_a_warm_start_knows_new_on
     np.testing.assert_array_equal(models[0].user_factors, models[1].user_factors)
     assert models[1].config["fitted_items"] == 20
     tomorrow = days_later(today, 1)
-    start = challengers.start(lake, tomorrow.cuts.as_of, tomorrow.cuts.train_end, CONFIG)
+    start = challengers.find_warm_start(lake, tomorrow.cuts.as_of, tomorrow.cuts.train_end, CONFIG)
     assert start is not None
     np.testing.assert_array_equal(start.factors(ids, ids, ALSConfig(4))[1][20], models[1].item_factors[20])
     assert fit_challenger(lake, tomorrow, CONFIG, "cpu", tmp_path / "warm")["start"] == reports[1]["model"]

@@ -6,24 +6,24 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dawnlist.als.training import ALSConfig
-from dawnlist.components.tune.contenders import Continued
-from dawnlist.components.tune.contest import NEWCOMERS, Share
-from dawnlist.components.tune.daily import search_day
-from dawnlist.components.tune.grid import NO_BLEND, NO_CONTENT, Grid, champion, planned
-from dawnlist.components.tune.halving import ladder, race, rungs
+from dawnlist.components.tune.contenders import ResumableFit
+from dawnlist.components.tune.contest import NEWCOMER_SUFFIX, RungShard
+from dawnlist.components.tune.daily_search import run_daily_search
+from dawnlist.components.tune.grid import NO_CONTENT_BLEND, NO_POPULARITY_BLEND, Grid, plan_search, read_champion_config
+from dawnlist.components.tune.halving import plan_rungs, race_trials, schedule_sweeps
 from dawnlist.components.tune.newcomers import Newcomers
-from dawnlist.components.tune.search import search
-from dawnlist.components.tune.trials import Archive, Judged, Trial, name_of
+from dawnlist.components.tune.search import search_configs
+from dawnlist.components.tune.trials import Trial, TrialArchive, TrialResult, format_config_name
 from dawnlist.lake.lake import Lake
-from dawnlist.model.content import Stock
+from dawnlist.model.config import ALSConfig
+from dawnlist.model.content import ItemFeatures
 from dawnlist.model.ids import IdMap
 from dawnlist.model.metrics import METRICS
 from dawnlist.model.splits import Splits
 from tests.support.literal import CUTS, two_tastes
 
 GRID = Grid(factors=(1, 2, 4, 8), alpha=(1.0, 10.0), half_life=(0.0, 30.0), iterations=10, seed=1)
-BLENDS = [NO_BLEND, (0.1, 1.0), (50.0, 1.0)]
+BLENDS = [NO_POPULARITY_BLEND, (0.1, 1.0), (50.0, 1.0)]
 
 
 @pytest.fixture
@@ -35,13 +35,13 @@ def lake(tmp_path: Path) -> Lake:
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float, float, int]]:
     """Whose factors were asked for, and after how many sweeps."""
     asked: list[tuple[int, float, float, int]] = []
-    real = Continued.factors
+    real = ResumableFit.factors
 
-    def factors(self: Continued, sweeps: int) -> Any:
+    def factors(self: ResumableFit, sweeps: int) -> Any:
         asked.append((self.config.factors, self.config.alpha, self.config.half_life, sweeps))
         return real(self, sweeps)
 
-    monkeypatch.setattr(Continued, "factors", factors)
+    monkeypatch.setattr(ResumableFit, "factors", factors)
     return asked
 
 
@@ -72,50 +72,50 @@ def test_the_grid_is_every_combination_and_casts_what_the_runner_made_floats() -
 def test_solvers_that_cannot_scale_their_regularization_search_without_it() -> None:
     grid = Grid(nu=(0, 0.5, 1), solver="implicit")
     assert [(config.nu, config.solver) for config in grid.configs()] == [(0, "implicit")]
-    assert [config.nu for config in grid.around(ALSConfig(nu=0.5))] == [0]
+    assert [config.nu for config in grid.configs_around(ALSConfig(nu=0.5))] == [0]
 
 
 def test_around_a_configuration_one_hyper_parameter_moves_at_a_time() -> None:
     grid = Grid((16, 32, 64), (1.0,), (1, 10), half_life=(14, 60), iterations=5, seed=3)
     live = ALSConfig(32, 1.0, 5.0, 60.0, iterations=99, popularity_share=0.3)
-    assert [(c.factors, c.alpha, c.half_life) for c in grid.around(live)] == [
+    assert [(c.factors, c.alpha, c.half_life) for c in grid.configs_around(live)] == [
         (32, 5, 60), (16, 5, 60), (64, 5, 60), (32, 1, 60), (32, 10, 60), (32, 5, 14),
     ]  # fmt: skip
-    assert {(c.iterations, c.seed, c.popularity_share) for c in grid.around(live)} == {(5, 3, 0)}
+    assert {(c.iterations, c.seed, c.popularity_share) for c in grid.configs_around(live)} == {(5, 3, 0)}
 
 
 def test_what_a_search_is_asked_to_try() -> None:
     grid = Grid((16, 32), alpha=(1, 10), popularity_share=(0.3, 0), popularity_half_life=(1, 7))
     live = ALSConfig(32, 0.1, 10.0, popularity_share=0.2, popularity_half_life=3)
-    blends = [NO_BLEND, (0.3, 1.0), (0.3, 7.0)]
-    assert (planned("full", grid, live).configs, grid.blends()) == (grid.configs(), blends)
-    assert len(planned("around_champion", grid, live).configs) == 3
-    first = planned("around_champion", grid, None)
-    assert (first.configs, first.said) == (grid.configs(), "the full grid: no ALS is champion yet")
-    off = planned("off", grid, live)
+    blends = [NO_POPULARITY_BLEND, (0.3, 1.0), (0.3, 7.0)]
+    assert (plan_search("full", grid, live).configs, grid.blends()) == (grid.configs(), blends)
+    assert len(plan_search("around_champion", grid, live).configs) == 3
+    first = plan_search("around_champion", grid, None)
+    assert (first.configs, first.description) == (grid.configs(), "the full grid: no ALS is champion yet")
+    off = plan_search("off", grid, live)
     assert ([(c.factors, c.alpha) for c in off.configs], off.blends) == ([(32, 10)], [(0.2, 3)])
-    assert planned("off", grid, None).configs == grid.configs()[:1]
+    assert plan_search("off", grid, None).configs == grid.configs()[:1]
     with pytest.raises(ValueError, match="search is 'fast': give one of full, around_champion, off"):
-        planned("fast", grid, None)
+        plan_search("fast", grid, None)
 
 
 def test_the_champion_is_that_of_the_splits(lake: Lake) -> None:
     splits = two_tastes()
-    assert champion(lake, splits) is None
+    assert read_champion_config(lake, splits) is None
     splits.about["incumbent"] = {"model": "m"}
     lake.write_json(ALSConfig(alpha=3.0).as_dict(), "models", "m", "config.json")
-    assert champion(lake, splits) == ALSConfig(alpha=3.0)
+    assert read_champion_config(lake, splits) == ALSConfig(alpha=3.0)
     lake.write_json({"engine": "popularity", "window": "7d"}, "models", "m", "config.json")
-    assert champion(lake, splits) is None
+    assert read_champion_config(lake, splits) is None
 
 
 def test_a_rung_has_a_third_of_the_trials_and_three_times_the_sweeps() -> None:
-    assert {n: rungs(n) for n in (1, 3, 4, 10, 15, 27)} == {
+    assert {n: schedule_sweeps(n) for n in (1, 3, 4, 10, 15, 27)} == {
         1: [1], 3: [3], 4: [3, 4], 10: [3, 4, 10], 15: [3, 5, 15], 27: [3, 9, 27],
     }  # fmt: skip
-    assert ladder(24, 15) == [(3, 8), (5, 3), (15, 3)]
-    assert ladder(8, 15) == [(3, 3), (15, 3)]  # the rung that would drop nobody is left out
-    assert ladder(2, 10) == [(10, 2)]
+    assert plan_rungs(24, 15) == [(3, 8), (5, 3), (15, 3)]
+    assert plan_rungs(8, 15) == [(3, 3), (15, 3)]  # the rung that would drop nobody is left out
+    assert plan_rungs(2, 10) == [(10, 2)]
 
 
 def test_a_race_asks_no_more_users_than_the_order_needs() -> None:
@@ -127,11 +127,11 @@ def test_a_race_asks_no_more_users_than_the_order_needs() -> None:
         asked[trial] = max(users, asked.get(trial, 0))
         return (swing[:users] if trial in ("good", "close") else np.zeros(users)) - apart[trial]
 
-    assert race(["bad", "best"], values, 1, 8000) == ["best"]
+    assert race_trials(["bad", "best"], values, 1, 8000) == ["best"]
     assert asked == {"bad": 1000, "best": 1000}
-    assert race(["bad", "close", "good", "best"], values, 2, 8000) == ["best", "good"]
+    assert race_trials(["bad", "close", "good", "best"], values, 2, 8000) == ["best", "good"]
     assert asked == {"bad": 1000, "close": 2000, "good": 2000, "best": 2000}
-    assert race(["good", "best"], values, 1, 8000) == ["best"]
+    assert race_trials(["good", "best"], values, 1, 8000) == ["best"]
     assert asked["good"] == 8000
 
 
@@ -142,12 +142,12 @@ def test_equal_trials_are_asked_of_everyone_and_stay_in_order() -> None:
         asked.append(users)
         return np.ones(users)
 
-    assert race(["a", "b"], values, 1, 3500) == ["a"]
+    assert race_trials(["a", "b"], values, 1, 3500) == ["a"]
     assert max(asked) == 3500
 
 
 def test_the_best_trials_come_first_and_went_all_the_way(lake: Lake) -> None:
-    trials = search(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
+    trials = search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
     assert len(trials) == 16
     assert [trial["sweeps"] for trial in trials] == [10] * 3 + [4] * 3 + [3] * 10
     assert [trial["dropped"] for trial in trials] == [False] + [True] * 15
@@ -159,8 +159,8 @@ def test_the_best_trials_come_first_and_went_all_the_way(lake: Lake) -> None:
 
 
 def test_a_trial_is_what_a_fit_of_its_own_would_be(lake: Lake, tmp_path: Path) -> None:
-    best = search(lake, two_tastes(), GRID.configs(), "ndcg", k=5)[0]
-    alone = search(Lake.open(str(tmp_path), "other"), two_tastes(), [ALSConfig.from_dict(best)], "ndcg", k=5)[0]
+    best = search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5)[0]
+    alone = search_configs(Lake.open(str(tmp_path), "other"), two_tastes(), [ALSConfig.from_dict(best)], "ndcg", k=5)[0]
     assert (alone["ndcg@5"], alone["map@5"]) == (best["ndcg@5"], best["map@5"])
 
 
@@ -168,7 +168,9 @@ def test_a_trial_is_what_a_fit_of_its_own_would_be(lake: Lake, tmp_path: Path) -
 def test_a_search_that_was_killed_goes_on_and_fits_nothing_twice(
     lake: Lake, tmp_path: Path, fitted: list[Any], after: int
 ) -> None:
-    unbroken = search(Lake.open(str(tmp_path), "unbroken"), two_tastes(), GRID.configs(), "ndcg", 5, blends=BLENDS)
+    unbroken = search_configs(
+        Lake.open(str(tmp_path), "unbroken"), two_tastes(), GRID.configs(), "ndcg", 5, blends=BLENDS
+    )
     fitted.clear()
 
     told: list[Trial] = []
@@ -179,37 +181,39 @@ def test_a_search_that_was_killed_goes_on_and_fits_nothing_twice(
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        search(lake, two_tastes(), GRID.configs(), "ndcg", k=5, progress=progress, blends=BLENDS)
+        search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5, progress=progress, blends=BLENDS)
     finished = fitted.copy()
     assert len(finished) == after
     fitted.clear()
-    again = search(lake, two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)
+    again = search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)
     assert found(again) == found(unbroken)
     blended = {trial for trial in finished if finished.count(trial) > 1 or trial[3] == 10}
     assert not set(fitted) & (set(finished) - blended)
     fitted.clear()
-    assert found(search(lake, two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)) == found(unbroken)
+    assert found(search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)) == found(unbroken)
     assert fitted == []
 
 
 def test_three_nodes_find_what_one_finds(lake: Lake, tmp_path: Path, fitted: list[Any]) -> None:
-    alone = search(Lake.open(str(tmp_path), "alone"), two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)
+    alone = search_configs(Lake.open(str(tmp_path), "alone"), two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)
     for rung in range(4):  # one more than there are
         for shard in range(3):
             fitted.clear()
-            search(lake, two_tastes(), GRID.configs(), "ndcg", 5, blends=BLENDS, share=Share(rung, shard, 3))
+            search_configs(
+                lake, two_tastes(), GRID.configs(), "ndcg", 5, blends=BLENDS, shard=RungShard(rung, shard, 3)
+            )
             assert len({trial[:3] for trial in fitted}) in ({0: (5, 6), 1: (2,), 2: (1,), 3: (0,)}[rung])
     fitted.clear()
-    assert found(search(lake, two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)) == found(alone)
+    assert found(search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)) == found(alone)
     assert fitted == []
 
 
 def test_a_small_sample_is_asked_first(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dawnlist.components.tune.halving.FIRST_USERS", 10)
-    trials = search(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
+    monkeypatch.setattr("dawnlist.components.tune.halving.FIRST_RACE_USERS", 10)
+    trials = search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
     asked = [trial["users"] for trial in trials]
     assert asked[:3] == [40, 40, 40] and set(asked) <= {10, 20, 40} and 10 in asked
-    everyone = search(Lake.open(lake.uri, "all"), two_tastes(), [ALSConfig.from_dict(trials[0])], "ndcg", k=5)
+    everyone = search_configs(Lake.open(lake.uri, "all"), two_tastes(), [ALSConfig.from_dict(trials[0])], "ndcg", k=5)
     assert everyone[0]["ndcg@5"] == trials[0]["ndcg@5"]
 
 
@@ -229,10 +233,10 @@ def lately_popular() -> Splits:
 
 def test_popularity_is_added_where_it_helps_and_not_where_it_does_not(lake: Lake) -> None:
     configs = [ALSConfig(factors=4, iterations=3)]
-    blends = [NO_BLEND, (50.0, 1.0), (50.0, 1000.0)]
-    [tastes] = search(lake, two_tastes(), configs, "ndcg", 5, blends=blends)
-    [alone] = search(lake, lately_popular(), configs, "ndcg", 5)
-    [hot] = search(lake, lately_popular(), configs, "ndcg", 5, blends=blends)
+    blends = [NO_POPULARITY_BLEND, (50.0, 1.0), (50.0, 1000.0)]
+    [tastes] = search_configs(lake, two_tastes(), configs, "ndcg", 5, blends=blends)
+    [alone] = search_configs(lake, lately_popular(), configs, "ndcg", 5)
+    [hot] = search_configs(lake, lately_popular(), configs, "ndcg", 5, blends=blends)
     assert tastes["popularity_share"] == 0
     assert (hot["popularity_share"], hot["popularity_half_life"]) == (50, 1)
     assert hot["ndcg@5"] > 0.99 > alone["ndcg@5"]
@@ -244,7 +248,7 @@ def test_the_table_of_trials_is_kept_as_they_are_made(lake: Lake, monkeypatch: p
     def tell(trial: Trial) -> None:
         sizes.append(len(lake.read_json("searches", "day", "run.json")))
 
-    trials = search(
+    trials = search_configs(
         lake,
         two_tastes(),
         GRID.configs(),
@@ -265,7 +269,7 @@ def test_the_table_of_trials_is_kept_as_they_are_made(lake: Lake, monkeypatch: p
 
 
 def test_a_days_search_says_what_it_did(lake: Lake) -> None:
-    report = search_day(lake, two_tastes(), GRID, "around_champion", "ndcg", 5, "cpu", "", "run-1", None)
+    report = run_daily_search(lake, two_tastes(), GRID, "around_champion", "ndcg", 5, "cpu", "", "run-1", None)
     assert report["searched"] == "the full grid: no ALS is champion yet"
     assert report["rungs"] == [
         {"sweeps": 3, "users": 40, "trials": 16, "kept": 6},
@@ -278,33 +282,33 @@ def test_a_days_search_says_what_it_did(lake: Lake) -> None:
 def test_without_a_judged_user_the_first_configuration_stands(lake: Lake) -> None:
     splits = two_tastes()
     splits.last[1], splits.weight[1] = 0, 0
-    trials = search(lake, splits, GRID.configs(), "ndcg", k=5)
+    trials = search_configs(lake, splits, GRID.configs(), "ndcg", k=5)
     assert trials[0] == GRID.configs()[0].as_dict()
-    report = search_day(lake, splits, GRID, "full", "ndcg", 5, "cpu", "", "run-1", None)
+    report = run_daily_search(lake, splits, GRID, "full", "ndcg", 5, "cpu", "", "run-1", None)
     assert (report["trials"], report["rungs"]) == (trials, [])
 
 
 def test_mistakes_are_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="metric 'auc' is unknown: give one of ndcg, recall, map, mrr, hit_rate"):
-        search(lake, two_tastes(), [ALSConfig()], "auc", k=5)
+        search_configs(lake, two_tastes(), [ALSConfig()], "auc", k=5)
     with pytest.raises(ValueError, match="the grid is empty"):
-        search(lake, two_tastes(), [], "ndcg", k=5)
-    monkeypatch.setattr("dawnlist.machine.memory.available", lambda: 10_000)
+        search_configs(lake, two_tastes(), [], "ndcg", k=5)
+    monkeypatch.setattr("dawnlist.machine.free_memory.measure_free_memory", lambda: 10_000)
     with pytest.raises(MemoryError, match=r"the factors of 16 trials at once need 0\.00 GB, and 0\.00 GB are free"):
-        search(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
+        search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
 
 
 def test_two_configurations_never_share_a_name() -> None:
-    names = {name_of(ALSConfig(seed=seed), "cpu") for seed in (20250101, 20250102)}
+    names = {format_config_name(ALSConfig(seed=seed), "cpu") for seed in (20250101, 20250102)}
     assert len(names) == 2
 
 
 def test_numbers_with_all_their_digits_fit_into_the_name_of_a_file(lake: Lake) -> None:
     long = ALSConfig(64, 10**-2.5, 10**1.5, popularity_share=10**-0.5, content_share=10**-1.5, content_pairs=10**0.5)
-    archive, judged = Archive(lake, "work", "cpu"), Judged(np.ones((len(METRICS), 3), np.float32), 1.0, 2.0)
-    archive.write(long, 1000, judged, NEWCOMERS)
-    assert archive.read(long, 1000, NEWCOMERS).users == 3
-    assert archive.read(replace(long, content_pairs=10**0.6), 1000, NEWCOMERS).users == 0
+    archive, judged = TrialArchive(lake, "work", "cpu"), TrialResult(np.ones((len(METRICS), 3), np.float32), 1.0, 2.0)
+    archive.write(long, 1000, judged, NEWCOMER_SUFFIX)
+    assert archive.read(long, 1000, NEWCOMER_SUFFIX).users == 3
+    assert archive.read(replace(long, content_pairs=10**0.6), 1000, NEWCOMER_SUFFIX).users == 0
 
 
 def told_by_words(users: int = 60) -> Splits:
@@ -319,24 +323,26 @@ def told_by_words(users: int = 60) -> Splits:
     last[part, np.arange(len(met))] = int(CUTS.validation_start.timestamp() * 1e6) + np.where(part, 1, -1) * 10**9
     ids = [IdMap(pa.array([f"{kind}{n:02}" for n in range(size)])) for kind, size in (("u", users), ("i", 60))]
     content = np.repeat(np.eye(6, dtype=np.float32), 10, axis=0)
-    stock = Stock(content, np.ones(60, np.int64), 1, 0)
+    stock = ItemFeatures(content, np.ones(60, np.int64), 1, 0)
     pairs = (user.astype(np.int32), item.astype(np.int32), (last > 0).astype(np.float32), last)
     return Splits(ids[0], ids[1], *pairs, CUTS, {"incumbent": None}, stock)
 
 
-CONTENTS = [NO_CONTENT, (0.01, 2.0), (1.0, 10.0)]
+CONTENTS = [NO_CONTENT_BLEND, (0.01, 2.0), (1.0, 10.0)]
 
 
 def test_content_is_added_where_it_clearly_helps(lake: Lake) -> None:
     splits, configs = told_by_words(), [ALSConfig(factors=1, regularization=100.0, iterations=3)]
-    [alone] = search(lake, splits, configs, "ndcg", 5)
-    trials = search(lake, splits, configs, "ndcg", 5, contents=CONTENTS, table=("searches", "day", "run.json"))
-    assert (trials[0]["content_share"], trials[0]["content_pairs"]) != NO_CONTENT
+    [alone] = search_configs(lake, splits, configs, "ndcg", 5)
+    trials = search_configs(lake, splits, configs, "ndcg", 5, contents=CONTENTS, table=("searches", "day", "run.json"))
+    assert (trials[0]["content_share"], trials[0]["content_pairs"]) != NO_CONTENT_BLEND
     assert trials[0]["ndcg@5"] > alone["ndcg@5"] + 0.2
     assert trials[0]["newcomers"] > alone["ndcg@5"]
     rows = [row for row in lake.read_json("searches", "day", "run.json") if "newcomers" in row]
     assert [row["dropped"] for row in rows].count(False) == 1 and len(rows) == 3
-    assert found(search(lake, splits, configs, "ndcg", 5, contents=CONTENTS)) == found(trials)  # from what was kept
+    assert found(search_configs(lake, splits, configs, "ndcg", 5, contents=CONTENTS)) == found(
+        trials
+    )  # from what was kept
 
 
 def test_newcomers_are_solved_once_for_all_hybrids_of_a_fit(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,28 +354,30 @@ def test_newcomers_are_solved_once_for_all_hybrids_of_a_fit(lake: Lake, monkeypa
         return real(self, *given)
 
     monkeypatch.setattr(Newcomers, "vectors", vectors)
-    search(lake, told_by_words(), [ALSConfig(factors=1, iterations=3)], "ndcg", 5, blends=BLENDS, contents=CONTENTS)
+    search_configs(
+        lake, told_by_words(), [ALSConfig(factors=1, iterations=3)], "ndcg", 5, blends=BLENDS, contents=CONTENTS
+    )
     assert solved == [60]
 
 
 def test_content_that_says_nothing_is_left_out(lake: Lake) -> None:
     """Words of no meaning, and none at all: the search finds what it finds without."""
     configs, random = [ALSConfig(factors=4, iterations=3)], np.random.default_rng(0)
-    [alone] = search(lake, two_tastes(), configs, "ndcg", 5)
-    [same] = search(lake, two_tastes(), configs, "ndcg", 5, contents=CONTENTS)
+    [alone] = search_configs(lake, two_tastes(), configs, "ndcg", 5)
+    [same] = search_configs(lake, two_tastes(), configs, "ndcg", 5, contents=CONTENTS)
     assert found([same]) == found([alone])
     noise = random.standard_normal((20, 3)).astype(np.float32)
-    stock = Stock(noise / np.linalg.norm(noise, axis=1, keepdims=True), np.ones(20, np.int64), 1, 0)
-    [chosen] = search(lake, replace(two_tastes(), stock=stock), configs, "ndcg", 5, contents=CONTENTS)
+    stock = ItemFeatures(noise / np.linalg.norm(noise, axis=1, keepdims=True), np.ones(20, np.int64), 1, 0)
+    [chosen] = search_configs(lake, replace(two_tastes(), stock=stock), configs, "ndcg", 5, contents=CONTENTS)
     assert (chosen["content_share"], chosen["ndcg@5"]) == (0, alone["ndcg@5"])
 
 
 def test_a_search_that_is_off_keeps_the_champions_share_of_content(lake: Lake) -> None:
     live = ALSConfig(4, iterations=3, content_share=0.2, content_pairs=3.0)
-    plan = planned("off", Grid((4,), content_share=(0.0, 0.5), content_pairs=(1.0,), iterations=3), live)
+    plan = plan_search("off", Grid((4,), content_share=(0.0, 0.5), content_pairs=(1.0,), iterations=3), live)
     assert plan.contents == [(0.2, 3.0)]
-    [kept] = search(lake, told_by_words(), plan.configs, "ndcg", 5, blends=plan.blends, contents=plan.contents)
+    [kept] = search_configs(lake, told_by_words(), plan.configs, "ndcg", 5, blends=plan.blends, contents=plan.contents)
     assert (kept["content_share"], kept["content_pairs"]) == (0.2, 3.0)
-    assert planned("full", Grid(content_share=(0.0, 0.5), content_pairs=(1.0, 2.0)), None).contents == [
-        NO_CONTENT, (0.5, 1.0), (0.5, 2.0),
+    assert plan_search("full", Grid(content_share=(0.0, 0.5), content_pairs=(1.0, 2.0)), None).contents == [
+        NO_CONTENT_BLEND, (0.5, 1.0), (0.5, 2.0),
     ]  # fmt: skip

@@ -18,13 +18,13 @@ from deltalake import CommitProperties, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from typer.testing import CliRunner
 
-from dawnlist.cuts import iso, stamp
-from dawnlist.lake.commits import WRITER
+from dawnlist.cuts import format_iso, format_stamp
+from dawnlist.lake.commits import WRITER_APP_ID
 from dawnlist.lake.lake import Lake
-from dawnlist.lake.lease import TABLES, lease
-from dawnlist.lake.watermark import held, transactions
+from dawnlist.lake.lease import TABLES_LEASE, hold_lease
+from dawnlist.lake.watermark import build_window_transactions, read_covered_window
 from dawnlist.pipelines.lake import commands
-from dawnlist.schema import INTERACTIONS, QUARANTINE
+from dawnlist.schema import INTERACTIONS_SCHEMA, QUARANTINE_SCHEMA
 from dawnlist.settings import KeepSettings
 from dawnlist.upkeep import compaction, housekeeping, time_travel
 from tests.support.servers import s3_server
@@ -48,18 +48,21 @@ def day(back: int) -> date:
 
 def rows(*days: date) -> pa.Table:
     """An event for each day."""
-    texts = {name: "1" for name in INTERACTIONS.names if name not in ("weight", "event_time", "event_date")}
+    texts = {name: "1" for name in INTERACTIONS_SCHEMA.names if name not in ("weight", "event_time", "event_date")}
     made = [
         {**texts, "event_id": f"{each}-{number}", "weight": 1.0, "event_date": each,
          "event_time": datetime(each.year, each.month, each.day, tzinfo=UTC)}
         for number, each in enumerate(days)
     ]  # fmt: skip
-    return pa.Table.from_pylist(made, schema=INTERACTIONS)
+    return pa.Table.from_pylist(made, schema=INTERACTIONS_SCHEMA)
 
 
 def append(lake: Lake, table: pa.Table, start: datetime = WATERMARK - timedelta(days=365)) -> None:
     """As clean commits."""
-    said = [Transaction(app, version) for app, version in {**transactions((start, WATERMARK)), WRITER: 1}.items()]
+    said = [
+        Transaction(app, version)
+        for app, version in {**build_window_transactions((start, WATERMARK)), WRITER_APP_ID: 1}.items()
+    ]
     write_deltalake(
         lake.table_uri("interactions"), table, mode="append", partition_by=["event_date"],
         commit_properties=CommitProperties(app_transactions=said),
@@ -71,7 +74,7 @@ def reject(lake: Lake, *days_back: int) -> None:
     for number, back in enumerate(days_back):
         row = {"source_row": json.dumps({"ip": ADDRESS}), "reason": "event missing", "source_object": "o"}
         moment = WATERMARK - timedelta(days=back)
-        table = pa.Table.from_pylist([row | {"row_number": number, "as_of": moment}], schema=QUARANTINE)
+        table = pa.Table.from_pylist([row | {"row_number": number, "as_of": moment}], schema=QUARANTINE_SCHEMA)
         write_deltalake(lake.table_uri("quarantine"), table, mode="append")
 
 
@@ -79,7 +82,12 @@ def land(lake: Lake, back: int, name: str = "") -> None:
     """A landing object of a window that ended so many days ago, with the raw address in it."""
     end = WATERMARK - timedelta(days=back)
     path = Path(
-        lake.path("landing", "interactions", name or f"{stamp(end - timedelta(days=1))}_{stamp(end)}", "r.parquet")
+        lake.path(
+            "landing",
+            "interactions",
+            name or f"{format_stamp(end - timedelta(days=1))}_{format_stamp(end)}",
+            "r.parquet",
+        )
     )
     path.parent.mkdir(parents=True)
     pq.write_table(pa.table({"ip": [ADDRESS]}), path)
@@ -122,7 +130,7 @@ def _age_checkpoint(path: Path, back: timedelta) -> None:
 
 
 def expire(lake: Lake, keep: KeepSettings = KEEP, dry_run: bool = False) -> dict[str, Any]:
-    report = housekeeping.expire(lake, keep, NOW, dry_run)
+    report = housekeeping.expire_lake(lake, keep, NOW, dry_run)
     json.dumps(report)
     return report
 
@@ -150,7 +158,7 @@ def test_days_count_from_the_watermark_not_from_the_clock(lake: Lake) -> None:
     assert report["moment"] == "2020-03-01T03:00:00Z"
     assert report["interactions"] == {"rows": 3, "days": 2, "files": 2, "first": "2020-02-10"}
     assert days_of(lake) == [day(20), day(0)]
-    assert held(lake.table("interactions")) == (datetime(2020, 2, 10, tzinfo=UTC), WATERMARK)
+    assert read_covered_window(lake.table("interactions")) == (datetime(2020, 2, 10, tzinfo=UTC), WATERMARK)
     written = {name for name in files_of(lake) if "checkpoint" not in name}
     assert written == set(before)  # nothing was rewritten, and older versions can still be read
     assert days_of(lake, 0) == [day(300), day(21), day(21), day(20), day(0)]
@@ -189,24 +197,27 @@ def test_a_day_to_come_makes_nothing_old(lake: Lake) -> None:
     today = (NOW - timedelta(hours=1)).date()
     append(lake, rows(today, today - timedelta(days=30)))
     far = NOW + timedelta(days=40_000)
-    said = [Transaction(app, version) for app, version in {**transactions((WATERMARK, far)), WRITER: 2}.items()]
+    said = [
+        Transaction(app, version)
+        for app, version in {**build_window_transactions((WATERMARK, far)), WRITER_APP_ID: 2}.items()
+    ]
     table = lake.table("interactions")
     assert table is not None
     write_deltalake(table, rows(today), mode="append", commit_properties=CommitProperties(app_transactions=said))
     report = expire(lake)
-    assert (report["moment"], report["interactions"]["rows"]) == (iso(NOW), 1)
+    assert (report["moment"], report["interactions"]["rows"]) == (format_iso(NOW), 1)
     assert days_of(lake) == [today, today]
 
 
 def test_no_day_is_dropped_in_the_middle_of_a_backfill(lake: Lake) -> None:
     append(lake, rows(day(0), day(30)))
     told: list[str] = []
-    with lease(lake, "backfill", "backfill-1"):
-        thread = threading.Thread(target=lambda: housekeeping.expire(lake, KEEP, NOW, said=told.append))
+    with hold_lease(lake, "backfill", "backfill-1"):
+        thread = threading.Thread(target=lambda: housekeeping.expire_lake(lake, KEEP, NOW, on_wait=told.append))
         thread.start()
         thread.join(0.5)
         assert days_of(lake) == [day(30), day(0)]
-        with lease(lake, TABLES, "worker", wait=0):  # which the backfill's own commits need
+        with hold_lease(lake, TABLES_LEASE, "worker", wait=0):  # which the backfill's own commits need
             pass
     thread.join()
     assert days_of(lake) == [day(0)]
@@ -215,18 +226,18 @@ def test_no_day_is_dropped_in_the_middle_of_a_backfill(lake: Lake) -> None:
 
 def test_an_empty_lake_has_no_moment(lake: Lake) -> None:
     assert expire(lake) == {"moment": None}
-    assert housekeeping.status(lake) == {"tables": {}, "held": None, "landing": {"objects": 0, "bytes": 0}}
+    assert housekeeping.summarise_lake(lake) == {"tables": {}, "held": None, "landing": {"objects": 0, "bytes": 0}}
 
 
 def test_the_lake_takes_in_again_what_expired(lake: Lake) -> None:
     """A window that reaches back finds that this time is not held any more."""
-    from dawnlist.components.fetch.windows import windows
+    from dawnlist.components.fetch.window_plan import plan_windows
 
     append(lake, rows(day(0), day(30)))
     expire(lake)
     end = WATERMARK + timedelta(days=1)
-    assert len(windows(held(lake.table("interactions")), end, 20, timedelta())) == 1
-    assert windows(held(lake.table("interactions")), end, 60, timedelta())[0] == (
+    assert len(plan_windows(read_covered_window(lake.table("interactions")), end, 20, timedelta())) == 1
+    assert plan_windows(read_covered_window(lake.table("interactions")), end, 60, timedelta())[0] == (
         datetime(2020, 1, 2, tzinfo=UTC),  # a midnight
         datetime(2020, 2, 10, tzinfo=UTC),
     )
@@ -243,7 +254,7 @@ def test_no_trace_of_a_raw_address_is_left(lake: Lake) -> None:
     age(lake, 8)
     expire(lake)
     assert traces(lake) == set()
-    assert held(lake.table("interactions")) is not None
+    assert read_covered_window(lake.table("interactions")) is not None
 
 
 def traces(lake: Lake) -> set[str]:
@@ -264,10 +275,10 @@ def test_the_version_that_was_current_a_week_ago_can_be_read(lake: Lake) -> None
     age(lake, 300)
     current = version_of(lake)
     append(lake, rows(day(2)))
-    assert time_travel.trim(lake, "interactions", NOW, 7, 7)["log_entries"] == current
-    assert time_travel.oldest(lake, "interactions") == current
+    assert time_travel.trim_history(lake, "interactions", NOW, 7, 7)["log_entries"] == current
+    assert time_travel.find_oldest_version(lake, "interactions") == current
     assert days_of(lake, current) == [day(1), day(0)]
-    assert held(lake.table("interactions")) == (WATERMARK - timedelta(days=365), WATERMARK)
+    assert read_covered_window(lake.table("interactions")) == (WATERMARK - timedelta(days=365), WATERMARK)
 
 
 def test_what_a_killed_writer_left_goes(lake: Lake) -> None:
@@ -300,7 +311,7 @@ def test_landing_objects_go_by_the_end_of_their_window(lake: Lake) -> None:
 def test_runs_and_reports_go_together(lake: Lake) -> None:
     append(lake, rows(day(0)))
     for back in (10, 91):
-        moment = stamp(WATERMARK - timedelta(days=back))
+        moment = format_stamp(WATERMARK - timedelta(days=back))
         lake.write_json({}, "runs", moment, "run-1", "fetch.json")
         lake.write_json({}, "runs", moment, "run-1", "clean.json")
         lake.write(b"page", "reports", moment, "run-1.html")
@@ -361,21 +372,21 @@ def test_a_day_of_many_files_becomes_one(lake: Lake) -> None:
     before = lake.rows("interactions")
     assert before is not None
     order = [("event_date", "ascending"), ("event_id", "ascending")]
-    assert compaction.compact(lake, "interactions") == {"partitions": 2, "files_before": 13, "files_after": 3}
+    assert compaction.compact_table(lake, "interactions") == {"partitions": 2, "files_before": 13, "files_after": 3}
     after = lake.rows("interactions")
     assert after is not None
     assert after.to_table().sort_by(order) == before.to_table().sort_by(order)
-    assert held(lake.table("interactions")) == (WATERMARK - timedelta(days=365), WATERMARK)
+    assert read_covered_window(lake.table("interactions")) == (WATERMARK - timedelta(days=365), WATERMARK)
     version = version_of(lake)
-    assert compaction.compact(lake, "interactions") == {"partitions": 0, "files_before": 3, "files_after": 3}
+    assert compaction.compact_table(lake, "interactions") == {"partitions": 0, "files_before": 3, "files_after": 3}
     assert version_of(lake) == version
 
 
 def test_a_table_without_partitions_is_compacted_too(lake: Lake) -> None:
     reject(lake, 1, 2, 3, 4, 5)
-    assert compaction.compact(lake, "quarantine", dry_run=True)["files_after"] == 1
-    assert compaction.compact(lake, "quarantine") == {"partitions": 1, "files_before": 5, "files_after": 1}
-    assert compaction.compact(lake, "nothing") == {"partitions": 0, "files_before": 0, "files_after": 0}
+    assert compaction.compact_table(lake, "quarantine", dry_run=True)["files_after"] == 1
+    assert compaction.compact_table(lake, "quarantine") == {"partitions": 1, "files_before": 5, "files_after": 1}
+    assert compaction.compact_table(lake, "nothing") == {"partitions": 0, "files_before": 0, "files_after": 0}
 
 
 def test_a_commit_that_read_before_the_expiry_fails(lake: Lake) -> None:
@@ -384,7 +395,7 @@ def test_a_commit_that_read_before_the_expiry_fails(lake: Lake) -> None:
     read = lake.table("interactions")
     assert read is not None
     expire(lake)
-    said = CommitProperties(app_transactions=[Transaction(WRITER, 1)])
+    said = CommitProperties(app_transactions=[Transaction(WRITER_APP_ID, 1)])
     with pytest.raises(CommitFailedError):
         write_deltalake(read, rows(day(0)), mode="append", commit_properties=said)
 
@@ -395,7 +406,7 @@ def test_expiry_and_compaction_beside_a_writer(lake: Lake) -> None:
     writer.start()
     while writer.is_alive():
         expire(lake)
-        compaction.compact(lake, "interactions")
+        compaction.compact_table(lake, "interactions")
     writer.join()
     expire(lake)
     assert days_of(lake) == [day(0)] * 7
@@ -425,7 +436,7 @@ def test_the_status(lake: Lake) -> None:
     append(lake, rows(day(1)))
     reject(lake, 1)
     land(lake, 1)
-    status = housekeeping.status(lake)
+    status = housekeeping.summarise_lake(lake)
     sizes = {name: table.pop("bytes") for name, table in status["tables"].items()}
     assert status["tables"] == {
         "interactions": {
@@ -442,7 +453,7 @@ def test_a_table_whose_first_commit_failed_is_left_out(lake: Lake) -> None:
     append(lake, rows(day(0)))
     (Path(lake.base) / "tables/items").mkdir()
     (Path(lake.base) / "tables/items/part-0.parquet").write_bytes(b"half")
-    assert list(housekeeping.status(lake)["tables"]) == ["interactions"]
+    assert list(housekeeping.summarise_lake(lake)["tables"]) == ["interactions"]
     assert expire(lake)["tables"]["items"] == {
         "partitions": 0, "files_before": 0, "files_after": 0, "files": 0, "file_bytes": 0, "log_entries": 0
     }  # fmt: skip
@@ -452,15 +463,15 @@ def test_a_table_that_lost_a_file_is_told(lake: Lake) -> None:
     append(lake, rows(day(0)))
     next(Path(lake.base).rglob("event_date=*/*")).unlink()
     with pytest.raises(FileNotFoundError, match=r"the table interactions of .* lacks files"):
-        housekeeping.status(lake)
+        housekeeping.summarise_lake(lake)
 
 
 def test_a_table_goes_back_with_the_time_that_it_held(lake: Lake) -> None:
     append(lake, rows(day(0), day(30)))
-    before = held(lake.table("interactions"))
+    before = read_covered_window(lake.table("interactions"))
     expire(lake)
-    assert time_travel.restore(lake, "interactions", 0) == version_of(lake) == 3
-    assert (days_of(lake), held(lake.table("interactions"))) == ([day(30), day(0)], before)
+    assert time_travel.restore_version(lake, "interactions", 0) == version_of(lake) == 3
+    assert (days_of(lake), read_covered_window(lake.table("interactions"))) == ([day(30), day(0)], before)
 
 
 def test_a_version_that_is_gone_is_not_restored(lake: Lake) -> None:
@@ -468,7 +479,7 @@ def test_a_version_that_is_gone_is_not_restored(lake: Lake) -> None:
     append(lake, rows(day(1)))
     next(Path(lake.base).rglob(f"event_date={day(0)}/*")).unlink()
     with pytest.raises(ValueError, match=r"version 0 of the table interactions of .* can't be read"):
-        time_travel.restore(lake, "interactions", 0)
+        time_travel.restore_version(lake, "interactions", 0)
     assert version_of(lake) == 1
 
 
@@ -515,22 +526,22 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
 def test_housekeeping_of_a_bucket(bucket: Lake) -> None:
     for _ in range(5):
         append(bucket, rows(day(0), day(30)))
-    bucket.write(b"raw", "landing", "interactions", f"{stamp(WATERMARK)}_{stamp(WATERMARK)}", "r.parquet")
+    bucket.write(b"raw", "landing", "interactions", f"{format_stamp(WATERMARK)}_{format_stamp(WATERMARK)}", "r.parquet")
     later = NOW + timedelta(days=9)
-    report = housekeeping.expire(bucket, KEEP, later)
+    report = housekeeping.expire_lake(bucket, KEEP, later)
     assert report["interactions"] == {"rows": 5, "days": 1, "files": 5, "first": "2020-02-10"}
     assert report["landing"]["kept"] == {"not old enough": 1}
     table = report["tables"]["interactions"]
     assert (table["files_before"], table["files_after"], table["log_entries"]) == (5, 1, 0)
     assert days_of(bucket) == [day(0)] * 5
     # the clock goes on for the log only: Delta's vacuum looks at its own
-    assert time_travel.trim(bucket, "interactions", later, 7, 7)["log_entries"] > 5
-    status = housekeeping.status(bucket)["tables"]["interactions"]
+    assert time_travel.trim_history(bucket, "interactions", later, 7, 7)["log_entries"] > 5
+    status = housekeeping.summarise_lake(bucket)["tables"]["interactions"]
     assert (status["rows"], status["files"]) == (5, 1) and status["oldest"] <= status["version"]
 
 
 def said(*words: str) -> list[str]:
-    done = CliRunner().invoke(commands.app, words)
+    done = CliRunner().invoke(commands.lake_app, words)
     assert done.exit_code == 0, done.output
     return [line.strip() for line in done.output.splitlines()]
 
@@ -574,7 +585,7 @@ def test_flags_win_over_settings(lake: Lake, tmp_path: Path) -> None:
 def test_the_flags_refuse_what_the_settings_refuse(name: str) -> None:
     flag = f"--{name.replace('_', '-').replace('interactions', 'keep')}-days"
     for least in (1, 3):
-        assert (CliRunner().invoke(commands.app, ["expire", flag, str(least - 1)]).exit_code == 2) is _refused(
+        assert (CliRunner().invoke(commands.lake_app, ["expire", flag, str(least - 1)]).exit_code == 2) is _refused(
             name, least - 1
         )
 
@@ -588,7 +599,7 @@ def _refused(name: str, days: int) -> bool:
 
 
 def refused(*words: str) -> str:
-    done = CliRunner().invoke(commands.app, words)
+    done = CliRunner().invoke(commands.lake_app, words)
     assert (done.exit_code, done.output) == (1, "")
     return str(done.exception)
 

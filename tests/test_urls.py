@@ -1,6 +1,6 @@
 import pytest
 
-from dawnlist.urls import masked, password, refuse_password, shown
+from dawnlist.urls import format_error, mask_passwords, read_password, refuse_password
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
@@ -44,17 +44,17 @@ def test_a_url_without_one_passes(url: str) -> None:
 
 
 def test_masked_keeps_the_rest() -> None:
-    assert masked("postgresql://me:pw@db:5432/shop?x=1") == "postgresql://me:***@db:5432/shop?x=1"
-    assert masked("redis://u:p@ss@h:1") == "redis://u:***@h:1"
-    assert masked("postgresql://h/x?password=pw&a=1") == "postgresql://h/x?password=***&a=1"
-    assert masked("mysql://me@h/x?passwd=pw&a=1") == "mysql://me@h/x?passwd=***&a=1"
-    assert masked("can't reach postgresql://me:pw@db/shop!") == "can't reach postgresql://me:***@db/shop!"
+    assert mask_passwords("postgresql://me:pw@db:5432/shop?x=1") == "postgresql://me:***@db:5432/shop?x=1"
+    assert mask_passwords("redis://u:p@ss@h:1") == "redis://u:***@h:1"
+    assert mask_passwords("postgresql://h/x?password=pw&a=1") == "postgresql://h/x?password=***&a=1"
+    assert mask_passwords("mysql://me@h/x?passwd=pw&a=1") == "mysql://me@h/x?passwd=***&a=1"
+    assert mask_passwords("can't reach postgresql://me:pw@db/shop!") == "can't reach postgresql://me:***@db/shop!"
 
 
 def test_an_absent_optional_secret_is_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWNLIST_SOURCE_PASSWORD", "")
-    assert password("DAWNLIST_SOURCE_PASSWORD") is None
+    assert read_password("DAWNLIST_SOURCE_PASSWORD") is None
 
 
 def test_an_error_is_shown_on_one_harmless_line() -> None:
-    assert shown(OSError("\x1b[91mno\nredis://:pw@h\x07")) == "no redis://:***@h?"
+    assert format_error(OSError("\x1b[91mno\nredis://:pw@h\x07")) == "no redis://:***@h?"

@@ -18,28 +18,30 @@ def clean(
     run: str,
 ) -> None:
     """Coerce, reject to quarantine, drop duplicates, and merge into the interactions table."""
-    from dawnlist.records.runs import day_of, recorded
+    from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = day_of(lake, namespace, as_of, run)
-    with recorded(lake, namespace, as_of, run, "clean") as record:
+    as_of = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, as_of, run, "clean") as record:
         import json
         from pathlib import Path
 
-        from dawnlist.components.clean.cleaning import clean
-        from dawnlist.components.clean.profile_page import html
+        from dawnlist.components.clean.cleaning import clean_landed_objects
+        from dawnlist.components.clean.profile_page import render_profile_page
         from dawnlist.lake.lake import Lake
-        from dawnlist.records.lineage import describe, figures
+        from dawnlist.records.lineage import select_finite_figures, write_lineage
         from dawnlist.settings import Settings
 
         found = json.loads(Path(landed.path).read_text())
         opened, rules = Lake.open(lake, namespace), Settings.load(settings)
-        record.update(clean(opened, found, rules, as_of, run))
-        Path(profile.path).write_text(html(record["profile"]))
+        record.update(clean_landed_objects(opened, found, rules, as_of, run))
+        Path(profile.path).write_text(render_profile_page(record["profile"]))
         Path(interactions.path).write_text(json.dumps(record))
         made = {
             "table": opened.table_uri("interactions"),
             "table_version": str(record["interactions_version"]),
             "settings": rules.digest,
         }
-        describe([interactions, profile], [landed], lake, namespace, as_of, run, **made)
-    metrics.metadata.update(figures(record, "rows_in", "clean", "quarantined", "duplicates", "double_clicks", "known"))
+        write_lineage([interactions, profile], [landed], lake, namespace, as_of, run, **made)
+    metrics.metadata.update(
+        select_finite_figures(record, "rows_in", "clean", "quarantined", "duplicates", "double_clicks", "known")
+    )

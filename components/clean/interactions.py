@@ -12,83 +12,89 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from dawnlist.components.clean.engine import Engine, Rows
-from dawnlist.components.clean.landed import Connection, Landed
-from dawnlist.components.clean.repeats import CLEAN, REPEATS, digest, pair
-from dawnlist.rows import coercions as to
-from dawnlist.rows.columns import ALIASES, interaction_columns
-from dawnlist.schema import INTERACTIONS
+from dawnlist.components.clean.duplicates import FATE_CLEAN, REPEAT_FATES, hash_action, hash_event_id
+from dawnlist.components.clean.engine import CleaningEngine, TableExpression
+from dawnlist.components.clean.landed_objects import LandedObject
+from dawnlist.rows import coercions, times
+from dawnlist.rows.column_aliases import INTERACTION_ALIASES, match_interaction_columns
+from dawnlist.rows.sql_dialects import IbisConnection
+from dawnlist.schema import INTERACTIONS_SCHEMA
 from dawnlist.settings import SourceSettings
 
-TIMELESS = ("time missing", "time unreadable")
+TIMELESS_REASONS = ("time missing", "time unreadable")
 """Reasons of rows that belong to no window, so that a source of files gives them with every one."""
-SKEW = timedelta(minutes=5)
+DEVICE_CLOCK_SKEW = timedelta(minutes=5)
 """So far ahead of its arrival a row's own time may be: clocks of devices are not exact, and models cut at as_of."""
 _EPOCH = ibis.timestamp("1970-01-01T00:00:00Z")
 
 
-def settled(landed: list[Landed], settings: SourceSettings) -> SourceSettings:
+def apply_layout_hints(landed: list[LandedObject], settings: SourceSettings) -> SourceSettings:
     """The settings with what the landed rows' layout says of itself."""
     hints = [part.hints for part in landed if part.rows]
-    return settings.completed(hints[-1] if hints else {})
+    return settings.fill_from_hints(hints[-1] if hints else {})
 
 
-def texts(engine: Engine, landed: list[Landed], settings: SourceSettings) -> Rows:
+def create_text_view(engine: CleaningEngine, landed: list[LandedObject], settings: SourceSettings) -> TableExpression:
     """The view `texts`: key, source (the object), a text for each canonical column, and `arrived`."""
     parts = [part for part in landed if part.rows]
-    found = [_texts(engine.connection.table(part.view), part, settings) for part in parts] or [
-        _no_texts(engine.connection)
+    found = [_select_interaction_texts(engine.connection.table(part.view), part, settings) for part in parts] or [
+        _build_empty_texts(engine.connection)
     ]
     return engine.connection.create_view("texts", ibis.union(*found) if len(found) > 1 else found[0], overwrite=True)
 
 
-def _texts(raw: Any, part: Landed, settings: SourceSettings) -> Rows:
-    found = interaction_columns(part.columns, settings, part.name)
-    columns = {name: to.first_text([raw[f"c{place}"] for place in found.get(name, [])]) for name in ALIASES}
+def _select_interaction_texts(raw: Any, part: LandedObject, settings: SourceSettings) -> TableExpression:
+    found = match_interaction_columns(part.columns, settings, part.name)
+    columns = {
+        name: coercions.coalesce_text([raw[f"c{place}"] for place in found.get(name, [])])
+        for name in INTERACTION_ALIASES
+    }
     if "event_type" not in found:
         columns["event_type"] = ibis.literal(settings.default_event or "rating")
     places = [place for place, name in enumerate(part.columns) if name == settings.time_column]
-    columns["arrived"] = to.first_text([raw[f"c{place}"] for place in places])
+    columns["arrived"] = coercions.coalesce_text([raw[f"c{place}"] for place in places])
     return raw.select("key", source=ibis.literal(part.name), **columns)
 
 
-def _no_texts(connection: Connection) -> Rows:
+def _build_empty_texts(connection: IbisConnection) -> TableExpression:
     row = connection.sql("SELECT CAST(0 AS BIGINT) AS key", schema={"key": "int64"})
-    return row.filter(row.key > 0).mutate(**{name: ibis.null("string") for name in ("source", *ALIASES, "arrived")})
+    return row.filter(row.key > 0).mutate(
+        **{name: ibis.null("string") for name in ("source", *INTERACTION_ALIASES, "arrived")}
+    )
 
 
-def judged(rows: Rows, settings: SourceSettings, end: datetime) -> Rows:
+def validate_rows(rows: TableExpression, settings: SourceSettings, end: datetime) -> TableExpression:
     """key, fate, event_date, event_time, and what tells repeats: identity (of the event) and what (was done).
 
     `rows` is `texts`; a row's fate here is CLEAN or the reason to reject it.
     """
-    row = _values(rows, settings)
+    row = _coerce_values(rows, settings)
     return row.select(
         "key",
         "event_time",
         event_date=row.event_time.date(),
-        identity=digest(_event_id(row)),
-        what=pair(row.user_id, row.item_id, row.event_type),
-        fate=ibis.cases(*_rules(row, settings, end), else_=CLEAN),
+        identity=hash_event_id(_derive_event_id(row)),
+        what=hash_action(row.user_id, row.item_id, row.event_type),
+        fate=ibis.cases(*_list_reject_rules(row, settings, end), else_=FATE_CLEAN),
     )
 
 
-def _values(rows: Rows, settings: SourceSettings) -> Rows:
+def _coerce_values(rows: TableExpression, settings: SourceSettings) -> TableExpression:
     """Canonical values of `texts`; base is the event's weight, 0 of one that has none."""
     values = rows.select(
         "key",
         "source",
-        event_id=to.identifier(rows.event_id),
-        user_id=to.identifier(rows.user_id),
-        item_id=to.identifier(rows.item_id),
-        event_type=to.event_name(rows.event_type, settings.events),
-        event_time=to.moment(rows.event_time, settings.time_zone, settings.time_format),
-        arrived=to.moment(rows.arrived),
-        rating=to.number(rows.rating),
-        quantity=to.number(rows.quantity),
-        session_id=to.identifier(rows.session_id),
-        user_agent=rows.user_agent.substr(0, to.AGENT_LENGTH),
-        ip=to.network(rows.ip),
+        event_id=coercions.clean_identifier(rows.event_id),
+        user_id=coercions.clean_identifier(rows.user_id),
+        item_id=coercions.clean_identifier(rows.item_id),
+        event_type=coercions.map_event_name(rows.event_type, settings.events),
+        event_time=times.parse_moment(rows.event_time, settings.time_zone, settings.time_format),
+        arrived=times.parse_moment(rows.arrived),
+        rating=coercions.parse_number(rows.rating),
+        quantity=coercions.parse_number(rows.quantity),
+        session_id=coercions.clean_identifier(rows.session_id),
+        user_agent=rows.user_agent.substr(0, coercions.MAX_AGENT_CHARACTERS),
+        ip=coercions.truncate_address(rows.ip),
         timed=rows.event_time.notnull(),
         rated=rows.rating.notnull(),
         counted=rows.quantity.notnull(),
@@ -97,7 +103,7 @@ def _values(rows: Rows, settings: SourceSettings) -> Rows:
     return values.mutate(base=ibis.cases(*weights, else_=0.0))
 
 
-def _event_id(row: Rows) -> Any:
+def _derive_event_id(row: TableExpression) -> Any:
     """The source's, or one of what the row says."""
     time = row.event_time.delta(_EPOCH, unit="microsecond").cast("string")
     said = (column.cast("string").fill_null("") for column in (row.rating, row.quantity))
@@ -105,17 +111,17 @@ def _event_id(row: Rows) -> Any:
     return row.event_id.fill_null(identity.hexdigest("md5"))
 
 
-def _rules(row: Any, settings: SourceSettings, end: datetime) -> list[tuple[Any, str]]:
+def _list_reject_rules(row: Any, settings: SourceSettings, end: datetime) -> list[tuple[Any, str]]:
     """(what is wrong, the reason), the first that holds counts."""
     rating = row.event_type == "rating"
     scale = settings.rating_scale
     return [
         (row.user_id.isnull(), "user_id missing"),
         (row.item_id.isnull(), "item_id missing"),
-        (~row.timed, TIMELESS[0]),
-        (row.event_time.isnull(), TIMELESS[1]),
-        (row.event_time > ibis.coalesce(row.arrived, ibis.literal(end)) + SKEW, "time in the future"),
-        (row.event_time < to.EARLIEST, f"time before {to.EARLIEST.year}"),
+        (~row.timed, TIMELESS_REASONS[0]),
+        (row.event_time.isnull(), TIMELESS_REASONS[1]),
+        (row.event_time > ibis.coalesce(row.arrived, ibis.literal(end)) + DEVICE_CLOCK_SKEW, "time in the future"),
+        (row.event_time < times.EARLIEST_EVENT_TIME, f"time before {times.EARLIEST_EVENT_TIME.year}"),
         (row.event_type.isnull(), "event missing"),
         (row.base == 0, "event unknown"),
         (rating & ~row.rated, "rating missing"),
@@ -126,23 +132,25 @@ def _rules(row: Any, settings: SourceSettings, end: datetime) -> list[tuple[Any,
     ]
 
 
-def clean_rows(rows: Rows, staged: Rows, settings: SourceSettings) -> Rows:
+def select_clean_rows(rows: TableExpression, staged: TableExpression, settings: SourceSettings) -> TableExpression:
     """The clean rows of `texts`, in the order of INTERACTIONS; `staged` has the fate of each."""
-    row = _values(rows, settings)
+    row = _coerce_values(rows, settings)
     # without those few that are not, rather than with the many that are: a join keeps one of its sides in memory
-    row = row.anti_join(staged.filter(staged.fate != CLEAN), "key")
+    row = row.anti_join(staged.filter(staged.fate != FATE_CLEAN), "key")
     share = ibis.ifelse(row.event_type == "rating", row.rating / settings.rating_scale, 1.0)
     return row.select(
-        *(name for name in INTERACTIONS.names if name not in ("event_id", "weight", "event_date")),
-        event_id=_event_id(row),
+        *(name for name in INTERACTIONS_SCHEMA.names if name not in ("event_id", "weight", "event_date")),
+        event_id=_derive_event_id(row),
         weight=(row.base * share).cast("float32"),
         event_date=row.event_time.date(),
-    ).select(*INTERACTIONS.names)
+    ).select(*INTERACTIONS_SCHEMA.names)
 
 
-def quarantined(engine: Engine, landed: list[Landed], staged: Rows) -> Iterator[tuple[Landed, pa.RecordBatch]]:
+def read_rejected_rows(
+    engine: CleaningEngine, landed: list[LandedObject], staged: TableExpression
+) -> Iterator[tuple[LandedObject, pa.RecordBatch]]:
     """(object, batch of key, fate and its columns as text) of the rejected rows, in the order of the source."""
-    rejected = staged.filter(~staged.fate.isin([CLEAN, *REPEATS])).select("key", "fate")
+    rejected = staged.filter(~staged.fate.isin([FATE_CLEAN, *REPEAT_FATES])).select("key", "fate")
     for part in landed:
         found = part.cells(engine.connection).join(rejected, "key").select("key", "fate", *part.places).order_by("key")
         for batch in engine.arrow(found).to_batches(max_chunksize=10_000):

@@ -4,48 +4,52 @@ import statistics
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from dawnlist.components.clean.engine import Engine, Rows
-from dawnlist.components.clean.profile import UNKNOWN, Profile
-from dawnlist.components.clean.repeats import CLEAN
-from dawnlist.lake.commits import rows_by_day
-from dawnlist.lake.watermark import Window
+from dawnlist.components.clean.duplicates import FATE_CLEAN
+from dawnlist.components.clean.engine import CleaningEngine, TableExpression
+from dawnlist.components.clean.profile import UNKNOWN_EVENT, CleaningProfile
+from dawnlist.lake.commits import count_rows_by_day
+from dawnlist.lake.watermark import TimeWindow
 from dawnlist.settings import LimitSettings
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-WEEKS = 4
+COMPARED_WEEKS = 4
 """So many weeks back a day is compared with the same weekday."""
-LEAST = 3
+MIN_COMPARED_DAYS = 3
 """Of so many of them the lake must hold rows, or nothing is said: a young shop has no usual day."""
-DAY = timedelta(days=1)
+_ONE_DAY = timedelta(days=1)
 
 
-def volume(table: "DeltaTable | None", engine: Engine, staged: Rows, window: Window) -> dict[str, Any] | None:
+def measure_volume(
+    table: "DeltaTable | None", engine: CleaningEngine, staged: TableExpression, window: TimeWindow
+) -> dict[str, Any] | None:
     """Rows of the last 24 hours of a window and what is usual there: day, rows, usual (median), days (that had rows).
 
     None when the window is shorter than a day less its hour of overlap, or the lake holds too few such days before
     it. Only the newest day is judged: a day that was closed, or lost, must not hold up all that come after it.
     """
     start, end = window
-    if table is None or end - start < DAY - timedelta(hours=1):
+    if table is None or end - start < _ONE_DAY - timedelta(hours=1):
         return None
-    middle = (end - DAY / 2).date()
-    before = [middle - timedelta(weeks=week) for week in range(1, WEEKS + 1)]
-    had = [rows for day, rows in rows_by_day(table).items() if day in before and day < start.date()]
-    if len(had) < LEAST:
+    middle = (end - _ONE_DAY / 2).date()
+    before = [middle - timedelta(weeks=week) for week in range(1, COMPARED_WEEKS + 1)]
+    had = [rows for day, rows in count_rows_by_day(table).items() if day in before and day < start.date()]
+    if len(had) < MIN_COMPARED_DAYS:
         return None
-    late = staged.filter((staged.fate == CLEAN) & (staged.event_time >= end - DAY) & (staged.event_time < end))
+    late = staged.filter(
+        (staged.fate == FATE_CLEAN) & (staged.event_time >= end - _ONE_DAY) & (staged.event_time < end)
+    )
     rows = engine.arrow(late.agg(rows=late.count()))["rows"][0].as_py()
     return {"day": middle.isoformat(), "rows": rows, "usual": statistics.median(had), "days": len(had)}
 
 
-def check(found: Profile, limits: LimitSettings, as_of: datetime) -> None:
+def check_limits(found: CleaningProfile, limits: LimitSettings, as_of: datetime) -> None:
     """RuntimeError in one line with the numbers, the rules and what to do when the profile breaks a limit.
 
     `found` has the key `volume` from above.
     """
-    broken = [*_shares(found, limits), *_volume(found["volume"], limits)]
+    broken = [*_check_shares(found, limits), *_check_volume(found["volume"], limits)]
     if broken:
         raise RuntimeError(
             f"cleaning as of {as_of:%Y-%m-%d %H:%M} stopped before its clean rows were committed: {'; '.join(broken)}. "
@@ -54,12 +58,12 @@ def check(found: Profile, limits: LimitSettings, as_of: datetime) -> None:
         )
 
 
-def _shares(found: Profile, limits: LimitSettings) -> list[str]:
+def _check_shares(found: CleaningProfile, limits: LimitSettings) -> list[str]:
     rows = found["rows_in"]
     if rows < limits.min_rows:
         return []
     broken = []
-    rejected, unknown = found["rejected"], found["reasons"].get(UNKNOWN, 0)
+    rejected, unknown = found["rejected"], found["reasons"].get(UNKNOWN_EVENT, 0)
     if rejected > limits.max_rejected * rows:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in found["reasons"].items())
         broken.append(f"{rejected:,} of {rows:,} rows ({rejected / rows:.1%}) are rejected, more than "
@@ -72,7 +76,7 @@ def _shares(found: Profile, limits: LimitSettings) -> list[str]:
     return broken
 
 
-def _volume(found: dict[str, Any] | None, limits: LimitSettings) -> list[str]:
+def _check_volume(found: dict[str, Any] | None, limits: LimitSettings) -> list[str]:
     if found is None or max(found["rows"], found["usual"]) < limits.min_rows:
         return []
     rows, usual = found["rows"], found["usual"]

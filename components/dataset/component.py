@@ -19,25 +19,25 @@ def dataset(
     run: str,
 ) -> None:
     """Cut the window in time: train, validation and holdout, which begins where the live model's knowledge ends."""
-    from dawnlist.records.runs import day_of, recorded
+    from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = day_of(lake, namespace, as_of, run)
-    with recorded(lake, namespace, as_of, run, "dataset") as record:
+    as_of = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, as_of, run, "dataset") as record:
         import json
         from pathlib import Path
 
         import pyarrow.parquet as pq
 
-        from dawnlist.components.dataset.pairs import build
+        from dawnlist.components.dataset.split_pairs import build_splits
         from dawnlist.lake.lake import Lake
-        from dawnlist.records.lineage import describe, figures
-        from dawnlist.records.registry import reconcile
+        from dawnlist.records.lineage import select_finite_figures, write_lineage
+        from dawnlist.records.registry import reconcile_champion
 
         opened = Lake.open(lake, namespace)
-        record["store"] = reconcile(opened, redis, namespace)
+        record["store"] = reconcile_champion(opened, redis, namespace)
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
-        cut, report = build(opened, version, pq.read_table(verdicts.path), as_of, int(window_days))
+        cut, report = build_splits(opened, version, pq.read_table(verdicts.path), as_of, int(window_days))
         cut.save(Path(splits.path))
         record.update(report)
-        describe([splits], [interactions], lake, namespace, as_of, run, train_end=report["cuts"]["train_end"])
-    metrics.metadata.update(figures(report))
+        write_lineage([splits], [interactions], lake, namespace, as_of, run, train_end=report["cuts"]["train_end"])
+    metrics.metadata.update(select_finite_figures(report))

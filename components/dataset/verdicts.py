@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 
-def keeps(verdicts: pa.Table) -> pc.Expression:
+def build_keep_filter(verdicts: pa.Table) -> pc.Expression:
     """The filter that lets through what no verdict drops, for a table's or a dataset's columns user_id and event_id."""
     drop = pc.and_not(pc.equal(verdicts["action"], "drop"), verdicts["shadow"])
     dropped = verdicts.filter(drop)

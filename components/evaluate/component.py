@@ -19,24 +19,24 @@ def evaluate(
     run: str,
 ) -> None:
     """Score challenger, incumbent, item-kNN and popularity on one holdout that none of them has seen."""
-    from dawnlist.records.runs import day_of, recorded
+    from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = day_of(lake, namespace, as_of, run)
-    with recorded(lake, namespace, as_of, run, "evaluate") as record:
+    as_of = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, as_of, run, "evaluate") as record:
         import json
         from pathlib import Path
 
-        from dawnlist.components.evaluate.evaluation import evaluate, flat, summary
+        from dawnlist.components.evaluate.evaluation import drop_user_values, evaluate_models, flatten_evaluation
         from dawnlist.lake.lake import Lake
         from dawnlist.model.factor_model import FactorModel
         from dawnlist.model.splits import Splits
-        from dawnlist.records.lineage import describe, figures
+        from dawnlist.records.lineage import select_finite_figures, write_lineage
         from dawnlist.records.registry import load_model
 
         opened, cut = Lake.open(lake, namespace), Splits.load(Path(splits.path))
         live = cut.about["incumbent"] and load_model(opened, cut.about["incumbent"])
-        found = evaluate(cut, FactorModel.load(Path(model.path)), live, metric, int(k), opened)
-        record.update(summary(found))
+        found = evaluate_models(cut, FactorModel.load(Path(model.path)), live, metric, int(k), opened)
+        record.update(drop_user_values(found))
         Path(evaluation.path).write_text(json.dumps(found))
-        describe([evaluation], [splits, model], lake, namespace, as_of, run)
-    metrics.metadata.update(figures(flat(record)))
+        write_lineage([evaluation], [splits, model], lake, namespace, as_of, run)
+    metrics.metadata.update(select_finite_figures(flatten_evaluation(record)))

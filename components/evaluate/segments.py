@@ -5,25 +5,25 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from dawnlist.components.evaluate.arms import Judged
+from dawnlist.arrays import BoolArray
+from dawnlist.components.evaluate.arms import EvaluatedUsers
 
-Users = npt.NDArray[np.bool_]
-HISTORY: Final = {"history 1-4": (1, 4), "history 5-19": (5, 19), "history 20+": (20, np.inf)}
+HISTORY_SEGMENTS: Final = {"history 1-4": (1, 4), "history 5-19": (5, 19), "history 20+": (20, np.inf)}
 """By how many items a user met before the holdout."""
-COLD: Final = "cold users"
-NEW_ITEMS: Final = "new items"
-ACTIVE: Final = "active in the last week"
+COLD_SEGMENT: Final = "cold users"
+NEW_ITEMS_SEGMENT: Final = "new items"
+ACTIVE_SEGMENT: Final = "active in the last week"
 ACTIVE_DAYS: Final = 7.0
 
 
-def of_users(judged: Judged) -> dict[str, Users]:
+def assign_segments(judged: EvaluatedUsers) -> dict[str, BoolArray]:
     """Segment -> which of the judged users are in it; they overlap."""
     met = np.diff(judged.seen.indptr)
-    found = {name: (met >= low) & (met <= high) for name, (low, high) in HISTORY.items()}
-    return {**found, ACTIVE: _last_seen(judged) <= ACTIVE_DAYS}
+    found = {name: (met >= low) & (met <= high) for name, (low, high) in HISTORY_SEGMENTS.items()}
+    return {**found, ACTIVE_SEGMENT: _days_since_last_event(judged) <= ACTIVE_DAYS}
 
 
-def with_new_items(judged: Judged) -> tuple[Users, Any]:
+def select_new_item_truth(judged: EvaluatedUsers) -> tuple[BoolArray, Any]:
     """Who met an item in the holdout that nobody had met before it, and those items as the truth of these users."""
     known = np.zeros(judged.truth.shape[1], dtype=bool)
     known[judged.history.weight.indices] = True
@@ -34,7 +34,7 @@ def with_new_items(judged: Judged) -> tuple[Users, Any]:
     return users, truth[users]
 
 
-def _last_seen(judged: Judged) -> npt.NDArray[np.float32]:
+def _days_since_last_event(judged: EvaluatedUsers) -> npt.NDArray[np.float32]:
     """Days from each user's last event before the holdout to its start."""
     ages = np.append(judged.history.age, np.float32(np.inf))  # so that every row's start is a place in it
     youngest = np.minimum.reduceat(ages, judged.history.weight.indptr[:-1])

@@ -17,20 +17,20 @@ def fetch(
     run: str,
 ) -> None:
     """Land the rows that arrived since the last fetch, and the items and users whole."""
-    from dawnlist.records.runs import day_of, recorded
+    from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = day_of(lake, namespace, as_of, run)
-    with recorded(lake, namespace, as_of, run, "fetch") as record:
+    as_of = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, as_of, run, "fetch") as record:
         import json
         from pathlib import Path
 
-        from dawnlist.components.fetch.landing import fetch
+        from dawnlist.components.fetch.landing import fetch_source
         from dawnlist.lake.lake import Lake
-        from dawnlist.records.lineage import describe
+        from dawnlist.records.lineage import write_lineage
         from dawnlist.settings import Settings
 
         opened = Lake.open(lake, namespace)
-        record.update(fetch(opened, source, Settings.load(settings).source, as_of, run, window_days))
+        record.update(fetch_source(opened, source, Settings.load(settings).source, as_of, run, window_days))
         Path(landed.path).write_text(json.dumps(record))
         start, end = record["window"]
-        describe([landed], [], lake, namespace, as_of, run, window_start=start, window_end=end, **record["rows"])
+        write_lineage([landed], [], lake, namespace, as_of, run, window_start=start, window_end=end, **record["rows"])

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import INET
 
 from dawnlist.settings import SourceSettings
-from dawnlist.urls import SOURCE_PASSWORD, masked, password
+from dawnlist.urls import SOURCE_PASSWORD, mask_passwords, read_password
 
-CONNECT_SECONDS = 10
-GUIDE = "sqlite:///FILE, postgresql://USER@HOST/DATABASE, mysql://… or mssql://…"
+SOURCE_CONNECT_SECONDS = 10
+DATABASE_URL_FORMS = "sqlite:///FILE, postgresql://USER@HOST/DATABASE, mysql://… or mssql://…"
 _DRIVERS = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
@@ -19,9 +19,9 @@ _DRIVERS = {
     "mariadb": "mysql+pymysql",
     "mssql": "mssql+pymssql",
 }
-SCHEMES = ("sqlite", *_DRIVERS)
+DATABASE_SCHEMES = ("sqlite", *_DRIVERS)
 _LIBPQ = {
-    "connect_timeout": str(CONNECT_SECONDS),
+    "connect_timeout": str(SOURCE_CONNECT_SECONDS),
     "application_name": "dawnlist",
     # a server that went away is noticed within a minute, not after TCP's two hours
     "keepalives_idle": "30",
@@ -32,28 +32,28 @@ _LIBPQ = {
 _PLAIN = (sa.Integer, sa.Float, sa.Boolean, sa.String, sa.DateTime, sa.Date)
 
 
-def target(url: str) -> sa.URL:
+def parse_database_url(url: str) -> sa.URL:
     """The URL as SQLAlchemy's, with driver and password. ValueError for none, FileNotFoundError for no SQLite file."""
     try:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
-        raise ValueError(f"source {masked(url)!r} is no database URL: give {GUIDE}") from None
+        raise ValueError(f"source {mask_passwords(url)!r} is no database URL: give {DATABASE_URL_FORMS}") from None
     if parsed.get_backend_name() == "sqlite":
         # read-only and by URI: SQLite would otherwise create a missing file
-        database = f"file:{quote(str(_file(url, parsed).resolve()))}"
+        database = f"file:{quote(str(_find_sqlite_file(url, parsed).resolve()))}"
         return sa.URL.create("sqlite", database=database, query={"mode": "ro", "uri": "true"})
     driver = _DRIVERS[url.partition("://")[0].partition("+")[0]]
-    full = parsed.set(drivername=driver, password=password(SOURCE_PASSWORD))
+    full = parsed.set(drivername=driver, password=read_password(SOURCE_PASSWORD))
     return full.set(query={**_LIBPQ, **full.query}) if driver.startswith("postgresql") else full
 
 
-def engine(url: sa.URL, settings: SourceSettings) -> sa.Engine:
+def create_source_engine(url: sa.URL, settings: SourceSettings) -> sa.Engine:
     """An engine with a connect timeout. RuntimeError that names the extra to install when the driver is missing."""
     backend, seconds = url.get_backend_name(), settings.statement_timeout_seconds
     arguments: dict[str, dict[str, Any]] = {
         # what the server does not end, because it is gone, the client gives up soon after
-        "mysql": {"connect_timeout": CONNECT_SECONDS, "read_timeout": seconds + 30},
-        "mssql": {"login_timeout": CONNECT_SECONDS, "timeout": max(1, round(seconds))},
+        "mysql": {"connect_timeout": SOURCE_CONNECT_SECONDS, "read_timeout": seconds + 30},
+        "mssql": {"login_timeout": SOURCE_CONNECT_SECONDS, "timeout": max(1, round(seconds))},
     }
     try:
         return sa.create_engine(url, connect_args=arguments.get(backend, {}))
@@ -63,7 +63,7 @@ def engine(url: sa.URL, settings: SourceSettings) -> sa.Engine:
         ) from None
 
 
-def opening(dialect: Any, settings: SourceSettings) -> list[str]:
+def list_opening_statements(dialect: Any, settings: SourceSettings) -> list[str]:
     """The statements that a transaction opens with: read-only, one snapshot, a statement timeout, times in UTC.
 
     SQLite has no timeout and is read-only by its URI; SQL Server has neither a read-only transaction nor a timeout of
@@ -87,7 +87,7 @@ def opening(dialect: Any, settings: SourceSettings) -> list[str]:
     return [f"SET LOCK_TIMEOUT {milliseconds}"] if dialect.name == "mssql" else []
 
 
-def landed(column: sa.ColumnClause[Any], dialect: str) -> Any:
+def cast_for_landing(column: sa.ColumnClause[Any], dialect: str) -> Any:
     """The column as it lands: as the database has it where Arrow has that type too, else as the database's text."""
     kind = column.type
     if dialect == "postgresql" and isinstance(kind, _PLAIN) and not isinstance(kind, sa.Enum):
@@ -97,11 +97,11 @@ def landed(column: sa.ColumnClause[Any], dialect: str) -> Any:
     if dialect == "mssql" and isinstance(kind, sa.Float):
         return column  # its text of a float has six digits
     if dialect in ("mysql", "mssql") and isinstance(kind, sa.types._Binary):
-        return _bytes_as_text(column, dialect).label(column.name)
-    return as_text(column, dialect).label(column.name)
+        return _cast_bytes_to_text(column, dialect).label(column.name)
+    return cast_to_text(column, dialect).label(column.name)
 
 
-def _bytes_as_text(column: sa.ColumnClause[Any], dialect: str) -> Any:
+def _cast_bytes_to_text(column: sa.ColumnClause[Any], dialect: str) -> Any:
     """Bytes as hexadecimal digits; on MySQL, which has texts in such columns too, those that are UTF-8 as they are.
 
     A cast to text would write '?' for what is none, and make one id of many such as the UUIDs in a BINARY(16).
@@ -115,7 +115,7 @@ def _bytes_as_text(column: sa.ColumnClause[Any], dialect: str) -> Any:
     return sa.case((sa.cast(text, sa.LargeBinary) == column, text), else_=digits)
 
 
-def as_text(value: Any, dialect: str) -> Any:
+def cast_to_text(value: Any, dialect: str) -> Any:
     """The database's text of a value; ISO-8601 of a time."""
     if dialect != "mssql":
         return sa.cast(value, sa.Text)
@@ -124,7 +124,7 @@ def as_text(value: Any, dialect: str) -> Any:
     return sa.cast(value, sa.NVARCHAR)
 
 
-def _file(url: str, parsed: sa.URL) -> Path:
+def _find_sqlite_file(url: str, parsed: sa.URL) -> Path:
     """The file as the URL writes it, or, when there is none, with %20 and the like decoded."""
     written = url.partition(":///")[2]
     places = [Path(place) for place in (written, parsed.database) if place]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from dawnlist.components.fetch.ahead import ahead
-from dawnlist.components.fetch.sources import Batches
+from dawnlist.components.fetch.database_readers import RecordBatches
+from dawnlist.components.fetch.read_ahead import read_ahead
 
 
-def write_batches(batches: Batches, path: Path, about: dict[str, str]) -> int:
+def write_batches(batches: RecordBatches, path: Path, about: dict[str, str]) -> int:
     """Write batches of one schema with `about` beside what its metadata says; the number of rows."""
-    with contextlib.closing(ahead(batches)) as coming:
+    with contextlib.closing(read_ahead(batches)) as coming:
         first = next(coming)
         schema = first.schema.with_metadata({**(first.schema.metadata or {}), **about})
         rows = 0

@@ -20,30 +20,30 @@ def filter_bots(
     run: str,
 ) -> None:
     """Judge crawlers, bots and staff, rule by rule."""
-    from dawnlist.records.runs import day_of, recorded
+    from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = day_of(lake, namespace, as_of, run)
-    with recorded(lake, namespace, as_of, run, "filter_bots") as record:
+    as_of = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, as_of, run, "filter_bots") as record:
         import json
         from pathlib import Path
 
         import pyarrow.parquet as pq
 
-        from dawnlist.components.filter_bots.history import before
-        from dawnlist.components.filter_bots.report import html, markdown
-        from dawnlist.components.filter_bots.verdicts import judge
-        from dawnlist.cuts import parse_as_of, window
+        from dawnlist.components.filter_bots.previous_report import read_previous_report
+        from dawnlist.components.filter_bots.report import render_drop_markdown, render_drop_page
+        from dawnlist.components.filter_bots.verdicts import judge_interactions
+        from dawnlist.cuts import compute_window, parse_as_of
         from dawnlist.lake.lake import Lake
-        from dawnlist.records.ablations import newest
-        from dawnlist.records.lineage import describe, figures
+        from dawnlist.records.ablations import find_newest_ablation
+        from dawnlist.records.lineage import select_finite_figures, write_lineage
         from dawnlist.settings import Settings
 
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
-        opened, days = Lake.open(lake, namespace), window(parse_as_of(as_of), int(window_days))
-        table, report = judge(opened, version, days, Settings.load(settings))
-        record.update(report | {"before": before(opened, as_of)})
+        opened, days = Lake.open(lake, namespace), compute_window(parse_as_of(as_of), int(window_days))
+        table, report = judge_interactions(opened, version, days, Settings.load(settings))
+        record.update(report | {"before": read_previous_report(opened, as_of)})
         pq.write_table(table, verdicts.path)
-        Path(drops.path).write_text(html(record, newest(opened, as_of)))
-        Path(summary.path).write_text(markdown(record, newest(opened, as_of)))
-        describe([verdicts, drops, summary], [interactions], lake, namespace, as_of, run)
-    metrics.metadata.update(figures(report))
+        Path(drops.path).write_text(render_drop_page(record, find_newest_ablation(opened, as_of)))
+        Path(summary.path).write_text(render_drop_markdown(record, find_newest_ablation(opened, as_of)))
+        write_lineage([verdicts, drops, summary], [interactions], lake, namespace, as_of, run)
+    metrics.metadata.update(select_finite_figures(report))

@@ -13,14 +13,13 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from dawnlist.components.filter_bots.features import PAUSES
+from dawnlist.arrays import BoolArray, Float64Array
+from dawnlist.components.filter_bots.features import PAUSE_BOUNDS
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-HOURS: Final = range(24)
-HOUR_COLUMNS: Final = [f"hour_{hour}" for hour in HOURS]
-PAUSE_COLUMNS: Final = [f"pauses_{number}" for number in range(len(PAUSES) + 1)]
-FEW: Final = 5
+HOURS_OF_DAY: Final = range(24)
+HOUR_COLUMNS: Final = [f"hour_{hour}" for hour in HOURS_OF_DAY]
+PAUSE_COLUMNS: Final = [f"pauses_{number}" for number in range(len(PAUSE_BOUNDS) + 1)]
+MIN_OBSERVATIONS: Final = 5
 """Fewer observations say nothing."""
 
 
@@ -42,20 +41,20 @@ class Habit:
     """Makes a value readable."""
 
 
-def _share(part: str, whole: str) -> str:
+def _share_angle_sql(part: str, whole: str) -> str:
     """The angle whose squared sine is the share, which scatters alike whatever the share is (Anscombe 1948)."""
     return f"asin(sqrt({part} / nullif({whole}, 0)))"
 
 
-def _mean(total: str, count: str) -> str:
+def _mean_sql(total: str, count: str) -> str:
     return f"{total} / 1000 / nullif({count}, 0)"
 
 
-def _spread(squares: str, total: str, count: str) -> str:
-    return f"sqrt(greatest({_mean(squares, count)} - power({_mean(total, count)}, 2), 0))"
+def _spread_sql(squares: str, total: str, count: str) -> str:
+    return f"sqrt(greatest({_mean_sql(squares, count)} - power({_mean_sql(total, count)}, 2), 0))"
 
 
-def _divergence(columns: list[str]) -> str:
+def _divergence_sql(columns: list[str]) -> str:
     """Kullback and Leibler's, of a user's histogram (with one observation as all users') from that of all users."""
     whole = " + ".join(columns)
     terms = [
@@ -65,22 +64,28 @@ def _divergence(columns: list[str]) -> str:
     return f"sqrt(greatest(({' + '.join(terms)}) / ({whole} + 1), 0))"
 
 
-def _percentage(angle: float) -> float:
+def _angle_to_percentage(angle: float) -> float:
     return 100 * sin(min(max(angle, 0), pi / 2)) ** 2
 
 
 HABITS: Final = (
     Habit("spread of the number of events a day", "spread_of_day", "days", -1, "log_day"),
     Habit("spread of the days between visits", "spread_of_away", "days - 1", -1, "log_away"),
-    Habit("% of events at weekends", _share("weekend", "events"), "days", 0, shown=_percentage),
-    Habit("% of visits with one event", _share("single_events", "sessions"), "sessions", -1, shown=_percentage),
-    Habit("seconds of a pause", _mean("log_pauses", "pauses"), "pauses", 0, shown=exp),
-    Habit("spread of pauses", _spread("log_pauses_squared", "log_pauses", "pauses"), "pauses", -1),
-    Habit("spread of the time on an item", _spread("log_steps_squared", "log_steps", "steps"), "steps", -1),
-    Habit("unevenness of pauses in a row", _mean("pause_variation", "pause_pairs"), "pause_pairs", -1),
-    Habit("unevenness of gaps in a row", _mean("gap_variation", "gap_pairs"), "gap_pairs", -1),
-    Habit("oddness of pauses", _divergence(PAUSE_COLUMNS), "pauses", 1),
-    Habit("oddness of hours", _divergence(HOUR_COLUMNS), "days", 1),
+    Habit("% of events at weekends", _share_angle_sql("weekend", "events"), "days", 0, shown=_angle_to_percentage),
+    Habit(
+        "% of visits with one event",
+        _share_angle_sql("single_events", "sessions"),
+        "sessions",
+        -1,
+        shown=_angle_to_percentage,
+    ),
+    Habit("seconds of a pause", _mean_sql("log_pauses", "pauses"), "pauses", 0, shown=exp),
+    Habit("spread of pauses", _spread_sql("log_pauses_squared", "log_pauses", "pauses"), "pauses", -1),
+    Habit("spread of the time on an item", _spread_sql("log_steps_squared", "log_steps", "steps"), "steps", -1),
+    Habit("unevenness of pauses in a row", _mean_sql("pause_variation", "pause_pairs"), "pause_pairs", -1),
+    Habit("unevenness of gaps in a row", _mean_sql("gap_variation", "gap_pairs"), "gap_pairs", -1),
+    Habit("oddness of pauses", _divergence_sql(PAUSE_COLUMNS), "pauses", 1),
+    Habit("oddness of hours", _divergence_sql(HOUR_COLUMNS), "days", 1),
     Habit(
         "visits at one time of the day",
         "sqrt(power(clock_cosines, 2) + power(clock_sines, 2)) / 1000 / sessions",
@@ -93,9 +98,11 @@ HABITS: Final = (
         "sessions",
         1,
     ),
-    Habit("different items per 100 events", _share("items", "events"), "events", 1, shown=_percentage),
-    Habit("popularity of items", _mean("popularity", "events"), "events", -1),
-    Habit("spread of popularity", _spread("popularity_squared", "popularity", "events"), "events", 0),
+    Habit(
+        "different items per 100 events", _share_angle_sql("items", "events"), "events", 1, shown=_angle_to_percentage
+    ),
+    Habit("popularity of items", _mean_sql("popularity", "events"), "events", -1),
+    Habit("spread of popularity", _spread_sql("popularity_squared", "popularity", "events"), "events", 0),
     Habit(
         "popularity of what is acted on",
         "(popularity_of_acts + 500) / 1000 / (events - views + 1)",
@@ -103,12 +110,30 @@ HABITS: Final = (
         0,
         "popularity / events",
     ),
-    Habit("% of steps to a higher item number", _share("ascents", "steps"), "steps", 0, shown=_percentage),
-    Habit("% of events that are no views", _share("(events - views)", "events"), "events", 0, shown=_percentage),
-    Habit("% of events that are clicks", _share("clicks", "events"), "events", 0, shown=_percentage),
-    Habit("% of events that are likes", _share("likes", "events"), "events", 0, shown=_percentage),
-    Habit("% of events that are carts", _share("carts", "events"), "events", 0, shown=_percentage),
-    Habit("% of events that are purchases", _share("purchases", "events"), "events", 0, shown=_percentage),
+    Habit(
+        "% of steps to a higher item number",
+        _share_angle_sql("ascents", "steps"),
+        "steps",
+        0,
+        shown=_angle_to_percentage,
+    ),
+    Habit(
+        "% of events that are no views",
+        _share_angle_sql("(events - views)", "events"),
+        "events",
+        0,
+        shown=_angle_to_percentage,
+    ),
+    Habit("% of events that are clicks", _share_angle_sql("clicks", "events"), "events", 0, shown=_angle_to_percentage),
+    Habit("% of events that are likes", _share_angle_sql("likes", "events"), "events", 0, shown=_angle_to_percentage),
+    Habit("% of events that are carts", _share_angle_sql("carts", "events"), "events", 0, shown=_angle_to_percentage),
+    Habit(
+        "% of events that are purchases",
+        _share_angle_sql("purchases", "events"),
+        "events",
+        0,
+        shown=_angle_to_percentage,
+    ),
 )
 
 
@@ -117,32 +142,32 @@ class Population:
     """Users in the order of their ids, and their habits in the order of HABITS, a column each."""
 
     users: npt.NDArray[np.object_]
-    values: Floats
+    values: Float64Array
     """NaN where there are fewer than FEW observations."""
-    counts: Floats
-    given: Floats
-    learned: Flags
+    counts: Float64Array
+    given: Float64Array
+    learned: BoolArray
     """Whom to learn from: no other rule has found them."""
 
 
-def population(connection: duckdb.DuckDBPyConnection, events: int) -> Population:
+def measure_population(connection: duckdb.DuckDBPyConnection, events: int) -> Population:
     """The users of `user_days` with so many events at least; `found` tells whom other rules have found."""
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW totals AS {_totals(connection, events)}")
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE habits AS {_habits()}")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW totals AS {_totals_sql(connection, events)}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE habits AS {_habits_sql()}")
     table = connection.sql("FROM habits ORDER BY user_id").to_arrow_table()
     values, counts, given = (
         np.stack([table[f"{kind}_{number}"].to_numpy().astype(float) for number in range(len(HABITS))], 1)
         for kind in ("value", "count", "given")
     )
-    values[~(counts >= FEW)] = np.nan
+    values[~(counts >= MIN_OBSERVATIONS)] = np.nan
     users, learned = table["user_id"].to_numpy(), table["learned"].to_numpy().astype(bool)
     return Population(users, values, np.nan_to_num(counts), np.nan_to_num(given), learned)
 
 
-def _totals(connection: duckdb.DuckDBPyConnection, events: int) -> str:
+def _totals_sql(connection: duckdb.DuckDBPyConnection, events: int) -> str:
     columns = [name for name, *_ in connection.execute("DESCRIBE user_days").fetchall()]
     sums = [f"sum({name})::DOUBLE AS {name}" for name in columns if name not in ("event_date", "user_id", "hours")]
-    sums += [f"sum((hours >> {hour}) & 1)::DOUBLE AS hour_{hour}" for hour in HOURS]
+    sums += [f"sum((hours >> {hour}) & 1)::DOUBLE AS hour_{hour}" for hour in HOURS_OF_DAY]
     return f"""
     WITH visits AS (
         SELECT *, event_date - lag(event_date) OVER (PARTITION BY user_id ORDER BY event_date) AS away FROM user_days)
@@ -155,7 +180,7 @@ def _totals(connection: duckdb.DuckDBPyConnection, events: int) -> str:
     """
 
 
-def _habits() -> str:
+def _habits_sql() -> str:
     usual = [
         f"avg({column} / nullif({' + '.join(columns)}, 0)) FILTER (learned) AS all_{column}"
         for columns in (PAUSE_COLUMNS, HOUR_COLUMNS)

@@ -13,37 +13,39 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dawnlist.components.filter_bots.agents import CRAWLERS, PREVIEWS, rules_of
-from dawnlist.components.filter_bots.behaviour import BEHAVIOUR, behaviour
+from dawnlist.components.filter_bots.behaviour import BEHAVIOUR_RULE, find_unusual_users
+from dawnlist.components.filter_bots.user_agents import CRAWLER_RULE, PREVIEW_RULE, classify_user_agents
 from dawnlist.settings import BotSettings
 
-DECLARED, STAFF, DENY = CRAWLERS, "staff", "deny"
-Connection = duckdb.DuckDBPyConnection
+DECLARED_RULE, STAFF_RULE, DENY_RULE = CRAWLER_RULE, "staff", "deny"
+DuckDBConnection = duckdb.DuckDBPyConnection
 
 
-def declared_crawlers(connection: Connection, settings: BotSettings) -> None:
+def find_declared_crawlers(connection: DuckDBConnection, settings: BotSettings) -> None:
     """Crawlers, scanners and programs such as curl that say so in their user agent."""
-    _by_agent(connection, settings, CRAWLERS)
+    _find_by_agent(connection, settings, CRAWLER_RULE)
 
 
-def previews_and_monitors(connection: Connection, settings: BotSettings) -> None:
+def find_previews_and_monitors(connection: DuckDBConnection, settings: BotSettings) -> None:
     """What fetches a page to show a link in a message, or to see that the shop is up, by its user agent."""
-    _by_agent(connection, settings, PREVIEWS)
+    _find_by_agent(connection, settings, PREVIEW_RULE)
 
 
-def _by_agent(connection: Connection, settings: BotSettings, rule: str) -> None:
-    agents, said = judged_agents(connection, settings)
-    _mostly(connection, rule, "user_agent", "by", agents.filter(pc.equal(said, rule)))
+def _find_by_agent(connection: DuckDBConnection, settings: BotSettings, rule: str) -> None:
+    agents, said = classify_visiting_agents(connection, settings)
+    _find_by_majority(connection, rule, "user_agent", "by", agents.filter(pc.equal(said, rule)))
 
 
-def judged_agents(connection: Connection, settings: BotSettings) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+def classify_visiting_agents(
+    connection: DuckDBConnection, settings: BotSettings
+) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """The distinct user agents, and the rule that finds each, or NULL."""
     distinct = "SELECT DISTINCT user_agent FROM visits WHERE user_agent IS NOT NULL ORDER BY 1"
     agents = connection.sql(distinct).to_arrow_table()["user_agent"]
-    return agents, rules_of(agents, settings.allow_agents)
+    return agents, classify_user_agents(agents, settings.allow_agents)
 
 
-def staff(connection: Connection, settings: BotSettings) -> None:
+def find_staff(connection: DuckDBConnection, settings: BotSettings) -> None:
     """The shop's own people and its test accounts: by id, role, e-mail domain, or the network they come from."""
     domains = [domain.lower().lstrip("@") for domain in settings.staff_domains]
     roles = [role.lower() for role in settings.staff_roles]
@@ -55,14 +57,20 @@ def staff(connection: Connection, settings: BotSettings) -> None:
         FROM volumes LEFT JOIN users USING (user_id)
         WHERE list_contains(?, user_id) OR list_contains(?, role) OR list_contains(?, split_part(email, '@', -1))
         """,
-        [STAFF, settings.staff_ids, roles, settings.staff_ids, roles, domains],
+        [STAFF_RULE, settings.staff_ids, roles, settings.staff_ids, roles, domains],
     )
     if settings.internal_networks:
         addresses = connection.sql("SELECT DISTINCT ip FROM visits WHERE ip IS NOT NULL").to_arrow_table()["ip"]
-        _mostly(connection, STAFF, "ip", "from", internal(addresses.to_pylist(), settings.internal_networks))
+        _find_by_majority(
+            connection,
+            STAFF_RULE,
+            "ip",
+            "from",
+            select_internal_addresses(addresses.to_pylist(), settings.internal_networks),
+        )
 
 
-def internal(addresses: list[str], networks: list[str]) -> list[str]:
+def select_internal_addresses(addresses: list[str], networks: list[str]) -> list[str]:
     """Those of the addresses, each as the lake keeps it, a /24 or a /48, that lie in one of the networks."""
     own = [ip_network(network) for network in networks]
     return [address for address in addresses if any(_lies_in(address, network) for network in own)]
@@ -76,15 +84,17 @@ def _lies_in(address: str, network: IPv4Network | IPv6Network) -> bool:
     return place.version == network.version and place.subnet_of(network)  # type: ignore[arg-type]
 
 
-def deny(connection: Connection, settings: BotSettings) -> None:
+def find_denied_users(connection: DuckDBConnection, settings: BotSettings) -> None:
     """The ids that the settings name."""
     connection.execute(
         "INSERT INTO found SELECT user_id, NULL, ?, 'id in deny' FROM volumes WHERE list_contains(?, user_id)",
-        [DENY, settings.deny],
+        [DENY_RULE, settings.deny],
     )
 
 
-def _mostly(connection: Connection, rule: str, column: str, word: str, values: Sequence[str] | pa.ChunkedArray) -> None:
+def _find_by_majority(
+    connection: DuckDBConnection, rule: str, column: str, word: str, values: Sequence[str] | pa.ChunkedArray
+) -> None:
     """Find the users most of whose events that have a `column` have one of the values, and such events of the others.
 
     Users whom the rule has found before are left out.
@@ -109,10 +119,10 @@ def _mostly(connection: Connection, rule: str, column: str, word: str, values: S
         "FROM mixed WHERE of_hits * 2 > named",
         [rule],
     )
-    _single_events(connection, rule, column, word)
+    _find_single_events(connection, rule, column, word)
 
 
-def _single_events(connection: Connection, rule: str, column: str, word: str) -> None:
+def _find_single_events(connection: DuckDBConnection, rule: str, column: str, word: str) -> None:
     """The events in `hits` of users who have more of others; only the days that have any are read."""
     few = (
         f"FROM agent_days JOIN hits ON {column} = value "
@@ -130,11 +140,11 @@ def _single_events(connection: Connection, rule: str, column: str, word: str) ->
         )
 
 
-RULES: Final[dict[str, Callable[[Connection, BotSettings], None]]] = {
-    DECLARED: declared_crawlers,
-    PREVIEWS: previews_and_monitors,
-    STAFF: staff,
-    BEHAVIOUR: behaviour,
-    DENY: deny,
+BOT_RULES: Final[dict[str, Callable[[DuckDBConnection, BotSettings], None]]] = {
+    DECLARED_RULE: find_declared_crawlers,
+    PREVIEW_RULE: find_previews_and_monitors,
+    STAFF_RULE: find_staff,
+    BEHAVIOUR_RULE: find_unusual_users,
+    DENY_RULE: find_denied_users,
 }
 """By name; `deny` is always on, the others as the setting of that name says."""

@@ -7,17 +7,19 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from dawnlist.components.filter_bots import days, features
-from dawnlist.components.filter_bots.decision import judged, listed
+from dawnlist.components.filter_bots import day_features, features
+from dawnlist.components.filter_bots.decision import apply_rules, read_verdicts
 from dawnlist.lake.lake import Lake
-from dawnlist.machine import scratch
-from dawnlist.schema import USERS
+from dawnlist.machine import scratch_duckdb
+from dawnlist.schema import USERS_SCHEMA
 from dawnlist.settings import Settings
 
-Report = dict[str, Any]
+DropReport = dict[str, Any]
 
 
-def judge(lake: Lake, version: int, window: tuple[datetime, datetime], settings: Settings) -> tuple[pa.Table, Report]:
+def judge_interactions(
+    lake: Lake, version: int, window: tuple[datetime, datetime], settings: Settings
+) -> tuple[pa.Table, DropReport]:
     """Judge the interactions of [start, end) at a table version.
 
     Returns VERDICTS, with the settings' digest in the schema's metadata, and what a report shows: users, events, agents
@@ -26,27 +28,27 @@ def judge(lake: Lake, version: int, window: tuple[datetime, datetime], settings:
     ValueError when there are no interactions in the lake.
     """
     clock = time.perf_counter()
-    with scratch.database() as connection:
+    with scratch_duckdb.open_scratch_database() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        read_window(connection, lake, version, window)
-        report = judged(connection, settings.bots)
-        verdicts = listed(connection).replace_schema_metadata({"settings": settings.digest})
+        load_window(connection, lake, version, window)
+        report = apply_rules(connection, settings.bots)
+        verdicts = read_verdicts(connection).replace_schema_metadata({"settings": settings.digest})
     report["seconds"] = round(time.perf_counter() - clock, 3)
     return verdicts, report
 
 
-def judge_events(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Report:
+def judge_events(connection: duckdb.DuckDBPyConnection, settings: Settings) -> DropReport:
     """Judge the events of the table `source`, which has the columns of INTERACTIONS, outside of a lake.
 
     Leaves the tables of dawnlist.components.filter_bots.decision in the connection, and returns what a report shows.
     """
-    features.measure(connection, "source")
-    connection.register("user_rows", USERS.empty_table())
+    features.measure_features(connection, "source")
+    connection.register("user_rows", USERS_SCHEMA.empty_table())
     connection.execute("CREATE TABLE users AS SELECT * FROM user_rows")
-    return judged(connection, settings.bots)
+    return apply_rules(connection, settings.bots)
 
 
-def read_window(
+def load_window(
     connection: duckdb.DuckDBPyConnection, lake: Lake, version: int, window: tuple[datetime, datetime]
 ) -> None:
     """Show what the rules read of the interactions of [start, end) at a table version."""
@@ -57,19 +59,19 @@ def read_window(
     start, end = window
     # values, not parameters: only they reach the partitions
     connection.execute(
-        f"CREATE VIEW source AS SELECT * FROM table_rows WHERE event_date BETWEEN {_day(start)} AND {_day(end)} "
-        f"AND event_time >= {_time(start)} AND event_time < {_time(end)}"
+        f"CREATE VIEW source AS SELECT * FROM table_rows WHERE event_date BETWEEN {_date_literal(start)} AND {_date_literal(end)} "
+        f"AND event_time >= {_timestamp_literal(start)} AND event_time < {_timestamp_literal(end)}"
     )
-    days.load(connection, lake, version, window)
+    day_features.load_day_features(connection, lake, version, window)
     users = lake.rows("users")
-    accounts = USERS.empty_table() if users is None else users.to_table()
+    accounts = USERS_SCHEMA.empty_table() if users is None else users.to_table()
     connection.register("user_rows", accounts)
     connection.execute("CREATE TABLE users AS SELECT * FROM user_rows")
 
 
-def _day(moment: datetime) -> str:
+def _date_literal(moment: datetime) -> str:
     return f"DATE '{moment.astimezone(UTC).date().isoformat()}'"
 
 
-def _time(moment: datetime) -> str:
+def _timestamp_literal(moment: datetime) -> str:
     return f"TIMESTAMPTZ '{moment.isoformat()}'"

@@ -20,24 +20,24 @@ def gate(
     run: str,
 ) -> str:
     """Decide whether, and which, model goes live; returns "true" or "false"."""
-    from dawnlist.records.runs import day_of, recorded
+    from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = day_of(lake, namespace, as_of, run)
-    with recorded(lake, namespace, as_of, run, "gate") as record:
+    as_of = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, as_of, run, "gate") as record:
         import json
         from pathlib import Path
 
-        from dawnlist.components.gate.judgement import flat, judge
+        from dawnlist.components.gate.judgement import flatten_verdict, judge_challenger
         from dawnlist.lake.lake import Lake
-        from dawnlist.records.lineage import describe, figures
+        from dawnlist.records.lineage import select_finite_figures, write_lineage
         from dawnlist.settings import Settings
 
         scored, limits = json.loads(Path(evaluation.path).read_text()), Settings.load(settings).gate
-        judged = judge(Lake.open(lake, namespace), scored, limits, as_of, run, force)
+        judged = judge_challenger(Lake.open(lake, namespace), scored, limits, as_of, run, force)
         record.update(judged.verdict)
         Path(verdict.path).write_text(json.dumps(record))
         Path(summary.path).write_text(judged.markdown)
         Path(page.path).write_text(judged.page)
-        describe([verdict, summary, page], [evaluation], lake, namespace, as_of, run, winner=record["winner"])
-    metrics.metadata.update(figures(flat(judged.verdict)))
+        write_lineage([verdict, summary, page], [evaluation], lake, namespace, as_of, run, winner=record["winner"])
+    metrics.metadata.update(select_finite_figures(flatten_verdict(judged.verdict)))
     return str(record["passed"]).lower()

@@ -17,7 +17,7 @@ import numpy as np
 
 LOOKS = 2
 """Today's users are asked first, then all of the last weeks: the error of a 95% interval is shared between them."""
-Z = NormalDist().inv_cdf(1 - 0.05 / 2 / LOOKS)
+CRITICAL_Z = NormalDist().inv_cdf(1 - 0.05 / 2 / LOOKS)
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ class Evidence:
     @property
     def low(self) -> float:
         """The lower bound, as a share of the incumbent's mean."""
-        return self.share(-Z)
+        return self.share(-CRITICAL_Z)
 
     @property
     def high(self) -> float:
         """The upper bound, as a share of the incumbent's mean."""
-        return self.share(Z)
+        return self.share(CRITICAL_Z)
 
     def not_worse(self, margin: float, min_users: int) -> bool | None:
         """Whether the challenger is shown not to lose more than `margin`; None when nothing is shown.
@@ -83,7 +83,9 @@ class Evidence:
         return True if self.low >= -margin else False if self.high < -margin else None
 
 
-def judged(today: Evidence, pooled: Evidence, margin: float, min_users: int) -> tuple[bool | None, Evidence, str]:
+def weigh_evidence(
+    today: Evidence, pooled: Evidence, margin: float, min_users: int
+) -> tuple[bool | None, Evidence, str]:
     """Whether the challenger is not worse: what today's users say, else what those of the last weeks say with them.
 
     Returns the answer (None: not enough evidence), the evidence that gave it, and a note. Other days can't excuse a

@@ -3,24 +3,24 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dawnlist.components.gate import day, quality
-from dawnlist.components.gate.history import Gate
-from dawnlist.components.gate.rules import Rule
+from dawnlist.components.gate import day_rules, quality_rules
+from dawnlist.components.gate.history import GateRecord
+from dawnlist.components.gate.rules import GateRule
 from dawnlist.cuts import parse_as_of
 from dawnlist.records.registry import Publication
 from dawnlist.settings import GateSettings
-from dawnlist.urls import shown
+from dawnlist.urls import format_error
 
-LETTERS = range(10, 501)
+REASON_LENGTHS = range(10, 501)
 """A reason shorter than these says nothing, a longer one belongs where it is linked to."""
 
 
-def decide(
+def decide_verdict(
     evaluation: dict[str, Any],
     settings: GateSettings,
     as_of: str,
     live: Publication | None,
-    gates: Sequence[Gate] = (),
+    gates: Sequence[GateRecord] = (),
     force: str = "",
 ) -> dict[str, Any]:
     """The verdict on an evaluation of the day `as_of`, `live` being what the store has active.
@@ -33,12 +33,12 @@ def decide(
     Returns `passed`, `winner` ("challenger", "popularity" or "incumbent"), `reason`, `rules`, `forced` (None or
     {"reason"}) and `comparable` (no rule on the day was broken). ValueError for a reason that is none.
     """
-    reason = checked_force(force)
+    reason = validate_force_reason(force)
     first = "incumbent" not in evaluation["arms"]
-    on_day = day.rules(evaluation, settings, None if first else (live or {}).get("winner"))
-    rules = [*quality.rules(evaluation, settings, list(gates)), *on_day]
+    on_day = day_rules.apply_day_rules(evaluation, settings, None if first else (live or {}).get("winner"))
+    rules = [*quality_rules.apply_quality_rules(evaluation, settings, list(gates)), *on_day]
     verdict = {
-        **(_first(evaluation, rules) if first else _next(rules)),
+        **(_decide_first_run(evaluation, rules) if first else _decide_against_incumbent(rules)),
         "rules": rules,
         "forced": None,
         "comparable": all(rule["passed"] for rule in on_day),
@@ -52,20 +52,22 @@ def decide(
     return {**verdict, "passed": False, "winner": "incumbent", "reason": f"{stays}; {verdict['reason']}"}
 
 
-def checked_force(force: str) -> str:
+def validate_force_reason(force: str) -> str:
     """The reason of a forced pass on one line, or an empty text for none. ValueError for a reason that is none."""
-    reason = shown(force)
-    if force and len(reason) not in LETTERS:
+    reason = format_error(force)
+    if force and len(reason) not in REASON_LENGTHS:
         raise ValueError(
-            f"the reason of a forced pass is {reason[:40]!r}: say why in {LETTERS[0]} to {LETTERS[-1]} letters, e.g. "
+            f"the reason of a forced pass is {reason[:40]!r}: say why in {REASON_LENGTHS[0]} to {REASON_LENGTHS[-1]} letters, e.g. "
             "'new shop system, lists were checked by hand'"
         )
     return reason
 
 
-def _first(evaluation: dict[str, Any], rules: list[Rule]) -> dict[str, Any]:
-    against = _against(rules)
-    ahead = quality.value(evaluation, "challenger") > quality.value(evaluation, "popularity")
+def _decide_first_run(evaluation: dict[str, Any], rules: list[GateRule]) -> dict[str, Any]:
+    against = _describe_objections(rules)
+    ahead = quality_rules.get_primary_metric(evaluation, "challenger") > quality_rules.get_primary_metric(
+        evaluation, "popularity"
+    )
     winner = "challenger" if ahead and not against else "popularity"
     reason = f"there is no incumbent, so the winner of challenger and popularity goes live: {winner}"
     if against:
@@ -73,14 +75,14 @@ def _first(evaluation: dict[str, Any], rules: list[Rule]) -> dict[str, Any]:
     return {"passed": True, "winner": winner, "reason": reason}
 
 
-def _next(rules: list[Rule]) -> dict[str, Any]:
-    against = _against(rules)
+def _decide_against_incumbent(rules: list[GateRule]) -> dict[str, Any]:
+    against = _describe_objections(rules)
     if against:
         return {"passed": False, "winner": "incumbent", "reason": f"{against}; the incumbent stays"}
     return {"passed": True, "winner": "challenger", "reason": "the challenger passed every rule"}
 
 
-def _against(rules: list[Rule]) -> str:
+def _describe_objections(rules: list[GateRule]) -> str:
     """What speaks against the challenger; empty when nothing does."""
     failed = [rule["name"] for rule in rules if rule["passed"] is False]
     unproven = [rule["name"] for rule in rules if rule["passed"] is None]

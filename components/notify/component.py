@@ -38,22 +38,22 @@ def notify(
     """Report the run from its run record, and tell people of it; the parameters are the pipeline's own."""
     given = {name: value for name, value in locals().items() if name not in ("status", "report", "summary", "run")}
 
-    from dawnlist.components.notify.telling import alarmed
-    from dawnlist.records.runs import day_of, recorded
+    from dawnlist.components.notify.notification import alarm_on_error
+    from dawnlist.records.run_records import record_step, resolve_as_of
 
-    with alarmed(given, run):
-        given["as_of"] = as_of = day_of(lake, namespace, as_of, run)
-        with recorded(lake, namespace, as_of, run, "notify") as record:
+    with alarm_on_error(given, run):
+        given["as_of"] = as_of = resolve_as_of(lake, namespace, as_of, run)
+        with record_step(lake, namespace, as_of, run, "notify") as record:
             from pathlib import Path
 
-            from dawnlist.components.notify.daily import facts_of, write_report
-            from dawnlist.components.notify.telling import tell
+            from dawnlist.components.notify.daily import read_run_facts, write_report
+            from dawnlist.components.notify.notification import notify_recipients
             from dawnlist.lake.lake import Lake
-            from dawnlist.records.lineage import describe
+            from dawnlist.records.lineage import write_lineage
 
             opened = Lake.open(lake, namespace)
-            facts = facts_of(opened, as_of, run)
+            facts = read_run_facts(opened, as_of, run)
             print(write_report(opened, facts, Path(report.path), Path(summary.path)))
-            describe([report, summary], [], lake, namespace, as_of, run)
-            record["told"] = tell(opened, facts, given)
+            write_lineage([report, summary], [], lake, namespace, as_of, run)
+            record["told"] = notify_recipients(opened, facts, given)
             print(*record["told"], sep="\n")

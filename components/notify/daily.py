@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from dawnlist.components.notify.facts import Facts
-from dawnlist.components.notify.summary import summary, text
-from dawnlist.cuts import parse_as_of, stamp
+from dawnlist.components.notify.summary import render_log_report, render_markdown_summary
+from dawnlist.cuts import format_stamp, parse_as_of
 from dawnlist.lake.lake import Lake
-from dawnlist.records.runs import records
+from dawnlist.records.run_records import read_step_records
 
 
 def write_report(lake: Lake, facts: Facts, html: Path, markdown: Path) -> str:
@@ -14,23 +14,21 @@ def write_report(lake: Lake, facts: Facts, html: Path, markdown: Path) -> str:
 
     Decides from the run record alone what happened. A second call writes the same again.
     """
-    from dawnlist.components.notify.page import (
-        page,  # brings matplotlib, which who only reads the text need not wait for
-    )
+    from dawnlist.components.notify.page import render_run_page
 
-    rendered = page(facts).encode()
-    for path, data in ((html, rendered), (markdown, summary(facts).encode())):
+    rendered = render_run_page(facts).encode()
+    for path, data in ((html, rendered), (markdown, render_markdown_summary(facts).encode())):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    lake.write(rendered, "reports", stamp(parse_as_of(facts.as_of)), f"{facts.run}.html")
-    return text(facts)
+    lake.write(rendered, "reports", format_stamp(parse_as_of(facts.as_of)), f"{facts.run}.html")
+    return render_log_report(facts)
 
 
-def text_report(lake: Lake, as_of: str, run: str) -> str:
+def render_text_report(lake: Lake, as_of: str, run: str) -> str:
     """The lines for the terminal alone, the verdict last."""
-    return text(facts_of(lake, as_of, run))
+    return render_log_report(read_run_facts(lake, as_of, run))
 
 
-def facts_of(lake: Lake, as_of: str, run: str) -> Facts:
+def read_run_facts(lake: Lake, as_of: str, run: str) -> Facts:
     """The run as its record has it now."""
-    return Facts.of(as_of, run, lake.uri.rpartition("/")[2], records(lake, as_of, run))
+    return Facts.of(as_of, run, lake.uri.rpartition("/")[2], read_step_records(lake, as_of, run))

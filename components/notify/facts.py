@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from dawnlist.components.notify import formats
-from dawnlist.messages.privacy import anonymised
-from dawnlist.records.runs import Record
+from dawnlist.messages.masking import anonymise_json
+from dawnlist.records.run_records import StepRecord
 
-STEPS = (
+DAG_STEPS = (
     "fetch", "clean", "filter_bots", "dataset", "tune", "train", "evaluate", "gate", "refit", "recommend", "publish",
 )  # fmt: skip
 """The steps of the DAG in its order; notify, which reports on them, is none of them."""
-AFTER_GATE = STEPS[STEPS.index("gate") + 1 :]
+AFTER_GATE = DAG_STEPS[DAG_STEPS.index("gate") + 1 :]
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,16 @@ class Facts:
     as_of: str
     run: str
     shop: str
-    records: list[Record]
+    records: list[StepRecord]
     """In the order the steps started, without notify."""
 
     @classmethod
-    def of(cls, as_of: str, run: str, shop: str, found: list[Record]) -> "Facts":
-        """The facts of what dawnlist.records.runs.records found."""
-        kept = [formats.cleaned(_discreet(record)) for record in found if record.get("step") != "notify"]
-        return cls(formats.cleaned(as_of), formats.cleaned(run), shop, kept)
+    def of(cls, as_of: str, run: str, shop: str, found: list[StepRecord]) -> "Facts":
+        """The facts of what dawnlist.records.run_records.records found."""
+        kept = [formats.sanitise_json(_anonymise_error(record)) for record in found if record.get("step") != "notify"]
+        return cls(formats.sanitise_json(as_of), formats.sanitise_json(run), shop, kept)
 
-    def record(self, step: str) -> Record:
+    def record(self, step: str) -> StepRecord:
         """A step's record, or an empty dict."""
         return next((record for record in self.records if record.get("step") == step), {})
 
@@ -57,7 +57,7 @@ class Facts:
         return bool(self.record(step).get("state") == "succeeded")
 
     @property
-    def broken(self) -> Record | None:
+    def broken(self) -> StepRecord | None:
         """The step that failed or, with no error anywhere, the one that was killed; the last of several."""
         for state in ("failed", "started"):
             found = [record for record in self.records if record.get("state") == state]
@@ -80,17 +80,17 @@ class Facts:
     def metric(self) -> str:
         """The metric that search and gate compare, e.g. `ndcg@20`."""
         step = "evaluate" if self.mapping("evaluate") else "tune"
-        return f"{self.of_step(step, 'metric') or 'ndcg'}@{formats.plain(self.of_step(step, 'k') or 20)}"
+        return f"{self.of_step(step, 'metric') or 'ndcg'}@{formats.format_json_value(self.of_step(step, 'k') or 20)}"
 
     @property
     def not_run(self) -> list[str]:
         """The steps that left no record."""
-        return [step for step in STEPS if not self.record(step)]
+        return [step for step in DAG_STEPS if not self.record(step)]
 
     @property
     def step_seconds(self) -> float:
         """The sum of the durations in the record."""
-        return sum(formats.real(record.get("seconds")) or 0.0 for record in self.records)
+        return sum(formats.parse_finite(record.get("seconds")) or 0.0 for record in self.records)
 
     @property
     def wall_seconds(self) -> float | None:
@@ -103,6 +103,6 @@ class Facts:
             return None
 
 
-def _discreet(record: Record) -> Record:
+def _anonymise_error(record: StepRecord) -> StepRecord:
     """With an error that quotes nobody's data; the lake keeps its very words."""
-    return {**record, "error": anonymised(record["error"])} if "error" in record else record
+    return {**record, "error": anonymise_json(record["error"])} if "error" in record else record

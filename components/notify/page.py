@@ -5,26 +5,26 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from dawnlist.components.notify import charts, formats, scores, tables
+from dawnlist.components.notify import charts, formats, score_tables, tables
 from dawnlist.components.notify.facts import Facts
-from dawnlist.components.notify.outcome import outcome
-from dawnlist.components.notify.tables import Table
-from dawnlist.pages import rendered
+from dawnlist.components.notify.outcome import determine_outcome
+from dawnlist.components.notify.tables import TextTable
+from dawnlist.pages import render_page
 
-Rows = Callable[[Facts], Table | None]
-Notes = Callable[[Facts], list[str]]
-Picture = Callable[[Facts], Figure | None]
-Draw = Callable[[Figure], str]
+TableBuilder = Callable[[Facts], TextTable | None]
+NotesBuilder = Callable[[Facts], list[str]]
+FigureBuilder = Callable[[Facts], Figure | None]
+FigureEncoder = Callable[[Figure], str]
 """Makes a picture into the address that it is shown by."""
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """One card of the page, ready to be shown."""
 
     title: str
     notes: Sequence[str] = ()
-    tables: Sequence[Table] = ()
+    tables: Sequence[TextTable] = ()
     picture: str = ""
     """The picture's address."""
     caption: str = ""
@@ -33,18 +33,18 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Part:
+class SectionSpec:
     """What a card is made of; without rows, code or picture there is none."""
 
     title: str
-    rows: Sequence[Rows] = ()
-    notes: Notes = lambda facts: []
-    picture: Picture = lambda facts: None
+    rows: Sequence[TableBuilder] = ()
+    notes: NotesBuilder = lambda facts: []
+    picture: FigureBuilder = lambda facts: None
     caption: str = ""
     code: Callable[[Facts], str] = lambda facts: ""
     wide: bool = False
 
-    def section(self, facts: Facts, draw: Draw) -> Section | None:
+    def section(self, facts: Facts, draw: FigureEncoder) -> PageSection | None:
         """The card; one that can't be shown says why, since a report that fails hides the failure it is about."""
         try:
             found = [table for make in self.rows if (table := make(facts))]
@@ -53,35 +53,43 @@ class Part:
             shown = found or picture or code
             notes = self.notes(facts) if shown else []
         except Exception as error:
-            return Section(self.title, [f"This part can't be shown: {type(error).__name__}: {error}"])
-        return Section(self.title, notes, found, picture, self.caption, code, self.wide) if shown else None
+            return PageSection(self.title, [f"This part can't be shown: {type(error).__name__}: {error}"])
+        return PageSection(self.title, notes, found, picture, self.caption, code, self.wide) if shown else None
 
 
-def page(facts: Facts) -> str:
+def render_run_page(facts: Facts) -> str:
     """The whole page. Text of any origin comes out escaped."""
-    sections = [section for part in PARTS if (section := part.section(facts, charts.svg))]
-    return rendered(
-        "components/notify/page.html", facts=facts, outcome=outcome(facts), about=about(facts), sections=sections
+    sections = [section for part in PAGE_SECTIONS if (section := part.section(facts, charts.encode_svg))]
+    return render_page(
+        "components/notify/page.html",
+        facts=facts,
+        outcome=determine_outcome(facts),
+        about=list_run_attributes(facts),
+        sections=sections,
     )
 
 
-def about(facts: Facts) -> list[tuple[str, str]]:
+def list_run_attributes(facts: Facts) -> list[tuple[str, str]]:
     """What stands under the headline."""
     versions = sorted({str(record["code_version"]) for record in facts.records if "code_version" in record})
     found = [("As of", facts.as_of), ("Run", facts.run), ("Shop", facts.shop)]
     if facts.of_step("publish", "version") is not None:
-        found.append(("Version", formats.plain(facts.of_step("publish", "version"))))
-    return [*found, ("Code", ", ".join(versions) or formats.UNKNOWN), ("Steps", formats.seconds(facts.step_seconds))]
+        found.append(("Version", formats.format_json_value(facts.of_step("publish", "version"))))
+    return [
+        *found,
+        ("Code", ", ".join(versions) or formats.MISSING_VALUE_MARK),
+        ("Steps", formats.format_duration(facts.step_seconds)),
+    ]
 
 
-def _where_it_broke(facts: Facts) -> list[str]:
+def _note_broken_step(facts: Facts) -> list[str]:
     record = facts.broken or {}
     return [
         ", ".join(f"{name} {record[name]}" for name in ("step", "host", "pid", "started", "ended") if name in record)
     ]
 
 
-def _traceback(facts: Facts) -> str:
+def _format_traceback(facts: Facts) -> str:
     if facts.broken is None:
         return ""
     error = facts.broken.get("error")
@@ -90,67 +98,96 @@ def _traceback(facts: Facts) -> str:
     return "\n".join(line for line in lines if line.strip(" ^~") or not line.strip())  # marks below a line of code
 
 
-def _judged(facts: Facts) -> list[str]:
-    users = formats.count(facts.of_step("evaluate", "evaluated_users"))
-    repeats = formats.percent(facts.of_step("evaluate", "repeat_share"))
+def _note_evaluation(facts: Facts) -> list[str]:
+    users = formats.format_count(facts.of_step("evaluate", "evaluated_users"))
+    repeats = formats.format_percent(facts.of_step("evaluate", "repeat_share"))
     over = f"Over {users} users with history; {repeats} of the holdout are repeats, which no list can hit."
-    return [over, *scores.compared(facts)]
+    return [over, *score_tables.describe_comparison(facts)]
 
 
-def _reason(facts: Facts) -> list[str]:
+def _note_gate_reason(facts: Facts) -> list[str]:
     reason = str(facts.of_step("gate", "reason") or "")
     return [f"{reason[:1].upper()}{reason[1:]}."] if reason else []
 
 
-def _searched(facts: Facts) -> list[str]:
+def _note_search(facts: Facts) -> list[str]:
     trials = facts.listing("tune", "trials")
-    same = [name for name in scores.HYPER_PARAMETERS if name in trials[0] and name not in scores.varying(trials)]
-    shown = f"The best {scores.MOST_TRIALS} of {len(trials)} trials. " if len(trials) > scores.MOST_TRIALS else ""
+    same = [
+        name
+        for name in score_tables.HYPER_PARAMETERS
+        if name in trials[0] and name not in score_tables.list_varying_parameters(trials)
+    ]
+    shown = (
+        f"The best {score_tables.MAX_TABLE_TRIALS} of {len(trials)} trials. "
+        if len(trials) > score_tables.MAX_TABLE_TRIALS
+        else ""
+    )
     tried = str(facts.of_step("tune", "searched") or "")
     notes = [f"{tried[:1].upper()}{tried[1:]}."] if tried else []
-    return [*notes, f"{shown}The same in all: {scores.named(trials[0], same)}." if same else shown]
+    return [*notes, f"{shown}The same in all: {score_tables.describe_trial(trials[0], same)}." if same else shown]
 
 
-def _dropped(facts: Facts) -> list[str]:
-    return [f"{tables.dropped(facts)}."]
+def _note_dropped_events(facts: Facts) -> list[str]:
+    return [f"{tables.describe_dropped_events(facts)}."]
 
 
-def _filled(facts: Facts) -> list[str]:
-    return [tables.fill(facts)[:1].upper() + tables.fill(facts)[1:]]
+def _note_backfill(facts: Facts) -> list[str]:
+    return [tables.describe_backfill(facts)[:1].upper() + tables.describe_backfill(facts)[1:]]
 
 
-def _timed(facts: Facts) -> list[str]:
-    return [f"Steps took {formats.seconds(facts.step_seconds)} in all; the run {formats.seconds(facts.wall_seconds)}."]
+def _note_durations(facts: Facts) -> list[str]:
+    return [
+        f"Steps took {formats.format_duration(facts.step_seconds)} in all; the run {formats.format_duration(facts.wall_seconds)}."
+    ]
 
 
-PARTS = (
-    Part("Failure", notes=_where_it_broke, code=_traceback, wide=True),
-    Part(
+PAGE_SECTIONS = (
+    SectionSpec("Failure", notes=_note_broken_step, code=_format_traceback, wide=True),
+    SectionSpec(
         "Models",
-        [scores.metrics, scores.differences, scores.segments],
-        _judged,
-        charts.by_model,
+        [score_tables.build_metrics_table, score_tables.build_differences_table, score_tables.build_segments_table],
+        _note_evaluation,
+        charts.plot_models,
         "On the holdout, higher is better",
         wide=True,
     ),
-    Part("Gate", [scores.gate], _reason, wide=True),  # half a page would cut off what each rule says
-    Part("Publication", [tables.published]),
-    Part("Most shown", [tables.most_shown]),
-    Part("Search", [scores.trials], _searched, charts.grid_results, "On validation, higher is better", wide=True),
-    Part(
+    SectionSpec(
+        "Gate", [score_tables.build_gate_table], _note_gate_reason, wide=True
+    ),  # half a page would cut off what each rule says
+    SectionSpec("Publication", [tables.build_publication_table]),
+    SectionSpec("Most shown", [tables.build_most_shown_table]),
+    SectionSpec(
+        "Search",
+        [score_tables.build_trials_table],
+        _note_search,
+        charts.plot_trials,
+        "On validation, higher is better",
+        wide=True,
+    ),
+    SectionSpec(
         "Learning curves",
-        [scores.rungs],
-        picture=charts.learning_curves,
+        [score_tables.build_rungs_table],
+        picture=charts.plot_learning_curves,
         caption="By sweeps; grey: dropped; the best one's last step is its share of popularity",
         wide=True,
     ),
-    Part("Trade-off", picture=charts.trade_off, caption="After the first rung, by factors; grey: dropped later"),
-    Part("Rows", [tables.volumes], picture=charts.daily_volumes, caption="New clean rows a day", wide=True),
-    Part("Late rows", [tables.late], _filled),
-    Part("Freshness and drift", [tables.freshness]),
-    Part("Bots", [tables.bots], _dropped, wide=True),
-    Part("Splits", [tables.splits]),
-    Part("Popularity by window", [scores.popularity_windows]),
-    Part("Steps", [tables.durations], _timed, charts.step_durations, "Time by step", wide=True),
+    SectionSpec(
+        "Trade-off", picture=charts.plot_trade_off, caption="After the first rung, by factors; grey: dropped later"
+    ),
+    SectionSpec(
+        "Rows",
+        [tables.build_volumes_table],
+        picture=charts.plot_daily_volumes,
+        caption="New clean rows a day",
+        wide=True,
+    ),
+    SectionSpec("Late rows", [tables.build_late_rows_table], _note_backfill),
+    SectionSpec("Freshness and drift", [tables.build_freshness_table]),
+    SectionSpec("Bots", [tables.build_bots_table], _note_dropped_events, wide=True),
+    SectionSpec("Splits", [tables.build_splits_table]),
+    SectionSpec("Popularity by window", [score_tables.build_popularity_windows_table]),
+    SectionSpec(
+        "Steps", [tables.build_durations_table], _note_durations, charts.plot_step_durations, "Time by step", wide=True
+    ),
 )
 """The page from top to bottom; a part whose step did not run is left out, and the steps say so."""

@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from dawnlist.cuts import MACROS, NOW
+from dawnlist.cuts import CURRENT_TIME_MACRO, TIME_MACRO_PREFIXES
 
-DEFAULTS: Final[dict[str, Any]] = {
-    "as_of": NOW,
+PIPELINE_DEFAULTS: Final[dict[str, Any]] = {
+    "as_of": CURRENT_TIME_MACRO,
     "window_days": 365,
     "search": "around_champion",
     "factors": [32, 64],
@@ -31,44 +31,54 @@ DEFAULTS: Final[dict[str, Any]] = {
     "force": "",
 }
 """Of the pipeline, which says them too: a value that it has anyway makes a command no clearer."""
-NAMED: Final = ("as_of", "source", "home", "lake", "redis", "namespace", "settings", "force")
+RERUN_OPTIONS: Final = ("as_of", "source", "home", "lake", "redis", "namespace", "settings", "force")
 """Parameters that have an option wherever a run is started."""
-NO_OPTION: Final = ("seed",)
+PARAMETERS_WITHOUT_OPTION: Final = ("seed",)
 """Those that have none on a laptop."""
 
 
-def changed(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def select_changed_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Those that are not what the pipeline takes by itself."""
-    return {name: value for name, value in parameters.items() if name not in DEFAULTS or value != DEFAULTS[name]}
+    return {
+        name: value
+        for name, value in parameters.items()
+        if name not in PIPELINE_DEFAULTS or value != PIPELINE_DEFAULTS[name]
+    }
 
 
-def command(parameters: Mapping[str, Any]) -> str:
+def build_rerun_command(parameters: Mapping[str, Any]) -> str:
     """`dawnlist submit …` on a cluster, `dawnlist run --local …` on a laptop; an option a line."""
     cluster = "KUBERNETES_SERVICE_HOST" in os.environ
-    given = {name: text(value) for name, value in changed(parameters).items() if value != ""}
-    if given.get("as_of", "").startswith(MACROS):  # without a lake nobody knows the day; a new run takes its own
+    given = {
+        name: format_parameter(value) for name, value in select_changed_parameters(parameters).items() if value != ""
+    }
+    if given.get("as_of", "").startswith(
+        TIME_MACRO_PREFIXES
+    ):  # without a lake nobody knows the day; a new run takes its own
         del given["as_of"]
-    home = None if cluster else _home(given.get("lake", ""), given.get("redis", ""))
+    home = None if cluster else _find_laptop_home(given.get("lake", ""), given.get("redis", ""))
     if home is not None:  # its embedded store listens at another port next time
         given = {"home": str(home), **{name: value for name, value in given.items() if name not in ("lake", "redis")}}
-    options = [_option(name, given.pop(name)) for name in NAMED if name in given]
+    options = [_format_option(name, given.pop(name)) for name in RERUN_OPTIONS if name in given]
     if cluster:
         options += [f"--set {shlex.quote(f'{name}={value}')}" for name, value in given.items()]
     else:
-        options += [_option(name, value) for name, value in given.items() if name not in NO_OPTION]
+        options += [
+            _format_option(name, value) for name, value in given.items() if name not in PARAMETERS_WITHOUT_OPTION
+        ]
     return " \\\n  ".join(["dawnlist submit" if cluster else "dawnlist run --local", *options])
 
 
-def _option(name: str, value: str) -> str:
+def _format_option(name: str, value: str) -> str:
     return f"--{name.replace('_', '-')} {shlex.quote(value)}"
 
 
-def text(value: Any) -> str:
+def format_parameter(value: Any) -> str:
     """A parameter as the commands take it."""
     return ",".join(map("{:g}".format, value)) if isinstance(value, list) else str(value)
 
 
-def _home(lake: str, redis: str) -> Path | None:
+def _find_laptop_home(lake: str, redis: str) -> Path | None:
     """The home of a laptop's embedded parts, when both are of one."""
     home = Path(lake).absolute().parent
     with suppress(OSError, ValueError, KeyError, TypeError):

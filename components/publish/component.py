@@ -13,15 +13,15 @@ def publish(
 
     A run that is not newer than what is live changes nothing; its record says so.
     """
-    from dawnlist.records.runs import day_of, recorded
+    from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = day_of(lake, namespace, as_of, run)
-    with recorded(lake, namespace, as_of, run, "publish") as record:
+    as_of = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, as_of, run, "publish") as record:
         from pathlib import Path
 
-        from dawnlist.components.publish.publication import publish
+        from dawnlist.components.publish.publication import publish_top_lists
         from dawnlist.lake.lake import Lake
-        from dawnlist.records.lineage import figures
+        from dawnlist.records.lineage import select_finite_figures
 
-        record.update(publish(Path(lists.path), Lake.open(lake, namespace), redis, namespace, run, as_of))
-    metrics.metadata.update(figures(record, "version", "users", "items", "bytes"))
+        record.update(publish_top_lists(Path(lists.path), Lake.open(lake, namespace), redis, namespace, run, as_of))
+    metrics.metadata.update(select_finite_figures(record, "version", "users", "items", "bytes"))

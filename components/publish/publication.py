@@ -6,13 +6,13 @@ from typing import Any
 from dawnlist.lake.lake import Lake
 from dawnlist.records import registry
 from dawnlist.store import versions
-from dawnlist.store.client import ERRORS, connect
+from dawnlist.store.client import STORE_ERRORS, connect_store
 from dawnlist.store.toplists import TopLists
-from dawnlist.urls import masked
+from dawnlist.urls import mask_passwords
 
 
-def publish(
-    lists: Path, lake: Lake, redis: str, namespace: str, run: str, as_of: str, keep: int = versions.KEEP
+def publish_top_lists(
+    lists: Path, lake: Lake, redis: str, namespace: str, run: str, as_of: str, keep: int = versions.VERSIONS_TO_KEEP
 ) -> dict[str, Any]:
     """Publish the TopLists directory `lists` to the store at the URL `redis`; returns and raises as store.publish.
 
@@ -23,16 +23,16 @@ def publish(
     top_lists = TopLists.load(lists)
 
     def announce(report: dict[str, Any]) -> None:
-        registry.record(lake, report, top_lists.meta)
+        registry.record_publication(lake, report, top_lists.meta)
 
-    with connect(redis) as client:
+    with connect_store(redis) as client:
         try:
-            registry.follow(lake, client, namespace)
-            report = versions.publish(client, namespace, top_lists, run, as_of, keep, announce)
-            registry.follow(lake, client, namespace)
-        except ERRORS as error:
+            registry.sync_champion(lake, client, namespace)
+            report = versions.publish_version(client, namespace, top_lists, run, as_of, keep, announce)
+            registry.sync_champion(lake, client, namespace)
+        except STORE_ERRORS as error:
             raise ConnectionError(
-                f"publishing {len(top_lists.user_ids)} lists to {masked(redis)} failed: {error}; see to the store and "
+                f"publishing {len(top_lists.user_ids)} lists to {mask_passwords(redis)} failed: {error}; see to the store and "
                 "run the publish step again: it goes on from what is written"
             ) from error
     return report

@@ -21,27 +21,27 @@ def refit(
     run: str,
 ) -> None:
     """Fit the winner once more, on all rows up to as_of, from the challenger on; only this model is published."""
-    from dawnlist.records.runs import day_of, recorded
+    from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = day_of(lake, namespace, as_of, run)
-    with recorded(lake, namespace, as_of, run, "refit") as record:
+    as_of = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, as_of, run, "refit") as record:
         import json
         from pathlib import Path
 
-        from dawnlist.components.refit.winner import winning_config
+        from dawnlist.components.refit.winner import select_winning_config
         from dawnlist.components.train.fitting import fit_stage
         from dawnlist.lake.lake import Lake
         from dawnlist.model.factor_model import FactorModel
         from dawnlist.model.splits import Splits
-        from dawnlist.records.challengers import Start
-        from dawnlist.records.lineage import describe
+        from dawnlist.records.challengers import WarmStart
+        from dawnlist.records.lineage import write_lineage
         from dawnlist.settings import Settings
 
-        config = winning_config(*(json.loads(Path(a.path).read_text()) for a in (verdict, trial, evaluation)))
+        config = select_winning_config(*(json.loads(Path(a.path).read_text()) for a in (verdict, trial, evaluation)))
         cut = Splits.load(Path(splits.path))
         spark = Settings.load(settings).engines.spark
-        start = Start(challenger.metadata["name_in_lake"], FactorModel.load(Path(challenger.path)))
+        start = WarmStart(challenger.metadata["name_in_lake"], FactorModel.load(Path(challenger.path)))
         opened = Lake.open(lake, namespace)
         record.update(fit_stage(opened, cut, "refit", config, device, Path(model.path), spark, start))
         made = {**record["config"], "name_in_lake": record["model"]}
-        describe([model], [splits], lake, namespace, as_of, run, **made)
+        write_lineage([model], [splits], lake, namespace, as_of, run, **made)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from dawnlist.als.training import ALSConfig
+from dawnlist.model.config import ALSConfig
 
 
-def winning_config(verdict: dict[str, Any], trial: dict[str, Any], evaluation: dict[str, Any]) -> dict[str, Any]:
+def select_winning_config(verdict: dict[str, Any], trial: dict[str, Any], evaluation: dict[str, Any]) -> dict[str, Any]:
     """The engine and hyper-parameters to refit: the best trial's, or the strongest popularity window's."""
     if verdict["winner"] == "popularity":
         return {"engine": "popularity", "window": evaluation["popularity_window"]}

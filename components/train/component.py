@@ -19,18 +19,18 @@ def train(
     run: str,
 ) -> None:
     """Fit the challenger: the winning trial, on all rows before the holdout."""
-    from dawnlist.records.runs import day_of, recorded
+    from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = day_of(lake, namespace, as_of, run)
-    with recorded(lake, namespace, as_of, run, "train") as record:
+    as_of = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, as_of, run, "train") as record:
         import json
         from pathlib import Path
 
-        from dawnlist.als.training import ALSConfig
         from dawnlist.components.train.fitting import fit_challenger
         from dawnlist.lake.lake import Lake
+        from dawnlist.model.config import ALSConfig
         from dawnlist.model.splits import Splits
-        from dawnlist.records.lineage import describe, figures
+        from dawnlist.records.lineage import select_finite_figures, write_lineage
         from dawnlist.settings import Settings
 
         config = ALSConfig.from_dict(json.loads(Path(trial.path).read_text())).as_dict()
@@ -38,5 +38,5 @@ def train(
         spark = Settings.load(settings).engines.spark
         record.update(fit_challenger(Lake.open(lake, namespace), cut, config, device, Path(model.path), spark))
         made = {**record["config"], "name_in_lake": record["model"]}
-        describe([model], [splits], lake, namespace, as_of, run, **made)
-    metrics.metadata.update(figures(record, "users", "items", "interactions"))
+        write_lineage([model], [splits], lake, namespace, as_of, run, **made)
+    metrics.metadata.update(select_finite_figures(record, "users", "items", "interactions"))

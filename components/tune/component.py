@@ -36,19 +36,19 @@ def tune(
     shards: int = 0,
 ) -> None:
     """Search the grid on the validation cut; with shards only this one's part of one rung, which stays in the lake."""
-    from dawnlist.records.runs import day_of, recorded
+    from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = day_of(lake, namespace, as_of, run)
-    with recorded(lake, namespace, as_of, run, f"tune-{rung + 1}-{shard + 1}" if shards else "tune") as record:
+    as_of = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, as_of, run, f"tune-{rung + 1}-{shard + 1}" if shards else "tune") as record:
         import json
         from pathlib import Path
 
-        from dawnlist.components.tune.contest import Share
-        from dawnlist.components.tune.daily import search_day
+        from dawnlist.components.tune.contest import RungShard
+        from dawnlist.components.tune.daily_search import run_daily_search
         from dawnlist.components.tune.grid import Grid
         from dawnlist.lake.lake import Lake
         from dawnlist.model.splits import Splits
-        from dawnlist.records.lineage import describe, figures
+        from dawnlist.records.lineage import select_finite_figures, write_lineage
         from dawnlist.settings import Settings
 
         engines = Settings.load(settings).engines
@@ -56,10 +56,10 @@ def tune(
             factors, regularization, alpha, alpha0, nu, half_life, popularity_share, popularity_half_life,
             content_share, content_pairs, int(iterations), int(seed), engines.train,
         )  # fmt: skip
-        part = Share(int(rung), int(shard), int(shards)) if shards else None
+        part = RungShard(int(rung), int(shard), int(shards)) if shards else None
         opened, cut = Lake.open(lake, namespace), Splits.load(Path(splits.path))
-        record.update(search_day(opened, cut, grid, search, metric, int(k), device, engines.spark, run, part))
+        record.update(run_daily_search(opened, cut, grid, search, metric, int(k), device, engines.spark, run, part))
         best = dict(*record["trials"][:1])  # a part of a rung has none
         Path(trial.path).write_text(json.dumps(best))
-        describe([trial], [splits], lake, namespace, as_of, run)
-    metrics.metadata.update(figures(best))
+        write_lineage([trial], [splits], lake, namespace, as_of, run)
+    metrics.metadata.update(select_finite_figures(best))

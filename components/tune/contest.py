@@ -5,20 +5,26 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final
 
-from dawnlist.components.tune.contenders import Contender, best_hybrid, blends_of, hybrids_of, mean
-from dawnlist.components.tune.grid import Blend, Content
-from dawnlist.components.tune.halving import Rung, race
+from dawnlist.arrays import Float64Array
+from dawnlist.components.tune.contenders import (
+    Contender,
+    choose_best_hybrid,
+    expand_blends,
+    expand_contents,
+    mean_or_zero,
+)
+from dawnlist.components.tune.grid import ContentBlend, PopularityBlend
+from dawnlist.components.tune.halving import Rung, race_trials
 from dawnlist.components.tune.sample import Sample
-from dawnlist.components.tune.trials import Archive, Judged, Trial
-from dawnlist.model.metrics import Floats
+from dawnlist.components.tune.trials import Trial, TrialArchive, TrialResult
 
-CONTENT_USERS: Final = 4000
+MAX_HYBRID_USERS: Final = 4000
 """So many users judge hybrids, and as many newcomers."""
-NEWCOMERS: Final = "newcomers"
+NEWCOMER_SUFFIX: Final = "newcomers"
 
 
 @dataclass(frozen=True)
-class Share:
+class RungShard:
     """One node's part of a search that is spread over several: every `shards`-th trial of one rung."""
 
     rung: int
@@ -32,7 +38,7 @@ class Contest:
     """A search under way: it judges contenders, tells of it, and keeps what was found."""
 
     sample: Sample
-    archive: Archive
+    archive: TrialArchive
     metric: str
     progress: Callable[[Trial], None]
     table: tuple[str, ...]
@@ -52,16 +58,16 @@ class Contest:
             racing = self._race(racing, keep, number, sweeps)
         return racing
 
-    def blend(self, finalists: list[Contender], blends: Sequence[Blend], keep: int) -> list[Contender]:
+    def blend(self, finalists: list[Contender], blends: Sequence[PopularityBlend], keep: int) -> list[Contender]:
         """The finalists with each share of popularity: the best, judged by everyone, then all others."""
         rung, sweeps = finalists[0].rows[-1]["rung"] + 1, finalists[0].config.iterations
-        racing = blends_of(finalists, blends)
+        racing = expand_blends(finalists, blends)
         best = self._race(racing, keep, rung, sweeps)
         for one in best:
             self.judge(one, rung, sweeps, self.everyone)
         return best + [one for one in racing if one not in best]
 
-    def hybrids(self, blended: list[Contender], contents: Sequence[Content]) -> list[Contender]:
+    def choose_hybrids(self, blended: list[Contender], contents: Sequence[ContentBlend]) -> list[Contender]:
         """Some blends with each share of content: the best, judged by everyone, then all others.
 
         It is the best without content, unless with some both the judged users and newcomers have lists that are no
@@ -69,18 +75,20 @@ class Contest:
         """
         # past all of them: who has no share of popularity was not judged again, and hybrids share their blend's rows
         rung, sweeps = max(one.rows[-1]["rung"] for one in blended) + 1, blended[0].config.iterations
-        asked = min(self.everyone, CONTENT_USERS)
-        racing = hybrids_of(blended, contents)
+        asked = min(self.everyone, MAX_HYBRID_USERS)
+        racing = expand_contents(blended, contents)
         judged = {one: self.judge(one, rung, sweeps, asked) for one in racing}
         newcomers = {one: self.judge_newcomers(one, sweeps) for one in racing}
-        best = best_hybrid(racing, judged, newcomers)
+        best = choose_best_hybrid(racing, judged, newcomers)
         for one in racing:
-            one.rows[-1] |= {"dropped": one is not best, "newcomers": round(mean(newcomers[one]), 6)}
+            one.rows[-1] |= {"dropped": one is not best, "newcomers": round(mean_or_zero(newcomers[one]), 6)}
         self.judge(best, rung, sweeps, self.everyone)
         self._write()
         return [best, *(one for one in racing if one is not best)]
 
-    def part(self, racing: list[Contender], rungs: list[Rung], share: Share, blends: Sequence[Blend]) -> None:
+    def part(
+        self, racing: list[Contender], rungs: list[Rung], share: RungShard, blends: Sequence[PopularityBlend]
+    ) -> None:
         """A share of one rung, with the blends if it is the last: all by everyone, so that nobody must fit it again."""
         if share.rung >= len(rungs):
             return
@@ -90,11 +98,11 @@ class Contest:
             one.judged = None
             self.judge(one, share.rung, sweeps, self.everyone)
         if share.rung + 1 == len(rungs):
-            for one in blends_of(mine, blends):
+            for one in expand_blends(mine, blends):
                 self.judge(one, len(rungs), sweeps, self.everyone)
 
     def _race(self, racing: list[Contender], keep: int, rung: int, sweeps: int) -> list[Contender]:
-        ahead = race(racing, lambda one, users: self.judge(one, rung, sweeps, users), keep, self.everyone)
+        ahead = race_trials(racing, lambda one, users: self.judge(one, rung, sweeps, users), keep, self.everyone)
         alive = {id(one.fitted) for one in ahead}
         for one in racing:
             one.rows[-1]["dropped"] = one not in ahead
@@ -103,7 +111,7 @@ class Contest:
         self._write()
         return ahead
 
-    def judge(self, one: Contender, rung: int, sweeps: int, users: int) -> Floats:
+    def judge(self, one: Contender, rung: int, sweeps: int, users: int) -> Float64Array:
         """The metric that decides, of each of the first so many users; asks those that were not asked yet."""
         known = one.judged or self.archive.read(one.config, sweeps)
         if known.users < users:
@@ -114,19 +122,19 @@ class Contest:
             self._tell(one, rung, sweeps, users)
         return known.of(self.metric, users)
 
-    def judge_newcomers(self, one: Contender, sweeps: int) -> Floats:
+    def judge_newcomers(self, one: Contender, sweeps: int) -> Float64Array:
         """The same of the first of those who met little, as newcomers; no row of the table."""
-        known, short = self.archive.read(one.config, sweeps, NEWCOMERS), self.sample.short
-        users = min(len(short.users), CONTENT_USERS)
+        known, short = self.archive.read(one.config, sweeps, NEWCOMER_SUFFIX), self.sample.short_history_sample
+        users = min(len(short.users), MAX_HYBRID_USERS)
         if known.users < users:
             clock = perf_counter()
             fitted = one.fitted.newcomers(sweeps, short.newcomers.between(0, users))
-            values = short.values_of_newcomers(fitted, one.config, known.users, users)
+            values = short.score_newcomers(fitted, one.config, known.users, users)
             known = known.more(values, round(one.fitted.seconds, 3), round(perf_counter() - clock, 3))
-            self.archive.write(one.config, sweeps, known, NEWCOMERS)
+            self.archive.write(one.config, sweeps, known, NEWCOMER_SUFFIX)
         return known.of(self.metric, users)
 
-    def _asked(self, one: Contender, sweeps: int, known: Judged, users: int) -> Judged:
+    def _asked(self, one: Contender, sweeps: int, known: TrialResult, users: int) -> TrialResult:
         clock = perf_counter()
         values = self.sample.values(one.fitted.factors(sweeps), one.config, known.users, users)
         return known.more(values, round(one.fitted.seconds, 3), round(perf_counter() - clock, 3))

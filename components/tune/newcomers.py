@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from dawnlist.als.training import ALSConfig
-from dawnlist.model.factor_model import Factors
+from dawnlist.arrays import Float32Array
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.user_items import UserItems
-from dawnlist.ranking.fold_in import NO_PAIRS, FoldIn, Pairs
+from dawnlist.ranking.fold_in import NO_PAIRS, FoldIn, UserPairs
 
-LITTLE: Final = 10
+MAX_NEWCOMER_HISTORY: Final = 10
 """Items that somebody met of whom a newcomer is made, at most."""
-MOST: Final = 3
+MAX_NEWCOMER_ITEMS: Final = 3
 """The first user is left one item, the second two, the third three, the fourth one again."""
 
 
@@ -37,11 +37,14 @@ class Newcomers:
     def of(cls, user_items: UserItems, users: npt.NDArray[np.int64], most: int = 0) -> "Newcomers":
         """Of users that met at least one item; `most` items of each, 0 for one, two and three in turns."""
         matrix, age = user_items.weight, user_items.age
-        index, weight = np.zeros((len(users), MOST), np.int64), np.zeros((len(users), MOST), np.float32)
+        index, weight = (
+            np.zeros((len(users), MAX_NEWCOMER_ITEMS), np.int64),
+            np.zeros((len(users), MAX_NEWCOMER_ITEMS), np.float32),
+        )
         met = np.zeros(len(users), np.int64)
         for place, user in enumerate(users):
             row = np.arange(matrix.indptr[user], matrix.indptr[user + 1])
-            newest = row[np.argsort(age[row], kind="stable")][: most or 1 + place % MOST]
+            newest = row[np.argsort(age[row], kind="stable")][: most or 1 + place % MAX_NEWCOMER_ITEMS]
             met[place] = len(newest)
             index[place, : len(newest)] = matrix.indices[newest]
             weight[place, : len(newest)] = matrix.data[newest]
@@ -55,17 +58,17 @@ class Newcomers:
         """Shape (users, items)."""
         shape = (len(self.index), items)
         found = csr_matrix(
-            (self.weight.flatten(), self.index.flatten(), np.arange(0, self.index.size + 1, MOST)), shape
+            (self.weight.flatten(), self.index.flatten(), np.arange(0, self.index.size + 1, MAX_NEWCOMER_ITEMS)), shape
         )
         found.sum_duplicates()
         return found
 
-    def vectors(self, items: Factors, ridge_scale: float, config: ALSConfig) -> Factors:
+    def vectors(self, items: Float32Array, ridge_scale: float, config: ALSConfig) -> Float32Array:
         """x, shape (users, factors): equation 2 of docs/MODEL.md, with the items' fitted vectors."""
         fold = FoldIn.of(items, {**config.as_dict(), "ridge_scale": ridge_scale})
         found = np.empty((len(self.met), items.shape[1]), np.float32)
         for place, met in enumerate(self.met):
             weight = self.weight[place, :met].astype(np.float64)
-            clicks = Pairs(self.index[place, :met], weight, np.zeros(met))
-            found[place] = fold.vector(fold.equation(clicks, NO_PAIRS, 0.0))
+            clicks = UserPairs(self.index[place, :met], weight, np.zeros(met))
+            found[place] = fold.vector(fold.build_equation(clicks, NO_PAIRS, 0.0))
         return found

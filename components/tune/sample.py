@@ -8,17 +8,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from dawnlist.als.training import ALSConfig
-from dawnlist.components.tune.newcomers import LITTLE, Newcomers
-from dawnlist.model.factor_model import Factors
+from dawnlist.arrays import Float32Array
+from dawnlist.components.tune.newcomers import MAX_NEWCOMER_HISTORY, Newcomers
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.hybrid import Hybrid
-from dawnlist.model.metrics import METRICS, score
+from dawnlist.model.metrics import METRICS, score_lists
 from dawnlist.model.splits import Splits
 from dawnlist.ranking.topk import top_k
 
-SEED = 7
-Values = npt.NDArray[np.float32]
-"""Shape (METRICS, users): float32, as they are kept, so that a resumed search computes with the same numbers."""
+SAMPLE_SEED = 7
 
 
 @dataclass(frozen=True)
@@ -38,13 +36,13 @@ class Sample:
     @classmethod
     def of(cls, splits: Splits, hybrid: Hybrid, k: int, device: str = "cpu") -> "Sample":
         """Of the users with history before the validation cut and something new after it."""
-        users = np.random.default_rng(SEED).permutation(splits.judged("validation"))
+        users = np.random.default_rng(SAMPLE_SEED).permutation(splits.judged("validation"))
         return cls(hybrid, users, splits.truth("validation")[users], k, device)
 
     @cached_property
-    def short(self) -> "Sample":
+    def short_history_sample(self) -> "Sample":
         """Those who met little."""
-        some = np.flatnonzero(np.diff(self.hybrid.user_items.weight.indptr)[self.users] <= LITTLE)
+        some = np.flatnonzero(np.diff(self.hybrid.user_items.weight.indptr)[self.users] <= MAX_NEWCOMER_HISTORY)
         return replace(self, users=self.users[some], truth=self.truth[some])
 
     @cached_property
@@ -52,21 +50,29 @@ class Sample:
         """The users as if they had just met one to three items."""
         return Newcomers.of(self.hybrid.user_items, self.users, self.clicks)
 
-    def values(self, fitted: tuple[Factors, Factors], config: ALSConfig, first: int, last: int) -> Values:
+    def values(
+        self, fitted: tuple[Float32Array, Float32Array], config: ALSConfig, first: int, last: int
+    ) -> Float32Array:
         """The metrics of the users from place `first` to before `last`, served with these fitted factors."""
         users, hybrid = self.users[first:last], self.hybrid
-        profiles = hybrid.profiles(hybrid.user_items.decayed(config.half_life)[users]) if config.content_share else None
+        profiles = (
+            hybrid.profiles(hybrid.user_items.decay_weights(config.half_life)[users]) if config.content_share else None
+        )
         met = np.diff(hybrid.user_items.weight.indptr)[users]
-        return self._scored(hybrid.served((fitted[0][users], fitted[1]), profiles, met, config), first, last)
+        return self._scored(hybrid.compose_factors((fitted[0][users], fitted[1]), profiles, met, config), first, last)
 
-    def values_of_newcomers(self, fitted: tuple[Factors, Factors], config: ALSConfig, first: int, last: int) -> Values:
+    def score_newcomers(
+        self, fitted: tuple[Float32Array, Float32Array], config: ALSConfig, first: int, last: int
+    ) -> Float32Array:
         """The same of the newcomers that they might be, whose vectors are given instead of the users'."""
         some, hybrid = self.newcomers.between(first, last), self.hybrid
         profiles = hybrid.profiles(some.weights(hybrid.content.shape[0])) if config.content_share else None
-        return self._scored(hybrid.served((fitted[0][first:last], fitted[1]), profiles, some.met, config), first, last)
+        return self._scored(
+            hybrid.compose_factors((fitted[0][first:last], fitted[1]), profiles, some.met, config), first, last
+        )
 
-    def _scored(self, served: tuple[Factors, Factors], first: int, last: int) -> Values:
+    def _scored(self, served: tuple[Float32Array, Float32Array], first: int, last: int) -> Float32Array:
         seen: Any = self.hybrid.user_items.weight[self.users[first:last]]
         lists, _ = top_k(*served, self.k, seen, self.hybrid.known_items, self.device)
-        scores = score(lists, self.truth[first:last])
+        scores = score_lists(lists, self.truth[first:last])
         return np.stack([getattr(scores, name) for name in METRICS]).astype(np.float32)

@@ -4,10 +4,10 @@ from typing import Any, Final
 
 import numpy as np
 
-LANES: Final = 32
-GROUPS: Final = 8
+WARP_SIZE: Final = 32
+PAIRS_PER_CUDA_BLOCK: Final = 8
 """Pairs that a block reads at a time."""
-_SOURCE: Final = r"""
+_CUDA_SOURCE: Final = r"""
 extern "C" __global__ void scores(const float* left, const float* right, const long long* row, const int* column,
                                   float* out, const long long pairs, const int factors) {
     // a warp a pair: 32 lanes read 32 neighbouring factors at a time
@@ -41,19 +41,23 @@ extern "C" __global__ void summed(const float* weight, const float* right, const
 """
 
 
-class Kernels:
+class CUDAKernels:
     """The compiled kernels; all arrays are CuPy's, in C order: float32, int64 starts and rows, int32 columns."""
 
     def __init__(self, cupy: Any) -> None:
         self._cupy = cupy
-        self._scores, self._summed = (cupy.RawKernel(_SOURCE, name) for name in ("scores", "summed"))
+        self._scores, self._summed = (cupy.RawKernel(_CUDA_SOURCE, name) for name in ("scores", "summed"))
 
     def scores(self, left: Any, right: Any, rows: Any, columns: Any) -> Any:
         """left[row] . right[column] of each pair."""
         out = self._cupy.empty(len(columns), np.float32)
         if len(out):
             given = (left, right, rows, columns, out, np.int64(len(out)), np.int32(left.shape[1]))
-            self._scores(((len(out) + GROUPS - 1) // GROUPS,), (LANES * GROUPS,), given)
+            self._scores(
+                ((len(out) + PAIRS_PER_CUDA_BLOCK - 1) // PAIRS_PER_CUDA_BLOCK,),
+                (WARP_SIZE * PAIRS_PER_CUDA_BLOCK,),
+                given,
+            )
         return out
 
     def summed(self, weights: Any, right: Any, start: Any, columns: Any) -> Any:
@@ -61,6 +65,8 @@ class Kernels:
         rows, factors = len(start) - 1, right.shape[1]
         out = self._cupy.empty((rows, factors), np.float32)
         if rows:
-            blocks = (rows, (factors + LANES - 1) // LANES)
-            self._summed(blocks, (LANES, GROUPS), (weights, right, start, columns, out, np.int32(factors)))
+            blocks = (rows, (factors + WARP_SIZE - 1) // WARP_SIZE)
+            self._summed(
+                blocks, (WARP_SIZE, PAIRS_PER_CUDA_BLOCK), (weights, right, start, columns, out, np.int32(factors))
+            )
         return out

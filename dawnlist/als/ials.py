@@ -10,111 +10,56 @@ and X Q in place of Y and X all scores stay what they are, and the dense half of
 four flops a stored pair and factor, and nothing that grows with the square of the factors.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
-
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from dawnlist.machine.memory import require
-from dawnlist.model.factor_model import Factors
+from dawnlist.als.fit import InitialFactors
+from dawnlist.als.pairs import ALSBackend, PreparedPairs, SparsityPattern, compute_confidences, compute_ridges
+from dawnlist.arrays import Float32Array
+from dawnlist.machine.free_memory import require_memory
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.user_items import UserItems
 
-if TYPE_CHECKING:
-    from dawnlist.als.training import ALSConfig, First
 
-CG_STEPS: Final = 3
-NOISE: Final = 1e-7
-"""Of a float32 Gram matrix's largest eigenvalue, what a lower one is taken for: without regularization a fit of more
-factors than the matrix has directions would grow beyond every number in those that are all rounding."""
-Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Side:
-    """The pairs from one side: row r meets columns[start[r]:start[r + 1]]."""
-
-    start: Any
-    columns: Any
-
-    @property
-    def rows(self) -> int:
-        """Users, or items."""
-        return len(self.start) - 1
-
-
-class Device(Protocol):
-    """Where the arithmetic is done. Arrays it is given and gives are its own."""
-
-    xp: Any
-    """numpy, or cupy."""
-
-    def array(self, values: npt.NDArray[Any]) -> Any:
-        """A copy there."""
-
-    def numpy(self, values: Any) -> npt.NDArray[Any]:
-        """A copy here."""
-
-    def free(self) -> int:
-        """Bytes that can still be had."""
-
-    def half_sweep(self, side: Side, confidence: Any, solved: Any, fixed: Any, ridge: Any, alpha0: float) -> None:
-        """Solve each row of `solved` given `fixed`; both are rotated, in place. ridge: lambda of each row."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """The pairs from both sides, on their device."""
-
-    device: Device
-    users: Side
-    items: Side
-    turned: Any
-    """Place of each of the items' pairs among the users', which weights and ages are ordered by."""
-    weight: Any
-    age: Any
-
-
-def prepared(user_items: UserItems, where: str) -> Prepared:
+def prepare_pairs(user_items: UserItems, where: str) -> PreparedPairs:
     """Put the pairs on the device "cpu" or "gpu". MemoryError when they do not fit."""
-    device = _device(where)
+    device = _select_backend(where)
     weight = user_items.weight
-    require(40 * weight.nnz, f"{weight.nnz:,} pairs from both sides", device.free())
+    require_memory(40 * weight.nnz, f"{weight.nnz:,} pairs from both sides", device.free())
     order = csr_matrix((np.arange(weight.nnz, dtype=np.int64), weight.indices, weight.indptr), shape=weight.shape)
     turned = order.T.tocsr()
     users, items = (
-        Side(device.array(matrix.indptr.astype(np.int64)), device.array(matrix.indices.astype(np.int32)))
+        SparsityPattern(device.array(matrix.indptr.astype(np.int64)), device.array(matrix.indices.astype(np.int32)))
         for matrix in (order, turned)
     )
     values = (device.array(array.astype(np.float32)) for array in (weight.data, user_items.age))
-    return Prepared(device, users, items, device.array(turned.data), *values)
+    return PreparedPairs(device, users, items, device.array(turned.data), *values)
 
 
-def _device(where: str) -> Device:
+def _select_backend(where: str) -> ALSBackend:
     if where == "gpu":
-        from dawnlist.als.on_arrays import Arrays
-        from dawnlist.machine.gpu import cupy
+        from dawnlist.als.on_arrays import ArrayBackend
+        from dawnlist.machine.gpu_libraries import import_cupy
 
-        found: Device = Arrays(cupy())
+        found: ALSBackend = ArrayBackend(import_cupy())
         return found
-    from dawnlist.als.on_cpu import CPU
+    from dawnlist.als.on_cpu import CPUBackend
 
-    return CPU()
+    return CPUBackend()
 
 
 class IALSFit:
     """See dawnlist.als.training.Fit."""
 
-    def __init__(self, pairs: Prepared, config: "ALSConfig", start: "First") -> None:
+    def __init__(self, pairs: PreparedPairs, config: ALSConfig, start: InitialFactors) -> None:
         self.config, self.sweeps = config, 0
         self._pairs, device = pairs, pairs.device
         rows = pairs.users.rows + pairs.items.rows
-        require(4 * rows * config.factors, f"{rows:,} vectors of {config.factors} factors", device.free())
-        self._users, self._items = (device.array(f) for f in start or _random(pairs, config))
-        values = confidence(pairs, config)
+        require_memory(4 * rows * config.factors, f"{rows:,} vectors of {config.factors} factors", device.free())
+        self._users, self._items = (device.array(f) for f in start or _draw_initial_factors(pairs, config))
+        values = compute_confidences(pairs, config)
         self._confidence = (values, values[pairs.turned])
-        self._ridge, self.ridge_scale = ridges(pairs, self._confidence, config)
+        self._ridge, self.ridge_scale = compute_ridges(pairs, self._confidence, config)
 
     def advance(self, sweeps: int) -> None:
         """So many sweeps, users first."""
@@ -125,42 +70,12 @@ class IALSFit:
         self.sweeps += sweeps
 
     @property
-    def factors(self) -> tuple[Factors, Factors]:
+    def factors(self) -> tuple[Float32Array, Float32Array]:
         """Copies of both."""
         return self._pairs.device.numpy(self._users), self._pairs.device.numpy(self._items)
 
 
-def confidence(pairs: Prepared, config: "ALSConfig") -> Any:
-    """c_ui of each pair, in the users' order."""
-    half_life = np.float32(config.half_life)
-    decay = pairs.device.xp.exp2(-pairs.age / half_life) if half_life else np.float32(1)
-    return (pairs.weight * decay * np.float32(config.alpha)).astype(np.float32)
-
-
-def ridges(pairs: Prepared, confidence: tuple[Any, Any], config: "ALSConfig") -> tuple[tuple[Any, Any], float]:
-    """lambda of each user and of each item: scale s^nu, s the row's sum of confidences over all its pairs; and scale.
-
-    Rendle et al. (2022), equation 5, for weights: there s = alpha0 N + n. The scale is regularization by the mean of
-    s^nu over all rows, their rescaling to nu* = 0, so that `regularization` is of one size for each nu.
-    """
-    sides = (pairs.users, pairs.items)
-    others = (pairs.items.rows, pairs.users.rows)
-    sums = [
-        (_row_sums(pairs.device.xp, side, values) + np.float32(config.alpha0 * other)) ** np.float32(config.nu)
-        for side, values, other in zip(sides, confidence, others, strict=True)
-    ]
-    mean = sum(float(found.sum()) for found in sums) / max(1, sum(others))
-    scale = config.regularization / mean if mean else 0.0
-    users, items = ((scale * found).astype(np.float32) for found in sums)
-    return (users, items), scale
-
-
-def _row_sums(xp: Any, side: Side, values: Any) -> Any:
-    sums = xp.concatenate([xp.zeros(1), xp.cumsum(values, dtype=np.float64)])
-    return (sums[side.start[1:]] - sums[side.start[:-1]]).astype(np.float32)
-
-
-def _random(pairs: Prepared, config: "ALSConfig") -> tuple[Floats, Floats]:
+def _draw_initial_factors(pairs: PreparedPairs, config: ALSConfig) -> tuple[Float32Array, Float32Array]:
     """Small random item vectors (Rendle et al., equation 6); users come first in a sweep, so theirs may be 0."""
     random = np.random.default_rng(config.seed)
     items = random.standard_normal((pairs.items.rows, config.factors), np.float32)

@@ -14,16 +14,16 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from dawnlist.machine.spark import session
-from dawnlist.model.factor_model import Factors
+from dawnlist.arrays import Float32Array
+from dawnlist.machine.spark import open_spark_session
 from dawnlist.model.user_items import UserItems
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from dawnlist.als.training import ALSConfig
+    from dawnlist.model.config import ALSConfig
 
-PAIRS_A_BLOCK = 2_000_000
+PAIRS_PER_SPARK_BLOCK = 2_000_000
 SMALLEST_RATING = np.float32(1e-9)
 """Spark takes a pair of rating 0 for one that was never met; it was, with the confidence of 1."""
 
@@ -34,32 +34,34 @@ class SparkFit:
     def __init__(self, user_items: UserItems, config: "ALSConfig", url: str) -> None:
         self.config, self.sweeps, self.ridge_scale = config, 0, config.regularization  # MLlib's on average
         self._user_items, self._url = user_items, url
-        self._factors: tuple[Factors, Factors] | None = None
+        self._factors: tuple[Float32Array, Float32Array] | None = None
 
     def advance(self, sweeps: int) -> None:
         """The same pairs, configuration and seed give the same blocks and first factors wherever Spark runs."""
         self.sweeps += sweeps
-        self._factors = _fitted(self._user_items, self.config, self.sweeps, self._url)
+        self._factors = _fit_on_spark(self._user_items, self.config, self.sweeps, self._url)
 
     @property
-    def factors(self) -> tuple[Factors, Factors]:
+    def factors(self) -> tuple[Float32Array, Float32Array]:
         """Zero where there is no interaction. RuntimeError before the first sweep."""
         if self._factors is None:
             raise RuntimeError("no sweep was made yet: advance first")
         return self._factors
 
 
-def _fitted(user_items: UserItems, config: "ALSConfig", sweeps: int, url: str) -> tuple[Factors, Factors]:
-    spark = session(url)  # says what is missing, so before pyspark itself is asked for
+def _fit_on_spark(
+    user_items: UserItems, config: "ALSConfig", sweeps: int, url: str
+) -> tuple[Float32Array, Float32Array]:
+    spark = open_spark_session(url)  # says what is missing, so before pyspark itself is asked for
     from pyspark.ml.recommendation import ALS
 
-    weight = user_items.decayed(config.half_life)
+    weight = user_items.decay_weights(config.half_life)
     users, items = weight.shape
-    blocks = max(2, weight.nnz // PAIRS_A_BLOCK)
+    blocks = max(2, weight.nnz // PAIRS_PER_SPARK_BLOCK)
     als = ALS(
         rank=config.factors,
         maxIter=sweeps,
-        regParam=scaled_regularization(user_items, config.regularization / config.alpha0),
+        regParam=scale_regularization(user_items, config.regularization / config.alpha0),
         alpha=config.alpha / config.alpha0,
         seed=config.seed,
         implicitPrefs=True,
@@ -69,24 +71,26 @@ def _fitted(user_items: UserItems, config: "ALSConfig", sweeps: int, url: str) -
         itemCol="item",
         ratingCol="rating",
     )
-    model = als.fit(spark.createDataFrame(_pairs(weight)))
-    return _dense(model.userFactors, users, config.factors), _dense(model.itemFactors, items, config.factors)
+    model = als.fit(spark.createDataFrame(_build_ratings(weight)))
+    return _collect_factors(model.userFactors, users, config.factors), _collect_factors(
+        model.itemFactors, items, config.factors
+    )
 
 
-def scaled_regularization(user_items: UserItems, regularization: float) -> float:
+def scale_regularization(user_items: UserItems, regularization: float) -> float:
     """Spark's lambda: that of implicit, divided by the mean number of interactions of a user or item that has any."""
     weight = user_items.weight
     vectors = np.count_nonzero(np.diff(weight.indptr)) + len(np.unique(weight.indices))
     return float(regularization * vectors / max(1, 2 * weight.nnz))
 
 
-def _pairs(weight: csr_matrix) -> pa.Table:
+def _build_ratings(weight: csr_matrix) -> pa.Table:
     user = np.repeat(np.arange(weight.shape[0], dtype=np.int32), np.diff(weight.indptr))
     rating = np.maximum(weight.data, SMALLEST_RATING, dtype=np.float32)
     return pa.table({"user": user, "item": weight.indices.astype(np.int32, copy=False), "rating": rating})
 
 
-def _dense(found: "DataFrame", rows: int, factors: int) -> Factors:
+def _collect_factors(found: "DataFrame", rows: int, factors: int) -> Float32Array:
     table = found.toArrow()
     dense = np.zeros((rows, factors), dtype=np.float32)
     for batch in table.to_batches():

@@ -9,11 +9,11 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from dawnlist.als.ials import Floats, IALSFit, prepared
-from dawnlist.als.training import ALSConfig
-from dawnlist.model.factor_model import Factors
+from dawnlist.als.ials import IALSFit, prepare_pairs
+from dawnlist.arrays import Float32Array, Float64Array
+from dawnlist.model.config import ALSConfig
 from dawnlist.model.user_items import UserItems
-from dawnlist.ranking.fold_in import Doubles, cholesky, left_side, solved
+from dawnlist.ranking.fold_in import build_normal_matrix, cholesky, solve_user_vector
 
 
 class IALS(AlternatingLeastSquares):  # type: ignore[misc]  # implicit ships no types
@@ -43,7 +43,7 @@ class IALS(AlternatingLeastSquares):  # type: ignore[misc]  # implicit ships no 
     ) -> None:
         """Fit; `callback(sweep, seconds, None)` after each sweep, as implicit does it. There is no progress bar."""
         weights = csr_matrix(user_items, dtype=np.float32)
-        pairs = prepared(UserItems(weights, np.zeros(weights.nnz, np.float32)), self.device)
+        pairs = prepare_pairs(UserItems(weights, np.zeros(weights.nnz, np.float32)), self.device)
         fitting = IALSFit(pairs, self.config, None)
         for sweep in range(self.config.iterations):
             began = time.perf_counter()
@@ -54,11 +54,11 @@ class IALS(AlternatingLeastSquares):  # type: ignore[misc]  # implicit ships no 
         self.ridge_scale = fitting.ridge_scale
         self._user_norms = self._item_norms = self._YtY = self._XtX = None
 
-    def recalculate_user(self, userid: Any, user_items: csr_matrix) -> Factors:
+    def recalculate_user(self, userid: Any, user_items: csr_matrix) -> Float32Array:
         """The vectors of users from what they did, item vectors as they are; the model stays as it is."""
         return self._folded(userid, user_items, self.item_factors, self.YtY)
 
-    def recalculate_item(self, itemid: Any, item_users: csr_matrix) -> Factors:
+    def recalculate_item(self, itemid: Any, item_users: csr_matrix) -> Float32Array:
         """The vectors of items from who met them, user vectors as they are."""
         return self._folded(itemid, item_users, self.user_factors, self.XtX)
 
@@ -74,7 +74,7 @@ class IALS(AlternatingLeastSquares):  # type: ignore[misc]  # implicit ships no 
         confidence = self._confidence(user_items)
         if user_weights is None:
             index, added, _, *rest = self._equation(confidence[userid], len(self.item_factors))
-            left = left_side(self.YtY.astype(np.float64), self.item_factors, index, added, *rest)
+            left = build_normal_matrix(self.YtY.astype(np.float64), self.item_factors, index, added, *rest)
             cholesky(left)
             user_weights = np.tril(left), True  # lower, as of cho_factor; above it nothing was written
         total, best, weights = super().explain(userid, confidence, itemid, user_weights, N)
@@ -86,17 +86,17 @@ class IALS(AlternatingLeastSquares):  # type: ignore[misc]  # implicit ships no 
         found.data += np.float32(self.config.alpha0)
         return found
 
-    def _folded(self, which: Any, weights: csr_matrix, vectors: Factors, gram: Floats) -> Factors:
+    def _folded(self, which: Any, weights: csr_matrix, vectors: Float32Array, gram: Float32Array) -> Float32Array:
         rows = 1 if np.isscalar(which) else len(which)
         if weights.shape[0] != rows:
             raise ValueError(f"{weights.shape[0]} rows for {rows} ids: give one row of interactions for each id")
         confidence = self._confidence(weights)
         found, wide = np.zeros((rows, self.config.factors), np.float32), gram.astype(np.float64)
         for row in range(rows):
-            found[row] = solved(wide, vectors, *self._equation(confidence[row], len(vectors)))
+            found[row] = solve_user_vector(wide, vectors, *self._equation(confidence[row], len(vectors)))
         return found[0] if np.isscalar(which) else found
 
-    def _equation(self, confidence: csr_matrix, others: int) -> tuple[Any, Doubles, Doubles, float, float]:
+    def _equation(self, confidence: csr_matrix, others: int) -> tuple[Any, Float64Array, Float64Array, float, float]:
         """One row of docs/MODEL.md, equation 2, as fold_in.solved takes it."""
         alpha0, pull = self.config.alpha0, confidence.data.astype(np.float64)
         total = pull.sum() + alpha0 * (others - confidence.nnz)

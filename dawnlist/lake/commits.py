@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
     from deltalake.transaction import AddAction
 
-WRITER = "clean"
+WRITER_APP_ID = "clean"
 """App id of each commit that adds rows or drops them: of two made at the same time the second fails."""
 _ATTEMPTS = 8
-_PARTITIONS = {"interactions": ["event_date"]}
-_PROPERTIES: dict[str, dict[str, str | None]] = {
+_PARTITION_COLUMNS = {"interactions": ["event_date"]}
+_TABLE_PROPERTIES: dict[str, dict[str, str | None]] = {
     "interactions": {"delta.logRetentionDuration": "interval 400 days"}  # as far back as the ledger goes
 }
 
@@ -50,7 +50,7 @@ class DayFile:
         return AddAction(self.name, self.size, {partition: self.day}, int(time.time() * 1000), True, stats)
 
 
-def committed(lake: Lake, name: str, attempt: Callable[["DeltaTable | None"], Result]) -> Result:
+def commit_with_retries(lake: Lake, name: str, attempt: Callable[["DeltaTable | None"], Result]) -> Result:
     """What `attempt` returns for the newest table, or for None before the first, once nobody commits in between."""
     from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -63,29 +63,29 @@ def committed(lake: Lake, name: str, attempt: Callable[["DeltaTable | None"], Re
                 raise OSError(
                     errno.ENOSPC, f"the disk of the lake {lake.uri} is full: nothing was committed to {name}, make room"
                 ) from None
-            if number == _ATTEMPTS or version(lake, name) == (None if table is None else table.version()):
+            if number == _ATTEMPTS or read_table_version(lake, name) == (None if table is None else table.version()):
                 raise
             time.sleep(random.uniform(0, 0.05 * 2**number))  # or a writer of many small commits is always ahead
     raise AssertionError("unreachable")
 
 
-def retried(lake: Lake, name: str, attempt: Callable[["DeltaTable"], Result]) -> Result | None:
+def commit_to_existing_table(lake: Lake, name: str, attempt: Callable[["DeltaTable"], Result]) -> Result | None:
     """The same for a table that is there; None without one."""
-    return committed(lake, name, lambda table: None if table is None else attempt(table))
+    return commit_with_retries(lake, name, lambda table: None if table is None else attempt(table))
 
 
-def append(
+def append_rows(
     lake: Lake, name: str, table: "DeltaTable | None", rows: Any, marks: dict[str, int], about: dict[str, str]
 ) -> None:
     """Append with `marks` as transactions and `about` as metadata of the commit; the first one makes the table."""
     from deltalake import WriterProperties, write_deltalake
 
-    new = {"mode": "error", "partition_by": _PARTITIONS.get(name), "configuration": _PROPERTIES.get(name)}
+    new = {"mode": "error", "partition_by": _PARTITION_COLUMNS.get(name), "configuration": _TABLE_PROPERTIES.get(name)}
     write_deltalake(
         lake.table_uri(name) if table is None else table,
         rows,
         writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
-        commit_properties=said(marks, about),
+        commit_properties=build_commit_properties(marks, about),
         # a table that another run made meanwhile is an error: read again
         **(new if table is None else {"mode": "append"}),
     )
@@ -104,20 +104,20 @@ def add_files(
     from deltalake import Schema
     from deltalake.transaction import create_table_with_add_actions
 
-    actions: list[Any] = [file.action(_PARTITIONS[name][0]) for file in files]
-    properties = said(marks, about)
+    actions: list[Any] = [file.action(_PARTITION_COLUMNS[name][0]) for file in files]
+    properties = build_commit_properties(marks, about)
     if table is not None:
         table.create_write_transaction(
-            actions, "append", table.schema(), _PARTITIONS[name], commit_properties=properties
+            actions, "append", table.schema(), _PARTITION_COLUMNS[name], commit_properties=properties
         )
         return
     create_table_with_add_actions(
-        lake.table_uri(name), Schema.from_arrow(schema), actions, "error", _PARTITIONS[name],
-        configuration=_PROPERTIES[name], commit_properties=properties,
+        lake.table_uri(name), Schema.from_arrow(schema), actions, "error", _PARTITION_COLUMNS[name],
+        configuration=_TABLE_PROPERTIES[name], commit_properties=properties,
     )  # fmt: skip
 
 
-def rows_by_day(table: "DeltaTable") -> dict[date, int]:
+def count_rows_by_day(table: "DeltaTable") -> dict[date, int]:
     """Day -> rows of a table with a partition a day, as its log says."""
     import pyarrow as pa
 
@@ -128,15 +128,15 @@ def rows_by_day(table: "DeltaTable") -> dict[date, int]:
     return dict(counts)
 
 
-def said(marks: dict[str, int], about: dict[str, str] | None = None) -> "CommitProperties":
+def build_commit_properties(marks: dict[str, int], about: dict[str, str] | None = None) -> "CommitProperties":
     """What a commit that adds rows or drops them says: app transactions, the writer, and metadata."""
     from deltalake import CommitProperties, Transaction
 
-    transactions = [Transaction(app, version) for app, version in {**marks, WRITER: 1}.items()]
+    transactions = [Transaction(app, version) for app, version in {**marks, WRITER_APP_ID: 1}.items()]
     return CommitProperties(app_transactions=transactions, custom_metadata=about)
 
 
-def version(lake: Lake, name: str) -> int | None:
+def read_table_version(lake: Lake, name: str) -> int | None:
     """The newest version of a table, None when there is none."""
     table = lake.table(name)
     return None if table is None else int(table.version())

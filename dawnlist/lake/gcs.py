@@ -11,48 +11,48 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dawnlist.lake.objects import ABSENT, Found, Mark, split_uri
-from dawnlist.urls import shown
+from dawnlist.lake.objects import ABSENT_REVISION, Revision, StoredObject, split_bucket_uri
+from dawnlist.urls import format_error
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket  # type: ignore[import-untyped]
 
-_CHUNK = 16 * 1024 * 1024
+_CHUNK_BYTES = 16 * 1024 * 1024
 """Bytes of one request of a resumable upload: what is sent again after an error, and held in memory."""
-_TIMEOUT = 120.0
+_REQUEST_SECONDS = 120.0
 
 
-class GcsObjects:
+class GcsObjectStore:
     """See dawnlist.lake.objects.Objects."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self.bucket, self.prefix = split_uri(uri)
+        self.bucket, self.prefix = split_bucket_uri(uri)
 
-    def put(self, source: bytes | Path, key: str, expected: Mark | None = None) -> bool:
+    def put(self, source: bytes | Path, key: str, expected: Revision | None = None) -> bool:
         from google.api_core.exceptions import PreconditionFailed
 
         # 0 is the generation of what is not there; with a precondition the client may send again what failed
-        options: dict[str, Any] = {"checksum": "crc32c", "timeout": _TIMEOUT}
+        options: dict[str, Any] = {"checksum": "crc32c", "timeout": _REQUEST_SECONDS}
         if expected is not None:
-            options["if_generation_match"] = 0 if expected == ABSENT else int(expected)
+            options["if_generation_match"] = 0 if expected == ABSENT_REVISION else int(expected)
         size = source.stat().st_size if isinstance(source, Path) else len(source)
         with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file, self._clear():
             blob = self._blob(key)
-            blob.chunk_size = _CHUNK if size > _CHUNK else None  # a small object is one request
+            blob.chunk_size = _CHUNK_BYTES if size > _CHUNK_BYTES else None  # a small object is one request
             try:
                 blob.upload_from_file(file, size=size, **options)
             except PreconditionFailed:
                 return False
         return True
 
-    def get(self, key: str) -> tuple[bytes, Mark] | None:
+    def get(self, key: str) -> tuple[bytes, Revision] | None:
         from google.api_core.exceptions import NotFound
 
         with self._clear():
             blob = self._blob(key)
             try:
-                data: bytes = blob.download_as_bytes(timeout=_TIMEOUT)
+                data: bytes = blob.download_as_bytes(timeout=_REQUEST_SECONDS)
             except NotFound:
                 self._require_bucket()
                 return None
@@ -81,11 +81,11 @@ class GcsObjects:
             found = [blob.name for blob in listing]
             return [name[len(prefix) :].rstrip("/") for name in [*listing.prefixes, *found] if name != prefix]
 
-    def walk(self, key: str) -> Iterator[Found]:
+    def walk(self, key: str) -> Iterator[StoredObject]:
         with self._clear():
             for blob in self._bucket.list_blobs(prefix=self._key(key) + "/"):
                 if not blob.name.endswith("/"):
-                    yield Found(blob.name.removeprefix(self._key("") + "/"), blob.size, blob.updated)
+                    yield StoredObject(blob.name.removeprefix(self._key("") + "/"), blob.size, blob.updated)
 
     @cached_property
     def _bucket(self) -> "Bucket":
@@ -125,4 +125,4 @@ class GcsObjects:
                 f"no credentials for the lake {self.uri}: set GOOGLE_APPLICATION_CREDENTIALS, or attach an account"
             ) from None
         except (GoogleAPICallError, GoogleAuthError, RequestException, RetryError) as error:
-            raise ConnectionError(f"the lake {self.uri} can't be used: {shown(error)[:300]}") from None
+            raise ConnectionError(f"the lake {self.uri} can't be used: {format_error(error)[:300]}") from None

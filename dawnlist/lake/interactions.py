@@ -3,22 +3,22 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from dawnlist.cuts import window
+from dawnlist.cuts import compute_window
 from dawnlist.lake.lake import Lake
 
 if TYPE_CHECKING:  # brings pandas along
     import pyarrow.dataset as pads
 
 
-def window_rows(lake: Lake, version: int, as_of: datetime, window_days: int) -> "pads.Dataset":
+def scan_interactions(lake: Lake, version: int, as_of: datetime, window_days: int) -> "pads.Dataset":
     """The interactions of the window. ValueError when there is no such table."""
     rows = lake.rows("interactions", version)
     if rows is None:
         raise ValueError(f"there is no interactions table in {lake.uri}: run the clean step first")
-    return between(rows, *window(as_of, window_days))
+    return filter_time_range(rows, *compute_window(as_of, window_days))
 
 
-def between(rows: "pads.Dataset", start: datetime, end: datetime) -> "pads.Dataset":
+def filter_time_range(rows: "pads.Dataset", start: datetime, end: datetime) -> "pads.Dataset":
     """Those of [start, end)."""
     import pyarrow.dataset as pads
 

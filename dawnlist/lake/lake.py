@@ -35,15 +35,15 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from dawnlist.lake.manifest import MANIFEST, check_manifest
-from dawnlist.lake.objects import ABSENT, Found, Mark, Objects, open_objects
-from dawnlist.namespace import checked_namespace
-from dawnlist.urls import masked
+from dawnlist.lake.objects import ABSENT_REVISION, ObjectStore, Revision, StoredObject
+from dawnlist.namespace import check_namespace
+from dawnlist.urls import mask_passwords
 
 if TYPE_CHECKING:  # both bring pandas along, a second that most steps need not spend
     import pyarrow.dataset as pads
     from deltalake import DeltaTable
 
-UNUSABLE = re.compile(r"[%\[\]^|\\]")
+FORBIDDEN_PATH_CHARACTERS = re.compile(r"[%\[\]^|\\]")
 """What delta-rs reads otherwise than Arrow, or stops at."""
 
 
@@ -53,7 +53,7 @@ class Lake:
 
     uri: str
     """Absolute URI of `{root}/{namespace}`, without a trailing slash."""
-    objects: Objects
+    objects: ObjectStore
     """What lies there; Delta tables have their own way to it."""
 
     @classmethod
@@ -62,7 +62,7 @@ class Lake:
 
         Nothing is asked of a network yet.
         """
-        checked_namespace(namespace)
+        check_namespace(namespace)
         if not root:
             raise ValueError("the lake is empty: give a folder or a file://, gs:// or s3:// URI")
         uri = root if "://" in root else Path(root).expanduser().resolve().as_uri()
@@ -70,17 +70,17 @@ class Lake:
             raise ValueError(f"lake {root!r} is of a kind that can't be used: give a folder or file://, gs:// or s3://")
         if not uri.startswith("file://") and not re.fullmatch(r"\w+://[^/?#@]+(/[^?#@]*)?", uri):
             raise ValueError(
-                f"lake {masked(root)!r} is no place in a bucket: give s3://bucket/folder, gs://bucket/folder"
+                f"lake {mask_passwords(root)!r} is no place in a bucket: give s3://bucket/folder, gs://bucket/folder"
             )
         uri = f"{uri.rstrip('/')}/{namespace}"
-        if bad := UNUSABLE.search(_base(uri)):
+        if bad := FORBIDDEN_PATH_CHARACTERS.search(_strip_scheme(uri)):
             raise ValueError(f"lake {root!r} has a {bad[0]!r} in it, which Delta tables can't have: rename the folder")
-        return cls(uri, open_objects(uri))
+        return cls(uri, open_object_store(uri))
 
     @property
     def base(self) -> str:
         """The lake's place as `filesystem` names it."""
-        return _base(self.uri)
+        return _strip_scheme(self.uri)
 
     @cached_property
     def filesystem(self) -> pafs.FileSystem:
@@ -95,42 +95,42 @@ class Lake:
 
     def path(self, *parts: str) -> str:
         """The path of an object as `filesystem` names it; parts come from values, so a slash or `..` is refused."""
-        return f"{self.base}/{_key(parts)}"
+        return f"{self.base}/{_join_key(parts)}"
 
     def write(self, data: bytes | pa.Buffer, *parts: str) -> None:
         """Write an object whole or not at all."""
-        self.objects.put(bytes(data), _key(parts))
+        self.objects.put(bytes(data), _join_key(parts))
 
     def create(self, data: bytes, *parts: str) -> bool:
         """Write an object that is not there yet, whole or not at all; False when it is there."""
-        return self.objects.put(data, _key(parts), ABSENT)
+        return self.objects.put(data, _join_key(parts), ABSENT_REVISION)
 
-    def replace(self, data: bytes, mark: Mark, *parts: str) -> bool:
+    def replace(self, data: bytes, mark: Revision, *parts: str) -> bool:
         """Write an object that nobody has changed since `read_marked` gave its mark; False when somebody has."""
-        return self.objects.put(data, _key(parts), mark)
+        return self.objects.put(data, _join_key(parts), mark)
 
-    def upload(self, source: Path, *parts: str, once: bool = False) -> bool:
-        """Copy a local file into the lake, whole or not at all; False when `once` and there is such an object."""
-        if once and self.exists(*parts):  # which the store itself may say only after it was sent
+    def upload(self, source: Path, *parts: str, if_absent: bool = False) -> bool:
+        """Copy a local file into the lake, whole or not at all; False when `if_absent` and there is such an object."""
+        if if_absent and self.exists(*parts):  # which the store itself may say only after it was sent
             return False
-        return self.objects.put(source, _key(parts), ABSENT if once else None)
+        return self.objects.put(source, _join_key(parts), ABSENT_REVISION if if_absent else None)
 
     def read(self, *parts: str) -> bytes | None:
         """The object's bytes, or None when there is no such object."""
-        found = self.objects.get(_key(parts))
+        found = self.objects.get(_join_key(parts))
         return None if found is None else found[0]
 
-    def read_marked(self, *parts: str) -> tuple[bytes, Mark] | None:
+    def read_with_revision(self, *parts: str) -> tuple[bytes, Revision] | None:
         """The object's bytes and the mark to replace it by, or None when there is no such object."""
-        return self.objects.get(_key(parts))
+        return self.objects.get(_join_key(parts))
 
     def delete(self, *parts: str) -> None:
         """Remove an object, if it is there."""
-        self.objects.delete(_key(parts))
+        self.objects.delete(_join_key(parts))
 
-    def walk(self, *parts: str) -> Iterator[Found]:
+    def walk(self, *parts: str) -> Iterator[StoredObject]:
         """All objects below a folder, in no order; a table's own files too."""
-        return self.objects.walk(_key(parts))
+        return self.objects.walk(_join_key(parts))
 
     def write_json(self, value: Any, *parts: str) -> None:
         """Write `value` as JSON, whole or not at all; NaN is refused, since readers of JSON refuse it."""
@@ -143,11 +143,11 @@ class Lake:
 
     def exists(self, *parts: str) -> bool:
         """Whether there is an object of that name."""
-        return self.objects.exists(_key(parts))
+        return self.objects.exists(_join_key(parts))
 
     def names(self, *parts: str) -> list[str]:
         """Names of objects and folders directly below a folder, sorted; empty when there is no such folder."""
-        return sorted(self.objects.names(_key(parts)))
+        return sorted(self.objects.names(_join_key(parts)))
 
     def upload_folder(self, source: Path, *parts: str) -> None:
         """Copy a flat local folder; MANIFEST goes last, so that a folder with one is whole."""
@@ -162,7 +162,7 @@ class Lake:
             if data is not None:
                 (target / name).write_bytes(data)
 
-    def finished(self, target: Path, make: Callable[[], None], *parts: str) -> bool:
+    def reuse_or_make(self, target: Path, make: Callable[[], None], *parts: str) -> bool:
         """Fill the folder `target` from finished work of that name, or make it and keep it. True when it was there.
 
         `make` writes a folder with a MANIFEST; one that is not what its MANIFEST says is made again. This is how a
@@ -212,13 +212,28 @@ class Lake:
         return None if table is None else self.scan(table)
 
 
-def _key(parts: tuple[str, ...]) -> str:
+def _join_key(parts: tuple[str, ...]) -> str:
     for part in parts:
         if ".." in part.split("/") or part.startswith("/"):
             raise ValueError(f"{part!r} can't be part of a path in the lake: it leaves its folder")
     return "/".join(parts)
 
 
-def _base(uri: str) -> str:
+def _strip_scheme(uri: str) -> str:
     scheme, _, place = uri.partition("://")
     return unquote(place) if scheme == "file" else place
+
+
+def open_object_store(uri: str) -> ObjectStore:
+    """The objects under the URI of a lake; nothing is asked of the network yet."""
+    if uri.startswith("s3://"):
+        from dawnlist.lake.s3 import S3ObjectStore
+
+        return S3ObjectStore(uri)
+    if uri.startswith("gs://"):
+        from dawnlist.lake.gcs import GcsObjectStore
+
+        return GcsObjectStore(uri)
+    from dawnlist.lake.local import LocalObjectStore
+
+    return LocalObjectStore(uri)

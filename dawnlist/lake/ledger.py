@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from dawnlist.cuts import iso, parse_as_of
-from dawnlist.lake.watermark import Window, held
+from dawnlist.cuts import format_iso, parse_as_of
+from dawnlist.lake.watermark import TimeWindow, read_covered_window
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-Arrivals = dict[str, int]
+ArrivalCounts = dict[str, int]
 """Hour, as '2026-01-03T02:00:00Z' -> rows of the source that arrived in it."""
 
-_WINDOWS, _ARRIVALS = "dawnlist.windows", "dawnlist.arrivals"
-RECENT = 48
+_WINDOWS_KEY, _ARRIVALS_KEY = "dawnlist.windows", "dawnlist.arrivals"
+COMMITS_PER_WEEK = 48
 """So many commits are a week: of housekeeping, too."""
 
 
@@ -31,48 +31,48 @@ class Ledger:
     hours: dict[int, int]
 
     @classmethod
-    def of(cls, table: "DeltaTable | None", commits: int | None = None) -> "Ledger":
+    def from_commits(cls, table: "DeltaTable | None", commits: int | None = None) -> "Ledger":
         """What the last `commits` (all by default) say that were made to the table."""
         ledger, was = cls({}), dict[int, Ledger]()
         for commit in reversed(table.history(commits) if table is not None else []):
-            if _WINDOWS in commit:
-                windows = [(parse_as_of(start), parse_as_of(end)) for start, end in json.loads(commit[_WINDOWS])]
-                ledger = ledger.after(windows, json.loads(commit[_ARRIVALS]))
+            if _WINDOWS_KEY in commit:
+                windows = [(parse_as_of(start), parse_as_of(end)) for start, end in json.loads(commit[_WINDOWS_KEY])]
+                ledger = ledger.with_windows(windows, json.loads(commit[_ARRIVALS_KEY]))
             elif commit.get("operation") == "RESTORE":
                 ledger = was.get(int(commit["operationParameters"]["version"]), cls({}))
             was[int(commit["version"])] = ledger
-        return ledger.within(held(table))
+        return ledger.restrict_to(read_covered_window(table))
 
-    def after(self, windows: list[Window], arrivals: Arrivals) -> "Ledger":
+    def with_windows(self, windows: list[TimeWindow], arrivals: ArrivalCounts) -> "Ledger":
         """The ledger once the windows were taken in; an hour that a window only begins stays as it was."""
-        covered = (range(_hour(start + _ALMOST), _hour(end)) for start, end in windows)
-        counted = {_hour(parse_as_of(hour)): rows for hour, rows in arrivals.items()}
+        covered = (range(_to_hour_number(start + _ROUND_UP_TO_HOUR), _to_hour_number(end)) for start, end in windows)
+        counted = {_to_hour_number(parse_as_of(hour)): rows for hour, rows in arrivals.items()}
         taken = {hour: counted.get(hour, 0) for hours in covered for hour in hours}
         # a source that knows only days says them at their first hour, which may lie before the window
-        first = min((_hour(start + _ALMOST) for start, _ in windows), default=0)
+        first = min((_to_hour_number(start + _ROUND_UP_TO_HOUR) for start, _ in windows), default=0)
         days = {hour: rows for hour, rows in counted.items() if hour in self.hours and hour < first and not hour % 24}
         return Ledger({**self.hours, **days, **taken})
 
-    def within(self, known: Window | None) -> "Ledger":
+    def restrict_to(self, known: TimeWindow | None) -> "Ledger":
         """The ledger without the hours that are not whole in this time."""
-        hours = range(_hour(known[0] + _ALMOST), _hour(known[1])) if known else range(0)
+        hours = range(_to_hour_number(known[0] + _ROUND_UP_TO_HOUR), _to_hour_number(known[1])) if known else range(0)
         return Ledger({hour: rows for hour, rows in self.hours.items() if hour in hours})
 
     def day(self, day: date) -> int | None:
         """Rows taken in of a UTC day, None when not all of it is on record."""
-        first = _hour(datetime(day.year, day.month, day.day, tzinfo=UTC))
+        first = _to_hour_number(datetime(day.year, day.month, day.day, tzinfo=UTC))
         rows = [self.hours.get(hour) for hour in range(first, first + 24)]
         return None if None in rows else sum(row for row in rows if row)
 
 
-_ALMOST = timedelta(hours=1, microseconds=-1)
+_ROUND_UP_TO_HOUR = timedelta(hours=1, microseconds=-1)
 
 
-def metadata(windows: list[Window], arrivals: Arrivals) -> dict[str, str]:
+def build_ledger_metadata(windows: list[TimeWindow], arrivals: ArrivalCounts) -> dict[str, str]:
     """The windows and arrivals as they go into a commit."""
-    said = [[iso(start), iso(end)] for start, end in windows]
-    return {_WINDOWS: json.dumps(said), _ARRIVALS: json.dumps(arrivals)}
+    said = [[format_iso(start), format_iso(end)] for start, end in windows]
+    return {_WINDOWS_KEY: json.dumps(said), _ARRIVALS_KEY: json.dumps(arrivals)}
 
 
-def _hour(moment: datetime) -> int:
+def _to_hour_number(moment: datetime) -> int:
     return int(moment.timestamp()) // 3600

@@ -9,7 +9,7 @@ MANIFEST = "MANIFEST"
 def write_manifest(folder: Path) -> None:
     """Write MANIFEST: the sha256 of each other file of the folder, one a line."""
     files = sorted(file for file in folder.iterdir() if file.name != MANIFEST)
-    (folder / MANIFEST).write_text("".join(f"{_sha256(file)}  {file.name}\n" for file in files))
+    (folder / MANIFEST).write_text("".join(f"{_hash_file(file)}  {file.name}\n" for file in files))
 
 
 def check_manifest(folder: Path) -> None:
@@ -22,10 +22,10 @@ def check_manifest(folder: Path) -> None:
         raise ValueError(f"{manifest} is empty: it was damaged, write the folder again")
     for line in lines:
         digest, _, name = line.partition("  ")
-        if not (folder / name).is_file() or _sha256(folder / name) != digest:
+        if not (folder / name).is_file() or _hash_file(folder / name) != digest:
             raise ValueError(f"{folder / name} is not the file that MANIFEST names: it was damaged, write it again")
 
 
-def _sha256(file: Path) -> str:
+def _hash_file(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -11,14 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-Mark = str
+Revision = str
 """What an object was when it was read: its generation, its ETag, or its digest."""
-ABSENT: Final[Mark] = ""
+ABSENT_REVISION: Final[Revision] = ""
 """The mark of an object that is not there."""
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredObject:
     """An object that a walk came by."""
 
     name: str
@@ -29,16 +29,16 @@ class Found:
     """UTC."""
 
 
-class Objects(Protocol):
+class ObjectStore(Protocol):
     """What a place for objects can do; keys are paths in the lake."""
 
-    def put(self, source: bytes | Path, key: str, expected: Mark | None = None) -> bool:
+    def put(self, source: bytes | Path, key: str, expected: Revision | None = None) -> bool:
         """Write bytes or a local file whole or not at all; False when the object is not as `expected`, unless None.
 
         On a network that loses an answer a conditional write may say False for an object that it made itself.
         """
 
-    def get(self, key: str) -> tuple[bytes, Mark] | None:
+    def get(self, key: str) -> tuple[bytes, Revision] | None:
         """The object's bytes and mark, or None when there is no such object."""
 
     def exists(self, key: str) -> bool:
@@ -50,26 +50,11 @@ class Objects(Protocol):
     def names(self, key: str) -> list[str]:
         """Names of objects and folders directly below a folder."""
 
-    def walk(self, key: str) -> Iterator[Found]:
+    def walk(self, key: str) -> Iterator[StoredObject]:
         """All objects below a folder, in no order."""
 
 
-def open_objects(uri: str) -> Objects:
-    """The objects under the URI of a lake; nothing is asked of the network yet."""
-    if uri.startswith("s3://"):
-        from dawnlist.lake.s3 import S3Objects
-
-        return S3Objects(uri)
-    if uri.startswith("gs://"):
-        from dawnlist.lake.gcs import GcsObjects
-
-        return GcsObjects(uri)
-    from dawnlist.lake.local import LocalObjects
-
-    return LocalObjects(uri)
-
-
-def split_uri(uri: str) -> tuple[str, str]:
+def split_bucket_uri(uri: str) -> tuple[str, str]:
     """Bucket and prefix of `s3://bucket/prefix`."""
     bucket, _, prefix = uri.partition("://")[2].partition("/")
     return bucket, prefix

@@ -10,26 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from dawnlist.lake.objects import ABSENT, Found, Mark, split_uri
-from dawnlist.urls import shown
+from dawnlist.lake.objects import ABSENT_REVISION, Revision, StoredObject, split_bucket_uri
+from dawnlist.urls import format_error
 
 if TYPE_CHECKING:
     from obstore import PutMode
     from obstore.store import ClientConfig, RetryConfig, S3Store
 
-_TIMEOUT = timedelta(minutes=10)
+_REQUEST_TIMEOUT = timedelta(minutes=10)
 """Of one request: the default of 30 seconds is too short for a large object on a slow line."""
-_RETRIES: "RetryConfig" = {"max_retries": 8, "retry_timeout": timedelta(minutes=2)}
+_RETRY_POLICY: "RetryConfig" = {"max_retries": 8, "retry_timeout": timedelta(minutes=2)}
 
 
-class S3Objects:
+class S3ObjectStore:
     """See dawnlist.lake.objects.Objects. An upload with a precondition is one request, of 5 GB at most."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self.bucket, self.prefix = split_uri(uri)
+        self.bucket, self.prefix = split_bucket_uri(uri)
 
-    def put(self, source: bytes | Path, key: str, expected: Mark | None = None) -> bool:
+    def put(self, source: bytes | Path, key: str, expected: Revision | None = None) -> bool:
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         mode: PutMode = "overwrite"
@@ -39,8 +39,8 @@ class S3Objects:
                     f"the store of the lake {self.uri} ignores If-None-Match: two runs would overwrite each other's "
                     "work, and nobody would know; use one that heeds it, such as S3 or SeaweedFS 3.97 or newer"
                 )
-            mode = "create" if expected == ABSENT else {"e_tag": expected}
-        with _buffer(source) as data, self._clear():
+            mode = "create" if expected == ABSENT_REVISION else {"e_tag": expected}
+        with _open_buffer(source) as data, self._clear():
             try:
                 self._store.put(key, data, mode=mode)
             except (AlreadyExistsError, PreconditionError):
@@ -48,11 +48,11 @@ class S3Objects:
                 return False
         return True
 
-    def get(self, key: str) -> tuple[bytes, Mark] | None:
+    def get(self, key: str) -> tuple[bytes, Revision] | None:
         with self._clear():
             try:
                 found = self._store.get(key)
-                return bytes(found.bytes()), found.meta["e_tag"] or ABSENT
+                return bytes(found.bytes()), found.meta["e_tag"] or ABSENT_REVISION
             except FileNotFoundError:
                 self._require_bucket()
                 return None
@@ -79,19 +79,19 @@ class S3Objects:
         paths = [*found["common_prefixes"], *(entry["path"] for entry in found["objects"])]
         return [path.rpartition("/")[2] for path in paths]
 
-    def walk(self, key: str) -> Iterator[Found]:
+    def walk(self, key: str) -> Iterator[StoredObject]:
         with self._clear():
             for page in self._store.list(key or None, chunk_size=1000):
                 for entry in page:
-                    yield Found(entry["path"], entry["size"], entry["last_modified"])
+                    yield StoredObject(entry["path"], entry["size"], entry["last_modified"])
 
     @cached_property
     def _store(self) -> "S3Store":
         from obstore.store import S3Store
 
         plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("true", "1", "yes", "on", "y")  # as delta-rs reads it
-        options: ClientConfig = {"timeout": _TIMEOUT, "allow_http": plain}
-        return S3Store(self.bucket, prefix=self.prefix, client_options=options, retry_config=_RETRIES)
+        options: ClientConfig = {"timeout": _REQUEST_TIMEOUT, "allow_http": plain}
+        return S3Store(self.bucket, prefix=self.prefix, client_options=options, retry_config=_RETRY_POLICY)
 
     def _require_bucket(self) -> None:
         """FileNotFoundError when it is the bucket that is missing, which an answer about one object does not tell."""
@@ -126,7 +126,7 @@ class S3Objects:
             raise self._said(error) from None
 
     def _said(self, error: Exception) -> OSError:
-        text = shown(str(error).partition("Debug source:")[0])
+        text = format_error(str(error).partition("Debug source:")[0])
         # a listing's errors have one class; what S3 answered stands in their text
         if isinstance(error, FileNotFoundError) or "NoSuchBucket" in text:
             return FileNotFoundError(f"there is no bucket {self.bucket!r} for the lake {self.uri}: make it")
@@ -142,7 +142,7 @@ class S3Objects:
 
 
 @contextmanager
-def _buffer(source: bytes | Path) -> Iterator[bytes | mmap.mmap]:
+def _open_buffer(source: bytes | Path) -> Iterator[bytes | mmap.mmap]:
     if isinstance(source, bytes):
         yield source
         return

@@ -10,38 +10,38 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-WATERMARK = "watermark"
+WATERMARK_APP_ID = "watermark"
 """App id of the end of what is held."""
-EARLIEST = "earliest"
+EARLIEST_APP_ID = "earliest"
 """App id of its start."""
 
-EXPIRED = "expired"
+EXPIRED_APP_ID = "expired"
 """App id of the time before which rows were dropped for their age."""
 
-Window = tuple[datetime, datetime]
+TimeWindow = tuple[datetime, datetime]
 """[start, end), UTC."""
 
 
-def held(table: "DeltaTable | None") -> Window | None:
+def read_covered_window(table: "DeltaTable | None") -> TimeWindow | None:
     """The time that the table holds whole; None when nothing was ever committed."""
-    watermark = None if table is None else table.transaction_version(WATERMARK)
+    watermark = None if table is None else table.transaction_version(WATERMARK_APP_ID)
     if table is None or watermark is None:
         return None
-    earliest = table.transaction_version(EARLIEST)
+    earliest = table.transaction_version(EARLIEST_APP_ID)
     # a watermark alone says nothing about what lies before it
-    return _utc(watermark if earliest is None else earliest), _utc(watermark)
+    return _from_epoch_seconds(watermark if earliest is None else earliest), _from_epoch_seconds(watermark)
 
 
-def expired(table: "DeltaTable | None") -> datetime | None:
+def read_expiry_cutoff(table: "DeltaTable | None") -> datetime | None:
     """Rows of before this were dropped for their age; None when none ever were."""
-    seconds = None if table is None else table.transaction_version(EXPIRED)
-    return None if seconds is None else _utc(seconds)
+    seconds = None if table is None else table.transaction_version(EXPIRED_APP_ID)
+    return None if seconds is None else _from_epoch_seconds(seconds)
 
 
-def extended(known: Window | None, windows: list[Window]) -> Window | None:
+def extend_window(known: TimeWindow | None, windows: list[TimeWindow]) -> TimeWindow | None:
     """What is held once the windows are, too; one that leaves a gap to what is held does not count."""
     for start, end in windows:
-        start, end = _utc(math.ceil(start.timestamp())), _utc(math.floor(end.timestamp()))
+        start, end = _from_epoch_seconds(math.ceil(start.timestamp())), _from_epoch_seconds(math.floor(end.timestamp()))
         if known is None:
             known = start, end
         elif start <= known[1] and end >= known[0]:
@@ -49,10 +49,10 @@ def extended(known: Window | None, windows: list[Window]) -> Window | None:
     return known
 
 
-def transactions(known: Window) -> dict[str, int]:
+def build_window_transactions(known: TimeWindow) -> dict[str, int]:
     """App id -> version, as they go into a commit."""
-    return {EARLIEST: int(known[0].timestamp()), WATERMARK: int(known[1].timestamp())}
+    return {EARLIEST_APP_ID: int(known[0].timestamp()), WATERMARK_APP_ID: int(known[1].timestamp())}
 
 
-def _utc(seconds: int) -> datetime:
+def _from_epoch_seconds(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

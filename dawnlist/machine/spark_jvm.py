@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,13 +11,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from dawnlist.machine.cores import count
+from dawnlist.machine.cpu_cores import count_cores
+from dawnlist.machine.spark_url import parse_url_numbers
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-def launched(url: str, kind: str, stack: ExitStack) -> "SparkSession":
+def launch_spark_session(url: str, kind: str, stack: ExitStack) -> "SparkSession":
     """A session whose driver is a JVM of this process; `stack` ends it. RuntimeError when it does not start."""
     from py4j.protocol import Py4JError
     from pyspark import SparkConf, SparkContext
@@ -30,21 +30,21 @@ def launched(url: str, kind: str, stack: ExitStack) -> "SparkSession":
         stack.enter_context(tempfile.TemporaryDirectory(prefix="dawnlist-spark-", ignore_cleanup_errors=True))
     )
     log = stack.enter_context((folder / "log").open("w+"))  # the JVM says much before it can be told to be quiet
-    conf = SparkConf(loadDefaults=False).setAll(list(_conf(url, kind, folder).items()))
+    conf = SparkConf(loadDefaults=False).setAll(list(_build_conf(url, kind, folder).items()))
     try:
-        with _undisturbed(_environment(kind, folder)):
+        with _scoped_environment(_build_environment(kind, folder)):
             gateway = launch_gateway(conf, {"stderr": log})  # type: ignore[no-untyped-call]
-            stack.callback(_end, gateway)
+            stack.callback(_stop_jvm, gateway)
             context = SparkContext(conf=conf, gateway=gateway)
             stack.callback(context.stop)
             spark = SparkSession(context)
             stack.callback(spark.stop)
             return spark
     except (Py4JError, PySparkRuntimeError) as error:
-        raise RuntimeError(f"Spark did not start at {url!r}: {_reason(error, log)}") from None
+        raise RuntimeError(f"Spark did not start at {url!r}: {_explain_failure(error, log)}") from None
 
 
-def _conf(url: str, kind: str, folder: Path) -> dict[str, str]:
+def _build_conf(url: str, kind: str, folder: Path) -> dict[str, str]:
     """What is said of a session when it starts; for the rest there is SPARK_CONF_DIR/spark-defaults.conf."""
     conf = {
         "spark.master": url,
@@ -56,22 +56,22 @@ def _conf(url: str, kind: str, folder: Path) -> dict[str, str]:
     }
     if kind not in ("local", "local-cluster"):
         return conf
-    cores = _cores(url, kind)
+    cores = _count_session_cores(url, kind)
     conf |= {
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.memory": f"{_megabytes() // 2}m",
+        "spark.driver.memory": f"{_measure_total_megabytes() // 2}m",
         "spark.local.dir": str(folder / "local"),
         "spark.checkpoint.dir": str(folder / "checkpoints"),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.sql.shuffle.partitions": str(2 * cores),
     }
     if kind == "local-cluster":
-        conf["spark.executor.memory"] = f"{numbers(url)[2]}m"  # else 1 GB, which a smaller worker refuses
+        conf["spark.executor.memory"] = f"{parse_url_numbers(url)[2]}m"  # else 1 GB, which a smaller worker refuses
     return conf
 
 
-def _environment(kind: str, folder: Path) -> dict[str, str]:
+def _build_environment(kind: str, folder: Path) -> dict[str, str]:
     if kind not in ("local", "local-cluster"):
         return {}
     import pyspark
@@ -85,7 +85,7 @@ def _environment(kind: str, folder: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _undisturbed(environment: dict[str, str]) -> Iterator[None]:
+def _scoped_environment(environment: dict[str, str]) -> Iterator[None]:
     """Environment variables for the body; Ctrl-C and the path of modules stay as they are, which Spark changes."""
     variables = {name: os.environ.get(name) for name in environment}
     path, handler = list(sys.path), signal.getsignal(signal.SIGINT)
@@ -103,7 +103,7 @@ def _undisturbed(environment: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _end(gateway: Any) -> None:
+def _stop_jvm(gateway: Any) -> None:
     """End the JVM, which `SparkContext.stop` leaves running."""
     from pyspark import SparkContext
 
@@ -117,7 +117,7 @@ def _end(gateway: Any) -> None:
     SparkContext._gateway = SparkContext._jvm = None
 
 
-def _reason(error: Exception, log: IO[str]) -> str:
+def _explain_failure(error: Exception, log: IO[str]) -> str:
     java = getattr(error, "java_exception", None)
     if java is not None:
         return str(java.getMessage()).splitlines()[0]
@@ -126,19 +126,14 @@ def _reason(error: Exception, log: IO[str]) -> str:
     return f"the JVM ended with {said[-1]!r}" if said else "the JVM ended without a word"
 
 
-def numbers(url: str) -> list[int]:
-    """The numbers in the URL of a local session, in their order."""
-    return [int(number) for number in re.findall(r"\d+", url)]
-
-
-def _cores(url: str, kind: str) -> int:
+def _count_session_cores(url: str, kind: str) -> int:
     if kind == "local-cluster":
-        executors, cores, _ = numbers(url)
+        executors, cores, _ = parse_url_numbers(url)
         return executors * cores
-    return next(iter(numbers(url)), count())
+    return next(iter(parse_url_numbers(url)), count_cores())
 
 
-def _megabytes() -> int:
+def _measure_total_megabytes() -> int:
     """What this machine or container has of memory."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):

@@ -18,32 +18,32 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from dawnlist.cuts import iso
-from dawnlist.messages.channels import ONE_TRY, Channel, within
+from dawnlist.cuts import format_iso
+from dawnlist.messages.channels import SEND_TIMEOUT_SECONDS, Channel, run_with_timeout
+from dawnlist.messages.masking import anonymise_text
 from dawnlist.messages.message import Message
-from dawnlist.messages.privacy import anonymous
-from dawnlist.urls import shown
+from dawnlist.urls import format_error
 
-INTERVAL: Final = 3600.0
+ALERT_INTERVAL_SECONDS: Final = 3600.0
 """Seconds between two messages about the same error."""
-WAITING: Final = 16
+MAX_QUEUED_ALERTS: Final = 16
 """Errors to be told at most; others are only counted."""
-DISTINCT: Final = 256
+MAX_DISTINCT_ERRORS: Final = 256
 """Errors that are told apart; those after are told as one."""
 NEVER: Final = -math.inf
-FRAMES: Final = 12
+MAX_TRACE_FRAMES: Final = 12
 """Of each error; the innermost ones."""
-PAUSES: Final = (5.0, 30.0, 120.0)
+ALERT_RETRY_PAUSES: Final = (5.0, 30.0, 120.0)
 """Seconds before a message that was not taken is sent again."""
 
-Kind = tuple[str, str]
+ErrorKind = tuple[str, str]
 """An error's class and the place that raised it."""
 
-log = logging.getLogger("dawnlist.alerts")
+_log = logging.getLogger("dawnlist.alerts")
 
 
 @dataclass(slots=True)
-class _Known:
+class _AlertState:
     told: float = NEVER
     """By the monotonic clock."""
     since: int = 0
@@ -57,14 +57,14 @@ class Alerts:
         self,
         service: str,
         channels: Sequence[Channel],
-        interval: float = INTERVAL,
-        pauses: Sequence[float] = PAUSES,
+        interval: float = ALERT_INTERVAL_SECONDS,
+        pauses: Sequence[float] = ALERT_RETRY_PAUSES,
     ) -> None:
         """`service` is who fails, in words."""
         self._service, self._channels, self._interval, self._pauses = service, channels, interval, pauses
-        self._known: dict[Kind, _Known] = {}
+        self._known: dict[ErrorKind, _AlertState] = {}
         self._lock = threading.Lock()
-        self._queue: queue.Queue[tuple[BaseException, Kind, str, int] | None] = queue.Queue(WAITING)
+        self._queue: queue.Queue[tuple[BaseException, ErrorKind, str, int] | None] = queue.Queue(MAX_QUEUED_ALERTS)
         self._thread = threading.Thread(target=self._run, name="dawnlist-alerts", daemon=True)
         if channels:
             self._thread.start()
@@ -73,11 +73,11 @@ class Alerts:
         """Tell of an error unless it was told within the interval; `doing`: what failed, in words. Never waits."""
         if not self._channels:
             return
-        kind, now = (type(error).__name__, _place(error)), time.monotonic()
+        kind, now = (type(error).__name__, _locate_error(error)), time.monotonic()
         with self._lock:
-            if kind not in self._known and len(self._known) >= DISTINCT:
+            if kind not in self._known and len(self._known) >= MAX_DISTINCT_ERRORS:
                 kind = ("others", "")
-            known = self._known.setdefault(kind, _Known())
+            known = self._known.setdefault(kind, _AlertState())
             if now - known.told < self._interval:
                 known.since += 1
                 return
@@ -95,18 +95,18 @@ class Alerts:
                 self._queue.put(None, timeout=seconds)
             self._thread.join(seconds)
 
-    def _message(self, error: BaseException, kind: Kind, doing: str, since: int) -> Message:
+    def _message(self, error: BaseException, kind: ErrorKind, doing: str, since: int) -> Message:
         name, place = kind
         moment, host = datetime.now(UTC), platform.node()
         times = f" It was met {since} times more since the last message about it." if since else ""
         short = (
-            f"{doing[:1].upper()}{doing[1:]} failed in {self._service} on {host} at {iso(moment)}: {name} at {place}."
+            f"{doing[:1].upper()}{doing[1:]} failed in {self._service} on {host} at {format_iso(moment)}: {name} at {place}."
             f"{times} Of the same error nothing more is told for {self._interval / 60:.0f} minutes."
         )
-        trace = anonymous("\n".join(frames(error)))
+        trace = anonymise_text("\n".join(format_frames(error)))
         words = "What it says is left out, since it may be what a caller sent; the log has the same places."
         text = f"{short}\n\n{trace}\n\n{words}\n"
-        return Message(f"{host}/{name}/{place}/{iso(moment)}", moment, f"[{self._service}] ERROR: {name} at {place}",
+        return Message(f"{host}/{name}/{place}/{format_iso(moment)}", moment, f"[{self._service}] ERROR: {name} at {place}",
                        text, short)  # fmt: skip
 
     def _run(self) -> None:
@@ -119,10 +119,10 @@ class Alerts:
     def _send(self, channel: Channel, message: Message) -> None:
         for pause in (*self._pauses, None):
             try:
-                within(ONE_TRY, partial(channel.send, message))
+                run_with_timeout(SEND_TIMEOUT_SECONDS, partial(channel.send, message))
                 return
             except Exception as error:  # this thread has to live on
-                log.warning("%s took no message: %s", channel.name, shown(anonymous(str(error))))
+                _log.warning("%s took no message: %s", channel.name, format_error(anonymise_text(str(error))))
             if pause is not None:
                 time.sleep(pause)
 
@@ -140,21 +140,21 @@ class AlertHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """See logging.Handler."""
         if record.exc_info and record.exc_info[1] and not hasattr(record, "told"):
-            self._alerts.report(record.exc_info[1], shown(record.getMessage()).removesuffix(" failed"))
+            self._alerts.report(record.exc_info[1], format_error(record.getMessage()).removesuffix(" failed"))
 
 
-def frames(error: BaseException) -> list[str]:
+def format_frames(error: BaseException) -> list[str]:
     """Where an error came from, the innermost place last, and the errors behind it; without what they say."""
     lines: list[str] = []
     seen: BaseException | None = error
-    while seen is not None and len(lines) < 5 * FRAMES:
-        found = traceback.extract_tb(seen.__traceback__)[-FRAMES:]
+    while seen is not None and len(lines) < 5 * MAX_TRACE_FRAMES:
+        found = traceback.extract_tb(seen.__traceback__)[-MAX_TRACE_FRAMES:]
         lines[:0] = [*(f"{f.filename}:{f.lineno} {f.name}\n    {f.line}" for f in found), type(seen).__name__, ""]
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
     return lines[:-1]
 
 
-def _place(error: BaseException) -> str:
+def _locate_error(error: BaseException) -> str:
     """File, line and function that raised it; no source is read, so that it takes no time."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

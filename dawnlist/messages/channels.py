@@ -16,15 +16,15 @@ from dataclasses import dataclass, field
 from email.utils import formataddr
 from typing import Any, Final, Protocol
 
-from dawnlist.messages.message import Message, mime
-from dawnlist.messages.privacy import anonymous
-from dawnlist.urls import NOTIFY_URLS, shown
+from dawnlist.messages.masking import anonymise_text
+from dawnlist.messages.message import Message, build_mime_message
+from dawnlist.urls import NOTIFY_URLS, format_error
 
-ONE_TRY: Final = 30.0
+SEND_TIMEOUT_SECONDS: Final = 30.0
 """Seconds that a server has to take a message, at most."""
-ANSWER_SECONDS: Final = 15.0
+MAIL_ANSWER_SECONDS: Final = 15.0
 """That a mail server may take for one answer."""
-_PING: Final = re.compile(r"([<@])(?=\S)")
+_MENTION: Final = re.compile(r"([<@])(?=\S)")
 
 
 class Channel(Protocol):
@@ -43,7 +43,7 @@ class Channel(Protocol):
 
 
 @dataclass(frozen=True)
-class Mail:
+class MailChannel:
     """People with addresses, by a mail server."""
 
     name: str
@@ -57,13 +57,13 @@ class Mail:
         to = [formataddr((name or "", address)) for name, address in plugin.targets]
         sender = formataddr((plugin.from_addr[0] or "Dawnlist", plugin.from_addr[1]))
         copies = {"Cc": ", ".join(sorted(plugin.cc)), "Reply-To": ", ".join(sorted(plugin.reply_to))}
-        mail = mime(message, sender, to, {**{k: v for k, v in copies.items() if v}, **plugin.headers})
+        mail = build_mime_message(message, sender, to, {**{k: v for k, v in copies.items() if v}, **plugin.headers})
         everybody = [*(address for _, address in plugin.targets), *plugin.cc, *plugin.bcc]
         try:
             with self._connected() as server:
                 refused = server.send_message(mail, plugin.from_addr[1], everybody)
         except (OSError, smtplib.SMTPException) as error:  # an SMTPException is an OSError, but not by its contract
-            raise ConnectionError(_said(error)) from None
+            raise ConnectionError(_describe_mail_error(error)) from None
         if refused:
             logging.getLogger("dawnlist").warning("%s refused %d of %d addresses", self.name, len(refused), len(to))
 
@@ -75,9 +75,9 @@ class Mail:
         host, port = plugin.smtp_host, plugin.port
         server: smtplib.SMTP
         if plugin.secure_mode == "ssl":
-            server = smtplib.SMTP_SSL(host, port, timeout=ANSWER_SECONDS, context=context)
+            server = smtplib.SMTP_SSL(host, port, timeout=MAIL_ANSWER_SECONDS, context=context)
         else:
-            server = smtplib.SMTP(host, port, timeout=ANSWER_SECONDS)
+            server = smtplib.SMTP(host, port, timeout=MAIL_ANSWER_SECONDS)
         try:
             if plugin.secure_mode == "starttls":
                 server.starttls(context=context)
@@ -90,7 +90,7 @@ class Mail:
 
 
 @dataclass(frozen=True)
-class Chat:
+class ChatChannel:
     """A chat or a web hook, by apprise; gets the few lines alone."""
 
     name: str
@@ -104,14 +104,14 @@ class Chat:
         group = apprise.Apprise(asset=self.plugin.asset)
         group.add(self.plugin)
         with apprise.LogCapture(level=logging.WARNING) as said:  # type: ignore[no-untyped-call]
-            body = _PING.sub("\\1\u200b", message.short)  # an error's message must not call everybody of a channel
+            body = _MENTION.sub("\\1\u200b", message.short)  # an error's message must not call everybody of a channel
             taken = group.notify(body=body, title=message.subject, body_format=apprise.NotifyFormat.TEXT)
             why = said.getvalue().strip().splitlines()
         if not taken:
-            raise ConnectionError(shown(anonymous(why[-1])) if why else "no reason was given")
+            raise ConnectionError(format_error(anonymise_text(why[-1])) if why else "no reason was given")
 
 
-def channels(urls: str | None = None) -> tuple[list[Channel], list[str]]:
+def parse_channels(urls: str | None = None) -> tuple[list[Channel], list[str]]:
     """Those of the environment, or of a text with URLs in it, and a line for each URL that can't be read."""
     given = (os.environ.get(NOTIFY_URLS, "") if urls is None else urls).split()
     if not given:
@@ -135,10 +135,10 @@ def channels(urls: str | None = None) -> tuple[list[Channel], list[str]]:
     shown_urls = [plugin.url(privacy=True) for plugin in plugins]
     # the secrets of two hooks may be all that they differ in
     keys = [f"{url} {shown_urls[:place].count(url)}" for place, url in enumerate(shown_urls)]
-    return [_channel(plugin, key) for plugin, key in zip(plugins, keys, strict=True)], wrong
+    return [_build_channel(plugin, key) for plugin, key in zip(plugins, keys, strict=True)], wrong
 
 
-def within(seconds: float, work: Callable[[], None]) -> None:
+def run_with_timeout(seconds: float, work: Callable[[], None]) -> None:
     """Call `work` and give it up after so long: TimeoutError; what it raises is raised here.
 
     A server that sends a byte now and then is under every timeout of a socket. Work that is given up goes on in a
@@ -161,21 +161,21 @@ def within(seconds: float, work: Callable[[], None]) -> None:
         raise raised[0]
 
 
-def _channel(plugin: Any, place: str) -> Channel:
+def _build_channel(plugin: Any, place: str) -> Channel:
     from apprise.plugins.email import NotifyEmail
 
     key = hashlib.sha256(place.encode()).hexdigest()[:12]
     if isinstance(plugin, NotifyEmail) and plugin.pgp_mode == "no":
-        return Mail(f"mail by {plugin.smtp_host}:{plugin.port}", key, plugin)
-    return Chat(str(plugin.service_name), key, plugin)
+        return MailChannel(f"mail by {plugin.smtp_host}:{plugin.port}", key, plugin)
+    return ChatChannel(str(plugin.service_name), key, plugin)
 
 
-def _said(error: Exception) -> str:
+def _describe_mail_error(error: Exception) -> str:
     """A mail server's refusal in one line: smtplib quotes whole answers, as bytes and by address."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         code, answer = next(iter(error.recipients.values()))
-        return f"every address was refused: {code} {shown(anonymous(answer.decode(errors='replace')))}"
+        return f"every address was refused: {code} {format_error(anonymise_text(answer.decode(errors='replace')))}"
     if isinstance(error, smtplib.SMTPResponseException):
         words = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
-        return f"{error.smtp_code} {shown(anonymous(words))}"
-    return f"{type(error).__name__}: {shown(anonymous(str(error)))}"
+        return f"{error.smtp_code} {format_error(anonymise_text(words))}"
+    return f"{type(error).__name__}: {format_error(anonymise_text(str(error)))}"

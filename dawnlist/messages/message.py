@@ -9,9 +9,9 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
 
-from dawnlist.urls import printable
+from dawnlist.urls import replace_unprintable
 
-MOST_LETTERS = 200
+MAX_SUBJECT_LENGTH = 200
 """Of a subject."""
 
 
@@ -33,7 +33,7 @@ class Message:
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     """Name -> PNG."""
 
-    def subjected(self, more: str) -> "Message":
+    def prefix_subject(self, more: str) -> "Message":
         """The same with a few more words in front of its subject."""
         return replace(self, subject=f"{more} {self.subject}")
 
@@ -49,13 +49,13 @@ class Message:
         return cls(**{**value, "moment": datetime.fromisoformat(value["moment"]), "pictures": pictures})
 
 
-def mime(message: Message, sender: str, to: Iterable[str], headers: Mapping[str, str]) -> EmailMessage:
+def build_mime_message(message: Message, sender: str, to: Iterable[str], headers: Mapping[str, str]) -> EmailMessage:
     """The message as a mail: plain text and, if there is any, HTML with its pictures inside.
 
     Its Message-ID is made from its key, so that who gets it twice can know it.
     """
     mail = EmailMessage()
-    mail["Subject"] = printable(" ".join(message.subject.split()))[:MOST_LETTERS]
+    mail["Subject"] = replace_unprintable(" ".join(message.subject.split()))[:MAX_SUBJECT_LENGTH]
     mail["From"] = sender
     mail["To"] = ", ".join(to)
     mail["Date"] = format_datetime(message.moment)

@@ -16,23 +16,23 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dawnlist.model.factor_model import Factors
+from dawnlist.arrays import Float32Array
 from dawnlist.model.ids import IdMap
 
-DIMENSIONS: Final = 64
-SEED: Final = 7
-MIN_ITEMS: Final = 2
+CONTENT_DIMENSIONS: Final = 64
+SVD_SEED: Final = 7
+MIN_DOCUMENT_FREQUENCY: Final = 2
 """A word that only one item has says nothing of what is alike."""
-WORD: Final = re.compile(r"\w\w+")
-GENRE: Final = "\0"
+WORD_PATTERN: Final = re.compile(r"\w\w+")
+GENRE_PREFIX: Final = "\0"
 """Before a genre, so that it is no word of a title."""
 
 
 @dataclass(frozen=True)
-class Stock:
+class ItemFeatures:
     """What is known of the items of splits beside who met them."""
 
-    content: Factors
+    content: Float32Array
     """Shape (items, d): of unit length, or 0; d is 0 when nothing is known of any."""
     first_seen: npt.NDArray[np.int64]
     """Shape (items,): epoch microseconds of the run that first saw the item, 0 for one that is in no items table."""
@@ -50,7 +50,7 @@ class Stock:
         return found.hexdigest()[:16]
 
 
-def vectors(items: pa.Table, ids: IdMap, dimensions: int = DIMENSIONS) -> Factors:
+def build_content_vectors(items: pa.Table, ids: IdMap, dimensions: int = CONTENT_DIMENSIONS) -> Float32Array:
     """A vector of unit length for each id, shape (ids, d), 0 for an item without words; d <= dimensions.
 
     `items`: item_id, title, genres and text, as the items table has them. d is 0 when no two items share a word. The
@@ -58,34 +58,34 @@ def vectors(items: pa.Table, ids: IdMap, dimensions: int = DIMENSIONS) -> Factor
     """
     places = ids.indices(items["item_id"])
     known = np.flatnonzero(places >= 0)
-    dense = _reduced(_documents(items.take(known)), dimensions)
+    dense = _reduce_documents(_tokenise_items(items.take(known)), dimensions)
     found = np.zeros((len(ids), dense.shape[1]), np.float32)
     if dense.shape[1]:
         found[places[known]] = dense
     return found
 
 
-def unit(rows: Factors) -> Factors:
+def normalise_rows(rows: Float32Array) -> Float32Array:
     """Each row divided by its length; rows of 0 stay 0."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
-def _documents(items: pa.Table) -> Iterator[list[str]]:
+def _tokenise_items(items: pa.Table) -> Iterator[list[str]]:
     """The tokens of each item."""
     prose = [pc.utf8_lower(pc.fill_null(items[name], "")) for name in ("title", "text")]
     words = pc.binary_join_element_wise(*prose, " ")
     for text, genres in zip(words.to_pylist(), items["genres"].to_pylist(), strict=True):
-        yield WORD.findall(text) + [GENRE + genre.casefold() for genre in genres or ()]
+        yield WORD_PATTERN.findall(text) + [GENRE_PREFIX + genre.casefold() for genre in genres or ()]
 
 
-def _reduced(documents: Iterator[list[str]], dimensions: int) -> Factors:
+def _reduce_documents(documents: Iterator[list[str]], dimensions: int) -> Float32Array:
     """A row for each document, shape (documents, d); (0, 0) when no two share a token."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from threadpoolctl import threadpool_limits
 
-    tfidf: Any = TfidfVectorizer(analyzer=list, sublinear_tf=True, min_df=MIN_ITEMS, dtype=np.float32)
+    tfidf: Any = TfidfVectorizer(analyzer=list, sublinear_tf=True, min_df=MIN_DOCUMENT_FREQUENCY, dtype=np.float32)
     try:
         sparse = tfidf.fit_transform(documents)
     except ValueError:  # it has nothing to count, and no other way to say so
@@ -96,6 +96,6 @@ def _reduced(documents: Iterator[list[str]], dimensions: int) -> Factors:
         with threadpool_limits(
             1, "blas"
         ):  # as quick for so narrow matrices, and the same numbers on any machine's cores
-            dense = TruncatedSVD(dimensions, random_state=SEED).fit_transform(sparse).astype(np.float32)
+            dense = TruncatedSVD(dimensions, random_state=SVD_SEED).fit_transform(sparse).astype(np.float32)
     told = np.diff(sparse.indptr) > 0
-    return unit((dense - dense[told].mean(axis=0)) * told[:, None])
+    return normalise_rows((dense - dense[told].mean(axis=0)) * told[:, None])

@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
+from dawnlist.arrays import Float32Array
 from dawnlist.lake.manifest import check_manifest, write_manifest
 from dawnlist.model.ids import IdMap
-
-Factors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -25,9 +24,9 @@ class FactorModel:
 
     user_ids: IdMap
     item_ids: IdMap
-    user_factors: Factors
+    user_factors: Float32Array
     """Shape (users, factors)."""
-    item_factors: Factors
+    item_factors: Float32Array
     """Shape (items, factors)."""
     config: dict[str, Any] = field(default_factory=dict)
     """Engine, hyper-parameters, seed."""
@@ -67,10 +66,10 @@ class FactorModel:
         )
 
     @classmethod
-    def of_known(
+    def from_interactions(
         cls,
         ids: tuple[IdMap, IdMap],
-        factors: tuple[Factors, Factors],
+        factors: tuple[Float32Array, Float32Array],
         user_items: csr_matrix,
         config: dict[str, Any],
         lineage: dict[str, Any],
@@ -80,24 +79,26 @@ class FactorModel:
         items = np.unique(user_items.indices).astype(np.int64)
         return cls(ids[0].subset(users), ids[1].subset(items), factors[0][users], factors[1][items], config, lineage)
 
-    def aligned(self, user_ids: IdMap, item_ids: IdMap) -> "AlignedModel":
+    def align(self, user_ids: IdMap, item_ids: IdMap) -> "AlignedModel":
         """The same model over other id maps; who is unknown to it has a zero vector and a False in the mask."""
         users, items = self.user_ids.indices(user_ids.ids), self.item_ids.indices(item_ids.ids)
-        return AlignedModel(_rows(self.user_factors, users), _rows(self.item_factors, items), users >= 0, items >= 0)
+        return AlignedModel(
+            _gather_rows(self.user_factors, users), _gather_rows(self.item_factors, items), users >= 0, items >= 0
+        )
 
 
 @dataclass(frozen=True)
 class AlignedModel:
     """Factors in the index space of a dataset."""
 
-    user_factors: Factors
-    item_factors: Factors
+    user_factors: Float32Array
+    item_factors: Float32Array
     knows_user: npt.NDArray[np.bool_]
     knows_item: npt.NDArray[np.bool_]
 
     def top_k(
         self, users: npt.NDArray[np.int64], seen: csr_matrix, k: int, device: str = "cpu"
-    ) -> tuple[npt.NDArray[np.int64], Factors]:
+    ) -> tuple[npt.NDArray[np.int64], Float32Array]:
         """The k best items that each of `users` has not seen, best first, and of equal ones the earlier first.
 
         `seen`: (len(users), items), a stored entry is left out of that user's list. Returns item indices, shape
@@ -114,7 +115,7 @@ class AlignedModel:
         return items, scores
 
 
-def _rows(factors: Factors, indices: npt.NDArray[np.int64]) -> Factors:
+def _gather_rows(factors: Float32Array, indices: npt.NDArray[np.int64]) -> Float32Array:
     aligned = np.zeros((len(indices), factors.shape[1]), dtype=np.float32)
     aligned[indices >= 0] = factors[indices[indices >= 0]]
     return aligned

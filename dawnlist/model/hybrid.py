@@ -18,18 +18,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from dawnlist.als.training import ALSConfig
+from dawnlist.arrays import BoolArray, Float32Array
 from dawnlist.model import popularity
-from dawnlist.model.content import unit
-from dawnlist.model.factor_model import FactorModel, Factors
+from dawnlist.model.config import ALSConfig
+from dawnlist.model.content import normalise_rows
+from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.splits import Splits, Stage
 from dawnlist.model.user_items import UserItems
 
-NEIGHBOURS: Final = 20
+CONTENT_NEIGHBOURS: Final = 20
 """Of a new item, the most alike among those that were met."""
-DOUBT: Final = np.float32(1.0)
+SHRINKAGE: Final = np.float32(1.0)
 """Weight of a vector of zeros beside the neighbours': an item that is like nothing is predicted nothing."""
-Mask = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 
@@ -41,31 +41,33 @@ class Hybrid:
     """Over all items, of what lies before the stage's cut."""
     fitted: UserItems
     """The same over the items that somebody met in the window: what a model is fitted on."""
-    content: Factors
+    content: Float32Array
     """Shape (items, d)."""
-    new: Mask
+    new: BoolArray
     """Shape (items,): see Splits.new_items."""
 
     @classmethod
     def of(cls, splits: Splits, stage: Stage) -> "Hybrid":
         """Of what is known at the stage's cut."""
-        user_items, met = splits.user_items(stage), splits.without_unmet().user_items(stage)
+        user_items, met = splits.user_items(stage), splits.drop_unmet_items().user_items(stage)
         return cls(user_items, met, splits.content, splits.new_items(stage))
 
     @property
-    def known_items(self) -> Mask:
+    def known_items(self) -> BoolArray:
         """Which items a model knows: those that somebody met, and new ones."""
         return self.met | self.new
 
-    def factors(self, fitted: tuple[Factors, Factors], config: ALSConfig) -> tuple[Factors, Factors]:
+    def factors(
+        self, fitted: tuple[Float32Array, Float32Array], config: ALSConfig
+    ) -> tuple[Float32Array, Float32Array]:
         """User and item factors as they are served, of what was fitted on `fitted`."""
         met = np.diff(self.user_items.weight.indptr)
-        profiles = self.profiles(self.user_items.decayed(config.half_life)) if config.content_share else None
-        return self.served(fitted, profiles, met, config)
+        profiles = self.profiles(self.user_items.decay_weights(config.half_life)) if config.content_share else None
+        return self.compose_factors(fitted, profiles, met, config)
 
-    def served(
-        self, fitted: tuple[Factors, Factors], profiles: Factors | None, met: Counts, config: ALSConfig
-    ) -> tuple[Factors, Factors]:
+    def compose_factors(
+        self, fitted: tuple[Float32Array, Float32Array], profiles: Float32Array | None, met: Counts, config: ALSConfig
+    ) -> tuple[Float32Array, Float32Array]:
         """The same for any users, of whom are given: fitted vectors, profiles (p), and how many items they met.
 
         profiles: (users, d), not asked for without a share of content; met: (users,).
@@ -75,18 +77,18 @@ class Hybrid:
         if self.new.any():
             items[self.new] = self.prediction @ items
         share, half_life = config.popularity_share, config.popularity_half_life
-        users, items = popularity.blended((users, items), self.user_items, share, half_life)
+        users, items = popularity.blend_popularity((users, items), self.user_items, share, half_life)
         if not config.content_share or profiles is None:
             return users, items
         weights = (config.content_share * config.content_pairs / (config.content_pairs + met)).astype(np.float32)
         return np.column_stack([users, weights[:, None] * profiles]), np.column_stack([items, self.content])
 
-    def profiles(self, weights: csr_matrix) -> Factors:
+    def profiles(self, weights: csr_matrix) -> Float32Array:
         """p, shape (users, d), of users' weights (users, items): of unit length, or 0 where words are known of none."""
-        return unit(weights @ self.content)
+        return normalise_rows(weights @ self.content)
 
     @cached_property
-    def met(self) -> Mask:
+    def met(self) -> BoolArray:
         """Which items somebody met."""
         weight = self.user_items.weight
         return np.bincount(weight.indices, minlength=weight.shape[1]) > 0
@@ -101,32 +103,32 @@ class Hybrid:
 
         candidates, wanted = np.flatnonzero(self.met & self.content.any(axis=1)), np.flatnonzero(self.new)
         nothing = csr_matrix((len(wanted), len(candidates)), dtype=np.float32)
-        places, cosines = top_k(self.content[wanted], self.content[candidates], NEIGHBOURS, nothing)
+        places, cosines = top_k(self.content[wanted], self.content[candidates], CONTENT_NEIGHBOURS, nothing)
         alike = np.where(places >= 0, np.maximum(cosines, 0), np.float32(0))
-        alike /= DOUBT + alike.sum(axis=1, keepdims=True)
+        alike /= SHRINKAGE + alike.sum(axis=1, keepdims=True)
         rows, ranks = np.nonzero(alike)
         columns = candidates[places[rows, ranks]]
         return csr_matrix((alike[rows, ranks], (rows, columns)), shape=(len(wanted), len(self.new)))
 
 
 @dataclass(frozen=True)
-class Parts:
+class ModelColumns:
     """A served model's columns by what they are, for who computes a user's own anew."""
 
-    vectors: Factors
+    vectors: Float32Array
     """x, shape (users, factors)."""
-    item_factors: Factors
+    item_factors: Float32Array
     """y, shape (items, factors)."""
-    item_bias: Factors
+    item_bias: Float32Array
     """Shape (items,): the share of popularity, 0 without one."""
-    item_content: Factors
+    item_content: Float32Array
     """z, shape (items, d), of unit length or 0; d is 0 without a content part."""
 
 
-def parts(model: FactorModel) -> Parts:
+def split_columns(model: FactorModel) -> ModelColumns:
     """The columns of a model as `train` and `refit` leave it; one of popularity is all bias (no factors)."""
     users, items, config = model.user_factors, model.item_factors, model.config
     factors = config.get("factors", 0)
     popular = config["engine"] == "popularity" or bool(config.get("popularity_share"))
     bias = items[:, factors] if popular else np.zeros(len(items), np.float32)
-    return Parts(users[:, :factors], items[:, :factors], bias, items[:, factors + popular :])
+    return ModelColumns(users[:, :factors], items[:, :factors], bias, items[:, factors + popular :])

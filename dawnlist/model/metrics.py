@@ -27,12 +27,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from dawnlist.machine.compiled import jit
-from dawnlist.ranking.topk import holds
-
-Floats = npt.NDArray[np.float64]
-Ranks = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+from dawnlist.arrays import BoolArray, Float64Array, Int64Array
+from dawnlist.machine.numba_jit import jit
+from dawnlist.ranking.entries import contains_sorted
 
 METRICS: Final = ("ndcg", "recall", "map", "mrr", "hit_rate")
 """Those that have a value for each user; any may be the primary one."""
@@ -41,21 +38,21 @@ BOOTSTRAP_COUNTS: Final = 1 << 22
 
 
 @dataclass(frozen=True)
-class Scores:
+class RankingScores:
     """Metrics of one arm; the arrays have one value for each evaluated user, in one order for all arms."""
 
-    recall: Floats
-    ndcg: Floats
-    map: Floats
-    mrr: Floats
-    hit_rate: Floats
-    exposure: Ranks
+    recall: Float64Array
+    ndcg: Float64Array
+    map: Float64Array
+    mrr: Float64Array
+    hit_rate: Float64Array
+    exposure: Int64Array
     """Shape (items,): in how many lists each item is."""
-    novelty: Floats = field(default_factory=lambda: np.empty(0))
+    novelty: Float64Array = field(default_factory=lambda: np.empty(0))
     """Of each list that is not empty; none where it is not known how many users met an item."""
 
     @classmethod
-    def joined(cls, parts: Sequence["Scores"]) -> "Scores":
+    def concatenate(cls, parts: Sequence["RankingScores"]) -> "RankingScores":
         """Those of several blocks of users as one."""
         values = {name: np.concatenate([getattr(part, name) for part in parts]) for name in (*METRICS, "novelty")}
         return cls(**values, exposure=np.sum([part.exposure for part in parts], axis=0))
@@ -83,7 +80,7 @@ class Scores:
         return {**found, f"gini@{k}": self.gini}
 
 
-def score(lists: Ranks, truth: csr_matrix, popularity: Floats | None = None) -> Scores:
+def score_lists(lists: Int64Array, truth: csr_matrix, popularity: Float64Array | None = None) -> RankingScores:
     """Score ranked lists against what each user did.
 
     `lists`: (users, k) item indices, best first, -1 where a list is shorter. `truth`: (users, items), stored entries
@@ -92,14 +89,14 @@ def score(lists: Ranks, truth: csr_matrix, popularity: Floats | None = None) -> 
     if lists.shape[0] != truth.shape[0]:
         raise ValueError(f"{lists.shape[0]} lists for {truth.shape[0]} users: give one list for each row of truth")
     k = lists.shape[1]
-    hits = _hits(lists, truth)
+    hits = _find_hits(lists, truth)
     relevant = np.diff(truth.indptr)
     ideal = np.minimum(relevant, k)
     discount = 1 / np.log2(np.arange(2, k + 2))
     precision = hits.cumsum(axis=1) / np.arange(1, k + 1)
     shown = lists >= 0
     with np.errstate(invalid="ignore", divide="ignore"):
-        return Scores(
+        return RankingScores(
             recall=hits.sum(axis=1) / relevant,
             ndcg=hits @ discount / np.concatenate([[0], discount.cumsum()])[ideal],
             map=(hits * precision).sum(axis=1) / ideal,
@@ -110,30 +107,32 @@ def score(lists: Ranks, truth: csr_matrix, popularity: Floats | None = None) -> 
         )
 
 
-def _hits(lists: Ranks, truth: csr_matrix) -> Mask:
+def _find_hits(lists: Int64Array, truth: csr_matrix) -> BoolArray:
     """Whether each listed item is relevant to its user."""
     ordered = truth if truth.has_sorted_indices else truth.sorted_indices()
     hits = np.zeros(lists.shape, dtype=np.bool_)
-    _look_up(lists, ordered.indptr, ordered.indices, hits)
+    _mark_hits(lists, ordered.indptr, ordered.indices, hits)
     return hits
 
 
 @jit()
-def _look_up(lists: Ranks, indptr: npt.NDArray[np.int32], relevant: npt.NDArray[np.int32], hits: Mask) -> None:
+def _mark_hits(
+    lists: Int64Array, indptr: npt.NDArray[np.int32], relevant: npt.NDArray[np.int32], hits: BoolArray
+) -> None:
     for user in range(len(lists)):
         wanted = relevant[indptr[user] : indptr[user + 1]]
         for rank in range(lists.shape[1]):
-            hits[user, rank] = holds(wanted, lists[user, rank])
+            hits[user, rank] = contains_sorted(wanted, lists[user, rank])
 
 
-def _novelty(lists: Ranks, shown: Mask, popularity: Floats) -> Floats:
+def _novelty(lists: Int64Array, shown: BoolArray, popularity: Float64Array) -> Float64Array:
     surprise = -np.log2(popularity)
     lengths = shown.sum(axis=1)
     sums = np.where(shown, surprise[lists], 0).sum(axis=1)
     return np.asarray(sums[lengths > 0] / lengths[lengths > 0])
 
 
-def bootstrap(values: Floats, seed: int, samples: int = 1000) -> Floats:
+def bootstrap_means(values: Float64Array, seed: int, samples: int = 1000) -> Float64Array:
     """Means of columns over users drawn with replacement (Efron, 1979), shape (samples, columns).
 
     `values`: (users, columns); a sample draws the same users for all columns, so that their differences and ratios
@@ -155,7 +154,7 @@ def bootstrap(values: Floats, seed: int, samples: int = 1000) -> Floats:
     return means
 
 
-def interval(samples: Floats, confidence: float = 0.95) -> tuple[float, float]:
+def percentile_interval(samples: Float64Array, confidence: float = 0.95) -> tuple[float, float]:
     """The percentile interval of bootstrapped values; those that are no number, such as 0 / 0, are left out."""
     real = samples[np.isfinite(samples)]
     if not len(real):
@@ -165,16 +164,16 @@ def interval(samples: Floats, confidence: float = 0.95) -> tuple[float, float]:
 
 
 def bootstrap_interval(
-    difference: Floats, seed: int, samples: int = 1000, confidence: float = 0.95
+    difference: Float64Array, seed: int, samples: int = 1000, confidence: float = 0.95
 ) -> tuple[float, float]:
     """The interval of the mean of paired differences over users. (0, 0) without users."""
-    return interval(bootstrap(difference[:, None], seed, samples)[:, 0], confidence)
+    return percentile_interval(bootstrap_means(difference[:, None], seed, samples)[:, 0], confidence)
 
 
 def ratio_interval(
-    above: Floats, below: Floats, seed: int, samples: int = 1000, confidence: float = 0.95
+    above: Float64Array, below: Float64Array, seed: int, samples: int = 1000, confidence: float = 0.95
 ) -> tuple[float, float]:
     """The interval of the ratio of two means over the same users. (0, 0) where the one below is 0."""
-    means = bootstrap(np.column_stack([above, below]), seed, samples)
+    means = bootstrap_means(np.column_stack([above, below]), seed, samples)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return interval(means[:, 0] / means[:, 1], confidence)
+        return percentile_interval(means[:, 0] / means[:, 1], confidence)

@@ -4,14 +4,14 @@ from typing import Final
 
 import numpy as np
 
-from dawnlist.model.factor_model import Factors
+from dawnlist.arrays import Float32Array
 from dawnlist.model.user_items import UserItems
 
-WINDOWS: Final[dict[str, float]] = {"whole": 0.0, "7d": 7.0, "24h": 1.0}
+POPULARITY_WINDOWS: Final[dict[str, float]] = {"whole": 0.0, "7d": 7.0, "24h": 1.0}
 """Name -> days before the cut that count; 0 means all."""
 
 
-def fit(user_items: UserItems, window: str) -> tuple[Factors, Factors]:
+def fit_popularity(user_items: UserItems, window: str) -> tuple[Float32Array, Float32Array]:
     """User factors (users, 1), all 1, and item factors (items, 1): how many users met the item in the window.
 
     Users, not events, so that one user's frenzy makes no item popular. Items outside the window keep a small share
@@ -19,14 +19,14 @@ def fit(user_items: UserItems, window: str) -> tuple[Factors, Factors]:
     """
     users, items = user_items.weight.shape
     counts = np.bincount(user_items.weight.indices, minlength=items).astype(np.float32)
-    days = WINDOWS[window]
+    days = POPULARITY_WINDOWS[window]
     if days:
         recent = user_items.weight.indices[user_items.age <= days]
         counts = np.bincount(recent, minlength=items) + counts / np.float32(max(1, users) + 1)
     return np.ones((users, 1), dtype=np.float32), counts.astype(np.float32)[:, None]
 
 
-def decayed(user_items: UserItems, half_life: float) -> Factors:
+def compute_popularity(user_items: UserItems, half_life: float) -> Float32Array:
     """How popular each item is, shape (items,), the most popular 1: its users, halved every `half_life` days.
 
     A user counts by the age of the last time they met the item; one user's many events count once.
@@ -36,9 +36,9 @@ def decayed(user_items: UserItems, half_life: float) -> Factors:
     return np.asarray(counts / max(counts.max(initial=0.0), np.finfo(np.float64).tiny), dtype=np.float32)
 
 
-def blended(
-    factors: tuple[Factors, Factors], user_items: UserItems, share: float, half_life: float
-) -> tuple[Factors, Factors]:
+def blend_popularity(
+    factors: tuple[Float32Array, Float32Array], user_items: UserItems, share: float, half_life: float
+) -> tuple[Float32Array, Float32Array]:
     """User and item factors whose scores are those of `factors` plus `share` times decayed popularity.
 
     That is one factor more, the last: 1 for each user, share * popularity for each item. A share of 0 adds none.
@@ -46,5 +46,5 @@ def blended(
     if not share:
         return factors
     users, items = factors
-    popular = np.float32(share) * decayed(user_items, half_life)
+    popular = np.float32(share) * compute_popularity(user_items, half_life)
     return np.column_stack([users, np.ones(len(users), np.float32)]), np.column_stack([items, popular])

@@ -13,18 +13,17 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from dawnlist.cuts import Cuts, iso, parse_as_of
+from dawnlist.arrays import Float32Array
+from dawnlist.cuts import MICROSECONDS_PER_DAY, Cuts, format_iso, parse_as_of
 from dawnlist.lake.manifest import check_manifest, write_manifest
-from dawnlist.model.content import Stock
-from dawnlist.model.factor_model import Factors
+from dawnlist.model.content import ItemFeatures
 from dawnlist.model.ids import IdMap
 from dawnlist.model.user_items import UserItems
 
 Stage = Literal["tune", "train", "refit"]
-Truth = Literal["validation", "holdout"]
+EvaluationSplit = Literal["validation", "holdout"]
 
-PARTS_OF: dict[str, int] = {"tune": 1, "train": 2, "refit": 3, "validation": 1, "holdout": 2}
-MICROSECONDS_A_DAY = 86_400_000_000
+HISTORY_PARTS: dict[str, int] = {"tune": 1, "train": 2, "refit": 3, "validation": 1, "holdout": 2}
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Splits:
     cuts: Cuts
     about: dict[str, Any]
     """Lineage: table version, counts, incumbent."""
-    stock: Stock | None = None
+    stock: ItemFeatures | None = None
     """What the items table says of the items; None without one."""
 
     @property
@@ -55,20 +54,20 @@ class Splits:
         return len(self.user_ids), len(self.item_ids)
 
     @property
-    def met_items(self) -> int:
+    def met_item_count(self) -> int:
         """So many of the items, the first ones, were met by somebody in the window."""
         return len(self.item_ids) - (self.stock.unmet if self.stock else 0)
 
     @property
-    def content(self) -> Factors:
+    def content(self) -> Float32Array:
         """Shape (items, d), see Stock."""
         return self.stock.content if self.stock else np.zeros((len(self.item_ids), 0), np.float32)
 
-    def without_unmet(self) -> "Splits":
+    def drop_unmet_items(self) -> "Splits":
         """The same of the items that somebody met."""
         if self.stock is None or not self.stock.unmet:
             return self
-        met = self.met_items
+        met = self.met_item_count
         stock = replace(self.stock, content=self.stock.content[:met], first_seen=self.stock.first_seen[:met], unmet=0)
         return replace(self, item_ids=self.item_ids.subset(np.arange(met)), stock=stock)
 
@@ -81,7 +80,7 @@ class Splits:
             return np.zeros(self.shape[1], dtype=bool)
         seen, cut = self.stock.first_seen, int(self.end(stage).timestamp() * 1_000_000)
         new = (seen > 0) & ((seen <= cut) | (seen == self.stock.since)) & self.stock.content.any(axis=1)
-        new[self.item_index[self.met(slice(PARTS_OF[stage]))]] = False
+        new[self.item_index[self.met(slice(HISTORY_PARTS[stage]))]] = False
         return np.asarray(new)
 
     def end(self, stage: Stage) -> datetime:
@@ -90,38 +89,38 @@ class Splits:
 
     def user_items(self, stage: Stage) -> UserItems:
         """Weights and ages of all rows before the stage's cut, over all users and items of the window."""
-        parts = PARTS_OF[stage]
+        parts = HISTORY_PARTS[stage]
         weight, last = self.weight[:parts].sum(axis=0), self.last[:parts].max(axis=0)
         met = last > 0  # not the weight: a rating of 0 has none, and was seen all the same
         cut = int(self.end(stage).timestamp() * 1_000_000)
-        age = ((cut - last[met]) / MICROSECONDS_A_DAY).astype(np.float32)
+        age = ((cut - last[met]) / MICROSECONDS_PER_DAY).astype(np.float32)
         return UserItems(self._csr(met, weight[met]), age)
 
-    def truth(self, part: Truth) -> csr_matrix:
+    def truth(self, part: EvaluationSplit) -> csr_matrix:
         """The items that a user met in the part and never before it, for all users; stored entries are 1."""
-        index = PARTS_OF[part]
+        index = HISTORY_PARTS[part]
         new = self.met(index) & ~self.met(slice(index))
         return self._csr(new, np.ones(int(new.sum()), dtype=np.float32))
 
-    def repeat_share(self, part: Truth) -> float:
+    def repeat_share(self, part: EvaluationSplit) -> float:
         """The share of the part's pairs that the user had met before, which no list that drops seen items can hit."""
-        index = PARTS_OF[part]
+        index = HISTORY_PARTS[part]
         met = self.met(index)
         return float((met & self.met(slice(index))).sum() / max(1, met.sum()))
 
-    def judged(self, part: Truth) -> npt.NDArray[np.int64]:
+    def judged(self, part: EvaluationSplit) -> npt.NDArray[np.int64]:
         """The users that the primary metric is over: history before the part, and something new in it."""
-        index = PARTS_OF[part]
+        index = HISTORY_PARTS[part]
         known = np.zeros(self.shape[0], dtype=bool)
         known[self.user_index[self.met(slice(index))]] = True
         return np.flatnonzero(known & (np.diff(self.truth(part).indptr) > 0))
 
     @property
-    def holdout(self) -> str:
+    def holdout_fingerprint(self) -> str:
         """The fingerprint of the holdout, 16 hex digits: the catalogue, who is judged, and what by."""
         truth = self.truth("holdout")
         digest = hashlib.sha256()
-        for ids in (self.without_unmet().item_ids, self.user_ids.subset(np.flatnonzero(np.diff(truth.indptr)))):
+        for ids in (self.drop_unmet_items().item_ids, self.user_ids.subset(np.flatnonzero(np.diff(truth.indptr)))):
             digest.update(pa.record_batch([ids.ids], ["id"]).serialize())
         for array in (truth.indptr, truth.indices, self.judged("holdout")):
             digest.update(np.ascontiguousarray(array).data)
@@ -147,9 +146,9 @@ class Splits:
             with (folder / "stock.npz").open("wb") as file:
                 np.savez(file, **dataclasses.asdict(self.stock))
         cuts = {
-            "validation_start": iso(self.cuts.validation_start),
-            "train_end": iso(self.cuts.train_end),
-            "as_of": iso(self.cuts.as_of),
+            "validation_start": format_iso(self.cuts.validation_start),
+            "train_end": format_iso(self.cuts.train_end),
+            "as_of": format_iso(self.cuts.as_of),
         }
         (folder / "about.json").write_text(json.dumps({"cuts": cuts, "about": self.about}, indent=1, sort_keys=True))
         write_manifest(folder)
@@ -163,11 +162,13 @@ class Splits:
         with np.load(folder / "pairs.npz", allow_pickle=False) as arrays:
             user, item, weight, last = (arrays[name] for name in ("user", "item", "weight", "last"))
         users, items = (IdMap.load(folder / f"{name}_ids.parquet") for name in ("user", "item"))
-        return cls(users, items, user, item, weight, last, cuts, document["about"], _stock(folder / "stock.npz"))
+        return cls(
+            users, items, user, item, weight, last, cuts, document["about"], _load_item_features(folder / "stock.npz")
+        )
 
 
-def _stock(path: Path) -> Stock | None:
+def _load_item_features(path: Path) -> ItemFeatures | None:
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as arrays:
-        return Stock(arrays["content"], arrays["first_seen"], int(arrays["since"]), int(arrays["unmet"]))
+        return ItemFeatures(arrays["content"], arrays["first_seen"], int(arrays["since"]), int(arrays["unmet"]))

@@ -16,7 +16,7 @@ class UserItems:
     age: npt.NDArray[np.float32]
     """Days from the pair's last event to the cut, aligned with `weight.data`."""
 
-    def decayed(self, half_life: float) -> csr_matrix:
+    def decay_weights(self, half_life: float) -> csr_matrix:
         """Weights halved every `half_life` days; 0 means no decay. float32."""
         if not half_life:
             return self.weight

@@ -15,45 +15,42 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from dawnlist.machine.compiled import FAST, jit
-from dawnlist.model.factor_model import Factors
+from dawnlist.arrays import Float32Array, Float64Array, Int64Array
+from dawnlist.machine.numba_jit import KERNEL_OPTIONS, jit
 
-Doubles = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
-NO_START: Final[Doubles] = np.zeros(0)
+NO_START: Final[Float64Array] = np.zeros(0)
 
 
 @dataclass(frozen=True)
-class Pairs:
+class UserPairs:
     """Items that one user met, each once, in any order."""
 
-    index: Indices
-    weight: Doubles
+    index: Int64Array
+    weight: Float64Array
     """Sums of event weights."""
-    age: Doubles
+    age: Float64Array
     """Days from each pair's last event to the cut."""
 
     def __len__(self) -> int:
         return len(self.index)
 
 
-NO_PAIRS: Final = Pairs(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+NO_PAIRS: Final = UserPairs(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
 
 
 @dataclass(frozen=True)
-class Equation:
+class UserEquation:
     """The pairs of one user as they enter equation 2."""
 
-    index: Indices
-    confidence: Doubles
+    index: Int64Array
+    confidence: Float64Array
     """c."""
-    pull: Doubles
+    pull: Float64Array
     """What a pair's vector is multiplied with on the right."""
     ridge: float
     """lambda."""
-    start: Doubles
+    start: Float64Array
     """x0; empty for none."""
 
 
@@ -61,9 +58,9 @@ class Equation:
 class FoldIn:
     """What all users of one model have in common."""
 
-    factors: Factors
+    factors: Float32Array
     """Y, shape (items, f), C order."""
-    gram: Doubles
+    gram: Float64Array
     """G = Y'Y, shape (f, f)."""
     alpha: float
     alpha0: float
@@ -74,19 +71,21 @@ class FoldIn:
     """How many the model was fitted on, the first ones: a new item, whose vector is predicted, is in no sum."""
 
     @classmethod
-    def of(cls, factors: Factors, config: dict[str, Any]) -> "FoldIn":
+    def of(cls, factors: Float32Array, config: dict[str, Any]) -> "FoldIn":
         """Of a model's item factors and its config."""
         items = int(config.get("fitted_items", len(factors)))
         numbers = {name: float(config[name]) for name in ("alpha", "alpha0", "nu", "half_life", "ridge_scale")}
-        return cls(factors, gram(factors[:items]), **numbers, items=items)
+        return cls(factors, compute_gram(factors[:items]), **numbers, items=items)
 
-    def equation(self, history: Pairs, events: Pairs, days: float, start: Doubles = NO_START) -> Equation:
+    def build_equation(
+        self, history: UserPairs, events: UserPairs, days: float, start: Float64Array = NO_START
+    ) -> UserEquation:
         """Of a user's stored history and what came `days` after it was stored.
 
         Without `start` the history is whole, and pairs age on to the later cut. With `start`, x0, what is left of the
         history stays as old as it was when x0 was computed.
         """
-        merged, added, known = _merged(history, events, 0.0 if len(start) else days)
+        merged, added, known = _merge_pairs(history, events, 0.0 if len(start) else days)
         confidence = self.confidence(merged)
         before = np.zeros(len(merged))
         before[: len(history)] = self.confidence(history)
@@ -96,9 +95,9 @@ class FoldIn:
             pull = self.alpha0 + confidence
         elif added.any():
             pull[added] -= gain[added] * (self.factors[merged.index[added]] @ start)
-        return Equation(merged.index, confidence, pull, self.ridge(float(confidence.sum())), start)
+        return UserEquation(merged.index, confidence, pull, self.ridge(float(confidence.sum())), start)
 
-    def confidence(self, pairs: Pairs) -> Doubles:
+    def confidence(self, pairs: UserPairs) -> Float64Array:
         """c of each pair."""
         decay = np.exp2(-pairs.age / self.half_life) if self.half_life else 1.0
         return np.asarray(self.alpha * pairs.weight * decay)
@@ -107,25 +106,27 @@ class FoldIn:
         """lambda of a user whose confidences sum to this."""
         return float(self.ridge_scale * (confidence + self.alpha0 * self.items) ** self.nu)
 
-    def vector(self, equation: Equation) -> Doubles:
+    def vector(self, equation: UserEquation) -> Float64Array:
         """x, shape (f,)."""
-        moved = solved(
+        moved = solve_user_vector(
             self.gram, self.factors, equation.index, equation.confidence, equation.pull, self.alpha0, equation.ridge
         )
         return equation.start + moved if len(equation.start) else moved
 
-    def shares(self, equation: Equation, items: Indices) -> Doubles:
+    def explain_scores(self, equation: UserEquation, items: Int64Array) -> Float64Array:
         """What each pair adds to the scores of `items`, shape (items, pairs): Hu et al. (2008), section 5.
 
         Without a start a row's sum is the score.
         """
-        left = left_side(self.gram, self.factors, equation.index, equation.confidence, self.alpha0, equation.ridge)
+        left = build_normal_matrix(
+            self.gram, self.factors, equation.index, equation.confidence, self.alpha0, equation.ridge
+        )
         cholesky(left)
-        towards = np.array([substituted(left, self.factors[item].astype(np.float64)) for item in items])
+        towards = np.array([solve_cholesky(left, self.factors[item].astype(np.float64)) for item in items])
         return np.asarray(towards @ self.factors[equation.index].T * equation.pull)
 
 
-def gram(factors: Factors) -> Doubles:
+def compute_gram(factors: Float32Array) -> Float64Array:
     """Y'Y in float64, a block at a time, which costs no copy of all factors."""
     found = np.zeros((factors.shape[1], factors.shape[1]))
     for first in range(0, len(factors), 4096):
@@ -134,7 +135,7 @@ def gram(factors: Factors) -> Doubles:
     return found
 
 
-def _merged(history: Pairs, events: Pairs, days: float) -> tuple[Pairs, Any, Any]:
+def _merge_pairs(history: UserPairs, events: UserPairs, days: float) -> tuple[UserPairs, Any, Any]:
     """The history's pairs, `days` older, then those that only the events have; which were added to, and known before.
 
     An item of both has the sum of the weights and the age of its last event.
@@ -150,14 +151,13 @@ def _merged(history: Pairs, events: Pairs, days: float) -> tuple[Pairs, Any, Any
     added[at], added[len(history) :] = True, True
     known[: len(history)] = True
     weight, age = np.concatenate([weight, events.weight[~twice]]), np.concatenate([age, events.age[~twice]])
-    return Pairs(index, weight, age), added, known
+    return UserPairs(index, weight, age), added, known
 
 
-INNER: Final = {"fastmath": FAST, "error_model": "numpy"}
-
-
-@jit(**INNER)
-def solved(gram: Doubles, vectors: Any, index: Any, confidence: Any, pull: Any, alpha0: float, ridge: float) -> Doubles:
+@jit(**KERNEL_OPTIONS)
+def solve_user_vector(
+    gram: Float64Array, vectors: Any, index: Any, confidence: Any, pull: Any, alpha0: float, ridge: float
+) -> Float64Array:
     """x of (alpha0 G + ridge I + sum c y y') x = sum pull y; 0 without pairs."""
     right = np.zeros(len(gram))
     for pair in range(len(index)):
@@ -166,13 +166,15 @@ def solved(gram: Doubles, vectors: Any, index: Any, confidence: Any, pull: Any, 
             right[t] += by * vectors[row, t]
     if not len(index):
         return right
-    left = left_side(gram, vectors, index, confidence, alpha0, ridge)
+    left = build_normal_matrix(gram, vectors, index, confidence, alpha0, ridge)
     cholesky(left)
-    return substituted(left, right)
+    return solve_cholesky(left, right)
 
 
-@jit(**INNER)
-def left_side(gram: Doubles, vectors: Any, index: Any, confidence: Any, alpha0: float, ridge: float) -> Doubles:
+@jit(**KERNEL_OPTIONS)
+def build_normal_matrix(
+    gram: Float64Array, vectors: Any, index: Any, confidence: Any, alpha0: float, ridge: float
+) -> Float64Array:
     """alpha0 G + ridge I + sum c y y', lower triangle; four pairs at a time, each sum is loaded and stored once."""
     factors, pairs = len(gram), len(index)
     left = np.empty((factors, factors))
@@ -197,8 +199,8 @@ def left_side(gram: Doubles, vectors: Any, index: Any, confidence: Any, alpha0: 
     return left
 
 
-@jit(**INNER)
-def cholesky(left: Doubles) -> None:
+@jit(**KERNEL_OPTIONS)
+def cholesky(left: Float64Array) -> None:
     """L of L L' in the lower triangle, in place: rows are contiguous, so each entry is one dot product.
 
     A pivot that is not above 0 (no ridge, and items that are alike) becomes infinite: that direction is left at 0.
@@ -211,14 +213,14 @@ def cholesky(left: Doubles) -> None:
             if s != t:
                 left[s, t] = total / left[t, t]
             else:
-                left[s, s] = np.sqrt(total) if total > TINY * left[s, s] else np.inf
+                left[s, s] = np.sqrt(total) if total > PIVOT_TOLERANCE * left[s, s] else np.inf
 
 
-TINY: Final = 1e-13
+PIVOT_TOLERANCE: Final = 1e-13
 
 
-@jit(**INNER)
-def substituted(lower: Doubles, right: Doubles) -> Doubles:
+@jit(**KERNEL_OPTIONS)
+def solve_cholesky(lower: Float64Array, right: Float64Array) -> Float64Array:
     """x of L L' x = right."""
     x = right.copy()
     for s in range(len(x)):

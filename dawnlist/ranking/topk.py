@@ -14,33 +14,38 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from dawnlist.machine import cores
-from dawnlist.machine.compiled import jit
-from dawnlist.model.factor_model import Factors
+from dawnlist.arrays import BoolArray, Float32Array, Int64Array, RankedLists
+from dawnlist.machine import cpu_cores
+from dawnlist.machine.numba_jit import jit
+from dawnlist.ranking.entries import (
+    FLOAT32_ROUNDING,
+    LOW_BITS,
+    contains_sorted,
+    insert_entry,
+    pack_entry,
+    unpack_score,
+    unpack_scores,
+)
 
-Indices = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-Ranked = tuple[Indices, Factors]
-
-USERS: Final = 512
-ITEMS: Final = 512
+USERS_PER_BLOCK: Final = 512
+ITEMS_PER_TILE: Final = 512
 """A block of users and a tile of items: 1 MB of scores, which leaves room for the vectors in an L2 cache of 2 MB."""
-CHUNK: Final = 64
+SCORES_PER_CHUNK: Final = 64
 """Scores that are compared at once with a user's k-th best."""
-SHRINK: Final = 0.9
+MIN_ACTIVE_SHARE: Final = 0.9
 """A block is made smaller when less than this share of its users can still find more."""
-ROUNDING: Final = 1e-6
-"""By what share, for each factor, a score in float32 may exceed what it is in real numbers."""
-GPU_SCORES: Final = 1 << 28
+MAX_GPU_SCORES: Final = 1 << 28
 """Scores that a GPU holds at once, 1 GB."""
-LOW: Final = 0xFFFFFFFF
-FLIP: Final = 0x7FFFFFFF
-"""The low half of an entry, and the bits of a negative float, which sort the other way."""
 
 
 def top_k(
-    users: Factors, items: Factors, k: int, seen: csr_matrix, allowed: Mask | None = None, device: str = "cpu"
-) -> Ranked:
+    users: Float32Array,
+    items: Float32Array,
+    k: int,
+    seen: csr_matrix,
+    allowed: BoolArray | None = None,
+    device: str = "cpu",
+) -> RankedLists:
     """Item indices, shape (users, k), best first, and their scores; -1 and 0 where fewer than k are left.
 
     Of equal scores the smaller index comes first. `users`: (users, factors), `items`: (items, factors), `seen`:
@@ -55,58 +60,60 @@ def top_k(
         )
     allowed = np.ones(len(items), dtype=bool) if allowed is None else allowed
     if device == "gpu":
-        from dawnlist.machine.gpu import cupy
+        from dawnlist.machine.gpu_libraries import import_cupy
 
-        found, scores = by_chunks(cupy(), users, items, k, seen, allowed)
+        found, scores = rank_by_chunks(import_cupy(), users, items, k, seen, allowed)
     else:
-        found, scores = by_tiles(users, items, k, seen, allowed)
+        found, scores = rank_by_tiles(users, items, k, seen, allowed)
     listed = scores > -np.inf
     return np.where(listed, found, -1), np.where(listed, scores, np.float32(0))
 
 
-def by_tiles(users: Factors, items: Factors, k: int, seen: csr_matrix, allowed: Mask) -> Ranked:
+def rank_by_tiles(
+    users: Float32Array, items: Float32Array, k: int, seen: csr_matrix, allowed: BoolArray
+) -> RankedLists:
     """The CPU's way; -inf where fewer than k are left."""
     users, items = (np.ascontiguousarray(factors, dtype=np.float32) for factors in (users, items))
     seen = seen if seen.has_sorted_indices else seen.sorted_indices()
-    lengths = _lengths(items)
+    lengths = _row_norms(items)
     columns = np.argsort(-lengths, kind="stable")
     columns = columns[allowed[columns]]
-    items, reach = items[columns], lengths[columns] * (1 + ROUNDING * items.shape[1])
+    items, reach = items[columns], lengths[columns] * (1 + FLOAT32_ROUNDING * items.shape[1])
     limits = np.full(len(users), -np.inf, dtype=np.float32)
-    best = np.full((len(users), k), entry_of(np.float32(-np.inf), -1), dtype=np.int64)
+    best = np.full((len(users), k), pack_entry(np.float32(-np.inf), -1), dtype=np.int64)
 
     def rank(start: int) -> None:
-        rows = np.arange(start, min(start + USERS, len(users)))
-        asked, length = users[rows], _lengths(users[rows])
-        room = np.empty((len(rows), ITEMS), dtype=np.float32)
-        for first in range(0, len(items), ITEMS):
+        rows = np.arange(start, min(start + USERS_PER_BLOCK, len(users)))
+        asked, length = users[rows], _row_norms(users[rows])
+        room = np.empty((len(rows), ITEMS_PER_TILE), dtype=np.float32)
+        for first in range(0, len(items), ITEMS_PER_TILE):
             done = length * reach[first] < limits[rows]
-            if done.sum() > (1 - SHRINK) * len(rows):
+            if done.sum() > (1 - MIN_ACTIVE_SHARE) * len(rows):
                 rows, asked, length = rows[~done], asked[~done], length[~done]
             if not len(rows):
                 break
-            tile = slice(first, first + ITEMS)
+            tile = slice(first, first + ITEMS_PER_TILE)
             scores = np.matmul(asked, items[tile].T, out=room[: len(rows), : len(columns[tile])])
             _keep_best(scores, rows, columns[tile], seen.indices, seen.indptr, best, limits)
 
-    with cores.threads() as pool:
-        list(pool.map(rank, range(0, len(users), USERS)))
-    return ~best & LOW, _scores(best)
+    with cpu_cores.open_thread_pool() as pool:
+        list(pool.map(rank, range(0, len(users), USERS_PER_BLOCK)))
+    return ~best & LOW_BITS, unpack_scores(best)
 
 
-def _lengths(factors: Factors) -> Factors:
+def _row_norms(factors: Float32Array) -> Float32Array:
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", factors, factors)))
 
 
 @jit()
 def _keep_best(
-    scores: Factors,
-    rows: Indices,
-    columns: Indices,
+    scores: Float32Array,
+    rows: Int64Array,
+    columns: Int64Array,
     seen: npt.NDArray[np.int32],
     indptr: npt.NDArray[np.int32],
-    best: Indices,
-    limits: Factors,
+    best: Int64Array,
+    limits: Float32Array,
 ) -> None:
     """Put what is not below a user's k-th best, the limit, in its place in `best`, which is sorted and stays so.
 
@@ -117,72 +124,32 @@ def _keep_best(
     for place in range(len(rows)):
         row = rows[place]
         limit = limits[row]
-        if not _any_from(scores[place], limit):
+        if not _any_reaches(scores[place], limit):
             continue
         met = seen[indptr[row] : indptr[row + 1]]
-        for start in range(0, len(columns), CHUNK):
-            chunk = scores[place, start : start + CHUNK]
-            if _any_from(chunk, limit):
+        for start in range(0, len(columns), SCORES_PER_CHUNK):
+            chunk = scores[place, start : start + SCORES_PER_CHUNK]
+            if _any_reaches(chunk, limit):
                 for offset in range(len(chunk)):
                     if chunk[offset] >= limit:
-                        entry = entry_of(chunk[offset], columns[start + offset])
-                        if entry > best[row, last] and not holds(met, columns[start + offset]):
-                            insert(best, row, entry)
-                            limit = _score(best[row, last])
+                        entry = pack_entry(chunk[offset], columns[start + offset])
+                        if entry > best[row, last] and not contains_sorted(met, columns[start + offset]):
+                            insert_entry(best, row, entry)
+                            limit = unpack_score(best[row, last])
         limits[row] = limit
 
 
 @jit()
-def entry_of(score: np.float32, item: int) -> np.int64:
-    """One number that sorts as the score does, and among equal ones by the smaller item: the bits of both."""
-    bits = np.int64(np.float32(score + np.float32(0)).view(np.int32))  # 0 is added for -0
-    return ((bits ^ ((bits >> 31) & FLIP)) << 32) | (~item & LOW)
-
-
-@jit()
-def _score(entry: np.int64) -> np.float32:
-    bits = entry >> 32
-    return np.int32(bits ^ ((bits >> 31) & FLIP)).view(np.float32)
-
-
-@jit()
-def _scores(entries: Indices) -> Factors:
-    found = np.empty(entries.shape, dtype=np.float32)
-    for row in range(entries.shape[0]):
-        for rank in range(entries.shape[1]):
-            found[row, rank] = _score(entries[row, rank])
-    return found
-
-
-@jit()
-def _any_from(scores: Factors, limit: float) -> bool:
+def _any_reaches(scores: Float32Array, limit: float) -> bool:
     found = False
     for place in range(np.uint64(len(scores))):  # unsigned, and without a way out: else it is not vectorised
         found |= scores[place] >= limit
     return found
 
 
-@jit()
-def insert(best: Indices, row: int, entry: np.int64) -> None:
-    rank = best.shape[1] - 1
-    while rank > 0 and best[row, rank - 1] < entry:
-        best[row, rank] = best[row, rank - 1]
-        rank -= 1
-    best[row, rank] = entry
-
-
-@jit()
-def holds(ordered: npt.NDArray[np.int32], item: int) -> bool:
-    """A binary search without branches, twice as fast as numba's own."""
-    low, size = 0, len(ordered)
-    while size > 1:
-        half = size // 2
-        low += half * (ordered[low + half] <= item)
-        size -= half
-    return size == 1 and ordered[low] == item
-
-
-def by_chunks(xp: Any, users: Factors, items: Factors, k: int, seen: csr_matrix, allowed: Mask) -> Ranked:
+def rank_by_chunks(
+    xp: Any, users: Float32Array, items: Float32Array, k: int, seen: csr_matrix, allowed: BoolArray
+) -> RankedLists:
     """The GPU's way, in whole-array operations of `xp`, CuPy or NumPy; -inf where fewer than k are left.
 
     The k best lie in the k chunks of the highest maxima, so only those are sorted: if an item's chunk is none of them,
@@ -192,7 +159,7 @@ def by_chunks(xp: Any, users: Factors, items: Factors, k: int, seen: csr_matrix,
     chunks = max(k, -(-len(items) // chunk))
     factors, hidden = xp.asarray(items, dtype=xp.float32).T, xp.asarray(~allowed)
     best = np.full((len(users), k), -1, dtype=np.int64), np.full((len(users), k), -np.inf, dtype=np.float32)
-    step = max(1, GPU_SCORES // (chunks * chunk))
+    step = max(1, MAX_GPU_SCORES // (chunks * chunk))
     for start in range(0, len(users), step):
         block = slice(start, start + step)
         scores = xp.full((len(users[block]), chunks * chunk), -xp.inf, dtype=xp.float32)
@@ -203,11 +170,11 @@ def by_chunks(xp: Any, users: Factors, items: Factors, k: int, seen: csr_matrix,
         shown[xp.asarray(rows), xp.asarray(met.indices)] = -xp.inf
         shown[:, hidden] = -xp.inf
         shown[xp.isnan(shown)] = -xp.inf
-        best[0][block], best[1][block] = _best_of(xp, scores.reshape(-1, chunks, chunk), k)
+        best[0][block], best[1][block] = _select_best(xp, scores.reshape(-1, chunks, chunk), k)
     return best
 
 
-def _best_of(xp: Any, scores: Any, k: int) -> Ranked:
+def _select_best(xp: Any, scores: Any, k: int) -> RankedLists:
     """The k best of (users, chunks, chunk) scores, on the host."""
     users, _, chunk = scores.shape
     row = xp.arange(users)[:, None]

@@ -8,20 +8,20 @@ with it, `difference`, `low`, `high`), and `said`, sentences about both.
 
 from typing import Any
 
-from dawnlist.cuts import parse_as_of, stamp
+from dawnlist.cuts import format_stamp, parse_as_of
 from dawnlist.lake.lake import Lake
 
-Ablation = dict[str, Any]
+AblationTable = dict[str, Any]
 
 
-def keep(lake: Lake, as_of: str, report: Ablation) -> None:
+def save_ablation(lake: Lake, as_of: str, report: AblationTable) -> None:
     """Keep a table in the place of an older one of the same `as_of`."""
-    lake.write_json(report, "ablation", f"{stamp(parse_as_of(as_of))}.json")
+    lake.write_json(report, "ablation", f"{format_stamp(parse_as_of(as_of))}.json")
 
 
-def newest(lake: Lake, as_of: str) -> Ablation | None:
+def find_newest_ablation(lake: Lake, as_of: str) -> AblationTable | None:
     """The newest table that is not of a time after `as_of`, or None."""
-    latest = f"{stamp(parse_as_of(as_of))}.json"
+    latest = f"{format_stamp(parse_as_of(as_of))}.json"
     kept = [name for name in lake.names("ablation") if name <= latest]
-    found: Ablation | None = lake.read_json("ablation", kept[-1]) if kept else None
+    found: AblationTable | None = lake.read_json("ablation", kept[-1]) if kept else None
     return found

@@ -19,91 +19,91 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dawnlist.cuts import iso, parse_as_of, stamp
+from dawnlist.cuts import format_iso, format_stamp, parse_as_of
 from dawnlist.lake.lake import Lake
-from dawnlist.lake.objects import ABSENT
+from dawnlist.lake.objects import ABSENT_REVISION
 from dawnlist.model.factor_model import FactorModel
-from dawnlist.urls import masked
+from dawnlist.urls import mask_passwords
 
 if TYPE_CHECKING:  # most steps only ask for the incumbent and need no client
-    from dawnlist.store.client import Client
+    from dawnlist.store.client import StoreClient
 
 Publication = dict[str, Any]
 
-CHAMPION = "champion.json"
+CHAMPION_FILE = "champion.json"
 
 
-def record(lake: Lake, report: dict[str, Any], meta: dict[str, Any]) -> None:
+def record_publication(lake: Lake, report: dict[str, Any], meta: dict[str, Any]) -> None:
     """Write down what is about to go live: a version's report by the store, and the meta data of its lists."""
     publication = {name: report[name] for name in ("version", "token", "as_of", "run")}
     publication |= {name: meta[name] for name in ("model", "winner", "metrics")}
-    lake.write_json(publication, *_place(publication))
+    lake.write_json(publication, *_locate_publication(publication))
 
 
-def champion(lake: Lake) -> Publication | None:
+def read_champion(lake: Lake) -> Publication | None:
     """The publication that the store has active, or None before the first."""
-    found: Publication | None = lake.read_json(CHAMPION)
+    found: Publication | None = lake.read_json(CHAMPION_FILE)
     return found if found and "version" in found else None
 
 
-def follow(lake: Lake, client: "Client", namespace: str) -> None:
+def sync_champion(lake: Lake, client: "StoreClient", namespace: str) -> None:
     """Make the champion what the store has active, until both agree; see crown."""
     from dawnlist.store import versions
 
-    live = versions.active(client, namespace)
+    live = versions.read_active_version(client, namespace)
     while True:
-        crown(lake, live)
-        before, live = live, versions.active(client, namespace)
+        set_champion(lake, live)
+        before, live = live, versions.read_active_version(client, namespace)
         if live == before:
             return
 
 
-def reconcile(lake: Lake, redis: str, namespace: str) -> dict[str, Any]:
+def reconcile_champion(lake: Lake, redis: str, namespace: str) -> dict[str, Any]:
     """Make the champion what the store at the URL `redis` has active, before a run asks for its incumbent.
 
     Returns what the run's record tells: `active`, the store's version or None, or `unasked`, why it was not asked. A
     store that does not answer fails no run here: it is needed at the end, if at all.
     """
-    from dawnlist.store.client import ERRORS, connect
+    from dawnlist.store.client import STORE_ERRORS, connect_store
 
     try:
-        with connect(redis) as client:
-            follow(lake, client, namespace)
-    except (ConnectionError, *ERRORS) as error:
-        return {"unasked": masked(f"{error}; the champion is what this lake last knew")}
-    live = champion(lake)
+        with connect_store(redis) as client:
+            sync_champion(lake, client, namespace)
+    except (ConnectionError, *STORE_ERRORS) as error:
+        return {"unasked": mask_passwords(f"{error}; the champion is what this lake last knew")}
+    live = read_champion(lake)
     return {"active": live["version"] if live else None}
 
 
-def crown(lake: Lake, live: dict[str, Any] | None) -> None:
+def set_champion(lake: Lake, live: dict[str, Any] | None) -> None:
     """Make the publication of the store's active version champion; None when it has none.
 
     A version that was not published from this lake leaves the champion as it is.
     """
     while True:
-        found = lake.read_marked(CHAMPION)
+        found = lake.read_with_revision(CHAMPION_FILE)
         before = json.loads(found[0]) if found else {"history": []}
-        after = _crowned(lake, before, live)
-        if after == before or lake.replace(_json(after), found[1] if found else ABSENT, CHAMPION):
+        after = _compute_champion(lake, before, live)
+        if after == before or lake.replace(_encode_json(after), found[1] if found else ABSENT_REVISION, CHAMPION_FILE):
             return
 
 
-def _crowned(lake: Lake, held: dict[str, Any], live: dict[str, Any] | None) -> dict[str, Any]:
+def _compute_champion(lake: Lake, held: dict[str, Any], live: dict[str, Any] | None) -> dict[str, Any]:
     """What champion.json shall hold, from what it holds."""
     if live is None:
         return {"history": held["history"]}
-    publication = lake.read_json(*_place(live))
+    publication = lake.read_json(*_locate_publication(live))
     if publication is None or publication["token"] == held.get("token"):
         return held
     entry = {name: publication[name] for name in ("as_of", "run", "token")}
-    return {**publication, "history": [*_before(held["history"], parse_as_of(entry["as_of"])), entry]}
+    return {**publication, "history": [*_select_older_entries(held["history"], parse_as_of(entry["as_of"])), entry]}
 
 
-def _json(value: dict[str, Any]) -> bytes:
+def _encode_json(value: dict[str, Any]) -> bytes:
     return json.dumps(value, indent=1, allow_nan=False).encode()
 
 
-def rollback(lake: Lake, client: "Client", namespace: str, version: int | None = None) -> dict[str, Any]:
+def roll_back_champion(lake: Lake, client: "StoreClient", namespace: str, version: int | None = None) -> dict[str, Any]:
     """Switch the store to an older version, held, and the champion with it; returns and raises as store.rollback.
 
     ValueError when that version was not published from this lake; nothing is switched then.
@@ -111,30 +111,30 @@ def rollback(lake: Lake, client: "Client", namespace: str, version: int | None =
     from dawnlist.store import versions
 
     def check(target: dict[str, Any]) -> None:
-        if not lake.exists(*_place(target)):
+        if not lake.exists(*_locate_publication(target)):
             raise ValueError(
                 f"version {target['version']} of {target['as_of']} was not published from {lake.uri}: nothing is "
                 "switched; check the lake, the store and the namespace"
             )
 
-    follow(lake, client, namespace)
-    report = versions.rollback(client, namespace, version, check)
-    follow(lake, client, namespace)
+    sync_champion(lake, client, namespace)
+    report = versions.roll_back_version(client, namespace, version, check)
+    sync_champion(lake, client, namespace)
     return report
 
 
-def incumbent(lake: Lake, as_of: datetime) -> Publication | None:
+def find_incumbent(lake: Lake, as_of: datetime) -> Publication | None:
     """The newest publication older than `as_of` that went live and was not rolled back, or None.
 
     ValueError when the lake has lost it.
     """
-    held = lake.read_json(CHAMPION)
-    older = _before(held["history"], as_of) if held else []
+    held = lake.read_json(CHAMPION_FILE)
+    older = _select_older_entries(held["history"], as_of) if held else []
     if not older:
         return None
-    found: Publication | None = lake.read_json(*_place(older[-1]))
+    found: Publication | None = lake.read_json(*_locate_publication(older[-1]))
     if found is None:
-        raise _lost(lake, "/".join(_place(older[-1])), older[-1]["as_of"])
+        raise _build_lost_error(lake, "/".join(_locate_publication(older[-1])), older[-1]["as_of"])
     return found
 
 
@@ -142,11 +142,11 @@ def load_model(lake: Lake, publication: Publication) -> FactorModel:
     """The published model; ValueError when its files are gone or were damaged."""
     place = ("models", publication["model"])
     if not lake.names(*place):
-        raise _lost(lake, "/".join(place), publication["as_of"])
+        raise _build_lost_error(lake, "/".join(place), publication["as_of"])
     with tempfile.TemporaryDirectory() as folder:
         lake.download_folder(Path(folder), *place)
         model = FactorModel.load(Path(folder))
-    if model.lineage.get("as_of") != iso(parse_as_of(publication["as_of"])):
+    if model.lineage.get("as_of") != format_iso(parse_as_of(publication["as_of"])):
         raise ValueError(
             f"model {publication['model']} is of {model.lineage.get('as_of')}, its publication says "
             f"{publication['as_of']}: the registry was damaged, publish again"
@@ -154,13 +154,13 @@ def load_model(lake: Lake, publication: Publication) -> FactorModel:
     return model
 
 
-def named_models(lake: Lake) -> set[str]:
+def list_published_models(lake: Lake) -> set[str]:
     """The models that a publication names: those that were live, may come live again or never did.
 
     ValueError when a publication can't be read, since any model may be the one that it names.
     """
     named = set()
-    for place in [("publications", name) for name in lake.names("publications")] + [(CHAMPION,)]:
+    for place in [("publications", name) for name in lake.names("publications")] + [(CHAMPION_FILE,)]:
         try:
             named.add((lake.read_json(*place) or {}).get("model"))
         except ValueError as error:
@@ -171,18 +171,18 @@ def named_models(lake: Lake) -> set[str]:
     return {model for model in named if model}
 
 
-def _place(version: dict[str, Any]) -> tuple[str, str]:
+def _locate_publication(version: dict[str, Any]) -> tuple[str, str]:
     """Where the publication of a version lies, from its as_of, run and token."""
-    return "publications", f"{stamp(parse_as_of(version['as_of']))}-{version['run']}-{version['token']}.json"
+    return "publications", f"{format_stamp(parse_as_of(version['as_of']))}-{version['run']}-{version['token']}.json"
 
 
-def _before(history: list[dict[str, Any]], as_of: datetime) -> list[dict[str, Any]]:
+def _select_older_entries(history: list[dict[str, Any]], as_of: datetime) -> list[dict[str, Any]]:
     return [entry for entry in history if parse_as_of(entry["as_of"]) < as_of]
 
 
-def _lost(lake: Lake, what: str, as_of: str) -> ValueError:
+def _build_lost_error(lake: Lake, what: str, as_of: str) -> ValueError:
     return ValueError(
         f"the lake {lake.uri} has no {what} any more, which was published for {as_of} and is the incumbent: restore "
-        f"it, and keep the bucket's lifecycle rules off models/ and publications/; or delete {lake.uri}/{CHAMPION} to "
+        f"it, and keep the bucket's lifecycle rules off models/ and publications/; or delete {lake.uri}/{CHAMPION_FILE} to "
         "go on without an incumbent"
     )

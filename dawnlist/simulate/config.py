@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-SHARES = (
+SHARE_FIELDS = (
     "repeat_share", "mainstream_share", "focus_share", "robot_share", "double_click_share", "replay_share",
     "late_share", "odd_time_share", "odd_id_share", "null_text_share", "corrupt_share",
 )  # fmt: skip
@@ -95,7 +95,7 @@ class ShopConfig:
                 raise ValueError(f"{name} is {value!r}; it must be a whole number from {low} to {high:,}")
         if not isinstance(self.seed, int) or self.seed < 0:
             raise ValueError(f"seed is {self.seed!r}; it must be a whole number, 0 or more")
-        for name in SHARES:
+        for name in SHARE_FIELDS:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; a share must lie from 0 to 1")
         if self.robot_share > 0.9:
@@ -132,8 +132,12 @@ class ShopConfig:
         return self.count_on(day, self.items, self.item_growth)
 
 
-CLEAN: dict[str, Any] = {
-    **{name: 0.0 for name in SHARES if name not in ("repeat_share", "mainstream_share", "focus_share", "robot_share")},
+CLEAN_SHOP_ARGUMENTS: dict[str, Any] = {
+    **{
+        name: 0.0
+        for name in SHARE_FIELDS
+        if name not in ("repeat_share", "mainstream_share", "focus_share", "robot_share")
+    },
     "rename_day": None,
     "sessionless_days": None,
 }

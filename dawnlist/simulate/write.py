@@ -17,17 +17,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from dawnlist.simulate.shop import Progress, Shop
+from dawnlist.simulate.shop import CountProgress, SimulatedShop
 from dawnlist.urls import SOURCE_PASSWORD
 
-BATCH = 50_000
+SHOP_BATCH_ROWS = 50_000
 
 
-def _silent(done: int, total: int) -> None:
+def _ignore_progress(done: int, total: int) -> None:
     """No progress bar."""
 
 
-def write(shop: Shop, url: str, progress: Progress = _silent) -> None:
+def write_shop(shop: SimulatedShop, url: str, progress: CountProgress = _ignore_progress) -> None:
     """Write all tables to `sqlite:///path.db`, `postgresql://user@host/database`, `file:///folder` or a folder's path.
 
     Calls `progress(rows done, rows in all)`. A PostgreSQL password is read from DAWNLIST_SOURCE_PASSWORD only.
@@ -43,18 +43,18 @@ def write(shop: Shop, url: str, progress: Progress = _silent) -> None:
 
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":
-        _write_sqlite(shop, _path(url, "sqlite://"), count)
+        _write_sqlite(shop, _parse_path(url, "sqlite://"), count)
     elif scheme in ("postgresql", "postgres", "postgresql+psycopg"):
         _write_postgresql(shop, "postgresql" + url[len(scheme) :], count)
     elif scheme in ("", "file"):
-        _write_folder(shop, _path(url, "file://") if scheme else Path(url), count)
+        _write_folder(shop, _parse_path(url, "file://") if scheme else Path(url), count)
     else:
         raise ValueError(
             f"can't write a shop to {scheme}://…; give sqlite:///FILE, postgresql://…, file:///… or a folder"
         )
 
 
-def _path(url: str, prefix: str) -> Path:
+def _parse_path(url: str, prefix: str) -> Path:
     """sqlite:///a.db is relative, sqlite:////a.db absolute, as in SQLAlchemy; file:///a is absolute."""
     rest = url[len(prefix) :]
     if prefix == "sqlite://":
@@ -64,12 +64,12 @@ def _path(url: str, prefix: str) -> Path:
     return Path(unquote(rest))
 
 
-def _batches(table: pa.Table) -> Iterator[pa.Table]:
-    for start in range(0, table.num_rows, BATCH):
-        yield table.slice(start, BATCH)
+def _iterate_batches(table: pa.Table) -> Iterator[pa.Table]:
+    for start in range(0, table.num_rows, SHOP_BATCH_ROWS):
+        yield table.slice(start, SHOP_BATCH_ROWS)
 
 
-def _write_sqlite(shop: Shop, path: Path, count: Callable[[int], None]) -> None:
+def _write_sqlite(shop: SimulatedShop, path: Path, count: Callable[[int], None]) -> None:
     if path.exists() and path.stat().st_size:
         raise FileExistsError(f"{path} exists already; a shop is only written to a new file: remove it or name another")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def _write_sqlite(shop: Shop, path: Path, count: Callable[[int], None]) -> None:
                 columns = ", ".join(f"{column} TEXT" for column in table.column_names)
                 connection.execute(f"CREATE TABLE {name} ({columns})")
                 insert = f"INSERT INTO {name} VALUES ({', '.join('?' * table.num_columns)})"
-                for batch in _batches(table):
+                for batch in _iterate_batches(table):
                     connection.executemany(insert, zip(*(column.to_pylist() for column in batch.columns), strict=True))
                     count(batch.num_rows)
             connection.execute("CREATE INDEX interactions_received_at ON interactions (received_at)")
@@ -94,14 +94,14 @@ def _write_sqlite(shop: Shop, path: Path, count: Callable[[int], None]) -> None:
         unfinished.replace(path)
 
 
-def _csv(table: pa.Table, header: bool = False) -> bytes:
+def _encode_csv(table: pa.Table, header: bool = False) -> bytes:
     """CSV in which NULL is nothing at all and an empty text is a pair of quotes."""
     sink = pa.BufferOutputStream()
     pyarrow.csv.write_csv(table, sink, pyarrow.csv.WriteOptions(include_header=header, quoting_style="needed"))
     return bytes(sink.getvalue())
 
 
-def _write_postgresql(shop: Shop, url: str, count: Callable[[int], None]) -> None:
+def _write_postgresql(shop: SimulatedShop, url: str, count: Callable[[int], None]) -> None:
     import psycopg
 
     # psycopg leaves a password of None out
@@ -117,13 +117,13 @@ def _write_postgresql(shop: Shop, url: str, count: Callable[[int], None]) -> Non
                 )
             copy = f"COPY {name} ({', '.join(table.column_names)}) FROM STDIN (FORMAT csv)"
             with connection.cursor() as cursor, cursor.copy(copy.encode()) as sink:
-                for batch in _batches(table):
-                    sink.write(_csv(batch))
+                for batch in _iterate_batches(table):
+                    sink.write(_encode_csv(batch))
                     count(batch.num_rows)
         connection.execute("CREATE INDEX IF NOT EXISTS interactions_received_at ON interactions (received_at)")
 
 
-def _write_folder(shop: Shop, path: Path, count: Callable[[int], None]) -> None:
+def _write_folder(shop: SimulatedShop, path: Path, count: Callable[[int], None]) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FileExistsError(f"{path} isn't empty; a shop is only written to a new folder: remove it or name another")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,11 +131,11 @@ def _write_folder(shop: Shop, path: Path, count: Callable[[int], None]) -> None:
     try:
         for name, table in shop.tables().items():
             if name != "interactions":
-                (unfinished / f"{name}.csv").write_bytes(_csv(table, header=True))
+                (unfinished / f"{name}.csv").write_bytes(_encode_csv(table, header=True))
                 count(table.num_rows)
         (unfinished / "interactions").mkdir()
-        for day, table in _by_day(shop):
-            (unfinished / "interactions" / f"{day}.csv").write_bytes(_csv(table, header=True))
+        for day, table in _split_by_day(shop):
+            (unfinished / "interactions" / f"{day}.csv").write_bytes(_encode_csv(table, header=True))
             count(table.num_rows)
         unfinished.chmod(0o755)
         unfinished.replace(path)
@@ -144,7 +144,7 @@ def _write_folder(shop: Shop, path: Path, count: Callable[[int], None]) -> None:
         raise
 
 
-def _by_day(shop: Shop) -> Iterator[tuple[str, pa.Table]]:
+def _split_by_day(shop: SimulatedShop) -> Iterator[tuple[str, pa.Table]]:
     """(day, its rows by received_at): one file each, with one column for the agent, `ua` from the rename on."""
     rows = shop.interactions
     day = pc.utf8_slice_codeunits(rows["received_at"], 0, 10).combine_chunks().to_numpy(zero_copy_only=False)

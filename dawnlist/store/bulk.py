@@ -9,79 +9,79 @@ import hiredis
 import redis
 from redis.cluster import RedisCluster
 
-from dawnlist.store.client import Client
+from dawnlist.store.client import StoreClient
 
-CALL_BYTES: Final = 1 << 20
-CALL_KEYS: Final = 1_000
+MAX_BYTES_PER_CALL: Final = 1 << 20
+MAX_KEYS_PER_CALL: Final = 1_000
 """What a call holds at most: it keeps other clients waiting for no more than a millisecond or two."""
 
 T = TypeVar("T")
-Command = tuple[str | bytes, ...]
+RedisCommand = tuple[str | bytes, ...]
 """A command of one key, its second word."""
 
 
-def write(client: Client, values: Iterable[tuple[str, bytes]]) -> None:
+def write_values(client: StoreClient, values: Iterable[tuple[str, bytes]]) -> None:
     """Set keys to values."""
-    for part in _calls(values):
+    for part in _group_into_calls(values):
         if isinstance(client, RedisCluster):
-            _spread(client, [("SET", key, value) for key, value in part.items()])
+            _execute_across_nodes(client, [("SET", key, value) for key, value in part.items()])
         else:
             client.mset(part)
 
 
-def read(client: Client, keys: Iterable[str], at_once: int = 64) -> Iterator[bytes | None]:
+def read_values(client: StoreClient, keys: Iterable[str], at_once: int = 64) -> Iterator[bytes | None]:
     """The values of the keys, in their order; None where there is none.
 
     `at_once` in a call: chunks of items are of 4 MB, and a server that copies 64 of them (Redis 6.2) stands still, and
     needs the memory.
     """
-    for part in batched(keys, at_once):
+    for part in split_into_batches(keys, at_once):
         found: Any = client.mget(part) if not isinstance(client, RedisCluster) else None
-        yield from found or _spread(client, [("GET", key) for key in part])
+        yield from found or _execute_across_nodes(client, [("GET", key) for key in part])
 
 
-def count(client: Client, keys: Iterable[str]) -> int:
+def count_existing_keys(client: StoreClient, keys: Iterable[str]) -> int:
     """How many of the keys are there."""
-    return _sum(client, "EXISTS", keys)
+    return _sum_over_calls(client, "EXISTS", keys)
 
 
-def delete(client: Client, keys: Iterable[str]) -> int:
+def delete_keys(client: StoreClient, keys: Iterable[str]) -> int:
     """Delete the keys, large ones' memory in the background; returns how many there were."""
-    return _sum(client, "UNLINK", keys)
+    return _sum_over_calls(client, "UNLINK", keys)
 
 
-def batched(values: Iterable[T], size: int) -> Iterator[list[T]]:
+def split_into_batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
     """The values in lists of `size`, the last one maybe shorter."""
     rest = iter(values)
     while part := list(islice(rest, size)):
         yield part
 
 
-def _calls(values: Iterable[tuple[str, bytes]]) -> Iterator[dict[str, bytes]]:
+def _group_into_calls(values: Iterable[tuple[str, bytes]]) -> Iterator[dict[str, bytes]]:
     part: dict[str, bytes] = {}
     size = 0
     for key, value in values:
         part[key] = value
         size += len(value)
-        if size >= CALL_BYTES or len(part) >= CALL_KEYS:
+        if size >= MAX_BYTES_PER_CALL or len(part) >= MAX_KEYS_PER_CALL:
             yield part
             part, size = {}, 0
     if part:
         yield part
 
 
-def _sum(client: Client, command: str, keys: Iterable[str]) -> int:
+def _sum_over_calls(client: StoreClient, command: str, keys: Iterable[str]) -> int:
     total = 0
-    for part in batched(keys, CALL_KEYS):
+    for part in split_into_batches(keys, MAX_KEYS_PER_CALL):
         if isinstance(client, RedisCluster):
-            total += sum(_spread(client, [(command, key) for key in part]))
+            total += sum(_execute_across_nodes(client, [(command, key) for key in part]))
         else:
             single: Any = client
             total += single.execute_command(command, *part)
     return total
 
 
-def _spread(client: Any, commands: list[Command]) -> list[Any]:
+def _execute_across_nodes(client: Any, commands: list[RedisCommand]) -> list[Any]:
     """The answers of a cluster to commands, in their order; each primary has its part before any is waited for.
 
     What a node does not answer, since a slot has moved or it is gone, is asked again through the client.
@@ -92,11 +92,11 @@ def _spread(client: Any, commands: list[Command]) -> list[Any]:
     answers: list[Any] = [None] * len(commands)
     with contextlib.ExitStack() as stack:
         asked = [
-            (stack.enter_context(_sent(client, node, [commands[place] for place in places])), places)
+            (stack.enter_context(_send_to_node(client, node, [commands[place] for place in places])), places)
             for node, places in by_node.items()
         ]
         for connection, places in asked:
-            for place, answer in zip(places, _answers(connection, len(places)), strict=True):
+            for place, answer in zip(places, _read_replies(connection, len(places)), strict=True):
                 answers[place] = answer
     for place, answer in enumerate(answers):
         if isinstance(answer, Exception):
@@ -105,7 +105,7 @@ def _spread(client: Any, commands: list[Command]) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _sent(client: Any, node: Any, commands: list[Command]) -> Iterator[Any]:
+def _send_to_node(client: Any, node: Any, commands: list[RedisCommand]) -> Iterator[Any]:
     """A connection of the client's to a node, on which the commands were sent; None where it takes none.
 
     Packed here: with redis-py's pipelines, all but the packing of users cost this process twice as much.
@@ -127,7 +127,7 @@ def _sent(client: Any, node: Any, commands: list[Command]) -> Iterator[Any]:
             pool.release(connection)
 
 
-def _answers(connection: Any, number: int) -> list[Any]:
+def _read_replies(connection: Any, number: int) -> list[Any]:
     """What comes back on a connection, errors as exceptions."""
     answers: list[Any] = []
     try:

@@ -10,40 +10,41 @@ from typing import Any, Final
 
 import numpy as np
 
-from dawnlist.machine import cores
+from dawnlist.arrays import Int64Array
+from dawnlist.machine import cpu_cores
 from dawnlist.store import bulk
 from dawnlist.store import histories as store_histories
-from dawnlist.store import items as store_items
+from dawnlist.store import item_chunks as store_items
 from dawnlist.store import memory as store_memory
-from dawnlist.store import rows as store_rows
-from dawnlist.store.client import Client
-from dawnlist.store.histories import NEWEST, Histories
-from dawnlist.store.layout import LAYOUT, Keys, Meta, opened
-from dawnlist.store.rows import Ints, Placed
+from dawnlist.store import user_buckets as store_rows
+from dawnlist.store.client import StoreClient
+from dawnlist.store.histories import MAX_NEWEST_PAIRS, Histories
+from dawnlist.store.layout import LAYOUT_VERSION, StoreKeys, VersionMeta, verify_checksum
 from dawnlist.store.toplists import EVERYBODY, TopLists
+from dawnlist.store.user_buckets import BucketPlacement
 
-BUCKETS_A_BATCH: Final = 2_048
-SAMPLE: Final = 200  # buckets read back before the switch
-DELETED_A_CALL: Final = 500
-PAUSE_SECONDS: Final = 0.002  # between two calls that delete
+BUCKETS_PER_BATCH: Final = 2_048
+BUCKETS_TO_VERIFY: Final = 200  # buckets read back before the switch
+DELETIONS_PER_CALL: Final = 500
+DELETION_PAUSE_SECONDS: Final = 0.002  # between two calls that delete
 
 
 @dataclass(frozen=True)
-class Content:
+class VersionContent:
     """Lists as a version holds them; values are packed when they are asked for."""
 
     lists: TopLists
-    placed: Placed
+    placed: BucketPlacement
     histories: Histories
 
     @classmethod
-    def of(cls, lists: TopLists, seed: str) -> "Content":
+    def of(cls, lists: TopLists, seed: str) -> "VersionContent":
         """The content made from lists; the same lists and seed give the same bytes."""
         met = lists.histories.weight
-        histories = store_histories.prepared(
-            met.indptr.astype(np.int64), met.indices, met.data, lists.histories.age, NEWEST
+        histories = store_histories.encode_histories(
+            met.indptr.astype(np.int64), met.indices, met.data, lists.histories.age, MAX_NEWEST_PAIRS
         )
-        placed = store_rows.place(lists.user_ids, seed)
+        placed = store_rows.assign_buckets(lists.user_ids, seed)
         return cls(lists, placed, histories)
 
     @cached_property
@@ -58,33 +59,33 @@ class Content:
         return store_items.pack_popular({EVERYBODY: (lists.popular_index, lists.popular_score), **lists.segments})
 
     @cached_property
-    def sizes(self) -> dict[str, Ints]:
+    def sizes(self) -> dict[str, Int64Array]:
         """Bytes of the values: of users' buckets, of histories' buckets, and of everything else."""
-        rows = store_items.factor_chunks(self.lists.catalogue.num_rows, self._columns)
+        rows = store_items.plan_factor_chunks(self.lists.catalogue.num_rows, self._columns)
         others = [*map(len, self.catalogue), len(self.popular), *(4 + 4 * self._columns * n for n in rows)]
         return {
             "users": 4 + np.diff(self.placed.begins) * self._record.itemsize,
-            "histories": store_histories.bucket_sizes(self.placed, self.histories),
+            "histories": store_histories.compute_bucket_sizes(self.placed, self.histories),
             "others": np.array(others, dtype=np.int64),
         }
 
-    def about(self) -> Meta:
+    def about(self) -> VersionMeta:
         """What a version's meta says of its content."""
         lists, sizes = self.lists, {name: int(found.sum()) for name, found in self.sizes.items()}
-        chunks = store_items.factor_chunks(lists.catalogue.num_rows, self._columns)
+        chunks = store_items.plan_factor_chunks(lists.catalogue.num_rows, self._columns)
         return {
             "users": len(lists.user_ids),
             "items": lists.catalogue.num_rows,
             "bytes": sizes["users"] + sizes["others"],
             "history_bytes": sizes["histories"],
-            "layout": LAYOUT,
+            "layout": LAYOUT_VERSION,
             "k": lists.k,
             "buckets": self.placed.buckets,
             "salt": self.placed.salt.hex(),
             "factors": lists.vectors.shape[1],
             "content": lists.item_content.shape[1],
             "id_width": self._width,
-            "history": NEWEST,
+            "history": MAX_NEWEST_PAIRS,
             "chunks": {"c": len(self.catalogue), "f": len(chunks)},
             "segments": list(lists.segments),
         }
@@ -92,27 +93,27 @@ class Content:
     def memory(self, done: int = 0) -> int:
         """Bytes of the server's memory that the buckets from `done` on will take, and with the first all else."""
         parts = [self.sizes["users"][done:], self.sizes["histories"][done:]]
-        return store_memory.taken(np.concatenate(parts if done else [*parts, self.sizes["others"]]))
+        return store_memory.estimate_memory(np.concatenate(parts if done else [*parts, self.sizes["others"]]))
 
-    def items(self, keys: Keys, token: str) -> Iterator[tuple[str, bytes]]:
+    def items(self, keys: StoreKeys, token: str) -> Iterator[tuple[str, bytes]]:
         """Keys and values of all that is not users'."""
         yield keys.popular(token), self.popular
         yield from ((keys.catalogue(token, i), value) for i, value in enumerate(self.catalogue))
         columns = self.lists.item_factors, self.lists.item_bias, self.lists.item_content
         yield from ((keys.factors(token, i), value) for i, value in enumerate(store_items.pack_factors(*columns)))
 
-    def buckets(self, keys: Keys, token: str, buckets: range) -> Iterator[tuple[str, bytes]]:
+    def buckets(self, keys: StoreKeys, token: str, buckets: range) -> Iterator[tuple[str, bytes]]:
         """Keys and values of some buckets in a row."""
         lists = self.lists
         columns = lists.item_index, lists.score, lists.lengths
-        packed = store_rows.pack(self.placed, columns, lists.vectors, self._width, buckets)
+        packed = store_rows.pack_user_buckets(self.placed, columns, lists.vectors, self._width, buckets)
         yield from ((keys.users(token, bucket), value) for bucket, value in zip(buckets, packed, strict=True))
-        packed = store_histories.pack(self.placed, self.histories, buckets)
+        packed = store_histories.pack_history_buckets(self.placed, self.histories, buckets)
         yield from ((keys.histories(token, bucket), value) for bucket, value in zip(buckets, packed, strict=True))
 
     @property
     def _width(self) -> int:
-        return store_rows.id_width(self.lists.catalogue.num_rows)
+        return store_rows.choose_id_width(self.lists.catalogue.num_rows)
 
     @property
     def _columns(self) -> int:
@@ -121,28 +122,32 @@ class Content:
 
     @property
     def _record(self) -> np.dtype[Any]:
-        return store_rows.record(self.lists.k, self._width, self.lists.vectors.shape[1])
+        return store_rows.build_record_dtype(self.lists.k, self._width, self.lists.vectors.shape[1])
 
 
-def write(client: Client, keys: Keys, token: str, content: Content, done: int, tell: Callable[[int], None]) -> None:
+def write_content(
+    client: StoreClient, keys: StoreKeys, token: str, content: VersionContent, done: int, tell: Callable[[int], None]
+) -> None:
     """Write what is not users', then the buckets, but for the first `done` and all that went before them.
 
     `tell` is told after each batch how many buckets there are, and may stop the writing.
     """
     if not done:
-        bulk.write(client, content.items(keys, token))
-    for end, values in _packed(content, keys, token, done):
-        bulk.write(client, values)
+        bulk.write_values(client, content.items(keys, token))
+    for end, values in _pack_ahead(content, keys, token, done):
+        bulk.write_values(client, values)
         tell(end)
 
 
-def _packed(content: Content, keys: Keys, token: str, done: int) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
+def _pack_ahead(
+    content: VersionContent, keys: StoreKeys, token: str, done: int
+) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
     """Batches of buckets from `done` on and where each ends, in their order; all cores pack while one is sent."""
-    threads = cores.count()
+    threads = cpu_cores.count_cores()
     with ThreadPoolExecutor(threads) as packers:
         ahead: deque[tuple[int, Future[list[tuple[str, bytes]]]]] = deque()
-        for begin in range(done, content.placed.buckets, BUCKETS_A_BATCH):
-            end = min(begin + BUCKETS_A_BATCH, content.placed.buckets)
+        for begin in range(done, content.placed.buckets, BUCKETS_PER_BATCH):
+            end = min(begin + BUCKETS_PER_BATCH, content.placed.buckets)
             ahead.append(
                 (end, packers.submit(lambda part: list(content.buckets(keys, token, part)), range(begin, end)))
             )
@@ -153,17 +158,17 @@ def _packed(content: Content, keys: Keys, token: str, done: int) -> Iterator[tup
             yield end, packed.result()
 
 
-def verify(client: Client, keys: Keys, token: str, content: Content) -> None:
+def verify_content(client: StoreClient, keys: StoreKeys, token: str, content: VersionContent) -> None:
     """RuntimeError unless every key is there, and items, popular lists and a sample of buckets read back the same."""
     about = content.about()
-    names = list(all_keys(keys, {"token": token, **about}))
-    found = bulk.count(client, names)
-    sample = range(0, content.placed.buckets, max(1, content.placed.buckets // SAMPLE))
+    names = list(list_content_keys(keys, {"token": token, **about}))
+    found = bulk.count_existing_keys(client, names)
+    sample = range(0, content.placed.buckets, max(1, content.placed.buckets // BUCKETS_TO_VERIFY))
     expected = [pair for bucket in sample for pair in content.buckets(keys, token, range(bucket, bucket + 1))]
     others = names[2 * content.placed.buckets :]
-    got = bulk.read(client, [key for key, _ in expected])
+    got = bulk.read_values(client, [key for key, _ in expected])
     wrong = sum(value != other for (_, value), other in zip(expected, got, strict=True))
-    wrong += sum(not _is_whole(value) for value in bulk.read(client, others, at_once=1))
+    wrong += sum(not _is_whole(value) for value in bulk.read_values(client, others, at_once=1))
     if found != len(names) or wrong:
         raise RuntimeError(
             f"version {token} does not read back as it was written: {found:,} of {len(names):,} keys are there, "
@@ -172,14 +177,14 @@ def verify(client: Client, keys: Keys, token: str, content: Content) -> None:
         )
 
 
-def delete(client: Client, keys: Keys, about: Meta) -> None:
+def delete_content(client: StoreClient, keys: StoreKeys, about: VersionMeta) -> None:
     """Delete all that a version holds, in small calls with pauses, so that nobody who reads waits for it."""
-    for part in bulk.batched(all_keys(keys, about), DELETED_A_CALL):
-        bulk.delete(client, part)
-        time.sleep(PAUSE_SECONDS)
+    for part in bulk.split_into_batches(list_content_keys(keys, about), DELETIONS_PER_CALL):
+        bulk.delete_keys(client, part)
+        time.sleep(DELETION_PAUSE_SECONDS)
 
 
-def all_keys(keys: Keys, about: Meta) -> Iterator[str]:
+def list_content_keys(keys: StoreKeys, about: VersionMeta) -> Iterator[str]:
     """The names of a version's data keys, from its token, buckets and chunks: buckets first."""
     token, buckets, chunks = about["token"], about["buckets"], about["chunks"]
     yield from (keys.users(token, bucket) for bucket in range(buckets))
@@ -191,6 +196,6 @@ def all_keys(keys: Keys, about: Meta) -> Iterator[str]:
 
 def _is_whole(value: bytes | None) -> bool:
     try:
-        return value is not None and opened(value) is not None
+        return value is not None and verify_checksum(value) is not None
     except ValueError:
         return False

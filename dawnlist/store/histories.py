@@ -27,47 +27,47 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dawnlist.machine.compiled import jit
-from dawnlist.model.factor_model import Factors
-from dawnlist.store.history import AGE_STEPS
-from dawnlist.store.layout import sealed
-from dawnlist.store.rows import Ints, Placed
+from dawnlist.arrays import Float32Array, Int64Array, UInt8Array
+from dawnlist.machine.numba_jit import jit
+from dawnlist.store.history import AGE_STEPS_PER_DAY
+from dawnlist.store.layout import add_checksum
+from dawnlist.store.user_buckets import BucketPlacement
 
-NEWEST: Final = 200
-MOST_WEIGHT: Final = 65504.0  # the largest float16
-
-Bytes = npt.NDArray[np.uint8]
+MAX_NEWEST_PAIRS: Final = 200
+MAX_PAIR_WEIGHT: Final = 65504.0  # the largest float16
 
 
 @dataclass(frozen=True)
 class Histories:
     """All users' histories, ready to be packed; `prepared` makes them."""
 
-    indptr: Ints
+    indptr: Int64Array
     item: npt.NDArray[np.int32]
     is_newest: npt.NDArray[np.bool_]
     weight: npt.NDArray[np.uint16]
     """The bits of a float16."""
     age: npt.NDArray[np.uint16]
-    sizes: Ints
+    sizes: Int64Array
     """(users,), bytes of each user's row."""
 
 
-def prepared(indptr: Ints, item: npt.NDArray[np.int32], weight: Factors, age: Factors, newest: int) -> Histories:
+def encode_histories(
+    indptr: Int64Array, item: npt.NDArray[np.int32], weight: Float32Array, age: Float32Array, newest: int
+) -> Histories:
     """Histories from the parts of a CSR matrix, item indices ascending in each row."""
-    chosen = _newest(indptr, age, newest)
-    small = np.minimum(weight, np.float32(MOST_WEIGHT)).astype("<f2").view("<u2")
-    steps = np.clip(np.rint(age * np.float32(AGE_STEPS)), 0, 65535).astype("<u2")
-    return Histories(indptr, item, chosen, small, steps, _sizes(indptr, item, chosen))
+    chosen = _mark_newest(indptr, age, newest)
+    small = np.minimum(weight, np.float32(MAX_PAIR_WEIGHT)).astype("<f2").view("<u2")
+    steps = np.clip(np.rint(age * np.float32(AGE_STEPS_PER_DAY)), 0, 65535).astype("<u2")
+    return Histories(indptr, item, chosen, small, steps, _measure_rows(indptr, item, chosen))
 
 
-def bucket_sizes(placed: Placed, histories: Histories) -> Ints:
+def compute_bucket_sizes(placed: BucketPlacement, histories: Histories) -> Int64Array:
     """Bytes of each bucket's value; shape (buckets,)."""
     rows = np.concatenate([[0], histories.sizes[placed.order].cumsum()])
     return np.asarray(6 + 10 * np.diff(placed.begins) + np.diff(rows[placed.begins]))
 
 
-def pack(placed: Placed, histories: Histories, buckets: range) -> Iterator[bytes]:
+def pack_history_buckets(placed: BucketPlacement, histories: Histories, buckets: range) -> Iterator[bytes]:
     """The values of some buckets in a row."""
     begins = placed.begins[buckets.start : buckets.stop + 1]
     where = slice(int(begins[0]), int(begins[-1]))
@@ -79,10 +79,10 @@ def pack(placed: Placed, histories: Histories, buckets: range) -> Iterator[bytes
     columns = histories.indptr, histories.item, histories.is_newest, histories.weight, histories.age
     _put_rows(users, edges, rows, sizes, *columns, packed)
     body = packed.tobytes()
-    return (sealed(body[begin:end]) for begin, end in pairwise(edges.tolist()))
+    return (add_checksum(body[begin:end]) for begin, end in pairwise(edges.tolist()))
 
 
-def _newest(indptr: Ints, age: Factors, most: int) -> npt.NDArray[np.bool_]:
+def _mark_newest(indptr: Int64Array, age: Float32Array, most: int) -> npt.NDArray[np.bool_]:
     """Whether each pair is among the `most` newest of its user; of equally old ones the earlier item is."""
     chosen = np.ones(len(age), dtype=np.bool_)
     lengths = np.diff(indptr)
@@ -95,7 +95,7 @@ def _newest(indptr: Ints, age: Factors, most: int) -> npt.NDArray[np.bool_]:
 
 
 @jit()
-def _length(value: int) -> int:
+def _measure_varint(value: int) -> int:
     """Bytes of a varint."""
     length = 1
     while value >= 128:
@@ -105,25 +105,25 @@ def _length(value: int) -> int:
 
 
 @jit()
-def _sizes(indptr: Ints, item: npt.NDArray[np.int32], is_newest: npt.NDArray[np.bool_]) -> Ints:
+def _measure_rows(indptr: Int64Array, item: npt.NDArray[np.int32], is_newest: npt.NDArray[np.bool_]) -> Int64Array:
     sizes = np.empty(len(indptr) - 1, dtype=np.int64)
     for user in range(len(indptr) - 1):
         newest, size, before, before_older = 0, 0, 0, 0
         for i in range(indptr[user], indptr[user + 1]):
             if is_newest[i]:
-                size += 4 + _length(item[i] - before)
+                size += 4 + _measure_varint(item[i] - before)
                 before = item[i]
                 newest += 1
             else:
-                size += _length(item[i] - before_older)
+                size += _measure_varint(item[i] - before_older)
                 before_older = item[i]
         older = indptr[user + 1] - indptr[user] - newest
-        sizes[user] = size + _length(newest) + _length(older)
+        sizes[user] = size + _measure_varint(newest) + _measure_varint(older)
     return sizes
 
 
 @jit()
-def _put(packed: Bytes, at: int, value: int) -> int:
+def _put_varint(packed: UInt8Array, at: int, value: int) -> int:
     """Write a varint; returns where the next one goes."""
     while value >= 128:
         packed[at] = (value & 0x7F) | 0x80
@@ -134,7 +134,9 @@ def _put(packed: Bytes, at: int, value: int) -> int:
 
 
 @jit()
-def _put_heads(users: Ints, edges: Ints, fingerprint: npt.NDArray[np.uint64], sizes: Ints, packed: Bytes) -> None:
+def _put_heads(
+    users: Int64Array, edges: Int64Array, fingerprint: npt.NDArray[np.uint64], sizes: Int64Array, packed: UInt8Array
+) -> None:
     """Write what stands before the rows of each bucket, whose users are users[b] to users[b + 1]."""
     for bucket in range(len(users) - 1):
         count, at, end = users[bucket + 1] - users[bucket], edges[bucket], 0
@@ -150,16 +152,16 @@ def _put_heads(users: Ints, edges: Ints, fingerprint: npt.NDArray[np.uint64], si
 
 @jit()
 def _put_rows(
-    users: Ints,
-    edges: Ints,
-    rows: Ints,
-    sizes: Ints,
-    indptr: Ints,
+    users: Int64Array,
+    edges: Int64Array,
+    rows: Int64Array,
+    sizes: Int64Array,
+    indptr: Int64Array,
     item: npt.NDArray[np.int32],
     is_newest: npt.NDArray[np.bool_],
     weight: npt.NDArray[np.uint16],
     age: npt.NDArray[np.uint16],
-    packed: Bytes,
+    packed: UInt8Array,
 ) -> None:
     for bucket in range(len(users) - 1):
         at = edges[bucket] + 2 + 10 * (users[bucket + 1] - users[bucket])
@@ -171,7 +173,7 @@ def _put_rows(
 
 @jit()
 def _put_row(
-    packed: Bytes,
+    packed: UInt8Array,
     at: int,
     item: npt.NDArray[np.int32],
     is_newest: npt.NDArray[np.bool_],
@@ -181,7 +183,7 @@ def _put_row(
     newest = 0
     for one in is_newest:
         newest += one
-    at = _put(packed, _put(packed, at, newest), len(item) - newest)
+    at = _put_varint(packed, _put_varint(packed, at, newest), len(item) - newest)
     for values in (weight, age):
         for i in range(len(item)):
             if is_newest[i]:
@@ -191,5 +193,5 @@ def _put_row(
         before = 0
         for i in range(len(item)):
             if is_newest[i] == group:
-                at = _put(packed, at, item[i] - before)
+                at = _put_varint(packed, at, item[i] - before)
                 before = item[i]

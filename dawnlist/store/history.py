@@ -6,48 +6,48 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dawnlist.machine.compiled import jit
-from dawnlist.model.factor_model import Factors
+from dawnlist.arrays import Float32Array
+from dawnlist.machine.numba_jit import jit
 
-AGE_STEPS: Final = 64  # a day
+AGE_STEPS_PER_DAY: Final = 64  # a day
 
 
 @dataclass(frozen=True)
-class History:
+class UserHistory:
     """What a user has met."""
 
     item_index: npt.NDArray[np.uint32]
     """(newest,), ascending."""
-    weight: Factors
+    weight: Float32Array
     """(newest,), the sum of event weights."""
-    age: Factors
+    age: Float32Array
     """(newest,), days before as_of."""
     older: npt.NDArray[np.uint32]
     """Item indices of what was met before the newest, ascending."""
 
 
-def find(body: memoryview, fingerprint: bytes) -> History | None:
+def find_history(body: memoryview, fingerprint: bytes) -> UserHistory | None:
     """A user's history from a bucket's body (see store_layout.opened), or None."""
     count = int.from_bytes(body[:2], "little")
     for row in range(count):
         if body[2 + 6 * row : 8 + 6 * row] == fingerprint:
             ends = np.frombuffer(body, "<u4", count, 2 + 6 * count)
             first = 2 + 10 * count
-            return unpack(body[first + (int(ends[row - 1]) if row else 0) : first + int(ends[row])])
+            return unpack_history(body[first + (int(ends[row - 1]) if row else 0) : first + int(ends[row])])
     return None
 
 
-def unpack(row: memoryview) -> History:
+def unpack_history(row: memoryview) -> UserHistory:
     """A row."""
-    newest, begin = _varint(row, 0)
-    older, begin = _varint(row, begin)
+    newest, begin = _read_varint(row, 0)
+    older, begin = _read_varint(row, begin)
     weight = np.frombuffer(row, "<f2", newest, begin).astype(np.float32)
-    age = np.frombuffer(row, "<u2", newest, begin + 2 * newest).astype(np.float32) / np.float32(AGE_STEPS)
-    ids = _undelta(np.frombuffer(row, np.uint8, offset=begin + 4 * newest), newest, older)
-    return History(ids[:newest], weight, age, ids[newest:])
+    age = np.frombuffer(row, "<u2", newest, begin + 2 * newest).astype(np.float32) / np.float32(AGE_STEPS_PER_DAY)
+    ids = _decode_deltas(np.frombuffer(row, np.uint8, offset=begin + 4 * newest), newest, older)
+    return UserHistory(ids[:newest], weight, age, ids[newest:])
 
 
-def _varint(row: memoryview, begin: int) -> tuple[int, int]:
+def _read_varint(row: memoryview, begin: int) -> tuple[int, int]:
     """A number and where the next one begins."""
     value = shift = 0
     while row[begin] & 0x80:
@@ -57,7 +57,7 @@ def _varint(row: memoryview, begin: int) -> tuple[int, int]:
 
 
 @jit()
-def _undelta(packed: npt.NDArray[np.uint8], newest: int, older: int) -> npt.NDArray[np.uint32]:
+def _decode_deltas(packed: npt.NDArray[np.uint8], newest: int, older: int) -> npt.NDArray[np.uint32]:
     ids = np.empty(newest + older, dtype=np.uint32)
     at = 0
     before = np.uint32(0)

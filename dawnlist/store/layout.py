@@ -31,11 +31,11 @@ import zlib
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dawnlist.namespace import checked_namespace
+from dawnlist.namespace import check_namespace
 
-LAYOUT: Final = 2
+LAYOUT_VERSION: Final = 2
 
-Meta = dict[str, Any]
+VersionMeta = dict[str, Any]
 
 
 class NothingPublishedError(LookupError):
@@ -48,13 +48,13 @@ class NothingPublishedError(LookupError):
 
 
 @dataclass(frozen=True)
-class Keys:
+class StoreKeys:
     """The names of one shop's keys."""
 
     namespace: str
 
     def __post_init__(self) -> None:
-        checked_namespace(self.namespace)
+        check_namespace(self.namespace)
 
     @property
     def active(self) -> str:
@@ -92,12 +92,12 @@ class Keys:
         return f"dawnlist:{self.namespace}:{token}:p"
 
 
-def sealed(body: bytes) -> bytes:
+def add_checksum(body: bytes) -> bytes:
     """A data value: the checksum of the body, then the body."""
     return zlib.crc32(body).to_bytes(4, "little") + body
 
 
-def opened(value: bytes) -> memoryview:
+def verify_checksum(value: bytes) -> memoryview:
     """A data value's body; ValueError when it is not what was written."""
     body = memoryview(value)[4:]
     if len(value) < 4 or zlib.crc32(body).to_bytes(4, "little") != value[:4]:
@@ -105,19 +105,19 @@ def opened(value: bytes) -> memoryview:
     return body
 
 
-def metas(client: Any, key: str) -> dict[int, Meta]:
+def read_version_metas(client: Any, key: str) -> dict[int, VersionMeta]:
     """The hash `versions` or `building`, by a client or in a transaction."""
     return {int(version): json.loads(meta) for version, meta in client.hgetall(key).items()}
 
 
-def active_meta(client: Any, keys: Keys) -> Meta | None:
+def read_active_meta(client: Any, keys: StoreKeys) -> VersionMeta | None:
     """The active version's meta, or None while nothing has been published."""
     token = client.get(keys.active)
     if token is None:
         return None
-    meta = client.hget(keys.versions, str(version_of(token)))
+    meta = client.hget(keys.versions, str(parse_version_number(token)))
     return json.loads(meta) if meta else None
 
 
-def version_of(token: bytes) -> int:
+def parse_version_number(token: bytes) -> int:
     return int(token.split(b"-")[0])

@@ -10,16 +10,16 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dawnlist.namespace import checked_namespace
-from dawnlist.store.client import Client
+from dawnlist.namespace import check_namespace
+from dawnlist.store.client import StoreClient
 
-EVENTS: Final = 50
-SECONDS: Final = 2 * 86_400
+MAX_RECENT_EVENTS: Final = 50
+RECENT_EVENTS_TTL_SECONDS: Final = 2 * 86_400
 """After the last event; by then a daily run has learnt from it."""
-LINE_BYTES: Final = 1_000
+MAX_EVENT_BYTES: Final = 1_000
 
 # Append, keep the newest, and put the end off: one command, so that of two events at once none is lost.
-RECORD: Final = """
+APPEND_SCRIPT: Final = """
 local lines = (redis.call('GET', KEYS[1]) or '') .. ARGV[1]
 local _, count = string.gsub(lines, '\\n', '')
 local begin = 1
@@ -30,7 +30,7 @@ return math.min(count, tonumber(ARGV[2]))
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class RecentEvent:
     """Something that a user did."""
 
     item_id: str
@@ -39,29 +39,37 @@ class Event:
     """Seconds since 1970, UTC."""
 
 
-def key(namespace: str, user_id: str) -> str:
+def build_recent_key(namespace: str, user_id: str) -> str:
     """Where a user's recent events are."""
     digest = hashlib.blake2b(user_id.encode(), digest_size=16).hexdigest()
-    return f"dawnlist:{checked_namespace(namespace)}:r:{digest}"
+    return f"dawnlist:{check_namespace(namespace)}:r:{digest}"
 
 
-def command(namespace: str, user_id: str, event: Event) -> tuple[Any, ...]:
+def build_record_command(namespace: str, user_id: str, event: RecentEvent) -> tuple[Any, ...]:
     """The command that records an event, for a client of any kind; ValueError for one of over a thousand bytes."""
     line = json.dumps([event.time, event.event_type, event.item_id], ensure_ascii=False, allow_nan=False) + "\n"
-    if len(line.encode()) > LINE_BYTES:
+    if len(line.encode()) > MAX_EVENT_BYTES:
         raise ValueError(
-            f"an event of {len(line.encode()):,} bytes, {event.item_id[:40]!r} …: at most {LINE_BYTES:,} are kept"
+            f"an event of {len(line.encode()):,} bytes, {event.item_id[:40]!r} …: at most {MAX_EVENT_BYTES:,} are kept"
         )
-    return "EVAL", RECORD, 1, key(namespace, user_id), line, EVENTS, SECONDS
+    return (
+        "EVAL",
+        APPEND_SCRIPT,
+        1,
+        build_recent_key(namespace, user_id),
+        line,
+        MAX_RECENT_EVENTS,
+        RECENT_EVENTS_TTL_SECONDS,
+    )
 
 
-def record(client: Client, namespace: str, user_id: str, item_id: str, event_type: str, time: float) -> int:
+def record_event(client: StoreClient, namespace: str, user_id: str, item_id: str, event_type: str, time: float) -> int:
     """Keep an event for two days, and with it the newest 50 of its user; returns how many there are."""
     asked: Any = client
-    return int(asked.execute_command(*command(namespace, user_id, Event(item_id, event_type, time))))
+    return int(asked.execute_command(*build_record_command(namespace, user_id, RecentEvent(item_id, event_type, time))))
 
 
-def parse(value: bytes) -> list[Event]:
+def parse_recent_events(value: bytes) -> list[RecentEvent]:
     """The events of a user's key, oldest first; ValueError when it is not what was written."""
     rows = (json.loads(line) for line in value.splitlines())
-    return [Event(item_id, event_type, time) for time, event_type, item_id in rows]
+    return [RecentEvent(item_id, event_type, time) for time, event_type, item_id in rows]

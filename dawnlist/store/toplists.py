@@ -23,19 +23,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
+from dawnlist.arrays import Float32Array
 from dawnlist.lake.manifest import MANIFEST, check_manifest, write_manifest
-from dawnlist.model.factor_model import Factors
 from dawnlist.model.user_items import UserItems
-from dawnlist.schema import CATALOGUE
+from dawnlist.schema import CATALOGUE_SCHEMA
 
-LISTS: Final = pa.schema(
+LISTS_SCHEMA: Final = pa.schema(
     [
         pa.field("user_id", pa.string(), nullable=False),
         pa.field("item_index", pa.list_(pa.uint32()), nullable=False),
         pa.field("score", pa.list_(pa.float32()), nullable=False),
     ]
 )
-POPULAR: Final = pa.schema(
+POPULAR_SCHEMA: Final = pa.schema(
     [
         pa.field("segment", pa.string(), nullable=False),
         pa.field("item_index", pa.uint32(), nullable=False),
@@ -43,7 +43,7 @@ POPULAR: Final = pa.schema(
     ]
 )
 
-ARRAYS: Final = ("vectors", "item_factors", "item_bias", "item_content")
+ARRAY_NAMES: Final = ("vectors", "item_factors", "item_bias", "item_content")
 EVERYBODY: Final = ""
 
 
@@ -65,18 +65,18 @@ class TopLists:
     """(P,), best first."""
     popular_score: npt.NDArray[np.float32]
     """(P,), aligned with popular_index."""
-    vectors: Factors
+    vectors: Float32Array
     """(U, f)."""
-    item_factors: Factors
+    item_factors: Float32Array
     """(I, f)."""
-    item_bias: Factors
+    item_bias: Float32Array
     """(I,)."""
-    item_content: Factors
+    item_content: Float32Array
     """(I, d), rows of unit length or 0."""
     histories: UserItems
     """(U, I): what each user has met before as_of; items ascend within a user."""
     meta: dict[str, Any]
-    segments: dict[str, tuple[npt.NDArray[np.uint32], Factors]] = field(default_factory=dict)
+    segments: dict[str, tuple[npt.NDArray[np.uint32], Float32Array]] = field(default_factory=dict)
     """Popular lists by segment, such as `device=mobile`: item indices, best first, and their scores."""
     digest: str = ""
     """Of the directory that was read; empty for lists that never were in one."""
@@ -105,10 +105,10 @@ class TopLists:
             pa.ListArray.from_arrays(offsets, pa.array(self.item_index[used], type=pa.uint32())),
             pa.ListArray.from_arrays(offsets, pa.array(self.score[used], type=pa.float32())),
         ]
-        pq.write_table(pa.Table.from_arrays(columns, schema=LISTS), path / "lists.parquet")
-        pq.write_table(self.catalogue.select(CATALOGUE.names).cast(CATALOGUE), path / "catalogue.parquet")
-        pq.write_table(_popular(self), path / "popular.parquet")
-        for name in ARRAYS:
+        pq.write_table(pa.Table.from_arrays(columns, schema=LISTS_SCHEMA), path / "lists.parquet")
+        pq.write_table(self.catalogue.select(CATALOGUE_SCHEMA.names).cast(CATALOGUE_SCHEMA), path / "catalogue.parquet")
+        pq.write_table(_build_popular_table(self), path / "popular.parquet")
+        for name in ARRAY_NAMES:
             np.save(path / f"{name}.npy", getattr(self, name))
         met = self.histories.weight
         with (path / "histories.npz").open("wb") as file:
@@ -120,8 +120,8 @@ class TopLists:
     def load(cls, path: Path) -> "TopLists":
         """Read the directory; ValueError names the file that was damaged, or the rule that it breaks."""
         check_manifest(path)
-        lists = _read(path / "lists.parquet", LISTS)
-        popular = _by_segment(_read(path / "popular.parquet", POPULAR))
+        lists = _read_table(path / "lists.parquet", LISTS_SCHEMA)
+        popular = _split_by_segment(_read_table(path / "popular.parquet", POPULAR_SCHEMA))
         meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
         items, scores = lists["item_index"].combine_chunks(), lists["score"].combine_chunks()
         lengths = items.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
@@ -133,23 +133,23 @@ class TopLists:
         used = np.arange(k) < lengths[:, None]
         loaded = cls(
             user_ids=lists["user_id"].to_numpy(),
-            item_index=_padded(items, used, np.dtype(np.uint32)),
-            score=_padded(scores, used, np.dtype(np.float32)),
+            item_index=_pad_lists(items, used, np.dtype(np.uint32)),
+            score=_pad_lists(scores, used, np.dtype(np.float32)),
             lengths=lengths,
-            catalogue=(catalogue := _read(path / "catalogue.parquet", CATALOGUE)),
+            catalogue=(catalogue := _read_table(path / "catalogue.parquet", CATALOGUE_SCHEMA)),
             popular_index=popular[EVERYBODY][0],
             popular_score=popular[EVERYBODY][1],
-            histories=_histories(path / "histories.npz", (len(lengths), catalogue.num_rows)),
+            histories=_load_histories(path / "histories.npz", (len(lengths), catalogue.num_rows)),
             meta=meta,
             segments={name: popular[name] for name in popular if name != EVERYBODY},
             digest=hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()[:16],
-            **{name: np.load(path / f"{name}.npy", allow_pickle=False) for name in ARRAYS},
+            **{name: np.load(path / f"{name}.npy", allow_pickle=False) for name in ARRAY_NAMES},
         )
         _validate(loaded, str(path))
         return loaded
 
 
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
+def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
     table = pq.read_table(path)
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:
@@ -157,28 +157,28 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
     return table.select(schema.names).cast(schema)
 
 
-def _padded(lists: pa.ListArray, used: npt.NDArray[np.bool_], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def _pad_lists(lists: pa.ListArray, used: npt.NDArray[np.bool_], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """A (U, k) array, zero beyond each list's length."""
     padded = np.zeros(used.shape, dtype=dtype)
     padded[used] = lists.flatten().to_numpy(zero_copy_only=False)
     return padded
 
 
-def _popular(lists: TopLists) -> pa.Table:
+def _build_popular_table(lists: TopLists) -> pa.Table:
     tables = []
     for segment, (items, scores) in {EVERYBODY: (lists.popular_index, lists.popular_score), **lists.segments}.items():
         names = pa.repeat(pa.scalar(segment), len(items))
-        tables.append(pa.table([names, items, scores], schema=POPULAR))
+        tables.append(pa.table([names, items, scores], schema=POPULAR_SCHEMA))
     return pa.concat_tables(tables)
 
 
-def _by_segment(popular: pa.Table) -> dict[str, tuple[npt.NDArray[np.uint32], Factors]]:
-    names, items, scores = (popular[name].to_numpy() for name in POPULAR.names)
+def _split_by_segment(popular: pa.Table) -> dict[str, tuple[npt.NDArray[np.uint32], Float32Array]]:
+    names, items, scores = (popular[name].to_numpy() for name in POPULAR_SCHEMA.names)
     found = dict.fromkeys([EVERYBODY, *names.tolist()])  # in their order, everybody's also when it is empty
     return {name: (items[names == name], scores[names == name]) for name in found}
 
 
-def _histories(path: Path, shape: tuple[int, int]) -> UserItems:
+def _load_histories(path: Path, shape: tuple[int, int]) -> UserItems:
     with np.load(path, allow_pickle=False) as arrays:
         met = csr_matrix((arrays["weight"], arrays["item"], arrays["indptr"]), shape=shape)
         return UserItems(met, arrays["age"])
@@ -213,7 +213,7 @@ def _validate(lists: TopLists, where: str) -> None:
         if index.size and int(index.max()) >= items:
             raise ValueError(f"top lists {where}: {name} names item {index.max()}, the catalogue ends at {items - 1}")
     numbers = {f"{name} has a score": score for name, (_, score) in popular.items()}
-    numbers |= {f"a row of {name} has a value": getattr(lists, name) for name in ARRAYS}
+    numbers |= {f"a row of {name} has a value": getattr(lists, name) for name in ARRAY_NAMES}
     numbers |= {"a list has a score": lists.score[used], "a history has an age": lists.histories.age}
     for name, values in numbers.items():
         if not np.isfinite(values).all():

@@ -16,26 +16,26 @@ from typing import Any, Final, Protocol
 import hiredis
 from redis.connection import parse_url
 
-from dawnlist.store.client import plain_url
-from dawnlist.urls import REDIS_PASSWORD, password
+from dawnlist.store.client import strip_cluster_suffix
+from dawnlist.urls import REDIS_PASSWORD, read_password
 
-FAILURES: Final = 5
-REST: Final = 0.5
-CONNECT_SECONDS: Final = 1.0
-GRACE: Final = 0.001
+BREAKER_FAILURES: Final = 5
+BREAKER_REST_SECONDS: Final = 0.5
+STORE_CONNECT_SECONDS: Final = 1.0
+TIMEOUT_GRACE_SECONDS: Final = 0.001
 STUCK_SECONDS: Final = 1.0
 """A connection on which an answer is late by so much is given up."""
 
 
-class Listener(Protocol):
+class FailureListener(Protocol):
     """Hears what goes wrong; see dawnlist.serving.predictor.metrics."""
 
-    def redis_error(self, kind: str) -> None: ...
-    def breaker(self, is_open: bool) -> None: ...
+    def report_store_error(self, kind: str) -> None: ...
+    def report_breaker(self, is_open: bool) -> None: ...
 
 
 @dataclass(frozen=True)
-class Server:
+class ServerEndpoint:
     """Where a server listens, and how it is greeted."""
 
     host: str
@@ -48,22 +48,22 @@ class Server:
     tls: ssl.SSLContext | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, url: str) -> "Server":
+    def of(cls, url: str) -> "ServerEndpoint":
         """That a store's URL names; ValueError for a URL that can't be used."""
-        parts: dict[str, Any] = dict(parse_url(plain_url(url)))  # type: ignore[no-untyped-call]
-        secret, user = password(REDIS_PASSWORD), parts.get("username")
+        parts: dict[str, Any] = dict(parse_url(strip_cluster_suffix(url)))  # type: ignore[no-untyped-call]
+        secret, user = read_password(REDIS_PASSWORD), parts.get("username")
         commands: list[tuple[str, ...]] = []
         if secret or user:  # a user without a password, too: else it would be the default one
             commands.append(("AUTH", *([user] if user else []), secret or ""))
         if parts.get("db"):
             commands.append(("SELECT", str(parts["db"])))
-        greeting = b"".join(map(packed, commands))
-        tls = _context(parts) if plain_url(url).startswith("rediss:") else None
+        greeting = b"".join(map(pack_command, commands))
+        tls = _build_tls_context(parts) if strip_cluster_suffix(url).startswith("rediss:") else None
         where = (parts.get("host", "localhost"), int(parts.get("port", 6379)), parts.get("path", ""))
         return cls(*where, greeting, len(commands), tls)
 
 
-def _context(parts: dict[str, Any]) -> ssl.SSLContext:
+def _build_tls_context(parts: dict[str, Any]) -> ssl.SSLContext:
     """From redis-py's options in a rediss:// URL."""
     context = ssl.create_default_context(cafile=parts.get("ssl_ca_certs"), capath=parts.get("ssl_ca_path"))
     if parts.get("ssl_certfile"):
@@ -75,13 +75,13 @@ def _context(parts: dict[str, Any]) -> ssl.SSLContext:
     return context
 
 
-def packed(words: Sequence[str]) -> bytes:
+def pack_command(words: Sequence[str]) -> bytes:
     """A command in RESP."""
     command: bytes = hiredis.pack_command(tuple(words))  # type: ignore[arg-type]  # annotated as a tuple of one
     return command
 
 
-class Wire(asyncio.Protocol):
+class RedisConnection(asyncio.Protocol):
     """One open connection."""
 
     def __init__(self) -> None:
@@ -132,13 +132,13 @@ class Wire(asyncio.Protocol):
             self._transport.abort()
 
 
-class Link:
+class ServerLink:
     """The way to one server: connects when it is used, and again after it was cut; has the breaker."""
 
-    def __init__(self, server: Server, listener: Listener, timeout: float) -> None:
+    def __init__(self, server: ServerEndpoint, listener: FailureListener, timeout: float) -> None:
         self.server = server
         self._listener, self._timeout = listener, timeout
-        self._wire = Wire()
+        self._wire = RedisConnection()
         self._connecting: asyncio.Task[None] | None = None
         self._failed, self._closed_until, self._trying = 0, 0.0, False
 
@@ -150,7 +150,7 @@ class Link:
     async def ask(self, commands: bytes, number: int) -> list[Any] | None:
         """The answers, or None where the server gave none in time; never an error."""
         loop = asyncio.get_running_loop()
-        if self._failed >= FAILURES:
+        if self._failed >= BREAKER_FAILURES:
             if self._trying or loop.time() < self._closed_until:
                 return None
             self._trying = True
@@ -181,7 +181,7 @@ class Link:
 
     def _expire(self, future: "asyncio.Future[list[Any]]", loop: asyncio.AbstractEventLoop) -> None:
         """The loop may have been busy, and the answer be there: it is read before the time is really up."""
-        loop.call_later(GRACE, self._give_up, future, loop)
+        loop.call_later(TIMEOUT_GRACE_SECONDS, self._give_up, future, loop)
 
     def _give_up(self, future: "asyncio.Future[list[Any]]", loop: asyncio.AbstractEventLoop) -> None:
         if not future.done():
@@ -190,15 +190,15 @@ class Link:
 
     def _fail(self, kind: str, now: float) -> None:
         self._failed += 1
-        self._listener.redis_error(kind)
-        if self._failed >= FAILURES:
-            self._closed_until = now + REST
-            if self._failed == FAILURES:
-                self._listener.breaker(True)
+        self._listener.report_store_error(kind)
+        if self._failed >= BREAKER_FAILURES:
+            self._closed_until = now + BREAKER_REST_SECONDS
+            if self._failed == BREAKER_FAILURES:
+                self._listener.report_breaker(True)
 
     def _recover(self) -> None:
-        if self._failed >= FAILURES:
-            self._listener.breaker(False)
+        if self._failed >= BREAKER_FAILURES:
+            self._listener.report_breaker(False)
         self._failed = 0
 
     async def _connected(self) -> None:
@@ -210,11 +210,11 @@ class Link:
 
     async def _connect(self) -> None:
         loop, server = asyncio.get_running_loop(), self.server
-        async with asyncio.timeout(CONNECT_SECONDS):
+        async with asyncio.timeout(STORE_CONNECT_SECONDS):
             if server.path:
-                _, wire = await loop.create_unix_connection(Wire, server.path, ssl=server.tls)
+                _, wire = await loop.create_unix_connection(RedisConnection, server.path, ssl=server.tls)
             else:
-                _, wire = await loop.create_connection(Wire, server.host, server.port, ssl=server.tls)
+                _, wire = await loop.create_connection(RedisConnection, server.host, server.port, ssl=server.tls)
             try:
                 for reply in await wire.send(server.greeting, server.greetings, loop) if server.greetings else ():
                     if isinstance(reply, hiredis.ReplyError):

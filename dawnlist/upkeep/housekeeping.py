@@ -8,23 +8,25 @@ from typing import Any
 
 import pyarrow as pa
 
-from dawnlist.cuts import iso
+from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
-from dawnlist.lake.lease import BACKFILL, TABLES, lease
-from dawnlist.lake.watermark import held
+from dawnlist.lake.lease import BACKFILL_LEASE, TABLES_LEASE, hold_lease
+from dawnlist.lake.watermark import read_covered_window
 from dawnlist.settings import KeepSettings
 from dawnlist.upkeep import compaction, time_travel
 from dawnlist.upkeep.expiry import Expiry
 
-Report = dict[str, Any]
-Said = Callable[[str], None] | None
+HousekeepingReport = dict[str, Any]
+WaitCallback = Callable[[str], None] | None
 """Who is told that it has to wait, and for whom."""
 
-_SETTLED = timedelta(days=1)
+_SETTLING_TIME = timedelta(days=1)
 """By the clock: longer than any run takes."""
 
 
-def expire(lake: Lake, keep: KeepSettings, now: datetime, dry_run: bool = False, said: Said = None) -> Report:
+def expire_lake(
+    lake: Lake, keep: KeepSettings, now: datetime, dry_run: bool = False, on_wait: WaitCallback = None
+) -> HousekeepingReport:
     """Drop what is older than `keep` says, compact, and remove files and log entries that only older versions need.
 
     Ages count back from the end of what the lake holds, or from `now`, the clock, if that is earlier: a run for a day
@@ -34,66 +36,69 @@ def expire(lake: Lake, keep: KeepSettings, now: datetime, dry_run: bool = False,
     compaction.compact and time_travel.trim). Repeating it is harmless. TimeoutError when another housekeeping, or a
     backfill, does not end.
     """
-    window = held(lake.table("interactions"))
+    window = read_covered_window(lake.table("interactions"))
     if window is None:
         return {"moment": None}
-    expiry = Expiry(lake, min(window[1], now), now - _SETTLED, dry_run)
-    with _alone(lake, "housekeeping", dry_run, said):
+    expiry = Expiry(lake, min(window[1], now), now - _SETTLING_TIME, dry_run)
+    with _lease_unless_dry_run(lake, "housekeeping", dry_run, on_wait):
         # in this order: a backfill takes the lease of the tables while it holds its own
-        with _alone(lake, BACKFILL, dry_run, said), _alone(lake, TABLES, dry_run, said):
-            report: Report = {
-                "moment": iso(expiry.moment),
-                "interactions": expiry.interactions(keep.interactions_days),
-                "features": expiry.features(keep.interactions_days),
-                "quarantine": expiry.quarantine(keep.quarantine_days),
+        with (
+            _lease_unless_dry_run(lake, BACKFILL_LEASE, dry_run, on_wait),
+            _lease_unless_dry_run(lake, TABLES_LEASE, dry_run, on_wait),
+        ):
+            report: HousekeepingReport = {
+                "moment": format_iso(expiry.moment),
+                "interactions": expiry.expire_interactions(keep.interactions_days),
+                "features": expiry.expire_features(keep.interactions_days),
+                "quarantine": expiry.expire_quarantine(keep.quarantine_days),
             }
         report |= {
-            "landing": expiry.landing(keep.landing_days),
-            "runs": expiry.runs(keep.runs_days),
-            "reports": expiry.reports(keep.runs_days),
-            "trials": expiry.trials(keep.runs_days),
-            "searches": expiry.searches(keep.runs_days),
+            "landing": expiry.expire_landing(keep.landing_days),
+            "runs": expiry.expire_runs(keep.runs_days),
+            "reports": expiry.expire_reports(keep.runs_days),
+            "trials": expiry.expire_trials(keep.runs_days),
+            "searches": expiry.expire_searches(keep.runs_days),
             "gates": expiry.gates(keep.runs_days),
         }
-        tables = {name: _tidy(lake, name, keep, now, dry_run) for name in lake.names("tables")}
-        return report | {"tables": tables, "models": expiry.models(keep.runs_days)}
+        tables = {name: _tidy_table(lake, name, keep, now, dry_run) for name in lake.names("tables")}
+        return report | {"tables": tables, "models": expiry.expire_models(keep.runs_days)}
 
 
-def _tidy(lake: Lake, name: str, keep: KeepSettings, now: datetime, dry_run: bool) -> dict[str, int]:
+def _tidy_table(lake: Lake, name: str, keep: KeepSettings, now: datetime, dry_run: bool) -> dict[str, int]:
     days = keep.time_travel_days
     # the commits of interactions are its ledger too, for as long as their rows are kept
     log_days = days + (keep.interactions_days if name == "interactions" else 0)
-    compacted = compaction.compact(lake, name, dry_run)
-    return compacted | time_travel.trim(lake, name, now, days, log_days, dry_run)
+    compacted = compaction.compact_table(lake, name, dry_run)
+    return compacted | time_travel.trim_history(lake, name, now, days, log_days, dry_run)
 
 
-def compact(lake: Lake, said: Said = None) -> dict[str, dict[str, int]]:
+def compact_lake(lake: Lake, on_wait: WaitCallback = None) -> dict[str, dict[str, int]]:
     """Compact all tables: name -> see compaction.compact."""
-    with _alone(lake, "housekeeping", False, said):
-        return {name: compaction.compact(lake, name) for name in lake.names("tables")}
+    with _lease_unless_dry_run(lake, "housekeeping", False, on_wait):
+        return {name: compaction.compact_table(lake, name) for name in lake.names("tables")}
 
 
-def _alone(lake: Lake, name: str, dry_run: bool, said: Said) -> AbstractContextManager[Any]:
-    return nullcontext() if dry_run else lease(lake, name, f"housekeeping-{secrets.token_hex(4)}", said=said)
+def _lease_unless_dry_run(lake: Lake, name: str, dry_run: bool, on_wait: WaitCallback) -> AbstractContextManager[Any]:
+    return nullcontext() if dry_run else hold_lease(lake, name, f"housekeeping-{secrets.token_hex(4)}", on_wait=on_wait)
 
 
-def status(lake: Lake) -> Report:
+def summarise_lake(lake: Lake) -> HousekeepingReport:
     """What lies in a lake: tables, held and landing.
 
     tables: name -> rows, files, bytes, version, oldest (version that can be read), first and last (day, or None);
     without those that have no log, such as when the first commit failed.
     held: the time that the interactions table holds, as ISO texts, or None. landing: objects and bytes.
     """
-    window = held(lake.table("interactions"))
+    window = read_covered_window(lake.table("interactions"))
     landing = [found.size for found in lake.walk("landing")]
     return {
-        "tables": {name: about for name in lake.names("tables") if (about := _about(lake, name))},
-        "held": window and [iso(moment) for moment in window],
+        "tables": {name: about for name in lake.names("tables") if (about := _summarise_table(lake, name))},
+        "held": window and [format_iso(moment) for moment in window],
         "landing": {"objects": len(landing), "bytes": sum(landing)},
     }
 
 
-def _about(lake: Lake, name: str) -> dict[str, Any] | None:
+def _summarise_table(lake: Lake, name: str) -> dict[str, Any] | None:
     table = lake.table(name)
     if table is None:
         return None
@@ -104,7 +109,7 @@ def _about(lake: Lake, name: str) -> dict[str, Any] | None:
         "files": len(files),
         "bytes": sum(file["size_bytes"] for file in files),
         "version": int(table.version()),
-        "oldest": time_travel.oldest(lake, name),
+        "oldest": time_travel.find_oldest_version(lake, name),
         "first": min(days).isoformat() if days else None,
         "last": max(days).isoformat() if days else None,
     }

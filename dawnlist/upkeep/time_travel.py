@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from dawnlist.lake.commits import retried, said
+from dawnlist.lake.commits import build_commit_properties, commit_to_existing_table
 from dawnlist.lake.lake import Lake
-from dawnlist.lake.objects import Found
-from dawnlist.lake.watermark import held, transactions
+from dawnlist.lake.objects import StoredObject
+from dawnlist.lake.watermark import build_window_transactions, read_covered_window
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-_VERSION = re.compile(r"/_delta_log/(\d{20})\.(json$|checkpoint\.)")
+_LOG_ENTRY = re.compile(r"/_delta_log/(\d{20})\.(json$|checkpoint\.)")
 
 
-def trim(lake: Lake, name: str, now: datetime, days: int, log_days: int, dry_run: bool = False) -> dict[str, int]:
+def trim_history(
+    lake: Lake, name: str, now: datetime, days: int, log_days: int, dry_run: bool = False
+) -> dict[str, int]:
     """Remove what no version of the last `days` needs: files, file_bytes, log_entries (kept for `log_days`).
 
     Ages are by the clock, since they are about when somebody changed the table, not about its rows.
@@ -31,7 +33,7 @@ def trim(lake: Lake, name: str, now: datetime, days: int, log_days: int, dry_run
 
     def attempt(table: "DeltaTable") -> dict[str, int]:
         if not dry_run:
-            _say_how_long(table, days, log_days)
+            _set_retention(table, days, log_days)
         # nothing is removed by a dry run, so it may ask for less than the table's property says
         stale = table.vacuum(days * 24, dry_run=True, enforce_retention_duration=False, full=True)
         found = {object_.name: object_ for object_ in lake.walk("tables", name)}
@@ -41,18 +43,18 @@ def trim(lake: Lake, name: str, now: datetime, days: int, log_days: int, dry_run
             table.vacuum(days * 24, dry_run=False, full=True)
         return report
 
-    report = retried(lake, name, attempt)
+    report = commit_to_existing_table(lake, name, attempt)
     if report is None:
         return {"files": 0, "file_bytes": 0, "log_entries": 0}
-    old = _old_entries(list(lake.walk("tables", name, "_delta_log")), now - timedelta(days=log_days))
+    old = _find_stale_entries(list(lake.walk("tables", name, "_delta_log")), now - timedelta(days=log_days))
     if not dry_run:
-        _checkpoint(lake, name)
+        _write_checkpoint(lake, name)
         for entry in old:
             lake.delete(*entry.split("/"))
     return report | {"log_entries": len(old)}
 
 
-def _say_how_long(table: "DeltaTable", days: int, log_days: int) -> None:
+def _set_retention(table: "DeltaTable", days: int, log_days: int) -> None:
     wanted = {
         "delta.deletedFileRetentionDuration": f"interval {days} days",
         "delta.logRetentionDuration": f"interval {log_days} days",
@@ -62,9 +64,9 @@ def _say_how_long(table: "DeltaTable", days: int, log_days: int) -> None:
         table.alter.set_table_properties(wanted)
 
 
-def _old_entries(log: list[Found], before: datetime) -> list[str]:
+def _find_stale_entries(log: list[StoredObject], before: datetime) -> list[str]:
     """The part of the log that no version which was current at `before`, or came later, is read from; oldest first."""
-    entries = [(int(found[1]), found[2], entry) for entry in log if (found := _VERSION.search(entry.name))]
+    entries = [(int(found[1]), found[2], entry) for entry in log if (found := _LOG_ENTRY.search(entry.name))]
     commits = [version for version, kind, entry in entries if kind == "json" and entry.modified <= before]
     current = max(commits, default=-1)
     checkpoints = [version for version, kind, _ in entries if kind != "json" and version <= current]
@@ -72,7 +74,7 @@ def _old_entries(log: list[Found], before: datetime) -> list[str]:
     return [entry.name for version, _, entry in sorted(entries, key=lambda entry: entry[0]) if version < first]
 
 
-def _checkpoint(lake: Lake, name: str) -> None:
+def _write_checkpoint(lake: Lake, name: str) -> None:
     """The table's state as one file, at its newest version, so that the log before it can go one day."""
     table = lake.table(name)
     last = lake.read_json("tables", name, "_delta_log", "_last_checkpoint") or {"version": -1}
@@ -80,11 +82,11 @@ def _checkpoint(lake: Lake, name: str) -> None:
         table.create_checkpoint()
 
 
-def oldest(lake: Lake, name: str) -> int:
+def find_oldest_version(lake: Lake, name: str) -> int:
     """The oldest version of which the log and all files are there. FileNotFoundError when not even the newest is."""
     there = {found.name for found in lake.walk("tables", name)}
     table = lake.table(name)
-    if table is None or not _whole(table, name, there):
+    if table is None or not _has_all_files(table, name, there):
         raise FileNotFoundError(
             f"the table {name} of {lake.uri} lacks files that its newest version needs: docs/OPERATIONS.md says how "
             "to go back to an older version, and what to do without one"
@@ -92,41 +94,43 @@ def oldest(lake: Lake, name: str) -> int:
     low, high = 0, int(table.version())
     while low < high:  # readable versions are the newest ones, without a gap
         middle = (low + high) // 2
-        low, high = (low, middle) if _readable(lake, name, middle, there) else (middle + 1, high)
+        low, high = (low, middle) if _is_readable(lake, name, middle, there) else (middle + 1, high)
     return high
 
 
-def restore(lake: Lake, name: str, version: int) -> int:
+def restore_version(lake: Lake, name: str, version: int) -> int:
     """Make the table what it was at `version`, in a commit after the newest; returns that commit's version.
 
     The time that it held goes back too, so that fetch takes in again what was lost. ValueError when `version` can't be
     read; the newest version may be damaged.
     """
     there = {found.name for found in lake.walk("tables", name)}
-    if not _readable(lake, name, version, there):
+    if not _is_readable(lake, name, version, there):
         raise ValueError(f"version {version} of the table {name} of {lake.uri} can't be read: give a newer one")
 
     def attempt(table: "DeltaTable") -> int:
-        window = held(lake.table(name, version))
-        table.restore(version, commit_properties=said(transactions(window) if window else {}))
+        window = read_covered_window(lake.table(name, version))
+        table.restore(
+            version, commit_properties=build_commit_properties(build_window_transactions(window) if window else {})
+        )
         return int(table.version())
 
-    restored = retried(lake, name, attempt)
+    restored = commit_to_existing_table(lake, name, attempt)
     if restored is None:
         raise FileNotFoundError(f"{lake.table_uri(name)} is no Delta table")
     return restored
 
 
-def _readable(lake: Lake, name: str, version: int, there: set[str]) -> bool:
+def _is_readable(lake: Lake, name: str, version: int, there: set[str]) -> bool:
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     try:
         table = lake.table(name, version)
     except (DeltaError, TableNotFoundError):
         return False
-    return table is not None and _whole(table, name, there)
+    return table is not None and _has_all_files(table, name, there)
 
 
-def _whole(table: "DeltaTable", name: str, there: set[str]) -> bool:
+def _has_all_files(table: "DeltaTable", name: str, there: set[str]) -> bool:
     paths = pa.table(table.get_add_actions())["path"].to_pylist()
     return all(f"tables/{name}/{path}" in there for path in paths)

@@ -6,46 +6,46 @@ from typing import Annotated
 
 import typer
 
-from dawnlist.pipelines import arguments
-from dawnlist.pipelines.options import HOME, Home, LakeRoot, Namespace, SettingsFile
+from dawnlist.pipelines import option_parsing
+from dawnlist.pipelines.options import DEFAULT_HOME, HomeOption, LakeOption, NamespaceOption, SettingsOption
 
-app = typer.Typer(no_args_is_help=True, help="Look at what the bot filter says of users, files and access logs.")
+bots_app = typer.Typer(no_args_is_help=True, help="Look at what the bot filter says of users, files and access logs.")
 
 
-@app.command()
+@bots_app.command()
 def explain(
     user: Annotated[str, typer.Argument(help="The user's id, as the source has it.")],
     as_of: Annotated[str, typer.Option(help="End of the days to judge, e.g. 2026-01-31T03:00:00Z; default: the end "
                                             "of what the lake holds.")] = "",
     window_days: Annotated[int, typer.Option(help="Days to judge, as the daily run does.")] = 365,
     format_: Annotated[str, typer.Option("--format", help="`table` for people, `json` for programs.")] = "table",
-    lake: LakeRoot = "",
-    namespace: Namespace = "default",
-    settings: SettingsFile = "",
-    home: Home = HOME,
+    lake: LakeOption = "",
+    namespace: NamespaceOption = "default",
+    settings: SettingsOption = "",
+    home: HomeOption = DEFAULT_HOME,
 ) -> None:  # fmt: skip
     """What every rule says of a user, on what evidence, and what decided.
 
     It judges as the daily run does, and keeps the features of days that no run has measured yet.
     Example: `dawnlist bots explain 17850`
     """
-    arguments.checked_format(format_)
+    option_parsing.refuse_unknown_format(format_)
     from dawnlist.components.filter_bots import explanation
-    from dawnlist.cuts import parse_as_of, window
+    from dawnlist.cuts import compute_window, parse_as_of
     from dawnlist.settings import Settings
 
-    opened, table, held = arguments.held_lake(lake, namespace, home)
-    days = window(parse_as_of(as_of) if as_of else held[1], window_days)
-    found = explanation.explain(opened, table.version(), days, Settings.load(settings).bots, user)
+    opened, table, held = option_parsing.open_filled_lake(lake, namespace, home)
+    days = compute_window(parse_as_of(as_of) if as_of else held[1], window_days)
+    found = explanation.explain_user(opened, table.version(), days, Settings.load(settings).bots, user)
     if format_ == "json":
         typer.echo(json.dumps(found, indent=1))
     else:
-        from dawnlist.pipelines.bots.words import show_explanation
+        from dawnlist.pipelines.bots.output import show_explanation
 
         show_explanation(found)
 
 
-@app.command()
+@bots_app.command()
 def judge(
     file: Annotated[str, typer.Argument(help="A table of events (CSV, JSON lines, Parquet, a folder, a mapping file), "
                                              "or a web server's access log in the combined format, also .gz.")],
@@ -57,31 +57,31 @@ def judge(
     limit: Annotated[int | None, typer.Option(min=0, help="Rows at most, 0: all; default: 100 of a table, "
                                                           "else all.")] = None,
     output: Annotated[Path | None, typer.Option(help="The file to write.")] = None,
-    settings: SettingsFile = "",
+    settings: SettingsOption = "",
 ) -> None:  # fmt: skip
     """Judge a file of events or an access log by the bot rules of the settings.
 
     In a log a user is an address with an agent, an item is a path. Example: `dawnlist bots judge access.log.gz`
     """
-    from dawnlist.pipelines.lake import explore
+    from dawnlist.pipelines.lake import query_commands
 
     if by not in ("user", "agent"):
         raise ValueError(f"--by is {by!r}: give user or agent")
-    chosen = explore.output_format(format_, output)
-    explore.leave_pandas_out()
-    from dawnlist.components.filter_bots.decision import agents, suspects
-    from dawnlist.pipelines.answers import show
-    from dawnlist.pipelines.bots.judging import judged
-    from dawnlist.pipelines.bots.words import show_counts
+    chosen = query_commands.choose_output_format(format_, output)
+    query_commands.leave_pandas_out()
+    from dawnlist.components.filter_bots.decision import list_suspects, list_user_agents
+    from dawnlist.pipelines.bots.file_judging import judge_file
+    from dawnlist.pipelines.bots.output import show_drop_counts
+    from dawnlist.pipelines.query_output import show_rows
     from dawnlist.settings import Settings
 
     rules = Settings.load(settings)
-    with judged(file, rules, assets) as found:
-        rows = suspects(found.connection) if by == "user" else agents(found.connection, rules.bots)
+    with judge_file(file, rules, assets) as found:
+        rows = list_suspects(found.connection) if by == "user" else list_user_agents(found.connection, rules.bots)
         if limit is None:
-            limit = explore.TERMINAL_ROWS if chosen == "table" else 0
+            limit = query_commands.TERMINAL_ROWS if chosen == "table" else 0
         if chosen == "table":
-            show(rows.to_reader(), limit)
+            show_rows(rows.to_reader(), limit)
         else:
-            explore.write(rows.slice(0, limit or None).to_reader(), chosen, output)
-        show_counts(found.report, found.said)
+            query_commands.write_answer(rows.slice(0, limit or None).to_reader(), chosen, output)
+        show_drop_counts(found.report, found.summary)

@@ -24,19 +24,23 @@ def deploy(
 
     Example: `dawnlist deploy manifests/overlays/gke-gpu --dry-run`
     """
-    from dawnlist.pipelines.deploy import deploying
-    from dawnlist.pipelines.deploy.applying import refuse_elsewhere, refuse_missing_namespaces, refuse_unknown
-    from dawnlist.pipelines.deploy.cluster import connect
-    from dawnlist.pipelines.deploy.leftovers import marked
-    from dawnlist.pipelines.deploy.rendered import manifests as read
+    from dawnlist.pipelines.deploy import deploy_steps
+    from dawnlist.pipelines.deploy.cluster import connect_to_kubernetes
+    from dawnlist.pipelines.deploy.leftovers import add_set_label
+    from dawnlist.pipelines.deploy.manifest_apply import (
+        refuse_missing_namespaces,
+        refuse_other_namespaces,
+        refuse_unknown_kinds,
+    )
+    from dawnlist.pipelines.deploy.manifests import read_manifests as read
 
-    documents = marked(read(manifests), manifests)
-    refuse_elsewhere(documents, namespace)
-    cluster = connect(kube_context, namespace)
-    refuse_unknown(cluster, documents)
+    documents = add_set_label(read(manifests), manifests)
+    refuse_other_namespaces(documents, namespace)
+    cluster = connect_to_kubernetes(kube_context, namespace)
+    refuse_unknown_kinds(cluster, documents)
     refuse_missing_namespaces(cluster, documents)
-    deploying.warn_of_secrets(cluster, documents)
-    changed = deploying.apply(cluster, documents, dry_run, force_conflicts)
+    deploy_steps.warn_about_missing_secrets(cluster, documents)
+    changed = deploy_steps.apply_manifests(cluster, documents, dry_run, force_conflicts)
     if wait and not dry_run:
-        deploying.follow(cluster, documents, timeout, changed)
-    deploying.clear(cluster, documents, prune and not dry_run)
+        deploy_steps.wait_for_manifests(cluster, documents, timeout, changed)
+    deploy_steps.report_leftovers(cluster, documents, prune and not dry_run)

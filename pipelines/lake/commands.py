@@ -4,32 +4,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dawnlist.pipelines.options import HOME, Home, LakeRoot, Namespace, SettingsFile
+from dawnlist.pipelines.options import DEFAULT_HOME, HomeOption, LakeOption, NamespaceOption, SettingsOption
 
 if TYPE_CHECKING:
     from dawnlist.lake.lake import Lake
 
-app = typer.Typer(no_args_is_help=True, help="What lies in the lake, and its housekeeping.")
+lake_app = typer.Typer(no_args_is_help=True, help="What lies in the lake, and its housekeeping.")
 
 
-def _days(least: int, what: str) -> Any:
+def _build_days_option(least: int, what: str) -> Any:
     return typer.Option(min=least, help=f"{what} Default: the settings, keep.")
 
 
-@app.command()
+@lake_app.command()
 def expire(
-    keep_days: Annotated[int | None, _days(3, "Days of interactions to keep.")] = None,
-    landing_days: Annotated[int | None, _days(1, "Days of landing objects.")] = None,
-    quarantine_days: Annotated[int | None, _days(1, "Days of rejected rows.")] = None,
+    keep_days: Annotated[int | None, _build_days_option(3, "Days of interactions to keep.")] = None,
+    landing_days: Annotated[int | None, _build_days_option(1, "Days of landing objects.")] = None,
+    quarantine_days: Annotated[int | None, _build_days_option(1, "Days of rejected rows.")] = None,
     runs_days: Annotated[
-        int | None, _days(1, "Days of run records, reports, and models that went unpublished.")
+        int | None, _build_days_option(1, "Days of run records, reports, and models that went unpublished.")
     ] = None,
-    time_travel_days: Annotated[int | None, _days(1, "Days that an older version of a table can be read.")] = None,
+    time_travel_days: Annotated[
+        int | None, _build_days_option(1, "Days that an older version of a table can be read.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
-    settings: SettingsFile = "",
-    lake: LakeRoot = "",
-    namespace: Namespace = "default",
-    home: Home = HOME,
+    settings: SettingsOption = "",
+    lake: LakeOption = "",
+    namespace: NamespaceOption = "default",
+    home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """The daily housekeeping: drop what is old, compact, and remove what only expired versions need.
 
@@ -40,7 +42,7 @@ def expire(
     from datetime import UTC, datetime
 
     from dawnlist.lake.lake import Lake
-    from dawnlist.pipelines.lake.words import show_expiry
+    from dawnlist.pipelines.lake.output import show_expiry
     from dawnlist.settings import KeepSettings, Settings
     from dawnlist.upkeep import housekeeping
 
@@ -53,13 +55,13 @@ def expire(
     }
     said = {name: days for name, days in given.items() if days is not None}
     keep = KeepSettings(**{**Settings.load(settings).keep.model_dump(), **said})
-    opened = _filled(Lake.open(lake or str(home / "lake"), namespace))
-    report = housekeeping.expire(opened, keep, datetime.now(UTC), dry_run, _wait)
+    opened = _require_tables(Lake.open(lake or str(home / "lake"), namespace))
+    report = housekeeping.expire_lake(opened, keep, datetime.now(UTC), dry_run, _print_progress)
     show_expiry(opened.uri, report, dry_run)
 
 
-@app.command()
-def compact(lake: LakeRoot = "", namespace: Namespace = "default", home: Home = HOME) -> None:
+@lake_app.command()
+def compact(lake: LakeOption = "", namespace: NamespaceOption = "default", home: HomeOption = DEFAULT_HOME) -> None:
     """Make one file of each day's small ones, row for row the same; `expire` does it too.
 
     Example: `dawnlist lake compact`
@@ -67,27 +69,27 @@ def compact(lake: LakeRoot = "", namespace: Namespace = "default", home: Home = 
     from dawnlist.lake.lake import Lake
     from dawnlist.upkeep import housekeeping
 
-    opened = _filled(Lake.open(lake or str(home / "lake"), namespace))
-    report = housekeeping.compact(opened, _wait)
+    opened = _require_tables(Lake.open(lake or str(home / "lake"), namespace))
+    report = housekeeping.compact_lake(opened, _print_progress)
     for name, table in report.items():
         typer.echo(f"{name}: {table['files_before']:,} files, now {table['files_after']:,}")
 
 
-@app.command()
-def status(lake: LakeRoot = "", namespace: Namespace = "default", home: Home = HOME) -> None:
+@lake_app.command()
+def status(lake: LakeOption = "", namespace: NamespaceOption = "default", home: HomeOption = DEFAULT_HOME) -> None:
     """What lies in the lake: tables, the time that they hold, landing objects, the oldest version.
 
     Example: `dawnlist lake status`
     """
     from dawnlist.lake.lake import Lake
-    from dawnlist.pipelines.lake.words import show_status
+    from dawnlist.pipelines.lake.output import show_lake_status
     from dawnlist.upkeep import housekeeping
 
-    opened = _filled(Lake.open(lake or str(home / "lake"), namespace))
-    show_status(opened.uri, housekeeping.status(opened))
+    opened = _require_tables(Lake.open(lake or str(home / "lake"), namespace))
+    show_lake_status(opened.uri, housekeeping.summarise_lake(opened))
 
 
-def _filled(lake: "Lake") -> "Lake":
+def _require_tables(lake: "Lake") -> "Lake":
     """The lake; FileNotFoundError when it has no tables, before anything is written there."""
     if not lake.names("tables"):
         what = "are no tables" if lake.names() else "is nothing"
@@ -95,5 +97,5 @@ def _filled(lake: "Lake") -> "Lake":
     return lake
 
 
-def _wait(line: str) -> None:
+def _print_progress(line: str) -> None:
     typer.echo(line, err=True)

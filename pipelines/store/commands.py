@@ -5,26 +5,24 @@ from typing import Annotated, Any
 
 import typer
 
-from dawnlist.pipelines import arguments
-from dawnlist.pipelines.options import HOME, Home, LakeRoot, Namespace, Redis
-
-Format = Annotated[str, typer.Option("--format", help="`table` for people, `json` for programs.")]
+from dawnlist.pipelines import option_parsing
+from dawnlist.pipelines.options import DEFAULT_HOME, FormatOption, HomeOption, LakeOption, NamespaceOption, RedisOption
 
 
 def versions(
-    redis: Redis = arguments.EMBEDDED,
-    namespace: Namespace = "default",
-    home: Home = HOME,
-    format_: Format = "table",
+    redis: RedisOption = option_parsing.EMBEDDED_STORE,
+    namespace: NamespaceOption = "default",
+    home: HomeOption = DEFAULT_HOME,
+    format_: FormatOption = "table",
 ) -> None:
     """List the published versions that the store keeps, the active one marked, and whether it is held."""
-    from dawnlist.pipelines.store.words import show_versions
+    from dawnlist.pipelines.store.output import show_versions
     from dawnlist.store import versions as store
-    from dawnlist.store.client import connect
+    from dawnlist.store.client import connect_store
 
-    arguments.checked_format(format_)
-    with arguments.store(redis, home) as url, connect(url) as client:
-        found, held = store.versions(client, namespace), store.hold(client, namespace)
+    option_parsing.refuse_unknown_format(format_)
+    with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
+        found, held = store.list_versions(client, namespace), store.read_hold(client, namespace)
     if format_ == "json":
         typer.echo(json.dumps({"hold": held, "versions": found}, indent=1))
     else:
@@ -33,10 +31,10 @@ def versions(
 
 def rollback(
     version: Annotated[int | None, typer.Argument(help="The version to go back to; default: the one before.")] = None,
-    lake: LakeRoot = "",
-    redis: Redis = arguments.EMBEDDED,
-    namespace: Namespace = "default",
-    home: Home = HOME,
+    lake: LakeOption = "",
+    redis: RedisOption = option_parsing.EMBEDDED_STORE,
+    namespace: NamespaceOption = "default",
+    home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Switch the store back to an older version at once, the champion with it, and hold it until `dawnlist release`.
 
@@ -44,27 +42,31 @@ def rollback(
     """
     from dawnlist.lake.lake import Lake
     from dawnlist.records import registry
-    from dawnlist.store.client import connect
+    from dawnlist.store.client import connect_store
 
     opened = Lake.open(lake or str(home / "lake"), namespace)
-    with arguments.store(redis, home) as url, connect(url) as client:
-        live = registry.rollback(opened, client, namespace, version)
+    with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
+        live = registry.roll_back_champion(opened, client, namespace, version)
     typer.echo(
         f"version {live['version']} of {live['as_of']} is live again, and held: runs report, but nothing else goes "
         "live until `dawnlist release`"
     )
 
 
-def release(redis: Redis = arguments.EMBEDDED, namespace: Namespace = "default", home: Home = HOME) -> None:
+def release(
+    redis: RedisOption = option_parsing.EMBEDDED_STORE,
+    namespace: NamespaceOption = "default",
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
     """End the hold that a rollback has set, so that the next run may go live.
 
     Example: `dawnlist release`
     """
     from dawnlist.store import versions as store
-    from dawnlist.store.client import connect
+    from dawnlist.store.client import connect_store
 
-    with arguments.store(redis, home) as url, connect(url) as client:
-        held, live = store.release(client, namespace), store.active(client, namespace)
+    with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
+        held, live = store.release_hold(client, namespace), store.read_active_version(client, namespace)
     if held is None:
         typer.echo(f"nothing is held in namespace {namespace!r}")
         return
@@ -75,21 +77,21 @@ def release(redis: Redis = arguments.EMBEDDED, namespace: Namespace = "default",
 def diff(
     before: Annotated[int, typer.Argument(metavar="V1", help="A version that the store keeps.")],
     after: Annotated[int, typer.Argument(metavar="V2", help="Another.")],
-    redis: Redis = arguments.EMBEDDED,
-    namespace: Namespace = "default",
-    home: Home = HOME,
-    format_: Format = "table",
+    redis: RedisOption = option_parsing.EMBEDDED_STORE,
+    namespace: NamespaceOption = "default",
+    home: HomeOption = DEFAULT_HOME,
+    format_: FormatOption = "table",
 ) -> None:
     """Compare two versions: how much of the lists is new, and which metrics and parameters differ.
 
     Example: `dawnlist diff 11 12`
     """
-    from dawnlist.pipelines.store.words import show_diff
-    from dawnlist.store.client import connect
-    from dawnlist.store.diff import diff as compare
+    from dawnlist.pipelines.store.output import show_diff
+    from dawnlist.store.client import connect_store
+    from dawnlist.store.comparison import compare_versions as compare
 
-    arguments.checked_format(format_)
-    with arguments.store(redis, home) as url, connect(url) as client:
+    option_parsing.refuse_unknown_format(format_)
+    with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
         found: dict[str, Any] = compare(client, namespace, before, after)
     if format_ == "json":
         typer.echo(json.dumps(found, indent=1))

@@ -6,18 +6,18 @@ from typing import Any, Final
 import httpx
 import orjson
 
-from dawnlist.serving.predictor.answers.engine import Engine
+from dawnlist.serving.predictor.answers.engine import ServingEngine
 from dawnlist.serving.predictor.answers.question import Question
-from dawnlist.serving.predictor.protocols.printed import Printer
-from dawnlist.store.client import connect
-from dawnlist.store.layout import Keys, NothingPublishedError, active_meta
-from dawnlist.urls import masked
+from dawnlist.serving.predictor.protocols.encoding import PredictionEncoder
+from dawnlist.store.client import connect_store
+from dawnlist.store.layout import NothingPublishedError, StoreKeys, read_active_meta
+from dawnlist.urls import mask_passwords
 
-SECONDS: Final = 5.0
+COMMAND_TIMEOUT_SECONDS: Final = 5.0
 """A command waits for the store longer than a request."""
 
 
-def ask(url: str, user_id: str, k: int | None = None, name: str = "dawnlist") -> dict[str, Any]:
+def request_prediction(url: str, user_id: str, k: int | None = None, name: str = "dawnlist") -> dict[str, Any]:
     """The V1 prediction for one user: user_id, tier, model_version, as_of and items.
 
     ConnectionError when no predictor answers at `url`, RuntimeError with the predictor's own words when it refuses.
@@ -28,7 +28,9 @@ def ask(url: str, user_id: str, k: int | None = None, name: str = "dawnlist") ->
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise ValueError(f"{url!r} is no URL of a predictor: give one like http://127.0.0.1:8080") from error
     except httpx.HTTPError as error:
-        raise ConnectionError(f"no predictor answers at {masked(url)}: start one with `dawnlist serve`") from error
+        raise ConnectionError(
+            f"no predictor answers at {mask_passwords(url)}: start one with `dawnlist serve`"
+        ) from error
     try:
         body = response.json()
         if response.status_code == 200:
@@ -37,23 +39,23 @@ def ask(url: str, user_id: str, k: int | None = None, name: str = "dawnlist") ->
         reason = body["error"]
     except (ValueError, KeyError, TypeError, IndexError):
         reason = "this is no Dawnlist predictor"
-    raise RuntimeError(f"the predictor at {masked(url)} answers {response.status_code}: {reason}")
+    raise RuntimeError(f"the predictor at {mask_passwords(url)} answers {response.status_code}: {reason}")
 
 
-def ask_store(redis: str, namespace: str, user_id: str, k: int | None = None) -> dict[str, Any]:
+def predict_from_store(redis: str, namespace: str, user_id: str, k: int | None = None) -> dict[str, Any]:
     """The same prediction, read from the store without a predictor.
 
     ConnectionError when the store does not answer, LookupError while nothing has been published, RuntimeError when
     what it holds can't be read, ValueError for a k that is too high.
     """
-    with connect(redis, SECONDS) as client:
-        if active_meta(client, Keys(namespace)) is None:
+    with connect_store(redis, COMMAND_TIMEOUT_SECONDS) as client:
+        if read_active_meta(client, StoreKeys(namespace)) is None:
             raise NothingPublishedError(namespace)
-    return asyncio.run(_answered(redis, namespace, Question(user_id, k)))
+    return asyncio.run(_run_engine_once(redis, namespace, Question(user_id, k)))
 
 
-async def _answered(redis: str, namespace: str, question: Question) -> dict[str, Any]:
-    engine = Engine(redis, namespace, timeout=SECONDS)
+async def _run_engine_once(redis: str, namespace: str, question: Question) -> dict[str, Any]:
+    engine = ServingEngine(redis, namespace, timeout=COMMAND_TIMEOUT_SECONDS)
     await engine.start()
     try:
         if not engine.ready:
@@ -63,5 +65,5 @@ async def _answered(redis: str, namespace: str, question: Question) -> dict[str,
         catalogue, [found] = await engine.find([question])
     finally:
         await engine.stop()
-    prediction: dict[str, Any] = orjson.loads(Printer().prediction(question, catalogue, found))
+    prediction: dict[str, Any] = orjson.loads(PredictionEncoder().prediction(question, catalogue, found))
     return prediction

@@ -6,21 +6,21 @@ from typing import Any
 
 import kserve
 
-from dawnlist.serving.predictor.answers.engine import Engine
-from dawnlist.serving.predictor.answers.ladder import Found
+from dawnlist.serving.predictor.answers.engine import ServingEngine
+from dawnlist.serving.predictor.answers.ladder import Recommendation
 from dawnlist.serving.predictor.answers.question import Question
-from dawnlist.serving.predictor.guard import Gate
-from dawnlist.serving.predictor.protocols.printed import Catalogue
-from dawnlist.serving.predictor.watch.counts import Counts
+from dawnlist.serving.predictor.protocols.encoding import ServedCatalogue
+from dawnlist.serving.predictor.request_limiter import RequestLimiter
+from dawnlist.serving.predictor.watch.counts import PredictorMetrics
 
 
 class DawnlistModel(kserve.Model):  # type: ignore[misc]
     """Top-k lists of one namespace."""
 
-    def __init__(self, name: str, engine: Engine, counts: Counts) -> None:
+    def __init__(self, name: str, engine: ServingEngine, counts: PredictorMetrics) -> None:
         super().__init__(name)
         self.engine = engine
-        self._counts, self._gate = counts, Gate(counts)
+        self._counts, self._gate = counts, RequestLimiter(counts)
         self.ready = True  # kserve starts no server without it; probes ask healthy()
 
     async def healthy(self) -> bool:
@@ -29,18 +29,18 @@ class DawnlistModel(kserve.Model):  # type: ignore[misc]
 
     async def predict(
         self, payload: Sequence[Question], headers: Any = None, response_headers: Any = None
-    ) -> tuple[Catalogue, list[Found]]:
+    ) -> tuple[ServedCatalogue, list[Recommendation]]:
         """What was found for each question, and the catalogue that all of it is from.
 
         ValueError for what the caller did wrong, OverloadedError for too much at once.
         """
         began = time.perf_counter()
-        self._gate.enter(len(payload))
+        self._gate.acquire(len(payload))
         try:
             catalogue, found = await self.engine.find(payload)
         finally:
-            self._gate.leave(len(payload))
-        self._counts.answered(found, time.perf_counter() - began)
+            self._gate.release(len(payload))
+        self._counts.count_answers(found, time.perf_counter() - began)
         return catalogue, found
 
     def get_input_types(self) -> list[dict[str, Any]]:

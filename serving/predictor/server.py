@@ -16,40 +16,46 @@ import kserve
 import uvloop
 
 from dawnlist.messages.alerts import Alerts
-from dawnlist.messages.channels import channels
-from dawnlist.serving.predictor.answers.engine import Engine
+from dawnlist.messages.channels import parse_channels
+from dawnlist.serving.predictor.answers.engine import ServingEngine
 from dawnlist.serving.predictor.model import DawnlistModel
-from dawnlist.serving.predictor.transports.auth import Doorkeeper
-from dawnlist.serving.predictor.transports.connection import Connection, Shared
-from dawnlist.serving.predictor.transports.routes import Routes
-from dawnlist.serving.predictor.transports.rpc import Servicer, grpc_server
+from dawnlist.serving.predictor.transports.auth import Authenticator
+from dawnlist.serving.predictor.transports.connection import ConnectionContext, HttpConnection
+from dawnlist.serving.predictor.transports.grpc_service import InferenceServicer, build_grpc_server
+from dawnlist.serving.predictor.transports.routes import Router
 from dawnlist.serving.predictor.watch import logs
-from dawnlist.serving.predictor.watch.counts import Counts
-from dawnlist.serving.predictor.watch.logs import Digest, Failures
+from dawnlist.serving.predictor.watch.counts import PredictorMetrics
+from dawnlist.serving.predictor.watch.logs import FailureReporter, MetricsLogger
 
-PORT: Final = 8080
+DEFAULT_HTTP_PORT: Final = 8080
 SWEEP_SECONDS: Final = 0.25
 GRACE_SECONDS: Final = 10
 
 
-class Server(kserve.ModelServer):  # type: ignore[misc]
+class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
     """kserve's server with our connections, an address that can be chosen, and a gRPC server beside it."""
 
     def __init__(
-        self, model: DawnlistModel, counts: Counts, doorkeeper: Doorkeeper, alerts: Alerts, host: str, port: int
+        self,
+        model: DawnlistModel,
+        counts: PredictorMetrics,
+        doorkeeper: Authenticator,
+        alerts: Alerts,
+        host: str,
+        port: int,
     ) -> None:
         # workers: kserve kills a child that does not answer for 5 s, and importing kserve takes so long
         super().__init__(http_port=port, workers=1, enable_grpc=False, grace_period=GRACE_SECONDS)
         self._model, self._counts, self._host = model, counts, host
-        failures = Failures(counts, alerts)
-        routes = Routes(model, self.dataplane, counts, doorkeeper, failures)
-        self._shared = Shared(routes, routes.late, routes.refuse)
-        self._servicer = Servicer(model, self.dataplane, counts, doorkeeper, failures)
+        failures = FailureReporter(counts, alerts)
+        routes = Router(model, self.dataplane, counts, doorkeeper, failures)
+        self._shared = ConnectionContext(routes, routes.late, routes.refuse)
+        self._servicer = InferenceServicer(model, self.dataplane, counts, doorkeeper, failures)
         self.grpc: Any = None
 
     def listen_grpc(self, port: int) -> None:
         """Also answer gRPC; OSError when the port is taken."""
-        self.grpc = functools.partial(grpc_server, self._servicer, self._host, port)
+        self.grpc = functools.partial(build_grpc_server, self._servicer, self._host, port)
 
     def stop(self, sig: int) -> None:
         """kserve's handler of signals, while uvicorn's is not in place."""
@@ -60,7 +66,7 @@ class Server(kserve.ModelServer):  # type: ignore[misc]
     async def _serve(self) -> None:
         config = self._rest_server.config
         config.host = self._host  # kserve 0.21 writes 0.0.0.0 into it and has no option
-        config.http = functools.partial(Connection, self._shared)
+        config.http = functools.partial(HttpConnection, self._shared)
         config.access_log = False
         async with self._beside():
             await super()._serve()
@@ -73,7 +79,7 @@ class Server(kserve.ModelServer):  # type: ignore[misc]
         if server:
             await server.start()
         sweep = asyncio.create_task(self._sweep())
-        sweep.add_done_callback(_ended)
+        sweep.add_done_callback(_log_task_failure)
         try:
             yield
         finally:
@@ -84,7 +90,7 @@ class Server(kserve.ModelServer):  # type: ignore[misc]
 
     async def _sweep(self) -> None:
         """Now and then: what has taken too long, what is to be logged, what the collector need not look at."""
-        loop, digest, loads, due = asyncio.get_running_loop(), Digest(self._counts), -1, 0.0
+        loop, digest, loads, due = asyncio.get_running_loop(), MetricsLogger(self._counts), -1, 0.0
         while True:
             now = loop.time()
             for connection in list(self._rest_server._server.server_state.connections):
@@ -93,15 +99,15 @@ class Server(kserve.ModelServer):  # type: ignore[misc]
                 loads = self._counts.loads
                 gc.freeze()  # or a slow request is one that waits for a collection over all items
             if now >= due:
-                due = now + logs.INTERVAL
+                due = now + logs.LOG_INTERVAL_SECONDS
                 digest.write()
             await asyncio.sleep(SWEEP_SECONDS)
 
 
-def serve(
+def run_predictor(
     redis: str,
     namespace: str,
-    port: int = PORT,
+    port: int = DEFAULT_HTTP_PORT,
     host: str = "127.0.0.1",
     name: str = "dawnlist",
     grpc_port: int = 0,
@@ -114,21 +120,21 @@ def serve(
     is not ready until then. `grpc_port` 0: no gRPC. The keys of callers are in the environment (auth.py).
     """
     for wanted in filter(None, (port, grpc_port)):
-        _check_free(host, wanted)
-    doorkeeper, counts = Doorkeeper.of(os.environ), Counts(namespace)
-    model = DawnlistModel(name, Engine(redis, namespace, static, counts), counts)
-    told, unreadable = channels()  # imported and read before anybody waits for an answer
+        _check_port_free(host, wanted)
+    doorkeeper, counts = Authenticator.from_environment(os.environ), PredictorMetrics(namespace)
+    model = DawnlistModel(name, ServingEngine(redis, namespace, static, counts), counts)
+    told, unreadable = parse_channels()  # imported and read before anybody waits for an answer
     alerts = Alerts(f"predictor of {namespace}", told)
-    logs.configure(alerts)
+    logs.configure_logging(alerts)
     for line in unreadable:
-        logs.write(logging.WARNING, "nobody is told there", problem=line)
+        logs.log_event(logging.WARNING, "nobody is told there", problem=line)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # kserve's --event-loop does it for several workers only
     asyncio.set_event_loop(asyncio.new_event_loop())
-    server = Server(model, counts, doorkeeper, alerts, host, port)
+    server = PredictorServer(model, counts, doorkeeper, alerts, host, port)
     if grpc_port:
         server.listen_grpc(grpc_port)
     guarded = "anybody may ask" if doorkeeper.open else "with a key"
-    logs.write(logging.INFO, "start", namespace=namespace, model=name, host=host, port=port, access=guarded)
+    logs.log_event(logging.INFO, "start", namespace=namespace, model=name, host=host, port=port, access=guarded)
     gc.collect()
     gc.freeze()
     try:
@@ -140,13 +146,13 @@ def serve(
         alerts.close()
 
 
-def _ended(task: "asyncio.Task[None]") -> None:
+def _log_task_failure(task: "asyncio.Task[None]") -> None:
     """A task that is to run as long as the server: asyncio says what it died of when nobody can be told any more."""
     if not task.cancelled() and (error := task.exception()):
-        logs.log.error("a task of the server failed", exc_info=error)
+        logs.predictor_log.error("a task of the server failed", exc_info=error)
 
 
-def _check_free(host: str, port: int) -> None:
+def _check_port_free(host: str, port: int) -> None:
     """uvicorn says it in a log line and leaves with 1."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

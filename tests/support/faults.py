@@ -18,13 +18,13 @@ import pyarrow as pa
 import redis
 from scipy.sparse import csr_matrix
 
-from dawnlist.machine.embedded_valkey import server_binary
+from dawnlist.machine.embedded_valkey import find_server_binary
 from dawnlist.model.user_items import UserItems
-from dawnlist.schema import CATALOGUE
-from dawnlist.store import building, versions
+from dawnlist.schema import CATALOGUE_SCHEMA
+from dawnlist.store import builds, versions
 from dawnlist.store import content as store_content
-from dawnlist.store.client import connect
-from dawnlist.store.layout import Keys, active_meta
+from dawnlist.store.client import connect_store
+from dawnlist.store.layout import StoreKeys, read_active_meta
 from dawnlist.store.toplists import TopLists
 from tests.support.load import ITEMS, USERS, K, as_of, number, popular, ranking
 from tests.support.published import CONFIG
@@ -36,8 +36,8 @@ FACTORS: Final = 4
 SERVE: Final = """
 import sys
 from pathlib import Path
-from dawnlist.serving.predictor.server import serve
-serve(sys.argv[1], "shop", int(sys.argv[2]), static=Path(sys.argv[3]))
+from dawnlist.serving.predictor.server import run_predictor
+run_predictor(sys.argv[1], "shop", int(sys.argv[2]), static=Path(sys.argv[3]))
 """
 
 
@@ -58,7 +58,7 @@ def lists(n: int) -> TopLists:
         item_index=row[wanted].astype(np.uint32),
         score=np.tile(scores, (USERS, 1)),
         lengths=np.full(USERS, K),
-        catalogue=pa.table([ids, [f"{n}:{item_id}" for item_id in ids], [["Drama"]] * ITEMS], schema=CATALOGUE),
+        catalogue=pa.table([ids, [f"{n}:{item_id}" for item_id in ids], [["Drama"]] * ITEMS], schema=CATALOGUE_SCHEMA),
         popular_index=row[popular(n)[: 2 * K]].astype(np.uint32),
         popular_score=np.full(2 * K, 10.0 * n, dtype=np.float32),
         vectors=rng.normal(0, 0.1, (USERS, FACTORS)).astype(np.float32),
@@ -83,8 +83,8 @@ def publish(
     def announce(report: dict[str, Any]) -> None:
         before(report["token"])
 
-    with connect(url) as client:
-        return versions.publish(client, "shop", lists(n), run or f"run-{n}", as_of(n), keep, announce)
+    with connect_store(url) as client:
+        return versions.publish_version(client, "shop", lists(n), run or f"run-{n}", as_of(n), keep, announce)
 
 
 @dataclass
@@ -119,7 +119,7 @@ class Store(Server):
         given = ["--port", str(self.port), "--save", "", "--appendonly", "yes", "--dir", str(self.home), *options]
         quiet = subprocess.DEVNULL
         self.process = subprocess.Popen(
-            [str(server_binary()), *given, "--enable-debug-command", "yes"], stdout=quiet, stderr=quiet
+            [str(find_server_binary()), *given, "--enable-debug-command", "yes"], stdout=quiet, stderr=quiet
         )
         wait(lambda: listens(self.port))
 
@@ -211,14 +211,14 @@ class Shop:
 
     def meta(self) -> dict[str, Any]:
         """Of the active version."""
-        with connect(self.store.url) as client:
-            return active_meta(client, Keys("shop")) or {}
+        with connect_store(self.store.url) as client:
+            return read_active_meta(client, StoreKeys("shop")) or {}
 
     def rollback(self) -> int:
         """The version that is live again; the next publish is not held."""
-        with connect(self.store.url) as client:
-            found = versions.rollback(client, "shop")
-            versions.release(client, "shop")
+        with connect_store(self.store.url) as client:
+            found = versions.roll_back_version(client, "shop")
+            versions.release_hold(client, "shop")
         return number(found["as_of"])
 
     def killed_publish(self, n: int, run: str, point: str) -> None:
@@ -233,7 +233,7 @@ class Shop:
         if not self.predictor.is_up:
             self.predictor.begin()
             self.predictor.awaited()
-        with connect(self.store.url) as client:
+        with connect_store(self.store.url) as client:
             client.flushall()
         self.publish()
         reaches(self.url, self.publish())
@@ -347,14 +347,14 @@ def fatal(point: str) -> None:
     def die(*_: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    store_content.BUCKETS_A_BATCH = 5  # type: ignore[misc]
+    store_content.BUCKETS_PER_BATCH = 5  # type: ignore[misc]
     steps: dict[str, tuple[Any, str]] = {
-        "begun": (store_content, "write"),
-        "writing": (building, "checkpoint"),
-        "written": (store_content, "verify"),
-        "verified": (versions, "_switch"),
-        "switched": (building, "drop_old"),
-        "dropping": (store_content, "delete"),
+        "begun": (store_content, "write_content"),
+        "writing": (builds, "checkpoint_build"),
+        "written": (store_content, "verify_content"),
+        "verified": (versions, "_switch_version"),
+        "switched": (builds, "drop_old_versions"),
+        "dropping": (store_content, "delete_content"),
     }
     if point in steps:
         setattr(*steps[point], die)
@@ -362,8 +362,8 @@ def fatal(point: str) -> None:
 
 def main() -> None:
     """Publish as each line of the input says, in a process of its own, and tell how that ended."""
-    content = store_content.Content.of(lists(1), "shop")
-    list(content.buckets(Keys("shop"), "1-0", range(1)))  # what is compiled is loaded once
+    content = store_content.VersionContent.of(lists(1), "shop")
+    list(content.buckets(StoreKeys("shop"), "1-0", range(1)))  # what is compiled is loaded once
     for line in sys.stdin:
         url, n, run, point = line.split()
         child = os.fork()

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from dawnlist.components.gate.evidence import Evidence
-from dawnlist.components.gate.history import Gate
-from dawnlist.components.gate.verdict import decide
-from dawnlist.cuts import iso
+from dawnlist.components.gate.history import GateRecord
+from dawnlist.components.gate.verdict import decide_verdict
+from dawnlist.cuts import format_iso
 from dawnlist.settings import GateSettings
 from tests.support.literal import AS_OF
 
-LIVE = {"version": 3, "as_of": iso(AS_OF - timedelta(days=1)), "winner": "challenger"}
+LIVE = {"version": 3, "as_of": format_iso(AS_OF - timedelta(days=1)), "winner": "challenger"}
 DAY = {"events": 1000, "before": [1000] * 28, "mix": {"view": 1.0}, "mix_before": {"view": 1.0}}
 Users = Sequence[float]
 
@@ -39,7 +39,7 @@ def evaluation(
         "metric": "ndcg",
         "evaluated_users": len(challenger),
         "items": 1000,
-        "holdout": {"from": iso(end - timedelta(days=1)), "to": iso(end)},
+        "holdout": {"from": format_iso(end - timedelta(days=1)), "to": format_iso(end)},
         "arms": {arm: {"ndcg@20": value, "coverage@20": 0.3} for arm, value in means.items()},
         "differences": {"popularity": {"mean": ahead, "low": ahead - 0.01, "high": ahead + 0.01}},
         "lift": {"value": lift, "low": lift * 0.98, "high": lift * 1.02},
@@ -51,7 +51,7 @@ def evaluation(
 
 def past(
     day: int, users: int = 100, share: float = 0.0, error: float = 0.01, lift: float | None = 2.0, **changed: Any
-) -> Gate:
+) -> GateRecord:
     """A gate of `day` days before AS_OF; the difference and its error are shares of the incumbent's mean of 0.1."""
     known = {
         "as_of": AS_OF - timedelta(days=day),
@@ -67,12 +67,14 @@ def past(
         "evidence": Evidence(users, users * 0.1 * share, (users * 0.1 * error) ** 2, users * 0.1),
         "lift": {} if lift is None else {"challenger": lift, "incumbent": lift},
     }
-    return Gate.model_validate({**known, **changed})
+    return GateRecord.model_validate({**known, **changed})
 
 
-def verdict(found: dict[str, Any], gates: Sequence[Gate] = (), settings: GateSettings | None = None) -> dict[str, Any]:
+def verdict(
+    found: dict[str, Any], gates: Sequence[GateRecord] = (), settings: GateSettings | None = None
+) -> dict[str, Any]:
     """The gate's verdict with an incumbent live."""
-    return decide(found, settings or GateSettings(), iso(AS_OF), LIVE, gates)
+    return decide_verdict(found, settings or GateSettings(), format_iso(AS_OF), LIVE, gates)
 
 
 def broken(found: dict[str, Any]) -> dict[str, bool | None]:

@@ -31,10 +31,10 @@ import yaml
 from rich.console import Console
 
 from dawnlist.pipelines import cli, terminal
-from dawnlist.pipelines.deploy.rendered import LOADER
-from dawnlist.pipelines.kubeflow import words as kubeflow_words
-from dawnlist.pipelines.kubeflow.parameters import steps
-from dawnlist.pipelines.package import version_name
+from dawnlist.pipelines.deploy.manifests import YAML_LOADER
+from dawnlist.pipelines.kubeflow import output as kubeflow_words
+from dawnlist.pipelines.kubeflow.parameters import collect_step_names
+from dawnlist.pipelines.package import build_version_name
 from tests.support.threads import serving
 
 Object = dict[str, Any]
@@ -183,7 +183,7 @@ class Kubeflow:
     def install(self, package: Path) -> str:
         """A pipeline with one version, as an earlier command has left them; gives the version's name."""
         pipeline = self.pipeline_service_create_pipeline({"name": "dawnlist-daily", "display_name": "dawnlist-daily"})
-        name = version_name(package.read_bytes())
+        name = build_version_name(package.read_bytes())
         self.upload_pipeline_version(name, pipeline["pipeline_id"], package.read_bytes())
         return name
 
@@ -321,13 +321,13 @@ class Kubeflow:
         """The steps of a run in some order; the API's tasks come in none that means anything."""
         reference = run["pipeline_version_reference"]["pipeline_version_id"]
         version = self._get(self.versions, "pipeline_version_id", reference)
-        return sorted(steps(version["pipeline_spec"]["pipeline_spec"]))
+        return sorted(collect_step_names(version["pipeline_spec"]["pipeline_spec"]))
 
 
 @cache
 def parsed(package: bytes) -> Object:
     """A package as the API keeps it; RefusedError when it is none."""
-    documents = list(yaml.load_all(package, Loader=LOADER))
+    documents = list(yaml.load_all(package, Loader=YAML_LOADER))
     if len(documents) != 2 or documents[0].get("schemaVersion") != "2.1.0" or "platforms" not in documents[1]:
         raise RefusedError(400, "InvalidInputError: no pipeline spec is provided")
     return {"pipeline_spec": documents[0], "platform_spec": documents[1]}

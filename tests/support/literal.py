@@ -14,11 +14,11 @@ from dawnlist.cuts import Cuts
 from dawnlist.lake.lake import Lake
 from dawnlist.model.ids import IdMap
 from dawnlist.model.splits import Splits
-from dawnlist.schema import INTERACTIONS, VERDICTS
+from dawnlist.schema import INTERACTIONS_SCHEMA, VERDICTS_SCHEMA
 
 AS_OF = datetime(2026, 1, 31, tzinfo=UTC)
 CUTS = Cuts.of(AS_OF, None)
-NO_VERDICTS = VERDICTS.empty_table()
+NO_VERDICTS = VERDICTS_SCHEMA.empty_table()
 
 
 def interactions(*rows: tuple[str, str, float]) -> pa.Table:
@@ -37,7 +37,7 @@ def interactions(*rows: tuple[str, str, float]) -> pa.Table:
         "ip": [None] * len(rows),
         "source": ["literal"] * len(rows),
     }
-    return pa.table(columns, schema=INTERACTIONS)
+    return pa.table(columns, schema=INTERACTIONS_SCHEMA)
 
 
 def write_interactions(lake: Lake, *rows: tuple[str, str, float]) -> int:

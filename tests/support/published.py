@@ -10,9 +10,9 @@ import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 from dawnlist.model.user_items import UserItems
-from dawnlist.schema import CATALOGUE
+from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.store import versions
-from dawnlist.store.client import connect
+from dawnlist.store.client import connect_store
 from dawnlist.store.toplists import TopLists
 from tests.support.top_lists import bare
 
@@ -27,7 +27,7 @@ def shop(prefix: str = "") -> TopLists:
         item_index=np.array([[2, 0], [1, 0], [0, 1]], dtype=np.uint32),
         score=np.array([[0.5, 0.25], [1.5, 0.75], [1.0, 0.5]], dtype=np.float32),
         lengths=np.array([2, 2, 2]),
-        catalogue=pa.table([ids, ["Alien", None, "<b>", "Drive"], GENRES], schema=CATALOGUE),
+        catalogue=pa.table([ids, ["Alien", None, "<b>", "Drive"], GENRES], schema=CATALOGUE_SCHEMA),
         popular_index=np.array([1, 3], dtype=np.uint32),
         popular_score=np.array([9.0, 8.0], dtype=np.float32),
         segments={"device=mobile": (np.array([2, 0], dtype=np.uint32), np.array([4.0, 3.0], dtype=np.float32))},
@@ -63,8 +63,8 @@ CONFIG: dict[str, Any] = {
 
 
 def publish(redis_url: str, lists: TopLists, day: int = 1, namespace: str = "shop") -> None:
-    with connect(redis_url) as client:
-        versions.publish(client, namespace, lists, f"run-{day}", f"2026-03-{day:02d}T03:00:00Z")
+    with connect_store(redis_url) as client:
+        versions.publish_version(client, namespace, lists, f"run-{day}", f"2026-03-{day:02d}T03:00:00Z")
 
 
 def serve_shop(redis_url: str, url: str, lists: TopLists | None = None, day: int = 1) -> None:

@@ -25,9 +25,9 @@ SERVE = """
 import functools, json, sys
 from pathlib import Path
 from dawnlist.serving.predictor import server
-server.Engine = functools.partial(server.Engine, timeout=10.0)
+server.ServingEngine = functools.partial(server.ServingEngine, timeout=10.0)
 given = json.loads(sys.argv[1])
-server.serve(**given, static=Path(sys.argv[2]) if sys.argv[2] else None)
+server.run_predictor(**given, static=Path(sys.argv[2]) if sys.argv[2] else None)
 """
 
 

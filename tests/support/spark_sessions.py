@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from dawnlist.machine.spark import missing
+from dawnlist.machine.spark import describe_missing_spark
 from tests.support.servers import free_port, listens, running
 
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """Options of a JVM that lives for seconds: with them it takes a third less of the processor's time to start."""
 
-needs_spark = pytest.mark.skipif(bool(missing("local[1]")), reason=missing("local[1]") or "nothing is missing")
+needs_spark = pytest.mark.skipif(
+    bool(describe_missing_spark("local[1]")), reason=describe_missing_spark("local[1]") or "nothing is missing"
+)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import redis
 
-from dawnlist.machine.embedded_valkey import server_binary
+from dawnlist.machine.embedded_valkey import find_server_binary
 from tests.support.servers import free_port, listening, listens, pour, running
 
 
@@ -20,7 +20,7 @@ from tests.support.servers import free_port, listening, listens, pour, running
 def valkey_of(home: Path, *options: str, port: int | None = None) -> Iterator[int]:
     """The port of a Valkey of its own, with options such as `--maxmemory 20mb`."""
     port = port or free_port()
-    command = [str(server_binary()), "--port", str(port), "--save", "", "--dir", str(home), *options]
+    command = [str(find_server_binary()), "--port", str(port), "--save", "", "--dir", str(home), *options]
     with running(command, lambda: listens(port)):
         yield port
 

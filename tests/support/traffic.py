@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from dawnlist.cuts import iso
+from dawnlist.cuts import format_iso
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -63,6 +63,6 @@ def traffic(seed: int, days: int, events: int, missed: bool = False) -> Traffic:
             committed = arrived + (rng.random() * 50 * timedelta(minutes=1) if slow else timedelta(seconds=1))
             if missed and rng.random() < 0.02:
                 committed = arrived + 30 * HOUR
-            row = (name, None if nobody else user, item, kind, iso(time), f"{arrived:%Y-%m-%dT%H:%M:%S.%fZ}")
+            row = (name, None if nobody else user, item, kind, format_iso(time), f"{arrived:%Y-%m-%dT%H:%M:%S.%fZ}")
             rows.append((committed, row))
     return Traffic(sorted(rows, key=lambda pair: pair[0]), sorted(truth), broken)

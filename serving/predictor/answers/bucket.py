@@ -1,24 +1,24 @@
 """One user's record in a bucket of the store, in microseconds: for twenty numbers, plain Python is faster than NumPy.
 
-dawnlist/store/rows.py has the layout, and reads the same with NumPy.
+dawnlist/store/user_buckets.py has the layout, and reads the same with NumPy.
 """
 
 from struct import Struct
 
 import numpy as np
 
-from dawnlist.model.factor_model import Factors
-from dawnlist.store.layout import Meta
-from dawnlist.store.rows import record_of
+from dawnlist.arrays import Float32Array
+from dawnlist.store.layout import VersionMeta
+from dawnlist.store.user_buckets import build_version_dtype
 
-CHECKSUM = 4
+CHECKSUM_BYTES = 4
 
 
-class Records:
+class UserRecords:
     """Of one version."""
 
-    def __init__(self, meta: Meta) -> None:
-        kind = record_of(meta)
+    def __init__(self, meta: VersionMeta) -> None:
+        kind = build_version_dtype(meta)
         self._size, self._width = kind.itemsize, int(meta["id_width"])
         at = {name: field[1] for name, field in (kind.fields or {}).items()}
         self._head, self._n, self._items, self._scores = Struct("<Bff"), at["n"], at["items"], at["scores"]
@@ -27,12 +27,12 @@ class Records:
 
     def find(self, value: bytes, fingerprint: bytes) -> int:
         """Where the user's record begins in a bucket's value, -1 for a user who is not there."""
-        at = value.find(fingerprint, CHECKSUM)
-        while at >= 0 and (at - CHECKSUM) % self._size:
+        at = value.find(fingerprint, CHECKSUM_BYTES)
+        while at >= 0 and (at - CHECKSUM_BYTES) % self._size:
             at = value.find(fingerprint, at + 1)
         return at
 
-    def entries(self, value: bytes, at: int) -> tuple[list[int], list[float]]:
+    def read_list(self, value: bytes, at: int) -> tuple[list[int], list[float]]:
         """Item indices of the list, best first, and their scores."""
         n, high, low = self._head.unpack_from(value, at + self._n)
         first, width = at + self._items, self._width
@@ -49,7 +49,7 @@ class Records:
         first = at + self._scores
         return items, [low + step * level for level in value[first : first + n]]
 
-    def vector(self, value: bytes, at: int) -> Factors:
+    def vector(self, value: bytes, at: int) -> Float32Array:
         """The user's vector, shape (f,)."""
         scale = np.frombuffer(value, "<f4", 1, at + self._scale)[0]
         levels = np.frombuffer(value, np.int8, self._factors, at + self._vector).astype(np.float32)

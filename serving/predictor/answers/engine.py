@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Final
 
 from dawnlist.cuts import parse_as_of
-from dawnlist.machine import cores
-from dawnlist.serving.predictor.answers.asker import check
-from dawnlist.serving.predictor.answers.follower import Follower
-from dawnlist.serving.predictor.answers.ladder import Found, Ladder
-from dawnlist.serving.predictor.answers.metrics import Metrics, NoMetrics
+from dawnlist.machine import cpu_cores
+from dawnlist.serving.predictor.answers.ladder import Ladder, Recommendation
+from dawnlist.serving.predictor.answers.metrics import EngineMetrics, NoMetrics
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.answers.ranking import Ranker
 from dawnlist.serving.predictor.answers.snapshot import Snapshot
-from dawnlist.serving.predictor.answers.static import Static
-from dawnlist.store.reader import TIMEOUT, Reader
+from dawnlist.serving.predictor.answers.static_catalogue import StaticCatalogue
+from dawnlist.serving.predictor.answers.user_state import validate_question
+from dawnlist.serving.predictor.answers.version_follower import VersionFollower
+from dawnlist.store.reader import READ_TIMEOUT_SECONDS, StoreReader
 
 DEFAULT_K: Final = 20
 MAX_K: Final = 100
-BLOCK: Final = 32
+QUESTIONS_PER_BLOCK: Final = 32
 """Questions of one call that are answered at a time: others get their turn in between."""
-WAITING: Final = 64
-NOBODY: Final = NoMetrics()
+MAX_WAITING_QUESTIONS: Final = 64
+NO_METRICS: Final = NoMetrics()
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Answer:
     """Only when asked for: the past items that speak for each item, the strongest first, and what each adds."""
 
 
-class Engine:
+class ServingEngine:
     """Belongs to one event loop. It follows the active version by itself from `start` to `stop`."""
 
     def __init__(
@@ -52,20 +52,20 @@ class Engine:
         redis: str,
         namespace: str,
         static: Path | None = None,
-        metrics: Metrics = NOBODY,
-        timeout: float = TIMEOUT,
+        metrics: EngineMetrics = NO_METRICS,
+        timeout: float = READ_TIMEOUT_SECONDS,
         threads: int = 0,
-        waiting: int = WAITING,
+        waiting: int = MAX_WAITING_QUESTIONS,
     ) -> None:
         """`timeout`: seconds a read of the store may take. `threads` rank (0: one less than there are cores), and at
         most `waiting` questions wait for them. ValueError for a URL, a namespace or a static file that can't be used.
         """
         self._url, self._namespace, self._metrics, self._timeout = redis, namespace, metrics, timeout
-        self._threads, self._waiting = threads or max(1, cores.count() - 1), waiting
-        self._static = Static.load(static)
+        self._threads, self._waiting = threads or max(1, cpu_cores.count_cores() - 1), waiting
+        self._static = StaticCatalogue.load(static)
         self._tried = asyncio.Event()
-        self._follower = Follower(redis, namespace, metrics, self._heard)
-        self._reader = Reader(redis, metrics, timeout)
+        self._follower = VersionFollower(redis, namespace, metrics, self._heard)
+        self._reader = StoreReader(redis, metrics, timeout)
 
     async def start(self) -> None:
         """Begin to follow the active version; returns when the first one is loaded, or when there is none to load."""
@@ -74,7 +74,7 @@ class Engine:
         self._ladder = Ladder(self._namespace, self._reader, self._ranker, self._metrics, self._follower.hurry)
         self._follower.start()
         await self._tried.wait()
-        await self._reader.warm()
+        await self._reader.warm_up()
 
     async def stop(self) -> None:
         """Let go of the store and the threads."""
@@ -82,7 +82,7 @@ class Engine:
         self._ranker.close()
         self._reader.close()
 
-    async def find(self, questions: Sequence[Question]) -> tuple[Snapshot | Static, list[Found]]:
+    async def find(self, questions: Sequence[Question]) -> tuple[Snapshot | StaticCatalogue, list[Recommendation]]:
         """One for each question in its order, as rows of the one catalogue that all are from.
 
         ValueError for what the caller did wrong (k, an attribute that items do not have); never another error.
@@ -92,20 +92,20 @@ class Engine:
             if question.k is not None and not 0 < question.k <= MAX_K:
                 raise ValueError(f'"k" is {question.k}: give a whole number from 1 to {MAX_K}')
             if snapshot is not None and (question.filters or question.recent):
-                check(snapshot, question)
+                validate_question(snapshot, question)
         if snapshot is None:
             return self._static, [self._fixed(question) for question in questions]
-        if len(questions) <= BLOCK:
+        if len(questions) <= QUESTIONS_PER_BLOCK:
             return snapshot, await self._ladder.climb(snapshot, questions, DEFAULT_K)
-        found: list[Found] = []
-        for begin in range(0, len(questions), BLOCK):
-            found += await self._ladder.climb(snapshot, questions[begin : begin + BLOCK], DEFAULT_K)
+        found: list[Recommendation] = []
+        for begin in range(0, len(questions), QUESTIONS_PER_BLOCK):
+            found += await self._ladder.climb(snapshot, questions[begin : begin + QUESTIONS_PER_BLOCK], DEFAULT_K)
         return snapshot, found
 
-    async def answers(self, questions: Sequence[Question]) -> list[Answer]:
+    async def answer_questions(self, questions: Sequence[Question]) -> list[Answer]:
         """The same with ids and titles."""
         catalogue, found = await self.find(questions)
-        return [_named(catalogue, one) for one in found]
+        return [_resolve_ids(catalogue, one) for one in found]
 
     @property
     def ready(self) -> bool:
@@ -139,15 +139,15 @@ class Engine:
         if not self._tried.is_set():
             self._loop.call_soon_threadsafe(self._tried.set)
 
-    def _fixed(self, question: Question) -> Found:
+    def _fixed(self, question: Question) -> Recommendation:
         """From the static file."""
         excluded = {*question.exclude, *(event.item_id for event in question.recent)}
         kept = [row for row, item_id in enumerate(self._static.item_ids) if item_id not in excluded]
         kept = kept[: question.k or DEFAULT_K]
-        return Found("static", kept, [0.0] * len(kept), [[] for _ in kept] if question.explain else None)
+        return Recommendation("static", kept, [0.0] * len(kept), [[] for _ in kept] if question.explain else None)
 
 
-def _named(catalogue: Snapshot | Static, found: Found) -> Answer:
+def _resolve_ids(catalogue: Snapshot | StaticCatalogue, found: Recommendation) -> Answer:
     ids, because = catalogue.item_ids, None
     if found.because is not None:
         because = [[(ids[row], added) for row, added in reasons] for reasons in found.because]

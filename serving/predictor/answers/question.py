@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class QuestionEvent:
     """Something the user did that the model has not learnt from yet."""
 
     item_id: str
@@ -23,7 +23,7 @@ class Question:
     """So many items; None: 20, or as many as the lists of the version hold."""
     exclude: tuple[str, ...] = ()
     """Items that must not come back."""
-    recent: tuple[Event, ...] = ()
+    recent: tuple[QuestionEvent, ...] = ()
     """Takes the place of the events that were recorded for the user."""
     context: tuple[tuple[str, str], ...] = ()
     """Where the user is, such as ("device", "mobile"), ("country", "DE"): an unknown user gets that segment's list."""

@@ -16,34 +16,34 @@ from typing import Final
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from dawnlist.model.factor_model import Factors
-from dawnlist.ranking.coarse import NONE
-from dawnlist.ranking.fold_in import NO_START, Doubles, Equation, Pairs
-from dawnlist.serving.predictor.answers.metrics import Metrics
-from dawnlist.serving.predictor.answers.snapshot import Mask, Snapshot
+from dawnlist.arrays import BoolArray, Float32Array, Float64Array
+from dawnlist.ranking.coarse import NO_MASKS
+from dawnlist.ranking.fold_in import NO_START, UserEquation, UserPairs
+from dawnlist.serving.predictor.answers.metrics import EngineMetrics
+from dawnlist.serving.predictor.answers.snapshot import Snapshot
 
-TOGETHER: Final = 8
-REASONS: Final = 5
+MAX_BATCH_TASKS: Final = 8
+MAX_REASONS: Final = 5
 """Past items that an explanation names for each result."""
 
-log = logging.getLogger("dawnlist.predictor")
+_log = logging.getLogger("dawnlist.predictor")
 
 
 @dataclass(slots=True)
-class Task:
+class RankingTask:
     """One user for whom all items are ranked."""
 
     snapshot: Snapshot
     k: int
     hidden: set[int]
-    mask: Mask | None
-    history: Pairs
+    mask: BoolArray | None
+    history: UserPairs
     met: int
     """Items met in all, for w(n)."""
-    events: Pairs
+    events: UserPairs
     days: float
     """From as_of to the cut that the events' ages are counted from."""
-    vector: Factors | None
+    vector: Float32Array | None
     """The stored one, where it ranks by itself or the history is not whole; else None."""
     fold: bool
     explain: bool
@@ -52,7 +52,7 @@ class Task:
 
 
 @dataclass(slots=True)
-class Ranked:
+class RankingResult:
     """Item indices, best first, and what speaks for each: past items and what they add, the strongest first."""
 
     items: list[int]
@@ -60,24 +60,24 @@ class Ranked:
     because: list[list[tuple[int, float]]] | None
 
 
-Waiting = tuple[Task, "asyncio.Future[Ranked | None]", float]
+PendingTask = tuple[RankingTask, "asyncio.Future[RankingResult | None]", float]
 
 
 class Ranker:
     """The threads; belongs to one event loop."""
 
-    def __init__(self, threads: int, waiting: int, metrics: Metrics) -> None:
+    def __init__(self, threads: int, waiting: int, metrics: EngineMetrics) -> None:
         self._free, self._most, self._metrics = threads, waiting, metrics
-        self._pending: deque[Waiting] = deque()
+        self._pending: deque[PendingTask] = deque()
         self._pool = ThreadPoolExecutor(
             threads, thread_name_prefix="dawnlist-ranker", initializer=threadpool_limits, initargs=(1, "blas")
         )
 
-    def rank(self, task: Task) -> "asyncio.Future[Ranked | None] | None":
+    def rank(self, task: RankingTask) -> "asyncio.Future[RankingResult | None] | None":
         """None when too many wait already; the future gives None when a thread failed."""
         if len(self._pending) >= self._most:
             return None
-        future: asyncio.Future[Ranked | None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[RankingResult | None] = asyncio.get_running_loop().create_future()
         self._pending.append((task, future, time.perf_counter()))
         self._begin()
         return future
@@ -85,64 +85,64 @@ class Ranker:
     def close(self) -> None:
         """Let the threads end; what waits is answered with None."""
         while self._pending:
-            _settle(self._pending.popleft()[1], None)
+            _resolve_future(self._pending.popleft()[1], None)
         self._pool.shutdown(wait=True)
 
     def _begin(self) -> None:
         while self._pending and self._free:
             batch = [self._pending.popleft()]
             snapshot = batch[0][0].snapshot
-            while self._pending and len(batch) < TOGETHER and self._pending[0][0].snapshot is snapshot:
+            while self._pending and len(batch) < MAX_BATCH_TASKS and self._pending[0][0].snapshot is snapshot:
                 batch.append(self._pending.popleft())
             self._free -= 1
-            done = asyncio.get_running_loop().run_in_executor(self._pool, ranked, [task for task, _, _ in batch])
+            done = asyncio.get_running_loop().run_in_executor(self._pool, rank_tasks, [task for task, _, _ in batch])
             done.add_done_callback(lambda done, batch=batch: self._end(done, batch))  # type: ignore[misc]
 
-    def _end(self, done: "asyncio.Future[list[Ranked]]", batch: list[Waiting]) -> None:
+    def _end(self, done: "asyncio.Future[list[RankingResult]]", batch: list[PendingTask]) -> None:
         self._free += 1
         self._begin()
         now = time.perf_counter()
         error = done.exception()
         if error is not None:
-            log.error("ranking failed", exc_info=error)
+            _log.error("ranking failed", exc_info=error)
         for at, (_, future, began) in enumerate(batch):
-            _settle(future, None if error else done.result()[at])
+            _resolve_future(future, None if error else done.result()[at])
             self._metrics.fold_in(now - began)
 
 
-def _settle(future: "asyncio.Future[Ranked | None]", found: Ranked | None) -> None:
+def _resolve_future(future: "asyncio.Future[RankingResult | None]", found: RankingResult | None) -> None:
     if not future.done():  # else nobody waits for it any more
         future.set_result(found)
 
 
-def ranked(tasks: Sequence[Task]) -> list[Ranked]:
+def rank_tasks(tasks: Sequence[RankingTask]) -> list[RankingResult]:
     """All of one snapshot."""
     snapshot = tasks[0].snapshot
-    equations = [_equation(task) for task in tasks]
+    equations = [_build_equation(task) for task in tasks]
     found = [task.listed or ([], []) for task in tasks]
     asked = [at for at, task in enumerate(tasks) if task.listed is None]
     if asked:
-        for at, lists in zip(asked, _best([(tasks[at], equations[at]) for at in asked]), strict=True):
+        for at, lists in zip(asked, _rank_all_items([(tasks[at], equations[at]) for at in asked]), strict=True):
             found[at] = lists
     because = [
-        _reasons(snapshot, equation, task.met, items) if task.explain else None
+        _explain_items(snapshot, equation, task.met, items) if task.explain else None
         for task, equation, (items, _) in zip(tasks, equations, found, strict=True)
     ]
-    return [Ranked(items, scores, why) for (items, scores), why in zip(found, because, strict=True)]
+    return [RankingResult(items, scores, why) for (items, scores), why in zip(found, because, strict=True)]
 
 
-def _equation(task: Task) -> Equation:
+def _build_equation(task: RankingTask) -> UserEquation:
     start = NO_START if task.vector is None or not task.fold else task.vector.astype(np.float64)
-    return task.snapshot.fold_in.equation(task.history, task.events, task.days, start)
+    return task.snapshot.fold_in.build_equation(task.history, task.events, task.days, start)
 
 
-def _best(tasks: Sequence[tuple[Task, Equation]]) -> list[tuple[list[int], list[float]]]:
+def _rank_all_items(tasks: Sequence[tuple[RankingTask, UserEquation]]) -> list[tuple[list[int], list[float]]]:
     snapshot = tasks[0][0].snapshot
     users = np.zeros((len(tasks), snapshot.coarse.vectors.shape[1]), dtype=np.float32)
     for user, (task, equation) in zip(users, tasks, strict=True):
         x = snapshot.fold_in.vector(equation) if task.fold or task.vector is None else task.vector
         user[: snapshot.factors] = x
-        user[snapshot.factors :] = _taste(snapshot, equation, task.met)
+        user[snapshot.factors :] = _compute_content_vector(snapshot, equation, task.met)
     hidden = [np.sort(np.fromiter(task.hidden, np.int32, len(task.hidden))) for task, _ in tasks]
     start = np.concatenate([[0], np.cumsum([len(items) for items in hidden])])
     masks = [task.mask for task, _ in tasks if task.mask is not None]
@@ -153,7 +153,7 @@ def _best(tasks: Sequence[tuple[Task, Equation]]) -> list[tuple[list[int], list[
         max(task.k for task, _ in tasks),
         start,
         np.concatenate(hidden),
-        np.stack(masks) if masks else NONE,
+        np.stack(masks) if masks else NO_MASKS,
         which,
     )
     lists = []
@@ -163,24 +163,26 @@ def _best(tasks: Sequence[tuple[Task, Equation]]) -> list[tuple[list[int], list[
     return lists
 
 
-def _share(snapshot: Snapshot, met: int) -> float:
+def _content_weight(snapshot: Snapshot, met: int) -> float:
     """w(n) of the hybrid score."""
     share, pairs = snapshot.share
     return share * pairs / (pairs + met) if share and pairs else 0.0
 
 
-def _taste(snapshot: Snapshot, equation: Equation, met: int) -> Doubles:
+def _compute_content_vector(snapshot: Snapshot, equation: UserEquation, met: int) -> Float64Array:
     """w(n) p of the hybrid score, shape (d,)."""
     summed = equation.confidence @ snapshot.content[equation.index].astype(np.float64)
     length = float(np.linalg.norm(summed))
-    return np.asarray(summed * (_share(snapshot, met) / length if length else 0.0))
+    return np.asarray(summed * (_content_weight(snapshot, met) / length if length else 0.0))
 
 
-def _reasons(snapshot: Snapshot, equation: Equation, met: int, items: list[int]) -> list[list[tuple[int, float]]]:
+def _explain_items(
+    snapshot: Snapshot, equation: UserEquation, met: int, items: list[int]
+) -> list[list[tuple[int, float]]]:
     """What each past item adds to each result, of factors and of content; only what adds something."""
     if not items:  # filters and exclusions may leave none
         return []
-    whole = Equation(
+    whole = UserEquation(
         equation.index,
         equation.confidence,
         equation.confidence + snapshot.fold_in.alpha0,
@@ -188,13 +190,13 @@ def _reasons(snapshot: Snapshot, equation: Equation, met: int, items: list[int])
         NO_START,
     )
     rows = np.array(items, dtype=np.int64)
-    added = snapshot.fold_in.shares(whole, rows)
+    added = snapshot.fold_in.explain_scores(whole, rows)
     if snapshot.content.shape[1] and len(whole.index):
         pairs = snapshot.content[whole.index].astype(np.float64) * whole.confidence[:, None]
         length = float(np.linalg.norm(pairs.sum(axis=0)))
-        by = _share(snapshot, met) / length if length else 0.0
+        by = _content_weight(snapshot, met) / length if length else 0.0
         added = added + by * (snapshot.content[rows].astype(np.float64) @ pairs.T)
-    best = np.argsort(-added, axis=1, kind="stable")[:, :REASONS]
+    best = np.argsort(-added, axis=1, kind="stable")[:, :MAX_REASONS]
     return [
         [(int(whole.index[at]), float(line[at])) for at in order if line[at] > 0]
         for line, order in zip(added, best, strict=True)

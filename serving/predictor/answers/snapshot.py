@@ -8,32 +8,30 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dawnlist.als.training import ALSConfig
+from dawnlist.arrays import BoolArray, Float32Array, PopularItems
 from dawnlist.cuts import parse_as_of
-from dawnlist.model.factor_model import Factors
-from dawnlist.ranking.coarse import Coarse
+from dawnlist.model.config import ALSConfig
+from dawnlist.ranking.coarse import QuantisedIndex
 from dawnlist.ranking.fold_in import FoldIn
-from dawnlist.serving.predictor.answers.bucket import Records
-from dawnlist.serving.predictor.answers.texts import Attribute, Ids, Texts
-from dawnlist.store.items import Popular
-from dawnlist.store.layout import Meta
+from dawnlist.serving.predictor.answers.bucket import UserRecords
+from dawnlist.serving.predictor.answers.columns import AttributeIndex, IdColumn, TextColumn
+from dawnlist.store.layout import VersionMeta
 from dawnlist.store.toplists import EVERYBODY
 
-Mask = npt.NDArray[np.bool_]
-TEXTS = ("item_id", "title")
+TEXT_COLUMNS = ("item_id", "title")
 
 
 @dataclass(frozen=True, eq=False)
-class Ranking:
+class PopularRanking:
     """A list for many users, best first."""
 
     items: list[int]
     scores: list[float]
     more: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """What follows where filters or a long k use the list up."""
-    more_scores: Factors = field(default_factory=lambda: np.zeros(0, np.float32))
+    more_scores: Float32Array = field(default_factory=lambda: np.zeros(0, np.float32))
 
-    def best(self, k: int, hidden: Set[int], mask: Mask | None) -> tuple[list[int], list[float]]:
+    def select_best(self, k: int, hidden: Set[int], mask: BoolArray | None) -> tuple[list[int], list[float]]:
         """The first k that are not hidden and that the mask, if any, allows."""
         if mask is None and not hidden and len(self.items) >= k:
             return self.items[:k], self.scores[:k]
@@ -62,27 +60,32 @@ class Snapshot:
     """Length of the users' lists."""
     salt: bytes
     buckets: int
-    records: Records
-    item_ids: Ids
-    titles: Texts
-    attributes: Mapping[str, Attribute]
-    coarse: Coarse
+    records: UserRecords
+    item_ids: IdColumn
+    titles: TextColumn
+    attributes: Mapping[str, AttributeIndex]
+    coarse: QuantisedIndex
     """Vectors [factors | content] and biases."""
     fold_in: FoldIn
-    content: Factors
+    content: Float32Array
     """(items, d)."""
     share: tuple[float, float]
     """content_share and content_pairs of w(n)."""
     event_weights: Mapping[str, float]
     """That of "" is for an event whose type is not told."""
-    everybody: Ranking
+    everybody: PopularRanking
     """What is popular, then whatever else has a bias."""
-    segments: Mapping[frozenset[str], Ranking]
+    segments: Mapping[frozenset[str], PopularRanking]
     """By their parts, such as {"country=DE", "device=mobile"}."""
 
     @classmethod
     def of(
-        cls, meta: Meta, catalogue: pa.Table, vectors: Factors, bias: Factors, popular: Mapping[str, Popular]
+        cls,
+        meta: VersionMeta,
+        catalogue: pa.Table,
+        vectors: Float32Array,
+        bias: Float32Array,
+        popular: Mapping[str, PopularItems],
     ) -> "Snapshot":
         """From what the store holds; `vectors` are [factors | content]."""
         config, factors = meta["config"], int(meta["factors"])
@@ -96,18 +99,20 @@ class Snapshot:
             k=int(meta["k"]),
             salt=bytes.fromhex(meta["salt"]),
             buckets=int(meta["buckets"]),
-            records=Records(meta),
-            item_ids=Ids(catalogue["item_id"]),
-            titles=Texts(catalogue["title"]),
-            attributes={name: Attribute(catalogue[name]) for name in catalogue.column_names if name not in TEXTS},
-            coarse=Coarse.of(vectors, bias),
+            records=UserRecords(meta),
+            item_ids=IdColumn(catalogue["item_id"]),
+            titles=TextColumn(catalogue["title"]),
+            attributes={
+                name: AttributeIndex(catalogue[name]) for name in catalogue.column_names if name not in TEXT_COLUMNS
+            },
+            coarse=QuantisedIndex.of(vectors, bias),
             fold_in=FoldIn.of(vectors[:, :factors], learnt),
             content=vectors[:, factors:],
             share=(float(config.get("content_share", 0.0)), float(config.get("content_pairs", 0.0))),
-            event_weights=_weights(meta.get("event_weights") or {}),
-            everybody=_everybody(popular[EVERYBODY], bias),
+            event_weights=_add_default_weight(meta.get("event_weights") or {}),
+            everybody=_build_popular_ranking(popular[EVERYBODY], bias),
             segments={
-                frozenset(name.split(",")): Ranking(index.tolist(), score.tolist())
+                frozenset(name.split(",")): PopularRanking(index.tolist(), score.tolist())
                 for name, (index, score) in popular.items()
                 if name != EVERYBODY
             },
@@ -123,16 +128,16 @@ class Snapshot:
         """Whether events change a ranking at all."""
         return bool(self.coarse.vectors.shape[1])
 
-    def mask(self, filters: Iterable[tuple[str, Sequence[str]]]) -> Mask | None:
+    def mask(self, filters: Iterable[tuple[str, Sequence[str]]]) -> BoolArray | None:
         """Which items have a value of each attribute; None without filters."""
-        allowed: Mask | None = None
+        allowed: BoolArray | None = None
         for name, values in filters:
             found = np.zeros(len(self.item_ids), dtype=bool)
             self.attributes[name].mark(values, found)
             allowed = found if allowed is None else allowed & found
         return allowed
 
-    def segment(self, context: Iterable[tuple[str, str]]) -> Ranking | None:
+    def segment(self, context: Iterable[tuple[str, str]]) -> PopularRanking | None:
         """The list of the segment that says most about the context, of equal ones the one it names first."""
         if not self.segments:
             return None
@@ -144,12 +149,12 @@ class Snapshot:
         return self.segments[min(fitting, key=lambda found: (-len(found), sorted(place[part] for part in found)))]
 
 
-def _weights(told: Mapping[str, float]) -> dict[str, float]:
+def _add_default_weight(told: Mapping[str, float]) -> dict[str, float]:
     return {"": told["view"] if "view" in told else min(told.values(), default=1.0), **told}
 
 
-def _everybody(popular: Popular, bias: Factors) -> Ranking:
+def _build_popular_ranking(popular: PopularItems, bias: Float32Array) -> PopularRanking:
     listed, scores = popular
     rest = np.setdiff1d(np.flatnonzero(bias > 0), listed)
     rest = rest[np.argsort(-bias[rest], kind="stable")]
-    return Ranking(listed.tolist(), scores.tolist(), rest, bias[rest])
+    return PopularRanking(listed.tolist(), scores.tolist(), rest, bias[rest])

@@ -5,13 +5,13 @@ from typing import Any
 
 import orjson
 
-from dawnlist.serving.predictor.answers.ladder import Found
+from dawnlist.serving.predictor.answers.ladder import Recommendation
 from dawnlist.serving.predictor.answers.question import Question
-from dawnlist.serving.predictor.protocols.fields import check_users, question
-from dawnlist.serving.predictor.protocols.printed import Catalogue, Printer
+from dawnlist.serving.predictor.protocols.encoding import PredictionEncoder, ServedCatalogue
+from dawnlist.serving.predictor.protocols.fields import check_user_count, parse_question
 
 
-def parsed(body: bytes) -> dict[str, Any]:
+def parse_json_object(body: bytes) -> dict[str, Any]:
     """The body's JSON object; ValueError when it is none."""
     try:
         found = orjson.loads(body)
@@ -22,22 +22,24 @@ def parsed(body: bytes) -> dict[str, Any]:
     return found
 
 
-def questions(body: bytes) -> list[Question]:
+def parse_v1_request(body: bytes) -> list[Question]:
     """One for each instance; ValueError says what is wrong."""
-    instances = parsed(body).get("instances")
+    instances = parse_json_object(body).get("instances")
     if not isinstance(instances, list) or not instances:
         raise ValueError('"instances" has to be a list of at least one object like {"user_id": "42", "k": 20}')
-    check_users(len(instances))
-    return [_question(f"instances[{i}]", instance) for i, instance in enumerate(instances)]
+    check_user_count(len(instances))
+    return [_parse_instance(f"instances[{i}]", instance) for i, instance in enumerate(instances)]
 
 
-def _question(where: str, instance: Any) -> Question:
+def _parse_instance(where: str, instance: Any) -> Question:
     if not isinstance(instance, dict):
         raise ValueError(f'{where} has to be an object like {{"user_id": "42", "k": 20}}')
-    return question(where, instance.pop("user_id", None), instance)
+    return parse_question(where, instance.pop("user_id", None), instance)
 
 
-def response(printer: Printer, asked: Sequence[Question], catalogue: Catalogue, found: Sequence[Found]) -> bytes:
+def encode_v1_response(
+    printer: PredictionEncoder, asked: Sequence[Question], catalogue: ServedCatalogue, found: Sequence[Recommendation]
+) -> bytes:
     """One prediction for each question, in its order."""
     predictions = [printer.prediction(question, catalogue, one) for question, one in zip(asked, found, strict=True)]
     return b'{"predictions":[%b]}' % b",".join(predictions)

@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from dawnlist.urls import API_KEY, JWT_KEY
 
 JWT_KEY_FILE: Final = "DAWNLIST_JWT_KEY_FILE"
-_OF_TOKENS: Final = f"the key of tokens ({JWT_KEY} or {JWT_KEY_FILE})"
+_JWT_KEY_DESCRIPTION: Final = f"the key of tokens ({JWT_KEY} or {JWT_KEY_FILE})"
 JWT_AUDIENCE: Final = "DAWNLIST_JWT_AUDIENCE"
-REMEMBERED: Final = 1_000  # tokens whose signature need not be checked again
-SHORTEST_SECRET: Final = 32  # bytes, as RFC 7518 demands of HS256
+MAX_CACHED_TOKENS: Final = 1_000  # tokens whose signature need not be checked again
+MIN_SECRET_BYTES: Final = 32  # bytes, as RFC 7518 demands of HS256
 
 ALGORITHMS: Final[Mapping[type[Any], list[str]]] = {
     rsa.RSAPublicKey: ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
@@ -33,7 +33,7 @@ ALGORITHMS: Final[Mapping[type[Any], list[str]]] = {
 }
 
 
-class UnknownError(Exception):
+class UnauthenticatedError(Exception):
     """Nobody is named, or not in a way that is believed: 401, UNAUTHENTICATED."""
 
 
@@ -42,7 +42,7 @@ class ForbiddenError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Doorkeeper:
+class Authenticator:
     """Knows the keys; with none at all everybody may ask."""
 
     api_keys: tuple[bytes, ...] = ()
@@ -54,11 +54,11 @@ class Doorkeeper:
     """Token -> when it expires."""
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> "Doorkeeper":
+    def from_environment(cls, environment: Mapping[str, str]) -> "Authenticator":
         """ValueError for a key that can't be used."""
         keys = [key.strip() for key in environment.get(API_KEY, "").split(",")]
-        text = _jwt_text(environment)
-        key, algorithms = _jwt_key(text) if text else (None, ())
+        text = _read_jwt_key(environment)
+        key, algorithms = _parse_jwt_key(text) if text else (None, ())
         hashed = tuple(hashlib.sha256(key.encode()).digest() for key in keys if key)
         return cls(hashed, key, tuple(algorithms), environment.get(JWT_AUDIENCE) or None)
 
@@ -75,12 +75,12 @@ class Doorkeeper:
         if shown is not None and self.api_keys:
             digest = hashlib.sha256(shown).digest()
             if sum(hmac.compare_digest(digest, key) for key in self.api_keys) == 0:  # any() would stop at the first
-                raise UnknownError("this API key is not known")
+                raise UnauthenticatedError("this API key is not known")
             return
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"bearer" or self.jwt_key is None:
             ways = ["x-api-key"] * bool(self.api_keys) + ["authorization: Bearer"] * (self.jwt_key is not None)
-            raise UnknownError(f"give a key, in the header {' or '.join(ways)}")
+            raise UnauthenticatedError(f"give a key, in the header {' or '.join(ways)}")
         self._check_token(token.strip())
 
     def _check_token(self, token: bytes) -> None:
@@ -98,15 +98,15 @@ class Doorkeeper:
         except (jwt.InvalidAudienceError, jwt.MissingRequiredClaimError) as error:
             raise ForbiddenError(f"the token is not for this service: {error}") from None
         except jwt.ExpiredSignatureError:
-            raise UnknownError("the token has expired") from None
+            raise UnauthenticatedError("the token has expired") from None
         except jwt.PyJWTError:  # InvalidKeyError, too: an algorithm of another curve than the key's
-            raise UnknownError("the token is not valid") from None
-        if len(believed) >= REMEMBERED:
+            raise UnauthenticatedError("the token is not valid") from None
+        if len(believed) >= MAX_CACHED_TOKENS:
             believed.clear()
         believed[token] = float(claims["exp"])
 
 
-def _jwt_text(environment: Mapping[str, str]) -> str:
+def _read_jwt_key(environment: Mapping[str, str]) -> str:
     path = environment.get(JWT_KEY_FILE)
     if not path:
         return environment.get(JWT_KEY, "")
@@ -119,16 +119,16 @@ def _jwt_text(environment: Mapping[str, str]) -> str:
     return text
 
 
-def _jwt_key(text: str) -> tuple[Any, list[str]]:
+def _parse_jwt_key(text: str) -> tuple[Any, list[str]]:
     """The key, and only the algorithms that go with it: a public key must never do as a shared secret."""
     if "-----BEGIN" not in text:
-        if len(text.encode()) < SHORTEST_SECRET:
-            raise ValueError(f"{_OF_TOKENS} is shorter than {SHORTEST_SECRET} bytes: give a longer secret")
+        if len(text.encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"{_JWT_KEY_DESCRIPTION} is shorter than {MIN_SECRET_BYTES} bytes: give a longer secret")
         return text, ["HS256", "HS384", "HS512"]
     try:
         key = load_pem_public_key(text.encode())
     except ValueError:
-        raise ValueError(f"{_OF_TOKENS} is no public key in PEM: give one, or a shared secret") from None
+        raise ValueError(f"{_JWT_KEY_DESCRIPTION} is no public key in PEM: give one, or a shared secret") from None
     for kind, algorithms in ALGORITHMS.items():
         if isinstance(key, kind):
             return key, algorithms

@@ -20,17 +20,19 @@ MAX_URL: Final = 8 << 10
 MAX_HEAD: Final = 32 << 10
 MAX_BODY: Final = 1 << 20  # bytes; a thousand users with ids of a hundred characters are a tenth of it
 MAX_CONNECTIONS: Final = 2_000
-ARRIVE_SECONDS: Final = 10.0  # for a whole request to come in, or an answer to be taken
-ANSWER_SECONDS: Final = 5.0
-KEEP_SECONDS: Final = 75.0  # longer than a load balancer's, so that it is never the one to find a closed connection
-LEAVE_SECONDS: Final = 0.5
+TRANSFER_TIMEOUT_SECONDS: Final = 10.0  # for a whole request to come in, or an answer to be taken
+ANSWER_TIMEOUT_SECONDS: Final = 5.0
+KEEP_ALIVE_SECONDS: Final = (
+    75.0  # longer than a load balancer's, so that it is never the one to find a closed connection
+)
+SHUTDOWN_IDLE_SECONDS: Final = 0.5
 LINGER_SECONDS: Final = 2.0  # a refused client may still be sending: closing at once would reset what it was told
 
-KEPT: Final = frozenset({b"authorization", b"expect", b"inference-header-content-length", b"x-api-key"})
+RETAINED_HEADERS: Final = frozenset({b"authorization", b"expect", b"inference-header-content-length", b"x-api-key"})
 
 
 @dataclass(slots=True)
-class Shared:
+class ConnectionContext:
     """What all connections of a server share."""
 
     app: App
@@ -43,10 +45,12 @@ class Shared:
     heads_of: Any = None
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """One client, for uvicorn.Config(http=functools.partial(Connection, shared))."""
 
-    def __init__(self, shared: Shared, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
+    def __init__(
+        self, shared: ConnectionContext, config: Any, server_state: Any, app_state: Any, _loop: Any = None
+    ) -> None:
         self._shared, self._server = shared, server_state
         self._loop = _loop or asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
@@ -114,7 +118,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self._length += len(name) + len(value)
         name = name.lower()
-        if name in KEPT:
+        if name in RETAINED_HEADERS:
             self._headers[name] = value
         elif name == b"content-length" and len(value) < 20 and value.isdigit() and int(value) > MAX_BODY:
             self._refuse(413, f"the body is over {MAX_BODY} bytes")
@@ -220,18 +224,18 @@ class Connection(asyncio.Protocol):
             if waited > LINGER_SECONDS:
                 self._transport.abort()
         elif self._blocked:
-            if waited > ARRIVE_SECONDS:
+            if waited > TRANSFER_TIMEOUT_SECONDS:
                 self._transport.abort()
         elif self._busy:
-            if waited > ANSWER_SECONDS and self._task:
+            if waited > ANSWER_TIMEOUT_SECONDS and self._task:
                 self._task.cancel()
-        elif waited > (ARRIVE_SECONDS if self._reading else KEEP_SECONDS):
+        elif waited > (TRANSFER_TIMEOUT_SECONDS if self._reading else KEEP_ALIVE_SECONDS):
             self._transport.close()
 
     def shutdown(self) -> None:
         """uvicorn is leaving: close after the next answer, whose request may be on its way, or soon if none is."""
         self._last = True
-        self._loop.call_later(LEAVE_SECONDS, self._leave)
+        self._loop.call_later(SHUTDOWN_IDLE_SECONDS, self._leave)
 
     def _leave(self) -> None:
         if not self._busy and not self._reading:

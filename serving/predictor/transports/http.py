@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-JSON: Final = b"application/json"
+JSON_CONTENT_TYPE: Final = b"application/json"
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class Response:
     status: int
     body: bytes
     headers: bytes = b""
-    kind: bytes = JSON
+    kind: bytes = JSON_CONTENT_TYPE
 
 
 App = Callable[[Request], Response | Coroutine[Any, Any, Response]]

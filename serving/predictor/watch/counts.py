@@ -15,12 +15,29 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from dawnlist.cuts import parse_as_of
-from dawnlist.serving.predictor.answers.ladder import Found
+from dawnlist.serving.predictor.answers.ladder import Recommendation
 
-BOUNDS: Final = (0.0005, 0.001, 0.002, 0.004, 0.006, 0.008, 0.012, 0.016, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+LATENCY_BOUNDS: Final = (
+    0.0005,
+    0.001,
+    0.002,
+    0.004,
+    0.006,
+    0.008,
+    0.012,
+    0.016,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+)
 """Of the histograms, in seconds; 12 ms is the aim for the 99th percentile."""
 TIERS: Final = ("fold_in", "vector", "list", "content", "segment", "popular", "static")
-BATCH: Final = "batch"
+BATCH_TIER: Final = "batch"
 """The tier of a request for several users, whose answers may be of several."""
 
 
@@ -28,23 +45,23 @@ BATCH: Final = "batch"
 class Histogram:
     """How many values fell up to each of BOUNDS, and above; and their sum."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    counts: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS) + 1))
     total: float = 0.0
 
     def observe(self, seconds: float) -> None:
-        self.counts[bisect_left(BOUNDS, seconds)] += 1
+        self.counts[bisect_left(LATENCY_BOUNDS, seconds)] += 1
         self.total += seconds
 
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulated, as Prometheus wants them."""
         reached, buckets = 0, list[tuple[str, float]]()
-        for bound, count in zip([*map(str, BOUNDS), "+Inf"], self.counts, strict=True):
+        for bound, count in zip([*map(str, LATENCY_BOUNDS), "+Inf"], self.counts, strict=True):
             reached += count
             buckets.append((bound, reached))
         return buckets
 
 
-class Counts(Collector):
+class PredictorMetrics(Collector):
     """All counts of one predictor; metrics.Metrics is what the engine reports to it.
 
     Increments take no lock: within CPython's GIL none is cut in two, and a reader may see one request half counted.
@@ -71,41 +88,41 @@ class Counts(Collector):
         key = (route, status)
         self.requests[key] = self.requests.get(key, 0) + 1
 
-    def answered(self, answers: Sequence[Found], seconds: float) -> None:
+    def count_answers(self, answers: Sequence[Recommendation], seconds: float) -> None:
         """One request's answers were made, `seconds` after it had arrived."""
         tiers = self.tiers
         for answer in answers:
             tiers[answer.tier] = tiers.get(answer.tier, 0) + 1
-        tier = answers[0].tier if len(answers) == 1 else BATCH
+        tier = answers[0].tier if len(answers) == 1 else BATCH_TIER
         if tier not in self.seconds:
             self.seconds[tier] = Histogram()
         self.seconds[tier].observe(seconds)
 
     def failed(self, kind: str) -> None:
         """Something was raised that should not have been; `kind` is the exception's class name."""
-        _add(self.failures, kind)
+        _increment(self.failures, kind)
 
     # what the engine reports
 
-    def redis_error(self, kind: str) -> None:
-        _add(self.redis_errors, kind)
+    def report_store_error(self, kind: str) -> None:
+        _increment(self.redis_errors, kind)
 
-    def breaker(self, is_open: bool) -> None:
+    def report_breaker(self, is_open: bool) -> None:
         self.breaker_open = is_open
 
     def fold_in(self, seconds: float) -> None:
         self.fold_ins.observe(seconds)
 
-    def degraded(self, reason: str) -> None:
-        _add(self.degradations, reason)
+    def report_degradation(self, reason: str) -> None:
+        _increment(self.degradations, reason)
 
-    def loaded(self, version: int, as_of: str, seconds: float) -> None:
+    def report_version(self, version: int, as_of: str, seconds: float) -> None:
         self.version, self.load_seconds = version, seconds
         self.as_of = parse_as_of(as_of).timestamp() if as_of else 0.0
         self.loads += 1
 
-    def corrupt(self, what: str) -> None:
-        _add(self.corruptions, what)
+    def report_corruption(self, what: str) -> None:
+        _increment(self.corruptions, what)
 
     # Prometheus
 
@@ -147,7 +164,7 @@ class Counts(Collector):
         return family
 
 
-def exposed(collectors: Iterable[Collector]) -> bytes:
+def render_metrics(collectors: Iterable[Collector]) -> bytes:
     """What the collectors have, in Prometheus's text format, and this process's CPU, memory and file handles."""
     registry = CollectorRegistry(auto_describe=False)
     for collector in collectors:
@@ -156,5 +173,5 @@ def exposed(collectors: Iterable[Collector]) -> bytes:
     return generate_latest(registry)
 
 
-def _add(counts: dict[str, int], key: str) -> None:
+def _increment(counts: dict[str, int], key: str) -> None:
     counts[key] = counts.get(key, 0) + 1

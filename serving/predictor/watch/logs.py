@@ -11,45 +11,45 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from dawnlist.cuts import iso
+from dawnlist.cuts import format_iso
 from dawnlist.messages.alerts import AlertHandler, Alerts
-from dawnlist.serving.predictor.watch.counts import Counts
-from dawnlist.urls import shown
+from dawnlist.serving.predictor.watch.counts import PredictorMetrics
+from dawnlist.urls import format_error
 
-INTERVAL: Final = 10.0  # seconds
+LOG_INTERVAL_SECONDS: Final = 10.0  # seconds
 
-FAILED: Final = "the predictor failed: its log says why"
+INTERNAL_ERROR_MESSAGE: Final = "the predictor failed: its log says why"
 """What a caller is told of it."""
 
-log = logging.getLogger("dawnlist.predictor")
+predictor_log = logging.getLogger("dawnlist.predictor")
 
 
-class AsJson(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """time, level, event and what else the event has."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "time": iso(datetime.fromtimestamp(record.created, UTC)),
+            "time": format_iso(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname.lower(),
-            "event": shown(record.getMessage()),
+            "event": format_error(record.getMessage()),
             **getattr(record, "fields", {}),
         }
         if record.exc_info and record.exc_info[1]:
-            line |= described(record.exc_info[1])
+            line |= describe_exception(record.exc_info[1])
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def configure(alerts: Alerts) -> None:
+def configure_logging(alerts: Alerts) -> None:
     """All loggers' lines to standard error; libraries only from warnings on, and no line for each request.
 
     Errors that are logged with their exception are told to people, too, and those that end a thread are logged.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(AsJson())
+    handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers, root.level = [handler, AlertHandler(alerts)], logging.WARNING
-    threading.excepthook = lambda died: log.error("a thread failed", exc_info=died.exc_value)
-    log.setLevel(logging.INFO)
+    threading.excepthook = lambda died: predictor_log.error("a thread failed", exc_info=died.exc_value)
+    predictor_log.setLevel(logging.INFO)
     for name in ("kserve", "kserve.trace", "uvicorn", "uvicorn.error"):
         library = logging.getLogger(name)
         library.handlers, library.propagate = [], True
@@ -58,11 +58,11 @@ def configure(alerts: Alerts) -> None:
     access.handlers, access.propagate = [], False
 
 
-def write(level: int, event: str, **fields: Any) -> None:
-    log.log(level, event, extra={"fields": fields})
+def log_event(level: int, event: str, **fields: Any) -> None:
+    predictor_log.log(level, event, extra={"fields": fields})
 
 
-def described(error: BaseException) -> dict[str, Any]:
+def describe_exception(error: BaseException) -> dict[str, Any]:
     """An exception's class and places; its message may hold what a user sent."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{'/'.join(frame.filename.split('/')[-2:])}:{frame.lineno} {frame.name}" for frame in frames[-8:]]
@@ -70,10 +70,10 @@ def described(error: BaseException) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class Failures:
+class FailureReporter:
     """What should never be raised: counted, told to people, and logged once in an interval for each class."""
 
-    counts: Counts
+    counts: PredictorMetrics
     alerts: Alerts
     _told: dict[str, float] = field(default_factory=dict)
 
@@ -81,16 +81,16 @@ class Failures:
         kind, now = type(failure).__name__, time.monotonic()
         self.counts.failed(kind)
         self.alerts.report(failure, "a request")
-        if now - self._told.get(kind, -INTERVAL) >= INTERVAL:
+        if now - self._told.get(kind, -LOG_INTERVAL_SECONDS) >= LOG_INTERVAL_SECONDS:
             self._told[kind] = now
-            log.error("a request failed", exc_info=failure, extra={"told": True})
+            predictor_log.error("a request failed", exc_info=failure, extra={"told": True})
 
 
 @dataclass(slots=True)
-class Digest:
+class MetricsLogger:
     """Turns counts into lines: what has changed since the last one."""
 
-    counts: Counts
+    counts: PredictorMetrics
     _last: dict[str, Mapping[Any, int]] = field(default_factory=dict)
     _version: tuple[int, int] = (0, 0)
 
@@ -99,7 +99,7 @@ class Digest:
         counts = self.counts
         if self._version != (counts.version, counts.loads):
             self._version = counts.version, counts.loads
-            write(logging.INFO, "version", version=counts.version, seconds=round(counts.load_seconds, 3))
+            log_event(logging.INFO, "version", version=counts.version, seconds=round(counts.load_seconds, 3))
         bad = {f"{route} {status}": n for (route, status), n in counts.requests.items() if status >= 500}
         every = {
             "responses": bad,
@@ -110,7 +110,7 @@ class Digest:
         }
         news = {name: new for name, totals in every.items() if (new := self._new(name, totals))}
         if news:
-            write(logging.WARNING, "errors", seconds=INTERVAL, breaker_open=counts.breaker_open, **news)
+            log_event(logging.WARNING, "errors", seconds=LOG_INTERVAL_SECONDS, breaker_open=counts.breaker_open, **news)
 
     def _new(self, name: str, totals: Mapping[str, int]) -> dict[str, int]:
         last, self._last[name] = self._last.get(name, {}), dict(totals)
