@@ -21,7 +21,12 @@ from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.ablation.command import build_daily_grid
 from dawnlist.pipelines.ablation.report import AblationReport, format_ablation_tables
 from dawnlist.pipelines.ablation.simulated_truth import read_human_ids
-from dawnlist.pipelines.ablation.study import AblationStudy, InteractionsVersion, list_last_days, run_ablation
+from dawnlist.pipelines.ablation.study import (
+    AblationStudy,
+    InteractionsVersion,
+    list_last_days,
+    run_ablation,
+)
 from dawnlist.settings import Settings
 from dawnlist.simulate import ShopConfig, SimulatedShop, simulate_shop, write_shop
 from dawnlist.simulate.agents import SIMULATED_CRAWLERS
@@ -36,12 +41,18 @@ def cleaned(folder: Path, source: str, as_of: str, days: int) -> InteractionsVer
     lake, settings = Lake.open(str(folder / "lake"), "default"), Settings()
     landed = fetch_source(lake, source, settings.source, as_of, "benchmark", days)
     return InteractionsVersion(
-        lake, clean_landed_objects(lake, landed, settings, as_of, "benchmark")["interactions_version"]
+        lake,
+        clean_landed_objects(lake, landed, settings, as_of, "benchmark")["interactions_version"],
     )
 
 
 def as_they_come(
-    folder: Path, table: InteractionsVersion, shop: SimulatedShop, ids: bool, times: bool, filtered: bool
+    folder: Path,
+    table: InteractionsVersion,
+    shop: SimulatedShop,
+    ids: bool,
+    times: bool,
+    filtered: bool,
 ) -> InteractionsVersion:
     """The same interactions with the source's own ids, and without those whose time is a number."""
     lake = Lake.open(str(folder / f"{ids}-{times}-{filtered}"), "default")
@@ -49,7 +60,9 @@ def as_they_come(
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("clean", table.lake.rows("interactions", table.version))
         connection.register("interactions", shop.interactions)
-        columns = f"clean.* REPLACE ({', '.join(IDS.format(name) for name in ('user_id', 'item_id'))})"
+        columns = (
+            f"clean.* REPLACE ({', '.join(IDS.format(name) for name in ('user_id', 'item_id'))})"
+        )
         rows = connection.sql(
             f"SELECT {columns if ids else 'clean.*'} FROM clean "
             "JOIN (SELECT DISTINCT ON (event_id) * FROM interactions) raw USING (event_id) "
@@ -66,7 +79,9 @@ def without_cookies(shop: SimulatedShop) -> SimulatedShop:
     is_robot = pc.is_in(pc.coalesce(rows["user_agent"], rows["ua"]), value_set=names)
     visitor = pc.binary_join_element_wise(rows["user_id"], rows["session_id"], "-")
     users = pc.if_else(is_robot, pc.coalesce(visitor, rows["user_id"]), rows["user_id"])
-    return replace(shop, interactions=rows.set_column(rows.schema.get_field_index("user_id"), "user_id", users))
+    return replace(
+        shop, interactions=rows.set_column(rows.schema.get_field_index("user_id"), "user_id", users)
+    )
 
 
 def measured(config: ShopConfig, judged_days: int, cookies: bool, folder: Path) -> AblationReport:
@@ -94,17 +109,27 @@ def markdown(report: AblationReport) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="of the simulated shops")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[1, 2], help="of the simulated shops"
+    )
     parser.add_argument("--users", type=int, default=5_000, help="on the opening day")
     parser.add_argument("--days", type=int, default=100, help="of traffic")
     parser.add_argument("--judged", type=int, default=5, help="days that are judged and pooled")
-    parser.add_argument("--robots", type=float, default=0.15, help="share of events that are not by customers")
-    parser.add_argument("--no-cookies", action="store_true", help="a crawler is another visitor on each visit")
+    parser.add_argument(
+        "--robots", type=float, default=0.15, help="share of events that are not by customers"
+    )
+    parser.add_argument(
+        "--no-cookies", action="store_true", help="a crawler is another visitor on each visit"
+    )
     arguments = parser.parse_args()
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as folder:
-            config = ShopConfig(arguments.users, days=arguments.days, seed=seed, robot_share=arguments.robots)
+            config = ShopConfig(
+                arguments.users, days=arguments.days, seed=seed, robot_share=arguments.robots
+            )
             report = measured(config, arguments.judged, not arguments.no_cookies, Path(folder))
         print(
             f"Seed {seed}: {report['users']:,} users, {report['judged_on']}, {report['user_days']:,} lists an arm.\n\n"

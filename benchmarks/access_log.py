@@ -25,7 +25,8 @@ def write_log(path: Path, lines: int) -> None:
     people = lines // 25 + 1
     with duckdb.connect() as connection:
         connection.execute(
-            "CREATE TABLE agents AS SELECT unnest(?) AS agent, generate_subscripts(?, 1) AS a", [SIMULATED_AGENTS] * 2
+            "CREATE TABLE agents AS SELECT unnest(?) AS agent, generate_subscripts(?, 1) AS a",
+            [SIMULATED_AGENTS] * 2,
         )
         connection.execute(
             f"""
@@ -67,10 +68,17 @@ def main() -> None:
         before, begun = os.times(), time.perf_counter()
         words = ["judge", str(log), "--output", f"{folder}/verdicts.parquet"]
         done = subprocess.run(
-            [sys.executable, "-m", "dawnlist.pipelines.cli", "bots", *words], check=True, capture_output=True
+            [sys.executable, "-m", "dawnlist.pipelines.cli", "bots", *words],
+            check=True,
+            capture_output=True,
         )
         seconds, after = time.perf_counter() - begun, os.times()
-        spent = after.children_user + after.children_system - before.children_user - before.children_system
+        spent = (
+            after.children_user
+            + after.children_system
+            - before.children_user
+            - before.children_system
+        )
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         print(re.sub(r"(?m)^", "  ", done.stderr.decode().rstrip()))
         print(

@@ -28,7 +28,9 @@ SOLVERS = ("ials", "implicit")
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--items", type=int, default=50_000)
     parser.add_argument("--pairs", type=int, default=5_000_000)
@@ -37,7 +39,9 @@ def main() -> None:
     given = parser.parse_args()
     weight = synthetic(given.users, given.items, given.pairs)
     user_items = UserItems(weight, np.zeros(weight.nnz, np.float32))
-    print(f"{weight.nnz:,} pairs, {given.users:,} users, {given.items:,} items, {cpu_cores.count_cores()} cores\n")
+    print(
+        f"{weight.nnz:,} pairs, {given.users:,} users, {given.items:,} items, {cpu_cores.count_cores()} cores\n"
+    )
     markdown([compared(user_items, factors, given.sweeps) for factors in given.factors])
 
 
@@ -72,13 +76,19 @@ def compared(user_items: UserItems, factors: int, sweeps: int) -> dict[str, Any]
 def loss(user_items: UserItems, fitting: Fit) -> float:
     """implicit's own value of the objective, for both."""
     users, items = fitting.factors
-    return float(calculate_loss(build_confidence_matrix(user_items, fitting.config), users, items, REGULARIZATION))
+    return float(
+        calculate_loss(
+            build_confidence_matrix(user_items, fitting.config), users, items, REGULARIZATION
+        )
+    )
 
 
 def flops(user_items: UserItems, factors: int) -> float:
     """Of one of our sweeps, both halves: two a pair and factor for each product, and the dense work."""
     users, items = user_items.weight.shape
-    passes = 3 + 2 * CG_STEPS - 1  # scores, sums and squares at first; then scores and sums, but for the last sums
+    passes = (
+        3 + 2 * CG_STEPS - 1
+    )  # scores, sums and squares at first; then scores and sums, but for the last sums
     rotations_and_gram = 3 * (users + items) * 2 * factors**2
     return float(2 * passes * 2 * user_items.weight.nnz * factors + rotations_and_gram)
 
@@ -86,7 +96,8 @@ def flops(user_items: UserItems, factors: int) -> float:
 def product_rate(factors: int) -> float:
     """GFLOP/s of the machine's product of matrices of so many columns, all cores: the best of five."""
     left, right = (
-        np.random.default_rng(0).random(shape, np.float32) for shape in ((20_000, factors), (factors, 2_000))
+        np.random.default_rng(0).random(shape, np.float32)
+        for shape in ((20_000, factors), (factors, 2_000))
     )
     best = 1e9
     for _ in range(5):

@@ -59,24 +59,39 @@ class Shop:
         """As the dataset step cuts them."""
         return build_splits(self.lake, self.version, VERDICTS_SCHEMA.empty_table(), as_of, DAYS)[0]
 
-    def model(self, splits: Splits, stage: Any, config: ALSConfig, name: str) -> tuple[str, FactorModel]:
+    def model(
+        self, splits: Splits, stage: Any, config: ALSConfig, name: str
+    ) -> tuple[str, FactorModel]:
         """As the train and refit steps fit it: its name in the lake, and itself."""
         out = self.folder / "out" / name
         shutil.rmtree(out, ignore_errors=True)
         report = fit_stage(self.lake, splits, stage, config.as_dict(), "cpu", out)
         return str(report["model"]), FactorModel.load(out)
 
-    def judged(self, splits: Splits, challenger: FactorModel, settings: GateSettings | None = None) -> Judgement:
+    def judged(
+        self, splits: Splits, challenger: FactorModel, settings: GateSettings | None = None
+    ) -> Judgement:
         """As evaluate and gate judge it."""
-        live = splits.about["incumbent"] and registry.load_model(self.lake, splits.about["incumbent"])
+        live = splits.about["incumbent"] and registry.load_model(
+            self.lake, splits.about["incumbent"]
+        )
         found = evaluate_models(splits, challenger, live, "ndcg", 20)
-        return judge_challenger(self.lake, found, settings or GateSettings(), format_iso(splits.cuts.as_of), "run")
+        return judge_challenger(
+            self.lake, found, settings or GateSettings(), format_iso(splits.cuts.as_of), "run"
+        )
 
     def published(self, splits: Splits, config: ALSConfig, version: int) -> None:
         """As refit and publish leave it, without a store."""
         name, _ = self.model(splits, "refit", config, "refit")
-        report = {"version": version, "run": "run", "token": f"{version}-a", "as_of": format_iso(splits.cuts.as_of)}
-        registry.record_publication(self.lake, report, {"model": name, "winner": "challenger", "metrics": {}})
+        report = {
+            "version": version,
+            "run": "run",
+            "token": f"{version}-a",
+            "as_of": format_iso(splits.cuts.as_of),
+        }
+        registry.record_publication(
+            self.lake, report, {"model": name, "winner": "challenger", "metrics": {}}
+        )
         registry.set_champion(self.lake, report)
 
     def spoilt(self, change: Rows, as_of: str) -> "Shop":
@@ -88,7 +103,9 @@ class Shop:
         assert rows is not None
         shutil.rmtree(folder / "shop" / "tables" / "interactions")
         write_deltalake(
-            other.lake.table_uri("interactions"), change(rows.to_table(), as_of), partition_by=["event_date"]
+            other.lake.table_uri("interactions"),
+            change(rows.to_table(), as_of),
+            partition_by=["event_date"],
         )
         return other
 
@@ -97,9 +114,16 @@ def opened(folder: Path, users: int) -> tuple[Shop, str]:
     """A simulated shop in a lake, and the end of its last day."""
     config, url = ShopConfig(users, days=DAYS, seed=3), f"sqlite:///{folder}/shop.db"
     write_shop(simulate_shop(config), url)
-    lake, settings, end = Lake.open(str(folder / "lake"), "shop"), Settings(), f"{config.end}T00:00:00Z"
+    lake, settings, end = (
+        Lake.open(str(folder / "lake"), "shop"),
+        Settings(),
+        f"{config.end}T00:00:00Z",
+    )
     landed = fetch_source(lake, url, settings.source, end, "run", DAYS)
-    return Shop(folder / "lake", clean_landed_objects(lake, landed, settings, end, "run")["interactions_version"]), end
+    return Shop(
+        folder / "lake",
+        clean_landed_objects(lake, landed, settings, end, "run")["interactions_version"],
+    ), end
 
 
 def half_the_traffic(rows: pa.Table, as_of: str) -> pa.Table:
@@ -143,7 +167,10 @@ def told(name: str, judged: Judgement) -> None:
               for rule in verdict["rules"] if rule["passed"] is False]  # fmt: skip
     unproven = [rule["name"] for rule in verdict["rules"] if rule["passed"] is None]
     said = "; ".join(failed + ([f"not enough evidence: {', '.join(unproven)}"] if unproven else []))
-    print(f"| {name} | {'passed' if verdict['passed'] else 'REFUSED'} | {said or 'every rule passed'} |", flush=True)
+    print(
+        f"| {name} | {'passed' if verdict['passed'] else 'REFUSED'} | {said or 'every rule passed'} |",
+        flush=True,
+    )
 
 
 def bad_models(folder: Path, users: int) -> None:
@@ -163,9 +190,15 @@ def bad_models(folder: Path, users: int) -> None:
     for change in (half_the_traffic, all_ids_new, ids_new_since_yesterday):
         other = shop.spoilt(change, end)
         cut = other.splits(end)
-        told((change.__doc__ or "").rstrip("."), other.judged(cut, other.model(cut, "train", CONFIG, "model")[1]))
+        told(
+            (change.__doc__ or "").rstrip("."),
+            other.judged(cut, other.model(cut, "train", CONFIG, "model")[1]),
+        )
     told("an equal model: what is live", shop.judged(splits, registry.load_model(shop.lake, live)))
-    told("an equal model, strict gate (margin 0)", shop.judged(splits, registry.load_model(shop.lake, live), STRICT))
+    told(
+        "an equal model, strict gate (margin 0)",
+        shop.judged(splits, registry.load_model(shop.lake, live), STRICT),
+    )
 
 
 def churn(folder: Path, users: int) -> None:
@@ -183,13 +216,18 @@ def churn(folder: Path, users: int) -> None:
     for name, changed in changes.items():
         _, model = shop.model(splits, "train", replace(CONFIG, **changed), "model")
         live = registry.load_model(shop.lake, splits.about["incumbent"])
-        print(f"| {name} | {evaluate_models(splits, model, live, 'ndcg', 20)['churn']:.0%} |", flush=True)
+        print(
+            f"| {name} | {evaluate_models(splits, model, live, 'ndcg', 20)['churn']:.0%} |",
+            flush=True,
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--users", type=int, default=6000)
-    parser.add_argument("--churn", action="store_true", help="print what other models change in the lists instead")
+    parser.add_argument(
+        "--churn", action="store_true", help="print what other models change in the lists instead"
+    )
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dawnlist-gate-") as folder:
         (churn if asked.churn else bad_models)(Path(folder), asked.users)

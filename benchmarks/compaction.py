@@ -59,7 +59,9 @@ def fill(lake: Lake, number: int, days: int, rows: int) -> None:
         "source": [f"landing/{number}"] * total,
     }
     table = pa.table(columns, schema=INTERACTIONS_SCHEMA)
-    write_deltalake(lake.table_uri("interactions"), table, mode="append", partition_by=["event_date"])
+    write_deltalake(
+        lake.table_uri("interactions"), table, mode="append", partition_by=["event_date"]
+    )
 
 
 def measured(lake: Lake, when: str) -> tuple[float, list[tuple[object, ...]]]:

@@ -77,12 +77,16 @@ def main() -> None:
     HOME.mkdir(parents=True)
     source = f"sqlite:///{SHOP}"
     simulated = command("simulate", "--out", source)
-    ran = command("run", "--local", "--source", source, "--as-of", "2026-01-01T00:00:00Z", "--home", str(HOME))
+    ran = command(
+        "run", "--local", "--source", source, "--as-of", "2026-01-01T00:00:00Z", "--home", str(HOME)
+    )
     ask_predictor(a_customer())
     set_up = os.environ.get("DAWNLIST_SETUP_SECONDS")
     if set_up:
         print(f"\nset-up     {int(set_up):6d} s   environment and packages")
-    print(f"simulation {simulated:6.0f} s   the shop's database\nrun        {ran:6.0f} s   the whole pipeline")
+    print(
+        f"simulation {simulated:6.0f} s   the shop's database\nrun        {ran:6.0f} s   the whole pipeline"
+    )
 
 
 if __name__ == "__main__":

@@ -54,7 +54,9 @@ def compare(judged: EvaluatedUsers, factors: tuple[Float32Array, Float32Array]) 
     theirs, found, told = library(*factors), [], []
 
     def ours(part: slice) -> None:
-        some = replace(judged, users=judged.users[part], seen=judged.seen[part], truth=judged.truth[part])
+        some = replace(
+            judged, users=judged.users[part], seen=judged.seen[part], truth=judged.truth[part]
+        )
         scores = join_block_scores(score_arms(some, arms, "ndcg"))["challenger"]
         scores.means(K)
         for users in segments.assign_segments(some).values():
@@ -66,9 +68,13 @@ def compare(judged: EvaluatedUsers, factors: tuple[Float32Array, Float32Array]) 
         rows = np.zeros(weight.shape[0] + 1, dtype=np.int32)
         rows[users + 1] = np.diff(judged.truth.indptr)[part]
         truth = judged.truth[part]
-        test = csr_matrix((truth.data, truth.indices, rows.cumsum(dtype=np.int32)), shape=weight.shape)
+        test = csr_matrix(
+            (truth.data, truth.indices, rows.cumsum(dtype=np.int32)), shape=weight.shape
+        )
         with threadpool_limits(1, "blas"):  # as it asks for
-            told.append((len(users), ranking_metrics_at_k(theirs, weight, test, K=K, show_progress=False)))
+            told.append(
+                (len(users), ranking_metrics_at_k(theirs, weight, test, K=K, show_progress=False))
+            )
 
     ways: dict[str, Way] = {
         "ours": ours,

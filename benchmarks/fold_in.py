@@ -35,15 +35,26 @@ from dawnlist.store.client import connect_store
 from dawnlist.store.toplists import TopLists
 
 USERS, MET, EVENTS, K = 2_000, 50, 5, 20
-CONFIG = {"engine": "als", "alpha": 10.0, "alpha0": 0.1, "nu": 0.5, "half_life": 30.0, "ridge_scale": 0.01}
+CONFIG = {
+    "engine": "als",
+    "alpha": 10.0,
+    "alpha0": 0.1,
+    "nu": 0.5,
+    "half_life": 30.0,
+    "ridge_scale": 0.01,
+}
 Milliseconds = npt.NDArray[np.float64]
 
 
 def main() -> None:
     """Print both tables."""
     given = arguments()
-    vectors = np.random.default_rng(1).standard_normal((given.items, given.factors), np.float32) * np.float32(0.1)
-    print(f"{given.items:,} items, {given.factors} factors, {MET} items met, {EVENTS} events, top {K}, one thread\n")
+    vectors = np.random.default_rng(1).standard_normal(
+        (given.items, given.factors), np.float32
+    ) * np.float32(0.1)
+    print(
+        f"{given.items:,} items, {given.factors} factors, {MET} items met, {EVENTS} events, top {K}, one thread\n"
+    )
     with threadpool_limits(1):
         table(alone(vectors, given.rounds), "part")
     with tempfile.TemporaryDirectory() as home, run_embedded_valkey(Path(home)) as url:
@@ -53,7 +64,9 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--factors", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=400)
@@ -71,10 +84,15 @@ def table(times: dict[str, Milliseconds], name: str) -> None:
 def alone(vectors: npt.NDArray[np.float32], rounds: int) -> dict[str, Milliseconds]:
     """The parts of a fold-in, and NumPy's way of the second half, in turns."""
     items = len(vectors)
-    fold, coarse = FoldIn.of(vectors, CONFIG), QuantisedIndex.of(vectors, np.zeros(items, np.float32))
+    fold, coarse = (
+        FoldIn.of(vectors, CONFIG),
+        QuantisedIndex.of(vectors, np.zeros(items, np.float32)),
+    )
     rng = np.random.default_rng(2)
     start = np.array([0, MET + EVENTS])
-    found: dict[str, list[float]] = {name: [] for name in ("solve", "rank", "both", "NumPy: product + argpartition")}
+    found: dict[str, list[float]] = {
+        name: [] for name in ("solve", "rank", "both", "NumPy: product + argpartition")
+    }
     for turn in range(rounds + 3):
         history, events = some(rng, items, MET), some(rng, items, EVENTS)
         clock = [time.perf_counter()]
@@ -88,7 +106,9 @@ def alone(vectors: npt.NDArray[np.float32], rounds: int) -> dict[str, Millisecon
         top = np.argpartition(-scores, K)[:K]
         top = top[np.argsort(-scores[top], kind="stable")]
         clock.append(time.perf_counter())
-        assert set(best[0].tolist()) == set(top.tolist()) or np.allclose(scores[best[0]], scores[top], rtol=1e-5)
+        assert set(best[0].tolist()) == set(top.tolist()) or np.allclose(
+            scores[best[0]], scores[top], rtol=1e-5
+        )
         if turn >= 3:
             solve, rank, numpy = np.diff(clock)
             for name, seconds in zip(found, (solve, rank, solve + rank, numpy), strict=True):
@@ -105,18 +125,31 @@ def publish(url: str, vectors: npt.NDArray[np.float32], day: int) -> None:
     """USERS users with histories and stored lists."""
     items, factors = vectors.shape
     rng = np.random.default_rng(day)
-    met = np.sort(rng.integers(0, items // MET, (USERS, MET)) + np.arange(MET) * (items // MET), axis=1)
-    weight = csr_matrix((np.ones(met.size, np.float32), met.ravel(), np.arange(0, met.size + 1, MET)), (USERS, items))
+    met = np.sort(
+        rng.integers(0, items // MET, (USERS, MET)) + np.arange(MET) * (items // MET), axis=1
+    )
+    weight = csr_matrix(
+        (np.ones(met.size, np.float32), met.ravel(), np.arange(0, met.size + 1, MET)),
+        (USERS, items),
+    )
     ids = [f"item-{i}" for i in range(items)]
     lists = TopLists(
         user_ids=np.array([f"user-{i}" for i in range(USERS)], dtype=object),
         item_index=rng.integers(0, items, (USERS, K)).astype(np.uint32),
         score=np.sort(rng.random((USERS, K), np.float32))[:, ::-1].copy(),
         lengths=np.full(USERS, K),
-        catalogue=pa.table([ids, [f"Title of {name}" for name in ids], [["Drama"]] * items], schema=CATALOGUE_SCHEMA),
+        catalogue=pa.table(
+            [ids, [f"Title of {name}" for name in ids], [["Drama"]] * items],
+            schema=CATALOGUE_SCHEMA,
+        ),
         popular_index=np.arange(K, dtype=np.uint32),
         popular_score=np.arange(K, 0, -1).astype(np.float32),
-        meta={"k": K, "winner": "challenger", "config": {**CONFIG, "factors": factors}, "event_weights": {"view": 1.0}},
+        meta={
+            "k": K,
+            "winner": "challenger",
+            "config": {**CONFIG, "factors": factors},
+            "event_weights": {"view": 1.0},
+        },
         vectors=rng.standard_normal((USERS, factors), np.float32),
         item_factors=vectors,
         item_bias=np.zeros(items, np.float32),
@@ -124,10 +157,14 @@ def publish(url: str, vectors: npt.NDArray[np.float32], day: int) -> None:
         histories=UserItems(weight, rng.random(weight.nnz, np.float32) * 30),
     )
     with connect_store(url) as client:
-        versions.publish_version(client, "shop", lists, f"run-{day}", f"2026-01-{day:02d}T03:00:00Z")
+        versions.publish_version(
+            client, "shop", lists, f"run-{day}", f"2026-01-{day:02d}T03:00:00Z"
+        )
 
 
-async def served(url: str, vectors: npt.NDArray[np.float32], rounds: int) -> dict[str, Milliseconds]:
+async def served(
+    url: str, vectors: npt.NDArray[np.float32], rounds: int
+) -> dict[str, Milliseconds]:
     """Latencies of the engine, and the loop's delay meanwhile."""
     rng = np.random.default_rng(3)
     engine = ServingEngine(url, "shop", timeout=1.0)
@@ -147,8 +184,12 @@ async def served(url: str, vectors: npt.NDArray[np.float32], rounds: int) -> dic
 
     await timed(fold_in, 20)
     found = {"a fold-in, one after another": await timed(fold_in, rounds)}
-    found["a stored list, 8 at a time"], found["… the loop's delay"] = await beside(listed, rounds, None)
-    found["the same beside 2 fold-ins at a time"], found["… their loop's delay"] = await beside(listed, rounds, fold_in)
+    found["a stored list, 8 at a time"], found["… the loop's delay"] = await beside(
+        listed, rounds, None
+    )
+    found["the same beside 2 fold-ins at a time"], found["… their loop's delay"] = await beside(
+        listed, rounds, fold_in
+    )
     second = asyncio.create_task(asyncio.to_thread(publish, url, vectors, 2))
     await second
     found["the same while a version is loaded"], found["… its loop's delay"] = await beside(
@@ -190,7 +231,10 @@ async def beside(
         await listed()
         await asyncio.sleep(0.002)
 
-    others = [asyncio.create_task(tick()), *(asyncio.create_task(again(other)) for _ in range(2) if other)]
+    others = [
+        asyncio.create_task(tick()),
+        *(asyncio.create_task(again(other)) for _ in range(2) if other),
+    ]
     parts = list[Milliseconds]()
     while not parts or not until():
         parts += await asyncio.gather(*(timed(resting, rounds) for _ in range(8)))

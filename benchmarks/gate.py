@@ -43,9 +43,16 @@ LENGTH = 60
 BLOCKS = 20
 SIZES = (500, 5_000, 50_000)
 START = datetime(2026, 1, 1, tzinfo=UTC)
-PASSED_TODAY = {"as_of": format_iso(START - timedelta(days=1000)), "version": 1, "winner": "challenger"}
+PASSED_TODAY = {
+    "as_of": format_iso(START - timedelta(days=1000)),
+    "version": 1,
+    "winner": "challenger",
+}
 USED = ALSConfig(factors=32, regularization=30.0, alpha=1.0, half_life=14.0, popularity_share=0.3)
-OTHERS = {"trained again": replace(USED, seed=8), "another half-life": replace(USED, half_life=60.0)}
+OTHERS = {
+    "trained again": replace(USED, seed=8),
+    "another half-life": replace(USED, half_life=60.0),
+}
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,11 @@ def measured(users: int, judged: int) -> dict[str, list[Day]]:
     with tempfile.TemporaryDirectory(prefix="dawnlist-gate-") as folder:
         config, url = ShopConfig(users, days=70, seed=3), f"sqlite:///{folder}/shop.db"
         write_shop(simulate_shop(config), url)
-        lake, settings, end = Lake.open(f"{folder}/lake", "gate"), Settings(), f"{config.end}T00:00:00Z"
+        lake, settings, end = (
+            Lake.open(f"{folder}/lake", "gate"),
+            Settings(),
+            f"{config.end}T00:00:00Z",
+        )
         version = clean_landed_objects(
             lake, fetch_source(lake, url, settings.source, end, "r", 70), settings, end, "r"
         )["interactions_version"]
@@ -78,24 +89,33 @@ def measured(users: int, judged: int) -> dict[str, list[Day]]:
             splits, _ = build_splits(lake, version, VERDICTS_SCHEMA.empty_table(), as_of, 60)
             user_items = splits.user_items("train")
             windows = [
-                _ndcg(splits, popularity.fit_popularity(user_items, name)) for name in popularity.POPULARITY_WINDOWS
+                _ndcg(splits, popularity.fit_popularity(user_items, name))
+                for name in popularity.POPULARITY_WINDOWS
             ]
             strongest = max(windows, key=lambda values: float(values.mean()))
             used = _ndcg(splits, _fitted(user_items, USED))
             for noise, changed in OTHERS.items():
-                days[noise].append(Day(used, _ndcg(splits, _fitted(user_items, changed)), strongest))
+                days[noise].append(
+                    Day(used, _ndcg(splits, _fitted(user_items, changed)), strongest)
+                )
     return days
 
 
 def _fitted(user_items: UserItems, config: ALSConfig) -> Any:
     factors = training.fit_als(user_items, config)
-    return popularity.blend_popularity(factors, user_items, config.popularity_share, config.popularity_half_life)
+    return popularity.blend_popularity(
+        factors, user_items, config.popularity_share, config.popularity_half_life
+    )
 
 
 def _ndcg(splits: Splits, factors: Any) -> Floats:
     user_items, users = splits.user_items("train"), splits.judged("holdout")
-    model = FactorModel.from_interactions((splits.user_ids, splits.item_ids), factors, user_items.weight, {}, {})
-    lists, _ = model.align(splits.user_ids, splits.item_ids).top_k(users, user_items.weight[users], K)
+    model = FactorModel.from_interactions(
+        (splits.user_ids, splits.item_ids), factors, user_items.weight, {}, {}
+    )
+    lists, _ = model.align(splits.user_ids, splits.item_ids).top_k(
+        users, user_items.weight[users], K
+    )
     return score_lists(lists, splits.truth("holdout")[users]).ndcg
 
 
@@ -117,7 +137,9 @@ class Line:
         drawn = self.random.integers(len(day.used), size=self.users)
         swapped = self.random.random(self.users) < 0.5
         used, other = day.used[drawn], day.other[drawn]
-        kept = self.random.random(self.users)  # what the worse model loses, it loses of what the better one has
+        kept = self.random.random(
+            self.users
+        )  # what the worse model loses, it loses of what the better one has
         arms = {
             "challenger": np.where(swapped, used, other) * (kept < challenger),
             "incumbent": np.where(swapped, other, used) * (kept < live),
@@ -125,18 +147,29 @@ class Line:
         }
         found = evaluation(arms, START + timedelta(days=number))
         verdict = decide_verdict(
-            found, self.settings, found["holdout"]["to"], PASSED_TODAY, self.gates[:GATE_HISTORY_DAYS]
+            found,
+            self.settings,
+            found["holdout"]["to"],
+            PASSED_TODAY,
+            self.gates[:GATE_HISTORY_DAYS],
         )
-        self.gates.insert(0, build_gate_record(found, verdict, found["holdout"]["to"], f"run-{number}"))
+        self.gates.insert(
+            0, build_gate_record(found, verdict, found["holdout"]["to"], f"run-{number}")
+        )
         return verdict
 
 
 def evaluation(arms: dict[str, Floats], as_of: datetime) -> dict[str, Any]:
     """What evaluate would report of these users; intervals by the delta method, which is quick."""
-    users, means = len(arms["challenger"]), {arm: float(values.mean()) for arm, values in arms.items()}
+    users, means = (
+        len(arms["challenger"]),
+        {arm: float(values.mean()) for arm, values in arms.items()},
+    )
     ahead = arms["challenger"] - arms["popularity"]
     ratio = means["challenger"] / means["popularity"]
-    error = ratio * np.std(arms["challenger"] / means["challenger"] - arms["popularity"] / means["popularity"])
+    error = ratio * np.std(
+        arms["challenger"] / means["challenger"] - arms["popularity"] / means["popularity"]
+    )
     return {
         "k": K,
         "metric": "ndcg",
@@ -155,16 +188,24 @@ def _interval(mean: float, deviation: float, users: int) -> dict[str, float]:
     return {"mean": mean, "low": mean - half, "high": mean + half}
 
 
-def best_of(days: list[Day], users: int, models: int, rounds: int, seed: int) -> dict[str, list[bool]]:
+def best_of(
+    days: list[Day], users: int, models: int, rounds: int, seed: int
+) -> dict[str, list[bool]]:
     """Whether the best of so many equal models passes a strict gate each time, by how it was chosen and judged."""
     random = np.random.default_rng(seed)
     passed, gates = defaultdict[str, list[bool]](list), list[GateRecord]()
     for number in range(rounds):
         validation, holdout = (equal_models(days, users, models, random) for _ in range(2))
-        same, best = (int(values[:models].mean(axis=1).argmax()) for values in (holdout, validation))
+        same, best = (
+            int(values[:models].mean(axis=1).argmax()) for values in (holdout, validation)
+        )
         gained = holdout[same] - holdout[models]
-        passed["judged by those who chose, 95%"].append(bool(gained.mean() > 1.96 * gained.std() / sqrt(users)))
-        passed["judged by those who chose"].append(_strict(holdout[same], holdout[models], number, [])[0])
+        passed["judged by those who chose, 95%"].append(
+            bool(gained.mean() > 1.96 * gained.std() / sqrt(users))
+        )
+        passed["judged by those who chose"].append(
+            _strict(holdout[same], holdout[models], number, [])[0]
+        )
         passed["judged by others"].append(_strict(holdout[best], holdout[models], number, [])[0])
         answer, gate = _strict(holdout[best], holdout[models], number, gates[:GATE_HISTORY_DAYS])
         passed["by others, with four weeks of gates"].append(answer)
@@ -180,11 +221,15 @@ def equal_models(days: list[Day], users: int, models: int, random: np.random.Gen
     return np.where(swapped, day.used[drawn], day.other[drawn])
 
 
-def _strict(challenger: Floats, incumbent: Floats, number: int, gates: list[GateRecord]) -> tuple[bool, GateRecord]:
+def _strict(
+    challenger: Floats, incumbent: Floats, number: int, gates: list[GateRecord]
+) -> tuple[bool, GateRecord]:
     """Whether the rule against the incumbent passes at margin 0, and the gate."""
     arms = {"challenger": challenger, "incumbent": incumbent, "popularity": incumbent / 2}
     found = evaluation(arms, START + timedelta(days=number))
-    verdict = decide_verdict(found, GateSettings(margin=0), found["holdout"]["to"], PASSED_TODAY, gates)
+    verdict = decide_verdict(
+        found, GateSettings(margin=0), found["holdout"]["to"], PASSED_TODAY, gates
+    )
     passed = any(rule["rule"] == "incumbent" and rule["passed"] for rule in verdict["rules"])
     return passed, build_gate_record(found, verdict, found["holdout"]["to"], f"run-{number}")
 
@@ -200,7 +245,9 @@ class Course:
     refused: Counter[str]
 
 
-def course(line: Line, worse: float, length: int, chained: bool = False, alone: bool = False) -> Course:
+def course(
+    line: Line, worse: float, length: int, chained: bool = False, alone: bool = False
+) -> Course:
     """So many days of challengers that are each `worse` than what is live or, chained, than the challenger before.
 
     `alone`: only the rule against the incumbent counts.
@@ -223,26 +270,36 @@ def course(line: Line, worse: float, length: int, chained: bool = False, alone: 
 def courses(days: list[Day], users: int, repeats: int, **how: Any) -> list[Course]:
     """The same for so many shops."""
     random = np.random.default_rng(2)
-    return [course(Line(days, users, random, GateSettings()), length=LENGTH, **how) for _ in range(repeats)]
+    return [
+        course(Line(days, users, random, GateSettings()), length=LENGTH, **how)
+        for _ in range(repeats)
+    ]
 
 
 def show_best(days: list[Day], rounds: int) -> None:
     """Proof that choosing does not help a model past the gate."""
-    print(f"\nThe best of 24 equal models and a strict gate (margin 0), {rounds} gates: share that passes")
+    print(
+        f"\nThe best of 24 equal models and a strict gate (margin 0), {rounds} gates: share that passes"
+    )
     for users in (500, 2000):
         for how, passed in best_of(days, users, 24, rounds, seed=1).items():
             means = [
                 np.mean(block) for block in np.array_split(passed, BLOCKS)
             ]  # gates that share a history hang together
             print(
-                f"| {users:,} users | {how} | {np.mean(passed):.1%} ± {np.std(means) / sqrt(BLOCKS):.1%} |", flush=True
+                f"| {users:,} users | {how} | {np.mean(passed):.1%} ± {np.std(means) / sqrt(BLOCKS):.1%} |",
+                flush=True,
             )
 
 
 def show_worse(noise: str, days: list[Day], repeats: int) -> None:
     """Proof that small losses do not add up."""
-    print(f"\n{LENGTH} days of models each 0.5% worse, {noise}: medians of {repeats} shops (worst twentieth of losses)")
-    print("| users a day | worse than | rules | first stop, day | passed | lost |\n|---:|---|---|---:|---:|---:|")
+    print(
+        f"\n{LENGTH} days of models each 0.5% worse, {noise}: medians of {repeats} shops (worst twentieth of losses)"
+    )
+    print(
+        "| users a day | worse than | rules | first stop, day | passed | lost |\n|---:|---|---|---:|---:|---:|"
+    )
     for users in SIZES:
         for chained in (True, False):
             for alone in (False, True):
@@ -253,14 +310,22 @@ def show_worse(noise: str, days: list[Day], repeats: int) -> None:
                 rules = "the incumbent's alone" if alone else "all"
                 said = f"{np.median(losses):.1%} ({np.quantile(losses, 0.95):.1%})"
                 passed = np.median([one.passed for one in found])
-                print(f"| {users:,} | {kind} | {rules} | {stop:.0f} | {passed:.0f} | {said} |", flush=True)
+                print(
+                    f"| {users:,} | {kind} | {rules} | {stop:.0f} | {passed:.0f} | {said} |",
+                    flush=True,
+                )
 
 
 def show_equal(noise: str, days: list[Day], repeats: int) -> None:
     """How often a healthy shop is held up."""
     rules = ("incumbent", "four_weeks", "lift", "popularity")
-    print(f"\n{LENGTH} days of equally good models, {noise}, {repeats} shops: share of days not passed, and by rule")
-    print(f"| users a day | not passed | of the second half | {' | '.join(rules)} |\n|" + "---:|" * (3 + len(rules)))
+    print(
+        f"\n{LENGTH} days of equally good models, {noise}, {repeats} shops: share of days not passed, and by rule"
+    )
+    print(
+        f"| users a day | not passed | of the second half | {' | '.join(rules)} |\n|"
+        + "---:|" * (3 + len(rules))
+    )
     for users in SIZES:
         found = courses(days, users, repeats, worse=0.0)
         gates = LENGTH * repeats
@@ -272,7 +337,9 @@ def show_equal(noise: str, days: list[Day], repeats: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--users", type=int, default=8000, help="of the simulated shop that the metrics come from")
+    parser.add_argument(
+        "--users", type=int, default=8000, help="of the simulated shop that the metrics come from"
+    )
     parser.add_argument("--judged", type=int, default=7, help="days of it")
     parser.add_argument("--repeats", type=int, default=40, help="shops a figure")
     parser.add_argument("--rounds", type=int, default=4000, help="gates of the best of 24")

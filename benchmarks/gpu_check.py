@@ -34,7 +34,9 @@ GRID_AIM_SECONDS = 60
 
 def main() -> None:
     """Print the tables, or the one line that says what is missing."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--users", type=int, default=400_000)
     parser.add_argument("--items", type=int, default=60_000)
     parser.add_argument("--pairs", type=int, default=20_000_000)
@@ -46,13 +48,21 @@ def main() -> None:
         sys.exit(f"gpu-check: {error}")
     name = xp.cuda.runtime.getDeviceProperties(0)["name"].decode()
     weight = synthetic(given.users, given.items, given.pairs)
-    user_items = UserItems(weight, np.random.default_rng(2).uniform(0, 365, weight.nnz).astype(np.float32))
+    user_items = UserItems(
+        weight, np.random.default_rng(2).uniform(0, 365, weight.nnz).astype(np.float32)
+    )
     print(f"{name}, CuPy {xp.__version__}; {weight.nnz:,} pairs, {given.factors} factors\n")
     floor = least_bytes(user_items, given.factors) / bandwidth(xp)
     found = {
-        "ours, GPU": a_sweep(user_items, given.factors, "ials", "gpu", xp.cuda.Device().synchronize),
-        "implicit, GPU": a_sweep(user_items, given.factors, "implicit", "gpu", xp.cuda.Device().synchronize),
-        f"ours, CPU ({cpu_cores.count_cores()} cores)": a_sweep(user_items, given.factors, "ials", "cpu"),
+        "ours, GPU": a_sweep(
+            user_items, given.factors, "ials", "gpu", xp.cuda.Device().synchronize
+        ),
+        "implicit, GPU": a_sweep(
+            user_items, given.factors, "implicit", "gpu", xp.cuda.Device().synchronize
+        ),
+        f"ours, CPU ({cpu_cores.count_cores()} cores)": a_sweep(
+            user_items, given.factors, "ials", "cpu"
+        ),
         "reading the vectors once a pass": floor,
     }
     ours = found["ours, GPU"]
@@ -71,10 +81,16 @@ def main() -> None:
 
 
 def a_sweep(
-    user_items: UserItems, factors: int, solver: str, device: str, wait: Callable[[], None] = lambda: None
+    user_items: UserItems,
+    factors: int,
+    solver: str,
+    device: str,
+    wait: Callable[[], None] = lambda: None,
 ) -> float:
     """Median seconds of a sweep; the first, which compiles and uploads, is not counted."""
-    fitting = ALSTrainer(user_items, device).start_fit(ALSConfig(factors, REGULARIZATION, ALPHA, solver=solver))
+    fitting = ALSTrainer(user_items, device).start_fit(
+        ALSConfig(factors, REGULARIZATION, ALPHA, solver=solver)
+    )
     seconds = []
     for _ in range(5 if device == "gpu" else 3):
         clock = time.perf_counter()
@@ -107,10 +123,14 @@ def least_bytes(user_items: UserItems, factors: int) -> float:
 def a_grid(weight: csr_matrix, factors: int) -> tuple[int, float]:
     """Trials of the daily pipeline's search, one interaction of each user held out, and its seconds with judging."""
     splits = build_splits_from_matrices(*hold_out_pairs(weight, seed=3))
-    grid = Grid((factors,), (3.0, 10.0, 30.0, 100.0), (1.0,), (1.0, 0.3, 0.1), (0.0, 1.0), iterations=12)
+    grid = Grid(
+        (factors,), (3.0, 10.0, 30.0, 100.0), (1.0,), (1.0, 0.3, 0.1), (0.0, 1.0), iterations=12
+    )
     with tempfile.TemporaryDirectory() as folder:
         clock = time.perf_counter()
-        trials = search_configs(Lake.open(folder, "check"), splits, grid.configs(), "ndcg", 20, "gpu")
+        trials = search_configs(
+            Lake.open(folder, "check"), splits, grid.configs(), "ndcg", 20, "gpu"
+        )
         return len(trials), time.perf_counter() - clock
 
 

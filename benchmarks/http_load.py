@@ -89,7 +89,9 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
 
-async def run(host: str, port: int, requests: Sequence[bytes], total: int, connections: int) -> dict[str, Any]:
+async def run(
+    host: str, port: int, requests: Sequence[bytes], total: int, connections: int
+) -> dict[str, Any]:
     """Send `total` requests over `connections`; what the module's docstring says is printed."""
     load = Load(requests, total)
     loop, began = asyncio.get_running_loop(), time.perf_counter()
@@ -124,7 +126,11 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=100_000)
     given = parser.parse_args()
     requests = [text.encode("latin-1") for text in json.loads(given.file.read_text())]
-    print(json.dumps(uvloop.run(run(given.host, given.port, requests, given.requests, given.connections))))
+    print(
+        json.dumps(
+            uvloop.run(run(given.host, given.port, requests, given.requests, given.connections))
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,12 @@ from dawnlist.model.metrics import METRICS
 from dawnlist.model.splits import Splits
 from dawnlist.schema import ITEMS_SCHEMA
 
-GRID: dict[str, Any] = {"regularization": (30.0,), "alpha": (1.0,), "nu": (0.5,), "half_life": (14.0, 60.0)}
+GRID: dict[str, Any] = {
+    "regularization": (30.0,),
+    "alpha": (1.0,),
+    "nu": (0.5,),
+    "half_life": (14.0, 60.0),
+}
 SERVED: dict[str, Any] = {
     "popularity_share": (0.0, 0.1, 0.3, 1.0, 3.0),
     "popularity_half_life": (0.5, 3.0, 14.0),
@@ -70,7 +75,9 @@ def online_retail(data: Path) -> Iterator[Shop]:
             titles["title"],
             *(pa.nulls(titles.num_rows, ITEMS_SCHEMA.field(n).type) for n in (2, 3)),
         ]
-        with shop("online-retail", f"{folder}/by-day", "2011-12-09T00:00:00Z", str(settings)) as found:
+        with shop(
+            "online-retail", f"{folder}/by-day", "2011-12-09T00:00:00Z", str(settings)
+        ) as found:
             write_deltalake(found.lake.table_uri("items"), pa.table(columns, schema=ITEMS_SCHEMA))
             yield found
 
@@ -96,12 +103,20 @@ class Day:
         with tempfile.TemporaryDirectory(prefix="dawnlist-benchmark-") as folder:
             found = [
                 search_configs(
-                    Lake.open(folder, name), self.splits, grid.configs(), "ndcg", K, blends=grid.blends(), contents=c
+                    Lake.open(folder, name),
+                    self.splits,
+                    grid.configs(),
+                    "ndcg",
+                    K,
+                    blends=grid.blends(),
+                    contents=c,
                 )
                 for name, c in (("cf", [NO_CONTENT_BLEND]), ("hybrid", grid.contents()))
             ]
         cf, hybrid = (ALSConfig.from_dict(trials[0]) for trials in found)
-        return {"CF": cf, "hybrid": hybrid} | {name: with_content_blend(cf, content) for name, content in FIXED.items()}
+        return {"CF": cf, "hybrid": hybrid} | {
+            name: with_content_blend(cf, content) for name, content in FIXED.items()
+        }
 
     @cached_property
     def fits(self) -> dict[str, tuple[tuple[Float32Array, Float32Array], float]]:
@@ -116,7 +131,9 @@ class Day:
     def young(self) -> csr_matrix:
         """The truth of all users, of items that nobody had met a week before the holdout."""
         cut = int(self.splits.end("train").timestamp() * 1e6)
-        met = np.array([self.first_met.get(item, 0) for item in self.splits.item_ids.ids.to_pylist()])
+        met = np.array(
+            [self.first_met.get(item, 0) for item in self.splits.item_ids.ids.to_pylist()]
+        )
         truth = self.splits.truth("holdout")
         truth.data = truth.data * (met[truth.indices] >= cut - WEEK)
         truth.eliminate_zeros()
@@ -152,7 +169,9 @@ class Day:
         """Users of no history, and what they get in either arm: the popular items of a week."""
         truth, known = self.splits.truth("holdout"), np.diff(self.hybrid.user_items.weight.indptr)
         users = np.flatnonzero((np.diff(truth.indptr) > 0) & (known == 0))
-        return Sample(self.hybrid, users, truth[users], K), popularity.fit_popularity(self.hybrid.user_items, "7d")
+        return Sample(self.hybrid, users, truth[users], K), popularity.fit_popularity(
+            self.hybrid.user_items, "7d"
+        )
 
 
 def days(found: Shop, count: int, factors: int, iterations: int) -> Iterator[Day]:
@@ -164,9 +183,14 @@ def days(found: Shop, count: int, factors: int, iterations: int) -> Iterator[Day
     for splits in found.days(count):
         assert splits.stock is not None
         ids = splits.item_ids.ids.to_pylist()
-        listed = np.array([max(1, first_met[item] - WEEK) if item in first_met else 0 for item in ids])
+        listed = np.array(
+            [max(1, first_met[item] - WEEK) if item in first_met else 0 for item in ids]
+        )
         yield Day(
-            replace(splits, stock=replace(splits.stock, first_seen=listed, since=-1)), first_met, iterations, factors
+            replace(splits, stock=replace(splits.stock, first_seen=listed, since=-1)),
+            first_met,
+            iterations,
+            factors,
         )
 
 
@@ -176,18 +200,31 @@ def compared(found: Shop, count: int, factors: int, iterations: int) -> Iterator
     for day in days(found, count, factors, iterations):
         if not len(day.splits.judged("holdout")) or not len(day.splits.judged("validation")):
             continue  # a shop that is closed on some days
-        print(found.name, day.splits.cuts.as_of.date(), *(said(c) for c in day.arms.values()), sep="; ", flush=True)
+        print(
+            found.name,
+            day.splits.cuts.as_of.date(),
+            *(said(c) for c in day.arms.values()),
+            sep="; ",
+            flush=True,
+        )
         for name, sample in day.groups():
             for arm in day.arms:
                 values[name][arm].append(day.judged(name, sample, arm))
         sample, popular = day.nobodies()
         flat = ALSConfig(1)
         for arm in day.arms:
-            values["no history (popular list)"][arm].append(sample.values(popular, flat, 0, len(sample.users)))
+            values["no history (popular list)"][arm].append(
+                sample.values(popular, flat, 0, len(sample.users))
+            )
     for name, by_arm in values.items():
         joined = {arm: np.hstack(parts).astype(np.float64) for arm, parts in by_arm.items()}
         if joined["CF"].shape[1]:
-            yield {"shop": found.name, "": name, "users x days": f"{joined['CF'].shape[1]:,}", **scores(joined)}
+            yield {
+                "shop": found.name,
+                "": name,
+                "users x days": f"{joined['CF'].shape[1]:,}",
+                **scores(joined),
+            }
 
 
 def scores(joined: dict[str, Float64Array]) -> dict[str, str]:

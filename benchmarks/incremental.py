@@ -37,7 +37,9 @@ def fetched(url: str, root: str, as_of: str, days: int, times: int) -> None:
         landed = fetch_source(lake, url, SourceSettings(), as_of, f"run-{number}", days)
         seconds.append(time.perf_counter() - clock)
         assert not landed["late"], landed
-    print(json.dumps({"rows": landed["rows"]["interactions"], "seconds": statistics.median(seconds)}))
+    print(
+        json.dumps({"rows": landed["rows"]["interactions"], "seconds": statistics.median(seconds)})
+    )
 
 
 def hold(url: str, root: str, end: datetime) -> None:
@@ -55,11 +57,16 @@ def hold(url: str, root: str, end: datetime) -> None:
         FROM {TABLE} WHERE received_at >= %s AND received_at < %s GROUP BY 1"""
     with psycopg.connect(url) as connection:
         arrivals: dict[str, int] = dict(connection.execute(hours.encode(), (since, end)).fetchall())
-    marks = [Transaction(app, version) for app, version in build_window_transactions((START, end)).items()]
+    marks = [
+        Transaction(app, version)
+        for app, version in build_window_transactions((START, end)).items()
+    ]
     said = build_ledger_metadata([(since, end)], arrivals)
     commit = CommitProperties(app_transactions=marks, custom_metadata=said)
     write_deltalake(
-        Lake.open(root, "shop").table_uri("interactions"), INTERACTIONS_SCHEMA.empty_table(), commit_properties=commit
+        Lake.open(root, "shop").table_uri("interactions"),
+        INTERACTIONS_SCHEMA.empty_table(),
+        commit_properties=commit,
     )
 
 
@@ -76,9 +83,12 @@ def plan(url: str, start: datetime, end: datetime) -> str:
     limits = str(window.first), str(window.last)
     with psycopg.connect(url) as connection:
         connection.execute(
-            "SELECT set_config('dawnlist.start', %s, true), set_config('dawnlist.stop', %s, true)", limits
+            "SELECT set_config('dawnlist.start', %s, true), set_config('dawnlist.stop', %s, true)",
+            limits,
         )
-        lines = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS) {compile_postgresql_query(table, window)}".encode())
+        lines = connection.execute(
+            f"EXPLAIN (ANALYZE, BUFFERS) {compile_postgresql_query(table, window)}".encode()
+        )
         return "\n".join(line for (line,) in lines)
 
 
@@ -103,12 +113,18 @@ def measure(rows: int, years: int) -> dict[str, Any]:
     words = "--as-of", end.isoformat(), "--days", days
     with server() as url, tempfile.TemporaryDirectory() as folder:
         fill(url, rows * years, days)
-        print(f"## {rows * years:,} rows over {days} days\n\n```\n{plan(url, day - timedelta(hours=1), end)}\n```\n")
+        print(
+            f"## {rows * years:,} rows over {days} days\n\n```\n{plan(url, day - timedelta(hours=1), end)}\n```\n"
+        )
         hold(url, f"{folder}/daily", day)
         before = read_so_far(url)
         daily = child(__file__, "--url", url, "--lake", f"{folder}/daily", *words, "--times", TIMES)
         after = read_so_far(url)
-        full = child(__file__, "--url", url, "--lake", f"{folder}/full", *words) if years == 1 else None
+        full = (
+            child(__file__, "--url", url, "--lake", f"{folder}/full", *words)
+            if years == 1
+            else None
+        )
     found = {"history": f"{rows * years:,} rows", "landed": daily["rows"]}
     found |= {name: (after[name] - before[name]) // TIMES for name in after}
     return found | {
@@ -118,7 +134,9 @@ def measure(rows: int, years: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=1_000_000, help="a year")
     parser.add_argument("--years", type=int, default=10, help="the longer history; 1: none")
     parser.add_argument("--lake", help=argparse.SUPPRESS)

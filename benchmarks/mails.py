@@ -63,11 +63,17 @@ def show(mail: EmailMessage, target: Path) -> None:
     """A picture of a mail's HTML as a client shows it, without the empty ground below it."""
     _, html, pictures = parts(mail)
     for name, data in pictures.items():
-        html = html.replace(f"cid:{name}", f"data:image/png;base64,{base64.b64encode(data).decode()}")
+        html = html.replace(
+            f"cid:{name}", f"data:image/png;base64,{base64.b64encode(data).decode()}"
+        )
     html = html.replace(str(Path.cwd()), "/app")  # as in the image, whoever's machine this is
     page, shot = (HOME / "mail.html").resolve(), (HOME / "mail.png").resolve()
     page.write_text(html)
-    chromium = shutil.which("chromium") or shutil.which("google-chrome") or sys.exit("no Chromium on the PATH")
+    chromium = (
+        shutil.which("chromium")
+        or shutil.which("google-chrome")
+        or sys.exit("no Chromium on the PATH")
+    )
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
     subprocess.run([chromium, *options, f"--window-size={WIDTH},{TALLEST}", f"--screenshot={shot}", page.as_uri()],
                    check=True, capture_output=True, timeout=120)  # fmt: skip

@@ -20,4 +20,6 @@ def synthetic(users: int, items: int, pairs: int, seed: int = 1) -> csr_matrix:
     taste = random.random(pairs) < 0.5
     item[taste] = (item[taste] + (user[taste] % GROUPS) * (items // GROUPS)) % items
     key = np.unique(user.astype(np.int64) * items + item)
-    return csr_matrix((np.ones(len(key), np.float32), (key // items, key % items)), shape=(users, items))
+    return csr_matrix(
+        (np.ones(len(key), np.float32), (key // items, key % items)), shape=(users, items)
+    )

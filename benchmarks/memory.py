@@ -66,7 +66,9 @@ def measured(shop: Shop, home: Path) -> Measured:
     place = home / shop.name
     source, opening = f"sqlite:///{place}/shop.db", date(2025, 1, 1)
     if not (place / "shop.db").exists():
-        config = ShopConfig(shop.users, shop.items, DAYS, sessions_a_day=shop.sessions_a_day, start=opening)
+        config = ShopConfig(
+            shop.users, shop.items, DAYS, sessions_a_day=shop.sessions_a_day, start=opening
+        )
         write_shop(simulate_shop(config), source)
     lake = Lake.open(str(place / "lake"), "default")
     nights = [f"{opening + timedelta(days=day)}T00:00:00Z" for day in (DAYS - 1, DAYS)]
@@ -83,15 +85,24 @@ def _night(lake: Lake, source: str, as_of: str, shop: Shop, place: Path) -> list
         environment = {**os.environ, "NUMBA_CACHE_DIR": str(place / f"compiled-{moment}")}
         clock = time.perf_counter()
         dawnlist = Path(sys.executable).parent / "dawnlist"
-        done = subprocess.run([dawnlist, *words], capture_output=True, text=True, check=False, env=environment)
+        done = subprocess.run(
+            [dawnlist, *words], capture_output=True, text=True, check=False, env=environment
+        )
         if done.returncode:
             sys.exit(f"{done.stdout}\n{done.stderr}\nremove {place} before another try")
-        print(f"{shop.name}, {as_of}: {time.perf_counter() - clock:.0f} s", file=sys.stderr, flush=True)
+        print(
+            f"{shop.name}, {as_of}: {time.perf_counter() - clock:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
     return read_step_records(lake, as_of, lake.names("runs", moment)[0])
 
 
 def _read(shop: Shop, nights: list[list[StepRecord]]) -> Measured:
-    rows, cut = find_step_report(nights[0], "clean")["clean"], find_step_report(nights[0], "dataset")
+    rows, cut = (
+        find_step_report(nights[0], "clean")["clean"],
+        find_step_report(nights[0], "dataset"),
+    )
     longest = max(map(int, shop.factors.split(",")))
     size = ShopSize(cut["pairs"], cut["users"], cut["items"], longest)
     peaks: dict[str, float] = {}
@@ -140,19 +151,29 @@ def far(pairs: int, home: Path) -> None:
     command = [sys.executable, "-c", FAR, str(home), str(size.factors)]
     peak = float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
     drawn = replace(size, interactions=train.nnz)
-    print(f"train, {drawn}: {peak:,.0f} MB; the line says {MEMORY_LINES['train'].megabytes(drawn):,.0f}")
+    print(
+        f"train, {drawn}: {peak:,.0f} MB; the line says {MEMORY_LINES['train'].megabytes(drawn):,.0f}"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--home", type=Path, default=Path(".dawnlist/memory"), help="where the shops are kept")
-    parser.add_argument("--far", type=int, default=0, help="pairs of a matrix to fit one model to, instead of shops")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--home", type=Path, default=Path(".dawnlist/memory"), help="where the shops are kept"
+    )
+    parser.add_argument(
+        "--far", type=int, default=0, help="pairs of a matrix to fit one model to, instead of shops"
+    )
     parser.add_argument("--only", default="", help="names of the shops, with commas; default: all")
     arguments = parser.parse_args()
     if arguments.far:
         far(arguments.far, arguments.home / "far")
         return
-    chosen = [shop for shop in SHOPS if not arguments.only or shop.name in arguments.only.split(",")]
+    chosen = [
+        shop for shop in SHOPS if not arguments.only or shop.name in arguments.only.split(",")
+    ]
     found = [measured(shop, arguments.home) for shop in chosen]
     print(f"| shop | rows | pairs | users | items | factors | {' | '.join(STEPS)} |")
     print("|---|" + "--:|" * (5 + len(STEPS)))

@@ -61,7 +61,11 @@ class Fitted:
         fit.advance(CONFIG.iterations)
         items = fit.factors[1]
         bias = popularity.compute_popularity(pairs, 1.0)
-        config = {**CONFIG.as_dict(), "ridge_scale": fit.ridge_scale, "fitted_items": splits.met_item_count}
+        config = {
+            **CONFIG.as_dict(),
+            "ridge_scale": fit.ridge_scale,
+            "fitted_items": splits.met_item_count,
+        }
         return cls(
             splits,
             pairs,
@@ -74,7 +78,11 @@ class Fitted:
         """What the user met before the day."""
         part = slice(*self.pairs.weight.indptr[user : user + 2])
         index, weight = self.pairs.weight.indices[part], self.pairs.weight.data[part]
-        return UserPairs(index.astype(np.int64), weight.astype(np.float64), self.pairs.age[part].astype(np.float64))
+        return UserPairs(
+            index.astype(np.int64),
+            weight.astype(np.float64),
+            self.pairs.age[part].astype(np.float64),
+        )
 
     def best(
         self, history: UserPairs, events: UserPairs, days: float, hidden: npt.NDArray[np.int64]
@@ -84,7 +92,9 @@ class Fitted:
         return shown(self.coarse, x, hidden)
 
 
-def shown(coarse: QuantisedIndex, x: npt.NDArray[np.float32], hidden: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def shown(
+    coarse: QuantisedIndex, x: npt.NDArray[np.float32], hidden: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
     left_out = np.unique(hidden).astype(np.int32)
     return np.asarray(coarse.best(x[None, :], K, np.array([0, len(left_out)]), left_out)[0][0])
 
@@ -111,18 +121,25 @@ def day_of(shop: Shop, splits: Splits, as_of: str) -> dict[tuple[str, int], list
         build_keep_filter(shop.verdicts)
     )
     table = rows.to_table(columns=["user_id", "item_id", "weight", "event_time"])
-    item, user = splits.item_ids.indices(table["item_id"]), splits.user_ids.indices(table["user_id"])
+    item, user = (
+        splits.item_ids.indices(table["item_id"]),
+        splits.user_ids.indices(table["user_id"]),
+    )
     time = table["event_time"].cast("int64").to_numpy()
     fits = (item >= 0) & (time >= begin) & (time < begin + MICROSECONDS_PER_DAY)
     order = np.flatnonzero(fits)[np.argsort(time[fits], kind="stable")]
     users, weight = table["user_id"].to_numpy(), table["weight"].to_numpy()
     found: dict[tuple[str, int], list[Click]] = defaultdict(list)
     for row in order.tolist():
-        found[users[row], int(user[row])].append((int(item[row]), float(weight[row]), time[row] / 1e6))
+        found[users[row], int(user[row])].append(
+            (int(item[row]), float(weight[row]), time[row] / 1e6)
+        )
     return found
 
 
-def each(model: Fitted, history: UserPairs, clicks: list[Click], begin: float) -> Iterator[tuple[str, float]]:
+def each(
+    model: Fitted, history: UserPairs, clicks: list[Click], begin: float
+) -> Iterator[tuple[str, float]]:
     """Whether each click but the first is found, without and with those before it."""
     met = set(history.index.tolist())
     for j, (item, _, now) in enumerate(clicks):
@@ -148,7 +165,9 @@ def each(model: Fitted, history: UserPairs, clicks: list[Click], begin: float) -
         yield "with", float(item in model.best(history, events, days, hidden))
 
 
-def rows(name: str, share: float, found: tuple[dict[str, Hits], dict[str, Hits]]) -> Iterator[dict[str, Any]]:
+def rows(
+    name: str, share: float, found: tuple[dict[str, Hits], dict[str, Hits]]
+) -> Iterator[dict[str, Any]]:
     """A line for known users and one for newcomers."""
     for who, arms in zip(("known", "newcomers"), found, strict=True):
         keys = list(arms["with"])

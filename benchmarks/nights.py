@@ -38,10 +38,14 @@ class Nights:
     reasons: Counter[str]
 
 
-def night(lake: Lake, source: str, settings: Settings, as_of: datetime, days: int) -> tuple[dict[str, Any], float]:
+def night(
+    lake: Lake, source: str, settings: Settings, as_of: datetime, days: int
+) -> tuple[dict[str, Any], float]:
     """Fetch and clean of one night; clean's report, and the seconds of both."""
     clock = time.perf_counter()
-    landed = fetch_source(lake, source, settings.source, format_iso(as_of), f"night-{as_of:%Y%m%d}", days)
+    landed = fetch_source(
+        lake, source, settings.source, format_iso(as_of), f"night-{as_of:%Y%m%d}", days
+    )
     assert not landed["late"], landed["late"]
     return clean_landed_objects(
         lake, landed, settings, format_iso(as_of), f"night-{as_of:%Y%m%d}"
@@ -55,8 +59,12 @@ def nights(lake: Lake, source: str, settings: Settings, first: datetime, last: d
     while as_of <= last + DAY:
         report, seconds = night(lake, source, settings, as_of, 3)
         told.seconds.append(seconds)
-        told.counts.update({name: report[name] for name in ("rows_in", "inserted", "known", "duplicates")})
-        told.counts.update({"double clicks": report["double_clicks"], "quarantined": report["quarantined"]})
+        told.counts.update(
+            {name: report[name] for name in ("rows_in", "inserted", "known", "duplicates")}
+        )
+        told.counts.update(
+            {"double clicks": report["double_clicks"], "quarantined": report["quarantined"]}
+        )
         told.reasons.update(report["reasons"])
         as_of += DAY
     return told
@@ -67,7 +75,9 @@ def span(lake: Lake) -> tuple[datetime, datetime]:
     rows = lake.rows("interactions")
     assert rows is not None
     days = rows.to_table(columns=["event_date"])["event_date"].to_pylist()
-    first, last = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (min(days), max(days)))
+    first, last = (
+        datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (min(days), max(days))
+    )
     return first, last
 
 
@@ -80,10 +90,16 @@ def held(lake: Lake) -> list[tuple[Any, ...]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("shop", choices=SHOPS)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets")
-    parser.add_argument("--out", type=Path, default=Path(".dawnlist/nights"), help="where the lakes are made")
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path(".dawnlist/nights"), help="where the lakes are made"
+    )
     arguments = parser.parse_args()
     archive, name = SHOPS[arguments.shop]
     written = EXAMPLES / f"{arguments.shop}.yaml"

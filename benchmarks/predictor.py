@@ -74,7 +74,9 @@ def shop(users: int, items: int) -> TopLists:
     counts = np.full(users, HISTORY)
     pattern = random.integers(0, items, users * HISTORY)
     weights = random.random(users * HISTORY).astype(np.float32) + 1
-    matrix = csr_matrix((weights, pattern, np.concatenate([[0], np.cumsum(counts)])), shape=(users, items))
+    matrix = csr_matrix(
+        (weights, pattern, np.concatenate([[0], np.cumsum(counts)])), shape=(users, items)
+    )
     matrix.sum_duplicates()
     titles = [f"The title of item number {i}" for i in range(items)]
     ids = [f"item-{i}" for i in range(items)]
@@ -168,7 +170,10 @@ def measured(
 
 def rows(runs: Mapping[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
     """A line for each way: medians over its rounds, errors in sum, and its requests/s in those of its yardstick."""
-    rate = {name: np.median([run["requests"] / run["seconds"] for run in found]) for name, found in runs.items()}
+    rate = {
+        name: np.median([run["requests"] / run["seconds"] for run in found])
+        for name, found in runs.items()
+    }
     for name, found in runs.items():
         yardstick = "kserve no-op, V1" if name.endswith("V1") else "bare Starlette GET"
         wanted = ("p50", "p99", "p999", "lists_p99", "cpu")
@@ -200,7 +205,9 @@ def main() -> None:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         redis = stack.enter_context(run_embedded_valkey(home / "valkey"))
         with connect_store(redis) as client:
-            versions.publish_version(client, "shop", shop(given.users, given.items), "run", "2026-01-01T03:00:00Z")
+            versions.publish_version(
+                client, "shop", shop(given.users, given.items), "run", "2026-01-01T03:00:00Z"
+            )
         ways = started(stack, home, redis, given.users)
         if given.only:
             names = list(ways)
@@ -210,16 +217,23 @@ def main() -> None:
     markdown(list(rows(runs)))
 
 
-def started(stack: contextlib.ExitStack, home: Path, redis: str, users: int) -> dict[str, tuple[str, int, Path]]:
+def started(
+    stack: contextlib.ExitStack, home: Path, redis: str, users: int
+) -> dict[str, tuple[str, int, Path]]:
     """All servers, and what each is sent."""
     ports = iter(range(18_080, 18_090))
     drawn = np.random.default_rng(8).integers(0, users, 20_000).tolist()
     clicked = [user for user in drawn if user % CLICKED == 0]
     plain = [user for user in drawn if user % CLICKED]
-    mixed = [clicked[i // CLICKED % len(clicked)] if i % CLICKED == 0 else plain[i % len(plain)] for i in range(20_000)]
+    mixed = [
+        clicked[i // CLICKED % len(clicked)] if i % CLICKED == 0 else plain[i % len(plain)]
+        for i in range(20_000)
+    ]
     with connect_store(redis) as client:
         for user in set(clicked):
-            recent.record_event(client, "shop", f"user-{user}", f"item-{user % 100}", "view", time.time())
+            recent.record_event(
+                client, "shop", f"user-{user}", f"item-{user % 100}", "view", time.time()
+            )
 
     def requests(name: str, texts: list[str]) -> Path:
         (home / name).write_text(json.dumps(texts))
@@ -242,15 +256,26 @@ def started(stack: contextlib.ExitStack, home: Path, redis: str, users: int) -> 
     pid = stack.enter_context(process(command, f"{ours}/v2/models/dawnlist/ready"))
     sample = httpx.get(f"{ours}/v1/recommendations/user-{plain[0]}").text
     noop, bare = (f"http://127.0.0.1:{port}" for port in (next(ports), next(ports)))
-    noop_pid = stack.enter_context(process([sys.executable, "-c", NO_OP, noop.rsplit(":", 1)[1]], noop))
-    bare_pid = stack.enter_context(process([sys.executable, "-c", STARLETTE, bare.rsplit(":", 1)[1], sample], bare))
-    gets, posts = requests("gets", [get(user) for user in plain]), requests("posts", [post(user) for user in plain])
+    noop_pid = stack.enter_context(
+        process([sys.executable, "-c", NO_OP, noop.rsplit(":", 1)[1]], noop)
+    )
+    bare_pid = stack.enter_context(
+        process([sys.executable, "-c", STARLETTE, bare.rsplit(":", 1)[1], sample], bare)
+    )
+    gets, posts = (
+        requests("gets", [get(user) for user in plain]),
+        requests("posts", [post(user) for user in plain]),
+    )
     return {
         "kserve no-op, V1": (noop, noop_pid, posts),
         "bare Starlette GET": (bare, bare_pid, gets),
         "Dawnlist V1": (ours, pid, posts),
         "Dawnlist lean": (ours, pid, gets),
-        "Dawnlist lean, 10% fold-ins": (ours, pid, requests("mixed", [get(user) for user in mixed])),
+        "Dawnlist lean, 10% fold-ins": (
+            ours,
+            pid,
+            requests("mixed", [get(user) for user in mixed]),
+        ),
     }
 
 

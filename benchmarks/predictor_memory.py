@@ -38,11 +38,17 @@ def ask(stopped: threading.Event) -> None:
         for user in range(10**9):
             if stopped.is_set():
                 return
-            client.get(f"{URL}/v1/recommendations/user-{user % USERS}?recent=item-1&recent=item-{user % 99}")
+            client.get(
+                f"{URL}/v1/recommendations/user-{user % USERS}?recent=item-1&recent=item-{user % 99}"
+            )
 
 
 def version() -> str:
-    return str(re.findall(r"^dawnlist_version\{.*\} (\S+)$", httpx.get(f"{URL}/metrics").text, re.MULTILINE)[0])
+    return str(
+        re.findall(
+            r"^dawnlist_version\{.*\} (\S+)$", httpx.get(f"{URL}/metrics").text, re.MULTILINE
+        )[0]
+    )
 
 
 def measured(items: int) -> tuple[float, float]:
@@ -52,8 +58,17 @@ def measured(items: int) -> tuple[float, float]:
         run_embedded_valkey(Path(home)) as redis,
         connect_store(redis) as client,
     ):
-        versions.publish_version(client, "shop", shop(USERS, items), "run-1", "2026-01-01T03:00:00Z")
-        words = [str(Path(sys.executable).parent / "dawnlist"), "serve", "--redis", redis, "--namespace", "shop"]
+        versions.publish_version(
+            client, "shop", shop(USERS, items), "run-1", "2026-01-01T03:00:00Z"
+        )
+        words = [
+            str(Path(sys.executable).parent / "dawnlist"),
+            "serve",
+            "--redis",
+            redis,
+            "--namespace",
+            "shop",
+        ]
         words += ["--port", str(PORT), "--grpc-port", str(PORT + 1)]
         with process(words, f"{URL}/v2/models/dawnlist/ready") as pid:
             stopped = threading.Event()
@@ -62,7 +77,9 @@ def measured(items: int) -> tuple[float, float]:
                 caller.start()
             stopped.wait(5)
             held = memory(pid, "VmRSS")
-            versions.publish_version(client, "shop", shop(USERS, items), "run-2", "2026-01-02T03:00:00Z")
+            versions.publish_version(
+                client, "shop", shop(USERS, items), "run-2", "2026-01-02T03:00:00Z"
+            )
             while version() != "2.0" or not ready(f"{URL}/v2/models/dawnlist/ready"):
                 stopped.wait(0.2)
             stopped.wait(5)
@@ -73,7 +90,9 @@ def measured(items: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--items", default="10000,100000,500000")
     sizes = [int(text) for text in parser.parse_args().items.split(",")]
     runs = [measured(items) for items in sizes]

@@ -48,13 +48,17 @@ K, PAIRS, SAMPLE, A_CALL = 20, 30, 50_000, 1_000
 
 def main() -> None:
     """Print a table of ways, one of parts, and one of times."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--factors", type=int, default=64)
     parser.add_argument("--cluster", action="store_true", help="three servers in cluster mode")
     given = parser.parse_args()
-    print(f"\n{given.users:,} users, {given.items:,} items, {given.factors} factors, {cpu_cores.count_cores()} cores")
+    print(
+        f"\n{given.users:,} users, {given.items:,} items, {given.factors} factors, {cpu_cores.count_cores()} cores"
+    )
     whole = lists(given.users, given.items, given.factors)
     bare = without_histories(whole)
     publish("warm", lists(1_000, 100, given.factors), given.cluster)  # numba's kernels
@@ -78,7 +82,10 @@ def server(clustered: bool) -> Iterator[StoreClient]:
     """A client of an empty store."""
     with tempfile.TemporaryDirectory() as folder:
         start: Any = cluster(Path(folder)) if clustered else valkey_of(Path(folder))
-        with start as found, connect_store(found if clustered else f"redis://127.0.0.1:{found}/0") as client:
+        with (
+            start as found,
+            connect_store(found if clustered else f"redis://127.0.0.1:{found}/0") as client,
+        ):
             yield client
 
 
@@ -87,7 +94,9 @@ def lists(users: int, items: int, factors: int) -> TopLists:
     rng = np.random.default_rng(1)
     met = np.sort(rng.integers(0, items, (users, PAIRS), dtype=np.int32), axis=1)
     weight = rng.integers(1, 9, users * PAIRS).astype(np.float32)
-    matrix = csr_matrix((weight, met.ravel(), np.arange(0, users * PAIRS + 1, PAIRS)), shape=(users, items))
+    matrix = csr_matrix(
+        (weight, met.ravel(), np.arange(0, users * PAIRS + 1, PAIRS)), shape=(users, items)
+    )
     titles = [f"The title of item {item}" for item in range(items)]
     return TopLists(
         user_ids=np.array([f"user-{user}" for user in range(users)], dtype=object),
@@ -95,7 +104,8 @@ def lists(users: int, items: int, factors: int) -> TopLists:
         score=-np.sort(-rng.random((users, K), dtype=np.float32), axis=1),
         lengths=np.full(users, K),
         catalogue=pa.table(
-            [[f"item-{item}" for item in range(items)], titles, [["a", "b"]] * items], schema=CATALOGUE_SCHEMA
+            [[f"item-{item}" for item in range(items)], titles, [["a", "b"]] * items],
+            schema=CATALOGUE_SCHEMA,
         ),
         popular_index=np.arange(K, dtype=np.uint32),
         popular_score=np.ones(K, dtype=np.float32),
@@ -120,13 +130,24 @@ def by_json(whole: TopLists, clustered: bool) -> dict[str, Any]:
     users = min(SAMPLE, len(whole.user_ids))
     with server(clustered) as client:
         asked: Any = client
-        before, began, cpu = store_memory.read_used_memory(client) or 0, time.perf_counter(), time.process_time()
+        before, began, cpu = (
+            store_memory.read_used_memory(client) or 0,
+            time.perf_counter(),
+            time.process_time(),
+        )
         for begin in range(0, users, A_CALL):
-            pipe = asked.pipeline() if isinstance(client, RedisCluster) else asked.pipeline(transaction=False)
+            pipe = (
+                asked.pipeline()
+                if isinstance(client, RedisCluster)
+                else asked.pipeline(transaction=False)
+            )
             part = slice(begin, min(begin + A_CALL, users))
             indices, scores = whole.item_index[part].tolist(), whole.score[part].tolist()
             for user, items, values in zip(whole.user_ids[part], indices, scores, strict=True):
-                found = [{"item_id": item_ids[item], "score": score} for item, score in zip(items, values, strict=True)]
+                found = [
+                    {"item_id": item_ids[item], "score": score}
+                    for item, score in zip(items, values, strict=True)
+                ]
                 pipe.set(f"recommendations:{user}", json.dumps(found))
             pipe.execute()
         took, cpu = time.perf_counter() - began, time.process_time() - cpu
@@ -145,7 +166,11 @@ def publish(name: str, content: TopLists, clustered: bool) -> tuple[dict[str, An
     """A row of the whole publish, and one of how long a switch and a rollback take."""
     announced = []
     with server(clustered) as client:
-        before, began, cpu = store_memory.read_used_memory(client) or 0, time.perf_counter(), time.process_time()
+        before, began, cpu = (
+            store_memory.read_used_memory(client) or 0,
+            time.perf_counter(),
+            time.process_time(),
+        )
         versions.publish_version(
             client,
             "shop",
@@ -166,7 +191,11 @@ def publish(name: str, content: TopLists, clustered: bool) -> tuple[dict[str, An
         "client's µs of CPU a user": f"{1e6 * cpu / users:.2f}",
         "bytes a user": f"{memory:,.0f} with all items",
     }
-    return row, {"": name, "switch": f"{1e3 * switch:.1f} ms", "rollback": f"{1e3 * rollback:.1f} ms"}
+    return row, {
+        "": name,
+        "switch": f"{1e3 * switch:.1f} ms",
+        "rollback": f"{1e3 * rollback:.1f} ms",
+    }
 
 
 def parts(whole: TopLists, clustered: bool) -> list[dict[str, Any]]:
@@ -174,9 +203,17 @@ def parts(whole: TopLists, clustered: bool) -> list[dict[str, Any]]:
     users, keys, token = len(whole.user_ids), StoreKeys("shop"), "1-00000000"
     rows: list[dict[str, Any]] = []
 
-    def row(part: str, took: float, taken: float | None = None, jemalloc: int | None = None, size: int = 0) -> None:
+    def row(
+        part: str,
+        took: float,
+        taken: float | None = None,
+        jemalloc: int | None = None,
+        size: int = 0,
+    ) -> None:
         told = {"bytes a user": taken, "under jemalloc": jemalloc, "value bytes": size or None}
-        cells = {name: "" if value is None else f"{value / users:,.1f}" for name, value in told.items()}
+        cells = {
+            name: "" if value is None else f"{value / users:,.1f}" for name, value in told.items()
+        }
         rows.append({"part": part, "seconds": f"{took:.2f}", **cells})
 
     began = time.perf_counter()
@@ -186,13 +223,25 @@ def parts(whole: TopLists, clustered: bool) -> list[dict[str, Any]]:
     row("pack lists and vectors", seconds(lambda: drained(packed_users(content, everything))))
     row(
         "pack histories",
-        seconds(lambda: drained(histories.pack_history_buckets(content.placed, content.histories, everything))),
+        seconds(
+            lambda: drained(
+                histories.pack_history_buckets(content.placed, content.histories, everything)
+            )
+        ),
     )
     with server(clustered) as client:
         ways = (
             ("write items", "others", lambda: content.items(keys, token)),
-            ("pack and write lists and vectors", "users", lambda: batches(content, keys, token, first=True)),
-            ("pack and write histories", "histories", lambda: batches(content, keys, token, first=False)),
+            (
+                "pack and write lists and vectors",
+                "users",
+                lambda: batches(content, keys, token, first=True),
+            ),
+            (
+                "pack and write histories",
+                "histories",
+                lambda: batches(content, keys, token, first=False),
+            ),
         )
         for part, sizes, values in ways:
             before = store_memory.read_used_memory(client) or 0
@@ -218,16 +267,22 @@ def packed_users(content: VersionContent, buckets: range) -> Iterator[bytes]:
         part = range(begin, min(begin + step, len(buckets)))
         columns = content.lists.item_index, content.lists.score, content.lists.lengths
         width = store_rows.choose_id_width(content.lists.catalogue.num_rows)
-        yield from store_rows.pack_user_buckets(content.placed, columns, content.lists.vectors, width, part)
+        yield from store_rows.pack_user_buckets(
+            content.placed, columns, content.lists.vectors, width, part
+        )
 
 
-def batches(content: VersionContent, keys: StoreKeys, token: str, first: bool) -> Iterator[tuple[str, bytes]]:
+def batches(
+    content: VersionContent, keys: StoreKeys, token: str, first: bool
+) -> Iterator[tuple[str, bytes]]:
     """Users' buckets with lists and vectors, or with histories."""
     if first:
         names = (keys.users(token, bucket) for bucket in range(content.placed.buckets))
         return zip(names, packed_users(content, range(content.placed.buckets)), strict=True)
     names = (keys.histories(token, bucket) for bucket in range(content.placed.buckets))
-    found = histories.pack_history_buckets(content.placed, content.histories, range(content.placed.buckets))
+    found = histories.pack_history_buckets(
+        content.placed, content.histories, range(content.placed.buckets)
+    )
     return zip(names, found, strict=True)
 
 

@@ -46,7 +46,9 @@ def fitted(day: Splits, config: ALSConfig, blends: list[tuple[float, float]]) ->
     user_items = day.user_items("train")
     fit = ALSTrainer(user_items).start_fit(config)
     fit.advance(config.iterations)
-    return [ndcg(day, "train", blend_popularity(fit.factors, user_items, *blend)) for blend in blends]
+    return [
+        ndcg(day, "train", blend_popularity(fit.factors, user_items, *blend)) for blend in blends
+    ]
 
 
 def searched(days: Days, grid: Grid) -> dict[ALSConfig, float]:
@@ -56,7 +58,10 @@ def searched(days: Days, grid: Grid) -> dict[ALSConfig, float]:
 
 def with_popularity(days: Days, config: ALSConfig) -> ALSConfig:
     """The configuration with the share of popularity that was best over these days."""
-    found = [np.concatenate(parts) for parts in zip(*(fitted(day, config, BLENDS) for day in days), strict=True)]
+    found = [
+        np.concatenate(parts)
+        for parts in zip(*(fitted(day, config, BLENDS) for day in days), strict=True)
+    ]
     share, half_life = BLENDS[int(np.argmax([values.mean() for values in found]))]
     return replace(config, popularity_share=share, popularity_half_life=half_life)
 
@@ -64,31 +69,48 @@ def with_popularity(days: Days, config: ALSConfig) -> ALSConfig:
 def popular(days: Days, window: str) -> Float64Array:
     """NDCG of popularity in one of its windows."""
     return np.concatenate(
-        [ndcg(day, "train", popularity.fit_popularity(day.user_items("train"), window)) for day in days]
+        [
+            ndcg(day, "train", popularity.fit_popularity(day.user_items("train"), window))
+            for day in days
+        ]
     )
 
 
 def words(config: ALSConfig) -> str:
     """The hyper-parameters that were chosen."""
-    names = ("regularization", "alpha", "nu", "half_life", "popularity_share", "popularity_half_life")
+    names = (
+        "regularization",
+        "alpha",
+        "nu",
+        "half_life",
+        "popularity_share",
+        "popularity_half_life",
+    )
     shown = names if config.popularity_share else names[:4]
     return ", ".join(f"{name} {getattr(config, name):g}" for name in shown)
 
 
-def compared(shop: Shop, earlier: int, later: int, factors: int, iterations: int) -> Iterator[dict[str, str]]:
+def compared(
+    shop: Shop, earlier: int, later: int, factors: int, iterations: int
+) -> Iterator[dict[str, str]]:
     """A row for each arm."""
     days = list(shop.days(earlier + later))
     choose, judge = days[:earlier], days[earlier:]
     ours = searched(choose, Grid((factors,), **GRID, nu=NU, iterations=iterations))
     found = {
-        "implicit": searched(choose, Grid((factors,), **GRID, iterations=iterations, solver="implicit")),
+        "implicit": searched(
+            choose, Grid((factors,), **GRID, iterations=iterations, solver="implicit")
+        ),
         "ours, nu 0": {config: value for config, value in ours.items() if not config.nu},
         "ours": ours,
     }
     arms, said = {}, {}
     for name, values in found.items():
         best = max(values, key=lambda config: values[config])
-        arms[name], said[name] = pooled(judge, best), f"{words(best)} (best of {len(values)}, {values[best]:.4f} there)"
+        arms[name], said[name] = (
+            pooled(judge, best),
+            f"{words(best)} (best of {len(values)}, {values[best]:.4f} there)",
+        )
     best = with_popularity(choose, best)
     arms["ours and popularity"], said["ours and popularity"] = pooled(judge, best), words(best)
     window = max(popularity.POPULARITY_WINDOWS, key=lambda name: popular(choose, name).mean())

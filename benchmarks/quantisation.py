@@ -27,12 +27,16 @@ from dawnlist.store.layout import verify_checksum
 
 K = 20
 WAYS = "float32", "the store's", "a size a dimension"
-Shops = dict[str, list[tuple[Float64Array, float]]]  # NDCG of a day's users and the error of scores, by way of storing
+Shops = dict[
+    str, list[tuple[Float64Array, float]]
+]  # NDCG of a day's users and the error of scores, by way of storing
 
 
 def fitted(day: Splits, factors: int) -> tuple[Float32Array, Float32Array]:
     """Factors of the day's challenger, settings as in benchmarks/warm_start.py."""
-    config = ALSConfig(factors=factors, regularization=30.0, alpha=1.0, nu=0.5, half_life=14.0, iterations=10)
+    config = ALSConfig(
+        factors=factors, regularization=30.0, alpha=1.0, nu=0.5, half_life=14.0, iterations=10
+    )
     fit = ALSTrainer(day.user_items("train")).start_fit(config)
     fit.advance(config.iterations)
     return fit.factors
@@ -42,7 +46,11 @@ def stored(vectors: Float32Array) -> Float32Array:
     """Vectors as they come back from the store."""
     ids = [f"user-{user}" for user in range(len(vectors))]
     placed = store_rows.assign_buckets(ids, "benchmark")
-    nothing = np.zeros((len(ids), K), np.uint32), np.zeros((len(ids), K), np.float32), np.zeros(len(ids), np.int64)
+    nothing = (
+        np.zeros((len(ids), K), np.uint32),
+        np.zeros((len(ids), K), np.float32),
+        np.zeros(len(ids), np.int64),
+    )
     values = list(store_rows.pack_user_buckets(placed, nothing, vectors, 3, range(placed.buckets)))
     kind, back = store_rows.build_record_dtype(K, 3, vectors.shape[1]), np.empty_like(vectors)
     for user, user_id in enumerate(ids):
@@ -85,7 +93,9 @@ def rows(name: str, shops: Shops, factors: int) -> Iterator[dict[str, str]]:
 
 def main() -> None:
     """Print one table for all shops."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, help="the folder of movietweetings")
     parser.add_argument("--shops", type=int, default=60, help="simulated ones, of seeds from 1")
     parser.add_argument("--users", type=int, default=16_000, help="of each simulated shop")

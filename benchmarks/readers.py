@@ -57,7 +57,9 @@ def connectorx(url: str) -> Batches:
 
     host = quote(parse_qs(urlsplit(url).query)["host"][0], safe="")
     uri = f"postgresql://postgres:none@{host}/postgres"
-    yield from cx.read_sql(uri, f"SELECT * FROM {TABLE}", return_type="arrow_stream", batch_size=BATCH)
+    yield from cx.read_sql(
+        uri, f"SELECT * FROM {TABLE}", return_type="arrow_stream", batch_size=BATCH
+    )
 
 
 def copy_csv(url: str) -> Batches:
@@ -66,11 +68,17 @@ def copy_csv(url: str) -> Batches:
     import pyarrow.csv
 
     copy = f"COPY {TABLE} TO STDOUT (FORMAT csv)".encode()
-    with psycopg.connect(url) as connection, connection.cursor() as cursor, cursor.copy(copy) as source:
+    with (
+        psycopg.connect(url) as connection,
+        connection.cursor() as cursor,
+        cursor.copy(copy) as source,
+    ):
         yield from pyarrow.csv.open_csv(
             io.BufferedReader(_Copied(source), 1 << 20),
             pyarrow.csv.ReadOptions(column_names=NAMES, block_size=8 << 20),
-            convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(NAMES, pa.string())),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(NAMES, pa.string())
+            ),
         )
 
 
@@ -108,7 +116,8 @@ def sqlalchemy(url: str) -> Batches:
 
 
 READERS: dict[str, Callable[[str], Batches]] = {
-    function.__name__: function for function in (dawnlist, adbc, adbc_text, connectorx, copy_csv, sqlalchemy)
+    function.__name__: function
+    for function in (dawnlist, adbc, adbc_text, connectorx, copy_csv, sqlalchemy)
 }
 
 
@@ -124,7 +133,9 @@ def read(name: str, url: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--reader", choices=READERS, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)

@@ -82,18 +82,31 @@ def shown(trial: ALSConfig) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--users", type=int, default=30_000, help="of the simulated shop")
     parser.add_argument("--days", type=int, default=45, help="of the simulated shop")
     parser.add_argument("--seed", type=int, default=1, help="of the simulated shop")
-    parser.add_argument("--iterations", type=int, default=10, help="sweeps of the search, as in the pipeline")
-    parser.add_argument("--in-full", type=int, default=15, help="sweeps of implicit's fits and of our exhaustive ones")
+    parser.add_argument(
+        "--iterations", type=int, default=10, help="sweeps of the search, as in the pipeline"
+    )
+    parser.add_argument(
+        "--in-full",
+        type=int,
+        default=15,
+        help="sweeps of implicit's fits and of our exhaustive ones",
+    )
     given = parser.parse_args()
-    configs, in_full = (Grid(**GRID, iterations=sweeps).configs() for sweeps in (given.iterations, given.in_full))
+    configs, in_full = (
+        Grid(**GRID, iterations=sweeps).configs() for sweeps in (given.iterations, given.in_full)
+    )
     with simulated(given.users, given.days, given.seed) as shop:
         [splits] = shop.days(1)
     pairs, judged = splits.user_items("tune").weight.nnz, len(splits.judged("validation"))
-    print(f"{splits.shape[0]:,} users, {splits.shape[1]:,} items, {pairs:,} pairs, {judged:,} judged users\n")
+    print(
+        f"{splits.shape[0]:,} users, {splits.shape[1]:,} items, {pairs:,} pairs, {judged:,} judged users\n"
+    )
     ours(splits, configs[:1])  # compiles
     trials, seconds = timed(lambda: ours(splits, configs))
     fitting = sum(trial["fit_seconds"] for trial in trials)
@@ -109,7 +122,12 @@ def main() -> None:
     rows = [
         ("search", seconds, chosen, shown(ALSConfig.from_dict(trials[0]))),
         ("exhaustive", took_in_full, best, shown(in_full[int(np.argmax(values))])),
-        ("implicit", by_implicit, values[int(np.argmax(theirs))], shown(in_full[int(np.argmax(theirs))])),
+        (
+            "implicit",
+            by_implicit,
+            values[int(np.argmax(theirs))],
+            shown(in_full[int(np.argmax(theirs))]),
+        ),
     ]
     markdown([
         {"way": name, "seconds": f"{took:.1f}", "implicit's time / this": f"{by_implicit / took:.1f}",

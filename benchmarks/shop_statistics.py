@@ -32,7 +32,9 @@ SIMULATED_DAYS = 10  # pooled, as for online-retail: single days differ a lot
 POPULARITY_DAYS = (None, 7.0, 1.0)
 # factors, alpha, regularization, half-life in days
 Cell = tuple[int, float, float, float | None]
-ALS_GRID: tuple[Cell, ...] = tuple(itertools.product((32,), (1.0, 10.0), (1.0, 30.0), (None, 60.0, 14.0, 4.0)))
+ALS_GRID: tuple[Cell, ...] = tuple(
+    itertools.product((32,), (1.0, 10.0), (1.0, 30.0), (None, 60.0, 14.0, 4.0))
+)
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -51,7 +53,12 @@ class Log:
 
     def between(self, start: float, end: float) -> "Log":
         first, last = np.searchsorted(self.times, (start, end))
-        return Log(self.users[first:last], self.items[first:last], self.times[first:last], self.weights[first:last])
+        return Log(
+            self.users[first:last],
+            self.items[first:last],
+            self.times[first:last],
+            self.weights[first:last],
+        )
 
 
 def log_of(frame: pd.DataFrame) -> Log:
@@ -67,8 +74,15 @@ def log_of(frame: pd.DataFrame) -> Log:
 
 def movietweetings(data: Path) -> Log:
     """Every rating counts as an event of weight rating / 10."""
-    rows = np.loadtxt(io.StringIO((data / "movietweetings/ratings.dat").read_text().replace("::", " ")), dtype=np.int64)
-    return log_of(pd.DataFrame({"user": rows[:, 0], "item": rows[:, 1], "time": rows[:, 3], "weight": rows[:, 2] / 10}))
+    rows = np.loadtxt(
+        io.StringIO((data / "movietweetings/ratings.dat").read_text().replace("::", " ")),
+        dtype=np.int64,
+    )
+    return log_of(
+        pd.DataFrame(
+            {"user": rows[:, 0], "item": rows[:, 1], "time": rows[:, 3], "weight": rows[:, 2] / 10}
+        )
+    )
 
 
 def online_retail(data: Path) -> Log:
@@ -79,18 +93,29 @@ def online_retail(data: Path) -> Log:
     rows = rows[rows["CustomerID"].notna() & ~rows["InvoiceNo"].str.startswith("C")]
     rows = rows[rows["Quantity"].astype(float) > 0]
     times = pd.to_datetime(rows["InvoiceDate"]).astype("datetime64[s]").astype("int64")
-    return log_of(pd.DataFrame({"user": rows["CustomerID"], "item": rows["StockCode"], "time": times, "weight": 1.0}))
+    return log_of(
+        pd.DataFrame(
+            {"user": rows["CustomerID"], "item": rows["StockCode"], "time": times, "weight": 1.0}
+        )
+    )
 
 
 def deskdrop(data: Path) -> Log:
     """The site's own events, weighted by type."""
     with zipfile.ZipFile(data / "deskdrop/users_interactions.csv.zip") as archive:
-        rows = pd.read_csv(archive.open("users_interactions.csv"), dtype={"contentId": str, "personId": str})
+        rows = pd.read_csv(
+            archive.open("users_interactions.csv"), dtype={"contentId": str, "personId": str}
+        )
     kinds = rows["eventType"].str.lower().replace({"comment created": "comment"})
     weights = kinds.map(EVENT_WEIGHTS).fillna(1.0)
     return log_of(
         pd.DataFrame(
-            {"user": rows["personId"], "item": rows["contentId"], "time": rows["timestamp"], "weight": weights}
+            {
+                "user": rows["personId"],
+                "item": rows["contentId"],
+                "time": rows["timestamp"],
+                "weight": weights,
+            }
         )
     )
 
@@ -99,7 +124,10 @@ def gini(counts: FloatArray) -> float:
     """The Gini coefficient of positive counts: 0 when all are equal."""
     ordered = np.sort(counts)
     ranks = np.arange(1, len(ordered) + 1)
-    return float((2 * (ranks * ordered).sum() / (len(ordered) * ordered.sum())) - (len(ordered) + 1) / len(ordered))
+    return float(
+        (2 * (ranks * ordered).sum() / (len(ordered) * ordered.sum()))
+        - (len(ordered) + 1) / len(ordered)
+    )
 
 
 def shape_statistics(log: Log) -> dict[str, float]:
@@ -150,7 +178,9 @@ def questions(log: Log, days: int) -> Iterator[Question]:
         truth.eliminate_zeros()
         users = np.flatnonzero(np.diff(truth.indptr))
         if len(users):
-            yield Question(float(cut), history, log.shape, users, truth, seen, int(repeats.nnz), int(asked.nnz))
+            yield Question(
+                float(cut), history, log.shape, users, truth, seen, int(repeats.nnz), int(asked.nnz)
+            )
 
 
 def ndcg(question: Question, scores: FloatArray) -> FloatArray:
@@ -160,7 +190,9 @@ def ndcg(question: Question, scores: FloatArray) -> FloatArray:
     rows, columns = question.seen[users].nonzero()
     scores[rows, columns] = -np.inf
     top = np.argpartition(-scores, K, axis=1)[:, :K]
-    top = np.take_along_axis(top, np.argsort(-np.take_along_axis(scores, top, axis=1), axis=1, kind="stable"), axis=1)
+    top = np.take_along_axis(
+        top, np.argsort(-np.take_along_axis(scores, top, axis=1), axis=1, kind="stable"), axis=1
+    )
     truth = question.truth[users].toarray()
     hits = np.take_along_axis(truth, top, axis=1)
     discounts = 1 / np.log2(np.arange(2, K + 2))
@@ -170,19 +202,28 @@ def ndcg(question: Question, scores: FloatArray) -> FloatArray:
 
 def popularity(question: Question, days: float | None) -> FloatArray:
     """NDCG of the items with the most events in the last `days` (all, if None)."""
-    recent = question.history.between(-np.inf if days is None else question.cut - days * DAY, question.cut)
+    recent = question.history.between(
+        -np.inf if days is None else question.cut - days * DAY, question.cut
+    )
     counts = np.bincount(recent.items, minlength=question.shape[1]).astype(np.float64)
     return ndcg(question, np.tile(counts, (len(question.users), 1)))
 
 
-def als(question: Question, factors: int, alpha: float, regularization: float, half_life: float | None) -> FloatArray:
+def als(
+    question: Question, factors: int, alpha: float, regularization: float, half_life: float | None
+) -> FloatArray:
     """NDCG of implicit's ALS, confidence 1 + alpha * weight * 0.5 ** (age / half_life)."""
     log = question.history
     decay = 1.0 if half_life is None else 0.5 ** ((question.cut - log.times) / (half_life * DAY))
     user_items = csr_matrix((log.weights * decay, (log.users, log.items)), shape=question.shape)
     user_items.data = (1 + alpha * user_items.data).astype(np.float32)
     model = AlternatingLeastSquares(
-        factors=factors, regularization=regularization, alpha=1.0, iterations=8, random_state=1, num_threads=1
+        factors=factors,
+        regularization=regularization,
+        alpha=1.0,
+        iterations=8,
+        random_state=1,
+        num_threads=1,
     )
     model.fit(user_items.astype(np.float32), show_progress=False)
     return ndcg(question, model.user_factors[question.users] @ model.item_factors.T)
@@ -201,7 +242,9 @@ class Verdict:
         """The 95 % bootstrap interval of ALS minus popularity."""
         generator = np.random.default_rng(0)
         difference = self.als - self.popularity
-        means = difference[generator.integers(len(difference), size=(draws, len(difference)))].mean(axis=1)
+        means = difference[generator.integers(len(difference), size=(draws, len(difference)))].mean(
+            axis=1
+        )
         low, high = np.percentile(means, (2.5, 97.5))
         return float(low), float(high)
 
@@ -265,7 +308,9 @@ def measure(job: tuple[str, str, int]) -> Column:
         shop = simulate_shop(ShopConfig(seed=seed))
         events = ground_truth.recover_events(shop)
         kept = (
-            ground_truth.select_people(events) if name == "people" else ground_truth.drop_declared_robots(events, shop)
+            ground_truth.select_people(events)
+            if name == "people"
+            else ground_truth.drop_declared_robots(events, shop)
         )
         return column(f"seed {seed}, {name}", log_of(kept), SIMULATED_DAYS)
 
@@ -273,7 +318,10 @@ def measure(job: tuple[str, str, int]) -> Column:
 def table(real: list[Column], simulated: list[Column]) -> str:
     """A Markdown table: a row a statistic, those in brackets are not compared."""
     names = [column.name for column in (*real, *simulated)]
-    lines = [f"| statistic | {' | '.join(names)} | range of the real | within |", "|---" * (len(names) + 3) + "|"]
+    lines = [
+        f"| statistic | {' | '.join(names)} | range of the real | within |",
+        "|---" * (len(names) + 3) + "|",
+    ]
     for statistic in simulated[0].numbers:
         values = [column.numbers[statistic] for column in (*real, *simulated)]
         verdict = " | "
@@ -295,9 +343,15 @@ def show(value: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="of the simulated shops")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets"
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[1, 2], help="of the simulated shops"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes, one column each")
     arguments = parser.parse_args()
     real = [(name, str(arguments.data), 0) for name in REAL if (arguments.data / name).is_dir()]

@@ -52,8 +52,12 @@ def shop(name: str, source: str, as_of: str, settings: str = "") -> Iterator[Sho
     with tempfile.TemporaryDirectory(prefix="dawnlist-benchmark-") as folder:
         lake, rules = Lake.open(folder, "benchmark"), Settings.load(settings)
         landed = fetch_source(lake, source, rules.source, as_of, "benchmark", WINDOW)
-        version = clean_landed_objects(lake, landed, rules, as_of, "benchmark")["interactions_version"]
-        verdicts, _ = judge_interactions(lake, version, compute_window(parse_as_of(as_of), WINDOW), rules)
+        version = clean_landed_objects(lake, landed, rules, as_of, "benchmark")[
+            "interactions_version"
+        ]
+        verdicts, _ = judge_interactions(
+            lake, version, compute_window(parse_as_of(as_of), WINDOW), rules
+        )
         yield Shop(name, lake, version, verdicts, as_of)
 
 
@@ -87,14 +91,20 @@ def deskdrop(data: Path) -> Iterator[Shop]:
 
 def options(description: str | None, *shops: str) -> argparse.ArgumentParser:
     """A parser that knows where the data sets lie, and which shops are asked for."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets")
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets"
+    )
     parser.add_argument("--shops", nargs="+", choices=shops, default=shops)
     parser.add_argument("--users", type=int, default=4000, help="of the simulated shop")
     return parser
 
 
-def opened(given: argparse.Namespace, shops: Mapping[str, AbstractContextManager[Shop]]) -> Iterator[tuple[str, Shop]]:
+def opened(
+    given: argparse.Namespace, shops: Mapping[str, AbstractContextManager[Shop]]
+) -> Iterator[tuple[str, Shop]]:
     """Those that are asked for, open, by name; real ones whose data set is not there are told and left out."""
     for name in given.shops:
         if name != "simulated" and not (given.data / name).is_dir():

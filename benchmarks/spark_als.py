@@ -75,7 +75,9 @@ def _peak_of_the_jvms() -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--spark", default="local[2]")
     parser.add_argument("--solver", choices=["implicit", "spark"], help=argparse.SUPPRESS)
@@ -91,7 +93,9 @@ def main() -> None:
     markdown(found)
     for one, other in zip(found[::2], found[1::2], strict=True):
         ratio = other["second fit s"] / one["second fit s"]
-        print(f"{one['pairs']:,} pairs: Spark takes {ratio:.1f} times as long, and {other['start s']} s to start")
+        print(
+            f"{one['pairs']:,} pairs: Spark takes {ratio:.1f} times as long, and {other['start s']} s to start"
+        )
 
 
 if __name__ == "__main__":

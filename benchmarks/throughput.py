@@ -51,7 +51,9 @@ def fetch(url: str) -> Way:
 
     def run(folder: Path) -> int:
         lake = Lake.open(str(folder), "shop")
-        landed = fetch_source(lake, url, SourceSettings(), format_iso(START + timedelta(days=DAYS)), "run", DAYS)
+        landed = fetch_source(
+            lake, url, SourceSettings(), format_iso(START + timedelta(days=DAYS)), "run", DAYS
+        )
         return int(landed["rows"]["interactions"])
 
     return run
@@ -89,7 +91,9 @@ def wire(url: str) -> Way:
     return run
 
 
-WAYS: dict[str, Callable[[str], Way]] = {way.__name__: way for way in (dawnlist, fetch, pandas, wire)}
+WAYS: dict[str, Callable[[str], Way]] = {
+    way.__name__: way for way in (dawnlist, fetch, pandas, wire)
+}
 
 
 def measured(way: str, url: str) -> None:
@@ -118,7 +122,9 @@ def measure(rows: int, ways: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)

@@ -44,7 +44,9 @@ def main() -> None:
 
 def arguments(about: str) -> argparse.Namespace:
     """users, items, factors and fitted_only of the command line."""
-    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--items", type=int, default=50_000)
     parser.add_argument("--factors", type=int, default=128)
@@ -52,9 +54,15 @@ def arguments(about: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def models(seen: csr_matrix, factors: int, fitted_only: bool) -> dict[str, tuple[Float32Array, Float32Array]]:
+def models(
+    seen: csr_matrix, factors: int, fitted_only: bool
+) -> dict[str, tuple[Float32Array, Float32Array]]:
     """User and item factors by the name of the model."""
-    found = {} if fitted_only else {"random factors": random_factors(seen.shape[0], seen.shape[1], factors)}
+    found = (
+        {}
+        if fitted_only
+        else {"random factors": random_factors(seen.shape[0], seen.shape[1], factors)}
+    )
     return {**found, "fitted factors": fitted(seen, factors)}
 
 
@@ -128,7 +136,10 @@ def show(measured: dict[str, list[float]]) -> None:
     """One row a way."""
     rates = {name: statistics.median(found) for name, found in measured.items()}
     ours = next(iter(rates.values()))
-    rows = ({"way": name, "users/s": round(rate), "ours is": f"{ours / rate:.2f}x"} for name, rate in rates.items())
+    rows = (
+        {"way": name, "users/s": round(rate), "ours is": f"{ours / rate:.2f}x"}
+        for name, rate in rates.items()
+    )
     markdown(list(rows))
 
 
@@ -139,10 +150,16 @@ def checked(users: Float32Array, items: Float32Array, seen: csr_matrix) -> None:
     every = users[chosen] @ items.T
     every[seen[chosen].nonzero()] = -np.inf
     expected = np.argsort(-every, axis=1, kind="stable")[:, :K]
-    np.testing.assert_allclose(scores, np.take_along_axis(every, expected, axis=1), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(scores, np.take_along_axis(every, found, axis=1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        scores, np.take_along_axis(every, expected, axis=1), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        scores, np.take_along_axis(every, found, axis=1), rtol=1e-5, atol=1e-6
+    )
     same = (found == expected).all(axis=1).sum()
-    print(f"\n{len(chosen):,} lists against a full sort: {same:,} the same, the others but for equal scores")
+    print(
+        f"\n{len(chosen):,} lists against a full sort: {same:,} the same, the others but for equal scores"
+    )
 
 
 if __name__ == "__main__":

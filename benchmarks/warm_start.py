@@ -24,18 +24,26 @@ from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.splits import Splits
 from dawnlist.records.challengers import WarmStart, count_warm_sweeps
 
-CONFIG = ALSConfig(factors=64, regularization=30.0, alpha=1.0, nu=0.5, half_life=14.0, iterations=10)
+CONFIG = ALSConfig(
+    factors=64, regularization=30.0, alpha=1.0, nu=0.5, half_life=14.0, iterations=10
+)
 """Good for a simulated shop (benchmarks/quality.py). With too little regularization NDCG falls with the sweeps, and
 whoever makes fewer wins, begun anew or not."""
 
 
-def fitted(day: Splits, config: ALSConfig, count: int, start: FactorModel | None = None) -> FactorModel:
+def fitted(
+    day: Splits, config: ALSConfig, count: int, start: FactorModel | None = None
+) -> FactorModel:
     """The day's challenger after so many sweeps."""
     user_items, ids = day.user_items("train"), (day.user_ids, day.item_ids)
-    fit = ALSTrainer(user_items).start_fit(config, WarmStart("", start).factors(*ids, config) if start else None)
+    fit = ALSTrainer(user_items).start_fit(
+        config, WarmStart("", start).factors(*ids, config) if start else None
+    )
     fit.advance(count)
     lineage = {"as_of": format_iso(day.end("train"))}
-    return FactorModel.from_interactions(ids, fit.factors, user_items.weight, config.as_dict(), lineage)
+    return FactorModel.from_interactions(
+        ids, fit.factors, user_items.weight, config.as_dict(), lineage
+    )
 
 
 def scored(day: Splits, model: FactorModel) -> Float64Array:
@@ -67,10 +75,16 @@ def compared(shop: Shop, count: int, seeds: list[int]) -> Iterator[dict[str, str
     third = count_warm_sweeps(CONFIG.iterations)
     arms = {f"begun anew, {CONFIG.iterations} sweeps": whole}
     others = [replace(config, seed=config.seed + 1000) for config in configs]
-    arms["begun anew from other seeds"] = np.concatenate([anew(days, config, config.iterations) for config in others])
+    arms["begun anew from other seeds"] = np.concatenate(
+        [anew(days, config, config.iterations) for config in others]
+    )
     for number in sorted({1, 2, third}):
-        arms[f"warm, {number} sweeps"] = np.concatenate([chain(days, config, number) for config in configs])
-        arms[f"begun anew, {number} sweeps"] = np.concatenate([anew(days, config, number) for config in configs])
+        arms[f"warm, {number} sweeps"] = np.concatenate(
+            [chain(days, config, number) for config in configs]
+        )
+        arms[f"begun anew, {number} sweeps"] = np.concatenate(
+            [anew(days, config, number) for config in configs]
+        )
     for name, values in arms.items():
         yield {
             "shop": shop.name, "users x days x seeds": f"{len(values):,}", "challenger": name,
@@ -80,12 +94,20 @@ def compared(shop: Shop, count: int, seeds: list[int]) -> Iterator[dict[str, str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets"
+    )
     parser.add_argument("--users", type=int, default=4000, help="of the simulated shops")
     parser.add_argument("--history", type=int, default=90, help="days of the simulated shops")
-    parser.add_argument("--days", type=int, default=8, help="consecutive days; the first begins the chain")
-    parser.add_argument("--shops", type=int, nargs="+", default=[1, 2], help="seeds of the simulated shops")
+    parser.add_argument(
+        "--days", type=int, default=8, help="consecutive days; the first begins the chain"
+    )
+    parser.add_argument(
+        "--shops", type=int, nargs="+", default=[1, 2], help="seeds of the simulated shops"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[7, 8], help="of the fits")
     given = parser.parse_args()
     rows: list[dict[str, str]] = []

@@ -23,7 +23,9 @@ def parse_as_of(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ValueError(f"as_of {text!r} is no time: give ISO-8601 with a zone, e.g. 2026-01-31T03:00:00Z") from None
+        raise ValueError(
+            f"as_of {text!r} is no time: give ISO-8601 with a zone, e.g. 2026-01-31T03:00:00Z"
+        ) from None
     if moment.tzinfo is None:
         raise ValueError(f"as_of {text!r} has no zone: give one, e.g. {text.strip()}Z for UTC")
     return moment.astimezone(UTC)
@@ -52,7 +54,9 @@ def format_stamp(moment: datetime) -> str:
 def compute_window(as_of: datetime, days: int) -> tuple[datetime, datetime]:
     """[as_of - days, as_of), the history that a run learns from. ValueError for an unusable number of days."""
     if not 3 <= days <= 3660:
-        raise ValueError(f"window_days is {days}: give 3 to 3660, since the last two days are held out")
+        raise ValueError(
+            f"window_days is {days}: give 3 to 3660, since the last two days are held out"
+        )
     return as_of - timedelta(days=days), as_of
 
 

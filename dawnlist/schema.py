@@ -17,7 +17,9 @@ INTERACTIONS_SCHEMA: Final = pa.schema(
         pa.field("event_type", pa.string(), nullable=False),
         pa.field("weight", pa.float32(), nullable=False),
         pa.field("event_time", UTC_MICROSECONDS, nullable=False),
-        pa.field("event_date", pa.date32(), nullable=False),  # the partition: the UTC day of event_time
+        pa.field(
+            "event_date", pa.date32(), nullable=False
+        ),  # the partition: the UTC day of event_time
         pa.field("session_id", pa.string()),
         pa.field("user_agent", pa.string()),
         pa.field("ip", pa.string()),  # truncated to /24 or /48
@@ -27,7 +29,9 @@ INTERACTIONS_SCHEMA: Final = pa.schema(
 
 QUARANTINE_SCHEMA: Final = pa.schema(
     [
-        pa.field("source_row", pa.string(), nullable=False),  # the row as JSON text, as the source gave it
+        pa.field(
+            "source_row", pa.string(), nullable=False
+        ),  # the row as JSON text, as the source gave it
         pa.field("reason", pa.string(), nullable=False),
         pa.field("source_object", pa.string(), nullable=False),
         pa.field("row_number", pa.int64(), nullable=False),
@@ -62,7 +66,9 @@ VERDICTS_SCHEMA: Final = pa.schema(
         pa.field("rule", pa.string(), nullable=False),
         pa.field("evidence", pa.string(), nullable=False),
         pa.field("action", pa.string(), nullable=False),  # "drop" or "keep"
-        pa.field("shadow", pa.bool_(), nullable=False),  # a rule in shadow mode reports and drops nothing
+        pa.field(
+            "shadow", pa.bool_(), nullable=False
+        ),  # a rule in shadow mode reports and drops nothing
     ]
 )
 

@@ -74,7 +74,10 @@ class SourceSettings(_Section):
 
         `hints` may have columns, events, default_event and rating_scale; a rating_scale is there afterwards.
         """
-        columns = {name: [*self.columns.get(name, []), *names] for name, names in hints.get("columns", {}).items()}
+        columns = {
+            name: [*self.columns.get(name, []), *names]
+            for name, names in hints.get("columns", {}).items()
+        }
         return self.model_copy(
             update={
                 "columns": {**self.columns, **columns},
@@ -89,7 +92,9 @@ class SourceSettings(_Section):
     def _positive(cls, weights: dict[str, float]) -> dict[str, float]:
         for event, weight in weights.items():
             if not 0 < weight < 1000:
-                raise ValueError(f"the weight of {event!r} is {weight}: give a number above 0 and below 1000")
+                raise ValueError(
+                    f"the weight of {event!r} is {weight}: give a number above 0 and below 1000"
+                )
         return weights
 
     @field_validator("time_zone")
@@ -150,7 +155,9 @@ class BotSettings(_Section):
             try:
                 network = ip_network(text)
             except ValueError as error:
-                raise ValueError(f"{text!r} is no network ({error}): give e.g. 10.0.0.0/8") from None
+                raise ValueError(
+                    f"{text!r} is no network ({error}): give e.g. 10.0.0.0/8"
+                ) from None
             finest = NETWORK_BITS[network.version]
             if network.prefixlen > finest:
                 raise ValueError(
@@ -247,7 +254,9 @@ class NotifySettings(_Section):
     @classmethod
     def _web(cls, url: str) -> str:
         if url and not re.fullmatch(r"https?://[^\s@?#]+", url):
-            raise ValueError("an address that begins with https:// or http://, without a user, is needed")
+            raise ValueError(
+                "an address that begins with https:// or http://, without a user, is needed"
+            )
         return url.rstrip("/")
 
 
@@ -270,7 +279,9 @@ class Settings(_Section):
         try:
             document = yaml.safe_load(_read_document(uri)) or {}
         except yaml.YAMLError as error:
-            raise ValueError(f"settings {uri!r} are no YAML: {' '.join(str(error).split())}") from None
+            raise ValueError(
+                f"settings {uri!r} are no YAML: {' '.join(str(error).split())}"
+            ) from None
         try:
             return cls.model_validate(document)
         except ValidationError as error:
@@ -293,7 +304,9 @@ def _read_document(uri: str) -> bytes:
         with filesystem.open_input_stream(path) as stream:
             return bytes(stream.read())
     except FileNotFoundError:
-        raise ValueError(f"settings {uri!r} were not found: give a YAML file, or nothing for the defaults") from None
+        raise ValueError(
+            f"settings {uri!r} were not found: give a YAML file, or nothing for the defaults"
+        ) from None
 
 
 def _list_known_settings(section: tuple[int | str, ...], kind: str) -> str:
@@ -310,5 +323,9 @@ def explain_validation_error(error: object) -> str:
     """One of pydantic's errors as the place, the value and the rule."""
     details = dict(error)  # type: ignore[call-overload]
     place = ".".join(map(str, details["loc"])) or "the document"
-    rule = UNKNOWN_SETTING if details["type"] in ("extra_forbidden", "unexpected_keyword_argument") else details["msg"]
+    rule = (
+        UNKNOWN_SETTING
+        if details["type"] in ("extra_forbidden", "unexpected_keyword_argument")
+        else details["msg"]
+    )
     return f"{place} is {mask_passwords(repr(details['input']))}: {rule}"

@@ -11,7 +11,9 @@ NOTIFY_URLS = "DAWNLIST_NOTIFY_URLS"
 
 # on the raw text: a password may hold what would end a URL's host, such as / or #
 _URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)(?!\d+(?:[/?]|$))\S+@")
-_QUERY_PASSWORD = re.compile(r"([?&;](?:\w*(?:password|passwd|pwd|secret|token)\w*|\w*pass)=)[^\s&'\"]+", re.IGNORECASE)
+_QUERY_PASSWORD = re.compile(
+    r"([?&;](?:\w*(?:password|passwd|pwd|secret|token)\w*|\w*pass)=)[^\s&'\"]+", re.IGNORECASE
+)
 
 
 def refuse_password(url: str, variable: str) -> str:

@@ -115,7 +115,9 @@ def run(
     Example: `dawnlist run --local --source ./ml-1m --as-of 2003-03-01T00:00:00Z`
     """
     if not local:
-        raise ValueError("`dawnlist run` runs on this machine only: add --local; on a cluster `dawnlist submit` does")
+        raise ValueError(
+            "`dawnlist run` runs on this machine only: add --local; on a cluster `dawnlist submit` does"
+        )
     from dawnlist.components.tune.grid import validate_metric, validate_search_mode
     from dawnlist.pipelines.terminal import run_and_show_report
 
@@ -150,24 +152,38 @@ def run(
 
 @app.command("compile")
 def compile_pipeline(
-    output: Annotated[Path, typer.Option(help="The YAML file to write.")] = Path("dawnlist-daily.yaml"),
+    output: Annotated[Path, typer.Option(help="The YAML file to write.")] = Path(
+        "dawnlist-daily.yaml"
+    ),
     nodes: Annotated[
         str, typer.Option(help="`gpu` puts tune, train and refit on GPU nodes; `cpu` needs none.")
     ] = "cpu",
     image: Annotated[str, typer.Option(help="The image that every step runs in.")] = "",
     tune_shards: Annotated[
-        int, typer.Option(help="Spread the rungs of the search over so many nodes; 0: one node does it.")
+        int,
+        typer.Option(
+            help="Spread the rungs of the search over so many nodes; 0: one node does it."
+        ),
     ] = 0,
     interactions: Annotated[
         int, typer.Option(help="Rows expected in the window: memory is asked for by size.")
     ] = 20_000_000,
     users: Annotated[int, typer.Option(help="Users expected.")] = 400_000,
     items: Annotated[int, typer.Option(help="Items expected.")] = 50_000,
-    factors: Annotated[int, typer.Option(help="The longest vectors that the search will try.")] = 64,
-    spot: Annotated[bool, typer.Option("--spot", help="Put tune, train and refit on GKE's spot nodes.")] = False,
-    gpu_type: Annotated[str, typer.Option(help="GKE's name of a kind of GPU, such as `nvidia-l4`.")] = "",
+    factors: Annotated[
+        int, typer.Option(help="The longest vectors that the search will try.")
+    ] = 64,
+    spot: Annotated[
+        bool, typer.Option("--spot", help="Put tune, train and refit on GKE's spot nodes.")
+    ] = False,
+    gpu_type: Annotated[
+        str, typer.Option(help="GKE's name of a kind of GPU, such as `nvidia-l4`.")
+    ] = "",
     kubernetes: Annotated[
-        bool, typer.Option("--kubernetes", help="Write the objects Pipeline and PipelineVersion, for GitOps.")
+        bool,
+        typer.Option(
+            "--kubernetes", help="Write the objects Pipeline and PipelineVersion, for GitOps."
+        ),
     ] = False,
     source: kubeflow_commands.ClusterSourceOption = "",
     lake: kubeflow_commands.ClusterLakeOption = "",
@@ -188,8 +204,15 @@ def compile_pipeline(
 
     size = ShopSize(interactions, users, items, factors)
     placement = Placement(nodes, image, True, tune_shards, size, spot, gpu_type)
-    write_package(output, placement, kubernetes, collect_option_values(source, lake, redis, namespace, settings))
-    typer.echo(f"next: {'kubectl apply -f' if kubernetes else 'dawnlist submit --package'} {output}")
+    write_package(
+        output,
+        placement,
+        kubernetes,
+        collect_option_values(source, lake, redis, namespace, settings),
+    )
+    typer.echo(
+        f"next: {'kubectl apply -f' if kubernetes else 'dawnlist submit --package'} {output}"
+    )
 
 
 app.command()(deploy)
@@ -203,10 +226,16 @@ app.command()(kubeflow_commands.status)
 def serve(
     redis: RedisOption = option_parsing.EMBEDDED_STORE,
     namespace: NamespaceOption = "default",
-    host: Annotated[str, typer.Option(help="Address to listen on; `0.0.0.0` in a container.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; `0.0.0.0` in a container.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
-    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="For the V2 protocol over gRPC; 0: not.")] = 0,
-    static: Annotated[Path | None, typer.Option(help="A JSON file of items for when there is no store.")] = None,
+    grpc_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="For the V2 protocol over gRPC; 0: not.")
+    ] = 0,
+    static: Annotated[
+        Path | None, typer.Option(help="A JSON file of items for when there is no store.")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Answer requests: a KServe predictor with the V1 and V2 protocols, and `GET /v1/recommendations/USER`.
@@ -272,7 +301,9 @@ def main() -> None:
         from dawnlist.urls import format_error
 
         usage = getattr(error, "format_message", None)  # a wrong option: click's own words
-        if said := format_error(usage() if usage else error):  # none: a group without a command has printed its help
+        if said := format_error(
+            usage() if usage else error
+        ):  # none: a group without a command has printed its help
             print(f"dawnlist: {said}{' (see --help)' if usage else ''}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 1))
 

@@ -93,7 +93,10 @@ def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseCompone
             landed = fetch(source=source, settings=settings, window_days=window_days, **day)
             rows = clean(landed=landed.outputs["landed"], settings=settings, **day)
             judged = filter_bots(
-                interactions=rows.outputs["interactions"], settings=settings, window_days=window_days, **day
+                interactions=rows.outputs["interactions"],
+                settings=settings,
+                window_days=window_days,
+                **day,
             )
             cut = dataset(
                 interactions=rows.outputs["interactions"],
@@ -109,7 +112,9 @@ def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseCompone
             tuned.after(*shares[-placement.tune_shards :])
             trial = tuned.outputs["trial"]
             trained = train(splits=splits, trial=trial, device=device, settings=settings, **day)
-            scored = evaluate(splits=splits, model=trained.outputs["model"], metric=metric, k=k, **day)
+            scored = evaluate(
+                splits=splits, model=trained.outputs["model"], metric=metric, k=k, **day
+            )
             evaluation = scored.outputs["evaluation"]
             gated = gate(evaluation=evaluation, settings=settings, force=force, **day)
             verdict = gated.outputs["verdict"]
@@ -137,5 +142,8 @@ def create_search_shards(searched: dict[str, Any], shards: int) -> list[dsl.Pipe
     tasks: list[dsl.PipelineTask] = []
     for rung in range(MAX_RUNGS if shards else 0):
         before = tasks[-shards:]
-        tasks += [tune(**searched, rung=rung, shard=shard, shards=shards).after(*before) for shard in range(shards)]
+        tasks += [
+            tune(**searched, rung=rung, shard=shard, shards=shards).after(*before)
+            for shard in range(shards)
+        ]
     return tasks

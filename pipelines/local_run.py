@@ -36,7 +36,9 @@ class LocalRun:
         return next((record for record in self.records if record["state"] != "succeeded"), None)
 
 
-def run_locally(pipeline: Any, arguments: dict[str, Any], home: Path, progress: StepRecordCallback) -> LocalRun:
+def run_locally(
+    pipeline: Any, arguments: dict[str, Any], home: Path, progress: StepRecordCallback
+) -> LocalRun:
     """Call the pipeline under kfp.local; artifacts and the log go below `home`.
 
     `pipeline` is what `daily_pipeline` returns or `load_component_from_file` loads. Steps' records are passed to
@@ -56,12 +58,18 @@ def run_locally(pipeline: Any, arguments: dict[str, Any], home: Path, progress: 
         _redirect_output(home / "run.log"),
     ):
         try:
-            local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(home / "artifacts"))
+            local.init(
+                runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(home / "artifacts")
+            )
             pipeline(**arguments)
-        except Exception as raised:  # kfp raises RuntimeError for a failed step, and others for its own trouble
+        except (
+            Exception
+        ) as raised:  # kfp raises RuntimeError for a failed step, and others for its own trouble
             error = raised
     run = _find_new_run(lake, as_of, before)
-    return LocalRun(run, read_step_records(lake, as_of, run) if run else [], time.perf_counter() - clock, error)
+    return LocalRun(
+        run, read_step_records(lake, as_of, run) if run else [], time.perf_counter() - clock, error
+    )
 
 
 def _list_runs(lake: Lake, as_of: str) -> list[str]:
@@ -71,7 +79,12 @@ def _list_runs(lake: Lake, as_of: str) -> list[str]:
 def _find_new_run(lake: Lake, as_of: str, before: set[str]) -> str:
     # a backfill leaves records of its own
     return next(
-        (name for name in _list_runs(lake, as_of) if name not in before and not name.startswith(BACKFILL_PREFIX)), ""
+        (
+            name
+            for name in _list_runs(lake, as_of)
+            if name not in before and not name.startswith(BACKFILL_PREFIX)
+        ),
+        "",
     )
 
 
@@ -82,7 +95,9 @@ def _lock_home(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RuntimeError(f"another run is under way in {home}: wait for it, or give another --home") from None
+            raise RuntimeError(
+                f"another run is under way in {home}: wait for it, or give another --home"
+            ) from None
         yield
 
 
@@ -113,7 +128,9 @@ def _redirect_output(log: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _watch_records(lake: Lake, as_of: str, before: set[str], progress: StepRecordCallback) -> Iterator[None]:
+def _watch_records(
+    lake: Lake, as_of: str, before: set[str], progress: StepRecordCallback
+) -> Iterator[None]:
     """Tell `progress` about each new state of each step, from a thread, while the body runs."""
     done = threading.Event()
     told: set[tuple[str, str]] = set()

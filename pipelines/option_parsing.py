@@ -40,7 +40,9 @@ def refuse_unknown_format(format_: str) -> None:
         raise ValueError(f"--format is {format_!r}: give table or json")
 
 
-def open_filled_lake(lake: str, namespace: str, home: Path) -> "tuple[Lake, DeltaTable, TimeWindow]":
+def open_filled_lake(
+    lake: str, namespace: str, home: Path
+) -> "tuple[Lake, DeltaTable, TimeWindow]":
     """The lake, its newest interactions, and the time that they hold; ValueError when it holds none yet."""
     from dawnlist.lake import watermark
     from dawnlist.lake.lake import Lake
@@ -49,7 +51,9 @@ def open_filled_lake(lake: str, namespace: str, home: Path) -> "tuple[Lake, Delt
     table = opened.table("interactions")
     held = watermark.read_covered_window(table)
     if table is None or held is None:
-        raise ValueError(f"{opened.uri} holds no interactions yet: check --lake and --namespace, or run the pipeline")
+        raise ValueError(
+            f"{opened.uri} holds no interactions yet: check --lake and --namespace, or run the pipeline"
+        )
     return opened, table, held
 
 
@@ -74,7 +78,9 @@ def parse_number_list(name: str, text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise ValueError(f"--{name.replace('_', '-')} is {text!r}: give numbers with commas, e.g. 32,64") from None
+        raise ValueError(
+            f"--{name.replace('_', '-')} is {text!r}: give numbers with commas, e.g. 32,64"
+        ) from None
 
 
 def parse_force_reason(reason: str) -> str:

@@ -16,7 +16,10 @@ def build_version_name(package: bytes) -> str:
 
 
 def write_package(
-    output: Path, placement: Placement, kubernetes: bool = False, defaults: Mapping[str, str] | None = None
+    output: Path,
+    placement: Placement,
+    kubernetes: bool = False,
+    defaults: Mapping[str, str] | None = None,
 ) -> None:
     """Compile the daily pipeline to `output`, whole or not at all; ValueError for an unusable suffix.
 
@@ -32,7 +35,9 @@ def write_package(
     if output.suffix not in (".yaml", ".yml"):
         raise ValueError(f"the output is {str(output)!r}: give a file that ends in .yaml")
     if not output.parent.is_dir():
-        raise FileNotFoundError(f"the output's folder {str(output.parent)!r} does not exist: make it first")
+        raise FileNotFoundError(
+            f"the output's folder {str(output.parent)!r} does not exist: make it first"
+        )
     pipeline = build_daily_pipeline(placement)
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
         staged = Path(folder) / "pipeline.yaml"
@@ -61,5 +66,7 @@ def load_package(path: Path) -> Any:
 def require_package(path: Path) -> Path:
     """The path of a package; FileNotFoundError, with the command that writes one, when there is none."""
     if not path.is_file():
-        raise FileNotFoundError(f"there is no package {str(path)!r}: `dawnlist compile --output {path}` writes it")
+        raise FileNotFoundError(
+            f"there is no package {str(path)!r}: `dawnlist compile --output {path}` writes it"
+        )
     return path

@@ -66,7 +66,9 @@ class NodeKind:
 GPU_RESOURCE: Final = "nvidia.com/gpu"
 GPU_NODE: Final = NodeKind(taint=(GPU_RESOURCE, ""))
 """The request of a GPU finds the node, wherever the cluster runs; GKE taints it so."""
-SPOT_NODE: Final = NodeKind({"cloud.google.com/gke-spot": "true"}, ("cloud.google.com/gke-spot", "true"))
+SPOT_NODE: Final = NodeKind(
+    {"cloud.google.com/gke-spot": "true"}, ("cloud.google.com/gke-spot", "true")
+)
 GPU_TYPE_LABEL: Final = "cloud.google.com/gke-accelerator"
 """GKE's label of a node's kind of GPU."""
 SPOT_RETRIES: Final = 5
@@ -94,9 +96,13 @@ class Placement:
         if self.nodes not in ("cpu", "gpu"):
             raise ValueError(f"nodes is {self.nodes!r}: give cpu or gpu")
         if self.tune_shards == 1 or not 0 <= self.tune_shards <= 64:
-            raise ValueError(f"tune-shards is {self.tune_shards}: give 2 to 64 nodes, or 0 for a search on one")
+            raise ValueError(
+                f"tune-shards is {self.tune_shards}: give 2 to 64 nodes, or 0 for a search on one"
+            )
         if self.gpu_type and self.nodes != "gpu":
-            raise ValueError(f"gpu-type is {self.gpu_type!r} and nodes is {self.nodes!r}: give --nodes gpu with it")
+            raise ValueError(
+                f"gpu-type is {self.gpu_type!r} and nodes is {self.nodes!r}: give --nodes gpu with it"
+            )
 
     @property
     def device(self) -> str:
@@ -106,12 +112,16 @@ class Placement:
     def place(self, *tasks: dsl.PipelineTask) -> None:
         """Give each task its rows of the tables: image, resources, time limit, retries, secrets and node."""
         for task in tasks:
-            self._place(task, re.sub(r"-\d+$", "", task.name))  # kfp numbers the tasks of one component
+            self._place(
+                task, re.sub(r"-\d+$", "", task.name)
+            )  # kfp numbers the tasks of one component
 
     def _place(self, task: dsl.PipelineTask, name: str) -> None:
         step, megabytes = STEP_RESOURCES[name], compute_memory_limit(name, self.size)
         task.set_container_image(self.image or IMAGE)
-        task.set_caching_options(False)  # the run's id is among the inputs: no key would ever be met again
+        task.set_caching_options(
+            False
+        )  # the run's id is among the inputs: no key would ever be met again
         # the limits are the requests: what is lent beyond them is taken back in the middle of a fit
         task.set_cpu_request(str(step.cpu)).set_cpu_limit(str(step.cpu))
         task.set_memory_request(megabytes).set_memory_limit(megabytes)
@@ -135,7 +145,9 @@ class Placement:
 
 def _attach_configuration(task: dsl.PipelineTask, secrets: tuple[str, ...]) -> None:
     """Hand the task what the installation keeps: secrets and the S3 endpoint as variables, settings as a file."""
-    kubernetes.use_secret_as_env(task, PIPELINE_SECRET, {name: name for name in secrets}, optional=True)
+    kubernetes.use_secret_as_env(
+        task, PIPELINE_SECRET, {name: name for name in secrets}, optional=True
+    )
     kubernetes.use_config_map_as_env(
         task, ENVIRONMENT_CONFIG_MAP, {name: name for name in ENVIRONMENT_VARIABLES}, optional=True
     )

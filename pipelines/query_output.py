@@ -44,7 +44,9 @@ def write_json(reader: pa.RecordBatchReader, sink: IO[bytes]) -> None:
     names, separator = reader.schema.names, b"[\n"
     for batch in reader:
         for values in zip(*map(iter_json_values, batch.columns), strict=True):
-            row = json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False, allow_nan=False)
+            row = json.dumps(
+                dict(zip(names, values, strict=True)), ensure_ascii=False, allow_nan=False
+            )
             sink.write(separator + row.encode())
             separator = b",\n"
     sink.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
@@ -59,7 +61,9 @@ def write_parquet(reader: pa.RecordBatchReader, sink: IO[bytes]) -> None:
             for batch in reader:
                 writer.write_batch(batch)
     except pa.ArrowNotImplementedError as error:
-        raise ValueError(f"the answer can't be written as Parquet: {error}; cast that column to text") from None
+        raise ValueError(
+            f"the answer can't be written as Parquet: {error}; cast that column to text"
+        ) from None
 
 
 def show_rows(reader: pa.RecordBatchReader, limit: int | None) -> None:
@@ -68,11 +72,18 @@ def show_rows(reader: pa.RecordBatchReader, limit: int | None) -> None:
     names = [replace_unprintable(name) for name in reader.schema.names]
     if names == ["explain_key", "explain_value"]:
         for _, plan in rows:
-            out.print("\n".join(replace_unprintable(line) for line in plan.splitlines()), markup=False, soft_wrap=True)
+            out.print(
+                "\n".join(replace_unprintable(line) for line in plan.splitlines()),
+                markup=False,
+                soft_wrap=True,
+            )
         return
     cells = [names, *([_format_cell(value) for value in row] for row in rows)]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
-    if sum(min(width, _COLUMN_WIDTH) for width in widths) + 2 * len(widths) > out.width and len(names) > 1:
+    if (
+        sum(min(width, _COLUMN_WIDTH) for width in widths) + 2 * len(widths) > out.width
+        and len(names) > 1
+    ):
         _show_records(cells)
     else:
         right = {place for place, field in enumerate(reader.schema) if _is_number(field.type)}
@@ -87,18 +98,29 @@ def show_catalogue(catalogue: dict[str, Any]) -> None:
     """Print what a crawl found, a table of columns for each table, and what changed."""
     for name, entry in catalogue["tables"].items():
         parts = entry["partitions"]
-        spread = f", {parts['count']} {parts['by']}s, {parts['first']} to {parts['last']}" if parts else ""
+        spread = (
+            f", {parts['count']} {parts['by']}s, {parts['first']} to {parts['last']}"
+            if parts
+            else ""
+        )
         sizes = f"{entry['rows']:,} rows, {entry['bytes'] / 1e6:,.1f} MB in {entry['files']:,} files{spread}"
         out.print(f"[bold]{escape(replace_unprintable(name))}[/]  {escape(sizes)}", soft_wrap=True)
         headings = ["  column", "type", "nulls", "distinct", "from", "to", "examples"]
         cells = [
-            [replace_unprintable(cell) for cell in _build_column_cells(column, entry)] for column in entry["columns"]
+            [replace_unprintable(cell) for cell in _build_column_cells(column, entry)]
+            for column in entry["columns"]
         ]
-        out.print(_build_table([headings, *shorten_cells([headings, *cells], out.width)[1:]], right={2, 3}))
+        out.print(
+            _build_table(
+                [headings, *shorten_cells([headings, *cells], out.width)[1:]], right={2, 3}
+            )
+        )
         if seen := _describe_sample(name, entry):
             out.print(f"  [dim]distinct values and examples: of {escape(seen)}[/]", soft_wrap=True)
     for change in catalogue["changes"]:
-        out.print(f"changed  {escape(replace_unprintable(format_schema_change(change)))}", soft_wrap=True)
+        out.print(
+            f"changed  {escape(replace_unprintable(format_schema_change(change)))}", soft_wrap=True
+        )
     for damaged in catalogue["unreadable"]:
         out.print(f"damaged  {escape(replace_unprintable(damaged))}", soft_wrap=True)
 
@@ -114,12 +136,30 @@ def _describe_sample(name: str, entry: dict[str, Any]) -> str:
 
 def _build_column_cells(column: dict[str, Any], entry: dict[str, Any]) -> list[str]:
     low, high = (
-        ("hidden", "") if column["masked"] else (_format_optional(column["min"]), _format_optional(column["max"]))
+        ("hidden", "")
+        if column["masked"]
+        else (_format_optional(column["min"]), _format_optional(column["max"]))
     )
-    nulls = "" if column["nulls"] is None or not entry["rows"] else _format_share(column["nulls"] / entry["rows"])
-    kind = column["type"] if column["inferred"] in (None, "text") else f"{column['inferred']} as {column['type']}"
+    nulls = (
+        ""
+        if column["nulls"] is None or not entry["rows"]
+        else _format_share(column["nulls"] / entry["rows"])
+    )
+    kind = (
+        column["type"]
+        if column["inferred"] in (None, "text")
+        else f"{column['inferred']} as {column['type']}"
+    )
     about = "" if column["distinct"] is None else f"{column['distinct']:,}"
-    return [f"  {column['name']}", kind, nulls, about, low, high, ", ".join(map(_format_optional, column["examples"]))]
+    return [
+        f"  {column['name']}",
+        kind,
+        nulls,
+        about,
+        low,
+        high,
+        ", ".join(map(_format_optional, column["examples"])),
+    ]
 
 
 def _format_share(share: float) -> str:
@@ -130,7 +170,9 @@ def _format_optional(value: Any) -> str:
     return "" if value is None else _format_value(value)
 
 
-def _read_rows(reader: pa.RecordBatchReader, limit: int | None) -> tuple[list[tuple[Any, ...]], bool]:
+def _read_rows(
+    reader: pa.RecordBatchReader, limit: int | None
+) -> tuple[list[tuple[Any, ...]], bool]:
     rows: list[tuple[Any, ...]] = []
     for batch in reader:
         rows += zip(*map(iter_json_values, batch.columns), strict=True)
@@ -146,7 +188,11 @@ def shorten_cells(cells: list[list[str]], room: int) -> list[list[str]]:
     while longest > 1 and sum(min(width, longest) + 2 for width in widths) > room:
         longest -= 1
     return [
-        [cell if cell_len(cell) <= longest else f"{set_cell_size(cell, longest - 1)}…" for cell in row] for row in cells
+        [
+            cell if cell_len(cell) <= longest else f"{set_cell_size(cell, longest - 1)}…"
+            for cell in row
+        ]
+        for row in cells
     ]
 
 
@@ -164,7 +210,9 @@ def _show_records(cells: list[list[str]]) -> None:
     for number, row in enumerate(cells[1:], 1):
         out.print(f"[dim]row {number}[/]")
         for name, text in zip(names, row, strict=True):
-            out.print(f"{name}{' ' * (longest - cell_len(name))}  {text}", markup=False, soft_wrap=True)
+            out.print(
+                f"{name}{' ' * (longest - cell_len(name))}  {text}", markup=False, soft_wrap=True
+            )
 
 
 def _format_cell(value: Any) -> str:
@@ -172,7 +220,9 @@ def _format_cell(value: Any) -> str:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    )
 
 
 def iter_json_values(column: pa.Array) -> Iterator[Any]:
@@ -207,7 +257,9 @@ def _format_value(value: Any) -> str:
 
 
 def _encode_json(value: Any) -> Any:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return (
+        value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    )
 
 
 def _is_flat(kind: pa.DataType) -> bool:

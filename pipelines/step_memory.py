@@ -25,7 +25,9 @@ class ShopSize:
         for field in fields(self):
             value = getattr(self, field.name)
             if not 1 <= value <= 10**11:
-                raise ValueError(f"{field.name} is {value:,}: give how many are expected, 1 or more")
+                raise ValueError(
+                    f"{field.name} is {value:,}: give how many are expected, 1 or more"
+                )
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,14 @@ class MemoryLine:
 
 MEMORY_LINES: Final[dict[str, MemoryLine]] = {
     "fetch": MemoryLine(340),  # flat: docs/INGEST.md
-    "clean": MemoryLine(1450),  # flat once DuckDB's 1 GB is full, from a few million rows on: docs/CLEANING.md
+    "clean": MemoryLine(
+        1450
+    ),  # flat once DuckDB's 1 GB is full, from a few million rows on: docs/CLEANING.md
     "filter-bots": MemoryLine(1500, users=121),
     "dataset": MemoryLine(405, interactions=265, items=184),
-    "tune": MemoryLine(316, interactions=245, users=121, items=263, vectors=64),  # 4 bytes for each of 16 trials
+    "tune": MemoryLine(
+        316, interactions=245, users=121, items=263, vectors=64
+    ),  # 4 bytes for each of 16 trials
     "train": MemoryLine(275, interactions=122, users=13.2, vectors=28.1),
     "evaluate": MemoryLine(280, interactions=85.5, items=376, vectors=20.4),
     "gate": MemoryLine(103),
@@ -73,5 +79,7 @@ MEMORY_LINES: Final[dict[str, MemoryLine]] = {
 
 def compute_memory_limit(step: str, size: ShopSize) -> str:
     """The limit of a step's memory as Kubernetes reads it, such as '4096Mi': its line with the margin, in 256 Mi."""
-    mebibytes = max(MEMORY_LINES[step].megabytes(size) * MEMORY_MARGIN, LEAST_MEMORY_MB) * 1e6 / 2**20
+    mebibytes = (
+        max(MEMORY_LINES[step].megabytes(size) * MEMORY_MARGIN, LEAST_MEMORY_MB) * 1e6 / 2**20
+    )
     return f"{math.ceil(mebibytes / 256) * 256}Mi"

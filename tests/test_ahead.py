@@ -32,4 +32,6 @@ def test_a_read_that_is_given_up_is_closed_and_was_never_far_ahead() -> None:
     next(coming)
     coming.close()
     assert log[-1] == "closed by False"
-    assert len(log) - 1 <= 1 + READ_AHEAD_BATCHES + 3  # taken, waiting, and what went on while it was being closed
+    assert (
+        len(log) - 1 <= 1 + READ_AHEAD_BATCHES + 3
+    )  # taken, waiting, and what went on while it was being closed

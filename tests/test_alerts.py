@@ -177,14 +177,22 @@ def test_a_predictor_tells_of_failing_requests_and_of_the_end_of_its_task(valkey
                 time.sleep(0.05)
             for _ in range(3):
                 with pytest.raises(urllib.error.HTTPError, match="500"):
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/recommendations/17850", timeout=10)
+                    urllib.request.urlopen(
+                        f"http://127.0.0.1:{port}/v1/recommendations/17850", timeout=10
+                    )
             while len(server.mails) < 2 and time.monotonic() < deadline:
                 time.sleep(0.05)
         finally:
             process.terminate()
             said = process.communicate(timeout=30)[1]
     subjects = sorted(mail["Subject"].split(" at ")[0] for mail in server.mails)
-    assert subjects == ["[predictor of shop] ERROR: OSError", "[predictor of shop] ERROR: RuntimeError"], said
+    assert subjects == [
+        "[predictor of shop] ERROR: OSError",
+        "[predictor of shop] ERROR: RuntimeError",
+    ], said
     texts = "".join(parts(mail)[0] for mail in server.mails)
-    assert "A request failed in predictor of shop on " in texts and "A task of the server failed in" in texts
+    assert (
+        "A request failed in predictor of shop on " in texts
+        and "A task of the server failed in" in texts
+    )
     assert "17850" not in texts and "17850" not in said and "the digest broke" not in texts

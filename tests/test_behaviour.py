@@ -31,14 +31,22 @@ def crowd(people: int, robots: int = 1) -> pa.Table:
     for person in range(people):
         for day in random.choice(DAYS, 8, replace=False):
             n = 2 + random.poisson(4)
-            moments = day * 24 + 9 + random.uniform(0, 10) + np.cumsum(random.lognormal(3.5, 1.1, n)) / 3600
+            moments = (
+                day * 24
+                + 9
+                + random.uniform(0, 10)
+                + np.cumsum(random.lognormal(3.5, 1.1, n)) / 3600
+            )
             acts = random.choice(["view", "click", "cart"], n, p=[0.6, 0.3, 0.1])
             rows += [
                 (f"p{person}", f"i{item % 200}", *act)
                 for item, *act in zip(random.zipf(1.6, n), acts, moments, strict=True)
             ]
     for robot in range(robots):
-        rows += [(f"robot{robot}", f"i{step % 200}", "view", step / 4 + robot / 7) for step in range(DAYS * 24 * 4)]
+        rows += [
+            (f"robot{robot}", f"i{step % 200}", "view", step / 4 + robot / 7)
+            for step in range(DAYS * 24 * 4)
+        ]
     users, items, kinds, hours = zip(*rows, strict=True)
     times = [START + timedelta(hours=float(hour)) for hour in hours]
     return pa.table(
@@ -59,7 +67,9 @@ def crowd(people: int, robots: int = 1) -> pa.Table:
 def connection() -> Any:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("CREATE TABLE found (user_id VARCHAR, event_id VARCHAR, rule VARCHAR, evidence VARCHAR)")
+        connection.execute(
+            "CREATE TABLE found (user_id VARCHAR, event_id VARCHAR, rule VARCHAR, evidence VARCHAR)"
+        )
         yield connection
 
 
@@ -67,7 +77,11 @@ def convicted(connection: Any, table: pa.Table) -> dict[str, str]:
     connection.register("source", table)
     features.measure_features(connection, "source")
     find_unusual_users(connection, BotSettings())
-    return dict(connection.execute("SELECT user_id, evidence FROM found WHERE rule = 'behaviour'").fetchall())
+    return dict(
+        connection.execute(
+            "SELECT user_id, evidence FROM found WHERE rule = 'behaviour'"
+        ).fetchall()
+    )
 
 
 def test_robots_and_nobody_else(connection: Any) -> None:
@@ -85,7 +99,9 @@ def test_a_small_shop_teaches_nothing(connection: Any) -> None:
 
 
 def test_nothing_is_learned_from_whom_another_rule_has_found(connection: Any) -> None:
-    connection.execute("INSERT INTO found SELECT 'p' || number, NULL, 'staff', '' FROM range(100) t(number)")
+    connection.execute(
+        "INSERT INTO found SELECT 'p' || number, NULL, 'staff', '' FROM range(100) t(number)"
+    )
     assert convicted(connection, crowd(250)) == {}  # 150 are left: too few
 
 
@@ -116,9 +132,17 @@ def test_features_of_a_day_by_hand(connection: Any) -> None:
     hours = 1 << 10 | 1 << 12 | 1 << 23
     assert rows[0] == (5, 2, 4, 1, 3, 2, 2, 4_158, 2, 1, 1, 1, 0, 3, hours, 5 * 500)
     assert rows[1][:4] == (1, 1, 1, 0)
-    items = connection.execute("SELECT event_date, item_id, users, events FROM item_days ORDER BY 1, 2").fetchall()
-    assert items == [(date(2026, 1, 3), "1", 1, 3), (date(2026, 1, 3), "2", 1, 2), (date(2026, 1, 4), "10", 1, 1)]
-    agents = connection.execute("SELECT user_id, user_agent, ip, events FROM agent_days ORDER BY 1").fetchall()
+    items = connection.execute(
+        "SELECT event_date, item_id, users, events FROM item_days ORDER BY 1, 2"
+    ).fetchall()
+    assert items == [
+        (date(2026, 1, 3), "1", 1, 3),
+        (date(2026, 1, 3), "2", 1, 2),
+        (date(2026, 1, 4), "10", 1, 1),
+    ]
+    agents = connection.execute(
+        "SELECT user_id, user_agent, ip, events FROM agent_days ORDER BY 1"
+    ).fetchall()
     assert agents == [("ann", "a", "10.1.2.0/24", 5), ("bob", "a", "10.1.2.0/24", 1)]
 
 
@@ -127,7 +151,9 @@ def test_chances_and_discoveries() -> None:
     random = np.random.default_rng(1)
     scores = np.vstack([random.normal(size=(1_000, 20)), random.normal(3, 1, (50, 20))])
     learned = np.ones(1_050, bool)
-    found = select_discoveries(tail_probabilities(mahalanobis_distances(scores, learned), learned), 0.01)
+    found = select_discoveries(
+        tail_probabilities(mahalanobis_distances(scores, learned), learned), 0.01
+    )
     assert found[1_000:].all()
     assert found[:1_000].sum() <= 5
     assert not select_discoveries(np.ones(3), 0.05).any()

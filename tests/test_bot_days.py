@@ -55,7 +55,9 @@ def rows(first: int, last: int, seed: int = 0, each: int = 40) -> pa.Table:
 
 
 def append(lake: Lake, table: pa.Table) -> int:
-    write_deltalake(lake.table_uri("interactions"), table, mode="append", partition_by=["event_date"])
+    write_deltalake(
+        lake.table_uri("interactions"), table, mode="append", partition_by=["event_date"]
+    )
     return newest(lake)
 
 
@@ -65,11 +67,15 @@ def newest(lake: Lake, name: str = "interactions") -> int:
     return int(table.version())
 
 
-def loaded(lake: Lake, version: int, first: float, last: float) -> tuple[list[int], dict[str, list[Any]]]:
+def loaded(
+    lake: Lake, version: int, first: float, last: float
+) -> tuple[list[int], dict[str, list[Any]]]:
     """The days read, as numbers, and what the rules see."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        read = load_day_features(connection, lake, version, (START + first * DAY, START + last * DAY))
+        read = load_day_features(
+            connection, lake, version, (START + first * DAY, START + last * DAY)
+        )
         seen = {kind: seen_by(connection, kind) for kind in ("user", "agent")}
     return [(day - START.date()).days for day in read], seen
 
@@ -97,7 +103,10 @@ def test_a_night_reads_the_new_day_alone(lake: Lake) -> None:
     append(lake, rows(0, 5))
     assert loaded(lake, 0, 0, 5) == ([0, 1, 2, 3, 4], measured(rows(0, 5), 0, 5))
     append(lake, rows(5, 6))
-    assert loaded(lake, 1, 1, 6) == ([5], measured(pa.concat_tables([rows(0, 5), rows(5, 6)]), 1, 6))
+    assert loaded(lake, 1, 1, 6) == (
+        [5],
+        measured(pa.concat_tables([rows(0, 5), rows(5, 6)]), 1, 6),
+    )
     assert loaded(lake, 1, 1, 6)[0] == []
 
 
@@ -112,7 +121,12 @@ def test_nights_one_by_one_are_as_all_at_once(lake: Lake, monkeypatch: pytest.Mo
     version = append(lake, late)
     everything = pa.concat_tables([rows(day, day + 1) for day in range(7)] + [late])
     read, seen = loaded(lake, version, 0, 7)
-    assert read == [2, 3, 4, 6]  # the late rows' days, and those whose popularities they are part of
+    assert read == [
+        2,
+        3,
+        4,
+        6,
+    ]  # the late rows' days, and those whose popularities they are part of
     assert seen == measured(everything, 0, 7)
 
 
@@ -147,7 +161,9 @@ def test_a_retry_of_an_older_version_sees_what_was_there_and_keeps_nothing(lake:
 
 
 @pytest.mark.parametrize("killed", ["bot_user_days", "bot_item_days"])
-def test_what_a_killed_run_left_is_measured_again(lake: Lake, monkeypatch: pytest.MonkeyPatch, killed: str) -> None:
+def test_what_a_killed_run_left_is_measured_again(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
     first = append(lake, rows(0, 4))
     loaded(lake, first, 0, 4)
     late = rows(1, 2, seed=7, each=2)
@@ -166,7 +182,9 @@ def test_what_a_killed_run_left_is_measured_again(lake: Lake, monkeypatch: pytes
     assert loaded(lake, version, 0, 4) == ([1, 2, 3], expected)
 
 
-def test_another_edition_measures_everything_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_edition_measures_everything_again(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     version = append(lake, rows(0, 3))
     seen = loaded(lake, version, 0, 3)[1]
     monkeypatch.setattr(day_features, "FEATURES_EDITION", day_features.FEATURES_EDITION + 1)
@@ -182,7 +200,9 @@ def test_days_that_expired_are_not_seen(lake: Lake) -> None:
     table.delete("event_date < '2026-01-02'")
     read, kept = loaded(lake, newest(lake), 0, 4)
     assert read == []  # what was learned of the other days stays
-    assert kept == {kind: [row for row in some if row[0] > date(2026, 1, 1)] for kind, some in seen.items()}
+    assert kept == {
+        kind: [row for row in some if row[0] > date(2026, 1, 1)] for kind, some in seen.items()
+    }
 
 
 def test_a_longer_window_measures_what_it_adds(lake: Lake) -> None:

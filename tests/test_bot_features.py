@@ -21,10 +21,15 @@ def users(request: pytest.FixtureRequest) -> tuple[pd.DataFrame, "pd.Series[str]
 
 
 def test_auc_is_the_chance_that_a_bot_has_more() -> None:
-    assert yardstick.auc(pd.Series([3.0, 4.0]).to_numpy(), pd.Series([1.0, 2.0, 3.0]).to_numpy()) == 5.5 / 6
+    assert (
+        yardstick.auc(pd.Series([3.0, 4.0]).to_numpy(), pd.Series([1.0, 2.0, 3.0]).to_numpy())
+        == 5.5 / 6
+    )
 
 
-def test_no_single_feature_tells_a_stealthy_kind_from_people(users: tuple[pd.DataFrame, "pd.Series[str]"]) -> None:
+def test_no_single_feature_tells_a_stealthy_kind_from_people(
+    users: tuple[pd.DataFrame, "pd.Series[str]"],
+) -> None:
     alone = yardstick.single(*users)
     assert set(alone) == set(PURPOSES) and alone.shape[0] >= 50
     assert not alone.isna().any(axis=None)

@@ -45,7 +45,11 @@ LOG = [
 
 
 def written(path: Path, *lines: str) -> Path:
-    path.write_bytes("\n".join(lines).encode() if path.suffix != ".gz" else gzip.compress("\n".join(lines).encode()))
+    path.write_bytes(
+        "\n".join(lines).encode()
+        if path.suffix != ".gz"
+        else gzip.compress("\n".join(lines).encode())
+    )
     return path
 
 
@@ -75,9 +79,17 @@ def test_lines_of_a_log_are_events(tmp_path: Path) -> None:
     ("text", "user", "item"),
     [
         (f"shop.example:443 {line('192.0.2.1', '/a', 'x')} 0.004 more", "192.0.2.1 x", "/a"),
-        ('2001:db8::1 - ann lee [10/Oct/2025:13:55:36 +0000] "GET /a HTTP/1.1" 304 -', "2001:db8::1", "/a"),
+        (
+            '2001:db8::1 - ann lee [10/Oct/2025:13:55:36 +0000] "GET /a HTTP/1.1" 304 -',
+            "2001:db8::1",
+            "/a",
+        ),
         (line("host.example", "/a", r"say \"hi\" \\"), r"host.example say \"hi\" \\", "/a"),
-        (line("192.0.2.1", "/a", "-").replace("GET /a HTTP/1.1", r"\x16\x03\x01"), "192.0.2.1", r"\x16\x03\x01"),
+        (
+            line("192.0.2.1", "/a", "-").replace("GET /a HTTP/1.1", r"\x16\x03\x01"),
+            "192.0.2.1",
+            r"\x16\x03\x01",
+        ),
         (line("192.0.2.1", "/a b", "é").replace("GET /a b HTTP/1.1", "-"), "192.0.2.1 é", "-"),
     ],
 )
@@ -88,7 +100,11 @@ def test_other_lines(text: str, user: str, item: str, tmp_path: Path) -> None:
 
 def test_a_line_whose_time_is_none_is_unreadable(tmp_path: Path) -> None:
     log, rows = read(
-        written(tmp_path / "access.log", LOG[0], line("192.0.2.1", "/a", "x", "99/Oct/2025:00:00:00 +0000"))
+        written(
+            tmp_path / "access.log",
+            LOG[0],
+            line("192.0.2.1", "/a", "x", "99/Oct/2025:00:00:00 +0000"),
+        )
     )
     assert (log.lines, log.unreadable, len(rows)) == (2, 1, 1)
     long = written(tmp_path / "access.log", LOG[0], "x" * 3_000_000, LOG[2])
@@ -114,7 +130,9 @@ def test_networks() -> None:
     ],
     ids=["json", "blank", "nul", "cut-off", "columns", "fields", "parquet"],
 )  # fmt: skip
-def test_a_file_that_is_neither_is_one_line(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+def test_a_file_that_is_neither_is_one_line(
+    name: str, content: bytes, message: str, tmp_path: Path
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError) as caught, judge_file(str(tmp_path / name), NAMED, assets=False):
         pass
@@ -133,7 +151,12 @@ def test_a_log_is_judged(tmp_path: Path) -> None:
         assert list_user_agents(found.connection, NAMED.bots).to_pylist() == [
             {"user_agent": GOOGLE, "users": 1, "events": 2, "rule": "declared_crawlers"},
             {"user_agent": CHROME, "users": 1, "events": 1, "rule": None},
-            {"user_agent": "UptimeRobot/2.0", "users": 1, "events": 1, "rule": "previews_and_monitors"},
+            {
+                "user_agent": "UptimeRobot/2.0",
+                "users": 1,
+                "events": 1,
+                "rule": "previews_and_monitors",
+            },
         ]
         assert (found.report["dropped_events"], found.report["events"]) == (3, 4)
         assert found.summary == (
@@ -163,16 +186,25 @@ def test_a_table_of_events_is_judged_as_the_daily_run_would(ending: str, tmp_pat
             rows = connection.sql(f"FROM read_csv('{path}', all_varchar = true)").to_arrow_table()
         path = tmp_path / "events.parquet"
         pq.write_table(rows, path)
-    bots = BotSettings(behaviour="off", staff="shadow", internal_networks=["10.0.0.0/8"], allow=["bob"])
-    settings = Settings.model_validate({"source": {"columns": {"user_id": ["visitor_id", "Visitor"]}}, "bots": bots})
+    bots = BotSettings(
+        behaviour="off", staff="shadow", internal_networks=["10.0.0.0/8"], allow=["bob"]
+    )
+    settings = Settings.model_validate(
+        {"source": {"columns": {"user_id": ["visitor_id", "Visitor"]}}, "bots": bots}
+    )
     with judge_file(str(path), settings, assets=False) as found:
-        rows = [tuple(row.values()) for row in list_suspects(found.connection).drop(["event_id"]).to_pylist()]
+        rows = [
+            tuple(row.values())
+            for row in list_suspects(found.connection).drop(["event_id"]).to_pylist()
+        ]
         assert rows == [
             ("ann", 1, "previews_and_monitors", "event by Slackbot 1.0", "drop"),
             ("bob", 1, "declared_crawlers", "1 of 1 events by curl/8.5.0", "keep"),
             ("eve", 1, "staff", "1 of 1 events from 10.9.8.0/24", "shadow"),
         ]
-        assert found.summary == ("8 rows: 5 events, 1 duplicates, 2 rejected (time in the future 1, user_id missing 1)")
+        assert found.summary == (
+            "8 rows: 5 events, 1 duplicates, 2 rejected (time in the future 1, user_id missing 1)"
+        )
 
 
 def dawnlist(*words: str) -> subprocess.CompletedProcess[str]:
@@ -201,7 +233,12 @@ def test_judge_on_a_terminal_and_into_a_file(tmp_path: Path) -> None:
         "dropped: 4 of 5 events (80.0%), 3 of 4 users",
     ]  # fmt: skip
     out = tmp_path / "verdicts.parquet"
-    assert dawnlist("judge", str(path), "--by", "agent", "--output", str(out), "--limit", "1").returncode == 0
+    assert (
+        dawnlist(
+            "judge", str(path), "--by", "agent", "--output", str(out), "--limit", "1"
+        ).returncode
+        == 0
+    )
     assert pq.read_table(out).to_pylist() == [
         {"user_agent": GOOGLE, "users": 1, "events": 2, "rule": "declared_crawlers"}
     ]
@@ -212,8 +249,14 @@ def test_judge_on_a_terminal_and_into_a_file(tmp_path: Path) -> None:
     [
         (["judge", "nowhere.log"], "source 'nowhere.log' does not exist"),
         (["judge", "x.csv", "--by", "day"], "--by is 'day': give user or agent"),
-        (["judge", "x.csv", "--format", "xml"], "--format is 'xml': give table, csv, json, parquet"),
-        (["explain", "ann", "--lake", "nowhere"], "holds no interactions yet: check --lake and --namespace"),
+        (
+            ["judge", "x.csv", "--format", "xml"],
+            "--format is 'xml': give table, csv, json, parquet",
+        ),
+        (
+            ["explain", "ann", "--lake", "nowhere"],
+            "holds no interactions yet: check --lake and --namespace",
+        ),
     ],
 )
 def test_a_failure_is_one_line(words: list[str], message: str, tmp_path: Path) -> None:
@@ -248,7 +291,9 @@ def explained(lake: Lake, user: str, **bots: Any) -> dict[str, Any]:
 
 def test_explain_tells_what_each_rule_says(lake: Lake) -> None:
     found = explained(lake, "bob")
-    assert {name: found[name] for name in ("events", "days", "agents", "networks", "verdict", "because")} == {
+    assert {
+        name: found[name] for name in ("events", "days", "agents", "networks", "verdict", "because")
+    } == {
         "events": 3,
         "days": 1,
         "agents": [
@@ -259,7 +304,9 @@ def test_explain_tells_what_each_rule_says(lake: Lake) -> None:
         "verdict": "kept, but for single events",
         "because": "found by previews_and_monitors",
     }
-    assert [(rule["rule"], rule["mode"], rule["evidence"], rule["events"]) for rule in found["rules"]] == [
+    assert [
+        (rule["rule"], rule["mode"], rule["evidence"], rule["events"]) for rule in found["rules"]
+    ] == [
         ("declared_crawlers", "on", None, 0),
         ("previews_and_monitors", "on", "single events (1): event by Slackbot 1.0", 1),
         ("staff", "on", None, 0),
@@ -275,13 +322,23 @@ def test_explain_tells_what_each_rule_says(lake: Lake) -> None:
         ("ann", {}, "kept: no rule has found anything"),
         ("crawl", {}, "dropped: found by declared_crawlers"),
         ("crawl", {"staff_ids": ["crawl"]}, "dropped: found by declared_crawlers and staff"),
-        ("crawl", {"declared_crawlers": "off"}, "kept: found only by declared_crawlers, which is off"),
+        (
+            "crawl",
+            {"declared_crawlers": "off"},
+            "kept: found only by declared_crawlers, which is off",
+        ),
         ("sue", {"staff": "shadow"}, "kept: found only by staff, which is in shadow"),
         ("bob", {"allow": ["bob"]}, "kept: the id is in allow, which wins over all rules but deny"),
-        ("ann", {"allow": ["ann"], "deny": ["ann"]}, "dropped: the id is in deny, which wins over everything"),
+        (
+            "ann",
+            {"allow": ["ann"], "deny": ["ann"]},
+            "dropped: the id is in deny, which wins over everything",
+        ),
     ],
 )
-def test_explain_says_what_decided(user: str, bots: dict[str, Any], decision: str, lake: Lake) -> None:
+def test_explain_says_what_decided(
+    user: str, bots: dict[str, Any], decision: str, lake: Lake
+) -> None:
     found = explained(lake, user, **bots)
     assert f"{found['verdict']}: {found['because']}" == decision
 
@@ -293,7 +350,16 @@ def test_explain_on_a_terminal(lake: Lake) -> None:
     assert "\x1b" not in done.stdout
     assert done.stdout.splitlines()[0] == "user crawl is dropped: found by declared_crawlers"
     assert f"declared_crawlers      on    drops   1 of 1 events by {GOOGLE}?[31m" in done.stdout
-    unknown = dawnlist("explain", "nobody", "--lake", root, "--as-of", "2026-01-31T00:00:00Z", "--window-days", "30")
+    unknown = dawnlist(
+        "explain",
+        "nobody",
+        "--lake",
+        root,
+        "--as-of",
+        "2026-01-31T00:00:00Z",
+        "--window-days",
+        "30",
+    )
     assert unknown.stderr == (
         "dawnlist: user 'nobody' has no events in [2026-01-01T00:00:00Z, 2026-01-31T00:00:00Z): give the id as the "
         "source has it\n"

@@ -75,7 +75,9 @@ def test_what_a_column_says(values: list[Any], inferred: str | None, low: Any, h
 
 
 def test_a_column_whole() -> None:
-    rows = pa.table({"Event": ["view", "view", " view\u200b", "buy", "n/a", None], "event": [1, 2, 3, 4, 5, 6]})
+    rows = pa.table(
+        {"Event": ["view", "view", " view\u200b", "buy", "n/a", None], "event": [1, 2, 3, 4, 5, 6]}
+    )
     read, [text, number] = profile_columns(rows, rows.schema)
     assert (read, number["name"], number["distinct"]) == (6, "event", 6)
     assert text == {"name": "Event", "type": "string", "inferred": "text", "nulls": 2, "distinct": 2, "min": "buy",
@@ -100,7 +102,12 @@ def test_a_column_whole() -> None:
 def test_what_may_be_an_address_is_not_told(name: str, value: str) -> None:
     rows = pa.table({name: [value, "x", None] if value[0] != "{" else [value]})
     _, [column] = profile_columns(rows, rows.schema, private=["wohin"])
-    assert (column["min"], column["max"], column["examples"], column["masked"]) == (None, None, [], True)
+    assert (column["min"], column["max"], column["examples"], column["masked"]) == (
+        None,
+        None,
+        [],
+        True,
+    )
     assert value not in json.dumps(column)
 
 
@@ -118,7 +125,9 @@ def test_a_large_object_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_lake_is_looked_at_whole(lake: Lake) -> None:
     write_interactions(lake, ("u1", "a", 1), ("u2", "b", 25), ("u2", "c", 26))
-    write_deltalake(lake.table_uri("items"), pa.table({"item_id": ["a", "b"], "title": ["Tea", None]}))
+    write_deltalake(
+        lake.table_uri("items"), pa.table({"item_id": ["a", "b"], "title": ["Tea", None]})
+    )
     land(lake, 28, user=["u1", "u2"], ts=TIMES)
     last = land(lake, 29, user=["u3", "NULL"], ts=[TIMES[0], "x"], film=["f", "g"])
     found = crawl_lake(lake, SETTINGS)["tables"]
@@ -126,21 +135,48 @@ def test_a_lake_is_looked_at_whole(lake: Lake) -> None:
 
     table = {column["name"]: column for column in found["interactions"]["columns"]}
     days = {"by": "event_date", "count": 2, "first": "2026-01-29", "last": "2026-01-30"}
-    assert [found["interactions"][key] for key in ("version", "rows", "files", "partitions")] == [0, 3, 2, days]
-    assert (table["user_id"]["min"], table["user_id"]["max"], table["ip"]["nulls"]) == ("u1", "u2", 3)  # of all days
-    assert (table["user_id"]["distinct"], table["user_id"]["examples"]) == (1, ["u1"])  # of the newest
+    assert [found["interactions"][key] for key in ("version", "rows", "files", "partitions")] == [
+        0,
+        3,
+        2,
+        days,
+    ]
+    assert (table["user_id"]["min"], table["user_id"]["max"], table["ip"]["nulls"]) == (
+        "u1",
+        "u2",
+        3,
+    )  # of all days
+    assert (table["user_id"]["distinct"], table["user_id"]["examples"]) == (
+        1,
+        ["u1"],
+    )  # of the newest
     assert (table["event_date"]["min"], table["event_date"]["max"]) == ("2026-01-29", "2026-01-30")
 
     title = found["items"]["columns"][1]
-    assert (found["items"]["partitions"], title["nulls"], title["distinct"], title["min"]) == (None, 1, 1, "Tea")
+    assert (found["items"]["partitions"], title["nulls"], title["distinct"], title["min"]) == (
+        None,
+        1,
+        1,
+        "Tea",
+    )
 
     landed = found["landing.interactions"]
     columns = {column["name"]: column for column in landed["columns"]}
     windows = {"by": "window", "count": 2, "first": "20260128T000000Z_20260129T000000Z",
                "last": "20260129T000000Z_20260130T000000Z"}  # fmt: skip
-    assert [landed[key] for key in ("rows", "files", "newest", "partitions")] == [4, 2, last, windows]
+    assert [landed[key] for key in ("rows", "files", "newest", "partitions")] == [
+        4,
+        2,
+        last,
+        windows,
+    ]
     assert list(columns) == ["user", "ts", "film"]
-    assert [columns["user"][key] for key in ("nulls", "min", "max", "inferred")] == [1, "u1", "u3", "text"]
+    assert [columns["user"][key] for key in ("nulls", "min", "max", "inferred")] == [
+        1,
+        "u1",
+        "u3",
+        "text",
+    ]
     assert (columns["ts"]["inferred"], columns["film"]["nulls"]) == ("text", 0)
 
 
@@ -157,7 +193,11 @@ def test_only_what_is_new_is_read(lake: Lake, monkeypatch: pytest.MonkeyPatch) -
     assert (looked(lake), read) == ([], [1, 2])
     assert (looked(lake), read, lake.names("catalogue")) == ([], [1, 2], ["00000001.json"])
     land(lake, 29, user=["u1"] * 3, item=["a"] * 3, ts=[TIMES[0]] * 3, event=["view"] * 3)
-    assert (looked(lake), read[2:], lake.names("catalogue")) == ([], [3], ["00000001.json", "00000002.json"])
+    assert (looked(lake), read[2:], lake.names("catalogue")) == (
+        [],
+        [3],
+        ["00000001.json", "00000002.json"],
+    )
     write_deltalake(lake.table_uri("items"), pa.table({"item_id": ["a"] * 4}))
     lake.delete(*land(lake, 28, user=["gone"]).split("/"))  # expired
     assert (looked(lake), read[3:]) == (["new table items"], [4])
@@ -169,7 +209,16 @@ def test_a_change_is_told_once(lake: Lake) -> None:
     land(lake, 27, user=["u1"], item=["1"], ts=TIMES[:1], event=["view"], price=["1.5"], note=["x"])
     land(lake, 27, "items", sku=["1"], name=["Tea"])
     assert looked(lake) == []
-    land(lake, 28, visitor_id=["u1"], item=["A7"], ts=[1769662800], event=["view"], price=["2"], colour=["red"])
+    land(
+        lake,
+        28,
+        visitor_id=["u1"],
+        item=["A7"],
+        ts=[1769662800],
+        event=["view"],
+        price=["2"],
+        colour=["red"],
+    )
     land(lake, 28, "items", sku=["1"], title=["Tea"])
     told = [
         "landing.interactions: lost user (string)",
@@ -185,19 +234,35 @@ def test_a_change_is_told_once(lake: Lake) -> None:
     ]
     assert looked(lake) == told  # and the prices are whole for a day, which is nothing
     assert looked(lake) == []
-    land(lake, 29, visitor_id=["u1"], item=["1"], ts=[1769662800], event=["view"], price=["2.5"], colour=["red"])
+    land(
+        lake,
+        29,
+        visitor_id=["u1"],
+        item=["1"],
+        ts=[1769662800],
+        event=["view"],
+        price=["2.5"],
+        colour=["red"],
+    )
     assert looked(lake) == []
 
 
-def test_a_column_that_events_need_and_that_went_missing_fails_until_it_is_named(lake: Lake) -> None:
+def test_a_column_that_events_need_and_that_went_missing_fails_until_it_is_named(
+    lake: Lake,
+) -> None:
     land(lake, 27, user=["u1"], item=["1"], ts=TIMES[:1], event=["view"])
     looked(lake)
     name = land(lake, 28, who=["u1"], item=["1"], ts=TIMES[:1], event=["view"])
     for _ in range(2):
         found = crawl_lake(lake, SETTINGS)
-        changed = ["landing.interactions: lost user (string)", "landing.interactions: new who (string)"]
+        changed = [
+            "landing.interactions: lost user (string)",
+            "landing.interactions: new who (string)",
+        ]
         assert [format_schema_change(change) for change in found["changes"]] == changed
-        with pytest.raises(ValueError, match=f"landing object {name} has no column for user_id among 'who'"):
+        with pytest.raises(
+            ValueError, match=f"landing object {name} has no column for user_id among 'who'"
+        ):
             save_catalogue(lake, found, SETTINGS)
     assert lake.names("catalogue") == ["00000001.json"]
     named = SourceSettings(columns={"user_id": ["who"]})
@@ -232,7 +297,10 @@ def test_a_window_without_rows_says_nothing_about_columns(lake: Lake) -> None:
     land(lake, 29, user_id=pa.array([], pa.string()))
     assert looked(lake, settings) == []
     assert [
-        column["name"] for column in (load_newest_catalogue(lake) or {})["tables"]["landing.interactions"]["columns"]
+        column["name"]
+        for column in (load_newest_catalogue(lake) or {})["tables"]["landing.interactions"][
+            "columns"
+        ]
     ] == [*columns]
 
 
@@ -252,7 +320,10 @@ def test_types_widen(one: str | None, other: str | None, both: str) -> None:
 
 def test_a_table_that_nobody_knows_has_no_renames() -> None:
     [was], [now] = ([{"name": name, "type": "string", "inferred": None}] for name in ("a", "b"))
-    assert [format_schema_change(change) for change in compare_columns("landing.events", [was], [now], SETTINGS)] == [
+    assert [
+        format_schema_change(change)
+        for change in compare_columns("landing.events", [was], [now], SETTINGS)
+    ] == [
         "landing.events: lost a (string)",
         "landing.events: new b (string)",
     ]
@@ -267,7 +338,15 @@ def dawnlist(lake: Lake, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command(lake: Lake) -> None:
-    land(lake, 27, user=["u1", "u2"], item=["1", "2"], ts=TIMES, event=["view", None], ip=["10.0.0.1", "10.0.0.2"])
+    land(
+        lake,
+        27,
+        user=["u1", "u2"],
+        item=["1", "2"],
+        ts=TIMES,
+        event=["view", None],
+        ip=["10.0.0.1", "10.0.0.2"],
+    )
     shown = dawnlist(lake).stdout.splitlines()
     assert shown[0] == (
         "landing.interactions  2 rows, 0.0 MB in 1 files, 1 windows, 20260127T000000Z_20260128T000000Z to "

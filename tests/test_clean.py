@@ -52,7 +52,9 @@ def cleaned(lake: Lake, table: pa.Table, run: str = "r1", **source: Any) -> dict
         "windows": [WINDOW],
         "arrivals": {},
     }
-    report = clean_landed_objects(lake, landed, Settings(source=SourceSettings(**source)), AS_OF, run)
+    report = clean_landed_objects(
+        lake, landed, Settings(source=SourceSettings(**source)), AS_OF, run
+    )
     json.dumps(report)
     return report
 
@@ -69,7 +71,9 @@ def events(*rows: tuple[str | None, ...]) -> pa.Table:
     """event_id, user_id, item_id, event, ts."""
     names = ("event_id", "user_id", "item_id", "event", "ts")
     columns = zip(*rows, strict=True) if rows else ((),) * len(names)
-    return pa.table({name: pa.array(cells, pa.string()) for name, cells in zip(names, columns, strict=True)})
+    return pa.table(
+        {name: pa.array(cells, pa.string()) for name, cells in zip(names, columns, strict=True)}
+    )
 
 
 def day(number: int, hour: int = 10, second: int = 0, microsecond: int = 0) -> datetime:
@@ -79,7 +83,9 @@ def day(number: int, hour: int = 10, second: int = 0, microsecond: int = 0) -> d
 def evaluated(values: list[str | None], expression: Any) -> list[Any]:
     connection = ibis.duckdb.connect()
     connection.raw_sql("SET TimeZone = 'UTC'")
-    table = ibis.memtable(pa.table({"value": pa.array(values, pa.string()), "place": range(len(values))}))
+    table = ibis.memtable(
+        pa.table({"value": pa.array(values, pa.string()), "place": range(len(values))})
+    )
     shown = table.select("place", result=expression(table.value)).order_by("place")
     return list(connection.to_pyarrow(shown)["result"].to_pylist())
 
@@ -101,7 +107,10 @@ def test_ids() -> None:
         None,
     ]
     wanted = ["17850", "17850", "1.5", "v1.0", "ab", "x", "abc", "-3", None, None, None, None, None]
-    assert evaluated(given, lambda value: coercions.clean_identifier(coercions.clean_text(value))) == wanted
+    assert (
+        evaluated(given, lambda value: coercions.clean_identifier(coercions.clean_text(value)))
+        == wanted
+    )
 
 
 def test_times() -> None:
@@ -115,7 +124,14 @@ def test_times() -> None:
         evaluated(["2020-01-02T03:04:05.25Z", "1577934245.25"], parse_moment)
         == [moment.replace(microsecond=250_000)] * 2
     )
-    unreadable: list[str | None] = ["yesterday", "2020-13-01", "inf", "1e300", "2020-01-02T25:00:00", None]
+    unreadable: list[str | None] = [
+        "yesterday",
+        "2020-13-01",
+        "inf",
+        "1e300",
+        "2020-01-02T25:00:00",
+        None,
+    ]
     assert evaluated(unreadable, parse_moment) == [None] * 6
 
 
@@ -124,15 +140,36 @@ def test_numbers_and_networks() -> None:
         evaluated(["1,5", "1.5", "-3", "nan", "inf", "1,234,5", "x", None], coercions.parse_number)
         == [1.5, 1.5, -3.0] + [None] * 5
     )
-    given: list[str | None] = ["203.0.113.7", "::ffff:10.1.2.3", "2001:DB8:1:2::5", "2001:db8::1", "::1", "here", None]
-    wanted = ["203.0.113.0/24", "10.1.2.0/24", "2001:db8:1::/48", "2001:db8::/48", "::/48", None, None]
+    given: list[str | None] = [
+        "203.0.113.7",
+        "::ffff:10.1.2.3",
+        "2001:DB8:1:2::5",
+        "2001:db8::1",
+        "::1",
+        "here",
+        None,
+    ]
+    wanted = [
+        "203.0.113.0/24",
+        "10.1.2.0/24",
+        "2001:db8:1::/48",
+        "2001:db8::/48",
+        "::/48",
+        None,
+        None,
+    ]
     assert evaluated(given, coercions.truncate_address) == wanted
 
 
 def test_mapping_ignores_spelling() -> None:
-    assert {normalise_name(name) for name in ("User_ID", "user.id", "userId", "USER ID", "user-id")} == {"userid"}
+    assert {
+        normalise_name(name) for name in ("User_ID", "user.id", "userId", "USER ID", "user-id")
+    } == {"userid"}
     aliases = {"user_agent": ("user_agent", "ua"), "ip": ("ip",)}
-    assert match_columns(["UA", "x", "User.Agent"], aliases, {"ip": ["X"]}) == {"user_agent": [2, 0], "ip": [1]}
+    assert match_columns(["UA", "x", "User.Agent"], aliases, {"ip": ["X"]}) == {
+        "user_agent": [2, 0],
+        "ip": [1],
+    }
 
 
 def test_dirty_rows(lake: Lake) -> None:
@@ -152,7 +189,9 @@ def test_dirty_rows(lake: Lake) -> None:
         ("l", "7", "10", "heartbeat", "2026-01-30T10:00:00Z"),
     )
     report = cleaned(lake, table, events={"like": "bookmark"})
-    assert rows_of(lake, "interactions", "event_id", "user_id", "item_id", "event_type", "weight", "event_time") == [
+    assert rows_of(
+        lake, "interactions", "event_id", "user_id", "item_id", "event_type", "weight", "event_time"
+    ) == [
         ("a", "7", "10", "view", 1.0, day(30)),
         ("b", "7", "10", "bookmark", 2.0, day(30)),
         ("d", "7", "10", "view", 1.0, day(30, second=9)),
@@ -168,15 +207,35 @@ def test_dirty_rows(lake: Lake) -> None:
         (9, "time unreadable"),
     ]
     row = json.loads(rows_of(lake, "quarantine", "source_row")[0][0])
-    assert row == {"event_id": "e", "user_id": "null", "item_id": "10", "event": "view", "ts": "2026-01-30T10:00:00Z"}
-    counts = {name: report[name] for name in ("rows_in", "clean", "quarantined", "duplicates", "double_clicks")}
-    assert counts == {"rows_in": 13, "clean": 3, "quarantined": 8, "duplicates": 1, "double_clicks": 1}
+    assert row == {
+        "event_id": "e",
+        "user_id": "null",
+        "item_id": "10",
+        "event": "view",
+        "ts": "2026-01-30T10:00:00Z",
+    }
+    counts = {
+        name: report[name]
+        for name in ("rows_in", "clean", "quarantined", "duplicates", "double_clicks")
+    }
+    assert counts == {
+        "rows_in": 13,
+        "clean": 3,
+        "quarantined": 8,
+        "duplicates": 1,
+        "double_clicks": 1,
+    }
     assert (report["known"], report["inserted"], report["days"]) == (0, 3, {"2026-01-30": 3})
 
 
 def test_schema_network_agent_and_source(lake: Lake) -> None:
     table = events(("a", "7", "10", "view", "2026-01-30T10:00:00Z"))
-    for name, cell in (("UA", "x\ny"), ("user_agent", "NaN"), ("ip_address", "1.2.3.4"), ("session_id", "12.0")):
+    for name, cell in (
+        ("UA", "x\ny"),
+        ("user_agent", "NaN"),
+        ("ip_address", "1.2.3.4"),
+        ("session_id", "12.0"),
+    ):
         table = table.append_column(name, pa.array([cell]))
     cleaned(lake, table)
     written = lake.table("interactions")
@@ -186,9 +245,9 @@ def test_schema_network_agent_and_source(lake: Lake) -> None:
     assert {name: found.schema.field(name).type for name in INTERACTIONS_SCHEMA.names} == {
         f.name: f.type for f in INTERACTIONS_SCHEMA
     }
-    assert rows_of(lake, "interactions", "user_agent", "ip", "session_id", "event_date", "source") == [
-        ("xy", "1.2.3.0/24", "12", date(2026, 1, 30), "landing/interactions/r1.parquet")
-    ]
+    assert rows_of(
+        lake, "interactions", "user_agent", "ip", "session_id", "event_date", "source"
+    ) == [("xy", "1.2.3.0/24", "12", date(2026, 1, 30), "landing/interactions/r1.parquet")]
 
 
 def test_repeating_and_overlapping_is_harmless(lake: Lake) -> None:
@@ -198,8 +257,14 @@ def test_repeating_and_overlapping_is_harmless(lake: Lake) -> None:
         ("x", None, "10", "view", "2026-01-30T10:00:00Z"),
     )
     first, again = cleaned(lake, table), cleaned(lake, table)
-    assert (again["known"], again["inserted"], again["interactions_version"]) == (2, 0, first["interactions_version"])
-    more = pa.concat_tables([table.slice(0, 2), events(("late", "8", "11", "view", "2026-01-29T11:00:00Z"))])
+    assert (again["known"], again["inserted"], again["interactions_version"]) == (
+        2,
+        0,
+        first["interactions_version"],
+    )
+    more = pa.concat_tables(
+        [table.slice(0, 2), events(("late", "8", "11", "view", "2026-01-29T11:00:00Z"))]
+    )
     third = cleaned(lake, more, run="r2")
     assert (third["known"], third["inserted"], third["days"]) == (2, 1, {"2026-01-29": 1})
     assert rows_of(lake, "interactions", "event_id", "event_date") == [
@@ -210,7 +275,9 @@ def test_repeating_and_overlapping_is_harmless(lake: Lake) -> None:
     assert len(rows_of(lake, "quarantine", "reason")) == 1
     written = lake.table("interactions")
     assert written is not None
-    assert written.transaction_version("watermark") == int(datetime.fromisoformat(AS_OF).timestamp())
+    assert written.transaction_version("watermark") == int(
+        datetime.fromisoformat(AS_OF).timestamp()
+    )
 
 
 def marks(lake: Lake) -> list[str | None]:
@@ -221,7 +288,9 @@ def marks(lake: Lake) -> list[str | None]:
 
 def test_an_older_window_leaves_the_watermark(lake: Lake) -> None:
     cleaned(lake, events(("a", "7", "10", "view", "2026-01-29T10:00:00Z")))
-    landed: dict[str, Any] = {"interactions": [land(lake, events(("b", "7", "1", "view", "2026-01-01")), "r2")]}
+    landed: dict[str, Any] = {
+        "interactions": [land(lake, events(("b", "7", "1", "view", "2026-01-01")), "r2")]
+    }
     landed |= {"windows": [["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]], "arrivals": {}}
     clean_landed_objects(lake, landed, Settings(), AS_OF, "r2")
     assert marks(lake) == WINDOW
@@ -230,7 +299,10 @@ def test_an_older_window_leaves_the_watermark(lake: Lake) -> None:
 
 def test_the_earliest_moves_back_with_what_was_landed(lake: Lake) -> None:
     first = cleaned(lake, events(("a", "7", "10", "view", "2026-01-29T10:00:00Z")))
-    older, again = land(lake, events(("b", "7", "1", "view", "2025-12-30")), "r2"), land(lake, events(), "r3")
+    older, again = (
+        land(lake, events(("b", "7", "1", "view", "2025-12-30")), "r2"),
+        land(lake, events(), "r3"),
+    )
     before = ["2025-12-01T00:00:00Z", WINDOW[0]]
     landed = {"interactions": [older, again], "windows": [before, WINDOW], "arrivals": {}}
     report = clean_landed_objects(lake, landed, Settings(), AS_OF, "r2")
@@ -254,16 +326,24 @@ def test_a_rerun_commits_nothing(lake: Lake) -> None:
     assert rows_of(lake, "quarantine", "reason", "source_object", "row_number")[-1] == (
         "user_id missing", "landing/interactions/r1.parquet", 3,
     )  # fmt: skip
-    assert [row[0] for row in rows_of(lake, "quarantine", "reason")] == ["item_id missing"] + ["user_id missing"] * 2
+    assert [row[0] for row in rows_of(lake, "quarantine", "reason")] == ["item_id missing"] + [
+        "user_id missing"
+    ] * 2
 
 
 def test_the_next_window_does_not_quarantine_what_overlaps_again(lake: Lake) -> None:
-    rows = events(("x", None, "10", "view", "2026-01-30T23:30:00Z"), ("z", "7", "10", "view", "soon"))
+    rows = events(
+        ("x", None, "10", "view", "2026-01-30T23:30:00Z"), ("z", "7", "10", "view", "soon")
+    )
     cleaned(lake, rows)
     for run, end in (("r2", "2026-02-01T00:00:00Z"), ("r3", "2026-02-02T00:00:00Z")):
         windows = [["2026-01-30T23:00:00Z", end]]
         clean_landed_objects(
-            lake, {"interactions": [land(lake, rows, run)], "windows": windows, "arrivals": {}}, Settings(), end, run
+            lake,
+            {"interactions": [land(lake, rows, run)], "windows": windows, "arrivals": {}},
+            Settings(),
+            end,
+            run,
         )
     assert len(rows_of(lake, "quarantine", "reason")) == 2
 
@@ -279,7 +359,9 @@ def test_a_commit_in_between_is_read_again(lake: Lake, monkeypatch: pytest.Monke
     append, table = commits.add_files, events(("b", "7", "10", "view", "2026-01-29T12:00:00Z"))
     meanwhile = [True]
     # no data depends on the lease
-    monkeypatch.setattr(cleaning, "lease", lambda *_, **__: nullcontext(SimpleNamespace(check=lambda: None)))
+    monkeypatch.setattr(
+        cleaning, "lease", lambda *_, **__: nullcontext(SimpleNamespace(check=lambda: None))
+    )
 
     def append_after_another(*arguments: Any) -> None:
         if meanwhile.pop() if meanwhile else False:
@@ -294,7 +376,9 @@ def test_a_commit_in_between_is_read_again(lake: Lake, monkeypatch: pytest.Monke
 
 def test_a_renamed_column_makes_the_same_event(lake: Lake) -> None:
     """Without event ids of the source's own, the id comes from the canonical values."""
-    one = pa.table({"user_id": ["7"], "item_id": ["10"], "event": ["view"], "ts": ["2026-01-30T10:00:00Z"]})
+    one = pa.table(
+        {"user_id": ["7"], "item_id": ["10"], "event": ["view"], "ts": ["2026-01-30T10:00:00Z"]}
+    )
     other = pa.table({"Visitor": [7.0], "ITEM.ID": [10], "Event": ["VIEW"], "Time": [day(30)]})
     assert cleaned(lake, one)["inserted"] == 1
     report = cleaned(lake, other, run="r2", columns={"user_id": ["visitor"]})
@@ -313,7 +397,11 @@ def test_ratings_and_quantities(lake: Lake) -> None:
     report = cleaned(lake, ratings)
     assert rows_of(lake, "interactions", "item_id", "event_type") == [("a", "rating")]
     assert rows_of(lake, "interactions", "weight")[0][0] == pytest.approx(0.8)
-    assert report["reasons"] == {"rating missing": 1, "rating outside 0 to 10": 1, "rating unreadable": 1}
+    assert report["reasons"] == {
+        "rating missing": 1,
+        "rating outside 0 to 10": 1,
+        "rating unreadable": 1,
+    }
     sales = pa.table(
         {
             "CustomerID": ["1.0", "1.0"],
@@ -327,7 +415,9 @@ def test_ratings_and_quantities(lake: Lake) -> None:
 
 
 def test_columns_that_differ_by_case_only(lake: Lake) -> None:
-    table = events(("a", "7", "10", "view", "2026-01-30T10:00:00Z"), ("b", None, "1", "view", "2026-01-30"))
+    table = events(
+        ("a", "7", "10", "view", "2026-01-30T10:00:00Z"), ("b", None, "1", "view", "2026-01-30")
+    )
     report = cleaned(lake, table.append_column("USER_ID", pa.array([None, "8"])))
     assert report["clean"] == 2
 
@@ -339,10 +429,13 @@ def test_nothing_landed(lake: Lake) -> None:
 
 def test_missing_columns_are_named(lake: Lake) -> None:
     with pytest.raises(
-        ValueError, match=r"r1.parquet has no column for user_id among 'who', 'item_id'.*source.columns"
+        ValueError,
+        match=r"r1.parquet has no column for user_id among 'who', 'item_id'.*source.columns",
     ):
         cleaned(lake, pa.table({"who": ["1"], "item_id": ["a"], "ts": ["1"], "event": ["view"]}))
-    with pytest.raises(ValueError, match=r"no column for event_type .* or set source.default_event"):
+    with pytest.raises(
+        ValueError, match=r"no column for event_type .* or set source.default_event"
+    ):
         cleaned(lake, pa.table({"user_id": ["1"], "item_id": ["a"], "ts": ["1"]}))
 
 
@@ -367,7 +460,9 @@ def test_items_and_users(lake: Lake) -> None:
         ("10", "A <script>", ["Drama", "Sci-Fi"]),
         ("11", "Zorro, the Mark", []),
     ]
-    assert rows_of(lake, "users", "user_id", "email", "role") == [("7", "ann@shop.example", "staff")]
+    assert rows_of(lake, "users", "user_id", "email", "role") == [
+        ("7", "ann@shop.example", "staff")
+    ]
     assert report["items"] == {"rows": 2, "rejected": 1, "duplicates": 1}
     landed["items"] = land(lake, pa.table({"item_id": [1], "genres": [["a", "b"]]}), "r2", "items")
     clean_landed_objects(lake, landed | {"users": None}, Settings(), AS_OF, "r2")
@@ -376,8 +471,27 @@ def test_items_and_users(lake: Lake) -> None:
 
 
 def test_genres_in_the_ways_that_sources_write_lists() -> None:
-    given = ["Drama|Sci-Fi", "a, b", '{Drama,"Film Noir"}', '["Drama", "Comedy"]', "['x']", "[]", "Rock 'n'", "", None]
-    wanted = [["Drama", "Sci-Fi"], ["a", "b"], ["Drama", "Film Noir"], ["Drama", "Comedy"], ["x"], [], ["Rock 'n'"], []]
+    given = [
+        "Drama|Sci-Fi",
+        "a, b",
+        '{Drama,"Film Noir"}',
+        '["Drama", "Comedy"]',
+        "['x']",
+        "[]",
+        "Rock 'n'",
+        "",
+        None,
+    ]
+    wanted = [
+        ["Drama", "Sci-Fi"],
+        ["a", "b"],
+        ["Drama", "Film Noir"],
+        ["Drama", "Comedy"],
+        ["x"],
+        [],
+        ["Rock 'n'"],
+        [],
+    ]
     assert parse_genres(pa.array(given)).to_pylist() == [*wanted, None]
 
 
@@ -398,20 +512,33 @@ def test_online_retail(lake: Lake, tmp_path: Path) -> None:
         text = pyarrow.csv.ConvertOptions(
             column_types={name: pa.string() for name in ("InvoiceNo", "StockCode", "CustomerID")}
         )
-        table = pa.concat_tables([pyarrow.csv.read_csv(archive.open(name), convert_options=text) for name in days])
+        table = pa.concat_tables(
+            [pyarrow.csv.read_csv(archive.open(name), convert_options=text) for name in days]
+        )
     report = cleaned(lake, table, default_event="purchase", columns={"session_id": ["InvoiceNo"]})
     assert set(report["reasons"]) == {"user_id missing", "quantity not positive"}
     assert 0.5 < report["clean"] / report["rows_in"] < 1
 
 
 def test_times_without_a_zone_are_of_the_declared_one(lake: Lake) -> None:
-    table = events(("a", "7", "10", "view", "29/01/2026 10:00"), ("b", "7", "11", "view", "2026-01-29T10:00:00Z"))
+    table = events(
+        ("a", "7", "10", "view", "29/01/2026 10:00"),
+        ("b", "7", "11", "view", "2026-01-29T10:00:00Z"),
+    )
     cleaned(lake, table, time_zone="Europe/Berlin", time_format="%d/%m/%Y %H:%M")
-    assert rows_of(lake, "interactions", "event_id", "event_time") == [("a", day(29, 9)), ("b", day(29, 10))]
+    assert rows_of(lake, "interactions", "event_id", "event_time") == [
+        ("a", day(29, 9)),
+        ("b", day(29, 10)),
+    ]
 
 
 def test_a_broken_limit_stops_before_a_clean_row_is_committed(lake: Lake) -> None:
-    table = events(*((f"e{n}", "7", "10", "view" if n else "heartbeat", "2026-01-29T10:00:00Z") for n in range(3)))
+    table = events(
+        *(
+            (f"e{n}", "7", "10", "view" if n else "heartbeat", "2026-01-29T10:00:00Z")
+            for n in range(3)
+        )
+    )
     landed: dict[str, Any] = {
         "interactions": [land(lake, table)],
         "items": None,
@@ -420,7 +547,9 @@ def test_a_broken_limit_stops_before_a_clean_row_is_committed(lake: Lake) -> Non
         "arrivals": {},
     }
     settings = Settings(limits=LimitSettings(min_rows=3, max_unknown_events=0.2))
-    with pytest.raises(RuntimeError, match=r"1 of 3 rows \(33\.3%\) are of unknown events, more than .*'heartbeat'"):
+    with pytest.raises(
+        RuntimeError, match=r"1 of 3 rows \(33\.3%\) are of unknown events, more than .*'heartbeat'"
+    ):
         clean_landed_objects(lake, landed, settings, AS_OF, "r1")
     assert lake.table("interactions") is None
     assert rows_of(lake, "quarantine", "reason") == [("event unknown",)]

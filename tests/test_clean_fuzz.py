@@ -53,7 +53,20 @@ def drop(dice: random.Random, columns: Columns) -> None:
 
 def rename(dice: random.Random, columns: Columns) -> None:
     place = dice.randrange(len(columns))
-    names = ("USER ID", "x", "Event.Type", "item id", "", "c0", "key", "source", "arrived", 'a"b', "naïve", "c0 --")
+    names = (
+        "USER ID",
+        "x",
+        "Event.Type",
+        "item id",
+        "",
+        "c0",
+        "key",
+        "source",
+        "arrived",
+        'a"b',
+        "naïve",
+        "c0 --",
+    )
     columns[place] = dice.choice(names), columns[place][1]
 
 
@@ -120,7 +133,18 @@ def mangled(dice: random.Random, data: bytes) -> bytes:
     bent = bytearray(data)
     for _ in range(dice.choice((0, 0, 1, 3, 20))):
         place = dice.randrange(len(bent))
-        piece = dice.choice((b'"', b"\xff\xfe", b"\x00", b"\n", b",", bytes([dice.randrange(256)]), b"\xc3\x28", b""))
+        piece = dice.choice(
+            (
+                b'"',
+                b"\xff\xfe",
+                b"\x00",
+                b"\n",
+                b",",
+                bytes([dice.randrange(256)]),
+                b"\xc3\x28",
+                b"",
+            )
+        )
         bent[place : place + dice.choice((0, 1, 1, 9))] = piece
     return bytes(bent) or b"\n"
 

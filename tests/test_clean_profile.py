@@ -12,7 +12,11 @@ from deltalake import write_deltalake
 from dawnlist.components.clean import limits
 from dawnlist.components.clean.cleaning import open_cleaning_engine
 from dawnlist.components.clean.duplicates import mark_repeats
-from dawnlist.components.clean.interactions import apply_layout_hints, create_text_view, validate_rows
+from dawnlist.components.clean.interactions import (
+    apply_layout_hints,
+    create_text_view,
+    validate_rows,
+)
 from dawnlist.components.clean.profile import CleaningProfile, profile_landed_rows, sort_by_count
 from dawnlist.components.clean.profile_page import render_profile_page
 from dawnlist.lake.lake import Lake
@@ -26,7 +30,13 @@ ROWS = pa.table(
         "User": ["7", " 8.0", "null", None, "7"],
         "item_id": ["10", "a|b", "10", "10", "10"],
         "event": ["view", "view", "view", "view", "<b>scroll"],
-        "ts": ["2026-01-30T10:00:00Z", "1769767200", "2026-01-30 10:00:00", "soon", "2026-01-30T10:00:00Z"],
+        "ts": [
+            "2026-01-30T10:00:00Z",
+            "1769767200",
+            "2026-01-30 10:00:00",
+            "soon",
+            "2026-01-30T10:00:00Z",
+        ],
         "colour": ["red", None, "1,5", "2", "3.5"],
     }
 )
@@ -55,13 +65,17 @@ def found(lake: Lake, tmp_path: Path, *tables: pa.Table) -> CleaningProfile:
     with open_cleaning_engine(Settings().engines, tmp_path) as engine:
         parts = engine.load(lake, names, "landed")
         source = apply_layout_hints(parts, SourceSettings())
-        once = engine.keep("once", validate_rows(create_text_view(engine, parts, source), source, END))
+        once = engine.keep(
+            "once", validate_rows(create_text_view(engine, parts, source), source, END)
+        )
         rows = mark_repeats(engine, once, None, source)
         usual = limits.measure_volume(lake.table("interactions"), engine, rows, WINDOW)
         return profile_landed_rows(engine, parts, once, rows, source) | {"volume": usual}
 
 
-def column(source: str, name: str | None, nulls: int, padded: int, rejected: Any, types: Any) -> dict[str, Any]:
+def column(
+    source: str, name: str | None, nulls: int, padded: int, rejected: Any, types: Any
+) -> dict[str, Any]:
     return {"source": source, "column": name, "rows": 5, "nulls": nulls, "padded": padded, "rejected": rejected,
             "types": types}  # fmt: skip
 
@@ -110,7 +124,13 @@ def test_a_sample_is_of_blocks_over_the_whole_object(
 
 
 def judged_profile(**about: Any) -> CleaningProfile:
-    return {"rows_in": 2000, "rejected": 0, "reasons": {}, "unknown_events": {}, "volume": None} | about
+    return {
+        "rows_in": 2000,
+        "rejected": 0,
+        "reasons": {},
+        "unknown_events": {},
+        "volume": None,
+    } | about
 
 
 def test_shares_over_their_limits_fail_with_the_numbers() -> None:
@@ -121,7 +141,9 @@ def test_shares_over_their_limits_fail_with_the_numbers() -> None:
     )  # too few to judge
     with pytest.raises(RuntimeError) as error:
         reasons = {"user_id missing": 900, "event unknown": 500}
-        limits.check_limits(judged_profile(rejected=1400, reasons=reasons, unknown_events={"scroll": 9}), of, END)
+        limits.check_limits(
+            judged_profile(rejected=1400, reasons=reasons, unknown_events={"scroll": 9}), of, END
+        )
     assert str(error.value) == (
         "cleaning as of 2026-01-31 03:00 stopped before its clean rows were committed: 1,400 of 2,000 rows (70.0%) are "
         "rejected, more than limits.max_rejected (50.0%): 900 user_id missing, 500 event unknown; 500 of 2,000 rows "
@@ -147,25 +169,45 @@ def test_volume_limits(rows: int, usual: int, said: str) -> None:
     if not said:
         limits.check_limits(judged_profile(volume=volume), LimitSettings(), END)
         return
-    with pytest.raises(RuntimeError, match=f"have {rows:,} clean rows, and the same weekday before had 2,000: {said}"):
+    with pytest.raises(
+        RuntimeError,
+        match=f"have {rows:,} clean rows, and the same weekday before had 2,000: {said}",
+    ):
         limits.check_limits(judged_profile(volume=volume), LimitSettings(), END)
 
 
 def history(lake: Lake, days: dict[str, int]) -> None:
     """Interactions of days, so many rows each."""
     event = {"user_id": "1", "item_id": "a", "event_type": "view", "weight": 1.0, "source": "s"}
-    times = [datetime.fromisoformat(f"{day}T10:00:00+00:00") for day, count in days.items() for _ in range(count)]
-    rows = [event | {"event_id": str(n), "event_time": t, "event_date": t.date()} for n, t in enumerate(times)]
+    times = [
+        datetime.fromisoformat(f"{day}T10:00:00+00:00")
+        for day, count in days.items()
+        for _ in range(count)
+    ]
+    rows = [
+        event | {"event_id": str(n), "event_time": t, "event_date": t.date()}
+        for n, t in enumerate(times)
+    ]
     table = pa.Table.from_pylist(rows, schema=INTERACTIONS_SCHEMA)
     write_deltalake(lake.table_uri("interactions"), table, partition_by=["event_date"])
 
 
 def test_the_volume_is_of_the_same_weekday_of_four_weeks(lake: Lake, tmp_path: Path) -> None:
-    history(lake, {"2026-01-02": 9, "2026-01-09": 4, "2026-01-16": 5, "2026-01-22": 90, "2026-01-30": 80})
-    assert found(lake, tmp_path, ROWS)["volume"] == {"day": "2026-01-30", "rows": 2, "usual": 5, "days": 3}
+    history(
+        lake,
+        {"2026-01-02": 9, "2026-01-09": 4, "2026-01-16": 5, "2026-01-22": 90, "2026-01-30": 80},
+    )
+    assert found(lake, tmp_path, ROWS)["volume"] == {
+        "day": "2026-01-30",
+        "rows": 2,
+        "usual": 5,
+        "days": 3,
+    }
 
 
-@pytest.mark.parametrize("days", [{}, {"2026-01-16": 5, "2026-01-23": 4, "2026-01-29": 8}], ids=["first", "young"])
+@pytest.mark.parametrize(
+    "days", [{}, {"2026-01-16": 5, "2026-01-23": 4, "2026-01-29": 8}], ids=["first", "young"]
+)
 def test_a_young_shop_has_no_usual_day(lake: Lake, tmp_path: Path, days: dict[str, int]) -> None:
     if days:
         history(lake, days)

@@ -41,13 +41,28 @@ def test_every_command_explains_itself(command: str) -> None:
         (["run", "--local", "--factors", "a,b"], "--factors is 'a,b': give numbers with commas"),
         (["run", "--local", "--factors", "64,-5"], "factors is -5.0: give a number from 1 to 4096"),
         (["run", "--local", "--iterations", "0"], "iterations is 0: give a number from 1"),
-        (["run", "--local", "--metric", "ndgc"], "metric 'ndgc' is unknown: give one of ndcg, recall, map, mrr"),
-        (["run", "--local", "--redis", "redis://:s3cret@h:1"], "set DAWNLIST_REDIS_PASSWORD instead"),
-        (["recommend", "1", "--redis", "redis://127.0.0.1:1"], "no store answers at redis://127.0.0.1:1"),
-        (["recommend", "1", "--predictor", "http://127.0.0.1:1"], "no predictor answers at http://127.0.0.1:1"),
+        (
+            ["run", "--local", "--metric", "ndgc"],
+            "metric 'ndgc' is unknown: give one of ndcg, recall, map, mrr",
+        ),
+        (
+            ["run", "--local", "--redis", "redis://:s3cret@h:1"],
+            "set DAWNLIST_REDIS_PASSWORD instead",
+        ),
+        (
+            ["recommend", "1", "--redis", "redis://127.0.0.1:1"],
+            "no store answers at redis://127.0.0.1:1",
+        ),
+        (
+            ["recommend", "1", "--predictor", "http://127.0.0.1:1"],
+            "no predictor answers at http://127.0.0.1:1",
+        ),
         (["compile", "--nodes", "tpu"], "nodes is 'tpu'"),
         (["rollback", "--lake", "ftp://x"], "give a folder or"),
-        (["simulate", "--out", "postgresql://me:s3cret@127.0.0.1:1/shop"], "set DAWNLIST_SOURCE_PASSWORD instead"),
+        (
+            ["simulate", "--out", "postgresql://me:s3cret@127.0.0.1:1/shop"],
+            "set DAWNLIST_SOURCE_PASSWORD instead",
+        ),
         (["simulate", "--out", "ftp://x"], "can't write a shop to ftp://"),
     ],
 )
@@ -83,13 +98,18 @@ def test_no_words_are_a_call_for_help() -> None:
 @pytest.mark.parametrize("group", ["bots", "lake"])
 def test_so_is_a_group_without_a_command(group: str) -> None:
     done = dawnlist(group)
-    assert (done.returncode, done.stderr) == (2, "") and done.stdout.strip() == dawnlist(group, "--help").stdout.strip()
+    assert (done.returncode, done.stderr) == (2, "") and done.stdout.strip() == dawnlist(
+        group, "--help"
+    ).stdout.strip()
 
 
 @pytest.mark.parametrize("command", ["run", "backfill"])
 def test_help_cuts_no_name_off_on_a_narrow_terminal(command: str) -> None:
     said = dawnlist(command, "--help", COLUMNS="80").stdout
-    assert all(word in said for word in ("DAWNLIST_SOURCE_PASSWORD", "postgresql://USER@HOST/DB", ".dawnlist/shop.db"))
+    assert all(
+        word in said
+        for word in ("DAWNLIST_SOURCE_PASSWORD", "postgresql://USER@HOST/DB", ".dawnlist/shop.db")
+    )
 
 
 def test_debug_shows_the_traceback() -> None:
@@ -99,6 +119,8 @@ def test_debug_shows_the_traceback() -> None:
 
 def test_versions_of_an_empty_store(valkey: str) -> None:
     said = dawnlist("versions", "--redis", valkey).stdout
-    assert said.startswith("nothing has been published in namespace 'default': check --redis, --home and --namespace")
+    assert said.startswith(
+        "nothing has been published in namespace 'default': check --redis, --home and --namespace"
+    )
     done = dawnlist("recommend", "1", "--redis", valkey)
     assert done.returncode == 1 and "nothing has been published" in done.stderr

@@ -10,7 +10,9 @@ Floats = npt.NDArray[np.float32]
 NOTHING = np.zeros(0, np.int32)
 
 
-def sorted_best(users: Floats, vectors: Floats, bias: Floats, k: int) -> tuple[npt.NDArray[np.int64], Floats]:
+def sorted_best(
+    users: Floats, vectors: Floats, bias: Floats, k: int
+) -> tuple[npt.NDArray[np.int64], Floats]:
     scores = (users.astype(np.float64) @ vectors.astype(np.float64).T + bias).astype(np.float32)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return order, np.take_along_axis(scores, order, axis=1)
@@ -19,9 +21,9 @@ def sorted_best(users: Floats, vectors: Floats, bias: Floats, k: int) -> tuple[n
 @pytest.mark.parametrize(("items", "width"), [(5000, 0), (5000, 1), (3001, 16), (2500, 100)])
 def test_it_is_what_sorting_gives(items: int, width: int) -> None:
     rng = np.random.default_rng(width)
-    vectors = rng.standard_normal((items, width)).astype(np.float32) * np.exp(rng.standard_normal((items, 1))).astype(
-        "f4"
-    )
+    vectors = rng.standard_normal((items, width)).astype(np.float32) * np.exp(
+        rng.standard_normal((items, 1))
+    ).astype("f4")
     bias = (rng.random(items) ** 6).astype(np.float32)
     users = rng.standard_normal((4, width)).astype(np.float32)
     users[3] = 0
@@ -60,5 +62,10 @@ def test_what_is_no_number_is_never_listed() -> None:
 
 def test_no_items_and_no_users() -> None:
     empty = QuantisedIndex.of(np.zeros((0, 3), np.float32), np.zeros(0, np.float32))
-    np.testing.assert_array_equal(empty.best(np.ones((1, 3), np.float32), 2, NOTHING_HIDDEN, NOTHING)[0], [[-1, -1]])
-    assert empty.best(np.ones((0, 3), np.float32), 2, np.zeros(1, np.int64), NOTHING)[0].shape == (0, 2)
+    np.testing.assert_array_equal(
+        empty.best(np.ones((1, 3), np.float32), 2, NOTHING_HIDDEN, NOTHING)[0], [[-1, -1]]
+    )
+    assert empty.best(np.ones((0, 3), np.float32), 2, np.zeros(1, np.int64), NOTHING)[0].shape == (
+        0,
+        2,
+    )

@@ -49,7 +49,9 @@ def duckdb() -> Iterator[Any]:
 
 def read(connection: Any, values: list[str | None], coercion: Coercion) -> list[Any]:
     """The values as a coercion reads them, in one query."""
-    connection.con.register("given", pa.table({"place": range(len(values)), "value": pa.array(values, pa.string())}))
+    connection.con.register(
+        "given", pa.table({"place": range(len(values)), "value": pa.array(values, pa.string())})
+    )
     return [row[0] for row in connection.raw_sql(query(coercion)).fetchall()]
 
 
@@ -83,13 +85,39 @@ TEXTS: list[str | None] = [
 
 
 def test_numbers_with_both_marks(duckdb: Any) -> None:
-    given = ["1.234,5", "1,234.5", "1,234", "-1.234.567,5", "1,234,567", "1.234.567", "12,34.5", ",5"]
-    assert read(duckdb, [*given], coercions.parse_number) == [1234.5, 1234.5, 1.234, -1234567.5, None, None, None, None]
-    assert read(duckdb, ["1_000", "0x10", "1d", "+-5", "1e400", "Infinity"], coercions.parse_number) == [None] * 6
+    given = [
+        "1.234,5",
+        "1,234.5",
+        "1,234",
+        "-1.234.567,5",
+        "1,234,567",
+        "1.234.567",
+        "12,34.5",
+        ",5",
+    ]
+    assert read(duckdb, [*given], coercions.parse_number) == [
+        1234.5,
+        1234.5,
+        1.234,
+        -1234567.5,
+        None,
+        None,
+        None,
+        None,
+    ]
+    assert (
+        read(duckdb, ["1_000", "0x10", "1d", "+-5", "1e400", "Infinity"], coercions.parse_number)
+        == [None] * 6
+    )
 
 
 def test_ids_with_exponents_stay(duckdb: Any) -> None:
-    assert read(duckdb, ["1.785e4", "1E5", "17850.0", "-3.00"], id_of) == ["1.785e4", "1E5", "17850", "-3"]
+    assert read(duckdb, ["1.785e4", "1E5", "17850.0", "-3.00"], id_of) == [
+        "1.785e4",
+        "1E5",
+        "17850",
+        "-3",
+    ]
 
 
 def test_prose_keeps_words_apart(duckdb: Any) -> None:
@@ -100,7 +128,13 @@ def test_prose_keeps_words_apart(duckdb: Any) -> None:
 
 def test_networks_are_of_addresses(duckdb: Any) -> None:
     given = ["255.255.255.255", "256.1.1.1", "01.2.3.4", "12:30", "0.0.0.0"]
-    assert read(duckdb, [*given], coercions.truncate_address) == ["255.255.255.0/24", None, None, None, "0.0.0.0/24"]
+    assert read(duckdb, [*given], coercions.truncate_address) == [
+        "255.255.255.0/24",
+        None,
+        None,
+        None,
+        "0.0.0.0/24",
+    ]
 
 
 def test_times_as_others_write_them(duckdb: Any) -> None:
@@ -111,28 +145,52 @@ def test_times_as_others_write_them(duckdb: Any) -> None:
     assert read(duckdb, ["2020-01-02", "2020-01-02T03:04Z"], parse_moment) == [
         datetime(2020, 1, 2, tzinfo=UTC), second.replace(second=0),
     ]  # fmt: skip
-    odd: list[str | None] = ["T03:04", "2020", "2020-01", "epoch", "-infinity", "12020-01-02", "2020-01-02 (BC)"]
-    assert [value for value in read(duckdb, odd, parse_moment) if value and value.year != 1970] == []
+    odd: list[str | None] = [
+        "T03:04",
+        "2020",
+        "2020-01",
+        "epoch",
+        "-infinity",
+        "12020-01-02",
+        "2020-01-02 (BC)",
+    ]
+    assert [
+        value for value in read(duckdb, odd, parse_moment) if value and value.year != 1970
+    ] == []
 
 
 def test_a_declared_zone_is_of_times_without_one(duckdb: Any) -> None:
     """Skipped in spring: by the winter's clock. Twice in autumn: the first. As Python's fold=0."""
     given = ["2020-06-01 12:00:00", "2020-03-29 02:30:00", "2020-10-25 02:30:00", "2020-10-25 03:00:00", "2020-06-01",
              "01/06/2020 12:00"]  # fmt: skip
-    clock = [(6, 1, 10, 0), (3, 29, 1, 30), (10, 25, 0, 30), (10, 25, 2, 0), (5, 31, 22, 0), (6, 1, 10, 0)]
+    clock = [
+        (6, 1, 10, 0),
+        (3, 29, 1, 30),
+        (10, 25, 0, 30),
+        (10, 25, 2, 0),
+        (5, 31, 22, 0),
+        (6, 1, 10, 0),
+    ]
     assert read(duckdb, [*given], berlin) == [datetime(2020, *parts, tzinfo=UTC) for parts in clock]
     zoned = ["2020-06-01T12:00:00Z", "2020-06-01T14:00:00+02:00", "1591012800"]
     assert read(duckdb, [*zoned], berlin) == [datetime(2020, 6, 1, 12, tzinfo=UTC)] * 3
 
 
-@pytest.mark.parametrize("zone", ["America/New_York", "Australia/Lord_Howe", "Antarctica/Troll", "Asia/Kathmandu"])
+@pytest.mark.parametrize(
+    "zone", ["America/New_York", "Australia/Lord_Howe", "Antarctica/Troll", "Asia/Kathmandu"]
+)
 def test_each_half_hour_of_a_year_is_what_python_says(duckdb: Any, zone: str) -> None:
     clocks = [datetime(2024, 1, 1) + timedelta(minutes=30 * step) for step in range(2 * 24 * 366)]
     wanted = [clock.replace(tzinfo=zoneinfo.ZoneInfo(zone)).astimezone(UTC) for clock in clocks]
-    assert read(duckdb, [f"{clock}" for clock in clocks], lambda value: parse_moment(value, zone)) == wanted
+    assert (
+        read(duckdb, [f"{clock}" for clock in clocks], lambda value: parse_moment(value, zone))
+        == wanted
+    )
 
 
-@pytest.mark.parametrize(("key", "value"), [("time_zone", "Berlin"), ("time_zone", "../etc"), ("time_format", "%Q")])
+@pytest.mark.parametrize(
+    ("key", "value"), [("time_zone", "Berlin"), ("time_zone", "../etc"), ("time_format", "%Q")]
+)
 def test_a_zone_or_format_that_is_none_is_refused(key: str, value: str) -> None:
     with pytest.raises(ValueError, match=r"no time zone of the IANA's|a format of %Y"):
         SourceSettings.model_validate({key: value})
@@ -140,7 +198,10 @@ def test_a_zone_or_format_that_is_none_is_refused(key: str, value: str) -> None:
 
 def test_each_directive_is_read(duckdb: Any) -> None:
     SourceSettings(time_format=" ".join(TIME_DIRECTIVES))
-    forms = {"%d-%b-%Y %I:%M %p": "02-Jan-2020 03:04 PM", "%m.%d.%Y, %H:%M:%S": "1.2.2020, 15:04:00"}
+    forms = {
+        "%d-%b-%Y %I:%M %p": "02-Jan-2020 03:04 PM",
+        "%m.%d.%Y, %H:%M:%S": "1.2.2020, 15:04:00",
+    }
     for form, value in forms.items():
         parsed = read(duckdb, [value, "x"], lambda text, form=form: parse_moment(text, "UTC", form))  # type: ignore[misc]
         assert parsed == [datetime(2020, 1, 2, 15, 4, tzinfo=UTC), None]
@@ -156,13 +217,19 @@ few = settings(
     suppress_health_check=list(HealthCheck),  # a busy machine is "too slow"
 )
 utf8 = st.text(st.characters(codec="utf-8"), max_size=60)
-hostile = st.one_of(utf8, st.sampled_from([text for text in TEXTS if text]), st.from_regex(r"[\d:.,+eEZTx/ -]{0,30}"))
+hostile = st.one_of(
+    utf8,
+    st.sampled_from([text for text in TEXTS if text]),
+    st.from_regex(r"[\d:.,+eEZTx/ -]{0,30}"),
+)
 SPAN = (datetime(1995, 1, 1), datetime(2100, 1, 1))
 
 
 @few
 @given(st.lists(hostile, min_size=20, max_size=200))
-def test_no_text_breaks_a_coercion_nor_its_neighbours(duckdb: Any, values: list[str | None]) -> None:
+def test_no_text_breaks_a_coercion_nor_its_neighbours(
+    duckdb: Any, values: list[str | None]
+) -> None:
     together = {name: read(duckdb, values, coercion) for name, coercion in COERCIONS.items()}
     for name, coercion in COERCIONS.items():
         assert read(duckdb, values[:1], coercion) == together[name][:1]
@@ -170,7 +237,10 @@ def test_no_text_breaks_a_coercion_nor_its_neighbours(duckdb: Any, values: list[
         assert read(duckdb, together[name], COERCIONS[name]) == together[name]
     assert read(duckdb, together["network"], coercions.clean_text) == together["network"]
     assert all(value is None or math.isfinite(value) for value in together["number"])
-    assert all(text is None or (text and text.isprintable()) or not text.isascii() for text in together["text"])
+    assert all(
+        text is None or (text and text.isprintable()) or not text.isascii()
+        for text in together["text"]
+    )
 
 
 def test_a_value_of_a_megabyte(duckdb: Any) -> None:
@@ -189,16 +259,28 @@ def test_a_value_of_a_megabyte(duckdb: Any) -> None:
 @given(st.lists(st.integers(-(10**18), 10**18), min_size=1, max_size=200))
 def test_an_integer_id_is_one_id(duckdb: Any, ids: list[int]) -> None:
     for form in ("{}", "{}.0", "{}.000", " {} ", "\t{}.0\u00a0", "\ufeff{}"):
-        assert read(duckdb, [form.format(number) for number in ids], id_of) == [str(number) for number in ids]
+        assert read(duckdb, [form.format(number) for number in ids], id_of) == [
+            str(number) for number in ids
+        ]
 
 
 @few
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e90, max_value=1e90), min_size=1))
+@given(
+    st.lists(
+        st.floats(allow_nan=False, allow_infinity=False, min_value=-1e90, max_value=1e90),
+        min_size=1,
+    )
+)
 def test_a_float_is_read_back(duckdb: Any, floats: list[float]) -> None:
     assert read(duckdb, [repr(number) for number in floats], coercions.parse_number) == floats
     fixed = [round(number, 6) for number in floats if abs(number) < 1e9]
     assert read(duckdb, [f"{number:.6f}" for number in fixed], coercions.parse_number) == fixed
-    assert read(duckdb, [f"{number:.6f}".replace(".", ",") for number in fixed], coercions.parse_number) == fixed
+    assert (
+        read(
+            duckdb, [f"{number:.6f}".replace(".", ",") for number in fixed], coercions.parse_number
+        )
+        == fixed
+    )
     english = [f"{number:,.6f}" for number in fixed]
     assert read(duckdb, [*english], coercions.parse_number) == fixed
     continental = [text.translate(str.maketrans(",.", ".,")) for text in english]
@@ -206,7 +288,11 @@ def test_a_float_is_read_back(duckdb: Any, floats: list[float]) -> None:
 
 
 @few
-@given(st.lists(st.datetimes(*SPAN), min_size=1, max_size=100), st.integers(-14, 14), st.sampled_from("T "))
+@given(
+    st.lists(st.datetimes(*SPAN), min_size=1, max_size=100),
+    st.integers(-14, 14),
+    st.sampled_from("T "),
+)
 def test_a_time_is_read_back(duckdb: Any, times: list[datetime], hours: int, mark: str) -> None:
     times = [time.replace(tzinfo=UTC) for time in times]
     east = timezone(timedelta(hours=hours))
@@ -214,7 +300,9 @@ def test_a_time_is_read_back(duckdb: Any, times: list[datetime], hours: int, mar
         "zoneless": [time.replace(tzinfo=None).isoformat(mark) for time in times],
         "Z": [time.isoformat(mark).replace("+00:00", "Z") for time in times],
         "offset": [time.astimezone(east).isoformat(mark) for time in times],
-        "short offset": [time.astimezone(east).strftime(f"%Y-%m-%d{mark}%H:%M:%S.%f %z") for time in times],
+        "short offset": [
+            time.astimezone(east).strftime(f"%Y-%m-%d{mark}%H:%M:%S.%f %z") for time in times
+        ],
         "us": [str(round(time.timestamp() * 1e6)) for time in times if time.year > 2000],
         "us.0": [f"{round(time.timestamp() * 1e6)}.0" for time in times if time.year > 2000],
         "comma": [time.strftime(f"%Y-%m-%d{mark}%H:%M:%S,%f") for time in times],
@@ -222,7 +310,9 @@ def test_a_time_is_read_back(duckdb: Any, times: list[datetime], hours: int, mar
     }
     later = [time for time in times if time.year > 2000]
     for name, texts in written.items():
-        assert read(duckdb, [*texts], parse_moment) == (later if name.startswith("us") else times), name
+        assert read(duckdb, [*texts], parse_moment) == (
+            later if name.startswith("us") else times
+        ), name
     seconds = [time.replace(microsecond=0) for time in times]
     assert read(duckdb, [str(int(time.timestamp())) for time in seconds], parse_moment) == seconds
     local = [time.replace(tzinfo=BERLIN).astimezone(UTC) for time in seconds]
@@ -240,9 +330,14 @@ def on_spark() -> Iterator[Any]:
 
 def test_spark_reads_the_same(duckdb: Any, on_spark: Any) -> None:
     """All coercions in one query a side: a query of Spark takes a second."""
-    values = [*TEXTS, *(f"2020-{month:02}-{day:02}T01:30:00" for month in range(1, 13) for day in range(1, 29))]
+    values = [
+        *TEXTS,
+        *(f"2020-{month:02}-{day:02}T01:30:00" for month in range(1, 13) for day in range(1, 29)),
+    ]
     session = on_spark._session
-    session.createDataFrame(list(enumerate(values)), "place bigint, value string").createOrReplaceTempView("given")
+    session.createDataFrame(
+        list(enumerate(values)), "place bigint, value string"
+    ).createOrReplaceTempView("given")
     rows = on_spark.table("given")
     columns = {name: coercion(rows.value).cast("string") for name, coercion in COERCIONS.items()}
     shown = on_spark.compile(rows.select("place", **columns).order_by("place"))
@@ -259,5 +354,9 @@ def test_spark_reads_the_same(duckdb: Any, on_spark: Any) -> None:
         elif name == "number":
             found = [text and float(text) for text in found]
         wanted = read(duckdb, values, coercion)
-        differing = [(value, ours, its) for value, ours, its in zip(values, wanted, found, strict=True) if ours != its]
+        differing = [
+            (value, ours, its)
+            for value, ours, its in zip(values, wanted, found, strict=True)
+            if ours != its
+        ]
         assert differing == [], name

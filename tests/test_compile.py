@@ -38,8 +38,13 @@ def containers(spec: dict) -> dict[str, dict]:  # type: ignore[type-arg]
 
 
 def tasks(spec: dict) -> dict[str, dict]:  # type: ignore[type-arg]
-    dags = [spec["root"]["dag"], *(found["dag"] for found in spec["components"].values() if "dag" in found)]
-    return {name: task for dag in dags for name, task in dag["tasks"].items() if name in STEP_RESOURCES}
+    dags = [
+        spec["root"]["dag"],
+        *(found["dag"] for found in spec["components"].values() if "dag" in found),
+    ]
+    return {
+        name: task for dag in dags for name, task in dag["tasks"].items() if name in STEP_RESOURCES
+    }
 
 
 def nodes(executors: dict) -> dict[str, tuple]:  # type: ignore[type-arg]
@@ -67,11 +72,18 @@ def test_each_step_takes_the_day_of_its_run_where_kubeflow_puts_in_no_time() -> 
 
 def test_image_and_gpu_are_chosen_when_compiled() -> None:
     spec, executors = compiled(Placement("gpu", "registry.example/dawnlist-python:1"))
-    assert {container["image"] for container in containers(spec).values()} == {"registry.example/dawnlist-python:1"}
-    with_gpu = {name for name, container in containers(spec).items() if "accelerator" in container["resources"]}
+    assert {container["image"] for container in containers(spec).values()} == {
+        "registry.example/dawnlist-python:1"
+    }
+    with_gpu = {
+        name
+        for name, container in containers(spec).items()
+        if "accelerator" in container["resources"]
+    }
     assert with_gpu == FITTING_STEPS
     assert nodes(executors) == {
-        name: ({}, [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]) for name in FITTING_STEPS
+        name: ({}, [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}])
+        for name in FITTING_STEPS
     }
 
 
@@ -79,23 +91,34 @@ def test_a_kind_of_gpu_and_spot_nodes_are_chosen_when_compiled() -> None:
     spec, executors = compiled(Placement("gpu", spot=True, gpu_type="nvidia-l4"))
     tolerated = [
         {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
-        {"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"},
+        {
+            "key": "cloud.google.com/gke-spot",
+            "operator": "Equal",
+            "value": "true",
+            "effect": "NoSchedule",
+        },
     ]
     labels = {"cloud.google.com/gke-accelerator": "nvidia-l4", "cloud.google.com/gke-spot": "true"}
     assert nodes(executors) == dict.fromkeys(FITTING_STEPS, (labels, tolerated))
     tries = {name: task["retryPolicy"]["maxRetryCount"] for name, task in tasks(spec).items()}
-    assert tries == {name: 5 if name in FITTING_STEPS else step.retries for name, step in STEP_RESOURCES.items()}
+    assert tries == {
+        name: 5 if name in FITTING_STEPS else step.retries for name, step in STEP_RESOURCES.items()
+    }
 
 
 def test_spot_needs_no_gpu() -> None:
     spec, executors = compiled(Placement(spot=True))
     assert set(nodes(executors)) == FITTING_STEPS
-    assert not any("accelerator" in container["resources"] for container in containers(spec).values())
+    assert not any(
+        "accelerator" in container["resources"] for container in containers(spec).values()
+    )
 
 
 def test_cpu_nodes_ask_for_no_gpu() -> None:
     spec, executors = compiled(Placement())
-    assert not any("accelerator" in container["resources"] for container in containers(spec).values())
+    assert not any(
+        "accelerator" in container["resources"] for container in containers(spec).values()
+    )
     assert nodes(executors) == {}
 
 
@@ -104,23 +127,37 @@ def test_every_step_has_resources_a_time_limit_and_optional_secrets() -> None:
     assert set(containers(spec)) == set(STEP_RESOURCES)
     for name, container in containers(spec).items():
         asked = container["resources"]
-        assert asked["resourceMemoryLimit"] == asked["resourceMemoryRequest"] == compute_memory_limit(name, ShopSize())
+        assert (
+            asked["resourceMemoryLimit"]
+            == asked["resourceMemoryRequest"]
+            == compute_memory_limit(name, ShopSize())
+        )
         assert asked["resourceCpuLimit"] == asked["resourceCpuRequest"]
     for name, on in executors.items():
         assert int(on["activeDeadlineSeconds"]) > 0
         assert on["emptyDirMounts"][0].keys() == {"volumeName", "mountPath", "sizeLimit"}
         assert all(source["optional"] for source in (*on["secretAsEnv"], *on["configMapAsEnv"]))
-        variables = {env["envVar"] for secret in on["secretAsEnv"] for env in secret["keyToEnv"]} - set(LAKE_KEYS)
+        variables = {
+            env["envVar"] for secret in on["secretAsEnv"] for env in secret["keyToEnv"]
+        } - set(LAKE_KEYS)
         assert variables == ({SECRETS[name]} if name in SECRETS else set())
 
 
 def test_memory_grows_with_the_shop() -> None:
-    small, large = ShopSize(1_000_000, 20_000, 5_000), ShopSize(200_000_000, 4_000_000, 200_000, 256)
+    small, large = (
+        ShopSize(1_000_000, 20_000, 5_000),
+        ShopSize(200_000_000, 4_000_000, 200_000, 256),
+    )
     asked = {
         name: [int(compute_memory_limit(name, size).removesuffix("Mi")) for size in (small, large)]
         for name in STEP_RESOURCES
     }
-    assert {name for name, (less, more) in asked.items() if more > less} >= {"dataset", "tune", "train", "refit"}
+    assert {name for name, (less, more) in asked.items() if more > less} >= {
+        "dataset",
+        "tune",
+        "train",
+        "refit",
+    }
     assert all(more >= less >= 512 for less, more in asked.values())
     with pytest.raises(ValueError, match="users is 0: give how many are expected, 1 or more"):
         ShopSize(users=0)
@@ -153,7 +190,10 @@ def test_where_things_are_can_be_known_when_compiled(tmp_path: Path) -> None:
     }  # fmt: skip
     assert all("description" in about for about in parameters.values())
     with pytest.raises(ValueError, match="holds a password"):
-        app(["compile", "--output", output, "--redis", "redis://:secret@store:6379/0"], standalone_mode=False)
+        app(
+            ["compile", "--output", output, "--redis", "redis://:secret@store:6379/0"],
+            standalone_mode=False,
+        )
 
 
 def test_the_search_is_spread_over_nodes_when_asked() -> None:
@@ -166,7 +206,8 @@ def test_the_search_is_spread_over_nodes_when_asked() -> None:
     shares = [f"tune-{number}" for number in range(2, 8)]
     assert {name for name in tasks if name.startswith("tune")} == {"tune", *shares}
     waits = {
-        name: {before for before in tasks[name]["dependentTasks"] if "tune" in before} for name in ("tune", *shares)
+        name: {before for before in tasks[name]["dependentTasks"] if "tune" in before}
+        for name in ("tune", *shares)
     }
     assert waits == {
         "tune-2": set(), "tune-3": set(), "tune-4": {"tune-2", "tune-3"}, "tune-5": {"tune-2", "tune-3"},
@@ -183,7 +224,9 @@ def test_the_search_is_spread_over_nodes_when_asked() -> None:
     assert set(containers(spread)) == set(STEP_RESOURCES) | set(shares)
     assert all("accelerator" in containers(spread)[name]["resources"] for name in shares)
     assert not any("tune-2" in name for name in containers(alone))
-    with pytest.raises(ValueError, match="tune-shards is 1: give 2 to 64 nodes, or 0 for a search on one"):
+    with pytest.raises(
+        ValueError, match="tune-shards is 1: give 2 to 64 nodes, or 0 for a search on one"
+    ):
         Placement(tune_shards=1)
 
 
@@ -214,11 +257,18 @@ def guarded(tmp_path: Path, code: str) -> "subprocess.CompletedProcess[str]":
         "CUDA_VISIBLE_DEVICES": "",
     }
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=tmp_path,
     )
 
 
-def test_pipelines_are_imported_and_compiled_without_network_credentials_or_gpu(tmp_path: Path) -> None:
+def test_pipelines_are_imported_and_compiled_without_network_credentials_or_gpu(
+    tmp_path: Path,
+) -> None:
     bites = guarded(tmp_path, "import socket; socket.create_connection(('127.0.0.1', 9))")
     assert "no network here" in bites.stderr
     code = """
@@ -244,7 +294,9 @@ def test_pipelines_are_imported_and_compiled_without_network_credentials_or_gpu(
 def test_mistakes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nodes is 'tpu': give cpu or gpu"):
         Placement("tpu")
-    with pytest.raises(ValueError, match="gpu-type is 'nvidia-l4' and nodes is 'cpu': give --nodes gpu with it"):
+    with pytest.raises(
+        ValueError, match="gpu-type is 'nvidia-l4' and nodes is 'cpu': give --nodes gpu with it"
+    ):
         Placement(gpu_type="nvidia-l4")
     with pytest.raises(ValueError, match=r"give a file that ends in \.yaml"):
         write_package(tmp_path / "a.txt", Placement())

@@ -33,7 +33,9 @@ def test_what_is_compiled_is_kept(total: Any) -> None:
         assert sum(compiled.stats.cache_hits.values()) == hits
 
 
-def test_two_processes_that_compile_at_once_leave_no_wrong_code(total: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_that_compile_at_once_leave_no_wrong_code(
+    total: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Both read an index without entries, the first writes its index last and its code first."""
     first, second = jit()(total), jit()(total)
     files, others = (compiled._cache._cache_file for compiled in (first, second))  # type: ignore[attr-defined]
@@ -51,4 +53,6 @@ def test_two_processes_that_compile_at_once_leave_no_wrong_code(total: Any, monk
     assert second(np.arange(4.0)) == 6
     third: Any = jit()(total)
     assert (third(np.arange(4)), third(np.arange(4.0))) == (6, 6)
-    assert sum(third.stats.cache_hits.values()) == 1  # the entry that was overwritten is compiled again
+    assert (
+        sum(third.stats.cache_hits.values()) == 1
+    )  # the entry that was overwritten is compiled again

@@ -19,7 +19,9 @@ ROWS: tuple[tuple[str, str | None, list[str] | None, str | None], ...] = (
 
 def items(*rows: tuple[str, str | None, list[str] | None, str | None]) -> pa.Table:
     """An items table."""
-    return pa.Table.from_pylist([dict(zip(ITEMS_SCHEMA.names, row, strict=True)) for row in rows], schema=ITEMS_SCHEMA)
+    return pa.Table.from_pylist(
+        [dict(zip(ITEMS_SCHEMA.names, row, strict=True)) for row in rows], schema=ITEMS_SCHEMA
+    )
 
 
 def test_items_that_share_words_are_alike() -> None:
@@ -52,7 +54,9 @@ def test_a_genre_is_one_token_and_no_word_of_a_title() -> None:
 def test_many_words_are_reduced_and_twice_to_the_same_bytes() -> None:
     random = np.random.default_rng(0)
     words = [f"word{n}" for n in range(300)]
-    rows = items(*((f"i{n:03}", " ".join(random.choice(words, 12)), None, None) for n in range(200)))
+    rows = items(
+        *((f"i{n:03}", " ".join(random.choice(words, 12)), None, None) for n in range(200))
+    )
     ids = IdMap.of(rows["item_id"])
     found = build_content_vectors(rows, ids, dimensions=16)
     assert found.shape == (200, 16) and found.dtype == np.float32

@@ -27,18 +27,28 @@ def worth(config: ALSConfig) -> Float64Array:
 
 @pytest.fixture
 def contest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contest:
-    def asked(self: Contest, one: Contender, sweeps: int, known: TrialResult, users: int) -> TrialResult:
-        return TrialResult(np.tile(worth(one.config)[:users].astype(np.float32), (len(METRICS), 1)), 0.0, 0.0)
+    def asked(
+        self: Contest, one: Contender, sweeps: int, known: TrialResult, users: int
+    ) -> TrialResult:
+        return TrialResult(
+            np.tile(worth(one.config)[:users].astype(np.float32), (len(METRICS), 1)), 0.0, 0.0
+        )
 
     monkeypatch.setattr(Contest, "_asked", asked)
     monkeypatch.setattr(Contest, "judge_newcomers", lambda self, one, sweeps: worth(one.config))
     sample: Any = SimpleNamespace(users=np.arange(len(VALUES)), k=20)
     return Contest(
-        sample, TrialArchive(Lake.open(str(tmp_path), "shop"), "work", "cpu"), "ndcg", lambda trial: None, ()
+        sample,
+        TrialArchive(Lake.open(str(tmp_path), "shop"), "work", "cpu"),
+        "ndcg",
+        lambda trial: None,
+        (),
     )
 
 
-def test_a_hybrid_of_a_blend_has_a_row_of_its_own_where_no_share_of_popularity_was_ahead(contest: Contest) -> None:
+def test_a_hybrid_of_a_blend_has_a_row_of_its_own_where_no_share_of_popularity_was_ahead(
+    contest: Contest,
+) -> None:
     """The row is what is trained: hybrids that shared one were all trained as the last of them."""
     fitted: Any = None
     left = contest.halve([Contender(CONFIG, ResumableFit(fitted, CONFIG))], [(3, 1)])

@@ -23,13 +23,25 @@ from dawnlist.upkeep import housekeeping
 from tests.support.traffic import DAY, FIRST, HOUR, Event, traffic
 
 PROVE = "DAWNLIST_PROVE" in os.environ
-SETTINGS = Settings(source=SourceSettings(double_click_seconds=0))  # a click is a click: the truth counts each
+SETTINGS = Settings(
+    source=SourceSettings(double_click_seconds=0)
+)  # a click is a click: the truth counts each
 DAYS = 14 if PROVE else 3
 KILLS = 10 if PROVE else 3  # of each day's run
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
-    ["tests.test_crashes", "pandas", "pyarrow.dataset", "ibis.backends.duckdb", "sqlglot.dialects.duckdb"]
-    + [f"sqlglot.{part}.{name}" for part in ("dialects", "parsers", "generators") for name in ("postgres", "sqlite")]
+    [
+        "tests.test_crashes",
+        "pandas",
+        "pyarrow.dataset",
+        "ibis.backends.duckdb",
+        "sqlglot.dialects.duckdb",
+    ]
+    + [
+        f"sqlglot.{part}.{name}"
+        for part in ("dialects", "parsers", "generators")
+        for name in ("postgres", "sqlite")
+    ]
     + ["adbc_driver_sqlite.dbapi", "dawnlist.lake.local"]
 )  # a process then costs no imports, and is killed at work
 
@@ -91,14 +103,19 @@ def finish(*runs: tuple[Any, ...]) -> None:
 def kill_at_random(rng: random.Random, seconds: float, *arguments: Any) -> bool:
     """Kill a day's run within the time that one takes; whether it was alive to be killed."""
     with running(run_day, *arguments) as process:
-        time.sleep(rng.uniform(0, 1.6 * seconds))  # on a lake that has grown it takes longer than it did
+        time.sleep(
+            rng.uniform(0, 1.6 * seconds)
+        )  # on a lake that has grown it takes longer than it did
         return bool(process.is_alive())
 
 
 @pytest.mark.timeout(1200)
 def test_killed_at_random_the_lake_holds_the_truth(tmp_path: Path) -> None:
     rng, said, root = random.Random(1), traffic(1, DAYS, 400), str(tmp_path / "lake")
-    seconds, killed = _seconds(tmp_path, said.write(tmp_path / "shop.db", evening(0)), format_iso(evening(0))), 0
+    seconds, killed = (
+        _seconds(tmp_path, said.write(tmp_path / "shop.db", evening(0)), format_iso(evening(0))),
+        0,
+    )
     for day in range(DAYS + 4):  # rows arrive up to three days late
         as_of = format_iso(evening(day))
         source = said.write(tmp_path / "shop.db", evening(day))
@@ -107,8 +124,12 @@ def test_killed_at_random_the_lake_holds_the_truth(tmp_path: Path) -> None:
             name = f"killed-{day}-{attempt}" if attempt % 2 else f"last-{day}"
             hit = kill_at_random(rng, seconds, root, source, as_of, name)
             killed += hit
-            seconds *= 1.1 if hit else 0.7  # a busy machine may have been slow only when it was measured
-        finish((run_day, root, source, as_of, f"last-{day}"), *([(tidy, root)] if day % 3 == 2 else []))
+            seconds *= (
+                1.1 if hit else 0.7
+            )  # a busy machine may have been slow only when it was measured
+        finish(
+            (run_day, root, source, as_of, f"last-{day}"), *([(tidy, root)] if day % 3 == 2 else [])
+        )
     lake = Lake.open(root, "shop")
     landed, committed = _reached(lake)
     print(
@@ -124,9 +145,13 @@ def _reached(lake: Lake) -> tuple[int, int]:
     """How many of the killed runs left a landing object, and rows in the table."""
     landed = {found.name.rpartition("/")[2] for found in lake.walk("landing", "interactions")}
     rows = lake.rows("interactions")
-    sources = set() if rows is None else set(rows.to_table(columns=["source"])["source"].to_pylist())
+    sources = (
+        set() if rows is None else set(rows.to_table(columns=["source"])["source"].to_pylist())
+    )
     committed = {str(source).rpartition("/")[2] for source in sources}
-    return sum(name.startswith("killed") for name in landed), sum(name.startswith("killed") for name in committed)
+    return sum(name.startswith("killed") for name in landed), sum(
+        name.startswith("killed") for name in committed
+    )
 
 
 def _seconds(folder: Path, source: str, as_of: str) -> float:
@@ -159,7 +184,9 @@ def test_a_backfill_beside_a_daily_run(tmp_path: Path) -> None:
     landed = fetch_source(lake, source, SETTINGS.source, format_iso(evening(9)), "first", 3)
     clean_landed_objects(lake, landed, SETTINGS, format_iso(evening(9)), "first")
     source = said.write(tmp_path / "shop.db", evening(16))
-    place = backfill_windows.BackfillTarget(root, "shop", source, str(tmp_path / "settings.yaml"), "backfill")
+    place = backfill_windows.BackfillTarget(
+        root, "shop", source, str(tmp_path / "settings.yaml"), "backfill"
+    )
     before = [(FIRST + number * DAY).date() for number in range(8)]
     finish((fill, place, before), (run_day, root, source, format_iso(evening(16)), "second"))
     assert held(lake) == said.events
@@ -175,11 +202,16 @@ def test_rows_later_than_the_overlap_are_told_and_filled(tmp_path: Path) -> None
     told: dict[str, dict[str, Any]] = {}
     for day in range(10):
         source = said.write(tmp_path / "shop.db", evening(day))
-        told |= {found["day"]: found for found in run_day(root, source, format_iso(evening(day)), f"run-{day}")["late"]}
+        told |= {
+            found["day"]: found
+            for found in run_day(root, source, format_iso(evening(day)), f"run-{day}")["late"]
+        }
     lake = Lake.open(root, "shop")
     missing = len(said.events) - len(held(lake))
     assert missing > 0
-    place = backfill_windows.BackfillTarget(root, "shop", source, str(tmp_path / "settings.yaml"), "backfill")
+    place = backfill_windows.BackfillTarget(
+        root, "shop", source, str(tmp_path / "settings.yaml"), "backfill"
+    )
     days = [(FIRST + number * DAY).date() for number in range(10)]
     lacking = [gap.day for gap in backfill_windows.find_gaps(lake, source, SETTINGS, days)]
     assert [day.isoformat() for day in lacking] == sorted(told)
@@ -203,6 +235,8 @@ def test_a_run_that_ends_before_either_commit_is_made_good(
         patch.setattr(cleaning, step, ends)
         run_day(root, source, as_of, "ended")
     lake = Lake.open(root, "shop")
-    assert lake.table("interactions") is None  # so the window is fetched again, with its rejected rows
+    assert (
+        lake.table("interactions") is None
+    )  # so the window is fetched again, with its rejected rows
     run_day(root, source, as_of, "next")
     assert (held(lake), quarantined(lake)) == (said.events, said.broken)

@@ -9,7 +9,10 @@ DAY = datetime(2026, 1, 31, tzinfo=UTC)
 
 def test_as_of_is_read_in_any_zone_and_shown_in_utc() -> None:
     moment = parse_as_of("2026-01-31T05:30:00+02:30")
-    assert (format_iso(moment), format_stamp(moment)) == ("2026-01-31T03:00:00Z", "20260131T030000Z")
+    assert (format_iso(moment), format_stamp(moment)) == (
+        "2026-01-31T03:00:00Z",
+        "20260131T030000Z",
+    )
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,13 @@ from tests.support.servers import predictor
 
 DAYS = 40
 DAY_1, DAY_2 = "2025-02-10T00:00:00Z", "2025-02-11T00:00:00Z"
-SMALL = {"factors": "8", "regularization": "1", "alpha": "1,5", "half-life": "15", "iterations": "3"}
+SMALL = {
+    "factors": "8",
+    "regularization": "1",
+    "alpha": "1,5",
+    "half-life": "15",
+    "iterations": "3",
+}
 STEPS = [
     "fetch",
     "clean",
@@ -64,11 +70,17 @@ class Laptop:
     redis: str
 
     def command(self, *words: str, **options: str) -> list[str]:
-        flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
+        flags = [
+            part
+            for name, value in options.items()
+            for part in (f"--{name.replace('_', '-')}", value)
+        ]
         return [sys.executable, "-m", "dawnlist.pipelines.cli", *words, *flags]
 
     def run(self, source: str, as_of: str, **options: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.words(source, as_of, **options), capture_output=True, text=True, check=False)
+        return subprocess.run(
+            self.words(source, as_of, **options), capture_output=True, text=True, check=False
+        )
 
     def words(self, source: str, as_of: str, **options: str) -> list[str]:
         small = {name.replace("-", "_"): value for name, value in SMALL.items()}
@@ -82,7 +94,8 @@ class Laptop:
         """Of the newest run of a day."""
         lake = self.lake(namespace)
         found = [
-            read_step_records(lake, as_of, run) for run in lake.names("runs", as_of.replace("-", "").replace(":", ""))
+            read_step_records(lake, as_of, run)
+            for run in lake.names("runs", as_of.replace("-", "").replace(":", ""))
         ]
         return max(found, key=lambda run: run[0]["started"])
 
@@ -127,7 +140,9 @@ def test_every_step_did_its_work(laptop: Laptop, first: subprocess.CompletedProc
     assert {record["state"] for record in found} == {"succeeded"}
     cleaned = find_step_report(found, "clean")
     assert find_step_report(found, "fetch")["rows"]["interactions"] == cleaned["rows_in"] > 5000
-    assert cleaned["rows_in"] == sum(cleaned[name] for name in ("clean", "quarantined", "duplicates", "double_clicks"))
+    assert cleaned["rows_in"] == sum(
+        cleaned[name] for name in ("clean", "quarantined", "duplicates", "double_clicks")
+    )
     assert len(find_step_report(found, "tune")["trials"]) == 2
     assert find_step_report(found, "gate")["winner"] in ("challenger", "popularity")
     assert "first run" in first.stdout and "Version 1 is live" in first.stdout
@@ -155,7 +170,11 @@ def test_artifacts_say_where_they_come_from_and_open_without_a_network(
             told[path.parent.name, name] = found["artifacts"][0]["metadata"]
     [run] = {about["run"] for about in told.values() if "run" in about}
     day = {"lake": laptop.lake().uri, "namespace": "default", "as_of": DAY_1, "run": run}
-    made = {"table": laptop.lake().table_uri("interactions"), "table_version": "0", "settings": Settings().digest}
+    made = {
+        "table": laptop.lake().table_uri("interactions"),
+        "table_version": "0",
+        "settings": Settings().digest,
+    }
     for (step, name), about in told.items():
         if name == "metrics":
             assert about and all(math.isfinite(value) for value in about.values())
@@ -166,38 +185,68 @@ def test_artifacts_say_where_they_come_from_and_open_without_a_network(
         if file.is_file() and file.read_bytes().startswith(b"<!"):
             pages.add((step, name))
             assert fetched(file.read_text()) == []
-    assert pages == {("clean", "profile"), ("filter-bots", "drops"), ("gate", "page"), ("notify", "report")}
+    assert pages == {
+        ("clean", "profile"),
+        ("filter-bots", "drops"),
+        ("gate", "page"),
+        ("notify", "report"),
+    }
     compared = {step for step, name in told if name == "metrics"}
-    assert compared >= {"clean", "filter-bots", "dataset", "tune", "train", "evaluate", "gate", "publish"}
+    assert compared >= {
+        "clean",
+        "filter-bots",
+        "dataset",
+        "tune",
+        "train",
+        "evaluate",
+        "gate",
+        "publish",
+    }
 
 
-def test_hostile_text_comes_out_escaped(laptop: Laptop, first: subprocess.CompletedProcess[str]) -> None:
+def test_hostile_text_comes_out_escaped(
+    laptop: Laptop, first: subprocess.CompletedProcess[str]
+) -> None:
     """The simulated shop has an item and a robot with <script> in their names; test_notify puts it everywhere."""
     for page in (laptop.page(DAY_1), artifact(laptop, "filter-bots", "drops").read_text(),
                  artifact(laptop, "notify", "summary").read_text()):  # fmt: skip
         assert not re.search(r"<script", page, re.IGNORECASE)
     titles = TopLists.load(artifact(laptop, "recommend", "lists")).catalogue["title"].to_pylist()
-    assert any(title and "<script>" in title for title in titles)  # data stays as it is; pages escape it
+    assert any(
+        title and "<script>" in title for title in titles
+    )  # data stays as it is; pages escape it
 
 
-def test_a_predictor_answers_with_the_lists(laptop: Laptop, first: subprocess.CompletedProcess[str]) -> None:
+def test_a_predictor_answers_with_the_lists(
+    laptop: Laptop, first: subprocess.CompletedProcess[str]
+) -> None:
     lists = TopLists.load(artifact(laptop, "recommend", "lists"))
     user, expected = str(lists.user_ids[0]), lists.item_index[0][: lists.lengths[0]]
     ids, titles = lists.catalogue["item_id"].to_pylist(), lists.catalogue["title"].to_pylist()
     with predictor(laptop.redis, "default") as url:
         instances = [{"user_id": user}, {"user_id": "nobody", "k": 3}]
-        answer = httpx.post(f"{url}/v1/models/dawnlist:predict", json={"instances": instances}).json()
+        answer = httpx.post(
+            f"{url}/v1/models/dawnlist:predict", json={"instances": instances}
+        ).json()
         known, unknown = answer["predictions"]
         assert [item["item_id"] for item in known["items"]] == [ids[index] for index in expected]
         assert [item["title"] for item in known["items"]] == [titles[index] for index in expected]
         assert (known["tier"], known["model_version"], known["as_of"]) == ("list", "1", DAY_1)
-        assert [item["item_id"] for item in unknown["items"]] == [ids[i] for i in lists.popular_index[:3]]
+        assert [item["item_id"] for item in unknown["items"]] == [
+            ids[i] for i in lists.popular_index[:3]
+        ]
         assert unknown["tier"] == "popular"
         asked = subprocess.run(
-            laptop.command("recommend", user, predictor=url), capture_output=True, text=True, check=True
+            laptop.command("recommend", user, predictor=url),
+            capture_output=True,
+            text=True,
+            check=True,
         )
     read = subprocess.run(
-        laptop.command("recommend", user, redis=laptop.redis), capture_output=True, text=True, check=True
+        laptop.command("recommend", user, redis=laptop.redis),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert asked.stdout == read.stdout
     assert str(known["items"][0]["title"]) in asked.stdout
@@ -226,7 +275,10 @@ def test_the_next_day_fetches_only_itself_and_goes_live(
     done = laptop.run(shop, DAY_2, settings=str(tmp_path / "lenient.yaml"))
     assert done.returncode == 0, done.stderr
     found = laptop.records(DAY_2)
-    assert find_step_report(found, "fetch")["window"] == ["2025-02-09T23:00:00Z", DAY_2]  # with the overlap
+    assert find_step_report(found, "fetch")["window"] == [
+        "2025-02-09T23:00:00Z",
+        DAY_2,
+    ]  # with the overlap
     assert find_step_report(found, "publish")["version"] == 2
     assert (laptop.lake().read_json("champion.json") or {})["version"] == 2
     again = laptop.run(shop, DAY_2, settings=str(tmp_path / "lenient.yaml"))
@@ -235,10 +287,14 @@ def test_the_next_day_fetches_only_itself_and_goes_live(
     listed = subprocess.run(
         laptop.command("versions", redis=laptop.redis), capture_output=True, text=True, check=True
     ).stdout
-    assert [line.split()[:2] for line in listed.splitlines() if line.endswith("active")] == [["2", DAY_2]]
+    assert [line.split()[:2] for line in listed.splitlines() if line.endswith("active")] == [
+        ["2", DAY_2]
+    ]
 
 
-def test_a_rollback_moves_store_and_champion(laptop: Laptop, first: subprocess.CompletedProcess[str]) -> None:
+def test_a_rollback_moves_store_and_champion(
+    laptop: Laptop, first: subprocess.CompletedProcess[str]
+) -> None:
     done = subprocess.run(
         laptop.command("rollback", "1", redis=laptop.redis, home=str(laptop.home)),
         capture_output=True, text=True, check=True,
@@ -252,16 +308,27 @@ def test_a_rollback_moves_store_and_champion(laptop: Laptop, first: subprocess.C
         for words in (("versions", "--format", "json"), ("diff", "1", "2", "--format", "json"), ("release",))
     )  # fmt: skip
     found = json.loads(listed)
-    assert ([version["active"] for version in found["versions"]], found["hold"]["version"]) == ([False, True], 1)
+    assert ([version["active"] for version in found["versions"]], found["hold"]["version"]) == (
+        [False, True],
+        1,
+    )
     difference = json.loads(compared)
-    assert 0 < difference["churn"] < 1 and difference["common"] > 300 and "ndcg@20" in difference["metrics"]
+    assert (
+        0 < difference["churn"] < 1
+        and difference["common"] > 300
+        and "ndcg@20" in difference["metrics"]
+    )
     assert "version 1 of 2025-02-10T00:00:00Z stays live until then" in released
 
 
-def test_a_step_that_fails_is_named_with_its_reason(laptop: Laptop, shop: str, tmp_path: Path) -> None:
+def test_a_step_that_fails_is_named_with_its_reason(
+    laptop: Laptop, shop: str, tmp_path: Path
+) -> None:
     (tmp_path / "s.yaml").write_text("source: {time_column: arrived}")
     before = laptop.store()
-    done = laptop.run(shop, "2025-02-09T00:00:00Z", settings=str(tmp_path / "s.yaml"), namespace="broken")
+    done = laptop.run(
+        shop, "2025-02-09T00:00:00Z", settings=str(tmp_path / "s.yaml"), namespace="broken"
+    )
     assert done.returncode == 1
     [line] = [line for line in done.stderr.splitlines() if line.startswith("dawnlist:")]
     assert "fetch failed: table 'interactions' has no column 'arrived'" in line
@@ -279,7 +346,9 @@ def test_a_step_that_is_killed_is_named_and_the_next_run_succeeds(
     namespace = f"killed-{step.replace('_', '-')}"
     words = laptop.words(shop, DAY_1, namespace=namespace)
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
     os.kill(started(laptop, process, step, namespace)["pid"], signal.SIGKILL)
     out, err = process.communicate(timeout=180)
     assert process.returncode == 1
@@ -298,7 +367,9 @@ def test_a_step_that_is_killed_is_named_and_the_next_run_succeeds(
             assert [version["active"] for version in list_versions(client, namespace)] == [True]
 
 
-def started(laptop: Laptop, process: subprocess.Popen[str], step: str, namespace: str) -> StepRecord:
+def started(
+    laptop: Laptop, process: subprocess.Popen[str], step: str, namespace: str
+) -> StepRecord:
     """The record of a step, as soon as it has started."""
     lake, deadline = laptop.lake(namespace), time.monotonic() + 180
     while time.monotonic() < deadline and process.poll() is None:
@@ -324,4 +395,6 @@ def test_two_shops_share_a_lake_and_a_store_and_the_yaml_runs_too(
     assert {key: after[key] for key in before} == before
     assert all(key.startswith(b"dawnlist:other:") for key in set(after) - set(before))
     assert find_step_report(laptop.records(DAY_1, "other"), "publish")["version"] == 1
-    assert laptop.lake("other").read_json("champion.json") != laptop.lake().read_json("champion.json")
+    assert laptop.lake("other").read_json("champion.json") != laptop.lake().read_json(
+        "champion.json"
+    )

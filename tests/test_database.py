@@ -18,8 +18,16 @@ from sqlalchemy.dialects import mssql
 from dawnlist.components.clean.cleaning import clean_landed_objects
 from dawnlist.components.fetch import database_readers
 from dawnlist.components.fetch.database import DatabaseSource
-from dawnlist.components.fetch.database_readers import ColumnWindow, build_window_condition, compile_postgresql_query
-from dawnlist.components.fetch.dialects import cast_for_landing, create_source_engine, parse_database_url
+from dawnlist.components.fetch.database_readers import (
+    ColumnWindow,
+    build_window_condition,
+    compile_postgresql_query,
+)
+from dawnlist.components.fetch.dialects import (
+    cast_for_landing,
+    create_source_engine,
+    parse_database_url,
+)
 from dawnlist.components.fetch.landing import fetch_source
 from dawnlist.components.fetch.sources import open_source
 from dawnlist.lake.lake import Lake
@@ -68,8 +76,16 @@ def maria(mariadb_port: int, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def maria_rows(port: int, *statements: str) -> list[tuple[Any, ...]]:
     """Run the statements as the user `shop`; the rows of the last."""
-    user: dict[str, Any] = {"user": "shop", "password": "s3cret", "database": "shop", "autocommit": True}
-    with pymysql.connect(host="127.0.0.1", port=port, **user) as connection, connection.cursor() as cursor:
+    user: dict[str, Any] = {
+        "user": "shop",
+        "password": "s3cret",
+        "database": "shop",
+        "autocommit": True,
+    }
+    with (
+        pymysql.connect(host="127.0.0.1", port=port, **user) as connection,
+        connection.cursor() as cursor,
+    ):
         for statement in statements:
             cursor.execute(statement)
         return list(cursor.fetchall())
@@ -101,12 +117,22 @@ def table(batches: Any) -> pa.Table:
     ]
     + [
         (kind, [(1767225600 + 3600 * hours) * unit for hours in (2, 3, 26, 27)])
-        for kind, unit in (("INTEGER", 1), ("INTEGER", 1000), ("REAL", 1), ("REAL", 1e6), ("DATETIME", 1000))
+        for kind, unit in (
+            ("INTEGER", 1),
+            ("INTEGER", 1000),
+            ("REAL", 1),
+            ("REAL", 1e6),
+            ("DATETIME", 1000),
+        )
     ],
 )
-def test_the_window_is_cut_in_the_form_of_the_time_column(tmp_path: Path, kind: str, times: list[object]) -> None:
+def test_the_window_is_cut_in_the_form_of_the_time_column(
+    tmp_path: Path, kind: str, times: list[object]
+) -> None:
     source = open_source(clicks(tmp_path / "shop.db", *times, kind=kind), SETTINGS)
-    assert table(source.interactions(day(1, 3), day(2, 3)))["user_id"].to_pylist() == [str(time) for time in times[1:3]]
+    assert table(source.interactions(day(1, 3), day(2, 3)))["user_id"].to_pylist() == [
+        str(time) for time in times[1:3]
+    ]
     assert source.count_rows_by_day([date(2026, 1, 2), date(2026, 1, 1), date(2026, 1, 3)]) == {
         date(2026, 1, 2): 2,
         date(2026, 1, 1): 2,
@@ -115,8 +141,14 @@ def test_the_window_is_cut_in_the_form_of_the_time_column(tmp_path: Path, kind: 
 
 
 def test_a_column_of_days_is_cut_at_days(tmp_path: Path) -> None:
-    source = open_source(clicks(tmp_path / "shop.db", "2026-01-01", "2026-01-02", "2026-01-03", kind="DATE"), SETTINGS)
-    assert table(source.interactions(day(1, 3), day(3, 3)))["user_id"].to_pylist() == ["2026-01-01", "2026-01-02"]
+    source = open_source(
+        clicks(tmp_path / "shop.db", "2026-01-01", "2026-01-02", "2026-01-03", kind="DATE"),
+        SETTINGS,
+    )
+    assert table(source.interactions(day(1, 3), day(3, 3)))["user_id"].to_pylist() == [
+        "2026-01-01",
+        "2026-01-02",
+    ]
     assert source.count_rows_by_day([date(2026, 1, 2)]) == {date(2026, 1, 2): 1}
 
 
@@ -136,16 +168,45 @@ def test_a_time_column_that_can_not_be_cut_is_refused(
     lake: Lake, tmp_path: Path, times: list[Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        fetch_source(lake, clicks(tmp_path / "shop.db", *times, kind=""), SETTINGS, AS_OF, "run-1", window_days=3)
+        fetch_source(
+            lake,
+            clicks(tmp_path / "shop.db", *times, kind=""),
+            SETTINGS,
+            AS_OF,
+            "run-1",
+            window_days=3,
+        )
 
 
 POSTGRESQL_FORMS = [
-    ("timestamptz", ["2026-01-01 04:00+02", "2026-01-01 05:00+02", "2026-01-02 02:00Z", "infinity"]),
-    ("timestamptz(0)", ["2026-01-01 04:00+02", "2026-01-01 05:00+02", "2026-01-02 02:00Z", "2026-01-02 03:00Z"]),
+    (
+        "timestamptz",
+        ["2026-01-01 04:00+02", "2026-01-01 05:00+02", "2026-01-02 02:00Z", "infinity"],
+    ),
+    (
+        "timestamptz(0)",
+        ["2026-01-01 04:00+02", "2026-01-01 05:00+02", "2026-01-02 02:00Z", "2026-01-02 03:00Z"],
+    ),
     ("timestamp", ["2026-01-01 02:00", "2026-01-01 03:00", "2026-01-02 02:00", "2026-01-02 03:00"]),
     ("date", ["2025-12-31", "2026-01-01", "2026-01-01", "2026-01-02"]),
-    ("text", ["2026-01-01 02:00:00", "2026-01-01 03:00:00.5", "2026-01-02 02:00:00", "2026-01-02 03:00:00"]),
-    ("varchar(30)", ["2026-01-01T02:00:00Z", "2026-01-01T03:00:00Z", "2026-01-02T02:00:00Z", "2026-01-02T03:00:00Z"]),
+    (
+        "text",
+        [
+            "2026-01-01 02:00:00",
+            "2026-01-01 03:00:00.5",
+            "2026-01-02 02:00:00",
+            "2026-01-02 03:00:00",
+        ],
+    ),
+    (
+        "varchar(30)",
+        [
+            "2026-01-01T02:00:00Z",
+            "2026-01-01T03:00:00Z",
+            "2026-01-02T02:00:00Z",
+            "2026-01-02T03:00:00Z",
+        ],
+    ),
     ("bigint", ["1767232800000", "1767236400000", "1767319200000", "1767322800000"]),
     ("integer", ["1767232800", "1767236400", "1767319200", "1767322800"]),
     ("double precision", ["1767232800", "1767236400", "1767319200", "1767322800"]),
@@ -182,8 +243,13 @@ def plan(forms: Connection, source: DatabaseSource, start: datetime, end: dateti
     with forms.transaction():
         forms.execute("SET LOCAL enable_seqscan = off")
         limits = (str(window.first), str(window.last))
-        forms.execute("SELECT set_config('dawnlist.start', %s, true), set_config('dawnlist.stop', %s, true)", limits)
-        return str(forms.execute(f"EXPLAIN {compile_postgresql_query(shape, window)}".encode()).fetchall())
+        forms.execute(
+            "SELECT set_config('dawnlist.start', %s, true), set_config('dawnlist.stop', %s, true)",
+            limits,
+        )
+        return str(
+            forms.execute(f"EXPLAIN {compile_postgresql_query(shape, window)}".encode()).fetchall()
+        )
 
 
 def test_the_form_of_a_text_or_number_is_two_look_ups_in_the_index(tmp_path: Path) -> None:
@@ -198,7 +264,9 @@ def test_the_form_of_a_text_or_number_is_two_look_ups_in_the_index(tmp_path: Pat
 # ---- what lands
 
 
-def test_postgresql_lands_its_types_and_text_where_arrow_has_none(postgres: str, forms: Connection) -> None:
+def test_postgresql_lands_its_types_and_text_where_arrow_has_none(
+    postgres: str, forms: Connection
+) -> None:
     forms.execute("CREATE TYPE forms.mood AS ENUM ('sad', 'ok')")
     forms.execute("""CREATE TABLE forms.items (a smallint, b bigint, c real, d float8, e numeric, f bool, g text,
         h char(3), i timestamptz, j timestamp, k date, l uuid, m jsonb, n int[], o inet, p forms.mood, q bytea,
@@ -216,7 +284,9 @@ def test_postgresql_lands_its_types_and_text_where_arrow_has_none(postgres: str,
     assert DatabaseSource(postgres, FORMS).read_whole_table("users") is None
 
 
-def test_clean_reads_typed_columns_as_it_reads_text(postgres: str, forms: Connection, tmp_path: Path) -> None:
+def test_clean_reads_typed_columns_as_it_reads_text(
+    postgres: str, forms: Connection, tmp_path: Path
+) -> None:
     """The same shop with types and as text: the same rows, the same reasons."""
     rows = [
         ("e1", 17850, "1", "view", "2026-01-01 10:00:00.25+00", 3.5),
@@ -228,27 +298,39 @@ def test_clean_reads_typed_columns_as_it_reads_text(postgres: str, forms: Connec
     ]
     names = ("event_id", "user_id", "item_id", "event", "event_time", "rating")
     found = []
-    for number, kinds in enumerate((("text", "float8", "int", "varchar(9)", "timestamptz", "float8"), ("text",) * 6)):
+    for number, kinds in enumerate(
+        (("text", "float8", "int", "varchar(9)", "timestamptz", "float8"), ("text",) * 6)
+    ):
         columns = ", ".join(f"{name} {kind}" for name, kind in zip(names, kinds, strict=True))
         forms.execute("DROP TABLE IF EXISTS forms.clicks")
         forms.execute(f"CREATE TABLE forms.clicks ({columns}, received_at timestamptz)".encode())
         for row in rows:
             words = [None if value is None else str(value) for value in row]
-            forms.execute("INSERT INTO forms.clicks VALUES (%s, %s, %s, %s, %s, %s, '2026-01-01T23:00Z')", words)
+            forms.execute(
+                "INSERT INTO forms.clicks VALUES (%s, %s, %s, %s, %s, %s, '2026-01-01T23:00Z')",
+                words,
+            )
         settings = Settings(source=FORMS)
         inner = Lake.open(str(tmp_path / f"lake-{number}"), "shop")
         landing = fetch_source(inner, postgres, FORMS, AS_OF, "r", window_days=3)
         report = clean_landed_objects(inner, landing, settings, AS_OF, "r")
         kept = inner.rows("interactions")
         assert kept is not None
-        found.append((report["reasons"], kept.to_table().drop_columns(["source"]).sort_by("event_id").to_pylist()))
+        found.append(
+            (
+                report["reasons"],
+                kept.to_table().drop_columns(["source"]).sort_by("event_id").to_pylist(),
+            )
+        )
     assert found[0][1] == found[1][1]
     assert [row["user_id"] for row in found[0][1]] == ["17850", "17850"]
     assert found[0][0] == found[1][0]
     assert found[0][0] == {"rating missing": 1, "time unreadable": 2, "user_id missing": 1}
 
 
-def test_sqlite_lands_text_whatever_the_column_holds_and_however_late_it_starts(tmp_path: Path) -> None:
+def test_sqlite_lands_text_whatever_the_column_holds_and_however_late_it_starts(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "shop.db"
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE items (a, b INTEGER)")
@@ -256,7 +338,9 @@ def test_sqlite_lands_text_whatever_the_column_holds_and_however_late_it_starts(
             "WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n LIMIT 70000) "
             "INSERT INTO items SELECT NULL, value FROM n"
         )
-        connection.executemany("INSERT INTO items VALUES (?, ?)", [("x", "not a number"), (1.5, None), (7, 8)])
+        connection.executemany(
+            "INSERT INTO items VALUES (?, ?)", [("x", "not a number"), (1.5, None), (7, 8)]
+        )
     batches = open_source(f"sqlite:///{path}", SETTINGS).read_whole_table("items")
     assert batches is not None
     found = table(batches)
@@ -270,14 +354,18 @@ def test_sqlite_lands_text_whatever_the_column_holds_and_however_late_it_starts(
 
 
 def test_a_number_that_is_no_time_is_in_no_one_s_way(tmp_path: Path) -> None:
-    source = open_source(clicks(tmp_path / "shop.db", 0, 5000, 1767229200000, kind="INTEGER"), SETTINGS)
+    source = open_source(
+        clicks(tmp_path / "shop.db", 0, 5000, 1767229200000, kind="INTEGER"), SETTINGS
+    )
     assert table(source.interactions(day(1), day(2))).num_rows == 1
 
 
 def test_sqlite_lands_what_is_no_utf_8_as_its_bytes(lake: Lake, tmp_path: Path) -> None:
     path = tmp_path / "shop.db"
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("CREATE TABLE interactions (user_id, item_id, event_type, event_time, received_at)")
+        connection.execute(
+            "CREATE TABLE interactions (user_id, item_id, event_type, event_time, received_at)"
+        )
         connection.execute(
             "INSERT INTO interactions SELECT column1, 'é', 'view', '2026-01-01T12:00:00Z', '2026-01-01T12:00:00Z' "
             "FROM (VALUES (x'8f01'), (x'8f02'), (CAST(x'6a6f73e9' AS TEXT)), ('é'), (CAST('b' AS BLOB)))"
@@ -286,7 +374,13 @@ def test_sqlite_lands_what_is_no_utf_8_as_its_bytes(lake: Lake, tmp_path: Path) 
     assert clean_landed_objects(lake, found, Settings(), AS_OF, "run-1")["clean"] == 5
     rows = lake.rows("interactions")
     assert rows is not None
-    assert sorted(rows.to_table()["user_id"].to_pylist()) == ["\\x8F\\x01", "\\x8F\\x02", "b", "jos\\xE9", "é"]
+    assert sorted(rows.to_table()["user_id"].to_pylist()) == [
+        "\\x8F\\x01",
+        "\\x8F\\x02",
+        "b",
+        "jos\\xE9",
+        "é",
+    ]
 
 
 @pytest.mark.parametrize("folder", ["a?b", "a#b", "a%20b", "a b"])
@@ -307,12 +401,18 @@ def test_reading_a_database_changes_nothing(tmp_path: Path) -> None:
 # ---- what is refused
 
 
-def refused(source: DatabaseSource, start: datetime | None = None) -> tuple[type[BaseException], str]:
+def refused(
+    source: DatabaseSource, start: datetime | None = None
+) -> tuple[type[BaseException], str]:
     """How a read fails: the kind, and the one line, which holds no password."""
     with pytest.raises((ValueError, OSError, RuntimeError)) as error:
         table(source.interactions(start or day(1), day(2)))
     message = str(error.value)
-    assert "\n" not in message and "s3cret" not in message and message.startswith(("the source", "table", "a mssql"))
+    assert (
+        "\n" not in message
+        and "s3cret" not in message
+        and message.startswith(("the source", "table", "a mssql"))
+    )
     assert error.value.__cause__ is None
     return type(error.value), message
 
@@ -324,7 +424,10 @@ def test_a_table_column_or_right_that_is_missing_is_one_line(
     kind, message = refused(DatabaseSource(source, SourceSettings(interactions="clicks")))
     assert kind is ValueError and "no table 'clicks' (it has: interactions)" in message
     kind, message = refused(DatabaseSource(source, SourceSettings(time_column="at")))
-    assert kind is ValueError and "no column 'at' to cut the window on (it has: user_id, item_id" in message
+    assert (
+        kind is ValueError
+        and "no column 'at' to cut the window on (it has: user_id, item_id" in message
+    )
     forms.execute("CREATE TABLE forms.clicks (received_at timestamptz)")
     forms.execute("DROP ROLE IF EXISTS stranger")
     forms.execute("CREATE ROLE stranger LOGIN")
@@ -343,7 +446,9 @@ def test_an_unreachable_host_a_wrong_password_and_a_missing_database_are_one_lin
     postgres: str, forms: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(PASSWORD, "s3cret")
-    assert refused(DatabaseSource("postgresql://me@127.0.0.1:1/shop", SETTINGS))[0] is ConnectionError
+    assert (
+        refused(DatabaseSource("postgresql://me@127.0.0.1:1/shop", SETTINGS))[0] is ConnectionError
+    )
     kind, message = refused(DatabaseSource(postgres.replace("/postgres?", "/nowhere?"), SETTINGS))
     assert kind is ConnectionError and 'database "nowhere" does not exist' in message
     row = forms.execute("SHOW hba_file").fetchone()
@@ -357,17 +462,25 @@ def test_an_unreachable_host_a_wrong_password_and_a_missing_database_are_one_lin
         forms.execute("SELECT pg_reload_conf()")
         locked = DatabaseSource(postgres.replace("postgres:", "locked:"), SETTINGS)
         deadline = time.monotonic() + 60
-        while (answer := refused(locked))[0] is ValueError:  # the server has not read its rules yet: no such table
+        while (answer := refused(locked))[
+            0
+        ] is ValueError:  # the server has not read its rules yet: no such table
             assert time.monotonic() < deadline
         kind, message = answer
-        assert kind is ConnectionError and "password authentication failed" in message and PASSWORD in message
+        assert (
+            kind is ConnectionError
+            and "password authentication failed" in message
+            and PASSWORD in message
+        )
     finally:
         rules.write_text(before)
         forms.execute("SELECT pg_reload_conf()")
         forms.execute("DROP ROLE locked")
 
 
-def test_a_statement_that_takes_too_long_is_given_up(postgres: str, forms: Connection, lake: Lake) -> None:
+def test_a_statement_that_takes_too_long_is_given_up(
+    postgres: str, forms: Connection, lake: Lake
+) -> None:
     forms.execute("CREATE VIEW forms.clicks AS SELECT n, '2026-01-01Z'::timestamptz AS received_at, "
                   "pg_sleep(0.1)::text AS slow FROM generate_series(1, 100) n")  # fmt: skip
     hasty = FORMS.model_copy(update={"statement_timeout_seconds": 0.3})
@@ -378,12 +491,16 @@ def test_a_statement_that_takes_too_long_is_given_up(postgres: str, forms: Conne
     assert lake.names("landing", "interactions") == []
 
 
-def test_a_server_that_dies_in_the_middle_of_a_read_is_one_line(postgres: str, forms: Connection) -> None:
+def test_a_server_that_dies_in_the_middle_of_a_read_is_one_line(
+    postgres: str, forms: Connection
+) -> None:
     forms.execute("CREATE TABLE forms.clicks AS SELECT repeat('x', 1000) AS wide, "
                   "'2026-01-01Z'::timestamptz AS received_at FROM generate_series(1, 60000)")  # fmt: skip
     batches = DatabaseSource(postgres, FORMS).interactions(day(1), day(2))
     assert [next(batches).num_rows > 0 for _ in range(2)] == [False, True]
-    forms.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dawnlist'")
+    forms.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dawnlist'"
+    )
     with pytest.raises(
         ConnectionError, match=r"does not answer or refuses \(.*(terminating|closed the) connection"
     ) as error:
@@ -396,7 +513,9 @@ def test_nothing_can_be_written_through_a_source(postgres: str, forms: Connectio
     forms.execute(
         "CREATE FUNCTION forms.note() RETURNS int LANGUAGE sql AS 'INSERT INTO forms.log VALUES (1) RETURNING n'"
     )
-    forms.execute("CREATE VIEW forms.clicks AS SELECT forms.note() AS n, '2026-01-01Z'::timestamptz AS received_at")
+    forms.execute(
+        "CREATE VIEW forms.clicks AS SELECT forms.note() AS n, '2026-01-01Z'::timestamptz AS received_at"
+    )
     kind, message = refused(DatabaseSource(postgres, FORMS))
     assert kind is ValueError and "cannot execute INSERT in a read-only transaction" in message
     with (
@@ -409,9 +528,13 @@ def test_nothing_can_be_written_through_a_source(postgres: str, forms: Connectio
 def test_a_file_that_is_no_database_or_not_there_is_one_line(lake: Lake, tmp_path: Path) -> None:
     (tmp_path / "shop.db").write_bytes(b"no database" * 500)
     with pytest.raises(ValueError, match=r"can't be read \(file is not a database\)"):
-        fetch_source(lake, f"sqlite:///{tmp_path / 'shop.db'}", SETTINGS, AS_OF, "run-1", window_days=3)
+        fetch_source(
+            lake, f"sqlite:///{tmp_path / 'shop.db'}", SETTINGS, AS_OF, "run-1", window_days=3
+        )
     with pytest.raises(FileNotFoundError, match="there is no file"):
-        fetch_source(lake, f"sqlite:///{tmp_path / 'none.db'}", SETTINGS, AS_OF, "run-1", window_days=3)
+        fetch_source(
+            lake, f"sqlite:///{tmp_path / 'none.db'}", SETTINGS, AS_OF, "run-1", window_days=3
+        )
     assert not (tmp_path / "none.db").exists()
 
 
@@ -421,12 +544,33 @@ def test_a_file_that_is_no_database_or_not_there_is_one_line(lake: Lake, tmp_pat
 @pytest.mark.parametrize(
     ("kind", "times"),
     [
-        ("datetime", ["2026-01-01 02:00:00", "2026-01-01 03:00:00", "2026-01-02 02:00:00", "2026-01-02 03:00:00"]),
-        ("timestamp(3)", ["2026-01-01 02:00:00", "2026-01-01 03:00:00", "2026-01-02 02:00:00", "2026-01-02 03:00:00"]),
+        (
+            "datetime",
+            [
+                "2026-01-01 02:00:00",
+                "2026-01-01 03:00:00",
+                "2026-01-02 02:00:00",
+                "2026-01-02 03:00:00",
+            ],
+        ),
+        (
+            "timestamp(3)",
+            [
+                "2026-01-01 02:00:00",
+                "2026-01-01 03:00:00",
+                "2026-01-02 02:00:00",
+                "2026-01-02 03:00:00",
+            ],
+        ),
         ("bigint", ["1767232800000", "1767236400000", "1767319200000", "1767322800000"]),
         (
             "varchar(30)",
-            ["2026-01-01T02:00:00Z", "2026-01-01T03:00:00Z", "2026-01-02T02:00:00Z", "2026-01-02T03:00:00Z"],
+            [
+                "2026-01-01T02:00:00Z",
+                "2026-01-01T03:00:00Z",
+                "2026-01-02T02:00:00Z",
+                "2026-01-02T03:00:00Z",
+            ],
         ),
         ("date", ["2025-12-31", "2026-01-01", "2026-01-01", "2026-01-02"]),
     ],
@@ -436,7 +580,10 @@ def test_mysql_is_cut_in_the_form_of_the_time_column(
 ) -> None:
     rows = ", ".join(f"('{number}', '{time}')" for number, time in enumerate(times))
     source = DatabaseSource(maria, SourceSettings(items="interactions"))
-    maria_rows(mariadb_port, f"CREATE TABLE interactions (number int, received_at {kind}, KEY (received_at))")
+    maria_rows(
+        mariadb_port,
+        f"CREATE TABLE interactions (number int, received_at {kind}, KEY (received_at))",
+    )
     assert table(source.interactions(day(1, 3), day(2, 3))).num_rows == 0
     maria_rows(mariadb_port, "SET time_zone = '+00:00'", f"INSERT INTO interactions VALUES {rows}")
     assert table(source.interactions(day(1, 3), day(2, 3)))["number"].to_pylist() == ["1", "2"]
@@ -445,7 +592,9 @@ def test_mysql_is_cut_in_the_form_of_the_time_column(
     assert str(source.newest()).startswith(times[3])
 
 
-def test_mysql_lands_text_in_batches_and_a_read_may_be_given_up(maria: str, mariadb_port: int) -> None:
+def test_mysql_lands_text_in_batches_and_a_read_may_be_given_up(
+    maria: str, mariadb_port: int
+) -> None:
     maria_rows(
         mariadb_port,
         "CREATE TABLE interactions (n int, f float, d double, u bigint unsigned, m decimal(9,3), j json, e enum('a'), "
@@ -465,7 +614,9 @@ def test_mysql_lands_text_in_batches_and_a_read_may_be_given_up(maria: str, mari
     given_up.close()  # type: ignore[attr-defined]
 
 
-def test_mysql_lands_bytes_as_digits_and_bytes_that_are_text_as_text(maria: str, mariadb_port: int) -> None:
+def test_mysql_lands_bytes_as_digits_and_bytes_that_are_text_as_text(
+    maria: str, mariadb_port: int
+) -> None:
     maria_rows(
         mariadb_port,
         "CREATE TABLE users (user_id binary(16), short binary(2), email varbinary(90), role blob)",
@@ -475,12 +626,19 @@ def test_mysql_lands_bytes_as_digits_and_bytes_that_are_text_as_text(maria: str,
     batches = DatabaseSource(maria, SETTINGS).read_whole_table("users")
     assert batches is not None
     assert table(batches).to_pylist() == [
-        {"user_id": "8f9e1a2bff004fff8fffffffffffff01", "short": "0141", "email": "é😀", "role": None},
+        {
+            "user_id": "8f9e1a2bff004fff8fffffffffffff01",
+            "short": "0141",
+            "email": "é😀",
+            "role": None,
+        },
         {"user_id": "8f9e1a2bff004fff8fffffffffffff02", "short": "0241", "email": "", "role": "ff"},
     ]
 
 
-def test_mysql_refuses_in_one_line(maria: str, mariadb_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mysql_refuses_in_one_line(
+    maria: str, mariadb_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     maria_rows(mariadb_port, "CREATE TABLE interactions AS SELECT seq, '2026-01-01' + INTERVAL 0 DAY AS received_at "
                              "FROM seq_1_to_70000")  # fmt: skip
     hasty = SourceSettings(statement_timeout_seconds=0.3)
@@ -493,8 +651,12 @@ def test_mysql_refuses_in_one_line(maria: str, mariadb_port: int, monkeypatch: p
         pytest.raises(TimeoutError, match=r"max_statement_time exceeded"),
         DatabaseSource(maria, hasty)._connect() as busy,
     ):
-        busy.exec_driver_sql("SELECT count(*) FROM interactions a, interactions b WHERE mod(a.seq, 7) = mod(b.seq, 5)")
-    assert refused(DatabaseSource(maria.replace("/shop", "/nowhere"), SETTINGS))[0] is ConnectionError
+        busy.exec_driver_sql(
+            "SELECT count(*) FROM interactions a, interactions b WHERE mod(a.seq, 7) = mod(b.seq, 5)"
+        )
+    assert (
+        refused(DatabaseSource(maria.replace("/shop", "/nowhere"), SETTINGS))[0] is ConnectionError
+    )
     assert refused(DatabaseSource(maria, SourceSettings(interactions="clicks")))[0] is ValueError
     assert refused(DatabaseSource("mysql://shop@127.0.0.1:1/shop", SETTINGS))[0] is ConnectionError
     monkeypatch.setenv(PASSWORD, "wrong-s3cret")
@@ -512,7 +674,9 @@ def test_mysql_that_dies_in_the_middle_of_a_read_is_one_line(
     assert [next(batches).num_rows for _ in range(2)] == [0, 1000]
     others = "SELECT id FROM information_schema.processlist WHERE id <> connection_id() AND user = 'shop'"
     deadline = time.monotonic() + 60
-    while len(found := maria_rows(mariadb_port, others)) > 1:  # connections of other tests, which are still ending
+    while (
+        len(found := maria_rows(mariadb_port, others)) > 1
+    ):  # connections of other tests, which are still ending
         assert time.monotonic() < deadline
     [(reading,)] = found
     maria_rows(mariadb_port, f"KILL {reading}")
@@ -542,5 +706,7 @@ def test_sql_server_s_statement_casts_to_its_own_text() -> None:
 
 def test_a_driver_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pymssql", None)
-    with pytest.raises(RuntimeError, match=r"needs pymssql: install it with `pip install 'dawnlist\[mssql\]'`"):
+    with pytest.raises(
+        RuntimeError, match=r"needs pymssql: install it with `pip install 'dawnlist\[mssql\]'`"
+    ):
         create_source_engine(parse_database_url("mssql://me@127.0.0.1/shop"), SETTINGS)

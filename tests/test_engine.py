@@ -68,7 +68,8 @@ def shop(**changes: Any) -> TopLists:
             "score": np.array([[0.75, 0.5], [1.0, 0.25]], dtype=np.float32),
             "lengths": np.array([2, 2]),
             "catalogue": pa.table(
-                [ITEMS, [None, *(item.upper() for item in ITEMS[1:])], GENRES], schema=CATALOGUE_SCHEMA
+                [ITEMS, [None, *(item.upper() for item in ITEMS[1:])], GENRES],
+                schema=CATALOGUE_SCHEMA,
             ),
             "popular_index": np.array([1, 0, 2], dtype=np.uint32),
             "popular_score": np.array([9.0, 8.0, 7.0], dtype=np.float32),
@@ -78,7 +79,10 @@ def shop(**changes: Any) -> TopLists:
             "item_bias": BIAS,
             "histories": UserItems(met, np.array([age for _, (_, age) in pairs], dtype=np.float32)),
             "segments": {
-                name: (np.array(index, dtype=np.uint32), np.arange(len(index), 0, -1).astype(np.float32))
+                name: (
+                    np.array(index, dtype=np.uint32),
+                    np.arange(len(index), 0, -1).astype(np.float32),
+                )
                 for name, index in segments.items()
             },
             "meta": {
@@ -122,7 +126,9 @@ def answer(tier: str, items: Sequence[str], scores: Sequence[float]) -> Answer:
 
 def scored(met: dict[str, tuple[float, float]], older: int = 0) -> npt.NDArray[np.float64]:
     """All items' scores of a user, by equation 2 as it is written and the hybrid score; met: item -> (weight, age)."""
-    c = np.array([2 * met[item][0] * 2 ** (-met[item][1] / 4) if item in met else 0 for item in ITEMS])
+    c = np.array(
+        [2 * met[item][0] * 2 ** (-met[item][1] / 4) if item in met else 0 for item in ITEMS]
+    )
     known = np.array([item in met for item in ITEMS])
     wide = Y.astype(np.float64)
     left = 0.5 * wide.T @ wide + 0.25 * (c.sum() + 0.5 * 8) * np.eye(2) + (wide.T * c) @ wide
@@ -136,7 +142,9 @@ def scored(met: dict[str, tuple[float, float]], older: int = 0) -> npt.NDArray[n
 
 def best(tier: str, scores: npt.NDArray[np.float64], hidden: str, k: int = 2) -> Answer:
     """The whole answer: what is not hidden by its score."""
-    shown = sorted((item for item in ITEMS if item not in hidden), key=lambda item: -scores[ITEMS.index(item)])[:k]
+    shown = sorted(
+        (item for item in ITEMS if item not in hidden), key=lambda item: -scores[ITEMS.index(item)]
+    )[:k]
     return answer(tier, shown, [scores[ITEMS.index(item)] for item in shown])
 
 
@@ -146,7 +154,9 @@ def later(days: float, item: str, kind: str = "view") -> QuestionEvent:
 
 def test_a_known_user_gets_the_stored_list(valkey: str) -> None:
     publish(valkey, shop())
-    assert asked(valkey, Question("ann"), Question("bob", k=1), Question("ann", exclude=("nothing known",))) == [
+    assert asked(
+        valkey, Question("ann"), Question("bob", k=1), Question("ann", exclude=("nothing known",))
+    ) == [
         answer("list", "db", [0.75, 0.5]),
         answer("list", "b", [1.0]),
         answer("list", "db", [0.75, 0.5]),
@@ -183,14 +193,20 @@ def test_what_was_recorded_before_as_of_is_hidden_and_not_counted_twice(valkey: 
 def test_an_event_without_a_time_is_now(valkey: str) -> None:
     publish(valkey, shop(), as_of := "2999-01-01T00:00:00Z")
     found = ask(valkey, recent=(QuestionEvent("b"),))
-    wanted = best("fold_in", scored({"c": (1.0, 2.0), "e": (2.0, 4.0), "b": (1.0, 0.0)}), hidden="ceb")
+    wanted = best(
+        "fold_in", scored({"c": (1.0, 2.0), "e": (2.0, 4.0), "b": (1.0, 0.0)}), hidden="ceb"
+    )
     wanted.as_of = as_of
     assert found == wanted
 
 
-def test_a_history_that_is_cut_begins_with_the_stored_vector(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_history_that_is_cut_begins_with_the_stored_vector(
+    valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("dawnlist.store.content.NEWEST", 1)
-    publish(valkey, shop(meta={**shop().meta, "config": {**CONFIG, "nu": 0.0, "content_share": 0.0}}))
+    publish(
+        valkey, shop(meta={**shop().meta, "config": {**CONFIG, "nu": 0.0, "content_share": 0.0}})
+    )
     found = ask(valkey, recent=(later(2, "b"),), k=3)
     wide = Y.astype(np.float64)
     known, b = wide[2], wide[1]  # of ann's two, c is the newer
@@ -222,7 +238,9 @@ def by_vector(items: str) -> Answer:
         ({"filters": (("genres", ("none such",)),)}, ""),
     ],
 )
-def test_beyond_the_list_the_stored_vector_ranks(valkey: str, fields: dict[str, Any], items: str) -> None:
+def test_beyond_the_list_the_stored_vector_ranks(
+    valkey: str, fields: dict[str, Any], items: str
+) -> None:
     publish(valkey, shop())
     assert ask(valkey, **fields) == by_vector(items)
 
@@ -235,22 +253,31 @@ def test_a_list_that_is_not_full_has_all_there_is(valkey: str) -> None:
 def test_an_unknown_user_is_folded_in_from_recent_events(valkey: str) -> None:
     publish(valkey, shop())
     found = ask(valkey, "new", recent=(later(-3, "c"), later(-1, "a", "purchase")))
-    assert found == best("fold_in", scored({"c": (1.0, 3.0), "a": (5.0, 1.0)}), hidden="ca")  # the cut is as_of
+    assert found == best(
+        "fold_in", scored({"c": (1.0, 3.0), "a": (5.0, 1.0)}), hidden="ca"
+    )  # the cut is as_of
 
 
-@pytest.mark.parametrize(("weights", "weight"), [({"order": 5.0, "wish": 2.0}, 2.0), ({"hint": 0.5, "view": 3.0}, 3.0)])
+@pytest.mark.parametrize(
+    ("weights", "weight"), [({"order": 5.0, "wish": 2.0}, 2.0), ({"hint": 0.5, "view": 3.0}, 3.0)]
+)
 def test_an_event_without_a_type_is_a_view_or_what_weighs_least(
     valkey: str, weights: dict[str, float], weight: float
 ) -> None:
     """The lean route has no way to name a type: in a shop without views each of its events was refused."""
-    publish(valkey, shop(meta={"k": 2, "winner": "challenger", "config": CONFIG, "event_weights": weights}))
+    publish(
+        valkey,
+        shop(meta={"k": 2, "winner": "challenger", "config": CONFIG, "event_weights": weights}),
+    )
     found = ask(valkey, "new", recent=(QuestionEvent("c", time=LAST - DAY),))
     assert found == best("fold_in", scored({"c": (weight, 1.0)}), hidden="c")
 
 
 def test_an_item_without_factors_speaks_by_its_content(valkey: str) -> None:
     publish(valkey, shop())
-    assert ask(valkey, "new", recent=(later(1, "g"),)) == best("content", scored({"g": (1.0, 0.0)}), hidden="g")
+    assert ask(valkey, "new", recent=(later(1, "g"),)) == best(
+        "content", scored({"g": (1.0, 0.0)}), hidden="g"
+    )
     assert ask(valkey, "new", recent=(later(1, "h"),)) == answer("popular", "ba", [9, 8])
 
 
@@ -313,7 +340,13 @@ def test_popularity_as_the_model_has_nothing_to_fold(valkey: str) -> None:
 
 
 def test_an_explanation_names_what_speaks_for_each_result(valkey: str) -> None:
-    publish(valkey, shop(meta={**shop().meta, "config": {**CONFIG, "content_share": 0.0}}, item_bias=np.zeros(8, "f4")))
+    publish(
+        valkey,
+        shop(
+            meta={**shop().meta, "config": {**CONFIG, "content_share": 0.0}},
+            item_bias=np.zeros(8, "f4"),
+        ),
+    )
     listed, folded, popular, vector = asked(
         valkey,
         Question("ann", explain=True),
@@ -322,8 +355,13 @@ def test_an_explanation_names_what_speaks_for_each_result(valkey: str) -> None:
         Question("ann", explain=True, k=5),
     )
     assert (listed.tier, listed.item_ids, popular.because) == ("list", ["d", "b"], [[], []])
-    assert [[item for item, _ in reasons] for reasons in listed.because or ()] == [["c", "e"], ["e"]]
-    for item, score, reasons in zip(folded.item_ids, folded.scores, folded.because or (), strict=True):
+    assert [[item for item, _ in reasons] for reasons in listed.because or ()] == [
+        ["c", "e"],
+        ["e"],
+    ]
+    for item, score, reasons in zip(
+        folded.item_ids, folded.scores, folded.because or (), strict=True
+    ):
         if item in "af":  # on whom all that was met speaks for it
             assert sum(added for _, added in reasons) >= score * (1 - 1e-6)
     assert [len(found.because or ()) for found in (folded, vector)] == [2, 5]
@@ -361,13 +399,19 @@ def test_nothing_published_is_the_static_file(valkey: str, tmp_path: Path) -> No
     path = tmp_path / "static.json"
     items = [{"item_id": "x", "title": "X"}, {"item_id": "y"}, {"item_id": "z", "title": None}]
     path.write_text(json.dumps({"as_of": AS_OF, "items": items}))
-    found = asked(valkey, Question("ann", k=2), Question("ann", exclude=("x",), explain=True), static=path)
+    found = asked(
+        valkey, Question("ann", k=2), Question("ann", exclude=("x",), explain=True), static=path
+    )
     assert found == [
         Answer("static", 0, AS_OF, ["x", "y"], ["X", ""], [0, 0], None),
         Answer("static", 0, AS_OF, ["y", "z"], ["", ""], [0, 0], [[], []]),
     ]
     assert asked(valkey, Question("ann")) == [Answer("static", 0, "", [], [], [], None)]
-    assert asked("redis://127.0.0.1:1/0", Question("ann"), static=path)[0].item_ids == ["x", "y", "z"]
+    assert asked("redis://127.0.0.1:1/0", Question("ann"), static=path)[0].item_ids == [
+        "x",
+        "y",
+        "z",
+    ]
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[]", '{"items": []}', '{"as_of": "2026-03-01", "items": []}',
@@ -385,7 +429,10 @@ def test_a_static_file_that_is_none(text: str, tmp_path: Path) -> None:
     [
         (Question("ann", k=101), '"k" is 101: give a whole number from 1 to 100'),
         (Question("ann", k=0), '"k" is 0'),
-        (Question("ann", filters=(("colour", ("red",)),)), "no attribute 'colour' to filter by: there is genres"),
+        (
+            Question("ann", filters=(("colour", ("red",)),)),
+            "no attribute 'colour' to filter by: there is genres",
+        ),
         (
             Question("ann", recent=(QuestionEvent("a", "gaze"),)),
             "event type 'gaze' is unknown: give one of purchase, view",
@@ -400,7 +447,11 @@ def test_what_the_caller_did_wrong(valkey: str, question: Question, message: str
 
 def test_a_thousand_users_in_one_call(valkey: str) -> None:
     publish(valkey, shop())
-    six = [Question(user, recent=events) for user in ("ann", "bob", "new") for events in ((later(2, "f"),), ())]
+    six = [
+        Question(user, recent=events)
+        for user in ("ann", "bob", "new")
+        for events in ((later(2, "f"),), ())
+    ]
     alone = [asked(valkey, question)[0] for question in six]
     found = asked(valkey, *(six[i % 6] for i in range(1000)))
     assert found == [alone[i % 6] for i in range(1000)]
@@ -419,7 +470,12 @@ def test_a_cluster_answers_the_same(valkey: str, tmp_path: Path) -> None:
     from tests.support.stores import cluster
 
     publish(valkey, shop())
-    questions = [Question("ann"), Question("ann", recent=(later(2, "b"),)), Question("new"), Question("bob", k=5)]
+    questions = [
+        Question("ann"),
+        Question("ann", recent=(later(2, "b"),)),
+        Question("new"),
+        Question("bob", k=5),
+    ]
     with cluster(tmp_path) as url:
         publish(url, shop())
         assert asked(url, *questions) == asked(valkey, *questions)

@@ -34,7 +34,9 @@ async def running(url: str, heard: Heard, **more: Any) -> AsyncIterator[ServingE
         await engine.stop()
 
 
-def with_engine(url: str, use: Callable[[ServingEngine, Heard], Awaitable[None]], **more: Any) -> None:
+def with_engine(
+    url: str, use: Callable[[ServingEngine, Heard], Awaitable[None]], **more: Any
+) -> None:
     async def run() -> None:
         heard = Heard()
         async with running(url, heard, **more) as engine:
@@ -68,7 +70,12 @@ def test_switches_and_rollbacks_mix_no_answer(valkey: str) -> None:
     letters = "abcdefghijklmnopqrstuvw"
     publish(valkey, lettered(letters[1]))
     events = (later(90, "none"),)
-    questions = [Question("ann"), Question("new"), Question("bob", k=6), Question("new", recent=events)]
+    questions = [
+        Question("ann"),
+        Question("new"),
+        Question("bob", k=6),
+        Question("new", recent=events),
+    ]
 
     async def use(engine: ServingEngine, heard: Heard) -> None:
         answers: list[list[Answer]] = []
@@ -137,7 +144,10 @@ def test_no_part_of_a_version_is_loaded_broken(valkey: str, part: str, damage: s
         if damage == "gone":
             client.delete(key)
         else:
-            client.set(key, whole[:9] + bytes([whole[9] ^ 1]) + whole[10:] if damage == "broken" else whole[:3])
+            client.set(
+                key,
+                whole[:9] + bytes([whole[9] ^ 1]) + whole[10:] if damage == "broken" else whole[:3],
+            )
 
     async def use(engine: ServingEngine, heard: Heard) -> None:
         assert not engine.ready
@@ -176,7 +186,9 @@ def test_a_broken_bucket_and_a_broken_history(valkey: str) -> None:
             history = client.get(f"dawnlist:shop:{token}:h:0")
             client.set(f"dawnlist:shop:{token}:h:0", history[:-1])
             assert await ask(engine, recent=(later(1, "b"),)) == answer("list", "d", [0.75])
-            assert await ask(engine, k=5, filters=(("genres", ("war",)),)) == answer("list", "b", [0.5])
+            assert await ask(engine, k=5, filters=(("genres", ("war",)),)) == answer(
+                "list", "b", [0.5]
+            )
             client.delete(f"dawnlist:shop:{token}:h:0")
             assert await ask(engine, explain=True) == Answer(
                 "list", 1, AS_OF, ["d", "b"], ["D", "B"], [0.75, 0.5], [[], []]
@@ -184,7 +196,9 @@ def test_a_broken_bucket_and_a_broken_history(valkey: str) -> None:
             client.set(f"dawnlist:shop:{token}:u:0", b"broken")
             assert await ask(engine) == POPULAR
             client.set(f"dawnlist:shop:{token}:u:0", b"")
-            assert await ask(engine, context=(("device", "mobile"),)) == answer("segment", "fb", [2, 1])
+            assert await ask(engine, context=(("device", "mobile"),)) == answer(
+                "segment", "fb", [2, 1]
+            )
         assert heard.said[1:] == [
             *["corrupt history", "corrupt"] * 2,
             *["corrupt history", "gone"],
@@ -215,7 +229,9 @@ def test_recorded_events_that_are_no_events(valkey: str) -> None:
         with_engine(valkey, use)
 
 
-def test_an_emptied_store_is_answered_from_memory_until_it_is_published_to_again(valkey: str) -> None:
+def test_an_emptied_store_is_answered_from_memory_until_it_is_published_to_again(
+    valkey: str,
+) -> None:
     publish(valkey, shop())
 
     async def use(engine: ServingEngine, heard: Heard) -> None:
@@ -223,7 +239,9 @@ def test_an_emptied_store_is_answered_from_memory_until_it_is_published_to_again
         with redis.from_url(valkey) as client:
             client.flushall()
         assert await ask(engine) == POPULAR
-        assert await ask(engine, recent=(later(1, "b"),)) == best("fold_in", scored({"b": (1.0, 0.0)}), hidden="b")
+        assert await ask(engine, recent=(later(1, "b"),)) == best(
+            "fold_in", scored({"b": (1.0, 0.0)}), hidden="b"
+        )
         assert {"corrupt bucket", "gone"} <= set(heard.said[1:])
         publish(valkey, lettered("n"))
         await until(lambda: (1, AS_OF) in heard.said[1:])
@@ -232,7 +250,9 @@ def test_an_emptied_store_is_answered_from_memory_until_it_is_published_to_again
     with_engine(valkey, use)
 
 
-def test_the_store_hangs_dies_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_store_hangs_dies_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         wire, "BREAKER_REST_SECONDS", 60.0
     )  # the loop's clock is put on by it: what is slow here ends no rest
@@ -248,7 +268,9 @@ def test_the_store_hangs_dies_and_comes_back(tmp_path: Path, monkeypatch: pytest
             began = time.monotonic()
             for _ in range(50):
                 assert await ask(engine) == POPULAR
-            assert time.monotonic() - began < 10  # five times 0.3 s, then the breaker, not fifty times
+            assert (
+                time.monotonic() - began < 10
+            )  # five times 0.3 s, then the breaker, not fifty times
             assert (engine.ready, engine.redis_ok) == (True, False)
             os.kill(pid, signal.SIGCONT)
             put_on(60)

@@ -21,19 +21,30 @@ from tests.support.spark_sessions import connect_server, needs_spark
 
 PROVE = bool(os.environ.get("DAWNLIST_PROVE"))
 TWO = "local-cluster[2,1,512]"
-WINDOWS = [("2025-01-01T00:00:00Z", "2025-01-05T00:00:00Z"), ("2025-01-04T23:00:00Z", "2025-01-07T00:00:00Z")]
+WINDOWS = [
+    ("2025-01-01T00:00:00Z", "2025-01-05T00:00:00Z"),
+    ("2025-01-04T23:00:00Z", "2025-01-07T00:00:00Z"),
+]
 
 
 @pytest.fixture(scope="module")
 def rows() -> pa.Table:
     """Six days of a shop with every kind of dirt, among it the renamed column and days without sessions."""
     config = ShopConfig(
-        users=1500, items=300, days=6, seed=5, corrupt_share=0.01, rename_day=3, sessionless_days=(4, 5)
+        users=1500,
+        items=300,
+        days=6,
+        seed=5,
+        corrupt_share=0.01,
+        rename_day=3,
+        sessionless_days=(4, 5),
     )
     return simulate_shop(config).interactions
 
 
-def cleaned(root: Path, rows: pa.Table, engines: EngineSettings) -> tuple[Lake, list[dict[str, Any]]]:
+def cleaned(
+    root: Path, rows: pa.Table, engines: EngineSettings
+) -> tuple[Lake, list[dict[str, Any]]]:
     """Two windows that overlap by an hour, so that the second finds rows which the lake has."""
     lake, reports = Lake.open(str(root), "shop"), []
     for number, (start, end) in enumerate(WINDOWS):
@@ -57,11 +68,17 @@ def cleaned(root: Path, rows: pa.Table, engines: EngineSettings) -> tuple[Lake, 
 def table(lake: Lake, name: str, schema: pa.Schema, *by: str) -> pa.Table:
     found = lake.rows(name)
     assert found is not None
-    return found.to_table(columns=schema.names).sort_by([(column, "ascending") for column in by]).cast(schema)
+    return (
+        found.to_table(columns=schema.names)
+        .sort_by([(column, "ascending") for column in by])
+        .cast(schema)
+    )
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory, rows: pa.Table) -> tuple[Lake, list[dict[str, Any]]]:
+def expected(
+    tmp_path_factory: pytest.TempPathFactory, rows: pa.Table
+) -> tuple[Lake, list[dict[str, Any]]]:
     """What DuckDB makes of them."""
     return cleaned(tmp_path_factory.mktemp("duckdb"), rows, EngineSettings())
 
@@ -81,7 +98,9 @@ def test_spark_gives_the_tables_and_counts_of_duckdb(
     one, counts = expected
     two, counted = cleaned(tmp_path, rows, EngineSettings(clean="spark", spark=url))
     assert counted == counts
-    assert counts[1]["known"] > 0 and counts[1]["double_clicks"] > 0 and len(counts[0]["reasons"]) == 6
+    assert (
+        counts[1]["known"] > 0 and counts[1]["double_clicks"] > 0 and len(counts[0]["reasons"]) == 6
+    )
     for name, schema, by in (
         ("interactions", INTERACTIONS_SCHEMA, ("event_id",)),
         ("quarantine", QUARANTINE_SCHEMA, ("source_object", "row_number")),

@@ -10,7 +10,11 @@ import pytest
 
 from dawnlist.als.training import fit_als
 from dawnlist.components.evaluate import arms
-from dawnlist.components.evaluate.evaluation import drop_user_values, evaluate_models, flatten_evaluation
+from dawnlist.components.evaluate.evaluation import (
+    drop_user_values,
+    evaluate_models,
+    flatten_evaluation,
+)
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.content import ItemFeatures
@@ -23,7 +27,9 @@ from tests.support.literal import AS_OF, CUTS, two_tastes
 def fitted(splits: Splits, factors: int = 2) -> FactorModel:
     user_items = splits.user_items("train")
     found = fit_als(user_items, ALSConfig(factors, 0.1, 5.0, iterations=10))
-    return FactorModel.from_interactions((splits.user_ids, splits.item_ids), found, user_items.weight, {}, {})
+    return FactorModel.from_interactions(
+        (splits.user_ids, splits.item_ids), found, user_items.weight, {}, {}
+    )
 
 
 def cut(*rows: tuple[str, str, float]) -> Splits:
@@ -38,7 +44,9 @@ def cut(*rows: tuple[str, str, float]) -> Splits:
         ids.indices(pa.array([row[place] for row in ordered])).astype(np.int32)
         for place, ids in ((0, users), (1, items))
     )
-    return Splits(users, items, user, item, (last > 0).astype(np.float32), last, CUTS, {"incumbent": None})
+    return Splits(
+        users, items, user, item, (last > 0).astype(np.float32), last, CUTS, {"incumbent": None}
+    )
 
 
 def ranking(splits: Splits, users: str, items: str) -> FactorModel:
@@ -58,7 +66,11 @@ def test_a_model_that_knows_the_tastes_beats_popularity() -> None:
     assert result["arms"]["challenger"]["recall@2"] == 1
     assert result["arms"]["popularity"]["recall@2"] < 0.8
     assert list(result["arms"]) == ["challenger", "item_knn", "popularity"]
-    assert 0 < result["differences"]["popularity"]["low"] <= result["differences"]["popularity"]["mean"]
+    assert (
+        0
+        < result["differences"]["popularity"]["low"]
+        <= result["differences"]["popularity"]["mean"]
+    )
     assert 1 < result["lift"]["low"] <= result["lift"]["value"] <= result["lift"]["high"]
     assert (result["evaluated_users"], result["repeat_share"]) == (40, 0)
     assert flatten_evaluation(result)["challenger recall@2"] == 1
@@ -69,17 +81,28 @@ def test_popularity_is_the_strongest_of_its_windows() -> None:
     result = evaluate_models(two_tastes(), fitted(two_tastes()), None, "ndcg", k=5)
     windows = {window: means["ndcg@5"] for window, means in result["popularity_windows"].items()}
     assert set(windows) == {"whole", "7d", "24h"}
-    assert windows[result["popularity_window"]] == max(windows.values()) == result["arms"]["popularity"]["ndcg@5"]
+    assert (
+        windows[result["popularity_window"]]
+        == max(windows.values())
+        == result["arms"]["popularity"]["ndcg@5"]
+    )
 
 
 def test_a_user_unknown_to_the_incumbent_gets_the_popular_list() -> None:
     splits = two_tastes()
     whole = fitted(splits)
     half = FactorModel(
-        IdMap(whole.user_ids.ids[:20]), whole.item_ids, whole.user_factors[:20], whole.item_factors, {}, {}
+        IdMap(whole.user_ids.ids[:20]),
+        whole.item_ids,
+        whole.user_factors[:20],
+        whole.item_factors,
+        {},
+        {},
     )
     result = evaluate_models(splits, whole, half, "recall", k=2)
-    nobody = FactorModel(IdMap(whole.user_ids.ids[:0]), whole.item_ids, whole.user_factors[:0], whole.item_factors)
+    nobody = FactorModel(
+        IdMap(whole.user_ids.ids[:0]), whole.item_ids, whole.user_factors[:0], whole.item_factors
+    )
     popular = evaluate_models(splits, nobody, None, "recall", k=2)["arms"]
     assert popular["challenger"] == popular["popularity"]
     assert popular["popularity"]["recall@2"] < result["arms"]["incumbent"]["recall@2"] < 1
@@ -105,29 +128,43 @@ ROWS = (
 
 def test_segments() -> None:
     splits = cut(*ROWS)
-    result = evaluate_models(splits, ranking(splits, "abc", "xyz"), ranking(splits, "a", "zyx"), "hit_rate", k=1)
+    result = evaluate_models(
+        splits, ranking(splits, "abc", "xyz"), ranking(splits, "a", "zyx"), "hit_rate", k=1
+    )
     assert result["evaluated_users"] == 2  # a and b; c did nothing new, d had no history
     assert [(row["segment"], row["users"]) for row in result["segments"]] == [
         ("history 1-4", 2), ("active in the last week", 1), ("cold users", 1), ("new items", 1),
     ]  # fmt: skip
-    assert in_segment(result, "history 1-4")["arms"] == dict.fromkeys(result["arms"], 1)  # only z, only y was left
-    assert in_segment(result, "new items")["arms"] == dict.fromkeys(result["arms"], 0)  # nobody can list n
+    assert in_segment(result, "history 1-4")["arms"] == dict.fromkeys(
+        result["arms"], 1
+    )  # only z, only y was left
+    assert in_segment(result, "new items")["arms"] == dict.fromkeys(
+        result["arms"], 0
+    )  # nobody can list n
 
 
 def test_cold_users_get_the_popular_list_of_every_arm_that_does_not_know_them() -> None:
     splits = cut(*ROWS, ("e", "y", 5.0))
-    result = evaluate_models(splits, ranking(splits, "abc", "yxz"), ranking(splits, "abcde", "yzx"), "hit_rate", k=1)
-    assert result["popularity_window"] == "whole"  # x, then z; d met both, e y, which the incumbent alone shows
+    result = evaluate_models(
+        splits, ranking(splits, "abc", "yxz"), ranking(splits, "abcde", "yzx"), "hit_rate", k=1
+    )
+    assert (
+        result["popularity_window"] == "whole"
+    )  # x, then z; d met both, e y, which the incumbent alone shows
     assert in_segment(result, "cold users")["arms"] == {
         "challenger": 0.5, "incumbent": 0.5, "item_knn": 0.5, "popularity": 0.5,
     }  # fmt: skip
-    alone = evaluate_models(splits, ranking(splits, "abc", "yxz"), ranking(splits, "e", "yzx"), "hit_rate", k=1)
+    alone = evaluate_models(
+        splits, ranking(splits, "abc", "yxz"), ranking(splits, "e", "yzx"), "hit_rate", k=1
+    )
     assert in_segment(alone, "cold users")["arms"]["incumbent"] == 1
 
 
 def test_churn_is_the_share_of_old_lists_that_is_gone() -> None:
     splits = cut(*ROWS, ("e", "u", 300.0), ("e", "v", 300.0))
-    result = evaluate_models(splits, ranking(splits, "abc", "zuv"), ranking(splits, "abc", "zyu"), "ndcg", k=2)
+    result = evaluate_models(
+        splits, ranking(splits, "abc", "zuv"), ranking(splits, "abc", "zyu"), "ndcg", k=2
+    )
     # a: z u for z u; b, who met z: u v for y u
     assert result["churn"] == 1 / 4
 
@@ -141,7 +178,9 @@ def test_blocks_of_users_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_without_judged_users_there_are_no_metrics_and_no_error() -> None:
     splits = cut(("a", "x", 300.0), ("b", "y", 300.0))
-    result = evaluate_models(splits, ranking(splits, "ab", "xy"), ranking(splits, "ab", "yx"), "ndcg", k=3)
+    result = evaluate_models(
+        splits, ranking(splits, "ab", "xy"), ranking(splits, "ab", "yx"), "ndcg", k=3
+    )
     assert result["arms"] == {"challenger": {}, "incumbent": {}, "item_knn": {}, "popularity": {}}
     assert (result["lift"], result["segments"], result["evaluated_users"]) == ({}, [], 0)
     assert result["differences"]["incumbent"] == {"mean": 0, "low": 0, "high": 0}
@@ -156,9 +195,14 @@ def test_an_incumbent_that_knows_none_of_the_items_is_served_the_popular_list() 
 
 
 def test_popularity_that_hits_nobody_has_no_lift() -> None:
-    splits = cut(("a", "x", 300.0), ("b", "x", 300.0), ("b", "y", 300.0), ("c", "z", 300.0), ("a", "z", 5.0))
+    splits = cut(
+        ("a", "x", 300.0), ("b", "x", 300.0), ("b", "y", 300.0), ("c", "z", 300.0), ("a", "z", 5.0)
+    )
     result = evaluate_models(splits, ranking(splits, "a", "zy"), None, "ndcg", k=1)
-    assert (result["arms"]["challenger"]["ndcg@1"], result["arms"]["popularity"]["ndcg@1"]) == (1, 0)
+    assert (result["arms"]["challenger"]["ndcg@1"], result["arms"]["popularity"]["ndcg@1"]) == (
+        1,
+        0,
+    )
     assert result["lift"] == {}
 
 
@@ -172,7 +216,8 @@ def test_splits_that_were_changed_after_the_cut_are_refused() -> None:
     splits = two_tastes()
     other = replace(splits, about={**splits.about, "holdout": "0123456789abcdef"})
     with pytest.raises(
-        ValueError, match=f"fingerprint is {splits.holdout_fingerprint}, and the splits were cut with 0123"
+        ValueError,
+        match=f"fingerprint is {splits.holdout_fingerprint}, and the splits were cut with 0123",
     ):
         evaluate_models(other, fitted(splits), None, "ndcg", k=5)
 
@@ -180,7 +225,8 @@ def test_splits_that_were_changed_after_the_cut_are_refused() -> None:
 def test_a_second_holdout_of_the_same_day_says_so(tmp_path: Path) -> None:
     lake, one, other = Lake.open(str(tmp_path), "shop"), cut(*ROWS), cut(*ROWS, ("c", "x", 4.0))
     told = [
-        evaluate_models(splits, ranking(splits, "a", "x"), None, "ndcg", 1, lake)["holdout"] for splits in (one, other)
+        evaluate_models(splits, ranking(splits, "a", "x"), None, "ndcg", 1, lake)["holdout"]
+        for splits in (one, other)
     ]
     assert told[0] == {
         "from": "2026-01-30T00:00:00Z", "to": "2026-01-31T00:00:00Z", "fingerprint": one.holdout_fingerprint, "pairs": 5,
@@ -194,7 +240,9 @@ def test_a_second_holdout_of_the_same_day_says_so(tmp_path: Path) -> None:
 
 
 def test_an_unknown_metric_is_refused() -> None:
-    with pytest.raises(ValueError, match="metric 'auc' is unknown: give one of ndcg, recall, map, mrr, hit_rate"):
+    with pytest.raises(
+        ValueError, match="metric 'auc' is unknown: give one of ndcg, recall, map, mrr, hit_rate"
+    ):
         evaluate_models(two_tastes(), fitted(two_tastes()), None, "auc", k=5)
 
 
@@ -207,7 +255,8 @@ def test_items_that_nobody_met_may_be_listed_and_change_no_coverage() -> None:
     scores = np.concatenate([np.ones(21), [-1]]).astype(np.float32)[:, None]
     one = FactorModel(model.user_ids, ids, np.ones((40, 1), np.float32), scores)
     bare, same, listed = (
-        evaluate_models(*each, None, "ndcg", k=2) for each in ((splits, model), (wide, model), (wide, one))
+        evaluate_models(*each, None, "ndcg", k=2)
+        for each in ((splits, model), (wide, model), (wide, one))
     )
     assert same == bare
     assert listed["items"] == 20

@@ -13,8 +13,17 @@ from dawnlist.lake.evolution import add_missing_columns
 from dawnlist.lake.lake import Lake
 from dawnlist.schema import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, QUARANTINE_SCHEMA, USERS_SCHEMA
 
-OLD = pa.schema([pa.field("user_id", pa.string(), nullable=False), pa.field("day", pa.date32(), nullable=False)])
-NEW = pa.schema([OLD.field(0), pa.field("device", pa.string()), pa.field("tags", pa.list_(pa.string())), OLD.field(1)])
+OLD = pa.schema(
+    [pa.field("user_id", pa.string(), nullable=False), pa.field("day", pa.date32(), nullable=False)]
+)
+NEW = pa.schema(
+    [
+        OLD.field(0),
+        pa.field("device", pa.string()),
+        pa.field("tags", pa.list_(pa.string())),
+        OLD.field(1),
+    ]
+)
 DAY = date(2026, 1, 1)
 
 
@@ -54,7 +63,9 @@ def test_no_table_needs_no_columns(tmp_path: Path) -> None:
     assert add_missing_columns(Lake.open(str(tmp_path), "shop"), "visits", NEW) == []
 
 
-@pytest.mark.parametrize("schema", [INTERACTIONS_SCHEMA, QUARANTINE_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA])
+@pytest.mark.parametrize(
+    "schema", [INTERACTIONS_SCHEMA, QUARANTINE_SCHEMA, ITEMS_SCHEMA, USERS_SCHEMA]
+)
 def test_what_the_code_writes_needs_no_change(schema: pa.Schema, tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path), "shop")
     write_deltalake(lake.table_uri("visits"), schema.empty_table())
@@ -69,14 +80,32 @@ def test_arrows_other_strings_are_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("there", "wanted", "message"),
     [
-        (NEW, OLD, "has the columns device, tags, which this version of dawnlist does not know: a newer one wrote it"),
-        (OLD, OLD.append(pa.field("n", pa.int64(), nullable=False)), "lacks the column n, which can't be NULL"),
-        (OLD, OLD.set(0, pa.field("user_id", pa.int64(), nullable=False)), "user_id is string not null, not long not"),
-        (OLD, OLD.set(0, pa.field("user_id", pa.string())), "user_id is string not null, not string: a column that"),
+        (
+            NEW,
+            OLD,
+            "has the columns device, tags, which this version of dawnlist does not know: a newer one wrote it",
+        ),
+        (
+            OLD,
+            OLD.append(pa.field("n", pa.int64(), nullable=False)),
+            "lacks the column n, which can't be NULL",
+        ),
+        (
+            OLD,
+            OLD.set(0, pa.field("user_id", pa.int64(), nullable=False)),
+            "user_id is string not null, not long not",
+        ),
+        (
+            OLD,
+            OLD.set(0, pa.field("user_id", pa.string())),
+            "user_id is string not null, not string: a column that",
+        ),
         (NEW, NEW.set(2, pa.field("tags", pa.list_(pa.int64()))), '"elementType":"string"'),
     ],
 )
-def test_anything_else_is_one_line(there: pa.Schema, wanted: pa.Schema, message: str, tmp_path: Path) -> None:
+def test_anything_else_is_one_line(
+    there: pa.Schema, wanted: pa.Schema, message: str, tmp_path: Path
+) -> None:
     lake = written(tmp_path, there)
     with pytest.raises(ValueError) as raised:
         add_missing_columns(lake, "visits", wanted)

@@ -19,7 +19,9 @@ from tests.support.published import metric
 PROVE = "DAWNLIST_PROVE" in os.environ
 TIMES = 5 if PROVE else 1
 SECONDS = 5.0 if PROVE else 0.6
-BOUND = 500.0 if PROVE else 2000.0  # milliseconds, of a busy machine; docs/PROOFS.md has what was measured
+BOUND = (
+    500.0 if PROVE else 2000.0
+)  # milliseconds, of a busy machine; docs/PROOFS.md has what was measured
 LADDER = {"list", "popular", "fold_in"}
 KEYS = StoreKeys("shop")
 
@@ -35,7 +37,9 @@ def test_a_store_that_is_killed_and_comes_back(hurt: Shop) -> None:
             assert (served(hurt.url), ready(hurt.url)) == (hurt.n, True)
             hurt.store.start()
             took = max(took, reaches(hurt.url, hurt.n))
-    load.passed(f"the store killed {TIMES} times for {SECONDS:.0f} s, its lists served again after {took:.2f} s")
+    load.passed(
+        f"the store killed {TIMES} times for {SECONDS:.0f} s, its lists served again after {took:.2f} s"
+    )
     assert load["tiers"].keys() == LADDER and load["p99"] < BOUND
 
 
@@ -50,7 +54,9 @@ def test_a_store_that_hangs(hurt: Shop) -> None:
             took = max(took, reaches(hurt.url, hurt.n))
         n = hurt.publish()
         reaches(hurt.url, n)
-    load.passed(f"the store paused {TIMES} times for {SECONDS:.0f} s, its lists served again after {took:.2f} s")
+    load.passed(
+        f"the store paused {TIMES} times for {SECONDS:.0f} s, its lists served again after {took:.2f} s"
+    )
     assert load["tiers"].keys() == LADDER and load["p99"] < BOUND
 
 
@@ -94,10 +100,15 @@ def test_a_store_that_is_full(hurt: Shop) -> None:
     with connect_store(hurt.store.url) as client, hammered(hurt.url) as load:
         client.config_set("maxmemory", "1mb")
         try:
-            with pytest.raises(RuntimeError, match=r"of 400 users takes about [\d.]+ MB .*: nothing was written"):
+            with pytest.raises(
+                RuntimeError, match=r"of 400 users takes about [\d.]+ MB .*: nothing was written"
+            ):
                 publish(hurt.store.url, hurt.n + 1)
             client.config_set("maxmemory", 1 + client.info("memory")["used_memory"])
-            with pytest.MonkeyPatch.context() as patch, pytest.raises(redis.exceptions.OutOfMemoryError):
+            with (
+                pytest.MonkeyPatch.context() as patch,
+                pytest.raises(redis.exceptions.OutOfMemoryError),
+            ):
                 patch.setattr("dawnlist.store.memory._read_memory_info", lambda client: [])
                 publish(hurt.store.url, hurt.n + 1)
             time.sleep(0.4)
@@ -143,19 +154,28 @@ def test_a_part_that_is_broken_when_it_is_loaded(hurt: Shop, part: str) -> None:
 def test_users_whose_bucket_is_broken(hurt: Shop) -> None:
     """They get what is popular, everybody else their list."""
     meta = hurt.meta()
-    buckets = [locate_user(f"u{user}", bytes.fromhex(meta["salt"]), meta["buckets"])[0] for user in range(USERS)]
+    buckets = [
+        locate_user(f"u{user}", bytes.fromhex(meta["salt"]), meta["buckets"])[0]
+        for user in range(USERS)
+    ]
     with connect_store(hurt.store.url) as client, hammered(hurt.url) as load:
         flip(client, KEYS.users(meta["token"], buckets[0]))
         instances = [{"user_id": f"u{user}"} for user in range(USERS)]
         due = [
-            ("popular", popular(hurt.n)) if bucket == buckets[0] else ("list", ranking(hurt.n, user))
+            ("popular", popular(hurt.n))
+            if bucket == buckets[0]
+            else ("list", ranking(hurt.n, user))
             for user, bucket in enumerate(buckets)
         ]
 
         def told() -> list[tuple[str, list[int]]]:
-            response = httpx.post(f"{hurt.url}/v1/models/dawnlist:predict", json={"instances": instances})
+            response = httpx.post(
+                f"{hurt.url}/v1/models/dawnlist:predict", json={"instances": instances}
+            )
             found = response.json()["predictions"]
-            return [(one["tier"], [int(item["item_id"][1:]) for item in one["items"]]) for one in found]
+            return [
+                (one["tier"], [int(item["item_id"][1:]) for item in one["items"]]) for one in found
+            ]
 
         # asked again where a busy machine was late for one of the 13 reads of 50 ms
         wait(lambda: told() == [(tier, items[:K]) for tier, items in due])

@@ -27,7 +27,9 @@ def test_switches_and_rollbacks_under_load(hurt: Shop) -> None:
             n = hurt.rollback() if step % 4 == 3 else hurt.publish()
             taken.append(reaches(hurt.url, n))
     slowest, middle = max(taken), sorted(taken)[len(taken) // 2]
-    load.passed(f"{SWITCHES} switches, followed after {middle:.2f} s, the slowest after {slowest:.2f} s")
+    load.passed(
+        f"{SWITCHES} switches, followed after {middle:.2f} s, the slowest after {slowest:.2f} s"
+    )
     assert middle < (1 if PROVE else 3)  # seconds, of a busy machine
     assert load["versions"] > SWITCHES / 2 and load["tiers"].keys() <= LADDER
 
@@ -66,7 +68,9 @@ def test_a_publisher_that_is_killed_under_load(hurt: Shop, point: str) -> None:
         hurt.publish()
         assert not client.exists("dawnlist:{shop}:building")
         tokens = {key.split(b":")[2] for key in client.scan_iter("dawnlist:shop:*")}
-        assert tokens == {version["token"].encode() for version in versions.list_versions(client, "shop")}
+        assert tokens == {
+            version["token"].encode() for version in versions.list_versions(client, "shop")
+        }
 
 
 def test_publishers_that_are_killed_at_random(hurt: Shop) -> None:
@@ -74,7 +78,9 @@ def test_publishers_that_are_killed_at_random(hurt: Shop) -> None:
     rng, kills = random.Random(1), 100 if PROVE else 6
     with hammered(hurt.url) as load:
         for attempt in range(kills):
-            hurt.killed_publish(hurt.n + 1, f"run-{hurt.n + 1}-{attempt % 3}", str(rng.uniform(0.01, 0.12)))
+            hurt.killed_publish(
+                hurt.n + 1, f"run-{hurt.n + 1}-{attempt % 3}", str(rng.uniform(0.01, 0.12))
+            )
             hurt.n = active(hurt)  # it may have been quicker
             if attempt % 5 == 4:
                 reaches(hurt.url, hurt.publish())
@@ -83,7 +89,9 @@ def test_publishers_that_are_killed_at_random(hurt: Shop) -> None:
     with connect_store(hurt.store.url) as client:
         hurt.publish()
         tokens = {key.split(b":")[2] for key in client.scan_iter("dawnlist:shop:*")}
-        assert tokens == {version["token"].encode() for version in versions.list_versions(client, "shop")}
+        assert tokens == {
+            version["token"].encode() for version in versions.list_versions(client, "shop")
+        }
 
 
 def active(shop: Shop) -> int:
@@ -104,7 +112,9 @@ def test_a_predictor_that_is_killed_and_started_with_everything_against_it(hurt:
     """Killed while versions switch, started while the store is away and then with a broken version; all is well as soon
     as there is a sound one, among others that come and go.
     """
-    away = hurt.store.paused if PROVE else hurt.store.stopped  # a store that hangs is waited for 10 s
+    away = (
+        hurt.store.paused if PROVE else hurt.store.stopped
+    )  # a store that hangs is waited for 10 s
     with hammered(hurt.url) as load:
         for _ in range(3 if PROVE else 1):
             with meanwhile(lambda: switch(hurt)):

@@ -39,7 +39,9 @@ def lake(tmp_path: Path) -> Lake:
 @pytest.fixture
 def sqlite(tmp_path: Path) -> str:
     with closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
-        connection.execute("CREATE TABLE interactions (event_id, user_id, item_id, event, received_at TEXT)")
+        connection.execute(
+            "CREATE TABLE interactions (event_id, user_id, item_id, event, received_at TEXT)"
+        )
         connection.executemany("INSERT INTO interactions VALUES (?, ?, ?, ?, ?)", ROWS)
         connection.execute("CREATE TABLE items (item_id, title)")
         connection.execute("INSERT INTO items VALUES ('A', 'Apple')")
@@ -47,7 +49,9 @@ def sqlite(tmp_path: Path) -> str:
 
 
 def landed_rows(lake: Lake, name: str) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = pq.read_table(lake.path(*name.split("/")), filesystem=lake.filesystem).to_pylist()
+    rows: list[dict[str, object]] = pq.read_table(
+        lake.path(*name.split("/")), filesystem=lake.filesystem
+    ).to_pylist()
     return rows
 
 
@@ -55,7 +59,9 @@ def test_only_the_window_lands_with_the_values_as_they_were(lake: Lake, sqlite: 
     landed = fetch_source(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)
     [name] = landed["interactions"]
     assert name == "landing/interactions/20251230T000000Z_20260102T000000Z/run-1.parquet"
-    assert [(row["event_id"], row["user_id"], row["item_id"]) for row in landed_rows(lake, name)] == [
+    assert [
+        (row["event_id"], row["user_id"], row["item_id"]) for row in landed_rows(lake, name)
+    ] == [
         ("e2", "17850.0", "B"),
         ("e3", "3.5", None),
     ]
@@ -69,7 +75,9 @@ def test_a_retry_leaves_the_landing_object_as_it_is(lake: Lake, sqlite: str) -> 
     first = fetch_source(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)
     with closing(sqlite3.connect(sqlite.removeprefix("sqlite:///"))) as connection, connection:
         connection.execute("DELETE FROM interactions")
-    assert fetch_source(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["rows"] == first["rows"]
+    assert (
+        fetch_source(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["rows"] == first["rows"]
+    )
 
 
 def day(number: int, hour: int = 0) -> datetime:
@@ -102,16 +110,29 @@ def test_a_window_goes_on_an_hour_before_what_the_lake_holds() -> None:
     held_long = (datetime(2020, 1, 1, tzinfo=UTC), day(20))
     assert plan_windows(None, day(21), 3, HOUR) == [(day(18), day(21))]
     assert plan_windows(held_long, day(21), 3, HOUR) == [(day(19, 23), day(21))]
-    assert plan_windows(held_long, day(31), 3, HOUR) == [(day(19, 23), day(31))]  # nights were missed
-    assert plan_windows(held_long, day(20), 3, HOUR) == [(day(18, 23), day(20))]  # the same day again
+    assert plan_windows(held_long, day(31), 3, HOUR) == [
+        (day(19, 23), day(31))
+    ]  # nights were missed
+    assert plan_windows(held_long, day(20), 3, HOUR) == [
+        (day(18, 23), day(20))
+    ]  # the same day again
     assert plan_windows(held_long, day(21), 3, 0 * HOUR) == [(day(20), day(21))]
 
 
 def test_a_longer_window_fetches_the_time_before_what_the_lake_holds() -> None:
-    assert plan_windows((day(10), day(20)), day(21), 14, HOUR) == [(day(7), day(10)), (day(19, 23), day(21))]
-    assert plan_windows((day(19, 23), day(20)), day(21), 14, HOUR) == [(day(7), day(21))]  # they touch
-    assert plan_windows((day(20), day(25)), day(15), 5, HOUR) == [(day(10), day(15))]  # nothing held before that day
-    assert plan_windows((day(10), day(20)), day(21), 14, HOUR, expired=day(10)) == [(day(19, 23), day(21))]
+    assert plan_windows((day(10), day(20)), day(21), 14, HOUR) == [
+        (day(7), day(10)),
+        (day(19, 23), day(21)),
+    ]
+    assert plan_windows((day(19, 23), day(20)), day(21), 14, HOUR) == [
+        (day(7), day(21))
+    ]  # they touch
+    assert plan_windows((day(20), day(25)), day(15), 5, HOUR) == [
+        (day(10), day(15))
+    ]  # nothing held before that day
+    assert plan_windows((day(10), day(20)), day(21), 14, HOUR, expired=day(10)) == [
+        (day(19, 23), day(21))
+    ]
     with pytest.raises(ValueError, match="window_days is 2: give 3 to 3660"):
         plan_windows(None, day(21), 2, HOUR)
 
@@ -123,20 +144,28 @@ def test_what_is_held_grows_only_without_a_gap(lake: Lake) -> None:
     write_deltalake(lake.table_uri("interactions"), interactions(("u", "i", 1)))
     assert read_covered_window(None) is read_covered_window(lake.table("interactions")) is None
     commit = CommitProperties(
-        app_transactions=[Transaction(*mark) for mark in build_window_transactions((day(3), day(5))).items()]
+        app_transactions=[
+            Transaction(*mark) for mark in build_window_transactions((day(3), day(5))).items()
+        ]
     )
-    write_deltalake(lake.table_uri("interactions"), interactions(), mode="append", commit_properties=commit)
+    write_deltalake(
+        lake.table_uri("interactions"), interactions(), mode="append", commit_properties=commit
+    )
     assert read_covered_window(lake.table("interactions")) == (day(3), day(5))
 
 
 def run_day(lake: Lake, source: str, as_of: str, run: str, window_days: int) -> set[str]:
     """Fetch and clean; the users that the lake then holds."""
-    clean_landed_objects(lake, fetch_source(lake, source, SETTINGS, as_of, run, window_days), Settings(), as_of, run)
+    clean_landed_objects(
+        lake, fetch_source(lake, source, SETTINGS, as_of, run, window_days), Settings(), as_of, run
+    )
     rows = lake.rows("interactions")
     return set() if rows is None else set(rows.to_table()["user_id"].to_pylist())
 
 
-def test_a_row_that_was_committed_after_its_fetch_comes_with_the_next(lake: Lake, tmp_path: Path) -> None:
+def test_a_row_that_was_committed_after_its_fetch_comes_with_the_next(
+    lake: Lake, tmp_path: Path
+) -> None:
     source = clicks(tmp_path / "shop.db", "2026-01-02T10:00:00Z")
     assert len(run_day(lake, source, "2026-01-03T00:00:00Z", "r1", 3)) == 1
     clicks(tmp_path / "shop.db", "2026-01-02T23:59:58Z")
@@ -149,7 +178,10 @@ def test_a_short_first_window_does_not_cut_history_for_good(lake: Lake, tmp_path
     assert run_day(lake, source, "2026-01-20T00:00:00Z", "r1", 3) == set(times[16:19])
     assert run_day(lake, source, "2026-01-21T00:00:00Z", "r2", 30) == set(times)
     assert len(lake.names("landing", "interactions")) == 3
-    assert len(fetch_source(lake, source, SETTINGS, "2026-01-21T00:00:00Z", "r3", 30)["interactions"]) == 1
+    assert (
+        len(fetch_source(lake, source, SETTINGS, "2026-01-21T00:00:00Z", "r3", 30)["interactions"])
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -182,14 +214,24 @@ def test_a_day_to_come_is_refused_but_for_what_clocks_differ_by(lake: Lake, sqli
         (timedelta(seconds=20), "the source has no interactions"),
     ):
         with pytest.raises(ValueError, match=said):
-            fetch_source(lake, sqlite, SETTINGS, format_iso(datetime.now(UTC) + ahead), "run-1", window_days=3)
+            fetch_source(
+                lake,
+                sqlite,
+                SETTINGS,
+                format_iso(datetime.now(UTC) + ahead),
+                "run-1",
+                window_days=3,
+            )
 
 
 def test_what_a_broken_upload_left_is_landed_again(lake: Lake, sqlite: str) -> None:
     [name] = fetch_source(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["interactions"]
     whole = lake.read(*name.split("/")) or b""
     lake.write(whole[: len(whole) // 2], *name.split("/"))
-    assert fetch_source(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["rows"]["interactions"] == 2
+    assert (
+        fetch_source(lake, sqlite, SETTINGS, AS_OF, "run-1", window_days=3)["rows"]["interactions"]
+        == 2
+    )
     assert len(landed_rows(lake, name)) == 2
 
 
@@ -208,7 +250,11 @@ def nightly(lake: Lake, source: str, *as_of: str) -> set[str]:
     """Fetch and clean once for each; the ids of the events that the lake then holds."""
     for number, moment in enumerate(as_of):
         clean_landed_objects(
-            lake, fetch_source(lake, source, SETTINGS, moment, f"r{number}", 5), Settings(), moment, f"r{number}"
+            lake,
+            fetch_source(lake, source, SETTINGS, moment, f"r{number}", 5),
+            Settings(),
+            moment,
+            f"r{number}",
         )
     rows = lake.rows("interactions")
     return set() if rows is None else set(rows.to_table()["event_id"].to_pylist())
@@ -216,19 +262,25 @@ def nightly(lake: Lake, source: str, *as_of: str) -> set[str]:
 
 def test_a_double_click_over_the_start_of_a_window_stays_one(lake: Lake, tmp_path: Path) -> None:
     clicks = ("2026-01-02T01:59:59.5Z", "2026-01-02T02:00:00.5Z")
-    source = shop(tmp_path / "shop.db", *((f"e{number}", time, time) for number, time in enumerate(clicks)))
+    source = shop(
+        tmp_path / "shop.db", *((f"e{number}", time, time) for number, time in enumerate(clicks))
+    )
     assert nightly(lake, source, "2026-01-02T03:00:00Z", "2026-01-03T03:00:00Z") == {"e0"}
 
 
 def test_a_double_click_that_a_later_night_completes_stays_one(lake: Lake, tmp_path: Path) -> None:
     """As at the edge of a backfill, whose windows go from the newest to the oldest."""
-    source = shop(tmp_path / "shop.db", ("after", "2026-01-02T00:00:00.5Z", "2026-01-02T00:00:00.5Z"))
+    source = shop(
+        tmp_path / "shop.db", ("after", "2026-01-02T00:00:00.5Z", "2026-01-02T00:00:00.5Z")
+    )
     assert nightly(lake, source, "2026-01-02T03:00:00Z") == {"after"}
     shop(tmp_path / "shop.db", ("before", "2026-01-01T23:59:59.5Z", "2026-01-02T05:00:00Z"))
     assert nightly(lake, source, "2026-01-02T03:00:00Z", "2026-01-03T03:00:00Z") == {"after"}
 
 
-def test_a_time_is_in_the_future_of_its_arrival_whenever_it_is_fetched(lake: Lake, tmp_path: Path) -> None:
+def test_a_time_is_in_the_future_of_its_arrival_whenever_it_is_fetched(
+    lake: Lake, tmp_path: Path
+) -> None:
     source = shop(
         tmp_path / "shop.db",
         ("ahead", "2026-01-02T04:00:00Z", "2026-01-02T02:30:00Z"),

@@ -19,7 +19,9 @@ def with_ports(*ports: dict[str, Any]) -> dict[str, Any]:
 
 
 def apply(state: KubeState, tree: dict[str, Any], manager: str, **query: str) -> dict[str, Any]:
-    return state.apply(tree["kind"], "default", tree["metadata"]["name"], tree, {"fieldManager": manager, **query})
+    return state.apply(
+        tree["kind"], "default", tree["metadata"]["name"], tree, {"fieldManager": manager, **query}
+    )
 
 
 @pytest.fixture
@@ -36,7 +38,9 @@ def config_map(**data: str) -> dict[str, Any]:
 def test_lists_are_told_apart_as_the_schema_says() -> None:
     tree = with_ports({"containerPort": 80}, {"containerPort": 80, "protocol": "UDP"})
     container = ("spec", "template", "spec", "containers", (("name", "web"),))
-    ports = {path[len(container) :]: value for path, value in leaves(tree).items() if "ports" in path}
+    ports = {
+        path[len(container) :]: value for path, value in leaves(tree).items() if "ports" in path
+    }
     assert ports == {
         ("ports", (("containerPort", 80), ("protocol", "TCP")), "containerPort"): 80,
         ("ports", (("containerPort", 80), ("protocol", "UDP")), "containerPort"): 80,
@@ -52,7 +56,9 @@ def test_leaves_make_the_tree_again() -> None:
     assert tree_of(leaves(tree), tree) == tree
 
 
-def test_a_field_that_is_not_applied_any_more_is_gone_but_for_other_owners(state: KubeState) -> None:
+def test_a_field_that_is_not_applied_any_more_is_gone_but_for_other_owners(
+    state: KubeState,
+) -> None:
     apply(state, config_map(a="1", b="1"), "one")
     apply(state, config_map(b="1", c="1"), "two")
     assert apply(state, config_map(), "one")["data"] == {"b": "1", "c": "1"}
@@ -72,7 +78,12 @@ def test_a_conflict_names_the_field_and_its_owner(state: KubeState) -> None:
             "field": '.spec.template.spec.containers[name="web"].image',
         }
     ]
-    assert apply(state, other, "two", force="True")["spec"]["template"]["spec"]["containers"][0]["image"] == "web:2.0.0"
+    assert (
+        apply(state, other, "two", force="True")["spec"]["template"]["spec"]["containers"][0][
+            "image"
+        ]
+        == "web:2.0.0"
+    )
 
 
 def test_an_element_goes_with_its_defaults(state: KubeState) -> None:
@@ -82,7 +93,9 @@ def test_an_element_goes_with_its_defaults(state: KubeState) -> None:
         {"containerPort": 81, "protocol": "TCP"},
     ]
     second = apply(state, with_ports({"containerPort": 81}), "one")
-    assert second["spec"]["template"]["spec"]["containers"][0]["ports"] == [{"containerPort": 81, "protocol": "TCP"}]
+    assert second["spec"]["template"]["spec"]["containers"][0]["ports"] == [
+        {"containerPort": 81, "protocol": "TCP"}
+    ]
 
 
 def test_the_same_again_moves_no_number_and_a_dry_run_keeps_nothing(state: KubeState) -> None:
@@ -99,6 +112,10 @@ def test_what_the_schema_does_not_know_is_refused(state: KubeState) -> None:
         apply(state, config_map(), "")
     subject = {"kind": "ServiceAccount", "name": "a"}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "a"}
-    head = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "a"}}
+    head = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "a"},
+    }
     with pytest.raises(Refused, match=r"subjects\[0\].namespace: Required value"):
         apply(state, {**head, "subjects": [subject], "roleRef": role}, "one")

@@ -45,16 +45,22 @@ def folder(tmp_path: Path) -> Path:
 
 def rows(source: Path | str, start: datetime = START, end: datetime = END) -> Rows:
     """The interactions of a window as they land."""
-    landed: Rows = pa.Table.from_batches(open_source(str(source), SETTINGS).interactions(start, end)).to_pylist()
+    landed: Rows = pa.Table.from_batches(
+        open_source(str(source), SETTINGS).interactions(start, end)
+    ).to_pylist()
     return landed
 
 
 def whole(source: Path | str, table: str) -> Rows:
-    landed: Rows = pa.Table.from_batches(open_source(str(source), SETTINGS).read_whole_table(table)).to_pylist()
+    landed: Rows = pa.Table.from_batches(
+        open_source(str(source), SETTINGS).read_whole_table(table)
+    ).to_pylist()
     return landed
 
 
-def cleaned(lake: Lake, source: Path | str, year: int, settings: SourceSettings = SETTINGS) -> list[tuple[Any, ...]]:
+def cleaned(
+    lake: Lake, source: Path | str, year: int, settings: SourceSettings = SETTINGS
+) -> list[tuple[Any, ...]]:
     """Through fetch and clean: user, item, event, weight and time of what the lake then holds of a year or so."""
     as_of = f"{year + 1}-01-02T00:00:00Z"
     landed = fetch_source(lake, str(source), settings, as_of, "run-1", window_days=400)
@@ -66,7 +72,10 @@ def cleaned(lake: Lake, source: Path | str, year: int, settings: SourceSettings 
 def table(lake: Lake, name: str, *columns: str) -> list[tuple[Any, ...]]:
     found = lake.rows(name)
     assert found is not None
-    return sorted(zip(*(column.to_pylist() for column in found.to_table(columns=list(columns))), strict=True), key=str)
+    return sorted(
+        zip(*(column.to_pylist() for column in found.to_table(columns=list(columns))), strict=True),
+        key=str,
+    )
 
 
 def at(seconds: float) -> datetime:
@@ -121,11 +130,20 @@ def test_text_lands_as_it_is_and_is_cut_by_event_time(folder: Path, name: str, d
 
 def test_json_lines_land_with_nested_values_as_text(folder: Path) -> None:
     lines = [
-        {"user_id": 7, "item_id": "A", "rating": 4.5, "ts": "2026-01-01", "tags": ["x", {"y": None}], "Ts": "é"},
+        {
+            "user_id": 7,
+            "item_id": "A",
+            "rating": 4.5,
+            "ts": "2026-01-01",
+            "tags": ["x", {"y": None}],
+            "Ts": "é",
+        },
         {"user_id": "8", "item_id": None, "ts": 1767225600, "a.b/c'd": True},
         {"user_id": 9, "item_id": "B", "ts": "2026-01-02"},
     ]
-    (folder / "interactions.jsonl").write_text("\n\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
+    (folder / "interactions.jsonl").write_text(
+        "\n\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+    )
     nothing = {"rating": None, "tags": None, "Ts": None, "a.b/c'd": None}
     assert sorted(rows(folder), key=str) == [
         nothing | {"user_id": "7", "item_id": "A", "rating": "4.5", "ts": "2026-01-01",
@@ -146,7 +164,8 @@ def test_parquet_keeps_its_types(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["interactions/{}.csv", "{}.csv", "event_date={}/part-0.csv", "interactions/day={}/x.csv"]
+    "place",
+    ["interactions/{}.csv", "{}.csv", "event_date={}/part-0.csv", "interactions/day={}/x.csv"],
 )
 def test_a_folder_of_daily_files_gives_whole_days(lake: Lake, folder: Path, place: str) -> None:
     for day in ("2025-12-29", "2025-12-30", "2026-01-01", "2026-01-02"):
@@ -172,16 +191,27 @@ def test_a_folder_of_daily_files_gives_whole_days(lake: Lake, folder: Path, plac
         ("event_date=2026-01-01/part-0.csv", "rest.parquet"),
     ],
 )
-def test_a_file_beside_daily_files_is_not_left_out_in_silence(folder: Path, lake: Lake, daily: str, extra: str) -> None:
+def test_a_file_beside_daily_files_is_not_left_out_in_silence(
+    folder: Path, lake: Lake, daily: str, extra: str
+) -> None:
     (folder / daily).parent.mkdir(exist_ok=True)
     (folder / daily).write_text("user_id,item_id,event,ts\na,A,view,2026-01-01\n")
-    for name in ("items.csv", "users.parquet", "notes.txt", "interactions/_part.csv", "other/truth.csv"):
+    for name in (
+        "items.csv",
+        "users.parquet",
+        "notes.txt",
+        "interactions/_part.csv",
+        "other/truth.csv",
+    ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("of no interest")
     assert [row["user_id"] for row in rows(folder)] == ["a"]
     (folder / extra).write_text("left out")
     said = refused(folder, lake)
-    assert f"{extra}' lies beside files named by day and is not: name it by its day or take it out" in said
+    assert (
+        f"{extra}' lies beside files named by day and is not: name it by its day or take it out"
+        in said
+    )
 
 
 @pytest.mark.parametrize(
@@ -203,12 +233,19 @@ def test_days_that_are_named_in_another_way_are_not_left_out_in_silence(
     assert [row["user_id"] for row in rows(folder)] == ["a"]
     (folder / moved).parent.mkdir(parents=True)
     (folder / moved).write_text("left out")
-    assert f"{moved}' lies in a folder of a day, beside files named by day in another way" in refused(folder, lake)
+    assert (
+        f"{moved}' lies in a folder of a day, beside files named by day in another way"
+        in refused(folder, lake)
+    )
 
 
 def test_daily_files_of_several_kinds_land_together(folder: Path) -> None:
-    (folder / "2025-12-30.csv").write_text("user_id,item_id,event,ts\na,A,view,2025-12-30T05:00:00Z\n")
-    (folder / "2025-12-31.csv.gz").write_bytes(gzip.compress(b"ts,user_id,item_id,event,extra\n2025-12-31,b,B,,x\n"))
+    (folder / "2025-12-30.csv").write_text(
+        "user_id,item_id,event,ts\na,A,view,2025-12-30T05:00:00Z\n"
+    )
+    (folder / "2025-12-31.csv.gz").write_bytes(
+        gzip.compress(b"ts,user_id,item_id,event,extra\n2025-12-31,b,B,,x\n")
+    )
     times = pa.array([datetime(2026, 1, 1, tzinfo=UTC)], pa.timestamp("us", "UTC"))
     typed = pa.table({"user_id": [7], "item_id": ["C"], "ts": times, "price": [1.5]})
     pq.write_table(typed, folder / "2026-01-01.parquet")
@@ -249,7 +286,9 @@ def test_a_folder_of_files_without_days_is_cut_by_event_time(folder: Path) -> No
         text = f"user_id,item_id,event,ts\n{number},A,view,2026-01-01\n{number},A,view,2026-01-0{number + 1}\n"
         (folder / "interactions" / f"part-{number}.csv").write_text(text)
     assert [row["user_id"] for row in rows(folder)] == ["1", "2"]
-    assert open_source(str(folder), SETTINGS).count_rows_by_day([date(2026, 1, 1)]) == {date(2026, 1, 1): 2}
+    assert open_source(str(folder), SETTINGS).count_rows_by_day([date(2026, 1, 1)]) == {
+        date(2026, 1, 1): 2
+    }
 
 
 def test_copies_go_when_nobody_needs_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +315,12 @@ def test_movielens_100k(lake: Lake, folder: Path) -> None:
         )
     )
     (folder / "u.user").write_text("196|49|M|writer|55105\n")
-    assert rows(folder, *ALL)[0] == {"user_id": "196", "item_id": "242", "rating": "3", "timestamp": "881250949"}
+    assert rows(folder, *ALL)[0] == {
+        "user_id": "196",
+        "item_id": "242",
+        "rating": "3",
+        "timestamp": "881250949",
+    }
     assert cleaned(lake, folder, 1998) == [
         ("186", "302", "rating", 1.0, at(891717742)),
         ("196", "242", "rating", pytest.approx(0.6), at(881250949)),
@@ -290,7 +334,9 @@ def test_movielens_100k(lake: Lake, folder: Path) -> None:
 
 def test_movielens_1m(lake: Lake, folder: Path) -> None:
     (folder / "ratings.dat.gz").write_bytes(gzip.compress(b"1::1193::5::978300760\n"))
-    (folder / "movies.dat").write_bytes("1193::\"Été\", l'an 01 (1973)::Children's|Sci-Fi\n".encode("latin-1"))
+    (folder / "movies.dat").write_bytes(
+        "1193::\"Été\", l'an 01 (1973)::Children's|Sci-Fi\n".encode("latin-1")
+    )
     (folder / "users.dat").write_text("1::F::1::10::48067\n")
     assert whole(folder, "users") == [
         {"user_id": "1", "gender": "F", "age": "1", "occupation": "10", "zip_code": "48067"}
@@ -302,11 +348,17 @@ def test_movielens_1m(lake: Lake, folder: Path) -> None:
 
 
 def test_movielens_dat_of_others_has_no_scale_of_its_own(lake: Lake, folder: Path) -> None:
-    (folder / "ratings.dat").write_text("1::7::9::1767225600\n1::8::3::1798761600\n2::7::x::not a time\n")
-    (folder / "movies.dat").write_text('7::He said "x", l\'été (1999)::Drama|Comedy\n', encoding="utf-8")
+    (folder / "ratings.dat").write_text(
+        "1::7::9::1767225600\n1::8::3::1798761600\n2::7::x::not a time\n"
+    )
+    (folder / "movies.dat").write_text(
+        '7::He said "x", l\'été (1999)::Drama|Comedy\n', encoding="utf-8"
+    )
     landed = fetch_source(lake, str(folder), SETTINGS, AS_OF, "run-1", window_days=3)
     assert [row["item_id"] for row in rows(folder)] == ["7", "7"]
-    assert whole(folder, "items") == [{"item_id": "7", "title": 'He said "x", l\'été (1999)', "genres": "Drama|Comedy"}]
+    assert whole(folder, "items") == [
+        {"item_id": "7", "title": 'He said "x", l\'été (1999)', "genres": "Drama|Comedy"}
+    ]
     assert landed["users"] is None
     report = clean_landed_objects(lake, landed, Settings(), AS_OF, "run-1")
     assert report["reasons"] == {"time unreadable": 1}
@@ -335,14 +387,31 @@ REVIEW_2023 = {"rating": 4.0, "title": "Good", "text": "It is", "images": [], "a
 
 
 def test_amazon_2018(lake: Lake, folder: Path) -> None:
-    (folder / "Books_5.json.gz").write_bytes(gzip.compress(json.dumps(REVIEW_2018).encode() + b"\n"))
+    (folder / "Books_5.json.gz").write_bytes(
+        gzip.compress(json.dumps(REVIEW_2018).encode() + b"\n")
+    )
     meta = [
-        {"asin": "0000013714", "title": "Piano", "category": ["Books", "Arts, Music & Photo"], "also_buy": []},
-        {"asin": "0000013715", "title": "Two", "categories": [["Books", "Music"], ["Books", "Piano"]]},  # as in 2014
+        {
+            "asin": "0000013714",
+            "title": "Piano",
+            "category": ["Books", "Arts, Music & Photo"],
+            "also_buy": [],
+        },
+        {
+            "asin": "0000013715",
+            "title": "Two",
+            "categories": [["Books", "Music"], ["Books", "Piano"]],
+        },  # as in 2014
     ]
-    (folder / "meta_Books.json.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, meta)).encode()))
+    (folder / "meta_Books.json.gz").write_bytes(
+        gzip.compress("\n".join(map(json.dumps, meta)).encode())
+    )
     [row] = rows(folder, *ALL)
-    assert (row["overall"], row["style"], row["reviewText"]) == ("4.0", '{"Format:":" Hardcover"}', "I enjoy\nit")
+    assert (row["overall"], row["style"], row["reviewText"]) == (
+        "4.0",
+        '{"Format:":" Hardcover"}',
+        "I enjoy\nit",
+    )
     assert cleaned(lake, folder, 2016) == [
         ("A2SUAM1J3GNN3B", "0000013714", "rating", pytest.approx(0.8), at(1475366400))
     ]
@@ -358,7 +427,13 @@ def test_amazon_2023(lake: Lake, folder: Path) -> None:
             "details": {"Color": "Brown"}, "parent_asin": "B08BBQ29N5", "store": None}  # fmt: skip
     (folder / "meta_Beauty.jsonl").write_text(json.dumps(meta) + "\n")
     assert cleaned(lake, folder, 2016) == [
-        ("AEYORY2AVPMCPDV57CE337YU5LXA", "B08BBQ29N5", "rating", pytest.approx(0.8), at(1475366400.123))
+        (
+            "AEYORY2AVPMCPDV57CE337YU5LXA",
+            "B08BBQ29N5",
+            "rating",
+            pytest.approx(0.8),
+            at(1475366400.123),
+        )
     ]
     assert table(lake, "items", "item_id", "title", "genres") == [("B08BBQ29N5", "Comb", ["Hair"])]
 
@@ -388,7 +463,9 @@ def test_the_settings_scale_goes_before_a_layouts(lake: Lake, folder: Path) -> N
 
 @pytest.mark.skipif(not REAL.exists(), reason="the public data is not on this machine")
 def test_movietweetings(lake: Lake) -> None:
-    landed = fetch_source(lake, str(REAL / "movietweetings"), SETTINGS, "2013-11-06T00:00:00Z", "r", window_days=300)
+    landed = fetch_source(
+        lake, str(REAL / "movietweetings"), SETTINGS, "2013-11-06T00:00:00Z", "r", window_days=300
+    )
     assert landed["rows"] == {"interactions": 141_694, "items": 22_438}
     assert sum(landed["arrivals"].values()) == 141_694
 
@@ -412,7 +489,10 @@ rating_scale: 6
 
 def test_a_mapping_file_says_what_is_where(lake: Lake, folder: Path) -> None:
     (folder / "clicks").mkdir()
-    for day, line in (("2025-12-30", "ü;1;kauf;2025-12-30;\n"), ("2026-01-01", 'a";2;NOTE;2026-01-01;3\n')):
+    for day, line in (
+        ("2025-12-30", "ü;1;kauf;2025-12-30;\n"),
+        ("2026-01-01", 'a";2;NOTE;2026-01-01;3\n'),
+    ):
         (folder / "clicks" / f"{day}.txt.gz").write_bytes(gzip.compress(line.encode("cp1252")))
     (folder / "waren.csv").write_text("nr,name\n1,Äpfel\n")
     (folder / "shop.yaml").write_text(MAPPING)
@@ -446,7 +526,9 @@ def test_a_mapping_file_says_what_is_where(lake: Lake, folder: Path) -> None:
         ("interactions: {files: x.csv}", "interactions.files is 'x.csv', and there is no such file"),
     ],
 )  # fmt: skip
-def test_a_mistake_in_a_mapping_file_is_one_line(folder: Path, lake: Lake, text: str, message: str) -> None:
+def test_a_mistake_in_a_mapping_file_is_one_line(
+    folder: Path, lake: Lake, text: str, message: str
+) -> None:
     (folder / "shop.yml").write_text(text)
     (folder / "there.csv").write_bytes(CSV)
     with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
@@ -467,19 +549,31 @@ pq.write_table(interactions(("a", "1", 24 * 29.5)), PARQUET)
     [
         ("x.parquet", PARQUET.getvalue().to_pybytes()[:-9], "damaged or was cut off"),
         ("x.csv.gz", gzipped(GOOD)[:-4], "damaged or was cut off"),
-        ("x.csv.gz", gzipped(GOOD)[:-8] + b"\0\0\0\0" + gzipped(GOOD)[-4:], "damaged or was cut off"),
+        (
+            "x.csv.gz",
+            gzipped(GOOD)[:-8] + b"\0\0\0\0" + gzipped(GOOD)[-4:],
+            "damaged or was cut off",
+        ),
         ("x.csv.gz", GOOD, "damaged or was cut off"),
         ("x.csv.zst", zst(GOOD)[:-3], "damaged or was cut off"),
         ("x.csv", GOOD + b"b,B,view\n", "line 5, has 3 fields instead of 4"),
         ("x.csv", GOOD + b"b,B,view,2026-01-01,x\n", "line 5, has 5 fields instead of 4"),
         ("x.csv", GOOD + b'b,"B,view,2026-01-01\n', "line 5, has a quote that does not end"),
-        ("x.csv", GOOD.replace(b"\n", b"\r\n") + b"b,B,view,2026-01-01\n", "mixes two kinds of line ends"),
+        (
+            "x.csv",
+            GOOD.replace(b"\n", b"\r\n") + b"b,B,view,2026-01-01\n",
+            "mixes two kinds of line ends",
+        ),
         ("x.csv", GOOD + b"b,\xe9,view,2026-01-01\n", "line 5, is not UTF-8: set the encoding"),
         ("x.csv", HEAD.replace(b"event", b"\xe9"), "line 1, is not UTF-8: set the encoding"),
         ("x.csv", b"", "is empty"),
         ("x.csv.gz", gzipped(b""), "is empty"),
         ("x.csv", b"\n" + GOOD, "has no header"),
-        ("x.csv", b"user_id,event,ts\n1,view,2026-01-01\n", "x.csv has no column for item_id among 'user_id', 'event'"),
+        (
+            "x.csv",
+            b"user_id,event,ts\n1,view,2026-01-01\n",
+            "x.csv has no column for item_id among 'user_id', 'event'",
+        ),
         ("x.jsonl", b'{"user_id": 1}\n\n{"user_id": \n{}\n', "line 3, is no JSON"),
         ("x.jsonl", b'{"user_id": 1}\n[1]\n', "line 2, is no JSON object"),
         ("x.jsonl", b'{"user_id": 1}\n{"user_id": "\xe9"}\n', "line 2, is not UTF-8"),
@@ -498,7 +592,9 @@ def test_a_file_that_can_not_be_read_is_one_line(
 
 def test_a_folder_with_nothing_readable_says_what_was_looked_for(folder: Path, lake: Lake) -> None:
     (folder / "notes.txt").write_text("x")
-    assert "looked for files named by day such as interactions/2026-01-31.csv" in refused(folder, lake)
+    assert "looked for files named by day such as interactions/2026-01-31.csv" in refused(
+        folder, lake
+    )
 
 
 def test_one_broken_row_of_many_is_found(folder: Path, lake: Lake) -> None:
@@ -525,7 +621,10 @@ def put(url: str, data: bytes) -> None:
 
 def test_only_the_days_of_a_window_come_from_a_bucket(bucket: str) -> None:
     for day in ("2025-12-29", "2025-12-30", "2026-01-01", "2026-01-02"):
-        put(f"{bucket}/clicks/{day}.csv.gz", gzip.compress(f"user_id,item_id,event,ts\n{day},a,view,{day}\n".encode()))
+        put(
+            f"{bucket}/clicks/{day}.csv.gz",
+            gzip.compress(f"user_id,item_id,event,ts\n{day},a,view,{day}\n".encode()),
+        )
     put(f"{bucket}/clicks/items.csv", b"item_id,title\na,Apple\n")
     put(f"{bucket}/shop.yaml", b"interactions: {files: clicks/2*.csv.gz}")
     for source in (f"{bucket}/clicks", f"{bucket}/shop.yaml"):
@@ -533,7 +632,10 @@ def test_only_the_days_of_a_window_come_from_a_bucket(bucket: str) -> None:
         assert isinstance(opened, FileSource)
         landed = pa.Table.from_batches(opened.interactions(START, END)).to_pylist()
         assert [row["user_id"] for row in landed] == ["2025-12-30", "2026-01-01"]
-        assert [name.rpartition("/")[2] for name in opened.copies.names()] == ["2025-12-30.csv.gz", "2026-01-01.csv.gz"]
+        assert [name.rpartition("/")[2] for name in opened.copies.names()] == [
+            "2025-12-30.csv.gz",
+            "2026-01-01.csv.gz",
+        ]
         assert opened.count_rows_by_day([date(2025, 12, 29)]) == {date(2025, 12, 29): 1}
     assert whole(f"{bucket}/clicks", "items") == [{"item_id": "a", "title": "Apple"}]
 
@@ -545,7 +647,9 @@ def test_what_is_wrong_with_a_bucket_is_one_line(bucket: str, lake: Lake) -> Non
     assert f"'{bucket}/x.csv.gz' is damaged or was cut off" in refused(f"{bucket}/x.csv.gz", lake)
 
 
-def test_a_place_that_does_not_answer_is_one_line(s3_root: str, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_place_that_does_not_answer_is_one_line(
+    s3_root: str, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     assert f"'{s3_root}/clicks' can't be read" in refused(f"{s3_root}/clicks", lake)
 
@@ -573,8 +677,12 @@ def test_memory_stays_flat_as_a_file_grows(folder: Path) -> None:
         path = folder / f"2026-01-01-{size}.csv"
         with path.open("wb") as file:
             file.write(HEAD)
-            file.writelines(b"user-%d,item-%d,view,2026-01-01T10:00:00Z\n" % (n, n) for n in range(size))
-        done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
+            file.writelines(
+                b"user-%d,item-%d,view,2026-01-01T10:00:00Z\n" % (n, n) for n in range(size)
+            )
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True
+        )
         written, peak = map(int, done.stdout.split())
         assert written == size
         peaks.append(peak / 1024)

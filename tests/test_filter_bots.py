@@ -11,7 +11,11 @@ from deltalake import write_deltalake
 
 from dawnlist.components.dataset.verdicts import build_keep_filter
 from dawnlist.components.filter_bots.previous_report import read_previous_report
-from dawnlist.components.filter_bots.report import escape_markup, render_drop_markdown, render_drop_page
+from dawnlist.components.filter_bots.report import (
+    escape_markup,
+    render_drop_markdown,
+    render_drop_page,
+)
 from dawnlist.components.filter_bots.user_agents import classify_user_agents
 from dawnlist.components.filter_bots.verdicts import judge_interactions
 from dawnlist.lake.lake import Lake
@@ -22,9 +26,7 @@ from dawnlist.settings import BotSettings, Settings
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = (START, START + timedelta(days=30))
-CHROME = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
-)
+CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
 GOOGLE = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 Event = tuple[str, str | None, float]
 """User, agent, hours after START."""
@@ -59,7 +61,9 @@ def interactions(
 
 
 def judged(lake: Lake, table: pa.Table, **bots: Any) -> tuple[pa.Table, dict[str, Any]]:
-    write_deltalake(lake.table_uri("interactions"), table, partition_by=["event_date"], mode="overwrite")
+    write_deltalake(
+        lake.table_uri("interactions"), table, partition_by=["event_date"], mode="overwrite"
+    )
     written = lake.table("interactions")
     assert written is not None
     return judge_interactions(lake, written.version(), WINDOW, Settings(bots=BotSettings(**bots)))
@@ -67,13 +71,25 @@ def judged(lake: Lake, table: pa.Table, **bots: Any) -> tuple[pa.Table, dict[str
 
 def accounts(lake: Lake, *rows: tuple[str, str | None, str | None]) -> None:
     columns = [list(column) for column in zip(*rows, strict=True)]
-    write_deltalake(lake.table_uri("users"), pa.table(columns, schema=USERS_SCHEMA), mode="overwrite")
+    write_deltalake(
+        lake.table_uri("users"), pa.table(columns, schema=USERS_SCHEMA), mode="overwrite"
+    )
 
 
 def shop() -> pa.Table:
     """ann is a person, bob once opened a link preview, crawl is a crawler, sue works here, tom is only known by id."""
-    rows: list[Event] = [("ann", CHROME, 1), ("ann", None, 2), ("bob", CHROME, 1), ("bob", CHROME, 2)]
-    rows += [("bob", "Slackbot-LinkExpanding 1.0", 3), ("crawl", GOOGLE, 1), ("crawl", GOOGLE, 2), ("crawl", None, 3)]
+    rows: list[Event] = [
+        ("ann", CHROME, 1),
+        ("ann", None, 2),
+        ("bob", CHROME, 1),
+        ("bob", CHROME, 2),
+    ]
+    rows += [
+        ("bob", "Slackbot-LinkExpanding 1.0", 3),
+        ("crawl", GOOGLE, 1),
+        ("crawl", GOOGLE, 2),
+        ("crawl", None, 3),
+    ]
     return interactions([*rows, ("sue", CHROME, 1), ("tom", None, 24 * 29)])
 
 
@@ -111,7 +127,13 @@ def test_verdicts_and_counts(lake: Lake) -> None:
         ("behaviour", 0, 0),
         ("deny", 0, 0),
     ]
-    assert shop().filter(build_keep_filter(verdicts))["event_id"].to_pylist() == ["e0", "e1", "e2", "e3", "e9"]
+    assert shop().filter(build_keep_filter(verdicts))["event_id"].to_pylist() == [
+        "e0",
+        "e1",
+        "e2",
+        "e3",
+        "e9",
+    ]
     written = lake.rows("interactions")
     assert written is not None
     assert written.filter(build_keep_filter(verdicts)).count_rows() == 5
@@ -123,10 +145,16 @@ def test_window_is_half_open(lake: Lake) -> None:
 
 
 def test_shadow_reports_and_drops_nothing(lake: Lake) -> None:
-    verdicts, report = judged(lake, shop(), declared_crawlers="shadow", previews_and_monitors="shadow")
+    verdicts, report = judged(
+        lake, shop(), declared_crawlers="shadow", previews_and_monitors="shadow"
+    )
     assert [row[-1] for row in listed(verdicts)] == [True, True]
     assert shop().filter(build_keep_filter(verdicts)).num_rows == 10
-    assert (report["dropped_events"], report["rules"][0]["events"], report["rules"][1]["events"]) == (0, 3, 1)
+    assert (
+        report["dropped_events"],
+        report["rules"][0]["events"],
+        report["rules"][1]["events"],
+    ) == (0, 3, 1)
     off = judged(lake, shop(), declared_crawlers="off", previews_and_monitors="off")
     assert listed(off[0]) == []
 
@@ -143,8 +171,13 @@ def test_allow_wins_over_rules_and_deny_over_allow(lake: Lake) -> None:
 
 def test_staff_by_id_and_role(lake: Lake) -> None:
     accounts(lake, ("sue", "sue@mail.example", "test"))
-    verdicts = judged(lake, shop(), staff_ids=["tom"], declared_crawlers="off", previews_and_monitors="off")[0]
-    assert [(row[0], row[3]) for row in listed(verdicts)] == [("sue", "role test"), ("tom", "id in staff_ids")]
+    verdicts = judged(
+        lake, shop(), staff_ids=["tom"], declared_crawlers="off", previews_and_monitors="off"
+    )[0]
+    assert [(row[0], row[3]) for row in listed(verdicts)] == [
+        ("sue", "role test"),
+        ("tom", "id in staff_ids"),
+    ]
 
 
 def test_staff_by_network(lake: Lake) -> None:
@@ -191,18 +224,26 @@ def test_agents_are_told_as_the_library_tells_them() -> None:
     named = [agent for entry in known for agent in entry["instances"]]
     agents = [*named, *map(str.upper, named[::5]), *map(str.swapcase, named[1::5])]
     expected = [crawleruseragents.is_crawler(agent) for agent in agents]
-    assert [rule is not None for rule in classify_user_agents(pa.chunked_array([agents]), []).to_pylist()] == expected
+    assert [
+        rule is not None
+        for rule in classify_user_agents(pa.chunked_array([agents]), []).to_pylist()
+    ] == expected
 
 
 def test_examples_are_first_those_whom_no_other_rule_has_found(lake: Lake) -> None:
     _, report = judged(lake, shop(), deny=["crawl", "tom", "ann"])
-    shown = {rule["rule"]: [example["user_id"] for example in rule["examples"]] for rule in report["rules"]}
-    assert (shown["deny"], shown["declared_crawlers"], shown["staff"]) == (["ann", "tom", "crawl"], ["crawl"], [])
+    shown = {
+        rule["rule"]: [example["user_id"] for example in rule["examples"]]
+        for rule in report["rules"]
+    }
+    assert (shown["deny"], shown["declared_crawlers"], shown["staff"]) == (
+        ["ann", "tom", "crawl"],
+        ["crawl"],
+        [],
+    )
 
 
-HOSTILE = (
-    "curl/8 <script>alert(1)</script> [x](javascript:alert(1)) | `y` **z** _b_ www.evil.example \u202e \x1b[31m\n# h"
-)
+HOSTILE = "curl/8 <script>alert(1)</script> [x](javascript:alert(1)) | `y` **z** _b_ www.evil.example \u202e \x1b[31m\n# h"
 
 
 def test_hostile_agents_are_only_text(lake: Lake) -> None:
@@ -218,7 +259,9 @@ def test_hostile_agents_are_only_text(lake: Lake) -> None:
     assert not set("<>[]`*_#") & set(last.replace("&#", ""))
     assert "www." not in last
     assert "://" not in escape_markup("see http://evil.example")
-    assert escape_markup("a_b _c\n<i>. 1.5" + "x" * 200).startswith("a_b &#95;c &#60;i&#62;. 1.5xxx")
+    assert escape_markup("a_b _c\n<i>. 1.5" + "x" * 200).startswith(
+        "a_b &#95;c &#60;i&#62;. 1.5xxx"
+    )
 
 
 RECORDED = {"dropped_users": 1, "dropped_events": 2, "users": 4, "events": 8, "share": 0.25}
@@ -252,23 +295,43 @@ def test_the_run_before_is_the_newest_that_ended_well_on_an_older_day(lake: Lake
 def test_report_says_what_changed(lake: Lake) -> None:
     record(lake, "2026-01-30T00:00:00Z", "a")
     _, report = judged(lake, shop(), staff_ids=["sue"])
-    page = render_drop_markdown(report | {"before": read_previous_report(lake, "2026-01-31T00:00:00Z")})
-    assert "The run before, as of 2026-01-30 00:00, dropped 25.0%: +3 events, +1 users, +25.00 points." in page
+    page = render_drop_markdown(
+        report | {"before": read_previous_report(lake, "2026-01-31T00:00:00Z")}
+    )
+    assert (
+        "The run before, as of 2026-01-30 00:00, dropped 25.0%: +3 events, +1 users, +25.00 points."
+        in page
+    )
     assert "| staff | on | 1 | 0 | 1 | -1 | 10.00% | -15.00 points |" in page
     assert "| declared_crawlers | on | 1 |  | 3 |  | 30.00% |  |" in page
     assert "There is no earlier run to compare with." in render_drop_markdown(report)
 
 
 def test_report_carries_the_newest_ablation(lake: Lake) -> None:
-    row = {"without": "staff", "ndcg": 0.1, "with": 0.12, "difference": 0.02, "low": 0.01, "high": 0.03, "users": 7}
-    table = {"as_of": "2026-01-30T00:00:00Z", "judged_on": "users every rule keeps", "metric": "ndcg@20", "users": 7}
+    row = {
+        "without": "staff",
+        "ndcg": 0.1,
+        "with": 0.12,
+        "difference": 0.02,
+        "low": 0.01,
+        "high": 0.03,
+        "users": 7,
+    }
+    table = {
+        "as_of": "2026-01-30T00:00:00Z",
+        "judged_on": "users every rule keeps",
+        "metric": "ndcg@20",
+        "users": 7,
+    }
     assert find_newest_ablation(lake, "2026-01-31T00:00:00Z") is None
     for day, users in (("2026-01-29", 6), ("2026-01-30", 7), ("2026-02-01", 8)):
         save_ablation(lake, f"{day}T00:00:00Z", {**table, "users": users, "rows": [row]})
     found = find_newest_ablation(lake, "2026-01-31T00:00:00Z")
     assert found == {**table, "rows": [row]}
     _, report = judged(lake, shop())
-    assert "| staff | 7 | 0.1000 | 0.1200 | +0.0200 | +0.0100 | +0.0300 |" in render_drop_markdown(report, found)
+    assert "| staff | 7 | 0.1000 | 0.1200 | +0.0200 | +0.0100 | +0.0300 |" in render_drop_markdown(
+        report, found
+    )
     assert "<td>+0.0200</td>" in render_drop_page(report, found)
     assert "worth" not in render_drop_page(report)
 

@@ -17,10 +17,18 @@ STRICT = GateSettings(margin=0)
 
 @pytest.mark.parametrize(
     ("challenger", "popularity", "winner"),
-    [(0.10, 0.05, "challenger"), (0.05, 0.10, "popularity"), (0.10, 0.10, "popularity")],  # a tie: the simpler one
+    [
+        (0.10, 0.05, "challenger"),
+        (0.05, 0.10, "popularity"),
+        (0.10, 0.10, "popularity"),
+    ],  # a tie: the simpler one
 )
-def test_without_an_incumbent_the_winner_goes_live(challenger: float, popularity: float, winner: str) -> None:
-    found = decide_verdict(evaluation([challenger] * 100, None, popularity), GateSettings(), TODAY, None)
+def test_without_an_incumbent_the_winner_goes_live(
+    challenger: float, popularity: float, winner: str
+) -> None:
+    found = decide_verdict(
+        evaluation([challenger] * 100, None, popularity), GateSettings(), TODAY, None
+    )
     assert (found["passed"], found["winner"]) == (True, winner)
     assert found["reason"].startswith(
         f"there is no incumbent, so the winner of challenger and popularity goes live: {winner}"
@@ -37,16 +45,22 @@ def test_without_an_incumbent_the_winner_goes_live(challenger: float, popularity
         (0.10, 0.105, {}),  # not for sure
     ],
 )
-def test_with_an_incumbent_every_rule_must_pass(challenger: float, popularity: float, expected: dict[str, Any]) -> None:
+def test_with_an_incumbent_every_rule_must_pass(
+    challenger: float, popularity: float, expected: dict[str, Any]
+) -> None:
     found = verdict(evaluation([challenger] * 100, EVEN, popularity))
     assert broken(found) == expected
-    assert (found["passed"], found["winner"]) == ((False, "incumbent") if expected else (True, "challenger"))
+    assert (found["passed"], found["winner"]) == (
+        (False, "incumbent") if expected else (True, "challenger")
+    )
 
 
 def test_an_identical_model_passes_a_strict_gate() -> None:
     users = spread_out(0.1)
     assert verdict(evaluation(users, users), settings=STRICT)["passed"]
-    assert not verdict(evaluation([value - 0.0001 for value in users], users), settings=STRICT)["passed"]
+    assert not verdict(evaluation([value - 0.0001 for value in users], users), settings=STRICT)[
+        "passed"
+    ]
 
 
 def test_too_few_users_are_no_evidence() -> None:
@@ -60,10 +74,14 @@ def test_too_few_users_are_no_evidence() -> None:
 
 
 def test_nobody_to_judge_on_and_nobody_hit_are_no_evidence() -> None:
-    empty = evaluation([0.0], [0.0], evaluated_users=0, per_user={"challenger": [], "incumbent": []})
+    empty = evaluation(
+        [0.0], [0.0], evaluated_users=0, per_user={"challenger": [], "incumbent": []}
+    )
     empty["arms"] = {arm: {} for arm in empty["arms"]}
     assert {"users": None, "incumbent": None}.items() <= broken(verdict(empty)).items()
-    assert broken(verdict(evaluation([0.0] * 100, [0.0] * 100, popularity=1e-9)))["incumbent"] is None
+    assert (
+        broken(verdict(evaluation([0.0] * 100, [0.0] * 100, popularity=1e-9)))["incumbent"] is None
+    )
 
 
 NOISY = evaluation([0.1, 0.1] * 50, spread_out(0.1, 100))  # the same mean, and +-6% between bounds
@@ -91,18 +109,25 @@ def test_gates_before_decide_what_today_can_not() -> None:
     ],
 )
 def test_gates_that_are_no_evidence_for_today_are_left_out(changed: dict[str, Any]) -> None:
-    assert broken(verdict(NOISY, [past(1, users=10_000, error=0.001, **changed)])) == {"incumbent": None}
+    assert broken(verdict(NOISY, [past(1, users=10_000, error=0.001, **changed)])) == {
+        "incumbent": None
+    }
 
 
 def test_only_disjoint_holdouts_are_pooled_and_none_from_before_a_forced_pass() -> None:
     twice = [past(1, users=10_000, error=0.001), past(2, users=7, end=AS_OF)]
     assert "10,100 users of 2 gates" in str(verdict(NOISY, twice)["rules"])
-    forced = [past(1, users=10_000, error=0.001, forced="a new catalogue"), past(2, users=10_000, error=0.001)]
+    forced = [
+        past(1, users=10_000, error=0.001, forced="a new catalogue"),
+        past(2, users=10_000, error=0.001),
+    ]
     assert broken(verdict(NOISY, forced)) == {"incumbent": None}
 
 
 def test_other_days_do_not_excuse_a_loss_that_today_shows() -> None:
-    worse = evaluation(EVEN, [0.1009 + (0.002 if user % 2 else -0.002) for user in range(100)])  # by 0.4% to 1.3%
+    worse = evaluation(
+        EVEN, [0.1009 + (0.002 if user % 2 else -0.002) for user in range(100)]
+    )  # by 0.4% to 1.3%
     sure = [past(day, users=100_000, error=0.0001) for day in (1, 2)]
     found = verdict(worse, sure)
     assert broken(found) == {"incumbent": None}
@@ -112,10 +137,14 @@ def test_other_days_do_not_excuse_a_loss_that_today_shows() -> None:
 def test_small_losses_do_not_add_up() -> None:
     """Half a percent is within the margin; a week of gates that all lose it is not."""
     worse = evaluation([0.0995] * 100, EVEN)
-    assert broken(verdict(worse, [past(day, share=-0.005, error=0.003) for day in range(1, 6)])) == {}
+    assert (
+        broken(verdict(worse, [past(day, share=-0.005, error=0.003) for day in range(1, 6)])) == {}
+    )
     found = verdict(worse, [past(day, share=-0.005, error=0.003) for day in range(1, 7)])
     assert broken(found) == {"four_weeks": False}
-    assert broken(verdict(worse, [past(day, share=0.001, error=0.003) for day in range(1, 7)])) == {}
+    assert (
+        broken(verdict(worse, [past(day, share=0.001, error=0.003) for day in range(1, 7)])) == {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,7 +159,9 @@ def test_small_losses_do_not_add_up() -> None:
 def test_lift_does_not_fall(popularity: float, challenger: float, expected: dict[str, Any]) -> None:
     gates = [past(day) for day in range(1, 8)]
     assert broken(verdict(evaluation([challenger] * 100, EVEN, popularity), gates)) == expected
-    assert broken(verdict(evaluation([challenger] * 100, EVEN, popularity), gates[1:])) == {}  # no history yet
+    assert (
+        broken(verdict(evaluation([challenger] * 100, EVEN, popularity), gates[1:])) == {}
+    )  # no history yet
 
 
 def test_lift_that_scatters_from_day_to_day_has_a_wider_bound() -> None:
@@ -150,15 +181,23 @@ def test_coverage_is_asked_of_what_so_few_lists_could_show() -> None:
 
 def test_no_segment_loses_much() -> None:
     def segment(users: int, challenger: float) -> dict[str, Any]:
-        return {"segment": f"of {users}", "users": users, "arms": {"challenger": challenger, "incumbent": 0.1}}
+        return {
+            "segment": f"of {users}",
+            "users": users,
+            "arms": {"challenger": challenger, "incumbent": 0.1},
+        }
 
-    users = [value + (0.01 if place % 4 < 2 else -0.01) for place, value in enumerate(spread_out(0.1))]
+    users = [
+        value + (0.01 if place % 4 < 2 else -0.01) for place, value in enumerate(spread_out(0.1))
+    ]
     sure = [past(1, 100_000, error=0.0001)]
     segments = [segment(300, 0.1), segment(200, 0.07), segment(10, 0.0)]
     found = verdict(evaluation(spread_out(0.1), users, segments=segments), sure)
     assert broken(found) == {"segments": False}
     assert "of segment of 200" in found["reason"]
-    few = evaluation(spread_out(0.1), users, segments=[segment(20, 0.075)])  # three errors of 20 users are 0.007
+    few = evaluation(
+        spread_out(0.1), users, segments=[segment(20, 0.075)]
+    )  # three errors of 20 users are 0.007
     assert broken(verdict(few, sure)) == {}
 
 
@@ -170,8 +209,14 @@ def test_no_segment_loses_much() -> None:
         ({"events": 500}, {"volume": False}),
         ({"events": 99, "before": [99] * 28}, {"events": False}),
         ({"before": []}, {}),  # the first day
-        ({"events": 500, "before": [1000] * 6 + [500] + [1000] * 6 + [500] * 15}, {}),  # as on this weekday
-        ({"events": 500, "before": [1000] * 6 + [500]}, {"volume": False}),  # of one weekday only: all days
+        (
+            {"events": 500, "before": [1000] * 6 + [500] + [1000] * 6 + [500] * 15},
+            {},
+        ),  # as on this weekday
+        (
+            {"events": 500, "before": [1000] * 6 + [500]},
+            {"volume": False},
+        ),  # of one weekday only: all days
         ({"before": [0] * 28}, {}),
         ({"mix": {"view": 0.9, "cart": 0.1}}, {"drift": False}),
         ({"mix": {"view": 0.6, "cart": 0.4}, "mix_before": {"view": 0.7, "cart": 0.3}}, {}),
@@ -198,14 +243,18 @@ def test_all_lists_at_once_do_not_change() -> None:
 @pytest.mark.parametrize("force", ["", "lists were checked by hand"])
 def test_a_day_that_is_not_newer_than_the_live_one_never_goes_live(force: str) -> None:
     for as_of in (LIVE["as_of"], "2026-01-29T00:00:00Z"):
-        found = decide_verdict(evaluation(EVEN, EVEN), GateSettings(), str(as_of), LIVE, force=force)
+        found = decide_verdict(
+            evaluation(EVEN, EVEN), GateSettings(), str(as_of), LIVE, force=force
+        )
         assert (found["passed"], found["winner"]) == (False, "incumbent")
         assert "version 3 of 2026-01-30T00:00:00Z is live and not older" in found["reason"]
 
 
 def test_a_forced_pass_is_written_down() -> None:
     bad = evaluation([0.05] * 100, EVEN)
-    found = decide_verdict(bad, GateSettings(), TODAY, LIVE, force="a new catalogue,\n checked by hand")
+    found = decide_verdict(
+        bad, GateSettings(), TODAY, LIVE, force="a new catalogue,\n checked by hand"
+    )
     assert (found["passed"], found["winner"]) == (True, "challenger")
     assert found["forced"] == {"reason": "a new catalogue, checked by hand"}
     assert found["reason"] == (
@@ -214,27 +263,38 @@ def test_a_forced_pass_is_written_down() -> None:
     )
     assert "## Gate: FORCED" in render_gate_markdown(found)
     assert build_gate_record(bad, found, TODAY, "r").forced == "a new catalogue, checked by hand"
-    first = decide_verdict(evaluation([0.01] * 100, None), GateSettings(), TODAY, None, force="a new catalogue")
+    first = decide_verdict(
+        evaluation([0.01] * 100, None), GateSettings(), TODAY, None, force="a new catalogue"
+    )
     assert (first["passed"], first["winner"]) == (True, "challenger")
 
 
 @pytest.mark.parametrize("force", [" ", "\n", "because", "x" * 501])
 def test_a_reason_that_is_none_is_refused(force: str) -> None:
-    with pytest.raises(ValueError, match=r"the reason of a forced pass is .*: say why in 10 to 500 letters"):
+    with pytest.raises(
+        ValueError, match=r"the reason of a forced pass is .*: say why in 10 to 500 letters"
+    ):
         decide_verdict(evaluation(EVEN, EVEN), GateSettings(), TODAY, LIVE, force=force)
 
 
 def test_markdown_shows_each_rule() -> None:
     text = render_gate_markdown(verdict(evaluation([0.1] * 100, [0.09] * 100, 0.14)))
     assert "## Gate: not passed" in text
-    assert "| ndcg@20 against the incumbent, lower bound | 11.11% | at least -1.00% | pass | 100 users |" in text
-    assert "| ndcg@20 against popularity, upper bound | 0.1100 | at least 0.1386 | FAIL |  |" in text
+    assert (
+        "| ndcg@20 against the incumbent, lower bound | 11.11% | at least -1.00% | pass | 100 users |"
+        in text
+    )
+    assert (
+        "| ndcg@20 against popularity, upper bound | 0.1100 | at least 0.1386 | FAIL |  |" in text
+    )
     assert "| events of the last 24 hours | 1,000 | at least 100 | pass |  |" in text
 
 
 def test_the_page_shows_rules_advice_and_the_gates_before() -> None:
     scored = evaluation([0.098] * 100, EVEN)
-    found = decide_verdict(scored, GateSettings(), TODAY, LIVE, [], force="<b>we know</b> what it is")
+    found = decide_verdict(
+        scored, GateSettings(), TODAY, LIVE, [], force="<b>we know</b> what it is"
+    )
     gates = [past(1), past(2, comparable=False), past(3, forced="<i>new shop</i>"), past(4)]
     shown = render_gate_page(found, build_gate_record(scored, found, TODAY, "run"), gates, 0.01)
     assert "FORCED past the rules." in shown and "&lt;b&gt;we know&lt;/b&gt; what it is" in shown
@@ -243,4 +303,6 @@ def test_the_page_shows_rules_advice_and_the_gates_before() -> None:
     assert "2 gates" in shown and "<b>we" not in shown and "<i>" not in shown
     first = evaluation(EVEN, None)
     alone = decide_verdict(first, GateSettings(), TODAY, None)
-    assert "user by user" not in render_gate_page(alone, build_gate_record(first, alone, TODAY, "run"), [], 0.01)
+    assert "user by user" not in render_gate_page(
+        alone, build_gate_record(first, alone, TODAY, "run"), [], 0.01
+    )

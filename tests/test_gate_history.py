@@ -38,12 +38,20 @@ def test_what_was_kept_is_found_newest_first_four_weeks_back(lake: Lake) -> None
 
 def test_a_run_replaces_its_own_and_of_several_the_one_that_passed_counts(lake: Lake) -> None:
     refused: dict[str, Any] = {"passed": False, "winner": "incumbent"}
-    first, second, third = past(1, run="a"), past(1, run="b", **refused), past(1, run="c", **refused)
+    first, second, third = (
+        past(1, run="a"),
+        past(1, run="b", **refused),
+        past(1, run="c", **refused),
+    )
     assert kept(lake, second, third) == [third]
     assert kept(lake, first) == [first]
     assert kept(lake, second) == [first]
     assert kept(lake, past(1, run="a", **refused))[0].run == "a"  # newest of those that did not
-    assert lake.names("gates", format_stamp(AS_OF - timedelta(days=1))) == ["a.json", "b.json", "c.json"]
+    assert lake.names("gates", format_stamp(AS_OF - timedelta(days=1))) == [
+        "a.json",
+        "b.json",
+        "c.json",
+    ]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"[]", b'{"as_of": 3}', b"NaN"])
@@ -116,5 +124,8 @@ def test_old_gates_expire(lake: Lake) -> None:
 @pytest.mark.parametrize("reason", ["", " ", "because"])
 def test_a_command_that_gives_no_reason_runs_nothing(reason: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the reason of a forced pass is"):
-        app(["run", "--local", "--home", str(tmp_path / "home"), "--force", reason], standalone_mode=False)
+        app(
+            ["run", "--local", "--home", str(tmp_path / "home"), "--force", reason],
+            standalone_mode=False,
+        )
     assert not (tmp_path / "home").exists()

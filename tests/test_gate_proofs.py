@@ -30,7 +30,9 @@ def days() -> list[object]:
     return found
 
 
-def test_the_best_of_24_equal_models_passes_no_more_often_than_the_interval_says(days: list[object]) -> None:
+def test_the_best_of_24_equal_models_passes_no_more_often_than_the_interval_says(
+    days: list[object],
+) -> None:
     rounds = 4000 if PROVE else 200
     passed = benchmark.best_of(days, 500, 24, rounds, seed=1)
     assert np.mean(passed["judged by others"]) <= most(rounds)
@@ -43,7 +45,9 @@ def test_asking_today_and_then_four_weeks_errs_no_more_often_either() -> None:
     def equal(gates: int) -> Evidence:
         return Evidence(500 * gates, random.normal(0, sqrt(gates)), gates, 50.0 * gates)
 
-    answers = [weigh_evidence(today := equal(1), today + equal(27), 0.0, 20)[0] for _ in range(rounds)]
+    answers = [
+        weigh_evidence(today := equal(1), today + equal(27), 0.0, 20)[0] for _ in range(rounds)
+    ]
     assert 0.01 < np.mean([answer is True for answer in answers]) <= most(rounds)
 
 

@@ -29,7 +29,11 @@ from dawnlist.serving.predictor.answers.version_follower import VersionFollower
 from dawnlist.serving.predictor.request_limiter import OverloadedError, RequestLimiter
 from dawnlist.serving.predictor.server import run_predictor
 from dawnlist.serving.predictor.transports import connection
-from dawnlist.serving.predictor.transports.auth import Authenticator, ForbiddenError, UnauthenticatedError
+from dawnlist.serving.predictor.transports.auth import (
+    Authenticator,
+    ForbiddenError,
+    UnauthenticatedError,
+)
 from dawnlist.serving.predictor.transports.connection import ConnectionContext, HttpConnection
 from dawnlist.serving.predictor.transports.http import Request, Response
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
@@ -82,11 +86,17 @@ def test_pipelined_requests_are_answered_in_their_order(served: Predictor) -> No
     answer = talk(served.url, (ANN + b"\r\n" + live) * 3, answers=6)
     bodies = [part.partition(b"\r\n\r\n")[2] for part in answer.split(b"HTTP/1.1 200 OK\r\n")[1:]]
     assert [b'"ann"' in body for body in bodies] == [True, False] * 3
-    assert talk(served.url, live * 3_000, answers=3_000).count(b"HTTP/1.1 200 OK") == 3_000  # no recursion
+    assert (
+        talk(served.url, live * 3_000, answers=3_000).count(b"HTTP/1.1 200 OK") == 3_000
+    )  # no recursion
 
 
 def chunked(*pieces: bytes) -> list[bytes]:
-    return [V1 + b"Transfer-Encoding: chunked\r\n\r\n", *(b"%x\r\n%b\r\n" % (len(p), p) for p in pieces), b"0\r\n\r\n"]
+    return [
+        V1 + b"Transfer-Encoding: chunked\r\n\r\n",
+        *(b"%x\r\n%b\r\n" % (len(p), p) for p in pieces),
+        b"0\r\n\r\n",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -97,23 +107,37 @@ def chunked(*pieces: bytes) -> list[bytes]:
         pytest.param(chunked(BODY[:9], BODY[9:]), 200, True, id="chunked"),
         pytest.param([b"GET / HTTP/1.0\r\n\r\n"], 200, False, id="HTTP/1.0"),
         pytest.param([ANN + b"Connection: close\r\n\r\n"], 200, False, id="close"),
-        pytest.param([ANN + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"], 200, False, id="h2c is offered"),
+        pytest.param(
+            [ANN + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"], 200, False, id="h2c is offered"
+        ),
         pytest.param([b"DELETE / HTTP/1.1\r\nHost: x\r\n\r\n"], 405, True, id="method"),
         pytest.param([b"\x16\x03\x01 TLS\r\n\r\n"], 400, False, id="TLS"),
         pytest.param([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], 400, False, id="HTTP/2"),
         pytest.param(
-            [V1 + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"], 400, False, id="smuggled"
+            [V1 + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"],
+            400,
+            False,
+            id="smuggled",
         ),
         pytest.param([b"GET /" + b"a" * 8_200 + b" HTTP/1.1\r\n\r\n"], 414, False, id="URL"),
         pytest.param([ANN + b"a: " + b"a" * 33_000 + b"\r\n\r\n"], 431, False, id="headers"),
         pytest.param([ANN + b"a: ", *[b"a" * 4_000] * 10], 431, False, id="headers without an end"),
         pytest.param([V1 + b"Content-Length: 1048577\r\n\r\n"], 413, False, id="said to be large"),
-        pytest.param([V1 + b"Content-Length: 1048577\r\n\r\n", *[b"a" * 100_000] * 10], 413, False, id="large"),
+        pytest.param(
+            [V1 + b"Content-Length: 1048577\r\n\r\n", *[b"a" * 100_000] * 10],
+            413,
+            False,
+            id="large",
+        ),
         pytest.param(chunked(*[b"a" * 100_000] * 11), 413, False, id="large in chunks"),
-        pytest.param(chunked(b"a")[:1] + [b"1\r\na\r\n" * 20_000] * 25, 413, False, id="chunks of a byte"),
+        pytest.param(
+            chunked(b"a")[:1] + [b"1\r\na\r\n" * 20_000] * 25, 413, False, id="chunks of a byte"
+        ),
     ],
 )
-def test_requests_are_read_within_limits(served: Predictor, pieces: list[bytes], code: int, stays: bool) -> None:
+def test_requests_are_read_within_limits(
+    served: Predictor, pieces: list[bytes], code: int, stays: bool
+) -> None:
     answer = talk(served.url, *pieces)
     assert (status(answer), answer.endswith(b"[still open]")) == (code, stays), answer[:200]
     assert stays or b"\r\nconnection: close\r\n" in answer
@@ -127,8 +151,14 @@ def test_a_client_that_asks_first_is_told_to_go_on(served: Predictor) -> None:
 
 
 def test_head_is_get_without_the_body(served: Predictor) -> None:
-    got, head = (getattr(httpx, method)(f"{served.url}/v1/recommendations/ann") for method in ("get", "head"))
-    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(got.content)))
+    got, head = (
+        getattr(httpx, method)(f"{served.url}/v1/recommendations/ann") for method in ("get", "head")
+    )
+    assert (head.status_code, head.content, head.headers["content-length"]) == (
+        200,
+        b"",
+        str(len(got.content)),
+    )
 
 
 def answered(request: Request) -> Any:
@@ -155,7 +185,9 @@ async def connected(pieces: bytes, waited: float, seconds: float = 60) -> bytes:
     server = await loop.create_server(protocol, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     writer.write(pieces)
-    for _ in range(20):  # turns of the loop, not one pause: on a busy machine that is over before anything was read
+    for _ in range(
+        20
+    ):  # turns of the loop, not one pause: on a busy machine that is over before anything was read
         await asyncio.sleep(0.002)
     protocols[0].expire(loop.time() + waited)
     try:
@@ -173,13 +205,21 @@ async def connected(pieces: bytes, waited: float, seconds: float = 60) -> bytes:
     [
         pytest.param(b"", connection.KEEP_ALIVE_SECONDS - 1, b"[still open]", id="idle"),
         pytest.param(b"", connection.KEEP_ALIVE_SECONDS + 1, b"", id="idle too long"),
-        pytest.param(b"GET / HT", connection.TRANSFER_TIMEOUT_SECONDS - 1, b"[still open]", id="slow"),
+        pytest.param(
+            b"GET / HT", connection.TRANSFER_TIMEOUT_SECONDS - 1, b"[still open]", id="slow"
+        ),
         pytest.param(b"GET / HT", connection.TRANSFER_TIMEOUT_SECONDS + 1, b"", id="too slow"),
         pytest.param(
-            b"GET /slow HTTP/1.1\r\n\r\n", connection.ANSWER_TIMEOUT_SECONDS - 1, b"[still open]", id="a slow answer"
+            b"GET /slow HTTP/1.1\r\n\r\n",
+            connection.ANSWER_TIMEOUT_SECONDS - 1,
+            b"[still open]",
+            id="a slow answer",
         ),
         pytest.param(
-            b"GET /slow HTTP/1.0\r\n\r\n", connection.ANSWER_TIMEOUT_SECONDS + 1, b"late", id="too slow an answer"
+            b"GET /slow HTTP/1.0\r\n\r\n",
+            connection.ANSWER_TIMEOUT_SECONDS + 1,
+            b"late",
+            id="too slow an answer",
         ),
     ],
 )
@@ -276,7 +316,10 @@ def test_too_much_at_once_is_a_503_with_retry_after(served: Predictor) -> None:
     for answer in answers:
         assert b"redis" not in answer.lower() and b"127.0.0.1" not in answer
         assert (b"retry-after: 1" in answer) is (status(answer) == 503)
-    assert metric(served.url, "dawnlist_requests_total", route="lean", status="503") - before == statuses[503]
+    assert (
+        metric(served.url, "dawnlist_requests_total", route="lean", status="503") - before
+        == statuses[503]
+    )
     assert metric(served.url, "dawnlist_in_flight") == 0
     assert httpx.get(f"{served.url}/v1/recommendations/ann").json()["tier"] == "list"
 
@@ -290,12 +333,18 @@ def test_it_listens_on_loopback_only(served: Predictor) -> None:
 
 def test_a_port_that_is_taken_is_one_clear_line(served: Predictor) -> None:
     http, rpc = (int(address.rsplit(":", 1)[1]) for address in (served.url, served.grpc))
-    with pytest.raises(OSError, match=rf"can't listen on 127\.0\.0\.1:{http} .*: choose another port"):
+    with pytest.raises(
+        OSError, match=rf"can't listen on 127\.0\.0\.1:{http} .*: choose another port"
+    ):
         run_predictor("redis://127.0.0.1/0", "shop", http)
-    with pytest.raises(OSError, match=rf"can't listen on 127\.0\.0\.1:{rpc} .*: choose another port"):
+    with pytest.raises(
+        OSError, match=rf"can't listen on 127\.0\.0\.1:{rpc} .*: choose another port"
+    ):
         run_predictor("redis://127.0.0.1/0", "shop", free_port(), grpc_port=rpc)
     for host in ("192.0.2.1", "300.1.1.1"):
-        with pytest.raises(OSError, match=rf"can't listen on {host}:.*: give --host an address of this machine"):
+        with pytest.raises(
+            OSError, match=rf"can't listen on {host}:.*: give --host an address of this machine"
+        ):
             run_predictor("redis://127.0.0.1/0", "shop", free_port(), host)
 
 
@@ -307,12 +356,16 @@ SECRET = "s" * 32
 
 
 def pem(key: Any) -> str:
-    return str(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode())
+    return str(
+        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    )
 
 
 def token(key: Any = RSA, algorithm: str = "RS256", **changes: Any) -> str:
     claims = {"exp": time.time() + 3_600, "aud": "dawnlist", **changes}
-    return jwt.encode({name: value for name, value in claims.items() if value is not None}, key, algorithm)
+    return jwt.encode(
+        {name: value for name, value in claims.items() if value is not None}, key, algorithm
+    )
 
 
 def bearer(text: str) -> dict[bytes, bytes]:
@@ -328,7 +381,13 @@ def test_an_api_key_opens_and_two_while_one_takes_the_others_place() -> None:
     doorkeeper = Authenticator.from_environment({"DAWNLIST_API_KEY": "old, new"})
     doorkeeper.check({b"x-api-key": b"old"})
     doorkeeper.check({b"x-api-key": b"new"})
-    for headers in ({}, {b"x-api-key": b""}, {b"x-api-key": b"ol"}, {b"x-api-key": "ö".encode()}, bearer(token())):
+    for headers in (
+        {},
+        {b"x-api-key": b""},
+        {b"x-api-key": b"ol"},
+        {b"x-api-key": "ö".encode()},
+        bearer(token()),
+    ):
         with pytest.raises(UnauthenticatedError):
             doorkeeper.check(headers)
 
@@ -365,23 +424,37 @@ def test_a_signed_token_opens(text: str, key: Any, algorithm: str, tmp_path: Pat
         ("", "the token is"),
         ("a.b.c", "token is not"),
     ],
-    ids=["expired", "another key", "another algorithm", "no signature", "not yet", "empty", "garbage"],
+    ids=[
+        "expired",
+        "another key",
+        "another algorithm",
+        "no signature",
+        "not yet",
+        "empty",
+        "garbage",
+    ],
 )
 def test_a_token_that_is_not_believed(text: str, error: str) -> None:
-    doorkeeper = Authenticator.from_environment({"DAWNLIST_JWT_KEY": pem(RSA), "DAWNLIST_JWT_AUDIENCE": "dawnlist"})
+    doorkeeper = Authenticator.from_environment(
+        {"DAWNLIST_JWT_KEY": pem(RSA), "DAWNLIST_JWT_AUDIENCE": "dawnlist"}
+    )
     with pytest.raises(UnauthenticatedError, match=error):
         doorkeeper.check(bearer(text))
 
 
 def test_a_token_of_another_curve_is_not_believed() -> None:
-    doorkeeper = Authenticator.from_environment({"DAWNLIST_JWT_KEY": pem(ec.generate_private_key(ec.SECP256R1()))})
+    doorkeeper = Authenticator.from_environment(
+        {"DAWNLIST_JWT_KEY": pem(ec.generate_private_key(ec.SECP256R1()))}
+    )
     with pytest.raises(UnauthenticatedError, match="the token is not valid"):
         doorkeeper.check(bearer(token(ec.generate_private_key(ec.SECP521R1()), "ES512")))
 
 
 @pytest.mark.parametrize("changes", [{"aud": "billing"}, {"aud": None}, {"exp": None}], ids=str)
 def test_a_token_for_another_service_is_forbidden(changes: dict[str, Any]) -> None:
-    doorkeeper = Authenticator.from_environment({"DAWNLIST_JWT_KEY": pem(RSA), "DAWNLIST_JWT_AUDIENCE": "dawnlist"})
+    doorkeeper = Authenticator.from_environment(
+        {"DAWNLIST_JWT_KEY": pem(RSA), "DAWNLIST_JWT_AUDIENCE": "dawnlist"}
+    )
     with pytest.raises(ForbiddenError, match="the token is not for this service"):
         doorkeeper.check(bearer(token(**changes)))
 
@@ -395,14 +468,25 @@ def test_a_public_key_is_no_shared_secret() -> None:
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"DAWNLIST_JWT_KEY": "short"}, r"\(DAWNLIST_JWT_KEY or DAWNLIST_JWT_KEY_FILE\) is shorter than 32 bytes"),
-        ({"DAWNLIST_JWT_KEY": "-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----"}, "no public key in PEM"),
-        ({"DAWNLIST_JWT_KEY_FILE": "/nowhere"}, r"JWT_KEY_FILE can't be read \(FileNotFoundError\)"),
+        (
+            {"DAWNLIST_JWT_KEY": "short"},
+            r"\(DAWNLIST_JWT_KEY or DAWNLIST_JWT_KEY_FILE\) is shorter than 32 bytes",
+        ),
+        (
+            {"DAWNLIST_JWT_KEY": "-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----"},
+            "no public key in PEM",
+        ),
+        (
+            {"DAWNLIST_JWT_KEY_FILE": "/nowhere"},
+            r"JWT_KEY_FILE can't be read \(FileNotFoundError\)",
+        ),
         ({"DAWNLIST_JWT_KEY_FILE": "/dev/null"}, "JWT_KEY_FILE names an empty file"),
     ],
     ids=["short", "no key", "no file", "empty file"],
 )
-def test_a_key_that_can_not_be_used_is_one_clear_line(environment: dict[str, str], message: str) -> None:
+def test_a_key_that_can_not_be_used_is_one_clear_line(
+    environment: dict[str, str], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         Authenticator.from_environment(environment)
 
@@ -413,14 +497,27 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
     home = tmp_path_factory.mktemp("locked")
     items = [{"item_id": "s", "title": "Static"}]
     (home / "static.json").write_text(json.dumps({"as_of": "2026-01-01T03:00:00Z", "items": items}))
-    environment = {"DAWNLIST_API_KEY": "a key", "DAWNLIST_JWT_KEY": pem(RSA), "DAWNLIST_JWT_AUDIENCE": "dawnlist"}
+    environment = {
+        "DAWNLIST_API_KEY": "a key",
+        "DAWNLIST_JWT_KEY": pem(RSA),
+        "DAWNLIST_JWT_AUDIENCE": "dawnlist",
+    }
     with run_embedded_valkey(home / "valkey") as redis_url:
         static = home / "static.json"
-        with running_predictor(redis_url, "shop", environment, static, grpc_port=free_port()) as running:
+        with running_predictor(
+            redis_url, "shop", environment, static, grpc_port=free_port()
+        ) as running:
             yield running
 
 
-FREE = ("/", "/metrics", "/v2/health/live", "/v2/health/ready", "/v1/models/dawnlist", "/v2/models/dawnlist/ready")
+FREE = (
+    "/",
+    "/metrics",
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/v1/models/dawnlist",
+    "/v2/models/dawnlist/ready",
+)
 LOCKED = ("/v1/recommendations/ann", "/openapi.json", "/v1/models", "/v2", "/v2/models/dawnlist")
 
 
@@ -434,8 +531,12 @@ def test_only_probes_and_metrics_need_no_key(locked: Predictor) -> None:
         assert httpx.post(locked.url + path, content=b"{}").status_code == 401
     for text, code in ((token(), 200), (token(aud="billing"), 403), (token(OTHER), 401)):
         headers = {"authorization": f"bearer {text}"}
-        assert httpx.get(f"{locked.url}/v1/recommendations/ann", headers=headers).status_code == code
-    schemes = httpx.get(f"{locked.url}/openapi.json", headers={"x-api-key": "a key"}).json()["components"]
+        assert (
+            httpx.get(f"{locked.url}/v1/recommendations/ann", headers=headers).status_code == code
+        )
+    schemes = httpx.get(f"{locked.url}/openapi.json", headers={"x-api-key": "a key"}).json()[
+        "components"
+    ]
     assert list(schemes["securitySchemes"]) == ["apiKey", "token"]
 
 
@@ -445,7 +546,9 @@ def test_grpc_wants_the_same_key(locked: Predictor) -> None:
         assert stub.ServerLive(pb.ServerLiveRequest()).live
         assert not stub.ServerReady(pb.ServerReadyRequest()).ready
         request = pb.ModelInferRequest(model_name="dawnlist")
-        request.inputs.add(name="user_id", datatype="BYTES", shape=[1]).contents.bytes_contents.append(b"ann")
+        request.inputs.add(
+            name="user_id", datatype="BYTES", shape=[1]
+        ).contents.bytes_contents.append(b"ann")
         ways: list[tuple[list[tuple[str, str]], str]] = [
             ([], "UNAUTHENTICATED"),
             ([("x-api-key", "wrong")], "UNAUTHENTICATED"),
@@ -459,7 +562,10 @@ def test_grpc_wants_the_same_key(locked: Predictor) -> None:
                 with pytest.raises(grpc.RpcError) as caught:
                     call(asked, metadata=metadata)
                 assert caught.value.code().name == code
-        assert stub.ModelInfer(request, metadata=[("x-api-key", "a key")]).outputs[0].shape == [1, 1]
+        assert stub.ModelInfer(request, metadata=[("x-api-key", "a key")]).outputs[0].shape == [
+            1,
+            1,
+        ]
 
 
 def test_without_a_version_the_static_file_answers_and_nothing_is_ready(locked: Predictor) -> None:
@@ -484,23 +590,34 @@ def test_logs_are_json_and_say_nothing_of_anybody(served: Predictor) -> None:
     for user in ("private-person", "%FF"):
         httpx.get(f"{served.url}/v1/recommendations/{user}", headers={"x-api-key": "hidden"})
     with ThreadPoolExecutor(4) as pool:
-        posts = [pool.submit(httpx.post, f"{served.url}/v1/models/dawnlist:predict", content=b"{") for _ in range(20)]
+        posts = [
+            pool.submit(httpx.post, f"{served.url}/v1/models/dawnlist:predict", content=b"{")
+            for _ in range(20)
+        ]
         assert {done.result().status_code for done in posts} == {400}
     lines = [json.loads(line) for line in served.lines]
     assert [line["event"] for line in lines if line["event"] != "errors"] == ["start", "version"]
     assert lines[0]["access"] == "anybody may ask" and lines[1]["version"] == 1
-    assert not any(word in line for line in served.lines for word in ("private-person", "hidden", "%FF", "ann"))
+    assert not any(
+        word in line for line in served.lines for word in ("private-person", "hidden", "%FF", "ann")
+    )
     assert {"time", "level", "event"} <= lines[0].keys()
 
 
 def test_why_the_store_can_not_be_followed_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     looks = threading.Semaphore(0)
-    follower = VersionFollower("redis://127.0.0.1:1/0", "shop", PredictorMetrics("shop"), looks.release)
+    follower = VersionFollower(
+        "redis://127.0.0.1:1/0", "shop", PredictorMetrics("shop"), looks.release
+    )
     follower.start()
     assert all(looks.acquire(timeout=20) for _ in range(3))
     follower.stop()
-    [line] = [record.getMessage() for record in caplog.records if record.name == "dawnlist.predictor"]
-    assert line.startswith("the active version can't be followed: no store answers at redis://127.0.0.1:1/0 (")
+    [line] = [
+        record.getMessage() for record in caplog.records if record.name == "dawnlist.predictor"
+    ]
+    assert line.startswith(
+        "the active version can't be followed: no store answers at redis://127.0.0.1:1/0 ("
+    )
     assert "refused" in line
 
 
@@ -508,14 +625,18 @@ def test_an_error_is_logged_by_its_class_and_places_only() -> None:
     try:
         raise ValueError("user ann@example.com at redis://:password@host")
     except ValueError as error:
-        record = logging.LogRecord("x", logging.ERROR, "", 0, "a request failed", None, (type(error), error, None))
+        record = logging.LogRecord(
+            "x", logging.ERROR, "", 0, "a request failed", None, (type(error), error, None)
+        )
         line = json.loads(JsonFormatter().format(record))
         assert describe_exception(error)["at"][0].startswith("tests/test_guard.py:")
     assert (line["event"], line["error"]) == ("a request failed", "ValueError")
     assert "example.com" not in str(line) and "password" not in str(line)
 
 
-def test_errors_are_logged_once_in_an_interval_with_their_number(caplog: pytest.LogCaptureFixture) -> None:
+def test_errors_are_logged_once_in_an_interval_with_their_number(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     counts = PredictorMetrics("shop")
     digest = MetricsLogger(counts)
     caplog.set_level(logging.INFO, "dawnlist.predictor")

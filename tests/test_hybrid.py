@@ -47,7 +47,9 @@ def test_the_columns_add_up_to_the_score() -> None:
     users, items = hybrid.factors((x, y), SERVED)
     popular = popularity.compute_popularity(hybrid.user_items, SERVED.popularity_half_life)
     even, met = np.arange(40) % 2 == 0, np.diff(hybrid.user_items.weight.indptr)
-    alike = even[:, None] == (np.arange(22) % 2 == 0)  # a user meets items of one kind alone: p is that kind's word
+    alike = even[:, None] == (
+        np.arange(22) % 2 == 0
+    )  # a user meets items of one kind alone: p is that kind's word
     wanted = x @ items[:, :4].T + 0.5 * popular + (0.4 * 2 / (2 + met))[:, None] * alike
     np.testing.assert_allclose(users @ items.T, wanted, atol=1e-5)
     np.testing.assert_array_equal(items[:20, :4], y)
@@ -57,7 +59,10 @@ def test_a_model_comes_apart_into_its_columns() -> None:
     hybrid = Hybrid.of(stocked(), "train")
     fitted = fit_als(hybrid.fitted, SERVED)
     users, items = hybrid.factors(fitted, SERVED)
-    ids = (IdMap(pa.array([str(n) for n in range(40)])), IdMap(pa.array([str(n) for n in range(22)])))
+    ids = (
+        IdMap(pa.array([str(n) for n in range(40)])),
+        IdMap(pa.array([str(n) for n in range(22)])),
+    )
     found = split_columns(FactorModel(*ids, users, items, SERVED.as_dict()))
     np.testing.assert_array_equal(found.vectors, fitted[0])
     np.testing.assert_array_equal(found.item_factors[:20], fitted[1])
@@ -103,7 +108,14 @@ def test_a_new_item_has_the_factors_of_those_it_is_like() -> None:
 def test_new_items_come_into_the_lists_of_those_who_like_their_kind(tmp_path: Path) -> None:
     splits = stocked()
     for config in (PLAIN, SERVED):
-        fit_stage(Lake.open(str(tmp_path), "shop"), splits, "refit", config.as_dict(), "cpu", tmp_path / config.solver)
+        fit_stage(
+            Lake.open(str(tmp_path), "shop"),
+            splits,
+            "refit",
+            config.as_dict(),
+            "cpu",
+            tmp_path / config.solver,
+        )
         model = FactorModel.load(tmp_path / config.solver)
         assert model.item_ids.ids.equals(splits.item_ids.ids)
         assert model.config["fitted_items"] == 20
@@ -116,11 +128,18 @@ def test_new_items_come_into_the_lists_of_those_who_like_their_kind(tmp_path: Pa
 
 def test_what_came_after_the_cut_is_not_known_at_it() -> None:
     """Nor is what only the holdout met, unless it had been seen before; the first run's items are of any age."""
-    splits = stocked((int((AS_OF - timedelta(hours=36)).timestamp() * 1e6), int(AS_OF.timestamp() * 1e6)))
-    found = [np.flatnonzero(splits.new_items(stage)).tolist() for stage in ("tune", "train", "refit")]
+    splits = stocked(
+        (int((AS_OF - timedelta(hours=36)).timestamp() * 1e6), int(AS_OF.timestamp() * 1e6))
+    )
+    found = [
+        np.flatnonzero(splits.new_items(stage)).tolist() for stage in ("tune", "train", "refit")
+    ]
     assert found == [[], [20], [20, 21]]
     splits.last[:2, splits.item_index == 5] = 0  # met in the holdout alone
-    assert [np.flatnonzero(splits.new_items(stage)).tolist() for stage in ("train", "refit")] == [[5, 20], [20, 21]]
+    assert [np.flatnonzero(splits.new_items(stage)).tolist() for stage in ("train", "refit")] == [
+        [5, 20],
+        [20, 21],
+    ]
     splits.stock.first_seen[5] = NEW  # type: ignore[union-attr]
     splits.stock.first_seen[6] = 0  # type: ignore[union-attr]
     splits.last[:2, splits.item_index == 6] = 0
@@ -161,13 +180,17 @@ def test_splits_with_a_stock_survive_the_disk_and_lose_what_nobody_met(tmp_path:
     assert (loaded.met_item_count, loaded.shape) == (20, (40, 22))
     bare = loaded.drop_unmet_items()
     assert (bare.shape, bare.content.shape, bare.met_item_count) == ((40, 20), (20, 2), 20)
-    assert bare.holdout_fingerprint == loaded.holdout_fingerprint == two_tastes().holdout_fingerprint
+    assert (
+        bare.holdout_fingerprint == loaded.holdout_fingerprint == two_tastes().holdout_fingerprint
+    )
 
 
 @pytest.mark.parametrize(("nu", "alpha0"), [(0.0, 1.0), (0.5, 0.3)])
 def test_newcomers_are_solved_as_the_predictor_does(nu: float, alpha0: float) -> None:
     y = np.random.default_rng(3).standard_normal((12, 5)).astype(np.float32)
-    weight = csr_matrix(np.array([[1, 0, 3, 0, 5, 2], [0, 2, 0, 0, 0, 0]], np.float32), shape=(2, 6))
+    weight = csr_matrix(
+        np.array([[1, 0, 3, 0, 5, 2], [0, 2, 0, 0, 0, 0]], np.float32), shape=(2, 6)
+    )
     weight.resize((2, 12))
     history = UserItems(weight, np.array([4, 1, 2, 3, 9], np.float32))
     config = ALSConfig(5, 0.7, 4.0, 14.0, nu=nu, alpha0=alpha0)
@@ -182,4 +205,9 @@ def test_newcomers_are_solved_as_the_predictor_does(nu: float, alpha0: float) ->
 
 
 def test_parts_are_arrays_alone() -> None:
-    assert list(ModelColumns.__dataclass_fields__) == ["vectors", "item_factors", "item_bias", "item_content"]
+    assert list(ModelColumns.__dataclass_fields__) == [
+        "vectors",
+        "item_factors",
+        "item_bias",
+        "item_content",
+    ]

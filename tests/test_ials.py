@@ -47,10 +47,16 @@ def on(device: ALSBackend, user_items: UserItems) -> PreparedPairs:
     """The pairs on that device."""
     here = prepare_pairs(user_items, "cpu")
     users, items = (
-        SparsityPattern(device.array(side.start), device.array(side.columns)) for side in (here.users, here.items)
+        SparsityPattern(device.array(side.start), device.array(side.columns))
+        for side in (here.users, here.items)
     )
     return PreparedPairs(
-        device, users, items, device.array(here.turned), device.array(here.weight), device.array(here.age)
+        device,
+        users,
+        items,
+        device.array(here.turned),
+        device.array(here.weight),
+        device.array(here.age),
     )
 
 
@@ -79,18 +85,27 @@ def test_a_half_sweep_solves_the_normal_equations(
     start = fitting.factors[1]
     pairs = fitting._pairs
     device.half_sweep(
-        pairs.users, fitting._confidence[0], fitting._users, fitting._items, fitting._ridge[0], config.alpha0
+        pairs.users,
+        fitting._confidence[0],
+        fitting._users,
+        fitting._items,
+        fitting._ridge[0],
+        config.alpha0,
     )
     users, items = fitting.factors
     expected = solution(shop(), start.astype(np.float64), config)
     np.testing.assert_allclose(users @ items.T, expected @ start.T, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(items, axis=1), np.linalg.norm(start, axis=1), rtol=1e-5)  # only rotated
+    np.testing.assert_allclose(
+        np.linalg.norm(items, axis=1), np.linalg.norm(start, axis=1), rtol=1e-5
+    )  # only rotated
     assert not users[5].any()
 
 
 def test_all_devices_compute_the_same(device: ALSBackend) -> None:
     config = ALSConfig(factors=8, regularization=1, alpha=5, alpha0=0.5, nu=0.8, half_life=20)
-    fits = [IALSFit(pairs, config, None) for pairs in (prepare_pairs(shop(), "cpu"), on(device, shop()))]
+    fits = [
+        IALSFit(pairs, config, None) for pairs in (prepare_pairs(shop(), "cpu"), on(device, shop()))
+    ]
     for fitting in fits:
         fitting.advance(3)
     (users, items), (other_users, other_items) = (fitting.factors for fitting in fits)
@@ -107,7 +122,9 @@ def test_blocks_change_nothing(device: ALSBackend, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(on_arrays, "ALS_BLOCK_BYTES", 4096)
     parts = IALSFit(on(device, shop()), config, None)
     parts.advance(2)
-    np.testing.assert_allclose(whole.factors[0] @ whole.factors[1].T, parts.factors[0] @ parts.factors[1].T, atol=1e-4)
+    np.testing.assert_allclose(
+        whole.factors[0] @ whole.factors[1].T, parts.factors[0] @ parts.factors[1].T, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize(("alpha", "regularization"), [(10, 1.0), (1, 30.0), (40, 0.01)])
@@ -117,17 +134,29 @@ def test_the_loss_is_not_above_implicits(alpha: float, regularization: float) ->
     for solver in ("ials", "implicit"):
         config = ALSConfig(16, regularization, alpha, iterations=8, solver=solver)
         users, items = fit_als(user_items, config)
-        losses[solver] = calculate_loss(build_confidence_matrix(user_items, config), users, items, regularization)
+        losses[solver] = calculate_loss(
+            build_confidence_matrix(user_items, config), users, items, regularization
+        )
     assert losses["ials"] < 1.01 * losses["implicit"]
 
 
 def test_only_the_ratio_to_alpha0_counts() -> None:
-    one = fit_als(shop(), ALSConfig(factors=4, regularization=2, alpha=6, alpha0=1, nu=0.5, iterations=3))
-    other = fit_als(shop(), ALSConfig(factors=4, regularization=0.2, alpha=0.6, alpha0=0.1, nu=0.5, iterations=3))
+    one = fit_als(
+        shop(), ALSConfig(factors=4, regularization=2, alpha=6, alpha0=1, nu=0.5, iterations=3)
+    )
+    other = fit_als(
+        shop(),
+        ALSConfig(factors=4, regularization=0.2, alpha=0.6, alpha0=0.1, nu=0.5, iterations=3),
+    )
     np.testing.assert_allclose(one[0] @ one[1].T, other[0] @ other[1].T, atol=1e-4)
-    bare = fit_als(shop(), ALSConfig(factors=4, regularization=2, alpha=6, iterations=9, solver="implicit"))
+    bare = fit_als(
+        shop(), ALSConfig(factors=4, regularization=2, alpha=6, iterations=9, solver="implicit")
+    )
     scaled = fit_als(
-        shop(), ALSConfig(factors=4, regularization=0.2, alpha=0.6, alpha0=0.1, iterations=9, solver="implicit")
+        shop(),
+        ALSConfig(
+            factors=4, regularization=0.2, alpha=0.6, alpha0=0.1, iterations=9, solver="implicit"
+        ),
     )
     np.testing.assert_allclose(bare[0] @ bare[1].T, scaled[0] @ scaled[1].T, atol=1e-3)
 
@@ -173,7 +202,10 @@ def test_the_number_of_cores_changes_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_too_little_memory_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(on_cpu, "measure_free_memory", lambda: 10_000)
-    with pytest.raises(MemoryError, match=r"^\d+ pairs from both sides need 0.00 GB, and 0.00 GB are free: give the"):
+    with pytest.raises(
+        MemoryError,
+        match=r"^\d+ pairs from both sides need 0.00 GB, and 0.00 GB are free: give the",
+    ):
         ALSTrainer(shop()).start_fit(ALSConfig())
     with pytest.raises(MemoryError, match=r"^a lot need 2.00 GB, and 1.00 GB are free"):
         require_memory(2_000_000_000, "a lot", 1_000_000_000)
@@ -193,10 +225,14 @@ def test_no_regularization_at_all_is_finite(device: ALSBackend) -> None:
 
 
 @pytest.mark.parametrize("factors", [16, 32])
-def test_nor_does_it_grow_with_more_factors_than_there_are_directions(device: ALSBackend, factors: int) -> None:
+def test_nor_does_it_grow_with_more_factors_than_there_are_directions(
+    device: ALSBackend, factors: int
+) -> None:
     """Of what is forgotten nearly: sixteen factors had no eigenvalues any more, thirty-two were no numbers."""
     random = np.random.default_rng(1)
-    weight = csr_matrix(random.integers(1, 6, (30, 12)) * (random.random((30, 12)) < 0.15), dtype=np.float32)
+    weight = csr_matrix(
+        random.integers(1, 6, (30, 12)) * (random.random((30, 12)) < 0.15), dtype=np.float32
+    )
     forgotten = UserItems(weight, random.uniform(0, 365, weight.nnz).astype(np.float32))
     config = ALSConfig(factors=factors, regularization=0, alpha=10, half_life=1)
     fitting = IALSFit(on(device, forgotten), config, None)
@@ -205,7 +241,18 @@ def test_nor_does_it_grow_with_more_factors_than_there_are_directions(device: AL
 
 
 def model(**changed: Any) -> IALS:
-    found = IALS(ALSConfig(**{"factors": 8, "regularization": 0.5, "alpha": 20, "alpha0": 0.5, "nu": 0.5, **changed}))
+    found = IALS(
+        ALSConfig(
+            **{
+                "factors": 8,
+                "regularization": 0.5,
+                "alpha": 20,
+                "alpha0": 0.5,
+                "nu": 0.5,
+                **changed,
+            }
+        )
+    )
     found.fit(shop().weight)
     return found
 
@@ -224,11 +271,15 @@ def test_a_user_who_is_folded_in_is_where_the_fit_put_them() -> None:
     found, weights = model(iterations=200), shop().weight
     folded = found.recalculate_user([0, 1, 5], weights[[0, 1, 5]])
     np.testing.assert_allclose(
-        folded @ found.item_factors.T, found.user_factors[[0, 1, 5]] @ found.item_factors.T, atol=1e-3
+        folded @ found.item_factors.T,
+        found.user_factors[[0, 1, 5]] @ found.item_factors.T,
+        atol=1e-3,
     )
     assert found.recalculate_user(2, weights[2]).shape == (8,)
     assert found.recalculate_item(3, weights.T.tocsr()[3]).shape == (8,)
-    with pytest.raises(ValueError, match="1 rows for 2 ids: give one row of interactions for each id"):
+    with pytest.raises(
+        ValueError, match="1 rows for 2 ids: give one row of interactions for each id"
+    ):
         found.recalculate_user([1, 2], weights[1])
 
 
@@ -240,4 +291,6 @@ def test_an_explanation_adds_up_to_the_score() -> None:
     assert sorted(item for item, _ in best) == sorted(weights[3].indices)
     assert sum(score for _, score in best) == pytest.approx(total, abs=1e-5)
     assert found.explain(3, weights, 9, again, N=1)[1] == best[:1]
-    assert not np.triu(again[0], 1).any()  # else it holds whatever memory held, and scipy refuses what is not finite
+    assert not np.triu(
+        again[0], 1
+    ).any()  # else it holds whatever memory held, and scipy refuses what is not finite

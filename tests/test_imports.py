@@ -29,7 +29,9 @@ def find_modules() -> list[Path]:
     paths = []
     for folder in ("dawnlist", *NEIGHBOURS):
         paths += [path.relative_to(ROOT) for path in (ROOT / folder).rglob("*.py")]
-    return sorted(path for path in paths if not (path.parts[0] == "dawnlist" and path.parts[1] in NEIGHBOURS))
+    return sorted(
+        path for path in paths if not (path.parts[0] == "dawnlist" and path.parts[1] in NEIGHBOURS)
+    )
 
 
 def module_name(path: Path) -> str:
@@ -60,20 +62,28 @@ def imports(path: Path) -> set[str]:
 
 def own_imports(path: Path) -> set[str]:
     """The modules of Dawnlist that a file imports; a package counts only where it is imported itself."""
-    return {name for name in imports(path) if name in NAMES and name.count(".") > 0} - {module_name(path)}
+    return {name for name in imports(path) if name in NAMES and name.count(".") > 0} - {
+        module_name(path)
+    }
 
 
 def step_of(module: str) -> str | None:
     """The step that a module belongs to; None where it belongs to no step."""
     parts = module.split(".")
-    return parts[2] if parts[:2] == ["dawnlist", "components"] and len(parts) > 2 and parts[2] in STEPS else None
+    return (
+        parts[2]
+        if parts[:2] == ["dawnlist", "components"] and len(parts) > 2 and parts[2] in STEPS
+        else None
+    )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_the_layers_hold(path: Path) -> None:
     used, folder = imports(path), path.parts[0]
     wrapper = path.name in ("component.py", "image.py")
-    assert not any(name.split(".")[0] in NEIGHBOURS for name in used), "import dawnlist.components, not components"
+    assert not any(name.split(".")[0] in NEIGHBOURS for name in used), (
+        "import dawnlist.components, not components"
+    )
     if folder != "pipelines":
         assert not any(name.startswith("dawnlist.pipelines") for name in used)
         assert wrapper or not any(name.split(".")[0] == "kfp" for name in used)
@@ -96,7 +106,9 @@ def test_the_library_imports_in_its_order(path: Path) -> None:
     [line] = [number for number, members in enumerate(LIBRARY_ORDER) if own in members]
     earlier = {member for members in LIBRARY_ORDER[:line] for member in members}
     used = {name.split(".")[1] for name in own_imports(path)}
-    assert used <= earlier | {own}, f"{path} imports {used - earlier - {own}}, which stand beside it or above it"
+    assert used <= earlier | {own}, (
+        f"{path} imports {used - earlier - {own}}, which stand beside it or above it"
+    )
 
 
 def test_no_module_imports_itself_through_others() -> None:
@@ -120,7 +132,9 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_serving_never_loads_kfp() -> None:
-    assert "kfp" not in loaded_by("import dawnlist.serving.predictor.server, dawnlist.serving.predictor.client")
+    assert "kfp" not in loaded_by(
+        "import dawnlist.serving.predictor.server, dawnlist.serving.predictor.client"
+    )
 
 
 def test_the_command_starts_light() -> None:
@@ -131,8 +145,16 @@ def test_the_command_starts_light() -> None:
 @pytest.mark.parametrize("path", sorted(path.relative_to(ROOT) for path in ROOT.glob("components/*/component.py")),
                          ids=str)  # fmt: skip
 def test_a_component_is_thin(path: Path) -> None:
-    [function] = [node for node in ast.parse((ROOT / path).read_text()).body if isinstance(node, ast.FunctionDef)]
+    [function] = [
+        node
+        for node in ast.parse((ROOT / path).read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    ]
     statements = [node for node in ast.walk(function) if isinstance(node, ast.stmt)]
-    work = [node for node in statements if not isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)]
+    work = [
+        node
+        for node in statements
+        if not isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)
+    ]
     assert len(work) <= 12  # the docstring, the day of the run, and ten
     assert not any(isinstance(node, ast.If | ast.For | ast.While | ast.Try) for node in statements)

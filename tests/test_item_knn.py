@@ -11,7 +11,9 @@ def test_scores_are_sums_of_cosines() -> None:
     met = csr_matrix(np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 1]], dtype=np.float32))
     knn = ItemKNN.of(met)
     np.testing.assert_allclose(knn.similar.toarray()[1], [1, 1, 1 / np.sqrt(2), 0], rtol=1e-6)
-    asked = csr_matrix(np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 1, 0, 0]], dtype=np.float32))
+    asked = csr_matrix(
+        np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 1, 0, 0]], dtype=np.float32)
+    )
     # equal ones in the order of items; item 3 is like no other; who met 0 and 1 is left 2
     assert knn.top_k(asked, 3).tolist() == [[1, 2, -1], [0, 1, -1], [-1, -1, -1], [2, -1, -1]]
 

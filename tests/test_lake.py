@@ -55,7 +55,9 @@ def test_an_unusable_root_is_refused(root: str) -> None:
         Lake.open(root, "shop")
 
 
-@pytest.mark.parametrize("root", ["s3://", "gs:///folder", "s3://key:word@bucket", "s3://bucket/a?secret_key=word"])
+@pytest.mark.parametrize(
+    "root", ["s3://", "gs:///folder", "s3://key:word@bucket", "s3://bucket/a?secret_key=word"]
+)
 def test_a_root_that_is_more_than_a_bucket_and_a_folder_is_refused(root: str) -> None:
     with pytest.raises(
         ValueError, match="is no place in a bucket: give s3://bucket/folder, gs://bucket/folder"

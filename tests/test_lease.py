@@ -85,7 +85,9 @@ def test_the_loser_says_who_holds_it_and_gives_up(lake: Lake) -> None:
     said: list[str] = []
     with hold_lease(lake, "compact", "first"), hold_lease(lake, "expire", "other"):
         since = lake.read_json("leases", "compact.json")["since"]
-        with pytest.raises(TimeoutError, match=r"and was not free within 0\.2 s: let that run end") as caught:  # noqa: SIM117
+        with pytest.raises(
+            TimeoutError, match=r"and was not free within 0\.2 s: let that run end"
+        ) as caught:  # noqa: SIM117
             with hold_lease(lake, "compact", "second", wait=0.2, on_wait=said.append, ttl=0.5):
                 raise AssertionError
     told = f"the lease 'compact' of {lake.uri} is held by run first on {os.uname().nodename} (process {os.getpid()})"
@@ -107,7 +109,9 @@ for _ in range(10):
         lake.write_json(n + 1, "n.json")
 """
     lake.write_json(0, "n.json")
-    processes = [subprocess.Popen([sys.executable, "-c", add, str(tmp_path), str(n)]) for n in range(4)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", add, str(tmp_path), str(n)]) for n in range(4)
+    ]
     assert [process.wait(300) for process in processes] == [0] * 4
     assert lake.read_json("n.json") == 40
 
@@ -121,13 +125,17 @@ def test_a_holder_that_was_killed_is_followed_at_once(lake: Lake, tmp_path: Path
             assert time.monotonic() - began < 40  # long before its 60 s are over
 
 
-def test_a_killed_holder_elsewhere_is_followed_when_its_time_is_up(lake: Lake, tmp_path: Path) -> None:
+def test_a_killed_holder_elsewhere_is_followed_when_its_time_is_up(
+    lake: Lake, tmp_path: Path
+) -> None:
     with holder(tmp_path, "killed", ttl=1.5) as first:
         assert line(first) == "held"
         first.kill()
         first.wait()
         left = lake.read_json("leases", "compact.json") | {"machine": "another"}
-        later = format_iso(datetime.now(UTC) + timedelta(minutes=9))  # or a busy machine asks when the time is up
+        later = format_iso(
+            datetime.now(UTC) + timedelta(minutes=9)
+        )  # or a busy machine asks when the time is up
         lake.write_json(left | {"expires": later}, "leases", "compact.json")
         with pytest.raises(TimeoutError), hold_lease(lake, "compact", "next", wait=0):
             pass
@@ -137,7 +145,9 @@ def test_a_killed_holder_elsewhere_is_followed_when_its_time_is_up(lake: Lake, t
 
 
 def test_a_lease_lasts_as_long_as_it_is_renewed(lake: Lake) -> None:
-    with hold_lease(lake, "compact", "long", ttl=3) as held:  # a busy machine may renew it seconds late
+    with hold_lease(
+        lake, "compact", "long", ttl=3
+    ) as held:  # a busy machine may renew it seconds late
         time.sleep(3.2)
         with pytest.raises(TimeoutError), hold_lease(lake, "compact", "next", wait=0):
             pass
@@ -150,9 +160,13 @@ def test_a_holder_that_stood_still_learns_that_it_lost(lake: Lake, tmp_path: Pat
         stop(first, tmp_path)
         with hold_lease(lake, "compact", "next", wait=60):
             first.send_signal(signal.SIGCONT)
-            assert ask(first).startswith(f"run paused lost the lease 'compact' of {lake.uri}, which it could not renew")
+            assert ask(first).startswith(
+                f"run paused lost the lease 'compact' of {lake.uri}, which it could not renew"
+            )
             first.communicate()
-            assert lake.read_json("leases", "compact.json")["run"] == "next"  # which its end left alone
+            assert (
+                lake.read_json("leases", "compact.json")["run"] == "next"
+            )  # which its end left alone
 
 
 def test_a_holder_that_stood_still_goes_on_when_nobody_came(lake: Lake, tmp_path: Path) -> None:
@@ -167,4 +181,13 @@ def test_a_holder_that_stood_still_goes_on_when_nobody_came(lake: Lake, tmp_path
 def test_the_record_holds_no_more_than_it_says(lake: Lake) -> None:
     with hold_lease(lake, "compact", "run-1"):
         record = json.loads(lake.read("leases", "compact.json") or b"")
-        assert set(record) == {"owner", "run", "host", "machine", "pid", "started", "since", "expires"}
+        assert set(record) == {
+            "owner",
+            "run",
+            "host",
+            "machine",
+            "pid",
+            "started",
+            "since",
+            "expires",
+        }

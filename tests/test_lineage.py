@@ -15,7 +15,9 @@ class Artifact:
 def test_an_artifact_says_where_it_comes_from() -> None:
     rows = Artifact({"table": "s3://b/shop/tables/interactions", "table_version": "7", "rows": 12})
     model, page = Artifact({"kind": "als"}), Artifact()
-    write_lineage([model, page], [rows], "s3://b", "shop", "2026-01-31T04:00:00+01:00", "r1", factors=8)
+    write_lineage(
+        [model, page], [rows], "s3://b", "shop", "2026-01-31T04:00:00+01:00", "r1", factors=8
+    )
     told = {
         "table": "s3://b/shop/tables/interactions",
         "table_version": "7",
@@ -31,7 +33,15 @@ def test_an_artifact_says_where_it_comes_from() -> None:
 
 
 def test_figures_are_finite_numbers() -> None:
-    report = {"rows": 3, "share": 0.5, "passed": True, "nothing": math.nan, "most": math.inf, "who": "a", "none": None}
+    report = {
+        "rows": 3,
+        "share": 0.5,
+        "passed": True,
+        "nothing": math.nan,
+        "most": math.inf,
+        "who": "a",
+        "none": None,
+    }
     assert select_finite_figures(report) == {"rows": 3, "share": 0.5, "passed": 1.0}
     assert select_finite_figures(report, "rows", "nothing", "absent") == {"rows": 3}
 

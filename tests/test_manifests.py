@@ -34,7 +34,18 @@ from dawnlist.pipelines.placement import (
 from dawnlist.settings import Settings
 from dawnlist.urls import API_KEY, JWT_KEY, NOTIFY_URLS, REDIS_PASSWORD, refuse_password
 from tests.support.kfp_api import Kubeflow, dawnlist
-from tests.support.rendered import COMPONENTS, LAYERS, MANIFESTS, OVERLAYS, Pod, Tree, one, pods, rendered, selected
+from tests.support.rendered import (
+    COMPONENTS,
+    LAYERS,
+    MANIFESTS,
+    OVERLAYS,
+    Pod,
+    Tree,
+    one,
+    pods,
+    rendered,
+    selected,
+)
 from tests.support.schemas import problems
 from tests.support.servers import predictor
 
@@ -65,7 +76,9 @@ def job(trees: list[Tree], name: str) -> Tree:
 def shop(trees: list[Tree]) -> dict[str, str]:
     """What the config map says of the shop; its name ends with a hash."""
     (found,) = (
-        tree for tree in trees if tree["kind"] == "ConfigMap" and tree["metadata"]["name"].startswith(f"{SHOP}-")
+        tree
+        for tree in trees
+        if tree["kind"] == "ConfigMap" and tree["metadata"]["name"].startswith(f"{SHOP}-")
     )
     return dict(found["data"])
 
@@ -74,7 +87,10 @@ def arguments(trees: list[Tree], container: Tree) -> list[str]:
     """As the kubelet hands them over: variables of config maps filled in."""
     (source, *_) = container["envFrom"]
     values = one(trees, "ConfigMap", source["configMapRef"]["name"])["data"]
-    return [re.sub(r"\$\((\w+)\)", lambda name: str(values[name[1]]), argument) for argument in container["args"]]
+    return [
+        re.sub(r"\$\((\w+)\)", lambda name: str(values[name[1]]), argument)
+        for argument in container["args"]
+    ]
 
 
 def taken(command: Any, given: list[str]) -> dict[str, Any]:
@@ -94,7 +110,9 @@ def secrets(container: Tree) -> set[str]:
 
 @pytest.mark.parametrize("layer", LAYERS, ids="+".join)
 def test_every_object_is_what_its_schema_says(layer: tuple[str, ...]) -> None:
-    assert {tree["metadata"]["name"]: found for tree in rendered(*layer) if (found := problems(tree))} == {}
+    assert {
+        tree["metadata"]["name"]: found for tree in rendered(*layer) if (found := problems(tree))
+    } == {}
 
 
 def test_every_component_is_in_a_layer() -> None:
@@ -105,13 +123,20 @@ def test_the_page_names_every_component_key_and_account() -> None:
     page = (MANIFESTS.parent / "docs" / "KUBEFLOW.md").read_text()
     trees = rendered("gke-gpu")
     accounts = [tree["metadata"]["name"] for tree in trees if tree["kind"] == "ServiceAccount"]
-    asked = set().union(*(secrets(container) for pod in pods(trees) for container in pod.containers))
+    asked = set().union(
+        *(secrets(container) for pod in pods(trees) for container in pod.containers)
+    )
     assert [name for name in (*COMPONENTS, *accounts) if f"| `{name}` |" not in page] == []
     assert [name for name in (*asked, *shop(trees)) if f"`{name}`" not in page] == []
 
 
 def test_mistakes_are_found() -> None:
-    container = {"image": "a", "ports": [{"containerPort": "8080"}], "readyProbe": {}, "env": {"A": "1"}}
+    container = {
+        "image": "a",
+        "ports": [{"containerPort": "8080"}],
+        "readyProbe": {},
+        "env": {"A": "1"},
+    }
     service = {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
@@ -125,7 +150,12 @@ def test_mistakes_are_found() -> None:
         f"{place}.ports[0].containerPort is '8080', no int",
     }
     rule = {"groups": [{"rules": [{"alert": "A", "for": 5}], "names": "a"}]}
-    rules = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": {}, "spec": rule}
+    rules = {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {},
+        "spec": rule,
+    }
     assert set(problems(rules)) == {
         "PrometheusRule.spec.groups[0].names is no field",
         "PrometheusRule.spec.groups[0].name is missing",
@@ -145,7 +175,10 @@ def test_the_image_is_that_of_the_steps() -> None:
     for overlay, registry in (("local", ""), ("gke-gpu", "registry.example/shop/")):
         trees = rendered(overlay)
         ours = {
-            container["image"] for pod in pods(trees) for container in pod.containers if pod.owner[:11] != "StatefulSet"
+            container["image"]
+            for pod in pods(trees)
+            for container in pod.containers
+            if pod.owner[:11] != "StatefulSet"
         }
         assert ours == {registry + IMAGE}
         assert shop(trees)["DAWNLIST_IMAGE"].removesuffix("-gpu") == registry + IMAGE
@@ -161,7 +194,11 @@ def test_serve_takes_the_arguments(built: list[Tree]) -> None:
     container = server(built)
     program, name = container["command"]
     values = taken(typer.main.get_group(app).commands[name], arguments(built, container))
-    assert (program, values["host"], values["namespace"]) == ("dawnlist", "0.0.0.0", shop(built)["DAWNLIST_NAMESPACE"])
+    assert (program, values["host"], values["namespace"]) == (
+        "dawnlist",
+        "0.0.0.0",
+        shop(built)["DAWNLIST_NAMESPACE"],
+    )
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"http": values["port"], "grpc": values["grpc_port"]}
     assert refuse_password(values["redis"], REDIS_PASSWORD) == shop(built)["DAWNLIST_REDIS"]
@@ -169,11 +206,19 @@ def test_serve_takes_the_arguments(built: list[Tree]) -> None:
 
 
 def test_expire_takes_the_arguments(built: list[Tree]) -> None:
-    pod, container = pod_of(built, "CronJob/dawnlist-housekeeping"), job(built, "dawnlist-housekeeping")
+    pod, container = (
+        pod_of(built, "CronJob/dawnlist-housekeeping"),
+        job(built, "dawnlist-housekeeping"),
+    )
     program, *words = container["command"]
-    values = taken(typer.main.get_group(commands.lake_app).commands[words[-1]], arguments(built, container))
+    values = taken(
+        typer.main.get_group(commands.lake_app).commands[words[-1]], arguments(built, container)
+    )
     assert (program, words, values["dry_run"]) == ("dawnlist", ["lake", "expire"], False)
-    assert (values["lake"], values["namespace"]) == (shop(built)["DAWNLIST_LAKE"], shop(built)["DAWNLIST_NAMESPACE"])
+    assert (values["lake"], values["namespace"]) == (
+        shop(built)["DAWNLIST_LAKE"],
+        shop(built)["DAWNLIST_NAMESPACE"],
+    )
     (settings,) = (volume for volume in pod.spec["volumes"] if volume["name"] == "settings")
     (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "settings")
     assert settings["configMap"]["name"] == SETTINGS_CONFIG_MAP
@@ -181,7 +226,9 @@ def test_expire_takes_the_arguments(built: list[Tree]) -> None:
         values["settings"].removeprefix(f"{mount['mountPath']}/")
         in one(built, "ConfigMap", SETTINGS_CONFIG_MAP)["data"]
     )
-    assert container["envFrom"][1] == {"configMapRef": {"name": ENVIRONMENT_CONFIG_MAP, "optional": True}}
+    assert container["envFrom"][1] == {
+        "configMapRef": {"name": ENVIRONMENT_CONFIG_MAP, "optional": True}
+    }
 
 
 def test_submit_takes_the_arguments(built: list[Tree]) -> None:
@@ -205,7 +252,9 @@ def test_submit_takes_the_arguments(built: list[Tree]) -> None:
     assert account["audience"] == "pipelines.kubeflow.org"
 
 
-def test_what_the_job_submits_is_a_run_of_the_shop(kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_job_submits_is_a_run_of_the_shop(
+    kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The job's command, as it stands, against the API; in a cluster kfp finds it by itself."""
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", kubeflow.url)
     trees = rendered("local")
@@ -223,21 +272,30 @@ def test_what_the_job_submits_is_a_run_of_the_shop(kubeflow: Kubeflow, monkeypat
 
 def test_only_one_schedule_is_awake(built: list[Tree]) -> None:
     asleep = {
-        tree["metadata"]["name"]: tree["spec"].get("suspend", False) for tree in built if tree["kind"] == "CronJob"
+        tree["metadata"]["name"]: tree["spec"].get("suspend", False)
+        for tree in built
+        if tree["kind"] == "CronJob"
     }
     assert asleep == {"dawnlist-housekeeping": False, "dawnlist-submit": True}
 
 
 def test_an_overlay_says_what_the_base_asks_for(built: list[Tree]) -> None:
     base = yaml.safe_load((MANIFESTS / "base" / "kustomization.yaml").read_text())
-    (literals,) = (generator["literals"] for generator in base["configMapGenerator"] if generator["name"] == SHOP)
+    (literals,) = (
+        generator["literals"]
+        for generator in base["configMapGenerator"]
+        if generator["name"] == SHOP
+    )
     asked = dict(literal.split("=", 1) for literal in literals)
     assert shop(built).keys() == asked.keys()
     assert shop(built)["DAWNLIST_LAKE"] != asked["DAWNLIST_LAKE"]
 
 
 def test_another_shop_starts_new_pods() -> None:
-    names = {overlay: server(rendered(overlay))["envFrom"][0]["configMapRef"]["name"] for overlay in OVERLAYS}
+    names = {
+        overlay: server(rendered(overlay))["envFrom"][0]["configMapRef"]["name"]
+        for overlay in OVERLAYS
+    }
     assert len(set(names.values())) == len(OVERLAYS)
     assert all(re.fullmatch(rf"{SHOP}-\w{{10}}", name) for name in names.values())
 
@@ -245,15 +303,23 @@ def test_another_shop_starts_new_pods() -> None:
 def test_the_lake_of_the_local_overlay_is_the_store_of_kfp() -> None:
     trees = rendered("local")
     assert shop(trees)["DAWNLIST_LAKE"].startswith("s3://mlpipeline/")
-    assert one(trees, "ConfigMap", ENVIRONMENT_CONFIG_MAP)["data"].keys() == set(ENVIRONMENT_VARIABLES)
+    assert one(trees, "ConfigMap", ENVIRONMENT_CONFIG_MAP)["data"].keys() == set(
+        ENVIRONMENT_VARIABLES
+    )
 
 
 def test_the_local_store_is_where_the_predictor_looks_for_it() -> None:
     trees = rendered("local")
     service, store = one(trees, "Service"), one(trees, "StatefulSet")
     url = urlsplit(shop(trees)["DAWNLIST_REDIS"])
-    assert (url.hostname, url.port) == (service["metadata"]["name"], service["spec"]["ports"][0]["port"])
-    assert service["spec"]["selector"].items() <= store["spec"]["template"]["metadata"]["labels"].items()
+    assert (url.hostname, url.port) == (
+        service["metadata"]["name"],
+        service["spec"]["ports"][0]["port"],
+    )
+    assert (
+        service["spec"]["selector"].items()
+        <= store["spec"]["template"]["metadata"]["labels"].items()
+    )
     assert store["spec"]["serviceName"] == service["metadata"]["name"]
     for name, way in (("dawnlist-store", "egress"), ("redis", "ingress")):
         assert one(trees, "NetworkPolicy", name)["spec"][way][0]["ports"] == [{"port": url.port}]
@@ -263,7 +329,9 @@ def test_the_production_store_may_be_reached() -> None:
     trees = rendered("gke-gpu")
     url = urlsplit(shop(trees)["DAWNLIST_REDIS"])
     assert url.hostname != "redis"
-    assert {"port": url.port} in one(trees, "NetworkPolicy", "dawnlist-outside")["spec"]["egress"][0]["ports"]
+    assert {"port": url.port} in one(trees, "NetworkPolicy", "dawnlist-outside")["spec"]["egress"][
+        0
+    ]["ports"]
 
 
 def test_the_lake_knows_the_account_of_the_steps() -> None:
@@ -274,7 +342,9 @@ def test_the_lake_knows_the_account_of_the_steps() -> None:
         if tree["kind"] == "ServiceAccount" and tree["metadata"].get("annotations")
     }
     assert annotated == {SERVICE_ACCOUNT}
-    assert pod_of(trees, "CronJob/dawnlist-housekeeping").spec["serviceAccountName"] == SERVICE_ACCOUNT
+    assert (
+        pod_of(trees, "CronJob/dawnlist-housekeeping").spec["serviceAccountName"] == SERVICE_ACCOUNT
+    )
 
 
 def test_ports_are_open_that_are_asked(built: list[Tree]) -> None:
@@ -302,13 +372,26 @@ def test_a_serving_runtime_is_the_same_pod() -> None:
 
 def test_the_second_shop_of_the_page_is_one_more_predictor() -> None:
     page = (MANIFESTS.parent / "docs" / "KUBEFLOW.md").read_text()
-    (second,) = (yaml.safe_load(text) for text in re.findall("```yaml\n(apiVersion.*?)```", page, re.DOTALL))
+    (second,) = (
+        yaml.safe_load(text) for text in re.findall("```yaml\n(apiVersion.*?)```", page, re.DOTALL)
+    )
     trees = [*rendered("gke-gpu", "serving-runtime"), second]
     assert problems(second) == []
-    one_more, first = pod_of(trees, "InferenceService/second"), pod_of(trees, "InferenceService/dawnlist")
+    one_more, first = (
+        pod_of(trees, "InferenceService/second"),
+        pod_of(trees, "InferenceService/dawnlist"),
+    )
     chosen = one(trees, "PodDisruptionBudget")["spec"]["selector"]
-    assert selected(chosen, one_more.labels) and one_more.labels["sidecar.istio.io/inject"] == "false"
-    same = ("serviceAccountName", "automountServiceAccountToken", "securityContext", "minReplicas", "containers")
+    assert (
+        selected(chosen, one_more.labels) and one_more.labels["sidecar.istio.io/inject"] == "false"
+    )
+    same = (
+        "serviceAccountName",
+        "automountServiceAccountToken",
+        "securityContext",
+        "minReplicas",
+        "containers",
+    )
     assert [one_more.spec[name] for name in same] == [first.spec[name] for name in same]
     (container,) = one_more.containers
     given = [*arguments(trees, container), *one_more.spec["model"]["args"]]  # as KServe joins them
@@ -318,8 +401,15 @@ def test_the_second_shop_of_the_page_is_one_more_predictor() -> None:
 def test_the_probes_are_answered(valkey: str) -> None:
     container = server(rendered("local"))
     with predictor(valkey, "shop") as url:
-        status = {probe: httpx.get(url + container[probe]["httpGet"]["path"]).status_code for probe in PROBES}
-    assert status == {"startupProbe": 200, "livenessProbe": 200, "readinessProbe": 503}  # nothing is published
+        status = {
+            probe: httpx.get(url + container[probe]["httpGet"]["path"]).status_code
+            for probe in PROBES
+        }
+    assert status == {
+        "startupProbe": 200,
+        "livenessProbe": 200,
+        "readinessProbe": 503,
+    }  # nothing is published
 
 
 @pytest.mark.parametrize("password", ["", "a secret"])
@@ -329,8 +419,13 @@ def test_the_local_store_starts_with_and_without_a_password(password: str, tmp_p
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     script = container["args"][0].replace("--dir /data", f"--dir {tmp_path} --port {port}")
-    environment = {"PATH": f"{Path(get_binary_path()).parent}:{os.environ['PATH']}", REDIS_PASSWORD: password}
-    running = subprocess.Popen([*container["command"], script], env=environment, stdout=subprocess.DEVNULL)
+    environment = {
+        "PATH": f"{Path(get_binary_path()).parent}:{os.environ['PATH']}",
+        REDIS_PASSWORD: password,
+    }
+    running = subprocess.Popen(
+        [*container["command"], script], env=environment, stdout=subprocess.DEVNULL
+    )
     try:
         assert _answers(port, password)
         assert _answers(port, "") is not bool(password)
@@ -356,5 +451,7 @@ def _answers(port: int, password: str) -> bool:
 
 
 def test_the_settings_are_the_defaults(built: list[Tree], tmp_path: Path) -> None:
-    (tmp_path / "settings.yaml").write_text(one(built, "ConfigMap", SETTINGS_CONFIG_MAP)["data"]["settings.yaml"])
+    (tmp_path / "settings.yaml").write_text(
+        one(built, "ConfigMap", SETTINGS_CONFIG_MAP)["data"]["settings.yaml"]
+    )
     assert Settings.load(str(tmp_path / "settings.yaml")) == Settings()

@@ -67,8 +67,15 @@ def test_the_whole_by_the_command(tmp_path: Path) -> None:
     grid = ("--grid", "factors=1,2 alpha=1,10", "--grid", "nu=0,1", "--iterations", 4, "--seed", 3)
     found = dawnlist("tune", "--matrix", "train.npz", *grid, "--format", "json", folder=tmp_path)
     report = json.loads(found.stdout)
-    assert (report["metric"], report["k"], report["users"], len(report["trials"])) == ("ndcg", 20, USERS, 8)
-    assert {trial["seed"] for trial in report["trials"]} == {3} and report["trials"][0]["sweeps"] == 4
+    assert (report["metric"], report["k"], report["users"], len(report["trials"])) == (
+        "ndcg",
+        20,
+        USERS,
+        8,
+    )
+    assert {trial["seed"] for trial in report["trials"]} == {3} and report["trials"][0][
+        "sweeps"
+    ] == 4
     table = dawnlist("tune", "--matrix", "train.npz", *grid, folder=tmp_path).stdout
     [_, next_] = table.split("next: dawnlist ")
     assert table.startswith(f"ndcg@20 of {USERS} users, best first")
@@ -77,7 +84,12 @@ def test_the_whole_by_the_command(tmp_path: Path) -> None:
     [_, next_] = trained.stdout.split("next: dawnlist ")
     judged = dawnlist(*next_.split(), "-k", "1,2", folder=tmp_path)
     assert json.loads(judged.stdout)["metrics"]["ndcg@2"] == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".dawnlist", "model", "test.npz", "train.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".dawnlist",
+        "model",
+        "test.npz",
+        "train.npz",
+    ]
 
 
 def test_a_model_of_a_matrix(fitted: Path) -> None:
@@ -86,15 +98,22 @@ def test_a_model_of_a_matrix(fitted: Path) -> None:
     assert model.config == SMALL.as_dict()
     assert model.item_ids.ids.to_pylist() == [str(item) for item in range(ITEMS)]
     assert (model.lineage["shape"], model.user_factors.shape) == ([USERS, ITEMS], (USERS, 2))
-    assert matrix_models.load_matrix_model(fitted, before).lineage["matrix"] == model.lineage["matrix"]
+    assert (
+        matrix_models.load_matrix_model(fitted, before).lineage["matrix"] == model.lineage["matrix"]
+    )
 
 
 def test_only_who_met_is_in_the_model(tmp_path: Path) -> None:
     with matrix_models.stage_model_folder(tmp_path / "model") as folder:
-        report = matrix_models.fit_matrix_model(csr_matrix([[1, 0, 1], [0, 0, 0], [1, 0, 0]]), SMALL, "cpu", folder)
+        report = matrix_models.fit_matrix_model(
+            csr_matrix([[1, 0, 1], [0, 0, 0], [1, 0, 0]]), SMALL, "cpu", folder
+        )
     model = FactorModel.load(tmp_path / "model")
     assert (report["users"], report["items"], report["pairs"]) == (3, 3, 3)
-    assert (model.user_ids.ids.to_pylist(), model.item_ids.ids.to_pylist()) == (["0", "2"], ["0", "2"])
+    assert (model.user_ids.ids.to_pylist(), model.item_ids.ids.to_pylist()) == (
+        ["0", "2"],
+        ["0", "2"],
+    )
 
 
 def test_a_share_of_popularity_is_a_factor_more(tmp_path: Path) -> None:
@@ -102,12 +121,17 @@ def test_a_share_of_popularity_is_a_factor_more(tmp_path: Path) -> None:
     with matrix_models.stage_model_folder(tmp_path / "model") as folder:
         matrix_models.fit_matrix_model(csr_matrix([[1, 1], [1, 0]]), config, "cpu", folder)
     model = FactorModel.load(tmp_path / "model")
-    assert (model.user_factors[:, 2].tolist(), model.item_factors[:, 2].tolist()) == ([1, 1], [0.5, 0.25])
+    assert (model.user_factors[:, 2].tolist(), model.item_factors[:, 2].tolist()) == (
+        [1, 1],
+        [0.5, 0.25],
+    )
 
 
 def test_the_figures_are_those_of_the_metrics(fitted: Path) -> None:
     before, after = checkerboard()
-    found = matrix_models.evaluate_matrix_model(FactorModel.load(fitted), before, after, [1, 5], baselines=True)
+    found = matrix_models.evaluate_matrix_model(
+        FactorModel.load(fitted), before, after, [1, 5], baselines=True
+    )
     model = FactorModel.load(fitted)
     expected: dict[str, float] = {}
     for k in (1, 5):
@@ -115,10 +139,17 @@ def test_the_figures_are_those_of_the_metrics(fitted: Path) -> None:
         expected |= score_lists(lists, after, compute_item_popularity(before)).means(k)
     assert found["metrics"] == expected
     assert set(METRICS) < {name.split("@")[0] for name in expected}
-    assert found["metrics"]["recall@1"] == 0.5 and found["metrics"]["recall@5"] == 1  # two tastes, told apart
-    popular, neighbours = (found["baselines"][name]["recall@5"] for name in ("popularity", "item_knn"))
+    assert (
+        found["metrics"]["recall@1"] == 0.5 and found["metrics"]["recall@5"] == 1
+    )  # two tastes, told apart
+    popular, neighbours = (
+        found["baselines"][name]["recall@5"] for name in ("popularity", "item_knn")
+    )
     assert popular < 1 and neighbours == 1
-    about = {name: found[name] for name in ("users", "unknown_users", "items", "repeat_share", "fitted_on_train")}
+    about = {
+        name: found[name]
+        for name in ("users", "unknown_users", "items", "repeat_share", "fitted_on_train")
+    }
     assert about == {
         "users": USERS, "unknown_users": 0, "items": ITEMS, "repeat_share": 0, "fitted_on_train": True,
     }  # fmt: skip
@@ -134,7 +165,12 @@ def test_repeats_are_left_out_and_strangers_count_as_missed(tmp_path: Path) -> N
         FactorModel.load(tmp_path / "model"), before, after, [2], baselines=True
     )
     assert (found["users"], found["unknown_users"], found["repeat_share"]) == (2, 1, 0.5)
-    assert found["metrics"]["recall@2"] == found["metrics"]["ndcg@2"] == found["metrics"]["mrr@2"] == 0.5
+    assert (
+        found["metrics"]["recall@2"]
+        == found["metrics"]["ndcg@2"]
+        == found["metrics"]["mrr@2"]
+        == 0.5
+    )
     assert found["baselines"]["popularity"]["recall@2"] == 1  # which knows everyone
 
 
@@ -144,7 +180,10 @@ def test_a_model_of_another_matrix_is_told(fitted: Path) -> None:
     assert not matrix_models.evaluate_matrix_model(
         model, before[:, ::-1].sorted_indices(), after, [1], baselines=False
     )["fitted_on_train"]
-    with pytest.raises(ValueError, match="a model of 40 users and 20 items, the matrix has 40 and 19: give the matrix"):
+    with pytest.raises(
+        ValueError,
+        match="a model of 40 users and 20 items, the matrix has 40 and 19: give the matrix",
+    ):
         matrix_models.load_matrix_model(fitted, before[:, 1:])
 
 
@@ -159,21 +198,31 @@ def test_a_model_of_a_shop_is_none_of_a_matrix(tmp_path: Path) -> None:
 def test_nothing_to_judge_by(fitted: Path) -> None:
     before, _ = checkerboard()
     with pytest.raises(ValueError, match="no user of the holdout has an item that train has not"):
-        matrix_models.evaluate_matrix_model(FactorModel.load(fitted), before, before, [20], baselines=False)
+        matrix_models.evaluate_matrix_model(
+            FactorModel.load(fitted), before, before, [20], baselines=False
+        )
 
 
 def test_every_kind_of_file_gives_the_same_matrix(tmp_path: Path) -> None:
     rows, columns, weights = [0, 1, 1, 1], [1, 0, 2, 2], [2, 1, 1, 3]
     pairs = coo_array((weights, (rows, columns)), shape=(2, 3))
     stored_zero = csr_array(([0, 2, 1, 4], ([0, 0, 1, 1], [0, 1, 0, 2])), shape=(2, 3))
-    unsorted = csr_matrix((np.array([2, 4, 1]), np.array([1, 2, 0]), np.array([0, 1, 3])), shape=(2, 3))
+    unsorted = csr_matrix(
+        (np.array([2, 4, 1]), np.array([1, 2, 0]), np.array([0, 1, 3])), shape=(2, 3)
+    )
     kinds = {"coo": pairs, "csc": csc_matrix(pairs), "zero": stored_zero, "unsorted": unsorted,
              "unsigned": csr_array(pairs).astype(np.uint8)}  # fmt: skip
     for name, path in files(tmp_path, **kinds).items():
         found = matrices.read_matrix(path)
-        assert (found.indptr.tolist(), found.indices.tolist(), found.data.tolist()) == ([0, 1, 3], [1, 0, 2], [2, 1, 4])
+        assert (found.indptr.tolist(), found.indices.tolist(), found.data.tolist()) == (
+            [0, 1, 3],
+            [1, 0, 2],
+            [2, 1, 4],
+        )
         assert (found.dtype, found.shape) == (np.float32, (2, 3)), name
-    met = matrices.read_matrix(files(tmp_path, flags=csr_matrix([[True, False], [False, True]]))["flags"])
+    met = matrices.read_matrix(
+        files(tmp_path, flags=csr_matrix([[True, False], [False, True]]))["flags"]
+    )
     assert met.toarray().tolist() == [[1, 0], [0, 1]]
 
 
@@ -190,7 +239,17 @@ def test_every_kind_of_file_gives_the_same_matrix(tmp_path: Path) -> None:
         (dia_matrix(np.eye(2)), "is a dia of 2 dimensions: give one of csr, csc, coo"),
         (coo_array(np.ones(3)), "is a coo of 1 dimensions: give one of csr, csc, coo"),
     ],
-    ids=["negative", "nan", "infinite", "no float32", "complex", "empty", "no users", "dia", "one dimension"],
+    ids=[
+        "negative",
+        "nan",
+        "infinite",
+        "no float32",
+        "complex",
+        "empty",
+        "no users",
+        "dia",
+        "one dimension",
+    ],
 )
 def test_entries_that_are_no_weights(matrix: Any, message: str, tmp_path: Path) -> None:
     [path] = files(tmp_path, train=matrix).values()
@@ -199,12 +258,26 @@ def test_entries_that_are_no_weights(matrix: Any, message: str, tmp_path: Path) 
 
 
 def wrong_index(path: Path) -> None:
-    np.savez(path, format=b"csr", data=np.ones(1), indices=np.array([7]), indptr=np.array([0, 1]), shape=(1, 2))
+    np.savez(
+        path,
+        format=b"csr",
+        data=np.ones(1),
+        indices=np.array([7]),
+        indptr=np.array([0, 1]),
+        shape=(1, 2),
+    )
 
 
 def objects(path: Path) -> None:
     values = np.array([{}, {}], dtype=object)
-    np.savez(path, format=b"csr", data=values, indices=np.arange(2), indptr=np.array([0, 2]), shape=(1, 2))
+    np.savez(
+        path,
+        format=b"csr",
+        data=values,
+        indices=np.arange(2),
+        indptr=np.array([0, 2]),
+        shape=(1, 2),
+    )
 
 
 def text(path: Path) -> None:
@@ -232,7 +305,9 @@ def nothing(path: Path) -> None:
 @pytest.mark.parametrize("write", [wrong_index, objects, text, arrays, one_array, cut_off, nothing])
 def test_a_file_that_is_none(write: Any, tmp_path: Path) -> None:
     write(tmp_path / "train.npz")
-    with pytest.raises(ValueError, match=r"train\.npz is no sparse matrix: write it with scipy\.sparse\.save_npz"):
+    with pytest.raises(
+        ValueError, match=r"train\.npz is no sparse matrix: write it with scipy\.sparse\.save_npz"
+    ):
         matrices.read_matrix(tmp_path / "train.npz")
 
 
@@ -241,11 +316,15 @@ def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
     path, rng = files(tmp_path, train=checkerboard()[0])["train"], np.random.default_rng(1)
     whole = path.read_bytes()
     for place in rng.integers(0, len(whole), 200):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << rng.integers(8)]) + whole[place + 1 :])
+        path.write_bytes(
+            whole[:place] + bytes([whole[place] ^ 1 << rng.integers(8)]) + whole[place + 1 :]
+        )
         try:
             assert matrices.read_matrix(path).nnz
         except (ValueError, MemoryError) as refused:
-            assert isinstance(refused, MemoryError) or ("train.npz " in str(refused) and "\n" not in str(refused))
+            assert isinstance(refused, MemoryError) or (
+                "train.npz " in str(refused) and "\n" not in str(refused)
+            )
 
 
 def test_refusals_of_the_command_are_one_line_and_leave_nothing(tmp_path: Path) -> None:
@@ -278,10 +357,16 @@ def test_a_folder_for_a_model_must_be_new(fitted: Path, tmp_path: Path) -> None:
 
 def test_a_fit_that_fails_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()  # an empty one may be used
-    with pytest.raises(ValueError, match="no"), matrix_models.stage_model_folder(tmp_path / "model") as folder:
+    with (
+        pytest.raises(ValueError, match="no"),
+        matrix_models.stage_model_folder(tmp_path / "model") as folder,
+    ):
         (folder / "half").touch()
         raise ValueError("no")
-    assert [list(tmp_path.iterdir()), list((tmp_path / "model").iterdir())] == [[tmp_path / "model"], []]
+    assert [list(tmp_path.iterdir()), list((tmp_path / "model").iterdir())] == [
+        [tmp_path / "model"],
+        [],
+    ]
     with matrix_models.stage_model_folder(tmp_path / "model") as folder:
         (folder / "whole").touch()
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["whole"]
@@ -293,7 +378,10 @@ def test_the_example_for_published_splits(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("0 1 2\n1 0\n2 3\n")
     (tmp_path / "test.txt").write_text("0 4\n1\n\n2 0 1\n")
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    train, test = (matrices.read_matrix(tmp_path / f"{part}.npz").toarray().tolist() for part in ("train", "test"))
+    train, test = (
+        matrices.read_matrix(tmp_path / f"{part}.npz").toarray().tolist()
+        for part in ("train", "test")
+    )
     assert train == [[0, 1, 1, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 1, 0]]
     assert test == [[0, 0, 0, 0, 1], [0, 0, 0, 0, 0], [1, 1, 0, 0, 0]]
 
@@ -334,19 +422,24 @@ def test_one_pair_of_each_user_who_has_two_is_held_out() -> None:
     assert np.diff(held.indptr).tolist() == [1, 0, 0, 1]
     assert ((train + held) != matrix).nnz == 0 and train.nnz + held.nnz == matrix.nnz == 6
     assert [
-        (one != other).nnz for one, other in zip(matrices.hold_out_pairs(matrix, 1), (train, held), strict=True)
+        (one != other).nnz
+        for one, other in zip(matrices.hold_out_pairs(matrix, 1), (train, held), strict=True)
     ] == [0] * 2
     drawn = {matrices.hold_out_pairs(matrix, seed)[1][0].indices[0] for seed in range(30)}
     assert drawn == {0, 1, 2}
 
 
 def test_without_two_items_of_a_user_nothing_is_held_out() -> None:
-    with pytest.raises(ValueError, match="no user has two items, so none can be held out: give --validation"):
+    with pytest.raises(
+        ValueError, match="no user has two items, so none can be held out: give --validation"
+    ):
         matrices.hold_out_pairs(csr_matrix(np.eye(3)), seed=1)
 
 
 def test_matrices_as_splits() -> None:
-    train, validation, holdout = (csr_matrix(rows) for rows in ([[2, 0, 0, 1]], [[0, 3, 0, 1]], [[0, 1, 1, 0]]))
+    train, validation, holdout = (
+        csr_matrix(rows) for rows in ([[2, 0, 0, 1]], [[0, 3, 0, 1]], [[0, 1, 1, 0]])
+    )
     splits = matrices.build_splits_from_matrices(train, validation, holdout)
 
     def dense(matrix: Any) -> npt.NDArray[Any]:
@@ -356,7 +449,10 @@ def test_matrices_as_splits() -> None:
     assert dense(splits.user_items("train").weight).tolist() == [2, 3, 0, 2]
     assert dense(splits.user_items("refit").weight).tolist() == [2, 4, 1, 2]
     assert not splits.user_items("refit").age.any()
-    assert [dense(splits.truth(part)).tolist() for part in ("validation", "holdout")] == [[0, 1, 0, 0], [0, 0, 1, 0]]
+    assert [dense(splits.truth(part)).tolist() for part in ("validation", "holdout")] == [
+        [0, 1, 0, 0],
+        [0, 0, 1, 0],
+    ]
     assert splits.item_ids.ids.to_pylist() == ["0", "1", "2", "3"]
 
 
@@ -365,18 +461,34 @@ def test_a_search_chooses_on_the_validation_that_is_given(tmp_path: Path) -> Non
     grid = Grid(factors=[2], alpha=[10.0], popularity_share=[0, 50], iterations=3)
     told: list[Any] = []
     report = matrix_models.search_matrix_grid(
-        tmp_path, matrices.build_splits_from_matrices(before, after), grid, "recall", 2, "cpu", told.append
+        tmp_path,
+        matrices.build_splits_from_matrices(before, after),
+        grid,
+        "recall",
+        2,
+        "cpu",
+        told.append,
     )
     [best] = report["trials"]
     assert (best["recall@2"], best["popularity_share"], report["users"]) == (1, 0, USERS)
     assert told and list((tmp_path / "lake" / matrix_models.MATRIX_NAMESPACE / "trials").iterdir())
-    with pytest.raises(ValueError, match="no user of the validation has something new in it and a history"):
+    with pytest.raises(
+        ValueError, match="no user of the validation has something new in it and a history"
+    ):
         matrix_models.search_matrix_grid(
-            tmp_path, matrices.build_splits_from_matrices(before, before), grid, "recall", 2, "cpu", told.append
+            tmp_path,
+            matrices.build_splits_from_matrices(before, before),
+            grid,
+            "recall",
+            2,
+            "cpu",
+            told.append,
         )
 
 
 def test_the_command_has_the_configuration_s_defaults() -> None:
-    defaults = {name: one.default for name, one in inspect.signature(train_command).parameters.items()}
+    defaults = {
+        name: one.default for name, one in inspect.signature(train_command).parameters.items()
+    }
     given = {name: value for name, value in defaults.items() if name in ALSConfig().as_dict()}
     assert ALSConfig(**given) == ALSConfig() and len(given) == 9

@@ -43,7 +43,12 @@ def test_novelty_is_the_mean_self_information_of_a_list() -> None:
 
 @pytest.mark.parametrize(
     ("lists", "gini"),
-    [([[0, 1], [2, 3]], 0), ([[0, -1], [0, -1]], 3 / 4), ([[0, 1], [0, 1]], 1 / 2), ([[-1, -1], [-1, -1]], 0)],
+    [
+        ([[0, 1], [2, 3]], 0),
+        ([[0, -1], [0, -1]], 3 / 4),
+        ([[0, 1], [0, 1]], 1 / 2),
+        ([[-1, -1], [-1, -1]], 0),
+    ],
     ids=["all alike", "one item", "half the catalogue", "nothing"],
 )
 def test_gini_of_the_exposure(lists: list[list[int]], gini: float) -> None:
@@ -52,12 +57,21 @@ def test_gini_of_the_exposure(lists: list[list[int]], gini: float) -> None:
 
 def test_blocks_of_users_add_up() -> None:
     rng = np.random.default_rng(1)
-    lists, wanted, popularity = rng.integers(-1, 30, (20, 5)), rng.random((20, 30)) < 0.2, rng.random(30)
+    lists, wanted, popularity = (
+        rng.integers(-1, 30, (20, 5)),
+        rng.random((20, 30)) < 0.2,
+        rng.random(30),
+    )
     wanted[:, 0] = True
     whole = score_lists(lists, csr_matrix(wanted), popularity)
-    parts = [score_lists(lists[part], csr_matrix(wanted[part]), popularity) for part in (slice(7), slice(7, 20))]
+    parts = [
+        score_lists(lists[part], csr_matrix(wanted[part]), popularity)
+        for part in (slice(7), slice(7, 20))
+    ]
     assert RankingScores.concatenate(parts).means(5) == whole.means(5)
-    assert set(whole.means(5)) == {f"{name}@5" for name in (*METRICS, "coverage", "novelty", "gini")}
+    assert set(whole.means(5)) == {
+        f"{name}@5" for name in (*METRICS, "coverage", "novelty", "gini")
+    }
 
 
 def test_a_perfect_list_scores_one_and_padding_is_never_a_hit() -> None:
@@ -84,7 +98,9 @@ def test_agrees_with_implicit_where_definitions_agree() -> None:
     lists = np.argsort(rng.random((wanted.shape[0], 80)), axis=1)[:, :10].astype(np.int32)
 
     class Fixed:
-        def recommend(self, users: np.ndarray, *_: object, **__: object) -> tuple[np.ndarray, np.ndarray]:
+        def recommend(
+            self, users: np.ndarray, *_: object, **__: object
+        ) -> tuple[np.ndarray, np.ndarray]:
             return lists[users], np.zeros((len(users), 10))
 
     theirs = ranking_metrics_at_k(Fixed(), wanted, wanted, K=10, show_progress=False)

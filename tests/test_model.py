@@ -18,7 +18,9 @@ def model() -> FactorModel:
     """User u1 likes items by their first coordinate, u2 by their second."""
     users = np.array([[1, 0], [0, 1]], dtype=np.float32)
     items = np.array([[3, 1], [2, 2], [1, 3]], dtype=np.float32)
-    return FactorModel(ids("u1", "u2"), ids("a", "b", "c"), users, items, {"engine": "als"}, {"as_of": "x"})
+    return FactorModel(
+        ids("u1", "u2"), ids("a", "b", "c"), users, items, {"engine": "als"}, {"as_of": "x"}
+    )
 
 
 def test_a_directory_gives_back_what_was_saved(tmp_path: Path) -> None:
@@ -73,4 +75,6 @@ def test_only_who_interacted_is_in_the_model() -> None:
 
 def test_ids_and_vectors_must_match() -> None:
     with pytest.raises(ValueError, match="2 user and 1 item vectors for 1 user and 1 item ids"):
-        FactorModel(ids("u"), ids("a"), np.ones((2, 1), dtype=np.float32), np.ones((1, 1), dtype=np.float32))
+        FactorModel(
+            ids("u"), ids("a"), np.ones((2, 1), dtype=np.float32), np.ones((1, 1), dtype=np.float32)
+        )

@@ -60,7 +60,10 @@ PORTS: Final = (80, 443, 587, 6379, 8080, 8081, 8333, 8888)
 
 def parties(trees: list[Tree], namespace: str) -> dict[str, Party]:
     """Ours by their component, and all others; whoever has no place is in the shop's namespace."""
-    ours = {pod.labels["app.kubernetes.io/component"]: Party(namespace, pod.labels) for pod in pods(trees)}
+    ours = {
+        pod.labels["app.kubernetes.io/component"]: Party(namespace, pod.labels)
+        for pod in pods(trees)
+    }
     here = {
         name: party if party.namespace or party.address else Party(namespace, party.labels)
         for name, party in OTHERS.items()
@@ -77,7 +80,11 @@ def matches(peer: Tree, party: Party, namespace: str) -> bool:
     if not party.namespace:
         return False
     marks = {"kubernetes.io/metadata.name": party.namespace, **party.marks}
-    place = selected(peer["namespaceSelector"], marks) if "namespaceSelector" in peer else party.namespace == namespace
+    place = (
+        selected(peer["namespaceSelector"], marks)
+        if "namespaceSelector" in peer
+        else party.namespace == namespace
+    )
     return place and selected(peer.get("podSelector", {}), party.labels)
 
 
@@ -86,7 +93,13 @@ def _in(address: str, cidr: str) -> bool:
 
 
 def lets(
-    policies: list[Tree], way: str, one: Party, other: Party, port: int, namespace: str, protocol: str = "TCP"
+    policies: list[Tree],
+    way: str,
+    one: Party,
+    other: Party,
+    port: int,
+    namespace: str,
+    protocol: str = "TCP",
 ) -> bool:
     """Whether the policies about one party let the traffic with the other through; nobody's are about all others."""
     about = [
@@ -97,13 +110,18 @@ def lets(
     rules = [rule for spec in about for rule in spec.get(way.lower(), ())]
     return not about or any(
         any(matches(peer, other, namespace) for peer in rule[side])
-        and any(wish["port"] == port and wish.get("protocol", "TCP") == protocol for wish in rule["ports"])
+        and any(
+            wish["port"] == port and wish.get("protocol", "TCP") == protocol
+            for wish in rule["ports"]
+        )
         for rule in rules
     )
 
 
 @pytest.mark.parametrize(("overlay", "more"), [("local", LOCAL), ("gke-gpu", GKE)])
-def test_what_is_needed_is_reached_and_nothing_else(overlay: str, more: set[tuple[str, str, int]]) -> None:
+def test_what_is_needed_is_reached_and_nothing_else(
+    overlay: str, more: set[tuple[str, str, int]]
+) -> None:
     trees = rendered(overlay)
     namespace = trees[0]["metadata"].get("namespace") or trees[0]["metadata"]["name"]
     policies = [tree["spec"] for tree in trees if tree["kind"] == "NetworkPolicy"]
@@ -121,7 +139,11 @@ def test_what_is_needed_is_reached_and_nothing_else(overlay: str, more: set[tupl
 
 RESOLVERS: Final = {
     "local": ("DNS", "GKE's cache"),
-    "gke-gpu": ("DNS", "GKE's cache", "the metadata server"),  # the last one where Cloud DNS has no cache on the nodes
+    "gke-gpu": (
+        "DNS",
+        "GKE's cache",
+        "the metadata server",
+    ),  # the last one where Cloud DNS has no cache on the nodes
 }
 
 
@@ -133,4 +155,6 @@ def test_all_of_ours_may_ask_for_names(overlay: str, protocol: str) -> None:
     known = {**OTHERS, "GKE's cache": Party(address="169.254.20.10")}
     for pod in pods(trees):
         for resolver in RESOLVERS[overlay]:
-            assert lets(policies, "Egress", Party("shop", pod.labels), known[resolver], 53, "shop", protocol), resolver
+            assert lets(
+                policies, "Egress", Party("shop", pod.labels), known[resolver], 53, "shop", protocol
+            ), resolver

@@ -29,7 +29,9 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
     monkeypatch.delenv("JUPYTER_PATH", raising=False)
-    assert Path(KernelSpecManager().get_kernel_spec("python3").resource_dir).is_relative_to(sys.prefix)
+    assert Path(KernelSpecManager().get_kernel_spec("python3").resource_dir).is_relative_to(
+        sys.prefix
+    )
     return "python3"
 
 
@@ -42,7 +44,9 @@ def test_it_defines_nothing_and_stores_no_outputs(path: Path) -> None:
     for cell in read(path).cells:
         if cell.cell_type == "code":
             assert (cell.outputs, cell.execution_count) == ([], None)
-            assert not any(isinstance(node, DEFINITIONS) for node in ast.walk(ast.parse(cell.source)))
+            assert not any(
+                isinstance(node, DEFINITIONS) for node in ast.walk(ast.parse(cell.source))
+            )
 
 
 @every_notebook
@@ -55,8 +59,12 @@ def test_each_cell_is_introduced(path: Path) -> None:
 def test_it_runs_without_a_warning(path: Path, kernel: str, tmp_path: Path) -> None:
     (work := tmp_path / "work").mkdir()
     notebook = read(path)
-    NotebookClient(notebook, timeout=300, kernel_name=kernel, resources={"metadata": {"path": str(work)}}).execute()
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    NotebookClient(
+        notebook, timeout=300, kernel_name=kernel, resources={"metadata": {"path": str(work)}}
+    ).execute()
+    outputs = [
+        output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs
+    ]
     told = [output.text for output in outputs if output.get("name") == "stderr"]
     assert [text for text in told if OF_TQDM not in text] == []
     assert any("text/html" in output.get("data", {}) for output in outputs)  # a table was shown

@@ -98,7 +98,13 @@ class Night:
             fetch={"rows": {"interactions": 1000, "items": 50}},
             clean=CLEAN,
             filter_bots=BOTS,
-            dataset={"users": 80, "items": 50, "pairs": 500, "train_pairs": 400, "holdout_users": 300},
+            dataset={
+                "users": 80,
+                "items": 50,
+                "pairs": 500,
+                "train_pairs": 400,
+                "holdout_users": 300,
+            },
             tune={"trials": TRIALS, "metric": "ndcg", "k": 20},
             train={"users": 80},
             evaluate=scored,
@@ -107,15 +113,26 @@ class Night:
         return bool(verdict["passed"])
 
     def published(self, winner: str) -> None:
-        report = {"version": 4, "winner": winner, "users": 80, "items": 50, "bytes": 2_500_000, "previous": None}
+        report = {
+            "version": 4,
+            "winner": winner,
+            "users": 80,
+            "items": 50,
+            "bytes": 2_500_000,
+            "previous": None,
+        }
         self.steps(refit={}, recommend={}, publish=report)
 
     def reported(self) -> tuple[str, str, str]:
         """Log, page and summary."""
         html, markdown = self.folder / "out" / "report.html", self.folder / "out" / "summary.md"
         with record_step(str(self.folder / "lake"), "shop", AS_OF, self.run, "notify"):
-            text = write_report(self.lake, read_run_facts(self.lake, AS_OF, self.run), html, markdown)
-        assert self.lake.read("reports", "20260131T030000Z", f"{self.run}.html") == html.read_bytes()
+            text = write_report(
+                self.lake, read_run_facts(self.lake, AS_OF, self.run), html, markdown
+            )
+        assert (
+            self.lake.read("reports", "20260131T030000Z", f"{self.run}.html") == html.read_bytes()
+        )
         assert text == render_text_report(self.lake, AS_OF, self.run)
         return text, html.read_text(), markdown.read_text()
 
@@ -172,8 +189,12 @@ def test_published(night: Night) -> None:
         "ndcg@20: challenger 0.3000, popularity 0.2000, incumbent 0.2800."
     )
     assert re.search(r"^popularity \(7d\) +0\.2000 ", text, re.MULTILINE)
-    assert re.search(r"^rows +1,000 fetched, 940 clean, 20 duplicates, 40 quarantined$", text, re.MULTILINE)
-    assert re.search(r"^search +best of 2: factors 64 \(ndcg@20 0\.3000 on validation\)$", text, re.MULTILINE)
+    assert re.search(
+        r"^rows +1,000 fetched, 940 clean, 20 duplicates, 40 quarantined$", text, re.MULTILINE
+    )
+    assert re.search(
+        r"^search +best of 2: factors 64 \(ndcg@20 0\.3000 on validation\)$", text, re.MULTILINE
+    )
     assert re.search(r"^steps took \d+\.\d+ s in all, ", text, re.MULTILINE)
     assert "did not run" not in text
     assert page.headings == [
@@ -181,7 +202,14 @@ def test_published(night: Night) -> None:
     ]  # fmt: skip
     assert len(page.pictures) == 4
     assert all(xml.dom.minidom.parseString(picture).documentElement for picture in page.pictures)
-    for shown in ("2.5 MB", "quarantined: time unreadable", "3.0%", "12.5%", "+0.0500 to +0.1500", "better"):
+    for shown in (
+        "2.5 MB",
+        "quarantined: time unreadable",
+        "3.0%",
+        "12.5%",
+        "+0.0500 to +0.1500",
+        "better",
+    ):
         assert shown in page.text
     assert "| challenger | 0.3000 | 0.3000 | 0.3000 | 0.5000 |" in markdown
 
@@ -204,9 +232,13 @@ def test_a_gate_that_does_not_pass_leaves_a_complete_report(night: Night) -> Non
     assert not night.judged(evaluation(0.1, 0.3, 0.2))
     text, html, _ = night.reported()
     page = Page(html)
-    assert text.splitlines()[-1].startswith("NOT PUBLISHED: The gate did not pass and the store is untouched: ")
+    assert text.splitlines()[-1].startswith(
+        "NOT PUBLISHED: The gate did not pass and the store is untouched: "
+    )
     assert re.search(
-        r"^ndcg@20 against the incumbent, lower bound +-66\.67% +at least -1\.00% +FAIL$", text, re.MULTILINE
+        r"^ndcg@20 against the incumbent, lower bound +-66\.67% +at least -1\.00% +FAIL$",
+        text,
+        re.MULTILINE,
     )
     assert "did not run: refit, recommend, publish" in text
     assert page.text.count("not needed") == 3
@@ -217,7 +249,9 @@ def test_a_gate_that_does_not_pass_leaves_a_complete_report(night: Night) -> Non
 def test_a_day_that_is_not_newer_than_the_live_one(night: Night) -> None:
     scored = evaluation(0.3, 0.28, 0.2)
     night.judged(scored)
-    night.step("gate", decide_verdict(scored, GateSettings(), AS_OF, {"version": 9, "as_of": AS_OF}))
+    night.step(
+        "gate", decide_verdict(scored, GateSettings(), AS_OF, {"version": 9, "as_of": AS_OF})
+    )
     assert night.reported()[0].splitlines()[-1] == (
         "NOT PUBLISHED: Every rule passed, yet nothing was published: version 9 of 2026-01-31T03:00:00Z is live and "
         "not older than this run, so it stays; the challenger passed every rule."
@@ -227,7 +261,10 @@ def test_a_day_that_is_not_newer_than_the_live_one(night: Night) -> None:
 def test_a_forced_pass_says_so_everywhere(night: Night) -> None:
     scored = evaluation(0.1, 0.3, 0.2)
     night.judged(scored)
-    night.step("gate", decide_verdict(scored, GateSettings(), AS_OF, None, force=f"a new catalogue {HOSTILE}"))
+    night.step(
+        "gate",
+        decide_verdict(scored, GateSettings(), AS_OF, None, force=f"a new catalogue {HOSTILE}"),
+    )
     night.published("challenger")
     text, html, markdown = night.reported()
     assert " The gate was FORCED: a new catalogue <script>" in text.splitlines()[-1]
@@ -237,12 +274,17 @@ def test_a_forced_pass_says_so_everywhere(night: Night) -> None:
 
 def test_a_publish_that_did_not_switch(night: Night) -> None:
     night.judged(evaluation(0.3, 0.28, 0.2))
-    night.steps(refit={}, recommend={}, publish={"published": False, "reason": "version 9 is newer"})
+    night.steps(
+        refit={}, recommend={}, publish={"published": False, "reason": "version 9 is newer"}
+    )
     assert night.reported()[0].endswith("NOT PUBLISHED: Nothing was published: version 9 is newer.")
 
 
 def test_late_rows_say_how_to_fill_them(night: Night) -> None:
-    days = [{"day": "2026-01-27", "source": 1204, "lake": 1200}, {"day": "2026-01-29", "source": 9, "lake": 0}]
+    days = [
+        {"day": "2026-01-27", "source": 1204, "lake": 1200},
+        {"day": "2026-01-29", "source": 9, "lake": 0},
+    ]
     night.step("fetch", {"rows": {"interactions": 7}, "late": days})
     text, html, markdown = night.reported()
     said = "rows of 2 days came later than the overlap: dawnlist backfill --from 2026-01-27 --to 2026-01-29"
@@ -259,7 +301,10 @@ def test_a_failed_step(night: Night) -> None:
     assert text.splitlines()[-1] == (
         "FAILED: The step clean failed; the store is untouched. ValueError: no column `when`"
     )
-    assert "did not run: filter_bots, dataset, tune, train, evaluate, gate, refit, recommend, publish" in text
+    assert (
+        "did not run: filter_bots, dataset, tune, train, evaluate, gate, refit, recommend, publish"
+        in text
+    )
     assert page.headings == ["Failure", "Rows", "Steps"]
     assert "Traceback (most recent call last)" in page.text
     assert "in redis://me:***@host:6379/0" in page.text
@@ -272,7 +317,8 @@ def test_a_failed_publish_does_not_claim_that_the_store_is_untouched(night: Nigh
     night.judged(evaluation(0.3, 0.28, 0.2))
     night.fails("publish", ConnectionError("lost"))
     assert (
-        "FAILED: The step publish failed; see `dawnlist versions` for what the store has active." in night.reported()[0]
+        "FAILED: The step publish failed; see `dawnlist versions` for what the store has active."
+        in night.reported()[0]
     )
 
 
@@ -284,17 +330,19 @@ def test_a_killed_step(night: Night) -> None:
         f"with record_step(sys.argv[1], 'shop', '{AS_OF}', 'run-1', 'clean'):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(night.folder / "lake")], check=False, cwd=Path.cwd())
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(night.folder / "lake")], check=False, cwd=Path.cwd()
+    )
     assert done.returncode == -signal.SIGKILL
     text, html, markdown = night.reported()
-    said = (
-        r"The step clean was killed \(out of memory, pre-empted or stopped\): it started at \S+Z on \S+ and never ended"
-    )
+    said = r"The step clean was killed \(out of memory, pre-empted or stopped\): it started at \S+Z on \S+ and never ended"
     for shown in (text, Page(html).text, markdown):
         assert re.search(said, shown)
     assert os.uname().nodename in text
     assert re.search(
-        rf"^clean +killed +{formats.MISSING_VALUE_MARK} +{formats.MISSING_VALUE_MARK}$", text, re.MULTILINE
+        rf"^clean +killed +{formats.MISSING_VALUE_MARK} +{formats.MISSING_VALUE_MARK}$",
+        text,
+        re.MULTILINE,
     )
     assert "It left no traceback" in html
 
@@ -302,12 +350,17 @@ def test_a_killed_step(night: Night) -> None:
 def test_a_run_that_stopped_without_a_failure(night: Night) -> None:
     night.step("fetch", {"rows": {"interactions": 7}})
     text, _, _ = night.reported()
-    assert text.splitlines()[-1].startswith("INCOMPLETE: The run stopped before clean and no step recorded a failure: ")
+    assert text.splitlines()[-1].startswith(
+        "INCOMPLETE: The run stopped before clean and no step recorded a failure: "
+    )
 
 
 def test_nothing_recorded_at_all(night: Night) -> None:
     text, html, markdown = night.reported()
-    assert text.splitlines()[-1] == "NOTHING RAN: No step left a record, so no step of this run ever started."
+    assert (
+        text.splitlines()[-1]
+        == "NOTHING RAN: No step left a record, so no step of this run ever started."
+    )
     assert Page(html).headings == ["Steps"]
     assert markdown.startswith("# Nothing ran\n")
 
@@ -320,7 +373,11 @@ def test_hostile_text_everywhere(tmp_path: Path) -> None:
     night.steps(
         clean={**CLEAN, "reasons": {HOSTILE: 3}, "days": {HOSTILE: 3, "2026-01-30": 4}},
         filter_bots={"rules": [{"rule": "declared_crawlers", "examples": [{"evidence": HOSTILE}]}]},
-        tune={"trials": [{**trial, "factors": f"{HOSTILE}{place}"} for place, trial in enumerate(TRIALS)]},
+        tune={
+            "trials": [
+                {**trial, "factors": f"{HOSTILE}{place}"} for place, trial in enumerate(TRIALS)
+            ]
+        },
         gate={"passed": False, "reason": HOSTILE, "rules": [{"name": HOSTILE, "passed": False}]},
     )
     night.steps(recommend={"most_shown": [{"item_id": "1", "title": HOSTILE, "share": 0.5}]})
@@ -372,7 +429,9 @@ def _damage(night: Night, name: str, odd: Any, whole: bool) -> None:
     night.lake.write(damaged.encode(), *place)
 
 
-def test_one_part_that_fails_leaves_the_others(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_part_that_fails_leaves_the_others(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
     night.judged(evaluation(0.3, 0.28, 0.2))
     monkeypatch.setattr("dawnlist.components.notify.charts.encode_svg", _broken)
     page = Page(night.reported()[1])

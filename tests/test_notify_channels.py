@@ -38,13 +38,18 @@ def only(urls: str) -> Channel:
 
 
 def test_a_mail_has_plain_text_html_and_its_pictures_inside(server: MailServer) -> None:
-    only(server.url + ",boss@shop.example&cc=team@shop.example&bcc=audit@shop.example&name=Dawn").send(MESSAGE)
+    only(
+        server.url + ",boss@shop.example&cc=team@shop.example&bcc=audit@shop.example&name=Dawn"
+    ).send(MESSAGE)
     [mail] = server.mails
     assert parts(mail) == ("in plain words, ä\n", MESSAGE.html + "\n", {"one": PNG})
     assert [part.get_content_type() for part in mail.walk()] == [
         "multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png",
     ]  # fmt: skip
-    assert {name: mail[name] for name in ("Subject", "From", "To", "Cc", "Bcc", "Date", "Auto-Submitted")} == {
+    assert {
+        name: mail[name]
+        for name in ("Subject", "From", "To", "Cc", "Bcc", "Date", "Auto-Submitted")
+    } == {
         "Subject": "[shop] Published Bcc: x@evil.example",
         "From": "Dawn <dawnlist@shop.example>",
         "To": "oncall@shop.example, boss@shop.example",
@@ -58,7 +63,11 @@ def test_a_mail_has_plain_text_html_and_its_pictures_inside(server: MailServer) 
 
 
 def test_the_same_message_has_the_same_id(server: MailServer) -> None:
-    for message in (MESSAGE, MESSAGE.prefix_subject("Late:"), Message("other", *list(vars(MESSAGE).values())[1:])):
+    for message in (
+        MESSAGE,
+        MESSAGE.prefix_subject("Late:"),
+        Message("other", *list(vars(MESSAGE).values())[1:]),
+    ):
         only(server.url).send(message)
     ids = [mail["Message-ID"] for mail in server.mails]
     assert ids[0] == ids[1] != ids[2]
@@ -86,7 +95,9 @@ def test_login_and_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_refused_addresses(server: MailServer, caplog: pytest.LogCaptureFixture) -> None:
     server.refused = {"oncall@shop.example"}
-    with pytest.raises(ConnectionError, match=r"^every address was refused: 550 no such user here$"):
+    with pytest.raises(
+        ConnectionError, match=r"^every address was refused: 550 no such user here$"
+    ):
         only(server.url).send(MESSAGE)
     only(server.url + ",boss@shop.example").send(MESSAGE)
     assert server.envelopes == [("dawnlist@shop.example", ["boss@shop.example"])]
@@ -128,7 +139,9 @@ def test_urls_that_cannot_be_read_are_told_by_their_place(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     good = "mailto://user:pw-good@127.0.0.1:25?from=a@b.example"
-    monkeypatch.setenv("DAWNLIST_NOTIFY_URLS", f"slack://hush\n {good} not-a-url pigeon://hush:pw@loft")
+    monkeypatch.setenv(
+        "DAWNLIST_NOTIFY_URLS", f"slack://hush\n {good} not-a-url pigeon://hush:pw@loft"
+    )
     found, wrong = parse_channels()
     assert [channel.name for channel in found] == ["mail by 127.0.0.1:25"]
     assert [line.partition(" can't")[0] for line in wrong] == [
@@ -140,10 +153,15 @@ def test_urls_that_cannot_be_read_are_told_by_their_place(
 
 
 def test_a_channel_keeps_its_key_when_its_password_changes() -> None:
-    urls = [f"mailto://u:{word}@b.example?to={to}@b.example" for word, to in (("one", "x"), ("two", "x"), ("one", "y"))]
+    urls = [
+        f"mailto://u:{word}@b.example?to={to}@b.example"
+        for word, to in (("one", "x"), ("two", "x"), ("one", "y"))
+    ]
     keys = [only(url).key for url in urls]
     assert keys[0] == keys[1] != keys[2]
-    both, _ = parse_channels(f"{urls[0]} {urls[1]}")  # may be two: nothing but a secret tells them apart
+    both, _ = parse_channels(
+        f"{urls[0]} {urls[1]}"
+    )  # may be two: nothing but a secret tells them apart
     assert both[0].key == keys[0] != both[1].key
 
 

@@ -99,7 +99,9 @@ def test_a_failure_says_all_that_is_needed_and_nothing_secret(
     broken(night)
     assert told(night) == [f"told mail by 127.0.0.1:{server.port}: {server.mails[0]['Subject']}"]
     text, html, _ = parts(server.mails[0])
-    assert server.mails[0]["Subject"] == "[shop] FAILED: filter_bots: ValueError, 2026-01-31 03:00 UTC"
+    assert (
+        server.mails[0]["Subject"] == "[shop] FAILED: filter_bots: ValueError, 2026-01-31 03:00 UTC"
+    )
     for shown in (text, html_words.unescape(html)):
         for words in (
             "The step filter_bots failed; the store is untouched. ValueError: could not log in",
@@ -115,7 +117,9 @@ def test_a_failure_says_all_that_is_needed_and_nothing_secret(
         ):
             assert words in shown, words
     everything = "".join(map(str, server.mails)) + text + html
-    assert not [word for word in ("hush", "17850", "anna", "10.1.2.3", "\x1b") if word in everything]
+    assert not [
+        word for word in ("hush", "17850", "anna", "10.1.2.3", "\x1b") if word in everything
+    ]
 
 
 def test_a_published_day_says_what_came_of_it(night: Night, server: MailServer) -> None:
@@ -158,7 +162,13 @@ def test_the_mail_needs_nothing_that_clients_lack(night: Night, server: MailServ
 
 def test_a_killed_step_and_a_vanished_pod_are_said(night: Night, server: MailServer) -> None:
     night.steps(fetch={})
-    record = {"step": "tune", "state": "started", "started": "2026-01-31T03:05:00Z", "pid": 17, "host": "pod-1"}
+    record = {
+        "step": "tune",
+        "state": "started",
+        "started": "2026-01-31T03:05:00Z",
+        "pid": 17,
+        "host": "pod-1",
+    }
     night.lake.write_json(record, "runs", "20260131T030000Z", "run-1", "tune.json")
     told(night)
     night.run = "run-2"
@@ -180,10 +190,16 @@ def test_freshness_and_drift_are_told(night: Night) -> None:
             "arrivals": {"2026-01-30T23:00:00Z": 4, "2026-01-31T01:00:00Z": 2},
             "late": [{"day": "2026-01-28", "source": 9, "lake": 7}],
         },
-        clean={"rows_in": 100, "profile": {"volume": {"day": "2026-01-30", "rows": 60, "usual": 90.0, "days": 4}}},
+        clean={
+            "rows_in": 100,
+            "profile": {"volume": {"day": "2026-01-30", "rows": 60, "usual": 90.0, "days": 4}},
+        },
         dataset={"new_items": 3},
         evaluate={"churn": 0.25},
-        gate={"passed": True, "rules": [{"rule": "drift", "name": "drift of the event mix (PSI)", "value": 0.0361}]},
+        gate={
+            "passed": True,
+            "rules": [{"rule": "drift", "name": "drift of the event mix (PSI)", "value": 0.0361}],
+        },
     )
     table = tables.build_freshness_table(read_run_facts(night.lake, AS_OF, night.run))
     assert table is not None
@@ -207,7 +223,9 @@ def test_links_are_those_of_the_settings(night: Night, server: MailServer) -> No
             patch.setenv("DAWNLIST_NOTIFY_URLS", f"{server.url} json://127.0.0.1:{web.port}")
             told(night)
         chat = web.posted[0]["message"]
-    links = [attributes["href"] for tag, attributes in Mail(parts(server.mails[0])[1]).tags if tag == "a"]
+    links = [
+        attributes["href"] for tag, attributes in Mail(parts(server.mails[0])[1]).tags if tag == "a"
+    ]
     assert links == ["https://kf.example/pipeline/#/runs/details/run-1",
                      "https://reports.example/20260131T030000Z/run-1.html"]  # fmt: skip
     assert all(link in chat for link in links) and len(chat) < 1500
@@ -263,8 +281,13 @@ def test_a_server_that_is_down_costs_the_run_nothing_and_the_next_run_tells(
     monkeypatch.setenv("DAWNLIST_NOTIFY_URLS", MailServer(port=port).url)
     broken(night)
     said = told(night)
-    assert said[0].startswith(f"mail by 127.0.0.1:{port} took no message: ") and "Connection refused" in said[0]
-    assert said[1:] == ["in the outbox for the next run: [shop] FAILED: filter_bots: ValueError, 2026-01-31 03:00 UTC"]
+    assert (
+        said[0].startswith(f"mail by 127.0.0.1:{port} took no message: ")
+        and "Connection refused" in said[0]
+    )
+    assert said[1:] == [
+        "in the outbox for the next run: [shop] FAILED: filter_bots: ValueError, 2026-01-31 03:00 UTC"
+    ]
     night.run = "run-2"
     published(night)
     with mail_server(port=port) as server:
@@ -276,7 +299,9 @@ def test_a_server_that_is_down_costs_the_run_nothing_and_the_next_run_tells(
     ]
 
 
-def test_a_server_that_comes_back_is_told_by_the_same_step(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_comes_back_is_told_by_the_same_step(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = free_port()
     monkeypatch.setenv("DAWNLIST_NOTIFY_URLS", MailServer(port=port).url)
     (night.folder / "settings.yaml").write_text("notify: {try_seconds: 60}")
@@ -289,7 +314,9 @@ def test_a_server_that_comes_back_is_told_by_the_same_step(night: Night, monkeyp
     assert len(server.mails) == 1
 
 
-def test_of_two_channels_only_the_one_that_failed_is_told_again(night: Night, server: MailServer) -> None:
+def test_of_two_channels_only_the_one_that_failed_is_told_again(
+    night: Night, server: MailServer
+) -> None:
     broken(night)
     with hook() as web, pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAWNLIST_NOTIFY_URLS", f"{server.url} json://127.0.0.1:{web.port}")
@@ -317,7 +344,11 @@ class Odd:
 
 
 def test_whatever_a_transport_raises_costs_the_run_nothing_on_any_kind_of_lake(root: str) -> None:
-    lake, odd, post = Lake.open(root, "shop"), Odd(), outbox.MessageLocation("20260131T030000Z", "run-1", "abc")
+    lake, odd, post = (
+        Lake.open(root, "shop"),
+        Odd(),
+        outbox.MessageLocation("20260131T030000Z", "run-1", "abc"),
+    )
     message = Message("shop/run-1/abc", datetime.now(UTC), "a subject", "text", "short")
     assert outbox.post_message(lake, post, message)
     assert outbox.deliver_messages(lake, "run-1", post, [odd], 0.1) == [
@@ -333,7 +364,9 @@ def test_old_news_is_given_up(night: Night, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("DAWNLIST_NOTIFY_URLS", MailServer(port=free_port()).url)
     monkeypatch.setattr(outbox, "MAX_MESSAGE_AGE", -outbox.MAX_MESSAGE_AGE)
     broken(night)
-    assert told(night)[1:] == ["given up: [shop] FAILED: filter_bots: ValueError, 2026-01-31 03:00 UTC"]
+    assert told(night)[1:] == [
+        "given up: [shop] FAILED: filter_bots: ValueError, 2026-01-31 03:00 UTC"
+    ]
     assert night.lake.names("outbox") == [] and told(night) == []
 
 
@@ -348,7 +381,9 @@ def test_when_people_are_told(when: str, mails: int, night: Night, server: MailS
     assert len(server.mails) == mails
 
 
-def test_settings_that_cannot_be_read_keep_nobody_in_the_dark(night: Night, server: MailServer) -> None:
+def test_settings_that_cannot_be_read_keep_nobody_in_the_dark(
+    night: Night, server: MailServer
+) -> None:
     broken(night)
     said = told(night, settings=str(night.folder / "none.yaml"))
     assert said[0].startswith("told by the default settings: settings ") and len(server.mails) == 1
@@ -362,19 +397,32 @@ def test_nobody_to_tell_is_said(night: Night, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_lake_that_is_away_is_told_too(server: MailServer, tmp_path: Path) -> None:
-    with pytest.raises(PermissionError), alarm_on_error({**GIVEN, "redis": "redis://:hush@s/0"}, "run-1"):
+    with (
+        pytest.raises(PermissionError),
+        alarm_on_error({**GIVEN, "redis": "redis://:hush@s/0"}, "run-1"),
+    ):
         raise PermissionError("gs://bucket says no to user 17850")
     [mail] = server.mails
     text, html, _ = parts(mail)
     assert mail["Subject"] == "[shop] NO REPORT: PermissionError: gs://bucket says no to user ***"
-    assert html == "" and "dawnlist run --local" in text and "Traceback (most recent call last)" in text
+    assert (
+        html == ""
+        and "dawnlist run --local" in text
+        and "Traceback (most recent call last)" in text
+    )
     assert "hush" not in text and "17850" not in text
     assert "--as-of 2026-01-31T03:00:00Z" in text
-    with pytest.raises(OSError), alarm_on_error({**GIVEN, "as_of": "[[ScheduledTime.2006-01-02T15:04:05Z]]"}, "run-1"):
+    with (
+        pytest.raises(OSError),
+        alarm_on_error({**GIVEN, "as_of": "[[ScheduledTime.2006-01-02T15:04:05Z]]"}, "run-1"),
+    ):
         raise OSError
     assert "--as-of" not in parts(server.mails.pop())[0]
     (tmp_path / "settings.yaml").write_text("notify: {when: never}")
-    with pytest.raises(OSError), alarm_on_error({**GIVEN, "settings": str(tmp_path / "settings.yaml")}, "run-1"):
+    with (
+        pytest.raises(OSError),
+        alarm_on_error({**GIVEN, "settings": str(tmp_path / "settings.yaml")}, "run-1"),
+    ):
         raise OSError
     assert len(server.mails) == 1
 
@@ -395,7 +443,11 @@ def test_a_run_whose_time_kubeflow_left_out_is_told_with_the_day_of_its_record(
 ) -> None:
     broken(night)
     artifacts = {name: dsl.Artifact(uri=str(night.folder / name)) for name in ("report", "summary")}
-    given = {**GIVEN, "lake": str(night.folder / "lake"), "as_of": "[[ScheduledTime.2006-01-02T15:04:05Z]]"}
+    given = {
+        **GIVEN,
+        "lake": str(night.folder / "lake"),
+        "as_of": "[[ScheduledTime.2006-01-02T15:04:05Z]]",
+    }
     notify.python_func(status=None, **artifacts, run="run-1", **given)
     [mail] = server.mails
     text = parts(mail)[0]
@@ -407,9 +459,13 @@ def test_every_template_is_installed_with_the_package() -> None:
     """An editable installation would find them anyway; the image is none."""
     settings = configparser.ConfigParser()
     settings.read(Path(__file__).parents[1] / "setup.cfg")
-    kinds = {kind.strip().removeprefix("*") for kind in settings["options.package_data"]["*"].split(",")}
+    kinds = {
+        kind.strip().removeprefix("*") for kind in settings["options.package_data"]["*"].split(",")
+    }
     folder = Path(inspect.getfile(outbox)).parent
-    assert {path.suffix for path in folder.iterdir() if path.is_file() and path.suffix != ".py"} <= kinds
+    assert {
+        path.suffix for path in folder.iterdir() if path.is_file() and path.suffix != ".py"
+    } <= kinds
 
 
 # the command to rerun
@@ -420,8 +476,12 @@ def test_the_defaults_are_the_pipelines_own() -> None:
     from dawnlist.pipelines.placement import Placement
 
     inputs = build_daily_pipeline(Placement()).component_spec.inputs
-    declared = {name: spec.default for name, spec in inputs.items() if name not in ("namespace", "settings")}
-    assert {name: value for name, value in declared.items() if value is not None} == rerun.PIPELINE_DEFAULTS
+    declared = {
+        name: spec.default for name, spec in inputs.items() if name not in ("namespace", "settings")
+    }
+    assert {
+        name: value for name, value in declared.items() if value is not None
+    } == rerun.PIPELINE_DEFAULTS
     assert set(inspect.signature(notify.python_func).parameters) >= set(inputs)
 
 
@@ -433,7 +493,9 @@ def options_of(name: str) -> set[str]:
 def test_the_command_of_a_laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     words = shlex.split(
-        rerun.build_rerun_command({**GIVEN, "source": "sqlite:///a b.db", "seed": 3}).replace("\\\n", "")
+        rerun.build_rerun_command({**GIVEN, "source": "sqlite:///a b.db", "seed": 3}).replace(
+            "\\\n", ""
+        )
     )
     assert words == [
         "dawnlist", "run", "--local", "--as-of", AS_OF, "--source", "sqlite:///a b.db", "--lake", "gs://bucket/lake",
@@ -441,18 +503,24 @@ def test_the_command_of_a_laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ]  # fmt: skip
     assert {word for word in words if word.startswith("--")} <= options_of("run")
     assert {
-        f"--{name.replace('_', '-')}" for name in rerun.PIPELINE_DEFAULTS if name not in rerun.PARAMETERS_WITHOUT_OPTION
+        f"--{name.replace('_', '-')}"
+        for name in rerun.PIPELINE_DEFAULTS
+        if name not in rerun.PARAMETERS_WITHOUT_OPTION
     } <= options_of("run")
     (tmp_path / "valkey").mkdir()
     (tmp_path / "valkey" / "valkey.json").write_text('{"port": 4123}')
     own = {**GIVEN, "lake": str(tmp_path / "lake"), "redis": "redis://127.0.0.1:4123/0"}
-    assert f"--home {tmp_path}" in rerun.build_rerun_command(own) and "--redis" not in rerun.build_rerun_command(own)
+    assert f"--home {tmp_path}" in rerun.build_rerun_command(
+        own
+    ) and "--redis" not in rerun.build_rerun_command(own)
 
 
 def test_the_command_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     words = shlex.split(
-        rerun.build_rerun_command({**GIVEN, "settings": "gs://b/s.yaml", "seed": 3}).replace("\\\n", "")
+        rerun.build_rerun_command({**GIVEN, "settings": "gs://b/s.yaml", "seed": 3}).replace(
+            "\\\n", ""
+        )
     )
     assert words == [
         "dawnlist", "submit", "--as-of", AS_OF, "--source", "postgresql://dawn@db/shop", "--lake", "gs://bucket/lake",

@@ -26,7 +26,9 @@ def facts(tmp_path: Path) -> Facts:
     lake = Lake.open(str(tmp_path), "shop")
     grid = Grid((2, 4, 8), alpha=(1, 10), nu=(0, 1), popularity_share=(0, 0.1), iterations=10)
     with record_step(str(tmp_path), "shop", AS_OF, "run-1", "tune") as record:
-        record.update(run_daily_search(lake, two_tastes(), grid, "full", "ndcg", 5, "cpu", "", "run-1", None))
+        record.update(
+            run_daily_search(lake, two_tastes(), grid, "full", "ndcg", 5, "cpu", "", "run-1", None)
+        )
     return Facts.of(AS_OF, "run-1", "shop", read_step_records(lake, AS_OF, "run-1"))
 
 
@@ -43,7 +45,11 @@ def test_trials_and_rungs_are_tables(facts: Facts) -> None:
         "#", "factors", "alpha", "nu", "ndcg@5", "recall@5", "sweeps", "users judged", "time",
     ]  # fmt: skip
     assert len(trials.rows) == 12
-    assert rungs.rows == [["1", "3", "12", "40", "4"], ["2", "4", "4", "40", "3"], ["3", "10", "3", "40", "1"]]
+    assert rungs.rows == [
+        ["1", "3", "12", "40", "4"],
+        ["2", "4", "4", "40", "3"],
+        ["3", "10", "3", "40", "1"],
+    ]
 
 
 def test_the_pictures_tell_the_best_the_finalists_and_the_dropped_apart(facts: Facts) -> None:

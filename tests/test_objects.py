@@ -56,13 +56,17 @@ def test_an_object_is_replaced_only_as_it_was_read(lake: Lake) -> None:
     assert (lake.read("a.json"), lake.exists("a.json")) == (None, False)
 
 
-def test_a_store_that_ignores_conditions_is_refused(s3_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_ignores_conditions_is_refused(
+    s3_root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     forgetful = (b"if-none-match:", b"x-none-matches:")
     with relay(os.environ["AWS_ENDPOINT_URL"], change=forgetful) as (url, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         lake = Lake.open(s3_root, "shop")
         lake.write(b"1", "a.json")
-        with pytest.raises(RuntimeError, match=r"ignores If-None-Match: two runs would overwrite each other's work"):
+        with pytest.raises(
+            RuntimeError, match=r"ignores If-None-Match: two runs would overwrite each other's work"
+        ):
             lake.create(b"2", "a.json")
         assert ([found.name for found in lake.walk()], lake.read("a.json")) == (["a.json"], b"1")
 
@@ -74,11 +78,22 @@ def test_names_and_walks(lake: Lake) -> None:
     assert lake.names("runs") == ["a.json", "b"]
     assert lake.names() == ["runs", "runs-of-others"]
     found = sorted(lake.walk("runs"), key=lambda entry: entry.name)
-    assert [(entry.name, entry.size) for entry in found] == [("runs/a.json", 5), ("runs/b/fetch.json", 5)]
+    assert [(entry.name, entry.size) for entry in found] == [
+        ("runs/a.json", 5),
+        ("runs/b/fetch.json", 5),
+    ]
     assert all(abs(datetime.now(UTC) - entry.modified) < timedelta(minutes=5) for entry in found)
-    assert sorted(entry.name for entry in lake.walk()) == ["runs-of-others/c.json", "runs/a.json", "runs/b/fetch.json"]
+    assert sorted(entry.name for entry in lake.walk()) == [
+        "runs-of-others/c.json",
+        "runs/a.json",
+        "runs/b/fetch.json",
+    ]
     lake.delete("runs", "b", "fetch.json")
-    assert (lake.names("runs"), lake.exists("runs"), lake.exists("runs", "a.json")) == (["a.json"], False, True)
+    assert (lake.names("runs"), lake.exists("runs"), lake.exists("runs", "a.json")) == (
+        ["a.json"],
+        False,
+        True,
+    )
     lake.delete("runs", "a.json")
     assert lake.names() == ["runs-of-others"]
 
@@ -160,7 +175,9 @@ def test_a_local_copy_that_is_killed_half_way_shows_nothing(tmp_path: Path) -> N
     """The source is a pipe that gives half of it; what was staged goes when it is a day old."""
     lake = Lake.open(str(tmp_path / "lake"), "shop")
     os.mkfifo(tmp_path / "source")
-    process = subprocess.Popen([sys.executable, "-c", UPLOAD, str(tmp_path / "lake"), str(tmp_path / "source"), "once"])
+    process = subprocess.Popen(
+        [sys.executable, "-c", UPLOAD, str(tmp_path / "lake"), str(tmp_path / "source"), "once"]
+    )
     with (tmp_path / "source").open("wb", buffering=0) as pipe:
         pipe.write(bytes(2_000_000))
         process.kill()
@@ -191,7 +208,9 @@ def test_without_its_bucket_a_lake_says_so(bucket: str) -> None:
 
 def test_without_permission_a_lake_says_so(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = Lake.open(bucket, "shop")
-    line = re.escape(f"no permission for the lake {lake.uri}: allow these credentials to list, read, write and delete")
+    line = re.escape(
+        f"no permission for the lake {lake.uri}: allow these credentials to list, read, write and delete"
+    )
     with forbidding() as url:
         for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
             monkeypatch.setenv(name, url)
@@ -201,13 +220,20 @@ def test_without_permission_a_lake_says_so(bucket: str, monkeypatch: pytest.Monk
 
 
 def test_without_credentials_a_lake_says_so(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "STORAGE_EMULATOR_HOST", "GOOGLE_SERVICE_ACCOUNT"):
+    for name in (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "STORAGE_EMULATOR_HOST",
+        "GOOGLE_SERVICE_ACCOUNT",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     lake = Lake.open(bucket, "shop")
     with forbidding() as url:
         monkeypatch.setenv("AWS_METADATA_ENDPOINT", url)
-        with pytest.raises(ConnectionError, match=rf"^no credentials for the lake {lake.uri}: set (AWS|GOOGLE)_.*"):
+        with pytest.raises(
+            ConnectionError, match=rf"^no credentials for the lake {lake.uri}: set (AWS|GOOGLE)_.*"
+        ):
             lake.read("a")
 
 
@@ -228,20 +254,24 @@ print(lake.names(), [entry.name for entry in lake.walk()])
 
 
 def test_a_file_beyond_the_limit_leaves_nothing(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", FILL, str(tmp_path), "limit"], capture_output=True, text=True)
-    line = (
-        f"[Errno {errno.EFBIG}] no room on the disk of the lake {tmp_path}/shop, nothing was written: free some space"
+    done = subprocess.run(
+        [sys.executable, "-c", FILL, str(tmp_path), "limit"], capture_output=True, text=True
     )
+    line = f"[Errno {errno.EFBIG}] no room on the disk of the lake {tmp_path}/shop, nothing was written: free some space"
     assert (done.stdout, done.stderr) == (f"{line}\n['a'] ['a']\n", "")
     assert list((tmp_path / "shop/.staging").glob("[!l]*")) == []
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(tmp_path)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(tmp_path)], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("only root can make a disk of 256 kB")
     try:
-        done = subprocess.run([sys.executable, "-c", FILL, str(tmp_path)], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", FILL, str(tmp_path)], capture_output=True, text=True
+        )
         line = f"[Errno {errno.ENOSPC}] no room on the disk of the lake {tmp_path}/shop, nothing was written"
         assert done.stdout == f"{line}: free some space\n['a'] ['a']\n"
         assert list((tmp_path / "shop/.staging").glob("[!l]*")) == []
@@ -252,7 +282,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
 def test_a_local_lake_loads_no_cloud_client(tmp_path: Path) -> None:
     code = "import sys; from dawnlist.lake.lake import Lake; Lake.open(sys.argv[1], 'shop').create(b'', 'a'); " \
            "print({'obstore', 'google.cloud.storage', 'deltalake'} & set(sys.modules))"  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "set()\n"
 
 
@@ -273,9 +305,16 @@ def test_a_lake_where_no_folder_can_be_is_one_line(tmp_path: Path, place: str) -
 def test_a_lake_that_may_only_be_read_says_so(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path), "shop")
     lake.write(b"1", "a")
-    line = re.escape(f"the lake {lake.base} can't be written: ") + "(Read-only file system|Permission denied): let this"
+    line = (
+        re.escape(f"the lake {lake.base} can't be written: ")
+        + "(Read-only file system|Permission denied): let this"
+    )
     with _read_only(tmp_path / "shop"):
-        for act in (lambda: lake.write(b"2", "a"), lambda: lake.create(b"2", "b"), lambda: lake.delete("a")):
+        for act in (
+            lambda: lake.write(b"2", "a"),
+            lambda: lake.create(b"2", "b"),
+            lambda: lake.delete("a"),
+        ):
             with pytest.raises(PermissionError, match=f"^{line} user write in that folder"):
                 act()
         assert lake.read("a") == b"1"
@@ -297,7 +336,9 @@ def _read_only(folder: Path) -> Iterator[None]:
             for part, mode in undo:
                 part.chmod(mode)
         return
-    if subprocess.run(["mount", "--bind", "-o", "ro", str(folder), str(folder)], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "--bind", "-o", "ro", str(folder), str(folder)], capture_output=True
+    ).returncode:
         pytest.skip("this root may not mount")
     try:
         yield

@@ -65,7 +65,11 @@ def test_what_the_document_allows_is_answered_and_the_rest_refused(
             case.validate_response(response, checks=[not_a_server_error])
             return
         # nor which events a shop counts
-        unsaid = [positive_data_acceptance] if "is unknown: give one of purchase, view" in response.text else []
+        unsaid = (
+            [positive_data_acceptance]
+            if "is unknown: give one of purchase, view" in response.text
+            else []
+        )
         case.validate_response(response, excluded_checks=unsaid)
 
     answered()
@@ -88,5 +92,11 @@ def test_the_document_has_every_route_and_no_other(served: Predictor) -> None:
         assert str(answer.status_code) in operations[method]["responses"]
         [kind] = operations[method]["responses"][str(answer.status_code)]["content"]
         assert answer.headers["content-type"].startswith(kind)
-    for path in ("/docs", "/redoc", "/v2/models", "/v2/repository/index", "/v1/models/dawnlist:explain"):
+    for path in (
+        "/docs",
+        "/redoc",
+        "/v2/models",
+        "/v2/repository/index",
+        "/v1/models/dawnlist:explain",
+    ):
         assert httpx.get(served.url + path).status_code == 404, path

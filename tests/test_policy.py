@@ -34,13 +34,20 @@ def requests_and_limits_are_said(trees: list[Tree]) -> Violations:
     for pod, container in _containers(trees, but=SPARK[1:]):
         for kind in ("requests", "limits"):
             missing = {"cpu", "memory"} - container.get("resources", {}).get(kind, {}).keys()
-            yield from (f"{pod.owner}: {container['name']} has no {kind} of {name}" for name in sorted(missing))
+            yield from (
+                f"{pod.owner}: {container['name']} has no {kind} of {name}"
+                for name in sorted(missing)
+            )
 
 
 def servers_are_probed(trees: list[Tree]) -> Violations:
     for pod, container in _containers(trees, but=SPARK):
         missing = {"livenessProbe", "readinessProbe"} - container.keys()
-        yield from (f"{pod.owner}: {container['name']} has no {name}" for name in sorted(missing) if pod.serves)
+        yield from (
+            f"{pod.owner}: {container['name']} has no {name}"
+            for name in sorted(missing)
+            if pod.serves
+        )
 
 
 def nobody_is_privileged(trees: list[Tree]) -> Violations:
@@ -77,7 +84,11 @@ def nothing_of_the_node_is_used(trees: list[Tree]) -> Violations:
             if "emptyDir" in volume and "sizeLimit" not in volume["emptyDir"]:
                 yield f"{pod.owner}: {volume['name']} may fill the node's disk"
         for container in pod.containers:
-            yield from (f"{pod.owner}: hostPort" for port in container.get("ports", ()) if "hostPort" in port)
+            yield from (
+                f"{pod.owner}: hostPort"
+                for port in container.get("ports", ())
+                if "hostPort" in port
+            )
 
 
 def secrets_are_named_only(trees: list[Tree]) -> Violations:
@@ -106,7 +117,9 @@ def rights_are_few(trees: list[Tree]) -> Violations:
                 yield f"{name}: a wildcard"
             if {"escalate", "bind", "impersonate"} & set(asked) or "pods/exec" in asked:
                 yield f"{name}: the rights of others"
-            for kind in {"secrets", "serviceaccounts"} & set(asked) if not rule.get("resourceNames") else ():
+            for kind in (
+                {"secrets", "serviceaccounts"} & set(asked) if not rule.get("resourceNames") else ()
+            ):
                 yield f"{name}: every one of the namespace's {kind}"
 
 
@@ -116,7 +129,9 @@ def bindings_and_accounts_exist(trees: list[Tree]) -> Violations:
         if tree["kind"] == "RoleBinding":
             parts = [tree["roleRef"], *tree["subjects"]]
             missing = [part["name"] for part in parts if (part["kind"], part["name"]) not in there]
-            yield from (f"RoleBinding/{tree['metadata']['name']}: there is no {name}" for name in missing)
+            yield from (
+                f"RoleBinding/{tree['metadata']['name']}: there is no {name}" for name in missing
+            )
     for pod in pods(trees):
         account = pod.spec.get("serviceAccountName")
         if account and ("ServiceAccount", account) not in there:
@@ -134,7 +149,12 @@ def every_pod_is_isolated(trees: list[Tree]) -> Violations:
     for pod in pods(trees):
         if pod.owner in SPARK:
             continue
-        ways = {way for spec in policies if selected(spec["podSelector"], pod.labels) for way in spec["policyTypes"]}
+        ways = {
+            way
+            for spec in policies
+            if selected(spec["podSelector"], pod.labels)
+            for way in spec["policyTypes"]
+        }
         yield from (f"{pod.owner}: any {way}" for way in sorted({"Ingress", "Egress"} - ways))
 
 
@@ -168,28 +188,41 @@ def a_predictor_is_left(trees: list[Tree]) -> Violations:
     if spec["minReplicas"] < REPLICAS:
         yield f"minReplicas is {spec['minReplicas']}"
     budget = one(trees, "PodDisruptionBudget")["spec"]
-    if not selected(budget["selector"], pod.labels) or budget["maxUnavailable"] >= spec["minReplicas"]:
+    if (
+        not selected(budget["selector"], pod.labels)
+        or budget["maxUnavailable"] >= spec["minReplicas"]
+    ):
         yield "no budget keeps one"
     if spec["deploymentStrategy"]["rollingUpdate"]["maxUnavailable"] != 0:
         yield "an update takes one away"
     spread = spec["topologySpreadConstraints"]
-    if {wish["topologyKey"] for wish in spread} != {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}:
+    if {wish["topologyKey"] for wish in spread} != {
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    }:
         yield "all may be in one place"
-    yield from ("a spread of no pods" for wish in spread if not selected(wish["labelSelector"], pod.labels))
+    yield from (
+        "a spread of no pods" for wish in spread if not selected(wish["labelSelector"], pod.labels)
+    )
 
 
 def jobs_end_and_do_not_overlap(trees: list[Tree]) -> Violations:
     for tree in trees:
         if tree["kind"] == "CronJob":
             name, spec = tree["metadata"]["name"], tree["spec"]
-            if spec.get("concurrencyPolicy") != "Forbid" or "activeDeadlineSeconds" not in spec["jobTemplate"]["spec"]:
+            if (
+                spec.get("concurrencyPolicy") != "Forbid"
+                or "activeDeadlineSeconds" not in spec["jobTemplate"]["spec"]
+            ):
                 yield f"{name}: two at a time"
             if spec.get("timeZone") != "Etc/UTC" or len(spec["schedule"].split()) != 5:
                 yield f"{name}: no time of the day"
 
 
 def everything_has_a_place(trees: list[Tree]) -> Violations:
-    places = {tree["metadata"].get("namespace", "") for tree in trees if tree["kind"] != "Namespace"}
+    places = {
+        tree["metadata"].get("namespace", "") for tree in trees if tree["kind"] != "Namespace"
+    }
     if len(places) != 1 or not places - {"", "default"}:
         yield f"namespaces {sorted(places)}"
     for tree in trees:
@@ -228,8 +261,12 @@ def test_every_rule_is_kept(layer: tuple[str, ...]) -> None:
 def test_who_submits_may_have_pods_run_as_the_account_that_it_names() -> None:
     """KFP 2.18 asks Kubernetes whether the caller may `use` it (kubeflow/pipelines#14181)."""
     trees = rendered("local")
-    job = one(trees, "CronJob", "dawnlist-submit")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    [named] = [word for word in job["containers"][0]["args"] if word.startswith("--service-account=")]
+    job = one(trees, "CronJob", "dawnlist-submit")["spec"]["jobTemplate"]["spec"]["template"][
+        "spec"
+    ]
+    [named] = [
+        word for word in job["containers"][0]["args"] if word.startswith("--service-account=")
+    ]
     rule = {
         "apiGroups": [""],
         "resources": ["serviceaccounts"],
@@ -311,7 +348,9 @@ BROKEN: Final[list[tuple[str, Any, Callable[[list[Tree]], Violations]]]] = [
 
 
 @pytest.mark.parametrize(("place", "value", "rule"), BROKEN)
-def test_a_broken_copy_is_noticed(place: str, value: Any, rule: Callable[[list[Tree]], Violations]) -> None:
+def test_a_broken_copy_is_noticed(
+    place: str, value: Any, rule: Callable[[list[Tree]], Violations]
+) -> None:
     trees = rendered("local")
     put(trees, place, value)
     assert rule.__name__ in {other.__name__ for other in RULES if list(other(trees))}

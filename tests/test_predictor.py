@@ -52,8 +52,12 @@ def test_it_becomes_ready_follows_every_switch_and_never_mixes_versions(redis_ur
                 assert time.monotonic() < deadline
         for predictions in answers:
             [version] = {prediction["model_version"] for prediction in predictions}
-            assert {prediction["as_of"] for prediction in predictions} == {f"2026-03-0{version}T03:00:00Z"}
-            assert {item["item_id"][0] for prediction in predictions for item in prediction["items"]} == {version}
+            assert {prediction["as_of"] for prediction in predictions} == {
+                f"2026-03-0{version}T03:00:00Z"
+            }
+            assert {
+                item["item_id"][0] for prediction in predictions for item in prediction["items"]
+            } == {version}
             assert [prediction["tier"] for prediction in predictions] == ["list", "list", "popular"]
         _ends_in_order(running)
 
@@ -83,13 +87,20 @@ def test_two_shops_in_one_store_do_not_see_each_other(served: Predictor, valkey:
 
 def test_the_clients_errors_are_one_clear_line(served: Predictor, valkey: str) -> None:
     with pytest.raises(
-        ConnectionError, match=r"no predictor answers at http://127\.0\.0\.1:1: start one with `dawnlist serve`"
+        ConnectionError,
+        match=r"no predictor answers at http://127\.0\.0\.1:1: start one with `dawnlist serve`",
     ):
         request_prediction("http://127.0.0.1:1", "ann")
     bare = served.url.removeprefix("http://")
-    with pytest.raises(ValueError, match=rf"'{bare}' is no URL of a predictor: give one like http://127\.0\.0\.1:8080"):
+    with pytest.raises(
+        ValueError,
+        match=rf"'{bare}' is no URL of a predictor: give one like http://127\.0\.0\.1:8080",
+    ):
         request_prediction(bare, "ann")
-    with pytest.raises(RuntimeError, match=r'answers 400: instances\[0\]: "k" has to be a whole number from 1 to 100'):
+    with pytest.raises(
+        RuntimeError,
+        match=r'answers 400: instances\[0\]: "k" has to be a whole number from 1 to 100',
+    ):
         request_prediction(served.url, "ann", 101)
     with pytest.raises(RuntimeError, match=r"answers 404: there is no such route"):
         request_prediction(served.url, "ann", name="other")

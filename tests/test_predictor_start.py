@@ -16,7 +16,13 @@ SERVE = "import sys; from dawnlist.serving.predictor.server import run_predictor
 def test_it_ends_when_told_so_while_it_waits_for_its_first_version(sent: signal.Signals) -> None:
     with socket.create_server(("127.0.0.1", 0)) as store:  # that never answers
         store.settimeout(60)
-        command = [sys.executable, "-c", SERVE, f"redis://127.0.0.1:{store.getsockname()[1]}/0", str(free_port())]
+        command = [
+            sys.executable,
+            "-c",
+            SERVE,
+            f"redis://127.0.0.1:{store.getsockname()[1]}/0",
+            str(free_port()),
+        ]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as predictor:
             try:
                 line = store.accept()[0]

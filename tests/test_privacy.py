@@ -51,12 +51,17 @@ def test_what_only_looks_like_them_stays(text: str) -> None:
 
 def test_each_text_of_a_record_is_masked_and_nothing_else() -> None:
     record = {"user_id": 7, "error": {"message": "user 7", "frames": ["a@b.example", 3, None]}}
-    assert anonymise_json(record) == {"user_id": 7, "error": {"message": "user ***", "frames": ["***", 3, None]}}
+    assert anonymise_json(record) == {
+        "user_id": 7,
+        "error": {"message": "user ***", "frames": ["***", 3, None]},
+    }
 
 
 def test_a_password_of_several_words_is_masked_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWNLIST_SOURCE_PASSWORD", " red fox sat ")
-    assert anonymise_text("login of me by red fox sat failed, fox") == "login of me by *** failed, fox"
+    assert (
+        anonymise_text("login of me by red fox sat failed, fox") == "login of me by *** failed, fox"
+    )
 
 
 def test_each_of_the_keys_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:

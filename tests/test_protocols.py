@@ -22,7 +22,9 @@ A = {"item_id": "a", "title": "Alien", "score": 0.25}
 
 
 def v1(url: str, *instances: Any, **more: Any) -> httpx.Response:
-    return httpx.post(f"{url}/v1/models/dawnlist:predict", json={"instances": list(instances)}, **more)
+    return httpx.post(
+        f"{url}/v1/models/dawnlist:predict", json={"instances": list(instances)}, **more
+    )
 
 
 def v2(url: str, *tensors: Any, **more: Any) -> httpx.Response:
@@ -43,12 +45,24 @@ def without_age(prediction: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_v1_answers_each_instance_in_its_order(served: Predictor) -> None:
-    response = v1(served.url, {"user_id": "ann"}, {"user_id": "nobody", "k": 1}, {"user_id": HOSTILE, "k": 1})
+    response = v1(
+        served.url, {"user_id": "ann"}, {"user_id": "nobody", "k": 1}, {"user_id": HOSTILE, "k": 1}
+    )
     assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
     assert list(map(without_age, response.json()["predictions"])) == [
         {"user_id": "ann", "tier": "list", **WHENCE, "items": [C, A]},
-        {"user_id": "nobody", "tier": "popular", **WHENCE, "items": [{"item_id": "b", "title": "", "score": 9.0}]},
-        {"user_id": HOSTILE, "tier": "list", **WHENCE, "items": [{"item_id": "a", "title": "Alien", "score": 1.0}]},
+        {
+            "user_id": "nobody",
+            "tier": "popular",
+            **WHENCE,
+            "items": [{"item_id": "b", "title": "", "score": 9.0}],
+        },
+        {
+            "user_id": HOSTILE,
+            "tier": "list",
+            **WHENCE,
+            "items": [{"item_id": "a", "title": "Alien", "score": 1.0}],
+        },
     ]
     assert v1(served.url, {"user_id": BEYOND}).json()["predictions"][0]["tier"] == "popular"
 
@@ -58,13 +72,22 @@ def test_v1_takes_all_that_can_be_asked(served: Predictor) -> None:
     response = v1(
         served.url,
         {**ann, "exclude": ["c"]},
-        {**ann, "recent": [{"item_id": "d", "event_type": "purchase", "time": 1.8e9}, {"item_id": "unknown"}]},
+        {
+            **ann,
+            "recent": [
+                {"item_id": "d", "event_type": "purchase", "time": 1.8e9},
+                {"item_id": "unknown"},
+            ],
+        },
         {"user_id": "nobody", "context": {"device": "mobile", "country": "DE"}},
         {**ann, "filters": {"genres": ["Drama", "Comedy"]}},
         {**ann, "k": 1, "explain": True},
         {**ann, "k": 1.0, "exclude": [], "recent": None, "context": {}, "filters": None},
     )
-    found = [(p["tier"], [item["item_id"] for item in p["items"]]) for p in response.json()["predictions"]]
+    found = [
+        (p["tier"], [item["item_id"] for item in p["items"]])
+        for p in response.json()["predictions"]
+    ]
     assert found == [
         ("vector", ["a", "d"]),
         ("fold_in", ["a", "c"]),
@@ -78,10 +101,21 @@ def test_v1_takes_all_that_can_be_asked(served: Predictor) -> None:
 
 
 def test_the_lean_route_is_v1_of_one_user(served: Predictor) -> None:
-    assert without_age(lean(served.url, "ann").json()) == {"user_id": "ann", "tier": "list", **WHENCE, "items": [C, A]}
+    assert without_age(lean(served.url, "ann").json()) == {
+        "user_id": "ann",
+        "tier": "list",
+        **WHENCE,
+        "items": [C, A],
+    }
     user = "x%0D%0ASET%20a%20b%00%F0%9F%A6%8A*%3Cscript%3E%2F"
     assert without_age(lean(served.url, user, "k=1").json())["user_id"] == HOSTILE
-    queries = ["exclude=c&exclude=b", "recent=d", "genres=Drama&genres=Comedy", "explain=true&k=1", "explain=0&k=1"]
+    queries = [
+        "exclude=c&exclude=b",
+        "recent=d",
+        "genres=Drama&genres=Comedy",
+        "explain=true&k=1",
+        "explain=0&k=1",
+    ]
     found = [lean(served.url, "ann", query).json() for query in queries]
     assert [(p["tier"], [item["item_id"] for item in p["items"]]) for p in found] == [
         ("vector", ["a", "d"]),
@@ -96,8 +130,18 @@ def test_the_lean_route_is_v1_of_one_user(served: Predictor) -> None:
 
 
 OUTPUTS = [
-    {"name": "item_id", "datatype": "BYTES", "shape": [2, 3], "data": ["c", "a", "", "b", "d", "c"]},
-    {"name": "title", "datatype": "BYTES", "shape": [2, 3], "data": ["<b>", "Alien", "", "", "Drive", "<b>"]},
+    {
+        "name": "item_id",
+        "datatype": "BYTES",
+        "shape": [2, 3],
+        "data": ["c", "a", "", "b", "d", "c"],
+    },
+    {
+        "name": "title",
+        "datatype": "BYTES",
+        "shape": [2, 3],
+        "data": ["<b>", "Alien", "", "", "Drive", "<b>"],
+    },
     {"name": "score", "datatype": "FP32", "shape": [2, 3], "data": [0.5, 0.25, 0.0, 9.0, 8.0, 0.3]},
     {"name": "tier", "datatype": "BYTES", "shape": [2], "data": ["list", "popular"]},
     {"name": "found", "datatype": "INT32", "shape": [2], "data": [2, 3]},
@@ -106,7 +150,9 @@ OUTPUTS = [
 
 def test_v2_answers_in_tensors(served: Predictor) -> None:
     options = texts("options", '{"k": 2}', "")
-    answer = v2(served.url, texts("user_id", "ann", "nobody"), options, id="7", parameters={"k": 3}).json()
+    answer = v2(
+        served.url, texts("user_id", "ann", "nobody"), options, id="7", parameters={"k": 3}
+    ).json()
     assert without_age(answer["parameters"]) == WHENCE
     assert {**answer, "parameters": {}} == {
         "id": "7",
@@ -116,15 +162,22 @@ def test_v2_answers_in_tensors(served: Predictor) -> None:
         "outputs": OUTPUTS,
     }
     described = httpx.get(f"{served.url}/v2/models/dawnlist").json()
-    assert [tensor["name"] for tensor in described["outputs"]] == [tensor["name"] for tensor in OUTPUTS]
+    assert [tensor["name"] for tensor in described["outputs"]] == [
+        tensor["name"] for tensor in OUTPUTS
+    ]
 
 
 def test_v2_explains_as_json_text(served: Predictor) -> None:
     parameters = {"k": 1, "explain": True, "device": "mobile"}
-    outputs = v2(served.url, texts("user_id", "ann", "nobody"), parameters=parameters).json()["outputs"]
+    outputs = v2(served.url, texts("user_id", "ann", "nobody"), parameters=parameters).json()[
+        "outputs"
+    ]
     because = outputs[-1]
     assert (because["name"], because["shape"]) == ("because", [2, 1])
-    assert [[reason["item_id"] for reason in orjson.loads(text)] for text in because["data"]] == [["b"], []]
+    assert [[reason["item_id"] for reason in orjson.loads(text)] for text in because["data"]] == [
+        ["b"],
+        [],
+    ]
     assert outputs[3]["data"] == ["list", "segment"]
 
 
@@ -149,8 +202,13 @@ def infer_request(*users: str, raw: bool = False, **parameters: int) -> Any:
 
 def arrays(response: Any) -> dict[str, list[Any]]:
     contents = {"BYTES": "bytes_contents", "FP32": "fp32_contents", "INT32": "int_contents"}
-    found = {out.name: list(getattr(out.contents, contents[out.datatype])) for out in response.outputs}
-    return {name: [v.decode() if isinstance(v, bytes) else v for v in values] for name, values in found.items()}
+    found = {
+        out.name: list(getattr(out.contents, contents[out.datatype])) for out in response.outputs
+    }
+    return {
+        name: [v.decode() if isinstance(v, bytes) else v for v in values]
+        for name, values in found.items()
+    }
 
 
 @pytest.mark.parametrize("raw", [False, True])
@@ -175,7 +233,10 @@ def test_grpc_tells_of_itself_and_is_closed_where_rest_is(served: Predictor, stu
     assert stub.ModelReady(pb.ModelReadyRequest(name="dawnlist")).ready
     assert stub.ServerMetadata(pb.ServerMetadataRequest()).name == "kserve"
     metadata = stub.ModelMetadata(pb.ModelMetadataRequest(name="dawnlist"))
-    assert [(tensor.name, list(tensor.shape)) for tensor in metadata.inputs] == [("user_id", [-1]), ("options", [-1])]
+    assert [(tensor.name, list(tensor.shape)) for tensor in metadata.inputs] == [
+        ("user_id", [-1]),
+        ("options", [-1]),
+    ]
     for call, request in (
         (stub.RepositoryModelUnload, pb.RepositoryModelUnloadRequest(model_name="dawnlist")),
         (stub.RepositoryModelLoad, pb.RepositoryModelLoadRequest(model_name="dawnlist")),
@@ -219,7 +280,9 @@ def another_model() -> Any:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_grpc_refuses_in_one_line(served: Predictor, stub: Any, request_: Any, code: str, message: str) -> None:
+def test_grpc_refuses_in_one_line(
+    served: Predictor, stub: Any, request_: Any, code: str, message: str
+) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         stub.ModelInfer(request_)
     assert caught.value.code().name == code
@@ -249,7 +312,11 @@ LONG = "u" * 513
     [
         refused(lambda url: v1(url), 400, '"instances" has to be a list'),
         refused(lambda url: v1(url, "ann"), 400, "instances[0] has to be an object"),
-        refused(lambda url: v1(url, ANN, {"k": 2}), 400, 'instances[1]: "user_id" has to be text of 1 to 512'),
+        refused(
+            lambda url: v1(url, ANN, {"k": 2}),
+            400,
+            'instances[1]: "user_id" has to be text of 1 to 512',
+        ),
         refused(lambda url: v1(url, {"user_id": 42}), 400, "has to be text"),
         refused(lambda url: v1(url, {"user_id": ""}), 400, "text of 1 to"),
         refused(lambda url: v1(url, {"user_id": LONG}), 400, "to 512 characters"),
@@ -258,26 +325,78 @@ LONG = "u" * 513
         refused(lambda url: v1(url, {**ANN, "k": 1.5}), 400, 'instances[0]: "k"'),
         refused(lambda url: v1(url, {**ANN, "k": 0}), 400, "from 1 to 100"),
         refused(lambda url: v1(url, {**ANN, "k": 101}), 400, "to 100"),
-        refused(lambda url: v1(url, {**ANN, "kk": 1}), 400, "'kk' is no field: there are user_id, k, exclude"),
-        refused(lambda url: v1(url, {**ANN, "kk": None}), 400, "'kk' is no field"),
-        refused(lambda url: v1(url, {**ANN, "exclude": "c"}), 400, '"exclude" has to be a list of at most 1000'),
-        refused(lambda url: v1(url, {**ANN, "exclude": ["c"] * 1001}), 400, "a list of at most 1000"),
-        refused(lambda url: v1(url, {**ANN, "exclude": [3]}), 400, 'an item of "exclude" has to be text'),
-        refused(lambda url: v1(url, {**ANN, "recent": [{}]}), 400, '"item_id" of an event'),
-        refused(lambda url: v1(url, {**ANN, "recent": ["c"]}), 400, 'an event of "recent" has to be an object'),
-        refused(lambda url: v1(url, {**ANN, "recent": [{"item_id": "c", "at": 1}]}), 400, "has no field 'at'"),
-        refused(lambda url: v1(url, {**ANN, "recent": [{"item_id": "c", "time": "now"}]}), 400, "seconds since 1970"),
-        refused(lambda url: v1(url, {**ANN, "recent": [{"item_id": "c", "time": 1.8e12}]}), 400, "has to be seconds"),
-        refused(lambda url: v1(url, {**ANN, "recent": [{"item_id": "c"}] * 51}), 400, "a list of at most 50"),
         refused(
-            lambda url: v1(url, {**ANN, "recent": [{"item_id": "c", "event_type": "wink"}]}), 400, "event type 'wink'"
+            lambda url: v1(url, {**ANN, "kk": 1}),
+            400,
+            "'kk' is no field: there are user_id, k, exclude",
         ),
-        refused(lambda url: v1(url, {**ANN, "context": ["mobile"]}), 400, '"context" has to be an object'),
-        refused(lambda url: v1(url, {**ANN, "context": {"device": 1}}), 400, "context 'device' has to be text"),
-        refused(lambda url: v1(url, {**ANN, "filters": {"genres": "Drama"}}), 400, "filter 'genres' has to be a list"),
+        refused(lambda url: v1(url, {**ANN, "kk": None}), 400, "'kk' is no field"),
+        refused(
+            lambda url: v1(url, {**ANN, "exclude": "c"}),
+            400,
+            '"exclude" has to be a list of at most 1000',
+        ),
+        refused(
+            lambda url: v1(url, {**ANN, "exclude": ["c"] * 1001}), 400, "a list of at most 1000"
+        ),
+        refused(
+            lambda url: v1(url, {**ANN, "exclude": [3]}), 400, 'an item of "exclude" has to be text'
+        ),
+        refused(lambda url: v1(url, {**ANN, "recent": [{}]}), 400, '"item_id" of an event'),
+        refused(
+            lambda url: v1(url, {**ANN, "recent": ["c"]}),
+            400,
+            'an event of "recent" has to be an object',
+        ),
+        refused(
+            lambda url: v1(url, {**ANN, "recent": [{"item_id": "c", "at": 1}]}),
+            400,
+            "has no field 'at'",
+        ),
+        refused(
+            lambda url: v1(url, {**ANN, "recent": [{"item_id": "c", "time": "now"}]}),
+            400,
+            "seconds since 1970",
+        ),
+        refused(
+            lambda url: v1(url, {**ANN, "recent": [{"item_id": "c", "time": 1.8e12}]}),
+            400,
+            "has to be seconds",
+        ),
+        refused(
+            lambda url: v1(url, {**ANN, "recent": [{"item_id": "c"}] * 51}),
+            400,
+            "a list of at most 50",
+        ),
+        refused(
+            lambda url: v1(url, {**ANN, "recent": [{"item_id": "c", "event_type": "wink"}]}),
+            400,
+            "event type 'wink'",
+        ),
+        refused(
+            lambda url: v1(url, {**ANN, "context": ["mobile"]}),
+            400,
+            '"context" has to be an object',
+        ),
+        refused(
+            lambda url: v1(url, {**ANN, "context": {"device": 1}}),
+            400,
+            "context 'device' has to be text",
+        ),
+        refused(
+            lambda url: v1(url, {**ANN, "filters": {"genres": "Drama"}}),
+            400,
+            "filter 'genres' has to be a list",
+        ),
         refused(lambda url: v1(url, {**ANN, "filters": {"genres": []}}), 400, "at least one value"),
-        refused(lambda url: v1(url, {**ANN, "filters": {"colour": ["red"]}}), 400, "no attribute 'colour'"),
-        refused(lambda url: v1(url, {**ANN, "explain": 1}), 400, '"explain" has to be true or false'),
+        refused(
+            lambda url: v1(url, {**ANN, "filters": {"colour": ["red"]}}),
+            400,
+            "no attribute 'colour'",
+        ),
+        refused(
+            lambda url: v1(url, {**ANN, "explain": 1}), 400, '"explain" has to be true or false'
+        ),
         refused(lambda url: v1(url, *[ANN] * 1001), 400, "1001 users in one request: ask for 1000"),
         refused(lambda url: post(url, b""), 400, "the body is no JSON"),
         refused(lambda url: post(url, b"user=ann"), 400, "is no JSON"),
@@ -288,19 +407,35 @@ LONG = "u" * 513
         refused(lambda url: post(url, b'{"instances": {"user_id": "ann"}}'), 400, "to be a list"),
         refused(lambda url: v2(url), 400, '"inputs" has to be a list of tensors'),
         refused(lambda url: v2(url, texts("user_id")), 400, "at least one text"),
-        refused(lambda url: v2(url, texts("user_id", 1)), 400, '"data" has to be a list of at least one text'),
-        refused(lambda url: v2(url, texts("user_id", data="ann")), 400, '"shape" and "data" have to be lists'),
+        refused(
+            lambda url: v2(url, texts("user_id", 1)),
+            400,
+            '"data" has to be a list of at least one text',
+        ),
+        refused(
+            lambda url: v2(url, texts("user_id", data="ann")),
+            400,
+            '"shape" and "data" have to be lists',
+        ),
         refused(lambda url: v2(url, {**USER, "datatype": "FP32"}), 400, "of datatype 'FP32'"),
         refused(lambda url: v2(url, {**USER, "datatype": None}), 400, 'a "name" and a "datatype"'),
         refused(lambda url: v2(url, {**USER, "name": "user"}), 400, "the inputs are 'user'"),
         refused(lambda url: v2(url, USER, USER), 400, "each once"),
         refused(lambda url: v2(url, {**USER, "shape": [2]}), 400, "shape [2] and data for 1 users"),
         refused(lambda url: v2(url, {**USER, "shape": [True]}), 400, "shape [True]"),
-        refused(lambda url: v2(url, USER, texts("options", "{}", "{}")), 400, "input options: shape [2]"),
+        refused(
+            lambda url: v2(url, USER, texts("options", "{}", "{}")), 400, "input options: shape [2]"
+        ),
         refused(lambda url: v2(url, USER, texts("options", "{")), 400, "options[0]: it is no JSON"),
-        refused(lambda url: v2(url, USER, texts("options", '{"user_id": "b"}')), 400, "'user_id' is no field"),
+        refused(
+            lambda url: v2(url, USER, texts("options", '{"user_id": "b"}')),
+            400,
+            "'user_id' is no field",
+        ),
         refused(lambda url: v2(url, USER, parameters={"k": 1.5}), 400, 'user_id[0]: "k" has to be'),
-        refused(lambda url: v2(url, USER, parameters={"exclude": "c"}), 400, "'exclude' is no parameter"),
+        refused(
+            lambda url: v2(url, USER, parameters={"exclude": "c"}), 400, "'exclude' is no parameter"
+        ),
         refused(lambda url: v2(url, USER, parameters=[1]), 400, '"parameters" has to be'),
         refused(lambda url: v2(url, USER, parameters=[]), 400, '"parameters" has to be'),
         refused(lambda url: v2(url, USER, id=3), 400, '"id" has to be text'),
@@ -308,17 +443,29 @@ LONG = "u" * 513
         refused(lambda url: raw_v2(url), 400, "raw bytes"),
         refused(lambda url: lean(url, "ann", "k=x"), 400, 'the request: "k" has to be'),
         refused(lambda url: lean(url, "ann", "k=1&k=2"), 400, "'k' is given 2 times"),
-        refused(lambda url: lean(url, "ann", "kk=1"), 400, "'kk' is no parameter: there are k, device"),
+        refused(
+            lambda url: lean(url, "ann", "kk=1"), 400, "'kk' is no parameter: there are k, device"
+        ),
         refused(lambda url: lean(url, "ann", "explain=yes"), 400, "true or false"),
         refused(lambda url: lean(url, "ann", "genres=%FF"), 400, "the URL is no UTF-8"),
         refused(lambda url: lean(url, "%FF"), 400, "URL is no UTF-8"),
         refused(lambda url: lean(url, LONG), 400, "1 to 512 characters"),
         refused(lambda url: lean(url, ""), 404, "there is no such route"),
         refused(lambda url: lean(url, "a/b"), 404, "/openapi.json lists them"),
-        refused(lambda url: httpx.post(f"{url}/v1/models/other:predict", json={}), 404, "no such route"),
-        refused(lambda url: httpx.post(f"{url}/v2/repository/models/dawnlist/unload"), 404, "route: /openapi.json"),
+        refused(
+            lambda url: httpx.post(f"{url}/v1/models/other:predict", json={}), 404, "no such route"
+        ),
+        refused(
+            lambda url: httpx.post(f"{url}/v2/repository/models/dawnlist/unload"),
+            404,
+            "route: /openapi.json",
+        ),
         refused(lambda url: httpx.get(f"{url}/docs"), 404, "such route: /openapi"),
-        refused(lambda url: httpx.delete(f"{url}/v1/recommendations/ann"), 405, "the method has to be GET"),
+        refused(
+            lambda url: httpx.delete(f"{url}/v1/recommendations/ann"),
+            405,
+            "the method has to be GET",
+        ),
         refused(lambda url: httpx.get(f"{url}/v1/models/dawnlist:predict"), 405, "has to be POST"),
     ],
 )
@@ -327,7 +474,9 @@ def test_bad_input_gets_a_clear_4xx(
 ) -> None:
     logged = len(served.lines)
     response = send(served.url)
-    assert (response.status_code, message in response.json()["error"]) == (status, True), response.text
+    assert (response.status_code, message in response.json()["error"]) == (status, True), (
+        response.text
+    )
     assert "\n" not in response.json()["error"]
     assert v1(served.url, ANN).status_code == 200
     assert not [line for line in served.lines[logged:] if "Traceback" in line or '"error"' in line]

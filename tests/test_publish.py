@@ -61,7 +61,9 @@ def test_a_publisher_that_is_killed_leaves_the_active_version_and_the_next_one_s
     publish_top_lists(tmp_path / "lists", lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
     with connect_store(valkey) as client:
         size = client.dbsize()
-        with subprocess.Popen([sys.executable, "-c", PUBLISH, lists, valkey, tmp_path / "lake"]) as publisher:
+        with subprocess.Popen(
+            [sys.executable, "-c", PUBLISH, lists, valkey, tmp_path / "lake"]
+        ) as publisher:
             while client.dbsize() < size + 1_000:
                 time.sleep(0.01)
             publisher.send_signal(signal.SIGKILL)
@@ -81,34 +83,60 @@ def test_a_publisher_that_is_killed_leaves_the_active_version_and_the_next_one_s
             assert found is not None and found.item_index.tolist() == [2, 0]
 
 
-def test_another_run_clears_away_what_can_never_be_published(valkey: str, tmp_path: Path, lake: Lake) -> None:
+def test_another_run_clears_away_what_can_never_be_published(
+    valkey: str, tmp_path: Path, lake: Lake
+) -> None:
     """What is older than the active version, and what was left by a publisher that has been silent for long."""
     ANN_AND_BOB.save(tmp_path)
     left = {"digest": "d", "owner": "o", "done": 1, "buckets": 1, "chunks": {"c": 1, "f": 0}}
     with connect_store(valkey) as client:
-        for version, day, at in (("7", "02-01", time.time()), ("8", "09-09", 0), ("9", "09-09", time.time())):
-            entry = {**left, "run": "dead", "as_of": f"2026-{day}T00:00:00Z", "token": f"{version}-0", "at": at}
+        for version, day, at in (
+            ("7", "02-01", time.time()),
+            ("8", "09-09", 0),
+            ("9", "09-09", time.time()),
+        ):
+            entry = {
+                **left,
+                "run": "dead",
+                "as_of": f"2026-{day}T00:00:00Z",
+                "token": f"{version}-0",
+                "at": at,
+            }
             client.hset("dawnlist:{shop}:building", version, json.dumps(entry))
             client.set(f"dawnlist:shop:{version}-0:u:0", b"half")
         client.set("dawnlist:{shop}:counter", 9)
         publish_top_lists(tmp_path, lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
-        assert publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")["version"] == 11
+        assert (
+            publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")[
+                "version"
+            ]
+            == 11
+        )
         assert client.hkeys("dawnlist:{shop}:building") == [b"9"]
-        assert [client.exists(f"dawnlist:shop:{version}-0:u:0") for version in (7, 8, 9)] == [0, 0, 1]
+        assert [client.exists(f"dawnlist:shop:{version}-0:u:0") for version in (7, 8, 9)] == [
+            0,
+            0,
+            1,
+        ]
 
 
-def test_a_full_store_is_one_clear_line_and_the_active_version_stays(valkey: str, tmp_path: Path, lake: Lake) -> None:
+def test_a_full_store_is_one_clear_line_and_the_active_version_stays(
+    valkey: str, tmp_path: Path, lake: Lake
+) -> None:
     """Also where it does not tell its memory before, so that it is full in the middle."""
     ANN_AND_BOB.save(tmp_path)
     publish_top_lists(tmp_path, lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
     with connect_store(valkey) as client, pytest.MonkeyPatch.context() as patch:
         client.config_set("maxmemory", "1mb")
         try:
-            with pytest.raises(RuntimeError, match=r"of 3 users takes about 0\.0 MB .* and 0\.0 MB are free"):
+            with pytest.raises(
+                RuntimeError, match=r"of 3 users takes about 0\.0 MB .* and 0\.0 MB are free"
+            ):
                 publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
             patch.setattr(memory, "_read_memory_info", lambda client: [])
             with pytest.raises(
-                ConnectionError, match=r"publishing 3 lists to redis://.* failed: .*run the publish step again"
+                ConnectionError,
+                match=r"publishing 3 lists to redis://.* failed: .*run the publish step again",
             ):
                 publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
         finally:
@@ -116,7 +144,9 @@ def test_a_full_store_is_one_clear_line_and_the_active_version_stays(valkey: str
         assert (versions.read_active_version(client, "shop") or {})["run"] == "run-1"
 
 
-def test_a_bad_as_of_or_directory_is_refused_before_any_writing(valkey: str, tmp_path: Path, lake: Lake) -> None:
+def test_a_bad_as_of_or_directory_is_refused_before_any_writing(
+    valkey: str, tmp_path: Path, lake: Lake
+) -> None:
     ANN_AND_BOB.save(tmp_path)
     with pytest.raises(ValueError, match="was never replaced"):
         publish_top_lists(tmp_path, lake, valkey, "shop", "r", "[[ScheduledTime]]")
@@ -136,7 +166,9 @@ class Shop:
         ANN_AND_BOB.save(folder)
 
     def publish(self, day: int, run: str) -> dict[str, Any]:
-        return publish_top_lists(self.folder, self.lake, self.url, "shop", run, f"2026-01-{day:02}T00:00:00Z")
+        return publish_top_lists(
+            self.folder, self.lake, self.url, "shop", run, f"2026-01-{day:02}T00:00:00Z"
+        )
 
     def dies_after_the_switch(self, day: int, run: str) -> None:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -152,7 +184,10 @@ class Shop:
     def live(self) -> str | None:
         """The run that the store and the champion agree on."""
         with connect_store(self.url) as client:
-            active, champion = versions.read_active_version(client, "shop"), registry.read_champion(self.lake)
+            active, champion = (
+                versions.read_active_version(client, "shop"),
+                registry.read_champion(self.lake),
+            )
         assert (active or {}).get("token") == (champion or {}).get("token")
         return active["run"] if active else None
 
@@ -230,9 +265,14 @@ def test_an_emptied_store_that_counts_from_one_again(shop: Shop) -> None:
     shop.publish(2, "b")
     with connect_store(shop.url) as client:
         client.flushall()
-    with pytest.raises(LookupError, match="nothing has been published yet in namespace shop: check the store"):
+    with pytest.raises(
+        LookupError, match="nothing has been published yet in namespace shop: check the store"
+    ):
         shop.rollback()
-    assert (shop.live, shop.incumbent(3)) == (None, "b")  # no champion, so the gate lets a rerun of the day through
+    assert (shop.live, shop.incumbent(3)) == (
+        None,
+        "b",
+    )  # no champion, so the gate lets a rerun of the day through
     shop.publish(2, "c")
     shop.publish(3, "d")
     assert (shop.live, shop.incumbent(3), shop.incumbent(2)) == ("d", "c", "a")
@@ -240,11 +280,15 @@ def test_an_emptied_store_that_counts_from_one_again(shop: Shop) -> None:
     assert (shop.live, shop.incumbent(3)) == ("c", "c")
 
 
-def test_a_version_of_another_lake_is_not_gone_back_to(shop: Shop, valkey: str, tmp_path: Path) -> None:
+def test_a_version_of_another_lake_is_not_gone_back_to(
+    shop: Shop, valkey: str, tmp_path: Path
+) -> None:
     other = Shop(Lake.open(str(tmp_path / "other"), "shop"), valkey, tmp_path / "lists")
     other.publish(1, "a")
     shop.publish(2, "b")
-    with pytest.raises(ValueError, match=r"version 1 of 2026-01-01T00:00:00Z was not published from file://"):
+    with pytest.raises(
+        ValueError, match=r"version 1 of 2026-01-01T00:00:00Z was not published from file://"
+    ):
         shop.rollback()
     assert shop.live == "b"
 
@@ -257,12 +301,16 @@ def test_the_step_records_and_reports_what_was_not_published(shop: Shop, tmp_pat
         step.python_func(lists, metrics, shop.url, str(tmp_path / "lake"), "shop", as_of, run)
         report = find_step_report(read_step_records(shop.lake, as_of, run), "publish")
         assert report["published"] is (run == "c")
-        assert metrics.metadata == {name: report[name] for name in ("version", "users", "items", "bytes") if day == 3}
+        assert metrics.metadata == {
+            name: report[name] for name in ("version", "users", "items", "bytes") if day == 3
+        }
     assert render_text_report(shop.lake, "2026-01-01T00:00:00Z", "b").endswith(
         "NOT PUBLISHED: Nothing was published: run 'b' of 2026-01-01T00:00:00Z is not newer than version 1 of "
         "2026-01-02T00:00:00Z, which is active; roll back to an older version first if it is meant to go live."
     )
-    assert "PUBLISHED: Version 2 is live" in render_text_report(shop.lake, "2026-01-03T00:00:00Z", "c")
+    assert "PUBLISHED: Version 2 is live" in render_text_report(
+        shop.lake, "2026-01-03T00:00:00Z", "c"
+    )
 
 
 def test_a_held_store_is_reported_and_released(shop: Shop, tmp_path: Path) -> None:
@@ -276,7 +324,9 @@ def test_a_held_store_is_reported_and_released(shop: Shop, tmp_path: Path) -> No
             taken.append(time.perf_counter() - started)
         assert min(taken) < 1
     lists, metrics = dsl.Dataset(uri=str(shop.folder)), dsl.Metrics(uri=str(tmp_path / "metrics"))
-    step.python_func(lists, metrics, shop.url, str(tmp_path / "lake"), "shop", "2026-01-03T00:00:00Z", "c")
+    step.python_func(
+        lists, metrics, shop.url, str(tmp_path / "lake"), "shop", "2026-01-03T00:00:00Z", "c"
+    )
     assert (shop.live, shop.incumbent(4), metrics.metadata) == ("a", "a", {})
     told = render_text_report(shop.lake, "2026-01-03T00:00:00Z", "c").splitlines()[-1]
     assert told.startswith(
@@ -293,5 +343,8 @@ def test_a_run_asks_the_store_first(shop: Shop) -> None:
     assert registry.reconcile_champion(shop.lake, shop.url, "shop") == {"active": 2}
     assert (shop.live, shop.incumbent(3)) == ("b", "b")
     told = registry.reconcile_champion(shop.lake, "redis://127.0.0.1:1/0", "shop")["unasked"]
-    assert told.startswith("no store answers at redis://127.0.0.1:1/0") and "what this lake last knew" in told
+    assert (
+        told.startswith("no store answers at redis://127.0.0.1:1/0")
+        and "what this lake last knew" in told
+    )
     assert shop.incumbent(3) == "b"

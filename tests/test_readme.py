@@ -16,13 +16,17 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def blocks(kind: str) -> list[str]:
-    return [text for page in PAGES for found, text in BLOCK.findall(page.read_text()) if found == kind]
+    return [
+        text for page in PAGES for found, text in BLOCK.findall(page.read_text()) if found == kind
+    ]
 
 
 def commands() -> dict[str, set[str]]:
     """Command -> the options that the pages use with it."""
     used: dict[str, set[str]] = {}
-    for words in re.findall(r"dawnlist ((?:lake|bots) \w+|\w+)([^#;&\n]*)", "\n".join(blocks("sh"))):
+    for words in re.findall(
+        r"dawnlist ((?:lake|bots) \w+|\w+)([^#;&\n]*)", "\n".join(blocks("sh"))
+    ):
         used.setdefault(words[0], set()).update(re.findall(r"(?<=\s)--?[a-z][a-z-]*", words[1]))
     return used
 
@@ -33,13 +37,17 @@ def test_every_command_and_option_exists(command: str) -> None:
         [sys.executable, "-m", "dawnlist.pipelines.cli", *command.split(), "--help"],
         capture_output=True, text=True, check=True, env={"COLUMNS": "200", "PATH": ""},
     )  # fmt: skip
-    missing = {option for option in commands()[command] if not re.search(rf"{option}\b", done.stdout)}
+    missing = {
+        option for option in commands()[command] if not re.search(rf"{option}\b", done.stdout)
+    }
     assert not missing
 
 
 def test_the_settings_of_the_readme_are_settings() -> None:
     examples = [yaml.safe_load(block) for block in blocks("yaml")]
-    ours = [found for found in examples if not found.keys() & {"components", "kind"}]  # no manifests
+    ours = [
+        found for found in examples if not found.keys() & {"components", "kind"}
+    ]  # no manifests
     settings, *_ = map(Settings.model_validate, ours)
     assert (settings.source.time_column, settings.bots.behaviour) == ("inserted_at", "shadow")
 
@@ -67,5 +75,7 @@ def test_every_script_is_there(script: str) -> None:
 
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = {name for text in blocks("sh") for name in re.findall(r"^make (\w+)", text, re.MULTILINE)}
+    named = {
+        name for text in blocks("sh") for name in re.findall(r"^make (\w+)", text, re.MULTILINE)
+    }
     assert named and named <= targets

@@ -39,8 +39,12 @@ def test_the_key_holds_nothing_of_the_user_s() -> None:
 
 def test_only_the_newest_fifty_are_kept(valkey: str) -> None:
     with connect_store(valkey) as client:
-        counts = [recent.record_event(client, "shop", "ann", f"i{n}", "view", float(n)) for n in range(60)]
-        events = recent.parse_recent_events(client.get(recent.build_recent_key("shop", "ann")) or b"")
+        counts = [
+            recent.record_event(client, "shop", "ann", f"i{n}", "view", float(n)) for n in range(60)
+        ]
+        events = recent.parse_recent_events(
+            client.get(recent.build_recent_key("shop", "ann")) or b""
+        )
     assert counts == [*range(1, 51), *[50] * 10]
     assert [event.item_id for event in events] == [f"i{n}" for n in range(10, 60)]
 
@@ -57,8 +61,12 @@ def test_events_of_many_writers_are_all_there(valkey: str) -> None:
     for thread in writers:
         thread.join()
     with connect_store(valkey) as client:
-        events = recent.parse_recent_events(client.get(recent.build_recent_key("shop", "ann")) or b"")
-    assert {event.item_id for event in events} == {f"{writer}-{n}" for writer in range(5) for n in range(10)}
+        events = recent.parse_recent_events(
+            client.get(recent.build_recent_key("shop", "ann")) or b""
+        )
+    assert {event.item_id for event in events} == {
+        f"{writer}-{n}" for writer in range(5) for n in range(10)
+    }
 
 
 def test_what_is_too_long_or_was_damaged_is_refused(valkey: str) -> None:

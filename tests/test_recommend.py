@@ -22,7 +22,10 @@ META = {"popularity_window": "whole", "winner": "challenger"}
 @pytest.fixture
 def lists(tmp_path: Path) -> TopLists:
     lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
-    titles = [{"item_id": "i00", "title": "Zero", "genres": ["a"]}, {"item_id": "i99", "title": "Unseen"}]
+    titles = [
+        {"item_id": "i00", "title": "Zero", "genres": ["a"]},
+        {"item_id": "i99", "title": "Unseen"},
+    ]
     write_deltalake(lake.table_uri("items"), pa.Table.from_pylist(titles, schema=ITEMS_SCHEMA))
     fit_stage(lake, splits, "train", ALSConfig(4, 0.1, 5.0).as_dict(), "cpu", tmp_path / "model")
     found = build_top_lists(lake, splits, FactorModel.load(tmp_path / "model"), META, k=12)
@@ -50,7 +53,12 @@ def test_the_popular_list_and_meta(lists: TopLists) -> None:
 def test_what_the_lists_carry() -> None:
     evaluation = {"arms": {"popularity": {"ndcg@20": 0.1}}, "popularity_window": "7d"}
     assert build_list_metadata(
-        evaluation, {"winner": "popularity"}, "m1", {"view": 1.0}, "2026-01-31T00:00:00+00:00", "run-1"
+        evaluation,
+        {"winner": "popularity"},
+        "m1",
+        {"view": 1.0},
+        "2026-01-31T00:00:00+00:00",
+        "run-1",
     ) == {
         "as_of": "2026-01-31T00:00:00Z",
         "run": "run-1",
@@ -78,20 +86,31 @@ def test_what_computes_the_lists_anew_goes_with_them(lists: TopLists) -> None:
     assert lists.item_content.shape == (20, 0)
     met = lists.histories
     assert met.weight.shape == (40, 20)
-    assert [met.weight[user].indices.tolist() for user in (0, 1)] == [list(range(n, 20, 2)) for n in (0, 1)]
+    assert [met.weight[user].indices.tolist() for user in (0, 1)] == [
+        list(range(n, 20, 2)) for n in (0, 1)
+    ]
     assert sorted(set(met.age.tolist())) == [0.5, 1.5, 3.0]
 
 
-def test_users_that_the_model_does_not_know_are_left_out_with_their_histories(tmp_path: Path) -> None:
+def test_users_that_the_model_does_not_know_are_left_out_with_their_histories(
+    tmp_path: Path,
+) -> None:
     lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
-    fit_stage(lake, splits, "train", ALSConfig(2, iterations=1).as_dict(), "cpu", tmp_path / "model")
+    fit_stage(
+        lake, splits, "train", ALSConfig(2, iterations=1).as_dict(), "cpu", tmp_path / "model"
+    )
     model = FactorModel.load(tmp_path / "model")
     some = np.array([3, 5])
-    known = replace(model, user_ids=model.user_ids.subset(some), user_factors=model.user_factors[some])
+    known = replace(
+        model, user_ids=model.user_ids.subset(some), user_factors=model.user_factors[some]
+    )
     found = build_top_lists(lake, splits, known, META, k=3)
     assert found.user_ids.tolist() == ["u03", "u05"]
     assert found.vectors.tolist() == model.user_factors[some].tolist()
-    assert found.histories.weight.toarray().tolist() == splits.user_items("refit").weight[some].toarray().tolist()
+    assert (
+        found.histories.weight.toarray().tolist()
+        == splits.user_items("refit").weight[some].toarray().tolist()
+    )
     assert len(found.histories.age) == found.histories.weight.nnz
 
 

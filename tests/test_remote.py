@@ -70,29 +70,47 @@ def test_two_nights_and_one_of_them_twice(lake: Lake, source: str) -> None:
 def test_two_runs_of_one_night_at_once(lake: Lake, source: str) -> None:
     with ThreadPoolExecutor(2) as pool:
         inserted = [
-            report["inserted"] for report in pool.map(lambda _: night(lake, source, "2026-01-04T00:00:00Z"), "ab")
+            report["inserted"]
+            for report in pool.map(lambda _: night(lake, source, "2026-01-04T00:00:00Z"), "ab")
         ]
     assert sorted(inserted) == [0, 3]
     assert events(lake) == ["e1", "e2", "e4"]
 
 
 def test_the_registry_and_the_run_record(lake: Lake, tmp_path: Path) -> None:
-    fitted = fit_stage(lake, two_tastes(), "refit", ALSConfig(2, iterations=1).as_dict(), "cpu", tmp_path / "model")
-    report = {"version": 1, "token": "1-0", "as_of": "2026-01-31T00:00:00Z", "run": "run-1", "users": 9}
+    fitted = fit_stage(
+        lake, two_tastes(), "refit", ALSConfig(2, iterations=1).as_dict(), "cpu", tmp_path / "model"
+    )
+    report = {
+        "version": 1,
+        "token": "1-0",
+        "as_of": "2026-01-31T00:00:00Z",
+        "run": "run-1",
+        "users": 9,
+    }
     registry.record_publication(
         lake, report, {"model": fitted["model"], "winner": "challenger", "metrics": {"ndcg": 0.5}}
     )
     registry.set_champion(lake, report)
     live = registry.read_champion(lake)
-    assert live and live["history"] == [{"as_of": "2026-01-31T00:00:00Z", "run": "run-1", "token": "1-0"}]
+    assert live and live["history"] == [
+        {"as_of": "2026-01-31T00:00:00Z", "run": "run-1", "token": "1-0"}
+    ]
     assert registry.load_model(lake, live).lineage["as_of"] == "2026-01-31T00:00:00Z"
-    with record_step(lake.uri.removesuffix("/shop"), "shop", "2026-01-31T00:00:00Z", "run-1", "fetch") as record:
+    with record_step(
+        lake.uri.removesuffix("/shop"), "shop", "2026-01-31T00:00:00Z", "run-1", "fetch"
+    ) as record:
         record["rows"] = 3
-    assert [found["report"] for found in read_step_records(lake, "2026-01-31T00:00:00Z", "run-1")] == [{"rows": 3}]
+    assert [
+        found["report"] for found in read_step_records(lake, "2026-01-31T00:00:00Z", "run-1")
+    ] == [{"rows": 3}]
 
 
 def test_a_lease(lake: Lake) -> None:
-    with hold_lease(lake, "compact", "one"), pytest.raises(TimeoutError, match="is held by run one on"):  # noqa: SIM117
+    with (
+        hold_lease(lake, "compact", "one"),
+        pytest.raises(TimeoutError, match="is held by run one on"),
+    ):  # noqa: SIM117
         with hold_lease(lake, "compact", "two", wait=0.3):
             raise AssertionError
     with hold_lease(lake, "compact", "two", wait=0) as held:

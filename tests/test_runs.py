@@ -9,7 +9,12 @@ import pytest
 
 from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
-from dawnlist.records.run_records import find_step_report, read_step_records, record_step, resolve_as_of
+from dawnlist.records.run_records import (
+    find_step_report,
+    read_step_records,
+    record_step,
+    resolve_as_of,
+)
 
 AS_OF = "2026-01-31T00:00:00Z"
 LEFT = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
@@ -27,7 +32,10 @@ def test_a_step_leaves_what_it_did(tmp_path: Path) -> None:
 
 
 def test_a_failing_step_leaves_its_error_and_still_fails(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), record_step(str(tmp_path), "shop", AS_OF, "run-1", "clean") as record:
+    with (
+        pytest.raises(ZeroDivisionError),
+        record_step(str(tmp_path), "shop", AS_OF, "run-1", "clean") as record,
+    ):
         record["rows"] = 1 / 0
     [found] = read_step_records(Lake.open(str(tmp_path), "shop"), AS_OF, "run-1")
     assert (found["state"], found["error"]["type"]) == ("failed", "ZeroDivisionError")
@@ -70,22 +78,34 @@ def test_a_killed_step_has_started_and_never_ended(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, env=os.environ)
     [found] = read_step_records(Lake.open(str(tmp_path), "shop"), AS_OF, "run-1")
-    assert (done.returncode, found["state"], "ended" in found) == (-signal.SIGKILL, "started", False)
+    assert (done.returncode, found["state"], "ended" in found) == (
+        -signal.SIGKILL,
+        "started",
+        False,
+    )
 
 
 def test_no_run_has_no_records(tmp_path: Path) -> None:
     assert read_step_records(Lake.open(str(tmp_path), "shop"), AS_OF, "run-9") == []
 
 
-def test_where_kubeflow_puts_in_no_time_the_first_step_says_the_day_of_its_run(tmp_path: Path) -> None:
+def test_where_kubeflow_puts_in_no_time_the_first_step_says_the_day_of_its_run(
+    tmp_path: Path,
+) -> None:
     began = datetime.now(UTC).replace(microsecond=0)
     first = resolve_as_of(str(tmp_path), "shop", LEFT, "run-1")
     assert began <= parse_as_of(first) <= datetime.now(UTC)
     with pytest.raises(OSError), record_step(str(tmp_path), "shop", AS_OF, "run-1", "fetch"):
         raise OSError("tried again later")
     for macro in (LEFT, "[[CurrentTime.2006-01-02T15:04:05Z]]"):
-        assert resolve_as_of(str(tmp_path), "shop", macro, "run-1") == AS_OF  # by the record of the first try
-    assert parse_as_of(resolve_as_of(str(tmp_path), "shop", LEFT, "run-2")) >= began > parse_as_of(AS_OF)
+        assert (
+            resolve_as_of(str(tmp_path), "shop", macro, "run-1") == AS_OF
+        )  # by the record of the first try
+    assert (
+        parse_as_of(resolve_as_of(str(tmp_path), "shop", LEFT, "run-2"))
+        >= began
+        > parse_as_of(AS_OF)
+    )
 
 
 def test_a_day_that_was_given_is_taken_and_no_lake_asked() -> None:

@@ -49,12 +49,18 @@ def schedule(kubeflow: Kubeflow, when: str, *words: str) -> Done:
     return dawnlist("schedule", when, "--host", kubeflow.url, *SHOP, *words)
 
 
-def test_one_recurring_run_stands_however_often_one_asks(kubeflow: Kubeflow, package: Path, noon: datetime) -> None:
+def test_one_recurring_run_stands_however_often_one_asks(
+    kubeflow: Kubeflow, package: Path, noon: datetime
+) -> None:
     first, again = (schedule(kubeflow, NIGHT, "--package", str(package)) for _ in range(2))
     [standing] = kubeflow.recurring
     assert standing["display_name"] == "dawnlist-daily-shop"
     assert standing["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * *"}}
-    assert (standing["mode"], standing["no_catchup"], standing["max_concurrency"]) == ("ENABLE", True, "1")
+    assert (standing["mode"], standing["no_catchup"], standing["max_concurrency"]) == (
+        "ENABLE",
+        True,
+        "1",
+    )
     assert standing["service_account"] == "dawnlist-pipeline"
     assert standing["runtime_config"]["parameters"] == {
         "source": "postgresql://dawn@db/shop", "lake": "s3://bucket/lake", "redis": "redis://store:6379/0",
@@ -63,8 +69,16 @@ def test_one_recurring_run_stands_however_often_one_asks(kubeflow: Kubeflow, pac
     name = build_version_name(package.read_bytes())
     times = ", ".join(f"{noon + timedelta(days=day):%Y-%m-%d} 03:00:00" for day in (1, 2, 3))
     told = ["0 0 3 * * *: At 03:00, UTC", f"next: {times}"]
-    assert first.out.splitlines() == [f"version {name}: uploaded", "dawnlist-daily-shop: scheduled", *told]
-    unchanged = [f"version {name}: its bytes are there already", "dawnlist-daily-shop: unchanged", *told]
+    assert first.out.splitlines() == [
+        f"version {name}: uploaded",
+        "dawnlist-daily-shop: scheduled",
+        *told,
+    ]
+    unchanged = [
+        f"version {name}: its bytes are there already",
+        "dawnlist-daily-shop: unchanged",
+        *told,
+    ]
     assert again.out.splitlines() == unchanged and (first.code, again.code) == (0, 0)
     assert kubeflow.requests.count("recurring_run_service_create_recurring_run") == 1
     assert "recurring_run_service_delete_recurring_run" not in kubeflow.requests
@@ -76,7 +90,10 @@ def test_another_time_replaces_it(installed: Kubeflow) -> None:
     done = schedule(installed, "0 0 4 * * MON-FRI", "--set", "k=10", "--catch-up")
     [after] = installed.recurring
     assert after["recurring_run_id"] != before["recurring_run_id"]
-    assert after["trigger"]["cron_schedule"]["cron"] == "0 0 4 * * MON-FRI" and after["no_catchup"] is False
+    assert (
+        after["trigger"]["cron_schedule"]["cron"] == "0 0 4 * * MON-FRI"
+        and after["no_catchup"] is False
+    )
     assert done.out.splitlines()[1:7] == [
         "dawnlist-daily-shop: replaced",
         "  schedule: 0 0 3 * * * → 0 0 4 * * MON-FRI",
@@ -113,9 +130,13 @@ def test_another_version_replaces_it(installed: Kubeflow, package: Path, tmp_pat
     before = installed.versions[0]["display_name"]
     schedule(installed, NIGHT)
     other = tmp_path / "other.yaml"
-    other.write_bytes(package.read_bytes().replace(b"dawnlist-python:", b"registry.example/dawnlist-python:"))
+    other.write_bytes(
+        package.read_bytes().replace(b"dawnlist-python:", b"registry.example/dawnlist-python:")
+    )
     done = schedule(installed, NIGHT, "--package", str(other))
-    assert f"  version: {before} → {build_version_name(other.read_bytes())}" in done.out.splitlines()
+    assert (
+        f"  version: {before} → {build_version_name(other.read_bytes())}" in done.out.splitlines()
+    )
     assert len(installed.recurring) == 1
 
 
@@ -123,16 +144,23 @@ def test_a_crash_between_the_new_and_the_old_heals(installed: Kubeflow) -> None:
     schedule(installed, NIGHT)
     installed.faults = [Fault("DELETE", "500")]
     assert schedule(installed, "0 4 * * *").code == 1
-    assert [one["trigger"]["cron_schedule"]["cron"] for one in installed.recurring] == ["0 0 3 * * *", "0 0 4 * * *"]
+    assert [one["trigger"]["cron_schedule"]["cron"] for one in installed.recurring] == [
+        "0 0 3 * * *",
+        "0 0 4 * * *",
+    ]
     installed.faults = []
     done = schedule(installed, "0 4 * * *")
-    assert [one["trigger"]["cron_schedule"]["cron"] for one in installed.recurring] == ["0 0 4 * * *"]
+    assert [one["trigger"]["cron_schedule"]["cron"] for one in installed.recurring] == [
+        "0 0 4 * * *"
+    ]
     assert "dawnlist-daily-shop: unchanged; 1 more of that name deleted" in done.out
 
 
 def test_more_of_a_name_than_a_page_holds(installed: Kubeflow) -> None:
     schedule(installed, NIGHT)
-    installed.recurring += [{**installed.recurring[0], "recurring_run_id": f"copy-{number}"} for number in range(5)]
+    installed.recurring += [
+        {**installed.recurring[0], "recurring_run_id": f"copy-{number}"} for number in range(5)
+    ]
     installed.page = 2
     kept = min(one["recurring_run_id"] for one in installed.recurring)
     schedule(installed, NIGHT)
@@ -141,16 +169,30 @@ def test_more_of_a_name_than_a_page_holds(installed: Kubeflow) -> None:
 
 def wanted(installed: Kubeflow, when: str) -> RecurringRunSpec:
     [version], [experiment] = installed.versions, installed.experiments
-    made = PipelineVersion(version["pipeline_id"], version["pipeline_version_id"], version["name"], {})
-    parameters = {"source": "s", "lake": "s3://b/l", "redis": "redis://h:1", "as_of": SCHEDULED_TIME_MACRO}
-    return RecurringRunSpec(experiment["experiment_id"], "shop", made, when, parameters, "dawnlist-pipeline", False)
+    made = PipelineVersion(
+        version["pipeline_id"], version["pipeline_version_id"], version["name"], {}
+    )
+    parameters = {
+        "source": "s",
+        "lake": "s3://b/l",
+        "redis": "redis://h:1",
+        "as_of": SCHEDULED_TIME_MACRO,
+    }
+    return RecurringRunSpec(
+        experiment["experiment_id"], "shop", made, when, parameters, "dawnlist-pipeline", False
+    )
 
 
 def test_many_that_schedule_the_same_at_once_leave_one(installed: Kubeflow) -> None:
     installed.experiment_service_create_experiment({"display_name": "dawnlist-shop"})
     clients = [KfpClient(installed.url) for _ in range(6)]
     with ThreadPoolExecutor(6) as threads:
-        list(threads.map(lambda client: ensure_recurring_run(client, wanted(installed, "0 0 3 * * *")), clients))
+        list(
+            threads.map(
+                lambda client: ensure_recurring_run(client, wanted(installed, "0 0 3 * * *")),
+                clients,
+            )
+        )
     assert len(installed.recurring) == 1
 
 
@@ -162,11 +204,15 @@ def test_who_loses_what_it_scheduled_to_somebody_else_is_told(
     delete = Kubeflow.recurring_run_service_delete_recurring_run
 
     def meanwhile(self: Kubeflow, recurring_run_id: str) -> Object:
-        self.recurring[:] = [one for one in self.recurring if one["recurring_run_id"] == recurring_run_id]
+        self.recurring[:] = [
+            one for one in self.recurring if one["recurring_run_id"] == recurring_run_id
+        ]
         return delete(self, recurring_run_id)
 
     monkeypatch.setattr(Kubeflow, "recurring_run_service_delete_recurring_run", meanwhile)
-    with pytest.raises(RuntimeError, match="somebody else schedules 'shop' at the same time: run the command again"):
+    with pytest.raises(
+        RuntimeError, match="somebody else schedules 'shop' at the same time: run the command again"
+    ):
         ensure_recurring_run(KfpClient(installed.url), wanted(installed, "0 0 4 * * *"))
 
 
@@ -181,14 +227,20 @@ def test_an_api_that_keeps_something_else_is_told_and_nothing_piles_up(
         lambda self, body: create(self, {**body, "service_account": "default"}),
     )  # fmt: skip
     done = schedule(installed, "0 4 * * *")
-    assert "the API has not kept 'dawnlist-daily-shop' as it was asked to: [{'service account': ('default'," in done.err
+    assert (
+        "the API has not kept 'dawnlist-daily-shop' as it was asked to: [{'service account': ('default',"
+        in done.err
+    )
     assert (done.code, installed.recurring) == (1, before)
 
 
 def test_other_shops_are_left_alone(installed: Kubeflow) -> None:
     schedule(installed, NIGHT)
     schedule(installed, NIGHT, "--namespace", "books")
-    assert [one["display_name"] for one in installed.recurring] == ["dawnlist-daily-shop", "dawnlist-daily-books"]
+    assert [one["display_name"] for one in installed.recurring] == [
+        "dawnlist-daily-shop",
+        "dawnlist-daily-books",
+    ]
     done = dawnlist("unschedule", "--host", installed.url, "--namespace", "shop")
     assert done.out == "dawnlist-daily-shop: no longer scheduled; it was: 0 0 3 * * *\n"
     assert [one["display_name"] for one in installed.recurring] == ["dawnlist-daily-books"]
@@ -214,7 +266,11 @@ def test_other_shops_are_left_alone(installed: Kubeflow) -> None:
 def test_what_is_no_schedule_is_refused(installed: Kubeflow, when: str, message: str) -> None:
     done = schedule(installed, when)
     [line] = done.err.splitlines()
-    assert line.startswith(f"dawnlist: the schedule {when!r} ") and message in line and installed.requests == []
+    assert (
+        line.startswith(f"dawnlist: the schedule {when!r} ")
+        and message in line
+        and installed.requests == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -261,7 +317,10 @@ def test_status_of_a_shop_that_never_ran(kubeflow: Kubeflow, tmp_path: Path, val
     words = ("status", "--host", kubeflow.url)
     assert dawnlist(*words).out.splitlines() == ["no run yet", "nothing is scheduled"]
     done = dawnlist(*words, "--lake", str(tmp_path), "--redis", valkey)
-    assert done.out.splitlines()[2:] == ["champion: none yet", "live: nothing has been published yet"]
+    assert done.out.splitlines()[2:] == [
+        "champion: none yet",
+        "live: nothing has been published yet",
+    ]
     assert done.code == 0
 
 
@@ -273,15 +332,36 @@ def test_status_says_how_runs_went_what_is_next_and_what_is_live(
         installed.failing = failing
         dawnlist("submit", "--host", installed.url, *SHOP, "--as-of", "2026-03-01T03:00:00Z")
     good, bad = installed.runs
-    with pytest.raises(LookupError), record_step(str(tmp_path), "shop", "2026-03-01T03:00:00Z", bad["run_id"], "fetch"):
+    with (
+        pytest.raises(LookupError),
+        record_step(str(tmp_path), "shop", "2026-03-01T03:00:00Z", bad["run_id"], "fetch"),
+    ):
         raise LookupError("no table 'clicks' in postgresql://dawn:s3cret@db/shop")
-    champion = {"version": 1, "as_of": "2026-03-01T03:00:00Z", "winner": "challenger", "metrics": {"ndcg@20": 0.5}}
+    champion = {
+        "version": 1,
+        "as_of": "2026-03-01T03:00:00Z",
+        "winner": "challenger",
+        "metrics": {"ndcg@20": 0.5},
+    }
     Lake.open(str(tmp_path), "shop").write_json({**champion, "history": []}, "champion.json")
     publish(valkey, shop())
-    words = ("status", "--host", installed.url, "--namespace", "shop", "--lake", str(tmp_path), "--redis", valkey)
+    words = (
+        "status",
+        "--host",
+        installed.url,
+        "--namespace",
+        "shop",
+        "--lake",
+        str(tmp_path),
+        "--redis",
+        valkey,
+    )
     why = "fetch: no table 'clicks' in postgresql://dawn:***@db/shop"
     told = json.loads(dawnlist(*words, "--format", "json").out)
-    assert [(run["run"], run["state"], run["as_of"], run["seconds"], run["error"]) for run in told["runs"]] == [
+    assert [
+        (run["run"], run["state"], run["as_of"], run["seconds"], run["error"])
+        for run in told["runs"]
+    ] == [
         (bad["run_id"], "FAILED", "2026-03-01T03:00:00Z", 17.0, why),
         (good["run_id"], "SUCCEEDED", "2026-03-01T03:00:00Z", 49.0, None),
     ]
@@ -291,7 +371,9 @@ def test_status_says_how_runs_went_what_is_next_and_what_is_live(
     assert {**champion, "hours": told["champion"]["hours"]} == told["champion"]
     age = (datetime.now(UTC) - datetime(2026, 3, 1, 3, tzinfo=UTC)).total_seconds() / 3600
     live = told["live"]
-    assert (live["version"], live["held"]) == (1, False) and live["hours"] == pytest.approx(age, abs=0.2)
+    assert (live["version"], live["held"]) == (1, False) and live["hours"] == pytest.approx(
+        age, abs=0.2
+    )
     lines = dawnlist(*words).out.splitlines()
     assert lines[1].split()[:3] == [bad["run_id"], "2026-03-01T03:00:00Z", "failed"]
     assert lines[3] == f"{bad['run_id']}: {told['runs'][0]['error']}; {told['runs'][0]['link']}"

@@ -92,7 +92,9 @@ def built() -> list[Tree]:
 
 
 def rules(built: list[Tree]) -> list[Tree]:
-    return [rule for group in one(built, "PrometheusRule")["spec"]["groups"] for rule in group["rules"]]
+    return [
+        rule for group in one(built, "PrometheusRule")["spec"]["groups"] for rule in group["rules"]
+    ]
 
 
 def dashboard(built: list[Tree]) -> Tree:
@@ -105,21 +107,31 @@ def dashboard(built: list[Tree]) -> Tree:
 def expressions(built: list[Tree]) -> list[str]:
     panels = [target["expr"] for panel in dashboard(built)["panels"] for target in panel["targets"]]
     metrics = one(built, "InferenceService")["spec"]["predictor"]["autoScaling"]["metrics"]
-    scaled = [metric["external"]["metric"]["query"] for metric in metrics if metric["type"] == "External"]
+    scaled = [
+        metric["external"]["metric"]["query"] for metric in metrics if metric["type"] == "External"
+    ]
     return [*panels, *scaled, *(rule["expr"] for rule in rules(built))]
 
 
-def test_rules_and_panels_ask_only_for_what_the_predictor_tells(built: list[Tree], served: Predictor) -> None:
+def test_rules_and_panels_ask_only_for_what_the_predictor_tells(
+    built: list[Tree], served: Predictor
+) -> None:
     httpx.get(f"{served.url}/v1/recommendations/ann")
     known = families(served.url)
     for expression in expressions(built):
         names = NAME.findall(re.sub(r'"[^"]*"', "", expression))
         assert names, expression
         for name in names:
-            base = next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
+            base = next(
+                (name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name
+            )
             assert base in known or name in known, name
     asked = {name for expression in expressions(built) for name in NAME.findall(expression)}
-    unseen = {name for name in known if name.startswith("dawnlist") and not any(a.startswith(name) for a in asked)}
+    unseen = {
+        name
+        for name in known
+        if name.startswith("dawnlist") and not any(a.startswith(name) for a in asked)
+    }
     assert unseen == set()  # every metric has a panel or an alert
 
 
@@ -127,11 +139,19 @@ def test_labels_in_rules_and_panels_are_those_of_the_metrics(built: list[Tree]) 
     given = {"shop", "tier", "route", "status", "kind", "reason", "what", "le", "pod", "job"}
     for expression in expressions(built):
         selected = {
-            name for inside in re.findall(r"\{([^}]*)\}", expression) for name in re.findall(r"(\w+)[=!]", inside)
+            name
+            for inside in re.findall(r"\{([^}]*)\}", expression)
+            for name in re.findall(r"(\w+)[=!]", inside)
         }
-        grouped = {name for names in re.findall(r"by \(([^)]*)\)", expression) for name in names.split(", ")}
+        grouped = {
+            name
+            for names in re.findall(r"by \(([^)]*)\)", expression)
+            for name in names.split(", ")
+        }
         assert selected | grouped <= given, expression
-        assert expression.count("(") == expression.count(")") and expression.count("{") == expression.count("}")
+        assert expression.count("(") == expression.count(")") and expression.count(
+            "{"
+        ) == expression.count("}")
 
 
 def test_rules_are_what_the_operator_knows(built: list[Tree]) -> None:
@@ -163,7 +183,11 @@ def test_the_panels_do_not_overlap(built: list[Tree]) -> None:
 def test_the_predictors_pods_are_scraped_where_they_listen(built: list[Tree]) -> None:
     spec = one(built, "PodMonitor")["spec"]
     (pod,) = (pod for pod in pods(built) if selected(spec["selector"], pod.labels))
-    ports = {port["name"]: port["containerPort"] for container in pod.containers for port in container["ports"]}
+    ports = {
+        port["name"]: port["containerPort"]
+        for container in pod.containers
+        for port in container["ports"]
+    }
     assert (pod.owner, [ports[endpoint["port"]] for endpoint in spec["podMetricsEndpoints"]]) == (
         "InferenceService/dawnlist", [8080],
     )  # fmt: skip

@@ -23,7 +23,9 @@ def test_what_is_given_is_read(tmp_path: Path) -> None:
 
 
 def test_on_and_off_need_no_quotes(tmp_path: Path) -> None:
-    bots = Settings.load(write(tmp_path / "s.yaml", "bots: {behaviour: off, staff: on, deny: [x]}")).bots
+    bots = Settings.load(
+        write(tmp_path / "s.yaml", "bots: {behaviour: off, staff: on, deny: [x]}")
+    ).bots
     assert (bots.behaviour, bots.staff) == ("off", "on")
 
 
@@ -31,14 +33,19 @@ def test_on_and_off_need_no_quotes(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("gate: {margin: 2}", r"gate.margin is 2: Input should be less than 1"),
-        ("gates: {}", r"gates is {}: there is no such name; there are source, bots, gate, limits, keep,"),
+        (
+            "gates: {}",
+            r"gates is {}: there is no such name; there are source, bots, gate, limits, keep,",
+        ),
         ("gate: {margins: 1}", r"gate.margins is 1: there is no such name; there are margin, "),
         ("bots: {staff: maybe}", r"bots.staff is 'maybe': Input should be 'on', 'off' or 'shadow'"),
         ("source: {weights: {view: 0}}", r"the weight of 'view' is 0"),
         ("a: [", "are no YAML"),
     ],
 )
-def test_a_mistake_is_one_line_with_place_value_and_rule(tmp_path: Path, text: str, message: str) -> None:
+def test_a_mistake_is_one_line_with_place_value_and_rule(
+    tmp_path: Path, text: str, message: str
+) -> None:
     with pytest.raises(ValueError, match=message) as error:
         Settings.load(write(tmp_path / "s.yaml", text))
     assert "\n" not in str(error.value)

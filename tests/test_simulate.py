@@ -20,7 +20,9 @@ from dawnlist.simulate.agents import HOSTILE_AGENT, SIMULATED_CRAWLERS
 from dawnlist.simulate.config import CLEAN_SHOP_ARGUMENTS
 from dawnlist.simulate.delivery import format_iso_utc
 
-SMALL = ShopConfig(users=60, items=40, days=12, sessions_a_day=0.5, rename_day=8, sessionless_days=(3, 5))
+SMALL = ShopConfig(
+    users=60, items=40, days=12, sessions_a_day=0.5, rename_day=8, sessionless_days=(3, 5)
+)
 SPOTLESS = replace(SMALL, **CLEAN_SHOP_ARGUMENTS, robot_share=0.0)
 
 
@@ -65,7 +67,10 @@ def test_a_row_as_production_calls_it(small: SimulatedShop) -> None:
     received = small.interactions["received_at"].to_pylist()
     assert received == sorted(received)
     assert {len(text) for text in received} == {27}
-    assert received[0] >= "2025-01-01T00:00:00.000000Z" and received[-1] < "2025-01-13T00:00:00.000000Z"
+    assert (
+        received[0] >= "2025-01-01T00:00:00.000000Z"
+        and received[-1] < "2025-01-13T00:00:00.000000Z"
+    )
 
 
 def test_iso_utc_has_a_fixed_width() -> None:
@@ -80,7 +85,9 @@ def test_a_spotless_shop_has_no_dirt() -> None:
     assert len(set(rows["event_id"].to_pylist())) == rows.num_rows
     assert pc.all(pc.match_substring_regex(rows["user_id"], "^[0-9]{7}$")).as_py()
     assert pc.all(pc.ends_with(rows["ts"], "Z")).as_py()
-    assert {name: rows[name].null_count for name in rows.column_names if rows[name].null_count} == {"ua": rows.num_rows}
+    assert {name: rows[name].null_count for name in rows.column_names if rows[name].null_count} == {
+        "ua": rows.num_rows
+    }
 
 
 def test_labels_partition_the_users(small: SimulatedShop) -> None:
@@ -92,28 +99,38 @@ def test_labels_partition_the_users(small: SimulatedShop) -> None:
         "stealth:fast", "stealth:regular", "stealth:wide", "stealth:skew", "stealth:scalper", "stealth:mimic",
         "stealth:clickfarm",
     }  # fmt: skip
-    assert set(small.users["user_id"].to_pylist()) == {user for user, kind in labels.items() if kind != "crawler"}
+    assert set(small.users["user_id"].to_pylist()) == {
+        user for user, kind in labels.items() if kind != "crawler"
+    }
     assert set(ground_truth.recover_events(small)["user"]) <= set(labels)
 
 
 def test_crawlers_say_who_they_are_and_stealthy_bots_do_not() -> None:
-    events = ground_truth.recover_events(simulate_shop(replace(SMALL, users=300, robot_share=0.4, null_text_share=0.0)))
+    events = ground_truth.recover_events(
+        simulate_shop(replace(SMALL, users=300, robot_share=0.4, null_text_share=0.0))
+    )
     declared = set(events.loc[events["kind"] == "crawler", "agent"])
-    assert declared <= {crawler.agent for crawler in SIMULATED_CRAWLERS} and HOSTILE_AGENT in declared
+    assert (
+        declared <= {crawler.agent for crawler in SIMULATED_CRAWLERS} and HOSTILE_AGENT in declared
+    )
     others = events.loc[events["kind"] != "crawler", "agent"]
     assert others.str.startswith("Mozilla/5.0").all()
     assert not others.str.contains(ground_truth.ROBOT_AGENT_PATTERN, case=False).any()
 
 
 def test_robots_make_the_share_that_was_asked_for() -> None:
-    events = ground_truth.recover_events(simulate_shop(ShopConfig(users=1_500, items=300, days=40, robot_share=0.2)))
+    events = ground_truth.recover_events(
+        simulate_shop(ShopConfig(users=1_500, items=300, days=40, robot_share=0.2))
+    )
     assert 0.15 < (events["kind"] != "human").mean() < 0.25
 
 
 def test_staff_are_known_by_role_or_address(small: SimulatedShop) -> None:
     users = small.users.to_pandas().assign(kind=lambda frame: frame["user_id"].map(kinds(small)))
     staff = users[users["kind"].isin(["staff", "test"])]
-    assert (staff["role"].isin(["staff", "test"]) | staff["email"].str.endswith("@dawnmart.example")).all()
+    assert (
+        staff["role"].isin(["staff", "test"]) | staff["email"].str.endswith("@dawnmart.example")
+    ).all()
     assert set(users.loc[users["kind"] == "human", "role"]) == {"customer"}
 
 
@@ -128,7 +145,9 @@ def test_replays_keep_the_event_id_and_double_clicks_do_not() -> None:
 
 def test_late_rows_happened_hours_before_they_arrived() -> None:
     rows = simulate_shop(replace(SPOTLESS, late_share=0.5)).interactions
-    happened, arrived = (pc.utf8_slice_codeunits(rows[name], 0, 10) for name in ("ts", "received_at"))
+    happened, arrived = (
+        pc.utf8_slice_codeunits(rows[name], 0, 10) for name in ("ts", "received_at")
+    )
     late = pc.sum(pc.less(happened, arrived))
     assert 0.2 < late.as_py() / rows.num_rows < 0.5
 
@@ -140,7 +159,9 @@ def test_odd_formats_mean_the_same_event() -> None:
         ground_truth.recover_events(simulate_shop(config)),
     )
     assert odd[["user", "item", "event"]].equals(plain[["user", "item", "event"]])
-    assert (plain["time"] - odd["time"]).between(-0.0005, 0.9995).all()  # epoch seconds drop the fraction
+    assert (
+        (plain["time"] - odd["time"]).between(-0.0005, 0.9995).all()
+    )  # epoch seconds drop the fraction
     texts = simulate_shop(config).interactions["ts"].to_pylist()
     shapes = Counter("+02:00" in t or ("T" in t) * 2 or (" " in t) * 3 or len(t) for t in texts)
     assert set(shapes) == {True, 2, 3, 10, 13}
@@ -150,7 +171,9 @@ def test_corrupt_rows_are_few_and_plain_to_see() -> None:
     rows = simulate_shop(replace(SPOTLESS, corrupt_share=0.3)).interactions
     assert rows["user_id"].null_count and rows["item_id"].null_count
     assert "heartbeat" in rows["event"].to_pylist()
-    assert {"2099-12-31T23:59:59.000Z", "1970-01-01T00:00:00.000Z", "not a time"} <= set(rows["ts"].to_pylist())
+    assert {"2099-12-31T23:59:59.000Z", "1970-01-01T00:00:00.000Z", "not a time"} <= set(
+        rows["ts"].to_pylist()
+    )
 
 
 def test_a_column_is_renamed_and_another_missing(small: SimulatedShop) -> None:
@@ -170,12 +193,16 @@ def test_the_hostile_title_is_on_sale(small: SimulatedShop) -> None:
 
 
 def test_titles_stay_unique_in_a_large_catalogue() -> None:
-    titles = simulate_shop(replace(SPOTLESS, users=1, days=1, items=30_000)).items["title"].to_pylist()
+    titles = (
+        simulate_shop(replace(SPOTLESS, users=1, days=1, items=30_000)).items["title"].to_pylist()
+    )
     assert len(set(titles)) == 30_000
 
 
 @pytest.mark.parametrize("target", ["sqlite", "file"])
-def test_a_target_with_something_in_it_is_left_alone(small: SimulatedShop, tmp_path: Path, target: str) -> None:
+def test_a_target_with_something_in_it_is_left_alone(
+    small: SimulatedShop, tmp_path: Path, target: str
+) -> None:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "notes.txt").write_text("mine")
     url = f"sqlite:///{tmp_path}/shop/notes.txt" if target == "sqlite" else str(tmp_path / "shop")
@@ -187,12 +214,16 @@ def test_a_target_with_something_in_it_is_left_alone(small: SimulatedShop, tmp_p
 
 def test_sqlite_round_trip(small: SimulatedShop, tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
-    write_shop(small, f"sqlite:///{tmp_path}/deep/shop.db", lambda done, total: steps.append((done, total)))
+    write_shop(
+        small, f"sqlite:///{tmp_path}/deep/shop.db", lambda done, total: steps.append((done, total))
+    )
     with closing(sqlite3.connect(tmp_path / "deep" / "shop.db")) as connection, connection:
         for name, table in small.tables().items():
             rows = connection.execute(f"SELECT * FROM {name} ORDER BY rowid").fetchall()
             assert rows == list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-        plan = connection.execute("EXPLAIN QUERY PLAN SELECT * FROM interactions WHERE received_at >= 'a'").fetchall()
+        plan = connection.execute(
+            "EXPLAIN QUERY PLAN SELECT * FROM interactions WHERE received_at >= 'a'"
+        ).fetchall()
     assert "interactions_received_at" in str(plan)
     assert steps[-1] == (sum(table.num_rows for table in small.tables().values()),) * 2
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["shop.db"]
@@ -202,7 +233,12 @@ def test_sqlite_round_trip(small: SimulatedShop, tmp_path: Path) -> None:
 def test_folder_round_trip(small: SimulatedShop, tmp_path: Path, scheme: str) -> None:
     write_shop(small, f"{scheme}{tmp_path}/shop")
     folder = tmp_path / "shop"
-    assert sorted(path.name for path in folder.iterdir()) == ["interactions", "items.csv", "truth.csv", "users.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "interactions",
+        "items.csv",
+        "truth.csv",
+        "users.csv",
+    ]
     files = sorted((folder / "interactions").iterdir())
     assert [path.stem for path in files] == [f"2025-01-{day:02}" for day in range(1, 13)]
     assert "user_agent" in files[7].read_text().splitlines()[0]
@@ -245,9 +281,13 @@ def test_postgresql_round_trip_and_refusal(small: SimulatedShop, database: str) 
         connection.execute("SET TIME ZONE 'UTC'")
         moment = 'to_char(received_at, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')'
         for name, table in small.tables().items():
-            columns = ", ".join(moment if column == "received_at" else column for column in table.column_names)
+            columns = ", ".join(
+                moment if column == "received_at" else column for column in table.column_names
+            )
             rows = connection.execute(f"SELECT {columns} FROM {name}".encode()).fetchall()
-            assert Counter(rows) == Counter(zip(*(column.to_pylist() for column in table.columns), strict=True))
+            assert Counter(rows) == Counter(
+                zip(*(column.to_pylist() for column in table.columns), strict=True)
+            )
     with pytest.raises(FileExistsError, match="only written to empty tables"):
         write_shop(small, database)
 

@@ -27,13 +27,17 @@ def test_a_record_reads_as_the_store_reads_it(items: int) -> None:
         rng.integers(0, k + 1, 50),
     )
     vectors = rng.standard_normal((50, factors)).astype(np.float32)
-    values = list(user_buckets.pack_user_buckets(placed, lists, vectors, width, range(placed.buckets)))
+    values = list(
+        user_buckets.pack_user_buckets(placed, lists, vectors, width, range(placed.buckets))
+    )
     meta: dict[str, Any] = {"k": k, "id_width": width, "factors": factors}
     records = UserRecords(meta)
     for user in [*users, "nobody"]:
         bucket, fingerprint = user_buckets.locate_user(user, placed.salt, placed.buckets)
         value = values[bucket]
-        wanted = user_buckets.find_user(verify_checksum(value), fingerprint, user_buckets.build_version_dtype(meta))
+        wanted = user_buckets.find_user(
+            verify_checksum(value), fingerprint, user_buckets.build_version_dtype(meta)
+        )
         at = records.find(value, fingerprint)
         if wanted is None:
             assert (at, user) == (-1, "nobody")
@@ -57,7 +61,10 @@ def test_a_fingerprint_that_stands_across_two_records_is_not_taken_for_one() -> 
 def test_texts_of_several_chunks_with_gaps_and_any_letters() -> None:
     words = ["é", None, "", "🦊 <b>", "a\x00b"]
     texts = TextColumn(pa.chunked_array([words[:2], words[2:]], type=pa.string()))
-    assert (len(texts), texts.take([3, 1, 3, 0, 2, 4])) == (5, ["🦊 <b>", "", "🦊 <b>", "é", "", "a\x00b"])
+    assert (len(texts), texts.take([3, 1, 3, 0, 2, 4])) == (
+        5,
+        ["🦊 <b>", "", "🦊 <b>", "é", "", "a\x00b"],
+    )
     assert texts.take([]) == TextColumn(pa.chunked_array([[]], type=pa.string())).take([]) == []
 
 
@@ -77,16 +84,28 @@ def test_attributes_of_texts_and_of_lists() -> None:
         found: list[int] = np.flatnonzero(mask).tolist()
         return found
 
-    genres = pa.chunked_array([[["war", "art"], None], [[], ["art", None]]], type=pa.list_(pa.string()))
-    assert [marked(genres, *values) for values in (["art"], ["war", "none"], ["none"], [])] == [[0, 3], [0], [], []]
+    genres = pa.chunked_array(
+        [[["war", "art"], None], [[], ["art", None]]], type=pa.list_(pa.string())
+    )
+    assert [marked(genres, *values) for values in (["art"], ["war", "none"], ["none"], [])] == [
+        [0, 3],
+        [0],
+        [],
+        [],
+    ]
     brands = pa.chunked_array([["x", None, "y", "x"]])
     assert marked(brands, "x") == [0, 3]
     assert marked(pa.chunked_array([pa.nulls(3, pa.list_(pa.string()))]), "x") == []
 
 
 def test_a_ranking_goes_on_where_its_list_ends() -> None:
-    ranking = PopularRanking([4, 2], [9.0, 8.0], np.array([0, 1, 3]), np.array([0.5, 0.25, 0.125], dtype=np.float32))
+    ranking = PopularRanking(
+        [4, 2], [9.0, 8.0], np.array([0, 1, 3]), np.array([0.5, 0.25, 0.125], dtype=np.float32)
+    )
     assert ranking.select_best(1, set(), None) == ([4], [9.0])
     assert ranking.select_best(4, {2, 1}, None) == ([4, 0, 3], [9.0, 0.5, 0.125])
-    assert ranking.select_best(2, set(), np.array([True, True, False, False, False])) == ([0, 1], [0.5, 0.25])
+    assert ranking.select_best(2, set(), np.array([True, True, False, False, False])) == (
+        [0, 1],
+        [0.5, 0.25],
+    )
     assert PopularRanking([4], [9.0]).select_best(3, set(), None) == ([4], [9.0])

@@ -12,7 +12,9 @@ from dawnlist.model.user_items import UserItems
 
 def checkerboard(size: int = 40) -> UserItems:
     """Even users meet even items, odd users odd ones, but for the diagonal (implicit's own test)."""
-    board = np.fromfunction(lambda row, column: (row + column) % 2 == 0, (size, size)).astype(np.float32)
+    board = np.fromfunction(lambda row, column: (row + column) % 2 == 0, (size, size)).astype(
+        np.float32
+    )
     np.fill_diagonal(board, 0)
     matrix = csr_matrix(board)
     return UserItems(matrix, np.zeros(matrix.nnz, dtype=np.float32))
@@ -28,9 +30,13 @@ def test_the_held_out_diagonal_comes_first(solver: str) -> None:
 
 
 def test_is_the_bare_library_on_the_same_confidence() -> None:
-    config = ALSConfig(factors=8, regularization=0.5, alpha=3, iterations=3, seed=11, solver="implicit")
+    config = ALSConfig(
+        factors=8, regularization=0.5, alpha=3, iterations=3, seed=11, solver="implicit"
+    )
     bare = AlternatingLeastSquares(8, regularization=0.5, iterations=3, random_state=11)
-    bare.fit(csr_matrix(checkerboard().weight * 3 + checkerboard().weight.sign()), show_progress=False)
+    bare.fit(
+        csr_matrix(checkerboard().weight * 3 + checkerboard().weight.sign()), show_progress=False
+    )
     users, items = fit_als(checkerboard(), config)
     np.testing.assert_allclose(users, bare.user_factors, rtol=1e-5)
     np.testing.assert_allclose(items, bare.item_factors, rtol=1e-5)
@@ -38,11 +44,15 @@ def test_is_the_bare_library_on_the_same_confidence() -> None:
 
 def test_the_same_seed_gives_the_same_model() -> None:
     config = ALSConfig(factors=8, iterations=2)
-    np.testing.assert_array_equal(fit_als(checkerboard(), config)[0], fit_als(checkerboard(), config)[0])
+    np.testing.assert_array_equal(
+        fit_als(checkerboard(), config)[0], fit_als(checkerboard(), config)[0]
+    )
 
 
 def test_alpha_and_half_life_change_the_model() -> None:
-    aged = UserItems(checkerboard().weight, np.linspace(0, 90, checkerboard().weight.nnz, dtype=np.float32))
+    aged = UserItems(
+        checkerboard().weight, np.linspace(0, 90, checkerboard().weight.nnz, dtype=np.float32)
+    )
     plain = fit_als(aged, ALSConfig(factors=4, iterations=2))[0]
     assert not np.allclose(plain, fit_als(aged, ALSConfig(factors=4, iterations=2, alpha=40))[0])
     assert not np.allclose(plain, fit_als(aged, ALSConfig(factors=4, iterations=2, half_life=7))[0])
@@ -55,7 +65,9 @@ def test_a_half_life_halves() -> None:
     assert aged.decay_weights(0) is weight
 
 
-@pytest.mark.parametrize(("name", "value"), [("factors", 0), ("alpha", -1), ("iterations", 0), ("half_life", -1)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("factors", 0), ("alpha", -1), ("iterations", 0), ("half_life", -1)]
+)
 def test_a_hyper_parameter_out_of_range_is_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} is {value}: give a number from"):
         ALSConfig(**{name: value})  # type: ignore[arg-type]
@@ -83,7 +95,9 @@ def test_a_gpu_that_is_asked_for_and_missing_is_an_error(solver: str) -> None:
 
 @pytest.mark.parametrize("solver", ["implicit", "spark"])
 def test_only_ials_scales_its_regularization(solver: str) -> None:
-    with pytest.raises(ValueError, match=f"nu is 0.5 and the solver {solver}: only ials scales its regularization"):
+    with pytest.raises(
+        ValueError, match=f"nu is 0.5 and the solver {solver}: only ials scales its regularization"
+    ):
         ALSConfig(nu=0.5, solver=solver)
 
 
@@ -96,12 +110,23 @@ def test_the_fingerprint_follows_every_input() -> None:
     one, other = checkerboard(), checkerboard()
     other.age[3] = 1
     assert fingerprint_inputs(one, "a") == fingerprint_inputs(checkerboard(), "a")
-    assert len({fingerprint_inputs(one, "a"), fingerprint_inputs(one, "b"), fingerprint_inputs(other, "a")}) == 3
+    assert (
+        len(
+            {
+                fingerprint_inputs(one, "a"),
+                fingerprint_inputs(one, "b"),
+                fingerprint_inputs(other, "a"),
+            }
+        )
+        == 3
+    )
 
 
 def test_popularity_counts_users_of_the_window() -> None:
     weight = csr_matrix(np.array([[9, 0, 1], [0, 1, 1], [0, 1, 0]], dtype=np.float32))
-    aged = UserItems(weight, np.array([0.5, 30, 3, 30, 3], dtype=np.float32))  # a:1 new; c: 30, 30; b: 3, 3
+    aged = UserItems(
+        weight, np.array([0.5, 30, 3, 30, 3], dtype=np.float32)
+    )  # a:1 new; c: 30, 30; b: 3, 3
     order = {
         window: np.argsort(-popularity.fit_popularity(aged, window)[1][:, 0]).tolist()
         for window in popularity.POPULARITY_WINDOWS

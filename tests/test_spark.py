@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 TWO = "local-cluster[2,1,512]"
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 TABLE = pa.table(
-    {"a": [1, 2, 3], "A": ["x", "y", None], "time": pa.array([NOON, NOON, None], pa.timestamp("us", "UTC"))}
+    {
+        "a": [1, 2, 3],
+        "A": ["x", "y", None],
+        "time": pa.array([NOON, NOON, None], pa.timestamp("us", "UTC")),
+    }
 )
 
 
@@ -43,7 +47,15 @@ def test_the_kinds_of_urls() -> None:
         "sc://host",
         "sc://h:1/;use_ssl=true",
     ]
-    assert [classify_spark_url(url) for url in urls] == ["local", "local", "local-cluster", "spark", "k8s", "sc", "sc"]
+    assert [classify_spark_url(url) for url in urls] == [
+        "local",
+        "local",
+        "local-cluster",
+        "spark",
+        "k8s",
+        "sc",
+        "sc",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +65,10 @@ def test_the_kinds_of_urls() -> None:
         ("local[0]", r"Spark's URL is 'local\[0\]': give local"),
         ("spark://host", "Spark's URL is 'spark://host': give local"),
         ("local-cluster[2,1,256]", "give an executor at least 512 megabytes"),
-        ("sc://host:15002/;token=abcdef", r"'sc://host:15002/;token=\*\*\*' holds a token.* set SPARK_CONNECT_AUTH"),
+        (
+            "sc://host:15002/;token=abcdef",
+            r"'sc://host:15002/;token=\*\*\*' holds a token.* set SPARK_CONNECT_AUTH",
+        ),
     ],
 )
 def test_what_is_no_url_is_refused_in_one_line(url: str, message: str, tmp_path: Path) -> None:
@@ -66,11 +81,16 @@ def test_what_is_no_url_is_refused_in_one_line(url: str, message: str, tmp_path:
     assert "abcdef" not in str(error.value)
 
 
-def test_what_is_missing_is_said_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_said_with_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install = "and Spark needs Java 17 or 21: apt-get install openjdk-17-jre-headless"
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert describe_missing_spark("local[1]") == f"there is no java on the PATH, and no JAVA_HOME, {install}"
+    assert (
+        describe_missing_spark("local[1]")
+        == f"there is no java on the PATH, and no JAVA_HOME, {install}"
+    )
     assert describe_missing_spark("sc://host") == ""  # the server has its own
     java = tmp_path / "java"
     java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
@@ -83,14 +103,19 @@ def test_what_is_missing_is_said_with_the_command(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     assert describe_missing_spark("local[1]") == f"there is no {tmp_path}/bin/java, {install}"
     monkeypatch.setattr(spark, "find_spec", lambda name: None)
-    assert describe_missing_spark("sc://host") == "pyspark is not installed: pip install 'dawnlist[spark]'"
+    assert (
+        describe_missing_spark("sc://host")
+        == "pyspark is not installed: pip install 'dawnlist[spark]'"
+    )
 
 
 def test_a_fit_without_pyspark_says_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
     stop_spark_session()
     for name in ("pyspark", "pyspark.ml.recommendation"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(RuntimeError, match=r"Spark was asked for at .*: pyspark is not installed: pip install"):
+    with pytest.raises(
+        RuntimeError, match=r"Spark was asked for at .*: pyspark is not installed: pip install"
+    ):
         fit_als(checkerboard(), ALSConfig(2, iterations=1, solver="spark"))
 
 
@@ -98,7 +123,9 @@ def test_a_fit_without_pyspark_says_it_too(monkeypatch: pytest.MonkeyPatch) -> N
 @needs_spark
 def test_a_server_that_is_not_there_is_one_line(scheme: str) -> None:
     url = f"{scheme}://127.0.0.1:{free_port()}"
-    with pytest.raises(ConnectionError, match=f"no Spark answers at '{url}' .*Connection refused.* start one"):
+    with pytest.raises(
+        ConnectionError, match=f"no Spark answers at '{url}' .*Connection refused.* start one"
+    ):
         open_spark_session(url)
 
 
@@ -118,7 +145,9 @@ def test_a_local_cluster_then_spark_connect_and_nothing_is_left(
         there = open_spark_session(url)  # and so the cluster is stopped
         assert {pid for pid in running if Path(f"/proc/{pid}/exe").exists()} == set()
         takes_and_gives_arrow(there)
-        users, items = fit_als(checkerboard(), ALSConfig(2, 0.05, 20, iterations=3, solver="spark"), spark=url)
+        users, items = fit_als(
+            checkerboard(), ALSConfig(2, 0.05, 20, iterations=3, solver="spark"), spark=url
+        )
         board = np.indices((40, 40)).sum(axis=0) % 2 == 0
         assert ((users @ items.T > 0.5) == board).all()  # the held-out diagonal too
         stop_spark_session()
@@ -128,8 +157,12 @@ def test_a_local_cluster_then_spark_connect_and_nothing_is_left(
 
 def takes_and_gives_arrow(running: "SparkSession") -> None:
     """Columns whose names differ in case, and times, which are in UTC."""
-    shown = running.createDataFrame(TABLE).selectExpr("a", "A", "time", "cast(time AS string) AS text")
-    expected = TABLE.append_column("text", pa.array(["2026-01-31 12:00:00", "2026-01-31 12:00:00", None]))
+    shown = running.createDataFrame(TABLE).selectExpr(
+        "a", "A", "time", "cast(time AS string) AS text"
+    )
+    expected = TABLE.append_column(
+        "text", pa.array(["2026-01-31 12:00:00", "2026-01-31 12:00:00", None])
+    )
     assert shown.toArrow().sort_by("a").to_pylist() == expected.to_pylist()
 
 
@@ -138,13 +171,18 @@ def processes(running: "SparkSession", count: int) -> set[str]:
     found: set[str] = set()
     deadline = time.monotonic() + 120
     while len(found) < count and time.monotonic() < deadline:
-        asked = running.range(0, 8, 1, 8).selectExpr("java_method('java.lang.ProcessHandle', 'current') AS pid")
+        asked = running.range(0, 8, 1, 8).selectExpr(
+            "java_method('java.lang.ProcessHandle', 'current') AS pid"
+        )
         found |= set(asked.toArrow()["pid"].to_pylist())
     return found
 
 
 def surroundings() -> list[Any]:
     """What a session could leave otherwise than it was."""
-    variables = {name for name in os.environ if "SPARK" in name} - {"SPARK_AUTH_SOCKET_TIMEOUT", "SPARK_BUFFER_SIZE"}
+    variables = {name for name in os.environ if "SPARK" in name} - {
+        "SPARK_AUTH_SOCKET_TIMEOUT",
+        "SPARK_BUFFER_SIZE",
+    }
     files = sorted(Path(tempfile.gettempdir()).iterdir())
     return [variables, files, list(sys.path), signal.getsignal(signal.SIGINT)]

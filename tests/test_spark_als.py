@@ -33,7 +33,9 @@ from tests.test_solver import checkerboard
 Matrix = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.integer[Any]]
 URL = "local[1]"
-SMALL = ALSConfig(factors=3, regularization=2.0, alpha=4.0, half_life=30.0, iterations=3, solver="spark")
+SMALL = ALSConfig(
+    factors=3, regularization=2.0, alpha=4.0, half_life=30.0, iterations=3, solver="spark"
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,10 @@ def counts(user_items: UserItems) -> tuple[Integers, Integers]:
 
 def solved(user_items: UserItems, config: ALSConfig, items: Matrix) -> Matrix:
     """Each user's vector by the definition, for these item vectors and a lambda times the user's interactions."""
-    weight, shrink = user_items.decay_weights(config.half_life), scale_regularization(user_items, config.regularization)
+    weight, shrink = (
+        user_items.decay_weights(config.half_life),
+        scale_regularization(user_items, config.regularization),
+    )
     vectors = np.zeros((weight.shape[0], items.shape[1]))
     for user in np.flatnonzero(np.diff(weight.indptr)):
         row = weight[user]
@@ -72,7 +77,9 @@ def solved(user_items: UserItems, config: ALSConfig, items: Matrix) -> Matrix:
     return vectors
 
 
-def loss(user_items: UserItems, config: ALSConfig, factors: tuple[Float32Array, Float32Array]) -> float:
+def loss(
+    user_items: UserItems, config: ALSConfig, factors: tuple[Float32Array, Float32Array]
+) -> float:
     """Equation 3 of Hu, Koren and Volinsky."""
     users, items = factors
     weight = user_items.decay_weights(config.half_life).toarray()
@@ -84,7 +91,9 @@ def loss(user_items: UserItems, config: ALSConfig, factors: tuple[Float32Array, 
 def test_each_user_is_what_the_definition_says(spark: str) -> None:
     users, items = fit_als(irregular(), SMALL, spark=spark)
     assert (users.dtype.name, users.shape, items.shape) == ("float32", (30, 3), (20, 3))
-    np.testing.assert_allclose(users, solved(irregular(), SMALL, items.astype(np.float64)), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        users, solved(irregular(), SMALL, items.astype(np.float64)), rtol=1e-3, atol=1e-5
+    )
     counts_of_users, counts_of_items = counts(irregular())
     for vectors, met in ((users, counts_of_users), (items, counts_of_items)):
         np.testing.assert_array_equal(vectors.any(axis=1), met > 0)
@@ -93,7 +102,8 @@ def test_each_user_is_what_the_definition_says(spark: str) -> None:
 @needs_spark
 def test_the_same_seed_gives_the_same_model(spark: str) -> None:
     one, two, other = (
-        fit_als(irregular(), dataclasses.replace(SMALL, seed=seed), spark=spark)[0] for seed in (7, 7, 8)
+        fit_als(irregular(), dataclasses.replace(SMALL, seed=seed), spark=spark)[0]
+        for seed in (7, 7, 8)
     )
     np.testing.assert_array_equal(one, two)
     assert not np.allclose(one, other)
@@ -106,26 +116,37 @@ def test_is_implicit_where_all_have_equally_many_interactions(spark: str) -> Non
     ours = fit_als(checkerboard(), config)
     theirs = fit_als(checkerboard(), dataclasses.replace(config, solver="spark"), spark=spark)
     np.testing.assert_allclose(theirs[0] @ theirs[1].T, ours[0] @ ours[1].T, atol=5e-3)
-    assert loss(checkerboard(), config, theirs) == pytest.approx(loss(checkerboard(), config, ours), rel=1e-3)
+    assert loss(checkerboard(), config, theirs) == pytest.approx(
+        loss(checkerboard(), config, ours), rel=1e-3
+    )
 
 
 def test_the_sum_of_all_regularization_is_that_of_implicit() -> None:
     met = np.concatenate(counts(irregular()))
     shrink = scale_regularization(irregular(), 2.0)
     assert shrink * met.sum() == pytest.approx(2.0 * np.count_nonzero(met))
-    assert scale_regularization(UserItems(csr_matrix((3, 3), dtype=np.float32), np.zeros(0, np.float32)), 2.0) == 0
+    assert (
+        scale_regularization(
+            UserItems(csr_matrix((3, 3), dtype=np.float32), np.zeros(0, np.float32)), 2.0
+        )
+        == 0
+    )
 
 
 @needs_spark
 def test_a_search_and_a_model_say_that_spark_fitted_them(spark: str, tmp_path: Path) -> None:
     lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
-    both = [Grid([4], iterations=2, seed=1, solver=solver).configs()[0] for solver in ("implicit", "spark")]
+    both = [
+        Grid([4], iterations=2, seed=1, solver=solver).configs()[0]
+        for solver in ("implicit", "spark")
+    ]
     trials = search_configs(lake, splits, both, "ndcg", k=5, spark=spark)
     assert {trial["solver"] for trial in trials} == {"implicit", "spark"}
     assert len({format_config_name(config, "cpu") for config in both}) == 2
     assert all(trial["ndcg@5"] > 0.5 for trial in trials)
     reports = [
-        fit_stage(lake, splits, "train", config.as_dict(), "cpu", tmp_path / config.solver, spark) for config in both
+        fit_stage(lake, splits, "train", config.as_dict(), "cpu", tmp_path / config.solver, spark)
+        for config in both
     ]
     assert reports[0]["model"] != reports[1]["model"]
     told = {"ridge_scale": both[1].regularization, "fitted_items": 20}
@@ -159,7 +180,9 @@ def simulated() -> tuple[csr_matrix, csr_matrix]:
     shape = 1 + max(day.actor.max() for day in days), 1 + max(day.item.max() for day in days)
 
     def matrix(some: list[SimulatedEvents]) -> csr_matrix:
-        user, item = (np.concatenate([getattr(day, name) for day in some]) for name in ("actor", "item"))
+        user, item = (
+            np.concatenate([getattr(day, name) for day in some]) for name in ("actor", "item")
+        )
         return csr_matrix((np.ones(len(user), dtype=np.float32), (user, item)), shape=shape)
 
     seen, later = matrix(days[:-7]), matrix(days[-7:])

@@ -20,7 +20,9 @@ def test_versions_are_that_of_the_steps(built: list[Tree]) -> None:
     spec = one(built, "SparkConnect")["spec"]
     version = importlib.metadata.version("pyspark")
     images = [spec["image"]]
-    images += [spec[part]["template"]["spec"]["containers"][0]["image"] for part in ("server", "executor")]
+    images += [
+        spec[part]["template"]["spec"]["containers"][0]["image"] for part in ("server", "executor")
+    ]
     assert (spec["sparkVersion"], images) == (version, [f"docker.io/library/spark:{version}"] * 3)
 
 
@@ -35,7 +37,10 @@ def test_accounts_labels_and_names_fit_together(built: list[Tree]) -> None:
     server, executor = (spec[part]["template"] for part in ("server", "executor"))
     account = one(built, "ServiceAccount", NAME)["metadata"]["name"]
     binding = one(built, "RoleBinding", NAME)
-    assert (server["spec"]["serviceAccountName"], [subject["name"] for subject in binding["subjects"]]) == (
+    assert (
+        server["spec"]["serviceAccountName"],
+        [subject["name"] for subject in binding["subjects"]],
+    ) == (
         account,
         [account],
     )
@@ -54,7 +59,10 @@ def test_it_is_locked_down_and_bounded(built: list[Tree]) -> None:
     spec = one(built, "SparkConnect")["spec"]
     for part in ("server", "executor"):
         pod = spec[part]["template"]["spec"]
-        assert (pod["securityContext"]["runAsNonRoot"], pod["securityContext"]["runAsUser"]) == (True, 185)
+        assert (pod["securityContext"]["runAsNonRoot"], pod["securityContext"]["runAsUser"]) == (
+            True,
+            185,
+        )
         context = pod["containers"][0]["securityContext"]
         assert context == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
         assert spec[part]["cores"] >= 1 and spec[part]["memory"]
@@ -62,4 +70,6 @@ def test_it_is_locked_down_and_bounded(built: list[Tree]) -> None:
     assert {name: set(amounts) for name, amounts in resources.items()} == {
         "requests": {"cpu", "memory"}, "limits": {"cpu", "memory"},
     }  # fmt: skip
-    assert spec["sparkConf"]["spark.kubernetes.executor.limit.cores"] == str(spec["executor"]["cores"])
+    assert spec["sparkConf"]["spark.kubernetes.executor.limit.cores"] == str(
+        spec["executor"]["cores"]
+    )

@@ -37,9 +37,16 @@ def make(folder: Path) -> Lake:
     """Three days of two interactions each, two items, and two landing objects that do not agree on their columns."""
     lake = Lake.open(str(folder / "lake"), "shop")
     write_interactions(
-        lake, *((user, item, hours) for hours in (1, 25, 49) for user, item in (("u1", "a"), ("u2", "b")))
+        lake,
+        *(
+            (user, item, hours)
+            for hours in (1, 25, 49)
+            for user, item in (("u1", "a"), ("u2", "b"))
+        ),
     )
-    items = pa.table({"item_id": ["a", "b"], "title": ["Tea\x1b[31m", "Bread"], "genres": [["x", "y"], None]})
+    items = pa.table(
+        {"item_id": ["a", "b"], "title": ["Tea\x1b[31m", "Bread"], "genres": [["x", "y"], None]}
+    )
     write_deltalake(lake.table_uri("items"), items)
     land(lake, OBJECTS[0], pa.table({"uid": [1, 2], "ts": ["2026-01-29T05:00:00Z"] * 2}))
     land(lake, OBJECTS[1], pa.table({"uid": ["x"], "ts": ["2026-01-30T05:00:00Z"], "film": ["a"]}))
@@ -104,7 +111,9 @@ def counted(lake: Lake, text: str) -> tuple[list[dict[str, Any]], list[str], int
     """The answer, the days whose files were opened, and the bytes that were read."""
     other, handler = watched(lake)
     rows = query_lake(other, text).to_pylist()
-    days = sorted({path.split("event_date=")[1][:10] for path in handler.opened if "event_date=" in path})
+    days = sorted(
+        {path.split("event_date=")[1][:10] for path in handler.opened if "event_date=" in path}
+    )
     return rows, days, handler.bytes
 
 
@@ -121,14 +130,21 @@ def counted(lake: Lake, text: str) -> tuple[list[dict[str, Any]], list[str], int
         ("event_time >= '2026-01-30'", ["2026-01-30"]),  # by the ranges in the log
     ],
 )
-def test_a_condition_on_time_opens_the_files_of_its_days(shared: Lake, condition: str, days: list[str]) -> None:
+def test_a_condition_on_time_opens_the_files_of_its_days(
+    shared: Lake, condition: str, days: list[str]
+) -> None:
     rows, opened, _ = counted(shared, f"SELECT count(*) AS n FROM interactions WHERE {condition}")
     assert (rows, opened) == ([{"n": 2 * len(days)}], days)
 
 
 def test_only_the_columns_that_are_named_are_read(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path), "shop")
-    wide = pa.table({"item_id": [str(n) for n in range(5000)], "title": [os.urandom(200).hex() for _ in range(5000)]})
+    wide = pa.table(
+        {
+            "item_id": [str(n) for n in range(5000)],
+            "title": [os.urandom(200).hex() for _ in range(5000)],
+        }
+    )
     write_deltalake(lake.table_uri("items"), wide)
     *_, narrow = counted(lake, "SELECT max(item_id) FROM items")
     *_, whole = counted(lake, "SELECT max(item_id), max(title) FROM items")
@@ -154,7 +170,9 @@ def test_landing_objects_are_united_by_name(shared: Lake) -> None:
 
 def test_a_landing_object_that_is_not_named_is_opened_for_its_columns_only(shared: Lake) -> None:
     other, handler = watched(shared)
-    rows = query_lake(other, f"SELECT uid FROM landing.interactions WHERE landing_object = '{OBJECTS[1]}'").to_pylist()
+    rows = query_lake(
+        other, f"SELECT uid FROM landing.interactions WHERE landing_object = '{OBJECTS[1]}'"
+    ).to_pylist()
     assert rows == [{"uid": "x"}]
     assert handler.opened == {shared.path(OBJECTS[0]): 1, shared.path(OBJECTS[1]): 2}
 
@@ -183,7 +201,10 @@ def test_a_landing_object_that_is_not_named_is_opened_for_its_columns_only(share
         ("EXPLAIN ANALYZE COPY items TO '{file}2'", "COPY is refused"),
         ("EXPLAIN ANALYZE (FORMAT json) COPY items TO '{file}2'", "COPY is refused"),
         ("/**/ EXPLAIN ANALYZE COPY items TO '{file}2'", "begin with EXPLAIN"),
-        ("EXPLAIN /**/ ANALYZE COPY items TO '{file}2'", "syntax error|ANALYZE is refused|VACUUM is refused"),
+        (
+            "EXPLAIN /**/ ANALYZE COPY items TO '{file}2'",
+            "syntax error|ANALYZE is refused|VACUUM is refused",
+        ),
         ("EXPORT DATABASE '{file}2'", "EXPORT is refused"),
         ("IMPORT DATABASE '{file}2'", "PRAGMA is refused"),
         ("ATTACH '{file}2'", "ATTACH is refused"),
@@ -201,7 +222,10 @@ def test_a_landing_object_that_is_not_named_is_opened_for_its_columns_only(share
         ("CALL enable_logging()", "CALL is refused"),
         ("PREPARE p AS SELECT 1", "PREPARE is refused"),
         ("SELECT 1; COPY items TO '{file}2'", "holds 2 statements: give one"),
-        ("WITH new AS (INSERT INTO items VALUES ('c') RETURNING *) SELECT * FROM new", "can't be answered"),
+        (
+            "WITH new AS (INSERT INTO items VALUES ('c') RETURNING *) SELECT * FROM new",
+            "can't be answered",
+        ),
         ("", "holds 0 statements"),
     ],
 )
@@ -254,7 +278,9 @@ def test_what_is_wrong_is_said_in_one_line(shared: Lake, statement: str, message
     assert message in str(told.value) and "\n" not in str(told.value)
 
 
-def test_a_query_that_needs_too_much_memory_is_given_up(shared: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_query_that_needs_too_much_memory_is_given_up(
+    shared: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(lake_sql._CONNECTION_CONFIG, "memory_limit", "50MB")
     with pytest.raises(ValueError, match="the query needs more than 1GB of memory: name fewer"):
         query_lake(shared, "SELECT list(md5(i::text)) FROM range(2000000) t(i)")
@@ -266,17 +292,22 @@ def test_an_empty_lake_says_what_fills_it(tmp_path: Path) -> None:
 
 
 def test_a_table_without_rows_is_empty(shared: Lake) -> None:
-    assert query_lake(shared, "SELECT count(*) AS n, max(reason) AS reason FROM quarantine").to_pylist() == [
-        {"n": 0, "reason": None}
-    ]
+    assert query_lake(
+        shared, "SELECT count(*) AS n, max(reason) AS reason FROM quarantine"
+    ).to_pylist() == [{"n": 0, "reason": None}]
 
 
 def test_an_older_version_can_be_asked(lake: Lake) -> None:
     write_deltalake(lake.table_uri("interactions"), interactions(("u3", "a", 2)), mode="append")
     count = "SELECT count(*) AS n FROM interactions"
-    answers = [query_lake(lake, count).to_pylist(), query_lake(lake, count, {"interactions": 0}).to_pylist()]
+    answers = [
+        query_lake(lake, count).to_pylist(),
+        query_lake(lake, count, {"interactions": 0}).to_pylist(),
+    ]
     assert answers == [[{"n": 7}], [{"n": 6}]]
-    with pytest.raises(ValueError, match="'interactions' has no version 9 that can still be read: its newest is 1"):
+    with pytest.raises(
+        ValueError, match="'interactions' has no version 9 that can still be read: its newest is 1"
+    ):
         query_lake(lake, count, {"interactions": 9})
     with pytest.raises(ValueError, match="no table 'nope' to read at a version"):
         query_lake(lake, count, {"nope": 1})
@@ -285,19 +316,24 @@ def test_an_older_version_can_be_asked(lake: Lake) -> None:
 def test_days_and_times_are_of_utc(shared: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/New_York")
     found = query_lake(
-        shared, "SELECT min(event_time)::text AS t, event_date AS d FROM interactions GROUP BY d ORDER BY d"
+        shared,
+        "SELECT min(event_time)::text AS t, event_date AS d FROM interactions GROUP BY d ORDER BY d",
     )
     assert found.to_pylist()[0] == {"t": "2026-01-28 23:00:00+00", "d": date(2026, 1, 28)}
 
 
 def test_a_stream_is_cut_and_may_be_left(shared: Lake) -> None:
-    with open_query_stream(shared, "SELECT * FROM interactions ORDER BY event_time DESC", limit=2) as reader:
+    with open_query_stream(
+        shared, "SELECT * FROM interactions ORDER BY event_time DESC", limit=2
+    ) as reader:
         assert [row["event_id"] for row in reader.read_all().to_pylist()] == ["e0", "e1"]
     with open_query_stream(shared, "SELECT * FROM range(10000000)") as reader:
         assert reader.read_next_batch().num_rows
 
 
-def dawnlist(lake: Lake, *words: str, width: int | None = 100) -> subprocess.CompletedProcess[bytes]:
+def dawnlist(
+    lake: Lake, *words: str, width: int | None = 100
+) -> subprocess.CompletedProcess[bytes]:
     root = lake.uri.removeprefix("file://").rpartition("/")[0]
     columns = {"COLUMNS": str(width)} if width else {}
     return subprocess.run(
@@ -314,12 +350,21 @@ def test_a_table_for_people(shared: Lake) -> None:
         'a        Tea?[31m  ["x", "y"]  1.5',
         "b        Bread     null        1.5",
     ]
-    narrow = dawnlist(shared, "SELECT item_id, title, genres FROM items ORDER BY 1", "--limit", "1", width=20)
-    assert narrow.stdout.decode().splitlines() == ["row 1", "item_id  a", "title    Tea?[31m", 'genres   ["x", "y"]']
+    narrow = dawnlist(
+        shared, "SELECT item_id, title, genres FROM items ORDER BY 1", "--limit", "1", width=20
+    )
+    assert narrow.stdout.decode().splitlines() == [
+        "row 1",
+        "item_id  a",
+        "title    Tea?[31m",
+        'genres   ["x", "y"]',
+    ]
     assert narrow.stderr == b"first 1 of more; --limit 0 for all\n"
 
 
-def test_a_row_that_a_pipe_has_no_room_for_is_whole(shared: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_a_pipe_has_no_room_for_is_whole(
+    shared: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     columns = ", ".join(f"repeat('{letter}', 20) AS c{letter}" for letter in "abcdefgh")
     lines = dawnlist(shared, f"SELECT {columns}", width=None).stdout.decode().splitlines()
@@ -329,12 +374,19 @@ def test_a_row_that_a_pipe_has_no_room_for_is_whole(shared: Lake, monkeypatch: p
 def test_files_for_programs(shared: Lake, tmp_path: Path) -> None:
     text = "SELECT event_id, event_time, weight, user_agent FROM interactions ORDER BY 1"
     assert dawnlist(shared, text, "--output", str(tmp_path / "rows.parquet")).stdout == b""
-    assert pq.read_table(tmp_path / "rows.parquet").to_pylist() == query_lake(shared, text).to_pylist()
+    assert (
+        pq.read_table(tmp_path / "rows.parquet").to_pylist() == query_lake(shared, text).to_pylist()
+    )
     piped = dawnlist(shared, text, "--format", "csv", "--limit", "1").stdout.decode().splitlines()
-    assert piped == ['"event_id","event_time","weight","user_agent"', '"e0",2026-01-30 23:00:00.000000Z,1,']
+    assert piped == [
+        '"event_id","event_time","weight","user_agent"',
+        '"e0",2026-01-30 23:00:00.000000Z,1,',
+    ]
 
 
-def written(shared: Lake, text: str, write: Callable[[pa.RecordBatchReader, IO[bytes]], None]) -> str:
+def written(
+    shared: Lake, text: str, write: Callable[[pa.RecordBatchReader, IO[bytes]], None]
+) -> str:
     sink = io.BytesIO()
     with open_query_stream(shared, text) as reader:
         write(reader, sink)
@@ -382,7 +434,10 @@ def test_a_file_is_whole_or_not_there(shared: Lake, tmp_path: Path) -> None:
     [
         (["SELECT 1", "--format", "xml"], "--format is 'xml': give table, csv, json, parquet"),
         (["SELECT 1", "--output", "x.txt"], "--format is 'txt': give csv, json, parquet"),
-        (["SELECT 1", "--output", "nowhere/x.csv"], "the output's folder 'nowhere' does not exist: make it first"),
+        (
+            ["SELECT 1", "--output", "nowhere/x.csv"],
+            "the output's folder 'nowhere' does not exist: make it first",
+        ),
         (["SELEC"], "syntax error at or near"),
     ],
 )

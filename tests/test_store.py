@@ -30,10 +30,14 @@ ANN_AND_BOB = bare(
     item_index=np.array([[2, 0], [1, 0], [0, 0]], dtype=np.uint32),
     score=np.array([[0.5, 0.25], [1.5, 0.0], [0.0, 0.0]], dtype=np.float32),
     lengths=np.array([2, 1, 0]),
-    catalogue=pa.table([["a", "b", "c"], ["Alien", None, "<b>"], [["Horror"], None, None]], schema=CATALOGUE_SCHEMA),
+    catalogue=pa.table(
+        [["a", "b", "c"], ["Alien", None, "<b>"], [["Horror"], None, None]], schema=CATALOGUE_SCHEMA
+    ),
     popular_index=np.array([1], dtype=np.uint32),
     popular_score=np.array([9.0], dtype=np.float32),
-    segments={"device=mobile": (np.array([2, 0], dtype=np.uint32), np.array([4.0, 3.0], dtype=np.float32))},
+    segments={
+        "device=mobile": (np.array([2, 0], dtype=np.uint32), np.array([4.0, 3.0], dtype=np.float32))
+    },
     vectors=np.array([[5.0, 0.0], [-1.0, 0.0], [1.0, 0.0]], dtype=np.float32),
     item_factors=np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]], dtype=np.float32),
     item_bias=np.array([0.1, 0.2, 0.3], dtype=np.float32),
@@ -42,15 +46,25 @@ ANN_AND_BOB = bare(
         csr_matrix(np.array([[0, 5, 0], [1, 0, 2], [0, 0, 0]], dtype=np.float32)),
         np.array([0.5, 1.0, 2.0], dtype=np.float32),
     ),
-    meta={"k": 2, "winner": "challenger", "model": "m", "metrics": {"ndcg@20": 0.5}, "config": {"factors": 2}},
+    meta={
+        "k": 2,
+        "winner": "challenger",
+        "model": "m",
+        "metrics": {"ndcg@20": 0.5},
+        "config": {"factors": 2},
+    },
 )
 
 
-def publish(url: str, day: int, namespace: str = "shop", run: str = "", **more: Any) -> dict[str, Any]:
+def publish(
+    url: str, day: int, namespace: str = "shop", run: str = "", **more: Any
+) -> dict[str, Any]:
     with connect_store(url) as client:
         as_of = f"2026-03-{day:02d}T03:00:00Z"
         lists = more.pop("lists", ANN_AND_BOB)
-        return versions.publish_version(client, namespace, lists, run or f"run-{day}", as_of, **more)
+        return versions.publish_version(
+            client, namespace, lists, run or f"run-{day}", as_of, **more
+        )
 
 
 def keys(url: str, pattern: str = "*") -> list[bytes]:
@@ -69,7 +83,9 @@ def active(url: str, namespace: str = "shop") -> int | None:
         return meta["version"] if meta else None
 
 
-def read(client: Any, user_id: str, namespace: str = "shop") -> tuple[store_rows.StoredUser | None, Any]:
+def read(
+    client: Any, user_id: str, namespace: str = "shop"
+) -> tuple[store_rows.StoredUser | None, Any]:
     """What the active version knows of a user: list and vector, and history."""
     token = client.get(StoreKeys(namespace).active).decode()
     meta = json.loads(client.hget(StoreKeys(namespace).versions, token.split("-")[0]))
@@ -95,7 +111,11 @@ def test_the_report_and_the_keys(valkey: str) -> None:
         "winner": "challenger",
         "users": 3,
         "items": 3,
-        "history_bytes": 4 + 2 + 3 * 10 + 3 * 2 + 3 * 5,  # checksum, count, users, their counts, pairs
+        "history_bytes": 4
+        + 2
+        + 3 * 10
+        + 3 * 2
+        + 3 * 5,  # checksum, count, users, their counts, pairs
         "resumed": 0,
         "previous": None,
         "model": "m",
@@ -127,23 +147,37 @@ def test_the_bytes(valkey: str) -> None:
     one, two, five = (struct.pack("<e", number) for number in (1, 2, 5))
     rows = [
         bytes([1, 0]) + five + (32).to_bytes(2, "little") + bytes([1]),
-        bytes([2, 0]) + one + two + (64).to_bytes(2, "little") + (128).to_bytes(2, "little") + bytes([0, 2]),
+        bytes([2, 0])
+        + one
+        + two
+        + (64).to_bytes(2, "little")
+        + (128).to_bytes(2, "little")
+        + bytes([0, 2]),
         bytes([0, 0]),
     ]
     ends = struct.pack("<III", len(rows[0]), len(rows[0] + rows[1]), len(b"".join(rows)))
-    body = struct.pack("<H", 3) + b"".join(fingerprints[user] for user in order) + ends + b"".join(rows)
+    body = (
+        struct.pack("<H", 3)
+        + b"".join(fingerprints[user] for user in order)
+        + ends
+        + b"".join(rows)
+    )
     assert history == zlib.crc32(body).to_bytes(4, "little") + body
 
 
 def test_the_page_shows_the_bytes(valkey: str) -> None:
     """docs/STORE.md, of four values; the last one is shown in part."""
     token = publish(valkey, day=1)["token"]
-    [example] = re.findall("(?s)\n(u:0 .*?)…\n```", (Path(__file__).parents[1] / "docs/STORE.md").read_text())
+    [example] = re.findall(
+        "(?s)\n(u:0 .*?)…\n```", (Path(__file__).parents[1] / "docs/STORE.md").read_text()
+    )
     shown: dict[str, str] = {}
     for line in example.splitlines():
         if line[:6].strip():
             name = line[:6].strip()
-        shown[name] = shown.get(name, "") + re.split(" {3,}", line[6:])[0]  # a remark is three blanks away
+        shown[name] = (
+            shown.get(name, "") + re.split(" {3,}", line[6:])[0]
+        )  # a remark is three blanks away
     assert list(shown) == ["u:0", "h:0", "p", "f:0"]
     with connect_store(valkey) as client:
         found = {name: client.get(f"dawnlist:shop:{token}:{name}") for name in shown}
@@ -159,7 +193,12 @@ def test_what_was_published_reads_back(valkey: str) -> None:
         chunks: Any = [client.get(f"dawnlist:shop:{token}:{name}") for name in ("c:0", "f:0", "p")]
     assert [user and user.item_index.tolist() for user in users] == [[2, 0], [1], [], None]
     assert [user and user.score.tolist() for user in users] == [[0.5, 0.25], [1.5], [], None]
-    assert [user and user.vector.round(6).tolist() for user in users] == [[5, 0], [-1, 0], [1, 0], None]
+    assert [user and user.vector.round(6).tolist() for user in users] == [
+        [5, 0],
+        [-1, 0],
+        [1, 0],
+        None,
+    ]
     assert [met and met.item_index.tolist() for met in histories] == [[1], [0, 2], [], None]
     assert [met and (met.weight.tolist(), met.age.tolist()) for met in histories[:2]] == [
         ([5], [0.5]),
@@ -168,7 +207,10 @@ def test_what_was_published_reads_back(valkey: str) -> None:
     assert unpack_catalogue(chunks[0]).to_pylist() == ANN_AND_BOB.catalogue.to_pylist()
     expected = [[1, 0, 0.1, 1], [0.5, 0.5, 0.2, 0], [0, 1, 0.3, -1]]
     assert unpack_factors(chunks[1], 4).tolist() == np.array(expected, np.float32).tolist()
-    popular = {name: [column.tolist() for column in found] for name, found in unpack_popular(chunks[2]).items()}
+    popular = {
+        name: [column.tolist() for column in found]
+        for name, found in unpack_popular(chunks[2]).items()
+    }
     assert popular == {"": [[1], [9]], "device=mobile": [[2, 0], [4, 3]]}
 
 
@@ -239,12 +281,19 @@ def test_a_hold_that_is_set_during_the_writing_holds(valkey: str, overtaken: Any
     assert (active(valkey), keys(valkey, "*:3-*"), keys(valkey, "*building")) == (1, [], [])
 
 
-def test_the_same_run_twice_at_once_publishes_one_version(valkey: str, overtaken: Any, tmp_path: Any) -> None:
+def test_the_same_run_twice_at_once_publishes_one_version(
+    valkey: str, overtaken: Any, tmp_path: Any
+) -> None:
     ANN_AND_BOB.save(tmp_path)
     lists = TopLists.load(tmp_path)
     overtaken(lambda: publish(valkey, day=1, lists=lists))
     assert publish(valkey, day=1, lists=lists)["version"] == 1
-    assert (active(valkey), numbers(valkey), len(keys(valkey, "*:1-*")), keys(valkey, "*building")) == (1, [1], 5, [])
+    assert (
+        active(valkey),
+        numbers(valkey),
+        len(keys(valkey, "*:1-*")),
+        keys(valkey, "*building"),
+    ) == (1, [1], 5, [])
 
 
 def test_the_same_run_with_other_lists_takes_its_place(valkey: str, overtaken: Any) -> None:
@@ -252,7 +301,12 @@ def test_the_same_run_with_other_lists_takes_its_place(valkey: str, overtaken: A
     overtaken(lambda: publish(valkey, day=1, lists=other))
     with pytest.raises(RuntimeError, match="does not read back"):
         publish(valkey, day=1)
-    assert (active(valkey), numbers(valkey), keys(valkey, "*:1-*"), keys(valkey, "*building")) == (2, [2], [], [])
+    assert (active(valkey), numbers(valkey), keys(valkey, "*:1-*"), keys(valkey, "*building")) == (
+        2,
+        [2],
+        [],
+        [],
+    )
 
 
 def test_a_publisher_that_was_overtaken_stops_and_leaves_the_other_ones_version(
@@ -264,7 +318,9 @@ def test_a_publisher_that_was_overtaken_stops_and_leaves_the_other_ones_version(
     ANN_AND_BOB.save(tmp_path)
     lists, write = TopLists.load(tmp_path), builds.checkpoint_build
 
-    def interrupted(client: StoreClient, names: StoreKeys, build: builds.Build, buckets: int) -> None:
+    def interrupted(
+        client: StoreClient, names: StoreKeys, build: builds.Build, buckets: int
+    ) -> None:
         if buckets == 2:
             monkeypatch.setattr(builds, "checkpoint_build", write)
             assert publish(valkey, day=1, lists=lists)["resumed"] == 1
@@ -296,11 +352,17 @@ def test_a_number_is_not_given_out_again_when_the_counter_was_evicted(valkey: st
     with connect_store(valkey) as client:
         assert client.delete(*keys(valkey, "*:counter")) == 1
     publish(valkey, day=3)
-    assert (active(valkey), len(keys(valkey, "*:1-*:u:0")), len(keys(valkey, "*:3-*:u:0"))) == (3, 1, 1)
+    assert (active(valkey), len(keys(valkey, "*:1-*:u:0")), len(keys(valkey, "*:3-*:u:0"))) == (
+        3,
+        1,
+        1,
+    )
 
 
 @pytest.mark.parametrize("what", ["u:0", "h:0", "c:0", "f:0", "p"])
-def test_what_was_damaged_on_the_way_is_not_switched_to(valkey: str, overtaken: Any, what: str) -> None:
+def test_what_was_damaged_on_the_way_is_not_switched_to(
+    valkey: str, overtaken: Any, what: str
+) -> None:
     def damage() -> None:
         with connect_store(valkey) as client:
             [key] = keys(valkey, f"*:1-*:{what}")
@@ -312,14 +374,18 @@ def test_what_was_damaged_on_the_way_is_not_switched_to(valkey: str, overtaken: 
     assert (active(valkey), keys(valkey, "*:1-*"), keys(valkey, "*building")) == (None, [], [])
 
 
-def test_chunks_of_items_are_read_back_one_at_a_time(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_of_items_are_read_back_one_at_a_time(
+    valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """25 of them, of 4 MB each, held other clients of a Redis 6.2 up for 136 ms."""
     monkeypatch.setattr(item_chunks, "FACTOR_CHUNK_BYTES", 1)
     with connect_store(valkey) as client:
         client.config_resetstat()
         publish(valkey, day=1)
         assert len(keys(valkey, "*:f:*")) == 3
-        assert client.info("commandstats")["cmdstat_mget"]["calls"] == 1 + 5  # users' buckets; then factors, c and p
+        assert (
+            client.info("commandstats")["cmdstat_mget"]["calls"] == 1 + 5
+        )  # users' buckets; then factors, c and p
 
 
 def test_what_is_announced_is_what_goes_live_and_may_stop_it(valkey: str) -> None:
@@ -343,7 +409,9 @@ def test_the_newest_versions_are_kept_and_the_others_gone(valkey: str) -> None:
     assert keys(valkey, "*building") == []
 
 
-def test_a_deletion_that_was_cut_short_is_finished_by_the_next(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deletion_that_was_cut_short_is_finished_by_the_next(
+    valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish(valkey, day=1)
     with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
         cut.setattr(content, "delete_content", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -358,8 +426,16 @@ def test_rollback_holds_until_released(valkey: str) -> None:
         publish(valkey, day=day)
     with connect_store(valkey) as client:
         report = versions.roll_back_version(client, "shop")
-        assert (report["version"], report["as_of"], report["replaced"]) == (2, "2026-03-02T03:00:00Z", 3)
-        assert [version["active"] for version in versions.list_versions(client, "shop")] == [False, True, False]
+        assert (report["version"], report["as_of"], report["replaced"]) == (
+            2,
+            "2026-03-02T03:00:00Z",
+            3,
+        )
+        assert [version["active"] for version in versions.list_versions(client, "shop")] == [
+            False,
+            True,
+            False,
+        ]
         held = versions.read_hold(client, "shop")
         assert held and (held["version"], held["replaced"]) == (2, 3)
         before = keys(valkey)

@@ -23,7 +23,12 @@ def test_what_differs(valkey: str) -> None:
         item_index=np.array([[0, 1], [1, 0], [2, 0]], dtype=np.uint32),
         lengths=np.array([1, 1, 2]),
         histories=UserItems(csr_matrix((3, 3), dtype=np.float32), np.zeros(0, np.float32)),
-        meta={"k": 2, "winner": "popularity", "metrics": {"ndcg@20": 0.75}, "config": {"factors": 2, "alpha": 3.0}},
+        meta={
+            "k": 2,
+            "winner": "popularity",
+            "metrics": {"ndcg@20": 0.75},
+            "config": {"factors": 2, "alpha": 3.0},
+        },
     )
     publish(valkey, day=1)
     publish(valkey, day=2, lists=later)
@@ -38,7 +43,13 @@ def test_what_differs(valkey: str) -> None:
             "parameters": {"alpha": [None, 3.0]},
         }  # fmt: skip
         same = comparison.compare_versions(client, "shop", 1, 1)
-        assert (same["churn"], same["gone"], same["new"], same["metrics"], same["parameters"]) == (0.0, 0, 0, {}, {})
+        assert (same["churn"], same["gone"], same["new"], same["metrics"], same["parameters"]) == (
+            0.0,
+            0,
+            0,
+            {},
+            {},
+        )
         with pytest.raises(LookupError, match="there is no version 9: choose of 1, 2"):
             comparison.compare_versions(client, "shop", 1, 9)
         [key] = client.scan_iter(match="*:1-*:u:0")

@@ -23,7 +23,9 @@ from tests.support.servers import free_port
 from tests.support.stores import cluster, put_on, tls, valkey_of
 
 
-def with_reader(url: str, use: Callable[[StoreReader, Heard], Awaitable[Any]], timeout: float = 10.0) -> Any:
+def with_reader(
+    url: str, use: Callable[[StoreReader, Heard], Awaitable[Any]], timeout: float = 10.0
+) -> Any:
     async def run() -> Any:
         heard = Heard()
         reader = StoreReader(url, heard, timeout)
@@ -49,7 +51,11 @@ def test_what_is_wanted_in_one_turn_is_one_command(valkey: str) -> None:
         client.config_resetstat()
 
         async def use(reader: StoreReader, heard: Heard) -> list[list[ReadResult]]:
-            return list(await asyncio.gather(*(reader.read([f"k{i}", "none", f"k{i + 20}"]) for i in range(20))))
+            return list(
+                await asyncio.gather(
+                    *(reader.read([f"k{i}", "none", f"k{i + 20}"]) for i in range(20))
+                )
+            )
 
         assert with_reader(valkey, use) == [
             [str(i).encode(), ReadFailure.MISSING, str(i + 20).encode()] for i in range(20)
@@ -77,11 +83,21 @@ def test_no_keys_and_values_of_another_kind(valkey: str) -> None:
 def test_a_body_is_checked() -> None:
     whole = add_checksum(b"abc")
     bodies = [extract_body(value) for value in (whole, whole[:-1], b"ab", b"", ReadFailure.MISSING)]
-    assert bodies == [b"abc", ReadFailure.CORRUPT, ReadFailure.CORRUPT, ReadFailure.CORRUPT, ReadFailure.MISSING]
+    assert bodies == [
+        b"abc",
+        ReadFailure.CORRUPT,
+        ReadFailure.CORRUPT,
+        ReadFailure.CORRUPT,
+        ReadFailure.MISSING,
+    ]
 
 
-def test_nobody_there_opens_the_breaker_which_costs_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "BREAKER_REST_SECONDS", 60.0)  # or a busy machine's reads may take longer than the rest
+def test_nobody_there_opens_the_breaker_which_costs_no_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        wire, "BREAKER_REST_SECONDS", 60.0
+    )  # or a busy machine's reads may take longer than the rest
 
     async def use(reader: StoreReader, heard: Heard) -> None:
         for _ in range(5):
@@ -91,16 +107,22 @@ def test_nobody_there_opens_the_breaker_which_costs_no_time(monkeypatch: pytest.
         for _ in range(50):
             assert await reader.read(["k"]) == [ReadFailure.UNREACHABLE]
         assert time.process_time() - began < 0.1
-        assert heard.said == ["ConnectionRefusedError"] * 5 + [True]  # and no time was spent on waiting
+        assert heard.said == ["ConnectionRefusedError"] * 5 + [
+            True
+        ]  # and no time was spent on waiting
 
     with_reader("redis://127.0.0.1:1/0", use)
 
 
-def test_a_server_that_hangs_is_not_waited_for_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_hangs_is_not_waited_for_and_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         wire, "BREAKER_REST_SECONDS", 60.0
     )  # the loop's clock is put on by it: what is slow here ends no rest
-    monkeypatch.setattr(wire, "STUCK_SECONDS", 600.0)  # late answers are to come on the same connection
+    monkeypatch.setattr(
+        wire, "STUCK_SECONDS", 600.0
+    )  # late answers are to come on the same connection
     with valkey_of(tmp_path) as port, redis.Redis(port=port) as client:
         client.set("k", "v")
         pid = client.info("server")["process_id"]
@@ -111,7 +133,9 @@ def test_a_server_that_hangs_is_not_waited_for_and_found_again(tmp_path: Path, m
             began = time.perf_counter()
             for _ in range(20):
                 assert await reader.read(["k"]) == [ReadFailure.UNREACHABLE]
-            assert 1.5 <= time.perf_counter() - began < 5  # five times the limit, then the breaker, not twenty times
+            assert (
+                1.5 <= time.perf_counter() - began < 5
+            )  # five times the limit, then the breaker, not twenty times
             os.kill(pid, signal.SIGCONT)
             client.set("k", "w")
             assert await reader.read(["k"]) == [ReadFailure.UNREACHABLE]  # it rests
@@ -174,7 +198,11 @@ def test_tls_checks_the_certificate(valkey: str, tmp_path: Path) -> None:
     with redis.from_url(valkey) as client, tls(valkey, certificate, key) as url:
         client.set("k", "v")
         options = (f"?ssl_ca_certs={certificate}", "", "?ssl_cert_reqs=none")
-        assert [read(url + option, "k") for option in options] == [[b"v"], [ReadFailure.UNREACHABLE], [b"v"]]
+        assert [read(url + option, "k") for option in options] == [
+            [b"v"],
+            [ReadFailure.UNREACHABLE],
+            [b"v"],
+        ]
 
 
 def test_a_cluster_is_read_by_node_and_followed_when_slots_move(tmp_path: Path) -> None:
@@ -195,7 +223,8 @@ def test_a_cluster_is_read_by_node_and_followed_when_slots_move(tmp_path: Path) 
             assert values[0] is ReadFailure.UNREACHABLE
             assert 0 < values.count(ReadFailure.UNREACHABLE) < len(keys)  # the other nodes answer
             assert all(
-                value in (key.encode(), ReadFailure.UNREACHABLE) for key, value in zip(keys, values, strict=True)
+                value in (key.encode(), ReadFailure.UNREACHABLE)
+                for key, value in zip(keys, values, strict=True)
             )
 
         with_reader(url, use)

@@ -14,7 +14,9 @@ USERS, K, FACTORS = 300, 5, 8
 IDS = [f"user {number} é" for number in range(USERS)]
 
 
-@pytest.mark.parametrize(("items", "width"), [(65_536, 2), (65_537, 3), (1 << 24, 3), ((1 << 24) + 1, 4)])
+@pytest.mark.parametrize(
+    ("items", "width"), [(65_536, 2), (65_537, 3), (1 << 24, 3), ((1 << 24) + 1, 4)]
+)
 def test_lists_and_vectors(items: int, width: int) -> None:
     rng = np.random.default_rng(0)
     index = rng.integers(0, items, (USERS, K), dtype=np.uint32)
@@ -37,7 +39,9 @@ def test_lists_and_vectors(items: int, width: int) -> None:
         n = lengths[user]
         assert found.item_index.tolist() == index[user, :n].tolist()
         assert np.abs(found.score - score[user, :n]).max(initial=0) < 1 / 500
-        assert np.abs(found.vector - vectors[user]).max() <= np.abs(vectors[user]).max() * (0.5 / 127 + 1e-6)
+        assert np.abs(found.vector - vectors[user]).max() <= np.abs(vectors[user]).max() * (
+            0.5 / 127 + 1e-6
+        )
     bucket, fingerprint = user_buckets.locate_user("nobody", placed.salt, placed.buckets)
     assert user_buckets.find_user(verify_checksum(values[bucket]), fingerprint, kind) is None
 
@@ -63,9 +67,13 @@ def test_histories() -> None:
     matrix.data[:] = rng.integers(0, 9, matrix.nnz)
     age = (rng.integers(0, 64 * 400, matrix.nnz) / 64).astype(np.float32)
     placed = user_buckets.assign_buckets(IDS, "seed")
-    histories = store_histories.encode_histories(matrix.indptr.astype(np.int64), matrix.indices, matrix.data, age, 50)
+    histories = store_histories.encode_histories(
+        matrix.indptr.astype(np.int64), matrix.indices, matrix.data, age, 50
+    )
     values = list(store_histories.pack_history_buckets(placed, histories, range(placed.buckets)))
-    assert [len(value) for value in values] == store_histories.compute_bucket_sizes(placed, histories).tolist()
+    assert [len(value) for value in values] == store_histories.compute_bucket_sizes(
+        placed, histories
+    ).tolist()
     assert list(store_histories.pack_history_buckets(placed, histories, range(3, 5))) == values[3:5]
     longest = 0
     for user, user_id in enumerate(IDS):
@@ -76,7 +84,10 @@ def test_histories() -> None:
         newest = np.sort(np.argsort(ages, kind="stable")[:50])
         assert found is not None
         assert found.item_index.tolist() == items[newest].tolist()
-        assert (found.weight.tolist(), found.age.tolist()) == (weights[newest].tolist(), ages[newest].tolist())
+        assert (found.weight.tolist(), found.age.tolist()) == (
+            weights[newest].tolist(),
+            ages[newest].tolist(),
+        )
         assert found.older.tolist() == np.delete(items, newest).tolist()
         longest = max(longest, len(found.older))
     assert longest > 100
@@ -88,7 +99,9 @@ def test_what_is_beyond_a_number_s_range_is_its_end() -> None:
     histories = store_histories.encode_histories(indptr, item, *many, 200)
     placed = user_buckets.assign_buckets(["ann"], "seed")
     [value] = store_histories.pack_history_buckets(placed, histories, range(1))
-    found = history.find_history(verify_checksum(value), user_buckets.locate_user("ann", placed.salt, 1)[1])
+    found = history.find_history(
+        verify_checksum(value), user_buckets.locate_user("ann", placed.salt, 1)[1]
+    )
     assert found is not None
     assert found.item_index.tolist() == [3, 70_000]
     assert found.weight.tolist() == [65_504.0, np.float16(0.1)]

@@ -39,7 +39,10 @@ def test_urls(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for url in ("redis://127.0.0.1:1/0", "redis+cluster://127.0.0.1:1", "unix:///nowhere"):
         with pytest.raises(ConnectionError, match=f"no store answers at {re.escape(url)}"):
             connect_store(url)
-    assert strip_cluster_suffix("rediss+cluster://h:1?ssl_ca_certs=ca.pem") == "rediss://h:1?ssl_ca_certs=ca.pem"
+    assert (
+        strip_cluster_suffix("rediss+cluster://h:1?ssl_ca_certs=ca.pem")
+        == "rediss://h:1?ssl_ca_certs=ca.pem"
+    )
 
 
 def test_why_there_is_no_answer_is_said(valkey: str, tmp_path: Path) -> None:
@@ -52,7 +55,9 @@ def test_why_there_is_no_answer_is_said(valkey: str, tmp_path: Path) -> None:
             valkey.replace("redis://", "redis+cluster://"): "cluster support disabled",
             valkey.removesuffix("/0") + "/9999": "DB index is out of range",
         }.items():
-            with pytest.raises(ConnectionError, match=rf"no store answers at {re.escape(url)} \(.*{why}"):
+            with pytest.raises(
+                ConnectionError, match=rf"no store answers at {re.escape(url)} \(.*{why}"
+            ):
                 connect_store(url)
 
 
@@ -61,7 +66,9 @@ def test_passwords(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
         client.acl_setuser("default", enabled=True, passwords=["+right"])
     try:
         monkeypatch.setenv("DAWNLIST_REDIS_PASSWORD", "wrong")
-        with pytest.raises(ConnectionError, match="refuses the password: set DAWNLIST_REDIS_PASSWORD"):
+        with pytest.raises(
+            ConnectionError, match="refuses the password: set DAWNLIST_REDIS_PASSWORD"
+        ):
             connect_store(valkey)
         monkeypatch.delenv("DAWNLIST_REDIS_PASSWORD")
         with pytest.raises(ConnectionError, match="set DAWNLIST_REDIS_PASSWORD"):
@@ -78,7 +85,9 @@ def test_a_user_with_no_more_rights_than_docs_store_says(
 ) -> None:
     """Where INFO is refused the memory is not checked, and everything else is as always."""
     with redis.Redis.from_url(valkey) as admin:
-        admin.execute_command("ACL", "SETUSER", "dawn", "reset", "on", ">secret", *(RIGHTS + info).split())
+        admin.execute_command(
+            "ACL", "SETUSER", "dawn", "reset", "on", ">secret", *(RIGHTS + info).split()
+        )
     monkeypatch.setenv("DAWNLIST_REDIS_PASSWORD", "secret")
     url = valkey.replace("redis://", "redis://dawn@")
     try:
@@ -86,7 +95,10 @@ def test_a_user_with_no_more_rights_than_docs_store_says(
             report = publish(url, day=day, keep=2)
         assert (report["memory"]["free"] is None) is bool(info)
         with connect_store(url) as client:
-            assert [version["version"] for version in versions.list_versions(client, "shop")] == [4, 3]
+            assert [version["version"] for version in versions.list_versions(client, "shop")] == [
+                4,
+                3,
+            ]
             assert versions.roll_back_version(client, "shop")["version"] == 3
             assert versions.release_hold(client, "shop")
             assert recent.record_event(client, "shop", "ann", "a", "view", 1.0) == 1
@@ -99,7 +111,10 @@ def test_a_user_with_no_more_rights_than_docs_store_says(
 
 def test_what_has_no_room_is_refused_before_the_first_write(tmp_path: Path) -> None:
     lists = many(20_000)
-    with valkey_of(tmp_path, "--maxmemory", "5mb") as port, connect_store(url := f"redis://127.0.0.1:{port}") as client:
+    with (
+        valkey_of(tmp_path, "--maxmemory", "5mb") as port,
+        connect_store(url := f"redis://127.0.0.1:{port}") as client,
+    ):
         publish(url, day=1)
         before = sorted(client.scan_iter())
         with pytest.raises(
@@ -110,12 +125,17 @@ def test_what_has_no_room_is_refused_before_the_first_write(tmp_path: Path) -> N
         assert sorted(client.scan_iter()) == before
 
 
-def test_what_would_be_dropped_afterwards_is_dropped_first_where_room_is_short(tmp_path: Path) -> None:
+def test_what_would_be_dropped_afterwards_is_dropped_first_where_room_is_short(
+    tmp_path: Path,
+) -> None:
     """Room for three versions at once, of which two are kept."""
     lists = many(20_000)
     needed = VersionContent.of(lists, "shop").memory()
     room = str(2_000_000 + 5 * needed // 2)
-    with valkey_of(tmp_path, "--maxmemory", room) as port, connect_store(url := f"redis://127.0.0.1:{port}") as client:
+    with (
+        valkey_of(tmp_path, "--maxmemory", room) as port,
+        connect_store(url := f"redis://127.0.0.1:{port}") as client,
+    ):
         reports = [publish(url, day=day, lists=lists, keep=2) for day in range(1, 5)]
         assert [report["previous"] for report in reports] == [None, 1, 2, 3]
         assert [version["version"] for version in versions.list_versions(client, "shop")] == [4, 3]
@@ -126,7 +146,9 @@ def test_the_predicted_memory_is_near_what_is_taken(valkey: str) -> None:
     with connect_store(valkey) as client:
         before = memory.read_used_memory(client) or 0
         content = VersionContent.of(lists, "shop")
-        store_content.write_content(client, StoreKeys("shop"), "1-00000000", content, 0, lambda buckets: None)
+        store_content.write_content(
+            client, StoreKeys("shop"), "1-00000000", content, 0, lambda buckets: None
+        )
         taken = (memory.read_used_memory(client) or 0) - before
     assert 0.95 < content.memory() / taken < 1.25
 
@@ -150,17 +172,34 @@ def test_a_cluster(emptied: str) -> None:
         report = publish(emptied, day=day, lists=lists, keep=2)
     assert (report["version"], report["previous"], report["memory"]["free"] > 1e6) == (4, 3, True)
     with connect_store(emptied) as client:
-        held = {node.port: len(client.get_redis_connection(node).keys("*:4-*")) for node in client.get_primaries()}
+        held = {
+            node.port: len(client.get_redis_connection(node).keys("*:4-*"))
+            for node in client.get_primaries()
+        }
         assert len(held) == 3 and all(30 < count < 150 for count in held.values())
-        assert sum(len(client.get_redis_connection(node).keys("*:2-*")) for node in client.get_primaries()) == 0
+        assert (
+            sum(
+                len(client.get_redis_connection(node).keys("*:2-*"))
+                for node in client.get_primaries()
+            )
+            == 0
+        )
         user, history = read(client, "u7")
-        assert user is not None and user.item_index.tolist() == [2, 0] and len(history.item_index) == 0
+        assert (
+            user is not None and user.item_index.tolist() == [2, 0] and len(history.item_index) == 0
+        )
         assert versions.roll_back_version(client, "shop")["replaced"] == 4
-        assert [found["active"] for found in versions.list_versions(client, "shop")] == [False, True]
+        assert [found["active"] for found in versions.list_versions(client, "shop")] == [
+            False,
+            True,
+        ]
         assert comparison.compare_versions(client, "shop", 3, 4)["churn"] == 0
         assert publish(emptied, day=5)["held"]["version"] == 3
         assert versions.release_hold(client, "shop")
-        assert [recent.record_event(client, "shop", "ann", "a", "view", 1.0) for _ in range(2)] == [1, 2]
+        assert [recent.record_event(client, "shop", "ann", "a", "view", 1.0) for _ in range(2)] == [
+            1,
+            2,
+        ]
 
 
 def test_a_client_of_a_cluster_closes_its_connections(emptied: str) -> None:
@@ -180,9 +219,14 @@ def test_a_user_of_a_cluster(emptied: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("DAWNLIST_REDIS_PASSWORD", "secret")
     with ClusterClient.from_url(strip_cluster_suffix(emptied)) as admin:
         rights = ("reset", "on", ">secret", *RIGHTS.split())
-        for more, refusal in (("+cluster", ""), ("-cluster", r"refuses this user .*: see Rights in docs/STORE\.md")):
+        for more, refusal in (
+            ("+cluster", ""),
+            ("-cluster", r"refuses this user .*: see Rights in docs/STORE\.md"),
+        ):
             for node in admin.get_primaries():
-                admin.get_redis_connection(node).execute_command("ACL", "SETUSER", "dawn", *rights, more)
+                admin.get_redis_connection(node).execute_command(
+                    "ACL", "SETUSER", "dawn", *rights, more
+                )
             if refusal:
                 with pytest.raises(ConnectionError, match=refusal):
                     connect_store(url)
@@ -207,7 +251,9 @@ def test_a_slot_that_has_moved_is_found(emptied: str) -> None:
         assert list(bulk.read_values(client, names)) == [name.encode() for name in names]
 
 
-def test_connections_that_are_cut_and_a_node_that_is_gone(emptied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_that_are_cut_and_a_node_that_is_gone(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As by a load balancer, while nothing is asked and before the answers, and a failover that nobody told of."""
     names = [f"k{number}" for number in range(100)]
     answers = bulk._read_replies

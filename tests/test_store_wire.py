@@ -31,7 +31,9 @@ def read(url: str) -> list[ReadResult]:
     return asyncio.run(run())
 
 
-def test_a_connection_that_is_not_greeted_in_time_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_is_not_greeted_in_time_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("DAWNLIST_REDIS_PASSWORD", "secret")
     monkeypatch.setattr(wire, "STORE_CONNECT_SECONDS", 0.05)
     closed = threading.Event()
@@ -71,7 +73,9 @@ def test_a_user_without_a_password_is_not_the_default_one(tmp_path: Path) -> Non
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="it names the certificates of a folder")
 def test_a_folder_of_authorities(valkey: str, tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path)
-    said = subprocess.run(["openssl", "x509", "-hash", "-noout", "-in", certificate], capture_output=True, check=True)
+    said = subprocess.run(
+        ["openssl", "x509", "-hash", "-noout", "-in", certificate], capture_output=True, check=True
+    )
     (folder := tmp_path / "authorities").mkdir()
     shutil.copy(certificate, folder / f"{said.stdout.decode().strip()}.0")
     with redis.from_url(valkey) as client, tls(valkey, certificate, key) as url:

@@ -25,14 +25,25 @@ def submit(kubeflow: Kubeflow, package: Path, *words: str) -> Done:
 
 
 def test_a_package_is_uploaded_run_and_followed(kubeflow: Kubeflow, package: Path) -> None:
-    done = submit(kubeflow, package, "--as-of", "2026-01-31T03:00:00Z", "--set", "k=10", "--set", "factors=8,16.5")
+    done = submit(
+        kubeflow,
+        package,
+        "--as-of",
+        "2026-01-31T03:00:00Z",
+        "--set",
+        "k=10",
+        "--set",
+        "factors=8,16.5",
+    )
     [pipeline], [version], [run], [experiment] = (
         kubeflow.pipelines, kubeflow.versions, kubeflow.runs, kubeflow.experiments,
     )  # fmt: skip
     name = build_version_name(package.read_bytes())
     assert (pipeline["display_name"], version["display_name"]) == ("dawnlist-daily", name)
     assert experiment["display_name"] == "dawnlist-shop"
-    assert run["pipeline_version_reference"]["pipeline_version_id"] == version["pipeline_version_id"]
+    assert (
+        run["pipeline_version_reference"]["pipeline_version_id"] == version["pipeline_version_id"]
+    )
     assert run["service_account"] == "dawnlist-pipeline"
     assert run["runtime_config"]["parameters"] == {
         "source": "postgresql://dawn@db/shop", "lake": "s3://bucket/lake", "redis": "redis://store:6379/0",
@@ -44,17 +55,23 @@ def test_a_package_is_uploaded_run_and_followed(kubeflow: Kubeflow, package: Pat
     ]  # fmt: skip
     steps = ["clean", "dataset", "evaluate", "fetch", "filter-bots", "gate", "notify", "publish", "recommend", "refit",
              "train", "tune"]  # fmt: skip
-    assert [line.split() for line in done.err.splitlines()] == [["✓", step, "1.0", "s"] for step in steps]
+    assert [line.split() for line in done.err.splitlines()] == [
+        ["✓", step, "1.0", "s"] for step in steps
+    ]
     assert done.code == 0
 
 
-def test_the_same_bytes_are_uploaded_once(kubeflow: Kubeflow, package: Path, tmp_path: Path) -> None:
+def test_the_same_bytes_are_uploaded_once(
+    kubeflow: Kubeflow, package: Path, tmp_path: Path
+) -> None:
     name = build_version_name(package.read_bytes())
     assert submit(kubeflow, package, "--detach").out.startswith(f"version {name}: uploaded")
     again = submit(kubeflow, package, "--detach")
     assert again.out.startswith(f"version {name}: its bytes are there already") and again.code == 0
     other = tmp_path / "other.yaml"
-    other.write_bytes(package.read_bytes().replace(b"dawnlist-python:", b"registry.example/dawnlist-python:"))
+    other.write_bytes(
+        package.read_bytes().replace(b"dawnlist-python:", b"registry.example/dawnlist-python:")
+    )
     assert "uploaded" in submit(kubeflow, other, "--detach").out
     names = [version["display_name"] for version in kubeflow.versions]
     assert names == [name, build_version_name(other.read_bytes())] and len(kubeflow.pipelines) == 1
@@ -67,7 +84,10 @@ def test_without_a_package_the_newest_version_runs_again(kubeflow: Kubeflow, pac
     [version] = kubeflow.versions
     assert done.out.startswith(f"version {version['display_name']}: the newest there\n")
     version["display_name"] = "0.0.9-abc"  # of older code
-    assert "; this is 0.1.0, which" in dawnlist("submit", "--host", kubeflow.url, *SHOP, "--detach").out
+    assert (
+        "; this is 0.1.0, which"
+        in dawnlist("submit", "--host", kubeflow.url, *SHOP, "--detach").out
+    )
     assert len(kubeflow.versions) == 1 and len(kubeflow.runs) == 2
 
 
@@ -83,16 +103,23 @@ def test_what_is_not_there_is_compiled(kubeflow: Kubeflow) -> None:
 def test_as_of_is_always_sent(kubeflow: Kubeflow, package: Path) -> None:
     submit(kubeflow, package, "--detach", "--force", "lists were checked by hand")
     given = kubeflow.runs[0]["runtime_config"]["parameters"]
-    assert given["as_of"] == "[[CurrentTime.2006-01-02T15:04:05Z]]" and given["force"] == "lists were checked by hand"
+    assert (
+        given["as_of"] == "[[CurrentTime.2006-01-02T15:04:05Z]]"
+        and given["force"] == "lists were checked by hand"
+    )
 
 
-def test_a_failing_step_is_told_and_the_exit_code_says_so(kubeflow: Kubeflow, package: Path) -> None:
+def test_a_failing_step_is_told_and_the_exit_code_says_so(
+    kubeflow: Kubeflow, package: Path
+) -> None:
     kubeflow.failing = "dataset"
     done = submit(kubeflow, package)
     [run] = kubeflow.runs
     *_, failed, end = done.err.splitlines()
     assert failed == "✗ dataset            1.0 s  dataset: exit code 1"
-    assert end.startswith("dawnlist: the run failed after 9 s; why: `dawnlist status --namespace shop --lake s3://b")
+    assert end.startswith(
+        "dawnlist: the run failed after 9 s; why: `dawnlist status --namespace shop --lake s3://b"
+    )
     assert end.endswith(f"/#/runs/details/{run['run_id']}")
     assert done.code == 1
 
@@ -108,7 +135,9 @@ def test_a_run_that_is_lost_sight_of_goes_on(
     monkeypatch.setattr(submission, "API_OUTAGE_SECONDS", 0.0)
     kubeflow.faults = [Fault("GET .*/runs/", "500")]
     done = submit(kubeflow, package)
-    assert done.code == 1 and done.err.startswith("dawnlist: lost sight of the run, which goes on (http://127.0.0.1:")
+    assert done.code == 1 and done.err.startswith(
+        "dawnlist: lost sight of the run, which goes on (http://127.0.0.1:"
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,7 +175,9 @@ def test_mistakes_are_one_line_before_anything_is_sent(
 def test_what_is_no_package_is_refused(kubeflow: Kubeflow, tmp_path: Path, content: str) -> None:
     (tmp_path / "a.yaml").write_text(content)
     done = submit(kubeflow, tmp_path / "a.yaml")
-    assert done.err.endswith("is no compiled pipeline: `dawnlist compile --output FILE.yaml` writes one\n")
+    assert done.err.endswith(
+        "is no compiled pipeline: `dawnlist compile --output FILE.yaml` writes one\n"
+    )
     assert "there is no package" in submit(kubeflow, tmp_path / "b.yaml").err
 
 
@@ -162,19 +193,30 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("where", ["GET .*/healthz", "GET .*/pipelines", "POST .*/upload_version", "POST .*/runs$"])
+@pytest.mark.parametrize(
+    "where", ["GET .*/healthz", "GET .*/pipelines", "POST .*/upload_version", "POST .*/runs$"]
+)
 def test_what_the_api_refuses_is_one_line(kubeflow: Kubeflow, package: Path, where: str) -> None:
     for kind, message in REFUSALS.items():
         kubeflow.faults = [Fault(where, kind)]
         done = submit(kubeflow, package, "--detach")
         [line] = done.err.splitlines()
-        assert line.startswith("dawnlist: ") and kubeflow.url in line and message in line and done.code == 1
-        assert ("whether that was done is not known" in line) == (kind == "drop" and where.startswith("POST"))
+        assert (
+            line.startswith("dawnlist: ")
+            and kubeflow.url in line
+            and message in line
+            and done.code == 1
+        )
+        assert ("whether that was done is not known" in line) == (
+            kind == "drop" and where.startswith("POST")
+        )
     assert kubeflow.runs == []
 
 
 def test_an_api_that_is_down_is_one_line(package: Path) -> None:
-    done = dawnlist("submit", "--host", f"http://127.0.0.1:{free_port()}", "--package", str(package), *SHOP)
+    done = dawnlist(
+        "submit", "--host", f"http://127.0.0.1:{free_port()}", "--package", str(package), *SHOP
+    )
     [line] = done.err.splitlines()
     assert line.startswith("dawnlist: no Kubeflow Pipelines API answers at http://127.0.0.1:")
     assert "Connection refused" in line
@@ -207,19 +249,26 @@ def documents(file: Path) -> list[Any]:
     return list(yaml.load_all(file.read_bytes(), Loader=YAML_LOADER))
 
 
-def test_the_objects_for_gitops_are_what_is_uploaded(kubeflow: Kubeflow, package: Path, tmp_path: Path) -> None:
+def test_the_objects_for_gitops_are_what_is_uploaded(
+    kubeflow: Kubeflow, package: Path, tmp_path: Path
+) -> None:
     done = dawnlist("compile", "--output", str(tmp_path / "a.yaml"), "--kubernetes")
     assert done.out == f"next: kubectl apply -f {tmp_path / 'a.yaml'}\n"
     pipeline, version = documents(tmp_path / "a.yaml")
     assert (problems(pipeline), problems(version)) == ([], [])
     name = build_version_name(package.read_bytes())
     assert (pipeline["kind"], pipeline["metadata"]["name"]) == ("Pipeline", "dawnlist-daily")
-    assert (version["kind"], version["metadata"]["name"]) == ("PipelineVersion", f"dawnlist-daily-{name}")
+    assert (version["kind"], version["metadata"]["name"]) == (
+        "PipelineVersion",
+        f"dawnlist-daily-{name}",
+    )
     spec, platform = documents(package)
     assert version["spec"]["pipelineSpec"] == spec and version["spec"]["platformSpec"] == platform
     # what Git has made is found by its name, and not uploaded again
     kubeflow.install(package)
-    assert submit(kubeflow, package, "--detach").out.startswith(f"version {version['spec']['displayName']}: its bytes")
+    assert submit(kubeflow, package, "--detach").out.startswith(
+        f"version {version['spec']['displayName']}: its bytes"
+    )
     assert "is no compiled pipeline" in submit(kubeflow, tmp_path / "a.yaml").err
 
 
@@ -234,7 +283,9 @@ def test_where_kubeflow_has_several_users_everything_is_in_a_profile(
     assert submit(kubeflow, package, "--detach", "--kfp-namespace", "team-a").code == 0
     (tmp_path / "namespace").write_text("team-b")  # as every pod has it
     monkeypatch.setattr(kfp.Client, "_NAMESPACE_PATH", str(tmp_path / "namespace"))
-    monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "context" / "context.json"))
+    monkeypatch.setattr(
+        kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "context" / "context.json")
+    )
     assert submit(kubeflow, package, "--detach").code == 0
     assert [one.get("namespace") for one in kubeflow.experiments] == ["team-a", "team-b"]
     assert [one.get("namespace") for one in kubeflow.pipelines] == [None, "team-a", "team-b"]
@@ -252,7 +303,12 @@ def test_where_kubeflow_has_several_users_everything_is_in_a_profile(
         ("POST", "v2beta1/recurringruns", {"trigger": {"cron_schedule": {"cron": ["0"]}}}, 400),
         ("GET", "v2beta1/runs?experiment=x", None, 400),
         ("GET", "v2beta1/runs?page_size=many", None, 400),
-        ("GET", 'v2beta1/runs?filter={"predicates":[{"operation":"LIKE","key":"name"}]}', None, 400),
+        (
+            "GET",
+            'v2beta1/runs?filter={"predicates":[{"operation":"LIKE","key":"name"}]}',
+            None,
+            400,
+        ),
         ("GET", "v1beta1/runs", None, 404),
         ("PUT", "v2beta1/runs", {}, 501),
     ],
@@ -271,7 +327,11 @@ def test_an_authority_of_ones_own_is_trusted_where_it_is_named(
         for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
             monkeypatch.delenv(name, raising=False)
         refused = submit(kubeflow, package, "--detach")
-        assert refused.code == 1 and f"{kubeflow.url} is not trusted (" in refused.err and not kubeflow.requests
+        assert (
+            refused.code == 1
+            and f"{kubeflow.url} is not trusted (" in refused.err
+            and not kubeflow.requests
+        )
         assert "name the file of its certificate in SSL_CERT_FILE" in refused.err
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
         assert submit(kubeflow, package, "--detach").code == 0

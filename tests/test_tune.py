@@ -9,7 +9,13 @@ import pytest
 from dawnlist.components.tune.contenders import ResumableFit
 from dawnlist.components.tune.contest import NEWCOMER_SUFFIX, RungShard
 from dawnlist.components.tune.daily_search import run_daily_search
-from dawnlist.components.tune.grid import NO_CONTENT_BLEND, NO_POPULARITY_BLEND, Grid, plan_search, read_champion_config
+from dawnlist.components.tune.grid import (
+    NO_CONTENT_BLEND,
+    NO_POPULARITY_BLEND,
+    Grid,
+    plan_search,
+    read_champion_config,
+)
 from dawnlist.components.tune.halving import plan_rungs, race_trials, schedule_sweeps
 from dawnlist.components.tune.newcomers import Newcomers
 from dawnlist.components.tune.search import search_configs
@@ -81,7 +87,9 @@ def test_around_a_configuration_one_hyper_parameter_moves_at_a_time() -> None:
     assert [(c.factors, c.alpha, c.half_life) for c in grid.configs_around(live)] == [
         (32, 5, 60), (16, 5, 60), (64, 5, 60), (32, 1, 60), (32, 10, 60), (32, 5, 14),
     ]  # fmt: skip
-    assert {(c.iterations, c.seed, c.popularity_share) for c in grid.configs_around(live)} == {(5, 3, 0)}
+    assert {(c.iterations, c.seed, c.popularity_share) for c in grid.configs_around(live)} == {
+        (5, 3, 0)
+    }
 
 
 def test_what_a_search_is_asked_to_try() -> None:
@@ -91,11 +99,16 @@ def test_what_a_search_is_asked_to_try() -> None:
     assert (plan_search("full", grid, live).configs, grid.blends()) == (grid.configs(), blends)
     assert len(plan_search("around_champion", grid, live).configs) == 3
     first = plan_search("around_champion", grid, None)
-    assert (first.configs, first.description) == (grid.configs(), "the full grid: no ALS is champion yet")
+    assert (first.configs, first.description) == (
+        grid.configs(),
+        "the full grid: no ALS is champion yet",
+    )
     off = plan_search("off", grid, live)
     assert ([(c.factors, c.alpha) for c in off.configs], off.blends) == ([(32, 10)], [(0.2, 3)])
     assert plan_search("off", grid, None).configs == grid.configs()[:1]
-    with pytest.raises(ValueError, match="search is 'fast': give one of full, around_champion, off"):
+    with pytest.raises(
+        ValueError, match="search is 'fast': give one of full, around_champion, off"
+    ):
         plan_search("fast", grid, None)
 
 
@@ -155,12 +168,18 @@ def test_the_best_trials_come_first_and_went_all_the_way(lake: Lake) -> None:
     assert values == sorted(values, reverse=True)
     assert trials[0]["factors"] > 1  # one can't hold two tastes
     assert values[0] > 0.5 > 0.1 < trials[0]["recall@5"]
-    assert [(point["sweeps"], point["users"]) for point in trials[0]["curve"]] == [(3, 40), (4, 40), (10, 40)]
+    assert [(point["sweeps"], point["users"]) for point in trials[0]["curve"]] == [
+        (3, 40),
+        (4, 40),
+        (10, 40),
+    ]
 
 
 def test_a_trial_is_what_a_fit_of_its_own_would_be(lake: Lake, tmp_path: Path) -> None:
     best = search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5)[0]
-    alone = search_configs(Lake.open(str(tmp_path), "other"), two_tastes(), [ALSConfig.from_dict(best)], "ndcg", k=5)[0]
+    alone = search_configs(
+        Lake.open(str(tmp_path), "other"), two_tastes(), [ALSConfig.from_dict(best)], "ndcg", k=5
+    )[0]
     assert (alone["ndcg@5"], alone["map@5"]) == (best["ndcg@5"], best["map@5"])
 
 
@@ -181,7 +200,9 @@ def test_a_search_that_was_killed_goes_on_and_fits_nothing_twice(
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5, progress=progress, blends=BLENDS)
+        search_configs(
+            lake, two_tastes(), GRID.configs(), "ndcg", k=5, progress=progress, blends=BLENDS
+        )
     finished = fitted.copy()
     assert len(finished) == after
     fitted.clear()
@@ -190,21 +211,36 @@ def test_a_search_that_was_killed_goes_on_and_fits_nothing_twice(
     blended = {trial for trial in finished if finished.count(trial) > 1 or trial[3] == 10}
     assert not set(fitted) & (set(finished) - blended)
     fitted.clear()
-    assert found(search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)) == found(unbroken)
+    assert found(
+        search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)
+    ) == found(unbroken)
     assert fitted == []
 
 
 def test_three_nodes_find_what_one_finds(lake: Lake, tmp_path: Path, fitted: list[Any]) -> None:
-    alone = search_configs(Lake.open(str(tmp_path), "alone"), two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)
+    alone = search_configs(
+        Lake.open(str(tmp_path), "alone"), two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS
+    )
     for rung in range(4):  # one more than there are
         for shard in range(3):
             fitted.clear()
             search_configs(
-                lake, two_tastes(), GRID.configs(), "ndcg", 5, blends=BLENDS, shard=RungShard(rung, shard, 3)
+                lake,
+                two_tastes(),
+                GRID.configs(),
+                "ndcg",
+                5,
+                blends=BLENDS,
+                shard=RungShard(rung, shard, 3),
             )
-            assert len({trial[:3] for trial in fitted}) in ({0: (5, 6), 1: (2,), 2: (1,), 3: (0,)}[rung])
+            assert (
+                len({trial[:3] for trial in fitted})
+                in ({0: (5, 6), 1: (2,), 2: (1,), 3: (0,)}[rung])
+            )
     fitted.clear()
-    assert found(search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)) == found(alone)
+    assert found(
+        search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)
+    ) == found(alone)
     assert fitted == []
 
 
@@ -213,22 +249,40 @@ def test_a_small_sample_is_asked_first(lake: Lake, monkeypatch: pytest.MonkeyPat
     trials = search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
     asked = [trial["users"] for trial in trials]
     assert asked[:3] == [40, 40, 40] and set(asked) <= {10, 20, 40} and 10 in asked
-    everyone = search_configs(Lake.open(lake.uri, "all"), two_tastes(), [ALSConfig.from_dict(trials[0])], "ndcg", k=5)
+    everyone = search_configs(
+        Lake.open(lake.uri, "all"), two_tastes(), [ALSConfig.from_dict(trials[0])], "ndcg", k=5
+    )
     assert everyone[0]["ndcg@5"] == trials[0]["ndcg@5"]
 
 
 def lately_popular() -> Splits:
     """Ten users met items 0 and 1 an hour before the validation cut, the other twenty do so after it."""
     random = np.random.default_rng(0)
-    met = [(user, item, 0, 60 * 24) for user in range(30) for item in random.permutation(np.arange(2, 12))[:4]]
+    met = [
+        (user, item, 0, 60 * 24)
+        for user in range(30)
+        for item in random.permutation(np.arange(2, 12))[:4]
+    ]
     met += [(user, item, int(user >= 10), 1) for user in range(30) for item in (0, 1)]
     user, item, part, hours = np.array(sorted(met)).T
     last = np.zeros((3, len(met)), np.int64)
     cut = int(CUTS.validation_start.timestamp() * 1e6)
     last[part, np.arange(len(met))] = cut + np.where(part, 1, -1) * hours * 3_600_000_000
-    ids = [IdMap(pa.array([f"{kind}{n:02}" for n in range(size)])) for kind, size in (("u", 30), ("i", 12))]
+    ids = [
+        IdMap(pa.array([f"{kind}{n:02}" for n in range(size)]))
+        for kind, size in (("u", 30), ("i", 12))
+    ]
     weight = (last > 0).astype(np.float32)
-    return Splits(ids[0], ids[1], user.astype(np.int32), item.astype(np.int32), weight, last, CUTS, {"incumbent": None})
+    return Splits(
+        ids[0],
+        ids[1],
+        user.astype(np.int32),
+        item.astype(np.int32),
+        weight,
+        last,
+        CUTS,
+        {"incumbent": None},
+    )
 
 
 def test_popularity_is_added_where_it_helps_and_not_where_it_does_not(lake: Lake) -> None:
@@ -242,7 +296,9 @@ def test_popularity_is_added_where_it_helps_and_not_where_it_does_not(lake: Lake
     assert hot["ndcg@5"] > 0.99 > alone["ndcg@5"]
 
 
-def test_the_table_of_trials_is_kept_as_they_are_made(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_of_trials_is_kept_as_they_are_made(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes = []
 
     def tell(trial: Trial) -> None:
@@ -269,7 +325,9 @@ def test_the_table_of_trials_is_kept_as_they_are_made(lake: Lake, monkeypatch: p
 
 
 def test_a_days_search_says_what_it_did(lake: Lake) -> None:
-    report = run_daily_search(lake, two_tastes(), GRID, "around_champion", "ndcg", 5, "cpu", "", "run-1", None)
+    report = run_daily_search(
+        lake, two_tastes(), GRID, "around_champion", "ndcg", 5, "cpu", "", "run-1", None
+    )
     assert report["searched"] == "the full grid: no ALS is champion yet"
     assert report["rungs"] == [
         {"sweeps": 3, "users": 40, "trials": 16, "kept": 6},
@@ -289,12 +347,16 @@ def test_without_a_judged_user_the_first_configuration_stands(lake: Lake) -> Non
 
 
 def test_mistakes_are_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="metric 'auc' is unknown: give one of ndcg, recall, map, mrr, hit_rate"):
+    with pytest.raises(
+        ValueError, match="metric 'auc' is unknown: give one of ndcg, recall, map, mrr, hit_rate"
+    ):
         search_configs(lake, two_tastes(), [ALSConfig()], "auc", k=5)
     with pytest.raises(ValueError, match="the grid is empty"):
         search_configs(lake, two_tastes(), [], "ndcg", k=5)
     monkeypatch.setattr("dawnlist.machine.free_memory.measure_free_memory", lambda: 10_000)
-    with pytest.raises(MemoryError, match=r"the factors of 16 trials at once need 0\.00 GB, and 0\.00 GB are free"):
+    with pytest.raises(
+        MemoryError, match=r"the factors of 16 trials at once need 0\.00 GB, and 0\.00 GB are free"
+    ):
         search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
 
 
@@ -304,8 +366,18 @@ def test_two_configurations_never_share_a_name() -> None:
 
 
 def test_numbers_with_all_their_digits_fit_into_the_name_of_a_file(lake: Lake) -> None:
-    long = ALSConfig(64, 10**-2.5, 10**1.5, popularity_share=10**-0.5, content_share=10**-1.5, content_pairs=10**0.5)
-    archive, judged = TrialArchive(lake, "work", "cpu"), TrialResult(np.ones((len(METRICS), 3), np.float32), 1.0, 2.0)
+    long = ALSConfig(
+        64,
+        10**-2.5,
+        10**1.5,
+        popularity_share=10**-0.5,
+        content_share=10**-1.5,
+        content_pairs=10**0.5,
+    )
+    archive, judged = (
+        TrialArchive(lake, "work", "cpu"),
+        TrialResult(np.ones((len(METRICS), 3), np.float32), 1.0, 2.0),
+    )
     archive.write(long, 1000, judged, NEWCOMER_SUFFIX)
     assert archive.read(long, 1000, NEWCOMER_SUFFIX).users == 3
     assert archive.read(replace(long, content_pairs=10**0.6), 1000, NEWCOMER_SUFFIX).users == 0
@@ -320,8 +392,13 @@ def told_by_words(users: int = 60) -> Splits:
         met += [(user, item, int(place > 1)) for place, item in enumerate(mine[:4])]
     user, item, part = np.array(sorted(met)).T
     last = np.zeros((3, len(met)), np.int64)
-    last[part, np.arange(len(met))] = int(CUTS.validation_start.timestamp() * 1e6) + np.where(part, 1, -1) * 10**9
-    ids = [IdMap(pa.array([f"{kind}{n:02}" for n in range(size)])) for kind, size in (("u", users), ("i", 60))]
+    last[part, np.arange(len(met))] = (
+        int(CUTS.validation_start.timestamp() * 1e6) + np.where(part, 1, -1) * 10**9
+    )
+    ids = [
+        IdMap(pa.array([f"{kind}{n:02}" for n in range(size)]))
+        for kind, size in (("u", users), ("i", 60))
+    ]
     content = np.repeat(np.eye(6, dtype=np.float32), 10, axis=0)
     stock = ItemFeatures(content, np.ones(60, np.int64), 1, 0)
     pairs = (user.astype(np.int32), item.astype(np.int32), (last > 0).astype(np.float32), last)
@@ -334,7 +411,9 @@ CONTENTS = [NO_CONTENT_BLEND, (0.01, 2.0), (1.0, 10.0)]
 def test_content_is_added_where_it_clearly_helps(lake: Lake) -> None:
     splits, configs = told_by_words(), [ALSConfig(factors=1, regularization=100.0, iterations=3)]
     [alone] = search_configs(lake, splits, configs, "ndcg", 5)
-    trials = search_configs(lake, splits, configs, "ndcg", 5, contents=CONTENTS, table=("searches", "day", "run.json"))
+    trials = search_configs(
+        lake, splits, configs, "ndcg", 5, contents=CONTENTS, table=("searches", "day", "run.json")
+    )
     assert (trials[0]["content_share"], trials[0]["content_pairs"]) != NO_CONTENT_BLEND
     assert trials[0]["ndcg@5"] > alone["ndcg@5"] + 0.2
     assert trials[0]["newcomers"] > alone["ndcg@5"]
@@ -345,7 +424,9 @@ def test_content_is_added_where_it_clearly_helps(lake: Lake) -> None:
     )  # from what was kept
 
 
-def test_newcomers_are_solved_once_for_all_hybrids_of_a_fit(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newcomers_are_solved_once_for_all_hybrids_of_a_fit(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     solved: list[int] = []
     real = Newcomers.vectors
 
@@ -355,7 +436,13 @@ def test_newcomers_are_solved_once_for_all_hybrids_of_a_fit(lake: Lake, monkeypa
 
     monkeypatch.setattr(Newcomers, "vectors", vectors)
     search_configs(
-        lake, told_by_words(), [ALSConfig(factors=1, iterations=3)], "ndcg", 5, blends=BLENDS, contents=CONTENTS
+        lake,
+        told_by_words(),
+        [ALSConfig(factors=1, iterations=3)],
+        "ndcg",
+        5,
+        blends=BLENDS,
+        contents=CONTENTS,
     )
     assert solved == [60]
 
@@ -367,16 +454,24 @@ def test_content_that_says_nothing_is_left_out(lake: Lake) -> None:
     [same] = search_configs(lake, two_tastes(), configs, "ndcg", 5, contents=CONTENTS)
     assert found([same]) == found([alone])
     noise = random.standard_normal((20, 3)).astype(np.float32)
-    stock = ItemFeatures(noise / np.linalg.norm(noise, axis=1, keepdims=True), np.ones(20, np.int64), 1, 0)
-    [chosen] = search_configs(lake, replace(two_tastes(), stock=stock), configs, "ndcg", 5, contents=CONTENTS)
+    stock = ItemFeatures(
+        noise / np.linalg.norm(noise, axis=1, keepdims=True), np.ones(20, np.int64), 1, 0
+    )
+    [chosen] = search_configs(
+        lake, replace(two_tastes(), stock=stock), configs, "ndcg", 5, contents=CONTENTS
+    )
     assert (chosen["content_share"], chosen["ndcg@5"]) == (0, alone["ndcg@5"])
 
 
 def test_a_search_that_is_off_keeps_the_champions_share_of_content(lake: Lake) -> None:
     live = ALSConfig(4, iterations=3, content_share=0.2, content_pairs=3.0)
-    plan = plan_search("off", Grid((4,), content_share=(0.0, 0.5), content_pairs=(1.0,), iterations=3), live)
+    plan = plan_search(
+        "off", Grid((4,), content_share=(0.0, 0.5), content_pairs=(1.0,), iterations=3), live
+    )
     assert plan.contents == [(0.2, 3.0)]
-    [kept] = search_configs(lake, told_by_words(), plan.configs, "ndcg", 5, blends=plan.blends, contents=plan.contents)
+    [kept] = search_configs(
+        lake, told_by_words(), plan.configs, "ndcg", 5, blends=plan.blends, contents=plan.contents
+    )
     assert (kept["content_share"], kept["content_pairs"]) == (0.2, 3.0)
     assert plan_search("full", Grid(content_share=(0.0, 0.5), content_pairs=(1.0, 2.0)), None).contents == [
         NO_CONTENT_BLEND, (0.5, 1.0), (0.5, 2.0),

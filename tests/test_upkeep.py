@@ -48,7 +48,11 @@ def day(back: int) -> date:
 
 def rows(*days: date) -> pa.Table:
     """An event for each day."""
-    texts = {name: "1" for name in INTERACTIONS_SCHEMA.names if name not in ("weight", "event_time", "event_date")}
+    texts = {
+        name: "1"
+        for name in INTERACTIONS_SCHEMA.names
+        if name not in ("weight", "event_time", "event_date")
+    }
     made = [
         {**texts, "event_id": f"{each}-{number}", "weight": 1.0, "event_date": each,
          "event_time": datetime(each.year, each.month, each.day, tzinfo=UTC)}
@@ -61,7 +65,10 @@ def append(lake: Lake, table: pa.Table, start: datetime = WATERMARK - timedelta(
     """As clean commits."""
     said = [
         Transaction(app, version)
-        for app, version in {**build_window_transactions((start, WATERMARK)), WRITER_APP_ID: 1}.items()
+        for app, version in {
+            **build_window_transactions((start, WATERMARK)),
+            WRITER_APP_ID: 1,
+        }.items()
     ]
     write_deltalake(
         lake.table_uri("interactions"), table, mode="append", partition_by=["event_date"],
@@ -72,9 +79,15 @@ def append(lake: Lake, table: pa.Table, start: datetime = WATERMARK - timedelta(
 def reject(lake: Lake, *days_back: int) -> None:
     """A commit for each, with the raw address in the row."""
     for number, back in enumerate(days_back):
-        row = {"source_row": json.dumps({"ip": ADDRESS}), "reason": "event missing", "source_object": "o"}
+        row = {
+            "source_row": json.dumps({"ip": ADDRESS}),
+            "reason": "event missing",
+            "source_object": "o",
+        }
         moment = WATERMARK - timedelta(days=back)
-        table = pa.Table.from_pylist([row | {"row_number": number, "as_of": moment}], schema=QUARANTINE_SCHEMA)
+        table = pa.Table.from_pylist(
+            [row | {"row_number": number, "as_of": moment}], schema=QUARANTINE_SCHEMA
+        )
         write_deltalake(lake.table_uri("quarantine"), table, mode="append")
 
 
@@ -98,7 +111,11 @@ def age(lake: Lake, days: float) -> None:
     back = timedelta(days=days)
     for path in Path(lake.base).rglob("*"):
         if path.parent.name == "_delta_log" and path.suffix == ".json":
-            path.write_text("".join(f"{json.dumps(_earlier(json.loads(line), back))}\n" for line in _lines(path)))
+            path.write_text(
+                "".join(
+                    f"{json.dumps(_earlier(json.loads(line), back))}\n" for line in _lines(path)
+                )
+            )
         if path.parent.name == "_delta_log" and ".checkpoint." in path.name:
             _age_checkpoint(path, back)
     for path in Path(lake.base).rglob("*"):
@@ -158,7 +175,10 @@ def test_days_count_from_the_watermark_not_from_the_clock(lake: Lake) -> None:
     assert report["moment"] == "2020-03-01T03:00:00Z"
     assert report["interactions"] == {"rows": 3, "days": 2, "files": 2, "first": "2020-02-10"}
     assert days_of(lake) == [day(20), day(0)]
-    assert read_covered_window(lake.table("interactions")) == (datetime(2020, 2, 10, tzinfo=UTC), WATERMARK)
+    assert read_covered_window(lake.table("interactions")) == (
+        datetime(2020, 2, 10, tzinfo=UTC),
+        WATERMARK,
+    )
     written = {name for name in files_of(lake) if "checkpoint" not in name}
     assert written == set(before)  # nothing was rewritten, and older versions can still be read
     assert days_of(lake, 0) == [day(300), day(21), day(21), day(20), day(0)]
@@ -189,7 +209,11 @@ def test_a_dry_run_says_the_same_and_does_nothing(lake: Lake) -> None:
     assert {name: said[name] for name in said if name != "tables"} == {
         name: done[name] for name in done if name != "tables"
     }
-    assert (said["interactions"]["rows"], said["quarantine"]["rows"], said["landing"]["dropped"]) == (1, 1, 1)
+    assert (
+        said["interactions"]["rows"],
+        said["quarantine"]["rows"],
+        said["landing"]["dropped"],
+    ) == (1, 1, 1)
 
 
 def test_a_day_to_come_makes_nothing_old(lake: Lake) -> None:
@@ -199,11 +223,16 @@ def test_a_day_to_come_makes_nothing_old(lake: Lake) -> None:
     far = NOW + timedelta(days=40_000)
     said = [
         Transaction(app, version)
-        for app, version in {**build_window_transactions((WATERMARK, far)), WRITER_APP_ID: 2}.items()
+        for app, version in {
+            **build_window_transactions((WATERMARK, far)),
+            WRITER_APP_ID: 2,
+        }.items()
     ]
     table = lake.table("interactions")
     assert table is not None
-    write_deltalake(table, rows(today), mode="append", commit_properties=CommitProperties(app_transactions=said))
+    write_deltalake(
+        table, rows(today), mode="append", commit_properties=CommitProperties(app_transactions=said)
+    )
     report = expire(lake)
     assert (report["moment"], report["interactions"]["rows"]) == (format_iso(NOW), 1)
     assert days_of(lake) == [today, today]
@@ -213,11 +242,15 @@ def test_no_day_is_dropped_in_the_middle_of_a_backfill(lake: Lake) -> None:
     append(lake, rows(day(0), day(30)))
     told: list[str] = []
     with hold_lease(lake, "backfill", "backfill-1"):
-        thread = threading.Thread(target=lambda: housekeeping.expire_lake(lake, KEEP, NOW, on_wait=told.append))
+        thread = threading.Thread(
+            target=lambda: housekeeping.expire_lake(lake, KEEP, NOW, on_wait=told.append)
+        )
         thread.start()
         thread.join(0.5)
         assert days_of(lake) == [day(30), day(0)]
-        with hold_lease(lake, TABLES_LEASE, "worker", wait=0):  # which the backfill's own commits need
+        with hold_lease(
+            lake, TABLES_LEASE, "worker", wait=0
+        ):  # which the backfill's own commits need
             pass
     thread.join()
     assert days_of(lake) == [day(0)]
@@ -226,7 +259,11 @@ def test_no_day_is_dropped_in_the_middle_of_a_backfill(lake: Lake) -> None:
 
 def test_an_empty_lake_has_no_moment(lake: Lake) -> None:
     assert expire(lake) == {"moment": None}
-    assert housekeeping.summarise_lake(lake) == {"tables": {}, "held": None, "landing": {"objects": 0, "bytes": 0}}
+    assert housekeeping.summarise_lake(lake) == {
+        "tables": {},
+        "held": None,
+        "landing": {"objects": 0, "bytes": 0},
+    }
 
 
 def test_the_lake_takes_in_again_what_expired(lake: Lake) -> None:
@@ -236,8 +273,13 @@ def test_the_lake_takes_in_again_what_expired(lake: Lake) -> None:
     append(lake, rows(day(0), day(30)))
     expire(lake)
     end = WATERMARK + timedelta(days=1)
-    assert len(plan_windows(read_covered_window(lake.table("interactions")), end, 20, timedelta())) == 1
-    assert plan_windows(read_covered_window(lake.table("interactions")), end, 60, timedelta())[0] == (
+    assert (
+        len(plan_windows(read_covered_window(lake.table("interactions")), end, 20, timedelta()))
+        == 1
+    )
+    assert plan_windows(read_covered_window(lake.table("interactions")), end, 60, timedelta())[
+        0
+    ] == (
         datetime(2020, 1, 2, tzinfo=UTC),  # a midnight
         datetime(2020, 2, 10, tzinfo=UTC),
     )
@@ -278,7 +320,10 @@ def test_the_version_that_was_current_a_week_ago_can_be_read(lake: Lake) -> None
     assert time_travel.trim_history(lake, "interactions", NOW, 7, 7)["log_entries"] == current
     assert time_travel.find_oldest_version(lake, "interactions") == current
     assert days_of(lake, current) == [day(1), day(0)]
-    assert read_covered_window(lake.table("interactions")) == (WATERMARK - timedelta(days=365), WATERMARK)
+    assert read_covered_window(lake.table("interactions")) == (
+        WATERMARK - timedelta(days=365),
+        WATERMARK,
+    )
 
 
 def test_what_a_killed_writer_left_goes(lake: Lake) -> None:
@@ -303,7 +348,11 @@ def test_landing_objects_go_by_the_end_of_their_window(lake: Lake) -> None:
         "dropped": 2,
         "objects": 2,
         "bytes": pytest.approx(1000, abs=900),
-        "kept": {"not old enough": 1, "written within the last day": 1, "without a day in its name": 1},
+        "kept": {
+            "not old enough": 1,
+            "written within the last day": 1,
+            "without a day in its name": 1,
+        },
     }
     assert len(list(lake.walk("landing"))) == 3
 
@@ -318,17 +367,30 @@ def test_runs_and_reports_go_together(lake: Lake) -> None:
     age(lake, 2)
     report = expire(lake)
     assert report["runs"] == {"dropped": 1, "objects": 2, "bytes": 4, "kept": {"not old enough": 1}}
-    assert report["reports"] == {"dropped": 1, "objects": 1, "bytes": 4, "kept": {"not old enough": 1}}
+    assert report["reports"] == {
+        "dropped": 1,
+        "objects": 1,
+        "bytes": 4,
+        "kept": {"not old enough": 1},
+    }
 
 
 def model(lake: Lake, name: str, back: int) -> None:
-    lake.write_json({"as_of": (WATERMARK - timedelta(days=back)).isoformat()}, "models", name, "lineage.json")
+    lake.write_json(
+        {"as_of": (WATERMARK - timedelta(days=back)).isoformat()}, "models", name, "lineage.json"
+    )
     lake.write_json({}, "models", name, "MANIFEST")
 
 
 def test_models_that_a_publication_names_stay(lake: Lake) -> None:
     append(lake, rows(day(0)))
-    for name, back in (("live", 200), ("once-live", 300), ("never-live", 300), ("lost", 300), ("young", 3)):
+    for name, back in (
+        ("live", 200),
+        ("once-live", 300),
+        ("never-live", 300),
+        ("lost", 300),
+        ("young", 3),
+    ):
         model(lake, name, back)
     lake.write_json({}, "models", "odd", "config.json")
     lake.write_json({"model": "never-live"}, "publications", "1.json")
@@ -351,7 +413,9 @@ def test_a_publication_that_cannot_be_read_keeps_all_models(lake: Lake) -> None:
     model(lake, "old", 300)
     lake.write(b"{", "publications", "1.json")
     age(lake, 2)
-    with pytest.raises(ValueError, match=r"publications/1.json of the lake .* is no JSON .*: no model is dropped"):
+    with pytest.raises(
+        ValueError, match=r"publications/1.json of the lake .* is no JSON .*: no model is dropped"
+    ):
         expire(lake)
     assert lake.exists("models", "old", "MANIFEST")
 
@@ -362,7 +426,12 @@ def test_searches_count_from_the_newest(lake: Lake) -> None:
     age(lake, 91)
     lake.write_json({}, "trials", "new", "a.json")
     age(lake, 400)
-    assert expire(lake)["trials"] == {"dropped": 1, "objects": 1, "bytes": 2, "kept": {"not old enough": 1}}
+    assert expire(lake)["trials"] == {
+        "dropped": 1,
+        "objects": 1,
+        "bytes": 2,
+        "kept": {"not old enough": 1},
+    }
 
 
 def test_a_day_of_many_files_becomes_one(lake: Lake) -> None:
@@ -372,21 +441,40 @@ def test_a_day_of_many_files_becomes_one(lake: Lake) -> None:
     before = lake.rows("interactions")
     assert before is not None
     order = [("event_date", "ascending"), ("event_id", "ascending")]
-    assert compaction.compact_table(lake, "interactions") == {"partitions": 2, "files_before": 13, "files_after": 3}
+    assert compaction.compact_table(lake, "interactions") == {
+        "partitions": 2,
+        "files_before": 13,
+        "files_after": 3,
+    }
     after = lake.rows("interactions")
     assert after is not None
     assert after.to_table().sort_by(order) == before.to_table().sort_by(order)
-    assert read_covered_window(lake.table("interactions")) == (WATERMARK - timedelta(days=365), WATERMARK)
+    assert read_covered_window(lake.table("interactions")) == (
+        WATERMARK - timedelta(days=365),
+        WATERMARK,
+    )
     version = version_of(lake)
-    assert compaction.compact_table(lake, "interactions") == {"partitions": 0, "files_before": 3, "files_after": 3}
+    assert compaction.compact_table(lake, "interactions") == {
+        "partitions": 0,
+        "files_before": 3,
+        "files_after": 3,
+    }
     assert version_of(lake) == version
 
 
 def test_a_table_without_partitions_is_compacted_too(lake: Lake) -> None:
     reject(lake, 1, 2, 3, 4, 5)
     assert compaction.compact_table(lake, "quarantine", dry_run=True)["files_after"] == 1
-    assert compaction.compact_table(lake, "quarantine") == {"partitions": 1, "files_before": 5, "files_after": 1}
-    assert compaction.compact_table(lake, "nothing") == {"partitions": 0, "files_before": 0, "files_after": 0}
+    assert compaction.compact_table(lake, "quarantine") == {
+        "partitions": 1,
+        "files_before": 5,
+        "files_after": 1,
+    }
+    assert compaction.compact_table(lake, "nothing") == {
+        "partitions": 0,
+        "files_before": 0,
+        "files_after": 0,
+    }
 
 
 def test_a_commit_that_read_before_the_expiry_fails(lake: Lake) -> None:
@@ -444,7 +532,9 @@ def test_the_status(lake: Lake) -> None:
         },
         "quarantine": {"rows": 1, "files": 1, "version": 0, "oldest": 0, "first": None, "last": None},
     }  # fmt: skip
-    assert sizes["interactions"] == sum(path.stat().st_size for path in Path(lake.base).rglob("event_date=*/*"))
+    assert sizes["interactions"] == sum(
+        path.stat().st_size for path in Path(lake.base).rglob("event_date=*/*")
+    )
     assert status["held"] == ["2019-03-02T03:00:00Z", "2020-03-01T03:00:00Z"]
     assert status["landing"]["objects"] == 1 and status["landing"]["bytes"] > 0
 
@@ -471,14 +561,19 @@ def test_a_table_goes_back_with_the_time_that_it_held(lake: Lake) -> None:
     before = read_covered_window(lake.table("interactions"))
     expire(lake)
     assert time_travel.restore_version(lake, "interactions", 0) == version_of(lake) == 3
-    assert (days_of(lake), read_covered_window(lake.table("interactions"))) == ([day(30), day(0)], before)
+    assert (days_of(lake), read_covered_window(lake.table("interactions"))) == (
+        [day(30), day(0)],
+        before,
+    )
 
 
 def test_a_version_that_is_gone_is_not_restored(lake: Lake) -> None:
     append(lake, rows(day(0)))
     append(lake, rows(day(1)))
     next(Path(lake.base).rglob(f"event_date={day(0)}/*")).unlink()
-    with pytest.raises(ValueError, match=r"version 0 of the table interactions of .* can't be read"):
+    with pytest.raises(
+        ValueError, match=r"version 0 of the table interactions of .* can't be read"
+    ):
         time_travel.restore_version(lake, "interactions", 0)
     assert version_of(lake) == 1
 
@@ -517,7 +612,11 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
     """A lake on an S3 emulator."""
     with s3_server() as url:
         environment = {"AWS_ENDPOINT_URL": url, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"}
-        for name, value in {**environment, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}.items():
+        for name, value in {
+            **environment,
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b",
+        }.items():
             monkeypatch.setenv(name, value)
         httpx.put(f"{url}/bucket").raise_for_status()
         yield Lake.open("s3://bucket/lake", "shop")
@@ -526,7 +625,13 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
 def test_housekeeping_of_a_bucket(bucket: Lake) -> None:
     for _ in range(5):
         append(bucket, rows(day(0), day(30)))
-    bucket.write(b"raw", "landing", "interactions", f"{format_stamp(WATERMARK)}_{format_stamp(WATERMARK)}", "r.parquet")
+    bucket.write(
+        b"raw",
+        "landing",
+        "interactions",
+        f"{format_stamp(WATERMARK)}_{format_stamp(WATERMARK)}",
+        "r.parquet",
+    )
     later = NOW + timedelta(days=9)
     report = housekeeping.expire_lake(bucket, KEEP, later)
     assert report["interactions"] == {"rows": 5, "days": 1, "files": 5, "first": "2020-02-10"}
@@ -574,7 +679,14 @@ def test_flags_win_over_settings(lake: Lake, tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("keep: {interactions_days: 10, quarantine_days: 2}")
     append(lake, rows(day(0), day(8), day(12)))
     reject(lake, 1, 3)
-    words = ("--lake", str(tmp_path / "lake"), "--namespace", "shop", "--settings", str(tmp_path / "settings.yaml"))
+    words = (
+        "--lake",
+        str(tmp_path / "lake"),
+        "--namespace",
+        "shop",
+        "--settings",
+        str(tmp_path / "settings.yaml"),
+    )
     assert said("expire", "--quarantine-days", "5", *words)[1:3] == [
         "interactions: 1 rows of 1 days before 2020-02-20 dropped",
         "quarantine: 0 rows dropped",
@@ -585,9 +697,9 @@ def test_flags_win_over_settings(lake: Lake, tmp_path: Path) -> None:
 def test_the_flags_refuse_what_the_settings_refuse(name: str) -> None:
     flag = f"--{name.replace('_', '-').replace('interactions', 'keep')}-days"
     for least in (1, 3):
-        assert (CliRunner().invoke(commands.lake_app, ["expire", flag, str(least - 1)]).exit_code == 2) is _refused(
-            name, least - 1
-        )
+        assert (
+            CliRunner().invoke(commands.lake_app, ["expire", flag, str(least - 1)]).exit_code == 2
+        ) is _refused(name, least - 1)
 
 
 def _refused(name: str, days: int) -> bool:
@@ -620,4 +732,6 @@ def test_a_lake_that_holds_nothing_says_so(tmp_path: Path) -> None:
 def test_compact_counts_files(lake: Lake, tmp_path: Path) -> None:
     for _ in range(5):
         append(lake, rows(day(0)))
-    assert said("compact", "--lake", str(tmp_path / "lake"), "--namespace", "shop") == ["interactions: 5 files, now 1"]
+    assert said("compact", "--lake", str(tmp_path / "lake"), "--namespace", "shop") == [
+        "interactions: 5 files, now 1"
+    ]

@@ -44,11 +44,17 @@ def test_a_url_without_one_passes(url: str) -> None:
 
 
 def test_masked_keeps_the_rest() -> None:
-    assert mask_passwords("postgresql://me:pw@db:5432/shop?x=1") == "postgresql://me:***@db:5432/shop?x=1"
+    assert (
+        mask_passwords("postgresql://me:pw@db:5432/shop?x=1")
+        == "postgresql://me:***@db:5432/shop?x=1"
+    )
     assert mask_passwords("redis://u:p@ss@h:1") == "redis://u:***@h:1"
     assert mask_passwords("postgresql://h/x?password=pw&a=1") == "postgresql://h/x?password=***&a=1"
     assert mask_passwords("mysql://me@h/x?passwd=pw&a=1") == "mysql://me@h/x?passwd=***&a=1"
-    assert mask_passwords("can't reach postgresql://me:pw@db/shop!") == "can't reach postgresql://me:***@db/shop!"
+    assert (
+        mask_passwords("can't reach postgresql://me:pw@db/shop!")
+        == "can't reach postgresql://me:***@db/shop!"
+    )
 
 
 def test_an_absent_optional_secret_is_no_password(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,23 +70,33 @@ def _clean_interactions(
     once = engine.keep("once", validate_rows(rows, source, windows[-1][1]))
     days = list_clean_days(engine, once)
     table = lake.table("interactions")
-    fated = mark_repeats(engine, once, engine.stored(lake, "near", table, add_adjacent_days(days)), source)
+    fated = mark_repeats(
+        engine, once, engine.stored(lake, "near", table, add_adjacent_days(days)), source
+    )
     found = profile_landed_rows(engine, parts, once, fated, source)
     report = _count_fates(found, sum(part.rows for part in parts))
     found["volume"] = measure_volume(table, engine, fated, windows[-1])
-    rejected = build_quarantine_rows(read_rejected_rows(engine, parts, fated), parts, parse_as_of(as_of))
+    rejected = build_quarantine_rows(
+        read_rejected_rows(engine, parts, fated), parts, parse_as_of(as_of)
+    )
     # in turn: commits at the same time would each have to read the table again
     with hold_lease(lake, TABLES_LEASE, run, on_wait=print) as turn:
         # interactions last: their commit moves the watermark; what failed before it is fetched and cleaned again
         version = append_quarantine(lake, rejected, windows[0][0])
-        check_limits(found, settings.limits, parse_as_of(as_of))  # so that the rows it speaks of are to be found
+        check_limits(
+            found, settings.limits, parse_as_of(as_of)
+        )  # so that the rows it speaks of are to be found
         turn.check()
-        merged = merge_interactions(lake, engine, rows, fated, days, source, windows, landed["arrivals"])
+        merged = merge_interactions(
+            lake, engine, rows, fated, days, source, windows, landed["arrivals"]
+        )
     known = report["clean"] - merged["inserted"]
     return report | merged | {"known": known, "quarantine_version": version, "profile": found}
 
 
-def _clean_entities(lake: Lake, landed: CleaningReport, settings: Settings, folder: Path) -> CleaningReport:
+def _clean_entities(
+    lake: Lake, landed: CleaningReport, settings: Settings, folder: Path
+) -> CleaningReport:
     """Items and users, of which no shop has too many for DuckDB."""
     report: CleaningReport = {}
     (folder / "entities").mkdir()
@@ -94,7 +104,11 @@ def _clean_entities(lake: Lake, landed: CleaningReport, settings: Settings, fold
     try:
         for name, step in (("items", clean_items), ("users", clean_users)):
             source = landed.get(name)
-            report[name] = step(lake, connection, source, settings.source, folder / "entities") if source else None
+            report[name] = (
+                step(lake, connection, source, settings.source, folder / "entities")
+                if source
+                else None
+            )
     finally:
         connection.disconnect()
     return report
@@ -103,7 +117,12 @@ def _clean_entities(lake: Lake, landed: CleaningReport, settings: Settings, fold
 def _count_fates(found: CleaningProfile, rows_in: int) -> CleaningReport:
     """How many rows met which fate. RuntimeError when they are not the rows that came in."""
     kept = {name: found[name] for name in ("clean", "duplicates", "double_clicks")}
-    report: CleaningReport = {"rows_in": rows_in, **kept, "quarantined": found["rejected"], "reasons": found["reasons"]}
+    report: CleaningReport = {
+        "rows_in": rows_in,
+        **kept,
+        "quarantined": found["rejected"],
+        "reasons": found["reasons"],
+    }
     total = sum(kept.values()) + report["quarantined"]
     if total != rows_in:
         raise RuntimeError(f"{rows_in} rows came in and {total} are accounted for: {report}")

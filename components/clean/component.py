@@ -43,5 +43,7 @@ def clean(
         }
         write_lineage([interactions, profile], [landed], lake, namespace, as_of, run, **made)
     metrics.metadata.update(
-        select_finite_figures(record, "rows_in", "clean", "quarantined", "duplicates", "double_clicks", "known")
+        select_finite_figures(
+            record, "rows_in", "clean", "quarantined", "duplicates", "double_clicks", "known"
+        )
     )

@@ -14,7 +14,12 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from dawnlist.components.clean.engine import TableExpression
-from dawnlist.components.clean.landed_objects import OBJECT_KEY_STRIDE, LandedObject, copy_to_local, quote_sql_text
+from dawnlist.components.clean.landed_objects import (
+    OBJECT_KEY_STRIDE,
+    LandedObject,
+    copy_to_local,
+    quote_sql_text,
+)
 from dawnlist.lake.commits import DayFile
 from dawnlist.lake.lake import Lake
 from dawnlist.rows.sql_dialects import IbisConnection
@@ -31,7 +36,9 @@ PARTITION_CHUNK_ROWS = 500_000
 def open_spilling_duckdb(folder: Path) -> IbisConnection:
     """A new DuckDB that reads and shows times in UTC, and keeps in `folder` what its memory does not hold."""
     connection = ibis.duckdb.connect(
-        folder / "clean.duckdb", memory_limit=CLEANING_MEMORY_LIMIT, temp_directory=str(folder / "spill")
+        folder / "clean.duckdb",
+        memory_limit=CLEANING_MEMORY_LIMIT,
+        temp_directory=str(folder / "spill"),
     )
     connection.raw_sql("SET TimeZone = 'UTC'")
     return connection
@@ -69,7 +76,9 @@ class DuckDBEngine:
         return create_landed_views(self.connection, lake, names, self.folder, prefix)
 
     def keep(self, name: str, rows: TableExpression) -> TableExpression:
-        self.connection.raw_sql(f"CREATE OR REPLACE TABLE {name} AS {self.connection.compile(rows)}")
+        self.connection.raw_sql(
+            f"CREATE OR REPLACE TABLE {name} AS {self.connection.compile(rows)}"
+        )
         return self.connection.table(name)
 
     def stored(self, lake: Lake, name: str, table: Any, days: list[date]) -> TableExpression | None:
@@ -82,17 +91,23 @@ class DuckDBEngine:
     def arrow(self, rows: TableExpression) -> pa.Table:
         return self.connection.to_pyarrow(rows)
 
-    def write(self, lake: Lake, name: str, rows: TableExpression, schema: pa.Schema) -> list[DayFile]:
+    def write(
+        self, lake: Lake, name: str, rows: TableExpression, schema: pa.Schema
+    ) -> list[DayFile]:
         # on a cursor, so that a result which a failure leaves half read is in nobody's way
         cursor = self.connection.con.cursor()
         cursor.execute("SET TimeZone = 'UTC'")
         with ThreadPoolExecutor() as pool:
-            batches = cursor.sql(str(self.connection.compile(rows))).to_arrow_reader(CLEANING_BATCH_ROWS)
+            batches = cursor.sql(str(self.connection.compile(rows))).to_arrow_reader(
+                CLEANING_BATCH_ROWS
+            )
             chunks = (chunk.cast(schema) for chunk in _gather_chunks(batches))
             return [
                 file
                 for chunk in chunks
-                for file in pool.map(lambda part: self._file(lake, name, *part), _split_by_day(chunk))
+                for file in pool.map(
+                    lambda part: self._file(lake, name, *part), _split_by_day(chunk)
+                )
             ]
 
     def _file(self, lake: Lake, name: str, day: str, rows: pa.Table) -> DayFile:
@@ -127,5 +142,8 @@ def _split_by_day(chunk: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     counts = pc.value_counts(ordered["event_date"])
     start = 0
     for day, rows in zip(counts.field("values"), counts.field("counts"), strict=True):
-        yield day.as_py().isoformat(), ordered.slice(start, rows.as_py()).drop_columns(["event_date"])
+        yield (
+            day.as_py().isoformat(),
+            ordered.slice(start, rows.as_py()).drop_columns(["event_date"]),
+        )
         start += rows.as_py()

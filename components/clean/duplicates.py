@@ -36,7 +36,10 @@ def hash_action(user_id: IbisValue, item_id: IbisValue, event_type: IbisValue) -
 
 
 def mark_repeats(
-    engine: CleaningEngine, once: TableExpression, stored: TableExpression | None, settings: SourceSettings
+    engine: CleaningEngine,
+    once: TableExpression,
+    stored: TableExpression | None,
+    settings: SourceSettings,
 ) -> TableExpression:
     """`once`, whose rows are judged by themselves, with the fates of duplicates and double clicks.
 
@@ -47,7 +50,9 @@ def mark_repeats(
     several = good.group_by("identity").having(good.count() > 1).agg()
     narrow = good.select("key", "identity", "event_time").semi_join(several, "identity")
     # by time first: a source without an order gives the copies in another one tomorrow
-    ranked = narrow.mutate(rank=ibis.row_number().over(group_by="identity", order_by=["event_time", "key"]))
+    ranked = narrow.mutate(
+        rank=ibis.row_number().over(group_by="identity", order_by=["event_time", "key"])
+    )
     found = ranked.filter(ranked["rank"] > 0).select("key", repeat=ibis.literal(FATE_DUPLICATE))
     duplicates = engine.keep("duplicates", found)
     repeats = duplicates
@@ -56,11 +61,14 @@ def mark_repeats(
         first = good.anti_join(duplicates, "key")
         clicks = _find_double_clicks(first, within)
         if stored is not None:
-            clicks = clicks.union(_find_double_clicks_on_stored(engine, first, stored, within), distinct=True)
+            clicks = clicks.union(
+                _find_double_clicks_on_stored(engine, first, stored, within), distinct=True
+            )
         repeats = duplicates.union(engine.keep("double_clicks", clicks))
     joined = once.left_join(repeats, "key")
     return joined.select(
-        *(once[name] for name in once.columns if name != "fate"), fate=ibis.coalesce(repeats.repeat, once.fate)
+        *(once[name] for name in once.columns if name != "fate"),
+        fate=ibis.coalesce(repeats.repeat, once.fate),
     )
 
 
@@ -90,6 +98,8 @@ def _find_double_clicks_on_stored(
 
 def list_clean_days(engine: CleaningEngine, rows: TableExpression) -> list[date]:
     """The days that clean rows touch, in order."""
-    days = engine.arrow(rows.filter(rows.fate == FATE_CLEAN).select("event_date").distinct().order_by("event_date"))
+    days = engine.arrow(
+        rows.filter(rows.fate == FATE_CLEAN).select("event_date").distinct().order_by("event_date")
+    )
     found: pa.ChunkedArray = days["event_date"]
     return [day.as_py() for day in found]

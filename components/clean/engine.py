@@ -34,5 +34,7 @@ class CleaningEngine(Protocol):
     def arrow(self, rows: TableExpression) -> pa.Table:
         """A few rows."""
 
-    def write(self, lake: Lake, name: str, rows: TableExpression, schema: pa.Schema) -> list[DayFile]:
+    def write(
+        self, lake: Lake, name: str, rows: TableExpression, schema: pa.Schema
+    ) -> list[DayFile]:
         """Write rows into files of one day each, below the folder of the table `name`; nothing is committed."""

@@ -13,7 +13,12 @@ from dawnlist.components.clean.landed_objects import LandedObject
 from dawnlist.components.clean.table_commits import overwrite_table
 from dawnlist.lake.lake import Lake
 from dawnlist.rows import coercions
-from dawnlist.rows.column_aliases import ITEM_ALIASES, USER_ALIASES, describe_missing_column, match_columns
+from dawnlist.rows.column_aliases import (
+    ITEM_ALIASES,
+    USER_ALIASES,
+    describe_missing_column,
+    match_columns,
+)
 from dawnlist.rows.sql_dialects import IbisConnection
 from dawnlist.schema import ITEMS_SCHEMA, USERS_SCHEMA
 from dawnlist.settings import SourceSettings
@@ -30,7 +35,9 @@ def clean_items(
     """Replace the table `items`; an empty source leaves it as it is. Returns rows, rejected (no id), duplicates."""
     part = create_landed_views(connection, lake, [name], folder, "items")[0]
     texts = _select_entity_texts(connection, part, ITEM_ALIASES, "item_id", settings)
-    texts = texts.mutate(text=texts.text.nullif(texts.title))  # a description that stands in for a title is no other
+    texts = texts.mutate(
+        text=texts.text.nullif(texts.title)
+    )  # a description that stands in for a title is no other
     return _replace_table(lake, connection, part, texts, "items", "item_id", ITEMS_SCHEMA)
 
 
@@ -55,19 +62,36 @@ def _select_entity_texts(
     if part.rows and key not in found:
         raise ValueError(describe_missing_column(key, part.columns, part.name))
     raw = connection.table(part.view)
-    given = {name: [_join_list_column(raw[f"c{place}"]) for place in found.get(name, [])] for name in aliases}
-    prose = {name: [coercions.clean_prose(value) for value in given[name]] for name in PROSE if name in given}
+    given = {
+        name: [_join_list_column(raw[f"c{place}"]) for place in found.get(name, [])]
+        for name in aliases
+    }
+    prose = {
+        name: [coercions.clean_prose(value) for value in given[name]]
+        for name in PROSE
+        if name in given
+    }
     columns = {name: coercions.coalesce_text(values) for name, values in (given | prose).items()}
     return raw.select("key", **columns | {key: coercions.clean_identifier(columns[key])})
 
 
 def _join_list_column(column: Any) -> Any:
     """A list, which Parquet may hold, as the text that other sources write for it."""
-    return column.map(lambda value: value.cast("string")).join("|") if column.type().is_array() else column
+    return (
+        column.map(lambda value: value.cast("string")).join("|")
+        if column.type().is_array()
+        else column
+    )
 
 
 def _replace_table(
-    lake: Lake, connection: IbisConnection, part: LandedObject, texts: Any, name: str, key: str, schema: pa.Schema
+    lake: Lake,
+    connection: IbisConnection,
+    part: LandedObject,
+    texts: Any,
+    name: str,
+    key: str,
+    schema: pa.Schema,
 ) -> dict[str, int]:
     good = texts.filter(texts[key].notnull())
     last = ibis.row_number().over(group_by=key, order_by=ibis.desc("key"))
@@ -78,13 +102,19 @@ def _replace_table(
     known = int(connection.execute(good.count()))
     if rows.num_rows:
         overwrite_table(lake, name, pa.table(rows.columns, schema=schema))
-    return {"rows": rows.num_rows, "rejected": part.rows - known, "duplicates": known - rows.num_rows}
+    return {
+        "rows": rows.num_rows,
+        "rejected": part.rows - known,
+        "duplicates": known - rows.num_rows,
+    }
 
 
 def parse_genres(texts: Any) -> pa.Array:
     """'A|B', 'A, B', '{A,B}' or '["A", "B"]' -> [A, B]; NULL stays NULL."""
     lists = (None if text is None else _split_genres(text) for text in texts.to_pylist())
-    return pa.array([[] if parts == [NO_GENRES] else parts for parts in lists], pa.list_(pa.string()))
+    return pa.array(
+        [[] if parts == [NO_GENRES] else parts for parts in lists], pa.list_(pa.string())
+    )
 
 
 def _split_genres(text: str) -> list[str]:

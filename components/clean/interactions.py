@@ -12,7 +12,12 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from dawnlist.components.clean.duplicates import FATE_CLEAN, REPEAT_FATES, hash_action, hash_event_id
+from dawnlist.components.clean.duplicates import (
+    FATE_CLEAN,
+    REPEAT_FATES,
+    hash_action,
+    hash_event_id,
+)
 from dawnlist.components.clean.engine import CleaningEngine, TableExpression
 from dawnlist.components.clean.landed_objects import LandedObject
 from dawnlist.rows import coercions, times
@@ -34,16 +39,23 @@ def apply_layout_hints(landed: list[LandedObject], settings: SourceSettings) -> 
     return settings.fill_from_hints(hints[-1] if hints else {})
 
 
-def create_text_view(engine: CleaningEngine, landed: list[LandedObject], settings: SourceSettings) -> TableExpression:
+def create_text_view(
+    engine: CleaningEngine, landed: list[LandedObject], settings: SourceSettings
+) -> TableExpression:
     """The view `texts`: key, source (the object), a text for each canonical column, and `arrived`."""
     parts = [part for part in landed if part.rows]
-    found = [_select_interaction_texts(engine.connection.table(part.view), part, settings) for part in parts] or [
-        _build_empty_texts(engine.connection)
-    ]
-    return engine.connection.create_view("texts", ibis.union(*found) if len(found) > 1 else found[0], overwrite=True)
+    found = [
+        _select_interaction_texts(engine.connection.table(part.view), part, settings)
+        for part in parts
+    ] or [_build_empty_texts(engine.connection)]
+    return engine.connection.create_view(
+        "texts", ibis.union(*found) if len(found) > 1 else found[0], overwrite=True
+    )
 
 
-def _select_interaction_texts(raw: Any, part: LandedObject, settings: SourceSettings) -> TableExpression:
+def _select_interaction_texts(
+    raw: Any, part: LandedObject, settings: SourceSettings
+) -> TableExpression:
     found = match_interaction_columns(part.columns, settings, part.name)
     columns = {
         name: coercions.coalesce_text([raw[f"c{place}"] for place in found.get(name, [])])
@@ -63,7 +75,9 @@ def _build_empty_texts(connection: IbisConnection) -> TableExpression:
     )
 
 
-def validate_rows(rows: TableExpression, settings: SourceSettings, end: datetime) -> TableExpression:
+def validate_rows(
+    rows: TableExpression, settings: SourceSettings, end: datetime
+) -> TableExpression:
     """key, fate, event_date, event_time, and what tells repeats: identity (of the event) and what (was done).
 
     `rows` is `texts`; a row's fate here is CLEAN or the reason to reject it.
@@ -120,8 +134,14 @@ def _list_reject_rules(row: Any, settings: SourceSettings, end: datetime) -> lis
         (row.item_id.isnull(), "item_id missing"),
         (~row.timed, TIMELESS_REASONS[0]),
         (row.event_time.isnull(), TIMELESS_REASONS[1]),
-        (row.event_time > ibis.coalesce(row.arrived, ibis.literal(end)) + DEVICE_CLOCK_SKEW, "time in the future"),
-        (row.event_time < times.EARLIEST_EVENT_TIME, f"time before {times.EARLIEST_EVENT_TIME.year}"),
+        (
+            row.event_time > ibis.coalesce(row.arrived, ibis.literal(end)) + DEVICE_CLOCK_SKEW,
+            "time in the future",
+        ),
+        (
+            row.event_time < times.EARLIEST_EVENT_TIME,
+            f"time before {times.EARLIEST_EVENT_TIME.year}",
+        ),
         (row.event_type.isnull(), "event missing"),
         (row.base == 0, "event unknown"),
         (rating & ~row.rated, "rating missing"),
@@ -132,14 +152,20 @@ def _list_reject_rules(row: Any, settings: SourceSettings, end: datetime) -> lis
     ]
 
 
-def select_clean_rows(rows: TableExpression, staged: TableExpression, settings: SourceSettings) -> TableExpression:
+def select_clean_rows(
+    rows: TableExpression, staged: TableExpression, settings: SourceSettings
+) -> TableExpression:
     """The clean rows of `texts`, in the order of INTERACTIONS; `staged` has the fate of each."""
     row = _coerce_values(rows, settings)
     # without those few that are not, rather than with the many that are: a join keeps one of its sides in memory
     row = row.anti_join(staged.filter(staged.fate != FATE_CLEAN), "key")
     share = ibis.ifelse(row.event_type == "rating", row.rating / settings.rating_scale, 1.0)
     return row.select(
-        *(name for name in INTERACTIONS_SCHEMA.names if name not in ("event_id", "weight", "event_date")),
+        *(
+            name
+            for name in INTERACTIONS_SCHEMA.names
+            if name not in ("event_id", "weight", "event_date")
+        ),
         event_id=_derive_event_id(row),
         weight=(row.base * share).cast("float32"),
         event_date=row.event_time.date(),
@@ -152,6 +178,11 @@ def read_rejected_rows(
     """(object, batch of key, fate and its columns as text) of the rejected rows, in the order of the source."""
     rejected = staged.filter(~staged.fate.isin([FATE_CLEAN, *REPEAT_FATES])).select("key", "fate")
     for part in landed:
-        found = part.cells(engine.connection).join(rejected, "key").select("key", "fate", *part.places).order_by("key")
+        found = (
+            part.cells(engine.connection)
+            .join(rejected, "key")
+            .select("key", "fate", *part.places)
+            .order_by("key")
+        )
         for batch in engine.arrow(found).to_batches(max_chunksize=10_000):
             yield part, batch

@@ -34,14 +34,25 @@ def measure_volume(
         return None
     middle = (end - _ONE_DAY / 2).date()
     before = [middle - timedelta(weeks=week) for week in range(1, COMPARED_WEEKS + 1)]
-    had = [rows for day, rows in count_rows_by_day(table).items() if day in before and day < start.date()]
+    had = [
+        rows
+        for day, rows in count_rows_by_day(table).items()
+        if day in before and day < start.date()
+    ]
     if len(had) < MIN_COMPARED_DAYS:
         return None
     late = staged.filter(
-        (staged.fate == FATE_CLEAN) & (staged.event_time >= end - _ONE_DAY) & (staged.event_time < end)
+        (staged.fate == FATE_CLEAN)
+        & (staged.event_time >= end - _ONE_DAY)
+        & (staged.event_time < end)
     )
     rows = engine.arrow(late.agg(rows=late.count()))["rows"][0].as_py()
-    return {"day": middle.isoformat(), "rows": rows, "usual": statistics.median(had), "days": len(had)}
+    return {
+        "day": middle.isoformat(),
+        "rows": rows,
+        "usual": statistics.median(had),
+        "days": len(had),
+    }
 
 
 def check_limits(found: CleaningProfile, limits: LimitSettings, as_of: datetime) -> None:
@@ -80,9 +91,7 @@ def _check_volume(found: dict[str, Any] | None, limits: LimitSettings) -> list[s
     if found is None or max(found["rows"], found["usual"]) < limits.min_rows:
         return []
     rows, usual = found["rows"], found["usual"]
-    said = (
-        f"the last 24 hours, of {found['day']}, have {rows:,} clean rows, and the same weekday before had {usual:,.0f}"
-    )
+    said = f"the last 24 hours, of {found['day']}, have {rows:,} clean rows, and the same weekday before had {usual:,.0f}"
     if rows < limits.min_volume * usual:
         return [f"{said}: less than limits.min_volume ({limits.min_volume:g}) of that"]
     if rows > limits.max_volume * usual:

@@ -45,7 +45,12 @@ _VALUE_PATTERNS = {
     "address": r"(?i)^\s*(\d{1,3}(\.\d{1,3}){3}|[0-9a-f:]*:[0-9a-f]*:[0-9a-f:.]*)\s*$",
 }
 """How a value looks -> the pattern of it, the first that fits counts; what fits none is text."""
-_EPOCHS = ((11, "epoch seconds"), (14, "epoch milliseconds"), (17, "epoch microseconds"), (20, "epoch nanoseconds"))
+_EPOCHS = (
+    (11, "epoch seconds"),
+    (14, "epoch milliseconds"),
+    (17, "epoch microseconds"),
+    (20, "epoch nanoseconds"),
+)
 _PADDED = r"^\s|\s$|[\x00-\x1f\x7f]"
 _FATES = {FATE_CLEAN: "clean", FATE_DUPLICATE: "duplicates", FATE_DOUBLE_CLICK: "double_clicks"}
 
@@ -62,7 +67,9 @@ def profile_landed_rows(
     `once` has key and fate of each row judged by itself, `staged` fate and event_date with repeats told.
     """
     days, reasons = _count_fates_by_day(engine, staged)
-    totals = {name: sum(day[name] for day in days) for name in ("rows", *_FATES.values(), "rejected")}
+    totals = {
+        name: sum(day[name] for day in days) for name in ("rows", *_FATES.values(), "rejected")
+    }
     columns: dict[tuple[str, str | None], CleaningProfile] = {}
     events: Counter[str] = Counter()
     sampled = 0
@@ -83,7 +90,9 @@ def sort_by_count(counts: dict[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def _count_fates_by_day(engine: CleaningEngine, staged: TableExpression) -> tuple[list[dict[str, Any]], dict[str, int]]:
+def _count_fates_by_day(
+    engine: CleaningEngine, staged: TableExpression
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
     counted = engine.arrow(staged.group_by("event_date", "fate").agg(rows=staged.count()))
     days: dict[str | None, Counter[str]] = {}
     reasons: Counter[str] = Counter()
@@ -126,7 +135,9 @@ def _profile_sample(
     canonical = {place: name for name, places in match_interaction_columns(part.columns, settings, part.name).items()
                  for place in places}  # fmt: skip
     for place, source in enumerate(part.columns):
-        name = canonical.get(place, settings.time_column if source == settings.time_column else None)
+        name = canonical.get(
+            place, settings.time_column if source == settings.time_column else None
+        )
         entry = columns.setdefault(
             (source, name),
             {
@@ -143,11 +154,15 @@ def _profile_sample(
         entry["rows"] += rows.num_rows
         entry["nulls"] += cells.null_count
         entry["padded"] += pc.sum(pc.match_substring_regex(cells, _PADDED)).as_py() or 0
-        entry["types"].update(dict(_classify_values(cells.drop_null(), name in ("event_time", settings.time_column))))
+        entry["types"].update(
+            dict(_classify_values(cells.drop_null(), name in ("event_time", settings.time_column)))
+        )
         entry["rejected"].update(_count_column_reasons(rows["fate"], name))
         if name == "event_type":
             unknown = cells.filter(pc.equal(rows["fate"], UNKNOWN_EVENT)).drop_null()
-            events.update(re.sub(r"[^\x20-\x7e]", "?", str(event))[:40] for event in unknown.to_pylist())
+            events.update(
+                re.sub(r"[^\x20-\x7e]", "?", str(event))[:40] for event in unknown.to_pylist()
+            )
 
 
 def _classify_values(cells: pa.ChunkedArray, is_time: bool) -> Iterator[tuple[str, int]]:

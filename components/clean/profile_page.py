@@ -13,9 +13,14 @@ ProfileTable = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
 def build_profile_tables(found: CleaningProfile) -> list[ProfileTable]:
     """What the profile says, what matters most first."""
     rows = found["rows_in"] or 1
-    reasons = [(reason, f"{count:,}", f"{count / rows:.2%}") for reason, count in found["reasons"].items()]
+    reasons = [
+        (reason, f"{count:,}", f"{count / rows:.2%}") for reason, count in found["reasons"].items()
+    ]
     fates = ("rows", "clean", "rejected", "duplicates", "double_clicks")
-    days = [(day["day"] or "no readable time", *(f"{day[name]:,}" for name in fates)) for day in found["days"]]
+    days = [
+        (day["day"] or "no readable time", *(f"{day[name]:,}" for name in fates))
+        for day in found["days"]
+    ]
     columns = [_format_profiled_column(column) for column in found["columns"]]
     shown: list[ProfileTable] = [
         ("Rejected", ("reason", "rows", "share"), reasons),
@@ -49,7 +54,18 @@ def render_profile_page(found: CleaningProfile) -> str:
 
 def _format_profiled_column(column: CleaningProfile) -> Sequence[str]:
     rows = column["rows"] or 1
-    holds = ", ".join(f"{kind} {count / rows:.1%}" for kind, count in sort_by_count(column["types"]))
-    rejected = ", ".join(f"{reason} {count / rows:.1%}" for reason, count in sort_by_count(column["rejected"]))
+    holds = ", ".join(
+        f"{kind} {count / rows:.1%}" for kind, count in sort_by_count(column["types"])
+    )
+    rejected = ", ".join(
+        f"{reason} {count / rows:.1%}" for reason, count in sort_by_count(column["rejected"])
+    )
     name = column["column"] or "not read"
-    return column["source"], name, f"{column['nulls'] / rows:.1%}", f"{column['padded'] / rows:.1%}", holds, rejected
+    return (
+        column["source"],
+        name,
+        f"{column['nulls'] / rows:.1%}",
+        f"{column['padded'] / rows:.1%}",
+        holds,
+        rejected,
+    )

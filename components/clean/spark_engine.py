@@ -41,7 +41,9 @@ class SparkEngine:
         for number, name in enumerate(names):
             part = LandedObject.of(lake, name, f"{prefix}_{number}")
             rows = self.spark.read.parquet(_convert_to_hadoop_uri(f"{lake.uri}/{name}"))
-            keyed = rows.selectExpr("*", f"_metadata.row_index + {number * OBJECT_KEY_STRIDE + 1} AS key")
+            keyed = rows.selectExpr(
+                "*", f"_metadata.row_index + {number * OBJECT_KEY_STRIDE + 1} AS key"
+            )
             keyed.toDF(*part.places, "key").createOrReplaceTempView(part.view)
             parts.append(part)
         return parts
@@ -66,7 +68,9 @@ class SparkEngine:
     def arrow(self, rows: TableExpression) -> pa.Table:
         return self.connection.to_pyarrow(rows)
 
-    def write(self, lake: Lake, name: str, rows: TableExpression, schema: pa.Schema) -> list[DayFile]:
+    def write(
+        self, lake: Lake, name: str, rows: TableExpression, schema: pa.Schema
+    ) -> list[DayFile]:
         folder = f"spark-{uuid.uuid4()}"
         frame = self.spark.sql(str(self.connection.compile(rows))).repartition("event_date")
         write = frame.write.partitionBy("event_date").option("compression", "zstd")
@@ -74,7 +78,9 @@ class SparkEngine:
         files = []
         for found in list(lake.walk("tables", name, folder)):
             if found.name.endswith(".parquet"):
-                files.append(_describe_day_file(lake, found.name.removeprefix(f"tables/{name}/"), found))
+                files.append(
+                    _describe_day_file(lake, found.name.removeprefix(f"tables/{name}/"), found)
+                )
             else:  # Hadoop's marks and checksums
                 lake.delete(*found.name.split("/"))
         return sorted(files, key=lambda file: file.name)

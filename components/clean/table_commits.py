@@ -15,11 +15,22 @@ from dawnlist.components.clean.duplicates import FATE_CLEAN, hash_event_id
 from dawnlist.components.clean.engine import CleaningEngine, TableExpression
 from dawnlist.components.clean.interactions import TIMELESS_REASONS, select_clean_rows
 from dawnlist.components.clean.landed_objects import OBJECT_KEY_STRIDE, LandedObject
-from dawnlist.lake.commits import DayFile, add_files, append_rows, commit_with_retries, read_table_version
+from dawnlist.lake.commits import (
+    DayFile,
+    add_files,
+    append_rows,
+    commit_with_retries,
+    read_table_version,
+)
 from dawnlist.lake.evolution import add_missing_columns
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.ledger import COMMITS_PER_WEEK, ArrivalCounts, Ledger, build_ledger_metadata
-from dawnlist.lake.watermark import TimeWindow, build_window_transactions, extend_window, read_covered_window
+from dawnlist.lake.watermark import (
+    TimeWindow,
+    build_window_transactions,
+    extend_window,
+    read_covered_window,
+)
 from dawnlist.schema import INTERACTIONS_SCHEMA, QUARANTINE_SCHEMA, UTC_MICROSECONDS
 from dawnlist.settings import SourceSettings
 
@@ -51,12 +62,20 @@ def merge_interactions(
             new = _mark_stored_events(
                 staged, engine.keep("known", stored.select(identity=hash_event_id(stored.event_id)))
             )
-        files = engine.write(lake, "interactions", select_clean_rows(rows, new, settings), INTERACTIONS_SCHEMA)
+        files = engine.write(
+            lake, "interactions", select_clean_rows(rows, new, settings), INTERACTIONS_SCHEMA
+        )
         if files or table is None or _extends_coverage(table, windows, arrivals):
             after = extend_window(read_covered_window(table), windows)
             marks = build_window_transactions(after) if after else {}
             add_files(
-                lake, "interactions", table, files, INTERACTIONS_SCHEMA, marks, build_ledger_metadata(windows, arrivals)
+                lake,
+                "interactions",
+                table,
+                files,
+                INTERACTIONS_SCHEMA,
+                marks,
+                build_ledger_metadata(windows, arrivals),
             )
         return _summarise_inserts(files)
 
@@ -69,7 +88,9 @@ def _mark_stored_events(staged: TableExpression, known: TableExpression) -> Tabl
     """The same fates, but for clean rows that the lake has already."""
     there = staged.semi_join(known, "identity").select("key", there=ibis.literal("known"))
     joined = staged.left_join(there, "key")
-    fate = ibis.ifelse(staged.fate == FATE_CLEAN, ibis.coalesce(there.there, staged.fate), staged.fate)
+    fate = ibis.ifelse(
+        staged.fate == FATE_CLEAN, ibis.coalesce(there.there, staged.fate), staged.fate
+    )
     return joined.select(staged.key, fate=fate)
 
 
@@ -91,16 +112,27 @@ def mark_window_covered(lake: Lake, start: datetime, end: datetime) -> None:
 
     def attempt(table: "DeltaTable | None") -> None:
         known = read_covered_window(table)
-        after = extend_window(known, [(start, min(end, known[1]))]) if known and start < known[1] else known
+        after = (
+            extend_window(known, [(start, min(end, known[1]))])
+            if known and start < known[1]
+            else known
+        )
         if table is not None and after and after != known:
             append_rows(
-                lake, "interactions", table, INTERACTIONS_SCHEMA.empty_table(), build_window_transactions(after), {}
+                lake,
+                "interactions",
+                table,
+                INTERACTIONS_SCHEMA.empty_table(),
+                build_window_transactions(after),
+                {},
             )
 
     commit_with_retries(lake, "interactions", attempt)
 
 
-def _extends_coverage(table: "DeltaTable", windows: list[TimeWindow], arrivals: ArrivalCounts) -> bool:
+def _extends_coverage(
+    table: "DeltaTable", windows: list[TimeWindow], arrivals: ArrivalCounts
+) -> bool:
     before, after = read_covered_window(table), extend_window(read_covered_window(table), windows)
     ledger = Ledger.from_commits(table, COMMITS_PER_WEEK)
     return after != before or ledger.with_windows(windows, arrivals).restrict_to(after) != ledger
@@ -111,7 +143,9 @@ def _list_lookup_days(days: list[date], windows: list[TimeWindow]) -> list[date]
     looked_in = set(days)
     for start, end in windows:
         first = (start - REPLAY_PERIOD).date()
-        looked_in |= {first + timedelta(days=number) for number in range((end.date() - first).days + 1)}
+        looked_in |= {
+            first + timedelta(days=number) for number in range((end.date() - first).days + 1)
+        }
     return sorted(looked_in)
 
 
@@ -128,7 +162,10 @@ def build_quarantine_rows(
     batches = []
     for part, batch in rows:
         cells = zip(*(column.to_pylist() for column in batch.columns[2:]), strict=True)
-        sources = [json.dumps(dict(zip(part.columns, row, strict=True)), ensure_ascii=False) for row in cells]
+        sources = [
+            json.dumps(dict(zip(part.columns, row, strict=True)), ensure_ascii=False)
+            for row in cells
+        ]
         columns = {
             "source_row": sources,
             "reason": batch["fate"],
@@ -159,10 +196,14 @@ def append_quarantine(lake: Lake, rejected: pa.Table, start: datetime) -> int | 
 
 
 def _select_new_rejects(quarantine: pads.Dataset, rejected: pa.Table, start: datetime) -> pa.Table:
-    again = (pc.field("as_of") >= pa.scalar(start, UTC_MICROSECONDS)) | pc.field("reason").isin(TIMELESS_REASONS)
+    again = (pc.field("as_of") >= pa.scalar(start, UTC_MICROSECONDS)) | pc.field("reason").isin(
+        TIMELESS_REASONS
+    )
     known = quarantine.to_table(columns=["source_row", "reason"], filter=again)
     new = rejected.join(known, ["source_row", "reason"], join_type="left anti")
-    return new.select(QUARANTINE_SCHEMA.names).sort_by([("source_object", "ascending"), ("row_number", "ascending")])
+    return new.select(QUARANTINE_SCHEMA.names).sort_by(
+        [("source_object", "ascending"), ("row_number", "ascending")]
+    )
 
 
 def overwrite_table(lake: Lake, name: str, rows: pa.Table) -> None:

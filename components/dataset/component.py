@@ -36,8 +36,18 @@ def dataset(
         opened = Lake.open(lake, namespace)
         record["store"] = reconcile_champion(opened, redis, namespace)
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
-        cut, report = build_splits(opened, version, pq.read_table(verdicts.path), as_of, int(window_days))
+        cut, report = build_splits(
+            opened, version, pq.read_table(verdicts.path), as_of, int(window_days)
+        )
         cut.save(Path(splits.path))
         record.update(report)
-        write_lineage([splits], [interactions], lake, namespace, as_of, run, train_end=report["cuts"]["train_end"])
+        write_lineage(
+            [splits],
+            [interactions],
+            lake,
+            namespace,
+            as_of,
+            run,
+            train_end=report["cuts"]["train_end"],
+        )
     metrics.metadata.update(select_finite_figures(report))

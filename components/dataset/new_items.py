@@ -22,7 +22,9 @@ from dawnlist.model.splits import Splits
 NEW_ITEM_DAYS: Final = 28
 """An item that nobody has met so long after it was first seen is no longer new: it stays out."""
 ITEMS_SEEN_FOLDER: Final = "items_seen"
-ITEMS_SEEN_SCHEMA: Final = pa.schema([pa.field("item_id", pa.string()), pa.field("first_seen", pa.int64())])
+ITEMS_SEEN_SCHEMA: Final = pa.schema(
+    [pa.field("item_id", pa.string()), pa.field("first_seen", pa.int64())]
+)
 
 
 def join_items_table(lake: Lake, splits: Splits) -> Splits:
@@ -41,13 +43,17 @@ def join_items_table(lake: Lake, splits: Splits) -> Splits:
     ids = IdMap(pa.concat_arrays([splits.item_ids.ids, unmet.ids]))
     content = build_content_vectors(items, ids)
     met = np.arange(len(ids)) < len(splits.item_ids)
-    kept = np.flatnonzero(met | content.any(axis=1))  # without a word in common with any, nothing is known of it
+    kept = np.flatnonzero(
+        met | content.any(axis=1)
+    )  # without a word in common with any, nothing is known of it
     dates = np.append(seen, 0)[listed.indices(ids.ids)]  # -1, the last, for one that is not listed
     stock = ItemFeatures(content[kept], dates[kept], since, len(kept) - int(met.sum()))
     return replace(splits, item_ids=ids.subset(kept), stock=stock)
 
 
-def record_first_seen(lake: Lake, listed: IdMap, splits: Splits) -> tuple[npt.NDArray[np.int64], int]:
+def record_first_seen(
+    lake: Lake, listed: IdMap, splits: Splits
+) -> tuple[npt.NDArray[np.int64], int]:
     """When the items were first seen, shape (len(listed),), and when the first run looked; epoch microseconds.
 
     It leaves in the lake what the next day's run goes on from.
@@ -55,7 +61,9 @@ def record_first_seen(lake: Lake, listed: IdMap, splits: Splits) -> tuple[npt.ND
     now, known = _convert_as_of_to_microseconds(splits), _read_earlier_sightings(lake, splits)
     places = IdMap(known["item_id"].combine_chunks()).indices(listed.ids)
     dates = np.append(known["first_seen"].to_numpy(), now)[places]
-    new = pa.table({"item_id": listed.ids, "first_seen": dates}, schema=ITEMS_SEEN_SCHEMA).filter(pa.array(places < 0))
+    new = pa.table({"item_id": listed.ids, "first_seen": dates}, schema=ITEMS_SEEN_SCHEMA).filter(
+        pa.array(places < 0)
+    )
     if new.num_rows:
         data = io.BytesIO()
         pq.write_table(pa.concat_tables([known, new]), data, compression="zstd")
@@ -67,7 +75,9 @@ def _read_earlier_sightings(lake: Lake, splits: Splits) -> pa.Table:
     older = [name for name in lake.names(ITEMS_SEEN_FOLDER) if name < _build_file_name(splits)]
     data = lake.read(ITEMS_SEEN_FOLDER, older[-1]) if older else None
     return (
-        ITEMS_SEEN_SCHEMA.empty_table() if data is None else pq.read_table(io.BytesIO(data), schema=ITEMS_SEEN_SCHEMA)
+        ITEMS_SEEN_SCHEMA.empty_table()
+        if data is None
+        else pq.read_table(io.BytesIO(data), schema=ITEMS_SEEN_SCHEMA)
     )
 
 

@@ -80,10 +80,12 @@ def build_splits(
 
 def _aggregate_pairs(rows: pads.Dataset, cuts: Cuts) -> pa.Table:
     sums = ", ".join(
-        f"coalesce(sum(weight) FILTER ({part}), 0)::FLOAT weight{i}" for i, part in enumerate(SPLIT_CONDITIONS)
+        f"coalesce(sum(weight) FILTER ({part}), 0)::FLOAT weight{i}"
+        for i, part in enumerate(SPLIT_CONDITIONS)
     )
     lasts = ", ".join(
-        f"coalesce(max(epoch_us(event_time)) FILTER ({part}), 0) last{i}" for i, part in enumerate(SPLIT_CONDITIONS)
+        f"coalesce(max(epoch_us(event_time)) FILTER ({part}), 0) last{i}"
+        for i, part in enumerate(SPLIT_CONDITIONS)
     )
     connection = scratch_duckdb.open_scratch_database()
     connection.register("rows", rows)

@@ -46,14 +46,18 @@ class EvaluatedUsers:
     def cold(self) -> "EvaluatedUsers":
         """The users of the holdout who did nothing before it."""
         truth = self.splits.truth("holdout")
-        users = np.flatnonzero((np.diff(truth.indptr) > 0) & (np.diff(self.history.weight.indptr) == 0))
+        users = np.flatnonzero(
+            (np.diff(truth.indptr) > 0) & (np.diff(self.history.weight.indptr) == 0)
+        )
         return replace(self, users=users, seen=self.history.weight[users], truth=truth[users])
 
     def split_into_blocks(self) -> Iterator["EvaluatedUsers"]:
         """The same a few users at a time; one block, an empty one, where there are none."""
         for start in range(0, max(1, len(self.users)), EVALUATION_BLOCK_USERS):
             block = slice(start, start + EVALUATION_BLOCK_USERS)
-            yield replace(self, users=self.users[block], seen=self.seen[block], truth=self.truth[block])
+            yield replace(
+                self, users=self.users[block], seen=self.seen[block], truth=self.truth[block]
+            )
 
     def recommend_with(self, model: FactorModel, fallback: Int64Array | None = None) -> Int64Array:
         """The lists of one model, seen items left out; a user that it does not know gets the fallback's list."""

@@ -26,7 +26,11 @@ def evaluate(
         import json
         from pathlib import Path
 
-        from dawnlist.components.evaluate.evaluation import drop_user_values, evaluate_models, flatten_evaluation
+        from dawnlist.components.evaluate.evaluation import (
+            drop_user_values,
+            evaluate_models,
+            flatten_evaluation,
+        )
         from dawnlist.lake.lake import Lake
         from dawnlist.model.factor_model import FactorModel
         from dawnlist.model.splits import Splits
@@ -35,7 +39,9 @@ def evaluate(
 
         opened, cut = Lake.open(lake, namespace), Splits.load(Path(splits.path))
         live = cut.about["incumbent"] and load_model(opened, cut.about["incumbent"])
-        found = evaluate_models(cut, FactorModel.load(Path(model.path)), live, metric, int(k), opened)
+        found = evaluate_models(
+            cut, FactorModel.load(Path(model.path)), live, metric, int(k), opened
+        )
         record.update(drop_user_values(found))
         Path(evaluation.path).write_text(json.dumps(found))
         write_lineage([evaluation], [splits, model], lake, namespace, as_of, run)

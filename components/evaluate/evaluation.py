@@ -20,7 +20,13 @@ from dawnlist.components.evaluate.arms import (
 from dawnlist.lake.lake import Lake
 from dawnlist.model import popularity
 from dawnlist.model.factor_model import FactorModel
-from dawnlist.model.metrics import METRICS, RankingScores, bootstrap_means, percentile_interval, score_lists
+from dawnlist.model.metrics import (
+    METRICS,
+    RankingScores,
+    bootstrap_means,
+    percentile_interval,
+    score_lists,
+)
 from dawnlist.model.splits import Splits
 
 BOOTSTRAP_SEED = 7  # of the bootstrap
@@ -57,15 +63,24 @@ def evaluate_models(
     if metric not in METRICS:
         raise ValueError(f"metric {metric!r} is unknown: give one of {', '.join(METRICS)}")
     judged, told = EvaluatedUsers.of(splits, k), holdout.describe_holdout(lake, splits)
-    windows = {window: build_popularity_arm(judged.history, window) for window in popularity.POPULARITY_WINDOWS}
-    by_window = {
-        window: join_block_scores(score_arms(judged, {"popularity": arm}, metric)) for window, arm in windows.items()
+    windows = {
+        window: build_popularity_arm(judged.history, window)
+        for window in popularity.POPULARITY_WINDOWS
     }
-    strongest = max(windows, key=lambda window: _mean_or_zero(getattr(by_window[window]["popularity"], metric)))
+    by_window = {
+        window: join_block_scores(score_arms(judged, {"popularity": arm}, metric))
+        for window, arm in windows.items()
+    }
+    strongest = max(
+        windows, key=lambda window: _mean_or_zero(getattr(by_window[window]["popularity"], metric))
+    )
     arms = {"challenger": build_model_arm(splits, challenger)}
     if incumbent is not None:
         arms["incumbent"] = build_model_arm(splits, incumbent)
-    arms |= {"item_knn": build_item_knn_arm(judged.history.weight), "popularity": windows[strongest]}
+    arms |= {
+        "item_knn": build_item_knn_arm(judged.history.weight),
+        "popularity": windows[strongest],
+    }
     blocks = score_arms(judged, arms, metric)
     scores = join_block_scores(blocks)
     values = {name: getattr(found, metric) for name, found in scores.items()}
@@ -79,14 +94,19 @@ def evaluate_models(
         "popularity_window": strongest,
         "arms": {name: _round_values(found.means(k)) for name, found in scores.items()},
         "popularity_windows": {
-            window: _round_values(found["popularity"].means(k)) for window, found in by_window.items()
+            window: _round_values(found["popularity"].means(k))
+            for window, found in by_window.items()
         },
         **_compare_arms(values),
         "segments": _score_segments(
             judged, blocks, values, join_block_scores(score_arms(judged.cold, arms, metric)), metric
         ),
         **_average_churn(blocks),
-        **({} if incumbent is None else {"kept_items": round(_compute_kept_share(splits, incumbent), 6)}),
+        **(
+            {}
+            if incumbent is None
+            else {"kept_items": round(_compute_kept_share(splits, incumbent), 6)}
+        ),
         "traffic": splits.about.get("traffic"),
         **_list_user_values(values),
     }
@@ -94,7 +114,11 @@ def evaluate_models(
 
 def flatten_evaluation(evaluation: dict[str, Any]) -> dict[str, float]:
     """Metrics of all arms under one-level names, e.g. `challenger ndcg@20`, and the challenger's differences."""
-    arms = {f"{arm} {name}": value for arm, means in evaluation["arms"].items() for name, value in means.items()}
+    arms = {
+        f"{arm} {name}": value
+        for arm, means in evaluation["arms"].items()
+        for name, value in means.items()
+    }
     differences = {
         f"challenger over {arm}, {name}": value
         for arm, difference in evaluation["differences"].items()
@@ -119,8 +143,14 @@ def score_arms(judged: EvaluatedUsers, arms: ArmsByName, metric: str) -> list[Bl
             name: _limit_to_met_items(score_lists(found, block.truth, met), judged.splits)
             for name, found in lists.items()
         }
-        new_items = {name: getattr(score_lists(found[users], truth), metric) for name, found in lists.items()}
-        blocks.append(BlockScores(scores, new_items, _compute_list_churn(own.get("incumbent"), own.get("challenger"))))
+        new_items = {
+            name: getattr(score_lists(found[users], truth), metric) for name, found in lists.items()
+        }
+        blocks.append(
+            BlockScores(
+                scores, new_items, _compute_list_churn(own.get("incumbent"), own.get("challenger"))
+            )
+        )
     return blocks
 
 
@@ -131,7 +161,10 @@ def _limit_to_met_items(scores: RankingScores, splits: Splits) -> RankingScores:
 
 def join_block_scores(blocks: list[BlockScores]) -> dict[str, RankingScores]:
     """The scores of all users by arm."""
-    return {name: RankingScores.concatenate([block.scores[name] for block in blocks]) for name in blocks[0].scores}
+    return {
+        name: RankingScores.concatenate([block.scores[name] for block in blocks])
+        for name in blocks[0].scores
+    }
 
 
 def _compute_list_churn(old: Int64Array | None, new: Int64Array | None) -> Float64Array:
@@ -147,7 +180,13 @@ def _compute_list_churn(old: Int64Array | None, new: Int64Array | None) -> Float
 
 def _compare_arms(values: ValuesByArm) -> dict[str, Any]:
     """The challenger's `differences` to the other arms, and its `lift` over popularity, from one set of samples."""
-    means = dict(zip(values, bootstrap_means(np.column_stack(list(values.values())), BOOTSTRAP_SEED).T, strict=True))
+    means = dict(
+        zip(
+            values,
+            bootstrap_means(np.column_stack(list(values.values())), BOOTSTRAP_SEED).T,
+            strict=True,
+        )
+    )
     ours, differences = means["challenger"], {}
     for name in [name for name in values if name != "challenger"]:
         low, high = percentile_interval(ours - means[name])
@@ -161,7 +200,11 @@ def _compare_arms(values: ValuesByArm) -> dict[str, Any]:
 
 
 def _score_segments(
-    judged: EvaluatedUsers, blocks: list[BlockScores], values: ValuesByArm, cold: dict[str, RankingScores], metric: str
+    judged: EvaluatedUsers,
+    blocks: list[BlockScores],
+    values: ValuesByArm,
+    cold: dict[str, RankingScores],
+    metric: str,
 ) -> list[dict[str, Any]]:
     """Each segment that anyone is in: how many, and the arms' means of the primary metric."""
     found = {
@@ -190,13 +233,19 @@ def _average_churn(blocks: list[BlockScores]) -> dict[str, float]:
 
 def _compute_kept_share(splits: Splits, incumbent: FactorModel) -> float:
     """The share of the incumbent's items that the window still has: none when a catalogue got new ids."""
-    return float((splits.item_ids.indices(incumbent.item_ids.ids) >= 0).mean()) if len(incumbent.item_ids) else 1.0
+    return (
+        float((splits.item_ids.indices(incumbent.item_ids.ids) >= 0).mean())
+        if len(incumbent.item_ids)
+        else 1.0
+    )
 
 
 def _list_user_values(values: ValuesByArm) -> dict[str, Any]:
     if "incumbent" not in values:
         return {}
-    return {"per_user": {name: values[name].round(6).tolist() for name in ("challenger", "incumbent")}}
+    return {
+        "per_user": {name: values[name].round(6).tolist() for name in ("challenger", "incumbent")}
+    }
 
 
 def _mean_or_zero(values: npt.NDArray[np.float64]) -> float:

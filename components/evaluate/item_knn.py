@@ -39,8 +39,12 @@ class ItemKNN:
 
         met = user_items[np.flatnonzero(np.diff(user_items.indptr) <= MAX_ITEMS_PER_USER)]
         users = np.bincount(met.indices, minlength=met.shape[1])
-        unit = csr_matrix((1 / np.sqrt(users[met.indices]), met.indices, met.indptr), shape=met.shape)
-        similar = all_pairs_knn(unit, KNN_NEIGHBOURS, show_progress=False).tocsr().astype(np.float32)
+        unit = csr_matrix(
+            (1 / np.sqrt(users[met.indices]), met.indices, met.indptr), shape=met.shape
+        )
+        similar = (
+            all_pairs_knn(unit, KNN_NEIGHBOURS, show_progress=False).tocsr().astype(np.float32)
+        )
         similar.eliminate_zeros()
         return cls(similar)
 
@@ -55,7 +59,9 @@ class ItemKNN:
         def rank(start: int) -> None:
             block = slice(start, start + KNN_BLOCK_USERS)
             indptr = met.indptr[start : start + KNN_BLOCK_USERS + 1]
-            _rank_block(indptr, met.indices, similar.indptr, similar.indices, similar.data, best[block])
+            _rank_block(
+                indptr, met.indices, similar.indptr, similar.indices, similar.data, best[block]
+            )
 
         with cpu_cores.open_thread_pool() as pool:
             list(pool.map(rank, range(0, met.shape[0], KNN_BLOCK_USERS)))

@@ -8,7 +8,11 @@ import numpy.typing as npt
 from dawnlist.arrays import BoolArray
 from dawnlist.components.evaluate.arms import EvaluatedUsers
 
-HISTORY_SEGMENTS: Final = {"history 1-4": (1, 4), "history 5-19": (5, 19), "history 20+": (20, np.inf)}
+HISTORY_SEGMENTS: Final = {
+    "history 1-4": (1, 4),
+    "history 5-19": (5, 19),
+    "history 20+": (20, np.inf),
+}
 """By how many items a user met before the holdout."""
 COLD_SEGMENT: Final = "cold users"
 NEW_ITEMS_SEGMENT: Final = "new items"
@@ -36,6 +40,8 @@ def select_new_item_truth(judged: EvaluatedUsers) -> tuple[BoolArray, Any]:
 
 def _days_since_last_event(judged: EvaluatedUsers) -> npt.NDArray[np.float32]:
     """Days from each user's last event before the holdout to its start."""
-    ages = np.append(judged.history.age, np.float32(np.inf))  # so that every row's start is a place in it
+    ages = np.append(
+        judged.history.age, np.float32(np.inf)
+    )  # so that every row's start is a place in it
     youngest = np.minimum.reduceat(ages, judged.history.weight.indptr[:-1])
     return np.asarray(youngest[judged.users])

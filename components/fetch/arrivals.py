@@ -10,7 +10,9 @@ from dawnlist.rows.sql_dialects import UTC_TIMESTAMP
 from dawnlist.rows.times import parse_moment
 
 
-def count_rows_by_hour(landed: Path, places: Sequence[int], zone: str = "UTC", form: str = "") -> dict[str, int]:
+def count_rows_by_hour(
+    landed: Path, places: Sequence[int], zone: str = "UTC", form: str = ""
+) -> dict[str, int]:
     """Rows of a Parquet file by the UTC hour, as '2026-01-03T02:00:00Z', of the first of the columns that has a time.
 
     Rows without a time that can be read are left out: they belong to no window.
@@ -21,8 +23,16 @@ def count_rows_by_hour(landed: Path, places: Sequence[int], zone: str = "UTC", f
         rows = connection.read_parquet(str(landed))
         values = [rows[place] for place in places]
         # no need of a look at each one's text
-        is_typed = len(values) == 1 and values[0].type().is_timestamp() and (zone == "UTC" or values[0].type().timezone)
-        time = values[0].cast(UTC_TIMESTAMP) if is_typed else parse_moment(coalesce_text(values), zone, form)
+        is_typed = (
+            len(values) == 1
+            and values[0].type().is_timestamp()
+            and (zone == "UTC" or values[0].type().timezone)
+        )
+        time = (
+            values[0].cast(UTC_TIMESTAMP)
+            if is_typed
+            else parse_moment(coalesce_text(values), zone, form)
+        )
         hours = rows.select(hour=time.truncate("hour"))
         timed = hours.filter(hours.hour.notnull())
         counted = timed.group_by("hour").agg(rows=timed.count()).order_by("hour")

@@ -30,7 +30,19 @@ def fetch(
         from dawnlist.settings import Settings
 
         opened = Lake.open(lake, namespace)
-        record.update(fetch_source(opened, source, Settings.load(settings).source, as_of, run, window_days))
+        record.update(
+            fetch_source(opened, source, Settings.load(settings).source, as_of, run, window_days)
+        )
         Path(landed.path).write_text(json.dumps(record))
         start, end = record["window"]
-        write_lineage([landed], [], lake, namespace, as_of, run, window_start=start, window_end=end, **record["rows"])
+        write_lineage(
+            [landed],
+            [],
+            lake,
+            namespace,
+            as_of,
+            run,
+            window_start=start,
+            window_end=end,
+            **record["rows"],
+        )

@@ -67,7 +67,9 @@ class DatabaseSource:
 
     def count_arrivals(self, landed: Path, start: datetime, end: datetime) -> dict[str, int]:
         """The rows of a file that `interactions(start, end)` was written to, by the hour of the time column."""
-        return count_rows_by_hour(landed, [pq.read_schema(landed).names.index(self.settings.time_column)])
+        return count_rows_by_hour(
+            landed, [pq.read_schema(landed).names.index(self.settings.time_column)]
+        )
 
     def count_rows_by_day(self, days: list[date]) -> dict[date, int]:
         """The rows of each UTC day by the time column, each counted in its index."""
@@ -76,11 +78,17 @@ class DatabaseSource:
         with self._connect() as connection:
             table = self._timed(connection)
             midnights = [datetime.combine(day, time(), UTC) for day in days]
-            windows = self._windows(connection, table, [(day, day + timedelta(days=1)) for day in midnights])
+            windows = self._windows(
+                connection, table, [(day, day + timedelta(days=1)) for day in midnights]
+            )
             one = sa.select(sa.func.count()).select_from(table)
-            columns = [one.where(build_window_condition(table, window)).scalar_subquery() for window in windows]
+            columns = [
+                one.where(build_window_condition(table, window)).scalar_subquery()
+                for window in windows
+            ]
             chunks = [
-                columns[first : first + _DAYS_PER_STATEMENT] for first in range(0, len(columns), _DAYS_PER_STATEMENT)
+                columns[first : first + _DAYS_PER_STATEMENT]
+                for first in range(0, len(columns), _DAYS_PER_STATEMENT)
             ]
             rows = [row for chunk in chunks for row in connection.execute(sa.select(*chunk)).one()]
         return dict(zip(days, rows, strict=True))
@@ -118,14 +126,20 @@ class DatabaseSource:
         return table
 
     def _windows(
-        self, connection: sa.Connection, table: sa.TableClause, times: list[tuple[datetime, datetime]]
+        self,
+        connection: sa.Connection,
+        table: sa.TableClause,
+        times: list[tuple[datetime, datetime]],
     ) -> list[ColumnWindow]:
         """The windows in the form that the time column has."""
         name = self.settings.time_column
         oldest, newest = _read_value_range(connection, table.c[name])
         if newest is None:
             return [ColumnWindow(name, None, None)] * len(times)
-        return [ColumnWindow(name, *convert_window_bounds(oldest, newest, start, end)) for start, end in times]
+        return [
+            ColumnWindow(name, *convert_window_bounds(oldest, newest, start, end))
+            for start, end in times
+        ]
 
 
 def _reflect_table(connection: sa.Connection, name: str) -> sa.TableClause | None:

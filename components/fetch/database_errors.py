@@ -13,7 +13,22 @@ from dawnlist.urls import SOURCE_PASSWORD, mask_passwords, read_password
 _DENIED = {"42501", 1142, 1143, 229}
 """No SELECT right: SQLSTATE of PostgreSQL, numbers of MySQL and of SQL Server."""
 _TIMED_OUT = {"57014", 1969, 3024}
-_UNREACHABLE = {1040, 1044, 1045, 1049, 1698, 2002, 2003, 2006, 2013, 2026, 18456, 20009, 20002, 20047}
+_UNREACHABLE = {
+    1040,
+    1044,
+    1045,
+    1049,
+    1698,
+    2002,
+    2003,
+    2006,
+    2013,
+    2026,
+    18456,
+    20009,
+    20002,
+    20047,
+}
 _UNREACHABLE_CLASSES = ("08", "28", "3D", "53", "57P")
 """Classes of SQLSTATE: connection, authorization, no such database, too many connections, shut down or killed."""
 
@@ -24,9 +39,13 @@ def translate_database_errors(url: str) -> Iterator[None]:
     try:
         yield
     except sa.exc.DBAPIError as error:
-        raise _translate_error(url, error.orig, isinstance(error, sa.exc.OperationalError)) from None
+        raise _translate_error(
+            url, error.orig, isinstance(error, sa.exc.OperationalError)
+        ) from None
     except adbc_driver_manager.Error as error:
-        raise _translate_error(url, error, isinstance(error, adbc_driver_manager.OperationalError)) from None
+        raise _translate_error(
+            url, error, isinstance(error, adbc_driver_manager.OperationalError)
+        ) from None
     except (OSError, pa.ArrowException) as error:  # in the middle of a stream there is only a text
         raise _translate_error(url, error, "ERROR:" not in str(error)) from None
 
@@ -35,13 +54,19 @@ def _translate_error(url: str, error: Any, operational: bool) -> Exception:
     source, code = f"the source {mask_passwords(url)!r}", _read_error_code(error)
     said = _read_error_line(error)
     if code in _DENIED:
-        return PermissionError(f"{source} refuses ({said}): give the user the SELECT right on the tables of the shop")
+        return PermissionError(
+            f"{source} refuses ({said}): give the user the SELECT right on the tables of the shop"
+        )
     if code in _TIMED_OUT or "statement timeout" in said:
         return TimeoutError(
             f"{source} took too long ({said}): is the time column indexed? if so, raise the settings, "
             "source.statement_timeout_seconds"
         )
-    if code in _UNREACHABLE or str(code).startswith(_UNREACHABLE_CLASSES) or (code is None and operational):
+    if (
+        code in _UNREACHABLE
+        or str(code).startswith(_UNREACHABLE_CLASSES)
+        or (code is None and operational)
+    ):
         return ConnectionError(
             f"{source} does not answer or refuses ({said}): check the host, the database, the user, and that "
             f"{SOURCE_PASSWORD} holds the password"

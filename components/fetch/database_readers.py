@@ -13,7 +13,11 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dawnlist.components.fetch.dialects import cast_for_landing, create_source_engine, list_opening_statements
+from dawnlist.components.fetch.dialects import (
+    cast_for_landing,
+    create_source_engine,
+    list_opening_statements,
+)
 from dawnlist.settings import SourceSettings
 
 DATABASE_BATCH_ROWS = 65_536
@@ -36,7 +40,9 @@ def read_source_table(
     url: sa.URL, settings: SourceSettings, table: sa.TableClause, window: ColumnWindow | None
 ) -> RecordBatches:
     """The table's rows, or those of the window; the first batch has no rows, so that the columns are always known."""
-    reader = {"postgresql": _read_postgresql, "sqlite": _read_sqlite}.get(url.get_backend_name(), _read_with_sqlalchemy)
+    reader = {"postgresql": _read_postgresql, "sqlite": _read_sqlite}.get(
+        url.get_backend_name(), _read_with_sqlalchemy
+    )
     return reader(url, settings, table, window)
 
 
@@ -101,7 +107,11 @@ def _restore_infinities(batch: pa.RecordBatch) -> pa.RecordBatch:
 def _restore_column_infinities(column: pa.Array) -> pa.Array:
     if not (pa.types.is_timestamp(column.type) or pa.types.is_date32(column.type)):
         return column
-    whole, days = (pa.int32(), 10_957) if pa.types.is_date32(column.type) else (pa.int64(), 946_684_800_000_000)
+    whole, days = (
+        (pa.int32(), 10_957)
+        if pa.types.is_date32(column.type)
+        else (pa.int64(), 946_684_800_000_000)
+    )
     top = 2 ** (whole.bit_width - 1) - 1
     numbers = column.view(whole)  # since 1970; the server counts from 2000, `days` later
     lowest = -top - 1 + days
@@ -136,7 +146,8 @@ def _read_sqlite(
 def _escape_invalid_texts(batch: pa.RecordBatch) -> pa.RecordBatch:
     """SQLite's texts that are no UTF-8, of another encoding or of a BLOB, as DuckDB shows bytes: caf\\xE9."""
     columns = [
-        _escape_invalid_column(column) if pa.types.is_string(column.type) else column for column in batch.columns
+        _escape_invalid_column(column) if pa.types.is_string(column.type) else column
+        for column in batch.columns
     ]
     return pa.record_batch(columns, schema=batch.schema)
 
@@ -146,7 +157,10 @@ def _escape_invalid_column(column: pa.Array) -> pa.Array:
         column.validate(full=True)
         return column
     except pa.ArrowInvalid:
-        return pa.array([_decode_or_escape(value) for value in column.cast(pa.binary()).to_pylist()], pa.string())
+        return pa.array(
+            [_decode_or_escape(value) for value in column.cast(pa.binary()).to_pylist()],
+            pa.string(),
+        )
 
 
 def _decode_or_escape(value: bytes | None) -> str | None:
@@ -162,14 +176,19 @@ def _read_with_sqlalchemy(
     opened = create_source_engine(url, settings)
     query = sa.select(*(cast_for_landing(column, opened.dialect.name) for column in table.c))
     query = query.where(build_window_condition(table, window)) if window else query
-    kinds = [pa.float64() if isinstance(kind.type, sa.Float) else pa.string() for kind in query.selected_columns]
+    kinds = [
+        pa.float64() if isinstance(kind.type, sa.Float) else pa.string()
+        for kind in query.selected_columns
+    ]
     schema = pa.schema(list(zip(table.c.keys(), kinds, strict=True)))
     yield _build_empty_batch(schema)
     try:
         with opened.connect() as connection:
             for statement in list_opening_statements(opened.dialect, settings):
                 connection.exec_driver_sql(statement)
-            streamed = connection.execution_options(stream_results=True, max_row_buffer=DATABASE_BATCH_ROWS)
+            streamed = connection.execution_options(
+                stream_results=True, max_row_buffer=DATABASE_BATCH_ROWS
+            )
             # PyMySQL reads a result that is given up to its end when it is closed
             with streamed.execute(query) as result:
                 yield from _stream_result(result, schema)
@@ -185,6 +204,8 @@ def _stream_result(result: sa.CursorResult[Any], schema: pa.Schema) -> RecordBat
             yield pa.record_batch([pa.array(*pair) for pair in columns], schema=schema)
     except sa.exc.DBAPIError:
         unread = getattr(cursor, "_result", None)
-        if unread is not None:  # PyMySQL would read on from a connection that broke, whenever it is collected
+        if (
+            unread is not None
+        ):  # PyMySQL would read on from a connection that broke, whenever it is collected
             unread.unbuffered_active = False
         raise

@@ -37,7 +37,9 @@ def parse_database_url(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
-        raise ValueError(f"source {mask_passwords(url)!r} is no database URL: give {DATABASE_URL_FORMS}") from None
+        raise ValueError(
+            f"source {mask_passwords(url)!r} is no database URL: give {DATABASE_URL_FORMS}"
+        ) from None
     if parsed.get_backend_name() == "sqlite":
         # read-only and by URI: SQLite would otherwise create a missing file
         database = f"file:{quote(str(_find_sqlite_file(url, parsed).resolve()))}"
@@ -107,7 +109,9 @@ def _cast_bytes_to_text(column: sa.ColumnClause[Any], dialect: str) -> Any:
     A cast to text would write '?' for what is none, and make one id of many such as the UUIDs in a BINARY(16).
     """
     if dialect == "mssql":
-        return sa.func.lower(sa.func.convert(sa.literal_column("NVARCHAR(max)"), column, sa.literal_column("2")))
+        return sa.func.lower(
+            sa.func.convert(sa.literal_column("NVARCHAR(max)"), column, sa.literal_column("2"))
+        )
     digits = sa.func.lower(sa.func.hex(column))
     if isinstance(column.type, sa.BINARY):
         return digits

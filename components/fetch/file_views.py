@@ -14,7 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dawnlist.components.fetch.layouts import FORMATS_BY_SUFFIX, TableFiles
-from dawnlist.components.fetch.source_files import COMPRESSIONS, FILE_BLOCK_BYTES, LocalCopies, SourceFile
+from dawnlist.components.fetch.source_files import (
+    COMPRESSIONS,
+    FILE_BLOCK_BYTES,
+    LocalCopies,
+    SourceFile,
+)
 from dawnlist.rows.sql_dialects import IbisConnection
 
 FILE_BATCH_ROWS = 100_000
@@ -42,19 +47,30 @@ def open_utc_duckdb() -> IbisConnection:
     return connection
 
 
-def prepare_file_view(connection: IbisConnection, copies: LocalCopies, file: SourceFile, table: TableFiles) -> FileView:
+def prepare_file_view(
+    connection: IbisConnection, copies: LocalCopies, file: SourceFile, table: TableFiles
+) -> FileView:
     """Look at a file: its columns and their types. ValueError in one line when it can't be read."""
-    compression = file.compression if table.compression is None else COMPRESSIONS.get(table.compression)
+    compression = (
+        file.compression if table.compression is None else COMPRESSIONS.get(table.compression)
+    )
     kind = table.format or FORMATS_BY_SUFFIX[file.ending]
-    path = copies.get_local_path(file, compression, ("utf-8",) if kind == "parquet" else table.encoding)
+    path = copies.get_local_path(
+        file, compression, ("utf-8",) if kind == "parquet" else table.encoding
+    )
     if not path.stat().st_size:
         raise ValueError(f"{file.label!r} is empty: take it away, or write it again")
     look = {"csv": _inspect_csv, "jsonl": _inspect_jsonl, "parquet": _inspect_parquet}[kind]
     names, select = look(connection, file, path, table)
     for place, (name, flags) in enumerate(table.flags.items(), len(names)):
         if absent := [flag for flag in flags if flag not in names]:
-            raise ValueError(f"{file.label!r} has no column {absent[0]!r}, which is a flag of {name!r} in its mapping")
-        cells = ", ".join(f"CASE WHEN c{names.index(flag)} = '1' THEN {_quote_sql_text(flag)} END" for flag in flags)
+            raise ValueError(
+                f"{file.label!r} has no column {absent[0]!r}, which is a flag of {name!r} in its mapping"
+            )
+        cells = ", ".join(
+            f"CASE WHEN c{names.index(flag)} = '1' THEN {_quote_sql_text(flag)} END"
+            for flag in flags
+        )
         select = f"SELECT *, concat_ws('|', {cells}) AS c{place} FROM ({select})"
     unique = _make_unique_names([*names, *table.flags])
     try:
@@ -70,15 +86,23 @@ def view_query(connection: IbisConnection, query: str) -> Any:
     return connection.table("shown")
 
 
-def stream_batches(connection: IbisConnection, part: FileView, query: str) -> Iterator[pa.RecordBatch]:
+def stream_batches(
+    connection: IbisConnection, part: FileView, query: str
+) -> Iterator[pa.RecordBatch]:
     """Stream a query over a part."""
     try:
         yield from connection.con.sql(query).to_arrow_reader(FILE_BATCH_ROWS)
-    except (duckdb.Error, pa.ArrowException, OSError) as error:  # Arrow's, once the first batch was read
+    except (
+        duckdb.Error,
+        pa.ArrowException,
+        OSError,
+    ) as error:  # Arrow's, once the first batch was read
         raise explain_unreadable_file(part.file, part.path, error) from None
 
 
-def _inspect_csv(_: IbisConnection, file: SourceFile, path: Path, table: TableFiles) -> tuple[list[str], str]:
+def _inspect_csv(
+    _: IbisConnection, file: SourceFile, path: Path, table: TableFiles
+) -> tuple[list[str], str]:
     delimiter, quote = table.delimiter or ("\t" if file.ending == "tsv" else ""), table.quote
     names = list(table.columns)
     if not names:
@@ -91,7 +115,9 @@ def _inspect_csv(_: IbisConnection, file: SourceFile, path: Path, table: TableFi
     )
 
 
-def _read_csv_header(file: SourceFile, path: Path, delimiter: str, quote: str) -> tuple[list[str], str]:
+def _read_csv_header(
+    file: SourceFile, path: Path, delimiter: str, quote: str
+) -> tuple[list[str], str]:
     """The names of the columns, and what lies between them."""
     with path.open("rb") as lines:
         try:
@@ -103,27 +129,42 @@ def _read_csv_header(file: SourceFile, path: Path, delimiter: str, quote: str) -
         except UnicodeDecodeError:
             raise _build_encoding_error(file, 1) from None
         except csv.Error as error:
-            raise ValueError(f"{file.label!r} is no CSV: its header can't be read ({error})") from None
+            raise ValueError(
+                f"{file.label!r} is no CSV: its header can't be read ({error})"
+            ) from None
     if not any(names):
-        raise ValueError(f"{file.label!r} has no header: its first line is blank; a mapping file can name its columns")
+        raise ValueError(
+            f"{file.label!r} has no header: its first line is blank; a mapping file can name its columns"
+        )
     return names, between
 
 
-def _inspect_jsonl(connection: IbisConnection, file: SourceFile, path: Path, _: TableFiles) -> tuple[list[str], str]:
+def _inspect_jsonl(
+    connection: IbisConnection, file: SourceFile, path: Path, _: TableFiles
+) -> tuple[list[str], str]:
     objects = f"read_ndjson_objects({_quote_sql_text(str(path))}, maximum_object_size = {64 * FILE_BLOCK_BYTES})"
     try:
-        kinds = connection.raw_sql(f"SELECT DISTINCT json_type(json), json_keys(json) FROM {objects}").fetchall()
+        kinds = connection.raw_sql(
+            f"SELECT DISTINCT json_type(json), json_keys(json) FROM {objects}"
+        ).fetchall()
     except duckdb.Error as error:
         raise explain_unreadable_file(file, path, error) from None
     if any(kind != "OBJECT" for kind, _ in kinds):
         raise _find_broken_json_line(file, path)
     names = sorted({key for _, keys in kinds for key in keys})
-    pointers = ", ".join(_quote_sql_text("/" + name.replace("~", "~0").replace("/", "~1")) for name in names)
+    pointers = ", ".join(
+        _quote_sql_text("/" + name.replace("~", "~0").replace("/", "~1")) for name in names
+    )
     cells = ", ".join(f"v[{place + 1}] AS c{place}" for place in range(len(names)))
-    return names, f"SELECT {cells} FROM (SELECT json_extract_string(json, [{pointers}]) AS v FROM {objects})"
+    return (
+        names,
+        f"SELECT {cells} FROM (SELECT json_extract_string(json, [{pointers}]) AS v FROM {objects})",
+    )
 
 
-def _inspect_parquet(_: IbisConnection, file: SourceFile, path: Path, __: TableFiles) -> tuple[list[str], str]:
+def _inspect_parquet(
+    _: IbisConnection, file: SourceFile, path: Path, __: TableFiles
+) -> tuple[list[str], str]:
     try:
         with pq.ParquetFile(path) as found:
             names = list(found.schema_arrow.names)
@@ -152,7 +193,9 @@ def explain_unreadable_file(file: SourceFile, path: Path, error: Exception) -> V
         wrong = "mixes two kinds of line ends, or has quotes in a way that is no CSV"
     else:
         wrong = f"can't be read: {said.strip().splitlines()[0]}"
-    return ValueError(f"{_format_location(file, line)} {wrong}: correct the file, nothing of it was taken in")
+    return ValueError(
+        f"{_format_location(file, line)} {wrong}: correct the file, nothing of it was taken in"
+    )
 
 
 def _build_encoding_error(file: SourceFile, line: int | None) -> ValueError:
@@ -168,7 +211,9 @@ def _find_broken_json_line(file: SourceFile, path: Path) -> ValueError:
         for number, line in enumerate(lines, 1):
             try:
                 if line.strip() and not isinstance(json.loads(line), dict):
-                    return ValueError(f"{_format_location(file, number)} is no JSON object: write one object a line")
+                    return ValueError(
+                        f"{_format_location(file, number)} is no JSON object: write one object a line"
+                    )
             except UnicodeDecodeError:
                 return _build_encoding_error(file, number)
             except json.JSONDecodeError as error:
@@ -185,7 +230,9 @@ def _make_unique_names(names: Sequence[str]) -> tuple[str, ...]:
     """The names, of which a repeated one gets a number: Parquet could hold it twice, other readers could not."""
     seen: dict[str, int] = {}
     for place, name in enumerate(names):
-        free = next(text for n in range(len(names)) if (text := f"{name}_{n}" if n else name) not in seen)
+        free = next(
+            text for n in range(len(names)) if (text := f"{name}_{n}" if n else name) not in seen
+        )
         seen[free] = place
     return tuple(seen)
 

@@ -42,7 +42,9 @@ from dawnlist.rows.times import parse_moment
 from dawnlist.settings import SourceSettings
 
 MAPPING_SUFFIXES = (".yaml", ".yml")
-EMPTY_WINDOW_SCHEMA = pa.schema([(name, pa.string()) for name in ("user_id", "item_id", "event_type", "event_time")])
+EMPTY_WINDOW_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("user_id", "item_id", "event_type", "event_time")]
+)
 """Of a window in which no daily file lies."""
 _DAY_FOLDER = re.compile(r"(?:\w+=)?\d{4}-\d{2}-\d{2}/")
 
@@ -66,7 +68,9 @@ class FileSource:
             found = read_mapping_file(files[0])
         else:
             found = recognise_public_layout(files) or (
-                _find_in_folder(url, files, settings) if is_folder else _accept_single_file(files[0])
+                _find_in_folder(url, files, settings)
+                if is_folder
+                else _accept_single_file(files[0])
             )
         return cls(found, settings.fill_from_hints(found.layout.hints()))
 
@@ -75,7 +79,9 @@ class FileSource:
         """Whether the files are named by day. ValueError when only some of them are."""
         undated = [file for file in self.found.interactions if file.day is None]
         if undated and len(undated) < len(self.found.interactions):
-            raise ValueError(f"{undated[0].label!r} is not named by a day and others are: give one kind")
+            raise ValueError(
+                f"{undated[0].label!r} is not named by a day and others are: give one kind"
+            )
         return not undated
 
     def interactions(self, start: datetime, end: datetime) -> Iterator[pa.RecordBatch]:
@@ -84,9 +90,15 @@ class FileSource:
         A row whose time can't be read belongs to no window; it comes with every one, to be counted and quarantined.
         """
         if not self.daily:
-            yield from self._read(self.found.interactions, self.found.layout.interactions, (start, end))
+            yield from self._read(
+                self.found.interactions, self.found.layout.interactions, (start, end)
+            )
             return
-        inside = [file for file in self.found.interactions if file.day and start.date() <= file.day < end.date()]
+        inside = [
+            file
+            for file in self.found.interactions
+            if file.day and start.date() <= file.day < end.date()
+        ]
         yield from self._read(inside, self.found.layout.interactions, None)
 
     def read_whole_table(self, table: str) -> Iterator[pa.RecordBatch] | None:
@@ -97,16 +109,27 @@ class FileSource:
     def newest(self) -> str | None:
         """The newest event time, or the newest file's name."""
         if self.daily:
-            return max(self.found.interactions, key=lambda file: (file.day or date.min, file.name)).name
-        latest = self._ask(lambda rows, time: rows.agg(newest=time.max().strftime("%Y-%m-%dT%H:%M:%SZ")))
+            return max(
+                self.found.interactions, key=lambda file: (file.day or date.min, file.name)
+            ).name
+        latest = self._ask(
+            lambda rows, time: rows.agg(newest=time.max().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        )
         return max((newest for (newest,) in latest if newest), default=None)
 
     def count_arrivals(self, landed: Path, start: datetime, end: datetime) -> dict[str, int]:
         """Files named by day: the rows of a day for its first hour. Else rows by the hour of their event time."""
         if not self.daily:
-            found = match_columns(pq.read_schema(landed).names, INTERACTION_ALIASES, self.settings.columns)
-            return count_rows_by_hour(landed, found["event_time"], self.settings.time_zone, self.settings.time_format)
-        days = [start.date() + timedelta(days=number) for number in range((end.date() - start.date()).days)]
+            found = match_columns(
+                pq.read_schema(landed).names, INTERACTION_ALIASES, self.settings.columns
+            )
+            return count_rows_by_hour(
+                landed, found["event_time"], self.settings.time_zone, self.settings.time_format
+            )
+        days = [
+            start.date() + timedelta(days=number)
+            for number in range((end.date() - start.date()).days)
+        ]
         counted = self.count_rows_by_day(days)
         if sum(counted.values()) != pq.read_metadata(landed).num_rows:
             return {}  # the files are others than those that landed: the days lack rows until they are filled
@@ -121,25 +144,36 @@ class FileSource:
             for file, day in wanted:
                 counted[day] = counted.get(day, 0) + self.rows[file.label]
             return counted
-        for day, rows in self._ask(lambda rows, time: rows.group_by(day=time.date()).agg(rows=rows.count())):
+        for day, rows in self._ask(
+            lambda rows, time: rows.group_by(day=time.date()).agg(rows=rows.count())
+        ):
             if day in days:
                 counted[day] = counted.get(day, 0) + rows
         return counted
 
     def _read(
-        self, files: Sequence[SourceFile], table: TableFiles, window: tuple[datetime, datetime] | None
+        self,
+        files: Sequence[SourceFile],
+        table: TableFiles,
+        window: tuple[datetime, datetime] | None,
     ) -> Iterator[pa.RecordBatch]:
         """The rows of files that may differ in their columns, one file after the other."""
         connection = open_utc_duckdb()
         try:
             parts = [prepare_file_view(connection, self.copies, file, table) for file in files]
-            schema = _merge_schemas(parts).with_metadata({"layout": json.dumps(self.found.layout.hints())})
+            schema = _merge_schemas(parts).with_metadata(
+                {"layout": json.dumps(self.found.layout.hints())}
+            )
             if table is self.found.layout.interactions and parts:
                 match_interaction_columns(schema.names, self.settings, files[-1].label)
-            yield pa.RecordBatch.from_pylist([], schema=schema)  # the columns are known even when no row comes
+            yield pa.RecordBatch.from_pylist(
+                [], schema=schema
+            )  # the columns are known even when no row comes
             for one in parts:
                 rows = 0
-                for batch in stream_batches(connection, one, self._query(connection, one, schema, window)):
+                for batch in stream_batches(
+                    connection, one, self._query(connection, one, schema, window)
+                ):
                     rows += batch.num_rows
                     yield _fit_to_schema(batch, one, schema)
                 if window is None:
@@ -148,7 +182,11 @@ class FileSource:
             connection.disconnect()
 
     def _query(
-        self, connection: IbisConnection, part: FileView, schema: pa.Schema, window: tuple[datetime, datetime] | None
+        self,
+        connection: IbisConnection,
+        part: FileView,
+        schema: pa.Schema,
+        window: tuple[datetime, datetime] | None,
     ) -> str:
         wanted = [schema.field(name).type for name in part.names]
         cells = (
@@ -165,9 +203,13 @@ class FileSource:
 
     def _time(self, rows: Any, part: FileView) -> Any:
         """The event time as an Ibis expression, by the same mapping and coercion that clean uses."""
-        found = match_columns(part.names, INTERACTION_ALIASES, self.settings.columns).get("event_time")
+        found = match_columns(part.names, INTERACTION_ALIASES, self.settings.columns).get(
+            "event_time"
+        )
         if not found:
-            raise ValueError(describe_missing_column("event_time", part.names, repr(part.file.label)))
+            raise ValueError(
+                describe_missing_column("event_time", part.names, repr(part.file.label))
+            )
         text = coalesce_text([rows[f"c{place}"] for place in found])
         return parse_moment(text, self.settings.time_zone, self.settings.time_format)
 
@@ -176,7 +218,9 @@ class FileSource:
         connection = open_utc_duckdb()
         try:
             for file in self.found.interactions:
-                one = prepare_file_view(connection, self.copies, file, self.found.layout.interactions)
+                one = prepare_file_view(
+                    connection, self.copies, file, self.found.layout.interactions
+                )
                 rows = view_query(connection, one.select)
                 query = str(question(rows, self._time(rows, one)).compile())
                 for batch in stream_batches(connection, one, query):
@@ -188,14 +232,20 @@ class FileSource:
         connection = open_utc_duckdb()
         try:
             for file in files:
-                one = prepare_file_view(connection, self.copies, file, self.found.layout.interactions)
-                [batch] = stream_batches(connection, one, f"SELECT count(*) AS rows FROM ({one.select})")
+                one = prepare_file_view(
+                    connection, self.copies, file, self.found.layout.interactions
+                )
+                [batch] = stream_batches(
+                    connection, one, f"SELECT count(*) AS rows FROM ({one.select})"
+                )
                 self.rows[file.label] = batch["rows"][0].as_py()
         finally:
             connection.disconnect()
 
 
-def _find_in_folder(url: str, files: Sequence[SourceFile], settings: SourceSettings) -> SourceInventory:
+def _find_in_folder(
+    url: str, files: Sequence[SourceFile], settings: SourceSettings
+) -> SourceInventory:
     found = SourceInventory.of(build_usual_layout(settings), files)
     if not found.interactions:
         name = settings.interactions
@@ -215,7 +265,11 @@ def _refuse_undated(found: SourceInventory, files: Sequence[SourceFile], name: s
     folder = f"{name}/" if first.name.startswith(f"{name}/") else ""
     known = {file.name for file in (*found.interactions, *found.items, *found.users)}
     for file in files:
-        if not file.name.startswith(folder) or file.ending not in FORMATS_BY_SUFFIX or file.name in known:
+        if (
+            not file.name.startswith(folder)
+            or file.ending not in FORMATS_BY_SUFFIX
+            or file.name in known
+        ):
             continue
         if "/" not in file.name.removeprefix(folder):
             raise ValueError(
@@ -245,13 +299,17 @@ def _merge_schemas(parts: Sequence[FileView]) -> pa.Schema:
     for one in parts:
         for name, type_ in zip(one.names, one.types, strict=True):
             types.setdefault(name, set()).add(type_)
-    return pa.schema([(name, min(found) if len(found) == 1 else pa.string()) for name, found in types.items()])
+    return pa.schema(
+        [(name, min(found) if len(found) == 1 else pa.string()) for name, found in types.items()]
+    )
 
 
 def _fit_to_schema(batch: pa.RecordBatch, part: FileView, schema: pa.Schema) -> pa.RecordBatch:
     place = {name: number for number, name in enumerate(part.names)}
     columns = (
-        batch.column(place[field.name]) if field.name in place else pa.nulls(batch.num_rows, field.type)
+        batch.column(place[field.name])
+        if field.name in place
+        else pa.nulls(batch.num_rows, field.type)
         for field in schema
     )
     return pa.RecordBatch.from_arrays(list(columns), schema=schema)

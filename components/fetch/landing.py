@@ -35,7 +35,9 @@ def fetch_source(
     lake took in (dawnlist.components.fetch.late_days). ValueError when a first fetch finds nothing,
     or for an as_of to come.
     """
-    end = require_past(parse_as_of(as_of), RUN_CLOCK_TOLERANCE)  # Kubeflow's UI takes any time that somebody types
+    end = require_past(
+        parse_as_of(as_of), RUN_CLOCK_TOLERANCE
+    )  # Kubeflow's UI takes any time that somebody types
     table = lake.table("interactions")
     known = read_covered_window(table)
     opened = open_source(source, settings)
@@ -49,9 +51,13 @@ def fetch_source(
         raise ValueError(_explain_empty_window(opened, wanted[-1]))
     for name in ("items", "users"):
         batches = opened.read_whole_table(name)
-        landed[name] = None if batches is None else f"landing/{name}/{format_stamp(end)}/{run}.parquet"
+        landed[name] = (
+            None if batches is None else f"landing/{name}/{format_stamp(end)}/{run}.parquet"
+        )
         if batches is not None:
-            landed["rows"][name] = _land_batches(lake, batches, landed[name], {"as_of": format_iso(end)})[0]
+            landed["rows"][name] = _land_batches(
+                lake, batches, landed[name], {"as_of": format_iso(end)}
+            )[0]
     recent = Ledger.from_commits(
         table if settings.check_days else None, COMMITS_PER_WEEK * (1 + settings.check_days // 7)
     )
@@ -59,21 +65,34 @@ def fetch_source(
     return landed
 
 
-def fetch_windows(lake: Lake, source: DataSource, wanted: list[TimeWindow], run: str) -> LandingReport:
+def fetch_windows(
+    lake: Lake, source: DataSource, wanted: list[TimeWindow], run: str
+) -> LandingReport:
     """Land the interactions of some windows, an object for each.
 
     Returns `interactions` (names of the objects), `items` and `users` (None), `windows` (ISO texts), `window` (the
     newest of them), `rows` (by table) and `arrivals` (rows by hour of arrival, see dawnlist.lake.ledger).
     """
-    names = [f"landing/interactions/{format_stamp(start)}_{format_stamp(end)}/{run}.parquet" for start, end in wanted]
+    names = [
+        f"landing/interactions/{format_stamp(start)}_{format_stamp(end)}/{run}.parquet"
+        for start, end in wanted
+    ]
     said = [[format_iso(start), format_iso(end)] for start, end in wanted]
     rows, arrivals = 0, ArrivalCounts()
     for name, times in zip(names, wanted, strict=True):
         about = {"window_start": format_iso(times[0]), "window_end": format_iso(times[1])}
-        landed, counted = _land_batches(lake, source.interactions(*times), name, about, (source, times))
+        landed, counted = _land_batches(
+            lake, source.interactions(*times), name, about, (source, times)
+        )
         rows += landed
         arrivals |= counted
-    found: LandingReport = {"interactions": names, "items": None, "users": None, "windows": said, "window": said[-1]}
+    found: LandingReport = {
+        "interactions": names,
+        "items": None,
+        "users": None,
+        "windows": said,
+        "window": said[-1],
+    }
     return found | {"rows": {"interactions": rows}, "arrivals": arrivals}
 
 
@@ -105,7 +124,8 @@ def _write_landing_file(batches: RecordBatches, path: Path, about: dict[str, str
         if error.errno != errno.ENOSPC:
             raise
         raise OSError(
-            errno.ENOSPC, f"no room in the temporary folder {tempfile.gettempdir()}: free some, or set TMPDIR"
+            errno.ENOSPC,
+            f"no room in the temporary folder {tempfile.gettempdir()}: free some, or set TMPDIR",
         ) from None
 
 

@@ -7,7 +7,9 @@ from dawnlist.components.fetch.sources import DataSource
 from dawnlist.lake.ledger import Ledger
 
 
-def find_late_days(source: DataSource, ledger: Ledger, start: datetime, check_days: int) -> list[dict[str, Any]]:
+def find_late_days(
+    source: DataSource, ledger: Ledger, start: datetime, check_days: int
+) -> list[dict[str, Any]]:
     """Days before the one of `start`: `day` (ISO), `source` and `lake` (rows), where the source holds more rows.
 
     Fewer are no matter: sources delete what is old. Days that are not on record are left out.

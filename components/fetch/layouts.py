@@ -29,11 +29,15 @@ def _normalise_encoding(name: str) -> str:
     try:
         return codecs.lookup(name).name
     except LookupError:
-        raise ValueError("no encoding that Python knows, such as utf-8, latin-1 or cp1252") from None
+        raise ValueError(
+            "no encoding that Python knows, such as utf-8, latin-1 or cp1252"
+        ) from None
 
 
 FilePatterns = Annotated[tuple[str, ...], BeforeValidator(_wrap_in_tuple)]
-Encodings = Annotated[tuple[Annotated[str, AfterValidator(_normalise_encoding)], ...], BeforeValidator(_wrap_in_tuple)]
+Encodings = Annotated[
+    tuple[Annotated[str, AfterValidator(_normalise_encoding)], ...], BeforeValidator(_wrap_in_tuple)
+]
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,15 @@ class SourceInventory:
     @classmethod
     def of(cls, layout: Layout, files: Sequence[SourceFile]) -> "SourceInventory":
         """What a folder holds: a file of items or users is none of the interactions."""
-        items, users = (table.found(files) if table else [] for table in (layout.items, layout.users))
-        return cls(layout, layout.interactions.found([f for f in files if f not in (*items, *users)]), items, users)
+        items, users = (
+            table.found(files) if table else [] for table in (layout.items, layout.users)
+        )
+        return cls(
+            layout,
+            layout.interactions.found([f for f in files if f not in (*items, *users)]),
+            items,
+            users,
+        )
 
 
 @dataclass(frozen=True)
@@ -122,7 +133,10 @@ GENRES_100K = ("(no genres listed)", "Action", "Adventure", "Animation", "Childr
                "Western")  # fmt: skip
 """The flags of u.item; the first, there called unknown, is of films without a genre."""
 
-_LATIN = ("utf-8", "latin-1")  # the README says ISO-8859-1; who writes the format today writes UTF-8
+_LATIN = (
+    "utf-8",
+    "latin-1",
+)  # the README says ISO-8859-1; who writes the format today writes UTF-8
 _RATINGS = ("user_id", "item_id", "rating", "timestamp")
 _PEOPLE_100K = ("user_id", "age", "gender", "occupation", "zip_code")
 _PEOPLE_1M = ("user_id", "gender", "age", "occupation", "zip_code")
@@ -147,7 +161,9 @@ _DAT = Layout(
 )
 _ML_100K = Layout(
     _describe_bare_file("u.data", "\t", _RATINGS),
-    items=replace(_describe_bare_file("u.item", "|", _FILMS_100K, _LATIN), flags={"genres": GENRES_100K}),
+    items=replace(
+        _describe_bare_file("u.item", "|", _FILMS_100K, _LATIN), flags={"genres": GENRES_100K}
+    ),
     users=_describe_bare_file("u.user", "|", _PEOPLE_100K),
     rating_scale=5,
 )
@@ -168,18 +184,30 @@ MOVIELENS = (
 
 _JSON, _CSV = _add_compressed_names("*.json", "*.jsonl"), _add_compressed_names("*.csv")
 _META = TableFiles(_add_compressed_names("meta_*.json", "meta_*.jsonl"))
-_ASIN, _REVIEWER, _RATING_AND_TIME = r"(?:B\w{9}|\d{9}[\dX])", r"A\w{10,}", r"[1-5](?:\.0)?,\d{9,10}"
+_ASIN, _REVIEWER, _RATING_AND_TIME = (
+    r"(?:B\w{9}|\d{9}[\dX])",
+    r"A\w{10,}",
+    r"[1-5](?:\.0)?,\d{9,10}",
+)
 
 
-def _describe_amazon_layout(patterns: tuple[str, ...], begins: str, columns: tuple[str, ...] = ()) -> PublicLayout:
-    return PublicLayout(Layout(TableFiles(patterns, columns=columns), items=_META, rating_scale=5), begins=begins)
+def _describe_amazon_layout(
+    patterns: tuple[str, ...], begins: str, columns: tuple[str, ...] = ()
+) -> PublicLayout:
+    return PublicLayout(
+        Layout(TableFiles(patterns, columns=columns), items=_META, rating_scale=5), begins=begins
+    )
 
 
 # https://jmcauley.ucsd.edu/data/amazon/ (2014), https://nijianmo.github.io/amazon/ (2018),
 # https://amazon-reviews-2023.github.io/
 AMAZON = (
-    _describe_amazon_layout(_JSON, r'\{(?=.*"reviewerID")(?=.*"asin")(?=.*"unixReviewTime")'),  # 2014 and 2018
-    _describe_amazon_layout(_JSON, r'\{(?=.*"user_id")(?=.*"parent_asin")(?=.*"timestamp")'),  # 2023
+    _describe_amazon_layout(
+        _JSON, r'\{(?=.*"reviewerID")(?=.*"asin")(?=.*"unixReviewTime")'
+    ),  # 2014 and 2018
+    _describe_amazon_layout(
+        _JSON, r'\{(?=.*"user_id")(?=.*"parent_asin")(?=.*"timestamp")'
+    ),  # 2023
     _describe_amazon_layout(_CSV, r"user_id,parent_asin,rating,timestamp"),  # 2023, ratings only
     _describe_amazon_layout(
         _CSV, rf"{_ASIN},{_REVIEWER},{_RATING_AND_TIME}", ("asin", "user_id", "rating", "timestamp")
@@ -199,7 +227,10 @@ def build_usual_layout(settings: SourceSettings) -> Layout:
     name = settings.interactions
     daily = [f"{_DAY_GLOB}*", f"*={_DAY_GLOB}/*", f"{_DAY_GLOB}/*"]
     patterns = (*(f"{name}/{pattern}" for pattern in daily), *daily, f"{name}.*", name, f"{name}/*")
-    items, users = (TableFiles((f"{table}.*", table, f"{table}/*")) for table in (settings.items, settings.users))
+    items, users = (
+        TableFiles((f"{table}.*", table, f"{table}/*"))
+        for table in (settings.items, settings.users)
+    )
     return Layout(TableFiles(patterns), items, users)
 
 

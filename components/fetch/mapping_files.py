@@ -28,13 +28,19 @@ def _parse_layout(shown: str, text: bytes) -> Layout:
     except yaml.YAMLError as error:
         raise ValueError(f"mapping {shown!r} is no YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        raise ValueError(f"mapping {shown!r}: {'; '.join(map(explain_validation_error, error.errors()))}") from None
+        raise ValueError(
+            f"mapping {shown!r}: {'; '.join(map(explain_validation_error, error.errors()))}"
+        ) from None
 
 
-def _find_table_files(shown: str, name: str, table: TableFiles | None, folder: str) -> list[SourceFile]:
+def _find_table_files(
+    shown: str, name: str, table: TableFiles | None, folder: str
+) -> list[SourceFile]:
     if table is None:
         return []
-    found: list[SourceFile] = next(filter(None, (glob_files(pattern, folder) for pattern in table.files)), [])
+    found: list[SourceFile] = next(
+        filter(None, (glob_files(pattern, folder) for pattern in table.files)), []
+    )
     if not found:
         raise FileNotFoundError(
             f"mapping {shown!r}: {name}.files is {', '.join(table.files)!r}, and there is no such file: "

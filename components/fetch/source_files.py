@@ -56,7 +56,9 @@ class SourceFile:
         try:
             return date.fromisoformat(found[1])
         except ValueError:
-            raise ValueError(f"{self.label!r} is named by a day that is none, {found[1]}: rename it") from None
+            raise ValueError(
+                f"{self.label!r} is named by a day that is none, {found[1]}: rename it"
+            ) from None
 
     def first_line(self) -> str:
         """What the file begins with, up to the end of a line or of a block; what is no UTF-8 is shown as that."""
@@ -79,7 +81,9 @@ def list_source_files(url: str) -> tuple[bool, list[SourceFile]]:
         if kind == pafs.FileType.File:
             return False, [SourceFile(filesystem, base, base.rpartition("/")[2], url)]
         if kind == pafs.FileType.NotFound:
-            raise FileNotFoundError(f"source {url!r} does not exist: give a database URL, a folder or a file")
+            raise FileNotFoundError(
+                f"source {url!r} does not exist: give a database URL, a folder or a file"
+            )
         infos = filesystem.get_file_info(pafs.FileSelector(base, recursive=True))
     names = {info.path.removeprefix(base).lstrip("/"): info.path for info in infos if info.is_file}
     folder = url.rstrip("/")
@@ -100,12 +104,16 @@ def glob_files(pattern: str, folder: str) -> list[SourceFile]:
     """The files, if any, that a pattern stands for: a URI, an absolute path, or one relative to `folder`."""
     whole = pattern if "://" in pattern or pattern.startswith("/") else f"{folder}/{pattern}"
     parts = whole.split("/")
-    fixed = next((place for place, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts))
+    fixed = next(
+        (place for place, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts)
+    )
     try:
         is_folder, files = list_source_files("/".join(parts[:fixed]))
     except FileNotFoundError:
         return []
-    return match_files(files, "/".join(parts[fixed:])) if is_folder and fixed < len(parts) else files
+    return (
+        match_files(files, "/".join(parts[fixed:])) if is_folder and fixed < len(parts) else files
+    )
 
 
 class LocalCopies:
@@ -124,12 +132,18 @@ class LocalCopies:
         """The files that were copied so far."""
         return list(self._made)
 
-    def get_local_path(self, file: SourceFile, compression: str | None, encodings: Sequence[str]) -> Path:
+    def get_local_path(
+        self, file: SourceFile, compression: str | None, encodings: Sequence[str]
+    ) -> Path:
         """The local copy of a file. ValueError when it is truncated, or text in none of the encodings."""
         if file.label not in self._made:
             # names without endings and wildcards, which DuckDB would obey
             target = self._folder / str(len(self._made))
-            if isinstance(file.filesystem, pafs.LocalFileSystem) and not compression and tuple(encodings) == ("utf-8",):
+            if (
+                isinstance(file.filesystem, pafs.LocalFileSystem)
+                and not compression
+                and tuple(encodings) == ("utf-8",)
+            ):
                 target.symlink_to(Path(file.path).absolute())
             else:
                 _copy_file(file, target, compression, encodings)
@@ -137,14 +151,18 @@ class LocalCopies:
         return self._made[file.label]
 
 
-def _copy_file(file: SourceFile, target: Path, compression: str | None, encodings: Sequence[str]) -> None:
+def _copy_file(
+    file: SourceFile, target: Path, compression: str | None, encodings: Sequence[str]
+) -> None:
     for encoding in encodings:
         try:
             with (
                 explain_read_errors(file.label),
                 file.filesystem.open_input_stream(file.path, compression=compression) as stream,
             ):
-                recode = _build_recoder(encoding) if len(encodings) > 1 or encoding != "utf-8" else None
+                recode = (
+                    _build_recoder(encoding) if len(encodings) > 1 or encoding != "utf-8" else None
+                )
                 with target.open("wb") as out:
                     while block := stream.read(FILE_BLOCK_BYTES):
                         out.write(recode(block, False) if recode else block)
@@ -171,25 +189,41 @@ def explain_read_errors(url: str) -> Iterator[None]:
     except FileNotFoundError as error:
         if url in str(error):
             raise
-        raise FileNotFoundError(f"source {url!r} does not exist: check the bucket and the path") from None
+        raise FileNotFoundError(
+            f"source {url!r} does not exist: check the bucket and the path"
+        ) from None
     except OSError as error:
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         if "Truncated" in said or "decompress" in said.lower() or "zlib" in said or "ZSTD" in said:
             raise ValueError(f"{url!r} is damaged or was cut off ({said}): copy it again") from None
         if error.errno == errno.ENOSPC:
-            raise OSError(f"{url!r} has no room in the temporary folder: set TMPDIR to one on a bigger disk") from None
-        kind = PermissionError if isinstance(error, PermissionError) or "ACCESS_DENIED" in said else OSError
-        raise kind(f"{url!r} can't be read ({said}): check the place, and that you may read it") from None
+            raise OSError(
+                f"{url!r} has no room in the temporary folder: set TMPDIR to one on a bigger disk"
+            ) from None
+        kind = (
+            PermissionError
+            if isinstance(error, PermissionError) or "ACCESS_DENIED" in said
+            else OSError
+        )
+        raise kind(
+            f"{url!r} can't be read ({said}): check the place, and that you may read it"
+        ) from None
 
 
 def resolve_filesystem(url: str) -> tuple[pafs.FileSystem, str]:
     """Arrow's file system for a path or a URI, and the path as it names it; emulators by the usual variables."""
     scheme = url.partition("://")[0] if "://" in url else "file"
-    emulator = os.environ.get("CLOUD_STORAGE_EMULATOR_ENDPOINT") or os.environ.get("STORAGE_EMULATOR_HOST")
+    emulator = os.environ.get("CLOUD_STORAGE_EMULATOR_ENDPOINT") or os.environ.get(
+        "STORAGE_EMULATOR_HOST"
+    )
     if emulator and scheme == "gs":
         protocol, _, host = emulator.rstrip("/").rpartition("://")
         patience = timedelta(seconds=GCS_RETRY_SECONDS)
-        server = {"scheme": protocol or "http", "endpoint_override": host, "retry_time_limit": patience}
+        server = {
+            "scheme": protocol or "http",
+            "endpoint_override": host,
+            "retry_time_limit": patience,
+        }
         return pafs.GcsFileSystem(anonymous=True, **server), url.removeprefix("gs://").rstrip("/")
     if scheme in REMOTE_SCHEMES:
         limit = f"?retry_limit_seconds={GCS_RETRY_SECONDS}" if scheme == "gs" else ""

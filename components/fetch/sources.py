@@ -45,7 +45,9 @@ def open_source(url: str, settings: SourceSettings) -> DataSource:
     ValueError, ConnectionError, FileNotFoundError or another OSError in one line.
     """
     if not url:
-        raise ValueError("the source is empty: give a database URL, a folder of files, a file, or a mapping file")
+        raise ValueError(
+            "the source is empty: give a database URL, a folder of files, a file, or a mapping file"
+        )
     refuse_password(url, SOURCE_PASSWORD)
     scheme = url.partition("://")[0] if "://" in url else "file"
     if scheme in ("file", *REMOTE_SCHEMES):

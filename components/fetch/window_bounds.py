@@ -7,7 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 # what follows the seconds is left out of a bound: '…T03:00:00' is not above '…T03:00:00Z', '…T03:00:00.5', …
-_TIME_TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:(?P<blank>[T ])\d\d:\d\d:\d\d(?:\.\d+)?(?P<zone>Z|[+-][\d:]+)?)?")
+_TIME_TEXT = re.compile(
+    r"\d{4}-\d\d-\d\d(?:(?P<blank>[T ])\d\d:\d\d:\d\d(?:\.\d+)?(?P<zone>Z|[+-][\d:]+)?)?"
+)
 _UTC = re.compile(r"Z|[+-]00(:?00)?")
 _EPOCH_UNITS = ((1e11, 1), (1e14, 1_000), (1e17, 1_000_000))
 """Numbers below the first are of the second a second; as dawnlist.rows.coercions.moment reads them."""
@@ -15,7 +17,9 @@ _START_OF_1995 = 788_918_400
 _NUMBERS = (int, float, Decimal)
 
 
-def convert_window_bounds(oldest: Any, newest: Any, start: datetime, end: datetime) -> tuple[Any, Any]:
+def convert_window_bounds(
+    oldest: Any, newest: Any, start: datetime, end: datetime
+) -> tuple[Any, Any]:
     """`start` and `end` in the form of the column's lowest and highest value. ValueError when they have none, or two.
 
     A column of whole days gives the days of `start` up to, without, the day of `end`, which may not be over.
@@ -51,7 +55,11 @@ def _mixes_epoch_units(oldest: Any, newest: Any) -> bool:
     if not isinstance(oldest, _NUMBERS) or not isinstance(newest, _NUMBERS):
         return False
     unit = _infer_epoch_unit(oldest)
-    return unit is not None and float(oldest) >= _START_OF_1995 * unit and unit != _infer_epoch_unit(newest)
+    return (
+        unit is not None
+        and float(oldest) >= _START_OF_1995 * unit
+        and unit != _infer_epoch_unit(newest)
+    )
 
 
 def _infer_epoch_unit(value: float | Decimal) -> int | None:
@@ -63,11 +71,17 @@ def _convert_to_epoch(value: float | Decimal, moment: datetime) -> float:
     if unit is None:
         raise _build_unknown_form_error(value)
     # an integer column is searched by its index only for an integer
-    return math.ceil(moment.timestamp() * unit) if isinstance(value, int) else moment.timestamp() * unit
+    return (
+        math.ceil(moment.timestamp() * unit)
+        if isinstance(value, int)
+        else moment.timestamp() * unit
+    )
 
 
 def _is_readable_time(value: Any) -> bool:
-    return isinstance(value, int | float) or (isinstance(value, str) and bool(_TIME_TEXT.fullmatch(value)))
+    return isinstance(value, int | float) or (
+        isinstance(value, str) and bool(_TIME_TEXT.fullmatch(value))
+    )
 
 
 def _infer_time_format(value: Any) -> str:

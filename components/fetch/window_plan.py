@@ -9,7 +9,11 @@ _ONE_DAY = timedelta(hours=24)
 
 
 def plan_windows(
-    known: TimeWindow | None, end: datetime, window_days: int, overlap: timedelta, expired: datetime | None = None
+    known: TimeWindow | None,
+    end: datetime,
+    window_days: int,
+    overlap: timedelta,
+    expired: datetime | None = None,
 ) -> list[TimeWindow]:
     """What to fetch so that the lake then holds [end - window_days, end) whole, oldest first.
 

@@ -46,12 +46,15 @@ def find_unusual_users(connection: duckdb.DuckDBPyConnection, settings: BotSetti
         {
             "user_id": pa.array(judged.users[convicted], pa.string()),
             "evidence": pa.array(
-                [_format_evidence(judged, scores, usual, spread, row) for row in convicted], pa.string()
+                [_format_evidence(judged, scores, usual, spread, row) for row in convicted],
+                pa.string(),
             ),
         }
     )
     connection.register("convicted", rows)
-    connection.execute(f"INSERT INTO found SELECT user_id, NULL, '{BEHAVIOUR_RULE}', evidence FROM convicted")
+    connection.execute(
+        f"INSERT INTO found SELECT user_id, NULL, '{BEHAVIOUR_RULE}', evidence FROM convicted"
+    )
     connection.unregister("convicted")
 
 
@@ -70,7 +73,10 @@ def compare_habits(connection: duckdb.DuckDBPyConnection, user_id: str) -> list[
     for number in np.argsort(-np.abs(scores), kind="stable"):
         value, reach = judged.values[rows[0], number], _USUAL_RANGE_DEVIATIONS * spread[number]
         if np.isfinite(value):
-            shown = (HABITS[number].shown(one) for one in (value, usual[number] - reach, usual[number] + reach))
+            shown = (
+                HABITS[number].shown(one)
+                for one in (value, usual[number] - reach, usual[number] + reach)
+            )
             told, low, high = map(float, shown)
             found.append({"habit": HABITS[number].said, "value": told, "low": max(low, 0.0), "high": high,
                           "score": float(scores[number])})  # fmt: skip
@@ -84,10 +90,14 @@ def _score_habits(judged: Population) -> tuple[Float64Array, Float64Array, Float
     """
     columns = []
     for number, habit in enumerate(HABITS):
-        values, counts, given = (table[:, number] for table in (judged.values, judged.counts, judged.given))
+        values, counts, given = (
+            table[:, number] for table in (judged.values, judged.counts, judged.given)
+        )
         away, usual, spread = measure_deviations(values, counts, given, judged.learned)
         score = np.nan_to_num(np.clip(away, -MAX_DEVIATION, MAX_DEVIATION))
-        columns.append((np.maximum(score * habit.robotic, 0) if habit.robotic else score, usual, spread))
+        columns.append(
+            (np.maximum(score * habit.robotic, 0) if habit.robotic else score, usual, spread)
+        )
     scores, usual, spread = (np.stack(parts, 1) for parts in zip(*columns, strict=True))
     return scores, usual, spread
 
@@ -97,7 +107,9 @@ def _format_evidence(
 ) -> str:
     farthest = np.argsort(-np.abs(scores[row]), kind="stable")[:_HABITS_IN_EVIDENCE]
     return ", ".join(
-        _format_habit(HABITS[number], judged.values[row, number], usual[row, number], spread[row, number])
+        _format_habit(
+            HABITS[number], judged.values[row, number], usual[row, number], spread[row, number]
+        )
         for number in farthest
         if scores[row, number]
     )
@@ -106,7 +118,11 @@ def _format_evidence(
 def _format_habit(habit: Habit, value: float, usual: float, spread: float) -> str:
     told, low, high = (
         habit.shown(number)
-        for number in (value, usual - _USUAL_RANGE_DEVIATIONS * spread, usual + _USUAL_RANGE_DEVIATIONS * spread)
+        for number in (
+            value,
+            usual - _USUAL_RANGE_DEVIATIONS * spread,
+            usual + _USUAL_RANGE_DEVIATIONS * spread,
+        )
     )
     return f"{habit.said} {_format_number(told)} (people {_format_number(max(low, 0))} to {_format_number(high)})"
 

@@ -76,10 +76,14 @@ class _InteractionsInWindow:
     def inside(self, days: list[date]) -> "pads.Dataset":
         """Those in the window."""
         start, end = (pa.scalar(moment, UTC_MICROSECONDS) for moment in self.window)
-        return self.events(days).filter((pc.field("event_time") >= start) & (pc.field("event_time") < end))
+        return self.events(days).filter(
+            (pc.field("event_time") >= start) & (pc.field("event_time") < end)
+        )
 
 
-def load_day_features(connection: duckdb.DuckDBPyConnection, lake: Lake, version: int, window: Window) -> list[date]:
+def load_day_features(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, version: int, window: Window
+) -> list[date]:
     """Show what users did in [start, end), at a version of the interactions, as `user_days` and `agent_days`.
 
     Days of which the lake has no features, or those of another number of events, are measured and kept there, unless
@@ -95,7 +99,9 @@ def load_day_features(connection: duckdb.DuckDBPyConnection, lake: Lake, version
         if keeps and (plan.items or plan.users)
         else nullcontext()
     ):
-        plan = _plan_measurements(connection, lake, source)  # another run may have measured meanwhile
+        plan = _plan_measurements(
+            connection, lake, source
+        )  # another run may have measured meanwhile
         _load_item_days(connection, lake, source, plan)
         for days in _split_into_chunks(source, plan.users):
             _measure_rows(connection, source.events(days), features.measure_users)
@@ -139,32 +145,44 @@ def _plan_measurements(
     stale = [
         day
         for day in source.whole
-        if users.get(day) != source.counts[day] or any(day - _POPULARITY_REACH <= other <= day for other in changed)
+        if users.get(day) != source.counts[day]
+        or any(day - _POPULARITY_REACH <= other <= day for other in changed)
     ]
     return _MeasurementPlan(changed, stale)
 
 
-def _count_measured_events(connection: duckdb.DuckDBPyConnection, lake: Lake, kind: str) -> dict[date, int]:
+def _count_measured_events(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, kind: str
+) -> dict[date, int]:
     """Day -> events of which the lake has features of this edition."""
     table = lake.table(f"bot_{kind}_days")
     if table is None or table.transaction_version(EDITION_APP_ID) != FEATURES_EDITION:
         return {}
     connection.register("kept_rows", lake.scan(table))
-    counts = connection.execute("SELECT event_date, sum(events)::BIGINT FROM kept_rows GROUP BY 1").fetchall()
+    counts = connection.execute(
+        "SELECT event_date, sum(events)::BIGINT FROM kept_rows GROUP BY 1"
+    ).fetchall()
     connection.unregister("kept_rows")
     return dict(counts)
 
 
 def _load_item_days(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, source: _InteractionsInWindow, plan: _MeasurementPlan
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    source: _InteractionsInWindow,
+    plan: _MeasurementPlan,
 ) -> None:
     """Fill `item_days` for the popularities of all days that are to be measured."""
     needed = {
-        day - timedelta(days=back) for day in (*plan.users, *source.cut) for back in range(_POPULARITY_REACH.days + 1)
+        day - timedelta(days=back)
+        for day in (*plan.users, *source.cut)
+        for back in range(_POPULARITY_REACH.days + 1)
     }
     kept = lake.rows("bot_item_days")
     if kept is not None and (days := sorted(needed & source.counts.keys() - set(plan.items))):
-        connection.register("kept_rows", kept.filter(pc.field("event_date").isin(pa.array(days, pa.date32()))))
+        connection.register(
+            "kept_rows", kept.filter(pc.field("event_date").isin(pa.array(days, pa.date32())))
+        )
         connection.execute("INSERT INTO item_days BY NAME SELECT * FROM kept_rows")
         connection.unregister("kept_rows")
     for chunk in _split_into_chunks(source, plan.items):
@@ -195,17 +213,23 @@ def _measure_rows(
     connection.unregister("measured_rows")
 
 
-def _write_days(connection: duckdb.DuckDBPyConnection, lake: Lake, kind: str, days: list[date], version: int) -> None:
+def _write_days(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, kind: str, days: list[date], version: int
+) -> None:
     """Replace these days in the lake by what `{kind}_days` holds of them, in one commit."""
     from deltalake import WriterProperties, write_deltalake
 
     name = f"bot_{kind}_days"
     listed = ", ".join(f"'{day}'" for day in days)
-    rows = connection.sql(f"SELECT * FROM {kind}_days WHERE event_date IN ({listed}) ORDER BY ALL").to_arrow_table()
+    rows = connection.sql(
+        f"SELECT * FROM {kind}_days WHERE event_date IN ({listed}) ORDER BY ALL"
+    ).to_arrow_table()
 
     def attempt(table: "DeltaTable | None") -> None:
         old = table is not None and table.transaction_version(EDITION_APP_ID) != FEATURES_EDITION
-        replaced = {"schema_mode": "overwrite"} if old else {"predicate": f"event_date IN ({listed})"}
+        replaced = (
+            {"schema_mode": "overwrite"} if old else {"predicate": f"event_date IN ({listed})"}
+        )
         new: dict[str, Any] = {"mode": "error", "partition_by": ["event_date"]}
         write_deltalake(
             lake.table_uri(name) if table is None else table,
@@ -220,10 +244,17 @@ def _write_days(connection: duckdb.DuckDBPyConnection, lake: Lake, kind: str, da
     commit_with_retries(lake, name, attempt)
 
 
-def _create_day_views(connection: duckdb.DuckDBPyConnection, lake: Lake, source: _InteractionsInWindow) -> None:
+def _create_day_views(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, source: _InteractionsInWindow
+) -> None:
     """The views `user_days` and `agent_days`: what was just measured, and what the lake holds of the other days."""
     for kind in ("agent", "user"):
-        measured = {day for (day,) in connection.execute(f"SELECT DISTINCT event_date FROM {kind}_days").fetchall()}
+        measured = {
+            day
+            for (day,) in connection.execute(
+                f"SELECT DISTINCT event_date FROM {kind}_days"
+            ).fetchall()
+        }
         connection.execute(f"ALTER TABLE {kind}_days RENAME TO measured_{kind}_days")
         shown = f"CREATE VIEW {kind}_days AS FROM measured_{kind}_days"
         kept = lake.rows(f"bot_{kind}_days")

@@ -29,7 +29,9 @@ def apply_rules(connection: DuckDBConnection, settings: BotSettings) -> DropRepo
         "CREATE TABLE visits AS SELECT user_id, user_agent, ip, sum(events)::BIGINT AS events "
         "FROM agent_days GROUP BY ALL"
     )
-    connection.execute("CREATE TABLE found (user_id VARCHAR, event_id VARCHAR, rule VARCHAR, evidence VARCHAR)")
+    connection.execute(
+        "CREATE TABLE found (user_id VARCHAR, event_id VARCHAR, rule VARCHAR, evidence VARCHAR)"
+    )
     modes = {rule: getattr(settings, rule) if rule != DENY_RULE else "on" for rule in BOT_RULES}
     for rule, ask in BOT_RULES.items():
         if modes[rule] != "off":
@@ -42,7 +44,9 @@ def apply_rules(connection: DuckDBConnection, settings: BotSettings) -> DropRepo
 def read_verdicts(connection: DuckDBConnection) -> pa.Table:
     """The verdicts, as VERDICTS."""
     order = "ORDER BY rule, user_id, event_id"
-    found = connection.sql(f"SELECT {', '.join(VERDICTS_SCHEMA.names)} FROM verdicts {order}").to_arrow_table()
+    found = connection.sql(
+        f"SELECT {', '.join(VERDICTS_SCHEMA.names)} FROM verdicts {order}"
+    ).to_arrow_table()
     return pa.Table.from_arrays(found.columns, schema=VERDICTS_SCHEMA)
 
 
@@ -78,7 +82,9 @@ _CREATE_VERDICTS = """
 
 
 def _build_drop_report(connection: DuckDBConnection, modes: dict[str, str]) -> DropReport:
-    users, events = _fetch_row(connection, "SELECT count(*), coalesce(sum(events), 0)::BIGINT FROM volumes")
+    users, events = _fetch_row(
+        connection, "SELECT count(*), coalesce(sum(events), 0)::BIGINT FROM volumes"
+    )
     [agents] = _fetch_row(connection, "SELECT count(DISTINCT user_agent) FROM visits")
     dropped_users, of_users = _fetch_row(connection, _COUNT_DROPPED_USERS)
     dropped_events = of_users + _fetch_row(connection, _COUNT_DROPPED_EVENTS)[0]
@@ -87,10 +93,19 @@ def _build_drop_report(connection: DuckDBConnection, modes: dict[str, str]) -> D
     for rule, mode in modes.items():
         people, hits = found.get(rule, (0, 0))
         shown = connection.execute(_SELECT_EXAMPLES, {"rule": rule}).fetchall()
-        examples = [dict(zip(("user_id", "events", "evidence"), example, strict=True)) for example in shown]
+        examples = [
+            dict(zip(("user_id", "events", "evidence"), example, strict=True)) for example in shown
+        ]
         share = hits / events if events else 0.0
         by_rule.append(
-            {"rule": rule, "mode": mode, "users": people, "events": hits, "share": share, "examples": examples}
+            {
+                "rule": rule,
+                "mode": mode,
+                "users": people,
+                "events": hits,
+                "share": share,
+                "examples": examples,
+            }
         )
     return {
         "users": users,
@@ -112,17 +127,13 @@ def _fetch_row(connection: DuckDBConnection, query: str) -> tuple[Any, ...]:
 
 _IS_DROPPED = "action = 'drop' AND NOT shadow"
 _DROPPED_USER_IDS = f"(SELECT user_id FROM verdicts WHERE user_id IS NOT NULL AND {_IS_DROPPED})"
-_COUNT_DROPPED_USERS = (
-    f"SELECT count(*), coalesce(sum(events), 0)::BIGINT FROM volumes WHERE user_id IN {_DROPPED_USER_IDS}"
-)
+_COUNT_DROPPED_USERS = f"SELECT count(*), coalesce(sum(events), 0)::BIGINT FROM volumes WHERE user_id IN {_DROPPED_USER_IDS}"
 _COUNT_DROPPED_EVENTS = (
     f"SELECT count(DISTINCT event_id) FROM verdicts WHERE event_id IS NOT NULL AND {_IS_DROPPED} "
     f"AND owner NOT IN {_DROPPED_USER_IDS}"
 )
 # what each rule would drop by itself, shadow or not
-_COUNT_BY_RULE = (
-    "SELECT rule, count(DISTINCT owner), sum(events)::BIGINT FROM verdicts WHERE action = 'drop' GROUP BY 1"
-)
+_COUNT_BY_RULE = "SELECT rule, count(DISTINCT owner), sum(events)::BIGINT FROM verdicts WHERE action = 'drop' GROUP BY 1"
 # first whom no other rule has found: the others say nothing of this one
 _SELECT_EXAMPLES = (
     "SELECT owner, sum(events)::BIGINT AS hits, min(evidence) FROM verdicts WHERE action = 'drop' AND rule = $rule "

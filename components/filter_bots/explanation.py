@@ -41,8 +41,12 @@ def explain_user(
         days, events = connection.execute(counted, [user_id]).fetchall()[0]
         start, end = map(format_iso, window)
         if not days:
-            raise ValueError(f"user {user_id!r} has no events in [{start}, {end}): give the id as the source has it")
-        rules = [_explain_rule(connection, rule, mode, user_id, events) for rule, mode in modes.items()]
+            raise ValueError(
+                f"user {user_id!r} has no events in [{start}, {end}): give the id as the source has it"
+            )
+        rules = [
+            _explain_rule(connection, rule, mode, user_id, events) for rule, mode in modes.items()
+        ]
         return {
             "user_id": user_id,
             "start": start,
@@ -58,26 +62,47 @@ def explain_user(
         }
 
 
-def _explain_rule(connection: DuckDBConnection, rule: str, mode: str, user_id: str, events: int) -> Explanation:
+def _explain_rule(
+    connection: DuckDBConnection, rule: str, mode: str, user_id: str, events: int
+) -> Explanation:
     """What a rule has found: the whole user, or some of the events."""
     counted = "SELECT count(event_id), min(evidence) FROM found WHERE user_id = ? AND rule = ?"
     single, evidence = connection.execute(counted, [user_id, rule]).fetchall()[0]
     whole = evidence is not None and not single
     said = f"single events ({single:,}): {evidence}" if single else evidence
-    return {"rule": rule, "mode": mode, "evidence": said, "events": events if whole else single, "whole": whole}
+    return {
+        "rule": rule,
+        "mode": mode,
+        "evidence": said,
+        "events": events if whole else single,
+        "whole": whole,
+    }
 
 
-def _compare_habits_with_people(connection: DuckDBConnection, modes: dict[str, str], user_id: str) -> list[Explanation]:
+def _compare_habits_with_people(
+    connection: DuckDBConnection, modes: dict[str, str], user_id: str
+) -> list[Explanation]:
     # behaviour learns from whom the rules before it have not found
     others = [BEHAVIOUR_RULE, DENY_RULE, *(rule for rule, mode in modes.items() if mode == "off")]
     connection.execute("DELETE FROM found WHERE list_contains(?, rule)", [others])
     return compare_habits(connection, user_id)
 
 
-def _list_agents_of_user(connection: DuckDBConnection, settings: BotSettings, user_id: str) -> list[Explanation]:
-    found = dict(zip(*(column.to_pylist() for column in classify_visiting_agents(connection, settings)), strict=True))
-    rows = connection.execute(_SELECT_MOST_FREQUENT.format(column="user_agent"), [user_id]).fetchall()
-    return [{"user_agent": agent, "events": events, "rule": found.get(agent)} for agent, events in rows]
+def _list_agents_of_user(
+    connection: DuckDBConnection, settings: BotSettings, user_id: str
+) -> list[Explanation]:
+    found = dict(
+        zip(
+            *(column.to_pylist() for column in classify_visiting_agents(connection, settings)),
+            strict=True,
+        )
+    )
+    rows = connection.execute(
+        _SELECT_MOST_FREQUENT.format(column="user_agent"), [user_id]
+    ).fetchall()
+    return [
+        {"user_agent": agent, "events": events, "rule": found.get(agent)} for agent, events in rows
+    ]
 
 
 def _list_networks_of_user(connection: DuckDBConnection, user_id: str) -> list[Explanation]:
@@ -98,7 +123,10 @@ def _explain_decision(rules: list[Explanation], allowed: bool) -> Explanation:
     if DENY_RULE in whole:
         return {"verdict": "dropped", "because": "the id is in deny, which wins over everything"}
     if allowed:
-        return {"verdict": "kept", "because": "the id is in allow, which wins over all rules but deny"}
+        return {
+            "verdict": "kept",
+            "because": "the id is in allow, which wins over all rules but deny",
+        }
     if whole:
         return {"verdict": "dropped", "because": f"found by {_join_with_and(whole)}"}
     if dropping:
@@ -107,7 +135,10 @@ def _explain_decision(rules: list[Explanation], allowed: bool) -> Explanation:
             "because": f"found by {_join_with_and([one['rule'] for one in dropping])}",
         }
     if said:
-        quiet = [f"{one['rule']}, which is {'off' if one['mode'] == 'off' else 'in shadow'}" for one in said]
+        quiet = [
+            f"{one['rule']}, which is {'off' if one['mode'] == 'off' else 'in shadow'}"
+            for one in said
+        ]
         return {"verdict": "kept", "because": f"found only by {_join_with_and(quiet)}"}
     return {"verdict": "kept", "because": "no rule has found anything"}
 

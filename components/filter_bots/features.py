@@ -29,7 +29,9 @@ def measure_features(connection: duckdb.DuckDBPyConnection, relation: str) -> No
 def create_feature_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """The tables, empty, where they are missing."""
     counts = ", ".join(f"{name} BIGINT" for name in USER_DAY_AGGREGATES)
-    connection.execute(f"CREATE TABLE IF NOT EXISTS user_days (event_date DATE, user_id VARCHAR, {counts})")
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS user_days (event_date DATE, user_id VARCHAR, {counts})"
+    )
     connection.execute(
         "CREATE TABLE IF NOT EXISTS agent_days "
         "(event_date DATE, user_id VARCHAR, user_agent VARCHAR, ip VARCHAR, events BIGINT)"
@@ -53,7 +55,8 @@ def measure_users(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
     `item_days` holds the same days and, as far as there are any, the POPULARITY_DAYS before them.
     """
     aggregates = ", ".join(
-        f"coalesce({aggregate}, 0)::BIGINT AS {name}" for name, aggregate in USER_DAY_AGGREGATES.items()
+        f"coalesce({aggregate}, 0)::BIGINT AS {name}"
+        for name, aggregate in USER_DAY_AGGREGATES.items()
     )
     connection.execute(
         f"INSERT INTO user_days {_steps_sql(relation)} SELECT event_date, user_id, {aggregates} FROM told GROUP BY ALL"

@@ -71,7 +71,13 @@ def _angle_to_percentage(angle: float) -> float:
 HABITS: Final = (
     Habit("spread of the number of events a day", "spread_of_day", "days", -1, "log_day"),
     Habit("spread of the days between visits", "spread_of_away", "days - 1", -1, "log_away"),
-    Habit("% of events at weekends", _share_angle_sql("weekend", "events"), "days", 0, shown=_angle_to_percentage),
+    Habit(
+        "% of events at weekends",
+        _share_angle_sql("weekend", "events"),
+        "days",
+        0,
+        shown=_angle_to_percentage,
+    ),
     Habit(
         "% of visits with one event",
         _share_angle_sql("single_events", "sessions"),
@@ -80,9 +86,21 @@ HABITS: Final = (
         shown=_angle_to_percentage,
     ),
     Habit("seconds of a pause", _mean_sql("log_pauses", "pauses"), "pauses", 0, shown=exp),
-    Habit("spread of pauses", _spread_sql("log_pauses_squared", "log_pauses", "pauses"), "pauses", -1),
-    Habit("spread of the time on an item", _spread_sql("log_steps_squared", "log_steps", "steps"), "steps", -1),
-    Habit("unevenness of pauses in a row", _mean_sql("pause_variation", "pause_pairs"), "pause_pairs", -1),
+    Habit(
+        "spread of pauses", _spread_sql("log_pauses_squared", "log_pauses", "pauses"), "pauses", -1
+    ),
+    Habit(
+        "spread of the time on an item",
+        _spread_sql("log_steps_squared", "log_steps", "steps"),
+        "steps",
+        -1,
+    ),
+    Habit(
+        "unevenness of pauses in a row",
+        _mean_sql("pause_variation", "pause_pairs"),
+        "pause_pairs",
+        -1,
+    ),
     Habit("unevenness of gaps in a row", _mean_sql("gap_variation", "gap_pairs"), "gap_pairs", -1),
     Habit("oddness of pauses", _divergence_sql(PAUSE_COLUMNS), "pauses", 1),
     Habit("oddness of hours", _divergence_sql(HOUR_COLUMNS), "days", 1),
@@ -99,10 +117,19 @@ HABITS: Final = (
         1,
     ),
     Habit(
-        "different items per 100 events", _share_angle_sql("items", "events"), "events", 1, shown=_angle_to_percentage
+        "different items per 100 events",
+        _share_angle_sql("items", "events"),
+        "events",
+        1,
+        shown=_angle_to_percentage,
     ),
     Habit("popularity of items", _mean_sql("popularity", "events"), "events", -1),
-    Habit("spread of popularity", _spread_sql("popularity_squared", "popularity", "events"), "events", 0),
+    Habit(
+        "spread of popularity",
+        _spread_sql("popularity_squared", "popularity", "events"),
+        "events",
+        0,
+    ),
     Habit(
         "popularity of what is acted on",
         "(popularity_of_acts + 500) / 1000 / (events - views + 1)",
@@ -124,9 +151,27 @@ HABITS: Final = (
         0,
         shown=_angle_to_percentage,
     ),
-    Habit("% of events that are clicks", _share_angle_sql("clicks", "events"), "events", 0, shown=_angle_to_percentage),
-    Habit("% of events that are likes", _share_angle_sql("likes", "events"), "events", 0, shown=_angle_to_percentage),
-    Habit("% of events that are carts", _share_angle_sql("carts", "events"), "events", 0, shown=_angle_to_percentage),
+    Habit(
+        "% of events that are clicks",
+        _share_angle_sql("clicks", "events"),
+        "events",
+        0,
+        shown=_angle_to_percentage,
+    ),
+    Habit(
+        "% of events that are likes",
+        _share_angle_sql("likes", "events"),
+        "events",
+        0,
+        shown=_angle_to_percentage,
+    ),
+    Habit(
+        "% of events that are carts",
+        _share_angle_sql("carts", "events"),
+        "events",
+        0,
+        shown=_angle_to_percentage,
+    ),
     Habit(
         "% of events that are purchases",
         _share_angle_sql("purchases", "events"),
@@ -156,7 +201,9 @@ def measure_population(connection: duckdb.DuckDBPyConnection, events: int) -> Po
     connection.execute(f"CREATE OR REPLACE TEMP TABLE habits AS {_habits_sql()}")
     table = connection.sql("FROM habits ORDER BY user_id").to_arrow_table()
     values, counts, given = (
-        np.stack([table[f"{kind}_{number}"].to_numpy().astype(float) for number in range(len(HABITS))], 1)
+        np.stack(
+            [table[f"{kind}_{number}"].to_numpy().astype(float) for number in range(len(HABITS))], 1
+        )
         for kind in ("value", "count", "given")
     )
     values[~(counts >= MIN_OBSERVATIONS)] = np.nan
@@ -166,7 +213,11 @@ def measure_population(connection: duckdb.DuckDBPyConnection, events: int) -> Po
 
 def _totals_sql(connection: duckdb.DuckDBPyConnection, events: int) -> str:
     columns = [name for name, *_ in connection.execute("DESCRIBE user_days").fetchall()]
-    sums = [f"sum({name})::DOUBLE AS {name}" for name in columns if name not in ("event_date", "user_id", "hours")]
+    sums = [
+        f"sum({name})::DOUBLE AS {name}"
+        for name in columns
+        if name not in ("event_date", "user_id", "hours")
+    ]
     sums += [f"sum((hours >> {hour}) & 1)::DOUBLE AS hour_{hour}" for hour in HOURS_OF_DAY]
     return f"""
     WITH visits AS (

@@ -18,10 +18,14 @@ def read_previous_report(lake: Lake, as_of: str) -> DropReport | None:
     """
     this = format_stamp(parse_as_of(as_of))
     for day in reversed([name for name in lake.names("runs") if name < this]):
-        reports = [found for run in lake.names("runs", day) if (found := _read_step_report(lake, day, run))]
+        reports = [
+            found for run in lake.names("runs", day) if (found := _read_step_report(lake, day, run))
+        ]
         if reports:
             _, last = max(reports, key=lambda found: found[0])
-            rules = {rule["rule"]: {key: rule[key] for key in _RULE_FIELDS} for rule in last["rules"]}
+            rules = {
+                rule["rule"]: {key: rule[key] for key in _RULE_FIELDS} for rule in last["rules"]
+            }
             return {"as_of": day, **{name: last[name] for name in _REPORT_FIELDS}, "rules": rules}
     return None
 
@@ -31,5 +35,11 @@ _RULE_FIELDS = ("mode", "users", "events", "share")
 
 def _read_step_report(lake: Lake, day: str, run: str) -> tuple[str, DropReport] | None:
     """When the run's step ended, and what it reported."""
-    record = None if run.startswith(BACKFILL_PREFIX) else lake.read_json("runs", day, run, "filter_bots.json")
-    return (record["ended"], record["report"]) if record and record["state"] == "succeeded" else None
+    record = (
+        None
+        if run.startswith(BACKFILL_PREFIX)
+        else lake.read_json("runs", day, run, "filter_bots.json")
+    )
+    return (
+        (record["ended"], record["report"]) if record and record["state"] == "succeeded" else None
+    )

@@ -11,7 +11,9 @@ from dawnlist.urls import replace_unprintable
 DropReport = dict[str, Any]
 _MAX_LINE_LENGTH = 160
 # dots inside of words, but not of numbers: www.… becomes a link; colons before a slash; underscores around words
-_MARKUP = re.compile(r"[^\w ,;/%()'+.:-]|[^\x00-\x7f]|(?<!\d)\.(?=\S)|\.(?=[^\s\d])|:(?![ \d])|\b_|_\b")
+_MARKUP = re.compile(
+    r"[^\w ,;/%()'+.:-]|[^\x00-\x7f]|(?<!\d)\.(?=\S)|\.(?=[^\s\d])|:(?![ \d])|\b_|_\b"
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ def render_drop_markdown(report: DropReport, ablation: DropReport | None = None)
         lines += [escape_markup(section.note), ""] if section.note else []
         rulers = ("---" if place in section.words else "---:" for place in range(len(section.head)))
         for cells in (section.head, None, *section.rows):
-            lines.append(f"| {' | '.join(map(escape_markup, cells))} |" if cells else f"|{'|'.join(rulers)}|")
+            lines.append(
+                f"| {' | '.join(map(escape_markup, cells))} |" if cells else f"|{'|'.join(rulers)}|"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -49,7 +53,10 @@ def render_drop_page(report: DropReport, ablation: DropReport | None = None) -> 
     """The same as a whole HTML page that needs nothing from outside itself."""
     sections = _build_sections(report, ablation)
     return render_page(
-        "components/filter_bots/report.html", report=report, sentences=_summarise_drops(report), sections=sections
+        "components/filter_bots/report.html",
+        report=report,
+        sentences=_summarise_drops(report),
+        sections=sections,
     )
 
 
@@ -75,7 +82,9 @@ def _describe_change(report: DropReport) -> str:
 
 
 def _build_sections(report: DropReport, ablation: DropReport | None) -> list[DropReportSection]:
-    worth = [_build_ablation_section(ablation), *_build_change_sections(ablation)] if ablation else []
+    worth = (
+        [_build_ablation_section(ablation), *_build_change_sections(ablation)] if ablation else []
+    )
     return [
         _build_rules_section(report),
         *worth,
@@ -86,25 +95,47 @@ def _build_sections(report: DropReport, ablation: DropReport | None) -> list[Dro
 def _build_rules_section(report: DropReport) -> DropReportSection:
     head = ["rule", "mode", "users", "change", "events", "change", "share", "change"]
     before = report.get("before")
-    rows = [_build_rule_row(rule, before["rules"].get(rule["rule"]) if before else None) for rule in report["rules"]]
+    rows = [
+        _build_rule_row(rule, before["rules"].get(rule["rule"]) if before else None)
+        for rule in report["rules"]
+    ]
     note = "What each rule finds by itself; a user may be found by several. In shadow mode nothing is dropped."
-    return DropReportSection("Rules", note, head, rows, (0, 1), [rule["share"] for rule in report["rules"]])
+    return DropReportSection(
+        "Rules", note, head, rows, (0, 1), [rule["share"] for rule in report["rules"]]
+    )
 
 
 def _build_rule_row(rule: DropReport, before: DropReport | None) -> list[str]:
-    mode = rule["mode"] if before is None or before["mode"] == rule["mode"] else f"{rule['mode']}, was {before['mode']}"
+    mode = (
+        rule["mode"]
+        if before is None or before["mode"] == rule["mode"]
+        else f"{rule['mode']}, was {before['mode']}"
+    )
     cells = [rule["rule"], mode]
     for name in ("users", "events"):
-        cells += [f"{rule[name]:,}", "" if before is None else _format_signed(rule[name] - before[name])]
-    return [*cells, f"{rule['share']:.2%}", "" if before is None else _format_points(rule["share"] - before["share"])]
+        cells += [
+            f"{rule[name]:,}",
+            "" if before is None else _format_signed(rule[name] - before[name]),
+        ]
+    return [
+        *cells,
+        f"{rule['share']:.2%}",
+        "" if before is None else _format_points(rule["share"] - before["share"]),
+    ]
 
 
 def _build_examples_section(rule: DropReport) -> DropReportSection:
     rows = [
-        [_fit_one_line(example["user_id"]), f"{example['events']:,}", _fit_one_line(example["evidence"])]
+        [
+            _fit_one_line(example["user_id"]),
+            f"{example['events']:,}",
+            _fit_one_line(example["evidence"]),
+        ]
         for example in rule["examples"]
     ]
-    return DropReportSection(f"Found by {rule['rule']}", "", ["user", "events", "evidence"], rows, (0, 2))
+    return DropReportSection(
+        f"Found by {rule['rule']}", "", ["user", "events", "evidence"], rows, (0, 2)
+    )
 
 
 def _build_ablation_section(ablation: DropReport) -> DropReportSection:
@@ -133,7 +164,9 @@ def _build_change_sections(ablation: DropReport) -> list[DropReportSection]:
     ]
     head = ["change", "with it", "difference", "from", "to"]
     note = " ".join(ablation.get("said", ()))
-    return [DropReportSection("What other changes are worth", note, head, rows, (0,))] if rows else []
+    return (
+        [DropReportSection("What other changes are worth", note, head, rows, (0,))] if rows else []
+    )
 
 
 def _format_signed(change: int) -> str:

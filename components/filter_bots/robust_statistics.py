@@ -97,7 +97,9 @@ def _covariance(scores: Float64Array) -> Float64Array:
     rows, columns = scores.shape
     weight = rows / (rows + CORRELATION_SHRINKAGE * columns)
     sample = np.cov(scores.T)
-    return np.asarray(weight * sample + (1 - weight) * np.diag(np.diag(sample)) + 1e-6 * np.eye(columns))
+    return np.asarray(
+        weight * sample + (1 - weight) * np.diag(np.diag(sample)) + 1e-6 * np.eye(columns)
+    )
 
 
 def tail_probabilities(found: Float64Array, learned: BoolArray) -> Float64Array:

@@ -14,7 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dawnlist.components.filter_bots.behaviour import BEHAVIOUR_RULE, find_unusual_users
-from dawnlist.components.filter_bots.user_agents import CRAWLER_RULE, PREVIEW_RULE, classify_user_agents
+from dawnlist.components.filter_bots.user_agents import (
+    CRAWLER_RULE,
+    PREVIEW_RULE,
+    classify_user_agents,
+)
 from dawnlist.settings import BotSettings
 
 DECLARED_RULE, STAFF_RULE, DENY_RULE = CRAWLER_RULE, "staff", "deny"
@@ -60,7 +64,9 @@ def find_staff(connection: DuckDBConnection, settings: BotSettings) -> None:
         [STAFF_RULE, settings.staff_ids, roles, settings.staff_ids, roles, domains],
     )
     if settings.internal_networks:
-        addresses = connection.sql("SELECT DISTINCT ip FROM visits WHERE ip IS NOT NULL").to_arrow_table()["ip"]
+        addresses = connection.sql(
+            "SELECT DISTINCT ip FROM visits WHERE ip IS NOT NULL"
+        ).to_arrow_table()["ip"]
         _find_by_majority(
             connection,
             STAFF_RULE,
@@ -93,14 +99,20 @@ def find_denied_users(connection: DuckDBConnection, settings: BotSettings) -> No
 
 
 def _find_by_majority(
-    connection: DuckDBConnection, rule: str, column: str, word: str, values: Sequence[str] | pa.ChunkedArray
+    connection: DuckDBConnection,
+    rule: str,
+    column: str,
+    word: str,
+    values: Sequence[str] | pa.ChunkedArray,
 ) -> None:
     """Find the users most of whose events that have a `column` have one of the values, and such events of the others.
 
     Users whom the rule has found before are left out.
     """
     listed = values.to_pylist() if isinstance(values, pa.ChunkedArray) else list(values)
-    connection.execute("CREATE OR REPLACE TEMP TABLE hits AS SELECT unnest(?::VARCHAR[]) AS value", [listed])
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE hits AS SELECT unnest(?::VARCHAR[]) AS value", [listed]
+    )
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE mixed AS
@@ -128,10 +140,17 @@ def _find_single_events(connection: DuckDBConnection, rule: str, column: str, wo
         f"FROM agent_days JOIN hits ON {column} = value "
         "WHERE user_id IN (SELECT user_id FROM mixed WHERE of_hits * 2 <= named)"
     )
-    days = [day for (day,) in connection.execute(f"SELECT DISTINCT event_date {few} ORDER BY 1").fetchall()]
+    days = [
+        day
+        for (day,) in connection.execute(f"SELECT DISTINCT event_date {few} ORDER BY 1").fetchall()
+    ]
     if days:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE few AS SELECT DISTINCT user_id, value {few}")
-        listed = ", ".join(f"DATE '{day}'" for day in days)  # values, not a join: only they reach the partitions
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE few AS SELECT DISTINCT user_id, value {few}"
+        )
+        listed = ", ".join(
+            f"DATE '{day}'" for day in days
+        )  # values, not a join: only they reach the partitions
         connection.execute(
             f"INSERT INTO found SELECT user_id, event_id, ?, 'event {word} ' || {column} FROM source "
             f"SEMI JOIN few ON few.user_id = source.user_id AND few.value = source.{column} "

@@ -16,10 +16,15 @@ _PATTERNS_PER_REGEX = 200
 
 def classify_user_agents(agents: pa.ChunkedArray, allowed: list[str]) -> pa.ChunkedArray:
     """The rule that finds each agent, CRAWLERS or PREVIEWS, or NULL; an agent with a part in `allowed` is nobody's."""
-    previews, crawlers = _match_patterns(agents, _PREVIEW_PATTERNS), _match_patterns(agents, _CRAWLER_PATTERNS)
+    previews, crawlers = (
+        _match_patterns(agents, _PREVIEW_PATTERNS),
+        _match_patterns(agents, _CRAWLER_PATTERNS),
+    )
     own = _any_true([pc.match_substring(agents, part) for part in allowed], agents)
     nobody = pa.scalar(None, pa.string())
-    return pc.if_else(own, nobody, pc.if_else(previews, PREVIEW_RULE, pc.if_else(crawlers, CRAWLER_RULE, nobody)))
+    return pc.if_else(
+        own, nobody, pc.if_else(previews, PREVIEW_RULE, pc.if_else(crawlers, CRAWLER_RULE, nobody))
+    )
 
 
 def _match_patterns(agents: pa.ChunkedArray, patterns: list[str]) -> pa.ChunkedArray:
@@ -35,7 +40,11 @@ def _any_true(found: list[pa.ChunkedArray], agents: pa.ChunkedArray) -> pa.Chunk
 
 def _join_patterns(previews: bool) -> list[str]:
     known = crawleruseragents.CRAWLER_USER_AGENTS_DATA
-    patterns = [entry["pattern"] for entry in known if PREVIEW_TAGS.isdisjoint(entry["tags"]) is not previews]
+    patterns = [
+        entry["pattern"]
+        for entry in known
+        if PREVIEW_TAGS.isdisjoint(entry["tags"]) is not previews
+    ]
     return [
         "|".join(patterns[start : start + _PATTERNS_PER_REGEX])
         for start in range(0, len(patterns), _PATTERNS_PER_REGEX)

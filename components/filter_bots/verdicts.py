@@ -49,7 +49,10 @@ def judge_events(connection: duckdb.DuckDBPyConnection, settings: Settings) -> D
 
 
 def load_window(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, version: int, window: tuple[datetime, datetime]
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    version: int,
+    window: tuple[datetime, datetime],
 ) -> None:
     """Show what the rules read of the interactions of [start, end) at a table version."""
     rows = lake.rows("interactions", version)

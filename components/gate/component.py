@@ -38,6 +38,14 @@ def gate(
         Path(verdict.path).write_text(json.dumps(record))
         Path(summary.path).write_text(judged.markdown)
         Path(page.path).write_text(judged.page)
-        write_lineage([verdict, summary, page], [evaluation], lake, namespace, as_of, run, winner=record["winner"])
+        write_lineage(
+            [verdict, summary, page],
+            [evaluation],
+            lake,
+            namespace,
+            as_of,
+            run,
+            winner=record["winner"],
+        )
     metrics.metadata.update(select_finite_figures(flatten_verdict(judged.verdict)))
     return str(record["passed"]).lower()

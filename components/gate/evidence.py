@@ -35,12 +35,20 @@ class Evidence:
     @classmethod
     def of(cls, per_user: dict[str, list[float]] | None) -> "Evidence":
         """The evidence of one holdout: {"challenger": [..], "incumbent": [..]} in one order of users, or None."""
-        arms = [np.asarray((per_user or {}).get(arm, ()), dtype=float) for arm in ("challenger", "incumbent")]
+        arms = [
+            np.asarray((per_user or {}).get(arm, ()), dtype=float)
+            for arm in ("challenger", "incumbent")
+        ]
         users = len(arms[1])
         if users < 2:  # one user has no variance
             return cls()
         difference = arms[0] - arms[1]
-        return cls(users, float(difference.sum()), float(users * difference.var(ddof=1)), float(arms[1].sum()))
+        return cls(
+            users,
+            float(difference.sum()),
+            float(users * difference.var(ddof=1)),
+            float(arms[1].sum()),
+        )
 
     @classmethod
     def all(cls, parts: Iterable["Evidence"]) -> "Evidence":
@@ -61,7 +69,13 @@ class Evidence:
         Infinite where the incumbent's mean is 0 and the difference is not.
         """
         difference = self.total + errors * sqrt(self.spread)
-        return difference / self.incumbent if self.incumbent else inf * difference if difference else 0.0
+        return (
+            difference / self.incumbent
+            if self.incumbent
+            else inf * difference
+            if difference
+            else 0.0
+        )
 
     @property
     def low(self) -> float:

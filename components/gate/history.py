@@ -42,7 +42,9 @@ class GateRecord(BaseModel):
         return 1.0 if self.winner == "popularity" else self.lift.get(self.winner)
 
 
-def build_gate_record(evaluation: dict[str, Any], verdict: dict[str, Any], as_of: str, run: str) -> GateRecord:
+def build_gate_record(
+    evaluation: dict[str, Any], verdict: dict[str, Any], as_of: str, run: str
+) -> GateRecord:
     """What a verdict leaves behind."""
     name = f"{evaluation['metric']}@{evaluation['k']}"
     means = {arm: found[name] for arm, found in evaluation["arms"].items() if name in found}
@@ -59,13 +61,22 @@ def build_gate_record(evaluation: dict[str, Any], verdict: dict[str, Any], as_of
         forced=(verdict["forced"] or {}).get("reason", ""),
         comparable=verdict["comparable"],
         evidence=Evidence.of(evaluation.get("per_user")),
-        lift={arm: means[arm] / popular for arm in ("challenger", "incumbent") if arm in means and popular},
+        lift={
+            arm: means[arm] / popular
+            for arm in ("challenger", "incumbent")
+            if arm in means and popular
+        },
     )
 
 
 def write_gate_record(lake: Lake, gate: GateRecord) -> None:
     """Write a gate down; a rerun of the same run replaces its own."""
-    lake.write(gate.model_dump_json(indent=1).encode(), "gates", format_stamp(gate.as_of), f"{gate.run}.json")
+    lake.write(
+        gate.model_dump_json(indent=1).encode(),
+        "gates",
+        format_stamp(gate.as_of),
+        f"{gate.run}.json",
+    )
 
 
 def read_recent_gates(lake: Lake, as_of: str) -> list[GateRecord]:
@@ -76,14 +87,19 @@ def read_recent_gates(lake: Lake, as_of: str) -> list[GateRecord]:
     day = parse_as_of(as_of)
     first, end = format_stamp(day - timedelta(days=GATE_HISTORY_DAYS)), format_stamp(day)
     days = [name for name in lake.names("gates") if first <= name < end]
-    runs = (max(_read_day_gates(lake, name), key=_rank_gate, default=None) for name in reversed(days))
+    runs = (
+        max(_read_day_gates(lake, name), key=_rank_gate, default=None) for name in reversed(days)
+    )
     return [found[0] for found in runs if found]
 
 
 def _read_day_gates(lake: Lake, day: str) -> Iterator[tuple[GateRecord, datetime]]:
     for found in lake.walk("gates", day):
         try:
-            yield GateRecord.model_validate_json(lake.read(*found.name.split("/")) or b""), found.modified
+            yield (
+                GateRecord.model_validate_json(lake.read(*found.name.split("/")) or b""),
+                found.modified,
+            )
         except ValidationError:
             continue
 
@@ -92,7 +108,9 @@ def _rank_gate(found: tuple[GateRecord, datetime]) -> tuple[bool, datetime]:
     return found[0].passed, found[1]
 
 
-def select_comparable_gates(gates: Iterable[GateRecord], metric: str, k: int, start: datetime) -> list[GateRecord]:
+def select_comparable_gates(
+    gates: Iterable[GateRecord], metric: str, k: int, start: datetime
+) -> list[GateRecord]:
     """The gates, given newest first, whose users are evidence beside those of a holdout that begins at `start`.
 
     Same metric, no rule on the day broken, holdouts disjoint. A forced pass begins anew: somebody said that what was
@@ -102,7 +120,12 @@ def select_comparable_gates(gates: Iterable[GateRecord], metric: str, k: int, st
     for gate in gates:
         if gate.forced:
             break
-        if gate.comparable and gate.evidence.users and (gate.metric, gate.k) == (metric, k) and gate.end <= start:
+        if (
+            gate.comparable
+            and gate.evidence.users
+            and (gate.metric, gate.k) == (metric, k)
+            and gate.end <= start
+        ):
             found.append(gate)
             start = gate.start
     return found

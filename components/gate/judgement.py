@@ -33,7 +33,12 @@ class Judgement:
 
 
 def judge_challenger(
-    lake: Lake, evaluation: dict[str, Any], settings: GateSettings, as_of: str, run: str, force: str = ""
+    lake: Lake,
+    evaluation: dict[str, Any],
+    settings: GateSettings,
+    as_of: str,
+    run: str,
+    force: str = "",
 ) -> Judgement:
     """Decide, and keep what the gates of the next four weeks need; see dawnlist.components.gate.verdict.decide."""
     gates = history.read_recent_gates(lake, as_of)
@@ -45,4 +50,6 @@ def judge_challenger(
 
 def flatten_verdict(verdict: dict[str, Any]) -> dict[str, float]:
     """Whether it passed, 1 or 0, and each rule's value by the rule's key, for comparing runs."""
-    return {"passed": float(verdict["passed"])} | {rule["rule"]: rule["value"] for rule in verdict["rules"]}
+    return {"passed": float(verdict["passed"])} | {
+        rule["rule"]: rule["value"] for rule in verdict["rules"]
+    }

@@ -77,7 +77,9 @@ def format_verdict_title(verdict: dict[str, Any]) -> str:
     return "not passed" if not verdict["passed"] else "FORCED" if verdict["forced"] else "passed"
 
 
-def render_gate_page(verdict: dict[str, Any], today: GateRecord, gates: Sequence[GateRecord], margin: float) -> str:
+def render_gate_page(
+    verdict: dict[str, Any], today: GateRecord, gates: Sequence[GateRecord], margin: float
+) -> str:
     """The whole page: the verdict, each rule, and what the users of this gate and of those before it say."""
     rules = [
         {**rule, "tone": TONES[rule["passed"]], "answer": format_rule_answer(rule), "shown": format_figure(rule, "value"),
@@ -140,4 +142,9 @@ def _build_bar(evidence: Evidence, scale: float) -> Bar | None:
         return None
     low, high, middle = evidence.low, evidence.high, evidence.share()
     text = f"{middle:+.2%} ({low:+.2%} to {high:+.2%})"
-    return Bar(text, _locate_on_scale(low, scale), _locate_on_scale(high, scale), _locate_on_scale(middle, scale))
+    return Bar(
+        text,
+        _locate_on_scale(low, scale),
+        _locate_on_scale(high, scale),
+        _locate_on_scale(middle, scale),
+    )

@@ -19,18 +19,25 @@ SEGMENT_STANDARD_ERRORS = 3
 """Several segments are looked at at once, and the smallest must not fail by chance."""
 
 
-def apply_quality_rules(evaluation: dict[str, Any], settings: GateSettings, gates: list[GateRecord]) -> list[GateRule]:
+def apply_quality_rules(
+    evaluation: dict[str, Any], settings: GateSettings, gates: list[GateRecord]
+) -> list[GateRule]:
     """The rules that apply; `gates` are those of the last four weeks, newest first."""
     today = Evidence.of(evaluation.get("per_user"))
     past = _select_comparable(evaluation, gates)
     pooled = Evidence.all([today, *(gate.evidence for gate in past)])
-    found = [_check_user_count(max(evaluation["evaluated_users"], pooled.users), evaluation, settings)]
+    found = [
+        _check_user_count(max(evaluation["evaluated_users"], pooled.users), evaluation, settings)
+    ]
     if "incumbent" in evaluation["arms"]:
         found.append(_check_incumbent(today, pooled, len(past), evaluation, settings))
         found += _check_four_weeks(pooled, len(past) + 1, settings)
     found += _check_popularity(evaluation, settings)
     found += _check_lift(
-        evaluation, history.collect_live_lifts(gates, evaluation["metric"], evaluation["k"]), today, settings
+        evaluation,
+        history.collect_live_lifts(gates, evaluation["metric"], evaluation["k"]),
+        today,
+        settings,
     )
     found.append(_check_coverage(evaluation, settings))
     return found + _check_segments(evaluation, today, settings)
@@ -53,7 +60,13 @@ def _check_user_count(users: int, evaluation: dict[str, Any], settings: GateSett
     passed = True if users >= settings.min_users else None
     pooled = users > evaluation["evaluated_users"]
     return rule_with_verdict(
-        "users", "enough users in the holdout", users, settings.min_users, passed, "count", note if pooled else ""
+        "users",
+        "enough users in the holdout",
+        users,
+        settings.min_users,
+        passed,
+        "count",
+        note if pooled else "",
     )
 
 
@@ -63,7 +76,9 @@ def _check_incumbent(
     passed, used, note = weigh_evidence(today, pooled, settings.margin, settings.min_users)
     said = f"{used.users:,} users{f' of {past + 1} gates' if used is pooled and past else ''}{note and f': {note}'}"
     name = f"{_format_metric_name(evaluation)} against the incumbent, lower bound"
-    return rule_with_verdict("incumbent", name, _clip_share(used.low), -settings.margin, passed, "share", said)
+    return rule_with_verdict(
+        "incumbent", name, _clip_share(used.low), -settings.margin, passed, "share", said
+    )
 
 
 def _check_four_weeks(pooled: Evidence, gates: int, settings: GateSettings) -> list[GateRule]:
@@ -111,17 +126,30 @@ def _check_coverage(evaluation: dict[str, Any], settings: GateSettings) -> GateR
     k, users = evaluation["k"], evaluation["evaluated_users"]
     possible = min(1.0, users * k / max(1, evaluation["items"]))
     shown = evaluation["arms"]["challenger"].get(f"coverage@{k}", 0.0)
-    return rule_at_least("coverage", f"coverage@{k} of the catalogue", shown, settings.min_coverage * possible, "share")
+    return rule_at_least(
+        "coverage",
+        f"coverage@{k} of the catalogue",
+        shown,
+        settings.min_coverage * possible,
+        "share",
+    )
 
 
-def _check_segments(evaluation: dict[str, Any], today: Evidence, settings: GateSettings) -> list[GateRule]:
+def _check_segments(
+    evaluation: dict[str, Any], today: Evidence, settings: GateSettings
+) -> list[GateRule]:
     """The segment that comes nearest to its limit, or falls deepest below it."""
     judged_ones = [
         _check_segment(segment, today, evaluation, settings)
         for segment in evaluation.get("segments") or []
-        if segment["users"] >= settings.min_users and {"challenger", "incumbent"} <= segment["arms"].keys()
+        if segment["users"] >= settings.min_users
+        and {"challenger", "incumbent"} <= segment["arms"].keys()
     ]
-    return [min(judged_ones, key=lambda rule: rule["value"] - rule["limit"])] if today.users and judged_ones else []
+    return (
+        [min(judged_ones, key=lambda rule: rule["value"] - rule["limit"])]
+        if today.users and judged_ones
+        else []
+    )
 
 
 def _check_segment(
@@ -132,7 +160,9 @@ def _check_segment(
     limit = before * (1 - settings.max_segment_fall) - slack
     note = f"the nearest of the segments to its limit; incumbent {before:.4f}, {segment['users']:,} users"
     name = f"{_format_metric_name(evaluation)} of segment {segment['segment']}"
-    return rule_at_least("segments", name, segment["arms"]["challenger"], max(0.0, limit), "score", note)
+    return rule_at_least(
+        "segments", name, segment["arms"]["challenger"], max(0.0, limit), "score", note
+    )
 
 
 def _format_metric_name(evaluation: dict[str, Any]) -> str:

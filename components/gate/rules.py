@@ -21,23 +21,50 @@ def rule_at_most(
 
 
 def rule_with_verdict(
-    rule: str, name: str, value: float, limit: float, passed: bool | None, unit: RuleUnit, note: str = ""
+    rule: str,
+    name: str,
+    value: float,
+    limit: float,
+    passed: bool | None,
+    unit: RuleUnit,
+    note: str = "",
 ) -> GateRule:
     """At least the limit, where more than the two decides; None is `not enough evidence`, and no pass."""
     return _build_rule(rule, name, value, limit, passed, "at least", unit, note)
 
 
 def _build_rule(
-    rule: str, name: str, value: float, limit: float, passed: bool | None, bound: str, unit: RuleUnit, note: str
+    rule: str,
+    name: str,
+    value: float,
+    limit: float,
+    passed: bool | None,
+    bound: str,
+    unit: RuleUnit,
+    note: str,
 ) -> GateRule:
     rounded = {"value": round(value, 6), "limit": round(limit, 6)}
-    return {"rule": rule, "name": name, **rounded, "passed": passed, "bound": bound, "unit": unit, "note": note}
+    return {
+        "rule": rule,
+        "name": name,
+        **rounded,
+        "passed": passed,
+        "bound": bound,
+        "unit": unit,
+        "note": note,
+    }
 
 
 def format_figure(rule: GateRule, key: str) -> str:
     """The rule's value or limit as people read it."""
     value = rule[key]
-    return f"{value:,.0f}" if rule["unit"] == "count" else f"{value:.2%}" if rule["unit"] == "share" else f"{value:.4f}"
+    return (
+        f"{value:,.0f}"
+        if rule["unit"] == "count"
+        else f"{value:.2%}"
+        if rule["unit"] == "share"
+        else f"{value:.4f}"
+    )
 
 
 def format_rule_answer(rule: GateRule) -> str:

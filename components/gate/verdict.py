@@ -35,7 +35,9 @@ def decide_verdict(
     """
     reason = validate_force_reason(force)
     first = "incumbent" not in evaluation["arms"]
-    on_day = day_rules.apply_day_rules(evaluation, settings, None if first else (live or {}).get("winner"))
+    on_day = day_rules.apply_day_rules(
+        evaluation, settings, None if first else (live or {}).get("winner")
+    )
     rules = [*quality_rules.apply_quality_rules(evaluation, settings, list(gates)), *on_day]
     verdict = {
         **(_decide_first_run(evaluation, rules) if first else _decide_against_incumbent(rules)),
@@ -45,11 +47,21 @@ def decide_verdict(
     }
     if reason:
         said = f"FORCED: {reason} (without it: {verdict['reason']})"
-        verdict |= {"passed": True, "winner": "challenger", "reason": said, "forced": {"reason": reason}}
+        verdict |= {
+            "passed": True,
+            "winner": "challenger",
+            "reason": said,
+            "forced": {"reason": reason},
+        }
     if live is None or parse_as_of(as_of) > parse_as_of(live["as_of"]):
         return verdict
     stays = f"version {live['version']} of {live['as_of']} is live and not older than this run, so it stays"
-    return {**verdict, "passed": False, "winner": "incumbent", "reason": f"{stays}; {verdict['reason']}"}
+    return {
+        **verdict,
+        "passed": False,
+        "winner": "incumbent",
+        "reason": f"{stays}; {verdict['reason']}",
+    }
 
 
 def validate_force_reason(force: str) -> str:
@@ -65,11 +77,13 @@ def validate_force_reason(force: str) -> str:
 
 def _decide_first_run(evaluation: dict[str, Any], rules: list[GateRule]) -> dict[str, Any]:
     against = _describe_objections(rules)
-    ahead = quality_rules.get_primary_metric(evaluation, "challenger") > quality_rules.get_primary_metric(
-        evaluation, "popularity"
-    )
+    ahead = quality_rules.get_primary_metric(
+        evaluation, "challenger"
+    ) > quality_rules.get_primary_metric(evaluation, "popularity")
     winner = "challenger" if ahead and not against else "popularity"
-    reason = f"there is no incumbent, so the winner of challenger and popularity goes live: {winner}"
+    reason = (
+        f"there is no incumbent, so the winner of challenger and popularity goes live: {winner}"
+    )
     if against:
         reason += f" ({against})"
     return {"passed": True, "winner": winner, "reason": reason}

@@ -14,10 +14,21 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from dawnlist.components.notify import formats
 from dawnlist.components.notify.facts import Facts
-from dawnlist.components.notify.score_tables import describe_trial, format_arm_name, list_varying_parameters
+from dawnlist.components.notify.score_tables import (
+    describe_trial,
+    format_arm_name,
+    list_varying_parameters,
+)
 
 # Okabe and Ito's colours, told apart by colour-blind people too
-BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#A9B4BF"
+BLUE, ORANGE, GREEN, PURPLE, RED, GREY = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#D55E00",
+    "#A9B4BF",
+)
 SLATE = "#5F7183"
 INK, RULE = "#24303C", "#DDE3E9"
 FIGURE_WIDTH = 4.7
@@ -31,15 +42,25 @@ MIN_AXIS_DAYS = 6  # a bar of one day is no wider than a bar of seven
 def plot_trials(facts: Facts) -> Figure | None:
     """The trials by the metric that the search compares."""
     trials = [
-        trial for trial in facts.listing("tune", "trials") if formats.parse_finite(trial.get(facts.metric)) is not None
+        trial
+        for trial in facts.listing("tune", "trials")
+        if formats.parse_finite(trial.get(facts.metric)) is not None
     ]
     shown = trials[:MAX_BARS]
     names = list_varying_parameters(trials)
     words = [describe_trial(trial, names) for trial in shown]
     if max(map(len, words), default=0) > MAX_LABEL_LETTERS:  # as the table has them, in its order
-        words = [" / ".join(formats.format_json_value(trial.get(name)) for name in names) for trial in shown]
+        words = [
+            " / ".join(formats.format_json_value(trial.get(name)) for name in names)
+            for trial in shown
+        ]
     labels = [f"{place}:  {text}" for place, text in enumerate(words, 1)]
-    return _plot_bars(labels, [trial[facts.metric] for trial in shown], _colour_trials(shown), formats.format_score)
+    return _plot_bars(
+        labels,
+        [trial[facts.metric] for trial in shown],
+        _colour_trials(shown),
+        formats.format_score,
+    )
 
 
 def _colour_trials(trials: Sequence[dict[str, Any]]) -> list[str]:
@@ -57,7 +78,12 @@ def plot_learning_curves(facts: Facts) -> Figure | None:
         return None
     figure, axes = _create_figure(2.8)
     for curve, colour in reversed(list(zip(curves, _colour_trials(trials), strict=True))):
-        axes.plot(*zip(*curve, strict=True), color=colour, linewidth=2 if colour == BLUE else 1, marker=".")
+        axes.plot(
+            *zip(*curve, strict=True),
+            color=colour,
+            linewidth=2 if colour == BLUE else 1,
+            marker=".",
+        )
     axes.set_xticks(sorted({sweeps for curve in curves for sweeps, _ in curve}))
     return _format_metric_axes(figure, axes, "sweeps", facts.metric)
 
@@ -109,29 +135,44 @@ def plot_models(facts: Facts) -> Figure | None:
     ]
     strongest = facts.of_step("evaluate", "popularity_window")
     windows = facts.mapping("evaluate", "popularity_windows").items()
-    found += [(f"popularity ({window})", GREY, means) for window, means in windows if window != strongest]
+    found += [
+        (f"popularity ({window})", GREY, means) for window, means in windows if window != strongest
+    ]
     scored = [
         (name, colour, formats.parse_finite(means.get(facts.metric)))
         for name, colour, means in found
         if isinstance(means, dict)
     ]
     kept = [(name, colour, value) for name, colour, value in scored if value is not None]
-    return _plot_bars([n for n, _, _ in kept], [v for _, _, v in kept], [c for _, c, _ in kept], formats.format_score)
+    return _plot_bars(
+        [n for n, _, _ in kept],
+        [v for _, _, v in kept],
+        [c for _, c, _ in kept],
+        formats.format_score,
+    )
 
 
 def plot_step_durations(facts: Facts) -> Figure | None:
     """Seconds by step, in the order they started."""
-    timed = [record for record in facts.records if formats.parse_finite(record.get("seconds")) is not None]
+    timed = [
+        record
+        for record in facts.records
+        if formats.parse_finite(record.get("seconds")) is not None
+    ]
     colours = [BLUE if record.get("state") == "succeeded" else RED for record in timed]
     return _plot_bars(
-        [str(record.get("step")) for record in timed], [r["seconds"] for r in timed], colours, formats.format_duration
+        [str(record.get("step")) for record in timed],
+        [r["seconds"] for r in timed],
+        colours,
+        formats.format_duration,
     )
 
 
 def plot_daily_volumes(facts: Facts) -> Figure | None:
     """Clean rows by day."""
     found = {
-        _parse_day(day): formats.parse_finite(rows) for day, rows in sorted(facts.mapping("clean", "days").items())
+        _parse_day(day): formats.parse_finite(rows)
+        for day, rows in sorted(facts.mapping("clean", "days").items())
     }
     rows = {day: value for day, value in found.items() if day and value is not None}
     if not rows:
@@ -144,7 +185,9 @@ def plot_daily_volumes(facts: Facts) -> Figure | None:
     axes.grid(axis="y", color=RULE, linewidth=0.8)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    shown = _choose_day_ticks(list(rows), max(max(rows) - min(rows), MIN_AXIS_DAYS) / (MAX_DAY_TICKS - 1))
+    shown = _choose_day_ticks(
+        list(rows), max(max(rows) - min(rows), MIN_AXIS_DAYS) / (MAX_DAY_TICKS - 1)
+    )
     axes.set_xticks(shown, [date.fromordinal(day).isoformat() for day in shown])
     axes.set_xlim(min(*rows, max(rows) - MIN_AXIS_DAYS) - 0.6, max(rows) + 0.6)
     return figure
@@ -167,7 +210,9 @@ def _parse_day(text: str) -> int:
         return 0
 
 
-def _plot_bars(labels: Sequence[str], values: Sequence[float], colours: Sequence[str], unit: Any) -> Figure | None:
+def _plot_bars(
+    labels: Sequence[str], values: Sequence[float], colours: Sequence[str], unit: Any
+) -> Figure | None:
     """Horizontal bars from zero, the first on top, each with its value in words."""
     if not labels:
         return None
@@ -175,7 +220,9 @@ def _plot_bars(labels: Sequence[str], values: Sequence[float], colours: Sequence
     bars = axes.barh(range(len(labels)), values, color=colours, height=0.66)
     axes.bar_label(bars, [unit(value) for value in values], padding=4, color=INK, fontsize=9)
     axes.invert_yaxis()
-    axes.set_yticks(range(len(labels)), [_shorten_label(label) for label in labels], parse_math=False)
+    axes.set_yticks(
+        range(len(labels)), [_shorten_label(label) for label in labels], parse_math=False
+    )
     axes.set_xticks([])
     axes.set_xlim(min(0.0, *values), max(max(values), 1e-9) * 1.2)
     axes.spines["bottom"].set_visible(False)
@@ -188,7 +235,9 @@ def _shorten_label(label: str) -> str:
 
 
 def _create_figure(height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(FIGURE_WIDTH, height), layout="constrained")  # no pyplot: it keeps figures in global state
+    figure = Figure(
+        figsize=(FIGURE_WIDTH, height), layout="constrained"
+    )  # no pyplot: it keeps figures in global state
     axes = figure.add_subplot()
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(RULE)

@@ -36,7 +36,11 @@ def notify(
     force: str,
 ) -> None:
     """Report the run from its run record, and tell people of it; the parameters are the pipeline's own."""
-    given = {name: value for name, value in locals().items() if name not in ("status", "report", "summary", "run")}
+    given = {
+        name: value
+        for name, value in locals().items()
+        if name not in ("status", "report", "summary", "run")
+    }
 
     from dawnlist.components.notify.notification import alarm_on_error
     from dawnlist.records.run_records import record_step, resolve_as_of

@@ -28,7 +28,11 @@ class Facts:
     @classmethod
     def of(cls, as_of: str, run: str, shop: str, found: list[StepRecord]) -> "Facts":
         """The facts of what dawnlist.records.run_records.records found."""
-        kept = [formats.sanitise_json(_anonymise_error(record)) for record in found if record.get("step") != "notify"]
+        kept = [
+            formats.sanitise_json(_anonymise_error(record))
+            for record in found
+            if record.get("step") != "notify"
+        ]
         return cls(formats.sanitise_json(as_of), formats.sanitise_json(run), shop, kept)
 
     def record(self, step: str) -> StepRecord:
@@ -50,7 +54,9 @@ class Facts:
     def listing(self, step: str, *keys: str) -> list[dict[str, Any]]:
         """The same where a list of dicts is expected."""
         value = self.of_step(step, *keys)
-        return [inner for inner in value if isinstance(inner, dict)] if isinstance(value, list) else []
+        return (
+            [inner for inner in value if isinstance(inner, dict)] if isinstance(value, list) else []
+        )
 
     def succeeded(self, step: str) -> bool:
         """Whether the step ran to its end."""
@@ -97,7 +103,11 @@ class Facts:
         """From the first start to the last end, or None when there is no end."""
         try:
             starts = [datetime.fromisoformat(record["started"]) for record in self.records]
-            ends = [datetime.fromisoformat(record["ended"]) for record in self.records if "ended" in record]
+            ends = [
+                datetime.fromisoformat(record["ended"])
+                for record in self.records
+                if "ended" in record
+            ]
             return (max(ends) - min(starts)).total_seconds() if ends else None
         except (KeyError, TypeError, ValueError):
             return None

@@ -11,7 +11,10 @@ MISSING_VALUE_MARK = "\u2013"
 def sanitise_json(value: Any) -> Any:
     """The same JSON value with passwords in URLs masked and unprintable characters replaced, in keys too."""
     if isinstance(value, str):
-        return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in mask_passwords(value))
+        return "".join(
+            char if char.isprintable() or char in "\n\t" else "\ufffd"
+            for char in mask_passwords(value)
+        )
     if isinstance(value, dict):
         return {str(sanitise_json(key)): sanitise_json(inner) for key, inner in value.items()}
     return [sanitise_json(inner) for inner in value] if isinstance(value, list) else value

@@ -59,7 +59,9 @@ def build_report_links(settings: NotifySettings, as_of: str, run: str) -> dict[s
     if settings.kubeflow_url:
         found["The run in Kubeflow"] = f"{settings.kubeflow_url}/#/runs/details/{run}"
     if settings.reports_url:
-        found["The whole report"] = f"{settings.reports_url}/{format_stamp(parse_as_of(as_of))}/{run}.html"
+        found["The whole report"] = (
+            f"{settings.reports_url}/{format_stamp(parse_as_of(as_of))}/{run}.html"
+        )
     return found
 
 
@@ -89,7 +91,10 @@ def build_run_message(facts: Facts, around: MessageContext) -> Message:
         _format_subject(facts, verdict),
         render_text("components/notify/mail.md", **shown, aligned=align_rows),
         render_text(
-            "components/notify/chat.md", **shown, lines=summarise_steps(facts), failing=_describe_failed_rules(facts)
+            "components/notify/chat.md",
+            **shown,
+            lines=summarise_steps(facts),
+            failing=_describe_failed_rules(facts),
         ),
         render_page("components/notify/mail.html", **shown),
         pictures,
@@ -98,7 +103,9 @@ def build_run_message(facts: Facts, around: MessageContext) -> Message:
 
 def _select_urgent_sections(verdict: Outcome, around: MessageContext) -> list[SectionSpec]:
     """What to know and to do when a run broke; what is live when it changed nothing."""
-    live = SectionSpec("Live meanwhile", [lambda facts: _tabulate_live_version(facts, around.champion)])
+    live = SectionSpec(
+        "Live meanwhile", [lambda facts: _tabulate_live_version(facts, around.champion)]
+    )
     if verdict.tone != "bad":
         return [] if verdict.state == "published" else [live]
     given = rerun.select_changed_parameters(around.parameters)
@@ -106,7 +113,10 @@ def _select_urgent_sections(verdict: Outcome, around: MessageContext) -> list[Se
                     if name not in given and value != "")  # fmt: skip
     return [
         PAGE_SECTIONS[0],
-        SectionSpec("Run it again", code=lambda facts: mask_passwords(rerun.build_rerun_command(around.parameters))),
+        SectionSpec(
+            "Run it again",
+            code=lambda facts: mask_passwords(rerun.build_rerun_command(around.parameters)),
+        ),
         live,
         SectionSpec(
             "Parameters",
@@ -127,7 +137,9 @@ def _tabulate_live_version(facts: Facts, found: Publication | None) -> TextTable
 
 def _tabulate_pairs(values: Mapping[str, Any]) -> TextTable:
     rows = [
-        [name, formats.sanitise_json(rerun.format_parameter(value))] for name, value in values.items() if value != ""
+        [name, formats.sanitise_json(rerun.format_parameter(value))]
+        for name, value in values.items()
+        if value != ""
     ]
     return TextTable(["", ""], rows, (0, 1))
 
@@ -142,7 +154,10 @@ def _select_report_sections(verdict: Outcome) -> list[SectionSpec]:
         rows=[lambda facts: tables.build_durations_table(facts, missing=False)],
         notes=_note_missing_steps,
     )
-    return [part if part.title in pictures else replace(part, picture=lambda facts: None) for part in kept.values()]
+    return [
+        part if part.title in pictures else replace(part, picture=lambda facts: None)
+        for part in kept.values()
+    ]
 
 
 def _note_missing_steps(facts: Facts) -> list[str]:
@@ -176,4 +191,8 @@ def _format_subject(facts: Facts, verdict: Outcome) -> str:
     }.get(verdict.state, "")
     label = verdict.label.upper() if verdict.tone == "bad" else verdict.label
     day = f"{parse_as_of(facts.as_of):%Y-%m-%d %H:%M}"
-    return f"[{facts.shop}] {label}: {detail}, {day} UTC" if detail else f"[{facts.shop}] {label}, {day} UTC"
+    return (
+        f"[{facts.shop}] {label}: {detail}, {day} UTC"
+        if detail
+        else f"[{facts.shop}] {label}, {day} UTC"
+    )

@@ -32,7 +32,9 @@ def notify_recipients(lake: Lake, facts: Facts, parameters: Mapping[str, Any]) -
     if not found:
         return [*said, f"nobody is told of this run: {NOTIFY_URLS} names nobody"]
     mine = None
-    if settings.when == "always" or (settings.when == "failure" and determine_outcome(facts).tone == "bad"):
+    if settings.when == "always" or (
+        settings.when == "failure" and determine_outcome(facts).tone == "bad"
+    ):
         mine = _post_message(lake, facts, parameters, settings)
     return said + outbox.deliver_messages(lake, facts.run, mine, found, settings.try_seconds)
 
@@ -48,10 +50,14 @@ def _post_message(
     )
 
     around = MessageContext(
-        parameters, registry.read_champion(lake), build_report_links(settings, facts.as_of, facts.run)
+        parameters,
+        registry.read_champion(lake),
+        build_report_links(settings, facts.as_of, facts.run),
     )
     made = build_run_message(facts, around)
-    where = outbox.MessageLocation(format_stamp(parse_as_of(facts.as_of)), facts.run, made.key.rpartition("/")[2])
+    where = outbox.MessageLocation(
+        format_stamp(parse_as_of(facts.as_of)), facts.run, made.key.rpartition("/")[2]
+    )
     return where if outbox.post_message(lake, where, made) else None
 
 
@@ -78,14 +84,20 @@ def _build_alarm(error: Exception, parameters: Mapping[str, Any], run: str) -> M
     """A message from what the step knows without the lake."""
     shop, as_of = parameters["namespace"], parameters["as_of"]
     what = f"{type(error).__name__}: {anonymise_text(format_error(error))}"
-    given = "\n".join(f"{name:<22}{mask_passwords(str(value))}" for name, value in parameters.items() if value != "")
+    given = "\n".join(
+        f"{name:<22}{mask_passwords(str(value))}"
+        for name, value in parameters.items()
+        if value != ""
+    )
     short = (
         f"The run {run} of shop {shop}, as of {as_of}, ended, and can't be reported: {what}. What came of its steps is "
         "not known; its log and Kubeflow say it."
     )
     trace = anonymise_text("".join(traceback.format_exception(error)))
     text = f"{short}\n\nRun it again:\n{mask_passwords(rerun.build_rerun_command(parameters))}\n\nParameters:\n{given}\n\n{trace}"
-    return Message(f"{shop}/{as_of}/{run}/alarm", datetime.now(UTC), f"[{shop}] NO REPORT: {what}", text, short)
+    return Message(
+        f"{shop}/{as_of}/{run}/alarm", datetime.now(UTC), f"[{shop}] NO REPORT: {what}", text, short
+    )
 
 
 def _load_notify_settings(uri: str) -> tuple[NotifySettings, list[str]]:

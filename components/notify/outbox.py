@@ -67,9 +67,16 @@ class OutboxEntry:
         found = lake.read_json(*place)
         if found is None:
             return None
-        return cls(lake, MessageLocation(**found["post"]), Message.from_json(found["message"]), found["taken"])
+        return cls(
+            lake,
+            MessageLocation(**found["post"]),
+            Message.from_json(found["message"]),
+            found["taken"],
+        )
 
-    def offer(self, channels: Sequence[Channel], deadline: float, late: bool) -> tuple[list[str], list[str]]:
+    def offer(
+        self, channels: Sequence[Channel], deadline: float, late: bool
+    ) -> tuple[list[str], list[str]]:
         """Send to each channel that has not taken it: which took it now, and why others did not, a line each."""
         message = self.message.prefix_subject("Late:") if late else self.message
         took, failed = [], []
@@ -78,9 +85,12 @@ class OutboxEntry:
                 continue
             try:
                 run_with_timeout(
-                    max(1.0, min(SEND_TIMEOUT_SECONDS, deadline - time.monotonic())), partial(channel.send, message)
+                    max(1.0, min(SEND_TIMEOUT_SECONDS, deadline - time.monotonic())),
+                    partial(channel.send, message),
                 )
-            except Exception as error:  # whatever a transport makes of a message, no run fails for it
+            except (
+                Exception
+            ) as error:  # whatever a transport makes of a message, no run fails for it
                 failed.append(f"{channel.name} took no message: {format_error(error)}")
                 continue
             took.append(f"told {channel.name}: {message.subject}")
@@ -90,7 +100,9 @@ class OutboxEntry:
 
     def close(self) -> None:
         """Nothing is left to do; first the mark, so that it is never sent again."""
-        self.lake.write_json({"subject": self.message.subject, "taken": self.taken}, *self.where.told)
+        self.lake.write_json(
+            {"subject": self.message.subject, "taken": self.taken}, *self.where.told
+        )
         self.lake.delete(*self.where.place)
 
     def to_json(self) -> dict[str, Any]:

@@ -23,15 +23,21 @@ class Outcome:
     @property
     def tone(self) -> str:
         """`good`, `calm` (nothing changed, nothing broke) or `bad`."""
-        return {"published": "good", "kept": "calm", "held": "calm", "older": "calm"}.get(self.state, "bad")
+        return {"published": "good", "kept": "calm", "held": "calm", "older": "calm"}.get(
+            self.state, "bad"
+        )
 
 
 def determine_outcome(facts: Facts) -> Outcome:
     """What happened: a failure first, then what publish and the gate decided."""
     if not facts.records:
-        return Outcome("nothing", "Nothing ran", "No step left a record, so no step of this run ever started.")
+        return Outcome(
+            "nothing", "Nothing ran", "No step left a record, so no step of this run ever started."
+        )
     if facts.broken is not None:
-        return (_describe_failure if facts.broken.get("state") == "failed" else _describe_kill)(facts, facts.broken)
+        return (_describe_failure if facts.broken.get("state") == "failed" else _describe_kill)(
+            facts, facts.broken
+        )
     if facts.gate_stopped:
         return _describe_gate_stop(facts)
     if not facts.succeeded("publish"):
@@ -51,7 +57,11 @@ def take_first_line(text: Any) -> str:
 
 def _describe_store_state(facts: Facts, step: str) -> str:
     # publish switches at once and at its end; crowning the champion comes after, so only the store itself knows
-    return "see `dawnlist versions` for what the store has active" if step == "publish" else "the store is untouched"
+    return (
+        "see `dawnlist versions` for what the store has active"
+        if step == "publish"
+        else "the store is untouched"
+    )
 
 
 def _describe_failure(facts: Facts, record: StepRecord) -> Outcome:
@@ -62,11 +72,15 @@ def _describe_failure(facts: Facts, record: StepRecord) -> Outcome:
         else "no error was recorded"
     )
     step = str(record.get("step"))
-    return Outcome("failed", "Failed", f"The step {step} failed; {_describe_store_state(facts, step)}. {what}")
+    return Outcome(
+        "failed", "Failed", f"The step {step} failed; {_describe_store_state(facts, step)}. {what}"
+    )
 
 
 def _describe_kill(facts: Facts, record: StepRecord) -> Outcome:
-    step, host, started = (str(record.get(name, formats.MISSING_VALUE_MARK)) for name in ("step", "host", "started"))
+    step, host, started = (
+        str(record.get(name, formats.MISSING_VALUE_MARK)) for name in ("step", "host", "started")
+    )
     return Outcome(
         "killed",
         "Killed",
@@ -88,25 +102,36 @@ def _describe_incomplete_run(facts: Facts) -> Outcome:
 def _describe_gate_stop(facts: Facts) -> Outcome:
     if all(rule.get("passed") is True for rule in facts.listing("gate", "rules")):
         return Outcome(
-            "older", "Not published", f"Every rule passed, yet nothing was published: {_get_gate_reason(facts)}."
+            "older",
+            "Not published",
+            f"Every rule passed, yet nothing was published: {_get_gate_reason(facts)}.",
         )
     return Outcome(
-        "kept", "Not published", f"The gate did not pass and the store is untouched: {_get_gate_reason(facts)}."
+        "kept",
+        "Not published",
+        f"The gate did not pass and the store is untouched: {_get_gate_reason(facts)}.",
     )
 
 
 def _describe_hold(facts: Facts) -> Outcome:
-    why = str(facts.of_step("publish", "reason") or "a version is held: `dawnlist release`").rstrip(".")
+    why = str(facts.of_step("publish", "reason") or "a version is held: `dawnlist release`").rstrip(
+        "."
+    )
     return Outcome("held", "On hold", f"The model passed, and nothing was published: {why}.")
 
 
 def _describe_older_run(facts: Facts) -> Outcome:
-    why = str(facts.of_step("publish", "reason") or "this run is not newer than the champion").rstrip(".")
+    why = str(
+        facts.of_step("publish", "reason") or "this run is not newer than the champion"
+    ).rstrip(".")
     return Outcome("older", "Not published", f"Nothing was published: {why}.")
 
 
 def _describe_publication(facts: Facts) -> Outcome:
-    version, winner = formats.format_json_value(facts.of_step("publish", "version")), facts.of_step("gate", "winner")
+    version, winner = (
+        formats.format_json_value(facts.of_step("publish", "version")),
+        facts.of_step("gate", "winner"),
+    )
     users = formats.format_count(facts.of_step("publish", "users"))
     sentence = f"Version {version} is live: the {winner or 'model'}'s lists for {users} users."
     if winner == "popularity":
@@ -121,10 +146,14 @@ def _describe_publication(facts: Facts) -> Outcome:
 def _format_scores(facts: Facts) -> str:
     arms = facts.mapping("evaluate", "arms")
     known = [
-        (name, means[facts.metric]) for name, means in arms.items() if isinstance(means, dict) and facts.metric in means
+        (name, means[facts.metric])
+        for name, means in arms.items()
+        if isinstance(means, dict) and facts.metric in means
     ]
     return (
-        f"{facts.metric}: " + ", ".join(f"{name} {formats.format_score(value)}" for name, value in known) + "."
+        f"{facts.metric}: "
+        + ", ".join(f"{name} {formats.format_score(value)}" for name, value in known)
+        + "."
         if known
         else ""
     )

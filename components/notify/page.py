@@ -53,13 +53,21 @@ class SectionSpec:
             shown = found or picture or code
             notes = self.notes(facts) if shown else []
         except Exception as error:
-            return PageSection(self.title, [f"This part can't be shown: {type(error).__name__}: {error}"])
-        return PageSection(self.title, notes, found, picture, self.caption, code, self.wide) if shown else None
+            return PageSection(
+                self.title, [f"This part can't be shown: {type(error).__name__}: {error}"]
+            )
+        return (
+            PageSection(self.title, notes, found, picture, self.caption, code, self.wide)
+            if shown
+            else None
+        )
 
 
 def render_run_page(facts: Facts) -> str:
     """The whole page. Text of any origin comes out escaped."""
-    sections = [section for part in PAGE_SECTIONS if (section := part.section(facts, charts.encode_svg))]
+    sections = [
+        section for part in PAGE_SECTIONS if (section := part.section(facts, charts.encode_svg))
+    ]
     return render_page(
         "components/notify/page.html",
         facts=facts,
@@ -71,7 +79,9 @@ def render_run_page(facts: Facts) -> str:
 
 def list_run_attributes(facts: Facts) -> list[tuple[str, str]]:
     """What stands under the headline."""
-    versions = sorted({str(record["code_version"]) for record in facts.records if "code_version" in record})
+    versions = sorted(
+        {str(record["code_version"]) for record in facts.records if "code_version" in record}
+    )
     found = [("As of", facts.as_of), ("Run", facts.run), ("Shop", facts.shop)]
     if facts.of_step("publish", "version") is not None:
         found.append(("Version", formats.format_json_value(facts.of_step("publish", "version"))))
@@ -85,7 +95,11 @@ def list_run_attributes(facts: Facts) -> list[tuple[str, str]]:
 def _note_broken_step(facts: Facts) -> list[str]:
     record = facts.broken or {}
     return [
-        ", ".join(f"{name} {record[name]}" for name in ("step", "host", "pid", "started", "ended") if name in record)
+        ", ".join(
+            f"{name} {record[name]}"
+            for name in ("step", "host", "pid", "started", "ended")
+            if name in record
+        )
     ]
 
 
@@ -94,8 +108,12 @@ def _format_traceback(facts: Facts) -> str:
         return ""
     error = facts.broken.get("error")
     found = (error.get("traceback") or error.get("message")) if isinstance(error, dict) else None
-    lines = str(found or "It left no traceback: a process that is killed can't write one.").splitlines()
-    return "\n".join(line for line in lines if line.strip(" ^~") or not line.strip())  # marks below a line of code
+    lines = str(
+        found or "It left no traceback: a process that is killed can't write one."
+    ).splitlines()
+    return "\n".join(
+        line for line in lines if line.strip(" ^~") or not line.strip()
+    )  # marks below a line of code
 
 
 def _note_evaluation(facts: Facts) -> list[str]:
@@ -124,7 +142,12 @@ def _note_search(facts: Facts) -> list[str]:
     )
     tried = str(facts.of_step("tune", "searched") or "")
     notes = [f"{tried[:1].upper()}{tried[1:]}."] if tried else []
-    return [*notes, f"{shown}The same in all: {score_tables.describe_trial(trials[0], same)}." if same else shown]
+    return [
+        *notes,
+        f"{shown}The same in all: {score_tables.describe_trial(trials[0], same)}."
+        if same
+        else shown,
+    ]
 
 
 def _note_dropped_events(facts: Facts) -> list[str]:
@@ -145,7 +168,11 @@ PAGE_SECTIONS = (
     SectionSpec("Failure", notes=_note_broken_step, code=_format_traceback, wide=True),
     SectionSpec(
         "Models",
-        [score_tables.build_metrics_table, score_tables.build_differences_table, score_tables.build_segments_table],
+        [
+            score_tables.build_metrics_table,
+            score_tables.build_differences_table,
+            score_tables.build_segments_table,
+        ],
         _note_evaluation,
         charts.plot_models,
         "On the holdout, higher is better",
@@ -172,7 +199,9 @@ PAGE_SECTIONS = (
         wide=True,
     ),
     SectionSpec(
-        "Trade-off", picture=charts.plot_trade_off, caption="After the first rung, by factors; grey: dropped later"
+        "Trade-off",
+        picture=charts.plot_trade_off,
+        caption="After the first rung, by factors; grey: dropped later",
     ),
     SectionSpec(
         "Rows",
@@ -187,7 +216,12 @@ PAGE_SECTIONS = (
     SectionSpec("Splits", [tables.build_splits_table]),
     SectionSpec("Popularity by window", [score_tables.build_popularity_windows_table]),
     SectionSpec(
-        "Steps", [tables.build_durations_table], _note_durations, charts.plot_step_durations, "Time by step", wide=True
+        "Steps",
+        [tables.build_durations_table],
+        _note_durations,
+        charts.plot_step_durations,
+        "Time by step",
+        wide=True,
     ),
 )
 """The page from top to bottom; a part whose step did not run is left out, and the steps say so."""

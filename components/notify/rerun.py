@@ -31,7 +31,16 @@ PIPELINE_DEFAULTS: Final[dict[str, Any]] = {
     "force": "",
 }
 """Of the pipeline, which says them too: a value that it has anyway makes a command no clearer."""
-RERUN_OPTIONS: Final = ("as_of", "source", "home", "lake", "redis", "namespace", "settings", "force")
+RERUN_OPTIONS: Final = (
+    "as_of",
+    "source",
+    "home",
+    "lake",
+    "redis",
+    "namespace",
+    "settings",
+    "force",
+)
 """Parameters that have an option wherever a run is started."""
 PARAMETERS_WITHOUT_OPTION: Final = ("seed",)
 """Those that have none on a laptop."""
@@ -50,7 +59,9 @@ def build_rerun_command(parameters: Mapping[str, Any]) -> str:
     """`dawnlist submit …` on a cluster, `dawnlist run --local …` on a laptop; an option a line."""
     cluster = "KUBERNETES_SERVICE_HOST" in os.environ
     given = {
-        name: format_parameter(value) for name, value in select_changed_parameters(parameters).items() if value != ""
+        name: format_parameter(value)
+        for name, value in select_changed_parameters(parameters).items()
+        if value != ""
     }
     if given.get("as_of", "").startswith(
         TIME_MACRO_PREFIXES
@@ -58,13 +69,18 @@ def build_rerun_command(parameters: Mapping[str, Any]) -> str:
         del given["as_of"]
     home = None if cluster else _find_laptop_home(given.get("lake", ""), given.get("redis", ""))
     if home is not None:  # its embedded store listens at another port next time
-        given = {"home": str(home), **{name: value for name, value in given.items() if name not in ("lake", "redis")}}
+        given = {
+            "home": str(home),
+            **{name: value for name, value in given.items() if name not in ("lake", "redis")},
+        }
     options = [_format_option(name, given.pop(name)) for name in RERUN_OPTIONS if name in given]
     if cluster:
         options += [f"--set {shlex.quote(f'{name}={value}')}" for name, value in given.items()]
     else:
         options += [
-            _format_option(name, value) for name, value in given.items() if name not in PARAMETERS_WITHOUT_OPTION
+            _format_option(name, value)
+            for name, value in given.items()
+            if name not in PARAMETERS_WITHOUT_OPTION
         ]
     return " \\\n  ".join(["dawnlist submit" if cluster else "dawnlist run --local", *options])
 

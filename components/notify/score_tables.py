@@ -32,13 +32,23 @@ MAX_TRIAL_SCORES = 2
 def format_arm_name(facts: Facts, arm: str) -> str:
     """The arm as people read it: popularity with its window."""
     window = facts.of_step("evaluate", "popularity_window")
-    return f"popularity ({window})" if arm == "popularity" and window else arm.replace("item_knn", "item-kNN")
+    return (
+        f"popularity ({window})"
+        if arm == "popularity" and window
+        else arm.replace("item_knn", "item-kNN")
+    )
 
 
 def build_metrics_table(facts: Facts) -> TextTable | None:
     """Arms by metrics, the deciding metric first."""
-    arms = {name: means for name, means in facts.mapping("evaluate", "arms").items() if isinstance(means, dict)}
-    return _build_scores_table({format_arm_name(facts, arm): means for arm, means in arms.items()}, facts.metric)
+    arms = {
+        name: means
+        for name, means in facts.mapping("evaluate", "arms").items()
+        if isinstance(means, dict)
+    }
+    return _build_scores_table(
+        {format_arm_name(facts, arm): means for arm, means in arms.items()}, facts.metric
+    )
 
 
 def build_popularity_windows_table(facts: Facts) -> TextTable | None:
@@ -52,11 +62,15 @@ def build_popularity_windows_table(facts: Facts) -> TextTable | None:
 def _build_scores_table(by_name: dict[str, dict[str, Any]], first: str) -> TextTable | None:
     found = dict.fromkeys(name for means in by_name.values() for name in means)
     names = sorted(
-        (name for name in found if name == first or not name.startswith(OMITTED_METRIC)), key=lambda n: n != first
+        (name for name in found if name == first or not name.startswith(OMITTED_METRIC)),
+        key=lambda n: n != first,
     )
     if not by_name:
         return None
-    rows = [[arm, *(formats.format_score(means.get(name)) for name in names)] for arm, means in by_name.items()]
+    rows = [
+        [arm, *(formats.format_score(means.get(name)) for name in names)]
+        for arm, means in by_name.items()
+    ]
     values = [formats.parse_finite(means.get(first)) for means in by_name.values()]
     known = [value for value in values if value is not None]
     best = {values.index(max(known)): "best"} if known else {}
@@ -72,18 +86,28 @@ def build_differences_table(facts: Facts) -> TextTable | None:
             format_arm_name(facts, arm),
             formats.format_difference(found.get("mean")),
             f"{formats.format_difference(found.get('low'))} to {formats.format_difference(found.get('high'))}",
-            _interpret_interval(formats.parse_finite(found.get("low")), formats.parse_finite(found.get("high"))),
+            _interpret_interval(
+                formats.parse_finite(found.get("low")), formats.parse_finite(found.get("high"))
+            ),
         ]
         for arm, found in facts.mapping("evaluate", "differences").items()
         if isinstance(found, dict)
     ]
-    return TextTable([f"challenger's {facts.metric} against", "difference", "95% interval", ""], rows) if rows else None
+    return (
+        TextTable([f"challenger's {facts.metric} against", "difference", "95% interval", ""], rows)
+        if rows
+        else None
+    )
 
 
 def build_segments_table(facts: Facts) -> TextTable | None:
     """The deciding metric of each arm among some of the users."""
     found = facts.listing("evaluate", "segments")
-    arms = [name for name in facts.mapping("evaluate", "arms") if any(name in _get_arms(row) for row in found)]
+    arms = [
+        name
+        for name in facts.mapping("evaluate", "arms")
+        if any(name in _get_arms(row) for row in found)
+    ]
     rows = [
         [
             formats.format_json_value(row.get("segment")),
@@ -93,7 +117,9 @@ def build_segments_table(facts: Facts) -> TextTable | None:
         for row in found
     ]
     return (
-        TextTable([f"{facts.metric} among", "users", *(format_arm_name(facts, arm) for arm in arms)], rows)
+        TextTable(
+            [f"{facts.metric} among", "users", *(format_arm_name(facts, arm) for arm in arms)], rows
+        )
         if rows
         else None
     )
@@ -108,11 +134,17 @@ def describe_comparison(facts: Facts) -> list[str]:
     """Lift, churn, and whether the day was judged on another holdout before, each in a sentence."""
     lift, told = facts.mapping("evaluate", "lift"), []
     if lift:
-        span = " to ".join(f"{formats.parse_finite(lift.get(name)) or 0:.2f}" for name in ("low", "high"))
-        told.append(f"{formats.parse_finite(lift.get('value')) or 0:.2f} times popularity's {facts.metric} ({span}).")
+        span = " to ".join(
+            f"{formats.parse_finite(lift.get(name)) or 0:.2f}" for name in ("low", "high")
+        )
+        told.append(
+            f"{formats.parse_finite(lift.get('value')) or 0:.2f} times popularity's {facts.metric} ({span})."
+        )
     churn = facts.of_step("evaluate", "churn")
     if churn is not None:
-        told.append(f"{formats.format_percent(churn)} of the incumbent's lists is not in the challenger's.")
+        told.append(
+            f"{formats.format_percent(churn)} of the incumbent's lists is not in the challenger's."
+        )
     first = facts.of_step("evaluate", "holdout", "first_seen")
     if first is not None:
         told.append(
@@ -140,7 +172,9 @@ def build_gate_table(facts: Facts) -> TextTable | None:
         ]
         for rule in rules
     ]
-    tones = {place: "good" if rule.get("passed") is True else "bad" for place, rule in enumerate(rules)}
+    tones = {
+        place: "good" if rule.get("passed") is True else "bad" for place, rule in enumerate(rules)
+    }
     return TextTable(["rule", "value", "limit", ""], rows, tones=tones) if rows else None
 
 
@@ -177,7 +211,13 @@ def build_trials_table(facts: Facts) -> TextTable | None:
         ]
         for place, trial in enumerate(found, 1)
     ]
-    head = ["#", *(HYPER_PARAMETERS[name] for name in settings), *scores, *PROGRESS_COLUMNS.values(), "time"]
+    head = [
+        "#",
+        *(HYPER_PARAMETERS[name] for name in settings),
+        *scores,
+        *PROGRESS_COLUMNS.values(),
+        "time",
+    ]
     return TextTable(head, rows, tones={0: "best"}) if rows else None
 
 
@@ -193,10 +233,18 @@ def build_best_trials_table(facts: Facts) -> TextTable | None:
 def build_rungs_table(facts: Facts) -> TextTable | None:
     """The halving, rung by rung."""
     rows = [
-        [str(place), *(formats.format_count(rung.get(name)) for name in ("sweeps", "trials", "users", "kept"))]
+        [
+            str(place),
+            *(
+                formats.format_count(rung.get(name))
+                for name in ("sweeps", "trials", "users", "kept")
+            ),
+        ]
         for place, rung in enumerate(facts.listing("tune", "rungs"), 1)
     ]
-    return TextTable(["rung", "sweeps", "trials", "users judged", "went on"], rows) if rows else None
+    return (
+        TextTable(["rung", "sweeps", "trials", "users judged", "went on"], rows) if rows else None
+    )
 
 
 def list_varying_parameters(trials: Sequence[dict[str, Any]]) -> list[str]:
@@ -207,4 +255,6 @@ def list_varying_parameters(trials: Sequence[dict[str, Any]]) -> list[str]:
 
 def describe_trial(trial: dict[str, Any], names: Sequence[str]) -> str:
     """Some of a trial's hyper-parameters in words, e.g. `factors 64, alpha 10`."""
-    return ", ".join(f"{HYPER_PARAMETERS[name]} {formats.format_json_value(trial.get(name))}" for name in names)
+    return ", ".join(
+        f"{HYPER_PARAMETERS[name]} {formats.format_json_value(trial.get(name))}" for name in names
+    )

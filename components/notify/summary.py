@@ -71,7 +71,9 @@ def summarise_steps(facts: Facts) -> list[tuple[str, str]]:
 def _summarise_rows(facts: Facts) -> str:
     fetched = facts.of_step("fetch", "rows", "interactions")
     found = [("fetched", fetched), ("quarantined", tables.count_quarantined_rows(facts))]
-    found[1:1] = [(name, facts.of_step("clean", name)) for name in ("clean", "duplicates", "double_clicks")]
+    found[1:1] = [
+        (name, facts.of_step("clean", name)) for name in ("clean", "duplicates", "double_clicks")
+    ]
     said = ((name.replace("_", " "), value) for name, value in found if value is not None)
     return ", ".join(f"{formats.format_count(value)} {name}" for name, value in said)
 
@@ -81,7 +83,8 @@ def _summarise_splits(facts: Facts) -> str:
     if not found:
         return ""
     users, items, pairs, judged = (
-        formats.format_count(found.get(name)) for name in ("users", "items", "train_pairs", "holdout_users")
+        formats.format_count(found.get(name))
+        for name in ("users", "items", "train_pairs", "holdout_users")
     )
     return f"{users} users, {items} items, {pairs} pairs to train on, {judged} users in the holdout"
 
@@ -100,7 +103,10 @@ def align_rows(table: TextTable) -> list[str]:
     rows = [[" ".join(cell.split()) for cell in row] for row in (*head, *table.rows)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(table.head))]
     return [
-        "  ".join(_align_cell(cell, widths[p], p in table.words) for p, cell in enumerate(row)).rstrip() for row in rows
+        "  ".join(
+            _align_cell(cell, widths[p], p in table.words) for p, cell in enumerate(row)
+        ).rstrip()
+        for row in rows
     ]
 
 
@@ -116,5 +122,9 @@ def _list_step_durations(facts: Facts) -> list[str]:
 
 def _summarise_time(facts: Facts) -> str:
     wall = facts.wall_seconds
-    whole = "" if wall is None else f", {formats.format_duration(wall)} from the first start to the last end"
+    whole = (
+        ""
+        if wall is None
+        else f", {formats.format_duration(wall)} from the first start to the last end"
+    )
     return f"steps took {formats.format_duration(facts.step_seconds)} in all{whole}"

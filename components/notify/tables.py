@@ -32,11 +32,20 @@ class TextTable:
 def build_volumes_table(facts: Facts) -> TextTable | None:
     """Rows in and out, to the last quarantined one."""
     landed = facts.of_step("fetch", "rows")
-    found = [(f"fetched {name}", rows) for name, rows in landed.items()] if isinstance(landed, dict) else []
+    found = (
+        [(f"fetched {name}", rows) for name, rows in landed.items()]
+        if isinstance(landed, dict)
+        else []
+    )
     found += [(text, facts.of_step("clean", name)) for name, text in ROW_LABELS.items()]
     found.append(("quarantined", count_quarantined_rows(facts)))
-    found += [(f"quarantined: {reason}", rows) for reason, rows in rank_quarantine_reasons(facts).items()]
-    found += [(f"{name} rejected", facts.of_step("clean", name, "rejected")) for name in ("items", "users")]
+    found += [
+        (f"quarantined: {reason}", rows) for reason, rows in rank_quarantine_reasons(facts).items()
+    ]
+    found += [
+        (f"{name} rejected", facts.of_step("clean", name, "rejected"))
+        for name in ("items", "users")
+    ]
     rows = [
         [name, formats.format_count(value), _format_row_share(facts, name, value)]
         for name, value in found
@@ -46,7 +55,10 @@ def build_volumes_table(facts: Facts) -> TextTable | None:
 
 
 def _format_row_share(facts: Facts, name: str, value: Any) -> str:
-    part, whole = formats.parse_finite(value), formats.parse_finite(facts.of_step("clean", "rows_in"))
+    part, whole = (
+        formats.parse_finite(value),
+        formats.parse_finite(facts.of_step("clean", "rows_in")),
+    )
     return (
         ""
         if name.startswith("fetched") or name.endswith(" rejected") or part is None or not whole
@@ -69,7 +81,9 @@ def build_late_rows_table(facts: Facts) -> TextTable | None:
 
 def describe_backfill(facts: Facts) -> str:
     """What to do about late rows, in a sentence without a full stop; empty when there are none."""
-    days = sorted(formats.format_json_value(day.get("day")) for day in facts.listing("fetch", "late"))
+    days = sorted(
+        formats.format_json_value(day.get("day")) for day in facts.listing("fetch", "late")
+    )
     if not days:
         return ""
     # options only: the source and the lake are the run's own
@@ -80,7 +94,11 @@ def build_freshness_table(facts: Facts) -> TextTable | None:
     """How new what was learnt from is, and how far the last day is from those before."""
     window, volume = facts.of_step("fetch", "window"), facts.mapping("clean", "profile", "volume")
     arrived = max(facts.mapping("fetch", "arrivals"), default=None)
-    rows = [["fetched from", formats.format_json_value(window[0])]] if isinstance(window, list) and window else []
+    rows = (
+        [["fetched from", formats.format_json_value(window[0])]]
+        if isinstance(window, list) and window
+        else []
+    )
     if arrived:
         rows.append(["newest row arrived in the hour from", formats.format_json_value(arrived)])
     if late_days := facts.listing("fetch", "late"):
@@ -100,13 +118,19 @@ def build_freshness_table(facts: Facts) -> TextTable | None:
 def count_quarantined_rows(facts: Facts) -> Any:
     """How many rows clean rejected."""
     value = facts.of_step("clean", "quarantined")
-    return sum(formats.parse_finite(rows) or 0 for rows in value.values()) if isinstance(value, dict) else value
+    return (
+        sum(formats.parse_finite(rows) or 0 for rows in value.values())
+        if isinstance(value, dict)
+        else value
+    )
 
 
 def rank_quarantine_reasons(facts: Facts) -> dict[str, Any]:
     """Rejected rows by reason, most first."""
     found = facts.mapping("clean", "quarantined") or facts.mapping("clean", "reasons")
-    return dict(sorted(found.items(), key=lambda pair: (-(formats.parse_finite(pair[1]) or 0), pair[0])))
+    return dict(
+        sorted(found.items(), key=lambda pair: (-(formats.parse_finite(pair[1]) or 0), pair[0]))
+    )
 
 
 def build_bots_table(facts: Facts) -> TextTable | None:
@@ -115,7 +139,9 @@ def build_bots_table(facts: Facts) -> TextTable | None:
     for rule in facts.listing("filter_bots", "rules"):
         examples = rule.get("examples")
         first = examples[0] if isinstance(examples, list) and examples else None
-        evidence = formats.format_json_value(first.get("evidence")) if isinstance(first, dict) else ""
+        evidence = (
+            formats.format_json_value(first.get("evidence")) if isinstance(first, dict) else ""
+        )
         counted = [
             formats.format_count(rule.get("users")),
             formats.format_count(rule.get("events")),
@@ -139,7 +165,8 @@ def describe_dropped_events(facts: Facts) -> str:
     if not found:
         return ""
     events, users, of_events, of_users = (
-        formats.format_count(found.get(name)) for name in ("dropped_events", "dropped_users", "events", "users")
+        formats.format_count(found.get(name))
+        for name in ("dropped_events", "dropped_users", "events", "users")
     )
     share = formats.format_percent(found.get("share"))
     return f"{events} of {of_events} events dropped ({share}), by {users} of {of_users} users"
@@ -149,12 +176,26 @@ def build_splits_table(facts: Facts) -> TextTable | None:
     """Sizes of the splits, and where they were cut."""
     found = facts.mapping("dataset")
     names = ("users", "items", "pairs", "train_pairs", "validation_users", "holdout_users")
-    rows = [[name.replace("_", " "), formats.format_count(found[name])] for name in names if name in found]
+    rows = [
+        [name.replace("_", " "), formats.format_count(found[name])]
+        for name in names
+        if name in found
+    ]
     if "holdout_repeat_share" in found:
-        rows.append(["repeats in the holdout", formats.format_percent(found["holdout_repeat_share"])])
+        rows.append(
+            ["repeats in the holdout", formats.format_percent(found["holdout_repeat_share"])]
+        )
     cuts = facts.mapping("dataset", "cuts")
-    known = {"validation_start": "validation from", "train_end": "holdout from", "as_of": "holdout to"}
-    rows += [[text, formats.format_json_value(cuts.get(name))] for name, text in known.items() if name in cuts]
+    known = {
+        "validation_start": "validation from",
+        "train_end": "holdout from",
+        "as_of": "holdout to",
+    }
+    rows += [
+        [text, formats.format_json_value(cuts.get(name))]
+        for name, text in known.items()
+        if name in cuts
+    ]
     return TextTable(["", ""], rows) if rows else None
 
 
@@ -164,7 +205,9 @@ def build_publication_table(facts: Facts) -> TextTable | None:
     rows = [
         [
             name.replace("_", " "),
-            formats.format_byte_size(found[name]) if "bytes" in name else formats.format_json_value(found[name]),
+            formats.format_byte_size(found[name])
+            if "bytes" in name
+            else formats.format_json_value(found[name]),
         ]
         for name in (
             "version",
@@ -186,7 +229,10 @@ def build_publication_table(facts: Facts) -> TextTable | None:
 def build_most_shown_table(facts: Facts) -> TextTable | None:
     """The items that stand in most lists: where odd results show first."""
     rows = [
-        [formats.format_json_value(item.get("title") or item.get("item_id")), formats.format_percent(item.get("share"))]
+        [
+            formats.format_json_value(item.get("title") or item.get("item_id")),
+            formats.format_percent(item.get("share")),
+        ]
         for item in facts.listing("recommend", "most_shown")
     ]
     return TextTable(["title", "share of lists"], rows) if rows else None
@@ -197,7 +243,11 @@ def build_durations_table(facts: Facts, missing: bool = True) -> TextTable | Non
     rows: list[list[str]] = []
     tones: dict[int, str] = {}
     for record in facts.records:
-        state = "killed" if record.get("state") == "started" else str(record.get("state", formats.MISSING_VALUE_MARK))
+        state = (
+            "killed"
+            if record.get("state") == "started"
+            else str(record.get("state", formats.MISSING_VALUE_MARK))
+        )
         if state != "succeeded":
             tones[len(rows)] = "bad"
         memory = formats.parse_finite(record.get("peak_memory_mb"))
@@ -220,4 +270,6 @@ def build_durations_table(facts: Facts, missing: bool = True) -> TextTable | Non
                 formats.MISSING_VALUE_MARK,
             ]
         )
-    return TextTable(["step", "state", "time", "peak memory"], rows, (0, 1), tones) if rows else None
+    return (
+        TextTable(["step", "state", "time", "peak memory"], rows, (0, 1), tones) if rows else None
+    )

@@ -7,7 +7,13 @@ from dawnlist.components.image import component
 
 @component
 def publish(
-    lists: Input[Dataset], metrics: Output[Metrics], redis: str, lake: str, namespace: str, as_of: str, run: str
+    lists: Input[Dataset],
+    metrics: Output[Metrics],
+    redis: str,
+    lake: str,
+    namespace: str,
+    as_of: str,
+    run: str,
 ) -> None:
     """Write a version to the store and switch to it at once; then its model is the champion.
 
@@ -23,5 +29,9 @@ def publish(
         from dawnlist.lake.lake import Lake
         from dawnlist.records.lineage import select_finite_figures
 
-        record.update(publish_top_lists(Path(lists.path), Lake.open(lake, namespace), redis, namespace, run, as_of))
+        record.update(
+            publish_top_lists(
+                Path(lists.path), Lake.open(lake, namespace), redis, namespace, run, as_of
+            )
+        )
     metrics.metadata.update(select_finite_figures(record, "version", "users", "items", "bytes"))

@@ -12,7 +12,13 @@ from dawnlist.urls import mask_passwords
 
 
 def publish_top_lists(
-    lists: Path, lake: Lake, redis: str, namespace: str, run: str, as_of: str, keep: int = versions.VERSIONS_TO_KEEP
+    lists: Path,
+    lake: Lake,
+    redis: str,
+    namespace: str,
+    run: str,
+    as_of: str,
+    keep: int = versions.VERSIONS_TO_KEEP,
 ) -> dict[str, Any]:
     """Publish the TopLists directory `lists` to the store at the URL `redis`; returns and raises as store.publish.
 
@@ -28,7 +34,9 @@ def publish_top_lists(
     with connect_store(redis) as client:
         try:
             registry.sync_champion(lake, client, namespace)
-            report = versions.publish_version(client, namespace, top_lists, run, as_of, keep, announce)
+            report = versions.publish_version(
+                client, namespace, top_lists, run, as_of, keep, announce
+            )
             registry.sync_champion(lake, client, namespace)
         except STORE_ERRORS as error:
             raise ConnectionError(

@@ -34,11 +34,17 @@ def recommend(
         from dawnlist.records.lineage import write_lineage
         from dawnlist.settings import Settings
 
-        scored, decided = (json.loads(Path(artifact.path).read_text()) for artifact in (evaluation, verdict))
+        scored, decided = (
+            json.loads(Path(artifact.path).read_text()) for artifact in (evaluation, verdict)
+        )
         fitted = FactorModel.load(Path(model.path))
         weights = Settings.load(settings).source.weights
-        meta = build_list_metadata(scored, decided, model.metadata["name_in_lake"], weights, as_of, run)
-        top = build_top_lists(Lake.open(lake, namespace), Splits.load(Path(splits.path)), fitted, meta, int(k))
+        meta = build_list_metadata(
+            scored, decided, model.metadata["name_in_lake"], weights, as_of, run
+        )
+        top = build_top_lists(
+            Lake.open(lake, namespace), Splits.load(Path(splits.path)), fitted, meta, int(k)
+        )
         top.save(Path(lists.path))
         record.update(top.meta, most_shown=top.most_shown(10))
         write_lineage([lists], [splits, model], lake, namespace, as_of, run, winner=meta["winner"])

@@ -40,18 +40,26 @@ def rank_items_by_device(lake: Lake, splits: Splits, k: int) -> dict[str, Popula
 
     Of the users that the splits have, so that what was filtered out has no say. Empty when no row has a user agent.
     """
-    table, as_of = lake.rows("interactions", splits.about["interactions_version"]), splits.cuts.as_of
+    table, as_of = (
+        lake.rows("interactions", splits.about["interactions_version"]),
+        splits.cuts.as_of,
+    )
     if table is None:
         return {}
     rows = filter_time_range(table, as_of - SEGMENT_PERIOD, as_of)
     with duckdb.connect() as connection:
         connection.register("rows", rows)
-        items = pa.table({"item_id": splits.item_ids.ids, "item_index": pa.array(np.arange(splits.shape[1]))})
+        items = pa.table(
+            {"item_id": splits.item_ids.ids, "item_index": pa.array(np.arange(splits.shape[1]))}
+        )
         connection.register("items", items)
         connection.register("users", pa.table({"user_id": splits.user_ids.ids}))
         patterns = {"tablet": TABLET_AGENTS, "mobile": MOBILE_AGENTS, "desktop": DESKTOP_AGENTS}
-        device, index, users = connection.execute(DEVICE_POPULARITY_QUERY, patterns).fetchnumpy().values()
+        device, index, users = (
+            connection.execute(DEVICE_POPULARITY_QUERY, patterns).fetchnumpy().values()
+        )
     kinds = dict.fromkeys(device.tolist())
     return {
-        f"device={kind}": (index[device == kind][:k].astype(np.uint32), users[device == kind][:k]) for kind in kinds
+        f"device={kind}": (index[device == kind][:k].astype(np.uint32), users[device == kind][:k])
+        for kind in kinds
     }

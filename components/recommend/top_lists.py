@@ -37,7 +37,9 @@ def build_top_lists(
     """
     if k < 1:
         raise ValueError(f"k is {k}: give the length of a list, 1 or more")
-    splits = splits if "factors" in model.config else splits.drop_unmet_items()  # which popularity does not know
+    splits = (
+        splits if "factors" in model.config else splits.drop_unmet_items()
+    )  # which popularity does not know
     history = splits.user_items("refit")
     aligned = model.align(splits.user_ids, splits.item_ids)
     users = np.flatnonzero(aligned.knows_user)
@@ -65,12 +67,22 @@ def build_top_lists(
         item_content=parts.item_content,
         histories=_select_histories(history, aligned.knows_user),
         segments=rank_items_by_device(lake, splits, k),
-        meta={**meta, "k": k, "users": len(users), "items": splits.shape[1], "config": model.config},
+        meta={
+            **meta,
+            "k": k,
+            "users": len(users),
+            "items": splits.shape[1],
+            "config": model.config,
+        },
     )
 
 
 def _rank_items(
-    aligned: AlignedModel, users: Int64Array, history: UserItems, k: int, progress: Callable[[int], None]
+    aligned: AlignedModel,
+    users: Int64Array,
+    history: UserItems,
+    k: int,
+    progress: Callable[[int], None],
 ) -> tuple[Int64Array, Float32Array]:
     """The k best items of some users, -1 where there are fewer, and their scores; both (users, k)."""
     items, scores = np.full((len(users), k), -1), np.zeros((len(users), k), np.float32)
@@ -81,7 +93,9 @@ def _rank_items(
     return items, scores
 
 
-def _rank_popular_items(history: UserItems, window: str, k: int) -> tuple[npt.NDArray[np.uint32], Float32Array]:
+def _rank_popular_items(
+    history: UserItems, window: str, k: int
+) -> tuple[npt.NDArray[np.uint32], Float32Array]:
     """The k most popular items, and how popular they are."""
     counts = popularity.fit_popularity(history, window)[1][:, 0]
     best = np.argsort(-counts, kind="stable")[:k]

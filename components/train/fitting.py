@@ -41,22 +41,41 @@ def fit_stage(
             f"model {start.name} has seen rows up to {format_iso(start.seen_until)}, and the {stage} stage ends at "
             f"{format_iso(splits.end(stage))}: it would be scored on rows that it has seen; start from an older model"
         )
-    sweeps = challengers.count_warm_sweeps(config["iterations"]) if start else config.get("iterations", 0)
-    made = {"as_of": format_iso(splits.end(stage)), "stage": stage, "code_version": version("dawnlist")}
+    sweeps = (
+        challengers.count_warm_sweeps(config["iterations"])
+        if start
+        else config.get("iterations", 0)
+    )
+    made = {
+        "as_of": format_iso(splits.end(stage)),
+        "stage": stage,
+        "code_version": version("dawnlist"),
+    }
     began = {"start": start and start.name, "sweeps": sweeps}
-    lineage = {**made, **began, **{name: value for name, value in splits.about.items() if name != "traffic"}}
+    lineage = {
+        **made,
+        **began,
+        **{name: value for name, value in splits.about.items() if name != "traffic"},
+    }
     # not the table's version: another may hold the same rows; but the ids, which the holdout's name hangs on
     words = [splits.stock.digest] if splits.stock and config["engine"] == "als" else []
-    name = fingerprint_inputs(user_items, config, made, began, splits.holdout_fingerprint, device, *words)
+    name = fingerprint_inputs(
+        user_items, config, made, began, splits.holdout_fingerprint, device, *words
+    )
 
     def make() -> None:
         if config["engine"] == "popularity":
-            factors, ids = popularity.fit_popularity(user_items, config["window"]), (splits.user_ids, splits.item_ids)
-            FactorModel.from_interactions(ids, factors, user_items.weight, config, lineage).save(out)
-        else:
-            _fit_als_model(splits, stage, ALSConfig.from_dict(config), sweeps, (device, spark), start, lineage).save(
+            factors, ids = (
+                popularity.fit_popularity(user_items, config["window"]),
+                (splits.user_ids, splits.item_ids),
+            )
+            FactorModel.from_interactions(ids, factors, user_items.weight, config, lineage).save(
                 out
             )
+        else:
+            _fit_als_model(
+                splits, stage, ALSConfig.from_dict(config), sweeps, (device, spark), start, lineage
+            ).save(out)
 
     reused = lake.reuse_or_make(out, make, "models", name)
     model = FactorModel.load(out)
@@ -72,12 +91,24 @@ def fit_stage(
 
 
 def fit_challenger(
-    lake: Lake, splits: Splits, config: dict[str, Any], device: str, out: Path, spark: str = "local[*]"
+    lake: Lake,
+    splits: Splits,
+    config: dict[str, Any],
+    device: str,
+    out: Path,
+    spark: str = "local[*]",
 ) -> dict[str, Any]:
     """The challenger of the splits' day, see fit_stage; it starts from the newest one that may be, and is named."""
     as_of, cut = splits.cuts.as_of, splits.end("train")
     report = fit_stage(
-        lake, splits, "train", config, device, out, spark, challengers.find_warm_start(lake, as_of, cut, config)
+        lake,
+        splits,
+        "train",
+        config,
+        device,
+        out,
+        spark,
+        challengers.find_warm_start(lake, as_of, cut, config),
     )
     challengers.record_challenger(lake, as_of, report["model"], cut, config)
     return report

@@ -39,7 +39,9 @@ def tune(
     from dawnlist.records.run_records import record_step, resolve_as_of
 
     as_of = resolve_as_of(lake, namespace, as_of, run)
-    with record_step(lake, namespace, as_of, run, f"tune-{rung + 1}-{shard + 1}" if shards else "tune") as record:
+    with record_step(
+        lake, namespace, as_of, run, f"tune-{rung + 1}-{shard + 1}" if shards else "tune"
+    ) as record:
         import json
         from pathlib import Path
 
@@ -58,7 +60,11 @@ def tune(
         )  # fmt: skip
         part = RungShard(int(rung), int(shard), int(shards)) if shards else None
         opened, cut = Lake.open(lake, namespace), Splits.load(Path(splits.path))
-        record.update(run_daily_search(opened, cut, grid, search, metric, int(k), device, engines.spark, run, part))
+        record.update(
+            run_daily_search(
+                opened, cut, grid, search, metric, int(k), device, engines.spark, run, part
+            )
+        )
         best = dict(*record["trials"][:1])  # a part of a rung has none
         Path(trial.path).write_text(json.dumps(best))
         write_lineage([trial], [splits], lake, namespace, as_of, run)

@@ -85,12 +85,18 @@ def expand_contents(blended: list[Contender], contents: Sequence[ContentBlend]) 
 
 
 def choose_best_hybrid(
-    racing: list[Contender], judged: dict[Contender, Float64Array], newcomers: dict[Contender, Float64Array]
+    racing: list[Contender],
+    judged: dict[Contender, Float64Array],
+    newcomers: dict[Contender, Float64Array],
 ) -> Contender:
     """See Contest.hybrids."""
     plain = max(racing, key=lambda one: (not one.config.content_share, mean_or_zero(judged[one])))
     both = (judged, newcomers)
-    able = [one for one in racing if all(mean_or_zero(found[one]) >= mean_or_zero(found[plain]) for found in both)]
+    able = [
+        one
+        for one in racing
+        if all(mean_or_zero(found[one]) >= mean_or_zero(found[plain]) for found in both)
+    ]
     best = max(able, key=lambda one: sum(mean_or_zero(found[one]) for found in both))
     clear = any(len(found[best]) and is_clearly_worse(found[plain], found[best]) for found in both)
     return best if clear else plain

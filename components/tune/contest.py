@@ -58,7 +58,9 @@ class Contest:
             racing = self._race(racing, keep, number, sweeps)
         return racing
 
-    def blend(self, finalists: list[Contender], blends: Sequence[PopularityBlend], keep: int) -> list[Contender]:
+    def blend(
+        self, finalists: list[Contender], blends: Sequence[PopularityBlend], keep: int
+    ) -> list[Contender]:
         """The finalists with each share of popularity: the best, judged by everyone, then all others."""
         rung, sweeps = finalists[0].rows[-1]["rung"] + 1, finalists[0].config.iterations
         racing = expand_blends(finalists, blends)
@@ -67,27 +69,39 @@ class Contest:
             self.judge(one, rung, sweeps, self.everyone)
         return best + [one for one in racing if one not in best]
 
-    def choose_hybrids(self, blended: list[Contender], contents: Sequence[ContentBlend]) -> list[Contender]:
+    def choose_hybrids(
+        self, blended: list[Contender], contents: Sequence[ContentBlend]
+    ) -> list[Contender]:
         """Some blends with each share of content: the best, judged by everyone, then all others.
 
         It is the best without content, unless with some both the judged users and newcomers have lists that are no
         worse, and one of the two clearly better ones.
         """
         # past all of them: who has no share of popularity was not judged again, and hybrids share their blend's rows
-        rung, sweeps = max(one.rows[-1]["rung"] for one in blended) + 1, blended[0].config.iterations
+        rung, sweeps = (
+            max(one.rows[-1]["rung"] for one in blended) + 1,
+            blended[0].config.iterations,
+        )
         asked = min(self.everyone, MAX_HYBRID_USERS)
         racing = expand_contents(blended, contents)
         judged = {one: self.judge(one, rung, sweeps, asked) for one in racing}
         newcomers = {one: self.judge_newcomers(one, sweeps) for one in racing}
         best = choose_best_hybrid(racing, judged, newcomers)
         for one in racing:
-            one.rows[-1] |= {"dropped": one is not best, "newcomers": round(mean_or_zero(newcomers[one]), 6)}
+            one.rows[-1] |= {
+                "dropped": one is not best,
+                "newcomers": round(mean_or_zero(newcomers[one]), 6),
+            }
         self.judge(best, rung, sweeps, self.everyone)
         self._write()
         return [best, *(one for one in racing if one is not best)]
 
     def part(
-        self, racing: list[Contender], rungs: list[Rung], share: RungShard, blends: Sequence[PopularityBlend]
+        self,
+        racing: list[Contender],
+        rungs: list[Rung],
+        share: RungShard,
+        blends: Sequence[PopularityBlend],
     ) -> None:
         """A share of one rung, with the blends if it is the last: all by everyone, so that nobody must fit it again."""
         if share.rung >= len(rungs):
@@ -102,7 +116,9 @@ class Contest:
                 self.judge(one, len(rungs), sweeps, self.everyone)
 
     def _race(self, racing: list[Contender], keep: int, rung: int, sweeps: int) -> list[Contender]:
-        ahead = race_trials(racing, lambda one, users: self.judge(one, rung, sweeps, users), keep, self.everyone)
+        ahead = race_trials(
+            racing, lambda one, users: self.judge(one, rung, sweeps, users), keep, self.everyone
+        )
         alive = {id(one.fitted) for one in ahead}
         for one in racing:
             one.rows[-1]["dropped"] = one not in ahead
@@ -124,13 +140,18 @@ class Contest:
 
     def judge_newcomers(self, one: Contender, sweeps: int) -> Float64Array:
         """The same of the first of those who met little, as newcomers; no row of the table."""
-        known, short = self.archive.read(one.config, sweeps, NEWCOMER_SUFFIX), self.sample.short_history_sample
+        known, short = (
+            self.archive.read(one.config, sweeps, NEWCOMER_SUFFIX),
+            self.sample.short_history_sample,
+        )
         users = min(len(short.users), MAX_HYBRID_USERS)
         if known.users < users:
             clock = perf_counter()
             fitted = one.fitted.newcomers(sweeps, short.newcomers.between(0, users))
             values = short.score_newcomers(fitted, one.config, known.users, users)
-            known = known.more(values, round(one.fitted.seconds, 3), round(perf_counter() - clock, 3))
+            known = known.more(
+                values, round(one.fitted.seconds, 3), round(perf_counter() - clock, 3)
+            )
             self.archive.write(one.config, sweeps, known, NEWCOMER_SUFFIX)
         return known.of(self.metric, users)
 

@@ -43,10 +43,18 @@ def summarise_rungs(trials: list[Trial]) -> list[dict[str, int]]:
     points: dict[int, dict[int, Trial]] = {}
     for place, trial in enumerate(trials):
         for point in trial.get("curve", ()):
-            points.setdefault(point["sweeps"], {})[place] = point  # after as many sweeps, but with popularity: once
+            points.setdefault(point["sweeps"], {})[place] = (
+                point  # after as many sweeps, but with popularity: once
+            )
     found = [
-        {"sweeps": sweeps, "users": max(point["users"] for point in some.values()), "trials": len(some)}
+        {
+            "sweeps": sweeps,
+            "users": max(point["users"] for point in some.values()),
+            "trials": len(some),
+        }
         for sweeps, some in sorted(points.items())
     ]
     went_on = [rung["trials"] for rung in found[1:]] + [1]
-    return [{**rung, "kept": kept} for rung, kept in zip(found, went_on, strict=False)]  # none where nobody was asked
+    return [
+        {**rung, "kept": kept} for rung, kept in zip(found, went_on, strict=False)
+    ]  # none where nobody was asked

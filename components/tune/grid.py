@@ -13,7 +13,12 @@ from dawnlist.model.splits import Splits
 SEARCH_MODES: Final = ("full", "around_champion", "off")
 FIT_PARAMETERS: Final = ("factors", "regularization", "alpha", "alpha0", "nu", "half_life")
 """What a fit depends on; what is added to its scores is chosen afterwards."""
-SCORING_PARAMETERS: Final = ("popularity_share", "popularity_half_life", "content_share", "content_pairs")
+SCORING_PARAMETERS: Final = (
+    "popularity_share",
+    "popularity_half_life",
+    "content_share",
+    "content_pairs",
+)
 PopularityBlend = tuple[float, float]
 """popularity_share and popularity_half_life of an ALSConfig."""
 NO_POPULARITY_BLEND: Final[PopularityBlend] = (0.0, 1.0)
@@ -54,7 +59,10 @@ class Grid:
 
     def configs(self) -> list[ALSConfig]:
         """Every combination, in a fixed order; of nu only 0 for solvers that can't scale their regularization."""
-        found = [self._config(dict(zip(FIT_PARAMETERS, values, strict=True))) for values in self._product()]
+        found = [
+            self._config(dict(zip(FIT_PARAMETERS, values, strict=True)))
+            for values in self._product()
+        ]
         return list(dict.fromkeys(found))
 
     def configs_around(self, config: ALSConfig) -> list[ALSConfig]:
@@ -71,7 +79,10 @@ class Grid:
     def blends(self) -> list[PopularityBlend]:
         """Every share of popularity with every half-life, and none of it first."""
         shares = [float(share) for share in self.popularity_share if share]
-        return [NO_POPULARITY_BLEND, *dict.fromkeys(product(shares, map(float, self.popularity_half_life)))]
+        return [
+            NO_POPULARITY_BLEND,
+            *dict.fromkeys(product(shares, map(float, self.popularity_half_life))),
+        ]
 
     def contents(self) -> list[ContentBlend]:
         """Every share of content with every content_pairs, and none of it first."""
@@ -84,7 +95,10 @@ class Grid:
     def _config(self, values: dict[str, float]) -> ALSConfig:
         """kfp's runner turns ints in lists into floats: factors are cast back."""
         given: dict[str, Any] = {name: float(value) for name, value in values.items()}
-        given |= {"factors": int(values["factors"]), "nu": float(values["nu"]) if self.solver == "ials" else 0.0}
+        given |= {
+            "factors": int(values["factors"]),
+            "nu": float(values["nu"]) if self.solver == "ials" else 0.0,
+        }
         return ALSConfig(**given, iterations=self.iterations, seed=self.seed, solver=self.solver)
 
 
@@ -122,11 +136,17 @@ def plan_search(search: str, grid: Grid, champion: ALSConfig | None) -> SearchPl
             (first.content_share, first.content_pairs),
         )
         [config] = grid.configs_around(first)[:1]
-        said = "the champion's configuration" if champion else "the grid's first configuration: no ALS is champion yet"
+        said = (
+            "the champion's configuration"
+            if champion
+            else "the grid's first configuration: no ALS is champion yet"
+        )
         served = ([blend], [content]) if champion else (grid.blends()[:1], grid.contents()[:1])
         return SearchPlan([config], *served, f"search is off: {said}")
     if search == "around_champion" and champion is not None:
-        return SearchPlan(grid.configs_around(champion), grid.blends(), grid.contents(), "around the champion")
+        return SearchPlan(
+            grid.configs_around(champion), grid.blends(), grid.contents(), "around the champion"
+        )
     missing = ": no ALS is champion yet" if search == "around_champion" else ""
     return SearchPlan(grid.configs(), grid.blends(), grid.contents(), f"the full grid{missing}")
 

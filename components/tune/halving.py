@@ -58,7 +58,10 @@ def race_trials(trials: Sequence[T], values: TrialScorer[T], keep: int, everyone
     paired difference, or until all are asked; a trial that is that much worse already is not asked again. All are
     asked at once when nobody is to be dropped.
     """
-    size, racing = everyone if keep >= len(trials) else min(FIRST_RACE_USERS, everyone), list(trials)
+    size, racing = (
+        everyone if keep >= len(trials) else min(FIRST_RACE_USERS, everyone),
+        list(trials),
+    )
     while True:
         found = {place: values(trial, size) for place, trial in enumerate(racing)}
         order = sorted(found, key=lambda place: -found[place].mean())

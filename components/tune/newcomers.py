@@ -44,7 +44,9 @@ class Newcomers:
         met = np.zeros(len(users), np.int64)
         for place, user in enumerate(users):
             row = np.arange(matrix.indptr[user], matrix.indptr[user + 1])
-            newest = row[np.argsort(age[row], kind="stable")][: most or 1 + place % MAX_NEWCOMER_ITEMS]
+            newest = row[np.argsort(age[row], kind="stable")][
+                : most or 1 + place % MAX_NEWCOMER_ITEMS
+            ]
             met[place] = len(newest)
             index[place, : len(newest)] = matrix.indices[newest]
             weight[place, : len(newest)] = matrix.data[newest]
@@ -58,7 +60,12 @@ class Newcomers:
         """Shape (users, items)."""
         shape = (len(self.index), items)
         found = csr_matrix(
-            (self.weight.flatten(), self.index.flatten(), np.arange(0, self.index.size + 1, MAX_NEWCOMER_ITEMS)), shape
+            (
+                self.weight.flatten(),
+                self.index.flatten(),
+                np.arange(0, self.index.size + 1, MAX_NEWCOMER_ITEMS),
+            ),
+            shape,
         )
         found.sum_duplicates()
         return found

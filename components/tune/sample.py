@@ -42,7 +42,9 @@ class Sample:
     @cached_property
     def short_history_sample(self) -> "Sample":
         """Those who met little."""
-        some = np.flatnonzero(np.diff(self.hybrid.user_items.weight.indptr)[self.users] <= MAX_NEWCOMER_HISTORY)
+        some = np.flatnonzero(
+            np.diff(self.hybrid.user_items.weight.indptr)[self.users] <= MAX_NEWCOMER_HISTORY
+        )
         return replace(self, users=self.users[some], truth=self.truth[some])
 
     @cached_property
@@ -56,22 +58,34 @@ class Sample:
         """The metrics of the users from place `first` to before `last`, served with these fitted factors."""
         users, hybrid = self.users[first:last], self.hybrid
         profiles = (
-            hybrid.profiles(hybrid.user_items.decay_weights(config.half_life)[users]) if config.content_share else None
+            hybrid.profiles(hybrid.user_items.decay_weights(config.half_life)[users])
+            if config.content_share
+            else None
         )
         met = np.diff(hybrid.user_items.weight.indptr)[users]
-        return self._scored(hybrid.compose_factors((fitted[0][users], fitted[1]), profiles, met, config), first, last)
+        return self._scored(
+            hybrid.compose_factors((fitted[0][users], fitted[1]), profiles, met, config),
+            first,
+            last,
+        )
 
     def score_newcomers(
         self, fitted: tuple[Float32Array, Float32Array], config: ALSConfig, first: int, last: int
     ) -> Float32Array:
         """The same of the newcomers that they might be, whose vectors are given instead of the users'."""
         some, hybrid = self.newcomers.between(first, last), self.hybrid
-        profiles = hybrid.profiles(some.weights(hybrid.content.shape[0])) if config.content_share else None
+        profiles = (
+            hybrid.profiles(some.weights(hybrid.content.shape[0])) if config.content_share else None
+        )
         return self._scored(
-            hybrid.compose_factors((fitted[0][first:last], fitted[1]), profiles, some.met, config), first, last
+            hybrid.compose_factors((fitted[0][first:last], fitted[1]), profiles, some.met, config),
+            first,
+            last,
         )
 
-    def _scored(self, served: tuple[Float32Array, Float32Array], first: int, last: int) -> Float32Array:
+    def _scored(
+        self, served: tuple[Float32Array, Float32Array], first: int, last: int
+    ) -> Float32Array:
         seen: Any = self.hybrid.user_items.weight[self.users[first:last]]
         lists, _ = top_k(*served, self.k, seen, self.hybrid.known_items, self.device)
         scores = score_lists(lists, self.truth[first:last])

@@ -66,13 +66,20 @@ def search_configs(
     if not len(sample.users):  # nobody to judge by: the first configuration, the user's own, stands
         return [one.config.as_dict() for one in racing]
     if device == "cpu":
-        _require_trial_memory(hybrid.fitted, configs[shard.shard :: shard.shards] if shard else configs)
-    running, rungs = Contest(sample, archive, metric, progress, table), plan_rungs(len(racing), configs[0].iterations)
+        _require_trial_memory(
+            hybrid.fitted, configs[shard.shard :: shard.shards] if shard else configs
+        )
+    running, rungs = (
+        Contest(sample, archive, metric, progress, table),
+        plan_rungs(len(racing), configs[0].iterations),
+    )
     if shard:
         running.part(racing, rungs, shard, blends)
         return []
     if not splits.content.shape[1] or list(contents) == [NO_CONTENT_BLEND]:
-        return _rank_trials(running.blend(running.halve(racing, rungs), blends, 1), racing, f"{metric}@{k}")
+        return _rank_trials(
+            running.blend(running.halve(racing, rungs), blends, 1), racing, f"{metric}@{k}"
+        )
     blended = running.blend(running.halve(racing, rungs), blends, BLENDS_TRIED_WITH_CONTENT)
     ranked = running.choose_hybrids(blended[:BLENDS_TRIED_WITH_CONTENT], contents)
     return _rank_trials([*ranked, *blended], racing, f"{metric}@{k}")
@@ -103,12 +110,18 @@ def _rank_trials(ranked: list[Contender], others: list[Contender], metric: str) 
 
 
 def _summarise_trial(rows: list[Trial], metric: str) -> Trial:
-    curve = [{name: row[name] for name in ("rung", "sweeps", "users", "fit_seconds", metric)} for row in rows]
+    curve = [
+        {name: row[name] for name in ("rung", "sweeps", "users", "fit_seconds", metric)}
+        for row in rows
+    ]
     return {**rows[-1], "seconds": round(sum(row["seconds"] for row in rows), 3), "curve": curve}
 
 
 def build_factor_model(
-    splits: Splits, factors: tuple[Float32Array, Float32Array], user_items: UserItems, config: ALSConfig
+    splits: Splits,
+    factors: tuple[Float32Array, Float32Array],
+    user_items: UserItems,
+    config: ALSConfig,
 ) -> FactorModel:
     """The factors as a model of the users and items that were seen in the fit."""
     return FactorModel.from_interactions(

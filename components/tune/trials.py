@@ -40,7 +40,9 @@ class TrialResult:
 
     def more(self, values: Float32Array, fit_seconds: float, seconds: float) -> "TrialResult":
         """The same with the users that were asked after these."""
-        return TrialResult(np.hstack([self.values, values]), fit_seconds, round(self.seconds + seconds, 3))
+        return TrialResult(
+            np.hstack([self.values, values]), fit_seconds, round(self.seconds + seconds, 3)
+        )
 
     def means(self, users: int, k: int) -> dict[str, float]:
         """The metrics over the first so many users, e.g. `ndcg@20`."""
@@ -65,24 +67,36 @@ class TrialArchive:
         if data is None:
             return EMPTY_RESULT
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return TrialResult(arrays["values"], *(float(arrays[name]) for name in ("fit_seconds", "seconds")))
+            return TrialResult(
+                arrays["values"], *(float(arrays[name]) for name in ("fit_seconds", "seconds"))
+            )
 
     def write(self, config: ALSConfig, sweeps: int, judged: TrialResult, whom: str = "") -> None:
         """Keep it, in place of what was found on fewer users."""
         buffer = io.BytesIO()
-        np.savez(buffer, values=judged.values, fit_seconds=judged.fit_seconds, seconds=judged.seconds)
+        np.savez(
+            buffer, values=judged.values, fit_seconds=judged.fit_seconds, seconds=judged.seconds
+        )
         self.lake.write(buffer.getvalue(), *self._place(config, sweeps, whom))
 
     def _place(self, config: ALSConfig, sweeps: int, whom: str) -> tuple[str, ...]:
         told = f"-{whom}" if whom else ""
-        return "trials", self.work, f"{format_config_name(config, self.device)}-sweeps={sweeps}{told}.npz"
+        return (
+            "trials",
+            self.work,
+            f"{format_config_name(config, self.device)}-sweeps={sweeps}{told}.npz",
+        )
 
 
 def format_config_name(config: ALSConfig, device: str) -> str:
     """A name for one configuration, as it stands in object names."""
     values = {**config.as_dict(), "device": device}
-    name = "-".join(value if isinstance(value, str) else f"{name}={value!r}" for name, value in values.items())
+    name = "-".join(
+        value if isinstance(value, str) else f"{name}={value!r}" for name, value in values.items()
+    )
     if len(name) <= MAX_CONFIG_NAME_LENGTH:
         return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:16]  # numbers with all their digits, as of a logspace
+    digest = hashlib.sha256(name.encode()).hexdigest()[
+        :16
+    ]  # numbers with all their digits, as of a logspace
     return f"{name[: MAX_CONFIG_NAME_LENGTH - len(digest) - 1]}-{digest}"

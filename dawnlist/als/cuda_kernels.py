@@ -46,7 +46,9 @@ class CUDAKernels:
 
     def __init__(self, cupy: Any) -> None:
         self._cupy = cupy
-        self._scores, self._summed = (cupy.RawKernel(_CUDA_SOURCE, name) for name in ("scores", "summed"))
+        self._scores, self._summed = (
+            cupy.RawKernel(_CUDA_SOURCE, name) for name in ("scores", "summed")
+        )
 
     def scores(self, left: Any, right: Any, rows: Any, columns: Any) -> Any:
         """left[row] . right[column] of each pair."""
@@ -67,6 +69,8 @@ class CUDAKernels:
         if rows:
             blocks = (rows, (factors + WARP_SIZE - 1) // WARP_SIZE)
             self._summed(
-                blocks, (WARP_SIZE, PAIRS_PER_CUDA_BLOCK), (weights, right, start, columns, out, np.int32(factors))
+                blocks,
+                (WARP_SIZE, PAIRS_PER_CUDA_BLOCK),
+                (weights, right, start, columns, out, np.int32(factors)),
             )
         return out

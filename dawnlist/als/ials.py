@@ -14,7 +14,13 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from dawnlist.als.fit import InitialFactors
-from dawnlist.als.pairs import ALSBackend, PreparedPairs, SparsityPattern, compute_confidences, compute_ridges
+from dawnlist.als.pairs import (
+    ALSBackend,
+    PreparedPairs,
+    SparsityPattern,
+    compute_confidences,
+    compute_ridges,
+)
 from dawnlist.arrays import Float32Array
 from dawnlist.machine.free_memory import require_memory
 from dawnlist.model.config import ALSConfig
@@ -26,10 +32,15 @@ def prepare_pairs(user_items: UserItems, where: str) -> PreparedPairs:
     device = _select_backend(where)
     weight = user_items.weight
     require_memory(40 * weight.nnz, f"{weight.nnz:,} pairs from both sides", device.free())
-    order = csr_matrix((np.arange(weight.nnz, dtype=np.int64), weight.indices, weight.indptr), shape=weight.shape)
+    order = csr_matrix(
+        (np.arange(weight.nnz, dtype=np.int64), weight.indices, weight.indptr), shape=weight.shape
+    )
     turned = order.T.tocsr()
     users, items = (
-        SparsityPattern(device.array(matrix.indptr.astype(np.int64)), device.array(matrix.indices.astype(np.int32)))
+        SparsityPattern(
+            device.array(matrix.indptr.astype(np.int64)),
+            device.array(matrix.indices.astype(np.int32)),
+        )
         for matrix in (order, turned)
     )
     values = (device.array(array.astype(np.float32)) for array in (weight.data, user_items.age))
@@ -55,8 +66,14 @@ class IALSFit:
         self.config, self.sweeps = config, 0
         self._pairs, device = pairs, pairs.device
         rows = pairs.users.rows + pairs.items.rows
-        require_memory(4 * rows * config.factors, f"{rows:,} vectors of {config.factors} factors", device.free())
-        self._users, self._items = (device.array(f) for f in start or _draw_initial_factors(pairs, config))
+        require_memory(
+            4 * rows * config.factors,
+            f"{rows:,} vectors of {config.factors} factors",
+            device.free(),
+        )
+        self._users, self._items = (
+            device.array(f) for f in start or _draw_initial_factors(pairs, config)
+        )
         values = compute_confidences(pairs, config)
         self._confidence = (values, values[pairs.turned])
         self._ridge, self.ridge_scale = compute_ridges(pairs, self._confidence, config)
@@ -65,8 +82,12 @@ class IALSFit:
         """So many sweeps, users first."""
         device, pairs, (of_users, of_items) = self._pairs.device, self._pairs, self._confidence
         for _ in range(sweeps):
-            device.half_sweep(pairs.users, of_users, self._users, self._items, self._ridge[0], self.config.alpha0)
-            device.half_sweep(pairs.items, of_items, self._items, self._users, self._ridge[1], self.config.alpha0)
+            device.half_sweep(
+                pairs.users, of_users, self._users, self._items, self._ridge[0], self.config.alpha0
+            )
+            device.half_sweep(
+                pairs.items, of_items, self._items, self._users, self._ridge[1], self.config.alpha0
+            )
         self.sweeps += sweeps
 
     @property
@@ -75,7 +96,9 @@ class IALSFit:
         return self._pairs.device.numpy(self._users), self._pairs.device.numpy(self._items)
 
 
-def _draw_initial_factors(pairs: PreparedPairs, config: ALSConfig) -> tuple[Float32Array, Float32Array]:
+def _draw_initial_factors(
+    pairs: PreparedPairs, config: ALSConfig
+) -> tuple[Float32Array, Float32Array]:
     """Small random item vectors (Rendle et al., equation 6); users come first in a sweep, so theirs may be 0."""
     random = np.random.default_rng(config.seed)
     items = random.standard_normal((pairs.items.rows, config.factors), np.float32)

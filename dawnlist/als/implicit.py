@@ -18,15 +18,23 @@ GPU_FACTORS_LIMIT: Final = 992  # above it implicit's GPU kernels crash or train
 class ImplicitFit:
     """See dawnlist.als.training.Fit."""
 
-    def __init__(self, user_items: UserItems, config: ALSConfig, device: str, start: InitialFactors) -> None:
+    def __init__(
+        self, user_items: UserItems, config: ALSConfig, device: str, start: InitialFactors
+    ) -> None:
         self.config, self.sweeps, self.ridge_scale = config, 0, config.regularization
         self._confidence = build_confidence_matrix(user_items, config)
-        with threadpool_limits(1, "blas"):  # it runs a thread a core; BLAS threads on top only get in the way
+        with threadpool_limits(
+            1, "blas"
+        ):  # it runs a thread a core; BLAS threads on top only get in the way
             self._model = (
-                _create_gpu_model(config) if device == "gpu" else AlternatingLeastSquares(**_build_arguments(config))
+                _create_gpu_model(config)
+                if device == "gpu"
+                else AlternatingLeastSquares(**_build_arguments(config))
             )
         if start is not None:
-            self._model.user_factors, self._model.item_factors = (self._own(factors) for factors in start)
+            self._model.user_factors, self._model.item_factors = (
+                self._own(factors) for factors in start
+            )
 
     def advance(self, sweeps: int) -> None:
         """Go on: implicit starts from random factors only where it has none."""
@@ -39,7 +47,9 @@ class ImplicitFit:
     def factors(self) -> tuple[Float32Array, Float32Array]:
         """Copies, as NumPy arrays wherever they are."""
         found = (self._model.user_factors, self._model.item_factors)
-        users, items = (f.copy() if isinstance(f, np.ndarray) else f.to_numpy() for f in found)  # it goes on in its own
+        users, items = (
+            f.copy() if isinstance(f, np.ndarray) else f.to_numpy() for f in found
+        )  # it goes on in its own
         return users, items
 
     def _own(self, factors: Float32Array) -> Any:
@@ -64,7 +74,9 @@ def _create_gpu_model(config: ALSConfig) -> Any:
     from dawnlist.machine.gpu_libraries import import_implicit_als
 
     if config.factors > GPU_FACTORS_LIMIT:
-        raise ValueError(f"factors is {config.factors}: implicit trains at most {GPU_FACTORS_LIMIT} on a GPU, use ials")
+        raise ValueError(
+            f"factors is {config.factors}: implicit trains at most {GPU_FACTORS_LIMIT} on a GPU, use ials"
+        )
     return import_implicit_als()(**_build_arguments(config))
 
 

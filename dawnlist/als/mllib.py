@@ -32,7 +32,11 @@ class SparkFit:
     """See dawnlist.als.training.Fit. Spark can't go on from factors, so what was done is done again."""
 
     def __init__(self, user_items: UserItems, config: "ALSConfig", url: str) -> None:
-        self.config, self.sweeps, self.ridge_scale = config, 0, config.regularization  # MLlib's on average
+        self.config, self.sweeps, self.ridge_scale = (
+            config,
+            0,
+            config.regularization,
+        )  # MLlib's on average
         self._user_items, self._url = user_items, url
         self._factors: tuple[Float32Array, Float32Array] | None = None
 
@@ -87,7 +91,9 @@ def scale_regularization(user_items: UserItems, regularization: float) -> float:
 def _build_ratings(weight: csr_matrix) -> pa.Table:
     user = np.repeat(np.arange(weight.shape[0], dtype=np.int32), np.diff(weight.indptr))
     rating = np.maximum(weight.data, SMALLEST_RATING, dtype=np.float32)
-    return pa.table({"user": user, "item": weight.indices.astype(np.int32, copy=False), "rating": rating})
+    return pa.table(
+        {"user": user, "item": weight.indices.astype(np.int32, copy=False), "rating": rating}
+    )
 
 
 def _collect_factors(found: "DataFrame", rows: int, factors: int) -> Float32Array:

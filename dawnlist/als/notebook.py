@@ -29,7 +29,9 @@ class IALS(AlternatingLeastSquares):  # type: ignore[misc]  # implicit ships no 
             raise ValueError(
                 f"half_life is {self.config.half_life}: a matrix has no ages, so fold them into its weights"
             )
-        with threadpool_limits(1, "blas"):  # else it warns of BLAS threads, which it does not use here
+        with threadpool_limits(
+            1, "blas"
+        ):  # else it warns of BLAS threads, which it does not use here
             super().__init__(
                 factors=self.config.factors,
                 regularization=self.config.regularization,
@@ -39,7 +41,10 @@ class IALS(AlternatingLeastSquares):  # type: ignore[misc]  # implicit ships no 
         self.device = device
 
     def fit(
-        self, user_items: csr_matrix, show_progress: bool = True, callback: Callable[..., Any] | None = None
+        self,
+        user_items: csr_matrix,
+        show_progress: bool = True,
+        callback: Callable[..., Any] | None = None,
     ) -> None:
         """Fit; `callback(sweep, seconds, None)` after each sweep, as implicit does it. There is no progress bar."""
         weights = csr_matrix(user_items, dtype=np.float32)
@@ -74,9 +79,14 @@ class IALS(AlternatingLeastSquares):  # type: ignore[misc]  # implicit ships no 
         confidence = self._confidence(user_items)
         if user_weights is None:
             index, added, _, *rest = self._equation(confidence[userid], len(self.item_factors))
-            left = build_normal_matrix(self.YtY.astype(np.float64), self.item_factors, index, added, *rest)
+            left = build_normal_matrix(
+                self.YtY.astype(np.float64), self.item_factors, index, added, *rest
+            )
             cholesky(left)
-            user_weights = np.tril(left), True  # lower, as of cho_factor; above it nothing was written
+            user_weights = (
+                np.tril(left),
+                True,
+            )  # lower, as of cho_factor; above it nothing was written
         total, best, weights = super().explain(userid, confidence, itemid, user_weights, N)
         return float(total), best, weights
 
@@ -86,18 +96,32 @@ class IALS(AlternatingLeastSquares):  # type: ignore[misc]  # implicit ships no 
         found.data += np.float32(self.config.alpha0)
         return found
 
-    def _folded(self, which: Any, weights: csr_matrix, vectors: Float32Array, gram: Float32Array) -> Float32Array:
+    def _folded(
+        self, which: Any, weights: csr_matrix, vectors: Float32Array, gram: Float32Array
+    ) -> Float32Array:
         rows = 1 if np.isscalar(which) else len(which)
         if weights.shape[0] != rows:
-            raise ValueError(f"{weights.shape[0]} rows for {rows} ids: give one row of interactions for each id")
+            raise ValueError(
+                f"{weights.shape[0]} rows for {rows} ids: give one row of interactions for each id"
+            )
         confidence = self._confidence(weights)
         found, wide = np.zeros((rows, self.config.factors), np.float32), gram.astype(np.float64)
         for row in range(rows):
-            found[row] = solve_user_vector(wide, vectors, *self._equation(confidence[row], len(vectors)))
+            found[row] = solve_user_vector(
+                wide, vectors, *self._equation(confidence[row], len(vectors))
+            )
         return found[0] if np.isscalar(which) else found
 
-    def _equation(self, confidence: csr_matrix, others: int) -> tuple[Any, Float64Array, Float64Array, float, float]:
+    def _equation(
+        self, confidence: csr_matrix, others: int
+    ) -> tuple[Any, Float64Array, Float64Array, float, float]:
         """One row of docs/MODEL.md, equation 2, as fold_in.solved takes it."""
         alpha0, pull = self.config.alpha0, confidence.data.astype(np.float64)
         total = pull.sum() + alpha0 * (others - confidence.nnz)
-        return confidence.indices, pull - alpha0, pull, alpha0, float(self.ridge_scale * total**self.config.nu)
+        return (
+            confidence.indices,
+            pull - alpha0,
+            pull,
+            alpha0,
+            float(self.ridge_scale * total**self.config.nu),
+        )

@@ -43,10 +43,18 @@ class ArrayBackend:
         """Bytes that the GPU has left: CuPy's pool keeps what it freed."""
         if not self._on_gpu:
             return measure_free_memory()
-        return int(self.xp.cuda.runtime.memGetInfo()[0] + self.xp.get_default_memory_pool().free_bytes())
+        return int(
+            self.xp.cuda.runtime.memGetInfo()[0] + self.xp.get_default_memory_pool().free_bytes()
+        )
 
     def half_sweep(
-        self, side: SparsityPattern, confidence: Any, solved: Any, fixed: Any, ridge: Any, alpha0: float
+        self,
+        side: SparsityPattern,
+        confidence: Any,
+        solved: Any,
+        fixed: Any,
+        ridge: Any,
+        alpha0: float,
     ) -> None:
         """Rotate both in place, then solve each row of `solved`, a block at a time."""
         xp = self.xp
@@ -58,9 +66,13 @@ class ArrayBackend:
         for first, last in self._blocks(side, fixed.shape[1]):
             block = _RowBlock(self, side, confidence, fixed, first, last)
             diagonal = dense + ridge[first:last, None]
-            solved[first:last] = self._solved(block, solved[first:last] @ basis, diagonal, squared, np.float32(alpha0))
+            solved[first:last] = self._solved(
+                block, solved[first:last] @ basis, diagonal, squared, np.float32(alpha0)
+            )
 
-    def _solved(self, block: "_RowBlock", x: Any, diagonal: Any, squared: Any, alpha0: np.float32) -> Any:
+    def _solved(
+        self, block: "_RowBlock", x: Any, diagonal: Any, squared: Any, alpha0: np.float32
+    ) -> Any:
         """Preconditioned conjugate gradients from x on; rows without pairs are zero."""
         xp = self.xp
         residual = block.summed(alpha0 + block.confidence * (1 - block.scores(x))) - diagonal * x
@@ -94,7 +106,13 @@ class _RowBlock:
     """The pairs of rows [first, last)."""
 
     def __init__(
-        self, arrays: ArrayBackend, side: SparsityPattern, confidence: Any, fixed: Any, first: int, last: int
+        self,
+        arrays: ArrayBackend,
+        side: SparsityPattern,
+        confidence: Any,
+        fixed: Any,
+        first: int,
+        last: int,
     ) -> None:
         xp = arrays.xp
         low, high = int(side.start[first]), int(side.start[last])

@@ -48,7 +48,10 @@ class CPUBackend:
             def each(blocks: list[tuple[int, int]], call: Callable[[int, int], Any]) -> list[Any]:
                 return list(pool.map(lambda block: call(*block), blocks))  # in their order
 
-            gram = sum(each(_split_rows(len(fixed)), lambda a, b: fixed[a:b].T @ fixed[a:b]), start=np.float64(0))
+            gram = sum(
+                each(_split_rows(len(fixed)), lambda a, b: fixed[a:b].T @ fixed[a:b]),
+                start=np.float64(0),
+            )
             values, basis = np.linalg.eigh(gram)
             dense = (alpha0 * np.maximum(values, EIGENVALUE_FLOOR * values[-1])).astype(np.float32)
             basis = basis.astype(np.float32)
@@ -72,7 +75,9 @@ def _split_rows(rows: int) -> list[tuple[int, int]]:
 def _split_rows_by_pairs(start: Int64Array) -> list[tuple[int, int]]:
     """Blocks of rows with about as many pairs each, at most BLOCK rows."""
     pairs = np.searchsorted(start, np.arange(0, start[-1], BLOCK_PAIRS), side="right") - 1
-    edges = np.unique(np.concatenate([pairs, np.arange(0, len(start) - 1, BLOCK_ROWS), [0, len(start) - 1]]))
+    edges = np.unique(
+        np.concatenate([pairs, np.arange(0, len(start) - 1, BLOCK_ROWS), [0, len(start) - 1]])
+    )
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
 
 
@@ -92,7 +97,9 @@ def _dot_four_rows(vectors: Any, a: int, b: int, c: int, d: int, x: Any) -> Any:
 
 
 @jit(inline="always", **KERNEL_OPTIONS)
-def _add_four_rows(sums: Any, vectors: Any, a: int, b: int, c: int, d: int, w0: Any, w1: Any, w2: Any, w3: Any) -> None:
+def _add_four_rows(
+    sums: Any, vectors: Any, a: int, b: int, c: int, d: int, w0: Any, w1: Any, w2: Any, w3: Any
+) -> None:
     """Four weighted vectors onto a sum, which is loaded and stored once for all of them."""
     for t in range(len(sums)):
         sums[t] += w0 * vectors[a, t] + w1 * vectors[b, t] + w2 * vectors[c, t] + w3 * vectors[d, t]
@@ -124,7 +131,11 @@ def _solve_rows(
         longest = max(longest, start[row + 1] - start[row])
     which, weight = np.zeros(longest + 4, np.int64), np.zeros(longest + 4, np.float32)
     pull = np.zeros(longest + 4, np.float32)
-    x, diagonal, scale = np.empty(factors, np.float32), np.empty(factors, np.float32), np.empty(factors, np.float32)
+    x, diagonal, scale = (
+        np.empty(factors, np.float32),
+        np.empty(factors, np.float32),
+        np.empty(factors, np.float32),
+    )
     residual, direction, moved = np.empty_like(x), np.empty_like(x), np.empty_like(x)
     for row in range(first, last):
         low, count = start[row], start[row + 1] - start[row]
@@ -134,7 +145,11 @@ def _solve_rows(
             scale[t] = diagonal[t]
             residual[t] = -diagonal[t] * x[t]
         for pair in range(count):
-            which[pair], weight[pair], pull[pair] = columns[low + pair], confidence[low + pair], alpha0
+            which[pair], weight[pair], pull[pair] = (
+                columns[low + pair],
+                confidence[low + pair],
+                alpha0,
+            )
         for pair in range(count, count + 3):
             which[pair], weight[pair], pull[pair] = 0, 0, 0
         for p in range(0, count, 4):
@@ -158,7 +173,12 @@ def _solve_rows(
             for p in range(0, count, 4):
                 a, b, c, d = which[p], which[p + 1], which[p + 2], which[p + 3]
                 s0, s1, s2, s3 = _dot_four_rows(fixed, a, b, c, d, direction)
-                w0, w1, w2, w3 = weight[p] * s0, weight[p + 1] * s1, weight[p + 2] * s2, weight[p + 3] * s3
+                w0, w1, w2, w3 = (
+                    weight[p] * s0,
+                    weight[p + 1] * s1,
+                    weight[p + 2] * s2,
+                    weight[p + 3] * s3,
+                )
                 curve += w0 * s0 + w1 * s1 + w2 * s2 + w3 * s3
                 if step + 1 < steps:  # the last residual is nobody's
                     _add_four_rows(moved, fixed, a, b, c, d, w0, w1, w2, w3)

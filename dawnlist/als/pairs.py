@@ -44,7 +44,13 @@ class ALSBackend(Protocol):
         """Bytes that can still be had."""
 
     def half_sweep(
-        self, side: SparsityPattern, confidence: Any, solved: Any, fixed: Any, ridge: Any, alpha0: float
+        self,
+        side: SparsityPattern,
+        confidence: Any,
+        solved: Any,
+        fixed: Any,
+        ridge: Any,
+        alpha0: float,
     ) -> None:
         """Solve each row of `solved` given `fixed`; both are rotated, in place. ridge: lambda of each row."""
 
@@ -80,7 +86,8 @@ def compute_ridges(
     sides = (pairs.users, pairs.items)
     others = (pairs.items.rows, pairs.users.rows)
     sums = [
-        (_sum_rows(pairs.device.xp, side, values) + np.float32(config.alpha0 * other)) ** np.float32(config.nu)
+        (_sum_rows(pairs.device.xp, side, values) + np.float32(config.alpha0 * other))
+        ** np.float32(config.nu)
         for side, values, other in zip(sides, confidence, others, strict=True)
     ]
     mean = sum(float(found.sum()) for found in sums) / max(1, sum(others))

@@ -41,7 +41,9 @@ class ALSTrainer:
             from dawnlist.als.mllib import SparkFit
 
             if self.device != "cpu":
-                raise ValueError("device is 'gpu': Spark fits on CPUs, so choose the cpu, or ials for the GPU")
+                raise ValueError(
+                    "device is 'gpu': Spark fits on CPUs, so choose the cpu, or ials for the GPU"
+                )
             return SparkFit(self.user_items, config, self.spark)
         from dawnlist.als.implicit import ImplicitFit
 
@@ -49,7 +51,11 @@ class ALSTrainer:
 
 
 def fit_als(
-    user_items: UserItems, config: ALSConfig, device: str = "cpu", spark: str = "local[*]", start: InitialFactors = None
+    user_items: UserItems,
+    config: ALSConfig,
+    device: str = "cpu",
+    spark: str = "local[*]",
+    start: InitialFactors = None,
 ) -> tuple[Float32Array, Float32Array]:
     """User factors (users, factors) and item factors (items, factors) after all sweeps; see Training and Fit."""
     fitting = ALSTrainer(user_items, device, spark).start_fit(config, start)
@@ -60,6 +66,11 @@ def fit_als(
 def fingerprint_inputs(user_items: UserItems, *about: Any) -> str:
     """A name for a piece of work: the same matrix and the same `about` (JSON-able) give the same 16 hex digits."""
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-    for array in (user_items.weight.data, user_items.weight.indices, user_items.weight.indptr, user_items.age):
+    for array in (
+        user_items.weight.data,
+        user_items.weight.indices,
+        user_items.weight.indptr,
+        user_items.age,
+    ):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]

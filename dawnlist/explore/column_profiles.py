@@ -24,7 +24,9 @@ SAMPLE_ROWS = 200_000
 """Of a larger data set the first so many rows are read."""
 _MAX_VALUE_CHARACTERS = 40
 """Characters of a value that are told."""
-_ADDRESS_PATTERN = r"[\w.+-]@\w|\b\d{1,3}(\.\d{1,3}){3}\b|^[0-9a-fA-F]{0,4}(:[0-9a-fA-F]{0,4}){2,7}$"
+_ADDRESS_PATTERN = (
+    r"[\w.+-]@\w|\b\d{1,3}(\.\d{1,3}){3}\b|^[0-9a-fA-F]{0,4}(:[0-9a-fA-F]{0,4}){2,7}$"
+)
 _PERSONAL_WORDS = ("mail", "phone", "address", "password")
 _EPOCH_SCALES = {"epoch seconds": 1, "epoch milliseconds": 1_000, "epoch microseconds": 1_000_000}
 _EPOCH_SECONDS_RANGE = (946_684_800, 4_102_444_800)
@@ -46,28 +48,43 @@ def frequent(value: str) -> list[str]:
 _FREQUENT_MACRO = "CREATE MACRO frequent(value) AS approx_top_k(value, 3)"
 
 
-def profile_columns(rows: Any, schema: pa.Schema, private: Iterable[str] = ()) -> tuple[int, list[ColumnProfile]]:
+def profile_columns(
+    rows: Any, schema: pa.Schema, private: Iterable[str] = ()
+) -> tuple[int, list[ColumnProfile]]:
     """How many rows were read, and what their columns hold; `rows` is anything of Arrow that DuckDB can scan.
 
     `private` names columns that tell no values, besides those that are found out.
     """
     kinds = tuple(_classify_type(field.type) for field in schema)
     washing, counting = _compile_statements(kinds)
-    with duckdb.connect(config={"memory_limit": "1GB", "python_enable_replacements": False}) as connection:
+    with duckdb.connect(
+        config={"memory_limit": "1GB", "python_enable_replacements": False}
+    ) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(_FREQUENT_MACRO)
         connection.register("scanned", rows)
-        places = ", ".join(f"c{place}" for place in range(len(kinds)))  # by place: DuckDB takes 'Event' for 'event'
-        connection.execute(f"CREATE VIEW landed AS SELECT * FROM scanned AS scanned({places}) LIMIT {SAMPLE_ROWS}")
+        places = ", ".join(
+            f"c{place}" for place in range(len(kinds))
+        )  # by place: DuckDB takes 'Event' for 'event'
+        connection.execute(
+            f"CREATE VIEW landed AS SELECT * FROM scanned AS scanned({places}) LIMIT {SAMPLE_ROWS}"
+        )
         connection.execute(f"CREATE VIEW washed AS {washing}")
         relation = connection.sql(counting)
         found = dict(zip(relation.columns, relation.fetchall()[0], strict=True))
-    hidden = {normalise_name(name) for name in (*INTERACTION_ALIASES["ip"], *USER_ALIASES["email"], *private)}
+    hidden = {
+        normalise_name(name)
+        for name in (*INTERACTION_ALIASES["ip"], *USER_ALIASES["email"], *private)
+    }
     columns = []
     for place, (field, kind) in enumerate(zip(schema, kinds, strict=True)):
         own = f"c{place}_"
-        counts = {name.removeprefix(own): value for name, value in found.items() if name.startswith(own)}
-        columns.append(_build_profile(field, kind, counts, found["n"], normalise_name(field.name) in hidden))
+        counts = {
+            name.removeprefix(own): value for name, value in found.items() if name.startswith(own)
+        }
+        columns.append(
+            _build_profile(field, kind, counts, found["n"], normalise_name(field.name) in hidden)
+        )
     return int(found["n"]), columns
 
 
@@ -76,7 +93,11 @@ def _classify_type(declared: pa.DataType) -> str:
     types = pa.types
     if types.is_dictionary(declared):
         return _classify_type(declared.value_type)
-    if types.is_string(declared) or types.is_large_string(declared) or types.is_string_view(declared):
+    if (
+        types.is_string(declared)
+        or types.is_large_string(declared)
+        or types.is_string_view(declared)
+    ):
         return "string"
     if types.is_integer(declared):
         return "int64"
@@ -84,7 +105,9 @@ def _classify_type(declared: pa.DataType) -> str:
         return "float64"
     if types.is_timestamp(declared):
         return sql_dialects.UTC_TIMESTAMP
-    return "date" if types.is_date(declared) else "boolean" if types.is_boolean(declared) else "binary"
+    return (
+        "date" if types.is_date(declared) else "boolean" if types.is_boolean(declared) else "binary"
+    )
 
 
 @cache
@@ -100,15 +123,21 @@ def _compile_statements(kinds: tuple[str, ...]) -> tuple[str, str]:
     )
     counts = {"n": washed.count()}
     for name, kind in schema.items():
-        counts |= {f"{name}_{count}": value for count, value in _build_counts(washed[name], kind).items()}
-    return str(ibis.to_sql(washing, dialect="duckdb")), str(ibis.to_sql(washed.aggregate(**counts), dialect="duckdb"))
+        counts |= {
+            f"{name}_{count}": value for count, value in _build_counts(washed[name], kind).items()
+        }
+    return str(ibis.to_sql(washing, dialect="duckdb")), str(
+        ibis.to_sql(washed.aggregate(**counts), dialect="duckdb")
+    )
 
 
 def _build_counts(value: Any, kind: str) -> dict[str, Any]:
     counts = {"nulls": value.isnull().sum()}
     if kind == "binary":
         return counts
-    counts["distinct"] = ibis.least(value.approx_nunique(), value.count())  # an estimate may be more than there are
+    counts["distinct"] = ibis.least(
+        value.approx_nunique(), value.count()
+    )  # an estimate may be more than there are
     counts |= {"min": value.min(), "max": value.max()}
     return counts | _build_text_counts(value) if kind == "string" else counts
 
@@ -138,7 +167,9 @@ def _build_text_counts(value: Any) -> dict[str, Any]:
     }
 
 
-def _build_profile(field: pa.Field, kind: str, counts: dict[str, Any], rows: int, private: bool) -> ColumnProfile:
+def _build_profile(
+    field: pa.Field, kind: str, counts: dict[str, Any], rows: int, private: bool
+) -> ColumnProfile:
     said = rows - int(counts["nulls"] or 0)
     low, high, inferred = counts.get("min"), counts.get("max"), None
     if kind == "string" and said:
@@ -149,7 +180,11 @@ def _build_profile(field: pa.Field, kind: str, counts: dict[str, Any], rows: int
             low, high = counts["low"], counts["high"]
         elif inferred in ("date", "timestamp"):
             low, high = counts["earliest"], counts["latest"]
-    if isinstance(low, int) and isinstance(high, int) and (unit := _detect_epoch_unit(field.name, low, high)):
+    if (
+        isinstance(low, int)
+        and isinstance(high, int)
+        and (unit := _detect_epoch_unit(field.name, low, high))
+    ):
         inferred = unit
     private = private or any(part in normalise_name(field.name) for part in _PERSONAL_WORDS)
     masked = private or inferred == "json" or (inferred == "text" and bool(counts["addresses"]))
@@ -161,7 +196,9 @@ def _build_profile(field: pa.Field, kind: str, counts: dict[str, Any], rows: int
         "distinct": counts.get("distinct"),
         "min": None if masked else to_catalogue_value(low),
         "max": None if masked else to_catalogue_value(high),
-        "examples": [] if masked else [to_catalogue_value(value) for value in counts.get("examples") or []],
+        "examples": []
+        if masked
+        else [to_catalogue_value(value) for value in counts.get("examples") or []],
         "masked": masked,
     }
 

@@ -50,10 +50,14 @@ def crawl_lake(lake: Lake, settings: SourceSettings) -> LakeCatalogue:
         if entry := _describe_table(lake, name, known.get(name), settings):
             found[name] = entry
     for name in lake.names("landing"):
-        if entry := _describe_landing(lake, name, known.get(f"landing.{name}"), settings, unreadable):
+        if entry := _describe_landing(
+            lake, name, known.get(f"landing.{name}"), settings, unreadable
+        ):
             found[f"landing.{name}"] = entry
     if not found:
-        raise FileNotFoundError(f"there is nothing in the lake {lake.uri}: `dawnlist run --local` fills it")
+        raise FileNotFoundError(
+            f"there is nothing in the lake {lake.uri}: `dawnlist run --local` fills it"
+        )
     if last["number"] and known == found and last["unreadable"] == unreadable:
         return {**last, "changes": []}
     made = {
@@ -61,7 +65,10 @@ def crawl_lake(lake: Lake, settings: SourceSettings) -> LakeCatalogue:
         "crawled": format_iso(datetime.now(UTC).replace(microsecond=0)),
         "tables": found,
     }
-    made |= {"changes": _compare_entries(known, found, settings) if known else [], "unreadable": unreadable}
+    made |= {
+        "changes": _compare_entries(known, found, settings) if known else [],
+        "unreadable": unreadable,
+    }
     return made
 
 
@@ -90,11 +97,16 @@ def _compare_entries(
     found = compare_tables(was, now)
     for name in now:
         if name in was and name.startswith("landing."):
-            newest_columns = [_with_merged_type(column, was[name]) for column in was[name]["newest_columns"]]
+            newest_columns = [
+                _with_merged_type(column, was[name]) for column in was[name]["newest_columns"]
+            ]
             found += compare_columns(name, newest_columns, now[name]["newest_columns"], settings)
-        elif name in was:  # a table's types are declared: what its text looks like today is no change
+        elif (
+            name in was
+        ):  # a table's types are declared: what its text looks like today is no change
             before, after = (
-                [{**column, "inferred": None} for column in entry[name]["columns"]] for entry in (was, now)
+                [{**column, "inferred": None} for column in entry[name]["columns"]]
+                for entry in (was, now)
             )
             found += compare_columns(name, before, after, settings)
     return found
@@ -111,7 +123,11 @@ def _list_private_columns(settings: SourceSettings) -> list[str]:
 
 
 def _describe_landing(
-    lake: Lake, name: str, last: CatalogueEntry | None, settings: SourceSettings, unreadable: list[str]
+    lake: Lake,
+    name: str,
+    last: CatalogueEntry | None,
+    settings: SourceSettings,
+    unreadable: list[str],
 ) -> CatalogueEntry | None:
     """What lies in a landing folder; objects that the last crawl met are not read again."""
     known = {(entry["name"], entry["bytes"]): entry for entry in last["objects"]} if last else {}
@@ -129,7 +145,12 @@ def _describe_landing(
         "rows": sum(entry["rows"] for entry in objects),
         "bytes": sum(entry["bytes"] for entry in objects),
         "files": len(objects),
-        "partitions": {"by": "window", "count": len(windows), "first": windows[0], "last": windows[-1]},
+        "partitions": {
+            "by": "window",
+            "count": len(windows),
+            "first": windows[0],
+            "last": windows[-1],
+        },
         "sampled": any(entry["rows"] > SAMPLE_ROWS for entry in objects),
         "newest": latest["name"],
         "newest_columns": latest["columns"],
@@ -138,7 +159,9 @@ def _describe_landing(
     }
 
 
-def _describe_object(lake: Lake, found: StoredObject, settings: SourceSettings) -> CatalogueEntry | None:
+def _describe_object(
+    lake: Lake, found: StoredObject, settings: SourceSettings
+) -> CatalogueEntry | None:
     import pyarrow.dataset as pads
 
     try:
@@ -163,18 +186,28 @@ def _merge_columns(objects: list[CatalogueEntry], latest: CatalogueEntry) -> lis
     for entry in objects:
         if entry is not latest:
             for column in entry["columns"]:
-                have = merged.setdefault(column["name"], {**column, "distinct": None, "nulls": None})
-                merged[column["name"]] = have if have["nulls"] is None else _merge_column(have, column)
+                have = merged.setdefault(
+                    column["name"], {**column, "distinct": None, "nulls": None}
+                )
+                merged[column["name"]] = (
+                    have if have["nulls"] is None else _merge_column(have, column)
+                )
     return list(merged.values())
 
 
 def _merge_column(have: ColumnProfile, column: ColumnProfile) -> ColumnProfile:
-    ends = {end: [told["min" if end is min else "max"] for told in (have, column)] for end in (min, max)}
+    ends = {
+        end: [told["min" if end is min else "max"] for told in (have, column)] for end in (min, max)
+    }
     masked = have["masked"] or column["masked"]
 
     def reach(end: Any) -> Any:
         values = [value for value in ends[end] if value is not None]
-        return None if masked or len({isinstance(value, str) for value in values}) != 1 else end(values)
+        return (
+            None
+            if masked or len({isinstance(value, str) for value in values}) != 1
+            else end(values)
+        )
 
     return {
         **have,
@@ -211,7 +244,9 @@ def _describe_table(
         "rows": total,
         "bytes": sum(log["size_bytes"].to_pylist()),
         "files": log.num_rows,
-        "partitions": {"by": by[0], "count": len(days), "first": days[0], "last": days[-1]} if days else None,
+        "partitions": {"by": by[0], "count": len(days), "first": days[0], "last": days[-1]}
+        if days
+        else None,
         "sampled": bool(days) or total > SAMPLE_ROWS,
         "columns": [_apply_log_statistics(column, log, by) for column in columns],
     }
@@ -222,14 +257,23 @@ def _apply_log_statistics(column: ColumnProfile, log: pa.Table, by: list[str]) -
     name = column["name"]
     if name in by:
         values = [to_catalogue_value(value) for value in log[f"partition.{name}"].to_pylist()]
-        return {**column, "nulls": 0, "min": min(values, default=None), "max": max(values, default=None)}
+        return {
+            **column,
+            "nulls": 0,
+            "min": min(values, default=None),
+            "max": max(values, default=None),
+        }
     if f"null_count.{name}" in log.column_names:
         counts = log[f"null_count.{name}"].to_pylist()
         column = {**column, "nulls": None if None in counts else sum(counts)}
     if f"min.{name}" in log.column_names and not column["masked"]:
-        ends = [[value for value in log[f"{end}.{name}"].to_pylist() if value is not None] for end in ("min", "max")]
+        ends = [
+            [value for value in log[f"{end}.{name}"].to_pylist() if value is not None]
+            for end in ("min", "max")
+        ]
         low, high = (
-            to_catalogue_value(end(values)) if values else None for end, values in zip((min, max), ends, strict=True)
+            to_catalogue_value(end(values)) if values else None
+            for end, values in zip((min, max), ends, strict=True)
         )
         masked = holds_address(low) or holds_address(high)
         column = {**column, "masked": masked, "examples": [] if masked else column["examples"]}

@@ -78,12 +78,16 @@ def open_query_stream(
             _check_statement(connection, sql)
             with _translate_errors(sql, known):
                 reader = _execute_query(connection, sql, limit)
-            yield pa.RecordBatchReader.from_batches(reader.schema, _stream_batches(reader, sql, known))
+            yield pa.RecordBatchReader.from_batches(
+                reader.schema, _stream_batches(reader, sql, known)
+            )
         finally:
             connection.close()
 
 
-def _execute_query(connection: duckdb.DuckDBPyConnection, sql: str, limit: int | None) -> pa.RecordBatchReader:
+def _execute_query(
+    connection: duckdb.DuckDBPyConnection, sql: str, limit: int | None
+) -> pa.RecordBatchReader:
     try:
         relation = connection.sql(sql)
     except duckdb.Error:
@@ -92,11 +96,15 @@ def _execute_query(connection: duckdb.DuckDBPyConnection, sql: str, limit: int |
     if limit is not None:
         relation = relation.limit(limit)
     elif len(set(relation.columns)) < len(relation.columns):
-        relation = relation.select("*")  # a, a_1, as a limit names them: no format has two columns of one name
+        relation = relation.select(
+            "*"
+        )  # a, a_1, as a limit names them: no format has two columns of one name
     return relation.to_arrow_reader(QUERY_BATCH_ROWS)
 
 
-def _stream_batches(reader: pa.RecordBatchReader, sql: str, known: list[str]) -> Iterator[pa.RecordBatch]:
+def _stream_batches(
+    reader: pa.RecordBatchReader, sql: str, known: list[str]
+) -> Iterator[pa.RecordBatch]:
     with _translate_errors(sql, known):
         yield from reader
 
@@ -112,18 +120,26 @@ def _check_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         explained = _EXPLAIN_PREFIX.match(sql)
         if not explained:
             raise ValueError("the query explains something after a comment: begin with EXPLAIN")
-        _check_statement(connection, sql[explained.end() :])  # EXPLAIN ANALYZE runs what it explains
+        _check_statement(
+            connection, sql[explained.end() :]
+        )  # EXPLAIN ANALYZE runs what it explains
     elif kind != duckdb.StatementType.SELECT:
         raise ValueError(f"{kind.name} is refused: {_READ_ONLY_ADVICE}")
 
 
-def _register_tables(connection: duckdb.DuckDBPyConnection, lake: Lake, sql: str, versions: TableVersions) -> list[str]:
+def _register_tables(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, sql: str, versions: TableVersions
+) -> list[str]:
     """Show the connection the tables that `sql` names, or all when it names none. Returns the names of all."""
     tables, landing = lake.names("tables"), lake.names("landing")
     if not tables and not landing:
-        raise FileNotFoundError(f"there is nothing in the lake {lake.uri}: `dawnlist run --local` fills it")
+        raise FileNotFoundError(
+            f"there is nothing in the lake {lake.uri}: `dawnlist run --local` fills it"
+        )
     if unknown := sorted(set(versions) - set(tables)):
-        raise ValueError(f"there is no table {unknown[0]!r} to read at a version: there are {', '.join(tables)}")
+        raise ValueError(
+            f"there is no table {unknown[0]!r} to read at a version: there are {', '.join(tables)}"
+        )
     text = sql.lower()
     known = [*_TABLE_SCHEMAS, *(name for name in tables if name not in _TABLE_SCHEMAS)]
     named = {name for name in (*known, *landing) if name.lower() in text}
@@ -161,7 +177,9 @@ def _register_landing_view(connection: duckdb.DuckDBPyConnection, lake: Lake, ta
         connection.register(name, dataset)
         parts.append(f"SELECT * FROM {_quote_identifier(name)}")
     if parts:
-        connection.execute(f"CREATE VIEW landing.{_quote_identifier(table)} AS {' UNION ALL BY NAME '.join(parts)}")
+        connection.execute(
+            f"CREATE VIEW landing.{_quote_identifier(table)} AS {' UNION ALL BY NAME '.join(parts)}"
+        )
 
 
 def list_landing_objects(lake: Lake, table: str) -> list[StoredObject]:
@@ -223,7 +241,11 @@ def _explain_error(message: str, sql: str, known: list[str]) -> str:
     text = str(found.get("exception_message", rest or message))
     if found.get("error_subtype") == "MISSING_ENTRY" and found.get("type") == "Table":
         text = f"there is no table {found['name']!r}: there are {', '.join(known)}"
-    elif "disabled by configuration" in text or "disabled through configuration" in text or "been locked" in text:
+    elif (
+        "disabled by configuration" in text
+        or "disabled through configuration" in text
+        or "been locked" in text
+    ):
         text = f"{text}: only the lake can be read"
     elif kind == "Out of Memory Error":
         text = f"the query needs more than {QUERY_MEMORY} of memory: name fewer columns, days or groups"

@@ -3,13 +3,23 @@
 from collections.abc import Iterable
 from typing import Any
 
-from dawnlist.rows.column_aliases import INTERACTION_ALIASES, ITEM_ALIASES, USER_ALIASES, match_columns
+from dawnlist.rows.column_aliases import (
+    INTERACTION_ALIASES,
+    ITEM_ALIASES,
+    USER_ALIASES,
+    match_columns,
+)
 from dawnlist.settings import SourceSettings
 
 SchemaChange = dict[str, Any]
 """table, change (new, lost, retyped, renamed; of a whole table: new table, lost table), column, was, is."""
 
-_WIDER_TYPES = {"integer": ("float", "text"), "date": ("timestamp", "text"), "float": ("text",), "timestamp": ("text",)}
+_WIDER_TYPES = {
+    "integer": ("float", "text"),
+    "date": ("timestamp", "text"),
+    "float": ("text",),
+    "timestamp": ("text",),
+}
 """Inferred types that take in another one: a day of whole prices is no change of a column of prices."""
 _TABLE_ALIASES = {"interactions": INTERACTION_ALIASES, "items": ITEM_ALIASES, "users": USER_ALIASES}
 
@@ -33,8 +43,14 @@ def compare_columns(
     before, after = ({column["name"]: column for column in columns} for columns in (was, now))
     lost = [name for name in before if name not in after]
     new = [name for name in after if name not in before]
-    found = [{"table": table, "change": "lost", "column": name, "was": _format_type(before[name])} for name in lost]
-    found += [{"table": table, "change": "new", "column": name, "is": _format_type(after[name])} for name in new]
+    found = [
+        {"table": table, "change": "lost", "column": name, "was": _format_type(before[name])}
+        for name in lost
+    ]
+    found += [
+        {"table": table, "change": "new", "column": name, "is": _format_type(after[name])}
+        for name in new
+    ]
     for meaning in _TABLE_ALIASES.get(table.rpartition(".")[2], {}):
         gone, came = (_select_by_meaning(names, meaning, table, settings) for names in (lost, new))
         if len(gone) == len(came) == 1:
@@ -64,9 +80,13 @@ def format_schema_change(change: SchemaChange) -> str:
     return f"{table}: {kind} {change['column']} ({' -> '.join(said)})"
 
 
-def _select_by_meaning(names: list[str], meaning: str, table: str, settings: SourceSettings) -> list[str]:
+def _select_by_meaning(
+    names: list[str], meaning: str, table: str, settings: SourceSettings
+) -> list[str]:
     aliases = {meaning: _TABLE_ALIASES[table.rpartition(".")[2]][meaning]}
-    return [names[place] for place in match_columns(names, aliases, settings.columns).get(meaning, [])]
+    return [
+        names[place] for place in match_columns(names, aliases, settings.columns).get(meaning, [])
+    ]
 
 
 def _is_retyped(was: dict[str, Any], now: dict[str, Any]) -> bool:
@@ -75,4 +95,8 @@ def _is_retyped(was: dict[str, Any], now: dict[str, Any]) -> bool:
 
 
 def _format_type(column: dict[str, Any]) -> str:
-    return str(column["type"]) if column["inferred"] in (None, "text") else f"{column['type']} of {column['inferred']}"
+    return (
+        str(column["type"])
+        if column["inferred"] in (None, "text")
+        else f"{column['type']} of {column['inferred']}"
+    )

@@ -22,7 +22,9 @@ WRITER_APP_ID = "clean"
 _ATTEMPTS = 8
 _PARTITION_COLUMNS = {"interactions": ["event_date"]}
 _TABLE_PROPERTIES: dict[str, dict[str, str | None]] = {
-    "interactions": {"delta.logRetentionDuration": "interval 400 days"}  # as far back as the ledger goes
+    "interactions": {
+        "delta.logRetentionDuration": "interval 400 days"
+    }  # as far back as the ledger goes
 }
 
 Result = TypeVar("Result")
@@ -47,10 +49,14 @@ class DayFile:
         from deltalake.transaction import AddAction
 
         stats = json.dumps({"numRecords": self.rows, "nullCount": self.nulls})
-        return AddAction(self.name, self.size, {partition: self.day}, int(time.time() * 1000), True, stats)
+        return AddAction(
+            self.name, self.size, {partition: self.day}, int(time.time() * 1000), True, stats
+        )
 
 
-def commit_with_retries(lake: Lake, name: str, attempt: Callable[["DeltaTable | None"], Result]) -> Result:
+def commit_with_retries(
+    lake: Lake, name: str, attempt: Callable[["DeltaTable | None"], Result]
+) -> Result:
     """What `attempt` returns for the newest table, or for None before the first, once nobody commits in between."""
     from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -61,26 +67,42 @@ def commit_with_retries(lake: Lake, name: str, attempt: Callable[["DeltaTable | 
         except (CommitFailedError, DeltaError, OSError) as error:
             if "No space left on device" in str(error):
                 raise OSError(
-                    errno.ENOSPC, f"the disk of the lake {lake.uri} is full: nothing was committed to {name}, make room"
+                    errno.ENOSPC,
+                    f"the disk of the lake {lake.uri} is full: nothing was committed to {name}, make room",
                 ) from None
-            if number == _ATTEMPTS or read_table_version(lake, name) == (None if table is None else table.version()):
+            if number == _ATTEMPTS or read_table_version(lake, name) == (
+                None if table is None else table.version()
+            ):
                 raise
-            time.sleep(random.uniform(0, 0.05 * 2**number))  # or a writer of many small commits is always ahead
+            time.sleep(
+                random.uniform(0, 0.05 * 2**number)
+            )  # or a writer of many small commits is always ahead
     raise AssertionError("unreachable")
 
 
-def commit_to_existing_table(lake: Lake, name: str, attempt: Callable[["DeltaTable"], Result]) -> Result | None:
+def commit_to_existing_table(
+    lake: Lake, name: str, attempt: Callable[["DeltaTable"], Result]
+) -> Result | None:
     """The same for a table that is there; None without one."""
     return commit_with_retries(lake, name, lambda table: None if table is None else attempt(table))
 
 
 def append_rows(
-    lake: Lake, name: str, table: "DeltaTable | None", rows: Any, marks: dict[str, int], about: dict[str, str]
+    lake: Lake,
+    name: str,
+    table: "DeltaTable | None",
+    rows: Any,
+    marks: dict[str, int],
+    about: dict[str, str],
 ) -> None:
     """Append with `marks` as transactions and `about` as metadata of the commit; the first one makes the table."""
     from deltalake import WriterProperties, write_deltalake
 
-    new = {"mode": "error", "partition_by": _PARTITION_COLUMNS.get(name), "configuration": _TABLE_PROPERTIES.get(name)}
+    new = {
+        "mode": "error",
+        "partition_by": _PARTITION_COLUMNS.get(name),
+        "configuration": _TABLE_PROPERTIES.get(name),
+    }
     write_deltalake(
         lake.table_uri(name) if table is None else table,
         rows,
@@ -108,7 +130,11 @@ def add_files(
     properties = build_commit_properties(marks, about)
     if table is not None:
         table.create_write_transaction(
-            actions, "append", table.schema(), _PARTITION_COLUMNS[name], commit_properties=properties
+            actions,
+            "append",
+            table.schema(),
+            _PARTITION_COLUMNS[name],
+            commit_properties=properties,
         )
         return
     create_table_with_add_actions(
@@ -123,16 +149,22 @@ def count_rows_by_day(table: "DeltaTable") -> dict[date, int]:
 
     log = pa.table(table.get_add_actions(flatten=True))
     counts: Counter[date] = Counter()
-    for day, rows in zip(log["partition.event_date"].to_pylist(), log["num_records"].to_pylist(), strict=True):
+    for day, rows in zip(
+        log["partition.event_date"].to_pylist(), log["num_records"].to_pylist(), strict=True
+    ):
         counts[day] += rows
     return dict(counts)
 
 
-def build_commit_properties(marks: dict[str, int], about: dict[str, str] | None = None) -> "CommitProperties":
+def build_commit_properties(
+    marks: dict[str, int], about: dict[str, str] | None = None
+) -> "CommitProperties":
     """What a commit that adds rows or drops them says: app transactions, the writer, and metadata."""
     from deltalake import CommitProperties, Transaction
 
-    transactions = [Transaction(app, version) for app, version in {**marks, WRITER_APP_ID: 1}.items()]
+    transactions = [
+        Transaction(app, version) for app, version in {**marks, WRITER_APP_ID: 1}.items()
+    ]
     return CommitProperties(app_transactions=transactions, custom_metadata=about)
 
 

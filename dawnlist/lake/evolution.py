@@ -42,7 +42,11 @@ def _find_missing_fields(name: str, table: "DeltaTable", schema: pa.Schema) -> l
             f"the table {name} has {_format_columns(unknown)}, which this version of dawnlist does not know: a newer one wrote "
             "it; use that version or a newer one, or restore the table to before it"
         )
-    differing = [column for column in there if _format_field_type(there[column]) != _format_field_type(wanted[column])]
+    differing = [
+        column
+        for column in there
+        if _format_field_type(there[column]) != _format_field_type(wanted[column])
+    ]
     if differing:
         said = "; ".join(
             f"{column} is {_format_field_type(there[column])}, not {_format_field_type(wanted[column])}"
@@ -57,9 +61,7 @@ def _find_missing_fields(name: str, table: "DeltaTable", schema: pa.Schema) -> l
     return new
 
 
-_REWRITE_ADVICE = (
-    "a column that is there never changes; use the version of dawnlist that wrote it, or fill a new namespace"
-)
+_REWRITE_ADVICE = "a column that is there never changes; use the version of dawnlist that wrote it, or fill a new namespace"
 
 
 def _format_field_type(field: "Field") -> str:

@@ -37,9 +37,14 @@ class GcsObjectStore:
         if expected is not None:
             options["if_generation_match"] = 0 if expected == ABSENT_REVISION else int(expected)
         size = source.stat().st_size if isinstance(source, Path) else len(source)
-        with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file, self._clear():
+        with (
+            source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file,
+            self._clear(),
+        ):
             blob = self._blob(key)
-            blob.chunk_size = _CHUNK_BYTES if size > _CHUNK_BYTES else None  # a small object is one request
+            blob.chunk_size = (
+                _CHUNK_BYTES if size > _CHUNK_BYTES else None
+            )  # a small object is one request
             try:
                 blob.upload_from_file(file, size=size, **options)
             except PreconditionFailed:
@@ -79,13 +84,19 @@ class GcsObjectStore:
             prefix = self._key(key) + "/"
             listing = self._bucket.list_blobs(prefix=prefix, delimiter="/")
             found = [blob.name for blob in listing]
-            return [name[len(prefix) :].rstrip("/") for name in [*listing.prefixes, *found] if name != prefix]
+            return [
+                name[len(prefix) :].rstrip("/")
+                for name in [*listing.prefixes, *found]
+                if name != prefix
+            ]
 
     def walk(self, key: str) -> Iterator[StoredObject]:
         with self._clear():
             for blob in self._bucket.list_blobs(prefix=self._key(key) + "/"):
                 if not blob.name.endswith("/"):
-                    yield StoredObject(blob.name.removeprefix(self._key("") + "/"), blob.size, blob.updated)
+                    yield StoredObject(
+                        blob.name.removeprefix(self._key("") + "/"), blob.size, blob.updated
+                    )
 
     @cached_property
     def _bucket(self) -> "Bucket":
@@ -108,14 +119,22 @@ class GcsObjectStore:
     @contextmanager
     def _clear(self) -> Iterator[None]:
         """The client's errors as one line each."""
-        from google.api_core.exceptions import Forbidden, GoogleAPICallError, NotFound, RetryError, Unauthorized
+        from google.api_core.exceptions import (
+            Forbidden,
+            GoogleAPICallError,
+            NotFound,
+            RetryError,
+            Unauthorized,
+        )
         from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
         from requests.exceptions import RequestException  # type: ignore[import-untyped]
 
         try:
             yield
         except NotFound:
-            raise FileNotFoundError(f"there is no bucket {self.bucket!r} for the lake {self.uri}: make it") from None
+            raise FileNotFoundError(
+                f"there is no bucket {self.bucket!r} for the lake {self.uri}: make it"
+            ) from None
         except (Forbidden, Unauthorized):
             raise PermissionError(
                 f"no permission for the lake {self.uri}: allow these credentials to list, read, write and delete in it"
@@ -125,4 +144,6 @@ class GcsObjectStore:
                 f"no credentials for the lake {self.uri}: set GOOGLE_APPLICATION_CREDENTIALS, or attach an account"
             ) from None
         except (GoogleAPICallError, GoogleAuthError, RequestException, RetryError) as error:
-            raise ConnectionError(f"the lake {self.uri} can't be used: {format_error(error)[:300]}") from None
+            raise ConnectionError(
+                f"the lake {self.uri} can't be used: {format_error(error)[:300]}"
+            ) from None

@@ -10,7 +10,9 @@ if TYPE_CHECKING:  # brings pandas along
     import pyarrow.dataset as pads
 
 
-def scan_interactions(lake: Lake, version: int, as_of: datetime, window_days: int) -> "pads.Dataset":
+def scan_interactions(
+    lake: Lake, version: int, as_of: datetime, window_days: int
+) -> "pads.Dataset":
     """The interactions of the window. ValueError when there is no such table."""
     rows = lake.rows("interactions", version)
     if rows is None:
@@ -23,4 +25,6 @@ def filter_time_range(rows: "pads.Dataset", start: datetime, end: datetime) -> "
     import pyarrow.dataset as pads
 
     days = (pads.field("event_date") >= start.date()) & (pads.field("event_date") <= end.date())
-    return rows.filter(days & (pads.field("event_time") >= start) & (pads.field("event_time") < end))
+    return rows.filter(
+        days & (pads.field("event_time") >= start) & (pads.field("event_time") < end)
+    )

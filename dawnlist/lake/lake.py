@@ -67,14 +67,18 @@ class Lake:
             raise ValueError("the lake is empty: give a folder or a file://, gs:// or s3:// URI")
         uri = root if "://" in root else Path(root).expanduser().resolve().as_uri()
         if uri.split("://")[0] not in ("file", "gs", "s3"):
-            raise ValueError(f"lake {root!r} is of a kind that can't be used: give a folder or file://, gs:// or s3://")
+            raise ValueError(
+                f"lake {root!r} is of a kind that can't be used: give a folder or file://, gs:// or s3://"
+            )
         if not uri.startswith("file://") and not re.fullmatch(r"\w+://[^/?#@]+(/[^?#@]*)?", uri):
             raise ValueError(
                 f"lake {mask_passwords(root)!r} is no place in a bucket: give s3://bucket/folder, gs://bucket/folder"
             )
         uri = f"{uri.rstrip('/')}/{namespace}"
         if bad := FORBIDDEN_PATH_CHARACTERS.search(_strip_scheme(uri)):
-            raise ValueError(f"lake {root!r} has a {bad[0]!r} in it, which Delta tables can't have: rename the folder")
+            raise ValueError(
+                f"lake {root!r} has a {bad[0]!r} in it, which Delta tables can't have: rename the folder"
+            )
         return cls(uri, open_object_store(uri))
 
     @property
@@ -90,7 +94,9 @@ class Lake:
         emulator = os.environ.get("STORAGE_EMULATOR_HOST")
         if self.uri.startswith("gs://") and emulator:
             scheme, _, host = emulator.rpartition("://")
-            return pafs.GcsFileSystem(anonymous=True, endpoint_override=host, scheme=scheme or "http")
+            return pafs.GcsFileSystem(
+                anonymous=True, endpoint_override=host, scheme=scheme or "http"
+            )
         return pafs.FileSystem.from_uri(self.uri)[0]
 
     def path(self, *parts: str) -> str:
@@ -111,7 +117,9 @@ class Lake:
 
     def upload(self, source: Path, *parts: str, if_absent: bool = False) -> bool:
         """Copy a local file into the lake, whole or not at all; False when `if_absent` and there is such an object."""
-        if if_absent and self.exists(*parts):  # which the store itself may say only after it was sent
+        if if_absent and self.exists(
+            *parts
+        ):  # which the store itself may say only after it was sent
             return False
         return self.objects.put(source, _join_key(parts), ABSENT_REVISION if if_absent else None)
 

@@ -46,7 +46,12 @@ def hold_lease(
 
     TimeoutError, with the holder, when it was not free by then.
     """
-    held = Lease(lake, name, ttl, {"owner": secrets.token_hex(8), "run": run, **_describe_process(os.getpid())})
+    held = Lease(
+        lake,
+        name,
+        ttl,
+        {"owner": secrets.token_hex(8), "run": run, **_describe_process(os.getpid())},
+    )
     held.acquire(wait, on_wait)
     renewing = threading.Thread(target=held.keep, daemon=True)
     renewing.start()
@@ -127,9 +132,15 @@ class Lease:
 
     def _write(self, mark: Revision, since: str) -> LeaseRecord | None:
         """Write the record in place of the one of that mark; returns who is the holder instead."""
-        mine = {**self.me, "since": since, "expires": format_iso(datetime.now(UTC) + timedelta(seconds=self.ttl))}
+        mine = {
+            **self.me,
+            "since": since,
+            "expires": format_iso(datetime.now(UTC) + timedelta(seconds=self.ttl)),
+        }
         self.lake.replace(json.dumps(mine).encode(), mark, *self._place)
-        holder, mark = self._read()  # what counts is what lies there: an answer may get lost, and tried again be a no
+        holder, mark = (
+            self._read()
+        )  # what counts is what lies there: an answer may get lost, and tried again be a no
         if holder.get("owner") != self.me["owner"]:
             self._mark = ABSENT_REVISION
             return holder
@@ -152,7 +163,11 @@ def _is_live(holder: LeaseRecord) -> bool:
     if not holder or "released" in holder or _is_expired(holder):
         return False
     here = _describe_process(holder["pid"])
-    return not here["machine"] or here["machine"] != holder["machine"] or here["started"] == holder["started"]
+    return (
+        not here["machine"]
+        or here["machine"] != holder["machine"]
+        or here["started"] == holder["started"]
+    )
 
 
 def _is_expired(holder: LeaseRecord) -> bool:
@@ -169,7 +184,12 @@ def _describe_process(pid: int) -> LeaseRecord:
         machine = f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:  # no Linux: a lease ends by its time alone
         machine = ""
-    return {"host": platform.node(), "machine": machine, "pid": pid, "started": _read_start_tick(pid)}
+    return {
+        "host": platform.node(),
+        "machine": machine,
+        "pid": pid,
+        "started": _read_start_tick(pid),
+    }
 
 
 def _read_start_tick(pid: int) -> str | None:

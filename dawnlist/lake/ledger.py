@@ -36,7 +36,10 @@ class Ledger:
         ledger, was = cls({}), dict[int, Ledger]()
         for commit in reversed(table.history(commits) if table is not None else []):
             if _WINDOWS_KEY in commit:
-                windows = [(parse_as_of(start), parse_as_of(end)) for start, end in json.loads(commit[_WINDOWS_KEY])]
+                windows = [
+                    (parse_as_of(start), parse_as_of(end))
+                    for start, end in json.loads(commit[_WINDOWS_KEY])
+                ]
                 ledger = ledger.with_windows(windows, json.loads(commit[_ARRIVALS_KEY]))
             elif commit.get("operation") == "RESTORE":
                 ledger = was.get(int(commit["operationParameters"]["version"]), cls({}))
@@ -45,17 +48,28 @@ class Ledger:
 
     def with_windows(self, windows: list[TimeWindow], arrivals: ArrivalCounts) -> "Ledger":
         """The ledger once the windows were taken in; an hour that a window only begins stays as it was."""
-        covered = (range(_to_hour_number(start + _ROUND_UP_TO_HOUR), _to_hour_number(end)) for start, end in windows)
+        covered = (
+            range(_to_hour_number(start + _ROUND_UP_TO_HOUR), _to_hour_number(end))
+            for start, end in windows
+        )
         counted = {_to_hour_number(parse_as_of(hour)): rows for hour, rows in arrivals.items()}
         taken = {hour: counted.get(hour, 0) for hours in covered for hour in hours}
         # a source that knows only days says them at their first hour, which may lie before the window
         first = min((_to_hour_number(start + _ROUND_UP_TO_HOUR) for start, _ in windows), default=0)
-        days = {hour: rows for hour, rows in counted.items() if hour in self.hours and hour < first and not hour % 24}
+        days = {
+            hour: rows
+            for hour, rows in counted.items()
+            if hour in self.hours and hour < first and not hour % 24
+        }
         return Ledger({**self.hours, **days, **taken})
 
     def restrict_to(self, known: TimeWindow | None) -> "Ledger":
         """The ledger without the hours that are not whole in this time."""
-        hours = range(_to_hour_number(known[0] + _ROUND_UP_TO_HOUR), _to_hour_number(known[1])) if known else range(0)
+        hours = (
+            range(_to_hour_number(known[0] + _ROUND_UP_TO_HOUR), _to_hour_number(known[1]))
+            if known
+            else range(0)
+        )
         return Ledger({hour: rows for hour, rows in self.hours.items() if hour in hours})
 
     def day(self, day: date) -> int | None:

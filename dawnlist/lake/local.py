@@ -60,13 +60,19 @@ class LocalObjectStore:
             return
         with self._clear(), self._locked():
             (self.base / key).unlink(missing_ok=True)
-            with suppress(OSError):  # elsewhere a folder is no more than its objects: an empty one is none
+            with suppress(
+                OSError
+            ):  # elsewhere a folder is no more than its objects: an empty one is none
                 for folder in (self.base / key).relative_to(self.base).parents[:-1]:
                     (self.base / folder).rmdir()
 
     def names(self, key: str) -> list[str]:
         try:
-            return [entry.name for entry in (self.base / key).iterdir() if not entry.name.startswith(".")]
+            return [
+                entry.name
+                for entry in (self.base / key).iterdir()
+                if not entry.name.startswith(".")
+            ]
         except (FileNotFoundError, NotADirectoryError):
             return []
 
@@ -79,7 +85,9 @@ class LocalObjectStore:
                     if not name.startswith("."):
                         about = path.stat()
                         modified = datetime.fromtimestamp(about.st_mtime, UTC)
-                        yield StoredObject(path.relative_to(self.base).as_posix(), about.st_size, modified)
+                        yield StoredObject(
+                            path.relative_to(self.base).as_posix(), about.st_size, modified
+                        )
 
     @contextmanager
     def _staged(self, source: BinaryIO) -> Iterator[Path]:
@@ -103,7 +111,8 @@ class LocalObjectStore:
         except OSError as error:
             if error.errno in _DISK_FULL_ERRORS:
                 raise OSError(
-                    error.errno, f"no room on the disk of the lake {self.base}, nothing was written: free some space"
+                    error.errno,
+                    f"no room on the disk of the lake {self.base}, nothing was written: free some space",
                 ) from None
             cause = f"the lake {self.base} can't be written: {error.strerror}"
             if error.errno in _PERMISSION_ERRORS:
@@ -111,7 +120,9 @@ class LocalObjectStore:
                     f"{cause}: let this user write in that folder, or name another with --lake"
                 ) from None
             if error.errno in _PATH_ERRORS:
-                raise type(error)(f"{cause} {error.filename!r}: give a folder with --lake") from None
+                raise type(error)(
+                    f"{cause} {error.filename!r}: give a folder with --lake"
+                ) from None
             raise
 
     def _staging(self) -> None:

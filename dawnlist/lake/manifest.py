@@ -16,14 +16,18 @@ def check_manifest(folder: Path) -> None:
     """ValueError when the folder is not, byte for byte, what its MANIFEST says."""
     manifest = folder / MANIFEST
     if not manifest.exists():
-        raise ValueError(f"{folder} has no MANIFEST: it is no finished directory, so it is not read")
+        raise ValueError(
+            f"{folder} has no MANIFEST: it is no finished directory, so it is not read"
+        )
     lines = manifest.read_text(errors="replace").splitlines()
     if not lines:
         raise ValueError(f"{manifest} is empty: it was damaged, write the folder again")
     for line in lines:
         digest, _, name = line.partition("  ")
         if not (folder / name).is_file() or _hash_file(folder / name) != digest:
-            raise ValueError(f"{folder / name} is not the file that MANIFEST names: it was damaged, write it again")
+            raise ValueError(
+                f"{folder / name} is not the file that MANIFEST names: it was damaged, write it again"
+            )
 
 
 def _hash_file(file: Path) -> str:

@@ -89,9 +89,17 @@ class S3ObjectStore:
     def _store(self) -> "S3Store":
         from obstore.store import S3Store
 
-        plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("true", "1", "yes", "on", "y")  # as delta-rs reads it
+        plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in (
+            "true",
+            "1",
+            "yes",
+            "on",
+            "y",
+        )  # as delta-rs reads it
         options: ClientConfig = {"timeout": _REQUEST_TIMEOUT, "allow_http": plain}
-        return S3Store(self.bucket, prefix=self.prefix, client_options=options, retry_config=_RETRY_POLICY)
+        return S3Store(
+            self.bucket, prefix=self.prefix, client_options=options, retry_config=_RETRY_POLICY
+        )
 
     def _require_bucket(self) -> None:
         """FileNotFoundError when it is the bucket that is missing, which an answer about one object does not tell."""
@@ -129,7 +137,9 @@ class S3ObjectStore:
         text = format_error(str(error).partition("Debug source:")[0])
         # a listing's errors have one class; what S3 answered stands in their text
         if isinstance(error, FileNotFoundError) or "NoSuchBucket" in text:
-            return FileNotFoundError(f"there is no bucket {self.bucket!r} for the lake {self.uri}: make it")
+            return FileNotFoundError(
+                f"there is no bucket {self.bucket!r} for the lake {self.uri}: make it"
+            )
         if "/latest/api/token" in text:  # asked last: where a machine in the cloud finds its role
             return ConnectionError(
                 f"no credentials for the lake {self.uri}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role"

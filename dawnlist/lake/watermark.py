@@ -29,7 +29,9 @@ def read_covered_window(table: "DeltaTable | None") -> TimeWindow | None:
         return None
     earliest = table.transaction_version(EARLIEST_APP_ID)
     # a watermark alone says nothing about what lies before it
-    return _from_epoch_seconds(watermark if earliest is None else earliest), _from_epoch_seconds(watermark)
+    return _from_epoch_seconds(watermark if earliest is None else earliest), _from_epoch_seconds(
+        watermark
+    )
 
 
 def read_expiry_cutoff(table: "DeltaTable | None") -> datetime | None:
@@ -41,7 +43,10 @@ def read_expiry_cutoff(table: "DeltaTable | None") -> datetime | None:
 def extend_window(known: TimeWindow | None, windows: list[TimeWindow]) -> TimeWindow | None:
     """What is held once the windows are, too; one that leaves a gap to what is held does not count."""
     for start, end in windows:
-        start, end = _from_epoch_seconds(math.ceil(start.timestamp())), _from_epoch_seconds(math.floor(end.timestamp()))
+        start, end = (
+            _from_epoch_seconds(math.ceil(start.timestamp())),
+            _from_epoch_seconds(math.floor(end.timestamp())),
+        )
         if known is None:
             known = start, end
         elif start <= known[1] and end >= known[0]:

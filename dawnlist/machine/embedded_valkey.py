@@ -86,13 +86,17 @@ def _start_server(home: Path) -> "tuple[int, redis.Redis]":
             (home / "valkey.json").write_text(json.dumps({"port": port}))
             # -P: the folder of this file is not to be importable
             arguments = [sys.executable, "-P", __file__, str(binary), str(port), str(held.fileno())]
-            subprocess.run(arguments, cwd=home, stdin=subprocess.DEVNULL, pass_fds=[held.fileno()], check=True)
+            subprocess.run(
+                arguments, cwd=home, stdin=subprocess.DEVNULL, pass_fds=[held.fileno()], check=True
+            )
         deadline = time.monotonic() + SERVER_START_SECONDS
         while time.monotonic() < deadline and not _is_server_stopped(home):
             if attached := _attach_to_server(home):
                 return attached
             time.sleep(0.02)
-    raise RuntimeError(f"the embedded Valkey in {home} did not start: {_read_last_line(home / 'valkey.log')}")
+    raise RuntimeError(
+        f"the embedded Valkey in {home} did not start: {_read_last_line(home / 'valkey.log')}"
+    )
 
 
 def _release_lease(home: Path, lease: "redis.Redis") -> None:
@@ -173,10 +177,16 @@ def watch_server(binary: str, port: int, held: int) -> None:
     if os.fork():
         os._exit(0)  # the command waits for this exit only; the watcher belongs to init from here
     os.setsid()  # Ctrl-C is for the command, not for the server
-    settings = f"--port {port} --bind 127.0.0.1 --protected-mode yes --appendonly yes --logfile valkey.log"
+    settings = (
+        f"--port {port} --bind 127.0.0.1 --protected-mode yes --appendonly yes --logfile valkey.log"
+    )
     quiet = subprocess.DEVNULL
     server = subprocess.Popen(
-        [binary, *settings.split(), "--save", ""], pass_fds=[held], stdin=quiet, stdout=quiet, stderr=quiet
+        [binary, *settings.split(), "--save", ""],
+        pass_fds=[held],
+        stdin=quiet,
+        stdout=quiet,
+        stderr=quiet,
     )
     signal.signal(signal.SIGTERM, lambda *_: server.terminate())
     for stream in range(3):  # a pipe of the command that started this would stay open otherwise

@@ -47,7 +47,9 @@ def _read_container_memory(limit: Path, used: Path, cached: str) -> int | None:
         most = limit.read_text().strip()
         if not most.isdigit():
             return None
-        statistics = dict(line.split() for line in (limit.parent / "memory.stat").read_text().splitlines())
+        statistics = dict(
+            line.split() for line in (limit.parent / "memory.stat").read_text().splitlines()
+        )
         return int(most) - int(used.read_text()) + int(statistics.get(cached, 0))
     except OSError:
         return None

@@ -9,7 +9,13 @@ import numba
 P = ParamSpec("P")
 R = TypeVar("R")
 
-FASTMATH_FLAGS: Final = {"reassoc", "contract", "arcp", "nsz", "afn"}  # a set: numba takes no frozenset
+FASTMATH_FLAGS: Final = {
+    "reassoc",
+    "contract",
+    "arcp",
+    "nsz",
+    "afn",
+}  # a set: numba takes no frozenset
 """For `fastmath`: sums in any order. Unlike True it lets NaN and infinities be what they are."""
 
 
@@ -45,7 +51,9 @@ def _name_by_key(compiled: object) -> None:
     save = files.save
 
     def save_by_key(key: object, data: object) -> None:
-        files._data_name_pattern = pattern.replace("{", f"{sha256(repr(key).encode()).hexdigest()[:16]}.{{")
+        files._data_name_pattern = pattern.replace(
+            "{", f"{sha256(repr(key).encode()).hexdigest()[:16]}.{{"
+        )
         save(key, data)
 
     files.save = save_by_key

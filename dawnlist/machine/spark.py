@@ -48,7 +48,9 @@ def open_spark_session(url: str) -> "SparkSession":
     with ExitStack() as stack:
         if kind in ("sc", "spark"):
             _check_reachable(url)
-        spark = _connect_session(url, stack) if kind == "sc" else launch_spark_session(url, kind, stack)
+        spark = (
+            _connect_session(url, stack) if kind == "sc" else launch_spark_session(url, kind, stack)
+        )
         for name, value in _SESSION_OPTIONS.items():
             spark.conf.set(name, value)
         _running = url, spark, stack.pop_all()
@@ -76,7 +78,9 @@ def describe_missing_spark(url: str) -> str:
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home, "bin", "java")) if home else "java"
     try:
-        told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+        told = subprocess.run(
+            [java, "-version"], capture_output=True, text=True, check=False
+        ).stderr
     except OSError:
         found = f"there is no {java}" if home else "there is no java on the PATH, and no JAVA_HOME"
     else:
@@ -100,6 +104,10 @@ def _check_reachable(url: str) -> None:
     """ConnectionError in one line when nothing listens there; Spark itself tries for minutes."""
     place = urlsplit(url)
     try:
-        socket.create_connection((cast(str, place.hostname), place.port or SPARK_CONNECT_PORT), timeout=10).close()
+        socket.create_connection(
+            (cast(str, place.hostname), place.port or SPARK_CONNECT_PORT), timeout=10
+        ).close()
     except OSError as error:
-        raise ConnectionError(f"no Spark answers at {url!r} ({error}): start one (docs/SPARK.md)") from None
+        raise ConnectionError(
+            f"no Spark answers at {url!r} ({error}): start one (docs/SPARK.md)"
+        ) from None

@@ -27,9 +27,13 @@ def launch_spark_session(url: str, kind: str, stack: ExitStack) -> "SparkSession
     from pyspark.sql import SparkSession
 
     folder = Path(
-        stack.enter_context(tempfile.TemporaryDirectory(prefix="dawnlist-spark-", ignore_cleanup_errors=True))
+        stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="dawnlist-spark-", ignore_cleanup_errors=True)
+        )
     )
-    log = stack.enter_context((folder / "log").open("w+"))  # the JVM says much before it can be told to be quiet
+    log = stack.enter_context(
+        (folder / "log").open("w+")
+    )  # the JVM says much before it can be told to be quiet
     conf = SparkConf(loadDefaults=False).setAll(list(_build_conf(url, kind, folder).items()))
     try:
         with _scoped_environment(_build_environment(kind, folder)):
@@ -41,7 +45,9 @@ def launch_spark_session(url: str, kind: str, stack: ExitStack) -> "SparkSession
             stack.callback(spark.stop)
             return spark
     except (Py4JError, PySparkRuntimeError) as error:
-        raise RuntimeError(f"Spark did not start at {url!r}: {_explain_failure(error, log)}") from None
+        raise RuntimeError(
+            f"Spark did not start at {url!r}: {_explain_failure(error, log)}"
+        ) from None
 
 
 def _build_conf(url: str, kind: str, folder: Path) -> dict[str, str]:
@@ -67,7 +73,9 @@ def _build_conf(url: str, kind: str, folder: Path) -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(2 * cores),
     }
     if kind == "local-cluster":
-        conf["spark.executor.memory"] = f"{parse_url_numbers(url)[2]}m"  # else 1 GB, which a smaller worker refuses
+        conf["spark.executor.memory"] = (
+            f"{parse_url_numbers(url)[2]}m"  # else 1 GB, which a smaller worker refuses
+        )
     return conf
 
 
@@ -76,7 +84,9 @@ def _build_environment(kind: str, folder: Path) -> dict[str, str]:
         return {}
     import pyspark
 
-    home = folder / "home"  # executors of a local cluster write below it: not into the installed package
+    home = (
+        folder / "home"
+    )  # executors of a local cluster write below it: not into the installed package
     home.mkdir()
     for path in Path(pyspark.__file__).parent.iterdir():
         (home / path.name).symlink_to(path)

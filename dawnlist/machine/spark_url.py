@@ -25,14 +25,18 @@ def classify_spark_url(url: str) -> str:
         raise ValueError(
             f"{mask_passwords(url)!r} holds a token, which would end up in logs: set {SPARK_TOKEN_VARIABLE} instead"
         )
-    kind = next((kind for kind, pattern in _URL_PATTERNS.items() if re.fullmatch(pattern, url)), None)
+    kind = next(
+        (kind for kind, pattern in _URL_PATTERNS.items() if re.fullmatch(pattern, url)), None
+    )
     if kind is None:
         raise ValueError(
             f"Spark's URL is {url!r}: give local[CORES], local[*], local-cluster[EXECUTORS,CORES,MEGABYTES], "
             "spark://HOST:7077, k8s://https://HOST:443 or sc://HOST:15002"
         )
     if kind == "local-cluster" and parse_url_numbers(url)[2] < MIN_EXECUTOR_MEGABYTES:
-        raise ValueError(f"Spark's URL is {url!r}: give an executor at least {MIN_EXECUTOR_MEGABYTES} megabytes")
+        raise ValueError(
+            f"Spark's URL is {url!r}: give an executor at least {MIN_EXECUTOR_MEGABYTES} megabytes"
+        )
     return kind
 
 

@@ -61,10 +61,17 @@ class Alerts:
         pauses: Sequence[float] = ALERT_RETRY_PAUSES,
     ) -> None:
         """`service` is who fails, in words."""
-        self._service, self._channels, self._interval, self._pauses = service, channels, interval, pauses
+        self._service, self._channels, self._interval, self._pauses = (
+            service,
+            channels,
+            interval,
+            pauses,
+        )
         self._known: dict[ErrorKind, _AlertState] = {}
         self._lock = threading.Lock()
-        self._queue: queue.Queue[tuple[BaseException, ErrorKind, str, int] | None] = queue.Queue(MAX_QUEUED_ALERTS)
+        self._queue: queue.Queue[tuple[BaseException, ErrorKind, str, int] | None] = queue.Queue(
+            MAX_QUEUED_ALERTS
+        )
         self._thread = threading.Thread(target=self._run, name="dawnlist-alerts", daemon=True)
         if channels:
             self._thread.start()
@@ -122,7 +129,9 @@ class Alerts:
                 run_with_timeout(SEND_TIMEOUT_SECONDS, partial(channel.send, message))
                 return
             except Exception as error:  # this thread has to live on
-                _log.warning("%s took no message: %s", channel.name, format_error(anonymise_text(str(error))))
+                _log.warning(
+                    "%s took no message: %s", channel.name, format_error(anonymise_text(str(error)))
+                )
             if pause is not None:
                 time.sleep(pause)
 
@@ -140,7 +149,9 @@ class AlertHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """See logging.Handler."""
         if record.exc_info and record.exc_info[1] and not hasattr(record, "told"):
-            self._alerts.report(record.exc_info[1], format_error(record.getMessage()).removesuffix(" failed"))
+            self._alerts.report(
+                record.exc_info[1], format_error(record.getMessage()).removesuffix(" failed")
+            )
 
 
 def format_frames(error: BaseException) -> list[str]:
@@ -149,7 +160,11 @@ def format_frames(error: BaseException) -> list[str]:
     seen: BaseException | None = error
     while seen is not None and len(lines) < 5 * MAX_TRACE_FRAMES:
         found = traceback.extract_tb(seen.__traceback__)[-MAX_TRACE_FRAMES:]
-        lines[:0] = [*(f"{f.filename}:{f.lineno} {f.name}\n    {f.line}" for f in found), type(seen).__name__, ""]
+        lines[:0] = [
+            *(f"{f.filename}:{f.lineno} {f.name}\n    {f.line}" for f in found),
+            type(seen).__name__,
+            "",
+        ]
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
     return lines[:-1]
 

@@ -56,16 +56,26 @@ class MailChannel:
         plugin = self.plugin
         to = [formataddr((name or "", address)) for name, address in plugin.targets]
         sender = formataddr((plugin.from_addr[0] or "Dawnlist", plugin.from_addr[1]))
-        copies = {"Cc": ", ".join(sorted(plugin.cc)), "Reply-To": ", ".join(sorted(plugin.reply_to))}
-        mail = build_mime_message(message, sender, to, {**{k: v for k, v in copies.items() if v}, **plugin.headers})
+        copies = {
+            "Cc": ", ".join(sorted(plugin.cc)),
+            "Reply-To": ", ".join(sorted(plugin.reply_to)),
+        }
+        mail = build_mime_message(
+            message, sender, to, {**{k: v for k, v in copies.items() if v}, **plugin.headers}
+        )
         everybody = [*(address for _, address in plugin.targets), *plugin.cc, *plugin.bcc]
         try:
             with self._connected() as server:
                 refused = server.send_message(mail, plugin.from_addr[1], everybody)
-        except (OSError, smtplib.SMTPException) as error:  # an SMTPException is an OSError, but not by its contract
+        except (
+            OSError,
+            smtplib.SMTPException,
+        ) as error:  # an SMTPException is an OSError, but not by its contract
             raise ConnectionError(_describe_mail_error(error)) from None
         if refused:
-            logging.getLogger("dawnlist").warning("%s refused %d of %d addresses", self.name, len(refused), len(to))
+            logging.getLogger("dawnlist").warning(
+                "%s refused %d of %d addresses", self.name, len(refused), len(to)
+            )
 
     def _connected(self) -> smtplib.SMTP:
         """Secured and logged in, as the URL says."""
@@ -104,11 +114,17 @@ class ChatChannel:
         group = apprise.Apprise(asset=self.plugin.asset)
         group.add(self.plugin)
         with apprise.LogCapture(level=logging.WARNING) as said:  # type: ignore[no-untyped-call]
-            body = _MENTION.sub("\\1\u200b", message.short)  # an error's message must not call everybody of a channel
-            taken = group.notify(body=body, title=message.subject, body_format=apprise.NotifyFormat.TEXT)
+            body = _MENTION.sub(
+                "\\1\u200b", message.short
+            )  # an error's message must not call everybody of a channel
+            taken = group.notify(
+                body=body, title=message.subject, body_format=apprise.NotifyFormat.TEXT
+            )
             why = said.getvalue().strip().splitlines()
         if not taken:
-            raise ConnectionError(format_error(anonymise_text(why[-1])) if why else "no reason was given")
+            raise ConnectionError(
+                format_error(anonymise_text(why[-1])) if why else "no reason was given"
+            )
 
 
 def parse_channels(urls: str | None = None) -> tuple[list[Channel], list[str]]:
@@ -123,7 +139,9 @@ def parse_channels(urls: str | None = None) -> tuple[list[Channel], list[str]]:
     logging.getLogger("apprise").addHandler(logging.NullHandler())
     # no files: a pod's root can't be written to
     memory = apprise.PersistentStoreMode.MEMORY
-    asset = apprise.AppriseAsset(app_id="Dawnlist", app_desc="Dawnlist", async_mode=False, storage_mode=memory)
+    asset = apprise.AppriseAsset(
+        app_id="Dawnlist", app_desc="Dawnlist", async_mode=False, storage_mode=memory
+    )
     read = [(url, apprise.Apprise.instantiate(url, asset=asset)) for url in given]
     wrong = [
         f"URL {place} of {NOTIFY_URLS} ({url.partition('://')[0][:20] if '://' in url else 'no scheme'}) can't be "
@@ -176,6 +194,10 @@ def _describe_mail_error(error: Exception) -> str:
         code, answer = next(iter(error.recipients.values()))
         return f"every address was refused: {code} {format_error(anonymise_text(answer.decode(errors='replace')))}"
     if isinstance(error, smtplib.SMTPResponseException):
-        words = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
+        words = (
+            error.smtp_error.decode(errors="replace")
+            if isinstance(error.smtp_error, bytes)
+            else error.smtp_error
+        )
         return f"{error.smtp_code} {format_error(anonymise_text(words))}"
     return f"{type(error).__name__}: {format_error(anonymise_text(str(error)))}"

@@ -10,7 +10,14 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any, Final
 
-from dawnlist.urls import API_KEY, JWT_KEY, NOTIFY_URLS, REDIS_PASSWORD, SOURCE_PASSWORD, mask_passwords
+from dawnlist.urls import (
+    API_KEY,
+    JWT_KEY,
+    NOTIFY_URLS,
+    REDIS_PASSWORD,
+    SOURCE_PASSWORD,
+    mask_passwords,
+)
 
 MASK: Final = "***"
 SECRET_VARIABLES: Final = (
@@ -23,7 +30,8 @@ MIN_SECRET_LENGTH: Final = 5  # a value that is any shorter would blot out words
 
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _IP_ADDRESS = re.compile(
-    r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\d)|(?=[\da-f:]*:[\da-f:]*:)[\da-f:]*\d[\da-f:.]*)", re.IGNORECASE
+    r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\d)|(?=[\da-f:]*:[\da-f:]*:)[\da-f:]*\d[\da-f:.]*)",
+    re.IGNORECASE,
 )
 _PERSON = r"(?:user|customer|visitor|member|client|account|session|device)"
 _USER_ID = re.compile(
@@ -52,7 +60,10 @@ def mask_secrets(text: str) -> str:
     """The text without passwords and tokens, and without this process's own secrets wherever they stand."""
     for value in _read_secrets():
         text = text.replace(value, MASK)
-    return _TOKEN.sub(lambda found: f"{found['said'] or ''}{MASK}", _COOKIE.sub(rf"\1{MASK}", mask_passwords(text)))
+    return _TOKEN.sub(
+        lambda found: f"{found['said'] or ''}{MASK}",
+        _COOKIE.sub(rf"\1{MASK}", mask_passwords(text)),
+    )
 
 
 def anonymise_text(text: str) -> str:
@@ -74,7 +85,11 @@ def anonymise_json(value: Any) -> Any:
 def _read_secrets() -> Iterable[str]:
     """Longest first, so that one that holds another goes whole."""
     values = {name: os.environ.get(name, "").strip() for name in SECRET_VARIABLES}
-    found = {part for name, value in values.items() for part in re.split(SECRET_SEPARATORS.get(name, r"\A"), value)}
+    found = {
+        part
+        for name, value in values.items()
+        for part in re.split(SECRET_SEPARATORS.get(name, r"\A"), value)
+    }
     return sorted((part for part in found if len(part) >= MIN_SECRET_LENGTH), key=len, reverse=True)
 
 
@@ -85,4 +100,6 @@ def _mask_ip_address(found: re.Match[str]) -> str:
         address = ip_address(text)
     except ValueError:
         return found[0]
-    return found[0] if address.is_loopback or address.is_unspecified else MASK + found[0][len(text) :]
+    return (
+        found[0] if address.is_loopback or address.is_unspecified else MASK + found[0][len(text) :]
+    )

@@ -46,10 +46,14 @@ class Message:
     def from_json(cls, value: Mapping[str, Any]) -> "Message":
         """What `to_json` gave."""
         pictures = {name: base64.b64decode(data) for name, data in value["pictures"].items()}
-        return cls(**{**value, "moment": datetime.fromisoformat(value["moment"]), "pictures": pictures})
+        return cls(
+            **{**value, "moment": datetime.fromisoformat(value["moment"]), "pictures": pictures}
+        )
 
 
-def build_mime_message(message: Message, sender: str, to: Iterable[str], headers: Mapping[str, str]) -> EmailMessage:
+def build_mime_message(
+    message: Message, sender: str, to: Iterable[str], headers: Mapping[str, str]
+) -> EmailMessage:
     """The message as a mail: plain text and, if there is any, HTML with its pictures inside.
 
     Its Message-ID is made from its key, so that who gets it twice can know it.
@@ -59,7 +63,9 @@ def build_mime_message(message: Message, sender: str, to: Iterable[str], headers
     mail["From"] = sender
     mail["To"] = ", ".join(to)
     mail["Date"] = format_datetime(message.moment)
-    mail["Message-ID"] = f"<{hashlib.sha256(message.key.encode()).hexdigest()[:32]}@dawnlist.invalid>"
+    mail["Message-ID"] = (
+        f"<{hashlib.sha256(message.key.encode()).hexdigest()[:32]}@dawnlist.invalid>"
+    )
     mail["Auto-Submitted"] = "auto-generated"  # nobody's absence note comes back
     for name, value in headers.items():
         del mail[name]
@@ -69,5 +75,7 @@ def build_mime_message(message: Message, sender: str, to: Iterable[str], headers
         mail.add_alternative(message.html, subtype="html")
         *_, body = mail.iter_parts()
         for name, data in message.pictures.items():
-            body.add_related(data, "image", "png", cid=f"<{name}>", filename=name, disposition="inline")
+            body.add_related(
+                data, "image", "png", cid=f"<{name}>", filename=name, disposition="inline"
+            )
     return mail

@@ -54,11 +54,15 @@ class ALSConfig:
         }
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} is {getattr(self, name)}: give a number from {low} to {high}")
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}: give a number from {low} to {high}"
+                )
         if self.solver not in ALS_SOLVERS:
             raise ValueError(f"solver is {self.solver!r}: give one of {', '.join(ALS_SOLVERS)}")
         if self.nu and self.solver != "ials":
-            raise ValueError(f"nu is {self.nu} and the solver {self.solver}: only ials scales its regularization")
+            raise ValueError(
+                f"nu is {self.nu} and the solver {self.solver}: only ials scales its regularization"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain values, with the engine's name."""

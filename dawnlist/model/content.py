@@ -50,7 +50,9 @@ class ItemFeatures:
         return found.hexdigest()[:16]
 
 
-def build_content_vectors(items: pa.Table, ids: IdMap, dimensions: int = CONTENT_DIMENSIONS) -> Float32Array:
+def build_content_vectors(
+    items: pa.Table, ids: IdMap, dimensions: int = CONTENT_DIMENSIONS
+) -> Float32Array:
     """A vector of unit length for each id, shape (ids, d), 0 for an item without words; d <= dimensions.
 
     `items`: item_id, title, genres and text, as the items table has them. d is 0 when no two items share a word. The
@@ -76,7 +78,9 @@ def _tokenise_items(items: pa.Table) -> Iterator[list[str]]:
     prose = [pc.utf8_lower(pc.fill_null(items[name], "")) for name in ("title", "text")]
     words = pc.binary_join_element_wise(*prose, " ")
     for text, genres in zip(words.to_pylist(), items["genres"].to_pylist(), strict=True):
-        yield WORD_PATTERN.findall(text) + [GENRE_PREFIX + genre.casefold() for genre in genres or ()]
+        yield WORD_PATTERN.findall(text) + [
+            GENRE_PREFIX + genre.casefold() for genre in genres or ()
+        ]
 
 
 def _reduce_documents(documents: Iterator[list[str]], dimensions: int) -> Float32Array:
@@ -85,7 +89,9 @@ def _reduce_documents(documents: Iterator[list[str]], dimensions: int) -> Float3
     from sklearn.feature_extraction.text import TfidfVectorizer
     from threadpoolctl import threadpool_limits
 
-    tfidf: Any = TfidfVectorizer(analyzer=list, sublinear_tf=True, min_df=MIN_DOCUMENT_FREQUENCY, dtype=np.float32)
+    tfidf: Any = TfidfVectorizer(
+        analyzer=list, sublinear_tf=True, min_df=MIN_DOCUMENT_FREQUENCY, dtype=np.float32
+    )
     try:
         sparse = tfidf.fit_transform(documents)
     except ValueError:  # it has nothing to count, and no other way to say so
@@ -96,6 +102,10 @@ def _reduce_documents(documents: Iterator[list[str]], dimensions: int) -> Float3
         with threadpool_limits(
             1, "blas"
         ):  # as quick for so narrow matrices, and the same numbers on any machine's cores
-            dense = TruncatedSVD(dimensions, random_state=SVD_SEED).fit_transform(sparse).astype(np.float32)
+            dense = (
+                TruncatedSVD(dimensions, random_state=SVD_SEED)
+                .fit_transform(sparse)
+                .astype(np.float32)
+            )
     told = np.diff(sparse.indptr) > 0
     return normalise_rows((dense - dense[told].mean(axis=0)) * told[:, None])

@@ -77,13 +77,23 @@ class FactorModel:
         """The model of the users and items that have at least one interaction in `user_items`; the rest is unknown."""
         users = np.flatnonzero(np.diff(user_items.indptr))
         items = np.unique(user_items.indices).astype(np.int64)
-        return cls(ids[0].subset(users), ids[1].subset(items), factors[0][users], factors[1][items], config, lineage)
+        return cls(
+            ids[0].subset(users),
+            ids[1].subset(items),
+            factors[0][users],
+            factors[1][items],
+            config,
+            lineage,
+        )
 
     def align(self, user_ids: IdMap, item_ids: IdMap) -> "AlignedModel":
         """The same model over other id maps; who is unknown to it has a zero vector and a False in the mask."""
         users, items = self.user_ids.indices(user_ids.ids), self.item_ids.indices(item_ids.ids)
         return AlignedModel(
-            _gather_rows(self.user_factors, users), _gather_rows(self.item_factors, items), users >= 0, items >= 0
+            _gather_rows(self.user_factors, users),
+            _gather_rows(self.item_factors, items),
+            users >= 0,
+            items >= 0,
         )
 
 
@@ -105,13 +115,17 @@ class AlignedModel:
         (len(users), k), -1 where fewer items are left, and their scores, 0 there. A user that the model does not
         know gets an empty list.
         """
-        from dawnlist.ranking.topk import top_k  # brings numba, a second that who only loads a model need not wait
+        from dawnlist.ranking.topk import (
+            top_k,
+        )  # brings numba, a second that who only loads a model need not wait
 
         known = np.flatnonzero(self.knows_user[users])
         items = np.full((len(users), k), -1, dtype=np.int64)
         scores = np.zeros((len(users), k), dtype=np.float32)
         asked, met = self.user_factors[users[known]], seen[known].tocsr()
-        items[known], scores[known] = top_k(asked, self.item_factors, k, met, self.knows_item, device)
+        items[known], scores[known] = top_k(
+            asked, self.item_factors, k, met, self.knows_item, device
+        )
         return items, scores
 
 

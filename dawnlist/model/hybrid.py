@@ -62,26 +62,42 @@ class Hybrid:
     ) -> tuple[Float32Array, Float32Array]:
         """User and item factors as they are served, of what was fitted on `fitted`."""
         met = np.diff(self.user_items.weight.indptr)
-        profiles = self.profiles(self.user_items.decay_weights(config.half_life)) if config.content_share else None
+        profiles = (
+            self.profiles(self.user_items.decay_weights(config.half_life))
+            if config.content_share
+            else None
+        )
         return self.compose_factors(fitted, profiles, met, config)
 
     def compose_factors(
-        self, fitted: tuple[Float32Array, Float32Array], profiles: Float32Array | None, met: Counts, config: ALSConfig
+        self,
+        fitted: tuple[Float32Array, Float32Array],
+        profiles: Float32Array | None,
+        met: Counts,
+        config: ALSConfig,
     ) -> tuple[Float32Array, Float32Array]:
         """The same for any users, of whom are given: fitted vectors, profiles (p), and how many items they met.
 
         profiles: (users, d), not asked for without a share of content; met: (users,).
         """
         users, items = fitted
-        items = np.vstack([items, np.zeros((len(self.new) - len(items), items.shape[1]), np.float32)])
+        items = np.vstack(
+            [items, np.zeros((len(self.new) - len(items), items.shape[1]), np.float32)]
+        )
         if self.new.any():
             items[self.new] = self.prediction @ items
         share, half_life = config.popularity_share, config.popularity_half_life
-        users, items = popularity.blend_popularity((users, items), self.user_items, share, half_life)
+        users, items = popularity.blend_popularity(
+            (users, items), self.user_items, share, half_life
+        )
         if not config.content_share or profiles is None:
             return users, items
-        weights = (config.content_share * config.content_pairs / (config.content_pairs + met)).astype(np.float32)
-        return np.column_stack([users, weights[:, None] * profiles]), np.column_stack([items, self.content])
+        weights = (
+            config.content_share * config.content_pairs / (config.content_pairs + met)
+        ).astype(np.float32)
+        return np.column_stack([users, weights[:, None] * profiles]), np.column_stack(
+            [items, self.content]
+        )
 
     def profiles(self, weights: csr_matrix) -> Float32Array:
         """p, shape (users, d), of users' weights (users, items): of unit length, or 0 where words are known of none."""
@@ -99,11 +115,18 @@ class Hybrid:
 
         y_i = sum of s_ij y_j over i's neighbours j, divided by DOUBT + sum of s_ij; s is the cosine, 0 at least.
         """
-        from dawnlist.ranking.topk import top_k  # brings numba, a second that who only asks for parts need not wait
+        from dawnlist.ranking.topk import (
+            top_k,
+        )  # brings numba, a second that who only asks for parts need not wait
 
-        candidates, wanted = np.flatnonzero(self.met & self.content.any(axis=1)), np.flatnonzero(self.new)
+        candidates, wanted = (
+            np.flatnonzero(self.met & self.content.any(axis=1)),
+            np.flatnonzero(self.new),
+        )
         nothing = csr_matrix((len(wanted), len(candidates)), dtype=np.float32)
-        places, cosines = top_k(self.content[wanted], self.content[candidates], CONTENT_NEIGHBOURS, nothing)
+        places, cosines = top_k(
+            self.content[wanted], self.content[candidates], CONTENT_NEIGHBOURS, nothing
+        )
         alike = np.where(places >= 0, np.maximum(cosines, 0), np.float32(0))
         alike /= SHRINKAGE + alike.sum(axis=1, keepdims=True)
         rows, ranks = np.nonzero(alike)

@@ -28,18 +28,24 @@ def read_matrix(path: Path) -> csr_matrix:
     ValueError for what is no such file, and for entries that are no finite numbers from 0 on; FileNotFoundError.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {str(path)!r}: write one with scipy.sparse.save_npz")
+        raise FileNotFoundError(
+            f"there is no file {str(path)!r}: write one with scipy.sparse.save_npz"
+        )
     found = _load_sparse(path)
     if found.dtype.kind not in "buif":
         raise ValueError(f"{path} has entries of the type {found.dtype}: give numbers")
     wrong = found.data[~((found.data >= 0) & (found.data <= MAX_WEIGHT))]  # NaN is neither
     if len(wrong):
-        raise ValueError(f"{path} has the entry {wrong[0]}: give numbers from 0 on, such as how often a user came")
+        raise ValueError(
+            f"{path} has the entry {wrong[0]}: give numbers from 0 on, such as how often a user came"
+        )
     matrix = csr_matrix(found).astype(np.float32)
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
     if not matrix.nnz:
-        raise ValueError(f"{path} is empty: give a matrix with an entry for each user and item that met")
+        raise ValueError(
+            f"{path} is empty: give a matrix with an entry for each user and item that met"
+        )
     return matrix
 
 
@@ -49,11 +55,17 @@ def _load_sparse(path: Path) -> Any:
         try:
             found = load_npz(file)
             if found.format in MATRIX_FORMATS[:2]:
-                found.check_format(full_check=True)  # compiled loops would follow a wrong index anywhere
+                found.check_format(
+                    full_check=True
+                )  # compiled loops would follow a wrong index anywhere
         except MemoryError:
             raise
-        except Exception:  # a file that is none, or was cut off, fails in scipy, NumPy, zipfile or zlib
-            raise ValueError(f"{path} is no sparse matrix: write it with scipy.sparse.save_npz") from None
+        except (
+            Exception
+        ):  # a file that is none, or was cut off, fails in scipy, NumPy, zipfile or zlib
+            raise ValueError(
+                f"{path} is no sparse matrix: write it with scipy.sparse.save_npz"
+            ) from None
     if found.format not in MATRIX_FORMATS or found.ndim != 2:
         raise ValueError(
             f"{path} is a {found.format} of {found.ndim} dimensions: give one of {', '.join(MATRIX_FORMATS)}, users by items"
@@ -88,7 +100,9 @@ def hold_out_pairs(matrix: csr_matrix, seed: int) -> tuple[csr_matrix, csr_matri
     counts = np.diff(matrix.indptr)
     if counts.max() < 2:
         raise ValueError("no user has two items, so none can be held out: give --validation")
-    drawn = matrix.indptr[:-1] + (np.random.default_rng(seed).random(len(counts)) * counts).astype(np.int64)
+    drawn = matrix.indptr[:-1] + (np.random.default_rng(seed).random(len(counts)) * counts).astype(
+        np.int64
+    )
     mask = np.zeros(matrix.nnz, dtype=bool)
     mask[drawn[counts > 1]] = True
     return _mask_entries(matrix, ~mask), _mask_entries(matrix, mask)
@@ -110,14 +124,28 @@ def build_splits_from_matrices(
     user = np.repeat(np.arange(train.shape[0], dtype=np.int32), np.diff(together.indptr))
     ids = [number_ids(size) for size in train.shape]
     cuts = Cuts(EVENT_TIME, EVENT_TIME, EVENT_TIME)
-    return Splits(ids[0], ids[1], user, together.indices.astype(np.int32), weight, last, cuts, {"incumbent": None})
+    return Splits(
+        ids[0],
+        ids[1],
+        user,
+        together.indices.astype(np.int32),
+        weight,
+        last,
+        cuts,
+        {"incumbent": None},
+    )
 
 
 def _mask_entries(matrix: csr_matrix, mask: Any) -> csr_matrix:
-    found = csr_matrix((matrix.data * mask, matrix.indices, matrix.indptr), shape=matrix.shape, copy=True)
+    found = csr_matrix(
+        (matrix.data * mask, matrix.indices, matrix.indptr), shape=matrix.shape, copy=True
+    )
     found.eliminate_zeros()  # in place, hence the copy
     return found
 
 
 def _fill_entries(matrix: csr_matrix, mark: int) -> csr_matrix:
-    return csr_matrix((np.full(matrix.nnz, mark, dtype=np.int8), matrix.indices, matrix.indptr), shape=matrix.shape)
+    return csr_matrix(
+        (np.full(matrix.nnz, mark, dtype=np.int8), matrix.indices, matrix.indptr),
+        shape=matrix.shape,
+    )

@@ -54,7 +54,10 @@ class RankingScores:
     @classmethod
     def concatenate(cls, parts: Sequence["RankingScores"]) -> "RankingScores":
         """Those of several blocks of users as one."""
-        values = {name: np.concatenate([getattr(part, name) for part in parts]) for name in (*METRICS, "novelty")}
+        values = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in (*METRICS, "novelty")
+        }
         return cls(**values, exposure=np.sum([part.exposure for part in parts], axis=0))
 
     @property
@@ -80,14 +83,18 @@ class RankingScores:
         return {**found, f"gini@{k}": self.gini}
 
 
-def score_lists(lists: Int64Array, truth: csr_matrix, popularity: Float64Array | None = None) -> RankingScores:
+def score_lists(
+    lists: Int64Array, truth: csr_matrix, popularity: Float64Array | None = None
+) -> RankingScores:
     """Score ranked lists against what each user did.
 
     `lists`: (users, k) item indices, best first, -1 where a list is shorter. `truth`: (users, items), stored entries
     are relevant; every user has at least one. `popularity`: (items,), the share of users who met an item, above 0.
     """
     if lists.shape[0] != truth.shape[0]:
-        raise ValueError(f"{lists.shape[0]} lists for {truth.shape[0]} users: give one list for each row of truth")
+        raise ValueError(
+            f"{lists.shape[0]} lists for {truth.shape[0]} users: give one list for each row of truth"
+        )
     k = lists.shape[1]
     hits = _find_hits(lists, truth)
     relevant = np.diff(truth.indptr)
@@ -117,7 +124,10 @@ def _find_hits(lists: Int64Array, truth: csr_matrix) -> BoolArray:
 
 @jit()
 def _mark_hits(
-    lists: Int64Array, indptr: npt.NDArray[np.int32], relevant: npt.NDArray[np.int32], hits: BoolArray
+    lists: Int64Array,
+    indptr: npt.NDArray[np.int32],
+    relevant: npt.NDArray[np.int32],
+    hits: BoolArray,
 ) -> None:
     for user in range(len(lists)):
         wanted = relevant[indptr[user] : indptr[user + 1]]
@@ -148,7 +158,9 @@ def bootstrap_means(values: Float64Array, seed: int, samples: int = 1000) -> Flo
     step = max(1, BOOTSTRAP_COUNTS // len(some))
     for start in range(0, samples, step):
         sizes = drawn[start : start + step]
-        users = rng.integers(0, len(some), sizes.sum()) + np.repeat(np.arange(len(sizes)) * len(some), sizes)
+        users = rng.integers(0, len(some), sizes.sum()) + np.repeat(
+            np.arange(len(sizes)) * len(some), sizes
+        )
         counts = np.bincount(users, minlength=len(sizes) * len(some)).reshape(len(sizes), len(some))
         means[start : start + step] = counts @ some / len(values)
     return means
@@ -167,11 +179,17 @@ def bootstrap_interval(
     difference: Float64Array, seed: int, samples: int = 1000, confidence: float = 0.95
 ) -> tuple[float, float]:
     """The interval of the mean of paired differences over users. (0, 0) without users."""
-    return percentile_interval(bootstrap_means(difference[:, None], seed, samples)[:, 0], confidence)
+    return percentile_interval(
+        bootstrap_means(difference[:, None], seed, samples)[:, 0], confidence
+    )
 
 
 def ratio_interval(
-    above: Float64Array, below: Float64Array, seed: int, samples: int = 1000, confidence: float = 0.95
+    above: Float64Array,
+    below: Float64Array,
+    seed: int,
+    samples: int = 1000,
+    confidence: float = 0.95,
 ) -> tuple[float, float]:
     """The interval of the ratio of two means over the same users. (0, 0) where the one below is 0."""
     means = bootstrap_means(np.column_stack([above, below]), seed, samples)

@@ -33,11 +33,16 @@ def compute_popularity(user_items: UserItems, half_life: float) -> Float32Array:
     """
     indices, items = user_items.weight.indices, user_items.weight.shape[1]
     counts = np.bincount(indices, weights=np.exp2(-user_items.age / half_life), minlength=items)
-    return np.asarray(counts / max(counts.max(initial=0.0), np.finfo(np.float64).tiny), dtype=np.float32)
+    return np.asarray(
+        counts / max(counts.max(initial=0.0), np.finfo(np.float64).tiny), dtype=np.float32
+    )
 
 
 def blend_popularity(
-    factors: tuple[Float32Array, Float32Array], user_items: UserItems, share: float, half_life: float
+    factors: tuple[Float32Array, Float32Array],
+    user_items: UserItems,
+    share: float,
+    half_life: float,
 ) -> tuple[Float32Array, Float32Array]:
     """User and item factors whose scores are those of `factors` plus `share` times decayed popularity.
 
@@ -47,4 +52,6 @@ def blend_popularity(
         return factors
     users, items = factors
     popular = np.float32(share) * compute_popularity(user_items, half_life)
-    return np.column_stack([users, np.ones(len(users), np.float32)]), np.column_stack([items, popular])
+    return np.column_stack([users, np.ones(len(users), np.float32)]), np.column_stack(
+        [items, popular]
+    )

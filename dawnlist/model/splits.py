@@ -68,7 +68,12 @@ class Splits:
         if self.stock is None or not self.stock.unmet:
             return self
         met = self.met_item_count
-        stock = replace(self.stock, content=self.stock.content[:met], first_seen=self.stock.first_seen[:met], unmet=0)
+        stock = replace(
+            self.stock,
+            content=self.stock.content[:met],
+            first_seen=self.stock.first_seen[:met],
+            unmet=0,
+        )
         return replace(self, item_ids=self.item_ids.subset(np.arange(met)), stock=stock)
 
     def new_items(self, stage: Stage) -> npt.NDArray[np.bool_]:
@@ -79,13 +84,21 @@ class Splits:
         if self.stock is None:
             return np.zeros(self.shape[1], dtype=bool)
         seen, cut = self.stock.first_seen, int(self.end(stage).timestamp() * 1_000_000)
-        new = (seen > 0) & ((seen <= cut) | (seen == self.stock.since)) & self.stock.content.any(axis=1)
+        new = (
+            (seen > 0)
+            & ((seen <= cut) | (seen == self.stock.since))
+            & self.stock.content.any(axis=1)
+        )
         new[self.item_index[self.met(slice(HISTORY_PARTS[stage]))]] = False
         return np.asarray(new)
 
     def end(self, stage: Stage) -> datetime:
         """The cut before which the rows of a stage lie."""
-        return {"tune": self.cuts.validation_start, "train": self.cuts.train_end, "refit": self.cuts.as_of}[stage]
+        return {
+            "tune": self.cuts.validation_start,
+            "train": self.cuts.train_end,
+            "refit": self.cuts.as_of,
+        }[stage]
 
     def user_items(self, stage: Stage) -> UserItems:
         """Weights and ages of all rows before the stage's cut, over all users and items of the window."""
@@ -120,7 +133,10 @@ class Splits:
         """The fingerprint of the holdout, 16 hex digits: the catalogue, who is judged, and what by."""
         truth = self.truth("holdout")
         digest = hashlib.sha256()
-        for ids in (self.drop_unmet_items().item_ids, self.user_ids.subset(np.flatnonzero(np.diff(truth.indptr)))):
+        for ids in (
+            self.drop_unmet_items().item_ids,
+            self.user_ids.subset(np.flatnonzero(np.diff(truth.indptr))),
+        ):
             digest.update(pa.record_batch([ids.ids], ["id"]).serialize())
         for array in (truth.indptr, truth.indices, self.judged("holdout")):
             digest.update(np.ascontiguousarray(array).data)
@@ -141,7 +157,9 @@ class Splits:
         self.user_ids.save(folder / "user_ids.parquet", "user_id")
         self.item_ids.save(folder / "item_ids.parquet", "item_id")
         with (folder / "pairs.npz").open("wb") as file:
-            np.savez(file, user=self.user_index, item=self.item_index, weight=self.weight, last=self.last)
+            np.savez(
+                file, user=self.user_index, item=self.item_index, weight=self.weight, last=self.last
+            )
         if self.stock:
             with (folder / "stock.npz").open("wb") as file:
                 np.savez(file, **dataclasses.asdict(self.stock))
@@ -150,7 +168,9 @@ class Splits:
             "train_end": format_iso(self.cuts.train_end),
             "as_of": format_iso(self.cuts.as_of),
         }
-        (folder / "about.json").write_text(json.dumps({"cuts": cuts, "about": self.about}, indent=1, sort_keys=True))
+        (folder / "about.json").write_text(
+            json.dumps({"cuts": cuts, "about": self.about}, indent=1, sort_keys=True)
+        )
         write_manifest(folder)
 
     @classmethod
@@ -163,7 +183,15 @@ class Splits:
             user, item, weight, last = (arrays[name] for name in ("user", "item", "weight", "last"))
         users, items = (IdMap.load(folder / f"{name}_ids.parquet") for name in ("user", "item"))
         return cls(
-            users, items, user, item, weight, last, cuts, document["about"], _load_item_features(folder / "stock.npz")
+            users,
+            items,
+            user,
+            item,
+            weight,
+            last,
+            cuts,
+            document["about"],
+            _load_item_features(folder / "stock.npz"),
         )
 
 
@@ -171,4 +199,6 @@ def _load_item_features(path: Path) -> ItemFeatures | None:
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as arrays:
-        return ItemFeatures(arrays["content"], arrays["first_seen"], int(arrays["since"]), int(arrays["unmet"]))
+        return ItemFeatures(
+            arrays["content"], arrays["first_seen"], int(arrays["since"]), int(arrays["unmet"])
+        )

@@ -21,4 +21,7 @@ class UserItems:
         if not half_life:
             return self.weight
         decay = np.exp2(-self.age / np.float32(half_life))
-        return csr_matrix((self.weight.data * decay, self.weight.indices, self.weight.indptr), shape=self.weight.shape)
+        return csr_matrix(
+            (self.weight.data * decay, self.weight.indices, self.weight.indptr),
+            shape=self.weight.shape,
+        )

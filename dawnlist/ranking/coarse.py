@@ -50,7 +50,9 @@ class QuantisedIndex:
         for first in range(0, items, 4096):
             part = slice(first, first + 4096)
             _quantise_items(vectors[part], codes[part], scale[part], length[part], lost[part])
-        return cls(vectors, np.ascontiguousarray(bias, dtype=np.float32), codes, scale, length, lost)
+        return cls(
+            vectors, np.ascontiguousarray(bias, dtype=np.float32), codes, scale, length, lost
+        )
 
     def best(
         self,
@@ -126,7 +128,11 @@ def _rank_users(
     """
     asked, items, k = len(users), len(vectors), best.shape[1]
     coded = np.empty(users.shape, np.int16)
-    units, longs, offs = np.empty(asked, np.float32), np.empty(asked, np.float32), np.empty(asked, np.float32)
+    units, longs, offs = (
+        np.empty(asked, np.float32),
+        np.empty(asked, np.float32),
+        np.empty(asked, np.float32),
+    )
     for user in range(asked):
         units[user], longs[user], offs[user] = _quantise_user(users[user], coded[user])
     limits = np.full(asked, -np.inf, np.float32)
@@ -136,7 +142,10 @@ def _rank_users(
         np.empty((asked, MAX_CANDIDATES), np.float32),
         np.zeros(asked, np.int64),
     )
-    room, margins = np.empty(ITEMS_PER_CODE_TILE, np.float32), np.empty(ITEMS_PER_CODE_TILE, np.float32)
+    room, margins = (
+        np.empty(ITEMS_PER_CODE_TILE, np.float32),
+        np.empty(ITEMS_PER_CODE_TILE, np.float32),
+    )
     for first in range(0, items, ITEMS_PER_CODE_TILE):
         last = min(first + ITEMS_PER_CODE_TILE, items)
         for user in range(asked):
@@ -158,7 +167,15 @@ def _rank_users(
                         limit = max(
                             limit,
                             _score_candidates(
-                                vectors, bias, users[user], held[user], reach[user], MAX_CANDIDATES, limit, best, user
+                                vectors,
+                                bias,
+                                users[user],
+                                held[user],
+                                reach[user],
+                                MAX_CANDIDATES,
+                                limit,
+                                best,
+                                user,
                             ),
                         )
                         number[user] = 0
@@ -167,7 +184,17 @@ def _rank_users(
                     number[user] = at + 1
             limits[user] = limit
     for user in range(asked):
-        _score_candidates(vectors, bias, users[user], held[user], reach[user], number[user], limits[user], best, user)
+        _score_candidates(
+            vectors,
+            bias,
+            users[user],
+            held[user],
+            reach[user],
+            number[user],
+            limits[user],
+            best,
+            user,
+        )
         for rank in range(k):
             entry = best[user, rank]
             bits = entry >> 32
@@ -198,7 +225,15 @@ def _insert_bound(lows: Any, low: np.float32) -> None:
 
 @jit(**KERNEL_OPTIONS)
 def _score_candidates(
-    vectors: Any, bias: Any, user: Any, held: Any, reach: Any, number: int, limit: np.float32, best: Any, row: int
+    vectors: Any,
+    bias: Any,
+    user: Any,
+    held: Any,
+    reach: Any,
+    number: int,
+    limit: np.float32,
+    best: Any,
+    row: int,
 ) -> np.float32:
     """Score what is held and may reach the limit, keep the k best; returns the score of the k-th."""
     last = best.shape[1] - 1

@@ -74,7 +74,10 @@ class FoldIn:
     def of(cls, factors: Float32Array, config: dict[str, Any]) -> "FoldIn":
         """Of a model's item factors and its config."""
         items = int(config.get("fitted_items", len(factors)))
-        numbers = {name: float(config[name]) for name in ("alpha", "alpha0", "nu", "half_life", "ridge_scale")}
+        numbers = {
+            name: float(config[name])
+            for name in ("alpha", "alpha0", "nu", "half_life", "ridge_scale")
+        }
         return cls(factors, compute_gram(factors[:items]), **numbers, items=items)
 
     def build_equation(
@@ -95,7 +98,9 @@ class FoldIn:
             pull = self.alpha0 + confidence
         elif added.any():
             pull[added] -= gain[added] * (self.factors[merged.index[added]] @ start)
-        return UserEquation(merged.index, confidence, pull, self.ridge(float(confidence.sum())), start)
+        return UserEquation(
+            merged.index, confidence, pull, self.ridge(float(confidence.sum())), start
+        )
 
     def confidence(self, pairs: UserPairs) -> Float64Array:
         """c of each pair."""
@@ -109,7 +114,13 @@ class FoldIn:
     def vector(self, equation: UserEquation) -> Float64Array:
         """x, shape (f,)."""
         moved = solve_user_vector(
-            self.gram, self.factors, equation.index, equation.confidence, equation.pull, self.alpha0, equation.ridge
+            self.gram,
+            self.factors,
+            equation.index,
+            equation.confidence,
+            equation.pull,
+            self.alpha0,
+            equation.ridge,
         )
         return equation.start + moved if len(equation.start) else moved
 
@@ -119,10 +130,17 @@ class FoldIn:
         Without a start a row's sum is the score.
         """
         left = build_normal_matrix(
-            self.gram, self.factors, equation.index, equation.confidence, self.alpha0, equation.ridge
+            self.gram,
+            self.factors,
+            equation.index,
+            equation.confidence,
+            self.alpha0,
+            equation.ridge,
         )
         cholesky(left)
-        towards = np.array([solve_cholesky(left, self.factors[item].astype(np.float64)) for item in items])
+        towards = np.array(
+            [solve_cholesky(left, self.factors[item].astype(np.float64)) for item in items]
+        )
         return np.asarray(towards @ self.factors[equation.index].T * equation.pull)
 
 
@@ -150,13 +168,22 @@ def _merge_pairs(history: UserPairs, events: UserPairs, days: float) -> tuple[Us
     added, known = np.zeros(len(index), bool), np.zeros(len(index), bool)
     added[at], added[len(history) :] = True, True
     known[: len(history)] = True
-    weight, age = np.concatenate([weight, events.weight[~twice]]), np.concatenate([age, events.age[~twice]])
+    weight, age = (
+        np.concatenate([weight, events.weight[~twice]]),
+        np.concatenate([age, events.age[~twice]]),
+    )
     return UserPairs(index, weight, age), added, known
 
 
 @jit(**KERNEL_OPTIONS)
 def solve_user_vector(
-    gram: Float64Array, vectors: Any, index: Any, confidence: Any, pull: Any, alpha0: float, ridge: float
+    gram: Float64Array,
+    vectors: Any,
+    index: Any,
+    confidence: Any,
+    pull: Any,
+    alpha0: float,
+    ridge: float,
 ) -> Float64Array:
     """x of (alpha0 G + ridge I + sum c y y') x = sum pull y; 0 without pairs."""
     right = np.zeros(len(gram))
@@ -195,7 +222,9 @@ def build_normal_matrix(
                 by[p + 3] * met[p + 3, s],
             )
             for t in range(s + 1):
-                left[s, t] += a * met[p, t] + b * met[p + 1, t] + c * met[p + 2, t] + d * met[p + 3, t]
+                left[s, t] += (
+                    a * met[p, t] + b * met[p + 1, t] + c * met[p + 2, t] + d * met[p + 3, t]
+                )
     return left
 
 

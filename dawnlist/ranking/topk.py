@@ -53,7 +53,9 @@ def top_k(
     be listed. A score that is no number is never listed. A missing GPU is a RuntimeError.
     """
     if k < 1 or device not in ("cpu", "gpu"):
-        raise ValueError(f"k is {k} and device {device!r}: give a length of 1 or more, and cpu or gpu")
+        raise ValueError(
+            f"k is {k} and device {device!r}: give a length of 1 or more, and cpu or gpu"
+        )
     if seen.shape != (len(users), len(items)):
         raise ValueError(
             f"seen has the shape {seen.shape}: give a row for each of {len(users)} users, {len(items)} wide"
@@ -133,7 +135,9 @@ def _keep_best(
                 for offset in range(len(chunk)):
                     if chunk[offset] >= limit:
                         entry = pack_entry(chunk[offset], columns[start + offset])
-                        if entry > best[row, last] and not contains_sorted(met, columns[start + offset]):
+                        if entry > best[row, last] and not contains_sorted(
+                            met, columns[start + offset]
+                        ):
                             insert_entry(best, row, entry)
                             limit = unpack_score(best[row, last])
         limits[row] = limit
@@ -142,7 +146,9 @@ def _keep_best(
 @jit()
 def _any_reaches(scores: Float32Array, limit: float) -> bool:
     found = False
-    for place in range(np.uint64(len(scores))):  # unsigned, and without a way out: else it is not vectorised
+    for place in range(
+        np.uint64(len(scores))
+    ):  # unsigned, and without a way out: else it is not vectorised
         found |= scores[place] >= limit
     return found
 
@@ -158,7 +164,10 @@ def rank_by_chunks(
     chunk = max(1, round((len(items) / k) ** 0.5))  # as many chunks as scores in k of them
     chunks = max(k, -(-len(items) // chunk))
     factors, hidden = xp.asarray(items, dtype=xp.float32).T, xp.asarray(~allowed)
-    best = np.full((len(users), k), -1, dtype=np.int64), np.full((len(users), k), -np.inf, dtype=np.float32)
+    best = (
+        np.full((len(users), k), -1, dtype=np.int64),
+        np.full((len(users), k), -np.inf, dtype=np.float32),
+    )
     step = max(1, MAX_GPU_SCORES // (chunks * chunk))
     for start in range(0, len(users), step):
         block = slice(start, start + step)

@@ -42,7 +42,9 @@ class WarmStart:
         """The end of the rows that it has seen."""
         return parse_as_of(self.model.lineage["as_of"])
 
-    def factors(self, user_ids: IdMap, item_ids: IdMap, config: ALSConfig) -> tuple[Float32Array, Float32Array]:
+    def factors(
+        self, user_ids: IdMap, item_ids: IdMap, config: ALSConfig
+    ) -> tuple[Float32Array, Float32Array]:
         """Its vectors in the order of these ids, without a share of popularity; small random ones for new ids."""
         random = np.random.default_rng(config.seed)
         sides = ((self.model.user_ids, user_ids, self.model.user_factors),
@@ -50,7 +52,9 @@ class WarmStart:
         found = []
         for known, wanted, vectors in sides:
             places = known.indices(wanted.ids)
-            mapped = NEW_VECTOR_SCALE * random.standard_normal((len(wanted), config.factors), np.float32)
+            mapped = NEW_VECTOR_SCALE * random.standard_normal(
+                (len(wanted), config.factors), np.float32
+            )
             mapped[places >= 0] = vectors[places[places >= 0], : config.factors]
             found.append(mapped)
         return found[0], found[1]
@@ -58,7 +62,10 @@ class WarmStart:
 
 def can_warm_start(held: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """Whether factors of one configuration can be gone on from with another."""
-    able = all(config["engine"] == "als" and config["solver"] in WARM_START_SOLVERS for config in (held, wanted))
+    able = all(
+        config["engine"] == "als" and config["solver"] in WARM_START_SOLVERS
+        for config in (held, wanted)
+    )
     return able and bool(held["factors"] == wanted["factors"])
 
 
@@ -67,13 +74,17 @@ def count_warm_sweeps(iterations: int) -> int:
     return -(-iterations // 3)
 
 
-def record_challenger(lake: Lake, as_of: datetime, name: str, cut: datetime, config: dict[str, Any]) -> None:
+def record_challenger(
+    lake: Lake, as_of: datetime, name: str, cut: datetime, config: dict[str, Any]
+) -> None:
     """Write down which model of the lake is the challenger of a day; it has seen the rows before `cut`."""
     pointer = {"model": name, "before": format_iso(cut), "config": config}
     lake.write_json(pointer, CHALLENGERS_FOLDER, f"{format_stamp(as_of)}.json")
 
 
-def find_warm_start(lake: Lake, as_of: datetime, cut: datetime, config: dict[str, Any]) -> WarmStart | None:
+def find_warm_start(
+    lake: Lake, as_of: datetime, cut: datetime, config: dict[str, Any]
+) -> WarmStart | None:
     """The newest challenger of an earlier day that has seen nothing from `cut` on and fits the configuration.
 
     Only of earlier days: a rerun must not start from what its first run left. One that is gone, was damaged, or whose
@@ -82,7 +93,10 @@ def find_warm_start(lake: Lake, as_of: datetime, cut: datetime, config: dict[str
     for pointer in _iterate_older_challengers(lake, as_of):
         if can_warm_start(pointer["config"], config) and parse_as_of(pointer["before"]) <= cut:
             model = _load_intact_model(lake, pointer["model"])
-            if model and (model.lineage["as_of"], model.lineage["stage"]) == (pointer["before"], "train"):
+            if model and (model.lineage["as_of"], model.lineage["stage"]) == (
+                pointer["before"],
+                "train",
+            ):
                 return WarmStart(pointer["model"], model)
     return None
 
@@ -94,7 +108,9 @@ def find_newest_challenger(lake: Lake) -> str | None:
 
 
 def _iterate_older_challengers(lake: Lake, as_of: datetime) -> Iterator[dict[str, Any]]:
-    older = [name for name in lake.names(CHALLENGERS_FOLDER) if name < f"{format_stamp(as_of)}.json"]
+    older = [
+        name for name in lake.names(CHALLENGERS_FOLDER) if name < f"{format_stamp(as_of)}.json"
+    ]
     for name in reversed(older[-MAX_START_CANDIDATES:]):
         yield lake.read_json(CHALLENGERS_FOLDER, name)
 

@@ -28,7 +28,9 @@ def write_lineage(
     **facts: Any,
 ) -> None:
     """Write into each output's metadata the day, the code, what its inputs say of their origins, and the facts."""
-    origins = {name: of.metadata[name] for of in inputs for name in ORIGIN_FIELDS if name in of.metadata}
+    origins = {
+        name: of.metadata[name] for of in inputs for name in ORIGIN_FIELDS if name in of.metadata
+    }
     told = {
         **origins,
         "lake": Lake.open(lake, namespace).uri,

@@ -84,11 +84,15 @@ def set_champion(lake: Lake, live: dict[str, Any] | None) -> None:
         found = lake.read_with_revision(CHAMPION_FILE)
         before = json.loads(found[0]) if found else {"history": []}
         after = _compute_champion(lake, before, live)
-        if after == before or lake.replace(_encode_json(after), found[1] if found else ABSENT_REVISION, CHAMPION_FILE):
+        if after == before or lake.replace(
+            _encode_json(after), found[1] if found else ABSENT_REVISION, CHAMPION_FILE
+        ):
             return
 
 
-def _compute_champion(lake: Lake, held: dict[str, Any], live: dict[str, Any] | None) -> dict[str, Any]:
+def _compute_champion(
+    lake: Lake, held: dict[str, Any], live: dict[str, Any] | None
+) -> dict[str, Any]:
     """What champion.json shall hold, from what it holds."""
     if live is None:
         return {"history": held["history"]}
@@ -96,14 +100,19 @@ def _compute_champion(lake: Lake, held: dict[str, Any], live: dict[str, Any] | N
     if publication is None or publication["token"] == held.get("token"):
         return held
     entry = {name: publication[name] for name in ("as_of", "run", "token")}
-    return {**publication, "history": [*_select_older_entries(held["history"], parse_as_of(entry["as_of"])), entry]}
+    return {
+        **publication,
+        "history": [*_select_older_entries(held["history"], parse_as_of(entry["as_of"])), entry],
+    }
 
 
 def _encode_json(value: dict[str, Any]) -> bytes:
     return json.dumps(value, indent=1, allow_nan=False).encode()
 
 
-def roll_back_champion(lake: Lake, client: "StoreClient", namespace: str, version: int | None = None) -> dict[str, Any]:
+def roll_back_champion(
+    lake: Lake, client: "StoreClient", namespace: str, version: int | None = None
+) -> dict[str, Any]:
     """Switch the store to an older version, held, and the champion with it; returns and raises as store.rollback.
 
     ValueError when that version was not published from this lake; nothing is switched then.
@@ -160,7 +169,9 @@ def list_published_models(lake: Lake) -> set[str]:
     ValueError when a publication can't be read, since any model may be the one that it names.
     """
     named = set()
-    for place in [("publications", name) for name in lake.names("publications")] + [(CHAMPION_FILE,)]:
+    for place in [("publications", name) for name in lake.names("publications")] + [
+        (CHAMPION_FILE,)
+    ]:
         try:
             named.add((lake.read_json(*place) or {}).get("model"))
         except ValueError as error:
@@ -173,7 +184,10 @@ def list_published_models(lake: Lake) -> set[str]:
 
 def _locate_publication(version: dict[str, Any]) -> tuple[str, str]:
     """Where the publication of a version lies, from its as_of, run and token."""
-    return "publications", f"{format_stamp(parse_as_of(version['as_of']))}-{version['run']}-{version['token']}.json"
+    return (
+        "publications",
+        f"{format_stamp(parse_as_of(version['as_of']))}-{version['run']}-{version['token']}.json",
+    )
 
 
 def _select_older_entries(history: list[dict[str, Any]], as_of: datetime) -> list[dict[str, Any]]:

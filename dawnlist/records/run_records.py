@@ -35,7 +35,11 @@ def resolve_as_of(root: str, namespace: str, as_of: str, run: str) -> str:
     if not as_of.startswith(TIME_MACRO_PREFIXES):
         return as_of
     lake = Lake.open(root, namespace)
-    known = (day for day in reversed(lake.names("runs")[-RUN_SEARCH_DAYS:]) if run in lake.names("runs", day))
+    known = (
+        day
+        for day in reversed(lake.names("runs")[-RUN_SEARCH_DAYS:])
+        if run in lake.names("runs", day)
+    )
     day = next(known, None)
     return format_iso(parse_as_of(day) if day else datetime.now(UTC).replace(microsecond=0))
 
@@ -83,8 +87,14 @@ def _write_final_record(lake: Lake, record: StepRecord, place: tuple[str, ...]) 
     try:
         lake.write_json(record, *place)
     except (TypeError, ValueError) as error:
-        wrong = {"type": type(error).__name__, "message": f"the step's report is no JSON: {error}", "traceback": ""}
-        lake.write_json({**record, "state": "failed", "report": {}, "error": record.get("error", wrong)}, *place)
+        wrong = {
+            "type": type(error).__name__,
+            "message": f"the step's report is no JSON: {error}",
+            "traceback": "",
+        }
+        lake.write_json(
+            {**record, "state": "failed", "report": {}, "error": record.get("error", wrong)}, *place
+        )
         raise
 
 

@@ -17,12 +17,12 @@ from dawnlist.settings import NETWORK_BITS
 from dawnlist.urls import replace_unprintable
 
 _QUOTED_FIELD, _SKIPPED_FIELD = r'"([^"\\]*(?:\\.[^"\\]*)*)"', r'"[^"\\]*(?:\\.[^"\\]*)*"'
-_LINE_PATTERN: Final = (
-    rf"(\S+) [^\[]*\[([^\]]+)\] {_QUOTED_FIELD} \d{{3}} (?:\d+|-)(?: {_SKIPPED_FIELD} {_QUOTED_FIELD})?"
-)
+_LINE_PATTERN: Final = rf"(\S+) [^\[]*\[([^\]]+)\] {_QUOTED_FIELD} \d{{3}} (?:\d+|-)(?: {_SKIPPED_FIELD} {_QUOTED_FIELD})?"
 """With four groups, and never two ways to go on: then RE2 needs one pass, which is five times as fast."""
 _TIME_FORMAT: Final = "%d/%b/%Y:%H:%M:%S %z"
-ASSET_PATTERN: Final = r"\.(css|m?js|map|png|jpe?g|gif|svg|ico|webp|avif|bmp|woff2?|ttf|otf|eot|mp[34]|webm|og[gv])$"
+ASSET_PATTERN: Final = (
+    r"\.(css|m?js|map|png|jpe?g|gif|svg|ico|webp|avif|bmp|woff2?|ttf|otf|eot|mp[34]|webm|og[gv])$"
+)
 """Paths that a browser fetches for a page: they say nothing of what a user looks at, and come in bursts."""
 _SNIFFED_LINES, _MAX_MESSAGE_CHARACTERS = 1000, 200
 _MAX_LINE_BYTES = 1 << 24
@@ -61,14 +61,20 @@ def load_access_log(
     lines, unreadable, first = connection.execute(_COUNTS_SQL).fetchall()[0]
     [(events,)] = connection.execute("SELECT count(*) FROM source").fetchall()
     connection.execute("DROP TABLE read")
-    return AccessLogSummary(lines, unreadable, _locate_line(path, first), lines - unreadable - events, events)
+    return AccessLogSummary(
+        lines, unreadable, _locate_line(path, first), lines - unreadable - events, events
+    )
 
 
 def _detect_pattern(path: Path, shown: str) -> str:
     """The pattern that the lines of a log are read by."""
     with path.open("rb") as blocks:
-        if any(b"\0" in block for block in iter(lambda: blocks.read(1 << 20), b"")):  # DuckDB would end the line there
-            raise ValueError(f"{shown!r} has NUL bytes in it, as a crash leaves them: take them out with tr -d '\\000'")
+        if any(
+            b"\0" in block for block in iter(lambda: blocks.read(1 << 20), b"")
+        ):  # DuckDB would end the line there
+            raise ValueError(
+                f"{shown!r} has NUL bytes in it, as a crash leaves them: take them out with tr -d '\\000'"
+            )
     with path.open(encoding="utf-8", errors="replace") as file:
         lines = [line for line in itertools.islice(file, _SNIFFED_LINES) if line.strip()]
     pattern = next((found for line in lines if (found := _match_pattern(line))), None)
@@ -85,7 +91,11 @@ def _match_pattern(line: str) -> str | None:
     found = re.match(_LINE_PATTERN, line)
     if found is None:
         return None
-    return rf"^\S+ {_LINE_PATTERN}" if ":" in found[1] and not _is_address(found[1]) else f"^{_LINE_PATTERN}"
+    return (
+        rf"^\S+ {_LINE_PATTERN}"
+        if ":" in found[1] and not _is_address(found[1])
+        else f"^{_LINE_PATTERN}"
+    )
 
 
 def _is_address(text: str) -> bool:
@@ -110,7 +120,9 @@ def _parse_lines(connection: duckdb.DuckDBPyConnection, path: Path, pattern: str
         """,
         {"pattern": pattern, "path": str(path)},
     )
-    distinct = [address for (address,) in connection.execute("SELECT DISTINCT address FROM read").fetchall()]
+    distinct = [
+        address for (address,) in connection.execute("SELECT DISTINCT address FROM read").fetchall()
+    ]
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE networks AS SELECT unnest(?::VARCHAR[]) AS address, unnest(?::VARCHAR[]) AS ip",
         [distinct, [find_network(address) for address in distinct]],
@@ -145,10 +157,14 @@ def _locate_line(path: Path, line: str | None) -> str | None:
     if line is None:
         return None
     with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-        place = next((number for number, one in enumerate(lines, 1) if one.rstrip("\r\n") == line), None)
+        place = next(
+            (number for number, one in enumerate(lines, 1) if one.rstrip("\r\n") == line), None
+        )
     return _quote_line(line) if place is None else f"line {place}: {_quote_line(line)}"
 
 
 def _quote_line(line: str) -> str:
     text = replace_unprintable(line.strip())
-    return repr(text if len(text) <= _MAX_MESSAGE_CHARACTERS else f"{text[: _MAX_MESSAGE_CHARACTERS - 1]}…")
+    return repr(
+        text if len(text) <= _MAX_MESSAGE_CHARACTERS else f"{text[: _MAX_MESSAGE_CHARACTERS - 1]}…"
+    )

@@ -42,10 +42,14 @@ def _is_plain(value: IbisValue) -> IbisValue:
     if sql_dialects.is_spark(value):
         return ~value.re_search(_DIRTY)
     # a regex takes three times as long, and does not look at a value of a Parquet dictionary only once
-    is_short = (value.length() <= max(map(len, _NULL_SPELLINGS))) & (value >= "<")  # numbers sort before them all
+    is_short = (value.length() <= max(map(len, _NULL_SPELLINGS))) & (
+        value >= "<"
+    )  # numbers sort before them all
     # contained in one text, not one of a list: DuckDB joins with a list, for columns that nobody asks for, too
     is_null = ibis.ifelse(
-        is_short, ibis.literal(_NULL_LIST).contains(ibis.literal("|").concat(value.lower(), "|")), False
+        is_short,
+        ibis.literal(_NULL_LIST).contains(ibis.literal("|").concat(value.lower(), "|")),
+        False,
     )
     return sql_dialects.is_printable_ascii(value) & (value >= "!") & ~value.endswith(" ") & ~is_null
 
@@ -72,11 +76,16 @@ def clean_identifier(value: IbisValue) -> IbisValue:
 def parse_number(value: IbisValue) -> IbisValue:
     """A finite float64 of `text`: 1.5, 1,5 (a decimal comma, also in 1,234), 1.234,5 or 1,234.5."""
     pointed = ibis.cases(
-        (value.re_search(r"\A[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+\z"), value.replace(".", "").replace(",", ".")),
+        (
+            value.re_search(r"\A[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+\z"),
+            value.replace(".", "").replace(",", "."),
+        ),
         (value.re_search(r"\A[+-]?\d{1,3}(,\d{3})+\.\d+\z"), value.replace(",", "")),
         else_=value,
     )
-    return ibis.ifelse(value.contains(","), sql_dialects.parse_float64(pointed), sql_dialects.parse_float64(value))
+    return ibis.ifelse(
+        value.contains(","), sql_dialects.parse_float64(pointed), sql_dialects.parse_float64(value)
+    )
 
 
 def map_event_name(value: IbisValue, names: Mapping[str, str]) -> IbisValue:
@@ -85,7 +94,8 @@ def map_event_name(value: IbisValue, names: Mapping[str, str]) -> IbisValue:
     if not names:
         return lower
     return ibis.cases(
-        *((lower == source.strip().lower(), canonical) for source, canonical in names.items()), else_=lower
+        *((lower == source.strip().lower(), canonical) for source, canonical in names.items()),
+        else_=lower,
     )
 
 
@@ -94,5 +104,7 @@ def truncate_address(value: IbisValue) -> IbisValue:
     # not by cases: DuckDB would work out twice what is both asked and given
     four, lower = value.re_extract(_IPV4_PATTERN, 1).nullif(""), value.lower()
     # what stands before '::' is whole; the three groups of a /48 that are missing there are zeros
-    six = ibis.ifelse(lower.re_search(_IPV6_PATTERN), lower.re_extract(_IPV6_PATTERN, 1), ibis.null("string"))
+    six = ibis.ifelse(
+        lower.re_search(_IPV6_PATTERN), lower.re_extract(_IPV6_PATTERN, 1), ibis.null("string")
+    )
     return ibis.coalesce(four.concat(".0/24"), six.concat("::/48"))

@@ -62,15 +62,21 @@ def match_columns(
         places.setdefault(normalise_name(name), []).append(place)
     found: dict[str, list[int]] = {}
     for canonical, known in aliases.items():
-        wanted = dict.fromkeys(normalise_name(name) for name in (*own.get(canonical, []), canonical, *known))
+        wanted = dict.fromkeys(
+            normalise_name(name) for name in (*own.get(canonical, []), canonical, *known)
+        )
         if hits := [place for name in wanted for place in places.get(name, [])]:
             found[canonical] = hits
     return found
 
 
-def match_interaction_columns(names: Sequence[str], settings: SourceSettings, where: str) -> dict[str, list[int]]:
+def match_interaction_columns(
+    names: Sequence[str], settings: SourceSettings, where: str
+) -> dict[str, list[int]]:
     """The mapping of an interactions object. ValueError when a column that every event needs is missing."""
-    if unknown := sorted(set(settings.columns) - set(INTERACTION_ALIASES) - set(ITEM_ALIASES) - set(USER_ALIASES)):
+    if unknown := sorted(
+        set(settings.columns) - set(INTERACTION_ALIASES) - set(ITEM_ALIASES) - set(USER_ALIASES)
+    ):
         raise ValueError(
             f"source.columns maps {unknown[0]!r}, which is no canonical column: use {', '.join(INTERACTION_ALIASES)}"
         )

@@ -51,7 +51,9 @@ def is_printable_ascii(value: IbisValue) -> IbisValue:
 
 def parse_float64(value: IbisValue) -> IbisValue:
     """A finite number as text, decimal point; NULL for all else that an engine takes for one, such as 1_000 or 1d."""
-    return ibis.ifelse(value.re_search(_FLOAT_PATTERN), value.try_cast("float64"), ibis.null("float64"))
+    return ibis.ifelse(
+        value.re_search(_FLOAT_PATTERN), value.try_cast("float64"), ibis.null("float64")
+    )
 
 
 def from_epoch_microseconds(microseconds: IbisValue) -> IbisValue:
@@ -71,17 +73,25 @@ def parse_iso_time(value: IbisValue, zone: str) -> IbisValue:
         return given if zone == "UTC" else ibis.ifelse(_is_zoned(value), given, local)
     # Spark reads no 24:00, no slashes, and no zone behind minutes
     midnight = value.re_search("[T ]24:00")
-    timed = value.replace("/", "-").re_replace(r"([T ]\d{1,2}:\d{1,2})( ?UTC|Z|[+-][\d:]+)\z", "$1:00$2")
+    timed = value.replace("/", "-").re_replace(
+        r"([T ]\d{1,2}:\d{1,2})( ?UTC|Z|[+-][\d:]+)\z", "$1:00$2"
+    )
     read = timed.re_replace("[T ]24:00", " 00:00").try_cast(UTC_TIMESTAMP)
     given = ibis.ifelse(midnight, read + ibis.interval(days=1), read)
-    return given if zone == "UTC" else ibis.ifelse(_is_zoned(value), given, _to_utc_timestamp(given, zone))
+    return (
+        given
+        if zone == "UTC"
+        else ibis.ifelse(_is_zoned(value), given, _to_utc_timestamp(given, zone))
+    )
 
 
 def parse_formatted_time(value: IbisValue, form: str, zone: str) -> IbisValue:
     """The UTC time of text in a format of DIRECTIVES, read on the clocks of `zone`."""
     if not is_spark(value):
         # DuckDB's takes 'epoch' and 'infinity', too
-        clock = ibis.ifelse(value.re_search(r"\d"), _try_strptime(value, form), ibis.null("timestamp"))
+        clock = ibis.ifelse(
+            value.re_search(r"\d"), _try_strptime(value, form), ibis.null("timestamp")
+        )
         return clock.cast(UTC_TIMESTAMP) if zone == "UTC" else _localise(clock, zone)
     for directive, letters in TIME_DIRECTIVES.items():
         form = form.replace(directive, letters)

@@ -30,22 +30,42 @@ def parse_moment(value: IbisValue, zone: str = "UTC", form: str = "") -> IbisVal
     A time without a zone is of `zone`. The unit of a number follows from its size: 1e11 seconds would be the year
     5138. Digits beyond microseconds are dropped.
     """
-    common = value.endswith("Z") & value.length().isin(_COMMON_LENGTHS)  # a regex would take as long as the reading
+    common = value.endswith("Z") & value.length().isin(
+        _COMMON_LENGTHS
+    )  # a regex would take as long as the reading
     read = ibis.cases(
         (common, sql_dialects.parse_iso_time(value, zone)),
         (value.re_search(_ENGINE_READABLE), sql_dialects.parse_iso_time(value, zone)),
-        (value.re_search(_DIGITS), _parse_epoch(value.try_cast("float64"), value.length(), _UNIT_DIGITS)),
-        (value.re_search(_REWRITABLE), sql_dialects.parse_iso_time(_rewrite_for_engines(value), zone)),
-        else_=_parse_epoch(sql_dialects.parse_float64(value), sql_dialects.parse_float64(value).abs(), _UNIT_BOUNDS),
+        (
+            value.re_search(_DIGITS),
+            _parse_epoch(value.try_cast("float64"), value.length(), _UNIT_DIGITS),
+        ),
+        (
+            value.re_search(_REWRITABLE),
+            sql_dialects.parse_iso_time(_rewrite_for_engines(value), zone),
+        ),
+        else_=_parse_epoch(
+            sql_dialects.parse_float64(value), sql_dialects.parse_float64(value).abs(), _UNIT_BOUNDS
+        ),
     )
-    return ibis.coalesce(sql_dialects.parse_formatted_time(value, form, zone), read) if form else read
+    return (
+        ibis.coalesce(sql_dialects.parse_formatted_time(value, form, zone), read) if form else read
+    )
 
 
 def _rewrite_for_engines(value: IbisValue) -> IbisValue:
     """A decimal comma as a point, and no blank before the zone."""
-    return value.replace(",", ".").re_replace(r" ?UTC\z", "Z").replace(" Z", "Z").replace(" +", "+").replace(" -", "-")
+    return (
+        value.replace(",", ".")
+        .re_replace(r" ?UTC\z", "Z")
+        .replace(" Z", "Z")
+        .replace(" +", "+")
+        .replace(" -", "-")
+    )
 
 
-def _parse_epoch(since: IbisValue, size: IbisValue, sizes: tuple[tuple[float, float], ...]) -> IbisValue:
+def _parse_epoch(
+    since: IbisValue, size: IbisValue, sizes: tuple[tuple[float, float], ...]
+) -> IbisValue:
     scale = ibis.cases(*((size < below, unit) for below, unit in sizes), else_=ibis.null("float64"))
     return sql_dialects.from_epoch_microseconds((since * scale).round().cast("int64"))

@@ -27,7 +27,9 @@ def build_browser_agents() -> list[str]:
             system, tail = systems[number % 8]
             engine = "605.1.15" if "Version" in tail else "537.36"
             product = tail.format(v=124 + number // 8, m=number // 8)
-            agents.append(f"Mozilla/5.0 ({system}) AppleWebKit/{engine} (KHTML, like Gecko) {product}")
+            agents.append(
+                f"Mozilla/5.0 ({system}) AppleWebKit/{engine} (KHTML, like Gecko) {product}"
+            )
     return agents
 
 
@@ -61,21 +63,32 @@ def _format_webkit_agent(system: str, product: str) -> str:
 
 NEXUS_SYSTEM = "(Linux; Android 6.0.1; Nexus 5X Build/MMB29P) "
 GOOGLEBOT = "compatible; Googlebot/2.1; +http://www.google.com/bot.html"
-GOOGLEBOT_MOBILE = _format_webkit_agent(NEXUS_SYSTEM, f") Chrome/131.0.6778.69 Mobile Safari/537.36 ({GOOGLEBOT})")
+GOOGLEBOT_MOBILE = _format_webkit_agent(
+    NEXUS_SYSTEM, f") Chrome/131.0.6778.69 Mobile Safari/537.36 ({GOOGLEBOT})"
+)
 BINGBOT = _format_webkit_agent(
-    "", "; compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm) Chrome/116.0.1938.76 Safari/537.36"
+    "",
+    "; compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm) Chrome/116.0.1938.76 Safari/537.36",
 )
 GPTBOT = _format_webkit_agent("", "; compatible; GPTBot/1.2; +https://openai.com/gptbot)")
 FACEBOOKBOT = "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)"
 UPTIMEROBOT = "Mozilla/5.0+(compatible; UptimeRobot/2.0; http://www.uptimerobot.com/)"
-HEADLESS_CHROME = _format_webkit_agent("(X11; Linux x86_64) ", ") HeadlessChrome/130.0.0.0 Safari/537.36")
+HEADLESS_CHROME = _format_webkit_agent(
+    "(X11; Linux x86_64) ", ") HeadlessChrome/130.0.0.0 Safari/537.36"
+)
 HOSTILE_AGENT = "curl/7.88.1 <script>alert('agent')</script>"
 
 SIMULATED_CRAWLERS = (
     Crawler("Googlebot", 10, 9, "66.249.66.0", f"Mozilla/5.0 ({GOOGLEBOT})"),
     Crawler("Googlebot smartphone", 8, 11, "66.249.79.0", GOOGLEBOT_MOBILE),
     Crawler("bingbot", 6, 14, "157.55.39.0", BINGBOT),
-    Crawler("AhrefsBot", 5, 4, "54.36.148.0", _format_compatible_agent("AhrefsBot/7.0; +http://ahrefs.com/robot/")),
+    Crawler(
+        "AhrefsBot",
+        5,
+        4,
+        "54.36.148.0",
+        _format_compatible_agent("AhrefsBot/7.0; +http://ahrefs.com/robot/"),
+    ),
     Crawler(
         "SemrushBot",
         4,
@@ -84,7 +97,13 @@ SIMULATED_CRAWLERS = (
         _format_compatible_agent("SemrushBot/7~bl; +http://www.semrush.com/bot.html"),
     ),
     Crawler("GPTBot", 4, 2, "20.171.206.0", GPTBOT),
-    Crawler("YandexBot", 2, 12, "5.255.253.0", _format_compatible_agent("YandexBot/3.0; +http://yandex.com/bots")),
+    Crawler(
+        "YandexBot",
+        2,
+        12,
+        "5.255.253.0",
+        _format_compatible_agent("YandexBot/3.0; +http://yandex.com/bots"),
+    ),
     Crawler("facebookexternalhit", 2, 40, "173.252.95.0", FACEBOOKBOT),
     Crawler("UptimeRobot", 1, 300, "63.143.42.0", UPTIMEROBOT),
     Crawler("python-requests", 3, 1, "3.91.17.0", "python-requests/2.32.3"),

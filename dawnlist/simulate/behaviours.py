@@ -43,7 +43,11 @@ def crawl_in_order(scene: BehaviourContext) -> PlannedEvents:
     """Walks the catalogue in order from where it stopped, at the crawler's own pace, at any hour."""
     pause = np.array([crawler.pause for crawler in SIMULATED_CRAWLERS])[scene.crawler]
     item = (scene.who * 977 + scene.day * 40 + scene.step) % scene.items
-    return item, np.zeros_like(item), scene.begin(0, 80_000) + scene.cumulative(scene.drawn(1.0) * pause)
+    return (
+        item,
+        np.zeros_like(item),
+        scene.begin(0, 80_000) + scene.cumulative(scene.drawn(1.0) * pause),
+    )
 
 
 def browse_as_staff(scene: BehaviourContext) -> PlannedEvents:

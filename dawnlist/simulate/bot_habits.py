@@ -18,9 +18,15 @@ EFFORT_SPREAD = 2.0  # how unlike the numbers of tells of two members are
 MEDIAN_DAILY_EVENTS = 1.05  # median of a member, in its own quarter
 CUSTOMER_ACT_SHARES = np.array([share for _, share, _ in FOLLOW_UPS])
 ITEM_SOURCES = ("popular", "segment", "catalogue", "walk", "list", "target", "again")
-SOURCE_POPULAR, SOURCE_SEGMENT, SOURCE_CATALOGUE, SOURCE_WALK, SOURCE_LIST, SOURCE_TARGET, SOURCE_REPEAT = range(
-    len(ITEM_SOURCES)
-)
+(
+    SOURCE_POPULAR,
+    SOURCE_SEGMENT,
+    SOURCE_CATALOGUE,
+    SOURCE_WALK,
+    SOURCE_LIST,
+    SOURCE_TARGET,
+    SOURCE_REPEAT,
+) = range(len(ITEM_SOURCES))
 CUSTOMARY_HOUR, ANY_HOUR = -1.0, -2.0  # instead of an hour
 
 
@@ -106,7 +112,9 @@ class BotHabits:
     workdays: npt.NDArray[np.bool_]  # never comes at the weekend
 
 
-def distribute_tells(random: np.random.Generator, members: int, shares: list[float]) -> npt.NDArray[np.bool_]:
+def distribute_tells(
+    random: np.random.Generator, members: int, shares: list[float]
+) -> npt.NDArray[np.bool_]:
     """(members, shares): which member shows which tell.
 
     Each share holds in each generation, however small. Whoever shows many already shows further ones less often: hiding
@@ -117,11 +125,16 @@ def distribute_tells(random: np.random.Generator, members: int, shares: list[flo
         mine = np.arange(generation, members, ACCOUNT_GENERATIONS)
         for column in random.permutation(len(shares)):
             burden = shown[mine].sum(axis=1) + random.uniform(0, EFFORT_SPREAD, len(mine))
-            shown[mine[np.argsort(burden)[: int(shares[column] * len(mine) + random.random())]], column] = True
+            shown[
+                mine[np.argsort(burden)[: int(shares[column] * len(mine) + random.random())]],
+                column,
+            ] = True
     return shown
 
 
-def mix_item_sources(own: int, errand: Float64Array, again: Float64Array, taste: Float64Array) -> Float64Array:
+def mix_item_sources(
+    own: int, errand: Float64Array, again: Float64Array, taste: Float64Array
+) -> Float64Array:
     """(members, SOURCES) cumulative: the errand, and the rest as customers choose: again, by taste, what all see."""
     shares = np.zeros((len(errand), len(ITEM_SOURCES)))
     shares[:, own] = errand
@@ -133,7 +146,13 @@ def mix_item_sources(own: int, errand: Float64Array, again: Float64Array, taste:
 
 def draw_habits(purpose: Purpose, random: np.random.Generator, members: int) -> BotHabits:
     """Fixed habits of the members of a kind: a customer's, but for the tells that each shows."""
-    shown = dict(zip(purpose.tells, distribute_tells(random, members, list(purpose.tells.values())).T, strict=True))
+    shown = dict(
+        zip(
+            purpose.tells,
+            distribute_tells(random, members, list(purpose.tells.values())).T,
+            strict=True,
+        )
+    )
 
     def tell(name: str) -> npt.NDArray[np.bool_]:
         return shown[name] if name in shown else np.zeros(members, bool)
@@ -148,7 +167,9 @@ def draw_habits(purpose: Purpose, random: np.random.Generator, members: int) -> 
     own = np.where(tell("errand")[:, None], np.array(purpose.acts), customary)
     quiet = np.where(tell("silent"), between(0.0, 0.4), 1.0)[:, None]
     jitter = np.where(tell("even"), between(0.05, 0.5), 0.0)
-    start = np.where(tell("sleepless"), ANY_HOUR, np.where(tell("timetable"), between(0, 24), CUSTOMARY_HOUR))
+    start = np.where(
+        tell("sleepless"), ANY_HOUR, np.where(tell("timetable"), between(0, 24), CUSTOMARY_HOUR)
+    )
     sessions = np.where(tell("often"), between(1.8, 3.0), between(1.0, 1.3))
     visits = np.where(tell("long"), between(4.0, 7.0), between(2.0, 3.0))
     rate = MEDIAN_DAILY_EVENTS * np.exp(0.25 * random.standard_normal(members).clip(-1.5, 2))

@@ -85,16 +85,24 @@ def draw_people(config: ShopConfig) -> People:
         if n:
             random = create_random_stream(config, PEOPLE_STREAM, day)
             tastes = random.gamma(config.taste_concentration, size=(n, config.themes)) + 1e-12
-            rate = config.sessions_a_day * np.exp(config.activity_spread * random.standard_normal(n))
+            rate = config.sessions_a_day * np.exp(
+                config.activity_spread * random.standard_normal(n)
+            )
             stay = random.exponential(config.stay_days, n)
             agent, place = random.integers(0, 64, n), random.random(n)
             roams = np.maximum(random.uniform(-0.6, 0.6, n), 0.0)  # half of them never do
             parts.append((tastes, np.minimum(rate, 6.0), day + stay, agent, place, roams))
-    tastes, rate, leaves, agent, place, roams = (np.concatenate(column) for column in zip(*parts, strict=True))
+    tastes, rate, leaves, agent, place, roams = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
     cumulative = np.cumsum(tastes / tastes.sum(axis=1, keepdims=True), axis=1)
     cumulative[:, -1] = 1.0
-    address = ((24 + (place * 180).astype(np.int64)) << 24) + (place * 180 % 1 * (1 << 24)).astype(np.int64)
-    return People(list_arrival_days(counts), leaves, rate, cumulative, agent.astype(np.int64), address, roams)
+    address = ((24 + (place * 180).astype(np.int64)) << 24) + (place * 180 % 1 * (1 << 24)).astype(
+        np.int64
+    )
+    return People(
+        list_arrival_days(counts), leaves, rate, cumulative, agent.astype(np.int64), address, roams
+    )
 
 
 def draw_catalogue(config: ShopConfig) -> SimulatedCatalogue:
@@ -112,7 +120,9 @@ def draw_catalogue(config: ShopConfig) -> SimulatedCatalogue:
             parts.append((appeal, theme, second, random.integers(1, 4, n)))
     appeal, theme, second, width = (np.concatenate(column) for column in zip(*parts, strict=True))
     names = [compose_title(index, int(main)) for index, main in enumerate(theme)]
-    genres = [join_genres(int(a), int(b), int(n)) for a, b, n in zip(theme, second, width, strict=True)]
+    genres = [
+        join_genres(int(a), int(b), int(n)) for a, b, n in zip(theme, second, width, strict=True)
+    ]
     return SimulatedCatalogue(list_arrival_days(counts), appeal, theme, second, names, genres)
 
 
@@ -130,6 +140,10 @@ def compose_title(index: int, theme: int) -> str:
 def join_genres(theme: int, second: int, width: int) -> str:
     """One to three different genres as 'A|B', the main theme's first."""
     candidates = dict.fromkeys(
-        (theme % len(SIMULATED_GENRES), second % len(SIMULATED_GENRES), (theme + second) % len(SIMULATED_GENRES))
+        (
+            theme % len(SIMULATED_GENRES),
+            second % len(SIMULATED_GENRES),
+            (theme + second) % len(SIMULATED_GENRES),
+        )
     )
     return "|".join(SIMULATED_GENRES[genre] for genre in list(candidates)[:width])

@@ -92,21 +92,41 @@ class ShopConfig:
         ):
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"{name} is {value!r}; it must be a whole number from {low} to {high:,}")
+                raise ValueError(
+                    f"{name} is {value!r}; it must be a whole number from {low} to {high:,}"
+                )
         if not isinstance(self.seed, int) or self.seed < 0:
             raise ValueError(f"seed is {self.seed!r}; it must be a whole number, 0 or more")
         for name in SHARE_FIELDS:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; a share must lie from 0 to 1")
         if self.robot_share > 0.9:
-            raise ValueError(f"robot_share is {self.robot_share!r}; it must leave some people: give 0.9 or less")
-        for name in ("taste_concentration", "interest_days", "novelty_days", "sessions_a_day", "stay_days"):
+            raise ValueError(
+                f"robot_share is {self.robot_share!r}; it must leave some people: give 0.9 or less"
+            )
+        for name in (
+            "taste_concentration",
+            "interest_days",
+            "novelty_days",
+            "sessions_a_day",
+            "stay_days",
+        ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be more than 0")
-        for name in ("user_growth", "item_growth", "popularity_spread", "novelty", "buzz", "activity_spread"):
+        for name in (
+            "user_growth",
+            "item_growth",
+            "popularity_spread",
+            "novelty",
+            "buzz",
+            "activity_spread",
+        ):
             if not 0 <= getattr(self, name) <= 10:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must lie from 0 to 10")
-        if self.sessionless_days is not None and self.sessionless_days[0] > self.sessionless_days[1]:
+        if (
+            self.sessionless_days is not None
+            and self.sessionless_days[0] > self.sessionless_days[1]
+        ):
             raise ValueError(
                 f"sessionless_days is {self.sessionless_days!r}; the first day must not be after the second"
             )
@@ -119,7 +139,10 @@ class ShopConfig:
     @property
     def start_us(self) -> int:
         """Midnight of the opening day in microseconds since 1970."""
-        return int(datetime(self.start.year, self.start.month, self.start.day, tzinfo=UTC).timestamp()) * 1_000_000
+        return (
+            int(datetime(self.start.year, self.start.month, self.start.day, tzinfo=UTC).timestamp())
+            * 1_000_000
+        )
 
     def count_on(self, day: int, opening: int, growth: float) -> int:
         """How many of something exist on a day, given how many there were on the opening day."""

@@ -34,12 +34,16 @@ class DeliveredEvents:
     time_format: Int64Array  # into TIME_FORMATS
     user_format: Int64Array  # into ID_FORMATS
     item_format: Int64Array
-    null_text: Int64Array  # (rows, 3): session, agent, address; 0 is none, else 1 + index into NULL_TEXTS
+    null_text: (
+        Int64Array  # (rows, 3): session, agent, address; 0 is none, else 1 + index into NULL_TEXTS
+    )
     corruption: Int64Array  # into CORRUPTIONS
 
     def take(self, rows: Int64Array) -> "DeliveredEvents":
         return replace(
-            self, events=self.events.take(rows), **{name: getattr(self, name)[rows] for name in DELIVERY_FIELDS}
+            self,
+            events=self.events.take(rows),
+            **{name: getattr(self, name)[rows] for name in DELIVERY_FIELDS},
         )
 
 
@@ -72,15 +76,21 @@ def _draw_codes(random: np.random.Generator, n: int, share: float, codes: int) -
     return np.where(random.random(n) < share, random.integers(1, codes, n), 0)
 
 
-def _add_double_clicks(config: ShopConfig, random: np.random.Generator, events: SimulatedEvents) -> SimulatedEvents:
+def _add_double_clicks(
+    config: ShopConfig, random: np.random.Generator, events: SimulatedEvents
+) -> SimulatedEvents:
     twice = np.flatnonzero(random.random(len(events.actor)) < config.double_click_share)
     again = events.take(twice)
     later = again.time + random.integers(50, 900, len(twice)) * 1_000
-    again = SimulatedEvents(again.actor, again.item, again.kind, later, again.session, again.agent, again.address)
+    again = SimulatedEvents(
+        again.actor, again.item, again.kind, later, again.session, again.agent, again.address
+    )
     return concatenate_events([events, again])
 
 
-def _add_replays(config: ShopConfig, random: np.random.Generator, rows: DeliveredEvents) -> DeliveredEvents:
+def _add_replays(
+    config: ShopConfig, random: np.random.Generator, rows: DeliveredEvents
+) -> DeliveredEvents:
     n = len(rows.number)
     again = np.flatnonzero(random.random(n) < config.replay_share)
     later = (30 + random.exponential(3_600, len(again))) * 1e6
@@ -91,11 +101,17 @@ def _add_replays(config: ShopConfig, random: np.random.Generator, rows: Delivere
 
 def merge_days(config: ShopConfig, days: list[DeliveredEvents]) -> DeliveredEvents:
     """The rows that arrived before the end of the shop's last day, in order of arrival."""
-    columns = {name: np.concatenate([getattr(day, name) for day in days]) for name in DELIVERY_FIELDS}
+    columns = {
+        name: np.concatenate([getattr(day, name) for day in days]) for name in DELIVERY_FIELDS
+    }
     whole = replace(days[0], events=concatenate_events([day.events for day in days]), **columns)
     order = np.lexsort((whole.number, whole.received))
     return whole.take(
-        order[: np.searchsorted(whole.received[order], config.start_us + config.days * MICROSECONDS_PER_DAY)]
+        order[
+            : np.searchsorted(
+                whole.received[order], config.start_us + config.days * MICROSECONDS_PER_DAY
+            )
+        ]
     )
 
 
@@ -107,7 +123,9 @@ def build_raw_table(config: ShopConfig, rows: DeliveredEvents) -> pa.Table:
     if config.sessionless_days is not None:
         first, end = config.sessionless_days
         session = _null_unless((day < first) | (day >= end), session)
-    agent = _insert_null_texts(pa.array(SIMULATED_AGENTS).take(pa.array(rows.events.agent)), rows.null_text[:, 1])
+    agent = _insert_null_texts(
+        pa.array(SIMULATED_AGENTS).take(pa.array(rows.events.agent)), rows.null_text[:, 1]
+    )
     renamed = day >= (config.rename_day if config.rename_day is not None else config.days)
     corrupt = rows.corruption
     return pa.table(
@@ -122,7 +140,9 @@ def build_raw_table(config: ShopConfig, rows: DeliveredEvents) -> pa.Table:
             "session_id": session,
             "user_agent": _null_unless(~renamed, agent),
             "ua": _null_unless(renamed, agent),
-            "ip_address": _insert_null_texts(_format_addresses(rows.events.address), rows.null_text[:, 2]),
+            "ip_address": _insert_null_texts(
+                _format_addresses(rows.events.address), rows.null_text[:, 2]
+            ),
             "received_at": format_iso_utc(rows.received),
         }
     )
@@ -130,7 +150,11 @@ def build_raw_table(config: ShopConfig, rows: DeliveredEvents) -> pa.Table:
 
 def format_iso_utc(microseconds: Int64Array) -> pa.Array:
     """'YYYY-MM-DDTHH:MM:SS.ffffffZ', always 27 characters."""
-    return _to_text(np.char.add(np.datetime_as_string(microseconds.astype("datetime64[us]")).astype("S26"), b"Z"))
+    return _to_text(
+        np.char.add(
+            np.datetime_as_string(microseconds.astype("datetime64[us]")).astype("S26"), b"Z"
+        )
+    )
 
 
 def _to_text(values: npt.NDArray[np.bytes_]) -> pa.Array:

@@ -33,7 +33,9 @@ def recover_events(shop: SimulatedShop) -> pd.DataFrame:
     )
     received = _parse_epoch_seconds(raw["received_at"])
     parsed = parsed[parsed["time"].notna() & (abs(received - parsed["time"]) < 60 * 86_400)]
-    kinds = dict(zip(shop.truth["user_id"].to_pylist(), shop.truth["kind"].to_pylist(), strict=True))
+    kinds = dict(
+        zip(shop.truth["user_id"].to_pylist(), shop.truth["kind"].to_pylist(), strict=True)
+    )
     return parsed.assign(kind=parsed["user"].map(kinds))
 
 
@@ -45,8 +47,13 @@ def select_people(parsed: pd.DataFrame) -> pd.DataFrame:
 def drop_declared_robots(parsed: pd.DataFrame, shop: SimulatedShop) -> pd.DataFrame:
     """What a pipeline sees that knows robots' agents and the shop's own accounts: the stealthy ones stay in."""
     users = shop.users.to_pandas()
-    own = users.loc[users["role"].isin(["staff", "test"]) | users["email"].str.endswith("@" + STAFF_DOMAIN), "user_id"]
-    robots = parsed.loc[parsed["agent"].str.contains(ROBOT_AGENT_PATTERN, case=False, na=False), "user"].unique()
+    own = users.loc[
+        users["role"].isin(["staff", "test"]) | users["email"].str.endswith("@" + STAFF_DOMAIN),
+        "user_id",
+    ]
+    robots = parsed.loc[
+        parsed["agent"].str.contains(ROBOT_AGENT_PATTERN, case=False, na=False), "user"
+    ].unique()
     return parsed[~parsed["user"].isin(own) & ~parsed["user"].isin(robots)]
 
 

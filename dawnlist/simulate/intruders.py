@@ -13,7 +13,12 @@ from dawnlist.cuts import MICROSECONDS_PER_DAY
 from dawnlist.simulate.agents import BROWSER_AGENT_COUNT, SIMULATED_CRAWLERS
 from dawnlist.simulate.behaviours import BEHAVIOURS, BehaviourContext
 from dawnlist.simulate.bot_habits import ACCOUNT_GENERATIONS, MEDIAN_DAILY_EVENTS
-from dawnlist.simulate.catalogue import INTRUDER_STREAM, PUBLIC_ID_COUNT, SimulatedCatalogue, create_random_stream
+from dawnlist.simulate.catalogue import (
+    INTRUDER_STREAM,
+    PUBLIC_ID_COUNT,
+    SimulatedCatalogue,
+    create_random_stream,
+)
 from dawnlist.simulate.config import ShopConfig
 from dawnlist.simulate.stealth_bots import Crew, draw_addresses
 from dawnlist.simulate.traffic import SimulatedEvents, concatenate_events
@@ -53,12 +58,18 @@ def assign_members(config: ShopConfig, expected_a_day: float) -> list[Int64Array
         return [np.zeros(0, np.int64) for _ in INTRUDER_KINDS]
     budget = expected_a_day * config.robot_share / (1 - config.robot_share)
     least = {"crawler": len(SIMULATED_CRAWLERS), "staff": 2, "test": 2}
-    wanted = [round(budget * kind.share / kind.events * 30 / kind.days_a_month) for kind in INTRUDER_KINDS]
+    wanted = [
+        round(budget * kind.share / kind.events * 30 / kind.days_a_month) for kind in INTRUDER_KINDS
+    ]
     sizes = [
-        max(least.get(kind.label, 2 * ACCOUNT_GENERATIONS), n) for kind, n in zip(INTRUDER_KINDS, wanted, strict=True)
+        max(least.get(kind.label, 2 * ACCOUNT_GENERATIONS), n)
+        for kind, n in zip(INTRUDER_KINDS, wanted, strict=True)
     ]
     ends = np.cumsum(sizes).tolist()
-    return [PUBLIC_ID_COUNT - 1 - np.arange(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+    return [
+        PUBLIC_ID_COUNT - 1 - np.arange(end - size, end)
+        for size, end in zip(sizes, ends, strict=True)
+    ]
 
 
 def estimate_daily_events(config: ShopConfig) -> float:
@@ -93,9 +104,13 @@ class Intruders:
 
     def labels(self) -> list[tuple[str, Int64Array]]:
         """(truth label, actor indices) of each kind."""
-        return [(kind.label, group) for kind, group in zip(INTRUDER_KINDS, self.members, strict=True)]
+        return [
+            (kind.label, group) for kind, group in zip(INTRUDER_KINDS, self.members, strict=True)
+        ]
 
-    def day(self, day: int, customers_events: int, popular: Int64Array, items: int) -> SimulatedEvents | None:
+    def day(
+        self, day: int, customers_events: int, popular: Int64Array, items: int
+    ) -> SimulatedEvents | None:
         """One day's events; `popular` is a sample of items that customers looked at that day."""
         if self.config.robot_share == 0:
             return None
@@ -126,6 +141,14 @@ class Intruders:
         who = active[session]
         step = np.arange(len(who)) - np.repeat(np.cumsum(steps) - steps, steps)
         crawler = self.crawler[who] if number == 0 else np.zeros_like(who)
-        item, act, seconds = BEHAVIOURS[kind.label](BehaviourContext(random, who, step, crawler, day, items))
-        time = self.config.start_us + day * MICROSECONDS_PER_DAY + np.round(seconds * 1_000).astype(np.int64) * 1_000
-        return SimulatedEvents(group[who], item, act, time, session, self.agent[number][who], self.address[number][who])
+        item, act, seconds = BEHAVIOURS[kind.label](
+            BehaviourContext(random, who, step, crawler, day, items)
+        )
+        time = (
+            self.config.start_us
+            + day * MICROSECONDS_PER_DAY
+            + np.round(seconds * 1_000).astype(np.int64) * 1_000
+        )
+        return SimulatedEvents(
+            group[who], item, act, time, session, self.agent[number][who], self.address[number][who]
+        )

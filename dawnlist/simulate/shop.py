@@ -37,7 +37,12 @@ class SimulatedShop:
 
     def tables(self) -> dict[str, pa.Table]:
         """Name to table, in the order they are written."""
-        return {"items": self.items, "users": self.users, "truth": self.truth, "interactions": self.interactions}
+        return {
+            "items": self.items,
+            "users": self.users,
+            "truth": self.truth,
+            "interactions": self.interactions,
+        }
 
 
 def _ignore_progress(done: int, total: int) -> None:
@@ -56,7 +61,11 @@ def simulate_shop(config: ShopConfig, progress: CountProgress = _ignore_progress
         events = customers.day(day)
         seen = events.item if len(events.item) else np.zeros(1, np.int64)
         others = intruders.day(day, len(events.actor), seen, config.items_on(day))
-        days.append(deliver_events(config, events if others is None else concatenate_events([events, others]), day))
+        days.append(
+            deliver_events(
+                config, events if others is None else concatenate_events([events, others]), day
+            )
+        )
         progress(day + 1, config.days)
     interactions = build_raw_table(config, merge_days(config, days))
     return SimulatedShop(
@@ -72,18 +81,27 @@ def _format_public_ids(indices: Int64Array) -> pa.Array:
     return pa.array(assign_public_ids(indices)).cast(pa.string())
 
 
-def _compute_arrival_times(config: ShopConfig, arrived: Int64Array, indices: Int64Array) -> Int64Array:
+def _compute_arrival_times(
+    config: ShopConfig, arrived: Int64Array, indices: Int64Array
+) -> Int64Array:
     """Microseconds: on the day of arrival, or in the two years before the opening."""
     moment = assign_public_ids(indices) * 7_919_000 % MICROSECONDS_PER_DAY
     before = 1 + assign_public_ids(indices) % 700
-    return np.asarray(config.start_us + np.where(arrived == 0, -before, arrived) * MICROSECONDS_PER_DAY + moment)
+    return np.asarray(
+        config.start_us + np.where(arrived == 0, -before, arrived) * MICROSECONDS_PER_DAY + moment
+    )
 
 
 def _build_items_table(config: ShopConfig, shop: SimulatedCatalogue) -> pa.Table:
     indices = np.arange(len(shop.title))
     added = format_iso_utc(_compute_arrival_times(config, shop.arrived, indices))
     return pa.table(
-        {"item_id": _format_public_ids(indices), "title": shop.title, "genres": shop.genres, "added_at": added}
+        {
+            "item_id": _format_public_ids(indices),
+            "title": shop.title,
+            "genres": shop.genres,
+            "added_at": added,
+        }
     )
 
 
@@ -99,7 +117,9 @@ def _build_users_table(config: ShopConfig, who: People, intruders: Intruders) ->
             emails.append(email)
             roles.append(role)
     people = np.arange(len(who.arrived))
-    accounts = [_create_account("human", 0, public) for public in assign_public_ids(people).tolist()]
+    accounts = [
+        _create_account("human", 0, public) for public in assign_public_ids(people).tolist()
+    ]
     all_indices = np.concatenate([np.array(indices, np.int64), people])
     arrived = np.concatenate([np.zeros(len(indices), np.int64), who.arrived])
     return pa.table(
@@ -125,5 +145,8 @@ def _build_truth_table(who: People, intruders: Intruders) -> pa.Table:
     groups = [*intruders.labels(), ("human", np.arange(len(who.arrived)))]
     kinds = np.repeat([label for label, _ in groups], [len(group) for _, group in groups])
     return pa.table(
-        {"user_id": _format_public_ids(np.concatenate([group for _, group in groups])), "kind": kinds.tolist()}
+        {
+            "user_id": _format_public_ids(np.concatenate([group for _, group in groups])),
+            "kind": kinds.tolist(),
+        }
     )

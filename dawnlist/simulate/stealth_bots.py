@@ -19,7 +19,12 @@ from dawnlist.simulate.bot_habits import (
 )
 from dawnlist.simulate.catalogue import SimulatedCatalogue, assign_public_ids
 from dawnlist.simulate.config import ShopConfig
-from dawnlist.simulate.traffic import FOLLOW_UPS, REMEMBERED_ITEMS, SimulatedEvents, compute_hour_shares
+from dawnlist.simulate.traffic import (
+    FOLLOW_UPS,
+    REMEMBERED_ITEMS,
+    SimulatedEvents,
+    compute_hour_shares,
+)
 
 GENERATION_DAYS = 91
 RING_MEMBERS = 6  # members who push the same items
@@ -30,14 +35,21 @@ class Crew:
     """All members of one kind over time: where each stands in the catalogue, and what it saw last."""
 
     def __init__(
-        self, config: ShopConfig, label: str, group: Int64Array, shop: SimulatedCatalogue, random: np.random.Generator
+        self,
+        config: ShopConfig,
+        label: str,
+        group: Int64Array,
+        shop: SimulatedCatalogue,
+        random: np.random.Generator,
     ):
         self.config, self.purpose, self.group, self.shop = config, PURPOSES[label], group, shop
         n = len(group)
         self.habits = draw_habits(self.purpose, random, n)
         self.generation = np.arange(n) % ACCOUNT_GENERATIONS
         self.begins = GENERATION_DAYS * self.generation - 28 * random.random(n)
-        self.ring = self.generation + ACCOUNT_GENERATIONS * (np.arange(n) // (ACCOUNT_GENERATIONS * RING_MEMBERS))
+        self.ring = self.generation + ACCOUNT_GENERATIONS * (
+            np.arange(n) // (ACCOUNT_GENERATIONS * RING_MEMBERS)
+        )
         wanted = np.exp(shop.appeal[: config.items])
         self.list = random.choice(config.items, (n, REMEMBERED_ITEMS), p=wanted / wanted.sum())
         self.width = random.integers(6, REMEMBERED_ITEMS + 1, n)
@@ -63,7 +75,9 @@ class Crew:
         who, start = self._sessions(random, came)
         habits = self.habits
         visits = np.where(
-            habits.rigid[who], np.round(habits.visits[who]).astype(np.int64), random.geometric(1 / habits.visits[who])
+            habits.rigid[who],
+            np.round(habits.visits[who]).astype(np.int64),
+            random.geometric(1 / habits.visits[who]),
         )
         session = np.repeat(np.arange(len(who)), visits)
         member = who[session]
@@ -83,7 +97,13 @@ class Crew:
             + ((seconds[rows] + later) * 1_000).astype(np.int64) * 1_000
         )
         return SimulatedEvents(
-            self.group[member[rows]], item[rows], kind, time, rows_session, agent[rows_session], address[rows_session]
+            self.group[member[rows]],
+            item[rows],
+            kind,
+            time,
+            rows_session,
+            agent[rows_session],
+            address[rows_session],
         )
 
     def _came(self, random: np.random.Generator, day: int, events: float) -> Int64Array:
@@ -96,18 +116,26 @@ class Crew:
         weekend = (self.config.start.toordinal() + day - 1) % 7 >= 5
         return np.flatnonzero(alive & came & ~(habits.workdays & weekend))
 
-    def _sessions(self, random: np.random.Generator, came: Int64Array) -> tuple[Int64Array, Float64Array]:
+    def _sessions(
+        self, random: np.random.Generator, came: Int64Array
+    ) -> tuple[Int64Array, Float64Array]:
         """Member and first hour of each session, by member, then by hour."""
         habits = self.habits
         mean = habits.sessions[came]
-        count = np.where(habits.rigid[came], np.round(mean).astype(np.int64), 1 + random.poisson(mean - 1))
+        count = np.where(
+            habits.rigid[came], np.round(mean).astype(np.int64), 1 + random.poisson(mean - 1)
+        )
         who = np.repeat(came, count)
         nth = np.arange(len(who)) - np.repeat(np.cumsum(count) - count, count)
         hour = habits.hour[who]
-        customary = random.choice(24, len(who), p=compute_hour_shares(self.config)) + random.random(len(who))
+        customary = random.choice(24, len(who), p=compute_hour_shares(self.config)) + random.random(
+            len(who)
+        )
         set_hour = hour + nth * 24 / np.repeat(count, count) + random.normal(0, 0.15, len(who))
         any_hour = random.uniform(0, 24, len(who))
-        start = np.where(hour == CUSTOMARY_HOUR, customary, np.where(hour == ANY_HOUR, any_hour, set_hour % 24))
+        start = np.where(
+            hour == CUSTOMARY_HOUR, customary, np.where(hour == ANY_HOUR, any_hour, set_hour % 24)
+        )
         order = np.lexsort((start, who))
         return who[order], start[order]
 
@@ -115,21 +143,36 @@ class Crew:
         jitter = self.habits.jitter[member]
         customary = np.exp(0.9 * random.standard_normal(len(member)))
         slept = 1 + jitter * random.uniform(-1, 1, len(member))
-        return np.asarray(np.minimum(self.habits.pause[member] * np.where(jitter > 0, slept, customary), 1_500.0))
+        return np.asarray(
+            np.minimum(self.habits.pause[member] * np.where(jitter > 0, slept, customary), 1_500.0)
+        )
 
     def _items(
-        self, random: np.random.Generator, member: Int64Array, day: int, popular: Int64Array, items: int
+        self,
+        random: np.random.Generator,
+        member: Int64Array,
+        day: int,
+        popular: Int64Array,
+        items: int,
     ) -> tuple[Int64Array, Int64Array]:
         """Source and item of each visit."""
         n = len(member)
-        source = np.minimum((self.habits.source[member] < random.random(n)[:, None]).sum(axis=1), len(ITEM_SOURCES) - 1)
+        source = np.minimum(
+            (self.habits.source[member] < random.random(n)[:, None]).sum(axis=1),
+            len(ITEM_SOURCES) - 1,
+        )
         source[(source == SOURCE_REPEAT) & (self.seen[member] == 0)] = SOURCE_POPULAR
         draws = random.random(n)
         by_theme = popular[np.argsort(self.shop.theme[popular], kind="stable")]
-        low, high = (np.searchsorted(self.shop.theme[by_theme], self.theme[member], side) for side in ("left", "right"))
+        low, high = (
+            np.searchsorted(self.shop.theme[by_theme], self.theme[member], side)
+            for side in ("left", "right")
+        )
         low, high = np.where(low < high, low, 0), np.where(low < high, high, len(popular))
         newest = (draws * np.minimum(self.seen[member], REMEMBERED_ITEMS)).astype(np.int64)
-        week = day // self.purpose.campaign_days * 104_729 + (draws * 3).astype(np.int64) * 1_299_709
+        week = (
+            day // self.purpose.campaign_days * 104_729 + (draws * 3).astype(np.int64) * 1_299_709
+        )
         choices = [
             popular[(draws * len(popular)).astype(np.int64)],
             by_theme[(low + draws * (high - low)).astype(np.int64)],
@@ -148,14 +191,20 @@ class Crew:
         return source, item
 
     def _walk(
-        self, random: np.random.Generator, member: Int64Array, walking: npt.NDArray[np.bool_], items: int
+        self,
+        random: np.random.Generator,
+        member: Int64Array,
+        walking: npt.NDArray[np.bool_],
+        items: int,
     ) -> Int64Array:
         """On from where it stopped, in the order of the ids that production shows, now and then over an item."""
         steps = np.where(walking, 1 + random.poisson(0.5, len(member)), 0)
         present, first = np.unique(member, return_index=True)
         total = np.cumsum(steps)
         before = (total - steps)[first]
-        place = self.position[member] + total - np.repeat(before, np.diff(first, append=len(member)))
+        place = (
+            self.position[member] + total - np.repeat(before, np.diff(first, append=len(member)))
+        )
         self.position[present] = place[np.append(first[1:], len(member)) - 1]
         return np.asarray(np.argsort(assign_public_ids(np.arange(items)))[place % items])
 

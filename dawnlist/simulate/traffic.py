@@ -12,7 +12,12 @@ import numpy as np
 from dawnlist.arrays import Float64Array, Int64Array
 from dawnlist.cuts import MICROSECONDS_PER_DAY
 from dawnlist.simulate.agents import BROWSER_AGENT_COUNT
-from dawnlist.simulate.catalogue import TRAFFIC_STREAM, People, SimulatedCatalogue, create_random_stream
+from dawnlist.simulate.catalogue import (
+    TRAFFIC_STREAM,
+    People,
+    SimulatedCatalogue,
+    create_random_stream,
+)
 from dawnlist.simulate.config import ShopConfig
 
 SIMULATED_EVENT_KINDS = ("view", "click", "like", "cart", "purchase")
@@ -23,7 +28,8 @@ FOLLOW_UPS = (
     (4, 0.035, 180.0),
 )  # kind, share of visits, seconds later
 HOURLY_WEIGHTS = np.array(
-    [4, 2, 1, 1, 1, 2, 4, 7, 9, 10, 10, 11, 13, 12, 11, 11, 12, 14, 17, 20, 22, 21, 15, 8], np.float64
+    [4, 2, 1, 1, 1, 2, 4, 7, 9, 10, 10, 11, 13, 12, 11, 11, 12, 14, 17, 20, 22, 21, 15, 8],
+    np.float64,
 )
 WEEKDAY_WEIGHTS = np.array([0.95, 0.92, 0.95, 1.0, 1.05, 1.1, 1.15])  # Monday first
 REMEMBERED_ITEMS = 12
@@ -51,7 +57,10 @@ class SimulatedEvents:
 def concatenate_events(parts: list[SimulatedEvents]) -> SimulatedEvents:
     """Several blocks of events as one, in the given order."""
     return SimulatedEvents(
-        *(np.concatenate(columns) for columns in zip(*(part.columns() for part in parts), strict=True))
+        *(
+            np.concatenate(columns)
+            for columns in zip(*(part.columns() for part in parts), strict=True)
+        )
     )
 
 
@@ -65,7 +74,8 @@ def compute_seasonality(config: ShopConfig, day: int) -> float:
     weekday = (config.start.toordinal() + day - 1) % 7
     of_year = (config.start.timetuple().tm_yday + day - 1) % 365
     return float(
-        WEEKDAY_WEIGHTS[weekday] * (1 + 0.15 * np.cos(2 * np.pi * of_year / 365) + 0.4 * (325 <= of_year < 357))
+        WEEKDAY_WEIGHTS[weekday]
+        * (1 + 0.15 * np.cos(2 * np.pi * of_year / 365) + 0.4 * (325 <= of_year < 357))
     )
 
 
@@ -127,7 +137,13 @@ class Customers:
         agent, address = self._places(random, session_user)
         agent, address = agent[session[rows]], address[session[rows]]
         return SimulatedEvents(
-            actor, item[rows], kind, time[rows] + later, session[rows] + day * 10_000_000, agent, address
+            actor,
+            item[rows],
+            kind,
+            time[rows] + later,
+            session[rows] + day * 10_000_000,
+            agent,
+            address,
         )
 
     def _drift(self, random: np.random.Generator, users: int, items: int) -> None:
@@ -140,22 +156,34 @@ class Customers:
         talked_about = random.random(items) < 0.004
         self.buzz[:items] += talked_about * random.exponential(self.config.buzz, items)
 
-    def _sessions(self, random: np.random.Generator, users: int, day: int) -> tuple[Int64Array, Int64Array]:
+    def _sessions(
+        self, random: np.random.Generator, users: int, day: int
+    ) -> tuple[Int64Array, Int64Array]:
         age = day - self.who.arrived[:users]
         curious = 1 + 1.5 * np.exp(-age / 5.0) * (self.who.arrived[:users] > 0)
         here = self.who.leaves[:users] > day
-        count = random.poisson(self.who.rate[:users] * curious * here * compute_seasonality(self.config, day))
+        count = random.poisson(
+            self.who.rate[:users] * curious * here * compute_seasonality(self.config, day)
+        )
         user = np.repeat(np.arange(users), count)
-        hour = random.choice(24, len(user), p=compute_hour_shares(self.config)) + random.random(len(user))
-        return user, self.config.start_us + day * MICROSECONDS_PER_DAY + (hour * 3_600_000).astype(np.int64) * 1_000
+        hour = random.choice(24, len(user), p=compute_hour_shares(self.config)) + random.random(
+            len(user)
+        )
+        return user, self.config.start_us + day * MICROSECONDS_PER_DAY + (hour * 3_600_000).astype(
+            np.int64
+        ) * 1_000
 
-    def _items(self, random: np.random.Generator, user: Int64Array, items: int, day: int) -> Int64Array:
+    def _items(
+        self, random: np.random.Generator, user: Int64Array, items: int, day: int
+    ) -> Int64Array:
         config, n = self.config, len(user)
         theme = draw_themes(self.who.tastes[user], random.random(n))
         theme = np.where(random.random(n) < config.focus_share, self.interest[user], theme)
         theme = np.where(random.random(n) < config.mainstream_share, config.themes, theme)
         tables = build_popularity_tables(config, self.shop, items, day, self.buzz)
-        item = np.minimum(np.searchsorted(tables, theme + random.random(n)) - theme * items, items - 1)
+        item = np.minimum(
+            np.searchsorted(tables, theme + random.random(n)) - theme * items, items - 1
+        )
         again = (random.random(n) < config.repeat_share) & (self.visits[user] > 0)
         slot = (random.random(n) * np.minimum(self.visits[user], REMEMBERED_ITEMS)).astype(np.int64)
         item = np.where(again, self.last_items[user, slot], item)
@@ -165,15 +193,27 @@ class Customers:
         self.visits[present] += np.diff(first, append=n)
         return item
 
-    def _places(self, random: np.random.Generator, user: Int64Array) -> tuple[Int64Array, Int64Array]:
+    def _places(
+        self, random: np.random.Generator, user: Int64Array
+    ) -> tuple[Int64Array, Int64Array]:
         """Agent and address of each session: at home, or on the road with another device and a carrier's address."""
         roams = random.random(len(user)) < self.who.roams[user]
-        carrier = ((24 + user % 180) << 24) + ((user * 7_919 % 256) << 16) + random.integers(0, 1 << 16, len(user))
-        device = 1 + user % 7 + random.integers(0, 4, len(user)) * (user % 3 == 0)  # a third has several
-        agent = np.where(roams, (self.who.agent[user] + device) % BROWSER_AGENT_COUNT, self.who.agent[user])
+        carrier = (
+            ((24 + user % 180) << 24)
+            + ((user * 7_919 % 256) << 16)
+            + random.integers(0, 1 << 16, len(user))
+        )
+        device = (
+            1 + user % 7 + random.integers(0, 4, len(user)) * (user % 3 == 0)
+        )  # a third has several
+        agent = np.where(
+            roams, (self.who.agent[user] + device) % BROWSER_AGENT_COUNT, self.who.agent[user]
+        )
         return agent, np.where(roams, carrier, self.who.address[user])
 
-    def _kinds(self, random: np.random.Generator, visits: int) -> list[tuple[int, Int64Array, Int64Array]]:
+    def _kinds(
+        self, random: np.random.Generator, visits: int
+    ) -> list[tuple[int, Int64Array, Int64Array]]:
         steps = [(0, np.arange(visits), np.zeros(visits, np.int64))]
         for kind, share, seconds in FOLLOW_UPS:
             rows = np.flatnonzero(random.random(visits) < share)

@@ -71,7 +71,9 @@ def _iterate_batches(table: pa.Table) -> Iterator[pa.Table]:
 
 def _write_sqlite(shop: SimulatedShop, path: Path, count: Callable[[int], None]) -> None:
     if path.exists() and path.stat().st_size:
-        raise FileExistsError(f"{path} exists already; a shop is only written to a new file: remove it or name another")
+        raise FileExistsError(
+            f"{path} exists already; a shop is only written to a new file: remove it or name another"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         unfinished = Path(folder) / "shop.db"
@@ -85,9 +87,13 @@ def _write_sqlite(shop: SimulatedShop, path: Path, count: Callable[[int], None])
                 connection.execute(f"CREATE TABLE {name} ({columns})")
                 insert = f"INSERT INTO {name} VALUES ({', '.join('?' * table.num_columns)})"
                 for batch in _iterate_batches(table):
-                    connection.executemany(insert, zip(*(column.to_pylist() for column in batch.columns), strict=True))
+                    connection.executemany(
+                        insert, zip(*(column.to_pylist() for column in batch.columns), strict=True)
+                    )
                     count(batch.num_rows)
-            connection.execute("CREATE INDEX interactions_received_at ON interactions (received_at)")
+            connection.execute(
+                "CREATE INDEX interactions_received_at ON interactions (received_at)"
+            )
             connection.execute("COMMIT")
         finally:
             connection.close()
@@ -97,7 +103,9 @@ def _write_sqlite(shop: SimulatedShop, path: Path, count: Callable[[int], None])
 def _encode_csv(table: pa.Table, header: bool = False) -> bytes:
     """CSV in which NULL is nothing at all and an empty text is a pair of quotes."""
     sink = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(table, sink, pyarrow.csv.WriteOptions(include_header=header, quoting_style="needed"))
+    pyarrow.csv.write_csv(
+        table, sink, pyarrow.csv.WriteOptions(include_header=header, quoting_style="needed")
+    )
     return bytes(sink.getvalue())
 
 
@@ -108,7 +116,9 @@ def _write_postgresql(shop: SimulatedShop, url: str, count: Callable[[int], None
     with psycopg.connect(url, password=os.environ.get(SOURCE_PASSWORD)) as connection:
         for name, table in shop.tables().items():
             types = {"received_at": "timestamptz"} if name == "interactions" else {}
-            columns = ", ".join(f"{column} {types.get(column, 'text')}" for column in table.column_names)
+            columns = ", ".join(
+                f"{column} {types.get(column, 'text')}" for column in table.column_names
+            )
             connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})".encode())
             if connection.execute(f"SELECT 1 FROM {name} LIMIT 1".encode()).fetchone():
                 raise FileExistsError(
@@ -120,12 +130,16 @@ def _write_postgresql(shop: SimulatedShop, url: str, count: Callable[[int], None
                 for batch in _iterate_batches(table):
                     sink.write(_encode_csv(batch))
                     count(batch.num_rows)
-        connection.execute("CREATE INDEX IF NOT EXISTS interactions_received_at ON interactions (received_at)")
+        connection.execute(
+            "CREATE INDEX IF NOT EXISTS interactions_received_at ON interactions (received_at)"
+        )
 
 
 def _write_folder(shop: SimulatedShop, path: Path, count: Callable[[int], None]) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise FileExistsError(f"{path} isn't empty; a shop is only written to a new folder: remove it or name another")
+        raise FileExistsError(
+            f"{path} isn't empty; a shop is only written to a new folder: remove it or name another"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
@@ -135,7 +149,9 @@ def _write_folder(shop: SimulatedShop, path: Path, count: Callable[[int], None])
                 count(table.num_rows)
         (unfinished / "interactions").mkdir()
         for day, table in _split_by_day(shop):
-            (unfinished / "interactions" / f"{day}.csv").write_bytes(_encode_csv(table, header=True))
+            (unfinished / "interactions" / f"{day}.csv").write_bytes(
+                _encode_csv(table, header=True)
+            )
             count(table.num_rows)
         unfinished.chmod(0o755)
         unfinished.replace(path)
@@ -147,7 +163,11 @@ def _write_folder(shop: SimulatedShop, path: Path, count: Callable[[int], None])
 def _split_by_day(shop: SimulatedShop) -> Iterator[tuple[str, pa.Table]]:
     """(day, its rows by received_at): one file each, with one column for the agent, `ua` from the rename on."""
     rows = shop.interactions
-    day = pc.utf8_slice_codeunits(rows["received_at"], 0, 10).combine_chunks().to_numpy(zero_copy_only=False)
+    day = (
+        pc.utf8_slice_codeunits(rows["received_at"], 0, 10)
+        .combine_chunks()
+        .to_numpy(zero_copy_only=False)
+    )
     days, first = np.unique(day, return_index=True)
     renamed = shop.config.rename_day
     for number, (name, start) in enumerate(zip(days, first, strict=True)):

@@ -50,7 +50,9 @@ def run_transaction(client: Any, keys: StoreKeys, change: Callable[[Pipeline], T
 
 def count_written_buckets(client: StoreClient, keys: StoreKeys, run: str, digest: str) -> int:
     """Buckets of this content that an earlier publish of the run has left."""
-    return next((entry["done"] for entry in _find_resumable_entries(client, keys, run, digest).values()), 0)
+    return next(
+        (entry["done"] for entry in _find_resumable_entries(client, keys, run, digest).values()), 0
+    )
 
 
 def begin_or_resume_build(
@@ -62,14 +64,25 @@ def begin_or_resume_build(
     def change(pipe: Pipeline) -> Build:
         for version, entry in _find_resumable_entries(pipe, keys, run, digest).items():
             pipe.multi()
-            pipe.hset(keys.building, str(version), json.dumps({**entry, "owner": owner, "at": time.time()}))
+            pipe.hset(
+                keys.building,
+                str(version),
+                json.dumps({**entry, "owner": owner, "at": time.time()}),
+            )
             return Build(version, entry["token"], owner, entry["done"])
         last: Any = pipe.get(keys.counter)
         # the counter may have been evicted, which no other key shows: its numbers are not given out again
         known = (int(name) for key in (keys.versions, keys.building) for name in pipe.hkeys(key))
         version = max(int(last or 0), *known, 0) + 1
         token = f"{version}-{secrets.token_hex(4)}"
-        entry = {"run": run, "as_of": as_of, "digest": digest, "token": token, "owner": owner, "done": 0}
+        entry = {
+            "run": run,
+            "as_of": as_of,
+            "digest": digest,
+            "token": token,
+            "owner": owner,
+            "done": 0,
+        }
         parts = {name: about[name] for name in ("buckets", "chunks")}
         pipe.multi()
         pipe.set(keys.counter, version)
@@ -85,7 +98,11 @@ def checkpoint_build(client: StoreClient, keys: StoreKeys, build: Build, buckets
     def change(pipe: Pipeline) -> None:
         entry = read_owned_entry(pipe, keys, build)
         pipe.multi()
-        pipe.hset(keys.building, str(build.version), json.dumps({**entry, "done": buckets, "at": time.time()}))
+        pipe.hset(
+            keys.building,
+            str(build.version),
+            json.dumps({**entry, "done": buckets, "at": time.time()}),
+        )
 
     run_transaction(client, keys, change)
 
@@ -106,13 +123,20 @@ def abandon_build(client: StoreClient, keys: StoreKeys, build: Build, about: Ver
 
     def change(pipe: Pipeline) -> bool:
         entry = read_version_metas(pipe, keys.building).get(build.version)
-        if entry is None:  # taken away meanwhile, maybe before this publisher's last batch; or switched to
-            gone = all(meta["token"] != build.token for meta in read_version_metas(pipe, keys.versions).values())
+        if (
+            entry is None
+        ):  # taken away meanwhile, maybe before this publisher's last batch; or switched to
+            gone = all(
+                meta["token"] != build.token
+                for meta in read_version_metas(pipe, keys.versions).values()
+            )
         else:
             gone = entry.get("owner") in (None, build.owner)
         pipe.multi()
         if gone:
-            pipe.hset(keys.building, str(build.version), json.dumps({**about, "token": build.token}))
+            pipe.hset(
+                keys.building, str(build.version), json.dumps({**about, "token": build.token})
+            )
         return gone
 
     if run_transaction(client, keys, change):
@@ -151,7 +175,10 @@ def drop_old_versions(client: StoreClient, keys: StoreKeys, others: int) -> bool
 
     def change(pipe: Pipeline) -> None:
         kept, active = read_version_metas(pipe, keys.versions), read_active_meta(pipe, keys)
-        rest = sorted((version for version in kept if not active or version != active["version"]), reverse=True)
+        rest = sorted(
+            (version for version in kept if not active or version != active["version"]),
+            reverse=True,
+        )
         doomed.clear()
         pipe.multi()
         for version in rest[others:]:
@@ -165,11 +192,19 @@ def drop_old_versions(client: StoreClient, keys: StoreKeys, others: int) -> bool
     return bool(doomed)
 
 
-def _find_resumable_entries(client: Any, keys: StoreKeys, run: str, digest: str) -> dict[int, VersionMeta]:
+def _find_resumable_entries(
+    client: Any, keys: StoreKeys, run: str, digest: str
+) -> dict[int, VersionMeta]:
     """The entry, if any, of the run with the same content; content without a digest is never gone on with."""
     entries = read_version_metas(client, keys.building)
-    mine = {version: entry for version, entry in entries.items() if entry.get("owner") and entry["run"] == run}
-    return {version: entry for version, entry in mine.items() if digest and entry["digest"] == digest}
+    mine = {
+        version: entry
+        for version, entry in entries.items()
+        if entry.get("owner") and entry["run"] == run
+    }
+    return {
+        version: entry for version, entry in mine.items() if digest and entry["digest"] == digest
+    }
 
 
 def _is_dead(entry: VersionMeta, active: VersionMeta | None) -> bool:

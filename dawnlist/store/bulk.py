@@ -29,7 +29,9 @@ def write_values(client: StoreClient, values: Iterable[tuple[str, bytes]]) -> No
             client.mset(part)
 
 
-def read_values(client: StoreClient, keys: Iterable[str], at_once: int = 64) -> Iterator[bytes | None]:
+def read_values(
+    client: StoreClient, keys: Iterable[str], at_once: int = 64
+) -> Iterator[bytes | None]:
     """The values of the keys, in their order; None where there is none.
 
     `at_once` in a call: chunks of items are of 4 MB, and a server that copies 64 of them (Redis 6.2) stands still, and
@@ -92,7 +94,12 @@ def _execute_across_nodes(client: Any, commands: list[RedisCommand]) -> list[Any
     answers: list[Any] = [None] * len(commands)
     with contextlib.ExitStack() as stack:
         asked = [
-            (stack.enter_context(_send_to_node(client, node, [commands[place] for place in places])), places)
+            (
+                stack.enter_context(
+                    _send_to_node(client, node, [commands[place] for place in places])
+                ),
+                places,
+            )
             for node, places in by_node.items()
         ]
         for connection, places in asked:

@@ -8,7 +8,13 @@ from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.retry import Retry
 
-from dawnlist.urls import REDIS_PASSWORD, format_error, mask_passwords, read_password, refuse_password
+from dawnlist.urls import (
+    REDIS_PASSWORD,
+    format_error,
+    mask_passwords,
+    read_password,
+    refuse_password,
+)
 
 CLUSTER_SUFFIX: Final = "+cluster"
 
@@ -36,7 +42,9 @@ def check_store_url(url: str) -> str:
             "redis+cluster:// or rediss+cluster:// (any node of a cluster), or unix://PATH"
         )
     if "password" in parse_qs(parts.query):
-        raise ValueError(f"the store's URL holds a password: take it out and set {REDIS_PASSWORD} instead")
+        raise ValueError(
+            f"the store's URL holds a password: take it out and set {REDIS_PASSWORD} instead"
+        )
     return refuse_password(url, REDIS_PASSWORD)
 
 
@@ -47,7 +55,11 @@ def is_cluster_url(url: str) -> bool:
 
 def strip_cluster_suffix(url: str) -> str:
     """The URL as redis-py takes it, without `+cluster`; ValueError as checked_url."""
-    return check_store_url(url).replace(CLUSTER_SUFFIX, "", 1) if is_cluster_url(url) else check_store_url(url)
+    return (
+        check_store_url(url).replace(CLUSTER_SUFFIX, "", 1)
+        if is_cluster_url(url)
+        else check_store_url(url)
+    )
 
 
 def connect_store(url: str, timeout: float = 60) -> StoreClient:
@@ -83,12 +95,18 @@ def _build_connection_error(url: str, error: Exception) -> ConnectionError:
         return ConnectionError(
             f"the store at {mask_passwords(url)} refuses the password: set {REDIS_PASSWORD} to the right one"
         )
-    if refused := [reason for reason in reasons if isinstance(reason, redis.exceptions.NoPermissionError)]:
+    if refused := [
+        reason for reason in reasons if isinstance(reason, redis.exceptions.NoPermissionError)
+    ]:
         return ConnectionError(
             f"the store at {mask_passwords(url)} refuses this user ({refused[0]}): see Rights in docs/STORE.md"
         )
     known = [reason for reason in reasons if isinstance(reason, (*STORE_ERRORS, OSError))][
         -1
     ]  # not redis-py's own flow
-    why = format_error(str(known) or type(error).__name__)  # TLS, a name, a file: all are ConnectionErrors to redis-py
-    return ConnectionError(f"no store answers at {mask_passwords(url)} ({why}): start it, or give another URL")
+    why = format_error(
+        str(known) or type(error).__name__
+    )  # TLS, a name, a file: all are ConnectionErrors to redis-py
+    return ConnectionError(
+        f"no store answers at {mask_passwords(url)} ({why}): start it, or give another URL"
+    )

@@ -20,7 +20,9 @@ FingerprintedLists = tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]
 """Users' fingerprints, and their lists as (users, k) numbers of items, NOWHERE beyond a list's end."""
 
 
-def compare_versions(client: StoreClient, namespace: str, before: int, after: int) -> dict[str, Any]:
+def compare_versions(
+    client: StoreClient, namespace: str, before: int, after: int
+) -> dict[str, Any]:
     """Two versions compared.
 
     `churn` is the mean share of a user's list in `before` that is not in their list in `after`, over the users of both
@@ -32,7 +34,9 @@ def compare_versions(client: StoreClient, namespace: str, before: int, after: in
     kept = read_version_metas(client, keys.versions)
     for version in (before, after):
         if version not in kept:
-            raise LookupError(f"there is no version {version}: choose of {', '.join(map(str, sorted(kept))) or 'none'}")
+            raise LookupError(
+                f"there is no version {version}: choose of {', '.join(map(str, sorted(kept))) or 'none'}"
+            )
     old, new = kept[before], kept[after]
     if old["salt"] != new["salt"]:
         raise ValueError(
@@ -40,7 +44,8 @@ def compare_versions(client: StoreClient, namespace: str, before: int, after: in
         )
     items = _read_catalogue(client, keys, old)
     lists = [
-        _read_lists(client, keys, meta, pc.index_in(_read_catalogue(client, keys, meta), items)) for meta in (old, new)
+        _read_lists(client, keys, meta, pc.index_in(_read_catalogue(client, keys, meta), items))
+        for meta in (old, new)
     ]
     return {
         "before": _describe_version(old),
@@ -56,29 +61,45 @@ def _describe_version(meta: VersionMeta) -> dict[str, Any]:
 
 
 def _collect_parameters(meta: VersionMeta) -> dict[str, Any]:
-    return {**(meta.get("config") or {}), "k": meta["k"], "event_weights": meta.get("event_weights")}
+    return {
+        **(meta.get("config") or {}),
+        "k": meta["k"],
+        "event_weights": meta.get("event_weights"),
+    }
 
 
 def _find_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[Any]]:
     names = sorted(old.keys() | new.keys())
-    return {name: [old.get(name), new.get(name)] for name in names if old.get(name) != new.get(name)}
+    return {
+        name: [old.get(name), new.get(name)] for name in names if old.get(name) != new.get(name)
+    }
 
 
 def _read_catalogue(client: StoreClient, keys: StoreKeys, meta: VersionMeta) -> pa.Array:
     names = [keys.catalogue(meta["token"], chunk) for chunk in range(meta["chunks"]["c"])]
     chunks = [
-        unpack_catalogue(_require_value(value, meta))["item_id"] for value in bulk.read_values(client, names, at_once=1)
+        unpack_catalogue(_require_value(value, meta))["item_id"]
+        for value in bulk.read_values(client, names, at_once=1)
     ]
-    return pa.chunked_array([part for chunk in chunks for part in chunk.chunks], pa.string()).combine_chunks()
+    return pa.chunked_array(
+        [part for chunk in chunks for part in chunk.chunks], pa.string()
+    ).combine_chunks()
 
 
-def _read_lists(client: StoreClient, keys: StoreKeys, meta: VersionMeta, number: pa.Array) -> FingerprintedLists:
+def _read_lists(
+    client: StoreClient, keys: StoreKeys, meta: VersionMeta, number: pa.Array
+) -> FingerprintedLists:
     """All lists, by fingerprint; `number` says what an item index is called, null where the other has no such item."""
-    kind, names = build_version_dtype(meta), [keys.users(meta["token"], bucket) for bucket in range(meta["buckets"])]
+    kind, names = (
+        build_version_dtype(meta),
+        [keys.users(meta["token"], bucket) for bucket in range(meta["buckets"])],
+    )
     called = np.append(number.fill_null(NO_ITEM - 1).to_numpy(), NO_ITEM)
     users, lists = [np.zeros(0, np.uint64)], [np.zeros((0, meta["k"]), np.int64)]
     for part in bulk.split_into_batches(bulk.read_values(client, names), BUCKETS_PER_READ):
-        rows = np.frombuffer(b"".join(verify_checksum(_require_value(value, meta)) for value in part), kind)
+        rows = np.frombuffer(
+            b"".join(verify_checksum(_require_value(value, meta)) for value in part), kind
+        )
         wide = np.zeros((len(rows), 8), np.uint8)
         wide[:, :6] = rows["fingerprint"]
         users.append(wide.view("<u8")[:, 0])
@@ -89,7 +110,9 @@ def _read_lists(client: StoreClient, keys: StoreKeys, meta: VersionMeta, number:
 
 def _require_value(value: bytes | None, meta: VersionMeta) -> bytes:
     if value is None:
-        raise ValueError(f"version {meta['version']} is no longer whole in the store: it may be on its way out")
+        raise ValueError(
+            f"version {meta['version']} is no longer whole in the store: it may be on its way out"
+        )
     return value
 
 

@@ -42,7 +42,11 @@ class VersionContent:
         """The content made from lists; the same lists and seed give the same bytes."""
         met = lists.histories.weight
         histories = store_histories.encode_histories(
-            met.indptr.astype(np.int64), met.indices, met.data, lists.histories.age, MAX_NEWEST_PAIRS
+            met.indptr.astype(np.int64),
+            met.indices,
+            met.data,
+            lists.histories.age,
+            MAX_NEWEST_PAIRS,
         )
         placed = store_rows.assign_buckets(lists.user_ids, seed)
         return cls(lists, placed, histories)
@@ -56,13 +60,19 @@ class VersionContent:
     def popular(self) -> bytes:
         """The value of the popular lists."""
         lists = self.lists
-        return store_items.pack_popular({EVERYBODY: (lists.popular_index, lists.popular_score), **lists.segments})
+        return store_items.pack_popular(
+            {EVERYBODY: (lists.popular_index, lists.popular_score), **lists.segments}
+        )
 
     @cached_property
     def sizes(self) -> dict[str, Int64Array]:
         """Bytes of the values: of users' buckets, of histories' buckets, and of everything else."""
         rows = store_items.plan_factor_chunks(self.lists.catalogue.num_rows, self._columns)
-        others = [*map(len, self.catalogue), len(self.popular), *(4 + 4 * self._columns * n for n in rows)]
+        others = [
+            *map(len, self.catalogue),
+            len(self.popular),
+            *(4 + 4 * self._columns * n for n in rows),
+        ]
         return {
             "users": 4 + np.diff(self.placed.begins) * self._record.itemsize,
             "histories": store_histories.compute_bucket_sizes(self.placed, self.histories),
@@ -93,23 +103,36 @@ class VersionContent:
     def memory(self, done: int = 0) -> int:
         """Bytes of the server's memory that the buckets from `done` on will take, and with the first all else."""
         parts = [self.sizes["users"][done:], self.sizes["histories"][done:]]
-        return store_memory.estimate_memory(np.concatenate(parts if done else [*parts, self.sizes["others"]]))
+        return store_memory.estimate_memory(
+            np.concatenate(parts if done else [*parts, self.sizes["others"]])
+        )
 
     def items(self, keys: StoreKeys, token: str) -> Iterator[tuple[str, bytes]]:
         """Keys and values of all that is not users'."""
         yield keys.popular(token), self.popular
         yield from ((keys.catalogue(token, i), value) for i, value in enumerate(self.catalogue))
         columns = self.lists.item_factors, self.lists.item_bias, self.lists.item_content
-        yield from ((keys.factors(token, i), value) for i, value in enumerate(store_items.pack_factors(*columns)))
+        yield from (
+            (keys.factors(token, i), value)
+            for i, value in enumerate(store_items.pack_factors(*columns))
+        )
 
     def buckets(self, keys: StoreKeys, token: str, buckets: range) -> Iterator[tuple[str, bytes]]:
         """Keys and values of some buckets in a row."""
         lists = self.lists
         columns = lists.item_index, lists.score, lists.lengths
-        packed = store_rows.pack_user_buckets(self.placed, columns, lists.vectors, self._width, buckets)
-        yield from ((keys.users(token, bucket), value) for bucket, value in zip(buckets, packed, strict=True))
+        packed = store_rows.pack_user_buckets(
+            self.placed, columns, lists.vectors, self._width, buckets
+        )
+        yield from (
+            (keys.users(token, bucket), value)
+            for bucket, value in zip(buckets, packed, strict=True)
+        )
         packed = store_histories.pack_history_buckets(self.placed, self.histories, buckets)
-        yield from ((keys.histories(token, bucket), value) for bucket, value in zip(buckets, packed, strict=True))
+        yield from (
+            (keys.histories(token, bucket), value)
+            for bucket, value in zip(buckets, packed, strict=True)
+        )
 
     @property
     def _width(self) -> int:
@@ -126,7 +149,12 @@ class VersionContent:
 
 
 def write_content(
-    client: StoreClient, keys: StoreKeys, token: str, content: VersionContent, done: int, tell: Callable[[int], None]
+    client: StoreClient,
+    keys: StoreKeys,
+    token: str,
+    content: VersionContent,
+    done: int,
+    tell: Callable[[int], None],
 ) -> None:
     """Write what is not users', then the buckets, but for the first `done` and all that went before them.
 
@@ -149,7 +177,12 @@ def _pack_ahead(
         for begin in range(done, content.placed.buckets, BUCKETS_PER_BATCH):
             end = min(begin + BUCKETS_PER_BATCH, content.placed.buckets)
             ahead.append(
-                (end, packers.submit(lambda part: list(content.buckets(keys, token, part)), range(begin, end)))
+                (
+                    end,
+                    packers.submit(
+                        lambda part: list(content.buckets(keys, token, part)), range(begin, end)
+                    ),
+                )
             )
             if len(ahead) > threads:
                 end, packed = ahead.popleft()
@@ -158,13 +191,19 @@ def _pack_ahead(
             yield end, packed.result()
 
 
-def verify_content(client: StoreClient, keys: StoreKeys, token: str, content: VersionContent) -> None:
+def verify_content(
+    client: StoreClient, keys: StoreKeys, token: str, content: VersionContent
+) -> None:
     """RuntimeError unless every key is there, and items, popular lists and a sample of buckets read back the same."""
     about = content.about()
     names = list(list_content_keys(keys, {"token": token, **about}))
     found = bulk.count_existing_keys(client, names)
     sample = range(0, content.placed.buckets, max(1, content.placed.buckets // BUCKETS_TO_VERIFY))
-    expected = [pair for bucket in sample for pair in content.buckets(keys, token, range(bucket, bucket + 1))]
+    expected = [
+        pair
+        for bucket in sample
+        for pair in content.buckets(keys, token, range(bucket, bucket + 1))
+    ]
     others = names[2 * content.placed.buckets :]
     got = bulk.read_values(client, [key for key, _ in expected])
     wrong = sum(value != other for (_, value), other in zip(expected, got, strict=True))

@@ -52,7 +52,11 @@ class Histories:
 
 
 def encode_histories(
-    indptr: Int64Array, item: npt.NDArray[np.int32], weight: Float32Array, age: Float32Array, newest: int
+    indptr: Int64Array,
+    item: npt.NDArray[np.int32],
+    weight: Float32Array,
+    age: Float32Array,
+    newest: int,
 ) -> Histories:
     """Histories from the parts of a CSR matrix, item indices ascending in each row."""
     chosen = _mark_newest(indptr, age, newest)
@@ -67,7 +71,9 @@ def compute_bucket_sizes(placed: BucketPlacement, histories: Histories) -> Int64
     return np.asarray(6 + 10 * np.diff(placed.begins) + np.diff(rows[placed.begins]))
 
 
-def pack_history_buckets(placed: BucketPlacement, histories: Histories, buckets: range) -> Iterator[bytes]:
+def pack_history_buckets(
+    placed: BucketPlacement, histories: Histories, buckets: range
+) -> Iterator[bytes]:
     """The values of some buckets in a row."""
     begins = placed.begins[buckets.start : buckets.stop + 1]
     where = slice(int(begins[0]), int(begins[-1]))
@@ -105,7 +111,9 @@ def _measure_varint(value: int) -> int:
 
 
 @jit()
-def _measure_rows(indptr: Int64Array, item: npt.NDArray[np.int32], is_newest: npt.NDArray[np.bool_]) -> Int64Array:
+def _measure_rows(
+    indptr: Int64Array, item: npt.NDArray[np.int32], is_newest: npt.NDArray[np.bool_]
+) -> Int64Array:
     sizes = np.empty(len(indptr) - 1, dtype=np.int64)
     for user in range(len(indptr) - 1):
         newest, size, before, before_older = 0, 0, 0, 0
@@ -135,7 +143,11 @@ def _put_varint(packed: UInt8Array, at: int, value: int) -> int:
 
 @jit()
 def _put_heads(
-    users: Int64Array, edges: Int64Array, fingerprint: npt.NDArray[np.uint64], sizes: Int64Array, packed: UInt8Array
+    users: Int64Array,
+    edges: Int64Array,
+    fingerprint: npt.NDArray[np.uint64],
+    sizes: Int64Array,
+    packed: UInt8Array,
 ) -> None:
     """Write what stands before the rows of each bucket, whose users are users[b] to users[b + 1]."""
     for bucket in range(len(users) - 1):
@@ -145,7 +157,9 @@ def _put_heads(
             user = users[bucket] + place
             end += sizes[user]
             for byte in range(6):
-                packed[at + 2 + 6 * place + byte] = (fingerprint[user] >> np.uint64(8 * byte)) & np.uint64(0xFF)
+                packed[at + 2 + 6 * place + byte] = (
+                    fingerprint[user] >> np.uint64(8 * byte)
+                ) & np.uint64(0xFF)
             for byte in range(4):
                 packed[at + 2 + 6 * count + 4 * place + byte] = (end >> (8 * byte)) & 0xFF
 
@@ -167,7 +181,9 @@ def _put_rows(
         at = edges[bucket] + 2 + 10 * (users[bucket + 1] - users[bucket])
         for user in range(users[bucket], users[bucket + 1]):
             begin, end = indptr[rows[user]], indptr[rows[user] + 1]
-            _put_row(packed, at, item[begin:end], is_newest[begin:end], weight[begin:end], age[begin:end])
+            _put_row(
+                packed, at, item[begin:end], is_newest[begin:end], weight[begin:end], age[begin:end]
+            )
             at += sizes[user]
 
 

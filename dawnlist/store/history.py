@@ -33,7 +33,9 @@ def find_history(body: memoryview, fingerprint: bytes) -> UserHistory | None:
         if body[2 + 6 * row : 8 + 6 * row] == fingerprint:
             ends = np.frombuffer(body, "<u4", count, 2 + 6 * count)
             first = 2 + 10 * count
-            return unpack_history(body[first + (int(ends[row - 1]) if row else 0) : first + int(ends[row])])
+            return unpack_history(
+                body[first + (int(ends[row - 1]) if row else 0) : first + int(ends[row])]
+            )
     return None
 
 
@@ -42,7 +44,9 @@ def unpack_history(row: memoryview) -> UserHistory:
     newest, begin = _read_varint(row, 0)
     older, begin = _read_varint(row, begin)
     weight = np.frombuffer(row, "<f2", newest, begin).astype(np.float32)
-    age = np.frombuffer(row, "<u2", newest, begin + 2 * newest).astype(np.float32) / np.float32(AGE_STEPS_PER_DAY)
+    age = np.frombuffer(row, "<u2", newest, begin + 2 * newest).astype(np.float32) / np.float32(
+        AGE_STEPS_PER_DAY
+    )
     ids = _decode_deltas(np.frombuffer(row, np.uint8, offset=begin + 4 * newest), newest, older)
     return UserHistory(ids[:newest], weight, age, ids[newest:])
 
@@ -57,7 +61,9 @@ def _read_varint(row: memoryview, begin: int) -> tuple[int, int]:
 
 
 @jit()
-def _decode_deltas(packed: npt.NDArray[np.uint8], newest: int, older: int) -> npt.NDArray[np.uint32]:
+def _decode_deltas(
+    packed: npt.NDArray[np.uint8], newest: int, older: int
+) -> npt.NDArray[np.uint32]:
     ids = np.empty(newest + older, dtype=np.uint32)
     at = 0
     before = np.uint32(0)

@@ -45,12 +45,16 @@ def plan_factor_chunks(items: int, columns: int) -> list[int]:
     return [min(rows, items - begin) for begin in range(0, items, rows)]
 
 
-def pack_factors(factors: Float32Array, bias: Float32Array, content: Float32Array) -> Iterator[bytes]:
+def pack_factors(
+    factors: Float32Array, bias: Float32Array, content: Float32Array
+) -> Iterator[bytes]:
     """The values of the chunks of item factors, of shapes (I, f), (I,) and (I, d)."""
     begin = 0
     for rows in plan_factor_chunks(len(bias), factors.shape[1] + 1 + content.shape[1]):
         part, begin = slice(begin, begin + rows), begin + rows
-        yield add_checksum(np.column_stack([factors[part], bias[part], content[part]]).astype("<f4").tobytes())
+        yield add_checksum(
+            np.column_stack([factors[part], bias[part], content[part]]).astype("<f4").tobytes()
+        )
 
 
 def unpack_factors(value: bytes, columns: int) -> Float32Array:

@@ -101,7 +101,9 @@ def verify_checksum(value: bytes) -> memoryview:
     """A data value's body; ValueError when it is not what was written."""
     body = memoryview(value)[4:]
     if len(value) < 4 or zlib.crc32(body).to_bytes(4, "little") != value[:4]:
-        raise ValueError(f"a value of {len(value)} bytes in the store has another checksum than it was written with")
+        raise ValueError(
+            f"a value of {len(value)} bytes in the store has another checksum than it was written with"
+        )
     return body
 
 

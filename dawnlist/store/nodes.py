@@ -40,7 +40,9 @@ class StoreNodes:
         """See Reader.read."""
         if not keys:
             return []
-        replies = await self._link((self._server.host, self._server.port)).ask(pack_command(["MGET", *keys]), 1)
+        replies = await self._link((self._server.host, self._server.port)).ask(
+            pack_command(["MGET", *keys]), 1
+        )
         if replies is None:
             return [ReadFailure.UNREACHABLE] * len(keys)
         if isinstance(replies[0], hiredis.ReplyError):
@@ -56,7 +58,11 @@ class StoreNodes:
     def _link(self, place: tuple[str, int]) -> ServerLink:
         if place not in self._links:
             server = ServerEndpoint(
-                *place, self._server.path, self._server.greeting, self._server.greetings, self._server.tls
+                *place,
+                self._server.path,
+                self._server.greeting,
+                self._server.greetings,
+                self._server.tls,
             )
             self._links[place] = ServerLink(server, self._listener, self._timeout)
         return self._links[place]
@@ -81,7 +87,9 @@ class ClusterNodes(StoreNodes):
         for at, place in enumerate(places):
             by_place.setdefault(place, []).append(at)
         values: list[ReadResult] = [ReadFailure.UNREACHABLE] * len(keys)
-        parts = (self._fill(place, indices, keys, values) for place, indices in by_place.items() if place)
+        parts = (
+            self._fill(place, indices, keys, values) for place, indices in by_place.items() if place
+        )
         await asyncio.gather(*parts)
         return values
 
@@ -110,7 +118,9 @@ class ClusterNodes(StoreNodes):
         host, _, port = rest[1].rpartition(":")
         commands = pack_command(("ASKING",)) + pack_command(("GET", key))
         replies = await self._link((host or self._server.host, int(port))).ask(commands, 2)
-        value: bytes | hiredis.ReplyError | None = replies[1] if replies else hiredis.ReplyError("no answer")
+        value: bytes | hiredis.ReplyError | None = (
+            replies[1] if replies else hiredis.ReplyError("no answer")
+        )
         return ReadFailure.UNREACHABLE if isinstance(value, hiredis.ReplyError) else value
 
     def _remap(self) -> None:
@@ -127,8 +137,12 @@ class ClusterNodes(StoreNodes):
         for place in [(self._server.host, self._server.port), *self._links]:
             replies = await self._link(place).ask(pack_command(("CLUSTER", "SLOTS")), 1)
             if replies and not isinstance(replies[0], hiredis.ReplyError):
-                for first, last, (host, port, *_), *_ in replies[0]:  # host None: cluster-preferred-endpoint-type
-                    self._map[first : last + 1] = [((host or b"").decode() or place[0], port)] * (last + 1 - first)
+                for first, last, (host, port, *_), *_ in replies[
+                    0
+                ]:  # host None: cluster-preferred-endpoint-type
+                    self._map[first : last + 1] = [((host or b"").decode() or place[0], port)] * (
+                        last + 1 - first
+                    )
                 return
 
     def close(self) -> None:

@@ -32,7 +32,9 @@ def extract_body(value: ReadResult) -> memoryview | ReadFailure:
 class StoreReader:
     """Reads values by their keys; belongs to one event loop. ValueError for a URL that can't be used."""
 
-    def __init__(self, url: str, listener: FailureListener, timeout: float = READ_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, url: str, listener: FailureListener, timeout: float = READ_TIMEOUT_SECONDS
+    ) -> None:
         self._nodes: StoreNodes = (ClusterNodes if is_cluster_url(url) else StoreNodes)(
             ServerEndpoint.of(url), listener, timeout
         )

@@ -47,7 +47,12 @@ def build_recent_key(namespace: str, user_id: str) -> str:
 
 def build_record_command(namespace: str, user_id: str, event: RecentEvent) -> tuple[Any, ...]:
     """The command that records an event, for a client of any kind; ValueError for one of over a thousand bytes."""
-    line = json.dumps([event.time, event.event_type, event.item_id], ensure_ascii=False, allow_nan=False) + "\n"
+    line = (
+        json.dumps(
+            [event.time, event.event_type, event.item_id], ensure_ascii=False, allow_nan=False
+        )
+        + "\n"
+    )
     if len(line.encode()) > MAX_EVENT_BYTES:
         raise ValueError(
             f"an event of {len(line.encode()):,} bytes, {event.item_id[:40]!r} …: at most {MAX_EVENT_BYTES:,} are kept"
@@ -63,10 +68,16 @@ def build_record_command(namespace: str, user_id: str, event: RecentEvent) -> tu
     )
 
 
-def record_event(client: StoreClient, namespace: str, user_id: str, item_id: str, event_type: str, time: float) -> int:
+def record_event(
+    client: StoreClient, namespace: str, user_id: str, item_id: str, event_type: str, time: float
+) -> int:
     """Keep an event for two days, and with it the newest 50 of its user; returns how many there are."""
     asked: Any = client
-    return int(asked.execute_command(*build_record_command(namespace, user_id, RecentEvent(item_id, event_type, time))))
+    return int(
+        asked.execute_command(
+            *build_record_command(namespace, user_id, RecentEvent(item_id, event_type, time))
+        )
+    )
 
 
 def parse_recent_events(value: bytes) -> list[RecentEvent]:

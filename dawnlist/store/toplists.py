@@ -92,7 +92,10 @@ class TopLists:
         top = np.argsort(-counts, kind="stable")[:n]
         rows = self.catalogue.select(["item_id", "title"]).take(pa.array(top)).to_pylist()
         shares = counts[top] / max(1, len(self.user_ids))
-        return [{**row, "share": round(float(share), 4)} for row, share in zip(rows, shares, strict=True)]
+        return [
+            {**row, "share": round(float(share), 4)}
+            for row, share in zip(rows, shares, strict=True)
+        ]
 
     def save(self, path: Path) -> None:
         """Write the directory; ValueError when the arrays contradict each other."""
@@ -106,14 +109,21 @@ class TopLists:
             pa.ListArray.from_arrays(offsets, pa.array(self.score[used], type=pa.float32())),
         ]
         pq.write_table(pa.Table.from_arrays(columns, schema=LISTS_SCHEMA), path / "lists.parquet")
-        pq.write_table(self.catalogue.select(CATALOGUE_SCHEMA.names).cast(CATALOGUE_SCHEMA), path / "catalogue.parquet")
+        pq.write_table(
+            self.catalogue.select(CATALOGUE_SCHEMA.names).cast(CATALOGUE_SCHEMA),
+            path / "catalogue.parquet",
+        )
         pq.write_table(_build_popular_table(self), path / "popular.parquet")
         for name in ARRAY_NAMES:
             np.save(path / f"{name}.npy", getattr(self, name))
         met = self.histories.weight
         with (path / "histories.npz").open("wb") as file:
-            np.savez(file, indptr=met.indptr, item=met.indices, weight=met.data, age=self.histories.age)
-        (path / "meta.json").write_text(json.dumps(self.meta, indent=1, sort_keys=True), encoding="utf-8")
+            np.savez(
+                file, indptr=met.indptr, item=met.indices, weight=met.data, age=self.histories.age
+            )
+        (path / "meta.json").write_text(
+            json.dumps(self.meta, indent=1, sort_keys=True), encoding="utf-8"
+        )
         write_manifest(path)
 
     @classmethod
@@ -126,10 +136,14 @@ class TopLists:
         items, scores = lists["item_index"].combine_chunks(), lists["score"].combine_chunks()
         lengths = items.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
         if not items.value_lengths().equals(scores.value_lengths()):
-            raise ValueError(f"{path / 'lists.parquet'}: item_index and score of a user differ in length")
+            raise ValueError(
+                f"{path / 'lists.parquet'}: item_index and score of a user differ in length"
+            )
         k = int(meta.get("k", lengths.max(initial=0)))
         if lengths.max(initial=0) > k:
-            raise ValueError(f"{path / 'lists.parquet'}: a list of {lengths.max()} entries, but meta.json says k = {k}")
+            raise ValueError(
+                f"{path / 'lists.parquet'}: a list of {lengths.max()} entries, but meta.json says k = {k}"
+            )
         used = np.arange(k) < lengths[:, None]
         loaded = cls(
             user_ids=lists["user_id"].to_numpy(),
@@ -153,11 +167,15 @@ def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
     table = pq.read_table(path)
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:
-        raise ValueError(f"{path}: no column {', '.join(missing)}; it needs {', '.join(schema.names)}")
+        raise ValueError(
+            f"{path}: no column {', '.join(missing)}; it needs {', '.join(schema.names)}"
+        )
     return table.select(schema.names).cast(schema)
 
 
-def _pad_lists(lists: pa.ListArray, used: npt.NDArray[np.bool_], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def _pad_lists(
+    lists: pa.ListArray, used: npt.NDArray[np.bool_], dtype: np.dtype[Any]
+) -> npt.NDArray[Any]:
     """A (U, k) array, zero beyond each list's length."""
     padded = np.zeros(used.shape, dtype=dtype)
     padded[used] = lists.flatten().to_numpy(zero_copy_only=False)
@@ -166,7 +184,10 @@ def _pad_lists(lists: pa.ListArray, used: npt.NDArray[np.bool_], dtype: np.dtype
 
 def _build_popular_table(lists: TopLists) -> pa.Table:
     tables = []
-    for segment, (items, scores) in {EVERYBODY: (lists.popular_index, lists.popular_score), **lists.segments}.items():
+    for segment, (items, scores) in {
+        EVERYBODY: (lists.popular_index, lists.popular_score),
+        **lists.segments,
+    }.items():
         names = pa.repeat(pa.scalar(segment), len(items))
         tables.append(pa.table([names, items, scores], schema=POPULAR_SCHEMA))
     return pa.concat_tables(tables)
@@ -174,7 +195,9 @@ def _build_popular_table(lists: TopLists) -> pa.Table:
 
 def _split_by_segment(popular: pa.Table) -> dict[str, tuple[npt.NDArray[np.uint32], Float32Array]]:
     names, items, scores = (popular[name].to_numpy() for name in POPULAR_SCHEMA.names)
-    found = dict.fromkeys([EVERYBODY, *names.tolist()])  # in their order, everybody's also when it is empty
+    found = dict.fromkeys(
+        [EVERYBODY, *names.tolist()]
+    )  # in their order, everybody's also when it is empty
     return {name: (items[names == name], scores[names == name]) for name in found}
 
 
@@ -191,30 +214,58 @@ def _validate(lists: TopLists, where: str) -> None:
     item_ids = lists.catalogue["item_id"]
     rules = [
         (lists.k >= 1, "k is 0: the lists can hold no item"),
-        (lists.item_index.shape == lists.score.shape == used.shape, "item_index and score are not both users x k"),
+        (
+            lists.item_index.shape == lists.score.shape == used.shape,
+            "item_index and score are not both users x k",
+        ),
         (len(lists.lengths) == users, f"{users} users but {len(lists.lengths)} lengths"),
-        (bool(((lists.lengths >= 0) & (lists.lengths <= lists.k)).all()), f"a length is not within 0 to k = {lists.k}"),
+        (
+            bool(((lists.lengths >= 0) & (lists.lengths <= lists.k)).all()),
+            f"a length is not within 0 to k = {lists.k}",
+        ),
         (len(set(lists.user_ids.tolist())) == users, "a user has two lists"),
         (len(item_ids.unique()) == items, "an item_id is twice in the catalogue"),
-        (len(lists.popular_index) == len(lists.popular_score), "popular item_index and score differ in length"),
-        (len(lists.vectors) == users == lists.histories.weight.shape[0], "vectors or histories are not one a user"),
-        (lists.item_factors.shape == (items, lists.vectors.shape[1]), "vectors and item factors differ in length"),
-        (len(lists.item_bias) == len(lists.item_content) == items, "item bias or content is not one an item"),
+        (
+            len(lists.popular_index) == len(lists.popular_score),
+            "popular item_index and score differ in length",
+        ),
+        (
+            len(lists.vectors) == users == lists.histories.weight.shape[0],
+            "vectors or histories are not one a user",
+        ),
+        (
+            lists.item_factors.shape == (items, lists.vectors.shape[1]),
+            "vectors and item factors differ in length",
+        ),
+        (
+            len(lists.item_bias) == len(lists.item_content) == items,
+            "item bias or content is not one an item",
+        ),
         (lists.histories.weight.shape[1] == items, "histories are not over the catalogue"),
-        (len(lists.histories.age) == lists.histories.weight.nnz, "histories' weights and ages differ in length"),
+        (
+            len(lists.histories.age) == lists.histories.weight.nnz,
+            "histories' weights and ages differ in length",
+        ),
         (bool(lists.histories.weight.has_sorted_indices), "a history's items do not ascend"),
     ]
     for holds, broken in rules:
         if not holds:
             raise ValueError(f"top lists {where}: {broken}")
     popular = {"the popular list": (lists.popular_index, lists.popular_score)}
-    popular |= {f"the popular list of {segment}": found for segment, found in lists.segments.items()}
+    popular |= {
+        f"the popular list of {segment}": found for segment, found in lists.segments.items()
+    }
     for name, (index, _) in {"a list": (lists.item_index[used], None), **popular}.items():
         if index.size and int(index.max()) >= items:
-            raise ValueError(f"top lists {where}: {name} names item {index.max()}, the catalogue ends at {items - 1}")
+            raise ValueError(
+                f"top lists {where}: {name} names item {index.max()}, the catalogue ends at {items - 1}"
+            )
     numbers = {f"{name} has a score": score for name, (_, score) in popular.items()}
     numbers |= {f"a row of {name} has a value": getattr(lists, name) for name in ARRAY_NAMES}
-    numbers |= {"a list has a score": lists.score[used], "a history has an age": lists.histories.age}
+    numbers |= {
+        "a list has a score": lists.score[used],
+        "a history has an age": lists.histories.age,
+    }
     for name, values in numbers.items():
         if not np.isfinite(values).all():
             raise ValueError(f"top lists {where}: {name} that is not a finite number")

@@ -106,7 +106,10 @@ def assign_buckets(user_ids: Sequence[str] | npt.NDArray[np.object_], seed: str)
     for attempt in range(16):
         salt = hashlib.blake2b(f"{attempt}:{seed}".encode(), digest_size=SALT_BYTES).digest()
         hashes = _hash_users(user_ids, salt)
-        bucket, fingerprint = (hashes % np.uint64(buckets)).astype(np.int64), hashes >> np.uint64(16)
+        bucket, fingerprint = (
+            (hashes % np.uint64(buckets)).astype(np.int64),
+            hashes >> np.uint64(16),
+        )
         begins = np.concatenate([[0], np.bincount(bucket, minlength=buckets).cumsum()])
         order = _sort_by_fingerprint(bucket, fingerprint, begins)
         ascending = fingerprint[order]
@@ -116,7 +119,9 @@ def assign_buckets(user_ids: Sequence[str] | npt.NDArray[np.object_], seed: str)
     raise ValueError(f"{len(user_ids)} users can't be told apart: is one there twice?")
 
 
-def _hash_users(user_ids: Sequence[str] | npt.NDArray[np.object_], salt: bytes) -> npt.NDArray[np.uint64]:
+def _hash_users(
+    user_ids: Sequence[str] | npt.NDArray[np.object_], salt: bytes
+) -> npt.NDArray[np.uint64]:
     """h of each user."""
     salted, digests = hashlib.blake2b(digest_size=8, salt=salt), []
     for user_id in user_ids:
@@ -127,7 +132,9 @@ def _hash_users(user_ids: Sequence[str] | npt.NDArray[np.object_], salt: bytes) 
 
 
 @jit()
-def _sort_by_fingerprint(bucket: Int64Array, fingerprint: npt.NDArray[np.uint64], begins: Int64Array) -> Int64Array:
+def _sort_by_fingerprint(
+    bucket: Int64Array, fingerprint: npt.NDArray[np.uint64], begins: Int64Array
+) -> Int64Array:
     """Users by bucket, then by fingerprint: counted into their buckets, and there put in their place one by one."""
     order, filled = np.empty(len(bucket), dtype=np.int64), begins[:-1].copy()
     for user in range(len(bucket)):
@@ -145,49 +152,73 @@ def pack_user_buckets(
 ) -> Iterator[bytes]:
     """The values of some buckets in a row, from all users' lists and vectors; ValueError when k is over 255."""
     if lists[0].shape[1] > MAX_LIST_LENGTH:
-        raise ValueError(f"lists of {lists[0].shape[1]} items can't be stored: k is at most {MAX_LIST_LENGTH}")
+        raise ValueError(
+            f"lists of {lists[0].shape[1]} items can't be stored: k is at most {MAX_LIST_LENGTH}"
+        )
     begins = placed.begins[buckets.start : buckets.stop + 1]
     where = slice(int(begins[0]), int(begins[-1]))
     rows = placed.order[where]
     packed = _build_records(rows, lists, vectors, width)
-    packed["fingerprint"] = placed.fingerprint[where].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :6]
+    packed["fingerprint"] = (
+        placed.fingerprint[where].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :6]
+    )
     body, size = packed.tobytes(), packed.dtype.itemsize
     ends = ((begins - begins[0]) * size).tolist()
     return (add_checksum(body[begin:end]) for begin, end in pairwise(ends))
 
 
-def _build_records(rows: Int64Array, lists: ListColumns, vectors: Float32Array, width: int) -> npt.NDArray[Any]:
-    packed = np.zeros(len(rows), dtype=build_record_dtype(lists[0].shape[1], width, vectors.shape[1]))
+def _build_records(
+    rows: Int64Array, lists: ListColumns, vectors: Float32Array, width: int
+) -> npt.NDArray[Any]:
+    packed = np.zeros(
+        len(rows), dtype=build_record_dtype(lists[0].shape[1], width, vectors.shape[1])
+    )
     packed["n"] = lists[2][rows]
-    packed["high"], packed["low"], packed["items"], packed["scores"] = _quantise_lists(rows, *lists, width)
+    packed["high"], packed["low"], packed["items"], packed["scores"] = _quantise_lists(
+        rows, *lists, width
+    )
     packed["scale"], packed["vector"] = _quantise_vectors(vectors, rows)
     return packed
 
 
 @jit()
 def _quantise_lists(
-    rows: Int64Array, item_index: npt.NDArray[np.uint32], score: Float32Array, lengths: Int64Array, width: int
+    rows: Int64Array,
+    item_index: npt.NDArray[np.uint32],
+    score: Float32Array,
+    lengths: Int64Array,
+    width: int,
 ) -> tuple[Float32Array, Float32Array, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Best and last scores, shape (rows,), items (rows, k, width) and scores (rows, k) of some users."""
     k = item_index.shape[1]
     high, low = np.zeros(len(rows), dtype=np.float32), np.zeros(len(rows), dtype=np.float32)
-    items, scores = np.zeros((len(rows), k, width), dtype=np.uint8), np.zeros((len(rows), k), dtype=np.uint8)
+    items, scores = (
+        np.zeros((len(rows), k, width), dtype=np.uint8),
+        np.zeros((len(rows), k), dtype=np.uint8),
+    )
     for row in range(len(rows)):
         user = rows[row]
         if lengths[user]:
             high[row], low[row] = score[user, 0], score[user, lengths[user] - 1]
         step = np.float32(255) / (high[row] - low[row]) if high[row] > low[row] else np.float32(0)
         for place in range(lengths[user]):
-            scores[row, place] = np.uint8((score[user, place] - low[row]) * step + ROUNDING_OFFSET - ROUNDING_OFFSET)
+            scores[row, place] = np.uint8(
+                (score[user, place] - low[row]) * step + ROUNDING_OFFSET - ROUNDING_OFFSET
+            )
             for byte in range(width):
                 items[row, place, byte] = np.uint8(item_index[user, place] >> np.uint32(8 * byte))
     return high, low, items, scores
 
 
 @jit()
-def _quantise_vectors(vectors: Float32Array, rows: Int64Array) -> tuple[Float32Array, npt.NDArray[np.int8]]:
+def _quantise_vectors(
+    vectors: Float32Array, rows: Int64Array
+) -> tuple[Float32Array, npt.NDArray[np.int8]]:
     """Scales, shape (rows,), and 8-bit vectors, shape (rows, f), of some users."""
-    scales, quantised = np.zeros(len(rows), dtype=np.float32), np.zeros((len(rows), vectors.shape[1]), dtype=np.int8)
+    scales, quantised = (
+        np.zeros(len(rows), dtype=np.float32),
+        np.zeros((len(rows), vectors.shape[1]), dtype=np.int8),
+    )
     for row in range(len(rows)):
         x, scale = vectors[rows[row]], np.float32(0)
         for i in range(len(x)):

@@ -17,7 +17,13 @@ from dawnlist.store import memory as store_memory
 from dawnlist.store.builds import Build, run_transaction
 from dawnlist.store.client import STORE_ERRORS, StoreClient
 from dawnlist.store.content import VersionContent
-from dawnlist.store.layout import NothingPublishedError, StoreKeys, VersionMeta, read_active_meta, read_version_metas
+from dawnlist.store.layout import (
+    NothingPublishedError,
+    StoreKeys,
+    VersionMeta,
+    read_active_meta,
+    read_version_metas,
+)
 from dawnlist.store.toplists import TopLists
 
 VERSIONS_TO_KEEP: Final = 3
@@ -58,15 +64,31 @@ def publish_version(
         return settled
     content = VersionContent.of(lists, namespace)
     about = {**content.about(), **{name: lists.meta.get(name) for name in _LIST_META_FIELDS}}
-    digest = hashlib.sha256(json.dumps([lists.digest, about]).encode()).hexdigest()[:16] if lists.digest else ""
+    digest = (
+        hashlib.sha256(json.dumps([lists.digest, about]).encode()).hexdigest()[:16]
+        if lists.digest
+        else ""
+    )
     builds.drop_leftovers(client, keys, run, digest)
-    memory = _ensure_memory(client, keys, content, builds.count_written_buckets(client, keys, run, digest), keep)
+    memory = _ensure_memory(
+        client, keys, content, builds.count_written_buckets(client, keys, run, digest), keep
+    )
     build = builds.begin_or_resume_build(client, keys, run, day, digest, about)
     try:
         started = time.perf_counter()
         _write_and_verify(client, keys, build, content)
-        took = {"seconds": round(time.perf_counter() - started, 3), "resumed": build.done, "memory": memory}
-        named = {"version": build.version, "token": build.token, "run": run, "as_of": day, "digest": digest}
+        took = {
+            "seconds": round(time.perf_counter() - started, 3),
+            "resumed": build.done,
+            "memory": memory,
+        }
+        named = {
+            "version": build.version,
+            "token": build.token,
+            "run": run,
+            "as_of": day,
+            "digest": digest,
+        }
         meta = {**named, **about, **took}
         announce(_select_report_fields(meta))
         report = _switch_version(client, keys, build, meta)
@@ -76,7 +98,9 @@ def publish_version(
         with suppress(*STORE_ERRORS):  # the next publish finishes it otherwise
             builds.abandon_build(client, keys, build, about)
         raise
-    if report.get("token") != build.token:  # another run is newer now, or the same one, elsewhere, was quicker
+    if (
+        report.get("token") != build.token
+    ):  # another run is newer now, or the same one, elsewhere, was quicker
         builds.abandon_build(client, keys, build, about)
     builds.drop_old_versions(client, keys, keep - 1)
     return report
@@ -87,7 +111,10 @@ def list_versions(client: StoreClient, namespace: str) -> list[VersionReport]:
     keys = StoreKeys(namespace)
     current = read_active_meta(client, keys)
     kept = sorted(read_version_metas(client, keys.versions).items(), reverse=True)
-    return [{**_select_report_fields(meta), "active": bool(current) and current == meta} for _, meta in kept]
+    return [
+        {**_select_report_fields(meta), "active": bool(current) and current == meta}
+        for _, meta in kept
+    ]
 
 
 def read_active_version(client: StoreClient, namespace: str) -> VersionReport | None:
@@ -97,7 +124,10 @@ def read_active_version(client: StoreClient, namespace: str) -> VersionReport | 
 
 
 def roll_back_version(
-    client: StoreClient, namespace: str, version: int | None = None, check: VersionHook = lambda report: None
+    client: StoreClient,
+    namespace: str,
+    version: int | None = None,
+    check: VersionHook = lambda report: None,
 ) -> VersionReport:
     """Make `version`, or the newest one below the active one, active, and hold it; returns its report with `replaced`.
 
@@ -110,18 +140,27 @@ def roll_back_version(
         kept, current = read_version_metas(pipe, keys.versions), read_active_meta(pipe, keys)
         if current is None:
             raise NothingPublishedError(namespace)
-        target = version if version is not None else max((v for v in kept if v < current["version"]), default=None)
+        target = (
+            version
+            if version is not None
+            else max((v for v in kept if v < current["version"]), default=None)
+        )
         if target is None:
             raise LookupError(
                 f"there is no version before {current['version']}, which is active: nothing to go back to"
             )
         if target not in kept:
-            raise LookupError(f"there is no version {target}: choose one of {', '.join(map(str, sorted(kept)))}")
+            raise LookupError(
+                f"there is no version {target}: choose one of {', '.join(map(str, sorted(kept)))}"
+            )
         check(_select_report_fields(kept[target]))
         since = format_iso(datetime.now(UTC).replace(microsecond=0))
         pipe.multi()
         pipe.set(keys.active, kept[target]["token"])
-        pipe.set(keys.hold, json.dumps({"version": target, "replaced": current["version"], "since": since}))
+        pipe.set(
+            keys.hold,
+            json.dumps({"version": target, "replaced": current["version"], "since": since}),
+        )
         return {**_select_report_fields(kept[target]), "replaced": current["version"]}
 
     return run_transaction(client, keys, move)
@@ -143,7 +182,9 @@ def _select_report_fields(meta: VersionMeta) -> VersionReport:
     return {name: meta[name] for name in _REPORT_FIELDS if name in meta}
 
 
-def _resolve_without_switch(client: Any, keys: StoreKeys, run: str, as_of: str) -> VersionReport | None:
+def _resolve_without_switch(
+    client: Any, keys: StoreKeys, run: str, as_of: str
+) -> VersionReport | None:
     """What `publish` returns when there is nothing to switch: the run has a version, or may not go live; else None."""
     for meta in read_version_metas(client, keys.versions).values():
         if meta["run"] == run:
@@ -177,7 +218,9 @@ def _ensure_memory(
         return store_memory.check_room(client, needed, users)
 
 
-def _write_and_verify(client: StoreClient, keys: StoreKeys, build: Build, content: VersionContent) -> None:
+def _write_and_verify(
+    client: StoreClient, keys: StoreKeys, build: Build, content: VersionContent
+) -> None:
     """Write and verify a version."""
 
     def tell(buckets: int) -> None:
@@ -187,7 +230,9 @@ def _write_and_verify(client: StoreClient, keys: StoreKeys, build: Build, conten
     store_content.verify_content(client, keys, build.token, content)
 
 
-def _switch_version(client: StoreClient, keys: StoreKeys, build: Build, meta: VersionMeta) -> VersionReport:
+def _switch_version(
+    client: StoreClient, keys: StoreKeys, build: Build, meta: VersionMeta
+) -> VersionReport:
     """Make the version active unless that was settled meanwhile; returns publish's report."""
     field = str(build.version)
 

@@ -59,17 +59,25 @@ class ServerEndpoint:
             commands.append(("SELECT", str(parts["db"])))
         greeting = b"".join(map(pack_command, commands))
         tls = _build_tls_context(parts) if strip_cluster_suffix(url).startswith("rediss:") else None
-        where = (parts.get("host", "localhost"), int(parts.get("port", 6379)), parts.get("path", ""))
+        where = (
+            parts.get("host", "localhost"),
+            int(parts.get("port", 6379)),
+            parts.get("path", ""),
+        )
         return cls(*where, greeting, len(commands), tls)
 
 
 def _build_tls_context(parts: dict[str, Any]) -> ssl.SSLContext:
     """From redis-py's options in a rediss:// URL."""
-    context = ssl.create_default_context(cafile=parts.get("ssl_ca_certs"), capath=parts.get("ssl_ca_path"))
+    context = ssl.create_default_context(
+        cafile=parts.get("ssl_ca_certs"), capath=parts.get("ssl_ca_path")
+    )
     if parts.get("ssl_certfile"):
         context.load_cert_chain(parts["ssl_certfile"], parts.get("ssl_keyfile"))
     unchecked = str(parts.get("ssl_cert_reqs", "required")).lower() == "none"
-    context.check_hostname = not unchecked and str(parts.get("ssl_check_hostname", True)).lower() not in ("false", "0")
+    context.check_hostname = not unchecked and str(
+        parts.get("ssl_check_hostname", True)
+    ).lower() not in ("false", "0")
     if unchecked:
         context.verify_mode = ssl.CERT_NONE
     return context
@@ -115,7 +123,9 @@ class RedisConnection(asyncio.Protocol):
         except (hiredis.ProtocolError, IndexError):  # no Redis talks like this
             self._transport.abort()
 
-    def send(self, commands: bytes, number: int, loop: asyncio.AbstractEventLoop) -> "asyncio.Future[list[Any]]":
+    def send(
+        self, commands: bytes, number: int, loop: asyncio.AbstractEventLoop
+    ) -> "asyncio.Future[list[Any]]":
         """Write some commands; the future has as many answers, an error among them as hiredis.ReplyError."""
         future: asyncio.Future[list[Any]] = loop.create_future()
         self._waiting.append((future, number, loop.time()))
@@ -183,7 +193,9 @@ class ServerLink:
         """The loop may have been busy, and the answer be there: it is read before the time is really up."""
         loop.call_later(TIMEOUT_GRACE_SECONDS, self._give_up, future, loop)
 
-    def _give_up(self, future: "asyncio.Future[list[Any]]", loop: asyncio.AbstractEventLoop) -> None:
+    def _give_up(
+        self, future: "asyncio.Future[list[Any]]", loop: asyncio.AbstractEventLoop
+    ) -> None:
         if not future.done():
             future.set_exception(TimeoutError())
             self._wire.late(loop.time())
@@ -212,14 +224,24 @@ class ServerLink:
         loop, server = asyncio.get_running_loop(), self.server
         async with asyncio.timeout(STORE_CONNECT_SECONDS):
             if server.path:
-                _, wire = await loop.create_unix_connection(RedisConnection, server.path, ssl=server.tls)
+                _, wire = await loop.create_unix_connection(
+                    RedisConnection, server.path, ssl=server.tls
+                )
             else:
-                _, wire = await loop.create_connection(RedisConnection, server.host, server.port, ssl=server.tls)
+                _, wire = await loop.create_connection(
+                    RedisConnection, server.host, server.port, ssl=server.tls
+                )
             try:
-                for reply in await wire.send(server.greeting, server.greetings, loop) if server.greetings else ():
+                for reply in (
+                    await wire.send(server.greeting, server.greetings, loop)
+                    if server.greetings
+                    else ()
+                ):
                     if isinstance(reply, hiredis.ReplyError):
                         raise PermissionError(str(reply).split()[0])
-            except BaseException:  # cancelled, too: a connection that nobody uses would stay open for ever
+            except (
+                BaseException
+            ):  # cancelled, too: a connection that nobody uses would stay open for ever
                 wire.close()
                 raise
         self._wire = wire

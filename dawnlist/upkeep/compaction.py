@@ -32,12 +32,18 @@ def compact_table(lake: Lake, name: str, dry_run: bool = False) -> dict[str, int
         groups = _count_small_files(table)
         report = {"partitions": len(groups), "files_before": len(table.file_uris())}
         if dry_run:
-            return report | {"files_after": report["files_before"] - sum(groups.values()) + len(groups)}
+            return report | {
+                "files_after": report["files_before"] - sum(groups.values()) + len(groups)
+            }
         if groups:
             _compact_partitions(table, groups)
         return report | {"files_after": len(table.file_uris())}
 
-    return commit_to_existing_table(lake, name, attempt) or {"partitions": 0, "files_before": 0, "files_after": 0}
+    return commit_to_existing_table(lake, name, attempt) or {
+        "partitions": 0,
+        "files_before": 0,
+        "files_after": 0,
+    }
 
 
 def _count_small_files(table: "DeltaTable") -> dict[Any, int]:
@@ -56,7 +62,9 @@ def _compact_partitions(table: "DeltaTable", partitions: Iterable[Any]) -> None:
 
     key = _read_partition_column(table)
     table.optimize.compact(
-        partition_filters=[(key, "in", [str(partition) for partition in partitions])] if key else None,
+        partition_filters=[(key, "in", [str(partition) for partition in partitions])]
+        if key
+        else None,
         target_size=TARGET_FILE_BYTES,
         max_concurrent_tasks=2,  # of days: each is held in memory while it is written
         writer_properties=WriterProperties(compression="ZSTD", compression_level=1),

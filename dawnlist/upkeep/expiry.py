@@ -63,12 +63,18 @@ class Expiry:
             window = read_covered_window(table)
             if old and window and not self.dry_run:
                 start = max(window[0], datetime.combine(first, time.min, UTC))
-                marks = build_window_transactions((start, window[1])) | {EXPIRED_APP_ID: int(start.timestamp())}
-                table.delete(f"event_date < '{first}'", commit_properties=build_commit_properties(marks))
+                marks = build_window_transactions((start, window[1])) | {
+                    EXPIRED_APP_ID: int(start.timestamp())
+                }
+                table.delete(
+                    f"event_date < '{first}'", commit_properties=build_commit_properties(marks)
+                )
             days_dropped = {file["partition.event_date"] for file in old}
             return {"rows": _sum_rows(old), "days": len(days_dropped), "files": len(old)}
 
-        return (commit_to_existing_table(self.lake, "interactions", attempt) or {}) | {"first": first.isoformat()}
+        return (commit_to_existing_table(self.lake, "interactions", attempt) or {}) | {
+            "first": first.isoformat()
+        }
 
     def expire_features(self, days: int) -> ExpiryReport:
         """Drop what the bot filter keeps of those days: rows."""
@@ -78,10 +84,16 @@ class Expiry:
             files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
             rows = _sum_rows([file for file in files if file["partition.event_date"] < first])
             if rows and not self.dry_run:
-                table.delete(f"event_date < '{first}'", commit_properties=build_commit_properties({}))
+                table.delete(
+                    f"event_date < '{first}'", commit_properties=build_commit_properties({})
+                )
             return rows
 
-        return {"rows": sum(commit_to_existing_table(self.lake, name, attempt) or 0 for name in BOT_DAY_TABLES)}
+        return {
+            "rows": sum(
+                commit_to_existing_table(self.lake, name, attempt) or 0 for name in BOT_DAY_TABLES
+            )
+        }
 
     def expire_quarantine(self, days: int) -> ExpiryReport:
         """Drop the rejected rows of runs before `days`: rows."""
@@ -91,7 +103,9 @@ class Expiry:
         def attempt(table: "DeltaTable") -> ExpiryReport:
             rows = self.lake.scan(table).count_rows(filter=old)
             if rows and not self.dry_run:
-                table.delete(f"as_of < '{format_iso(before)}'", commit_properties=build_commit_properties({}))
+                table.delete(
+                    f"as_of < '{format_iso(before)}'", commit_properties=build_commit_properties({})
+                )
             return {"rows": rows}
 
         return commit_to_existing_table(self.lake, "quarantine", attempt) or {"rows": 0}
@@ -145,7 +159,11 @@ class Expiry:
         def reason(_: str, found: list[StoredObject]) -> str:
             if self._fresh(found):
                 return _RECENTLY_WRITTEN
-            return _TOO_YOUNG if max(one.modified for one in found) >= newest - timedelta(days=days) else ""
+            return (
+                _TOO_YOUNG
+                if max(one.modified for one in found) >= newest - timedelta(days=days)
+                else ""
+            )
 
         return self._drop("trials", 2, reason)
 
@@ -182,7 +200,13 @@ class Expiry:
             moment = _parse_end_stamp(name.split("/")[part])
             if moment is None:
                 return "without a day in its name"
-            return _TOO_YOUNG if moment >= self.before(days) else _RECENTLY_WRITTEN if self._fresh(found) else ""
+            return (
+                _TOO_YOUNG
+                if moment >= self.before(days)
+                else _RECENTLY_WRITTEN
+                if self._fresh(found)
+                else ""
+            )
 
         return reason
 

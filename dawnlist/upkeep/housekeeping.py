@@ -25,7 +25,11 @@ _SETTLING_TIME = timedelta(days=1)
 
 
 def expire_lake(
-    lake: Lake, keep: KeepSettings, now: datetime, dry_run: bool = False, on_wait: WaitCallback = None
+    lake: Lake,
+    keep: KeepSettings,
+    now: datetime,
+    dry_run: bool = False,
+    on_wait: WaitCallback = None,
 ) -> HousekeepingReport:
     """Drop what is older than `keep` says, compact, and remove files and log entries that only older versions need.
 
@@ -60,11 +64,15 @@ def expire_lake(
             "searches": expiry.expire_searches(keep.runs_days),
             "gates": expiry.gates(keep.runs_days),
         }
-        tables = {name: _tidy_table(lake, name, keep, now, dry_run) for name in lake.names("tables")}
+        tables = {
+            name: _tidy_table(lake, name, keep, now, dry_run) for name in lake.names("tables")
+        }
         return report | {"tables": tables, "models": expiry.expire_models(keep.runs_days)}
 
 
-def _tidy_table(lake: Lake, name: str, keep: KeepSettings, now: datetime, dry_run: bool) -> dict[str, int]:
+def _tidy_table(
+    lake: Lake, name: str, keep: KeepSettings, now: datetime, dry_run: bool
+) -> dict[str, int]:
     days = keep.time_travel_days
     # the commits of interactions are its ledger too, for as long as their rows are kept
     log_days = days + (keep.interactions_days if name == "interactions" else 0)
@@ -78,8 +86,14 @@ def compact_lake(lake: Lake, on_wait: WaitCallback = None) -> dict[str, dict[str
         return {name: compaction.compact_table(lake, name) for name in lake.names("tables")}
 
 
-def _lease_unless_dry_run(lake: Lake, name: str, dry_run: bool, on_wait: WaitCallback) -> AbstractContextManager[Any]:
-    return nullcontext() if dry_run else hold_lease(lake, name, f"housekeeping-{secrets.token_hex(4)}", on_wait=on_wait)
+def _lease_unless_dry_run(
+    lake: Lake, name: str, dry_run: bool, on_wait: WaitCallback
+) -> AbstractContextManager[Any]:
+    return (
+        nullcontext()
+        if dry_run
+        else hold_lease(lake, name, f"housekeeping-{secrets.token_hex(4)}", on_wait=on_wait)
+    )
 
 
 def summarise_lake(lake: Lake) -> HousekeepingReport:
@@ -92,7 +106,9 @@ def summarise_lake(lake: Lake) -> HousekeepingReport:
     window = read_covered_window(lake.table("interactions"))
     landing = [found.size for found in lake.walk("landing")]
     return {
-        "tables": {name: about for name in lake.names("tables") if (about := _summarise_table(lake, name))},
+        "tables": {
+            name: about for name in lake.names("tables") if (about := _summarise_table(lake, name))
+        },
         "held": window and [format_iso(moment) for moment in window],
         "landing": {"objects": len(landing), "bytes": sum(landing)},
     }

@@ -37,7 +37,11 @@ def trim_history(
         # nothing is removed by a dry run, so it may ask for less than the table's property says
         stale = table.vacuum(days * 24, dry_run=True, enforce_retention_duration=False, full=True)
         found = {object_.name: object_ for object_ in lake.walk("tables", name)}
-        sizes = (found[f"tables/{name}/{path}"].size for path in stale if f"tables/{name}/{path}" in found)
+        sizes = (
+            found[f"tables/{name}/{path}"].size
+            for path in stale
+            if f"tables/{name}/{path}" in found
+        )
         report = {"files": len(stale), "file_bytes": sum(sizes)}
         if stale and not dry_run:  # it commits even when there is nothing to remove
             table.vacuum(days * 24, dry_run=False, full=True)
@@ -46,7 +50,9 @@ def trim_history(
     report = commit_to_existing_table(lake, name, attempt)
     if report is None:
         return {"files": 0, "file_bytes": 0, "log_entries": 0}
-    old = _find_stale_entries(list(lake.walk("tables", name, "_delta_log")), now - timedelta(days=log_days))
+    old = _find_stale_entries(
+        list(lake.walk("tables", name, "_delta_log")), now - timedelta(days=log_days)
+    )
     if not dry_run:
         _write_checkpoint(lake, name)
         for entry in old:
@@ -66,12 +72,22 @@ def _set_retention(table: "DeltaTable", days: int, log_days: int) -> None:
 
 def _find_stale_entries(log: list[StoredObject], before: datetime) -> list[str]:
     """The part of the log that no version which was current at `before`, or came later, is read from; oldest first."""
-    entries = [(int(found[1]), found[2], entry) for entry in log if (found := _LOG_ENTRY.search(entry.name))]
-    commits = [version for version, kind, entry in entries if kind == "json" and entry.modified <= before]
+    entries = [
+        (int(found[1]), found[2], entry)
+        for entry in log
+        if (found := _LOG_ENTRY.search(entry.name))
+    ]
+    commits = [
+        version for version, kind, entry in entries if kind == "json" and entry.modified <= before
+    ]
     current = max(commits, default=-1)
     checkpoints = [version for version, kind, _ in entries if kind != "json" and version <= current]
     first = max(checkpoints, default=0)
-    return [entry.name for version, _, entry in sorted(entries, key=lambda entry: entry[0]) if version < first]
+    return [
+        entry.name
+        for version, _, entry in sorted(entries, key=lambda entry: entry[0])
+        if version < first
+    ]
 
 
 def _write_checkpoint(lake: Lake, name: str) -> None:
@@ -106,12 +122,17 @@ def restore_version(lake: Lake, name: str, version: int) -> int:
     """
     there = {found.name for found in lake.walk("tables", name)}
     if not _is_readable(lake, name, version, there):
-        raise ValueError(f"version {version} of the table {name} of {lake.uri} can't be read: give a newer one")
+        raise ValueError(
+            f"version {version} of the table {name} of {lake.uri} can't be read: give a newer one"
+        )
 
     def attempt(table: "DeltaTable") -> int:
         window = read_covered_window(lake.table(name, version))
         table.restore(
-            version, commit_properties=build_commit_properties(build_window_transactions(window) if window else {})
+            version,
+            commit_properties=build_commit_properties(
+                build_window_transactions(window) if window else {}
+            ),
         )
         return int(table.version())
 

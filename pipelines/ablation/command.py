@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dawnlist.pipelines import option_parsing
-from dawnlist.pipelines.options import DEFAULT_HOME, HomeOption, LakeOption, NamespaceOption, SettingsOption
+from dawnlist.pipelines.options import (
+    DEFAULT_HOME,
+    HomeOption,
+    LakeOption,
+    NamespaceOption,
+    SettingsOption,
+)
 
 if TYPE_CHECKING:
     from dawnlist.lake.lake import Lake
@@ -49,7 +55,9 @@ def ablate(
     rules = Settings.load(settings)
     opened, table, held = option_parsing.open_filled_lake(lake, namespace, home)
     people = read_human_ids(truth) if truth else None
-    study = ablation.AblationStudy(ablation.InteractionsVersion(opened, table.version()), rules, window_days, k, people)
+    study = ablation.AblationStudy(
+        ablation.InteractionsVersion(opened, table.version()), rules, window_days, k, people
+    )
     given: dict[str, Any] = {
         **option_parsing.parse_number_lists(
             factors=factors, regularization=regularization, alpha=alpha, half_life=half_life
@@ -60,7 +68,11 @@ def ablate(
     with show_progress_bar("fitting") as advance:
         last = as_of or held[1].isoformat()
         report = ablation.run_ablation(
-            study, ablation.list_last_days(last, days), grid, None if given else _read_champion_config(opened), advance
+            study,
+            ablation.list_last_days(last, days),
+            grid,
+            None if given else _read_champion_config(opened),
+            advance,
         )
     ablations.save_ablation(opened, report["as_of"], report)
     if format_ == "json":
@@ -69,14 +81,19 @@ def ablate(
         _show_ablation(report)
 
 
-def build_daily_grid(given: "dict[str, Any] | None" = None, solver: str = "implicit") -> "list[ALSConfig]":
+def build_daily_grid(
+    given: "dict[str, Any] | None" = None, solver: str = "implicit"
+) -> "list[ALSConfig]":
     """The grid of the daily pipeline, but for what is given."""
     from dawnlist.components.tune.grid import FIT_PARAMETERS, Grid
     from dawnlist.pipelines.daily import build_daily_pipeline
     from dawnlist.pipelines.placement import Placement
 
     inputs = build_daily_pipeline(Placement()).component_spec.inputs
-    values = {name: (given or {}).get(name, inputs[name].default) for name in (*FIT_PARAMETERS, "iterations", "seed")}
+    values = {
+        name: (given or {}).get(name, inputs[name].default)
+        for name in (*FIT_PARAMETERS, "iterations", "seed")
+    }
     values |= {name: int(values[name]) for name in ("iterations", "seed")}
     return Grid(**values, solver=solver).configs()
 

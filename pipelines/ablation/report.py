@@ -22,19 +22,24 @@ def average_by_user(users: list[pa.Array], values: list[Float64Array]) -> Float6
     return np.asarray(np.bincount(index, np.concatenate(values)) / np.bincount(index))
 
 
-def build_ablation_figures(scores: dict[str, Float64Array], rules: list[str], grid: list[ALSConfig]) -> AblationReport:
+def build_ablation_figures(
+    scores: dict[str, Float64Array], rules: list[str], grid: list[ALSConfig]
+) -> AblationReport:
     """`rows`, `changes` and `grid` of a report, from NDCG by arm and user; one order of users for all arms.
 
     A row is what a rule brings: all rules less all but this one, and, as `alone`, this one less none. A change is what
     it brings, with it less without.
     """
     ours = [*rules, ALL_RULES]
-    others = [name for name in scores if name not in (BASELINE, *ours, *map(name_single_rule_arm, rules))]
+    others = [
+        name for name in scores if name not in (BASELINE, *ours, *map(name_single_rule_arm, rules))
+    ]
     return {
         "rows": [_build_rule_row(name, scores) for name in ours],
         "changes": [_build_change_row(name, scores) for name in others],
         "grid": _measure_grid_spread(
-            [_round_mean(scores[format_hyper_parameters(config)]) for config in grid], _round_mean(scores[BASELINE])
+            [_round_mean(scores[format_hyper_parameters(config)]) for config in grid],
+            _round_mean(scores[BASELINE]),
         ),
     }
 
@@ -46,7 +51,11 @@ def name_single_rule_arm(rule: str) -> str:
 
 def format_hyper_parameters(config: ALSConfig) -> str:
     """The hyper-parameters that a grid varies."""
-    parts = {"factors": config.factors, "regularization": config.regularization, "alpha": config.alpha}
+    parts = {
+        "factors": config.factors,
+        "regularization": config.regularization,
+        "alpha": config.alpha,
+    }
     parts |= {"half-life": config.half_life, "iterations": config.iterations}
     parts |= {"alpha0": config.alpha0} if config.alpha0 != 1 else {}
     parts |= {"nu": config.nu} if config.nu else {}
@@ -85,12 +94,30 @@ def format_ablation_tables(report: AblationReport) -> list[tuple[list[str], list
         found = report["found"].get(row["without"])
         counts = [f"{found['users']:,}", f"{found['events']:,}"] if found else ["", ""]
         rules.append(
-            [row["without"], *counts, f"{row['ndcg']:.4f}", _format_difference(row), _format_difference(row["alone"])]
+            [
+                row["without"],
+                *counts,
+                f"{row['ndcg']:.4f}",
+                _format_difference(row),
+                _format_difference(row["alone"]),
+            ]
         )
     rules.append([BASELINE, "", "", f"{report['rows'][0]['with']:.4f}", "", ""])
-    changes = [[row["change"], f"{row['ndcg']:.4f}", _format_difference(row)] for row in report["changes"]]
+    changes = [
+        [row["change"], f"{row['ndcg']:.4f}", _format_difference(row)] for row in report["changes"]
+    ]
     return [
-        (["without", "users found", "events found", metric, "it brings (95% interval)", "it brings alone"], rules),
+        (
+            [
+                "without",
+                "users found",
+                "events found",
+                metric,
+                "it brings (95% interval)",
+                "it brings alone",
+            ],
+            rules,
+        ),
         (["change, with all rules", metric, "it brings (95% interval)"], changes),
     ]
 
@@ -106,12 +133,21 @@ def _build_rule_row(rule: str, scores: dict[str, Float64Array]) -> AblationRepor
         "with": _round_mean(scores[BASELINE]),
         "users": len(scores[rule]),
     }
-    alone = scores[name_single_rule_arm(rule) if name_single_rule_arm(rule) in scores else BASELINE] - scores[ALL_RULES]
-    return ours | _bootstrap_difference(scores[BASELINE] - scores[rule]) | {"alone": _bootstrap_difference(alone)}
+    alone = (
+        scores[name_single_rule_arm(rule) if name_single_rule_arm(rule) in scores else BASELINE]
+        - scores[ALL_RULES]
+    )
+    return (
+        ours
+        | _bootstrap_difference(scores[BASELINE] - scores[rule])
+        | {"alone": _bootstrap_difference(alone)}
+    )
 
 
 def _build_change_row(name: str, scores: dict[str, Float64Array]) -> AblationReport:
-    return {"change": name, "ndcg": _round_mean(scores[name])} | _bootstrap_difference(scores[name] - scores[BASELINE])
+    return {"change": name, "ndcg": _round_mean(scores[name])} | _bootstrap_difference(
+        scores[name] - scores[BASELINE]
+    )
 
 
 def _bootstrap_difference(paired: Float64Array) -> dict[str, float]:

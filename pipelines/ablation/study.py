@@ -73,7 +73,9 @@ class AblationStudy:
         """Whose holdout it is, for the report."""
         return "users whom every rule keeps" if self.humans is None else "the truth's humans"
 
-    def splits(self, verdicts: pa.Table, as_of: str, table: InteractionsVersion | None = None) -> Splits:
+    def splits(
+        self, verdicts: pa.Table, as_of: str, table: InteractionsVersion | None = None
+    ) -> Splits:
         """What the DAG would cut of what the verdicts let through."""
         rows = table or self.table
         return build_splits(rows.lake, rows.version, verdicts, as_of, self.window_days)[0]
@@ -92,7 +94,9 @@ class AblationArm:
     @property
     def rows(self) -> tuple[Any, ...]:
         """The same for arms that fit on the same rows."""
-        drop = self.verdicts.filter(pc.and_not(pc.equal(self.verdicts["action"], "drop"), self.verdicts["shadow"]))
+        drop = self.verdicts.filter(
+            pc.and_not(pc.equal(self.verdicts["action"], "drop"), self.verdicts["shadow"])
+        )
         ids = (frozenset(drop[name].drop_null().to_pylist()) for name in ("user_id", "event_id"))
         return (*ids, self.table and self.table.lake.uri)
 
@@ -115,7 +119,9 @@ class AblationDay:
     def of(cls, study: AblationStudy, as_of: str) -> "AblationDay":
         """Judge the day's window by the rules, and find the people to judge the arms by."""
         days = compute_window(parse_as_of(as_of), study.window_days)
-        verdicts, report = judge_interactions(study.table.lake, study.table.version, days, study.settings)
+        verdicts, report = judge_interactions(
+            study.table.lake, study.table.version, days, study.settings
+        )
         whole = EvaluatedUsers.of(study.splits(verdicts.slice(0, 0), as_of), study.k)
         people = IdMap(whole.splits.user_ids.ids.take(pa.array(whole.users)))
         if study.humans is not None:
@@ -124,7 +130,9 @@ class AblationDay:
             suspects = _read_suspects(study, as_of, verdicts)
             chosen = np.setdiff1d(np.arange(len(people)), people.indices(suspects))
         chosen = np.unique(chosen[chosen >= 0])
-        judged = replace(whole, users=whole.users[chosen], seen=whole.seen[chosen], truth=whole.truth[chosen])
+        judged = replace(
+            whole, users=whole.users[chosen], seen=whole.seen[chosen], truth=whole.truth[chosen]
+        )
         return cls(study, as_of, verdicts, report["rules"], judged)
 
     @property
@@ -147,7 +155,9 @@ class AblationDay:
             factors = fit_als(user_items, arm.config, spark=self.study.settings.engines.spark)
             share = (arm.config.popularity_share, arm.config.popularity_half_life)
             factors = blend_popularity(factors, user_items, *share)
-            lists = self.judged.recommend_with(build_factor_model(splits, factors, user_items, arm.config))
+            lists = self.judged.recommend_with(
+                build_factor_model(splits, factors, user_items, arm.config)
+            )
             self.scored[key] = score_lists(lists, self.judged.truth).ndcg
         return self.scored[key]
 
@@ -157,12 +167,20 @@ class AblationDay:
         found = [AblationArm(BASELINE, verdicts, config)]
         for rule in self.left_out():
             found.append(AblationArm(rule, verdicts.filter(pc.not_equal(rule_of, rule)), config))
-            found.append(AblationArm(name_single_rule_arm(rule), verdicts.filter(pc.equal(rule_of, rule)), config))
+            found.append(
+                AblationArm(
+                    name_single_rule_arm(rule), verdicts.filter(pc.equal(rule_of, rule)), config
+                )
+            )
         found.append(AblationArm(ALL_RULES, verdicts.slice(0, 0), config))
         found += [AblationArm(format_hyper_parameters(other), verdicts, other) for other in grid]
         found.append(AblationArm(OTHER_SEED, verdicts, replace(config, seed=config.seed + 1)))
         for name, table in self.study.other_tables.items():
-            found.append(AblationArm(name, verdicts if table.filtered else verdicts.slice(0, 0), config, table))
+            found.append(
+                AblationArm(
+                    name, verdicts if table.filtered else verdicts.slice(0, 0), config, table
+                )
+            )
         if self.study.humans is not None:
             everyone = self.judged.splits.user_ids.ids
             robots = everyone.filter(pc.invert(pc.is_in(everyone, value_set=self.study.humans)))
@@ -172,7 +190,11 @@ class AblationDay:
     def left_out(self) -> list[str]:
         """The rules that drop anybody: those that are on, and the deny list when there is one."""
         denied = bool(self.study.settings.bots.deny)
-        return [rule["rule"] for rule in self.rules if rule["mode"] == "on" and (rule["rule"] != DENY_RULE or denied)]
+        return [
+            rule["rule"]
+            for rule in self.rules
+            if rule["mode"] == "on" and (rule["rule"] != DENY_RULE or denied)
+        ]
 
 
 def run_ablation(
@@ -216,9 +238,13 @@ def run_ablation(
         "user_days": sum(map(len, users)),
         "config": config.as_dict(),
         "chosen": _describe_config_choice(champion, grid),
-        "found": {rule["rule"]: {"users": rule["users"], "events": rule["events"]} for rule in day.rules},
+        "found": {
+            rule["rule"]: {"users": rule["users"], "events": rule["events"]} for rule in day.rules
+        },
         **build_ablation_figures(
-            {name: average_by_user(users, found) for name, found in values.items()}, day.left_out(), grid
+            {name: average_by_user(users, found) for name, found in values.items()},
+            day.left_out(),
+            grid,
         ),
     }
     report["users"] = report["rows"][0]["users"]
@@ -239,8 +265,13 @@ def _describe_config_choice(champion: ALSConfig | None, grid: list[ALSConfig]) -
 def _search_best_config(study: AblationStudy, day: AblationDay, grid: list[ALSConfig]) -> ALSConfig:
     if len(grid) == 1:
         return grid[0]
-    splits, engines = day.splits(AblationArm(BASELINE, day.verdicts, grid[0])), study.settings.engines
-    return ALSConfig.from_dict(search_configs(study.table.lake, splits, grid, "ndcg", study.k, spark=engines.spark)[0])
+    splits, engines = (
+        day.splits(AblationArm(BASELINE, day.verdicts, grid[0])),
+        study.settings.engines,
+    )
+    return ALSConfig.from_dict(
+        search_configs(study.table.lake, splits, grid, "ndcg", study.k, spark=engines.spark)[0]
+    )
 
 
 def _read_suspects(study: AblationStudy, as_of: str, verdicts: pa.Table) -> pa.Array:
@@ -249,8 +280,12 @@ def _read_suspects(study: AblationStudy, as_of: str, verdicts: pa.Table) -> pa.A
     events = against["event_id"].drop_null()
     users = against["user_id"].drop_null()
     if len(events):
-        rows = scan_interactions(study.table.lake, study.table.version, parse_as_of(as_of), study.window_days)
-        owners = rows.to_table(columns=["user_id"], filter=pc.field("event_id").isin(events))["user_id"]
+        rows = scan_interactions(
+            study.table.lake, study.table.version, parse_as_of(as_of), study.window_days
+        )
+        owners = rows.to_table(columns=["user_id"], filter=pc.field("event_id").isin(events))[
+            "user_id"
+        ]
         users = pa.chunked_array([*users.chunks, *owners.chunks], pa.string())
     return users.unique()
 
@@ -259,4 +294,7 @@ def _build_drop_verdicts(users: pa.Array) -> pa.Table:
     """Verdicts that drop these users."""
     texts = {"rule": HUMANS_ONLY, "evidence": "", "action": "drop"}
     columns = {"user_id": users, "event_id": [None] * len(users), "shadow": [False] * len(users)}
-    return pa.table(columns | {name: [text] * len(users) for name, text in texts.items()}, schema=VERDICTS_SCHEMA)
+    return pa.table(
+        columns | {name: [text] * len(users) for name, text in texts.items()},
+        schema=VERDICTS_SCHEMA,
+    )

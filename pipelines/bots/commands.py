@@ -7,9 +7,17 @@ from typing import Annotated
 import typer
 
 from dawnlist.pipelines import option_parsing
-from dawnlist.pipelines.options import DEFAULT_HOME, HomeOption, LakeOption, NamespaceOption, SettingsOption
+from dawnlist.pipelines.options import (
+    DEFAULT_HOME,
+    HomeOption,
+    LakeOption,
+    NamespaceOption,
+    SettingsOption,
+)
 
-bots_app = typer.Typer(no_args_is_help=True, help="Look at what the bot filter says of users, files and access logs.")
+bots_app = typer.Typer(
+    no_args_is_help=True, help="Look at what the bot filter says of users, files and access logs."
+)
 
 
 @bots_app.command()
@@ -36,7 +44,9 @@ def explain(
 
     opened, table, held = option_parsing.open_filled_lake(lake, namespace, home)
     days = compute_window(parse_as_of(as_of) if as_of else held[1], window_days)
-    found = explanation.explain_user(opened, table.version(), days, Settings.load(settings).bots, user)
+    found = explanation.explain_user(
+        opened, table.version(), days, Settings.load(settings).bots, user
+    )
     if format_ == "json":
         typer.echo(json.dumps(found, indent=1))
     else:
@@ -77,7 +87,11 @@ def judge(
 
     rules = Settings.load(settings)
     with judge_file(file, rules, assets) as found:
-        rows = list_suspects(found.connection) if by == "user" else list_user_agents(found.connection, rules.bots)
+        rows = (
+            list_suspects(found.connection)
+            if by == "user"
+            else list_user_agents(found.connection, rules.bots)
+        )
         if limit is None:
             limit = query_commands.TERMINAL_ROWS if chosen == "table" else 0
         if chosen == "table":

@@ -10,7 +10,12 @@ from typing import Any
 import duckdb
 
 from dawnlist.components.fetch.layouts import FORMATS_BY_SUFFIX
-from dawnlist.components.fetch.source_files import REMOTE_SCHEMES, LocalCopies, SourceFile, list_source_files
+from dawnlist.components.fetch.source_files import (
+    REMOTE_SCHEMES,
+    LocalCopies,
+    SourceFile,
+    list_source_files,
+)
 from dawnlist.components.filter_bots.verdicts import judge_events
 from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
@@ -39,7 +44,9 @@ def judge_file(file: str, settings: Settings, assets: bool) -> Iterator[JudgedFi
     log = _find_access_log(file)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        said = _load_log(connection, log, assets) if log else _load_table(connection, file, settings)
+        said = (
+            _load_log(connection, log, assets) if log else _load_table(connection, file, settings)
+        )
         yield JudgedFile(connection, judge_events(connection, settings), said)
 
 
@@ -48,7 +55,11 @@ def _find_access_log(file: str) -> SourceFile | None:
     if "://" in file and file.partition("://")[0] not in ("file", *REMOTE_SCHEMES):
         return None
     is_folder, files = list_source_files(file)
-    is_table = is_folder or files[0].ending in FORMATS_BY_SUFFIX or file.lower().endswith((".yaml", ".yml"))
+    is_table = (
+        is_folder
+        or files[0].ending in FORMATS_BY_SUFFIX
+        or file.lower().endswith((".yaml", ".yml"))
+    )
     return None if is_table else files[0]
 
 
@@ -59,7 +70,11 @@ def _load_log(connection: duckdb.DuckDBPyConnection, file: SourceFile, assets: b
     said = f"{log.lines:,} lines: {log.events:,} events"
     if log.assets:
         said += f", {log.assets:,} of assets left out (--assets judges them too)"
-    return said + (f", {log.unreadable:,} can't be read (first: {log.first_unreadable})" if log.unreadable else "")
+    return said + (
+        f", {log.unreadable:,} can't be read (first: {log.first_unreadable})"
+        if log.unreadable
+        else ""
+    )
 
 
 def _load_table(connection: duckdb.DuckDBPyConnection, file: str, settings: Settings) -> str:

@@ -14,7 +14,9 @@ def show_drop_counts(report: dict[str, Any], said: str) -> None:
     lines = [said]
     for rule in report["rules"]:
         if rule["events"] or rule["mode"] != "on":
-            lines.append(f"{rule['rule']} ({rule['mode']}): {rule['users']:,} users, {rule['events']:,} events")
+            lines.append(
+                f"{rule['rule']} ({rule['mode']}): {rule['users']:,} users, {rule['events']:,} events"
+            )
     lines.append(
         f"dropped: {report['dropped_events']:,} of {report['events']:,} events ({report['share']:.1%}), "
         f"{report['dropped_users']:,} of {report['users']:,} users"
@@ -26,7 +28,9 @@ def show_drop_counts(report: dict[str, Any], said: str) -> None:
 def show_explanation(found: dict[str, Any]) -> None:
     """Print what every rule says of a user."""
     _print_line(f"user {found['user_id']} is {found['verdict']}: {found['because']}", "bold")
-    _print_line(f"{found['events']:,} events on {found['days']:,} days of [{found['start']}, {found['end']})")
+    _print_line(
+        f"{found['events']:,} events on {found['days']:,} days of [{found['start']}, {found['end']})"
+    )
     for agent in found["agents"]:
         rule = f", {agent['rule']}" if agent["rule"] else ""
         _print_line(f"  {agent['events']:,} by {agent['user_agent'] or 'no agent'}{rule}", "dim")
@@ -37,7 +41,10 @@ def show_explanation(found: dict[str, Any]) -> None:
         table.add_row(
             rule["rule"],
             rule["mode"],
-            *(escape(replace_unprintable(text)) for text in _describe_rule_effect(rule, found["allowed"])),
+            *(
+                escape(replace_unprintable(text))
+                for text in _describe_rule_effect(rule, found["allowed"])
+            ),
         )
     out.print()
     out.print(table)
@@ -61,7 +68,9 @@ def _describe_rule_effect(rule: dict[str, Any], allowed: bool) -> tuple[str, str
         return "", "nothing"
     if allowed and rule["rule"] != "deny":
         return "none: in allow", rule["evidence"]
-    return {"on": "drops", "shadow": "none: in shadow", "off": "none: off"}[rule["mode"]], rule["evidence"]
+    return {"on": "drops", "shadow": "none: in shadow", "off": "none: off"}[rule["mode"]], rule[
+        "evidence"
+    ]
 
 
 def _print_line(line: str, style: str = "") -> None:

@@ -30,7 +30,11 @@ class TimeLimitedClient(client.ApiClient):  # type: ignore[misc]
     def call_api(self, *words: Any, **more: Any) -> Any:
         """As the client's own."""
         return super().call_api(
-            *words, **{**more, "_request_timeout": more.get("_request_timeout") or KUBERNETES_REQUEST_SECONDS}
+            *words,
+            **{
+                **more,
+                "_request_timeout": more.get("_request_timeout") or KUBERNETES_REQUEST_SECONDS,
+            },
         )
 
 
@@ -62,18 +66,25 @@ class KubernetesCluster:
         """The object of that kind and name as it stands, or None."""
         with self.asked(format_object_name(document)):
             try:
-                place = {"name": document["metadata"]["name"], "namespace": self.namespace_of(document)}
+                place = {
+                    "name": document["metadata"]["name"],
+                    "namespace": self.namespace_of(document),
+                }
                 return _to_object(self._resource(document).get(**place))
             except DynamicApiError as error:
                 if error.status == 404:
                     return None
                 raise
 
-    def list_objects(self, version: str, kind: str, namespace: str | None, **selectors: str) -> list[KubernetesObject]:
+    def list_objects(
+        self, version: str, kind: str, namespace: str | None, **selectors: str
+    ) -> list[KubernetesObject]:
         """Objects of a kind, by `label_selector` or `field_selector`; none for one who may not list them."""
         try:
             with self.asked(f"{kind}s of {namespace}"):
-                found = self._resource({"apiVersion": version, "kind": kind}).get(namespace=namespace, **selectors)
+                found = self._resource({"apiVersion": version, "kind": kind}).get(
+                    namespace=namespace, **selectors
+                )
                 return list(_to_object(found).get("items") or [])
         except PermissionError:  # who may apply need not be one who may list
             return []
@@ -82,8 +93,14 @@ class KubernetesCluster:
         """Apply an object's fields on the server, or (`dry`) let it say what would come of it."""
         how = {"dry_run": "All"} if dry else {}
         with self.asked(format_object_name(document)):
-            place = {"namespace": self.namespace_of(document), "field_manager": FIELD_MANAGER, "force_conflicts": force}
-            return _to_object(self._resource(document).server_side_apply(body=document, **place, **how))
+            place = {
+                "namespace": self.namespace_of(document),
+                "field_manager": FIELD_MANAGER,
+                "force_conflicts": force,
+            }
+            return _to_object(
+                self._resource(document).server_side_apply(body=document, **place, **how)
+            )
 
     def delete(self, document: KubernetesObject) -> None:
         """Delete an object and what it owns."""
@@ -114,9 +131,14 @@ def connect_to_kubernetes(context: str, namespace: str) -> KubernetesCluster:
         ) from None
     settings.retries = 0  # its retries have no end that anybody sees, and warn on the way
     # discovery is cached in a file of everybody's folder: a kind that was installed since would be missed
-    with tempfile.TemporaryDirectory() as folder, translate_kubernetes_errors(settings.host, "the cluster"):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        translate_kubernetes_errors(settings.host, "the cluster"),
+    ):
         try:
-            dynamic = DynamicClient(TimeLimitedClient(settings), cache_file=f"{folder}/discovery.json")
+            dynamic = DynamicClient(
+                TimeLimitedClient(settings), cache_file=f"{folder}/discovery.json"
+            )
         except (AttributeError, TypeError):
             raise ConnectionError(
                 f"{settings.host} answers, but not as a Kubernetes API: a proxy, or its page to log in, is in between"
@@ -142,7 +164,11 @@ def _load_kube_config(settings: client.Configuration, context: str) -> str:
 
 def format_object_name(document: KubernetesObject) -> str:
     """How messages name an object."""
-    return f"{document['kind'].lower()}/{document['metadata']['name']}" if "metadata" in document else document["kind"]
+    return (
+        f"{document['kind'].lower()}/{document['metadata']['name']}"
+        if "metadata" in document
+        else document["kind"]
+    )
 
 
 @contextmanager
@@ -162,7 +188,9 @@ def _explain_no_answer(reason: Exception, host: str, what: str) -> Exception:
             f"{host} is not trusted ({format_error(reason)}): is the kubeconfig that of this cluster?"
         )
     if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
-        return TimeoutError(f"{host} has not answered in {KUBERNETES_REQUEST_SECONDS} s ({what}): try again")
+        return TimeoutError(
+            f"{host} has not answered in {KUBERNETES_REQUEST_SECONDS} s ({what}): try again"
+        )
     short = format_error(reason.args[-1]).rpartition(": ")[2]
     return ConnectionError(
         f"{host} does not answer ({short}): is it up, and is it the cluster you mean (kubectl config get-contexts)?"
@@ -173,16 +201,24 @@ def _explain_refusal(error: Any, host: str, what: str) -> Exception:
     status = _read_error_status(error)
     said = format_error(status.get("message") or error.reason or "no reason given").rstrip(".")
     if error.status == 401:
-        return PermissionError(f"{host} does not know who asks (401): log in again, or choose another --kube-context")
+        return PermissionError(
+            f"{host} does not know who asks (401): log in again, or choose another --kube-context"
+        )
     if error.status == 403:
         return PermissionError(f"{what}: {said} (403): ask for a role that may")
     if error.status == 409:
         return ValueError(f"{what}: {_describe_conflict(status, said)}")
     if error.status in (400, 404, 422):
         immutable = "immutable" in said or "updates to" in said
-        mend = f"; what stands can't become that: kubectl delete {what}, then deploy again" if immutable else ""
+        mend = (
+            f"; what stands can't become that: kubectl delete {what}, then deploy again"
+            if immutable
+            else ""
+        )
         return ValueError(f"{what} is refused ({error.status}): {said}{mend}")
-    return ConnectionError(f"{what}: the cluster has a trouble of its own ({error.status}): {said}; try again")
+    return ConnectionError(
+        f"{what}: the cluster has a trouble of its own ({error.status}): {said}; try again"
+    )
 
 
 def _read_error_status(error: Any) -> KubernetesObject:

@@ -31,16 +31,26 @@ PRUNABLE_KINDS: Final = (
 def add_set_label(documents: list[KubernetesObject], source: str) -> list[KubernetesObject]:
     """The objects with a label that names their set, which is the overlay's folder or the file; none for `-`."""
     path = Path(source).resolve()
-    name = re.sub(r"[^A-Za-z0-9_.-]", "-", path.name if path.is_dir() else path.stem)[:63].strip("-._")
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", path.name if path.is_dir() else path.stem)[:63].strip(
+        "-._"
+    )
     if source == "-" or not name:
         return documents
     return [
-        {**one, "metadata": {**one["metadata"], "labels": {**(one["metadata"].get("labels") or {}), SET_LABEL: name}}}
+        {
+            **one,
+            "metadata": {
+                **one["metadata"],
+                "labels": {**(one["metadata"].get("labels") or {}), SET_LABEL: name},
+            },
+        }
         for one in documents
     ]
 
 
-def find_leftovers(cluster: KubernetesCluster, documents: list[KubernetesObject]) -> Iterator[KubernetesObject]:
+def find_leftovers(
+    cluster: KubernetesCluster, documents: list[KubernetesObject]
+) -> Iterator[KubernetesObject]:
     """What has the label of these (marked) objects' set in their namespaces, and is not among them."""
     name = (documents[0]["metadata"].get("labels") or {}).get(SET_LABEL)
     if name is None:
@@ -51,12 +61,21 @@ def find_leftovers(cluster: KubernetesCluster, documents: list[KubernetesObject]
         if not cluster.has_kind({"apiVersion": version, "kind": kind}):
             continue
         for namespace in namespaces:
-            for found in cluster.list_objects(version, kind, namespace, label_selector=f"{SET_LABEL}={name}"):
-                if (kind, namespace, found["metadata"]["name"]) not in named and _is_applied_by_deploy(found):
+            for found in cluster.list_objects(
+                version, kind, namespace, label_selector=f"{SET_LABEL}={name}"
+            ):
+                if (
+                    kind,
+                    namespace,
+                    found["metadata"]["name"],
+                ) not in named and _is_applied_by_deploy(found):
                     yield {**found, "apiVersion": version, "kind": kind}
 
 
 def _is_applied_by_deploy(found: KubernetesObject) -> bool:
     """Whether `deploy` applied it: KServe gives what it makes of a service the service's labels."""
     fields = found["metadata"].get("managedFields") or []
-    return any((field.get("manager"), field.get("operation")) == (FIELD_MANAGER, "Apply") for field in fields)
+    return any(
+        (field.get("manager"), field.get("operation")) == (FIELD_MANAGER, "Apply")
+        for field in fields
+    )

@@ -44,7 +44,9 @@ def refuse_unknown_kinds(cluster: KubernetesCluster, documents: list[KubernetesO
         names = ", ".join(f"{kind} ({version})" for version, kind in unknown)
         groups = dict.fromkeys(version.split("/")[0] for version, _ in unknown)
         install = "; ".join(INSTALL_HINTS.get(group, f"what brings {group}") for group in groups)
-        raise ValueError(f"the cluster does not know {names}: install {install}. Nothing was applied")
+        raise ValueError(
+            f"the cluster does not know {names}: install {install}. Nothing was applied"
+        )
 
 
 def refuse_other_namespaces(documents: list[KubernetesObject], namespace: str) -> None:
@@ -58,13 +60,21 @@ def refuse_other_namespaces(documents: list[KubernetesObject], namespace: str) -
             )
 
 
-def refuse_missing_namespaces(cluster: KubernetesCluster, documents: list[KubernetesObject]) -> None:
+def refuse_missing_namespaces(
+    cluster: KubernetesCluster, documents: list[KubernetesObject]
+) -> None:
     """LookupError when objects are for a namespace that is neither on the cluster nor among them."""
     brought = {one["metadata"]["name"] for one in documents if one["kind"] == "Namespace"}
-    for name in sorted({place for one in documents if (place := cluster.namespace_of(one))} - brought):
+    for name in sorted(
+        {place for one in documents if (place := cluster.namespace_of(one))} - brought
+    ):
         try:
-            found = cluster.find({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        except PermissionError:  # a namespace's owner may not be allowed to look at the namespace itself
+            found = cluster.find(
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            )
+        except (
+            PermissionError
+        ):  # a namespace's owner may not be allowed to look at the namespace itself
             continue
         if found is None:
             raise LookupError(
@@ -91,12 +101,16 @@ def dry_run_objects(
     return steps, refusals
 
 
-def find_missing_namespaces(cluster: KubernetesCluster, documents: list[KubernetesObject]) -> list[KubernetesObject]:
+def find_missing_namespaces(
+    cluster: KubernetesCluster, documents: list[KubernetesObject]
+) -> list[KubernetesObject]:
     """The namespaces among the objects that are not on the cluster."""
     return [one for one in documents if one["kind"] == "Namespace" and cluster.find(one) is None]
 
 
-def apply_objects(cluster: KubernetesCluster, steps: list[ApplyStep], force: bool) -> Iterator[ApplyStep]:
+def apply_objects(
+    cluster: KubernetesCluster, steps: list[ApplyStep], force: bool
+) -> Iterator[ApplyStep]:
     """Apply one object after the other; RuntimeError says how far it came."""
     for number, step in enumerate(steps):
         try:
@@ -108,7 +122,9 @@ def apply_objects(cluster: KubernetesCluster, steps: list[ApplyStep], force: boo
         yield replace(step, after=after)
 
 
-def describe_missing_secrets(cluster: KubernetesCluster, documents: list[KubernetesObject]) -> Iterator[str]:
+def describe_missing_secrets(
+    cluster: KubernetesCluster, documents: list[KubernetesObject]
+) -> Iterator[str]:
     """A line for each secret that the objects name and the cluster lacks; values are not looked at."""
     brought = {one["metadata"]["name"] for one in documents if one["kind"] == "Secret"}
     for (namespace, name), keys in _collect_secret_keys(cluster, documents).items():
@@ -141,7 +157,9 @@ def _collect_secret_keys(
     for document in documents:
         for reference in _find_mappings(document, "secretKeyRef"):
             keys = found.setdefault((cluster.namespace_of(document), reference["name"]), {})
-            keys[reference["key"]] = keys.get(reference["key"], True) and bool(reference.get("optional"))
+            keys[reference["key"]] = keys.get(reference["key"], True) and bool(
+                reference.get("optional")
+            )
     return found
 
 

@@ -10,7 +10,14 @@ from dawnlist.pipelines.deploy.manifests import KubernetesObject
 from dawnlist.urls import mask_passwords, replace_unprintable
 
 ABSENT_FIELD = object()
-SERVER_FIELDS = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+SERVER_FIELDS = (
+    "managedFields",
+    "resourceVersion",
+    "generation",
+    "uid",
+    "creationTimestamp",
+    "selfLink",
+)
 LAST_APPLIED_ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
 SECRET_NAME_PATTERN = re.compile(r"password|passwd|secret|token|credential|_key$", re.IGNORECASE)
 SHOWN_VALUE_LENGTH = 100
@@ -26,23 +33,37 @@ def describe_field_changes(before: KubernetesObject, after: KubernetesObject) ->
     kind = after.get("kind", "")
     return [
         line
-        for path, old, new in _diff_leaves((), _strip_server_fields(before), _strip_server_fields(after))
+        for path, old, new in _diff_leaves(
+            (), _strip_server_fields(before), _strip_server_fields(after)
+        )
         for line in _format_change(kind, path, old, new)
     ]
 
 
 def _strip_server_fields(document: KubernetesObject) -> KubernetesObject:
-    metadata = {name: value for name, value in document.get("metadata", {}).items() if name not in SERVER_FIELDS}
-    notes = {name: value for name, value in metadata.get("annotations", {}).items() if name != LAST_APPLIED_ANNOTATION}
+    metadata = {
+        name: value
+        for name, value in document.get("metadata", {}).items()
+        if name not in SERVER_FIELDS
+    }
+    notes = {
+        name: value
+        for name, value in metadata.get("annotations", {}).items()
+        if name != LAST_APPLIED_ANNOTATION
+    }
     return {**document, "metadata": {**metadata, "annotations": notes}, "status": None}
 
 
-def _diff_leaves(path: tuple[str, ...], old: Any, new: Any) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+def _diff_leaves(
+    path: tuple[str, ...], old: Any, new: Any
+) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
     """The leaves that differ; a part that is new or gone is told leaf by leaf, too, so that each can be masked."""
     before, after = _index_children(old), _index_children(new)
     if before is not None and after is not None and (before or after):
         for name in dict.fromkeys((*before, *after)):
-            yield from _diff_leaves((*path, name), before.get(name, ABSENT_FIELD), after.get(name, ABSENT_FIELD))
+            yield from _diff_leaves(
+                (*path, name), before.get(name, ABSENT_FIELD), after.get(name, ABSENT_FIELD)
+            )
     elif old != new:
         yield path, old, new
 
@@ -70,7 +91,11 @@ def _format_change(kind: str, path: tuple[str, ...], old: Any, new: Any) -> Iter
     elif isinstance(old, str) and isinstance(new, str) and "\n" in old + new:
         yield f"{place}:"
         differing = difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm="")
-        yield from (f"  {_mask_text(line)}" for line in differing if not line.startswith(("---", "+++", "@@")))
+        yield from (
+            f"  {_mask_text(line)}"
+            for line in differing
+            if not line.startswith(("---", "+++", "@@"))
+        )
     else:
         yield f"{place}: {_format_leaf(old)} → {_format_leaf(new)}"
 
@@ -86,7 +111,9 @@ def _is_secret(kind: str, path: tuple[str, ...]) -> bool:
 def _format_leaf(value: Any) -> str:
     if value is ABSENT_FIELD:
         return "absent"
-    return _mask_text(value if isinstance(value, str) and value.strip() else json.dumps(value, ensure_ascii=False))
+    return _mask_text(
+        value if isinstance(value, str) and value.strip() else json.dumps(value, ensure_ascii=False)
+    )
 
 
 def _mask_text(text: str) -> str:

@@ -13,8 +13,23 @@ KubernetesObject = dict[str, Any]
 """An object of Kubernetes, as YAML has it."""
 
 APPLY_ORDER = (
-    *("Namespace", "CustomResourceDefinition", "ServiceAccount", "Role", "RoleBinding", "ConfigMap", "Secret"),
-    *("PersistentVolumeClaim", "NetworkPolicy", "Service", "PodDisruptionBudget", "StatefulSet", "Deployment"),
+    *(
+        "Namespace",
+        "CustomResourceDefinition",
+        "ServiceAccount",
+        "Role",
+        "RoleBinding",
+        "ConfigMap",
+        "Secret",
+    ),
+    *(
+        "PersistentVolumeClaim",
+        "NetworkPolicy",
+        "Service",
+        "PodDisruptionBudget",
+        "StatefulSet",
+        "Deployment",
+    ),
     *("CronJob", "ServingRuntime", "InferenceService"),
 )
 """Each kind after what it needs; others, whose operators bring them, come last."""
@@ -28,13 +43,23 @@ def read_manifests(source: str) -> list[KubernetesObject]:
     ValueError when there are none, or one is no object, has no name, or is there twice.
     """
     try:
-        documents = [document for document in yaml.load_all(_read_source(source), YAML_LOADER) if document is not None]
+        documents = [
+            document
+            for document in yaml.load_all(_read_source(source), YAML_LOADER)
+            if document is not None
+        ]
     except yaml.YAMLError as error:
         raise ValueError(f"{source} is no YAML: {error}") from None
-    objects = [_check_object(item, source) for document in documents for item in _expand_list(document)]
+    objects = [
+        _check_object(item, source) for document in documents for item in _expand_list(document)
+    ]
     if not objects:
-        raise ValueError(f"{source} holds no objects: give an overlay such as manifests/overlays/local")
-    names = [(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in objects]
+        raise ValueError(
+            f"{source} holds no objects: give an overlay such as manifests/overlays/local"
+        )
+    names = [
+        (one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in objects
+    ]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"{source} has {twice[0]} {twice[2]!r} twice: take one out")
     return sorted(objects, key=rank_for_apply)
@@ -47,7 +72,9 @@ def _read_source(source: str) -> str:
     if path.is_dir():
         return _run_kustomize(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{source} is not there: give an overlay's folder, a file of manifests, or -")
+        raise FileNotFoundError(
+            f"{source} is not there: give an overlay's folder, a file of manifests, or -"
+        )
     return path.read_text()
 
 
@@ -56,10 +83,18 @@ def _run_kustomize(overlay: Path) -> str:
     try:
         built = subprocess.run(command, capture_output=True, text=True, timeout=120)
     except subprocess.TimeoutExpired:
-        raise TimeoutError(f"kustomize has not built {overlay} in 120 s: does it fetch from a network?") from None
+        raise TimeoutError(
+            f"kustomize has not built {overlay} in 120 s: does it fetch from a network?"
+        ) from None
     if built.returncode:
-        logged = re.search(r'err="(.*)"', built.stderr)  # newer kubectls log their error, quoted as Go does
-        reason = logged[1].replace('\\"', '"') if logged else built.stderr.strip().removeprefix("error: ")
+        logged = re.search(
+            r'err="(.*)"', built.stderr
+        )  # newer kubectls log their error, quoted as Go does
+        reason = (
+            logged[1].replace('\\"', '"')
+            if logged
+            else built.stderr.strip().removeprefix("error: ")
+        )
         raise ValueError(f"kustomize can't build {overlay}: {reason}")
     return built.stdout
 
@@ -86,7 +121,9 @@ def _expand_list(document: Any) -> list[Any]:
 
 def _check_object(document: Any, source: str) -> KubernetesObject:
     if not isinstance(document, dict) or not document.get("apiVersion") or not document.get("kind"):
-        raise ValueError(f"{source} holds something that is no Kubernetes object: it lacks apiVersion or kind")
+        raise ValueError(
+            f"{source} holds something that is no Kubernetes object: it lacks apiVersion or kind"
+        )
     metadata = document.get("metadata")
     if not isinstance(metadata, dict) or not metadata.get("name"):
         raise ValueError(f"{source} holds a {document['kind']} without metadata.name")

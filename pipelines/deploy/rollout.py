@@ -49,17 +49,26 @@ def wait_for_rollout(
     no InferenceService is taken at its word.
     """
     start = time.monotonic()
-    pending = dict(enumerate(document for document in documents if document["kind"] in AWAITED_KINDS))
+    pending = dict(
+        enumerate(document for document in documents if document["kind"] in AWAITED_KINDS)
+    )
     found: dict[int, tuple[RolloutState, float]] = {}
     shown_last: dict[int, RolloutState] = {}
     pause = 0.1
     while pending:
         for number, document in list(pending.items()):
-            state, now = _tolerate_api_errors(partial(read_rollout_state, cluster, document)), time.monotonic()
+            state, now = (
+                _tolerate_api_errors(partial(read_rollout_state, cluster, document)),
+                time.monotonic(),
+            )
             if number not in found or found[number][0] != state:
                 found[number] = (state, now)
             told = _interpret_state(
-                cluster, document, state, quiet=now - found[number][1], settling=now - start < settle
+                cluster,
+                document,
+                state,
+                quiet=now - found[number][1],
+                settling=now - start < settle,
             )
             if told != shown_last.get(number):
                 show(document, told)
@@ -75,17 +84,27 @@ def wait_for_rollout(
 
 
 def _interpret_state(
-    cluster: KubernetesCluster, document: KubernetesObject, state: RolloutState, quiet: float, settling: bool
+    cluster: KubernetesCluster,
+    document: KubernetesObject,
+    state: RolloutState,
+    quiet: float,
+    settling: bool,
 ) -> RolloutState:
     """What to make of a state that has been the same for `quiet` seconds."""
     if state.done:
-        return RolloutState(False, "settling") if settling and document["kind"] == "InferenceService" else state
+        return (
+            RolloutState(False, "settling")
+            if settling and document["kind"] == "InferenceService"
+            else state
+        )
     if state.empty and quiet >= EMPTY_PREDICTOR_SECONDS:
         return RolloutState(True, NO_VERSION_MESSAGE)
     if quiet < QUIET_SECONDS:
         return state
     return _tolerate_api_errors(
-        lambda: replace(state, message=f"{state.message}: {explain_not_ready(cluster, document)[0]}")
+        lambda: replace(
+            state, message=f"{state.message}: {explain_not_ready(cluster, document)[0]}"
+        )
     )
 
 
@@ -104,7 +123,9 @@ def read_rollout_state(cluster: KubernetesCluster, document: KubernetesObject) -
         return RolloutState(False, "is gone", stuck=True)
     kind, status = found["kind"], found.get("status") or {}
     if kind == "PersistentVolumeClaim":
-        return RolloutState(status.get("phase") == "Bound", f"{status.get('phase', 'not looked at yet')}")
+        return RolloutState(
+            status.get("phase") == "Bound", f"{status.get('phase', 'not looked at yet')}"
+        )
     if kind == "InferenceService":
         return _read_service_state(cluster, found)
     return _read_replica_state(found)
@@ -115,13 +136,22 @@ def _read_replica_state(found: KubernetesObject) -> RolloutState:
     status, wanted = found.get("status") or {}, found["spec"].get("replicas", 1)
     if status.get("observedGeneration", 0) < found["metadata"].get("generation", 1):
         return RolloutState(False, "not looked at yet")
-    up, new = status.get("availableReplicas", status.get("readyReplicas", 0)), status.get("updatedReplicas", 0)
+    up, new = (
+        status.get("availableReplicas", status.get("readyReplicas", 0)),
+        status.get("updatedReplicas", 0),
+    )
     words = f"{min(up, new)} of {wanted} ready"
     for condition in status.get("conditions") or []:
         if condition.get("reason") == "ProgressDeadlineExceeded":
-            return RolloutState(False, f"{words}: given up ({format_error(condition.get('message', ''))})", stuck=True)
+            return RolloutState(
+                False,
+                f"{words}: given up ({format_error(condition.get('message', ''))})",
+                stuck=True,
+            )
     # an old pod that is still there answers as before
-    return RolloutState(up >= wanted and new >= wanted and status.get("replicas", 0) <= wanted, words)
+    return RolloutState(
+        up >= wanted and new >= wanted and status.get("replicas", 0) <= wanted, words
+    )
 
 
 def _read_service_state(cluster: KubernetesCluster, found: KubernetesObject) -> RolloutState:
@@ -134,12 +164,22 @@ def _read_service_state(cluster: KubernetesCluster, found: KubernetesObject) -> 
     ready = conditions.get("Ready") or {}
     name, namespace = found["metadata"]["name"], found["metadata"]["namespace"]
     place = {"apiVersion": "apps/v1", "kind": "Deployment"}
-    deployment = cluster.find({**place, "metadata": {"name": f"{name}-predictor", "namespace": namespace}})
-    rollout = RolloutState(True, "no Deployment") if deployment is None else _read_replica_state(deployment)
+    deployment = cluster.find(
+        {**place, "metadata": {"name": f"{name}-predictor", "namespace": namespace}}
+    )
+    rollout = (
+        RolloutState(True, "no Deployment")
+        if deployment is None
+        else _read_replica_state(deployment)
+    )
     if ready.get("status") == "True":
-        return RolloutState(rollout.done, "ready" if rollout.done else rollout.message, rollout.stuck)
+        return RolloutState(
+            rollout.done, "ready" if rollout.done else rollout.message, rollout.stuck
+        )
     if deployment is None or rollout.done:
-        words = format_error(ready.get("message") or ready.get("reason") or "KServe has not looked at it yet")
+        words = format_error(
+            ready.get("message") or ready.get("reason") or "KServe has not looked at it yet"
+        )
     else:
         words = rollout.message
     return RolloutState(False, words, rollout.stuck, _is_empty(list_pods(cluster, found)))
@@ -147,7 +187,9 @@ def _read_service_state(cluster: KubernetesCluster, found: KubernetesObject) -> 
 
 def _is_empty(pods: list[KubernetesObject]) -> bool:
     """Whether the pods all run, past their startup probe, and none is ready."""
-    containers = [one for pod in pods for one in (pod.get("status") or {}).get("containerStatuses") or [{}]]
+    containers = [
+        one for pod in pods for one in (pod.get("status") or {}).get("containerStatuses") or [{}]
+    ]
     are_up = all(one.get("started") and not one.get("restartCount") for one in containers)
     return bool(pods) and are_up and not any(map(_is_ready, pods))
 
@@ -159,7 +201,11 @@ def list_pods(cluster: KubernetesCluster, found: KubernetesObject) -> list[Kuber
     else:
         labels = (found["spec"].get("selector") or {}).get("matchLabels") or {}
     selector = ",".join(f"{name}={value}" for name, value in labels.items())
-    return cluster.list_objects("v1", "Pod", cluster.namespace_of(found), label_selector=selector) if selector else []
+    return (
+        cluster.list_objects("v1", "Pod", cluster.namespace_of(found), label_selector=selector)
+        if selector
+        else []
+    )
 
 
 def explain_not_ready(cluster: KubernetesCluster, document: KubernetesObject) -> list[str]:
@@ -169,9 +215,15 @@ def explain_not_ready(cluster: KubernetesCluster, document: KubernetesObject) ->
         return ["somebody deleted it"]
     own = [] if found["kind"] == "PersistentVolumeClaim" else list_pods(cluster, found)
     waiting = [pod for pod in own if not _is_ready(pod)]
-    lines = [f"pod {pod['metadata']['name']}: {reason}" for pod in waiting for reason in _explain_waiting_pod(pod)]
+    lines = [
+        f"pod {pod['metadata']['name']}: {reason}"
+        for pod in waiting
+        for reason in _explain_waiting_pod(pod)
+    ]
     lines += [event for one in (found, *waiting) for event in _read_warnings(cluster, one)]
-    return lines or [f"{format_object_name(document)}: no pod and no event tells why, or you may not list them"]
+    return lines or [
+        f"{format_object_name(document)}: no pod and no event tells why, or you may not list them"
+    ]
 
 
 def _is_ready(pod: KubernetesObject) -> bool:
@@ -182,11 +234,16 @@ def _is_ready(pod: KubernetesObject) -> bool:
 def _explain_waiting_pod(pod: KubernetesObject) -> list[str]:
     status = pod.get("status") or {}
     reasons = []
-    for container in (*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])):
+    for container in (
+        *(status.get("initContainerStatuses") or []),
+        *(status.get("containerStatuses") or []),
+    ):
         state = container.get("state") or {}
         ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
         if waiting := state.get("waiting"):
-            reasons.append(f"{container['name']} waits: {waiting.get('reason')} {waiting.get('message', '')}")
+            reasons.append(
+                f"{container['name']} waits: {waiting.get('reason')} {waiting.get('message', '')}"
+            )
         elif not container.get("ready"):
             reasons.append(f"{container['name']} runs, and its readiness probe fails")
         if ended and not container.get("ready"):
@@ -194,13 +251,17 @@ def _explain_waiting_pod(pod: KubernetesObject) -> list[str]:
             reasons.append(f"{container['name']} ended before: {code}")
     scheduled = (one for one in status.get("conditions") or [] if one["type"] == "PodScheduled")
     reasons += [one.get("message", "not scheduled") for one in scheduled if one["status"] != "True"]
-    return [format_error(reason) for reason in reasons] or [f"is {status.get('phase', 'not looked at yet')}"]
+    return [format_error(reason) for reason in reasons] or [
+        f"is {status.get('phase', 'not looked at yet')}"
+    ]
 
 
 def _read_warnings(cluster: KubernetesCluster, of: KubernetesObject) -> list[str]:
     """The newest warning of each reason about an object."""
     selector = f"involvedObject.kind={of['kind']},involvedObject.name={of['metadata']['name']},type=Warning"
-    events = cluster.list_objects("v1", "Event", of["metadata"].get("namespace"), field_selector=selector)
+    events = cluster.list_objects(
+        "v1", "Event", of["metadata"].get("namespace"), field_selector=selector
+    )
     events.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
     newest = {event.get("reason"): event for event in events}
     return [

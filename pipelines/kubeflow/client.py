@@ -76,12 +76,16 @@ def silence_sdk() -> Iterator[None]:
 def _send_request(request: Any, place: str, method: str, url: str, **given: Any) -> Any:
     """One request, in bounded time, whose answer is JSON."""
     try:
-        answer = request(method, url, **{**given, "_request_timeout": (KFP_CONNECT_SECONDS, KFP_READ_SECONDS)})
+        answer = request(
+            method, url, **{**given, "_request_timeout": (KFP_CONNECT_SECONDS, KFP_READ_SECONDS)}
+        )
     except ApiException as error:
         raise _translate_api_error(error, place) from None
     except HTTPError as error:
         raise ConnectionError(_explain_no_answer(error, method, place)) from None
-    if not answer.data.lstrip().startswith(b"{"):  # which the SDK would take for an object without fields
+    if not answer.data.lstrip().startswith(
+        b"{"
+    ):  # which the SDK would take for an object without fields
         raise ConnectionError(
             f"{place} answers with a page, not as the Kubeflow Pipelines API: probably one to log in at; {_advise_on_access()}"
         )
@@ -98,10 +102,14 @@ def _translate_api_error(error: ApiException, place: str) -> Exception:
     if status == 404:
         return LookupError(f"{place} has no such thing (404){said}")
     if status == 409:
-        return FileExistsError(f"{place} has something else of that name (409){said}: run the command again")
+        return FileExistsError(
+            f"{place} has something else of that name (409){said}: run the command again"
+        )
     if 400 <= status < 500:
         return ValueError(f"{place} refuses the request ({status}){said}")
-    return ConnectionError(f"{place} is in trouble ({status}){said}: try again when it has recovered")
+    return ConnectionError(
+        f"{place} is in trouble ({status}){said}: try again when it has recovered"
+    )
 
 
 def _read_error_message(error: ApiException) -> str:
@@ -122,9 +130,15 @@ def _explain_no_answer(error: HTTPError, method: str, place: str) -> str:
             f"{place} is not trusted ({format_error(reason)[:200]}): where an authority of your own signs for it, name the "
             f"file of its certificate in {CA_FILE_VARIABLES[0]}"
         )
-    said = re.sub(r"^.*?(?:object at 0x\w+>|HTTPS?Connection\([^)]*\)): ", "", format_error(reason))[:200]
+    said = re.sub(
+        r"^.*?(?:object at 0x\w+>|HTTPS?Connection\([^)]*\)): ", "", format_error(reason)
+    )[:200]
     if isinstance(reason, ProtocolError | ReadTimeoutError):
-        known = "" if method == "GET" else "; whether that was done is not known: look at the UI or `dawnlist status`"
+        known = (
+            ""
+            if method == "GET"
+            else "; whether that was done is not known: look at the UI or `dawnlist status`"
+        )
         return f"{place} was asked and broke off ({said}){known}"
     return f"no Kubeflow Pipelines API answers at {place} ({said}): {_advise_on_access()}"
 

@@ -29,23 +29,37 @@ ClusterSettingsOption = Annotated[
     str, typer.Option("--settings", help="URI of the shop's settings, as the pods reach it.")
 ]
 AssignmentsOption = Annotated[
-    list[str], typer.Option("--set", metavar="NAME=VALUE", help="Any other parameter of the pipeline; repeatable.")
+    list[str],
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Any other parameter of the pipeline; repeatable."
+    ),
 ]
 PackageOption = Annotated[
     Path | None,
     typer.Option(help="A compiled package, uploaded unless its very bytes are there. Without this, --nodes or "
                       "--image, the newest version that is there is taken."),
 ]  # fmt: skip
-NodesOption = Annotated[str, typer.Option(help="Compile and upload: `gpu` or `cpu`, as `dawnlist compile --nodes`.")]
-ImageOption = Annotated[str, typer.Option(help="Compile and upload: the image that every step runs in.")]
+NodesOption = Annotated[
+    str, typer.Option(help="Compile and upload: `gpu` or `cpu`, as `dawnlist compile --nodes`.")
+]
+ImageOption = Annotated[
+    str, typer.Option(help="Compile and upload: the image that every step runs in.")
+]
 KfpHostOption = Annotated[
-    str, typer.Option(help="URL of the API; default: KF_PIPELINES_ENDPOINT, else the cluster, as kfp finds it.")
+    str,
+    typer.Option(
+        help="URL of the API; default: KF_PIPELINES_ENDPOINT, else the cluster, as kfp finds it."
+    ),
 ]
 KfpNamespaceOption = Annotated[
     str, typer.Option("--kfp-namespace", help="Your profile, where Kubeflow has several users.")
 ]
-ExperimentOption = Annotated[str, typer.Option(help="Group of runs in the UI; default: dawnlist-NAMESPACE.")]
-PipelineNameOption = Annotated[str, typer.Option("--pipeline-name", help="Name of the pipeline in the UI.")]
+ExperimentOption = Annotated[
+    str, typer.Option(help="Group of runs in the UI; default: dawnlist-NAMESPACE.")
+]
+PipelineNameOption = Annotated[
+    str, typer.Option("--pipeline-name", help="Name of the pipeline in the UI.")
+]
 ServiceAccountOption = Annotated[
     str, typer.Option("--service-account", help="Who the pods run as; empty: as Kubeflow does.")
 ]
@@ -86,9 +100,13 @@ def submit(
     if force is not None:
         given["force"] = option_parsing.parse_force_reason(force)
     client = KfpClient(host, space)
-    version, parameters = _choose_version(client, pipeline, package, nodes, image, given, assignments)
+    version, parameters = _choose_version(
+        client, pipeline, package, nodes, image, given, assignments
+    )
     into = ensure_experiment(client, experiment or f"dawnlist-{namespace}")
-    run_id = start_run(client, version, into, f"{pipeline} {namespace} {as_of or 'now'}", parameters, account)
+    run_id = start_run(
+        client, version, into, f"{pipeline} {namespace} {as_of or 'now'}", parameters, account
+    )
     show_submitted_run(client, run_id, version)
     if not detach:
         raise typer.Exit(show_run_progress(client, run_id, version, lake, namespace))
@@ -126,11 +144,18 @@ def schedule(
     from dawnlist.pipelines.kubeflow.submission import ensure_experiment
 
     when = parse_schedule(cron)
-    given = {**collect_option_values(source, lake, redis, namespace, settings), "as_of": SCHEDULED_TIME_MACRO}
+    given = {
+        **collect_option_values(source, lake, redis, namespace, settings),
+        "as_of": SCHEDULED_TIME_MACRO,
+    }
     client = KfpClient(host, space)
-    version, parameters = _choose_version(client, pipeline, package, nodes, image, given, assignments)
+    version, parameters = _choose_version(
+        client, pipeline, package, nodes, image, given, assignments
+    )
     into = ensure_experiment(client, experiment or f"dawnlist-{namespace}")
-    wanted = RecurringRunSpec(into, f"{pipeline}-{namespace}", version, when, parameters, account, catch_up)
+    wanted = RecurringRunSpec(
+        into, f"{pipeline}-{namespace}", version, when, parameters, account, catch_up
+    )
     show_schedule(ensure_recurring_run(client, wanted), wanted)
 
 
@@ -153,7 +178,12 @@ def unschedule(
     found = recurring_runs.find_recurring_runs(client, into, name) if into else []
     recurring_runs.delete_recurring_runs(client, found)
     typer.echo(
-        f"{name}: " + (f"no longer scheduled; it was: {_format_schedules(found)}" if found else "nothing was scheduled")
+        f"{name}: "
+        + (
+            f"no longer scheduled; it was: {_format_schedules(found)}"
+            if found
+            else "nothing was scheduled"
+        )
     )
 
 
@@ -200,7 +230,9 @@ def _choose_version(
     from dawnlist.pipelines.kubeflow.submission import ensure_version_uploaded, find_newest_version
 
     if package and (nodes or image):
-        raise ValueError("--package is compiled already: leave out --nodes and --image, or the package")
+        raise ValueError(
+            "--package is compiled already: leave out --nodes and --image, or the package"
+        )
     with tempfile.TemporaryDirectory() as folder:
         if nodes or image:
             package = _compile_package(Path(folder), nodes, image)

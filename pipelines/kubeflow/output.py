@@ -26,7 +26,9 @@ def show_version(version: PipelineVersion, uploaded: bool, chosen: bool) -> None
     else:
         code = installed("dawnlist")
         hint = f"; this is {code}, which --package, --nodes or --image upload"
-        _print_line(f"version {version.name}: the newest there{'' if version.name.startswith(f'{code}-') else hint}")
+        _print_line(
+            f"version {version.name}: the newest there{'' if version.name.startswith(f'{code}-') else hint}"
+        )
 
 
 def show_submitted_run(client: KfpClient, run_id: str, version: PipelineVersion) -> None:
@@ -34,7 +36,9 @@ def show_submitted_run(client: KfpClient, run_id: str, version: PipelineVersion)
     _print_line(f"run {run_id} of {version.name}: {client.ui_link('runs', 'details', run_id)}")
 
 
-def show_run_progress(client: KfpClient, run_id: str, version: PipelineVersion, lake: str, namespace: str) -> int:
+def show_run_progress(
+    client: KfpClient, run_id: str, version: PipelineVersion, lake: str, namespace: str
+) -> int:
     """Follow a run with a line for each step, say how it ended, and return the exit code."""
     link = client.ui_link("runs", "details", run_id)
     with err.status("waiting for the first step"):
@@ -44,8 +48,14 @@ def show_run_progress(client: KfpClient, run_id: str, version: PipelineVersion, 
             _print_line(f"the run goes on: {link}")
             raise
         except (ConnectionError, PermissionError) as error:
-            raise ConnectionError(f"lost sight of the run, which goes on ({link}): {error}") from None
-    took = f" after {(found.finished_at - found.created_at).total_seconds():.0f} s" if found.finished_at else ""
+            raise ConnectionError(
+                f"lost sight of the run, which goes on ({link}): {error}"
+            ) from None
+    took = (
+        f" after {(found.finished_at - found.created_at).total_seconds():.0f} s"
+        if found.finished_at
+        else ""
+    )
     if found.state == "SUCCEEDED":
         _print_line(f"succeeded{took}")
         return 0
@@ -76,7 +86,13 @@ def show_shop_status(told: dict[str, Any]) -> None:
     """Print how a shop stands."""
     rows = [["run", "as of", "state", "started", "took"] if told["runs"] else ["no run yet"]]
     for run in told["runs"]:
-        cells = (run["run"], run["as_of"] or "", run["state"].lower(), run["started"], _format_minutes(run["seconds"]))
+        cells = (
+            run["run"],
+            run["as_of"] or "",
+            run["state"].lower(),
+            run["started"],
+            _format_minutes(run["seconds"]),
+        )
         rows.append([format_error(cell) for cell in cells])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:  # no table of rich's, which cuts ids off where the terminal is narrow
@@ -92,17 +108,26 @@ def show_shop_status(told: dict[str, Any]) -> None:
     if "champion" in told:
         champion = told["champion"]
         _print_line(
-            f"champion: {_format_version_age(champion)}, {champion['winner']}" if champion else "champion: none yet"
+            f"champion: {_format_version_age(champion)}, {champion['winner']}"
+            if champion
+            else "champion: none yet"
         )
     if "live" in told:
         live = told["live"]
         held = ", held since a rollback" if live and live["held"] else ""
-        _print_line(f"live: {_format_version_age(live)}{held}" if live else "live: nothing has been published yet")
+        _print_line(
+            f"live: {_format_version_age(live)}{held}"
+            if live
+            else "live: nothing has been published yet"
+        )
 
 
 def _show_step(step: str, state: str, seconds: float, why: str) -> None:
     said = f"  {escape(format_error(why))}" if why else ""
-    err.print(f"{STATE_MARKS.get(state, '[red]✗[/]')} {escape(step):<14}{seconds:8.1f} s{said}", soft_wrap=True)
+    err.print(
+        f"{STATE_MARKS.get(state, '[red]✗[/]')} {escape(step):<14}{seconds:8.1f} s{said}",
+        soft_wrap=True,
+    )
 
 
 def _format_version_age(found: dict[str, Any]) -> str:

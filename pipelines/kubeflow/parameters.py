@@ -39,25 +39,40 @@ def unwrap_pipeline_spec(found: Any) -> PipelineSpec:
 def collect_step_names(spec: PipelineSpec) -> set[str]:
     """Names of the tasks that run something, also those inside conditions and exit handlers."""
     parts = spec["components"]
-    tasks = [task for part in (spec["root"], *parts.values()) for task in part.get("dag", {}).get("tasks", {}).items()]
+    tasks = [
+        task
+        for part in (spec["root"], *parts.values())
+        for task in part.get("dag", {}).get("tasks", {}).items()
+    ]
     return {name for name, task in tasks if "executorLabel" in parts[task["componentRef"]["name"]]}
 
 
-def collect_option_values(source: str, lake: str, redis: str, namespace: str, settings: str) -> dict[str, str]:
+def collect_option_values(
+    source: str, lake: str, redis: str, namespace: str, settings: str
+) -> dict[str, str]:
     """Parameter -> its value, of those that were given; ValueError for what can't be meant for a cluster's pods."""
     from dawnlist.namespace import check_namespace
 
     refuse_password(source, SOURCE_PASSWORD)
     refuse_password(redis, REDIS_PASSWORD)
     if lake and not lake.startswith(("gs://", "s3://")):
-        raise ValueError(f"lake {lake!r} is nothing that all pods see: give gs://BUCKET/PATH or s3://BUCKET/PATH")
+        raise ValueError(
+            f"lake {lake!r} is nothing that all pods see: give gs://BUCKET/PATH or s3://BUCKET/PATH"
+        )
     if redis and "://" not in redis:
-        raise ValueError(f"redis {redis!r} is nothing that pods reach: give a URL, e.g. redis://HOST:6379/0")
+        raise ValueError(
+            f"redis {redis!r} is nothing that pods reach: give a URL, e.g. redis://HOST:6379/0"
+        )
     given = {"source": source, "lake": lake, "redis": redis, "settings": settings}
-    return {"namespace": check_namespace(namespace), **{name: value for name, value in given.items() if value}}
+    return {
+        "namespace": check_namespace(namespace),
+        **{name: value for name, value in given.items() if value},
+    }
 
 
-def build_run_parameters(spec: PipelineSpec, given: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
+def build_run_parameters(
+    spec: PipelineSpec, given: dict[str, Any], assignments: list[str]
+) -> dict[str, Any]:
     """What a run is given: the options and NAME=VALUE texts, each by the type that the pipeline declares.
 
     ValueError names what is unknown, twice there, of another type, or missing.
@@ -72,13 +87,22 @@ def build_run_parameters(spec: PipelineSpec, given: dict[str, Any], assignments:
             raise ValueError(f"--set {name}=…: {name} has an option, or is set by the command")
         if name in values:
             raise ValueError(f"--set {name}=… is given twice")
-        values[name] = _parse_value(name, text, declared[name]["parameterType"]) if name in declared else text
+        values[name] = (
+            _parse_value(name, text, declared[name]["parameterType"]) if name in declared else text
+        )
     if unknown := sorted(set(values) - set(declared)):
-        raise ValueError(f"the pipeline has no parameter {', '.join(unknown)}: it has {', '.join(sorted(declared))}")
-    required = {name for name, about in declared.items() if not (about.get("isOptional") or "defaultValue" in about)}
+        raise ValueError(
+            f"the pipeline has no parameter {', '.join(unknown)}: it has {', '.join(sorted(declared))}"
+        )
+    required = {
+        name
+        for name, about in declared.items()
+        if not (about.get("isOptional") or "defaultValue" in about)
+    }
     if missing := sorted(required - set(values)):
         ways = ", ".join(
-            f"--{name.replace('_', '-')}" if name in OPTION_PARAMETERS else f"--set {name}=…" for name in missing
+            f"--{name.replace('_', '-')}" if name in OPTION_PARAMETERS else f"--set {name}=…"
+            for name in missing
         )
         raise ValueError(f"the pipeline needs a value for {', '.join(missing)}: give {ways}")
     return values

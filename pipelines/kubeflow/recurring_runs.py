@@ -37,7 +37,10 @@ class RecurringRunSpec:
 
 def read_traits(found: Any) -> dict[str, Any]:
     """All that a recurring run which stands is compared by; what the API leaves out is None."""
-    reference, cron = found.pipeline_version_reference, found.trigger and found.trigger.cron_schedule
+    reference, cron = (
+        found.pipeline_version_reference,
+        found.trigger and found.trigger.cron_schedule,
+    )
     return {
         "schedule": cron and cron.cron,
         "version": reference and reference.pipeline_version_id,
@@ -66,7 +69,9 @@ def find_recurring_runs(client: KfpClient, experiment_id: str, name: str) -> lis
     return sorted(found, key=lambda one: (one.created_at, one.recurring_run_id))
 
 
-def ensure_recurring_run(client: KfpClient, wanted: RecurringRunSpec) -> list[dict[str, tuple[Any, Any]]]:
+def ensure_recurring_run(
+    client: KfpClient, wanted: RecurringRunSpec
+) -> list[dict[str, tuple[Any, Any]]]:
     """Leave one recurring run of that name, as it is wanted; returns how each that stood before was different.
 
     A new one is made before the old are deleted: killed between the two, both stand, a day is done twice, and the
@@ -74,17 +79,25 @@ def ensure_recurring_run(client: KfpClient, wanted: RecurringRunSpec) -> list[di
     the same keep the same one, the oldest; of two that want different things, who deletes last is told (RuntimeError).
     """
     before = find_recurring_runs(client, wanted.experiment_id, wanted.name)
-    made = [] if any(matches_spec(found, wanted) for found in before) else [_create_recurring_run(client, wanted)]
+    made = (
+        []
+        if any(matches_spec(found, wanted) for found in before)
+        else [_create_recurring_run(client, wanted)]
+    )
     after = find_recurring_runs(client, wanted.experiment_id, wanted.name)
     kept = next((found for found in after if matches_spec(found, wanted)), None)
     if kept is None:
         others = [compare_traits(read_traits(one), wanted) for one in made]
         delete_recurring_runs(client, made)  # or each call would leave one more
-        raise RuntimeError(f"the API has not kept {wanted.name!r} as it was asked to: {others}; what stood stands")
+        raise RuntimeError(
+            f"the API has not kept {wanted.name!r} as it was asked to: {others}; what stood stands"
+        )
     delete_recurring_runs(client, [found for found in after if found is not kept])
     left = find_recurring_runs(client, wanted.experiment_id, wanted.name)
     if kept.recurring_run_id not in [found.recurring_run_id for found in left]:
-        raise RuntimeError(f"somebody else schedules {wanted.name!r} at the same time: run the command again")
+        raise RuntimeError(
+            f"somebody else schedules {wanted.name!r} at the same time: run the command again"
+        )
     return [_describe_differences(client, found, wanted) for found in before]
 
 
@@ -97,10 +110,16 @@ def compare_traits(stood: dict[str, Any], wanted: RecurringRunSpec) -> dict[str,
     """Trait -> (as it stood, as it is wanted), of those that differ; without an account the API's choice stands."""
     traits = wanted.traits
     names = [name for name in {**stood, **traits} if name != "service account" or wanted.account]
-    return {name: (stood.get(name), traits.get(name)) for name in names if stood.get(name) != traits.get(name)}
+    return {
+        name: (stood.get(name), traits.get(name))
+        for name in names
+        if stood.get(name) != traits.get(name)
+    }
 
 
-def _describe_differences(client: KfpClient, found: Any, wanted: RecurringRunSpec) -> dict[str, tuple[Any, Any]]:
+def _describe_differences(
+    client: KfpClient, found: Any, wanted: RecurringRunSpec
+) -> dict[str, tuple[Any, Any]]:
     """The differences with the names of versions, where their ids differ."""
     told = compare_traits(read_traits(found), wanted)
     if "version" in told:

@@ -6,7 +6,9 @@ from itertools import islice
 from typing import Final
 
 _VALUE: Final = r"(?:\d{1,2}|[A-Z]{3})"
-_FIELD: Final = re.compile(rf"(?:[*?](?:/\d+)?|{_VALUE}(?:-{_VALUE}(?:/\d+)?)?(?:,{_VALUE}(?:-{_VALUE}(?:/\d+)?)?)*)")
+_FIELD: Final = re.compile(
+    rf"(?:[*?](?:/\d+)?|{_VALUE}(?:-{_VALUE}(?:/\d+)?)?(?:,{_VALUE}(?:-{_VALUE}(?:/\d+)?)?)*)"
+)
 """What Kubeflow's reader (robfig/cron, its first version) and cronsim take in one sense."""
 _SINGLE_VALUE_STEP: Final = re.compile(r"\b(\w+)-\1/")
 """A step in a range of one: to Kubeflow's reader that one alone, to cronsim each step from there on."""

@@ -16,7 +16,11 @@ def read_shop_status(
     """`runs`, the newest first, `schedule`, and, if asked for, `champion` by the lake and `live` by the store."""
     opened = Lake.open(lake, namespace) if lake else None
     into = submission.find_experiment(client, experiment)
-    found = client.list_runs(experiment_id=into, sort_by="created_at desc", page_size=last).runs if into else None
+    found = (
+        client.list_runs(experiment_id=into, sort_by="created_at desc", page_size=last).runs
+        if into
+        else None
+    )
     standing = recurring_runs.find_recurring_runs(client, into, name) if into else []
     days = _index_run_days(opened) if opened and found else {}
     return {
@@ -27,7 +31,9 @@ def read_shop_status(
     }
 
 
-def _describe_run(client: KfpClient, found: Any, lake: Lake | None, day: str | None) -> dict[str, Any]:
+def _describe_run(
+    client: KfpClient, found: Any, lake: Lake | None, day: str | None
+) -> dict[str, Any]:
     """One run; what failed comes from the run record, else from the API, which seldom knows why."""
     over = submission.is_over(found)
     told = {
@@ -35,7 +41,9 @@ def _describe_run(client: KfpClient, found: Any, lake: Lake | None, day: str | N
         "name": found.display_name,
         "state": found.state or "UNKNOWN",
         "started": format_iso(found.created_at),
-        "seconds": (found.finished_at - found.created_at).total_seconds() if over and found.finished_at else None,
+        "seconds": (found.finished_at - found.created_at).total_seconds()
+        if over and found.finished_at
+        else None,
         "as_of": format_iso(parse_as_of(day)) if day else _read_as_of(found),
         "error": found.error.message if found.error else None,
         "link": client.ui_link("runs", "details", found.run_id),
@@ -65,14 +73,20 @@ def _find_failure(lake: Lake, day: str, run: str) -> str | None:
 
 def _index_run_days(lake: Lake) -> dict[str, str]:
     """Run -> the day it was for, by the newest days of the run record."""
-    return {run: day for day in lake.names("runs")[-RUN_SEARCH_DAYS:] for run in lake.names("runs", day)}
+    return {
+        run: day for day in lake.names("runs")[-RUN_SEARCH_DAYS:] for run in lake.names("runs", day)
+    }
 
 
 def _describe_recurring_run(found: Any) -> dict[str, Any]:
     """A recurring run: when, in words, and the next time, if it is enabled."""
     traits = recurring_runs.read_traits(found)
     when, ours = traits["schedule"], _is_dawnlist_schedule(traits["schedule"])
-    due = schedules.compute_due_times(when, datetime.now(UTC), 1) if ours and traits["enabled"] else []
+    due = (
+        schedules.compute_due_times(when, datetime.now(UTC), 1)
+        if ours and traits["enabled"]
+        else []
+    )
     return {
         "id": found.recurring_run_id,
         "schedule": when,
@@ -96,7 +110,10 @@ def _describe_champion(lake: Lake) -> dict[str, Any] | None:
     found = registry.read_champion(lake)
     if found is None:
         return None
-    return {**{name: found[name] for name in ("version", "as_of", "winner", "metrics")}, **_measure_age(found)}
+    return {
+        **{name: found[name] for name in ("version", "as_of", "winner", "metrics")},
+        **_measure_age(found),
+    }
 
 
 def _describe_live_version(redis: str, namespace: str) -> dict[str, Any] | None:
@@ -104,11 +121,21 @@ def _describe_live_version(redis: str, namespace: str) -> dict[str, Any] | None:
     from dawnlist.store.client import connect_store
 
     with connect_store(redis) as client:
-        found, held = versions.read_active_version(client, namespace), versions.read_hold(client, namespace)
+        found, held = (
+            versions.read_active_version(client, namespace),
+            versions.read_hold(client, namespace),
+        )
     if found is None:
         return None
-    return {"version": found["version"], "as_of": found["as_of"], "held": held is not None, **_measure_age(found)}
+    return {
+        "version": found["version"],
+        "as_of": found["as_of"],
+        "held": held is not None,
+        **_measure_age(found),
+    }
 
 
 def _measure_age(found: dict[str, Any]) -> dict[str, float]:
-    return {"hours": round((datetime.now(UTC) - parse_as_of(found["as_of"])).total_seconds() / 3600, 1)}
+    return {
+        "hours": round((datetime.now(UTC) - parse_as_of(found["as_of"])).total_seconds() / 3600, 1)
+    }

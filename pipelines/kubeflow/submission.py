@@ -33,7 +33,9 @@ class PipelineVersion:
     spec: PipelineSpec
 
 
-def ensure_version_uploaded(client: KfpClient, pipeline: str, package: Path) -> tuple[PipelineVersion, bool]:
+def ensure_version_uploaded(
+    client: KfpClient, pipeline: str, package: Path
+) -> tuple[PipelineVersion, bool]:
     """The version of these very bytes, and whether it had to be uploaded; the pipeline is made if need be."""
     name, held = build_version_name(package.read_bytes()), _find_pipeline(client, pipeline)
     if held is None:
@@ -42,11 +44,15 @@ def ensure_version_uploaded(client: KfpClient, pipeline: str, package: Path) -> 
         held = client.pipelines.pipeline_service_create_pipeline(
             V2beta1Pipeline(name=pipeline, display_name=pipeline, namespace=client.space)
         )
-    if found := _list_newest_versions(client, held.pipeline_id, build_equals_filter("display_name", name)):
+    if found := _list_newest_versions(
+        client, held.pipeline_id, build_equals_filter("display_name", name)
+    ):
         return _to_version(found[0]), False
     with silence_sdk():
         made = client.upload_pipeline_version(str(package), name, pipeline_id=held.pipeline_id)
-    return PipelineVersion(held.pipeline_id, made.pipeline_version_id, made.display_name, read_spec(package)), True
+    return PipelineVersion(
+        held.pipeline_id, made.pipeline_version_id, made.display_name, read_spec(package)
+    ), True
 
 
 def find_newest_version(client: KfpClient, pipeline: str) -> PipelineVersion | None:
@@ -82,7 +88,12 @@ def iter_pages(ask: Callable[[str], Any], field: str) -> Iterator[Any]:
 
 
 def start_run(
-    client: KfpClient, version: PipelineVersion, experiment_id: str, name: str, parameters: dict[str, Any], account: str
+    client: KfpClient,
+    version: PipelineVersion,
+    experiment_id: str,
+    name: str,
+    parameters: dict[str, Any],
+    account: str,
 ) -> str:
     """Start a run and return its id."""
     with silence_sdk():
@@ -104,7 +115,9 @@ def follow_run(client: KfpClient, run_id: str, steps: set[str], tell: StepEndCal
             found = client.get_run(run_id)
             heard = time.monotonic()
         except (ConnectionError, PermissionError) as error:
-            patience = API_OUTAGE_SECONDS if isinstance(error, ConnectionError) else API_REFUSAL_SECONDS
+            patience = (
+                API_OUTAGE_SECONDS if isinstance(error, ConnectionError) else API_REFUSAL_SECONDS
+            )
             if time.monotonic() - heard > patience:
                 raise
             lost = True
@@ -114,7 +127,10 @@ def follow_run(client: KfpClient, run_id: str, steps: set[str], tell: StepEndCal
             if task.display_name not in told:
                 told.add(task.display_name)
                 tell(
-                    task.display_name, task.state, measure_task_seconds(task), (task.error and task.error.message) or ""
+                    task.display_name,
+                    task.state,
+                    measure_task_seconds(task),
+                    (task.error and task.error.message) or "",
                 )
         if is_over(found):
             return found
@@ -129,7 +145,11 @@ def is_over(found: Any) -> bool:
 def list_ended_steps(found: Any, steps: set[str]) -> list[Any]:
     """The tasks of a run that have ended and are steps, in the order they did: what drives them is left out."""
     tasks = (found.run_details.task_details if found.run_details else None) or []
-    over = [task for task in tasks if task.display_name in steps and task.state in FINAL_STATES and task.end_time]
+    over = [
+        task
+        for task in tasks
+        if task.display_name in steps and task.state in FINAL_STATES and task.end_time
+    ]
     return sorted(over, key=lambda task: (task.end_time, task.display_name))
 
 
@@ -140,18 +160,25 @@ def measure_task_seconds(task: Any) -> float:
 
 
 def _find_pipeline(client: KfpClient, name: str) -> Any:
-    found = client.list_pipelines(filter=build_equals_filter("display_name", name), namespace=client.space).pipelines
+    found = client.list_pipelines(
+        filter=build_equals_filter("display_name", name), namespace=client.space
+    ).pipelines
     return found[0] if found else None
 
 
 def _list_newest_versions(client: KfpClient, pipeline: str, among: str | None = None) -> list[Any]:
-    answer = client.list_pipeline_versions(pipeline, sort_by="created_at desc", page_size=1, filter=among)
+    answer = client.list_pipeline_versions(
+        pipeline, sort_by="created_at desc", page_size=1, filter=among
+    )
     return answer.pipeline_versions or []
 
 
 def _to_version(found: Any) -> PipelineVersion:
     return PipelineVersion(
-        found.pipeline_id, found.pipeline_version_id, found.display_name, unwrap_pipeline_spec(found.pipeline_spec)
+        found.pipeline_id,
+        found.pipeline_version_id,
+        found.display_name,
+        unwrap_pipeline_spec(found.pipeline_spec),
     )
 
 

@@ -17,13 +17,24 @@ from dawnlist.pipelines.options import (
 
 
 def backfill(
-    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day, UTC.")],
-    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, which must be over.")],
+    first: Annotated[
+        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day, UTC.")
+    ],
+    last: Annotated[
+        datetime,
+        typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, which must be over."),
+    ],
     source: SourceOption = "sqlite:///.dawnlist/shop.db",
     settings: SettingsOption = "",
-    parallel: Annotated[int, typer.Option(min=1, max=16, help="Windows of up to a week that are filled at once.")] = 2,
-    every: Annotated[bool, typer.Option("--all", help="Fetch every day again, not only those that lack rows.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which days lack rows.")] = False,
+    parallel: Annotated[
+        int, typer.Option(min=1, max=16, help="Windows of up to a week that are filled at once.")
+    ] = 2,
+    every: Annotated[
+        bool, typer.Option("--all", help="Fetch every day again, not only those that lack rows.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which days lack rows.")
+    ] = False,
     lake: LakeOption = "",
     namespace: NamespaceOption = "default",
     home: HomeOption = DEFAULT_HOME,
@@ -41,7 +52,9 @@ def backfill(
 
     days = backfill_windows.list_days_between(first.date(), last.date())
     root = lake or str(home / "lake")
-    found = days if every else _find_missing_days(Lake.open(root, namespace), source, settings, days)
+    found = (
+        days if every else _find_missing_days(Lake.open(root, namespace), source, settings, days)
+    )
     if not dry_run:
         place = backfill_windows.BackfillTarget(
             root, namespace, source, settings, f"{BACKFILL_PREFIX}{secrets.token_hex(4)}"

@@ -45,7 +45,9 @@ def list_days_between(first: date, last: date) -> list[date]:
     if last < first:
         raise ValueError(f"--from {first} is after --to {last}: give the first day, then the last")
     if last >= datetime.now(UTC).date():
-        raise ValueError(f"--to {last} is not over: give a day before today (UTC); both days belong to the range")
+        raise ValueError(
+            f"--to {last} is not over: give a day before today (UTC); both days belong to the range"
+        )
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
@@ -60,13 +62,19 @@ def find_gaps(lake: Lake, source: str, settings: Settings, days: list[date]) -> 
     from dawnlist.lake.watermark import read_covered_window, read_expiry_cutoff
 
     table = lake.table("interactions")
-    ledger, known, gone = Ledger.from_commits(table), read_covered_window(table), read_expiry_cutoff(table)
+    ledger, known, gone = (
+        Ledger.from_commits(table),
+        read_covered_window(table),
+        read_expiry_cutoff(table),
+    )
     counts = open_source(source, settings.source).count_rows_by_day(days)
     found = []
     for day in days:
         taken = ledger.day(day)
         start, end = _to_window(day)
-        held_unrecorded = taken is None and known is not None and known[0] <= start and end <= known[1]
+        held_unrecorded = (
+            taken is None and known is not None and known[0] <= start and end <= known[1]
+        )
         dropped = gone is not None and end <= gone
         if not held_unrecorded and not dropped and counts.get(day, 0) > (taken or 0):
             found.append(Gap(day, counts[day], taken))
@@ -89,7 +97,11 @@ def group_days_into_windows(days: list[date]) -> list[TimeWindow]:
     windows: list[TimeWindow] = []
     for day in sorted(days, reverse=True):
         start, end = _to_window(day)
-        if windows and windows[-1][0] == end and windows[-1][1] - start <= timedelta(days=CHUNK_DAYS):
+        if (
+            windows
+            and windows[-1][0] == end
+            and windows[-1][1] - start <= timedelta(days=CHUNK_DAYS)
+        ):
             windows[-1] = (start, windows[-1][1])
         else:
             windows.append((start, end))
@@ -112,7 +124,9 @@ def fill_window(place: BackfillTarget, window: TimeWindow) -> dict[str, Any]:
     as_of = format_iso(window[1])
     name = (place.root, place.namespace, as_of, place.run)
     with record_step(*name, "fetch") as record:
-        record.update(fetch_windows(lake, open_source(place.source, settings.source), [window], place.run))
+        record.update(
+            fetch_windows(lake, open_source(place.source, settings.source), [window], place.run)
+        )
     landed = dict(record)
     with record_step(*name, "clean") as record:
         record.update(clean_landed_objects(lake, landed, settings, as_of, place.run))
@@ -120,7 +134,11 @@ def fill_window(place: BackfillTarget, window: TimeWindow) -> dict[str, Any]:
 
 
 def run_backfill(
-    place: BackfillTarget, days: list[date], lacking: list[date], parallel: int, done: WindowCallback
+    place: BackfillTarget,
+    days: list[date],
+    lacking: list[date],
+    parallel: int,
+    done: WindowCallback,
 ) -> None:
     """Fill the days of `lacking`, `parallel` windows at a time, telling `done` about each as it is committed.
 

@@ -4,7 +4,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dawnlist.pipelines.options import DEFAULT_HOME, HomeOption, LakeOption, NamespaceOption, SettingsOption
+from dawnlist.pipelines.options import (
+    DEFAULT_HOME,
+    HomeOption,
+    LakeOption,
+    NamespaceOption,
+    SettingsOption,
+)
 
 if TYPE_CHECKING:
     from dawnlist.lake.lake import Lake
@@ -22,7 +28,8 @@ def expire(
     landing_days: Annotated[int | None, _build_days_option(1, "Days of landing objects.")] = None,
     quarantine_days: Annotated[int | None, _build_days_option(1, "Days of rejected rows.")] = None,
     runs_days: Annotated[
-        int | None, _build_days_option(1, "Days of run records, reports, and models that went unpublished.")
+        int | None,
+        _build_days_option(1, "Days of run records, reports, and models that went unpublished."),
     ] = None,
     time_travel_days: Annotated[
         int | None, _build_days_option(1, "Days that an older version of a table can be read.")
@@ -61,7 +68,9 @@ def expire(
 
 
 @lake_app.command()
-def compact(lake: LakeOption = "", namespace: NamespaceOption = "default", home: HomeOption = DEFAULT_HOME) -> None:
+def compact(
+    lake: LakeOption = "", namespace: NamespaceOption = "default", home: HomeOption = DEFAULT_HOME
+) -> None:
     """Make one file of each day's small ones, row for row the same; `expire` does it too.
 
     Example: `dawnlist lake compact`
@@ -76,7 +85,9 @@ def compact(lake: LakeOption = "", namespace: NamespaceOption = "default", home:
 
 
 @lake_app.command()
-def status(lake: LakeOption = "", namespace: NamespaceOption = "default", home: HomeOption = DEFAULT_HOME) -> None:
+def status(
+    lake: LakeOption = "", namespace: NamespaceOption = "default", home: HomeOption = DEFAULT_HOME
+) -> None:
     """What lies in the lake: tables, the time that they hold, landing objects, the oldest version.
 
     Example: `dawnlist lake status`
@@ -93,7 +104,9 @@ def _require_tables(lake: "Lake") -> "Lake":
     """The lake; FileNotFoundError when it has no tables, before anything is written there."""
     if not lake.names("tables"):
         what = "are no tables" if lake.names() else "is nothing"
-        raise FileNotFoundError(f"there {what} in the lake {lake.uri}: check --lake and --namespace")
+        raise FileNotFoundError(
+            f"there {what} in the lake {lake.uri}: check --lake and --namespace"
+        )
     return lake
 
 

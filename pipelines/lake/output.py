@@ -13,12 +13,16 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 def show_expiry(uri: str, report: dict[str, Any], dry_run: bool) -> None:
     """Print what went and what stayed, a line each."""
     if report["moment"] is None:
-        _print_line(f"{uri} holds no interactions yet, so nothing has an age: check --lake and --namespace")
+        _print_line(
+            f"{uri} holds no interactions yet, so nothing has an age: check --lake and --namespace"
+        )
         return
     _print_line(f"{uri}: ages count back from {report['moment']}, the end of what it holds")
     days, rejected = report["interactions"], report["quarantine"]
     gone = "would go" if dry_run else "dropped"
-    _print_line(f"  interactions: {days['rows']:,} rows of {days['days']:,} days before {days['first']} {gone}")
+    _print_line(
+        f"  interactions: {days['rows']:,} rows of {days['days']:,} days before {days['first']} {gone}"
+    )
     _print_line(f"  quarantine: {rejected['rows']:,} rows {gone}")
     for name, unit in _KIND_LABELS.items():
         found = report[name]
@@ -28,7 +32,9 @@ def show_expiry(uri: str, report: dict[str, Any], dry_run: bool) -> None:
         )
     for name, table in report["tables"].items():
         before, after = table["files_before"], table["files_after"]
-        files = f"{before:,} files" if before == after else f"{before:,} files compacted to {after:,}"
+        files = (
+            f"{before:,} files" if before == after else f"{before:,} files compacted to {after:,}"
+        )
         _print_line(
             f"  table {name}: {files}; {table['files']:,} files of older versions {gone}, {format_byte_count(table['file_bytes'])}, "
             f"and {table['log_entries']:,} entries of its log"
@@ -59,7 +65,12 @@ def show_lake_status(uri: str, status: dict[str, Any]) -> None:
         numbers = [f"{about[column]:,}" for column in ("rows", "files")]
         versions = [str(about[column]) for column in ("version", "oldest")]
         table.add_row(
-            name, *numbers, format_byte_count(about["bytes"]), *versions, about["first"] or "", about["last"] or ""
+            name,
+            *numbers,
+            format_byte_count(about["bytes"]),
+            *versions,
+            about["first"] or "",
+            about["last"] or "",
         )
     out.print(table)
     landing = status["landing"]

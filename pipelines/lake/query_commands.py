@@ -11,13 +11,21 @@ from typing import IO, Annotated, Any
 import typer
 
 from dawnlist.pipelines.option_parsing import refuse_unknown_format
-from dawnlist.pipelines.options import DEFAULT_HOME, HomeOption, LakeOption, NamespaceOption, SettingsOption
+from dawnlist.pipelines.options import (
+    DEFAULT_HOME,
+    HomeOption,
+    LakeOption,
+    NamespaceOption,
+    SettingsOption,
+)
 
 TERMINAL_ROWS = 100
 
 
 def crawl(
-    format_: Annotated[str, typer.Option("--format", help="`table` for people, `json` for programs.")] = "table",
+    format_: Annotated[
+        str, typer.Option("--format", help="`table` for people, `json` for programs.")
+    ] = "table",
     lake: LakeOption = "",
     namespace: NamespaceOption = "default",
     settings: SettingsOption = "",
@@ -43,7 +51,9 @@ def crawl(
         show_catalogue(found)
     kept = catalogue.save_catalogue(opened, found, source)
     if format_ == "table":
-        typer.echo(f"{'kept as' if kept else 'nothing new since'} catalogue {found['number']} of {found['crawled']}")
+        typer.echo(
+            f"{'kept as' if kept else 'nothing new since'} catalogue {found['number']} of {found['crawled']}"
+        )
 
 
 def query(
@@ -72,7 +82,9 @@ def query(
         limit = TERMINAL_ROWS if chosen == "table" else 0
     versions = {} if as_of_version is None else {"interactions": as_of_version}
     opened = Lake.open(lake or str(home / "lake"), namespace)
-    asked = limit + (chosen == "table") if limit else None  # one more than is shown tells whether there are more
+    asked = (
+        limit + (chosen == "table") if limit else None
+    )  # one more than is shown tells whether there are more
     with open_query_stream(opened, sql, versions, asked) as reader:
         if chosen == "table":
             from dawnlist.pipelines.query_output import show_rows
@@ -88,11 +100,17 @@ def choose_output_format(given: str, output: Path | None) -> str:
 
     chosen = given or (output.suffix.removeprefix(".").lower() if output else "table")
     if chosen not in ANSWER_FORMATS or (output and chosen == "table"):
-        raise ValueError(f"--format is {chosen!r}: give {', '.join(ANSWER_FORMATS[1:] if output else ANSWER_FORMATS)}")
+        raise ValueError(
+            f"--format is {chosen!r}: give {', '.join(ANSWER_FORMATS[1:] if output else ANSWER_FORMATS)}"
+        )
     if output and not output.parent.is_dir():
-        raise FileNotFoundError(f"the output's folder {str(output.parent)!r} does not exist: make it first")
+        raise FileNotFoundError(
+            f"the output's folder {str(output.parent)!r} does not exist: make it first"
+        )
     if chosen == "parquet" and output is None and sys.stdout.isatty():
-        raise ValueError("Parquet is nothing for a terminal: give --output FILE, or send it to a file or program")
+        raise ValueError(
+            "Parquet is nothing for a terminal: give --output FILE, or send it to a file or program"
+        )
     return chosen
 
 
@@ -100,9 +118,11 @@ def write_answer(reader: Any, chosen: str, output: Path | None) -> None:
     """Write rows to a file, whole or not at all, or to standard output."""
     from dawnlist.pipelines import query_output
 
-    writer = {"csv": query_output.write_csv, "json": query_output.write_json, "parquet": query_output.write_parquet}[
-        chosen
-    ]
+    writer = {
+        "csv": query_output.write_csv,
+        "json": query_output.write_json,
+        "parquet": query_output.write_parquet,
+    }[chosen]
     if output is None:
         try:
             writer(reader, sys.stdout.buffer)

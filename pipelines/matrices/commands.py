@@ -16,8 +16,12 @@ MatrixOption = Annotated[
                       "of what a user did with an item."),
 ]  # fmt: skip
 IterationsOption = Annotated[int, typer.Option(help="Sweeps over users and items.")]
-SeedOption = Annotated[int, typer.Option(help="Of the random start; the same seed gives the same model on a CPU.")]
-SolverOption = Annotated[str, typer.Option(help="`ials`, our own; `implicit`, the library; `spark`, on this machine.")]
+SeedOption = Annotated[
+    int, typer.Option(help="Of the random start; the same seed gives the same model on a CPU.")
+]
+SolverOption = Annotated[
+    str, typer.Option(help="`ials`, our own; `implicit`, the library; `spark`, on this machine.")
+]
 DeviceOption = Annotated[str, typer.Option(help="`cpu` or `gpu`.")]
 
 
@@ -68,10 +72,16 @@ def train(
 
 def evaluate(
     model: Annotated[Path, typer.Option(help="The folder that `dawnlist train` wrote.")],
-    train: Annotated[Path, typer.Option(help="The matrix before the holdout: its items are in no list.")],
-    holdout: Annotated[Path, typer.Option(help="The matrix of what came after: whose items are to be found.")],
+    train: Annotated[
+        Path, typer.Option(help="The matrix before the holdout: its items are in no list.")
+    ],
+    holdout: Annotated[
+        Path, typer.Option(help="The matrix of what came after: whose items are to be found.")
+    ],
     k: Annotated[str, typer.Option("--k", "-k", help="Lengths of lists, e.g. `20,100`.")] = "20",
-    baselines: Annotated[bool, typer.Option("--baselines", help="Judge popularity and item-kNN beside it.")] = False,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Judge popularity and item-kNN beside it.")
+    ] = False,
 ) -> None:
     """Judge a model on a holdout: recall, NDCG and all other metrics, over the full catalogue, as JSON.
 
@@ -145,14 +155,31 @@ def _show_trials(report: dict[str, Any], matrix: Path) -> None:
     from dawnlist.components.notify.facts import Facts
     from dawnlist.pipelines.terminal import out
 
-    found = score_tables.build_trials_table(Facts.of("", "", "", [{"step": "tune", "report": report}]))
+    found = score_tables.build_trials_table(
+        Facts.of("", "", "", [{"step": "tune", "report": report}])
+    )
     assert found is not None
     table = Table(*found.head, box=None, pad_edge=False)
     for row in found.rows:
         table.add_row(*row)
-    out.print(f"{report['metric']}@{report['k']} of {report['users']:,} users, best first", table, "", sep="\n")
+    out.print(
+        f"{report['metric']}@{report['k']} of {report['users']:,} users, best first",
+        table,
+        "",
+        sep="\n",
+    )
     best = report["trials"][0]
-    names = ("factors", "regularization", "alpha", "alpha0", "nu", "popularity_share", "iterations", "seed", "solver")
+    names = (
+        "factors",
+        "regularization",
+        "alpha",
+        "alpha0",
+        "nu",
+        "popularity_share",
+        "iterations",
+        "seed",
+        "solver",
+    )
     words = " ".join(f"--{name.replace('_', '-')} {best[name]}" for name in names)
     out.print(f"next: dawnlist train --matrix {matrix} {words} --out model", soft_wrap=True)
 

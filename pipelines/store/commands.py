@@ -6,7 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from dawnlist.pipelines import option_parsing
-from dawnlist.pipelines.options import DEFAULT_HOME, FormatOption, HomeOption, LakeOption, NamespaceOption, RedisOption
+from dawnlist.pipelines.options import (
+    DEFAULT_HOME,
+    FormatOption,
+    HomeOption,
+    LakeOption,
+    NamespaceOption,
+    RedisOption,
+)
 
 
 def versions(
@@ -30,7 +37,9 @@ def versions(
 
 
 def rollback(
-    version: Annotated[int | None, typer.Argument(help="The version to go back to; default: the one before.")] = None,
+    version: Annotated[
+        int | None, typer.Argument(help="The version to go back to; default: the one before.")
+    ] = None,
     lake: LakeOption = "",
     redis: RedisOption = option_parsing.EMBEDDED_STORE,
     namespace: NamespaceOption = "default",
@@ -66,7 +75,10 @@ def release(
     from dawnlist.store.client import connect_store
 
     with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
-        held, live = store.release_hold(client, namespace), store.read_active_version(client, namespace)
+        held, live = (
+            store.release_hold(client, namespace),
+            store.read_active_version(client, namespace),
+        )
     if held is None:
         typer.echo(f"nothing is held in namespace {namespace!r}")
         return

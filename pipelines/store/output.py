@@ -8,7 +8,9 @@ from rich.table import Table
 from dawnlist.pipelines.terminal import out
 
 
-def show_versions(versions: list[dict[str, Any]], hold: dict[str, Any] | None, namespace: str) -> None:
+def show_versions(
+    versions: list[dict[str, Any]], hold: dict[str, Any] | None, namespace: str
+) -> None:
     """Print the versions of a namespace as a table, and the hold."""
     if not versions:
         out.print(
@@ -21,7 +23,9 @@ def show_versions(versions: list[dict[str, Any]], hold: dict[str, Any] | None, n
         for name in ("version", "as of", "winner", "users", "items", "MB", "metric", ""):
             table.add_column(name, no_wrap=name != "metric")
         for found in versions:
-            table.add_row(*map(escape, _build_version_cells(found)), "active" if found["active"] else "")
+            table.add_row(
+                *map(escape, _build_version_cells(found)), "active" if found["active"] else ""
+            )
         out.print(table)
     if hold:
         out.print(
@@ -38,10 +42,22 @@ def show_diff(found: dict[str, Any]) -> None:
             f"{title:<7} version {version['version']} of {version['as_of']}: {escape(str(version['winner']))}, "
             f"{version['users']:,} users, {version['items']:,} items"
         )
-    churn = "no list to compare" if found["churn"] is None else f"{found['churn']:.1%} of a list is replaced"
-    out.print(f"lists   {churn}; {found['common']:,} users in both, {found['gone']:,} gone, {found['new']:,} new")
+    churn = (
+        "no list to compare"
+        if found["churn"] is None
+        else f"{found['churn']:.1%} of a list is replaced"
+    )
+    out.print(
+        f"lists   {churn}; {found['common']:,} users in both, {found['gone']:,} gone, {found['new']:,} new"
+    )
     for title in ("metrics", "parameters"):
-        table = Table(title, f"version {before['version']}", f"version {after['version']}", box=None, pad_edge=False)
+        table = Table(
+            title,
+            f"version {before['version']}",
+            f"version {after['version']}",
+            box=None,
+            pad_edge=False,
+        )
         for name, values in found[title].items():
             table.add_row(name, *(escape(_format_value(value)) for value in values))
         out.print(table if found[title] else f"{title}: the same")

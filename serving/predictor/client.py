@@ -17,16 +17,24 @@ COMMAND_TIMEOUT_SECONDS: Final = 5.0
 """A command waits for the store longer than a request."""
 
 
-def request_prediction(url: str, user_id: str, k: int | None = None, name: str = "dawnlist") -> dict[str, Any]:
+def request_prediction(
+    url: str, user_id: str, k: int | None = None, name: str = "dawnlist"
+) -> dict[str, Any]:
     """The V1 prediction for one user: user_id, tier, model_version, as_of and items.
 
     ConnectionError when no predictor answers at `url`, RuntimeError with the predictor's own words when it refuses.
     """
     instance = {"user_id": user_id} if k is None else {"user_id": user_id, "k": k}
     try:
-        response = httpx.post(f"{url.rstrip('/')}/v1/models/{name}:predict", json={"instances": [instance]}, timeout=10)
+        response = httpx.post(
+            f"{url.rstrip('/')}/v1/models/{name}:predict",
+            json={"instances": [instance]},
+            timeout=10,
+        )
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise ValueError(f"{url!r} is no URL of a predictor: give one like http://127.0.0.1:8080") from error
+        raise ValueError(
+            f"{url!r} is no URL of a predictor: give one like http://127.0.0.1:8080"
+        ) from error
     except httpx.HTTPError as error:
         raise ConnectionError(
             f"no predictor answers at {mask_passwords(url)}: start one with `dawnlist serve`"
@@ -39,10 +47,14 @@ def request_prediction(url: str, user_id: str, k: int | None = None, name: str =
         reason = body["error"]
     except (ValueError, KeyError, TypeError, IndexError):
         reason = "this is no Dawnlist predictor"
-    raise RuntimeError(f"the predictor at {mask_passwords(url)} answers {response.status_code}: {reason}")
+    raise RuntimeError(
+        f"the predictor at {mask_passwords(url)} answers {response.status_code}: {reason}"
+    )
 
 
-def predict_from_store(redis: str, namespace: str, user_id: str, k: int | None = None) -> dict[str, Any]:
+def predict_from_store(
+    redis: str, namespace: str, user_id: str, k: int | None = None
+) -> dict[str, Any]:
     """The same prediction, read from the store without a predictor.
 
     ConnectionError when the store does not answer, LookupError while nothing has been published, RuntimeError when
@@ -65,5 +77,7 @@ async def _run_engine_once(redis: str, namespace: str, question: Question) -> di
         catalogue, [found] = await engine.find([question])
     finally:
         await engine.stop()
-    prediction: dict[str, Any] = orjson.loads(PredictionEncoder().prediction(question, catalogue, found))
+    prediction: dict[str, Any] = orjson.loads(
+        PredictionEncoder().prediction(question, catalogue, found)
+    )
     return prediction

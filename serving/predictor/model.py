@@ -45,10 +45,21 @@ class DawnlistModel(kserve.Model):  # type: ignore[misc]
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """What docs/SERVING.md says of V2; `options` may be left out."""
-        return [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in ("user_id", "options")]
+        return [
+            {"name": name, "datatype": "BYTES", "shape": [-1]} for name in ("user_id", "options")
+        ]
 
     def get_output_types(self) -> list[dict[str, Any]]:
         shapes = {"item_id": "BYTES", "title": "BYTES", "score": "FP32"}
-        lists = [{"name": name, "datatype": datatype, "shape": [-1, -1]} for name, datatype in shapes.items()]
+        lists = [
+            {"name": name, "datatype": datatype, "shape": [-1, -1]}
+            for name, datatype in shapes.items()
+        ]
         counts = {"tier": "BYTES", "found": "INT32"}
-        return [*lists, *({"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in counts.items())]
+        return [
+            *lists,
+            *(
+                {"name": name, "datatype": datatype, "shape": [-1]}
+                for name, datatype in counts.items()
+            ),
+        ]

@@ -26,7 +26,9 @@ class RequestLimiter:
 
     def acquire(self, questions: int) -> None:
         """A request with so many questions is answered from now on; OverloadedError when there is no room for it."""
-        if self.counts.in_flight >= self.requests or (self._asked and self._asked + questions > self.questions):
+        if self.counts.in_flight >= self.requests or (
+            self._asked and self._asked + questions > self.questions
+        ):
             raise OverloadedError("too many requests at once: try again in a moment")
         self.counts.in_flight += 1
         self._asked += questions

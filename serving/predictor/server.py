@@ -59,7 +59,9 @@ class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
 
     def stop(self, sig: int) -> None:
         """kserve's handler of signals, while uvicorn's is not in place."""
-        if not self._rest_server._server.started:  # the first version is being loaded: kserve would forget the signal
+        if (
+            not self._rest_server._server.started
+        ):  # the first version is being loaded: kserve would forget the signal
             raise SystemExit(0)
         super().stop(sig)
 
@@ -128,13 +130,17 @@ def run_predictor(
     logs.configure_logging(alerts)
     for line in unreadable:
         logs.log_event(logging.WARNING, "nobody is told there", problem=line)
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # kserve's --event-loop does it for several workers only
+    asyncio.set_event_loop_policy(
+        uvloop.EventLoopPolicy()
+    )  # kserve's --event-loop does it for several workers only
     asyncio.set_event_loop(asyncio.new_event_loop())
     server = PredictorServer(model, counts, doorkeeper, alerts, host, port)
     if grpc_port:
         server.listen_grpc(grpc_port)
     guarded = "anybody may ask" if doorkeeper.open else "with a key"
-    logs.log_event(logging.INFO, "start", namespace=namespace, model=name, host=host, port=port, access=guarded)
+    logs.log_event(
+        logging.INFO, "start", namespace=namespace, model=name, host=host, port=port, access=guarded
+    )
     gc.collect()
     gc.freeze()
     try:

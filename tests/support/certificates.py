@@ -18,7 +18,9 @@ def self_signed(folder: Path, name: str = "server") -> tuple[Path, Path]:
     address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     begins, ends = now - timedelta(days=1), now + timedelta(days=1)
     certificate = (
-        x509.CertificateBuilder(called, called, key.public_key(), x509.random_serial_number(), begins, ends)
+        x509.CertificateBuilder(
+            called, called, key.public_key(), x509.random_serial_number(), begins, ends
+        )
         .add_extension(address, critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, SHA256())

@@ -51,14 +51,22 @@ def lists(n: int) -> TopLists:
     scores = 10 * n + 3 - 0.3 * np.arange(K, dtype=np.float32)
     rng = np.random.default_rng(n)
     histories = csr_matrix(
-        (np.ones(2 * USERS, np.float32), np.sort(row[met], axis=1).ravel(), 2 * np.arange(USERS + 1)), (USERS, ITEMS)
+        (
+            np.ones(2 * USERS, np.float32),
+            np.sort(row[met], axis=1).ravel(),
+            2 * np.arange(USERS + 1),
+        ),
+        (USERS, ITEMS),
     )
     return bare(
         user_ids=np.array([f"u{user}" for user in range(USERS)], dtype=object),
         item_index=row[wanted].astype(np.uint32),
         score=np.tile(scores, (USERS, 1)),
         lengths=np.full(USERS, K),
-        catalogue=pa.table([ids, [f"{n}:{item_id}" for item_id in ids], [["Drama"]] * ITEMS], schema=CATALOGUE_SCHEMA),
+        catalogue=pa.table(
+            [ids, [f"{n}:{item_id}" for item_id in ids], [["Drama"]] * ITEMS],
+            schema=CATALOGUE_SCHEMA,
+        ),
         popular_index=row[popular(n)[: 2 * K]].astype(np.uint32),
         popular_score=np.full(2 * K, 10.0 * n, dtype=np.float32),
         vectors=rng.normal(0, 0.1, (USERS, FACTORS)).astype(np.float32),
@@ -76,7 +84,11 @@ def lists(n: int) -> TopLists:
 
 
 def publish(
-    url: str, n: int, run: str = "", keep: int = 3, before: Callable[[str], object] = lambda token: None
+    url: str,
+    n: int,
+    run: str = "",
+    keep: int = 3,
+    before: Callable[[str], object] = lambda token: None,
 ) -> dict[str, Any]:
     """`before` is called with the token just before the switch."""
 
@@ -84,7 +96,9 @@ def publish(
         before(report["token"])
 
     with connect_store(url) as client:
-        return versions.publish_version(client, "shop", lists(n), run or f"run-{n}", as_of(n), keep, announce)
+        return versions.publish_version(
+            client, "shop", lists(n), run or f"run-{n}", as_of(n), keep, announce
+        )
 
 
 @dataclass
@@ -116,10 +130,22 @@ class Store(Server):
 
     def start(self, *options: str) -> None:
         """With the data that it had."""
-        given = ["--port", str(self.port), "--save", "", "--appendonly", "yes", "--dir", str(self.home), *options]
+        given = [
+            "--port",
+            str(self.port),
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--dir",
+            str(self.home),
+            *options,
+        ]
         quiet = subprocess.DEVNULL
         self.process = subprocess.Popen(
-            [str(find_server_binary()), *given, "--enable-debug-command", "yes"], stdout=quiet, stderr=quiet
+            [str(find_server_binary()), *given, "--enable-debug-command", "yes"],
+            stdout=quiet,
+            stderr=quiet,
         )
         wait(lambda: listens(self.port))
 
@@ -248,7 +274,9 @@ def opened_shop(home: Path) -> Iterator[Shop]:
     predictor = Serving(home, store_url=found.url)
     predictor.begin()
     command = [sys.executable, "-m", "tests.support.faults"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as publisher:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as publisher:
         try:
             predictor.awaited()
             yield Shop(found, predictor, publisher)
@@ -277,7 +305,10 @@ class Report:
 
 def told(found: dict[str, Any]) -> str:
     """A line of counts and times."""
-    errors, tiers = (", ".join(f"{n:,} {name}" for name, n in found[what].items()) for what in ("errors", "tiers"))
+    errors, tiers = (
+        ", ".join(f"{n:,} {name}" for name, n in found[what].items())
+        for what in ("errors", "tiers")
+    )
     return (
         f"{found['requests']:,} requests in {found['seconds']} s, p50 {found['p50']} ms, p99 {found['p99']} ms, at "
         f"most {found['max']} ms; {found['answers']:,} answers ({tiers}); errors: {errors or 'none'}"
@@ -289,7 +320,9 @@ def hammered(url: str, connections: int = 16) -> Iterator[Report]:
     """Clients ask during the block."""
     command = [sys.executable, "-m", "tests.support.load", url, str(connections)]
     report = Report()
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout and process.stdout.readline() == "asking\n"
             yield report
@@ -315,7 +348,9 @@ def wait(reached: Callable[[], bool], seconds: float = 60) -> float:
 
 
 def answer(url: str, user: str = "u0") -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{url}/v1/recommendations/{user}", verify=False).raise_for_status().json()
+    found: dict[str, Any] = (
+        httpx.get(f"{url}/v1/recommendations/{user}", verify=False).raise_for_status().json()
+    )
     return found
 
 

@@ -48,7 +48,9 @@ def element_of(path: Path) -> Path | None:
 def written(path: Path) -> str:
     """The path as the server writes it in a conflict."""
     return "".join(
-        f".{step}" if isinstance(step, str) else f"[{','.join(f'{name}={json.dumps(value)}' for name, value in step)}]"
+        f".{step}"
+        if isinstance(step, str)
+        else f"[{','.join(f'{name}={json.dumps(value)}' for name, value in step)}]"
         for step in path
     )
 
@@ -85,7 +87,9 @@ def _set(tree: Tree, path: Path, value: Any) -> None:
         elif isinstance(step, str):
             place = place.setdefault(step, [] if isinstance(after, tuple) else {})
         else:
-            known = [one for one in place if all(one.get(name, value) == value for name, value in step)]
+            known = [
+                one for one in place if all(one.get(name, value) == value for name, value in step)
+            ]
             if not known:
                 place.append(dict(step))
             place = known[0] if known else place[-1]
@@ -103,7 +107,11 @@ def _schema(version: str, kind: str) -> Tree:
     """The schema of a core kind; empty for others."""
     group, _, number = version.rpartition("/")
     wanted = {"group": group, "kind": kind, "version": number}
-    found = (one for one in _definitions().values() if wanted in (one.get("x-kubernetes-group-version-kind") or []))
+    found = (
+        one
+        for one in _definitions().values()
+        if wanted in (one.get("x-kubernetes-group-version-kind") or [])
+    )
     return dict(next(found, {}))
 
 

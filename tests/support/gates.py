@@ -19,7 +19,11 @@ Users = Sequence[float]
 
 
 def evaluation(
-    challenger: Users, incumbent: Users | None, popularity: float = 0.05, day: int = 0, **changed: Any
+    challenger: Users,
+    incumbent: Users | None,
+    popularity: float = 0.05,
+    day: int = 0,
+    **changed: Any,
 ) -> dict[str, Any]:
     """Of the holdout that ends `day` days before AS_OF; `changed` replaces its entries."""
     means = {"challenger": float(np.mean(challenger)), "popularity": popularity}
@@ -50,7 +54,12 @@ def evaluation(
 
 
 def past(
-    day: int, users: int = 100, share: float = 0.0, error: float = 0.01, lift: float | None = 2.0, **changed: Any
+    day: int,
+    users: int = 100,
+    share: float = 0.0,
+    error: float = 0.01,
+    lift: float | None = 2.0,
+    **changed: Any,
 ) -> GateRecord:
     """A gate of `day` days before AS_OF; the difference and its error are shares of the incumbent's mean of 0.1."""
     known = {

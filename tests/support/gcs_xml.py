@@ -36,7 +36,9 @@ class XmlApi(http.server.BaseHTTPRequestHandler):
             return self.answer(200, headers={"ETag": f'"{self.query["partNumber"]}"'})
         if source := self.headers.get("x-goog-copy-source"):
             bucket, _, key = unquote(source).lstrip("/").partition("/")
-            found = self.json_api.get(f"/storage/v1/b/{bucket}/o/{quote(key, safe='')}", params={"alt": "media"})
+            found = self.json_api.get(
+                f"/storage/v1/b/{bucket}/o/{quote(key, safe='')}", params={"alt": "media"}
+            )
             if found.status_code != 200:
                 return self.answer(found.status_code)
             return self.upload(found.content, b"<CopyObjectResult></CopyObjectResult>")
@@ -47,7 +49,10 @@ class XmlApi(http.server.BaseHTTPRequestHandler):
         if upload := self.query.get("uploadId"):
             parts = self.parts.pop(upload)
             whole = b"".join(parts[number] for number in sorted(parts))
-            return self.upload(whole, b"<CompleteMultipartUploadResult><ETag>1</ETag></CompleteMultipartUploadResult>")
+            return self.upload(
+                whole,
+                b"<CompleteMultipartUploadResult><ETag>1</ETag></CompleteMultipartUploadResult>",
+            )
         upload = str(next(self.numbers))
         self.parts[upload] = {}
         text = f"<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>"
@@ -67,9 +72,15 @@ class XmlApi(http.server.BaseHTTPRequestHandler):
         options = {"uploadType": "media", "name": self.key}
         if expected := self.headers.get("x-goog-if-generation-match"):
             options["ifGenerationMatch"] = expected
-        made = self.json_api.post(f"/upload/storage/v1/b/{self.bucket}/o", params=options, content=body)
+        made = self.json_api.post(
+            f"/upload/storage/v1/b/{self.bucket}/o", params=options, content=body
+        )
         about = made.json() if made.status_code == 200 else {}
-        headers = {"ETag": f'"{about["generation"]}"', "x-goog-generation": about["generation"]} if about else {}
+        headers = (
+            {"ETag": f'"{about["generation"]}"', "x-goog-generation": about["generation"]}
+            if about
+            else {}
+        )
         self.answer(made.status_code, text, headers)
 
     def listing(self) -> None:
@@ -88,13 +99,18 @@ class XmlApi(http.server.BaseHTTPRequestHandler):
             if item["name"] > after
         )
         folders = "".join(
-            f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>" for name in found.get("prefixes", [])
+            f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>"
+            for name in found.get("prefixes", [])
         )
-        return self.answer(200, f"<ListBucketResult>{contents}{folders}</ListBucketResult>".encode())
+        return self.answer(
+            200, f"<ListBucketResult>{contents}{folders}</ListBucketResult>".encode()
+        )
 
     @property
     def query(self) -> dict[str, str]:
-        return {name: values[0] for name, values in parse_qs(urlsplit(self.path).query, True).items()}
+        return {
+            name: values[0] for name, values in parse_qs(urlsplit(self.path).query, True).items()
+        }
 
     @property
     def bucket(self) -> str:

@@ -71,7 +71,9 @@ class Operation:
 @cache
 def operations() -> list[Operation]:
     """The definition of the API, from the client that was generated from it."""
-    services = [service for name, service in vars(kfp_server_api).items() if name.endswith("ServiceApi")]
+    services = [
+        service for name, service in vars(kfp_server_api).items() if name.endswith("ServiceApi")
+    ]
     return [
         _operation(name.removesuffix("_with_http_info"), method)
         for service in services
@@ -87,7 +89,11 @@ def _operation(name: str, method: Callable[..., Any]) -> Operation:
     body = re.findall(r"body_params = local_var_params\['(\w+)'\]", source)
     arguments = re.findall(r"local_var_params\['(\w+)'\]\)\)  # noqa", source)
     names = re.findall(r"query_params\.append\(\('([\w.]+)'", source)
-    pattern = re.sub(r"\\\{([\w.]+)\\\}", lambda found: f"(?P<{found[1].replace('.', '_')}>[^/:]+)", re.escape(path))
+    pattern = re.sub(
+        r"\\\{([\w.]+)\\\}",
+        lambda found: f"(?P<{found[1].replace('.', '_')}>[^/:]+)",
+        re.escape(path),
+    )
     return Operation(
         name, verb, re.compile(pattern), {wire: types[own] for wire, own in zip(names, arguments, strict=True)},
         types[body[0]] if body else "", re.findall(r"response_type='([^']*)'", source)[0], "local_var_files[" in source,
@@ -178,11 +184,17 @@ class Kubeflow:
     def now(self) -> str:
         """A moment that is later each time."""
         self.clock += 1
-        return (datetime(2026, 1, 31, 3, tzinfo=UTC) + timedelta(seconds=self.clock)).isoformat().replace("+00:00", "Z")
+        return (
+            (datetime(2026, 1, 31, 3, tzinfo=UTC) + timedelta(seconds=self.clock))
+            .isoformat()
+            .replace("+00:00", "Z")
+        )
 
     def install(self, package: Path) -> str:
         """A pipeline with one version, as an earlier command has left them; gives the version's name."""
-        pipeline = self.pipeline_service_create_pipeline({"name": "dawnlist-daily", "display_name": "dawnlist-daily"})
+        pipeline = self.pipeline_service_create_pipeline(
+            {"name": "dawnlist-daily", "display_name": "dawnlist-daily"}
+        )
         name = build_version_name(package.read_bytes())
         self.upload_pipeline_version(name, pipeline["pipeline_id"], package.read_bytes())
         return name
@@ -196,7 +208,10 @@ class Kubeflow:
         return self._list("pipelines", self.pipelines, query)
 
     def pipeline_service_create_pipeline(self, body: Object) -> Object:
-        if any(one["name"] == body["name"] and one.get("namespace") == body.get("namespace") for one in self.pipelines):
+        if any(
+            one["name"] == body["name"] and one.get("namespace") == body.get("namespace")
+            for one in self.pipelines
+        ):
             raise RefusedError(409, f"AlreadyExistsError: a pipeline {body['name']} exists")
         return self._add(self.pipelines, {**body, "pipeline_id": str(uuid.uuid4())})
 
@@ -204,7 +219,9 @@ class Kubeflow:
         found = [one for one in self.versions if one["pipeline_id"] == pipeline_id]
         return self._list("pipeline_versions", found, query)
 
-    def pipeline_service_get_pipeline_version(self, pipeline_id: str, pipeline_version_id: str) -> Object:
+    def pipeline_service_get_pipeline_version(
+        self, pipeline_id: str, pipeline_version_id: str
+    ) -> Object:
         self._get(self.pipelines, "pipeline_id", pipeline_id)
         return self._get(self.versions, "pipeline_version_id", pipeline_version_id)
 
@@ -212,8 +229,14 @@ class Kubeflow:
         self._get(self.pipelines, "pipeline_id", pipelineid)
         if any(one["name"] == name and one["pipeline_id"] == pipelineid for one in self.versions):
             raise RefusedError(409, f"AlreadyExistsError: a version {name} exists")
-        version = {"pipeline_id": pipelineid, "pipeline_version_id": str(uuid.uuid4()), "name": name}
-        return self._add(self.versions, {**version, "display_name": name, "pipeline_spec": parsed(file)})
+        version = {
+            "pipeline_id": pipelineid,
+            "pipeline_version_id": str(uuid.uuid4()),
+            "name": name,
+        }
+        return self._add(
+            self.versions, {**version, "display_name": name, "pipeline_spec": parsed(file)}
+        )
 
     def experiment_service_list_experiments(self, **query: Any) -> Object:
         self._owned(query)
@@ -228,7 +251,9 @@ class Kubeflow:
         return self._add(self.runs, {**body, "run_id": str(uuid.uuid4()), "state": "PENDING"})
 
     def run_service_list_runs(self, experiment_id: str = "", **query: Any) -> Object:
-        return self._list("runs", [one for one in self.runs if one["experiment_id"] == experiment_id], query)
+        return self._list(
+            "runs", [one for one in self.runs if one["experiment_id"] == experiment_id], query
+        )
 
     def run_service_get_run(self, run_id: str) -> Object:
         """The run as it stands; each time one more of its steps has ended, so that nobody waits."""
@@ -244,10 +269,16 @@ class Kubeflow:
             raise RefusedError(400, f"InvalidInputError: cron {cron!r} has no six fields")
         if not 1 <= int(body.get("max_concurrency") or 0) <= 10:
             raise RefusedError(400, "InvalidInputError: max_concurrency must be 1 to 10")
-        made = {**body, "max_concurrency": str(body["max_concurrency"]), "recurring_run_id": str(uuid.uuid4())}
+        made = {
+            **body,
+            "max_concurrency": str(body["max_concurrency"]),
+            "recurring_run_id": str(uuid.uuid4()),
+        }
         return self._add(self.recurring, made)
 
-    def recurring_run_service_list_recurring_runs(self, experiment_id: str = "", **query: Any) -> Object:
+    def recurring_run_service_list_recurring_runs(
+        self, experiment_id: str = "", **query: Any
+    ) -> Object:
         found = [one for one in self.recurring if one["experiment_id"] == experiment_id]
         return self._list("recurringRuns", found, query)
 
@@ -259,7 +290,9 @@ class Kubeflow:
 
     def _owned(self, given: Object) -> None:
         if bool(given.get("namespace")) != self.multi_user:
-            raise RefusedError(400, f"InvalidInputError: namespace {given.get('namespace')!r} in this mode")
+            raise RefusedError(
+                400, f"InvalidInputError: namespace {given.get('namespace')!r} in this mode"
+            )
 
     def _add(self, entries: list[Object], entry: Object) -> Object:
         entries.append({**entry, "created_at": self.now()})
@@ -281,7 +314,10 @@ class Kubeflow:
             entries = [one for one in entries if wanted == one[predicate["key"]]]
         key, _, order = (query.get("sort_by") or "created_at").partition(" ")
         entries = sorted(entries, key=lambda one: str(one[key]), reverse=order == "desc")
-        start, size = int(query.get("page_token") or 0), min(int(query.get("page_size") or 20), self.page)
+        start, size = (
+            int(query.get("page_token") or 0),
+            min(int(query.get("page_size") or 20), self.page),
+        )
         more = {"next_page_token": str(start + size)} if start + size < len(entries) else {}
         return {name: entries[start : start + size], "total_size": len(entries), **more}
 
@@ -292,7 +328,10 @@ class Kubeflow:
         self._get(self.experiments, "experiment_id", body["experiment_id"])
         version = self._get(self.versions, "pipeline_version_id", reference["pipeline_version_id"])
         spec = version["pipeline_spec"]["pipeline_spec"]
-        declared, given = spec["root"]["inputDefinitions"]["parameters"], body["runtime_config"]["parameters"]
+        declared, given = (
+            spec["root"]["inputDefinitions"]["parameters"],
+            body["runtime_config"]["parameters"],
+        )
         if extra := set(given) - set(declared):
             raise RefusedError(400, f"InvalidInputError: parameters {extra} are unknown")
         for name, about in declared.items():
@@ -328,7 +367,11 @@ class Kubeflow:
 def parsed(package: bytes) -> Object:
     """A package as the API keeps it; RefusedError when it is none."""
     documents = list(yaml.load_all(package, Loader=YAML_LOADER))
-    if len(documents) != 2 or documents[0].get("schemaVersion") != "2.1.0" or "platforms" not in documents[1]:
+    if (
+        len(documents) != 2
+        or documents[0].get("schemaVersion") != "2.1.0"
+        or "platforms" not in documents[1]
+    ):
         raise RefusedError(400, "InvalidInputError: no pipeline spec is provided")
     return {"pipeline_spec": documents[0], "platform_spec": documents[1]}
 
@@ -351,7 +394,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         try:
             if fault:
-                raise RefusedError(int(fault), f"said by the API, to Bearer {self.kubeflow.token or 'nobody'}")
+                raise RefusedError(
+                    int(fault), f"said by the API, to Bearer {self.kubeflow.token or 'nobody'}"
+                )
             self._send(200, json.dumps(self._answer(data)).encode(), "application/json")
         except RefusedError as error:
             said = {"error": str(error), "code": 3, "message": str(error), "details": []}
@@ -360,7 +405,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = do_PATCH = answer  # noqa: N815 - the names that http.server asks for
 
     def _answer(self, data: bytes) -> Object:
-        if self.kubeflow.token and self.headers.get("Authorization") != f"Bearer {self.kubeflow.token}":
+        if (
+            self.kubeflow.token
+            and self.headers.get("Authorization") != f"Bearer {self.kubeflow.token}"
+        ):
             raise RefusedError(401, "Unauthenticated: Request header error")
         url = urllib.parse.urlsplit(self.path)
         operation, parts = self._operation(url.path)
@@ -379,7 +427,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for operation in operations():
             found = operation.path.fullmatch(path)
             if found and operation.verb == self.command and hasattr(self.kubeflow, operation.name):
-                return operation, {name: urllib.parse.unquote(value) for name, value in found.groupdict().items()}
+                return operation, {
+                    name: urllib.parse.unquote(value) for name, value in found.groupdict().items()
+                }
         raise RefusedError(404, f"{self.command} {path} is nothing that this API has")
 
     def _query(self, operation: Operation, text: str) -> dict[str, str]:
@@ -390,14 +440,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if operation.query[name] == "int" and not value.isdigit():
                 raise RefusedError(400, f"{name} is {value!r}, no number")
         if query.get("filter"):
-            snake = re.sub(r'"stringValue"', '"string_value"', query["filter"])  # protobuf's JSON takes both
+            snake = re.sub(
+                r'"stringValue"', '"string_value"', query["filter"]
+            )  # protobuf's JSON takes both
             whole = re.sub(r'"operation": 1\b', '"operation": "EQUALS"', snake)
             check(json.loads(whole), "V2beta1Filter", "filter")
         return query
 
     def _file(self, data: bytes) -> bytes:
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
-        [part] = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + data).iter_parts()
+        [part] = (
+            email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + data).iter_parts()
+        )
         assert part.get_param("name", header="content-disposition") == "uploadfile"
         return bytes(part.get_payload(decode=True))
 
@@ -430,7 +484,11 @@ def command() -> Any:
 def dawnlist(*words: str) -> Done:
     """The command in this process, whose start would cost a second each time."""
     out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
         patch.setattr(sys, "argv", ["dawnlist", *words])
         patch.setattr(cli, "app", command())
         patch.setattr(terminal, "err", Console(file=err, highlight=False))

@@ -51,7 +51,13 @@ QUERIES: Final = {
     "PATCH": {"fieldManager", "force", "dryRun", "fieldValidation"},
     "DELETE": {"propagationPolicy"},
 }
-EVENT_FIELDS: Final = {"involvedObject.kind", "involvedObject.name", "type", "reason", "metadata.name"}
+EVENT_FIELDS: Final = {
+    "involvedObject.kind",
+    "involvedObject.name",
+    "type",
+    "reason",
+    "metadata.name",
+}
 TOKEN: Final = "a-token-of-a-test"
 
 
@@ -83,7 +89,9 @@ class Handler(BaseHTTPRequestHandler):
     """One request; the server's KubeApi is `server.api`."""
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # an answer is two writes, and the second would wait for the first
+    disable_nagle_algorithm = (
+        True  # an answer is two writes, and the second would wait for the first
+    )
 
     def do_GET(self) -> None:
         """Discovery, one object, or a list."""
@@ -96,7 +104,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         api: KubeApi = self.server.api  # type: ignore[attr-defined]
-        parts, body = urlsplit(self.path), self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts, body = (
+            urlsplit(self.path),
+            self.rfile.read(int(self.headers.get("Content-Length") or 0)),
+        )
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         if fault := _fault(api, self.command, self.path):
             self._hurt(fault)
@@ -113,7 +124,11 @@ class Handler(BaseHTTPRequestHandler):
     def _hurt(self, fault: Fault) -> None:
         time.sleep(fault.seconds)
         if fault.status:
-            self._send(fault.status, fault.body, "application/json" if fault.body[:1] == "{" else "text/html")
+            self._send(
+                fault.status,
+                fault.body,
+                "application/json" if fault.body[:1] == "{" else "text/html",
+            )
         else:
             self.close_connection = True
 
@@ -148,7 +163,11 @@ class Handler(BaseHTTPRequestHandler):
             del api.objects[kind, namespace, name]
             return {"apiVersion": "v1", "kind": "Status", "status": "Success"}
         if self.command != "GET":
-            raise Refused(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+            raise Refused(
+                405,
+                "MethodNotAllowed",
+                "the server does not allow this method on the requested resource",
+            )
         return api.seen(api.objects[kind, namespace, name])
 
 
@@ -160,7 +179,11 @@ class Server(ThreadingHTTPServer):
 
 
 def _kinds(api: KubeApi) -> dict[str, dict[str, str]]:
-    return {version: kinds for version, kinds in KINDS.items() if version.split("/")[0] not in api.missing}
+    return {
+        version: kinds
+        for version, kinds in KINDS.items()
+        if version.split("/")[0] not in api.missing
+    }
 
 
 def _discovery(api: KubeApi, path: str) -> Tree | None:
@@ -179,10 +202,21 @@ def _discovery(api: KubeApi, path: str) -> Tree | None:
         return None
     verbs = ["delete", "get", "list", "patch"]
     resources = [
-        {"name": plural, "singularName": kind.lower(), "namespaced": kind != "Namespace", "kind": kind, "verbs": verbs}
+        {
+            "name": plural,
+            "singularName": kind.lower(),
+            "namespaced": kind != "Namespace",
+            "kind": kind,
+            "verbs": verbs,
+        }
         for kind, plural in KINDS[version].items()
     ]
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}
+    return {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": version,
+        "resources": resources,
+    }
 
 
 def _listed(api: KubeApi, kind: str, namespace: str | None, query: dict[str, str]) -> Tree:
@@ -221,7 +255,9 @@ def kube_api(certificate: Path | None = None) -> Iterator[KubeApi]:
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
-            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+            server.socket = context.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
         api = KubeApi(url=f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}")
         api.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
         server.api = api  # type: ignore[attr-defined]

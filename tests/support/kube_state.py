@@ -27,7 +27,9 @@ class Stored:
 class Refused(Exception):  # noqa: N818
     """An answer that is a Status."""
 
-    def __init__(self, code: int, reason: str, message: str, causes: list[Tree] | None = None) -> None:
+    def __init__(
+        self, code: int, reason: str, message: str, causes: list[Tree] | None = None
+    ) -> None:
         super().__init__(message)
         self.causes = causes
         details = {"details": {"causes": causes}} if causes else {}
@@ -60,13 +62,17 @@ class KubeState:
         """An object as it stands."""
         return self.objects[kind, namespace, name].tree
 
-    def apply(self, kind: str, namespace: str | None, name: str, body: Tree, query: dict[str, str]) -> Tree:
+    def apply(
+        self, kind: str, namespace: str | None, name: str, body: Tree, query: dict[str, str]
+    ) -> Tree:
         """Server-side apply."""
         _checked(kind, namespace, name, body, query)
         if namespace and ("Namespace", None, namespace) not in self.objects:
             raise Refused(404, "NotFound", f'namespaces "{namespace}" not found')
         key = (kind, namespace, name)
-        stored = copy.deepcopy(self.objects.get(key)) or Stored({**body, "metadata": {"name": name}})
+        stored = copy.deepcopy(self.objects.get(key)) or Stored(
+            {**body, "metadata": {"name": name}}
+        )
         is_new, manager = key not in self.objects, query["fieldManager"]
         before, wanted = ({}, leaves(body)) if is_new else (leaves(stored.tree), leaves(body))
         after = _merged(before, wanted, stored.owners, manager, query.get("force") == "True")
@@ -75,7 +81,9 @@ class KubeState:
         _defaulted(tree)
         tree = self._numbered(None if is_new else stored.tree, tree)
         _refuse_immutable(None if is_new else stored.tree, tree)
-        tree["metadata"]["managedFields"] = [{"manager": one, "operation": "Apply"} for one in stored.owners]
+        tree["metadata"]["managedFields"] = [
+            {"manager": one, "operation": "Apply"} for one in stored.owners
+        ]
         if "dryRun" not in query:
             self.objects[key] = Stored(tree, stored.owners)
         return tree
@@ -88,7 +96,9 @@ class KubeState:
         if before is None or leaves(before) != leaves(tree):
             self.version += 1
             changed = before is not None and before.get("spec") != tree.get("spec")
-            generation = old.get("generation", 0) + 1 if before is None or changed else old["generation"]
+            generation = (
+                old.get("generation", 0) + 1 if before is None or changed else old["generation"]
+            )
             number = str(self.version)
             tree["metadata"] |= {"resourceVersion": number, "generation": generation}
             tree["metadata"].setdefault("uid", f"uid-{number}")
@@ -102,13 +112,19 @@ class KubeState:
         return tree
 
 
-def _checked(kind: str, namespace: str | None, name: str, body: Tree, query: dict[str, str]) -> None:
+def _checked(
+    kind: str, namespace: str | None, name: str, body: Tree, query: dict[str, str]
+) -> None:
     if not query.get("fieldManager"):
-        raise Refused(400, "BadRequest", "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
+        raise Refused(
+            400, "BadRequest", "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value"
+        )
     if query.get("dryRun", "All") != "All":
         raise Refused(422, "Invalid", f"dryRun: Unsupported value: {query['dryRun']}")
     meta = body.get("metadata") or {}
-    if (body.get("kind"), meta.get("name")) != (kind, name) or meta.get("namespace", namespace) != namespace:
+    if (body.get("kind"), meta.get("name")) != (kind, name) or meta.get(
+        "namespace", namespace
+    ) != namespace:
         raise Refused(400, "BadRequest", "the object does not match the path of the request")
     if "managedFields" in meta:
         raise Refused(400, "BadRequest", "metadata.managedFields must be nil")
@@ -116,7 +132,9 @@ def _checked(kind: str, namespace: str | None, name: str, body: Tree, query: dic
         raise Refused(422, "Invalid", f'{kind} "{name}" is invalid: {"; ".join(found)}')
     for subject in body.get("subjects") or []:
         if subject["kind"] == "ServiceAccount" and not subject.get("namespace"):
-            raise Refused(422, "Invalid", f'{kind} "{name}" is invalid: subjects[0].namespace: Required value')
+            raise Refused(
+                422, "Invalid", f'{kind} "{name}" is invalid: subjects[0].namespace: Required value'
+            )
 
 
 @cache
@@ -124,7 +142,9 @@ def _problems(body: str) -> list[str]:
     return problems(json.loads(body))
 
 
-def _merged(before: Leaves, wanted: Leaves, owners: dict[str, set[Any]], manager: str, force: bool) -> Leaves:
+def _merged(
+    before: Leaves, wanted: Leaves, owners: dict[str, set[Any]], manager: str, force: bool
+) -> Leaves:
     """The leaves after an apply; `owners` becomes who owns them. Refused when others own what would change."""
     others = {one: paths for one, paths in owners.items() if one != manager}
     taken = [
@@ -135,14 +155,24 @@ def _merged(before: Leaves, wanted: Leaves, owners: dict[str, set[Any]], manager
     ]
     if taken and not force:
         causes = [
-            {"reason": "FieldManagerConflict", "message": f'conflict with "{one}"', "field": written(path)}
+            {
+                "reason": "FieldManagerConflict",
+                "message": f'conflict with "{one}"',
+                "field": written(path),
+            }
             for one, path in taken
         ]
         many = f"Apply failed with {len(taken)} conflict{'s' * (len(taken) > 1)}"
-        raise Refused(409, "Conflict", f"{many}: {causes[0]['message']}: {causes[0]['field']}", causes)
+        raise Refused(
+            409, "Conflict", f"{many}: {causes[0]['message']}: {causes[0]['field']}", causes
+        )
     for one, path in taken:
         owners[one].discard(path)
-    gone = owners.get(manager, set()) - set(wanted) - {path for paths in others.values() for path in paths}
+    gone = (
+        owners.get(manager, set())
+        - set(wanted)
+        - {path for paths in others.values() for path in paths}
+    )
     elements = {element for path in gone if (element := element_of(path))}
     kept = {
         path: value
@@ -199,10 +229,20 @@ def _come_nearer(state: KubeState, tree: Tree) -> None:
     kind, meta, status = tree["kind"], tree["metadata"], tree.setdefault("status", {})
     if kind in ("Deployment", "StatefulSet"):
         wanted = tree["spec"].get("replicas", 1)
-        up = status.get("updatedReplicas", 0) if status.get("observedGeneration") == meta["generation"] else 0
+        up = (
+            status.get("updatedReplicas", 0)
+            if status.get("observedGeneration") == meta["generation"]
+            else 0
+        )
         now = min(up + 1, wanted)
-        status |= {"observedGeneration": meta["generation"], "replicas": wanted, "updatedReplicas": now}
-        available = max(now, min(status.get("availableReplicas", 0), wanted))  # old pods answer until new ones do
+        status |= {
+            "observedGeneration": meta["generation"],
+            "replicas": wanted,
+            "updatedReplicas": now,
+        }
+        available = max(
+            now, min(status.get("availableReplicas", 0), wanted)
+        )  # old pods answer until new ones do
         status |= {"availableReplicas": available, "readyReplicas": available}
     elif kind == "PersistentVolumeClaim":
         status["phase"] = "Bound" if "phase" in status else "Pending"
@@ -221,5 +261,10 @@ def _serve(state: KubeState, tree: Tree) -> None:
     deployment = state.objects[key].tree
     up = (deployment.get("status") or {}).get("availableReplicas", 0)
     ready = up >= deployment["spec"]["replicas"]
-    words = {"status": "True"} if ready else {"status": "False", "reason": "MinimumReplicasUnavailable"}
-    status |= {"conditions": [{"type": "Ready", **words}], "observedGeneration": deployment["metadata"]["generation"]}
+    words = (
+        {"status": "True"} if ready else {"status": "False", "reason": "MinimumReplicasUnavailable"}
+    )
+    status |= {
+        "conditions": [{"type": "Ready", **words}],
+        "observedGeneration": deployment["metadata"]["generation"],
+    }

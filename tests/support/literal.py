@@ -42,14 +42,18 @@ def interactions(*rows: tuple[str, str, float]) -> pa.Table:
 
 def write_interactions(lake: Lake, *rows: tuple[str, str, float]) -> int:
     """Write the rows as the lake's interactions table; its version."""
-    write_deltalake(lake.table_uri("interactions"), interactions(*rows), partition_by=["event_date"])
+    write_deltalake(
+        lake.table_uri("interactions"), interactions(*rows), partition_by=["event_date"]
+    )
     return 0
 
 
 def clicks(path: Path, *times: object, kind: str = "TEXT") -> str:
     """A SQLite shop of one click for each time, which its user is called after."""
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(f"CREATE TABLE IF NOT EXISTS interactions (user_id, item_id, event, ts, received_at {kind})")
+        connection.execute(
+            f"CREATE TABLE IF NOT EXISTS interactions (user_id, item_id, event, ts, received_at {kind})"
+        )
         rows = [(str(time), "i", "view", "2026-01-01T00:00:00Z", time) for time in times]
         connection.executemany("INSERT INTO interactions VALUES (?, ?, ?, ?, ?)", rows)
     return f"sqlite:///{path}"
@@ -65,12 +69,18 @@ def two_tastes(users: int = 40, items: int = 20) -> Splits:
         item += mine.tolist()
         part += [1, 1, 2, 2] + [0] * (len(mine) - 4)
     order = np.lexsort((item, user))
-    weight, last = np.zeros((3, len(user)), dtype=np.float32), np.zeros((3, len(user)), dtype=np.int64)
+    weight, last = (
+        np.zeros((3, len(user)), dtype=np.float32),
+        np.zeros((3, len(user)), dtype=np.int64),
+    )
     for p, hours in enumerate((72, 36, 12)):
         chosen = np.array(part) == p
         weight[p, chosen] = 1
         last[p, chosen] = int((AS_OF - timedelta(hours=hours)).timestamp() * 1e6)
-    ids = [IdMap(pa.array([f"{kind}{n:02}" for n in range(size)])) for kind, size in (("u", users), ("i", items))]
+    ids = [
+        IdMap(pa.array([f"{kind}{n:02}" for n in range(size)]))
+        for kind, size in (("u", users), ("i", items))
+    ]
     return Splits(
         ids[0],
         ids[1],

@@ -86,7 +86,10 @@ class Load:
         if tier == "static":
             return None if all(item["item_id"].startswith("static") for item in items) else "mixed"
         n, ids = number(prediction["as_of"]), [item["item_id"] for item in items]
-        if any(item["title"] != f"{n}:{item['item_id']}" or abs(item["score"] - 10 * n) > 4 for item in items):
+        if any(
+            item["title"] != f"{n}:{item['item_id']}" or abs(item["score"] - 10 * n) > 4
+            for item in items
+        ):
             return "mixed"
         return self._wrong_items(n, tier, [int(item_id[1:]) for item_id in ids], question)
 
@@ -105,7 +108,10 @@ class Load:
 
     def report(self, seconds: float) -> dict[str, Any]:
         taken = sorted(self.seconds) or [0.0]
-        at = {f"p{p}": round(1000 * taken[min(len(taken) - 1, len(taken) * p // 100)], 1) for p in (50, 99)}
+        at = {
+            f"p{p}": round(1000 * taken[min(len(taken) - 1, len(taken) * p // 100)], 1)
+            for p in (50, 99)
+        }
         return {
             "requests": self.requests, "answers": sum(self.tiers.values()), "errors": dict(self.errors), **at,
             "max": round(1000 * taken[-1], 1), "seconds": round(seconds, 1), "tiers": dict(self.tiers),
@@ -178,7 +184,9 @@ async def client(host: str, port: int, load: Load, stop: asyncio.Event, seed: in
                 last = stop.is_set()
 
 
-async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, load: Load, rng: random.Random) -> bool:
+async def exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, load: Load, rng: random.Random
+) -> bool:
     """One request; whether the connection can be used again."""
     kind = rng.choice(KINDS)
     asked, head, began = questions(kind, rng), b"", time.perf_counter()
@@ -210,7 +218,9 @@ async def main(url: str, connections: str = "16") -> None:
     load, stop, began = Load(), asyncio.Event(), time.perf_counter()
     ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     ended.add_done_callback(lambda _: stop.set())
-    await asyncio.gather(*(client(host, int(port), load, stop, seed) for seed in range(int(connections))))
+    await asyncio.gather(
+        *(client(host, int(port), load, stop, seed) for seed in range(int(connections)))
+    )
     print(json.dumps(load.report(time.perf_counter() - began)))
 
 

@@ -65,7 +65,11 @@ def mail_server(
 
     more: dict[str, Any] = {}
     if user:
-        more = {"authenticator": check, "auth_required": True, "auth_require_tls": certificate is not None}
+        more = {
+            "authenticator": check,
+            "auth_required": True,
+            "auth_require_tls": certificate is not None,
+        }
     if certificate is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(*certificate)

@@ -24,7 +24,11 @@ def mariadb(home: Path) -> Iterator[int]:
     setup = ["mariadb-install-db", "--no-defaults", data, "--skip-test-db", root, *user]
     subprocess.run(setup, check=True, stdin=subprocess.DEVNULL, capture_output=True)
     port = free_port()
-    small = ["--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin"]
+    small = [
+        "--innodb-buffer-pool-size=32M",
+        "--innodb-flush-log-at-trx-commit=0",
+        "--skip-log-bin",
+    ]
     words = [
         "mariadbd",
         "--no-defaults",

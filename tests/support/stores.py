@@ -20,7 +20,16 @@ from tests.support.servers import free_port, listening, listens, pour, running
 def valkey_of(home: Path, *options: str, port: int | None = None) -> Iterator[int]:
     """The port of a Valkey of its own, with options such as `--maxmemory 20mb`."""
     port = port or free_port()
-    command = [str(find_server_binary()), "--port", str(port), "--save", "", "--dir", str(home), *options]
+    command = [
+        str(find_server_binary()),
+        "--port",
+        str(port),
+        "--save",
+        "",
+        "--dir",
+        str(home),
+        *options,
+    ]
     with running(command, lambda: listens(port)):
         yield port
 
@@ -37,9 +46,14 @@ def cluster(home: Path, nodes: int = 3) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         clients, ports = [], []
         for node in range(nodes):
-            folder, bus = home / str(node), free_port()  # the bus's own default, port + 10,000, may not be there
+            folder, bus = (
+                home / str(node),
+                free_port(),
+            )  # the bus's own default, port + 10,000, may not be there
             folder.mkdir()
-            port = stack.enter_context(valkey_of(folder, "--cluster-enabled", "yes", "--cluster-port", str(bus)))
+            port = stack.enter_context(
+                valkey_of(folder, "--cluster-enabled", "yes", "--cluster-port", str(bus))
+            )
             ports.append((port, bus))
             clients.append(stack.enter_context(redis.Redis(port=port)))
         edges = [16_384 * node // nodes for node in range(nodes + 1)]
@@ -48,7 +62,9 @@ def cluster(home: Path, nodes: int = 3) -> Iterator[str]:
         for port, bus in ports[1:]:
             clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port, bus)
         deadline = time.monotonic() + 60
-        while any(client.execute_command("CLUSTER INFO")["cluster_state"] != "ok" for client in clients):
+        while any(
+            client.execute_command("CLUSTER INFO")["cluster_state"] != "ok" for client in clients
+        ):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         yield f"redis+cluster://127.0.0.1:{ports[0][0]}"

@@ -18,7 +18,9 @@ def bare(**fields: Any) -> TopLists:
         "item_factors": np.zeros((items, 0), np.float32),
         "item_bias": np.zeros(items, np.float32),
         "item_content": np.zeros((items, 0), np.float32),
-        "histories": UserItems(csr_matrix((users, items), dtype=np.float32), np.zeros(0, np.float32)),
+        "histories": UserItems(
+            csr_matrix((users, items), dtype=np.float32), np.zeros(0, np.float32)
+        ),
     }
     return TopLists(**{**nothing, **fields})
 

@@ -21,7 +21,12 @@ class UserRecords:
         kind = build_version_dtype(meta)
         self._size, self._width = kind.itemsize, int(meta["id_width"])
         at = {name: field[1] for name, field in (kind.fields or {}).items()}
-        self._head, self._n, self._items, self._scores = Struct("<Bff"), at["n"], at["items"], at["scores"]
+        self._head, self._n, self._items, self._scores = (
+            Struct("<Bff"),
+            at["n"],
+            at["items"],
+            at["scores"],
+        )
         self._scale, self._vector = at["scale"], at["vector"]
         self._k, self._factors = int(meta["k"]), int(meta["factors"])
 

@@ -28,7 +28,9 @@ class TextColumn:
     def __getitem__(self, row: int) -> str:
         text = self._made[row]
         if text is None:
-            text = self._made[row] = str(self._data[self._begins[row] : self._begins[row + 1]], "utf-8")
+            text = self._made[row] = str(
+                self._data[self._begins[row] : self._begins[row + 1]], "utf-8"
+            )
         return text
 
     def take(self, rows: Iterable[int]) -> list[str]:
@@ -71,7 +73,9 @@ class AttributeIndex:
         order = np.argsort(codes, kind="stable")
         self._items = parents[order]
         self._begins = np.searchsorted(codes[order], np.arange(len(coded.dictionary) + 1))
-        self._codes: Mapping[str, int] = {text: code for code, text in enumerate(coded.dictionary.to_pylist())}
+        self._codes: Mapping[str, int] = {
+            text: code for code, text in enumerate(coded.dictionary.to_pylist())
+        }
 
     def mark(self, values: Iterable[str], mask: npt.NDArray[np.bool_]) -> None:
         """Set `mask` where an item has one of the values."""

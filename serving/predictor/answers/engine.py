@@ -60,7 +60,12 @@ class ServingEngine:
         """`timeout`: seconds a read of the store may take. `threads` rank (0: one less than there are cores), and at
         most `waiting` questions wait for them. ValueError for a URL, a namespace or a static file that can't be used.
         """
-        self._url, self._namespace, self._metrics, self._timeout = redis, namespace, metrics, timeout
+        self._url, self._namespace, self._metrics, self._timeout = (
+            redis,
+            namespace,
+            metrics,
+            timeout,
+        )
         self._threads, self._waiting = threads or max(1, cpu_cores.count_cores() - 1), waiting
         self._static = StaticCatalogue.load(static)
         self._tried = asyncio.Event()
@@ -71,7 +76,9 @@ class ServingEngine:
         """Begin to follow the active version; returns when the first one is loaded, or when there is none to load."""
         self._loop = asyncio.get_running_loop()
         self._ranker = Ranker(self._threads, self._waiting, self._metrics)
-        self._ladder = Ladder(self._namespace, self._reader, self._ranker, self._metrics, self._follower.hurry)
+        self._ladder = Ladder(
+            self._namespace, self._reader, self._ranker, self._metrics, self._follower.hurry
+        )
         self._follower.start()
         await self._tried.wait()
         await self._reader.warm_up()
@@ -82,7 +89,9 @@ class ServingEngine:
         self._ranker.close()
         self._reader.close()
 
-    async def find(self, questions: Sequence[Question]) -> tuple[Snapshot | StaticCatalogue, list[Recommendation]]:
+    async def find(
+        self, questions: Sequence[Question]
+    ) -> tuple[Snapshot | StaticCatalogue, list[Recommendation]]:
         """One for each question in its order, as rows of the one catalogue that all are from.
 
         ValueError for what the caller did wrong (k, an attribute that items do not have); never another error.
@@ -99,7 +108,9 @@ class ServingEngine:
             return snapshot, await self._ladder.climb(snapshot, questions, DEFAULT_K)
         found: list[Recommendation] = []
         for begin in range(0, len(questions), QUESTIONS_PER_BLOCK):
-            found += await self._ladder.climb(snapshot, questions[begin : begin + QUESTIONS_PER_BLOCK], DEFAULT_K)
+            found += await self._ladder.climb(
+                snapshot, questions[begin : begin + QUESTIONS_PER_BLOCK], DEFAULT_K
+            )
         return snapshot, found
 
     async def answer_questions(self, questions: Sequence[Question]) -> list[Answer]:
@@ -144,7 +155,9 @@ class ServingEngine:
         excluded = {*question.exclude, *(event.item_id for event in question.recent)}
         kept = [row for row, item_id in enumerate(self._static.item_ids) if item_id not in excluded]
         kept = kept[: question.k or DEFAULT_K]
-        return Recommendation("static", kept, [0.0] * len(kept), [[] for _ in kept] if question.explain else None)
+        return Recommendation(
+            "static", kept, [0.0] * len(kept), [[] for _ in kept] if question.explain else None
+        )
 
 
 def _resolve_ids(catalogue: Snapshot | StaticCatalogue, found: Recommendation) -> Answer:
@@ -152,4 +165,6 @@ def _resolve_ids(catalogue: Snapshot | StaticCatalogue, found: Recommendation) -
     if found.because is not None:
         because = [[(ids[row], added) for row, added in reasons] for reasons in found.because]
     items, titles = ids.take(found.items), catalogue.titles.take(found.items)
-    return Answer(found.tier, catalogue.version, catalogue.as_of, items, titles, found.scores, because)
+    return Answer(
+        found.tier, catalogue.version, catalogue.as_of, items, titles, found.scores, because
+    )

@@ -45,13 +45,20 @@ class Ladder:
     """Answers from a snapshot, the store and the threads."""
 
     def __init__(
-        self, namespace: str, reader: StoreReader, ranker: Ranker, metrics: EngineMetrics, gone: Callable[[], None]
+        self,
+        namespace: str,
+        reader: StoreReader,
+        ranker: Ranker,
+        metrics: EngineMetrics,
+        gone: Callable[[], None],
     ) -> None:
         """`gone` is told that a value of the version is not there any more."""
         self._namespace, self._keys, self._gone = namespace, StoreKeys(namespace), gone
         self._reader, self._ranker, self._metrics = reader, ranker, metrics
 
-    async def climb(self, snapshot: Snapshot, questions: Sequence[Question], longest: int) -> list[Recommendation]:
+    async def climb(
+        self, snapshot: Snapshot, questions: Sequence[Question], longest: int
+    ) -> list[Recommendation]:
         """One for each question; `longest` is how many items they get who do not say."""
         askers = [self._asker(snapshot, question, longest) for question in questions]
         await self._read(snapshot, askers)
@@ -63,7 +70,8 @@ class Ladder:
             for at, answer in zip(left, await self._ranked(snapshot, waiting), strict=True):
                 answers[at] = answer
         return [
-            answer or _answer_from_stored_lists(snapshot, asker) for answer, asker in zip(answers, askers, strict=True)
+            answer or _answer_from_stored_lists(snapshot, asker)
+            for answer, asker in zip(answers, askers, strict=True)
         ]
 
     def _asker(self, snapshot: Snapshot, question: Question, longest: int) -> UserState:
@@ -83,7 +91,9 @@ class Ladder:
             recorded = b"" if asker.question.recent else next(values)
             self._understand(snapshot, asker, bucket, recorded)
 
-    def _understand(self, snapshot: Snapshot, asker: UserState, bucket: ReadResult, recorded: ReadResult) -> None:
+    def _understand(
+        self, snapshot: Snapshot, asker: UserState, bucket: ReadResult, recorded: ReadResult
+    ) -> None:
         if extract_body(bucket) is ReadFailure.CORRUPT:
             bucket = ReadFailure.CORRUPT
         if isinstance(bucket, ReadFailure):
@@ -96,7 +106,11 @@ class Ladder:
         elif isinstance(recorded, bytes) and recorded:
             try:
                 apply_events(snapshot, asker, recent.parse_recent_events(recorded))
-            except (ValueError, TypeError, RecursionError):  # of another kind, or nested without an end
+            except (
+                ValueError,
+                TypeError,
+                RecursionError,
+            ):  # of another kind, or nested without an end
                 self._metrics.report_corruption("recent")
         if question.exclude:
             asker.hidden |= snapshot.item_ids.find_rows(question.exclude)
@@ -108,10 +122,14 @@ class Ladder:
             if failure is ReadFailure.MISSING:
                 self._gone()
             self._metrics.report_corruption(what)
-            self._metrics.report_degradation("corrupt" if failure is ReadFailure.CORRUPT else "gone")
+            self._metrics.report_degradation(
+                "corrupt" if failure is ReadFailure.CORRUPT else "gone"
+            )
 
     async def _read_histories(self, snapshot: Snapshot, askers: Sequence[UserState]) -> None:
-        values = await self._reader.read([self._keys.histories(snapshot.token, asker.bucket) for asker in askers])
+        values = await self._reader.read(
+            [self._keys.histories(snapshot.token, asker.bucket) for asker in askers]
+        )
         for asker, value in zip(askers, values, strict=True):
             body = extract_body(value)
             if isinstance(body, ReadFailure):
@@ -122,9 +140,14 @@ class Ladder:
             if found is not None:
                 apply_history(asker, found)
 
-    async def _ranked(self, snapshot: Snapshot, askers: Sequence[UserState]) -> list[Recommendation | None]:
+    async def _ranked(
+        self, snapshot: Snapshot, askers: Sequence[UserState]
+    ) -> list[Recommendation | None]:
         """None for whom the threads could do nothing."""
-        tasks = [None if asker.history is None else _build_task(snapshot, asker, asker.history) for asker in askers]
+        tasks = [
+            None if asker.history is None else _build_task(snapshot, asker, asker.history)
+            for asker in askers
+        ]
         futures = [None if task is None else self._ranker.rank(task) for task in tasks]
         found: list[Recommendation | None] = []
         for asker, task, future in zip(askers, tasks, futures, strict=True):
@@ -134,7 +157,13 @@ class Ladder:
                     self._metrics.report_degradation("overload")
                 found.append(None)
                 continue
-            tier = "list" if task.listed else "vector" if not task.fold else _choose_fold_in_tier(snapshot, asker)
+            tier = (
+                "list"
+                if task.listed
+                else "vector"
+                if not task.fold
+                else _choose_fold_in_tier(snapshot, asker)
+            )
             found.append(Recommendation(tier, ranked.items, ranked.scores, ranked.because))
         return found
 
@@ -166,18 +195,27 @@ def _answer_from_stored_lists(snapshot: Snapshot, asker: UserState) -> Recommend
     """The user's list, or the popular one that fits, minus what is hidden: from what has been read already."""
     mask = snapshot.mask(asker.question.filters)
     if asker.at >= 0:
-        items, scores = _remove_hidden(*snapshot.records.read_list(asker.value, asker.at), asker.hidden)
+        items, scores = _remove_hidden(
+            *snapshot.records.read_list(asker.value, asker.at), asker.hidden
+        )
         if mask is not None:
-            items, scores = _remove_hidden(items, scores, {item for item in items if not mask[item]})
+            items, scores = _remove_hidden(
+                items, scores, {item for item in items if not mask[item]}
+            )
         tier, items, scores = "list", items[: asker.k], scores[: asker.k]
     else:
-        tier, (items, scores) = "popular", snapshot.everybody.select_best(asker.k, asker.hidden, mask)
+        tier, (items, scores) = (
+            "popular",
+            snapshot.everybody.select_best(asker.k, asker.hidden, mask),
+        )
         segment = snapshot.segment(asker.question.context)
         if segment is not None:
             found = segment.select_best(asker.k, asker.hidden, mask)
             if len(found[0]) >= len(items):
                 tier, (items, scores) = "segment", found
-    return Recommendation(tier, items, scores, [[] for _ in items] if asker.question.explain else None)
+    return Recommendation(
+        tier, items, scores, [[] for _ in items] if asker.question.explain else None
+    )
 
 
 def _has_informative_events(snapshot: Snapshot, asker: UserState) -> bool:
@@ -196,8 +234,12 @@ def _build_task(snapshot: Snapshot, asker: UserState, history: UserPairs) -> Ran
     known = asker.at >= 0
     mask, listed = snapshot.mask(question.filters), None
     if known and not fold and mask is None:
-        items, scores = _remove_hidden(*snapshot.records.read_list(asker.value, asker.at), asker.hidden)
-        if question.explain and (len(items) >= asker.k or snapshot.k > len(items) + len(asker.hidden)):
+        items, scores = _remove_hidden(
+            *snapshot.records.read_list(asker.value, asker.at), asker.hidden
+        )
+        if question.explain and (
+            len(items) >= asker.k or snapshot.k > len(items) + len(asker.hidden)
+        ):
             listed = items[: asker.k], scores[: asker.k]
     stored = known and (asker.is_cut or not fold)
     return RankingTask(

@@ -48,7 +48,9 @@ def load_snapshot(client: Any, keys: StoreKeys, token: str) -> Snapshot:
     """
     meta = read_version_meta(client, keys, token)
     chunks = meta["chunks"]
-    tables = [unpack_catalogue(_read_chunk(client, keys.catalogue(token, i))) for i in range(chunks["c"])]
+    tables = [
+        unpack_catalogue(_read_chunk(client, keys.catalogue(token, i))) for i in range(chunks["c"])
+    ]
     catalogue = pa.concat_tables(tables)
     values = (_read_chunk(client, keys.factors(token, i)) for i in range(chunks["f"]))
     vectors, bias = _assemble_vectors(values, meta)
@@ -67,7 +69,9 @@ def _read_chunk(client: Any, key: str) -> bytes:
     return value
 
 
-def _assemble_vectors(values: Iterator[bytes], meta: VersionMeta) -> tuple[Float32Array, Float32Array]:
+def _assemble_vectors(
+    values: Iterator[bytes], meta: VersionMeta
+) -> tuple[Float32Array, Float32Array]:
     """[factors | content] and biases of all items; ValueError when they are not as many as the meta says."""
     items, factors, content = int(meta["items"]), int(meta["factors"]), int(meta["content"])
     vectors, bias = np.empty((items, factors + content), np.float32), np.empty(items, np.float32)
@@ -84,18 +88,26 @@ def _assemble_vectors(values: Iterator[bytes], meta: VersionMeta) -> tuple[Float
             rows[:, factors + 1 :],
         )
     if begin != items:
-        raise ValueError(f"version {meta['version']} has vectors of {begin} items, its meta says {items}")
+        raise ValueError(
+            f"version {meta['version']} has vectors of {begin} items, its meta says {items}"
+        )
     return vectors, bias
 
 
-def _check_sizes(meta: VersionMeta, catalogue: pa.Table, popular: Mapping[str, PopularItems]) -> None:
+def _check_sizes(
+    meta: VersionMeta, catalogue: pa.Table, popular: Mapping[str, PopularItems]
+) -> None:
     items = int(meta["items"])
     if catalogue.num_rows != items:
         raise ValueError(
             f"version {meta['version']} has a catalogue of {catalogue.num_rows} items, its meta says {items}"
         )
-    if EVERYBODY not in popular or any(index.max(initial=0) >= max(1, items) for index, _ in popular.values()):
-        raise ValueError(f"version {meta['version']} has popular lists that do not fit its {items} items")
+    if EVERYBODY not in popular or any(
+        index.max(initial=0) >= max(1, items) for index, _ in popular.values()
+    ):
+        raise ValueError(
+            f"version {meta['version']} has popular lists that do not fit its {items} items"
+        )
 
 
 def _compile_kernels(snapshot: Snapshot) -> None:

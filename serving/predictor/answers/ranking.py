@@ -70,7 +70,10 @@ class Ranker:
         self._free, self._most, self._metrics = threads, waiting, metrics
         self._pending: deque[PendingTask] = deque()
         self._pool = ThreadPoolExecutor(
-            threads, thread_name_prefix="dawnlist-ranker", initializer=threadpool_limits, initargs=(1, "blas")
+            threads,
+            thread_name_prefix="dawnlist-ranker",
+            initializer=threadpool_limits,
+            initargs=(1, "blas"),
         )
 
     def rank(self, task: RankingTask) -> "asyncio.Future[RankingResult | None] | None":
@@ -92,10 +95,16 @@ class Ranker:
         while self._pending and self._free:
             batch = [self._pending.popleft()]
             snapshot = batch[0][0].snapshot
-            while self._pending and len(batch) < MAX_BATCH_TASKS and self._pending[0][0].snapshot is snapshot:
+            while (
+                self._pending
+                and len(batch) < MAX_BATCH_TASKS
+                and self._pending[0][0].snapshot is snapshot
+            ):
                 batch.append(self._pending.popleft())
             self._free -= 1
-            done = asyncio.get_running_loop().run_in_executor(self._pool, rank_tasks, [task for task, _, _ in batch])
+            done = asyncio.get_running_loop().run_in_executor(
+                self._pool, rank_tasks, [task for task, _, _ in batch]
+            )
             done.add_done_callback(lambda done, batch=batch: self._end(done, batch))  # type: ignore[misc]
 
     def _end(self, done: "asyncio.Future[list[RankingResult]]", batch: list[PendingTask]) -> None:
@@ -110,7 +119,9 @@ class Ranker:
             self._metrics.fold_in(now - began)
 
 
-def _resolve_future(future: "asyncio.Future[RankingResult | None]", found: RankingResult | None) -> None:
+def _resolve_future(
+    future: "asyncio.Future[RankingResult | None]", found: RankingResult | None
+) -> None:
     if not future.done():  # else nobody waits for it any more
         future.set_result(found)
 
@@ -122,13 +133,18 @@ def rank_tasks(tasks: Sequence[RankingTask]) -> list[RankingResult]:
     found = [task.listed or ([], []) for task in tasks]
     asked = [at for at, task in enumerate(tasks) if task.listed is None]
     if asked:
-        for at, lists in zip(asked, _rank_all_items([(tasks[at], equations[at]) for at in asked]), strict=True):
+        for at, lists in zip(
+            asked, _rank_all_items([(tasks[at], equations[at]) for at in asked]), strict=True
+        ):
             found[at] = lists
     because = [
         _explain_items(snapshot, equation, task.met, items) if task.explain else None
         for task, equation, (items, _) in zip(tasks, equations, found, strict=True)
     ]
-    return [RankingResult(items, scores, why) for (items, scores), why in zip(found, because, strict=True)]
+    return [
+        RankingResult(items, scores, why)
+        for (items, scores), why in zip(found, because, strict=True)
+    ]
 
 
 def _build_equation(task: RankingTask) -> UserEquation:
@@ -136,7 +152,9 @@ def _build_equation(task: RankingTask) -> UserEquation:
     return task.snapshot.fold_in.build_equation(task.history, task.events, task.days, start)
 
 
-def _rank_all_items(tasks: Sequence[tuple[RankingTask, UserEquation]]) -> list[tuple[list[int], list[float]]]:
+def _rank_all_items(
+    tasks: Sequence[tuple[RankingTask, UserEquation]],
+) -> list[tuple[list[int], list[float]]]:
     snapshot = tasks[0][0].snapshot
     users = np.zeros((len(tasks), snapshot.coarse.vectors.shape[1]), dtype=np.float32)
     for user, (task, equation) in zip(users, tasks, strict=True):

@@ -31,16 +31,24 @@ class PopularRanking:
     """What follows where filters or a long k use the list up."""
     more_scores: Float32Array = field(default_factory=lambda: np.zeros(0, np.float32))
 
-    def select_best(self, k: int, hidden: Set[int], mask: BoolArray | None) -> tuple[list[int], list[float]]:
+    def select_best(
+        self, k: int, hidden: Set[int], mask: BoolArray | None
+    ) -> tuple[list[int], list[float]]:
         """The first k that are not hidden and that the mask, if any, allows."""
         if mask is None and not hidden and len(self.items) >= k:
             return self.items[:k], self.scores[:k]
-        shown = (at for at, item in enumerate(self.items) if item not in hidden and (mask is None or mask[item]))
+        shown = (
+            at
+            for at, item in enumerate(self.items)
+            if item not in hidden and (mask is None or mask[item])
+        )
         chosen = list(islice(shown, k))
         items, scores = [self.items[at] for at in chosen], [self.scores[at] for at in chosen]
         if len(items) < k and len(self.more):
             allowed = range(len(self.more)) if mask is None else np.flatnonzero(mask[self.more])
-            rest = (at for at in allowed if int(self.more[at]) not in hidden)  # one by one: a few are needed of many
+            rest = (
+                at for at in allowed if int(self.more[at]) not in hidden
+            )  # one by one: a few are needed of many
             for at in islice(rest, k - len(items)):
                 items.append(int(self.more[at]))
                 scores.append(float(self.more_scores[at]))
@@ -103,12 +111,17 @@ class Snapshot:
             item_ids=IdColumn(catalogue["item_id"]),
             titles=TextColumn(catalogue["title"]),
             attributes={
-                name: AttributeIndex(catalogue[name]) for name in catalogue.column_names if name not in TEXT_COLUMNS
+                name: AttributeIndex(catalogue[name])
+                for name in catalogue.column_names
+                if name not in TEXT_COLUMNS
             },
             coarse=QuantisedIndex.of(vectors, bias),
             fold_in=FoldIn.of(vectors[:, :factors], learnt),
             content=vectors[:, factors:],
-            share=(float(config.get("content_share", 0.0)), float(config.get("content_pairs", 0.0))),
+            share=(
+                float(config.get("content_share", 0.0)),
+                float(config.get("content_pairs", 0.0)),
+            ),
             event_weights=_add_default_weight(meta.get("event_weights") or {}),
             everybody=_build_popular_ranking(popular[EVERYBODY], bias),
             segments={
@@ -146,7 +159,9 @@ class Snapshot:
         fitting = [found for found in self.segments if found <= place.keys()]
         if not fitting:
             return None
-        return self.segments[min(fitting, key=lambda found: (-len(found), sorted(place[part] for part in found)))]
+        return self.segments[
+            min(fitting, key=lambda found: (-len(found), sorted(place[part] for part in found)))
+        ]
 
 
 def _add_default_weight(told: Mapping[str, float]) -> dict[str, float]:

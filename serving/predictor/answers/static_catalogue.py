@@ -39,10 +39,16 @@ class StaticCatalogue:
             items = [(item["item_id"], item.get("title") or "") for item in found["items"]]
             as_of = format_iso(parse_as_of(found["as_of"]))
         except OSError as error:
-            raise ValueError(f"the static file {str(path)!r} can't be read ({error.strerror}): {rule}") from None
+            raise ValueError(
+                f"the static file {str(path)!r} can't be read ({error.strerror}): {rule}"
+            ) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"the static file {str(path)!r} is no list of items ({error!r}): {rule}") from None
+            raise ValueError(
+                f"the static file {str(path)!r} is no list of items ({error!r}): {rule}"
+            ) from None
         if not all(isinstance(text, str) for item in items for text in item):
-            raise ValueError(f"the static file {str(path)!r} has an item_id or a title that is no text: {rule}")
+            raise ValueError(
+                f"the static file {str(path)!r} has an item_id or a title that is no text: {rule}"
+            )
         titles = dict(items)  # an item that is there twice is shown once
         return cls(as_of, TextList(titles), TextList(titles.values()))

@@ -44,14 +44,20 @@ def validate_question(snapshot: Snapshot, question: Question) -> None:
     for name, _ in question.filters:
         if name not in snapshot.attributes:
             known = ", ".join(sorted(snapshot.attributes)) or "none"
-            raise ValueError(f"items have no attribute {name[:50]!r} to filter by: there is {known}")
+            raise ValueError(
+                f"items have no attribute {name[:50]!r} to filter by: there is {known}"
+            )
     for event in question.recent:
         if event.event_type not in snapshot.event_weights:
             known = ", ".join(sorted(filter(None, snapshot.event_weights)))
-            raise ValueError(f"event type {event.event_type[:50]!r} is unknown: give one of {known}")
+            raise ValueError(
+                f"event type {event.event_type[:50]!r} is unknown: give one of {known}"
+            )
 
 
-def apply_events(snapshot: Snapshot, asker: UserState, events: Sequence[QuestionEvent | recent.RecentEvent]) -> None:
+def apply_events(
+    snapshot: Snapshot, asker: UserState, events: Sequence[QuestionEvent | recent.RecentEvent]
+) -> None:
     """Hide the events' items, and add up what counts: of a known user what the history can't have, since as_of."""
     newest = max(time.time(), snapshot.day)
     since = snapshot.day if asker.at >= 0 else 0.0
@@ -71,7 +77,9 @@ def apply_events(snapshot: Snapshot, asker: UserState, events: Sequence[Question
     if pairs and snapshot.can_fold:
         weights, times = np.array(list(pairs.values())).T
         cut = max(snapshot.day, float(times.max()))
-        asker.events = UserPairs(np.array(list(pairs), dtype=np.int64), weights, (cut - times) / DAY_SECONDS)
+        asker.events = UserPairs(
+            np.array(list(pairs), dtype=np.int64), weights, (cut - times) / DAY_SECONDS
+        )
         asker.days = (cut - snapshot.day) / DAY_SECONDS
         asker.met = len(pairs)
 

@@ -13,7 +13,11 @@ from typing import Any, Final
 from redis import RedisError
 from threadpoolctl import threadpool_limits
 
-from dawnlist.serving.predictor.answers.loading import LayoutError, generate_backoff_seconds, load_snapshot
+from dawnlist.serving.predictor.answers.loading import (
+    LayoutError,
+    generate_backoff_seconds,
+    load_snapshot,
+)
 from dawnlist.serving.predictor.answers.metrics import EngineMetrics
 from dawnlist.serving.predictor.answers.snapshot import Snapshot
 from dawnlist.store.client import check_store_url, connect_store
@@ -39,10 +43,17 @@ class VersionFollower:
     loaded_at: float | None = None
     """Seconds since 1970."""
 
-    def __init__(self, url: str, namespace: str, metrics: EngineMetrics, tried: Callable[[], None]) -> None:
+    def __init__(
+        self, url: str, namespace: str, metrics: EngineMetrics, tried: Callable[[], None]
+    ) -> None:
         """`tried` is called, from the thread, when the store has been asked for the first time, and what it had loaded
         or not."""
-        self._url, self._keys, self._metrics, self._tried = check_store_url(url), StoreKeys(namespace), metrics, tried
+        self._url, self._keys, self._metrics, self._tried = (
+            check_store_url(url),
+            StoreKeys(namespace),
+            metrics,
+            tried,
+        )
         self._client: Any = None
         self._stop, self._hurry = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="dawnlist-follower", daemon=True)
@@ -71,7 +82,10 @@ class VersionFollower:
                 try:
                     self._look()
                     self._why = ""
-                except (RedisError, OSError) as error:  # store_client.connect raises ConnectionError
+                except (
+                    RedisError,
+                    OSError,
+                ) as error:  # store_client.connect raises ConnectionError
                     self._lost(error)
                 except Exception:
                     _log.exception("following the active version failed")
@@ -98,11 +112,20 @@ class VersionFollower:
         began = time.monotonic()
         try:
             snapshot = load_snapshot(self._client, self._keys, token)
-        except (LookupError, ValueError, TypeError, LayoutError) as error:  # pyarrow's errors are ValueErrors
+        except (
+            LookupError,
+            ValueError,
+            TypeError,
+            LayoutError,
+        ) as error:  # pyarrow's errors are ValueErrors
             self._metrics.report_corruption("version")
             self._again_at = time.monotonic() + next(self._pauses)
             if token != self._failed:
-                _log.error("version %s can't be loaded, the one before goes on serving: %s", token, format_error(error))
+                _log.error(
+                    "version %s can't be loaded, the one before goes on serving: %s",
+                    token,
+                    format_error(error),
+                )
             self._failed = token
             return
         self.snapshot, self.loaded_at = snapshot, time.time()

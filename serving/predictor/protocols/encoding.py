@@ -26,16 +26,25 @@ class PredictionEncoder:
         self._pieces: list[bytes] = []
         self._of: ServedCatalogue | None = None
 
-    def prediction(self, question: Question, catalogue: ServedCatalogue, found: Recommendation) -> bytes:
+    def prediction(
+        self, question: Question, catalogue: ServedCatalogue, found: Recommendation
+    ) -> bytes:
         """`{"user_id", "tier", "model_version", "as_of", "age_seconds", "items": [{"item_id", "title", "score"}]}`."""
         head = orjson.dumps(
-            {"user_id": question.user_id, "tier": found.tier, **describe_origin(catalogue), "items": []}
+            {
+                "user_id": question.user_id,
+                "tier": found.tier,
+                **describe_origin(catalogue),
+                "items": [],
+            }
         )[:-2]
         rows = found.items
         if not rows:
             return head + b"]}"
         # as float32, which the JSON writer prints in its own few digits
-        scores = orjson.dumps(np.asarray(found.scores, dtype=np.float32), option=NUMPY_JSON_OPTION)[1:-1].split(b",")
+        scores = orjson.dumps(np.asarray(found.scores, dtype=np.float32), option=NUMPY_JSON_OPTION)[
+            1:-1
+        ].split(b",")
         if found.because is not None:
             reasons = [orjson.dumps(describe_reasons(catalogue, one)) for one in found.because]
             scores = [b'%b,"because":%b' % pair for pair in zip(scores, reasons, strict=True)]
@@ -60,12 +69,20 @@ def describe_origin(catalogue: ServedCatalogue) -> dict[str, Any]:
     """Where an answer is from: model_version, as_of and age_seconds, the last two null for lists of no run."""
     begun = _parse_timestamp(catalogue.as_of)
     age = None if begun is None else int(time.time() - begun)
-    return {"model_version": str(catalogue.version), "as_of": catalogue.as_of or None, "age_seconds": age}
+    return {
+        "model_version": str(catalogue.version),
+        "as_of": catalogue.as_of or None,
+        "age_seconds": age,
+    }
 
 
-def describe_reasons(catalogue: ServedCatalogue, reasons: Sequence[tuple[int, float]]) -> list[dict[str, Any]]:
+def describe_reasons(
+    catalogue: ServedCatalogue, reasons: Sequence[tuple[int, float]]
+) -> list[dict[str, Any]]:
     """The past items that speak for a result, and how much of its score each is."""
-    return [{"item_id": catalogue.item_ids[row], "score": round(score, 6)} for row, score in reasons]
+    return [
+        {"item_id": catalogue.item_ids[row], "score": round(score, 6)} for row, score in reasons
+    ]
 
 
 @lru_cache(maxsize=16)

@@ -40,7 +40,9 @@ def check_user_count(number: int) -> None:
 
 def _get_parser(name: str) -> FieldParser:
     if name not in _FIELD_PARSERS:
-        raise ValueError(f"{name[:50]!r} is no field: there are user_id, {', '.join(_FIELD_PARSERS)}")
+        raise ValueError(
+            f"{name[:50]!r} is no field: there are user_id, {', '.join(_FIELD_PARSERS)}"
+        )
     return _FIELD_PARSERS[name]
 
 
@@ -51,7 +53,12 @@ def _parse_text(what: str, value: Any) -> str:
 
 
 def _parse_k(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_K or value % 1:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value <= MAX_K
+        or value % 1
+    ):
         raise ValueError(f'"k" has to be a whole number from 1 to {MAX_K}')
     return int(value)  # JSON's 3.0 is whole, too
 
@@ -70,7 +77,8 @@ def _check_object(what: str, value: Any, most: int) -> dict[str, Any]:
 
 def _parse_exclude(value: Any) -> tuple[str, ...]:
     return tuple(
-        _parse_text('an item of "exclude"', item_id) for item_id in _check_list('"exclude"', value, MAX_EXCLUDED)
+        _parse_text('an item of "exclude"', item_id)
+        for item_id in _check_list('"exclude"', value, MAX_EXCLUDED)
     )
 
 
@@ -81,7 +89,9 @@ def _parse_recent(value: Any) -> tuple[QuestionEvent, ...]:
 def _parse_event(value: Any) -> QuestionEvent:
     fields = _check_object('an event of "recent"', value, 3)
     if unknown := fields.keys() - {"item_id", "event_type", "time"}:
-        raise ValueError(f'an event of "recent" has no field {min(unknown)[:50]!r}, but item_id, event_type and time')
+        raise ValueError(
+            f'an event of "recent" has no field {min(unknown)[:50]!r}, but item_id, event_type and time'
+        )
     item_id = _parse_text('"item_id" of an event', fields.get("item_id"))
     event_type, moment = fields.get("event_type"), fields.get("time")
     kind = "" if event_type is None else _parse_text('"event_type" of an event', event_type)

@@ -7,7 +7,12 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from dawnlist.serving.predictor.answers.question import Question
-from dawnlist.serving.predictor.protocols.fields import MAX_EXCLUDED, MAX_FILTER_VALUES, MAX_RECENT, parse_question
+from dawnlist.serving.predictor.protocols.fields import (
+    MAX_EXCLUDED,
+    MAX_FILTER_VALUES,
+    MAX_RECENT,
+    parse_question,
+)
 
 RECOMMENDATIONS_PATH: Final = "/v1/recommendations/"
 SINGLE_PARAMETERS: Final = ("k", "device", "country", "explain")
@@ -26,18 +31,26 @@ def parse_get_request(user: bytes, query: bytes) -> Question:
 def _parse_query(query: bytes) -> dict[str, Any]:
     most = MAX_EXCLUDED + MAX_RECENT + MAX_FILTER_VALUES
     values: dict[str, list[str]] = {}
-    for name, value in parse_qsl(query.decode(), keep_blank_values=True, errors="strict", max_num_fields=most):
+    for name, value in parse_qsl(
+        query.decode(), keep_blank_values=True, errors="strict", max_num_fields=most
+    ):
         if name not in QUERY_PARAMETERS:
-            raise ValueError(f"{name[:50]!r} is no parameter: there are {', '.join(QUERY_PARAMETERS)}")
+            raise ValueError(
+                f"{name[:50]!r} is no parameter: there are {', '.join(QUERY_PARAMETERS)}"
+            )
         values.setdefault(name, []).append(value)
-    single = {name: _get_single_value(name, values[name]) for name in SINGLE_PARAMETERS if name in values}
+    single = {
+        name: _get_single_value(name, values[name]) for name in SINGLE_PARAMETERS if name in values
+    }
     context = {name: single[name] for name in ("device", "country") if name in single}
     return {
         "k": _parse_number(single.get("k")),
         "explain": _parse_flag(single.get("explain")),
         "context": context or None,
         "exclude": values.get("exclude"),
-        "recent": [{"item_id": item_id} for item_id in values["recent"]] if "recent" in values else None,
+        "recent": [{"item_id": item_id} for item_id in values["recent"]]
+        if "recent" in values
+        else None,
         "filters": {"genres": values["genres"]} if "genres" in values else None,
     }
 
@@ -54,4 +67,8 @@ def _parse_number(text: str | None) -> int | str | None:
 
 
 def _parse_flag(text: str | None) -> bool | str | None:
-    return {"true": True, "1": True, "false": False, "0": False}.get(text, text) if text is not None else None
+    return (
+        {"true": True, "1": True, "false": False, "0": False}.get(text, text)
+        if text is not None
+        else None
+    )

@@ -18,7 +18,9 @@ def build_schemas() -> JsonSchema:
         "Error": _build_object({"error": {"type": "string"}}),
         "Ready": _build_object({"name": {"type": "string"}, "ready": {"type": "boolean"}}),
         "Event": _build_object(_build_event_properties(), required=["item_id"]),
-        "Instance": _build_object({"user_id": TEXT_SCHEMA, **_build_option_properties()}, required=["user_id"]),
+        "Instance": _build_object(
+            {"user_id": TEXT_SCHEMA, **_build_option_properties()}, required=["user_id"]
+        ),
         "Instances": _build_object(
             {
                 "instances": {
@@ -33,20 +35,32 @@ def build_schemas() -> JsonSchema:
         "Item": _build_object(_build_item_properties(), required=["item_id", "title", "score"]),
         "Reason": _build_object({"item_id": {"type": "string"}, "score": {"type": "number"}}),
         "Prediction": _build_object(_build_prediction_properties()),
-        "Predictions": _build_object({"predictions": {"type": "array", "items": reference_schema("Prediction")}}),
+        "Predictions": _build_object(
+            {"predictions": {"type": "array", "items": reference_schema("Prediction")}}
+        ),
         "InputTensor": _build_object(_build_input_tensor_properties(), more=True),
-        "InferRequest": _build_object(_build_infer_request_properties(), required=["inputs"], more=True),
+        "InferRequest": _build_object(
+            _build_infer_request_properties(), required=["inputs"], more=True
+        ),
         "OutputTensor": _build_object(_build_output_tensor_properties()),
         "InferResponse": _build_object(
-            _build_infer_response_properties(), required=["model_name", "model_version", "parameters", "outputs"]
+            _build_infer_response_properties(),
+            required=["model_name", "model_version", "parameters", "outputs"],
         ),
     }
 
 
-def _build_object(properties: JsonSchema, required: list[str] | None = None, more: bool = False) -> JsonSchema:
+def _build_object(
+    properties: JsonSchema, required: list[str] | None = None, more: bool = False
+) -> JsonSchema:
     """All properties are required unless told, and there are no more unless told."""
     names = list(properties) if required is None else required
-    return {"type": "object", "properties": properties, "required": names, "additionalProperties": more}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": names,
+        "additionalProperties": more,
+    }
 
 
 def _allow_null(schema: Mapping[str, Any]) -> JsonSchema:
@@ -60,16 +74,29 @@ def _build_event_properties() -> JsonSchema:
         "maximum": fields.MAX_TIME,
         "description": "Seconds since 1970; default: now.",
     }
-    return {"item_id": TEXT_SCHEMA, "event_type": _allow_null(TEXT_SCHEMA), "time": _allow_null(moment)}
+    return {
+        "item_id": TEXT_SCHEMA,
+        "event_type": _allow_null(TEXT_SCHEMA),
+        "time": _allow_null(moment),
+    }
 
 
 def _build_option_properties() -> JsonSchema:
     """The fields of a question but for the user's id, as fields.py checks them."""
-    values = {"type": "array", "items": TEXT_SCHEMA, "minItems": 1, "maxItems": fields.MAX_FILTER_VALUES}
+    values = {
+        "type": "array",
+        "items": TEXT_SCHEMA,
+        "minItems": 1,
+        "maxItems": fields.MAX_FILTER_VALUES,
+    }
     options: dict[str, JsonSchema] = {
         "k": {"type": "integer", "minimum": 1, "maximum": MAX_K},
         "exclude": {"type": "array", "items": TEXT_SCHEMA, "maxItems": fields.MAX_EXCLUDED},
-        "recent": {"type": "array", "items": reference_schema("Event"), "maxItems": fields.MAX_RECENT},
+        "recent": {
+            "type": "array",
+            "items": reference_schema("Event"),
+            "maxItems": fields.MAX_RECENT,
+        },
         "context": {
             "type": "object",
             "propertyNames": TEXT_SCHEMA,
@@ -118,7 +145,12 @@ def _build_input_tensor_properties() -> JsonSchema:
         "name": {"enum": ["user_id", "options"]},
         "datatype": {"const": "BYTES"},
         "shape": {"type": "array", "items": length, "minItems": 1, "maxItems": 2},
-        "data": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": fields.MAX_USERS},
+        "data": {
+            "type": "array",
+            "items": {"type": "string"},
+            "minItems": 1,
+            "maxItems": fields.MAX_USERS,
+        },
     }
 
 
@@ -132,7 +164,12 @@ def _build_infer_request_properties() -> JsonSchema:
     nullable = {name: _allow_null(schema) for name, schema in parameters.items()}
     return {
         "id": {"type": ["string", "null"]},
-        "inputs": {"type": "array", "items": reference_schema("InputTensor"), "minItems": 1, "maxItems": 2},
+        "inputs": {
+            "type": "array",
+            "items": reference_schema("InputTensor"),
+            "minItems": 1,
+            "maxItems": 2,
+        },
         "parameters": _allow_null(_build_object(nullable, required=[])),
     }
 
@@ -148,7 +185,10 @@ def _build_output_tensor_properties() -> JsonSchema:
 
 
 def _build_infer_response_properties() -> JsonSchema:
-    whence = {name: _build_prediction_properties()[name] for name in ("model_version", "as_of", "age_seconds")}
+    whence = {
+        name: _build_prediction_properties()[name]
+        for name in ("model_version", "as_of", "age_seconds")
+    }
     return {
         "id": {"type": "string"},
         "model_name": {"type": "string"},

@@ -26,7 +26,9 @@ def parse_v1_request(body: bytes) -> list[Question]:
     """One for each instance; ValueError says what is wrong."""
     instances = parse_json_object(body).get("instances")
     if not isinstance(instances, list) or not instances:
-        raise ValueError('"instances" has to be a list of at least one object like {"user_id": "42", "k": 20}')
+        raise ValueError(
+            '"instances" has to be a list of at least one object like {"user_id": "42", "k": 20}'
+        )
     check_user_count(len(instances))
     return [_parse_instance(f"instances[{i}]", instance) for i, instance in enumerate(instances)]
 
@@ -38,8 +40,14 @@ def _parse_instance(where: str, instance: Any) -> Question:
 
 
 def encode_v1_response(
-    printer: PredictionEncoder, asked: Sequence[Question], catalogue: ServedCatalogue, found: Sequence[Recommendation]
+    printer: PredictionEncoder,
+    asked: Sequence[Question],
+    catalogue: ServedCatalogue,
+    found: Sequence[Recommendation],
 ) -> bytes:
     """One prediction for each question, in its order."""
-    predictions = [printer.prediction(question, catalogue, one) for question, one in zip(asked, found, strict=True)]
+    predictions = [
+        printer.prediction(question, catalogue, one)
+        for question, one in zip(asked, found, strict=True)
+    ]
     return b'{"predictions":[%b]}' % b",".join(predictions)

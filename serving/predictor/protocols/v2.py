@@ -42,7 +42,12 @@ class Tensor:
     data: Any
 
     def as_json(self) -> dict[str, Any]:
-        return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape), "data": self.data}
+        return {
+            "name": self.name,
+            "datatype": self.datatype,
+            "shape": list(self.shape),
+            "data": self.data,
+        }
 
 
 def parse_v2_request(body: bytes) -> tuple[str | None, list[Question]]:
@@ -52,7 +57,11 @@ def parse_v2_request(body: bytes) -> tuple[str | None, list[Question]]:
     parameters = {} if parameters is None else parameters
     if not isinstance(request_id, str | None):
         raise ValueError('"id" has to be text')
-    if not isinstance(inputs, list) or not inputs or not all(isinstance(tensor, dict) for tensor in inputs):
+    if (
+        not isinstance(inputs, list)
+        or not inputs
+        or not all(isinstance(tensor, dict) for tensor in inputs)
+    ):
         raise ValueError('"inputs" has to be a list of tensors, of "user_id" at least')
     if not isinstance(parameters, dict):
         raise ValueError('"parameters" has to be an object like {"k": 20}')
@@ -60,7 +69,9 @@ def parse_v2_request(body: bytes) -> tuple[str | None, list[Question]]:
 
 
 def _parse_tensor(given: Mapping[str, Any]) -> Tensor:
-    name, datatype, shape, data = (given.get(field) for field in ("name", "datatype", "shape", "data"))
+    name, datatype, shape, data = (
+        given.get(field) for field in ("name", "datatype", "shape", "data")
+    )
     if not isinstance(name, str) or not isinstance(datatype, str):
         raise ValueError('a tensor of "inputs" has to have a "name" and a "datatype", as text')
     if not isinstance(data, list) or not isinstance(shape, list):
@@ -71,38 +82,59 @@ def _parse_tensor(given: Mapping[str, Any]) -> Tensor:
 def parse_tensors(tensors: Sequence[Tensor], parameters: Mapping[str, Any]) -> list[Question]:
     """The questions of a request, whatever it came by; ValueError says what is wrong."""
     by_name = {tensor.name: tensor for tensor in tensors}
-    if len(by_name) != len(tensors) or "user_id" not in by_name or by_name.keys() - set(INPUT_NAMES):
+    if (
+        len(by_name) != len(tensors)
+        or "user_id" not in by_name
+        or by_name.keys() - set(INPUT_NAMES)
+    ):
         names = ", ".join(repr(tensor.name[:50]) for tensor in tensors[:5])
-        raise ValueError(f"the inputs are {names}: there has to be user_id, and there may be options, each once")
+        raise ValueError(
+            f"the inputs are {names}: there has to be user_id, and there may be options, each once"
+        )
     users = by_name["user_id"].data
     check_user_count(len(users))
     for tensor in tensors:
         _check_tensor(tensor, len(users))
     common = _parse_common_fields(parameters)
     options = (
-        [_parse_options(i, text) for i, text in enumerate(by_name["options"].data)] if "options" in by_name else None
+        [_parse_options(i, text) for i, text in enumerate(by_name["options"].data)]
+        if "options" in by_name
+        else None
     )
     if options is None:
         return [parse_question(f"user_id[{i}]", user_id, common) for i, user_id in enumerate(users)]
     pairs = zip(users, options, strict=True)
-    return [parse_question(f"user_id[{i}]", user_id, {**common, **own}) for i, (user_id, own) in enumerate(pairs)]
+    return [
+        parse_question(f"user_id[{i}]", user_id, {**common, **own})
+        for i, (user_id, own) in enumerate(pairs)
+    ]
 
 
 def _check_tensor(tensor: Tensor, n: int) -> None:
     if tensor.datatype != "BYTES":
-        raise ValueError(f"input {tensor.name} is of datatype {tensor.datatype[:50]!r}: it has to be BYTES")
+        raise ValueError(
+            f"input {tensor.name} is of datatype {tensor.datatype[:50]!r}: it has to be BYTES"
+        )
     if not tensor.data or not all(isinstance(text, str) for text in tensor.data):
         raise ValueError(f'input {tensor.name}: "data" has to be a list of at least one text')
     shape = list(tensor.shape)
     if shape not in ([n], [n, 1]) or bool in map(type, shape) or len(tensor.data) != n:
-        raise ValueError(f"input {tensor.name}: shape {str(shape)[:50]} and data for {n} users: it has to be [{n}]")
+        raise ValueError(
+            f"input {tensor.name}: shape {str(shape)[:50]} and data for {n} users: it has to be [{n}]"
+        )
 
 
 def _parse_common_fields(parameters: Mapping[str, Any]) -> dict[str, Any]:
     if unknown := parameters.keys() - set(V2_PARAMETERS):
-        raise ValueError(f"{min(unknown)[:50]!r} is no parameter: there are {', '.join(V2_PARAMETERS)}; use options")
-    context = {name: parameters[name] for name in CONTEXT_PARAMETERS if parameters.get(name) is not None}
-    fields = {name: parameters[name] for name in ("k", "explain") if parameters.get(name) is not None}
+        raise ValueError(
+            f"{min(unknown)[:50]!r} is no parameter: there are {', '.join(V2_PARAMETERS)}; use options"
+        )
+    context = {
+        name: parameters[name] for name in CONTEXT_PARAMETERS if parameters.get(name) is not None
+    }
+    fields = {
+        name: parameters[name] for name in ("k", "explain") if parameters.get(name) is not None
+    }
     return {**fields, "context": context} if context else fields
 
 
@@ -118,9 +150,15 @@ def build_output_tensors(
 ) -> list[Tensor]:
     """What the module's docstring says."""
     n = len(found)
-    k = max(max(len(one.items), question.k or 0) for question, one in zip(asked, found, strict=True))
-    item_ids = [text for one in found for text in _pad_values(catalogue.item_ids.take(one.items), k, "")]
-    titles = [text for one in found for text in _pad_values(catalogue.titles.take(one.items), k, "")]
+    k = max(
+        max(len(one.items), question.k or 0) for question, one in zip(asked, found, strict=True)
+    )
+    item_ids = [
+        text for one in found for text in _pad_values(catalogue.item_ids.take(one.items), k, "")
+    ]
+    titles = [
+        text for one in found for text in _pad_values(catalogue.titles.take(one.items), k, "")
+    ]
     # as float32, which the JSON writer prints in its own few digits
     scores = np.array([_pad_values(one.scores, k, 0.0) for one in found], dtype=np.float32).ravel()
     tensors = [
@@ -131,7 +169,9 @@ def build_output_tensors(
         Tensor("found", "INT32", [n], [len(one.items) for one in found]),
     ]
     if any(one.because is not None for one in found):
-        reasons = [text for one in found for text in _pad_values(_encode_reasons(catalogue, one), k, "")]
+        reasons = [
+            text for one in found for text in _pad_values(_encode_reasons(catalogue, one), k, "")
+        ]
         tensors.append(Tensor("because", "BYTES", [n, k], reasons))
     return tensors
 
@@ -141,7 +181,10 @@ def _pad_values(values: Sequence[Any], k: int, filler: Any) -> list[Any]:
 
 
 def _encode_reasons(catalogue: ServedCatalogue, found: Recommendation) -> list[str]:
-    return [orjson.dumps(describe_reasons(catalogue, reasons)).decode() for reasons in found.because or []]
+    return [
+        orjson.dumps(describe_reasons(catalogue, reasons)).decode()
+        for reasons in found.because or []
+    ]
 
 
 def encode_v2_response(
@@ -159,4 +202,6 @@ def encode_v2_response(
         "parameters": whence,
         "outputs": [tensor.as_json() for tensor in build_output_tensors(asked, catalogue, found)],
     }
-    return orjson.dumps(body if request_id is None else {"id": request_id, **body}, option=NUMPY_JSON_OPTION)
+    return orjson.dumps(
+        body if request_id is None else {"id": request_id, **body}, option=NUMPY_JSON_OPTION
+    )

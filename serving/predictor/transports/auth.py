@@ -74,12 +74,16 @@ class Authenticator:
         shown = headers.get(b"x-api-key")
         if shown is not None and self.api_keys:
             digest = hashlib.sha256(shown).digest()
-            if sum(hmac.compare_digest(digest, key) for key in self.api_keys) == 0:  # any() would stop at the first
+            if (
+                sum(hmac.compare_digest(digest, key) for key in self.api_keys) == 0
+            ):  # any() would stop at the first
                 raise UnauthenticatedError("this API key is not known")
             return
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"bearer" or self.jwt_key is None:
-            ways = ["x-api-key"] * bool(self.api_keys) + ["authorization: Bearer"] * (self.jwt_key is not None)
+            ways = ["x-api-key"] * bool(self.api_keys) + ["authorization: Bearer"] * (
+                self.jwt_key is not None
+            )
             raise UnauthenticatedError(f"give a key, in the header {' or '.join(ways)}")
         self._check_token(token.strip())
 
@@ -113,7 +117,9 @@ def _read_jwt_key(environment: Mapping[str, str]) -> str:
     try:
         text = Path(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{JWT_KEY_FILE} can't be read ({type(error).__name__}): give a file with a key") from None
+        raise ValueError(
+            f"{JWT_KEY_FILE} can't be read ({type(error).__name__}): give a file with a key"
+        ) from None
     if not text:  # a secret that is not there yet must not open the door
         raise ValueError(f"{JWT_KEY_FILE} names an empty file: give a file with a key")
     return text
@@ -123,12 +129,16 @@ def _parse_jwt_key(text: str) -> tuple[Any, list[str]]:
     """The key, and only the algorithms that go with it: a public key must never do as a shared secret."""
     if "-----BEGIN" not in text:
         if len(text.encode()) < MIN_SECRET_BYTES:
-            raise ValueError(f"{_JWT_KEY_DESCRIPTION} is shorter than {MIN_SECRET_BYTES} bytes: give a longer secret")
+            raise ValueError(
+                f"{_JWT_KEY_DESCRIPTION} is shorter than {MIN_SECRET_BYTES} bytes: give a longer secret"
+            )
         return text, ["HS256", "HS384", "HS512"]
     try:
         key = load_pem_public_key(text.encode())
     except ValueError:
-        raise ValueError(f"{_JWT_KEY_DESCRIPTION} is no public key in PEM: give one, or a shared secret") from None
+        raise ValueError(
+            f"{_JWT_KEY_DESCRIPTION} is no public key in PEM: give one, or a shared secret"
+        ) from None
     for kind, algorithms in ALGORITHMS.items():
         if isinstance(key, kind):
             return key, algorithms

@@ -18,7 +18,9 @@ from dawnlist.serving.predictor.transports.http import App, Request, Response
 
 MAX_URL: Final = 8 << 10
 MAX_HEAD: Final = 32 << 10
-MAX_BODY: Final = 1 << 20  # bytes; a thousand users with ids of a hundred characters are a tenth of it
+MAX_BODY: Final = (
+    1 << 20
+)  # bytes; a thousand users with ids of a hundred characters are a tenth of it
 MAX_CONNECTIONS: Final = 2_000
 TRANSFER_TIMEOUT_SECONDS: Final = 10.0  # for a whole request to come in, or an answer to be taken
 ANSWER_TIMEOUT_SECONDS: Final = 5.0
@@ -26,9 +28,13 @@ KEEP_ALIVE_SECONDS: Final = (
     75.0  # longer than a load balancer's, so that it is never the one to find a closed connection
 )
 SHUTDOWN_IDLE_SECONDS: Final = 0.5
-LINGER_SECONDS: Final = 2.0  # a refused client may still be sending: closing at once would reset what it was told
+LINGER_SECONDS: Final = (
+    2.0  # a refused client may still be sending: closing at once would reset what it was told
+)
 
-RETAINED_HEADERS: Final = frozenset({b"authorization", b"expect", b"inference-header-content-length", b"x-api-key"})
+RETAINED_HEADERS: Final = frozenset(
+    {b"authorization", b"expect", b"inference-header-content-length", b"x-api-key"}
+)
 
 
 @dataclass(slots=True)
@@ -49,7 +55,12 @@ class HttpConnection(asyncio.Protocol):
     """One client, for uvicorn.Config(http=functools.partial(Connection, shared))."""
 
     def __init__(
-        self, shared: ConnectionContext, config: Any, server_state: Any, app_state: Any, _loop: Any = None
+        self,
+        shared: ConnectionContext,
+        config: Any,
+        server_state: Any,
+        app_state: Any,
+        _loop: Any = None,
     ) -> None:
         self._shared, self._server = shared, server_state
         self._loop = _loop or asyncio.get_running_loop()
@@ -83,7 +94,9 @@ class HttpConnection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:  # Java's client offers h2c: the request itself has been taken
+        except (
+            httptools.HttpParserUpgrade
+        ):  # Java's client offers h2c: the request itself has been taken
             pass
         except httptools.HttpParserError:
             self._refuse(400, "this is no HTTP/1.1 request")
@@ -109,7 +122,9 @@ class HttpConnection(asyncio.Protocol):
         self._url, self._headers, self._body = b"", {}, []
         self._length = self._size = self._body_size = 0
         self._reading = self._in_head = True
-        if not self._busy and not self._blocked:  # asking for more is no sign that a client reads its answers
+        if (
+            not self._busy and not self._blocked
+        ):  # asking for more is no sign that a client reads its answers
             self._since = self._loop.time()
 
     def on_url(self, url: bytes) -> None:
@@ -120,7 +135,12 @@ class HttpConnection(asyncio.Protocol):
         name = name.lower()
         if name in RETAINED_HEADERS:
             self._headers[name] = value
-        elif name == b"content-length" and len(value) < 20 and value.isdigit() and int(value) > MAX_BODY:
+        elif (
+            name == b"content-length"
+            and len(value) < 20
+            and value.isdigit()
+            and int(value) > MAX_BODY
+        ):
             self._refuse(413, f"the body is over {MAX_BODY} bytes")
 
     def on_headers_complete(self) -> None:
@@ -145,10 +165,16 @@ class HttpConnection(asyncio.Protocol):
             return
         path, _, query = self._url.partition(b"?")
         parser = self._parser
-        stays = parser.should_keep_alive() and not parser.should_upgrade() and parser.get_http_version() == "1.1"
+        stays = (
+            parser.should_keep_alive()
+            and not parser.should_upgrade()
+            and parser.get_http_version() == "1.1"
+        )
         body = b"".join(self._body)
         self._waiting.append(Request(parser.get_method(), path, query, self._headers, body, stays))
-        if self._busy or self._blocked:  # else requests of a client that does not read would pile up
+        if (
+            self._busy or self._blocked
+        ):  # else requests of a client that does not read would pile up
             self._paused = True
             self._transport.pause_reading()
         else:
@@ -192,7 +218,9 @@ class HttpConnection(asyncio.Protocol):
     def _send(self, response: Response, closing: bool, body: bytes) -> None:
         more = response.headers + b"connection: close\r\n" if closing else response.headers
         length = len(response.body)
-        self._transport.write(b"%b%bcontent-length: %d\r\n\r\n%b" % (self._head(response), more, length, body))
+        self._transport.write(
+            b"%b%bcontent-length: %d\r\n\r\n%b" % (self._head(response), more, length, body)
+        )
 
     def _head(self, response: Response) -> bytes:
         shared, common = self._shared, self._server.default_headers
@@ -200,8 +228,12 @@ class HttpConnection(asyncio.Protocol):
             shared.heads, shared.heads_of = {}, common
         head = shared.heads.get((response.status, response.kind))
         if head is None:
-            lines = b"".join(b"%b: %b\r\n" % line for line in [*common, (b"content-type", response.kind)])
-            head = shared.heads[response.status, response.kind] = STATUS_LINE[response.status] + lines
+            lines = b"".join(
+                b"%b: %b\r\n" % line for line in [*common, (b"content-type", response.kind)]
+            )
+            head = shared.heads[response.status, response.kind] = (
+                STATUS_LINE[response.status] + lines
+            )
         return head
 
     def _refuse(self, status: int, message: str) -> None:

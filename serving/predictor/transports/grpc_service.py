@@ -21,14 +21,22 @@ from dawnlist.serving.predictor.model import DawnlistModel
 from dawnlist.serving.predictor.protocols import v2
 from dawnlist.serving.predictor.protocols.encoding import ServedCatalogue, describe_origin
 from dawnlist.serving.predictor.request_limiter import MAX_CONCURRENT_REQUESTS, OverloadedError
-from dawnlist.serving.predictor.transports.auth import Authenticator, ForbiddenError, UnauthenticatedError
+from dawnlist.serving.predictor.transports.auth import (
+    Authenticator,
+    ForbiddenError,
+    UnauthenticatedError,
+)
 from dawnlist.serving.predictor.transports.connection import MAX_BODY, MAX_HEAD
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
 from dawnlist.serving.predictor.watch.logs import INTERNAL_ERROR_MESSAGE, FailureReporter
 from dawnlist.urls import format_error
 
 MAX_ANSWER: Final = 64 << 20  # bytes; a thousand users with 100 items each and reasons are a few MB
-CONTENT_FIELDS: Final = {"BYTES": "bytes_contents", "FP32": "fp32_contents", "INT32": "int_contents"}
+CONTENT_FIELDS: Final = {
+    "BYTES": "bytes_contents",
+    "FP32": "fp32_contents",
+    "INT32": "int_contents",
+}
 
 GrpcStatus = grpc.StatusCode
 
@@ -80,12 +88,17 @@ class InferenceServicer(GRPCInferenceServiceServicer):  # type: ignore[misc]
 
     async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:  # noqa: N802
         # left to grpc, each such call would be an error in the log
-        await context.abort(GrpcStatus.UNIMPLEMENTED, "the model can't be loaded or unloaded from outside")
+        await context.abort(
+            GrpcStatus.UNIMPLEMENTED, "the model can't be loaded or unloaded from outside"
+        )
 
     RepositoryModelUnload = RepositoryModelLoad
 
     async def _opened(self, context: Any) -> None:
-        headers = {name.encode(): _encode_value(value) for name, value in context.invocation_metadata() or ()}
+        headers = {
+            name.encode(): _encode_value(value)
+            for name, value in context.invocation_metadata() or ()
+        }
         try:
             self._doorkeeper.check(headers)
         except (UnauthenticatedError, ForbiddenError) as failure:
@@ -93,7 +106,9 @@ class InferenceServicer(GRPCInferenceServiceServicer):  # type: ignore[misc]
 
     async def _known(self, name: str, context: Any) -> None:
         if name != self._model.name:
-            await context.abort(GrpcStatus.NOT_FOUND, f"there is no such model: the one here is {self._model.name}")
+            await context.abort(
+                GrpcStatus.NOT_FOUND, f"there is no such model: the one here is {self._model.name}"
+            )
 
     async def _refuse(self, failure: Exception, context: Any) -> NoReturn:
         """The same as over HTTP: a status and one line."""
@@ -140,7 +155,9 @@ def _parse_tensors(request: Any) -> list[v2.Tensor]:
     """The inputs, whether their data are typed or raw; ValueError says what is wrong."""
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
-        raise ValueError(f"there are {len(request.inputs)} inputs and {len(raw)} raw contents: give one for each")
+        raise ValueError(
+            f"there are {len(request.inputs)} inputs and {len(raw)} raw contents: give one for each"
+        )
     tensors = []
     for i, tensor in enumerate(request.inputs):
         values = _unpack_texts(raw[i]) if raw else tensor.contents.bytes_contents
@@ -156,7 +173,9 @@ def _unpack_texts(raw: bytes) -> list[bytes]:
     """Raw BYTES: before each text its length, 4 bytes, little-endian."""
     values, at = [], 0
     while at < len(raw):
-        if len(raw) - at < 4 or len(raw) - at - 4 < (length := struct.unpack_from("<I", raw, at)[0]):
+        if len(raw) - at < 4 or len(raw) - at - 4 < (
+            length := struct.unpack_from("<I", raw, at)[0]
+        ):
             raise ValueError("raw contents end in the middle of a text")
         values.append(raw[at + 4 : at + 4 + length])
         at += 4 + length
@@ -169,10 +188,16 @@ def _parse_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _build_response(
-    name: str, request_id: str, asked: Sequence[Question], catalogue: ServedCatalogue, found: Sequence[Recommendation]
+    name: str,
+    request_id: str,
+    asked: Sequence[Question],
+    catalogue: ServedCatalogue,
+    found: Sequence[Recommendation],
 ) -> Any:
     whence = describe_origin(catalogue)
-    response = pb.ModelInferResponse(model_name=name, model_version=whence["model_version"], id=request_id)
+    response = pb.ModelInferResponse(
+        model_name=name, model_version=whence["model_version"], id=request_id
+    )
     for key, value in whence.items():
         if isinstance(value, int):
             response.parameters[key].int64_param = value
@@ -180,6 +205,8 @@ def _build_response(
             response.parameters[key].string_param = value
     for tensor in v2.build_output_tensors(asked, catalogue, found):
         out = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
-        data = [text.encode() for text in tensor.data] if tensor.datatype == "BYTES" else tensor.data
+        data = (
+            [text.encode() for text in tensor.data] if tensor.datatype == "BYTES" else tensor.data
+        )
         getattr(out.contents, CONTENT_FIELDS[tensor.datatype]).extend(data)
     return response

@@ -5,7 +5,12 @@ from typing import Final
 
 from dawnlist.serving.predictor.answers.engine import MAX_K
 from dawnlist.serving.predictor.protocols import fields
-from dawnlist.serving.predictor.protocols.schemas import TEXT_SCHEMA, JsonSchema, build_schemas, reference_schema
+from dawnlist.serving.predictor.protocols.schemas import (
+    TEXT_SCHEMA,
+    JsonSchema,
+    build_schemas,
+    reference_schema,
+)
 from dawnlist.serving.predictor.transports.auth import Authenticator
 
 COMMON_ERROR_STATUSES: Final = (400, 414, 431)
@@ -24,7 +29,10 @@ def build_openapi_document(name: str, doorkeeper: Authenticator) -> JsonSchema:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": _build_paths(name, bool(schemes)),
-        "components": {"schemas": build_schemas(), **({"securitySchemes": schemes} if schemes else {})},
+        "components": {
+            "schemas": build_schemas(),
+            **({"securitySchemes": schemes} if schemes else {}),
+        },
         "security": [{scheme: []} for scheme in schemes],
     }
 
@@ -53,12 +61,17 @@ def _build_error_responses(*statuses: int) -> JsonSchema:
         503: "Too much is asked at once, or the answer took too long; Retry-After says when to come again.",
     }
     return {
-        str(status): {"description": texts[status], **_build_json_content(reference_schema("Error"))}
+        str(status): {
+            "description": texts[status],
+            **_build_json_content(reference_schema("Error")),
+        }
         for status in statuses
     }
 
 
-def _build_operation(what: str, content: JsonSchema, *errors: int, answer: str = "The answer.") -> JsonSchema:
+def _build_operation(
+    what: str, content: JsonSchema, *errors: int, answer: str = "The answer."
+) -> JsonSchema:
     return {
         "summary": what,
         "responses": {"200": {"description": answer, **content}, **_build_error_responses(*errors)},
@@ -80,16 +93,27 @@ def _build_prediction_paths(name: str, locked: tuple[int, ...]) -> JsonSchema:
 
     def post(what: str, request: str, response: str) -> JsonSchema:
         each = "An answer for each, in their order."
-        operation = _build_operation(what, _build_json_content(reference_schema(response)), *errors, 413, answer=each)
+        operation = _build_operation(
+            what, _build_json_content(reference_schema(response)), *errors, 413, answer=each
+        )
         return {
-            "post": {**operation, "requestBody": {"required": True, **_build_json_content(reference_schema(request))}}
+            "post": {
+                **operation,
+                "requestBody": {"required": True, **_build_json_content(reference_schema(request))},
+            }
         }
 
-    lean = _build_operation("The list of one user.", _build_json_content(reference_schema("Prediction")), *errors)
+    lean = _build_operation(
+        "The list of one user.", _build_json_content(reference_schema("Prediction")), *errors
+    )
     return {
         "/v1/recommendations/{user}": {"get": {**lean, "parameters": _build_query_parameters()}},
-        f"/v1/models/{name}:predict": post("Lists of several users (KServe V1).", "Instances", "Predictions"),
-        f"/v2/models/{name}/infer": post("Lists of several users (KServe V2).", "InferRequest", "InferResponse"),
+        f"/v1/models/{name}:predict": post(
+            "Lists of several users (KServe V1).", "Instances", "Predictions"
+        ),
+        f"/v2/models/{name}/infer": post(
+            "Lists of several users (KServe V2).", "InferRequest", "InferResponse"
+        ),
     }
 
 
@@ -102,20 +126,33 @@ def _build_metadata_paths(name: str, locked: tuple[int, ...]) -> JsonSchema:
         "/openapi.json": "This document.",
     }
     return {
-        path: {"get": _build_operation(what, _build_json_content({"type": "object"}), *COMMON_ERROR_STATUSES, *locked)}
+        path: {
+            "get": _build_operation(
+                what, _build_json_content({"type": "object"}), *COMMON_ERROR_STATUSES, *locked
+            )
+        }
         for path, what in told.items()
     }
 
 
 def _build_health_paths(name: str, guarded: bool) -> JsonSchema:
     """The routes that nobody needs a key for."""
-    live = _build_operation("Whether the server runs.", _build_json_content({"type": "object"}), *COMMON_ERROR_STATUSES)
-    ready = _build_operation(
-        "Whether a version is loaded and warm.", _build_json_content(reference_schema("Ready")), *COMMON_ERROR_STATUSES
+    live = _build_operation(
+        "Whether the server runs.", _build_json_content({"type": "object"}), *COMMON_ERROR_STATUSES
     )
-    ready["responses"]["503"] = {"description": "Not ready.", **_build_json_content(reference_schema("Ready"))}
+    ready = _build_operation(
+        "Whether a version is loaded and warm.",
+        _build_json_content(reference_schema("Ready")),
+        *COMMON_ERROR_STATUSES,
+    )
+    ready["responses"]["503"] = {
+        "description": "Not ready.",
+        **_build_json_content(reference_schema("Ready")),
+    }
     metrics = _build_operation(
-        "Counts for Prometheus.", {"content": {"text/plain": {"schema": {"type": "string"}}}}, *COMMON_ERROR_STATUSES
+        "Counts for Prometheus.",
+        {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        *COMMON_ERROR_STATUSES,
     )
     operations = {
         f"/v1/models/{name}": ready,
@@ -137,12 +174,20 @@ def _build_query_parameters() -> list[JsonSchema]:
         return {"type": "array", "items": TEXT_SCHEMA, "minItems": 1, "maxItems": most}
 
     return [
-        {"name": "user", "in": "path", "required": True, "description": "The user's id.", "schema": TEXT_SCHEMA},
+        {
+            "name": "user",
+            "in": "path",
+            "required": True,
+            "description": "The user's id.",
+            "schema": TEXT_SCHEMA,
+        },
         query("k", "How many items.", {"type": "integer", "minimum": 1, "maximum": MAX_K}),
         query("exclude", "Items that must not come back.", several(fields.MAX_EXCLUDED)),
         query("recent", "Items that the user has just viewed.", several(fields.MAX_RECENT)),
         query("device", "What the user has in hand, such as mobile.", TEXT_SCHEMA),
         query("country", "Where the user is, such as DE.", TEXT_SCHEMA),
         query("genres", "Only items of one of these.", several(fields.MAX_FILTER_VALUES)),
-        query("explain", "Whether to say which past items speak for each result.", {"type": "boolean"}),
+        query(
+            "explain", "Whether to say which past items speak for each result.", {"type": "boolean"}
+        ),
     ]

@@ -12,7 +12,11 @@ from dawnlist.serving.predictor.model import DawnlistModel
 from dawnlist.serving.predictor.protocols import lean, v1, v2
 from dawnlist.serving.predictor.protocols.encoding import PredictionEncoder, ServedCatalogue
 from dawnlist.serving.predictor.request_limiter import OverloadedError
-from dawnlist.serving.predictor.transports.auth import Authenticator, ForbiddenError, UnauthenticatedError
+from dawnlist.serving.predictor.transports.auth import (
+    Authenticator,
+    ForbiddenError,
+    UnauthenticatedError,
+)
 from dawnlist.serving.predictor.transports.http import Request, Response
 from dawnlist.serving.predictor.transports.openapi import build_openapi_document
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics, render_metrics
@@ -39,7 +43,9 @@ class Route:
 def build_error_response(status: int, message: object) -> Response:
     """One line of JSON, without passwords and control characters."""
     return Response(
-        status, orjson.dumps({"error": format_error(message)}), RETRY_AFTER_HEADER if status == 503 else b""
+        status,
+        orjson.dumps({"error": format_error(message)}),
+        RETRY_AFTER_HEADER if status == 503 else b"",
     )
 
 
@@ -93,7 +99,8 @@ class Router:
                 or b"/" in path[len(RECOMMENDATIONS_PREFIX) :]
             ):
                 return self._counted(
-                    "unknown", build_error_response(404, "there is no such route: /openapi.json lists them")
+                    "unknown",
+                    build_error_response(404, "there is no such route: /openapi.json lists them"),
                 )
             route = self._lean_route
         handler = route.handlers.get(b"GET" if request.method == b"HEAD" else request.method)
@@ -113,7 +120,9 @@ class Router:
 
     def late(self) -> Response:
         """For a request whose answer is given up."""
-        return self._counted("late", build_error_response(503, "the answer took too long: try again in a moment"))
+        return self._counted(
+            "late", build_error_response(503, "the answer took too long: try again in a moment")
+        )
 
     def _counted(self, label: str, response: Response) -> Response:
         self._counts.request(label, response.status)
@@ -141,21 +150,29 @@ class Router:
     def _v1(self, request: Request) -> Coroutine[Any, Any, Response]:
         return self._answer("v1", v1.parse_v1_request(request.body), self._v1_answered)
 
-    def _v1_answered(self, questions: list[Question], catalogue: ServedCatalogue, found: list[Recommendation]) -> bytes:
+    def _v1_answered(
+        self, questions: list[Question], catalogue: ServedCatalogue, found: list[Recommendation]
+    ) -> bytes:
         return v1.encode_v1_response(self._printer, questions, catalogue, found)
 
     def _v2(self, request: Request) -> Coroutine[Any, Any, Response]:
         if b"inference-header-content-length" in request.headers:
-            raise ValueError("tensors as raw bytes are not supported here: send the data as JSON, or use gRPC")
+            raise ValueError(
+                "tensors as raw bytes are not supported here: send the data as JSON, or use gRPC"
+            )
         request_id, questions = v2.parse_v2_request(request.body)
 
-        def answered(questions: list[Question], catalogue: ServedCatalogue, found: list[Recommendation]) -> bytes:
+        def answered(
+            questions: list[Question], catalogue: ServedCatalogue, found: list[Recommendation]
+        ) -> bytes:
             return v2.encode_v2_response(self._model.name, request_id, questions, catalogue, found)
 
         return self._answer("v2", questions, answered)
 
     def _lean(self, request: Request) -> Coroutine[Any, Any, Response]:
-        question = lean.parse_get_request(request.path[len(RECOMMENDATIONS_PREFIX) :], request.query)
+        question = lean.parse_get_request(
+            request.path[len(RECOMMENDATIONS_PREFIX) :], request.query
+        )
         return self._answer("lean", [question], self._lean_answered)
 
     def _lean_answered(
@@ -163,7 +180,9 @@ class Router:
     ) -> bytes:
         return self._printer.prediction(questions[0], catalogue, found[0])
 
-    async def _answer(self, label: str, questions: list[Question], printed: AnswerEncoder) -> Response:
+    async def _answer(
+        self, label: str, questions: list[Question], printed: AnswerEncoder
+    ) -> Response:
         try:
             catalogue, found = await self._model.predict(questions)
         except Exception as failure:
@@ -174,7 +193,11 @@ class Router:
         return response
 
     def _made(
-        self, printed: AnswerEncoder, questions: list[Question], catalogue: ServedCatalogue, found: list[Recommendation]
+        self,
+        printed: AnswerEncoder,
+        questions: list[Question],
+        catalogue: ServedCatalogue,
+        found: list[Recommendation],
     ) -> Response:
         try:
             return Response(200, printed(questions, catalogue, found))
@@ -188,7 +211,9 @@ class Router:
 
     def _ready(self, request: Request) -> Response:
         ready = self._model.engine.ready
-        return build_json_response({"name": self._model.name, "ready": ready}, 200 if ready else 503)
+        return build_json_response(
+            {"name": self._model.name, "ready": ready}, 200 if ready else 503
+        )
 
     def _models(self, request: Request) -> Response:
         return build_json_response({"models": [self._model.name]})
@@ -204,11 +229,15 @@ class Router:
         return build_json_response({**self._dataplane.metadata(), "extensions": []})
 
     async def _model_metadata(self, request: Request) -> Response:
-        return self._counted("metadata", build_json_response(await self._dataplane.model_metadata(self._model.name)))
+        return self._counted(
+            "metadata", build_json_response(await self._dataplane.model_metadata(self._model.name))
+        )
 
 
 def _build_method_error(route: Route) -> Response:
     allowed = b", ".join(route.handlers)
     return Response(
-        405, orjson.dumps({"error": f"the method has to be {allowed.decode()}"}), b"allow: %b\r\n" % allowed
+        405,
+        orjson.dumps({"error": f"the method has to be {allowed.decode()}"}),
+        b"allow: %b\r\n" % allowed,
     )

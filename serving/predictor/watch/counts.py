@@ -70,7 +70,9 @@ class PredictorMetrics(Collector):
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
         self.requests: dict[tuple[str, int], int] = {}
-        self.tiers = dict.fromkeys(TIERS, 0)  # there from the start: a first answer is a change of 0 to 1
+        self.tiers = dict.fromkeys(
+            TIERS, 0
+        )  # there from the start: a first answer is a change of 0 to 1
         self.seconds: dict[str, Histogram] = {}
         self.redis_errors: dict[str, int] = {}
         self.degradations: dict[str, int] = {}
@@ -127,7 +129,9 @@ class PredictorMetrics(Collector):
     # Prometheus
 
     def collect(self) -> Iterator[Any]:
-        def counter(name: str, text: str, counts: dict[Any, int], *labels: str) -> CounterMetricFamily:
+        def counter(
+            name: str, text: str, counts: dict[Any, int], *labels: str
+        ) -> CounterMetricFamily:
             family = CounterMetricFamily(f"dawnlist_{name}", text, labels=["shop", *labels])
             for key, count in counts.copy().items():
                 values = key if isinstance(key, tuple) else (key,)
@@ -141,22 +145,49 @@ class PredictorMetrics(Collector):
 
         yield counter("requests", "Requests by route and status.", self.requests, "route", "status")
         yield counter("answers", "Users' answers by the rung of the ladder.", self.tiers, "tier")
-        yield self._histogram("request_seconds", "From a request's arrival to its answer.", self.seconds.copy(), "tier")
-        yield self._histogram("fold_in_seconds", "From asking for a fold-in to the ranked items.", {"": self.fold_ins})
-        yield counter("redis_errors", "Commands of the store that failed, by error.", self.redis_errors, "kind")
-        yield counter("degraded", "Answers below the ladder's best, by reason.", self.degradations, "reason")
-        yield counter("corrupt", "Values of the store with a wrong checksum, or gone.", self.corruptions, "what")
+        yield self._histogram(
+            "request_seconds",
+            "From a request's arrival to its answer.",
+            self.seconds.copy(),
+            "tier",
+        )
+        yield self._histogram(
+            "fold_in_seconds", "From asking for a fold-in to the ranked items.", {"": self.fold_ins}
+        )
+        yield counter(
+            "redis_errors",
+            "Commands of the store that failed, by error.",
+            self.redis_errors,
+            "kind",
+        )
+        yield counter(
+            "degraded", "Answers below the ladder's best, by reason.", self.degradations, "reason"
+        )
+        yield counter(
+            "corrupt",
+            "Values of the store with a wrong checksum, or gone.",
+            self.corruptions,
+            "what",
+        )
         yield counter("failures", "Errors that should not happen, by class.", self.failures, "kind")
         yield counter("loads", "Versions loaded since the start.", {(): self.loads})
-        yield gauge("breaker_open", "1 while the store is not asked because it did not answer.", self.breaker_open)
+        yield gauge(
+            "breaker_open",
+            "1 while the store is not asked because it did not answer.",
+            self.breaker_open,
+        )
         yield gauge("ready", "1 when a version is loaded and warm.", self.ready)
         yield gauge("in_flight", "Requests being answered.", self.in_flight)
         yield gauge("version", "The version that answers; 0: none.", self.version)
         yield gauge("load_seconds", "How long the last load of a version took.", self.load_seconds)
         if self.as_of:
-            yield gauge("version_age_seconds", "From the version's as_of to now.", time.time() - self.as_of)
+            yield gauge(
+                "version_age_seconds", "From the version's as_of to now.", time.time() - self.as_of
+            )
 
-    def _histogram(self, name: str, text: str, histograms: dict[str, Histogram], *labels: str) -> HistogramMetricFamily:
+    def _histogram(
+        self, name: str, text: str, histograms: dict[str, Histogram], *labels: str
+    ) -> HistogramMetricFamily:
         family = HistogramMetricFamily(f"dawnlist_{name}", text, labels=["shop", *labels])
         for key, histogram in histograms.items():
             values = [self.namespace, key] if labels else [self.namespace]

@@ -48,7 +48,9 @@ def configure_logging(alerts: Alerts) -> None:
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers, root.level = [handler, AlertHandler(alerts)], logging.WARNING
-    threading.excepthook = lambda died: predictor_log.error("a thread failed", exc_info=died.exc_value)
+    threading.excepthook = lambda died: predictor_log.error(
+        "a thread failed", exc_info=died.exc_value
+    )
     predictor_log.setLevel(logging.INFO)
     for name in ("kserve", "kserve.trace", "uvicorn", "uvicorn.error"):
         library = logging.getLogger(name)
@@ -65,7 +67,10 @@ def log_event(level: int, event: str, **fields: Any) -> None:
 def describe_exception(error: BaseException) -> dict[str, Any]:
     """An exception's class and places; its message may hold what a user sent."""
     frames = traceback.extract_tb(error.__traceback__)
-    places = [f"{'/'.join(frame.filename.split('/')[-2:])}:{frame.lineno} {frame.name}" for frame in frames[-8:]]
+    places = [
+        f"{'/'.join(frame.filename.split('/')[-2:])}:{frame.lineno} {frame.name}"
+        for frame in frames[-8:]
+    ]
     return {"error": type(error).__name__, "at": places}
 
 
@@ -99,8 +104,17 @@ class MetricsLogger:
         counts = self.counts
         if self._version != (counts.version, counts.loads):
             self._version = counts.version, counts.loads
-            log_event(logging.INFO, "version", version=counts.version, seconds=round(counts.load_seconds, 3))
-        bad = {f"{route} {status}": n for (route, status), n in counts.requests.items() if status >= 500}
+            log_event(
+                logging.INFO,
+                "version",
+                version=counts.version,
+                seconds=round(counts.load_seconds, 3),
+            )
+        bad = {
+            f"{route} {status}": n
+            for (route, status), n in counts.requests.items()
+            if status >= 500
+        }
         every = {
             "responses": bad,
             "redis_errors": counts.redis_errors,
@@ -110,8 +124,18 @@ class MetricsLogger:
         }
         news = {name: new for name, totals in every.items() if (new := self._new(name, totals))}
         if news:
-            log_event(logging.WARNING, "errors", seconds=LOG_INTERVAL_SECONDS, breaker_open=counts.breaker_open, **news)
+            log_event(
+                logging.WARNING,
+                "errors",
+                seconds=LOG_INTERVAL_SECONDS,
+                breaker_open=counts.breaker_open,
+                **news,
+            )
 
     def _new(self, name: str, totals: Mapping[str, int]) -> dict[str, int]:
         last, self._last[name] = self._last.get(name, {}), dict(totals)
-        return {key: total - last.get(key, 0) for key, total in totals.items() if total > last.get(key, 0)}
+        return {
+            key: total - last.get(key, 0)
+            for key, total in totals.items()
+            if total > last.get(key, 0)
+        }
