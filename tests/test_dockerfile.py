@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,9 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.wheels import build_wheel, copy_tracked_files
+
 ROOT = Path(__file__).parent.parent
 LINES = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text()).splitlines()
-BUILD = "from setuptools import build_meta as backend; print(backend.build_wheel('.'))"
 
 
 def said(instruction: str) -> list[str]:
@@ -29,21 +29,6 @@ def copied() -> list[str]:
     return [
         name for line in said("COPY") if not line.startswith("--from") for name in line.split()[:-1]
     ]
-
-
-def context(folder: Path) -> Path:
-    """The build stage's folder: the copied files that git knows, whoever owns the checkout."""
-    tracked = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", *copied()],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in tracked.stdout.split():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    return folder
 
 
 def test_what_is_copied_is_there_and_all_that_docker_is_given() -> None:
@@ -77,14 +62,15 @@ def test_the_driver_of_a_gpu_node_of_gke_is_found() -> None:
 
 
 def test_the_wheel_of_what_is_copied_holds_all_that_is_imported_and_read(tmp_path: Path) -> None:
-    folder = context(tmp_path)
-    needed = {str(path.relative_to(folder)) for name in ("components", "pipelines", "serving")
-              for path in (folder / name).rglob("*") if path.is_file()}  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", BUILD], cwd=folder, capture_output=True, text=True, check=True
-    )
-    with zipfile.ZipFile(folder / done.stdout.splitlines()[-1]) as wheel:
-        assert needed - set(wheel.namelist()) == set()
+    folder = copy_tracked_files(copied(), tmp_path)
+    needed = set()
+    for name in ("dawnlist", "components", "pipelines", "serving"):
+        paths = [path.relative_to(folder) for path in (folder / name).rglob("*") if path.is_file()]
+        needed |= {str(path if name == "dawnlist" else "dawnlist" / path) for path in paths}
+    with zipfile.ZipFile(build_wheel(folder)) as wheel:
+        names = set(wheel.namelist())
+    assert needed - names == set()
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"dawnlist"}
 
 
 @pytest.mark.skipif(
@@ -97,7 +83,7 @@ def test_the_install_line_installs(tmp_path: Path) -> None:
     (install,) = (line for line in said("RUN") if line.startswith("uv pip install"))
     assert "-m venv --without-pip /opt/dawnlist" in said("RUN")[0]
     tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    folder = context(tmp_path / "source")
+    folder = copy_tracked_files(copied(), tmp_path / "source")
     line = install.replace("/opt/dawnlist", str(environment))
     subprocess.run(
         ["bash", "-euc", line],
