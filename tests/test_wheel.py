@@ -138,7 +138,8 @@ def answering(environment: Path, foreign: Path, valkey: str) -> Iterator[str]:
     """The URL of a predictor that the wheel's command serves."""
     publish(valkey, shop())
     port = free_port()
-    command = [environment / "bin" / "dawnlist", "serve", "--port", str(port), "--redis", valkey]
+    program = environment / "bin" / "dawnlist"
+    command = [str(program), "serve", "--port", str(port), "--redis", valkey]
     command += ["--namespace", "shop"]
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, cwd=foreign, stdout=quiet, stderr=quiet) as process:
