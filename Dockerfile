@@ -1,6 +1,6 @@
 # The one image: every step of the pipeline and the predictor run in it.
-#   docker build -t dawnlist-python:0.1.0 .
-#   docker build --build-arg EXTRAS=gpu -t dawnlist-python:0.1.0-gpu .     and gpu,spark for both; needs no CUDA base
+#   docker build -t dawnlist-python:0.2.0 .
+#   docker build --build-arg EXTRAS=gpu -t dawnlist-python:0.2.0-gpu .     and gpu,spark for both; needs no CUDA base
 # Pin the base by digest in your registry's mirror, too: a tag can be moved.
 ARG PYTHON=python:3.11.16-slim-trixie
 
@@ -8,7 +8,9 @@ FROM ${PYTHON} AS build
 ARG EXTRAS=""
 WORKDIR /source
 COPY requirements.lock ./
-RUN pip install --no-cache-dir "$(grep '^uv==' requirements.lock)" && python -m venv --without-pip /opt/dawnlist
+# the lines of uv and its hashes
+RUN awk '/^uv==/,!/\\$/' requirements.lock | pip install --no-cache-dir --require-hashes --requirement /dev/stdin \
+ && python -m venv --without-pip /opt/dawnlist
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY dawnlist dawnlist
 COPY components components

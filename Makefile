@@ -1,7 +1,9 @@
-# make demo   from nothing to 20 titles for a user, on embedded parts
-# make test   lint, types and tests
-# make gpu-check   on a machine with an NVIDIA GPU: its tests, and what it is worth
-# Both make their own environment in .venv; a second call installs nothing.
+# make demo        from nothing to 20 titles for a user, on embedded parts
+# make test        lint, types and every test
+# make test-all    the same on each Python from 3.11 to 3.13 that this machine has
+# make docs        the documentation as a site, in site/
+# make gpu-check   on a machine with an NVIDIA GPU: its tests and its speed
+# Each target makes its own environment, by default in .venv; a second call installs nothing.
 
 .SILENT:
 .DELETE_ON_ERROR:
@@ -13,54 +15,69 @@ MAKEFLAGS += --no-print-directory
 # else each of a run's twelve processes compiles anew whatever it imports, which is most of a small one
 unexport PYTHONDONTWRITEBYTECODE
 
-UV := .venv/bin/uv
-DAWNLIST := .venv/bin/dawnlist
+VENV ?= .venv
+PYTHONS ?= python3.13 python3.12 python3.11 python3
+UV := $(VENV)/bin/uv
 INPUTS := setup.cfg pyproject.toml requirements.lock
 
-.PHONY: demo test prove gpu-check lock clean
+.PHONY: demo test test-all prove docs gpu-check lock clean
 
 demo:
 	began=$$(date +%s)
-	$(MAKE) .venv/user
-	DAWNLIST_SETUP_SECONDS=$$(($$(date +%s) - began)) .venv/bin/python benchmarks/demo.py
+	$(MAKE) $(VENV)/user
+	DAWNLIST_SETUP_SECONDS=$$(($$(date +%s) - began)) $(VENV)/bin/python benchmarks/demo.py
 
-test: .venv/dev
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/mypy
-	.venv/bin/python -m pytest -n 2 --dist loadfile
+test: $(VENV)/dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/codespell
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
-gpu-check: .venv/dev
-	VIRTUAL_ENV=.venv $(UV) pip install --quiet --constraint requirements.lock --editable '.[local,dev,gpu]'
-	.venv/bin/python -m pytest -q -rs tests/test_ials.py tests/test_solver.py tests/test_topk.py
-	.venv/bin/python benchmarks/gpu_check.py
+test-all:
+	for version in 3.11 3.12 3.13; do
+	  if python$$version -c '' 2>/dev/null; then
+	    echo "Python $$version"
+	    $(MAKE) test VENV=.venv-$$version PYTHONS=python$$version
+	  else
+	    echo "Python $$version is not installed: skipped"
+	  fi
+	done
 
-prove: .venv/dev
-	DAWNLIST_PROVE=1 .venv/bin/python -m pytest
+docs: $(VENV)/dev
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
+
+gpu-check: $(VENV)/dev
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --constraint requirements.lock --editable '.[local,dev,gpu]'
+	$(VENV)/bin/python -m pytest -q -rs tests/test_ials.py tests/test_solver.py tests/test_topk.py
+	$(VENV)/bin/python benchmarks/gpu_check.py
+
+prove: $(VENV)/dev
+	DAWNLIST_PROVE=1 $(VENV)/bin/python -m pytest
 
 # the newest Python from 3.11 to 3.13 that can make an environment; uv then installs what the lock pins
 $(UV):
-	for python in python3.13 python3.12 python3.11 python3; do
+	for python in $(PYTHONS); do
 	  if $$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
-	    $$python -m venv --clear .venv
-	    .venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
+	    $$python -m venv --clear $(VENV)
+	    awk '/^uv==/,!/\\$$/' requirements.lock | $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement /dev/stdin
 	    exit 0
 	  fi
 	done
 	echo "dawnlist: no Python from 3.11 to 3.13 with venv was found: install one, e.g. on Debian and Ubuntu: apt-get install python3 python3-venv" >&2
 	exit 1
 
-.venv/user: $(INPUTS) | $(UV)
-	VIRTUAL_ENV=.venv $(UV) pip install --quiet --constraint requirements.lock --editable '.[local]'
+$(VENV)/user: $(INPUTS) | $(UV)
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --constraint requirements.lock --editable '.[local]'
 	touch $@
 
-.venv/dev: $(INPUTS) | $(UV)
-	VIRTUAL_ENV=.venv $(UV) pip install --quiet --constraint requirements.lock --editable '.[local,dev]'
-	touch $@ .venv/user
+$(VENV)/dev: $(INPUTS) | $(UV)
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --constraint requirements.lock --editable '.[local,dev]'
+	touch $@ $(VENV)/user
 
 lock: | $(UV)
-	$(UV) pip compile setup.cfg --extra local --extra dev --universal --python-version 3.11 --quiet \
+	$(UV) pip compile setup.cfg --extra local --extra dev --universal --python-version 3.11 --quiet --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file requirements.lock
 
 clean:
-	rm -rf .venv .dawnlist build *.egg-info
+	rm -rf .venv .venv-* .dawnlist build site *.egg-info
