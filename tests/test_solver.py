@@ -4,6 +4,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
 from dawnlist.als.training import fingerprint_inputs, fit_als
+from dawnlist.arrays import Float32Array
 from dawnlist.machine.gpu_libraries import import_cupy, import_implicit_als
 from dawnlist.model import popularity
 from dawnlist.model.config import ALSConfig
@@ -20,13 +21,23 @@ def checkerboard(size: int = 40) -> UserItems:
     return UserItems(matrix, np.zeros(matrix.nnz, dtype=np.float32))
 
 
+def assert_diagonal_comes_first(factors: tuple[Float32Array, Float32Array]) -> None:
+    """Each held-out pair scores about 1, like the pairs that were seen, and all other unseen pairs about 0."""
+    scores = factors[0] @ factors[1].T
+    other_unseen = np.add.outer(range(40), range(40)) % 2 == 1
+    assert scores.diagonal().min() > 0.9
+    assert scores[other_unseen].max() < 0.1
+
+
+@pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("solver", ["ials", "implicit"])
-def test_the_held_out_diagonal_comes_first(solver: str) -> None:
-    config = ALSConfig(factors=4, regularization=0.05, alpha=20, iterations=20, solver=solver)
-    users, items = fit_als(checkerboard(), config)
-    scores = users @ items.T
-    scores[checkerboard().weight.toarray() > 0] = -np.inf
-    assert scores.argmax(axis=1).tolist() == list(range(40))
+def test_the_held_out_diagonal_comes_first(solver: str, seed: int) -> None:
+    """From every random start, with as many factors as the board has tastes.
+
+    With more, the spare ones learn that the diagonal is missing, and about every other start ranks it lower.
+    """
+    config = ALSConfig(factors=2, regularization=0.05, alpha=20, iterations=20, seed=seed, solver=solver)
+    assert_diagonal_comes_first(fit_als(checkerboard(), config))
 
 
 def test_is_the_bare_library_on_the_same_confidence() -> None:
@@ -80,17 +91,14 @@ def test_an_unknown_device_is_refused() -> None:
 
 @pytest.mark.parametrize("solver", ["ials", "implicit"])
 def test_a_gpu_that_is_asked_for_and_missing_is_an_error(solver: str) -> None:
-    config = ALSConfig(factors=4, regularization=0.05, alpha=20, iterations=20, solver=solver)
+    config = ALSConfig(factors=2, regularization=0.05, alpha=20, iterations=20, solver=solver)
     try:
         {"ials": import_cupy, "implicit": import_implicit_als}[solver]()
     except RuntimeError:
         with pytest.raises(RuntimeError, match="a GPU was asked for"):
             fit_als(checkerboard(), config, "gpu")
     else:
-        on_gpu = fit_als(checkerboard(), config, "gpu")
-        scores = on_gpu[0] @ on_gpu[1].T
-        scores[checkerboard().weight.toarray() > 0] = -np.inf
-        assert scores.argmax(axis=1).tolist() == list(range(40))
+        assert_diagonal_comes_first(fit_als(checkerboard(), config, "gpu"))
 
 
 @pytest.mark.parametrize("solver", ["implicit", "spark"])
