@@ -1,6 +1,7 @@
 # make demo        from nothing to 20 titles for a user, on embedded parts
 # make test        lint, types and every test
 # make test-all    the same on each Python from 3.11 to 3.13 that this machine has
+# make prove       the long proofs, and the tests with each of OpenBLAS's kernels that the CPU can execute
 # make docs        the documentation as a site, in site/
 # make gpu-check   on a machine with an NVIDIA GPU: its tests and its speed
 # Each target makes its own environment, by default in .venv; a second call installs nothing.
@@ -53,7 +54,7 @@ gpu-check: $(VENV)/dev
 	$(VENV)/bin/python benchmarks/gpu_check.py
 
 prove: $(VENV)/dev
-	DAWNLIST_PROVE=1 $(VENV)/bin/python -m pytest
+	$(VENV)/bin/python benchmarks/kernels.py
 
 # the newest Python from 3.11 to 3.13 that can make an environment; uv then installs what the lock pins
 $(UV):
