@@ -68,7 +68,9 @@ def read_taken_kernels(setting: dict[str, str]) -> str:
     kernel Prescott by the name Katmai.
     """
     command = [sys.executable, "-c", SHOW_TAKEN]
-    return subprocess.run(command, env=environment(setting), check=True, text=True, capture_output=True).stdout.strip()
+    return subprocess.run(
+        command, env=environment(setting), check=True, text=True, capture_output=True
+    ).stdout.strip()
 
 
 def run_suite(setting: dict[str, str], arguments: list[str]) -> str:
@@ -79,7 +81,11 @@ def run_suite(setting: dict[str, str], arguments: list[str]) -> str:
 
 def environment(setting: dict[str, str]) -> dict[str, str]:
     """This process's environment with the setting and without the caller's choice of a kernel."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("OPENBLAS_CORETYPE", "DAWNLIST_PROVE")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("OPENBLAS_CORETYPE", "DAWNLIST_PROVE")
+    }
     return kept | setting
 
 

@@ -36,7 +36,9 @@ def test_the_held_out_diagonal_comes_first(solver: str, seed: int) -> None:
 
     With more, the spare ones learn that the diagonal is missing, and about every other start ranks it lower.
     """
-    config = ALSConfig(factors=2, regularization=0.05, alpha=20, iterations=20, seed=seed, solver=solver)
+    config = ALSConfig(
+        factors=2, regularization=0.05, alpha=20, iterations=20, seed=seed, solver=solver
+    )
     assert_diagonal_comes_first(fit_als(checkerboard(), config))
 
 
