@@ -21,6 +21,11 @@ HOUR_COLUMNS: Final = [f"hour_{hour}" for hour in HOURS_OF_DAY]
 PAUSE_COLUMNS: Final = [f"pauses_{number}" for number in range(len(PAUSE_BOUNDS) + 1)]
 MIN_OBSERVATIONS: Final = 5
 """Fewer observations say nothing."""
+DECIMALS: Final = 12
+"""Variances and divergences are rounded to so many decimals, else the root of a rounding error of 1e-16 shows as 1e-8.
+
+They are computed from averages of a few units, and are thousandths or more where people differ.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def _mean_sql(total: str, count: str) -> str:
 
 
 def _spread_sql(squares: str, total: str, count: str) -> str:
-    return f"sqrt(greatest({_mean_sql(squares, count)} - power({_mean_sql(total, count)}, 2), 0))"
+    return _root_sql(f"{_mean_sql(squares, count)} - power({_mean_sql(total, count)}, 2)")
 
 
 def _divergence_sql(columns: list[str]) -> str:
@@ -61,7 +66,12 @@ def _divergence_sql(columns: list[str]) -> str:
         f"coalesce(({column} + all_{column}) * ln(({column} / nullif(all_{column}, 0) + 1) / ({whole} + 1)), 0)"
         for column in columns
     ]
-    return f"sqrt(greatest(({' + '.join(terms)}) / ({whole} + 1), 0))"
+    return _root_sql(f"({' + '.join(terms)}) / ({whole} + 1)")
+
+
+def _root_sql(value: str) -> str:
+    """The square root of a value that is negative by rounding only."""
+    return f"sqrt(greatest(round({value}, {DECIMALS}), 0))"
 
 
 def _angle_to_percentage(angle: float) -> float:

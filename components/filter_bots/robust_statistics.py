@@ -20,8 +20,13 @@ MIN_HABIT_USERS: Final = 50
 """A habit that fewer users show says nothing."""
 CORRELATION_SHRINKAGE: Final = 3.0
 """Correlations count as if there were so many uncorrelated rows to a column beside the sample's."""
+MIN_RELATIVE_SPREAD: Final = 1e-9
+"""People do not differ in a habit when their standard deviation is at most this share of the habit's largest value.
+
+Sums and fits in float64 leave about 1e-15 to 1e-13 of it, whichever CPU computes them. Habits that are computed from
+counts differ by more than 1e-8 where they differ at all.
+"""
 _MAX_ITERATIONS: Final = 30
-_MIN_SPREAD: Final = 1e-6
 _MAD_TO_DEVIATION: Final = 1.4826
 
 
@@ -31,11 +36,17 @@ def measure_deviations(
     """How far a habit's values are from those of people with as many observations: in standard deviations.
 
     Also the usual value and the standard deviation, for each user. 0 where a value is NaN, and for everybody where
-    people do not differ or too few of them are known.
+    people do not differ (see MIN_RELATIVE_SPREAD) or fewer than MIN_HABIT_USERS of them are known.
     """
+    nothing = np.zeros(len(values))
     known = np.isfinite(values) & learned
     if known.sum() < MIN_HABIT_USERS:
-        return np.zeros(len(values)), values, np.zeros(len(values))
+        return nothing, values, nothing
+    largest = np.max(np.abs(values[known]))
+    if largest == 0:
+        return nothing, nothing, nothing
+    # The small constants below are shares of the largest value, so the unit of the values does not matter.
+    values = values / largest
     design = _build_design_matrix(counts, given, known)
     usual = design @ _fit_biweight(design[known], values[known])
     residuals = np.nan_to_num(values - usual)
@@ -44,8 +55,11 @@ def measure_deviations(
     scaled = residuals / spread
     middle = np.median(scaled[known])
     unit = _robust_deviation(scaled[known] - middle)
-    away = np.where(np.isfinite(values), scaled - middle, 0) / max(unit, 1e-9)
-    return away * (unit > _MIN_SPREAD), usual + middle * spread, unit * spread
+    usual = (usual + middle * spread) * largest
+    if unit * np.median(spread[known]) <= MIN_RELATIVE_SPREAD:
+        return nothing, usual, nothing
+    away = np.where(np.isfinite(values), scaled - middle, 0) / unit
+    return away, usual, unit * spread * largest
 
 
 def _robust_deviation(residuals: Float64Array) -> float:
