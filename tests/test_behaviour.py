@@ -206,7 +206,7 @@ def test_people_differ_from_a_share_of_the_largest_value_on(largest: float) -> N
 
 
 def test_one_value_that_is_far_out_does_not_hide_the_others() -> None:
-    """The bound is so low that a value of a million standard measure_deviations does not silence a habit."""
+    """The bound is so low that a value of a million standard deviations does not silence a habit."""
     values = np.random.default_rng(3).normal(size=1_000)
     counts, learned = np.full(1_000, 50.0), np.ones(1_000, bool)
     before = measure_deviations(values, counts, np.zeros(1_000), learned)[0]
@@ -229,7 +229,7 @@ def test_the_root_of_a_rounding_error_is_zero(connection: Any, habit: str) -> No
     usual = ", ".join(f"{shares.get(column, 0)}::DOUBLE AS all_{column}" for column in HOUR_COLUMNS)
     pauses = "n * 4100 AS log_pauses, n * 16810 AS log_pauses_squared"
     rows = f"SELECT n AS pauses, {pauses}, {hours}, {usual} FROM (SELECT range::DOUBLE AS n FROM range(1, 3000))"
-    value = next(one.value for one in HABITS if one.said == habit)
+    value = next(one.value for one in HABITS if one.label == habit)
     assert connection.execute(f"SELECT max({value}) FROM ({rows})").fetchone() == (0,)
 
 
