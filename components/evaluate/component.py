@@ -37,12 +37,14 @@ def evaluate(
         from dawnlist.records.lineage import select_finite_figures, write_lineage
         from dawnlist.records.registry import load_model
 
-        opened, cut = Lake.open(lake, namespace), Splits.load(Path(splits.path))
-        live = cut.about["incumbent"] and load_model(opened, cut.about["incumbent"])
-        found = evaluate_models(
-            cut, FactorModel.load(Path(model.path)), live, metric, int(k), opened
-        )
-        record.update(drop_user_values(found))
-        Path(evaluation.path).write_text(json.dumps(found))
+        opened = Lake.open(lake, namespace)
+        cut = Splits.load(Path(splits.path))
+        challenger = FactorModel.load(Path(model.path))
+        incumbent = None
+        if cut.about["incumbent"]:
+            incumbent = load_model(opened, cut.about["incumbent"])
+        result = evaluate_models(cut, challenger, incumbent, metric, int(k), opened)
+        record.update(drop_user_values(result))
+        Path(evaluation.path).write_text(json.dumps(result))
         write_lineage([evaluation], [splits, model], lake, namespace, as_of, run)
     metrics.metadata.update(select_finite_figures(flatten_evaluation(record)))

@@ -39,16 +39,13 @@ def filter_bots(
         from dawnlist.settings import Settings
 
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
-        opened, days = (
-            Lake.open(lake, namespace),
-            compute_window(parse_as_of(as_of), int(window_days)),
-        )
-        table, report = judge_interactions(opened, version, days, Settings.load(settings))
+        opened = Lake.open(lake, namespace)
+        window = compute_window(parse_as_of(as_of), int(window_days))
+        table, report = judge_interactions(opened, version, window, Settings.load(settings))
         record.update(report | {"before": read_previous_report(opened, as_of)})
         pq.write_table(table, verdicts.path)
-        Path(drops.path).write_text(render_drop_page(record, find_newest_ablation(opened, as_of)))
-        Path(summary.path).write_text(
-            render_drop_markdown(record, find_newest_ablation(opened, as_of))
-        )
+        ablation = find_newest_ablation(opened, as_of)
+        Path(drops.path).write_text(render_drop_page(record, ablation))
+        Path(summary.path).write_text(render_drop_markdown(record, ablation))
         write_lineage([verdicts, drops, summary], [interactions], lake, namespace, as_of, run)
     metrics.metadata.update(select_finite_figures(report))

@@ -39,9 +39,8 @@ def tune(
     from dawnlist.records.run_records import record_step, resolve_as_of
 
     as_of = resolve_as_of(lake, namespace, as_of, run)
-    with record_step(
-        lake, namespace, as_of, run, f"tune-{rung + 1}-{shard + 1}" if shards else "tune"
-    ) as record:
+    step = f"tune-{rung + 1}-{shard + 1}" if shards else "tune"
+    with record_step(lake, namespace, as_of, run, step) as record:
         import json
         from pathlib import Path
 
@@ -58,14 +57,17 @@ def tune(
             factors, regularization, alpha, alpha0, nu, half_life, popularity_share, popularity_half_life,
             content_share, content_pairs, int(iterations), int(seed), engines.train,
         )  # fmt: skip
-        part = RungShard(int(rung), int(shard), int(shards)) if shards else None
-        opened, cut = Lake.open(lake, namespace), Splits.load(Path(splits.path))
-        record.update(
-            run_daily_search(
-                opened, cut, grid, search, metric, int(k), device, engines.spark, run, part
-            )
+        rung_shard = None
+        if shards:
+            rung_shard = RungShard(int(rung), int(shard), int(shards))
+        opened = Lake.open(lake, namespace)
+        cut = Splits.load(Path(splits.path))
+        report = run_daily_search(
+            opened, cut, grid, search, metric, int(k), device, engines.spark, run, rung_shard
         )
-        best = dict(*record["trials"][:1])  # a part of a rung has none
+        record.update(report)
+        # A shard of a rung returns no trials.
+        best = report["trials"][0] if report["trials"] else {}
         Path(trial.path).write_text(json.dumps(best))
         write_lineage([trial], [splits], lake, namespace, as_of, run)
     metrics.metadata.update(select_finite_figures(best))
