@@ -31,7 +31,7 @@ NO_CONTENT_BLEND: Final[ContentBlend] = (0.0, 5.0)
 
 @dataclass(frozen=True)
 class Grid:
-    """The values to try of each hyper-parameter of ALSConfig, and what is the same in all trials."""
+    """The values to try of each hyper-parameter of ALSConfig, and what all trials share."""
 
     factors: Sequence[float] = (64,)
     regularization: Sequence[float] = (0.1,)

@@ -89,11 +89,10 @@ def race_trials(trials: Sequence[T], score: TrialScorer[T], keep: int, user_coun
 def is_clearly_worse(values: Float64Array, best: Float64Array) -> bool:
     """Return whether a trial is worse than the best by more than STANDARD_ERRORS_TO_DROP.
 
-    The standard error is that of the mean of the paired differences, infinite for one user.
+    The standard error is that of the mean of the paired differences. One user is too few to say.
     """
     difference = values - best
-    if len(difference) > 1:
-        error = difference.std(ddof=1) / np.sqrt(len(difference))
-    else:
-        error = np.inf
+    if len(difference) < 2:
+        return False
+    error = difference.std(ddof=1) / np.sqrt(len(difference))
     return bool(difference.mean() < -STANDARD_ERRORS_TO_DROP * error)

@@ -1,4 +1,4 @@
-"""The users that trials are scored on: a seeded permutation, of which a rung takes the first ones."""
+"""The users that trials are scored on, in random order. Each rung takes as many as it needs."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
