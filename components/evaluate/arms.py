@@ -1,4 +1,4 @@
-"""Define the arms, whose lists are scored as they would be served, and the users to score them on."""
+"""Define the arms, whose lists are scored as they would be served, and the evaluated users."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -43,7 +43,8 @@ class EvaluatedUsers:
         """Take the users who met items before the holdout, and new ones in it."""
         history = splits.user_items("train")
         users = splits.judged("holdout")
-        return cls(splits, history, users, history.weight[users], splits.truth("holdout")[users], k)
+        truth = splits.truth("holdout")
+        return cls(splits, history, users, history.weight[users], truth[users], k)
 
     @property
     def cold_users(self) -> "EvaluatedUsers":
@@ -59,7 +60,10 @@ class EvaluatedUsers:
         for start in range(0, max(1, len(self.users)), EVALUATION_BLOCK_USERS):
             block = slice(start, start + EVALUATION_BLOCK_USERS)
             yield replace(
-                self, users=self.users[block], seen=self.seen[block], truth=self.truth[block]
+                self,
+                users=self.users[block],
+                seen=self.seen[block],
+                truth=self.truth[block],
             )
 
     def recommend_with(self, model: FactorModel) -> Int64Array:
@@ -95,7 +99,7 @@ def build_popularity_arm(history: UserItems, window: str) -> EvaluationArm:
 
 
 def compute_item_popularity(history: csr_matrix) -> npt.NDArray[np.float64]:
-    """Compute the share of users who met each item. An item that nobody met counts as met by one."""
+    """Compute the share of users who met each item, as if at least one user had met it."""
     active_users = int((np.diff(history.indptr) > 0).sum())
     user_counts = np.bincount(history.indices, minlength=history.shape[1])
     return np.maximum(user_counts, 1) / max(1, active_users)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dawnlist.arrays import Float64Array, Int64Array
+from dawnlist.arrays import BoolArray, Float64Array, Int64Array
 from dawnlist.components.evaluate import segments
 from dawnlist.components.evaluate.arms import EvaluatedUsers
 from dawnlist.model.factor_model import FactorModel
@@ -59,18 +59,27 @@ def score_segments(
     """
     segment_values: dict[str, ValuesByArm] = {}
     for name, is_member in segments.assign_segments(evaluated).items():
-        segment_values[name] = {arm: user_values[is_member] for arm, user_values in values.items()}
+        segment_values[name] = _select_users(values, is_member)
     segment_values[segments.COLD_SEGMENT] = cold_values
     segment_values[segments.NEW_ITEMS_SEGMENT] = new_item_values
     scored_segments = []
     for name, by_arm in segment_values.items():
         user_count = len(by_arm["challenger"])
         if user_count:
-            means = {arm: mean_or_zero(user_values) for arm, user_values in by_arm.items()}
-            scored_segments.append(
-                {"segment": name, "users": user_count, "arms": round_values(means)}
-            )
+            means = _average_values(by_arm)
+            scored_segments.append({"segment": name, "users": user_count, "arms": means})
     return scored_segments
+
+
+def _select_users(values: ValuesByArm, is_selected: BoolArray) -> ValuesByArm:
+    return {arm: user_values[is_selected] for arm, user_values in values.items()}
+
+
+def _average_values(values: ValuesByArm) -> dict[str, float]:
+    means = {}
+    for arm, user_values in values.items():
+        means[arm] = mean_or_zero(user_values)
+    return round_values(means)
 
 
 def compute_list_churn(

@@ -30,19 +30,17 @@ def evaluate(
             drop_user_values,
             evaluate_models,
             flatten_evaluation,
+            load_incumbent,
         )
         from dawnlist.lake.lake import Lake
         from dawnlist.model.factor_model import FactorModel
         from dawnlist.model.splits import Splits
         from dawnlist.records.lineage import select_finite_figures, write_lineage
-        from dawnlist.records.registry import load_model
 
         opened = Lake.open(lake, namespace)
         cut = Splits.load(Path(splits.path))
         challenger = FactorModel.load(Path(model.path))
-        incumbent = None
-        if cut.about["incumbent"]:
-            incumbent = load_model(opened, cut.about["incumbent"])
+        incumbent = load_incumbent(opened, cut)
         result = evaluate_models(cut, challenger, incumbent, metric, int(k), opened)
         record.update(drop_user_values(result))
         Path(evaluation.path).write_text(json.dumps(result))

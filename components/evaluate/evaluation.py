@@ -33,6 +33,7 @@ from dawnlist.model import popularity
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.metrics import METRICS, RankingScores, score_lists
 from dawnlist.model.splits import Splits
+from dawnlist.records.registry import load_model
 
 ArmsByName = dict[str, EvaluationArm]
 ScoresByArm = dict[str, RankingScores]
@@ -86,10 +87,7 @@ def evaluate_models(
         raise ValueError(f"metric {metric!r} is unknown: give one of {', '.join(METRICS)}")
     evaluated = EvaluatedUsers.of(splits, k)
     holdout_facts = holdout.describe_holdout(lake, splits)
-    windows = {
-        window: build_popularity_arm(evaluated.history, window)
-        for window in popularity.POPULARITY_WINDOWS
-    }
+    windows = _build_popularity_arms(evaluated)
     window_scores = _score_windows(evaluated, windows, metric)
     best_window = _choose_best_window(window_scores, metric)
     arms = _build_arms(evaluated, challenger, incumbent, windows[best_window])
@@ -120,6 +118,17 @@ def evaluate_models(
     return evaluation
 
 
+def load_incumbent(lake: Lake, splits: Splits) -> FactorModel | None:
+    """Load the incumbent that the splits were cut for, or return None if there is none.
+
+    Raises:
+        ValueError: The model's files are gone or damaged.
+    """
+    if not splits.about["incumbent"]:
+        return None
+    return load_model(lake, splits.about["incumbent"])
+
+
 def flatten_evaluation(evaluation: dict[str, Any]) -> dict[str, float]:
     """Return the metrics of all arms and the challenger's differences without nesting.
 
@@ -138,6 +147,14 @@ def flatten_evaluation(evaluation: dict[str, Any]) -> dict[str, float]:
 def drop_user_values(evaluation: dict[str, Any]) -> dict[str, Any]:
     """Return the evaluation without the values of single users, as the run record keeps it."""
     return {name: value for name, value in evaluation.items() if name != "per_user"}
+
+
+def _build_popularity_arms(evaluated: EvaluatedUsers) -> ArmsByName:
+    """Build the arm of popularity with each of its windows."""
+    arms = {}
+    for window in popularity.POPULARITY_WINDOWS:
+        arms[window] = build_popularity_arm(evaluated.history, window)
+    return arms
 
 
 def _score_windows(evaluated: EvaluatedUsers, windows: ArmsByName, metric: str) -> ScoresByArm:

@@ -25,7 +25,9 @@ def assign_segments(evaluated: EvaluatedUsers) -> dict[str, BoolArray]:
     item_counts = np.diff(evaluated.seen.indptr)
     members = {}
     for name, (low, high) in HISTORY_SEGMENTS.items():
-        members[name] = (item_counts >= low) & (item_counts <= high)
+        is_long_enough = item_counts >= low
+        is_short_enough = item_counts <= high
+        members[name] = is_long_enough & is_short_enough
     members[ACTIVE_SEGMENT] = _days_since_last_event(evaluated) <= ACTIVE_DAYS
     return members
 

@@ -30,7 +30,7 @@ def filter_bots(
         import pyarrow.parquet as pq
 
         from dawnlist.components.filter_bots.previous_report import read_previous_report
-        from dawnlist.components.filter_bots.report import render_drop_markdown, render_drop_page
+        from dawnlist.components.filter_bots.report import write_drop_reports
         from dawnlist.components.filter_bots.verdicts import judge_interactions
         from dawnlist.cuts import compute_window, parse_as_of
         from dawnlist.lake.lake import Lake
@@ -44,8 +44,8 @@ def filter_bots(
         table, report = judge_interactions(opened, version, window, Settings.load(settings))
         record.update(report | {"before": read_previous_report(opened, as_of)})
         pq.write_table(table, verdicts.path)
-        ablation = find_newest_ablation(opened, as_of)
-        Path(drops.path).write_text(render_drop_page(record, ablation))
-        Path(summary.path).write_text(render_drop_markdown(record, ablation))
+        write_drop_reports(
+            record, find_newest_ablation(opened, as_of), Path(drops.path), Path(summary.path)
+        )
         write_lineage([verdicts, drops, summary], [interactions], lake, namespace, as_of, run)
     metrics.metadata.update(select_finite_figures(report))

@@ -68,15 +68,22 @@ class _WindowInteractions:
     @property
     def partial_days(self) -> list[date]:
         """Days of which only a part lies in the window."""
-        return sorted({moment.date() for moment in self.window if moment.time() != time.min})
+        days = set()
+        for moment in self.window:
+            if moment.time() != time.min:
+                days.add(moment.date())
+        return sorted(days)
 
     @property
     def whole_days(self) -> list[date]:
         """Days that have events and lie in the window from midnight to midnight."""
-        start, end = (moment.date() for moment in self.window)
+        start, end = self.window
         partial_days = self.partial_days
-        days = [day for day in self.event_counts if start <= day < end]
-        return sorted(day for day in days if day not in partial_days)
+        days = []
+        for day in self.event_counts:
+            if start.date() <= day < end.date() and day not in partial_days:
+                days.append(day)
+        return sorted(days)
 
     def events(self, days: list[date]) -> "pads.Dataset":
         """Return all events of the days, also those outside of the window."""
@@ -84,9 +91,11 @@ class _WindowInteractions:
 
     def events_in_window(self, days: list[date]) -> "pads.Dataset":
         """Return the events of the days that lie in the window."""
-        start, end = (pa.scalar(moment, UTC_MICROSECONDS) for moment in self.window)
+        start, end = self.window
         event_time = pc.field("event_time")
-        return self.events(days).filter((event_time >= start) & (event_time < end))
+        is_after_start = event_time >= pa.scalar(start, UTC_MICROSECONDS)
+        is_before_end = event_time < pa.scalar(end, UTC_MICROSECONDS)
+        return self.events(days).filter(is_after_start & is_before_end)
 
 
 def load_day_features(
@@ -131,7 +140,7 @@ def _open_interactions(lake: Lake, version: int, window: TimeWindow) -> _WindowI
     table = lake.table("interactions", version)
     if table is None:
         raise ValueError(NO_INTERACTIONS)
-    start, end = (moment.astimezone(UTC) for moment in window)
+    start, end = window[0].astimezone(UTC), window[1].astimezone(UTC)
     first_day = start.date() - _POPULARITY_REACH
     counts = {}
     for day, row_count in count_rows_by_day(table).items():
@@ -184,7 +193,8 @@ def _list_popularity_days(source: _WindowInteractions, plan: _MeasurementPlan) -
     """Return the days with events that the popularities of the days to be measured depend on."""
     days = set()
     for day in (*plan.user_days, *source.partial_days):
-        days |= {day - timedelta(days=back) for back in range(_POPULARITY_REACH.days + 1)}
+        for back in range(_POPULARITY_REACH.days + 1):
+            days.add(day - timedelta(days=back))
     return days & source.event_counts.keys()
 
 

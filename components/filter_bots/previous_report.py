@@ -43,7 +43,8 @@ def _read_newest_report(lake: Lake, day: str) -> DropReport | None:
 
 def _select_fields(day: str, report: DropReport) -> DropReport:
     selected: DropReport = {"as_of": day}
-    selected |= {name: report[name] for name in _REPORT_FIELDS}
+    for name in _REPORT_FIELDS:
+        selected[name] = report[name]
     selected["rules"] = {}
     for rule in report["rules"]:
         selected["rules"][rule["rule"]] = {name: rule[name] for name in _RULE_FIELDS}

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dawnlist.components.filter_bots.decision import DropReport
@@ -78,6 +79,14 @@ def render_drop_page(report: DropReport, ablation: Mapping[str, Any] | None = No
         sentences=_summarise_drops(report),
         sections=_build_sections(report, ablation),
     )
+
+
+def write_drop_reports(
+    report: DropReport, ablation: Mapping[str, Any] | None, page: Path, markdown: Path
+) -> None:
+    """Write the report to a file of HTML and to one of Markdown."""
+    page.write_text(render_drop_page(report, ablation))
+    markdown.write_text(render_drop_markdown(report, ablation))
 
 
 def _summarise_drops(report: DropReport) -> list[str]:

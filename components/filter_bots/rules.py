@@ -80,7 +80,7 @@ def select_internal_addresses(addresses: list[str], networks: list[str]) -> list
 
     The lake keeps an address as a network: a /24 for IPv4, a /48 for IPv6.
     """
-    parsed_networks = [ip_network(network) for network in networks]
+    parsed_networks = list(map(ip_network, networks))
     internal_addresses = []
     for address in addresses:
         if any(_lies_in(address, network) for network in parsed_networks):

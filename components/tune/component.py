@@ -54,20 +54,37 @@ def tune(
 
         engines = Settings.load(settings).engines
         grid = Grid(
-            factors, regularization, alpha, alpha0, nu, half_life, popularity_share, popularity_half_life,
-            content_share, content_pairs, int(iterations), int(seed), engines.train,
-        )  # fmt: skip
-        rung_shard = None
-        if shards:
-            rung_shard = RungShard(int(rung), int(shard), int(shards))
-        opened = Lake.open(lake, namespace)
-        cut = Splits.load(Path(splits.path))
-        report = run_daily_search(
-            opened, cut, grid, search, metric, int(k), device, engines.spark, run, rung_shard
+            factors=factors,
+            regularization=regularization,
+            alpha=alpha,
+            alpha0=alpha0,
+            nu=nu,
+            half_life=half_life,
+            popularity_share=popularity_share,
+            popularity_half_life=popularity_half_life,
+            content_share=content_share,
+            content_pairs=content_pairs,
+            iterations=int(iterations),
+            seed=int(seed),
+            solver=engines.train,
         )
-        record.update(report)
+        rung_shard = RungShard(int(rung), int(shard), int(shards)) if shards else None
+        record.update(
+            run_daily_search(
+                Lake.open(lake, namespace),
+                Splits.load(Path(splits.path)),
+                grid,
+                search,
+                metric,
+                int(k),
+                device,
+                engines.spark,
+                run,
+                rung_shard,
+            )
+        )
         # A shard of a rung returns no trials.
-        best = report["trials"][0] if report["trials"] else {}
+        best = record["trials"][0] if record["trials"] else {}
         Path(trial.path).write_text(json.dumps(best))
         write_lineage([trial], [splits], lake, namespace, as_of, run)
     metrics.metadata.update(select_finite_figures(best))

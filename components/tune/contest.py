@@ -74,7 +74,7 @@ class Contest:
         best = self._race(contenders, keep, rung, sweeps)
         for contender in best:
             self.score_contender(contender, rung, sweeps, self.user_count)
-        return best + [contender for contender in contenders if contender not in best]
+        return _put_first(best, contenders)
 
     def choose_hybrids(
         self, blended: list[Contender], contents: Sequence[ContentBlend]
@@ -105,7 +105,7 @@ class Contest:
             row["newcomers"] = round(mean_or_zero(newcomer_scores[contender]), 6)
         self.score_contender(best, rung, sweeps, self.user_count)
         self._write_table()
-        return [best, *(contender for contender in contenders if contender is not best)]
+        return _put_first([best], contenders)
 
     def search_shard(
         self,
@@ -214,6 +214,11 @@ class Contest:
     def _write_table(self) -> None:
         if self.table:
             self.archive.lake.write_json(self.rows, *self.table)
+
+
+def _put_first(best: list[Contender], contenders: list[Contender]) -> list[Contender]:
+    """Return the best contenders, then the others in their order."""
+    return best + [contender for contender in contenders if contender not in best]
 
 
 def _append_users(

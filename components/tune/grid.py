@@ -116,8 +116,11 @@ def _drop_duplicates(configs: Iterable[ALSConfig]) -> list[ALSConfig]:
 
 def _combine_shares(shares: Sequence[float], values: Sequence[float]) -> list[tuple[float, float]]:
     """Return every share other than 0 with every value, without duplicates."""
-    positive_shares = [float(share) for share in shares if share]
-    return list(dict.fromkeys(product(positive_shares, map(float, values))))
+    pairs = []
+    for share, value in product(shares, values):
+        if share:
+            pairs.append((float(share), float(value)))
+    return list(dict.fromkeys(pairs))
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,11 @@ class Newcomers:
 
     def slice(self, first: int, last: int) -> "Newcomers":
         """Return the newcomers from number `first` to before number `last`."""
-        return Newcomers(self.index[first:last], self.weight[first:last], self.met[first:last])
+        return Newcomers(
+            index=self.index[first:last],
+            weight=self.weight[first:last],
+            met=self.met[first:last],
+        )
 
     def weights(self, items: int) -> csr_matrix:
         """Return the weights as a matrix of shape (users, items)."""
