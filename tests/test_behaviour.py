@@ -11,7 +11,9 @@ import pytest
 
 from dawnlist.components.filter_bots import features
 from dawnlist.components.filter_bots.behaviour import find_unusual_users
+from dawnlist.components.filter_bots.habits import HABITS, HOUR_COLUMNS
 from dawnlist.components.filter_bots.robust_statistics import (
+    MIN_RELATIVE_SPREAD,
     mahalanobis_distances,
     measure_deviations,
     select_discoveries,
@@ -171,6 +173,64 @@ def test_deviations_grow_with_the_number_of_observations() -> None:
     assert spread[0] / spread[999] == pytest.approx(10, rel=0.2)
     same = measure_deviations(np.ones(1_000), counts, np.zeros(1_000), np.ones(1_000, bool))[0]
     assert not same.any()
+
+
+@pytest.mark.parametrize("largest", [1e-12, 1.0, np.pi / 2, 1e6])
+@pytest.mark.parametrize("given", [0.0, 3.0])
+def test_people_who_differ_by_rounding_alone_do_not_differ(largest: float, given: float) -> None:
+    """A shop that records nothing but purchases: the fit's rounding errors, or larger ones, convict nobody."""
+    for seed in range(5):
+        random = np.random.default_rng(seed)
+        counts = np.exp(random.normal(4, 1, 3_000)).round() + 30
+        others = given * random.normal(size=3_000)
+        for noise in (0, 1e-15, 1e-12):
+            values = largest * (1 - noise * random.random(3_000))
+            away, usual, spread = measure_deviations(values, counts, others, np.ones(3_000, bool))
+            assert not away.any() and not spread.any()
+            np.testing.assert_allclose(usual, largest, rtol=1e-9)
+
+
+@pytest.mark.parametrize("largest", [1e-12, 1.0, np.pi / 2, 1e6])
+def test_people_differ_from_a_share_of_the_largest_value_on(largest: float) -> None:
+    """Half of them lie above the middle and half as far below it: the standard deviation is 1.4826 such distances."""
+    counts = np.repeat(np.arange(5.0, 505.0), 2)
+    sides = np.tile([1.0, -1.0], 500)
+    for share, differ in ((0.99 * MIN_RELATIVE_SPREAD, False), (1.01 * MIN_RELATIVE_SPREAD, True)):
+        values = largest * (1 + share / 1.4826 * sides)
+        away, _, spread = measure_deviations(values, counts, np.zeros(1_000), np.ones(1_000, bool))
+        if differ:
+            np.testing.assert_allclose(away, sides / 1.4826, rtol=1e-3)
+            np.testing.assert_allclose(spread, share * largest, rtol=1e-3)
+        else:
+            assert not away.any() and not spread.any()
+
+
+def test_one_value_that_is_far_out_does_not_hide_the_others() -> None:
+    """The bound is so low that a value of a million standard deviations does not silence a habit."""
+    values = np.random.default_rng(3).normal(size=1_000)
+    counts, learned = np.full(1_000, 50.0), np.ones(1_000, bool)
+    before = measure_deviations(values, counts, np.zeros(1_000), learned)[0]
+    values[0] = 1e6
+    after = measure_deviations(values, counts, np.zeros(1_000), learned)[0]
+    assert after[0] > 1e5
+    np.testing.assert_allclose(after[1:], before[1:], atol=0.05)
+
+
+def test_a_habit_of_nothing_but_zeros_says_nothing() -> None:
+    nothing = np.zeros(100)
+    assert not np.any(measure_deviations(nothing, np.arange(100.0), nothing, np.ones(100, bool)))
+
+
+@pytest.mark.parametrize("habit", ["spread of pauses", "oddness of hours"])
+def test_the_root_of_a_rounding_error_is_zero(connection: Any, habit: str) -> None:
+    """Users with pauses of one length, and with hours as all users', differ in how often alone."""
+    shares = {"hour_8": 0.1, "hour_12": 0.2, "hour_18": 0.7}
+    hours = ", ".join(f"n * {shares.get(column, 0)}::DOUBLE AS {column}" for column in HOUR_COLUMNS)
+    usual = ", ".join(f"{shares.get(column, 0)}::DOUBLE AS all_{column}" for column in HOUR_COLUMNS)
+    pauses = "n * 4100 AS log_pauses, n * 16810 AS log_pauses_squared"
+    rows = f"SELECT n AS pauses, {pauses}, {hours}, {usual} FROM (SELECT range::DOUBLE AS n FROM range(1, 3000))"
+    value = next(one.value for one in HABITS if one.label == habit)
+    assert connection.execute(f"SELECT max({value}) FROM ({rows})").fetchone() == (0,)
 
 
 def test_the_aims_on_a_simulated_shop() -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from dawnlist.components.filter_bots import day_features, features
+from dawnlist.components.filter_bots import day_features, features, measured_days
 from dawnlist.components.filter_bots.day_features import load_day_features
 from dawnlist.lake.commits import commit_with_retries
 from dawnlist.lake.lake import Lake
@@ -175,7 +175,7 @@ def test_what_a_killed_run_left_is_measured_again(
                 raise KeyboardInterrupt
             return commit_with_retries(lake, name, attempt)
 
-        patch.setattr("dawnlist.components.filter_bots.day_features.committed", kill)
+        patch.setattr("dawnlist.components.filter_bots.measured_days.commit_with_retries", kill)
         with pytest.raises(KeyboardInterrupt):
             loaded(lake, version, 0, 4)
     expected = measured(pa.concat_tables([rows(0, 4), late]), 0, 4)
@@ -187,7 +187,7 @@ def test_another_edition_measures_everything_again(
 ) -> None:
     version = append(lake, rows(0, 3))
     seen = loaded(lake, version, 0, 3)[1]
-    monkeypatch.setattr(day_features, "FEATURES_EDITION", day_features.FEATURES_EDITION + 1)
+    monkeypatch.setattr(measured_days, "FEATURES_EDITION", measured_days.FEATURES_EDITION + 1)
     assert loaded(lake, version, 0, 3) == ([0, 1, 2], seen)
     assert loaded(lake, version, 0, 3) == ([], seen)
 

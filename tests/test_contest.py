@@ -34,8 +34,8 @@ def contest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contest:
             np.tile(worth(one.config)[:users].astype(np.float32), (len(METRICS), 1)), 0.0, 0.0
         )
 
-    monkeypatch.setattr(Contest, "_asked", asked)
-    monkeypatch.setattr(Contest, "judge_newcomers", lambda self, one, sweeps: worth(one.config))
+    monkeypatch.setattr(Contest, "_score_more_users", asked)
+    monkeypatch.setattr(Contest, "score_as_newcomers", lambda self, one, sweeps: worth(one.config))
     sample: Any = SimpleNamespace(users=np.arange(len(VALUES)), k=20)
     return Contest(
         sample,

@@ -229,8 +229,11 @@ def test_a_second_holdout_of_the_same_day_says_so(tmp_path: Path) -> None:
         for splits in (one, other)
     ]
     assert told[0] == {
-        "from": "2026-01-30T00:00:00Z", "to": "2026-01-31T00:00:00Z", "fingerprint": one.holdout_fingerprint, "pairs": 5,
-    }  # fmt: skip
+        "from": "2026-01-30T00:00:00Z",
+        "to": "2026-01-31T00:00:00Z",
+        "fingerprint": one.holdout_fingerprint,
+        "pairs": 5,
+    }
     assert told[1] == {
         **told[0],
         "fingerprint": other.holdout_fingerprint,

@@ -26,7 +26,10 @@ from dawnlist.settings import BotSettings, Settings
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = (START, START + timedelta(days=30))
-CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
+CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/126.0.0.0 Safari/537.36"
+)
 GOOGLE = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 Event = tuple[str, str | None, float]
 """User, agent, hours after START."""
@@ -243,7 +246,10 @@ def test_examples_are_first_those_whom_no_other_rule_has_found(lake: Lake) -> No
     )
 
 
-HOSTILE = "curl/8 <script>alert(1)</script> [x](javascript:alert(1)) | `y` **z** _b_ www.evil.example \u202e \x1b[31m\n# h"
+HOSTILE = (
+    "curl/8 <script>alert(1)</script> [x](javascript:alert(1)) | `y` **z** _b_ www.evil.example "
+    "\u202e \x1b[31m\n# h"
+)
 
 
 def test_hostile_agents_are_only_text(lake: Lake) -> None:

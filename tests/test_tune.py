@@ -41,13 +41,13 @@ def lake(tmp_path: Path) -> Lake:
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float, float, int]]:
     """Whose factors were asked for, and after how many sweeps."""
     asked: list[tuple[int, float, float, int]] = []
-    real = ResumableFit.factors
+    real = ResumableFit.compute_factors
 
     def factors(self: ResumableFit, sweeps: int) -> Any:
         asked.append((self.config.factors, self.config.alpha, self.config.half_life, sweeps))
         return real(self, sweeps)
 
-    monkeypatch.setattr(ResumableFit, "factors", factors)
+    monkeypatch.setattr(ResumableFit, "compute_factors", factors)
     return asked
 
 

@@ -1,1 +1,1 @@
-"""Evaluate: challenger, incumbent, item-kNN and popularity on one holdout that none of them has seen."""
+"""Evaluate the challenger, the incumbent, item-kNN and popularity on one new holdout."""

@@ -30,19 +30,19 @@ def evaluate(
             drop_user_values,
             evaluate_models,
             flatten_evaluation,
+            load_incumbent,
         )
         from dawnlist.lake.lake import Lake
         from dawnlist.model.factor_model import FactorModel
         from dawnlist.model.splits import Splits
         from dawnlist.records.lineage import select_finite_figures, write_lineage
-        from dawnlist.records.registry import load_model
 
-        opened, cut = Lake.open(lake, namespace), Splits.load(Path(splits.path))
-        live = cut.about["incumbent"] and load_model(opened, cut.about["incumbent"])
-        found = evaluate_models(
-            cut, FactorModel.load(Path(model.path)), live, metric, int(k), opened
-        )
-        record.update(drop_user_values(found))
-        Path(evaluation.path).write_text(json.dumps(found))
+        opened = Lake.open(lake, namespace)
+        cut = Splits.load(Path(splits.path))
+        challenger = FactorModel.load(Path(model.path))
+        incumbent = load_incumbent(opened, cut)
+        result = evaluate_models(cut, challenger, incumbent, metric, int(k), opened)
+        record.update(drop_user_values(result))
+        Path(evaluation.path).write_text(json.dumps(result))
         write_lineage([evaluation], [splits, model], lake, namespace, as_of, run)
     metrics.metadata.update(select_finite_figures(flatten_evaluation(record)))

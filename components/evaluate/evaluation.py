@@ -1,12 +1,14 @@
-"""Score every arm as it would be served, on the same users and the same truth, in one pass over blocks of them."""
+"""Score every arm as it would be served, on the same users and the same truth.
+
+All arms are scored in one pass over blocks of users.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from dawnlist.arrays import Float64Array, Int64Array
+from dawnlist.arrays import Float64Array
 from dawnlist.components.evaluate import holdout, segments
 from dawnlist.components.evaluate.arms import (
     EvaluatedUsers,
@@ -17,33 +19,48 @@ from dawnlist.components.evaluate.arms import (
     compute_item_popularity,
     fill_empty_lists,
 )
+from dawnlist.components.evaluate.comparison import (
+    ValuesByArm,
+    compare_arms,
+    compute_kept_share,
+    compute_list_churn,
+    mean_or_zero,
+    round_values,
+    score_segments,
+)
 from dawnlist.lake.lake import Lake
 from dawnlist.model import popularity
 from dawnlist.model.factor_model import FactorModel
-from dawnlist.model.metrics import (
-    METRICS,
-    RankingScores,
-    bootstrap_means,
-    percentile_interval,
-    score_lists,
-)
+from dawnlist.model.metrics import METRICS, RankingScores, score_lists
 from dawnlist.model.splits import Splits
+from dawnlist.records.registry import load_model
 
-BOOTSTRAP_SEED = 7  # of the bootstrap
 ArmsByName = dict[str, EvaluationArm]
-ValuesByArm = dict[str, Float64Array]
-"""Arm -> one value of the primary metric for each user."""
+ScoresByArm = dict[str, RankingScores]
 
 
 @dataclass(frozen=True)
 class BlockScores:
-    """What is known of some users when their lists are forgotten."""
+    """What remains of a block of users when its lists are dropped."""
 
-    scores: dict[str, RankingScores]
+    scores: ScoresByArm
     new_items: ValuesByArm
-    """Of those who met an item that nobody knew, judged by such items alone."""
+    """Values of the users who met an item that nobody had met before, scored on such items only."""
     churn: Float64Array
-    """Of those whom both models know: the share of the incumbent's list that the challenger's does not have."""
+    """The share of the incumbent's list that is not in the challenger's, see comparison.py."""
+
+
+@dataclass(frozen=True)
+class _HoldoutScores:
+    """The scores of all users of the holdout."""
+
+    by_arm: ScoresByArm
+    """Of the users who met items before the holdout."""
+    cold_values: ValuesByArm
+    """Of the users who met nothing before it."""
+    new_item_values: ValuesByArm
+    """Of the users who met a new item, see BlockScores."""
+    churn: Float64Array
 
 
 def evaluate_models(
@@ -54,203 +71,186 @@ def evaluate_models(
     k: int,
     lake: Lake | None = None,
 ) -> dict[str, Any]:
-    """Metrics of each arm, and the challenger's difference to the others with a 95% interval.
+    """Score the arms, and compare the challenger with the others with intervals of 95%.
 
-    Popularity is the strongest of its windows by `metric` on this very holdout, which favours it. `lake` remembers the
-    day's first holdout. Returns a JSON-able dict, which docs/EVALUATION.md lists; without judged users the arms have no
-    metrics. ValueError for an unknown metric, or splits whose holdout is not the one that was cut.
+    The arm of popularity has the window that is best by `metric` on this very holdout, which is in
+    its favour. The lake, if there is one, keeps the day's first holdout.
+
+    Returns:
+        A dictionary for JSON, which docs/EVALUATION.md describes. When there are no users to score
+        on, the arms have no metrics.
+
+    Raises:
+        ValueError: The metric is unknown, or the splits' holdout is not the one that was cut.
     """
     if metric not in METRICS:
         raise ValueError(f"metric {metric!r} is unknown: give one of {', '.join(METRICS)}")
-    judged, told = EvaluatedUsers.of(splits, k), holdout.describe_holdout(lake, splits)
-    windows = {
-        window: build_popularity_arm(judged.history, window)
-        for window in popularity.POPULARITY_WINDOWS
-    }
-    by_window = {
-        window: join_block_scores(score_arms(judged, {"popularity": arm}, metric))
-        for window, arm in windows.items()
-    }
-    strongest = max(
-        windows, key=lambda window: _mean_or_zero(getattr(by_window[window]["popularity"], metric))
-    )
-    arms = {"challenger": build_model_arm(splits, challenger)}
-    if incumbent is not None:
-        arms["incumbent"] = build_model_arm(splits, incumbent)
-    arms |= {
-        "item_knn": build_item_knn_arm(judged.history.weight),
-        "popularity": windows[strongest],
-    }
-    blocks = score_arms(judged, arms, metric)
-    scores = join_block_scores(blocks)
-    values = {name: getattr(found, metric) for name, found in scores.items()}
-    return {
+    evaluated = EvaluatedUsers.of(splits, k)
+    holdout_facts = holdout.describe_holdout(lake, splits)
+    windows = _build_popularity_arms(evaluated)
+    window_scores = _score_windows(evaluated, windows, metric)
+    best_window = _choose_best_window(window_scores, metric)
+    arms = _build_arms(evaluated, challenger, incumbent, windows[best_window])
+    scores = _score_holdout(evaluated, arms, metric)
+    values = _select_values(scores.by_arm, metric)
+    differences, lift = compare_arms(values)
+    evaluation = {
         "k": k,
         "metric": metric,
-        "evaluated_users": len(judged.users),
+        "evaluated_users": len(evaluated.users),
         "items": splits.met_item_count,
         "repeat_share": round(splits.repeat_share("holdout"), 4),
-        "holdout": told,
-        "popularity_window": strongest,
-        "arms": {name: _round_values(found.means(k)) for name, found in scores.items()},
-        "popularity_windows": {
-            window: _round_values(found["popularity"].means(k))
-            for window, found in by_window.items()
-        },
-        **_compare_arms(values),
-        "segments": _score_segments(
-            judged, blocks, values, join_block_scores(score_arms(judged.cold, arms, metric)), metric
-        ),
-        **_average_churn(blocks),
-        **(
-            {}
-            if incumbent is None
-            else {"kept_items": round(_compute_kept_share(splits, incumbent), 6)}
-        ),
-        "traffic": splits.about.get("traffic"),
-        **_list_user_values(values),
+        "holdout": holdout_facts,
+        "popularity_window": best_window,
+        "arms": _average_scores(scores.by_arm, k),
+        "popularity_windows": _average_scores(window_scores, k),
+        "differences": differences,
+        "lift": lift,
+        "segments": score_segments(evaluated, values, scores.cold_values, scores.new_item_values),
     }
+    if len(scores.churn):
+        evaluation["churn"] = round(float(scores.churn.mean()), 6)
+    if incumbent is not None:
+        evaluation["kept_items"] = round(compute_kept_share(splits, incumbent), 6)
+    evaluation["traffic"] = splits.about.get("traffic")
+    if incumbent is not None:
+        evaluation["per_user"] = _list_user_values(values)
+    return evaluation
+
+
+def load_incumbent(lake: Lake, splits: Splits) -> FactorModel | None:
+    """Load the incumbent that the splits were cut for, or return None if there is none.
+
+    Raises:
+        ValueError: The model's files are gone or damaged.
+    """
+    if not splits.about["incumbent"]:
+        return None
+    return load_model(lake, splits.about["incumbent"])
 
 
 def flatten_evaluation(evaluation: dict[str, Any]) -> dict[str, float]:
-    """Metrics of all arms under one-level names, e.g. `challenger ndcg@20`, and the challenger's differences."""
-    arms = {
-        f"{arm} {name}": value
-        for arm, means in evaluation["arms"].items()
-        for name, value in means.items()
-    }
-    differences = {
-        f"challenger over {arm}, {name}": value
-        for arm, difference in evaluation["differences"].items()
-        for name, value in difference.items()
-    }
-    return arms | differences
+    """Return the metrics of all arms and the challenger's differences without nesting.
+
+    The names are e.g. `challenger ndcg@20` and `challenger over popularity, mean`.
+    """
+    flat = {}
+    for arm, means in evaluation["arms"].items():
+        for name, value in means.items():
+            flat[f"{arm} {name}"] = value
+    for arm, difference in evaluation["differences"].items():
+        for name, value in difference.items():
+            flat[f"challenger over {arm}, {name}"] = value
+    return flat
 
 
 def drop_user_values(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """The evaluation without the values of single users: what the run record holds."""
+    """Return the evaluation without the values of single users, as the run record keeps it."""
     return {name: value for name, value in evaluation.items() if name != "per_user"}
 
 
-def score_arms(judged: EvaluatedUsers, arms: ArmsByName, metric: str) -> list[BlockScores]:
-    """The scores of each arm, block by block; a user without a list is served that of the arm `popularity`."""
-    met, blocks = compute_item_popularity(judged.history.weight), []
-    for block in judged.split_into_blocks():
-        own = {name: arm(block) for name, arm in arms.items()}
-        lists = {name: fill_empty_lists(found, own["popularity"]) for name, found in own.items()}
-        users, truth = segments.select_new_item_truth(block)
-        scores = {
-            name: _limit_to_met_items(score_lists(found, block.truth, met), judged.splits)
-            for name, found in lists.items()
-        }
-        new_items = {
-            name: getattr(score_lists(found[users], truth), metric) for name, found in lists.items()
-        }
-        blocks.append(
-            BlockScores(
-                scores, new_items, _compute_list_churn(own.get("incumbent"), own.get("challenger"))
-            )
-        )
+def _build_popularity_arms(evaluated: EvaluatedUsers) -> ArmsByName:
+    """Build the arm of popularity with each of its windows."""
+    arms = {}
+    for window in popularity.POPULARITY_WINDOWS:
+        arms[window] = build_popularity_arm(evaluated.history, window)
+    return arms
+
+
+def _score_windows(evaluated: EvaluatedUsers, windows: ArmsByName, metric: str) -> ScoresByArm:
+    """Score popularity with each of its windows."""
+    scores = {}
+    for window, arm in windows.items():
+        blocks = score_arms(evaluated, {"popularity": arm}, metric)
+        scores[window] = join_block_scores(blocks)["popularity"]
+    return scores
+
+
+def _choose_best_window(window_scores: ScoresByArm, metric: str) -> str:
+    means = {}
+    for window, scores in window_scores.items():
+        means[window] = mean_or_zero(getattr(scores, metric))
+    return max(means, key=lambda window: means[window])
+
+
+def _build_arms(
+    evaluated: EvaluatedUsers,
+    challenger: FactorModel,
+    incumbent: FactorModel | None,
+    popularity_arm: EvaluationArm,
+) -> ArmsByName:
+    arms = {"challenger": build_model_arm(evaluated.splits, challenger)}
+    if incumbent is not None:
+        arms["incumbent"] = build_model_arm(evaluated.splits, incumbent)
+    arms["item_knn"] = build_item_knn_arm(evaluated.history.weight)
+    arms["popularity"] = popularity_arm
+    return arms
+
+
+def score_arms(evaluated: EvaluatedUsers, arms: ArmsByName, metric: str) -> list[BlockScores]:
+    """Score the arms block by block.
+
+    A user without a list from an arm is served the list of the arm `popularity`, which must be
+    one of the arms.
+    """
+    item_popularity = compute_item_popularity(evaluated.history.weight)
+    blocks = []
+    for block in evaluated.split_into_blocks():
+        arm_lists = {name: arm(block) for name, arm in arms.items()}
+        is_new_item_user, new_item_truth = segments.select_new_item_truth(block)
+        scores, new_items = {}, {}
+        for name, own_lists in arm_lists.items():
+            lists = fill_empty_lists(own_lists, arm_lists["popularity"])
+            arm_scores = score_lists(lists, block.truth, item_popularity)
+            scores[name] = _limit_to_met_items(arm_scores, evaluated.splits)
+            new_item_scores = score_lists(lists[is_new_item_user], new_item_truth)
+            new_items[name] = getattr(new_item_scores, metric)
+        churn = compute_list_churn(arm_lists.get("incumbent"), arm_lists.get("challenger"))
+        blocks.append(BlockScores(scores, new_items, churn))
     return blocks
 
 
 def _limit_to_met_items(scores: RankingScores, splits: Splits) -> RankingScores:
-    """Coverage and Gini are over what anyone met in the window: how much else waits there says nothing of a model."""
+    """Limit coverage and Gini to the items that a user met in the window.
+
+    The number of items that nobody has met yet says nothing about a model.
+    """
     return replace(scores, exposure=scores.exposure[: splits.met_item_count])
 
 
-def join_block_scores(blocks: list[BlockScores]) -> dict[str, RankingScores]:
-    """The scores of all users by arm."""
-    return {
-        name: RankingScores.concatenate([block.scores[name] for block in blocks])
-        for name in blocks[0].scores
-    }
+def join_block_scores(blocks: list[BlockScores]) -> ScoresByArm:
+    """Return the scores of the users of all blocks by arm."""
+    scores = {}
+    for name in blocks[0].scores:
+        scores[name] = RankingScores.concatenate([block.scores[name] for block in blocks])
+    return scores
 
 
-def _compute_list_churn(old: Int64Array | None, new: Int64Array | None) -> Float64Array:
-    if old is None or new is None:
-        return np.empty(0)
-    both = (old[:, 0] >= 0) & (new[:, 0] >= 0)
-    old, new = old[both], new[both]
-    row = np.arange(len(old))[:, None] << 32
-    listed = old >= 0
-    gone = listed & ~np.isin(row + old, row + new)
-    return np.asarray(gone.sum(axis=1) / listed.sum(axis=1))
+def _join_new_items(blocks: list[BlockScores]) -> ValuesByArm:
+    values = {}
+    for name in blocks[0].new_items:
+        values[name] = np.concatenate([block.new_items[name] for block in blocks])
+    return values
 
 
-def _compare_arms(values: ValuesByArm) -> dict[str, Any]:
-    """The challenger's `differences` to the other arms, and its `lift` over popularity, from one set of samples."""
-    means = dict(
-        zip(
-            values,
-            bootstrap_means(np.column_stack(list(values.values())), BOOTSTRAP_SEED).T,
-            strict=True,
-        )
-    )
-    ours, differences = means["challenger"], {}
-    for name in [name for name in values if name != "challenger"]:
-        low, high = percentile_interval(ours - means[name])
-        mean = _mean_or_zero(values["challenger"] - values[name])
-        differences[name] = _round_values({"mean": mean, "low": low, "high": high})
-    above, below = _mean_or_zero(values["challenger"]), _mean_or_zero(values["popularity"])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        low, high = percentile_interval(ours / means["popularity"])
-    lift = _round_values({"value": above / below, "low": low, "high": high}) if below else {}
-    return {"differences": differences, "lift": lift}
-
-
-def _score_segments(
-    judged: EvaluatedUsers,
-    blocks: list[BlockScores],
-    values: ValuesByArm,
-    cold: dict[str, RankingScores],
-    metric: str,
-) -> list[dict[str, Any]]:
-    """Each segment that anyone is in: how many, and the arms' means of the primary metric."""
-    found = {
-        name: {arm: of_all[users] for arm, of_all in values.items()}
-        for name, users in segments.assign_segments(judged).items()
-    }
-    found[segments.COLD_SEGMENT] = {arm: getattr(scores, metric) for arm, scores in cold.items()}
-    found[segments.NEW_ITEMS_SEGMENT] = {
-        arm: np.concatenate([block.new_items[arm] for block in blocks]) for arm in values
-    }
-    return [
-        {
-            "segment": name,
-            "users": len(by_arm["challenger"]),
-            "arms": _round_values({arm: _mean_or_zero(one) for arm, one in by_arm.items()}),
-        }
-        for name, by_arm in found.items()
-        if len(by_arm["challenger"])
-    ]
-
-
-def _average_churn(blocks: list[BlockScores]) -> dict[str, float]:
-    gone = np.concatenate([block.churn for block in blocks])
-    return {"churn": round(float(gone.mean()), 6)} if len(gone) else {}
-
-
-def _compute_kept_share(splits: Splits, incumbent: FactorModel) -> float:
-    """The share of the incumbent's items that the window still has: none when a catalogue got new ids."""
-    return (
-        float((splits.item_ids.indices(incumbent.item_ids.ids) >= 0).mean())
-        if len(incumbent.item_ids)
-        else 1.0
+def _score_holdout(evaluated: EvaluatedUsers, arms: ArmsByName, metric: str) -> _HoldoutScores:
+    blocks = score_arms(evaluated, arms, metric)
+    cold_scores = join_block_scores(score_arms(evaluated.cold_users, arms, metric))
+    return _HoldoutScores(
+        by_arm=join_block_scores(blocks),
+        cold_values=_select_values(cold_scores, metric),
+        new_item_values=_join_new_items(blocks),
+        churn=np.concatenate([block.churn for block in blocks]),
     )
 
 
-def _list_user_values(values: ValuesByArm) -> dict[str, Any]:
-    if "incumbent" not in values:
-        return {}
-    return {
-        "per_user": {name: values[name].round(6).tolist() for name in ("challenger", "incumbent")}
-    }
+def _select_values(scores: ScoresByArm, metric: str) -> ValuesByArm:
+    return {name: getattr(arm_scores, metric) for name, arm_scores in scores.items()}
 
 
-def _mean_or_zero(values: npt.NDArray[np.float64]) -> float:
-    return float(values.mean()) if len(values) else 0.0
+def _average_scores(scores: ScoresByArm, k: int) -> dict[str, dict[str, float]]:
+    return {name: round_values(arm_scores.means(k)) for name, arm_scores in scores.items()}
 
 
-def _round_values(values: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 6) for name, value in values.items()}
+def _list_user_values(values: ValuesByArm) -> dict[str, list[float]]:
+    return {name: values[name].round(6).tolist() for name in ("challenger", "incumbent")}

@@ -1,4 +1,4 @@
-"""The holdout is frozen: what was cut is what is judged, and a second cut of the same day that differs is told."""
+"""Check that the holdout is the one that was cut, and that all runs of a day cut the same one."""
 
 import json
 from typing import Any
@@ -9,31 +9,40 @@ from dawnlist.model.splits import Splits
 
 
 def verify_holdout_fingerprint(splits: Splits) -> str:
-    """The holdout's fingerprint; ValueError when the splits were cut with another one."""
-    found, cut = splits.holdout_fingerprint, splits.about.get("holdout")
-    if cut not in (None, found):
+    """Return the holdout's fingerprint.
+
+    Raises:
+        ValueError: The splits were cut with another one.
+    """
+    fingerprint = splits.holdout_fingerprint
+    cut_fingerprint = splits.about.get("holdout")
+    if cut_fingerprint not in (None, fingerprint):
         raise ValueError(
-            f"the holdout's fingerprint is {found}, and the splits were cut with {cut}: "
-            "they were changed after the cut, so run dataset again"
+            f"the holdout's fingerprint is {fingerprint}, and the splits were cut with "
+            f"{cut_fingerprint}: they were changed after the cut, so run dataset again"
         )
-    return found
+    return fingerprint
 
 
 def describe_holdout(lake: Lake | None, splits: Splits) -> dict[str, Any]:
-    """`from`, `to`, `fingerprint`, `pairs`; and `first_seen`, the fingerprint of the first run that cut this day here.
+    """Return `from`, `to`, `fingerprint` and `pairs` of the holdout.
 
-    That one stands only where it differs: rows came late, or rules changed, so that two runs' figures don't compare.
+    The lake keeps the holdout of the first run that cut this day. If that one has another
+    fingerprint, it is returned as `first_seen`: rows came late, or rules changed, and the figures
+    of the two runs cannot be compared.
     """
-    start, end, found = splits.cuts.train_end, splits.cuts.as_of, verify_holdout_fingerprint(splits)
-    told = {
+    start, end = splits.cuts.train_end, splits.cuts.as_of
+    holdout = {
         "from": format_iso(start),
         "to": format_iso(end),
-        "fingerprint": found,
+        "fingerprint": verify_holdout_fingerprint(splits),
         "pairs": int(splits.truth("holdout").nnz),
     }
     if lake is None:
-        return told
-    name = ("holdouts", f"{format_stamp(end)}-{format_stamp(start)}.json")
-    lake.create(json.dumps(told).encode(), *name)
-    first = lake.read_json(*name)["fingerprint"]
-    return told if first == found else {**told, "first_seen": first}
+        return holdout
+    path = ("holdouts", f"{format_stamp(end)}-{format_stamp(start)}.json")
+    lake.create(json.dumps(holdout).encode(), *path)
+    first_fingerprint = lake.read_json(*path)["fingerprint"]
+    if first_fingerprint != holdout["fingerprint"]:
+        holdout["first_seen"] = first_fingerprint
+    return holdout

@@ -1,8 +1,9 @@
 """Item-kNN: a user's score of an item is the sum of its similarities to what the user met.
 
-Sarwar et al., "Item-Based Collaborative Filtering Recommendation Algorithms", WWW 2001. An arm without anything to
-learn or to tune: tuned neighbours beat many a published model (Ferrari Dacrema et al., "Are We Really Making Much
-Progress?", RecSys 2019), so a model of factors has to be better than that.
+Sarwar et al., "Item-Based Collaborative Filtering Recommendation Algorithms", WWW 2001. This arm
+has nothing to learn or to tune. Tuned neighbours are better than many published models (Ferrari
+Dacrema et al., "Are We Really Making Much Progress?", RecSys 2019), so a model of factors has to
+be better than item-kNN.
 """
 
 from dataclasses import dataclass
@@ -18,45 +19,55 @@ from dawnlist.machine.numba_jit import jit
 from dawnlist.ranking.entries import LOW_BITS, insert_entry, pack_entry
 
 KNN_NEIGHBOURS: Final = 100
-"""Of each item, the most similar."""
+"""The number of most similar items that are kept of each item."""
 MAX_ITEMS_PER_USER: Final = 1000
-"""Who met more tells little of what is alike, and costs the square: such users have no say in similarities."""
+"""Users who met more items do not count for similarities.
+
+They tell little about what is similar, and take time in the square of their items.
+"""
 KNN_BLOCK_USERS: Final = 1024
-"""A block of users, ranked by one thread."""
+"""A thread ranks this many users at a time."""
 
 
 @dataclass(frozen=True)
 class ItemKNN:
-    """Which items are similar, as numbers of users who met both tell it."""
+    """The similarities of items, from the numbers of users who met both."""
 
     similar: csr_matrix
-    """Shape (items, items), float32: cosine similarities, NEIGHBOURS a row at most."""
+    """Shape (items, items), float32: cosine similarities, at most KNN_NEIGHBOURS in a row."""
 
     @classmethod
     def of(cls, user_items: csr_matrix) -> "ItemKNN":
-        """Cosine similarity of items by who met them, stored entries count 1; by implicit, on all cores."""
+        """Compute the cosine similarities of items by the users who met them.
+
+        Stored entries count as 1. The library implicit computes them on all cores.
+        """
         from implicit.nearest_neighbours import all_pairs_knn
 
-        met = user_items[np.flatnonzero(np.diff(user_items.indptr) <= MAX_ITEMS_PER_USER)]
-        users = np.bincount(met.indices, minlength=met.shape[1])
-        unit = csr_matrix(
-            (1 / np.sqrt(users[met.indices]), met.indices, met.indptr), shape=met.shape
-        )
-        similar = (
-            all_pairs_knn(unit, KNN_NEIGHBOURS, show_progress=False).tocsr().astype(np.float32)
-        )
+        item_counts = np.diff(user_items.indptr)
+        met = user_items[np.flatnonzero(item_counts <= MAX_ITEMS_PER_USER)]
+        user_counts = np.bincount(met.indices, minlength=met.shape[1])
+        weights = 1 / np.sqrt(user_counts[met.indices])
+        unit = csr_matrix((weights, met.indices, met.indptr), shape=met.shape)
+        neighbours = all_pairs_knn(unit, KNN_NEIGHBOURS, show_progress=False)
+        similar = neighbours.tocsr().astype(np.float32)
         similar.eliminate_zeros()
         return cls(similar)
 
     def top_k(self, met: csr_matrix, k: int) -> Int64Array:
-        """The k best items beside those that each user met, best first, -1 where fewer are similar to any.
+        """Return the k best items of each user, best first, without those that the user met.
 
-        `met`: (users, items), stored entries count 1. Takes a score for each item and core, however many users.
+        Where fewer items are similar to any that the user met, the list ends with -1. Each core
+        needs memory for one score of each item, however many users there are.
+
+        Args:
+            met: Shape (users, items). Stored entries count as 1.
         """
-        nothing, similar = pack_entry(np.float32(0), -1), self.similar
-        best = np.full((met.shape[0], k), nothing, dtype=np.int64)
+        similar = self.similar
+        empty_entry = pack_entry(np.float32(0), -1)
+        best = np.full((met.shape[0], k), empty_entry, dtype=np.int64)
 
-        def rank(start: int) -> None:
+        def rank_users(start: int) -> None:
             block = slice(start, start + KNN_BLOCK_USERS)
             indptr = met.indptr[start : start + KNN_BLOCK_USERS + 1]
             _rank_block(
@@ -64,8 +75,8 @@ class ItemKNN:
             )
 
         with cpu_cores.open_thread_pool() as pool:
-            list(pool.map(rank, range(0, met.shape[0], KNN_BLOCK_USERS)))
-        return np.where(best == nothing, -1, ~best & LOW_BITS)
+            list(pool.map(rank_users, range(0, met.shape[0], KNN_BLOCK_USERS)))
+        return np.where(best == empty_entry, -1, ~best & LOW_BITS)
 
 
 @jit()
@@ -77,23 +88,27 @@ def _rank_block(
     similarity: Float32Array,
     best: Int64Array,
 ) -> None:
-    """The best of users whose items are `met[indptr[i] : indptr[i + 1]]`; the other arrays are `similar`'s."""
+    """Write the best items of each user to `best`.
+
+    The items of user i are `met[indptr[i] : indptr[i + 1]]`. The arrays `rows`, `neighbours` and
+    `similarity` are those of the matrix of similarities.
+    """
     items = len(rows) - 1
     scores = np.zeros(items, dtype=np.float32)
     touched = np.empty(items, dtype=np.int32)
     for user in range(len(best)):
         count = 0
         for item in met[indptr[user] : indptr[user + 1]]:
-            for place in range(rows[item], rows[item + 1]):
-                neighbour = neighbours[place]
+            for entry_index in range(rows[item], rows[item + 1]):
+                neighbour = neighbours[entry_index]
                 if scores[neighbour] == 0:
                     touched[count] = neighbour
                     count += 1
-                scores[neighbour] += similarity[place]
+                scores[neighbour] += similarity[entry_index]
         for item in met[indptr[user] : indptr[user + 1]]:
             scores[item] = 0
-        for place in range(count):
-            item = touched[place]
+        for touched_index in range(count):
+            item = touched[touched_index]
             entry = pack_entry(scores[item], item)
             if scores[item] > 0 and entry > best[user, -1]:
                 insert_entry(best, user, entry)

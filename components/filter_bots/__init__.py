@@ -1,1 +1,1 @@
-"""Filter bots: named rules say whose interactions don't count, with the evidence for each verdict."""
+"""Filter bots: named rules find users and events to drop, with evidence for each verdict."""

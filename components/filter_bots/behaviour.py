@@ -1,10 +1,12 @@
-"""The behaviour rule: users who are, all in all, unlike the people of this shop; no single habit convicts.
+"""Find users whose behaviour differs from that of this shop's people in several habits together.
 
-People are the bulk: what they are like is learned from the users themselves, robustly. Where the literature knows in
-which way robots differ, more regular, wider, at odder hours, only that way counts (a one-sided test; Follmann, JASA
-1996), so that somebody who is unusually human is in no danger. See docs/BOTS.md.
+What people are like is learned from the bulk of the shop's users, with robust statistics. A single
+habit never suffices. For some habits the literature knows how robots differ: they are more
+regular, look at more items, or come at odder hours. Then only that direction counts (a one-sided
+test; Follmann, JASA 1996), and an unusually human user is in no danger. See docs/BOTS.md.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
@@ -12,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from dawnlist.arrays import Float64Array
-from dawnlist.components.filter_bots.habits import HABITS, Habit, Population, measure_population
+from dawnlist.components.filter_bots.habits import HABITS, Population, measure_population
 from dawnlist.components.filter_bots.robust_statistics import (
     MAX_DEVIATION,
     mahalanobis_distances,
@@ -24,108 +26,136 @@ from dawnlist.settings import BotSettings
 
 BEHAVIOUR_RULE: Final = "behaviour"
 MIN_BEHAVIOUR_EVENTS: Final = 30
-"""A user with fewer events is not judged."""
+"""Users with fewer events are not judged."""
 MIN_BEHAVIOUR_USERS: Final = 200
-"""Fewer users than this to learn from are no people to compare with: the rule says nothing."""
+"""With fewer users to learn from the rule finds nobody."""
 FALSE_DISCOVERY_RATE: Final = 0.005
-"""Share of the convicted who may be people, were their distances normal; they have a longer tail."""
+"""Share of the found users who may be people if people's distances have the fitted distribution.
+
+They have a longer tail.
+"""
 _HABITS_IN_EVIDENCE: Final = 3
 _USUAL_RANGE_DEVIATIONS: Final = 1.645
-"""Nine of ten people are within so many standard deviations."""
+"""Nine of ten people lie within this many standard deviations."""
+
+
+@dataclass(frozen=True)
+class _HabitScores:
+    """How users compare with people. The arrays have the shape (users, habits)."""
+
+    scores: Float64Array
+    """Standard deviations in the direction of robots; 0 in the other one or without a value."""
+    usual: Float64Array
+    """The usual value of people with as many observations."""
+    spread: Float64Array
+    """The standard deviation of these people, in the unit of the habit."""
+
+    def sort_habits(self, row: int) -> list[int]:
+        """Return the numbers of the habits, that with the largest score of a user first."""
+        order: list[int] = np.argsort(-np.abs(self.scores[row]), kind="stable").tolist()
+        return order
 
 
 def find_unusual_users(connection: duckdb.DuckDBPyConnection, settings: BotSettings) -> None:
-    """Add to `found` the users who differ from this shop's people in several habits together."""
-    judged = measure_population(connection, MIN_BEHAVIOUR_EVENTS)
-    if judged.learned.sum() < MIN_BEHAVIOUR_USERS:
+    """Add the users of `user_days` who differ from people in several habits to `found`."""
+    population = measure_population(connection, MIN_BEHAVIOUR_EVENTS)
+    is_reference = population.is_reference
+    if is_reference.sum() < MIN_BEHAVIOUR_USERS:
         return
-    scores, usual, spread = _score_habits(judged)
-    found = tail_probabilities(mahalanobis_distances(scores, judged.learned), judged.learned)
-    convicted = np.flatnonzero(select_discoveries(found, FALSE_DISCOVERY_RATE)).tolist()
-    rows = pa.table(
+    comparison = _score_habits(population)
+    distances = mahalanobis_distances(comparison.scores, is_reference)
+    probabilities = tail_probabilities(distances, is_reference)
+    is_unusual = select_discoveries(probabilities, FALSE_DISCOVERY_RATE)
+    rows = np.flatnonzero(is_unusual).tolist()
+    evidence = [_format_evidence(population, comparison, row) for row in rows]
+    table = pa.table(
         {
-            "user_id": pa.array(judged.users[convicted], pa.string()),
-            "evidence": pa.array(
-                [_format_evidence(judged, scores, usual, spread, row) for row in convicted],
-                pa.string(),
-            ),
+            "user_id": pa.array(population.users[rows], pa.string()),
+            "evidence": pa.array(evidence, pa.string()),
         }
     )
-    connection.register("convicted", rows)
+    connection.register("unusual_users", table)
     connection.execute(
-        f"INSERT INTO found SELECT user_id, NULL, '{BEHAVIOUR_RULE}', evidence FROM convicted"
+        f"INSERT INTO found SELECT user_id, NULL, '{BEHAVIOUR_RULE}', evidence FROM unusual_users"
     )
-    connection.unregister("convicted")
+    connection.unregister("unusual_users")
 
 
 def compare_habits(connection: duckdb.DuckDBPyConnection, user_id: str) -> list[dict[str, Any]]:
-    """A user's habits beside those of people with as many events, the farthest first.
+    """Compare a user's habits with those of people, the most unusual habit first.
 
-    Each has the habit, value, low and high (nine of ten people lie between), and score, standard deviations towards
-    robots. Empty for a user with fewer than EVENTS, and where fewer than PEOPLE are there to compare with.
+    Returns:
+        For each habit that the user has a value of: habit (its label), value, low and high (nine
+        of ten people with as many observations lie between them), and score, standard deviations
+        in the direction of robots. The list is empty for a user with fewer than
+        MIN_BEHAVIOUR_EVENTS, and when there are fewer than MIN_BEHAVIOUR_USERS to compare with.
     """
-    judged = measure_population(connection, MIN_BEHAVIOUR_EVENTS)
-    rows = np.flatnonzero(judged.users == user_id)
-    if judged.learned.sum() < MIN_BEHAVIOUR_USERS or not len(rows):
+    population = measure_population(connection, MIN_BEHAVIOUR_EVENTS)
+    rows = np.flatnonzero(population.users == user_id)
+    if population.is_reference.sum() < MIN_BEHAVIOUR_USERS or not len(rows):
         return []
-    scores, usual, spread = (table[rows[0]] for table in _score_habits(judged))
-    found = []
-    for number in np.argsort(-np.abs(scores), kind="stable"):
-        value, reach = judged.values[rows[0], number], _USUAL_RANGE_DEVIATIONS * spread[number]
-        if np.isfinite(value):
-            shown = (
-                HABITS[number].shown(one)
-                for one in (value, usual[number] - reach, usual[number] + reach)
-            )
-            told, low, high = map(float, shown)
-            found.append({"habit": HABITS[number].said, "value": told, "low": max(low, 0.0), "high": high,
-                          "score": float(scores[number])})  # fmt: skip
-    return found
+    row = int(rows[0])
+    comparison = _score_habits(population)
+    habits = []
+    for number in comparison.sort_habits(row):
+        if not np.isfinite(population.values[row, number]):
+            continue
+        value, low, high = _display_values(population, comparison, row, number)
+        habits.append(
+            {
+                "habit": HABITS[number].label,
+                "value": value,
+                "low": max(low, 0.0),
+                "high": high,
+                "score": float(comparison.scores[row, number]),
+            }
+        )
+    return habits
 
 
-def _score_habits(judged: Population) -> tuple[Float64Array, Float64Array, Float64Array]:
-    """Scores, what is usual, and its standard deviation: of each user in each habit.
-
-    Scores are standard deviations towards robots, 0 in the other direction and where nothing is known.
-    """
-    columns = []
+def _score_habits(population: Population) -> _HabitScores:
+    """Compare each user with people, habit by habit."""
+    scores, usual_values, spreads = [], [], []
     for number, habit in enumerate(HABITS):
-        values, counts, given = (
-            table[:, number] for table in (judged.values, judged.counts, judged.given)
+        deviations, usual, spread = measure_deviations(
+            population.values[:, number],
+            population.counts[:, number],
+            population.covariates[:, number],
+            population.is_reference,
         )
-        away, usual, spread = measure_deviations(values, counts, given, judged.learned)
-        score = np.nan_to_num(np.clip(away, -MAX_DEVIATION, MAX_DEVIATION))
-        columns.append(
-            (np.maximum(score * habit.robotic, 0) if habit.robotic else score, usual, spread)
-        )
-    scores, usual, spread = (np.stack(parts, 1) for parts in zip(*columns, strict=True))
-    return scores, usual, spread
+        score = np.nan_to_num(np.clip(deviations, -MAX_DEVIATION, MAX_DEVIATION))
+        if habit.robotic:
+            score = np.maximum(score * habit.robotic, 0)
+        scores.append(score)
+        usual_values.append(usual)
+        spreads.append(spread)
+    return _HabitScores(np.stack(scores, 1), np.stack(usual_values, 1), np.stack(spreads, 1))
 
 
-def _format_evidence(
-    judged: Population, scores: Float64Array, usual: Float64Array, spread: Float64Array, row: int
-) -> str:
-    farthest = np.argsort(-np.abs(scores[row]), kind="stable")[:_HABITS_IN_EVIDENCE]
-    return ", ".join(
-        _format_habit(
-            HABITS[number], judged.values[row, number], usual[row, number], spread[row, number]
-        )
-        for number in farthest
-        if scores[row, number]
-    )
+def _display_values(
+    population: Population, comparison: _HabitScores, row: int, number: int
+) -> tuple[float, float, float]:
+    """Return a user's value of a habit and the usual range, as people can read them."""
+    usual = comparison.usual[row, number]
+    reach = _USUAL_RANGE_DEVIATIONS * comparison.spread[row, number]
+    to_display = HABITS[number].to_display
+    value = to_display(population.values[row, number])
+    return float(value), float(to_display(usual - reach)), float(to_display(usual + reach))
 
 
-def _format_habit(habit: Habit, value: float, usual: float, spread: float) -> str:
-    told, low, high = (
-        habit.shown(number)
-        for number in (
-            value,
-            usual - _USUAL_RANGE_DEVIATIONS * spread,
-            usual + _USUAL_RANGE_DEVIATIONS * spread,
-        )
-    )
-    return f"{habit.said} {_format_number(told)} (people {_format_number(max(low, 0))} to {_format_number(high)})"
+def _format_evidence(population: Population, comparison: _HabitScores, row: int) -> str:
+    """Name a user's most unusual habits, with the values of the user and of people."""
+    habits = []
+    for number in comparison.sort_habits(row)[:_HABITS_IN_EVIDENCE]:
+        if not comparison.scores[row, number]:
+            continue
+        value, low, high = _display_values(population, comparison, row, number)
+        usual_range = f"{_format_number(max(low, 0))} to {_format_number(high)}"
+        habits.append(f"{HABITS[number].label} {_format_number(value)} (people {usual_range})")
+    return ", ".join(habits)
 
 
 def _format_number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2g}"

@@ -30,7 +30,7 @@ def filter_bots(
         import pyarrow.parquet as pq
 
         from dawnlist.components.filter_bots.previous_report import read_previous_report
-        from dawnlist.components.filter_bots.report import render_drop_markdown, render_drop_page
+        from dawnlist.components.filter_bots.report import write_drop_reports
         from dawnlist.components.filter_bots.verdicts import judge_interactions
         from dawnlist.cuts import compute_window, parse_as_of
         from dawnlist.lake.lake import Lake
@@ -39,16 +39,13 @@ def filter_bots(
         from dawnlist.settings import Settings
 
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
-        opened, days = (
-            Lake.open(lake, namespace),
-            compute_window(parse_as_of(as_of), int(window_days)),
-        )
-        table, report = judge_interactions(opened, version, days, Settings.load(settings))
+        opened = Lake.open(lake, namespace)
+        window = compute_window(parse_as_of(as_of), int(window_days))
+        table, report = judge_interactions(opened, version, window, Settings.load(settings))
         record.update(report | {"before": read_previous_report(opened, as_of)})
         pq.write_table(table, verdicts.path)
-        Path(drops.path).write_text(render_drop_page(record, find_newest_ablation(opened, as_of)))
-        Path(summary.path).write_text(
-            render_drop_markdown(record, find_newest_ablation(opened, as_of))
+        write_drop_reports(
+            record, find_newest_ablation(opened, as_of), Path(drops.path), Path(summary.path)
         )
         write_lineage([verdicts, drops, summary], [interactions], lake, namespace, as_of, run)
     metrics.metadata.update(select_finite_figures(report))

@@ -1,202 +1,226 @@
-"""The features of a window's days, which accumulate in the lake: a night measures what is new or has changed.
+"""Measure the features of a window's days. A night measures only days that are new or changed.
 
-Three Delta tables with a partition for each whole day: bot_agent_days, bot_user_days and, committed last, so that what
-a killed run left is measured again, bot_item_days. A day is measured again when its number of events is not that of
-the interactions table, which only gains rows within a day, and so are the days after it whose popularities it is part
-of. So what the same interactions come to does not depend on when, and in which order, they were measured.
+The lake keeps the features of whole days in three Delta tables: bot_agent_days, bot_user_days and
+bot_item_days. The last one is committed last, so the days of a run that was killed are measured
+again. A day is measured again when its number of events differs from that in the interactions
+table, which only gains rows within a day. The days after it, whose popularities depend on it, are
+then measured again, too. So the features of given interactions do not depend on when, and in
+which order, they were measured.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, date, time, timedelta
+from typing import TYPE_CHECKING, Final
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dawnlist.components.filter_bots import features
-from dawnlist.lake.commits import build_commit_properties, commit_with_retries, count_rows_by_day
+from dawnlist.components.filter_bots.measured_days import (
+    count_measured_events,
+    read_measured_version,
+    write_days,
+)
+from dawnlist.lake.commits import count_rows_by_day
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.lease import TABLES_LEASE, hold_lease
+from dawnlist.lake.watermark import TimeWindow
 from dawnlist.schema import UTC_MICROSECONDS
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads
-    from deltalake import DeltaTable
 
-FEATURES_EDITION: Final = 1
-"""Of the features: one more whenever they change, and all days are measured again."""
+NO_INTERACTIONS: Final = "the lake has no table interactions: run clean first"
 EVENTS_PER_CHUNK: Final = 500_000
-"""About so many events are measured at a time."""
-MEASURED_VERSION_APP_ID, EDITION_APP_ID = "interactions", "edition"
-"""App ids of the version of the interactions that was measured, and of EDITION."""
+"""Days are measured together until they have about this many events."""
 _POPULARITY_REACH = timedelta(days=features.POPULARITY_DAYS - 1)
-"""So far back, and so far ahead, do a day's items matter."""
-
-Window = tuple[datetime, datetime]
+"""A day's items matter to the popularities of the days that follow within this time."""
 
 
 @dataclass(frozen=True)
 class _MeasurementPlan:
-    """What is to be measured, in days."""
+    """The whole days that are to be measured."""
 
-    items: list[date]
-    """Whose items have changed."""
-    users: list[date]
-    """Whose users' features have, for that or for another reason."""
+    item_days: list[date]
+    """Days whose events have changed."""
+    user_days: list[date]
+    """Days whose users' features have changed, by their own events or by the popularities."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no day is to be measured."""
+        return not self.item_days and not self.user_days
 
 
 @dataclass(frozen=True)
-class _InteractionsInWindow:
-    """The interactions at a version, as a window sees them."""
+class _WindowInteractions:
+    """The interactions table at one version, seen from a window."""
 
     rows: "pads.Dataset"
     version: int
-    window: Window
-    counts: dict[date, int]
-    """Events of the whole days before the window's end."""
+    window: TimeWindow
+    event_counts: dict[date, int]
+    """Number of events by day, from _POPULARITY_REACH before the window's start to its end."""
 
     @property
-    def cut(self) -> list[date]:
-        """Days of which a part lies outside of the window."""
-        return sorted({moment.date() for moment in self.window if moment.time() != time.min})
+    def partial_days(self) -> list[date]:
+        """Days of which only a part lies in the window."""
+        days = set()
+        for moment in self.window:
+            if moment.time() != time.min:
+                days.add(moment.date())
+        return sorted(days)
 
     @property
-    def whole(self) -> list[date]:
-        """The other days of the window that have events."""
-        start, end = (moment.date() for moment in self.window)
-        return sorted(day for day in self.counts if start <= day < end and day not in self.cut)
+    def whole_days(self) -> list[date]:
+        """Days that have events and lie in the window from midnight to midnight."""
+        start, end = self.window
+        partial_days = self.partial_days
+        days = []
+        for day in self.event_counts:
+            if start.date() <= day < end.date() and day not in partial_days:
+                days.append(day)
+        return sorted(days)
 
     def events(self, days: list[date]) -> "pads.Dataset":
-        """All events of these days."""
-        return self.rows.filter(pc.field("event_date").isin(pa.array(days, pa.date32())))
+        """Return all events of the days, also those outside of the window."""
+        return self.rows.filter(_build_day_filter(days))
 
-    def inside(self, days: list[date]) -> "pads.Dataset":
-        """Those in the window."""
-        start, end = (pa.scalar(moment, UTC_MICROSECONDS) for moment in self.window)
-        return self.events(days).filter(
-            (pc.field("event_time") >= start) & (pc.field("event_time") < end)
-        )
+    def events_in_window(self, days: list[date]) -> "pads.Dataset":
+        """Return the events of the days that lie in the window."""
+        start, end = self.window
+        event_time = pc.field("event_time")
+        is_after_start = event_time >= pa.scalar(start, UTC_MICROSECONDS)
+        is_before_end = event_time < pa.scalar(end, UTC_MICROSECONDS)
+        return self.events(days).filter(is_after_start & is_before_end)
 
 
 def load_day_features(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, version: int, window: Window
+    connection: duckdb.DuckDBPyConnection, lake: Lake, version: int, window: TimeWindow
 ) -> list[date]:
-    """Show what users did in [start, end), at a version of the interactions, as `user_days` and `agent_days`.
+    """Create the views `user_days` and `agent_days` of a window, at a version of the interactions.
 
-    Days of which the lake has no features, or those of another number of events, are measured and kept there, unless
-    a newer version has been measured before. A day that the window cuts is measured from its part inside, not kept.
-    Returns the days that were read. ValueError when there are no interactions in the lake.
+    Days that the lake has no features of, or features of another number of events, are measured
+    and written to the lake, unless a newer version was measured before. A day that lies partly in
+    the window is measured from the events in the window and not written.
+
+    Returns:
+        The days that were measured.
+
+    Raises:
+        ValueError: The lake has no interactions.
     """
     source = _open_interactions(lake, version, window)
     features.create_feature_tables(connection)
-    keeps = _read_measured_version(lake) <= version
+    writes = read_measured_version(lake) <= version
     plan = _plan_measurements(connection, lake, source)
-    with (
-        hold_lease(lake, TABLES_LEASE, "filter_bots", on_wait=print)
-        if keeps and (plan.items or plan.users)
-        else nullcontext()
-    ):
-        plan = _plan_measurements(
-            connection, lake, source
-        )  # another run may have measured meanwhile
+    with _lease_tables(lake, writes and not plan.is_empty):
+        # Another run may have measured days while this one waited for the lease.
+        plan = _plan_measurements(connection, lake, source)
         _load_item_days(connection, lake, source, plan)
-        for days in _split_into_chunks(source, plan.users):
-            _measure_rows(connection, source.events(days), features.measure_users)
-            if keeps:
-                for kind in ("agent", "user"):
-                    _write_days(connection, lake, kind, days, version)
-                    connection.execute(f"DELETE FROM {kind}_days")
-        if keeps and plan.items:
-            _write_days(connection, lake, "item", plan.items, version)
-    for day in source.cut:
-        _measure_rows(connection, source.inside([day]), features.measure_users)
+        _measure_user_days(connection, lake, source, plan, writes)
+        if writes and plan.item_days:
+            write_days(connection, lake, "item", plan.item_days, version)
+    for day in source.partial_days:
+        _measure_rows(connection, source.events_in_window([day]), features.measure_users)
     _create_day_views(connection, lake, source)
-    return sorted({*plan.items, *plan.users, *source.cut})
+    return sorted({*plan.item_days, *plan.user_days, *source.partial_days})
 
 
-def _open_interactions(lake: Lake, version: int, window: Window) -> _InteractionsInWindow:
+def _lease_tables(lake: Lake, writes: bool) -> AbstractContextManager[object]:
+    if not writes:
+        return nullcontext()
+    return hold_lease(lake, TABLES_LEASE, "filter_bots", on_wait=print)
+
+
+def _open_interactions(lake: Lake, version: int, window: TimeWindow) -> _WindowInteractions:
     table = lake.table("interactions", version)
     if table is None:
-        raise ValueError("the lake has no table interactions: run clean first")
-    start, end = (moment.astimezone(UTC) for moment in window)
-    counts = {
-        day: rows
-        for day, rows in count_rows_by_day(table).items()
-        if start.date() - _POPULARITY_REACH <= day < end.date()
-    }
-    return _InteractionsInWindow(lake.scan(table), version, (start, end), counts)
-
-
-def _read_measured_version(lake: Lake) -> int:
-    """The newest version of the interactions that was measured; -1 when none was."""
-    table = lake.table("bot_item_days")
-    version = None if table is None else table.transaction_version(MEASURED_VERSION_APP_ID)
-    return -1 if version is None else version
+        raise ValueError(NO_INTERACTIONS)
+    start, end = window[0].astimezone(UTC), window[1].astimezone(UTC)
+    first_day = start.date() - _POPULARITY_REACH
+    counts = {}
+    for day, row_count in count_rows_by_day(table).items():
+        if first_day <= day < end.date():
+            counts[day] = row_count
+    return _WindowInteractions(lake.scan(table), version, (start, end), counts)
 
 
 def _plan_measurements(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, source: _InteractionsInWindow
+    connection: duckdb.DuckDBPyConnection, lake: Lake, source: _WindowInteractions
 ) -> _MeasurementPlan:
-    items, users = (_count_measured_events(connection, lake, kind) for kind in ("item", "user"))
-    changed = [day for day, events in sorted(source.counts.items()) if items.get(day) != events]
-    stale = [
-        day
-        for day in source.whole
-        if users.get(day) != source.counts[day]
-        or any(day - _POPULARITY_REACH <= other <= day for other in changed)
-    ]
-    return _MeasurementPlan(changed, stale)
-
-
-def _count_measured_events(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, kind: str
-) -> dict[date, int]:
-    """Day -> events of which the lake has features of this edition."""
-    table = lake.table(f"bot_{kind}_days")
-    if table is None or table.transaction_version(EDITION_APP_ID) != FEATURES_EDITION:
-        return {}
-    connection.register("kept_rows", lake.scan(table))
-    counts = connection.execute(
-        "SELECT event_date, sum(events)::BIGINT FROM kept_rows GROUP BY 1"
-    ).fetchall()
-    connection.unregister("kept_rows")
-    return dict(counts)
+    """Compare the events of each day with those that the lake has features of."""
+    item_events = count_measured_events(connection, lake, "item")
+    user_events = count_measured_events(connection, lake, "user")
+    item_days = []
+    for day, event_count in sorted(source.event_counts.items()):
+        if item_events.get(day) != event_count:
+            item_days.append(day)
+    user_days = []
+    for day in source.whole_days:
+        first_day = day - _POPULARITY_REACH
+        changed = user_events.get(day) != source.event_counts[day]
+        if changed or any(first_day <= item_day <= day for item_day in item_days):
+            user_days.append(day)
+    return _MeasurementPlan(item_days, user_days)
 
 
 def _load_item_days(
     connection: duckdb.DuckDBPyConnection,
     lake: Lake,
-    source: _InteractionsInWindow,
+    source: _WindowInteractions,
     plan: _MeasurementPlan,
 ) -> None:
-    """Fill `item_days` for the popularities of all days that are to be measured."""
-    needed = {
-        day - timedelta(days=back)
-        for day in (*plan.users, *source.cut)
-        for back in range(_POPULARITY_REACH.days + 1)
-    }
-    kept = lake.rows("bot_item_days")
-    if kept is not None and (days := sorted(needed & source.counts.keys() - set(plan.items))):
-        connection.register(
-            "kept_rows", kept.filter(pc.field("event_date").isin(pa.array(days, pa.date32())))
-        )
-        connection.execute("INSERT INTO item_days BY NAME SELECT * FROM kept_rows")
-        connection.unregister("kept_rows")
-    for chunk in _split_into_chunks(source, plan.items):
-        _measure_rows(connection, source.events(chunk), features.measure_items)
-    if (last := source.window[1].date()) in source.cut:  # at the start, the whole day counts
-        _measure_rows(connection, source.inside([last]), features.measure_items)
+    """Fill `item_days` with what the popularities of all days to be measured depend on."""
+    stored_rows = lake.rows("bot_item_days")
+    stored_days = sorted(_list_popularity_days(source, plan) - set(plan.item_days))
+    if stored_rows is not None and stored_days:
+        connection.register("stored_rows", stored_rows.filter(_build_day_filter(stored_days)))
+        connection.execute("INSERT INTO item_days BY NAME SELECT * FROM stored_rows")
+        connection.unregister("stored_rows")
+    for days in _split_into_chunks(source, plan.item_days):
+        _measure_rows(connection, source.events(days), features.measure_items)
+    # The events after the window's end do not count, while all events of its first day do.
+    end_day = source.window[1].date()
+    if end_day in source.partial_days:
+        _measure_rows(connection, source.events_in_window([end_day]), features.measure_items)
 
 
-def _split_into_chunks(source: _InteractionsInWindow, days: list[date]) -> Iterator[list[date]]:
-    """The days in order, about CHUNK events at a time."""
+def _list_popularity_days(source: _WindowInteractions, plan: _MeasurementPlan) -> set[date]:
+    """Return the days with events that the popularities of the days to be measured depend on."""
+    days = set()
+    for day in (*plan.user_days, *source.partial_days):
+        for back in range(_POPULARITY_REACH.days + 1):
+            days.add(day - timedelta(days=back))
+    return days & source.event_counts.keys()
+
+
+def _measure_user_days(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    source: _WindowInteractions,
+    plan: _MeasurementPlan,
+    writes: bool,
+) -> None:
+    """Measure the users and agents of the planned days, and move them to the lake if it writes."""
+    for days in _split_into_chunks(source, plan.user_days):
+        _measure_rows(connection, source.events(days), features.measure_users)
+        if not writes:
+            continue
+        for kind in ("agent", "user"):
+            write_days(connection, lake, kind, days, source.version)
+            connection.execute(f"DELETE FROM {kind}_days")
+
+
+def _split_into_chunks(source: _WindowInteractions, days: list[date]) -> Iterator[list[date]]:
+    """Yield the days in their order, about EVENTS_PER_CHUNK events at a time."""
     chunk: list[date] = []
     for day in days:
         chunk.append(day)
-        if sum(source.counts[one] for one in chunk) >= EVENTS_PER_CHUNK:
+        if sum(source.event_counts[chunk_day] for chunk_day in chunk) >= EVENTS_PER_CHUNK:
             yield chunk
             chunk = []
     if chunk:
@@ -213,53 +237,24 @@ def _measure_rows(
     connection.unregister("measured_rows")
 
 
-def _write_days(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, kind: str, days: list[date], version: int
-) -> None:
-    """Replace these days in the lake by what `{kind}_days` holds of them, in one commit."""
-    from deltalake import WriterProperties, write_deltalake
-
-    name = f"bot_{kind}_days"
-    listed = ", ".join(f"'{day}'" for day in days)
-    rows = connection.sql(
-        f"SELECT * FROM {kind}_days WHERE event_date IN ({listed}) ORDER BY ALL"
-    ).to_arrow_table()
-
-    def attempt(table: "DeltaTable | None") -> None:
-        old = table is not None and table.transaction_version(EDITION_APP_ID) != FEATURES_EDITION
-        replaced = (
-            {"schema_mode": "overwrite"} if old else {"predicate": f"event_date IN ({listed})"}
-        )
-        new: dict[str, Any] = {"mode": "error", "partition_by": ["event_date"]}
-        write_deltalake(
-            lake.table_uri(name) if table is None else table,
-            rows,
-            writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
-            commit_properties=build_commit_properties(
-                {MEASURED_VERSION_APP_ID: version, EDITION_APP_ID: FEATURES_EDITION}
-            ),
-            **(new if table is None else {"mode": "overwrite", **replaced}),
-        )
-
-    commit_with_retries(lake, name, attempt)
+def _build_day_filter(days: list[date]) -> pc.Expression:
+    return pc.field("event_date").isin(pa.array(days, pa.date32()))
 
 
 def _create_day_views(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, source: _InteractionsInWindow
+    connection: duckdb.DuckDBPyConnection, lake: Lake, source: _WindowInteractions
 ) -> None:
-    """The views `user_days` and `agent_days`: what was just measured, and what the lake holds of the other days."""
+    """Create `user_days` and `agent_days`: the days just measured, and the others from the lake."""
     for kind in ("agent", "user"):
-        measured = {
-            day
-            for (day,) in connection.execute(
-                f"SELECT DISTINCT event_date FROM {kind}_days"
-            ).fetchall()
-        }
+        rows = connection.execute(f"SELECT DISTINCT event_date FROM {kind}_days").fetchall()
+        measured_days = {day for (day,) in rows}
         connection.execute(f"ALTER TABLE {kind}_days RENAME TO measured_{kind}_days")
-        shown = f"CREATE VIEW {kind}_days AS FROM measured_{kind}_days"
-        kept = lake.rows(f"bot_{kind}_days")
-        if kept is not None:
-            days = pa.array(sorted(set(source.whole) - measured), pa.date32())
-            connection.register(f"kept_{kind}_days", kept.filter(pc.field("event_date").isin(days)))
-            shown += f" UNION ALL BY NAME FROM kept_{kind}_days"
-        connection.execute(shown)
+        view = f"CREATE VIEW {kind}_days AS FROM measured_{kind}_days"
+        stored_rows = lake.rows(f"bot_{kind}_days")
+        if stored_rows is not None:
+            stored_days = sorted(set(source.whole_days) - measured_days)
+            connection.register(
+                f"stored_{kind}_days", stored_rows.filter(_build_day_filter(stored_days))
+            )
+            view += f" UNION ALL BY NAME FROM stored_{kind}_days"
+        connection.execute(view)

@@ -1,29 +1,34 @@
-"""From what the rules found to verdicts, and to the counts of the drop report."""
+"""Turn what the rules find into verdicts and the counts of the drop report."""
 
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
-from dawnlist.components.filter_bots.rules import BOT_RULES, DENY_RULE, classify_visiting_agents
+from dawnlist.components.filter_bots.rules import (
+    BOT_RULES,
+    DENY_RULE,
+    DuckDBConnection,
+    classify_visiting_agents,
+)
 from dawnlist.schema import VERDICTS_SCHEMA
 from dawnlist.settings import BotSettings
 
-DuckDBConnection = duckdb.DuckDBPyConnection
 DropReport = dict[str, Any]
+"""The counts of a run, see verdicts.judge_interactions. The run record keeps them."""
 EXAMPLES_PER_RULE = 5
 
 
 def apply_rules(connection: DuckDBConnection, settings: BotSettings) -> DropReport:
-    """Ask every rule that is on or in shadow, and decide: the table `verdicts`, and what a report shows of it.
+    """Apply every rule that is on or in shadow mode, create `verdicts`, and return the drop report.
 
-    The connection has `agent_days`, `user_days`, `users` and `source`, see dawnlist.components.filter_bots.rules.
-    `verdicts` is like
-    VERDICTS, with two more columns: `owner`, the user to whom a verdict on a single event belongs, and `events`, the
-    number of events it is about. Deny wins over allow, and allow wins over the other rules.
+    The connection needs `agent_days`, `user_days`, `users` and `source`, see
+    dawnlist.components.filter_bots.rules. `verdicts` has the columns of VERDICTS_SCHEMA and
+    `shadow`, `owner` (the user, also of a single event) and `events` (how many the verdict is
+    about). Deny takes precedence over allow, and allow over the other rules.
     """
     connection.execute(
-        "CREATE TABLE volumes AS SELECT user_id, sum(events)::BIGINT AS events FROM user_days GROUP BY 1"
+        "CREATE TABLE volumes AS "
+        "SELECT user_id, sum(events)::BIGINT AS events FROM user_days GROUP BY 1"
     )
     connection.execute(
         "CREATE TABLE visits AS SELECT user_id, user_agent, ip, sum(events)::BIGINT AS events "
@@ -32,28 +37,40 @@ def apply_rules(connection: DuckDBConnection, settings: BotSettings) -> DropRepo
     connection.execute(
         "CREATE TABLE found (user_id VARCHAR, event_id VARCHAR, rule VARCHAR, evidence VARCHAR)"
     )
-    modes = {rule: getattr(settings, rule) if rule != DENY_RULE else "on" for rule in BOT_RULES}
-    for rule, ask in BOT_RULES.items():
+    modes = _read_modes(settings)
+    for rule, find in BOT_RULES.items():
         if modes[rule] != "off":
-            ask(connection, settings)
-    shadows = [rule for rule, mode in modes.items() if mode == "shadow"]
-    connection.execute(_CREATE_VERDICTS, [DENY_RULE, settings.allow, shadows])
+            find(connection, settings)
+    shadow_rules = [rule for rule, mode in modes.items() if mode == "shadow"]
+    connection.execute(_CREATE_VERDICTS, [DENY_RULE, settings.allow, shadow_rules])
     return _build_drop_report(connection, modes)
 
 
+def _read_modes(settings: BotSettings) -> dict[str, str]:
+    """Return each rule's mode: on, shadow or off."""
+    modes = {}
+    for rule in BOT_RULES:
+        if rule == DENY_RULE:
+            modes[rule] = "on"
+        else:
+            modes[rule] = getattr(settings, rule)
+    return modes
+
+
 def read_verdicts(connection: DuckDBConnection) -> pa.Table:
-    """The verdicts, as VERDICTS."""
-    order = "ORDER BY rule, user_id, event_id"
-    found = connection.sql(
-        f"SELECT {', '.join(VERDICTS_SCHEMA.names)} FROM verdicts {order}"
+    """Return the table `verdicts` as VERDICTS_SCHEMA, in a fixed order."""
+    columns = ", ".join(VERDICTS_SCHEMA.names)
+    verdicts = connection.sql(
+        f"SELECT {columns} FROM verdicts ORDER BY rule, user_id, event_id"
     ).to_arrow_table()
-    return pa.Table.from_arrays(found.columns, schema=VERDICTS_SCHEMA)
+    return pa.Table.from_arrays(verdicts.columns, schema=VERDICTS_SCHEMA)
 
 
 def list_suspects(connection: DuckDBConnection) -> pa.Table:
-    """The verdicts for people and programs: user_id, event_id, events, rule, evidence and action, the widest first.
+    """List the verdicts: user_id, event_id, events, rule, evidence and action.
 
-    The action is drop, keep (the user is in allow) or shadow (reported, and nothing is dropped).
+    Verdicts about the most events come first. The action is drop, keep (the user is in allow) or
+    shadow (the rule only reports).
     """
     return connection.sql(
         "SELECT owner AS user_id, event_id, events, rule, evidence, "
@@ -63,12 +80,16 @@ def list_suspects(connection: DuckDBConnection) -> pa.Table:
 
 
 def list_user_agents(connection: DuckDBConnection, settings: BotSettings) -> pa.Table:
-    """The user agents, with their users, events and the rule that finds them, the most frequent first."""
+    """List the user agents: user_agent, users, events and the rule that finds it or NULL.
+
+    The most frequent ones come first.
+    """
     names, rules = classify_visiting_agents(connection, settings)
     connection.register("judged_agents", pa.table({"user_agent": names, "rule": rules}))
     return connection.sql(
         "SELECT user_agent, count(DISTINCT user_id) AS users, sum(events)::BIGINT AS events, rule "
-        "FROM visits LEFT JOIN judged_agents USING (user_agent) GROUP BY ALL ORDER BY sum(events) DESC, user_agent"
+        "FROM visits LEFT JOIN judged_agents USING (user_agent) "
+        "GROUP BY ALL ORDER BY sum(events) DESC, user_agent"
     ).to_arrow_table()
 
 
@@ -76,37 +97,18 @@ _CREATE_VERDICTS = """
     CREATE TABLE verdicts AS
     SELECT CASE WHEN event_id IS NULL THEN user_id END AS user_id, event_id, rule, evidence,
         CASE WHEN rule <> ? AND list_contains(?, user_id) THEN 'keep' ELSE 'drop' END AS action,
-        list_contains(?, rule) AS shadow, user_id AS owner, CASE WHEN event_id IS NULL THEN events ELSE 1 END AS events
+        list_contains(?, rule) AS shadow, user_id AS owner,
+        CASE WHEN event_id IS NULL THEN events ELSE 1 END AS events
     FROM found JOIN volumes USING (user_id)
 """
 
 
 def _build_drop_report(connection: DuckDBConnection, modes: dict[str, str]) -> DropReport:
-    users, events = _fetch_row(
-        connection, "SELECT count(*), coalesce(sum(events), 0)::BIGINT FROM volumes"
-    )
+    users, events = _fetch_row(connection, _COUNT_USERS)
     [agents] = _fetch_row(connection, "SELECT count(DISTINCT user_agent) FROM visits")
-    dropped_users, of_users = _fetch_row(connection, _COUNT_DROPPED_USERS)
-    dropped_events = of_users + _fetch_row(connection, _COUNT_DROPPED_EVENTS)[0]
-    found = {rule: counts for rule, *counts in connection.execute(_COUNT_BY_RULE).fetchall()}
-    by_rule: list[DropReport] = []
-    for rule, mode in modes.items():
-        people, hits = found.get(rule, (0, 0))
-        shown = connection.execute(_SELECT_EXAMPLES, {"rule": rule}).fetchall()
-        examples = [
-            dict(zip(("user_id", "events", "evidence"), example, strict=True)) for example in shown
-        ]
-        share = hits / events if events else 0.0
-        by_rule.append(
-            {
-                "rule": rule,
-                "mode": mode,
-                "users": people,
-                "events": hits,
-                "share": share,
-                "examples": examples,
-            }
-        )
+    dropped_users, events_of_dropped_users = _fetch_row(connection, _COUNT_DROPPED_USERS)
+    [dropped_single_events] = _fetch_row(connection, _COUNT_DROPPED_EVENTS)
+    dropped_events = events_of_dropped_users + dropped_single_events
     return {
         "users": users,
         "events": events,
@@ -115,9 +117,44 @@ def _build_drop_report(connection: DuckDBConnection, modes: dict[str, str]) -> D
         "dropped_events": dropped_events,
         "kept_users": users - dropped_users,
         "kept_events": events - dropped_events,
-        "share": dropped_events / events if events else 0.0,
-        "rules": by_rule,
+        "share": _compute_share(dropped_events, events),
+        "rules": _report_rules(connection, modes, events),
     }
+
+
+def _report_rules(
+    connection: DuckDBConnection, modes: dict[str, str], event_count: int
+) -> list[DropReport]:
+    """Report what each rule finds by itself, with examples."""
+    counts = {}
+    for rule, users, events in connection.execute(_COUNT_BY_RULE).fetchall():
+        counts[rule] = (users, events)
+    reports: list[DropReport] = []
+    for rule, mode in modes.items():
+        users, events = counts.get(rule, (0, 0))
+        reports.append(
+            {
+                "rule": rule,
+                "mode": mode,
+                "users": users,
+                "events": events,
+                "share": _compute_share(events, event_count),
+                "examples": _fetch_examples(connection, rule),
+            }
+        )
+    return reports
+
+
+def _fetch_examples(connection: DuckDBConnection, rule: str) -> list[DropReport]:
+    rows = connection.execute(_SELECT_EXAMPLES, {"rule": rule}).fetchall()
+    examples = []
+    for user_id, events, evidence in rows:
+        examples.append({"user_id": user_id, "events": events, "evidence": evidence})
+    return examples
+
+
+def _compute_share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
 
 
 def _fetch_row(connection: DuckDBConnection, query: str) -> tuple[Any, ...]:
@@ -127,16 +164,21 @@ def _fetch_row(connection: DuckDBConnection, query: str) -> tuple[Any, ...]:
 
 _IS_DROPPED = "action = 'drop' AND NOT shadow"
 _DROPPED_USER_IDS = f"(SELECT user_id FROM verdicts WHERE user_id IS NOT NULL AND {_IS_DROPPED})"
-_COUNT_DROPPED_USERS = f"SELECT count(*), coalesce(sum(events), 0)::BIGINT FROM volumes WHERE user_id IN {_DROPPED_USER_IDS}"
+_COUNT_USERS = "SELECT count(*), coalesce(sum(events), 0)::BIGINT FROM volumes"
+_COUNT_DROPPED_USERS = f"{_COUNT_USERS} WHERE user_id IN {_DROPPED_USER_IDS}"
 _COUNT_DROPPED_EVENTS = (
-    f"SELECT count(DISTINCT event_id) FROM verdicts WHERE event_id IS NOT NULL AND {_IS_DROPPED} "
-    f"AND owner NOT IN {_DROPPED_USER_IDS}"
+    "SELECT count(DISTINCT event_id) FROM verdicts "
+    f"WHERE event_id IS NOT NULL AND {_IS_DROPPED} AND owner NOT IN {_DROPPED_USER_IDS}"
 )
-# what each rule would drop by itself, shadow or not
-_COUNT_BY_RULE = "SELECT rule, count(DISTINCT owner), sum(events)::BIGINT FROM verdicts WHERE action = 'drop' GROUP BY 1"
-# first whom no other rule has found: the others say nothing of this one
+# What each rule alone would drop, whether it is in shadow mode or not.
+_COUNT_BY_RULE = (
+    "SELECT rule, count(DISTINCT owner), sum(events)::BIGINT "
+    "FROM verdicts WHERE action = 'drop' GROUP BY 1"
+)
+# Users whom no other rule finds come first, since they show what this rule adds.
 _SELECT_EXAMPLES = (
-    "SELECT owner, sum(events)::BIGINT AS hits, min(evidence) FROM verdicts WHERE action = 'drop' AND rule = $rule "
-    "GROUP BY owner ORDER BY owner IN (SELECT owner FROM verdicts WHERE rule <> $rule), hits DESC, owner "
+    "SELECT owner, sum(events)::BIGINT AS hits, min(evidence) FROM verdicts "
+    "WHERE action = 'drop' AND rule = $rule GROUP BY owner "
+    "ORDER BY owner IN (SELECT owner FROM verdicts WHERE rule <> $rule), hits DESC, owner "
     f"LIMIT {EXAMPLES_PER_RULE}"
 )

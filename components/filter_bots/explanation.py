@@ -1,52 +1,63 @@
-"""What every rule says of one user, and what decided."""
+"""Explain one user's verdict: what every rule says of the user, and what decides."""
 
-from datetime import datetime
 from typing import Any
 
 import duckdb
 
 from dawnlist.components.filter_bots.behaviour import BEHAVIOUR_RULE, compare_habits
 from dawnlist.components.filter_bots.decision import apply_rules
-from dawnlist.components.filter_bots.rules import BOT_RULES, DENY_RULE, classify_visiting_agents
+from dawnlist.components.filter_bots.rules import (
+    BOT_RULES,
+    DENY_RULE,
+    DuckDBConnection,
+    classify_visiting_agents,
+)
 from dawnlist.components.filter_bots.verdicts import load_window
 from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
+from dawnlist.lake.watermark import TimeWindow
 from dawnlist.settings import BotSettings
 
-DuckDBConnection = duckdb.DuckDBPyConnection
 Explanation = dict[str, Any]
+"""An explanation or a part of one, as `dawnlist bots explain --format json` writes it."""
 _MAX_ROWS = 5
+"""User agents and networks of an explanation."""
 
 
 def explain_user(
-    lake: Lake, version: int, window: tuple[datetime, datetime], settings: BotSettings, user_id: str
+    lake: Lake, version: int, window: TimeWindow, settings: BotSettings, user_id: str
 ) -> Explanation:
-    """Judge the interactions of [start, end) at a table version, and tell one user's part of it.
+    """Judge the interactions in a window [start, end) at a table version, and explain one user.
 
-    Returns user_id, start, end, events, days (on which there are any), agents (user_agent, events, rule) and networks
-    (ip, events), the most frequent first, rules (rule, mode, evidence, events, and whole, whether they are all of the
-    user's), habits (see behaviour.compared), allowed, the verdict, and because. Rules that are off are asked, too, and
-    decide nothing.
-    ValueError when the user has no events there.
+    Rules that are off are applied too, but do not count.
+
+    Returns:
+        user_id, start, end, events, days (the number of days with events), agents (user_agent,
+        events, rule) and networks (ip, events), the most frequent first, rules (rule, mode,
+        evidence, events, and whole: whether these are all of the user's events), habits (see
+        behaviour.compare_habits), allowed, verdict and because.
+
+    Raises:
+        ValueError: The user has no events in the window, or the lake has no interactions.
     """
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         load_window(connection, lake, version, window)
-        report = apply_rules(connection, settings)
-        modes = {rule["rule"]: rule["mode"] for rule in report["rules"]}
-        for rule, mode in modes.items():
-            if mode == "off":  # last, since behaviour learns from whom the others have not found
-                BOT_RULES[rule](connection, settings)
-        counted = "SELECT count(*), sum(events)::BIGINT FROM user_days WHERE user_id = ?"
-        days, events = connection.execute(counted, [user_id]).fetchall()[0]
+        modes = _apply_all_rules(connection, settings)
+        days, events = connection.execute(
+            "SELECT count(*), sum(events)::BIGINT FROM user_days WHERE user_id = ?", [user_id]
+        ).fetchall()[0]
         start, end = map(format_iso, window)
         if not days:
             raise ValueError(
-                f"user {user_id!r} has no events in [{start}, {end}): give the id as the source has it"
+                f"user {user_id!r} has no events in [{start}, {end}): give the id as the source "
+                "has it"
             )
-        rules = [
-            _explain_rule(connection, rule, mode, user_id, events) for rule, mode in modes.items()
-        ]
+        rules = []
+        for rule, mode in modes.items():
+            rules.append(_explain_rule(connection, rule, mode, user_id, events))
+        is_allowed = user_id in settings.allow
+        verdict, reason = _explain_decision(rules, is_allowed)
         return {
             "user_id": user_id,
             "start": start,
@@ -57,56 +68,72 @@ def explain_user(
             "networks": _list_networks_of_user(connection, user_id),
             "rules": rules,
             "habits": _compare_habits_with_people(connection, modes, user_id),
-            "allowed": user_id in settings.allow,
-            **_explain_decision(rules, user_id in settings.allow),
+            "allowed": is_allowed,
+            "verdict": verdict,
+            "because": reason,
         }
+
+
+def _apply_all_rules(connection: DuckDBConnection, settings: BotSettings) -> dict[str, str]:
+    """Apply the rules, those that are off last, and return each rule's mode."""
+    report = apply_rules(connection, settings)
+    modes = {rule["rule"]: rule["mode"] for rule in report["rules"]}
+    # The behaviour rule learns from the users whom no rule has found that is on or in shadow mode.
+    for rule, mode in modes.items():
+        if mode == "off":
+            BOT_RULES[rule](connection, settings)
+    return modes
 
 
 def _explain_rule(
     connection: DuckDBConnection, rule: str, mode: str, user_id: str, events: int
 ) -> Explanation:
-    """What a rule has found: the whole user, or some of the events."""
-    counted = "SELECT count(event_id), min(evidence) FROM found WHERE user_id = ? AND rule = ?"
-    single, evidence = connection.execute(counted, [user_id, rule]).fetchall()[0]
-    whole = evidence is not None and not single
-    said = f"single events ({single:,}): {evidence}" if single else evidence
+    """Explain what a rule has found: the user, single events, or nothing."""
+    single_events, evidence = connection.execute(
+        "SELECT count(event_id), min(evidence) FROM found WHERE user_id = ? AND rule = ?",
+        [user_id, rule],
+    ).fetchall()[0]
+    is_whole_user = evidence is not None and not single_events
+    if single_events:
+        evidence = f"single events ({single_events:,}): {evidence}"
     return {
         "rule": rule,
         "mode": mode,
-        "evidence": said,
-        "events": events if whole else single,
-        "whole": whole,
+        "evidence": evidence,
+        "events": events if is_whole_user else single_events,
+        "whole": is_whole_user,
     }
 
 
 def _compare_habits_with_people(
     connection: DuckDBConnection, modes: dict[str, str], user_id: str
 ) -> list[Explanation]:
-    # behaviour learns from whom the rules before it have not found
-    others = [BEHAVIOUR_RULE, DENY_RULE, *(rule for rule, mode in modes.items() if mode == "off")]
-    connection.execute("DELETE FROM found WHERE list_contains(?, rule)", [others])
+    """Compare the user's habits as the behaviour rule did, when only earlier rules had found users.
+
+    This deletes the findings of the other rules from `found`.
+    """
+    later_rules = [BEHAVIOUR_RULE, DENY_RULE]
+    later_rules += [rule for rule, mode in modes.items() if mode == "off"]
+    connection.execute("DELETE FROM found WHERE list_contains(?, rule)", [later_rules])
     return compare_habits(connection, user_id)
 
 
 def _list_agents_of_user(
     connection: DuckDBConnection, settings: BotSettings, user_id: str
 ) -> list[Explanation]:
-    found = dict(
-        zip(
-            *(column.to_pylist() for column in classify_visiting_agents(connection, settings)),
-            strict=True,
-        )
-    )
-    rows = connection.execute(
-        _SELECT_MOST_FREQUENT.format(column="user_agent"), [user_id]
-    ).fetchall()
-    return [
-        {"user_agent": agent, "events": events, "rule": found.get(agent)} for agent, events in rows
-    ]
+    agents, rules = classify_visiting_agents(connection, settings)
+    rule_by_agent = dict(zip(agents.to_pylist(), rules.to_pylist(), strict=True))
+    query = _SELECT_MOST_FREQUENT.format(column="user_agent")
+    explanations = []
+    for agent, events in connection.execute(query, [user_id]).fetchall():
+        rule = rule_by_agent.get(agent)
+        explanations.append({"user_agent": agent, "events": events, "rule": rule})
+    return explanations
 
 
 def _list_networks_of_user(connection: DuckDBConnection, user_id: str) -> list[Explanation]:
-    rows = connection.execute(_SELECT_MOST_FREQUENT.format(column="ip"), [user_id]).fetchall()
+    query = _SELECT_MOST_FREQUENT.format(column="ip")
+    rows = connection.execute(query, [user_id]).fetchall()
     return [{"ip": ip, "events": events} for ip, events in rows]
 
 
@@ -116,31 +143,30 @@ _SELECT_MOST_FREQUENT = (
 )
 
 
-def _explain_decision(rules: list[Explanation], allowed: bool) -> Explanation:
-    said = [rule for rule in rules if rule["evidence"]]
-    dropping = [rule for rule in said if rule["mode"] == "on"]
-    whole = [rule["rule"] for rule in dropping if rule["whole"]]
-    if DENY_RULE in whole:
-        return {"verdict": "dropped", "because": "the id is in deny, which wins over everything"}
-    if allowed:
-        return {
-            "verdict": "kept",
-            "because": "the id is in allow, which wins over all rules but deny",
-        }
-    if whole:
-        return {"verdict": "dropped", "because": f"found by {_join_with_and(whole)}"}
+def _explain_decision(rules: list[Explanation], is_allowed: bool) -> tuple[str, str]:
+    """Return the verdict and its reason."""
+    finding = [rule for rule in rules if rule["evidence"]]
+    dropping = [rule for rule in finding if rule["mode"] == "on"]
+    dropping_user = [rule["rule"] for rule in dropping if rule["whole"]]
+    if DENY_RULE in dropping_user:
+        return "dropped", "the id is in deny, which wins over everything"
+    if is_allowed:
+        return "kept", "the id is in allow, which wins over all rules but deny"
+    if dropping_user:
+        return "dropped", f"found by {_join_with_and(dropping_user)}"
     if dropping:
-        return {
-            "verdict": "kept, but for single events",
-            "because": f"found by {_join_with_and([one['rule'] for one in dropping])}",
-        }
-    if said:
-        quiet = [
-            f"{one['rule']}, which is {'off' if one['mode'] == 'off' else 'in shadow'}"
-            for one in said
-        ]
-        return {"verdict": "kept", "because": f"found only by {_join_with_and(quiet)}"}
-    return {"verdict": "kept", "because": "no rule has found anything"}
+        names = [rule["rule"] for rule in dropping]
+        return "kept, but for single events", f"found by {_join_with_and(names)}"
+    if finding:
+        descriptions = [_describe_inactive_rule(rule) for rule in finding]
+        return "kept", f"found only by {_join_with_and(descriptions)}"
+    return "kept", "no rule has found anything"
+
+
+def _describe_inactive_rule(rule: Explanation) -> str:
+    if rule["mode"] == "off":
+        return f"{rule['rule']}, which is off"
+    return f"{rule['rule']}, which is in shadow"
 
 
 def _join_with_and(names: list[str]) -> str:

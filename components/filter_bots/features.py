@@ -1,7 +1,8 @@
-"""What a user did in a day, as numbers that add up: sums and counts of which any span of days is a sum.
+"""Measure what each user did on each day, as numbers that add up to those of any span of days.
 
-All are whole numbers, so that a sum does not depend on the order of its parts. Times of pauses are logarithms of
-seconds, popularity is the share of all visits that goes to less popular items; both, like directions, in thousandths.
+All numbers are whole, so a sum does not depend on the order of its terms. The features of pauses
+are logarithms of seconds. An item's popularity is the share of all visits that goes to less
+popular items. Both, and the cosines and sines of directions, are in thousandths.
 """
 
 from typing import Final
@@ -9,17 +10,18 @@ from typing import Final
 import duckdb
 
 POPULARITY_DAYS: Final = 28
-"""An item is as popular on a day as it was in so many days up to it."""
+"""An item's popularity on a day is that of this many days, of which it is the last."""
 SESSION_GAP_SECONDS: Final = 1_800
-"""Seconds without an event that end a session, as everywhere since Catledge and Pitkow (WWW 1995)."""
+"""A session ends after this many seconds without an event (Catledge and Pitkow, WWW 1995)."""
 PAUSE_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-"""Upper bounds, in seconds, of all but the last bin of the histogram of pauses."""
+"""Upper bounds, in seconds, of the bins of the histogram of pauses. The last bin has none."""
 
 
 def measure_features(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
-    """Add what all events of a relation come to, to `item_days`, `user_days` and `agent_days`.
+    """Add the features of a relation's events to `item_days`, `user_days` and `agent_days`.
 
-    The relation has the columns of INTERACTIONS, and all events of its days; agent and ip may be NULL.
+    The relation has the columns of INTERACTIONS_SCHEMA and all events of each of its days. The
+    columns user_agent and ip may be NULL.
     """
     create_feature_tables(connection)
     measure_items(connection, relation)
@@ -27,22 +29,23 @@ def measure_features(connection: duckdb.DuckDBPyConnection, relation: str) -> No
 
 
 def create_feature_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """The tables, empty, where they are missing."""
-    counts = ", ".join(f"{name} BIGINT" for name in USER_DAY_AGGREGATES)
+    """Create those of the tables `item_days`, `user_days` and `agent_days` that are missing."""
+    columns = ", ".join(f"{name} BIGINT" for name in USER_DAY_AGGREGATES)
     connection.execute(
-        f"CREATE TABLE IF NOT EXISTS user_days (event_date DATE, user_id VARCHAR, {counts})"
+        f"CREATE TABLE IF NOT EXISTS user_days (event_date DATE, user_id VARCHAR, {columns})"
     )
     connection.execute(
         "CREATE TABLE IF NOT EXISTS agent_days "
         "(event_date DATE, user_id VARCHAR, user_agent VARCHAR, ip VARCHAR, events BIGINT)"
     )
     connection.execute(
-        "CREATE TABLE IF NOT EXISTS item_days (event_date DATE, item_id VARCHAR, users BIGINT, events BIGINT)"
+        "CREATE TABLE IF NOT EXISTS item_days "
+        "(event_date DATE, item_id VARCHAR, users BIGINT, events BIGINT)"
     )
 
 
 def measure_items(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
-    """Add how many users each item had on each day of the relation, and how many events, to `item_days`."""
+    """Add the number of users and of events of each item on each day to `item_days`."""
     connection.execute(
         "INSERT INTO item_days SELECT event_date, item_id, count(DISTINCT user_id), count(*) "
         f"FROM {relation} GROUP BY ALL"
@@ -52,23 +55,28 @@ def measure_items(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
 def measure_users(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
     """Add what users did on each day of the relation to `user_days` and `agent_days`.
 
-    `item_days` holds the same days and, as far as there are any, the POPULARITY_DAYS before them.
+    `item_days` must hold these days and, where there are any, the POPULARITY_DAYS before them.
     """
-    aggregates = ", ".join(
-        f"coalesce({aggregate}, 0)::BIGINT AS {name}"
-        for name, aggregate in USER_DAY_AGGREGATES.items()
+    columns = []
+    for name, aggregate in USER_DAY_AGGREGATES.items():
+        columns.append(f"coalesce({aggregate}, 0)::BIGINT AS {name}")
+    connection.execute(
+        f"INSERT INTO user_days {_steps_sql(relation)} "
+        f"SELECT event_date, user_id, {', '.join(columns)} FROM steps GROUP BY ALL"
     )
     connection.execute(
-        f"INSERT INTO user_days {_steps_sql(relation)} SELECT event_date, user_id, {aggregates} FROM told GROUP BY ALL"
-    )
-    connection.execute(
-        f"INSERT INTO agent_days SELECT event_date, user_id, user_agent, ip, count(*) FROM {relation} GROUP BY ALL"
+        "INSERT INTO agent_days SELECT event_date, user_id, user_agent, ip, count(*) "
+        f"FROM {relation} GROUP BY ALL"
     )
 
 
 def _pause_bin_sql(number: int) -> str:
-    low = f"pause >= {PAUSE_BOUNDS[number - 1]}" if number else "TRUE"
-    high = f"pause < {PAUSE_BOUNDS[number]}" if number < len(PAUSE_BOUNDS) else "TRUE"
+    """Count the pauses in one bin of the histogram."""
+    low, high = "TRUE", "TRUE"
+    if number > 0:
+        low = f"pause >= {PAUSE_BOUNDS[number - 1]}"
+    if number < len(PAUSE_BOUNDS):
+        high = f"pause < {PAUSE_BOUNDS[number]}"
     return f"count(*) FILTER ({low} AND {high})"
 
 
@@ -77,8 +85,15 @@ def _sum_thousandths_sql(value: str, where: str = "TRUE") -> str:
 
 
 _SECOND_OF_DAY = "epoch(event_time - date_trunc('day', event_time))"
-_HOUR_ANGLE, _DAY_ANGLE = (f"2 * pi() * {_SECOND_OF_DAY} / {period}" for period in (3_600, 86_400))
+_HOUR_ANGLE = f"2 * pi() * {_SECOND_OF_DAY} / 3600"
+_DAY_ANGLE = f"2 * pi() * {_SECOND_OF_DAY} / 86400"
 _LOG_PAUSE = "ln(greatest(pause, 0.01))"
+_IS_STEP = "pause IS NOT NULL AND item_id <> item_before"
+"""The event is about another item than the one before it in its session."""
+_HAS_TWO_PAUSES = "pause + pause_before IS NOT NULL"
+_PAUSE_BINS = {
+    f"pauses_{number}": _pause_bin_sql(number) for number in range(len(PAUSE_BOUNDS) + 1)
+}
 
 USER_DAY_AGGREGATES: Final[dict[str, str]] = {
     "events": "count(*)",
@@ -88,27 +103,26 @@ USER_DAY_AGGREGATES: Final[dict[str, str]] = {
     "likes": "count(*) FILTER (kind = 'like')",
     "carts": "count(*) FILTER (kind = 'cart')",
     "purchases": "count(*) FILTER (kind = 'purchase')",
-    "hours": "bit_or(1 << hour(event_time))",  # of the day, one bit each
+    # One bit for each hour of the day.
+    "hours": "bit_or(1 << hour(event_time))",
     "sessions": "count(*) FILTER (opens)",
     "single_events": "count(*) FILTER (opens AND closes)",
-    # between two events of a session
+    # A pause lies between two events of a session.
     "pauses": "count(pause)",
     "log_pauses": _sum_thousandths_sql(_LOG_PAUSE, "pause IS NOT NULL"),
     "log_pauses_squared": _sum_thousandths_sql(f"power({_LOG_PAUSE}, 2)", "pause IS NOT NULL"),
-    **{f"pauses_{number}": _pause_bin_sql(number) for number in range(len(PAUSE_BOUNDS) + 1)},
-    # of those, between two items: how long one was looked at
-    "steps": "count(*) FILTER (pause IS NOT NULL AND item_id <> item_before)",
-    "log_steps": _sum_thousandths_sql(_LOG_PAUSE, "pause IS NOT NULL AND item_id <> item_before"),
-    "log_steps_squared": _sum_thousandths_sql(
-        f"power({_LOG_PAUSE}, 2)", "pause IS NOT NULL AND item_id <> item_before"
-    ),
+    **_PAUSE_BINS,
+    # A step is a pause between two items: the time that a user looked at the first one.
+    "steps": f"count(*) FILTER ({_IS_STEP})",
+    "log_steps": _sum_thousandths_sql(_LOG_PAUSE, _IS_STEP),
+    "log_steps_squared": _sum_thousandths_sql(f"power({_LOG_PAUSE}, 2)", _IS_STEP),
     "ascents": "count(*) FILTER (pause IS NOT NULL AND ascends)",
-    # two pauses in a row: in sessions, and in the whole day
-    "pause_pairs": "count(variation) FILTER (pause + pause_before IS NOT NULL)",
-    "pause_variation": _sum_thousandths_sql("variation", "pause + pause_before IS NOT NULL"),
+    # Pairs of pauses in a row lie in one session, pairs of gaps in one day.
+    "pause_pairs": f"count(variation) FILTER ({_HAS_TWO_PAUSES})",
+    "pause_variation": _sum_thousandths_sql("variation", _HAS_TWO_PAUSES),
     "gap_pairs": "count(variation)",
     "gap_variation": _sum_thousandths_sql("variation"),
-    # directions of the clock's hands at the first event of sessions
+    # Directions of the clock's hands at the first event of each session.
     "minute_cosines": _sum_thousandths_sql(f"cos({_HOUR_ANGLE})", "opens"),
     "minute_sines": _sum_thousandths_sql(f"sin({_HOUR_ANGLE})", "opens"),
     "clock_cosines": _sum_thousandths_sql(f"cos({_DAY_ANGLE})", "opens"),
@@ -117,38 +131,54 @@ USER_DAY_AGGREGATES: Final[dict[str, str]] = {
     "popularity_squared": _sum_thousandths_sql("power(popularity, 2)"),
     "popularity_of_acts": _sum_thousandths_sql("popularity", "kind <> 'view'"),
 }
-"""Column of `user_days` -> SQL aggregate of `told`."""
+"""Columns of `user_days`, each with the SQL that aggregates it from `steps`."""
 
 
 def _steps_sql(relation: str) -> str:
-    """The table `told`: each event beside the one before it on its day, and how popular its item was."""
+    """Return a WITH clause that defines `steps`.
+
+    `steps` has each event with the gaps to its neighbours on the day, and its item's popularity.
+    """
     return f"""
-    WITH days AS (SELECT DISTINCT event_date AS day FROM {relation}),
+    WITH {_popularities_sql(relation)},
+    ordered AS (
+        SELECT event_id, event_date, user_id, item_id, event_time,
+            CASE WHEN event_type IN ('view', 'click', 'cart', 'purchase')
+                THEN event_type ELSE 'like' END AS kind,
+            epoch(event_time - lag(event_time) OVER by_time) AS gap,
+            epoch(lead(event_time) OVER by_time - event_time) AS gap_after,
+            lag(item_id) OVER by_time AS item_before,
+            (length(item_id), item_id) > (length(item_before), item_before) AS ascends
+        FROM {relation}
+        WINDOW by_time AS (PARTITION BY event_date, user_id ORDER BY event_time, event_id)),
+    paused AS (
+        SELECT *, CASE WHEN gap <= {SESSION_GAP_SECONDS} THEN gap END AS pause,
+            coalesce(gap > {SESSION_GAP_SECONDS}, TRUE) AS opens,
+            coalesce(gap_after > {SESSION_GAP_SECONDS}, TRUE) AS closes,
+            lag(gap) OVER by_time AS gap_before,
+            lag(CASE WHEN gap <= {SESSION_GAP_SECONDS} THEN gap END) OVER by_time AS pause_before
+        FROM ordered JOIN popularities USING (event_date, item_id)
+        WINDOW by_time AS (PARTITION BY event_date, user_id ORDER BY event_time, event_id)),
+    steps AS (
+        -- The local variation of two gaps is 0 for clockwork and about 1 for chance
+        -- (Shinomoto et al., Neural Computation 2003).
+        SELECT *, 3 * power((gap - gap_before) / nullif(gap + gap_before, 0), 2) AS variation
+        FROM paused)
+    """
+
+
+def _popularities_sql(relation: str) -> str:
+    """Return the tables of a WITH clause up to `popularities`: one for each day and item."""
+    return f"""
+    days AS (SELECT DISTINCT event_date AS day FROM {relation}),
     recent AS (
         SELECT day, item_id, sum(users) AS users FROM days JOIN item_days
         ON item_days.event_date BETWEEN day - {POPULARITY_DAYS - 1} AND day GROUP BY ALL),
     ranked AS (
         SELECT day, item_id, sum(users) OVER (PARTITION BY day ORDER BY users) AS below,
-            sum(users) OVER (PARTITION BY day, users) AS beside, sum(users) OVER (PARTITION BY day) AS total
+            sum(users) OVER (PARTITION BY day, users) AS beside,
+            sum(users) OVER (PARTITION BY day) AS total
         FROM recent),
     popularities AS (
-        SELECT day AS event_date, item_id, (below - beside / 2) / total AS popularity FROM ranked),
-    ordered AS (
-        SELECT event_id, event_date, user_id, item_id, event_time,
-            CASE WHEN event_type IN ('view', 'click', 'cart', 'purchase') THEN event_type ELSE 'like' END AS kind,
-            epoch(event_time - lag(event_time) OVER told) AS gap,
-            epoch(lead(event_time) OVER told - event_time) AS gap_after,
-            lag(item_id) OVER told AS item_before,
-            (length(item_id), item_id) > (length(item_before), item_before) AS ascends
-        FROM {relation} WINDOW told AS (PARTITION BY event_date, user_id ORDER BY event_time, event_id)),
-    paused AS (
-        SELECT *, CASE WHEN gap <= {SESSION_GAP_SECONDS} THEN gap END AS pause,
-            coalesce(gap > {SESSION_GAP_SECONDS}, TRUE) AS opens, coalesce(gap_after > {SESSION_GAP_SECONDS}, TRUE) AS closes,
-            lag(gap) OVER by_time AS gap_before,
-            lag(CASE WHEN gap <= {SESSION_GAP_SECONDS} THEN gap END) OVER by_time AS pause_before
-        FROM ordered JOIN popularities USING (event_date, item_id)
-        WINDOW by_time AS (PARTITION BY event_date, user_id ORDER BY event_time, event_id)),
-    told AS (
-        -- Shinomoto et al., Neural Computation 2003: 0 is clockwork, 1 is chance
-        SELECT *, 3 * power((gap - gap_before) / nullif(gap + gap_before, 0), 2) AS variation FROM paused)
+        SELECT day AS event_date, item_id, (below - beside / 2) / total AS popularity FROM ranked)
     """

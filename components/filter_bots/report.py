@@ -1,16 +1,18 @@
-"""The drop report, for people. User agents and ids in it are hostile text."""
+"""Render the drop report for people. The user agents and ids in it are hostile text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from dawnlist.components.filter_bots.decision import DropReport
 from dawnlist.pages import render_page
 from dawnlist.urls import replace_unprintable
 
-DropReport = dict[str, Any]
 _MAX_LINE_LENGTH = 160
-# dots inside of words, but not of numbers: www.… becomes a link; colons before a slash; underscores around words
+# A dot in a word (www.example.com becomes a link) but not in a number, a colon before a slash, and
+# an underscore at the edge of a word are markup, too.
 _MARKUP = re.compile(
     r"[^\w ,;/%()'+.:-]|[^\x00-\x7f]|(?<!\d)\.(?=\S)|\.(?=[^\s\d])|:(?![ \d])|\b_|_\b"
 )
@@ -18,155 +20,190 @@ _MARKUP = re.compile(
 
 @dataclass(frozen=True)
 class DropReportSection:
-    """A table of the report, its cells one line of text each."""
+    """A table of the report. Each cell is one line of text."""
 
     title: str
     note: str
+    """A sentence above the table, or an empty text."""
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     words: Sequence[int]
-    """Places of the columns that are words; the others are numbers."""
+    """Numbers of the columns that contain words. The other columns contain figures."""
     bars: Sequence[float] = ()
-    """A share of each row, to be shown as a bar."""
+    """For each row the length of the bar to show, from 0 to 1."""
 
 
 def escape_markup(text: object) -> str:
-    """One line of text that is only text, in Markdown as in HTML: neither reads character references as markup."""
-    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", _fit_one_line(text))
+    """Return a text as one line that is no markup in Markdown, nor in HTML.
+
+    Every character that could be markup becomes a numeric character reference.
+    """
+    return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", _fit_one_line(text))
 
 
-def render_drop_markdown(report: DropReport, ablation: DropReport | None = None) -> str:
-    """The report that `judge` returns, with `before` and the newest ablation where there are any, as Markdown."""
+def render_drop_markdown(report: DropReport, ablation: Mapping[str, Any] | None = None) -> str:
+    """Render the report as Markdown.
+
+    Args:
+        report: What `judge_interactions` returns and, under `before`, the previous run's report.
+        ablation: The newest ablation study, where there is one.
+    """
     lines = ["# Dropped interactions", "", *map(escape_markup, _summarise_drops(report))]
     for section in _build_sections(report, ablation):
         lines += ["", f"## {escape_markup(section.title)}", ""]
-        lines += [escape_markup(section.note), ""] if section.note else []
-        rulers = ("---" if place in section.words else "---:" for place in range(len(section.head)))
-        for cells in (section.head, None, *section.rows):
-            lines.append(
-                f"| {' | '.join(map(escape_markup, cells))} |" if cells else f"|{'|'.join(rulers)}|"
-            )
+        if section.note:
+            lines += [escape_markup(section.note), ""]
+        lines += _render_markdown_table(section)
     return "\n".join(lines) + "\n"
 
 
-def render_drop_page(report: DropReport, ablation: DropReport | None = None) -> str:
-    """The same as a whole HTML page that needs nothing from outside itself."""
-    sections = _build_sections(report, ablation)
+def _render_markdown_table(section: DropReportSection) -> list[str]:
+    rulers = []
+    for number in range(len(section.head)):
+        rulers.append("---" if number in section.words else "---:")
+    lines = [_render_markdown_row(section.head), f"|{'|'.join(rulers)}|"]
+    for cells in section.rows:
+        lines.append(_render_markdown_row(cells))
+    return lines
+
+
+def _render_markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(map(escape_markup, cells))} |"
+
+
+def render_drop_page(report: DropReport, ablation: Mapping[str, Any] | None = None) -> str:
+    """Render the report as an HTML page that loads nothing. The arguments are those above."""
     return render_page(
         "components/filter_bots/report.html",
         report=report,
         sentences=_summarise_drops(report),
-        sections=sections,
+        sections=_build_sections(report, ablation),
     )
 
 
+def write_drop_reports(
+    report: DropReport, ablation: Mapping[str, Any] | None, page: Path, markdown: Path
+) -> None:
+    """Write the report to a file of HTML and to one of Markdown."""
+    page.write_text(render_drop_page(report, ablation))
+    markdown.write_text(render_drop_markdown(report, ablation))
+
+
 def _summarise_drops(report: DropReport) -> list[str]:
-    now = (
+    summary = (
         f"{report['dropped_events']:,} of {report['events']:,} events ({report['share']:.1%}) by "
         f"{report['dropped_users']:,} of {report['users']:,} users were dropped; "
         f"{report['agents']:,} user agents were seen."
     )
-    before = report.get("before")
-    if before is None:
-        return [now, "There is no earlier run to compare with."]
-    return [
-        now,
-        f"The run before, as of {_format_stamp(before['as_of'])}, dropped {before['share']:.1%}: {_describe_change(report)}.",
-    ]
-
-
-def _describe_change(report: DropReport) -> str:
-    before = report["before"]
-    events, users = (report[name] - before[name] for name in ("dropped_events", "dropped_users"))
-    return f"{_format_signed(events)} events, {_format_signed(users)} users, {_format_points(report['share'] - before['share'])}"
-
-
-def _build_sections(report: DropReport, ablation: DropReport | None) -> list[DropReportSection]:
-    worth = (
-        [_build_ablation_section(ablation), *_build_change_sections(ablation)] if ablation else []
+    previous = report.get("before")
+    if previous is None:
+        return [summary, "There is no earlier run to compare with."]
+    comparison = (
+        f"The run before, as of {_format_stamp(previous['as_of'])}, "
+        f"dropped {previous['share']:.1%}: {_describe_change(report, previous)}."
     )
-    return [
-        _build_rules_section(report),
-        *worth,
-        *(_build_examples_section(rule) for rule in report["rules"] if rule["examples"]),
-    ]
+    return [summary, comparison]
+
+
+def _describe_change(report: DropReport, previous: DropReport) -> str:
+    events = _format_signed(report["dropped_events"] - previous["dropped_events"])
+    users = _format_signed(report["dropped_users"] - previous["dropped_users"])
+    share = _format_points(report["share"] - previous["share"])
+    return f"{events} events, {users} users, {share}"
+
+
+def _build_sections(
+    report: DropReport, ablation: Mapping[str, Any] | None
+) -> list[DropReportSection]:
+    sections = [_build_rules_section(report)]
+    if ablation:
+        sections.append(_build_ablation_section(ablation))
+        sections += _build_change_sections(ablation)
+    for rule in report["rules"]:
+        if rule["examples"]:
+            sections.append(_build_examples_section(rule))
+    return sections
 
 
 def _build_rules_section(report: DropReport) -> DropReportSection:
-    head = ["rule", "mode", "users", "change", "events", "change", "share", "change"]
-    before = report.get("before")
-    rows = [
-        _build_rule_row(rule, before["rules"].get(rule["rule"]) if before else None)
-        for rule in report["rules"]
-    ]
-    note = "What each rule finds by itself; a user may be found by several. In shadow mode nothing is dropped."
+    previous_report = report.get("before")
+    rows = []
+    for rule in report["rules"]:
+        previous = previous_report["rules"].get(rule["rule"]) if previous_report else None
+        rows.append(_build_rule_row(rule, previous))
     return DropReportSection(
-        "Rules", note, head, rows, (0, 1), [rule["share"] for rule in report["rules"]]
+        title="Rules",
+        note=(
+            "What each rule finds by itself; a user may be found by several. "
+            "In shadow mode nothing is dropped."
+        ),
+        head=["rule", "mode", "users", "change", "events", "change", "share", "change"],
+        rows=rows,
+        words=(0, 1),
+        bars=[rule["share"] for rule in report["rules"]],
     )
 
 
-def _build_rule_row(rule: DropReport, before: DropReport | None) -> list[str]:
-    mode = (
-        rule["mode"]
-        if before is None or before["mode"] == rule["mode"]
-        else f"{rule['mode']}, was {before['mode']}"
-    )
-    cells = [rule["rule"], mode]
-    for name in ("users", "events"):
-        cells += [
-            f"{rule[name]:,}",
-            "" if before is None else _format_signed(rule[name] - before[name]),
-        ]
+def _build_rule_row(rule: DropReport, previous: DropReport | None) -> list[str]:
+    users, events, share = f"{rule['users']:,}", f"{rule['events']:,}", f"{rule['share']:.2%}"
+    if previous is None:
+        return [rule["rule"], rule["mode"], users, "", events, "", share, ""]
+    mode = rule["mode"]
+    if previous["mode"] != mode:
+        mode = f"{mode}, was {previous['mode']}"
     return [
-        *cells,
-        f"{rule['share']:.2%}",
-        "" if before is None else _format_points(rule["share"] - before["share"]),
+        rule["rule"],
+        mode,
+        users,
+        _format_signed(rule["users"] - previous["users"]),
+        events,
+        _format_signed(rule["events"] - previous["events"]),
+        share,
+        _format_points(rule["share"] - previous["share"]),
     ]
 
 
 def _build_examples_section(rule: DropReport) -> DropReportSection:
-    rows = [
-        [
-            _fit_one_line(example["user_id"]),
-            f"{example['events']:,}",
-            _fit_one_line(example["evidence"]),
-        ]
-        for example in rule["examples"]
-    ]
-    return DropReportSection(
-        f"Found by {rule['rule']}", "", ["user", "events", "evidence"], rows, (0, 2)
-    )
+    rows = []
+    for example in rule["examples"]:
+        user_id = _fit_one_line(example["user_id"])
+        evidence = _fit_one_line(example["evidence"])
+        rows.append([user_id, f"{example['events']:,}", evidence])
+    head = ["user", "events", "evidence"]
+    return DropReportSection(f"Found by {rule['rule']}", "", head, rows, words=(0, 2))
 
 
-def _build_ablation_section(ablation: DropReport) -> DropReportSection:
+def _build_ablation_section(ablation: Mapping[str, Any]) -> DropReportSection:
     note = (
-        f"{ablation['metric']} of {ablation['users']:,} users, {ablation['judged_on']}, as of {ablation['as_of']}; "
+        f"{ablation['metric']} of {ablation['users']:,} users, {ablation['judged_on']}, "
+        f"as of {ablation['as_of']}; "
         "the difference is what the rules bring, with its 95% interval."
     )
     head = ["without", "users", "without it", "with all rules", "difference", "from", "to"]
-    names = ("ndcg", "with", "difference", "low", "high")
-    signed = ("", "", "+", "+", "+")
-    rows = [
-        [_fit_one_line(row["without"]), f"{row['users']:,}"]
-        + [f"{row[name]:{sign}.4f}" for name, sign in zip(names, signed, strict=True)]
-        for row in ablation["rows"]
-    ]
+    rows = []
+    for row in ablation["rows"]:
+        cells = [_fit_one_line(row["without"]), f"{row['users']:,}"]
+        cells += [f"{row['ndcg']:.4f}", f"{row['with']:.4f}", *_format_difference(row)]
+        rows.append(cells)
     return DropReportSection("What the rules are worth", _fit_one_line(note), head, rows, (0,))
 
 
-def _build_change_sections(ablation: DropReport) -> list[DropReportSection]:
-    """What other changes bring on the same holdout, hyper-parameters above all, where the table has any."""
-    names = ("ndcg", "difference", "low", "high")
-    rows = [
-        [_fit_one_line(row["change"])]
-        + [f"{row[name]:{sign}.4f}" for name, sign in zip(names, ("", "+", "+", "+"), strict=True)]
-        for row in ablation.get("changes", ())
-    ]
+def _build_change_sections(ablation: Mapping[str, Any]) -> list[DropReportSection]:
+    """Build the section of other changes, such as hyper-parameters, if the study has any."""
+    rows = []
+    for row in ablation.get("changes", ()):
+        change = _fit_one_line(row["change"])
+        rows.append([change, f"{row['ndcg']:.4f}", *_format_difference(row)])
+    if not rows:
+        return []
     head = ["change", "with it", "difference", "from", "to"]
     note = " ".join(ablation.get("said", ()))
-    return (
-        [DropReportSection("What other changes are worth", note, head, rows, (0,))] if rows else []
-    )
+    return [DropReportSection("What other changes are worth", note, head, rows, words=(0,))]
+
+
+def _format_difference(row: Mapping[str, Any]) -> list[str]:
+    """Format a difference and the ends of its interval."""
+    return [f"{row[name]:+.4f}" for name in ("difference", "low", "high")]
 
 
 def _format_signed(change: int) -> str:
@@ -178,9 +215,12 @@ def _format_points(change: float) -> str:
 
 
 def _format_stamp(stamp: str) -> str:
+    """Format a stamp such as 20260131T030000Z as date and time."""
     return f"{stamp[:4]}-{stamp[4:6]}-{stamp[6:8]} {stamp[9:11]}:{stamp[11:13]}"
 
 
 def _fit_one_line(text: object) -> str:
     line = replace_unprintable(" ".join(str(text).split()))
-    return line if len(line) <= _MAX_LINE_LENGTH else line[: _MAX_LINE_LENGTH - 1] + "…"
+    if len(line) > _MAX_LINE_LENGTH:
+        return line[: _MAX_LINE_LENGTH - 1] + "…"
+    return line

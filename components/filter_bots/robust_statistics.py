@@ -1,4 +1,4 @@
-"""What people are like, learned robustly from users of whom some are none, and how unlike them a user is."""
+"""Measure how far users are from people, with statistics that a share of robots does not change."""
 
 from typing import Final
 
@@ -9,63 +9,102 @@ from scipy.stats import norm
 from dawnlist.arrays import BoolArray, Float64Array
 
 BIWEIGHT_TUNING: Final = 4.685
-"""Beyond so many standard deviations an observation does not count (Beaton and Tukey, Technometrics 1974)."""
+"""Observations farther away than this many standard deviations have no weight in a fit.
+
+Beaton and Tukey, Technometrics 1974.
+"""
 MAX_DEVIATION: Final = 5.0
-"""No single habit says more than so many standard deviations do: habits have longer tails than normal ones."""
+"""A habit counts for at most this many standard deviations.
+
+Habits have longer tails than the normal distribution.
+"""
 TRUSTED_SHARE: Final = 0.9
-"""Share of the users, those most alike, whose scatter the distance is measured by."""
+"""The distance is measured by the scatter of this share of the users: those most alike."""
 BULK_SHARE: Final = 0.75
-"""Share of the users, those nearest, of whose distances the null distribution is made."""
+"""The null distribution is fitted to the distances of this share of the users: the nearest."""
 MIN_HABIT_USERS: Final = 50
-"""A habit that fewer users show says nothing."""
+"""A habit that fewer users have a value for is left out."""
 CORRELATION_SHRINKAGE: Final = 3.0
-"""Correlations count as if there were so many uncorrelated rows to a column beside the sample's."""
+"""Correlations are shrunk as if each column added this many uncorrelated rows to the sample."""
+MIN_RELATIVE_SPREAD: Final = 1e-9
+"""People do not differ in a habit when their standard deviation is at most this share of the
+habit's largest value.
+
+Sums and fits in float64 leave about 1e-15 to 1e-13 of it, whichever CPU computes them. Habits that
+are computed from counts differ by more than 1e-8 where they differ at all.
+"""
 _MAX_ITERATIONS: Final = 30
-_MIN_SPREAD: Final = 1e-6
 _MAD_TO_DEVIATION: Final = 1.4826
+"""Standard deviations of a normal distribution in its median absolute deviation."""
 
 
 def measure_deviations(
-    values: Float64Array, counts: Float64Array, given: Float64Array, learned: BoolArray
+    values: Float64Array,
+    counts: Float64Array,
+    covariate: Float64Array,
+    is_reference: BoolArray,
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
-    """How far a habit's values are from those of people with as many observations: in standard deviations.
+    """Compare a habit's values with those of people who have as many observations.
 
-    Also the usual value and the standard deviation, for each user. 0 where a value is NaN, and for everybody where
-    people do not differ or too few of them are known.
+    Returns:
+        For each user the deviation in standard deviations, the usual value, and the standard
+        deviation in the habit's unit. The deviation is 0 where a value is NaN, and for everybody
+        where people do not differ (see MIN_RELATIVE_SPREAD) or fewer than MIN_HABIT_USERS
+        reference users have a value.
     """
-    known = np.isfinite(values) & learned
-    if known.sum() < MIN_HABIT_USERS:
-        return np.zeros(len(values)), values, np.zeros(len(values))
-    design = _build_design_matrix(counts, given, known)
-    usual = design @ _fit_biweight(design[known], values[known])
+    zeros = np.zeros(len(values))
+    is_used = np.isfinite(values) & is_reference
+    if is_used.sum() < MIN_HABIT_USERS:
+        return zeros, values, zeros
+    largest = np.max(np.abs(values[is_used]))
+    if largest == 0:
+        return zeros, zeros, zeros
+    # The small constants below are shares of the largest value, so the unit does not matter.
+    values = values / largest
+    design = _build_design_matrix(counts, covariate, is_used)
+    usual = design @ _fit_biweight(design[is_used], values[is_used])
     residuals = np.nan_to_num(values - usual)
-    size = np.log(np.abs(residuals) + 1e-3 * np.std(residuals[known]) + 1e-9)
-    spread = np.exp(design[:, :2] @ _fit_biweight(design[known][:, :2], size[known]))
+    log_sizes = np.log(np.abs(residuals) + 1e-3 * np.std(residuals[is_used]) + 1e-9)
+    spread = np.exp(design[:, :2] @ _fit_biweight(design[is_used][:, :2], log_sizes[is_used]))
     scaled = residuals / spread
-    middle = np.median(scaled[known])
-    unit = _robust_deviation(scaled[known] - middle)
-    away = np.where(np.isfinite(values), scaled - middle, 0) / max(unit, 1e-9)
-    return away * (unit > _MIN_SPREAD), usual + middle * spread, unit * spread
+    median = np.median(scaled[is_used])
+    unit = _robust_deviation(scaled[is_used] - median)
+    usual = (usual + median * spread) * largest
+    if unit * np.median(spread[is_used]) <= MIN_RELATIVE_SPREAD:
+        return zeros, usual, zeros
+    deviations = np.where(np.isfinite(values), scaled - median, 0) / unit
+    return deviations, usual, unit * spread * largest
 
 
 def _robust_deviation(residuals: Float64Array) -> float:
-    """The standard deviation, from the median, or from the tail where that is longer: one like in ten is no outlier."""
+    """Estimate the standard deviation from the median or, if that is larger, from the tail.
+
+    One value in ten is no outlier.
+    """
     sizes = np.abs(residuals)
-    return float(max(_MAD_TO_DEVIATION * np.median(sizes), np.quantile(sizes, 0.9) / 1.645))
+    from_median = _MAD_TO_DEVIATION * np.median(sizes)
+    from_tail = np.quantile(sizes, 0.9) / 1.645
+    return float(max(from_median, from_tail))
 
 
-def _build_design_matrix(counts: Float64Array, given: Float64Array, fit: BoolArray) -> Float64Array:
+def _build_design_matrix(
+    counts: Float64Array, covariate: Float64Array, is_used: BoolArray
+) -> Float64Array:
+    """Return the columns of the fit: 1, and log counts and covariate with their squares.
+
+    Both are centered, scaled to standard deviations and clipped.
+    """
     columns = [np.ones(len(counts))]
-    for column in (np.log(np.maximum(counts, 1)), given):
-        middle = np.median(column[fit])
-        unit = _MAD_TO_DEVIATION * np.median(np.abs(column[fit] - middle)) + 1e-9
-        column = np.clip((column - middle) / unit, -4, 4)
-        columns += [column, column**2]
+    for column in (np.log(np.maximum(counts, 1)), covariate):
+        median = np.median(column[is_used])
+        unit = _MAD_TO_DEVIATION * np.median(np.abs(column[is_used] - median)) + 1e-9
+        scaled = np.clip((column - median) / unit, -4, 4)
+        columns += [scaled, scaled**2]
     return np.stack(columns, 1)
 
 
 def _fit_biweight(design: Float64Array, target: Float64Array) -> Float64Array:
-    """Least squares reweighted by Tukey's biweight."""
+    """Return the solution of least squares that are reweighted by Tukey's biweight."""
     weights = np.ones(len(target))
     for _ in range(_MAX_ITERATIONS):
         weighted = design * weights[:, None]
@@ -76,54 +115,69 @@ def _fit_biweight(design: Float64Array, target: Float64Array) -> Float64Array:
     return np.asarray(solution)
 
 
-def mahalanobis_distances(scores: Float64Array, learned: BoolArray) -> Float64Array:
-    """Squared Mahalanobis distances by the mean and covariance of the TRUSTED share that is nearest by them.
+def mahalanobis_distances(scores: Float64Array, is_reference: BoolArray) -> Float64Array:
+    """Return each user's squared Mahalanobis distance from the mean of people.
 
-    The concentration steps of the minimum covariance determinant (Rousseeuw and Van Driessen, Technometrics 1999).
+    Mean and covariance are those of the TRUSTED_SHARE of the reference users that is nearest by
+    this very distance. They are found by the concentration steps of the minimum covariance
+    determinant (Rousseeuw and Van Driessen, Technometrics 1999).
+
+    Args:
+        scores: Shape (users, habits).
+        is_reference: Shape (users,).
     """
-    found = np.sum(scores**2, 1)
+    distances = np.sum(scores**2, 1)
     for _ in range(_MAX_ITERATIONS):
-        near = learned & (found <= np.quantile(found[learned], TRUSTED_SHARE))
-        middle = scores[near].mean(0)
-        inverse = np.linalg.inv(_covariance(scores[near]))
-        before, found = found, np.einsum("ij,jk,ik->i", scores - middle, inverse, scores - middle)
-        if np.allclose(before, found):
+        limit = np.quantile(distances[is_reference], TRUSTED_SHARE)
+        is_near = is_reference & (distances <= limit)
+        centered = scores - scores[is_near].mean(0)
+        inverse = np.linalg.inv(_shrink_covariance(scores[is_near]))
+        previous = distances
+        distances = np.einsum("ij,jk,ik->i", centered, inverse, centered)
+        if np.allclose(previous, distances):
             break
-    return np.asarray(found)
+    return np.asarray(distances)
 
 
-def _covariance(scores: Float64Array) -> Float64Array:
-    """The sample's, its correlations shrunk the more the fewer rows there are to a column."""
+def _shrink_covariance(scores: Float64Array) -> Float64Array:
+    """Return the sample's covariance with shrunk correlations, see CORRELATION_SHRINKAGE."""
     rows, columns = scores.shape
     weight = rows / (rows + CORRELATION_SHRINKAGE * columns)
     sample = np.cov(scores.T)
-    return np.asarray(
-        weight * sample + (1 - weight) * np.diag(np.diag(sample)) + 1e-6 * np.eye(columns)
-    )
+    diagonal = np.diag(np.diag(sample))
+    return np.asarray(weight * sample + (1 - weight) * diagonal + 1e-6 * np.eye(columns))
 
 
-def tail_probabilities(found: Float64Array, learned: BoolArray) -> Float64Array:
-    """The chance that one of the people is at such a distance or farther.
+def tail_probabilities(distances: Float64Array, is_reference: BoolArray) -> Float64Array:
+    """Return for each user the probability that one of the people is as far away, or farther.
 
-    The logarithm of the distance is taken for normal among people, with the mean and variance that fit the BULK best:
-    an empirical null (Efron, JASA 2004), which robots are no part of.
+    The logarithm of the distance is taken to be normal among people. Its mean and variance are
+    fitted to the BULK_SHARE of nearest users: an empirical null (Efron, JASA 2004), to which robots
+    do not belong.
     """
-    logs = np.log(found + 1e-9)
-    end = np.quantile(logs[learned], BULK_SHARE)
-    bulk = logs[learned & (logs <= end)]
+    logs = np.log(distances + 1e-9)
+    end = np.quantile(logs[is_reference], BULK_SHARE)
+    bulk = logs[is_reference & (logs <= end)]
 
     def loss(parameters: Float64Array) -> float:
         mean, spread = parameters[0], np.exp(parameters[1])
         return float(-np.sum(norm.logpdf(bulk, mean, spread) - norm.logcdf(end, mean, spread)))
 
-    mean, spread = minimize(loss, [np.median(bulk), np.log(np.std(bulk))], method="Nelder-Mead").x
-    return np.asarray(norm.sf(logs, mean, np.exp(spread)))
+    start = [np.median(bulk), np.log(np.std(bulk))]
+    mean, log_spread = minimize(loss, start, method="Nelder-Mead").x
+    return np.asarray(norm.sf(logs, mean, np.exp(log_spread)))
 
 
-def select_discoveries(chances: Float64Array, rate: float) -> BoolArray:
-    """Whose chance is so small that a share of at most `rate` of all of them is false (Benjamini, Hochberg 1995)."""
-    order = np.argsort(chances)
-    below = np.flatnonzero(chances[order] <= rate * np.arange(1, len(order) + 1) / len(order))
-    chosen = np.zeros(len(order), bool)
-    chosen[order[: below[-1] + 1 if len(below) else 0]] = True
-    return chosen
+def select_discoveries(probabilities: Float64Array, rate: float) -> BoolArray:
+    """Select the users with small probabilities, at most a share of `rate` of them falsely.
+
+    Benjamini and Hochberg, Journal of the Royal Statistical Society 1995.
+    """
+    user_count = len(probabilities)
+    order = np.argsort(probabilities)
+    limits = rate * np.arange(1, user_count + 1) / user_count
+    below = np.flatnonzero(probabilities[order] <= limits)
+    is_selected = np.zeros(user_count, bool)
+    if len(below):
+        is_selected[order[: below[-1] + 1]] = True
+    return is_selected

@@ -1,1 +1,1 @@
-"""Refit: the winner, fitted once more on all rows up to as_of; only this one is published."""
+"""Refit the winner on all rows up to as_of. Only this model is published."""

@@ -38,16 +38,17 @@ def refit(
         from dawnlist.settings import Settings
 
         config = select_winning_config(
-            *(json.loads(Path(a.path).read_text()) for a in (verdict, trial, evaluation))
+            json.loads(Path(verdict.path).read_text()),
+            json.loads(Path(trial.path).read_text()),
+            json.loads(Path(evaluation.path).read_text()),
         )
         cut = Splits.load(Path(splits.path))
         spark = Settings.load(settings).engines.spark
-        start = WarmStart(
-            challenger.metadata["name_in_lake"], FactorModel.load(Path(challenger.path))
-        )
+        challenger_model = FactorModel.load(Path(challenger.path))
+        start = WarmStart(challenger.metadata["name_in_lake"], challenger_model)
         opened = Lake.open(lake, namespace)
         record.update(
             fit_stage(opened, cut, "refit", config, device, Path(model.path), spark, start)
         )
-        made = {**record["config"], "name_in_lake": record["model"]}
-        write_lineage([model], [splits], lake, namespace, as_of, run, **made)
+        labels = {**record["config"], "name_in_lake": record["model"]}
+        write_lineage([model], [splits], lake, namespace, as_of, run, **labels)

@@ -1,4 +1,4 @@
-"""Which configuration the gate's winner stands for."""
+"""Select the configuration of the gate's winner."""
 
 from typing import Any
 
@@ -8,7 +8,13 @@ from dawnlist.model.config import ALSConfig
 def select_winning_config(
     verdict: dict[str, Any], trial: dict[str, Any], evaluation: dict[str, Any]
 ) -> dict[str, Any]:
-    """The engine and hyper-parameters to refit: the best trial's, or the strongest popularity window's."""
+    """Return the engine and hyper-parameters to refit.
+
+    They are those of the best trial, or the best window of popularity.
+
+    Raises:
+        ValueError: The winner is neither the challenger nor popularity.
+    """
     if verdict["winner"] == "popularity":
         return {"engine": "popularity", "window": evaluation["popularity_window"]}
     if verdict["winner"] == "challenger":

@@ -1,1 +1,1 @@
-"""Train: the challenger, fitted before the holdout with the winning hyper-parameters."""
+"""Train the challenger before the holdout, with the hyper-parameters of the best trial."""

@@ -36,9 +36,8 @@ def train(
         config = ALSConfig.from_dict(json.loads(Path(trial.path).read_text())).as_dict()
         cut = Splits.load(Path(splits.path))
         spark = Settings.load(settings).engines.spark
-        record.update(
-            fit_challenger(Lake.open(lake, namespace), cut, config, device, Path(model.path), spark)
-        )
-        made = {**record["config"], "name_in_lake": record["model"]}
-        write_lineage([model], [splits], lake, namespace, as_of, run, **made)
+        opened = Lake.open(lake, namespace)
+        record.update(fit_challenger(opened, cut, config, device, Path(model.path), spark))
+        labels = {**record["config"], "name_in_lake": record["model"]}
+        write_lineage([model], [splits], lake, namespace, as_of, run, **labels)
     metrics.metadata.update(select_finite_figures(record, "users", "items", "interactions"))

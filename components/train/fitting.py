@@ -1,5 +1,6 @@
-"""Fit a model of one stage and keep it in the lake under the fingerprint of its input."""
+"""Fit a model of one stage, and keep it in the lake under the fingerprint of its input."""
 
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,46 @@ from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.hybrid import Hybrid
 from dawnlist.model.splits import Splits, Stage
+from dawnlist.model.user_items import UserItems
 from dawnlist.records import challengers
 from dawnlist.records.challengers import WarmStart
+
+
+@dataclass(frozen=True)
+class _FitPlan:
+    """What a fit depends on, beside its configuration."""
+
+    splits: Splits
+    stage: Stage
+    device: str
+    spark: str
+    start: WarmStart | None
+    """The model to start from; None starts from random factors."""
+    sweeps: int
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Which stage of which day, and which code."""
+        return {
+            "as_of": format_iso(self.splits.end(self.stage)),
+            "stage": self.stage,
+            "code_version": version("dawnlist"),
+        }
+
+    @property
+    def start_facts(self) -> dict[str, Any]:
+        """What the fit starts from, and for how many sweeps it goes on."""
+        start_name = self.start.name if self.start else None
+        return {"start": start_name, "sweeps": self.sweeps}
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        """What the model's file says of its origin."""
+        lineage = self.origin | self.start_facts
+        for name, value in self.splits.about.items():
+            if name != "traffic":
+                lineage[name] = value
+        return lineage
 
 
 def fit_stage(
@@ -28,56 +67,43 @@ def fit_stage(
     spark: str = "local[*]",
     start: WarmStart | None = None,
 ) -> dict[str, Any]:
-    """Write the model of `config` (engine `als` or `popularity`) fitted on all rows before the stage's cut to `out`.
+    """Fit a model on all rows before the stage's cut, and write it to the folder `out`.
 
-    From `start` it goes on for a third of the sweeps, if it serves this configuration. ValueError when that has seen
-    rows from the cut on. Returns its name in the lake, whether it was there already, its size, and what it started
-    from. The same rows, configuration, start and code give the same name, so a retry or a rerun copies what was fitted.
+    From `start`, if that model can serve this configuration, the fit continues for a third of the
+    sweeps. The same rows, configuration, start and code give the same name in the lake, so a retry
+    or a rerun copies the model that was fitted.
+
+    Args:
+        config: With the engine, `als` or `popularity`, and its hyper-parameters.
+
+    Returns:
+        model (its name in the lake), reused (whether it was there already), users, items,
+        interactions, config, start (the name of the model that it started from) and sweeps.
+
+    Raises:
+        ValueError: The model to start from has seen rows from the cut on.
     """
     user_items = splits.user_items(stage)
-    start = start if start and challengers.can_warm_start(start.model.config, config) else None
-    if start and start.seen_until > splits.end(stage):
-        raise ValueError(
-            f"model {start.name} has seen rows up to {format_iso(start.seen_until)}, and the {stage} stage ends at "
-            f"{format_iso(splits.end(stage))}: it would be scored on rows that it has seen; start from an older model"
-        )
-    sweeps = (
-        challengers.count_warm_sweeps(config["iterations"])
-        if start
-        else config.get("iterations", 0)
-    )
-    made = {
-        "as_of": format_iso(splits.end(stage)),
-        "stage": stage,
-        "code_version": version("dawnlist"),
-    }
-    began = {"start": start and start.name, "sweeps": sweeps}
-    lineage = {
-        **made,
-        **began,
-        **{name: value for name, value in splits.about.items() if name != "traffic"},
-    }
-    # not the table's version: another may hold the same rows; but the ids, which the holdout's name hangs on
-    words = [splits.stock.digest] if splits.stock and config["engine"] == "als" else []
+    plan = _plan_fit(splits, stage, config, device, spark, start)
+    # The name depends on the ids, on which the holdout's fingerprint depends, but not on the
+    # version of the interactions table, since two versions can have the same rows.
+    stock_digests = []
+    if splits.stock and config["engine"] == "als":
+        stock_digests.append(splits.stock.digest)
     name = fingerprint_inputs(
-        user_items, config, made, began, splits.holdout_fingerprint, device, *words
+        user_items,
+        config,
+        plan.origin,
+        plan.start_facts,
+        splits.holdout_fingerprint,
+        device,
+        *stock_digests,
     )
 
-    def make() -> None:
-        if config["engine"] == "popularity":
-            factors, ids = (
-                popularity.fit_popularity(user_items, config["window"]),
-                (splits.user_ids, splits.item_ids),
-            )
-            FactorModel.from_interactions(ids, factors, user_items.weight, config, lineage).save(
-                out
-            )
-        else:
-            _fit_als_model(
-                splits, stage, ALSConfig.from_dict(config), sweeps, (device, spark), start, lineage
-            ).save(out)
+    def write_model() -> None:
+        _fit_model(plan, config, user_items).save(out)
 
-    reused = lake.reuse_or_make(out, make, "models", name)
+    reused = lake.reuse_or_make(out, write_model, "models", name)
     model = FactorModel.load(out)
     return {
         "model": name,
@@ -86,7 +112,7 @@ def fit_stage(
         "items": len(model.item_ids),
         "interactions": int(user_items.weight.nnz),
         "config": config,
-        **began,
+        **plan.start_facts,
     }
 
 
@@ -98,40 +124,69 @@ def fit_challenger(
     out: Path,
     spark: str = "local[*]",
 ) -> dict[str, Any]:
-    """The challenger of the splits' day, see fit_stage; it starts from the newest one that may be, and is named."""
+    """Fit the challenger of the splits' day, see fit_stage, and record its name.
+
+    It starts from the newest challenger that it may start from.
+    """
     as_of, cut = splits.cuts.as_of, splits.end("train")
-    report = fit_stage(
-        lake,
-        splits,
-        "train",
-        config,
-        device,
-        out,
-        spark,
-        challengers.find_warm_start(lake, as_of, cut, config),
-    )
+    start = challengers.find_warm_start(lake, as_of, cut, config)
+    report = fit_stage(lake, splits, "train", config, device, out, spark, start)
     challengers.record_challenger(lake, as_of, report["model"], cut, config)
     return report
 
 
-def _fit_als_model(
+def _plan_fit(
     splits: Splits,
     stage: Stage,
-    config: ALSConfig,
-    sweeps: int,
-    where: tuple[str, str],
+    config: dict[str, Any],
+    device: str,
+    spark: str,
     start: WarmStart | None,
-    lineage: dict[str, Any],
-) -> FactorModel:
-    """The model as it is served; its config says what a fold-in needs beside the hyper-parameters."""
-    hybrid, known = Hybrid.of(splits, stage), splits.drop_unmet_items()
-    first = start.factors(known.user_ids, known.item_ids, config) if start else None
-    fitting = ALSTrainer(hybrid.fitted, *where).start_fit(config, first)
-    fitting.advance(sweeps)
-    users, items = hybrid.factors(fitting.factors, config)
-    met = np.flatnonzero(np.diff(hybrid.user_items.weight.indptr))
-    shown = np.flatnonzero(hybrid.known_items)
-    # lambda of a user is ridge_scale s^nu; s goes over the fitted items, which come first
-    told = {"ridge_scale": fitting.ridge_scale, "fitted_items": splits.met_item_count}
-    ids = (splits.user_ids.subset(met), splits.item_ids.subset(shown))
-    return FactorModel(*ids, users[met], items[shown], {**config.as_dict(), **told}, lineage)
+) -> _FitPlan:
+    """Decide whether the fit starts from a model, and for how many sweeps it goes on."""
+    if start is None or not challengers.can_warm_start(start.model.config, config):
+        return _FitPlan(splits, stage, device, spark, None, config.get("iterations", 0))
+    end = splits.end(stage)
+    if start.seen_until > end:
+        raise ValueError(
+            f"model {start.name} has seen rows up to {format_iso(start.seen_until)}, and the "
+            f"{stage} stage ends at {format_iso(end)}: it would be scored on rows that it has "
+            "seen; start from an older model"
+        )
+    sweeps = challengers.count_warm_sweeps(config["iterations"])
+    return _FitPlan(splits, stage, device, spark, start, sweeps)
+
+
+def _fit_model(plan: _FitPlan, config: dict[str, Any], user_items: UserItems) -> FactorModel:
+    if config["engine"] != "popularity":
+        return _fit_als_model(plan, ALSConfig.from_dict(config))
+    factors = popularity.fit_popularity(user_items, config["window"])
+    ids = (plan.splits.user_ids, plan.splits.item_ids)
+    return FactorModel.from_interactions(ids, factors, user_items.weight, config, plan.lineage)
+
+
+def _fit_als_model(plan: _FitPlan, config: ALSConfig) -> FactorModel:
+    """Fit the model as it is served. Its config also has what a fold-in needs."""
+    splits = plan.splits
+    hybrid = Hybrid.of(splits, plan.stage)
+    met_splits = splits.drop_unmet_items()
+    first_factors = None
+    if plan.start is not None:
+        first_factors = plan.start.factors(met_splits.user_ids, met_splits.item_ids, config)
+    fit = ALSTrainer(hybrid.fitted, plan.device, plan.spark).start_fit(config, first_factors)
+    fit.advance(plan.sweeps)
+    users, items = hybrid.factors(fit.factors, config)
+    active_users = np.flatnonzero(np.diff(hybrid.user_items.weight.indptr))
+    known_items = np.flatnonzero(hybrid.known_items)
+    model_config = config.as_dict()
+    # The lambda of a user is ridge_scale s^nu, where s sums over the fitted items, the first ones.
+    model_config["ridge_scale"] = fit.ridge_scale
+    model_config["fitted_items"] = splits.met_item_count
+    return FactorModel(
+        splits.user_ids.subset(active_users),
+        splits.item_ids.subset(known_items),
+        users[active_users],
+        items[known_items],
+        model_config,
+        plan.lineage,
+    )

@@ -1,1 +1,1 @@
-"""Tune: search the hyper-parameters of ALS on the validation cut."""
+"""Tune: search the hyper-parameters of ALS on the validation window."""

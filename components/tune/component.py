@@ -39,9 +39,8 @@ def tune(
     from dawnlist.records.run_records import record_step, resolve_as_of
 
     as_of = resolve_as_of(lake, namespace, as_of, run)
-    with record_step(
-        lake, namespace, as_of, run, f"tune-{rung + 1}-{shard + 1}" if shards else "tune"
-    ) as record:
+    step = f"tune-{rung + 1}-{shard + 1}" if shards else "tune"
+    with record_step(lake, namespace, as_of, run, step) as record:
         import json
         from pathlib import Path
 
@@ -55,17 +54,37 @@ def tune(
 
         engines = Settings.load(settings).engines
         grid = Grid(
-            factors, regularization, alpha, alpha0, nu, half_life, popularity_share, popularity_half_life,
-            content_share, content_pairs, int(iterations), int(seed), engines.train,
-        )  # fmt: skip
-        part = RungShard(int(rung), int(shard), int(shards)) if shards else None
-        opened, cut = Lake.open(lake, namespace), Splits.load(Path(splits.path))
+            factors=factors,
+            regularization=regularization,
+            alpha=alpha,
+            alpha0=alpha0,
+            nu=nu,
+            half_life=half_life,
+            popularity_share=popularity_share,
+            popularity_half_life=popularity_half_life,
+            content_share=content_share,
+            content_pairs=content_pairs,
+            iterations=int(iterations),
+            seed=int(seed),
+            solver=engines.train,
+        )
+        rung_shard = RungShard(int(rung), int(shard), int(shards)) if shards else None
         record.update(
             run_daily_search(
-                opened, cut, grid, search, metric, int(k), device, engines.spark, run, part
+                Lake.open(lake, namespace),
+                Splits.load(Path(splits.path)),
+                grid,
+                search,
+                metric,
+                int(k),
+                device,
+                engines.spark,
+                run,
+                rung_shard,
             )
         )
-        best = dict(*record["trials"][:1])  # a part of a rung has none
+        # A shard of a rung returns no trials.
+        best = record["trials"][0] if record["trials"] else {}
         Path(trial.path).write_text(json.dumps(best))
         write_lineage([trial], [splits], lake, namespace, as_of, run)
     metrics.metadata.update(select_finite_figures(best))

@@ -1,4 +1,4 @@
-"""Who races: a configuration, the fit that it shares with its blends, and how it was judged."""
+"""Define contenders: a configuration, the fit that it shares with its blends, and its scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,33 +22,48 @@ from dawnlist.model.config import ALSConfig
 
 @dataclass
 class ResumableFit:
-    """A configuration's fit, begun when its factors are needed: never when all that is asked is known already."""
+    """The fit of a configuration, which starts when its factors are needed for the first time.
 
-    training: ALSTrainer
+    It never starts when the archive has all results that the search asks for.
+    """
+
+    trainer: ALSTrainer
     config: ALSConfig
-    fit: Fit | None = None
+    started_fit: Fit | None = None
     seconds: float = 0.0
-    solved: Float32Array | None = None
-    """Newcomers' vectors by the fit as it is."""
+    """Time of all sweeps so far."""
+    newcomer_vectors: Float32Array | None = None
+    """The newcomers' vectors after the sweeps so far, once they are solved."""
 
-    def factors(self, sweeps: int) -> tuple[Float32Array, Float32Array]:
-        """After so many sweeps, going on from those that it has."""
+    def compute_factors(self, sweeps: int) -> tuple[Float32Array, Float32Array]:
+        """Continue to the given number of sweeps, and return the factors of users and items."""
         clock = perf_counter()
-        self.fit = self.fit or self.training.start_fit(self.config)
-        if self.fit.sweeps < sweeps:
-            self.fit.advance(sweeps - self.fit.sweeps)
-            self.solved = None
-        factors = self.fit.factors
+        if self.started_fit is None:
+            self.started_fit = self.trainer.start_fit(self.config)
+        if self.started_fit.sweeps < sweeps:
+            self.started_fit.advance(sweeps - self.started_fit.sweeps)
+            self.newcomer_vectors = None
+        factors = self.started_fit.factors
         self.seconds += perf_counter() - clock
         return factors
 
-    def newcomers(self, sweeps: int, newcomers: Newcomers) -> tuple[Float32Array, Float32Array]:
-        """The vectors of the newcomers, always the same ones, and of the items: solved once for all hybrids."""
-        _, items = self.factors(sweeps)
-        if self.solved is None:
-            assert self.fit is not None
-            self.solved = newcomers.vectors(items, self.fit.ridge_scale, self.config)
-        return self.solved, items
+    def solve_newcomers(
+        self, sweeps: int, newcomers: Newcomers
+    ) -> tuple[Float32Array, Float32Array]:
+        """Return the vectors of newcomers, and of the items, after a number of sweeps.
+
+        The newcomers must be the same in all calls: all hybrids of a fit share their vectors.
+        """
+        _, items = self.compute_factors(sweeps)
+        if self.newcomer_vectors is None:
+            assert self.started_fit is not None
+            ridge_scale = self.started_fit.ridge_scale
+            self.newcomer_vectors = newcomers.vectors(items, ridge_scale, self.config)
+        return self.newcomer_vectors, items
+
+    def release_factors(self) -> None:
+        """Free the memory of the fit, which starts again if its factors are needed once more."""
+        self.started_fit = None
 
 
 @dataclass(eq=False)
@@ -56,52 +71,81 @@ class Contender:
     """A configuration in the race."""
 
     config: ALSConfig
-    fitted: ResumableFit
-    """Shared by all blends of a configuration."""
-    judged: TrialResult | None = None
-    """In this rung."""
+    fit: ResumableFit
+    """All blends of a configuration share it."""
+    result: TrialResult | None = None
+    """The scores in the current rung."""
     rows: list[Trial] = field(default_factory=list)
-    """Of the table, one a rung."""
+    """The rows of the table of trials, one for each rung."""
+
+
+ScoresByContender = dict[Contender, Float64Array]
+"""For each contender its metric of each user, the users in one order for all."""
 
 
 def expand_blends(finalists: list[Contender], blends: Sequence[PopularityBlend]) -> list[Contender]:
-    """Each with each share of popularity."""
-    return [
-        one
-        if blend == NO_POPULARITY_BLEND
-        else Contender(with_popularity_blend(one.config, blend), one.fitted, rows=list(one.rows))
-        for one in finalists
-        for blend in blends
-    ]
+    """Return each finalist with each share of popularity; without popularity it stays itself."""
+    contenders = []
+    for finalist in finalists:
+        for blend in blends:
+            if blend == NO_POPULARITY_BLEND:
+                contenders.append(finalist)
+                continue
+            config = with_popularity_blend(finalist.config, blend)
+            contenders.append(Contender(config, finalist.fit, rows=list(finalist.rows)))
+    return contenders
 
 
 def expand_contents(blended: list[Contender], contents: Sequence[ContentBlend]) -> list[Contender]:
-    """Each with each share of content."""
-    return [
-        Contender(with_content_blend(one.config, content), one.fitted, rows=list(one.rows))
-        for one in blended
-        for content in contents
-    ]
+    """Return each contender with each share of content, always as a new contender."""
+    contenders = []
+    for contender in blended:
+        for content in contents:
+            config = with_content_blend(contender.config, content)
+            contenders.append(Contender(config, contender.fit, rows=list(contender.rows)))
+    return contenders
 
 
 def choose_best_hybrid(
-    racing: list[Contender],
-    judged: dict[Contender, Float64Array],
-    newcomers: dict[Contender, Float64Array],
+    contenders: list[Contender],
+    user_scores: ScoresByContender,
+    newcomer_scores: ScoresByContender,
 ) -> Contender:
-    """See Contest.hybrids."""
-    plain = max(racing, key=lambda one: (not one.config.content_share, mean_or_zero(judged[one])))
-    both = (judged, newcomers)
-    able = [
-        one
-        for one in racing
-        if all(mean_or_zero(found[one]) >= mean_or_zero(found[plain]) for found in both)
-    ]
-    best = max(able, key=lambda one: sum(mean_or_zero(found[one]) for found in both))
-    clear = any(len(found[best]) and is_clearly_worse(found[plain], found[best]) for found in both)
-    return best if clear else plain
+    """Choose the best contender without content, unless one with content is clearly better.
+
+    That one must be no worse for users and for newcomers, and clearly better for one of the two.
+    """
+
+    def rank_without_content(contender: Contender) -> tuple[bool, float]:
+        has_no_content = not contender.config.content_share
+        return has_no_content, mean_or_zero(user_scores[contender])
+
+    def add_means(contender: Contender) -> float:
+        return mean_or_zero(user_scores[contender]) + mean_or_zero(newcomer_scores[contender])
+
+    plain = max(contenders, key=rank_without_content)
+    candidates = []
+    for contender in contenders:
+        is_no_worse = _is_no_worse(user_scores, contender, plain)
+        if is_no_worse and _is_no_worse(newcomer_scores, contender, plain):
+            candidates.append(contender)
+    best = max(candidates, key=add_means)
+    is_better_for_users = _is_clearly_better(user_scores, best, plain)
+    if is_better_for_users or _is_clearly_better(newcomer_scores, best, plain):
+        return best
+    return plain
+
+
+def _is_no_worse(scores: ScoresByContender, contender: Contender, plain: Contender) -> bool:
+    return mean_or_zero(scores[contender]) >= mean_or_zero(scores[plain])
+
+
+def _is_clearly_better(scores: ScoresByContender, contender: Contender, plain: Contender) -> bool:
+    if not len(scores[contender]):
+        return False
+    return is_clearly_worse(scores[plain], scores[contender])
 
 
 def mean_or_zero(values: Float64Array) -> float:
-    """0 of nobody."""
+    """Return the mean of the values, or 0 if there are none."""
     return float(values.mean()) if len(values) else 0.0

@@ -1,11 +1,11 @@
-"""A search under way: contenders are judged and dropped, and what is found is kept as it is made."""
+"""Run a search: score contenders, drop the worse ones, and store each result when it is there."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final
 
-from dawnlist.arrays import Float64Array
+from dawnlist.arrays import Float32Array, Float64Array
 from dawnlist.components.tune.contenders import (
     Contender,
     choose_best_hybrid,
@@ -19,167 +19,210 @@ from dawnlist.components.tune.sample import Sample
 from dawnlist.components.tune.trials import Trial, TrialArchive, TrialResult
 
 MAX_HYBRID_USERS: Final = 4000
-"""So many users judge hybrids, and as many newcomers."""
+"""Hybrids are scored on at most this many users, and on as many newcomers."""
 NEWCOMER_SUFFIX: Final = "newcomers"
 
 
 @dataclass(frozen=True)
 class RungShard:
-    """One node's part of a search that is spread over several: every `shards`-th trial of one rung."""
+    """One node's share of a search on several nodes: every `shards`-th trial of one rung."""
 
     rung: int
-    """0 is the first; the results of those before it must lie in the lake."""
+    """The first rung is 0. The lake must have the results of the rungs before it."""
     shard: int
     shards: int
 
 
 @dataclass
 class Contest:
-    """A search under way: it judges contenders, tells of it, and keeps what was found."""
+    """A search in progress, with its table of trials."""
 
     sample: Sample
     archive: TrialArchive
     metric: str
+    """The metric that decides, one of METRICS."""
     progress: Callable[[Trial], None]
+    """Is called with each new row of the table."""
     table: tuple[str, ...]
-    """Where in the lake the table of all trials goes; nowhere when empty."""
+    """Path in the lake of the table of all trials. An empty path writes none."""
     rows: list[Trial] = field(default_factory=list)
 
     @property
-    def everyone(self) -> int:
-        """How many users can be asked."""
+    def user_count(self) -> int:
+        """The number of users to score on."""
         return len(self.sample.users)
 
-    def halve(self, racing: list[Contender], rungs: list[Rung]) -> list[Contender]:
-        """Who is left after these rungs, best first."""
+    def halve(self, contenders: list[Contender], rungs: list[Rung]) -> list[Contender]:
+        """Race the contenders through the rungs. Return those that remain, best first."""
         for number, (sweeps, keep) in enumerate(rungs):
-            for one in racing:
-                one.judged = None
-            racing = self._race(racing, keep, number, sweeps)
-        return racing
+            for contender in contenders:
+                contender.result = None
+            contenders = self._race(contenders, keep, number, sweeps)
+        return contenders
 
     def blend(
         self, finalists: list[Contender], blends: Sequence[PopularityBlend], keep: int
     ) -> list[Contender]:
-        """The finalists with each share of popularity: the best, judged by everyone, then all others."""
-        rung, sweeps = finalists[0].rows[-1]["rung"] + 1, finalists[0].config.iterations
-        racing = expand_blends(finalists, blends)
-        best = self._race(racing, keep, rung, sweeps)
-        for one in best:
-            self.judge(one, rung, sweeps, self.everyone)
-        return best + [one for one in racing if one not in best]
+        """Race the finalists with each share of popularity.
+
+        Returns:
+            The `keep` best ones, scored on all users, then all others.
+        """
+        rung = finalists[0].rows[-1]["rung"] + 1
+        sweeps = finalists[0].config.iterations
+        contenders = expand_blends(finalists, blends)
+        best = self._race(contenders, keep, rung, sweeps)
+        for contender in best:
+            self.score_contender(contender, rung, sweeps, self.user_count)
+        return _put_first(best, contenders)
 
     def choose_hybrids(
         self, blended: list[Contender], contents: Sequence[ContentBlend]
     ) -> list[Contender]:
-        """Some blends with each share of content: the best, judged by everyone, then all others.
+        """Score contenders with each share of content, and choose one of them.
 
-        It is the best without content, unless with some both the judged users and newcomers have lists that are no
-        worse, and one of the two clearly better ones.
+        The best one without content is chosen, unless one with content is no worse for users and
+        for newcomers, and clearly better for one of the two.
+
+        Returns:
+            The chosen one, scored on all users, then all others.
         """
-        # past all of them: who has no share of popularity was not judged again, and hybrids share their blend's rows
-        rung, sweeps = (
-            max(one.rows[-1]["rung"] for one in blended) + 1,
-            blended[0].config.iterations,
-        )
-        asked = min(self.everyone, MAX_HYBRID_USERS)
-        racing = expand_contents(blended, contents)
-        judged = {one: self.judge(one, rung, sweeps, asked) for one in racing}
-        newcomers = {one: self.judge_newcomers(one, sweeps) for one in racing}
-        best = choose_best_hybrid(racing, judged, newcomers)
-        for one in racing:
-            one.rows[-1] |= {
-                "dropped": one is not best,
-                "newcomers": round(mean_or_zero(newcomers[one]), 6),
-            }
-        self.judge(best, rung, sweeps, self.everyone)
-        self._write()
-        return [best, *(one for one in racing if one is not best)]
+        # The rung comes after those of all contenders. One without a share of popularity was not
+        # scored again, and hybrids start with the rows of their blend.
+        rung = max(contender.rows[-1]["rung"] for contender in blended) + 1
+        sweeps = blended[0].config.iterations
+        user_count = min(self.user_count, MAX_HYBRID_USERS)
+        contenders = expand_contents(blended, contents)
+        scores, newcomer_scores = {}, {}
+        for contender in contenders:
+            scores[contender] = self.score_contender(contender, rung, sweeps, user_count)
+        for contender in contenders:
+            newcomer_scores[contender] = self.score_as_newcomers(contender, sweeps)
+        best = choose_best_hybrid(contenders, scores, newcomer_scores)
+        for contender in contenders:
+            row = contender.rows[-1]
+            row["dropped"] = contender is not best
+            row["newcomers"] = round(mean_or_zero(newcomer_scores[contender]), 6)
+        self.score_contender(best, rung, sweeps, self.user_count)
+        self._write_table()
+        return _put_first([best], contenders)
 
-    def part(
+    def search_shard(
         self,
-        racing: list[Contender],
+        contenders: list[Contender],
         rungs: list[Rung],
-        share: RungShard,
+        shard: RungShard,
         blends: Sequence[PopularityBlend],
     ) -> None:
-        """A share of one rung, with the blends if it is the last: all by everyone, so that nobody must fit it again."""
-        if share.rung >= len(rungs):
+        """Score a share of one rung's contenders and, if it is the last rung, their blends.
+
+        They are scored on all users, so that no other node has to fit them again.
+        """
+        if shard.rung >= len(rungs):
             return
-        sweeps, _ = rungs[share.rung]
-        mine = self.halve(racing, rungs[: share.rung])[share.shard :: share.shards]
-        for one in mine:
-            one.judged = None
-            self.judge(one, share.rung, sweeps, self.everyone)
-        if share.rung + 1 == len(rungs):
-            for one in expand_blends(mine, blends):
-                self.judge(one, len(rungs), sweeps, self.everyone)
+        sweeps, _ = rungs[shard.rung]
+        survivors = self.halve(contenders, rungs[: shard.rung])
+        shard_contenders = survivors[shard.shard :: shard.shards]
+        for contender in shard_contenders:
+            contender.result = None
+            self.score_contender(contender, shard.rung, sweeps, self.user_count)
+        if shard.rung + 1 == len(rungs):
+            for contender in expand_blends(shard_contenders, blends):
+                self.score_contender(contender, len(rungs), sweeps, self.user_count)
 
-    def _race(self, racing: list[Contender], keep: int, rung: int, sweeps: int) -> list[Contender]:
-        ahead = race_trials(
-            racing, lambda one, users: self.judge(one, rung, sweeps, users), keep, self.everyone
-        )
-        alive = {id(one.fitted) for one in ahead}
-        for one in racing:
-            one.rows[-1]["dropped"] = one not in ahead
-            if id(one.fitted) not in alive and keep > 1:
-                one.fitted.fit = None  # its factors go
-        self._write()
-        return ahead
+    def _race(
+        self, contenders: list[Contender], keep: int, rung: int, sweeps: int
+    ) -> list[Contender]:
+        """Return the best contenders, and release the fits that no other contender needs."""
 
-    def judge(self, one: Contender, rung: int, sweeps: int, users: int) -> Float64Array:
-        """The metric that decides, of each of the first so many users; asks those that were not asked yet."""
-        known = one.judged or self.archive.read(one.config, sweeps)
-        if known.users < users:
-            known = self._asked(one, sweeps, known, users)
-            self.archive.write(one.config, sweeps, known)
-        if one.judged is None or one.rows[-1]["users"] < users:
-            one.judged = known
-            self._tell(one, rung, sweeps, users)
-        return known.of(self.metric, users)
+        def score(contender: Contender, users: int) -> Float64Array:
+            return self.score_contender(contender, rung, sweeps, users)
 
-    def judge_newcomers(self, one: Contender, sweeps: int) -> Float64Array:
-        """The same of the first of those who met little, as newcomers; no row of the table."""
-        known, short = (
-            self.archive.read(one.config, sweeps, NEWCOMER_SUFFIX),
-            self.sample.short_history_sample,
-        )
-        users = min(len(short.users), MAX_HYBRID_USERS)
-        if known.users < users:
+        best = race_trials(contenders, score, keep, self.user_count)
+        needed_fits = {id(contender.fit) for contender in best}
+        for contender in contenders:
+            contender.rows[-1]["dropped"] = contender not in best
+            if id(contender.fit) not in needed_fits and keep > 1:
+                contender.fit.release_factors()
+        self._write_table()
+        return best
+
+    def score_contender(
+        self, contender: Contender, rung: int, sweeps: int, users: int
+    ) -> Float64Array:
+        """Return the metric that decides, of each of the first `users` users.
+
+        Only users that neither the contender nor the archive has a score of are scored now.
+        """
+        result = contender.result
+        if result is None:
+            result = self.archive.read(contender.config, sweeps)
+        if result.users < users:
+            result = self._score_more_users(contender, sweeps, result, users)
+            self.archive.write(contender.config, sweeps, result)
+        if contender.result is None or contender.rows[-1]["users"] < users:
+            contender.result = result
+            self._record_trial(contender, result, rung, sweeps, users)
+        return result.select_metric(self.metric, users)
+
+    def score_as_newcomers(self, contender: Contender, sweeps: int) -> Float64Array:
+        """Return the metric that decides, of users with a short history as if they were newcomers.
+
+        These scores are in the archive and have no row in the table.
+        """
+        result = self.archive.read(contender.config, sweeps, NEWCOMER_SUFFIX)
+        sample = self.sample.short_history_sample
+        users = min(len(sample.users), MAX_HYBRID_USERS)
+        if result.users < users:
             clock = perf_counter()
-            fitted = one.fitted.newcomers(sweeps, short.newcomers.between(0, users))
-            values = short.score_newcomers(fitted, one.config, known.users, users)
-            known = known.more(
-                values, round(one.fitted.seconds, 3), round(perf_counter() - clock, 3)
-            )
-            self.archive.write(one.config, sweeps, known, NEWCOMER_SUFFIX)
-        return known.of(self.metric, users)
+            factors = contender.fit.solve_newcomers(sweeps, sample.newcomers.slice(0, users))
+            values = sample.score_newcomers(factors, contender.config, result.users, users)
+            result = _append_users(result, values, contender, clock)
+            self.archive.write(contender.config, sweeps, result, NEWCOMER_SUFFIX)
+        return result.select_metric(self.metric, users)
 
-    def _asked(self, one: Contender, sweeps: int, known: TrialResult, users: int) -> TrialResult:
+    def _score_more_users(
+        self, contender: Contender, sweeps: int, result: TrialResult, users: int
+    ) -> TrialResult:
         clock = perf_counter()
-        values = self.sample.values(one.fitted.factors(sweeps), one.config, known.users, users)
-        return known.more(values, round(one.fitted.seconds, 3), round(perf_counter() - clock, 3))
+        factors = contender.fit.compute_factors(sweeps)
+        values = self.sample.values(factors, contender.config, result.users, users)
+        return _append_users(result, values, contender, clock)
 
-    def _tell(self, one: Contender, rung: int, sweeps: int, users: int) -> None:
-        assert one.judged is not None
+    def _record_trial(
+        self, contender: Contender, result: TrialResult, rung: int, sweeps: int, users: int
+    ) -> None:
+        """Add a row to the table of trials, or update the contender's row of this rung."""
         row = {
-            **one.config.as_dict(),
-            **one.judged.means(users, self.sample.k),
+            **contender.config.as_dict(),
+            **result.average_metrics(users, self.sample.k),
             "rung": rung,
             "sweeps": sweeps,
             "users": users,
             "dropped": None,
-            "fit_seconds": one.judged.fit_seconds,
-            "seconds": one.judged.seconds,
+            "fit_seconds": result.fit_seconds,
+            "seconds": result.seconds,
         }
-        if one.rows and one.rows[-1]["rung"] == rung:
-            one.rows[-1].update(row)
+        if contender.rows and contender.rows[-1]["rung"] == rung:
+            contender.rows[-1].update(row)
         else:
-            one.rows.append(row)
+            contender.rows.append(row)
             self.rows.append(row)
-        self._write()
+        self._write_table()
         self.progress(row)
 
-    def _write(self) -> None:
+    def _write_table(self) -> None:
         if self.table:
             self.archive.lake.write_json(self.rows, *self.table)
+
+
+def _put_first(best: list[Contender], contenders: list[Contender]) -> list[Contender]:
+    """Return the best contenders, then the others in their order."""
+    return best + [contender for contender in contenders if contender not in best]
+
+
+def _append_users(
+    result: TrialResult, values: Float32Array, contender: Contender, clock: float
+) -> TrialResult:
+    fit_seconds = round(contender.fit.seconds, 3)
+    return result.append_users(values, fit_seconds, round(perf_counter() - clock, 3))

@@ -1,4 +1,4 @@
-"""The search of a day's run, and what its record says of it."""
+"""Run the search of a daily run, and report on it for the run record."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def run_daily_search(
     lake: Lake,
     splits: Splits,
     grid: Grid,
-    word: str,
+    mode: str,
     metric: str,
     k: int,
     device: str,
@@ -23,38 +23,52 @@ def run_daily_search(
     run: str,
     shard: RungShard | None,
 ) -> dict[str, Any]:
-    """What `word`, full, around_champion or off, asks for; the table of all trials is kept under the run's id.
+    """Search in a mode, one of SEARCH_MODES, and keep the table of all trials under the run's id.
 
-    Returns `trials`, best first, `rungs` (see there; not of a shard), `searched` (which configurations, in words),
-    `metric` and `k`.
+    Returns:
+        `trials`, best first, `rungs` (see summarise_rungs; not with a shard), `searched` (a
+        description of the configurations), `metric` and `k`.
     """
-    plan = plan_search(word, grid, read_champion_config(lake, splits))
-    table = () if shard else ("searches", format_stamp(splits.cuts.as_of), f"{run}.json")
+    plan = plan_search(mode, grid, read_champion_config(lake, splits))
+    table: tuple[str, ...] = ()
+    if shard is None:
+        table = ("searches", format_stamp(splits.cuts.as_of), f"{run}.json")
     trials = search_configs(
-        lake, splits, plan.configs, metric, k, device, spark=spark, blends=plan.blends, contents=plan.contents,
-        shard=shard, table=table,
-    )  # fmt: skip
+        lake,
+        splits,
+        plan.configs,
+        metric,
+        k,
+        device,
+        spark=spark,
+        blends=plan.blends,
+        contents=plan.contents,
+        shard=shard,
+        table=table,
+    )
     report = {"trials": trials, "searched": plan.description, "metric": metric, "k": k}
-    return report if shard else report | {"rungs": summarise_rungs(trials)}
+    if shard is None:
+        report["rungs"] = summarise_rungs(trials)
+    return report
 
 
 def summarise_rungs(trials: list[Trial]) -> list[dict[str, int]]:
-    """What each rung of the halving was: sweeps, the most users that were asked, trials and those that went on."""
-    points: dict[int, dict[int, Trial]] = {}
-    for place, trial in enumerate(trials):
+    """Summarise each rung of the halving.
+
+    Returns:
+        For each rung: sweeps, users (the most that a trial was scored on), trials and kept (the
+        number of trials that went on). The list is empty when no trial was scored.
+    """
+    user_counts: dict[int, dict[int, int]] = {}
+    for number, trial in enumerate(trials):
         for point in trial.get("curve", ()):
-            points.setdefault(point["sweeps"], {})[place] = (
-                point  # after as many sweeps, but with popularity: once
-            )
-    found = [
-        {
-            "sweeps": sweeps,
-            "users": max(point["users"] for point in some.values()),
-            "trials": len(some),
-        }
-        for sweeps, some in sorted(points.items())
-    ]
-    went_on = [rung["trials"] for rung in found[1:]] + [1]
-    return [
-        {**rung, "kept": kept} for rung, kept in zip(found, went_on, strict=False)
-    ]  # none where nobody was asked
+            # The rung of the shares of popularity has the same sweeps. A trial counts once.
+            user_counts.setdefault(point["sweeps"], {})[number] = point["users"]
+    rungs = []
+    for sweeps, users_by_trial in sorted(user_counts.items()):
+        users = max(users_by_trial.values())
+        rungs.append({"sweeps": sweeps, "users": users, "trials": len(users_by_trial)})
+    survivors = [rung["trials"] for rung in rungs[1:]] + [1]
+    for rung, kept in zip(rungs, survivors, strict=False):
+        rung["kept"] = kept
+    return rungs

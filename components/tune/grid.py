@@ -1,6 +1,6 @@
-"""The configurations that a search begins with: of the user's grid, or of the champion and its neighbours in it."""
+"""Plan which configurations a search tries: the user's grid, or the champion and its neighbours."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Final
@@ -12,13 +12,15 @@ from dawnlist.model.splits import Splits
 
 SEARCH_MODES: Final = ("full", "around_champion", "off")
 FIT_PARAMETERS: Final = ("factors", "regularization", "alpha", "alpha0", "nu", "half_life")
-"""What a fit depends on; what is added to its scores is chosen afterwards."""
+"""The hyper-parameters that a fit depends on."""
 SCORING_PARAMETERS: Final = (
     "popularity_share",
     "popularity_half_life",
     "content_share",
     "content_pairs",
 )
+"""The hyper-parameters of what is added to a fit's scores. They are chosen after those of fits."""
+_PARAMETERS: Final = (*FIT_PARAMETERS, *SCORING_PARAMETERS)
 PopularityBlend = tuple[float, float]
 """popularity_share and popularity_half_life of an ALSConfig."""
 NO_POPULARITY_BLEND: Final[PopularityBlend] = (0.0, 1.0)
@@ -29,7 +31,7 @@ NO_CONTENT_BLEND: Final[ContentBlend] = (0.0, 5.0)
 
 @dataclass(frozen=True)
 class Grid:
-    """Values to try of each hyper-parameter, as of ALSConfig, and what is the same in all trials."""
+    """The values to try of each hyper-parameter of ALSConfig, and what all trials share."""
 
     factors: Sequence[float] = (64,)
     regularization: Sequence[float] = (0.1,)
@@ -46,126 +48,165 @@ class Grid:
     solver: str = "ials"
 
     def __post_init__(self) -> None:
-        for name in (*FIT_PARAMETERS, *SCORING_PARAMETERS):
+        """Check all values now, since a search reaches some of them late.
+
+        Raises:
+            ValueError: A hyper-parameter has no value, or one that ALSConfig does not allow.
+        """
+        for name in _PARAMETERS:
             if not len(getattr(self, name)):
                 raise ValueError(f"the grid is empty: give at least one value for {name}")
         for value in self.factors:
             if float(value) != int(value):
                 raise ValueError(f"factors is {value}: give a whole number")
         ALSConfig(iterations=self.iterations)
-        for name in (*FIT_PARAMETERS, *SCORING_PARAMETERS):
+        for name in _PARAMETERS:
             for value in getattr(self, name):
-                ALSConfig(**{name: value})  # its limits, now: a search reaches some values late
+                ALSConfig(**{name: value})
 
     def configs(self) -> list[ALSConfig]:
-        """Every combination, in a fixed order; of nu only 0 for solvers that can't scale their regularization."""
-        found = [
-            self._config(dict(zip(FIT_PARAMETERS, values, strict=True)))
-            for values in self._product()
-        ]
-        return list(dict.fromkeys(found))
+        """Return every combination of the fit's values, in a fixed order and without duplicates.
+
+        For a solver other than `ials`, which cannot scale its regularization, nu is 0.
+        """
+        value_lists = [getattr(self, name) for name in FIT_PARAMETERS]
+        configs = []
+        for values in product(*value_lists):
+            configs.append(self._build_config(dict(zip(FIT_PARAMETERS, values, strict=True))))
+        return _drop_duplicates(configs)
 
     def configs_around(self, config: ALSConfig) -> list[ALSConfig]:
-        """The configuration, and it with one hyper-parameter changed to the grid's next lower or next higher value."""
+        """Return the configuration and its neighbours in the grid.
+
+        A neighbour has one hyper-parameter changed to the grid's next lower or next higher value.
+        """
         center = {name: getattr(config, name) for name in FIT_PARAMETERS}
-        found = [center]
+        configs = [self._build_config(center)]
         for name in FIT_PARAMETERS:
             values = sorted(getattr(self, name))
-            lower = [value for value in values if value < center[name]][-1:]
-            higher = [value for value in values if value > center[name]][:1]
-            found += [{**center, name: value} for value in lower + higher]
-        return list(dict.fromkeys(map(self._config, found)))
+            lower = [value for value in values if value < center[name]]
+            higher = [value for value in values if value > center[name]]
+            for value in lower[-1:] + higher[:1]:
+                configs.append(self._build_config({**center, name: value}))
+        return _drop_duplicates(configs)
 
     def blends(self) -> list[PopularityBlend]:
-        """Every share of popularity with every half-life, and none of it first."""
-        shares = [float(share) for share in self.popularity_share if share]
-        return [
-            NO_POPULARITY_BLEND,
-            *dict.fromkeys(product(shares, map(float, self.popularity_half_life))),
-        ]
+        """Return every share of popularity with every half-life. The first has no popularity."""
+        pairs = _combine_shares(self.popularity_share, self.popularity_half_life)
+        return [NO_POPULARITY_BLEND, *pairs]
 
     def contents(self) -> list[ContentBlend]:
-        """Every share of content with every content_pairs, and none of it first."""
-        shares = [float(share) for share in self.content_share if share]
-        return [NO_CONTENT_BLEND, *dict.fromkeys(product(shares, map(float, self.content_pairs)))]
+        """Return every share of content with every content_pairs. The first has no content."""
+        return [NO_CONTENT_BLEND, *_combine_shares(self.content_share, self.content_pairs)]
 
-    def _product(self) -> Any:
-        return product(*(getattr(self, name) for name in FIT_PARAMETERS))
+    def _build_config(self, values: dict[str, float]) -> ALSConfig:
+        """Build a configuration. KFP's runner turns the integers in lists into floats."""
+        parameters: dict[str, Any] = {name: float(value) for name, value in values.items()}
+        parameters["factors"] = int(values["factors"])
+        if self.solver != "ials":
+            parameters["nu"] = 0.0
+        return ALSConfig(
+            **parameters, iterations=self.iterations, seed=self.seed, solver=self.solver
+        )
 
-    def _config(self, values: dict[str, float]) -> ALSConfig:
-        """kfp's runner turns ints in lists into floats: factors are cast back."""
-        given: dict[str, Any] = {name: float(value) for name, value in values.items()}
-        given |= {
-            "factors": int(values["factors"]),
-            "nu": float(values["nu"]) if self.solver == "ials" else 0.0,
-        }
-        return ALSConfig(**given, iterations=self.iterations, seed=self.seed, solver=self.solver)
+
+def _drop_duplicates(configs: Iterable[ALSConfig]) -> list[ALSConfig]:
+    return list(dict.fromkeys(configs))
+
+
+def _combine_shares(shares: Sequence[float], values: Sequence[float]) -> list[tuple[float, float]]:
+    """Return every share other than 0 with every value, without duplicates."""
+    pairs = []
+    for share, value in product(shares, values):
+        if share:
+            pairs.append((float(share), float(value)))
+    return list(dict.fromkeys(pairs))
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """What a search is to try."""
+    """What a search tries."""
 
     configs: list[ALSConfig]
     blends: list[PopularityBlend]
     contents: list[ContentBlend]
     description: str
-    """Which configurations these are, for the report."""
+    """Says in the report which configurations these are."""
 
 
 def validate_search_mode(search: str) -> str:
-    """The same; ValueError for a word that is none of SEARCHES."""
+    """Return the mode.
+
+    Raises:
+        ValueError: It is not one of SEARCH_MODES.
+    """
     if search not in SEARCH_MODES:
         raise ValueError(f"search is {search!r}: give one of {', '.join(SEARCH_MODES)}")
     return search
 
 
 def validate_metric(metric: str) -> str:
-    """The same; ValueError for one that can't decide."""
+    """Return the name of the metric.
+
+    Raises:
+        ValueError: It is not one of METRICS.
+    """
     if metric not in METRICS:
         raise ValueError(f"metric {metric!r} is unknown: give one of {', '.join(METRICS)}")
     return metric
 
 
 def plan_search(search: str, grid: Grid, champion: ALSConfig | None) -> SearchPlan:
-    """What `search`, one of SEARCHES, asks for; without a champion that is an ALS, `around_champion` is full."""
-    if validate_search_mode(search) == "off":
-        first = champion or grid.configs()[0]
-        blend, content = (
-            (first.popularity_share, first.popularity_half_life),
-            (first.content_share, first.content_pairs),
-        )
-        [config] = grid.configs_around(first)[:1]
-        said = (
-            "the champion's configuration"
-            if champion
-            else "the grid's first configuration: no ALS is champion yet"
-        )
-        served = ([blend], [content]) if champion else (grid.blends()[:1], grid.contents()[:1])
-        return SearchPlan([config], *served, f"search is off: {said}")
+    """Plan a search in a mode, one of SEARCH_MODES.
+
+    Without a champion that is an ALS model, `around_champion` searches the full grid.
+    """
+    validate_search_mode(search)
+    if search == "off":
+        return _plan_single_config(grid, champion)
     if search == "around_champion" and champion is not None:
-        return SearchPlan(
-            grid.configs_around(champion), grid.blends(), grid.contents(), "around the champion"
-        )
-    missing = ": no ALS is champion yet" if search == "around_champion" else ""
-    return SearchPlan(grid.configs(), grid.blends(), grid.contents(), f"the full grid{missing}")
+        configs = grid.configs_around(champion)
+        return SearchPlan(configs, grid.blends(), grid.contents(), "around the champion")
+    description = "the full grid"
+    if search == "around_champion":
+        description += ": no ALS is champion yet"
+    return SearchPlan(grid.configs(), grid.blends(), grid.contents(), description)
+
+
+def _plan_single_config(grid: Grid, champion: ALSConfig | None) -> SearchPlan:
+    """Plan only the champion's configuration or, without a champion, the grid's first one."""
+    if champion is None:
+        first = grid.configs()[0]
+        blend, content = grid.blends()[0], grid.contents()[0]
+        description = "the grid's first configuration: no ALS is champion yet"
+    else:
+        first = champion
+        blend = (champion.popularity_share, champion.popularity_half_life)
+        content = (champion.content_share, champion.content_pairs)
+        description = "the champion's configuration"
+    config = grid.configs_around(first)[0]
+    return SearchPlan([config], [blend], [content], f"search is off: {description}")
 
 
 def read_champion_config(lake: Lake, splits: Splits) -> ALSConfig | None:
-    """The configuration of the incumbent that the splits were cut for, if it is an ALS.
+    """Return the configuration of the incumbent that the splits were cut for, if it is an ALS.
 
-    Not of whatever is live by now: a rerun of a day searches where the day's first run did.
+    A model that went live since then does not count: a rerun of a day searches like its first run.
     """
     incumbent = splits.about.get("incumbent")
-    config = lake.read_json("models", incumbent["model"], "config.json") if incumbent else None
-    return ALSConfig.from_dict(config) if config and config.get("engine") == "als" else None
+    if not incumbent:
+        return None
+    config = lake.read_json("models", incumbent["model"], "config.json")
+    if not config or config.get("engine") != "als":
+        return None
+    return ALSConfig.from_dict(config)
 
 
 def with_popularity_blend(config: ALSConfig, blend: PopularityBlend) -> ALSConfig:
-    """The configuration with another share of popularity."""
+    """Return the configuration with another share of popularity."""
     return replace(config, popularity_share=blend[0], popularity_half_life=blend[1])
 
 
 def with_content_blend(config: ALSConfig, content: ContentBlend) -> ALSConfig:
-    """The configuration with another share of content."""
+    """Return the configuration with another share of content."""
     return replace(config, content_share=content[0], content_pairs=content[1])

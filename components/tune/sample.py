@@ -1,4 +1,4 @@
-"""The users that trials are judged on: a seeded permutation, of which each rung asks as many as it needs."""
+"""The users that trials are scored on, in random order. Each rung takes as many as it needs."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,31 +21,30 @@ SAMPLE_SEED = 7
 
 @dataclass(frozen=True)
 class Sample:
-    """Validation users in random order, with what they did in it and before."""
+    """Users of the validation window in random order, with what they met in it and before it."""
 
     hybrid: Hybrid
-    """What they did before, and what is known of the items."""
+    """What all users met before the window, and the content of the items."""
     users: npt.NDArray[np.int64]
     truth: csr_matrix
-    """Shape (users, items), in their order."""
+    """Shape (users, items): what the users, in their order, met in the window."""
     k: int
     device: str = "cpu"
     clicks: int = 0
-    """How many items newcomers met; 0: one, two and three in turns."""
+    """Number of items that newcomers met; 0: one, two or three in turn."""
 
     @classmethod
     def of(cls, splits: Splits, hybrid: Hybrid, k: int, device: str = "cpu") -> "Sample":
-        """Of the users with history before the validation cut and something new after it."""
+        """Take the users who met items before the validation cut, and new ones after it."""
         users = np.random.default_rng(SAMPLE_SEED).permutation(splits.judged("validation"))
         return cls(hybrid, users, splits.truth("validation")[users], k, device)
 
     @cached_property
     def short_history_sample(self) -> "Sample":
-        """Those who met little."""
-        some = np.flatnonzero(
-            np.diff(self.hybrid.user_items.weight.indptr)[self.users] <= MAX_NEWCOMER_HISTORY
-        )
-        return replace(self, users=self.users[some], truth=self.truth[some])
+        """The users who met at most MAX_NEWCOMER_HISTORY items."""
+        item_counts = np.diff(self.hybrid.user_items.weight.indptr)
+        rows = np.flatnonzero(item_counts[self.users] <= MAX_NEWCOMER_HISTORY)
+        return replace(self, users=self.users[rows], truth=self.truth[rows])
 
     @cached_property
     def newcomers(self) -> Newcomers:
@@ -55,37 +54,51 @@ class Sample:
     def values(
         self, fitted: tuple[Float32Array, Float32Array], config: ALSConfig, first: int, last: int
     ) -> Float32Array:
-        """The metrics of the users from place `first` to before `last`, served with these fitted factors."""
-        users, hybrid = self.users[first:last], self.hybrid
-        profiles = (
-            hybrid.profiles(hybrid.user_items.decay_weights(config.half_life)[users])
-            if config.content_share
-            else None
-        )
+        """Return the metrics of the users from number `first` to before number `last`.
+
+        Args:
+            fitted: The fitted factors of all users, and of the items.
+
+        Returns:
+            Shape (METRICS, users).
+        """
+        hybrid = self.hybrid
+        users = self.users[first:last]
+        profiles = None
+        if config.content_share:
+            weights = hybrid.user_items.decay_weights(config.half_life)[users]
+            profiles = hybrid.profiles(weights)
         met = np.diff(hybrid.user_items.weight.indptr)[users]
-        return self._scored(
-            hybrid.compose_factors((fitted[0][users], fitted[1]), profiles, met, config),
-            first,
-            last,
+        factors = (fitted[0][users], fitted[1])
+        return self._score_factors(
+            hybrid.compose_factors(factors, profiles, met, config), first, last
         )
 
     def score_newcomers(
         self, fitted: tuple[Float32Array, Float32Array], config: ALSConfig, first: int, last: int
     ) -> Float32Array:
-        """The same of the newcomers that they might be, whose vectors are given instead of the users'."""
-        some, hybrid = self.newcomers.between(first, last), self.hybrid
-        profiles = (
-            hybrid.profiles(some.weights(hybrid.content.shape[0])) if config.content_share else None
-        )
-        return self._scored(
-            hybrid.compose_factors((fitted[0][first:last], fitted[1]), profiles, some.met, config),
-            first,
-            last,
+        """Return the metrics of the same users as newcomers.
+
+        Args:
+            fitted: The vectors of the newcomers, see Newcomers.vectors, and of the items.
+
+        Returns:
+            Shape (METRICS, users).
+        """
+        hybrid = self.hybrid
+        newcomers = self.newcomers.slice(first, last)
+        profiles = None
+        if config.content_share:
+            profiles = hybrid.profiles(newcomers.weights(hybrid.content.shape[0]))
+        factors = (fitted[0][first:last], fitted[1])
+        return self._score_factors(
+            hybrid.compose_factors(factors, profiles, newcomers.met, config), first, last
         )
 
-    def _scored(
+    def _score_factors(
         self, served: tuple[Float32Array, Float32Array], first: int, last: int
     ) -> Float32Array:
+        """Score the lists that the factors of users and items give."""
         seen: Any = self.hybrid.user_items.weight[self.users[first:last]]
         lists, _ = top_k(*served, self.k, seen, self.hybrid.known_items, self.device)
         scores = score_lists(lists, self.truth[first:last])

@@ -1,4 +1,4 @@
-"""The search: successive halving over configurations, then shares of popularity and content in what is served."""
+"""Search hyper-parameters: successive halving of fits, then shares of popularity and content."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -28,7 +28,8 @@ from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
 
 BLENDS_TRIED_WITH_CONTENT: Final = 3
-"""So many of the best shares of popularity are tried with content."""
+"""This many of the best shares of popularity are tried with content."""
+_CURVE_FIELDS: Final = ("rung", "sweeps", "users", "fit_seconds")
 
 
 def search_configs(
@@ -45,15 +46,28 @@ def search_configs(
     shard: RungShard | None = None,
     table: tuple[str, ...] = (),
 ) -> list[Trial]:
-    """Search configurations (of one number of iterations) by their fits before the validation cut, scored on it.
+    """Fit configurations before the validation cut and score them on the validation window.
 
-    Returns a trial for each configuration, best first: its hyper-parameters with the best of `blends` and `contents`,
-    its metrics of the last rung it was in, e.g. `ndcg@20`, `rung`, `sweeps`, `users` (judged), `dropped`, `fit_seconds`
-    (of all its sweeps), `seconds` (with judging) and `curve`, the same of each of its rungs. With content also
-    `newcomers`, the deciding metric of users left with one to three items. What is found is kept in the lake as it is
-    made, and the table of all trials so far in `table`. With a shard only that part of one rung is done, without
-    content, and nothing returned. ValueError for an unknown metric or without configurations, MemoryError when the
-    factors of all don't fit.
+    Results are stored in the lake as soon as they are there, so a search that was killed resumes.
+
+    Args:
+        configs: All with the same number of iterations.
+        metric: Decides, one of METRICS.
+        progress: Is called with each new row of the table of trials.
+        shard: Does only a share of one rung, without content.
+        table: Path in the lake of the table of all trials so far. An empty path writes none.
+
+    Returns:
+        A trial for each configuration, best first: its hyper-parameters with the best of `blends`
+        and `contents`, its metrics of the last rung that it was in, e.g. `ndcg@20`, `rung`,
+        `sweeps`, `users` (on whom it was scored), `dropped`, `fit_seconds` (of all its sweeps),
+        `seconds` (with scoring) and `curve`, which has these of each of its rungs. With content
+        also `newcomers`, the metric of users left with one to three items. With a shard the list
+        is empty.
+
+    Raises:
+        ValueError: The metric is unknown, or there are no configurations.
+        MemoryError: The factors of all trials do not fit into memory together.
     """
     validate_metric(metric)
     if not configs:
@@ -61,60 +75,86 @@ def search_configs(
     hybrid = Hybrid.of(splits, "tune")
     sample = Sample.of(splits, hybrid, k, device)
     archive = TrialArchive(lake, _fingerprint_search(splits, hybrid.fitted, k), device)
-    training = ALSTrainer(hybrid.fitted, device, spark)
-    racing = [Contender(config, ResumableFit(training, config)) for config in configs]
-    if not len(sample.users):  # nobody to judge by: the first configuration, the user's own, stands
-        return [one.config.as_dict() for one in racing]
+    trainer = ALSTrainer(hybrid.fitted, device, spark)
+    contenders = [Contender(config, ResumableFit(trainer, config)) for config in configs]
+    if not len(sample.users):
+        # Without users to score on, the configurations stay in their order.
+        return [config.as_dict() for config in configs]
     if device == "cpu":
-        _require_trial_memory(
-            hybrid.fitted, configs[shard.shard :: shard.shards] if shard else configs
-        )
-    running, rungs = (
-        Contest(sample, archive, metric, progress, table),
-        plan_rungs(len(racing), configs[0].iterations),
-    )
+        _require_trial_memory(hybrid.fitted, _select_configs(configs, shard))
+    contest = Contest(sample, archive, metric, progress, table)
+    rungs = plan_rungs(len(contenders), configs[0].iterations)
     if shard:
-        running.part(racing, rungs, shard, blends)
+        contest.search_shard(contenders, rungs, shard, blends)
         return []
-    if not splits.content.shape[1] or list(contents) == [NO_CONTENT_BLEND]:
-        return _rank_trials(
-            running.blend(running.halve(racing, rungs), blends, 1), racing, f"{metric}@{k}"
-        )
-    blended = running.blend(running.halve(racing, rungs), blends, BLENDS_TRIED_WITH_CONTENT)
-    ranked = running.choose_hybrids(blended[:BLENDS_TRIED_WITH_CONTENT], contents)
-    return _rank_trials([*ranked, *blended], racing, f"{metric}@{k}")
+    finalists = contest.halve(contenders, rungs)
+    if splits.content.shape[1] and list(contents) != [NO_CONTENT_BLEND]:
+        ranked = _blend_with_content(contest, finalists, blends, contents)
+    else:
+        ranked = contest.blend(finalists, blends, 1)
+    return _rank_trials(ranked, contenders, f"{metric}@{k}")
+
+
+def _blend_with_content(
+    contest: Contest,
+    finalists: list[Contender],
+    blends: Sequence[PopularityBlend],
+    contents: Sequence[ContentBlend],
+) -> list[Contender]:
+    """Try shares of popularity, and shares of content with the best of them. Best first."""
+    blended = contest.blend(finalists, blends, BLENDS_TRIED_WITH_CONTENT)
+    hybrids = contest.choose_hybrids(blended[:BLENDS_TRIED_WITH_CONTENT], contents)
+    return [*hybrids, *blended]
+
+
+def _select_configs(configs: Sequence[ALSConfig], shard: RungShard | None) -> Sequence[ALSConfig]:
+    if shard is None:
+        return configs
+    return configs[shard.shard :: shard.shards]
 
 
 def _fingerprint_search(splits: Splits, user_items: UserItems, k: int) -> str:
     truth = splits.truth("validation")
-    judged = hashlib.sha256(truth.indptr.tobytes() + truth.indices.tobytes()).hexdigest()
-    words = [splits.stock.digest] if splits.stock else []
-    return fingerprint_inputs(user_items, "tune", k, version("dawnlist"), judged, *words)
+    truth_digest = hashlib.sha256(truth.indptr.tobytes() + truth.indices.tobytes()).hexdigest()
+    stock_digests = [splits.stock.digest] if splits.stock else []
+    return fingerprint_inputs(
+        user_items, "tune", k, version("dawnlist"), truth_digest, *stock_digests
+    )
 
 
 def _require_trial_memory(user_items: UserItems, configs: Sequence[ALSConfig]) -> None:
-    """All trials of the first rung are held at once: factors, and the confidence of each pair from both sides."""
-    vectors, pairs = sum(user_items.weight.shape), user_items.weight.nnz
-    needed = sum(4 * vectors * config.factors + 8 * pairs for config in configs)
-    require_memory(needed, f"the factors of {len(configs)} trials at once")
+    """Check that the trials of the first rung fit into memory together.
+
+    Each has its factors, and the confidence of each pair from both sides.
+    """
+    vector_count = sum(user_items.weight.shape)
+    pair_count = user_items.weight.nnz
+    needed_bytes = 0
+    for config in configs:
+        needed_bytes += 4 * vector_count * config.factors + 8 * pair_count
+    require_memory(needed_bytes, f"the factors of {len(configs)} trials at once")
 
 
 def _rank_trials(ranked: list[Contender], others: list[Contender], metric: str) -> list[Trial]:
-    """One trial a configuration: those that were ranked, then by how far they came and how good they were there."""
-    found: dict[int, Contender] = {}
-    for one in ranked:
-        found.setdefault(id(one.fitted), one)
-    rest = [one for one in others if id(one.fitted) not in found]
-    rest.sort(key=lambda one: (-one.rows[-1]["rung"], -one.rows[-1][metric]))
-    return [_summarise_trial(one.rows, metric) for one in [*found.values(), *rest]]
+    """Return one trial for each fit: those of `ranked` first, in their order.
+
+    The others follow by their last rung, and within it by the metric.
+    """
+    best_by_fit: dict[int, Contender] = {}
+    for contender in ranked:
+        best_by_fit.setdefault(id(contender.fit), contender)
+    dropped = [contender for contender in others if id(contender.fit) not in best_by_fit]
+    dropped.sort(key=lambda contender: (-contender.rows[-1]["rung"], -contender.rows[-1][metric]))
+    contenders = [*best_by_fit.values(), *dropped]
+    return [_summarise_trial(contender.rows, metric) for contender in contenders]
 
 
 def _summarise_trial(rows: list[Trial], metric: str) -> Trial:
-    curve = [
-        {name: row[name] for name in ("rung", "sweeps", "users", "fit_seconds", metric)}
-        for row in rows
-    ]
-    return {**rows[-1], "seconds": round(sum(row["seconds"] for row in rows), 3), "curve": curve}
+    curve = []
+    for row in rows:
+        curve.append({name: row[name] for name in (*_CURVE_FIELDS, metric)})
+    seconds = round(sum(row["seconds"] for row in rows), 3)
+    return {**rows[-1], "seconds": seconds, "curve": curve}
 
 
 def build_factor_model(
@@ -123,7 +163,6 @@ def build_factor_model(
     user_items: UserItems,
     config: ALSConfig,
 ) -> FactorModel:
-    """The factors as a model of the users and items that were seen in the fit."""
-    return FactorModel.from_interactions(
-        (splits.user_ids, splits.item_ids), factors, user_items.weight, config.as_dict(), {}
-    )
+    """Build a model of the users and items that the fit has seen."""
+    ids = (splits.user_ids, splits.item_ids)
+    return FactorModel.from_interactions(ids, factors, user_items.weight, config.as_dict(), {})

@@ -1,0 +1,121 @@
+"""Compare the challenger with the other arms: differences, lift, segments and churn."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dawnlist.arrays import BoolArray, Float64Array, Int64Array
+from dawnlist.components.evaluate import segments
+from dawnlist.components.evaluate.arms import EvaluatedUsers
+from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.metrics import bootstrap_means, percentile_interval
+from dawnlist.model.splits import Splits
+
+BOOTSTRAP_SEED = 7
+ValuesByArm = Mapping[str, Float64Array]
+"""For each arm one value of the primary metric of each user."""
+
+
+def compare_arms(values: ValuesByArm) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """Compare the challenger with the other arms on the same bootstrap samples of users.
+
+    Returns:
+        The challenger's differences to each other arm (mean, low, high), and its lift over
+        popularity (value, low, high), which is empty when popularity hits nobody. The intervals
+        are of 95%.
+    """
+    samples = bootstrap_means(np.column_stack(list(values.values())), BOOTSTRAP_SEED)
+    means = dict(zip(values, samples.T, strict=True))
+    differences = {}
+    for name in values:
+        if name == "challenger":
+            continue
+        low, high = percentile_interval(means["challenger"] - means[name])
+        mean = mean_or_zero(values["challenger"] - values[name])
+        differences[name] = round_values({"mean": mean, "low": low, "high": high})
+    challenger_mean = mean_or_zero(values["challenger"])
+    popularity_mean = mean_or_zero(values["popularity"])
+    if not popularity_mean:
+        return differences, {}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        low, high = percentile_interval(means["challenger"] / means["popularity"])
+    ratio = challenger_mean / popularity_mean
+    return differences, round_values({"value": ratio, "low": low, "high": high})
+
+
+def score_segments(
+    evaluated: EvaluatedUsers,
+    values: ValuesByArm,
+    cold_values: ValuesByArm,
+    new_item_values: ValuesByArm,
+) -> list[dict[str, Any]]:
+    """Return each segment that has users: its name, their number, and the mean of each arm.
+
+    Args:
+        values: Of the evaluated users.
+        cold_values: Of the users of the holdout who met nothing before it.
+        new_item_values: Of the users who met a new item, scored on such items only.
+    """
+    segment_values: dict[str, ValuesByArm] = {}
+    for name, is_member in segments.assign_segments(evaluated).items():
+        segment_values[name] = _select_users(values, is_member)
+    segment_values[segments.COLD_SEGMENT] = cold_values
+    segment_values[segments.NEW_ITEMS_SEGMENT] = new_item_values
+    scored_segments = []
+    for name, by_arm in segment_values.items():
+        user_count = len(by_arm["challenger"])
+        if user_count:
+            means = _average_values(by_arm)
+            scored_segments.append({"segment": name, "users": user_count, "arms": means})
+    return scored_segments
+
+
+def _select_users(values: ValuesByArm, is_selected: BoolArray) -> ValuesByArm:
+    return {arm: user_values[is_selected] for arm, user_values in values.items()}
+
+
+def _average_values(values: ValuesByArm) -> dict[str, float]:
+    means = {}
+    for arm, user_values in values.items():
+        means[arm] = mean_or_zero(user_values)
+    return round_values(means)
+
+
+def compute_list_churn(
+    incumbent_lists: Int64Array | None, challenger_lists: Int64Array | None
+) -> Float64Array:
+    """Compute the share of the incumbent's list that is not in the challenger's.
+
+    Only users who have a list from both models have a value.
+    """
+    if incumbent_lists is None or challenger_lists is None:
+        return np.empty(0)
+    has_both = (incumbent_lists[:, 0] >= 0) & (challenger_lists[:, 0] >= 0)
+    old, new = incumbent_lists[has_both], challenger_lists[has_both]
+    # The user's number in the upper 32 bits keeps the items of different users apart.
+    user_bits = np.arange(len(old))[:, None] << 32
+    is_listed = old >= 0
+    is_gone = is_listed & ~np.isin(user_bits + old, user_bits + new)
+    return np.asarray(is_gone.sum(axis=1) / is_listed.sum(axis=1))
+
+
+def compute_kept_share(splits: Splits, incumbent: FactorModel) -> float:
+    """Compute the share of the incumbent's items that the window still has.
+
+    It is 0 when the catalogue got new ids.
+    """
+    if not len(incumbent.item_ids):
+        return 1.0
+    is_kept = splits.item_ids.indices(incumbent.item_ids.ids) >= 0
+    return float(is_kept.mean())
+
+
+def mean_or_zero(values: Float64Array) -> float:
+    """Return the mean of the values, or 0 if there are none."""
+    return float(values.mean()) if len(values) else 0.0
+
+
+def round_values(values: Mapping[str, float]) -> dict[str, float]:
+    """Round the values to 6 decimals."""
+    return {name: round(value, 6) for name, value in values.items()}
