@@ -79,7 +79,7 @@ def publish_version(
         _write_and_verify(client, keys, build, content)
         took = {
             "seconds": round(time.perf_counter() - started, 3),
-            "resumed": build.done,
+            "resumed": build.resumed_buckets,
             "memory": memory,
         }
         named = {
@@ -209,7 +209,7 @@ def _ensure_memory(
     client: StoreClient, keys: StoreKeys, content: VersionContent, done: int, keep: int
 ) -> VersionReport:
     """The memory that the version needs and the store has; what would be dropped afterwards goes first if it must."""
-    needed, users = content.memory(done), len(content.lists.user_ids)
+    needed, users = content.estimate_memory(done), len(content.lists.user_ids)
     try:
         return store_memory.check_room(client, needed, users)
     except RuntimeError:
@@ -226,7 +226,7 @@ def _write_and_verify(
     def tell(buckets: int) -> None:
         builds.checkpoint_build(client, keys, build, buckets)
 
-    store_content.write_content(client, keys, build.token, content, build.done, tell)
+    store_content.write_content(client, keys, build.token, content, build.resumed_buckets, tell)
     store_content.verify_content(client, keys, build.token, content)
 
 
