@@ -204,10 +204,8 @@ def drop_old_versions(client: StoreClient, keys: StoreKeys, others: int) -> bool
     def change(pipe: Pipeline) -> None:
         versions = read_version_metas(pipe, keys.versions)
         active = read_active_meta(pipe, keys)
-        if active:
-            candidates = [version for version in versions if version != active["version"]]
-        else:
-            candidates = list(versions)
+        active_version = active["version"] if active else None
+        candidates = [version for version in versions if version != active_version]
         removed.clear()
         pipe.multi()
         for version in sorted(candidates, reverse=True)[others:]:
