@@ -172,7 +172,7 @@ class BotSettings(_Section):
     declared_crawlers: RuleMode = "on"
     """Drop crawlers and programs that name themselves in their user agent."""
     previews_and_monitors: RuleMode = "on"
-    """Drop programs that fetch a page to preview a link (Facebook, Slack) or to monitor the shop."""
+    """Drop programs that preview links (such as Facebook and Slack) or monitor the shop."""
     staff: RuleMode = "on"
     """Drop internal and test accounts.
 

@@ -1,4 +1,4 @@
-"""URLs of sources, lakes and stores. Passwords are never in a URL, but in an environment variable."""
+"""URLs of sources, lakes and stores. They never hold passwords: environment variables do."""
 
 import os
 import re

@@ -37,7 +37,10 @@ def test_on_and_off_need_no_quotes(tmp_path: Path) -> None:
             "gates: {}",
             r"gates is {}: there is no such name; the names here are source, bots, gate, limits, keep,",
         ),
-        ("gate: {margins: 1}", r"gate.margins is 1: there is no such name; the names here are margin, "),
+        (
+            "gate: {margins: 1}",
+            r"gate.margins is 1: there is no such name; the names here are margin, ",
+        ),
         ("bots: {staff: maybe}", r"bots.staff is 'maybe': Input should be 'on', 'off' or 'shadow'"),
         ("source: {weights: {view: 0}}", r"the weight of 'view' is 0"),
         ("a: [", "are not valid YAML"),

@@ -1,6 +1,6 @@
-"""What each bot rule contributes: the tables that `dawnlist ablate` keeps in the lake, for the reports.
+"""What each bot rule contributes: the tables that `dawnlist ablate` keeps in the lake.
 
-A table has
+Reports show them. A table has
 
 - `as_of`
 - `judged_on`: the users whose holdout was used, in words

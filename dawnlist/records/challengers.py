@@ -27,7 +27,7 @@ MAX_START_CANDIDATES: Final = 7
 WARM_START_SOLVERS: Final = ("ials", "implicit")
 """The solvers that can start from given factors, including each other's."""
 NEW_VECTOR_SCALE: Final = np.float32(0.01)
-"""The scale of the random vectors of users and items that the start lacks; fitted ones are larger."""
+"""The scale of the random vectors of new users and items, which is small beside fitted ones."""
 
 
 @dataclass(frozen=True)

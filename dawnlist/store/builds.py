@@ -1,6 +1,7 @@
-"""Track unfinished versions in Redis: which publisher writes each one, and how many buckets it has written.
+"""Track unfinished versions in Redis: who writes each one, and how many buckets are written.
 
-The hash `building` (see layout.py) has one `BuildEntry` for each version that is being written or deleted.
+The hash `building` (see layout.py) has one `BuildEntry` for each version that is being written or
+deleted.
 """
 
 import json

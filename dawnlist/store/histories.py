@@ -174,7 +174,7 @@ def _read_varint(row: memoryview, position: int) -> tuple[int, int]:
 
 
 def _mark_newest(indptr: Int64Array, age: Float32Array, limit: int) -> npt.NDArray[np.bool_]:
-    """Mark the `limit` newest pairs of each user. Of equally old pairs the earlier item is marked."""
+    """Mark the `limit` newest pairs of each user; of equally old pairs the earlier item wins."""
     is_newest = np.ones(len(age), dtype=np.bool_)
     lengths = np.diff(indptr)
     exceeds_limit = np.repeat(lengths > limit, lengths)

@@ -4,8 +4,8 @@
     f:I   float32 rows of item factors, [y (f), bias (1), content (d)]; as many whole rows a chunk as 4 MiB hold
     p     count u2; then for each list: length of its name u2, its name in UTF-8, n u4, items u4 (n,), scores f4 (n,)
 
-score(u, i) = x_u . y_i + bias_i + w(n_u) (p_u . content_i), see docs/STORE.md. The popular list with
-the name "" is for everybody. The others are for segments, such as `device=mobile` or
+score(u, i) = x_u . y_i + bias_i + w(n_u) (p_u . content_i), see docs/STORE.md. The popular list
+with the name "" is for everybody. The others are for segments, such as `device=mobile` or
 `country=DE,device=mobile`.
 """
 

@@ -27,10 +27,11 @@ its TOKEN changes:
 Every data value but the last begins with a checksum: 4 bytes, the little-endian zlib.crc32 of the
 rest. All numbers are little-endian.
 
-`meta` is a version's report (see versions.publish_version) and, for readers: layout (2), k, buckets,
-salt (hex), factors (f), content (d), id_width (2, 3 or 4), history (the largest number of a user's
-pairs with weight and age), chunks ({"c": n, "f": n}), segments (names), config (the model's),
-event_weights, model, metrics and digest (of the content; an interrupted publish is resumed by it).
+`meta` is a version's report (see versions.publish_version) and, for readers: layout (2), k,
+buckets, salt (hex), factors (f), content (d), id_width (2, 3 or 4), history (the largest number of
+a user's pairs with weight and age), chunks ({"c": n, "f": n}), segments (names), config (the
+model's), event_weights, model, metrics and digest (of the content; a publish that was interrupted
+is resumed if it is the same).
 """
 
 import json

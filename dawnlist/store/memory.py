@@ -53,7 +53,7 @@ def check_room(client: StoreClient, needed: int, users: int) -> dict[str, Any]:
 
 
 def read_used_memory(client: StoreClient) -> int | None:
-    """Read the bytes that the server, or all primaries of a cluster, use; None if they don't say."""
+    """Read the bytes that the server, or all primaries, use; None if they don't say."""
     servers = _read_memory_info(client)
     if not servers:
         return None

@@ -1,4 +1,4 @@
-"""Read values from the servers of the store: one server, or the nodes of a cluster as slots move."""
+"""Read values from the servers of the store: a single one, or the nodes of a cluster."""
 
 import asyncio
 import enum

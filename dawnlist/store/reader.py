@@ -1,9 +1,9 @@
-"""Read values of the store for the predictor: batched, with a short time limit, and without raising errors.
+"""Read values of the store for the predictor: in batches, in a short time, without errors.
 
-All reads of one turn of the event loop go out in one command: 16 requests that arrive together cost
-one MGET, or one pipeline for each node of a cluster. A value that can't be read is a `ReadFailure`,
-so that the caller can fall back to a simpler answer. wire.py has the time limit and the circuit
-breaker.
+All reads of one turn of the event loop go out in one command: 16 requests that arrive together
+cost one MGET, or one pipeline for each node of a cluster. A value that can't be read is a
+`ReadFailure`, so that the caller can fall back to a simpler answer. wire.py has the time limit and
+the circuit breaker.
 """
 
 import asyncio

@@ -1,10 +1,10 @@
 """Store each user's recent events, which the model has not learnt from yet.
 
 They are written as they happen, and the predictor reads them for each answer. Each user has one
-string in the store, `dawnlist:SHOP:r:HASH`. HASH is the blake2b of the user's id (16 bytes, in hex),
-so that no id is in a key; one MGET reads the string together with everything else. The string has
-one line for each event, the oldest first. A line is a JSON array: [seconds since 1970, event type,
-item id].
+string in the store, `dawnlist:SHOP:r:HASH`. HASH is the blake2b of the user's id (16 bytes, in
+hex), so that no id is in a key; one MGET reads the string together with everything else. The string
+has one line for each event, the oldest first. A line is a JSON array: [seconds since 1970, event
+type, item id].
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from dawnlist.store.client import StoreClient
 MAX_RECENT_EVENTS: Final = 50
 """The number of events of a user that are kept, the newest."""
 RECENT_EVENTS_TTL_SECONDS: Final = 2 * 86_400
-"""A user's events are deleted this long after the last one; a daily run has learnt from them then."""
+"""A user's events are deleted this long after the last one. A daily run has used them by then."""
 MAX_EVENT_BYTES: Final = 1_000
 
 APPEND_SCRIPT: Final = """

@@ -1,6 +1,6 @@
-"""TopLists: what a version of the store is made from. The recommend step writes it, the publish step reads it.
+"""TopLists: what a version of the store is made from.
 
-It is a directory with a MANIFEST:
+The recommend step writes it, and the publish step reads it. It is a directory with a MANIFEST:
 
 - `lists.parquet`: user_id string, item_index list<uint32>, score list<float32>; the best first, at most k entries
 - `catalogue.parquet`: item_id string, title string or null, genres list<string> or null; the row number is item_index
@@ -34,7 +34,7 @@ EVERYBODY: Final = ""
 
 @dataclass(frozen=True, eq=False)
 class TopLists:
-    """The lists of U users with at most k of I items, the catalogue, and the model behind the scores."""
+    """The lists of U users with at most k of I items each, the items, and the model behind them."""
 
     user_ids: npt.NDArray[np.object_]
     """(U,), text; each user occurs once."""
@@ -63,7 +63,7 @@ class TopLists:
     meta: dict[str, Any]
     """The content of meta.json."""
     segments: dict[str, tuple[npt.NDArray[np.uint32], Float32Array]] = field(default_factory=dict)
-    """Popular lists of segments, such as `device=mobile`: item indices, the best first, and scores."""
+    """Popular lists of segments, such as `device=mobile`: items, the best first, and scores."""
     digest: str = ""
     """The digest of the directory that was read; empty for lists that were not read from one."""
 

@@ -1,8 +1,8 @@
 """Pack and unpack users' lists and vectors: buckets of records that all have the same size.
 
-h is the blake2b of a user id's UTF-8 bytes (8 bytes, little-endian, with the version's salt). A user
-is in bucket B = h % buckets. A fingerprint, the 6 bytes of h >> 16, distinguishes the user from the
-others in the bucket. A bucket's body is an array of records, ascending by fingerprint:
+h is the blake2b of a user id's UTF-8 bytes (8 bytes, little-endian, with the version's salt). A
+user is in bucket B = h % buckets. A fingerprint, the 6 bytes of h >> 16, distinguishes the user
+from the others in the bucket. A bucket's body is an array of records, ascending by fingerprint:
 
     fingerprint   6 bytes
     n             u1               the number of entries of the list, at most k

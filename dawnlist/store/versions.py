@@ -90,20 +90,17 @@ def publish_version(
     written_buckets = builds.count_written_buckets(client, keys, run, digest)
     memory = _ensure_memory(client, keys, content, written_buckets, keep)
     build = builds.begin_or_resume_build(client, keys, run, day, digest, about)
+    meta = {
+        "version": build.version,
+        "token": build.token,
+        "run": run,
+        "as_of": day,
+        "digest": digest,
+        **about,
+    }
     try:
-        started = time.perf_counter()
-        _write_and_verify(client, keys, build, content)
-        meta: VersionMeta = {
-            "version": build.version,
-            "token": build.token,
-            "run": run,
-            "as_of": day,
-            "digest": digest,
-            **about,
-            "seconds": round(time.perf_counter() - started, 3),
-            "resumed": build.resumed_buckets,
-            "memory": memory,
-        }
+        figures = _write_and_verify(client, keys, build, content)
+        meta = {**meta, **figures, "memory": memory}
         announce(select_report_fields(meta))
         report = _switch_version(client, keys, build, meta)
     except STORE_ERRORS:
@@ -260,7 +257,10 @@ def _ensure_memory(
 
 def _write_and_verify(
     client: StoreClient, keys: StoreKeys, build: Build, content: VersionContent
-) -> None:
+) -> VersionReport:
+    """Write the content and read a sample back; returns the report's `seconds` and `resumed`."""
+    started = time.perf_counter()
+
     def checkpoint(buckets: int) -> None:
         builds.checkpoint_build(client, keys, build, buckets)
 
@@ -268,6 +268,8 @@ def _write_and_verify(
         client, keys, build.token, content, build.resumed_buckets, checkpoint
     )
     store_content.verify_content(client, keys, build.token, content)
+    seconds = round(time.perf_counter() - started, 3)
+    return {"seconds": seconds, "resumed": build.resumed_buckets}
 
 
 def _switch_version(

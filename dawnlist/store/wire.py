@@ -1,4 +1,6 @@
-"""A connection to one server of the store for reading: commands go out in a row, answers come back in order.
+"""A connection to one server of the store, for reading.
+
+Commands go out one after another, and the answers come back in the same order.
 
 redis-py's asyncio client needs 100 microseconds of CPU time for a command. This one needs a tenth
 of that: it writes bytes that are already packed, parses in C (hiredis), and wakes only the task
