@@ -161,7 +161,7 @@ class SourceSettings(_Section):
     def _check_time_format(cls, time_format: str) -> str:
         if time_format and not re.fullmatch(r"(%[YmbdHIpMS]|[ :,./-])+", time_format):
             raise ValueError(
-                "a time format may only contain %Y %m %b %d %H %I %p %M %S, blanks and : , . / -"
+                "give a format of %Y %m %b %d %H %I %p %M %S, with blanks and : , . / - between them"
             )
         return time_format
 

@@ -150,16 +150,8 @@ def parse_channels(urls: str | None = None) -> tuple[list[Channel], list[str]]:
         return [], []
     import apprise
 
-    # apprise's log contains URLs. ChatChannel reads from it why sending failed.
-    logging.getLogger("apprise").propagate = False
-    logging.getLogger("apprise").addHandler(logging.NullHandler())
-    asset = apprise.AppriseAsset(
-        app_id="Dawnlist",
-        app_desc="Dawnlist",
-        async_mode=False,
-        # A pod's root folder is read-only, so apprise must not write files.
-        storage_mode=apprise.PersistentStoreMode.MEMORY,
-    )
+    _silence_apprise()
+    asset = _build_asset()
     channels: list[Channel] = []
     errors = []
     urls_without_secrets: list[str] = []
@@ -175,6 +167,28 @@ def parse_channels(urls: str | None = None) -> tuple[list[Channel], list[str]]:
         )
         urls_without_secrets.append(public_url)
     return channels, errors
+
+
+def _silence_apprise() -> None:
+    """Keep apprise's log, which contains URLs, out of ours.
+
+    ChatChannel reads from it why sending failed.
+    """
+    logging.getLogger("apprise").propagate = False
+    logging.getLogger("apprise").addHandler(logging.NullHandler())
+
+
+def _build_asset() -> Any:
+    """Build apprise's options."""
+    import apprise
+
+    return apprise.AppriseAsset(
+        app_id="Dawnlist",
+        app_desc="Dawnlist",
+        async_mode=False,
+        # A pod's root folder is read-only, so apprise must not write files.
+        storage_mode=apprise.PersistentStoreMode.MEMORY,
+    )
 
 
 def run_with_timeout(seconds: float, work: Callable[[], None]) -> None:

@@ -36,9 +36,9 @@ class Message:
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     """The pictures of the HTML, name -> PNG."""
 
-    def prefix_subject(self, more: str) -> "Message":
+    def prefix_subject(self, prefix: str) -> "Message":
         """Return the same message with more words in front of its subject."""
-        return replace(self, subject=f"{more} {self.subject}")
+        return replace(self, subject=f"{prefix} {self.subject}")
 
     def to_json(self) -> dict[str, Any]:
         """Return the message as a JSON object."""

@@ -75,12 +75,12 @@ def _align_factors(
     return aligned
 
 
-def can_warm_start(held: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """Say whether a fit with the configuration `wanted` can start from factors of `held`."""
-    for config in (held, wanted):
-        if config["engine"] != "als" or config["solver"] not in WARM_START_SOLVERS:
+def can_warm_start(start_config: dict[str, Any], config: dict[str, Any]) -> bool:
+    """Say whether a fit can start from factors that were fitted with `start_config`."""
+    for each in (start_config, config):
+        if each["engine"] != "als" or each["solver"] not in WARM_START_SOLVERS:
             return False
-    return bool(held["factors"] == wanted["factors"])
+    return bool(start_config["factors"] == config["factors"])
 
 
 def count_warm_sweeps(iterations: int) -> int:

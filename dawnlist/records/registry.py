@@ -90,7 +90,7 @@ def reconcile_champion(lake: Lake, redis: str, namespace: str) -> dict[str, Any]
         with connect_store(redis) as client:
             sync_champion(lake, client, namespace)
     except (ConnectionError, *STORE_ERRORS) as error:
-        reason = f"{error}; the champion is the one that this lake last knew"
+        reason = f"{error}; the champion is what this lake last knew"
         return {"unasked": mask_passwords(reason)}
     champion = read_champion(lake)
     return {"active": champion["version"] if champion else None}

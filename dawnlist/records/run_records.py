@@ -91,13 +91,13 @@ def read_step_records(lake: Lake, as_of: str, run: str) -> list[StepRecord]:
     return sorted(records, key=lambda record: record["started"])
 
 
-def find_step_report(found: list[StepRecord], step: str) -> StepRecord:
+def find_step_report(records: list[StepRecord], step: str) -> StepRecord:
     """Return what a step reported; empty if it did not run or reported nothing.
 
     Args:
-        found: The records of a run.
+        records: The records of a run.
     """
-    for record in found:
+    for record in records:
         if record["step"] == step:
             report: StepRecord = record.get("report", {})
             return report

@@ -88,7 +88,12 @@ def count_written_buckets(client: StoreClient, keys: StoreKeys, run: str, digest
 
 
 def begin_or_resume_build(
-    client: StoreClient, keys: StoreKeys, run: str, as_of: str, digest: str, about: VersionMeta
+    client: StoreClient,
+    keys: StoreKeys,
+    run: str,
+    as_of: str,
+    digest: str,
+    content_meta: VersionMeta,
 ) -> Build:
     """Resume an earlier publish of the same run and content, or begin a new version."""
     owner = secrets.token_hex(8)
@@ -106,8 +111,8 @@ def begin_or_resume_build(
             "token": f"{version}-{secrets.token_hex(4)}",
             "owner": owner,
             "done": 0,
-            "buckets": about["buckets"],
-            "chunks": about["chunks"],
+            "buckets": content_meta["buckets"],
+            "chunks": content_meta["chunks"],
             "at": time.time(),
         }
         pipe.multi()
@@ -150,12 +155,14 @@ def read_owned_entry(pipe: Any, keys: StoreKeys, build: Build) -> BuildEntry:
     )
 
 
-def abandon_build(client: StoreClient, keys: StoreKeys, build: Build, about: VersionMeta) -> None:
+def abandon_build(
+    client: StoreClient, keys: StoreKeys, build: Build, content_meta: VersionMeta
+) -> None:
     """Delete a version that will not be made active.
 
     Nothing is deleted if another publisher has resumed the version or made it active.
     """
-    deleted_entry = {**about, "token": build.token}
+    deleted_entry = {**content_meta, "token": build.token}
 
     def change(pipe: Pipeline) -> bool:
         can_delete = _can_abandon(pipe, keys, build)

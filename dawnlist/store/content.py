@@ -248,31 +248,31 @@ def _pack_sample(content: VersionContent, keys: StoreKeys, token: str) -> list[t
     return sample
 
 
-def delete_content(client: StoreClient, keys: StoreKeys, about: Mapping[str, Any]) -> None:
+def delete_content(client: StoreClient, keys: StoreKeys, meta: Mapping[str, Any]) -> None:
     """Delete the data of a version in small calls with pauses, so that readers need not wait.
 
     Args:
-        about: The version's token, buckets and chunks.
+        meta: The version's token, buckets and chunks.
     """
-    for batch in bulk.split_into_batches(list_content_keys(keys, about), DELETIONS_PER_CALL):
+    for batch in bulk.split_into_batches(list_content_keys(keys, meta), DELETIONS_PER_CALL):
         bulk.delete_keys(client, batch)
         time.sleep(DELETION_PAUSE_SECONDS)
 
 
-def list_content_keys(keys: StoreKeys, about: Mapping[str, Any]) -> Iterator[str]:
+def list_content_keys(keys: StoreKeys, meta: Mapping[str, Any]) -> Iterator[str]:
     """Yield the names of a version's data keys, the buckets first.
 
     Args:
-        about: The version's token, buckets and chunks.
+        meta: The version's token, buckets and chunks.
     """
-    token = about["token"]
-    for bucket in range(about["buckets"]):
+    token = meta["token"]
+    for bucket in range(meta["buckets"]):
         yield keys.users(token, bucket)
-    for bucket in range(about["buckets"]):
+    for bucket in range(meta["buckets"]):
         yield keys.histories(token, bucket)
-    for chunk in range(about["chunks"]["c"]):
+    for chunk in range(meta["chunks"]["c"]):
         yield keys.catalogue(token, chunk)
-    for chunk in range(about["chunks"]["f"]):
+    for chunk in range(meta["chunks"]["f"]):
         yield keys.factors(token, chunk)
     yield keys.popular(token)
 

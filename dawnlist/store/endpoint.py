@@ -35,48 +35,48 @@ class ServerEndpoint:
             ValueError: the URL can't be used.
         """
         plain_url = strip_cluster_suffix(url)
-        parts: dict[str, Any] = dict(parse_url(plain_url))  # type: ignore[no-untyped-call]
-        commands = _build_greeting(parts)
+        options: dict[str, Any] = dict(parse_url(plain_url))  # type: ignore[no-untyped-call]
+        commands = _build_greeting(options)
         tls = None
         if plain_url.startswith("rediss:"):
-            tls = _build_tls_context(parts)
+            tls = _build_tls_context(options)
         return cls(
-            host=parts.get("host", "localhost"),
-            port=int(parts.get("port", 6379)),
-            path=parts.get("path", ""),
+            host=options.get("host", "localhost"),
+            port=int(options.get("port", 6379)),
+            path=options.get("path", ""),
             greeting=b"".join(pack_command(command) for command in commands),
             greetings=len(commands),
             tls=tls,
         )
 
 
-def _build_greeting(parts: dict[str, Any]) -> list[tuple[str, ...]]:
+def _build_greeting(options: dict[str, Any]) -> list[tuple[str, ...]]:
     """List the commands that a new connection begins with."""
     commands: list[tuple[str, ...]] = []
     password = read_password(REDIS_PASSWORD)
-    user = parts.get("username")
+    user = options.get("username")
     # A user without a password must log in, too: otherwise the connection is the default user's.
     if user:
         commands.append(("AUTH", user, password or ""))
     elif password:
         commands.append(("AUTH", password))
-    if parts.get("db"):
-        commands.append(("SELECT", str(parts["db"])))
+    if options.get("db"):
+        commands.append(("SELECT", str(options["db"])))
     return commands
 
 
-def _build_tls_context(parts: dict[str, Any]) -> ssl.SSLContext:
+def _build_tls_context(options: dict[str, Any]) -> ssl.SSLContext:
     """Build a TLS context from redis-py's options in a rediss:// URL."""
     context = ssl.create_default_context(
-        cafile=parts.get("ssl_ca_certs"), capath=parts.get("ssl_ca_path")
+        cafile=options.get("ssl_ca_certs"), capath=options.get("ssl_ca_path")
     )
-    if parts.get("ssl_certfile"):
-        context.load_cert_chain(parts["ssl_certfile"], parts.get("ssl_keyfile"))
-    if str(parts.get("ssl_cert_reqs", "required")).lower() == "none":
+    if options.get("ssl_certfile"):
+        context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
+    if str(options.get("ssl_cert_reqs", "required")).lower() == "none":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     else:
-        check_hostname = str(parts.get("ssl_check_hostname", True)).lower()
+        check_hostname = str(options.get("ssl_check_hostname", True)).lower()
         context.check_hostname = check_hostname not in ("false", "0")
     return context
 

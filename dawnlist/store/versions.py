@@ -84,19 +84,19 @@ def publish_version(
     if settled is not None:
         return settled
     content = VersionContent.of(lists, namespace)
-    about = _describe_content(lists, content)
-    digest = _compute_digest(lists, about)
+    content_meta = _describe_content(lists, content)
+    digest = _compute_digest(lists, content_meta)
     builds.drop_leftovers(client, keys, run, digest)
     written_buckets = builds.count_written_buckets(client, keys, run, digest)
     memory = _ensure_memory(client, keys, content, written_buckets, keep)
-    build = builds.begin_or_resume_build(client, keys, run, day, digest, about)
+    build = builds.begin_or_resume_build(client, keys, run, day, digest, content_meta)
     meta = {
         "version": build.version,
         "token": build.token,
         "run": run,
         "as_of": day,
         "digest": digest,
-        **about,
+        **content_meta,
     }
     try:
         figures = _write_and_verify(client, keys, build, content)
@@ -108,11 +108,11 @@ def publish_version(
     except Exception:
         # If the store is lost meanwhile, the next publish deletes the version.
         with suppress(*STORE_ERRORS):
-            builds.abandon_build(client, keys, build, about)
+            builds.abandon_build(client, keys, build, content_meta)
         raise
     if report.get("token") != build.token:
         # A newer run was published meanwhile, or the same run by another publisher.
-        builds.abandon_build(client, keys, build, about)
+        builds.abandon_build(client, keys, build, content_meta)
     builds.drop_old_versions(client, keys, keep - 1)
     return report
 
@@ -201,17 +201,17 @@ def release_hold(client: Any, namespace: str) -> VersionReport | None:
 
 def _describe_content(lists: TopLists, content: VersionContent) -> VersionMeta:
     """Describe the content and the model behind it, for the version's meta."""
-    about = content.about()
+    content_meta = content.about()
     for name in _LIST_META_FIELDS:
-        about[name] = lists.meta.get(name)
-    return about
+        content_meta[name] = lists.meta.get(name)
+    return content_meta
 
 
-def _compute_digest(lists: TopLists, about: VersionMeta) -> str:
+def _compute_digest(lists: TopLists, content_meta: VersionMeta) -> str:
     """Return a digest of the content; empty if the lists have none, so nothing can be resumed."""
     if not lists.digest:
         return ""
-    return hashlib.sha256(json.dumps([lists.digest, about]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([lists.digest, content_meta]).encode()).hexdigest()[:16]
 
 
 def _choose_rollback_target(
