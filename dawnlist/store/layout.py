@@ -53,7 +53,7 @@ class NothingPublishedError(LookupError):
     def __init__(self, namespace: str) -> None:
         super().__init__(
             f"nothing has been published yet in namespace {namespace}: "
-            "check that this is the right store and namespace, or run the pipeline"
+            "check the store and the namespace, or run the pipeline"
         )
 
 
