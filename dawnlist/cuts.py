@@ -1,24 +1,34 @@
-"""The day of a run and the cuts in time that training and judging are made at."""
+"""The day of a run, and the points in time that separate training from validation and holdout."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 HOLDOUT = timedelta(hours=24)
+"""The length of the holdout, and of the validation period before it."""
+MICROSECONDS_PER_DAY = 86_400_000_000
 CURRENT_TIME_MACRO: Final = "[[CurrentTime.2006-01-02T15:04:05Z]]"
-"""As an as_of: Kubeflow puts the time at which it makes the run in its place; see dawnlist.records.run_records.day_of."""
+"""An as_of that Kubeflow replaces by the time at which it creates the run.
+
+See dawnlist.records.run_records.resolve_as_of.
+"""
 SCHEDULED_TIME_MACRO: Final = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
-"""The same with the time at which a recurring run was due."""
+"""An as_of that Kubeflow replaces by the time for which a recurring run is scheduled."""
 TIME_MACRO_PREFIXES: Final = ("[[CurrentTime", "[[ScheduledTime")
-"""How the two begin, whatever form of the time they ask for."""
+"""What the two macros begin with, in every time format."""
 
 
 def parse_as_of(text: str) -> datetime:
-    """The end of the run's window, from ISO-8601 text with a zone, in UTC. ValueError with what to do."""
+    """Parse the end of a run's window, ISO-8601 with a zone; the result is in UTC.
+
+    Raises:
+        ValueError: the text is no such time. The message says what to do.
+    """
     if "[[" in text:
         raise ValueError(
-            f"as_of {text!r} was never replaced: the API server replaces it only in values sent with the request, "
-            "never in a pipeline's defaults; give it with the run, or type the time, e.g. 2026-01-31T03:00:00Z"
+            f"as_of {text!r} was never replaced: the API server replaces it only in values sent "
+            "with the request, never in a pipeline's defaults; give it with the run, or type the "
+            "time, e.g. 2026-01-31T03:00:00Z"
         )
     try:
         moment = datetime.fromisoformat(text.strip())
@@ -32,27 +42,38 @@ def parse_as_of(text: str) -> datetime:
 
 
 def require_past(moment: datetime, leeway: timedelta = timedelta(0)) -> datetime:
-    """The moment; ValueError for an as_of to come. `leeway` is by how much the clocks of two machines may differ."""
+    """Return an as_of unchanged.
+
+    Args:
+        leeway: How much the clocks of two machines may differ.
+
+    Raises:
+        ValueError: the time is in the future.
+    """
     if moment > datetime.now(UTC) + leeway:
         raise ValueError(
-            f"as_of {format_iso(moment)!r} is in the future: rows that arrive until then would be taken for fetched and be "
-            "lost; give a time that has passed"
+            f"as_of {format_iso(moment)!r} is in the future: rows that arrive until then would be "
+            "skipped, because the lake would count them as fetched; give a time that has passed"
         )
     return moment
 
 
 def format_iso(moment: datetime) -> str:
-    """ISO-8601 in UTC with a Z, to the second or, when there are any, the microsecond."""
+    """Format a time as ISO-8601 in UTC with a Z; microseconds only if there are any."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def format_stamp(moment: datetime) -> str:
-    """The moment as it stands in object names: sortable, no colons."""
+    """Format a time in UTC for the names of objects: it can be sorted and has no colons."""
     return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def compute_window(as_of: datetime, days: int) -> tuple[datetime, datetime]:
-    """[as_of - days, as_of), the history that a run learns from. ValueError for an unusable number of days."""
+    """Return the window [as_of - days, as_of) that a run learns from.
+
+    Raises:
+        ValueError: `days` is not within 3 to 3660.
+    """
     if not 3 <= days <= 3660:
         raise ValueError(
             f"window_days is {days}: give 3 to 3660, since the last two days are held out"
@@ -62,10 +83,12 @@ def compute_window(as_of: datetime, days: int) -> tuple[datetime, datetime]:
 
 @dataclass(frozen=True)
 class Cuts:
-    """validation = [validation_start, train_end), holdout = [train_end, as_of); all UTC.
+    """The points in time that divide a run's rows, all in UTC.
 
-    Tune fits on rows before `validation_start` and chooses on validation. The challenger is fitted on rows before
-    `train_end` and scored once on the holdout. The refit takes all rows before `as_of`.
+    Validation is [validation_start, train_end), and the holdout is [train_end, as_of). The tune
+    step fits on rows before `validation_start` and chooses on validation. The challenger is fitted
+    on rows before `train_end` and scored once on the holdout. The refit uses all rows before
+    `as_of`.
     """
 
     validation_start: datetime
@@ -74,13 +97,23 @@ class Cuts:
 
     @classmethod
     def of(cls, as_of: datetime, incumbent: datetime | None) -> "Cuts":
-        """C = max(the incumbent's as_of, as_of - 24 h), so that nobody is scored on rows it has seen."""
-        if incumbent is not None and incumbent >= as_of:
-            raise ValueError(
-                f"incumbent as_of {format_iso(incumbent)} is not older than this run's {format_iso(as_of)}"
-            )
-        train_end = as_of - HOLDOUT if incumbent is None else max(incumbent, as_of - HOLDOUT)
+        """Compute the cuts of a run.
+
+        No model may be scored on rows that it has seen, so the holdout begins at the incumbent's
+        as_of if that is less than 24 hours before this run's.
+
+        Args:
+            incumbent: The incumbent's as_of, or None if there is no incumbent.
+
+        Raises:
+            ValueError: the incumbent is not older than this run.
+        """
+        train_end = as_of - HOLDOUT
+        if incumbent is not None:
+            if incumbent >= as_of:
+                raise ValueError(
+                    f"incumbent as_of {format_iso(incumbent)} is not older than this run's "
+                    f"{format_iso(as_of)}"
+                )
+            train_end = max(incumbent, train_end)
         return cls(train_end - HOLDOUT, train_end, as_of)
-
-
-MICROSECONDS_PER_DAY = 86_400_000_000

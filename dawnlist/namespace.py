@@ -1,4 +1,4 @@
-"""The namespace: one shop's name, a prefix on every path of the lake and every key of the store."""
+"""The namespace: a shop's name, which begins every path in the lake and every key in the store."""
 
 import re
 from typing import Final
@@ -7,7 +7,11 @@ _NAMESPACE_PATTERN: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 
 def check_namespace(text: str) -> str:
-    """The namespace, unchanged; ValueError when it would break out of its prefix."""
+    """Return the namespace unchanged.
+
+    Raises:
+        ValueError: the text could lead to another shop's paths or keys.
+    """
     if not _NAMESPACE_PATTERN.fullmatch(text):
         raise ValueError(
             f"namespace {text!r} is not usable in paths and keys: "

@@ -1,4 +1,4 @@
-"""Pages for people: HTML of one look, in which all text of any origin comes out escaped, and plain text."""
+"""Render pages for people from templates: HTML that all looks alike, and plain text."""
 
 import re
 from typing import Any
@@ -9,17 +9,25 @@ _MARKDOWN_CHARACTERS = re.compile(r"([\\`*_\[\]|~])")
 
 
 def render_page(template: str, **facts: Any) -> str:
-    """The page that a template below dawnlist/, such as `components/notify/page.html`, makes of the facts."""
-    return _build_environment(autoescape=True).get_template(template).render(**facts)
+    """Render an HTML template; all text in the facts is escaped.
+
+    Args:
+        template: A path below dawnlist/, such as `components/notify/page.html`.
+        facts: The template's variables.
+    """
+    environment = _build_environment(autoescape=True)
+    return environment.get_template(template).render(**facts)
 
 
 def render_text(template: str, **facts: Any) -> str:
-    """The plain text that a template makes of the facts, in which nothing is markup, so nothing is escaped."""
-    return (
-        _build_environment(autoescape=False, trim_blocks=True, lstrip_blocks=True)
-        .get_template(template)
-        .render(**facts)
-    )
+    """Render a plain text template. Nothing is escaped, because nothing in the text is markup.
+
+    Args:
+        template: A path below dawnlist/.
+        facts: The template's variables.
+    """
+    environment = _build_environment(autoescape=False, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template(template).render(**facts)
 
 
 def _build_environment(**options: Any) -> Environment:
@@ -27,8 +35,8 @@ def _build_environment(**options: Any) -> Environment:
 
 
 def escape_markdown(text: str) -> str:
-    """Text as it stands in a Markdown table cell: no markup of any kind, on one line."""
+    """Escape text for a cell of a Markdown table: the result has no markup and is on one line."""
     line = " ".join(text.split())
-    for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        line = line.replace(char, entity)
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        line = line.replace(character, entity)
     return _MARKDOWN_CHARACTERS.sub(r"\\\1", line)

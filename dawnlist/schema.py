@@ -1,6 +1,7 @@
-"""Column names, dtypes and event types: written once, used by code and tests.
+"""The columns and types of our tables, and the event types.
 
-Every id is a string outside a model (`user_id`, `item_id`) and a dense integer inside one (`user_index`, `item_index`).
+Outside a model, ids are strings (`user_id`, `item_id`). Inside a model they are dense integers
+(`user_index`, `item_index`).
 """
 
 from typing import Final
@@ -17,21 +18,21 @@ INTERACTIONS_SCHEMA: Final = pa.schema(
         pa.field("event_type", pa.string(), nullable=False),
         pa.field("weight", pa.float32(), nullable=False),
         pa.field("event_time", UTC_MICROSECONDS, nullable=False),
-        pa.field(
-            "event_date", pa.date32(), nullable=False
-        ),  # the partition: the UTC day of event_time
+        # The table is partitioned by this column: the UTC day of event_time.
+        pa.field("event_date", pa.date32(), nullable=False),
         pa.field("session_id", pa.string()),
         pa.field("user_agent", pa.string()),
-        pa.field("ip", pa.string()),  # truncated to /24 or /48
-        pa.field("source", pa.string(), nullable=False),  # the landing object the row came from
+        # The network of the address, /24 (IPv4) or /48 (IPv6).
+        pa.field("ip", pa.string()),
+        # The name of the landing object that the row came from.
+        pa.field("source", pa.string(), nullable=False),
     ]
 )
 
 QUARANTINE_SCHEMA: Final = pa.schema(
     [
-        pa.field(
-            "source_row", pa.string(), nullable=False
-        ),  # the row as JSON text, as the source gave it
+        # The row as the source gave it, as JSON.
+        pa.field("source_row", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
         pa.field("source_object", pa.string(), nullable=False),
         pa.field("row_number", pa.int64(), nullable=False),
@@ -47,9 +48,8 @@ CATALOGUE_SCHEMA: Final = pa.schema(
     ]
 )
 
-ITEMS_SCHEMA: Final = CATALOGUE_SCHEMA.append(
-    pa.field("text", pa.string())
-)  # a description in prose; lists do not carry it
+ITEMS_SCHEMA: Final = CATALOGUE_SCHEMA.append(pa.field("text", pa.string()))
+"""The catalogue's columns and `text`, a description in prose, which published lists leave out."""
 
 USERS_SCHEMA: Final = pa.schema(
     [
@@ -61,18 +61,18 @@ USERS_SCHEMA: Final = pa.schema(
 
 VERDICTS_SCHEMA: Final = pa.schema(
     [
-        pa.field("user_id", pa.string()),  # either the user ...
-        pa.field("event_id", pa.string()),  # ... or the single event that the verdict is about
+        # A verdict is about a user or about a single event; the other column is null.
+        pa.field("user_id", pa.string()),
+        pa.field("event_id", pa.string()),
         pa.field("rule", pa.string(), nullable=False),
         pa.field("evidence", pa.string(), nullable=False),
-        pa.field("action", pa.string(), nullable=False),  # "drop" or "keep"
-        pa.field(
-            "shadow", pa.bool_(), nullable=False
-        ),  # a rule in shadow mode reports and drops nothing
+        # "drop" or "keep".
+        pa.field("action", pa.string(), nullable=False),
+        # True: the rule is in shadow mode, which reports and drops nothing.
+        pa.field("shadow", pa.bool_(), nullable=False),
     ]
 )
 
-# What an event says about preference, relative to a view. A source's own names are mapped to these in the settings.
 EVENT_WEIGHTS: Final[dict[str, float]] = {
     "view": 1.0,
     "click": 1.0,
@@ -82,5 +82,9 @@ EVENT_WEIGHTS: Final[dict[str, float]] = {
     "cart": 3.0,
     "follow": 3.0,
     "purchase": 5.0,
-    "rating": 1.0,  # multiplied by the rating's value on a scale of 0 to 1, see clean
+    "rating": 1.0,  # the clean step multiplies this by the rating on a scale of 0 to 1
 }
+"""How strongly an event of each type shows a preference, where a view counts 1.
+
+The setting source.events maps a source's own event names to these.
+"""

@@ -1,6 +1,7 @@
-"""Validated settings of one shop: where columns come from, which bot rules run, what the gate demands.
+"""Validated settings of one shop: its source, its bot rules, its gate and what its lake keeps.
 
-Read from one YAML document (a path or a file://, gs:// or s3:// URI); an empty URI means the defaults.
+They are read from one YAML document: a path or a file://, gs:// or s3:// URI. With an empty URI
+every setting has its default.
 """
 
 import hashlib
@@ -19,15 +20,22 @@ from dawnlist.machine.spark_url import classify_spark_url
 from dawnlist.schema import EVENT_WEIGHTS
 from dawnlist.urls import mask_passwords
 
-_YAML_BOOLEANS: Final = {True: "on", False: "off"}
-"""What on and off are to YAML where they have no quotes."""
-RuleMode = Annotated[
-    Literal["on", "off", "shadow"],
-    BeforeValidator(lambda said: _YAML_BOOLEANS[said] if isinstance(said, bool) else said),
-]
 UNKNOWN_SETTING: Final = "there is no such name"
 NETWORK_BITS = {4: 24, 6: 48}
-"""What the lake keeps of an address, by IP version."""
+"""How many bits of an address the lake keeps, by IP version."""
+
+
+def _restore_rule_mode(value: object) -> object:
+    """Turn YAML's booleans back into words: without quotes, YAML reads on and off as booleans."""
+    if value is True:
+        return "on"
+    if value is False:
+        return "off"
+    return value
+
+
+RuleMode = Annotated[Literal["on", "off", "shadow"], BeforeValidator(_restore_rule_mode)]
+"""on: the rule drops events; shadow: it reports them and drops nothing; off: it does not run."""
 
 
 class _Section(BaseModel):
@@ -35,61 +43,101 @@ class _Section(BaseModel):
 
 
 class SourceSettings(_Section):
-    """Where the source keeps what, in its own words."""
+    """Where the source keeps its data, and what its columns and values mean."""
 
     interactions: str = "interactions"
-    """Table, folder or file of the interactions."""
+    """The table, folder or file that holds the interactions."""
     items: str = "items"
-    """Table or file of the items; may be missing in the source."""
+    """The table or file that holds the items. The source may lack it."""
     users: str = "users"
-    """Table or file of the users; may be missing in the source."""
+    """The table or file that holds the users. The source may lack it."""
     time_column: str = "received_at"
-    """SQL: the indexed column that the window is cut on. Files use the event's own time."""
+    """In a database, the indexed column, in UTC, by which the rows of a window are selected.
+
+    Files have no such column: their rows are selected by the time of the event.
+    """
     overlap_minutes: float = Field(default=60.0, ge=0)
-    """A window starts so long before the last one's end: a row may be committed later than its time says."""
+    """Begin a window this many minutes before the end of the last one.
+
+    This catches rows that were committed later than their time says; with 0 they are missed. Files
+    that are named by day are read without an overlap.
+    """
     check_days: int = Field(default=7, ge=0, le=30)
-    """So many days before a window are counted in the source again: rows that came later than the overlap are told."""
+    """Count the source's rows again for this many days before a window, at most 30.
+
+    The report names the days that have got more rows since they were fetched. 0 counts no day
+    again.
+    """
     statement_timeout_seconds: float = Field(default=600.0, gt=0)
-    """SQL: a statement that takes longer is given up, so that a run never holds up the database."""
+    """Cancel a query on the source database after this many seconds."""
     columns: dict[str, list[str]] = Field(default_factory=dict)
-    """More names for canonical columns, e.g. {user_id: [visitor]}; case, underscores, dots and blanks don't matter."""
+    """The source's names for our columns, in addition to the usual ones, e.g. {user_id: [visitor]}.
+
+    Case, underscores, dots and blanks make no difference.
+    """
     events: dict[str, str] = Field(default_factory=dict)
-    """The source's event names -> canonical ones, e.g. {addtocart: cart}; applied after lower-casing."""
+    """The event type for each of the source's event names, e.g. {addtocart: cart}.
+
+    The source's names are converted to lower case first.
+    """
     default_event: str = ""
-    """The event type of rows in a source that has no event column; empty: such a source is refused."""
+    """The event type of all rows if the source has no event column, e.g. view.
+
+    If this is empty, a source without an event column is refused.
+    """
     weights: dict[str, float] = Field(default_factory=lambda: dict(EVENT_WEIGHTS))
-    """Event type -> weight relative to a view; an event that is not listed is rejected as unknown."""
+    """How much an event of each type counts, where a view counts 1; above 0 and below 1000.
+
+    Rows with an event type that is not listed here are rejected as unknown.
+    """
     rating_scale: float | None = Field(default=None, gt=0)
-    """The highest rating: a rating's weight is rating / rating_scale. None: as a known layout says (5 for MovieLens
-    and Amazon), else 10."""
+    """The highest possible rating; a rating counts weights.rating * rating / rating_scale.
+
+    None takes the scale of the recognised layout (5 for MovieLens and Amazon), or else 10.
+    """
     double_click_seconds: float = Field(default=2.0, ge=0)
-    """The same event on the same item by the same user within this time is one event."""
+    """Count repeated events of one type by one user on one item as one within this many seconds.
+
+    0 counts every event.
+    """
     time_zone: str = "UTC"
-    """Of event times that say none, e.g. Europe/Berlin; the time column is UTC."""
+    """The IANA time zone of event times that do not name one, e.g. Europe/Berlin.
+
+    The time column of a database is always in UTC.
+    """
     time_format: str = ""
-    """Of event times that are no ISO-8601 and no numbers, e.g. %d/%m/%Y %H:%M; with %Y %m %b %d %H %I %p %M %S."""
+    """The format of event times that are neither ISO-8601 nor numbers, e.g. %d/%m/%Y %H:%M.
+
+    It may contain %Y %m %b %d %H %I %p %M %S, blanks and : , . / -. If it is empty, only ISO-8601
+    and numbers are read.
+    """
 
     def fill_from_hints(self, hints: Mapping[str, Any]) -> "SourceSettings":
-        """Fill open settings with what a source's layout says of itself (dawnlist.components.fetch.layouts).
+        """Return these settings, completed by what is known about the source's layout.
 
-        `hints` may have columns, events, default_event and rating_scale; a rating_scale is there afterwards.
+        The settings win over the hints. The result always has a rating_scale.
+
+        Args:
+            hints: May have columns, events, default_event and rating_scale; see
+                dawnlist.components.fetch.layouts.
         """
-        columns = {
-            name: [*self.columns.get(name, []), *names]
-            for name, names in hints.get("columns", {}).items()
-        }
+        columns = dict(self.columns)
+        for name, names in hints.get("columns", {}).items():
+            columns[name] = [*self.columns.get(name, []), *names]
+        default_event = self.default_event or hints.get("default_event", "")
+        rating_scale = self.rating_scale or hints.get("rating_scale") or 10.0
         return self.model_copy(
             update={
-                "columns": {**self.columns, **columns},
+                "columns": columns,
                 "events": {**hints.get("events", {}), **self.events},
-                "default_event": self.default_event or hints.get("default_event", ""),
-                "rating_scale": self.rating_scale or hints.get("rating_scale") or 10.0,
+                "default_event": default_event,
+                "rating_scale": rating_scale,
             }
         )
 
     @field_validator("weights")
     @classmethod
-    def _positive(cls, weights: dict[str, float]) -> dict[str, float]:
+    def _check_weights(cls, weights: dict[str, float]) -> dict[str, float]:
         for event, weight in weights.items():
             if not 0 < weight < 1000:
                 raise ValueError(
@@ -99,64 +147,78 @@ class SourceSettings(_Section):
 
     @field_validator("time_zone")
     @classmethod
-    def _known(cls, zone: str) -> str:
+    def _check_time_zone(cls, zone: str) -> str:
         try:
             zoneinfo.ZoneInfo(zone)
         except (KeyError, ValueError, OSError):
-            raise ValueError("no time zone of the IANA's, such as UTC or Europe/Berlin") from None
+            raise ValueError(
+                "this is not the name of an IANA time zone, such as UTC or Europe/Berlin"
+            ) from None
         return zone
 
     @field_validator("time_format")
     @classmethod
-    def _plain(cls, form: str) -> str:
-        if form and not re.fullmatch(r"(%[YmbdHIpMS]|[ :,./-])+", form):
+    def _check_time_format(cls, time_format: str) -> str:
+        if time_format and not re.fullmatch(r"(%[YmbdHIpMS]|[ :,./-])+", time_format):
             raise ValueError(
-                "a format of %Y %m %b %d %H %I %p %M %S, with blanks and : , . / - between them, is needed"
+                "give a format of %Y %m %b %d %H %I %p %M %S, with blanks and : , . / - between them"
             )
-        return form
+        return time_format
 
 
 class BotSettings(_Section):
-    """Whose interactions don't count."""
+    """Which interactions are dropped because no customer made them."""
 
     declared_crawlers: RuleMode = "on"
-    """Crawlers and programs that say so in their user agent."""
+    """Drop crawlers and programs that name themselves in their user agent."""
     previews_and_monitors: RuleMode = "on"
-    """What fetches a page to show a link (Facebook, Slack) or to see that the shop is up."""
+    """Drop programs that preview links (such as Facebook and Slack) or monitor the shop."""
     staff: RuleMode = "on"
-    """Internal and test accounts."""
+    """Drop internal and test accounts.
+
+    They are described by staff_domains, staff_roles, staff_ids and internal_networks.
+    """
     behaviour: RuleMode = "on"
+    """Drop users whose behaviour differs from that of the shop's other users; see docs/BOTS.md."""
     staff_domains: list[str] = Field(default_factory=list)
-    """E-mail domains of the shop's own people, e.g. [shop.example]."""
+    """The domains of the e-mail addresses of the shop's staff, e.g. [shop.example]."""
     staff_roles: list[str] = Field(default_factory=lambda: ["staff", "test", "internal", "admin"])
+    """The roles that mark internal and test accounts, in any case."""
     staff_ids: list[str] = Field(default_factory=list)
+    """The user ids of internal and test accounts."""
     internal_networks: list[str] = Field(default_factory=list)
-    """CIDR ranges of the shop's own networks, e.g. [10.0.0.0/8, 2001:db8:7::/48]. The lake knows an address no nearer
-    than its /24 (IPv4) or /48 (IPv6), so that a narrower range can't be told."""
+    """The shop's own networks as CIDR ranges, e.g. [10.0.0.0/8, 2001:db8:7::/48].
+
+    A range may not be narrower than /24 (IPv4) or /48 (IPv6), since the lake keeps no more of an
+    address.
+    """
     allow: list[str] = Field(default_factory=list)
-    """User ids that no rule may drop."""
+    """The ids of users whom no rule drops."""
     allow_agents: list[str] = Field(default_factory=lambda: ["MetaIAB"])
-    """Parts of user agents that are no crawlers: the shop's own apps, e.g. [ShopApp/], whose library names itself, and
-    by default Facebook's browser for people, which crawler-user-agents takes for its link preview."""
+    """Texts that mark a user agent as a person's if it contains one of them.
+
+    Add the shop's own apps, e.g. [ShopApp/], if the library that they use names itself. The default
+    is Facebook's browser for people, which the list crawler-user-agents takes for the link preview.
+    """
     deny: list[str] = Field(default_factory=list)
-    """User ids that are always dropped; wins over allow."""
+    """The ids of users who are always dropped, even if `allow` names them."""
 
     @field_validator("staff_domains", "staff_roles", "staff_ids", "allow", "allow_agents", "deny")
     @classmethod
-    def _not_blank(cls, texts: list[str]) -> list[str]:
+    def _check_not_blank(cls, texts: list[str]) -> list[str]:
         if any(not text.strip() for text in texts):
-            raise ValueError("an empty text would stand for everybody without a value: take it out")
+            raise ValueError("a blank text would match everybody who has no value: remove it")
         return texts
 
     @field_validator("internal_networks")
     @classmethod
-    def _wide(cls, networks: list[str]) -> list[str]:
+    def _check_networks(cls, networks: list[str]) -> list[str]:
         for text in networks:
             try:
                 network = ip_network(text)
             except ValueError as error:
                 raise ValueError(
-                    f"{text!r} is no network ({error}): give e.g. 10.0.0.0/8"
+                    f"{text!r} is not a network ({error}): give e.g. 10.0.0.0/8"
                 ) from None
             finest = NETWORK_BITS[network.version]
             if network.prefixlen > finest:
@@ -168,95 +230,151 @@ class BotSettings(_Section):
 
 
 class GateSettings(_Section):
-    """What a challenger must show before it goes live: docs/GATE.md has each rule's formula, and why."""
+    """What a challenger must show before it goes live; docs/GATE.md explains each rule."""
 
     margin: float = Field(default=0.01, ge=0, lt=1)
-    """The challenger's metric is shown not to be lower than the incumbent's by more than this share, and not shown to
-    be lower than popularity's by more; 0 is a strict gate."""
+    """Accept a challenger whose metric is lower than the incumbent's by at most this share.
+
+    The evidence must show that the loss is not larger; it must also not show that the challenger
+    is behind the popularity list by more. 0 accepts no loss.
+    """
     min_users: int = Field(default=20, ge=1)
-    """Fewer users, those of the last four weeks' gates included, are no evidence; nor are fewer of a segment."""
+    """Require this many evaluated users, together with those of the gates of the last 28 days.
+
+    Segments with fewer users are not judged.
+    """
     max_lift_fall: float = Field(default=0.03, ge=0, lt=1)
-    """So far may the lift over popularity fall below its median of 28 days, and so much may the challengers of 28 days
-    lose together."""
+    """Accept a lift over popularity at most this share below its median of the last 28 days.
+
+    The challengers of the last 28 days together may lose no more than this share, either. 0 accepts
+    no fall.
+    """
     min_coverage: float = Field(default=0.01, ge=0, le=1)
-    """The evaluated lists must show this share of the catalogue, or of what so many lists could show at most."""
+    """Require that the evaluated lists show at least this share of the catalogue.
+
+    If the lists are too few to show the whole catalogue, it is the share of what they could show.
+    0 accepts any lists.
+    """
     max_segment_fall: float = Field(default=0.2, ge=0, le=1)
-    """In no segment may the metric be lower than the incumbent's by more than this share, and three standard errors."""
+    """Accept a metric that is at most this share below the incumbent's, in each segment.
+
+    Three standard errors are allowed in addition. 1 accepts any loss.
+    """
     min_events: int = Field(default=100, ge=0)
-    """Fewer events in the last 24 hours are no day to judge by."""
+    """Require this many events in the last 24 hours; 0 requires none."""
     max_volume_fall: float = Field(default=0.4, ge=0, le=1)
-    """So far may the events of the last 24 hours fall below the same weekday of the last four weeks; 1: to nothing."""
+    """Accept a last day with at most this share fewer events than the same weekday usually has.
+
+    Usual is the median of the last four weeks. 1 accepts a day without events.
+    """
     max_churn: float = Field(default=0.9, ge=0, le=1)
-    """The highest share of the incumbent's lists that may be others in the challenger's; 1: all."""
+    """Accept a challenger that replaces at most this share of the items in the incumbent's lists.
+
+    1 accepts lists that are entirely different.
+    """
     max_drift: float = Field(default=0.25, ge=0)
-    """The highest population stability index of the last day's event types against the four weeks before."""
+    """Accept at most this population stability index of the event types.
+
+    It compares the last day with the 28 days before. 0 accepts no change at all.
+    """
 
 
 class LimitSettings(_Section):
-    """What a cleaning run may find before it fails: its clean rows are not committed then, what it rejects is kept."""
+    """When a cleaning run fails. It then commits no clean rows, but keeps the rejected ones."""
 
     min_rows: int = Field(default=1000, ge=1)
-    """Of fewer rows no share is judged, nor is a day on which fewer are usual: a small shop has loud days."""
+    """Check no limit on fewer rows than this.
+
+    A small shop's figures vary too much. The limits on the volume are skipped if both the last day
+    and the usual day have fewer rows.
+    """
     max_rejected: float = Field(default=0.5, ge=0, le=1)
-    """The highest share of rows that are rejected."""
+    """Fail if more than this share of the rows is rejected; 1 accepts any share."""
     max_unknown_events: float = Field(default=0.2, ge=0, le=1)
-    """The highest share of rows of an event that neither source.weights nor source.events names."""
+    """Fail if more than this share of the rows has an unknown event; 1 accepts any share.
+
+    An event is unknown if neither source.weights nor source.events names it.
+    """
     min_volume: float = Field(default=0.1, ge=0, lt=1)
-    """The last 24 hours have at least this share of what the same weekday of the last four weeks had; 0: any."""
+    """Fail if the last 24 hours have less than this share of the usual rows; 0 accepts any number.
+
+    Usual is the median of the same weekday in the last four weeks.
+    """
     max_volume: float = Field(default=10.0, gt=1)
-    """They have at most so many times that."""
+    """Fail if the last 24 hours have more than this many times the usual rows."""
 
 
 class KeepSettings(_Section):
-    """How long the lake keeps what: `dawnlist lake expire` drops what is older. All in days."""
+    """How many days the lake keeps its data. `dawnlist lake expire` deletes what is older."""
 
     interactions_days: int = Field(default=365, ge=3)
-    """Of event time; shorter than a run's window_days cuts what it learns from."""
+    """Keep interactions for this many days after the event, at least 3.
+
+    If this is less than a run's window_days, the run has fewer days to learn from.
+    """
     landing_days: int = Field(default=30, ge=1)
-    """Landing objects, which hold addresses as the source gave them."""
+    """Keep landing objects for this many days. They hold IP addresses as the source gave them."""
     quarantine_days: int = Field(default=30, ge=1)
-    """Rejected rows, which hold the same."""
+    """Keep rejected rows for this many days. They hold IP addresses as the source gave them."""
     runs_days: int = Field(default=90, ge=1)
-    """Run records and reports."""
+    """Keep run records, reports, gates, trials and models for this many days."""
     time_travel_days: int = Field(default=7, ge=1)
-    """An older version of a table can be read for so long; then the files that only it needs go."""
+    """Keep older versions of a table readable for this many days.
+
+    After that the files that only those versions need are deleted.
+    """
 
 
 class EngineSettings(_Section):
-    """What computes: a library in the step's own process, or Spark when that is too small."""
+    """What does the computing: a library within the step's process, or Spark for more data."""
 
     clean: Literal["duckdb", "spark"] = "duckdb"
+    """What cleans the interactions."""
     train: Literal["ials", "implicit", "spark"] = "ials"
-    """What tune, train and refit fit with."""
+    """What fits the models in the steps tune, train and refit."""
     spark: str = "local[*]"
-    """Where Spark is: local[CORES], local-cluster[EXECUTORS,CORES,MEGABYTES], spark://, k8s:// or sc://HOST:15002."""
+    """The URL of Spark; only used if `clean` or `train` is spark.
+
+    It is local[CORES], local-cluster[EXECUTORS,CORES,MEGABYTES], spark://, k8s:// or
+    sc://HOST:15002.
+    """
 
     @field_validator("spark")
     @classmethod
-    def _known(cls, url: str) -> str:
+    def _check_spark_url(cls, url: str) -> str:
         classify_spark_url(url)
         return url
 
 
 class NotifySettings(_Section):
-    """When people are told of a run; who they are, the environment says: DAWNLIST_NOTIFY_URLS (docs/NOTIFY.md)."""
+    """When people get a message about a run.
+
+    The environment variable DAWNLIST_NOTIFY_URLS says who gets it; see docs/NOTIFY.md.
+    """
 
     when: Literal["always", "failure", "never"] = "always"
-    """After each run, or only after one that broke; `on` would be read as a yes by YAML."""
+    """Send a message after every run, only after a run that failed, or never."""
     try_seconds: float = Field(default=120.0, ge=1, le=900)
-    """A server that does not take a message is tried again for so long; then the next run's notify does."""
+    """Try for this many seconds, 1 to 900, to send a message that a server does not accept.
+
+    After that the next run's notify step tries again.
+    """
     kubeflow_url: str = ""
-    """The address of Kubeflow's UI, for a link to the run, e.g. https://kubeflow.example/pipeline."""
+    """The address of Kubeflow's UI, for a link to the run, e.g. https://kubeflow.example/pipeline.
+
+    If it is empty, messages have no such link.
+    """
     reports_url: str = ""
-    """Where a browser finds the lake's folder `reports`, for a link to the report."""
+    """The address at which a browser finds the lake's folder `reports`, for a link to the report.
+
+    If it is empty, messages have no such link.
+    """
 
     @field_validator("kubeflow_url", "reports_url")
     @classmethod
-    def _web(cls, url: str) -> str:
+    def _check_web_address(cls, url: str) -> str:
         if url and not re.fullmatch(r"https?://[^\s@?#]+", url):
-            raise ValueError(
-                "an address that begins with https:// or http://, without a user, is needed"
-            )
+            raise ValueError("give an address that begins with https:// or http://, without a user")
         return url.rstrip("/")
 
 
@@ -264,36 +382,50 @@ class Settings(_Section):
     """All settings of one shop."""
 
     source: SourceSettings = Field(default_factory=SourceSettings)
+    """Where the source keeps its data."""
     bots: BotSettings = Field(default_factory=BotSettings)
+    """Which interactions are dropped because no customer made them."""
     gate: GateSettings = Field(default_factory=GateSettings)
+    """What a challenger must show before it goes live."""
     limits: LimitSettings = Field(default_factory=LimitSettings)
+    """When a cleaning run fails."""
     keep: KeepSettings = Field(default_factory=KeepSettings)
+    """How many days the lake keeps its data."""
     engines: EngineSettings = Field(default_factory=EngineSettings)
+    """What does the computing."""
     notify: NotifySettings = Field(default_factory=NotifySettings)
+    """When people get a message about a run."""
 
     @classmethod
     def load(cls, uri: str) -> "Settings":
-        """Read and check; ValueError in one line that names the place, the value and the rule."""
+        """Read and check the settings.
+
+        Args:
+            uri: A path, or a file://, gs:// or s3:// URI. Empty: all defaults.
+
+        Raises:
+            ValueError: a setting is wrong. The message is one line with its name, its value and
+                the rule that it breaks.
+        """
         if not uri:
             return cls()
         try:
             document = yaml.safe_load(_read_document(uri)) or {}
         except yaml.YAMLError as error:
-            raise ValueError(
-                f"settings {uri!r} are no YAML: {' '.join(str(error).split())}"
-            ) from None
+            reason = " ".join(str(error).split())
+            raise ValueError(f"settings {uri!r} are not valid YAML: {reason}") from None
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            told = [
-                f"{explain_validation_error(one)}{_list_known_settings(one['loc'][:-1], one['type'])}"
-                for one in error.errors()
-            ]
-            raise ValueError(f"settings {uri!r}: {'; '.join(told)}") from None
+            explanations = []
+            for details in error.errors():
+                choice = _list_known_settings(details["loc"][:-1], details["type"])
+                explanations.append(explain_validation_error(details) + choice)
+            raise ValueError(f"settings {uri!r}: {'; '.join(explanations)}") from None
 
     @property
     def digest(self) -> str:
-        """Sixteen hex digits that other settings don't have: what a model's lineage names them by."""
+        """Sixteen hex digits that identify these settings in a model's lineage."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
 
@@ -309,23 +441,22 @@ def _read_document(uri: str) -> bytes:
         ) from None
 
 
-def _list_known_settings(section: tuple[int | str, ...], kind: str) -> str:
-    """After an unknown setting: those that the section has."""
-    if kind != "extra_forbidden":
+def _list_known_settings(section: tuple[int | str, ...], error_type: str) -> str:
+    """Return the names that a section has, to follow the error about an unknown one."""
+    if error_type != "extra_forbidden":
         return ""
     model: Any = Settings
     for name in section:
         model = model.model_fields[name].annotation
-    return f"; there are {', '.join(model.model_fields)}"
+    return f"; the names here are {', '.join(model.model_fields)}"
 
 
 def explain_validation_error(error: object) -> str:
-    """One of pydantic's errors as the place, the value and the rule."""
+    """Explain one of pydantic's errors: the setting's name, its value and the broken rule."""
     details = dict(error)  # type: ignore[call-overload]
-    place = ".".join(map(str, details["loc"])) or "the document"
-    rule = (
-        UNKNOWN_SETTING
-        if details["type"] in ("extra_forbidden", "unexpected_keyword_argument")
-        else details["msg"]
-    )
-    return f"{place} is {mask_passwords(repr(details['input']))}: {rule}"
+    name = ".".join(map(str, details["loc"])) or "the document"
+    value = mask_passwords(repr(details["input"]))
+    rule = details["msg"]
+    if details["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        rule = UNKNOWN_SETTING
+    return f"{name} is {value}: {rule}"

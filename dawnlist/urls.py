@@ -1,4 +1,4 @@
-"""URLs of sources, lakes and stores: passwords never travel in them, but in variables that are named here."""
+"""URLs of sources, lakes and stores. They never hold passwords: environment variables do."""
 
 import os
 import re
@@ -9,48 +9,61 @@ API_KEY = "DAWNLIST_API_KEY"
 JWT_KEY = "DAWNLIST_JWT_KEY"
 NOTIFY_URLS = "DAWNLIST_NOTIFY_URLS"
 
-# on the raw text: a password may hold what would end a URL's host, such as / or #
+# These search the raw text, since a password may hold what ends a URL's host, such as / or #.
 _URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)(?!\d+(?:[/?]|$))\S+@")
 _QUERY_PASSWORD = re.compile(
     r"([?&;](?:\w*(?:password|passwd|pwd|secret|token)\w*|\w*pass)=)[^\s&'\"]+", re.IGNORECASE
 )
+_TERMINAL_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def refuse_password(url: str, variable: str) -> str:
-    """Return `url` unchanged; ValueError when it holds a password, which belongs in the environment `variable`."""
+    """Return the URL unchanged.
+
+    Args:
+        variable: The environment variable that should hold the password instead.
+
+    Raises:
+        ValueError: the URL holds a password.
+    """
     if _URL_PASSWORD.search(url) or _QUERY_PASSWORD.search(url):
         raise ValueError(
-            f"{mask_passwords(url)!r} holds a password, which would end up in logs and in the Kubeflow UI: "
-            f"take it out of the URL and set {variable} instead"
+            f"{mask_passwords(url)!r} holds a password, which would end up in logs and in the "
+            f"Kubeflow UI: remove it from the URL and set {variable} instead"
         )
     return url
 
 
 def mask_passwords(text: str) -> str:
-    """A URL, or text with URLs in it such as a library's message, with every password as `***`.
+    """Replace each password by `***`, in a URL or in a text that contains URLs.
 
-    What merely looks like a password is masked rather than shown.
+    What merely looks like a password is replaced, too.
     """
-    return _QUERY_PASSWORD.sub(r"\1***", re.sub(r"\S+", _mask_word, text))
+    without_url_passwords = re.sub(r"\S+", _mask_word, text)
+    return _QUERY_PASSWORD.sub(r"\1***", without_url_passwords)
 
 
 def _mask_word(word: re.Match[str]) -> str:
-    # behind the last @ nothing can match, and to find that out from each of many :// took time in the square of them
-    text, at, rest = word[0].rpartition("@")
-    return _URL_PASSWORD.sub(r"\1***@", text + at) + rest
+    # A match ends at an @. Leaving out what follows the last @ avoids searching it once for each
+    # ://, which took quadratic time.
+    text, at_sign, remainder = word[0].rpartition("@")
+    return _URL_PASSWORD.sub(r"\1***@", text + at_sign) + remainder
 
 
 def format_error(error: object) -> str:
-    """An error's message on one line, without passwords and without what a terminal would obey."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", mask_passwords(str(error)))
-    return replace_unprintable(" ".join(plain.split()))
+    """Return an error's message on one line, without passwords and control characters."""
+    message = _TERMINAL_COLOUR.sub("", mask_passwords(str(error)))
+    return replace_unprintable(" ".join(message.split()))
 
 
 def replace_unprintable(text: str) -> str:
-    """The text without what a terminal would obey."""
+    """Replace each unprintable character, which a terminal might act on, by a question mark."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def read_password(variable: str) -> str | None:
-    """The password that `variable` holds, or None; an optional secret that is absent leaves it empty, which is none."""
+    """Return the password from an environment variable; None if it is unset or empty.
+
+    A pod whose optional secret is missing has an empty variable.
+    """
     return os.environ.get(variable) or None

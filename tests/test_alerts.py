@@ -70,7 +70,7 @@ def test_each_error_is_told_once_an_interval_with_how_often_it_was_met() -> None
         for name, place in (("KeyError", where[0]), ("KeyError", where[1]), ("TypeError", where[0]),
                             ("KeyError", where[0]))
     ]  # fmt: skip
-    assert "It was met 3 times more since the last message about it." in kept.told[3].text
+    assert "It occurred 3 times more since the last message about it." in kept.told[3].text
     assert "more since" not in kept.told[0].text
     assert "raise error" in kept.told[0].text and "anna" not in kept.told[0].text
 
@@ -140,7 +140,7 @@ def test_nobody_to_tell_costs_nothing() -> None:
     alerts = Alerts("x", [])
     alerts.report(raised(ValueError()), "a request")
     alerts.close()
-    assert not alerts._known
+    assert not alerts._states
 
 
 BROKEN = """

@@ -203,7 +203,7 @@ def test_an_event_without_a_time_is_now(valkey: str) -> None:
 def test_a_history_that_is_cut_begins_with_the_stored_vector(
     valkey: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dawnlist.store.content.NEWEST", 1)
+    monkeypatch.setattr("dawnlist.store.content.MAX_NEWEST_PAIRS", 1)
     publish(
         valkey, shop(meta={**shop().meta, "config": {**CONFIG, "nu": 0.0, "content_share": 0.0}})
     )

@@ -50,7 +50,7 @@ def test_a_report_that_is_no_json_is_a_failure(tmp_path: Path) -> None:
         record["ndcg"] = float("nan")
     [found] = read_step_records(Lake.open(str(tmp_path), "shop"), AS_OF, "run-1")
     assert (found["state"], found["report"]) == ("failed", {})
-    assert "the step's report is no JSON" in found["error"]["message"]
+    assert "the step's report is not valid JSON" in found["error"]["message"]
 
 
 def test_a_password_never_reaches_the_record(tmp_path: Path) -> None:

@@ -35,12 +35,15 @@ def test_on_and_off_need_no_quotes(tmp_path: Path) -> None:
         ("gate: {margin: 2}", r"gate.margin is 2: Input should be less than 1"),
         (
             "gates: {}",
-            r"gates is {}: there is no such name; there are source, bots, gate, limits, keep,",
+            r"gates is {}: there is no such name; the names here are source, bots, gate, limits, keep,",
         ),
-        ("gate: {margins: 1}", r"gate.margins is 1: there is no such name; there are margin, "),
+        (
+            "gate: {margins: 1}",
+            r"gate.margins is 1: there is no such name; the names here are margin, ",
+        ),
         ("bots: {staff: maybe}", r"bots.staff is 'maybe': Input should be 'on', 'off' or 'shadow'"),
         ("source: {weights: {view: 0}}", r"the weight of 'view' is 0"),
-        ("a: [", "are no YAML"),
+        ("a: [", "are not valid YAML"),
     ],
 )
 def test_a_mistake_is_one_line_with_place_value_and_rule(

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 from dawnlist.model.user_items import UserItems
 from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.store import builds, content, item_chunks, versions
-from dawnlist.store import history as store_history
+from dawnlist.store import histories as store_histories
 from dawnlist.store import user_buckets as store_rows
 from dawnlist.store.client import StoreClient, connect_store
 from dawnlist.store.item_chunks import unpack_catalogue, unpack_factors, unpack_popular
@@ -93,7 +93,7 @@ def read(
     body = verify_checksum(client.get(StoreKeys(namespace).users(token, bucket)))
     met = verify_checksum(client.get(StoreKeys(namespace).histories(token, bucket)))
     user = store_rows.find_user(body, fingerprint, store_rows.build_version_dtype(meta))
-    return user, store_history.find_history(met, fingerprint)
+    return user, store_histories.find_history(met, fingerprint)
 
 
 def test_the_report_and_the_keys(valkey: str) -> None:

@@ -13,10 +13,10 @@ import redis
 
 from dawnlist.store import wire
 from dawnlist.store.client import connect_store
+from dawnlist.store.endpoint import ServerEndpoint
 from dawnlist.store.layout import add_checksum
 from dawnlist.store.nodes import ReadFailure, ReadResult
 from dawnlist.store.reader import StoreReader, extract_body
-from dawnlist.store.wire import ServerEndpoint
 from tests.support.certificates import self_signed
 from tests.support.heard import Heard
 from tests.support.servers import free_port
@@ -190,7 +190,7 @@ def test_a_unix_socket(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["http://127.0.0.1", "redis://user:secret@127.0.0.1/0"])
 def test_a_url_that_cannot_be_used(url: str) -> None:
     with pytest.raises(ValueError, match=r"store 'http|holds a password"):
-        ServerEndpoint.of(url)
+        ServerEndpoint.from_url(url)
 
 
 def test_tls_checks_the_certificate(valkey: str, tmp_path: Path) -> None:

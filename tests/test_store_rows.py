@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from dawnlist.store import histories as store_histories
-from dawnlist.store import history, user_buckets
+from dawnlist.store import user_buckets
 from dawnlist.store.layout import verify_checksum
 
 USERS, K, FACTORS = 300, 5, 8
@@ -78,7 +78,7 @@ def test_histories() -> None:
     longest = 0
     for user, user_id in enumerate(IDS):
         bucket, fingerprint = user_buckets.locate_user(user_id, placed.salt, placed.buckets)
-        found = history.find_history(verify_checksum(values[bucket]), fingerprint)
+        found = store_histories.find_history(verify_checksum(values[bucket]), fingerprint)
         pairs = slice(matrix.indptr[user], matrix.indptr[user + 1])
         items, ages, weights = matrix.indices[pairs], age[pairs], matrix.data[pairs]
         newest = np.sort(np.argsort(ages, kind="stable")[:50])
@@ -99,7 +99,7 @@ def test_what_is_beyond_a_number_s_range_is_its_end() -> None:
     histories = store_histories.encode_histories(indptr, item, *many, 200)
     placed = user_buckets.assign_buckets(["ann"], "seed")
     [value] = store_histories.pack_history_buckets(placed, histories, range(1))
-    found = history.find_history(
+    found = store_histories.find_history(
         verify_checksum(value), user_buckets.locate_user("ann", placed.salt, 1)[1]
     )
     assert found is not None

@@ -130,7 +130,7 @@ def test_what_would_be_dropped_afterwards_is_dropped_first_where_room_is_short(
 ) -> None:
     """Room for three versions at once, of which two are kept."""
     lists = many(20_000)
-    needed = VersionContent.of(lists, "shop").memory()
+    needed = VersionContent.of(lists, "shop").estimate_memory()
     room = str(2_000_000 + 5 * needed // 2)
     with (
         valkey_of(tmp_path, "--maxmemory", room) as port,
@@ -150,7 +150,7 @@ def test_the_predicted_memory_is_near_what_is_taken(valkey: str) -> None:
             client, StoreKeys("shop"), "1-00000000", content, 0, lambda buckets: None
         )
         taken = (memory.read_used_memory(client) or 0) - before
-    assert 0.95 < content.memory() / taken < 1.25
+    assert 0.95 < content.estimate_memory() / taken < 1.25
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
-"""Ways to tell people: mail servers and chats, by the URLs of apprise in DAWNLIST_NOTIFY_URLS.
+"""Channels to people: mail servers and chats, given by apprise's URLs in DAWNLIST_NOTIFY_URLS.
 
-apprise reads the URLs and speaks to chats. A mail is made and sent here, since apprise has no plain text of our own
-beside the HTML, and says of no failure what it was.
+apprise reads the URLs and sends messages to chats. Mails are built and sent here, because apprise
+can't add a plain text of our own to the HTML, and does not say why sending failed.
 """
 
 import hashlib
@@ -21,67 +21,73 @@ from dawnlist.messages.message import Message, build_mime_message
 from dawnlist.urls import NOTIFY_URLS, format_error
 
 SEND_TIMEOUT_SECONDS: Final = 30.0
-"""Seconds that a server has to take a message, at most."""
+"""The longest time that a server may take to accept a message."""
 MAIL_ANSWER_SECONDS: Final = 15.0
-"""That a mail server may take for one answer."""
+"""The longest time that a mail server may take for one answer."""
 _MENTION: Final = re.compile(r"([<@])(?=\S)")
+_ZERO_WIDTH_SPACE: Final = "\u200b"
 
 
 class Channel(Protocol):
-    """One of the configured URLs."""
+    """A way to send messages: one of the configured URLs."""
 
     @property
     def name(self) -> str:
-        """For people, without a secret or an address."""
+        """The channel's name for people, without secrets and without an address."""
 
     @property
     def key(self) -> str:
-        """Twelve hex digits that its URL, without its secrets, has."""
+        """Twelve hex digits derived from the URL without its secrets."""
 
     def send(self, message: Message) -> None:
-        """Tell; OSError in one line, without secrets, when it was not taken. May hang: see `within`."""
+        """Send a message. This may hang; see `run_with_timeout`.
+
+        Raises:
+            OSError: the message was not accepted. The text is one line without secrets.
+        """
 
 
 @dataclass(frozen=True)
 class MailChannel:
-    """People with addresses, by a mail server."""
+    """Sends mails to people's addresses, through a mail server."""
 
     name: str
+    """See Channel."""
     key: str
+    """See Channel."""
     plugin: Any = field(repr=False)
     """apprise's NotifyEmail, which has read the URL and knows the servers of mail providers."""
 
     def send(self, message: Message) -> None:
-        """See Channel. One mail for all; an address that is refused while others are not is only logged."""
+        """Send one mail to all addresses; see Channel.
+
+        If the server refuses some of the addresses, this is only logged.
+        """
         plugin = self.plugin
-        to = [formataddr((name or "", address)) for name, address in plugin.targets]
-        sender = formataddr((plugin.from_addr[0] or "Dawnlist", plugin.from_addr[1]))
-        copies = {
-            "Cc": ", ".join(sorted(plugin.cc)),
-            "Reply-To": ", ".join(sorted(plugin.reply_to)),
-        }
-        mail = build_mime_message(
-            message, sender, to, {**{k: v for k, v in copies.items() if v}, **plugin.headers}
-        )
-        everybody = [*(address for _, address in plugin.targets), *plugin.cc, *plugin.bcc]
+        display_name, from_address = plugin.from_addr
+        sender = formataddr((display_name or "Dawnlist", from_address))
+        targets = [formataddr((name or "", address)) for name, address in plugin.targets]
+        mail = build_mime_message(message, sender, targets, _collect_mail_headers(plugin))
+        recipients = [address for _, address in plugin.targets]
+        recipients += [*plugin.cc, *plugin.bcc]
         try:
-            with self._connected() as server:
-                refused = server.send_message(mail, plugin.from_addr[1], everybody)
-        except (
-            OSError,
-            smtplib.SMTPException,
-        ) as error:  # an SMTPException is an OSError, but not by its contract
+            with self._connect() as server:
+                refused = server.send_message(mail, from_address, recipients)
+        # An SMTPException is an OSError, but its documentation does not promise that.
+        except (OSError, smtplib.SMTPException) as error:
             raise ConnectionError(_describe_mail_error(error)) from None
         if refused:
             logging.getLogger("dawnlist").warning(
-                "%s refused %d of %d addresses", self.name, len(refused), len(to)
+                "%s refused %d of %d addresses", self.name, len(refused), len(targets)
             )
 
-    def _connected(self) -> smtplib.SMTP:
-        """Secured and logged in, as the URL says."""
-        plugin, context = self.plugin, ssl.create_default_context()
+    def _connect(self) -> smtplib.SMTP:
+        """Connect, encrypt and log in, as the URL says."""
+        plugin = self.plugin
+        context = ssl.create_default_context()
         if not plugin.verify_certificate:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
         host, port = plugin.smtp_host, plugin.port
         server: smtplib.SMTP
         if plugin.secure_mode == "ssl":
@@ -101,11 +107,14 @@ class MailChannel:
 
 @dataclass(frozen=True)
 class ChatChannel:
-    """A chat or a web hook, by apprise; gets the few lines alone."""
+    """Sends messages in their short form to a chat or a web hook, through apprise."""
 
     name: str
+    """See Channel."""
     key: str
+    """See Channel."""
     plugin: Any = field(repr=False)
+    """apprise's plugin for the URL."""
 
     def send(self, message: Message) -> None:
         """See Channel."""
@@ -113,91 +122,147 @@ class ChatChannel:
 
         group = apprise.Apprise(asset=self.plugin.asset)
         group.add(self.plugin)
-        with apprise.LogCapture(level=logging.WARNING) as said:  # type: ignore[no-untyped-call]
-            body = _MENTION.sub(
-                "\\1\u200b", message.short
-            )  # an error's message must not call everybody of a channel
-            taken = group.notify(
+        # A mention in an error's text must not call all members of a chat.
+        body = _MENTION.sub(rf"\1{_ZERO_WIDTH_SPACE}", message.short)
+        with apprise.LogCapture(level=logging.WARNING) as log:  # type: ignore[no-untyped-call]
+            accepted = group.notify(
                 body=body, title=message.subject, body_format=apprise.NotifyFormat.TEXT
             )
-            why = said.getvalue().strip().splitlines()
-        if not taken:
-            raise ConnectionError(
-                format_error(anonymise_text(why[-1])) if why else "no reason was given"
-            )
+            log_lines = log.getvalue().strip().splitlines()
+        if not accepted:
+            if not log_lines:
+                raise ConnectionError("no reason was given")
+            raise ConnectionError(format_error(anonymise_text(log_lines[-1])))
 
 
 def parse_channels(urls: str | None = None) -> tuple[list[Channel], list[str]]:
-    """Those of the environment, or of a text with URLs in it, and a line for each URL that can't be read."""
-    given = (os.environ.get(NOTIFY_URLS, "") if urls is None else urls).split()
-    if not given:
+    """Parse the channels' URLs.
+
+    Args:
+        urls: URLs with blanks between them. None: DAWNLIST_NOTIFY_URLS.
+
+    Returns:
+        The channels, and an error message for each URL that can't be read.
+    """
+    if urls is None:
+        urls = os.environ.get(NOTIFY_URLS, "")
+    if not urls.split():
         return [], []
     import apprise
 
-    # its log says what a URL holds; Chat takes from it what went wrong
+    _silence_apprise()
+    asset = _build_asset()
+    channels: list[Channel] = []
+    errors = []
+    urls_without_secrets: list[str] = []
+    for number, url in enumerate(urls.split(), 1):
+        plugin: Any = apprise.Apprise.instantiate(url, asset=asset)
+        if plugin is None:
+            errors.append(_describe_unreadable_url(number, url))
+            continue
+        public_url = plugin.url(privacy=True)
+        # Two web hooks may differ only in their secrets, so the key counts equal URLs.
+        channels.append(
+            _build_channel(plugin, f"{public_url} {urls_without_secrets.count(public_url)}")
+        )
+        urls_without_secrets.append(public_url)
+    return channels, errors
+
+
+def _silence_apprise() -> None:
+    """Keep apprise's log, which contains URLs, out of ours.
+
+    ChatChannel reads from it why sending failed.
+    """
     logging.getLogger("apprise").propagate = False
     logging.getLogger("apprise").addHandler(logging.NullHandler())
-    # no files: a pod's root can't be written to
-    memory = apprise.PersistentStoreMode.MEMORY
-    asset = apprise.AppriseAsset(
-        app_id="Dawnlist", app_desc="Dawnlist", async_mode=False, storage_mode=memory
+
+
+def _build_asset() -> Any:
+    """Build apprise's options."""
+    import apprise
+
+    return apprise.AppriseAsset(
+        app_id="Dawnlist",
+        app_desc="Dawnlist",
+        async_mode=False,
+        # A pod's root folder is read-only, so apprise must not write files.
+        storage_mode=apprise.PersistentStoreMode.MEMORY,
     )
-    read = [(url, apprise.Apprise.instantiate(url, asset=asset)) for url in given]
-    wrong = [
-        f"URL {place} of {NOTIFY_URLS} ({url.partition('://')[0][:20] if '://' in url else 'no scheme'}) can't be "
-        "read: see docs/NOTIFY.md, and encode what a password has of / @ : # ?"
-        for place, (url, plugin) in enumerate(read, 1)
-        if plugin is None
-    ]
-    plugins: list[Any] = [plugin for _, plugin in read if plugin is not None]
-    shown_urls = [plugin.url(privacy=True) for plugin in plugins]
-    # the secrets of two hooks may be all that they differ in
-    keys = [f"{url} {shown_urls[:place].count(url)}" for place, url in enumerate(shown_urls)]
-    return [_build_channel(plugin, key) for plugin, key in zip(plugins, keys, strict=True)], wrong
 
 
 def run_with_timeout(seconds: float, work: Callable[[], None]) -> None:
-    """Call `work` and give it up after so long: TimeoutError; what it raises is raised here.
+    """Call `work` in a thread, and raise what it raises.
 
-    A server that sends a byte now and then is under every timeout of a socket. Work that is given up goes on in a
-    thread that ends with the process.
+    A socket's timeout is not enough: a server that sends a byte now and then never reaches it.
+    After a timeout the work goes on in its thread, which ends with the process.
+
+    Raises:
+        TimeoutError: the work takes longer than this many seconds.
     """
-    raised: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
             work()
         except BaseException as error:
-            raised.append(error)
+            errors.append(error)
 
     thread = threading.Thread(target=run, name="dawnlist-telling", daemon=True)
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
         raise TimeoutError(f"no answer within {seconds:.0f} s")
-    if raised:
-        raise raised[0]
+    if errors:
+        raise errors[0]
 
 
-def _build_channel(plugin: Any, place: str) -> Channel:
+def _collect_mail_headers(plugin: Any) -> dict[str, str]:
+    headers = {}
+    for name, addresses in (("Cc", plugin.cc), ("Reply-To", plugin.reply_to)):
+        joined = ", ".join(sorted(addresses))
+        if joined:
+            headers[name] = joined
+    headers.update(plugin.headers)
+    return headers
+
+
+def _describe_unreadable_url(number: int, url: str) -> str:
+    """Say which URL can't be read, without its secrets: only its scheme is shown."""
+    scheme = "no scheme"
+    if "://" in url:
+        scheme = url.partition("://")[0][:20]
+    return (
+        f"URL {number} of {NOTIFY_URLS} ({scheme}) can't be read: "
+        "see docs/NOTIFY.md, and encode what a password has of / @ : # ?"
+    )
+
+
+def _build_channel(plugin: Any, identity: str) -> Channel:
     from apprise.plugins.email import NotifyEmail
 
-    key = hashlib.sha256(place.encode()).hexdigest()[:12]
+    key = hashlib.sha256(identity.encode()).hexdigest()[:12]
     if isinstance(plugin, NotifyEmail) and plugin.pgp_mode == "no":
         return MailChannel(f"mail by {plugin.smtp_host}:{plugin.port}", key, plugin)
     return ChatChannel(str(plugin.service_name), key, plugin)
 
 
 def _describe_mail_error(error: Exception) -> str:
-    """A mail server's refusal in one line: smtplib quotes whole answers, as bytes and by address."""
+    """Describe a mail server's refusal in one line.
+
+    smtplib's own texts quote whole answers, as bytes and for each address.
+    """
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         code, answer = next(iter(error.recipients.values()))
-        return f"every address was refused: {code} {format_error(anonymise_text(answer.decode(errors='replace')))}"
+        reason = _format_answer(answer)
+        return f"every address was refused: {code} {reason}"
     if isinstance(error, smtplib.SMTPResponseException):
-        words = (
-            error.smtp_error.decode(errors="replace")
-            if isinstance(error.smtp_error, bytes)
-            else error.smtp_error
-        )
-        return f"{error.smtp_code} {format_error(anonymise_text(words))}"
-    return f"{type(error).__name__}: {format_error(anonymise_text(str(error)))}"
+        return f"{error.smtp_code} {_format_answer(error.smtp_error)}"
+    return f"{type(error).__name__}: {_format_answer(str(error))}"
+
+
+def _format_answer(answer: bytes | str) -> str:
+    """Return a server's answer on one line, without secrets and personal data."""
+    if isinstance(answer, bytes):
+        answer = answer.decode(errors="replace")
+    return format_error(anonymise_text(answer))

@@ -1,7 +1,8 @@
-"""What may not leave in a message to people: secrets, and personal data such as addresses and the ids of users.
+"""Mask secrets and personal data, such as addresses and user ids, in messages to people.
 
-Text of any origin (a driver's error, a traceback) is searched for what looks like either. What merely looks like it is
-masked rather than shown; what looks like nothing known, such as a name, can't be told and stays.
+The text may have any origin, such as a driver's error or a traceback. What merely looks like a
+secret or like personal data is masked, too. What has no known form, such as a person's name, can't
+be recognised and stays.
 """
 
 import os
@@ -23,10 +24,14 @@ MASK: Final = "***"
 SECRET_VARIABLES: Final = (
     SOURCE_PASSWORD, REDIS_PASSWORD, API_KEY, JWT_KEY, NOTIFY_URLS, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
 )  # fmt: skip
-"""Variables of the environment whose values are masked wherever they stand."""
+"""Environment variables whose values are masked wherever they occur."""
 SECRET_SEPARATORS: Final = {NOTIFY_URLS: r"\s+", API_KEY: r"\s*,\s*"}
-"""What stands between the values of those that hold several: each is masked. A password may hold blanks."""
-MIN_SECRET_LENGTH: Final = 5  # a value that is any shorter would blot out words
+"""The separators of the variables that hold several values; each value is masked.
+
+The other variables hold one value, which may contain blanks.
+"""
+MIN_SECRET_LENGTH: Final = 5
+"""Shorter values of these variables are not masked, because they occur within ordinary words."""
 
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _IP_ADDRESS = re.compile(
@@ -35,21 +40,23 @@ _IP_ADDRESS = re.compile(
 )
 _PERSON = r"(?:user|customer|visitor|member|client|account|session|device)"
 _USER_ID = re.compile(
-    # user_id=17850, "userId": "ab-3", (user_id)=(17850), visitor 17850: with a digit, or else in quotes: user 'bob'
+    # The id has a digit or is in quotes, as in user_id=17850, "userId": "ab-3",
+    # (user_id)=(17850), visitor 17850 and user 'bob'.
     rf"(\b{_PERSON}(?:[_ -]?ids?)?['\"]?(?:\)\s*=\s*\(|\s*[:=]\s*|\s+)\(?)"
     r"(?:'[^'\n]+'|\"[^\"\n]+\"|(?=[^\s'\",;)\]]*\d)[^\s'\",;)\]]+)",
     re.IGNORECASE,
 )
 _QUOTED_ROW = re.compile(r"(\[parameters: |Failing row contains )[^\n]*")
-"""Values of a statement and of a row, as SQLAlchemy and PostgreSQL quote them."""
+"""The values of a statement or a row, as SQLAlchemy and PostgreSQL quote them."""
 _COOKIE = re.compile(r"(cookie\\*['\"]?\s*[:=]\s*\\*['\"]?)(?=[\w.-]+=)[^\n'\"]+", re.IGNORECASE)
 _TOKEN = re.compile(
-    r"(?P<said>\b(?:bearer|basic)\s+"
-    # a whole word first, then what is in it: searched from each of its letters, a long one took minutes
+    r"(?P<prefix>\b(?:bearer|basic)\s+"
+    # This looks at the beginning of a word only. From each letter, a long word took minutes.
     r"|\b(?:(?=\w*(?:password|passwd|pwd|secret|token|api[_-]?key))\w++(?:-key\w*+)?"
     r"|authorization|cookie|x-(?:amz|goog)-signature|sig)"
     r"\\*['\"]?\s*[:=]\s*(?P<quote>\\*['\"])?(?:(?:bearer|basic)\s+)?)"
-    r"(?(quote)(?:(?!(?P=quote))[^\n])+|[^\s'\",;)&]+)"  # in quotes all that they hold, blanks too
+    # Within quotes a value may contain blanks.
+    r"(?(quote)(?:(?!(?P=quote))[^\n])+|[^\s'\",;)&]+)"
     r"|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]+)?"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     re.IGNORECASE,
@@ -57,49 +64,61 @@ _TOKEN = re.compile(
 
 
 def mask_secrets(text: str) -> str:
-    """The text without passwords and tokens, and without this process's own secrets wherever they stand."""
-    for value in _read_secrets():
-        text = text.replace(value, MASK)
-    return _TOKEN.sub(
-        lambda found: f"{found['said'] or ''}{MASK}",
-        _COOKIE.sub(rf"\1{MASK}", mask_passwords(text)),
-    )
+    """Mask passwords and tokens, and the values of this process's own secrets."""
+    for secret in _read_secrets():
+        text = text.replace(secret, MASK)
+    text = mask_passwords(text)
+    text = _COOKIE.sub(rf"\1{MASK}", text)
+    return _TOKEN.sub(_mask_token, text)
 
 
 def anonymise_text(text: str) -> str:
-    """The text without secrets, e-mail and IP addresses, users' ids and quoted rows."""
-    text = _EMAIL.sub(MASK, mask_secrets(text))
-    text = _IP_ADDRESS.sub(_mask_ip_address, _QUOTED_ROW.sub(rf"\1{MASK}", text))
+    """Mask secrets, e-mail addresses, IP addresses, user ids and quoted rows."""
+    text = mask_secrets(text)
+    text = _EMAIL.sub(MASK, text)
+    text = _QUOTED_ROW.sub(rf"\1{MASK}", text)
+    text = _IP_ADDRESS.sub(_mask_ip_address, text)
     return _USER_ID.sub(rf"\1{MASK}", text)
 
 
 def anonymise_json(value: Any) -> Any:
-    """The same JSON value with every text in it anonymous; keys are names, and stay."""
+    """Apply `anonymise_text` to every text in a JSON value, except the keys of objects."""
     if isinstance(value, str):
         return anonymise_text(value)
     if isinstance(value, dict):
         return {key: anonymise_json(inner) for key, inner in value.items()}
-    return [anonymise_json(inner) for inner in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [anonymise_json(inner) for inner in value]
+    return value
 
 
 def _read_secrets() -> Iterable[str]:
-    """Longest first, so that one that holds another goes whole."""
-    values = {name: os.environ.get(name, "").strip() for name in SECRET_VARIABLES}
-    found = {
-        part
-        for name, value in values.items()
-        for part in re.split(SECRET_SEPARATORS.get(name, r"\A"), value)
-    }
-    return sorted((part for part in found if len(part) >= MIN_SECRET_LENGTH), key=len, reverse=True)
+    """Return the values of the secret variables, the longest first.
+
+    A secret may contain another one; then the whole of it must be masked.
+    """
+    secrets: set[str] = set()
+    for name in SECRET_VARIABLES:
+        value = os.environ.get(name, "").strip()
+        separator = SECRET_SEPARATORS.get(name)
+        values = re.split(separator, value) if separator else [value]
+        secrets.update(secret for secret in values if len(secret) >= MIN_SECRET_LENGTH)
+    return sorted(secrets, key=len, reverse=True)
 
 
-def _mask_ip_address(found: re.Match[str]) -> str:
-    """An IP address masked, but not what is none, such as a time of day, nor this very machine's."""
-    text = found[0].rstrip(".:")
+def _mask_token(match: re.Match[str]) -> str:
+    """Mask a token, but keep the name in front of it."""
+    prefix = match["prefix"] or ""
+    return prefix + MASK
+
+
+def _mask_ip_address(match: re.Match[str]) -> str:
+    """Mask an IP address, unless it is no address (such as a time of day) or this machine's own."""
+    text = match[0].rstrip(".:")
     try:
         address = ip_address(text)
     except ValueError:
-        return found[0]
-    return (
-        found[0] if address.is_loopback or address.is_unspecified else MASK + found[0][len(text) :]
-    )
+        return match[0]
+    if address.is_loopback or address.is_unspecified:
+        return match[0]
+    return MASK + match[0][len(text) :]

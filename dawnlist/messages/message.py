@@ -1,4 +1,4 @@
-"""What is told to people: a message as mail clients show it, as plain text and in a chat, and its MIME form."""
+"""A message to people, in a form for mail clients, as plain text and for a chat."""
 
 import base64
 import hashlib
@@ -12,70 +12,79 @@ from typing import Any
 from dawnlist.urls import replace_unprintable
 
 MAX_SUBJECT_LENGTH = 200
-"""Of a subject."""
+"""A mail's subject is cut off after this many characters."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message, for any number of people; nothing in it is secret."""
+    """One message, for any number of people. It contains no secrets."""
 
     key: str
-    """Names what is told: two messages of one key are the same one."""
+    """Identifies the message: two messages with the same key are the same message."""
     moment: datetime
-    """When it was made, with a zone."""
+    """When the message was created, with a time zone."""
     subject: str
     text: str
-    """Plain text: of a mail, beside its HTML."""
+    """The message as plain text. In a mail it stands beside the HTML."""
     short: str
-    """A few lines of plain text, for a chat."""
+    """The message in a few lines of plain text, for a chat."""
     html: str = ""
-    """For mail clients: inline styles, pictures as `cid:NAME`; empty: the mail is text alone."""
-    pictures: Mapping[str, bytes] = field(default_factory=dict)
-    """Name -> PNG."""
+    """The message for mail clients: styles are inline, pictures are `cid:NAME`.
 
-    def prefix_subject(self, more: str) -> "Message":
-        """The same with a few more words in front of its subject."""
-        return replace(self, subject=f"{more} {self.subject}")
+    If it is empty, the mail has only the plain text.
+    """
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    """The pictures of the HTML, name -> PNG."""
+
+    def prefix_subject(self, prefix: str) -> "Message":
+        """Return the same message with more words in front of its subject."""
+        return replace(self, subject=f"{prefix} {self.subject}")
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the message as a JSON object."""
         pictures = {name: base64.b64encode(data).decode() for name, data in self.pictures.items()}
         return asdict(self) | {"moment": self.moment.isoformat(), "pictures": pictures}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Message":
-        """What `to_json` gave."""
-        pictures = {name: base64.b64decode(data) for name, data in value["pictures"].items()}
-        return cls(
-            **{**value, "moment": datetime.fromisoformat(value["moment"]), "pictures": pictures}
-        )
+        """Build a message from what `to_json` returned."""
+        fields = dict(value)
+        fields["moment"] = datetime.fromisoformat(value["moment"])
+        fields["pictures"] = {
+            name: base64.b64decode(data) for name, data in value["pictures"].items()
+        }
+        return cls(**fields)
 
 
 def build_mime_message(
     message: Message, sender: str, to: Iterable[str], headers: Mapping[str, str]
 ) -> EmailMessage:
-    """The message as a mail: plain text and, if there is any, HTML with its pictures inside.
+    """Build a mail with plain text and, if there is any, HTML that contains its pictures.
 
-    Its Message-ID is made from its key, so that who gets it twice can know it.
+    The Message-ID is derived from the message's key, so that a mail client recognises a mail that
+    arrives twice.
+
+    Args:
+        headers: More headers. They replace those of the same name.
     """
     mail = EmailMessage()
-    mail["Subject"] = replace_unprintable(" ".join(message.subject.split()))[:MAX_SUBJECT_LENGTH]
+    subject = replace_unprintable(" ".join(message.subject.split()))
+    message_id = hashlib.sha256(message.key.encode()).hexdigest()[:32]
+    mail["Subject"] = subject[:MAX_SUBJECT_LENGTH]
     mail["From"] = sender
     mail["To"] = ", ".join(to)
     mail["Date"] = format_datetime(message.moment)
-    mail["Message-ID"] = (
-        f"<{hashlib.sha256(message.key.encode()).hexdigest()[:32]}@dawnlist.invalid>"
-    )
-    mail["Auto-Submitted"] = "auto-generated"  # nobody's absence note comes back
+    mail["Message-ID"] = f"<{message_id}@dawnlist.invalid>"
+    mail["Auto-Submitted"] = "auto-generated"  # so that nobody's absence note comes back
     for name, value in headers.items():
         del mail[name]
         mail[name] = value
     mail.set_content(message.text)
     if message.html:
         mail.add_alternative(message.html, subtype="html")
-        *_, body = mail.iter_parts()
+        *_, html_part = mail.iter_parts()
         for name, data in message.pictures.items():
-            body.add_related(
+            html_part.add_related(
                 data, "image", "png", cid=f"<{name}>", filename=name, disposition="inline"
             )
     return mail

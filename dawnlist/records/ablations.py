@@ -1,9 +1,16 @@
-"""What each rule is worth: the tables that `dawnlist ablate` keeps in the lake, and reports carry.
+"""What each bot rule contributes: the tables that `dawnlist ablate` keeps in the lake.
 
-A table has `as_of`, `judged_on` (whose holdout it is), `metric`, `users` and `rows`: for each rule left out, and for
-"all rules", `without` (its name), `ndcg` (without it), `with` (with all rules), `difference` (with - without), `low`
-and `high` (of its interval), `users`. It may have `changes`, what hyper-parameters and the like bring (`change`, `ndcg`
-with it, `difference`, `low`, `high`), and `said`, sentences about both.
+Reports show them. A table has
+
+- `as_of`
+- `judged_on`: the users whose holdout was used, in words
+- `metric`, `users`
+- `rows`: one for each rule that was left out, and one for "all rules", with `without` (the rule's
+  name), `ndcg` (without the rule), `with` (the NDCG with all rules), `difference` (with - without),
+  `low` and `high` (the bounds of its interval) and `users`
+- `changes`, optional: what other changes bring, such as hyper-parameters, with `change`, `ndcg`
+  (with the change), `difference`, `low` and `high`
+- `said`, optional: sentences about the rows and changes
 """
 
 from typing import Any
@@ -11,17 +18,25 @@ from typing import Any
 from dawnlist.cuts import format_stamp, parse_as_of
 from dawnlist.lake.lake import Lake
 
+ABLATION_FOLDER = "ablation"
+
 AblationTable = dict[str, Any]
 
 
 def save_ablation(lake: Lake, as_of: str, report: AblationTable) -> None:
-    """Keep a table in the place of an older one of the same `as_of`."""
-    lake.write_json(report, "ablation", f"{format_stamp(parse_as_of(as_of))}.json")
+    """Write a table to the lake. It replaces an older table of the same `as_of`."""
+    lake.write_json(report, ABLATION_FOLDER, _name_file(as_of))
 
 
 def find_newest_ablation(lake: Lake, as_of: str) -> AblationTable | None:
-    """The newest table that is not of a time after `as_of`, or None."""
-    latest = f"{format_stamp(parse_as_of(as_of))}.json"
-    kept = [name for name in lake.names("ablation") if name <= latest]
-    found: AblationTable | None = lake.read_json("ablation", kept[-1]) if kept else None
-    return found
+    """Read the newest table that is not later than `as_of`, or return None."""
+    latest_name = _name_file(as_of)
+    names = [name for name in lake.names(ABLATION_FOLDER) if name <= latest_name]
+    if not names:
+        return None
+    table: AblationTable | None = lake.read_json(ABLATION_FOLDER, names[-1])
+    return table
+
+
+def _name_file(as_of: str) -> str:
+    return f"{format_stamp(parse_as_of(as_of))}.json"

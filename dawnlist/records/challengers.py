@@ -1,7 +1,8 @@
-"""Challengers as they were before their refit: what a later day's challenger may go on from.
+"""Challengers as they were before their refit. A later day's fit may start from them.
 
-A fit must not start from factors that have seen rows it will be scored on. A challenger has seen nothing from its cut
-on, so it serves every later cut; a champion, which was refitted up to its as_of, serves none.
+A fit must not start from factors that have seen rows it will be scored on. A challenger has seen no
+rows after its cut, so it can start every fit with a later cut. A champion was refitted on all rows
+up to its as_of, so it can start none.
 """
 
 import tempfile
@@ -22,62 +23,84 @@ from dawnlist.model.ids import IdMap
 
 CHALLENGERS_FOLDER: Final = "challengers"
 MAX_START_CANDIDATES: Final = 7
-"""How many of the newest are looked at."""
+"""How many of the newest challengers are considered as a start."""
 WARM_START_SOLVERS: Final = ("ials", "implicit")
-"""Those that can go on from given factors, also from each other's."""
+"""The solvers that can start from given factors, including each other's."""
 NEW_VECTOR_SCALE: Final = np.float32(0.01)
-"""Of the random vectors of users and items that the start does not know, small beside fitted ones."""
+"""The scale of the random vectors of new users and items, which is small beside fitted ones."""
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """A model that a fit goes on from."""
+    """A model that a fit starts from."""
 
     name: str
-    """In the lake."""
+    """The model's name in the lake."""
     model: FactorModel
 
     @property
     def seen_until(self) -> datetime:
-        """The end of the rows that it has seen."""
+        """The end of the rows that the model has seen, in UTC."""
         return parse_as_of(self.model.lineage["as_of"])
 
     def factors(
         self, user_ids: IdMap, item_ids: IdMap, config: ALSConfig
     ) -> tuple[Float32Array, Float32Array]:
-        """Its vectors in the order of these ids, without a share of popularity; small random ones for new ids."""
+        """Return the user and item factors to start from, in the order of the given ids.
+
+        Ids that the model lacks get small random vectors. The factors leave out the model's share
+        of popularity.
+        """
         random = np.random.default_rng(config.seed)
-        sides = ((self.model.user_ids, user_ids, self.model.user_factors),
-                 (self.model.item_ids, item_ids, self.model.item_factors))  # fmt: skip
-        found = []
-        for known, wanted, vectors in sides:
-            places = known.indices(wanted.ids)
-            mapped = NEW_VECTOR_SCALE * random.standard_normal(
-                (len(wanted), config.factors), np.float32
-            )
-            mapped[places >= 0] = vectors[places[places >= 0], : config.factors]
-            found.append(mapped)
-        return found[0], found[1]
+        model = self.model
+        users = _align_factors(model.user_ids, user_ids, model.user_factors, config, random)
+        items = _align_factors(model.item_ids, item_ids, model.item_factors, config, random)
+        return users, items
 
 
-def can_warm_start(held: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """Whether factors of one configuration can be gone on from with another."""
-    able = all(
-        config["engine"] == "als" and config["solver"] in WARM_START_SOLVERS
-        for config in (held, wanted)
+def _align_factors(
+    model_ids: IdMap,
+    target_ids: IdMap,
+    factors: Float32Array,
+    config: ALSConfig,
+    random: np.random.Generator,
+) -> Float32Array:
+    """Return the model's factors in the order of `target_ids`; shape (targets, config.factors)."""
+    rows = model_ids.indices(target_ids.ids)
+    aligned = NEW_VECTOR_SCALE * random.standard_normal(
+        (len(target_ids), config.factors), np.float32
     )
-    return able and bool(held["factors"] == wanted["factors"])
+    in_model = rows >= 0
+    aligned[in_model] = factors[rows[in_model], : config.factors]
+    return aligned
+
+
+def can_warm_start(start_config: dict[str, Any], config: dict[str, Any]) -> bool:
+    """Say whether a fit can start from factors that were fitted with `start_config`."""
+    for each in (start_config, config):
+        if each["engine"] != "als" or each["solver"] not in WARM_START_SOLVERS:
+            return False
+    return bool(start_config["factors"] == config["factors"])
 
 
 def count_warm_sweeps(iterations: int) -> int:
-    """How many a fit makes that goes on from another day's: a third, docs/SEARCH.md has the measurement."""
+    """Return the number of sweeps of a fit that starts from another day's factors.
+
+    It is a third of the configured iterations, rounded up; docs/SEARCH.md has the measurement.
+    """
     return -(-iterations // 3)
 
 
 def record_challenger(
     lake: Lake, as_of: datetime, name: str, cut: datetime, config: dict[str, Any]
 ) -> None:
-    """Write down which model of the lake is the challenger of a day; it has seen the rows before `cut`."""
+    """Record which model is the challenger of a day.
+
+    Args:
+        name: The model's name in the lake.
+        cut: The model has seen the rows before this time.
+        config: The model's configuration.
+    """
     pointer = {"model": name, "before": format_iso(cut), "config": config}
     lake.write_json(pointer, CHALLENGERS_FOLDER, f"{format_stamp(as_of)}.json")
 
@@ -85,32 +108,36 @@ def record_challenger(
 def find_warm_start(
     lake: Lake, as_of: datetime, cut: datetime, config: dict[str, Any]
 ) -> WarmStart | None:
-    """The newest challenger of an earlier day that has seen nothing from `cut` on and fits the configuration.
+    """Find the newest challenger that a fit may start from, or return None.
 
-    Only of earlier days: a rerun must not start from what its first run left. One that is gone, was damaged, or whose
-    own lineage does not say what the pointer says, is passed over.
+    It is from an earlier day: a rerun must not start from what its first run left. It has seen no
+    rows after `cut`, and its configuration fits. A challenger is skipped if its model is gone or
+    damaged, or if the model's own lineage contradicts the record.
     """
     for pointer in _iterate_older_challengers(lake, as_of):
-        if can_warm_start(pointer["config"], config) and parse_as_of(pointer["before"]) <= cut:
-            model = _load_intact_model(lake, pointer["model"])
-            if model and (model.lineage["as_of"], model.lineage["stage"]) == (
-                pointer["before"],
-                "train",
-            ):
-                return WarmStart(pointer["model"], model)
+        if not can_warm_start(pointer["config"], config):
+            continue
+        if parse_as_of(pointer["before"]) > cut:
+            continue
+        model = _load_intact_model(lake, pointer["model"])
+        if model is not None and _confirms_record(model, pointer):
+            return WarmStart(pointer["model"], model)
     return None
 
 
 def find_newest_challenger(lake: Lake) -> str | None:
-    """The name of the newest challenger's model, or None."""
+    """Return the name of the newest challenger's model, or None."""
     names = lake.names(CHALLENGERS_FOLDER)
-    return lake.read_json(CHALLENGERS_FOLDER, names[-1])["model"] if names else None
+    if not names:
+        return None
+    pointer: dict[str, str] = lake.read_json(CHALLENGERS_FOLDER, names[-1])
+    return pointer["model"]
 
 
 def _iterate_older_challengers(lake: Lake, as_of: datetime) -> Iterator[dict[str, Any]]:
-    older = [
-        name for name in lake.names(CHALLENGERS_FOLDER) if name < f"{format_stamp(as_of)}.json"
-    ]
+    """Yield the newest records of earlier days, the newest first."""
+    own_name = f"{format_stamp(as_of)}.json"
+    older = [name for name in lake.names(CHALLENGERS_FOLDER) if name < own_name]
     for name in reversed(older[-MAX_START_CANDIDATES:]):
         yield lake.read_json(CHALLENGERS_FOLDER, name)
 
@@ -122,3 +149,9 @@ def _load_intact_model(lake: Lake, name: str) -> FactorModel | None:
             return FactorModel.load(Path(folder))
         except ValueError:
             return None
+
+
+def _confirms_record(model: FactorModel, pointer: dict[str, Any]) -> bool:
+    """Say whether the model's lineage agrees with the record."""
+    is_challenger = model.lineage["stage"] == "train"
+    return bool(model.lineage["as_of"] == pointer["before"] and is_challenger)

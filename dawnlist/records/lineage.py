@@ -1,4 +1,4 @@
-"""What Kubeflow keeps beside a step's outputs: where an artifact comes from, and figures to compare runs by."""
+"""Write where an artifact comes from, and figures to compare runs by, into Kubeflow's metadata."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,14 @@ from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.lake.lake import Lake
 
 ORIGIN_FIELDS = ("table", "table_version", "settings", "name_in_lake")
-"""What an artifact inherits of those it is made of: the table's URI and version, the settings' digest, the model."""
+"""What an artifact takes over from the artifacts that it is made of.
+
+These are the URI and version of the table, the digest of the settings, and the name of the model.
+"""
 
 
 class LineageArtifact(Protocol):
-    """An artifact, as a step knows it."""
+    """An artifact of Kubeflow Pipelines, as a step sees it."""
 
     metadata: dict[str, Any]
 
@@ -27,28 +30,37 @@ def write_lineage(
     run: str,
     **facts: Any,
 ) -> None:
-    """Write into each output's metadata the day, the code, what its inputs say of their origins, and the facts."""
-    origins = {
-        name: of.metadata[name] for of in inputs for name in ORIGIN_FIELDS if name in of.metadata
-    }
-    told = {
-        **origins,
-        "lake": Lake.open(lake, namespace).uri,
-        "namespace": namespace,
-        "as_of": format_iso(parse_as_of(as_of)),
-        "run": run,
-        "code_version": version("dawnlist"),
-        **facts,
-    }
+    """Write lineage into each output's metadata.
+
+    It names the day, the run, the code's version, the lake, the origins of the inputs, and the
+    given facts, which win over the rest.
+    """
+    lineage = {}
+    for artifact in inputs:
+        for name in ORIGIN_FIELDS:
+            if name in artifact.metadata:
+                lineage[name] = artifact.metadata[name]
+    lineage["lake"] = Lake.open(lake, namespace).uri
+    lineage["namespace"] = namespace
+    lineage["as_of"] = format_iso(parse_as_of(as_of))
+    lineage["run"] = run
+    lineage["code_version"] = version("dawnlist")
+    lineage.update(facts)
     for output in outputs:
-        output.metadata.update(told)
+        output.metadata.update(lineage)
 
 
 def select_finite_figures(report: Mapping[str, Any], *names: str) -> dict[str, float]:
-    """The finite numbers of a report, or those of them that are named; a single NaN would break the run."""
-    found = {name: report[name] for name in names or report if name in report}
-    return {
-        name: float(value) if isinstance(value, bool) else value
-        for name, value in found.items()
-        if isinstance(value, int | float) and math.isfinite(value)
-    }
+    """Return the finite numbers of a report, by name. A NaN would make Kubeflow fail the run.
+
+    Args:
+        names: The figures to return. None given: all.
+    """
+    figures = {}
+    for name in names or report:
+        value = report.get(name)
+        if isinstance(value, bool):
+            value = float(value)
+        if isinstance(value, int | float) and math.isfinite(value):
+            figures[name] = value
+    return figures

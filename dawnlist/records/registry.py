@@ -1,16 +1,19 @@
-"""The registry: which model was published for which day, and which of them the store has active.
+"""The registry: which model was published for which day, and which one is live.
 
-A publication is written before the store switches to its version and never changes, so the registry knows every
-version that the store may show, by the token that the store drew for it. One whose switch never came stays behind and
-counts for nothing: only the champion and its history do.
+A publication is written to the lake before the store switches to its version, and never changes. So
+the registry knows every version that the store may show, by the token that the store drew for it. A
+publication whose switch never happened stays in the lake and has no effect.
 
-champion.json is the publication that the store has active, with `history`: what was live before it, oldest day first,
-itself last. It is one object, so that it changes at once, and it replaces only what was read, so that of two writers
-none loses what the other wrote. `follow` writes it after the store was switched, from what the store says: whatever a
-publish or rollback that was killed left behind is put right by the next one, or by the next run, before it asks for
-its incumbent. Going live with day D keeps what is older
-than D and adds D. So a rollback forgets what it went back from, and a rerun or backfill of a day finds the incumbent
-that it had. An emptied store has no champion: its history stays, for the next incumbent.
+champion.json is the publication of the store's active version, with `history`: what was live before
+it, the oldest day first, itself last. It is a single object, so that it changes at once. A writer
+replaces only the revision that it has read, so that of two writers none loses the other's change.
+
+`sync_champion` writes it after a switch, from what the store says. If a publish or a rollback was
+killed before that, the next one repairs the champion, and so does the next run, before it asks for
+its incumbent. When day D goes live, the history keeps the days older than D and adds D. So a
+rollback forgets the version that it replaced, and a rerun or a backfill of a day finds the
+incumbent that the day had. An emptied store has no champion, but the history stays, for the next
+incumbent.
 """
 
 import json
@@ -31,38 +34,55 @@ if TYPE_CHECKING:  # most steps only ask for the incumbent and need no client
 Publication = dict[str, Any]
 
 CHAMPION_FILE = "champion.json"
+PUBLICATIONS_FOLDER = "publications"
 
 
 def record_publication(lake: Lake, report: dict[str, Any], meta: dict[str, Any]) -> None:
-    """Write down what is about to go live: a version's report by the store, and the meta data of its lists."""
+    """Write the publication of a version that is about to go live.
+
+    Args:
+        report: The store's report of the version.
+        meta: The meta data of its lists.
+    """
     publication = {name: report[name] for name in ("version", "token", "as_of", "run")}
-    publication |= {name: meta[name] for name in ("model", "winner", "metrics")}
+    for name in ("model", "winner", "metrics"):
+        publication[name] = meta[name]
     lake.write_json(publication, *_locate_publication(publication))
 
 
 def read_champion(lake: Lake) -> Publication | None:
-    """The publication that the store has active, or None before the first."""
-    found: Publication | None = lake.read_json(CHAMPION_FILE)
-    return found if found and "version" in found else None
+    """Read the publication of the store's active version; None if there is none."""
+    champion: Publication | None = lake.read_json(CHAMPION_FILE)
+    if champion and "version" in champion:
+        return champion
+    return None
 
 
 def sync_champion(lake: Lake, client: "StoreClient", namespace: str) -> None:
-    """Make the champion what the store has active, until both agree; see crown."""
+    """Make the publication of the store's active version champion.
+
+    This is repeated until the store has not changed meanwhile.
+    """
     from dawnlist.store import versions
 
     live = versions.read_active_version(client, namespace)
     while True:
         set_champion(lake, live)
-        before, live = live, versions.read_active_version(client, namespace)
-        if live == before:
+        previous = live
+        live = versions.read_active_version(client, namespace)
+        if live == previous:
             return
 
 
 def reconcile_champion(lake: Lake, redis: str, namespace: str) -> dict[str, Any]:
-    """Make the champion what the store at the URL `redis` has active, before a run asks for its incumbent.
+    """Do `sync_champion` with the store at a URL, before a run asks for its incumbent.
 
-    Returns what the run's record tells: `active`, the store's version or None, or `unasked`, why it was not asked. A
-    store that does not answer fails no run here: it is needed at the end, if at all.
+    A store that does not answer does not fail the run: it is needed at the end of the run, if at
+    all.
+
+    Returns:
+        For the run's record: `active`, the number of the store's version or None, or `unasked`,
+        the reason why the store was not read.
     """
     from dawnlist.store.client import STORE_ERRORS, connect_store
 
@@ -70,40 +90,47 @@ def reconcile_champion(lake: Lake, redis: str, namespace: str) -> dict[str, Any]
         with connect_store(redis) as client:
             sync_champion(lake, client, namespace)
     except (ConnectionError, *STORE_ERRORS) as error:
-        return {"unasked": mask_passwords(f"{error}; the champion is what this lake last knew")}
-    live = read_champion(lake)
-    return {"active": live["version"] if live else None}
+        reason = f"{error}; the champion is what this lake last knew"
+        return {"unasked": mask_passwords(reason)}
+    champion = read_champion(lake)
+    return {"active": champion["version"] if champion else None}
 
 
 def set_champion(lake: Lake, live: dict[str, Any] | None) -> None:
-    """Make the publication of the store's active version champion; None when it has none.
+    """Make the publication of the store's active version champion.
 
     A version that was not published from this lake leaves the champion as it is.
+
+    Args:
+        live: The store's report of the active version, or None if there is none.
     """
     while True:
-        found = lake.read_with_revision(CHAMPION_FILE)
-        before = json.loads(found[0]) if found else {"history": []}
+        stored = lake.read_with_revision(CHAMPION_FILE)
+        if stored:
+            before = json.loads(stored[0])
+            revision = stored[1]
+        else:
+            before = {"history": []}
+            revision = ABSENT_REVISION
         after = _compute_champion(lake, before, live)
-        if after == before or lake.replace(
-            _encode_json(after), found[1] if found else ABSENT_REVISION, CHAMPION_FILE
-        ):
+        if after == before:
+            return
+        if lake.replace(_encode_json(after), revision, CHAMPION_FILE):
             return
 
 
 def _compute_champion(
-    lake: Lake, held: dict[str, Any], live: dict[str, Any] | None
+    lake: Lake, champion: dict[str, Any], live: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """What champion.json shall hold, from what it holds."""
+    """Return the new content of champion.json, given the present one."""
     if live is None:
-        return {"history": held["history"]}
+        return {"history": champion["history"]}
     publication = lake.read_json(*_locate_publication(live))
-    if publication is None or publication["token"] == held.get("token"):
-        return held
+    if publication is None or publication["token"] == champion.get("token"):
+        return champion
     entry = {name: publication[name] for name in ("as_of", "run", "token")}
-    return {
-        **publication,
-        "history": [*_select_older_entries(held["history"], parse_as_of(entry["as_of"])), entry],
-    }
+    history = _select_older_entries(champion["history"], parse_as_of(entry["as_of"]))
+    return {**publication, "history": [*history, entry]}
 
 
 def _encode_json(value: dict[str, Any]) -> bytes:
@@ -113,90 +140,107 @@ def _encode_json(value: dict[str, Any]) -> bytes:
 def roll_back_champion(
     lake: Lake, client: "StoreClient", namespace: str, version: int | None = None
 ) -> dict[str, Any]:
-    """Switch the store to an older version, held, and the champion with it; returns and raises as store.rollback.
+    """Switch the store to an older version, hold it, and make its publication champion.
 
-    ValueError when that version was not published from this lake; nothing is switched then.
+    See `versions.roll_back_version` for the arguments, the result and more errors.
+
+    Raises:
+        ValueError: the version was not published from this lake. Nothing is switched then.
     """
     from dawnlist.store import versions
 
-    def check(target: dict[str, Any]) -> None:
+    def check_origin(target: dict[str, Any]) -> None:
         if not lake.exists(*_locate_publication(target)):
             raise ValueError(
-                f"version {target['version']} of {target['as_of']} was not published from {lake.uri}: nothing is "
-                "switched; check the lake, the store and the namespace"
+                f"version {target['version']} of {target['as_of']} was not published from "
+                f"{lake.uri}: nothing is switched; check the lake, the store and the namespace"
             )
 
     sync_champion(lake, client, namespace)
-    report = versions.roll_back_version(client, namespace, version, check)
+    report = versions.roll_back_version(client, namespace, version, check_origin)
     sync_champion(lake, client, namespace)
     return report
 
 
 def find_incumbent(lake: Lake, as_of: datetime) -> Publication | None:
-    """The newest publication older than `as_of` that went live and was not rolled back, or None.
+    """Find the newest publication before `as_of` that went live and was not rolled back.
 
-    ValueError when the lake has lost it.
+    Raises:
+        ValueError: the lake has lost it.
     """
-    held = lake.read_json(CHAMPION_FILE)
-    older = _select_older_entries(held["history"], as_of) if held else []
+    champion = lake.read_json(CHAMPION_FILE)
+    if not champion:
+        return None
+    older = _select_older_entries(champion["history"], as_of)
     if not older:
         return None
-    found: Publication | None = lake.read_json(*_locate_publication(older[-1]))
-    if found is None:
-        raise _build_lost_error(lake, "/".join(_locate_publication(older[-1])), older[-1]["as_of"])
-    return found
+    newest = older[-1]
+    path = _locate_publication(newest)
+    publication: Publication | None = lake.read_json(*path)
+    if publication is None:
+        raise _build_lost_error(lake, "/".join(path), newest["as_of"])
+    return publication
 
 
 def load_model(lake: Lake, publication: Publication) -> FactorModel:
-    """The published model; ValueError when its files are gone or were damaged."""
-    place = ("models", publication["model"])
-    if not lake.names(*place):
-        raise _build_lost_error(lake, "/".join(place), publication["as_of"])
+    """Load the published model.
+
+    Raises:
+        ValueError: the model's files are gone or damaged.
+    """
+    path = ("models", publication["model"])
+    if not lake.names(*path):
+        raise _build_lost_error(lake, "/".join(path), publication["as_of"])
     with tempfile.TemporaryDirectory() as folder:
-        lake.download_folder(Path(folder), *place)
+        lake.download_folder(Path(folder), *path)
         model = FactorModel.load(Path(folder))
     if model.lineage.get("as_of") != format_iso(parse_as_of(publication["as_of"])):
         raise ValueError(
-            f"model {publication['model']} is of {model.lineage.get('as_of')}, its publication says "
-            f"{publication['as_of']}: the registry was damaged, publish again"
+            f"model {publication['model']} is of {model.lineage.get('as_of')}, its publication "
+            f"says {publication['as_of']}: the registry was damaged, publish again"
         )
     return model
 
 
 def list_published_models(lake: Lake) -> set[str]:
-    """The models that a publication names: those that were live, may come live again or never did.
+    """Return the names of all models that a publication names.
 
-    ValueError when a publication can't be read, since any model may be the one that it names.
+    These models were live, or may still go live; a few never did.
+
+    Raises:
+        ValueError: a publication can't be read. It may name any model.
     """
-    named = set()
-    for place in [("publications", name) for name in lake.names("publications")] + [
-        (CHAMPION_FILE,)
-    ]:
+    paths: list[tuple[str, ...]] = []
+    for name in lake.names(PUBLICATIONS_FOLDER):
+        paths.append((PUBLICATIONS_FOLDER, name))
+    paths.append((CHAMPION_FILE,))
+    models = set()
+    for path in paths:
         try:
-            named.add((lake.read_json(*place) or {}).get("model"))
+            publication = lake.read_json(*path) or {}
         except ValueError as error:
             raise ValueError(
-                f"{'/'.join(place)} of the lake {lake.uri} is no JSON ({error}): no model is dropped; restore it, or "
-                "delete it"
+                f"{'/'.join(path)} of the lake {lake.uri} is no JSON ({error}): "
+                "no model is dropped; restore it, or delete it"
             ) from None
-    return {model for model in named if model}
+        if publication.get("model"):
+            models.add(publication["model"])
+    return models
 
 
 def _locate_publication(version: dict[str, Any]) -> tuple[str, str]:
-    """Where the publication of a version lies, from its as_of, run and token."""
-    return (
-        "publications",
-        f"{format_stamp(parse_as_of(version['as_of']))}-{version['run']}-{version['token']}.json",
-    )
+    """Return the path of a version's publication, from the version's as_of, run and token."""
+    stamp = format_stamp(parse_as_of(version["as_of"]))
+    return PUBLICATIONS_FOLDER, f"{stamp}-{version['run']}-{version['token']}.json"
 
 
 def _select_older_entries(history: list[dict[str, Any]], as_of: datetime) -> list[dict[str, Any]]:
     return [entry for entry in history if parse_as_of(entry["as_of"]) < as_of]
 
 
-def _build_lost_error(lake: Lake, what: str, as_of: str) -> ValueError:
+def _build_lost_error(lake: Lake, path: str, as_of: str) -> ValueError:
     return ValueError(
-        f"the lake {lake.uri} has no {what} any more, which was published for {as_of} and is the incumbent: restore "
-        f"it, and keep the bucket's lifecycle rules off models/ and publications/; or delete {lake.uri}/{CHAMPION_FILE} to "
-        "go on without an incumbent"
+        f"the lake {lake.uri} has no {path} any more, which was published for {as_of} and is the "
+        "incumbent: restore it, and keep the bucket's lifecycle rules off models/ and "
+        f"publications/; or delete {lake.uri}/{CHAMPION_FILE} to go on without an incumbent"
     )

@@ -1,7 +1,8 @@
 """The run record: what each step did, or why it failed, as JSON objects in the lake.
 
-`runs/{as_of}/{run}/{step}.json` is first `started`, then `succeeded` with counts, duration and peak memory, or
-`failed` with the error. Started and never ended means killed; no record means never started.
+The object `runs/{as_of}/{run}/{step}.json` has the state `started` first. It becomes `succeeded`,
+with counts, duration and peak memory, or `failed`, with the error. A step whose record stays
+`started` was killed. A step without a record never started.
 """
 
 import os
@@ -21,34 +22,37 @@ from dawnlist.messages.masking import mask_secrets
 
 StepRecord = dict[str, Any]
 BACKFILL_PREFIX = "backfill-"
-"""What the names of a backfill's runs begin with."""
+"""The names of a backfill's runs begin with this."""
 RUN_SEARCH_DAYS: Final = 30
-"""So many of the newest days of the run record are searched for a run."""
+"""A run is searched for in this many of the newest days of the run record."""
 
 
 def resolve_as_of(root: str, namespace: str, as_of: str, run: str) -> str:
-    """The day of a run: `as_of` as it was given or, where Kubeflow left its macro as it is, the first step's beginning.
+    """Return the as_of of a run, as ISO-8601 text.
 
-    Kubeflow Pipelines replaces macros in no recurring run whose version is fixed, and older ones in none at all
-    (kubeflow/pipelines#12494). The run record says what the first step took, so that all steps and tries take the same.
+    It is `as_of` itself unless that is one of Kubeflow's time macros. Kubeflow Pipelines does not
+    replace macros in a recurring run whose pipeline version is fixed, and older releases replace
+    none (kubeflow/pipelines#12494). Then the first step of the run takes the current time. The
+    later steps and their retries take the same time, which they find in the run record.
     """
     if not as_of.startswith(TIME_MACRO_PREFIXES):
         return as_of
     lake = Lake.open(root, namespace)
-    known = (
-        day
-        for day in reversed(lake.names("runs")[-RUN_SEARCH_DAYS:])
-        if run in lake.names("runs", day)
-    )
-    day = next(known, None)
-    return format_iso(parse_as_of(day) if day else datetime.now(UTC).replace(microsecond=0))
+    for day in reversed(lake.names("runs")[-RUN_SEARCH_DAYS:]):
+        if run in lake.names("runs", day):
+            return format_iso(parse_as_of(day))
+    return format_iso(datetime.now(UTC).replace(microsecond=0))
 
 
 @contextmanager
 def record_step(root: str, namespace: str, as_of: str, run: str, step: str) -> Iterator[StepRecord]:
-    """Record a step of a run: yields the dict that the step adds its counts to; an error is recorded and re-raised."""
+    """Record a step of a run, while the block runs.
+
+    Yields the report, a dictionary that the step adds its counts to. An error is recorded and
+    raised again.
+    """
     lake = Lake.open(root, namespace)
-    place = ("runs", format_stamp(parse_as_of(as_of)), run, f"{step}.json")
+    path = (*_locate_run(as_of, run), f"{step}.json")
     clock = time.perf_counter()
     report: StepRecord = {}
     record: StepRecord = {
@@ -59,52 +63,84 @@ def record_step(root: str, namespace: str, as_of: str, run: str, step: str) -> I
         "host": platform.node(),
         "code_version": version("dawnlist"),
     }
-    lake.write_json(record, *place)
+    lake.write_json(record, *path)
     try:
         yield report
         record["state"] = "succeeded"
     except BaseException as error:
         record["state"] = "failed"
-        record["error"] = {
-            "type": type(error).__name__,
-            # here: no other step's process has the secrets of this one, which a driver may quote
-            "message": mask_secrets(str(error)),
-            "traceback": mask_secrets(traceback.format_exc()),
-        }
+        record["error"] = _describe_error(error)
         raise
     finally:
-        record |= {
-            "ended": format_iso(datetime.now(UTC)),
-            "seconds": round(time.perf_counter() - clock, 3),
-            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-            "report": report,
-        }
-        _write_final_record(lake, record, place)
-
-
-def _write_final_record(lake: Lake, record: StepRecord, place: tuple[str, ...]) -> None:
-    """Write the end of a step; a report that is no JSON is a failure of its own, never a step that seems killed."""
-    try:
-        lake.write_json(record, *place)
-    except (TypeError, ValueError) as error:
-        wrong = {
-            "type": type(error).__name__,
-            "message": f"the step's report is no JSON: {error}",
-            "traceback": "",
-        }
-        lake.write_json(
-            {**record, "state": "failed", "report": {}, "error": record.get("error", wrong)}, *place
-        )
-        raise
+        peak_kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        record["ended"] = format_iso(datetime.now(UTC))
+        record["seconds"] = round(time.perf_counter() - clock, 3)
+        record["peak_memory_mb"] = round(peak_kilobytes / 1024, 1)
+        record["report"] = report
+        _write_final_record(lake, record, path)
 
 
 def read_step_records(lake: Lake, as_of: str, run: str) -> list[StepRecord]:
-    """All records of a run, in the order the steps started; empty when there is none."""
-    place = ("runs", format_stamp(parse_as_of(as_of)), run)
-    found = [lake.read_json(*place, name) for name in lake.names(*place)]
-    return sorted((record for record in found if record), key=lambda record: record["started"])
+    """Read all records of a run, in the order in which the steps started."""
+    folder = _locate_run(as_of, run)
+    records = []
+    for name in lake.names(*folder):
+        record = lake.read_json(*folder, name)
+        if record:
+            records.append(record)
+    return sorted(records, key=lambda record: record["started"])
 
 
-def find_step_report(found: list[StepRecord], step: str) -> StepRecord:
-    """What a step reported, or an empty dict when it did not run or reported nothing."""
-    return next((record.get("report", {}) for record in found if record["step"] == step), {})
+def find_step_report(records: list[StepRecord], step: str) -> StepRecord:
+    """Return what a step reported; empty if it did not run or reported nothing.
+
+    Args:
+        records: The records of a run.
+    """
+    for record in records:
+        if record["step"] == step:
+            report: StepRecord = record.get("report", {})
+            return report
+    return {}
+
+
+def _locate_run(as_of: str, run: str) -> tuple[str, str, str]:
+    """Return the path in the lake of a run's records."""
+    return "runs", format_stamp(parse_as_of(as_of)), run
+
+
+def _describe_error(error: BaseException) -> dict[str, str]:
+    """Describe an error, without secrets.
+
+    The secrets must be masked here, within the step: the processes of other steps don't have this
+    one's secrets, which a driver's error may quote.
+    """
+    return {
+        "type": type(error).__name__,
+        "message": mask_secrets(str(error)),
+        "traceback": mask_secrets(traceback.format_exc()),
+    }
+
+
+def _write_final_record(lake: Lake, record: StepRecord, path: tuple[str, ...]) -> None:
+    """Write the record of a step that has ended.
+
+    If the report can't be written as JSON the step has failed. Otherwise its record would stay
+    `started`, as if the step had been killed.
+    """
+    try:
+        lake.write_json(record, *path)
+    except (TypeError, ValueError) as error:
+        json_error = {
+            "type": type(error).__name__,
+            "message": f"the step's report is not valid JSON: {error}",
+            "traceback": "",
+        }
+        failed_record = {
+            **record,
+            "state": "failed",
+            "report": {},
+            "error": record.get("error", json_error),
+        }
+        lake.write_json(failed_record, *path)
+        raise

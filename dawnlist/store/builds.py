@@ -1,17 +1,15 @@
-"""Versions on their way into the store or out of it: who writes them, how far they are, and how they go.
+"""Track unfinished versions in Redis: who writes each one, and how many buckets are written.
 
-An entry of `building` is {run, as_of, digest, token, buckets, chunks, owner, done, at}: `owner` is drawn by each
-publisher that begins or goes on with a version, and whoever finds another's there has been overtaken and stops. `done`
-buckets are written, the last `at` that time. An entry without an owner is of a version that is being deleted: nobody
-goes on with it, and the next publish finishes the deletion.
+The hash `building` (see layout.py) has one `BuildEntry` for each version that is being written or
+deleted.
 """
 
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Required, TypedDict, TypeVar
 
 from redis.client import Pipeline
 
@@ -21,198 +19,272 @@ from dawnlist.store.client import StoreClient
 from dawnlist.store.layout import StoreKeys, VersionMeta, read_active_meta, read_version_metas
 
 PUBLISHER_TIMEOUT_SECONDS: Final = 900.0
-"""A publisher that has written no batch for so long is taken for dead."""
+"""A publisher that has written no batch for this many seconds counts as dead."""
 
-T = TypeVar("T")
+_T = TypeVar("_T")
+
+
+class BuildEntry(TypedDict, total=False):
+    """One unfinished version, as JSON in the hash `building`.
+
+    An entry that has no `owner` belongs to a version that is being deleted. No publisher resumes
+    such a version. If the deletion was interrupted, the next publish finishes it.
+    """
+
+    run: str
+    """The run that publishes the version."""
+    as_of: str
+    """The run's as_of, ISO-8601 in UTC."""
+    digest: str
+    """The digest of the content. An interrupted publish is only resumed with the same content."""
+    token: Required[str]
+    """The version's token, which is in all its keys."""
+    buckets: Required[int]
+    """The number of buckets of users that the version has when it is complete."""
+    chunks: Required[dict[str, int]]
+    """The number of chunks of the catalogue ("c") and of item factors ("f")."""
+    owner: str | None
+    """Random hex digits that each publisher draws when it begins or resumes the version.
+
+    A publisher that finds another owner here has been overtaken, and stops.
+    """
+    done: int
+    """The number of buckets that are written."""
+    at: float
+    """The time of the last written batch, in seconds since 1970."""
 
 
 class OvertakenError(RuntimeError):
-    """Another publisher went on with this version, or took it away."""
+    """Another publisher resumed this version, or deleted it."""
 
 
 @dataclass(frozen=True)
 class Build:
-    """A version that is being written, by this publisher as long as `owner` says so."""
+    """A version that this publisher writes, as long as the store names it as the owner."""
 
     version: int
     token: str
     owner: str
-    done: int
-    """Buckets that were there when it began."""
+    resumed_buckets: int
+    """The number of buckets that an earlier publish had already written."""
 
 
-def run_transaction(client: Any, keys: StoreKeys, change: Callable[[Pipeline], T]) -> T:
-    """Run `change`, again whenever another client changed the versions between its reads and its writes."""
-    watched = keys.active, keys.versions, keys.building, keys.hold
-    changed: T = client.transaction(change, *watched, value_from_callable=True)
-    return changed
+def run_transaction(client: Any, keys: StoreKeys, change: Callable[[Pipeline], _T]) -> _T:
+    """Run `change` in a Redis transaction and return its result.
+
+    `change` reads, calls `pipe.multi()` and then writes. It runs again whenever another client
+    changed the list of versions between its reads and its writes.
+    """
+    watched_keys = keys.active, keys.versions, keys.building, keys.hold
+    result: _T = client.transaction(change, *watched_keys, value_from_callable=True)
+    return result
 
 
 def count_written_buckets(client: StoreClient, keys: StoreKeys, run: str, digest: str) -> int:
-    """Buckets of this content that an earlier publish of the run has left."""
-    return next(
-        (entry["done"] for entry in _find_resumable_entries(client, keys, run, digest).values()), 0
-    )
+    """Count the buckets that an earlier publish of the same run and content has written."""
+    for entry in _find_resumable_entries(client, keys, run, digest).values():
+        return entry["done"]
+    return 0
 
 
 def begin_or_resume_build(
-    client: StoreClient, keys: StoreKeys, run: str, as_of: str, digest: str, about: VersionMeta
+    client: StoreClient,
+    keys: StoreKeys,
+    run: str,
+    as_of: str,
+    digest: str,
+    content_meta: VersionMeta,
 ) -> Build:
-    """Go on with what an earlier publish of the same run and content has left, or begin a new version."""
+    """Resume an earlier publish of the same run and content, or begin a new version."""
     owner = secrets.token_hex(8)
 
     def change(pipe: Pipeline) -> Build:
         for version, entry in _find_resumable_entries(pipe, keys, run, digest).items():
             pipe.multi()
-            pipe.hset(
-                keys.building,
-                str(version),
-                json.dumps({**entry, "owner": owner, "at": time.time()}),
-            )
+            _put_entry(pipe, keys, version, {**entry, "owner": owner, "at": time.time()})
             return Build(version, entry["token"], owner, entry["done"])
-        last: Any = pipe.get(keys.counter)
-        # the counter may have been evicted, which no other key shows: its numbers are not given out again
-        known = (int(name) for key in (keys.versions, keys.building) for name in pipe.hkeys(key))
-        version = max(int(last or 0), *known, 0) + 1
-        token = f"{version}-{secrets.token_hex(4)}"
-        entry = {
+        version = _choose_version_number(pipe, keys)
+        new_entry: BuildEntry = {
             "run": run,
             "as_of": as_of,
             "digest": digest,
-            "token": token,
+            "token": f"{version}-{secrets.token_hex(4)}",
             "owner": owner,
             "done": 0,
+            "buckets": content_meta["buckets"],
+            "chunks": content_meta["chunks"],
+            "at": time.time(),
         }
-        parts = {name: about[name] for name in ("buckets", "chunks")}
         pipe.multi()
         pipe.set(keys.counter, version)
-        pipe.hset(keys.building, str(version), json.dumps({**entry, **parts, "at": time.time()}))
-        return Build(version, token, owner, 0)
+        _put_entry(pipe, keys, version, new_entry)
+        return Build(version, new_entry["token"], owner, 0)
 
     return run_transaction(client, keys, change)
 
 
 def checkpoint_build(client: StoreClient, keys: StoreKeys, build: Build, buckets: int) -> None:
-    """Note that so many buckets are written; OvertakenError when the version is no longer this publisher's."""
+    """Record that this many buckets are written.
+
+    Raises:
+        OvertakenError: the version no longer belongs to this publisher.
+    """
 
     def change(pipe: Pipeline) -> None:
         entry = read_owned_entry(pipe, keys, build)
         pipe.multi()
-        pipe.hset(
-            keys.building,
-            str(build.version),
-            json.dumps({**entry, "done": buckets, "at": time.time()}),
-        )
+        _put_entry(pipe, keys, build.version, {**entry, "done": buckets, "at": time.time()})
 
     run_transaction(client, keys, change)
 
 
-def read_owned_entry(pipe: Any, keys: StoreKeys, build: Build) -> VersionMeta:
-    """The version's entry; OvertakenError when it is no longer this publisher's."""
-    found = pipe.hget(keys.building, str(build.version))
-    entry: VersionMeta = json.loads(found) if found else {}
-    if entry.get("owner") != build.owner:
-        raise OvertakenError(
-            f"another publisher took version {build.version} over, or away: this one has stopped and switched nothing"
-        )
-    return entry
+def read_owned_entry(pipe: Any, keys: StoreKeys, build: Build) -> BuildEntry:
+    """Read the entry of the version that this publisher writes.
+
+    Raises:
+        OvertakenError: the version no longer belongs to this publisher.
+    """
+    text = pipe.hget(keys.building, str(build.version))
+    if text:
+        entry: BuildEntry = json.loads(text)
+        if entry.get("owner") == build.owner:
+            return entry
+    raise OvertakenError(
+        f"another publisher took version {build.version} over, or deleted it. "
+        "This publisher has stopped, and has not changed which version is active."
+    )
 
 
-def abandon_build(client: StoreClient, keys: StoreKeys, build: Build, about: VersionMeta) -> None:
-    """Delete a version that will not be switched to; what another publisher goes on with, or switched to, stays."""
+def abandon_build(
+    client: StoreClient, keys: StoreKeys, build: Build, content_meta: VersionMeta
+) -> None:
+    """Delete a version that will not be made active.
+
+    Nothing is deleted if another publisher has resumed the version or made it active.
+    """
+    deleted_entry = {**content_meta, "token": build.token}
 
     def change(pipe: Pipeline) -> bool:
-        entry = read_version_metas(pipe, keys.building).get(build.version)
-        if (
-            entry is None
-        ):  # taken away meanwhile, maybe before this publisher's last batch; or switched to
-            gone = all(
-                meta["token"] != build.token
-                for meta in read_version_metas(pipe, keys.versions).values()
-            )
-        else:
-            gone = entry.get("owner") in (None, build.owner)
+        can_delete = _can_abandon(pipe, keys, build)
         pipe.multi()
-        if gone:
-            pipe.hset(
-                keys.building, str(build.version), json.dumps({**about, "token": build.token})
-            )
-        return gone
+        if can_delete:
+            _put_entry(pipe, keys, build.version, deleted_entry)
+        return can_delete
 
     if run_transaction(client, keys, change):
-        _delete_version(client, keys, build.version, {**about, "token": build.token})
+        _delete_version(client, keys, build.version, deleted_entry)
 
 
 def drop_leftovers(client: StoreClient, keys: StoreKeys, run: str, digest: str) -> None:
-    """Delete what can never be switched to.
+    """Delete the unfinished versions that can never become active.
 
-    That is what was being deleted, what is not newer than the active version, what this run has left of other content,
-    and what was left by publishers that died.
+    These are versions whose deletion was interrupted, versions that are not newer than the active
+    one, what this run left of other content, and what publishers left that died.
     """
-    doomed: dict[int, VersionMeta] = {}
+    leftovers: dict[int, BuildEntry] = {}
 
     def change(pipe: Pipeline) -> None:
-        active, entries = read_active_meta(pipe, keys), read_version_metas(pipe, keys.building)
-        useful = _find_resumable_entries(pipe, keys, run, digest)
+        active = read_active_meta(pipe, keys)
+        entries = _read_entries(pipe, keys)
+        resumable = _find_resumable_entries(pipe, keys, run, digest)
         pipe.multi()
-        doomed.clear()
+        leftovers.clear()
         for version, entry in entries.items():
-            if version not in useful and (entry.get("run") == run or _is_dead(entry, active)):
-                doomed[version] = entry
-                pipe.hset(keys.building, str(version), json.dumps({**entry, "owner": None}))
+            if version in resumable:
+                continue
+            if entry.get("run") == run or _is_dead(entry, active):
+                leftovers[version] = entry
+                _put_entry(pipe, keys, version, {**entry, "owner": None})
 
     run_transaction(client, keys, change)
-    for version, entry in doomed.items():
+    for version, entry in leftovers.items():
         _delete_version(client, keys, version, entry)
 
 
 def drop_old_versions(client: StoreClient, keys: StoreKeys, others: int) -> bool:
-    """Take all but the active version and the newest `others` out of the choice, then delete what they hold.
+    """Delete all versions but the active one and the newest `others` beside it.
 
-    False when there was nothing to take out.
+    The versions are first removed from the hash `versions`, so that none of them can become
+    active, and then their data is deleted. Returns False if there was nothing to delete.
     """
-    doomed: dict[int, VersionMeta] = {}
+    removed: dict[int, BuildEntry] = {}
 
     def change(pipe: Pipeline) -> None:
-        kept, active = read_version_metas(pipe, keys.versions), read_active_meta(pipe, keys)
-        rest = sorted(
-            (version for version in kept if not active or version != active["version"]),
-            reverse=True,
-        )
-        doomed.clear()
+        versions = read_version_metas(pipe, keys.versions)
+        active = read_active_meta(pipe, keys)
+        active_version = active["version"] if active else None
+        candidates = [version for version in versions if version != active_version]
+        removed.clear()
         pipe.multi()
-        for version in rest[others:]:
-            doomed[version] = {name: kept[version][name] for name in ("token", "buckets", "chunks")}
-            pipe.hset(keys.building, str(version), json.dumps(doomed[version]))
+        for version in sorted(candidates, reverse=True)[others:]:
+            meta = versions[version]
+            removed[version] = {
+                "token": meta["token"],
+                "buckets": meta["buckets"],
+                "chunks": meta["chunks"],
+            }
+            _put_entry(pipe, keys, version, removed[version])
             pipe.hdel(keys.versions, str(version))
 
     run_transaction(client, keys, change)
-    for version, entry in doomed.items():
+    for version, entry in removed.items():
         _delete_version(client, keys, version, entry)
-    return bool(doomed)
+    return bool(removed)
+
+
+def _read_entries(client: Any, keys: StoreKeys) -> dict[int, BuildEntry]:
+    entries: dict[int, Any] = read_version_metas(client, keys.building)
+    return entries
+
+
+def _put_entry(pipe: Pipeline, keys: StoreKeys, version: int, entry: object) -> None:
+    pipe.hset(keys.building, str(version), json.dumps(entry))
+
+
+def _choose_version_number(pipe: Pipeline, keys: StoreKeys) -> int:
+    """Return a number that no version has had, as far as the store still knows."""
+    counter: Any = pipe.get(keys.counter)
+    # The server may have evicted the counter. The numbers in use must not be given out again.
+    published = [int(name) for name in pipe.hkeys(keys.versions)]
+    unfinished = [int(name) for name in pipe.hkeys(keys.building)]
+    return max(int(counter or 0), 0, *published, *unfinished) + 1
 
 
 def _find_resumable_entries(
     client: Any, keys: StoreKeys, run: str, digest: str
-) -> dict[int, VersionMeta]:
-    """The entry, if any, of the run with the same content; content without a digest is never gone on with."""
-    entries = read_version_metas(client, keys.building)
-    mine = {
-        version: entry
-        for version, entry in entries.items()
-        if entry.get("owner") and entry["run"] == run
-    }
-    return {
-        version: entry for version, entry in mine.items() if digest and entry["digest"] == digest
-    }
+) -> dict[int, BuildEntry]:
+    """Find the entry, if any, of the same run with the same content.
+
+    Content without a digest is never resumed.
+    """
+    resumable = {}
+    for version, entry in _read_entries(client, keys).items():
+        if not entry.get("owner") or entry["run"] != run:
+            continue
+        if digest and entry["digest"] == digest:
+            resumable[version] = entry
+    return resumable
 
 
-def _is_dead(entry: VersionMeta, active: VersionMeta | None) -> bool:
+def _can_abandon(pipe: Pipeline, keys: StoreKeys, build: Build) -> bool:
+    """Say whether no other publisher has resumed the version or made it active."""
+    entry = _read_entries(pipe, keys).get(build.version)
+    if entry is not None:
+        return entry.get("owner") in (None, build.owner)
+    # Another publisher deleted the entry, perhaps before this one's last batch, or made it active.
+    versions = read_version_metas(pipe, keys.versions)
+    return all(meta["token"] != build.token for meta in versions.values())
+
+
+def _is_dead(entry: BuildEntry, active: VersionMeta | None) -> bool:
+    """Say whether the version is being deleted, was left by a dead publisher, or is outdated."""
     if not entry.get("owner") or entry["at"] < time.time() - PUBLISHER_TIMEOUT_SECONDS:
         return True
     return active is not None and parse_as_of(entry["as_of"]) <= parse_as_of(active["as_of"])
 
 
-def _delete_version(client: StoreClient, keys: StoreKeys, version: int, entry: VersionMeta) -> None:
+def _delete_version(
+    client: StoreClient, keys: StoreKeys, version: int, entry: Mapping[str, Any]
+) -> None:
     content.delete_content(client, keys, entry)
     client.hdel(keys.building, str(version))

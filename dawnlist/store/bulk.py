@@ -1,4 +1,8 @@
-"""Many keys of the store at once: some calls of a server, or a request to each primary of a cluster."""
+"""Read, write and delete many keys of the store at once.
+
+A single server gets a few commands with many keys each. A cluster gets one batch of single-key
+commands for each of its primaries.
+"""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -12,120 +16,133 @@ from redis.cluster import RedisCluster
 from dawnlist.store.client import StoreClient
 
 MAX_BYTES_PER_CALL: Final = 1 << 20
+"""A call is sent once its values reach this many bytes, so it blocks other clients only briefly."""
 MAX_KEYS_PER_CALL: Final = 1_000
-"""What a call holds at most: it keeps other clients waiting for no more than a millisecond or two."""
+"""The largest number of keys in one call, for the same reason (a millisecond or two)."""
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 RedisCommand = tuple[str | bytes, ...]
-"""A command of one key, its second word."""
+"""The words of a command that has a single key, which is the second word."""
 
 
 def write_values(client: StoreClient, values: Iterable[tuple[str, bytes]]) -> None:
-    """Set keys to values."""
-    for part in _group_into_calls(values):
+    """Set each key to its value."""
+    for batch in _group_into_calls(values):
         if isinstance(client, RedisCluster):
-            _execute_across_nodes(client, [("SET", key, value) for key, value in part.items()])
+            commands: list[RedisCommand] = [("SET", key, value) for key, value in batch.items()]
+            _execute_across_nodes(client, commands)
         else:
-            client.mset(part)
+            client.mset(batch)
 
 
 def read_values(
     client: StoreClient, keys: Iterable[str], at_once: int = 64
 ) -> Iterator[bytes | None]:
-    """The values of the keys, in their order; None where there is none.
+    """Yield the values of the keys in their order, None for a key that does not exist.
 
-    `at_once` in a call: chunks of items are of 4 MB, and a server that copies 64 of them (Redis 6.2) stands still, and
-    needs the memory.
+    Args:
+        at_once: The number of keys in one call. Use a small number for large values: chunks of
+            items have 4 MB, and a server that copies 64 of them (Redis 6.2) answers nobody
+            meanwhile and needs the memory.
     """
-    for part in split_into_batches(keys, at_once):
-        found: Any = client.mget(part) if not isinstance(client, RedisCluster) else None
-        yield from found or _execute_across_nodes(client, [("GET", key) for key in part])
+    for batch in split_into_batches(keys, at_once):
+        if isinstance(client, RedisCluster):
+            yield from _execute_across_nodes(client, [("GET", key) for key in batch])
+        else:
+            values: Any = client.mget(batch)
+            yield from values
 
 
 def count_existing_keys(client: StoreClient, keys: Iterable[str]) -> int:
-    """How many of the keys are there."""
+    """Count the keys that exist."""
     return _sum_over_calls(client, "EXISTS", keys)
 
 
 def delete_keys(client: StoreClient, keys: Iterable[str]) -> int:
-    """Delete the keys, large ones' memory in the background; returns how many there were."""
+    """Delete the keys and return how many of them existed.
+
+    The server frees the memory of large values in the background.
+    """
     return _sum_over_calls(client, "UNLINK", keys)
 
 
-def split_into_batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The values in lists of `size`, the last one maybe shorter."""
-    rest = iter(values)
-    while part := list(islice(rest, size)):
-        yield part
+def split_into_batches(values: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """Yield the values in lists of `size`; the last list may be shorter."""
+    iterator = iter(values)
+    while batch := list(islice(iterator, size)):
+        yield batch
 
 
 def _group_into_calls(values: Iterable[tuple[str, bytes]]) -> Iterator[dict[str, bytes]]:
-    part: dict[str, bytes] = {}
+    batch: dict[str, bytes] = {}
     size = 0
     for key, value in values:
-        part[key] = value
+        batch[key] = value
         size += len(value)
-        if size >= MAX_BYTES_PER_CALL or len(part) >= MAX_KEYS_PER_CALL:
-            yield part
-            part, size = {}, 0
-    if part:
-        yield part
+        if size >= MAX_BYTES_PER_CALL or len(batch) >= MAX_KEYS_PER_CALL:
+            yield batch
+            batch = {}
+            size = 0
+    if batch:
+        yield batch
 
 
 def _sum_over_calls(client: StoreClient, command: str, keys: Iterable[str]) -> int:
     total = 0
-    for part in split_into_batches(keys, MAX_KEYS_PER_CALL):
+    for batch in split_into_batches(keys, MAX_KEYS_PER_CALL):
         if isinstance(client, RedisCluster):
-            total += sum(_execute_across_nodes(client, [(command, key) for key in part]))
+            total += sum(_execute_across_nodes(client, [(command, key) for key in batch]))
         else:
             single: Any = client
-            total += single.execute_command(command, *part)
+            total += single.execute_command(command, *batch)
     return total
 
 
 def _execute_across_nodes(client: Any, commands: list[RedisCommand]) -> list[Any]:
-    """The answers of a cluster to commands, in their order; each primary has its part before any is waited for.
+    """Run the commands on the nodes of a cluster and return the answers in the commands' order.
 
-    What a node does not answer, since a slot has moved or it is gone, is asked again through the client.
+    Every node receives its commands before the first answer is read. A command that a node does
+    not answer, because its slot has moved or the node is gone, is run again through the client.
     """
-    by_node: dict[Any, list[int]] = {}
-    for place, command in enumerate(commands):
-        by_node.setdefault(client.get_node_from_key(command[1]), []).append(place)
+    indices_by_node: dict[Any, list[int]] = {}
+    for index, command in enumerate(commands):
+        node = client.get_node_from_key(command[1])
+        indices_by_node.setdefault(node, []).append(index)
     answers: list[Any] = [None] * len(commands)
     with contextlib.ExitStack() as stack:
-        asked = [
-            (
-                stack.enter_context(
-                    _send_to_node(client, node, [commands[place] for place in places])
-                ),
-                places,
-            )
-            for node, places in by_node.items()
-        ]
-        for connection, places in asked:
-            for place, answer in zip(places, _read_replies(connection, len(places)), strict=True):
-                answers[place] = answer
-    for place, answer in enumerate(answers):
+        requests = []
+        for node, indices in indices_by_node.items():
+            node_commands = [commands[index] for index in indices]
+            connection = stack.enter_context(_send_to_node(client, node, node_commands))
+            requests.append((connection, indices))
+        for connection, indices in requests:
+            replies = _read_replies(connection, len(indices))
+            for index, reply in zip(indices, replies, strict=True):
+                answers[index] = reply
+    for index, answer in enumerate(answers):
         if isinstance(answer, Exception):
-            answers[place] = client.execute_command(*commands[place])
+            answers[index] = client.execute_command(*commands[index])
     return answers
 
 
 @contextlib.contextmanager
 def _send_to_node(client: Any, node: Any, commands: list[RedisCommand]) -> Iterator[Any]:
-    """A connection of the client's to a node, on which the commands were sent; None where it takes none.
+    """Send the commands to a node and yield the connection, or None if the node is unreachable.
 
-    Packed here: with redis-py's pipelines, all but the packing of users cost this process twice as much.
+    The commands are packed here, because redis-py's pipelines need twice the CPU time.
     """
     request = b"".join(hiredis.pack_command(command) for command in commands)  # type: ignore[arg-type]
-    pool, connection, sent = client.get_redis_connection(node).connection_pool, None, None
+    pool = client.get_redis_connection(node).connection_pool
+    connection = None
+    sent_connection = None
     try:
         with contextlib.suppress(redis.ConnectionError):
             connection = pool.get_connection()
             connection.send_packed_command([request])
-            sent = connection
-        yield sent
-    except BaseException:  # answers that nobody reads would be taken for those of the next command
+            sent_connection = connection
+        yield sent_connection
+    except BaseException:
+        # The next user of the connection would take the unread answers for its own.
         if connection is not None:
             connection.disconnect()
         raise
@@ -135,14 +152,14 @@ def _send_to_node(client: Any, node: Any, commands: list[RedisCommand]) -> Itera
 
 
 def _read_replies(connection: Any, number: int) -> list[Any]:
-    """What comes back on a connection, errors as exceptions."""
-    answers: list[Any] = []
+    """Read this many replies from a connection; errors are returned as exceptions."""
+    replies: list[Any] = []
     try:
-        while connection is not None and len(answers) < number:
+        while connection is not None and len(replies) < number:
             try:
-                answers.append(connection.read_response())
+                replies.append(connection.read_response())
             except redis.ResponseError as error:
-                answers.append(error)
+                replies.append(error)
     except redis.ConnectionError:
         pass
-    return answers + [redis.ConnectionError()] * (number - len(answers))
+    return replies + [redis.ConnectionError()] * (number - len(replies))

@@ -1,4 +1,4 @@
-"""A client of the store, by its URL: one server or a cluster, by TCP, TLS or a Unix socket."""
+"""Connect to the store by its URL: a single server or a cluster, over TCP, TLS or a Unix socket."""
 
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -17,66 +17,91 @@ from dawnlist.urls import (
 )
 
 CLUSTER_SUFFIX: Final = "+cluster"
+URL_SCHEMES: Final = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 
 StoreClient = redis.Redis | RedisCluster
 STORE_ERRORS: Final = (redis.RedisError, redis.exceptions.RedisClusterException)
-"""What redis-py raises when the store is lost; a cluster that is, is no RedisError."""
+"""What redis-py raises when the store is lost. The error for a lost cluster is no RedisError."""
 
 
 class ClusterClient(RedisCluster):
-    """redis-py's, whose `close` leaves the connections to the nodes open: up to 8.1 it does not own their pools."""
+    """A RedisCluster whose `close` also closes the connections to the nodes.
+
+    redis-py's own `close` leaves them open: up to version 8.1 it does not own their pools.
+    """
 
     def close(self) -> None:
-        """Close the client with its connections."""
-        if hasattr(self, "nodes_manager"):  # else it never got that far
+        """Close the client and its connections."""
+        if hasattr(self, "nodes_manager"):  # missing if the constructor failed
             self.disconnect_connection_pools()  # type: ignore[no-untyped-call]
         super().close()
 
 
 def check_store_url(url: str) -> str:
-    """The store's URL, unchanged; ValueError when it is of another kind or holds a password."""
+    """Return the store's URL unchanged.
+
+    Raises:
+        ValueError: the scheme is not supported, or the URL holds a password.
+    """
     parts = urlsplit(url)
-    if parts.scheme not in ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"):
+    if parts.scheme not in URL_SCHEMES:
         raise ValueError(
-            f"store {mask_passwords(url)!r} is of a kind that can't be used: give redis://HOST:PORT/0, rediss:// (TLS), "
-            "redis+cluster:// or rediss+cluster:// (any node of a cluster), or unix://PATH"
+            f"store {mask_passwords(url)!r} is of a kind that can't be used: "
+            "give redis://HOST:PORT/0, rediss:// (TLS), redis+cluster:// or rediss+cluster:// "
+            "(any node of a cluster), or unix://PATH"
         )
     if "password" in parse_qs(parts.query):
         raise ValueError(
-            f"the store's URL holds a password: take it out and set {REDIS_PASSWORD} instead"
+            "the store's URL holds a password: "
+            f"remove it from the URL and set {REDIS_PASSWORD} instead"
         )
     return refuse_password(url, REDIS_PASSWORD)
 
 
 def is_cluster_url(url: str) -> bool:
-    """Whether a store's URL names a node of a cluster."""
+    """Say whether a store's URL names a node of a cluster."""
     return urlsplit(url).scheme.endswith(CLUSTER_SUFFIX)
 
 
 def strip_cluster_suffix(url: str) -> str:
-    """The URL as redis-py takes it, without `+cluster`; ValueError as checked_url."""
-    return (
-        check_store_url(url).replace(CLUSTER_SUFFIX, "", 1)
-        if is_cluster_url(url)
-        else check_store_url(url)
-    )
+    """Return the URL in redis-py's form, without `+cluster`.
+
+    Raises:
+        ValueError: as in `check_store_url`.
+    """
+    checked_url = check_store_url(url)
+    if is_cluster_url(url):
+        return checked_url.replace(CLUSTER_SUFFIX, "", 1)
+    return checked_url
 
 
 def connect_store(url: str, timeout: float = 60) -> StoreClient:
-    """A client that has been answered once; ConnectionError when there is no answer or it is refused.
+    """Connect to the store and wait for its first answer.
 
-    `timeout`: seconds that an answer may take.
-    A user stands in the URL (redis://USER@HOST), the password in the environment; `ssl_ca_certs=FILE` and redis-py's
-    other options of TLS may stand in the query of a rediss:// URL.
+    The URL may name a user (redis://USER@HOST). The password comes from the environment variable
+    DAWNLIST_REDIS_PASSWORD. The query of a rediss:// URL may hold `ssl_ca_certs=FILE` and
+    redis-py's other TLS options.
+
+    Args:
+        timeout: Seconds that one answer may take.
+
+    Raises:
+        ConnectionError: the store does not answer, or refuses the user or the password.
+        ValueError: as in `check_store_url`.
     """
-    kind: Any = ClusterClient if is_cluster_url(url) else redis.Redis
-    retry = Retry(NoBackoff(), 1)  # a pooled connection that the server has closed since
-    times = {"socket_timeout": timeout, "socket_connect_timeout": 5, "retry": retry}
-    options = {"password": read_password(REDIS_PASSWORD), **times}
+    client_class: Any = redis.Redis
+    if is_cluster_url(url):
+        client_class = ClusterClient
     try:
-        client: StoreClient = kind.from_url(
-            strip_cluster_suffix(url), **options
-        )  # of a cluster this asks for its nodes
+        # A cluster's client asks for the list of nodes here.
+        client: StoreClient = client_class.from_url(
+            strip_cluster_suffix(url),
+            password=read_password(REDIS_PASSWORD),
+            socket_timeout=timeout,
+            socket_connect_timeout=5,
+            # One retry, since the server may have closed a pooled connection.
+            retry=Retry(NoBackoff(), 1),
+        )
     except STORE_ERRORS as error:
         raise _build_connection_error(url, error) from error
     try:
@@ -88,25 +113,38 @@ def connect_store(url: str, timeout: float = 60) -> StoreClient:
 
 
 def _build_connection_error(url: str, error: Exception) -> ConnectionError:
-    reasons: list[BaseException] = [error]  # of a cluster, what its nodes said lies beneath
-    while beneath := reasons[-1].__cause__ or reasons[-1].__context__:
-        reasons.append(beneath)
-    if any(isinstance(reason, redis.AuthenticationError) for reason in reasons):
-        return ConnectionError(
-            f"the store at {mask_passwords(url)} refuses the password: set {REDIS_PASSWORD} to the right one"
-        )
-    if refused := [
-        reason for reason in reasons if isinstance(reason, redis.exceptions.NoPermissionError)
-    ]:
-        return ConnectionError(
-            f"the store at {mask_passwords(url)} refuses this user ({refused[0]}): see Rights in docs/STORE.md"
-        )
-    known = [reason for reason in reasons if isinstance(reason, (*STORE_ERRORS, OSError))][
-        -1
-    ]  # not redis-py's own flow
-    why = format_error(
-        str(known) or type(error).__name__
-    )  # TLS, a name, a file: all are ConnectionErrors to redis-py
+    """Build the error that explains to people why the store can't be used."""
+    store = f"the store at {mask_passwords(url)}"
+    causes = _list_causes(error)
+    for cause in causes:
+        if isinstance(cause, redis.AuthenticationError):
+            return ConnectionError(
+                f"{store} refuses the password: set {REDIS_PASSWORD} to the right one"
+            )
+    for cause in causes:
+        if isinstance(cause, redis.exceptions.NoPermissionError):
+            return ConnectionError(
+                f"{store} refuses this user ({cause}): see Rights in docs/STORE.md"
+            )
+    # The innermost cause says most; errors of other types belong to redis-py's control flow.
+    reasons = [cause for cause in causes if isinstance(cause, (*STORE_ERRORS, OSError))]
+    # redis-py raises a ConnectionError for everything: TLS, an unknown host, a missing file.
+    reason = format_error(str(reasons[-1]) or type(error).__name__)
     return ConnectionError(
-        f"no store answers at {mask_passwords(url)} ({why}): start it, or give another URL"
+        f"no store answers at {mask_passwords(url)} ({reason}): "
+        "start the store, or give another URL"
     )
+
+
+def _list_causes(error: BaseException) -> list[BaseException]:
+    """List the error and the errors behind it, the innermost last.
+
+    For a cluster, the errors of its nodes are behind the client's error.
+    """
+    causes = [error]
+    while True:
+        last = causes[-1]
+        cause = last.__cause__ or last.__context__
+        if cause is None:
+            return causes
+        causes.append(cause)

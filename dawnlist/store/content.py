@@ -1,11 +1,11 @@
-"""What a version in the store holds: written in batches, read back by sample, and deleted slowly."""
+"""Write, verify and delete the data of a version in the store."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 import numpy as np
@@ -24,32 +24,36 @@ from dawnlist.store.toplists import EVERYBODY, TopLists
 from dawnlist.store.user_buckets import BucketPlacement
 
 BUCKETS_PER_BATCH: Final = 2_048
-BUCKETS_TO_VERIFY: Final = 200  # buckets read back before the switch
+"""The number of buckets that are packed and written together, between two checkpoints."""
+BUCKETS_TO_VERIFY: Final = 200
+"""About this many buckets are read back before a version becomes active."""
 DELETIONS_PER_CALL: Final = 500
-DELETION_PAUSE_SECONDS: Final = 0.002  # between two calls that delete
+DELETION_PAUSE_SECONDS: Final = 0.002
+"""The pause between two calls that delete, so that readers need not wait."""
 
 
 @dataclass(frozen=True)
 class VersionContent:
-    """Lists as a version holds them; values are packed when they are asked for."""
+    """Top lists in the form that a version stores them. Values are packed when they are needed."""
 
     lists: TopLists
     placed: BucketPlacement
+    """Which user is in which bucket."""
     histories: Histories
 
     @classmethod
     def of(cls, lists: TopLists, seed: str) -> "VersionContent":
-        """The content made from lists; the same lists and seed give the same bytes."""
-        met = lists.histories.weight
+        """Prepare the content of a version; the same lists and seed always give the same bytes."""
+        weights = lists.histories.weight
         histories = store_histories.encode_histories(
-            met.indptr.astype(np.int64),
-            met.indices,
-            met.data,
+            weights.indptr.astype(np.int64),
+            weights.indices,
+            weights.data,
             lists.histories.age,
             MAX_NEWEST_PAIRS,
         )
-        placed = store_rows.assign_buckets(lists.user_ids, seed)
-        return cls(lists, placed, histories)
+        placement = store_rows.assign_buckets(lists.user_ids, seed)
+        return cls(lists, placement, histories)
 
     @cached_property
     def catalogue(self) -> list[bytes]:
@@ -58,94 +62,103 @@ class VersionContent:
 
     @cached_property
     def popular(self) -> bytes:
-        """The value of the popular lists."""
-        lists = self.lists
-        return store_items.pack_popular(
-            {EVERYBODY: (lists.popular_index, lists.popular_score), **lists.segments}
-        )
+        """The value that holds all popular lists."""
+        everybody = self.lists.popular_index, self.lists.popular_score
+        return store_items.pack_popular({EVERYBODY: everybody, **self.lists.segments})
 
     @cached_property
     def sizes(self) -> dict[str, Int64Array]:
-        """Bytes of the values: of users' buckets, of histories' buckets, and of everything else."""
-        rows = store_items.plan_factor_chunks(self.lists.catalogue.num_rows, self._columns)
-        others = [
-            *map(len, self.catalogue),
-            len(self.popular),
-            *(4 + 4 * self._columns * n for n in rows),
-        ]
+        """The sizes of all values in bytes, by kind.
+
+        `users` and `histories` have one size for each bucket, `others` one for each other value.
+        """
+        sizes = [len(value) for value in self.catalogue]
+        sizes.append(len(self.popular))
+        for rows in self._factor_chunks:
+            sizes.append(4 + 4 * self._floats_per_item * rows)
         return {
             "users": 4 + np.diff(self.placed.begins) * self._record.itemsize,
             "histories": store_histories.compute_bucket_sizes(self.placed, self.histories),
-            "others": np.array(others, dtype=np.int64),
+            "others": np.array(sizes, dtype=np.int64),
         }
 
     def about(self) -> VersionMeta:
-        """What a version's meta says of its content."""
-        lists, sizes = self.lists, {name: int(found.sum()) for name, found in self.sizes.items()}
-        chunks = store_items.plan_factor_chunks(lists.catalogue.num_rows, self._columns)
+        """Describe the content for the version's meta (see layout.py)."""
+        lists = self.lists
+        total = {kind: int(sizes.sum()) for kind, sizes in self.sizes.items()}
         return {
             "users": len(lists.user_ids),
             "items": lists.catalogue.num_rows,
-            "bytes": sizes["users"] + sizes["others"],
-            "history_bytes": sizes["histories"],
+            "bytes": total["users"] + total["others"],
+            "history_bytes": total["histories"],
             "layout": LAYOUT_VERSION,
             "k": lists.k,
             "buckets": self.placed.buckets,
             "salt": self.placed.salt.hex(),
             "factors": lists.vectors.shape[1],
             "content": lists.item_content.shape[1],
-            "id_width": self._width,
+            "id_width": self._id_width,
             "history": MAX_NEWEST_PAIRS,
-            "chunks": {"c": len(self.catalogue), "f": len(chunks)},
+            "chunks": {"c": len(self.catalogue), "f": len(self._factor_chunks)},
             "segments": list(lists.segments),
         }
 
-    def memory(self, done: int = 0) -> int:
-        """Bytes of the server's memory that the buckets from `done` on will take, and with the first all else."""
-        parts = [self.sizes["users"][done:], self.sizes["histories"][done:]]
-        return store_memory.estimate_memory(
-            np.concatenate(parts if done else [*parts, self.sizes["others"]])
-        )
+    def estimate_memory(self, written_buckets: int = 0) -> int:
+        """Estimate the bytes of the server's memory that the rest of the version will use.
+
+        Args:
+            written_buckets: The number of buckets that are already in the store. Everything that
+                does not belong to a user is written before the first bucket.
+        """
+        sizes = [
+            self.sizes["users"][written_buckets:],
+            self.sizes["histories"][written_buckets:],
+        ]
+        if not written_buckets:
+            sizes.append(self.sizes["others"])
+        return store_memory.estimate_memory(np.concatenate(sizes))
 
     def items(self, keys: StoreKeys, token: str) -> Iterator[tuple[str, bytes]]:
-        """Keys and values of all that is not users'."""
+        """Yield the keys and values of everything that does not belong to a user."""
         yield keys.popular(token), self.popular
-        yield from ((keys.catalogue(token, i), value) for i, value in enumerate(self.catalogue))
-        columns = self.lists.item_factors, self.lists.item_bias, self.lists.item_content
-        yield from (
-            (keys.factors(token, i), value)
-            for i, value in enumerate(store_items.pack_factors(*columns))
-        )
+        for chunk, value in enumerate(self.catalogue):
+            yield keys.catalogue(token, chunk), value
+        lists = self.lists
+        factors = store_items.pack_factors(lists.item_factors, lists.item_bias, lists.item_content)
+        for chunk, value in enumerate(factors):
+            yield keys.factors(token, chunk), value
 
     def buckets(self, keys: StoreKeys, token: str, buckets: range) -> Iterator[tuple[str, bytes]]:
-        """Keys and values of some buckets in a row."""
+        """Yield the keys and values of consecutive buckets: first all lists, then all histories."""
         lists = self.lists
         columns = lists.item_index, lists.score, lists.lengths
-        packed = store_rows.pack_user_buckets(
-            self.placed, columns, lists.vectors, self._width, buckets
+        user_values = store_rows.pack_user_buckets(
+            self.placed, columns, lists.vectors, self._id_width, buckets
         )
-        yield from (
-            (keys.users(token, bucket), value)
-            for bucket, value in zip(buckets, packed, strict=True)
-        )
-        packed = store_histories.pack_history_buckets(self.placed, self.histories, buckets)
-        yield from (
-            (keys.histories(token, bucket), value)
-            for bucket, value in zip(buckets, packed, strict=True)
-        )
+        for bucket, value in zip(buckets, user_values, strict=True):
+            yield keys.users(token, bucket), value
+        history_values = store_histories.pack_history_buckets(self.placed, self.histories, buckets)
+        for bucket, value in zip(buckets, history_values, strict=True):
+            yield keys.histories(token, bucket), value
+
+    @cached_property
+    def _factor_chunks(self) -> list[int]:
+        """The number of items in each chunk of item factors."""
+        return store_items.plan_factor_chunks(self.lists.catalogue.num_rows, self._floats_per_item)
 
     @property
-    def _width(self) -> int:
+    def _id_width(self) -> int:
         return store_rows.choose_id_width(self.lists.catalogue.num_rows)
 
     @property
-    def _columns(self) -> int:
-        """Floats of an item's row."""
+    def _floats_per_item(self) -> int:
+        """The length of an item's row: its factors, its bias and its content vector."""
         return int(self.lists.item_factors.shape[1] + 1 + self.lists.item_content.shape[1])
 
     @property
     def _record(self) -> np.dtype[Any]:
-        return store_rows.build_record_dtype(self.lists.k, self._width, self.lists.vectors.shape[1])
+        factors = self.lists.vectors.shape[1]
+        return store_rows.build_record_dtype(self.lists.k, self._id_width, factors)
 
 
 def write_content(
@@ -153,88 +166,123 @@ def write_content(
     keys: StoreKeys,
     token: str,
     content: VersionContent,
-    done: int,
-    tell: Callable[[int], None],
+    written_buckets: int,
+    checkpoint: Callable[[int], None],
 ) -> None:
-    """Write what is not users', then the buckets, but for the first `done` and all that went before them.
+    """Write the content: first what does not belong to a user, then the buckets in batches.
 
-    `tell` is told after each batch how many buckets there are, and may stop the writing.
+    Args:
+        written_buckets: The number of buckets that an earlier publish wrote. They are skipped,
+            and so is everything that was written before them.
+        checkpoint: Called after each batch with the number of buckets that are written. It may
+            raise an exception to stop the writing.
     """
-    if not done:
+    if not written_buckets:
         bulk.write_values(client, content.items(keys, token))
-    for end, values in _pack_ahead(content, keys, token, done):
+    for end, values in _pack_batches(content, keys, token, written_buckets):
         bulk.write_values(client, values)
-        tell(end)
+        checkpoint(end)
 
 
-def _pack_ahead(
-    content: VersionContent, keys: StoreKeys, token: str, done: int
+def _pack_batches(
+    content: VersionContent, keys: StoreKeys, token: str, first: int
 ) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
-    """Batches of buckets from `done` on and where each ends, in their order; all cores pack while one is sent."""
+    """Yield batches of buckets in their order, each with the number of the bucket after it.
+
+    All cores pack the next batches while the caller sends one.
+    """
     threads = cpu_cores.count_cores()
-    with ThreadPoolExecutor(threads) as packers:
-        ahead: deque[tuple[int, Future[list[tuple[str, bytes]]]]] = deque()
-        for begin in range(done, content.placed.buckets, BUCKETS_PER_BATCH):
+    pack_batch = partial(_pack_batch, content, keys, token)
+    with ThreadPoolExecutor(threads) as executor:
+        pending: deque[tuple[int, Future[list[tuple[str, bytes]]]]] = deque()
+        for begin in range(first, content.placed.buckets, BUCKETS_PER_BATCH):
             end = min(begin + BUCKETS_PER_BATCH, content.placed.buckets)
-            ahead.append(
-                (
-                    end,
-                    packers.submit(
-                        lambda part: list(content.buckets(keys, token, part)), range(begin, end)
-                    ),
-                )
-            )
-            if len(ahead) > threads:
-                end, packed = ahead.popleft()
-                yield end, packed.result()
-        for end, packed in ahead:
-            yield end, packed.result()
+            pending.append((end, executor.submit(pack_batch, range(begin, end))))
+            if len(pending) > threads:
+                end, batch = pending.popleft()
+                yield end, batch.result()
+        for end, batch in pending:
+            yield end, batch.result()
+
+
+def _pack_batch(
+    content: VersionContent, keys: StoreKeys, token: str, buckets: range
+) -> list[tuple[str, bytes]]:
+    return list(content.buckets(keys, token, buckets))
 
 
 def verify_content(
     client: StoreClient, keys: StoreKeys, token: str, content: VersionContent
 ) -> None:
-    """RuntimeError unless every key is there, and items, popular lists and a sample of buckets read back the same."""
-    about = content.about()
-    names = list(list_content_keys(keys, {"token": token, **about}))
-    found = bulk.count_existing_keys(client, names)
-    sample = range(0, content.placed.buckets, max(1, content.placed.buckets // BUCKETS_TO_VERIFY))
-    expected = [
-        pair
-        for bucket in sample
-        for pair in content.buckets(keys, token, range(bucket, bucket + 1))
-    ]
+    """Check that every key exists, and read back a sample of the buckets and everything else.
+
+    Raises:
+        RuntimeError: a key is missing, or a value differs from what was written.
+    """
+    names = list(list_content_keys(keys, {"token": token, **content.about()}))
+    existing = bulk.count_existing_keys(client, names)
+    sample = _pack_sample(content, keys, token)
     others = names[2 * content.placed.buckets :]
-    got = bulk.read_values(client, [key for key, _ in expected])
-    wrong = sum(value != other for (_, value), other in zip(expected, got, strict=True))
-    wrong += sum(not _is_whole(value) for value in bulk.read_values(client, others, at_once=1))
-    if found != len(names) or wrong:
+    wrong = 0
+    values = bulk.read_values(client, [key for key, _ in sample])
+    for (_, expected), value in zip(sample, values, strict=True):
+        wrong += value != expected
+    for value in bulk.read_values(client, others, at_once=1):
+        wrong += not _is_intact(value)
+    if existing != len(names) or wrong:
         raise RuntimeError(
-            f"version {token} does not read back as it was written: {found:,} of {len(names):,} keys are there, "
-            f"{wrong} of {len(expected) + len(others)} values read differ; does the server evict keys "
-            "(maxmemory-policy)? It is not switched to"
+            f"version {token} does not read back as it was written: "
+            f"{existing:,} of {len(names):,} keys are there, "
+            f"{wrong} of {len(sample) + len(others)} values read differ. "
+            "Check whether the server evicts keys (maxmemory-policy). "
+            "The version was not made active."
         )
 
 
-def delete_content(client: StoreClient, keys: StoreKeys, about: VersionMeta) -> None:
-    """Delete all that a version holds, in small calls with pauses, so that nobody who reads waits for it."""
-    for part in bulk.split_into_batches(list_content_keys(keys, about), DELETIONS_PER_CALL):
-        bulk.delete_keys(client, part)
+def _pack_sample(content: VersionContent, keys: StoreKeys, token: str) -> list[tuple[str, bytes]]:
+    """Pack about BUCKETS_TO_VERIFY buckets, spread evenly over all."""
+    sample: list[tuple[str, bytes]] = []
+    step = max(1, content.placed.buckets // BUCKETS_TO_VERIFY)
+    for bucket in range(0, content.placed.buckets, step):
+        sample.extend(content.buckets(keys, token, range(bucket, bucket + 1)))
+    return sample
+
+
+def delete_content(client: StoreClient, keys: StoreKeys, meta: Mapping[str, Any]) -> None:
+    """Delete the data of a version in small calls with pauses, so that readers need not wait.
+
+    Args:
+        meta: The version's token, buckets and chunks.
+    """
+    for batch in bulk.split_into_batches(list_content_keys(keys, meta), DELETIONS_PER_CALL):
+        bulk.delete_keys(client, batch)
         time.sleep(DELETION_PAUSE_SECONDS)
 
 
-def list_content_keys(keys: StoreKeys, about: VersionMeta) -> Iterator[str]:
-    """The names of a version's data keys, from its token, buckets and chunks: buckets first."""
-    token, buckets, chunks = about["token"], about["buckets"], about["chunks"]
-    yield from (keys.users(token, bucket) for bucket in range(buckets))
-    yield from (keys.histories(token, bucket) for bucket in range(buckets))
-    yield from (keys.catalogue(token, chunk) for chunk in range(chunks["c"]))
-    yield from (keys.factors(token, chunk) for chunk in range(chunks["f"]))
+def list_content_keys(keys: StoreKeys, meta: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of a version's data keys, the buckets first.
+
+    Args:
+        meta: The version's token, buckets and chunks.
+    """
+    token = meta["token"]
+    for bucket in range(meta["buckets"]):
+        yield keys.users(token, bucket)
+    for bucket in range(meta["buckets"]):
+        yield keys.histories(token, bucket)
+    for chunk in range(meta["chunks"]["c"]):
+        yield keys.catalogue(token, chunk)
+    for chunk in range(meta["chunks"]["f"]):
+        yield keys.factors(token, chunk)
     yield keys.popular(token)
 
 
-def _is_whole(value: bytes | None) -> bool:
+def _is_intact(value: bytes | None) -> bool:
+    """Say whether a value exists and has the checksum that it was written with."""
+    if value is None:
+        return False
     try:
-        return value is not None and verify_checksum(value) is not None
+        verify_checksum(value)
     except ValueError:
         return False
+    return True

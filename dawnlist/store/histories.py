@@ -1,22 +1,24 @@
-"""What users have met, as it is stored: the newest with weight and age, the others by their ids.
+"""What users have met, in buckets of the store: packed for a publish, and read for one user.
 
-A bucket holds the same users in the same order as the bucket of lists of its number (see store_rows.py):
+A bucket holds the same users in the same order as the bucket of lists with its number (see
+user_buckets.py). Its body is
 
-    count         u2               users
+    count         u2               the number of users
     fingerprints  (count, 6)
     ends          u4 (count,)      where each user's row ends, counted from the end of this array
     rows
 
 and a row is
 
-    newest        varint           how many are with weight and age, at most meta["history"]
-    older         varint           how many are not
-    weights       f2 (newest,)     the sum of the weights of the pair's events
-    ages          u2 (newest,)     days before as_of of the pair's last event, in 64ths
+    newest        varint           the number of items with weight and age, at most meta["history"]
+    older         varint           the number of items without them
+    weights       f2 (newest,)     the sum of the weights of the user's events with the item
+    ages          u2 (newest,)     the age of the last event at as_of, in 64ths of a day
     ids           varint (newest,), then varint (older,)
 
-Item indices ascend within each of the two groups, and all but the first are given as the distance to the one before. A
-varint is LEB128: 7 bits a byte, the lowest first, the eighth bit set when more follow.
+Item indices ascend within each of the two groups, and all but the first are stored as the distance
+to the one before. A varint is LEB128: 7 bits a byte, the lowest first, and the eighth bit is set
+when more bytes follow.
 """
 
 from collections.abc import Iterator
@@ -27,28 +29,53 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dawnlist.arrays import Float32Array, Int64Array, UInt8Array
-from dawnlist.machine.numba_jit import jit
-from dawnlist.store.history import AGE_STEPS_PER_DAY
+from dawnlist.arrays import Float32Array, Int64Array
+from dawnlist.store.history_kernels import (
+    decode_item_deltas,
+    measure_rows,
+    write_headers,
+    write_rows,
+)
 from dawnlist.store.layout import add_checksum
 from dawnlist.store.user_buckets import BucketPlacement
 
+AGE_STEPS_PER_DAY: Final = 64
 MAX_NEWEST_PAIRS: Final = 200
-MAX_PAIR_WEIGHT: Final = 65504.0  # the largest float16
+"""The largest number of a user's items that are stored with weight and age."""
+MAX_PAIR_WEIGHT: Final = 65504.0
+"""Larger weights are stored as this one, the largest float16."""
 
 
 @dataclass(frozen=True)
 class Histories:
-    """All users' histories, ready to be packed; `prepared` makes them."""
+    """All users' histories as a CSR matrix, ready to be packed; see `encode_histories`."""
 
     indptr: Int64Array
+    """(users + 1,), where each user's pairs begin and end."""
     item: npt.NDArray[np.int32]
+    """(pairs,), item indices, ascending for each user."""
     is_newest: npt.NDArray[np.bool_]
+    """(pairs,), whether the pair is stored with weight and age."""
     weight: npt.NDArray[np.uint16]
-    """The bits of a float16."""
+    """(pairs,), the bits of a float16."""
     age: npt.NDArray[np.uint16]
+    """(pairs,), in 64ths of a day."""
     sizes: Int64Array
-    """(users,), bytes of each user's row."""
+    """(users,), the bytes of each user's row."""
+
+
+@dataclass(frozen=True)
+class UserHistory:
+    """What one user has met."""
+
+    item_index: npt.NDArray[np.uint32]
+    """(newest,), the items that were met last, ascending."""
+    weight: Float32Array
+    """(newest,), the sum of the event weights."""
+    age: Float32Array
+    """(newest,), days from the last event to as_of."""
+    older: npt.NDArray[np.uint32]
+    """(older,), the items that were met before the newest, ascending."""
 
 
 def encode_histories(
@@ -58,156 +85,103 @@ def encode_histories(
     age: Float32Array,
     newest: int,
 ) -> Histories:
-    """Histories from the parts of a CSR matrix, item indices ascending in each row."""
-    chosen = _mark_newest(indptr, age, newest)
-    small = np.minimum(weight, np.float32(MAX_PAIR_WEIGHT)).astype("<f2").view("<u2")
-    steps = np.clip(np.rint(age * np.float32(AGE_STEPS_PER_DAY)), 0, 65535).astype("<u2")
-    return Histories(indptr, item, chosen, small, steps, _measure_rows(indptr, item, chosen))
+    """Round histories to the numbers that are stored, and choose the newest pairs of each user.
+
+    Args:
+        indptr, item, weight: A CSR matrix of users and items; items ascend for each user.
+        age: (pairs,), days from the last event to as_of.
+        newest: The number of pairs of each user to store with weight and age.
+    """
+    is_newest = _mark_newest(indptr, age, newest)
+    half_floats = np.minimum(weight, np.float32(MAX_PAIR_WEIGHT)).astype("<f2").view("<u2")
+    age_steps = np.clip(np.rint(age * np.float32(AGE_STEPS_PER_DAY)), 0, 65535).astype("<u2")
+    sizes = measure_rows(indptr, item, is_newest)
+    return Histories(indptr, item, is_newest, half_floats, age_steps, sizes)
 
 
 def compute_bucket_sizes(placed: BucketPlacement, histories: Histories) -> Int64Array:
-    """Bytes of each bucket's value; shape (buckets,)."""
-    rows = np.concatenate([[0], histories.sizes[placed.order].cumsum()])
-    return np.asarray(6 + 10 * np.diff(placed.begins) + np.diff(rows[placed.begins]))
+    """Compute the bytes of each bucket's body; shape (buckets,)."""
+    row_ends = np.concatenate([[0], histories.sizes[placed.order].cumsum()])
+    return np.asarray(6 + 10 * np.diff(placed.begins) + np.diff(row_ends[placed.begins]))
 
 
 def pack_history_buckets(
     placed: BucketPlacement, histories: Histories, buckets: range
 ) -> Iterator[bytes]:
-    """The values of some buckets in a row."""
+    """Pack consecutive buckets and return their values, each with its checksum."""
     begins = placed.begins[buckets.start : buckets.stop + 1]
-    where = slice(int(begins[0]), int(begins[-1]))
-    rows, users = placed.order[where], begins - begins[0]
+    users = begins - begins[0]
+    selection = slice(int(begins[0]), int(begins[-1]))
+    rows = placed.order[selection]
     sizes = histories.sizes[rows]
-    edges = 2 * np.arange(len(users)) + 10 * users + np.concatenate([[0], sizes.cumsum()])[users]
+    row_ends = np.concatenate([[0], sizes.cumsum()])
+    edges = 2 * np.arange(len(users)) + 10 * users + row_ends[users]
     packed = np.empty(int(edges[-1]), dtype=np.uint8)
-    _put_heads(users, edges, placed.fingerprint[where], sizes, packed)
-    columns = histories.indptr, histories.item, histories.is_newest, histories.weight, histories.age
-    _put_rows(users, edges, rows, sizes, *columns, packed)
+    write_headers(users, edges, placed.fingerprint[selection], sizes, packed)
+    write_rows(
+        users,
+        edges,
+        rows,
+        sizes,
+        histories.indptr,
+        histories.item,
+        histories.is_newest,
+        histories.weight,
+        histories.age,
+        packed,
+    )
     body = packed.tobytes()
     return (add_checksum(body[begin:end]) for begin, end in pairwise(edges.tolist()))
 
 
-def _mark_newest(indptr: Int64Array, age: Float32Array, most: int) -> npt.NDArray[np.bool_]:
-    """Whether each pair is among the `most` newest of its user; of equally old ones the earlier item is."""
-    chosen = np.ones(len(age), dtype=np.bool_)
+def find_history(body: memoryview, fingerprint: bytes) -> UserHistory | None:
+    """Find a user's history in a bucket's body, or return None.
+
+    Args:
+        body: What `layout.verify_checksum` returns.
+        fingerprint: The 6 bytes that `user_buckets.locate_user` returns.
+    """
+    count = int.from_bytes(body[:2], "little")
+    for row in range(count):
+        if body[2 + 6 * row : 8 + 6 * row] == fingerprint:
+            ends = np.frombuffer(body, "<u4", count, 2 + 6 * count)
+            rows = body[2 + 10 * count :]
+            begin = int(ends[row - 1]) if row else 0
+            return _unpack_history(rows[begin : int(ends[row])])
+    return None
+
+
+def _unpack_history(row: memoryview) -> UserHistory:
+    newest, position = _read_varint(row, 0)
+    older, position = _read_varint(row, position)
+    weight = np.frombuffer(row, "<f2", newest, position).astype(np.float32)
+    age_steps = np.frombuffer(row, "<u2", newest, position + 2 * newest).astype(np.float32)
+    age = age_steps / np.float32(AGE_STEPS_PER_DAY)
+    deltas = np.frombuffer(row, np.uint8, offset=position + 4 * newest)
+    ids = decode_item_deltas(deltas, newest, older)
+    return UserHistory(ids[:newest], weight, age, ids[newest:])
+
+
+def _read_varint(row: memoryview, position: int) -> tuple[int, int]:
+    """Return the number at a position, and the position after it."""
+    value = 0
+    shift = 0
+    while row[position] & 0x80:
+        value |= (row[position] & 0x7F) << shift
+        shift += 7
+        position += 1
+    return value | row[position] << shift, position + 1
+
+
+def _mark_newest(indptr: Int64Array, age: Float32Array, limit: int) -> npt.NDArray[np.bool_]:
+    """Mark the `limit` newest pairs of each user; of equally old pairs the earlier item wins."""
+    is_newest = np.ones(len(age), dtype=np.bool_)
     lengths = np.diff(indptr)
-    many = np.repeat(lengths > most, lengths)
-    pairs, user = np.flatnonzero(many), np.repeat(np.arange(len(lengths)), lengths)[many]
-    order = np.lexsort((age[pairs], user))  # the users' order stays
+    exceeds_limit = np.repeat(lengths > limit, lengths)
+    pairs = np.flatnonzero(exceeds_limit)
+    user = np.repeat(np.arange(len(lengths)), lengths)[exceeds_limit]
+    # Sorted by user first, so the users keep their order.
+    order = np.lexsort((age[pairs], user))
     rank = np.arange(len(pairs)) - np.searchsorted(user, user)
-    chosen[pairs[order[rank >= most]]] = False
-    return chosen
-
-
-@jit()
-def _measure_varint(value: int) -> int:
-    """Bytes of a varint."""
-    length = 1
-    while value >= 128:
-        value >>= 7
-        length += 1
-    return length
-
-
-@jit()
-def _measure_rows(
-    indptr: Int64Array, item: npt.NDArray[np.int32], is_newest: npt.NDArray[np.bool_]
-) -> Int64Array:
-    sizes = np.empty(len(indptr) - 1, dtype=np.int64)
-    for user in range(len(indptr) - 1):
-        newest, size, before, before_older = 0, 0, 0, 0
-        for i in range(indptr[user], indptr[user + 1]):
-            if is_newest[i]:
-                size += 4 + _measure_varint(item[i] - before)
-                before = item[i]
-                newest += 1
-            else:
-                size += _measure_varint(item[i] - before_older)
-                before_older = item[i]
-        older = indptr[user + 1] - indptr[user] - newest
-        sizes[user] = size + _measure_varint(newest) + _measure_varint(older)
-    return sizes
-
-
-@jit()
-def _put_varint(packed: UInt8Array, at: int, value: int) -> int:
-    """Write a varint; returns where the next one goes."""
-    while value >= 128:
-        packed[at] = (value & 0x7F) | 0x80
-        value >>= 7
-        at += 1
-    packed[at] = value
-    return at + 1
-
-
-@jit()
-def _put_heads(
-    users: Int64Array,
-    edges: Int64Array,
-    fingerprint: npt.NDArray[np.uint64],
-    sizes: Int64Array,
-    packed: UInt8Array,
-) -> None:
-    """Write what stands before the rows of each bucket, whose users are users[b] to users[b + 1]."""
-    for bucket in range(len(users) - 1):
-        count, at, end = users[bucket + 1] - users[bucket], edges[bucket], 0
-        packed[at], packed[at + 1] = count & 0xFF, count >> 8
-        for place in range(count):
-            user = users[bucket] + place
-            end += sizes[user]
-            for byte in range(6):
-                packed[at + 2 + 6 * place + byte] = (
-                    fingerprint[user] >> np.uint64(8 * byte)
-                ) & np.uint64(0xFF)
-            for byte in range(4):
-                packed[at + 2 + 6 * count + 4 * place + byte] = (end >> (8 * byte)) & 0xFF
-
-
-@jit()
-def _put_rows(
-    users: Int64Array,
-    edges: Int64Array,
-    rows: Int64Array,
-    sizes: Int64Array,
-    indptr: Int64Array,
-    item: npt.NDArray[np.int32],
-    is_newest: npt.NDArray[np.bool_],
-    weight: npt.NDArray[np.uint16],
-    age: npt.NDArray[np.uint16],
-    packed: UInt8Array,
-) -> None:
-    for bucket in range(len(users) - 1):
-        at = edges[bucket] + 2 + 10 * (users[bucket + 1] - users[bucket])
-        for user in range(users[bucket], users[bucket + 1]):
-            begin, end = indptr[rows[user]], indptr[rows[user] + 1]
-            _put_row(
-                packed, at, item[begin:end], is_newest[begin:end], weight[begin:end], age[begin:end]
-            )
-            at += sizes[user]
-
-
-@jit()
-def _put_row(
-    packed: UInt8Array,
-    at: int,
-    item: npt.NDArray[np.int32],
-    is_newest: npt.NDArray[np.bool_],
-    weight: npt.NDArray[np.uint16],
-    age: npt.NDArray[np.uint16],
-) -> None:
-    newest = 0
-    for one in is_newest:
-        newest += one
-    at = _put_varint(packed, _put_varint(packed, at, newest), len(item) - newest)
-    for values in (weight, age):
-        for i in range(len(item)):
-            if is_newest[i]:
-                packed[at], packed[at + 1] = values[i] & 0xFF, values[i] >> 8
-                at += 2
-    for group in (True, False):
-        before = 0
-        for i in range(len(item)):
-            if is_newest[i] == group:
-                at = _put_varint(packed, at, item[i] - before)
-                before = item[i]
+    is_newest[pairs[order[rank >= limit]]] = False
+    return is_newest

@@ -1,29 +1,37 @@
-"""The layout of the store: versions of every user's list in Redis, Valkey or a cluster of either, one of them active.
+"""The layout of the store: versions of every user's list in Redis, Valkey or a cluster of either.
 
-The only module that knows the keys; docs/STORE.md writes an example out, byte by byte. SHOP is a namespace, N a
-version (a decimal number), TOKEN is `N-` and eight hex digits drawn when N was begun, so that an emptied store which
-counts from 1 again is never taken for the one before. Control keys share a slot of a cluster by their hash tag:
+One version is active. This is the only module that knows the keys; docs/STORE.md shows an example
+byte by byte. SHOP is a namespace and N the number of a version. TOKEN is `N-` and eight random hex
+digits that are drawn when the version is begun: a store that was emptied counts from 1 again, and
+its versions must not be mistaken for earlier ones. Control keys share a slot of a cluster by their
+hash tag:
 
     dawnlist:{SHOP}:active      string, the active version's TOKEN
-    dawnlist:{SHOP}:counter     string, the last N given out
-    dawnlist:{SHOP}:versions    hash, N -> meta as JSON: every version that can be active
-    dawnlist:{SHOP}:building    hash, N -> JSON: being written or deleted, or left by a publisher that died
-    dawnlist:{SHOP}:hold        string, JSON: since a rollback, until `dawnlist release`: nothing is switched to
+    dawnlist:{SHOP}:counter     string, the last N that was given out
+    dawnlist:{SHOP}:versions    hash, N -> meta as JSON: every version that can be made active
+    dawnlist:{SHOP}:building    hash, N -> JSON: versions that are being written or deleted, or that
+                                a publisher left unfinished when it died (builds.py)
+    dawnlist:{SHOP}:hold        string, JSON: set by a rollback and removed by `dawnlist release`;
+                                meanwhile no publish changes the active version
 
-Data keys; nothing below a TOKEN changes once its version is in `versions`, and every key that its meta counts exists:
+Data keys. Once a version is in `versions`, every key that its meta counts exists, and nothing below
+its TOKEN changes:
 
-    dawnlist:SHOP:TOKEN:u:B     users' lists and vectors, bucket B of meta["buckets"]         (store_rows.py)
-    dawnlist:SHOP:TOKEN:h:B     the same users' histories                                     (store_histories.py)
-    dawnlist:SHOP:TOKEN:c:I     the catalogue, chunk I of meta["chunks"]["c"]                 (store_items.py)
-    dawnlist:SHOP:TOKEN:f:I     item factors, chunk I of meta["chunks"]["f"]                  (store_items.py)
-    dawnlist:SHOP:TOKEN:p       popular lists, for everybody and by segment                   (store_items.py)
-    dawnlist:SHOP:r:HASH        a user's recent events, of no version                         (recent.py)
+    dawnlist:SHOP:TOKEN:u:B     users' lists and vectors, bucket B of meta["buckets"]         (user_buckets.py)
+    dawnlist:SHOP:TOKEN:h:B     the same users' histories                                     (histories.py)
+    dawnlist:SHOP:TOKEN:c:I     the catalogue, chunk I of meta["chunks"]["c"]                 (item_chunks.py)
+    dawnlist:SHOP:TOKEN:f:I     item factors, chunk I of meta["chunks"]["f"]                  (item_chunks.py)
+    dawnlist:SHOP:TOKEN:p       popular lists, for everybody and by segment                   (item_chunks.py)
+    dawnlist:SHOP:r:HASH        a user's recent events, which belong to no version            (recent.py)
 
-Every data value but the last is 4 bytes, the little-endian zlib.crc32 of the rest, then the rest. All numbers are
-little-endian. `meta` is a version's report (see store.publish) with, for readers: layout (2), k, buckets, salt (hex),
-factors (f), content (d), id_width (2, 3 or 4), history (a user's pairs with weight and age, at
-most), chunks ({"c": n, "f": n}), segments (names), config (the model's), event_weights, model, metrics and digest (of
-the content, by which a publish goes on).
+Every data value but the last begins with a checksum: 4 bytes, the little-endian zlib.crc32 of the
+rest. All numbers are little-endian.
+
+`meta` is a version's report (see versions.publish_version) and, for readers: layout (2), k,
+buckets, salt (hex), factors (f), content (d), id_width (2, 3 or 4), history (the largest number of
+a user's pairs with weight and age), chunks ({"c": n, "f": n}), segments (names), config (the
+model's), event_weights, model, metrics and digest (of the content; a publish that was interrupted
+is resumed if it is the same).
 """
 
 import json
@@ -36,20 +44,26 @@ from dawnlist.namespace import check_namespace
 LAYOUT_VERSION: Final = 2
 
 VersionMeta = dict[str, Any]
+"""What the store knows of a version; see above."""
 
 
 class NothingPublishedError(LookupError):
-    """A namespace without an active version."""
+    """The namespace has no active version."""
 
     def __init__(self, namespace: str) -> None:
         super().__init__(
-            f"nothing has been published yet in namespace {namespace}: check the store, or run the pipeline"
+            f"nothing has been published yet in namespace {namespace}: "
+            "check the store and the namespace, or run the pipeline"
         )
 
 
 @dataclass(frozen=True)
 class StoreKeys:
-    """The names of one shop's keys."""
+    """The names of one shop's keys.
+
+    Raises:
+        ValueError: the namespace is not usable in keys.
+    """
 
     namespace: str
 
@@ -58,62 +72,77 @@ class StoreKeys:
 
     @property
     def active(self) -> str:
+        """The key of the active version's token."""
         return f"dawnlist:{{{self.namespace}}}:active"
 
     @property
     def counter(self) -> str:
+        """The key of the last version number that was given out."""
         return f"dawnlist:{{{self.namespace}}}:counter"
 
     @property
     def versions(self) -> str:
+        """The key of the versions that can be made active."""
         return f"dawnlist:{{{self.namespace}}}:versions"
 
     @property
     def building(self) -> str:
+        """The key of the versions that are being written or deleted."""
         return f"dawnlist:{{{self.namespace}}}:building"
 
     @property
     def hold(self) -> str:
+        """The key of the hold that a rollback sets."""
         return f"dawnlist:{{{self.namespace}}}:hold"
 
     def users(self, token: str, bucket: int) -> str:
+        """Return the key of a bucket of users' lists and vectors."""
         return f"dawnlist:{self.namespace}:{token}:u:{bucket}"
 
     def histories(self, token: str, bucket: int) -> str:
+        """Return the key of a bucket of users' histories."""
         return f"dawnlist:{self.namespace}:{token}:h:{bucket}"
 
     def catalogue(self, token: str, chunk: int) -> str:
+        """Return the key of a chunk of the catalogue."""
         return f"dawnlist:{self.namespace}:{token}:c:{chunk}"
 
     def factors(self, token: str, chunk: int) -> str:
+        """Return the key of a chunk of item factors."""
         return f"dawnlist:{self.namespace}:{token}:f:{chunk}"
 
     def popular(self, token: str) -> str:
+        """Return the key of the popular lists."""
         return f"dawnlist:{self.namespace}:{token}:p"
 
 
 def add_checksum(body: bytes) -> bytes:
-    """A data value: the checksum of the body, then the body."""
+    """Return a data value: the checksum of the body, then the body."""
     return zlib.crc32(body).to_bytes(4, "little") + body
 
 
 def verify_checksum(value: bytes) -> memoryview:
-    """A data value's body; ValueError when it is not what was written."""
+    """Return the body of a data value.
+
+    Raises:
+        ValueError: the value is not what was written.
+    """
     body = memoryview(value)[4:]
     if len(value) < 4 or zlib.crc32(body).to_bytes(4, "little") != value[:4]:
         raise ValueError(
-            f"a value of {len(value)} bytes in the store has another checksum than it was written with"
+            f"a value of {len(value)} bytes in the store "
+            "has another checksum than it was written with"
         )
     return body
 
 
 def read_version_metas(client: Any, key: str) -> dict[int, VersionMeta]:
-    """The hash `versions` or `building`, by a client or in a transaction."""
+    """Read the hash `versions` or `building`, with a client or within a transaction."""
     return {int(version): json.loads(meta) for version, meta in client.hgetall(key).items()}
 
 
 def read_active_meta(client: Any, keys: StoreKeys) -> VersionMeta | None:
-    """The active version's meta, or None while nothing has been published."""
+    """Read the active version's meta; None if nothing has been published."""
     token = client.get(keys.active)
     if token is None:
         return None
@@ -122,4 +151,5 @@ def read_active_meta(client: Any, keys: StoreKeys) -> VersionMeta | None:
 
 
 def parse_version_number(token: bytes) -> int:
+    """Return the number of the version that a token belongs to."""
     return int(token.split(b"-")[0])

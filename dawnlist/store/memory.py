@@ -1,4 +1,4 @@
-"""What a version takes of a server's memory, and what it has left: asked before the first write."""
+"""Estimate how much of a server's memory a version needs, and read how much is free."""
 
 from typing import Any, Final
 
@@ -10,56 +10,73 @@ from redis.cluster import RedisCluster
 from dawnlist.store.client import StoreClient
 
 KEY_OVERHEAD_BYTES: Final = 120
-"""Of a key with a short name: its name, its object and its place in the table, also while that grows."""
+"""The memory of a key with a short name: its name, its object and its share of a growing table."""
 VALUE_OVERHEAD_BYTES: Final = 10
-"""Of a string: its length and size, and a closing zero."""
+"""The memory that a string needs beside its bytes: its length, its size and a closing zero."""
 
 
 def estimate_memory(sizes: npt.NDArray[np.int64]) -> int:
-    """Bytes of memory that keys with values of these sizes take.
+    """Estimate the memory in bytes of keys whose values have these sizes in bytes.
 
-    jemalloc hands out four sizes for each doubling: a value takes the next larger.
+    The server's allocator, jemalloc, has four sizes of blocks for each power of two. A value takes
+    the next larger block.
     """
-    wanted = np.maximum(sizes + VALUE_OVERHEAD_BYTES, 16)
-    step = np.maximum(8, np.exp2(np.floor(np.log2(wanted - 1)) - 2).astype(np.int64))
-    return int((-(-wanted // step) * step).sum()) + KEY_OVERHEAD_BYTES * len(sizes)
+    allocated = np.maximum(sizes + VALUE_OVERHEAD_BYTES, 16)
+    step = np.maximum(8, np.exp2(np.floor(np.log2(allocated - 1)) - 2).astype(np.int64))
+    blocks = -(-allocated // step) * step
+    return int(blocks.sum()) + KEY_OVERHEAD_BYTES * len(sizes)
 
 
 def check_room(client: StoreClient, needed: int, users: int) -> dict[str, Any]:
-    """What is `needed` and what is `free`, in bytes; RuntimeError when it does not fit.
+    """Check that a version fits into the store's memory.
 
-    `free` is None when the server does not say, since managed ones may refuse INFO.
+    Args:
+        needed: The bytes that the version needs.
+        users: The number of its users, for the message.
+
+    Returns:
+        `needed` and `free`, both in bytes. `free` is None if the server does not say, since
+        managed servers may refuse INFO.
+
+    Raises:
+        RuntimeError: the version does not fit.
     """
     free = _read_free_memory(client)
     if free is not None and needed > free:
         raise RuntimeError(
-            f"a version of {users:,} users takes about {needed / 1e6:,.1f} MB of the store's memory, and "
-            f"{free / 1e6:,.1f} MB are free beside the versions that it keeps: nothing was written; give the store "
-            "more memory (maxmemory), or let it keep fewer versions"
+            f"a version of {users:,} users takes about {needed / 1e6:,.1f} MB of the store's "
+            f"memory, and {free / 1e6:,.1f} MB are free beside the versions that it keeps: "
+            "nothing was written; give the store more memory (maxmemory), "
+            "or let it keep fewer versions"
         )
     return {"needed": needed, "free": free}
 
 
 def read_used_memory(client: StoreClient) -> int | None:
-    """Bytes that the server, or all primaries of a cluster, use; None when they don't say."""
-    found = _read_memory_info(client)
-    return sum(info["used_memory"] for info in found) if found else None
+    """Read the bytes that the server, or all primaries, use; None if they don't say."""
+    servers = _read_memory_info(client)
+    if not servers:
+        return None
+    return sum(info["used_memory"] for info in servers)
 
 
 def _read_free_memory(client: StoreClient) -> int | None:
-    """Bytes up to maxmemory, or up to the machine's memory where there is no such limit."""
-    found = _read_memory_info(client)
-    limits = [info.get("maxmemory") or info.get("total_system_memory", 0) for info in found]
-    if not all(limits) or not found:
+    """Read the free bytes below maxmemory; without a maxmemory, below the machine's memory."""
+    servers = _read_memory_info(client)
+    limits = [info.get("maxmemory") or info.get("total_system_memory", 0) for info in servers]
+    if not servers or not all(limits):
         return None
-    return max(0, sum(limits) - sum(info["used_memory"] for info in found))
+    used = sum(info["used_memory"] for info in servers)
+    return max(0, sum(limits) - used)
 
 
 def _read_memory_info(client: StoreClient) -> list[dict[str, int]]:
+    """Read the memory figures of the server, or of all primaries; empty if they don't say."""
     servers: Any = [client]
     try:
         if isinstance(client, RedisCluster):
-            servers = [client.get_redis_connection(node) for node in client.get_primaries()]  # type: ignore[no-untyped-call]
+            primaries = client.get_primaries()  # type: ignore[no-untyped-call]
+            servers = [client.get_redis_connection(node) for node in primaries]
         return [server.info("memory") for server in servers]
     except redis.ResponseError:  # NOPERM, or a proxy that has no INFO
         return []

@@ -1,8 +1,10 @@
-"""A user's recent events: what the model has not learnt from yet, written as it happens and read with each answer.
+"""Store each user's recent events, which the model has not learnt from yet.
 
-One string of the store for each user, `dawnlist:SHOP:r:HASH` with HASH the id's blake2b of 16 bytes in hex, so that no
-user's text is in a key and one MGET reads it with everything else. It holds a line an event, oldest first, each a JSON
-array: [seconds since 1970, event type, item id].
+They are written as they happen, and the predictor reads them for each answer. Each user has one
+string in the store, `dawnlist:SHOP:r:HASH`. HASH is the blake2b of the user's id (16 bytes, in
+hex), so that no id is in a key; one MGET reads the string together with everything else. The string
+has one line for each event, the oldest first. A line is a JSON array: [seconds since 1970, event
+type, item id].
 """
 
 import hashlib
@@ -14,11 +16,11 @@ from dawnlist.namespace import check_namespace
 from dawnlist.store.client import StoreClient
 
 MAX_RECENT_EVENTS: Final = 50
+"""The number of events of a user that are kept, the newest."""
 RECENT_EVENTS_TTL_SECONDS: Final = 2 * 86_400
-"""After the last event; by then a daily run has learnt from it."""
+"""A user's events are deleted this long after the last one. A daily run has used them by then."""
 MAX_EVENT_BYTES: Final = 1_000
 
-# Append, keep the newest, and put the end off: one command, so that of two events at once none is lost.
 APPEND_SCRIPT: Final = """
 local lines = (redis.call('GET', KEYS[1]) or '') .. ARGV[1]
 local _, count = string.gsub(lines, '\\n', '')
@@ -27,11 +29,15 @@ for _ = 1, count - tonumber(ARGV[2]) do begin = string.find(lines, '\\n', begin,
 redis.call('SET', KEYS[1], string.sub(lines, begin), 'EX', ARGV[3])
 return math.min(count, tonumber(ARGV[2]))
 """
+"""Appends an event, keeps only the newest ones, and sets the time to live anew.
+
+A single command does all three, so that of two events at the same time none is lost.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class RecentEvent:
-    """Something that a user did."""
+    """An event of a user."""
 
     item_id: str
     event_type: str
@@ -40,22 +46,24 @@ class RecentEvent:
 
 
 def build_recent_key(namespace: str, user_id: str) -> str:
-    """Where a user's recent events are."""
+    """Return the key of a user's recent events."""
     digest = hashlib.blake2b(user_id.encode(), digest_size=16).hexdigest()
     return f"dawnlist:{check_namespace(namespace)}:r:{digest}"
 
 
 def build_record_command(namespace: str, user_id: str, event: RecentEvent) -> tuple[Any, ...]:
-    """The command that records an event, for a client of any kind; ValueError for one of over a thousand bytes."""
-    line = (
-        json.dumps(
-            [event.time, event.event_type, event.item_id], ensure_ascii=False, allow_nan=False
-        )
-        + "\n"
-    )
-    if len(line.encode()) > MAX_EVENT_BYTES:
+    """Build the command that records an event, for a client of any kind.
+
+    Raises:
+        ValueError: the event has more than MAX_EVENT_BYTES bytes.
+    """
+    fields = [event.time, event.event_type, event.item_id]
+    line = json.dumps(fields, ensure_ascii=False, allow_nan=False) + "\n"
+    size = len(line.encode())
+    if size > MAX_EVENT_BYTES:
         raise ValueError(
-            f"an event of {len(line.encode()):,} bytes, {event.item_id[:40]!r} …: at most {MAX_EVENT_BYTES:,} are kept"
+            f"an event of {size:,} bytes, {event.item_id[:40]!r} …: "
+            f"at most {MAX_EVENT_BYTES:,} are kept"
         )
     return (
         "EVAL",
@@ -71,16 +79,30 @@ def build_record_command(namespace: str, user_id: str, event: RecentEvent) -> tu
 def record_event(
     client: StoreClient, namespace: str, user_id: str, item_id: str, event_type: str, time: float
 ) -> int:
-    """Keep an event for two days, and with it the newest 50 of its user; returns how many there are."""
-    asked: Any = client
-    return int(
-        asked.execute_command(
-            *build_record_command(namespace, user_id, RecentEvent(item_id, event_type, time))
-        )
-    )
+    """Record an event, and return how many recent events the user now has.
+
+    The newest 50 events of a user are kept, until two days after the last one.
+
+    Args:
+        time: Seconds since 1970, UTC.
+
+    Raises:
+        ValueError: the event has more than MAX_EVENT_BYTES bytes.
+    """
+    event = RecentEvent(item_id, event_type, time)
+    untyped_client: Any = client
+    count = untyped_client.execute_command(*build_record_command(namespace, user_id, event))
+    return int(count)
 
 
 def parse_recent_events(value: bytes) -> list[RecentEvent]:
-    """The events of a user's key, oldest first; ValueError when it is not what was written."""
-    rows = (json.loads(line) for line in value.splitlines())
-    return [RecentEvent(item_id, event_type, time) for time, event_type, item_id in rows]
+    """Parse the value of a user's key, the oldest event first.
+
+    Raises:
+        ValueError: the value is damaged.
+    """
+    events = []
+    for line in value.splitlines():
+        time, event_type, item_id = json.loads(line)
+        events.append(RecentEvent(item_id, event_type, time))
+    return events

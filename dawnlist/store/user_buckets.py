@@ -1,12 +1,12 @@
-"""Users' lists and vectors in the store: buckets of fixed records, packed and unpacked.
+"""Pack and unpack users' lists and vectors: buckets of records that all have the same size.
 
-A user is in bucket B = h % buckets, where h is the blake2b of the id's UTF-8 bytes (8 bytes, little-endian, with the
-version's salt), and is told from the bucket's other users by a fingerprint, h >> 16, of 6 bytes. A bucket's body is an
-array of records, ascending by fingerprint, of
+h is the blake2b of a user id's UTF-8 bytes (8 bytes, little-endian, with the version's salt). A
+user is in bucket B = h % buckets. A fingerprint, the 6 bytes of h >> 16, distinguishes the user
+from the others in the bucket. A bucket's body is an array of records, ascending by fingerprint:
 
     fingerprint   6 bytes
-    n             u1               entries of the list, at most k
-    high, low     f4, f4           the best and the last of their scores
+    n             u1               the number of entries of the list, at most k
+    high, low     f4, f4           the first and the last score of the list
     items         (k, id_width)    item indices, best first; zero from n on
     scores        u1 (k,)          score = low + (high - low) * u1 / 255
     scale         f4
@@ -23,14 +23,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dawnlist.arrays import Float32Array, Int64Array
-from dawnlist.machine.numba_jit import jit
+from dawnlist.store.bucket_kernels import quantise_lists, quantise_vectors, sort_by_fingerprint
 from dawnlist.store.layout import VersionMeta, add_checksum
 
 USERS_PER_BUCKET: Final = 16
 SALT_BYTES: Final = 8
 MAX_LIST_LENGTH: Final = 255
-ROUNDING_OFFSET: Final = np.float32(3 << 22)
-"""Added and taken away it leaves the nearest whole number, which a processor does for eight at once."""
+MAX_SALTS: Final = 16
+"""The number of salts that are tried until no two users of a bucket have the same fingerprint."""
 
 ListColumns = tuple[npt.NDArray[np.uint32], Float32Array, Int64Array]
 """Item indices (users, k), scores (users, k) and lengths (users,) of lists."""
@@ -38,35 +38,40 @@ ListColumns = tuple[npt.NDArray[np.uint32], Float32Array, Int64Array]
 
 @dataclass(frozen=True)
 class StoredUser:
-    """What the store knows of a user."""
+    """A user's list and vector, as the store holds them."""
 
     item_index: npt.NDArray[np.uint32]
-    """(n,), best first."""
+    """(n,), the best first."""
     score: Float32Array
     """(n,), aligned with item_index."""
     vector: Float32Array
-    """(f,)."""
+    """(f,), rounded to 8 bits."""
 
 
 @dataclass(frozen=True)
 class BucketPlacement:
-    """Which users a bucket holds: rows order[begins[B]:begins[B + 1]], ascending by fingerprint."""
+    """Which user is in which bucket.
+
+    Bucket B holds the users order[begins[B]:begins[B + 1]], ascending by fingerprint.
+    """
 
     salt: bytes
+    """The salt of the hash h."""
     order: Int64Array
-    """(users,)."""
+    """(users,), row numbers of the users."""
     begins: Int64Array
-    """(buckets + 1,)."""
+    """(buckets + 1,), positions in `order`."""
     fingerprint: npt.NDArray[np.uint64]
     """(users,), aligned with `order`."""
 
     @property
     def buckets(self) -> int:
+        """The number of buckets."""
         return len(self.begins) - 1
 
 
 def build_record_dtype(k: int, id_width: int, factors: int) -> np.dtype[Any]:
-    """The type of a bucket's records."""
+    """Return the type of a bucket's records."""
     return np.dtype(
         [
             ("fingerprint", "u1", (6,)),
@@ -82,156 +87,121 @@ def build_record_dtype(k: int, id_width: int, factors: int) -> np.dtype[Any]:
 
 
 def build_version_dtype(meta: VersionMeta) -> np.dtype[Any]:
-    """The type of the records of a version."""
+    """Return the type of the records of a version."""
     return build_record_dtype(meta["k"], meta["id_width"], meta["factors"])
 
 
 def choose_id_width(items: int) -> int:
-    """Bytes of an item index: 2, 3 or 4."""
-    return 2 if items <= 1 << 16 else 3 if items <= 1 << 24 else 4
+    """Return the bytes that an item index needs: 2, 3 or 4."""
+    if items <= 1 << 16:
+        return 2
+    if items <= 1 << 24:
+        return 3
+    return 4
 
 
 def locate_user(user_id: str, salt: bytes, buckets: int) -> tuple[int, bytes]:
-    """A user's bucket and fingerprint."""
+    """Return the number of a user's bucket, and the user's fingerprint."""
     digest = hashlib.blake2b(user_id.encode(), digest_size=8, salt=salt).digest()
     return int.from_bytes(digest, "little") % buckets, digest[2:]
 
 
 def assign_buckets(user_ids: Sequence[str] | npt.NDArray[np.object_], seed: str) -> BucketPlacement:
-    """Spread the users over buckets; the same users and seed give the same places.
+    """Spread the users over buckets; the same users and seed always give the same placement.
 
-    Two users of one address would answer for each other: then another salt is taken.
+    Two users with the same bucket and fingerprint would get each other's lists. If there are any,
+    another salt is tried.
+
+    Raises:
+        ValueError: no salt works, probably because a user is given twice.
     """
     buckets = max(1, -(-len(user_ids) // USERS_PER_BUCKET))
-    for attempt in range(16):
+    for attempt in range(MAX_SALTS):
         salt = hashlib.blake2b(f"{attempt}:{seed}".encode(), digest_size=SALT_BYTES).digest()
         hashes = _hash_users(user_ids, salt)
-        bucket, fingerprint = (
-            (hashes % np.uint64(buckets)).astype(np.int64),
-            hashes >> np.uint64(16),
-        )
+        bucket = (hashes % np.uint64(buckets)).astype(np.int64)
+        fingerprint = hashes >> np.uint64(16)
         begins = np.concatenate([[0], np.bincount(bucket, minlength=buckets).cumsum()])
-        order = _sort_by_fingerprint(bucket, fingerprint, begins)
-        ascending = fingerprint[order]
-        same = ascending[1:] == ascending[:-1]
-        if not (same & (bucket[order[1:]] == bucket[order[:-1]])).any():
-            return BucketPlacement(salt, order, begins, ascending)
+        order = sort_by_fingerprint(bucket, fingerprint, begins)
+        if not _has_duplicate(bucket[order], fingerprint[order]):
+            return BucketPlacement(salt, order, begins, fingerprint[order])
     raise ValueError(f"{len(user_ids)} users can't be told apart: is one there twice?")
+
+
+def _has_duplicate(bucket: Int64Array, fingerprint: npt.NDArray[np.uint64]) -> bool:
+    """Say whether two neighbours have the same bucket and fingerprint."""
+    same_fingerprint = fingerprint[1:] == fingerprint[:-1]
+    same_bucket = bucket[1:] == bucket[:-1]
+    return bool((same_fingerprint & same_bucket).any())
 
 
 def _hash_users(
     user_ids: Sequence[str] | npt.NDArray[np.object_], salt: bytes
 ) -> npt.NDArray[np.uint64]:
-    """h of each user."""
-    salted, digests = hashlib.blake2b(digest_size=8, salt=salt), []
+    """Compute h of each user."""
+    salted_hash = hashlib.blake2b(digest_size=8, salt=salt)
+    digests = []
     for user_id in user_ids:
-        digest = salted.copy()  # half as long as making one
-        digest.update(user_id.encode())
-        digests.append(digest.digest())
+        user_hash = salted_hash.copy()  # takes half the time of a new one
+        user_hash.update(user_id.encode())
+        digests.append(user_hash.digest())
     return np.frombuffer(b"".join(digests), dtype="<u8")
-
-
-@jit()
-def _sort_by_fingerprint(
-    bucket: Int64Array, fingerprint: npt.NDArray[np.uint64], begins: Int64Array
-) -> Int64Array:
-    """Users by bucket, then by fingerprint: counted into their buckets, and there put in their place one by one."""
-    order, filled = np.empty(len(bucket), dtype=np.int64), begins[:-1].copy()
-    for user in range(len(bucket)):
-        first, place = begins[bucket[user]], filled[bucket[user]]
-        while place > first and fingerprint[order[place - 1]] > fingerprint[user]:
-            order[place] = order[place - 1]
-            place -= 1
-        order[place] = user
-        filled[bucket[user]] += 1
-    return order
 
 
 def pack_user_buckets(
     placed: BucketPlacement, lists: ListColumns, vectors: Float32Array, width: int, buckets: range
 ) -> Iterator[bytes]:
-    """The values of some buckets in a row, from all users' lists and vectors; ValueError when k is over 255."""
-    if lists[0].shape[1] > MAX_LIST_LENGTH:
-        raise ValueError(
-            f"lists of {lists[0].shape[1]} items can't be stored: k is at most {MAX_LIST_LENGTH}"
-        )
+    """Pack consecutive buckets and return their values, each with its checksum.
+
+    Args:
+        lists: The lists of all users.
+        vectors: The vectors of all users, shape (users, f).
+        width: The bytes of an item index.
+        buckets: The numbers of the buckets, in steps of 1.
+
+    Raises:
+        ValueError: k is above 255.
+    """
+    k = lists[0].shape[1]
+    if k > MAX_LIST_LENGTH:
+        raise ValueError(f"lists of {k} items can't be stored: k is at most {MAX_LIST_LENGTH}")
     begins = placed.begins[buckets.start : buckets.stop + 1]
-    where = slice(int(begins[0]), int(begins[-1]))
-    rows = placed.order[where]
-    packed = _build_records(rows, lists, vectors, width)
-    packed["fingerprint"] = (
-        placed.fingerprint[where].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :6]
-    )
-    body, size = packed.tobytes(), packed.dtype.itemsize
-    ends = ((begins - begins[0]) * size).tolist()
+    selection = slice(int(begins[0]), int(begins[-1]))
+    records = _build_records(placed.order[selection], lists, vectors, width)
+    fingerprint_bytes = placed.fingerprint[selection].astype("<u8").view(np.uint8)
+    records["fingerprint"] = fingerprint_bytes.reshape(-1, 8)[:, :6]
+    body = records.tobytes()
+    ends = ((begins - begins[0]) * records.dtype.itemsize).tolist()
     return (add_checksum(body[begin:end]) for begin, end in pairwise(ends))
 
 
 def _build_records(
     rows: Int64Array, lists: ListColumns, vectors: Float32Array, width: int
 ) -> npt.NDArray[Any]:
-    packed = np.zeros(
-        len(rows), dtype=build_record_dtype(lists[0].shape[1], width, vectors.shape[1])
-    )
-    packed["n"] = lists[2][rows]
-    packed["high"], packed["low"], packed["items"], packed["scores"] = _quantise_lists(
-        rows, *lists, width
-    )
-    packed["scale"], packed["vector"] = _quantise_vectors(vectors, rows)
-    return packed
-
-
-@jit()
-def _quantise_lists(
-    rows: Int64Array,
-    item_index: npt.NDArray[np.uint32],
-    score: Float32Array,
-    lengths: Int64Array,
-    width: int,
-) -> tuple[Float32Array, Float32Array, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Best and last scores, shape (rows,), items (rows, k, width) and scores (rows, k) of some users."""
-    k = item_index.shape[1]
-    high, low = np.zeros(len(rows), dtype=np.float32), np.zeros(len(rows), dtype=np.float32)
-    items, scores = (
-        np.zeros((len(rows), k, width), dtype=np.uint8),
-        np.zeros((len(rows), k), dtype=np.uint8),
-    )
-    for row in range(len(rows)):
-        user = rows[row]
-        if lengths[user]:
-            high[row], low[row] = score[user, 0], score[user, lengths[user] - 1]
-        step = np.float32(255) / (high[row] - low[row]) if high[row] > low[row] else np.float32(0)
-        for place in range(lengths[user]):
-            scores[row, place] = np.uint8(
-                (score[user, place] - low[row]) * step + ROUNDING_OFFSET - ROUNDING_OFFSET
-            )
-            for byte in range(width):
-                items[row, place, byte] = np.uint8(item_index[user, place] >> np.uint32(8 * byte))
-    return high, low, items, scores
-
-
-@jit()
-def _quantise_vectors(
-    vectors: Float32Array, rows: Int64Array
-) -> tuple[Float32Array, npt.NDArray[np.int8]]:
-    """Scales, shape (rows,), and 8-bit vectors, shape (rows, f), of some users."""
-    scales, quantised = (
-        np.zeros(len(rows), dtype=np.float32),
-        np.zeros((len(rows), vectors.shape[1]), dtype=np.int8),
-    )
-    for row in range(len(rows)):
-        x, scale = vectors[rows[row]], np.float32(0)
-        for i in range(len(x)):
-            scale = max(scale, abs(x[i]))
-        step = np.float32(127) / scale if scale > 0 else np.float32(0)
-        scales[row] = scale
-        for i in range(len(x)):
-            quantised[row, i] = np.int8(x[i] * step + ROUNDING_OFFSET - ROUNDING_OFFSET)
-    return scales, quantised
+    """Build the records of these users, without their fingerprints."""
+    item_index, score, lengths = lists
+    record = build_record_dtype(item_index.shape[1], width, vectors.shape[1])
+    records = np.zeros(len(rows), dtype=record)
+    high, low, items, scores = quantise_lists(rows, item_index, score, lengths, width)
+    scales, quantised = quantise_vectors(vectors, rows)
+    records["n"] = lengths[rows]
+    records["high"] = high
+    records["low"] = low
+    records["items"] = items
+    records["scores"] = scores
+    records["scale"] = scales
+    records["vector"] = quantised
+    return records
 
 
 def find_user(body: memoryview, fingerprint: bytes, kind: np.dtype[Any]) -> StoredUser | None:
-    """A user of a bucket's body (see store_layout.opened), or None."""
+    """Find a user in a bucket's body, or return None.
+
+    Args:
+        body: What `layout.verify_checksum` returns.
+        fingerprint: The 6 bytes that `locate_user` returns.
+        kind: The type of the records, from `build_version_dtype`.
+    """
     for begin in range(0, len(body), kind.itemsize):
         if body[begin : begin + 6] == fingerprint:
             return _unpack_user(np.frombuffer(body[begin : begin + kind.itemsize], kind)[0])
@@ -246,7 +216,7 @@ def _unpack_user(row: np.void) -> StoredUser:
 
 
 def decode_item_indices(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
-    """Item indices from their bytes; shape (…, id_width) becomes (…,)."""
+    """Decode item indices; shape (…, id_width) becomes (…,)."""
     wide = np.zeros((*packed.shape[:-1], 4), dtype=np.uint8)
     wide[..., : packed.shape[-1]] = packed
     return np.asarray(wide.view("<u4")[..., 0])

@@ -1,4 +1,4 @@
-"""The store's versions: written whole, switched to at once, gone back to; store_layout.py says where they lie."""
+"""Publish versions to the store, switch between them, and go back; layout.py describes the keys."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from typing import Any, Final
 from redis.client import Pipeline
 
 from dawnlist.cuts import format_iso, parse_as_of
-from dawnlist.store import builds
+from dawnlist.store import builds, version_reports
 from dawnlist.store import content as store_content
 from dawnlist.store import memory as store_memory
 from dawnlist.store.builds import Build, run_transaction
@@ -25,16 +25,17 @@ from dawnlist.store.layout import (
     read_version_metas,
 )
 from dawnlist.store.toplists import TopLists
+from dawnlist.store.version_reports import (
+    VersionReport,
+    resolve_without_switch,
+    select_report_fields,
+)
 
 VERSIONS_TO_KEEP: Final = 3
 _LIST_META_FIELDS: Final = ("winner", "model", "metrics", "config", "event_weights")
-_REPORT_FIELDS: Final = (
-    "version", "token", "run", "as_of", "winner", "users", "items", "bytes", "history_bytes", "memory", "seconds",
-    "resumed", "previous", "model", "metrics",
-)  # fmt: skip
-
-VersionReport = dict[str, Any]
+"""The fields of a top lists' meta that a version's meta takes over."""
 VersionHook = Callable[[VersionReport], None]
+"""Is called with a version's report before a switch. An exception stops the switch."""
 
 
 def publish_version(
@@ -46,81 +47,95 @@ def publish_version(
     keep: int = VERSIONS_TO_KEEP,
     announce: VersionHook = lambda report: None,
 ) -> VersionReport:
-    """Write the lists as a new version, read a sample back, and make it the active one in a single switch.
+    """Write the lists as a new version, read a sample back, and switch to it in a single step.
 
-    `announce` is given the report just before the switch; what it raises stops it. Returns `published` and, when that
-    is False, `reason`: as_of is not newer than the active version's, or since a rollback nothing may go live (`held`).
-    Nothing changes then. Else the version's report: version, token, run, as_of, winner, users, items, bytes (of all
-    values but histories), history_bytes, memory (bytes of the server's memory `needed`, and `free` before), seconds (to
-    write and verify), resumed (buckets that an earlier publish of the same run and lists had left) and previous (the
-    version that was active before, or None). A run that has been published before is left as it is and its report
-    returned again. RuntimeError when the store has no room, what was read back differs, or another publisher took the
-    version over; the active version is untouched then. What is written when the store is lost is gone on from.
+    If the run has been published before, nothing is written and its report is returned again. If
+    the store is lost, what was written stays, and the next publish of the run resumes it.
+
+    Args:
+        run: The name of the run that made the lists.
+        as_of: The run's as_of, ISO-8601 with a zone.
+        keep: The number of versions to keep, the active one included.
+        announce: Is called with the report just before the switch. An exception stops the switch.
+
+    Returns:
+        Always `published`. If it is False nothing has changed, and there is a `reason`: as_of is
+        not newer than the active version's, or a rollback holds its version (`held`). If it is
+        True, there is the version's report:
+
+        - version, token, run, as_of, winner, users, items
+        - bytes: of all values but the histories
+        - history_bytes: of the histories
+        - memory: of the server, in bytes: `needed` by the version, and `free` before
+        - seconds: to write and verify
+        - resumed: the buckets that an earlier publish of the same run and lists had written
+        - previous: the version that was active before, or None
+
+    Raises:
+        RuntimeError: the store has no room, what was read back differs from what was written, or
+            another publisher took the version over. The active version has not changed.
+        ValueError: `keep` is below 1.
     """
-    keys, day = StoreKeys(namespace), format_iso(parse_as_of(as_of))
+    keys = StoreKeys(namespace)
+    day = format_iso(parse_as_of(as_of))
     if keep < 1:
         raise ValueError(f"keep = {keep}: at least one version, the active one, has to be kept")
-    if settled := _resolve_without_switch(client, keys, run, day):
+    settled = resolve_without_switch(client, keys, run, day)
+    if settled is not None:
         return settled
     content = VersionContent.of(lists, namespace)
-    about = {**content.about(), **{name: lists.meta.get(name) for name in _LIST_META_FIELDS}}
-    digest = (
-        hashlib.sha256(json.dumps([lists.digest, about]).encode()).hexdigest()[:16]
-        if lists.digest
-        else ""
-    )
+    content_meta = _describe_content(lists, content)
+    digest = _compute_digest(lists, content_meta)
     builds.drop_leftovers(client, keys, run, digest)
-    memory = _ensure_memory(
-        client, keys, content, builds.count_written_buckets(client, keys, run, digest), keep
-    )
-    build = builds.begin_or_resume_build(client, keys, run, day, digest, about)
+    written_buckets = builds.count_written_buckets(client, keys, run, digest)
+    memory = _ensure_memory(client, keys, content, written_buckets, keep)
+    build = builds.begin_or_resume_build(client, keys, run, day, digest, content_meta)
+    meta = {
+        "version": build.version,
+        "token": build.token,
+        "run": run,
+        "as_of": day,
+        "digest": digest,
+        **content_meta,
+    }
     try:
-        started = time.perf_counter()
-        _write_and_verify(client, keys, build, content)
-        took = {
-            "seconds": round(time.perf_counter() - started, 3),
-            "resumed": build.done,
-            "memory": memory,
-        }
-        named = {
-            "version": build.version,
-            "token": build.token,
-            "run": run,
-            "as_of": day,
-            "digest": digest,
-        }
-        meta = {**named, **about, **took}
-        announce(_select_report_fields(meta))
+        figures = _write_and_verify(client, keys, build, content)
+        meta = {**meta, **figures, "memory": memory}
+        announce(select_report_fields(meta))
         report = _switch_version(client, keys, build, meta)
     except STORE_ERRORS:
         raise
     except Exception:
-        with suppress(*STORE_ERRORS):  # the next publish finishes it otherwise
-            builds.abandon_build(client, keys, build, about)
+        # If the store is lost meanwhile, the next publish deletes the version.
+        with suppress(*STORE_ERRORS):
+            builds.abandon_build(client, keys, build, content_meta)
         raise
-    if (
-        report.get("token") != build.token
-    ):  # another run is newer now, or the same one, elsewhere, was quicker
-        builds.abandon_build(client, keys, build, about)
+    if report.get("token") != build.token:
+        # A newer run was published meanwhile, or the same run by another publisher.
+        builds.abandon_build(client, keys, build, content_meta)
     builds.drop_old_versions(client, keys, keep - 1)
     return report
 
 
 def list_versions(client: StoreClient, namespace: str) -> list[VersionReport]:
-    """The reports of all versions that can be active, newest first, each with `active`: bool."""
+    """Return the reports of all versions that can be active, the newest first.
+
+    Each has `active`, a bool, in addition.
+    """
     keys = StoreKeys(namespace)
     current = read_active_meta(client, keys)
-    kept = sorted(read_version_metas(client, keys.versions).items(), reverse=True)
-    return [
-        {**_select_report_fields(meta), "active": bool(current) and current == meta}
-        for _, meta in kept
-    ]
+    metas = read_version_metas(client, keys.versions)
+    reports = []
+    for _, meta in sorted(metas.items(), reverse=True):
+        is_active = bool(current) and current == meta
+        reports.append({**select_report_fields(meta), "active": is_active})
+    return reports
 
 
 def read_active_version(client: StoreClient, namespace: str) -> VersionReport | None:
-    """The active version's report, or None while nothing has been published."""
+    """Return the active version's report, or None if nothing has been published."""
     meta = read_active_meta(client, StoreKeys(namespace))
-    return _select_report_fields(meta) if meta else None
+    return select_report_fields(meta) if meta else None
 
 
 def roll_back_version(
@@ -129,87 +144,109 @@ def roll_back_version(
     version: int | None = None,
     check: VersionHook = lambda report: None,
 ) -> VersionReport:
-    """Make `version`, or the newest one below the active one, active, and hold it; returns its report with `replaced`.
+    """Switch to an older version and hold it: no publish changes it until `release_hold`.
 
-    Until `release` no publish switches to another. `check` is given its report before the switch; what it raises stops
-    it. LookupError when there is no such version.
+    Args:
+        version: The version to switch to. None: the newest one below the active one.
+        check: Is called with the version's report before the switch. An exception stops the
+            switch.
+
+    Returns:
+        The version's report, with the version that it `replaced`.
+
+    Raises:
+        LookupError: there is no such version.
+        NothingPublishedError: the namespace has no active version.
     """
     keys = StoreKeys(namespace)
 
-    def move(pipe: Pipeline) -> VersionReport:
-        kept, current = read_version_metas(pipe, keys.versions), read_active_meta(pipe, keys)
+    def switch(pipe: Pipeline) -> VersionReport:
+        metas = read_version_metas(pipe, keys.versions)
+        current = read_active_meta(pipe, keys)
         if current is None:
             raise NothingPublishedError(namespace)
-        target = (
-            version
-            if version is not None
-            else max((v for v in kept if v < current["version"]), default=None)
-        )
-        if target is None:
-            raise LookupError(
-                f"there is no version before {current['version']}, which is active: nothing to go back to"
-            )
-        if target not in kept:
-            raise LookupError(
-                f"there is no version {target}: choose one of {', '.join(map(str, sorted(kept)))}"
-            )
-        check(_select_report_fields(kept[target]))
-        since = format_iso(datetime.now(UTC).replace(microsecond=0))
+        target = _choose_rollback_target(metas, current["version"], version)
+        report = select_report_fields(metas[target])
+        check(report)
+        hold = {
+            "version": target,
+            "replaced": current["version"],
+            "since": format_iso(datetime.now(UTC).replace(microsecond=0)),
+        }
         pipe.multi()
-        pipe.set(keys.active, kept[target]["token"])
-        pipe.set(
-            keys.hold,
-            json.dumps({"version": target, "replaced": current["version"], "since": since}),
-        )
-        return {**_select_report_fields(kept[target]), "replaced": current["version"]}
+        pipe.set(keys.active, metas[target]["token"])
+        pipe.set(keys.hold, json.dumps(hold))
+        return {**report, "replaced": current["version"]}
 
-    return run_transaction(client, keys, move)
+    return run_transaction(client, keys, switch)
 
 
 def read_hold(client: Any, namespace: str) -> VersionReport | None:
-    """What holds since a rollback: the version that is live, the one that it replaced, and since when; or None."""
-    found = client.get(StoreKeys(namespace).hold)
-    return json.loads(found) if found else None
+    """Return what a rollback holds, or None if nothing is held.
+
+    Returns:
+        The `version` that is active, the one that it `replaced`, and `since` when (ISO-8601, UTC).
+    """
+    return version_reports.read_hold(client, StoreKeys(namespace))
 
 
 def release_hold(client: Any, namespace: str) -> VersionReport | None:
-    """End the hold, so that the next publish goes live; returns what it was, None when there was none."""
-    found = client.getdel(StoreKeys(namespace).hold)
-    return json.loads(found) if found else None
+    """End the hold, so that the next publish changes the active version.
+
+    Returns what `read_hold` would have returned.
+    """
+    text = client.getdel(StoreKeys(namespace).hold)
+    return json.loads(text) if text else None
 
 
-def _select_report_fields(meta: VersionMeta) -> VersionReport:
-    return {name: meta[name] for name in _REPORT_FIELDS if name in meta}
+def _describe_content(lists: TopLists, content: VersionContent) -> VersionMeta:
+    """Describe the content and the model behind it, for the version's meta."""
+    content_meta = content.about()
+    for name in _LIST_META_FIELDS:
+        content_meta[name] = lists.meta.get(name)
+    return content_meta
 
 
-def _resolve_without_switch(
-    client: Any, keys: StoreKeys, run: str, as_of: str
-) -> VersionReport | None:
-    """What `publish` returns when there is nothing to switch: the run has a version, or may not go live; else None."""
-    for meta in read_version_metas(client, keys.versions).values():
-        if meta["run"] == run:
-            return {**_select_report_fields(meta), "published": True}
-    if held := read_hold(client, keys.namespace):
-        reason = (
-            f"version {held['version']} is held since it was rolled back to at {held['since']}; to let the next run go "
-            "live: `dawnlist release`"
-        )
-        return {"published": False, "held": held, "reason": reason}
-    current = read_active_meta(client, keys)
-    if current is None or parse_as_of(as_of) > parse_as_of(current["as_of"]):
-        return None
-    reason = (
-        f"run {run!r} of {as_of} is not newer than version {current['version']} of {current['as_of']}, which is "
-        "active; roll back to an older version first if it is meant to go live"
-    )
-    return {"published": False, "reason": reason}
+def _compute_digest(lists: TopLists, content_meta: VersionMeta) -> str:
+    """Return a digest of the content; empty if the lists have none, so nothing can be resumed."""
+    if not lists.digest:
+        return ""
+    return hashlib.sha256(json.dumps([lists.digest, content_meta]).encode()).hexdigest()[:16]
+
+
+def _choose_rollback_target(
+    metas: dict[int, VersionMeta], current: int, version: int | None
+) -> int:
+    """Return the version to switch to: `version`, or the newest one below the current one.
+
+    Raises:
+        LookupError: there is no such version.
+    """
+    if version is None:
+        older = [number for number in metas if number < current]
+        if not older:
+            raise LookupError(
+                f"there is no version before {current}, which is active: nothing to go back to"
+            )
+        return max(older)
+    if version not in metas:
+        choice = ", ".join(map(str, sorted(metas)))
+        raise LookupError(f"there is no version {version}: choose one of {choice}")
+    return version
 
 
 def _ensure_memory(
-    client: StoreClient, keys: StoreKeys, content: VersionContent, done: int, keep: int
+    client: StoreClient, keys: StoreKeys, content: VersionContent, written_buckets: int, keep: int
 ) -> VersionReport:
-    """The memory that the version needs and the store has; what would be dropped afterwards goes first if it must."""
-    needed, users = content.memory(done), len(content.lists.user_ids)
+    """Check that the version fits into the store's memory, and return the figures.
+
+    If it does not fit, the versions that would be dropped after the switch are dropped now.
+
+    Raises:
+        RuntimeError: the version does not fit even then.
+    """
+    needed = content.estimate_memory(written_buckets)
+    users = len(content.lists.user_ids)
     try:
         return store_memory.check_room(client, needed, users)
     except RuntimeError:
@@ -220,33 +257,43 @@ def _ensure_memory(
 
 def _write_and_verify(
     client: StoreClient, keys: StoreKeys, build: Build, content: VersionContent
-) -> None:
-    """Write and verify a version."""
+) -> VersionReport:
+    """Write the content and read a sample back; returns the report's `seconds` and `resumed`."""
+    started = time.perf_counter()
 
-    def tell(buckets: int) -> None:
+    def checkpoint(buckets: int) -> None:
         builds.checkpoint_build(client, keys, build, buckets)
 
-    store_content.write_content(client, keys, build.token, content, build.done, tell)
+    store_content.write_content(
+        client, keys, build.token, content, build.resumed_buckets, checkpoint
+    )
     store_content.verify_content(client, keys, build.token, content)
+    seconds = round(time.perf_counter() - started, 3)
+    return {"seconds": seconds, "resumed": build.resumed_buckets}
 
 
 def _switch_version(
     client: StoreClient, keys: StoreKeys, build: Build, meta: VersionMeta
 ) -> VersionReport:
-    """Make the version active unless that was settled meanwhile; returns publish's report."""
+    """Make the version active, and return the publish's report.
+
+    Nothing is switched if that must no longer happen; see `resolve_without_switch`.
+    """
     field = str(build.version)
 
-    def move(pipe: Pipeline) -> VersionReport:
-        if settled := _resolve_without_switch(pipe, keys, meta["run"], meta["as_of"]):
+    def switch(pipe: Pipeline) -> VersionReport:
+        settled = resolve_without_switch(pipe, keys, meta["run"], meta["as_of"])
+        if settled is not None:
             pipe.multi()
             return settled
         builds.read_owned_entry(pipe, keys, build)
         current = read_active_meta(pipe, keys)
-        switched = {**meta, "previous": current["version"] if current else None}
+        previous = current["version"] if current else None
+        final_meta = {**meta, "previous": previous}
         pipe.multi()
-        pipe.hset(keys.versions, field, json.dumps(switched))
+        pipe.hset(keys.versions, field, json.dumps(final_meta))
         pipe.set(keys.active, meta["token"])
         pipe.hdel(keys.building, field)
-        return {**_select_report_fields(switched), "published": True}
+        return {**select_report_fields(final_meta), "published": True}
 
-    return run_transaction(client, keys, move)
+    return run_transaction(client, keys, switch)

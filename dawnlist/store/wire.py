@@ -1,92 +1,42 @@
-"""A connection to one server of the store for reading: commands in a row, answers in their order, nothing in between.
+"""A connection to one server of the store, for reading.
 
-redis-py's asyncio client costs 100 microseconds of CPU a command; this costs a tenth, because it writes what it is
-given, parses in C (hiredis) and wakes nobody but who waits for the answer. It knows RESP2, TLS, users and databases,
-and it gives up early: after `timeout` seconds an answer is not waited for, after FAILURES such in a row the breaker is
-open and nothing is asked for REST seconds, then a single read tries whether the server is back (Nygard, "Release It!").
+Commands go out one after another, and the answers come back in the same order.
+
+redis-py's asyncio client needs 100 microseconds of CPU time for a command. This one needs a tenth
+of that: it writes bytes that are already packed, parses in C (hiredis), and wakes only the task
+that waits for the answer. It supports RESP2, TLS, users and databases.
+
+It also gives up early. An answer that is not there after `timeout` seconds counts as a failure.
+After BREAKER_FAILURES failures in a row the circuit breaker opens (Nygard, "Release It!"): nothing
+is sent for BREAKER_REST_SECONDS, then a single read tries whether the server is back.
 """
 
 import asyncio
-import ssl
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import hiredis
-from redis.connection import parse_url
 
-from dawnlist.store.client import strip_cluster_suffix
-from dawnlist.urls import REDIS_PASSWORD, read_password
+from dawnlist.store.endpoint import ServerEndpoint
 
 BREAKER_FAILURES: Final = 5
 BREAKER_REST_SECONDS: Final = 0.5
 STORE_CONNECT_SECONDS: Final = 1.0
 TIMEOUT_GRACE_SECONDS: Final = 0.001
 STUCK_SECONDS: Final = 1.0
-"""A connection on which an answer is late by so much is given up."""
+"""A connection is closed if an answer is still missing after this many seconds."""
+
+ReplyFuture = asyncio.Future[list[Any]]
 
 
 class FailureListener(Protocol):
-    """Hears what goes wrong; see dawnlist.serving.predictor.metrics."""
+    """Is told about failures; dawnlist.serving.predictor.metrics implements it."""
 
-    def report_store_error(self, kind: str) -> None: ...
-    def report_breaker(self, is_open: bool) -> None: ...
+    def report_store_error(self, kind: str) -> None:
+        """Count a failed read; `kind` is the error's class, or the first word of the server's."""
 
-
-@dataclass(frozen=True)
-class ServerEndpoint:
-    """Where a server listens, and how it is greeted."""
-
-    host: str
-    port: int
-    path: str = ""
-    """Of a Unix socket, in place of host and port."""
-    greeting: bytes = b""
-    """Commands before all others: AUTH, SELECT."""
-    greetings: int = 0
-    tls: ssl.SSLContext | None = field(default=None, compare=False)
-
-    @classmethod
-    def of(cls, url: str) -> "ServerEndpoint":
-        """That a store's URL names; ValueError for a URL that can't be used."""
-        parts: dict[str, Any] = dict(parse_url(strip_cluster_suffix(url)))  # type: ignore[no-untyped-call]
-        secret, user = read_password(REDIS_PASSWORD), parts.get("username")
-        commands: list[tuple[str, ...]] = []
-        if secret or user:  # a user without a password, too: else it would be the default one
-            commands.append(("AUTH", *([user] if user else []), secret or ""))
-        if parts.get("db"):
-            commands.append(("SELECT", str(parts["db"])))
-        greeting = b"".join(map(pack_command, commands))
-        tls = _build_tls_context(parts) if strip_cluster_suffix(url).startswith("rediss:") else None
-        where = (
-            parts.get("host", "localhost"),
-            int(parts.get("port", 6379)),
-            parts.get("path", ""),
-        )
-        return cls(*where, greeting, len(commands), tls)
-
-
-def _build_tls_context(parts: dict[str, Any]) -> ssl.SSLContext:
-    """From redis-py's options in a rediss:// URL."""
-    context = ssl.create_default_context(
-        cafile=parts.get("ssl_ca_certs"), capath=parts.get("ssl_ca_path")
-    )
-    if parts.get("ssl_certfile"):
-        context.load_cert_chain(parts["ssl_certfile"], parts.get("ssl_keyfile"))
-    unchecked = str(parts.get("ssl_cert_reqs", "required")).lower() == "none"
-    context.check_hostname = not unchecked and str(
-        parts.get("ssl_check_hostname", True)
-    ).lower() not in ("false", "0")
-    if unchecked:
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def pack_command(words: Sequence[str]) -> bytes:
-    """A command in RESP."""
-    command: bytes = hiredis.pack_command(tuple(words))  # type: ignore[arg-type]  # annotated as a tuple of one
-    return command
+    def report_breaker(self, is_open: bool) -> None:
+        """Record that the circuit breaker has opened or closed."""
 
 
 class RedisConnection(asyncio.Protocol):
@@ -95,153 +45,183 @@ class RedisConnection(asyncio.Protocol):
     def __init__(self) -> None:
         self.is_open = False
         self._transport: Any = None
-        self._reader = hiredis.Reader()
-        self._waiting: deque[tuple[asyncio.Future[list[Any]], int, float]] = deque()
+        self._parser = hiredis.Reader()
+        # For each request the future, the number of its answers, and the time of sending.
+        self._requests: deque[tuple[ReplyFuture, int, float]] = deque()
         self._replies: list[Any] = []
 
     def connection_made(self, transport: Any) -> None:
-        self._transport, self.is_open = transport, True
+        """See asyncio.Protocol."""
+        self._transport = transport
+        self.is_open = True
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
         self.is_open = False
-        while self._waiting:
-            future = self._waiting.popleft()[0]
+        while self._requests:
+            future = self._requests.popleft()[0]
             if not future.done():
                 future.set_exception(exc or ConnectionResetError())
 
     def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
+        """See asyncio.Protocol."""
+        self._parser.feed(data)
         try:
-            while (reply := self._reader.gets()) is not False:
+            while (reply := self._parser.gets()) is not False:
                 self._replies.append(reply)
-                future, number, _ = self._waiting[0]
+                future, number, _ = self._requests[0]
                 if len(self._replies) == number:
-                    self._waiting.popleft()
-                    replies, self._replies = self._replies, []
-                    if not future.done():  # else nobody waits for it any more
+                    self._requests.popleft()
+                    replies = self._replies
+                    self._replies = []
+                    if not future.done():  # it is done if the time was up
                         future.set_result(replies)
-        except (hiredis.ProtocolError, IndexError):  # no Redis talks like this
+        except (hiredis.ProtocolError, IndexError):  # the server does not speak RESP
             self._transport.abort()
 
-    def send(
-        self, commands: bytes, number: int, loop: asyncio.AbstractEventLoop
-    ) -> "asyncio.Future[list[Any]]":
-        """Write some commands; the future has as many answers, an error among them as hiredis.ReplyError."""
-        future: asyncio.Future[list[Any]] = loop.create_future()
-        self._waiting.append((future, number, loop.time()))
+    def send(self, commands: bytes, number: int, loop: asyncio.AbstractEventLoop) -> ReplyFuture:
+        """Send packed commands; the future gets one answer for each.
+
+        An error of the server is among the answers, as hiredis.ReplyError.
+        """
+        future: ReplyFuture = loop.create_future()
+        self._requests.append((future, number, loop.time()))
         self._transport.write(commands)
         return future
 
-    def late(self, now: float) -> None:
-        """An answer did not come in time: if one is missing for long, the connection may be dead without saying so."""
-        if self._waiting and now - self._waiting[0][2] > STUCK_SECONDS:
+    def close_if_stuck(self, now: float) -> None:
+        """Close the connection if the oldest answer is late by STUCK_SECONDS: it may be dead."""
+        if self._requests and now - self._requests[0][2] > STUCK_SECONDS:
             self._transport.abort()
 
     def close(self) -> None:
+        """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()
 
 
 class ServerLink:
-    """The way to one server: connects when it is used, and again after it was cut; has the breaker."""
+    """A connection to one server that opens when it is needed, with a circuit breaker."""
 
     def __init__(self, server: ServerEndpoint, listener: FailureListener, timeout: float) -> None:
         self.server = server
-        self._listener, self._timeout = listener, timeout
-        self._wire = RedisConnection()
+        self._listener = listener
+        self._timeout = timeout
+        self._connection = RedisConnection()
         self._connecting: asyncio.Task[None] | None = None
-        self._failed, self._closed_until, self._trying = 0, 0.0, False
+        self._failures = 0
+        self._rest_until = 0.0
+        self._is_probing = False
 
     @property
     def ok(self) -> bool:
         """Whether the last read was answered."""
-        return not self._failed
+        return not self._failures
 
-    async def ask(self, commands: bytes, number: int) -> list[Any] | None:
-        """The answers, or None where the server gave none in time; never an error."""
+    async def execute(self, commands: bytes, number: int) -> list[Any] | None:
+        """Send packed commands and return their answers.
+
+        Returns None if the server did not answer in time. Never raises an error.
+        """
         loop = asyncio.get_running_loop()
-        if self._failed >= BREAKER_FAILURES:
-            if self._trying or loop.time() < self._closed_until:
+        if self._failures >= BREAKER_FAILURES:
+            if self._is_probing or loop.time() < self._rest_until:
                 return None
-            self._trying = True
+            self._is_probing = True
         try:
-            if not self._wire.is_open:
+            if not self._connection.is_open:
                 async with asyncio.timeout(self._timeout):
-                    await self._connected()
-            future = self._wire.send(commands, number, loop)
-            timer = loop.call_later(self._timeout, self._expire, future, loop)
+                    await self._ensure_connected()
+            future = self._connection.send(commands, number, loop)
+            timer = loop.call_later(self._timeout, self._handle_timeout, future, loop)
             try:
                 replies = await future
             finally:
                 timer.cancel()
-        except OSError as error:  # TimeoutError and PermissionError are such
-            self._fail(type(error).__name__, loop.time())
+        except OSError as error:  # the base class of TimeoutError and PermissionError, too
+            self._record_failure(type(error).__name__, loop.time())
             return None
         finally:
-            self._trying = False
-        if self._failed:
-            self._recover()
+            self._is_probing = False
+        if self._failures:
+            self._record_recovery()
         return replies
 
     def close(self) -> None:
-        """Cut the connection."""
+        """Close the connection."""
         if self._connecting is not None:
             self._connecting.cancel()
-        self._wire.close()
+        self._connection.close()
 
-    def _expire(self, future: "asyncio.Future[list[Any]]", loop: asyncio.AbstractEventLoop) -> None:
-        """The loop may have been busy, and the answer be there: it is read before the time is really up."""
+    def _handle_timeout(self, future: ReplyFuture, loop: asyncio.AbstractEventLoop) -> None:
+        """Grant a last millisecond: the event loop may have been busy, and the answer is there."""
         loop.call_later(TIMEOUT_GRACE_SECONDS, self._give_up, future, loop)
 
-    def _give_up(
-        self, future: "asyncio.Future[list[Any]]", loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def _give_up(self, future: ReplyFuture, loop: asyncio.AbstractEventLoop) -> None:
         if not future.done():
             future.set_exception(TimeoutError())
-            self._wire.late(loop.time())
+            self._connection.close_if_stuck(loop.time())
 
-    def _fail(self, kind: str, now: float) -> None:
-        self._failed += 1
+    def _record_failure(self, kind: str, now: float) -> None:
+        self._failures += 1
         self._listener.report_store_error(kind)
-        if self._failed >= BREAKER_FAILURES:
-            self._closed_until = now + BREAKER_REST_SECONDS
-            if self._failed == BREAKER_FAILURES:
+        if self._failures >= BREAKER_FAILURES:
+            self._rest_until = now + BREAKER_REST_SECONDS
+            if self._failures == BREAKER_FAILURES:
                 self._listener.report_breaker(True)
 
-    def _recover(self) -> None:
-        if self._failed >= BREAKER_FAILURES:
+    def _record_recovery(self) -> None:
+        if self._failures >= BREAKER_FAILURES:
             self._listener.report_breaker(False)
-        self._failed = 0
+        self._failures = 0
 
-    async def _connected(self) -> None:
-        """All who ask meanwhile wait for one attempt, which goes on when they do not wait any longer."""
+    async def _ensure_connected(self) -> None:
+        """Wait for the connection; all readers wait for the same attempt.
+
+        The attempt goes on when a reader stops waiting.
+        """
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.create_task(self._connect())
-            self._connecting.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._connecting.add_done_callback(_retrieve_exception)
         await asyncio.shield(self._connecting)
 
     async def _connect(self) -> None:
-        loop, server = asyncio.get_running_loop(), self.server
+        loop = asyncio.get_running_loop()
+        server = self.server
         async with asyncio.timeout(STORE_CONNECT_SECONDS):
             if server.path:
-                _, wire = await loop.create_unix_connection(
+                _, connection = await loop.create_unix_connection(
                     RedisConnection, server.path, ssl=server.tls
                 )
             else:
-                _, wire = await loop.create_connection(
+                _, connection = await loop.create_connection(
                     RedisConnection, server.host, server.port, ssl=server.tls
                 )
             try:
-                for reply in (
-                    await wire.send(server.greeting, server.greetings, loop)
-                    if server.greetings
-                    else ()
-                ):
-                    if isinstance(reply, hiredis.ReplyError):
-                        raise PermissionError(str(reply).split()[0])
-            except (
-                BaseException
-            ):  # cancelled, too: a connection that nobody uses would stay open for ever
-                wire.close()
+                await _greet(connection, server, loop)
+            except BaseException:
+                # Also when cancelled: otherwise an unused connection would stay open for ever.
+                connection.close()
                 raise
-        self._wire = wire
+        self._connection = connection
+
+
+async def _greet(
+    connection: RedisConnection, server: ServerEndpoint, loop: asyncio.AbstractEventLoop
+) -> None:
+    """Send the first commands.
+
+    Raises:
+        PermissionError: the server refuses one; the message is the first word of its error.
+    """
+    if not server.greetings:
+        return
+    for reply in await connection.send(server.greeting, server.greetings, loop):
+        if isinstance(reply, hiredis.ReplyError):
+            raise PermissionError(str(reply).split()[0])
+
+
+def _retrieve_exception(task: asyncio.Task[None]) -> None:
+    """Mark the task's exception as seen, so that asyncio does not log it."""
+    if not task.cancelled():
+        task.exception()
