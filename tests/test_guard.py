@@ -34,7 +34,8 @@ from dawnlist.serving.predictor.transports.auth import (
     ForbiddenError,
     UnauthenticatedError,
 )
-from dawnlist.serving.predictor.transports.connection import ConnectionContext, HttpConnection
+from dawnlist.serving.predictor.transports.connection import HttpConnection
+from dawnlist.serving.predictor.transports.context import ConnectionContext
 from dawnlist.serving.predictor.transports.http import Request, Response
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
 from dawnlist.serving.predictor.watch.logs import JsonFormatter, MetricsLogger, describe_exception
@@ -643,8 +644,8 @@ def test_errors_are_logged_once_in_an_interval_with_their_number(
     report = functools.partial(counts.report_store_error, "TimeoutError")
     for _ in range(3):
         report()
-    counts.request("lean", 503)
-    counts.request("lean", 400)
+    counts.count_request("lean", 503)
+    counts.count_request("lean", 400)
     digest.write()
     digest.write()
     report()
