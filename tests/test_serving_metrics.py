@@ -73,7 +73,7 @@ def test_a_histogram_is_cumulated() -> None:
     counts = PredictorMetrics("shop")
     for seconds in (0.0005, 0.003, 0.003, 9.0):
         counts.count_answers([Recommendation("list", [], [])], seconds)
-    buckets = counts.seconds["list"].cumulate_buckets()
+    buckets = counts.request_seconds["list"].cumulate_buckets()
     assert [bound for bound, _ in buckets] == [*map(str, LATENCY_BOUNDS), "+Inf"]
     assert [reached for _, reached in buckets] == [1, 1, 1, *[3] * (len(LATENCY_BOUNDS) - 3), 4]
 

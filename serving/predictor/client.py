@@ -55,6 +55,7 @@ def request_prediction(
 
 
 def _post_instances(url: str, name: str, instances: list[dict[str, Any]]) -> httpx.Response:
+    """Post V1's request."""
     try:
         return httpx.post(
             f"{url.rstrip('/')}/v1/models/{name}:predict",
@@ -92,6 +93,7 @@ def predict_from_store(
 
 
 async def _run_engine_once(redis: str, namespace: str, question: Question) -> dict[str, Any]:
+    """Answer one question with an engine that is started for it."""
     engine = ServingEngine(redis, namespace, timeout=COMMAND_TIMEOUT_SECONDS)
     await engine.start()
     try:

@@ -1,4 +1,4 @@
-"""DawnlistModel: the KServe model behind every protocol, with a limit on what is answered at once."""
+"""The KServe model behind every protocol, with a limit on what is answered at once."""
 
 import time
 from collections.abc import Sequence
@@ -65,4 +65,5 @@ class DawnlistModel(kserve.Model):  # type: ignore[misc]
 
 
 def _describe_tensor(name: str, datatype: str, shape: list[int]) -> dict[str, Any]:
+    """Describe a tensor as KServe's metadata do; -1 is any length."""
     return {"name": name, "datatype": datatype, "shape": shape}

@@ -69,6 +69,7 @@ class UserRecords:
 
 
 def _unpack_three_byte_ids(ids: bytes, length: int) -> list[int]:
+    """Return ids that are stored in three bytes each, little-endian."""
     widened = bytearray(4 * length)
     widened[::4] = ids[::3]
     widened[1::4] = ids[1::3]

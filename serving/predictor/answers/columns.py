@@ -72,7 +72,7 @@ class IdColumn(TextColumn):
 
 
 class AttributeIndex:
-    """Finds the items that have a value of an attribute, in a column of text or of lists of text."""
+    """Finds the items that have a value of an attribute: a column of text or of lists of text."""
 
     def __init__(self, column: pa.ChunkedArray) -> None:
         array = column.combine_chunks()

@@ -176,6 +176,7 @@ class ServingEngine:
             self._loop.call_soon_threadsafe(self._first_poll.set)
 
     def _answer_from_file(self, question: Question) -> Recommendation:
+        """Answer with the items of the static file."""
         excluded = {*question.exclude, *(event.item_id for event in question.recent)}
         item_ids = self._static.item_ids
         rows = [row for row, item_id in enumerate(item_ids) if item_id not in excluded]
@@ -187,6 +188,7 @@ class ServingEngine:
 
 
 def _resolve_ids(catalogue: Snapshot | StaticCatalogue, recommendation: Recommendation) -> Answer:
+    """Replace rows by item ids and titles."""
     item_ids = catalogue.item_ids
     because: list[list[tuple[str, float]]] | None = None
     if recommendation.because is not None:

@@ -13,14 +13,13 @@ every answer. If a rung can't be reached (the store does not answer, a value is 
 are busy), the next one answers.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from dawnlist.ranking.fold_in import UserPairs
 from dawnlist.serving.predictor.answers.metrics import EngineMetrics
 from dawnlist.serving.predictor.answers.question import Question
-from dawnlist.serving.predictor.answers.ranker import Ranker
-from dawnlist.serving.predictor.answers.ranking import RankingResult, RankingTask
+from dawnlist.serving.predictor.answers.ranker import Ranker, RankingFuture
+from dawnlist.serving.predictor.answers.ranking import RankingTask
 from dawnlist.serving.predictor.answers.recommendation import Recommendation, ScoredItems
 from dawnlist.serving.predictor.answers.snapshot import Snapshot
 from dawnlist.serving.predictor.answers.stored_lists import (
@@ -68,7 +67,7 @@ class Ladder:
         answers = [answer_without_ranking(snapshot, state) for state in states]
         unanswered = [position for position, answer in enumerate(answers) if answer is None]
         if unanswered:
-            ranked = await self._rank([states[position] for position in unanswered], snapshot)
+            ranked = await self._rank(snapshot, [states[position] for position in unanswered])
             for position, answer in zip(unanswered, ranked, strict=True):
                 answers[position] = answer
         recommendations = []
@@ -100,6 +99,7 @@ class Ladder:
                 state.hidden |= snapshot.item_ids.find_rows(state.question.exclude)
 
     def _apply_bucket(self, snapshot: Snapshot, state: UserState, value: ReadResult) -> None:
+        """Find the user's record in the bucket, or report why there is no bucket."""
         if extract_body(value) is ReadFailure.CORRUPT:
             value = ReadFailure.CORRUPT
         if isinstance(value, ReadFailure):
@@ -122,6 +122,7 @@ class Ladder:
             self._metrics.report_corruption("recent")
 
     def _report_failure(self, what: str, failure: ReadFailure) -> None:
+        """Report why a bucket or a history could not be used."""
         if failure is ReadFailure.UNREACHABLE:
             self._metrics.report_degradation("store")
             return
@@ -132,7 +133,7 @@ class Ladder:
         self._metrics.report_degradation(reason)
 
     async def _rank(
-        self, states: Sequence[UserState], snapshot: Snapshot
+        self, snapshot: Snapshot, states: Sequence[UserState]
     ) -> list[Recommendation | None]:
         """Rank all items for each user; None where that was not possible."""
         await self._read_histories(snapshot, [state for state in states if state.is_known])
@@ -148,6 +149,7 @@ class Ladder:
         return answers
 
     async def _read_histories(self, snapshot: Snapshot, states: Sequence[UserState]) -> None:
+        """Read and apply the histories of known users."""
         keys = [self._keys.histories(snapshot.token, state.bucket) for state in states]
         values = await self._reader.read(keys)
         for state, value in zip(states, values, strict=True):
@@ -164,7 +166,7 @@ class Ladder:
         self,
         state: UserState,
         task: RankingTask,
-        future: "asyncio.Future[RankingResult | None] | None",
+        future: RankingFuture | None,
     ) -> Recommendation | None:
         """Wait for a ranking; None if there were too many, or the thread failed."""
         result = None
@@ -178,12 +180,14 @@ class Ladder:
 
 
 def _build_state(snapshot: Snapshot, question: Question, default_k: int) -> UserState:
+    """Locate the user, and choose how many items to return."""
     bucket, fingerprint = locate_user(question.user_id, snapshot.salt, snapshot.buckets)
     k = question.k or min(default_k, snapshot.k)
     return UserState(question, k, bucket, fingerprint)
 
 
 def _choose_ranking_tier(task: RankingTask, state: UserState) -> str:
+    """Return the rung that a ranking stands for."""
     if task.stored_list is not None:
         return "list"
     if not task.fold:

@@ -1,4 +1,4 @@
-"""Load a version from the store into memory, one checked chunk at a time, in a thread of its own."""
+"""Load a version from the store into memory, one checked chunk at a time, in its own thread."""
 
 import json
 import time
@@ -55,8 +55,9 @@ def load_snapshot(client: Any, keys: StoreKeys, token: str) -> Snapshot:
         LayoutError: the version has a layout that this Dawnlist can't read.
     """
     meta = read_version_meta(client, keys, token)
-    catalogue_keys = [keys.catalogue(token, chunk) for chunk in range(meta["chunks"]["c"])]
-    vector_keys = [keys.factors(token, chunk) for chunk in range(meta["chunks"]["f"])]
+    chunk_counts = meta["chunks"]
+    catalogue_keys = [keys.catalogue(token, chunk) for chunk in range(chunk_counts["c"])]
+    vector_keys = [keys.factors(token, chunk) for chunk in range(chunk_counts["f"])]
     tables = [unpack_catalogue(_read_chunk(client, key)) for key in catalogue_keys]
     catalogue = pa.concat_tables(tables)
     chunks = (_read_chunk(client, key) for key in vector_keys)
@@ -69,6 +70,7 @@ def load_snapshot(client: Any, keys: StoreKeys, token: str) -> Snapshot:
 
 
 def _read_chunk(client: Any, key: str) -> bytes:
+    """Read a value after a short pause; raise LookupError if it is gone."""
     time.sleep(CHUNK_PAUSE_SECONDS)
     value: bytes | None = client.get(key)
     if value is None:
@@ -109,6 +111,7 @@ def _assemble_vectors(
 def _check_sizes(
     meta: VersionMeta, catalogue: pa.Table, popular: Mapping[str, PopularItems]
 ) -> None:
+    """Raise ValueError unless the catalogue and the popular lists fit the metadata."""
     items = int(meta["items"])
     if catalogue.num_rows != items:
         raise ValueError(
@@ -130,12 +133,13 @@ def _compile_kernels(snapshot: Snapshot) -> None:
     """
     items = len(snapshot.item_ids)
     fold_in = snapshot.fold_in
-    pairs = UserPairs(np.zeros(min(1, items), np.int64), np.ones(1), np.zeros(1))
+    first_item = np.zeros(min(1, items), np.int64)
+    pairs = UserPairs(first_item, weight=np.ones(1), age=np.zeros(1))
     if snapshot.can_fold and len(pairs):
         equation = fold_in.build_equation(pairs, NO_PAIRS, 0.0)
         fold_in.vector(equation)
         fold_in.explain_scores(equation, pairs.index)
-    user = np.zeros((1, snapshot.coarse.vectors.shape[1]), np.float32)
+    user = np.zeros((1, snapshot.width), np.float32)
     hidden = np.zeros(0, np.int32)
     mask = np.ones((1, items), bool)
     snapshot.coarse.best(user, 1, NOTHING_HIDDEN, hidden, mask)

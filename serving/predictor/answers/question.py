@@ -18,7 +18,10 @@ class QuestionEvent:
 
 @dataclass(slots=True)  # not frozen: creating a frozen instance takes twice as long
 class Question:
-    """A request for one user's items. The protocol checks types and lengths, the engine the rest."""
+    """A request for one user's items.
+
+    The protocol has checked types and lengths; the engine checks the rest.
+    """
 
     user_id: str
     """The user's id, which need not be known."""

@@ -60,6 +60,7 @@ class Ranker:
         self._pool.shutdown(wait=True)
 
     def _start_batches(self) -> None:
+        """Give waiting tasks to the threads that are free."""
         loop = asyncio.get_running_loop()
         while self._pending and self._free_threads:
             batch = self._take_batch()
@@ -82,6 +83,7 @@ class Ranker:
     def _finish_batch(
         self, batch: list[PendingTask], ranking: asyncio.Future[list[RankingResult]]
     ) -> None:
+        """Resolve the tasks of a batch, and start the next one."""
         self._free_threads += 1
         self._start_batches()
         now = time.perf_counter()

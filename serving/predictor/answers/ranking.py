@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from dawnlist.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from dawnlist.ranking.coarse import NO_MASKS
@@ -73,6 +74,7 @@ def rank_tasks(tasks: Sequence[RankingTask]) -> list[RankingResult]:
 
 
 def _build_equation(task: RankingTask) -> UserEquation:
+    """Build the equation whose solution is the user's vector."""
     start = NO_START
     if task.vector is not None and task.fold:
         start = task.vector.astype(np.float64)
@@ -99,11 +101,13 @@ def _choose_lists(
 def _rank_all_items(
     tasks: Sequence[RankingTask], equations: Sequence[UserEquation]
 ) -> list[ScoredItems]:
+    """Rank all items for all tasks in one pass over the item vectors."""
     coarse = tasks[0].snapshot.coarse
     users = _build_user_vectors(tasks, equations)
     longest = max(task.k for task in tasks)
-    hidden = [np.sort(np.fromiter(task.hidden, np.int32, len(task.hidden))) for task in tasks]
-    hidden_begins = np.concatenate([[0], np.cumsum([len(rows) for rows in hidden])])
+    hidden = [_sort_hidden_rows(task) for task in tasks]
+    hidden_lengths = [len(rows) for rows in hidden]
+    hidden_begins = np.concatenate([[0], np.cumsum(hidden_lengths)])
     masks, mask_numbers = _stack_masks(tasks)
     all_items, all_scores = coarse.best(
         users, longest, hidden_begins, np.concatenate(hidden), masks, mask_numbers
@@ -115,12 +119,18 @@ def _rank_all_items(
     return lists
 
 
+def _sort_hidden_rows(task: RankingTask) -> npt.NDArray[np.int32]:
+    """Return the rows of the task's hidden items, ascending."""
+    rows = np.fromiter(task.hidden, np.int32, len(task.hidden))
+    return np.sort(rows)
+
+
 def _build_user_vectors(
     tasks: Sequence[RankingTask], equations: Sequence[UserEquation]
 ) -> Float32Array:
     """Return the users' vectors [factors | content], shape (tasks, factors + d)."""
     snapshot = tasks[0].snapshot
-    users = np.zeros((len(tasks), snapshot.coarse.vectors.shape[1]), dtype=np.float32)
+    users = np.zeros((len(tasks), snapshot.width), dtype=np.float32)
     for user, task, equation in zip(users, tasks, equations, strict=True):
         if task.fold or task.vector is None:
             user[: snapshot.factors] = snapshot.fold_in.vector(equation)
@@ -196,7 +206,8 @@ def _compute_contributions(
     contributions = snapshot.fold_in.explain_scores(whole, rows)
     if not snapshot.content.shape[1] or not len(whole.index):
         return contributions
-    past_content = snapshot.content[whole.index].astype(np.float64) * whole.confidence[:, None]
+    past_content = snapshot.content[whole.index].astype(np.float64)
+    past_content *= whole.confidence[:, None]
     length = float(np.linalg.norm(past_content.sum(axis=0)))
     factor = 0.0
     if length:

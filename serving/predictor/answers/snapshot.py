@@ -113,9 +113,14 @@ class Snapshot:
         return len(self.fold_in.gram)
 
     @property
+    def width(self) -> int:
+        """The length of a user's vector with the content part."""
+        return int(self.coarse.vectors.shape[1])
+
+    @property
     def can_fold(self) -> bool:
         """Whether a user's events can change the ranking."""
-        return bool(self.coarse.vectors.shape[1])
+        return self.width > 0
 
     def build_mask(self, filters: Iterable[tuple[str, Sequence[str]]]) -> BoolArray | None:
         """Return which items have a value of each attribute, shape (items,); None without filters.
@@ -151,6 +156,7 @@ class Snapshot:
 
 
 def _index_attributes(catalogue: pa.Table) -> dict[str, AttributeIndex]:
+    """Index all columns of the catalogue but ids and titles."""
     names = [name for name in catalogue.column_names if name not in TEXT_COLUMNS]
     return {name: AttributeIndex(catalogue[name]) for name in names}
 
@@ -158,11 +164,12 @@ def _index_attributes(catalogue: pa.Table) -> dict[str, AttributeIndex]:
 def _build_fold_in(factors: Float32Array, config: dict[str, Any]) -> FoldIn:
     """Prepare the fold-in with the settings that the model was trained with."""
     als = ALSConfig.from_dict(config)
-    return FoldIn.of(factors, {"ridge_scale": als.regularization, **config, **als.as_dict()})
+    settings = {"ridge_scale": als.regularization, **config, **als.as_dict()}
+    return FoldIn.of(factors, settings)
 
 
 def _add_default_weight(event_weights: Mapping[str, float]) -> dict[str, float]:
-    """Add the weight of an event without a type: that of a view, else the smallest weight, else 1."""
+    """Add the weight of an event without a type: a view's, else the smallest, else 1."""
     smallest = min(event_weights.values(), default=1.0)
     return {"": event_weights.get("view", smallest), **event_weights}
 
@@ -170,6 +177,7 @@ def _add_default_weight(event_weights: Mapping[str, float]) -> dict[str, float]:
 def _build_segments(
     popular: Mapping[str, PopularItems],
 ) -> dict[frozenset[str], PopularRanking]:
+    """Build the popular list of each segment."""
     segments = {}
     for name, (items, scores) in popular.items():
         if name != EVERYBODY:

@@ -66,6 +66,7 @@ def remove_items(items: list[int], scores: list[float], removed: Container[int])
 
 
 def _select_from_user_list(snapshot: Snapshot, state: UserState) -> ScoredItems:
+    """Return the user's list without what is hidden or does not match the filters."""
     items, scores = read_visible_list(snapshot, state)
     mask = snapshot.build_mask(state.question.filters)
     if mask is not None:

@@ -100,7 +100,7 @@ def apply_events(
 def _store_event_pairs(
     snapshot: Snapshot, state: UserState, pairs: dict[int, tuple[float, float]]
 ) -> None:
-    """Keep the events for folding in; `pairs` maps a row to its weight and its last event's time."""
+    """Keep the events for folding in; `pairs` maps a row to its weight and its last time."""
     weights, times = np.array(list(pairs.values())).T
     cut = max(snapshot.as_of_seconds, float(times.max()))
     rows = np.array(list(pairs), dtype=np.int64)

@@ -81,6 +81,7 @@ class VersionFollower:
         self._poll_requested.set()
 
     def _run(self) -> None:
+        """Poll until the follower is stopped."""
         with threadpool_limits(1, "blas"):  # as many threads as cores would delay requests
             while not self._stop_requested.is_set():
                 self._poll_safely()
@@ -91,6 +92,7 @@ class VersionFollower:
         self._disconnect()
 
     def _poll_safely(self) -> None:
+        """Poll, and handle every error."""
         try:
             self._poll()
             self._last_warning = ""
@@ -117,6 +119,7 @@ class VersionFollower:
             self._load(token)
 
     def _load(self, token: str) -> None:
+        """Load a version, and let it answer."""
         started = time.monotonic()
         try:
             snapshot = load_snapshot(self._client, self._keys, token)
@@ -155,6 +158,7 @@ class VersionFollower:
         self._disconnect()
 
     def _disconnect(self) -> None:
+        """Close the connection; the next poll opens a new one."""
         if self._client is not None:
             self._client.close()
             self._client = None

@@ -60,6 +60,7 @@ class PredictionEncoder:
         return b"%b%b}]}" % (head, b"".join(pieces)[2:])
 
     def _encode_items(self, catalogue: ServedCatalogue, rows: Sequence[int]) -> list[bytes]:
+        """Return the encoded id and title of each item, up to where its score follows."""
         if self._catalogue is not catalogue:
             self._items = [b""] * len(catalogue.item_ids)
             self._catalogue = catalogue
@@ -106,4 +107,5 @@ def _append_reasons(
 
 @lru_cache(maxsize=16)
 def _parse_timestamp(as_of: str) -> float | None:
+    """Return seconds since 1970; None for an empty text."""
     return parse_as_of(as_of).timestamp() if as_of else None

@@ -61,6 +61,7 @@ def check_user_count(number: int) -> None:
 
 
 def _parse_text(description: str, value: Any) -> str:
+    """Return an id or another text, if it is not empty and not too long."""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
         raise ValueError(
             f'{description} has to be text of 1 to {MAX_TEXT} characters, such as "42"'
@@ -74,33 +75,39 @@ def _is_number(value: Any) -> bool:
 
 
 def _parse_k(value: Any) -> int:
+    """Return the number of items."""
     if not _is_number(value) or not 0 < value <= MAX_K or value % 1:
         raise ValueError(f'"k" has to be a whole number from 1 to {MAX_K}')
     return int(value)  # JSON's 3.0 is a whole number too
 
 
 def _check_list(description: str, value: Any, max_length: int) -> list[Any]:
+    """Return the value if it is a list that is not too long."""
     if not isinstance(value, list) or len(value) > max_length:
         raise ValueError(f"{description} has to be a list of at most {max_length}")
     return value
 
 
 def _check_object(description: str, value: Any, max_fields: int) -> dict[str, Any]:
+    """Return the value if it is an object without too many fields."""
     if not isinstance(value, dict) or len(value) > max_fields:
         raise ValueError(f"{description} has to be an object of at most {max_fields} fields")
     return value
 
 
 def _parse_exclude(value: Any) -> tuple[str, ...]:
+    """Return the ids of the items to exclude."""
     item_ids = _check_list('"exclude"', value, MAX_EXCLUDED)
     return tuple(_parse_text('an item of "exclude"', item_id) for item_id in item_ids)
 
 
 def _parse_recent(value: Any) -> tuple[QuestionEvent, ...]:
+    """Return the recent events."""
     return tuple(map(_parse_event, _check_list('"recent"', value, MAX_RECENT)))
 
 
 def _parse_event(value: Any) -> QuestionEvent:
+    """Return an event; its type and its time are optional."""
     fields = _check_object('an event of "recent"', value, 3)
     unknown_names = fields.keys() - {"item_id", "event_type", "time"}
     if unknown_names:
@@ -119,12 +126,14 @@ def _parse_event(value: Any) -> QuestionEvent:
 
 
 def _parse_time(value: Any) -> float:
+    """Return seconds since 1970, at most now."""
     if not _is_number(value) or not 0 <= value <= MAX_TIME:
         raise ValueError('"time" of an event has to be seconds since 1970')
     return min(float(value), time.time())  # the client's clock may be ahead of ours
 
 
 def _parse_context(value: Any) -> tuple[tuple[str, str], ...]:
+    """Return the context's names and values."""
     context = []
     for name, text in _check_object('"context"', value, MAX_CONTEXT).items():
         parsed_name = _parse_text('a name in "context"', name)
@@ -133,11 +142,13 @@ def _parse_context(value: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _parse_filters(value: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return each attribute with its allowed values."""
     filters = _check_object('"filters"', value, MAX_CONTEXT)
     return tuple((name, _parse_filter_values(name, values)) for name, values in filters.items())
 
 
 def _parse_filter_values(name: str, value: Any) -> tuple[str, ...]:
+    """Return the allowed values of one attribute."""
     description = f"filter {name[:50]!r}"
     values = _check_list(description, value, MAX_FILTER_VALUES)
     if not values:
@@ -146,6 +157,7 @@ def _parse_filter_values(name: str, value: Any) -> tuple[str, ...]:
 
 
 def _parse_explain(value: Any) -> bool:
+    """Return whether the answer is to be explained."""
     if not isinstance(value, bool):
         raise ValueError('"explain" has to be true or false')
     return value

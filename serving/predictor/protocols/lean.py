@@ -80,6 +80,7 @@ def _collect_values(query: str) -> dict[str, list[str]]:
 
 
 def _get_single_value(name: str, values: list[str]) -> str:
+    """Return the value of a parameter that may be given once."""
     if len(values) > 1:
         raise ValueError(f"{name!r} is given {len(values)} times: give it once")
     return values[0]

@@ -16,6 +16,8 @@ TEXT_SCHEMA: Final[JsonSchema] = {"type": "string", "minLength": 1, "maxLength":
 K_SCHEMA: Final[JsonSchema] = {"type": "integer", "minimum": 1, "maximum": MAX_K}
 _STRING: Final[JsonSchema] = {"type": "string"}
 _BOOLEAN: Final[JsonSchema] = {"type": "boolean"}
+_INTEGER: Final[JsonSchema] = {"type": "integer"}
+_NUMBER: Final[JsonSchema] = {"type": "number"}
 
 
 def build_schemas() -> JsonSchema:
@@ -28,7 +30,7 @@ def build_schemas() -> JsonSchema:
         "Instance": _build_object(instance, required=["user_id"]),
         "Instances": _build_open_object(_build_instances_properties(), required=["instances"]),
         "Item": _build_object(_build_item_properties(), required=["item_id", "title", "score"]),
-        "Reason": _build_object({"item_id": _STRING, "score": {"type": "number"}}),
+        "Reason": _build_object({"item_id": _STRING, "score": _NUMBER}),
         "Prediction": _build_object(_build_prediction_properties()),
         "Predictions": _build_object({"predictions": _build_array(reference_schema("Prediction"))}),
         "InputTensor": _build_open_object(_build_input_tensor_properties()),
@@ -71,10 +73,12 @@ def _build_array(items: JsonSchema, **limits: int) -> JsonSchema:
 
 
 def _allow_null(schema: Mapping[str, Any]) -> JsonSchema:
+    """Describe a value that may also be null, which counts as absent."""
     return {**schema, "type": [schema["type"], "null"]}
 
 
 def _build_event_properties() -> JsonSchema:
+    """Describe an event of `recent`."""
     event_time = {
         "type": "number",
         "minimum": 0,
@@ -116,11 +120,13 @@ def _build_option_properties() -> JsonSchema:
 
 
 def _build_instances_properties() -> JsonSchema:
+    """Describe V1's request."""
     instances = _build_array(reference_schema("Instance"), minItems=1, maxItems=fields.MAX_USERS)
     return {"instances": instances}
 
 
 def _build_item_properties() -> JsonSchema:
+    """Describe an item of an answer."""
     because = _build_array(reference_schema("Reason"))
     because["description"] = "With explain: the strongest first."
     return {
@@ -136,11 +142,12 @@ def _build_origin_properties() -> JsonSchema:
     return {
         "model_version": _STRING,
         "as_of": _allow_null(_STRING),
-        "age_seconds": {"type": ["integer", "null"]},
+        "age_seconds": _allow_null(_INTEGER),
     }
 
 
 def _build_prediction_properties() -> JsonSchema:
+    """Describe the answer to one question."""
     return {
         "user_id": _STRING,
         "tier": {"type": "string", "enum": list(TIERS)},
@@ -150,6 +157,7 @@ def _build_prediction_properties() -> JsonSchema:
 
 
 def _build_input_tensor_properties() -> JsonSchema:
+    """Describe a tensor of V2's request."""
     length = {"type": "integer", "minimum": 1, "maximum": fields.MAX_USERS}
     return {
         "name": {"enum": list(INPUT_NAMES)},
@@ -160,6 +168,7 @@ def _build_input_tensor_properties() -> JsonSchema:
 
 
 def _build_infer_request_properties() -> JsonSchema:
+    """Describe V2's request."""
     parameters = {"k": K_SCHEMA, "explain": _BOOLEAN}
     for name in fields.CONTEXT_PARAMETERS:
         parameters[name] = TEXT_SCHEMA
@@ -172,15 +181,17 @@ def _build_infer_request_properties() -> JsonSchema:
 
 
 def _build_output_tensor_properties() -> JsonSchema:
+    """Describe a tensor of V2's response."""
     return {
         "name": _STRING,
         "datatype": {"enum": ["BYTES", "FP32", "INT32"]},
-        "shape": _build_array({"type": "integer"}),
+        "shape": _build_array(_INTEGER),
         "data": {"type": "array"},
     }
 
 
 def _build_infer_response_properties() -> JsonSchema:
+    """Describe V2's response."""
     return {
         "id": _STRING,
         "model_name": _STRING,

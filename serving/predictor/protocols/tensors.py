@@ -84,6 +84,7 @@ def parse_tensors(tensors: Sequence[Tensor], parameters: Mapping[str, Any]) -> l
 
 
 def _check_tensor(tensor: Tensor, n: int) -> None:
+    """Raise ValueError unless the tensor holds one text for each of n users."""
     if tensor.datatype != "BYTES":
         raise ValueError(
             f"input {tensor.name} is of datatype {tensor.datatype[:50]!r}: it has to be BYTES"
@@ -121,6 +122,7 @@ def _parse_common_fields(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parse_options(i: int, text: str) -> dict[str, Any]:
+    """Return one user's own fields; {} for an empty text."""
     if not text:
         return {}
     try:
@@ -141,11 +143,12 @@ def build_output_tensors(
     item_ids = [catalogue.item_ids.take(recommendation.items) for recommendation in recommendations]
     titles = [catalogue.titles.take(recommendation.items) for recommendation in recommendations]
     scores = _pad_lists([recommendation.scores for recommendation in recommendations], k, 0.0)
+    # As float32, which orjson writes with fewer digits.
+    score_array = np.array(scores, dtype=np.float32)
     tensors = [
         Tensor("item_id", "BYTES", [n, k], _pad_lists(item_ids, k, "")),
         Tensor("title", "BYTES", [n, k], _pad_lists(titles, k, "")),
-        # As float32, which orjson writes with fewer digits.
-        Tensor("score", "FP32", [n, k], np.array(scores, dtype=np.float32)),
+        Tensor("score", "FP32", [n, k], score_array),
         Tensor("tier", "BYTES", [n], [recommendation.tier for recommendation in recommendations]),
         Tensor("found", "INT32", [n], [len(ids) for ids in item_ids]),
     ]

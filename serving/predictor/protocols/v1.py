@@ -1,4 +1,8 @@
-"""KServe's V1 protocol: `{"instances": [{"user_id": "42", "k": 5}, …]}` to `{"predictions": […]}`."""
+"""KServe's V1 protocol.
+
+A request is `{"instances": [{"user_id": "42", "k": 5}, …]}`, and its response is
+`{"predictions": […]}`.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -44,6 +48,7 @@ def parse_v1_request(body: bytes) -> list[Question]:
 
 
 def _parse_instance(source: str, instance: Any) -> Question:
+    """Return the question of one instance."""
     if not isinstance(instance, dict):
         raise ValueError(f"{source} has to be an object like {INSTANCE_EXAMPLE}")
     user_id = instance.pop("user_id", None)

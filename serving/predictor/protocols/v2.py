@@ -50,6 +50,7 @@ def _is_list_of_objects(value: Any) -> bool:
 
 
 def _parse_tensor(fields: Mapping[str, Any]) -> Tensor:
+    """Return an input tensor; parse_tensors checks its values."""
     name = fields.get("name")
     datatype = fields.get("datatype")
     if not isinstance(name, str) or not isinstance(datatype, str):
@@ -68,7 +69,10 @@ def encode_v2_response(
     catalogue: ServedCatalogue,
     recommendations: Sequence[Recommendation],
 ) -> bytes:
-    """Encode the response. Its parameters are the model_version, as_of and age_seconds of all lists."""
+    """Encode the response.
+
+    Its parameters are the model_version, as_of and age_seconds of all lists.
+    """
     origin = describe_origin(catalogue)
     tensors = build_output_tensors(questions, catalogue, recommendations)
     body: dict[str, Any] = {}

@@ -104,6 +104,7 @@ class Authenticator:
         self._check_token(token.strip())
 
     def _describe_headers(self) -> str:
+        """Return the headers that may hold a key."""
         headers = []
         if self.api_keys:
             headers.append("x-api-key")
@@ -112,6 +113,7 @@ class Authenticator:
         return " or ".join(headers)
 
     def _check_api_key(self, api_key: bytes) -> None:
+        """Raise UnauthenticatedError unless the key is one of ours."""
         digest = hashlib.sha256(api_key).digest()
         # Every key is compared: any() would stop at the first match, and its time would show which.
         matches = sum(hmac.compare_digest(digest, known_digest) for known_digest in self.api_keys)
@@ -119,6 +121,7 @@ class Authenticator:
             raise UnauthenticatedError("this API key is not known")
 
     def _check_token(self, token: bytes) -> None:
+        """Raise an error unless the token is valid, which is remembered until it expires."""
         expiries = self._token_expiries
         if expiries.get(token, 0.0) > time.time():
             return

@@ -8,33 +8,24 @@ request it makes a scope, a task, a timer and two writes, which cost more than a
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
 from typing import Any, Final
 
 import httptools
 
 from dawnlist.serving.predictor.transports.context import ConnectionContext
-from dawnlist.serving.predictor.transports.http import Request, Response
+from dawnlist.serving.predictor.transports.http import PendingResponse, Request, Response
+from dawnlist.serving.predictor.transports.limits import (
+    ANSWER_TIMEOUT_SECONDS,
+    KEEP_ALIVE_SECONDS,
+    LINGER_SECONDS,
+    MAX_BODY,
+    MAX_CONNECTIONS,
+    MAX_HEAD,
+    MAX_URL,
+    SHUTDOWN_IDLE_SECONDS,
+    TRANSFER_TIMEOUT_SECONDS,
+)
 
-MAX_URL: Final = 8 << 10
-"""Bytes of a URL."""
-MAX_HEAD: Final = 32 << 10
-"""Bytes of all headers."""
-MAX_BODY: Final = 1 << 20
-"""Bytes of a body; a thousand users with ids of a hundred characters need a tenth of it."""
-MAX_CONNECTIONS: Final = 2_000
-TRANSFER_TIMEOUT_SECONDS: Final = 10.0
-"""Seconds for a whole request to arrive, and for a client to read an answer."""
-ANSWER_TIMEOUT_SECONDS: Final = 5.0
-"""Seconds for making an answer."""
-KEEP_ALIVE_SECONDS: Final = 75.0
-"""Seconds that an idle connection stays open. They are more than a load balancer's, so that it is
-the load balancer that closes the connection, and never uses one that is closed already."""
-SHUTDOWN_IDLE_SECONDS: Final = 0.5
-"""Seconds that idle connections stay open when the server stops."""
-LINGER_SECONDS: Final = 2.0
-"""Seconds that a refused connection stays open. The client may still be sending, and closing at
-once would reset the connection before it has read the answer."""
 RETAINED_HEADERS: Final = frozenset(
     {b"authorization", b"expect", b"inference-header-content-length", b"x-api-key"}
 )
@@ -184,6 +175,7 @@ class HttpConnection(asyncio.Protocol):
             self._answer_queue()
 
     def _build_request(self) -> Request:
+        """Build the request that was just read."""
         path, _, query = self._url.partition(b"?")
         parser = self._parser
         keep_alive = (
@@ -216,7 +208,8 @@ class HttpConnection(asyncio.Protocol):
             self._is_read_paused = False
             self._transport.resume_reading()
 
-    async def _await_answer(self, request: Request, answer: Coroutine[Any, Any, Response]) -> None:
+    async def _await_answer(self, request: Request, answer: PendingResponse) -> None:
+        """Wait for an answer, write it, and go on with the queue."""
         try:
             response = await answer
         except asyncio.CancelledError:
@@ -227,6 +220,7 @@ class HttpConnection(asyncio.Protocol):
             self._answer_queue()
 
     def _write(self, request: Request, response: Response) -> None:
+        """Write a response, and close the connection if it was the last."""
         self._is_answering = False
         self._waiting_since = self._loop.time()
         if self._is_refused or self._transport.is_closing():
@@ -287,6 +281,7 @@ class HttpConnection(asyncio.Protocol):
         self._loop.call_later(SHUTDOWN_IDLE_SECONDS, self._close_if_idle)
 
     def _close_if_idle(self) -> None:
+        """Close the connection unless a request has begun."""
         if not self._is_answering and not self._is_reading:
             self._transport.close()
 

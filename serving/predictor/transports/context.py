@@ -23,7 +23,7 @@ class ConnectionContext:
     _head_cache: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
     """The status line and first headers of a response, by status and content type."""
     _cached_headers: Any = None
-    """The default headers in the cache. They hold the date, and uvicorn replaces them each second."""
+    """The default headers in the cache. They hold the date; uvicorn replaces them each second."""
 
     def build_head(
         self, response: Response, default_headers: Sequence[tuple[bytes, bytes]]

@@ -23,13 +23,13 @@ from dawnlist.serving.predictor.transports.auth import (
     ForbiddenError,
     UnauthenticatedError,
 )
-from dawnlist.serving.predictor.transports.connection import MAX_BODY, MAX_HEAD
 from dawnlist.serving.predictor.transports.failures import INTERNAL_ERROR_STATUS, choose_status
 from dawnlist.serving.predictor.transports.grpc_messages import (
     build_infer_response,
     read_parameters,
     read_tensors,
 )
+from dawnlist.serving.predictor.transports.limits import MAX_BODY, MAX_HEAD
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
 from dawnlist.serving.predictor.watch.logs import INTERNAL_ERROR_MESSAGE, FailureReporter
 from dawnlist.urls import format_error
@@ -113,6 +113,7 @@ class InferenceServicer(GRPCInferenceServiceServicer):  # type: ignore[misc]
     RepositoryModelUnload = RepositoryModelLoad
 
     async def _check_key(self, context: Any) -> None:
+        """Abort the call unless its metadata hold a valid key."""
         headers = {}
         for name, value in context.invocation_metadata() or ():
             headers[name.encode()] = value.encode() if isinstance(value, str) else value
@@ -122,6 +123,7 @@ class InferenceServicer(GRPCInferenceServiceServicer):  # type: ignore[misc]
             await self._refuse(failure, context)
 
     async def _check_model(self, name: str, context: Any) -> None:
+        """Abort the call if it is for another model."""
         if name != self._model.name:
             message = f"there is no such model: the one here is {self._model.name}"
             await context.abort(GrpcStatus.NOT_FOUND, message)

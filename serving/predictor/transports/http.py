@@ -39,5 +39,10 @@ class Response:
     """The content type."""
 
 
-App = Callable[[Request], Response | Coroutine[Any, Any, Response]]
-"""Answers a request at once or later. It raises nothing but CancelledError, when it took too long."""
+PendingResponse = Coroutine[Any, Any, Response]
+"""A response that takes a while."""
+App = Callable[[Request], Response | PendingResponse]
+"""Answers a request at once or later.
+
+It raises nothing but CancelledError, after it took too long.
+"""

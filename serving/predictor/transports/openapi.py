@@ -14,6 +14,7 @@ from dawnlist.serving.predictor.protocols.schemas import (
 )
 from dawnlist.serving.predictor.transports.auth import Authenticator
 
+DESCRIPTION: Final = "Lists of recommended items, from the version that is active in the store."
 COMMON_ERROR_STATUSES: Final = (400, 414, 431)
 """Statuses of errors that any request may have."""
 KEY_ERROR_STATUSES: Final = (401, 403)
@@ -25,7 +26,10 @@ ERROR_DESCRIPTIONS: Final = {
     413: "The body is over 1 MiB.",
     414: "The URL is over 8 KiB.",
     431: "The headers are over 32 KiB.",
-    503: "Too much is asked at once, or the answer took too long; Retry-After says when to come again.",
+    503: (
+        "Too much is asked at once, or the answer took too long; "
+        "Retry-After says when to come again."
+    ),
 }
 
 
@@ -40,7 +44,7 @@ def build_openapi_document(name: str, authenticator: Authenticator) -> JsonSchem
         "info": {
             "title": "Dawnlist predictor",
             "version": version("dawnlist"),
-            "description": "Lists of recommended items, from the version that is active in the store.",
+            "description": DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": _build_paths(name, needs_key=bool(schemes)),
@@ -50,6 +54,7 @@ def build_openapi_document(name: str, authenticator: Authenticator) -> JsonSchem
 
 
 def _build_security_schemes(authenticator: Authenticator) -> JsonSchema:
+    """Describe the kinds of keys that are accepted; {} if everybody may ask."""
     schemes: JsonSchema = {}
     if authenticator.api_keys:
         schemes["apiKey"] = {"type": "apiKey", "in": "header", "name": "x-api-key"}
@@ -59,6 +64,7 @@ def _build_security_schemes(authenticator: Authenticator) -> JsonSchema:
 
 
 def _build_paths(name: str, needs_key: bool) -> JsonSchema:
+    """Describe all routes. `needs_key` says whether callers have to send a key."""
     key_errors = KEY_ERROR_STATUSES if needs_key else ()
     return {
         **_build_prediction_paths(name, key_errors),
@@ -152,14 +158,17 @@ def _build_post_operation(
 
 
 def _build_response(description: str, schema: JsonSchema) -> JsonSchema:
+    """Describe a response with a JSON body."""
     return {"description": description, **_build_json_content(schema)}
 
 
 def _build_json_content(schema: JsonSchema) -> JsonSchema:
+    """Describe a JSON body."""
     return {"content": {"application/json": {"schema": schema}}}
 
 
 def _build_query_parameters() -> list[JsonSchema]:
+    """Describe the parameters of the GET route."""
     user = {
         "name": "user",
         "in": "path",

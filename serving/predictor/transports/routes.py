@@ -1,6 +1,6 @@
 """All routes of the predictor over HTTP; kserve's own routes are never reached."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -14,7 +14,7 @@ from dawnlist.serving.predictor.protocols import lean, v1, v2
 from dawnlist.serving.predictor.protocols.encoding import PredictionEncoder, ServedCatalogue
 from dawnlist.serving.predictor.transports.auth import Authenticator
 from dawnlist.serving.predictor.transports.failures import INTERNAL_ERROR_STATUS, choose_status
-from dawnlist.serving.predictor.transports.http import Request, Response
+from dawnlist.serving.predictor.transports.http import PendingResponse, Request, Response
 from dawnlist.serving.predictor.transports.openapi import build_openapi_document
 from dawnlist.serving.predictor.transports.responses import (
     build_error_response,
@@ -29,7 +29,7 @@ PROMETHEUS_CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
 AnswerEncoder = Callable[[list[Question], ServedCatalogue, list[Recommendation]], bytes]
 """Encodes the answers to a request's questions as the body of a response."""
-RouteHandler = Callable[[Request], Response | Coroutine[Any, Any, Response]]
+RouteHandler = Callable[[Request], Response | PendingResponse]
 """Answers a request at once or later; raises ValueError for a request that is not allowed."""
 
 
@@ -68,6 +68,7 @@ class Router:
         self._recommendations_route = Route("lean", {b"GET": self._answer_lean})
 
     def _build_routes(self, name: str) -> dict[str, Route]:
+        """Return the route of each path, except the recommendations' paths."""
         live = Route("live", {b"GET": self._answer_live}, free=True)
         ready = Route("ready", {b"GET": self._answer_ready}, free=True)
         return {
@@ -85,7 +86,7 @@ class Router:
             f"/v2/models/{name}/infer": Route("v2", {b"POST": self._answer_v2}),
         }
 
-    def __call__(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
+    def __call__(self, request: Request) -> Response | PendingResponse:
         """Answer a request. Errors become responses."""
         route = self._find_route(request.path)
         if route is None:
@@ -106,6 +107,7 @@ class Router:
         return answer
 
     def _find_route(self, path: bytes) -> Route | None:
+        """Return the route of a path; None for an unknown path."""
         route = self._routes.get(path)
         if route is None and path.startswith(RECOMMENDATIONS_PREFIX):
             user = path[len(RECOMMENDATIONS_PREFIX) :]
@@ -123,22 +125,26 @@ class Router:
         return self._count("late", build_error_response(503, message))
 
     def _count(self, label: str, response: Response) -> Response:
+        """Count a response, and return it."""
         self._counts.count_request(label, response.status)
         return response
 
     def _build_failure_response(self, failure: Exception) -> Response:
+        """Build the response to an exception that a request raised."""
         status = choose_status(failure)
         if status == INTERNAL_ERROR_STATUS:
             return self._build_internal_error(failure)
         return build_error_response(status, failure)
 
     def _build_internal_error(self, failure: Exception) -> Response:
+        """Report an exception that is our fault, and build a response without its text."""
         self._failures.report(failure)
         return build_error_response(INTERNAL_ERROR_STATUS, INTERNAL_ERROR_MESSAGE)
 
     # Predictions.
 
-    def _answer_v1(self, request: Request) -> Coroutine[Any, Any, Response]:
+    def _answer_v1(self, request: Request) -> PendingResponse:
+        """Answer POST /v1/models/NAME:predict."""
         questions = v1.parse_v1_request(request.body)
         return self._predict("v1", questions, self._encode_v1)
 
@@ -150,7 +156,8 @@ class Router:
     ) -> bytes:
         return v1.encode_v1_response(self._encoder, questions, catalogue, recommendations)
 
-    def _answer_v2(self, request: Request) -> Coroutine[Any, Any, Response]:
+    def _answer_v2(self, request: Request) -> PendingResponse:
+        """Answer POST /v2/models/NAME/infer."""
         if b"inference-header-content-length" in request.headers:
             raise ValueError(
                 "tensors as raw bytes are not supported here: send the data as JSON, or use gRPC"
@@ -159,7 +166,8 @@ class Router:
         encode = partial(v2.encode_v2_response, self._model.name, request_id)
         return self._predict("v2", questions, encode)
 
-    def _answer_lean(self, request: Request) -> Coroutine[Any, Any, Response]:
+    def _answer_lean(self, request: Request) -> PendingResponse:
+        """Answer GET /v1/recommendations/USER."""
         user = request.path[len(RECOMMENDATIONS_PREFIX) :]
         question = lean.parse_get_request(user, request.query)
         return self._predict("lean", [question], self._encode_lean)
@@ -189,28 +197,35 @@ class Router:
     # The state of the server.
 
     def _answer_live(self, request: Request) -> Response:
+        """Answer GET / and GET /v2/health/live."""
         if request.path == b"/":
             return build_json_response({"status": "alive"})
         return build_json_response({"live": True})
 
     def _answer_ready(self, request: Request) -> Response:
+        """Answer the readiness probes: GET /v2/health/ready and its equivalents."""
         is_ready = self._model.engine.ready
         status = 200 if is_ready else 503
         return build_json_response({"name": self._model.name, "ready": is_ready}, status)
 
     def _answer_models(self, request: Request) -> Response:
+        """Answer GET /v1/models."""
         return build_json_response({"models": [self._model.name]})
 
     def _answer_metrics(self, request: Request) -> Response:
+        """Answer GET /metrics."""
         self._counts.ready = self._model.engine.ready
         return Response(200, render_metrics([self._counts]), kind=PROMETHEUS_CONTENT_TYPE)
 
     def _answer_openapi(self, request: Request) -> Response:
+        """Answer GET /openapi.json."""
         return Response(200, self._document)
 
     def _answer_server_metadata(self, request: Request) -> Response:
+        """Answer GET /v2."""
         return build_json_response({**self._dataplane.metadata(), "extensions": []})
 
     async def _answer_model_metadata(self, request: Request) -> Response:
+        """Answer GET /v2/models/NAME."""
         metadata = await self._dataplane.model_metadata(self._model.name)
         return self._count("metadata", build_json_response(metadata))

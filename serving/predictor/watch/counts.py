@@ -30,22 +30,38 @@ class PredictorMetrics(Collector):
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
+        """The value of the label `shop`."""
         self.requests: dict[tuple[str, int], int] = {}
-        # All tiers are there from the start, so that the first answer is a change from 0 to 1.
+        """Requests by route and status."""
         self.tiers = dict.fromkeys(TIERS, 0)
-        self.seconds: dict[str, Histogram] = {}
+        """Answers by tier. All tiers are there from the start, so that the first answer is a change
+        from 0 to 1."""
+        self.request_seconds: dict[str, Histogram] = {}
+        """Times of requests by tier."""
+        self.fold_in_seconds = Histogram()
+        """Times of rankings."""
         self.redis_errors: dict[str, int] = {}
+        """Failed commands of the store by class of exception."""
         self.degradations: dict[str, int] = {}
+        """Answers below the ladder's best by reason."""
         self.corruptions: dict[str, int] = {}
+        """Missing or damaged values of the store by what they are."""
         self.failures: dict[str, int] = {}
-        self.fold_ins = Histogram()
+        """Exceptions that should never be raised, by class."""
         self.in_flight = 0
+        """Requests that are being answered."""
         self.loads = 0
+        """Versions that were loaded since the start."""
         self.version = 0
+        """The version that answers; 0 for none."""
         self.load_seconds = 0.0
+        """How long its load took."""
         self.as_of = 0.0
+        """Its as_of in seconds since 1970; 0 for none."""
         self.breaker_open = False
+        """Whether the circuit breaker in front of the store is open."""
         self.ready = False
+        """Whether a version is loaded, as of the last read of /metrics."""
 
     # The server reports requests.
 
@@ -60,9 +76,9 @@ class PredictorMetrics(Collector):
         for answer in answers:
             tiers[answer.tier] = tiers.get(answer.tier, 0) + 1
         tier = answers[0].tier if len(answers) == 1 else BATCH_TIER
-        if tier not in self.seconds:
-            self.seconds[tier] = Histogram()
-        self.seconds[tier].observe(seconds)
+        if tier not in self.request_seconds:
+            self.request_seconds[tier] = Histogram()
+        self.request_seconds[tier].observe(seconds)
 
     def count_failure(self, kind: str) -> None:
         """Count an exception that should never be raised; `kind` is its class name."""
@@ -71,24 +87,30 @@ class PredictorMetrics(Collector):
     # The engine reports through EngineMetrics.
 
     def report_store_error(self, kind: str) -> None:
+        """Count a command of the store that failed."""
         _increment(self.redis_errors, kind)
 
     def report_breaker(self, is_open: bool) -> None:
+        """Note whether the circuit breaker is open."""
         self.breaker_open = is_open
 
     def report_fold_in(self, seconds: float) -> None:
-        self.fold_ins.observe(seconds)
+        """Count a ranking and its time."""
+        self.fold_in_seconds.observe(seconds)
 
     def report_degradation(self, reason: str) -> None:
+        """Count an answer below the ladder's best."""
         _increment(self.degradations, reason)
 
     def report_version(self, version: int, as_of: str, seconds: float) -> None:
+        """Note the version that answers from now on."""
         self.version = version
         self.load_seconds = seconds
         self.as_of = parse_as_of(as_of).timestamp() if as_of else 0.0
         self.loads += 1
 
     def report_corruption(self, what: str) -> None:
+        """Count a value that was missing or damaged."""
         _increment(self.corruptions, what)
 
     # Prometheus reads.
@@ -101,6 +123,7 @@ class PredictorMetrics(Collector):
         yield from self._collect_state(families)
 
     def _collect_requests(self, families: FamilyBuilder) -> Iterator[Any]:
+        """Generate the metrics of requests and answers."""
         yield families.build_labelled_counters(
             "requests", "Requests by route and status.", ["route", "status"], self.requests.copy()
         )
@@ -111,13 +134,16 @@ class PredictorMetrics(Collector):
             "request_seconds",
             "From a request's arrival to its answer.",
             "tier",
-            self.seconds.copy(),
+            self.request_seconds.copy(),
         )
         yield families.build_histogram(
-            "fold_in_seconds", "From asking for a fold-in to the ranked items.", self.fold_ins
+            "fold_in_seconds",
+            "From asking for a fold-in to the ranked items.",
+            self.fold_in_seconds,
         )
 
     def _collect_errors(self, families: FamilyBuilder) -> Iterator[Any]:
+        """Generate the metrics of errors and degraded answers."""
         yield families.build_counters(
             "redis_errors",
             "Commands of the store that failed, by error.",
@@ -138,6 +164,7 @@ class PredictorMetrics(Collector):
         )
 
     def _collect_state(self, families: FamilyBuilder) -> Iterator[Any]:
+        """Generate the metrics of the version that answers."""
         gauge = families.build_gauge
         yield families.build_counter("loads", "Versions loaded since the start.", self.loads)
         yield gauge(

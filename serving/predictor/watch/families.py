@@ -25,7 +25,12 @@ LATENCY_BOUNDS: Final = (
     2.5,
     5.0,
 )
-"""Upper bounds of the histograms' buckets, in seconds; 12 ms is the target for the 99th percentile."""
+"""Upper bounds of the histograms' buckets, in seconds.
+
+12 ms is the target for the 99th percentile.
+"""
+BUCKETS: Final = len(LATENCY_BOUNDS) + 1
+"""Buckets of a histogram; the last one has no upper bound."""
 SHOP_LABEL: Final = "shop"
 """The label that holds the namespace."""
 
@@ -34,7 +39,7 @@ SHOP_LABEL: Final = "shop"
 class Histogram:
     """Counts of values in the buckets between LATENCY_BOUNDS, and the values' sum."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS) + 1))
+    counts: list[int] = field(default_factory=lambda: [0] * BUCKETS)
     """Values in each bucket; the last bucket has no upper bound."""
     total: float = 0.0
     """The sum of all values, in seconds."""

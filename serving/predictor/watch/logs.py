@@ -29,6 +29,7 @@ class JsonFormatter(logging.Formatter):
     """Formats a record as a JSON object with time, level, event and the event's own fields."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Format a record; an exception is logged without its message."""
         line = {
             "time": format_iso(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname.lower(),
@@ -64,6 +65,7 @@ def configure_logging(alerts: Alerts) -> None:
 
 
 def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
+    """Log the exception that ended a thread."""
     predictor_log.error("a thread failed", exc_info=failure.exc_value)
 
 
@@ -133,6 +135,7 @@ class MetricsLogger:
             )
 
     def _collect_new_errors(self) -> dict[str, dict[str, int]]:
+        """Return the errors since the last call: by name, then by kind, with their number."""
         counts = self.counts
         failed_responses = {}
         for (route, status), count in counts.requests.items():
