@@ -6,7 +6,7 @@ from importlib.metadata import version
 from kfp import dsl
 
 IMAGE = f"dawnlist-python:{version('dawnlist')}"
-"""The name of the image that the Dockerfile builds. `dawnlist compile --image` takes another one."""
+"""The image that the Dockerfile builds. `dawnlist compile --image` takes another one."""
 
 # The image has the code and kfp, so nothing is installed when a step starts.
 component = partial(dsl.component, base_image=IMAGE, install_kfp_package=False)

@@ -1,4 +1,4 @@
-"""The clean step: turn what fetch landed into the tables interactions, quarantine, items and users."""
+"""The clean step: turn landed objects into the tables interactions, quarantine, items and users."""
 
 import tempfile
 import time
@@ -41,7 +41,11 @@ CleaningReport = dict[str, Any]
 
 
 def clean_landed_objects(
-    lake: Lake, landed: CleaningReport, settings: Settings, as_of: str, run: str
+    lake: Lake,
+    landed: CleaningReport,
+    settings: Settings,
+    as_of: str,
+    run: str,
 ) -> CleaningReport:
     """Clean the objects that fetch landed into the lake's tables. Repeating it is harmless.
 
@@ -63,7 +67,14 @@ def clean_landed_objects(
     with tempfile.TemporaryDirectory(prefix=f"clean-{run}-") as folder_name:
         folder = Path(folder_name)
         with open_cleaning_engine(settings.engines, folder) as engine:
-            report = _clean_interactions(lake, engine, landed, settings, as_of, run)
+            report = _clean_interactions(
+                lake,
+                engine,
+                landed,
+                settings,
+                as_of,
+                run,
+            )
         report |= _clean_entities(lake, landed, settings, folder)
     return report | {"seconds": round(time.perf_counter() - started, 3)}
 
@@ -81,7 +92,8 @@ def _clean_interactions(
     source = apply_layout_hints(landed_objects, settings.source)
     table = lake.table("interactions")
     judged_rows, profile = _judge_rows(lake, engine, landed_objects, source, table, windows[-1])
-    report = _count_fates(profile, sum(landed_object.rows for landed_object in landed_objects))
+    rows_in = sum(landed_object.rows for landed_object in landed_objects)
+    report = _count_fates(profile, rows_in)
     profile["volume"] = measure_volume(table, engine, judged_rows.fates, windows[-1])
     moment = parse_as_of(as_of)
     rejected_rows = read_rejected_rows(engine, landed_objects, judged_rows.fates)
@@ -95,11 +107,9 @@ def _clean_interactions(
         # Interactions come last: their commit moves the watermark. When something fails before it,
         # the next run fetches and cleans the same windows again.
         merged = merge_interactions(lake, engine, judged_rows, windows, landed["arrivals"])
-    report |= merged
-    report["known"] = report["clean"] - report["inserted"]
-    report["quarantine_version"] = quarantine_version
-    report["profile"] = profile
-    return report
+    known_rows = report["clean"] - merged["inserted"]
+    versions = {"known": known_rows, "quarantine_version": quarantine_version}
+    return report | merged | versions | {"profile": profile}
 
 
 def _judge_rows(
@@ -122,7 +132,10 @@ def _judge_rows(
 
 
 def _clean_entities(
-    lake: Lake, landed: CleaningReport, settings: Settings, folder: Path
+    lake: Lake,
+    landed: CleaningReport,
+    settings: Settings,
+    folder: Path,
 ) -> CleaningReport:
     """Clean items and users. DuckDB does it whatever the engine: no shop has too many of them."""
     report: CleaningReport = {"items": None, "users": None}

@@ -1,4 +1,4 @@
-"""The clean step's engine on DuckDB: in a file on disk and with little memory, however many rows there are."""
+"""Clean with DuckDB: in a file on disk and with little memory, however many rows there are."""
 
 import uuid
 from collections.abc import Iterator
@@ -28,13 +28,13 @@ CLEANING_MEMORY_LIMIT = "1GB"
 """The memory that DuckDB may use before it spills to the disk."""
 CLEANING_BATCH_ROWS = 100_000
 UNIQUE_COLUMNS = ("event_id",)
-"""Columns whose values never repeat: a Parquet dictionary of them would cost time and save nothing."""
+"""Columns whose values never repeat, so that a Parquet dictionary would save nothing."""
 PARTITION_CHUNK_ROWS = 500_000
 """Rows that are split by day at a time. A day with more rows gets more than one file."""
 
 
 def open_spilling_duckdb(folder: Path) -> IbisConnection:
-    """Open a new DuckDB that works in UTC and spills to `folder` what does not fit in its memory."""
+    """Open a new DuckDB that works in UTC and spills to `folder` when its memory is full."""
     connection = ibis.duckdb.connect(
         folder / "clean.duckdb",
         memory_limit=CLEANING_MEMORY_LIMIT,
@@ -45,9 +45,13 @@ def open_spilling_duckdb(folder: Path) -> IbisConnection:
 
 
 def create_landed_views(
-    connection: IbisConnection, lake: Lake, names: list[str], folder: Path, prefix: str
+    connection: IbisConnection,
+    lake: Lake,
+    names: list[str],
+    folder: Path,
+    prefix: str,
 ) -> list[LandedObject]:
-    """Create a view of each landing object. Objects of a remote lake are copied to `folder` first."""
+    """Create a view of each landing object. Those of a remote lake are copied to `folder` first."""
     landed_objects = []
     for number, name in enumerate(names):
         landed_object = LandedObject.from_footer(lake, name, f"{prefix}_{number}")
@@ -75,7 +79,12 @@ class DuckDBEngine:
     def close(self) -> None:
         self.connection.disconnect()
 
-    def create_landed_views(self, lake: Lake, names: list[str], prefix: str) -> list[LandedObject]:
+    def create_landed_views(
+        self,
+        lake: Lake,
+        names: list[str],
+        prefix: str,
+    ) -> list[LandedObject]:
         return create_landed_views(self.connection, lake, names, self.folder, prefix)
 
     def materialise(self, name: str, rows: TableExpression) -> TableExpression:
@@ -84,7 +93,11 @@ class DuckDBEngine:
         return self.connection.table(name)
 
     def scan_days(
-        self, lake: Lake, name: str, table: Any, days: list[date]
+        self,
+        lake: Lake,
+        name: str,
+        table: Any,
+        days: list[date],
     ) -> TableExpression | None:
         if table is None or not days:
             return None
@@ -97,7 +110,11 @@ class DuckDBEngine:
         return self.connection.to_pyarrow(rows)
 
     def write_day_files(
-        self, lake: Lake, name: str, rows: TableExpression, schema: pa.Schema
+        self,
+        lake: Lake,
+        name: str,
+        rows: TableExpression,
+        schema: pa.Schema,
     ) -> list[DayFile]:
         # Use a cursor: a result that a failure leaves half read must not block the connection.
         cursor = self.connection.con.cursor()
@@ -110,7 +127,11 @@ class DuckDBEngine:
         return files
 
     def _write_chunk(
-        self, pool: Executor, lake: Lake, name: str, chunk: pa.Table
+        self,
+        pool: Executor,
+        lake: Lake,
+        name: str,
+        chunk: pa.Table,
     ) -> Iterator[DayFile]:
         """Write a file for each day in the chunk, several at a time."""
 
@@ -119,7 +140,13 @@ class DuckDBEngine:
 
         return pool.map(write_day, _split_by_day(chunk))
 
-    def _write_file(self, lake: Lake, name: str, day: str, rows: pa.Table) -> DayFile:
+    def _write_file(
+        self,
+        lake: Lake,
+        name: str,
+        day: str,
+        rows: pa.Table,
+    ) -> DayFile:
         file_name = f"part-{uuid.uuid4()}.zstd.parquet"
         object_path = ("tables", name, f"event_date={day}", file_name)
         is_local = isinstance(lake.filesystem, pafs.LocalFileSystem)
@@ -136,7 +163,7 @@ class DuckDBEngine:
 
 
 def _gather_chunks(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """Join batches to tables of at least PARTITION_CHUNK_ROWS rows; the last table may be smaller."""
+    """Join batches to tables of PARTITION_CHUNK_ROWS rows or more. The last one may be smaller."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         waiting.append(batch)
@@ -148,7 +175,7 @@ def _gather_chunks(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
 
 
 def _split_by_day(chunk: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    """Yield each day of the chunk (ISO date) with its rows, without the partition column event_date."""
+    """Yield each day of the chunk (ISO date) with its rows, without the column event_date."""
     ordered = chunk.sort_by("event_date")
     counts = pc.value_counts(ordered["event_date"])
     start = 0

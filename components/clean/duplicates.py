@@ -26,7 +26,11 @@ def hash_event_id(event_id: IbisValue) -> IbisValue:
     return event_id.hexdigest("md5") if is_spark(event_id) else _md5_number(event_id)
 
 
-def hash_action(user_id: IbisValue, item_id: IbisValue, event_type: IbisValue) -> IbisValue:
+def hash_action(
+    user_id: IbisValue,
+    item_id: IbisValue,
+    event_type: IbisValue,
+) -> IbisValue:
     """Hash who did what with which item to 64 bits.
 
     That is enough, since rows are compared only within seconds of each other.
@@ -85,7 +89,10 @@ def _find_double_clicks(rows: TableExpression, within: int) -> TableExpression:
 
 
 def _find_clicks_near_stored(
-    engine: CleaningEngine, rows: TableExpression, stored_rows: TableExpression, within: int
+    engine: CleaningEngine,
+    rows: TableExpression,
+    stored_rows: TableExpression,
+    within: int,
 ) -> TableExpression:
     """Select rows within a double click of a row in the lake, before it or after it.
 

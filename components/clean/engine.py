@@ -23,16 +23,31 @@ class CleaningEngine(Protocol):
     connection: IbisConnection
     """The Ibis connection on which all expressions of the step are built."""
 
-    def create_landed_views(self, lake: Lake, names: list[str], prefix: str) -> list[LandedObject]:
+    def create_landed_views(
+        self,
+        lake: Lake,
+        names: list[str],
+        prefix: str,
+    ) -> list[LandedObject]:
         """Create a view of each landing object, named `prefix` and a number."""
 
     def materialise(self, name: str, rows: TableExpression) -> TableExpression:
-        """Compute rows once and keep them under a name until the end of the step, so they must be narrow."""
+        """Compute rows once and keep them under a name until the end of the step.
+
+        They must be narrow.
+        """
 
     def scan_days(
-        self, lake: Lake, name: str, table: Any, days: list[date]
+        self,
+        lake: Lake,
+        name: str,
+        table: Any,
+        days: list[date],
     ) -> TableExpression | None:
-        """Read some days of a Delta table lazily. None when the table is missing or there is nothing to read."""
+        """Read some days of a Delta table lazily.
+
+        None when there is no table, no day, or no row of the days.
+        """
 
     def close(self) -> None:
         """Free what was materialised."""
@@ -41,6 +56,13 @@ class CleaningEngine(Protocol):
         """Return the rows as an Arrow table. They must fit in memory."""
 
     def write_day_files(
-        self, lake: Lake, name: str, rows: TableExpression, schema: pa.Schema
+        self,
+        lake: Lake,
+        name: str,
+        rows: TableExpression,
+        schema: pa.Schema,
     ) -> list[DayFile]:
-        """Write rows into files of one day each, below the folder of the table `name`, and commit nothing."""
+        """Write rows into files of one day each, below the folder of the table `name`.
+
+        Nothing is committed.
+        """

@@ -32,7 +32,11 @@ _LIST = re.compile(r"[\[{](?P<inside>.*)[\]}]", re.DOTALL)
 
 
 def clean_items(
-    lake: Lake, connection: IbisConnection, name: str, settings: SourceSettings, folder: Path
+    lake: Lake,
+    connection: IbisConnection,
+    name: str,
+    settings: SourceSettings,
+    folder: Path,
 ) -> dict[str, int]:
     """Replace the table `items` with the rows of the landing object `name`.
 
@@ -54,7 +58,11 @@ def clean_items(
 
 
 def clean_users(
-    lake: Lake, connection: IbisConnection, name: str, settings: SourceSettings, folder: Path
+    lake: Lake,
+    connection: IbisConnection,
+    name: str,
+    settings: SourceSettings,
+    folder: Path,
 ) -> dict[str, int]:
     """Replace the table `users` with the rows of the landing object `name`.
 
@@ -115,13 +123,22 @@ def _select_newest_rows(texts: Any, id_column: str) -> Any:
     return ranked.filter(ranked["rank"] == 0)
 
 
-def _replace_table(lake: Lake, name: str, rows: pa.Table, schema: pa.Schema) -> None:
+def _replace_table(
+    lake: Lake,
+    name: str,
+    rows: pa.Table,
+    schema: pa.Schema,
+) -> None:
     if rows.num_rows:
         overwrite_table(lake, name, pa.table(rows.columns, schema=schema))
 
 
 def _count_rows(
-    connection: IbisConnection, landed_object: LandedObject, texts: Any, id_column: str, rows: int
+    connection: IbisConnection,
+    landed_object: LandedObject,
+    texts: Any,
+    id_column: str,
+    rows: int,
 ) -> dict[str, int]:
     """Count the rows that were rejected and those that were duplicates; `rows` are left."""
     has_id = texts[id_column].notnull()

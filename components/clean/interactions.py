@@ -58,11 +58,14 @@ def apply_layout_hints(
 ) -> SourceSettings:
     """Fill open settings from the layout hints of the newest landed object that has rows."""
     hints = [landed_object.hints for landed_object in landed_objects if landed_object.rows]
-    return settings.fill_from_hints(hints[-1] if hints else {})
+    newest_hints = hints[-1] if hints else {}
+    return settings.fill_from_hints(newest_hints)
 
 
 def create_text_view(
-    engine: CleaningEngine, landed_objects: list[LandedObject], settings: SourceSettings
+    engine: CleaningEngine,
+    landed_objects: list[LandedObject],
+    settings: SourceSettings,
 ) -> TableExpression:
     """Create the view `texts` over all landed rows.
 
@@ -81,7 +84,9 @@ def create_text_view(
 
 
 def _select_interaction_texts(
-    raw: Any, landed_object: LandedObject, settings: SourceSettings
+    raw: Any,
+    landed_object: LandedObject,
+    settings: SourceSettings,
 ) -> TableExpression:
     matches = match_interaction_columns(landed_object.columns, settings, landed_object.name)
     columns = {name: _join_columns(raw, matches.get(name, [])) for name in INTERACTION_ALIASES}
@@ -108,7 +113,9 @@ def _build_empty_texts(connection: IbisConnection) -> TableExpression:
 
 
 def validate_rows(
-    texts: TableExpression, settings: SourceSettings, end: datetime
+    texts: TableExpression,
+    settings: SourceSettings,
+    end: datetime,
 ) -> TableExpression:
     """Judge each row of the view `texts` by itself.
 
@@ -127,7 +134,7 @@ def validate_rows(
 
 
 def _coerce_values(texts: TableExpression, settings: SourceSettings) -> TableExpression:
-    """Parse the texts to canonical values. base_weight is the weight of the event, 0 for unknown events."""
+    """Parse the texts to canonical values. base_weight is the event's weight, 0 if unknown."""
     values = texts.select(
         "key",
         "source",
@@ -159,7 +166,11 @@ def _derive_event_id(row: TableExpression) -> Any:
     return row.event_id.fill_null(ibis.literal("\x1f").join(values).hexdigest("md5"))
 
 
-def _list_reject_rules(row: Any, settings: SourceSettings, end: datetime) -> list[tuple[Any, str]]:
+def _list_reject_rules(
+    row: Any,
+    settings: SourceSettings,
+    end: datetime,
+) -> list[tuple[Any, str]]:
     """List conditions with the reason to reject a row. The first condition that holds counts."""
     time_missing, time_unreadable = TIMELESS_REASONS
     latest = ibis.coalesce(row.arrived, ibis.literal(end)) + DEVICE_CLOCK_SKEW
@@ -184,14 +195,17 @@ def _list_reject_rules(row: Any, settings: SourceSettings, end: datetime) -> lis
 
 
 def select_clean_rows(
-    texts: TableExpression, fates: TableExpression, settings: SourceSettings
+    texts: TableExpression,
+    fates: TableExpression,
+    settings: SourceSettings,
 ) -> TableExpression:
     """Select the clean rows of the view `texts` with the columns of INTERACTIONS_SCHEMA.
 
     `fates` has the key and the fate of each row.
     """
     row = _coerce_values(texts, settings)
-    # Exclude the few other rows rather than join the many clean ones: a join keeps a side in memory.
+    # Exclude the few other rows, rather than join the many clean ones, since a join keeps one of
+    # its sides in memory.
     row = row.anti_join(fates.filter(fates.fate != FATE_CLEAN), "key")
     rating_share = row.rating / settings.rating_scale
     share = ibis.ifelse(row.event_type == "rating", rating_share, 1.0)
@@ -206,7 +220,9 @@ def select_clean_rows(
 
 
 def read_rejected_rows(
-    engine: CleaningEngine, landed_objects: list[LandedObject], fates: TableExpression
+    engine: CleaningEngine,
+    landed_objects: list[LandedObject],
+    fates: TableExpression,
 ) -> Iterator[tuple[LandedObject, pa.RecordBatch]]:
     """Yield the rejected rows, object by object and in the order of the source.
 

@@ -1,4 +1,4 @@
-"""Landing objects as views of an engine: columns c0, c1, ... in the source's order, and a key for each row."""
+"""Landing objects as views: columns c0, c1, ... in the source's order, and a key for each row."""
 
 import json
 from dataclasses import dataclass
@@ -34,7 +34,12 @@ class LandedObject:
     """What the source's layout says about itself; see SourceSettings.fill_from_hints."""
 
     @classmethod
-    def from_footer(cls, lake: Lake, name: str, view: str) -> "LandedObject":
+    def from_footer(
+        cls,
+        lake: Lake,
+        name: str,
+        view: str,
+    ) -> "LandedObject":
         """Read columns, number of rows and hints from the footer of the Parquet object."""
         path = lake.path(*name.split("/"))
         with pq.ParquetFile(path, filesystem=lake.filesystem) as file:
@@ -44,7 +49,7 @@ class LandedObject:
 
     @property
     def view_columns(self) -> list[str]:
-        """The names c0, c1, ...: DuckDB takes 'Event' and 'event' for one name, so columns go by number."""
+        """The names c0, c1, ...: columns go by number, since DuckDB ignores the case of names."""
         return [f"c{index}" for index in range(len(self.columns))]
 
     def select_as_text(self, connection: IbisConnection) -> Any:
@@ -54,7 +59,11 @@ class LandedObject:
         return raw.select("key", **texts)
 
 
-def copy_to_local(lake: Lake, name: str, copy: Path) -> str:
+def copy_to_local(
+    lake: Lake,
+    name: str,
+    copy: Path,
+) -> str:
     """Return a local path of an object. Only an object of a remote lake is copied, to `copy`."""
     path = lake.path(*name.split("/"))
     if isinstance(lake.filesystem, pafs.LocalFileSystem):

@@ -1,4 +1,4 @@
-"""Stop a cleaning run whose shares of bad rows are too high, or whose last day has too few or too many rows."""
+"""Stop a cleaning run that has too many bad rows, or a last day of unusual volume."""
 
 import statistics
 from datetime import date, datetime, timedelta
@@ -24,7 +24,10 @@ _SHORTEST_WINDOW = _ONE_DAY - timedelta(hours=1)
 
 
 def measure_volume(
-    table: "DeltaTable | None", engine: CleaningEngine, fates: TableExpression, window: TimeWindow
+    table: "DeltaTable | None",
+    engine: CleaningEngine,
+    fates: TableExpression,
+    window: TimeWindow,
 ) -> dict[str, Any] | None:
     """Compare the clean rows of a window's last 24 hours with the same weekday in the lake.
 
@@ -52,8 +55,15 @@ def measure_volume(
     }
 
 
-def _count_rows_of_weekday(table: "DeltaTable", day: date, before: date) -> list[int]:
-    """Count the rows of the same weekday in the weeks before `day`, of days before `before` that have rows."""
+def _count_rows_of_weekday(
+    table: "DeltaTable",
+    day: date,
+    before: date,
+) -> list[int]:
+    """Count the rows of the same weekday in earlier weeks.
+
+    Only days before `before` that have rows count.
+    """
     compared = [day - timedelta(weeks=week) for week in range(1, COMPARED_WEEKS + 1)]
     counts = []
     for stored_day, rows in count_rows_by_day(table).items():
@@ -62,7 +72,11 @@ def _count_rows_of_weekday(table: "DeltaTable", day: date, before: date) -> list
     return counts
 
 
-def check_limits(profile: CleaningProfile, limits: LimitSettings, as_of: datetime) -> None:
+def check_limits(
+    profile: CleaningProfile,
+    limits: LimitSettings,
+    as_of: datetime,
+) -> None:
     """Raise RuntimeError when a profile breaks a limit.
 
     `profile` includes the key `volume`, the return value of measure_volume. The message is one

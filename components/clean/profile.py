@@ -1,4 +1,4 @@
-"""The profile of a cleaning run: what the source's columns held, and what became of the rows, day by day.
+"""Profile a cleaning run: what the source's columns held, and what became of the rows.
 
 Fates, reasons and days are counted over all rows. The columns are looked at in a sample: blocks of
 rows that are spread over the landed objects. The profile shows no values of the columns, except for
@@ -60,8 +60,8 @@ def profile_landed_rows(
     `validated_rows` are the rows of validate_rows, `fates` those of mark_repeats.
     """
     days, reasons = _count_fates_by_day(engine, fates)
-    totals = {name: sum(day[name] for day in days) for name in ("rows", *_COUNTS)}
-    rows_in = totals.pop("rows")
+    rows_in = _sum_days(days, "rows")
+    totals = {name: _sum_days(days, name) for name in _COUNTS}
     sample = _ProfileSample(settings)
     for number, landed_object in enumerate(landed_objects):
         if landed_object.rows:
@@ -107,6 +107,10 @@ def _count_fates_by_day(
             entry[name] = counts[name]
         days.append(entry)
     return days, dict(sort_by_count(reasons))
+
+
+def _sum_days(days: list[dict[str, Any]], name: str) -> int:
+    return sum(day[name] for day in days)
 
 
 def _read_sample(
@@ -165,7 +169,11 @@ class _ProfileSample:
         return canonical_names
 
     def _add_column(
-        self, cells: pa.ChunkedArray, fates: pa.ChunkedArray, source_name: str, name: str | None
+        self,
+        cells: pa.ChunkedArray,
+        fates: pa.ChunkedArray,
+        source_name: str,
+        name: str | None,
     ) -> None:
         entry = self.columns.setdefault((source_name, name), _build_entry(source_name, name))
         is_time = name in ("event_time", self.settings.time_column)

@@ -1,4 +1,4 @@
-"""The clean step's engine on Spark: rows stay with the executors, which write the table's files themselves."""
+"""Clean with Spark: rows stay with the executors, which write the table's files themselves."""
 
 import uuid
 from collections import Counter
@@ -39,7 +39,12 @@ class SparkEngine:
             if view.isTemporary:
                 self.spark.catalog.dropTempView(view.name)
 
-    def create_landed_views(self, lake: Lake, names: list[str], prefix: str) -> list[LandedObject]:
+    def create_landed_views(
+        self,
+        lake: Lake,
+        names: list[str],
+        prefix: str,
+    ) -> list[LandedObject]:
         landed_objects = []
         for number, name in enumerate(names):
             landed_object = LandedObject.from_footer(lake, name, f"{prefix}_{number}")
@@ -58,7 +63,11 @@ class SparkEngine:
         return self.connection.table(name)
 
     def scan_days(
-        self, lake: Lake, name: str, table: Any, days: list[date]
+        self,
+        lake: Lake,
+        name: str,
+        table: Any,
+        days: list[date],
     ) -> TableExpression | None:
         if table is None or not days:
             return None
@@ -75,7 +84,11 @@ class SparkEngine:
         return self.connection.to_pyarrow(rows)
 
     def write_day_files(
-        self, lake: Lake, name: str, rows: TableExpression, schema: pa.Schema
+        self,
+        lake: Lake,
+        name: str,
+        rows: TableExpression,
+        schema: pa.Schema,
     ) -> list[DayFile]:
         folder = f"spark-{uuid.uuid4()}"
         frame = self.spark.sql(str(self.connection.compile(rows))).repartition("event_date")
@@ -90,8 +103,12 @@ class SparkEngine:
         return sorted(files, key=lambda file: file.name)
 
 
-def _describe_day_file(lake: Lake, table: str, stored_object: StoredObject) -> DayFile:
-    """Describe a file of a table by its name, below the table's folder, and by its Parquet footer."""
+def _describe_day_file(
+    lake: Lake,
+    table: str,
+    stored_object: StoredObject,
+) -> DayFile:
+    """Describe a file of a table by its name and its Parquet footer."""
     name = stored_object.name.removeprefix(f"tables/{table}/")
     path = lake.path(*stored_object.name.split("/"))
     footer = pq.read_metadata(path, filesystem=lake.filesystem)
@@ -105,7 +122,7 @@ def _describe_day_file(lake: Lake, table: str, stored_object: StoredObject) -> D
 
 
 def _convert_to_hadoop_uri(uri: str) -> str:
-    """Write a URI as Hadoop's file systems read it: its path is not quoted, and s3 is called s3a."""
+    """Write a URI as Hadoop reads it: its path is not quoted, and s3 is called s3a."""
     scheme, _, path = uri.rpartition("://")
     if scheme == "s3":
         return f"s3a://{path}"

@@ -1,4 +1,4 @@
-"""Commit clean rows and rejected rows to the lake's Delta tables, each event and each rejected row once."""
+"""Commit clean and rejected rows to the lake's Delta tables, each of them once."""
 
 import json
 from collections import Counter
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 REPLAY_PERIOD = timedelta(days=7)
-"""How long before a window an event id is looked up: a replayed event is found even with another time."""
+"""How long before a window event ids are looked up, to find replayed events with another time."""
 _NOT_INSERTED = "known"
 """The fate of clean rows that the lake has already."""
 
@@ -70,8 +70,15 @@ def merge_interactions(
             covered_window = extend_window(read_covered_window(table), windows)
             transactions = build_window_transactions(covered_window) if covered_window else {}
             metadata = build_ledger_metadata(windows, arrivals)
-            schema = INTERACTIONS_SCHEMA
-            add_files(lake, "interactions", table, files, schema, transactions, metadata)
+            add_files(
+                lake,
+                "interactions",
+                table,
+                files,
+                INTERACTIONS_SCHEMA,
+                transactions,
+                metadata,
+            )
         return _summarise_inserts(files)
 
     add_missing_columns(lake, "interactions", INTERACTIONS_SCHEMA)
@@ -95,7 +102,7 @@ def _write_new_rows(
 
 
 def _mark_stored_events(fates: TableExpression, event_hashes: TableExpression) -> TableExpression:
-    """Return key and fate of each row, with another fate for clean rows that the lake has already."""
+    """Return key and fate of each row. Clean rows that the lake has already get another fate."""
     stored = fates.semi_join(event_hashes, "event_hash")
     stored = stored.select("key", stored_fate=ibis.literal(_NOT_INSERTED))
     joined = fates.left_join(stored, "key")
@@ -118,7 +125,11 @@ def _summarise_inserts(files: list[DayFile]) -> dict[str, Any]:
     }
 
 
-def mark_window_covered(lake: Lake, start: datetime, end: datetime) -> None:
+def mark_window_covered(
+    lake: Lake,
+    start: datetime,
+    end: datetime,
+) -> None:
     """Record that the table holds all rows of [start, end), once a backfill has merged its windows.
 
     The end of the covered window stays: the next run fetches what the source did not have yet.
@@ -132,13 +143,22 @@ def mark_window_covered(lake: Lake, start: datetime, end: datetime) -> None:
         if after and after != before:
             no_rows = INTERACTIONS_SCHEMA.empty_table()
             transactions = build_window_transactions(after)
-            append_rows(lake, "interactions", table, no_rows, transactions, {})
+            append_rows(
+                lake,
+                "interactions",
+                table,
+                no_rows,
+                transactions,
+                {},
+            )
 
     commit_with_retries(lake, "interactions", attempt)
 
 
 def _extends_coverage(
-    table: "DeltaTable", windows: list[TimeWindow], arrivals: ArrivalCounts
+    table: "DeltaTable",
+    windows: list[TimeWindow],
+    arrivals: ArrivalCounts,
 ) -> bool:
     """Whether the windows change the covered window or the ledger of the table."""
     before = read_covered_window(table)
@@ -203,8 +223,14 @@ def _format_source_rows(landed_object: LandedObject, batch: pa.RecordBatch) -> l
     return source_rows
 
 
-def append_quarantine(lake: Lake, rejected: pa.Table, start: datetime) -> int | None:
-    """Append rejected rows, but none that a run since `start`, of the same windows, rejected before.
+def append_quarantine(
+    lake: Lake,
+    rejected: pa.Table,
+    start: datetime,
+) -> int | None:
+    """Append rejected rows that no run with an as_of of `start` or later has rejected before.
+
+    Rows without a time come with every window, so they are compared with those of all runs.
 
     Returns the version of the table; None when there is no table.
     """
@@ -214,7 +240,14 @@ def append_quarantine(lake: Lake, rejected: pa.Table, start: datetime) -> int | 
         if table is not None:
             new_rows = _select_new_rejects(lake.scan(table), rejected, start)
         if new_rows.num_rows:
-            append_rows(lake, "quarantine", table, new_rows, {}, {})
+            append_rows(
+                lake,
+                "quarantine",
+                table,
+                new_rows,
+                {},
+                {},
+            )
         return {}
 
     if rejected.num_rows:
@@ -223,7 +256,11 @@ def append_quarantine(lake: Lake, rejected: pa.Table, start: datetime) -> int | 
     return read_table_version(lake, "quarantine")
 
 
-def _select_new_rejects(quarantine: pads.Dataset, rejected: pa.Table, start: datetime) -> pa.Table:
+def _select_new_rejects(
+    quarantine: pads.Dataset,
+    rejected: pa.Table,
+    start: datetime,
+) -> pa.Table:
     is_recent = pc.field("as_of") >= pa.scalar(start, UTC_MICROSECONDS)
     is_timeless = pc.field("reason").isin(TIMELESS_REASONS)
     row_and_reason = ["source_row", "reason"]
@@ -233,7 +270,11 @@ def _select_new_rejects(quarantine: pads.Dataset, rejected: pa.Table, start: dat
     return new_rows.select(QUARANTINE_SCHEMA.names).sort_by(order)
 
 
-def overwrite_table(lake: Lake, name: str, rows: pa.Table) -> None:
+def overwrite_table(
+    lake: Lake,
+    name: str,
+    rows: pa.Table,
+) -> None:
     """Replace all rows of a small table."""
     from deltalake import write_deltalake
 

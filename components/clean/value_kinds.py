@@ -1,4 +1,4 @@
-"""Classify the values of a column by how they look: integer, decimal comma, ISO time with a zone, ..."""
+"""Classify the values of a column by how they look: integer, decimal comma, date, ..."""
 
 from collections import Counter
 
@@ -18,7 +18,7 @@ _VALUE_PATTERNS = {
     "ISO time without a zone": r"^\s*\d{4}[-/]\d\d?[-/]\d\d?[T ][\d:.,]+\s*$",
     "address": r"(?i)^\s*(\d{1,3}(\.\d{1,3}){3}|[0-9a-f:]*:[0-9a-f]*:[0-9a-f:.]*)\s*$",
 }
-"""Kind of value -> its pattern. The first pattern that matches counts; a value without a match is text."""
+"""Kind of value -> its pattern. The first match counts; a value without a match is text."""
 _EPOCHS = (
     (11, "epoch seconds"),
     (14, "epoch milliseconds"),
@@ -29,7 +29,7 @@ _EPOCHS = (
 
 
 def count_value_kinds(cells: pa.ChunkedArray, is_time: bool) -> dict[str, int]:
-    """Count the values of each kind. Integers of a time column are counted as epochs of some unit."""
+    """Count the values of each kind. Integers of a time column count as epochs of some unit."""
     kinds: dict[str, int] = {}
     for kind, pattern in _VALUE_PATTERNS.items():
         matches = pc.match_substring_regex(cells, pattern)

@@ -18,7 +18,10 @@ def dataset(
     as_of: str,
     run: str,
 ) -> None:
-    """Cut the window in time: train, validation and holdout, which begins where the live model's knowledge ends."""
+    """Cut the window in time into train, validation and holdout.
+
+    The holdout begins where the live model's knowledge ends.
+    """
     from dawnlist.records.run_records import record_step, resolve_as_of
 
     as_of = resolve_as_of(lake, namespace, as_of, run)

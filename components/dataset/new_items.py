@@ -1,4 +1,4 @@
-"""Add what the items table says about the items of splits, and append new items that nobody has met yet.
+"""Add what the items table says to splits, and append new items that nobody has met yet.
 
 The items table has no dates. `items_seen/{as_of}.parquet` (item_id, first_seen) says which run saw
 each item first. A run continues the newest of these files that is older than the run itself, so a
@@ -29,7 +29,7 @@ ITEMS_SEEN_SCHEMA: Final = pa.schema(
 
 
 def join_items_table(lake: Lake, splits: Splits) -> Splits:
-    """Add the features of items to the splits, and new items that nobody has met as their last ones.
+    """Add features of items to the splits, and append new items that nobody has met.
 
     Without an items table, the splits are returned as they are.
     """
@@ -51,15 +51,23 @@ def join_items_table(lake: Lake, splits: Splits) -> Splits:
     return replace(splits, item_ids=ids.subset(used), stock=features)
 
 
-def _append_new_items(splits: Splits, listed_ids: IdMap, first_seen: Int64Array) -> IdMap:
-    """Append listed items that were first seen lately, and that nobody has met, to those of the splits."""
+def _append_new_items(
+    splits: Splits,
+    listed_ids: IdMap,
+    first_seen: Int64Array,
+) -> IdMap:
+    """Append listed items that were first seen lately and that nobody has met."""
     oldest = _convert_as_of_to_microseconds(splits) - NEW_ITEM_DAYS * MICROSECONDS_PER_DAY
     is_unmet = splits.item_ids.indices(listed_ids.ids) < 0
     new_ids = listed_ids.subset(np.flatnonzero((first_seen > oldest) & is_unmet))
     return IdMap(pa.concat_arrays([splits.item_ids.ids, new_ids.ids]))
 
 
-def record_first_seen(lake: Lake, listed_ids: IdMap, splits: Splits) -> tuple[Int64Array, int]:
+def record_first_seen(
+    lake: Lake,
+    listed_ids: IdMap,
+    splits: Splits,
+) -> tuple[Int64Array, int]:
     """Look up when the items were first seen, and record those that no earlier run has seen.
 
     Returns the time of each item, shape (len(listed_ids),), and the time of the first run that

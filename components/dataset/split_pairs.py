@@ -34,7 +34,11 @@ SPLIT_CONDITIONS = (
 
 
 def build_splits(
-    lake: Lake, version: int, verdicts: pa.Table, as_of: str, window_days: int
+    lake: Lake,
+    version: int,
+    verdicts: pa.Table,
+    as_of: str,
+    window_days: int,
 ) -> tuple[Splits, dict[str, Any]]:
     """Build the splits of [as_of - window_days, as_of), and count what is in them.
 
@@ -88,7 +92,7 @@ def _read_settings_digest(verdicts: pa.Table) -> str | None:
 
 
 def _aggregate_pairs(rows: pads.Dataset, cuts: Cuts) -> pa.Table:
-    """Aggregate the rows to pairs: weight0 to weight2, the sums, and last0 to last2, the last events."""
+    """Aggregate the rows to pairs, with the columns weight0, last0, ... of each part."""
     columns = []
     for part, condition in enumerate(SPLIT_CONDITIONS):
         total = f"coalesce(sum(weight) FILTER ({condition}), 0)::FLOAT"
@@ -101,7 +105,11 @@ def _aggregate_pairs(rows: pads.Dataset, cuts: Cuts) -> pa.Table:
     return connection.sql(query, params=parameters).to_arrow_table()
 
 
-def _arrange_pairs(pairs: pa.Table, cuts: Cuts, lineage: dict[str, Any]) -> Splits:
+def _arrange_pairs(
+    pairs: pa.Table,
+    cuts: Cuts,
+    lineage: dict[str, Any],
+) -> Splits:
     """Number users and items, and sort the pairs by user, then item."""
     users, items = IdMap.of(pairs["user_id"]), IdMap.of(pairs["item_id"])
     user_index = users.indices(pairs["user_id"])

@@ -11,7 +11,10 @@ from dawnlist.rows.times import parse_moment
 
 
 def count_rows_by_hour(
-    landed: Path, column_indices: Sequence[int], zone: str = "UTC", time_format: str = ""
+    landed: Path,
+    column_indices: Sequence[int],
+    zone: str = "UTC",
+    time_format: str = "",
 ) -> dict[str, int]:
     """Count the rows of a Parquet file by UTC hour, written as '2026-01-03T02:00:00Z'.
 
@@ -34,7 +37,11 @@ def count_rows_by_hour(
         connection.disconnect()
 
 
-def _parse_times(values: list[IbisValue], zone: str, time_format: str) -> IbisValue:
+def _parse_times(
+    values: list[IbisValue],
+    zone: str,
+    time_format: str,
+) -> IbisValue:
     """Parse the times of rows. A column of UTC timestamps is only cast, which is faster."""
     if len(values) == 1 and _is_utc_timestamp(values[0], zone):
         return values[0].cast(UTC_TIMESTAMP)

@@ -58,7 +58,7 @@ class DatabaseSource:
         yield from self._read_table(table, window)
 
     def read_whole_table(self, table: str) -> RecordBatches | None:
-        """Read all rows of the table `items` or `users`; None when the database has no such table."""
+        """Read all rows of the table `items` or `users`; None when there is no such table."""
         with self._connect() as connection:
             source_table = _reflect_table(connection, getattr(self.settings, table))
         if source_table is None:
@@ -74,13 +74,18 @@ class DatabaseSource:
             value = connection.execute(sa.select(text)).scalar()
         return None if value is None else str(value)
 
-    def count_arrivals(self, landed: Path, start: datetime, end: datetime) -> dict[str, int]:
-        """Count the rows of a file that `interactions` was written to, by the hour of the time column."""
+    def count_arrivals(
+        self,
+        landed: Path,
+        start: datetime,
+        end: datetime,
+    ) -> dict[str, int]:
+        """Count the rows of a file of interactions by the hour of the time column."""
         columns = pq.read_schema(landed).names
         return count_rows_by_hour(landed, [columns.index(self.settings.time_column)])
 
     def count_rows_by_day(self, days: list[date]) -> dict[date, int]:
-        """Count the rows of each UTC day by the time column. The database searches its index for each."""
+        """Count the rows of each UTC day by the time column, each day in the column's index."""
         if not days:
             return {}
         with self._connect() as connection:
@@ -161,7 +166,7 @@ def _get_day_period(day: date) -> tuple[datetime, datetime]:
 
 
 def _reflect_table(connection: sa.Connection, name: str) -> sa.TableClause | None:
-    """Describe the table TABLE or SCHEMA.TABLE by what the database says; None when it does not exist."""
+    """Look up the columns of TABLE or SCHEMA.TABLE; None when it does not exist."""
     schema, _, table_name = name.rpartition(".")
     try:
         reflected_columns = sa.inspect(connection).get_columns(table_name, schema or None)

@@ -1,4 +1,4 @@
-"""Translate the errors of databases and their drivers to built-in exceptions with a message of one line."""
+"""Translate errors of databases and drivers to built-in exceptions with a line for a message."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ _UNREACHABLE_MYSQL = {1040, 1044, 1045, 1049, 1698, 2002, 2003, 2006, 2013, 2026
 _UNREACHABLE_SQL_SERVER = {18456, 20002, 20009, 20047}
 _UNREACHABLE = _UNREACHABLE_MYSQL | _UNREACHABLE_SQL_SERVER
 _UNREACHABLE_CLASSES = ("08", "28", "3D", "53", "57P")
-"""Classes of SQLSTATE: connection, authorization, no such database, too many connections, shutdown."""
+"""Classes of SQLSTATE: connection, login, no such database, too many connections, shutdown."""
 
 
 @contextmanager
@@ -43,7 +43,11 @@ def translate_database_errors(url: str) -> Iterator[None]:
         raise _translate_error(url, error, "ERROR:" not in str(error)) from None
 
 
-def _translate_error(url: str, error: Any, is_operational: bool) -> Exception:
+def _translate_error(
+    url: str,
+    error: Any,
+    is_operational: bool,
+) -> Exception:
     source = f"the source {mask_passwords(url)!r}"
     code, line = _read_error_code(error), _read_error_line(error)
     if code in _DENIED:
@@ -67,14 +71,14 @@ def _translate_error(url: str, error: Any, is_operational: bool) -> Exception:
 
 
 def _is_unreachable(code: str | int | None, is_operational: bool) -> bool:
-    """Whether the server does not answer or refuses the user; without a code the driver's class tells."""
+    """Whether the server does not answer or refuses the user."""
     if code is None:
         return is_operational
     return code in _UNREACHABLE or str(code).startswith(_UNREACHABLE_CLASSES)
 
 
 def _read_error_code(error: Any) -> str | int | None:
-    """Return the number that MySQL and SQL Server give, or the SQLSTATE; None when there is neither."""
+    """Return the number that MySQL and SQL Server give, or the SQLSTATE; None without either."""
     first_argument = error.args[0] if error.args else None
     if isinstance(first_argument, int) and not isinstance(error, OSError):
         return first_argument

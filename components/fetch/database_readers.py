@@ -1,4 +1,4 @@
-"""Read a table as Arrow batches: with ADBC from PostgreSQL and SQLite, with SQLAlchemy from the others.
+"""Read a table as Arrow batches: with ADBC from PostgreSQL and SQLite, else with SQLAlchemy.
 
 docs/INGEST.md has the measurements behind this choice. Each read is one statement in a read-only
 transaction of its own, and its result is streamed.
@@ -39,7 +39,10 @@ class ColumnWindow:
 
 
 def read_source_table(
-    url: sa.URL, settings: SourceSettings, table: sa.TableClause, window: ColumnWindow | None
+    url: sa.URL,
+    settings: SourceSettings,
+    table: sa.TableClause,
+    window: ColumnWindow | None,
 ) -> RecordBatches:
     """Read the table's rows, or only those of the window.
 
@@ -80,7 +83,9 @@ def _select_columns(table: sa.TableClause, dialect: str) -> sa.Select[Any]:
 
 
 def _select_window(
-    table: sa.TableClause, dialect: str, window: ColumnWindow | None
+    table: sa.TableClause,
+    dialect: str,
+    window: ColumnWindow | None,
 ) -> sa.Select[Any]:
     query = _select_columns(table, dialect)
     if window is None:
@@ -117,7 +122,10 @@ def _choose_setting_type(value: Any) -> Any:
 
 
 def _read_postgresql(
-    url: sa.URL, settings: SourceSettings, table: sa.TableClause, window: ColumnWindow | None
+    url: sa.URL,
+    settings: SourceSettings,
+    table: sa.TableClause,
+    window: ColumnWindow | None,
 ) -> RecordBatches:
     from adbc_driver_postgresql import dbapi
 
@@ -136,7 +144,10 @@ def _read_postgresql(
 
 
 def _read_sqlite(
-    url: sa.URL, settings: SourceSettings, table: sa.TableClause, window: ColumnWindow | None
+    url: sa.URL,
+    settings: SourceSettings,
+    table: sa.TableClause,
+    window: ColumnWindow | None,
 ) -> RecordBatches:
     from adbc_driver_sqlite import StatementOptions, dbapi
 
@@ -168,7 +179,10 @@ def _compile_sqlite_query(
 
 
 def _read_with_sqlalchemy(
-    url: sa.URL, settings: SourceSettings, table: sa.TableClause, window: ColumnWindow | None
+    url: sa.URL,
+    settings: SourceSettings,
+    table: sa.TableClause,
+    window: ColumnWindow | None,
 ) -> RecordBatches:
     engine = create_source_engine(url, settings)
     query = _select_window(table, engine.dialect.name, window)
@@ -192,8 +206,8 @@ def _infer_schema(table: sa.TableClause, query: sa.Select[Any]) -> pa.Schema:
     """Columns that are selected as floats are float64; all others are selected as text."""
     fields = []
     for name, column in zip(table.c.keys(), query.selected_columns, strict=True):
-        is_float = isinstance(column.type, sa.Float)
-        fields.append(pa.field(name, pa.float64() if is_float else pa.string()))
+        kind = pa.float64() if isinstance(column.type, sa.Float) else pa.string()
+        fields.append(pa.field(name, kind))
     return pa.schema(fields)
 
 

@@ -1,4 +1,4 @@
-"""What differs between databases: the driver, how a read-only transaction opens, and what values land as."""
+"""What differs between databases: drivers, read-only transactions, and how values land."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ _EXTRA_READ_SECONDS = 30
 """How long MySQL's client waits beyond the statement timeout, in case the server is gone."""
 _MAX_TIMEOUT_MILLISECONDS = 2**31 - 1
 _PLAIN = (sa.Integer, sa.Float, sa.Boolean, sa.String, sa.DateTime, sa.Date)
-"""PostgreSQL's types that Arrow has too; numeric, enum, uuid, json, arrays and others land as text."""
+"""PostgreSQL's types that Arrow has too. Others land as text: numeric, enum, uuid, json, ..."""
 
 # Arguments of SQL Server's CONVERT.
 _NVARCHAR_MAX: Any = sa.literal_column("NVARCHAR(max)")
@@ -91,7 +91,7 @@ def create_source_engine(url: sa.URL, settings: SourceSettings) -> sa.Engine:
 
 
 def list_opening_statements(dialect: Any, settings: SourceSettings) -> list[str]:
-    """List the statements that open a transaction: read-only, one snapshot, a timeout, times in UTC.
+    """List the statements that open a read-only transaction with one snapshot, a timeout and UTC.
 
     SQLite needs none: it is read-only by its URI, and it has no timeout. SQL Server has no
     read-only transactions, and its timeout is the client's, but it can limit the wait for a lock.

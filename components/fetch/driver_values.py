@@ -28,7 +28,7 @@ def _restore_column_infinities(column: pa.Array) -> pa.Array:
         return column
     highest = 2 ** (integer.bit_width - 1) - 1
     numbers = column.view(integer)
-    # After the shift, -infinity is the number `lowest`, and infinity has overflowed to just below it.
+    # After the shift, -infinity is `lowest`, and infinity has overflowed to just below it.
     lowest = -highest - 1 + shift
     if column.null_count == len(column) or pc.min(numbers).as_py() > lowest:
         return column

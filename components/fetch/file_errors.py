@@ -7,7 +7,11 @@ from pathlib import Path
 from dawnlist.components.fetch.source_files import SourceFile
 
 
-def explain_unreadable_file(file: SourceFile, path: Path, error: Exception) -> ValueError:
+def explain_unreadable_file(
+    file: SourceFile,
+    path: Path,
+    error: Exception,
+) -> ValueError:
     """Build the error that names the file, the line where it is known, and what is wrong.
 
     `path` is the local copy of the file, `error` what DuckDB or Arrow raised.
@@ -44,7 +48,7 @@ def build_encoding_error(file: SourceFile, line: int | None) -> ValueError:
 
 
 def find_broken_json_line(file: SourceFile, path: Path) -> ValueError:
-    """Read a file again to find its first line that is no JSON object: DuckDB miscounts the lines."""
+    """Find the first line that is no JSON object by reading again: DuckDB miscounts the lines."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:

@@ -38,7 +38,9 @@ def find_inventory(url: str, settings: SourceSettings) -> SourceInventory:
 
 
 def _find_in_folder(
-    url: str, files: Sequence[SourceFile], settings: SourceSettings
+    url: str,
+    files: Sequence[SourceFile],
+    settings: SourceSettings,
 ) -> SourceInventory:
     inventory = SourceInventory.from_files(build_usual_layout(settings), files)
     if not inventory.interactions:
@@ -55,7 +57,9 @@ def _find_in_folder(
 
 
 def _refuse_undated_files(
-    inventory: SourceInventory, files: Sequence[SourceFile], name: str
+    inventory: SourceInventory,
+    files: Sequence[SourceFile],
+    name: str,
 ) -> None:
     """Refuse a readable file that lies next to files named by day and is not named that way.
 

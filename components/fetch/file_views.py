@@ -62,7 +62,10 @@ def open_utc_duckdb() -> IbisConnection:
 
 
 def prepare_file_view(
-    connection: IbisConnection, copies: LocalCopies, file: SourceFile, table: TableFiles
+    connection: IbisConnection,
+    copies: LocalCopies,
+    file: SourceFile,
+    table: TableFiles,
 ) -> FileView:
     """Find out the columns of a file and their types.
 
@@ -81,7 +84,12 @@ def prepare_file_view(
     return FileView(file, columns.select, path, _make_unique_names(columns.names), types)
 
 
-def _copy_file(copies: LocalCopies, file: SourceFile, table: TableFiles, file_format: str) -> Path:
+def _copy_file(
+    copies: LocalCopies,
+    file: SourceFile,
+    table: TableFiles,
+    file_format: str,
+) -> Path:
     """Make a local copy that DuckDB can read. ValueError when the file is empty."""
     compression = file.compression
     if table.compression is not None:
@@ -94,7 +102,11 @@ def _copy_file(copies: LocalCopies, file: SourceFile, table: TableFiles, file_fo
 
 
 def _inspect_file(
-    connection: IbisConnection, file: SourceFile, path: Path, table: TableFiles, file_format: str
+    connection: IbisConnection,
+    file: SourceFile,
+    path: Path,
+    table: TableFiles,
+    file_format: str,
 ) -> _Columns:
     if file_format == "csv":
         return _inspect_csv(file, path, table)
@@ -103,8 +115,12 @@ def _inspect_file(
     return _inspect_parquet(file, path)
 
 
-def _add_flag_columns(columns: _Columns, file: SourceFile, table: TableFiles) -> _Columns:
-    """Add a column for each of the table's flags: the names of the columns that hold 1, such as A|B.
+def _add_flag_columns(
+    columns: _Columns,
+    file: SourceFile,
+    table: TableFiles,
+) -> _Columns:
+    """Add the columns of the table's flags: they list the names of the columns that hold 1.
 
     Raises:
         ValueError: The file has no such column.
@@ -132,9 +148,15 @@ def view_query(connection: IbisConnection, query: str) -> Any:
 
 
 def stream_batches(
-    connection: IbisConnection, view: FileView, query: str
+    connection: IbisConnection,
+    view: FileView,
+    query: str,
 ) -> Iterator[pa.RecordBatch]:
-    """Stream the result of a query over a file. ValueError in one line when the file can't be read."""
+    """Stream the result of a query over a file.
+
+    Raises:
+        ValueError: The file can't be read. The message is one line.
+    """
     try:
         yield from connection.con.sql(query).to_arrow_reader(FILE_BATCH_ROWS)
     except (duckdb.Error, pa.ArrowException, OSError) as error:
@@ -142,7 +164,11 @@ def stream_batches(
         raise explain_unreadable_file(view.file, view.path, error) from None
 
 
-def _inspect_csv(file: SourceFile, path: Path, table: TableFiles) -> _Columns:
+def _inspect_csv(
+    file: SourceFile,
+    path: Path,
+    table: TableFiles,
+) -> _Columns:
     delimiter = table.delimiter
     if not delimiter and file.ending == "tsv":
         delimiter = "\t"
@@ -166,7 +192,10 @@ def _inspect_csv(file: SourceFile, path: Path, table: TableFiles) -> _Columns:
 
 
 def _read_csv_header(
-    file: SourceFile, path: Path, delimiter: str, quote: str
+    file: SourceFile,
+    path: Path,
+    delimiter: str,
+    quote: str,
 ) -> tuple[list[str], str]:
     """Read the names of the columns, and infer the delimiter unless it is known."""
     with path.open("rb") as lines:
@@ -190,7 +219,11 @@ def _read_csv_header(
     return names, delimiter
 
 
-def _inspect_jsonl(connection: IbisConnection, file: SourceFile, path: Path) -> _Columns:
+def _inspect_jsonl(
+    connection: IbisConnection,
+    file: SourceFile,
+    path: Path,
+) -> _Columns:
     """Every key that any object of the file has is a column."""
     limit = f"maximum_object_size = {_MAX_JSON_OBJECT_BYTES}"
     objects = f"read_ndjson_objects({_quote_sql_text(str(path))}, {limit})"
@@ -233,7 +266,7 @@ def _inspect_parquet(file: SourceFile, path: Path) -> _Columns:
 
 
 def _make_unique_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Add a number to repeated names: Parquet could hold a name twice, but other readers could not."""
+    """Add a number to repeated names: Parquet may hold a name twice, other readers may not."""
     unique_names: dict[str, None] = {}
     for name in names:
         unique_name, number = name, 0

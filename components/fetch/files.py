@@ -1,4 +1,4 @@
-"""Read interactions from files: a single one, a folder of daily ones, public data, or mapped ones."""
+"""Read interactions from files: one, a folder of daily ones, public data, or mapped ones."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -109,8 +109,13 @@ class FileSource:
         newest_times = self._query_each_file(_select_newest_time)
         return max((newest for (newest,) in newest_times if newest), default=None)
 
-    def count_arrivals(self, landed: Path, start: datetime, end: datetime) -> dict[str, int]:
-        """Count the rows of a file that `interactions(start, end)` was written to, by hour of arrival.
+    def count_arrivals(
+        self,
+        landed: Path,
+        start: datetime,
+        end: datetime,
+    ) -> dict[str, int]:
+        """Count the rows of `landed`, to which `interactions(start, end)` was written, by hour.
 
         The rows of a daily file arrive in the first hour of its day, other rows in the hour of
         their event time.
@@ -154,7 +159,10 @@ class FileSource:
         return counts
 
     def _read_files(
-        self, files: Sequence[SourceFile], table: TableFiles, window: TimeWindow | None
+        self,
+        files: Sequence[SourceFile],
+        table: TableFiles,
+        window: TimeWindow | None,
     ) -> RecordBatches:
         """Read files, which may differ in their columns, one after the other in one schema."""
         connection = open_utc_duckdb()
@@ -268,8 +276,12 @@ def _merge_schemas(views: Sequence[FileView]) -> pa.Schema:
     return pa.schema(fields)
 
 
-def _fit_to_schema(batch: pa.RecordBatch, view: FileView, schema: pa.Schema) -> pa.RecordBatch:
-    """Order the columns c0, c1, ... of a batch as the schema does, and fill missing ones with nulls."""
+def _fit_to_schema(
+    batch: pa.RecordBatch,
+    view: FileView,
+    schema: pa.Schema,
+) -> pa.RecordBatch:
+    """Order the columns c0, c1, ... of a batch like the schema, with nulls for missing ones."""
     indices = {name: index for index, name in enumerate(view.names)}
     columns = []
     for schema_field in schema:

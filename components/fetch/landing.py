@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -23,6 +23,9 @@ from dawnlist.lake.ledger import COMMITS_PER_WEEK, ArrivalCounts, Ledger
 from dawnlist.lake.watermark import TimeWindow, read_covered_window, read_expiry_cutoff
 from dawnlist.settings import SourceSettings
 
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
 LandingReport = dict[str, Any]
 """The report of the step as it is written to the run record."""
 RUN_CLOCK_TOLERANCE = timedelta(minutes=1)
@@ -30,7 +33,12 @@ RUN_CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
 def fetch_source(
-    lake: Lake, source: str, settings: SourceSettings, as_of: str, run: str, window_days: int
+    lake: Lake,
+    source: str,
+    settings: SourceSettings,
+    as_of: str,
+    run: str,
+    window_days: int,
 ) -> LandingReport:
     """Land the rows that arrived since the last fetch, and all items and users.
 
@@ -47,10 +55,7 @@ def fetch_source(
     table = lake.table("interactions")
     covered_window = read_covered_window(table)
     data_source = open_source(source, settings)
-    overlap = timedelta(minutes=settings.overlap_minutes)
-    if data_source.gives_whole_days:
-        # A daily file is complete when its day is over. Late days show what is added to it later.
-        overlap = timedelta(0)
+    overlap = _choose_overlap(data_source, settings)
     expired = read_expiry_cutoff(table)
     windows = plan_windows(covered_window, end, window_days, overlap, expired)
     landed = fetch_windows(lake, data_source, windows, run)
@@ -61,14 +66,32 @@ def fetch_source(
         raise ValueError(_explain_empty_window(data_source, windows[-1]))
     for entity in ("items", "users"):
         _land_whole_table(lake, data_source, entity, end, run, landed)
-    commits = COMMITS_PER_WEEK * (1 + settings.check_days // 7)
-    ledger = Ledger.from_commits(table if settings.check_days else None, commits)
+    ledger = _read_recent_ledger(table, settings.check_days)
     landed["late"] = find_late_days(data_source, ledger, windows[-1][0], settings.check_days)
     return landed
 
 
+def _choose_overlap(source: DataSource, settings: SourceSettings) -> timedelta:
+    """Choose how far a window reaches back into the one before it."""
+    if source.gives_whole_days:
+        # A daily file is complete when its day is over. Late days show what is added to it later.
+        return timedelta(0)
+    return timedelta(minutes=settings.overlap_minutes)
+
+
+def _read_recent_ledger(table: "DeltaTable | None", check_days: int) -> Ledger:
+    """Read the ledger of the days that are checked for late rows; an empty one when none are."""
+    commits = COMMITS_PER_WEEK * (1 + check_days // 7)
+    if not check_days:
+        return Ledger.from_commits(None, commits)
+    return Ledger.from_commits(table, commits)
+
+
 def fetch_windows(
-    lake: Lake, source: DataSource, windows: list[TimeWindow], run: str
+    lake: Lake,
+    source: DataSource,
+    windows: list[TimeWindow],
+    run: str,
 ) -> LandingReport:
     """Land the interactions of windows, one object for each.
 
@@ -102,7 +125,12 @@ def fetch_windows(
 
 
 def _land_whole_table(
-    lake: Lake, source: DataSource, table: str, end: datetime, run: str, landed: LandingReport
+    lake: Lake,
+    source: DataSource,
+    table: str,
+    end: datetime,
+    run: str,
+    landed: LandingReport,
 ) -> None:
     """Land the items or users, if the source has any, and add them to the report."""
     batches = source.read_whole_table(table)
@@ -143,7 +171,11 @@ def _land_batches(
         return rows, count_arrivals(staged_file)
 
 
-def _write_landing_file(batches: RecordBatches, path: Path, metadata: dict[str, str]) -> int:
+def _write_landing_file(
+    batches: RecordBatches,
+    path: Path,
+    metadata: dict[str, str],
+) -> int:
     """Write batches to a file and return the number of rows. OSError when the disk is full."""
     try:
         return write_batches(batches, path, metadata)
@@ -156,7 +188,11 @@ def _write_landing_file(batches: RecordBatches, path: Path, metadata: dict[str, 
         ) from None
 
 
-def _download_landing_object(lake: Lake, name: str, target: Path) -> int | None:
+def _download_landing_object(
+    lake: Lake,
+    name: str,
+    target: Path,
+) -> int | None:
     """Copy a landing object and return its number of rows; None when the object is damaged."""
     pafs.copy_files(lake.path(*name.split("/")), str(target), source_filesystem=lake.filesystem)
     try:

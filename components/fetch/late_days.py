@@ -1,4 +1,4 @@
-"""Find days of which rows arrived later than the overlap: the source holds more of them than the lake took in."""
+"""Find days of which the source has more rows than the lake took in: some arrived too late."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +8,10 @@ from dawnlist.lake.ledger import Ledger
 
 
 def find_late_days(
-    source: DataSource, ledger: Ledger, start: datetime, check_days: int
+    source: DataSource,
+    ledger: Ledger,
+    start: datetime,
+    check_days: int,
 ) -> list[dict[str, Any]]:
     """Find days, of the `check_days` before that of `start`, of which the source holds more rows.
 

@@ -78,7 +78,7 @@ class TableFiles:
     """
 
     def select_files(self, files: Sequence[SourceFile]) -> list[SourceFile]:
-        """Select the files of this table that can be read, by the first pattern that matches any."""
+        """Select the readable files of this table by the first pattern that matches any."""
         readable_files = []
         for file in files:
             if self.format or file.ending in FORMATS_BY_SUFFIX:
@@ -92,7 +92,10 @@ class TableFiles:
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of a source, and the meaning of its names. The fields are the keys of a mapping file."""
+    """The files of a source, and the meaning of its names.
+
+    The fields are the keys of a mapping file.
+    """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -135,7 +138,7 @@ class SourceInventory:
 
     @classmethod
     def from_files(cls, layout: Layout, files: Sequence[SourceFile]) -> "SourceInventory":
-        """Sort the files of a folder by a layout. A file of items or users holds no interactions."""
+        """Sort the files of a folder. A file of items or users holds no interactions."""
         items = _select_table_files(layout.items, files)
         users = _select_table_files(layout.users, files)
         other_files = [file for file in files if file not in items and file not in users]

@@ -39,8 +39,12 @@ def _parse_layout(label: str, text: bytes) -> Layout:
         raise ValueError(f"mapping {label!r}: {problems}") from None
 
 
-def _find_table_files(label: str, name: str, table: TableFiles | None) -> list[SourceFile]:
-    """Find the files of a table by its first pattern that matches any, relative to the mapping file."""
+def _find_table_files(
+    label: str,
+    name: str,
+    table: TableFiles | None,
+) -> list[SourceFile]:
+    """Find the files of a table by the first of its patterns that matches any."""
     if table is None:
         return []
     folder = label.rpartition("/")[0] or "."

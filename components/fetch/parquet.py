@@ -9,7 +9,11 @@ import pyarrow.parquet as pq
 from dawnlist.components.fetch.read_ahead import RecordBatches, read_ahead
 
 
-def write_batches(batches: RecordBatches, path: Path, metadata: dict[str, str]) -> int:
+def write_batches(
+    batches: RecordBatches,
+    path: Path,
+    metadata: dict[str, str],
+) -> int:
     """Write batches of one schema to `path` and return the number of rows.
 
     `metadata` is added to the metadata of the schema. There must be at least one batch; it may have

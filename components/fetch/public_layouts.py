@@ -59,7 +59,10 @@ def _add_compressed_names(*names: str) -> tuple[str, ...]:
 
 
 def _describe_bare_file(
-    name: str, delimiter: str, columns: tuple[str, ...], encoding: tuple[str, ...] = ("utf-8",)
+    name: str,
+    delimiter: str,
+    columns: tuple[str, ...],
+    encoding: tuple[str, ...] = ("utf-8",),
 ) -> TableFiles:
     """Describe a file without a header and without quotes."""
     return TableFiles(
@@ -112,7 +115,9 @@ _RATING_AND_TIME = r"[1-5](?:\.0)?,\d{9,10}"
 
 
 def _describe_amazon_layout(
-    patterns: tuple[str, ...], first_line_pattern: str, columns: tuple[str, ...] = ()
+    patterns: tuple[str, ...],
+    first_line_pattern: str,
+    columns: tuple[str, ...] = (),
 ) -> PublicLayout:
     layout = Layout(TableFiles(patterns, columns=columns), items=_META, rating_scale=5)
     return PublicLayout(layout, first_line_pattern=first_line_pattern)
@@ -141,7 +146,7 @@ PUBLIC_LAYOUTS = (*MOVIELENS, *AMAZON)
 
 
 def recognise_public_layout(files: Sequence[SourceFile]) -> SourceInventory | None:
-    """Sort the files by the first layout of public data that they are in; None when they are in none."""
+    """Sort the files by the first layout of public data that fits; None when none does."""
     for public_layout in PUBLIC_LAYOUTS:
         inventory = SourceInventory.from_files(public_layout.layout, files)
         if inventory.interactions and _matches_layout(files, inventory, public_layout):
@@ -150,7 +155,9 @@ def recognise_public_layout(files: Sequence[SourceFile]) -> SourceInventory | No
 
 
 def _matches_layout(
-    files: Sequence[SourceFile], inventory: SourceInventory, public_layout: PublicLayout
+    files: Sequence[SourceFile],
+    inventory: SourceInventory,
+    public_layout: PublicLayout,
 ) -> bool:
     companion_pattern = public_layout.companion_pattern
     if companion_pattern and not match_files(files, companion_pattern):

@@ -1,4 +1,4 @@
-"""Read record batches ahead in a thread, so that a source is read while earlier batches are written."""
+"""Read record batches ahead in a thread, so that reading and writing overlap."""
 
 import contextlib
 import queue

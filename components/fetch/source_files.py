@@ -1,4 +1,4 @@
-"""List the files of a source in a folder or a bucket, and make plain local copies of those that are read."""
+"""List the files of a source, and make plain local copies of those that are read."""
 
 import codecs
 import re
@@ -37,7 +37,7 @@ class SourceFile:
 
     @property
     def ending(self) -> str:
-        """The last ending of the name that is no compression, in lower case: 'csv' for 'a.CSV.gz'."""
+        """The last ending that is no compression, in lower case: 'csv' for 'a.CSV.gz'."""
         endings = self.name.rpartition("/")[2].lower().split(".")[1:]
         for ending in reversed(endings):
             if ending not in COMPRESSIONS:
@@ -69,7 +69,7 @@ class SourceFile:
             ) from None
 
     def first_line(self) -> str:
-        """Read the first line, or the first block of a longer line. Bytes that are not UTF-8 become �."""
+        """Read the first line, or the first block of a longer one. Invalid UTF-8 is replaced."""
         with (
             explain_read_errors(self.label),
             self.filesystem.open_input_stream(self.path, compression=self.compression) as stream,
@@ -111,7 +111,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def match_files(files: Sequence[SourceFile], pattern: str) -> list[SourceFile]:
-    """Select the files whose names match a pattern of fnmatch. A wildcard does not match a slash."""
+    """Select the files whose names match a pattern of fnmatch, folder by folder."""
     return [file for file in files if _matches_pattern(file.name, pattern)]
 
 
@@ -123,7 +123,7 @@ def _matches_pattern(name: str, pattern: str) -> bool:
 
 
 def glob_files(pattern: str, folder: str) -> list[SourceFile]:
-    """List the files that a pattern matches: a URI, an absolute path, or one relative to `folder`."""
+    """List the files that match a pattern: a URI, an absolute path, or a path below `folder`."""
     if "://" not in pattern and not pattern.startswith("/"):
         pattern = f"{folder}/{pattern}"
     segments = pattern.split("/")
@@ -146,7 +146,7 @@ def _count_fixed_segments(segments: Sequence[str]) -> int:
 
 
 class LocalCopies:
-    """Plain UTF-8 copies of files in a temporary folder, which is deleted together with this object.
+    """Plain UTF-8 copies of files in a temporary folder, which is deleted with this object.
 
     Each file is copied once; a plain local file is only linked to. Copying takes the memory of one
     block, whatever the size of the file. The disk must have room for the files that are read,
@@ -159,7 +159,10 @@ class LocalCopies:
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     def get_local_path(
-        self, file: SourceFile, compression: str | None, encodings: Sequence[str]
+        self,
+        file: SourceFile,
+        compression: str | None,
+        encodings: Sequence[str],
     ) -> Path:
         """Return the local copy of a file.
 
@@ -176,7 +179,10 @@ class LocalCopies:
         return self._paths[file.label]
 
     def _make_copy(
-        self, file: SourceFile, compression: str | None, encodings: Sequence[str]
+        self,
+        file: SourceFile,
+        compression: str | None,
+        encodings: Sequence[str],
     ) -> Path:
         # A copy is named by a number: DuckDB acts on endings and wildcards in names.
         target = self._folder / str(len(self._paths))
@@ -189,7 +195,10 @@ class LocalCopies:
 
 
 def _copy_file(
-    file: SourceFile, target: Path, compression: str | None, encodings: Sequence[str]
+    file: SourceFile,
+    target: Path,
+    compression: str | None,
+    encodings: Sequence[str],
 ) -> None:
     """Copy a file uncompressed, recoded from the first encoding that fits all of it."""
     for encoding in encodings:
@@ -222,7 +231,9 @@ def _copy_blocks(
             block = stream.read(FILE_BLOCK_BYTES)
             if not block:
                 break
-            copy.write(recode(block, False) if recode else block)
+            if recode:
+                block = recode(block, False)
+            copy.write(block)
         if recode:
             copy.write(recode(b"", True))
 

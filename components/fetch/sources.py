@@ -32,15 +32,20 @@ class DataSource(Protocol):
     def describe_newest(self) -> str | None:
         """Return the time of the newest row as text for a message; None when there is no row."""
 
-    def count_arrivals(self, landed: Path, start: datetime, end: datetime) -> dict[str, int]:
-        """Count the rows of a file that `interactions(start, end)` was written to, by hour of arrival.
+    def count_arrivals(
+        self,
+        landed: Path,
+        start: datetime,
+        end: datetime,
+    ) -> dict[str, int]:
+        """Count the rows of `landed`, to which `interactions(start, end)` was written, by hour.
 
         Hours are written as '2026-01-03T02:00:00Z'. A source that knows only days gives the rows of
         a day to its first hour.
         """
 
     def count_rows_by_day(self, days: list[date]) -> dict[date, int]:
-        """Count the rows that the source has now for UTC days, by the time that windows are cut on."""
+        """Count the rows that the source has now of UTC days, by the time of windows."""
 
 
 def open_source(url: str, settings: SourceSettings) -> DataSource:

@@ -9,19 +9,22 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-# A bound ends with the seconds: '…T03:00:00' sorts before '…T03:00:00Z', '…T03:00:00.5' and so on.
+# A bound ends with the seconds: '…T03:00:00' sorts before '…T03:00:00Z' and '…T03:00:00.5'.
 _TIME_TEXT = re.compile(
     r"\d{4}-\d\d-\d\d(?:(?P<blank>[T ])\d\d:\d\d:\d\d(?:\.\d+)?(?P<zone>Z|[+-][\d:]+)?)?"
 )
 _UTC = re.compile(r"Z|[+-]00(:?00)?")
 _EPOCH_UNITS = ((1e11, 1), (1e14, 1_000), (1e17, 1_000_000))
-"""Limit of the numbers of an epoch unit -> how many of the unit make a second, as parse_moment reads them."""
+"""The limit of an epoch's numbers, and how many of its units make a second; as in parse_moment."""
 _START_OF_1995 = 788_918_400
 _NUMBERS = (int, float, Decimal)
 
 
 def convert_window_bounds(
-    oldest: Any, newest: Any, start: datetime, end: datetime
+    oldest: Any,
+    newest: Any,
+    start: datetime,
+    end: datetime,
 ) -> tuple[Any, Any]:
     """Convert `start` and `end` to the form of the column's lowest and highest value.
 

@@ -15,7 +15,7 @@ def plan_windows(
     overlap: timedelta,
     expired: datetime | None = None,
 ) -> list[TimeWindow]:
-    """Plan what to fetch, so that the lake then holds [end - window_days, end), oldest window first.
+    """Plan what to fetch so that the lake holds [end - window_days, end), oldest window first.
 
     The fetch continues at the end of the covered window, however old that is, so that a missed
     night leaves no gap. It starts `overlap` earlier, since a row may be committed after the fetch

@@ -1,4 +1,4 @@
-"""Publish a directory of top lists: to the store, where it becomes the active version, and to the registry."""
+"""Publish top lists to the store, where they become the active version, and to the registry."""
 
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,13 @@ def publish_top_lists(
         try:
             registry.sync_champion(lake, client, namespace)
             report = versions.publish_version(
-                client, namespace, top_lists, run, as_of, keep, announce
+                client,
+                namespace,
+                top_lists,
+                run,
+                as_of,
+                keep,
+                announce,
             )
             registry.sync_champion(lake, client, namespace)
         except STORE_ERRORS as error:

@@ -19,7 +19,7 @@ def recommend(
     as_of: str,
     run: str,
 ) -> None:
-    """The top lists of all users, seen items left out, and popular lists for everyone else."""
+    """Rank the top lists of all users, without seen items, and popular lists for everyone else."""
     from dawnlist.records.run_records import record_step, resolve_as_of
 
     as_of = resolve_as_of(lake, namespace, as_of, run)

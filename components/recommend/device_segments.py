@@ -1,4 +1,4 @@
-"""Rank popular items by kind of device: what people on phones, tablets and desktops have met lately."""
+"""Rank what people on phones, tablets and desktops have met lately."""
 
 from datetime import timedelta
 from typing import Final
@@ -40,7 +40,11 @@ ORDER BY device, users DESC, item_index
 """
 
 
-def rank_items_by_device(lake: Lake, splits: Splits, k: int) -> dict[str, PopularItems]:
+def rank_items_by_device(
+    lake: Lake,
+    splits: Splits,
+    k: int,
+) -> dict[str, PopularItems]:
     """Rank the k items that most users of each kind of device met in the last 28 days.
 
     Only the users of the splits count, so bots that were dropped do not.

@@ -22,9 +22,13 @@ BLOCK_USERS = 32_768
 
 
 def build_top_lists(
-    lake: Lake, splits: Splits, model: FactorModel, meta: dict[str, Any], k: int
+    lake: Lake,
+    splits: Splits,
+    model: FactorModel,
+    meta: dict[str, Any],
+    k: int,
 ) -> TopLists:
-    """Rank the k best items that each user of the model has not met, and popular items for all others.
+    """Rank the k best items that each user has not met, and popular items for unknown users.
 
     The lists include the model's vectors and what each user has met, so that answers can be
     computed again. The catalogue has every item of the splits; an item without a row in the items
@@ -59,18 +63,15 @@ def build_top_lists(
         item_content=columns.item_content,
         histories=_select_histories(history, aligned.knows_user),
         segments=rank_items_by_device(lake, splits, k),
-        meta={
-            **meta,
-            "k": k,
-            "users": len(users),
-            "items": splits.shape[1],
-            "config": model.config,
-        },
+        meta=meta | {"k": k, "users": len(users), "items": splits.shape[1], "config": model.config},
     )
 
 
 def _select_users(
-    splits: Splits, model: FactorModel, aligned: AlignedModel, users: Int64Array
+    splits: Splits,
+    model: FactorModel,
+    aligned: AlignedModel,
+    users: Int64Array,
 ) -> FactorModel:
     """Select some users of an aligned model, with all items of the splits."""
     return FactorModel(
@@ -83,7 +84,10 @@ def _select_users(
 
 
 def _rank_items(
-    aligned: AlignedModel, users: Int64Array, history: UserItems, k: int
+    aligned: AlignedModel,
+    users: Int64Array,
+    history: UserItems,
+    k: int,
 ) -> tuple[Int64Array, Float32Array]:
     """Rank the k best items of some users, block by block.
 
@@ -99,7 +103,11 @@ def _rank_items(
     return items, scores
 
 
-def _rank_popular_items(history: UserItems, window: str, k: int) -> PopularItems:
+def _rank_popular_items(
+    history: UserItems,
+    window: str,
+    k: int,
+) -> PopularItems:
     """Rank the k most popular items of a popularity window, with their popularity."""
     item_factors = popularity.fit_popularity(history, window)[1]
     counts = item_factors[:, 0]
