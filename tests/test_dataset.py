@@ -166,7 +166,7 @@ def test_the_cuts_follow_the_incumbent(lake: Lake) -> None:
     registry.set_champion(lake, report)
     after, _ = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=30)
     assert (after.cuts, after.about["incumbent"]) == (
-        Cuts.of(AS_OF, six_hours_ago),
+        Cuts.from_as_of(AS_OF, six_hours_ago),
         registry.find_incumbent(lake, AS_OF),
     )
     assert after.about["incumbent"]["version"] == 1

@@ -58,7 +58,7 @@ def build_splits(
     day = parse_as_of(as_of)
     incumbent = find_incumbent(lake, day)
     incumbent_as_of = parse_as_of(incumbent["as_of"]) if incumbent else None
-    cuts = Cuts.of(day, incumbent_as_of)
+    cuts = Cuts.from_as_of(day, incumbent_as_of)
     rows = scan_interactions(lake, version, day, window_days).filter(build_keep_filter(verdicts))
     pairs = _aggregate_pairs(rows, cuts)
     lineage = {

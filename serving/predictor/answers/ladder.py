@@ -28,8 +28,8 @@ from dawnlist.serving.predictor.answers.stored_lists import (
     read_visible_list,
 )
 from dawnlist.serving.predictor.answers.user_state import UserState, apply_events, apply_history
-from dawnlist.store import history as store_history
 from dawnlist.store import recent
+from dawnlist.store.histories import find_history
 from dawnlist.store.layout import StoreKeys
 from dawnlist.store.nodes import ReadFailure, ReadResult
 from dawnlist.store.reader import StoreReader, extract_body
@@ -158,7 +158,7 @@ class Ladder:
                 self._report_failure("history", body)
                 state.history = None
                 continue
-            history = store_history.find_history(body, state.fingerprint)
+            history = find_history(body, state.fingerprint)
             if history is not None:
                 apply_history(state, history)
 

@@ -10,7 +10,7 @@ from dawnlist.ranking.fold_in import NO_PAIRS, UserPairs
 from dawnlist.serving.predictor.answers.question import Question, QuestionEvent
 from dawnlist.serving.predictor.answers.snapshot import Snapshot
 from dawnlist.store import recent
-from dawnlist.store.history import UserHistory
+from dawnlist.store.histories import UserHistory
 
 DAY_SECONDS = 86_400.0
 
