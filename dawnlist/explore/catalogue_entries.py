@@ -5,9 +5,9 @@ What is said about a table or a landing folder is not always exact:
     exact     rows, bytes, files and partitions; of tables (from their log) and of landing objects
               that are read whole, also nulls and ranges
     estimated distinct values, and the examples, which are the most frequent values
-    sampled   landing objects of more rows than `column_profiles.SAMPLE_ROWS`: everything about their
-              columns. Tables: the inferred types, distinct values and examples are those of the
-              newest day, or of the first rows
+    sampled   landing objects of more rows than `column_profiles.SAMPLE_ROWS`: everything about
+              their columns. Tables: the inferred types, distinct values and examples are those of
+              the newest day, or of the first rows
 """
 
 from collections.abc import Callable

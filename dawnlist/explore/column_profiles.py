@@ -1,8 +1,8 @@
 """Column statistics of a data set, in one pass of DuckDB, whatever types its columns were given.
 
 Text that stands for NULL counts as NULL, by the rules of `dawnlist.rows.coercions`. Statistics are
-kept for longer than the rows are, so no values are kept of columns with e-mail or network addresses,
-or with JSON, which may have addresses in it.
+kept for longer than the rows are, so no values are kept of columns with e-mail or network
+addresses, or with JSON, which may have addresses in it.
 """
 
 import re
@@ -30,7 +30,7 @@ _ADDRESS_PATTERN = (
 _PERSONAL_WORDS = ("mail", "phone", "address", "password")
 _EPOCH_SCALES = {"epoch seconds": 1, "epoch milliseconds": 1_000, "epoch microseconds": 1_000_000}
 _EPOCH_SECONDS_RANGE = (946_684_800, 4_102_444_800)
-"""2000 to 2100. Whole numbers in between are taken for times, unless the column's name ends in id."""
+"""2000 to 2100. Whole numbers in between are times, unless the column's name ends in id."""
 _INFERRED_TYPES = ("boolean", "integer", "float", "date", "timestamp", "json")
 """What a text column may hold. The first that all values are is inferred."""
 _RANGE_COUNTS = {
@@ -88,7 +88,10 @@ def _count_values(rows: Any, kinds: tuple[str, ...]) -> dict[str, Any]:
     cleaning_sql, counting_sql = _compile_statements(kinds)
     # columns are named by position, since DuckDB takes 'Event' and 'event' for one name
     names = ", ".join(f"c{position}" for position in range(len(kinds)))
-    config = {"memory_limit": "1GB", "python_enable_replacements": False}
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": "1GB",
+        "python_enable_replacements": False,
+    }
     with duckdb.connect(config=config) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(_FREQUENT_MACRO)

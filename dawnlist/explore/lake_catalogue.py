@@ -1,8 +1,8 @@
 """The catalogue: what a crawl found in the lake, and what had changed since the last crawl.
 
-A catalogue is `catalogue/{number}.json` and is never overwritten; the last one by name is the newest.
-A crawl that finds what the last one found writes none. Only what is new costs time: a landing object
-is read once, by the first crawl that finds it, and a table is only read again at a new version.
+A catalogue is `catalogue/{number}.json` and is never overwritten; the last by name is the newest. A
+crawl that finds what the last one found writes none. Only what is new costs time: a landing object is
+read once, by the first crawl that finds it, and a table is only read again at a new version.
 """
 
 import json
@@ -27,7 +27,7 @@ The name of a landing folder's entry is landing.{name}.
 def crawl_lake(lake: Lake, settings: SourceSettings) -> LakeCatalogue:
     """Look at what is in the lake, and compare it with the newest catalogue.
 
-    When there is a difference the new catalogue has the next number, and `save_catalogue` writes it.
+    When there is a difference, the new catalogue has the next number; `save_catalogue` writes it.
 
     Raises:
         FileNotFoundError: The lake is empty.
@@ -117,7 +117,7 @@ def _compare_entries(
 
 
 def _with_merged_types(entry: CatalogueEntry) -> list[ColumnProfile]:
-    """Give the newest object's columns the types of all objects, so one odd day is reported once."""
+    """Give the newest object's columns the types of all objects: one odd day is reported once."""
     merged_types = {column["name"]: column["inferred"] for column in entry["columns"]}
     columns = []
     for column in entry["newest_columns"]:

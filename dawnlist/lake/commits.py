@@ -64,8 +64,8 @@ def commit_with_retries(
 ) -> Result:
     """Commit to a table, and try again when somebody else has committed in the meantime.
 
-    `attempt` gets the table at its newest version, or None when there is no such table yet. It is
-    called again with the new version, up to 8 times in all, when it fails because of another commit.
+    `attempt` gets the table at its newest version, or None when there is no such table yet. When it
+    fails because of another commit it is called again with the new version, up to 8 times in all.
 
     Returns what `attempt` returned.
 
@@ -136,7 +136,7 @@ def append_rows(
             commit_properties=properties,
         )
         return
-    # mode "error": when another run has created the table meanwhile, the caller has to read it again
+    # mode "error": if another run has created the table meanwhile, the caller has to read it
     write_deltalake(
         lake.table_uri(name),
         rows,
@@ -192,7 +192,8 @@ def read_table_files(table: "DeltaTable") -> list[dict[str, Any]]:
 
     The keys are those of delta-rs: path, size_bytes, num_records, partition.{column} and others.
     """
-    return pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    files: list[dict[str, Any]] = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    return files
 
 
 def count_rows_by_day(table: "DeltaTable") -> dict[date, int]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket  # type: ignore[import-untyped]
 
 _CHUNK_BYTES = 16 * 1024 * 1024
-"""Bytes of one request of a resumable upload. So much is held in memory, and sent again on an error."""
+"""Bytes of one request of a resumable upload: what is held in memory, and repeated on an error."""
 _REQUEST_SECONDS = 120.0
 
 

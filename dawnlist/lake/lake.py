@@ -1,20 +1,21 @@
-"""The lake of one shop: immutable objects and Delta tables, in a local folder, on gs:// or on s3://.
+"""The lake of one shop: immutable objects and Delta tables, in a folder, on gs:// or on s3://.
 
 Everything lies under `{root}/{namespace}/`:
 
     landing/{table}/{start}_{end}/{run}.parquet   what a source gave for one window, unchanged
-    tables/{name}                                 Delta tables: interactions, quarantine, items, users,
-                                                  bot_*_days
+    tables/{name}                                 Delta tables: interactions, quarantine, items,
+                                                  users, bot_*_days
     trials/{fingerprint}/{trial}.npz              finished trials of a search: each user's metrics
     searches/{as_of}/{run}.json                   the table of all trials of a run's search
-    challengers/{as_of}.json                      which model was the challenger; the next starts from it
+    challengers/{as_of}.json                      which model was the challenger; the next one
+                                                  starts from it
     models/{fingerprint}/                         finished fits, so that a rerun does not fit again
-    publications/{as_of}-{run}-{token}.json       what the store may serve: version, model and figures
+    publications/{as_of}-{run}-{token}.json       what the store may serve: version, model, figures
     catalogue/{number}.json                       what a crawl found, and what had changed before it
     leases/{name}.json                            who does a job that two may not do at once
     champion.json                                 the publication that is active in the store, and
                                                   those before it
-    gates/{as_of}/{run}.json                      the verdict of a gate, for those of the next four weeks
+    gates/{as_of}/{run}.json                      the verdict of a gate; gates read it for four weeks
     runs/{as_of}/{run}/{step}.json                the run record
     ablation/{as_of}.json                         what each bot rule is worth
     reports/{as_of}/{run}.html                    the daily report
@@ -155,7 +156,7 @@ class Lake:
         return data
 
     def read_with_revision(self, *parts: str) -> tuple[bytes, Revision] | None:
-        """Read an object's bytes, and its revision for `replace`; None when there is no such object."""
+        """Read an object's bytes and its revision; None when there is no such object."""
         return self.objects.get(_join_key(parts))
 
     def delete(self, *parts: str) -> None:
@@ -163,7 +164,7 @@ class Lake:
         self.objects.delete(_join_key(parts))
 
     def walk(self, *parts: str) -> Iterator[StoredObject]:
-        """List all objects below a folder, in no order. The files of Delta tables are objects too."""
+        """List all objects below a folder, in no order; files of Delta tables are objects too."""
         return self.objects.walk(_join_key(parts))
 
     def write_json(self, value: Any, *parts: str) -> None:
@@ -248,7 +249,7 @@ class Lake:
         """Scan the rows of one of this lake's tables lazily, at the version that was opened.
 
         Arrow's own file system is used. The one of delta-rs runs Python code in the threads that
-        read, and the interpreter then hangs at exit if a scan was not read to its end (head, LIMIT).
+        read. When a scan was not read to its end (head, LIMIT), the interpreter hangs at exit.
         """
         name = table.table_uri.rstrip("/").rpartition("/")[2]
         table_filesystem = pafs.SubTreeFileSystem(self.path("tables", name), self.filesystem)

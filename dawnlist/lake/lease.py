@@ -4,8 +4,8 @@
 killed holder ends by itself, or at once when the killed process ran on this machine.
 
 A lease saves work and waiting, but no data depends on it: clocks differ, and a paused process does
-not know that it was paused. What must not happen twice is refused by Delta's own check for conflicts
-and by the preconditions of objects.
+not know that it was paused. What must not happen twice is refused by Delta's own check for
+conflicts and by the preconditions of objects.
 """
 
 import json

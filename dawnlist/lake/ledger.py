@@ -1,4 +1,4 @@
-"""The ledger: how many of the source's rows the interactions table has taken in, by hour of arrival.
+"""The ledger: how many of the source's rows the interactions table holds, by hour of arrival.
 
 Each commit carries its windows and its rows by hour in its own metadata, so rows and figures always
 agree. For the hours that several commits cover, the last one counts. The ledger goes back as far as

@@ -1,4 +1,4 @@
-"""Objects of a lake in a local folder. A file is staged first, then linked or renamed to its name."""
+"""Objects of a lake in a local folder. A file is staged first, then linked or renamed."""
 
 import errno
 import fcntl
@@ -159,7 +159,7 @@ class LocalObjectStore:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        """Let one writer at a time change objects; the system frees the lock when a process dies."""
+        """Let one writer at a time change objects; the lock is freed when its process dies."""
         self._prepare_staging_folder()
         with (self.base / STAGING_FOLDER / _LOCK_FILE).open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""MANIFEST: the sha256 of each file of a finished folder, to recognise damaged and unfinished ones."""
+"""MANIFEST: the sha256 of each file of a folder, to recognise damaged and unfinished folders."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Objects of a lake on S3, through obstore: the client of delta-rs, with the same AWS_* variables."""
+"""Objects of a lake on S3, through obstore: delta-rs's client, with the same AWS_* variables."""
 
 import mmap
 import os

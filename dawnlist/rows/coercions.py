@@ -13,7 +13,7 @@ from dawnlist.rows import sql_dialects
 from dawnlist.rows.sql_dialects import IbisValue
 
 MAX_AGENT_CHARACTERS = 1024
-"""How many characters of a user agent are kept. Real ones have a few hundred; longer ones are attacks."""
+"""How many characters of a user agent are kept. Real ones have a few hundred at most."""
 
 # control characters, and invisible ones that make two ids look alike or reverse a line
 _INVISIBLE = (
@@ -35,7 +35,7 @@ _IPV6_PATTERN = r"\A([0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,2})?:[0-9a-f]*:[0-9a-f:]*
 
 
 def clean_text(value: IbisValue) -> IbisValue:
-    """Remove invisible characters and outer blanks; NULL for the ways in which sources write NULL."""
+    """Remove invisible characters and outer blanks; what sources write for NULL becomes NULL."""
     text = value.cast("string")
     stripped = text.re_replace(_INVISIBLE, "").re_replace(rf"\A{_BLANK}+|{_BLANK}+\z", "")
     cleaned = ibis.ifelse(stripped.re_search(_NULL_TEXT), ibis.null("string"), stripped)
@@ -44,7 +44,7 @@ def clean_text(value: IbisValue) -> IbisValue:
 
 
 def _is_clean(value: IbisValue) -> IbisValue:
-    """Say whether text needs no cleaning; false for NULL and, on DuckDB, for some clean text too."""
+    """Say whether text needs no cleaning. False for NULL and, on DuckDB, for some clean text."""
     if sql_dialects.is_spark(value):
         return ~value.re_search(_DIRTY)
     # A regular expression takes three times as long on DuckDB, which also evaluates it for each row

@@ -18,7 +18,7 @@ _ENGINE_READABLE = rf"{_DATE}({_CLOCK}(:\d{{1,2}}(\.\d*)?)?(Z| UTC|{_OFFSET})?)?
 _REWRITABLE = rf"{_DATE}{_CLOCK}(:\d{{1,2}}([.,]\d*)?)?( ?(Z|UTC|{_OFFSET}))?\z"
 _DIGITS = r"\A[1-9]\d*\z"
 _UNIT_BOUNDS = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (1e20, 1e-3))
-"""The upper bound of numbers in s, ms, us and ns, and the factor that turns them into microseconds."""
+"""The upper bound of numbers in s, ms, us and ns, and the factor that makes them microseconds."""
 _UNIT_DIGITS = tuple((math.log10(bound) + 1, factor) for bound, factor in _UNIT_BOUNDS)
 """The same with the number of digits for the bound."""
 _COMMON_LENGTHS = (20, 24, 27)

@@ -1,4 +1,4 @@
-"""Housekeeping of a lake, once a day: drop what is old, compact small files, remove unused files."""
+"""Housekeeping of a lake, once a day: drop old data, compact small files, remove unused files."""
 
 import secrets
 from collections.abc import Callable
@@ -45,9 +45,12 @@ def expire_lake(
         dry_run: Whether to count only.
         on_wait: Called with a sentence about the holder when a lease is not free.
 
-    Returns moment (ISO text; None, and nothing else, when the lake holds nothing), interactions,
-    features, quarantine, landing, runs, reports, models, trials, searches and gates (see the methods
-    of `Expiry`), and tables (name -> see `compaction.compact_table` and `time_travel.trim_history`).
+    Returns:
+        moment: The end of what the lake holds, as ISO text; None, and nothing else is returned,
+            when the lake holds nothing.
+        interactions, features, quarantine, landing, runs, reports, models, trials, searches, gates:
+            See the methods of `Expiry`.
+        tables: Name -> see `compaction.compact_table` and `time_travel.trim_history`.
 
     Raises:
         TimeoutError: Another housekeeping or a backfill holds its lease for too long.

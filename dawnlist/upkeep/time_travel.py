@@ -3,9 +3,9 @@
 An older version needs its files, and the log up to it. `vacuum` in its full mode removes the files,
 those of killed writers included.
 
-The log is cut by this module, and the clean-up of delta-rs is off: if commits are rare, what delta-rs
-would keep doesn't go back to the version that was current when the time began. The log holds the
-smallest and largest values of each file, so it isn't kept longer than needed.
+The log is cut by this module, and the clean-up of delta-rs is off: if commits are rare, what
+delta-rs would keep doesn't go back to the version that was current when the time began. The log
+holds the smallest and largest values of each file, so it isn't kept longer than needed.
 """
 
 import re
