@@ -11,7 +11,7 @@ What is said about a table or a landing folder is not always exact:
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -29,6 +29,9 @@ from dawnlist.explore.schema_changes import widen_type
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.objects import StoredObject
 from dawnlist.settings import SourceSettings
+
+if TYPE_CHECKING:  # it imports pandas where that is installed
+    import pyarrow.dataset as pads
 
 CatalogueEntry = dict[str, Any]
 """rows, bytes, files, partitions, columns and sampled.
@@ -61,16 +64,21 @@ def describe_landing(
             objects.append(entry)
     if not objects:
         return None
+    return _summarise_objects(objects)
+
+
+def _summarise_objects(objects: list[CatalogueEntry]) -> CatalogueEntry:
+    row_counts = [entry["rows"] for entry in objects]
     # an object without rows, of a night without traffic, says nothing about columns
     with_rows = [entry for entry in objects if entry["rows"]] or objects
     newest = max(with_rows, key=_get_age_key)
-    windows = sorted({_get_window_text(entry) for entry in objects})
+    windows = sorted(set(map(_get_window_text, objects)))
     return {
-        "rows": sum(entry["rows"] for entry in objects),
+        "rows": sum(row_counts),
         "bytes": sum(entry["bytes"] for entry in objects),
         "files": len(objects),
         "partitions": _describe_partitions("window", windows),
-        "sampled": any(entry["rows"] > SAMPLE_ROWS for entry in objects),
+        "sampled": max(row_counts) > SAMPLE_ROWS,
         "newest": newest["name"],
         "newest_columns": newest["columns"],
         "columns": _merge_columns(with_rows, newest),
@@ -162,11 +170,11 @@ def _merge_column(merged: ColumnProfile, column: ColumnProfile) -> ColumnProfile
 
 def _merge_bound(choose: Callable[[list[Any]], Any], first: Any, second: Any) -> Any:
     """Choose the smaller or larger bound; None when text and numbers can't be compared."""
-    values = [value for value in (first, second) if value is not None]
-    text_count = sum(isinstance(value, str) for value in values)
-    if not values or text_count not in (0, len(values)):
+    if first is None or second is None:
+        return second if first is None else first
+    if isinstance(first, str) != isinstance(second, str):
         return None
-    return choose(values)
+    return choose([first, second])
 
 
 def describe_table(
@@ -188,10 +196,7 @@ def describe_table(
     rows = lake.scan(table)
     sample = rows
     if partitions:
-        import pyarrow.dataset as pads
-
-        partition = pads.field(partition_columns[0]).cast(pa.string())
-        sample = rows.scanner(filter=partition == partitions[-1])
+        sample = _scan_partition(rows, partition_columns[0], partitions[-1])
     _, columns = profile_columns(sample, rows.schema, _list_private_columns(settings))
     row_count = sum(log["num_records"].to_pylist())
     entry = {
@@ -206,6 +211,13 @@ def describe_table(
     if partitions:
         entry["partitions"] = _describe_partitions(partition_columns[0], partitions)
     return entry
+
+
+def _scan_partition(rows: "pads.Dataset", column: str, value: str) -> "pads.Scanner":
+    import pyarrow.dataset as pads
+
+    partition = pads.field(column).cast(pa.string())
+    return rows.scanner(filter=partition == value)
 
 
 def _list_partitions(log: pa.Table, partition_columns: list[str]) -> list[str]:

@@ -1,8 +1,8 @@
 """The catalogue: what a crawl found in the lake, and what had changed since the last crawl.
 
 A catalogue is `catalogue/{number}.json` and is never overwritten; the last by name is the newest. A
-crawl that finds what the last one found writes none. Only what is new costs time: a landing object is
-read once, by the first crawl that finds it, and a table is only read again at a new version.
+crawl that finds what the last one found writes none. Only what is new costs time: a landing object
+is read once, by the first crawl that finds it, and a table is only read again at a new version.
 """
 
 import json

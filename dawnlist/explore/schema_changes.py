@@ -55,8 +55,8 @@ def compare_columns(
 
     A column may have been renamed when one lost column and one new column have the same meaning.
     """
-    before = {column["name"]: column for column in old_columns}
-    after = {column["name"]: column for column in new_columns}
+    before = _index_by_name(old_columns)
+    after = _index_by_name(new_columns)
     lost = [name for name in before if name not in after]
     new = [name for name in after if name not in before]
     changes: list[SchemaChange] = []
@@ -69,6 +69,10 @@ def compare_columns(
     changes += _find_renamed_columns(table, lost, new, settings)
     changes += _find_retyped_columns(table, before, after)
     return changes
+
+
+def _index_by_name(columns: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {column["name"]: column for column in columns}
 
 
 def _find_renamed_columns(
@@ -100,9 +104,14 @@ def compare_tables(old_tables: Iterable[str], new_tables: Iterable[str]) -> list
     """List lost and new tables, in the order of the tables."""
     before = dict.fromkeys(old_tables)
     after = dict.fromkeys(new_tables)
-    lost = [{"table": name, "change": "lost table"} for name in before if name not in after]
-    new = [{"table": name, "change": "new table"} for name in after if name not in before]
-    return lost + new
+    changes: list[SchemaChange] = []
+    for name in before:
+        if name not in after:
+            changes.append({"table": name, "change": "lost table"})
+    for name in after:
+        if name not in before:
+            changes.append({"table": name, "change": "new table"})
+    return changes
 
 
 def format_schema_change(change: SchemaChange) -> str:

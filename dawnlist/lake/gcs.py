@@ -102,7 +102,7 @@ class GcsObjectStore(BucketObjectStore):
         return Client().bucket(self.bucket)
 
     def _build_blob_name(self, key: str) -> str:
-        return "/".join(part for part in (self.prefix, key) if part)
+        return "/".join(filter(None, (self.prefix, key)))
 
     def _get_blob(self, key: str) -> "Blob":
         return self._bucket.blob(self._build_blob_name(key))

@@ -15,7 +15,7 @@ Everything lies under `{root}/{namespace}/`:
     leases/{name}.json                            who does a job that two may not do at once
     champion.json                                 the publication that is active in the store, and
                                                   those before it
-    gates/{as_of}/{run}.json                      the verdict of a gate; gates read it for four weeks
+    gates/{as_of}/{run}.json                      the verdict of a gate, read for four weeks
     runs/{as_of}/{run}/{step}.json                the run record
     ablation/{as_of}.json                         what each bot rule is worth
     reports/{as_of}/{run}.html                    the daily report

@@ -39,7 +39,10 @@ def _declare_builtin(
     # Ibis reads the number of arguments from the stub, and never calls it
     stub = _unary_stub if len(argument_types) == 1 else _binary_stub
     signature = (argument_types, result_type)
-    return ibis.udf.scalar.builtin(stub, name=name, signature=signature)  # type: ignore[no-any-return]
+    builtin: Callable[..., IbisValue] = ibis.udf.scalar.builtin(
+        stub, name=name, signature=signature
+    )
+    return builtin
 
 
 def _unary_stub(_first: Any) -> Any:

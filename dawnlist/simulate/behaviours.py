@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 
 from dawnlist.arrays import Float64Array, Int64Array
 from dawnlist.simulate.agents import SIMULATED_CRAWLERS
@@ -22,7 +23,7 @@ class BehaviourContext:
     The arrays are aligned, with one entry for each event. Events of one member are neighbours.
     """
 
-    random: np.random.Generator
+    random: Generator
     """The source of random numbers."""
     member: Int64Array
     """The number of the member within its kind."""

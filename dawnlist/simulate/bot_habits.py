@@ -1,8 +1,9 @@
-"""The fixed habits of stealthy bots, which follow from their purpose and the tells that they show."""
+"""The fixed habits of stealthy bots: they follow from their purpose and the tells they show."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 
 from dawnlist.arrays import BoolArray, Float64Array, Int64Array
 from dawnlist.simulate.purposes import HELD_OUT_KIND as HELD_OUT_KIND
@@ -66,7 +67,7 @@ class BotHabits:
     """Whether it never comes at the weekend."""
 
 
-def distribute_tells(random: np.random.Generator, members: int, shares: list[float]) -> BoolArray:
+def distribute_tells(random: Generator, members: int, shares: list[float]) -> BoolArray:
     """Draw which member shows which tell: (members, shares).
 
     Each share holds in each generation, however small it is. A member that shows many tells is less
@@ -108,7 +109,7 @@ def mix_item_sources(
 class _HabitSource:
     """Draws numbers for the members of a kind, depending on the tells that they show."""
 
-    def __init__(self, purpose: Purpose, random: np.random.Generator, members: int) -> None:
+    def __init__(self, purpose: Purpose, random: Generator, members: int) -> None:
         self.random = random
         self.members = members
         shown = distribute_tells(random, members, list(purpose.tells.values()))
@@ -134,7 +135,7 @@ class _HabitSource:
         return np.where(self.shows(tell), self.draw(low, high), default)
 
 
-def draw_habits(purpose: Purpose, random: np.random.Generator, members: int) -> BotHabits:
+def draw_habits(purpose: Purpose, random: Generator, members: int) -> BotHabits:
     """Draw the habits of the members of a kind: those of customers, except for the shown tells."""
     habits = _HabitSource(purpose, random, members)
     errand = purpose.errand * habits.draw_by_tell("errand", (0.8, 1.1), (0.0, 0.06))
@@ -147,8 +148,9 @@ def draw_habits(purpose: Purpose, random: np.random.Generator, members: int) -> 
     sessions = habits.draw_by_tell("often", (1.8, 3.0), (1.0, 1.3))
     visits = habits.draw_by_tell("long", (4.0, 7.0), (2.0, 3.0))
     spread = np.exp(0.25 * random.standard_normal(members).clip(-1.5, 2))
-    mean_acts = acts.sum(axis=1) * (1 - errand) + errand_acts.sum(axis=1) * errand
-    events = sessions * visits * (1 + mean_acts)
+    customary_act_count = acts.sum(axis=1) * (1 - errand)
+    errand_act_count = errand_acts.sum(axis=1) * errand
+    events = sessions * visits * (1 + (customary_act_count + errand_act_count))
     # on workdays it comes more often, since it doesn't come at the weekend
     weekend_factor = np.where(habits.shows("workdays"), 7 / 5, 1.0)
     chance = np.minimum(MEDIAN_DAILY_EVENTS * spread / events * weekend_factor, 1.0)

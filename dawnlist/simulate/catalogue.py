@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.random import Generator
 from scipy.special import ndtri
 
 from dawnlist.arrays import Float64Array, Int64Array
@@ -27,13 +28,13 @@ class RandomStream(IntEnum):
     DIRT = 4
 
 
-def create_random_stream(config: ShopConfig, stream: RandomStream, day: int) -> np.random.Generator:
+def create_random_stream(config: ShopConfig, stream: RandomStream, day: int) -> Generator:
     """Create the random numbers of one part of the shop on one day.
 
     They don't depend on how many days are simulated, so a longer shop has the same rows first.
     """
     seeds = np.random.SeedSequence([config.seed, int(stream), day])
-    return np.random.Generator(np.random.PCG64(seeds))
+    return Generator(np.random.PCG64(seeds))
 
 
 def assign_public_ids(indices: Int64Array) -> Int64Array:

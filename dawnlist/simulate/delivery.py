@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.random import Generator
 
 from dawnlist.arrays import BoolArray, Int64Array
 from dawnlist.cuts import MICROSECONDS_PER_DAY
@@ -103,9 +104,7 @@ def deliver_events(config: ShopConfig, events: SimulatedEvents, day: int) -> Del
     return _add_replays(config, random, rows)
 
 
-def _draw_delays(
-    config: ShopConfig, random: np.random.Generator, count: int
-) -> npt.NDArray[np.float64]:
+def _draw_delays(config: ShopConfig, random: Generator, count: int) -> npt.NDArray[np.float64]:
     """Draw the seconds from each event to its arrival."""
     delay = np.exp(-1.2 + 0.8 * random.standard_normal(count))
     is_late = random.random(count) < config.late_share
@@ -113,19 +112,19 @@ def _draw_delays(
     return delay + is_late * late_delay
 
 
-def _draw_codes(random: np.random.Generator, count: int, share: float, codes: int) -> Int64Array:
+def _draw_codes(random: Generator, count: int, share: float, codes: int) -> Int64Array:
     """Draw a code from 1 to codes - 1 for a share of the rows; the others get 0."""
     is_chosen = random.random(count) < share
     return np.where(is_chosen, random.integers(1, codes, count), 0)
 
 
-def _draw_null_texts(config: ShopConfig, random: np.random.Generator, count: int) -> Int64Array:
+def _draw_null_texts(config: ShopConfig, random: Generator, count: int) -> Int64Array:
     codes = _draw_codes(random, 3 * count, config.null_text_share, len(NULL_TEXTS) + 1)
     return codes.reshape(count, 3)
 
 
 def _add_double_clicks(
-    config: ShopConfig, random: np.random.Generator, events: SimulatedEvents
+    config: ShopConfig, random: Generator, events: SimulatedEvents
 ) -> SimulatedEvents:
     repeated = np.flatnonzero(random.random(len(events.actor)) < config.double_click_share)
     second_clicks = events.take(repeated)
@@ -134,9 +133,7 @@ def _add_double_clicks(
     return concatenate_events([events, second_clicks])
 
 
-def _add_replays(
-    config: ShopConfig, random: np.random.Generator, rows: DeliveredEvents
-) -> DeliveredEvents:
+def _add_replays(config: ShopConfig, random: Generator, rows: DeliveredEvents) -> DeliveredEvents:
     count = len(rows.number)
     replayed = np.flatnonzero(random.random(count) < config.replay_share)
     delay = (30 + random.exponential(3_600, len(replayed))) * 1e6

@@ -8,6 +8,7 @@ real traffic, so that they make `robot_share` of all events.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 
 from dawnlist.arrays import Int64Array
 from dawnlist.simulate.agents import BROWSER_AGENT_COUNT, SIMULATED_CRAWLERS
@@ -150,7 +151,7 @@ class Intruders:
         return concatenate_events(blocks) if blocks else None
 
     def _draw_declared(
-        self, random: np.random.Generator, number: int, day: int, events: float, items: int
+        self, random: Generator, number: int, day: int, events: float, items: int
     ) -> SimulatedEvents | None:
         """Draw the events of a kind that doesn't hide; `number` is its index."""
         kind, actors = INTRUDER_KINDS[number], self.members[number]
@@ -179,7 +180,7 @@ class Intruders:
         )
 
 
-def _draw_crawlers(random: np.random.Generator, members: int) -> Int64Array:
+def _draw_crawlers(random: Generator, members: int) -> Int64Array:
     """Draw which crawler each member is: each crawler once, then by their traffic."""
     crawlers = len(SIMULATED_CRAWLERS)
     traffic = np.array([crawler.traffic for crawler in SIMULATED_CRAWLERS])

@@ -1,8 +1,8 @@
 """Why stealthy bots come, and how many of them show what gives them away.
 
 An operator hides some of what gives a bot away, but not all of it. So a kind of bot is a purpose
-and, for each *tell*, the share of its members that show it. A member that doesn't show a tell does as
-customers do in that respect. docs/SIMULATOR.md names the papers.
+and, for each *tell*, the share of its members that show it. A member that doesn't show a tell does
+as customers do in that respect. docs/SIMULATOR.md names the papers.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Purpose:
     acts: tuple[float, float, float, float]
     """Share of these visits with a click, like, cart, purchase."""
     tells: dict[str, float]
-    """Tell -> share of members that show it; `dawnlist.simulate.bot_habits.draw_habits` says what a tell does."""
+    """Tell -> share of members that show it; `bot_habits.draw_habits` says what a tell does."""
     campaign_days: int = 21
     """For how many days a ring pushes the same items."""
     lockstep: bool = False

@@ -1,6 +1,7 @@
 """Stealthy bots at work: browsers' agents, customers' accounts, and the habits of their kind."""
 
 import numpy as np
+from numpy.random import Generator
 
 from dawnlist.arrays import BoolArray, Float64Array, Int64Array
 from dawnlist.simulate.agents import BROWSER_AGENT_COUNT
@@ -33,7 +34,7 @@ class Crew:
         label: str,
         actors: Int64Array,
         shop: SimulatedCatalogue,
-        random: np.random.Generator,
+        random: Generator,
     ):
         """`label` is the truth label of the kind, `actors` has the members' indices."""
         members = len(actors)
@@ -69,7 +70,7 @@ class Crew:
         self.address = ring_network + np.arange(members) % 250
 
     def draw_day(
-        self, random: np.random.Generator, day: int, events: float, popular: Int64Array, items: int
+        self, random: Generator, day: int, events: float, popular: Int64Array, items: int
     ) -> SimulatedEvents | None:
         """Draw the events of a day, about `events` in all; None when nobody comes.
 
@@ -100,9 +101,7 @@ class Crew:
             address=address[event_session],
         )
 
-    def _draw_active_members(
-        self, random: np.random.Generator, day: int, events: float
-    ) -> Int64Array:
+    def _draw_active_members(self, random: Generator, day: int, events: float) -> Int64Array:
         """Draw which members come on a day, so that they make about `events` events."""
         habits = self.habits
         account_age = (day - self.first_day) % (ACCOUNT_GENERATIONS * GENERATION_DAYS)
@@ -118,7 +117,7 @@ class Crew:
         return np.flatnonzero(has_account & comes & ~(habits.workdays & is_weekend))
 
     def _draw_sessions(
-        self, random: np.random.Generator, active: Int64Array
+        self, random: Generator, active: Int64Array
     ) -> tuple[Int64Array, Float64Array]:
         """Draw member and first hour of each session, sorted by member, then by hour."""
         habits = self.habits
@@ -136,13 +135,13 @@ class Crew:
         order = np.lexsort((start, member))
         return member[order], start[order]
 
-    def _draw_session_lengths(self, random: np.random.Generator, member: Int64Array) -> Int64Array:
+    def _draw_session_lengths(self, random: Generator, member: Int64Array) -> Int64Array:
         """Draw how many visits each session has."""
         mean = self.habits.visits[member]
         fixed_length = np.round(mean).astype(np.int64)
         return np.where(self.habits.rigid[member], fixed_length, random.geometric(1 / mean))
 
-    def _draw_pauses(self, random: np.random.Generator, member: Int64Array) -> Float64Array:
+    def _draw_pauses(self, random: Generator, member: Int64Array) -> Float64Array:
         """Draw the seconds before each visit."""
         jitter = self.habits.jitter[member]
         customary = np.exp(0.9 * random.standard_normal(len(member)))
@@ -150,9 +149,7 @@ class Crew:
         factor = np.where(jitter > 0, even, customary)
         return np.asarray(np.minimum(self.habits.pause[member] * factor, 1_500.0))
 
-    def _draw_devices(
-        self, random: np.random.Generator, member: Int64Array
-    ) -> tuple[Int64Array, Int64Array]:
+    def _draw_devices(self, random: Generator, member: Int64Array) -> tuple[Int64Array, Int64Array]:
         """Draw the agent and the address of each session."""
         habits = self.habits
         agent_number = (random.random(len(member)) * habits.agents[member]).astype(np.int64)
@@ -163,7 +160,7 @@ class Crew:
 
     def _draw_items(
         self,
-        random: np.random.Generator,
+        random: Generator,
         member: Int64Array,
         day: int,
         popular: Int64Array,
@@ -188,7 +185,7 @@ class Crew:
         self.memory.remember(member, item)
         return source, item
 
-    def _draw_sources(self, random: np.random.Generator, member: Int64Array) -> Int64Array:
+    def _draw_sources(self, random: Generator, member: Int64Array) -> Int64Array:
         draws = random.random(len(member))[:, None]
         source = (self.habits.source[member] < draws).sum(axis=1)
         source = np.minimum(source, len(ItemSource) - 1)
@@ -215,11 +212,12 @@ class Crew:
         """Choose one of the three items that each member's ring pushes in the current campaign."""
         campaign = day // self.purpose.campaign_days
         target = (draws * 3).astype(np.int64)
-        mixed = campaign * 104_729 + target * 1_299_709
-        return (self.ring[member] * 7_919 + mixed + 29) % items
+        # the primes spread the targets of rings and campaigns over the catalogue
+        campaign_target = campaign * 104_729 + target * 1_299_709
+        return (self.ring[member] * 7_919 + campaign_target + 29) % items
 
     def _walk_on(
-        self, random: np.random.Generator, member: Int64Array, walks: BoolArray, items: int
+        self, random: Generator, member: Int64Array, walks: BoolArray, items: int
     ) -> Int64Array:
         """Go on from where each member stopped, in the order of public ids; some are skipped."""
         steps = np.where(walks, 1 + random.poisson(0.5, len(member)), 0)
@@ -234,7 +232,7 @@ class Crew:
         return np.asarray(by_public_id[position % items])
 
     def _draw_acts(
-        self, random: np.random.Generator, member: Int64Array, source: Int64Array
+        self, random: Generator, member: Int64Array, source: Int64Array
     ) -> tuple[Int64Array, Int64Array, Float64Array]:
         """Draw the events of each visit: a view, and maybe acts.
 
@@ -255,7 +253,7 @@ class Crew:
         return visit[order], kind[order], delay[order]
 
     def _draw_act_delays(
-        self, random: np.random.Generator, member: Int64Array, act: Int64Array
+        self, random: Generator, member: Int64Array, act: Int64Array
     ) -> Float64Array:
         """Draw the seconds from the visit to each act."""
         jitter = self.habits.jitter[member]
@@ -264,7 +262,7 @@ class Crew:
         return (1 + ACT_DELAY_SECONDS[act] * factor) * self.habits.pause[member] / 30
 
 
-def draw_addresses(random: np.random.Generator, count: int) -> Int64Array:
+def draw_addresses(random: Generator, count: int) -> Int64Array:
     """Draw IPv4 addresses of households, as customers have them, as numbers."""
     first_octet = 24 + random.integers(0, 180, count)
     return (first_octet << 24) + random.integers(0, 1 << 24, count)

@@ -145,11 +145,11 @@ def compose_title(index: int, theme: int) -> str:
     volume = index // _TITLE_COMBINATIONS
     combination = index * 7_919 % _TITLE_COMBINATIONS
     adjective = TITLE_ADJECTIVES[combination % len(TITLE_ADJECTIVES)]
-    place = TITLE_PLACES[combination // len(TITLE_ADJECTIVES)]
+    town = TITLE_PLACES[combination // len(TITLE_ADJECTIVES)]
     # each genre has a noun in the first half of the list and one in the second
     genre = theme % len(SIMULATED_GENRES)
     noun = TITLE_NOUNS[genre + len(SIMULATED_GENRES) * (index % 2)]
-    title = f"The {adjective} {noun} of {place}"
+    title = f"The {adjective} {noun} of {town}"
     return f"{title}, Part {volume + 1}" if volume else title
 
 

@@ -9,6 +9,7 @@ Nothing loops over events; the only loop is over days.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 
 from dawnlist.arrays import Float64Array, Int64Array
 from dawnlist.simulate.agents import BROWSER_AGENT_COUNT
@@ -103,9 +104,7 @@ def compute_hour_shares(config: ShopConfig) -> Float64Array:
     return np.asarray(HOURLY_WEIGHTS / HOURLY_WEIGHTS.sum())
 
 
-def draw_customary_hours(
-    config: ShopConfig, random: np.random.Generator, count: int
-) -> Float64Array:
+def draw_customary_hours(config: ShopConfig, random: Generator, count: int) -> Float64Array:
     """Draw when sessions of customers begin, in hours after midnight."""
     hour = random.choice(24, count, p=compute_hour_shares(config))
     return hour + random.random(count)
@@ -190,7 +189,7 @@ class Customers:
             address=address[event_session],
         )
 
-    def _change_interests(self, random: np.random.Generator, users: int, items: int) -> None:
+    def _change_interests(self, random: Generator, users: int, items: int) -> None:
         changes = random.random(users) < 1 / self.config.interest_days
         changes |= self.interest[:users] < 0
         draws = random.random(users)
@@ -201,7 +200,7 @@ class Customers:
         self.buzz[:items] += is_talked_about * random.exponential(self.config.buzz, items)
 
     def _draw_sessions(
-        self, random: np.random.Generator, users: int, day: int
+        self, random: Generator, users: int, day: int
     ) -> tuple[Int64Array, Int64Array]:
         """Draw the user and the start of each session, in microseconds since 1970."""
         arrived = self.people.arrived[:users]
@@ -216,9 +215,7 @@ class Customers:
         milliseconds = (hour * 3_600_000).astype(np.int64)
         return user, self.config.compute_midnight(day) + milliseconds * 1_000
 
-    def _draw_items(
-        self, random: np.random.Generator, user: Int64Array, items: int, day: int
-    ) -> Int64Array:
+    def _draw_items(self, random: Generator, user: Int64Array, items: int, day: int) -> Int64Array:
         """Draw the item of each visit."""
         config, visits = self.config, len(user)
         theme = draw_themes(self.people.tastes[user], random.random(visits))
@@ -234,9 +231,7 @@ class Customers:
         self.memory.remember(user, item)
         return item
 
-    def _draw_devices(
-        self, random: np.random.Generator, user: Int64Array
-    ) -> tuple[Int64Array, Int64Array]:
+    def _draw_devices(self, random: Generator, user: Int64Array) -> tuple[Int64Array, Int64Array]:
         """Draw the agent and the address of each session.
 
         They are those at home, or on the road another device and an address of a mobile carrier.
@@ -252,9 +247,7 @@ class Customers:
         return agent, np.where(roams, carrier, self.people.address[user])
 
 
-def _draw_elapsed_times(
-    random: np.random.Generator, session: Int64Array, length: Int64Array
-) -> Int64Array:
+def _draw_elapsed_times(random: Generator, session: Int64Array, length: Int64Array) -> Int64Array:
     """Draw the microseconds of each visit after the start of its session.
 
     `session` is the position of each visit's session, `length` the visits of each session.
@@ -266,9 +259,7 @@ def _draw_elapsed_times(
     return np.asarray((seconds * 1e6).astype(np.int64))
 
 
-def _draw_event_kinds(
-    random: np.random.Generator, visits: int
-) -> tuple[Int64Array, Int64Array, Int64Array]:
+def _draw_event_kinds(random: Generator, visits: int) -> tuple[Int64Array, Int64Array, Int64Array]:
     """Draw the events of each visit: a view, and maybe others after it.
 
     Returns visit, kind, and microseconds after the visit's begin of each event, by visit.

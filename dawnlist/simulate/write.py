@@ -56,7 +56,8 @@ def write_shop(shop: SimulatedShop, url: str, progress: CountProgress = ignore_p
     elif scheme in ("postgresql", "postgres", "postgresql+psycopg"):
         _write_postgresql(shop, "postgresql" + url[len(scheme) :], count)
     elif scheme in ("", "file"):
-        _write_folder(shop, _parse_path(url, "file://") if scheme else Path(url), count)
+        folder = _parse_path(url, "file://") if scheme else Path(url)
+        _write_folder(shop, folder, count)
     else:
         raise ValueError(
             f"can't write a shop to {scheme}://…; "
@@ -67,7 +68,8 @@ def write_shop(shop: SimulatedShop, url: str, progress: CountProgress = ignore_p
 def _parse_path(url: str, prefix: str) -> Path:
     """Take the path from a URL.
 
-    sqlite:///a.db is relative and sqlite:////a.db absolute, as in SQLAlchemy; file:///a is absolute.
+    As in SQLAlchemy, sqlite:///a.db is relative and sqlite:////a.db is absolute. file:///a is
+    absolute.
     """
     path = url[len(prefix) :]
     if prefix == "sqlite://":
@@ -150,7 +152,8 @@ def _create_postgresql_table(
     definitions = []
     for column in column_names:
         is_time = name == "interactions" and column == "received_at"
-        definitions.append(f"{column} timestamptz" if is_time else f"{column} text")
+        column_type = "timestamptz" if is_time else "text"
+        definitions.append(f"{column} {column_type}")
     create = f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(definitions)})"
     connection.execute(create.encode())
     first_row = connection.execute(f"SELECT 1 FROM {name} LIMIT 1".encode()).fetchone()

@@ -62,27 +62,25 @@ def expire_lake(
     expiry = Expiry(lake, covered_end, now - _SETTLING_TIME, dry_run)
     report: HousekeepingReport = {"moment": format_iso(covered_end)}
     with _lease_unless_dry_run(lake, HOUSEKEEPING_LEASE, dry_run, on_wait):
-        # in this order: a backfill takes the lease of the tables while it holds its own
-        with (
-            _lease_unless_dry_run(lake, BACKFILL_LEASE, dry_run, on_wait),
-            _lease_unless_dry_run(lake, TABLES_LEASE, dry_run, on_wait),
-        ):
-            report |= _expire_tables(expiry, keep)
+        report |= _expire_tables(expiry, keep, on_wait)
         report |= _expire_objects(expiry, keep)
-        tables = {}
-        for name in lake.names("tables"):
-            tables[name] = _tidy_table(lake, name, keep, now, dry_run)
-        report["tables"] = tables
+        report["tables"] = _tidy_tables(lake, keep, now, dry_run)
         report["models"] = expiry.expire_models(keep.runs_days)
     return report
 
 
-def _expire_tables(expiry: Expiry, keep: KeepSettings) -> HousekeepingReport:
-    return {
-        "interactions": expiry.expire_interactions(keep.interactions_days),
-        "features": expiry.expire_features(keep.interactions_days),
-        "quarantine": expiry.expire_quarantine(keep.quarantine_days),
-    }
+def _expire_tables(expiry: Expiry, keep: KeepSettings, on_wait: WaitCallback) -> HousekeepingReport:
+    lake, dry_run = expiry.lake, expiry.dry_run
+    # in this order: a backfill takes the lease of the tables while it holds its own
+    with (
+        _lease_unless_dry_run(lake, BACKFILL_LEASE, dry_run, on_wait),
+        _lease_unless_dry_run(lake, TABLES_LEASE, dry_run, on_wait),
+    ):
+        return {
+            "interactions": expiry.expire_interactions(keep.interactions_days),
+            "features": expiry.expire_features(keep.interactions_days),
+            "quarantine": expiry.expire_quarantine(keep.quarantine_days),
+        }
 
 
 def _expire_objects(expiry: Expiry, keep: KeepSettings) -> HousekeepingReport:
@@ -94,6 +92,15 @@ def _expire_objects(expiry: Expiry, keep: KeepSettings) -> HousekeepingReport:
         "searches": expiry.expire_searches(keep.runs_days),
         "gates": expiry.gates(keep.runs_days),
     }
+
+
+def _tidy_tables(
+    lake: Lake, keep: KeepSettings, now: datetime, dry_run: bool
+) -> dict[str, dict[str, int]]:
+    reports = {}
+    for name in lake.names("tables"):
+        reports[name] = _tidy_table(lake, name, keep, now, dry_run)
+    return reports
 
 
 def _tidy_table(
@@ -134,7 +141,10 @@ def summarise_lake(lake: Lake) -> HousekeepingReport:
     window_texts = None
     if window is not None:
         window_texts = [format_iso(moment) for moment in window]
-    landing_sizes = [stored.size for stored in lake.walk("landing")]
+    landing = {"objects": 0, "bytes": 0}
+    for stored in lake.walk("landing"):
+        landing["objects"] += 1
+        landing["bytes"] += stored.size
     tables = {}
     for name in lake.names("tables"):
         summary = _summarise_table(lake, name)
@@ -143,7 +153,7 @@ def summarise_lake(lake: Lake) -> HousekeepingReport:
     return {
         "tables": tables,
         "held": window_texts,
-        "landing": {"objects": len(landing_sizes), "bytes": sum(landing_sizes)},
+        "landing": landing,
     }
 
 
@@ -153,13 +163,15 @@ def _summarise_table(lake: Lake, name: str) -> dict[str, Any] | None:
         return None
     files = read_table_files(table)
     days = [file["partition.event_date"] for file in files if "partition.event_date" in file]
-    day_texts = [day.isoformat() for day in sorted(days)]
+    first_day, last_day = None, None
+    if days:
+        first_day, last_day = min(days).isoformat(), max(days).isoformat()
     return {
         "rows": sum(file["num_records"] for file in files),
         "files": len(files),
         "bytes": sum(file["size_bytes"] for file in files),
         "version": int(table.version()),
         "oldest": time_travel.find_oldest_version(lake, name),
-        "first": day_texts[0] if day_texts else None,
-        "last": day_texts[-1] if day_texts else None,
+        "first": first_day,
+        "last": last_day,
     }

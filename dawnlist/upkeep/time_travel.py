@@ -69,7 +69,7 @@ def trim_history(
 
 
 def _sum_file_sizes(lake: Lake, name: str, paths: list[str]) -> int:
-    sizes = {stored.name: stored.size for stored in lake.walk("tables", name)}
+    sizes = _read_object_sizes(lake, name)
     return sum(sizes.get(f"tables/{name}/{path}", 0) for path in paths)
 
 
@@ -125,7 +125,7 @@ def find_oldest_version(lake: Lake, name: str) -> int:
     Raises:
         FileNotFoundError: Not even the newest version can be read.
     """
-    object_names = _list_object_names(lake, name)
+    object_names = set(_read_object_sizes(lake, name))
     table = lake.table(name)
     if table is None or not _has_all_files(table, name, object_names):
         raise FileNotFoundError(
@@ -154,7 +154,7 @@ def restore_version(lake: Lake, name: str, version: int) -> int:
         ValueError: `version` can't be read.
         FileNotFoundError: There is no such table.
     """
-    if not _is_readable(lake, name, version, _list_object_names(lake, name)):
+    if not _is_readable(lake, name, version, set(_read_object_sizes(lake, name))):
         raise ValueError(
             f"version {version} of the table {name} of {lake.uri} can't be read: give a newer one"
         )
@@ -172,8 +172,9 @@ def restore_version(lake: Lake, name: str, version: int) -> int:
     return restored_version
 
 
-def _list_object_names(lake: Lake, name: str) -> set[str]:
-    return {stored.name for stored in lake.walk("tables", name)}
+def _read_object_sizes(lake: Lake, name: str) -> dict[str, int]:
+    """Read the path in the lake and the bytes of each object of a table."""
+    return {stored.name: stored.size for stored in lake.walk("tables", name)}
 
 
 def _is_readable(lake: Lake, name: str, version: int, object_names: set[str]) -> bool:
