@@ -8,27 +8,68 @@ from dawnlist.settings import SourceSettings
 
 INTERACTION_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "event_id": ("event_id", "event_uuid"),
-    "user_id": ("user_id", "user", "uid", "customer_id", "customer", "person_id", "visitor_id", "account_id",
-                "reviewer_id"),
-    "item_id": ("item_id", "item", "product_id", "product", "content_id", "movie_id", "film_id", "film", "article_id",
-                "stock_code", "sku", "parent_asin", "asin"),
+    "user_id": (
+        "user_id",
+        "user",
+        "uid",
+        "customer_id",
+        "customer",
+        "person_id",
+        "visitor_id",
+        "account_id",
+        "reviewer_id",
+    ),
+    "item_id": (
+        "item_id",
+        "item",
+        "product_id",
+        "product",
+        "content_id",
+        "movie_id",
+        "film_id",
+        "film",
+        "article_id",
+        "stock_code",
+        "sku",
+        "parent_asin",
+        "asin",
+    ),
     "event_type": ("event_type", "event", "event_name", "action", "interaction_type"),
-    "event_time": ("event_time", "ts", "timestamp", "event_timestamp", "time", "datetime", "created_at",
-                   "invoice_date", "unix_review_time"),
+    "event_time": (
+        "event_time",
+        "ts",
+        "timestamp",
+        "event_timestamp",
+        "time",
+        "datetime",
+        "created_at",
+        "invoice_date",
+        "unix_review_time",
+    ),
     "rating": ("rating", "stars", "overall"),
     "quantity": ("quantity", "qty"),
     "session_id": ("session_id", "session"),
     "user_agent": ("user_agent", "ua", "http_user_agent"),
     "ip": ("ip", "ip_address", "client_ip", "remote_addr"),
-}  # fmt: skip
+}
 """Canonical column of interactions -> names that sources use for it."""
 ITEM_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "item_id": (*INTERACTION_ALIASES["item_id"], "id"),
     "title": ("title", "name", "description"),
-    "text": ("text", "description", "long_description", "abstract", "summary", "synopsis", "plot",
-             "overview", "body", "content"),
+    "text": (
+        "text",
+        "description",
+        "long_description",
+        "abstract",
+        "summary",
+        "synopsis",
+        "plot",
+        "overview",
+        "body",
+        "content",
+    ),
     "genres": ("genres", "genre", "categories", "category", "tags"),
-}  # fmt: skip
+}
 """The same for items."""
 USER_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "user_id": (*INTERACTION_ALIASES["user_id"], "id"),

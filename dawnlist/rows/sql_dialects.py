@@ -16,8 +16,16 @@ UTC_TIMESTAMP: Final = "timestamp('UTC')"
 _FLOAT_PATTERN = r"\A[+-]?(\d{1,99}(\.\d*)?|\.\d+)([eE](\+?\d{1,2}|-\d{1,3}))?\z"
 """Numbers with so few digits that they are finite."""
 TIME_DIRECTIVES: Final = {
-    "%Y": "y", "%m": "M", "%b": "MMM", "%d": "d", "%H": "H", "%I": "h", "%p": "a", "%M": "m", "%S": "s",
-}  # fmt: skip
+    "%Y": "y",
+    "%m": "M",
+    "%b": "MMM",
+    "%d": "d",
+    "%H": "H",
+    "%I": "h",
+    "%p": "a",
+    "%M": "m",
+    "%S": "s",
+}
 """Directives of a time format: those of Python and DuckDB -> those of Spark."""
 
 

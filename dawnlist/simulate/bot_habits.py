@@ -136,7 +136,10 @@ class _HabitSource:
 
 
 def draw_habits(purpose: Purpose, random: Generator, members: int) -> BotHabits:
-    """Draw the habits of the members of a kind: those of customers, except for the shown tells."""
+    """Draw the habits of the members of a kind: those of customers, except for the shown tells.
+
+    The order of the draws must not change: the same seed gives the same shop.
+    """
     habits = _HabitSource(purpose, random, members)
     errand = purpose.errand * habits.draw_by_tell("errand", (0.8, 1.1), (0.0, 0.06))
     repeat = np.where(habits.shows("forward"), 0.0, habits.draw(0.08, 0.16))
