@@ -38,13 +38,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from dawnlist.lake.manifest import MANIFEST, check_manifest
-from dawnlist.lake.objects import (
-    ABSENT_REVISION,
-    ObjectStore,
-    Revision,
-    StoredObject,
-    open_object_store,
-)
+from dawnlist.lake.object_stores import open_object_store
+from dawnlist.lake.objects import ABSENT_REVISION, ObjectStore, Revision, StoredObject
 from dawnlist.namespace import check_namespace
 from dawnlist.urls import mask_passwords
 
