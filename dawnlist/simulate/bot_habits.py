@@ -6,8 +6,6 @@ import numpy as np
 from numpy.random import Generator
 
 from dawnlist.arrays import BoolArray, Float64Array, Int64Array
-from dawnlist.simulate.purposes import HELD_OUT_KIND as HELD_OUT_KIND
-from dawnlist.simulate.purposes import PURPOSES as PURPOSES
 from dawnlist.simulate.purposes import ItemSource, Purpose
 from dawnlist.simulate.traffic import FOLLOW_UPS
 
