@@ -13,13 +13,8 @@ from dawnlist.als.ials import IALSFit, prepare_pairs
 from dawnlist.arrays import Float32Array
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.user_items import UserItems
-from dawnlist.ranking.fold_in import (
-    NO_START,
-    UserEquation,
-    build_normal_matrix,
-    cholesky,
-    solve_user_vector,
-)
+from dawnlist.ranking.fold_in import NO_START, UserEquation
+from dawnlist.ranking.normal_equations import build_normal_matrix, cholesky, solve_user_vector
 
 
 class IALS(AlternatingLeastSquares):  # type: ignore[misc]  # implicit ships no types

@@ -14,8 +14,9 @@ from typing import Final
 import numpy as np
 
 from dawnlist.arrays import BoolArray, Float32Array, Int8Array, Int32Array, Int64Array, RankedLists
-from dawnlist.ranking.coarse_kernels import quantise_items, rank_users
+from dawnlist.ranking.coarse_kernels import rank_users
 from dawnlist.ranking.entries import pack_entry
+from dawnlist.ranking.quantisation import quantise_items
 
 QUANTISED_ROWS: Final = 4096
 """Rows that are quantised by one call."""

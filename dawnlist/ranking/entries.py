@@ -1,4 +1,4 @@
-"""Entries of a top-k list: a score and an item in one integer, so that one comparison sorts both."""
+"""Entries of a top-k list: a score and an item in one integer, which sorts by both."""
 
 from typing import Final
 

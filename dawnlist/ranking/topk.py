@@ -100,6 +100,7 @@ def rank_by_tiles(
     columns = np.argsort(-lengths, kind="stable")
     columns = columns[allowed[columns]]
     items = items[columns]
+    # A score in float32 may be a little higher than the product of the lengths.
     reach = lengths[columns] * (1 + FLOAT32_ROUNDING * items.shape[1])
     limits = np.full(len(users), -np.inf, dtype=np.float32)
     best = np.full((len(users), k), pack_entry(np.float32(-np.inf), -1), dtype=np.int64)
@@ -209,14 +210,18 @@ def rank_by_chunks(
         padded = xp.full((len(users[block]), chunks * chunk), -xp.inf, dtype=xp.float32)
         scores = padded[:, : len(items)]
         xp.matmul(xp.asarray(users[block], dtype=xp.float32), factors, out=scores)
-        seen_block = seen[block]
-        rows = np.repeat(np.arange(seen_block.shape[0]), np.diff(seen_block.indptr))
-        scores[xp.asarray(rows), xp.asarray(seen_block.indices)] = -xp.inf
-        scores[:, is_hidden] = -xp.inf
-        scores[xp.isnan(scores)] = -xp.inf
+        _hide_scores(xp, scores, seen[block], is_hidden)
         ranked = _select_best(xp, padded.reshape(-1, chunks, chunk), k)
         best_items[block], best_scores[block] = ranked
     return best_items, best_scores
+
+
+def _hide_scores(xp: Any, scores: Any, seen: csr_matrix, is_hidden: Any) -> None:
+    """Set the scores of seen items, of hidden items, and those that are NaN to -inf."""
+    rows = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr))
+    scores[xp.asarray(rows), xp.asarray(seen.indices)] = -xp.inf
+    scores[:, is_hidden] = -xp.inf
+    scores[xp.isnan(scores)] = -xp.inf
 
 
 def _select_best(xp: Any, scores: Any, k: int) -> RankedLists:
