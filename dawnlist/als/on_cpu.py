@@ -54,21 +54,12 @@ class CPUBackend:
             def rotate_block(block: slice) -> None:
                 fixed[block] = fixed[block] @ basis
 
+            pairs = (side.start, side.columns, confidence)
+            equation = (solved, fixed, dense, ridge, np.float32(alpha0))
+
             def solve_block(block: slice) -> None:
                 solved[block] = solved[block] @ basis
-                solve_rows(
-                    block.start,
-                    block.stop,
-                    side.start,
-                    side.columns,
-                    confidence,
-                    solved,
-                    fixed,
-                    dense,
-                    ridge,
-                    np.float32(alpha0),
-                    CG_STEPS,
-                )
+                solve_rows(block.start, block.stop, *pairs, *equation, CG_STEPS)
 
             # A list waits for all blocks and raises their errors.
             list(pool.map(rotate_block, fixed_blocks))

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from threadpoolctl import threadpool_limits
 
 from dawnlist.arrays import Float32Array, Int64Array
 from dawnlist.model.ids import IdMap
@@ -117,7 +118,6 @@ def _reduce_documents(documents: Iterator[list[str]], dimensions: int) -> Float3
 def _reduce(sparse: Any, dimensions: int) -> Float32Array:
     """Reduce a sparse matrix to its first singular directions, shape (rows, dimensions)."""
     from sklearn.decomposition import TruncatedSVD
-    from threadpoolctl import threadpool_limits
 
     svd = TruncatedSVD(dimensions, random_state=SVD_SEED)
     # One thread is as fast for matrices so narrow, and its numbers do not depend on the machine.

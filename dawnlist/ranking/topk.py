@@ -11,6 +11,7 @@ Lists do not depend on the number of threads. Another BLAS, or the GPU, may roun
 differently, and so swap two items whose scores are almost equal.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -88,47 +89,72 @@ def top_k(
     return np.where(is_listed, indices, -1), np.where(is_listed, scores, np.float32(0))
 
 
+@dataclass(frozen=True)
+class SortedItems:
+    """Items in descending order of their lengths."""
+
+    vectors: Float32Array
+    """Shape (items, factors)."""
+    indices: Int64Array
+    """The original index of each item."""
+    lengths: Float32Array
+    """The length of each vector, a little higher because a score in float32 may be."""
+
+
 def rank_by_tiles(
     users: Float32Array, items: Float32Array, k: int, seen: csr_matrix, allowed: BoolArray
 ) -> RankedLists:
     """Rank on the CPU. Beyond the end of a list the score is -inf."""
     users = np.ascontiguousarray(users, dtype=np.float32)
-    items = np.ascontiguousarray(items, dtype=np.float32)
+    sorted_items = _sort_by_length(np.ascontiguousarray(items, dtype=np.float32), allowed)
     if not seen.has_sorted_indices:
         seen = seen.sorted_indices()
-    lengths = _compute_lengths(items)
-    columns = np.argsort(-lengths, kind="stable")
-    columns = columns[allowed[columns]]
-    items = items[columns]
-    # A score in float32 may be a little higher than the product of the lengths.
-    reach = lengths[columns] * (1 + FLOAT32_ROUNDING * items.shape[1])
     limits = np.full(len(users), -np.inf, dtype=np.float32)
     best = np.full((len(users), k), pack_entry(np.float32(-np.inf), -1), dtype=np.int64)
 
     def rank_block(start: int) -> None:
         rows = np.arange(start, min(start + USERS_PER_BLOCK, len(users)))
-        block = users[rows]
-        block_lengths = _compute_lengths(block)
-        room = np.empty((len(rows), ITEMS_PER_TILE), dtype=np.float32)
-        for first in range(0, len(items), ITEMS_PER_TILE):
-            # These users cannot find better items any more.
-            is_complete = block_lengths * reach[first] < limits[rows]
-            if is_complete.sum() > (1 - MIN_ACTIVE_SHARE) * len(rows):
-                rows = rows[~is_complete]
-                block = block[~is_complete]
-                block_lengths = block_lengths[~is_complete]
-            if not len(rows):
-                break
-            tile = slice(first, first + ITEMS_PER_TILE)
-            tile_columns = columns[tile]
-            scores = room[: len(rows), : len(tile_columns)]
-            np.matmul(block, items[tile].T, out=scores)
-            _keep_best(scores, rows, tile_columns, seen.indices, seen.indptr, best, limits)
+        _rank_rows(rows, users[rows], sorted_items, seen, best, limits)
 
     with cpu_cores.open_thread_pool() as pool:
         # A list waits for all blocks and raises their errors.
         list(pool.map(rank_block, range(0, len(users), USERS_PER_BLOCK)))
     return ~best & LOW_BITS, unpack_scores(best)
+
+
+def _sort_by_length(items: Float32Array, allowed: BoolArray) -> SortedItems:
+    lengths = _compute_lengths(items)
+    indices = np.argsort(-lengths, kind="stable")
+    indices = indices[allowed[indices]]
+    reach = lengths[indices] * (1 + FLOAT32_ROUNDING * items.shape[1])
+    return SortedItems(items[indices], indices, reach)
+
+
+def _rank_rows(
+    rows: Int64Array,
+    users: Float32Array,
+    items: SortedItems,
+    seen: csr_matrix,
+    best: Int64Array,
+    limits: Float32Array,
+) -> None:
+    """Rank all items for a block of users: their rows in `best`, and their vectors."""
+    lengths = _compute_lengths(users)
+    room = np.empty((len(rows), ITEMS_PER_TILE), dtype=np.float32)
+    for first in range(0, len(items.vectors), ITEMS_PER_TILE):
+        # These users cannot find better items any more.
+        is_complete = lengths * items.lengths[first] < limits[rows]
+        if is_complete.sum() > (1 - MIN_ACTIVE_SHARE) * len(rows):
+            rows = rows[~is_complete]
+            users = users[~is_complete]
+            lengths = lengths[~is_complete]
+        if not len(rows):
+            break
+        tile = slice(first, first + ITEMS_PER_TILE)
+        indices = items.indices[tile]
+        scores = room[: len(rows), : len(indices)]
+        np.matmul(users, items.vectors[tile].T, out=scores)
+        _keep_best(scores, rows, indices, seen.indices, seen.indptr, best, limits)
 
 
 def _compute_lengths(factors: Float32Array) -> Float32Array:
