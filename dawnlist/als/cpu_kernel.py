@@ -49,7 +49,7 @@ def solve_rows(
     """
     factors = fixed.shape[1]
     room = _count_longest_row(start, first, last) + 4
-    which = np.zeros(room, np.int64)
+    fixed_rows = np.zeros(room, np.int64)
     weight = np.zeros(room, np.float32)
     pull = np.zeros(room, np.float32)
     x = np.empty(factors, np.float32)
@@ -60,15 +60,25 @@ def solve_rows(
     product = np.empty(factors, np.float32)
     for row in range(first, last):
         count = start[row + 1] - start[row]
-        _load_pairs(start[row], count, columns, confidence, alpha0, which, weight, pull)
+        _load_pairs(start[row], count, columns, confidence, alpha0, fixed_rows, weight, pull)
         for t in range(factors):
             x[t] = solved[row, t] if count else np.float32(0)
             diagonal[t] = dense[t] + ridge[row] + CG_EPSILON
             scale[t] = diagonal[t]
             residual[t] = -diagonal[t] * x[t]
-        _add_pairs_to_residual(fixed, count, which, weight, pull, x, residual, scale)
+        _add_pairs_to_residual(fixed, count, fixed_rows, weight, pull, x, residual, scale)
         _run_conjugate_gradients(
-            fixed, count, which, weight, diagonal, scale, steps, x, residual, direction, product
+            fixed,
+            count,
+            fixed_rows,
+            weight,
+            diagonal,
+            scale,
+            steps,
+            x,
+            residual,
+            direction,
+            product,
         )
         for t in range(factors):
             solved[row, t] = x[t]
@@ -90,29 +100,36 @@ def _load_pairs(
     columns: Any,
     confidence: Any,
     alpha0: np.float32,
-    which: Any,
+    fixed_rows: Any,
     weight: Any,
     pull: Any,
 ) -> None:
     """Copy a row's pairs, and append pairs of weight 0 up to a multiple of four."""
     for pair in range(count):
-        which[pair] = columns[low + pair]
+        fixed_rows[pair] = columns[low + pair]
         weight[pair] = confidence[low + pair]
         pull[pair] = alpha0
     for pair in range(count, count + 3):
-        which[pair] = 0
+        fixed_rows[pair] = 0
         weight[pair] = 0
         pull[pair] = 0
 
 
 @jit(inline="always", **KERNEL_OPTIONS)
 def _add_pairs_to_residual(
-    fixed: Any, count: int, which: Any, weight: Any, pull: Any, x: Any, residual: Any, scale: Any
+    fixed: Any,
+    count: int,
+    fixed_rows: Any,
+    weight: Any,
+    pull: Any,
+    x: Any,
+    residual: Any,
+    scale: Any,
 ) -> None:
     """Add the sparse half to the residual at x, and its diagonal to the preconditioner `scale`."""
     one = np.float32(1)
     for p in range(0, count, 4):
-        a, b, c, d = which[p], which[p + 1], which[p + 2], which[p + 3]
+        a, b, c, d = fixed_rows[p], fixed_rows[p + 1], fixed_rows[p + 2], fixed_rows[p + 3]
         w0, w1, w2, w3 = weight[p], weight[p + 1], weight[p + 2], weight[p + 3]
         s0, s1, s2, s3 = _dot_four_rows(fixed, a, b, c, d, x)
         r0 = pull[p] + w0 * (one - s0)
@@ -133,7 +150,7 @@ def _add_pairs_to_residual(
 def _run_conjugate_gradients(
     fixed: Any,
     count: int,
-    which: Any,
+    fixed_rows: Any,
     weight: Any,
     diagonal: Any,
     scale: Any,
@@ -152,7 +169,7 @@ def _run_conjugate_gradients(
     for step in range(steps):
         # The last step does not need the pairs in `product`: nobody reads the residual after it.
         curvature = _multiply_by_matrix(
-            fixed, count, which, weight, diagonal, direction, step + 1 < steps, product
+            fixed, count, fixed_rows, weight, diagonal, direction, step + 1 < steps, product
         )
         if rho < CG_EPSILON or curvature < CG_EPSILON:
             break
@@ -171,7 +188,7 @@ def _run_conjugate_gradients(
 def _multiply_by_matrix(
     fixed: Any,
     count: int,
-    which: Any,
+    fixed_rows: Any,
     weight: Any,
     diagonal: Any,
     direction: Any,
@@ -187,7 +204,7 @@ def _multiply_by_matrix(
         product[t] = diagonal[t] * direction[t]
         curvature += product[t] * direction[t]
     for p in range(0, count, 4):
-        a, b, c, d = which[p], which[p + 1], which[p + 2], which[p + 3]
+        a, b, c, d = fixed_rows[p], fixed_rows[p + 1], fixed_rows[p + 2], fixed_rows[p + 3]
         s0, s1, s2, s3 = _dot_four_rows(fixed, a, b, c, d, direction)
         w0 = weight[p] * s0
         w1 = weight[p + 1] * s1

@@ -50,20 +50,37 @@ class CPUBackend:
             fixed_blocks = _split_rows(len(fixed))
             gram = _compute_gram(pool, fixed, fixed_blocks)
             dense, basis = decompose_gram(np, gram, alpha0)
-
-            def rotate_block(block: slice) -> None:
-                fixed[block] = fixed[block] @ basis
-
-            pairs = (side.start, side.columns, confidence)
-            equation = (solved, fixed, dense, ridge, np.float32(alpha0))
+            _rotate(pool, fixed, basis, fixed_blocks)
 
             def solve_block(block: slice) -> None:
                 solved[block] = solved[block] @ basis
-                solve_rows(block.start, block.stop, *pairs, *equation, CG_STEPS)
+                solve_rows(
+                    block.start,
+                    block.stop,
+                    side.start,
+                    side.columns,
+                    confidence,
+                    solved,
+                    fixed,
+                    dense,
+                    ridge,
+                    np.float32(alpha0),
+                    CG_STEPS,
+                )
 
             # A list waits for all blocks and raises their errors.
-            list(pool.map(rotate_block, fixed_blocks))
             list(pool.map(solve_block, _split_rows_by_pairs(side.start)))
+
+
+def _rotate(
+    pool: ThreadPoolExecutor, vectors: Float32Array, basis: Float32Array, blocks: list[slice]
+) -> None:
+    """Multiply the vectors by the basis, in place."""
+
+    def rotate_block(block: slice) -> None:
+        vectors[block] = vectors[block] @ basis
+
+    list(pool.map(rotate_block, blocks))
 
 
 def _compute_gram(pool: ThreadPoolExecutor, fixed: Float32Array, blocks: list[slice]) -> Any:

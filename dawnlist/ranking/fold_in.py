@@ -133,13 +133,15 @@ class FoldIn:
         """
         if not len(start):
             merged = _merge_pairs(history, events, days)
-            confidence = self.confidence(merged.pairs)
+            confidence = self.compute_confidence(merged.pairs)
             pull = self.alpha0 + confidence
         else:
             merged = _merge_pairs(history, events, 0.0)
-            confidence = self.confidence(merged.pairs)
-            pull = self._compute_pull_on_start(merged, confidence, self.confidence(history), start)
-        ridge = self.ridge(float(confidence.sum()))
+            confidence = self.compute_confidence(merged.pairs)
+            pull = self._compute_pull_on_start(
+                merged, confidence, self.compute_confidence(history), start
+            )
+        ridge = self.compute_ridge(float(confidence.sum()))
         return UserEquation(merged.pairs.index, confidence, pull, ridge, start)
 
     def _compute_pull_on_start(
@@ -162,12 +164,12 @@ class FoldIn:
             pull[event] -= gain[event] * (self.factors[merged.pairs.index[event]] @ start)
         return pull
 
-    def confidence(self, pairs: UserPairs) -> Float64Array:
+    def compute_confidence(self, pairs: UserPairs) -> Float64Array:
         """Compute c of each pair, shape (pairs,)."""
         decay = np.exp2(-pairs.age / self.half_life) if self.half_life else 1.0
         return np.asarray(self.alpha * pairs.weight * decay)
 
-    def ridge(self, confidence: float) -> float:
+    def compute_ridge(self, confidence: float) -> float:
         """Compute lambda of a user whose confidences have this sum."""
         return float(self.ridge_scale * (confidence + self.alpha0 * self.items) ** self.nu)
 
