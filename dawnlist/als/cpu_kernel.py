@@ -5,7 +5,7 @@ bottleneck, and so a vector that is combined with four others is loaded only onc
 whole matrices and row numbers instead of views of rows, because counting the references to a view
 costs more than a dot product."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,28 @@ from dawnlist.machine.numba_jit import KERNEL_OPTIONS, jit
 
 CG_EPSILON: Final = np.float32(1e-20)
 """A row is solved once its residual or curvature is below this; also keeps the diagonal above 0."""
+
+
+class Workspace(NamedTuple):
+    """Room for the pairs of one row, padded to a multiple of four, and for its vectors."""
+
+    fixed_rows: Any
+    """The row of `fixed` of each pair."""
+    weight: Any
+    """c of each pair."""
+    pull: Any
+    """alpha0 for each pair, 0 for the padding."""
+    x: Any
+    """The vector to solve for."""
+    diagonal: Any
+    """The dense half of the matrix."""
+    scale: Any
+    """The diagonal of the whole matrix, which is the preconditioner."""
+    residual: Any
+    direction: Any
+    """The direction of the present step."""
+    product: Any
+    """The matrix times the direction."""
 
 
 @jit(**KERNEL_OPTIONS)
@@ -48,40 +70,19 @@ def solve_rows(
         steps: How many steps of conjugate gradients to take.
     """
     factors = fixed.shape[1]
-    room = _count_longest_row(start, first, last) + 4
-    fixed_rows = np.zeros(room, np.int64)
-    weight = np.zeros(room, np.float32)
-    pull = np.zeros(room, np.float32)
-    x = np.empty(factors, np.float32)
-    diagonal = np.empty(factors, np.float32)
-    scale = np.empty(factors, np.float32)
-    residual = np.empty(factors, np.float32)
-    direction = np.empty(factors, np.float32)
-    product = np.empty(factors, np.float32)
+    work = _create_workspace(_count_longest_row(start, first, last), factors)
     for row in range(first, last):
         count = start[row + 1] - start[row]
-        _load_pairs(start[row], count, columns, confidence, alpha0, fixed_rows, weight, pull)
+        _load_pairs(start[row], count, columns, confidence, alpha0, work)
         for t in range(factors):
-            x[t] = solved[row, t] if count else np.float32(0)
-            diagonal[t] = dense[t] + ridge[row] + CG_EPSILON
-            scale[t] = diagonal[t]
-            residual[t] = -diagonal[t] * x[t]
-        _add_pairs_to_residual(fixed, count, fixed_rows, weight, pull, x, residual, scale)
-        _run_conjugate_gradients(
-            fixed,
-            count,
-            fixed_rows,
-            weight,
-            diagonal,
-            scale,
-            steps,
-            x,
-            residual,
-            direction,
-            product,
-        )
+            work.x[t] = solved[row, t] if count else np.float32(0)
+            work.diagonal[t] = dense[t] + ridge[row] + CG_EPSILON
+            work.scale[t] = work.diagonal[t]
+            work.residual[t] = -work.diagonal[t] * work.x[t]
+        _add_pairs_to_residual(fixed, count, work)
+        _run_conjugate_gradients(fixed, count, steps, work)
         for t in range(factors):
-            solved[row, t] = x[t]
+            solved[row, t] = work.x[t]
 
 
 @jit(inline="always", **KERNEL_OPTIONS)
@@ -94,49 +95,50 @@ def _count_longest_row(start: Int64Array, first: int, last: int) -> int:
 
 
 @jit(inline="always", **KERNEL_OPTIONS)
-def _load_pairs(
-    low: int,
-    count: int,
-    columns: Any,
-    confidence: Any,
-    alpha0: np.float32,
-    fixed_rows: Any,
-    weight: Any,
-    pull: Any,
-) -> None:
-    """Copy a row's pairs, and append pairs of weight 0 up to a multiple of four."""
-    for pair in range(count):
-        fixed_rows[pair] = columns[low + pair]
-        weight[pair] = confidence[low + pair]
-        pull[pair] = alpha0
-    for pair in range(count, count + 3):
-        fixed_rows[pair] = 0
-        weight[pair] = 0
-        pull[pair] = 0
+def _create_workspace(longest: int, factors: int) -> Workspace:
+    room = longest + 4
+    return Workspace(
+        np.zeros(room, np.int64),
+        np.zeros(room, np.float32),
+        np.zeros(room, np.float32),
+        np.empty(factors, np.float32),
+        np.empty(factors, np.float32),
+        np.empty(factors, np.float32),
+        np.empty(factors, np.float32),
+        np.empty(factors, np.float32),
+        np.empty(factors, np.float32),
+    )
 
 
 @jit(inline="always", **KERNEL_OPTIONS)
-def _add_pairs_to_residual(
-    fixed: Any,
-    count: int,
-    fixed_rows: Any,
-    weight: Any,
-    pull: Any,
-    x: Any,
-    residual: Any,
-    scale: Any,
+def _load_pairs(
+    low: int, count: int, columns: Any, confidence: Any, alpha0: np.float32, work: Workspace
 ) -> None:
-    """Add the sparse half to the residual at x, and its diagonal to the preconditioner `scale`."""
+    """Copy a row's pairs, and append pairs of weight 0 up to a multiple of four."""
+    for pair in range(count):
+        work.fixed_rows[pair] = columns[low + pair]
+        work.weight[pair] = confidence[low + pair]
+        work.pull[pair] = alpha0
+    for pair in range(count, count + 3):
+        work.fixed_rows[pair] = 0
+        work.weight[pair] = 0
+        work.pull[pair] = 0
+
+
+@jit(inline="always", **KERNEL_OPTIONS)
+def _add_pairs_to_residual(fixed: Any, count: int, work: Workspace) -> None:
+    """Add the sparse half to the residual at x, and its diagonal to the preconditioner."""
+    fixed_rows, weight, pull, scale = work.fixed_rows, work.weight, work.pull, work.scale
     one = np.float32(1)
     for p in range(0, count, 4):
         a, b, c, d = fixed_rows[p], fixed_rows[p + 1], fixed_rows[p + 2], fixed_rows[p + 3]
         w0, w1, w2, w3 = weight[p], weight[p + 1], weight[p + 2], weight[p + 3]
-        s0, s1, s2, s3 = _dot_four_rows(fixed, a, b, c, d, x)
+        s0, s1, s2, s3 = _dot_four_rows(fixed, a, b, c, d, work.x)
         r0 = pull[p] + w0 * (one - s0)
         r1 = pull[p + 1] + w1 * (one - s1)
         r2 = pull[p + 2] + w2 * (one - s2)
         r3 = pull[p + 3] + w3 * (one - s3)
-        _add_four_rows(residual, fixed, a, b, c, d, r0, r1, r2, r3)
+        _add_four_rows(work.residual, fixed, a, b, c, d, r0, r1, r2, r3)
         for t in range(len(scale)):
             scale[t] += (
                 w0 * fixed[a, t] * fixed[a, t]
@@ -147,20 +149,10 @@ def _add_pairs_to_residual(
 
 
 @jit(inline="always", **KERNEL_OPTIONS)
-def _run_conjugate_gradients(
-    fixed: Any,
-    count: int,
-    fixed_rows: Any,
-    weight: Any,
-    diagonal: Any,
-    scale: Any,
-    steps: int,
-    x: Any,
-    residual: Any,
-    direction: Any,
-    product: Any,
-) -> None:
-    """Improve x in place. `direction` and `product` are room for intermediate vectors."""
+def _run_conjugate_gradients(fixed: Any, count: int, steps: int, work: Workspace) -> None:
+    """Improve x in place."""
+    x, residual, direction = work.x, work.residual, work.direction
+    scale, product = work.scale, work.product
     factors = len(x)
     rho = np.float32(0)
     for t in range(factors):
@@ -168,9 +160,7 @@ def _run_conjugate_gradients(
         rho += residual[t] * direction[t]
     for step in range(steps):
         # The last step does not need the pairs in `product`: nobody reads the residual after it.
-        curvature = _multiply_by_matrix(
-            fixed, count, fixed_rows, weight, diagonal, direction, step + 1 < steps, product
-        )
+        curvature = _multiply_by_matrix(fixed, count, step + 1 < steps, work)
         if rho < CG_EPSILON or curvature < CG_EPSILON:
             break
         length = rho / curvature
@@ -185,23 +175,16 @@ def _run_conjugate_gradients(
 
 
 @jit(inline="always", **KERNEL_OPTIONS)
-def _multiply_by_matrix(
-    fixed: Any,
-    count: int,
-    fixed_rows: Any,
-    weight: Any,
-    diagonal: Any,
-    direction: Any,
-    needs_pairs: bool,
-    product: Any,
-) -> Any:
+def _multiply_by_matrix(fixed: Any, count: int, needs_pairs: bool, work: Workspace) -> Any:
     """Compute matrix times direction into `product`, and return direction times that.
 
     Without `needs_pairs` the sparse half is left out of `product`, but not out of the returned
     number."""
+    fixed_rows, weight = work.fixed_rows, work.weight
+    direction, product = work.direction, work.product
     curvature = np.float32(0)
     for t in range(len(direction)):
-        product[t] = diagonal[t] * direction[t]
+        product[t] = work.diagonal[t] * direction[t]
         curvature += product[t] * direction[t]
     for p in range(0, count, 4):
         a, b, c, d = fixed_rows[p], fixed_rows[p + 1], fixed_rows[p + 2], fixed_rows[p + 3]
