@@ -152,8 +152,8 @@ def test_a_run_that_is_lost_sight_of_goes_on(
         (["--source", ""], "the pipeline needs a value for source: give --source"),
         (["--source", "postgresql://u:s3cret@h/d"], "set DAWNLIST_SOURCE_PASSWORD instead"),
         (["--redis", "redis://:s3cret@h:1"], "set DAWNLIST_REDIS_PASSWORD instead"),
-        (["--redis", "embedded"], "redis 'embedded' is nothing that pods reach"),
-        (["--lake", "lake"], "lake 'lake' is nothing that all pods see"),
+        (["--redis", "embedded"], "pods can't reach the store 'embedded'"),
+        (["--lake", "lake"], "pods can't reach the lake 'lake'"),
         (["--namespace", "A b"], "namespace 'A b' is not usable"),
         (["--as-of", "soon"], "as_of 'soon' is no time"),
         (["--as-of", "2999-01-01T00:00:00Z"], "is in the future"),
@@ -176,7 +176,7 @@ def test_what_is_no_package_is_refused(kubeflow: Kubeflow, tmp_path: Path, conte
     (tmp_path / "a.yaml").write_text(content)
     done = submit(kubeflow, tmp_path / "a.yaml")
     assert done.err.endswith(
-        "is no compiled pipeline: `dawnlist compile --output FILE.yaml` writes one\n"
+        "is not a compiled pipeline: `dawnlist compile --output FILE.yaml` writes one\n"
     )
     assert "there is no package" in submit(kubeflow, tmp_path / "b.yaml").err
 
@@ -188,7 +188,7 @@ REFUSALS = {
     "409": "has something else of that name (409): said by the API, to ***: run the command again",
     "400": "refuses the request (400): said by the API, to ***",
     "503": "is in trouble (503): said by the API, to ***: try again when it has recovered",
-    "page": "answers with a page, not as the Kubeflow Pipelines API: probably one to log in at",
+    "page": "answers with a web page, not as the Kubeflow Pipelines API; it is probably a login page",
     "drop": "was asked and broke off (",
 }
 
@@ -269,7 +269,7 @@ def test_the_objects_for_gitops_are_what_is_uploaded(
     assert submit(kubeflow, package, "--detach").out.startswith(
         f"version {version['spec']['displayName']}: its bytes"
     )
-    assert "is no compiled pipeline" in submit(kubeflow, tmp_path / "a.yaml").err
+    assert "is not a compiled pipeline" in submit(kubeflow, tmp_path / "a.yaml").err
 
 
 def test_where_kubeflow_has_several_users_everything_is_in_a_profile(
