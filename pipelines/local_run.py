@@ -36,7 +36,7 @@ class LocalRun:
 
     @property
     def failed(self) -> StepRecord | None:
-        """The first step that failed or was killed, or None. A killed step started and never ended."""
+        """The first step that failed, or that was killed and never ended; None if all succeeded."""
         for record in self.records:
             if record["state"] != "succeeded":
                 return record

@@ -44,7 +44,7 @@ def _infer_row_format(output: Path | None) -> str:
 
 
 def choose_row_limit(limit: int | None, row_format: str) -> int:
-    """Return the number of rows to show: that of --limit, else TABLE_ROWS of a table. 0 means all."""
+    """Return the number of rows to show; 0 means all. Without --limit, a table shows TABLE_ROWS."""
     if limit is not None:
         return limit
     return TABLE_ROWS if row_format == "table" else 0

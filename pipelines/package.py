@@ -11,7 +11,7 @@ from dawnlist.pipelines.placement import Placement
 
 
 def build_version_name(package: bytes) -> str:
-    """Name a package as a version of the pipeline: the version of the code and a digest of the bytes.
+    """Name a package as a version of the pipeline: the code's version and a digest of the bytes.
 
     The same bytes always get the same name.
     """

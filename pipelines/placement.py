@@ -28,7 +28,7 @@ SETTINGS_CONFIG_MAP: Final = "dawnlist-settings"
 
 @dataclass(frozen=True)
 class StepResources:
-    """What one step may use. Its memory depends on the shop's size and is computed in step_memory."""
+    """What one step may use. Its memory is computed in step_memory, from the size of the shop."""
 
     cpu: int
     """The number of cores, requested and limited."""
@@ -71,7 +71,7 @@ class NodeKind:
 
 GPU_RESOURCE: Final = "nvidia.com/gpu"
 GPU_NODE: Final = NodeKind(taint=(GPU_RESOURCE, ""))
-"""A GPU node. It needs no label: Kubernetes finds it by the request for a GPU. GKE sets the taint."""
+"""A node with a GPU. It needs no label, as the request for a GPU finds it. GKE sets the taint."""
 SPOT_NODE: Final = NodeKind(
     {"cloud.google.com/gke-spot": "true"}, ("cloud.google.com/gke-spot", "true")
 )
@@ -90,7 +90,7 @@ class Placement:
     image: str = ""
     """The container image of every step; empty for the image of this version."""
     patient: bool = True
-    """Whether a failed step is tried again. A run on a laptop reports the failure at once instead."""
+    """Whether a failed step is tried again. A run on a laptop reports the failure at once."""
     tune_shards: int = 0
     """The number of nodes that share the search, 2 to 64; 0 for a search on one node."""
     size: ShopSize = field(default_factory=ShopSize)
@@ -163,7 +163,7 @@ class Placement:
 
 
 def _attach_configuration(task: dsl.PipelineTask, secrets: tuple[str, ...]) -> None:
-    """Give the task the installation's secrets and S3 endpoint as variables, its settings as a file."""
+    """Give the task secrets and the S3 endpoint as variables, and the settings as a file."""
     secret_variables = {name: name for name in secrets}
     kubernetes.use_secret_as_env(task, PIPELINE_SECRET, secret_variables, optional=True)
     endpoint_variables = {name: name for name in ENVIRONMENT_VARIABLES}

@@ -87,7 +87,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _print_records(cells: list[list[str]]) -> None:
-    """Print each row as lines of a column's name and its value. The first row of cells is the names."""
+    """Print each row as lines of a column's name and its value. The first cells are the names."""
     names = cells[0]
     longest = max(map(cell_len, names))
     for number, row in enumerate(cells[1:], 1):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run_and_show_report(arguments: dict[str, Any], package: Path | None, home: Path) -> int:
-    """Run the pipeline locally with a line for each step, print the report, and return the exit code.
+    """Run the pipeline locally, print its steps and its report, and return the exit code.
 
     Args:
         arguments: The pipeline's parameters by name.

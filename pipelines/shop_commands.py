@@ -66,10 +66,12 @@ def serve_command(
     ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Answer requests: a KServe predictor with the V1 and V2 protocols, and `GET /v1/recommendations/USER`.
+    """Serve recommendations: a KServe predictor with the V1 and V2 protocols.
 
-    Try it: `curl -s localhost:8080/v1/recommendations/17850`. The environment variables
-    DAWNLIST_API_KEY and DAWNLIST_JWT_KEY set the keys that it asks for (docs/SERVING.md).
+    It also answers `GET /v1/recommendations/USER`. The environment variables DAWNLIST_API_KEY and
+    DAWNLIST_JWT_KEY set the keys that it asks for (docs/SERVING.md).
+
+    Try it: `curl -s localhost:8080/v1/recommendations/17850`
     """
     from dawnlist.serving.predictor.server import run_predictor
 

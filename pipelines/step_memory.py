@@ -79,8 +79,8 @@ MEMORY_LINES: Final[dict[str, MemoryLine]] = {
     # A mail with pictures.
     "notify": MemoryLine(140),
 }
-"""One line for each step, measured by benchmarks/memory.py. Where shops differed by chance, the larger
-value was taken and rounded up."""
+"""One line for each step, measured by benchmarks/memory.py. Values that differed between shops by
+chance were rounded up."""
 
 
 def compute_memory_limit(step: str, size: ShopSize) -> str:

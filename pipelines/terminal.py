@@ -1,4 +1,4 @@
-"""Print to the terminal: the consoles for standard output and standard error, and a progress bar."""
+"""Print to the terminal: consoles for standard output and standard error, and a progress bar."""
 
 import os
 import sys

@@ -374,7 +374,7 @@ BUSY = '{"kind": "Status", "message": "the object has been modified"}'
         ),
         (
             Fault("GET", "/version", 401, '{"message": "Unauthorized"}'),
-            "dawnlist: URL does not know who asks (401): log in again, or choose another --kube-context",
+            "dawnlist: URL does not accept your credentials (401): log in again, or choose another --kube-context",
         ),
         (
             Fault("GET", "/", 200, "<html>log in</html>"),
@@ -442,7 +442,7 @@ def test_the_token_is_the_kubeconfigs(
 ) -> None:
     kubeconfig(api, tmp_path / "kubeconfig", token="s3cret")
     assert deploy(config_map()).err == [
-        f"dawnlist: {api.url} does not know who asks (401): log in again, or choose another --kube-context"
+        f"dawnlist: {api.url} does not accept your credentials (401): log in again, or choose another --kube-context"
     ]
 
 
@@ -585,7 +585,7 @@ def test_what_hangs_is_told_with_its_reasons(
         "pod/web-0: Failed: redis://u:***@h is no registry (3 times)",
     ]
     assert done.err[-1].startswith(
-        "dawnlist: persistentvolumeclaim/data, statefulset/web not ready after 1 s: what"
+        "dawnlist: persistentvolumeclaim/data, statefulset/web not ready after 1 s: the reasons"
     )
 
 

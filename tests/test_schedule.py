@@ -75,7 +75,7 @@ def test_one_recurring_run_stands_however_often_one_asks(
         *told,
     ]
     unchanged = [
-        f"version {name}: its bytes are there already",
+        f"version {name}: already uploaded",
         "dawnlist-daily-shop: unchanged",
         *told,
     ]

@@ -58,11 +58,11 @@ def ablate_command(
     settings: SettingsOption = "",
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Measure what cleaning brings: train with and without each bot rule, and judge on the same people.
+    """Measure what cleaning brings: train with and without each bot rule.
 
-    All fits share the hyper-parameters: the champion's or, if any are given or there is no champion,
-    the best on the validation. The effect of other hyper-parameters is shown for comparison. The
-    table is saved for the drop report.
+    All of these models are judged on the same people. They share the hyper-parameters: the
+    champion's or, if any are given or there is no champion, the best on the validation. The effect
+    of other hyper-parameters is shown for comparison. The table is saved for the drop report.
 
     Example: `dawnlist ablate --truth sqlite:///.dawnlist/shop.db --days 7`
     """
@@ -125,7 +125,7 @@ def build_daily_grid(
 
 
 def _read_champion_config(lake: "Lake") -> "ALSConfig | None":
-    """Read the hyper-parameters of the champion; None without one, or when it is not an ALS model."""
+    """Read the hyper-parameters of the champion; None without one, or if it is not an ALS model."""
     from dawnlist.model.config import ALSConfig
     from dawnlist.records import registry
 

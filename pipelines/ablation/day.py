@@ -132,7 +132,7 @@ class AblationDay:
             arms.append(AblationArm(name, verdicts, other_config))
         arms.append(AblationArm(OTHER_SEED, verdicts, replace(config, seed=config.seed + 1)))
         for name, table in self.study.other_tables.items():
-            table_verdicts = verdicts if table.filtered else verdicts.slice(0, 0)
+            table_verdicts = verdicts if table.apply_bot_rules else verdicts.slice(0, 0)
             arms.append(AblationArm(name, table_verdicts, config, table))
         if self.study.humans is not None:
             robots = self._list_robots(self.study.humans)

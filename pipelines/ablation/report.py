@@ -118,7 +118,7 @@ def _compare_with_grid(difference: float, grid: AblationReport) -> str:
 
 
 def format_ablation_tables(report: AblationReport) -> list[tuple[list[str], list[list[str]]]]:
-    """Format two tables, each a head and rows: what the rules bring, and what other changes bring."""
+    """Format two tables as (head, rows): what the rules bring, and what other changes bring."""
     metric = report["metric"]
     rule_rows = [_format_rule_row(row, report["found"]) for row in report["rows"]]
     baseline_ndcg = report["rows"][0]["with"]

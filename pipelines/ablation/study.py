@@ -36,7 +36,7 @@ class InteractionsVersion:
 
     lake: Lake
     version: int
-    filtered: bool = True
+    apply_bot_rules: bool = True
     """Whether the bot rules are applied to them."""
 
 
@@ -72,6 +72,26 @@ class AblationStudy:
         return splits
 
 
+@dataclass
+class _PooledScores:
+    """The scores of all days."""
+
+    users: list[pa.Array] = field(default_factory=list)
+    """The ids of the judged users of each day."""
+    scores_of_arm: dict[str, list[Float64Array]] = field(default_factory=dict)
+    """For each arm the scores of these users, by day."""
+
+    def add(self, arm: str, scores: Float64Array) -> None:
+        self.scores_of_arm.setdefault(arm, []).append(scores)
+
+    def average(self) -> dict[str, Float64Array]:
+        """Average each user's scores over the days, for each arm."""
+        averages = {}
+        for arm, scores_by_day in self.scores_of_arm.items():
+            averages[arm] = average_by_user(self.users, scores_by_day)
+        return averages
+
+
 def _ignore_progress(done: int, total: int) -> None:
     pass
 
@@ -103,8 +123,7 @@ def run_ablation(
         ValueError: There is nobody to judge by.
     """
     config = champion
-    users: list[pa.Array] = []
-    scores: dict[str, list[Float64Array]] = {}
+    pooled = _PooledScores()
     for number, as_of in enumerate(days):
         day = AblationDay.from_study(study, as_of)
         if not len(day.users):
@@ -112,12 +131,12 @@ def run_ablation(
         config = config or _search_best_config(study, day, grid)
         arms = day.arms(config, grid)
         for arm_number, arm in enumerate(arms, 1):
-            scores.setdefault(arm.name, []).append(day.ndcg(arm))
+            pooled.add(arm.name, day.ndcg(arm))
             progress(number * len(arms) + arm_number, len(days) * len(arms))
-        users.append(day.users)
-    if config is None or not users:
+        pooled.users.append(day.users)
+    if config is None or not pooled.users:
         raise ValueError(
-            f"of {study.judged_on} nobody did anything new in the 24 hours before {' or '.join(days)}: "
+            f"of {study.judged_on} nobody met a new item in the 24 hours before {' or '.join(days)}: "
             "give another --as-of, or more --days"
         )
     report: AblationReport = {
@@ -125,13 +144,12 @@ def run_ablation(
         "days": len(days),
         "judged_on": study.judged_on,
         "metric": f"ndcg@{study.k}",
-        "user_days": sum(map(len, users)),
+        "user_days": sum(map(len, pooled.users)),
         "config": config.as_dict(),
         "chosen": _describe_config_choice(champion, grid),
         "found": _count_rule_findings(day),
     }
-    average_scores = {name: average_by_user(users, by_day) for name, by_day in scores.items()}
-    report |= build_ablation_figures(average_scores, day.list_dropping_rules(), grid)
+    report |= build_ablation_figures(pooled.average(), day.list_dropping_rules(), grid)
     report["users"] = report["rows"][0]["users"]
     report["said"] = summarize_ablation(report)
     return report

@@ -16,7 +16,7 @@ MODE_EFFECTS: Final = {"on": "drops", "shadow": "none: in shadow", "off": "none:
 
 
 def show_drop_counts(report: dict[str, Any], summary: str) -> None:
-    """Print what each rule found and what was dropped, on stderr, so that it is not part of the rows.
+    """Print what each rule found and what was dropped, on stderr, apart from the rows.
 
     Args:
         report: The drop report of the bot filter.

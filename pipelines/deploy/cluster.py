@@ -233,7 +233,7 @@ def _explain_refusal(error: Any, host: str, subject: str) -> Exception:
     reason = format_error(message).rstrip(".")
     if error.status == 401:
         return PermissionError(
-            f"{host} does not know who asks (401): log in again, or choose another --kube-context"
+            f"{host} does not accept your credentials (401): log in again, or choose another --kube-context"
         )
     if error.status == 403:
         return PermissionError(f"{subject}: {reason} (403): ask for a role that allows it")

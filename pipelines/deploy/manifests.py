@@ -33,7 +33,7 @@ APPLY_ORDER = (
     "ServingRuntime",
     "InferenceService",
 )
-"""Kinds in the order to apply them, each after what it needs. Other kinds, of operators, come last."""
+"""Kinds in the order to apply them, each after what it needs. Other kinds come last."""
 YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The loader in C is ten times as fast, but not every build of PyYAML has it."""
 

@@ -11,10 +11,10 @@ from dawnlist.pipelines.deploy.rollout_states import RolloutState, read_rollout_
 
 AWAITED_KINDS = ("PersistentVolumeClaim", "StatefulSet", "Deployment", "InferenceService")
 SETTLE_SECONDS = 10.0
-"""For this long after a change, an InferenceService's condition Ready may still be that of before the
-change. No field of the object tells."""
+"""For this long after a change, an InferenceService's condition Ready may still describe the time
+before it. No field of the object tells."""
 EMPTY_PREDICTOR_SECONDS = 30.0
-"""When all pods of a predictor have been up and empty for this long, it waits for its first version."""
+"""A predictor whose pods have all been up and empty for this long waits for its first version."""
 NO_VERSION_MESSAGE = (
     "running, but no version has been published yet: start a run with `dawnlist submit`; if a run has "
     "already published, check that the predictor can reach the store"

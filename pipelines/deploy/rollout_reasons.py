@@ -8,7 +8,7 @@ from dawnlist.urls import format_error
 
 
 def explain_not_ready(cluster: KubernetesCluster, document: KubernetesObject) -> list[str]:
-    """Explain why an object is not ready: a line for each waiting container, and the latest warnings."""
+    """Explain why an object is not ready, by its waiting containers and the latest warnings."""
     current = cluster.find(document)
     if current is None:
         return ["somebody deleted it"]

@@ -1,4 +1,4 @@
-"""Call the API of Kubeflow Pipelines: kfp's own client, with time limits and with one-line errors."""
+"""Call the API of Kubeflow Pipelines by kfp's own client, with time limits and one-line errors."""
 
 import contextlib
 import io
@@ -49,16 +49,16 @@ class KfpClient(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         """The profile whose pipelines and runs are meant, in a Kubeflow with several users."""
 
     def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
-        """Ask once whether the API is up. kfp's own method, called by its constructor, waits 25 seconds."""
+        """Ask once whether the API is up. kfp, which asks in its constructor, waits 25 seconds."""
         self._bind()
         return self._healthz_api.healthz_service_get_healthz()
 
     def set_user_namespace(self, namespace: str) -> None:
-        """Use a namespace from now on. kfp's own method writes it to the home folder, which a pod lacks."""
+        """Use a namespace from now on. kfp would write it to the home folder, which a pod can't."""
         self._context_setting["namespace"] = namespace
 
     @property
-    def place(self) -> str:
+    def api_url(self) -> str:
         """The URL of the API, for messages."""
         return format_error(self._existing_config.host)
 
@@ -71,53 +71,53 @@ class KfpClient(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         # All APIs of the SDK share this client.
         rest_client = self._healthz_api.api_client.rest_client
         send = partial(type(rest_client).request, rest_client)
-        rest_client.request = partial(_send_request, send, self.place)
+        rest_client.request = partial(_send_request, send, self.api_url)
 
 
 @contextlib.contextmanager
 def silence_sdk() -> Iterator[None]:
-    """Hide what the SDK prints: links, and warnings about versions. Our commands print what matters."""
+    """Hide the links and warnings that the SDK prints. Our commands print what matters."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
         yield
 
 
-def _send_request(send: Any, place: str, method: str, url: str, **options: Any) -> Any:
+def _send_request(send: Any, api_url: str, method: str, url: str, **options: Any) -> Any:
     """Send a request with a time limit, and check that the answer is JSON."""
     options["_request_timeout"] = (KFP_CONNECT_SECONDS, KFP_READ_SECONDS)
     try:
         answer = send(method, url, **options)
     except ApiException as error:
-        raise _translate_api_error(error, place) from None
+        raise _translate_api_error(error, api_url) from None
     except HTTPError as error:
-        raise ConnectionError(_explain_no_answer(error, method, place)) from None
+        raise ConnectionError(_explain_no_answer(error, method, api_url)) from None
     # The SDK would take a web page for an object without fields.
     if not answer.data.lstrip().startswith(b"{"):
         raise ConnectionError(
-            f"{place} answers with a web page, not as the Kubeflow Pipelines API; it is probably a login page: "
+            f"{api_url} answers with a web page, not as the Kubeflow Pipelines API; it is probably a login page: "
             f"{_advise_on_access()}"
         )
     return answer
 
 
-def _translate_api_error(error: ApiException, place: str) -> Exception:
+def _translate_api_error(error: ApiException, api_url: str) -> Exception:
     """Turn an error answer of the API into a built-in exception, without headers and tokens."""
     status, reason = error.status, _read_error_message(error)
     if status == 401:
         return PermissionError(
-            f"{place} does not know who asks (401){reason}: {_advise_on_access()}"
+            f"{api_url} does not accept your credentials (401){reason}: {_advise_on_access()}"
         )
     if status == 403:
-        return PermissionError(f"{place} does not allow this to whoever asks (403){reason}")
+        return PermissionError(f"{api_url} does not allow you to do this (403){reason}")
     if status == 404:
-        return LookupError(f"{place} has no such thing (404){reason}")
+        return LookupError(f"{api_url} has no such object (404){reason}")
     if status == 409:
         return FileExistsError(
-            f"{place} has something else of that name (409){reason}: run the command again"
+            f"{api_url} already has another object of that name (409){reason}: run the command again"
         )
     if 400 <= status < 500:
-        return ValueError(f"{place} refuses the request ({status}){reason}")
+        return ValueError(f"{api_url} refuses the request ({status}){reason}")
     return ConnectionError(
-        f"{place} is in trouble ({status}){reason}: try again when it has recovered"
+        f"{api_url} has an error of its own ({status}){reason}: try again when it has recovered"
     )
 
 
@@ -134,21 +134,21 @@ def _read_error_message(error: ApiException) -> str:
     return f": {masked[:300]}"
 
 
-def _explain_no_answer(error: HTTPError, method: str, place: str) -> str:
-    """Explain why there is no answer. When it broke off, the API may still have done what was asked."""
+def _explain_no_answer(error: HTTPError, method: str, api_url: str) -> str:
+    """Explain why there is no answer. A request that broke off may have been carried out."""
     reason = getattr(error, "reason", None) or error
     if isinstance(reason, SSLError):
         return (
-            f"{place} is not trusted ({format_error(reason)[:200]}): if your own authority signed its certificate, "
+            f"{api_url} is not trusted ({format_error(reason)[:200]}): if your own authority signed its certificate, "
             f"name the file of its certificate in {CA_FILE_VARIABLES[0]}"
         )
     cause = _CONNECTION_PREFIX.sub("", format_error(reason))[:200]
     if isinstance(reason, ProtocolError | ReadTimeoutError):
-        message = f"{place} was asked and broke off ({cause})"
+        message = f"{api_url} broke off the request ({cause})"
         if method != "GET":
             message += "; whether that was done is not known: look at the UI or `dawnlist status`"
         return message
-    return f"no Kubeflow Pipelines API answers at {place} ({cause}): {_advise_on_access()}"
+    return f"no Kubeflow Pipelines API answers at {api_url} ({cause}): {_advise_on_access()}"
 
 
 def _find_ca_file() -> str | None:

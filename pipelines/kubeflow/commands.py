@@ -154,7 +154,7 @@ def shop_status_command(
     last: Annotated[int, typer.Option(min=1, max=100, help="Number of runs to show.")] = 5,
     format_: FormatOption = "table",
 ) -> None:
-    """Show the last runs and the next one. With --lake or --redis also what is live, and how old it is.
+    """Show the last runs and the next one. With --lake or --redis, also show what is live.
 
     Example: `dawnlist status --namespace shop --lake gs://bucket/lake --redis redis://store:6379/0`
     """

@@ -31,10 +31,10 @@ def show_version(version: PipelineVersion, uploaded: bool, chosen: bool) -> None
         _print_clean(f"version {version.name}: uploaded")
         return
     if chosen:
-        _print_clean(f"version {version.name}: its bytes are there already")
+        _print_clean(f"version {version.name}: already uploaded")
         return
     installed = read_installed_version("dawnlist")
-    message = f"version {version.name}: the newest there"
+    message = f"version {version.name}: the newest uploaded version"
     if not version.name.startswith(f"{installed}-"):
         message += f"; this is {installed}, which --package, --nodes or --image upload"
     _print_clean(message)

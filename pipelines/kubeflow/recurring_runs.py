@@ -1,4 +1,4 @@
-"""Set, compare and delete the recurring run of a shop. However often it is set, only one is left."""
+"""Set, compare and delete the recurring run of a shop, so that never more than one is left."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -158,7 +158,7 @@ def compare_traits(traits: dict[str, Any], spec: RecurringRunSpec) -> dict[str, 
 def _describe_differences(
     client: KfpClient, run: Any, spec: RecurringRunSpec
 ) -> dict[str, tuple[Any, Any]]:
-    """Compare a recurring run with the spec, and show the names of versions instead of their ids."""
+    """Compare a recurring run with the spec, with the names of versions instead of their ids."""
     differences = compare_traits(read_traits(run), spec)
     if "version" in differences:
         differences["version"] = (read_version_name(client, run), spec.version.name)

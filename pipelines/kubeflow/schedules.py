@@ -12,7 +12,7 @@ _VALUE: Final = r"(?:\d{1,2}|[A-Z]{3})"
 _FIELD: Final = re.compile(
     rf"(?:[*?](?:/\d+)?|{_VALUE}(?:-{_VALUE}(?:/\d+)?)?(?:,{_VALUE}(?:-{_VALUE}(?:/\d+)?)?)*)"
 )
-"""The fields that Kubeflow's parser (the first version of robfig/cron) and cronsim understand alike."""
+"""The fields that Kubeflow's parser (robfig/cron, version 1) and cronsim understand alike."""
 _SINGLE_VALUE_STEP: Final = re.compile(r"\b(\w+)-\1/")
 """A step in a range of one value, such as 45-45/5. Kubeflow's parser takes it for that value alone,
 cronsim for each step from there on."""

@@ -78,7 +78,7 @@ def _describe_run(
 
 
 def _read_as_of(run: Any) -> str | None:
-    """Return the as_of that a run was given; None when it is a macro that the API server fills in."""
+    """Return the as_of of a run; None when it is a macro that the API server fills in."""
     as_of = str(recurring_runs.read_run_parameters(run).get("as_of", ""))
     if not as_of or "[[" in as_of:
         return None
@@ -108,7 +108,7 @@ def _index_run_days(lake: Lake) -> dict[str, str]:
 
 
 def _describe_recurring_run(recurring_run: Any) -> dict[str, Any]:
-    """Describe a recurring run. Schedules that were set in the UI have no words and no next time."""
+    """Describe a recurring run. A schedule set in the UI may have no words and no next time."""
     traits = recurring_runs.read_traits(recurring_run)
     schedule = traits["schedule"]
     words, next_time = None, None

@@ -20,7 +20,7 @@ API_REFUSAL_SECONDS = 15.0
 """How long following a run goes on while the API refuses the credentials."""
 
 StepEndCallback = Callable[[str, str, float, str], None]
-"""Called with a step's name, the state in which it ended, its seconds, and the API's error message."""
+"""Called with a step's name, the state in which it ended, its seconds, and the API's error."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Fill the days of which the lake lacks some or all rows: find them, then fetch and clean them again."""
+"""Find the days of which the lake lacks some or all rows, and fetch and clean them again."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator

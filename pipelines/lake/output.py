@@ -20,7 +20,7 @@ _KIND_LABELS: Final = {
 
 
 def show_expiry(uri: str, report: dict[str, Any], dry_run: bool) -> None:
-    """Print what `dawnlist lake expire` dropped and what it kept, with a line for each kind of object."""
+    """Print what `dawnlist lake expire` dropped and kept, with a line for each kind of object."""
     if report["moment"] is None:
         print_line(
             f"{uri} holds no interactions yet, so nothing has an age: check --lake and --namespace"

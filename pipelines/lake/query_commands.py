@@ -26,9 +26,10 @@ def crawl_command(
     settings: SettingsOption = "",
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Look at what is in the lake: columns, types, nulls, ranges, partitions, and what changed since the last crawl.
+    """Show what is in the lake, and what changed since the last crawl.
 
-    The command fails when a column is missing that every event needs.
+    This covers columns, types, nulls, ranges and partitions. The command fails when a column
+    is missing that every event needs.
 
     Example: `dawnlist crawl --format json`
     """
@@ -70,7 +71,10 @@ def query_command(
     namespace: NamespaceOption = "default",
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Query the lake in SQL: tables interactions, quarantine, items, users, and landing.interactions, landing.items, …
+    """Query the lake in SQL.
+
+    The tables are interactions, quarantine, items and users, and of the landing zone
+    landing.interactions, landing.items, …
 
     Example: `dawnlist query "select event_date, count(*) from interactions group by all order by all"`
     """

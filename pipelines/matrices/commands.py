@@ -108,7 +108,7 @@ def tune_command(
     format_: FormatOption = "table",
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Search hyper-parameters on a matrix file by successive halving. An interrupted search resumes.
+    """Search hyper-parameters of a matrix by successive halving. An interrupted search resumes.
 
     Example: `dawnlist tune --matrix train.npz --grid "factors=64,128 regularization=0.01,0.1 alpha=1,10 nu=0,1"`
     """

@@ -48,7 +48,7 @@ MATRIX_NAMESPACE: Final = "matrices"
 
 @contextmanager
 def stage_model_folder(out: Path) -> Iterator[Path]:
-    """Yield a folder to fill, and rename it to `out` at the end. When something fails, it is deleted.
+    """Yield a folder to fill, and rename it to `out` at the end. On an error it is deleted.
 
     Raises:
         FileExistsError: `out` exists and is not an empty folder.

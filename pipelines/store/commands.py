@@ -22,7 +22,7 @@ def versions_command(
     home: HomeOption = DEFAULT_HOME,
     format_: FormatOption = "table",
 ) -> None:
-    """List the published versions in the store, mark the active one, and show whether it is held."""
+    """List the published versions in the store, and show which is active and whether it is held."""
     from dawnlist.pipelines.store.output import show_versions
     from dawnlist.store.client import connect_store
     from dawnlist.store.versions import list_versions, read_hold
@@ -47,9 +47,9 @@ def rollback_command(
     namespace: NamespaceOption = "default",
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Switch the store and the champion back to an older version, and hold it until `dawnlist release`.
+    """Switch back to an older version, and hold it until `dawnlist release`.
 
-    The switch takes effect at once.
+    Both the store and the champion are switched at once.
 
     Example: `dawnlist rollback` or `dawnlist rollback 12`
     """
