@@ -267,7 +267,7 @@ def test_the_objects_for_gitops_are_what_is_uploaded(
     # what Git has made is found by its name, and not uploaded again
     kubeflow.install(package)
     assert submit(kubeflow, package, "--detach").out.startswith(
-        f"version {version['spec']['displayName']}: its bytes"
+        f"version {version['spec']['displayName']}: already uploaded"
     )
     assert "is not a compiled pipeline" in submit(kubeflow, tmp_path / "a.yaml").err
 

@@ -1,7 +1,7 @@
 """Fit and score the arms of an ablation on one day's holdout."""
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from dawnlist.model.ids import IdMap
 from dawnlist.model.metrics import score_lists
 from dawnlist.model.popularity import blend_popularity
 from dawnlist.model.splits import Splits
+from dawnlist.pipelines.ablation.inputs import AblationStudy, InteractionsVersion
 from dawnlist.pipelines.ablation.report import (
     ALL_RULES,
     BASELINE,
@@ -28,9 +29,6 @@ from dawnlist.pipelines.ablation.report import (
     name_single_rule_arm,
 )
 from dawnlist.schema import VERDICTS_SCHEMA
-
-if TYPE_CHECKING:
-    from dawnlist.pipelines.ablation.study import AblationStudy, InteractionsVersion
 
 HUMANS_ONLY, OTHER_SEED = "only the truth's humans", "another seed"
 RowsKey = tuple[Any, ...]
@@ -44,7 +42,7 @@ class AblationArm:
     name: str
     verdicts: pa.Table
     config: ALSConfig
-    table: "InteractionsVersion | None" = None
+    table: InteractionsVersion | None = None
     """Interactions to fit on instead of the study's."""
 
     @property
@@ -61,7 +59,7 @@ class AblationArm:
 class AblationDay:
     """One day of an ablation: its verdicts, the users to judge, and the scores so far."""
 
-    study: "AblationStudy"
+    study: AblationStudy
     as_of: str
     verdicts: pa.Table
     rules: list[AblationReport]
@@ -72,7 +70,7 @@ class AblationDay:
     """The NDCG of each user, by the rows and the hyper-parameters of an arm."""
 
     @classmethod
-    def from_study(cls, study: "AblationStudy", as_of: str) -> "AblationDay":
+    def from_study(cls, study: AblationStudy, as_of: str) -> "AblationDay":
         """Judge the day's window by the bot rules, and choose the users to judge the arms by."""
         days = compute_window(parse_as_of(as_of), study.window_days)
         verdicts, report = judge_interactions(
@@ -155,7 +153,7 @@ class AblationDay:
 
 
 def _keep_humans(
-    everyone: EvaluatedUsers, study: "AblationStudy", as_of: str, verdicts: pa.Table
+    everyone: EvaluatedUsers, study: AblationStudy, as_of: str, verdicts: pa.Table
 ) -> EvaluatedUsers:
     """Keep the humans of the truth or, without a truth, the users whom every rule keeps."""
     user_ids = IdMap(everyone.splits.user_ids.ids.take(pa.array(everyone.users)))
@@ -174,7 +172,7 @@ def _keep_humans(
     )
 
 
-def _read_suspects(study: "AblationStudy", as_of: str, verdicts: pa.Table) -> pa.Array:
+def _read_suspects(study: AblationStudy, as_of: str, verdicts: pa.Table) -> pa.Array:
     """Read the users of whom any rule, also one in shadow, drops something."""
     drops = verdicts.filter(pc.equal(verdicts["action"], "drop"))
     events = drops["event_id"].drop_null()
