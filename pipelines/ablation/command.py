@@ -109,7 +109,8 @@ def build_daily_grid(
         parameters: Values that replace those of the daily pipeline, by hyper-parameter.
         solver: The engine that fits.
     """
-    from dawnlist.components.tune.grid import FIT_PARAMETERS, Grid
+    from dawnlist.components.tune.grid import Grid
+    from dawnlist.model.hyper_parameters import FIT_PARAMETERS
     from dawnlist.pipelines.daily import build_daily_pipeline
     from dawnlist.pipelines.placement import Placement
 

@@ -77,7 +77,7 @@ class AblationDay:
             study.table.lake, study.table.version, days, study.settings
         )
         no_verdicts = verdicts.slice(0, 0)
-        everyone = EvaluatedUsers.of(study.splits(no_verdicts, as_of), study.k)
+        everyone = EvaluatedUsers.from_splits(study.splits(no_verdicts, as_of), study.k)
         evaluated = _keep_humans(everyone, study, as_of, verdicts)
         return cls(study, as_of, verdicts, report["rules"], evaluated)
 
