@@ -33,9 +33,9 @@ def gate(
         from dawnlist.settings import Settings
 
         figures = json.loads(Path(evaluation.path).read_text())
-        gate_settings = Settings.load(settings).gate
-        opened_lake = Lake.open(lake, namespace)
-        judgement = judge_challenger(opened_lake, figures, gate_settings, as_of, run, force)
+        judgement = judge_challenger(
+            Lake.open(lake, namespace), figures, Settings.load(settings).gate, as_of, run, force
+        )
         record.update(judgement.verdict)
         Path(verdict.path).write_text(json.dumps(record))
         Path(summary.path).write_text(judgement.markdown)
