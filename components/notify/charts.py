@@ -14,7 +14,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from dawnlist.components.notify import drawing, formats
+from dawnlist.components.notify import drawing
 from dawnlist.components.notify.drawing import (
     BLUE,
     GREEN,
@@ -26,6 +26,13 @@ from dawnlist.components.notify.drawing import (
     SLATE,
 )
 from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.formats import (
+    format_count,
+    format_duration,
+    format_json_value,
+    format_score,
+    parse_finite,
+)
 from dawnlist.components.notify.model_tables import format_arm_name
 from dawnlist.components.notify.score_tables import describe_trial, list_varying_parameters
 
@@ -47,26 +54,25 @@ def plot_trials(facts: Facts) -> Figure | None:
     """Draw the metric of each trial as a bar."""
     trials = []
     for trial in facts.get_listing("tune", "trials"):
-        if formats.parse_finite(trial.get(facts.metric)) is not None:
+        if parse_finite(trial.get(facts.metric)) is not None:
             trials.append(trial)
     parameters = list_varying_parameters(trials)
     trials = trials[:MAX_BARS]
-    descriptions = _describe_trials(trials, parameters)
-    labels = [f"{rank}:  {text}" for rank, text in enumerate(descriptions, 1)]
+    labels = _label_trials(trials, parameters)
     scores = [trial[facts.metric] for trial in trials]
-    return drawing.draw_bars(labels, scores, _colour_trials(trials), formats.format_score)
+    return drawing.draw_bars(labels, scores, _colour_trials(trials), format_score)
 
 
-def _describe_trials(trials: Sequence[dict[str, Any]], parameters: Sequence[str]) -> list[str]:
-    """Describe each trial, without the parameters' names where they would not fit."""
+def _label_trials(trials: Sequence[dict[str, Any]], parameters: Sequence[str]) -> list[str]:
+    """Label each trial with its rank and its parameters, without their names if they don't fit."""
     descriptions = [describe_trial(trial, parameters) for trial in trials]
-    if max(map(len, descriptions), default=0) <= MAX_LABEL_LETTERS:
-        return descriptions
-    short_descriptions = []
-    for trial in trials:
-        values = [formats.format_json_value(trial.get(name)) for name in parameters]
-        short_descriptions.append(" / ".join(values))
-    return short_descriptions
+    if max(map(len, descriptions), default=0) > MAX_LABEL_LETTERS:
+        descriptions = [_join_parameters(trial, parameters) for trial in trials]
+    return [f"{rank}:  {text}" for rank, text in enumerate(descriptions, 1)]
+
+
+def _join_parameters(trial: dict[str, Any], parameters: Sequence[str]) -> str:
+    return " / ".join(format_json_value(trial.get(name)) for name in parameters)
 
 
 def _colour_trials(trials: Sequence[dict[str, Any]]) -> list[str]:
@@ -86,7 +92,7 @@ def plot_learning_curves(facts: Facts) -> Figure | None:
     """Draw the metric of each trial by sweeps; the trials that were not dropped are in front."""
     trials = facts.get_listing("tune", "trials")
     curves = [_read_curve_points(trial, facts.metric) for trial in trials]
-    if not any(len(curve) > 1 for curve in curves):
+    if max(map(len, curves), default=0) < 2:
         return None
     figure, axes = drawing.create_figure(2.8)
     colours = _colour_trials(trials)
@@ -94,7 +100,8 @@ def plot_learning_curves(facts: Facts) -> Figure | None:
     for curve, colour in zip(reversed(curves), reversed(colours), strict=True):
         width = 2 if colour == BLUE else 1
         axes.plot(*zip(*curve, strict=True), color=colour, linewidth=width, marker=".")
-        all_sweeps |= {sweeps for sweeps, _ in curve}
+        for sweeps, _ in curve:
+            all_sweeps.add(sweeps)
     axes.set_xticks(sorted(all_sweeps))
     drawing.format_metric_axes(axes, "sweeps", facts.metric)
     return figure
@@ -107,18 +114,20 @@ def plot_trade_off(facts: Facts) -> Figure | None:
     """
     trials = facts.get_listing("tune", "trials")
     points: list[tuple[float, float, str]] = []
+    factor_counts: set[float] = set()
     for trial, colour in zip(trials, _colour_trials(trials), strict=True):
-        factors = formats.parse_finite(trial.get("factors"))
+        factors = parse_finite(trial.get("factors"))
         curve = _read_curve_points(trial, facts.metric)
         if factors is not None and curve:
             points.append((factors, curve[0][1], colour))
-    sizes = sorted({factors for factors, _, _ in points})
+            factor_counts.add(factors)
+    sizes = sorted(factor_counts)
     if len(sizes) < 2:
         return None
     figure, axes = drawing.create_figure(2.8)
     for factors, score, colour in reversed(points):
         axes.scatter(sizes.index(factors), score, color=colour, s=36, linewidth=0)
-    axes.set_xticks(range(len(sizes)), list(map(formats.format_count, sizes)))
+    axes.set_xticks(range(len(sizes)), list(map(format_count, sizes)))
     axes.set_xlim(-0.5, len(sizes) - 0.5)
     drawing.format_metric_axes(axes, "factors", facts.metric)
     return figure
@@ -130,8 +139,8 @@ def _read_curve_points(trial: dict[str, Any], metric: str) -> list[tuple[float, 
     for rung in trial.get("curve") or ():
         if not isinstance(rung, dict):
             continue
-        sweeps = formats.parse_finite(rung.get("sweeps"))
-        score = formats.parse_finite(rung.get(metric))
+        sweeps = parse_finite(rung.get("sweeps"))
+        score = parse_finite(rung.get(metric))
         if sweeps is not None and score is not None:
             points.append((sweeps, score))
     return points
@@ -148,7 +157,7 @@ class _ModelBars:
     def add(self, label: str, means: Any, metric: str, colour: str) -> None:
         if not isinstance(means, dict):
             return
-        score = formats.parse_finite(means.get(metric))
+        score = parse_finite(means.get(metric))
         if score is not None:
             self.labels.append(label)
             self.scores.append(score)
@@ -165,18 +174,18 @@ def plot_models(facts: Facts) -> Figure | None:
     for window, means in facts.get_mapping("evaluate", "popularity_windows").items():
         if window != own_window:
             bars.add(f"popularity ({window})", means, facts.metric, GREY)
-    return drawing.draw_bars(bars.labels, bars.scores, bars.colours, formats.format_score)
+    return drawing.draw_bars(bars.labels, bars.scores, bars.colours, format_score)
 
 
 def plot_step_durations(facts: Facts) -> Figure | None:
     """Draw the seconds of each step, in the order the steps started."""
     labels, durations, colours = [], [], []
     for record in facts.records:
-        if formats.parse_finite(record.get("seconds")) is not None:
+        if parse_finite(record.get("seconds")) is not None:
             labels.append(str(record.get("step")))
             durations.append(record["seconds"])
             colours.append(BLUE if record.get("state") == "succeeded" else RED)
-    return drawing.draw_bars(labels, durations, colours, formats.format_duration)
+    return drawing.draw_bars(labels, durations, colours, format_duration)
 
 
 def plot_daily_volumes(facts: Facts) -> Figure | None:
@@ -202,7 +211,7 @@ def _read_daily_rows(facts: Facts) -> dict[int, float]:
     """Return the clean rows by the day's ordinal number, in the order of days."""
     rows: dict[int, float] = {}
     for text, value in sorted(facts.get_mapping("clean", "days").items()):
-        day, count = _parse_day(text), formats.parse_finite(value)
+        day, count = _parse_day(text), parse_finite(value)
         if day and count is not None:
             rows[day] = count
     return rows

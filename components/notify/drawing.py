@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from dawnlist.components.notify import formats
+from dawnlist.components.notify.formats import format_score
 
 # The colours of Okabe and Ito, which colour-blind people can tell apart too.
 BLUE, ORANGE, GREEN, PURPLE, RED, GREY = (
@@ -75,7 +75,7 @@ def format_metric_axes(axes: Axes, x_label: str, y_label: str) -> None:
 
 
 def _format_score_tick(value: float, position: int | None) -> str:
-    return formats.format_score(value)
+    return format_score(value)
 
 
 def format_count_axis(axes: Axes) -> None:

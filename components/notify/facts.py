@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from dawnlist.components.figures import format_metric_name
-from dawnlist.components.notify import formats
+from dawnlist.components.notify.formats import format_json_value, parse_finite, sanitise_json
 from dawnlist.messages.masking import anonymise_json
 from dawnlist.records.run_records import StepRecord
 
@@ -39,8 +39,8 @@ class Facts:
         clean_records = []
         for record in records:
             if record.get("step") != "notify":
-                clean_records.append(formats.sanitise_json(_anonymise_error(record)))
-        return cls(formats.sanitise_json(as_of), formats.sanitise_json(run), shop, clean_records)
+                clean_records.append(sanitise_json(_anonymise_error(record)))
+        return cls(sanitise_json(as_of), sanitise_json(run), shop, clean_records)
 
     def get_record(self, step: str) -> StepRecord:
         """Return a step's record, or an empty dict."""
@@ -98,7 +98,7 @@ class Facts:
         step = "evaluate" if self.get_mapping("evaluate") else "tune"
         name = self.get_value(step, "metric") or "ndcg"
         k = self.get_value(step, "k") or 20
-        return format_metric_name(str(name), formats.format_json_value(k))
+        return format_metric_name(str(name), format_json_value(k))
 
     @property
     def not_run(self) -> list[str]:
@@ -108,7 +108,7 @@ class Facts:
     @property
     def step_seconds(self) -> float:
         """The sum of the steps' durations, in seconds."""
-        return sum(formats.parse_finite(record.get("seconds")) or 0.0 for record in self.records)
+        return sum(parse_finite(record.get("seconds")) or 0.0 for record in self.records)
 
     @property
     def wall_seconds(self) -> float | None:

@@ -92,8 +92,10 @@ def format_json_value(value: Any) -> str:
     """Format any JSON value as short text."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return MISSING_VALUE_MARK
-    if isinstance(value, bool):
-        return "yes" if value else "no"
+    if value is True:
+        return "yes"
+    if value is False:
+        return "no"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from matplotlib.figure import Figure
 
-from dawnlist.components.notify import charts, formats, notes, rerun, score_tables, step_tables
+from dawnlist.components.notify import charts, notes, rerun, score_tables, step_tables
 from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.formats import format_json_value, sanitise_json
 from dawnlist.components.notify.outcome import Outcome, determine_outcome
 from dawnlist.components.notify.page import (
     FAILURE_SECTION,
@@ -173,7 +174,7 @@ def _tabulate_pairs(values: Mapping[str, Any]) -> TextTable:
     rows = []
     for name, value in values.items():
         if value != "":
-            rows.append([name, formats.sanitise_json(rerun.format_parameter(value))])
+            rows.append([name, sanitise_json(rerun.format_parameter(value))])
     return TextTable(["", ""], rows, words=(0, 1))
 
 
@@ -239,7 +240,7 @@ def _format_detail(facts: Facts, outcome: Outcome) -> str:
     match outcome.state:
         case "published":
             version = facts.get_value("publish", "version")
-            return f"version {formats.format_json_value(version)}"
+            return f"version {format_json_value(version)}"
         case "failed":
             return f"{broken_record.get('step')}: {_get_error_type(broken_record.get('error'))}"
         case "killed":

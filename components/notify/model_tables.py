@@ -1,11 +1,20 @@
 """The tables about the models: their metrics on the holdout, and how they compare."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
+from math import inf
 from typing import Any
 
-from dawnlist.components.notify import formats
 from dawnlist.components.notify.facts import Facts
-from dawnlist.components.notify.tables import TextTable
+from dawnlist.components.notify.formats import (
+    MISSING_VALUE_MARK,
+    format_count,
+    format_difference,
+    format_json_value,
+    format_percent,
+    format_score,
+    parse_finite,
+)
+from dawnlist.components.notify.tables import TextTable, build_table
 
 OMITTED_METRIC = "hit_rate"
 """The models' table leaves it out unless it decides: recall and MRR say as much."""
@@ -46,15 +55,16 @@ def _build_means_table(
     metrics = _list_metrics(means_by_name.values(), deciding_metric)
     rows = []
     for name, means in means_by_name.items():
-        scores = [formats.format_score(means.get(metric)) for metric in metrics]
+        scores = [format_score(means.get(metric)) for metric in metrics]
         rows.append([name, *scores])
     # Only the deciding metric is named with the length of the lists, to keep seven columns narrow.
     head = [""]
     for metric in metrics:
         short_name = metric.partition("@")[0].replace("_", " ")
         head.append(metric if metric == deciding_metric else short_name)
-    values = [means.get(deciding_metric) for means in means_by_name.values()]
-    return TextTable(head, rows, tones=_mark_best(values))
+    best_row = _find_best(means_by_name.values(), deciding_metric)
+    tones = {} if best_row is None else {best_row: "best"}
+    return TextTable(head, rows, tones=tones)
 
 
 def _list_metrics(all_means: Collection[dict[str, Any]], deciding_metric: str) -> list[str]:
@@ -68,13 +78,14 @@ def _list_metrics(all_means: Collection[dict[str, Any]], deciding_metric: str) -
     return list(metrics)
 
 
-def _mark_best(values: Sequence[Any]) -> dict[int, str]:
-    """Return the tone of the row with the greatest finite value, the first of equal ones."""
-    numbers = [formats.parse_finite(value) for value in values]
-    finite_numbers = [number for number in numbers if number is not None]
-    if not finite_numbers:
-        return {}
-    return {numbers.index(max(finite_numbers)): "best"}
+def _find_best(all_means: Iterable[dict[str, Any]], metric: str) -> int | None:
+    """Return the index of the greatest finite value, the first of equal ones; None without any."""
+    best_index, best_value = None, -inf
+    for index, means in enumerate(all_means):
+        value = parse_finite(means.get(metric))
+        if value is not None and value > best_value:
+            best_index, best_value = index, value
+    return best_index
 
 
 def build_differences_table(facts: Facts) -> TextTable | None:
@@ -84,20 +95,18 @@ def build_differences_table(facts: Facts) -> TextTable | None:
         if not isinstance(difference, dict):
             continue
         low, high = difference.get("low"), difference.get("high")
-        interval = f"{formats.format_difference(low)} to {formats.format_difference(high)}"
-        mean = formats.format_difference(difference.get("mean"))
+        interval = f"{format_difference(low)} to {format_difference(high)}"
+        mean = format_difference(difference.get("mean"))
         rows.append([format_arm_name(facts, arm), mean, interval, _interpret_interval(low, high)])
-    if not rows:
-        return None
     head = [f"challenger's {facts.metric} against", "difference", "95% interval", ""]
-    return TextTable(head, rows)
+    return build_table(head, rows)
 
 
 def _interpret_interval(low: Any, high: Any) -> str:
     """Say what an interval of the difference means for the challenger."""
-    lower, upper = formats.parse_finite(low), formats.parse_finite(high)
+    lower, upper = parse_finite(low), parse_finite(high)
     if lower is None or upper is None:
-        return formats.MISSING_VALUE_MARK
+        return MISSING_VALUE_MARK
     if lower > 0:
         return "better"
     if upper < 0:
@@ -110,15 +119,15 @@ def build_segments_table(facts: Facts) -> TextTable | None:
     segments = facts.get_listing("evaluate", "segments")
     if not segments:
         return None
-    arms = []
-    for arm in facts.get_mapping("evaluate", "arms"):
-        if any(arm in _get_arms(segment) for segment in segments):
-            arms.append(arm)
+    arms_with_scores: set[str] = set()
+    for segment in segments:
+        arms_with_scores |= _get_arms(segment).keys()
+    arms = [arm for arm in facts.get_mapping("evaluate", "arms") if arm in arms_with_scores]
     rows = []
     for segment in segments:
-        name = formats.format_json_value(segment.get("segment"))
-        users = formats.format_count(segment.get("users"))
-        scores = [formats.format_score(_get_arms(segment).get(arm)) for arm in arms]
+        name = format_json_value(segment.get("segment"))
+        users = format_count(segment.get("users"))
+        scores = [format_score(_get_arms(segment).get(arm)) for arm in arms]
         rows.append([name, users, *scores])
     arm_names = [format_arm_name(facts, arm) for arm in arms]
     return TextTable([f"{facts.metric} among", "users", *arm_names], rows)
@@ -134,11 +143,12 @@ def describe_comparison(facts: Facts) -> list[str]:
     sentences = []
     lift = facts.get_mapping("evaluate", "lift")
     if lift:
-        value, low, high = (_format_lift(lift.get(name)) for name in ("value", "low", "high"))
-        sentences.append(f"{value} times popularity's {facts.metric} ({low} to {high}).")
+        interval = f"{_format_lift(lift, 'low')} to {_format_lift(lift, 'high')}"
+        value = _format_lift(lift, "value")
+        sentences.append(f"{value} times popularity's {facts.metric} ({interval}).")
     churn = facts.get_value("evaluate", "churn")
     if churn is not None:
-        share = formats.format_percent(churn)
+        share = format_percent(churn)
         sentences.append(f"{share} of the incumbent's lists are not in the challenger's.")
     first_holdout = facts.get_value("evaluate", "holdout", "first_seen")
     if first_holdout is not None:
@@ -150,5 +160,6 @@ def describe_comparison(facts: Facts) -> list[str]:
     return [" ".join(sentences)] if sentences else []
 
 
-def _format_lift(value: Any) -> str:
-    return f"{formats.parse_finite(value) or 0:.2f}"
+def _format_lift(lift: dict[str, Any], key: str) -> str:
+    value = parse_finite(lift.get(key)) or 0
+    return f"{value:.2f}"

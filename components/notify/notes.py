@@ -1,7 +1,13 @@
 """The paragraphs above the tables of the report."""
 
-from dawnlist.components.notify import formats, model_tables, score_tables, tables
+from dawnlist.components.notify import model_tables, score_tables, tables
 from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.formats import (
+    capitalise,
+    format_count,
+    format_duration,
+    format_percent,
+)
 
 BROKEN_STEP_VALUES = ("step", "host", "pid", "started", "ended")
 
@@ -34,8 +40,8 @@ def format_traceback(facts: Facts) -> str:
 
 def note_evaluation(facts: Facts) -> list[str]:
     """Say how many users were evaluated, and how the challenger compares."""
-    users = formats.format_count(facts.get_value("evaluate", "evaluated_users"))
-    repeats = formats.format_percent(facts.get_value("evaluate", "repeat_share"))
+    users = format_count(facts.get_value("evaluate", "evaluated_users"))
+    repeats = format_percent(facts.get_value("evaluate", "repeat_share"))
     sentence = (
         f"Over {users} users with history; {repeats} of the holdout are repeats, "
         "which no list can hit."
@@ -46,7 +52,7 @@ def note_evaluation(facts: Facts) -> list[str]:
 def note_gate_reason(facts: Facts) -> list[str]:
     """Say why the gate decided as it did."""
     reason = str(facts.get_value("gate", "reason") or "")
-    return [f"{formats.capitalise(reason)}."] if reason else []
+    return [f"{capitalise(reason)}."] if reason else []
 
 
 def note_search(facts: Facts) -> list[str]:
@@ -55,7 +61,7 @@ def note_search(facts: Facts) -> list[str]:
     notes = []
     searched = str(facts.get_value("tune", "searched") or "")
     if searched:
-        notes.append(f"{formats.capitalise(searched)}.")
+        notes.append(f"{capitalise(searched)}.")
     sentences = []
     if len(trials) > score_tables.MAX_TABLE_TRIALS:
         sentences.append(f"The best {score_tables.MAX_TABLE_TRIALS} of {len(trials)} trials.")
@@ -84,13 +90,13 @@ def note_dropped_events(facts: Facts) -> list[str]:
 
 def note_backfill(facts: Facts) -> list[str]:
     """Say how to fetch late rows."""
-    return [formats.capitalise(tables.describe_backfill(facts))]
+    return [capitalise(tables.describe_backfill(facts))]
 
 
 def note_durations(facts: Facts) -> list[str]:
     """Say how long the steps and the whole run took."""
-    steps = formats.format_duration(facts.step_seconds)
-    run = formats.format_duration(facts.wall_seconds)
+    steps = format_duration(facts.step_seconds)
+    run = format_duration(facts.wall_seconds)
     return [f"Steps took {steps} in all; the run {run}."]
 
 

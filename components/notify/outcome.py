@@ -3,8 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dawnlist.components.notify import formats
 from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.formats import (
+    MISSING_VALUE_MARK,
+    format_count,
+    format_json_value,
+    format_score,
+)
 from dawnlist.components.notify.score_tables import get_force_reason
 from dawnlist.records.run_records import StepRecord
 
@@ -50,7 +55,7 @@ def determine_outcome(facts: Facts) -> Outcome:
 def take_first_line(text: Any) -> str:
     """Return the first line of a message, or a dash."""
     lines = str(text or "").strip().splitlines()
-    return lines[0] if lines else formats.MISSING_VALUE_MARK
+    return next(iter(lines), MISSING_VALUE_MARK)
 
 
 def _describe_store_state(step: str) -> str:
@@ -77,9 +82,9 @@ def _describe_failure(record: StepRecord) -> Outcome:
 
 
 def _describe_kill(record: StepRecord) -> Outcome:
-    step = str(record.get("step", formats.MISSING_VALUE_MARK))
-    host = str(record.get("host", formats.MISSING_VALUE_MARK))
-    start = str(record.get("started", formats.MISSING_VALUE_MARK))
+    step = str(record.get("step", MISSING_VALUE_MARK))
+    host = str(record.get("host", MISSING_VALUE_MARK))
+    start = str(record.get("started", MISSING_VALUE_MARK))
     sentence = (
         f"The step {step} was killed (out of memory, pre-empted or stopped): it started at {start} "
         f"on {host} and never ended; {_describe_store_state(step)}."
@@ -88,7 +93,7 @@ def _describe_kill(record: StepRecord) -> Outcome:
 
 
 def _describe_incomplete_run(facts: Facts) -> Outcome:
-    step = facts.not_run[0] if facts.not_run else "its end"
+    step = next(iter(facts.not_run), "its end")
     sentence = (
         f"The run stopped before {step} and no step recorded a failure: {step} could not be "
         "scheduled, failed before it could write a record, or the run was cancelled; see its log. "
@@ -119,8 +124,8 @@ def _describe_older_run(facts: Facts) -> Outcome:
 
 
 def _describe_publication(facts: Facts) -> Outcome:
-    version = formats.format_json_value(facts.get_value("publish", "version"))
-    users = formats.format_count(facts.get_value("publish", "users"))
+    version = format_json_value(facts.get_value("publish", "version"))
+    users = format_count(facts.get_value("publish", "users"))
     winner = facts.get_value("gate", "winner")
     owner = "popularity's" if winner == "popularity" else f"the {winner or 'model'}'s"
     sentences = [f"Version {version} is live: {owner} lists for {users} users."]
@@ -141,7 +146,7 @@ def _format_scores(facts: Facts) -> str:
     scores = []
     for arm, means in facts.get_mapping("evaluate", "arms").items():
         if isinstance(means, dict) and facts.metric in means:
-            scores.append(f"{arm} {formats.format_score(means[facts.metric])}")
+            scores.append(f"{arm} {format_score(means[facts.metric])}")
     if not scores:
         return ""
     return f"{facts.metric}: {', '.join(scores)}."

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from dawnlist.components.notify import (
-    charts,
-    formats,
-    model_tables,
-    score_tables,
-    step_tables,
-    tables,
-)
+from dawnlist.components.notify import charts, model_tables, score_tables, step_tables, tables
 from dawnlist.components.notify import notes as section_notes
 from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.formats import (
+    MISSING_VALUE_MARK,
+    format_duration,
+    format_json_value,
+)
 from dawnlist.components.notify.outcome import determine_outcome
 from dawnlist.components.notify.tables import TextTable
 from dawnlist.pages import render_page
@@ -120,13 +118,13 @@ def list_run_attributes(facts: Facts) -> list[tuple[str, str]]:
     attributes = [("As of", facts.as_of), ("Run", facts.run), ("Shop", facts.shop)]
     version = facts.get_value("publish", "version")
     if version is not None:
-        attributes.append(("Version", formats.format_json_value(version)))
+        attributes.append(("Version", format_json_value(version)))
     code_versions = {
         str(record["code_version"]) for record in facts.records if "code_version" in record
     }
-    code = ", ".join(sorted(code_versions)) or formats.MISSING_VALUE_MARK
+    code = ", ".join(sorted(code_versions)) or MISSING_VALUE_MARK
     attributes.append(("Code", code))
-    attributes.append(("Steps", formats.format_duration(facts.step_seconds)))
+    attributes.append(("Steps", format_duration(facts.step_seconds)))
     return attributes
 
 

@@ -4,9 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from dawnlist.components.figures import format_figure, format_rule_answer
-from dawnlist.components.notify import formats
 from dawnlist.components.notify.facts import Facts
-from dawnlist.components.notify.tables import TextTable
+from dawnlist.components.notify.formats import (
+    MISSING_VALUE_MARK,
+    format_count,
+    format_duration,
+    format_json_value,
+    format_score,
+    parse_finite,
+)
+from dawnlist.components.notify.tables import TextTable, build_table
 
 HYPER_PARAMETERS = {
     "factors": "factors",
@@ -22,6 +29,7 @@ HYPER_PARAMETERS = {
     "iterations": "iterations",
 }
 PROGRESS_COLUMNS = {"sweeps": "sweeps", "users": "users judged"}
+RUNG_COUNTS = ("sweeps", "trials", "users", "kept")
 MAX_TABLE_TRIALS = 24
 MAX_BEST_TRIALS = 5
 MAX_TRIAL_SCORES = 2
@@ -33,18 +41,16 @@ def build_gate_table(facts: Facts) -> TextTable | None:
     rows = []
     tones = {}
     for index, rule in enumerate(facts.get_listing("gate", "rules")):
-        bound = formats.format_json_value(rule.get("bound", ""))
+        bound = format_json_value(rule.get("bound", ""))
         cells = [
-            str(rule.get("name", formats.MISSING_VALUE_MARK)),
+            str(rule.get("name", MISSING_VALUE_MARK)),
             _format_rule_figure(rule, "value"),
             f"{bound} {_format_rule_figure(rule, 'limit')}".strip(),
             _format_rule_answer(rule.get("passed")),
         ]
         rows.append(cells)
         tones[index] = "good" if rule.get("passed") is True else "bad"
-    if not rows:
-        return None
-    return TextTable(["rule", "value", "limit", ""], rows, tones=tones)
+    return build_table(["rule", "value", "limit", ""], rows, tones=tones)
 
 
 def get_force_reason(facts: Facts) -> str:
@@ -53,9 +59,9 @@ def get_force_reason(facts: Facts) -> str:
 
 
 def _format_rule_figure(rule: dict[str, Any], key: str) -> str:
-    value = formats.parse_finite(rule.get(key))
+    value = parse_finite(rule.get(key))
     if value is None:
-        return formats.MISSING_VALUE_MARK
+        return MISSING_VALUE_MARK
     return format_figure(value, str(rule.get("unit")))
 
 
@@ -75,22 +81,33 @@ def build_trials_table(facts: Facts) -> TextTable | None:
     metrics = _list_trial_metrics(trials, facts.metric)
     rows = []
     for rank, trial in enumerate(trials, 1):
-        row = [str(rank)]
-        row += [formats.format_json_value(trial.get(name)) for name in parameters]
-        row += [formats.format_score(trial.get(metric)) for metric in metrics]
-        row += [formats.format_count(trial.get(name)) for name in PROGRESS_COLUMNS]
-        row.append(formats.format_duration(trial.get("seconds")))
-        rows.append(row)
+        rows.append([str(rank), *_format_trial(trial, parameters, metrics)])
     labels = [HYPER_PARAMETERS[name] for name in parameters]
     head = ["#", *labels, *metrics, *PROGRESS_COLUMNS.values(), "time"]
     return TextTable(head, rows, tones={0: "best"})
+
+
+def _format_trial(
+    trial: dict[str, Any], parameters: Sequence[str], metrics: Sequence[str]
+) -> list[str]:
+    cells = []
+    for name in parameters:
+        cells.append(format_json_value(trial.get(name)))
+    for metric in metrics:
+        cells.append(format_score(trial.get(metric)))
+    for name in PROGRESS_COLUMNS:
+        cells.append(format_count(trial.get(name)))
+    cells.append(format_duration(trial.get("seconds")))
+    return cells
 
 
 def _list_trial_metrics(trials: Sequence[dict[str, Any]], deciding_metric: str) -> list[str]:
     """List the first metrics of the trials, the deciding one first."""
     metrics: dict[str, None] = {}
     for trial in trials:
-        metrics |= dict.fromkeys(name for name in trial if "@" in name)
+        for name in trial:
+            if "@" in name:
+                metrics[name] = None
     if deciding_metric in metrics:
         metrics = {deciding_metric: None} | metrics
     return list(metrics)[:MAX_TRIAL_SCORES]
@@ -102,24 +119,18 @@ def build_best_trials_table(facts: Facts) -> TextTable | None:
     parameters = list_varying_parameters(trials)
     rows = []
     for rank, trial in enumerate(trials, 1):
-        score = formats.format_score(trial.get(facts.metric))
+        score = format_score(trial.get(facts.metric))
         rows.append([str(rank), describe_trial(trial, parameters), score])
-    if not rows:
-        return None
-    return TextTable(["#", "trial", facts.metric], rows, words=(1,), tones={0: "best"})
+    return build_table(["#", "trial", facts.metric], rows, words=(1,), tones={0: "best"})
 
 
 def build_rungs_table(facts: Facts) -> TextTable | None:
     """Show the rungs of the successive halving."""
     rows = []
     for number, rung in enumerate(facts.get_listing("tune", "rungs"), 1):
-        counts = [
-            formats.format_count(rung.get(name)) for name in ("sweeps", "trials", "users", "kept")
-        ]
+        counts = [format_count(rung.get(name)) for name in RUNG_COUNTS]
         rows.append([str(number), *counts])
-    if not rows:
-        return None
-    return TextTable(["rung", "sweeps", "trials", "users judged", "went on"], rows)
+    return build_table(["rung", "sweeps", "trials", "users judged", "went on"], rows)
 
 
 def list_varying_parameters(trials: Sequence[dict[str, Any]]) -> list[str]:
@@ -129,8 +140,8 @@ def list_varying_parameters(trials: Sequence[dict[str, Any]]) -> list[str]:
     for name in HYPER_PARAMETERS:
         if any(name in trial for trial in trials):
             present.append(name)
-            if len({str(trial.get(name)) for trial in trials}) > 1:
-                varying.append(name)
+        if len({str(trial.get(name)) for trial in trials}) > 1:
+            varying.append(name)
     return varying or present
 
 
@@ -138,6 +149,6 @@ def describe_trial(trial: dict[str, Any], parameters: Sequence[str]) -> str:
     """Describe some of a trial's hyper-parameters, e.g. `factors 64, alpha 10`."""
     descriptions = []
     for name in parameters:
-        value = formats.format_json_value(trial.get(name))
+        value = format_json_value(trial.get(name))
         descriptions.append(f"{HYPER_PARAMETERS[name]} {value}")
     return ", ".join(descriptions)

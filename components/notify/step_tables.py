@@ -2,9 +2,17 @@
 
 from typing import Any
 
-from dawnlist.components.notify import formats
 from dawnlist.components.notify.facts import AFTER_GATE, Facts
-from dawnlist.components.notify.tables import TextTable
+from dawnlist.components.notify.formats import (
+    MISSING_VALUE_MARK,
+    format_byte_size,
+    format_count,
+    format_duration,
+    format_json_value,
+    format_percent,
+    parse_finite,
+)
+from dawnlist.components.notify.tables import TextTable, build_table
 
 SPLIT_SIZES = ("users", "items", "pairs", "train_pairs", "validation_users", "holdout_users")
 SPLIT_CUTS = {
@@ -33,15 +41,15 @@ def build_splits_table(facts: Facts) -> TextTable | None:
     rows = []
     for name in SPLIT_SIZES:
         if name in report:
-            rows.append([name.replace("_", " "), formats.format_count(report[name])])
+            rows.append([name.replace("_", " "), format_count(report[name])])
     if "holdout_repeat_share" in report:
-        share = formats.format_percent(report["holdout_repeat_share"])
+        share = format_percent(report["holdout_repeat_share"])
         rows.append(["repeats in the holdout", share])
     cuts = facts.get_mapping("dataset", "cuts")
     for name, label in SPLIT_CUTS.items():
         if name in cuts:
-            rows.append([label, formats.format_json_value(cuts.get(name))])
-    return TextTable(["", ""], rows) if rows else None
+            rows.append([label, format_json_value(cuts.get(name))])
+    return build_table(["", ""], rows)
 
 
 def build_publication_table(facts: Facts) -> TextTable | None:
@@ -51,22 +59,22 @@ def build_publication_table(facts: Facts) -> TextTable | None:
     for name in PUBLICATION_VALUES:
         if name in report:
             rows.append([name.replace("_", " "), _format_publication_value(name, report[name])])
-    return TextTable(["", ""], rows) if rows else None
+    return build_table(["", ""], rows)
 
 
 def _format_publication_value(name: str, value: Any) -> str:
     if "bytes" in name:
-        return formats.format_byte_size(value)
-    return formats.format_json_value(value)
+        return format_byte_size(value)
+    return format_json_value(value)
 
 
 def build_most_shown_table(facts: Facts) -> TextTable | None:
     """List the items that are in most lists, where odd results are easiest to see."""
     rows = []
     for item in facts.get_listing("recommend", "most_shown"):
-        title = formats.format_json_value(item.get("title") or item.get("item_id"))
-        rows.append([title, formats.format_percent(item.get("share"))])
-    return TextTable(["title", "share of lists"], rows) if rows else None
+        title = format_json_value(item.get("title") or item.get("item_id"))
+        rows.append([title, format_percent(item.get("share"))])
+    return build_table(["title", "share of lists"], rows)
 
 
 def build_durations_table(facts: Facts, missing: bool = True) -> TextTable | None:
@@ -77,17 +85,15 @@ def build_durations_table(facts: Facts, missing: bool = True) -> TextTable | Non
     rows: list[list[str]] = []
     tones: dict[int, str] = {}
     for record in facts.records:
-        state = _describe_state(record.get("state", formats.MISSING_VALUE_MARK))
+        state = _describe_state(record.get("state", MISSING_VALUE_MARK))
         if state != "succeeded":
             tones[len(rows)] = "bad"
-        step = str(record.get("step", formats.MISSING_VALUE_MARK))
-        duration = formats.format_duration(record.get("seconds"))
+        step = str(record.get("step", MISSING_VALUE_MARK))
+        duration = format_duration(record.get("seconds"))
         rows.append([step, state, duration, _format_memory(record.get("peak_memory_mb"))])
     if missing:
         rows += _list_missing_steps(facts)
-    if not rows:
-        return None
-    return TextTable(["step", "state", "time", "peak memory"], rows, (0, 1), tones)
+    return build_table(["step", "state", "time", "peak memory"], rows, (0, 1), tones)
 
 
 def _describe_state(state: Any) -> str:
@@ -96,9 +102,9 @@ def _describe_state(state: Any) -> str:
 
 
 def _format_memory(value: Any) -> str:
-    megabytes = formats.parse_finite(value)
+    megabytes = parse_finite(value)
     if megabytes is None:
-        return formats.MISSING_VALUE_MARK
+        return MISSING_VALUE_MARK
     return f"{megabytes:,.0f} MB"
 
 
@@ -108,5 +114,5 @@ def _list_missing_steps(facts: Facts) -> list[list[str]]:
         state = "did not run"
         if facts.gate_stopped and step in AFTER_GATE:
             state = "not needed"
-        rows.append([step, state, formats.MISSING_VALUE_MARK, formats.MISSING_VALUE_MARK])
+        rows.append([step, state, MISSING_VALUE_MARK, MISSING_VALUE_MARK])
     return rows

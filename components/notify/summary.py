@@ -2,10 +2,28 @@
 
 from collections.abc import Sequence
 
-from dawnlist.components.notify import formats, model_tables, score_tables, step_tables, tables
 from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.formats import format_count, format_duration, format_score
+from dawnlist.components.notify.model_tables import (
+    build_differences_table,
+    build_metrics_table,
+    build_segments_table,
+)
 from dawnlist.components.notify.outcome import determine_outcome
-from dawnlist.components.notify.tables import TextTable
+from dawnlist.components.notify.score_tables import (
+    build_gate_table,
+    describe_trial,
+    list_varying_parameters,
+)
+from dawnlist.components.notify.step_tables import build_durations_table
+from dawnlist.components.notify.tables import (
+    TextTable,
+    build_late_rows_table,
+    build_volumes_table,
+    count_quarantined_rows,
+    describe_backfill,
+    describe_dropped_events,
+)
 from dawnlist.pages import escape_markdown
 
 ROW_COUNTS = {
@@ -13,6 +31,23 @@ ROW_COUNTS = {
     "duplicates": "duplicates",
     "double_clicks": "double clicks",
 }
+"""The counts of the step clean in the log, with their names."""
+MARKDOWN_TABLES = {
+    "Models": build_metrics_table,
+    "Differences": build_differences_table,
+    "Segments": build_segments_table,
+    "Gate": build_gate_table,
+    "Rows": build_volumes_table,
+    "Late rows": build_late_rows_table,
+    "Steps": build_durations_table,
+}
+"""The tables of the Markdown summary, by their headings."""
+LOG_TABLES = (
+    build_metrics_table,
+    build_differences_table,
+    build_segments_table,
+    build_gate_table,
+)
 
 
 def render_markdown_summary(facts: Facts) -> str:
@@ -27,7 +62,8 @@ def render_markdown_summary(facts: Facts) -> str:
     ]
     if any(record.get("state") in ("failed", "started") for record in facts.records):
         lines += ["", "If there is a traceback, it is in the HTML report."]
-    for title, table in _build_tables(facts):
+    for title, build_table in MARKDOWN_TABLES.items():
+        table = build_table(facts)
         if table is not None:
             lines += ["", f"## {title}", "", *_render_markdown_table(table)]
     lines += ["", escape_markdown(_summarise_time(facts)), ""]
@@ -37,15 +73,11 @@ def render_markdown_summary(facts: Facts) -> str:
 def render_log_report(facts: Facts) -> str:
     """Render the lines for the log, the verdict last."""
     outcome = determine_outcome(facts)
-    blocks = [[f"Dawnlist report as of {facts.as_of}, run {facts.run}, shop {facts.shop}"]]
-    blocks.append([f"{name:<9} {text}" for name, text in summarise_steps(facts) if text])
-    score_table_builders = (
-        model_tables.build_metrics_table,
-        model_tables.build_differences_table,
-        model_tables.build_segments_table,
-        score_tables.build_gate_table,
-    )
-    for build_table in score_table_builders:
+    blocks = [
+        [f"Dawnlist report as of {facts.as_of}, run {facts.run}, shop {facts.shop}"],
+        _list_step_summaries(facts),
+    ]
+    for build_table in LOG_TABLES:
         table = build_table(facts)
         if table is not None:
             blocks.append(align_rows(table))
@@ -54,16 +86,12 @@ def render_log_report(facts: Facts) -> str:
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
 
 
-def _build_tables(facts: Facts) -> list[tuple[str, TextTable | None]]:
-    return [
-        ("Models", model_tables.build_metrics_table(facts)),
-        ("Differences", model_tables.build_differences_table(facts)),
-        ("Segments", model_tables.build_segments_table(facts)),
-        ("Gate", score_tables.build_gate_table(facts)),
-        ("Rows", tables.build_volumes_table(facts)),
-        ("Late rows", tables.build_late_rows_table(facts)),
-        ("Steps", step_tables.build_durations_table(facts)),
-    ]
+def _list_step_summaries(facts: Facts) -> list[str]:
+    lines = []
+    for name, text in summarise_steps(facts):
+        if text:
+            lines.append(f"{name:<9} {text}")
+    return lines
 
 
 def _render_markdown_table(table: TextTable) -> list[str]:
@@ -83,8 +111,8 @@ def summarise_steps(facts: Facts) -> list[tuple[str, str]]:
     """Summarise each of the steps before the models in one line, with a name for the line."""
     return [
         ("rows", _summarise_rows(facts)),
-        ("late", tables.describe_backfill(facts)),
-        ("bots", tables.describe_dropped_events(facts)),
+        ("late", describe_backfill(facts)),
+        ("bots", describe_dropped_events(facts)),
         ("splits", _summarise_splits(facts)),
         ("search", _summarise_search(facts)),
     ]
@@ -94,11 +122,11 @@ def _summarise_rows(facts: Facts) -> str:
     counts = [("fetched", facts.get_value("fetch", "rows", "interactions"))]
     for name, label in ROW_COUNTS.items():
         counts.append((label, facts.get_value("clean", name)))
-    counts.append(("quarantined", tables.count_quarantined_rows(facts)))
+    counts.append(("quarantined", count_quarantined_rows(facts)))
     texts = []
     for label, count in counts:
         if count is not None:
-            texts.append(f"{formats.format_count(count)} {label}")
+            texts.append(f"{format_count(count)} {label}")
     return ", ".join(texts)
 
 
@@ -106,10 +134,10 @@ def _summarise_splits(facts: Facts) -> str:
     report = facts.get_mapping("dataset")
     if not report:
         return ""
-    users = formats.format_count(report.get("users"))
-    items = formats.format_count(report.get("items"))
-    pairs = formats.format_count(report.get("train_pairs"))
-    holdout_users = formats.format_count(report.get("holdout_users"))
+    users = format_count(report.get("users"))
+    items = format_count(report.get("items"))
+    pairs = format_count(report.get("train_pairs"))
+    holdout_users = format_count(report.get("holdout_users"))
     return (
         f"{users} users, {items} items, {pairs} pairs to train on, "
         f"{holdout_users} users in the holdout"
@@ -120,9 +148,9 @@ def _summarise_search(facts: Facts) -> str:
     trials = facts.get_listing("tune", "trials")
     if not trials:
         return ""
-    parameters = score_tables.list_varying_parameters(trials)
-    best = score_tables.describe_trial(trials[0], parameters)
-    score = formats.format_score(trials[0].get(facts.metric))
+    parameters = list_varying_parameters(trials)
+    best = describe_trial(trials[0], parameters)
+    score = format_score(trials[0].get(facts.metric))
     return f"best of {len(trials)}: {best} ({facts.metric} {score} on validation)"
 
 
@@ -151,7 +179,7 @@ def _align_row(cells: Sequence[str], widths: Sequence[int], word_columns: Sequen
 
 def _list_step_durations(facts: Facts) -> list[str]:
     lines = []
-    table = step_tables.build_durations_table(facts, missing=False)
+    table = build_durations_table(facts, missing=False)
     if table is not None:
         lines += align_rows(table)
     if facts.not_run:
@@ -161,9 +189,9 @@ def _list_step_durations(facts: Facts) -> list[str]:
 
 
 def _summarise_time(facts: Facts) -> str:
-    text = f"steps took {formats.format_duration(facts.step_seconds)} in all"
+    text = f"steps took {format_duration(facts.step_seconds)} in all"
     wall_seconds = facts.wall_seconds
     if wall_seconds is not None:
-        duration = formats.format_duration(wall_seconds)
+        duration = format_duration(wall_seconds)
         text += f", {duration} from the first start to the last end"
     return text

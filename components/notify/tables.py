@@ -4,8 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dawnlist.components.notify import formats
 from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.formats import (
+    format_count,
+    format_json_value,
+    format_percent,
+    format_score,
+    parse_finite,
+)
 
 ROW_LABELS = {
     "rows_in": "read by clean",
@@ -32,17 +38,27 @@ class TextTable:
     """The index of a row -> `best`, `good` or `bad`."""
 
 
+def build_table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    words: tuple[int, ...] = (0,),
+    tones: dict[int, str] | None = None,
+) -> TextTable | None:
+    """Build a table, or return None when it would have no rows."""
+    if not rows:
+        return None
+    return TextTable(head, rows, words, tones or {})
+
+
 def build_volumes_table(facts: Facts) -> TextTable | None:
     """Count the rows that went into and out of the first two steps, with the reasons of rejection."""
     rows = []
-    total = formats.parse_finite(facts.get_value("clean", "rows_in"))
+    total = parse_finite(facts.get_value("clean", "rows_in"))
     for label, count in _list_row_counts(facts):
         if count is not None:
             share = _format_row_share(label, count, total)
-            rows.append([label, formats.format_count(count), share])
-    if not rows:
-        return None
-    return TextTable(["", "rows", "of those read"], rows)
+            rows.append([label, format_count(count), share])
+    return build_table(["", "rows", "of those read"], rows)
 
 
 def _list_row_counts(facts: Facts) -> list[tuple[str, Any]]:
@@ -62,25 +78,23 @@ def _list_row_counts(facts: Facts) -> list[tuple[str, Any]]:
 
 def _format_row_share(label: str, count: Any, total: float | None) -> str:
     """Format the share of the rows that clean read; empty for rows that are not among them."""
-    number = formats.parse_finite(count)
+    number = parse_finite(count)
     if label.startswith("fetched") or label.endswith(" rejected"):
         return ""
     if number is None or not total:
         return ""
-    return formats.format_percent(number / total)
+    return format_percent(number / total)
 
 
 def build_late_rows_table(facts: Facts) -> TextTable | None:
     """List the days with rows that arrived in the source after the fetch had covered them."""
     rows = []
     for day in facts.get_listing("fetch", "late"):
-        name = formats.format_json_value(day.get("day"))
-        in_source = formats.format_count(day.get("source"))
-        in_lake = formats.format_count(day.get("lake"))
+        name = format_json_value(day.get("day"))
+        in_source = format_count(day.get("source"))
+        in_lake = format_count(day.get("lake"))
         rows.append([name, in_source, in_lake])
-    if not rows:
-        return None
-    return TextTable(["day", "rows in the source", "rows fetched"], rows)
+    return build_table(["day", "rows in the source", "rows fetched"], rows)
 
 
 def describe_backfill(facts: Facts) -> str:
@@ -88,7 +102,7 @@ def describe_backfill(facts: Facts) -> str:
     late_days = facts.get_listing("fetch", "late")
     if not late_days:
         return ""
-    days = sorted(formats.format_json_value(day.get("day")) for day in late_days)
+    days = sorted(format_json_value(day.get("day")) for day in late_days)
     # The command needs no other options: the source and the lake are those of the run.
     return (
         f"rows of {len(days)} days arrived too late to be fetched; "
@@ -101,34 +115,34 @@ def build_freshness_table(facts: Facts) -> TextTable | None:
     rows = _list_fetch_times(facts)
     volume = facts.get_mapping("clean", "profile", "volume")
     if volume:
-        day = formats.format_json_value(volume.get("day"))
-        count = formats.format_count(volume.get("rows"))
-        usual = formats.format_count(volume.get("usual"))
+        day = format_json_value(volume.get("day"))
+        count = format_count(volume.get("rows"))
+        usual = format_count(volume.get("usual"))
         rows.append([f"clean rows of {day}", f"{count}, usually {usual}"])
     for rule in facts.get_listing("gate", "rules"):
         if rule.get("rule") == "drift":
-            rows.append([str(rule.get("name")), formats.format_score(rule.get("value"))])
+            rows.append([str(rule.get("name")), format_score(rule.get("value"))])
     churn = facts.get_value("evaluate", "churn")
     if churn is not None:
-        rows.append(["share of the lists that is new", formats.format_percent(churn)])
+        rows.append(["share of the lists that is new", format_percent(churn)])
     new_items = facts.get_value("dataset", "new_items")
     if new_items is not None:
-        rows.append(["items without any interaction yet", formats.format_count(new_items)])
-    return TextTable(["", ""], rows) if rows else None
+        rows.append(["items without any interaction yet", format_count(new_items)])
+    return build_table(["", ""], rows)
 
 
 def _list_fetch_times(facts: Facts) -> list[list[str]]:
     rows = []
     window = facts.get_value("fetch", "window")
     if isinstance(window, list) and window:
-        rows.append(["fetched from", formats.format_json_value(window[0])])
+        rows.append(["fetched from", format_json_value(window[0])])
     newest_arrival = max(facts.get_mapping("fetch", "arrivals"), default=None)
     if newest_arrival:
-        hour = formats.format_json_value(newest_arrival)
+        hour = format_json_value(newest_arrival)
         rows.append(["newest row arrived in the hour from", hour])
     late_days = facts.get_listing("fetch", "late")
     if late_days:
-        rows.append(["days with rows that arrived late", formats.format_count(len(late_days))])
+        rows.append(["days with rows that arrived late", format_count(len(late_days))])
     return rows
 
 
@@ -137,7 +151,7 @@ def count_quarantined_rows(facts: Facts) -> Any:
     value = facts.get_value("clean", "quarantined")
     if not isinstance(value, dict):
         return value
-    return sum(formats.parse_finite(rows) or 0 for rows in value.values())
+    return sum(parse_finite(rows) or 0 for rows in value.values())
 
 
 def rank_quarantine_reasons(facts: Facts) -> dict[str, Any]:
@@ -148,7 +162,7 @@ def rank_quarantine_reasons(facts: Facts) -> dict[str, Any]:
 
 def _rank_reason(reason_and_rows: tuple[str, Any]) -> tuple[float, str]:
     reason, rows = reason_and_rows
-    return -(formats.parse_finite(rows) or 0), reason
+    return -(parse_finite(rows) or 0), reason
 
 
 def build_bots_table(facts: Facts) -> TextTable | None:
@@ -156,21 +170,21 @@ def build_bots_table(facts: Facts) -> TextTable | None:
     rows = []
     for rule in facts.get_listing("filter_bots", "rules"):
         cells = [
-            formats.format_json_value(rule.get("rule")),
-            formats.format_json_value(rule.get("mode")),
-            formats.format_count(rule.get("users")),
-            formats.format_count(rule.get("events")),
-            formats.format_percent(rule.get("share")),
+            format_json_value(rule.get("rule")),
+            format_json_value(rule.get("mode")),
+            format_count(rule.get("users")),
+            format_count(rule.get("events")),
+            format_percent(rule.get("share")),
             _format_first_example(rule.get("examples")),
         ]
         rows.append(cells)
     head = ["rule", "mode", "users", "events", "share", "e.g."]
-    return TextTable(head, rows, words=(0, 1, 5)) if rows else None
+    return build_table(head, rows, words=(0, 1, 5))
 
 
 def _format_first_example(examples: Any) -> str:
     if isinstance(examples, list) and examples and isinstance(examples[0], dict):
-        return formats.format_json_value(examples[0].get("evidence"))
+        return format_json_value(examples[0].get("evidence"))
     return ""
 
 
@@ -179,11 +193,11 @@ def describe_dropped_events(facts: Facts) -> str:
     report = facts.get_mapping("filter_bots")
     if not report:
         return ""
-    dropped_events = formats.format_count(report.get("dropped_events"))
-    dropped_users = formats.format_count(report.get("dropped_users"))
-    events = formats.format_count(report.get("events"))
-    users = formats.format_count(report.get("users"))
-    share = formats.format_percent(report.get("share"))
+    dropped_events = format_count(report.get("dropped_events"))
+    dropped_users = format_count(report.get("dropped_users"))
+    events = format_count(report.get("events"))
+    users = format_count(report.get("users"))
+    share = format_percent(report.get("share"))
     return (
         f"{dropped_events} of {events} events dropped ({share}), "
         f"by {dropped_users} of {users} users"
