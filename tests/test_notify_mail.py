@@ -57,7 +57,7 @@ def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
 
 
 def told(night: Night, **given: Any) -> list[str]:
-    """What `tell` says of the run, with a server tried for a second at most."""
+    """What `notify_recipients` returns for the run, with a server tried for at most a second."""
     settings = night.folder / "settings.yaml"
     if not settings.exists():
         settings.write_text("notify: {try_seconds: 1}")

@@ -19,7 +19,10 @@ def gate(
     as_of: str,
     run: str,
 ) -> str:
-    """Decide whether, and which, model goes live. Returns "true" when something new does, else "false"."""
+    """Decide whether, and which, model goes live.
+
+    Returns "true" when something new goes live, else "false".
+    """
     from dawnlist.records.run_records import record_step, resolve_as_of
 
     as_of = resolve_as_of(lake, namespace, as_of, run)

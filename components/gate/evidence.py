@@ -1,4 +1,4 @@
-"""Paired differences of the primary metric between challenger and incumbent, of one gate or several.
+"""Paired differences of the primary metric between challenger and incumbent.
 
 Three sums are enough to compute the mean of the differences and its standard error. So a gate keeps
 a few numbers for later gates and not a list of users, and the sums of gates with disjoint holdouts

@@ -1,4 +1,4 @@
-"""A rule of the gate as JSON: its key, its name in words, its value, its limit, and whether it passed."""
+"""A rule of the gate as JSON: key, name in words, value, limit, and whether it passed."""
 
 from typing import Any, Literal
 

@@ -1,1 +1,1 @@
-"""The notify step: report a run from its run record as a page, a summary, log lines, and messages."""
+"""The notify step: report a run by a page, a summary, log lines, and messages."""

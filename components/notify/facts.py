@@ -50,7 +50,7 @@ class Facts:
         return {}
 
     def get_value(self, step: str, *keys: str) -> Any:
-        """Follow the keys into a step's report; None when the step or one of the keys is missing."""
+        """Follow the keys into a step's report; None when the step or a key is missing."""
         value: Any = self.get_record(step).get("report")
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None

@@ -1,4 +1,4 @@
-"""Send the message about a run: once for each run, however it ended, and without failing the run."""
+"""Send the message about a run, once for each run, however it ended, without failing it."""
 
 import traceback
 from collections.abc import Iterator, Mapping
@@ -21,10 +21,11 @@ from dawnlist.urls import NOTIFY_URLS, format_error, mask_passwords
 
 
 def notify_recipients(lake: Lake, facts: Facts, parameters: Mapping[str, Any]) -> list[str]:
-    """Send the message about a run to all channels in DAWNLIST_NOTIFY_URLS, if the settings ask for it.
+    """Send the message about a run to all channels in DAWNLIST_NOTIFY_URLS.
 
-    A second call sends no second message. A server that does not accept the message fails nothing:
-    it is tried for a limited time, and again by the next run.
+    The settings say whether a run gets a message. A second call sends no second message. A server
+    that does not accept the message fails nothing: it is tried for a limited time, and again by the
+    next run.
 
     Args:
         parameters: The parameters that the run was started with.
@@ -72,7 +73,7 @@ def _post_message(
 
 @contextmanager
 def alarm_on_error(parameters: Mapping[str, Any], run: str) -> Iterator[None]:
-    """Send an alarm when the block fails, e.g. because the lake can't be reached; re-raise the error.
+    """Send an alarm when the block fails, e.g. because the lake can't be reached, and re-raise.
 
     The block is the one that reports all other errors. Each call sends an alarm again, because
     without the lake there is no record of those that were sent.

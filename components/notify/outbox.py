@@ -2,12 +2,12 @@
 
 So neither a crash nor a server that is down loses a message.
 
-    outbox/{as_of}-{run}-{key}.json               a message, and the channels that have it already
-    reports/{as_of}/{run}/told-{key}.json         a message that every channel has, or that was given up
+    outbox/{as_of}-{run}-{key}.json          a message, and the channels that have it already
+    reports/{as_of}/{run}/told-{key}.json    a message that every channel has, or one given up
 
 The sender holds the lease `notify`, so only one sends at a time. A channel is marked after it took
-the message, because a server can't be asked later. After a crash between the two the message is sent
-again with the same Message-ID; it is never lost.
+the message, because a server can't be asked later. After a crash between the two the message is
+sent again with the same Message-ID; it is never lost.
 """
 
 import json
@@ -121,7 +121,7 @@ class OutboxEntry:
 
 
 def post_message(lake: Lake, location: MessageLocation, message: Message) -> bool:
-    """Put a message into the outbox, unless it is there; False when every channel has it already."""
+    """Put a message into the outbox; False when every channel has it already."""
     if lake.exists(*location.delivered_path):
         return False
     entry = OutboxEntry(lake, location, message, {})

@@ -1,4 +1,7 @@
-"""What happened in a run, decided from its run record, because KFP's status differs between back ends."""
+"""What happened in a run.
+
+This is decided from the run record, because KFP's own status differs between its back ends.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Literal

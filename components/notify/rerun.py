@@ -55,7 +55,7 @@ def select_changed_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build_rerun_command(parameters: Mapping[str, Any]) -> str:
-    """Build the command `dawnlist submit …` on a cluster, or `dawnlist run --local …` on a laptop.
+    """Build `dawnlist submit …` on a cluster, or `dawnlist run --local …` on a laptop.
 
     The command has one option on each line.
     """

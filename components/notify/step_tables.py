@@ -1,4 +1,4 @@
-"""The tables about later steps: splits, publication, and the steps themselves. All cells are text."""
+"""The tables about splits, the publication, and the steps. All cells are text."""
 
 from typing import Any
 

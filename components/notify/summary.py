@@ -1,4 +1,4 @@
-"""The report in few words: Markdown for the Kubeflow UI, plain lines for the log and the terminal."""
+"""The report in few words: Markdown for the Kubeflow UI, and lines for log and terminal."""
 
 from collections.abc import Sequence
 

@@ -51,7 +51,7 @@ def build_table(
 
 
 def build_volumes_table(facts: Facts) -> TextTable | None:
-    """Count the rows that went into and out of the first two steps, with the reasons of rejection."""
+    """Count the rows that went into and out of the first two steps, by result."""
     rows = []
     total = parse_finite(facts.get_value("clean", "rows_in"))
     for label, count in _list_row_counts(facts):
