@@ -192,10 +192,10 @@ def _select_report_sections(outcome: Outcome) -> list[SectionSpec]:
 
 def _shorten_section(spec: SectionSpec) -> SectionSpec:
     if spec.title == "Search":
-        return replace(spec, rows=[score_tables.build_best_trials_table])
+        return replace(spec, tables=[score_tables.build_best_trials_table])
     if spec.title == "Steps":
         build_table = partial(step_tables.build_durations_table, missing=False)
-        return replace(spec, rows=[build_table], notes=notes.note_missing_steps)
+        return replace(spec, tables=[build_table], notes=notes.note_missing_steps)
     return spec
 
 

@@ -50,7 +50,7 @@ class SectionSpec:
 
     title: str
     """The heading."""
-    rows: Sequence[TableBuilder] = ()
+    tables: Sequence[TableBuilder] = ()
     """The functions that build the tables."""
     notes: NotesBuilder = lambda facts: []
     """The function that writes the paragraphs above the tables."""
@@ -76,7 +76,7 @@ class SectionSpec:
             return PageSection(self.title, [reason])
 
     def _build_content(self, facts: Facts, encode: FigureEncoder) -> PageSection | None:
-        built_tables = [build_table(facts) for build_table in self.rows]
+        built_tables = [build_table(facts) for build_table in self.tables]
         filled_tables = [table for table in built_tables if table is not None]
         figure = self.picture(facts)
         code = self.code(facts)
