@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 from dawnlist.arrays import Float64Array
 from dawnlist.simulate import ShopConfig, SimulatedShop, ground_truth, simulate_shop
-from dawnlist.simulate.bot_habits import HELD_OUT_KIND
+from dawnlist.simulate.purposes import HELD_OUT_KIND
 
 EVENTS = 20  # of a user, to be judged at all
 Columns = dict[str, "pd.Series[Any]"]

@@ -24,7 +24,7 @@ from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.settings import BotSettings, Settings
 from dawnlist.simulate import ShopConfig, simulate_shop
-from dawnlist.simulate.bot_habits import HELD_OUT_KIND
+from dawnlist.simulate.purposes import HELD_OUT_KIND
 from dawnlist.simulate.shop import STAFF_DOMAIN
 
 SETTINGS = Settings(bots=BotSettings(staff_domains=[STAFF_DOMAIN]))

@@ -36,7 +36,7 @@ def main() -> None:
     splits = build_splits_from_matrices(
         seen, holdout=synthetic(given.users, given.items, NEW_ITEMS * given.users, seed=2)
     )
-    judged = EvaluatedUsers.of(splits, K)
+    judged = EvaluatedUsers.from_splits(splits, K)
     shape = f"{len(judged.users):,} users judged, {given.items:,} items, {given.factors} factors"
     for name, factors in models(seen, given.factors, given.fitted_only).items():
         print(f"\n{name}: {shape}, top {K}, {cpu_cores.count_cores()} cores\n")

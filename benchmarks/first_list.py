@@ -48,7 +48,14 @@ def install_dawnlist(folder: Path) -> float:
     environment = folder / "env"
     began = time.perf_counter()
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    install = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--constraint"]
+    install: list[str | Path] = [
+        environment / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--constraint",
+    ]
     install += [ROOT / "requirements.lock", f"{ROOT}[local]"]
     run_timed("packages", install, folder)
     return time.perf_counter() - began
@@ -63,7 +70,7 @@ def main() -> None:
         user = find_customer(url)
         total = install_dawnlist(folder)
         program = folder / "env" / "bin" / "dawnlist"
-        run = [program, "run", "--local", "--source", url, "--as-of", AS_OF]
+        run: list[str | Path] = [program, "run", "--local", "--source", url, "--as-of", AS_OF]
         total += run_timed("run", run, folder)
         total += run_timed("recommend", [program, "recommend", user], folder)
     print(f"minutes to first list: {total / 60:.1f}")

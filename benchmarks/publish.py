@@ -217,7 +217,7 @@ def parts(whole: TopLists, clustered: bool) -> list[dict[str, Any]]:
         rows.append({"part": part, "seconds": f"{took:.2f}", **cells})
 
     began = time.perf_counter()
-    content = VersionContent.of(whole, "shop")
+    content = VersionContent.from_lists(whole, "shop")
     row("place users, choose the newest", time.perf_counter() - began)
     everything = range(content.placed.buckets)
     row("pack lists and vectors", seconds(lambda: drained(packed_users(content, everything))))

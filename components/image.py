@@ -1,4 +1,4 @@
-"""The one image that every step runs in, and the one decorator that makes a step of a function."""
+"""The image that every step runs in, and the decorator that makes a step of a function."""
 
 from functools import partial
 from importlib.metadata import version
@@ -6,7 +6,7 @@ from importlib.metadata import version
 from kfp import dsl
 
 IMAGE = f"dawnlist-python:{version('dawnlist')}"
-"""Built by the Dockerfile; `dawnlist compile --image` names another."""
+"""The image that the Dockerfile builds. `dawnlist compile --image` takes another one."""
 
-# the code comes with the image, so nothing is installed when a step starts
+# The image has the code and kfp, so nothing is installed when a step starts.
 component = partial(dsl.component, base_image=IMAGE, install_kfp_package=False)

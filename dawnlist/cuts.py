@@ -96,7 +96,7 @@ class Cuts:
     as_of: datetime
 
     @classmethod
-    def of(cls, as_of: datetime, incumbent: datetime | None) -> "Cuts":
+    def from_as_of(cls, as_of: datetime, incumbent: datetime | None) -> "Cuts":
         """Compute the cuts of a run.
 
         No model may be scored on rows that it has seen, so the holdout begins at the incumbent's

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dawnlist.simulate import ShopConfig
-from dawnlist.simulate.bot_habits import HELD_OUT_KIND, PURPOSES
+from dawnlist.simulate.purposes import HELD_OUT_KIND, PURPOSES
 
 yardstick = importlib.import_module("benchmarks.bot_features")
 

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from dawnlist.explore import column_profiles
-from dawnlist.explore import lake_catalogue as catalogue
+from dawnlist.explore import catalogue_entries, column_profiles
 from dawnlist.explore.column_profiles import profile_columns
 from dawnlist.explore.lake_catalogue import crawl_lake, load_newest_catalogue, save_catalogue
 from dawnlist.explore.schema_changes import compare_columns, format_schema_change, widen_type
@@ -187,7 +186,7 @@ def test_only_what_is_new_is_read(lake: Lake, monkeypatch: pytest.MonkeyPatch) -
         read.append(rows.count_rows())
         return profile_columns(rows, schema, private)
 
-    monkeypatch.setattr(catalogue, "profile_columns", counted)
+    monkeypatch.setattr(catalogue_entries, "profile_columns", counted)
     write_interactions(lake, ("u1", "a", 1))
     land(lake, 28, user=["u1", "u2"], item=["a", "b"], ts=TIMES, event=["view"] * 2)
     assert (looked(lake), read) == ([], [1, 2])

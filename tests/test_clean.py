@@ -360,7 +360,7 @@ def test_a_commit_in_between_is_read_again(lake: Lake, monkeypatch: pytest.Monke
     meanwhile = [True]
     # no data depends on the lease
     monkeypatch.setattr(
-        cleaning, "lease", lambda *_, **__: nullcontext(SimpleNamespace(check=lambda: None))
+        cleaning, "hold_lease", lambda *_, **__: nullcontext(SimpleNamespace(check=lambda: None))
     )
 
     def append_after_another(*arguments: Any) -> None:

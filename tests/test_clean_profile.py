@@ -63,9 +63,9 @@ def found(lake: Lake, tmp_path: Path, *tables: pa.Table) -> CleaningProfile:
     for name, table in zip(names, tables, strict=True):
         pq.write_table(table, lake.path(*name.split("/")))
     with open_cleaning_engine(Settings().engines, tmp_path) as engine:
-        parts = engine.load(lake, names, "landed")
+        parts = engine.create_landed_views(lake, names, "landed")
         source = apply_layout_hints(parts, SourceSettings())
-        once = engine.keep(
+        once = engine.materialise(
             "once", validate_rows(create_text_view(engine, parts, source), source, END)
         )
         rows = mark_repeats(engine, once, None, source)

@@ -34,9 +34,17 @@ def id_of(value: Any) -> Any:
 
 
 COERCIONS: dict[str, Coercion] = {
-    "text": coercions.clean_text, "prose": coercions.clean_prose, "id": id_of, "number": coercions.parse_number, "network": coercions.truncate_address, "moment": parse_moment,
-    "berlin": berlin, "event": lambda value: coercions.map_event_name(coercions.clean_text(value), {"addToCart": "cart"}),
-}  # fmt: skip
+    "text": coercions.clean_text,
+    "prose": coercions.clean_prose,
+    "id": id_of,
+    "number": coercions.parse_number,
+    "network": coercions.truncate_address,
+    "moment": parse_moment,
+    "berlin": berlin,
+    "event": lambda value: coercions.map_event_name(
+        coercions.clean_text(value), {"addToCart": "cart"}
+    ),
+}
 
 
 @pytest.fixture(scope="module")

@@ -29,15 +29,17 @@ def test_an_unusable_as_of_is_refused_with_what_to_do(text: str, what_to_do: str
 
 
 def test_without_incumbent_the_holdout_is_the_last_day() -> None:
-    assert Cuts.of(DAY, None) == Cuts(DAY - timedelta(days=2), DAY - timedelta(days=1), DAY)
+    assert Cuts.from_as_of(DAY, None) == Cuts(DAY - timedelta(days=2), DAY - timedelta(days=1), DAY)
 
 
 def test_the_holdout_never_begins_before_the_incumbents_day() -> None:
     six_hours_ago = DAY - timedelta(hours=6)
-    assert Cuts.of(DAY, six_hours_ago) == Cuts(DAY - timedelta(hours=30), six_hours_ago, DAY)
-    assert Cuts.of(DAY, DAY - timedelta(days=9)) == Cuts.of(DAY, None)
+    assert Cuts.from_as_of(DAY, six_hours_ago) == Cuts(
+        DAY - timedelta(hours=30), six_hours_ago, DAY
+    )
+    assert Cuts.from_as_of(DAY, DAY - timedelta(days=9)) == Cuts.from_as_of(DAY, None)
 
 
 def test_an_incumbent_from_the_future_is_refused() -> None:
     with pytest.raises(ValueError, match="not older than this run"):
-        Cuts.of(DAY, DAY)
+        Cuts.from_as_of(DAY, DAY)

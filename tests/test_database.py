@@ -589,7 +589,7 @@ def test_mysql_is_cut_in_the_form_of_the_time_column(
     assert table(source.interactions(day(1, 3), day(2, 3)))["number"].to_pylist() == ["1", "2"]
     assert table(source.read_whole_table("items")).num_rows == 4
     assert source.count_rows_by_day([date(2026, 1, 1)]) == {date(2026, 1, 1): 2}
-    assert str(source.newest()).startswith(times[3])
+    assert str(source.describe_newest()).startswith(times[3])
 
 
 def test_mysql_lands_text_in_batches_and_a_read_may_be_given_up(

@@ -166,7 +166,7 @@ def test_the_cuts_follow_the_incumbent(lake: Lake) -> None:
     registry.set_champion(lake, report)
     after, _ = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=30)
     assert (after.cuts, after.about["incumbent"]) == (
-        Cuts.of(AS_OF, six_hours_ago),
+        Cuts.from_as_of(AS_OF, six_hours_ago),
         registry.find_incumbent(lake, AS_OF),
     )
     assert after.about["incumbent"]["version"] == 1
@@ -174,7 +174,7 @@ def test_the_cuts_follow_the_incumbent(lake: Lake) -> None:
 
 def test_nothing_to_train_on_is_an_error(lake: Lake) -> None:
     early = format_iso(AS_OF - timedelta(days=100))
-    with pytest.raises(ValueError, match="are left to train on: fetch more days"):
+    with pytest.raises(ValueError, match="nothing to train on: fetch more days"):
         build_splits(lake, 0, NO_VERDICTS, early, window_days=30)
 
 

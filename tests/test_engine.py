@@ -18,8 +18,8 @@ from dawnlist.cuts import parse_as_of
 from dawnlist.model.user_items import UserItems
 from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.serving.predictor.answers.engine import Answer, ServingEngine
+from dawnlist.serving.predictor.answers.popular_ranking import PopularRanking
 from dawnlist.serving.predictor.answers.question import Question, QuestionEvent
-from dawnlist.serving.predictor.answers.snapshot import PopularRanking
 from dawnlist.serving.predictor.answers.static_catalogue import StaticCatalogue
 from dawnlist.store import recent, versions
 from dawnlist.store.client import connect_store
@@ -431,7 +431,7 @@ def test_a_static_file_that_is_none(text: str, tmp_path: Path) -> None:
         (Question("ann", k=0), '"k" is 0'),
         (
             Question("ann", filters=(("colour", ("red",)),)),
-            "no attribute 'colour' to filter by: there is genres",
+            "no attribute 'colour' to filter by; the catalogue has: genres",
         ),
         (
             Question("ann", recent=(QuestionEvent("a", "gaze"),)),

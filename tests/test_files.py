@@ -17,8 +17,8 @@ import pytest
 
 from dawnlist.components.clean.cleaning import clean_landed_objects
 from dawnlist.components.fetch.files import FileSource
+from dawnlist.components.fetch.filesystems import resolve_filesystem
 from dawnlist.components.fetch.landing import fetch_source
-from dawnlist.components.fetch.source_files import resolve_filesystem
 from dawnlist.components.fetch.sources import open_source
 from dawnlist.lake.lake import Lake
 from dawnlist.settings import Settings, SourceSettings
@@ -179,7 +179,7 @@ def test_a_folder_of_daily_files_gives_whole_days(lake: Lake, folder: Path, plac
     assert source.count_rows_by_day([date(2025, 12, 29), date(2025, 12, 31)]) == {
         date(2025, 12, 29): 1
     }  # the 31st is missing
-    assert "2026-01-02" in str(source.newest())
+    assert "2026-01-02" in str(source.describe_newest())
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_a_window_without_a_file_is_empty(folder: Path) -> None:
     (folder / "2026-01-05.csv").write_text("user_id,item_id,event,ts\na,A,view,2026-01-05\n")
     assert rows(folder) == []
     source = open_source(str(folder), SETTINGS)
-    assert source.newest() == "2026-01-05.csv"
+    assert source.describe_newest() == "2026-01-05.csv"
     assert source.count_rows_by_day([date(2026, 1, 1)]) == {}
 
 
@@ -273,7 +273,7 @@ def test_counts_of_one_file_are_by_event_time(folder: Path) -> None:
     (folder / "users.jsonl").write_text('{"user_id": "a"}\n')
     source = open_source(str(folder), SETTINGS)
     assert source.count_rows_by_day([date(2026, 1, 1), date(2026, 1, 3)]) == {date(2026, 1, 1): 2}
-    assert source.newest() == "2026-01-02T00:00:00Z"
+    assert source.describe_newest() == "2026-01-02T00:00:00Z"
     assert (whole(folder, "items"), whole(folder, "users")) == (
         [{"item_id": "A", "title": "Apple"}],
         [{"user_id": "a"}],
@@ -632,7 +632,7 @@ def test_only_the_days_of_a_window_come_from_a_bucket(bucket: str) -> None:
         assert isinstance(opened, FileSource)
         landed = pa.Table.from_batches(opened.interactions(START, END)).to_pylist()
         assert [row["user_id"] for row in landed] == ["2025-12-30", "2026-01-01"]
-        assert [name.rpartition("/")[2] for name in opened.copies.names()] == [
+        assert [name.rpartition("/")[2] for name in opened.copies._paths] == [
             "2025-12-30.csv.gz",
             "2026-01-01.csv.gz",
         ]
@@ -660,7 +660,7 @@ from datetime import datetime, UTC
 from pathlib import Path
 from dawnlist.components.fetch.parquet import write_batches
 from dawnlist.components.fetch.sources import open_source
-from dawnlist.components.fetch.source_files import resolve_filesystem
+from dawnlist.components.fetch.filesystems import resolve_filesystem
 from dawnlist.settings import SourceSettings
 
 window = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)

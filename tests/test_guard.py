@@ -28,13 +28,14 @@ from dawnlist.machine.embedded_valkey import run_embedded_valkey
 from dawnlist.serving.predictor.answers.version_follower import VersionFollower
 from dawnlist.serving.predictor.request_limiter import OverloadedError, RequestLimiter
 from dawnlist.serving.predictor.server import run_predictor
-from dawnlist.serving.predictor.transports import connection
+from dawnlist.serving.predictor.transports import connection, limits
 from dawnlist.serving.predictor.transports.auth import (
     Authenticator,
     ForbiddenError,
     UnauthenticatedError,
 )
-from dawnlist.serving.predictor.transports.connection import ConnectionContext, HttpConnection
+from dawnlist.serving.predictor.transports.connection import HttpConnection
+from dawnlist.serving.predictor.transports.context import ConnectionContext
 from dawnlist.serving.predictor.transports.http import Request, Response
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
 from dawnlist.serving.predictor.watch.logs import JsonFormatter, MetricsLogger, describe_exception
@@ -203,21 +204,19 @@ async def connected(pieces: bytes, waited: float, seconds: float = 60) -> bytes:
 @pytest.mark.parametrize(
     ("pieces", "waited", "answer"),
     [
-        pytest.param(b"", connection.KEEP_ALIVE_SECONDS - 1, b"[still open]", id="idle"),
-        pytest.param(b"", connection.KEEP_ALIVE_SECONDS + 1, b"", id="idle too long"),
-        pytest.param(
-            b"GET / HT", connection.TRANSFER_TIMEOUT_SECONDS - 1, b"[still open]", id="slow"
-        ),
-        pytest.param(b"GET / HT", connection.TRANSFER_TIMEOUT_SECONDS + 1, b"", id="too slow"),
+        pytest.param(b"", limits.KEEP_ALIVE_SECONDS - 1, b"[still open]", id="idle"),
+        pytest.param(b"", limits.KEEP_ALIVE_SECONDS + 1, b"", id="idle too long"),
+        pytest.param(b"GET / HT", limits.TRANSFER_TIMEOUT_SECONDS - 1, b"[still open]", id="slow"),
+        pytest.param(b"GET / HT", limits.TRANSFER_TIMEOUT_SECONDS + 1, b"", id="too slow"),
         pytest.param(
             b"GET /slow HTTP/1.1\r\n\r\n",
-            connection.ANSWER_TIMEOUT_SECONDS - 1,
+            limits.ANSWER_TIMEOUT_SECONDS - 1,
             b"[still open]",
             id="a slow answer",
         ),
         pytest.param(
             b"GET /slow HTTP/1.0\r\n\r\n",
-            connection.ANSWER_TIMEOUT_SECONDS + 1,
+            limits.ANSWER_TIMEOUT_SECONDS + 1,
             b"late",
             id="too slow an answer",
         ),
@@ -263,16 +262,16 @@ def test_a_client_that_does_not_read_its_answers_is_not_read_from_either() -> No
     client = HttpConnection(shared, None, ServerState(), None, line)
     client.connection_made(line)
     client.pause_writing()
-    line.now = connection.TRANSFER_TIMEOUT_SECONDS - 1
+    line.now = limits.TRANSFER_TIMEOUT_SECONDS - 1
     client.data_received(b"GET / HTTP/1.1\r\n\r\nGET / HT")
     assert (line.taken, line.reading) == (b"", False)
     client.resume_writing()
     assert line.taken.startswith(b"HTTP/1.1 200") and line.reading
-    line.now += connection.TRANSFER_TIMEOUT_SECONDS - 1
+    line.now += limits.TRANSFER_TIMEOUT_SECONDS - 1
     client.expire(line.now)
     assert not line.aborted  # the second request has had no more time than that
     client.pause_writing()
-    line.now += connection.TRANSFER_TIMEOUT_SECONDS - 1
+    line.now += limits.TRANSFER_TIMEOUT_SECONDS - 1
     client.data_received(b"TP/1.1\r\n\r\nGET / HT")
     line.now += 2
     client.expire(line.now)
@@ -643,8 +642,8 @@ def test_errors_are_logged_once_in_an_interval_with_their_number(
     report = functools.partial(counts.report_store_error, "TimeoutError")
     for _ in range(3):
         report()
-    counts.request("lean", 503)
-    counts.request("lean", 400)
+    counts.count_request("lean", 503)
+    counts.count_request("lean", 400)
     digest.write()
     digest.write()
     report()

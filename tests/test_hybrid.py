@@ -194,14 +194,14 @@ def test_newcomers_are_solved_as_the_predictor_does(nu: float, alpha0: float) ->
     weight.resize((2, 12))
     history = UserItems(weight, np.array([4, 1, 2, 3, 9], np.float32))
     config = ALSConfig(5, 0.7, 4.0, 14.0, nu=nu, alpha0=alpha0)
-    found = Newcomers.of(history, np.array([1, 0]))
+    found = Newcomers.from_users(history, np.array([1, 0]))
     assert (found.met.tolist(), found.index[1, :2].tolist()) == ([1, 2], [2, 4])
     assert found.weights(12).toarray()[:, [1, 2, 4]].tolist() == [[2, 0, 0], [0, 3, 5]]
     fold = FoldIn.of(y, {**config.as_dict(), "ridge_scale": 0.7})
     clicks = UserPairs(np.array([2, 4]), np.array([3.0, 5.0]), np.zeros(2))
     wanted = fold.vector(fold.build_equation(clicks, NO_PAIRS, 0.0))
     np.testing.assert_allclose(found.vectors(y, 0.7, config)[1], wanted, rtol=1e-4, atol=1e-6)
-    assert Newcomers.of(history, np.array([0]), most=3).index.tolist() == [[2, 4, 5]]
+    assert Newcomers.from_users(history, np.array([0]), most=3).index.tolist() == [[2, 4, 5]]
 
 
 def test_parts_are_arrays_alone() -> None:

@@ -9,7 +9,7 @@ from dawnlist.components.evaluate.item_knn import ItemKNN
 def test_scores_are_sums_of_cosines() -> None:
     """Items 0 and 1 are met together twice, 1 and 2 once, 3 alone."""
     met = csr_matrix(np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 1]], dtype=np.float32))
-    knn = ItemKNN.of(met)
+    knn = ItemKNN.from_interactions(met)
     np.testing.assert_allclose(knn.similar.toarray()[1], [1, 1, 1 / np.sqrt(2), 0], rtol=1e-6)
     asked = csr_matrix(
         np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 1, 0, 0]], dtype=np.float32)
@@ -29,7 +29,7 @@ def test_the_lists_are_implicits(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs.fit(met, show_progress=False)
     expected, _ = theirs.recommend(users, met[users], N=5)
     monkeypatch.setattr(item_knn, "KNN_BLOCK_USERS", 64)
-    ours = ItemKNN.of(met).top_k(met[users], 5)
+    ours = ItemKNN.from_interactions(met).top_k(met[users], 5)
     scores = (met[users] @ theirs.similarity).toarray()  # of equal ones they take another
     found, wanted = (np.take_along_axis(scores, lists, axis=1) for lists in (ours, expected))
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
@@ -37,10 +37,12 @@ def test_the_lists_are_implicits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_stored_zero_was_met_too() -> None:
     met = csr_matrix((np.zeros(4), np.array([0, 1, 0, 1]), np.array([0, 2, 4])), shape=(2, 2))
-    assert ItemKNN.of(met).top_k(met, 1).tolist() == [[-1], [-1]]
+    assert ItemKNN.from_interactions(met).top_k(met, 1).tolist() == [[-1], [-1]]
 
 
 def test_who_met_too_much_has_no_say_in_what_is_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(item_knn, "MAX_ITEMS_PER_USER", 2)
     met = csr_matrix(np.array([[1, 1, 0], [1, 1, 1]], dtype=np.float32))
-    assert ItemKNN.of(met).top_k(csr_matrix(np.array([[1, 0, 0]])), 2).tolist() == [[1, -1]]
+    assert ItemKNN.from_interactions(met).top_k(csr_matrix(np.array([[1, 0, 0]])), 2).tolist() == [
+        [1, -1]
+    ]

@@ -85,11 +85,13 @@ def test_the_loser_says_who_holds_it_and_gives_up(lake: Lake) -> None:
     said: list[str] = []
     with hold_lease(lake, "compact", "first"), hold_lease(lake, "expire", "other"):
         since = lake.read_json("leases", "compact.json")["since"]
-        with pytest.raises(
-            TimeoutError, match=r"and was not free within 0\.2 s: let that run end"
-        ) as caught:  # noqa: SIM117
-            with hold_lease(lake, "compact", "second", wait=0.2, on_wait=said.append, ttl=0.5):
-                raise AssertionError
+        with (
+            pytest.raises(
+                TimeoutError, match=r"and was not free within 0\.2 s: let that run end"
+            ) as caught,
+            hold_lease(lake, "compact", "second", wait=0.2, on_wait=said.append, ttl=0.5),
+        ):
+            raise AssertionError
     told = f"the lease 'compact' of {lake.uri} is held by run first on {os.uname().nodename} (process {os.getpid()})"
     assert said == [f"{told} since {since}: waiting up to 0.2 s"]
     assert str(caught.value).startswith(f"{told} since {since}") and "\n" not in str(caught.value)

@@ -257,7 +257,10 @@ def test_a_file_beyond_the_limit_leaves_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FILL, str(tmp_path), "limit"], capture_output=True, text=True
     )
-    line = f"[Errno {errno.EFBIG}] no room on the disk of the lake {tmp_path}/shop, nothing was written: free some space"
+    line = (
+        f"[Errno {errno.EFBIG}] no room on the disk of the lake {tmp_path}/shop, "
+        "nothing was written: free some space"
+    )
     assert (done.stdout, done.stderr) == (f"{line}\n['a'] ['a']\n", "")
     assert list((tmp_path / "shop/.staging").glob("[!l]*")) == []
 

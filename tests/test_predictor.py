@@ -94,7 +94,7 @@ def test_the_clients_errors_are_one_clear_line(served: Predictor, valkey: str) -
     bare = served.url.removeprefix("http://")
     with pytest.raises(
         ValueError,
-        match=rf"'{bare}' is no URL of a predictor: give one like http://127\.0\.0\.1:8080",
+        match=rf"'{bare}' is not a URL of a predictor: give one like http://127\.0\.0\.1:8080",
     ):
         request_prediction(bare, "ann")
     with pytest.raises(

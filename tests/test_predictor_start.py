@@ -9,7 +9,11 @@ import pytest
 
 from tests.support.servers import free_port
 
-SERVE = "import sys; from dawnlist.serving.predictor.server import run_predictor; run_predictor(sys.argv[1], 'shop', int(sys.argv[2]))"
+SERVE = """
+import sys
+from dawnlist.serving.predictor.server import run_predictor
+run_predictor(sys.argv[1], "shop", int(sys.argv[2]))
+"""
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])

@@ -271,7 +271,7 @@ def another_model() -> Any:
     [
         (infer_request(), "INVALID_ARGUMENT", "at least one text"),
         (infer_request("ann", k=0), "INVALID_ARGUMENT", "whole number from 1 to 100"),
-        (infer_request("ann", kk=1), "INVALID_ARGUMENT", "'kk' is no parameter"),
+        (infer_request("ann", kk=1), "INVALID_ARGUMENT", "'kk' is not a parameter"),
         (infer_request(*["ann"] * 1001), "INVALID_ARGUMENT", "1001 users in one request"),
         (spoilt(name="user"), "INVALID_ARGUMENT", "the inputs are 'user'"),
         (spoilt(datatype="FP32"), "INVALID_ARGUMENT", "of datatype 'FP32'"),
@@ -328,9 +328,9 @@ LONG = "u" * 513
         refused(
             lambda url: v1(url, {**ANN, "kk": 1}),
             400,
-            "'kk' is no field: there are user_id, k, exclude",
+            "'kk' is not a field: use user_id, k, exclude",
         ),
-        refused(lambda url: v1(url, {**ANN, "kk": None}), 400, "'kk' is no field"),
+        refused(lambda url: v1(url, {**ANN, "kk": None}), 400, "'kk' is not a field"),
         refused(
             lambda url: v1(url, {**ANN, "exclude": "c"}),
             400,
@@ -398,11 +398,11 @@ LONG = "u" * 513
             lambda url: v1(url, {**ANN, "explain": 1}), 400, '"explain" has to be true or false'
         ),
         refused(lambda url: v1(url, *[ANN] * 1001), 400, "1001 users in one request: ask for 1000"),
-        refused(lambda url: post(url, b""), 400, "the body is no JSON"),
-        refused(lambda url: post(url, b"user=ann"), 400, "is no JSON"),
-        refused(lambda url: post(url, b"\xff\xfe"), 400, "no JSON"),
+        refused(lambda url: post(url, b""), 400, "the body is not JSON"),
+        refused(lambda url: post(url, b"user=ann"), 400, "is not JSON"),
+        refused(lambda url: post(url, b"\xff\xfe"), 400, "not JSON"),
         refused(lambda url: post(url, b'{"instances": [{"user_id": "\\ud800"}]}'), 400, "JSON"),
-        refused(lambda url: post(url, b"[" * 100_000), 400, "body is no JSON"),
+        refused(lambda url: post(url, b"[" * 100_000), 400, "body is not JSON"),
         refused(lambda url: post(url, b"[1]"), 400, "the body has to be a JSON object"),
         refused(lambda url: post(url, b'{"instances": {"user_id": "ann"}}'), 400, "to be a list"),
         refused(lambda url: v2(url), 400, '"inputs" has to be a list of tensors'),
@@ -426,15 +426,19 @@ LONG = "u" * 513
         refused(
             lambda url: v2(url, USER, texts("options", "{}", "{}")), 400, "input options: shape [2]"
         ),
-        refused(lambda url: v2(url, USER, texts("options", "{")), 400, "options[0]: it is no JSON"),
+        refused(
+            lambda url: v2(url, USER, texts("options", "{")), 400, "options[0]: it is not JSON"
+        ),
         refused(
             lambda url: v2(url, USER, texts("options", '{"user_id": "b"}')),
             400,
-            "'user_id' is no field",
+            "'user_id' is not a field",
         ),
         refused(lambda url: v2(url, USER, parameters={"k": 1.5}), 400, 'user_id[0]: "k" has to be'),
         refused(
-            lambda url: v2(url, USER, parameters={"exclude": "c"}), 400, "'exclude' is no parameter"
+            lambda url: v2(url, USER, parameters={"exclude": "c"}),
+            400,
+            "'exclude' is not a parameter",
         ),
         refused(lambda url: v2(url, USER, parameters=[1]), 400, '"parameters" has to be'),
         refused(lambda url: v2(url, USER, parameters=[]), 400, '"parameters" has to be'),
@@ -444,11 +448,11 @@ LONG = "u" * 513
         refused(lambda url: lean(url, "ann", "k=x"), 400, 'the request: "k" has to be'),
         refused(lambda url: lean(url, "ann", "k=1&k=2"), 400, "'k' is given 2 times"),
         refused(
-            lambda url: lean(url, "ann", "kk=1"), 400, "'kk' is no parameter: there are k, device"
+            lambda url: lean(url, "ann", "kk=1"), 400, "'kk' is not a parameter: use k, device"
         ),
         refused(lambda url: lean(url, "ann", "explain=yes"), 400, "true or false"),
-        refused(lambda url: lean(url, "ann", "genres=%FF"), 400, "the URL is no UTF-8"),
-        refused(lambda url: lean(url, "%FF"), 400, "URL is no UTF-8"),
+        refused(lambda url: lean(url, "ann", "genres=%FF"), 400, "the URL is not UTF-8"),
+        refused(lambda url: lean(url, "%FF"), 400, "URL is not UTF-8"),
         refused(lambda url: lean(url, LONG), 400, "1 to 512 characters"),
         refused(lambda url: lean(url, ""), 404, "there is no such route"),
         refused(lambda url: lean(url, "a/b"), 404, "/openapi.json lists them"),

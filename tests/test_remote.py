@@ -110,8 +110,8 @@ def test_a_lease(lake: Lake) -> None:
     with (
         hold_lease(lake, "compact", "one"),
         pytest.raises(TimeoutError, match="is held by run one on"),
-    ):  # noqa: SIM117
-        with hold_lease(lake, "compact", "two", wait=0.3):
-            raise AssertionError
+        hold_lease(lake, "compact", "two", wait=0.3),
+    ):
+        raise AssertionError
     with hold_lease(lake, "compact", "two", wait=0) as held:
         held.check()

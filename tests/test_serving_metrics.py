@@ -9,8 +9,9 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dawnlist.serving.predictor.answers.ladder import Recommendation
-from dawnlist.serving.predictor.watch.counts import LATENCY_BOUNDS, PredictorMetrics, render_metrics
+from dawnlist.serving.predictor.answers.recommendation import Recommendation
+from dawnlist.serving.predictor.watch.counts import PredictorMetrics, render_metrics
+from dawnlist.serving.predictor.watch.families import LATENCY_BOUNDS
 from tests.support.published import counted
 from tests.support.rendered import Tree, one, pods, rendered, selected
 from tests.support.servers import Predictor
@@ -72,7 +73,7 @@ def test_a_histogram_is_cumulated() -> None:
     counts = PredictorMetrics("shop")
     for seconds in (0.0005, 0.003, 0.003, 9.0):
         counts.count_answers([Recommendation("list", [], [])], seconds)
-    buckets = counts.seconds["list"].buckets()
+    buckets = counts.request_seconds["list"].cumulate_buckets()
     assert [bound for bound, _ in buckets] == [*map(str, LATENCY_BOUNDS), "+Inf"]
     assert [reached for _, reached in buckets] == [1, 1, 1, *[3] * (len(LATENCY_BOUNDS) - 3), 4]
 
@@ -82,7 +83,7 @@ def test_counting_a_request_costs_less_than_5_microseconds() -> None:
     began = time.process_time()
     for _ in range(10_000):
         counts.count_answers(found, 0.001)
-        counts.request("lean", 200)
+        counts.count_request("lean", 200)
     assert (time.process_time() - began) / 10_000 < 5e-6 * 4  # four times: test machines are shared
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from dawnlist.serving.predictor.answers.bucket import UserRecords
 from dawnlist.serving.predictor.answers.columns import AttributeIndex, IdColumn, TextColumn
-from dawnlist.serving.predictor.answers.snapshot import PopularRanking
+from dawnlist.serving.predictor.answers.popular_ranking import PopularRanking
 from dawnlist.store import user_buckets
 from dawnlist.store.layout import verify_checksum
 
@@ -38,14 +38,14 @@ def test_a_record_reads_as_the_store_reads_it(items: int) -> None:
         wanted = user_buckets.find_user(
             verify_checksum(value), fingerprint, user_buckets.build_version_dtype(meta)
         )
-        at = records.find(value, fingerprint)
+        at = records.find_offset(value, fingerprint)
         if wanted is None:
             assert (at, user) == (-1, "nobody")
             continue
         index, scores = records.read_list(value, at)
         assert index == wanted.item_index.tolist()
         np.testing.assert_allclose(scores, wanted.score, atol=1e-6)
-        np.testing.assert_allclose(records.vector(value, at), wanted.vector, rtol=1e-6)
+        np.testing.assert_allclose(records.read_vector(value, at), wanted.vector, rtol=1e-6)
 
 
 def test_a_fingerprint_that_stands_across_two_records_is_not_taken_for_one() -> None:
@@ -53,9 +53,9 @@ def test_a_fingerprint_that_stands_across_two_records_is_not_taken_for_one() -> 
     size = user_buckets.build_record_dtype(1, 2, 0).itemsize
     body = bytearray(2 * size)
     body[3:9] = body[size : size + 6] = b"abcdef"
-    assert records.find(b"sum!" + bytes(body), b"abcdef") == 4 + size
+    assert records.find_offset(b"sum!" + bytes(body), b"abcdef") == 4 + size
     body[size] = 0
-    assert records.find(b"sum!" + bytes(body), b"abcdef") == -1
+    assert records.find_offset(b"sum!" + bytes(body), b"abcdef") == -1
 
 
 def test_texts_of_several_chunks_with_gaps_and_any_letters() -> None:

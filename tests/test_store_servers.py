@@ -130,7 +130,7 @@ def test_what_would_be_dropped_afterwards_is_dropped_first_where_room_is_short(
 ) -> None:
     """Room for three versions at once, of which two are kept."""
     lists = many(20_000)
-    needed = VersionContent.of(lists, "shop").estimate_memory()
+    needed = VersionContent.from_lists(lists, "shop").estimate_memory()
     room = str(2_000_000 + 5 * needed // 2)
     with (
         valkey_of(tmp_path, "--maxmemory", room) as port,
@@ -145,7 +145,7 @@ def test_the_predicted_memory_is_near_what_is_taken(valkey: str) -> None:
     lists = many(20_000)
     with connect_store(valkey) as client:
         before = memory.read_used_memory(client) or 0
-        content = VersionContent.of(lists, "shop")
+        content = VersionContent.from_lists(lists, "shop")
         store_content.write_content(
             client, StoreKeys("shop"), "1-00000000", content, 0, lambda buckets: None
         )

@@ -1,17 +1,18 @@
-"""The step: what fetch landed for one window -> interactions, quarantine, items and users."""
+"""The clean step: turn landed objects into the tables interactions, quarantine, items and users."""
 
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dawnlist.components.clean.duckdb_engine import open_spilling_duckdb
 from dawnlist.components.clean.duplicates import list_clean_days, mark_repeats
 from dawnlist.components.clean.engine import CleaningEngine
 from dawnlist.components.clean.entities import clean_items, clean_users
 from dawnlist.components.clean.interactions import (
+    JudgedRows,
     apply_layout_hints,
     create_text_view,
     read_rejected_rows,
@@ -29,101 +30,146 @@ from dawnlist.components.clean.table_commits import (
 from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.lease import TABLES_LEASE, hold_lease
-from dawnlist.settings import EngineSettings, Settings
+from dawnlist.lake.watermark import TimeWindow
+from dawnlist.settings import EngineSettings, Settings, SourceSettings
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 CleaningReport = dict[str, Any]
+"""The report of the step as it is written to the run record."""
 
 
 def clean_landed_objects(
-    lake: Lake, landed: CleaningReport, settings: Settings, as_of: str, run: str
-) -> CleaningReport:
-    """Clean the objects that fetch landed (its return value) into the lake's tables; repeating it is harmless.
-
-    Returns rows_in, clean, quarantined, reasons, duplicates, double_clicks, known (clean rows that the lake had
-    already), inserted, days (ISO date -> rows inserted), nulls (column -> inserted rows without), items, users (rows,
-    rejected, duplicates; or None), interactions_version, quarantine_version (None: nothing was ever rejected), profile
-    (dawnlist.components.clean.profile), seconds.
-    ValueError when a column is missing, RuntimeError when a limit is broken or the rows don't add up.
-    """
-    clock = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix=f"clean-{run}-") as name:
-        folder = Path(name)
-        with open_cleaning_engine(settings.engines, folder) as engine:
-            parts = engine.load(lake, list(landed["interactions"]), "landed")
-            report = _clean_interactions(lake, engine, parts, landed, settings, as_of, run)
-        report |= _clean_entities(lake, landed, settings, folder)
-    return report | {"seconds": round(time.perf_counter() - clock, 3)}
-
-
-def _clean_interactions(
     lake: Lake,
-    engine: CleaningEngine,
-    parts: list[LandedObject],
     landed: CleaningReport,
     settings: Settings,
     as_of: str,
     run: str,
 ) -> CleaningReport:
+    """Clean the objects that fetch landed into the lake's tables. Repeating it is harmless.
+
+    Args:
+        landed: The return value of fetch_source or fetch_windows.
+
+    Returns:
+        rows_in, clean, quarantined, reasons, duplicates, double_clicks, known (clean rows that the
+        lake had already), inserted, days (ISO date -> inserted rows), nulls (column -> inserted
+        rows without a value), items and users (rows, rejected, duplicates; or None),
+        interactions_version, quarantine_version (None when no row was ever rejected), profile
+        (see CleaningProfile), seconds.
+
+    Raises:
+        ValueError: A column is missing.
+        RuntimeError: A limit is broken, or the counts of the rows do not add up.
+    """
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix=f"clean-{run}-") as folder_name:
+        folder = Path(folder_name)
+        with open_cleaning_engine(settings.engines, folder) as engine:
+            report = _clean_interactions(
+                lake,
+                engine,
+                landed,
+                settings,
+                as_of,
+                run,
+            )
+        report |= _clean_entities(lake, landed, settings, folder)
+    return report | {"seconds": round(time.perf_counter() - started, 3)}
+
+
+def _clean_interactions(
+    lake: Lake,
+    engine: CleaningEngine,
+    landed: CleaningReport,
+    settings: Settings,
+    as_of: str,
+    run: str,
+) -> CleaningReport:
+    landed_objects = engine.create_landed_views(lake, list(landed["interactions"]), "landed")
     windows = [(parse_as_of(start), parse_as_of(end)) for start, end in landed["windows"]]
-    source = apply_layout_hints(parts, settings.source)
-    rows = create_text_view(engine, parts, source)
-    once = engine.keep("once", validate_rows(rows, source, windows[-1][1]))
-    days = list_clean_days(engine, once)
+    source = apply_layout_hints(landed_objects, settings.source)
     table = lake.table("interactions")
-    fated = mark_repeats(
-        engine, once, engine.stored(lake, "near", table, add_adjacent_days(days)), source
-    )
-    found = profile_landed_rows(engine, parts, once, fated, source)
-    report = _count_fates(found, sum(part.rows for part in parts))
-    found["volume"] = measure_volume(table, engine, fated, windows[-1])
-    rejected = build_quarantine_rows(
-        read_rejected_rows(engine, parts, fated), parts, parse_as_of(as_of)
-    )
-    # in turn: commits at the same time would each have to read the table again
-    with hold_lease(lake, TABLES_LEASE, run, on_wait=print) as turn:
-        # interactions last: their commit moves the watermark; what failed before it is fetched and cleaned again
-        version = append_quarantine(lake, rejected, windows[0][0])
-        check_limits(
-            found, settings.limits, parse_as_of(as_of)
-        )  # so that the rows it speaks of are to be found
-        turn.check()
-        merged = merge_interactions(
-            lake, engine, rows, fated, days, source, windows, landed["arrivals"]
-        )
-    known = report["clean"] - merged["inserted"]
-    return report | merged | {"known": known, "quarantine_version": version, "profile": found}
+    judged_rows, profile = _judge_rows(lake, engine, landed_objects, source, table, windows[-1])
+    rows_in = sum(landed_object.rows for landed_object in landed_objects)
+    report = _count_fates(profile, rows_in)
+    profile["volume"] = measure_volume(table, engine, judged_rows.fates, windows[-1])
+    moment = parse_as_of(as_of)
+    rejected_rows = read_rejected_rows(engine, landed_objects, judged_rows.fates)
+    quarantine_rows = build_quarantine_rows(rejected_rows, landed_objects, moment)
+    # Runs take turns: of two commits at the same time, one would have to read the table again.
+    with hold_lease(lake, TABLES_LEASE, run, on_wait=print) as lease:
+        # The rejected rows come before the limits, since the message of a limit refers to them.
+        quarantine_version = append_quarantine(lake, quarantine_rows, windows[0][0])
+        check_limits(profile, settings.limits, moment)
+        lease.check()
+        # Interactions come last: their commit moves the watermark. When something fails before it,
+        # the next run fetches and cleans the same windows again.
+        merged = merge_interactions(lake, engine, judged_rows, windows, landed["arrivals"])
+    known_rows = report["clean"] - merged["inserted"]
+    versions = {"known": known_rows, "quarantine_version": quarantine_version}
+    return report | merged | versions | {"profile": profile}
+
+
+def _judge_rows(
+    lake: Lake,
+    engine: CleaningEngine,
+    landed_objects: list[LandedObject],
+    source: SourceSettings,
+    table: "DeltaTable | None",
+    newest_window: TimeWindow,
+) -> tuple[JudgedRows, CleaningProfile]:
+    """Give each landed row its fate, and profile the rows."""
+    texts = create_text_view(engine, landed_objects, source)
+    validated_rows = validate_rows(texts, source, newest_window[1])
+    validated_rows = engine.materialise("once", validated_rows)
+    days = list_clean_days(engine, validated_rows)
+    stored_rows = engine.scan_days(lake, "near", table, add_adjacent_days(days))
+    fates = mark_repeats(engine, validated_rows, stored_rows, source)
+    profile = profile_landed_rows(engine, landed_objects, validated_rows, fates, source)
+    return JudgedRows(texts, fates, days, source), profile
 
 
 def _clean_entities(
-    lake: Lake, landed: CleaningReport, settings: Settings, folder: Path
+    lake: Lake,
+    landed: CleaningReport,
+    settings: Settings,
+    folder: Path,
 ) -> CleaningReport:
-    """Items and users, of which no shop has too many for DuckDB."""
-    report: CleaningReport = {}
-    (folder / "entities").mkdir()
-    connection = open_spilling_duckdb(folder / "entities")
+    """Clean items and users. DuckDB does it whatever the engine: no shop has too many of them."""
+    report: CleaningReport = {"items": None, "users": None}
+    entity_folder = folder / "entities"
+    entity_folder.mkdir()
+    connection = open_spilling_duckdb(entity_folder)
     try:
-        for name, step in (("items", clean_items), ("users", clean_users)):
-            source = landed.get(name)
-            report[name] = (
-                step(lake, connection, source, settings.source, folder / "entities")
-                if source
-                else None
-            )
+        for name, clean_entity in (("items", clean_items), ("users", clean_users)):
+            landed_name = landed.get(name)
+            if landed_name:
+                report[name] = clean_entity(
+                    lake, connection, landed_name, settings.source, entity_folder
+                )
     finally:
         connection.disconnect()
     return report
 
 
-def _count_fates(found: CleaningProfile, rows_in: int) -> CleaningReport:
-    """How many rows met which fate. RuntimeError when they are not the rows that came in."""
-    kept = {name: found[name] for name in ("clean", "duplicates", "double_clicks")}
+def _count_fates(profile: CleaningProfile, rows_in: int) -> CleaningReport:
+    """Count the rows of each fate.
+
+    Raises:
+        RuntimeError: The counts do not add up to `rows_in`.
+    """
     report: CleaningReport = {
         "rows_in": rows_in,
-        **kept,
-        "quarantined": found["rejected"],
-        "reasons": found["reasons"],
+        "clean": profile["clean"],
+        "duplicates": profile["duplicates"],
+        "double_clicks": profile["double_clicks"],
+        "quarantined": profile["rejected"],
+        "reasons": profile["reasons"],
     }
-    total = sum(kept.values()) + report["quarantined"]
+    fates = ("clean", "duplicates", "double_clicks", "quarantined")
+    total = sum(report[fate] for fate in fates)
     if total != rows_in:
         raise RuntimeError(f"{rows_in} rows came in and {total} are accounted for: {report}")
     return report
@@ -131,7 +177,7 @@ def _count_fates(found: CleaningProfile, rows_in: int) -> CleaningReport:
 
 @contextmanager
 def open_cleaning_engine(settings: EngineSettings, folder: Path) -> Iterator[CleaningEngine]:
-    """The engine that the settings name; `folder` is for what it has to put somewhere for the time of the step."""
+    """Open the engine that the settings name. It may keep temporary files in `folder`."""
     engine: CleaningEngine
     if settings.clean == "spark":
         from dawnlist.components.clean.spark_engine import SparkEngine

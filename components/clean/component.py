@@ -31,19 +31,24 @@ def clean(
         from dawnlist.records.lineage import select_finite_figures, write_lineage
         from dawnlist.settings import Settings
 
-        found = json.loads(Path(landed.path).read_text())
-        opened, rules = Lake.open(lake, namespace), Settings.load(settings)
-        record.update(clean_landed_objects(opened, found, rules, as_of, run))
+        landing_report = json.loads(Path(landed.path).read_text())
+        opened_lake = Lake.open(lake, namespace)
+        parsed_settings = Settings.load(settings)
+        record.update(
+            clean_landed_objects(opened_lake, landing_report, parsed_settings, as_of, run)
+        )
         Path(profile.path).write_text(render_profile_page(record["profile"]))
         Path(interactions.path).write_text(json.dumps(record))
-        made = {
-            "table": opened.table_uri("interactions"),
-            "table_version": str(record["interactions_version"]),
-            "settings": rules.digest,
-        }
-        write_lineage([interactions, profile], [landed], lake, namespace, as_of, run, **made)
-    metrics.metadata.update(
-        select_finite_figures(
-            record, "rows_in", "clean", "quarantined", "duplicates", "double_clicks", "known"
+        write_lineage(
+            [interactions, profile],
+            [landed],
+            lake,
+            namespace,
+            as_of,
+            run,
+            table=opened_lake.table_uri("interactions"),
+            table_version=str(record["interactions_version"]),
+            settings=parsed_settings.digest,
         )
-    )
+    names = ("rows_in", "clean", "quarantined", "duplicates", "double_clicks", "known")
+    metrics.metadata.update(select_finite_figures(record, *names))

@@ -1,4 +1,4 @@
-"""Rows that say again what another says: the same event twice, or two clicks where one was meant."""
+"""Find rows that repeat another row: the same event twice, or two clicks where one was meant."""
 
 from datetime import date
 
@@ -6,100 +6,114 @@ import ibis
 import pyarrow as pa
 
 from dawnlist.components.clean.engine import CleaningEngine, TableExpression
+from dawnlist.components.clean.fates import FATE_CLEAN, FATE_DOUBLE_CLICK, FATE_DUPLICATE
 from dawnlist.rows.sql_dialects import IbisValue, is_spark
 from dawnlist.settings import SourceSettings
-
-FATE_CLEAN, FATE_DUPLICATE, FATE_DOUBLE_CLICK = "clean", "duplicate", "double click"
-"""The fate of a row; any other fate is the reason for which it was quarantined."""
-REPEAT_FATES = (FATE_DUPLICATE, FATE_DOUBLE_CLICK)
 
 
 @ibis.udf.scalar.builtin(name="md5_number", signature=(("string",), "decimal(38, 0)"))  # type: ignore[untyped-decorator,unused-ignore]
 def _md5_number(text):  # type: ignore[no-untyped-def]
-    """DuckDB's 128 bits of md5 as a number: half the room of its hexadecimal digits."""
+    """DuckDB's md5 as a number of 128 bits: half the size of its hexadecimal digits."""
 
 
 @ibis.udf.scalar.builtin(name="xxhash64", signature=(("string",), "int64"))  # type: ignore[untyped-decorator,unused-ignore]
 def _xxhash64(text):  # type: ignore[no-untyped-def]
-    """Spark's hash of 64 bits: the one that Ibis knows has 32."""
+    """Spark's hash of 64 bits. The Spark hash that Ibis offers has only 32."""
 
 
 def hash_event_id(event_id: IbisValue) -> IbisValue:
-    """128 bits that no other event id has."""
+    """Hash an event id to 128 bits, so that two different ids do not meet."""
     return event_id.hexdigest("md5") if is_spark(event_id) else _md5_number(event_id)
 
 
-def hash_action(user_id: IbisValue, item_id: IbisValue, event_type: IbisValue) -> IbisValue:
-    """64 bits for who did what with which item: enough, since rows are compared only within seconds of each other."""
+def hash_action(
+    user_id: IbisValue,
+    item_id: IbisValue,
+    event_type: IbisValue,
+) -> IbisValue:
+    """Hash who did what with which item to 64 bits.
+
+    That is enough, since rows are compared only within seconds of each other.
+    """
     text = ibis.literal("\x1f").join([user_id, item_id, event_type])
     return _xxhash64(text) if is_spark(text) else text.hash()
 
 
 def mark_repeats(
     engine: CleaningEngine,
-    once: TableExpression,
-    stored: TableExpression | None,
+    validated_rows: TableExpression,
+    stored_rows: TableExpression | None,
     settings: SourceSettings,
 ) -> TableExpression:
-    """`once`, whose rows are judged by themselves, with the fates of duplicates and double clicks.
+    """Set the fates of duplicates and double clicks among rows that were validated one by one.
 
-    `stored` is what the lake holds of the days that the rows touch and of the days beside them. The windows run over
-    the rows alone that can be repeats.
+    `validated_rows` has the columns of validate_rows, and so has the result. `stored_rows` is what
+    the lake holds of the days that the rows touch and of the days next to them.
     """
-    good = once.filter(once.fate == FATE_CLEAN)
-    several = good.group_by("identity").having(good.count() > 1).agg()
-    narrow = good.select("key", "identity", "event_time").semi_join(several, "identity")
-    # by time first: a source without an order gives the copies in another one tomorrow
-    ranked = narrow.mutate(
-        rank=ibis.row_number().over(group_by="identity", order_by=["event_time", "key"])
-    )
-    found = ranked.filter(ranked["rank"] > 0).select("key", repeat=ibis.literal(FATE_DUPLICATE))
-    duplicates = engine.keep("duplicates", found)
+    clean_rows = validated_rows.filter(validated_rows.fate == FATE_CLEAN)
+    duplicates = engine.materialise("duplicates", _find_duplicates(clean_rows))
     repeats = duplicates
     if settings.double_click_seconds:
         within = round(settings.double_click_seconds * 1e6)
-        first = good.anti_join(duplicates, "key")
-        clicks = _find_double_clicks(first, within)
-        if stored is not None:
-            clicks = clicks.union(
-                _find_double_clicks_on_stored(engine, first, stored, within), distinct=True
-            )
-        repeats = duplicates.union(engine.keep("double_clicks", clicks))
-    joined = once.left_join(repeats, "key")
-    return joined.select(
-        *(once[name] for name in once.columns if name != "fate"),
-        fate=ibis.coalesce(repeats.repeat, once.fate),
-    )
+        first_rows = clean_rows.anti_join(duplicates, "key")
+        clicks = _find_double_clicks(first_rows, within)
+        if stored_rows is not None:
+            stored_clicks = _find_clicks_near_stored(engine, first_rows, stored_rows, within)
+            clicks = clicks.union(stored_clicks, distinct=True)
+        repeats = duplicates.union(engine.materialise("double_clicks", clicks))
+    joined = validated_rows.left_join(repeats, "key")
+    columns = [validated_rows[name] for name in validated_rows.columns if name != "fate"]
+    return joined.select(*columns, fate=ibis.coalesce(repeats.repeat, validated_rows.fate))
 
 
-def _find_double_clicks(good: TableExpression, within: int) -> TableExpression:
-    same = ibis.window(group_by="what", order_by=["event_time", "key"])
-    narrow = good.select("key", "event_time", "what")
-    gap = narrow.event_time.delta(narrow.event_time.lag().over(same), unit="microsecond")
-    timed = narrow.mutate(gap=gap)
-    return timed.filter(timed.gap <= within).select("key", repeat=ibis.literal(FATE_DOUBLE_CLICK))
+def _find_duplicates(clean_rows: TableExpression) -> TableExpression:
+    """Select all but the first row of each event. The window runs only over ids that repeat."""
+    repeated = clean_rows.group_by("event_hash").having(clean_rows.count() > 1).agg()
+    columns = clean_rows.select("key", "event_hash", "event_time")
+    candidates = columns.semi_join(repeated, "event_hash")
+    # Order by time first: a source without an order may give the copies in another order tomorrow.
+    rank = ibis.row_number().over(group_by="event_hash", order_by=["event_time", "key"])
+    ranked = candidates.mutate(rank=rank)
+    return ranked.filter(ranked["rank"] > 0).select("key", repeat=ibis.literal(FATE_DUPLICATE))
 
 
-def _find_double_clicks_on_stored(
-    engine: CleaningEngine, good: TableExpression, stored: TableExpression, within: int
+def _find_double_clicks(rows: TableExpression, within: int) -> TableExpression:
+    """Select rows that follow the same action after at most `within` microseconds."""
+    same_action = ibis.window(group_by="action_hash", order_by=["event_time", "key"])
+    actions = rows.select("key", "event_time", "action_hash")
+    previous_time = actions.event_time.lag().over(same_action)
+    gap = actions.event_time.delta(previous_time, unit="microsecond")
+    actions = actions.mutate(gap=gap)
+    clicks = actions.filter(actions.gap <= within)
+    return clicks.select("key", repeat=ibis.literal(FATE_DOUBLE_CLICK))
+
+
+def _find_clicks_near_stored(
+    engine: CleaningEngine,
+    rows: TableExpression,
+    stored_rows: TableExpression,
+    within: int,
 ) -> TableExpression:
-    """New rows within a double click of what the lake holds, before it or after: a window began between the two."""
-    narrow = stored.select(
-        identity=hash_event_id(stored.event_id),
-        what=hash_action(stored.user_id, stored.item_id, stored.event_type),
-        stored_time=stored.event_time,
+    """Select rows within a double click of a row in the lake, before it or after it.
+
+    That happens when a window began between the two clicks.
+    """
+    hashed = stored_rows.select(
+        event_hash=hash_event_id(stored_rows.event_id),
+        action_hash=hash_action(stored_rows.user_id, stored_rows.item_id, stored_rows.event_type),
+        stored_time=stored_rows.event_time,
     )
-    held = engine.keep("held", narrow.semi_join(good, "what"))
-    new = good.anti_join(held, "identity").select("key", "event_time", "what")
-    both = new.join(held.select("what", "stored_time"), "what")
-    close = both.event_time.delta(both.stored_time, unit="microsecond").abs() <= within
-    return both.filter(close).select("key", repeat=ibis.literal(FATE_DOUBLE_CLICK)).distinct()
+    stored = engine.materialise("held", hashed.semi_join(rows, "action_hash"))
+    new = rows.anti_join(stored, "event_hash").select("key", "event_time", "action_hash")
+    pairs = new.join(stored.select("action_hash", "stored_time"), "action_hash")
+    gap = pairs.event_time.delta(pairs.stored_time, unit="microsecond").abs()
+    clicks = pairs.filter(gap <= within)
+    return clicks.select("key", repeat=ibis.literal(FATE_DOUBLE_CLICK)).distinct()
 
 
 def list_clean_days(engine: CleaningEngine, rows: TableExpression) -> list[date]:
-    """The days that clean rows touch, in order."""
-    days = engine.arrow(
-        rows.filter(rows.fate == FATE_CLEAN).select("event_date").distinct().order_by("event_date")
-    )
-    found: pa.ChunkedArray = days["event_date"]
-    return [day.as_py() for day in found]
+    """List the days that clean rows touch, in order."""
+    clean_rows = rows.filter(rows.fate == FATE_CLEAN)
+    distinct_days = clean_rows.select("event_date").distinct().order_by("event_date")
+    days: pa.ChunkedArray = engine.to_arrow(distinct_days)["event_date"]
+    return [day.as_py() for day in days]

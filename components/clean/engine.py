@@ -1,4 +1,7 @@
-"""What cleans: DuckDB in the step's own process, or Spark. Both run the same Ibis expressions."""
+"""The interface of the engines that clean: DuckDB in the step's own process, or Spark.
+
+Both run the same Ibis expressions.
+"""
 
 from datetime import date
 from typing import Any, Protocol
@@ -15,26 +18,51 @@ TableExpression = Any
 
 
 class CleaningEngine(Protocol):
-    """What the clean step asks of an engine."""
+    """What the clean step needs from an engine."""
 
     connection: IbisConnection
+    """The Ibis connection on which all expressions of the step are built."""
 
-    def load(self, lake: Lake, names: list[str], prefix: str) -> list[LandedObject]:
-        """Show landing objects as views."""
+    def create_landed_views(
+        self,
+        lake: Lake,
+        names: list[str],
+        prefix: str,
+    ) -> list[LandedObject]:
+        """Create a view of each landing object, named `prefix` and a number."""
 
-    def keep(self, name: str, rows: TableExpression) -> TableExpression:
-        """Compute rows once, under a name; narrow ones, since they are kept until the end of the step."""
+    def materialise(self, name: str, rows: TableExpression) -> TableExpression:
+        """Compute rows once and keep them under a name until the end of the step.
 
-    def stored(self, lake: Lake, name: str, table: Any, days: list[date]) -> TableExpression | None:
-        """The rows that a Delta table has of some days, lazily; None when it has none."""
+        They must be narrow.
+        """
+
+    def scan_days(
+        self,
+        lake: Lake,
+        name: str,
+        table: Any,
+        days: list[date],
+    ) -> TableExpression | None:
+        """Read some days of a Delta table lazily.
+
+        None when there is no table, no day, or no row of the days.
+        """
 
     def close(self) -> None:
-        """Give back what was kept."""
+        """Free what was materialised."""
 
-    def arrow(self, rows: TableExpression) -> pa.Table:
-        """A few rows."""
+    def to_arrow(self, rows: TableExpression) -> pa.Table:
+        """Return the rows as an Arrow table. They must fit in memory."""
 
-    def write(
-        self, lake: Lake, name: str, rows: TableExpression, schema: pa.Schema
+    def write_day_files(
+        self,
+        lake: Lake,
+        name: str,
+        rows: TableExpression,
+        schema: pa.Schema,
     ) -> list[DayFile]:
-        """Write rows into files of one day each, below the folder of the table `name`; nothing is committed."""
+        """Write rows into files of one day each, below the folder of the table `name`.
+
+        Nothing is committed.
+        """

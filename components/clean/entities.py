@@ -1,4 +1,4 @@
-"""Items and users: the source's tables, whole, with the same ids as the interactions."""
+"""Clean items and users: the source's whole tables, with the same ids as the interactions."""
 
 import json
 import re
@@ -24,97 +24,143 @@ from dawnlist.schema import ITEMS_SCHEMA, USERS_SCHEMA
 from dawnlist.settings import SourceSettings
 
 PROSE = ("title", "text")
-"""Columns in which a line's end parts words."""
+"""Columns of prose, in which a line break separates words."""
 NO_GENRES = "(no genres listed)"
-"""What MovieLens writes for none."""
+"""What MovieLens writes for a film without genres."""
+_LIST = re.compile(r"[\[{](?P<inside>.*)[\]}]", re.DOTALL)
+"""A list as PostgreSQL, JSON and Python write it."""
 
 
 def clean_items(
-    lake: Lake, connection: IbisConnection, name: str, settings: SourceSettings, folder: Path
+    lake: Lake,
+    connection: IbisConnection,
+    name: str,
+    settings: SourceSettings,
+    folder: Path,
 ) -> dict[str, int]:
-    """Replace the table `items`; an empty source leaves it as it is. Returns rows, rejected (no id), duplicates."""
-    part = create_landed_views(connection, lake, [name], folder, "items")[0]
-    texts = _select_entity_texts(connection, part, ITEM_ALIASES, "item_id", settings)
-    texts = texts.mutate(
-        text=texts.text.nullif(texts.title)
-    )  # a description that stands in for a title is no other
-    return _replace_table(lake, connection, part, texts, "items", "item_id", ITEMS_SCHEMA)
+    """Replace the table `items` with the rows of the landing object `name`.
+
+    A source without rows leaves the table as it is. Returns rows, rejected (rows without an id) and
+    duplicates.
+    """
+    landed_object = create_landed_views(connection, lake, [name], folder, "items")[0]
+    texts = _select_entity_texts(connection, landed_object, ITEM_ALIASES, "item_id", settings)
+    # A description that only repeats the title says nothing more.
+    texts = texts.mutate(text=texts.text.nullif(texts.title))
+    items = _select_newest_rows(texts, "item_id")
+    rows = connection.to_pyarrow(items.select(*ITEMS_SCHEMA.names).order_by("item_id"))
+    genres = parse_genres(rows["genres"])
+    genres_index = ITEMS_SCHEMA.get_field_index("genres")
+    rows = rows.set_column(genres_index, ITEMS_SCHEMA.field("genres"), genres)
+    report = _count_rows(connection, landed_object, texts, "item_id", rows.num_rows)
+    _replace_table(lake, "items", rows, ITEMS_SCHEMA)
+    return report
 
 
 def clean_users(
-    lake: Lake, connection: IbisConnection, name: str, settings: SourceSettings, folder: Path
+    lake: Lake,
+    connection: IbisConnection,
+    name: str,
+    settings: SourceSettings,
+    folder: Path,
 ) -> dict[str, int]:
-    """Replace the table `users`; an empty source leaves it as it is. Returns rows, rejected (no id), duplicates."""
-    part = create_landed_views(connection, lake, [name], folder, "users")[0]
-    texts = _select_entity_texts(connection, part, USER_ALIASES, "user_id", settings)
-    lower = texts.mutate(email=texts.email.lower(), role=texts.role.lower())
-    return _replace_table(lake, connection, part, lower, "users", "user_id", USERS_SCHEMA)
+    """Replace the table `users` with the rows of the landing object `name`.
+
+    A source without rows leaves the table as it is. Returns rows, rejected (rows without an id) and
+    duplicates.
+    """
+    landed_object = create_landed_views(connection, lake, [name], folder, "users")[0]
+    texts = _select_entity_texts(connection, landed_object, USER_ALIASES, "user_id", settings)
+    texts = texts.mutate(email=texts.email.lower(), role=texts.role.lower())
+    users = _select_newest_rows(texts, "user_id")
+    rows = connection.to_pyarrow(users.select(*USERS_SCHEMA.names).order_by("user_id"))
+    report = _count_rows(connection, landed_object, texts, "user_id", rows.num_rows)
+    _replace_table(lake, "users", rows, USERS_SCHEMA)
+    return report
 
 
 def _select_entity_texts(
     connection: IbisConnection,
-    part: LandedObject,
+    landed_object: LandedObject,
     aliases: dict[str, tuple[str, ...]],
-    key: str,
+    id_column: str,
     settings: SourceSettings,
 ) -> Any:
-    found = match_columns(part.columns, aliases, settings.fill_from_hints(part.hints).columns)
-    if part.rows and key not in found:
-        raise ValueError(describe_missing_column(key, part.columns, part.name))
-    raw = connection.table(part.view)
-    given = {
-        name: [_join_list_column(raw[f"c{place}"]) for place in found.get(name, [])]
-        for name in aliases
-    }
-    prose = {
-        name: [coercions.clean_prose(value) for value in given[name]]
-        for name in PROSE
-        if name in given
-    }
-    columns = {name: coercions.coalesce_text(values) for name, values in (given | prose).items()}
-    return raw.select("key", **columns | {key: coercions.clean_identifier(columns[key])})
+    """Select the row's key, its id, and a text for each other canonical column.
+
+    Raises:
+        ValueError: The object has rows, but no column for the id.
+    """
+    column_settings = settings.fill_from_hints(landed_object.hints).columns
+    matches = match_columns(landed_object.columns, aliases, column_settings)
+    if landed_object.rows and id_column not in matches:
+        raise ValueError(
+            describe_missing_column(id_column, landed_object.columns, landed_object.name)
+        )
+    raw = connection.table(landed_object.view)
+    columns = {}
+    for name in aliases:
+        values = [_join_list_column(raw[f"c{index}"]) for index in matches.get(name, [])]
+        if name in PROSE:
+            values = [coercions.clean_prose(value) for value in values]
+        columns[name] = coercions.coalesce_text(values)
+    columns[id_column] = coercions.clean_identifier(columns[id_column])
+    return raw.select("key", **columns)
 
 
 def _join_list_column(column: Any) -> Any:
-    """A list, which Parquet may hold, as the text that other sources write for it."""
-    return (
-        column.map(lambda value: value.cast("string")).join("|")
-        if column.type().is_array()
-        else column
-    )
+    """Write a list, which Parquet may hold, as the text that other sources write for it."""
+    if not column.type().is_array():
+        return column
+    return column.map(lambda value: value.cast("string")).join("|")
+
+
+def _select_newest_rows(texts: Any, id_column: str) -> Any:
+    """Select the last row of each id."""
+    rows_with_id = texts.filter(texts[id_column].notnull())
+    rank = ibis.row_number().over(group_by=id_column, order_by=ibis.desc("key"))
+    ranked = rows_with_id.mutate(rank=rank)
+    return ranked.filter(ranked["rank"] == 0)
 
 
 def _replace_table(
     lake: Lake,
-    connection: IbisConnection,
-    part: LandedObject,
-    texts: Any,
     name: str,
-    key: str,
+    rows: pa.Table,
     schema: pa.Schema,
-) -> dict[str, int]:
-    good = texts.filter(texts[key].notnull())
-    last = ibis.row_number().over(group_by=key, order_by=ibis.desc("key"))
-    newest = good.mutate(place=last).filter(lambda row: row.place == 0)
-    rows = connection.to_pyarrow(newest.select(*schema.names).order_by(key))
-    if name == "items":
-        rows = rows.set_column(2, schema.field("genres"), parse_genres(rows["genres"]))
-    known = int(connection.execute(good.count()))
+) -> None:
     if rows.num_rows:
         overwrite_table(lake, name, pa.table(rows.columns, schema=schema))
+
+
+def _count_rows(
+    connection: IbisConnection,
+    landed_object: LandedObject,
+    texts: Any,
+    id_column: str,
+    rows: int,
+) -> dict[str, int]:
+    """Count the rows that were rejected and those that were duplicates; `rows` are left."""
+    has_id = texts[id_column].notnull()
+    rows_with_id = int(connection.execute(texts.filter(has_id).count()))
     return {
-        "rows": rows.num_rows,
-        "rejected": part.rows - known,
-        "duplicates": known - rows.num_rows,
+        "rows": rows,
+        "rejected": landed_object.rows - rows_with_id,
+        "duplicates": rows_with_id - rows,
     }
 
 
 def parse_genres(texts: Any) -> pa.Array:
-    """'A|B', 'A, B', '{A,B}' or '["A", "B"]' -> [A, B]; NULL stays NULL."""
-    lists = (None if text is None else _split_genres(text) for text in texts.to_pylist())
-    return pa.array(
-        [[] if parts == [NO_GENRES] else parts for parts in lists], pa.list_(pa.string())
-    )
+    """Parse 'A|B', 'A, B', '{A,B}' or '["A", "B"]' to the list [A, B]. NULL stays NULL."""
+    genre_lists = [_parse_genre_list(text) for text in texts.to_pylist()]
+    return pa.array(genre_lists, pa.list_(pa.string()))
+
+
+def _parse_genre_list(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    genres = _split_genres(text)
+    return [] if genres == [NO_GENRES] else genres
 
 
 def _split_genres(text: str) -> list[str]:
@@ -122,19 +168,21 @@ def _split_genres(text: str) -> list[str]:
         try:
             return list(dict.fromkeys(_collect_leaves(json.loads(text))))
         except ValueError:
-            pass  # a list as Python writes it
-    found = _LIST.fullmatch(text)
-    parts = (found["inside"] if found else text).replace(",", "|").split("|")
-    kept = (part.strip(" \t\"'") if found else part.strip() for part in parts)
-    return [part for part in kept if part]
+            pass  # It is a list as Python writes it.
+    match = _LIST.fullmatch(text)
+    bare_text = match["inside"] if match else text
+    stripped_characters = " \t\"'" if match else None
+    genres = [genre.strip(stripped_characters) for genre in bare_text.replace(",", "|").split("|")]
+    return [genre for genre in genres if genre]
 
 
 def _collect_leaves(value: Any) -> list[str]:
-    """The texts of a JSON list; Amazon's categories are lists of paths, which are lists."""
+    """Collect the texts of a JSON list. Amazon's categories are lists of paths, which are lists."""
     if isinstance(value, list):
-        return [leaf for part in value for leaf in _collect_leaves(part)]
-    return [value.strip()] if isinstance(value, str) and value.strip() else []
-
-
-_LIST = re.compile(r"[\[{](?P<inside>.*)[\]}]", re.DOTALL)
-"""What PostgreSQL, JSON and Python write for a list."""
+        leaves = []
+        for element in value:
+            leaves.extend(_collect_leaves(element))
+        return leaves
+    if isinstance(value, str) and value.strip():
+        return [value.strip()]
+    return []

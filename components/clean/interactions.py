@@ -1,24 +1,27 @@
-"""Interactions: the expressions that make clean rows of the source's text, and say what becomes of each row.
+"""Interactions: the expressions that make clean rows of the source's text and give each row a fate.
 
-They run on two passes over the landed rows. The first keeps what the fates of all rows hang on, narrow: key, time
-and hashes. The second reads the texts of the rows that stay and writes them. So no wide row is kept, and the
-memory does not grow with the rows; the ids, which both passes read, are cheap to read.
+They run in two passes over the landed rows. The first pass keeps only narrow columns, on which the
+fates of all rows depend: key, time and hashes. The second pass reads the texts of the clean rows
+and writes them. So no wide row is materialised, and memory does not grow with the number of rows.
+Both passes read the ids, which is cheap.
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import ibis
 import pyarrow as pa
 
-from dawnlist.components.clean.duplicates import (
+from dawnlist.components.clean.duplicates import hash_action, hash_event_id
+from dawnlist.components.clean.engine import CleaningEngine, TableExpression
+from dawnlist.components.clean.fates import (
     FATE_CLEAN,
     REPEAT_FATES,
-    hash_action,
-    hash_event_id,
+    TIMELESS_REASONS,
+    UNKNOWN_EVENT,
 )
-from dawnlist.components.clean.engine import CleaningEngine, TableExpression
 from dawnlist.components.clean.landed_objects import LandedObject
 from dawnlist.rows import coercions, times
 from dawnlist.rows.column_aliases import INTERACTION_ALIASES, match_interaction_columns
@@ -26,163 +29,209 @@ from dawnlist.rows.sql_dialects import IbisConnection
 from dawnlist.schema import INTERACTIONS_SCHEMA
 from dawnlist.settings import SourceSettings
 
-TIMELESS_REASONS = ("time missing", "time unreadable")
-"""Reasons of rows that belong to no window, so that a source of files gives them with every one."""
 DEVICE_CLOCK_SKEW = timedelta(minutes=5)
-"""So far ahead of its arrival a row's own time may be: clocks of devices are not exact, and models cut at as_of."""
+"""How far a row's own time may be ahead of its arrival.
+
+The clocks of devices are not exact, and models are cut at as_of.
+"""
+REJECTED_BATCH_ROWS = 10_000
 _EPOCH = ibis.timestamp("1970-01-01T00:00:00Z")
+_DERIVED_COLUMNS = ("event_id", "weight", "event_date")
 
 
-def apply_layout_hints(landed: list[LandedObject], settings: SourceSettings) -> SourceSettings:
-    """The settings with what the landed rows' layout says of itself."""
-    hints = [part.hints for part in landed if part.rows]
-    return settings.fill_from_hints(hints[-1] if hints else {})
+@dataclass(frozen=True)
+class JudgedRows:
+    """The landed rows of one run, each with its fate."""
+
+    texts: TableExpression
+    """The view of create_text_view."""
+    fates: TableExpression
+    """The rows of mark_repeats: key, fate, event_date and more."""
+    days: list[date]
+    """The days that clean rows touch, in order."""
+    settings: SourceSettings
+    """The source's settings, filled from the hints of its layout."""
+
+
+def apply_layout_hints(
+    landed_objects: list[LandedObject], settings: SourceSettings
+) -> SourceSettings:
+    """Fill open settings from the layout hints of the newest landed object that has rows."""
+    hints = [landed_object.hints for landed_object in landed_objects if landed_object.rows]
+    newest_hints = hints[-1] if hints else {}
+    return settings.fill_from_hints(newest_hints)
 
 
 def create_text_view(
-    engine: CleaningEngine, landed: list[LandedObject], settings: SourceSettings
+    engine: CleaningEngine,
+    landed_objects: list[LandedObject],
+    settings: SourceSettings,
 ) -> TableExpression:
-    """The view `texts`: key, source (the object), a text for each canonical column, and `arrived`."""
-    parts = [part for part in landed if part.rows]
-    found = [
-        _select_interaction_texts(engine.connection.table(part.view), part, settings)
-        for part in parts
-    ] or [_build_empty_texts(engine.connection)]
-    return engine.connection.create_view(
-        "texts", ibis.union(*found) if len(found) > 1 else found[0], overwrite=True
-    )
+    """Create the view `texts` over all landed rows.
+
+    It has the columns key, source (the object's name), a text for each canonical column, and
+    arrived (the text of the column that windows are cut on).
+    """
+    tables = []
+    for landed_object in landed_objects:
+        if landed_object.rows:
+            raw = engine.connection.table(landed_object.view)
+            tables.append(_select_interaction_texts(raw, landed_object, settings))
+    if not tables:
+        tables.append(_build_empty_texts(engine.connection))
+    texts = ibis.union(*tables) if len(tables) > 1 else tables[0]
+    return engine.connection.create_view("texts", texts, overwrite=True)
 
 
 def _select_interaction_texts(
-    raw: Any, part: LandedObject, settings: SourceSettings
+    raw: Any,
+    landed_object: LandedObject,
+    settings: SourceSettings,
 ) -> TableExpression:
-    found = match_interaction_columns(part.columns, settings, part.name)
-    columns = {
-        name: coercions.coalesce_text([raw[f"c{place}"] for place in found.get(name, [])])
-        for name in INTERACTION_ALIASES
-    }
-    if "event_type" not in found:
+    matches = match_interaction_columns(landed_object.columns, settings, landed_object.name)
+    columns = {name: _join_columns(raw, matches.get(name, [])) for name in INTERACTION_ALIASES}
+    if "event_type" not in matches:
         columns["event_type"] = ibis.literal(settings.default_event or "rating")
-    places = [place for place, name in enumerate(part.columns) if name == settings.time_column]
-    columns["arrived"] = coercions.coalesce_text([raw[f"c{place}"] for place in places])
-    return raw.select("key", source=ibis.literal(part.name), **columns)
+    arrival_indices = []
+    for index, name in enumerate(landed_object.columns):
+        if name == settings.time_column:
+            arrival_indices.append(index)
+    columns["arrived"] = _join_columns(raw, arrival_indices)
+    return raw.select("key", source=ibis.literal(landed_object.name), **columns)
+
+
+def _join_columns(raw: Any, indices: list[int]) -> Any:
+    """Take the first text of each row in some columns of a landed object."""
+    return coercions.coalesce_text([raw[f"c{index}"] for index in indices])
 
 
 def _build_empty_texts(connection: IbisConnection) -> TableExpression:
     row = connection.sql("SELECT CAST(0 AS BIGINT) AS key", schema={"key": "int64"})
-    return row.filter(row.key > 0).mutate(
-        **{name: ibis.null("string") for name in ("source", *INTERACTION_ALIASES, "arrived")}
-    )
+    names = ("source", *INTERACTION_ALIASES, "arrived")
+    nulls = {name: ibis.null("string") for name in names}
+    return row.filter(row.key > 0).mutate(**nulls)
 
 
 def validate_rows(
-    rows: TableExpression, settings: SourceSettings, end: datetime
+    texts: TableExpression,
+    settings: SourceSettings,
+    end: datetime,
 ) -> TableExpression:
-    """key, fate, event_date, event_time, and what tells repeats: identity (of the event) and what (was done).
+    """Judge each row of the view `texts` by itself.
 
-    `rows` is `texts`; a row's fate here is CLEAN or the reason to reject it.
+    Returns key, fate (FATE_CLEAN or the reason to reject the row), event_date, event_time, and the
+    hashes that find repeats: event_hash and action_hash. `end` is the end of the newest window.
     """
-    row = _coerce_values(rows, settings)
+    row = _coerce_values(texts, settings)
     return row.select(
         "key",
         "event_time",
         event_date=row.event_time.date(),
-        identity=hash_event_id(_derive_event_id(row)),
-        what=hash_action(row.user_id, row.item_id, row.event_type),
+        event_hash=hash_event_id(_derive_event_id(row)),
+        action_hash=hash_action(row.user_id, row.item_id, row.event_type),
         fate=ibis.cases(*_list_reject_rules(row, settings, end), else_=FATE_CLEAN),
     )
 
 
-def _coerce_values(rows: TableExpression, settings: SourceSettings) -> TableExpression:
-    """Canonical values of `texts`; base is the event's weight, 0 of one that has none."""
-    values = rows.select(
+def _coerce_values(texts: TableExpression, settings: SourceSettings) -> TableExpression:
+    """Parse the texts to canonical values. base_weight is the event's weight, 0 if unknown."""
+    values = texts.select(
         "key",
         "source",
-        event_id=coercions.clean_identifier(rows.event_id),
-        user_id=coercions.clean_identifier(rows.user_id),
-        item_id=coercions.clean_identifier(rows.item_id),
-        event_type=coercions.map_event_name(rows.event_type, settings.events),
-        event_time=times.parse_moment(rows.event_time, settings.time_zone, settings.time_format),
-        arrived=times.parse_moment(rows.arrived),
-        rating=coercions.parse_number(rows.rating),
-        quantity=coercions.parse_number(rows.quantity),
-        session_id=coercions.clean_identifier(rows.session_id),
-        user_agent=rows.user_agent.substr(0, coercions.MAX_AGENT_CHARACTERS),
-        ip=coercions.truncate_address(rows.ip),
-        timed=rows.event_time.notnull(),
-        rated=rows.rating.notnull(),
-        counted=rows.quantity.notnull(),
+        event_id=coercions.clean_identifier(texts.event_id),
+        user_id=coercions.clean_identifier(texts.user_id),
+        item_id=coercions.clean_identifier(texts.item_id),
+        event_type=coercions.map_event_name(texts.event_type, settings.events),
+        event_time=times.parse_moment(texts.event_time, settings.time_zone, settings.time_format),
+        arrived=times.parse_moment(texts.arrived),
+        rating=coercions.parse_number(texts.rating),
+        quantity=coercions.parse_number(texts.quantity),
+        session_id=coercions.clean_identifier(texts.session_id),
+        user_agent=texts.user_agent.substr(0, coercions.MAX_AGENT_CHARACTERS),
+        ip=coercions.truncate_address(texts.ip),
+        has_time=texts.event_time.notnull(),
+        has_rating=texts.rating.notnull(),
+        has_quantity=texts.quantity.notnull(),
     )
-    weights = ((values.event_type == event, weight) for event, weight in settings.weights.items())
-    return values.mutate(base=ibis.cases(*weights, else_=0.0))
+    weights = [(values.event_type == event, weight) for event, weight in settings.weights.items()]
+    return values.mutate(base_weight=ibis.cases(*weights, else_=0.0))
 
 
 def _derive_event_id(row: TableExpression) -> Any:
-    """The source's, or one of what the row says."""
+    """Take the source's event id, or else the md5 of the row's values."""
     time = row.event_time.delta(_EPOCH, unit="microsecond").cast("string")
-    said = (column.cast("string").fill_null("") for column in (row.rating, row.quantity))
-    identity = ibis.literal("\x1f").join([row.user_id, row.item_id, row.event_type, time, *said])
-    return row.event_id.fill_null(identity.hexdigest("md5"))
+    rating = row.rating.cast("string").fill_null("")
+    quantity = row.quantity.cast("string").fill_null("")
+    values = [row.user_id, row.item_id, row.event_type, time, rating, quantity]
+    return row.event_id.fill_null(ibis.literal("\x1f").join(values).hexdigest("md5"))
 
 
-def _list_reject_rules(row: Any, settings: SourceSettings, end: datetime) -> list[tuple[Any, str]]:
-    """(what is wrong, the reason), the first that holds counts."""
-    rating = row.event_type == "rating"
+def _list_reject_rules(
+    row: Any,
+    settings: SourceSettings,
+    end: datetime,
+) -> list[tuple[Any, str]]:
+    """List conditions with the reason to reject a row. The first condition that holds counts."""
+    time_missing, time_unreadable = TIMELESS_REASONS
+    latest = ibis.coalesce(row.arrived, ibis.literal(end)) + DEVICE_CLOCK_SKEW
+    earliest = times.EARLIEST_EVENT_TIME
+    is_rating = row.event_type == "rating"
     scale = settings.rating_scale
     return [
         (row.user_id.isnull(), "user_id missing"),
         (row.item_id.isnull(), "item_id missing"),
-        (~row.timed, TIMELESS_REASONS[0]),
-        (row.event_time.isnull(), TIMELESS_REASONS[1]),
-        (
-            row.event_time > ibis.coalesce(row.arrived, ibis.literal(end)) + DEVICE_CLOCK_SKEW,
-            "time in the future",
-        ),
-        (
-            row.event_time < times.EARLIEST_EVENT_TIME,
-            f"time before {times.EARLIEST_EVENT_TIME.year}",
-        ),
+        (~row.has_time, time_missing),
+        (row.event_time.isnull(), time_unreadable),
+        (row.event_time > latest, "time in the future"),
+        (row.event_time < earliest, f"time before {earliest.year}"),
         (row.event_type.isnull(), "event missing"),
-        (row.base == 0, "event unknown"),
-        (rating & ~row.rated, "rating missing"),
-        (rating & row.rating.isnull(), "rating unreadable"),
-        (rating & ~row.rating.between(0, scale), f"rating outside 0 to {scale:g}"),
-        (row.counted & row.quantity.isnull(), "quantity unreadable"),
-        (row.counted & (row.quantity <= 0), "quantity not positive"),
+        (row.base_weight == 0, UNKNOWN_EVENT),
+        (is_rating & ~row.has_rating, "rating missing"),
+        (is_rating & row.rating.isnull(), "rating unreadable"),
+        (is_rating & ~row.rating.between(0, scale), f"rating outside 0 to {scale:g}"),
+        (row.has_quantity & row.quantity.isnull(), "quantity unreadable"),
+        (row.has_quantity & (row.quantity <= 0), "quantity not positive"),
     ]
 
 
 def select_clean_rows(
-    rows: TableExpression, staged: TableExpression, settings: SourceSettings
+    texts: TableExpression,
+    fates: TableExpression,
+    settings: SourceSettings,
 ) -> TableExpression:
-    """The clean rows of `texts`, in the order of INTERACTIONS; `staged` has the fate of each."""
-    row = _coerce_values(rows, settings)
-    # without those few that are not, rather than with the many that are: a join keeps one of its sides in memory
-    row = row.anti_join(staged.filter(staged.fate != FATE_CLEAN), "key")
-    share = ibis.ifelse(row.event_type == "rating", row.rating / settings.rating_scale, 1.0)
-    return row.select(
-        *(
-            name
-            for name in INTERACTIONS_SCHEMA.names
-            if name not in ("event_id", "weight", "event_date")
-        ),
+    """Select the clean rows of the view `texts` with the columns of INTERACTIONS_SCHEMA.
+
+    `fates` has the key and the fate of each row.
+    """
+    row = _coerce_values(texts, settings)
+    # Exclude the few other rows, rather than join the many clean ones, since a join keeps one of
+    # its sides in memory.
+    row = row.anti_join(fates.filter(fates.fate != FATE_CLEAN), "key")
+    rating_share = row.rating / settings.rating_scale
+    share = ibis.ifelse(row.event_type == "rating", rating_share, 1.0)
+    copied = [name for name in INTERACTIONS_SCHEMA.names if name not in _DERIVED_COLUMNS]
+    clean_rows = row.select(
+        *copied,
         event_id=_derive_event_id(row),
-        weight=(row.base * share).cast("float32"),
+        weight=(row.base_weight * share).cast("float32"),
         event_date=row.event_time.date(),
-    ).select(*INTERACTIONS_SCHEMA.names)
+    )
+    return clean_rows.select(*INTERACTIONS_SCHEMA.names)
 
 
 def read_rejected_rows(
-    engine: CleaningEngine, landed: list[LandedObject], staged: TableExpression
+    engine: CleaningEngine,
+    landed_objects: list[LandedObject],
+    fates: TableExpression,
 ) -> Iterator[tuple[LandedObject, pa.RecordBatch]]:
-    """(object, batch of key, fate and its columns as text) of the rejected rows, in the order of the source."""
-    rejected = staged.filter(~staged.fate.isin([FATE_CLEAN, *REPEAT_FATES])).select("key", "fate")
-    for part in landed:
-        found = (
-            part.cells(engine.connection)
-            .join(rejected, "key")
-            .select("key", "fate", *part.places)
-            .order_by("key")
-        )
-        for batch in engine.arrow(found).to_batches(max_chunksize=10_000):
-            yield part, batch
+    """Yield the rejected rows, object by object and in the order of the source.
+
+    A batch has the columns key, fate, and c0, c1, ... as text.
+    """
+    is_rejected = ~fates.fate.isin([FATE_CLEAN, *REPEAT_FATES])
+    rejected = fates.filter(is_rejected).select("key", "fate")
+    for landed_object in landed_objects:
+        joined = landed_object.select_as_text(engine.connection).join(rejected, "key")
+        rows = joined.select("key", "fate", *landed_object.view_columns).order_by("key")
+        for batch in engine.to_arrow(rows).to_batches(max_chunksize=REJECTED_BATCH_ROWS):
+            yield landed_object, batch

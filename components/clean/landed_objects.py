@@ -1,4 +1,4 @@
-"""What fetch landed, as an engine shows it: the columns by place, and a key for each row."""
+"""Landing objects as views: columns c0, c1, ... in the source's order, and a key for each row."""
 
 import json
 from dataclasses import dataclass
@@ -12,43 +12,59 @@ from dawnlist.lake.lake import Lake
 from dawnlist.rows.sql_dialects import IbisConnection
 
 OBJECT_KEY_STRIDE = 1 << 40
-"""More rows than any landing object has: a row's key is its object's number times this plus its row number."""
+"""The distance between the keys of two objects: more than any landing object has rows.
+
+A row's key is the number of its object (from 0) times the stride plus its row number (from 1).
+"""
 
 
 @dataclass(frozen=True)
 class LandedObject:
-    """One landing object in an engine."""
+    """One landing object and the view that shows its rows in an engine."""
 
     name: str
-    """Of the object in the lake."""
+    """The name of the object in the lake, such as landing/interactions/.../run-1.parquet."""
     view: str
-    """Its rows as they came: columns c0, c1, ... and the row's key."""
+    """The name of the view. It has the columns c0, c1, ... as the source wrote them, and `key`."""
     columns: list[str]
-    """What the source calls c0, c1, ..."""
+    """The source's own names of c0, c1, ..., in that order."""
     rows: int
+    """The number of rows."""
     hints: dict[str, Any]
-    """What the source's layout says of itself, see SourceSettings.completed."""
+    """What the source's layout says about itself; see SourceSettings.fill_from_hints."""
 
     @classmethod
-    def of(cls, lake: Lake, name: str, view: str) -> "LandedObject":
-        """What the object's footer says."""
-        with pq.ParquetFile(lake.path(*name.split("/")), filesystem=lake.filesystem) as file:
-            hints = json.loads((file.schema_arrow.metadata or {}).get(b"layout", b"{}"))
-            return cls(name, view, file.schema_arrow.names, int(file.metadata.num_rows), hints)
+    def from_footer(
+        cls,
+        lake: Lake,
+        name: str,
+        view: str,
+    ) -> "LandedObject":
+        """Read columns, number of rows and hints from the footer of the Parquet object."""
+        path = lake.path(*name.split("/"))
+        with pq.ParquetFile(path, filesystem=lake.filesystem) as file:
+            schema = file.schema_arrow
+            hints = json.loads((schema.metadata or {}).get(b"layout", b"{}"))
+            return cls(name, view, schema.names, int(file.metadata.num_rows), hints)
 
     @property
-    def places(self) -> list[str]:
-        """c0, c1, ...: columns go by place, since DuckDB takes 'Event' and 'event' for one name."""
-        return [f"c{place}" for place in range(len(self.columns))]
+    def view_columns(self) -> list[str]:
+        """The names c0, c1, ...: columns go by number, since DuckDB ignores the case of names."""
+        return [f"c{index}" for index in range(len(self.columns))]
 
-    def cells(self, connection: IbisConnection) -> Any:
-        """key, c0, c1, ... of the view, as text."""
+    def select_as_text(self, connection: IbisConnection) -> Any:
+        """Select key, c0, c1, ... from the view, all but the key as text."""
         raw = connection.table(self.view)
-        return raw.select("key", **{place: raw[place].cast("string") for place in self.places})
+        texts = {column: raw[column].cast("string") for column in self.view_columns}
+        return raw.select("key", **texts)
 
 
-def copy_to_local(lake: Lake, name: str, copy: Path) -> str:
-    """The path of an object on this machine: its own, or that of the copy that is made of a remote lake's."""
+def copy_to_local(
+    lake: Lake,
+    name: str,
+    copy: Path,
+) -> str:
+    """Return a local path of an object. Only an object of a remote lake is copied, to `copy`."""
     path = lake.path(*name.split("/"))
     if isinstance(lake.filesystem, pafs.LocalFileSystem):
         return path
@@ -57,5 +73,5 @@ def copy_to_local(lake: Lake, name: str, copy: Path) -> str:
 
 
 def quote_sql_text(text: str) -> str:
-    """A text as SQL writes it."""
+    """Quote a text as a SQL literal."""
     return "'" + text.replace("'", "''") + "'"

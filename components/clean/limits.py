@@ -1,12 +1,12 @@
-"""Limits on what a cleaning run finds: shares that are too high, and a day that has too few rows or too many."""
+"""Stop a cleaning run that has too many bad rows, or a last day of unusual volume."""
 
 import statistics
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from dawnlist.components.clean.duplicates import FATE_CLEAN
 from dawnlist.components.clean.engine import CleaningEngine, TableExpression
-from dawnlist.components.clean.profile import UNKNOWN_EVENT, CleaningProfile
+from dawnlist.components.clean.fates import FATE_CLEAN, UNKNOWN_EVENT
+from dawnlist.components.clean.profile import CleaningProfile
 from dawnlist.lake.commits import count_rows_by_day
 from dawnlist.lake.watermark import TimeWindow
 from dawnlist.settings import LimitSettings
@@ -15,85 +15,116 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 COMPARED_WEEKS = 4
-"""So many weeks back a day is compared with the same weekday."""
+"""A day is compared with the same weekday of this many weeks before."""
 MIN_COMPARED_DAYS = 3
-"""Of so many of them the lake must hold rows, or nothing is said: a young shop has no usual day."""
+"""The lake must hold rows of at least this many of those days: a young shop has no usual day."""
 _ONE_DAY = timedelta(days=1)
+_SHORTEST_WINDOW = _ONE_DAY - timedelta(hours=1)
+"""A day without the hour that windows may overlap."""
 
 
 def measure_volume(
-    table: "DeltaTable | None", engine: CleaningEngine, staged: TableExpression, window: TimeWindow
+    table: "DeltaTable | None",
+    engine: CleaningEngine,
+    fates: TableExpression,
+    window: TimeWindow,
 ) -> dict[str, Any] | None:
-    """Rows of the last 24 hours of a window and what is usual there: day, rows, usual (median), days (that had rows).
+    """Compare the clean rows of a window's last 24 hours with the same weekday in the lake.
 
-    None when the window is shorter than a day less its hour of overlap, or the lake holds too few such days before
-    it. Only the newest day is judged: a day that was closed, or lost, must not hold up all that come after it.
+    Only the newest day is judged: a day that was closed, or lost, must not stop all later days.
+
+    Returns day (ISO date), rows, usual (the median of the compared days) and days (how many of
+    them had rows). None when the window is shorter than a day less an hour, or when the lake holds
+    too few of the compared days.
     """
     start, end = window
-    if table is None or end - start < _ONE_DAY - timedelta(hours=1):
+    if table is None or end - start < _SHORTEST_WINDOW:
         return None
     middle = (end - _ONE_DAY / 2).date()
-    before = [middle - timedelta(weeks=week) for week in range(1, COMPARED_WEEKS + 1)]
-    had = [
-        rows
-        for day, rows in count_rows_by_day(table).items()
-        if day in before and day < start.date()
-    ]
-    if len(had) < MIN_COMPARED_DAYS:
+    usual_counts = _count_rows_of_weekday(table, middle, start.date())
+    if len(usual_counts) < MIN_COMPARED_DAYS:
         return None
-    late = staged.filter(
-        (staged.fate == FATE_CLEAN)
-        & (staged.event_time >= end - _ONE_DAY)
-        & (staged.event_time < end)
-    )
-    rows = engine.arrow(late.agg(rows=late.count()))["rows"][0].as_py()
+    is_last_day = (fates.event_time >= end - _ONE_DAY) & (fates.event_time < end)
+    last_day_rows = fates.filter((fates.fate == FATE_CLEAN) & is_last_day)
+    counted = engine.to_arrow(last_day_rows.agg(rows=last_day_rows.count()))
     return {
         "day": middle.isoformat(),
-        "rows": rows,
-        "usual": statistics.median(had),
-        "days": len(had),
+        "rows": counted["rows"][0].as_py(),
+        "usual": statistics.median(usual_counts),
+        "days": len(usual_counts),
     }
 
 
-def check_limits(found: CleaningProfile, limits: LimitSettings, as_of: datetime) -> None:
-    """RuntimeError in one line with the numbers, the rules and what to do when the profile breaks a limit.
+def _count_rows_of_weekday(
+    table: "DeltaTable",
+    day: date,
+    before: date,
+) -> list[int]:
+    """Count the rows of the same weekday in earlier weeks.
 
-    `found` has the key `volume` from above.
+    Only days before `before` that have rows count.
     """
-    broken = [*_check_shares(found, limits), *_check_volume(found["volume"], limits)]
-    if broken:
+    compared = [day - timedelta(weeks=week) for week in range(1, COMPARED_WEEKS + 1)]
+    counts = []
+    for stored_day, rows in count_rows_by_day(table).items():
+        if stored_day in compared and stored_day < before:
+            counts.append(rows)
+    return counts
+
+
+def check_limits(
+    profile: CleaningProfile,
+    limits: LimitSettings,
+    as_of: datetime,
+) -> None:
+    """Raise RuntimeError when a profile breaks a limit.
+
+    `profile` includes the key `volume`, the return value of measure_volume. The message is one
+    line with the numbers, the limits, and what to do.
+    """
+    violations = _check_shares(profile, limits) + _check_volume(profile["volume"], limits)
+    if violations:
         raise RuntimeError(
-            f"cleaning as of {as_of:%Y-%m-%d %H:%M} stopped before its clean rows were committed: {'; '.join(broken)}. "
-            "The rejected rows are in the table quarantine; mend the source or its mapping, or raise the limit, and "
-            "run again"
+            f"cleaning as of {as_of:%Y-%m-%d %H:%M} stopped before its clean rows were committed: "
+            f"{'; '.join(violations)}. The rejected rows are in the table quarantine; "
+            "mend the source or its mapping, or raise the limit, and run again"
         )
 
 
-def _check_shares(found: CleaningProfile, limits: LimitSettings) -> list[str]:
-    rows = found["rows_in"]
+def _check_shares(profile: CleaningProfile, limits: LimitSettings) -> list[str]:
+    rows = profile["rows_in"]
     if rows < limits.min_rows:
         return []
-    broken = []
-    rejected, unknown = found["rejected"], found["reasons"].get(UNKNOWN_EVENT, 0)
+    violations = []
+    rejected = profile["rejected"]
+    unknown_events = profile["reasons"].get(UNKNOWN_EVENT, 0)
     if rejected > limits.max_rejected * rows:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in found["reasons"].items())
-        broken.append(f"{rejected:,} of {rows:,} rows ({rejected / rows:.1%}) are rejected, more than "
-                      f"limits.max_rejected ({limits.max_rejected:.1%}): {reasons}")  # fmt: skip
-    if unknown > limits.max_unknown_events * rows:
-        names = ", ".join(map(repr, found["unknown_events"])) or "not in the sample"
-        broken.append(f"{unknown:,} of {rows:,} rows ({unknown / rows:.1%}) are of unknown events, more than "
-                      f"limits.max_unknown_events ({limits.max_unknown_events:.1%}): name them in source.events or "
-                      f"source.weights ({names})")  # fmt: skip
-    return broken
+        counts = profile["reasons"].items()
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts)
+        violations.append(
+            f"{rejected:,} of {rows:,} rows ({rejected / rows:.1%}) are rejected, "
+            f"more than limits.max_rejected ({limits.max_rejected:.1%}): {reasons}"
+        )
+    if unknown_events > limits.max_unknown_events * rows:
+        names = ", ".join(map(repr, profile["unknown_events"])) or "not in the sample"
+        violations.append(
+            f"{unknown_events:,} of {rows:,} rows ({unknown_events / rows:.1%}) are of unknown "
+            f"events, more than limits.max_unknown_events ({limits.max_unknown_events:.1%}): "
+            f"name them in source.events or source.weights ({names})"
+        )
+    return violations
 
 
-def _check_volume(found: dict[str, Any] | None, limits: LimitSettings) -> list[str]:
-    if found is None or max(found["rows"], found["usual"]) < limits.min_rows:
+def _check_volume(volume: dict[str, Any] | None, limits: LimitSettings) -> list[str]:
+    if volume is None or max(volume["rows"], volume["usual"]) < limits.min_rows:
         return []
-    rows, usual = found["rows"], found["usual"]
-    said = f"the last 24 hours, of {found['day']}, have {rows:,} clean rows, and the same weekday before had {usual:,.0f}"
+    rows, usual = volume["rows"], volume["usual"]
+    comparison = (
+        f"the last 24 hours, of {volume['day']}, have {rows:,} clean rows, "
+        f"and the same weekday before had {usual:,.0f}"
+    )
     if rows < limits.min_volume * usual:
-        return [f"{said}: less than limits.min_volume ({limits.min_volume:g}) of that"]
+        return [f"{comparison}: less than limits.min_volume ({limits.min_volume:g}) of that"]
     if rows > limits.max_volume * usual:
-        return [f"{said}: more than limits.max_volume ({limits.max_volume:g}) times that"]
+        return [f"{comparison}: more than limits.max_volume ({limits.max_volume:g}) times that"]
     return []

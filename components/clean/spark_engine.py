@@ -1,4 +1,4 @@
-"""Spark as the engine of the clean step: the rows stay with its executors, which write the table's files themselves."""
+"""Clean with Spark: rows stay with the executors, which write the table's files themselves."""
 
 import uuid
 from collections import Counter
@@ -20,84 +20,110 @@ from dawnlist.rows.sql_dialects import IbisConnection
 
 
 class SparkEngine:
-    """See dawnlist.components.clean.engine.Engine. Executors must reach the lake at the URI that opens it."""
+    """Spark as a CleaningEngine, which documents the methods.
+
+    The executors must reach the lake at the same URI as the step.
+    """
 
     def __init__(self, url: str) -> None:
-        """A session at one of the URLs of components.spark."""
+        """Open a session at one of the URLs that dawnlist.machine.spark takes."""
         self.spark = open_spark_session(url)
         self.connection: IbisConnection = ibis.pyspark.connect(self.spark)
-        self._kept: list[Any] = []
+        self._persisted_frames: list[Any] = []
 
     def close(self) -> None:
-        """Give back what was kept; the session stays for the next."""
-        for frame in self._kept:
+        """Free what was materialised. The session stays open for the next step."""
+        for frame in self._persisted_frames:
             frame.unpersist()
         for view in self.spark.catalog.listTables():
             if view.isTemporary:
                 self.spark.catalog.dropTempView(view.name)
 
-    def load(self, lake: Lake, names: list[str], prefix: str) -> list[LandedObject]:
-        parts = []
+    def create_landed_views(
+        self,
+        lake: Lake,
+        names: list[str],
+        prefix: str,
+    ) -> list[LandedObject]:
+        landed_objects = []
         for number, name in enumerate(names):
-            part = LandedObject.of(lake, name, f"{prefix}_{number}")
+            landed_object = LandedObject.from_footer(lake, name, f"{prefix}_{number}")
             rows = self.spark.read.parquet(_convert_to_hadoop_uri(f"{lake.uri}/{name}"))
-            keyed = rows.selectExpr(
-                "*", f"_metadata.row_index + {number * OBJECT_KEY_STRIDE + 1} AS key"
-            )
-            keyed.toDF(*part.places, "key").createOrReplaceTempView(part.view)
-            parts.append(part)
-        return parts
+            first_key = number * OBJECT_KEY_STRIDE + 1
+            keyed = rows.selectExpr("*", f"_metadata.row_index + {first_key} AS key")
+            renamed = keyed.toDF(*landed_object.view_columns, "key")
+            renamed.createOrReplaceTempView(landed_object.view)
+            landed_objects.append(landed_object)
+        return landed_objects
 
-    def keep(self, name: str, rows: TableExpression) -> TableExpression:
+    def materialise(self, name: str, rows: TableExpression) -> TableExpression:
         frame = self.spark.sql(str(self.connection.compile(rows))).persist()
-        self._kept.append(frame)
+        self._persisted_frames.append(frame)
         frame.createOrReplaceTempView(name)
         return self.connection.table(name)
 
-    def stored(self, lake: Lake, name: str, table: Any, days: list[date]) -> TableExpression | None:
+    def scan_days(
+        self,
+        lake: Lake,
+        name: str,
+        table: Any,
+        days: list[date],
+    ) -> TableExpression | None:
         if table is None or not days:
             return None
-        texts = [day.isoformat() for day in days]
-        files = table.file_uris(file_pruning_predicate=[("event_date", "in", texts)])
+        iso_days = [day.isoformat() for day in days]
+        files = table.file_uris(file_pruning_predicate=[("event_date", "in", iso_days)])
         if not files:
             return None
         view = f"{name}_of_days"
-        self.spark.read.parquet(*map(_convert_to_hadoop_uri, files)).createOrReplaceTempView(view)
+        rows = self.spark.read.parquet(*map(_convert_to_hadoop_uri, files))
+        rows.createOrReplaceTempView(view)
         return self.connection.table(view)
 
-    def arrow(self, rows: TableExpression) -> pa.Table:
+    def to_arrow(self, rows: TableExpression) -> pa.Table:
         return self.connection.to_pyarrow(rows)
 
-    def write(
-        self, lake: Lake, name: str, rows: TableExpression, schema: pa.Schema
+    def write_day_files(
+        self,
+        lake: Lake,
+        name: str,
+        rows: TableExpression,
+        schema: pa.Schema,
     ) -> list[DayFile]:
         folder = f"spark-{uuid.uuid4()}"
         frame = self.spark.sql(str(self.connection.compile(rows))).repartition("event_date")
-        write = frame.write.partitionBy("event_date").option("compression", "zstd")
-        write.parquet(f"{_convert_to_hadoop_uri(lake.table_uri(name))}/{folder}")
+        writer = frame.write.partitionBy("event_date").option("compression", "zstd")
+        writer.parquet(f"{_convert_to_hadoop_uri(lake.table_uri(name))}/{folder}")
         files = []
-        for found in list(lake.walk("tables", name, folder)):
-            if found.name.endswith(".parquet"):
-                files.append(
-                    _describe_day_file(lake, found.name.removeprefix(f"tables/{name}/"), found)
-                )
-            else:  # Hadoop's marks and checksums
-                lake.delete(*found.name.split("/"))
+        for stored_object in list(lake.walk("tables", name, folder)):
+            if stored_object.name.endswith(".parquet"):
+                files.append(_describe_day_file(lake, name, stored_object))
+            else:  # Hadoop's markers and checksums
+                lake.delete(*stored_object.name.split("/"))
         return sorted(files, key=lambda file: file.name)
 
 
-def _describe_day_file(lake: Lake, name: str, found: StoredObject) -> DayFile:
-    footer = pq.read_metadata(lake.path(*found.name.split("/")), filesystem=lake.filesystem)
+def _describe_day_file(
+    lake: Lake,
+    table: str,
+    stored_object: StoredObject,
+) -> DayFile:
+    """Describe a file of a table by its name and its Parquet footer."""
+    name = stored_object.name.removeprefix(f"tables/{table}/")
+    path = lake.path(*stored_object.name.split("/"))
+    footer = pq.read_metadata(path, filesystem=lake.filesystem)
     nulls: Counter[str] = Counter()
     for group in range(footer.num_row_groups):
-        for place in range(footer.num_columns):
-            column = footer.row_group(group).column(place)
+        for index in range(footer.num_columns):
+            column = footer.row_group(group).column(index)
             nulls[column.path_in_schema] += column.statistics.null_count
     day = name.split("/")[1].removeprefix("event_date=")
-    return DayFile(name, day, footer.num_rows, found.size, dict(nulls))
+    return DayFile(name, day, footer.num_rows, stored_object.size, dict(nulls))
 
 
 def _convert_to_hadoop_uri(uri: str) -> str:
-    """A URI as Hadoop's file systems read it: its path is not quoted, and s3 is s3a."""
-    scheme, _, place = uri.rpartition("://")
-    return f"s3a://{place}" if scheme == "s3" else f"{scheme or 'file'}://{unquote(place)}"
+    """Write a URI as Hadoop reads it: its path is not quoted, and s3 is called s3a."""
+    scheme, _, path = uri.rpartition("://")
+    if scheme == "s3":
+        return f"s3a://{path}"
+    return f"{scheme or 'file'}://{unquote(path)}"

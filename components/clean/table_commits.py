@@ -1,4 +1,4 @@
-"""Clean rows into the lake's Delta tables: each event and each rejected row once, in one commit or not at all."""
+"""Commit clean and rejected rows to the lake's Delta tables, each of them once."""
 
 import json
 from collections import Counter
@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from dawnlist.components.clean.duplicates import FATE_CLEAN, hash_event_id
+from dawnlist.components.clean.duplicates import hash_event_id
 from dawnlist.components.clean.engine import CleaningEngine, TableExpression
-from dawnlist.components.clean.interactions import TIMELESS_REASONS, select_clean_rows
+from dawnlist.components.clean.fates import FATE_CLEAN, TIMELESS_REASONS
+from dawnlist.components.clean.interactions import JudgedRows, select_clean_rows
 from dawnlist.components.clean.landed_objects import OBJECT_KEY_STRIDE, LandedObject
 from dawnlist.lake.commits import (
     DayFile,
@@ -32,50 +33,51 @@ from dawnlist.lake.watermark import (
     read_covered_window,
 )
 from dawnlist.schema import INTERACTIONS_SCHEMA, QUARANTINE_SCHEMA, UTC_MICROSECONDS
-from dawnlist.settings import SourceSettings
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 REPLAY_PERIOD = timedelta(days=7)
-"""An event that comes again is known by its id for so long, even with another time."""
+"""How long before a window event ids are looked up, to find replayed events with another time."""
+_NOT_INSERTED = "known"
+"""The fate of clean rows that the lake has already."""
 
 
 def merge_interactions(
-    lake: Lake, engine: CleaningEngine, rows: TableExpression, staged: TableExpression, days: list[date], settings: SourceSettings,
-    windows: list[TimeWindow], arrivals: ArrivalCounts,
-) -> dict[str, Any]:  # fmt: skip
-    """Insert the clean rows of `texts` (`rows`) whose event ids the lake does not have, in the days they belong to.
+    lake: Lake,
+    engine: CleaningEngine,
+    judged_rows: JudgedRows,
+    windows: list[TimeWindow],
+    arrivals: ArrivalCounts,
+) -> dict[str, Any]:
+    """Insert the clean rows whose event ids the lake does not have, in one commit.
 
-    It looks in the `days` that the rows touch, in those of the windows, and in the REPLAY before: a queue that is
-    replayed may give an event another time.
+    Event ids are looked up in the days that the rows touch, in those of the windows, and in the
+    REPLAY_PERIOD before them: a queue that is replayed may give an event another time.
 
-    Returns inserted, days (ISO date -> rows inserted), nulls (column -> how many inserted rows have none),
-    interactions_version. Harmless when repeated: with nothing to insert, and nothing new about the time that the table
-    holds or the ledger, there is no commit.
+    Repeating it is harmless: there is no commit when there is nothing to insert and nothing new for
+    the covered window or the ledger.
+
+    Returns inserted, days (ISO date -> inserted rows), nulls (column -> inserted rows without a
+    value) and interactions_version.
     """
-    looked_in = _list_lookup_days(days, windows)
+    lookup_days = _list_lookup_days(judged_rows.days, windows)
 
     def attempt(table: "DeltaTable | None") -> dict[str, Any]:
-        new, stored = staged, engine.stored(lake, "interactions", table, looked_in)
-        if stored is not None:
-            new = _mark_stored_events(
-                staged, engine.keep("known", stored.select(identity=hash_event_id(stored.event_id)))
-            )
-        files = engine.write(
-            lake, "interactions", select_clean_rows(rows, new, settings), INTERACTIONS_SCHEMA
-        )
+        stored_rows = engine.scan_days(lake, "interactions", table, lookup_days)
+        files = _write_new_rows(lake, engine, judged_rows, stored_rows)
         if files or table is None or _extends_coverage(table, windows, arrivals):
-            after = extend_window(read_covered_window(table), windows)
-            marks = build_window_transactions(after) if after else {}
+            covered_window = extend_window(read_covered_window(table), windows)
+            transactions = build_window_transactions(covered_window) if covered_window else {}
+            metadata = build_ledger_metadata(windows, arrivals)
             add_files(
                 lake,
                 "interactions",
                 table,
                 files,
                 INTERACTIONS_SCHEMA,
-                marks,
-                build_ledger_metadata(windows, arrivals),
+                transactions,
+                metadata,
             )
         return _summarise_inserts(files)
 
@@ -84,14 +86,29 @@ def merge_interactions(
     return report | {"interactions_version": read_table_version(lake, "interactions")}
 
 
-def _mark_stored_events(staged: TableExpression, known: TableExpression) -> TableExpression:
-    """The same fates, but for clean rows that the lake has already."""
-    there = staged.semi_join(known, "identity").select("key", there=ibis.literal("known"))
-    joined = staged.left_join(there, "key")
-    fate = ibis.ifelse(
-        staged.fate == FATE_CLEAN, ibis.coalesce(there.there, staged.fate), staged.fate
-    )
-    return joined.select(staged.key, fate=fate)
+def _write_new_rows(
+    lake: Lake,
+    engine: CleaningEngine,
+    judged_rows: JudgedRows,
+    stored_rows: TableExpression | None,
+) -> list[DayFile]:
+    """Write the clean rows whose event ids the lake does not have. Nothing is committed."""
+    fates = judged_rows.fates
+    if stored_rows is not None:
+        event_hashes = stored_rows.select(event_hash=hash_event_id(stored_rows.event_id))
+        fates = _mark_stored_events(fates, engine.materialise("known", event_hashes))
+    new_rows = select_clean_rows(judged_rows.texts, fates, judged_rows.settings)
+    return engine.write_day_files(lake, "interactions", new_rows, INTERACTIONS_SCHEMA)
+
+
+def _mark_stored_events(fates: TableExpression, event_hashes: TableExpression) -> TableExpression:
+    """Return key and fate of each row. Clean rows that the lake has already get another fate."""
+    stored = fates.semi_join(event_hashes, "event_hash")
+    stored = stored.select("key", stored_fate=ibis.literal(_NOT_INSERTED))
+    joined = fates.left_join(stored, "key")
+    clean_fate = ibis.coalesce(stored.stored_fate, fates.fate)
+    fate = ibis.ifelse(fates.fate == FATE_CLEAN, clean_fate, fates.fate)
+    return joined.select(fates.key, fate=fate)
 
 
 def _summarise_inserts(files: list[DayFile]) -> dict[str, Any]:
@@ -100,30 +117,38 @@ def _summarise_inserts(files: list[DayFile]) -> dict[str, Any]:
     for file in files:
         days[file.day] += file.rows
         nulls.update(file.nulls)
-    shown = {name: nulls[name] for name in INTERACTIONS_SCHEMA.names if nulls[name]}
-    return {"inserted": days.total(), "days": dict(sorted(days.items())), "nulls": shown}
+    columns_with_nulls = [name for name in INTERACTIONS_SCHEMA.names if nulls[name]]
+    return {
+        "inserted": days.total(),
+        "days": dict(sorted(days.items())),
+        "nulls": {name: nulls[name] for name in columns_with_nulls},
+    }
 
 
-def mark_window_covered(lake: Lake, start: datetime, end: datetime) -> None:
-    """Say that the table holds [start, end) whole: what a backfill does once each window of that time was merged.
+def mark_window_covered(
+    lake: Lake,
+    start: datetime,
+    end: datetime,
+) -> None:
+    """Record that the table holds all rows of [start, end), once a backfill has merged its windows.
 
-    The end of what is held stays: what a source did not have yet is for the next run to fetch.
+    The end of the covered window stays: the next run fetches what the source did not have yet.
     """
 
     def attempt(table: "DeltaTable | None") -> None:
-        known = read_covered_window(table)
-        after = (
-            extend_window(known, [(start, min(end, known[1]))])
-            if known and start < known[1]
-            else known
-        )
-        if table is not None and after and after != known:
+        before = read_covered_window(table)
+        if table is None or before is None or start >= before[1]:
+            return
+        after = extend_window(before, [(start, min(end, before[1]))])
+        if after and after != before:
+            no_rows = INTERACTIONS_SCHEMA.empty_table()
+            transactions = build_window_transactions(after)
             append_rows(
                 lake,
                 "interactions",
                 table,
-                INTERACTIONS_SCHEMA.empty_table(),
-                build_window_transactions(after),
+                no_rows,
+                transactions,
                 {},
             )
 
@@ -131,62 +156,98 @@ def mark_window_covered(lake: Lake, start: datetime, end: datetime) -> None:
 
 
 def _extends_coverage(
-    table: "DeltaTable", windows: list[TimeWindow], arrivals: ArrivalCounts
+    table: "DeltaTable",
+    windows: list[TimeWindow],
+    arrivals: ArrivalCounts,
 ) -> bool:
-    before, after = read_covered_window(table), extend_window(read_covered_window(table), windows)
+    """Whether the windows change the covered window or the ledger of the table."""
+    before = read_covered_window(table)
+    after = extend_window(before, windows)
+    if after != before:
+        return True
     ledger = Ledger.from_commits(table, COMMITS_PER_WEEK)
-    return after != before or ledger.with_windows(windows, arrivals).restrict_to(after) != ledger
+    return ledger.with_windows(windows, arrivals).restrict_to(after) != ledger
 
 
 def _list_lookup_days(days: list[date], windows: list[TimeWindow]) -> list[date]:
-    """The days in which to look for event ids."""
-    looked_in = set(days)
+    """List the days in which event ids are looked up."""
+    lookup_days = set(days)
     for start, end in windows:
         first = (start - REPLAY_PERIOD).date()
-        looked_in |= {
-            first + timedelta(days=number) for number in range((end.date() - first).days + 1)
-        }
-    return sorted(looked_in)
+        day_count = (end.date() - first).days + 1
+        lookup_days.update(first + timedelta(days=number) for number in range(day_count))
+    return sorted(lookup_days)
 
 
 def add_adjacent_days(days: list[date]) -> list[date]:
-    """The days and those beside them: a double click may reach over midnight."""
-    return sorted({day + timedelta(days=number) for day in days for number in (-1, 0, 1)})
+    """Add the day before and the day after each day: a double click may cross midnight."""
+    adjacent_days = set(days)
+    for day in days:
+        adjacent_days.add(day - timedelta(days=1))
+        adjacent_days.add(day + timedelta(days=1))
+    return sorted(adjacent_days)
 
 
 def build_quarantine_rows(
-    rows: Iterable[tuple[LandedObject, pa.RecordBatch]], parts: list[LandedObject], as_of: datetime
+    rejected_rows: Iterable[tuple[LandedObject, pa.RecordBatch]],
+    landed_objects: list[LandedObject],
+    as_of: datetime,
 ) -> pa.Table:
-    """The rows as the quarantine holds them: as JSON, with the reason, the object and the row number (from 1)."""
-    first = {part.name: number * OBJECT_KEY_STRIDE for number, part in enumerate(parts)}
+    """Build the rows of the quarantine table from those of read_rejected_rows.
+
+    A row holds the source's row as JSON, the reason, the object and the row number, from 1.
+    """
+    key_offsets = {}
+    for number, landed_object in enumerate(landed_objects):
+        key_offsets[landed_object.name] = number * OBJECT_KEY_STRIDE
     batches = []
-    for part, batch in rows:
-        cells = zip(*(column.to_pylist() for column in batch.columns[2:]), strict=True)
-        sources = [
-            json.dumps(dict(zip(part.columns, row, strict=True)), ensure_ascii=False)
-            for row in cells
-        ]
+    for landed_object, batch in rejected_rows:
         columns = {
-            "source_row": sources,
+            "source_row": _format_source_rows(landed_object, batch),
             "reason": batch["fate"],
-            "source_object": [part.name] * batch.num_rows,
-            "row_number": pc.subtract(batch["key"], first[part.name]),
+            "source_object": [landed_object.name] * batch.num_rows,
+            "row_number": pc.subtract(batch["key"], key_offsets[landed_object.name]),
             "as_of": [as_of] * batch.num_rows,
         }
         batches.append(pa.RecordBatch.from_pydict(columns, schema=QUARANTINE_SCHEMA))
     return pa.Table.from_batches(batches, schema=QUARANTINE_SCHEMA)
 
 
-def append_quarantine(lake: Lake, rejected: pa.Table, start: datetime) -> int | None:
-    """Append rejected rows of windows from `start` on, but none that an earlier run of that time rejected already.
+def _format_source_rows(landed_object: LandedObject, batch: pa.RecordBatch) -> list[str]:
+    """Format each row of a batch as JSON. The first two columns are key and fate."""
+    cells = [column.to_pylist() for column in batch.columns[2:]]
+    source_rows = []
+    for values in zip(*cells, strict=True):
+        row = dict(zip(landed_object.columns, values, strict=True))
+        source_rows.append(json.dumps(row, ensure_ascii=False))
+    return source_rows
 
-    Returns the version of the table, if there is one.
+
+def append_quarantine(
+    lake: Lake,
+    rejected: pa.Table,
+    start: datetime,
+) -> int | None:
+    """Append rejected rows that no run with an as_of of `start` or later has rejected before.
+
+    Rows without a time come with every window, so they are compared with those of all runs.
+
+    Returns the version of the table; None when there is no table.
     """
 
     def attempt(table: "DeltaTable | None") -> dict[str, Any]:
-        new = rejected if table is None else _select_new_rejects(lake.scan(table), rejected, start)
-        if new.num_rows:
-            append_rows(lake, "quarantine", table, new, {}, {})
+        new_rows = rejected
+        if table is not None:
+            new_rows = _select_new_rejects(lake.scan(table), rejected, start)
+        if new_rows.num_rows:
+            append_rows(
+                lake,
+                "quarantine",
+                table,
+                new_rows,
+                {},
+                {},
+            )
         return {}
 
     if rejected.num_rows:
@@ -195,23 +256,31 @@ def append_quarantine(lake: Lake, rejected: pa.Table, start: datetime) -> int | 
     return read_table_version(lake, "quarantine")
 
 
-def _select_new_rejects(quarantine: pads.Dataset, rejected: pa.Table, start: datetime) -> pa.Table:
-    again = (pc.field("as_of") >= pa.scalar(start, UTC_MICROSECONDS)) | pc.field("reason").isin(
-        TIMELESS_REASONS
-    )
-    known = quarantine.to_table(columns=["source_row", "reason"], filter=again)
-    new = rejected.join(known, ["source_row", "reason"], join_type="left anti")
-    return new.select(QUARANTINE_SCHEMA.names).sort_by(
-        [("source_object", "ascending"), ("row_number", "ascending")]
-    )
+def _select_new_rejects(
+    quarantine: pads.Dataset,
+    rejected: pa.Table,
+    start: datetime,
+) -> pa.Table:
+    is_recent = pc.field("as_of") >= pa.scalar(start, UTC_MICROSECONDS)
+    is_timeless = pc.field("reason").isin(TIMELESS_REASONS)
+    row_and_reason = ["source_row", "reason"]
+    stored = quarantine.to_table(columns=row_and_reason, filter=is_recent | is_timeless)
+    new_rows = rejected.join(stored, row_and_reason, join_type="left anti")
+    order = [("source_object", "ascending"), ("row_number", "ascending")]
+    return new_rows.select(QUARANTINE_SCHEMA.names).sort_by(order)
 
 
-def overwrite_table(lake: Lake, name: str, rows: pa.Table) -> None:
-    """Replace a small table whole."""
+def overwrite_table(
+    lake: Lake,
+    name: str,
+    rows: pa.Table,
+) -> None:
+    """Replace all rows of a small table."""
     from deltalake import write_deltalake
 
     def attempt(table: "DeltaTable | None") -> dict[str, Any]:
-        write_deltalake(lake.table_uri(name) if table is None else table, rows, mode="overwrite")
+        target = lake.table_uri(name) if table is None else table
+        write_deltalake(target, rows, mode="overwrite")
         return {}
 
     add_missing_columns(lake, name, rows.schema)

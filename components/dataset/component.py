@@ -18,7 +18,10 @@ def dataset(
     as_of: str,
     run: str,
 ) -> None:
-    """Cut the window in time: train, validation and holdout, which begins where the live model's knowledge ends."""
+    """Cut the window in time into train, validation and holdout.
+
+    The holdout begins where the live model's knowledge ends.
+    """
     from dawnlist.records.run_records import record_step, resolve_as_of
 
     as_of = resolve_as_of(lake, namespace, as_of, run)
@@ -33,13 +36,14 @@ def dataset(
         from dawnlist.records.lineage import select_finite_figures, write_lineage
         from dawnlist.records.registry import reconcile_champion
 
-        opened = Lake.open(lake, namespace)
-        record["store"] = reconcile_champion(opened, redis, namespace)
+        opened_lake = Lake.open(lake, namespace)
+        record["store"] = reconcile_champion(opened_lake, redis, namespace)
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
-        cut, report = build_splits(
-            opened, version, pq.read_table(verdicts.path), as_of, int(window_days)
+        verdict_rows = pq.read_table(verdicts.path)
+        built_splits, report = build_splits(
+            opened_lake, version, verdict_rows, as_of, int(window_days)
         )
-        cut.save(Path(splits.path))
+        built_splits.save(Path(splits.path))
         record.update(report)
         write_lineage(
             [splits],

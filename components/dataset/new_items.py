@@ -1,7 +1,8 @@
-"""What the items table says of the window's items, and which items that nobody met join them.
+"""Add what the items table says to splits, and append new items that nobody has met yet.
 
-The items table has no dates. `items_seen/{as_of}.parquet` (item_id, first_seen) says which run saw each item first; a
-run goes on from the newest one that is older than itself, so a rerun finds what its first run found.
+The items table has no dates. `items_seen/{as_of}.parquet` (item_id, first_seen) says which run saw
+each item first. A run continues the newest of these files that is older than the run itself, so a
+rerun finds what its first run found.
 """
 
 import io
@@ -9,10 +10,10 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dawnlist.arrays import Int64Array
 from dawnlist.cuts import MICROSECONDS_PER_DAY, format_stamp
 from dawnlist.lake.lake import Lake
 from dawnlist.model.content import ItemFeatures, build_content_vectors
@@ -20,7 +21,7 @@ from dawnlist.model.ids import IdMap
 from dawnlist.model.splits import Splits
 
 NEW_ITEM_DAYS: Final = 28
-"""An item that nobody has met so long after it was first seen is no longer new: it stays out."""
+"""For how many days after it was first seen an item that nobody has met counts as new."""
 ITEMS_SEEN_FOLDER: Final = "items_seen"
 ITEMS_SEEN_SCHEMA: Final = pa.schema(
     [pa.field("item_id", pa.string()), pa.field("first_seen", pa.int64())]
@@ -28,57 +29,73 @@ ITEMS_SEEN_SCHEMA: Final = pa.schema(
 
 
 def join_items_table(lake: Lake, splits: Splits) -> Splits:
-    """The splits with what is known of their items, and with the new ones, which nobody met yet, as their last items.
+    """Add features of items to the splits, and append new items that nobody has met.
 
-    They are the same without an items table.
+    Without an items table, the splits are returned as they are.
     """
     rows = lake.rows("items")
     if rows is None:
         return splits
     items = rows.to_table()
-    listed = IdMap.of(items["item_id"])
-    seen, since = record_first_seen(lake, listed, splits)
-    young = seen > _convert_as_of_to_microseconds(splits) - NEW_ITEM_DAYS * MICROSECONDS_PER_DAY
-    unmet = listed.subset(np.flatnonzero(young & (splits.item_ids.indices(listed.ids) < 0)))
-    ids = IdMap(pa.concat_arrays([splits.item_ids.ids, unmet.ids]))
+    listed_ids = IdMap.of(items["item_id"])
+    first_seen, first_look = record_first_seen(lake, listed_ids, splits)
+    ids = _append_new_items(splits, listed_ids, first_seen)
     content = build_content_vectors(items, ids)
-    met = np.arange(len(ids)) < len(splits.item_ids)
-    kept = np.flatnonzero(
-        met | content.any(axis=1)
-    )  # without a word in common with any, nothing is known of it
-    dates = np.append(seen, 0)[listed.indices(ids.ids)]  # -1, the last, for one that is not listed
-    stock = ItemFeatures(content[kept], dates[kept], since, len(kept) - int(met.sum()))
-    return replace(splits, item_ids=ids.subset(kept), stock=stock)
+    is_met = np.arange(len(ids)) < len(splits.item_ids)
+    # A new item without content is left out: nothing is known about it.
+    used = np.flatnonzero(is_met | content.any(axis=1))
+    # An item that is not listed has the index -1, which is the appended 0.
+    dates = np.append(first_seen, 0)[listed_ids.indices(ids.ids)]
+    unmet_count = len(used) - int(is_met.sum())
+    features = ItemFeatures(content[used], dates[used], first_look, unmet_count)
+    return replace(splits, item_ids=ids.subset(used), stock=features)
+
+
+def _append_new_items(
+    splits: Splits,
+    listed_ids: IdMap,
+    first_seen: Int64Array,
+) -> IdMap:
+    """Append listed items that were first seen lately and that nobody has met."""
+    oldest = _convert_as_of_to_microseconds(splits) - NEW_ITEM_DAYS * MICROSECONDS_PER_DAY
+    is_unmet = splits.item_ids.indices(listed_ids.ids) < 0
+    new_ids = listed_ids.subset(np.flatnonzero((first_seen > oldest) & is_unmet))
+    return IdMap(pa.concat_arrays([splits.item_ids.ids, new_ids.ids]))
 
 
 def record_first_seen(
-    lake: Lake, listed: IdMap, splits: Splits
-) -> tuple[npt.NDArray[np.int64], int]:
-    """When the items were first seen, shape (len(listed),), and when the first run looked; epoch microseconds.
+    lake: Lake,
+    listed_ids: IdMap,
+    splits: Splits,
+) -> tuple[Int64Array, int]:
+    """Look up when the items were first seen, and record those that no earlier run has seen.
 
-    It leaves in the lake what the next day's run goes on from.
+    Returns the time of each item, shape (len(listed_ids),), and the time of the first run that
+    recorded items, all in epoch microseconds.
     """
-    now, known = _convert_as_of_to_microseconds(splits), _read_earlier_sightings(lake, splits)
-    places = IdMap(known["item_id"].combine_chunks()).indices(listed.ids)
-    dates = np.append(known["first_seen"].to_numpy(), now)[places]
-    new = pa.table({"item_id": listed.ids, "first_seen": dates}, schema=ITEMS_SEEN_SCHEMA).filter(
-        pa.array(places < 0)
-    )
+    now = _convert_as_of_to_microseconds(splits)
+    earlier = _read_earlier_sightings(lake, splits)
+    earlier_dates = earlier["first_seen"].to_numpy()
+    indices = IdMap(earlier["item_id"].combine_chunks()).indices(listed_ids.ids)
+    # An item that no earlier run has seen has the index -1, which is the appended `now`.
+    dates = np.append(earlier_dates, now)[indices]
+    listed = pa.table({"item_id": listed_ids.ids, "first_seen": dates}, schema=ITEMS_SEEN_SCHEMA)
+    new = listed.filter(pa.array(indices < 0))
     if new.num_rows:
-        data = io.BytesIO()
-        pq.write_table(pa.concat_tables([known, new]), data, compression="zstd")
-        lake.write(data.getvalue(), ITEMS_SEEN_FOLDER, _build_file_name(splits))
-    return dates, int(min(known["first_seen"].to_numpy(), default=now))
+        buffer = io.BytesIO()
+        pq.write_table(pa.concat_tables([earlier, new]), buffer, compression="zstd")
+        lake.write(buffer.getvalue(), ITEMS_SEEN_FOLDER, _build_file_name(splits))
+    return dates, int(min(earlier_dates, default=now))
 
 
 def _read_earlier_sightings(lake: Lake, splits: Splits) -> pa.Table:
-    older = [name for name in lake.names(ITEMS_SEEN_FOLDER) if name < _build_file_name(splits)]
-    data = lake.read(ITEMS_SEEN_FOLDER, older[-1]) if older else None
-    return (
-        ITEMS_SEEN_SCHEMA.empty_table()
-        if data is None
-        else pq.read_table(io.BytesIO(data), schema=ITEMS_SEEN_SCHEMA)
-    )
+    """Read the newest file that is older than the run; an empty table when there is none."""
+    file_name = _build_file_name(splits)
+    older_names = [name for name in lake.names(ITEMS_SEEN_FOLDER) if name < file_name]
+    data = lake.read(ITEMS_SEEN_FOLDER, older_names[-1]) if older_names else None
+    if data is None:
+        return ITEMS_SEEN_SCHEMA.empty_table()
+    return pq.read_table(io.BytesIO(data), schema=ITEMS_SEEN_SCHEMA)
 
 
 def _build_file_name(splits: Splits) -> str:

@@ -1,5 +1,6 @@
-"""From the interactions table and the verdicts to splits."""
+"""Build splits of the interactions table: its (user, item) pairs, without bots, cut in time."""
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,10 @@ from dawnlist.model.ids import IdMap
 from dawnlist.model.splits import Splits
 from dawnlist.records.registry import find_incumbent
 
-# One pass over the rows gives all three parts of every pair.
+# One pass over the rows gives the three parts of every pair.
 PAIRS_QUERY = """
 SELECT user_id, item_id,
-       {sums},
-       {lasts}
+       {columns}
 FROM rows
 GROUP BY user_id, item_id
 """
@@ -30,68 +30,106 @@ SPLIT_CONDITIONS = (
     "event_time >= $validation AND event_time < $train",
     "event_time >= $train",
 )
+"""The conditions of the three parts: before validation, validation, holdout."""
 
 
 def build_splits(
-    lake: Lake, version: int, verdicts: pa.Table, as_of: str, window_days: int
+    lake: Lake,
+    version: int,
+    verdicts: pa.Table,
+    as_of: str,
+    window_days: int,
 ) -> tuple[Splits, dict[str, Any]]:
-    """The splits of [as_of - window_days, as_of), and counts. ValueError when nothing is left to train on.
+    """Build the splits of [as_of - window_days, as_of), and count what is in them.
 
-    The incumbent of this moment goes with them: the holdout begins where its knowledge ends, so no later one may be
-    judged on it.
+    The incumbent of this moment is recorded in the splits. The holdout begins where the incumbent's
+    knowledge ends, so a later incumbent must not be judged on it.
+
+    Args:
+        lake: The lake.
+        version: The version of the interactions table.
+        verdicts: The verdicts of filter_bots; what they drop is left out.
+        as_of: The end of the window, ISO-8601 with a zone.
+        window_days: The length of the window.
+
+    Raises:
+        ValueError: No interactions remain to train on.
     """
     day = parse_as_of(as_of)
-    live = find_incumbent(lake, day)
-    cuts = Cuts.of(day, parse_as_of(live["as_of"]) if live else None)
+    incumbent = find_incumbent(lake, day)
+    incumbent_as_of = parse_as_of(incumbent["as_of"]) if incumbent else None
+    cuts = Cuts.from_as_of(day, incumbent_as_of)
     rows = scan_interactions(lake, version, day, window_days).filter(build_keep_filter(verdicts))
     pairs = _aggregate_pairs(rows, cuts)
-    users, items = IdMap.of(pairs["user_id"]), IdMap.of(pairs["item_id"])
-    user, item = users.indices(pairs["user_id"]), items.indices(pairs["item_id"])
-    order = np.lexsort((item, user))
-    stacked = {
-        name: np.stack([pairs[f"{name}{part}"].to_numpy() for part in range(3)])[:, order]
-        for name in ("weight", "last")
+    lineage = {
+        "interactions_version": version,
+        "window_days": window_days,
+        "settings": _read_settings_digest(verdicts),
+        "incumbent": incumbent,
+        "traffic": measure_traffic(rows, day),
     }
-    splits = Splits(
-        users,
-        items,
-        user[order].astype(np.int32),
-        item[order].astype(np.int32),
-        stacked["weight"].astype(np.float32),
-        stacked["last"].astype(np.int64),
-        cuts,
-        {
-            "interactions_version": version,
-            "window_days": window_days,
-            "settings": (verdicts.schema.metadata or {}).get(b"settings", b"").decode() or None,
-            "incumbent": live,
-            "traffic": measure_traffic(rows, day),
-        },
-    )
+    splits = _arrange_pairs(pairs, cuts, lineage)
     splits.about["holdout"] = splits.holdout_fingerprint
     if not splits.met(slice(2)).any():
-        raise ValueError(
-            f"no interactions before {format_iso(cuts.train_end)} are left to train on: "
-            "fetch more days, or see the drop report for what was taken out"
-        )
+        raise ValueError(_explain_empty_splits(cuts.train_end))
     splits = join_items_table(lake, splits)
     return splits, _summarise_splits(splits)
 
 
+def _explain_empty_splits(train_end: datetime) -> str:
+    return (
+        f"no interactions before {format_iso(train_end)} remain after cleaning and dropping bots, "
+        "so there is nothing to train on: fetch more days with `dawnlist backfill`, "
+        "or see the drop report for what was taken out"
+    )
+
+
+def _read_settings_digest(verdicts: pa.Table) -> str | None:
+    """Read the digest of the settings that the verdicts were made with."""
+    metadata = verdicts.schema.metadata or {}
+    digest = metadata.get(b"settings", b"").decode()
+    return digest or None
+
+
 def _aggregate_pairs(rows: pads.Dataset, cuts: Cuts) -> pa.Table:
-    sums = ", ".join(
-        f"coalesce(sum(weight) FILTER ({part}), 0)::FLOAT weight{i}"
-        for i, part in enumerate(SPLIT_CONDITIONS)
-    )
-    lasts = ", ".join(
-        f"coalesce(max(epoch_us(event_time)) FILTER ({part}), 0) last{i}"
-        for i, part in enumerate(SPLIT_CONDITIONS)
-    )
+    """Aggregate the rows to pairs, with the columns weight0, last0, ... of each part."""
+    columns = []
+    for part, condition in enumerate(SPLIT_CONDITIONS):
+        total = f"coalesce(sum(weight) FILTER ({condition}), 0)::FLOAT"
+        last = f"coalesce(max(epoch_us(event_time)) FILTER ({condition}), 0)"
+        columns.append(f"{total} AS weight{part}, {last} AS last{part}")
+    query = PAIRS_QUERY.format(columns=",\n       ".join(columns))
+    parameters = {"validation": cuts.validation_start, "train": cuts.train_end}
     connection = scratch_duckdb.open_scratch_database()
     connection.register("rows", rows)
-    query = PAIRS_QUERY.format(sums=sums, lasts=lasts)
-    cut = {"validation": cuts.validation_start, "train": cuts.train_end}
-    return connection.sql(query, params=cut).to_arrow_table()
+    return connection.sql(query, params=parameters).to_arrow_table()
+
+
+def _arrange_pairs(
+    pairs: pa.Table,
+    cuts: Cuts,
+    lineage: dict[str, Any],
+) -> Splits:
+    """Number users and items, and sort the pairs by user, then item."""
+    users, items = IdMap.of(pairs["user_id"]), IdMap.of(pairs["item_id"])
+    user_index = users.indices(pairs["user_id"])
+    item_index = items.indices(pairs["item_id"])
+    order = np.lexsort((item_index, user_index))
+    return Splits(
+        user_ids=users,
+        item_ids=items,
+        user_index=user_index[order].astype(np.int32),
+        item_index=item_index[order].astype(np.int32),
+        weight=_stack_parts(pairs, "weight")[:, order].astype(np.float32),
+        last=_stack_parts(pairs, "last")[:, order].astype(np.int64),
+        cuts=cuts,
+        about=lineage,
+    )
+
+
+def _stack_parts(pairs: pa.Table, name: str) -> Any:
+    """Stack the columns of the three parts, shape (3, pairs)."""
+    return np.stack([pairs[f"{name}{part}"].to_numpy() for part in range(len(SPLIT_CONDITIONS))])
 
 
 def _summarise_splits(splits: Splits) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""How many events the last day brought, and which, beside the four weeks before: what the gate judges the day by."""
+"""Count the events of the last day and of the four weeks before it: the gate compares the two."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import pyarrow.dataset as pads
 
 BASELINE_WEEKS = 4
 BASELINE_DAYS = 7 * BASELINE_WEEKS
-"""So many days before the last one are counted."""
+"""The number of days before the last one that are counted."""
 
 # Days are whole 24 hours back from the run's moment: 0 is [as_of - 24 h, as_of).
 TRAFFIC_QUERY = """
@@ -21,28 +22,36 @@ ORDER BY ALL
 
 
 def measure_traffic(rows: pads.Dataset, as_of: datetime) -> dict[str, Any]:
-    """Events of the last 24 hours and of each day before, and their mix of types.
+    """Count the events of the last 24 hours and of each day before, and their mix of types.
 
-    Returns events, before (of each earlier day, newest first, at most 28 and none before the first that has any), mix
-    and mix_before (event type -> share; of the last day, and of `before` together; empty where there are no events).
+    Returns:
+        `events` (of the last day), `before` (events of each earlier day, newest first: at most 28
+        days, and none before the first that has any), `mix` (event type -> share of the last day's
+        events) and `mix_before` (event type -> share of all earlier events). A mix without events
+        is empty.
     """
     connection = duckdb.connect()
     connection.register("rows", rows)
     start = as_of - timedelta(days=BASELINE_DAYS + 1)
     counts = connection.execute(TRAFFIC_QUERY, {"as_of": as_of, "start": start}).fetchall()
-    days = [0] * (max((day for day, _, _ in counts), default=0) + 1)
-    mixes: tuple[dict[str, int], dict[str, int]] = {}, {}
-    for day, kind, events in counts:
-        days[day] += events
-        mix = mixes[day > 0]
-        mix[kind] = mix.get(kind, 0) + events
+    events_by_day: Counter[int] = Counter()
+    mix: Counter[str] = Counter()
+    mix_before: Counter[str] = Counter()
+    for day, event_type, events in counts:
+        events_by_day[day] += events
+        if day == 0:
+            mix[event_type] += events
+        else:
+            mix_before[event_type] += events
+    first_day = max(events_by_day, default=0)
     return {
-        "events": days[0],
-        "before": days[1:],
-        "mix": _compute_shares(mixes[0]),
-        "mix_before": _compute_shares(mixes[1]),
+        "events": events_by_day[0],
+        "before": [events_by_day[day] for day in range(1, first_day + 1)],
+        "mix": _compute_shares(mix),
+        "mix_before": _compute_shares(mix_before),
     }
 
 
-def _compute_shares(mix: dict[str, int]) -> dict[str, float]:
-    return {kind: round(events / sum(mix.values()), 6) for kind, events in mix.items()}
+def _compute_shares(mix: "Counter[str]") -> dict[str, float]:
+    total = mix.total()
+    return {event_type: round(events / total, 6) for event_type, events in mix.items()}

@@ -1,16 +1,19 @@
-"""What verdicts let through."""
+"""Apply the verdicts of filter_bots."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 
 def build_keep_filter(verdicts: pa.Table) -> pc.Expression:
-    """The filter that lets through what no verdict drops, for a table's or a dataset's columns user_id and event_id."""
-    drop = pc.and_not(pc.equal(verdicts["action"], "drop"), verdicts["shadow"])
-    dropped = verdicts.filter(drop)
-    kept = pc.scalar(True)
+    """Build the filter of the rows that no verdict drops, over the columns user_id and event_id.
+
+    Verdicts of rules in shadow mode drop nothing.
+    """
+    is_effective = pc.and_not(pc.equal(verdicts["action"], "drop"), verdicts["shadow"])
+    drops = verdicts.filter(is_effective)
+    keep_filter = pc.scalar(True)
     for column in ("user_id", "event_id"):
-        ids = dropped[column].drop_null().unique()
-        if len(ids):
-            kept = kept & ~pc.field(column).isin(ids)
-    return kept
+        dropped_ids = drops[column].drop_null().unique()
+        if len(dropped_ids):
+            keep_filter = keep_filter & ~pc.field(column).isin(dropped_ids)
+    return keep_filter

@@ -39,7 +39,7 @@ class EvaluatedUsers:
     k: int
 
     @classmethod
-    def of(cls, splits: Splits, k: int) -> "EvaluatedUsers":
+    def from_splits(cls, splits: Splits, k: int) -> "EvaluatedUsers":
         """Take the users who met items before the holdout, and new ones in it."""
         history = splits.user_items("train")
         users = splits.judged("holdout")
@@ -84,7 +84,7 @@ def build_model_arm(splits: Splits, model: FactorModel) -> EvaluationArm:
 
 def build_item_knn_arm(history: csr_matrix) -> EvaluationArm:
     """Build the arm of item-kNN on what all users met before the holdout."""
-    knn = ItemKNN.of(history)
+    knn = ItemKNN.from_interactions(history)
     return lambda block: knn.top_k(block.seen, block.k)
 
 

@@ -85,7 +85,7 @@ def evaluate_models(
     """
     if metric not in METRICS:
         raise ValueError(f"metric {metric!r} is unknown: give one of {', '.join(METRICS)}")
-    evaluated = EvaluatedUsers.of(splits, k)
+    evaluated = EvaluatedUsers.from_splits(splits, k)
     holdout_facts = holdout.describe_holdout(lake, splits)
     windows = _build_popularity_arms(evaluated)
     window_scores = _score_windows(evaluated, windows, metric)

@@ -37,7 +37,7 @@ class ItemKNN:
     """Shape (items, items), float32: cosine similarities, at most KNN_NEIGHBOURS in a row."""
 
     @classmethod
-    def of(cls, user_items: csr_matrix) -> "ItemKNN":
+    def from_interactions(cls, user_items: csr_matrix) -> "ItemKNN":
         """Compute the cosine similarities of items by the users who met them.
 
         Stored entries count as 1. The library implicit computes them on all cores.

@@ -1,1 +1,1 @@
-"""Fetch: one window of interactions, and the items and users whole, from the source into landing objects."""
+"""Fetch: land windows of interactions, and all items and users, from the source in the lake."""

@@ -29,10 +29,9 @@ def fetch(
         from dawnlist.records.lineage import write_lineage
         from dawnlist.settings import Settings
 
-        opened = Lake.open(lake, namespace)
-        record.update(
-            fetch_source(opened, source, Settings.load(settings).source, as_of, run, window_days)
-        )
+        opened_lake = Lake.open(lake, namespace)
+        source_settings = Settings.load(settings).source
+        record.update(fetch_source(opened_lake, source, source_settings, as_of, run, window_days))
         Path(landed.path).write_text(json.dumps(record))
         start, end = record["window"]
         write_lineage(

@@ -1,4 +1,4 @@
-"""Interactions from a SQL database: a window on an indexed column, in a read-only transaction, streamed."""
+"""Read interactions from a SQL database: a window on an indexed column, read-only, as a stream."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,6 @@ from dawnlist.components.fetch.arrivals import count_rows_by_hour
 from dawnlist.components.fetch.database_errors import translate_database_errors
 from dawnlist.components.fetch.database_readers import (
     ColumnWindow,
-    RecordBatches,
     build_window_condition,
     read_source_table,
 )
@@ -24,104 +23,121 @@ from dawnlist.components.fetch.dialects import (
     list_opening_statements,
     parse_database_url,
 )
+from dawnlist.components.fetch.read_ahead import RecordBatches
 from dawnlist.components.fetch.window_bounds import convert_window_bounds
 from dawnlist.settings import SourceSettings
 
 _DAYS_PER_STATEMENT = 500
-"""Days that are counted by one statement: fewer columns than any database allows."""
+"""Days that one statement counts, a column each: fewer than any database's limit of columns."""
 
 
 @dataclass(frozen=True)
 class DatabaseSource:
-    """A PostgreSQL, SQLite, MySQL, MariaDB or SQL Server database.
+    """A PostgreSQL, SQLite, MySQL, MariaDB or SQL Server database as a DataSource.
 
-    Each call is a transaction or two: what the table looks like, then the one statement that reads it. ValueError,
-    ConnectionError, PermissionError, TimeoutError or FileNotFoundError in one line.
+    Each call makes one or two transactions: one to look at the table, one to read it in a single
+    statement.
+
+    Raises:
+        ValueError, ConnectionError, PermissionError, TimeoutError, FileNotFoundError: With a
+            message of one line.
     """
 
     url: str
+    """The URL of the database, without a password."""
     settings: SourceSettings
+    """The names of tables and columns, and the timeout of statements."""
 
-    daily = False
+    gives_whole_days = False
 
     def interactions(self, start: datetime, end: datetime) -> RecordBatches:
-        """The rows whose time column lies in [start, end)."""
+        """Read the rows whose time column lies in [start, end)."""
         with self._connect() as connection:
             table = self._timed(connection)
-            window = self._windows(connection, table, [(start, end)])[0]
-        yield from self._read(table, window)
+            [window] = self._windows(connection, table, [(start, end)])
+        yield from self._read_table(table, window)
 
     def read_whole_table(self, table: str) -> RecordBatches | None:
-        """All rows of the items or users table; None when the database has none."""
+        """Read all rows of the table `items` or `users`; None when there is no such table."""
         with self._connect() as connection:
-            found = _reflect_table(connection, getattr(self.settings, table))
-        return None if found is None else self._read(found, None)
+            source_table = _reflect_table(connection, getattr(self.settings, table))
+        if source_table is None:
+            return None
+        return self._read_table(source_table, None)
 
-    def newest(self) -> str | None:
-        """The time column's highest value."""
+    def describe_newest(self) -> str | None:
+        """Return the highest value of the time column as text; None when there is no row."""
         with self._connect() as connection:
             column = self._timed(connection).c[self.settings.time_column]
-            value = cast_to_text(sa.func.max(column, type_=column.type), connection.dialect.name)
-            found = connection.execute(sa.select(value)).scalar()
-        return None if found is None else str(found)
+            newest = sa.func.max(column, type_=column.type)
+            text = cast_to_text(newest, connection.dialect.name)
+            value = connection.execute(sa.select(text)).scalar()
+        return None if value is None else str(value)
 
-    def count_arrivals(self, landed: Path, start: datetime, end: datetime) -> dict[str, int]:
-        """The rows of a file that `interactions(start, end)` was written to, by the hour of the time column."""
-        return count_rows_by_hour(
-            landed, [pq.read_schema(landed).names.index(self.settings.time_column)]
-        )
+    def count_arrivals(
+        self,
+        landed: Path,
+        start: datetime,
+        end: datetime,
+    ) -> dict[str, int]:
+        """Count the rows of a file of interactions by the hour of the time column."""
+        columns = pq.read_schema(landed).names
+        return count_rows_by_hour(landed, [columns.index(self.settings.time_column)])
 
     def count_rows_by_day(self, days: list[date]) -> dict[date, int]:
-        """The rows of each UTC day by the time column, each counted in its index."""
+        """Count the rows of each UTC day by the time column, each day in the column's index."""
         if not days:
             return {}
         with self._connect() as connection:
             table = self._timed(connection)
-            midnights = [datetime.combine(day, time(), UTC) for day in days]
-            windows = self._windows(
-                connection, table, [(day, day + timedelta(days=1)) for day in midnights]
-            )
-            one = sa.select(sa.func.count()).select_from(table)
-            columns = [
-                one.where(build_window_condition(table, window)).scalar_subquery()
-                for window in windows
-            ]
-            chunks = [
-                columns[first : first + _DAYS_PER_STATEMENT]
-                for first in range(0, len(columns), _DAYS_PER_STATEMENT)
-            ]
-            rows = [row for chunk in chunks for row in connection.execute(sa.select(*chunk)).one()]
-        return dict(zip(days, rows, strict=True))
+            periods = [_get_day_period(day) for day in days]
+            columns = []
+            for window in self._windows(connection, table, periods):
+                condition = build_window_condition(table, window)
+                count = sa.select(sa.func.count()).select_from(table).where(condition)
+                columns.append(count.scalar_subquery())
+            counts: list[int] = []
+            for first in range(0, len(columns), _DAYS_PER_STATEMENT):
+                query = sa.select(*columns[first : first + _DAYS_PER_STATEMENT])
+                counts.extend(connection.execute(query).one())
+        return dict(zip(days, counts, strict=True))
 
     @contextmanager
     def _connect(self) -> Iterator[sa.Connection]:
-        opened = create_source_engine(parse_database_url(self.url), self.settings)
+        """Open a read-only transaction; errors of the database come out as built-in exceptions."""
+        engine = create_source_engine(parse_database_url(self.url), self.settings)
         try:
-            with translate_database_errors(self.url), opened.connect() as connection:
-                for statement in list_opening_statements(opened.dialect, self.settings):
+            with translate_database_errors(self.url), engine.connect() as connection:
+                for statement in list_opening_statements(engine.dialect, self.settings):
                     connection.exec_driver_sql(statement)
                 yield connection
         finally:
-            opened.dispose()
+            engine.dispose()
 
-    def _read(self, table: sa.TableClause, window: ColumnWindow | None) -> RecordBatches:
+    def _read_table(self, table: sa.TableClause, window: ColumnWindow | None) -> RecordBatches:
         url = parse_database_url(self.url)
         with translate_database_errors(self.url):
             yield from read_source_table(url, self.settings, table, window)
 
     def _timed(self, connection: sa.Connection) -> sa.TableClause:
-        """The table of the interactions; ValueError that says what there is, when it or its time column is missing."""
+        """Reflect the table of the interactions.
+
+        Raises:
+            ValueError: The table or its time column is missing. The message says what there is.
+        """
         name, column = self.settings.interactions, self.settings.time_column
         table = _reflect_table(connection, name)
         if table is None:
-            found = ", ".join(sa.inspect(connection).get_table_names()) or "none"
+            table_names = ", ".join(sa.inspect(connection).get_table_names()) or "none"
             raise ValueError(
-                f"the source has no table {name!r} (it has: {found}): name it in the settings, source.interactions"
+                f"the source has no table {name!r} (it has: {table_names}): "
+                "name it in the settings, source.interactions"
             )
         if column not in table.c:
             raise ValueError(
-                f"table {table.name!r} has no column {column!r} to cut the window on (it has: "
-                f"{', '.join(table.c.keys())}): name an indexed one in the settings, source.time_column"
+                f"table {table.name!r} has no column {column!r} to cut the window on "
+                f"(it has: {', '.join(table.c.keys())}): "
+                "name an indexed one in the settings, source.time_column"
             )
         return table
 
@@ -129,43 +145,54 @@ class DatabaseSource:
         self,
         connection: sa.Connection,
         table: sa.TableClause,
-        times: list[tuple[datetime, datetime]],
+        periods: list[tuple[datetime, datetime]],
     ) -> list[ColumnWindow]:
-        """The windows in the form that the time column has."""
+        """Convert periods to windows in the form that the time column has."""
         name = self.settings.time_column
         oldest, newest = _read_value_range(connection, table.c[name])
         if newest is None:
-            return [ColumnWindow(name, None, None)] * len(times)
-        return [
-            ColumnWindow(name, *convert_window_bounds(oldest, newest, start, end))
-            for start, end in times
-        ]
+            return [ColumnWindow(name, None, None)] * len(periods)
+        windows = []
+        for start, end in periods:
+            first, last = convert_window_bounds(oldest, newest, start, end)
+            windows.append(ColumnWindow(name, first, last))
+        return windows
+
+
+def _get_day_period(day: date) -> tuple[datetime, datetime]:
+    """Return the UTC midnights at which a day begins and ends."""
+    midnight = datetime.combine(day, time(), UTC)
+    return midnight, midnight + timedelta(days=1)
 
 
 def _reflect_table(connection: sa.Connection, name: str) -> sa.TableClause | None:
-    """The table as the database describes it, with SCHEMA.TABLE as its name or TABLE; None when there is none."""
-    schema, _, bare = name.rpartition(".")
+    """Look up the columns of TABLE or SCHEMA.TABLE; None when it does not exist."""
+    schema, _, table_name = name.rpartition(".")
     try:
-        columns = sa.inspect(connection).get_columns(bare, schema or None)
+        reflected_columns = sa.inspect(connection).get_columns(table_name, schema or None)
     except sa.exc.NoSuchTableError:
         return None
-    # SQLite's types are only declared: what lies there is compared as it lies there
-    untyped = connection.dialect.name == "sqlite"
-    kinds = (sa.types.NullType() if untyped else column["type"] for column in columns)
-    return sa.table(
-        bare,
-        *(sa.column(column["name"], kind) for column, kind in zip(columns, kinds, strict=True)),
-        schema=schema or None,
-    )
+    # SQLite only declares types: a value is compared as it is stored.
+    is_untyped = connection.dialect.name == "sqlite"
+    columns: list[sa.ColumnClause[Any]] = []
+    for reflected_column in reflected_columns:
+        kind = sa.types.NullType() if is_untyped else reflected_column["type"]
+        columns.append(sa.column(reflected_column["name"], kind))
+    return sa.table(table_name, *columns, schema=schema or None)
 
 
 def _read_value_range(connection: sa.Connection, column: sa.ColumnClause[Any]) -> tuple[Any, Any]:
-    """The column's lowest and highest value, two look-ups in its index; of a column of times, any such value."""
+    """Read the column's lowest and highest value, each with one look-up in the index.
+
+    A column that has the type of a time is not read: any time tells the form of its values.
+    """
     if isinstance(column.type, sa.DateTime):
-        zoned = datetime.min.replace(tzinfo=UTC if column.type.timezone else None)
-        return zoned, zoned
+        zone = UTC if column.type.timezone else None
+        moment = datetime.min.replace(tzinfo=zone)
+        return moment, moment
     if isinstance(column.type, sa.Date):
         return date.min, date.min
-    ends = (sa.select(extreme(column)).scalar_subquery() for extreme in (sa.func.min, sa.func.max))
-    oldest, newest = connection.execute(sa.select(*ends)).one()
+    lowest = sa.select(sa.func.min(column)).scalar_subquery()
+    highest = sa.select(sa.func.max(column)).scalar_subquery()
+    oldest, newest = connection.execute(sa.select(lowest, highest)).one()
     return oldest, newest

@@ -1,4 +1,4 @@
-"""What a database or its driver says when it refuses, as one line of ours and a built-in exception."""
+"""Translate errors of databases and drivers to built-in exceptions with a line for a message."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,84 +11,87 @@ import sqlalchemy as sa
 from dawnlist.urls import SOURCE_PASSWORD, mask_passwords, read_password
 
 _DENIED = {"42501", 1142, 1143, 229}
-"""No SELECT right: SQLSTATE of PostgreSQL, numbers of MySQL and of SQL Server."""
+"""No SELECT right: the SQLSTATE of PostgreSQL, the numbers of MySQL and of SQL Server."""
 _TIMED_OUT = {"57014", 1969, 3024}
-_UNREACHABLE = {
-    1040,
-    1044,
-    1045,
-    1049,
-    1698,
-    2002,
-    2003,
-    2006,
-    2013,
-    2026,
-    18456,
-    20009,
-    20002,
-    20047,
-}
+_UNREACHABLE_MYSQL = {1040, 1044, 1045, 1049, 1698, 2002, 2003, 2006, 2013, 2026}
+_UNREACHABLE_SQL_SERVER = {18456, 20002, 20009, 20047}
+_UNREACHABLE = _UNREACHABLE_MYSQL | _UNREACHABLE_SQL_SERVER
 _UNREACHABLE_CLASSES = ("08", "28", "3D", "53", "57P")
-"""Classes of SQLSTATE: connection, authorization, no such database, too many connections, shut down or killed."""
+"""Classes of SQLSTATE: connection, login, no such database, too many connections, shutdown."""
 
 
 @contextmanager
 def translate_database_errors(url: str) -> Iterator[None]:
-    """Raise what a driver raises in the block as PermissionError, TimeoutError, ConnectionError or ValueError."""
+    """Translate what a driver raises in the block.
+
+    Raises:
+        PermissionError: The user has no SELECT right.
+        TimeoutError: A statement took longer than the settings allow.
+        ConnectionError: The server does not answer, or refuses the user.
+        ValueError: The database can't be read for another reason.
+    """
     try:
         yield
     except sa.exc.DBAPIError as error:
-        raise _translate_error(
-            url, error.orig, isinstance(error, sa.exc.OperationalError)
-        ) from None
+        is_operational = isinstance(error, sa.exc.OperationalError)
+        raise _translate_error(url, error.orig, is_operational) from None
     except adbc_driver_manager.Error as error:
-        raise _translate_error(
-            url, error, isinstance(error, adbc_driver_manager.OperationalError)
-        ) from None
-    except (OSError, pa.ArrowException) as error:  # in the middle of a stream there is only a text
+        is_operational = isinstance(error, adbc_driver_manager.OperationalError)
+        raise _translate_error(url, error, is_operational) from None
+    except (OSError, pa.ArrowException) as error:
+        # In the middle of a stream, Arrow passes on only the text of the driver's error.
         raise _translate_error(url, error, "ERROR:" not in str(error)) from None
 
 
-def _translate_error(url: str, error: Any, operational: bool) -> Exception:
-    source, code = f"the source {mask_passwords(url)!r}", _read_error_code(error)
-    said = _read_error_line(error)
+def _translate_error(
+    url: str,
+    error: Any,
+    is_operational: bool,
+) -> Exception:
+    source = f"the source {mask_passwords(url)!r}"
+    code, line = _read_error_code(error), _read_error_line(error)
     if code in _DENIED:
         return PermissionError(
-            f"{source} refuses ({said}): give the user the SELECT right on the tables of the shop"
+            f"{source} refuses ({line}): give the user the SELECT right on the tables of the shop"
         )
-    if code in _TIMED_OUT or "statement timeout" in said:
+    if code in _TIMED_OUT or "statement timeout" in line:
         return TimeoutError(
-            f"{source} took too long ({said}): is the time column indexed? if so, raise the settings, "
-            "source.statement_timeout_seconds"
+            f"{source} took too long ({line}): check that the time column is indexed; "
+            "if it is, raise the settings, source.statement_timeout_seconds"
         )
-    if (
-        code in _UNREACHABLE
-        or str(code).startswith(_UNREACHABLE_CLASSES)
-        or (code is None and operational)
-    ):
+    if _is_unreachable(code, is_operational):
         return ConnectionError(
-            f"{source} does not answer or refuses ({said}): check the host, the database, the user, and that "
-            f"{SOURCE_PASSWORD} holds the password"
+            f"{source} does not answer or refuses ({line}): check the host, the database, "
+            f"the user, and that {SOURCE_PASSWORD} holds the password"
         )
     return ValueError(
-        f"{source} can't be read ({said}): check the file or database, the user's rights, and the tables named in "
-        "the settings, source"
+        f"{source} can't be read ({line}): check the file or database, the user's rights, "
+        "and the tables named in the settings, source"
     )
 
 
+def _is_unreachable(code: str | int | None, is_operational: bool) -> bool:
+    """Whether the server does not answer or refuses the user."""
+    if code is None:
+        return is_operational
+    return code in _UNREACHABLE or str(code).startswith(_UNREACHABLE_CLASSES)
+
+
 def _read_error_code(error: Any) -> str | int | None:
-    """The number that MySQL and SQL Server give, or the SQLSTATE; None when neither is known."""
-    first = error.args[0] if error.args else None
-    is_number = isinstance(first, int) and not isinstance(error, OSError)
-    return first if is_number else getattr(error, "sqlstate", None)
+    """Return the number that MySQL and SQL Server give, or the SQLSTATE; None without either."""
+    first_argument = error.args[0] if error.args else None
+    if isinstance(first_argument, int) and not isinstance(error, OSError):
+        return first_argument
+    return getattr(error, "sqlstate", None)
 
 
 def _read_error_line(error: Any) -> str:
-    """The first line of what the server or the driver said, without the password."""
-    numbered = len(error.args) > 1 and isinstance(error.args[0], int)
-    text = error.args[1] if numbered else str(error)
-    text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-    line = (text.strip() or "no reason given").splitlines()[0]
-    secret = read_password(SOURCE_PASSWORD)
-    return line.replace(secret, "***") if secret else line
+    """Return the first line of the server's or the driver's message, without the password."""
+    has_number = len(error.args) > 1 and isinstance(error.args[0], int)
+    message = error.args[1] if has_number else str(error)
+    if isinstance(message, bytes):
+        message = message.decode(errors="replace")
+    text = str(message).strip() or "no reason given"
+    line = text.splitlines()[0]
+    password = read_password(SOURCE_PASSWORD)
+    return line.replace(password, "***") if password else line

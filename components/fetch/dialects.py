@@ -1,4 +1,4 @@
-"""What each kind of database wants: its driver, how a read-only transaction opens, what its values land as."""
+"""What differs between databases: drivers, read-only transactions, and how values land."""
 
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,31 @@ DATABASE_SCHEMES = ("sqlite", *_DRIVERS)
 _LIBPQ = {
     "connect_timeout": str(SOURCE_CONNECT_SECONDS),
     "application_name": "dawnlist",
-    # a server that went away is noticed within a minute, not after TCP's two hours
+    # With these, a server that went away is noticed within a minute, not after TCP's two hours.
     "keepalives_idle": "30",
     "keepalives_interval": "10",
     "keepalives_count": "3",
 }
-# PostgreSQL's strict types; numeric, enum, uuid, json, arrays and the like land as their text
+_EXTRA_READ_SECONDS = 30
+"""How long MySQL's client waits beyond the statement timeout, in case the server is gone."""
+_MAX_TIMEOUT_MILLISECONDS = 2**31 - 1
 _PLAIN = (sa.Integer, sa.Float, sa.Boolean, sa.String, sa.DateTime, sa.Date)
+"""PostgreSQL's types that Arrow has too. Others land as text: numeric, enum, uuid, json, ..."""
+
+# Arguments of SQL Server's CONVERT.
+_NVARCHAR_MAX: Any = sa.literal_column("NVARCHAR(max)")
+_NVARCHAR_40: Any = sa.literal_column("NVARCHAR(40)")
+_HEX_STYLE: Any = sa.literal_column("2")
+_ISO_STYLE: Any = sa.literal_column("126")
 
 
 def parse_database_url(url: str) -> sa.URL:
-    """The URL as SQLAlchemy's, with driver and password. ValueError for none, FileNotFoundError for no SQLite file."""
+    """Parse a URL to SQLAlchemy's form, with the driver and the password.
+
+    Raises:
+        ValueError: It is not the URL of a database.
+        FileNotFoundError: The SQLite file does not exist.
+    """
     try:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
@@ -41,37 +55,49 @@ def parse_database_url(url: str) -> sa.URL:
             f"source {mask_passwords(url)!r} is no database URL: give {DATABASE_URL_FORMS}"
         ) from None
     if parsed.get_backend_name() == "sqlite":
-        # read-only and by URI: SQLite would otherwise create a missing file
+        # Open the file read-only, by a URI: SQLite would otherwise create a missing file.
         database = f"file:{quote(str(_find_sqlite_file(url, parsed).resolve()))}"
         return sa.URL.create("sqlite", database=database, query={"mode": "ro", "uri": "true"})
-    driver = _DRIVERS[url.partition("://")[0].partition("+")[0]]
-    full = parsed.set(drivername=driver, password=read_password(SOURCE_PASSWORD))
-    return full.set(query={**_LIBPQ, **full.query}) if driver.startswith("postgresql") else full
+    scheme = url.partition("://")[0].partition("+")[0]
+    driver = _DRIVERS[scheme]
+    parsed = parsed.set(drivername=driver, password=read_password(SOURCE_PASSWORD))
+    if driver.startswith("postgresql"):
+        parsed = parsed.set(query={**_LIBPQ, **parsed.query})
+    return parsed
 
 
 def create_source_engine(url: sa.URL, settings: SourceSettings) -> sa.Engine:
-    """An engine with a connect timeout. RuntimeError that names the extra to install when the driver is missing."""
-    backend, seconds = url.get_backend_name(), settings.statement_timeout_seconds
-    arguments: dict[str, dict[str, Any]] = {
-        # what the server does not end, because it is gone, the client gives up soon after
-        "mysql": {"connect_timeout": SOURCE_CONNECT_SECONDS, "read_timeout": seconds + 30},
-        "mssql": {"login_timeout": SOURCE_CONNECT_SECONDS, "timeout": max(1, round(seconds))},
-    }
+    """Create an engine with timeouts for connecting and, where the client has one, for reading.
+
+    Raises:
+        RuntimeError: The driver is not installed. The message names the extra to install.
+    """
+    backend = url.get_backend_name()
+    timeout = settings.statement_timeout_seconds
+    arguments: dict[str, Any] = {}
+    if backend == "mysql":
+        arguments["connect_timeout"] = SOURCE_CONNECT_SECONDS
+        arguments["read_timeout"] = timeout + _EXTRA_READ_SECONDS
+    elif backend == "mssql":
+        arguments["login_timeout"] = SOURCE_CONNECT_SECONDS
+        arguments["timeout"] = max(1, round(timeout))
     try:
-        return sa.create_engine(url, connect_args=arguments.get(backend, {}))
+        return sa.create_engine(url, connect_args=arguments)
     except ModuleNotFoundError as error:
         raise RuntimeError(
-            f"a {backend} source needs {error.name}: install it with `pip install 'dawnlist[{backend}]'`"
+            f"a {backend} source needs {error.name}: "
+            f"install it with `pip install 'dawnlist[{backend}]'`"
         ) from None
 
 
 def list_opening_statements(dialect: Any, settings: SourceSettings) -> list[str]:
-    """The statements that a transaction opens with: read-only, one snapshot, a statement timeout, times in UTC.
+    """List the statements that open a read-only transaction with one snapshot, a timeout and UTC.
 
-    SQLite has no timeout and is read-only by its URI; SQL Server has neither a read-only transaction nor a timeout of
-    its own (its driver's is set), but waits for a lock no longer.
+    SQLite needs none: it is read-only by its URI, and it has no timeout. SQL Server has no
+    read-only transactions, and its timeout is the client's, but it can limit the wait for a lock.
     """
-    milliseconds = min(round(settings.statement_timeout_seconds * 1000), 2**31 - 1)
+    milliseconds = round(settings.statement_timeout_seconds * 1000)
+    milliseconds = min(milliseconds, _MAX_TIMEOUT_MILLISECONDS)
     if dialect.name == "postgresql":
         return [
             "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
@@ -80,59 +106,67 @@ def list_opening_statements(dialect: Any, settings: SourceSettings) -> list[str]
             "SET LOCAL DateStyle = 'ISO'",
         ]
     if dialect.name == "mysql":
-        timeout = f"max_statement_time = {milliseconds / 1000}"
+        timeout = f"max_execution_time = {milliseconds}"
+        if dialect.is_mariadb:
+            timeout = f"max_statement_time = {milliseconds / 1000}"
         return [
             "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
-            f"SET SESSION {timeout if dialect.is_mariadb else f'max_execution_time = {milliseconds}'}",
+            f"SET SESSION {timeout}",
             "SET SESSION time_zone = '+00:00'",
         ]
-    return [f"SET LOCK_TIMEOUT {milliseconds}"] if dialect.name == "mssql" else []
+    if dialect.name == "mssql":
+        return [f"SET LOCK_TIMEOUT {milliseconds}"]
+    return []
 
 
 def cast_for_landing(column: sa.ColumnClause[Any], dialect: str) -> Any:
-    """The column as it lands: as the database has it where Arrow has that type too, else as the database's text."""
+    """Select a column as it lands: with its own type where Arrow has that too, else as text."""
     kind = column.type
     if dialect == "postgresql" and isinstance(kind, _PLAIN) and not isinstance(kind, sa.Enum):
         return column
-    if isinstance(kind, INET):  # its cast to text adds /32
+    if isinstance(kind, INET):
+        # A cast to text would add /32 to an address.
         return sa.func.abbrev(column).label(column.name)
     if dialect == "mssql" and isinstance(kind, sa.Float):
-        return column  # its text of a float has six digits
+        # SQL Server's text of a float has only six digits.
+        return column
     if dialect in ("mysql", "mssql") and isinstance(kind, sa.types._Binary):
         return _cast_bytes_to_text(column, dialect).label(column.name)
     return cast_to_text(column, dialect).label(column.name)
 
 
 def _cast_bytes_to_text(column: sa.ColumnClause[Any], dialect: str) -> Any:
-    """Bytes as hexadecimal digits; on MySQL, which has texts in such columns too, those that are UTF-8 as they are.
+    """Write bytes as hexadecimal digits.
 
-    A cast to text would write '?' for what is none, and make one id of many such as the UUIDs in a BINARY(16).
+    MySQL's columns of bytes may hold texts too: those that are UTF-8 stay as they are. A plain cast
+    would write '?' for each byte that is not UTF-8, and so make one id of many, such as the UUIDs
+    in a BINARY(16).
     """
     if dialect == "mssql":
-        return sa.func.lower(
-            sa.func.convert(sa.literal_column("NVARCHAR(max)"), column, sa.literal_column("2"))
-        )
+        digits = sa.func.convert(_NVARCHAR_MAX, column, _HEX_STYLE)
+        return sa.func.lower(digits)
     digits = sa.func.lower(sa.func.hex(column))
     if isinstance(column.type, sa.BINARY):
         return digits
     text = sa.cast(column, sa.Text)
-    return sa.case((sa.cast(text, sa.LargeBinary) == column, text), else_=digits)
+    is_utf8 = sa.cast(text, sa.LargeBinary) == column
+    return sa.case((is_utf8, text), else_=digits)
 
 
 def cast_to_text(value: Any, dialect: str) -> Any:
-    """The database's text of a value; ISO-8601 of a time."""
+    """Cast a value to the database's text of it; a time becomes ISO-8601."""
     if dialect != "mssql":
         return sa.cast(value, sa.Text)
-    if isinstance(value.type, sa.DateTime | sa.Date):  # a plain cast gives 'Jan  2 2026  3:04AM'
-        return sa.func.convert(sa.literal_column("NVARCHAR(40)"), value, sa.literal_column("126"))
+    if isinstance(value.type, sa.DateTime | sa.Date):
+        # A plain cast would give 'Jan  2 2026  3:04AM'.
+        return sa.func.convert(_NVARCHAR_40, value, _ISO_STYLE)
     return sa.cast(value, sa.NVARCHAR)
 
 
 def _find_sqlite_file(url: str, parsed: sa.URL) -> Path:
-    """The file as the URL writes it, or, when there is none, with %20 and the like decoded."""
-    written = url.partition(":///")[2]
-    places = [Path(place) for place in (written, parsed.database) if place]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
-        raise FileNotFoundError(f"source {url!r}: there is no file {written!r}, check the path")
-    return found
+    """Find the file as the URL writes it, or else with %20 and the like decoded."""
+    written_path = url.partition(":///")[2]
+    for path in (written_path, parsed.database):
+        if path and Path(path).is_file():
+            return Path(path)
+    raise FileNotFoundError(f"source {url!r}: there is no file {written_path!r}, check the path")

@@ -1,8 +1,6 @@
-"""One file as a view in DuckDB, each value as the source wrote it, and what is wrong with it in one line."""
+"""Show one file as a view in DuckDB, with each value as the source wrote it."""
 
 import csv
-import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,11 @@ import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dawnlist.components.fetch.file_errors import (
+    build_encoding_error,
+    explain_unreadable_file,
+    find_broken_json_line,
+)
 from dawnlist.components.fetch.layouts import FORMATS_BY_SUFFIX, TableFiles
 from dawnlist.components.fetch.source_files import (
     COMPRESSIONS,
@@ -24,6 +27,7 @@ from dawnlist.rows.sql_dialects import IbisConnection
 
 FILE_BATCH_ROWS = 100_000
 DELIMITERS = (",", "\t", ";", "|")
+_MAX_JSON_OBJECT_BYTES = 64 * FILE_BLOCK_BYTES
 
 
 @dataclass(frozen=True)
@@ -32,209 +36,245 @@ class FileView:
 
     file: SourceFile
     select: str
-    """SQL that gives its columns as c0, c1, ..., since DuckDB takes 'Event' and 'event' for one name."""
+    """A SQL query for its columns as c0, c1, ...: DuckDB takes 'Event' and 'event' for one name."""
     path: Path
-    """Its plain local copy."""
+    """The local copy of the file: uncompressed, and UTF-8 unless it is Parquet."""
     names: tuple[str, ...]
-    """What the source calls c0, c1, ..."""
+    """The source's names of c0, c1, ..., each once."""
     types: tuple[pa.DataType, ...]
+    """The types of c0, c1, ..."""
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of a file and the query that selects them."""
+
+    names: list[str]
+    """The source's names of c0, c1, ..."""
+    select: str
 
 
 def open_utc_duckdb() -> IbisConnection:
-    """A new in-memory DuckDB that reads and shows times in UTC."""
+    """Open a new in-memory DuckDB that works in UTC."""
     connection = ibis.duckdb.connect()
     connection.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
     return connection
 
 
 def prepare_file_view(
-    connection: IbisConnection, copies: LocalCopies, file: SourceFile, table: TableFiles
+    connection: IbisConnection,
+    copies: LocalCopies,
+    file: SourceFile,
+    table: TableFiles,
 ) -> FileView:
-    """Look at a file: its columns and their types. ValueError in one line when it can't be read."""
-    compression = (
-        file.compression if table.compression is None else COMPRESSIONS.get(table.compression)
-    )
-    kind = table.format or FORMATS_BY_SUFFIX[file.ending]
-    path = copies.get_local_path(
-        file, compression, ("utf-8",) if kind == "parquet" else table.encoding
-    )
-    if not path.stat().st_size:
-        raise ValueError(f"{file.label!r} is empty: take it away, or write it again")
-    look = {"csv": _inspect_csv, "jsonl": _inspect_jsonl, "parquet": _inspect_parquet}[kind]
-    names, select = look(connection, file, path, table)
-    for place, (name, flags) in enumerate(table.flags.items(), len(names)):
-        if absent := [flag for flag in flags if flag not in names]:
-            raise ValueError(
-                f"{file.label!r} has no column {absent[0]!r}, which is a flag of {name!r} in its mapping"
-            )
-        cells = ", ".join(
-            f"CASE WHEN c{names.index(flag)} = '1' THEN {_quote_sql_text(flag)} END"
-            for flag in flags
-        )
-        select = f"SELECT *, concat_ws('|', {cells}) AS c{place} FROM ({select})"
-    unique = _make_unique_names([*names, *table.flags])
+    """Find out the columns of a file and their types.
+
+    Raises:
+        ValueError: The file can't be read. The message is one line.
+    """
+    file_format = table.format or FORMATS_BY_SUFFIX[file.ending]
+    path = _copy_file(copies, file, table, file_format)
+    columns = _inspect_file(connection, file, path, table, file_format)
+    columns = _add_flag_columns(columns, file, table)
     try:
-        schema = connection.con.sql(f"SELECT * FROM ({select}) LIMIT 0").to_arrow_reader(1).schema
+        result = connection.con.sql(f"SELECT * FROM ({columns.select}) LIMIT 0")
+        types = tuple(result.to_arrow_reader(1).schema.types)
     except duckdb.Error as error:
         raise explain_unreadable_file(file, path, error) from None
-    return FileView(file, select, path, unique, tuple(schema.types))
+    return FileView(file, columns.select, path, _make_unique_names(columns.names), types)
+
+
+def _copy_file(
+    copies: LocalCopies,
+    file: SourceFile,
+    table: TableFiles,
+    file_format: str,
+) -> Path:
+    """Make a local copy that DuckDB can read. ValueError when the file is empty."""
+    compression = file.compression
+    if table.compression is not None:
+        compression = COMPRESSIONS.get(table.compression)
+    encodings = ("utf-8",) if file_format == "parquet" else table.encoding
+    path = copies.get_local_path(file, compression, encodings)
+    if not path.stat().st_size:
+        raise ValueError(f"{file.label!r} is empty: take it away, or write it again")
+    return path
+
+
+def _inspect_file(
+    connection: IbisConnection,
+    file: SourceFile,
+    path: Path,
+    table: TableFiles,
+    file_format: str,
+) -> _Columns:
+    if file_format == "csv":
+        return _inspect_csv(file, path, table)
+    if file_format == "jsonl":
+        return _inspect_jsonl(connection, file, path)
+    return _inspect_parquet(file, path)
+
+
+def _add_flag_columns(
+    columns: _Columns,
+    file: SourceFile,
+    table: TableFiles,
+) -> _Columns:
+    """Add the columns of the table's flags: they list the names of the columns that hold 1.
+
+    Raises:
+        ValueError: The file has no such column.
+    """
+    names, select = list(columns.names), columns.select
+    for flag_name, flag_columns in table.flags.items():
+        cells = []
+        for column in flag_columns:
+            if column not in columns.names:
+                raise ValueError(
+                    f"{file.label!r} has no column {column!r}, "
+                    f"which is a flag of {flag_name!r} in its mapping"
+                )
+            index = columns.names.index(column)
+            cells.append(f"CASE WHEN c{index} = '1' THEN {_quote_sql_text(column)} END")
+        select = f"SELECT *, concat_ws('|', {', '.join(cells)}) AS c{len(names)} FROM ({select})"
+        names.append(flag_name)
+    return _Columns(names, select)
 
 
 def view_query(connection: IbisConnection, query: str) -> Any:
-    """A query as an Ibis table, until the next one."""
+    """Show a query as an Ibis table, which is valid until the next call."""
     connection.raw_sql(f"CREATE OR REPLACE VIEW shown AS {query}")
     return connection.table("shown")
 
 
 def stream_batches(
-    connection: IbisConnection, part: FileView, query: str
+    connection: IbisConnection,
+    view: FileView,
+    query: str,
 ) -> Iterator[pa.RecordBatch]:
-    """Stream a query over a part."""
+    """Stream the result of a query over a file.
+
+    Raises:
+        ValueError: The file can't be read. The message is one line.
+    """
     try:
         yield from connection.con.sql(query).to_arrow_reader(FILE_BATCH_ROWS)
-    except (
-        duckdb.Error,
-        pa.ArrowException,
-        OSError,
-    ) as error:  # Arrow's, once the first batch was read
-        raise explain_unreadable_file(part.file, part.path, error) from None
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        # Once the first batch is read, the errors are Arrow's.
+        raise explain_unreadable_file(view.file, view.path, error) from None
 
 
 def _inspect_csv(
-    _: IbisConnection, file: SourceFile, path: Path, table: TableFiles
-) -> tuple[list[str], str]:
-    delimiter, quote = table.delimiter or ("\t" if file.ending == "tsv" else ""), table.quote
-    names = list(table.columns)
-    if not names:
-        names, delimiter = _read_csv_header(file, path, delimiter, quote)
-    cells = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(names)))
-    return names, (
-        f"SELECT * FROM read_csv({_quote_sql_text(str(path))}, columns = {{{cells}}}, auto_detect = false, "
-        f"delim = {_quote_sql_text(delimiter or ',')}, quote = {_quote_sql_text(quote)}, escape = {_quote_sql_text(quote)}, "
-        f"header = {'false' if table.columns else 'true'}, strict_mode = true, null_padding = false)"
+    file: SourceFile,
+    path: Path,
+    table: TableFiles,
+) -> _Columns:
+    delimiter = table.delimiter
+    if not delimiter and file.ending == "tsv":
+        delimiter = "\t"
+    names, has_header = list(table.columns), not table.columns
+    if has_header:
+        names, delimiter = _read_csv_header(file, path, delimiter, table.quote)
+    cells = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(names)))
+    quote = _quote_sql_text(table.quote)
+    options = (
+        f"columns = {{{cells}}}",
+        "auto_detect = false",
+        f"delim = {_quote_sql_text(delimiter or ',')}",
+        f"quote = {quote}",
+        f"escape = {quote}",
+        f"header = {str(has_header).lower()}",
+        "strict_mode = true",
+        "null_padding = false",
     )
+    path_text = _quote_sql_text(str(path))
+    return _Columns(names, f"SELECT * FROM read_csv({path_text}, {', '.join(options)})")
 
 
 def _read_csv_header(
-    file: SourceFile, path: Path, delimiter: str, quote: str
+    file: SourceFile,
+    path: Path,
+    delimiter: str,
+    quote: str,
 ) -> tuple[list[str], str]:
-    """The names of the columns, and what lies between them."""
+    """Read the names of the columns, and infer the delimiter unless it is known."""
     with path.open("rb") as lines:
         try:
-            first = lines.readline(FILE_BLOCK_BYTES).decode("utf-8-sig")
-            between = delimiter or max(DELIMITERS, key=first.count)
-            if len(between) > 1 or not quote:
-                return first.rstrip("\r\n").split(between), between
-            names = next(csv.reader([first], delimiter=between, quotechar=quote), [])
+            header = lines.readline(FILE_BLOCK_BYTES).decode("utf-8-sig")
+            delimiter = delimiter or max(DELIMITERS, key=header.count)
+            if len(delimiter) > 1 or not quote:
+                return header.rstrip("\r\n").split(delimiter), delimiter
+            names = next(csv.reader([header], delimiter=delimiter, quotechar=quote), [])
         except UnicodeDecodeError:
-            raise _build_encoding_error(file, 1) from None
+            raise build_encoding_error(file, 1) from None
         except csv.Error as error:
             raise ValueError(
                 f"{file.label!r} is no CSV: its header can't be read ({error})"
             ) from None
     if not any(names):
         raise ValueError(
-            f"{file.label!r} has no header: its first line is blank; a mapping file can name its columns"
+            f"{file.label!r} has no header: its first line is blank; "
+            "a mapping file can name its columns"
         )
-    return names, between
+    return names, delimiter
 
 
 def _inspect_jsonl(
-    connection: IbisConnection, file: SourceFile, path: Path, _: TableFiles
-) -> tuple[list[str], str]:
-    objects = f"read_ndjson_objects({_quote_sql_text(str(path))}, maximum_object_size = {64 * FILE_BLOCK_BYTES})"
+    connection: IbisConnection,
+    file: SourceFile,
+    path: Path,
+) -> _Columns:
+    """Every key that any object of the file has is a column."""
+    limit = f"maximum_object_size = {_MAX_JSON_OBJECT_BYTES}"
+    objects = f"read_ndjson_objects({_quote_sql_text(str(path))}, {limit})"
+    query = f"SELECT DISTINCT json_type(json), json_keys(json) FROM {objects}"
     try:
-        kinds = connection.raw_sql(
-            f"SELECT DISTINCT json_type(json), json_keys(json) FROM {objects}"
-        ).fetchall()
+        shapes = connection.raw_sql(query).fetchall()
     except duckdb.Error as error:
         raise explain_unreadable_file(file, path, error) from None
-    if any(kind != "OBJECT" for kind, _ in kinds):
-        raise _find_broken_json_line(file, path)
-    names = sorted({key for _, keys in kinds for key in keys})
-    pointers = ", ".join(
-        _quote_sql_text("/" + name.replace("~", "~0").replace("/", "~1")) for name in names
-    )
-    cells = ", ".join(f"v[{place + 1}] AS c{place}" for place in range(len(names)))
-    return (
-        names,
-        f"SELECT {cells} FROM (SELECT json_extract_string(json, [{pointers}]) AS v FROM {objects})",
-    )
+    keys: set[str] = set()
+    for kind, object_keys in shapes:
+        if kind != "OBJECT":
+            raise find_broken_json_line(file, path)
+        keys.update(object_keys)
+    names = sorted(keys)
+    pointers = ", ".join(map(_quote_json_pointer, names))
+    cells = ", ".join(f"v[{index + 1}] AS c{index}" for index in range(len(names)))
+    texts = f"SELECT json_extract_string(json, [{pointers}]) AS v FROM {objects}"
+    return _Columns(names, f"SELECT {cells} FROM ({texts})")
 
 
-def _inspect_parquet(
-    _: IbisConnection, file: SourceFile, path: Path, __: TableFiles
-) -> tuple[list[str], str]:
+def _quote_json_pointer(key: str) -> str:
+    """Quote the JSON pointer (RFC 6901) to a key as a SQL literal."""
+    escaped_key = key.replace("~", "~0").replace("/", "~1")
+    return _quote_sql_text("/" + escaped_key)
+
+
+def _inspect_parquet(file: SourceFile, path: Path) -> _Columns:
     try:
-        with pq.ParquetFile(path) as found:
-            names = list(found.schema_arrow.names)
+        with pq.ParquetFile(path) as parquet_file:
+            names = list(parquet_file.schema_arrow.names)
     except (pa.ArrowInvalid, OSError) as error:
-        said = str(error).splitlines()[0]
+        line = str(error).splitlines()[0]
         raise ValueError(
-            f"{file.label!r} can't be read as Parquet, it is damaged or was cut off ({said}): copy it again"
+            f"{file.label!r} can't be read as Parquet, it is damaged or was cut off ({line}): "
+            "copy it again"
         ) from None
-    cells = ", ".join(f"c{place}" for place in range(len(names)))
-    return names, f"SELECT * FROM read_parquet({_quote_sql_text(str(path))}) AS rows({cells})"
-
-
-def explain_unreadable_file(file: SourceFile, path: Path, error: Exception) -> ValueError:
-    """The line that says what is wrong with a file."""
-    said = str(error)
-    line = int(found[1]) if (found := re.search(r"on Line: (\d+)", said)) else None
-    if "JSON" in said:
-        return _find_broken_json_line(file, path)
-    if "not utf-8" in said or "Invalid unicode" in said:
-        return _build_encoding_error(file, line)
-    if fields := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said):
-        wrong = f"has {fields[2]} fields instead of {fields[1]}"
-    elif "unterminated quote" in said:
-        wrong = "has a quote that does not end, or stands inside a value"
-    elif "state machine" in said:
-        wrong = "mixes two kinds of line ends, or has quotes in a way that is no CSV"
-    else:
-        wrong = f"can't be read: {said.strip().splitlines()[0]}"
-    return ValueError(
-        f"{_format_location(file, line)} {wrong}: correct the file, nothing of it was taken in"
-    )
-
-
-def _build_encoding_error(file: SourceFile, line: int | None) -> ValueError:
-    return ValueError(
-        f"{_format_location(file, line)} is not UTF-8: set the encoding in a mapping file, "
-        "e.g. encoding: latin-1 (docs/SOURCES.md)"
-    )
-
-
-def _find_broken_json_line(file: SourceFile, path: Path) -> ValueError:
-    """DuckDB miscounts the lines of JSON: look again."""
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                if line.strip() and not isinstance(json.loads(line), dict):
-                    return ValueError(
-                        f"{_format_location(file, number)} is no JSON object: write one object a line"
-                    )
-            except UnicodeDecodeError:
-                return _build_encoding_error(file, number)
-            except json.JSONDecodeError as error:
-                said = f"is no JSON ({error.msg}): correct the file, nothing of it was taken in"
-                return ValueError(f"{_format_location(file, number)} {said}")
-    return ValueError(f"{file.label!r} is no JSON with one object a line")
-
-
-def _format_location(file: SourceFile, line: int | None) -> str:
-    return repr(file.label) if line is None else f"{file.label!r}, line {line},"
+    cells = ", ".join(f"c{index}" for index in range(len(names)))
+    path_text = _quote_sql_text(str(path))
+    return _Columns(names, f"SELECT * FROM read_parquet({path_text}) AS rows({cells})")
 
 
 def _make_unique_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, of which a repeated one gets a number: Parquet could hold it twice, other readers could not."""
-    seen: dict[str, int] = {}
-    for place, name in enumerate(names):
-        free = next(
-            text for n in range(len(names)) if (text := f"{name}_{n}" if n else name) not in seen
-        )
-        seen[free] = place
-    return tuple(seen)
+    """Add a number to repeated names: Parquet may hold a name twice, other readers may not."""
+    unique_names: dict[str, None] = {}
+    for name in names:
+        unique_name, number = name, 0
+        while unique_name in unique_names:
+            number += 1
+            unique_name = f"{name}_{number}"
+        unique_names[unique_name] = None
+    return tuple(unique_names)
 
 
 def _quote_sql_text(value: str) -> str:

@@ -1,18 +1,20 @@
-"""Windows of a source into immutable landing objects."""
+"""Land the windows of a source in the lake, as objects that never change."""
 
 import errno
 import tempfile
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from dawnlist.components.fetch.database_readers import RecordBatches
 from dawnlist.components.fetch.late_days import find_late_days
 from dawnlist.components.fetch.parquet import write_batches
+from dawnlist.components.fetch.read_ahead import RecordBatches
 from dawnlist.components.fetch.sources import DataSource, open_source
 from dawnlist.components.fetch.window_plan import plan_windows
 from dawnlist.cuts import format_iso, format_stamp, parse_as_of, require_past
@@ -21,105 +23,162 @@ from dawnlist.lake.ledger import COMMITS_PER_WEEK, ArrivalCounts, Ledger
 from dawnlist.lake.watermark import TimeWindow, read_covered_window, read_expiry_cutoff
 from dawnlist.settings import SourceSettings
 
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
 LandingReport = dict[str, Any]
+"""The report of the step as it is written to the run record."""
 RUN_CLOCK_TOLERANCE = timedelta(minutes=1)
-"""By so much the clock that gave a run its time may be ahead of this one."""
+"""How far the clock that gave a run its time may be ahead of this machine's."""
 
 
 def fetch_source(
-    lake: Lake, source: str, settings: SourceSettings, as_of: str, run: str, window_days: int
+    lake: Lake,
+    source: str,
+    settings: SourceSettings,
+    as_of: str,
+    run: str,
+    window_days: int,
 ) -> LandingReport:
-    """Land the rows that arrived since the last fetch, and the items and users whole.
+    """Land the rows that arrived since the last fetch, and all items and users.
 
-    Returns what `clean` reads, see `fetch_windows`, with `late`: days of which the source holds more rows than the
-    lake took in (dawnlist.components.fetch.late_days). ValueError when a first fetch finds nothing,
-    or for an as_of to come.
+    Returns:
+        The report of fetch_windows, which clean reads, with the objects of items and users, and
+        with `late`: days of which the source has more rows than the lake took in (see
+        find_late_days).
+
+    Raises:
+        ValueError: A first fetch finds no rows, or `as_of` is in the future.
     """
-    end = require_past(
-        parse_as_of(as_of), RUN_CLOCK_TOLERANCE
-    )  # Kubeflow's UI takes any time that somebody types
+    # Kubeflow's UI accepts any time that somebody types.
+    end = require_past(parse_as_of(as_of), RUN_CLOCK_TOLERANCE)
     table = lake.table("interactions")
-    known = read_covered_window(table)
-    opened = open_source(source, settings)
-    # a file named by day is whole when its day is over: what is written into it later, the counts of days tell
-    overlap = timedelta(minutes=0 if opened.daily else settings.overlap_minutes)
-    wanted = plan_windows(known, end, window_days, overlap, read_expiry_cutoff(table))
-    landed = fetch_windows(lake, opened, wanted, run)
-    if known is None and not landed["rows"]["interactions"]:
-        for name in landed["interactions"]:  # a retry of this run is to look again
+    covered_window = read_covered_window(table)
+    data_source = open_source(source, settings)
+    overlap = _choose_overlap(data_source, settings)
+    expired = read_expiry_cutoff(table)
+    windows = plan_windows(covered_window, end, window_days, overlap, expired)
+    landed = fetch_windows(lake, data_source, windows, run)
+    if covered_window is None and not landed["rows"]["interactions"]:
+        # Delete the empty objects, so that a retry of this run reads the source again.
+        for name in landed["interactions"]:
             lake.delete(*name.split("/"))
-        raise ValueError(_explain_empty_window(opened, wanted[-1]))
-    for name in ("items", "users"):
-        batches = opened.read_whole_table(name)
-        landed[name] = (
-            None if batches is None else f"landing/{name}/{format_stamp(end)}/{run}.parquet"
-        )
-        if batches is not None:
-            landed["rows"][name] = _land_batches(
-                lake, batches, landed[name], {"as_of": format_iso(end)}
-            )[0]
-    recent = Ledger.from_commits(
-        table if settings.check_days else None, COMMITS_PER_WEEK * (1 + settings.check_days // 7)
-    )
-    landed["late"] = find_late_days(opened, recent, wanted[-1][0], settings.check_days)
+        raise ValueError(_explain_empty_window(data_source, windows[-1]))
+    for entity in ("items", "users"):
+        _land_whole_table(lake, data_source, entity, end, run, landed)
+    ledger = _read_recent_ledger(table, settings.check_days)
+    landed["late"] = find_late_days(data_source, ledger, windows[-1][0], settings.check_days)
     return landed
 
 
-def fetch_windows(
-    lake: Lake, source: DataSource, wanted: list[TimeWindow], run: str
-) -> LandingReport:
-    """Land the interactions of some windows, an object for each.
+def _choose_overlap(source: DataSource, settings: SourceSettings) -> timedelta:
+    """Choose how far a window reaches back into the one before it."""
+    if source.gives_whole_days:
+        # A daily file is complete when its day is over. Late days show what is added to it later.
+        return timedelta(0)
+    return timedelta(minutes=settings.overlap_minutes)
 
-    Returns `interactions` (names of the objects), `items` and `users` (None), `windows` (ISO texts), `window` (the
-    newest of them), `rows` (by table) and `arrivals` (rows by hour of arrival, see dawnlist.lake.ledger).
+
+def _read_recent_ledger(table: "DeltaTable | None", check_days: int) -> Ledger:
+    """Read the ledger of the days that are checked for late rows; an empty one when none are."""
+    commits = COMMITS_PER_WEEK * (1 + check_days // 7)
+    if not check_days:
+        return Ledger.from_commits(None, commits)
+    return Ledger.from_commits(table, commits)
+
+
+def fetch_windows(
+    lake: Lake,
+    source: DataSource,
+    windows: list[TimeWindow],
+    run: str,
+) -> LandingReport:
+    """Land the interactions of windows, one object for each.
+
+    Returns:
+        `interactions` (the names of the objects), `items` and `users` (None), `windows` (pairs of
+        ISO-8601 texts), `window` (the newest of them), `rows` (table -> rows) and `arrivals` (rows
+        by hour of arrival, see dawnlist.lake.ledger).
     """
-    names = [
-        f"landing/interactions/{format_stamp(start)}_{format_stamp(end)}/{run}.parquet"
-        for start, end in wanted
-    ]
-    said = [[format_iso(start), format_iso(end)] for start, end in wanted]
+    names: list[str] = []
+    window_texts: list[list[str]] = []
     rows, arrivals = 0, ArrivalCounts()
-    for name, times in zip(names, wanted, strict=True):
-        about = {"window_start": format_iso(times[0]), "window_end": format_iso(times[1])}
-        landed, counted = _land_batches(
-            lake, source.interactions(*times), name, about, (source, times)
-        )
-        rows += landed
-        arrivals |= counted
-    found: LandingReport = {
+    for start, end in windows:
+        name = f"landing/interactions/{format_stamp(start)}_{format_stamp(end)}/{run}.parquet"
+        metadata = {"window_start": format_iso(start), "window_end": format_iso(end)}
+        batches = source.interactions(start, end)
+        count_arrivals = partial(source.count_arrivals, start=start, end=end)
+        window_rows, window_arrivals = _land_batches(lake, batches, name, metadata, count_arrivals)
+        rows += window_rows
+        arrivals |= window_arrivals
+        names.append(name)
+        window_texts.append([format_iso(start), format_iso(end)])
+    return {
         "interactions": names,
         "items": None,
         "users": None,
-        "windows": said,
-        "window": said[-1],
+        "windows": window_texts,
+        "window": window_texts[-1],
+        "rows": {"interactions": rows},
+        "arrivals": arrivals,
     }
-    return found | {"rows": {"interactions": rows}, "arrivals": arrivals}
+
+
+def _land_whole_table(
+    lake: Lake,
+    source: DataSource,
+    table: str,
+    end: datetime,
+    run: str,
+    landed: LandingReport,
+) -> None:
+    """Land the items or users, if the source has any, and add them to the report."""
+    batches = source.read_whole_table(table)
+    if batches is None:
+        landed[table] = None
+        return
+    name = f"landing/{table}/{format_stamp(end)}/{run}.parquet"
+    rows, _ = _land_batches(lake, batches, name, {"as_of": format_iso(end)}, _count_no_arrivals)
+    landed[table] = name
+    landed["rows"][table] = rows
+
+
+def _count_no_arrivals(landed: Path) -> ArrivalCounts:
+    return {}
 
 
 def _land_batches(
     lake: Lake,
     batches: RecordBatches,
     name: str,
-    about: dict[str, str],
-    counted: tuple[DataSource, TimeWindow] | None = None,
+    metadata: dict[str, str],
+    count_arrivals: Callable[[Path], ArrivalCounts],
 ) -> tuple[int, ArrivalCounts]:
-    """Write batches as one Parquet object, whole or not at all; one that is there stays. Returns rows and arrivals."""
+    """Write batches as one Parquet object, whole or not at all, unless the object is there already.
+
+    Returns the number of rows and what `count_arrivals` says of a local copy of the object.
+    """
+    object_path = name.split("/")
     with tempfile.TemporaryDirectory() as folder:
-        staged = Path(folder) / "landing.parquet"
-        there = lake.exists(*name.split("/"))
-        rows = _download_landing_object(lake, name, staged) if there else None
+        staged_file = Path(folder) / "landing.parquet"
+        exists = lake.exists(*object_path)
+        rows = _download_landing_object(lake, name, staged_file) if exists else None
         if rows is None:
-            rows = _write_landing_file(batches, staged, about)
-            if not lake.upload(
-                staged, *name.split("/"), if_absent=not there
-            ):  # this run's twin was first: its object stays
-                return _land_batches(lake, batches, name, about, counted)
-        return rows, counted[0].count_arrivals(staged, *counted[1]) if counted else {}
+            rows = _write_landing_file(batches, staged_file, metadata)
+            if not lake.upload(staged_file, *object_path, if_absent=not exists):
+                # Another attempt of this run was first. Use its object.
+                return _land_batches(lake, batches, name, metadata, count_arrivals)
+        return rows, count_arrivals(staged_file)
 
 
-def _write_landing_file(batches: RecordBatches, path: Path, about: dict[str, str]) -> int:
+def _write_landing_file(
+    batches: RecordBatches,
+    path: Path,
+    metadata: dict[str, str],
+) -> int:
+    """Write batches to a file and return the number of rows. OSError when the disk is full."""
     try:
-        return write_batches(batches, path, about)
+        return write_batches(batches, path, metadata)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -129,21 +188,25 @@ def _write_landing_file(batches: RecordBatches, path: Path, about: dict[str, str
         ) from None
 
 
-def _download_landing_object(lake: Lake, name: str, target: Path) -> int | None:
-    """Copy a landing object and return its rows; None when it was damaged."""
+def _download_landing_object(
+    lake: Lake,
+    name: str,
+    target: Path,
+) -> int | None:
+    """Copy a landing object and return its number of rows; None when the object is damaged."""
     pafs.copy_files(lake.path(*name.split("/")), str(target), source_filesystem=lake.filesystem)
     try:
         with pq.ParquetFile(target) as file:
             return int(file.metadata.num_rows)
-    except (pa.ArrowInvalid, OSError):  # a footer that is no footer
+    except (pa.ArrowInvalid, OSError):
         return None
 
 
 def _explain_empty_window(source: DataSource, window: TimeWindow) -> str:
     start, end = map(format_iso, window)
-    newest = source.newest()
+    newest = source.describe_newest()
+    explanation = "it has none at all" if newest is None else f"its newest is of {newest}"
     return (
-        f"the source has no interactions in [{start}, {end}): "
-        + ("it has none at all" if newest is None else f"its newest is of {newest}")
-        + ", so give an as_of just after the newest day, or more window days"
+        f"the source has no interactions in [{start}, {end}): {explanation}, "
+        "so give an as_of just after the newest day, or more window days"
     )

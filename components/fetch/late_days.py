@@ -1,4 +1,4 @@
-"""Rows that arrived later than the overlap: days whose rows the source has more of than the lake took in."""
+"""Find days of which the source has more rows than the lake took in: some arrived too late."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,17 +8,28 @@ from dawnlist.lake.ledger import Ledger
 
 
 def find_late_days(
-    source: DataSource, ledger: Ledger, start: datetime, check_days: int
+    source: DataSource,
+    ledger: Ledger,
+    start: datetime,
+    check_days: int,
 ) -> list[dict[str, Any]]:
-    """Days before the one of `start`: `day` (ISO), `source` and `lake` (rows), where the source holds more rows.
+    """Find days, of the `check_days` before that of `start`, of which the source holds more rows.
 
-    Fewer are no matter: sources delete what is old. Days that are not on record are left out.
+    Returns `day` (ISO date), `source` and `lake` (rows) for each. Days of which the source holds
+    fewer rows are left out, since sources delete what is old; so are days that the ledger does not
+    know.
     """
-    before = (start.date() - timedelta(days=number) for number in range(check_days, 0, -1))
-    taken = {day: rows for day in before if (rows := ledger.day(day)) is not None}
-    counts = source.count_rows_by_day(list(taken)) if taken else {}
-    return [
-        {"day": day.isoformat(), "source": counts[day], "lake": rows}
-        for day, rows in taken.items()
-        if counts.get(day, 0) > rows
-    ]
+    taken_rows = {}
+    for number in range(check_days, 0, -1):
+        day = start.date() - timedelta(days=number)
+        rows = ledger.day(day)
+        if rows is not None:
+            taken_rows[day] = rows
+    if not taken_rows:
+        return []
+    source_rows = source.count_rows_by_day(list(taken_rows))
+    late_days = []
+    for day, rows in taken_rows.items():
+        if source_rows.get(day, 0) > rows:
+            late_days.append({"day": day.isoformat(), "source": source_rows[day], "lake": rows})
+    return late_days

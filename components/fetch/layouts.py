@@ -1,9 +1,8 @@
-"""Layouts of files: which hold what, and how they are written; those of public data are known."""
+"""Layouts of files: which files hold interactions, items and users, and how they are written."""
 
 import codecs
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -14,11 +13,16 @@ from dawnlist.settings import SourceSettings
 FileFormat = Literal["csv", "jsonl", "parquet"]
 
 FORMATS_BY_SUFFIX: dict[str, FileFormat] = {
-    "csv": "csv", "tsv": "csv",
-    "jsonl": "jsonl", "ndjson": "jsonl", "json": "jsonl",
-    "parquet": "parquet", "pq": "parquet",
-}  # fmt: skip
-"""A name's ending -> how the file is read."""
+    "csv": "csv",
+    "tsv": "csv",
+    "jsonl": "jsonl",
+    "ndjson": "jsonl",
+    "json": "jsonl",
+    "parquet": "parquet",
+    "pq": "parquet",
+}
+"""The ending of a file's name -> its format."""
+_DAY_GLOB = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 
 
 def _wrap_in_tuple(value: Any) -> Any:
@@ -35,43 +39,63 @@ def _normalise_encoding(name: str) -> str:
 
 
 FilePatterns = Annotated[tuple[str, ...], BeforeValidator(_wrap_in_tuple)]
-Encodings = Annotated[
-    tuple[Annotated[str, AfterValidator(_normalise_encoding)], ...], BeforeValidator(_wrap_in_tuple)
-]
+"""One pattern or several."""
+EncodingName = Annotated[str, AfterValidator(_normalise_encoding)]
+Encodings = Annotated[tuple[EncodingName, ...], BeforeValidator(_wrap_in_tuple)]
+"""One encoding or several."""
 
 
 @dataclass(frozen=True)
 class TableFiles:
-    """The files of the interactions, the items or the users, and how they are written."""
+    """The files of the interactions, the items or the users, and how they are written.
+
+    The fields are the keys of a mapping file.
+    """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     files: FilePatterns
-    """Patterns such as clicks/*.csv.gz, relative to the folder, or URIs; the first that any file matches counts."""
-    format: FileFormat | None = None
-    """As the file's name says, unless it is given."""
-    delimiter: Annotated[str, Field(max_length=4)] = ""
-    """Of csv; empty: whichever of , ; | and tab the header has most of."""
-    quote: Annotated[str, Field(max_length=1)] = '"'
-    """Of csv; empty: quotes are letters like others."""
-    columns: tuple[str, ...] = ()
-    """Of csv: the names of the columns of a file without a header."""
-    encoding: Encodings = ("utf-8",)
-    """The first that the whole file can be read in."""
-    compression: Literal["gz", "zst", "none"] | None = None
-    """As the file's name says, unless it is given."""
-    flags: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """New column -> columns of 0 and 1 whose names it lists: {genres: [Action, Comedy]} gives Action|Comedy."""
+    """Patterns such as clicks/*.csv.gz, relative to the source's folder, or URIs.
 
-    def found(self, files: Sequence[SourceFile]) -> list[SourceFile]:
-        """The files of this table that can be read, by the first pattern that has any."""
-        readable = [file for file in files if self.format or file.ending in FORMATS_BY_SUFFIX]
-        return next(filter(None, (match_files(readable, pattern) for pattern in self.files)), [])
+    The first pattern that matches any file counts.
+    """
+    format: FileFormat | None = None
+    """The format of the files; None: as the ending of their names tells."""
+    delimiter: Annotated[str, Field(max_length=4)] = ""
+    """The delimiter of CSV; empty: the one of , ; | and tab that the header has most often."""
+    quote: Annotated[str, Field(max_length=1)] = '"'
+    """The quote character of CSV; empty: no character is a quote."""
+    columns: tuple[str, ...] = ()
+    """The names of the columns of a CSV file that has no header."""
+    encoding: Encodings = ("utf-8",)
+    """Encodings to try; the first that fits the whole file counts."""
+    compression: Literal["gz", "zst", "none"] | None = None
+    """The compression of the files; None: as the ending of their names tells."""
+    flags: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """New columns that list the names of the columns that hold 1.
+
+    {genres: [Action, Comedy]} gives Action|Comedy for a row that has 1 in both columns.
+    """
+
+    def select_files(self, files: Sequence[SourceFile]) -> list[SourceFile]:
+        """Select the readable files of this table by the first pattern that matches any."""
+        readable_files = []
+        for file in files:
+            if self.format or file.ending in FORMATS_BY_SUFFIX:
+                readable_files.append(file)
+        for pattern in self.files:
+            matching_files = match_files(readable_files, pattern)
+            if matching_files:
+                return matching_files
+        return []
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a source of files holds, and what its words mean."""
+    """The files of a source, and the meaning of its names.
+
+    The fields are the keys of a mapping file.
+    """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -79,13 +103,22 @@ class Layout:
     items: TableFiles | None = None
     users: TableFiles | None = None
     columns: dict[str, list[str]] = field(default_factory=dict)
-    """As in the settings, which go before it; so do the next three."""
-    events: dict[str, str] = field(default_factory=dict)
-    default_event: str = ""
-    rating_scale: Annotated[float, Field(gt=0)] | None = None
+    """Canonical column -> the source's names, as in the settings.
 
-    def hints(self) -> dict[str, Any]:
-        """What clean must know, for the metadata of the landing objects; see SourceSettings.completed."""
+    What the settings say about this and the next three goes before.
+    """
+    events: dict[str, str] = field(default_factory=dict)
+    """The source's event names -> canonical ones."""
+    default_event: str = ""
+    """The event type of all rows of a source without an event column."""
+    rating_scale: Annotated[float, Field(gt=0)] | None = None
+    """The highest rating."""
+
+    def build_hints(self) -> dict[str, Any]:
+        """Build what clean must know about the source; see SourceSettings.fill_from_hints.
+
+        It is written to the metadata of the landing objects.
+        """
         return {
             "columns": self.columns,
             "events": self.events,
@@ -104,144 +137,33 @@ class SourceInventory:
     users: list[SourceFile]
 
     @classmethod
-    def of(cls, layout: Layout, files: Sequence[SourceFile]) -> "SourceInventory":
-        """What a folder holds: a file of items or users is none of the interactions."""
-        items, users = (
-            table.found(files) if table else [] for table in (layout.items, layout.users)
-        )
-        return cls(
-            layout,
-            layout.interactions.found([f for f in files if f not in (*items, *users)]),
-            items,
-            users,
-        )
+    def from_files(cls, layout: Layout, files: Sequence[SourceFile]) -> "SourceInventory":
+        """Sort the files of a folder. A file of items or users holds no interactions."""
+        items = _select_table_files(layout.items, files)
+        users = _select_table_files(layout.users, files)
+        other_files = [file for file in files if file not in items and file not in users]
+        return cls(layout, layout.interactions.select_files(other_files), items, users)
 
 
-@dataclass(frozen=True)
-class PublicLayout:
-    """A layout of public data and how it is recognised."""
-
-    layout: Layout
-    beside: str = ""
-    """The pattern of a file that lies in the folder too."""
-    begins: str = ""
-    """What the first line of the interactions begins with, as a regular expression."""
-
-
-GENRES_100K = ("(no genres listed)", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary",
-               "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War",
-               "Western")  # fmt: skip
-"""The flags of u.item; the first, there called unknown, is of films without a genre."""
-
-_LATIN = (
-    "utf-8",
-    "latin-1",
-)  # the README says ISO-8859-1; who writes the format today writes UTF-8
-_RATINGS = ("user_id", "item_id", "rating", "timestamp")
-_PEOPLE_100K = ("user_id", "age", "gender", "occupation", "zip_code")
-_PEOPLE_1M = ("user_id", "gender", "age", "occupation", "zip_code")
-_FILMS_100K = ("item_id", "title", "release_date", "video_release_date", "imdb_url", *GENRES_100K)
-
-
-def _add_compressed_names(*names: str) -> tuple[str, ...]:
-    return tuple(f"{name}{packed}" for name in names for packed in ("", ".gz", ".zst"))
-
-
-def _describe_bare_file(
-    name: str, delimiter: str, columns: tuple[str, ...], encoding: tuple[str, ...] = ("utf-8",)
-) -> TableFiles:
-    """A file without header and quotes."""
-    return TableFiles(_add_compressed_names(name), "csv", delimiter, "", columns, encoding)
-
-
-_DAT = Layout(
-    _describe_bare_file("ratings.dat", "::", _RATINGS),
-    items=_describe_bare_file("movies.dat", "::", ("item_id", "title", "genres"), _LATIN),
-    users=_describe_bare_file("users.dat", "::", _PEOPLE_1M),
-)
-_ML_100K = Layout(
-    _describe_bare_file("u.data", "\t", _RATINGS),
-    items=replace(
-        _describe_bare_file("u.item", "|", _FILMS_100K, _LATIN), flags={"genres": GENRES_100K}
-    ),
-    users=_describe_bare_file("u.user", "|", _PEOPLE_100K),
-    rating_scale=5,
-)
-_ML_CSV = Layout(
-    TableFiles(_add_compressed_names("ratings.csv")),
-    items=TableFiles(_add_compressed_names("movies.csv")),
-    rating_scale=5,
-)
-
-# https://files.grouplens.org/datasets/movielens/ has a README for each
-MOVIELENS = (
-    PublicLayout(_ML_100K),
-    PublicLayout(replace(_DAT, rating_scale=5), beside="users.dat*"),  # 1M
-    PublicLayout(replace(_DAT, rating_scale=5), beside="tags.dat*"),  # 10M
-    PublicLayout(_DAT),  # others write that format with other scales
-    PublicLayout(_ML_CSV, begins="userId,movieId,rating,timestamp"),  # 20M, 25M, 32M, latest
-)
-
-_JSON, _CSV = _add_compressed_names("*.json", "*.jsonl"), _add_compressed_names("*.csv")
-_META = TableFiles(_add_compressed_names("meta_*.json", "meta_*.jsonl"))
-_ASIN, _REVIEWER, _RATING_AND_TIME = (
-    r"(?:B\w{9}|\d{9}[\dX])",
-    r"A\w{10,}",
-    r"[1-5](?:\.0)?,\d{9,10}",
-)
-
-
-def _describe_amazon_layout(
-    patterns: tuple[str, ...], begins: str, columns: tuple[str, ...] = ()
-) -> PublicLayout:
-    return PublicLayout(
-        Layout(TableFiles(patterns, columns=columns), items=_META, rating_scale=5), begins=begins
-    )
-
-
-# https://jmcauley.ucsd.edu/data/amazon/ (2014), https://nijianmo.github.io/amazon/ (2018),
-# https://amazon-reviews-2023.github.io/
-AMAZON = (
-    _describe_amazon_layout(
-        _JSON, r'\{(?=.*"reviewerID")(?=.*"asin")(?=.*"unixReviewTime")'
-    ),  # 2014 and 2018
-    _describe_amazon_layout(
-        _JSON, r'\{(?=.*"user_id")(?=.*"parent_asin")(?=.*"timestamp")'
-    ),  # 2023
-    _describe_amazon_layout(_CSV, r"user_id,parent_asin,rating,timestamp"),  # 2023, ratings only
-    _describe_amazon_layout(
-        _CSV, rf"{_ASIN},{_REVIEWER},{_RATING_AND_TIME}", ("asin", "user_id", "rating", "timestamp")
-    ),  # 2018, ratings only
-    _describe_amazon_layout(
-        _CSV, rf"{_REVIEWER},{_ASIN},{_RATING_AND_TIME}", ("user_id", "asin", "rating", "timestamp")
-    ),  # 2014, ratings only
-)
-
-PUBLIC_LAYOUTS = (*MOVIELENS, *AMAZON)
-
-_DAY_GLOB = "-".join("[0-9]" * count for count in (4, 2, 2))
+def _select_table_files(table: TableFiles | None, files: Sequence[SourceFile]) -> list[SourceFile]:
+    return table.select_files(files) if table else []
 
 
 def build_usual_layout(settings: SourceSettings) -> Layout:
-    """Files named by day, or one file, or a folder of files; and beside them those of items and users."""
+    """Build the layout of a source without a mapping file.
+
+    The interactions are files named by day, or one file, or a folder of files. Next to them may lie
+    the files of items and users.
+    """
     name = settings.interactions
-    daily = [f"{_DAY_GLOB}*", f"*={_DAY_GLOB}/*", f"{_DAY_GLOB}/*"]
-    patterns = (*(f"{name}/{pattern}" for pattern in daily), *daily, f"{name}.*", name, f"{name}/*")
-    items, users = (
-        TableFiles((f"{table}.*", table, f"{table}/*"))
-        for table in (settings.items, settings.users)
-    )
+    day_patterns = (f"{_DAY_GLOB}*", f"*={_DAY_GLOB}/*", f"{_DAY_GLOB}/*")
+    nested_day_patterns = tuple(f"{name}/{pattern}" for pattern in day_patterns)
+    patterns = (*nested_day_patterns, *day_patterns, *_build_table_patterns(name))
+    items = TableFiles(_build_table_patterns(settings.items))
+    users = TableFiles(_build_table_patterns(settings.users))
     return Layout(TableFiles(patterns), items, users)
 
 
-def recognise_public_layout(files: Sequence[SourceFile]) -> SourceInventory | None:
-    """The files by a layout of public data, if they are in one."""
-    for known in PUBLIC_LAYOUTS:
-        found = SourceInventory.of(known.layout, files)
-        if not found.interactions or (known.beside and not match_files(files, known.beside)):
-            continue
-        first = found.interactions[0]
-        # files named by day are nobody's public data, and on a bucket those of other days are not touched
-        if not known.begins or (first.day is None and re.match(known.begins, first.first_line())):
-            return found
-    return None
+def _build_table_patterns(name: str) -> tuple[str, ...]:
+    """One file with any ending, or without one, or a folder of files."""
+    return f"{name}.*", name, f"{name}/*"

@@ -1,49 +1,58 @@
-"""Mapping files: a YAML document that says which files a source has and how they are written."""
+"""Read mapping files: YAML documents that say which files a source has and how they are written."""
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from dawnlist.components.fetch.filesystems import explain_read_errors
 from dawnlist.components.fetch.layouts import Layout, SourceInventory, TableFiles
-from dawnlist.components.fetch.source_files import SourceFile, explain_read_errors, glob_files
+from dawnlist.components.fetch.source_files import SourceFile, glob_files
 from dawnlist.settings import explain_validation_error
 
 _LAYOUT = TypeAdapter(Layout)
 
 
 def read_mapping_file(file: SourceFile) -> SourceInventory:
-    """The files that a mapping file names. ValueError or FileNotFoundError in one line: place, value and rule."""
+    """Find the files that a mapping file names.
+
+    Raises:
+        ValueError: The mapping is not valid. The message names the key, the value and the rule.
+        FileNotFoundError: The mapping file, or a file that it names, does not exist.
+    """
     with explain_read_errors(file.label), file.filesystem.open_input_stream(file.path) as stream:
         layout = _parse_layout(file.label, stream.read())
-    folder = file.label.rpartition("/")[0] or "."
-    interactions, items, users = (
-        _find_table_files(file.label, name, getattr(layout, name), folder)
-        for name in ("interactions", "items", "users")
+    return SourceInventory(
+        layout,
+        _find_table_files(file.label, "interactions", layout.interactions),
+        _find_table_files(file.label, "items", layout.items),
+        _find_table_files(file.label, "users", layout.users),
     )
-    return SourceInventory(layout, interactions, items, users)
 
 
-def _parse_layout(shown: str, text: bytes) -> Layout:
+def _parse_layout(label: str, text: bytes) -> Layout:
     try:
         return _LAYOUT.validate_python(yaml.safe_load(text), strict=False)
     except yaml.YAMLError as error:
-        raise ValueError(f"mapping {shown!r} is no YAML: {' '.join(str(error).split())}") from None
+        line = " ".join(str(error).split())
+        raise ValueError(f"mapping {label!r} is no YAML: {line}") from None
     except ValidationError as error:
-        raise ValueError(
-            f"mapping {shown!r}: {'; '.join(map(explain_validation_error, error.errors()))}"
-        ) from None
+        problems = "; ".join(map(explain_validation_error, error.errors()))
+        raise ValueError(f"mapping {label!r}: {problems}") from None
 
 
 def _find_table_files(
-    shown: str, name: str, table: TableFiles | None, folder: str
+    label: str,
+    name: str,
+    table: TableFiles | None,
 ) -> list[SourceFile]:
+    """Find the files of a table by the first of its patterns that matches any."""
     if table is None:
         return []
-    found: list[SourceFile] = next(
-        filter(None, (glob_files(pattern, folder) for pattern in table.files)), []
+    folder = label.rpartition("/")[0] or "."
+    for pattern in table.files:
+        files = glob_files(pattern, folder)
+        if files:
+            return files
+    raise FileNotFoundError(
+        f"mapping {label!r}: {name}.files is {', '.join(table.files)!r}, "
+        "and there is no such file: give patterns relative to the mapping file, or URIs"
     )
-    if not found:
-        raise FileNotFoundError(
-            f"mapping {shown!r}: {name}.files is {', '.join(table.files)!r}, and there is no such file: "
-            "give patterns relative to the mapping file, or URIs"
-        )
-    return found

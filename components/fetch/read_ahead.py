@@ -1,4 +1,4 @@
-"""Batches that a thread of their own reads ahead, so that a source is read while what came before is written."""
+"""Read record batches ahead in a thread, so that reading and writing overlap."""
 
 import contextlib
 import queue
@@ -7,41 +7,52 @@ from collections.abc import Generator, Iterator
 
 import pyarrow as pa
 
+RecordBatches = Iterator[pa.RecordBatch]
+"""A stream of batches with one schema."""
 READ_AHEAD_BATCHES = 2
-"""Batches that may lie between reading and writing: memory stays bounded."""
+"""The most batches that wait between reading and writing, so that memory stays bounded."""
 
 
-def read_ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
-    """The same batches, and the error that ends them; once this is closed, they are closed too."""
+def read_ahead(batches: RecordBatches) -> Generator[pa.RecordBatch, None, None]:
+    """Yield the same batches, and raise the error that ends them.
+
+    Closing the generator closes `batches` too.
+    """
     ready: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(READ_AHEAD_BATCHES)
-    given_up = threading.Event()
-    reader = threading.Thread(target=_fill_queue, args=(batches, ready, given_up), daemon=True)
+    is_cancelled = threading.Event()
+    reader = threading.Thread(target=_fill_queue, args=(batches, ready, is_cancelled), daemon=True)
     reader.start()
     try:
-        while (batch := ready.get()) is not None:
+        while True:
+            batch = ready.get()
+            if batch is None:
+                return
             if isinstance(batch, BaseException):
                 raise batch
             yield batch
     finally:
-        given_up.set()
+        is_cancelled.set()
         while reader.is_alive():
-            with contextlib.suppress(queue.Empty):  # a full queue would hold the reader up
+            # The reader may be waiting for room in a full queue.
+            with contextlib.suppress(queue.Empty):
                 ready.get(timeout=0.05)
 
 
 def _fill_queue(
-    batches: Iterator[pa.RecordBatch],
+    batches: RecordBatches,
     ready: "queue.Queue[pa.RecordBatch | BaseException | None]",
-    given_up: threading.Event,
+    is_cancelled: threading.Event,
 ) -> None:
+    """Put the batches into the queue, then None or the error that ended them."""
     end: BaseException | None = None
     try:
         for batch in batches:
             ready.put(batch)
-            if given_up.is_set():
+            if is_cancelled.is_set():
                 break
-        getattr(batches, "close", lambda: None)()  # here, where it was opened
+        # Close the generator in the thread that opened it.
+        getattr(batches, "close", lambda: None)()
     except BaseException as error:
         end = error
-    if not given_up.is_set():
+    if not is_cancelled.is_set():
         ready.put(end)

@@ -1,4 +1,7 @@
-"""The bounds of a window in the form that a database's time column has: a comparison of texts knows no time zones."""
+"""Convert the bounds of a window to the form that a database's time column has.
+
+Texts, for one, are compared letter by letter, and such a comparison knows no time zones.
+"""
 
 import math
 import re
@@ -6,38 +9,41 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-# what follows the seconds is left out of a bound: '…T03:00:00' is not above '…T03:00:00Z', '…T03:00:00.5', …
+# A bound ends with the seconds: '…T03:00:00' sorts before '…T03:00:00Z' and '…T03:00:00.5'.
 _TIME_TEXT = re.compile(
     r"\d{4}-\d\d-\d\d(?:(?P<blank>[T ])\d\d:\d\d:\d\d(?:\.\d+)?(?P<zone>Z|[+-][\d:]+)?)?"
 )
 _UTC = re.compile(r"Z|[+-]00(:?00)?")
 _EPOCH_UNITS = ((1e11, 1), (1e14, 1_000), (1e17, 1_000_000))
-"""Numbers below the first are of the second a second; as dawnlist.rows.coercions.moment reads them."""
+"""The limit of an epoch's numbers, and how many of its units make a second; as in parse_moment."""
 _START_OF_1995 = 788_918_400
 _NUMBERS = (int, float, Decimal)
 
 
 def convert_window_bounds(
-    oldest: Any, newest: Any, start: datetime, end: datetime
+    oldest: Any,
+    newest: Any,
+    start: datetime,
+    end: datetime,
 ) -> tuple[Any, Any]:
-    """`start` and `end` in the form of the column's lowest and highest value. ValueError when they have none, or two.
+    """Convert `start` and `end` to the form of the column's lowest and highest value.
 
-    A column of whole days gives the days of `start` up to, without, the day of `end`, which may not be over.
+    For a column of dates the bounds are the days of `start` and `end`. The day of `end`, which may
+    not be over, is then not in the window.
+
+    Raises:
+        ValueError: The values have no form that can be compared, or two different forms.
     """
-    two = (
-        isinstance(newest, str)
-        and _is_readable_time(oldest)
-        and _infer_time_format(oldest) != _infer_time_format(newest)
-    )
-    if two or _mixes_epoch_units(oldest, newest):
+    if _mixes_text_formats(oldest, newest) or _mixes_epoch_units(oldest, newest):
         raise ValueError(
-            f"the time column holds {oldest!r} and {newest!r}, two forms that do not sort by time: write them alike, "
-            "or name another column in the settings, source.time_column"
+            f"the time column holds {oldest!r} and {newest!r}, two forms that do not sort by time: "
+            "write them alike, or name another column in the settings, source.time_column"
         )
     return _convert_bound(newest, start), _convert_bound(newest, end)
 
 
 def _convert_bound(value: Any, moment: datetime) -> Any:
+    """Convert a bound to the form of `value`."""
     if isinstance(value, datetime):
         return moment if value.tzinfo else moment.replace(tzinfo=None)
     if isinstance(value, date):
@@ -47,55 +53,66 @@ def _convert_bound(value: Any, moment: datetime) -> Any:
     return moment.strftime(_infer_time_format(value))
 
 
-def _mixes_epoch_units(oldest: Any, newest: Any) -> bool:
-    """Whether both are times since 1995, but one of them in milliseconds, say: its window would hold none of the rest.
+def _mixes_text_formats(oldest: Any, newest: Any) -> bool:
+    """Whether the highest value is a text and the lowest is a time in another format."""
+    if not isinstance(newest, str) or not _is_readable_time(oldest):
+        return False
+    return _infer_time_format(oldest) != _infer_time_format(newest)
 
-    What is older, such as a 0, is nobody's time, and in no one's way.
+
+def _mixes_epoch_units(oldest: Any, newest: Any) -> bool:
+    """Whether both are times since 1995, but in different units, such as seconds and milliseconds.
+
+    A window in one unit would find no row of the other. An older time, such as 0, is a placeholder
+    and does no harm.
     """
     if not isinstance(oldest, _NUMBERS) or not isinstance(newest, _NUMBERS):
         return False
     unit = _infer_epoch_unit(oldest)
-    return (
-        unit is not None
-        and float(oldest) >= _START_OF_1995 * unit
-        and unit != _infer_epoch_unit(newest)
-    )
+    if unit is None or float(oldest) < _START_OF_1995 * unit:
+        return False
+    return unit != _infer_epoch_unit(newest)
 
 
 def _infer_epoch_unit(value: float | Decimal) -> int | None:
-    return next((unit for below, unit in _EPOCH_UNITS if abs(float(value)) < below), None)
+    for limit, unit in _EPOCH_UNITS:
+        if abs(float(value)) < limit:
+            return unit
+    return None
 
 
 def _convert_to_epoch(value: float | Decimal, moment: datetime) -> float:
     unit = _infer_epoch_unit(value)
     if unit is None:
         raise _build_unknown_form_error(value)
-    # an integer column is searched by its index only for an integer
-    return (
-        math.ceil(moment.timestamp() * unit)
-        if isinstance(value, int)
-        else moment.timestamp() * unit
-    )
+    epoch = moment.timestamp() * unit
+    # A database searches the index of an integer column only for an integer.
+    return math.ceil(epoch) if isinstance(value, int) else epoch
 
 
 def _is_readable_time(value: Any) -> bool:
-    return isinstance(value, int | float) or (
-        isinstance(value, str) and bool(_TIME_TEXT.fullmatch(value))
-    )
+    if isinstance(value, str):
+        return _TIME_TEXT.fullmatch(value) is not None
+    return isinstance(value, int | float)
 
 
 def _infer_time_format(value: Any) -> str:
+    """Infer the strftime format of a text; 'number' for a number."""
     if isinstance(value, int | float):
         return "number"
-    found = _TIME_TEXT.fullmatch(value) if isinstance(value, str) else None
-    if found is None or (found["zone"] and not _UTC.fullmatch(found["zone"])):
+    match = _TIME_TEXT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise _build_unknown_form_error(value)
-    return f"%Y-%m-%d{found['blank']}%H:%M:%S" if found["blank"] else "%Y-%m-%d"
+    if match["zone"] and not _UTC.fullmatch(match["zone"]):
+        raise _build_unknown_form_error(value)
+    if not match["blank"]:
+        return "%Y-%m-%d"
+    return f"%Y-%m-%d{match['blank']}%H:%M:%S"
 
 
 def _build_unknown_form_error(value: Any) -> ValueError:
     return ValueError(
-        f"the time column holds {value!r}, which can't be compared with a window: it must be a timestamp or date, "
-        "ISO-8601 text in UTC such as 2026-01-31T03:00:00Z, or seconds, milli- or microseconds since 1970; "
-        "name such a column in the settings, source.time_column"
+        f"the time column holds {value!r}, which can't be compared with a window: it must be a "
+        "timestamp or date, ISO-8601 text in UTC such as 2026-01-31T03:00:00Z, or seconds, milli- "
+        "or microseconds since 1970; name such a column in the settings, source.time_column"
     )

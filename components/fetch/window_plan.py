@@ -1,4 +1,4 @@
-"""Which windows a run fetches, so that the lake holds its days whole."""
+"""Plan the windows that a run fetches, so that the lake holds all its days without a gap."""
 
 from datetime import datetime, timedelta
 
@@ -9,29 +9,36 @@ _ONE_DAY = timedelta(hours=24)
 
 
 def plan_windows(
-    known: TimeWindow | None,
+    covered_window: TimeWindow | None,
     end: datetime,
     window_days: int,
     overlap: timedelta,
     expired: datetime | None = None,
 ) -> list[TimeWindow]:
-    """What to fetch so that the lake then holds [end - window_days, end) whole, oldest first.
+    """Plan what to fetch so that the lake holds [end - window_days, end), oldest window first.
 
-    It goes on from the end of what the lake holds, however long ago that was, so that a missed night leaves no gap,
-    and a little before it, since a row may be committed after a fetch whose window its time lies in. A run not newer
-    than that fetches its own 24 hours again. Rows that are already there are recognised. What was dropped for its
-    age, before `expired`, is not fetched again. Windows begin at whole hours, which is how the ledger counts.
+    The fetch continues at the end of the covered window, however old that is, so that a missed
+    night leaves no gap. It starts `overlap` earlier, since a row may be committed after the fetch
+    of the window that its time lies in; clean recognises rows that the lake has already. A run
+    whose `end` is not newer than the covered window fetches its own 24 hours again. Rows from
+    before `expired` were dropped for their age and are not fetched again.
+
+    Windows begin at whole hours, because the ledger counts by the hour.
     """
-    # a midnight, so that whole days of before can be filled up to it
+    # Begin at a midnight, since a source of daily files gives whole days only.
     start = compute_window(end, window_days)[0].replace(hour=0, minute=0, second=0, microsecond=0)
-    if known is None:
+    if covered_window is None:
         return [(start, end)]
-    start = max(start, expired or start)
-    earliest, reached = known
-    recent = _floor_to_hour((reached if reached < end else end - _ONE_DAY) - overlap)
-    if earliest <= start:
-        return [(recent, end)]
-    return [(min(start, recent), end)] if earliest >= recent else [(start, earliest), (recent, end)]
+    if expired is not None:
+        start = max(start, expired)
+    covered_start, covered_end = covered_window
+    resume = covered_end if covered_end < end else end - _ONE_DAY
+    resume = _floor_to_hour(resume - overlap)
+    if covered_start <= start:
+        return [(resume, end)]
+    if covered_start >= resume:
+        return [(min(start, resume), end)]
+    return [(start, covered_start), (resume, end)]
 
 
 def _floor_to_hour(moment: datetime) -> datetime:

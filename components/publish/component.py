@@ -29,9 +29,8 @@ def publish(
         from dawnlist.lake.lake import Lake
         from dawnlist.records.lineage import select_finite_figures
 
+        opened_lake = Lake.open(lake, namespace)
         record.update(
-            publish_top_lists(
-                Path(lists.path), Lake.open(lake, namespace), redis, namespace, run, as_of
-            )
+            publish_top_lists(Path(lists.path), opened_lake, redis, namespace, run, as_of)
         )
     metrics.metadata.update(select_finite_figures(record, "version", "users", "items", "bytes"))

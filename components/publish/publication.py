@@ -1,4 +1,4 @@
-"""From the recommend step's directory to the active version of the store, and to its place in the registry."""
+"""Publish top lists to the store, where they become the active version, and to the registry."""
 
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,18 @@ def publish_top_lists(
     as_of: str,
     keep: int = versions.VERSIONS_TO_KEEP,
 ) -> dict[str, Any]:
-    """Publish the TopLists directory `lists` to the store at the URL `redis`; returns and raises as store.publish.
+    """Publish the directory `lists`, which recommend wrote, to the store at the URL `redis`.
 
-    The registry has the publication before the store switches, and the champion follows the store before and after, so
-    that a retry, or the next run, puts right what a killed publish left behind; it also goes on from the last batch
-    that was written. ConnectionError when the store can't be reached or is lost on the way.
+    The registry records the publication before the store switches to it, and the champion is set
+    to the store's version before and after. So a retry, or the next run, repairs what a killed
+    publish left behind. A retry also continues after the last batch that was written.
+
+    Returns:
+        The report of dawnlist.store.versions.publish_version.
+
+    Raises:
+        ConnectionError: The store can't be reached, or the connection is lost on the way.
+        RuntimeError, ValueError: As publish_version says.
     """
     top_lists = TopLists.load(lists)
 
@@ -35,12 +42,19 @@ def publish_top_lists(
         try:
             registry.sync_champion(lake, client, namespace)
             report = versions.publish_version(
-                client, namespace, top_lists, run, as_of, keep, announce
+                client,
+                namespace,
+                top_lists,
+                run,
+                as_of,
+                keep,
+                announce,
             )
             registry.sync_champion(lake, client, namespace)
         except STORE_ERRORS as error:
             raise ConnectionError(
-                f"publishing {len(top_lists.user_ids)} lists to {mask_passwords(redis)} failed: {error}; see to the store and "
-                "run the publish step again: it goes on from what is written"
+                f"publishing {len(top_lists.user_ids)} lists to {mask_passwords(redis)} failed: "
+                f"{error}; check the store and run the publish step again: "
+                "it continues after the last batch that was written"
             ) from error
     return report

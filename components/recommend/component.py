@@ -19,7 +19,7 @@ def recommend(
     as_of: str,
     run: str,
 ) -> None:
-    """The top lists of all users, seen items left out, and popular lists for everyone else."""
+    """Rank the top lists of all users, without seen items, and popular lists for everyone else."""
     from dawnlist.records.run_records import record_step, resolve_as_of
 
     as_of = resolve_as_of(lake, namespace, as_of, run)
@@ -34,17 +34,31 @@ def recommend(
         from dawnlist.records.lineage import write_lineage
         from dawnlist.settings import Settings
 
-        scored, decided = (
-            json.loads(Path(artifact.path).read_text()) for artifact in (evaluation, verdict)
+        evaluation_report = json.loads(Path(evaluation.path).read_text())
+        gate_verdict = json.loads(Path(verdict.path).read_text())
+        list_metadata = build_list_metadata(
+            evaluation_report,
+            gate_verdict,
+            model.metadata["name_in_lake"],
+            Settings.load(settings).source.weights,
+            as_of,
+            run,
         )
-        fitted = FactorModel.load(Path(model.path))
-        weights = Settings.load(settings).source.weights
-        meta = build_list_metadata(
-            scored, decided, model.metadata["name_in_lake"], weights, as_of, run
+        top_lists = build_top_lists(
+            Lake.open(lake, namespace),
+            Splits.load(Path(splits.path)),
+            FactorModel.load(Path(model.path)),
+            list_metadata,
+            int(k),
         )
-        top = build_top_lists(
-            Lake.open(lake, namespace), Splits.load(Path(splits.path)), fitted, meta, int(k)
+        top_lists.save(Path(lists.path))
+        record.update(top_lists.meta, most_shown=top_lists.most_shown(10))
+        write_lineage(
+            [lists],
+            [splits, model],
+            lake,
+            namespace,
+            as_of,
+            run,
+            winner=list_metadata["winner"],
         )
-        top.save(Path(lists.path))
-        record.update(top.meta, most_shown=top.most_shown(10))
-        write_lineage([lists], [splits, model], lake, namespace, as_of, run, winner=meta["winner"])

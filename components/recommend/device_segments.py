@@ -1,4 +1,4 @@
-"""Popular lists of segments: what people on phones, tablets and desktops have met lately."""
+"""Rank what people on phones, tablets and desktops have met lately."""
 
 from datetime import timedelta
 from typing import Final
@@ -16,8 +16,13 @@ SEGMENT_PERIOD: Final = timedelta(days=28)
 TABLET_AGENTS: Final = r"ipad|tablet|kindle|silk/|playbook"
 MOBILE_AGENTS: Final = r"mobi|iphone|ipod|windows phone|opera mini"
 DESKTOP_AGENTS: Final = r"windows nt|macintosh|x11|cros "
+_PATTERNS: Final = {
+    "tablet": TABLET_AGENTS,
+    "mobile": MOBILE_AGENTS,
+    "desktop": DESKTOP_AGENTS,
+}
 
-# An Android without "Mobile" in its agent is a tablet, says Google of its browser's.
+# Google says of its browser: an Android without "Mobile" in its user agent is a tablet.
 DEVICE_POPULARITY_QUERY: Final = """
 SELECT device, item_index, count(DISTINCT user_id)::FLOAT AS users
 FROM (
@@ -35,31 +40,33 @@ ORDER BY device, users DESC, item_index
 """
 
 
-def rank_items_by_device(lake: Lake, splits: Splits, k: int) -> dict[str, PopularItems]:
-    """The k items that most users of each kind of device met in the last 28 days, by segment such as `device=mobile`.
+def rank_items_by_device(
+    lake: Lake,
+    splits: Splits,
+    k: int,
+) -> dict[str, PopularItems]:
+    """Rank the k items that most users of each kind of device met in the last 28 days.
 
-    Of the users that the splits have, so that what was filtered out has no say. Empty when no row has a user agent.
+    Only the users of the splits count, so bots that were dropped do not.
+
+    Returns a segment, such as `device=mobile`, -> item indices and numbers of users, most first.
+    It is empty when no row has a user agent.
     """
-    table, as_of = (
-        lake.rows("interactions", splits.about["interactions_version"]),
-        splits.cuts.as_of,
-    )
+    table = lake.rows("interactions", splits.about["interactions_version"])
     if table is None:
         return {}
+    as_of = splits.cuts.as_of
     rows = filter_time_range(table, as_of - SEGMENT_PERIOD, as_of)
+    item_indices = pa.array(np.arange(splits.shape[1]))
+    items = pa.table({"item_id": splits.item_ids.ids, "item_index": item_indices})
     with duckdb.connect() as connection:
         connection.register("rows", rows)
-        items = pa.table(
-            {"item_id": splits.item_ids.ids, "item_index": pa.array(np.arange(splits.shape[1]))}
-        )
         connection.register("items", items)
         connection.register("users", pa.table({"user_id": splits.user_ids.ids}))
-        patterns = {"tablet": TABLET_AGENTS, "mobile": MOBILE_AGENTS, "desktop": DESKTOP_AGENTS}
-        device, index, users = (
-            connection.execute(DEVICE_POPULARITY_QUERY, patterns).fetchnumpy().values()
-        )
-    kinds = dict.fromkeys(device.tolist())
-    return {
-        f"device={kind}": (index[device == kind][:k].astype(np.uint32), users[device == kind][:k])
-        for kind in kinds
-    }
+        result = connection.execute(DEVICE_POPULARITY_QUERY, _PATTERNS).fetchnumpy()
+    segments: dict[str, PopularItems] = {}
+    for device in dict.fromkeys(result["device"].tolist()):
+        is_device = result["device"] == device
+        best_items = result["item_index"][is_device][:k].astype(np.uint32)
+        segments[f"device={device}"] = best_items, result["users"][is_device][:k]
+    return segments

@@ -7,42 +7,48 @@ from typing import Any, Final
 
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
+from dawnlist.model.hyper_parameters import (
+    BY_NAME,
+    FIT_PARAMETERS,
+    HYPER_PARAMETERS,
+)
 from dawnlist.model.metrics import METRICS
 from dawnlist.model.splits import Splits
 
 SEARCH_MODES: Final = ("full", "around_champion", "off")
-FIT_PARAMETERS: Final = ("factors", "regularization", "alpha", "alpha0", "nu", "half_life")
-"""The hyper-parameters that a fit depends on."""
-SCORING_PARAMETERS: Final = (
-    "popularity_share",
-    "popularity_half_life",
-    "content_share",
-    "content_pairs",
-)
-"""The hyper-parameters of what is added to a fit's scores. They are chosen after those of fits."""
-_PARAMETERS: Final = (*FIT_PARAMETERS, *SCORING_PARAMETERS)
 PopularityBlend = tuple[float, float]
 """popularity_share and popularity_half_life of an ALSConfig."""
-NO_POPULARITY_BLEND: Final[PopularityBlend] = (0.0, 1.0)
+NO_POPULARITY_BLEND: Final[PopularityBlend] = (
+    BY_NAME["popularity_share"].default,
+    BY_NAME["popularity_half_life"].default,
+)
 ContentBlend = tuple[float, float]
 """content_share and content_pairs of an ALSConfig."""
-NO_CONTENT_BLEND: Final[ContentBlend] = (0.0, 5.0)
+NO_CONTENT_BLEND: Final[ContentBlend] = (
+    BY_NAME["content_share"].default,
+    BY_NAME["content_pairs"].default,
+)
+
+
+def _default_of(name: str) -> tuple[float]:
+    """The one value of a hyper-parameter that is not searched."""
+    return (BY_NAME[name].default,)
 
 
 @dataclass(frozen=True)
 class Grid:
     """The values to try of each hyper-parameter of ALSConfig, and what all trials share."""
 
-    factors: Sequence[float] = (64,)
-    regularization: Sequence[float] = (0.1,)
-    alpha: Sequence[float] = (10.0,)
-    alpha0: Sequence[float] = (1.0,)
-    nu: Sequence[float] = (0.0,)
-    half_life: Sequence[float] = (0.0,)
-    popularity_share: Sequence[float] = (0.0,)
-    popularity_half_life: Sequence[float] = (1.0,)
-    content_share: Sequence[float] = (0.0,)
-    content_pairs: Sequence[float] = (5.0,)
+    factors: Sequence[float] = _default_of("factors")
+    regularization: Sequence[float] = _default_of("regularization")
+    alpha: Sequence[float] = _default_of("alpha")
+    alpha0: Sequence[float] = _default_of("alpha0")
+    nu: Sequence[float] = _default_of("nu")
+    half_life: Sequence[float] = _default_of("half_life")
+    popularity_share: Sequence[float] = _default_of("popularity_share")
+    popularity_half_life: Sequence[float] = _default_of("popularity_half_life")
+    content_share: Sequence[float] = _default_of("content_share")
+    content_pairs: Sequence[float] = _default_of("content_pairs")
     iterations: int = 12
     seed: int = 7
     solver: str = "ials"
@@ -53,16 +59,16 @@ class Grid:
         Raises:
             ValueError: A hyper-parameter has no value, or one that ALSConfig does not allow.
         """
-        for name in _PARAMETERS:
-            if not len(getattr(self, name)):
-                raise ValueError(f"the grid is empty: give at least one value for {name}")
+        for parameter in HYPER_PARAMETERS:
+            if not len(getattr(self, parameter.name)):
+                raise ValueError(f"the grid is empty: give at least one value for {parameter.name}")
         for value in self.factors:
             if float(value) != int(value):
                 raise ValueError(f"factors is {value}: give a whole number")
         ALSConfig(iterations=self.iterations)
-        for name in _PARAMETERS:
-            for value in getattr(self, name):
-                ALSConfig(**{name: value})
+        for parameter in HYPER_PARAMETERS:
+            for value in getattr(self, parameter.name):
+                parameter.check(value)
 
     def configs(self) -> list[ALSConfig]:
         """Return every combination of the fit's values, in a fixed order and without duplicates.

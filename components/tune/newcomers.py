@@ -35,7 +35,9 @@ class Newcomers:
     """Shape (users,): the number of columns that each user uses."""
 
     @classmethod
-    def of(cls, user_items: UserItems, users: npt.NDArray[np.int64], most: int = 0) -> "Newcomers":
+    def from_users(
+        cls, user_items: UserItems, users: npt.NDArray[np.int64], most: int = 0
+    ) -> "Newcomers":
         """Make newcomers of users who each met at least one item.
 
         Each user keeps the newest `most` items; with 0 one, two or three in turn.

@@ -34,7 +34,7 @@ class Sample:
     """Number of items that newcomers met; 0: one, two or three in turn."""
 
     @classmethod
-    def of(cls, splits: Splits, hybrid: Hybrid, k: int, device: str = "cpu") -> "Sample":
+    def from_splits(cls, splits: Splits, hybrid: Hybrid, k: int, device: str = "cpu") -> "Sample":
         """Take the users who met items before the validation cut, and new ones after it."""
         users = np.random.default_rng(SAMPLE_SEED).permutation(splits.judged("validation"))
         return cls(hybrid, users, splits.truth("validation")[users], k, device)
@@ -49,7 +49,7 @@ class Sample:
     @cached_property
     def newcomers(self) -> Newcomers:
         """The users as if they had just met one to three items."""
-        return Newcomers.of(self.hybrid.user_items, self.users, self.clicks)
+        return Newcomers.from_users(self.hybrid.user_items, self.users, self.clicks)
 
     def values(
         self, fitted: tuple[Float32Array, Float32Array], config: ALSConfig, first: int, last: int

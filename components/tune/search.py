@@ -73,7 +73,7 @@ def search_configs(
     if not configs:
         raise ValueError("the grid is empty: give at least one value for each hyper-parameter")
     hybrid = Hybrid.of(splits, "tune")
-    sample = Sample.of(splits, hybrid, k, device)
+    sample = Sample.from_splits(splits, hybrid, k, device)
     archive = TrialArchive(lake, _fingerprint_search(splits, hybrid.fitted, k), device)
     trainer = ALSTrainer(hybrid.fitted, device, spark)
     contenders = [Contender(config, ResumableFit(trainer, config)) for config in configs]

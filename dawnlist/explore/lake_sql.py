@@ -1,32 +1,34 @@
-"""SQL over the lake, in a DuckDB that is shut in: it reads the lake's tables and nothing else, and writes nothing.
+"""SQL over the lake, in a DuckDB that can read the lake's tables and nothing else.
 
     interactions, quarantine, items, users      the Delta tables
-    landing.interactions, landing.items, …      the landing objects, their columns united by name, and landing_object
+    landing.interactions, landing.items, …      the landing objects, with their columns united by
+                                                name, and the column landing_object
 
-Both are Arrow datasets, into which DuckDB pushes columns and filters: a condition on event_date opens that day's files.
+Both are Arrow datasets, into which DuckDB pushes columns and filters: with a condition on
+event_date only the files of those days are opened.
 """
 
 import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 
+from dawnlist.explore.landing_datasets import open_landing_datasets
 from dawnlist.lake.lake import Lake
-from dawnlist.lake.objects import StoredObject
 from dawnlist.schema import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, QUARANTINE_SCHEMA, USERS_SCHEMA
 
-if TYPE_CHECKING:  # brings pandas along where there is one
+if TYPE_CHECKING:  # it imports pandas where that is installed
     import pyarrow.dataset as pads
 
 QUERY_MEMORY = "1GB"
-"""What DuckDB may hold; a sort of more goes through a temporary folder."""
+"""How much memory DuckDB may use. A sort of more data goes through a temporary folder."""
 QUERY_BATCH_ROWS = 100_000
+"""How many rows of an answer are in one batch."""
 _LOCKDOWN_STATEMENTS = (
     "SET TimeZone = 'UTC'",
     "SET errors_as_json = true",
@@ -40,22 +42,26 @@ _CONNECTION_CONFIG: dict[str, str | int | float | list[str]] = {
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
 }
+# these tables can be queried before they have rows: without rejected rows there is no quarantine
 _TABLE_SCHEMAS = {
     "interactions": INTERACTIONS_SCHEMA,
     "quarantine": QUARANTINE_SCHEMA,
     "items": ITEMS_SCHEMA,
     "users": USERS_SCHEMA,
 }
-"""Tables that can be asked before they have rows: where nothing was ever rejected there is no quarantine."""
 _EXPLAIN_PREFIX = re.compile(r"\s*explain\b(\s+analyze\b)?(\s*\([^()]*\))?", re.IGNORECASE)
 _READ_ONLY_ADVICE = "give SELECT, WITH, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN: the lake is only read"
+_LOCKDOWN_ERRORS = ("disabled by configuration", "disabled through configuration", "been locked")
 
 TableVersions = Mapping[str, int]
-"""Delta table -> the version of it to read; the newest of those that are not named."""
+"""Delta table -> the version of it to read. Tables that are not named are read at their newest."""
 
 
 def query_lake(lake: Lake, sql: str, versions: TableVersions | None = None) -> pa.Table:
-    """The answer to one statement, whole; for more rows than fit into memory there is `answer`."""
+    """Answer one SQL statement; the answer has to fit into memory.
+
+    See `open_query_stream`, which also says what is raised.
+    """
     with open_query_stream(lake, sql, versions) as reader:
         return reader.read_all()
 
@@ -64,23 +70,23 @@ def query_lake(lake: Lake, sql: str, versions: TableVersions | None = None) -> p
 def open_query_stream(
     lake: Lake, sql: str, versions: TableVersions | None = None, limit: int | None = None
 ) -> Iterator[pa.RecordBatchReader]:
-    """The answer to one statement as a stream of batches, cut after `limit` rows.
+    """Answer one SQL statement as a stream of batches, with at most `limit` rows.
 
-    ValueError, with the place in the text, when the statement is wrong or would do more than read; FileNotFoundError
-    when the lake is empty.
+    Raises:
+        ValueError: The statement is wrong, or it would do more than read. The message says where.
+        FileNotFoundError: The lake is empty.
     """
     with tempfile.TemporaryDirectory(prefix="dawnlist-sql-") as folder:
         connection = duckdb.connect(config={**_CONNECTION_CONFIG, "temp_directory": folder})
         try:
-            known = _register_tables(connection, lake, sql, versions or {})
+            table_names = _register_tables(connection, lake, sql, versions or {})
             for setting in _LOCKDOWN_STATEMENTS:
                 connection.execute(setting)
             _check_statement(connection, sql)
-            with _translate_errors(sql, known):
+            with _translate_errors(sql, table_names):
                 reader = _execute_query(connection, sql, limit)
-            yield pa.RecordBatchReader.from_batches(
-                reader.schema, _stream_batches(reader, sql, known)
-            )
+            batches = _stream_batches(reader, sql, table_names)
+            yield pa.RecordBatchReader.from_batches(reader.schema, batches)
         finally:
             connection.close()
 
@@ -91,67 +97,80 @@ def _execute_query(
     try:
         relation = connection.sql(sql)
     except duckdb.Error:
-        connection.execute(sql)  # fails in the same way, and says where in the text
+        # this fails too, with an error that has the position in the text
+        connection.execute(sql)
         raise
     if limit is not None:
         relation = relation.limit(limit)
     elif len(set(relation.columns)) < len(relation.columns):
-        relation = relation.select(
-            "*"
-        )  # a, a_1, as a limit names them: no format has two columns of one name
+        # no file format has two columns of one name; this renames them to a, a_1, as a limit does
+        relation = relation.select("*")
     return relation.to_arrow_reader(QUERY_BATCH_ROWS)
 
 
 def _stream_batches(
-    reader: pa.RecordBatchReader, sql: str, known: list[str]
+    reader: pa.RecordBatchReader, sql: str, table_names: list[str]
 ) -> Iterator[pa.RecordBatch]:
-    with _translate_errors(sql, known):
+    with _translate_errors(sql, table_names):
         yield from reader
 
 
 def _check_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """ValueError unless `sql` is one statement that only reads."""
+    """Check that `sql` is one statement that only reads; raises ValueError."""
     with _translate_errors(sql, []):
         statements = connection.extract_statements(sql)
     if len(statements) != 1:
         raise ValueError(f"the query holds {len(statements)} statements: give one")
-    [kind] = [statement.type for statement in statements]
-    if kind == duckdb.StatementType.EXPLAIN:
-        explained = _EXPLAIN_PREFIX.match(sql)
-        if not explained:
+    statement_type = statements[0].type
+    if statement_type == duckdb.StatementType.EXPLAIN:
+        prefix = _EXPLAIN_PREFIX.match(sql)
+        if not prefix:
             raise ValueError("the query explains something after a comment: begin with EXPLAIN")
-        _check_statement(
-            connection, sql[explained.end() :]
-        )  # EXPLAIN ANALYZE runs what it explains
-    elif kind != duckdb.StatementType.SELECT:
-        raise ValueError(f"{kind.name} is refused: {_READ_ONLY_ADVICE}")
+        # EXPLAIN ANALYZE runs the statement that it explains
+        _check_statement(connection, sql[prefix.end() :])
+    elif statement_type != duckdb.StatementType.SELECT:
+        raise ValueError(f"{statement_type.name} is refused: {_READ_ONLY_ADVICE}")
 
 
 def _register_tables(
     connection: duckdb.DuckDBPyConnection, lake: Lake, sql: str, versions: TableVersions
 ) -> list[str]:
-    """Show the connection the tables that `sql` names, or all when it names none. Returns the names of all."""
-    tables, landing = lake.names("tables"), lake.names("landing")
-    if not tables and not landing:
+    """Register the tables that `sql` names, or all when it names none.
+
+    Returns the names of all tables, those of landing with their schema.
+    """
+    stored_tables = lake.names("tables")
+    landing_tables = lake.names("landing")
+    if not stored_tables and not landing_tables:
         raise FileNotFoundError(
             f"there is nothing in the lake {lake.uri}: `dawnlist run --local` fills it"
         )
-    if unknown := sorted(set(versions) - set(tables)):
-        raise ValueError(
-            f"there is no table {unknown[0]!r} to read at a version: there are {', '.join(tables)}"
-        )
+    _check_versions(versions, stored_tables)
+    table_names = list(dict.fromkeys([*_TABLE_SCHEMAS, *stored_tables]))
     text = sql.lower()
-    known = [*_TABLE_SCHEMAS, *(name for name in tables if name not in _TABLE_SCHEMAS)]
-    named = {name for name in (*known, *landing) if name.lower() in text}
-    for name in known:
-        if name in named or not named:
-            rows = _open_at_version(lake, name, versions.get(name)) if name in tables else None
-            connection.register(name, _TABLE_SCHEMAS[name].empty_table() if rows is None else rows)
+    mentioned = {name for name in (*table_names, *landing_tables) if name.lower() in text}
+    for name in table_names:
+        if name in mentioned or not mentioned:
+            is_stored = name in stored_tables
+            rows = _open_at_version(lake, name, versions.get(name)) if is_stored else None
+            if rows is None:
+                rows = _TABLE_SCHEMAS[name].empty_table()
+            connection.register(name, rows)
     connection.execute("CREATE SCHEMA landing")
-    for name in landing:
-        if (name in named and "landing" in text) or not named:
+    for name in landing_tables:
+        is_mentioned = name in mentioned and "landing" in text
+        if is_mentioned or not mentioned:
             _register_landing_view(connection, lake, name)
-    return [*known, *(f"landing.{name}" for name in landing)]
+    return table_names + [f"landing.{name}" for name in landing_tables]
+
+
+def _check_versions(versions: TableVersions, stored_tables: list[str]) -> None:
+    unknown = sorted(set(versions) - set(stored_tables))
+    if unknown:
+        raise ValueError(
+            f"there is no table {unknown[0]!r} to read at a version: "
+            f"there are {', '.join(stored_tables)}"
+        )
 
 
 def _open_at_version(lake: Lake, name: str, version: int | None) -> "pads.Dataset | None":
@@ -162,62 +181,23 @@ def _open_at_version(lake: Lake, name: str, version: int | None) -> "pads.Datase
     except DeltaError:
         if version is None:
             raise
-    newest = lake.table(name)
+    table = lake.table(name)
+    newest = table.version() if table else "none"
     raise ValueError(
-        f"table {name!r} has no version {version} that can still be read: its newest is "
-        f"{newest.version() if newest else 'none'}"
+        f"table {name!r} has no version {version} that can still be read: its newest is {newest}"
     )
 
 
 def _register_landing_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str) -> None:
-    """The view landing.{table}: each set of objects with the same columns is one dataset, and DuckDB unites them."""
-    parts = []
+    """Create the view landing.{table}, which unites the columns of all its datasets by name."""
+    selects = []
     for number, dataset in enumerate(open_landing_datasets(lake, table)):
         name = f"landing_{table}_{number}"
         connection.register(name, dataset)
-        parts.append(f"SELECT * FROM {_quote_identifier(name)}")
-    if parts:
-        connection.execute(
-            f"CREATE VIEW landing.{_quote_identifier(table)} AS {' UNION ALL BY NAME '.join(parts)}"
-        )
-
-
-def list_landing_objects(lake: Lake, table: str) -> list[StoredObject]:
-    """The Parquet objects below `landing/{table}`, by name."""
-    found = (found for found in lake.walk("landing", table) if found.name.endswith(".parquet"))
-    return sorted(found, key=lambda found: found.name)
-
-
-def open_landing_datasets(lake: Lake, table: str) -> "list[pads.FileSystemDataset]":
-    """The landing objects of a table, those with the same columns and types together.
-
-    The column landing_object holds the object's name, as interactions.source and quarantine.source_object do.
-    """
-    import pyarrow.dataset as pads
-
-    parquet = pads.ParquetFileFormat()
-
-    def columns(name: str) -> pa.Schema:
-        try:
-            return parquet.inspect(lake.path(name), lake.filesystem).remove_metadata()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ValueError(f"landing object {name} can't be read: {error}") from None
-
-    groups: dict[pa.Schema, list[str]] = {}
-    names = [found.name for found in list_landing_objects(lake, table)]
-    with ThreadPoolExecutor(8) as pool:
-        for name, schema in zip(names, pool.map(columns, names), strict=True):
-            groups.setdefault(schema, []).append(name)
-    return [
-        pads.FileSystemDataset.from_paths(
-            [lake.path(name) for name in group],
-            schema=schema.append(pa.field("landing_object", pa.string())),
-            format=parquet,
-            filesystem=lake.filesystem,
-            partitions=[pads.field("landing_object") == name for name in group],
-        )
-        for schema, group in groups.items()
-    ]
+        selects.append(f"SELECT * FROM {_quote_identifier(name)}")
+    if selects:
+        query = " UNION ALL BY NAME ".join(selects)
+        connection.execute(f"CREATE VIEW landing.{_quote_identifier(table)} AS {query}")
 
 
 def _quote_identifier(name: str) -> str:
@@ -225,32 +205,37 @@ def _quote_identifier(name: str) -> str:
 
 
 @contextmanager
-def _translate_errors(sql: str, known: list[str]) -> Iterator[None]:
-    """Say what DuckDB raises in one line, with the place in `sql`."""
+def _translate_errors(sql: str, table_names: list[str]) -> Iterator[None]:
+    """Raise DuckDB's errors as ValueErrors in one line, with the position in `sql`."""
     try:
         yield
     except (duckdb.Error, OSError) as error:
-        raise ValueError(_explain_error(str(error), sql, known)) from None
+        raise ValueError(_explain_error(str(error), sql, table_names)) from None
 
 
-def _explain_error(message: str, sql: str, known: list[str]) -> str:
-    kind, _, rest = message.partition(": ")
-    found: dict[str, Any] = {}
+def _explain_error(message: str, sql: str, table_names: list[str]) -> str:
+    error_type, _, details_json = message.partition(": ")
+    details: dict[str, Any] = {}
     with suppress(ValueError):
-        found = dict(json.loads(rest))
-    text = str(found.get("exception_message", rest or message))
-    if found.get("error_subtype") == "MISSING_ENTRY" and found.get("type") == "Table":
-        text = f"there is no table {found['name']!r}: there are {', '.join(known)}"
-    elif (
-        "disabled by configuration" in text
-        or "disabled through configuration" in text
-        or "been locked" in text
-    ):
+        details = dict(json.loads(details_json))
+    text = str(details.get("exception_message", details_json or message))
+    if details.get("error_subtype") == "MISSING_ENTRY" and details.get("type") == "Table":
+        text = f"there is no table {details['name']!r}: there are {', '.join(table_names)}"
+    elif any(lockdown_error in text for lockdown_error in _LOCKDOWN_ERRORS):
         text = f"{text}: only the lake can be read"
-    elif kind == "Out of Memory Error":
-        text = f"the query needs more than {QUERY_MEMORY} of memory: name fewer columns, days or groups"
-    place = ""
-    if "position" in found:
-        before = sql.encode()[: int(found["position"])].decode(errors="ignore")
-        place = f" (line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))})"
-    return f"the query can't be answered: {' '.join(text.split())}{place}"
+    elif error_type == "Out of Memory Error":
+        text = (
+            f"the query needs more than {QUERY_MEMORY} of memory: "
+            "name fewer columns, days or groups"
+        )
+    position = ""
+    if "position" in details:
+        position = _format_position(sql, int(details["position"]))
+    return f"the query can't be answered: {' '.join(text.split())}{position}"
+
+
+def _format_position(sql: str, byte_offset: int) -> str:
+    before = sql.encode()[:byte_offset].decode(errors="ignore")
+    line = before.count("\n") + 1
+    column = len(before) - before.rfind("\n")
+    return f" (line {line}, column {column})"

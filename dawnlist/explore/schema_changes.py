@@ -1,4 +1,4 @@
-"""What changed in the columns of a table between two crawls."""
+"""Compare the tables and columns that two crawls found."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,91 +12,139 @@ from dawnlist.rows.column_aliases import (
 from dawnlist.settings import SourceSettings
 
 SchemaChange = dict[str, Any]
-"""table, change (new, lost, retyped, renamed; of a whole table: new table, lost table), column, was, is."""
+"""table, change, column, was, is.
 
+The change is new, lost, retyped or renamed; of a whole table it is new table or lost table, and
+there is no column.
+"""
+
+# a day of whole prices is no change of a column of prices
 _WIDER_TYPES = {
     "integer": ("float", "text"),
     "date": ("timestamp", "text"),
     "float": ("text",),
     "timestamp": ("text",),
 }
-"""Inferred types that take in another one: a day of whole prices is no change of a column of prices."""
+"""Inferred type -> the types that include it."""
 _TABLE_ALIASES = {"interactions": INTERACTION_ALIASES, "items": ITEM_ALIASES, "users": USER_ALIASES}
 
 
-def widen_type(one: str | None, other: str | None) -> str | None:
-    """The narrowest inferred type that takes in both; None says nothing, since all was null."""
-    if one is None or other is None or one == other:
-        return one or other
-    if other in _WIDER_TYPES.get(one, ()):
-        return other
-    return one if one in _WIDER_TYPES.get(other, ()) else "text"
+def widen_type(first: str | None, second: str | None) -> str | None:
+    """Find the narrowest inferred type that includes both.
+
+    None is the type of a column without values, so the other type includes it.
+    """
+    if first is None:
+        return second
+    if second is None or first == second:
+        return first
+    if second in _WIDER_TYPES.get(first, ()):
+        return second
+    if first in _WIDER_TYPES.get(second, ()):
+        return first
+    return "text"
 
 
 def compare_columns(
-    table: str, was: list[dict[str, Any]], now: list[dict[str, Any]], settings: SourceSettings
+    table: str,
+    old_columns: list[dict[str, Any]],
+    new_columns: list[dict[str, Any]],
+    settings: SourceSettings,
 ) -> list[SchemaChange]:
-    """New, lost, renamed and retyped columns, each in the order of the columns.
+    """List lost, new, renamed and retyped columns, each in the order of the columns.
 
-    A column is renamed, maybe, when it is the only lost one and another the only new one of the same meaning.
+    A column may have been renamed when one lost column and one new column have the same meaning.
     """
-    before, after = ({column["name"]: column for column in columns} for columns in (was, now))
+    before = _index_by_name(old_columns)
+    after = _index_by_name(new_columns)
     lost = [name for name in before if name not in after]
     new = [name for name in after if name not in before]
-    found = [
-        {"table": table, "change": "lost", "column": name, "was": _format_type(before[name])}
-        for name in lost
-    ]
-    found += [
-        {"table": table, "change": "new", "column": name, "is": _format_type(after[name])}
-        for name in new
-    ]
-    for meaning in _TABLE_ALIASES.get(table.rpartition(".")[2], {}):
-        gone, came = (_select_by_meaning(names, meaning, table, settings) for names in (lost, new))
-        if len(gone) == len(came) == 1:
-            found.append({"table": table, "change": "renamed", "column": gone[0], "is": came[0]})
+    changes: list[SchemaChange] = []
+    for name in lost:
+        type_text = _format_type(before[name])
+        changes.append({"table": table, "change": "lost", "column": name, "was": type_text})
+    for name in new:
+        type_text = _format_type(after[name])
+        changes.append({"table": table, "change": "new", "column": name, "is": type_text})
+    changes += _find_renamed_columns(table, lost, new, settings)
+    changes += _find_retyped_columns(table, before, after)
+    return changes
+
+
+def _index_by_name(columns: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {column["name"]: column for column in columns}
+
+
+def _find_renamed_columns(
+    table: str, lost: list[str], new: list[str], settings: SourceSettings
+) -> list[SchemaChange]:
+    changes = []
+    aliases = _TABLE_ALIASES.get(table.rpartition(".")[2], {})
+    for canonical, names in aliases.items():
+        lost_names = _select_columns(lost, {canonical: names}, settings)
+        new_names = _select_columns(new, {canonical: names}, settings)
+        if len(lost_names) == 1 and len(new_names) == 1:
+            change = {"change": "renamed", "column": lost_names[0], "is": new_names[0]}
+            changes.append({"table": table, **change})
+    return changes
+
+
+def _find_retyped_columns(
+    table: str, before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]
+) -> list[SchemaChange]:
+    changes = []
     for name in before:
         if name in after and _is_retyped(before[name], after[name]):
-            pair = {"was": _format_type(before[name]), "is": _format_type(after[name])}
-            found.append({"table": table, "change": "retyped", "column": name, **pair})
-    return found
+            types = {"was": _format_type(before[name]), "is": _format_type(after[name])}
+            changes.append({"table": table, "change": "retyped", "column": name, **types})
+    return changes
 
 
-def compare_tables(was: Iterable[str], now: Iterable[str]) -> list[SchemaChange]:
-    """Tables that came or went."""
-    before, after = dict.fromkeys(was), dict.fromkeys(now)
-    lost = [{"table": name, "change": "lost table"} for name in before if name not in after]
-    return lost + [{"table": name, "change": "new table"} for name in after if name not in before]
+def compare_tables(old_tables: Iterable[str], new_tables: Iterable[str]) -> list[SchemaChange]:
+    """List lost and new tables, in the order of the tables."""
+    before = dict.fromkeys(old_tables)
+    after = dict.fromkeys(new_tables)
+    changes: list[SchemaChange] = []
+    for name in before:
+        if name not in after:
+            changes.append({"table": name, "change": "lost table"})
+    for name in after:
+        if name not in before:
+            changes.append({"table": name, "change": "new table"})
+    return changes
 
 
 def format_schema_change(change: SchemaChange) -> str:
-    """The change in words."""
+    """Format a change as one line for people."""
     table, kind = change["table"], change["change"]
     if kind in ("new table", "lost table"):
         return f"{kind} {table}"
     if kind == "renamed":
         return f"{table}: maybe renamed: {change['column']} -> {change['is']}"
-    said = [change[end] for end in ("was", "is") if end in change]
-    return f"{table}: {kind} {change['column']} ({' -> '.join(said)})"
+    types = [change[key] for key in ("was", "is") if key in change]
+    return f"{table}: {kind} {change['column']} ({' -> '.join(types)})"
 
 
-def _select_by_meaning(
-    names: list[str], meaning: str, table: str, settings: SourceSettings
+def _select_columns(
+    names: list[str], aliases: dict[str, tuple[str, ...]], settings: SourceSettings
 ) -> list[str]:
-    aliases = {meaning: _TABLE_ALIASES[table.rpartition(".")[2]][meaning]}
-    return [
-        names[place] for place in match_columns(names, aliases, settings.columns).get(meaning, [])
-    ]
+    """Select the columns with the meaning of the only canonical column in `aliases`."""
+    selected = []
+    for positions in match_columns(names, aliases, settings.columns).values():
+        selected += [names[position] for position in positions]
+    return selected
 
 
-def _is_retyped(was: dict[str, Any], now: dict[str, Any]) -> bool:
-    known = was["inferred"] or now["inferred"]
-    return bool(was["type"] != now["type"] or widen_type(was["inferred"], now["inferred"]) != known)
+def _is_retyped(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    if old["type"] != new["type"]:
+        return True
+    # a column that only got narrower values is not retyped
+    first_type = old["inferred"] or new["inferred"]
+    return bool(widen_type(old["inferred"], new["inferred"]) != first_type)
 
 
 def _format_type(column: dict[str, Any]) -> str:
-    return (
-        str(column["type"])
-        if column["inferred"] in (None, "text")
-        else f"{column['type']} of {column['inferred']}"
-    )
+    inferred = column["inferred"]
+    if inferred in (None, "text"):
+        return str(column["type"])
+    return f"{column['type']} of {inferred}"

@@ -1,23 +1,26 @@
-"""The lake: immutable objects and Delta tables of one shop, on a local folder, gs:// or s3://.
+"""The lake of one shop: immutable objects and Delta tables, in a folder, on gs:// or on s3://.
 
-The only module that knows the lake's paths. Everything lies under `{root}/{namespace}/`:
+Everything lies under `{root}/{namespace}/`:
 
-    landing/{table}/{start}_{end}/{run}.parquet   what a source gave for one window, untouched
-    tables/{name}                                 Delta tables: interactions, quarantine, items, users, bot_*_days
-    trials/{fingerprint}/{trial}.npz              finished trials of a search: each judged user's metrics
+    landing/{table}/{start}_{end}/{run}.parquet   what a source gave for one window, unchanged
+    tables/{name}                                 Delta tables: interactions, quarantine, items,
+                                                  users, bot_*_days
+    trials/{fingerprint}/{trial}.npz              finished trials of a search: each user's metrics
     searches/{as_of}/{run}.json                   the table of all trials of a run's search
-    challengers/{as_of}.json                      which model was the challenger, for the next one to start from
+    challengers/{as_of}.json                      which model was the challenger; the next one
+                                                  starts from it
     models/{fingerprint}/                         finished fits, so that a rerun does not fit again
-    publications/{as_of}-{run}-{token}.json       what the store may show: a version, its model and its figures
-    catalogue/{number}.json                       what crawls found, and what changed from one to the next
-    leases/{name}.json                            who does something that two may not do at once
-    champion.json                                 the publication that the store has active, and those before it
-    gates/{as_of}/{run}.json                      what a gate found, for those of the next four weeks
+    publications/{as_of}-{run}-{token}.json       what the store may serve: version, model, figures
+    catalogue/{number}.json                       what a crawl found, and what had changed before it
+    leases/{name}.json                            who does a job that two may not do at once
+    champion.json                                 the publication that is active in the store, and
+                                                  those before it
+    gates/{as_of}/{run}.json                      the verdict of a gate, read for four weeks
     runs/{as_of}/{run}/{step}.json                the run record
     ablation/{as_of}.json                         what each bot rule is worth
     reports/{as_of}/{run}.html                    the daily report
-    reports/{as_of}/{run}/told-{key}.json         that everybody was told of a run
-    outbox/{as_of}-{run}-{key}.json               a message that somebody has not taken yet
+    reports/{as_of}/{run}/told-{key}.json         marks that everybody was told about a run
+    outbox/{as_of}-{run}-{key}.json               a message that a channel has not taken yet
 """
 
 import json
@@ -35,60 +38,67 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from dawnlist.lake.manifest import MANIFEST, check_manifest
+from dawnlist.lake.object_stores import open_object_store
 from dawnlist.lake.objects import ABSENT_REVISION, ObjectStore, Revision, StoredObject
 from dawnlist.namespace import check_namespace
 from dawnlist.urls import mask_passwords
 
-if TYPE_CHECKING:  # both bring pandas along, a second that most steps need not spend
+if TYPE_CHECKING:  # both import pandas, which takes a second that most steps need not spend
     import pyarrow.dataset as pads
     from deltalake import DeltaTable
 
 FORBIDDEN_PATH_CHARACTERS = re.compile(r"[%\[\]^|\\]")
-"""What delta-rs reads otherwise than Arrow, or stops at."""
+"""Characters that delta-rs reads in another way than Arrow, or can't read at all."""
+_SCHEMES = ("file", "gs", "s3")
+_BUCKET_URI = re.compile(r"\w+://[^/?#@]+(/[^?#@]*)?")
 
 
 @dataclass(frozen=True)
 class Lake:
-    """One shop's corner of an object store or a local folder."""
+    """The objects and Delta tables of one shop.
+
+    The path of an object is given as several parts, which are joined with `/`. Parts often come
+    from values, so a part that leaves its folder (`..` or a leading slash) is a ValueError.
+    """
 
     uri: str
-    """Absolute URI of `{root}/{namespace}`, without a trailing slash."""
+    """The absolute URI of `{root}/{namespace}`, without a trailing slash."""
     objects: ObjectStore
-    """What lies there; Delta tables have their own way to it."""
+    """The objects of the lake. Delta tables are read and written by delta-rs itself."""
 
     @classmethod
     def open(cls, root: str, namespace: str) -> "Lake":
-        """The lake of `namespace` under `root`, a folder or a file://, gs:// or s3:// URI. ValueError when unusable.
+        """Open the lake of `namespace` under `root`, a folder or a file://, gs:// or s3:// URI.
 
-        Nothing is asked of a network yet.
+        Nothing is sent over the network yet.
+
+        Raises:
+            ValueError: The root or the namespace can't be used.
         """
         check_namespace(namespace)
         if not root:
             raise ValueError("the lake is empty: give a folder or a file://, gs:// or s3:// URI")
-        uri = root if "://" in root else Path(root).expanduser().resolve().as_uri()
-        if uri.split("://")[0] not in ("file", "gs", "s3"):
-            raise ValueError(
-                f"lake {root!r} is of a kind that can't be used: give a folder or file://, gs:// or s3://"
-            )
-        if not uri.startswith("file://") and not re.fullmatch(r"\w+://[^/?#@]+(/[^?#@]*)?", uri):
-            raise ValueError(
-                f"lake {mask_passwords(root)!r} is no place in a bucket: give s3://bucket/folder, gs://bucket/folder"
-            )
+        uri = root
+        if "://" not in root:
+            uri = Path(root).expanduser().resolve().as_uri()
+        _check_uri_kind(root, uri)
         uri = f"{uri.rstrip('/')}/{namespace}"
-        if bad := FORBIDDEN_PATH_CHARACTERS.search(_strip_scheme(uri)):
+        forbidden = FORBIDDEN_PATH_CHARACTERS.search(_strip_scheme(uri))
+        if forbidden:
             raise ValueError(
-                f"lake {root!r} has a {bad[0]!r} in it, which Delta tables can't have: rename the folder"
+                f"lake {root!r} has a {forbidden[0]!r} in it, which Delta tables can't have: "
+                "rename the folder"
             )
         return cls(uri, open_object_store(uri))
 
     @property
     def base(self) -> str:
-        """The lake's place as `filesystem` names it."""
+        """The path of the lake's folder in `filesystem`."""
         return _strip_scheme(self.uri)
 
     @cached_property
     def filesystem(self) -> pafs.FileSystem:
-        """Arrow's way to the lake, to read Parquet and to scan tables."""
+        """Arrow's file system, to read Parquet files and to scan tables."""
         if self.uri.startswith("file://"):
             return pafs.LocalFileSystem()
         emulator = os.environ.get("STORAGE_EMULATOR_HOST")
@@ -97,10 +107,11 @@ class Lake:
             return pafs.GcsFileSystem(
                 anonymous=True, endpoint_override=host, scheme=scheme or "http"
             )
-        return pafs.FileSystem.from_uri(self.uri)[0]
+        filesystem, _ = pafs.FileSystem.from_uri(self.uri)
+        return filesystem
 
     def path(self, *parts: str) -> str:
-        """The path of an object as `filesystem` names it; parts come from values, so a slash or `..` is refused."""
+        """Build the path of an object in `filesystem`."""
         return f"{self.base}/{_join_key(parts)}"
 
     def write(self, data: bytes | pa.Buffer, *parts: str) -> None:
@@ -108,28 +119,39 @@ class Lake:
         self.objects.put(bytes(data), _join_key(parts))
 
     def create(self, data: bytes, *parts: str) -> bool:
-        """Write an object that is not there yet, whole or not at all; False when it is there."""
+        """Write a new object, whole or not at all; returns False when there is one already."""
         return self.objects.put(data, _join_key(parts), ABSENT_REVISION)
 
-    def replace(self, data: bytes, mark: Revision, *parts: str) -> bool:
-        """Write an object that nobody has changed since `read_marked` gave its mark; False when somebody has."""
-        return self.objects.put(data, _join_key(parts), mark)
+    def replace(self, data: bytes, expected: Revision, *parts: str) -> bool:
+        """Write an object unless somebody has changed it since it was read.
+
+        `expected` is the revision that `read_with_revision` returned. Returns False, and writes
+        nothing, when the object has another revision.
+        """
+        return self.objects.put(data, _join_key(parts), expected)
 
     def upload(self, source: Path, *parts: str, if_absent: bool = False) -> bool:
-        """Copy a local file into the lake, whole or not at all; False when `if_absent` and there is such an object."""
-        if if_absent and self.exists(
-            *parts
-        ):  # which the store itself may say only after it was sent
+        """Copy a local file into the lake, whole or not at all.
+
+        With `if_absent`, nothing is written and False is returned when there is such an object.
+        """
+        if not if_absent:
+            return self.objects.put(source, _join_key(parts))
+        # the store itself may say so only after the whole file was sent
+        if self.exists(*parts):
             return False
-        return self.objects.put(source, _join_key(parts), ABSENT_REVISION if if_absent else None)
+        return self.objects.put(source, _join_key(parts), ABSENT_REVISION)
 
     def read(self, *parts: str) -> bytes | None:
-        """The object's bytes, or None when there is no such object."""
-        found = self.objects.get(_join_key(parts))
-        return None if found is None else found[0]
+        """Read an object's bytes; None when there is no such object."""
+        stored = self.objects.get(_join_key(parts))
+        if stored is None:
+            return None
+        data, _ = stored
+        return data
 
     def read_with_revision(self, *parts: str) -> tuple[bytes, Revision] | None:
-        """The object's bytes and the mark to replace it by, or None when there is no such object."""
+        """Read an object's bytes and its revision; None when there is no such object."""
         return self.objects.get(_join_key(parts))
 
     def delete(self, *parts: str) -> None:
@@ -137,33 +159,44 @@ class Lake:
         self.objects.delete(_join_key(parts))
 
     def walk(self, *parts: str) -> Iterator[StoredObject]:
-        """All objects below a folder, in no order; a table's own files too."""
+        """List all objects below a folder, in no order; files of Delta tables are objects too."""
         return self.objects.walk(_join_key(parts))
 
     def write_json(self, value: Any, *parts: str) -> None:
-        """Write `value` as JSON, whole or not at all; NaN is refused, since readers of JSON refuse it."""
+        """Write a value as JSON, whole or not at all.
+
+        Raises:
+            ValueError: The value has a NaN or an infinity in it, which many JSON readers refuse.
+        """
         self.write(json.dumps(value, indent=1, allow_nan=False).encode(), *parts)
 
     def read_json(self, *parts: str) -> Any:
-        """The object's JSON value, or None when there is no such object."""
+        """Read an object's JSON value; None when there is no such object."""
         data = self.read(*parts)
         return None if data is None else json.loads(data)
 
     def exists(self, *parts: str) -> bool:
-        """Whether there is an object of that name."""
+        """Say whether there is an object of that name."""
         return self.objects.exists(_join_key(parts))
 
     def names(self, *parts: str) -> list[str]:
-        """Names of objects and folders directly below a folder, sorted; empty when there is no such folder."""
+        """List the names of the objects and folders directly below a folder, sorted.
+
+        The list is empty when there is no such folder.
+        """
         return sorted(self.objects.names(_join_key(parts)))
 
     def upload_folder(self, source: Path, *parts: str) -> None:
-        """Copy a flat local folder; MANIFEST goes last, so that a folder with one is whole."""
-        for file in sorted(source.iterdir(), key=lambda file: (file.name == MANIFEST, file.name)):
+        """Copy a local folder without subfolders into the lake.
+
+        MANIFEST is written last, so that a folder with a MANIFEST is complete.
+        """
+        files = sorted(source.iterdir(), key=lambda file: (file.name == MANIFEST, file.name))
+        for file in files:
             self.upload(file, *parts, file.name)
 
     def download_folder(self, target: Path, *parts: str) -> None:
-        """Copy a flat folder of the lake to `target`."""
+        """Copy a folder of the lake, without subfolders, to the local folder `target`."""
         target.mkdir(parents=True, exist_ok=True)
         for name in self.names(*parts):
             data = self.read(*parts, name)
@@ -171,10 +204,11 @@ class Lake:
                 (target / name).write_bytes(data)
 
     def reuse_or_make(self, target: Path, make: Callable[[], None], *parts: str) -> bool:
-        """Fill the folder `target` from finished work of that name, or make it and keep it. True when it was there.
+        """Fill the local folder `target` with a finished folder of the lake, or make it.
 
-        `make` writes a folder with a MANIFEST; one that is not what its MANIFEST says is made again. This is how a
-        step recognises its own finished work after a retry.
+        This is how a step finds its own finished work after a retry. `make` writes the folder with
+        a MANIFEST, and it is uploaded then. A folder of the lake that doesn't match its MANIFEST is
+        made again. Returns True when the folder was in the lake.
         """
         if self.exists(*parts, MANIFEST):
             self.download_folder(target, *parts)
@@ -188,36 +222,52 @@ class Lake:
         return False
 
     def table_uri(self, name: str) -> str:
-        """The URI of a Delta table."""
+        """Build the URI of a Delta table."""
         return f"{self.uri}/tables/{name}"
 
     def table(self, name: str, version: int | None = None) -> "DeltaTable | None":
-        """The Delta table at `version` (the newest by default), or None when it was never written."""
-        # asked of `objects`, whose errors are one line, and for the first alone: a log has an entry for each commit
-        if next(iter(self.walk("tables", name, "_delta_log")), None) is None:
+        """Open a Delta table at `version` (default: the newest); None when it was never written."""
+        # `objects` is asked, since its errors are one line, and only for the first entry of the
+        # log: a log has an entry for each commit
+        first_entry = next(iter(self.walk("tables", name, "_delta_log")), None)
+        if first_entry is None:
             return None
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
         try:
             return DeltaTable(self.table_uri(name), version=version)
-        except TableNotFoundError:  # the first commit was killed
+        except TableNotFoundError:  # the process of the first commit was killed
             return None
 
     def scan(self, table: "DeltaTable") -> "pads.Dataset":
-        """The rows of one of this lake's tables, at the version that was read, lazily.
+        """Scan the rows of one of this lake's tables lazily, at the version that was opened.
 
-        Through Arrow's own file system: delta-rs's needs Python in the reading threads, and a scan that is not read
-        to its end (head, LIMIT) then hangs the interpreter when it exits.
+        Arrow's own file system is used. The one of delta-rs runs Python code in the threads that
+        read. When a scan was not read to its end (head, LIMIT), the interpreter hangs at exit.
         """
         name = table.table_uri.rstrip("/").rpartition("/")[2]
-        place = pafs.SubTreeFileSystem(self.path("tables", name), self.filesystem)
-        return table.to_pyarrow_dataset(filesystem=place)
+        table_filesystem = pafs.SubTreeFileSystem(self.path("tables", name), self.filesystem)
+        return table.to_pyarrow_dataset(filesystem=table_filesystem)
 
     def rows(self, name: str, version: int | None = None) -> "pads.Dataset | None":
-        """A table's rows, lazily, or None when it was never written."""
+        """Scan a table's rows lazily; None when it was never written."""
         table = self.table(name, version)
         return None if table is None else self.scan(table)
+
+
+def _check_uri_kind(root: str, uri: str) -> None:
+    scheme = uri.split("://")[0]
+    if scheme not in _SCHEMES:
+        raise ValueError(
+            f"lake {root!r} is of a kind that can't be used: give a folder or "
+            "file://, gs:// or s3://"
+        )
+    if not uri.startswith("file://") and not _BUCKET_URI.fullmatch(uri):
+        raise ValueError(
+            f"lake {mask_passwords(root)!r} is no place in a bucket: "
+            "give s3://bucket/folder, gs://bucket/folder"
+        )
 
 
 def _join_key(parts: tuple[str, ...]) -> str:
@@ -228,20 +278,5 @@ def _join_key(parts: tuple[str, ...]) -> str:
 
 
 def _strip_scheme(uri: str) -> str:
-    scheme, _, place = uri.partition("://")
-    return unquote(place) if scheme == "file" else place
-
-
-def open_object_store(uri: str) -> ObjectStore:
-    """The objects under the URI of a lake; nothing is asked of the network yet."""
-    if uri.startswith("s3://"):
-        from dawnlist.lake.s3 import S3ObjectStore
-
-        return S3ObjectStore(uri)
-    if uri.startswith("gs://"):
-        from dawnlist.lake.gcs import GcsObjectStore
-
-        return GcsObjectStore(uri)
-    from dawnlist.lake.local import LocalObjectStore
-
-    return LocalObjectStore(uri)
+    scheme, _, path = uri.partition("://")
+    return unquote(path) if scheme == "file" else path

@@ -1,9 +1,11 @@
-"""Leases: one run at a time does what two had better not do at once, such as to compact a table or to fill its gaps.
+"""Leases: one run at a time does what two had better not do at once, such as to compact a table.
 
-`leases/{name}.json` names its holder and when it ends. The holder renews it; what a killed one leaves ends by itself,
-or at once when that process ran on this very machine. A lease saves work and waiting. No data depends on it: clocks
-differ and a paused process does not know that it was paused, so what may not happen twice is refused by Delta's own
-check for conflicts and by the preconditions of objects.
+`leases/{name}.json` says who holds the lease and when it ends. The holder renews it. The lease of a
+killed holder ends by itself, or at once when the killed process ran on this machine.
+
+A lease saves work and waiting, but no data depends on it: clocks differ, and a paused process does
+not know that it was paused. What must not happen twice is refused by Delta's own check for
+conflicts and by the preconditions of objects.
 """
 
 import json
@@ -24,13 +26,17 @@ from dawnlist.lake.lake import Lake
 from dawnlist.lake.objects import ABSENT_REVISION, Revision
 
 LeaseRecord = dict[str, Any]
+"""The JSON of a lease: owner, run, host, machine, pid, started, since, expires; maybe released."""
 
 TABLES_LEASE = "tables"
-"""The lease of whoever commits to the lake's tables."""
+"""The lease of a run that commits to the lake's tables."""
 BACKFILL_LEASE = "backfill"
-"""The lease of whoever fills gaps, or drops days that one may be filling."""
+"""The lease of a run that fills gaps, or drops days that a backfill may be filling."""
+HOUSEKEEPING_LEASE = "housekeeping"
+"""The lease of a run that compacts tables or drops what is old."""
 LEASE_TTL_SECONDS = 60.0
-"""Seconds that a lease lasts after it was last renewed."""
+"""How many seconds a lease lasts after it was last renewed."""
+_POLL_SECONDS = 0.25
 
 
 @contextmanager
@@ -42,147 +48,177 @@ def hold_lease(
     on_wait: Callable[[str], None] | None = None,
     ttl: float = LEASE_TTL_SECONDS,
 ) -> "Iterator[Lease]":
-    """Hold `name` while the block runs; wait up to `wait` seconds for another holder, of whom `on_wait` is told once.
+    """Hold the lease `name` while the block runs.
 
-    TimeoutError, with the holder, when it was not free by then.
+    Args:
+        lake: The lake that the lease is about.
+        name: The name of the lease.
+        run: The run that holds it, for people.
+        wait: How many seconds to wait while somebody else holds the lease.
+        on_wait: Called once, with a sentence about the holder, when there is a wait.
+        ttl: How many seconds the lease lasts if this process is killed.
+
+    Raises:
+        TimeoutError: The lease was not free in time. The message names the holder.
     """
-    held = Lease(
-        lake,
-        name,
-        ttl,
-        {"owner": secrets.token_hex(8), "run": run, **_describe_process(os.getpid())},
-    )
-    held.acquire(wait, on_wait)
-    renewing = threading.Thread(target=held.keep, daemon=True)
+    record = {"owner": secrets.token_hex(8), "run": run, **_describe_process(os.getpid())}
+    lease = Lease(lake, name, ttl, record)
+    lease.acquire(wait, on_wait)
+    renewing = threading.Thread(target=lease.renew_until_ended, daemon=True)
     renewing.start()
     try:
-        yield held
+        yield lease
     finally:
-        held.ended.set()
+        lease.ended.set()
         renewing.join()
-        held.release()
+        lease.release()
 
 
 @dataclass
 class Lease:
-    """A lease that is held, until `check` says otherwise."""
+    """A lease that this process holds, until `check` says otherwise."""
 
     lake: Lake
+    """The lake that the lease is about."""
     name: str
+    """The name of the lease."""
     ttl: float
-    me: LeaseRecord
+    """How many seconds the lease lasts after it was last renewed."""
+    record: LeaseRecord
+    """The record of this holder, as it was last written."""
     ended: threading.Event = field(default_factory=threading.Event)
-    _mark: Revision = ABSENT_REVISION
-    """Of the record as this holder wrote it; ABSENT when it has not got the lease, or no more."""
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    """Set when the holder doesn't need the lease any more."""
+    _revision: Revision = ABSENT_REVISION
+    """The revision of the record in the lake; absent unless this process holds the lease."""
+    _write_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self) -> None:
-        """RuntimeError when the lease was lost: this process stood still, or the lake was away, for too long."""
-        if _is_expired(self.me):
+        """Check that the lease is still held, and renew it if it has expired.
+
+        Raises:
+            RuntimeError: The lease was lost, since this process was paused, or could not reach the
+                lake, for too long.
+        """
+        if _is_expired(self.record):
             self._renew()
-        if not self._mark:
+        if not self._revision:
             raise RuntimeError(
-                f"run {self.me['run']} lost the lease {self.name!r} of {self.lake.uri}, which it could not renew for "
-                f"{self.ttl:g} s: another run may be at it, so this one stops; run it again"
+                f"run {self.record['run']} lost the lease {self.name!r} of {self.lake.uri}, "
+                f"which it could not renew for {self.ttl:g} s: another run may be at it, "
+                "so this one stops; run it again"
             )
 
     def acquire(self, wait: float, on_wait: Callable[[str], None] | None) -> None:
-        """Become the holder, or raise TimeoutError; see lease."""
+        """Wait until the lease is free and take it; see `hold_lease` for arguments and errors."""
         deadline = time.monotonic() + wait
-        while (holder := self._take()) is not None:
-            left = deadline - time.monotonic()
-            if left <= 0:
+        holder = self._try_to_acquire()
+        while holder is not None:
+            seconds_left = deadline - time.monotonic()
+            if seconds_left <= 0:
                 raise TimeoutError(
-                    f"{self._said(holder)}, and was not free within {wait:g} s: let that run end and run this again; "
+                    f"{self._describe_holder(holder)}, and was not free within {wait:g} s: "
+                    "let that run end and run this again; "
                     f"if it was killed, its lease ends by itself within {self.ttl:g} s"
                 )
             if on_wait:
-                on_wait(f"{self._said(holder)}: waiting up to {wait:g} s")
+                on_wait(f"{self._describe_holder(holder)}: waiting up to {wait:g} s")
                 on_wait = None
-            time.sleep(min(left, 0.25))
+            time.sleep(min(seconds_left, _POLL_SECONDS))
+            holder = self._try_to_acquire()
 
-    def keep(self) -> None:
-        """Renew until the end."""
-        while not self.ended.wait(self.ttl / 4) and self._mark:
-            with suppress(OSError):  # the lake is away: the next time will do, or check tells
+    def renew_until_ended(self) -> None:
+        """Renew the lease again and again, until `ended` is set or the lease is lost."""
+        while not self.ended.wait(self.ttl / 4) and self._revision:
+            # when the lake can't be reached the next renewal may succeed, or `check` raises
+            with suppress(OSError):
                 self._renew()
 
     def release(self) -> None:
-        """Free it unless another has it by now; by a record, since a deletion takes no precondition."""
-        if self._mark:
-            freed = {**self.me, "released": format_iso(datetime.now(UTC))}
-            with suppress(OSError):  # it ends by itself
-                self.lake.replace(json.dumps(freed).encode(), self._mark, *self._place)
+        """Free the lease, unless somebody else has it by now.
+
+        A record is written that says so: an object can't be deleted under a precondition.
+        """
+        if not self._revision:
+            return
+        released = {**self.record, "released": format_iso(datetime.now(UTC))}
+        # when it can't be written, the lease ends by itself
+        with suppress(OSError):
+            self.lake.replace(json.dumps(released).encode(), self._revision, *self._path)
 
     @property
-    def _place(self) -> tuple[str, str]:
+    def _path(self) -> tuple[str, str]:
         return "leases", f"{self.name}.json"
 
-    def _take(self) -> LeaseRecord | None:
-        """Try to become the holder; returns who is it instead."""
-        holder, mark = self._read()
-        if _is_live(holder):
+    def _try_to_acquire(self) -> LeaseRecord | None:
+        """Take the lease if it is free; returns the record of its holder if it is not."""
+        holder, revision = self._read()
+        if _is_held(holder):
             return holder
-        return self._write(mark, format_iso(datetime.now(UTC)))
+        return self._write(revision, format_iso(datetime.now(UTC)))
 
     def _renew(self) -> None:
-        with self._turn:
-            if self._mark:
-                self._write(self._mark, self.me["since"])
+        with self._write_lock:
+            if self._revision:
+                self._write(self._revision, self.record["since"])
 
-    def _write(self, mark: Revision, since: str) -> LeaseRecord | None:
-        """Write the record in place of the one of that mark; returns who is the holder instead."""
-        mine = {
-            **self.me,
-            "since": since,
-            "expires": format_iso(datetime.now(UTC) + timedelta(seconds=self.ttl)),
-        }
-        self.lake.replace(json.dumps(mine).encode(), mark, *self._place)
-        holder, mark = (
-            self._read()
-        )  # what counts is what lies there: an answer may get lost, and tried again be a no
-        if holder.get("owner") != self.me["owner"]:
-            self._mark = ABSENT_REVISION
+    def _write(self, expected: Revision, since: str) -> LeaseRecord | None:
+        """Write this holder's record over the one of the expected revision.
+
+        Returns the record of the holder if that is somebody else.
+        """
+        expires = datetime.now(UTC) + timedelta(seconds=self.ttl)
+        record = {**self.record, "since": since, "expires": format_iso(expires)}
+        self.lake.replace(json.dumps(record).encode(), expected, *self._path)
+        # the answer of the write says nothing: it may be lost, and a repeated write then fails
+        holder, revision = self._read()
+        if holder.get("owner") != self.record["owner"]:
+            self._revision = ABSENT_REVISION
             return holder
-        self.me, self._mark = holder, mark
+        self.record, self._revision = holder, revision
         return None
 
     def _read(self) -> tuple[LeaseRecord, Revision]:
-        found = self.lake.read_with_revision(*self._place)
-        return (json.loads(found[0]), found[1]) if found else ({}, ABSENT_REVISION)
+        stored = self.lake.read_with_revision(*self._path)
+        if stored is None:
+            return {}, ABSENT_REVISION
+        data, revision = stored
+        return json.loads(data), revision
 
-    def _said(self, holder: LeaseRecord) -> str:
+    def _describe_holder(self, holder: LeaseRecord) -> str:
         return (
-            f"the lease {self.name!r} of {self.lake.uri} is held by run {holder.get('run')} on {holder.get('host')} "
-            f"(process {holder.get('pid')}) since {holder.get('since')}"
+            f"the lease {self.name!r} of {self.lake.uri} is held by run {holder.get('run')} "
+            f"on {holder.get('host')} (process {holder.get('pid')}) since {holder.get('since')}"
         )
 
 
-def _is_live(holder: LeaseRecord) -> bool:
-    """Whether the lease is still its holder's: neither released nor expired, and the process, if it is ours to see."""
-    if not holder or "released" in holder or _is_expired(holder):
+def _is_held(record: LeaseRecord) -> bool:
+    """Say whether a record's lease is held: not released, not expired, and its process is alive.
+
+    Only a process of this machine can be seen; any other is taken for alive.
+    """
+    if not record or "released" in record or _is_expired(record):
         return False
-    here = _describe_process(holder["pid"])
-    return (
-        not here["machine"]
-        or here["machine"] != holder["machine"]
-        or here["started"] == holder["started"]
-    )
+    process = _describe_process(record["pid"])
+    if not process["machine"] or process["machine"] != record["machine"]:
+        return True
+    return bool(process["started"] == record["started"])
 
 
-def _is_expired(holder: LeaseRecord) -> bool:
-    return datetime.fromisoformat(holder["expires"]) <= datetime.now(UTC)
+def _is_expired(record: LeaseRecord) -> bool:
+    return datetime.fromisoformat(record["expires"]) <= datetime.now(UTC)
 
 
 def _describe_process(pid: int) -> LeaseRecord:
-    """A process of this machine, told apart from later ones of the same number; `started` is None when it is gone.
+    """Describe a process of this machine, so that a later one with the same number differs.
 
-    Two containers of one node have one boot and numbers of their own: their machines are not the same.
+    `started` is None when there is no such process. `machine` is empty where there is no Linux, and
+    a lease then ends by its time alone. Two containers of one node share the boot id and have
+    process numbers of their own, so their machines differ.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         machine = f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:  # no Linux: a lease ends by its time alone
+    except OSError:
         machine = ""
     return {
         "host": platform.node(),
@@ -193,9 +229,11 @@ def _describe_process(pid: int) -> LeaseRecord:
 
 
 def _read_start_tick(pid: int) -> str | None:
-    """The clock tick at which a process began; None when it is gone, or dead and not yet buried."""
+    """Read the clock tick at which a process began; None when it has ended, or is a zombie."""
     try:
-        about = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        # the fields after the program's name, which may itself hold blanks and parentheses
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if about[0] in "ZX" else about[19]
+    state, start_tick = fields[0], fields[19]
+    return None if state in "ZX" else start_tick

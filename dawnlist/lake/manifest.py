@@ -1,4 +1,4 @@
-"""MANIFEST: the sha256 of each file of a finished folder, by which a damaged or unfinished one is told."""
+"""MANIFEST: the sha256 of each file of a folder, to recognise damaged and unfinished folders."""
 
 import hashlib
 from pathlib import Path
@@ -7,13 +7,20 @@ MANIFEST = "MANIFEST"
 
 
 def write_manifest(folder: Path) -> None:
-    """Write MANIFEST: the sha256 of each other file of the folder, one a line."""
-    files = sorted(file for file in folder.iterdir() if file.name != MANIFEST)
-    (folder / MANIFEST).write_text("".join(f"{_hash_file(file)}  {file.name}\n" for file in files))
+    """Write MANIFEST: the sha256 and the name of each other file of the folder, one file a line."""
+    lines = []
+    for file in sorted(folder.iterdir()):
+        if file.name != MANIFEST:
+            lines.append(f"{_hash_file(file)}  {file.name}\n")
+    (folder / MANIFEST).write_text("".join(lines))
 
 
 def check_manifest(folder: Path) -> None:
-    """ValueError when the folder is not, byte for byte, what its MANIFEST says."""
+    """Check each file of the folder against MANIFEST.
+
+    Raises:
+        ValueError: There is no MANIFEST, it is empty, or a file is missing or has other bytes.
+    """
     manifest = folder / MANIFEST
     if not manifest.exists():
         raise ValueError(
@@ -24,9 +31,10 @@ def check_manifest(folder: Path) -> None:
         raise ValueError(f"{manifest} is empty: it was damaged, write the folder again")
     for line in lines:
         digest, _, name = line.partition("  ")
-        if not (folder / name).is_file() or _hash_file(folder / name) != digest:
+        file = folder / name
+        if not file.is_file() or _hash_file(file) != digest:
             raise ValueError(
-                f"{folder / name} is not the file that MANIFEST names: it was damaged, write it again"
+                f"{file} is not the file that MANIFEST names: it was damaged, write it again"
             )
 
 

@@ -1,8 +1,14 @@
-"""The objects of a lake: whole or not there, and changed under a precondition; one interface over three places.
+"""The interface of a lake's object store, which is the same on a folder, on S3 and on GCS.
 
-A folder (objects_local), s3:// (objects_s3) and gs:// (objects_gcs). Errors are one line each and name the lake:
-PermissionError when it says no, FileNotFoundError when there is no such bucket, ConnectionError when it can't be
-reached or has no credentials, OSError when the disk is full.
+An object is written whole or not at all, and it can be changed under a precondition. The stores
+are in `dawnlist.lake.local` (a folder), `dawnlist.lake.s3` (s3://) and `dawnlist.lake.gcs` (gs://).
+
+The message of an error is one line and names the lake:
+
+    PermissionError     the credentials or the file's mode don't allow it
+    FileNotFoundError   there is no such bucket
+    ConnectionError     the store can't be reached, or there are no credentials
+    OSError             the disk is full
 """
 
 from collections.abc import Iterator
@@ -12,49 +18,52 @@ from pathlib import Path
 from typing import Final, Protocol
 
 Revision = str
-"""What an object was when it was read: its generation, its ETag, or its digest."""
+"""Identifies the content that an object had when it was read: generation, ETag or digest."""
 ABSENT_REVISION: Final[Revision] = ""
-"""The mark of an object that is not there."""
+"""The revision of an object that is not there."""
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object that a walk came by."""
+    """An object of the lake, as a listing describes it."""
 
     name: str
     """Its path in the lake, such as `runs/20260101T000000Z/run-1/fetch.json`."""
     size: int
-    """Bytes."""
+    """Its size in bytes."""
     modified: datetime
-    """UTC."""
+    """When it was last written, UTC."""
 
 
 class ObjectStore(Protocol):
-    """What a place for objects can do; keys are paths in the lake."""
+    """Reads and writes objects. A key is an object's path in the lake."""
 
     def put(self, source: bytes | Path, key: str, expected: Revision | None = None) -> bool:
-        """Write bytes or a local file whole or not at all; False when the object is not as `expected`, unless None.
+        """Write bytes or a local file to an object, whole or not at all.
 
-        On a network that loses an answer a conditional write may say False for an object that it made itself.
+        With `expected` the object is only written if it still has that revision. Returns False if
+        it has another one. When the network loses the answer to a conditional write, the client
+        may repeat it, and then return False although its own write succeeded.
         """
 
     def get(self, key: str) -> tuple[bytes, Revision] | None:
-        """The object's bytes and mark, or None when there is no such object."""
+        """Read an object and its revision; None when there is no such object."""
 
     def exists(self, key: str) -> bool:
-        """Whether there is such an object."""
+        """Say whether there is such an object."""
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that is not there is as good as removed."""
+        """Remove an object. It is no error when there is none."""
 
     def names(self, key: str) -> list[str]:
-        """Names of objects and folders directly below a folder."""
+        """List the names of the objects and folders directly below a folder."""
 
     def walk(self, key: str) -> Iterator[StoredObject]:
-        """All objects below a folder, in no order."""
+        """List all objects below a folder, in no order."""
 
 
 def split_bucket_uri(uri: str) -> tuple[str, str]:
-    """Bucket and prefix of `s3://bucket/prefix`."""
-    bucket, _, prefix = uri.partition("://")[2].partition("/")
+    """Split a URI like `s3://bucket/prefix` into bucket and prefix."""
+    path = uri.partition("://")[2]
+    bucket, _, prefix = path.partition("/")
     return bucket, prefix

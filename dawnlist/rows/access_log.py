@@ -1,7 +1,8 @@
-"""A web server's access log, in the combined format of Apache and nginx, as events.
+"""Read a web server's access log as events, in the combined format of Apache and nginx.
 
-A user is an address with an agent, an item the path without its query, every event a view. The common format, which
-names no agents, is read too, and so are lines that begin with the host (vhost_combined) or go on after the agent.
+A user is an address with a user agent, an item is the path without its query, and every event is a
+view. The common format, which has no user agents, is read too, and so are lines that begin with the
+host (vhost_combined) or go on after the user agent.
 """
 
 import itertools
@@ -16,86 +17,153 @@ import duckdb
 from dawnlist.settings import NETWORK_BITS
 from dawnlist.urls import replace_unprintable
 
-_QUOTED_FIELD, _SKIPPED_FIELD = r'"([^"\\]*(?:\\.[^"\\]*)*)"', r'"[^"\\]*(?:\\.[^"\\]*)*"'
-_LINE_PATTERN: Final = rf"(\S+) [^\[]*\[([^\]]+)\] {_QUOTED_FIELD} \d{{3}} (?:\d+|-)(?: {_SKIPPED_FIELD} {_QUOTED_FIELD})?"
-"""With four groups, and never two ways to go on: then RE2 needs one pass, which is five times as fast."""
+_QUOTED_FIELD = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
+_SKIPPED_FIELD = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+_LINE_PATTERN: Final = (
+    rf"(\S+) [^\[]*\[([^\]]+)\] {_QUOTED_FIELD} "
+    rf"\d{{3}} (?:\d+|-)(?: {_SKIPPED_FIELD} {_QUOTED_FIELD})?"
+)
+"""The groups are address, time, request and user agent. At each character there is only one way to
+go on: RE2 then needs one pass, which is five times as fast."""
+_GROUP_NAMES = "['address', 'time', 'request', 'agent']"
 _TIME_FORMAT: Final = "%d/%b/%Y:%H:%M:%S %z"
 ASSET_PATTERN: Final = (
     r"\.(css|m?js|map|png|jpe?g|gif|svg|ico|webp|avif|bmp|woff2?|ttf|otf|eot|mp[34]|webm|og[gv])$"
 )
-"""Paths that a browser fetches for a page: they say nothing of what a user looks at, and come in bursts."""
-_SNIFFED_LINES, _MAX_MESSAGE_CHARACTERS = 1000, 200
-_MAX_LINE_BYTES = 1 << 24
-"""Bytes of a line; servers limit requests to a thousandth of it."""
+"""Paths that a browser fetches for a page. They say nothing about what a user looks at."""
+_SNIFFED_LINES = 1000
+# the same number as in dawnlist.rows.coercions, whose import would load Ibis
+_MAX_AGENT_CHARACTERS = 1024
+_MAX_MESSAGE_CHARACTERS = 200
+_MAX_LINE_BYTES = 1 << 24  # servers limit requests to a thousandth of it
+_BLOCK_BYTES = 1 << 20
+
+_READ_LINES_SQL = f"""
+    SELECT line, regexp_extract(line, $pattern, {_GROUP_NAMES}) AS fields
+    FROM read_csv($path, columns = {{'line': 'VARCHAR'}}, auto_detect = false, header = false,
+        delim = '', quote = '', escape = '', strict_mode = false, max_line_size = {_MAX_LINE_BYTES})
+    WHERE trim(line) <> ''
+"""
+_PARSE_LINES_SQL = f"""
+    CREATE TABLE read AS
+    SELECT fields.address AS address, try_strptime(fields.time, '{_TIME_FORMAT}') AS event_time,
+        fields.request AS request, nullif(nullif(fields.agent, '-'), '') AS agent,
+        CASE WHEN event_time IS NULL THEN line END AS unread
+    FROM ({_READ_LINES_SQL})
+"""
+_NETWORKS_SQL = """
+    CREATE OR REPLACE TEMP TABLE networks AS
+    SELECT unnest(?::VARCHAR[]) AS address, unnest(?::VARCHAR[]) AS ip
+"""
+_EVENTS_SQL = f"""
+    CREATE TABLE source AS
+    SELECT printf('%012d', number) AS event_id, concat_ws(' ', address, agent) AS user_id,
+        path AS item_id, 'view' AS event_type, 1.0::FLOAT AS weight, event_time,
+        event_time::DATE AS event_date, NULL::VARCHAR AS session_id,
+        agent[:{_MAX_AGENT_CHARACTERS}] AS user_agent, ip, ? AS source
+    FROM (
+        SELECT *, rowid + 1 AS number,
+            split_part(coalesce(nullif(split_part(request, ' ', 2), ''), request), '?', 1) AS path
+        FROM read WHERE unread IS NULL)
+    JOIN networks USING (address) WHERE ? OR NOT regexp_matches(lower(path), ?)
+"""
+_COUNTS_SQL = "SELECT count(*), count(unread), arg_min(unread, rowid) FROM read"
 
 
 @dataclass(frozen=True)
 class AccessLogSummary:
-    """What a log came to."""
+    """How many lines of a log were read as events, and how many were not."""
 
     lines: int
-    """That are not blank."""
+    """Lines that are not blank."""
     unreadable: int
+    """Lines that can't be read."""
     first_unreadable: str | None
-    """Its place and its text, fit for a terminal."""
+    """Number and text of the first line that can't be read, printable on a terminal."""
     assets: int
-    """Lines that were left out as ASSETS."""
+    """Lines that were left out because their path is an asset's."""
     events: int
+    """Rows of the table `source`."""
 
 
 def load_access_log(
-    connection: duckdb.DuckDBPyConnection, path: Path, shown: str, assets: bool = False
+    connection: duckdb.DuckDBPyConnection, path: Path, label: str, assets: bool = False
 ) -> AccessLogSummary:
-    """Fill the table `source`, with the columns of INTERACTIONS, from a log; ids of events count the lines.
+    """Fill the table `source` with a log's events. Its columns are those of INTERACTIONS.
 
-    Without `assets` what lies at ASSETS is left out. `path` is a plain UTF-8 file that messages call `shown`.
-    ValueError when none of the first lines can be read.
+    An event's id is the number of its line among those that are not blank.
+
+    Args:
+        connection: The database in which the table is created.
+        path: A plain text file in UTF-8.
+        label: What messages and the column `source` call the file.
+        assets: Whether to keep the paths that match `ASSET_PATTERN`.
+
+    Raises:
+        ValueError: The file has NUL bytes in it, or none of its first lines can be read.
     """
-    pattern = _detect_pattern(path, shown)
+    pattern = _detect_pattern(path, label)
     try:
         _parse_lines(connection, path, pattern)
     except duckdb.Error as error:
-        said = " ".join(str(error).split())[:_MAX_MESSAGE_CHARACTERS]
-        raise ValueError(f"{shown!r} can't be read as an access log: {said}") from None
-    connection.execute(_EVENTS_SQL, [shown, assets, ASSET_PATTERN])
-    lines, unreadable, first = connection.execute(_COUNTS_SQL).fetchall()[0]
+        cause = " ".join(str(error).split())[:_MAX_MESSAGE_CHARACTERS]
+        raise ValueError(f"{label!r} can't be read as an access log: {cause}") from None
+    connection.execute(_EVENTS_SQL, [label, assets, ASSET_PATTERN])
+    lines, unreadable, first_unreadable = connection.execute(_COUNTS_SQL).fetchall()[0]
     [(events,)] = connection.execute("SELECT count(*) FROM source").fetchall()
     connection.execute("DROP TABLE read")
     return AccessLogSummary(
-        lines, unreadable, _locate_line(path, first), lines - unreadable - events, events
+        lines=lines,
+        unreadable=unreadable,
+        first_unreadable=_locate_line(path, first_unreadable),
+        assets=lines - unreadable - events,
+        events=events,
     )
 
 
-def _detect_pattern(path: Path, shown: str) -> str:
-    """The pattern that the lines of a log are read by."""
-    with path.open("rb") as blocks:
-        if any(
-            b"\0" in block for block in iter(lambda: blocks.read(1 << 20), b"")
-        ):  # DuckDB would end the line there
-            raise ValueError(
-                f"{shown!r} has NUL bytes in it, as a crash leaves them: take them out with tr -d '\\000'"
-            )
-    with path.open(encoding="utf-8", errors="replace") as file:
-        lines = [line for line in itertools.islice(file, _SNIFFED_LINES) if line.strip()]
-    pattern = next((found for line in lines if (found := _match_pattern(line))), None)
-    if pattern is None:
+def _detect_pattern(path: Path, label: str) -> str:
+    """Find the pattern for the lines of a log, from the first line that can be read."""
+    if _has_nul_bytes(path):
         raise ValueError(
-            f"{shown!r} is no access log in the combined format (its first line: {_quote_line(lines[0] if lines else '')}); "
-            "name a table of events .csv, .tsv, .jsonl or .parquet"
+            f"{label!r} has NUL bytes in it, as a crash leaves them: "
+            "take them out with tr -d '\\000'"
         )
-    return pattern
+    with path.open(encoding="utf-8", errors="replace") as file:
+        head = itertools.islice(file, _SNIFFED_LINES)
+        lines = [line for line in head if line.strip()]
+    for line in lines:
+        pattern = _match_pattern(line)
+        if pattern is not None:
+            return pattern
+    first_line = lines[0] if lines else ""
+    raise ValueError(
+        f"{label!r} is no access log in the combined format "
+        f"(its first line: {_quote_line(first_line)}); "
+        "name a table of events .csv, .tsv, .jsonl or .parquet"
+    )
+
+
+def _has_nul_bytes(path: Path) -> bool:
+    """Say whether there is a NUL byte, at which DuckDB would end the line."""
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            if b"\0" in block:
+                return True
+    return False
 
 
 def _match_pattern(line: str) -> str | None:
-    """The pattern that the lines of this line's log are read by, or None when it can't be read."""
-    found = re.match(_LINE_PATTERN, line)
-    if found is None:
+    """Choose the pattern for logs with such lines: with or without a host before the address.
+
+    Returns None when the line can't be read.
+    """
+    match = re.match(_LINE_PATTERN, line)
+    if match is None:
         return None
-    return (
-        rf"^\S+ {_LINE_PATTERN}"
-        if ":" in found[1] and not _is_address(found[1])
-        else f"^{_LINE_PATTERN}"
-    )
+    address = match[1]
+    if ":" in address and not _is_address(address):
+        return rf"^\S+ {_LINE_PATTERN}"
+    return f"^{_LINE_PATTERN}"
 
 
 def _is_address(text: str) -> bool:
@@ -107,64 +175,42 @@ def _is_address(text: str) -> bool:
 
 
 def _parse_lines(connection: duckdb.DuckDBPyConnection, path: Path, pattern: str) -> None:
-    """The table `read`: address, time, request and agent of each line that is not blank, or the line as `unread`."""
-    connection.execute(
-        f"""
-        CREATE TABLE read AS
-        SELECT said.address AS address, try_strptime(said.time, '{_TIME_FORMAT}') AS event_time, said.request AS request,
-            nullif(nullif(said.agent, '-'), '') AS agent, CASE WHEN event_time IS NULL THEN line END AS unread
-        FROM (
-            SELECT line, regexp_extract(line, $pattern, ['address', 'time', 'request', 'agent']) AS said
-            FROM read_csv($path, columns = {{'line': 'VARCHAR'}}, auto_detect = false, header = false, delim = '',
-                quote = '', escape = '', strict_mode = false, max_line_size = {_MAX_LINE_BYTES}) WHERE trim(line) <> '')
-        """,
-        {"pattern": pattern, "path": str(path)},
-    )
-    distinct = [
-        address for (address,) in connection.execute("SELECT DISTINCT address FROM read").fetchall()
-    ]
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE networks AS SELECT unnest(?::VARCHAR[]) AS address, unnest(?::VARCHAR[]) AS ip",
-        [distinct, [find_network(address) for address in distinct]],
-    )
+    """Create the tables `read` and `networks`.
+
+    `read` has the address, time, request and user agent of each line that is not blank; of a line
+    that can't be read it has the text, as `unread`. `networks` has the network of each address.
+    """
+    connection.execute(_PARSE_LINES_SQL, {"pattern": pattern, "path": str(path)})
+    rows = connection.execute("SELECT DISTINCT address FROM read").fetchall()
+    addresses = [address for (address,) in rows]
+    networks = [find_network(address) for address in addresses]
+    connection.execute(_NETWORKS_SQL, [addresses, networks])
 
 
 def find_network(address: str) -> str | None:
-    """The /24 or /48 that an address lies in, as clean keeps it; None for a host's name."""
+    """Find the /24 (IPv4) or /48 (IPv6) of an address, as clean keeps it; None for a host name."""
     try:
-        place = ip_address(address)
+        parsed = ip_address(address)
     except ValueError:
         return None
-    place = getattr(place, "ipv4_mapped", None) or place
-    return str(ip_network((place, NETWORK_BITS[place.version]), strict=False))
-
-
-_EVENTS_SQL = """
-    CREATE TABLE source AS
-    SELECT printf('%012d', number) AS event_id, concat_ws(' ', address, agent) AS user_id, path AS item_id,
-        'view' AS event_type, 1.0::FLOAT AS weight, event_time, event_time::DATE AS event_date,
-        NULL::VARCHAR AS session_id, agent[:1024] AS user_agent, ip, ? AS source
-    FROM (
-        SELECT *, rowid + 1 AS number,
-            split_part(coalesce(nullif(split_part(request, ' ', 2), ''), request), '?', 1) AS path
-        FROM read WHERE unread IS NULL)
-    JOIN networks USING (address) WHERE ? OR NOT regexp_matches(lower(path), ?)
-"""
-_COUNTS_SQL = "SELECT count(*), count(unread), arg_min(unread, rowid) FROM read"
+    # ::ffff:192.0.2.1 is an IPv4 address
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return str(ip_network((parsed, NETWORK_BITS[parsed.version]), strict=False))
 
 
 def _locate_line(path: Path, line: str | None) -> str | None:
+    """Quote a line with its number in the file; without the number if DuckDB split it otherwise."""
     if line is None:
         return None
     with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-        place = next(
-            (number for number, one in enumerate(lines, 1) if one.rstrip("\r\n") == line), None
-        )
-    return _quote_line(line) if place is None else f"line {place}: {_quote_line(line)}"
+        for number, text in enumerate(lines, 1):
+            if text.rstrip("\r\n") == line:
+                return f"line {number}: {_quote_line(line)}"
+    return _quote_line(line)
 
 
 def _quote_line(line: str) -> str:
     text = replace_unprintable(line.strip())
-    return repr(
-        text if len(text) <= _MAX_MESSAGE_CHARACTERS else f"{text[: _MAX_MESSAGE_CHARACTERS - 1]}…"
-    )
+    if len(text) > _MAX_MESSAGE_CHARACTERS:
+        text = f"{text[: _MAX_MESSAGE_CHARACTERS - 1]}…"
+    return repr(text)

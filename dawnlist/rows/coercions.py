@@ -1,7 +1,8 @@
-"""Coercions as Ibis expressions: text as a source wrote it -> canonical values, NULL where it can't be read.
+"""Ibis expressions that turn a source's text into canonical values, or into NULL if they can't.
 
-The same expressions compile for DuckDB and for Spark and give the same values; dawnlist.rows.sql_dialects has the few that
-each engine says in its own words. docs/CLEANING.md lists what is read as what.
+The same expressions compile for DuckDB and for Spark and give the same values. The few functions
+that the engines write differently are in `dawnlist.rows.sql_dialects`. docs/CLEANING.md lists which
+text becomes which value.
 """
 
 from collections.abc import Mapping
@@ -12,99 +13,113 @@ from dawnlist.rows import sql_dialects
 from dawnlist.rows.sql_dialects import IbisValue
 
 MAX_AGENT_CHARACTERS = 1024
-"""Characters of a user agent that are kept: the longest real ones have a few hundred, the rest is hostile."""
+"""How many characters of a user agent are kept. Real ones have a few hundred at most."""
 
-# control characters, and the invisible ones that make two ids look alike or turn a line round
-_INVISIBLE = r"[\x00-\x1f\x7f-\x{9f}\x{ad}\x{200b}\x{200e}\x{200f}\x{2028}-\x{202e}\x{2060}-\x{2069}\x{feff}]"
+# control characters, and invisible ones that make two ids look alike or reverse a line
+_INVISIBLE = (
+    r"[\x00-\x1f\x7f-\x{9f}\x{ad}\x{200b}\x{200e}\x{200f}\x{2028}-\x{202e}"
+    r"\x{2060}-\x{2069}\x{feff}]"
+)
 _BLANK = r"[ \x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]"
 _NULL_SPELLINGS = ("null", "nan", "none", "nil", "n/a", "<na>", "nat", "undefined", r"\n")
+_LONGEST_NULL_SPELLING = max(map(len, _NULL_SPELLINGS))
 _NULL_LIST = f"|{'|'.join(_NULL_SPELLINGS)}|"
 NULL_PATTERN = "|".join(word.replace("\\", r"\\") for word in _NULL_SPELLINGS)
-"""A pattern of what sources write for NULL, in lower case."""
+"""A regular expression for what sources write for NULL, in lower case."""
 _NULL_TEXT = rf"\A(?i:{NULL_PATTERN})?\z"
 _DIRTY = rf"{_INVISIBLE}|\A{_BLANK}|{_BLANK}\z|{_NULL_TEXT}"
-# 0 to 255, written so that the next letter decides: RE2 is twice as fast then
+# 0 to 255. The next character always decides how to go on: RE2 is twice as fast then
 _OCTET = r"(?:0|1\d{0,2}|2(?:[0-4]\d?|5[0-5]?|[6-9])?|[3-9]\d?)"
 _IPV4_PATTERN = rf"\A(?:::[fF]{{4}}:)?({_OCTET}\.{_OCTET}\.{_OCTET})\.{_OCTET}\z"
 _IPV6_PATTERN = r"\A([0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,2})?:[0-9a-f]*:[0-9a-f:]*\z"
 
 
 def clean_text(value: IbisValue) -> IbisValue:
-    """Text without invisible characters and outer blanks; NULL for the ways in which sources write NULL."""
-    plain = value.cast("string")
-    stripped = plain.re_replace(_INVISIBLE, "").re_replace(rf"\A{_BLANK}+|{_BLANK}+\z", "")
-    washed = ibis.ifelse(stripped.re_search(_NULL_TEXT), ibis.null("string"), stripped)
-    return ibis.ifelse(_is_plain(plain), plain, washed)  # nearly all rows are
+    """Remove invisible characters and outer blanks; what sources write for NULL becomes NULL."""
+    text = value.cast("string")
+    stripped = text.re_replace(_INVISIBLE, "").re_replace(rf"\A{_BLANK}+|{_BLANK}+\z", "")
+    cleaned = ibis.ifelse(stripped.re_search(_NULL_TEXT), ibis.null("string"), stripped)
+    # nearly all rows are clean already
+    return ibis.ifelse(_is_clean(text), text, cleaned)
 
 
-def _is_plain(value: IbisValue) -> IbisValue:
-    """Whether text is as it is to be; NULL and, on DuckDB, some that is may be False."""
+def _is_clean(value: IbisValue) -> IbisValue:
+    """Say whether text needs no cleaning. False for NULL and, on DuckDB, for some clean text."""
     if sql_dialects.is_spark(value):
         return ~value.re_search(_DIRTY)
-    # a regex takes three times as long, and does not look at a value of a Parquet dictionary only once
-    is_short = (value.length() <= max(map(len, _NULL_SPELLINGS))) & (
-        value >= "<"
-    )  # numbers sort before them all
-    # contained in one text, not one of a list: DuckDB joins with a list, for columns that nobody asks for, too
-    is_null = ibis.ifelse(
-        is_short,
-        ibis.literal(_NULL_LIST).contains(ibis.literal("|").concat(value.lower(), "|")),
-        False,
-    )
-    return sql_dialects.is_printable_ascii(value) & (value >= "!") & ~value.endswith(" ") & ~is_null
+    # A regular expression takes three times as long on DuckDB, which also evaluates it for each row
+    # instead of each value of a Parquet dictionary. Numbers sort before all spellings of NULL.
+    is_short = (value.length() <= _LONGEST_NULL_SPELLING) & (value >= "<")
+    # The spellings are one text to search in, not a list: DuckDB turns a list into a join, and
+    # joins for columns that nobody selects, too.
+    in_bars = ibis.literal("|").concat(value.lower(), "|")
+    is_null = ibis.ifelse(is_short, ibis.literal(_NULL_LIST).contains(in_bars), False)
+    is_printable = sql_dialects.is_printable_ascii(value)
+    return is_printable & (value >= "!") & ~value.endswith(" ") & ~is_null
 
 
 def clean_prose(value: IbisValue) -> IbisValue:
-    """Text of several lines: as `text`, but what breaks a line or a column parts words."""
-    return clean_text(value.cast("string").re_replace(r"[\t-\r\x{85}\x{2028}\x{2029}]+", " "))
+    """Clean text of several lines as `clean_text` does; line breaks and tabs become blanks."""
+    one_line = value.cast("string").re_replace(r"[\t-\r\x{85}\x{2028}\x{2029}]+", " ")
+    return clean_text(one_line)
 
 
 def coalesce_text(values: list[IbisValue]) -> IbisValue:
-    """The first of several columns that says something."""
-    return ibis.coalesce(*map(clean_text, values)) if values else ibis.null("string")
+    """Take the first of several columns that has a value, cleaned; NULL without columns."""
+    if not values:
+        return ibis.null("string")
+    return ibis.coalesce(*map(clean_text, values))
 
 
 def clean_identifier(value: IbisValue) -> IbisValue:
-    """An id of `text`: 17850.0, an integer that went through a float column, is 17850.
+    """Turn 17850.0, an integer that went through a float column, into 17850; `value` is clean text.
 
-    1.785e4 stays as it is: the digits that such a column dropped can't be told, and 1e5 is an article number, too.
+    1.785e4 stays as it is: nobody can tell which digits such a column dropped, and 1e5 may be an
+    article number.
     """
     is_whole = ibis.ifelse(value.contains("."), value.re_search(r"\A-?\d+\.0+\z"), False)
     return ibis.ifelse(is_whole, value.re_replace(r"\.0+\z", ""), value)
 
 
 def parse_number(value: IbisValue) -> IbisValue:
-    """A finite float64 of `text`: 1.5, 1,5 (a decimal comma, also in 1,234), 1.234,5 or 1,234.5."""
-    pointed = ibis.cases(
-        (
-            value.re_search(r"\A[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+\z"),
-            value.replace(".", "").replace(",", "."),
-        ),
-        (value.re_search(r"\A[+-]?\d{1,3}(,\d{3})+\.\d+\z"), value.replace(",", "")),
+    """Parse clean text as a finite float64; NULL for other text.
+
+    1.5, 1,5 (a comma is a decimal comma, also in 1,234), 1.234,5 and 1,234.5 are numbers.
+    """
+    has_decimal_comma = value.re_search(r"\A[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+\z")
+    has_thousands_commas = value.re_search(r"\A[+-]?\d{1,3}(,\d{3})+\.\d+\z")
+    with_point = ibis.cases(
+        (has_decimal_comma, value.replace(".", "").replace(",", ".")),
+        (has_thousands_commas, value.replace(",", "")),
         else_=value,
     )
     return ibis.ifelse(
-        value.contains(","), sql_dialects.parse_float64(pointed), sql_dialects.parse_float64(value)
+        value.contains(","),
+        sql_dialects.parse_float64(with_point),
+        sql_dialects.parse_float64(value),
     )
 
 
 def map_event_name(value: IbisValue, names: Mapping[str, str]) -> IbisValue:
-    """The canonical event type: lower case, blanks and hyphens as the settings write them, then their mapping."""
+    """Turn the source's name of an event into the canonical event type.
+
+    `names` maps the one to the other, whatever the case. Other names are only lowercased.
+    """
     lower = value.lower()
     if not names:
         return lower
-    return ibis.cases(
-        *((lower == source.strip().lower(), canonical) for source, canonical in names.items()),
-        else_=lower,
-    )
+    branches = []
+    for source_name, event_type in names.items():
+        branches.append((lower == source_name.strip().lower(), event_type))
+    return ibis.cases(*branches, else_=lower)
 
 
 def truncate_address(value: IbisValue) -> IbisValue:
-    """The /24 (IPv4) or /48 (IPv6) that an address of `text` lies in, NULL for what is no address."""
-    # not by cases: DuckDB would work out twice what is both asked and given
-    four, lower = value.re_extract(_IPV4_PATTERN, 1).nullif(""), value.lower()
-    # what stands before '::' is whole; the three groups of a /48 that are missing there are zeros
-    six = ibis.ifelse(
-        lower.re_search(_IPV6_PATTERN), lower.re_extract(_IPV6_PATTERN, 1), ibis.null("string")
-    )
-    return ibis.coalesce(four.concat(".0/24"), six.concat("::/48"))
+    """Find the /24 (IPv4) or /48 (IPv6) of an address in clean text; NULL for other text."""
+    # not with cases: DuckDB would compute twice what is both a condition and a result
+    ipv4 = value.re_extract(_IPV4_PATTERN, 1).nullif("")
+    # the groups before '::' are complete; a group of the /48 that is missing there is zero
+    lower = value.lower()
+    is_ipv6 = lower.re_search(_IPV6_PATTERN)
+    ipv6 = ibis.ifelse(is_ipv6, lower.re_extract(_IPV6_PATTERN, 1), ibis.null("string"))
+    return ibis.coalesce(ipv4.concat(".0/24"), ipv6.concat("::/48"))

@@ -1,4 +1,4 @@
-"""What DuckDB and Spark each say in their own words: the few functions of the coercions that Ibis has for one only."""
+"""The few SQL functions of the coercions that DuckDB and Spark write differently."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -8,28 +8,57 @@ from ibis.common.exceptions import IbisError
 
 IbisValue = Any
 """An Ibis column expression; Ibis ships no types that mypy could use."""
+IbisConnection = Any
+"""An Ibis connection to DuckDB."""
 
 UTC_TIMESTAMP: Final = "timestamp('UTC')"
+"""The Ibis type of a UTC time."""
 _FLOAT_PATTERN = r"\A[+-]?(\d{1,99}(\.\d*)?|\.\d+)([eE](\+?\d{1,2}|-\d{1,3}))?\z"
-"""Of no more digits than are finite."""
+"""Numbers with so few digits that they are finite."""
 TIME_DIRECTIVES: Final = {
-    "%Y": "y", "%m": "M", "%b": "MMM", "%d": "d", "%H": "H", "%I": "h", "%p": "a", "%M": "m", "%S": "s",
-}  # fmt: skip
-"""Of a time format: Python's and DuckDB's -> Spark's."""
+    "%Y": "y",
+    "%m": "M",
+    "%b": "MMM",
+    "%d": "d",
+    "%H": "H",
+    "%I": "h",
+    "%p": "a",
+    "%M": "m",
+    "%S": "s",
+}
+"""Directives of a time format: those of Python and DuckDB -> those of Spark."""
 
 
 def is_spark(value: IbisValue) -> bool:
-    """Whether an expression is of a Spark session; one that is of no connection is for DuckDB."""
+    """Say whether an expression belongs to a Spark session.
+
+    An expression without a connection is compiled for DuckDB.
+    """
     try:
         return bool(value.get_backend().name == "pyspark")
     except IbisError:
         return False
 
 
-def _declare_builtin(name: str, given: tuple[str, ...], gives: str) -> Callable[..., IbisValue]:
-    """A function that an engine has and Ibis does not know."""
-    stub = (lambda one: one) if len(given) == 1 else (lambda one, two: (one, two))
-    return ibis.udf.scalar.builtin(stub, name=name, signature=(given, gives))  # type: ignore[no-any-return]
+def _declare_builtin(
+    name: str, argument_types: tuple[str, ...], result_type: str
+) -> Callable[..., IbisValue]:
+    """Declare a function that an engine has and Ibis does not know, of one or two arguments."""
+    # Ibis reads the number of arguments from the stub, and never calls it
+    stub = _unary_stub if len(argument_types) == 1 else _binary_stub
+    signature = (argument_types, result_type)
+    builtin: Callable[..., IbisValue] = ibis.udf.scalar.builtin(
+        stub, name=name, signature=signature
+    )
+    return builtin
+
+
+def _unary_stub(_first: Any) -> Any:
+    raise NotImplementedError
+
+
+def _binary_stub(_first: Any, _second: Any) -> Any:
+    raise NotImplementedError
 
 
 _json_quote = _declare_builtin("json_quote", ("string",), "string")
@@ -45,72 +74,87 @@ _octet_length = _declare_builtin("strlen", ("string",), "int64")
 
 
 def is_printable_ascii(value: IbisValue) -> IbisValue:
-    """DuckDB: whether text has no control characters and no letters beyond ASCII; text with quotes may be False."""
-    return (_octet_length(_json_quote(value)) == value.length() + 2) & ~value.contains("\x7f")
+    """Say on DuckDB whether text has neither control characters nor letters beyond ASCII.
+
+    Text with quotes or backslashes may give false.
+    """
+    quoted_bytes = _octet_length(_json_quote(value))
+    return (quoted_bytes == value.length() + 2) & ~value.contains("\x7f")
 
 
 def parse_float64(value: IbisValue) -> IbisValue:
-    """A finite number as text, decimal point; NULL for all else that an engine takes for one, such as 1_000 or 1d."""
-    return ibis.ifelse(
-        value.re_search(_FLOAT_PATTERN), value.try_cast("float64"), ibis.null("float64")
-    )
+    """Parse text with a decimal point as a finite number.
+
+    Other text that an engine would take for a number, such as 1_000 or 1d, gives NULL.
+    """
+    is_number = value.re_search(_FLOAT_PATTERN)
+    return ibis.ifelse(is_number, value.try_cast("float64"), ibis.null("float64"))
 
 
 def from_epoch_microseconds(microseconds: IbisValue) -> IbisValue:
-    """The UTC time so many microseconds after 1970."""
-    return (_timestamp_micros if is_spark(microseconds) else _make_timestamptz)(microseconds)
+    """Turn microseconds since 1970 into a UTC time."""
+    if is_spark(microseconds):
+        return _timestamp_micros(microseconds)
+    return _make_timestamptz(microseconds)
 
 
 def parse_iso_time(value: IbisValue, zone: str) -> IbisValue:
-    """The UTC time of ISO-8601 text: date, or date and time with or without a zone; without one it is of `zone`.
+    """Parse ISO-8601 text: a date, or date and time with or without a zone; the result is UTC.
 
-    A time that the clocks of `zone` skip in spring is read by the winter's, one that they show twice in autumn is the
-    first: Python's fold=0.
+    A time without a zone is on the clocks of `zone`. A time that these clocks skip in spring is
+    taken for winter time; of a time that they show twice in autumn the first is meant, which is
+    Python's fold=0.
     """
-    if not is_spark(value):
-        given = value.try_cast(UTC_TIMESTAMP)
-        local = given if zone == "UTC" else _localise(value.try_cast("timestamp"), zone)
-        return given if zone == "UTC" else ibis.ifelse(_is_zoned(value), given, local)
+    if is_spark(value):
+        return _parse_iso_time_on_spark(value, zone)
+    utc_time = value.try_cast(UTC_TIMESTAMP)
+    if zone == "UTC":
+        return utc_time
+    local_time = _localise(value.try_cast("timestamp"), zone)
+    return ibis.ifelse(_has_zone(value), utc_time, local_time)
+
+
+def _parse_iso_time_on_spark(value: IbisValue, zone: str) -> IbisValue:
     # Spark reads no 24:00, no slashes, and no zone behind minutes
-    midnight = value.re_search("[T ]24:00")
-    timed = value.replace("/", "-").re_replace(
+    is_midnight = value.re_search("[T ]24:00")
+    with_seconds = value.replace("/", "-").re_replace(
         r"([T ]\d{1,2}:\d{1,2})( ?UTC|Z|[+-][\d:]+)\z", "$1:00$2"
     )
-    read = timed.re_replace("[T ]24:00", " 00:00").try_cast(UTC_TIMESTAMP)
-    given = ibis.ifelse(midnight, read + ibis.interval(days=1), read)
-    return (
-        given
-        if zone == "UTC"
-        else ibis.ifelse(_is_zoned(value), given, _to_utc_timestamp(given, zone))
-    )
+    same_day = with_seconds.re_replace("[T ]24:00", " 00:00").try_cast(UTC_TIMESTAMP)
+    utc_time = ibis.ifelse(is_midnight, same_day + ibis.interval(days=1), same_day)
+    if zone == "UTC":
+        return utc_time
+    return ibis.ifelse(_has_zone(value), utc_time, _to_utc_timestamp(utc_time, zone))
 
 
-def parse_formatted_time(value: IbisValue, form: str, zone: str) -> IbisValue:
-    """The UTC time of text in a format of DIRECTIVES, read on the clocks of `zone`."""
-    if not is_spark(value):
-        # DuckDB's takes 'epoch' and 'infinity', too
-        clock = ibis.ifelse(
-            value.re_search(r"\d"), _try_strptime(value, form), ibis.null("timestamp")
-        )
-        return clock.cast(UTC_TIMESTAMP) if zone == "UTC" else _localise(clock, zone)
-    for directive, letters in TIME_DIRECTIVES.items():
-        form = form.replace(directive, letters)
-    read = _try_to_timestamp(value, form)
-    return read if zone == "UTC" else _to_utc_timestamp(read, zone)
+def parse_formatted_time(value: IbisValue, time_format: str, zone: str) -> IbisValue:
+    """Parse text in a format of `TIME_DIRECTIVES`, on the clocks of `zone`; the result is UTC."""
+    if is_spark(value):
+        for directive, letters in TIME_DIRECTIVES.items():
+            time_format = time_format.replace(directive, letters)
+        spark_time = _try_to_timestamp(value, time_format)
+        return spark_time if zone == "UTC" else _to_utc_timestamp(spark_time, zone)
+    # DuckDB would take 'epoch' and 'infinity' for times
+    has_digit = value.re_search(r"\d")
+    clock_time = ibis.ifelse(has_digit, _try_strptime(value, time_format), ibis.null("timestamp"))
+    if zone == "UTC":
+        return clock_time.cast(UTC_TIMESTAMP)
+    return _localise(clock_time, zone)
 
 
-def _is_zoned(value: IbisValue) -> IbisValue:
+def _has_zone(value: IbisValue) -> IbisValue:
     return value.re_search(r":[\d.]+ ?(Z|UTC|[+-][\d:]+)\z")
 
 
-def _localise(clock: IbisValue, zone: str) -> IbisValue:
-    """DuckDB takes the second of two times; the first is the one by the offset of three hours before."""
-    second = _to_instant(zone, clock)
-    before = _to_clock(zone, second - ibis.interval(hours=3))
-    turned = 3 * 3_600_000_000 - clock.delta(before, unit="microsecond")
-    first = _make_timestamptz(_epoch_us(second) - turned)
-    return ibis.ifelse((turned > 0) & (_to_clock(zone, first) == clock), first, second)
+def _localise(clock_time: IbisValue, zone: str) -> IbisValue:
+    """Turn a time on the clocks of `zone` into UTC, on DuckDB.
 
-
-IbisConnection = Any
-"""An Ibis connection to DuckDB."""
+    When the clocks show a time twice, DuckDB takes the second of the two. The first is the one with
+    the offset that was in use three hours before.
+    """
+    second = _to_instant(zone, clock_time)
+    earlier = _to_clock(zone, second - ibis.interval(hours=3))
+    turned_back = 3 * 3_600_000_000 - clock_time.delta(earlier, unit="microsecond")
+    first = _make_timestamptz(_epoch_us(second) - turned_back)
+    is_shown_twice = (turned_back > 0) & (_to_clock(zone, first) == clock_time)
+    return ibis.ifelse(is_shown_twice, first, second)

@@ -1,4 +1,4 @@
-"""Times as Ibis expressions: what sources write for a time -> UTC, NULL where it can't be read."""
+"""Ibis expressions that turn a source's text into UTC times, or into NULL if they can't."""
 
 import math
 from datetime import datetime
@@ -9,7 +9,7 @@ from dawnlist.rows import sql_dialects
 from dawnlist.rows.sql_dialects import IbisValue
 
 EARLIEST_EVENT_TIME = datetime.fromisoformat("1995-01-01T00:00:00+00:00")
-"""Older than any shop on the web: MovieLens and Amazon's reviews begin in 1995 and 1996."""
+"""No event is older, UTC. MovieLens and Amazon's reviews begin in 1995 and 1996."""
 
 _DATE = r"\A\d{4}(-\d{1,2}-|/\d{1,2}/)\d{1,2}"
 _CLOCK = r"[T ]\d{1,2}:\d{1,2}"
@@ -18,43 +18,41 @@ _ENGINE_READABLE = rf"{_DATE}({_CLOCK}(:\d{{1,2}}(\.\d*)?)?(Z| UTC|{_OFFSET})?)?
 _REWRITABLE = rf"{_DATE}{_CLOCK}(:\d{{1,2}}([.,]\d*)?)?( ?(Z|UTC|{_OFFSET}))?\z"
 _DIGITS = r"\A[1-9]\d*\z"
 _UNIT_BOUNDS = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (1e20, 1e-3))
-"""Below which a number is of s, ms, us and ns, and what makes microseconds of it."""
-_UNIT_DIGITS = tuple((math.log10(below) + 1, unit) for below, unit in _UNIT_BOUNDS)
+"""The upper bound of numbers in s, ms, us and ns, and the factor that makes them microseconds."""
+_UNIT_DIGITS = tuple((math.log10(bound) + 1, factor) for bound, factor in _UNIT_BOUNDS)
+"""The same with the number of digits for the bound."""
 _COMMON_LENGTHS = (20, 24, 27)
-"""Characters of YYYY-MM-DDTHH:MM:SSZ, and of the same with milliseconds and with microseconds."""
+"""The lengths of YYYY-MM-DDTHH:MM:SSZ, and of the same with milliseconds and with microseconds."""
 
 
-def parse_moment(value: IbisValue, zone: str = "UTC", form: str = "") -> IbisValue:
-    """A UTC time of `text`: in the format `form`, ISO-8601, or a number of s, ms, us or ns since 1970.
+def parse_moment(value: IbisValue, zone: str = "UTC", time_format: str = "") -> IbisValue:
+    """Parse clean text as a UTC time; NULL for other text.
 
-    A time without a zone is of `zone`. The unit of a number follows from its size: 1e11 seconds would be the year
-    5138. Digits beyond microseconds are dropped.
+    The text is in `time_format` (if given), ISO-8601, or a number of s, ms, us or ns since 1970.
+    The unit of a number follows from its size: 1e11 seconds would be the year 5138. Digits beyond
+    microseconds are dropped. A time without a zone is on the clocks of `zone`.
     """
-    common = value.endswith("Z") & value.length().isin(
-        _COMMON_LENGTHS
-    )  # a regex would take as long as the reading
-    read = ibis.cases(
-        (common, sql_dialects.parse_iso_time(value, zone)),
-        (value.re_search(_ENGINE_READABLE), sql_dialects.parse_iso_time(value, zone)),
-        (
-            value.re_search(_DIGITS),
-            _parse_epoch(value.try_cast("float64"), value.length(), _UNIT_DIGITS),
-        ),
-        (
-            value.re_search(_REWRITABLE),
-            sql_dialects.parse_iso_time(_rewrite_for_engines(value), zone),
-        ),
-        else_=_parse_epoch(
-            sql_dialects.parse_float64(value), sql_dialects.parse_float64(value).abs(), _UNIT_BOUNDS
-        ),
+    # a regular expression would take as long as the parsing itself
+    is_common = value.endswith("Z") & value.length().isin(_COMMON_LENGTHS)
+    iso_time = sql_dialects.parse_iso_time(value, zone)
+    rewritten_time = sql_dialects.parse_iso_time(_rewrite_for_engines(value), zone)
+    integer_time = _parse_epoch(value.try_cast("float64"), value.length(), _UNIT_DIGITS)
+    number = sql_dialects.parse_float64(value)
+    number_time = _parse_epoch(number, number.abs(), _UNIT_BOUNDS)
+    moment = ibis.cases(
+        (is_common, iso_time),
+        (value.re_search(_ENGINE_READABLE), iso_time),
+        (value.re_search(_DIGITS), integer_time),
+        (value.re_search(_REWRITABLE), rewritten_time),
+        else_=number_time,
     )
-    return (
-        ibis.coalesce(sql_dialects.parse_formatted_time(value, form, zone), read) if form else read
-    )
+    if not time_format:
+        return moment
+    return ibis.coalesce(sql_dialects.parse_formatted_time(value, time_format, zone), moment)
 
 
 def _rewrite_for_engines(value: IbisValue) -> IbisValue:
-    """A decimal comma as a point, and no blank before the zone."""
+    """Turn a decimal comma into a point, and remove the blank before the zone."""
     return (
         value.replace(",", ".")
         .re_replace(r" ?UTC\z", "Z")
@@ -65,7 +63,10 @@ def _rewrite_for_engines(value: IbisValue) -> IbisValue:
 
 
 def _parse_epoch(
-    since: IbisValue, size: IbisValue, sizes: tuple[tuple[float, float], ...]
+    number: IbisValue, size: IbisValue, bounds: tuple[tuple[float, float], ...]
 ) -> IbisValue:
-    scale = ibis.cases(*((size < below, unit) for below, unit in sizes), else_=ibis.null("float64"))
-    return sql_dialects.from_epoch_microseconds((since * scale).round().cast("int64"))
+    """Turn a number since 1970 into a time; `size` below which bound tells the number's unit."""
+    branches = [(size < bound, factor) for bound, factor in bounds]
+    factor = ibis.cases(*branches, else_=ibis.null("float64"))
+    microseconds = (number * factor).round().cast("int64")
+    return sql_dialects.from_epoch_microseconds(microseconds)

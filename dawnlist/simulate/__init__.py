@@ -1,6 +1,7 @@
-"""A shop that can be asked for any size and seed, with hidden truth labels for everything that is not a person.
+"""A simulated shop of any size and seed, with truth labels for everybody who is not a customer.
 
-`simulate_shop(ShopConfig(...))` gives a `SimulatedShop` of raw tables, `write_shop(shop, url)` puts them where production would have them.
+`simulate_shop(ShopConfig(...))` returns a `SimulatedShop` of raw tables, and
+`write_shop(shop, url)` writes them to where production has them.
 """
 
 from dawnlist.simulate.config import ShopConfig

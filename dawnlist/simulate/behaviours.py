@@ -1,66 +1,93 @@
-"""What declared crawlers, staff and test accounts do on a day; the stealthy bots are in purposes.py and stealth.py."""
+"""What declared crawlers, staff and test accounts do on a day.
+
+What stealthy bots do is in `dawnlist.simulate.bot_habits` and `dawnlist.simulate.stealth_bots`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 
 from dawnlist.arrays import Float64Array, Int64Array
 from dawnlist.simulate.agents import SIMULATED_CRAWLERS
 
+_STEPS_TO_PURCHASE = 5
+"""How many events a test account needs for a purchase: one of each kind."""
+
 
 @dataclass(frozen=True)
 class BehaviourContext:
-    """What a behaviour is given: aligned arrays, one entry an event to be."""
+    """The events for which a behaviour chooses item, kind and time.
 
-    random: np.random.Generator
-    who: Int64Array  # member within the kind
-    step: Int64Array  # 0, 1, 2 ... within the member's day
-    crawler: Int64Array  # into CRAWLERS; nothing for staff and tests
+    The arrays are aligned, with one entry for each event. Events of one member are neighbours.
+    """
+
+    random: Generator
+    """The source of random numbers."""
+    member: Int64Array
+    """The number of the member within its kind."""
+    step: Int64Array
+    """The number of the event within the member's day, from 0."""
+    crawler: Int64Array
+    """Index into `SIMULATED_CRAWLERS`; staff and tests don't use it."""
     day: int
+    """The number of the day."""
     items: int
+    """How many items are on sale."""
 
-    def drawn(self, mean: float) -> Float64Array:
-        return self.random.exponential(mean, len(self.who))
+    def draw_exponential(self, mean: float) -> Float64Array:
+        """Draw an exponentially distributed number for each event."""
+        return self.random.exponential(mean, len(self.member))
 
-    def cumulative(self, pauses: Float64Array) -> Float64Array:
-        """Seconds since the member's first event of the day."""
+    def compute_elapsed(self, pauses: Float64Array) -> Float64Array:
+        """Sum up pauses to seconds since the member's first event of the day."""
         total = np.cumsum(pauses)
-        starts = np.flatnonzero(self.step == 0)
-        return total - np.repeat(total[starts], np.diff(starts, append=len(total)))
+        starts = self._find_first_events()
+        lengths = np.diff(starts, append=len(total))
+        return total - np.repeat(total[starts], lengths)
 
-    def begin(self, low: float, high: float) -> Float64Array:
-        """One moment of the day for each member, seconds after midnight, the same for all its events."""
-        starts = np.flatnonzero(self.step == 0)
-        moment = self.random.uniform(low, high, len(starts))
-        return np.repeat(moment, np.diff(starts, append=len(self.who)))
+    def draw_start(self, low: float, high: float) -> Float64Array:
+        """Draw when each member's day begins, in seconds after midnight, for each of its events."""
+        starts = self._find_first_events()
+        seconds = self.random.uniform(low, high, len(starts))
+        return np.repeat(seconds, np.diff(starts, append=len(self.member)))
 
-
-PlannedEvents = tuple[Int64Array, Int64Array, Float64Array]  # item, kind, seconds after midnight
-
-
-def crawl_in_order(scene: BehaviourContext) -> PlannedEvents:
-    """Walks the catalogue in order from where it stopped, at the crawler's own pace, at any hour."""
-    pause = np.array([crawler.pause for crawler in SIMULATED_CRAWLERS])[scene.crawler]
-    item = (scene.who * 977 + scene.day * 40 + scene.step) % scene.items
-    return (
-        item,
-        np.zeros_like(item),
-        scene.begin(0, 80_000) + scene.cumulative(scene.drawn(1.0) * pause),
-    )
+    def _find_first_events(self) -> Int64Array:
+        return np.flatnonzero(self.step == 0)
 
 
-def browse_as_staff(scene: BehaviourContext) -> PlannedEvents:
-    """Staff: office hours, new items first."""
-    back = np.minimum(scene.drawn(60.0).astype(np.int64), scene.items - 1)
-    seconds = scene.begin(28_800, 54_000) + scene.cumulative(5 + scene.drawn(60))
-    return scene.items - 1 - back, np.zeros_like(back), seconds
+PlannedEvents = tuple[Int64Array, Int64Array, Float64Array]
+"""Item, kind and seconds after midnight of each event."""
 
 
-def rehearse_purchases(scene: BehaviourContext) -> PlannedEvents:
-    """A test account: the whole way to the purchase, on the same two items, over and over."""
-    item = (scene.step // 5 % 2 * 7 + scene.who) % scene.items
-    return item, scene.step % 5, scene.begin(28_800, 61_000) + scene.cumulative(1 + scene.drawn(3))
+def crawl_in_order(context: BehaviourContext) -> PlannedEvents:
+    """Look at the catalogue in order, from where the crawler stopped, at its own pace."""
+    mean_pauses = np.array([crawler.pause for crawler in SIMULATED_CRAWLERS])
+    item = (context.member * 977 + context.day * 40 + context.step) % context.items
+    start = context.draw_start(0, 80_000)
+    pauses = context.draw_exponential(1.0) * mean_pauses[context.crawler]
+    return item, np.zeros_like(item), start + context.compute_elapsed(pauses)
+
+
+def browse_as_staff(context: BehaviourContext) -> PlannedEvents:
+    """Look at items as staff do: in office hours, and mostly at the newest ones."""
+    drawn_age = context.draw_exponential(60.0).astype(np.int64)
+    age = np.minimum(drawn_age, context.items - 1)
+    start = context.draw_start(28_800, 54_000)
+    pauses = 5 + context.draw_exponential(60)
+    item = context.items - 1 - age
+    return item, np.zeros_like(item), start + context.compute_elapsed(pauses)
+
+
+def rehearse_purchases(context: BehaviourContext) -> PlannedEvents:
+    """Buy the same two items again and again, with all events up to the purchase, as tests do."""
+    is_second_item = context.step // _STEPS_TO_PURCHASE % 2
+    item = (is_second_item * 7 + context.member) % context.items
+    start = context.draw_start(28_800, 61_000)
+    pauses = 1 + context.draw_exponential(3)
+    seconds = start + context.compute_elapsed(pauses)
+    return item, context.step % _STEPS_TO_PURCHASE, seconds
 
 
 BEHAVIOURS: dict[str, Callable[[BehaviourContext], PlannedEvents]] = {
@@ -68,3 +95,4 @@ BEHAVIOURS: dict[str, Callable[[BehaviourContext], PlannedEvents]] = {
     "staff": browse_as_staff,
     "test": rehearse_purchases,
 }
+"""Truth label -> behaviour, of everybody who doesn't hide."""

@@ -1,54 +1,52 @@
-"""The shop's people and items: who arrives when, with which tastes, and what is on sale, under which title."""
+"""The shop's people and items: who arrives when with which tastes, and what is on sale."""
 
 from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from numpy.random import Generator
 from scipy.special import ndtri
 
 from dawnlist.arrays import Float64Array, Int64Array
+from dawnlist.simulate.agents import BROWSER_AGENT_COUNT
 from dawnlist.simulate.config import ShopConfig
+from dawnlist.simulate.titles import compose_title, join_genres
 
-SIMULATED_GENRES = (
-    "Adventure", "Animation", "Biography", "Comedy", "Crime", "Documentary", "Drama", "Family", "Fantasy", "History",
-    "Horror", "Music", "Mystery", "Romance", "Science Fiction", "Sport", "Thriller", "War", "Western", "Travel",
-)  # fmt: skip
-TITLE_NOUNS = (
-    "Compass", "Kite", "Letters", "Umbrella", "Witness", "Archive", "Orchard", "Lantern", "Dragon", "Kingdom",
-    "Cellar", "Violin", "Riddle", "Waltz", "Satellite", "Champion", "Signal", "Regiment", "Saddle", "Harbour",
-    "Map", "Puppet", "Diary", "Parrot", "Detective", "Glacier", "Winter", "Kitchen", "Wizard", "Castle",
-    "Mirror", "Song", "Secret", "Garden", "Robot", "Race", "Escape", "Bridge", "Canyon", "Island",
-)  # fmt: skip
-TITLE_ADJECTIVES = (
-    "Amber", "Ancient", "Borrowed", "Broken", "Crimson", "Crooked", "Distant", "Electric", "Empty", "Endless",
-    "Forgotten", "Frozen", "Gentle", "Golden", "Hidden", "Hollow", "Invisible", "Last", "Little", "Lonely",
-    "Lost", "Midnight", "Naked", "Northern", "Paper", "Patient", "Quiet", "Restless", "Scarlet", "Second",
-    "Secret", "Silent", "Silver", "Sleeping", "Stolen", "Stubborn", "Sunken", "Tall", "Velvet", "Wandering",
-)  # fmt: skip
-TITLE_PLACES = (
-    "Alder Bay", "Brackwater", "Calder", "Dunmore", "Eastmarch", "Fennel Street", "Greywick", "Hartland", "Ivory Hill",
-    "Juniper Row", "Kestrel Point", "Lowmoor", "Marrow Lane", "Nettlefield", "Oakhaven", "Pell Island", "Quarry Hill",
-    "Redcliff", "Saltmere", "Thornbury", "Umber Valley", "Vesper", "Westering", "Yarrow",
-)  # fmt: skip
-HOSTILE_ITEM = 7
-HOSTILE_TITLE = "<script>alert(1)</script>"
-PEOPLE_STREAM, ITEM_STREAM, TRAFFIC_STREAM, INTRUDER_STREAM, DIRT_STREAM = range(
-    5
-)  # the random streams of a shop: see `stream`
 PUBLIC_ID_COUNT = 9_000_000
+"""How many different public ids there are."""
 
 
-def create_random_stream(config: ShopConfig, name: int, day: int) -> np.random.Generator:
-    """The random numbers of one part of the shop on one day: a longer shop draws the same ones for the same day."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([config.seed, name, day])))
+class RandomStream(IntEnum):
+    """The parts of a shop that have random numbers of their own."""
+
+    PEOPLE = 0
+    ITEMS = 1
+    TRAFFIC = 2
+    INTRUDERS = 3
+    DIRT = 4
+
+
+def create_random_stream(config: ShopConfig, stream: RandomStream, day: int) -> Generator:
+    """Create the random numbers of one part of the shop on one day.
+
+    They don't depend on how many days are simulated, so a longer shop has the same rows first.
+    """
+    seeds = np.random.SeedSequence([config.seed, int(stream), day])
+    return Generator(np.random.PCG64(seeds))
 
 
 def assign_public_ids(indices: Int64Array) -> Int64Array:
-    """The ids production uses: unique for indices under 9 million, and without any order that would tell who is who."""
+    """Compute the ids that production uses, from 1,000,000 up.
+
+    They are unique for indices under 9 million, and their order says nothing about who is who.
+    """
     return 1_000_000 + (indices.astype(np.int64) * 4_782_137 + 17_850) % PUBLIC_ID_COUNT
 
 
 def list_arrival_days(counts: list[int]) -> Int64Array:
-    """The day on which each one arrived, from how many there were on each day."""
+    """List the day on which each one arrived, given how many there were on each day."""
     return np.repeat(np.arange(len(counts)), np.diff(counts, prepend=0))
 
 
@@ -56,94 +54,114 @@ def list_arrival_days(counts: list[int]) -> Int64Array:
 class People:
     """Customers by index, in order of arrival."""
 
-    arrived: Int64Array  # day
-    leaves: Float64Array  # day
-    rate: Float64Array  # sessions a day
-    tastes: Float64Array  # (users, themes), cumulative along themes, the last is 1
+    arrived: Int64Array
+    """The day on which each of them arrived; 0 is the opening day."""
+    leaves: Float64Array
+    """The day from which each of them stays away."""
+    rate: Float64Array
+    """Mean sessions a day."""
+    tastes: Float64Array
+    """(users, themes): the share of each theme, cumulative along themes; the last is 1."""
     agent: Int64Array
-    address: Int64Array  # IPv4 as a number
-    roams: Float64Array  # share of sessions on the road
+    """Index of the user agent at home."""
+    address: Int64Array
+    """The IPv4 address at home, as a number."""
+    roams: Float64Array
+    """Share of sessions on the road."""
 
 
 @dataclass(frozen=True)
 class SimulatedCatalogue:
     """Items by index, in order of arrival."""
 
-    arrived: Int64Array  # day
-    appeal: Float64Array  # log popularity inside its theme
-    theme: Int64Array  # the main theme
+    arrived: Int64Array
+    """The day on which each of them was added; 0 is the opening day."""
+    appeal: Float64Array
+    """Log of the popularity inside its theme."""
+    theme: Int64Array
+    """The main theme."""
     second_theme: Int64Array
+    """Another theme whose customers like it less; it may be the main theme again."""
     title: list[str]
+    """The title, which no other item has."""
     genres: list[str]
+    """One to three genres as 'A|B'."""
 
 
 def draw_people(config: ShopConfig) -> People:
-    """Everyone who has an account by the last day."""
-    counts = [config.users_on(day) for day in range(config.days)]
-    parts = []
-    for day, n in enumerate(np.diff(counts, prepend=0)):
-        if n:
-            random = create_random_stream(config, PEOPLE_STREAM, day)
-            tastes = random.gamma(config.taste_concentration, size=(n, config.themes)) + 1e-12
-            rate = config.sessions_a_day * np.exp(
-                config.activity_spread * random.standard_normal(n)
-            )
-            stay = random.exponential(config.stay_days, n)
-            agent, place = random.integers(0, 64, n), random.random(n)
-            roams = np.maximum(random.uniform(-0.6, 0.6, n), 0.0)  # half of them never do
-            parts.append((tastes, np.minimum(rate, 6.0), day + stay, agent, place, roams))
-    tastes, rate, leaves, agent, place, roams = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
-    )
+    """Draw everybody who has an account by the last day."""
+    counts = [config.count_users(day) for day in range(config.days)]
+    arrivals = []
+    for day, count in enumerate(np.diff(counts, prepend=0).tolist()):
+        if count:
+            arrivals.append(_draw_arrivals(config, day, count))
+    tastes, rate, leaves, agent, home, roams = map(np.concatenate, zip(*arrivals, strict=True))
     cumulative = np.cumsum(tastes / tastes.sum(axis=1, keepdims=True), axis=1)
     cumulative[:, -1] = 1.0
-    address = ((24 + (place * 180).astype(np.int64)) << 24) + (place * 180 % 1 * (1 << 24)).astype(
-        np.int64
-    )
+    first_octet = 24 + (home * 180).astype(np.int64)
+    other_octets = (home * 180 % 1 * (1 << 24)).astype(np.int64)
     return People(
-        list_arrival_days(counts), leaves, rate, cumulative, agent.astype(np.int64), address, roams
+        arrived=list_arrival_days(counts),
+        leaves=leaves,
+        rate=rate,
+        tastes=cumulative,
+        agent=agent.astype(np.int64),
+        address=(first_octet << 24) + other_octets,
+        roams=roams,
     )
+
+
+def _draw_arrivals(config: ShopConfig, day: int, count: int) -> tuple[npt.NDArray[Any], ...]:
+    """Draw the people who arrive on a day: tastes, rate, leaves, agent, home and roams.
+
+    The home is a number from 0 to 1 that the address follows from.
+    """
+    random = create_random_stream(config, RandomStream.PEOPLE, day)
+    tastes = random.gamma(config.taste_concentration, size=(count, config.themes)) + 1e-12
+    activity = np.exp(config.activity_spread * random.standard_normal(count))
+    rate = np.minimum(config.sessions_a_day * activity, 6.0)
+    leaves = day + random.exponential(config.stay_days, count)
+    agent = random.integers(0, BROWSER_AGENT_COUNT, count)
+    home = random.random(count)
+    # half of the people never leave home
+    roams = np.maximum(random.uniform(-0.6, 0.6, count), 0.0)
+    return tastes, rate, leaves, agent, home, roams
 
 
 def draw_catalogue(config: ShopConfig) -> SimulatedCatalogue:
-    """Every item on sale by the last day."""
-    counts = [config.items_on(day) for day in range(config.days)]
-    parts = []
-    for day, n in enumerate(np.diff(counts, prepend=0)):
-        if n:
-            random = create_random_stream(config, ITEM_STREAM, day)
-            theme = random.integers(0, config.themes, n)
-            second = random.integers(0, config.themes, n)
-            # evenly spread quantiles: one seed with a blockbuster and another without would drown what is planted
-            quantile = (random.permutation(n) + random.random(n)) / n
-            appeal = config.popularity_spread * np.clip(ndtri(quantile), -2.5, 2.5)
-            parts.append((appeal, theme, second, random.integers(1, 4, n)))
-    appeal, theme, second, width = (np.concatenate(column) for column in zip(*parts, strict=True))
-    names = [compose_title(index, int(main)) for index, main in enumerate(theme)]
-    genres = [
-        join_genres(int(a), int(b), int(n)) for a, b, n in zip(theme, second, width, strict=True)
-    ]
-    return SimulatedCatalogue(list_arrival_days(counts), appeal, theme, second, names, genres)
-
-
-def compose_title(index: int, theme: int) -> str:
-    """A readable title, unique to the index, with a noun of the theme."""
-    if index == HOSTILE_ITEM:
-        return HOSTILE_TITLE
-    mixed = index * 7_919 % (len(TITLE_ADJECTIVES) * len(TITLE_PLACES))
-    volume = index // (len(TITLE_ADJECTIVES) * len(TITLE_PLACES))
-    noun = TITLE_NOUNS[theme % len(SIMULATED_GENRES) + len(SIMULATED_GENRES) * (index % 2)]
-    name = f"The {TITLE_ADJECTIVES[mixed % len(TITLE_ADJECTIVES)]} {noun} of {TITLE_PLACES[mixed // len(TITLE_ADJECTIVES)]}"
-    return f"{name}, Part {volume + 1}" if volume else name
-
-
-def join_genres(theme: int, second: int, width: int) -> str:
-    """One to three different genres as 'A|B', the main theme's first."""
-    candidates = dict.fromkeys(
-        (
-            theme % len(SIMULATED_GENRES),
-            second % len(SIMULATED_GENRES),
-            (theme + second) % len(SIMULATED_GENRES),
+    """Draw every item that is on sale by the last day."""
+    counts = [config.count_items(day) for day in range(config.days)]
+    arrivals = []
+    for day, count in enumerate(np.diff(counts, prepend=0).tolist()):
+        if count:
+            arrivals.append(_draw_new_items(config, day, count))
+    appeal, theme, second_theme, genre_count = map(np.concatenate, zip(*arrivals, strict=True))
+    titles = []
+    genres = []
+    for index in range(len(theme)):
+        titles.append(compose_title(index, int(theme[index])))
+        genre_text = join_genres(
+            int(theme[index]), int(second_theme[index]), int(genre_count[index])
         )
+        genres.append(genre_text)
+    return SimulatedCatalogue(
+        arrived=list_arrival_days(counts),
+        appeal=appeal,
+        theme=theme,
+        second_theme=second_theme,
+        title=titles,
+        genres=genres,
     )
-    return "|".join(SIMULATED_GENRES[genre] for genre in list(candidates)[:width])
+
+
+def _draw_new_items(config: ShopConfig, day: int, count: int) -> tuple[npt.NDArray[Any], ...]:
+    """Draw the items that are added on a day: appeal, theme, second theme and number of genres."""
+    random = create_random_stream(config, RandomStream.ITEMS, day)
+    theme = random.integers(0, config.themes, count)
+    second_theme = random.integers(0, config.themes, count)
+    # The quantiles are evenly spread: a blockbuster that one seed has and another one lacks would
+    # hide the effects that are simulated.
+    quantile = (random.permutation(count) + random.random(count)) / count
+    appeal = config.popularity_spread * np.clip(ndtri(quantile), -2.5, 2.5)
+    genre_count = random.integers(1, 4, count)
+    return appeal, theme, second_theme, genre_count

@@ -1,4 +1,4 @@
-"""The whole shop: every day's people and intruders, and the four raw tables that come of it."""
+"""The whole shop: the events of every day, and the four raw tables that they make."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,17 +8,23 @@ import pyarrow as pa
 
 from dawnlist.arrays import Int64Array
 from dawnlist.cuts import MICROSECONDS_PER_DAY
-from dawnlist.simulate import catalogue as stock
-from dawnlist.simulate.catalogue import People, SimulatedCatalogue, assign_public_ids
+from dawnlist.simulate.catalogue import (
+    People,
+    SimulatedCatalogue,
+    assign_public_ids,
+    draw_catalogue,
+    draw_people,
+)
 from dawnlist.simulate.config import ShopConfig
 from dawnlist.simulate.delivery import build_raw_table, deliver_events, format_iso_utc, merge_days
 from dawnlist.simulate.intruders import Intruders
-from dawnlist.simulate.traffic import Customers, concatenate_events
+from dawnlist.simulate.traffic import Customers, SimulatedEvents, concatenate_events
 
 STAFF_DOMAIN = "dawnmart.example"
-"""Staff have an e-mail address here."""
+"""The domain of the staff's e-mail addresses."""
 PUBLIC_MAILBOXES = ("mail.example", "post.example", "inbox.example", "webmail.example")
 CountProgress = Callable[[int, int], None]
+"""Called with how many of how many are done."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +32,21 @@ class SimulatedShop:
     """The raw tables of a simulated shop, all columns text."""
 
     config: ShopConfig
+    """The configuration that the shop was made from."""
     interactions: pa.Table
-    """event_id, user_id, item_id, event, ts, session_id, user_agent, ua, ip_address, received_at; by received_at."""
+    """The events, sorted by received_at.
+
+    event_id, user_id, item_id, event, ts, session_id, user_agent, ua, ip_address, received_at.
+    """
     items: pa.Table
     """item_id, title, genres ('A|B'), added_at."""
     users: pa.Table
     """user_id, email, role, created_at; crawlers have no account."""
     truth: pa.Table
-    """user_id, kind: human, crawler, stealth:<kind>, staff or test. No step of the pipeline reads it."""
+    """user_id, kind: human, crawler, stealth:<kind>, staff or test. No step reads it."""
 
     def tables(self) -> dict[str, pa.Table]:
-        """Name to table, in the order they are written."""
+        """Name the tables, in the order in which they are written."""
         return {
             "items": self.items,
             "users": self.users,
@@ -45,36 +55,44 @@ class SimulatedShop:
         }
 
 
-def _ignore_progress(done: int, total: int) -> None:
-    """No progress bar."""
+def ignore_progress(done: int, total: int) -> None:
+    """Show no progress."""
 
 
-def simulate_shop(config: ShopConfig, progress: CountProgress = _ignore_progress) -> SimulatedShop:
-    """The shop of a config; `progress(days done, days in all)` is called after each day.
+def simulate_shop(config: ShopConfig, progress: CountProgress = ignore_progress) -> SimulatedShop:
+    """Simulate the shop of a configuration.
 
-    A shop with more days and the same other fields has the same rows, and then more.
+    `progress(days done, days in all)` is called after each day. A shop with more days and the same
+    other fields has the same rows first, and then more.
     """
-    who, shop = stock.draw_people(config), stock.draw_catalogue(config)
-    customers, intruders = Customers(config, who, shop), Intruders(config, shop)
+    people = draw_people(config)
+    catalogue = draw_catalogue(config)
+    customers = Customers(config, people, catalogue)
+    intruders = Intruders(config, catalogue)
     days = []
     for day in range(config.days):
-        events = customers.day(day)
-        seen = events.item if len(events.item) else np.zeros(1, np.int64)
-        others = intruders.day(day, len(events.actor), seen, config.items_on(day))
-        days.append(
-            deliver_events(
-                config, events if others is None else concatenate_events([events, others]), day
-            )
-        )
+        events = _draw_day(config, customers, intruders, day)
+        days.append(deliver_events(config, events, day))
         progress(day + 1, config.days)
-    interactions = build_raw_table(config, merge_days(config, days))
     return SimulatedShop(
-        config,
-        interactions,
-        _build_items_table(config, shop),
-        _build_users_table(config, who, intruders),
-        _build_truth_table(who, intruders),
+        config=config,
+        interactions=build_raw_table(config, merge_days(config, days)),
+        items=_build_items_table(config, catalogue),
+        users=_build_users_table(config, people, intruders),
+        truth=_build_truth_table(people, intruders),
     )
+
+
+def _draw_day(
+    config: ShopConfig, customers: Customers, intruders: Intruders, day: int
+) -> SimulatedEvents:
+    events = customers.day(day)
+    popular = events.item if len(events.item) else np.zeros(1, np.int64)
+    items = config.count_items(day)
+    intruder_events = intruders.draw_day(day, len(events.actor), popular, items)
+    if intruder_events is None:
+        return events
+    return concatenate_events([events, intruder_events])
 
 
 def _format_public_ids(indices: Int64Array) -> pa.Array:
@@ -84,69 +102,83 @@ def _format_public_ids(indices: Int64Array) -> pa.Array:
 def _compute_arrival_times(
     config: ShopConfig, arrived: Int64Array, indices: Int64Array
 ) -> Int64Array:
-    """Microseconds: on the day of arrival, or in the two years before the opening."""
-    moment = assign_public_ids(indices) * 7_919_000 % MICROSECONDS_PER_DAY
-    before = 1 + assign_public_ids(indices) % 700
-    return np.asarray(
-        config.start_us + np.where(arrived == 0, -before, arrived) * MICROSECONDS_PER_DAY + moment
-    )
+    """Compute when users or items were added, in microseconds since 1970.
+
+    That is on the day of arrival, or in the two years before the opening day.
+    """
+    public_ids = assign_public_ids(indices)
+    time_of_day = public_ids * 7_919_000 % MICROSECONDS_PER_DAY
+    days_before = 1 + public_ids % 700
+    day = np.where(arrived == 0, -days_before, arrived)
+    return np.asarray(config.compute_midnight(0) + day * MICROSECONDS_PER_DAY + time_of_day)
 
 
-def _build_items_table(config: ShopConfig, shop: SimulatedCatalogue) -> pa.Table:
-    indices = np.arange(len(shop.title))
-    added = format_iso_utc(_compute_arrival_times(config, shop.arrived, indices))
+def _build_items_table(config: ShopConfig, catalogue: SimulatedCatalogue) -> pa.Table:
+    indices = np.arange(len(catalogue.title))
+    added = _compute_arrival_times(config, catalogue.arrived, indices)
     return pa.table(
         {
             "item_id": _format_public_ids(indices),
-            "title": shop.title,
-            "genres": shop.genres,
-            "added_at": added,
+            "title": catalogue.title,
+            "genres": catalogue.genres,
+            "added_at": format_iso_utc(added),
         }
     )
 
 
-def _build_users_table(config: ShopConfig, who: People, intruders: Intruders) -> pa.Table:
-    """Accounts: intruders' first, then customers by arrival, so that a longer shop only adds rows."""
-    indices, emails, roles = [], [], []
-    for label, group in intruders.labels():
+def _build_users_table(config: ShopConfig, people: People, intruders: Intruders) -> pa.Table:
+    """Build the accounts: intruders' first, then customers by arrival.
+
+    So a longer shop has the same rows first.
+    """
+    indices: list[int] = []
+    accounts: list[tuple[str, str]] = []
+    for label, actors in intruders.list_members():
         if label == "crawler":
             continue
-        for number, (index, public) in enumerate(zip(group, assign_public_ids(group), strict=True)):
-            email, role = _create_account(label, number, int(public))
-            indices.append(int(index))
-            emails.append(email)
-            roles.append(role)
-    people = np.arange(len(who.arrived))
-    accounts = [
-        _create_account("human", 0, public) for public in assign_public_ids(people).tolist()
-    ]
-    all_indices = np.concatenate([np.array(indices, np.int64), people])
-    arrived = np.concatenate([np.zeros(len(indices), np.int64), who.arrived])
+        indices += actors.tolist()
+        accounts += _create_accounts(label, actors)
+    customers = np.arange(len(people.arrived))
+    accounts += _create_accounts("human", customers)
+    all_indices = np.concatenate([np.array(indices, np.int64), customers])
+    arrived = np.concatenate([np.zeros(len(indices), np.int64), people.arrived])
     return pa.table(
         {
             "user_id": _format_public_ids(all_indices),
-            "email": [*emails, *(email for email, _ in accounts)],
-            "role": [*roles, *(role for _, role in accounts)],
+            "email": [email for email, _ in accounts],
+            "role": [role for _, role in accounts],
             "created_at": format_iso_utc(_compute_arrival_times(config, arrived, all_indices)),
         }
     )
 
 
+def _create_accounts(label: str, actors: Int64Array) -> list[tuple[str, str]]:
+    """Create e-mail and role of each account of a kind."""
+    accounts = []
+    for number, public_id in enumerate(assign_public_ids(actors).tolist()):
+        accounts.append(_create_account(label, number, public_id))
+    return accounts
+
+
 def _create_account(label: str, number: int, public_id: int) -> tuple[str, str]:
-    """(e-mail, role): of staff every fourth forgot the role, of tests every third uses a public mailbox."""
+    """Create e-mail and role of an account.
+
+    Every fourth member of staff lacks the role, and every third test uses a public mailbox.
+    """
     if label == "staff":
-        return f"staff{number + 1}@{STAFF_DOMAIN}", "customer" if number % 4 == 3 else "staff"
+        role = "customer" if number % 4 == 3 else "staff"
+        return f"staff{number + 1}@{STAFF_DOMAIN}", role
     if label == "test":
-        return f"qa+{number + 1}@{PUBLIC_MAILBOXES[0] if number % 3 == 2 else STAFF_DOMAIN}", "test"
-    return f"u{public_id}@{PUBLIC_MAILBOXES[public_id % len(PUBLIC_MAILBOXES)]}", "customer"
+        domain = PUBLIC_MAILBOXES[0] if number % 3 == 2 else STAFF_DOMAIN
+        return f"qa+{number + 1}@{domain}", "test"
+    domain = PUBLIC_MAILBOXES[public_id % len(PUBLIC_MAILBOXES)]
+    return f"u{public_id}@{domain}", "customer"
 
 
-def _build_truth_table(who: People, intruders: Intruders) -> pa.Table:
-    groups = [*intruders.labels(), ("human", np.arange(len(who.arrived)))]
-    kinds = np.repeat([label for label, _ in groups], [len(group) for _, group in groups])
-    return pa.table(
-        {
-            "user_id": _format_public_ids(np.concatenate([group for _, group in groups])),
-            "kind": kinds.tolist(),
-        }
-    )
+def _build_truth_table(people: People, intruders: Intruders) -> pa.Table:
+    groups = [*intruders.list_members(), ("human", np.arange(len(people.arrived)))]
+    kinds: list[str] = []
+    for label, actors in groups:
+        kinds += [label] * len(actors)
+    indices = np.concatenate([actors for _, actors in groups])
+    return pa.table({"user_id": _format_public_ids(indices), "kind": kinds})

@@ -42,7 +42,7 @@ class VersionContent:
     histories: Histories
 
     @classmethod
-    def of(cls, lists: TopLists, seed: str) -> "VersionContent":
+    def from_lists(cls, lists: TopLists, seed: str) -> "VersionContent":
         """Prepare the content of a version; the same lists and seed always give the same bytes."""
         weights = lists.histories.weight
         histories = store_histories.encode_histories(

@@ -83,7 +83,7 @@ def publish_version(
     settled = resolve_without_switch(client, keys, run, day)
     if settled is not None:
         return settled
-    content = VersionContent.of(lists, namespace)
+    content = VersionContent.from_lists(lists, namespace)
     content_meta = _describe_content(lists, content)
     digest = _compute_digest(lists, content_meta)
     builds.drop_leftovers(client, keys, run, digest)

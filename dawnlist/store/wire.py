@@ -30,7 +30,7 @@ ReplyFuture = asyncio.Future[list[Any]]
 
 
 class FailureListener(Protocol):
-    """Is told about failures; dawnlist.serving.predictor.metrics implements it."""
+    """Is told about failures; dawnlist.serving.predictor.answers.metrics.EngineMetrics implements it."""
 
     def report_store_error(self, kind: str) -> None:
         """Count a failed read; `kind` is the error's class, or the first word of the server's."""

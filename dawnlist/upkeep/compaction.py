@@ -1,76 +1,82 @@
-"""Compaction: the small files of a day become one, row for row the same.
+"""Compaction: merge the small files of a day into one, with the same rows.
 
-It names no writer: rows do not change, so clean may append beside it, and neither has to read again.
+The commit has no app id of writers, since no rows change. So clean can append at the same time, and
+neither of the two has to retry.
 """
 
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from dawnlist.lake.commits import commit_to_existing_table
+from dawnlist.lake.commits import (
+    build_writer_properties,
+    commit_to_existing_table,
+    read_table_files,
+)
 from dawnlist.lake.lake import Lake
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 MAX_SMALL_FILES = 4
-"""A day of more small files than this is compacted; fewer are not worth writing its rows again."""
+"""A day with more small files than this is compacted. With fewer it isn't worth the work."""
 TARGET_FILE_BYTES = 128 << 20
-"""Bytes that a file should have; one that is larger stays as it is."""
-_PARTITION_PREFIX = "partition."
+"""How many bytes a file should have. Larger files stay as they are."""
 
 
 def compact_table(lake: Lake, name: str, dry_run: bool = False) -> dict[str, int]:
-    """Write the crowded partitions of a table anew, all in one commit: partitions, files_before, files_after.
+    """Compact the partitions of a table that have many small files, in one commit.
 
-    With nothing to do there is no commit. `dry_run` only counts: files_after is what it would come to.
+    Nothing is committed when there is nothing to do, or in a dry run. Returns the number of
+    partitions, of files_before and of files_after; in a dry run files_after is an estimate.
     """
 
     def attempt(table: "DeltaTable") -> dict[str, int]:
-        groups = _count_small_files(table)
-        report = {"partitions": len(groups), "files_before": len(table.file_uris())}
+        small_files = _count_small_files(table)
+        files_before = len(table.file_uris())
+        files_after = files_before
         if dry_run:
-            return report | {
-                "files_after": report["files_before"] - sum(groups.values()) + len(groups)
-            }
-        if groups:
-            _compact_partitions(table, groups)
-        return report | {"files_after": len(table.file_uris())}
+            files_after += len(small_files) - sum(small_files.values())
+        elif small_files:
+            _compact_partitions(table, small_files)
+            files_after = len(table.file_uris())
+        return _build_report(len(small_files), files_before, files_after)
 
-    return commit_to_existing_table(lake, name, attempt) or {
-        "partitions": 0,
-        "files_before": 0,
-        "files_after": 0,
-    }
+    report = commit_to_existing_table(lake, name, attempt)
+    return _build_report(0, 0, 0) if report is None else report
+
+
+def _build_report(partitions: int, files_before: int, files_after: int) -> dict[str, int]:
+    return {"partitions": partitions, "files_before": files_before, "files_after": files_after}
 
 
 def _count_small_files(table: "DeltaTable") -> dict[Any, int]:
-    """Partition (None in a table without) -> its small files, where there are many."""
-    files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-    small = Counter(
-        file.get(_PARTITION_PREFIX + _read_partition_column(table))
-        for file in files
-        if file["size_bytes"] < TARGET_FILE_BYTES
-    )
-    return {partition: count for partition, count in small.items() if count > MAX_SMALL_FILES}
+    """Count the small files of each partition that has many.
+
+    The key is the partition's value; it is None in a table without partitions.
+    """
+    key = f"partition.{_read_partition_column(table)}"
+    small_files: Counter[Any] = Counter()
+    for file in read_table_files(table):
+        if file["size_bytes"] < TARGET_FILE_BYTES:
+            small_files[file.get(key)] += 1
+    return {value: count for value, count in small_files.items() if count > MAX_SMALL_FILES}
 
 
 def _compact_partitions(table: "DeltaTable", partitions: Iterable[Any]) -> None:
-    from deltalake import WriterProperties
-
-    key = _read_partition_column(table)
+    column = _read_partition_column(table)
+    filters = None
+    if column:
+        filters = [(column, "in", [str(value) for value in partitions])]
     table.optimize.compact(
-        partition_filters=[(key, "in", [str(partition) for partition in partitions])]
-        if key
-        else None,
+        partition_filters=filters,
         target_size=TARGET_FILE_BYTES,
-        max_concurrent_tasks=2,  # of days: each is held in memory while it is written
-        writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
+        # each task holds a whole day in memory while it writes it
+        max_concurrent_tasks=2,
+        writer_properties=build_writer_properties(),
     )
 
 
 def _read_partition_column(table: "DeltaTable") -> str:
-    """The column that the table is partitioned by, if any: this lake's tables have one at most."""
+    """Read the partition column; empty without one. This lake's tables have one at most."""
     return "".join(table.metadata().partition_columns)

@@ -1,230 +1,234 @@
-"""Expiry: what is dropped from a lake because of its age.
+"""Expiry: drop what is too old from a lake.
 
-Ages count back from the lake's own moment, the end of what its interactions table holds, never from the clock: a lake
-of old public data stays. What was written since `settled` stays too, however old its day is: a backfill may need it.
+Ages count back from the end of what the lake's interactions table holds, never from the clock, so a
+lake of old public data stays. What was written within the last day stays too, however old its day
+is: a backfill may need it.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dawnlist.cuts import format_iso, parse_as_of
-from dawnlist.lake.commits import build_commit_properties, commit_to_existing_table
+from dawnlist.lake.commits import (
+    build_commit_properties,
+    commit_to_existing_table,
+    read_table_files,
+)
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.manifest import MANIFEST
 from dawnlist.lake.objects import StoredObject
-from dawnlist.lake.watermark import EXPIRED_APP_ID, build_window_transactions, read_covered_window
+from dawnlist.lake.watermark import (
+    EXPIRED_APP_ID,
+    TimeWindow,
+    build_window_transactions,
+    read_covered_window,
+)
 from dawnlist.records import challengers, registry
 from dawnlist.schema import UTC_MICROSECONDS
+from dawnlist.upkeep import retention
+from dawnlist.upkeep.retention import RetentionRule
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 BOT_DAY_TABLES = ("bot_agent_days", "bot_user_days", "bot_item_days")
-"""What the bot filter keeps of each day, see dawnlist.components.filter_bots.day_features."""
+"""What the bot filter keeps of each day, see `dawnlist.components.filter_bots.day_features`."""
 MIN_GATE_RECORD_DAYS = 29
-"""A gate reads those of 28 days before its own, see dawnlist.components.gate.history."""
+"""A gate reads the verdicts of the 28 days before its own day, see
+`dawnlist.components.gate.history`."""
 
 ExpiryReport = dict[str, Any]
-RetentionRule = Callable[[str, list[StoredObject]], str]
-"""Name and objects of what may be dropped -> why it is kept, or an empty text."""
+"""What was dropped; the methods of `Expiry` name the keys."""
 
 
 @dataclass(frozen=True)
 class Expiry:
-    """What is old in one lake."""
+    """Drops what is too old from one lake. In a dry run it only counts.
+
+    The methods for folders of objects return dropped (entries), objects, bytes, and kept (the
+    reason -> how many entries are kept for it).
+    """
 
     lake: Lake
-    moment: datetime
-    """End of what the lake holds."""
+    """The lake from which is dropped."""
+    covered_end: datetime
+    """The end of what the lake holds, UTC; ages count back from it."""
     settled: datetime
-    """By the clock: what was written later stays."""
+    """A time by the clock, UTC; what was written later stays."""
     dry_run: bool = False
+    """Whether to count only."""
 
-    def before(self, days: int) -> datetime:
-        """What is older than this goes."""
-        return self.moment - timedelta(days=days)
+    def compute_cutoff(self, days: int) -> datetime:
+        """Compute the time before which everything is older than `days`."""
+        return self.covered_end - timedelta(days=days)
 
     def expire_interactions(self, days: int) -> ExpiryReport:
-        """Drop the days of the table that lie whole before `days`: rows, days, files, first (day kept).
+        """Drop days of the interactions table that are older than `days`.
 
-        One commit that removes files and writes none, and says from when on the time is still held.
+        One commit removes whole files and writes none. It also moves the start of the covered
+        window. Returns rows, days, files, and first (the first day that is kept).
         """
-        first = self.before(days).date()
+        first_day = self.compute_cutoff(days).date()
 
         def attempt(table: "DeltaTable") -> ExpiryReport:
-            files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-            old = [file for file in files if file["partition.event_date"] < first]
+            old_files = _select_older_files(table, first_day)
             window = read_covered_window(table)
-            if old and window and not self.dry_run:
-                start = max(window[0], datetime.combine(first, time.min, UTC))
-                marks = build_window_transactions((start, window[1])) | {
-                    EXPIRED_APP_ID: int(start.timestamp())
-                }
-                table.delete(
-                    f"event_date < '{first}'", commit_properties=build_commit_properties(marks)
-                )
-            days_dropped = {file["partition.event_date"] for file in old}
-            return {"rows": _sum_rows(old), "days": len(days_dropped), "files": len(old)}
+            if old_files and window and not self.dry_run:
+                _delete_interactions(table, first_day, window)
+            old_days = {file["partition.event_date"] for file in old_files}
+            return {"rows": _sum_rows(old_files), "days": len(old_days), "files": len(old_files)}
 
-        return (commit_to_existing_table(self.lake, "interactions", attempt) or {}) | {
-            "first": first.isoformat()
-        }
+        report = commit_to_existing_table(self.lake, "interactions", attempt) or {}
+        return report | {"first": first_day.isoformat()}
 
     def expire_features(self, days: int) -> ExpiryReport:
-        """Drop what the bot filter keeps of those days: rows."""
-        first = self.before(days).date()
+        """Drop days of the bot filter's tables that are older than `days`: rows."""
+        first_day = self.compute_cutoff(days).date()
 
         def attempt(table: "DeltaTable") -> int:
-            files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-            rows = _sum_rows([file for file in files if file["partition.event_date"] < first])
+            rows = _sum_rows(_select_older_files(table, first_day))
             if rows and not self.dry_run:
-                table.delete(
-                    f"event_date < '{first}'", commit_properties=build_commit_properties({})
-                )
+                _delete_days(table, first_day, {})
             return rows
 
-        return {
-            "rows": sum(
-                commit_to_existing_table(self.lake, name, attempt) or 0 for name in BOT_DAY_TABLES
-            )
-        }
+        total = 0
+        for name in BOT_DAY_TABLES:
+            total += commit_to_existing_table(self.lake, name, attempt) or 0
+        return {"rows": total}
 
     def expire_quarantine(self, days: int) -> ExpiryReport:
-        """Drop the rejected rows of runs before `days`: rows."""
-        before = self.before(days)
-        old = pc.field("as_of") < pa.scalar(before, UTC_MICROSECONDS)
+        """Drop the rejected rows of runs that are older than `days`: rows."""
+        cutoff = self.compute_cutoff(days)
+        is_old = pc.field("as_of") < pa.scalar(cutoff, UTC_MICROSECONDS)
 
         def attempt(table: "DeltaTable") -> ExpiryReport:
-            rows = self.lake.scan(table).count_rows(filter=old)
+            rows = self.lake.scan(table).count_rows(filter=is_old)
             if rows and not self.dry_run:
-                table.delete(
-                    f"as_of < '{format_iso(before)}'", commit_properties=build_commit_properties({})
-                )
+                predicate = f"as_of < '{format_iso(cutoff)}'"
+                table.delete(predicate, commit_properties=build_commit_properties({}))
             return {"rows": rows}
 
         return commit_to_existing_table(self.lake, "quarantine", attempt) or {"rows": 0}
 
     def expire_landing(self, days: int) -> ExpiryReport:
-        """Drop landing objects whose window ended before `days`; see _drop."""
-        return self._drop("landing", 4, self._dated(days, 2))
+        """Drop landing objects whose window ended more than `days` ago."""
+        return self._drop_entries("landing", 4, self._keep_by_end_stamp(2, days))
 
     def expire_runs(self, days: int) -> ExpiryReport:
-        """Drop the records of runs of before `days`; see _drop."""
-        return self._drop("runs", 3, self._dated(days, 1))
+        """Drop the records of runs that are older than `days`."""
+        return self._drop_entries("runs", 3, self._keep_by_end_stamp(1, days))
 
     def expire_reports(self, days: int) -> ExpiryReport:
-        """Drop the reports of runs of before `days`; see _drop."""
-        return self._drop("reports", 3, self._dated(days, 1))
+        """Drop the reports of runs that are older than `days`."""
+        return self._drop_entries("reports", 3, self._keep_by_end_stamp(1, days))
 
     def gates(self, days: int) -> ExpiryReport:
-        """Drop what gates of before `days` found, but never of the four weeks that a gate looks back; see _drop."""
-        return self._drop("gates", 3, self._dated(max(days, MIN_GATE_RECORD_DAYS), 1))
+        """Drop the verdicts of gates that are older than `days`.
+
+        The four weeks that a gate looks back are always kept.
+        """
+        rule = self._keep_by_end_stamp(1, max(days, MIN_GATE_RECORD_DAYS))
+        return self._drop_entries("gates", 3, rule)
 
     def expire_searches(self, days: int) -> ExpiryReport:
-        """Drop the tables of trials of runs of before `days`; see _drop."""
-        return self._drop("searches", 3, self._dated(days, 1))
+        """Drop the tables of trials of runs that are older than `days`."""
+        return self._drop_entries("searches", 3, self._keep_by_end_stamp(1, days))
 
     def expire_models(self, days: int) -> ExpiryReport:
-        """Drop models of before `days` that no publication names, so none that was or may come live; see _drop.
+        """Drop models that are older than `days`.
 
-        The newest challenger stays, too: the next one starts from it.
+        A model that a publication names is kept, since it was live or may be again, and so is the
+        newest challenger, since the next one starts from it.
         """
-        named = registry.list_published_models(self.lake)
+        published = registry.list_published_models(self.lake)
         newest = challengers.find_newest_challenger(self.lake)
+        cutoff = self.compute_cutoff(days)
 
-        def reason(name: str, found: list[StoredObject]) -> str:
-            if name.split("/")[1] in named:
-                return "named by a publication"
-            if name.split("/")[1] == newest:
-                return "the newest challenger"
-            if self._fresh(found):
-                return _RECENTLY_WRITTEN
-            lineage = self.lake.read_json(*name.split("/"), "lineage.json") or {}
+        def find_reason(path: str, objects: list[StoredObject]) -> str:
+            model = path.split("/")[1]
+            if model in published:
+                return retention.PUBLISHED
+            if model == newest:
+                return retention.NEWEST_CHALLENGER
+            if retention.is_any_written_after(objects, self.settled):
+                return retention.RECENTLY_WRITTEN
+            lineage = self.lake.read_json("models", model, "lineage.json") or {}
             if "as_of" not in lineage:
-                return "without a day of its own"
-            return _TOO_YOUNG if parse_as_of(lineage["as_of"]) >= self.before(days) else ""
+                return retention.WITHOUT_DAY
+            return retention.TOO_YOUNG if parse_as_of(lineage["as_of"]) >= cutoff else ""
 
-        return self._drop("models", 2, reason)
+        return self._drop_entries("models", 2, find_reason)
 
     def expire_trials(self, days: int) -> ExpiryReport:
-        """Drop searches whose last trial was made `days` before the newest of all: they have no day; see _drop."""
-        newest = max((found.modified for found in self.lake.walk("trials")), default=self.settled)
+        """Drop searches whose last trial was made `days` before the newest trial of all.
 
-        def reason(_: str, found: list[StoredObject]) -> str:
-            if self._fresh(found):
-                return _RECENTLY_WRITTEN
-            return (
-                _TOO_YOUNG
-                if max(one.modified for one in found) >= newest - timedelta(days=days)
-                else ""
-            )
-
-        return self._drop("trials", 2, reason)
-
-    def _drop(self, folder: str, depth: int, reason: RetentionRule) -> ExpiryReport:
-        """Drop what has no reason to be kept; an entry is all objects that share `depth` parts of their path.
-
-        Returns dropped (entries), objects, bytes, kept (reason -> entries).
+        A trial belongs to no day, so its age is the time at which it was written.
         """
-        entries: dict[str, list[StoredObject]] = defaultdict(list)
-        for found in self.lake.walk(folder):
-            entries["/".join(found.name.split("/")[:depth])].append(found)
+        write_times = [stored.modified for stored in self.lake.walk("trials")]
+        newest = max(write_times, default=self.settled)
+        cutoff = newest - timedelta(days=days)
+
+        def find_reason(_: str, objects: list[StoredObject]) -> str:
+            if retention.is_any_written_after(objects, self.settled):
+                return retention.RECENTLY_WRITTEN
+            last_trial = max(stored.modified for stored in objects)
+            return retention.TOO_YOUNG if last_trial >= cutoff else ""
+
+        return self._drop_entries("trials", 2, find_reason)
+
+    def _keep_by_end_stamp(self, position: int, days: int) -> RetentionRule:
+        return retention.keep_by_end_stamp(position, self.compute_cutoff(days), self.settled)
+
+    def _drop_entries(self, folder: str, depth: int, find_reason: RetentionRule) -> ExpiryReport:
+        """Drop the entries of a folder that the rule finds no reason to keep.
+
+        An entry is all objects that share the first `depth` parts of their path.
+        """
+        entries = retention.group_by_path(self.lake.walk(folder), depth)
         report: ExpiryReport = {"dropped": 0, "objects": 0, "bytes": 0}
-        kept: Counter[str] = Counter()
-        for name, objects in sorted(entries.items()):
-            if why := reason(name, objects):
-                kept[why] += 1
+        kept_by_reason: Counter[str] = Counter()
+        for path, objects in sorted(entries.items()):
+            reason = find_reason(path, objects)
+            if reason:
+                kept_by_reason[reason] += 1
                 continue
             report["dropped"] += 1
             report["objects"] += len(objects)
-            report["bytes"] += sum(found.size for found in objects)
+            report["bytes"] += sum(stored.size for stored in objects)
             if not self.dry_run:
-                self._delete(objects)
-        return report | {"kept": dict(kept)}
+                self._delete_objects(objects)
+        return report | {"kept": dict(kept_by_reason)}
 
-    def _delete(self, objects: list[StoredObject]) -> None:
-        # what says that a folder is whole goes first
-        for found in sorted(objects, key=lambda found: not found.name.endswith(MANIFEST)):
-            self.lake.delete(*found.name.split("/"))
-
-    def _dated(self, days: int, part: int) -> RetentionRule:
-        """The reason of what has the end of its time in this part of its path."""
-
-        def reason(name: str, found: list[StoredObject]) -> str:
-            moment = _parse_end_stamp(name.split("/")[part])
-            if moment is None:
-                return "without a day in its name"
-            return (
-                _TOO_YOUNG
-                if moment >= self.before(days)
-                else _RECENTLY_WRITTEN
-                if self._fresh(found)
-                else ""
-            )
-
-        return reason
-
-    def _fresh(self, found: list[StoredObject]) -> bool:
-        return any(one.modified > self.settled for one in found)
+    def _delete_objects(self, objects: list[StoredObject]) -> None:
+        # MANIFEST goes first: without it nobody takes the folder for complete
+        for stored in sorted(objects, key=lambda stored: not stored.name.endswith(MANIFEST)):
+            self.lake.delete(*stored.name.split("/"))
 
 
-_TOO_YOUNG = "not old enough"
-_RECENTLY_WRITTEN = "written within the last day"
+def _select_older_files(table: "DeltaTable", first_day: date) -> list[dict[str, Any]]:
+    """Select the files of days before `first_day`, as the table's log describes them."""
+    files = read_table_files(table)
+    return [file for file in files if file["partition.event_date"] < first_day]
+
+
+def _delete_interactions(table: "DeltaTable", first_day: date, window: TimeWindow) -> None:
+    """Delete the days before `first_day`, and store the rest of the covered window."""
+    covered_start, covered_end = window
+    start = max(covered_start, datetime.combine(first_day, time.min, UTC))
+    app_transactions = build_window_transactions((start, covered_end))
+    app_transactions[EXPIRED_APP_ID] = int(start.timestamp())
+    _delete_days(table, first_day, app_transactions)
+
+
+def _delete_days(table: "DeltaTable", first_day: date, app_transactions: dict[str, int]) -> None:
+    properties = build_commit_properties(app_transactions)
+    table.delete(f"event_date < '{first_day}'", commit_properties=properties)
 
 
 def _sum_rows(files: list[dict[str, Any]]) -> int:
     return sum(file["num_records"] or 0 for file in files)
-
-
-def _parse_end_stamp(stamps: str) -> datetime | None:
-    """The end of '{start}_{end}' or '{as_of}', as dawnlist.cuts.stamp wrote it; None for another text."""
-    try:
-        return datetime.strptime(stamps.rpartition("_")[2], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return None

@@ -1,12 +1,15 @@
-"""Time travel: how long the older versions of a Delta table can be read, and what goes when that is over.
+"""Time travel: how long older versions of a Delta table can be read, and what is removed then.
 
-An older version needs its files and the log up to it. Files go by `vacuum`, in its full mode, which finds those of a
-killed writer too. The log is cut here: what delta-rs would keep does not reach back to the version that was current
-when the time began, if commits are rare, so its own clean-up is off. The log holds the smallest and largest values of
-each file, so it is not kept longer than needed.
+An older version needs its files, and the log up to it. `vacuum` in its full mode removes the files,
+those of killed writers included.
+
+The log is cut by this module, and the clean-up of delta-rs is off: if commits are rare, what
+delta-rs would keep doesn't go back to the version that was current when the time began. The log
+holds the smallest and largest values of each file, so it isn't kept longer than needed.
 """
 
 import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,138 +23,170 @@ from dawnlist.lake.watermark import build_window_transactions, read_covered_wind
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-_LOG_ENTRY = re.compile(r"/_delta_log/(\d{20})\.(json$|checkpoint\.)")
+_LOG_ENTRY_PATTERN = re.compile(r"/_delta_log/(\d{20})\.(json$|checkpoint\.)")
+
+
+@dataclass(frozen=True)
+class _LogEntry:
+    """A file of a table's log: a commit or a checkpoint."""
+
+    version: int
+    is_commit: bool
+    name: str
+    modified: datetime
 
 
 def trim_history(
     lake: Lake, name: str, now: datetime, days: int, log_days: int, dry_run: bool = False
 ) -> dict[str, int]:
-    """Remove what no version of the last `days` needs: files, file_bytes, log_entries (kept for `log_days`).
+    """Remove files that no version of the last `days` needs, and old entries of the table's log.
 
-    Ages are by the clock, since they are about when somebody changed the table, not about its rows.
+    Ages are by the clock: they are about when somebody changed the table, not about its rows. The
+    log is kept for `log_days`. Returns files, file_bytes and log_entries; a dry run only counts.
     """
 
     def attempt(table: "DeltaTable") -> dict[str, int]:
         if not dry_run:
             _set_retention(table, days, log_days)
-        # nothing is removed by a dry run, so it may ask for less than the table's property says
-        stale = table.vacuum(days * 24, dry_run=True, enforce_retention_duration=False, full=True)
-        found = {object_.name: object_ for object_ in lake.walk("tables", name)}
-        sizes = (
-            found[f"tables/{name}/{path}"].size
-            for path in stale
-            if f"tables/{name}/{path}" in found
-        )
-        report = {"files": len(stale), "file_bytes": sum(sizes)}
-        if stale and not dry_run:  # it commits even when there is nothing to remove
+        # a dry run removes nothing, so it may use a shorter time than the table's property says
+        unused = table.vacuum(days * 24, dry_run=True, enforce_retention_duration=False, full=True)
+        report = {"files": len(unused), "file_bytes": _sum_file_sizes(lake, name, unused)}
+        # vacuum would commit even when there is nothing to remove
+        if unused and not dry_run:
             table.vacuum(days * 24, dry_run=False, full=True)
         return report
 
     report = commit_to_existing_table(lake, name, attempt)
     if report is None:
         return {"files": 0, "file_bytes": 0, "log_entries": 0}
-    old = _find_stale_entries(
-        list(lake.walk("tables", name, "_delta_log")), now - timedelta(days=log_days)
-    )
+    log_objects = list(lake.walk("tables", name, "_delta_log"))
+    old_entries = _find_old_entries(log_objects, now - timedelta(days=log_days))
     if not dry_run:
         _write_checkpoint(lake, name)
-        for entry in old:
+        for entry in old_entries:
             lake.delete(*entry.split("/"))
-    return report | {"log_entries": len(old)}
+    return report | {"log_entries": len(old_entries)}
+
+
+def _sum_file_sizes(lake: Lake, name: str, paths: list[str]) -> int:
+    sizes = _read_object_sizes(lake, name)
+    return sum(sizes.get(f"tables/{name}/{path}", 0) for path in paths)
 
 
 def _set_retention(table: "DeltaTable", days: int, log_days: int) -> None:
-    wanted = {
+    properties = {
         "delta.deletedFileRetentionDuration": f"interval {days} days",
         "delta.logRetentionDuration": f"interval {log_days} days",
         "delta.enableExpiredLogCleanup": "false",
     }
-    if wanted.items() - table.metadata().configuration.items():
-        table.alter.set_table_properties(wanted)
+    differences = properties.items() - table.metadata().configuration.items()
+    if differences:
+        table.alter.set_table_properties(properties)
 
 
-def _find_stale_entries(log: list[StoredObject], before: datetime) -> list[str]:
-    """The part of the log that no version which was current at `before`, or came later, is read from; oldest first."""
-    entries = [
-        (int(found[1]), found[2], entry)
-        for entry in log
-        if (found := _LOG_ENTRY.search(entry.name))
-    ]
-    commits = [
-        version for version, kind, entry in entries if kind == "json" and entry.modified <= before
-    ]
-    current = max(commits, default=-1)
-    checkpoints = [version for version, kind, _ in entries if kind != "json" and version <= current]
-    first = max(checkpoints, default=0)
-    return [
-        entry.name
-        for version, _, entry in sorted(entries, key=lambda entry: entry[0])
-        if version < first
-    ]
+def _find_old_entries(log_objects: list[StoredObject], cutoff: datetime) -> list[str]:
+    """Find the log entries that only versions before the current one of `cutoff` need.
+
+    Returns their names, oldest version first.
+    """
+    entries = _parse_log_entries(log_objects)
+    old_commits = [entry for entry in entries if entry.is_commit and entry.modified <= cutoff]
+    current_version = max((entry.version for entry in old_commits), default=-1)
+    first_needed = 0
+    for entry in entries:
+        if not entry.is_commit and entry.version <= current_version:
+            first_needed = max(first_needed, entry.version)
+    entries.sort(key=lambda entry: entry.version)
+    return [entry.name for entry in entries if entry.version < first_needed]
+
+
+def _parse_log_entries(log_objects: list[StoredObject]) -> list[_LogEntry]:
+    entries = []
+    for stored in log_objects:
+        match = _LOG_ENTRY_PATTERN.search(stored.name)
+        if match:
+            is_commit = match[2] == "json"
+            entries.append(_LogEntry(int(match[1]), is_commit, stored.name, stored.modified))
+    return entries
 
 
 def _write_checkpoint(lake: Lake, name: str) -> None:
-    """The table's state as one file, at its newest version, so that the log before it can go one day."""
+    """Write the table's newest state as one file, so that the log before it can go one day."""
     table = lake.table(name)
-    last = lake.read_json("tables", name, "_delta_log", "_last_checkpoint") or {"version": -1}
-    if table is not None and table.version() > last["version"]:
+    last_checkpoint = lake.read_json("tables", name, "_delta_log", "_last_checkpoint")
+    last_version = last_checkpoint["version"] if last_checkpoint else -1
+    if table is not None and table.version() > last_version:
         table.create_checkpoint()
 
 
 def find_oldest_version(lake: Lake, name: str) -> int:
-    """The oldest version of which the log and all files are there. FileNotFoundError when not even the newest is."""
-    there = {found.name for found in lake.walk("tables", name)}
+    """Find the oldest version that can be read: its log and all its files are there.
+
+    Raises:
+        FileNotFoundError: Not even the newest version can be read.
+    """
+    object_names = set(_read_object_sizes(lake, name))
     table = lake.table(name)
-    if table is None or not _has_all_files(table, name, there):
+    if table is None or not _has_all_files(table, name, object_names):
         raise FileNotFoundError(
-            f"the table {name} of {lake.uri} lacks files that its newest version needs: docs/OPERATIONS.md says how "
-            "to go back to an older version, and what to do without one"
+            f"the table {name} of {lake.uri} lacks files that its newest version needs: "
+            "docs/OPERATIONS.md says how to go back to an older version, "
+            "and what to do without one"
         )
+    # the versions that can be read are the newest ones, without a gap
     low, high = 0, int(table.version())
-    while low < high:  # readable versions are the newest ones, without a gap
+    while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if _is_readable(lake, name, middle, there) else (middle + 1, high)
+        if _is_readable(lake, name, middle, object_names):
+            high = middle
+        else:
+            low = middle + 1
     return high
 
 
 def restore_version(lake: Lake, name: str, version: int) -> int:
-    """Make the table what it was at `version`, in a commit after the newest; returns that commit's version.
+    """Make the table what it was at `version`, in a new commit; returns the version of that commit.
 
-    The time that it held goes back too, so that fetch takes in again what was lost. ValueError when `version` can't be
-    read; the newest version may be damaged.
+    The covered window goes back too, so that fetch takes in again what was lost. The newest version
+    may be damaged.
+
+    Raises:
+        ValueError: `version` can't be read.
+        FileNotFoundError: There is no such table.
     """
-    there = {found.name for found in lake.walk("tables", name)}
-    if not _is_readable(lake, name, version, there):
+    if not _is_readable(lake, name, version, set(_read_object_sizes(lake, name))):
         raise ValueError(
             f"version {version} of the table {name} of {lake.uri} can't be read: give a newer one"
         )
 
     def attempt(table: "DeltaTable") -> int:
         window = read_covered_window(lake.table(name, version))
-        table.restore(
-            version,
-            commit_properties=build_commit_properties(
-                build_window_transactions(window) if window else {}
-            ),
-        )
+        app_transactions = build_window_transactions(window) if window else {}
+        properties = build_commit_properties(app_transactions)
+        table.restore(version, commit_properties=properties)
         return int(table.version())
 
-    restored = commit_to_existing_table(lake, name, attempt)
-    if restored is None:
+    restored_version = commit_to_existing_table(lake, name, attempt)
+    if restored_version is None:
         raise FileNotFoundError(f"{lake.table_uri(name)} is no Delta table")
-    return restored
+    return restored_version
 
 
-def _is_readable(lake: Lake, name: str, version: int, there: set[str]) -> bool:
+def _read_object_sizes(lake: Lake, name: str) -> dict[str, int]:
+    """Read the path in the lake and the bytes of each object of a table."""
+    return {stored.name: stored.size for stored in lake.walk("tables", name)}
+
+
+def _is_readable(lake: Lake, name: str, version: int, object_names: set[str]) -> bool:
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     try:
         table = lake.table(name, version)
     except (DeltaError, TableNotFoundError):
         return False
-    return table is not None and _has_all_files(table, name, there)
+    return table is not None and _has_all_files(table, name, object_names)
 
 
-def _has_all_files(table: "DeltaTable", name: str, there: set[str]) -> bool:
+def _has_all_files(table: "DeltaTable", name: str, object_names: set[str]) -> bool:
     paths = pa.table(table.get_add_actions())["path"].to_pylist()
-    return all(f"tables/{name}/{path}" in there for path in paths)
+    return all(f"tables/{name}/{path}" in object_names for path in paths)

@@ -1,4 +1,4 @@
-"""Ask for one user's items: the predictor over HTTP, or the store itself."""
+"""Ask for one user's items: from a predictor over HTTP, or from the store without a predictor."""
 
 import asyncio
 from typing import Any, Final
@@ -13,32 +13,34 @@ from dawnlist.store.client import connect_store
 from dawnlist.store.layout import NothingPublishedError, StoreKeys, read_active_meta
 from dawnlist.urls import mask_passwords
 
+REQUEST_TIMEOUT_SECONDS: Final = 10.0
 COMMAND_TIMEOUT_SECONDS: Final = 5.0
-"""A command waits for the store longer than a request."""
+"""A command waits longer for the store than a predictor does."""
 
 
 def request_prediction(
     url: str, user_id: str, k: int | None = None, name: str = "dawnlist"
 ) -> dict[str, Any]:
-    """The V1 prediction for one user: user_id, tier, model_version, as_of and items.
+    """Ask a predictor for one user's items, by KServe's V1 protocol.
 
-    ConnectionError when no predictor answers at `url`, RuntimeError with the predictor's own words when it refuses.
+    Args:
+        url: The predictor's URL, such as http://127.0.0.1:8080.
+        user_id: The user.
+        k: How many items to return; None leaves it to the predictor.
+        name: The model's name.
+
+    Returns:
+        The V1 prediction: user_id, tier, model_version, as_of, age_seconds and items.
+
+    Raises:
+        ValueError: `url` is not a URL of a predictor.
+        ConnectionError: no predictor answers at `url`.
+        RuntimeError: the predictor refused, for the reason in the message.
     """
-    instance = {"user_id": user_id} if k is None else {"user_id": user_id, "k": k}
-    try:
-        response = httpx.post(
-            f"{url.rstrip('/')}/v1/models/{name}:predict",
-            json={"instances": [instance]},
-            timeout=10,
-        )
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise ValueError(
-            f"{url!r} is no URL of a predictor: give one like http://127.0.0.1:8080"
-        ) from error
-    except httpx.HTTPError as error:
-        raise ConnectionError(
-            f"no predictor answers at {mask_passwords(url)}: start one with `dawnlist serve`"
-        ) from error
+    instance: dict[str, Any] = {"user_id": user_id}
+    if k is not None:
+        instance["k"] = k
+    response = _post_instances(url, name, [instance])
     try:
         body = response.json()
         if response.status_code == 200:
@@ -46,19 +48,43 @@ def request_prediction(
             return prediction
         reason = body["error"]
     except (ValueError, KeyError, TypeError, IndexError):
-        reason = "this is no Dawnlist predictor"
+        reason = "it is not a Dawnlist predictor"
     raise RuntimeError(
         f"the predictor at {mask_passwords(url)} answers {response.status_code}: {reason}"
     )
 
 
+def _post_instances(url: str, name: str, instances: list[dict[str, Any]]) -> httpx.Response:
+    """Post V1's request."""
+    try:
+        return httpx.post(
+            f"{url.rstrip('/')}/v1/models/{name}:predict",
+            json={"instances": instances},
+            timeout=REQUEST_TIMEOUT_SECONDS,
+        )
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise ValueError(
+            f"{url!r} is not a URL of a predictor: give one like http://127.0.0.1:8080"
+        ) from error
+    except httpx.HTTPError as error:
+        raise ConnectionError(
+            f"no predictor answers at {mask_passwords(url)}: start one with `dawnlist serve`"
+        ) from error
+
+
 def predict_from_store(
     redis: str, namespace: str, user_id: str, k: int | None = None
 ) -> dict[str, Any]:
-    """The same prediction, read from the store without a predictor.
+    """Read one user's items from the store, as a predictor would answer.
 
-    ConnectionError when the store does not answer, LookupError while nothing has been published, RuntimeError when
-    what it holds can't be read, ValueError for a k that is too high.
+    Returns:
+        The V1 prediction, as `request_prediction`.
+
+    Raises:
+        ConnectionError: the store does not answer.
+        LookupError: nothing has been published in the namespace.
+        RuntimeError: the active version can't be read.
+        ValueError: `k` is too large.
     """
     with connect_store(redis, COMMAND_TIMEOUT_SECONDS) as client:
         if read_active_meta(client, StoreKeys(namespace)) is None:
@@ -67,17 +93,18 @@ def predict_from_store(
 
 
 async def _run_engine_once(redis: str, namespace: str, question: Question) -> dict[str, Any]:
+    """Answer one question with an engine that is started for it."""
     engine = ServingEngine(redis, namespace, timeout=COMMAND_TIMEOUT_SECONDS)
     await engine.start()
     try:
         if not engine.ready:
             raise RuntimeError(
-                f"the active version of namespace {namespace} can't be read: publish again, or roll back"
+                f"the active version of namespace {namespace} can't be read: "
+                "publish again, or roll back"
             )
-        catalogue, [found] = await engine.find([question])
+        catalogue, [recommendation] = await engine.recommend([question])
     finally:
         await engine.stop()
-    prediction: dict[str, Any] = orjson.loads(
-        PredictionEncoder().prediction(question, catalogue, found)
-    )
+    encoded = PredictionEncoder().encode_prediction(question, catalogue, recommendation)
+    prediction: dict[str, Any] = orjson.loads(encoded)
     return prediction

@@ -1,4 +1,4 @@
-"""DawnlistModel: the KServe model behind every protocol; counted and bounded."""
+"""The KServe model behind every protocol, with a limit on what is answered at once."""
 
 import time
 from collections.abc import Sequence
@@ -7,59 +7,63 @@ from typing import Any
 import kserve
 
 from dawnlist.serving.predictor.answers.engine import ServingEngine
-from dawnlist.serving.predictor.answers.ladder import Recommendation
 from dawnlist.serving.predictor.answers.question import Question
+from dawnlist.serving.predictor.answers.recommendation import Recommendation
 from dawnlist.serving.predictor.protocols.encoding import ServedCatalogue
 from dawnlist.serving.predictor.request_limiter import RequestLimiter
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
 
 
 class DawnlistModel(kserve.Model):  # type: ignore[misc]
-    """Top-k lists of one namespace."""
+    """Recommends the items of one namespace."""
 
     def __init__(self, name: str, engine: ServingEngine, counts: PredictorMetrics) -> None:
         super().__init__(name)
         self.engine = engine
-        self._counts, self._gate = counts, RequestLimiter(counts)
+        self._counts = counts
+        self._limiter = RequestLimiter(counts)
         self.ready = True  # kserve starts no server without it; probes ask healthy()
 
     async def healthy(self) -> bool:
-        """Whether there is a version to answer from, loaded and warm."""
+        """Return whether there is a version to answer from, loaded and warm."""
         return self.engine.ready
 
     async def predict(
         self, payload: Sequence[Question], headers: Any = None, response_headers: Any = None
     ) -> tuple[ServedCatalogue, list[Recommendation]]:
-        """What was found for each question, and the catalogue that all of it is from.
+        """Answer each question, in order, with rows of the catalogue that is returned.
 
-        ValueError for what the caller did wrong, OverloadedError for too much at once.
+        Raises:
+            ValueError: a question asks for what is not allowed.
+            OverloadedError: too many requests are being answered.
         """
         began = time.perf_counter()
-        self._gate.acquire(len(payload))
+        self._limiter.acquire(len(payload))
         try:
-            catalogue, found = await self.engine.find(payload)
+            catalogue, recommendations = await self.engine.recommend(payload)
         finally:
-            self._gate.release(len(payload))
-        self._counts.count_answers(found, time.perf_counter() - began)
-        return catalogue, found
+            self._limiter.release(len(payload))
+        self._counts.count_answers(recommendations, time.perf_counter() - began)
+        return catalogue, recommendations
 
     def get_input_types(self) -> list[dict[str, Any]]:
-        """What docs/SERVING.md says of V2; `options` may be left out."""
+        """Return V2's input tensors, as docs/SERVING.md describes them; `options` is optional."""
         return [
-            {"name": name, "datatype": "BYTES", "shape": [-1]} for name in ("user_id", "options")
+            _describe_tensor("user_id", "BYTES", [-1]),
+            _describe_tensor("options", "BYTES", [-1]),
         ]
 
     def get_output_types(self) -> list[dict[str, Any]]:
-        shapes = {"item_id": "BYTES", "title": "BYTES", "score": "FP32"}
-        lists = [
-            {"name": name, "datatype": datatype, "shape": [-1, -1]}
-            for name, datatype in shapes.items()
-        ]
-        counts = {"tier": "BYTES", "found": "INT32"}
+        """Return V2's output tensors, as docs/SERVING.md describes them."""
         return [
-            *lists,
-            *(
-                {"name": name, "datatype": datatype, "shape": [-1]}
-                for name, datatype in counts.items()
-            ),
+            _describe_tensor("item_id", "BYTES", [-1, -1]),
+            _describe_tensor("title", "BYTES", [-1, -1]),
+            _describe_tensor("score", "FP32", [-1, -1]),
+            _describe_tensor("tier", "BYTES", [-1]),
+            _describe_tensor("found", "INT32", [-1]),
         ]
+
+
+def _describe_tensor(name: str, datatype: str, shape: list[int]) -> dict[str, Any]:
+    """Describe a tensor as KServe's metadata do; -1 is any length."""
+    return {"name": name, "datatype": datatype, "shape": shape}

@@ -1,4 +1,7 @@
-"""`dawnlist serve`: the model in kserve's ModelServer, on connections of our own; docs/SERVING.md."""
+"""Run `dawnlist serve`: the model in kserve's ModelServer, on our own connections.
+
+docs/SERVING.md describes the routes, the limits and what differs from kserve.
+"""
 
 import asyncio
 import contextlib
@@ -18,9 +21,11 @@ import uvloop
 from dawnlist.messages.alerts import Alerts
 from dawnlist.messages.channels import parse_channels
 from dawnlist.serving.predictor.answers.engine import ServingEngine
+from dawnlist.serving.predictor.logger import predictor_log
 from dawnlist.serving.predictor.model import DawnlistModel
 from dawnlist.serving.predictor.transports.auth import Authenticator
-from dawnlist.serving.predictor.transports.connection import ConnectionContext, HttpConnection
+from dawnlist.serving.predictor.transports.connection import HttpConnection
+from dawnlist.serving.predictor.transports.context import ConnectionContext
 from dawnlist.serving.predictor.transports.grpc_service import InferenceServicer, build_grpc_server
 from dawnlist.serving.predictor.transports.routes import Router
 from dawnlist.serving.predictor.watch import logs
@@ -29,80 +34,88 @@ from dawnlist.serving.predictor.watch.logs import FailureReporter, MetricsLogger
 
 DEFAULT_HTTP_PORT: Final = 8080
 SWEEP_SECONDS: Final = 0.25
+"""Seconds between two sweeps over all connections."""
 GRACE_SECONDS: Final = 10
+"""Seconds that open requests have after a signal to stop."""
 
 
 class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
-    """kserve's server with our connections, an address that can be chosen, and a gRPC server beside it."""
+    """kserve's server with our connections, a host that can be chosen, and gRPC beside it."""
 
     def __init__(
         self,
         model: DawnlistModel,
         counts: PredictorMetrics,
-        doorkeeper: Authenticator,
+        authenticator: Authenticator,
         alerts: Alerts,
         host: str,
         port: int,
     ) -> None:
-        # workers: kserve kills a child that does not answer for 5 s, and importing kserve takes so long
+        # One worker: kserve kills a child that does not answer for 5 s, which importing it takes.
         super().__init__(http_port=port, workers=1, enable_grpc=False, grace_period=GRACE_SECONDS)
-        self._model, self._counts, self._host = model, counts, host
+        self._model = model
+        self._counts = counts
+        self._host = host
         failures = FailureReporter(counts, alerts)
-        routes = Router(model, self.dataplane, counts, doorkeeper, failures)
-        self._shared = ConnectionContext(routes, routes.late, routes.refuse)
-        self._servicer = InferenceServicer(model, self.dataplane, counts, doorkeeper, failures)
-        self.grpc: Any = None
+        router = Router(model, self.dataplane, counts, authenticator, failures)
+        self._connections = ConnectionContext(
+            router, router.build_timeout_response, router.build_refusal
+        )
+        self._servicer = InferenceServicer(model, self.dataplane, counts, authenticator, failures)
+        self._build_grpc: Any = None
 
     def listen_grpc(self, port: int) -> None:
-        """Also answer gRPC; OSError when the port is taken."""
-        self.grpc = functools.partial(build_grpc_server, self._servicer, self._host, port)
+        """Answer gRPC at a port too, from `start` on, which raises OSError if the port is taken."""
+        self._build_grpc = functools.partial(build_grpc_server, self._servicer, self._host, port)
 
     def stop(self, sig: int) -> None:
-        """kserve's handler of signals, while uvicorn's is not in place."""
-        if (
-            not self._rest_server._server.started
-        ):  # the first version is being loaded: kserve would forget the signal
+        """Handle a signal while uvicorn's own handler is not in place."""
+        if not self._rest_server._server.started:
+            # The first version is being loaded, and kserve would forget the signal.
             raise SystemExit(0)
         super().stop(sig)
 
     async def _serve(self) -> None:
         config = self._rest_server.config
-        config.host = self._host  # kserve 0.21 writes 0.0.0.0 into it and has no option
-        config.http = functools.partial(HttpConnection, self._shared)
+        config.host = self._host  # kserve 0.21 sets 0.0.0.0 and has no option for it
+        config.http = functools.partial(HttpConnection, self._connections)
         config.access_log = False
-        async with self._beside():
+        async with self._run_engine_and_grpc():
             await super()._serve()
 
     @contextlib.asynccontextmanager
-    async def _beside(self) -> AsyncIterator[None]:
-        """The engine, the sweep and gRPC, while HTTP is served."""
+    async def _run_engine_and_grpc(self) -> AsyncIterator[None]:
+        """Run the engine, the sweep and the gRPC server while HTTP is served."""
         await self._model.engine.start()
-        server = self.grpc() if self.grpc else None
-        if server:
-            await server.start()
+        grpc_server = self._build_grpc() if self._build_grpc else None
+        if grpc_server:
+            await grpc_server.start()
         sweep = asyncio.create_task(self._sweep())
         sweep.add_done_callback(_log_task_failure)
         try:
             yield
         finally:
             sweep.cancel()
-            if server:
-                await server.stop(GRACE_SECONDS)
+            if grpc_server:
+                await grpc_server.stop(GRACE_SECONDS)
             await self._model.engine.stop()
 
     async def _sweep(self) -> None:
-        """Now and then: what has taken too long, what is to be logged, what the collector need not look at."""
-        loop, digest, loads, due = asyncio.get_running_loop(), MetricsLogger(self._counts), -1, 0.0
+        """Expire what takes too long, write the log, and freeze each new version, for ever."""
+        loop = asyncio.get_running_loop()
+        metrics_logger = MetricsLogger(self._counts)
+        frozen_loads = -1
+        next_log = 0.0
         while True:
             now = loop.time()
             for connection in list(self._rest_server._server.server_state.connections):
                 connection.expire(now)
-            if loads != self._counts.loads:
-                loads = self._counts.loads
-                gc.freeze()  # or a slow request is one that waits for a collection over all items
-            if now >= due:
-                due = now + logs.LOG_INTERVAL_SECONDS
-                digest.write()
+            if frozen_loads != self._counts.loads:
+                frozen_loads = self._counts.loads
+                gc.freeze()  # else requests would wait for collections over all items
+            if now >= next_log:
+                next_log = now + logs.LOG_INTERVAL_SECONDS
+                metrics_logger.write()
             await asyncio.sleep(SWEEP_SECONDS)
 
 
@@ -115,31 +128,38 @@ def run_predictor(
     grpc_port: int = 0,
     static: Path | None = None,
 ) -> None:
-    """Answer for one namespace until a signal ends it; ValueError for a URL, a namespace, a key or a file that can't
-    be used, OSError for a port that is taken.
+    """Answer for one namespace until a signal ends the process.
 
-    `host` 0.0.0.0 is for containers. The store need not answer yet, and nothing need have been published: the model
-    is not ready until then. `grpc_port` 0: no gRPC. The keys of callers are in the environment (auth.py).
+    The store need not answer yet, and nothing need have been published. Until a version is loaded
+    the model is not ready, and the static file answers. Callers' keys are read from the environment
+    (transports/auth.py).
+
+    Args:
+        redis: The store's URL.
+        namespace: The namespace whose active version answers.
+        port: The port for HTTP.
+        host: The address to listen on; 0.0.0.0 is for containers.
+        name: The model's name in the routes.
+        grpc_port: The port for gRPC; 0 for no gRPC.
+        static: A file with items to return while no version could be loaded.
+
+    Raises:
+        ValueError: the URL, the namespace, a key or the static file can't be used.
+        OSError: a port is taken, or the host is not an address of this machine.
     """
-    for wanted in filter(None, (port, grpc_port)):
-        _check_port_free(host, wanted)
-    doorkeeper, counts = Authenticator.from_environment(os.environ), PredictorMetrics(namespace)
+    for needed_port in filter(None, (port, grpc_port)):
+        _check_port_free(host, needed_port)
+    authenticator = Authenticator.from_environment(os.environ)
+    counts = PredictorMetrics(namespace)
     model = DawnlistModel(name, ServingEngine(redis, namespace, static, counts), counts)
-    told, unreadable = parse_channels()  # imported and read before anybody waits for an answer
-    alerts = Alerts(f"predictor of {namespace}", told)
-    logs.configure_logging(alerts)
-    for line in unreadable:
-        logs.log_event(logging.WARNING, "nobody is told there", problem=line)
-    asyncio.set_event_loop_policy(
-        uvloop.EventLoopPolicy()
-    )  # kserve's --event-loop does it for several workers only
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    server = PredictorServer(model, counts, doorkeeper, alerts, host, port)
+    alerts = _set_up_alerts(namespace)
+    _set_up_event_loop()
+    server = PredictorServer(model, counts, authenticator, alerts, host, port)
     if grpc_port:
         server.listen_grpc(grpc_port)
-    guarded = "anybody may ask" if doorkeeper.open else "with a key"
+    access = "anybody may ask" if authenticator.is_open else "with a key"
     logs.log_event(
-        logging.INFO, "start", namespace=namespace, model=name, host=host, port=port, access=guarded
+        logging.INFO, "start", namespace=namespace, model=name, host=host, port=port, access=access
     )
     gc.collect()
     gc.freeze()
@@ -152,19 +172,46 @@ def run_predictor(
         alerts.close()
 
 
+def _set_up_alerts(namespace: str) -> Alerts:
+    """Read the channels for alerts, and configure the logging that uses them.
+
+    This takes a while, so it is done before the first request.
+    """
+    channels, problems = parse_channels()
+    alerts = Alerts(f"predictor of {namespace}", channels)
+    logs.configure_logging(alerts)
+    for problem in problems:
+        logs.log_event(logging.WARNING, "nobody is told there", problem=problem)
+    return alerts
+
+
+def _set_up_event_loop() -> None:
+    """Use uvloop. kserve's own option works only with several workers."""
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    asyncio.set_event_loop(asyncio.new_event_loop())
+
+
 def _log_task_failure(task: "asyncio.Task[None]") -> None:
-    """A task that is to run as long as the server: asyncio says what it died of when nobody can be told any more."""
-    if not task.cancelled() and (error := task.exception()):
-        logs.predictor_log.error("a task of the server failed", exc_info=error)
+    """Log why a task ended that should run as long as the server.
+
+    asyncio itself would report the exception only at the end, when no alert can be sent.
+    """
+    if task.cancelled():
+        return
+    error = task.exception()
+    if error:
+        predictor_log.error("a task of the server failed", exc_info=error)
 
 
 def _check_port_free(host: str, port: int) -> None:
-    """uvicorn says it in a log line and leaves with 1."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+    """Raise OSError unless the port is free; uvicorn would only log it and exit with 1."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            elsewhere = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
-            way = "give --host an address of this machine" if elsewhere else "choose another port"
-            raise OSError(f"can't listen on {host}:{port} ({error.strerror}): {way}") from error
+            advice = "choose another port"
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                advice = "give --host an address of this machine"
+            raise OSError(f"can't listen on {host}:{port} ({error.strerror}): {advice}") from error

@@ -397,7 +397,7 @@ def fatal(point: str) -> None:
 
 def main() -> None:
     """Publish as each line of the input says, in a process of its own, and tell how that ended."""
-    content = store_content.VersionContent.of(lists(1), "shop")
+    content = store_content.VersionContent.from_lists(lists(1), "shop")
     list(content.buckets(StoreKeys("shop"), "1-0", range(1)))  # what is compiled is loaded once
     for line in sys.stdin:
         url, n, run, point = line.split()

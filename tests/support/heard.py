@@ -1,10 +1,10 @@
-"""What the reader and the engine report, in the place of the predictor's metrics."""
+"""A stand-in for the predictor's metrics that records what the reader and the engine report."""
 
 from typing import Any
 
 
 class Heard:
-    """In the order in which it was said."""
+    """Records reports in `said`, in their order."""
 
     def __init__(self) -> None:
         self.said: list[Any] = []
@@ -15,7 +15,7 @@ class Heard:
     def report_breaker(self, is_open: bool) -> None:
         self.said.append(is_open)
 
-    def fold_in(self, seconds: float) -> None:
+    def report_fold_in(self, seconds: float) -> None:
         self.said.append("fold_in")
 
     def report_degradation(self, reason: str) -> None:

@@ -20,7 +20,10 @@ GENRES = [["Horror"], None, ["Drama"], ["Drama", "Action"]]
 
 
 def shop(prefix: str = "") -> TopLists:
-    """Four items; ann's list is c, a, and bob's b, a; ann has met b. Everybody is shown b, d; on a mobile c, a."""
+    """Build a shop of four items, whose ids begin with the prefix.
+
+    ann's list is c, a, and bob's is b, a; ann has met b. The popular list is b, d; on a mobile c, a.
+    """
     ids = [f"{prefix}{letter}" for letter in "abcd"]
     return bare(
         user_ids=np.array(["ann", "bob", "x\r\nSET a b\x00🦊*<script>/"], dtype=object),
@@ -68,6 +71,7 @@ CONFIG: dict[str, Any] = {
 
 
 def publish(redis_url: str, lists: TopLists, day: int = 1, namespace: str = "shop") -> None:
+    """Publish a version with as_of on that day of March 2026."""
     with connect_store(redis_url) as client:
         versions.publish_version(
             client, namespace, lists, f"run-{day}", f"2026-03-{day:02d}T03:00:00Z"
@@ -75,39 +79,39 @@ def publish(redis_url: str, lists: TopLists, day: int = 1, namespace: str = "sho
 
 
 def serve_shop(redis_url: str, url: str, lists: TopLists | None = None, day: int = 1) -> None:
-    """Publish, and return when the predictor answers from it."""
-    before = loads(url)
+    """Publish a version, and return when the predictor answers from it."""
+    loads_before = loads(url)
     publish(redis_url, lists or shop(), day)
     deadline = time.monotonic() + 60
-    while loads(url) == before:
+    while loads(url) == loads_before:
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
 def loads(url: str) -> int:
-    """How many versions a predictor has loaded."""
+    """Return how many versions a predictor has loaded."""
     return int(metric(url, "dawnlist_loads_total"))
 
 
 def metric(url: str, name: str, **labels: str) -> float:
-    """The sum of a metric's samples that have the labels."""
+    """Return the sum of a metric's samples that have the labels."""
     return counted(url)(name, **labels)
 
 
 def counted(url: str) -> Callable[..., float]:
-    """The same for what /metrics says now, as often as is wanted."""
-    with urllib.request.urlopen(
-        f"{url}/metrics"
-    ) as answer:  # httpx reads all certificates for each call
-        lines = [line.rpartition(" ") for line in answer.read().decode().splitlines()]
+    """Read /metrics once, and return a function that gives `metric` as of now."""
+    # Not httpx, which reads all certificates for each call.
+    with urllib.request.urlopen(f"{url}/metrics") as answer:
+        text = answer.read().decode()
+    samples = [line.rpartition(" ") for line in text.splitlines()]
 
     def total(name: str, **labels: str) -> float:
-        wanted = [f'{key}="{given}"' for key, given in labels.items()]
-        found = (
-            value
-            for sample, _, value in lines
-            if sample.partition("{")[0] == name and all(w in sample for w in wanted)
-        )
-        return sum(map(float, found))
+        label_texts = [f'{label}="{value}"' for label, value in labels.items()]
+        values = []
+        for sample, _, value in samples:
+            has_labels = all(label_text in sample for label_text in label_texts)
+            if sample.partition("{")[0] == name and has_labels:
+                values.append(float(value))
+        return sum(values)
 
     return total

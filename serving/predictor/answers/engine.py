@@ -1,4 +1,4 @@
-"""The engine: answers questions from memory and one read of the store, by the ladder; knows no protocol."""
+"""The engine answers questions from memory and one read of the store. It knows no protocol."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,10 +9,11 @@ from typing import Final
 
 from dawnlist.cuts import parse_as_of
 from dawnlist.machine import cpu_cores
-from dawnlist.serving.predictor.answers.ladder import Ladder, Recommendation
+from dawnlist.serving.predictor.answers.ladder import Ladder
 from dawnlist.serving.predictor.answers.metrics import EngineMetrics, NoMetrics
 from dawnlist.serving.predictor.answers.question import Question
-from dawnlist.serving.predictor.answers.ranking import Ranker
+from dawnlist.serving.predictor.answers.ranker import Ranker
+from dawnlist.serving.predictor.answers.recommendation import Recommendation
 from dawnlist.serving.predictor.answers.snapshot import Snapshot
 from dawnlist.serving.predictor.answers.static_catalogue import StaticCatalogue
 from dawnlist.serving.predictor.answers.user_state import validate_question
@@ -22,8 +23,9 @@ from dawnlist.store.reader import READ_TIMEOUT_SECONDS, StoreReader
 DEFAULT_K: Final = 20
 MAX_K: Final = 100
 QUESTIONS_PER_BLOCK: Final = 32
-"""Questions of one call that are answered at a time: others get their turn in between."""
+"""Questions of one call that are answered at a time; other calls get their turn in between."""
 MAX_WAITING_QUESTIONS: Final = 64
+"""Questions that may wait for a ranking thread."""
 NO_METRICS: Final = NoMetrics()
 
 
@@ -32,20 +34,27 @@ class Answer:
     """One user's items, best first; the lists are aligned."""
 
     tier: str
-    """The rung it is from: fold_in, vector, list, content, segment, popular or static."""
+    """The rung that answered: fold_in, vector, list, content, segment, popular or static."""
     version: int
-    """Of the lists; 0 for the static file."""
+    """The version that answered; 0 for the static file."""
     as_of: str
+    """The end of the version's data, as ISO 8601 in UTC."""
     item_ids: list[str]
+    """The items' ids."""
     titles: list[str]
-    """A missing title is ""."""
+    """The items' titles; a missing title is ""."""
     scores: list[float]
+    """The items' scores, comparable within one list only."""
     because: list[list[tuple[str, float]]] | None
-    """Only when asked for: the past items that speak for each item, the strongest first, and what each adds."""
+    """For each item the past items that contributed to its score, the largest contribution first.
+    None unless the question asked for it."""
 
 
 class ServingEngine:
-    """Belongs to one event loop. It follows the active version by itself from `start` to `stop`."""
+    """Answers questions from the active version, which it follows from `start` to `stop`.
+
+    It belongs to one event loop.
+    """
 
     def __init__(
         self,
@@ -57,44 +66,57 @@ class ServingEngine:
         threads: int = 0,
         waiting: int = MAX_WAITING_QUESTIONS,
     ) -> None:
-        """`timeout`: seconds a read of the store may take. `threads` rank (0: one less than there are cores), and at
-        most `waiting` questions wait for them. ValueError for a URL, a namespace or a static file that can't be used.
+        """Prepare an engine; `start` connects it.
+
+        Args:
+            redis: The store's URL.
+            namespace: The namespace whose active version answers.
+            static: A file with items to return while no version could be loaded.
+            metrics: Receives the engine's reports.
+            timeout: Seconds that a read of the store may take.
+            threads: Threads that rank items; 0 means one less than there are cores.
+            waiting: How many questions may wait for a thread; others get a stored list.
+
+        Raises:
+            ValueError: the URL, the namespace or the static file can't be used.
         """
-        self._url, self._namespace, self._metrics, self._timeout = (
-            redis,
-            namespace,
-            metrics,
-            timeout,
-        )
-        self._threads, self._waiting = threads or max(1, cpu_cores.count_cores() - 1), waiting
+        self._namespace = namespace
+        self._metrics = metrics
+        self._threads = threads or max(1, cpu_cores.count_cores() - 1)
+        self._max_waiting = waiting
         self._static = StaticCatalogue.load(static)
-        self._tried = asyncio.Event()
-        self._follower = VersionFollower(redis, namespace, metrics, self._heard)
+        self._first_poll = asyncio.Event()
+        self._follower = VersionFollower(redis, namespace, metrics, self._report_poll)
         self._reader = StoreReader(redis, metrics, timeout)
 
     async def start(self) -> None:
-        """Begin to follow the active version; returns when the first one is loaded, or when there is none to load."""
+        """Start to follow the active version.
+
+        Returns when the first version is loaded, or when there is none that can be loaded.
+        """
         self._loop = asyncio.get_running_loop()
-        self._ranker = Ranker(self._threads, self._waiting, self._metrics)
+        self._ranker = Ranker(self._threads, self._max_waiting, self._metrics)
         self._ladder = Ladder(
-            self._namespace, self._reader, self._ranker, self._metrics, self._follower.hurry
+            self._namespace, self._reader, self._ranker, self._metrics, self._follower.poll_now
         )
         self._follower.start()
-        await self._tried.wait()
+        await self._first_poll.wait()
         await self._reader.warm_up()
 
     async def stop(self) -> None:
-        """Let go of the store and the threads."""
+        """Stop following, and close the threads and the connections to the store."""
         await asyncio.to_thread(self._follower.stop)
         self._ranker.close()
         self._reader.close()
 
-    async def find(
+    async def recommend(
         self, questions: Sequence[Question]
     ) -> tuple[Snapshot | StaticCatalogue, list[Recommendation]]:
-        """One for each question in its order, as rows of the one catalogue that all are from.
+        """Answer each question, in order, with rows of the catalogue that is returned.
 
-        ValueError for what the caller did wrong (k, an attribute that items do not have); never another error.
+        Raises:
+            ValueError: a question asks for what is not allowed (`k`, an attribute that the items
+                do not have, an unknown event type). It raises no other error.
         """
         snapshot = self._follower.snapshot
         for question in questions:
@@ -103,20 +125,23 @@ class ServingEngine:
             if snapshot is not None and (question.filters or question.recent):
                 validate_question(snapshot, question)
         if snapshot is None:
-            return self._static, [self._fixed(question) for question in questions]
+            return self._static, [self._answer_from_file(question) for question in questions]
         if len(questions) <= QUESTIONS_PER_BLOCK:
             return snapshot, await self._ladder.climb(snapshot, questions, DEFAULT_K)
-        found: list[Recommendation] = []
+        recommendations: list[Recommendation] = []
         for begin in range(0, len(questions), QUESTIONS_PER_BLOCK):
-            found += await self._ladder.climb(
-                snapshot, questions[begin : begin + QUESTIONS_PER_BLOCK], DEFAULT_K
-            )
-        return snapshot, found
+            block = questions[begin : begin + QUESTIONS_PER_BLOCK]
+            recommendations += await self._ladder.climb(snapshot, block, DEFAULT_K)
+        return snapshot, recommendations
 
     async def answer_questions(self, questions: Sequence[Question]) -> list[Answer]:
-        """The same with ids and titles."""
-        catalogue, found = await self.find(questions)
-        return [_resolve_ids(catalogue, one) for one in found]
+        """Answer each question, in order, with item ids and titles: for scripts and benchmarks.
+
+        Raises:
+            ValueError: as in `recommend`.
+        """
+        catalogue, recommendations = await self.recommend(questions)
+        return [_resolve_ids(catalogue, recommendation) for recommendation in recommendations]
 
     @property
     def ready(self) -> bool:
@@ -125,46 +150,57 @@ class ServingEngine:
 
     @property
     def version(self) -> int | None:
-        """That new questions are answered from; None while nothing is loaded."""
+        """The version that answers new questions; None while no version is loaded."""
         snapshot = self._follower.snapshot
         return None if snapshot is None else snapshot.version
 
     @property
     def as_of(self) -> datetime | None:
-        """Of that version."""
+        """The end of that version's data, in UTC; None while no version is loaded."""
         snapshot = self._follower.snapshot
         return None if snapshot is None else parse_as_of(snapshot.as_of)
 
     @property
     def loaded_at(self) -> float | None:
-        """When that version was loaded, seconds since 1970."""
+        """When that version was loaded, in seconds since 1970; None while no version is loaded."""
         return self._follower.loaded_at
 
     @property
     def redis_ok(self) -> bool:
-        """Whether the last read of the store was answered."""
+        """Whether the store answered the last read."""
         return self._reader.ok
 
-    def _heard(self) -> None:
-        """The follower's thread has looked for the first time, or again."""
-        if not self._tried.is_set():
-            self._loop.call_soon_threadsafe(self._tried.set)
+    def _report_poll(self) -> None:
+        """Let `start` return; called from the follower's thread after each poll."""
+        if not self._first_poll.is_set():
+            self._loop.call_soon_threadsafe(self._first_poll.set)
 
-    def _fixed(self, question: Question) -> Recommendation:
-        """From the static file."""
+    def _answer_from_file(self, question: Question) -> Recommendation:
+        """Answer with the items of the static file."""
         excluded = {*question.exclude, *(event.item_id for event in question.recent)}
-        kept = [row for row, item_id in enumerate(self._static.item_ids) if item_id not in excluded]
-        kept = kept[: question.k or DEFAULT_K]
-        return Recommendation(
-            "static", kept, [0.0] * len(kept), [[] for _ in kept] if question.explain else None
-        )
+        item_ids = self._static.item_ids
+        rows = [row for row, item_id in enumerate(item_ids) if item_id not in excluded]
+        rows = rows[: question.k or DEFAULT_K]
+        scores = [0.0] * len(rows)
+        if question.explain:
+            return Recommendation("static", rows, scores, [[] for _ in rows])
+        return Recommendation("static", rows, scores)
 
 
-def _resolve_ids(catalogue: Snapshot | StaticCatalogue, found: Recommendation) -> Answer:
-    ids, because = catalogue.item_ids, None
-    if found.because is not None:
-        because = [[(ids[row], added) for row, added in reasons] for reasons in found.because]
-    items, titles = ids.take(found.items), catalogue.titles.take(found.items)
+def _resolve_ids(catalogue: Snapshot | StaticCatalogue, recommendation: Recommendation) -> Answer:
+    """Replace rows by item ids and titles."""
+    item_ids = catalogue.item_ids
+    because: list[list[tuple[str, float]]] | None = None
+    if recommendation.because is not None:
+        because = []
+        for reasons in recommendation.because:
+            because.append([(item_ids[row], contribution) for row, contribution in reasons])
     return Answer(
-        found.tier, catalogue.version, catalogue.as_of, items, titles, found.scores, because
+        tier=recommendation.tier,
+        version=catalogue.version,
+        as_of=catalogue.as_of,
+        item_ids=item_ids.take(recommendation.items),
+        titles=catalogue.titles.take(recommendation.items),
+        scores=recommendation.scores,
+        because=because,
     )

@@ -1,48 +1,43 @@
-"""The ladder: the best answer that can be had for a question right now, and there always is one.
+"""The ladder: the best answer that is possible for a question now. There always is one.
 
-    fold_in   all items ranked by a vector computed now, from the stored history and the recent events
-    vector    all items ranked by the stored vector: filters, a longer list, or too much excluded
+    fold_in   all items ranked by a vector computed now, from the stored history and recent events
+    vector    all items ranked by the stored vector: for filters, a longer list, or many exclusions
     list      the stored list
-    content   an unknown user with recent events of items that only their content is known of
+    content   for an unknown user whose recent events are on items with content but no factors
     segment   the popular list of the user's context
     popular   the popular list
-    static    a file, while no version could be loaded
+    static    the list from a file, while no version could be loaded
 
-What is hidden from an answer: what the user has met, recent events and what the caller excludes. A rung that can't be
-reached (the store is silent, a value is broken, the threads are busy) costs quality and never the answer.
+Items that the user has met, recent events and the items that the caller excludes are hidden from
+every answer. If a rung can't be reached (the store does not answer, a value is damaged, the threads
+are busy), the next one answers.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from dawnlist.ranking.fold_in import UserPairs
 from dawnlist.serving.predictor.answers.metrics import EngineMetrics
 from dawnlist.serving.predictor.answers.question import Question
-from dawnlist.serving.predictor.answers.ranking import Ranker, RankingTask
+from dawnlist.serving.predictor.answers.ranker import Ranker, RankingFuture
+from dawnlist.serving.predictor.answers.ranking import RankingTask
+from dawnlist.serving.predictor.answers.recommendation import Recommendation, ScoredItems
 from dawnlist.serving.predictor.answers.snapshot import Snapshot
+from dawnlist.serving.predictor.answers.stored_lists import (
+    answer_from_stored_lists,
+    answer_without_ranking,
+    read_visible_list,
+)
 from dawnlist.serving.predictor.answers.user_state import UserState, apply_events, apply_history
-from dawnlist.store import history as store_history
 from dawnlist.store import recent
+from dawnlist.store.histories import find_history
 from dawnlist.store.layout import StoreKeys
 from dawnlist.store.nodes import ReadFailure, ReadResult
 from dawnlist.store.reader import StoreReader, extract_body
 from dawnlist.store.user_buckets import locate_user
 
-ScoredItems = tuple[list[int], list[float]]
-
-
-@dataclass(slots=True)
-class Recommendation:
-    """An answer as item indices."""
-
-    tier: str
-    items: list[int]
-    scores: list[float]
-    because: list[list[tuple[int, float]]] | None = None
-
 
 class Ladder:
-    """Answers from a snapshot, the store and the threads."""
+    """Answers questions from a snapshot, the store and the ranking threads."""
 
     def __init__(
         self,
@@ -50,209 +45,194 @@ class Ladder:
         reader: StoreReader,
         ranker: Ranker,
         metrics: EngineMetrics,
-        gone: Callable[[], None],
+        on_missing: Callable[[], None],
     ) -> None:
-        """`gone` is told that a value of the version is not there any more."""
-        self._namespace, self._keys, self._gone = namespace, StoreKeys(namespace), gone
-        self._reader, self._ranker, self._metrics = reader, ranker, metrics
+        """`on_missing` is called when a value of the version is no longer in the store."""
+        self._namespace = namespace
+        self._keys = StoreKeys(namespace)
+        self._reader = reader
+        self._ranker = ranker
+        self._metrics = metrics
+        self._on_missing = on_missing
 
     async def climb(
-        self, snapshot: Snapshot, questions: Sequence[Question], longest: int
+        self, snapshot: Snapshot, questions: Sequence[Question], default_k: int
     ) -> list[Recommendation]:
-        """One for each question; `longest` is how many items they get who do not say."""
-        askers = [self._asker(snapshot, question, longest) for question in questions]
-        await self._read(snapshot, askers)
-        answers = [_answer_without_ranking(snapshot, asker) for asker in askers]
-        left = [at for at, answer in enumerate(answers) if answer is None]
-        if left:
-            waiting = [askers[at] for at in left]
-            await self._read_histories(snapshot, [asker for asker in waiting if asker.at >= 0])
-            for at, answer in zip(left, await self._ranked(snapshot, waiting), strict=True):
-                answers[at] = answer
-        return [
-            answer or _answer_from_stored_lists(snapshot, asker)
-            for answer, asker in zip(answers, askers, strict=True)
-        ]
+        """Answer each question, in order, from the highest rung that can be reached.
 
-    def _asker(self, snapshot: Snapshot, question: Question, longest: int) -> UserState:
-        bucket, fingerprint = locate_user(question.user_id, snapshot.salt, snapshot.buckets)
-        return UserState(question, question.k or min(longest, snapshot.k), bucket, fingerprint)
+        `default_k` is the number of items for questions without a `k`.
+        """
+        states = [_build_state(snapshot, question, default_k) for question in questions]
+        await self._read_users(snapshot, states)
+        answers = [answer_without_ranking(snapshot, state) for state in states]
+        unanswered = [position for position, answer in enumerate(answers) if answer is None]
+        if unanswered:
+            ranked = await self._rank(snapshot, [states[position] for position in unanswered])
+            for position, answer in zip(unanswered, ranked, strict=True):
+                answers[position] = answer
+        recommendations = []
+        for state, answer in zip(states, answers, strict=True):
+            if answer is None:
+                answer = answer_from_stored_lists(snapshot, state)
+            recommendations.append(answer)
+        return recommendations
 
-    async def _read(self, snapshot: Snapshot, askers: Sequence[UserState]) -> None:
-        """Records and recorded events, in one read."""
-        names: list[str] = []
-        for asker in askers:
-            names.append(self._keys.users(snapshot.token, asker.bucket))
-            if not asker.question.recent:
-                names.append(recent.build_recent_key(self._namespace, asker.question.user_id))
-        values = iter(await self._reader.read(names))
-        for asker in askers:
-            bucket = next(values)
-            recorded = b"" if asker.question.recent else next(values)
-            self._understand(snapshot, asker, bucket, recorded)
+    async def _read_users(self, snapshot: Snapshot, states: Sequence[UserState]) -> None:
+        """Read the users' buckets and recorded events, all at once.
 
-    def _understand(
-        self, snapshot: Snapshot, asker: UserState, bucket: ReadResult, recorded: ReadResult
-    ) -> None:
-        if extract_body(bucket) is ReadFailure.CORRUPT:
-            bucket = ReadFailure.CORRUPT
-        if isinstance(bucket, ReadFailure):
-            self._failed("bucket", bucket)
-        else:
-            asker.value, asker.at = bucket, snapshot.records.find(bucket, asker.fingerprint)
-        question = asker.question
-        if question.recent:
-            apply_events(snapshot, asker, question.recent)
-        elif isinstance(recorded, bytes) and recorded:
-            try:
-                apply_events(snapshot, asker, recent.parse_recent_events(recorded))
-            except (
-                ValueError,
-                TypeError,
-                RecursionError,
-            ):  # of another kind, or nested without an end
-                self._metrics.report_corruption("recent")
-        if question.exclude:
-            asker.hidden |= snapshot.item_ids.find_rows(question.exclude)
+        A question that has recent events of its own needs no recorded ones.
+        """
+        keys: list[str] = []
+        for state in states:
+            keys.append(self._keys.users(snapshot.token, state.bucket))
+            if not state.question.recent:
+                keys.append(recent.build_recent_key(self._namespace, state.question.user_id))
+        values = iter(await self._reader.read(keys))
+        for state in states:
+            bucket_value = next(values)
+            recorded: ReadResult = b""
+            if not state.question.recent:
+                recorded = next(values)
+            self._apply_bucket(snapshot, state, bucket_value)
+            self._apply_recent(snapshot, state, recorded)
+            if state.question.exclude:
+                state.hidden |= snapshot.item_ids.find_rows(state.question.exclude)
 
-    def _failed(self, what: str, failure: ReadFailure) -> None:
+    def _apply_bucket(self, snapshot: Snapshot, state: UserState, value: ReadResult) -> None:
+        """Find the user's record in the bucket, or report why there is no bucket."""
+        if extract_body(value) is ReadFailure.CORRUPT:
+            value = ReadFailure.CORRUPT
+        if isinstance(value, ReadFailure):
+            self._report_failure("bucket", value)
+            return
+        state.bucket_value = value
+        state.record_offset = snapshot.records.find_offset(value, state.fingerprint)
+
+    def _apply_recent(self, snapshot: Snapshot, state: UserState, recorded: ReadResult) -> None:
+        """Apply the question's own events or, if it has none, the recorded ones."""
+        if state.question.recent:
+            apply_events(snapshot, state, state.question.recent)
+            return
+        if not recorded or isinstance(recorded, ReadFailure):
+            return
+        try:
+            apply_events(snapshot, state, recent.parse_recent_events(recorded))
+        except (ValueError, TypeError, RecursionError):
+            # The value is not a list of events, or is nested too deeply to be parsed.
+            self._metrics.report_corruption("recent")
+
+    def _report_failure(self, what: str, failure: ReadFailure) -> None:
+        """Report why a bucket or a history could not be used."""
         if failure is ReadFailure.UNREACHABLE:
             self._metrics.report_degradation("store")
-        else:
-            if failure is ReadFailure.MISSING:
-                self._gone()
-            self._metrics.report_corruption(what)
-            self._metrics.report_degradation(
-                "corrupt" if failure is ReadFailure.CORRUPT else "gone"
-            )
+            return
+        if failure is ReadFailure.MISSING:
+            self._on_missing()
+        self._metrics.report_corruption(what)
+        reason = "corrupt" if failure is ReadFailure.CORRUPT else "gone"
+        self._metrics.report_degradation(reason)
 
-    async def _read_histories(self, snapshot: Snapshot, askers: Sequence[UserState]) -> None:
-        values = await self._reader.read(
-            [self._keys.histories(snapshot.token, asker.bucket) for asker in askers]
-        )
-        for asker, value in zip(askers, values, strict=True):
+    async def _rank(
+        self, snapshot: Snapshot, states: Sequence[UserState]
+    ) -> list[Recommendation | None]:
+        """Rank all items for each user; None where that was not possible."""
+        await self._read_histories(snapshot, [state for state in states if state.is_known])
+        tasks = [_build_task(snapshot, state) for state in states]
+        # All tasks are submitted before the first is awaited, so that they are ranked together.
+        futures = [None if task is None else self._ranker.rank(task) for task in tasks]
+        answers = []
+        for state, task, future in zip(states, tasks, futures, strict=True):
+            answer = None
+            if task is not None:
+                answer = await self._await_ranking(state, task, future)
+            answers.append(answer)
+        return answers
+
+    async def _read_histories(self, snapshot: Snapshot, states: Sequence[UserState]) -> None:
+        """Read and apply the histories of known users."""
+        keys = [self._keys.histories(snapshot.token, state.bucket) for state in states]
+        values = await self._reader.read(keys)
+        for state, value in zip(states, values, strict=True):
             body = extract_body(value)
             if isinstance(body, ReadFailure):
-                self._failed("history", body)
-                asker.history = None
+                self._report_failure("history", body)
+                state.history = None
                 continue
-            found = store_history.find_history(body, asker.fingerprint)
-            if found is not None:
-                apply_history(asker, found)
+            history = find_history(body, state.fingerprint)
+            if history is not None:
+                apply_history(state, history)
 
-    async def _ranked(
-        self, snapshot: Snapshot, askers: Sequence[UserState]
-    ) -> list[Recommendation | None]:
-        """None for whom the threads could do nothing."""
-        tasks = [
-            None if asker.history is None else _build_task(snapshot, asker, asker.history)
-            for asker in askers
-        ]
-        futures = [None if task is None else self._ranker.rank(task) for task in tasks]
-        found: list[Recommendation | None] = []
-        for asker, task, future in zip(askers, tasks, futures, strict=True):
-            ranked = await future if future else None
-            if ranked is None or task is None:
-                if task is not None:
-                    self._metrics.report_degradation("overload")
-                found.append(None)
-                continue
-            tier = (
-                "list"
-                if task.listed
-                else "vector"
-                if not task.fold
-                else _choose_fold_in_tier(snapshot, asker)
-            )
-            found.append(Recommendation(tier, ranked.items, ranked.scores, ranked.because))
-        return found
+    async def _await_ranking(
+        self,
+        state: UserState,
+        task: RankingTask,
+        future: RankingFuture | None,
+    ) -> Recommendation | None:
+        """Wait for a ranking; None if there were too many, or the thread failed."""
+        result = None
+        if future is not None:
+            result = await future
+        if result is None:
+            self._metrics.report_degradation("overload")
+            return None
+        tier = _choose_ranking_tier(task, state)
+        return Recommendation(tier, result.items, result.scores, result.because)
 
 
-def _answer_without_ranking(snapshot: Snapshot, asker: UserState) -> Recommendation | None:
-    """What needs neither a history nor a thread; None for the rest."""
-    question = asker.question
-    if len(asker.events) and (asker.at >= 0 or _has_informative_events(snapshot, asker)):
-        return None
-    if asker.at < 0:
-        return _answer_from_stored_lists(snapshot, asker)
-    if question.filters or question.explain:
-        return None
-    items, scores = snapshot.records.read_list(asker.value, asker.at)
-    whole = len(items) < snapshot.k  # a list that is not full has all there is
-    if asker.hidden:
-        items, scores = _remove_hidden(items, scores, asker.hidden)
-    if len(items) < asker.k and not whole:
-        return None
-    return Recommendation("list", items[: asker.k], scores[: asker.k])
+def _build_state(snapshot: Snapshot, question: Question, default_k: int) -> UserState:
+    """Locate the user, and choose how many items to return."""
+    bucket, fingerprint = locate_user(question.user_id, snapshot.salt, snapshot.buckets)
+    k = question.k or min(default_k, snapshot.k)
+    return UserState(question, k, bucket, fingerprint)
 
 
-def _remove_hidden(items: list[int], scores: list[float], hidden: set[int]) -> ScoredItems:
-    kept = [at for at, item in enumerate(items) if item not in hidden]
-    return [items[at] for at in kept], [scores[at] for at in kept]
-
-
-def _answer_from_stored_lists(snapshot: Snapshot, asker: UserState) -> Recommendation:
-    """The user's list, or the popular one that fits, minus what is hidden: from what has been read already."""
-    mask = snapshot.mask(asker.question.filters)
-    if asker.at >= 0:
-        items, scores = _remove_hidden(
-            *snapshot.records.read_list(asker.value, asker.at), asker.hidden
-        )
-        if mask is not None:
-            items, scores = _remove_hidden(
-                items, scores, {item for item in items if not mask[item]}
-            )
-        tier, items, scores = "list", items[: asker.k], scores[: asker.k]
-    else:
-        tier, (items, scores) = (
-            "popular",
-            snapshot.everybody.select_best(asker.k, asker.hidden, mask),
-        )
-        segment = snapshot.segment(asker.question.context)
-        if segment is not None:
-            found = segment.select_best(asker.k, asker.hidden, mask)
-            if len(found[0]) >= len(items):
-                tier, (items, scores) = "segment", found
-    return Recommendation(
-        tier, items, scores, [[] for _ in items] if asker.question.explain else None
-    )
-
-
-def _has_informative_events(snapshot: Snapshot, asker: UserState) -> bool:
-    """Whether the model can tell anything from the events."""
-    return bool(snapshot.coarse.vectors[asker.events.index].any())
-
-
-def _choose_fold_in_tier(snapshot: Snapshot, asker: UserState) -> str:
-    if asker.at >= 0 or snapshot.coarse.vectors[asker.events.index, : snapshot.factors].any():
+def _choose_ranking_tier(task: RankingTask, state: UserState) -> str:
+    """Return the rung that a ranking stands for."""
+    if task.stored_list is not None:
+        return "list"
+    if not task.fold:
+        return "vector"
+    if state.is_known:
         return "fold_in"
-    return "content"
+    snapshot = task.snapshot
+    event_factors = snapshot.coarse.vectors[state.events.index, : snapshot.factors]
+    return "fold_in" if event_factors.any() else "content"
 
 
-def _build_task(snapshot: Snapshot, asker: UserState, history: UserPairs) -> RankingTask:
-    question, fold = asker.question, bool(len(asker.events))
-    known = asker.at >= 0
-    mask, listed = snapshot.mask(question.filters), None
-    if known and not fold and mask is None:
-        items, scores = _remove_hidden(
-            *snapshot.records.read_list(asker.value, asker.at), asker.hidden
-        )
-        if question.explain and (
-            len(items) >= asker.k or snapshot.k > len(items) + len(asker.hidden)
-        ):
-            listed = items[: asker.k], scores[: asker.k]
-    stored = known and (asker.is_cut or not fold)
+def _build_task(snapshot: Snapshot, state: UserState) -> RankingTask | None:
+    """Build the task of ranking all items; None if the user's history could not be read."""
+    history: UserPairs | None = state.history
+    if history is None:
+        return None
+    fold = len(state.events) > 0
+    mask = snapshot.build_mask(state.question.filters)
+    stored_list = None
+    if state.question.explain and state.is_known and not fold and mask is None:
+        stored_list = _read_sufficient_list(snapshot, state)
+    vector = None
+    if state.is_known and (state.is_history_truncated or not fold):
+        vector = snapshot.records.read_vector(state.bucket_value, state.record_offset)
     return RankingTask(
         snapshot=snapshot,
-        k=asker.k,
-        hidden=asker.hidden,
+        k=state.k,
+        hidden=state.hidden,
         mask=mask,
         history=history,
-        met=asker.met,
-        events=asker.events,
-        days=asker.days,
-        vector=snapshot.records.vector(asker.value, asker.at) if stored else None,
+        items_met=state.items_met,
+        events=state.events,
+        days_since_as_of=state.days_since_as_of,
+        vector=vector,
         fold=fold,
-        explain=question.explain,
-        listed=listed,
+        explain=state.question.explain,
+        stored_list=stored_list,
     )
+
+
+def _read_sufficient_list(snapshot: Snapshot, state: UserState) -> ScoredItems | None:
+    """Return the user's stored list, unless it is too short for what the question asks for."""
+    items, scores = read_visible_list(snapshot, state)
+    # A list with fewer items than the others, even before hiding, contains all there are.
+    is_complete = snapshot.k > len(items) + len(state.hidden)
+    if len(items) < state.k and not is_complete:
+        return None
+    return items[: state.k], scores[: state.k]

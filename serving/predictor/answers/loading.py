@@ -1,9 +1,8 @@
-"""A version read from the store into memory, a chunk at a time, each checked; for a thread of its own."""
+"""Load a version from the store into memory, one checked chunk at a time, in its own thread."""
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from itertools import count
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -18,50 +17,60 @@ from dawnlist.store.layout import LAYOUT_VERSION, StoreKeys, VersionMeta, parse_
 from dawnlist.store.toplists import EVERYBODY
 
 CHUNK_PAUSE_SECONDS: Final = 0.002
-"""Seconds between two chunks: the server, which sends 4 MB in one go, answers others meanwhile."""
+"""Seconds between two chunks of 4 MB, in which the store can answer other clients."""
+FIRST_BACKOFF_SECONDS: Final = 0.5
+MAX_BACKOFF_SECONDS: Final = 8.0
 
 
 class LayoutError(RuntimeError):
-    """The version is of a layout that this Dawnlist does not read."""
+    """The version has a layout that this Dawnlist can't read."""
 
 
 def read_version_meta(client: Any, keys: StoreKeys, token: str) -> VersionMeta:
-    """The meta of a version; LookupError when it is gone, LayoutError when it can't be read."""
+    """Read the metadata of a version.
+
+    Raises:
+        LookupError: the store no longer has the version.
+        LayoutError: the version has a layout that this Dawnlist can't read.
+    """
     version = parse_version_number(token.encode())
-    found = client.hget(keys.versions, str(version))
-    meta: VersionMeta = json.loads(found) if found else {}
+    encoded = client.hget(keys.versions, str(version))
+    meta: VersionMeta = json.loads(encoded) if encoded else {}
     if meta.get("token") != token:
         raise LookupError(f"version {version} is gone")
     if meta.get("layout") != LAYOUT_VERSION:
         raise LayoutError(
-            f"version {version} has layout {meta.get('layout')}, this Dawnlist reads {LAYOUT_VERSION}: upgrade the older of "
-            "the two, the pipeline or the predictor"
+            f"version {version} has layout {meta.get('layout')}, this Dawnlist reads "
+            f"{LAYOUT_VERSION}: upgrade the older of the two, the pipeline or the predictor"
         )
     return meta
 
 
 def load_snapshot(client: Any, keys: StoreKeys, token: str) -> Snapshot:
-    """The version of a token, ready to answer, everything that is compiled included.
+    """Load the version of a token, and compile everything that answering needs.
 
-    LookupError when it, or a part of it, is gone; ValueError, TypeError when a part is not what was written;
-    LayoutError.
+    Raises:
+        LookupError: the version, or a part of it, is no longer in the store.
+        ValueError, TypeError: a part is not what the publisher wrote.
+        LayoutError: the version has a layout that this Dawnlist can't read.
     """
     meta = read_version_meta(client, keys, token)
-    chunks = meta["chunks"]
-    tables = [
-        unpack_catalogue(_read_chunk(client, keys.catalogue(token, i))) for i in range(chunks["c"])
-    ]
+    chunk_counts = meta["chunks"]
+    catalogue_keys = [keys.catalogue(token, chunk) for chunk in range(chunk_counts["c"])]
+    vector_keys = [keys.factors(token, chunk) for chunk in range(chunk_counts["f"])]
+    tables = [unpack_catalogue(_read_chunk(client, key)) for key in catalogue_keys]
     catalogue = pa.concat_tables(tables)
-    values = (_read_chunk(client, keys.factors(token, i)) for i in range(chunks["f"]))
-    vectors, bias = _assemble_vectors(values, meta)
+    chunks = (_read_chunk(client, key) for key in vector_keys)
+    vectors, bias = _assemble_vectors(chunks, meta)
     popular = unpack_popular(_read_chunk(client, keys.popular(token)))
     _check_sizes(meta, catalogue, popular)
-    snapshot = Snapshot.of(meta, catalogue, vectors, bias, popular)
+    snapshot = Snapshot.from_store(meta, catalogue, vectors, bias, popular)
     _compile_kernels(snapshot)
     return snapshot
 
 
 def _read_chunk(client: Any, key: str) -> bytes:
+    """Read a value after a short pause; raise LookupError if it is gone."""
     time.sleep(CHUNK_PAUSE_SECONDS)
     value: bytes | None = client.get(key)
     if value is None:
@@ -70,26 +79,31 @@ def _read_chunk(client: Any, key: str) -> bytes:
 
 
 def _assemble_vectors(
-    values: Iterator[bytes], meta: VersionMeta
+    chunks: Iterable[bytes], meta: VersionMeta
 ) -> tuple[Float32Array, Float32Array]:
-    """[factors | content] and biases of all items; ValueError when they are not as many as the meta says."""
-    items, factors, content = int(meta["items"]), int(meta["factors"]), int(meta["content"])
-    vectors, bias = np.empty((items, factors + content), np.float32), np.empty(items, np.float32)
-    begin = 0
-    for value in values:
-        rows = unpack_factors(value, factors + 1 + content)
-        part = slice(begin, begin + len(rows))
-        begin += len(rows)
-        if begin > items:
+    """Return the vectors [factors | content], shape (items, factors + d), and the biases, (items,).
+
+    Raises:
+        ValueError: there are more or fewer vectors than the metadata says.
+    """
+    items = int(meta["items"])
+    factors = int(meta["factors"])
+    content = int(meta["content"])
+    vectors = np.empty((items, factors + content), np.float32)
+    bias = np.empty(items, np.float32)
+    end = 0
+    for chunk in chunks:
+        rows = unpack_factors(chunk, factors + 1 + content)
+        begin = end
+        end += len(rows)
+        if end > items:
             break
-        vectors[part, :factors], bias[part], vectors[part, factors:] = (
-            rows[:, :factors],
-            rows[:, factors],
-            rows[:, factors + 1 :],
-        )
-    if begin != items:
+        vectors[begin:end, :factors] = rows[:, :factors]
+        vectors[begin:end, factors:] = rows[:, factors + 1 :]
+        bias[begin:end] = rows[:, factors]
+    if end != items:
         raise ValueError(
-            f"version {meta['version']} has vectors of {begin} items, its meta says {items}"
+            f"version {meta['version']} has vectors of {end} items, its meta says {items}"
         )
     return vectors, bias
 
@@ -97,33 +111,43 @@ def _assemble_vectors(
 def _check_sizes(
     meta: VersionMeta, catalogue: pa.Table, popular: Mapping[str, PopularItems]
 ) -> None:
+    """Raise ValueError unless the catalogue and the popular lists fit the metadata."""
     items = int(meta["items"])
     if catalogue.num_rows != items:
         raise ValueError(
-            f"version {meta['version']} has a catalogue of {catalogue.num_rows} items, its meta says {items}"
+            f"version {meta['version']} has a catalogue of {catalogue.num_rows} items, "
+            f"its meta says {items}"
         )
-    if EVERYBODY not in popular or any(
-        index.max(initial=0) >= max(1, items) for index, _ in popular.values()
-    ):
+    last_row = max(0, items - 1)
+    are_rows_valid = all(rows.max(initial=0) <= last_row for rows, _ in popular.values())
+    if EVERYBODY not in popular or not are_rows_valid:
         raise ValueError(
             f"version {meta['version']} has popular lists that do not fit its {items} items"
         )
 
 
 def _compile_kernels(snapshot: Snapshot) -> None:
-    """Run what is compiled once: the first call of a process compiles for seconds, or reads from disk."""
-    fold = snapshot.fold_in
-    some = UserPairs(np.zeros(min(1, len(snapshot.item_ids)), np.int64), np.ones(1), np.zeros(1))
-    if snapshot.can_fold and len(some):
-        equation = fold.build_equation(some, NO_PAIRS, 0.0)
-        fold.vector(equation)
-        fold.explain_scores(equation, some.index)
-    width = snapshot.coarse.vectors.shape[1]
-    allowed = np.ones((1, len(snapshot.item_ids)), bool)
-    none = np.zeros(0, np.int32)
-    snapshot.coarse.best(np.zeros((1, width), np.float32), 1, NOTHING_HIDDEN, none, allowed)
+    """Run the compiled functions once.
+
+    The first call in a process compiles for seconds, or reads compiled code from disk.
+    """
+    items = len(snapshot.item_ids)
+    fold_in = snapshot.fold_in
+    first_item = np.zeros(min(1, items), np.int64)
+    pairs = UserPairs(first_item, weight=np.ones(1), age=np.zeros(1))
+    if snapshot.can_fold and len(pairs):
+        equation = fold_in.build_equation(pairs, NO_PAIRS, 0.0)
+        fold_in.vector(equation)
+        fold_in.explain_scores(equation, pairs.index)
+    user = np.zeros((1, snapshot.width), np.float32)
+    hidden = np.zeros(0, np.int32)
+    mask = np.ones((1, items), bool)
+    snapshot.coarse.best(user, 1, NOTHING_HIDDEN, hidden, mask)
 
 
 def generate_backoff_seconds() -> Iterator[float]:
-    """Seconds to wait after one failure after another: a half, doubled up to eight."""
-    return (min(8.0, 0.5 * 2**n) for n in count())
+    """Generate the seconds to wait after each failure in a row: half a second, doubled up to 8."""
+    seconds = FIRST_BACKOFF_SECONDS
+    while True:
+        yield seconds
+        seconds = min(MAX_BACKOFF_SECONDS, 2 * seconds)

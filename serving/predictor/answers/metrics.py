@@ -1,36 +1,46 @@
-"""What the engine tells of itself while it answers."""
+"""The interface through which the engine reports what happens while it answers."""
 
 from typing import Protocol
 
 
 class EngineMetrics(Protocol):
-    """Takes reports; each costs well under a microsecond, may come from any thread and never raises."""
+    """Receives the engine's reports.
+
+    Every method has to return in well under a microsecond, may be called from any thread, and
+    never raises.
+    """
 
     def report_store_error(self, kind: str) -> None:
         """A command failed; `kind` is the exception's class name, such as "TimeoutError"."""
 
     def report_breaker(self, is_open: bool) -> None:
-        """The circuit breaker before the store opened or closed."""
+        """The circuit breaker in front of the store opened or closed."""
 
-    def fold_in(self, seconds: float) -> None:
-        """One user's vector was computed; `seconds` from asking the threads to the ranked items."""
+    def report_fold_in(self, seconds: float) -> None:
+        """All items were ranked for a user, `seconds` after the ranking had been requested."""
 
     def report_degradation(self, reason: str) -> None:
-        """A question got less than the ladder's best, e.g. "overload" (fold-in), "store", "history", "corrupt"."""
+        """A question got less than its best answer.
+
+        `reason` is "store", "corrupt", "gone" or "overload".
+        """
 
     def report_version(self, version: int, as_of: str, seconds: float) -> None:
-        """A version is served from now on; `seconds` since it was found active."""
+        """A new version answers from now on; loading it took `seconds`."""
 
     def report_corruption(self, what: str) -> None:
-        """A value of the store had a wrong checksum or was gone: "bucket", "history", "chunk", …"""
+        """A value in the store was missing or damaged.
+
+        `what` is "bucket", "history", "recent" or "version".
+        """
 
 
 class NoMetrics:
-    """Nobody listens: tests, scripts, `dawnlist ask` without a predictor."""
+    """Ignores all reports: for tests, scripts and commands that run without a predictor."""
 
     def report_store_error(self, kind: str) -> None: ...
     def report_breaker(self, is_open: bool) -> None: ...
-    def fold_in(self, seconds: float) -> None: ...
+    def report_fold_in(self, seconds: float) -> None: ...
     def report_degradation(self, reason: str) -> None: ...
     def report_version(self, version: int, as_of: str, seconds: float) -> None: ...
     def report_corruption(self, what: str) -> None: ...

@@ -1,33 +1,42 @@
-"""What is asked of the predictor, whatever protocol it came by."""
+"""A question to the predictor, in the same form for every protocol."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionEvent:
-    """Something the user did that the model has not learnt from yet."""
+    """An event of the user that came with the question. The model has not been trained on it."""
 
     item_id: str
+    """The item's id in the catalogue; an unknown id is ignored."""
     event_type: str = ""
-    """Empty: a view or, where the shop has none, what weighs least."""
+    """A type of event, such as "view". Empty means "view" or, in a shop without views, the type
+    with the smallest weight."""
     time: float | None = None
-    """Seconds since 1970, UTC; None: now."""
+    """Seconds since 1970 (UTC); None means now."""
 
 
-@dataclass(slots=True)  # not frozen, which makes it twice as slow to make
+@dataclass(slots=True)  # not frozen: creating a frozen instance takes twice as long
 class Question:
-    """One user, and how the answer is wanted; a protocol has checked types and lengths, the engine checks the rest."""
+    """A request for one user's items.
+
+    The protocol has checked types and lengths; the engine checks the rest.
+    """
 
     user_id: str
+    """The user's id, which need not be known."""
     k: int | None = None
-    """So many items; None: 20, or as many as the lists of the version hold."""
+    """How many items to return. None means 20, or the length of the version's lists if that is
+    smaller."""
     exclude: tuple[str, ...] = ()
-    """Items that must not come back."""
+    """Ids of items that must not be returned."""
     recent: tuple[QuestionEvent, ...] = ()
-    """Takes the place of the events that were recorded for the user."""
+    """The user's recent events. They replace the events that were recorded in the store."""
     context: tuple[tuple[str, str], ...] = ()
-    """Where the user is, such as ("device", "mobile"), ("country", "DE"): an unknown user gets that segment's list."""
+    """Names and values such as ("device", "mobile") and ("country", "DE"). An unknown user gets the
+    popular list of the segment that matches them."""
     filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """An item attribute and its values, such as ("genres", ("Drama", "War")): an item needs one value of each."""
+    """Item attributes and their allowed values, such as ("genres", ("Drama", "War")). An item has
+    to have one of the values of each attribute."""
     explain: bool = False
-    """Whether the answer says which past items speak for each result."""
+    """Whether the answer names the past items that contributed to each score."""

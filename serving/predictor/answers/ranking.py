@@ -1,221 +1,216 @@
-"""Ranking all items for one user, off the event loop: what folds events in, filters, or goes beyond the stored list.
+"""Rank all items for a few users, and explain the scores. Runs in a thread, off the event loop."""
 
-A few threads run compiled code without the GIL. What waits for a thread is taken together, since users who look at the
-items at the same time share the reading of them.
-"""
-
-import asyncio
-import logging
-import time
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+import numpy.typing as npt
 
-from dawnlist.arrays import BoolArray, Float32Array, Float64Array
+from dawnlist.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from dawnlist.ranking.coarse import NO_MASKS
 from dawnlist.ranking.fold_in import NO_START, UserEquation, UserPairs
-from dawnlist.serving.predictor.answers.metrics import EngineMetrics
+from dawnlist.serving.predictor.answers.recommendation import ItemReasons, ScoredItems
 from dawnlist.serving.predictor.answers.snapshot import Snapshot
 
-MAX_BATCH_TASKS: Final = 8
 MAX_REASONS: Final = 5
-"""Past items that an explanation names for each result."""
-
-_log = logging.getLogger("dawnlist.predictor")
+"""Past items that an explanation names for each item."""
 
 
 @dataclass(slots=True)
 class RankingTask:
-    """One user for whom all items are ranked."""
+    """One user for whom all items are to be ranked."""
 
     snapshot: Snapshot
+    """The version to rank."""
     k: int
+    """How many items to return."""
     hidden: set[int]
+    """Rows of items that must not be returned."""
     mask: BoolArray | None
+    """Items that the filters allow, shape (items,); None allows all."""
     history: UserPairs
-    met: int
-    """Items met in all, for w(n)."""
+    """The stored history."""
+    items_met: int
+    """How many items the user has met, n in the weight w(n) of content."""
     events: UserPairs
-    days: float
-    """From as_of to the cut that the events' ages are counted from."""
+    """Recent events that the history does not contain."""
+    days_since_as_of: float
+    """Days from as_of to the cut from which the events' ages are counted."""
     vector: Float32Array | None
-    """The stored one, where it ranks by itself or the history is not whole; else None."""
+    """The stored vector, for a ranking without events or a history that is truncated; else None."""
     fold: bool
+    """Whether the vector is to be computed from the history and the events."""
     explain: bool
-    listed: tuple[list[int], list[float]] | None = None
-    """Ranked already, only to be explained."""
+    """Whether to name the reasons for each score."""
+    stored_list: ScoredItems | None = None
+    """A list that only has to be explained; None if all items are to be ranked."""
 
 
 @dataclass(slots=True)
 class RankingResult:
-    """Item indices, best first, and what speaks for each: past items and what they add, the strongest first."""
+    """The ranked items of one user."""
 
     items: list[int]
+    """Item rows, best first."""
     scores: list[float]
-    because: list[list[tuple[int, float]]] | None
-
-
-PendingTask = tuple[RankingTask, "asyncio.Future[RankingResult | None]", float]
-
-
-class Ranker:
-    """The threads; belongs to one event loop."""
-
-    def __init__(self, threads: int, waiting: int, metrics: EngineMetrics) -> None:
-        self._free, self._most, self._metrics = threads, waiting, metrics
-        self._pending: deque[PendingTask] = deque()
-        self._pool = ThreadPoolExecutor(
-            threads,
-            thread_name_prefix="dawnlist-ranker",
-            initializer=threadpool_limits,
-            initargs=(1, "blas"),
-        )
-
-    def rank(self, task: RankingTask) -> "asyncio.Future[RankingResult | None] | None":
-        """None when too many wait already; the future gives None when a thread failed."""
-        if len(self._pending) >= self._most:
-            return None
-        future: asyncio.Future[RankingResult | None] = asyncio.get_running_loop().create_future()
-        self._pending.append((task, future, time.perf_counter()))
-        self._begin()
-        return future
-
-    def close(self) -> None:
-        """Let the threads end; what waits is answered with None."""
-        while self._pending:
-            _resolve_future(self._pending.popleft()[1], None)
-        self._pool.shutdown(wait=True)
-
-    def _begin(self) -> None:
-        while self._pending and self._free:
-            batch = [self._pending.popleft()]
-            snapshot = batch[0][0].snapshot
-            while (
-                self._pending
-                and len(batch) < MAX_BATCH_TASKS
-                and self._pending[0][0].snapshot is snapshot
-            ):
-                batch.append(self._pending.popleft())
-            self._free -= 1
-            done = asyncio.get_running_loop().run_in_executor(
-                self._pool, rank_tasks, [task for task, _, _ in batch]
-            )
-            done.add_done_callback(lambda done, batch=batch: self._end(done, batch))  # type: ignore[misc]
-
-    def _end(self, done: "asyncio.Future[list[RankingResult]]", batch: list[PendingTask]) -> None:
-        self._free += 1
-        self._begin()
-        now = time.perf_counter()
-        error = done.exception()
-        if error is not None:
-            _log.error("ranking failed", exc_info=error)
-        for at, (_, future, began) in enumerate(batch):
-            _resolve_future(future, None if error else done.result()[at])
-            self._metrics.fold_in(now - began)
-
-
-def _resolve_future(
-    future: "asyncio.Future[RankingResult | None]", found: RankingResult | None
-) -> None:
-    if not future.done():  # else nobody waits for it any more
-        future.set_result(found)
+    """A score for each item."""
+    because: list[ItemReasons] | None
+    """The reasons for each item; None unless the task asked for them."""
 
 
 def rank_tasks(tasks: Sequence[RankingTask]) -> list[RankingResult]:
-    """All of one snapshot."""
-    snapshot = tasks[0].snapshot
+    """Rank the items for each task. All tasks must be of the same snapshot."""
     equations = [_build_equation(task) for task in tasks]
-    found = [task.listed or ([], []) for task in tasks]
-    asked = [at for at, task in enumerate(tasks) if task.listed is None]
-    if asked:
-        for at, lists in zip(
-            asked, _rank_all_items([(tasks[at], equations[at]) for at in asked]), strict=True
-        ):
-            found[at] = lists
-    because = [
-        _explain_items(snapshot, equation, task.met, items) if task.explain else None
-        for task, equation, (items, _) in zip(tasks, equations, found, strict=True)
-    ]
-    return [
-        RankingResult(items, scores, why)
-        for (items, scores), why in zip(found, because, strict=True)
-    ]
+    results = []
+    for task, equation, (items, scores) in zip(
+        tasks, equations, _choose_lists(tasks, equations), strict=True
+    ):
+        because = None
+        if task.explain:
+            because = _explain_items(task.snapshot, equation, task.items_met, items)
+        results.append(RankingResult(items, scores, because))
+    return results
 
 
 def _build_equation(task: RankingTask) -> UserEquation:
-    start = NO_START if task.vector is None or not task.fold else task.vector.astype(np.float64)
-    return task.snapshot.fold_in.build_equation(task.history, task.events, task.days, start)
+    """Build the equation whose solution is the user's vector."""
+    start = NO_START
+    if task.vector is not None and task.fold:
+        start = task.vector.astype(np.float64)
+    fold_in = task.snapshot.fold_in
+    return fold_in.build_equation(task.history, task.events, task.days_since_as_of, start)
 
 
-def _rank_all_items(
-    tasks: Sequence[tuple[RankingTask, UserEquation]],
-) -> list[tuple[list[int], list[float]]]:
-    snapshot = tasks[0][0].snapshot
-    users = np.zeros((len(tasks), snapshot.coarse.vectors.shape[1]), dtype=np.float32)
-    for user, (task, equation) in zip(users, tasks, strict=True):
-        x = snapshot.fold_in.vector(equation) if task.fold or task.vector is None else task.vector
-        user[: snapshot.factors] = x
-        user[snapshot.factors :] = _compute_content_vector(snapshot, equation, task.met)
-    hidden = [np.sort(np.fromiter(task.hidden, np.int32, len(task.hidden))) for task, _ in tasks]
-    start = np.concatenate([[0], np.cumsum([len(items) for items in hidden])])
-    masks = [task.mask for task, _ in tasks if task.mask is not None]
-    numbers = iter(range(len(masks)))
-    which = np.array([-1 if task.mask is None else next(numbers) for task, _ in tasks])
-    index, score = snapshot.coarse.best(
-        users,
-        max(task.k for task, _ in tasks),
-        start,
-        np.concatenate(hidden),
-        np.stack(masks) if masks else NO_MASKS,
-        which,
-    )
-    lists = []
-    for (task, _), items, scores in zip(tasks, index, score, strict=True):
-        n = min(task.k, int((items >= 0).sum()))
-        lists.append((items[:n].tolist(), scores[:n].tolist()))
+def _choose_lists(
+    tasks: Sequence[RankingTask], equations: Sequence[UserEquation]
+) -> list[ScoredItems]:
+    """Return the stored list of each task that has one, and rank the others together."""
+    lists: list[ScoredItems] = [task.stored_list or ([], []) for task in tasks]
+    unranked = [position for position, task in enumerate(tasks) if task.stored_list is None]
+    if unranked:
+        ranked = _rank_all_items(
+            [tasks[position] for position in unranked],
+            [equations[position] for position in unranked],
+        )
+        for position, ranked_list in zip(unranked, ranked, strict=True):
+            lists[position] = ranked_list
     return lists
 
 
-def _content_weight(snapshot: Snapshot, met: int) -> float:
-    """w(n) of the hybrid score."""
-    share, pairs = snapshot.share
-    return share * pairs / (pairs + met) if share and pairs else 0.0
+def _rank_all_items(
+    tasks: Sequence[RankingTask], equations: Sequence[UserEquation]
+) -> list[ScoredItems]:
+    """Rank all items for all tasks in one pass over the item vectors."""
+    coarse = tasks[0].snapshot.coarse
+    users = _build_user_vectors(tasks, equations)
+    longest = max(task.k for task in tasks)
+    hidden = [_sort_hidden_rows(task) for task in tasks]
+    hidden_lengths = [len(rows) for rows in hidden]
+    hidden_begins = np.concatenate([[0], np.cumsum(hidden_lengths)])
+    masks, mask_numbers = _stack_masks(tasks)
+    all_items, all_scores = coarse.best(
+        users, longest, hidden_begins, np.concatenate(hidden), masks, mask_numbers
+    )
+    lists = []
+    for task, items, scores in zip(tasks, all_items, all_scores, strict=True):
+        length = min(task.k, int((items >= 0).sum()))
+        lists.append((items[:length].tolist(), scores[:length].tolist()))
+    return lists
 
 
-def _compute_content_vector(snapshot: Snapshot, equation: UserEquation, met: int) -> Float64Array:
-    """w(n) p of the hybrid score, shape (d,)."""
-    summed = equation.confidence @ snapshot.content[equation.index].astype(np.float64)
-    length = float(np.linalg.norm(summed))
-    return np.asarray(summed * (_content_weight(snapshot, met) / length if length else 0.0))
+def _sort_hidden_rows(task: RankingTask) -> npt.NDArray[np.int32]:
+    """Return the rows of the task's hidden items, ascending."""
+    rows = np.fromiter(task.hidden, np.int32, len(task.hidden))
+    return np.sort(rows)
+
+
+def _build_user_vectors(
+    tasks: Sequence[RankingTask], equations: Sequence[UserEquation]
+) -> Float32Array:
+    """Return the users' vectors [factors | content], shape (tasks, factors + d)."""
+    snapshot = tasks[0].snapshot
+    users = np.zeros((len(tasks), snapshot.width), dtype=np.float32)
+    for user, task, equation in zip(users, tasks, equations, strict=True):
+        if task.fold or task.vector is None:
+            user[: snapshot.factors] = snapshot.fold_in.vector(equation)
+        else:
+            user[: snapshot.factors] = task.vector
+        user[snapshot.factors :] = _compute_content_vector(snapshot, equation, task.items_met)
+    return users
+
+
+def _stack_masks(tasks: Sequence[RankingTask]) -> tuple[BoolArray, Int64Array]:
+    """Return the masks, shape (masks, items), and each task's mask by number, -1 for none."""
+    masks: list[BoolArray] = []
+    numbers = np.full(len(tasks), -1, dtype=np.int64)
+    for position, task in enumerate(tasks):
+        if task.mask is not None:
+            numbers[position] = len(masks)
+            masks.append(task.mask)
+    if not masks:
+        return NO_MASKS, numbers
+    return np.stack(masks), numbers
+
+
+def _compute_content_weight(snapshot: Snapshot, items_met: int) -> float:
+    """Compute w(n) of the hybrid score."""
+    share = snapshot.content_share
+    pairs = snapshot.content_pairs
+    if not share or not pairs:
+        return 0.0
+    return share * pairs / (pairs + items_met)
+
+
+def _compute_content_vector(
+    snapshot: Snapshot, equation: UserEquation, items_met: int
+) -> Float64Array:
+    """Compute w(n) p of the hybrid score, shape (d,)."""
+    content_sum = equation.confidence @ snapshot.content[equation.index].astype(np.float64)
+    length = float(np.linalg.norm(content_sum))
+    factor = 0.0
+    if length:
+        factor = _compute_content_weight(snapshot, items_met) / length
+    return np.asarray(content_sum * factor)
 
 
 def _explain_items(
-    snapshot: Snapshot, equation: UserEquation, met: int, items: list[int]
-) -> list[list[tuple[int, float]]]:
-    """What each past item adds to each result, of factors and of content; only what adds something."""
+    snapshot: Snapshot, equation: UserEquation, items_met: int, items: list[int]
+) -> list[ItemReasons]:
+    """Return what the user's past items add to each item's score, if that is more than 0."""
     if not items:  # filters and exclusions may leave none
         return []
-    whole = UserEquation(
-        equation.index,
-        equation.confidence,
-        equation.confidence + snapshot.fold_in.alpha0,
-        equation.ridge,
-        NO_START,
-    )
     rows = np.array(items, dtype=np.int64)
-    added = snapshot.fold_in.explain_scores(whole, rows)
-    if snapshot.content.shape[1] and len(whole.index):
-        pairs = snapshot.content[whole.index].astype(np.float64) * whole.confidence[:, None]
-        length = float(np.linalg.norm(pairs.sum(axis=0)))
-        by = _content_weight(snapshot, met) / length if length else 0.0
-        added = added + by * (snapshot.content[rows].astype(np.float64) @ pairs.T)
-    best = np.argsort(-added, axis=1, kind="stable")[:, :MAX_REASONS]
-    return [
-        [(int(whole.index[at]), float(line[at])) for at in order if line[at] > 0]
-        for line, order in zip(added, best, strict=True)
-    ]
+    contributions = _compute_contributions(snapshot, equation, items_met, rows)
+    order = np.argsort(-contributions, axis=1, kind="stable")[:, :MAX_REASONS]
+    because = []
+    for item_contributions, positions in zip(contributions, order, strict=True):
+        reasons = []
+        for position in positions:
+            if item_contributions[position] > 0:
+                past_item = int(equation.index[position])
+                reasons.append((past_item, float(item_contributions[position])))
+        because.append(reasons)
+    return because
+
+
+def _compute_contributions(
+    snapshot: Snapshot, equation: UserEquation, items_met: int, rows: Int64Array
+) -> Float64Array:
+    """Compute what each past item adds to each score by factors and content, (items, past items).
+
+    The whole score is explained by the pairs, also where the user's vector began with a stored one.
+    """
+    pull = equation.confidence + snapshot.fold_in.alpha0
+    whole = UserEquation(equation.index, equation.confidence, pull, equation.ridge, NO_START)
+    contributions = snapshot.fold_in.explain_scores(whole, rows)
+    if not snapshot.content.shape[1] or not len(whole.index):
+        return contributions
+    past_content = snapshot.content[whole.index].astype(np.float64)
+    past_content *= whole.confidence[:, None]
+    length = float(np.linalg.norm(past_content.sum(axis=0)))
+    factor = 0.0
+    if length:
+        factor = _compute_content_weight(snapshot, items_met) / length
+    by_content = snapshot.content[rows].astype(np.float64) @ past_content.T
+    return np.asarray(contributions + factor * by_content)

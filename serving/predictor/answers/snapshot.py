@@ -1,11 +1,10 @@
-"""Snapshot: what the predictor knows of one version. It never changes, and a call keeps the one it began with."""
+"""One version in the predictor's memory. It never changes; a call keeps the one it began with."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from dawnlist.arrays import BoolArray, Float32Array, PopularItems
@@ -15,79 +14,59 @@ from dawnlist.ranking.coarse import QuantisedIndex
 from dawnlist.ranking.fold_in import FoldIn
 from dawnlist.serving.predictor.answers.bucket import UserRecords
 from dawnlist.serving.predictor.answers.columns import AttributeIndex, IdColumn, TextColumn
+from dawnlist.serving.predictor.answers.popular_ranking import PopularRanking
 from dawnlist.store.layout import VersionMeta
 from dawnlist.store.toplists import EVERYBODY
 
-TEXT_COLUMNS = ("item_id", "title")
-
-
-@dataclass(frozen=True, eq=False)
-class PopularRanking:
-    """A list for many users, best first."""
-
-    items: list[int]
-    scores: list[float]
-    more: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """What follows where filters or a long k use the list up."""
-    more_scores: Float32Array = field(default_factory=lambda: np.zeros(0, np.float32))
-
-    def select_best(
-        self, k: int, hidden: Set[int], mask: BoolArray | None
-    ) -> tuple[list[int], list[float]]:
-        """The first k that are not hidden and that the mask, if any, allows."""
-        if mask is None and not hidden and len(self.items) >= k:
-            return self.items[:k], self.scores[:k]
-        shown = (
-            at
-            for at, item in enumerate(self.items)
-            if item not in hidden and (mask is None or mask[item])
-        )
-        chosen = list(islice(shown, k))
-        items, scores = [self.items[at] for at in chosen], [self.scores[at] for at in chosen]
-        if len(items) < k and len(self.more):
-            allowed = range(len(self.more)) if mask is None else np.flatnonzero(mask[self.more])
-            rest = (
-                at for at in allowed if int(self.more[at]) not in hidden
-            )  # one by one: a few are needed of many
-            for at in islice(rest, k - len(items)):
-                items.append(int(self.more[at]))
-                scores.append(float(self.more_scores[at]))
-        return items, scores
+TEXT_COLUMNS: Final = ("item_id", "title")
+"""Columns of the catalogue that are no attributes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """One version; arrays have a row for each item."""
+    """One version; all arrays and columns have a row for each item."""
 
     token: str
+    """The version's name in the store's keys."""
     version: int
+    """The version's number."""
     as_of: str
-    day: float
-    """as_of in seconds since 1970."""
+    """The end of the data that the model was trained on, as ISO 8601 in UTC."""
+    as_of_seconds: float
+    """The same in seconds since 1970."""
     k: int
-    """Length of the users' lists."""
+    """The length of the users' lists."""
     salt: bytes
+    """The salt of the hash that assigns users to buckets."""
     buckets: int
+    """The number of buckets."""
     records: UserRecords
+    """Reads users' records from buckets."""
     item_ids: IdColumn
+    """The items' ids."""
     titles: TextColumn
+    """The items' titles."""
     attributes: Mapping[str, AttributeIndex]
+    """The attributes that items can be filtered by."""
     coarse: QuantisedIndex
-    """Vectors [factors | content] and biases."""
+    """The vectors [factors | content] and the biases, for ranking all items."""
     fold_in: FoldIn
+    """Computes a user's vector from their history and events."""
     content: Float32Array
-    """(items, d)."""
-    share: tuple[float, float]
-    """content_share and content_pairs of w(n)."""
+    """The content vectors, shape (items, d)."""
+    content_share: float
+    """The model's content_share: the weight of content for a user who has met nothing."""
+    content_pairs: float
+    """The model's content_pairs: after so many items met, that weight is halved."""
     event_weights: Mapping[str, float]
-    """That of "" is for an event whose type is not told."""
+    """The weight of each event type; "" stands for an event without a type."""
     everybody: PopularRanking
-    """What is popular, then whatever else has a bias."""
+    """The popular list, and after it all other items with a positive bias."""
     segments: Mapping[frozenset[str], PopularRanking]
-    """By their parts, such as {"country=DE", "device=mobile"}."""
+    """Popular lists by their conditions, such as {"country=DE", "device=mobile"}."""
 
     @classmethod
-    def of(
+    def from_store(
         cls,
         meta: VersionMeta,
         catalogue: pa.Table,
@@ -95,81 +74,113 @@ class Snapshot:
         bias: Float32Array,
         popular: Mapping[str, PopularItems],
     ) -> "Snapshot":
-        """From what the store holds; `vectors` are [factors | content]."""
-        config, factors = meta["config"], int(meta["factors"])
-        als = ALSConfig.from_dict(config)
-        learnt = {"ridge_scale": als.regularization, **config, **als.as_dict()}
+        """Build a snapshot from what the store holds.
+
+        Args:
+            meta: The version's metadata.
+            catalogue: The items, one a row.
+            vectors: [factors | content], shape (items, factors + d).
+            bias: Shape (items,).
+            popular: The popular lists by segment, with one for everybody.
+        """
+        config = meta["config"]
+        factors = int(meta["factors"])
         return cls(
             token=meta["token"],
             version=int(meta["version"]),
             as_of=meta["as_of"],
-            day=parse_as_of(meta["as_of"]).timestamp(),
+            as_of_seconds=parse_as_of(meta["as_of"]).timestamp(),
             k=int(meta["k"]),
             salt=bytes.fromhex(meta["salt"]),
             buckets=int(meta["buckets"]),
             records=UserRecords(meta),
             item_ids=IdColumn(catalogue["item_id"]),
             titles=TextColumn(catalogue["title"]),
-            attributes={
-                name: AttributeIndex(catalogue[name])
-                for name in catalogue.column_names
-                if name not in TEXT_COLUMNS
-            },
+            attributes=_index_attributes(catalogue),
             coarse=QuantisedIndex.of(vectors, bias),
-            fold_in=FoldIn.of(vectors[:, :factors], learnt),
+            fold_in=_build_fold_in(vectors[:, :factors], config),
             content=vectors[:, factors:],
-            share=(
-                float(config.get("content_share", 0.0)),
-                float(config.get("content_pairs", 0.0)),
-            ),
+            content_share=float(config.get("content_share", 0.0)),
+            content_pairs=float(config.get("content_pairs", 0.0)),
             event_weights=_add_default_weight(meta.get("event_weights") or {}),
-            everybody=_build_popular_ranking(popular[EVERYBODY], bias),
-            segments={
-                frozenset(name.split(",")): PopularRanking(index.tolist(), score.tolist())
-                for name, (index, score) in popular.items()
-                if name != EVERYBODY
-            },
+            everybody=PopularRanking.from_bias(popular[EVERYBODY], bias),
+            segments=_build_segments(popular),
         )
 
     @property
     def factors(self) -> int:
-        """Length of a user's vector without the content part."""
+        """The length of a user's vector without the content part."""
         return len(self.fold_in.gram)
 
     @property
+    def width(self) -> int:
+        """The length of a user's vector with the content part."""
+        return int(self.coarse.vectors.shape[1])
+
+    @property
     def can_fold(self) -> bool:
-        """Whether events change a ranking at all."""
-        return bool(self.coarse.vectors.shape[1])
+        """Whether a user's events can change the ranking."""
+        return self.width > 0
 
-    def mask(self, filters: Iterable[tuple[str, Sequence[str]]]) -> BoolArray | None:
-        """Which items have a value of each attribute; None without filters."""
-        allowed: BoolArray | None = None
+    def build_mask(self, filters: Iterable[tuple[str, Sequence[str]]]) -> BoolArray | None:
+        """Return which items have a value of each attribute, shape (items,); None without filters.
+
+        Raises:
+            KeyError: the catalogue has no such attribute.
+        """
+        mask: BoolArray | None = None
         for name, values in filters:
-            found = np.zeros(len(self.item_ids), dtype=bool)
-            self.attributes[name].mark(values, found)
-            allowed = found if allowed is None else allowed & found
-        return allowed
+            matches = np.zeros(len(self.item_ids), dtype=bool)
+            self.attributes[name].mark(values, matches)
+            mask = matches if mask is None else mask & matches
+        return mask
 
-    def segment(self, context: Iterable[tuple[str, str]]) -> PopularRanking | None:
-        """The list of the segment that says most about the context, of equal ones the one it names first."""
+    def find_segment(self, context: Iterable[tuple[str, str]]) -> PopularRanking | None:
+        """Return the list of the segment that matches most of the context, or None.
+
+        Of segments that match equally much, the one that the context names first is taken.
+        """
         if not self.segments:
             return None
-        parts = [f"{name}={value}" for name, value in context]
-        place = {part: at for at, part in reversed(list(enumerate(parts)))}
-        fitting = [found for found in self.segments if found <= place.keys()]
-        if not fitting:
+        positions: dict[str, int] = {}
+        for position, (name, value) in enumerate(context):
+            positions.setdefault(f"{name}={value}", position)
+
+        def rank(segment: frozenset[str]) -> tuple[int, list[int]]:
+            return -len(segment), sorted(positions[condition] for condition in segment)
+
+        matching = [segment for segment in self.segments if segment <= positions.keys()]
+        if not matching:
             return None
-        return self.segments[
-            min(fitting, key=lambda found: (-len(found), sorted(place[part] for part in found)))
-        ]
+        return self.segments[min(matching, key=rank)]
 
 
-def _add_default_weight(told: Mapping[str, float]) -> dict[str, float]:
-    return {"": told["view"] if "view" in told else min(told.values(), default=1.0), **told}
+def _index_attributes(catalogue: pa.Table) -> dict[str, AttributeIndex]:
+    """Index all columns of the catalogue but ids and titles."""
+    names = [name for name in catalogue.column_names if name not in TEXT_COLUMNS]
+    return {name: AttributeIndex(catalogue[name]) for name in names}
 
 
-def _build_popular_ranking(popular: PopularItems, bias: Float32Array) -> PopularRanking:
-    listed, scores = popular
-    rest = np.setdiff1d(np.flatnonzero(bias > 0), listed)
-    rest = rest[np.argsort(-bias[rest], kind="stable")]
-    return PopularRanking(listed.tolist(), scores.tolist(), rest, bias[rest])
+def _build_fold_in(factors: Float32Array, config: dict[str, Any]) -> FoldIn:
+    """Prepare the fold-in with the settings that the model was trained with."""
+    als = ALSConfig.from_dict(config)
+    settings = {"ridge_scale": als.regularization, **config, **als.as_dict()}
+    return FoldIn.of(factors, settings)
+
+
+def _add_default_weight(event_weights: Mapping[str, float]) -> dict[str, float]:
+    """Add the weight of an event without a type: a view's, else the smallest, else 1."""
+    smallest = min(event_weights.values(), default=1.0)
+    return {"": event_weights.get("view", smallest), **event_weights}
+
+
+def _build_segments(
+    popular: Mapping[str, PopularItems],
+) -> dict[frozenset[str], PopularRanking]:
+    """Build the popular list of each segment."""
+    segments = {}
+    for name, (items, scores) in popular.items():
+        if name != EVERYBODY:
+            conditions = frozenset(name.split(","))
+            segments[conditions] = PopularRanking(items.tolist(), scores.tolist())
+    return segments

@@ -1,4 +1,4 @@
-"""The last rung: a file with items that anyone may be shown, for when nothing could ever be loaded.
+"""The fallback list from a file, served while no version could be loaded.
 
 {"as_of": "2026-01-01T03:00:00Z", "items": [{"item_id": "17", "title": "Alien"}, …]}
 """
@@ -7,48 +7,69 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
 from dawnlist.cuts import format_iso, parse_as_of
 
+_EXAMPLE: Final = (
+    '{"as_of": "2026-01-01T03:00:00Z", "items": [{"item_id": "17", "title": "Alien"}]}'
+)
+
 
 class TextList(list[str]):
-    """Texts by their row, as texts.Texts."""
+    """Texts by row, with the `take` of columns.TextColumn."""
 
     def take(self, rows: Iterable[int]) -> list[str]:
-        """The texts of some rows."""
+        """Return the texts of the given rows."""
         return [self[row] for row in rows]
 
 
 @dataclass(frozen=True)
 class StaticCatalogue:
-    """Item ids and titles, best first."""
+    """The items of a static file, best first."""
 
     as_of: str = ""
+    """The time that the file states, as ISO 8601 in UTC; "" without a file."""
     item_ids: TextList = field(default_factory=TextList)
+    """An id for each item."""
     titles: TextList = field(default_factory=TextList)
+    """A title for each item; a missing title is ""."""
     version: int = 0
+    """Always 0, which is no published version."""
 
     @classmethod
     def load(cls, path: Path | None) -> "StaticCatalogue":
-        """ValueError when the file is not as above; None is an empty one."""
+        """Read a static file; None gives an empty catalogue.
+
+        Raises:
+            ValueError: the file can't be read, or does not have the form shown above.
+        """
         if path is None:
             return cls()
-        rule = '{"as_of": "2026-01-01T03:00:00Z", "items": [{"item_id": "17", "title": "Alien"}]} is needed'
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            items = [(item["item_id"], item.get("title") or "") for item in found["items"]]
-            as_of = format_iso(parse_as_of(found["as_of"]))
+            content = json.loads(path.read_text(encoding="utf-8"))
+            items = [_parse_item(item) for item in content["items"]]
+            as_of = format_iso(parse_as_of(content["as_of"]))
         except OSError as error:
             raise ValueError(
-                f"the static file {str(path)!r} can't be read ({error.strerror}): {rule}"
+                f"the static file {str(path)!r} can't be read ({error.strerror}): "
+                f"{_EXAMPLE} is needed"
             ) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"the static file {str(path)!r} is no list of items ({error!r}): {rule}"
+                f"the static file {str(path)!r} is not a list of items ({error!r}): "
+                f"{_EXAMPLE} is needed"
             ) from None
-        if not all(isinstance(text, str) for item in items for text in item):
-            raise ValueError(
-                f"the static file {str(path)!r} has an item_id or a title that is no text: {rule}"
-            )
-        titles = dict(items)  # an item that is there twice is shown once
+        for item_id, title in items:
+            if not isinstance(item_id, str) or not isinstance(title, str):
+                raise ValueError(
+                    f"the static file {str(path)!r} has an item_id or a title that is not text: "
+                    f"{_EXAMPLE} is needed"
+                )
+        titles = dict(items)  # an item that is listed twice is returned once
         return cls(as_of, TextList(titles), TextList(titles.values()))
+
+
+def _parse_item(item: Any) -> tuple[Any, Any]:
+    """Return an entry's id and title, "" for a missing title; their types are not checked yet."""
+    return item["item_id"], item.get("title") or ""

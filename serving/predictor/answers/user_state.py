@@ -1,4 +1,4 @@
-"""Who asks: a question, and what is known of its user by now."""
+"""The state of one question while it is answered: what the store says about its user."""
 
 import time
 from collections.abc import Sequence
@@ -10,57 +10,76 @@ from dawnlist.ranking.fold_in import NO_PAIRS, UserPairs
 from dawnlist.serving.predictor.answers.question import Question, QuestionEvent
 from dawnlist.serving.predictor.answers.snapshot import Snapshot
 from dawnlist.store import recent
-from dawnlist.store.history import UserHistory
+from dawnlist.store.histories import UserHistory
 
 DAY_SECONDS = 86_400.0
 
 
 @dataclass(slots=True)
 class UserState:
-    """A question with what the store says of its user."""
+    """A question, and what the store says about its user."""
 
     question: Question
     k: int
+    """How many items to return."""
     bucket: int
+    """The number of the bucket that holds the user's record."""
     fingerprint: bytes
-    value: bytes = b""
-    """The bucket."""
-    at: int = -1
-    """Where the user's record begins in it; -1: unknown."""
+    """The hash by which the user's record is found in its bucket."""
+    bucket_value: bytes = b""
+    """The bucket as it was read from the store."""
+    record_offset: int = -1
+    """The position of the user's record in the bucket; -1 for an unknown user."""
     hidden: set[int] = field(default_factory=set)
+    """Rows of the items that must not be returned."""
     events: UserPairs = NO_PAIRS
-    """What counts beside the history, aged at the cut."""
-    days: float = 0.0
-    """From as_of to the cut."""
+    """Recent events that the stored history does not contain, with ages in days before the cut."""
+    days_since_as_of: float = 0.0
+    """Days from the version's as_of to the cut, which is the last event."""
     history: UserPairs | None = NO_PAIRS
-    """None where it could not be read."""
-    met: int = 0
-    is_cut: bool = False
-    """Whether the history has items without weights."""
+    """The stored history; None if it could not be read."""
+    items_met: int = 0
+    """How many items the user has met, in the history and in the events."""
+    is_history_truncated: bool = False
+    """Whether the history has older items of which only the ids are stored."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the version has a record of the user."""
+        return self.record_offset >= 0
 
 
 def validate_question(snapshot: Snapshot, question: Question) -> None:
-    """ValueError for what a question may not ask of this version."""
+    """Check the question's filters and event types against a version.
+
+    Raises:
+        ValueError: an attribute is not in the catalogue, or an event type has no weight.
+    """
     for name, _ in question.filters:
         if name not in snapshot.attributes:
-            known = ", ".join(sorted(snapshot.attributes)) or "none"
+            attributes = ", ".join(sorted(snapshot.attributes)) or "none"
             raise ValueError(
-                f"items have no attribute {name[:50]!r} to filter by: there is {known}"
+                f"items have no attribute {name[:50]!r} to filter by; the catalogue has: "
+                f"{attributes}"
             )
     for event in question.recent:
         if event.event_type not in snapshot.event_weights:
-            known = ", ".join(sorted(filter(None, snapshot.event_weights)))
+            event_types = ", ".join(sorted(filter(None, snapshot.event_weights)))
             raise ValueError(
-                f"event type {event.event_type[:50]!r} is unknown: give one of {known}"
+                f"event type {event.event_type[:50]!r} is unknown: give one of {event_types}"
             )
 
 
 def apply_events(
-    snapshot: Snapshot, asker: UserState, events: Sequence[QuestionEvent | recent.RecentEvent]
+    snapshot: Snapshot, state: UserState, events: Sequence[QuestionEvent | recent.RecentEvent]
 ) -> None:
-    """Hide the events' items, and add up what counts: of a known user what the history can't have, since as_of."""
-    newest = max(time.time(), snapshot.day)
-    since = snapshot.day if asker.at >= 0 else 0.0
+    """Hide the events' items, and add up the weights of the events that are to be folded in.
+
+    For a known user these are the events since `as_of`, because the stored history contains the
+    earlier ones. For an unknown user they are all events. An event in the future counts as now.
+    """
+    newest = max(time.time(), snapshot.as_of_seconds)
+    oldest = snapshot.as_of_seconds if state.is_known else 0.0
     pairs: dict[int, tuple[float, float]] = {}
     hidden: set[int] = set()
     for event in events:
@@ -68,27 +87,35 @@ def apply_events(
         if row is None:
             continue
         hidden.add(row)
-        moment = newest if event.time is None else min(newest, event.time)
+        event_time = newest if event.time is None else min(newest, event.time)
         weight = snapshot.event_weights.get(event.event_type, 0.0)
-        if weight and moment >= since:
-            before, last = pairs.get(row, (0.0, moment))
-            pairs[row] = before + weight, max(last, moment)
-    asker.hidden |= hidden
+        if weight and event_time >= oldest:
+            earlier_weight, last_time = pairs.get(row, (0.0, event_time))
+            pairs[row] = (earlier_weight + weight, max(last_time, event_time))
+    state.hidden |= hidden
     if pairs and snapshot.can_fold:
-        weights, times = np.array(list(pairs.values())).T
-        cut = max(snapshot.day, float(times.max()))
-        asker.events = UserPairs(
-            np.array(list(pairs), dtype=np.int64), weights, (cut - times) / DAY_SECONDS
-        )
-        asker.days = (cut - snapshot.day) / DAY_SECONDS
-        asker.met = len(pairs)
+        _store_event_pairs(snapshot, state, pairs)
 
 
-def apply_history(asker: UserState, found: UserHistory) -> None:
-    """Put the stored history in its place, and hide all of it."""
-    index = found.item_index.astype(np.int64)
-    asker.history = UserPairs(index, found.weight.astype(np.float64), found.age.astype(np.float64))
-    asker.is_cut = bool(len(found.older))
-    met = {*index.tolist(), *found.older.tolist()}
-    asker.hidden |= met
-    asker.met = len(met.union(asker.events.index.tolist()))
+def _store_event_pairs(
+    snapshot: Snapshot, state: UserState, pairs: dict[int, tuple[float, float]]
+) -> None:
+    """Keep the events for folding in; `pairs` maps a row to its weight and its last time."""
+    weights, times = np.array(list(pairs.values())).T
+    cut = max(snapshot.as_of_seconds, float(times.max()))
+    rows = np.array(list(pairs), dtype=np.int64)
+    state.events = UserPairs(rows, weights, (cut - times) / DAY_SECONDS)
+    state.days_since_as_of = (cut - snapshot.as_of_seconds) / DAY_SECONDS
+    state.items_met = len(pairs)
+
+
+def apply_history(state: UserState, history: UserHistory) -> None:
+    """Add the stored history to the state, and hide all of its items."""
+    rows = history.item_index.astype(np.int64)
+    weights = history.weight.astype(np.float64)
+    ages = history.age.astype(np.float64)
+    state.history = UserPairs(rows, weights, ages)
+    state.is_history_truncated = bool(len(history.older))
+    met = {*rows.tolist(), *history.older.tolist()}
+    state.hidden |= met
+    state.items_met = len(met.union(state.events.index.tolist()))

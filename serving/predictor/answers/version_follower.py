@@ -1,10 +1,10 @@
-"""The follower: a thread that looks every quarter of a second which version is active, and loads a new one.
+"""Follow the active version: a thread asks the store every quarter of a second and loads a new one.
 
-It has a connection of its own that may wait; the event loop, which may not, takes `snapshot` as it finds it. One
-assignment is the whole switch. A version that is gone or broken while it is loaded leaves the old one serving.
+The thread has a connection of its own that may wait, which the event loop may not. The event loop
+reads `snapshot`, and one assignment is the whole switch. If a version disappears or turns out to be
+damaged while it is loaded, the previous one keeps answering.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,127 +20,145 @@ from dawnlist.serving.predictor.answers.loading import (
 )
 from dawnlist.serving.predictor.answers.metrics import EngineMetrics
 from dawnlist.serving.predictor.answers.snapshot import Snapshot
+from dawnlist.serving.predictor.logger import predictor_log
 from dawnlist.store.client import check_store_url, connect_store
 from dawnlist.store.layout import StoreKeys
 from dawnlist.urls import format_error
 
 FOLLOWER_POLL_SECONDS: Final = 0.25
 FOLLOWER_MIN_POLL_SECONDS: Final = 0.05
-"""Between two looks at least, however many answers find a version gone."""
+"""The shortest time between two polls, however many answers ask for one."""
 CHUNK_TIMEOUT_SECONDS: Final = 5.0
-"""Seconds that an answer may take, a chunk of 4 MB."""
+"""Seconds in which the store has to send a chunk of 4 MB."""
 WARNING_INTERVAL_SECONDS: Final = 10.0
-"""Between two lines at least that say why the store can't be followed."""
-
-_log = logging.getLogger("dawnlist.predictor")
+"""The shortest time between two warnings that the store does not answer."""
 
 
 class VersionFollower:
-    """Follows one namespace from `start` to `stop`. ValueError for a URL or a namespace that can't be used."""
+    """Follows the active version of a namespace from `start` to `stop`."""
 
     snapshot: Snapshot | None = None
-    """Of the newest version that could be loaded."""
+    """The newest version that could be loaded; None while there is none."""
     loaded_at: float | None = None
-    """Seconds since 1970."""
+    """When it was loaded, in seconds since 1970."""
 
     def __init__(
-        self, url: str, namespace: str, metrics: EngineMetrics, tried: Callable[[], None]
+        self, url: str, namespace: str, metrics: EngineMetrics, on_poll: Callable[[], None]
     ) -> None:
-        """`tried` is called, from the thread, when the store has been asked for the first time, and what it had loaded
-        or not."""
-        self._url, self._keys, self._metrics, self._tried = (
-            check_store_url(url),
-            StoreKeys(namespace),
-            metrics,
-            tried,
-        )
+        """`on_poll` is called from the thread after each poll, whether it succeeded or not.
+
+        Raises:
+            ValueError: the URL or the namespace can't be used.
+        """
+        self._url = check_store_url(url)
+        self._keys = StoreKeys(namespace)
+        self._metrics = metrics
+        self._on_poll = on_poll
         self._client: Any = None
-        self._stop, self._hurry = threading.Event(), threading.Event()
+        self._stop_requested = threading.Event()
+        self._poll_requested = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dawnlist-follower", daemon=True)
-        self._failed: str | None = None
-        self._pauses: Iterator[float] = generate_backoff_seconds()
-        self._again_at = 0.0
-        self._why, self._say_at = "", 0.0
+        # The version that could not be loaded, and when it is tried again.
+        self._failed_token: str | None = None
+        self._backoff: Iterator[float] = generate_backoff_seconds()
+        self._next_attempt = 0.0
+        # The last warning about the store, and the earliest time for the next.
+        self._last_warning = ""
+        self._next_warning = 0.0
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and wait for a step that is under way."""
-        self._stop.set()
-        self._hurry.set()
+        """Stop the thread, and wait for what it is doing."""
+        self._stop_requested.set()
+        self._poll_requested.set()
         self._thread.join(CHUNK_TIMEOUT_SECONDS)
 
-    def hurry(self) -> None:
-        """Look at once: an answer found that its version is gone."""
-        self._hurry.set()
+    def poll_now(self) -> None:
+        """Ask the store at once: an answer found that its version is no longer there."""
+        self._poll_requested.set()
 
     def _run(self) -> None:
-        with threadpool_limits(1, "blas"):  # as many threads as cores would hold requests up
-            while not self._stop.is_set():
-                try:
-                    self._look()
-                    self._why = ""
-                except (
-                    RedisError,
-                    OSError,
-                ) as error:  # store_client.connect raises ConnectionError
-                    self._lost(error)
-                except Exception:
-                    _log.exception("following the active version failed")
-                self._tried()
-                self._stop.wait(FOLLOWER_MIN_POLL_SECONDS)
-                self._hurry.wait(FOLLOWER_POLL_SECONDS - FOLLOWER_MIN_POLL_SECONDS)
-                self._hurry.clear()
+        """Poll until the follower is stopped."""
+        with threadpool_limits(1, "blas"):  # as many threads as cores would delay requests
+            while not self._stop_requested.is_set():
+                self._poll_safely()
+                self._on_poll()
+                self._stop_requested.wait(FOLLOWER_MIN_POLL_SECONDS)
+                self._poll_requested.wait(FOLLOWER_POLL_SECONDS - FOLLOWER_MIN_POLL_SECONDS)
+                self._poll_requested.clear()
         self._disconnect()
 
-    def _look(self) -> None:
-        """See which version is active, and load it if it is another one."""
+    def _poll_safely(self) -> None:
+        """Poll, and handle every error."""
+        try:
+            self._poll()
+            self._last_warning = ""
+        except (RedisError, OSError) as error:  # connect_store raises ConnectionError
+            self._handle_store_error(error)
+        except Exception:
+            predictor_log.exception("following the active version failed")
+
+    def _poll(self) -> None:
+        """Ask which version is active, and load it if it is a new one."""
         if self._client is None:
             self._client = connect_store(self._url, CHUNK_TIMEOUT_SECONDS)
-        found = self._client.get(self._keys.active)
-        token = found.decode() if found else None
-        if token is None or (self.snapshot is not None and self.snapshot.token == token):
+        encoded = self._client.get(self._keys.active)
+        if not encoded:
             return
-        if token != self._failed:
-            self._failed, self._pauses, self._again_at = None, generate_backoff_seconds(), 0.0
-        if time.monotonic() >= self._again_at:
-            self._follow(token)
+        token = encoded.decode()
+        if self.snapshot is not None and self.snapshot.token == token:
+            return
+        if token != self._failed_token:
+            self._failed_token = None
+            self._backoff = generate_backoff_seconds()
+            self._next_attempt = 0.0
+        if time.monotonic() >= self._next_attempt:
+            self._load(token)
 
-    def _follow(self, token: str) -> None:
-        began = time.monotonic()
+    def _load(self, token: str) -> None:
+        """Load a version, and let it answer."""
+        started = time.monotonic()
         try:
             snapshot = load_snapshot(self._client, self._keys, token)
-        except (
-            LookupError,
-            ValueError,
-            TypeError,
-            LayoutError,
-        ) as error:  # pyarrow's errors are ValueErrors
-            self._metrics.report_corruption("version")
-            self._again_at = time.monotonic() + next(self._pauses)
-            if token != self._failed:
-                _log.error(
-                    "version %s can't be loaded, the one before goes on serving: %s",
-                    token,
-                    format_error(error),
-                )
-            self._failed = token
+        except (LookupError, ValueError, TypeError, LayoutError) as error:
+            # pyarrow's errors are ValueErrors
+            self._handle_load_error(token, error)
             return
-        self.snapshot, self.loaded_at = snapshot, time.time()
-        self._metrics.report_version(snapshot.version, snapshot.as_of, time.monotonic() - began)
+        self.snapshot = snapshot
+        self.loaded_at = time.time()
+        self._metrics.report_version(snapshot.version, snapshot.as_of, time.monotonic() - started)
 
-    def _lost(self, error: Exception) -> None:
-        """The store does not answer: a count does not tell a wrong password from a certificate, so say why, once."""
+    def _handle_load_error(self, token: str, error: Exception) -> None:
+        """Log why the version can't be loaded, the first time only, and plan the next attempt."""
+        self._metrics.report_corruption("version")
+        self._next_attempt = time.monotonic() + next(self._backoff)
+        if token != self._failed_token:
+            predictor_log.error(
+                "version %s can't be loaded, the one before goes on serving: %s",
+                token,
+                format_error(error),
+            )
+        self._failed_token = token
+
+    def _handle_store_error(self, error: Exception) -> None:
+        """Count the error, and log its message once.
+
+        The count alone would not distinguish a wrong password from a wrong certificate.
+        """
         self._metrics.report_store_error(type(error).__name__)
-        why, now = format_error(error), time.monotonic()
-        if why != self._why and now >= self._say_at:
-            _log.warning("the active version can't be followed: %s", why)
-            self._why, self._say_at = why, now + WARNING_INTERVAL_SECONDS
+        warning = format_error(error)
+        now = time.monotonic()
+        if warning != self._last_warning and now >= self._next_warning:
+            predictor_log.warning("the active version can't be followed: %s", warning)
+            self._last_warning = warning
+            self._next_warning = now + WARNING_INTERVAL_SECONDS
         self._disconnect()
 
     def _disconnect(self) -> None:
+        """Close the connection; the next poll opens a new one."""
         if self._client is not None:
             self._client.close()
             self._client = None

@@ -1,4 +1,4 @@
-"""An answer as JSON, put together from pieces: each item's id and title are written once for a version."""
+"""Encode answers as JSON, from pieces that are kept: an item's id and title are encoded once."""
 
 import time
 from collections.abc import Sequence
@@ -9,64 +9,76 @@ import numpy as np
 import orjson
 
 from dawnlist.cuts import parse_as_of
-from dawnlist.serving.predictor.answers.ladder import Recommendation
 from dawnlist.serving.predictor.answers.question import Question
+from dawnlist.serving.predictor.answers.recommendation import ItemReasons, Recommendation
 from dawnlist.serving.predictor.answers.snapshot import Snapshot
 from dawnlist.serving.predictor.answers.static_catalogue import StaticCatalogue
 
 NUMPY_JSON_OPTION: Final = orjson.OPT_SERIALIZE_NUMPY
 
 ServedCatalogue = Snapshot | StaticCatalogue
+"""What an answer's item rows refer to."""
 
 
 class PredictionEncoder:
-    """Belongs to one event loop; holds the pieces of one catalogue, of the items that have been asked for."""
+    """Encodes predictions, and keeps the encoded items of one catalogue.
+
+    It belongs to one event loop.
+    """
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._of: ServedCatalogue | None = None
+        self._catalogue: ServedCatalogue | None = None
+        # By row: b'},{"item_id":"17","title":"Alien","score":', or b"" if not encoded yet.
+        self._items: list[bytes] = []
 
-    def prediction(
-        self, question: Question, catalogue: ServedCatalogue, found: Recommendation
+    def encode_prediction(
+        self, question: Question, catalogue: ServedCatalogue, recommendation: Recommendation
     ) -> bytes:
-        """`{"user_id", "tier", "model_version", "as_of", "age_seconds", "items": [{"item_id", "title", "score"}]}`."""
-        head = orjson.dumps(
-            {
-                "user_id": question.user_id,
-                "tier": found.tier,
-                **describe_origin(catalogue),
-                "items": [],
-            }
-        )[:-2]
-        rows = found.items
+        """Encode `{"user_id", "tier", "model_version", "as_of", "age_seconds", "items": […]}`.
+
+        An item is `{"item_id", "title", "score"}`, with "because" if the question asked for it.
+        """
+        header = {
+            "user_id": question.user_id,
+            "tier": recommendation.tier,
+            **describe_origin(catalogue),
+            "items": [],
+        }
+        head = orjson.dumps(header)[:-2]  # without the end, "]}"
+        rows = recommendation.items
         if not rows:
             return head + b"]}"
-        # as float32, which the JSON writer prints in its own few digits
-        scores = orjson.dumps(np.asarray(found.scores, dtype=np.float32), option=NUMPY_JSON_OPTION)[
-            1:-1
-        ].split(b",")
-        if found.because is not None:
-            reasons = [orjson.dumps(describe_reasons(catalogue, one)) for one in found.because]
-            scores = [b'%b,"because":%b' % pair for pair in zip(scores, reasons, strict=True)]
-        parts: list[Any] = [None] * (2 * len(rows))
-        parts[::2], parts[1::2] = self._pieces_of(catalogue, rows), scores
-        return b"%b%b}]}" % (head, b"".join(parts)[2:])  # each piece closes the item before it
+        # As float32, which orjson writes with fewer digits.
+        scores = np.asarray(recommendation.scores, dtype=np.float32)
+        endings = orjson.dumps(scores, option=NUMPY_JSON_OPTION)[1:-1].split(b",")
+        if recommendation.because is not None:
+            endings = _append_reasons(endings, catalogue, recommendation.because)
+        pieces: list[Any] = [None] * (2 * len(rows))
+        pieces[::2] = self._encode_items(catalogue, rows)
+        pieces[1::2] = endings
+        # Each item's piece begins with "}," for the item before it, which the first does not need.
+        return b"%b%b}]}" % (head, b"".join(pieces)[2:])
 
-    def _pieces_of(self, catalogue: ServedCatalogue, rows: Sequence[int]) -> list[bytes]:
-        if self._of is not catalogue:
-            self._pieces, self._of = [b""] * len(catalogue.item_ids), catalogue
-        known = self._pieces
-        pieces = [known[row] for row in rows]
+    def _encode_items(self, catalogue: ServedCatalogue, rows: Sequence[int]) -> list[bytes]:
+        """Return the encoded id and title of each item, up to where its score follows."""
+        if self._catalogue is not catalogue:
+            self._items = [b""] * len(catalogue.item_ids)
+            self._catalogue = catalogue
+        encoded = self._items
+        pieces = [encoded[row] for row in rows]
         if not all(pieces):
             for row in rows:
                 item = {"item_id": catalogue.item_ids[row], "title": catalogue.titles[row]}
-                known[row] = b"},%b" % orjson.dumps(item)[:-1] + b',"score":'
-            pieces = [known[row] for row in rows]
+                encoded[row] = b'},%b,"score":' % orjson.dumps(item)[:-1]
+            pieces = [encoded[row] for row in rows]
         return pieces
 
 
 def describe_origin(catalogue: ServedCatalogue) -> dict[str, Any]:
-    """Where an answer is from: model_version, as_of and age_seconds, the last two null for lists of no run."""
+    """Return an answer's model_version, as_of and age_seconds.
+
+    The last two are None for a static file without a time.
+    """
     begun = _parse_timestamp(catalogue.as_of)
     age = None if begun is None else int(time.time() - begun)
     return {
@@ -76,15 +88,24 @@ def describe_origin(catalogue: ServedCatalogue) -> dict[str, Any]:
     }
 
 
-def describe_reasons(
-    catalogue: ServedCatalogue, reasons: Sequence[tuple[int, float]]
-) -> list[dict[str, Any]]:
-    """The past items that speak for a result, and how much of its score each is."""
-    return [
-        {"item_id": catalogue.item_ids[row], "score": round(score, 6)} for row, score in reasons
-    ]
+def describe_reasons(catalogue: ServedCatalogue, reasons: ItemReasons) -> list[dict[str, Any]]:
+    """Return the past items that contributed to a score, and how much each contributed."""
+    item_ids = catalogue.item_ids
+    return [{"item_id": item_ids[row], "score": round(score, 6)} for row, score in reasons]
+
+
+def _append_reasons(
+    endings: Sequence[bytes], catalogue: ServedCatalogue, because: Sequence[ItemReasons]
+) -> list[bytes]:
+    """Append to each item's encoded score the reasons for it."""
+    explained = []
+    for ending, reasons in zip(endings, because, strict=True):
+        encoded = orjson.dumps(describe_reasons(catalogue, reasons))
+        explained.append(b'%b,"because":%b' % (ending, encoded))
+    return explained
 
 
 @lru_cache(maxsize=16)
 def _parse_timestamp(as_of: str) -> float | None:
+    """Return seconds since 1970; None for an empty text."""
     return parse_as_of(as_of).timestamp() if as_of else None

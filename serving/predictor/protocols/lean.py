@@ -1,6 +1,8 @@
-"""`GET /v1/recommendations/{user}?k=&exclude=&recent=&device=&country=&genres=&explain=`, for API gateways.
+"""The GET route for API gateways, which returns one user's items.
 
-A parameter that may have several values is given several times: `exclude=7&exclude=8`.
+`GET /v1/recommendations/{user}?k=&exclude=&recent=&device=&country=&genres=&explain=`
+
+A parameter that may have several values is repeated: `exclude=7&exclude=8`.
 """
 
 from typing import Any, Final
@@ -8,6 +10,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.protocols.fields import (
+    CONTEXT_PARAMETERS,
     MAX_EXCLUDED,
     MAX_FILTER_VALUES,
     MAX_RECENT,
@@ -15,60 +18,83 @@ from dawnlist.serving.predictor.protocols.fields import (
 )
 
 RECOMMENDATIONS_PATH: Final = "/v1/recommendations/"
-SINGLE_PARAMETERS: Final = ("k", "device", "country", "explain")
+"""The route's path, which ends with the user's id."""
+SINGLE_PARAMETERS: Final = ("k", *CONTEXT_PARAMETERS, "explain")
+"""Parameters that may be given once."""
 QUERY_PARAMETERS: Final = (*SINGLE_PARAMETERS, "exclude", "recent", "genres")
+"""All parameters."""
+MAX_QUERY_FIELDS: Final = MAX_EXCLUDED + MAX_RECENT + MAX_FILTER_VALUES
+_FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
 def parse_get_request(user: bytes, query: bytes) -> Question:
-    """The user as the path has it and the query, both as they came; ValueError says what is wrong."""
+    """Build a question from the end of the path and the query, both as the client sent them.
+
+    Raises:
+        ValueError: a parameter is unknown, or its value is not allowed.
+    """
     try:
-        user_id = (unquote_to_bytes(user) if b"%" in user else user).decode()
-        return parse_question("the request", user_id, _parse_query(query) if query else {})
+        if b"%" in user:
+            user = unquote_to_bytes(user)
+        user_id = user.decode()
+        fields = _parse_query(query.decode()) if query else {}
+        return parse_question("the request", user_id, fields)
     except UnicodeDecodeError:
-        raise ValueError("the URL is no UTF-8") from None
+        raise ValueError("the URL is not UTF-8") from None
 
 
-def _parse_query(query: bytes) -> dict[str, Any]:
-    most = MAX_EXCLUDED + MAX_RECENT + MAX_FILTER_VALUES
-    values: dict[str, list[str]] = {}
-    for name, value in parse_qsl(
-        query.decode(), keep_blank_values=True, errors="strict", max_num_fields=most
-    ):
-        if name not in QUERY_PARAMETERS:
-            raise ValueError(
-                f"{name[:50]!r} is no parameter: there are {', '.join(QUERY_PARAMETERS)}"
-            )
-        values.setdefault(name, []).append(value)
-    single = {
-        name: _get_single_value(name, values[name]) for name in SINGLE_PARAMETERS if name in values
-    }
-    context = {name: single[name] for name in ("device", "country") if name in single}
-    return {
+def _parse_query(query: str) -> dict[str, Any]:
+    """Return the question's fields; parse_question checks their values."""
+    values = _collect_values(query)
+    single = {}
+    for name in SINGLE_PARAMETERS:
+        if name in values:
+            single[name] = _get_single_value(name, values[name])
+    fields: dict[str, Any] = {
         "k": _parse_number(single.get("k")),
         "explain": _parse_flag(single.get("explain")),
-        "context": context or None,
-        "exclude": values.get("exclude"),
-        "recent": [{"item_id": item_id} for item_id in values["recent"]]
-        if "recent" in values
-        else None,
-        "filters": {"genres": values["genres"]} if "genres" in values else None,
     }
+    context = {name: single[name] for name in CONTEXT_PARAMETERS if name in single}
+    if context:
+        fields["context"] = context
+    if "exclude" in values:
+        fields["exclude"] = values["exclude"]
+    if "recent" in values:
+        fields["recent"] = [{"item_id": item_id} for item_id in values["recent"]]
+    if "genres" in values:
+        fields["filters"] = {"genres": values["genres"]}
+    return fields
+
+
+def _collect_values(query: str) -> dict[str, list[str]]:
+    """Return each parameter's values, in the query's order."""
+    pairs = parse_qsl(
+        query, keep_blank_values=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS
+    )
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if name not in QUERY_PARAMETERS:
+            raise ValueError(f"{name[:50]!r} is not a parameter: use {', '.join(QUERY_PARAMETERS)}")
+        values.setdefault(name, []).append(value)
+    return values
 
 
 def _get_single_value(name: str, values: list[str]) -> str:
+    """Return the value of a parameter that may be given once."""
     if len(values) > 1:
         raise ValueError(f"{name!r} is given {len(values)} times: give it once")
     return values[0]
 
 
 def _parse_number(text: str | None) -> int | str | None:
-    """A whole number; other text as it is, which the field's check refuses."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else text
+    """Return a whole number; other text stays as it is, and parse_question refuses it."""
+    if text and text.isascii() and text.isdigit() and len(text) < 10:
+        return int(text)
+    return text
 
 
 def _parse_flag(text: str | None) -> bool | str | None:
-    return (
-        {"true": True, "1": True, "false": False, "0": False}.get(text, text)
-        if text is not None
-        else None
-    )
+    """Return a boolean; other text stays as it is, and parse_question refuses it."""
+    if text is None:
+        return None
+    return _FLAGS.get(text, text)

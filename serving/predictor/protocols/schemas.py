@@ -1,47 +1,40 @@
 """JSON schemas of the predictor's messages, with the limits that fields.py checks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from dawnlist.serving.predictor.answers.engine import MAX_K
 from dawnlist.serving.predictor.protocols import fields
+from dawnlist.serving.predictor.protocols.tensors import INPUT_NAMES
 from dawnlist.serving.predictor.watch.counts import TIERS
 
 JsonSchema = dict[str, Any]
+"""A JSON schema, or a part of an OpenAPI document."""
 
 TEXT_SCHEMA: Final[JsonSchema] = {"type": "string", "minLength": 1, "maxLength": fields.MAX_TEXT}
+"""An id, or a value of an attribute."""
+K_SCHEMA: Final[JsonSchema] = {"type": "integer", "minimum": 1, "maximum": MAX_K}
+_STRING: Final[JsonSchema] = {"type": "string"}
+_BOOLEAN: Final[JsonSchema] = {"type": "boolean"}
+_INTEGER: Final[JsonSchema] = {"type": "integer"}
+_NUMBER: Final[JsonSchema] = {"type": "number"}
 
 
 def build_schemas() -> JsonSchema:
-    """Those of all messages, by name."""
+    """Return the schemas of all messages by name."""
+    instance = {"user_id": TEXT_SCHEMA, **_build_option_properties()}
     return {
-        "Error": _build_object({"error": {"type": "string"}}),
-        "Ready": _build_object({"name": {"type": "string"}, "ready": {"type": "boolean"}}),
+        "Error": _build_object({"error": _STRING}),
+        "Ready": _build_object({"name": _STRING, "ready": _BOOLEAN}),
         "Event": _build_object(_build_event_properties(), required=["item_id"]),
-        "Instance": _build_object(
-            {"user_id": TEXT_SCHEMA, **_build_option_properties()}, required=["user_id"]
-        ),
-        "Instances": _build_object(
-            {
-                "instances": {
-                    "type": "array",
-                    "items": reference_schema("Instance"),
-                    "minItems": 1,
-                    "maxItems": fields.MAX_USERS,
-                }
-            },
-            more=True,
-        ),
+        "Instance": _build_object(instance, required=["user_id"]),
+        "Instances": _build_open_object(_build_instances_properties(), required=["instances"]),
         "Item": _build_object(_build_item_properties(), required=["item_id", "title", "score"]),
-        "Reason": _build_object({"item_id": {"type": "string"}, "score": {"type": "number"}}),
+        "Reason": _build_object({"item_id": _STRING, "score": _NUMBER}),
         "Prediction": _build_object(_build_prediction_properties()),
-        "Predictions": _build_object(
-            {"predictions": {"type": "array", "items": reference_schema("Prediction")}}
-        ),
-        "InputTensor": _build_object(_build_input_tensor_properties(), more=True),
-        "InferRequest": _build_object(
-            _build_infer_request_properties(), required=["inputs"], more=True
-        ),
+        "Predictions": _build_object({"predictions": _build_array(reference_schema("Prediction"))}),
+        "InputTensor": _build_open_object(_build_input_tensor_properties()),
+        "InferRequest": _build_open_object(_build_infer_request_properties(), required=["inputs"]),
         "OutputTensor": _build_object(_build_output_tensor_properties()),
         "InferResponse": _build_object(
             _build_infer_response_properties(),
@@ -50,25 +43,43 @@ def build_schemas() -> JsonSchema:
     }
 
 
-def _build_object(
-    properties: JsonSchema, required: list[str] | None = None, more: bool = False
-) -> JsonSchema:
-    """All properties are required unless told, and there are no more unless told."""
-    names = list(properties) if required is None else required
+def reference_schema(name: str) -> JsonSchema:
+    """Refer to a schema of `build_schemas` by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _build_object(properties: JsonSchema, required: Sequence[str] | None = None) -> JsonSchema:
+    """Describe an object without further properties; all are required if `required` is None."""
+    if required is None:
+        required = list(properties)
     return {
         "type": "object",
         "properties": properties,
-        "required": names,
-        "additionalProperties": more,
+        "required": required,
+        "additionalProperties": False,
     }
 
 
+def _build_open_object(properties: JsonSchema, required: Sequence[str] | None = None) -> JsonSchema:
+    """Describe an object that may have further properties."""
+    schema = _build_object(properties, required)
+    schema["additionalProperties"] = True
+    return schema
+
+
+def _build_array(items: JsonSchema, **limits: int) -> JsonSchema:
+    """Describe an array; `limits` are minItems and maxItems."""
+    return {"type": "array", "items": items, **limits}
+
+
 def _allow_null(schema: Mapping[str, Any]) -> JsonSchema:
+    """Describe a value that may also be null, which counts as absent."""
     return {**schema, "type": [schema["type"], "null"]}
 
 
 def _build_event_properties() -> JsonSchema:
-    moment = {
+    """Describe an event of `recent`."""
+    event_time = {
         "type": "number",
         "minimum": 0,
         "maximum": fields.MAX_TIME,
@@ -77,127 +88,114 @@ def _build_event_properties() -> JsonSchema:
     return {
         "item_id": TEXT_SCHEMA,
         "event_type": _allow_null(TEXT_SCHEMA),
-        "time": _allow_null(moment),
+        "time": _allow_null(event_time),
     }
 
 
 def _build_option_properties() -> JsonSchema:
-    """The fields of a question but for the user's id, as fields.py checks them."""
-    values = {
-        "type": "array",
-        "items": TEXT_SCHEMA,
-        "minItems": 1,
-        "maxItems": fields.MAX_FILTER_VALUES,
+    """Describe a question's fields except the user's id, as fields.py checks them."""
+    context = {
+        "type": "object",
+        "propertyNames": TEXT_SCHEMA,
+        "additionalProperties": TEXT_SCHEMA,
+        "maxProperties": fields.MAX_CONTEXT,
+        "examples": [{"device": "mobile", "country": "DE"}],
     }
-    options: dict[str, JsonSchema] = {
-        "k": {"type": "integer", "minimum": 1, "maximum": MAX_K},
-        "exclude": {"type": "array", "items": TEXT_SCHEMA, "maxItems": fields.MAX_EXCLUDED},
-        "recent": {
-            "type": "array",
-            "items": reference_schema("Event"),
-            "maxItems": fields.MAX_RECENT,
-        },
-        "context": {
-            "type": "object",
-            "propertyNames": TEXT_SCHEMA,
-            "additionalProperties": TEXT_SCHEMA,
-            "maxProperties": fields.MAX_CONTEXT,
-            "examples": [{"device": "mobile", "country": "DE"}],
-        },
-        "filters": {
-            "type": "object",
-            "properties": {"genres": values},
-            "additionalProperties": False,
-            "examples": [{"genres": ["Drama"]}],
-        },
-        "explain": {"type": "boolean"},
+    filter_values = _build_array(TEXT_SCHEMA, minItems=1, maxItems=fields.MAX_FILTER_VALUES)
+    filters = {
+        "type": "object",
+        "properties": {"genres": filter_values},
+        "additionalProperties": False,
+        "examples": [{"genres": ["Drama"]}],
+    }
+    options = {
+        "k": K_SCHEMA,
+        "exclude": _build_array(TEXT_SCHEMA, maxItems=fields.MAX_EXCLUDED),
+        "recent": _build_array(reference_schema("Event"), maxItems=fields.MAX_RECENT),
+        "context": context,
+        "filters": filters,
+        "explain": _BOOLEAN,
     }
     return {name: _allow_null(schema) for name, schema in options.items()}
 
 
+def _build_instances_properties() -> JsonSchema:
+    """Describe V1's request."""
+    instances = _build_array(reference_schema("Instance"), minItems=1, maxItems=fields.MAX_USERS)
+    return {"instances": instances}
+
+
 def _build_item_properties() -> JsonSchema:
+    """Describe an item of an answer."""
+    because = _build_array(reference_schema("Reason"))
+    because["description"] = "With explain: the strongest first."
     return {
-        "item_id": {"type": "string"},
+        "item_id": _STRING,
         "title": {"type": "string", "description": 'A missing title is "".'},
         "score": {"type": "number", "description": "Comparable within one list only."},
-        "because": {
-            "type": "array",
-            "items": reference_schema("Reason"),
-            "description": "With explain: the strongest first.",
-        },
+        "because": because,
+    }
+
+
+def _build_origin_properties() -> JsonSchema:
+    """Describe where an answer comes from: its version and the version's age."""
+    return {
+        "model_version": _STRING,
+        "as_of": _allow_null(_STRING),
+        "age_seconds": _allow_null(_INTEGER),
     }
 
 
 def _build_prediction_properties() -> JsonSchema:
+    """Describe the answer to one question."""
     return {
-        "user_id": {"type": "string"},
+        "user_id": _STRING,
         "tier": {"type": "string", "enum": list(TIERS)},
-        "model_version": {"type": "string"},
-        "as_of": {"type": ["string", "null"]},
-        "age_seconds": {"type": ["integer", "null"]},
-        "items": {"type": "array", "items": reference_schema("Item")},
+        **_build_origin_properties(),
+        "items": _build_array(reference_schema("Item")),
     }
 
 
 def _build_input_tensor_properties() -> JsonSchema:
+    """Describe a tensor of V2's request."""
     length = {"type": "integer", "minimum": 1, "maximum": fields.MAX_USERS}
     return {
-        "name": {"enum": ["user_id", "options"]},
+        "name": {"enum": list(INPUT_NAMES)},
         "datatype": {"const": "BYTES"},
-        "shape": {"type": "array", "items": length, "minItems": 1, "maxItems": 2},
-        "data": {
-            "type": "array",
-            "items": {"type": "string"},
-            "minItems": 1,
-            "maxItems": fields.MAX_USERS,
-        },
+        "shape": _build_array(length, minItems=1, maxItems=2),
+        "data": _build_array(_STRING, minItems=1, maxItems=fields.MAX_USERS),
     }
 
 
 def _build_infer_request_properties() -> JsonSchema:
-    parameters: dict[str, JsonSchema] = {
-        "k": {"type": "integer", "minimum": 1, "maximum": MAX_K},
-        "explain": {"type": "boolean"},
-        "device": TEXT_SCHEMA,
-        "country": TEXT_SCHEMA,
-    }
+    """Describe V2's request."""
+    parameters = {"k": K_SCHEMA, "explain": _BOOLEAN}
+    for name in fields.CONTEXT_PARAMETERS:
+        parameters[name] = TEXT_SCHEMA
     nullable = {name: _allow_null(schema) for name, schema in parameters.items()}
     return {
-        "id": {"type": ["string", "null"]},
-        "inputs": {
-            "type": "array",
-            "items": reference_schema("InputTensor"),
-            "minItems": 1,
-            "maxItems": 2,
-        },
+        "id": _allow_null(_STRING),
+        "inputs": _build_array(reference_schema("InputTensor"), minItems=1, maxItems=2),
         "parameters": _allow_null(_build_object(nullable, required=[])),
     }
 
 
 def _build_output_tensor_properties() -> JsonSchema:
-    numbers = {"type": "array", "items": {"type": "integer"}}
+    """Describe a tensor of V2's response."""
     return {
-        "name": {"type": "string"},
+        "name": _STRING,
         "datatype": {"enum": ["BYTES", "FP32", "INT32"]},
-        "shape": numbers,
+        "shape": _build_array(_INTEGER),
         "data": {"type": "array"},
     }
 
 
 def _build_infer_response_properties() -> JsonSchema:
-    whence = {
-        name: _build_prediction_properties()[name]
-        for name in ("model_version", "as_of", "age_seconds")
-    }
+    """Describe V2's response."""
     return {
-        "id": {"type": "string"},
-        "model_name": {"type": "string"},
-        "model_version": {"type": "string"},
-        "parameters": _build_object(whence),
-        "outputs": {"type": "array", "items": reference_schema("OutputTensor")},
+        "id": _STRING,
+        "model_name": _STRING,
+        "model_version": _STRING,
+        "parameters": _build_object(_build_origin_properties()),
+        "outputs": _build_array(reference_schema("OutputTensor")),
     }
-
-
-def reference_schema(name: str) -> JsonSchema:
-    """A schema by its name."""
-    return {"$ref": f"#/components/schemas/{name}"}

@@ -1,53 +1,68 @@
-"""KServe's V1 protocol: `{"instances": [{"user_id": "42", "k": 5}, …]}` to `{"predictions": […]}`."""
+"""KServe's V1 protocol.
+
+A request is `{"instances": [{"user_id": "42", "k": 5}, …]}`, and its response is
+`{"predictions": […]}`.
+"""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
-from dawnlist.serving.predictor.answers.ladder import Recommendation
 from dawnlist.serving.predictor.answers.question import Question
+from dawnlist.serving.predictor.answers.recommendation import Recommendation
 from dawnlist.serving.predictor.protocols.encoding import PredictionEncoder, ServedCatalogue
 from dawnlist.serving.predictor.protocols.fields import check_user_count, parse_question
 
+INSTANCE_EXAMPLE: Final = '{"user_id": "42", "k": 20}'
+
 
 def parse_json_object(body: bytes) -> dict[str, Any]:
-    """The body's JSON object; ValueError when it is none."""
+    """Return the body's JSON object.
+
+    Raises:
+        ValueError: the body is not JSON, or not an object.
+    """
     try:
-        found = orjson.loads(body)
+        content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise ValueError(f"the body is no JSON: {error}") from None
-    if not isinstance(found, dict):
+        raise ValueError(f"the body is not JSON: {error}") from None
+    if not isinstance(content, dict):
         raise ValueError("the body has to be a JSON object")
-    return found
+    return content
 
 
 def parse_v1_request(body: bytes) -> list[Question]:
-    """One for each instance; ValueError says what is wrong."""
+    """Return a question for each instance of the request.
+
+    Raises:
+        ValueError: the body does not have the form above, or a field is not allowed.
+    """
     instances = parse_json_object(body).get("instances")
     if not isinstance(instances, list) or not instances:
         raise ValueError(
-            '"instances" has to be a list of at least one object like {"user_id": "42", "k": 20}'
+            f'"instances" has to be a list of at least one object like {INSTANCE_EXAMPLE}'
         )
     check_user_count(len(instances))
     return [_parse_instance(f"instances[{i}]", instance) for i, instance in enumerate(instances)]
 
 
-def _parse_instance(where: str, instance: Any) -> Question:
+def _parse_instance(source: str, instance: Any) -> Question:
+    """Return the question of one instance."""
     if not isinstance(instance, dict):
-        raise ValueError(f'{where} has to be an object like {{"user_id": "42", "k": 20}}')
-    return parse_question(where, instance.pop("user_id", None), instance)
+        raise ValueError(f"{source} has to be an object like {INSTANCE_EXAMPLE}")
+    user_id = instance.pop("user_id", None)
+    return parse_question(source, user_id, instance)
 
 
 def encode_v1_response(
-    printer: PredictionEncoder,
-    asked: Sequence[Question],
+    encoder: PredictionEncoder,
+    questions: Sequence[Question],
     catalogue: ServedCatalogue,
-    found: Sequence[Recommendation],
+    recommendations: Sequence[Recommendation],
 ) -> bytes:
-    """One prediction for each question, in its order."""
-    predictions = [
-        printer.prediction(question, catalogue, one)
-        for question, one in zip(asked, found, strict=True)
-    ]
+    """Encode a prediction for each question, in order."""
+    predictions = []
+    for question, recommendation in zip(questions, recommendations, strict=True):
+        predictions.append(encoder.encode_prediction(question, catalogue, recommendation))
     return b'{"predictions":[%b]}' % b",".join(predictions)

@@ -1,9 +1,11 @@
-"""Who may ask: anybody, or who shows an API key or a signed token (JWT). The secrets come from the environment.
+"""Authenticate callers by an API key or a signed token (JWT), if the environment has keys.
 
-DAWNLIST_API_KEY        one key, or several separated by commas while one takes another's place; header x-api-key
-DAWNLIST_JWT_KEY        a public key in PEM (RSA, EC, Ed25519) or a shared secret; header authorization: Bearer
+DAWNLIST_API_KEY        one key, or several separated by commas while one replaces another; callers
+                        send it in the header x-api-key
+DAWNLIST_JWT_KEY        a public key in PEM (RSA, EC, Ed25519) or a shared secret; callers send a
+                        token in the header authorization: Bearer
 DAWNLIST_JWT_KEY_FILE   a file with the same
-DAWNLIST_JWT_AUDIENCE   the `aud` that a token must have; unset: a token with any or none
+DAWNLIST_JWT_AUDIENCE   the `aud` that a token must have; if unset, a token may have any or none
 """
 
 import hashlib
@@ -21,75 +23,107 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from dawnlist.urls import API_KEY, JWT_KEY
 
 JWT_KEY_FILE: Final = "DAWNLIST_JWT_KEY_FILE"
-_JWT_KEY_DESCRIPTION: Final = f"the key of tokens ({JWT_KEY} or {JWT_KEY_FILE})"
 JWT_AUDIENCE: Final = "DAWNLIST_JWT_AUDIENCE"
-MAX_CACHED_TOKENS: Final = 1_000  # tokens whose signature need not be checked again
-MIN_SECRET_BYTES: Final = 32  # bytes, as RFC 7518 demands of HS256
+_JWT_KEY_DESCRIPTION: Final = f"the key of tokens ({JWT_KEY} or {JWT_KEY_FILE})"
+MAX_CACHED_TOKENS: Final = 1_000
+"""Tokens whose signature is not checked again."""
+MIN_SECRET_BYTES: Final = 32
+"""Bytes of a shared secret, as RFC 7518 requires for HS256."""
 
+SECRET_ALGORITHMS: Final = ["HS256", "HS384", "HS512"]
 ALGORITHMS: Final[Mapping[type[Any], list[str]]] = {
     rsa.RSAPublicKey: ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
     ec.EllipticCurvePublicKey: ["ES256", "ES384", "ES512"],
     ed25519.Ed25519PublicKey: ["EdDSA"],
 }
+"""The algorithms for each type of public key."""
 
 
 class UnauthenticatedError(Exception):
-    """Nobody is named, or not in a way that is believed: 401, UNAUTHENTICATED."""
+    """The caller has no valid key: HTTP status 401, gRPC's UNAUTHENTICATED."""
 
 
 class ForbiddenError(Exception):
-    """Somebody is named who may not ask here: 403, PERMISSION_DENIED."""
+    """The caller is known, but may not ask here: HTTP status 403, gRPC's PERMISSION_DENIED."""
 
 
 @dataclass(frozen=True, slots=True)
 class Authenticator:
-    """Knows the keys; with none at all everybody may ask."""
+    """Checks callers' keys; without any configured key everybody may ask."""
 
     api_keys: tuple[bytes, ...] = ()
-    """Their SHA-256, so that comparing takes the same time whatever is shown."""
+    """The API keys' SHA-256 digests: comparing them takes the same time for every key."""
     jwt_key: Any = None
+    """The key that verifies tokens; None if tokens are not accepted."""
     algorithms: tuple[str, ...] = ()
+    """The algorithms that tokens may be signed with."""
     audience: str | None = None
-    _believed: dict[bytes, float] = field(default_factory=dict)
-    """Token -> when it expires."""
+    """The `aud` that tokens must have; None accepts any."""
+    _token_expiries: dict[bytes, float] = field(default_factory=dict)
+    """Tokens whose signature was valid, and when they expire, in seconds since 1970."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Authenticator":
-        """ValueError for a key that can't be used."""
-        keys = [key.strip() for key in environment.get(API_KEY, "").split(",")]
-        text = _read_jwt_key(environment)
-        key, algorithms = _parse_jwt_key(text) if text else (None, ())
-        hashed = tuple(hashlib.sha256(key.encode()).digest() for key in keys if key)
-        return cls(hashed, key, tuple(algorithms), environment.get(JWT_AUDIENCE) or None)
+        """Read the keys from environment variables.
+
+        Raises:
+            ValueError: a key can't be used.
+        """
+        digests = []
+        for api_key in environment.get(API_KEY, "").split(","):
+            if api_key.strip():
+                digests.append(hashlib.sha256(api_key.strip().encode()).digest())
+        audience = environment.get(JWT_AUDIENCE) or None
+        jwt_key_text = _read_jwt_key(environment)
+        if not jwt_key_text:
+            return cls(tuple(digests), audience=audience)
+        jwt_key, algorithms = _parse_jwt_key(jwt_key_text)
+        return cls(tuple(digests), jwt_key, tuple(algorithms), audience)
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether everybody may ask."""
         return not self.api_keys and self.jwt_key is None
 
     def check(self, headers: Mapping[bytes, bytes]) -> None:
-        """UnknownError or ForbiddenError unless one of the headers x-api-key and authorization opens."""
-        if self.open:
+        """Check a request's headers x-api-key and authorization.
+
+        Raises:
+            UnauthenticatedError: there is no valid key or token.
+            ForbiddenError: the token is for another service.
+        """
+        if self.is_open:
             return
-        shown = headers.get(b"x-api-key")
-        if shown is not None and self.api_keys:
-            digest = hashlib.sha256(shown).digest()
-            if (
-                sum(hmac.compare_digest(digest, key) for key in self.api_keys) == 0
-            ):  # any() would stop at the first
-                raise UnauthenticatedError("this API key is not known")
+        api_key = headers.get(b"x-api-key")
+        if api_key is not None and self.api_keys:
+            self._check_api_key(api_key)
             return
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"bearer" or self.jwt_key is None:
-            ways = ["x-api-key"] * bool(self.api_keys) + ["authorization: Bearer"] * (
-                self.jwt_key is not None
-            )
-            raise UnauthenticatedError(f"give a key, in the header {' or '.join(ways)}")
+            raise UnauthenticatedError(f"give a key, in the header {self._describe_headers()}")
         self._check_token(token.strip())
 
+    def _describe_headers(self) -> str:
+        """Return the headers that may hold a key."""
+        headers = []
+        if self.api_keys:
+            headers.append("x-api-key")
+        if self.jwt_key is not None:
+            headers.append("authorization: Bearer")
+        return " or ".join(headers)
+
+    def _check_api_key(self, api_key: bytes) -> None:
+        """Raise UnauthenticatedError unless the key is one of ours."""
+        digest = hashlib.sha256(api_key).digest()
+        # Every key is compared: any() would stop at the first match, and its time would show which.
+        matches = sum(hmac.compare_digest(digest, known_digest) for known_digest in self.api_keys)
+        if matches == 0:
+            raise UnauthenticatedError("this API key is not known")
+
     def _check_token(self, token: bytes) -> None:
-        believed = self._believed
-        if believed.get(token, 0.0) > time.time():
+        """Raise an error unless the token is valid, which is remembered until it expires."""
+        expiries = self._token_expiries
+        if expiries.get(token, 0.0) > time.time():
             return
         try:
             claims = jwt.decode(
@@ -103,14 +137,15 @@ class Authenticator:
             raise ForbiddenError(f"the token is not for this service: {error}") from None
         except jwt.ExpiredSignatureError:
             raise UnauthenticatedError("the token has expired") from None
-        except jwt.PyJWTError:  # InvalidKeyError, too: an algorithm of another curve than the key's
+        except jwt.PyJWTError:  # also InvalidKeyError, for the algorithm of another curve
             raise UnauthenticatedError("the token is not valid") from None
-        if len(believed) >= MAX_CACHED_TOKENS:
-            believed.clear()
-        believed[token] = float(claims["exp"])
+        if len(expiries) >= MAX_CACHED_TOKENS:
+            expiries.clear()
+        expiries[token] = float(claims["exp"])
 
 
 def _read_jwt_key(environment: Mapping[str, str]) -> str:
+    """Return the text of the key for tokens, "" if there is none."""
     path = environment.get(JWT_KEY_FILE)
     if not path:
         return environment.get(JWT_KEY, "")
@@ -120,26 +155,27 @@ def _read_jwt_key(environment: Mapping[str, str]) -> str:
         raise ValueError(
             f"{JWT_KEY_FILE} can't be read ({type(error).__name__}): give a file with a key"
         ) from None
-    if not text:  # a secret that is not there yet must not open the door
+    if not text:  # while a secret is not mounted yet, callers without a key must be refused
         raise ValueError(f"{JWT_KEY_FILE} names an empty file: give a file with a key")
     return text
 
 
 def _parse_jwt_key(text: str) -> tuple[Any, list[str]]:
-    """The key, and only the algorithms that go with it: a public key must never do as a shared secret."""
+    """Return the key and its algorithms: a public key must never be used as a shared secret."""
     if "-----BEGIN" not in text:
         if len(text.encode()) < MIN_SECRET_BYTES:
             raise ValueError(
-                f"{_JWT_KEY_DESCRIPTION} is shorter than {MIN_SECRET_BYTES} bytes: give a longer secret"
+                f"{_JWT_KEY_DESCRIPTION} is shorter than {MIN_SECRET_BYTES} bytes: "
+                "give a longer secret"
             )
-        return text, ["HS256", "HS384", "HS512"]
+        return text, SECRET_ALGORITHMS
     try:
         key = load_pem_public_key(text.encode())
     except ValueError:
         raise ValueError(
             f"{_JWT_KEY_DESCRIPTION} is no public key in PEM: give one, or a shared secret"
         ) from None
-    for kind, algorithms in ALGORITHMS.items():
-        if isinstance(key, kind):
+    for key_type, algorithms in ALGORITHMS.items():
+        if isinstance(key, key_type):
             return key, algorithms
     raise ValueError(f"the key of tokens is a {type(key).__name__}: give an RSA, EC or Ed25519 one")

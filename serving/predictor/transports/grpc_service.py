@@ -1,10 +1,10 @@
-"""KServe's V2 protocol over gRPC: kserve's messages, our limits, an address that can be chosen.
+"""KServe's V2 protocol over gRPC: kserve's messages with our limits, on a host that can be chosen.
 
-kserve 0.21's own server binds to all interfaces, lets anybody unload the model, has no key and logs each call.
+The server of kserve 0.21 binds to all interfaces, lets anybody unload the model, asks for no key
+and logs each call.
 """
 
-import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 import grpc  # type: ignore[import-untyped]
@@ -15,121 +15,137 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import (
     add_GRPCInferenceServiceServicer_to_server,
 )
 
-from dawnlist.serving.predictor.answers.ladder import Recommendation
-from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.model import DawnlistModel
-from dawnlist.serving.predictor.protocols import v2
-from dawnlist.serving.predictor.protocols.encoding import ServedCatalogue, describe_origin
-from dawnlist.serving.predictor.request_limiter import MAX_CONCURRENT_REQUESTS, OverloadedError
+from dawnlist.serving.predictor.protocols.tensors import parse_tensors
+from dawnlist.serving.predictor.request_limiter import MAX_CONCURRENT_REQUESTS
 from dawnlist.serving.predictor.transports.auth import (
     Authenticator,
     ForbiddenError,
     UnauthenticatedError,
 )
-from dawnlist.serving.predictor.transports.connection import MAX_BODY, MAX_HEAD
+from dawnlist.serving.predictor.transports.failures import INTERNAL_ERROR_STATUS, choose_status
+from dawnlist.serving.predictor.transports.grpc_messages import (
+    build_infer_response,
+    read_parameters,
+    read_tensors,
+)
+from dawnlist.serving.predictor.transports.limits import MAX_BODY, MAX_HEAD
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
 from dawnlist.serving.predictor.watch.logs import INTERNAL_ERROR_MESSAGE, FailureReporter
 from dawnlist.urls import format_error
 
-MAX_ANSWER: Final = 64 << 20  # bytes; a thousand users with 100 items each and reasons are a few MB
-CONTENT_FIELDS: Final = {
-    "BYTES": "bytes_contents",
-    "FP32": "fp32_contents",
-    "INT32": "int_contents",
-}
+MAX_ANSWER: Final = 64 << 20
+"""Bytes of a response; a thousand users with 100 items each and reasons need a few MB."""
 
 GrpcStatus = grpc.StatusCode
 
+GRPC_STATUSES: Final[Mapping[int, Any]] = {
+    400: GrpcStatus.INVALID_ARGUMENT,
+    401: GrpcStatus.UNAUTHENTICATED,
+    403: GrpcStatus.PERMISSION_DENIED,
+    503: GrpcStatus.RESOURCE_EXHAUSTED,
+}
+"""The gRPC statuses that stand for the HTTP statuses of failures."""
+
 
 class InferenceServicer(GRPCInferenceServiceServicer):  # type: ignore[misc]
-    """Answers for one model."""
+    """Answers the calls of KServe's inference service for one model."""
 
     def __init__(
         self,
         model: DawnlistModel,
         dataplane: DataPlane,
         counts: PredictorMetrics,
-        doorkeeper: Authenticator,
+        authenticator: Authenticator,
         failures: FailureReporter,
     ) -> None:
-        self._model, self._dataplane, self._counts = model, dataplane, counts
-        self._doorkeeper, self._failures = doorkeeper, failures
+        self._model = model
+        self._dataplane = dataplane
+        self._counts = counts
+        self._authenticator = authenticator
+        self._failures = failures
 
     async def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Say that the process runs."""
         return pb.ServerLiveResponse(live=True)
 
     async def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Say whether a version is loaded and warm."""
         return pb.ServerReadyResponse(ready=self._model.engine.ready)
 
     async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
-        await self._known(request.name, context)
+        """Say whether a version is loaded and warm."""
+        await self._check_model(request.name, context)
         return pb.ModelReadyResponse(ready=self._model.engine.ready)
 
     async def ServerMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
-        await self._opened(context)
+        """Describe the server."""
+        await self._check_key(context)
         metadata = self._dataplane.metadata()
         return pb.ServerMetadataResponse(name=metadata["name"], version=metadata["version"])
 
     async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
-        await self._opened(context)
-        await self._known(request.name, context)
+        """Describe the model's tensors."""
+        await self._check_key(context)
+        await self._check_model(request.name, context)
         return pb.ModelMetadataResponse(**await self._dataplane.model_metadata(request.name))
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
-        await self._opened(context)
-        await self._known(request.model_name, context)
+        """Answer the questions of the request's tensors."""
+        await self._check_key(context)
+        await self._check_model(request.model_name, context)
         try:
-            asked = v2.parse_tensors(_parse_tensors(request), _parse_parameters(request.parameters))
-            catalogue, found = await self._model.predict(asked)
+            tensors = read_tensors(request)
+            questions = parse_tensors(tensors, read_parameters(request.parameters))
+            catalogue, recommendations = await self._model.predict(questions)
         except Exception as failure:
             await self._refuse(failure, context)
-        self._counts.request("grpc", 200)
-        return _build_response(self._model.name, request.id, asked, catalogue, found)
+        self._counts.count_request("grpc", 200)
+        return build_infer_response(
+            self._model.name, request.id, questions, catalogue, recommendations
+        )
 
     async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:  # noqa: N802
-        # left to grpc, each such call would be an error in the log
-        await context.abort(
-            GrpcStatus.UNIMPLEMENTED, "the model can't be loaded or unloaded from outside"
-        )
+        """Refuse; if the method were missing, grpc would log an error for each call."""
+        message = "the model can't be loaded or unloaded from outside"
+        await context.abort(GrpcStatus.UNIMPLEMENTED, message)
 
     RepositoryModelUnload = RepositoryModelLoad
 
-    async def _opened(self, context: Any) -> None:
-        headers = {
-            name.encode(): _encode_value(value)
-            for name, value in context.invocation_metadata() or ()
-        }
+    async def _check_key(self, context: Any) -> None:
+        """Abort the call unless its metadata hold a valid key."""
+        headers = {}
+        for name, value in context.invocation_metadata() or ():
+            headers[name.encode()] = value.encode() if isinstance(value, str) else value
         try:
-            self._doorkeeper.check(headers)
+            self._authenticator.check(headers)
         except (UnauthenticatedError, ForbiddenError) as failure:
             await self._refuse(failure, context)
 
-    async def _known(self, name: str, context: Any) -> None:
+    async def _check_model(self, name: str, context: Any) -> None:
+        """Abort the call if it is for another model."""
         if name != self._model.name:
-            await context.abort(
-                GrpcStatus.NOT_FOUND, f"there is no such model: the one here is {self._model.name}"
-            )
+            message = f"there is no such model: the one here is {self._model.name}"
+            await context.abort(GrpcStatus.NOT_FOUND, message)
 
     async def _refuse(self, failure: Exception, context: Any) -> NoReturn:
-        """The same as over HTTP: a status and one line."""
-        found = {
-            ValueError: (GrpcStatus.INVALID_ARGUMENT, 400),
-            UnauthenticatedError: (GrpcStatus.UNAUTHENTICATED, 401),
-            ForbiddenError: (GrpcStatus.PERMISSION_DENIED, 403),
-            OverloadedError: (GrpcStatus.RESOURCE_EXHAUSTED, 503),
-        }
-        for kind, (code, status) in found.items():
-            if isinstance(failure, kind):
-                self._counts.request("grpc", status)
-                await context.abort(code, format_error(failure))
-        self._failures.report(failure)
-        self._counts.request("grpc", 500)
-        await context.abort(GrpcStatus.INTERNAL, INTERNAL_ERROR_MESSAGE)
+        """Abort the call with the failure's status and one line; count it as HTTP does."""
+        status = choose_status(failure)
+        if status == INTERNAL_ERROR_STATUS:
+            self._failures.report(failure)
+            self._counts.count_request("grpc", status)
+            await context.abort(GrpcStatus.INTERNAL, INTERNAL_ERROR_MESSAGE)
+        self._counts.count_request("grpc", status)
+        await context.abort(GRPC_STATUSES[status], format_error(failure))
         raise AssertionError("abort raises")
 
 
 def build_grpc_server(servicer: InferenceServicer, host: str, port: int) -> Any:
-    """A server that is not started yet; OSError when it can't listen there."""
+    """Build a server that is not started yet.
+
+    Raises:
+        OSError: the server can't listen at the host and port.
+    """
     server = grpc.aio.server(
         maximum_concurrent_rpcs=2 * MAX_CONCURRENT_REQUESTS,
         options=[
@@ -140,73 +156,9 @@ def build_grpc_server(servicer: InferenceServicer, host: str, port: int) -> Any:
         ],
     )
     add_GRPCInferenceServiceServicer_to_server(servicer, server)
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        server.add_insecure_port(address)
     except RuntimeError:
         raise OSError(f"can't listen for gRPC on {host}:{port}: choose another port") from None
     return server
-
-
-def _encode_value(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else value
-
-
-def _parse_tensors(request: Any) -> list[v2.Tensor]:
-    """The inputs, whether their data are typed or raw; ValueError says what is wrong."""
-    raw = request.raw_input_contents
-    if raw and len(raw) != len(request.inputs):
-        raise ValueError(
-            f"there are {len(request.inputs)} inputs and {len(raw)} raw contents: give one for each"
-        )
-    tensors = []
-    for i, tensor in enumerate(request.inputs):
-        values = _unpack_texts(raw[i]) if raw else tensor.contents.bytes_contents
-        try:
-            data = [value.decode() for value in values]
-        except UnicodeDecodeError:
-            raise ValueError(f"input {tensor.name[:50]!r} is no UTF-8") from None
-        tensors.append(v2.Tensor(tensor.name, tensor.datatype, list(tensor.shape), data))
-    return tensors
-
-
-def _unpack_texts(raw: bytes) -> list[bytes]:
-    """Raw BYTES: before each text its length, 4 bytes, little-endian."""
-    values, at = [], 0
-    while at < len(raw):
-        if len(raw) - at < 4 or len(raw) - at - 4 < (
-            length := struct.unpack_from("<I", raw, at)[0]
-        ):
-            raise ValueError("raw contents end in the middle of a text")
-        values.append(raw[at + 4 : at + 4 + length])
-        at += 4 + length
-    return values
-
-
-def _parse_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
-    chosen = {name: value.WhichOneof("parameter_choice") for name, value in given.items()}
-    return {name: getattr(given[name], choice) for name, choice in chosen.items() if choice}
-
-
-def _build_response(
-    name: str,
-    request_id: str,
-    asked: Sequence[Question],
-    catalogue: ServedCatalogue,
-    found: Sequence[Recommendation],
-) -> Any:
-    whence = describe_origin(catalogue)
-    response = pb.ModelInferResponse(
-        model_name=name, model_version=whence["model_version"], id=request_id
-    )
-    for key, value in whence.items():
-        if isinstance(value, int):
-            response.parameters[key].int64_param = value
-        elif value is not None:
-            response.parameters[key].string_param = value
-    for tensor in v2.build_output_tensors(asked, catalogue, found):
-        out = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
-        data = (
-            [text.encode() for text in tensor.data] if tensor.datatype == "BYTES" else tensor.data
-        )
-        getattr(out.contents, CONTENT_FIELDS[tensor.datatype]).extend(data)
-    return response

@@ -1,11 +1,12 @@
-"""The OpenAPI 3.1 document of the predictor's routes, all of them and nothing else."""
+"""The OpenAPI 3.1 document of the predictor's routes: all of them and no others."""
 
 from importlib.metadata import version
 from typing import Final
 
-from dawnlist.serving.predictor.answers.engine import MAX_K
 from dawnlist.serving.predictor.protocols import fields
+from dawnlist.serving.predictor.protocols.lean import RECOMMENDATIONS_PATH
 from dawnlist.serving.predictor.protocols.schemas import (
+    K_SCHEMA,
     TEXT_SCHEMA,
     JsonSchema,
     build_schemas,
@@ -13,147 +14,110 @@ from dawnlist.serving.predictor.protocols.schemas import (
 )
 from dawnlist.serving.predictor.transports.auth import Authenticator
 
+DESCRIPTION: Final = "Lists of recommended items, from the version that is active in the store."
 COMMON_ERROR_STATUSES: Final = (400, 414, 431)
-"""What may be wrong with any request."""
+"""Statuses of errors that any request may have."""
+KEY_ERROR_STATUSES: Final = (401, 403)
+"""Statuses of a request without a valid key."""
+ERROR_DESCRIPTIONS: Final = {
+    400: "What is wrong with the request, in one line.",
+    401: "No key, or an unknown one.",
+    403: "A token for another service.",
+    413: "The body is over 1 MiB.",
+    414: "The URL is over 8 KiB.",
+    431: "The headers are over 32 KiB.",
+    503: (
+        "Too much is asked at once, or the answer took too long; "
+        "Retry-After says when to come again."
+    ),
+}
 
 
-def build_openapi_document(name: str, doorkeeper: Authenticator) -> JsonSchema:
-    """For a model of this name; the security schemes are those that the doorkeeper knows."""
-    schemes = _build_security_schemes(doorkeeper)
+def build_openapi_document(name: str, authenticator: Authenticator) -> JsonSchema:
+    """Describe the routes of a model of this name, with the kinds of keys that are accepted."""
+    schemes = _build_security_schemes(authenticator)
+    components: JsonSchema = {"schemas": build_schemas()}
+    if schemes:
+        components["securitySchemes"] = schemes
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Dawnlist predictor",
             "version": version("dawnlist"),
-            "description": "Lists of recommended items, from the version that is active in the store.",
+            "description": DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": _build_paths(name, bool(schemes)),
-        "components": {
-            "schemas": build_schemas(),
-            **({"securitySchemes": schemes} if schemes else {}),
-        },
+        "paths": _build_paths(name, needs_key=bool(schemes)),
+        "components": components,
         "security": [{scheme: []} for scheme in schemes],
     }
 
 
-def _build_security_schemes(doorkeeper: Authenticator) -> JsonSchema:
+def _build_security_schemes(authenticator: Authenticator) -> JsonSchema:
+    """Describe the kinds of keys that are accepted; {} if everybody may ask."""
     schemes: JsonSchema = {}
-    if doorkeeper.api_keys:
+    if authenticator.api_keys:
         schemes["apiKey"] = {"type": "apiKey", "in": "header", "name": "x-api-key"}
-    if doorkeeper.jwt_key is not None:
+    if authenticator.jwt_key is not None:
         schemes["token"] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     return schemes
 
 
-def _build_json_content(schema: JsonSchema) -> JsonSchema:
-    return {"content": {"application/json": {"schema": schema}}}
-
-
-def _build_error_responses(*statuses: int) -> JsonSchema:
-    texts = {
-        400: "What is wrong with the request, in one line.",
-        401: "No key, or an unknown one.",
-        403: "A token for another service.",
-        413: "The body is over 1 MiB.",
-        414: "The URL is over 8 KiB.",
-        431: "The headers are over 32 KiB.",
-        503: "Too much is asked at once, or the answer took too long; Retry-After says when to come again.",
-    }
+def _build_paths(name: str, needs_key: bool) -> JsonSchema:
+    """Describe all routes. `needs_key` says whether callers have to send a key."""
+    key_errors = KEY_ERROR_STATUSES if needs_key else ()
     return {
-        str(status): {
-            "description": texts[status],
-            **_build_json_content(reference_schema("Error")),
-        }
-        for status in statuses
+        **_build_prediction_paths(name, key_errors),
+        **_build_metadata_paths(name, key_errors),
+        **_build_health_paths(name, needs_key),
     }
 
 
-def _build_operation(
-    what: str, content: JsonSchema, *errors: int, answer: str = "The answer."
-) -> JsonSchema:
-    return {
-        "summary": what,
-        "responses": {"200": {"description": answer, **content}, **_build_error_responses(*errors)},
-    }
-
-
-def _build_paths(name: str, guarded: bool) -> JsonSchema:
-    locked = (401, 403) if guarded else ()
-    return {
-        **_build_prediction_paths(name, locked),
-        **_build_metadata_paths(name, locked),
-        **_build_health_paths(name, guarded),
-    }
-
-
-def _build_prediction_paths(name: str, locked: tuple[int, ...]) -> JsonSchema:
-    """The routes that answer with lists."""
-    errors = (*locked, *COMMON_ERROR_STATUSES, 503)
-
-    def post(what: str, request: str, response: str) -> JsonSchema:
-        each = "An answer for each, in their order."
-        operation = _build_operation(
-            what, _build_json_content(reference_schema(response)), *errors, 413, answer=each
-        )
-        return {
-            "post": {
-                **operation,
-                "requestBody": {"required": True, **_build_json_content(reference_schema(request))},
-            }
-        }
-
-    lean = _build_operation(
-        "The list of one user.", _build_json_content(reference_schema("Prediction")), *errors
+def _build_prediction_paths(name: str, key_errors: tuple[int, ...]) -> JsonSchema:
+    """Describe the routes that answer with lists."""
+    errors = (*key_errors, *COMMON_ERROR_STATUSES, 503)
+    get_operation = _build_operation("The list of one user.", "Prediction", *errors)
+    get_operation["parameters"] = _build_query_parameters()
+    v1_operation = _build_post_operation(
+        "Lists of several users (KServe V1).", "Instances", "Predictions", *errors
+    )
+    v2_operation = _build_post_operation(
+        "Lists of several users (KServe V2).", "InferRequest", "InferResponse", *errors
     )
     return {
-        "/v1/recommendations/{user}": {"get": {**lean, "parameters": _build_query_parameters()}},
-        f"/v1/models/{name}:predict": post(
-            "Lists of several users (KServe V1).", "Instances", "Predictions"
-        ),
-        f"/v2/models/{name}/infer": post(
-            "Lists of several users (KServe V2).", "InferRequest", "InferResponse"
-        ),
+        f"{RECOMMENDATIONS_PATH}{{user}}": {"get": get_operation},
+        f"/v1/models/{name}:predict": {"post": v1_operation},
+        f"/v2/models/{name}/infer": {"post": v2_operation},
     }
 
 
-def _build_metadata_paths(name: str, locked: tuple[int, ...]) -> JsonSchema:
-    """The routes that tell what there is."""
-    told = {
+def _build_metadata_paths(name: str, key_errors: tuple[int, ...]) -> JsonSchema:
+    """Describe the routes that describe the predictor."""
+    summaries = {
         "/v1/models": "The models: one.",
         "/v2": "The server's name and version.",
         f"/v2/models/{name}": "The model's tensors.",
         "/openapi.json": "This document.",
     }
-    return {
-        path: {
-            "get": _build_operation(
-                what, _build_json_content({"type": "object"}), *COMMON_ERROR_STATUSES, *locked
-            )
-        }
-        for path, what in told.items()
-    }
+    errors = (*COMMON_ERROR_STATUSES, *key_errors)
+    paths: JsonSchema = {}
+    for path, summary in summaries.items():
+        paths[path] = {"get": _build_operation(summary, None, *errors)}
+    return paths
 
 
-def _build_health_paths(name: str, guarded: bool) -> JsonSchema:
-    """The routes that nobody needs a key for."""
-    live = _build_operation(
-        "Whether the server runs.", _build_json_content({"type": "object"}), *COMMON_ERROR_STATUSES
-    )
+def _build_health_paths(name: str, needs_key: bool) -> JsonSchema:
+    """Describe the routes that never need a key."""
+    live = _build_operation("Whether the server runs.", None, *COMMON_ERROR_STATUSES)
     ready = _build_operation(
-        "Whether a version is loaded and warm.",
-        _build_json_content(reference_schema("Ready")),
-        *COMMON_ERROR_STATUSES,
+        "Whether a version is loaded and warm.", "Ready", *COMMON_ERROR_STATUSES
     )
-    ready["responses"]["503"] = {
-        "description": "Not ready.",
-        **_build_json_content(reference_schema("Ready")),
+    ready["responses"]["503"] = _build_response("Not ready.", reference_schema("Ready"))
+    metrics = _build_operation("Counts for Prometheus.", None, *COMMON_ERROR_STATUSES)
+    metrics["responses"]["200"] = {
+        "description": "The answer.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
     }
-    metrics = _build_operation(
-        "Counts for Prometheus.",
-        {"content": {"text/plain": {"schema": {"type": "string"}}}},
-        *COMMON_ERROR_STATUSES,
-    )
     operations = {
         f"/v1/models/{name}": ready,
         f"/v2/models/{name}/ready": ready,
@@ -162,32 +126,76 @@ def _build_health_paths(name: str, guarded: bool) -> JsonSchema:
         "/": live,
         "/metrics": metrics,
     }
-    free: JsonSchema = {"security": []} if guarded else {}
-    return {path: {"get": {**operation, **free}} for path, operation in operations.items()}
+    if needs_key:
+        for operation in (live, ready, metrics):
+            operation["security"] = []
+    return {path: {"get": operation} for path, operation in operations.items()}
+
+
+def _build_operation(summary: str, schema_name: str | None, *errors: int) -> JsonSchema:
+    """Describe an operation that answers with a named schema or, without a name, any object."""
+    schema: JsonSchema = {"type": "object"}
+    if schema_name is not None:
+        schema = reference_schema(schema_name)
+    responses = {"200": _build_response("The answer.", schema)}
+    for status in errors:
+        description = ERROR_DESCRIPTIONS[status]
+        responses[str(status)] = _build_response(description, reference_schema("Error"))
+    return {"summary": summary, "responses": responses}
+
+
+def _build_post_operation(
+    summary: str, request_name: str, response_name: str, *errors: int
+) -> JsonSchema:
+    """Describe an operation that takes several questions in a body."""
+    operation = _build_operation(summary, response_name, *errors, 413)
+    operation["responses"]["200"]["description"] = "An answer for each, in their order."
+    operation["requestBody"] = {
+        "required": True,
+        **_build_json_content(reference_schema(request_name)),
+    }
+    return operation
+
+
+def _build_response(description: str, schema: JsonSchema) -> JsonSchema:
+    """Describe a response with a JSON body."""
+    return {"description": description, **_build_json_content(schema)}
+
+
+def _build_json_content(schema: JsonSchema) -> JsonSchema:
+    """Describe a JSON body."""
+    return {"content": {"application/json": {"schema": schema}}}
 
 
 def _build_query_parameters() -> list[JsonSchema]:
-    def query(name: str, what: str, schema: JsonSchema) -> JsonSchema:
-        return {"name": name, "in": "query", "description": what, "schema": schema}
-
-    def several(most: int) -> JsonSchema:
-        return {"type": "array", "items": TEXT_SCHEMA, "minItems": 1, "maxItems": most}
-
+    """Describe the parameters of the GET route."""
+    user = {
+        "name": "user",
+        "in": "path",
+        "required": True,
+        "description": "The user's id.",
+        "schema": TEXT_SCHEMA,
+    }
+    excluded = _build_texts(fields.MAX_EXCLUDED)
+    recent = _build_texts(fields.MAX_RECENT)
+    genres = _build_texts(fields.MAX_FILTER_VALUES)
+    explanation = "Whether to say which past items speak for each result."
     return [
-        {
-            "name": "user",
-            "in": "path",
-            "required": True,
-            "description": "The user's id.",
-            "schema": TEXT_SCHEMA,
-        },
-        query("k", "How many items.", {"type": "integer", "minimum": 1, "maximum": MAX_K}),
-        query("exclude", "Items that must not come back.", several(fields.MAX_EXCLUDED)),
-        query("recent", "Items that the user has just viewed.", several(fields.MAX_RECENT)),
-        query("device", "What the user has in hand, such as mobile.", TEXT_SCHEMA),
-        query("country", "Where the user is, such as DE.", TEXT_SCHEMA),
-        query("genres", "Only items of one of these.", several(fields.MAX_FILTER_VALUES)),
-        query(
-            "explain", "Whether to say which past items speak for each result.", {"type": "boolean"}
-        ),
+        user,
+        _build_query_parameter("k", "How many items.", K_SCHEMA),
+        _build_query_parameter("exclude", "Items that must not come back.", excluded),
+        _build_query_parameter("recent", "Items that the user has just viewed.", recent),
+        _build_query_parameter("device", "What the user has in hand, such as mobile.", TEXT_SCHEMA),
+        _build_query_parameter("country", "Where the user is, such as DE.", TEXT_SCHEMA),
+        _build_query_parameter("genres", "Only items of one of these.", genres),
+        _build_query_parameter("explain", explanation, {"type": "boolean"}),
     ]
+
+
+def _build_query_parameter(name: str, description: str, schema: JsonSchema) -> JsonSchema:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _build_texts(max_length: int) -> JsonSchema:
+    """Describe a parameter that may be repeated."""
+    return {"type": "array", "items": TEXT_SCHEMA, "minItems": 1, "maxItems": max_length}

@@ -1,243 +1,231 @@
-"""All that the predictor answers over HTTP, and nothing else: kserve's own routes are never reached."""
+"""All routes of the predictor over HTTP; kserve's own routes are never reached."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import orjson
 
-from dawnlist.serving.predictor.answers.ladder import Recommendation
 from dawnlist.serving.predictor.answers.question import Question
+from dawnlist.serving.predictor.answers.recommendation import Recommendation
 from dawnlist.serving.predictor.model import DawnlistModel
 from dawnlist.serving.predictor.protocols import lean, v1, v2
 from dawnlist.serving.predictor.protocols.encoding import PredictionEncoder, ServedCatalogue
-from dawnlist.serving.predictor.request_limiter import OverloadedError
-from dawnlist.serving.predictor.transports.auth import (
-    Authenticator,
-    ForbiddenError,
-    UnauthenticatedError,
-)
-from dawnlist.serving.predictor.transports.http import Request, Response
+from dawnlist.serving.predictor.transports.auth import Authenticator
+from dawnlist.serving.predictor.transports.failures import INTERNAL_ERROR_STATUS, choose_status
+from dawnlist.serving.predictor.transports.http import PendingResponse, Request, Response
 from dawnlist.serving.predictor.transports.openapi import build_openapi_document
+from dawnlist.serving.predictor.transports.responses import (
+    build_error_response,
+    build_json_response,
+    build_method_error,
+)
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics, render_metrics
 from dawnlist.serving.predictor.watch.logs import INTERNAL_ERROR_MESSAGE, FailureReporter
-from dawnlist.urls import format_error
 
 RECOMMENDATIONS_PREFIX: Final = lean.RECOMMENDATIONS_PATH.encode()
 PROMETHEUS_CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
-RETRY_AFTER_HEADER: Final = b"retry-after: 1\r\n"
 
 AnswerEncoder = Callable[[list[Question], ServedCatalogue, list[Recommendation]], bytes]
-RouteHandler = Callable[[Request], Response | Coroutine[Any, Any, Response]]
+"""Encodes the answers to a request's questions as the body of a response."""
+RouteHandler = Callable[[Request], Response | PendingResponse]
+"""Answers a request at once or later; raises ValueError for a request that is not allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`label` names it in the metrics; `free`: without a key, for probes and scrapers."""
+    """What is answered at a path."""
 
     label: str
+    """The route's name in the metrics."""
     handlers: Mapping[bytes, RouteHandler]
+    """The handler of each method."""
     free: bool = False
-
-
-def build_error_response(status: int, message: object) -> Response:
-    """One line of JSON, without passwords and control characters."""
-    return Response(
-        status,
-        orjson.dumps({"error": format_error(message)}),
-        RETRY_AFTER_HEADER if status == 503 else b"",
-    )
-
-
-def build_json_response(value: Any, status: int = 200) -> Response:
-    return Response(status, orjson.dumps(value))
+    """Whether it needs no key, as probes and scrapers have none."""
 
 
 class Router:
-    """The App of all connections."""
+    """Answers the requests of all connections."""
 
     def __init__(
         self,
         model: DawnlistModel,
         dataplane: Any,
         counts: PredictorMetrics,
-        doorkeeper: Authenticator,
+        authenticator: Authenticator,
         failures: FailureReporter,
     ) -> None:
-        self._model, self._dataplane, self._counts = model, dataplane, counts
-        self._doorkeeper, self._failures = doorkeeper, failures
-        self._printer = PredictionEncoder()
-        self._document = orjson.dumps(build_openapi_document(model.name, doorkeeper))
-        name = model.name
-        live, ready = self._live, self._ready
-        self._routes: dict[bytes, Route] = {
-            path.encode(): route
-            for path, route in {
-                "/": Route("live", {b"GET": live}, free=True),
-                "/metrics": Route("metrics", {b"GET": self._metrics}, free=True),
-                "/openapi.json": Route("openapi", {b"GET": self._openapi}),
-                "/v1/models": Route("models", {b"GET": self._models}),
-                f"/v1/models/{name}": Route("ready", {b"GET": ready}, free=True),
-                f"/v1/models/{name}:predict": Route("v1", {b"POST": self._v1}),
-                "/v2": Route("metadata", {b"GET": self._server_metadata}),
-                "/v2/health/live": Route("live", {b"GET": live}, free=True),
-                "/v2/health/ready": Route("ready", {b"GET": ready}, free=True),
-                f"/v2/models/{name}": Route("metadata", {b"GET": self._model_metadata}),
-                f"/v2/models/{name}/ready": Route("ready", {b"GET": ready}, free=True),
-                f"/v2/models/{name}/infer": Route("v2", {b"POST": self._v2}),
-            }.items()
-        }
-        self._lean_route = Route("lean", {b"GET": self._lean})
+        self._model = model
+        self._dataplane = dataplane
+        self._counts = counts
+        self._authenticator = authenticator
+        self._failures = failures
+        self._encoder = PredictionEncoder()
+        self._document = orjson.dumps(build_openapi_document(model.name, authenticator))
+        routes = self._build_routes(model.name)
+        self._routes = {path.encode(): route for path, route in routes.items()}
+        self._recommendations_route = Route("lean", {b"GET": self._answer_lean})
 
-    def __call__(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
-        path = request.path
-        route = self._routes.get(path)
+    def _build_routes(self, name: str) -> dict[str, Route]:
+        """Return the route of each path, except the recommendations' paths."""
+        live = Route("live", {b"GET": self._answer_live}, free=True)
+        ready = Route("ready", {b"GET": self._answer_ready}, free=True)
+        return {
+            "/": live,
+            "/metrics": Route("metrics", {b"GET": self._answer_metrics}, free=True),
+            "/openapi.json": Route("openapi", {b"GET": self._answer_openapi}),
+            "/v1/models": Route("models", {b"GET": self._answer_models}),
+            f"/v1/models/{name}": ready,
+            f"/v1/models/{name}:predict": Route("v1", {b"POST": self._answer_v1}),
+            "/v2": Route("metadata", {b"GET": self._answer_server_metadata}),
+            "/v2/health/live": live,
+            "/v2/health/ready": ready,
+            f"/v2/models/{name}": Route("metadata", {b"GET": self._answer_model_metadata}),
+            f"/v2/models/{name}/ready": ready,
+            f"/v2/models/{name}/infer": Route("v2", {b"POST": self._answer_v2}),
+        }
+
+    def __call__(self, request: Request) -> Response | PendingResponse:
+        """Answer a request. Errors become responses."""
+        route = self._find_route(request.path)
         if route is None:
-            if (
-                not path.startswith(RECOMMENDATIONS_PREFIX)
-                or len(path) == len(RECOMMENDATIONS_PREFIX)
-                or b"/" in path[len(RECOMMENDATIONS_PREFIX) :]
-            ):
-                return self._counted(
-                    "unknown",
-                    build_error_response(404, "there is no such route: /openapi.json lists them"),
-                )
-            route = self._lean_route
-        handler = route.handlers.get(b"GET" if request.method == b"HEAD" else request.method)
+            message = "there is no such route: /openapi.json lists them"
+            return self._count("unknown", build_error_response(404, message))
+        method = b"GET" if request.method == b"HEAD" else request.method
+        handler = route.handlers.get(method)
         if handler is None:
-            return self._counted(route.label, _build_method_error(route))
+            return self._count(route.label, build_method_error(route.handlers))
         try:
             if not route.free:
-                self._doorkeeper.check(request.headers)
+                self._authenticator.check(request.headers)
             answer = handler(request)
         except Exception as failure:
-            return self._counted(route.label, self._refusal(failure))
-        return self._counted(route.label, answer) if isinstance(answer, Response) else answer
+            return self._count(route.label, self._build_failure_response(failure))
+        if isinstance(answer, Response):
+            return self._count(route.label, answer)
+        return answer
 
-    def refuse(self, status: int, message: str) -> Response:
-        """For what a connection can't take as a request."""
-        return self._counted("refused", build_error_response(status, message))
+    def _find_route(self, path: bytes) -> Route | None:
+        """Return the route of a path; None for an unknown path."""
+        route = self._routes.get(path)
+        if route is None and path.startswith(RECOMMENDATIONS_PREFIX):
+            user = path[len(RECOMMENDATIONS_PREFIX) :]
+            if user and b"/" not in user:
+                route = self._recommendations_route
+        return route
 
-    def late(self) -> Response:
-        """For a request whose answer is given up."""
-        return self._counted(
-            "late", build_error_response(503, "the answer took too long: try again in a moment")
-        )
+    def build_refusal(self, status: int, message: str) -> Response:
+        """Build and count the response to what a connection can't take as a request."""
+        return self._count("refused", build_error_response(status, message))
 
-    def _counted(self, label: str, response: Response) -> Response:
-        self._counts.request(label, response.status)
+    def build_timeout_response(self) -> Response:
+        """Build and count the response to a request whose answer took too long."""
+        message = "the answer took too long: try again in a moment"
+        return self._count("late", build_error_response(503, message))
+
+    def _count(self, label: str, response: Response) -> Response:
+        """Count a response, and return it."""
+        self._counts.count_request(label, response.status)
         return response
 
-    def _refusal(self, failure: Exception) -> Response:
-        """What went wrong as a status and a line."""
-        match failure:
-            case ValueError():
-                return build_error_response(400, failure)
-            case UnauthenticatedError():
-                return build_error_response(401, failure)
-            case ForbiddenError():
-                return build_error_response(403, failure)
-            case OverloadedError():
-                return build_error_response(503, failure)
-        return self._failure(failure)
+    def _build_failure_response(self, failure: Exception) -> Response:
+        """Build the response to an exception that a request raised."""
+        status = choose_status(failure)
+        if status == INTERNAL_ERROR_STATUS:
+            return self._build_internal_error(failure)
+        return build_error_response(status, failure)
 
-    def _failure(self, failure: Exception) -> Response:
+    def _build_internal_error(self, failure: Exception) -> Response:
+        """Report an exception that is our fault, and build a response without its text."""
         self._failures.report(failure)
-        return build_error_response(500, INTERNAL_ERROR_MESSAGE)
+        return build_error_response(INTERNAL_ERROR_STATUS, INTERNAL_ERROR_MESSAGE)
 
-    # answers
+    # Predictions.
 
-    def _v1(self, request: Request) -> Coroutine[Any, Any, Response]:
-        return self._answer("v1", v1.parse_v1_request(request.body), self._v1_answered)
+    def _answer_v1(self, request: Request) -> PendingResponse:
+        """Answer POST /v1/models/NAME:predict."""
+        questions = v1.parse_v1_request(request.body)
+        return self._predict("v1", questions, self._encode_v1)
 
-    def _v1_answered(
-        self, questions: list[Question], catalogue: ServedCatalogue, found: list[Recommendation]
+    def _encode_v1(
+        self,
+        questions: list[Question],
+        catalogue: ServedCatalogue,
+        recommendations: list[Recommendation],
     ) -> bytes:
-        return v1.encode_v1_response(self._printer, questions, catalogue, found)
+        return v1.encode_v1_response(self._encoder, questions, catalogue, recommendations)
 
-    def _v2(self, request: Request) -> Coroutine[Any, Any, Response]:
+    def _answer_v2(self, request: Request) -> PendingResponse:
+        """Answer POST /v2/models/NAME/infer."""
         if b"inference-header-content-length" in request.headers:
             raise ValueError(
                 "tensors as raw bytes are not supported here: send the data as JSON, or use gRPC"
             )
         request_id, questions = v2.parse_v2_request(request.body)
+        encode = partial(v2.encode_v2_response, self._model.name, request_id)
+        return self._predict("v2", questions, encode)
 
-        def answered(
-            questions: list[Question], catalogue: ServedCatalogue, found: list[Recommendation]
-        ) -> bytes:
-            return v2.encode_v2_response(self._model.name, request_id, questions, catalogue, found)
+    def _answer_lean(self, request: Request) -> PendingResponse:
+        """Answer GET /v1/recommendations/USER."""
+        user = request.path[len(RECOMMENDATIONS_PREFIX) :]
+        question = lean.parse_get_request(user, request.query)
+        return self._predict("lean", [question], self._encode_lean)
 
-        return self._answer("v2", questions, answered)
-
-    def _lean(self, request: Request) -> Coroutine[Any, Any, Response]:
-        question = lean.parse_get_request(
-            request.path[len(RECOMMENDATIONS_PREFIX) :], request.query
-        )
-        return self._answer("lean", [question], self._lean_answered)
-
-    def _lean_answered(
-        self, questions: list[Question], catalogue: ServedCatalogue, found: list[Recommendation]
-    ) -> bytes:
-        return self._printer.prediction(questions[0], catalogue, found[0])
-
-    async def _answer(
-        self, label: str, questions: list[Question], printed: AnswerEncoder
-    ) -> Response:
-        try:
-            catalogue, found = await self._model.predict(questions)
-        except Exception as failure:
-            response = self._refusal(failure)
-        else:
-            response = self._made(printed, questions, catalogue, found)
-        self._counts.request(label, response.status)
-        return response
-
-    def _made(
+    def _encode_lean(
         self,
-        printed: AnswerEncoder,
         questions: list[Question],
         catalogue: ServedCatalogue,
-        found: list[Recommendation],
+        recommendations: list[Recommendation],
+    ) -> bytes:
+        return self._encoder.encode_prediction(questions[0], catalogue, recommendations[0])
+
+    async def _predict(
+        self, label: str, questions: list[Question], encode: AnswerEncoder
     ) -> Response:
+        """Answer the questions with the model, and count the request."""
         try:
-            return Response(200, printed(questions, catalogue, found))
+            catalogue, recommendations = await self._model.predict(questions)
         except Exception as failure:
-            return self._failure(failure)
+            return self._count(label, self._build_failure_response(failure))
+        try:
+            response = Response(200, encode(questions, catalogue, recommendations))
+        except Exception as failure:  # also a ValueError is our fault here
+            response = self._build_internal_error(failure)
+        return self._count(label, response)
 
-    # about the server
+    # The state of the server.
 
-    def _live(self, request: Request) -> Response:
-        return build_json_response({"status": "alive"} if request.path == b"/" else {"live": True})
+    def _answer_live(self, request: Request) -> Response:
+        """Answer GET / and GET /v2/health/live."""
+        if request.path == b"/":
+            return build_json_response({"status": "alive"})
+        return build_json_response({"live": True})
 
-    def _ready(self, request: Request) -> Response:
-        ready = self._model.engine.ready
-        return build_json_response(
-            {"name": self._model.name, "ready": ready}, 200 if ready else 503
-        )
+    def _answer_ready(self, request: Request) -> Response:
+        """Answer the readiness probes: GET /v2/health/ready and its equivalents."""
+        is_ready = self._model.engine.ready
+        status = 200 if is_ready else 503
+        return build_json_response({"name": self._model.name, "ready": is_ready}, status)
 
-    def _models(self, request: Request) -> Response:
+    def _answer_models(self, request: Request) -> Response:
+        """Answer GET /v1/models."""
         return build_json_response({"models": [self._model.name]})
 
-    def _metrics(self, request: Request) -> Response:
+    def _answer_metrics(self, request: Request) -> Response:
+        """Answer GET /metrics."""
         self._counts.ready = self._model.engine.ready
         return Response(200, render_metrics([self._counts]), kind=PROMETHEUS_CONTENT_TYPE)
 
-    def _openapi(self, request: Request) -> Response:
+    def _answer_openapi(self, request: Request) -> Response:
+        """Answer GET /openapi.json."""
         return Response(200, self._document)
 
-    def _server_metadata(self, request: Request) -> Response:
+    def _answer_server_metadata(self, request: Request) -> Response:
+        """Answer GET /v2."""
         return build_json_response({**self._dataplane.metadata(), "extensions": []})
 
-    async def _model_metadata(self, request: Request) -> Response:
-        return self._counted(
-            "metadata", build_json_response(await self._dataplane.model_metadata(self._model.name))
-        )
-
-
-def _build_method_error(route: Route) -> Response:
-    allowed = b", ".join(route.handlers)
-    return Response(
-        405,
-        orjson.dumps({"error": f"the method has to be {allowed.decode()}"}),
-        b"allow: %b\r\n" % allowed,
-    )
+    async def _answer_model_metadata(self, request: Request) -> Response:
+        """Answer GET /v2/models/NAME."""
+        metadata = await self._dataplane.model_metadata(self._model.name)
+        return self._count("metadata", build_json_response(metadata))

@@ -1,0 +1,23 @@
+"""The engine's answer to one question, with items as rows of the catalogue."""
+
+from dataclasses import dataclass
+
+ScoredItems = tuple[list[int], list[float]]
+"""Item rows, best first, and their scores."""
+
+ItemReasons = list[tuple[int, float]]
+"""Past items of the user by row, and what each adds to one item's score, the largest first."""
+
+
+@dataclass(slots=True)
+class Recommendation:
+    """An answer whose items are rows of the catalogue."""
+
+    tier: str
+    """The rung of the ladder that gave the answer."""
+    items: list[int]
+    """Item rows, best first."""
+    scores: list[float]
+    """A score for each item."""
+    because: list[ItemReasons] | None = None
+    """The reasons for each item; None unless the question asked for them."""

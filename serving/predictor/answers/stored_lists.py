@@ -1,0 +1,87 @@
+"""Answers from lists that the store holds: the user's list, or a popular one, without ranking."""
+
+from collections.abc import Container
+
+from dawnlist.serving.predictor.answers.recommendation import (
+    ItemReasons,
+    Recommendation,
+    ScoredItems,
+)
+from dawnlist.serving.predictor.answers.snapshot import Snapshot
+from dawnlist.serving.predictor.answers.user_state import UserState
+
+
+def answer_without_ranking(snapshot: Snapshot, state: UserState) -> Recommendation | None:
+    """Answer from a stored list if it is the best answer; None if all items have to be ranked."""
+    question = state.question
+    if len(state.events) and (state.is_known or has_informative_events(snapshot, state)):
+        return None
+    if not state.is_known:
+        return answer_from_stored_lists(snapshot, state)
+    if question.filters or question.explain:
+        return None
+    items, scores = snapshot.records.read_list(state.bucket_value, state.record_offset)
+    # A list that is shorter than the others already contains every item that the user may get.
+    is_complete = len(items) < snapshot.k
+    if state.hidden:
+        items, scores = remove_items(items, scores, state.hidden)
+    if len(items) < state.k and not is_complete:
+        return None
+    return Recommendation("list", items[: state.k], scores[: state.k])
+
+
+def answer_from_stored_lists(snapshot: Snapshot, state: UserState) -> Recommendation:
+    """Answer with the user's list or, for an unknown user, the popular list that fits best.
+
+    Hidden items and items that the filters exclude are left out. Nothing is read for this.
+    """
+    if state.is_known:
+        tier = "list"
+        items, scores = _select_from_user_list(snapshot, state)
+    else:
+        tier, (items, scores) = _select_popular(snapshot, state)
+    because: list[ItemReasons] | None = None
+    if state.question.explain:
+        because = [[] for _ in items]
+    return Recommendation(tier, items, scores, because)
+
+
+def read_visible_list(snapshot: Snapshot, state: UserState) -> ScoredItems:
+    """Return the user's stored list without the hidden items."""
+    items, scores = snapshot.records.read_list(state.bucket_value, state.record_offset)
+    return remove_items(items, scores, state.hidden)
+
+
+def has_informative_events(snapshot: Snapshot, state: UserState) -> bool:
+    """Whether the model knows something of the events' items: a vector that is not 0."""
+    return bool(snapshot.coarse.vectors[state.events.index].any())
+
+
+def remove_items(items: list[int], scores: list[float], removed: Container[int]) -> ScoredItems:
+    """Return the items, and their scores, without those that are to be removed."""
+    positions = [position for position, item in enumerate(items) if item not in removed]
+    remaining_items = [items[position] for position in positions]
+    remaining_scores = [scores[position] for position in positions]
+    return remaining_items, remaining_scores
+
+
+def _select_from_user_list(snapshot: Snapshot, state: UserState) -> ScoredItems:
+    """Return the user's list without what is hidden or does not match the filters."""
+    items, scores = read_visible_list(snapshot, state)
+    mask = snapshot.build_mask(state.question.filters)
+    if mask is not None:
+        excluded = {item for item in items if not mask[item]}
+        items, scores = remove_items(items, scores, excluded)
+    return items[: state.k], scores[: state.k]
+
+
+def _select_popular(snapshot: Snapshot, state: UserState) -> tuple[str, ScoredItems]:
+    """Return the tier and the list: the segment's, unless the one for everybody is longer."""
+    mask = snapshot.build_mask(state.question.filters)
+    popular = snapshot.everybody.select_best(state.k, state.hidden, mask)
+    segment = snapshot.find_segment(state.question.context)
+    if segment is not None:
+        segment_list = segment.select_best(state.k, state.hidden, mask)
+        if len(segment_list[0]) >= len(popular[0]):
+            return "segment", segment_list
+    return "popular", popular
