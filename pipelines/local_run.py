@@ -1,4 +1,4 @@
-"""The daily pipeline on this machine: kfp's local runner, one process a step, progress from the run record."""
+"""Run the daily pipeline on this machine, with kfp's local runner and one process for each step."""
 
 import contextlib
 import fcntl
@@ -17,80 +17,105 @@ from dawnlist.lake.lake import Lake
 from dawnlist.records.run_records import BACKFILL_PREFIX, StepRecord, read_step_records
 
 StepRecordCallback = Callable[[StepRecord], None]
+"""A function that is told about each new state of a step."""
 RECORD_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class LocalRun:
-    """What came of a run."""
+    """The outcome of a local run."""
 
     run: str
-    """Its name in the run record; empty when not even the first step began."""
+    """The run's name in the run record; empty when not even the first step began."""
     records: list[StepRecord]
+    """The records of the steps that began."""
     seconds: float
+    """How long the whole run took."""
     error: Exception | None
+    """What kfp raised, if anything."""
 
     @property
     def failed(self) -> StepRecord | None:
-        """The first step that failed, or was killed: one that started and never ended."""
-        return next((record for record in self.records if record["state"] != "succeeded"), None)
+        """The first step that failed, or that was killed and never ended; None if all succeeded."""
+        for record in self.records:
+            if record["state"] != "succeeded":
+                return record
+        return None
 
 
 def run_locally(
     pipeline: Any, arguments: dict[str, Any], home: Path, progress: StepRecordCallback
 ) -> LocalRun:
-    """Call the pipeline under kfp.local; artifacts and the log go below `home`.
+    """Call a pipeline under kfp.local, and wait for its end.
 
-    `pipeline` is what `daily_pipeline` returns or `load_component_from_file` loads. Steps' records are passed to
-    `progress` as they change. An error of a step is returned, not raised.
+    Args:
+        pipeline: What `build_daily_pipeline` or `load_package` returns.
+        arguments: The pipeline's parameters by name.
+        home: The folder for artifacts and the log `run.log`.
+        progress: Called with a step's record when it starts and when it ends.
+
+    Returns:
+        The outcome. The error of a step is part of it and is not raised.
+
+    Raises:
+        RuntimeError: Another run in the same folder has not ended.
     """
-    from kfp import local
-
     lake = Lake.open(arguments["lake"], arguments.get("namespace", "default"))
     as_of, clock = arguments["as_of"], time.perf_counter()
     home.mkdir(parents=True, exist_ok=True)
-    before = set(_list_runs(lake, as_of))
-    error: Exception | None = None
+    earlier_runs = set(_list_runs(lake, as_of))
     with (
         _lock_home(home),
         _use_run_temp_folder(),
-        _watch_records(lake, as_of, before, progress),
+        _watch_records(lake, as_of, earlier_runs, progress),
         _redirect_output(home / "run.log"),
     ):
-        try:
-            local.init(
-                runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(home / "artifacts")
-            )
-            pipeline(**arguments)
-        except (
-            Exception
-        ) as raised:  # kfp raises RuntimeError for a failed step, and others for its own trouble
-            error = raised
-    run = _find_new_run(lake, as_of, before)
-    return LocalRun(
-        run, read_step_records(lake, as_of, run) if run else [], time.perf_counter() - clock, error
-    )
+        error = _call_pipeline(pipeline, arguments, home)
+    run = _find_new_run(lake, as_of, earlier_runs)
+    records = _read_records(lake, as_of, run)
+    return LocalRun(run, records, time.perf_counter() - clock, error)
+
+
+def _call_pipeline(pipeline: Any, arguments: dict[str, Any], home: Path) -> Exception | None:
+    """Run the pipeline's steps, and return the exception of a failure."""
+    from kfp import local
+
+    # kfp raises RuntimeError for a failed step, and other exceptions for problems of its own.
+    try:
+        local.init(
+            runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(home / "artifacts")
+        )
+        pipeline(**arguments)
+    except Exception as error:
+        return error
+    return None
 
 
 def _list_runs(lake: Lake, as_of: str) -> list[str]:
     return lake.names("runs", format_stamp(parse_as_of(as_of)))
 
 
-def _find_new_run(lake: Lake, as_of: str, before: set[str]) -> str:
-    # a backfill leaves records of its own
-    return next(
-        (
-            name
-            for name in _list_runs(lake, as_of)
-            if name not in before and not name.startswith(BACKFILL_PREFIX)
-        ),
-        "",
-    )
+def _find_new_run(lake: Lake, as_of: str, earlier_runs: set[str]) -> str:
+    """Return the name of the run that has begun since, or an empty string."""
+    for name in _list_runs(lake, as_of):
+        # A backfill that runs at the same time leaves records of its own.
+        if name not in earlier_runs and not name.startswith(BACKFILL_PREFIX):
+            return name
+    return ""
+
+
+def _read_records(lake: Lake, as_of: str, run: str) -> list[StepRecord]:
+    if not run:
+        return []
+    return read_step_records(lake, as_of, run)
 
 
 @contextlib.contextmanager
 def _lock_home(home: Path) -> Iterator[None]:
-    """One run at a time for a home: two would write one log and take each other's record for their own."""
+    """Allow one run at a time in a folder.
+
+    Two runs would write to the same log, and each would take the other's record for its own.
+    """
     with (home / "run.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -103,22 +128,25 @@ def _lock_home(home: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _use_run_temp_folder() -> Iterator[None]:
-    """Steps have a folder for temporary files that goes with the run: kfp leaves one for each, a killed step more."""
-    before = os.environ.get("TMPDIR")
+    """Give the steps a folder for temporary files that is deleted after the run.
+
+    kfp leaves a temporary folder behind for each step, and a killed step leaves more.
+    """
+    earlier_folder = os.environ.get("TMPDIR")
     with tempfile.TemporaryDirectory(prefix="dawnlist-run-", ignore_cleanup_errors=True) as folder:
         os.environ["TMPDIR"] = folder
         try:
             yield
         finally:
-            if before is None:
+            if earlier_folder is None:
                 del os.environ["TMPDIR"]
             else:
-                os.environ["TMPDIR"] = before
+                os.environ["TMPDIR"] = earlier_folder
 
 
 @contextlib.contextmanager
 def _redirect_output(log: Path) -> Iterator[None]:
-    """What kfp and the steps print goes to the log."""
+    """Write what kfp and the steps print to the log, and hide Python's warnings."""
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(log.open("w"))
         stack.enter_context(contextlib.redirect_stdout(file))
@@ -129,29 +157,29 @@ def _redirect_output(log: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _watch_records(
-    lake: Lake, as_of: str, before: set[str], progress: StepRecordCallback
+    lake: Lake, as_of: str, earlier_runs: set[str], progress: StepRecordCallback
 ) -> Iterator[None]:
-    """Tell `progress` about each new state of each step, from a thread, while the body runs."""
-    done = threading.Event()
-    told: set[tuple[str, str]] = set()
+    """Call `progress` with each new state of each step, from a thread, while the body runs."""
+    body_ended = threading.Event()
+    reported_states: set[tuple[str, str]] = set()
 
-    def look() -> None:
-        run = _find_new_run(lake, as_of, before)
-        for record in read_step_records(lake, as_of, run) if run else []:
+    def report_new_states() -> None:
+        run = _find_new_run(lake, as_of, earlier_runs)
+        for record in _read_records(lake, as_of, run):
             state = (record["step"], record["state"])
-            if state not in told:
-                told.add(state)
+            if state not in reported_states:
+                reported_states.add(state)
                 progress(record)
 
     def watch() -> None:
-        while not done.wait(RECORD_POLL_SECONDS):
-            look()
+        while not body_ended.wait(RECORD_POLL_SECONDS):
+            report_new_states()
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        done.set()
+        body_ended.set()
         thread.join()
-        look()
+        report_new_states()

@@ -1,7 +1,8 @@
-"""What the command makes of its words: days, lists of numbers, stores."""
+"""Turn the texts of command-line options into values: stores, lakes, dates and lists of numbers."""
 
 import contextlib
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,11 @@ EMBEDDED_STORE = "embedded"
 
 
 def provide_store_url(redis: str, home: Path) -> AbstractContextManager[str]:
-    """A context that gives the store's URL, starting the embedded one when asked for."""
+    """Return a context that yields the store's URL. For `embedded` it starts a Valkey and stops it.
+
+    Raises:
+        ValueError: The URL contains a password.
+    """
     if redis != EMBEDDED_STORE:
         from dawnlist.urls import REDIS_PASSWORD, refuse_password
 
@@ -26,65 +31,114 @@ def provide_store_url(redis: str, home: Path) -> AbstractContextManager[str]:
     return run_embedded_valkey(home / "valkey")
 
 
+def choose_lake_uri(lake: str, home: Path) -> str:
+    """Return the lake's URI: the one of --lake, else the folder `lake` of --home."""
+    return lake or str(home / "lake")
+
+
+def open_lake(lake: str, namespace: str, home: Path) -> "Lake":
+    """Open the lake that --lake, --namespace and --home name."""
+    from dawnlist.lake.lake import Lake
+
+    return Lake.open(choose_lake_uri(lake, home), namespace)
+
+
+@dataclass(frozen=True)
+class FilledLake:
+    """A lake that holds interactions."""
+
+    lake: "Lake"
+    interactions: "DeltaTable"
+    """The newest version of the table of interactions."""
+    covered_window: "TimeWindow"
+    """The start and the end, in UTC, of the time that the interactions cover."""
+
+
+def open_filled_lake(lake: str, namespace: str, home: Path) -> FilledLake:
+    """Open a lake that holds interactions.
+
+    Raises:
+        ValueError: The lake holds no interactions yet.
+    """
+    from dawnlist.lake import watermark
+
+    opened = open_lake(lake, namespace, home)
+    table = opened.table("interactions")
+    covered_window = watermark.read_covered_window(table)
+    if table is None or covered_window is None:
+        raise ValueError(
+            f"{opened.uri} holds no interactions yet: check --lake and --namespace, or run the pipeline"
+        )
+    return FilledLake(opened, table, covered_window)
+
+
 def parse_past_as_of(text: str) -> str:
-    """The day as the DAG takes it; empty text means the last midnight, UTC. ValueError for a time to come."""
+    """Return the end of a day as the pipeline takes it; empty text means the last midnight in UTC.
+
+    Raises:
+        ValueError: The text is not a time, or the time is in the future.
+    """
     from dawnlist.cuts import format_iso, parse_as_of, require_past
 
+    if text:
+        return format_iso(require_past(parse_as_of(text)))
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return format_iso(require_past(parse_as_of(text) if text else midnight))
+    return format_iso(require_past(midnight))
 
 
 def refuse_unknown_format(format_: str) -> None:
-    """ValueError for another --format than those of a command that answers people or programs."""
+    """Check --format of a command that prints a table or JSON.
+
+    Raises:
+        ValueError: The format is another one.
+    """
     if format_ not in ("table", "json"):
         raise ValueError(f"--format is {format_!r}: give table or json")
 
 
-def open_filled_lake(
-    lake: str, namespace: str, home: Path
-) -> "tuple[Lake, DeltaTable, TimeWindow]":
-    """The lake, its newest interactions, and the time that they hold; ValueError when it holds none yet."""
-    from dawnlist.lake import watermark
-    from dawnlist.lake.lake import Lake
-
-    opened = Lake.open(lake or str(home / "lake"), namespace)
-    table = opened.table("interactions")
-    held = watermark.read_covered_window(table)
-    if table is None or held is None:
-        raise ValueError(
-            f"{opened.uri} holds no interactions yet: check --lake and --namespace, or run the pipeline"
-        )
-    return opened, table, held
-
-
 def parse_number_lists(**texts: str) -> dict[str, list[float]]:
-    """Option -> its numbers, of those that say any."""
+    """Parse the options' numbers, by name. Options with an empty text are left out.
+
+    Raises:
+        ValueError: A text is not a list of numbers. The message names the option.
+    """
     return {name: parse_number_list(name, text) for name, text in texts.items() if text}
 
 
 def parse_search_options(iterations: int | None, **texts: str) -> dict[str, Any]:
-    """What the search is to try, of what is given; ValueError for what tune would refuse, minutes into a run."""
+    """Parse the hyper-parameters that the search is to try; those without a value are left out.
+
+    Raises:
+        ValueError: The step tune would refuse a value. It would do so only minutes into a run.
+    """
     from dawnlist.components.tune.grid import Grid
 
-    given: dict[str, Any] = parse_number_lists(**texts)
+    parameters: dict[str, Any] = parse_number_lists(**texts)
     if iterations is not None:
-        given["iterations"] = iterations
-    Grid(**given)
-    return given
+        parameters["iterations"] = iterations
+    Grid(**parameters)
+    return parameters
 
 
 def parse_number_list(name: str, text: str) -> list[float]:
-    """Numbers with commas between them; ValueError that names the option."""
+    """Parse numbers with commas between them.
+
+    Raises:
+        ValueError: The text is not a list of numbers. The message names the option.
+    """
     try:
-        return [float(part) for part in text.split(",")]
+        return [float(number) for number in text.split(",")]
     except ValueError:
-        raise ValueError(
-            f"--{name.replace('_', '-')} is {text!r}: give numbers with commas, e.g. 32,64"
-        ) from None
+        option = name.replace("_", "-")
+        raise ValueError(f"--{option} is {text!r}: give numbers with commas, e.g. 32,64") from None
 
 
 def parse_force_reason(reason: str) -> str:
-    """The reason of a forced pass on one line; ValueError for one that is none, before a run that would stop at it."""
+    """Return the reason of --force on one line.
+
+    Raises:
+        ValueError: The reason is empty or unusable. The run would stop for it only at the gate.
+    """
     from dawnlist.components.gate.verdict import validate_force_reason
 
     return validate_force_reason(reason or " ")

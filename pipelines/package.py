@@ -1,4 +1,4 @@
-"""The compiled pipeline, as a file that Kubeflow takes."""
+"""Compile the pipeline to a package, a YAML file that Kubeflow Pipelines can run."""
 
 import hashlib
 import tempfile
@@ -11,8 +11,12 @@ from dawnlist.pipelines.placement import Placement
 
 
 def build_version_name(package: bytes) -> str:
-    """What a package is called as a version: the code's version and a digest, so that the same bytes meet again."""
-    return f"{version('dawnlist')}-{hashlib.sha256(package).hexdigest()[:12]}"
+    """Name a package as a version of the pipeline: the code's version and a digest of the bytes.
+
+    The same bytes always get the same name.
+    """
+    digest = hashlib.sha256(package).hexdigest()[:12]
+    return f"{version('dawnlist')}-{digest}"
 
 
 def write_package(
@@ -21,50 +25,81 @@ def write_package(
     kubernetes: bool = False,
     defaults: Mapping[str, str] | None = None,
 ) -> None:
-    """Compile the daily pipeline to `output`, whole or not at all; ValueError for an unusable suffix.
+    """Compile the daily pipeline to a file. When it fails, the file stays as it was.
 
-    `defaults` of parameters, so that who starts a run in the UI need not know where things are.
-    With `kubernetes` as the objects Pipeline and PipelineVersion, for an installation that keeps pipelines so. The
-    version is named by the package's digest, since an object's specification may not change.
+    Args:
+        output: The YAML file to write.
+        placement: Where and how the steps run.
+        kubernetes: Whether to write the objects Pipeline and PipelineVersion, for an installation
+            that keeps pipelines as Kubernetes objects. The version is named by the package's
+            digest, because an object's specification may not change.
+        defaults: Default values of parameters. Whoever starts a run in the UI then need not know
+            where the source, the lake and the store are.
+
+    Raises:
+        ValueError: The file's name does not end in .yaml or .yml.
+        FileNotFoundError: The file's folder does not exist.
     """
-    from kfp import compiler
-    from kfp.compiler.compiler_utils import KubernetesManifestOptions
-
     from dawnlist.pipelines.daily import build_daily_pipeline
+    from dawnlist.pipelines.output_files import require_output_folder
 
     if output.suffix not in (".yaml", ".yml"):
         raise ValueError(f"the output is {str(output)!r}: give a file that ends in .yaml")
-    if not output.parent.is_dir():
-        raise FileNotFoundError(
-            f"the output's folder {str(output.parent)!r} does not exist: make it first"
-        )
+    require_output_folder(output)
     pipeline = build_daily_pipeline(placement)
+    parameters = dict(defaults or {})
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
         staged = Path(folder) / "pipeline.yaml"
-        values = dict(defaults or {})
-        compiler.Compiler().compile(pipeline, str(staged), pipeline_parameters=values)
+        _compile_package(pipeline, parameters, staged)
         if kubernetes:
-            named = build_version_name(staged.read_bytes())
-            names = KubernetesManifestOptions(
-                pipeline_version_name=f"{pipeline.name}-{named}", pipeline_version_display_name=named,
-                include_pipeline_manifest=True,
-            )  # fmt: skip
-            compiler.Compiler().compile(
-                pipeline, str(staged), pipeline_parameters=values, kubernetes_manifest_options=names,
-                kubernetes_manifest_format=True,
-            )  # fmt: skip
+            version_name = build_version_name(staged.read_bytes())
+            _compile_kubernetes_objects(pipeline, parameters, version_name, staged)
         staged.replace(output)
 
 
+def _compile_package(pipeline: Any, parameters: dict[str, str], file: Path) -> None:
+    from kfp import compiler
+
+    compiler.Compiler().compile(pipeline, str(file), pipeline_parameters=parameters)
+
+
+def _compile_kubernetes_objects(
+    pipeline: Any, parameters: dict[str, str], version_name: str, file: Path
+) -> None:
+    from kfp import compiler
+    from kfp.compiler.compiler_utils import KubernetesManifestOptions
+
+    options = KubernetesManifestOptions(
+        pipeline_version_name=f"{pipeline.name}-{version_name}",
+        pipeline_version_display_name=version_name,
+        include_pipeline_manifest=True,
+    )
+    compiler.Compiler().compile(
+        pipeline,
+        str(file),
+        pipeline_parameters=parameters,
+        kubernetes_manifest_options=options,
+        kubernetes_manifest_format=True,
+    )
+
+
 def load_package(path: Path) -> Any:
-    """A compiled pipeline as something that can be called under kfp.local."""
+    """Load a compiled pipeline so that it can be called under kfp.local.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
     from kfp import components
 
     return components.load_component_from_file(str(require_package(path)))
 
 
 def require_package(path: Path) -> Path:
-    """The path of a package; FileNotFoundError, with the command that writes one, when there is none."""
+    """Return the path of a package.
+
+    Raises:
+        FileNotFoundError: There is no such file. The message names the command that writes one.
+    """
     if not path.is_file():
         raise FileNotFoundError(
             f"there is no package {str(path)!r}: `dawnlist compile --output {path}` writes it"

@@ -1,4 +1,7 @@
-"""Where steps run and what they may use: tables, applied when the pipeline is compiled (docs/NODES.md)."""
+"""Put the pipeline's steps on nodes and limit their resources (docs/NODES.md).
+
+The tables in this module are applied to the tasks when the pipeline is compiled.
+"""
 
 import re
 from dataclasses import dataclass, field
@@ -11,31 +14,34 @@ from dawnlist.pipelines.step_memory import ShopSize, compute_memory_limit
 from dawnlist.urls import NOTIFY_URLS, REDIS_PASSWORD, SOURCE_PASSWORD
 
 PIPELINE_SECRET: Final = "dawnlist-secrets"
-"""An optional Kubernetes secret; its keys are the names of the variables, and any may be missing."""
+"""The name of an optional Kubernetes secret. Its keys are names of environment variables; any of
+them may be missing."""
 LAKE_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-"""Of the secret, for every step; where a service account has a role on the bucket they stay away."""
+"""Keys of the secret that every step gets. They are not needed where a service account has a role
+on the bucket."""
 ENVIRONMENT_CONFIG_MAP: Final = "dawnlist-environment"
-"""An optional config map: where the lake's S3 endpoint is, if it is not AWS."""
+"""The name of an optional config map with the lake's S3 endpoint, for a lake that is not on AWS."""
 ENVIRONMENT_VARIABLES: Final = ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP", "AWS_REGION")
 SETTINGS_CONFIG_MAP: Final = "dawnlist-settings"
-"""An optional config map, which steps find as /settings/settings.yaml."""
+"""The name of an optional config map, mounted as /settings/settings.yaml in every step."""
 
 
 @dataclass(frozen=True)
 class StepResources:
-    """What one step may use, beside the memory that the size of the shop asks for."""
+    """What one step may use. Its memory is computed in step_memory, from the size of the shop."""
 
     cpu: int
-    """Cores that it can use."""
+    """The number of cores, requested and limited."""
     minutes: int
-    """After this it is stopped."""
+    """The step is stopped after this many minutes."""
     retries: int = 2
-    fits: bool = False
-    """Whether it runs on the GPU, where there is one, and on spot nodes, where it may."""
+    """How often a failed step is tried again."""
+    fits_model: bool = False
+    """Whether the step fits a model. Such steps run on GPU nodes and on spot nodes, if chosen."""
     scratch: int = 2
-    """GiB on the node's disk, below /tmp, that it may fill."""
+    """The GiB that the step may write below /tmp, on the node's disk."""
     secret: str = ""
-    """What it alone needs of the secret."""
+    """A key of the secret that only this step gets; empty for none."""
 
 
 STEP_RESOURCES: Final[dict[str, StepResources]] = {
@@ -43,11 +49,11 @@ STEP_RESOURCES: Final[dict[str, StepResources]] = {
     "clean": StepResources(2, 60, scratch=50),
     "filter-bots": StepResources(2, 60, scratch=20),
     "dataset": StepResources(2, 60, scratch=20, secret=REDIS_PASSWORD),
-    "tune": StepResources(4, 240, fits=True),
-    "train": StepResources(4, 120, fits=True),
+    "tune": StepResources(4, 240, fits_model=True),
+    "train": StepResources(4, 120, fits_model=True),
     "evaluate": StepResources(4, 60),
     "gate": StepResources(1, 10),
-    "refit": StepResources(4, 120, fits=True),
+    "refit": StepResources(4, 120, fits_model=True),
     "recommend": StepResources(4, 120),
     "publish": StepResources(1, 60, secret=REDIS_PASSWORD),
     "notify": StepResources(1, 30, retries=1, secret=NOTIFY_URLS),
@@ -56,41 +62,43 @@ STEP_RESOURCES: Final[dict[str, StepResources]] = {
 
 @dataclass(frozen=True)
 class NodeKind:
-    """A kind of node: its labels, and the taint that keeps others off it."""
+    """A kind of node: its labels, and the taint that keeps other pods off it."""
 
     labels: dict[str, str] = field(default_factory=dict)
     taint: tuple[str, str] = ("", "")
-    """Key and value; no value: any."""
+    """Key and value of the taint. An empty value matches any value; an empty key means no taint."""
 
 
 GPU_RESOURCE: Final = "nvidia.com/gpu"
 GPU_NODE: Final = NodeKind(taint=(GPU_RESOURCE, ""))
-"""The request of a GPU finds the node, wherever the cluster runs; GKE taints it so."""
+"""A node with a GPU. It needs no label, as the request for a GPU finds it. GKE sets the taint."""
 SPOT_NODE: Final = NodeKind(
     {"cloud.google.com/gke-spot": "true"}, ("cloud.google.com/gke-spot", "true")
 )
 GPU_TYPE_LABEL: Final = "cloud.google.com/gke-accelerator"
-"""GKE's label of a node's kind of GPU."""
+"""The label that names a node's kind of GPU on GKE."""
 SPOT_RETRIES: Final = 5
+"""How often a step on a spot node is tried again, as the node may be taken away at any time."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What `dawnlist compile` chooses; the default is the laptop's."""
+    """Where and how the steps run, as `dawnlist compile` is told. The defaults suit a laptop."""
 
     nodes: str = "cpu"
-    """cpu or gpu."""
+    """The kind of nodes for the steps that fit a model: "cpu" or "gpu"."""
     image: str = ""
-    """Empty: the one of this version."""
+    """The container image of every step; empty for the image of this version."""
     patient: bool = True
-    """Whether a failed step is tried again; on a laptop it is shown at once."""
+    """Whether a failed step is tried again. A run on a laptop reports the failure at once."""
     tune_shards: int = 0
-    """Nodes that share the rungs of the search; 0: one node does it alone."""
+    """The number of nodes that share the search, 2 to 64; 0 for a search on one node."""
     size: ShopSize = field(default_factory=ShopSize)
+    """The expected size of the shop, which decides the steps' memory."""
     spot: bool = False
-    """Whether the steps that fit run on spot nodes, which may be taken away."""
+    """Whether the steps that fit a model run on spot nodes, which may be taken away."""
     gpu_type: str = ""
-    """GKE's name of a kind of GPU, such as nvidia-l4; empty: any."""
+    """GKE's name of a kind of GPU, such as nvidia-l4; empty for any."""
 
     def __post_init__(self) -> None:
         if self.nodes not in ("cpu", "gpu"):
@@ -106,56 +114,67 @@ class Placement:
 
     @property
     def device(self) -> str:
-        """What the solver computes on."""
+        """The device that the solver computes on: "cpu" or "gpu"."""
         return self.nodes
 
     def place(self, *tasks: dsl.PipelineTask) -> None:
-        """Give each task its rows of the tables: image, resources, time limit, retries, secrets and node."""
+        """Set each task's image, resources, time limit, retries, secrets and node."""
         for task in tasks:
-            self._place(
-                task, re.sub(r"-\d+$", "", task.name)
-            )  # kfp numbers the tasks of one component
+            # kfp numbers the tasks of one component: tune, tune-2, tune-3.
+            step_name = re.sub(r"-\d+$", "", task.name)
+            self._place_task(task, step_name)
 
-    def _place(self, task: dsl.PipelineTask, name: str) -> None:
-        step, megabytes = STEP_RESOURCES[name], compute_memory_limit(name, self.size)
+    def _place_task(self, task: dsl.PipelineTask, step_name: str) -> None:
+        step = STEP_RESOURCES[step_name]
         task.set_container_image(self.image or IMAGE)
-        task.set_caching_options(
-            False
-        )  # the run's id is among the inputs: no key would ever be met again
-        # the limits are the requests: what is lent beyond them is taken back in the middle of a fit
-        task.set_cpu_request(str(step.cpu)).set_cpu_limit(str(step.cpu))
-        task.set_memory_request(megabytes).set_memory_limit(megabytes)
+        # The run's id is one of the inputs, so a cached result could never be used again.
+        task.set_caching_options(False)
+        # Requests equal limits, because Kubernetes may take back what a pod uses beyond its
+        # request, even in the middle of a fit.
+        cores = str(step.cpu)
+        task.set_cpu_request(cores).set_cpu_limit(cores)
+        memory = compute_memory_limit(step_name, self.size)
+        task.set_memory_request(memory).set_memory_limit(memory)
         if self.patient:
-            retries = SPOT_RETRIES if step.fits and self.spot else step.retries
+            retries = self._choose_retries(step)
             task.set_retry(retries, backoff_duration="30s", backoff_factor=2)
         kubernetes.set_timeout(task, step.minutes * 60)
         kubernetes.empty_dir_mount(task, "scratch", "/tmp", size_limit=f"{step.scratch}Gi")
-        _attach_configuration(task, (*LAKE_KEYS, step.secret) if step.secret else LAKE_KEYS)
-        for node in self._kinds() if step.fits else ():
-            _assign_node(task, node)
-        if step.fits and self.nodes == "gpu":
-            task.set_accelerator_type(GPU_RESOURCE).set_accelerator_limit(1)
+        secret_keys = (*LAKE_KEYS, step.secret) if step.secret else LAKE_KEYS
+        _attach_configuration(task, secret_keys)
+        if step.fits_model:
+            self._place_fit(task)
 
-    def _kinds(self) -> list[NodeKind]:
-        """Of the nodes that steps which fit run on."""
-        gpu = [GPU_NODE] if self.nodes == "gpu" else []
-        named = [NodeKind({GPU_TYPE_LABEL: self.gpu_type})] if self.gpu_type else []
-        return [*gpu, *named, *([SPOT_NODE] if self.spot else [])]
+    def _choose_retries(self, step: StepResources) -> int:
+        if step.fits_model and self.spot:
+            return SPOT_RETRIES
+        return step.retries
+
+    def _place_fit(self, task: dsl.PipelineTask) -> None:
+        """Put a task that fits a model on the chosen kinds of nodes."""
+        if self.nodes == "gpu":
+            _assign_node(task, GPU_NODE)
+        if self.gpu_type:
+            _assign_node(task, NodeKind({GPU_TYPE_LABEL: self.gpu_type}))
+        if self.spot:
+            _assign_node(task, SPOT_NODE)
+        if self.nodes == "gpu":
+            task.set_accelerator_type(GPU_RESOURCE).set_accelerator_limit(1)
 
 
 def _attach_configuration(task: dsl.PipelineTask, secrets: tuple[str, ...]) -> None:
-    """Hand the task what the installation keeps: secrets and the S3 endpoint as variables, settings as a file."""
-    kubernetes.use_secret_as_env(
-        task, PIPELINE_SECRET, {name: name for name in secrets}, optional=True
-    )
+    """Give the task secrets and the S3 endpoint as variables, and the settings as a file."""
+    secret_variables = {name: name for name in secrets}
+    kubernetes.use_secret_as_env(task, PIPELINE_SECRET, secret_variables, optional=True)
+    endpoint_variables = {name: name for name in ENVIRONMENT_VARIABLES}
     kubernetes.use_config_map_as_env(
-        task, ENVIRONMENT_CONFIG_MAP, {name: name for name in ENVIRONMENT_VARIABLES}, optional=True
+        task, ENVIRONMENT_CONFIG_MAP, endpoint_variables, optional=True
     )
     kubernetes.use_config_map_as_volume(task, SETTINGS_CONFIG_MAP, "/settings", optional=True)
 
 
 def _assign_node(task: dsl.PipelineTask, node: NodeKind) -> None:
-    """Put the task on a kind of node."""
+    """Let the task run on a kind of node only, and tolerate the node's taint."""
     for label, value in node.labels.items():
         kubernetes.add_node_selector(task, label, value)
     key, value = node.taint

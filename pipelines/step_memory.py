@@ -1,52 +1,57 @@
-"""Memory by the size of the shop: lines fitted to what steps used (benchmarks/memory.py, docs/NODES.md)."""
+"""Compute each step's memory limit from the size of the shop.
+
+The lines were fitted to the memory that steps used (benchmarks/memory.py, docs/NODES.md).
+"""
 
 import math
 from dataclasses import dataclass, fields
 from typing import Final
 
 MEMORY_MARGIN: Final = 1.5
-"""Of the limit over the line: other data, more threads, the next year's growth."""
+"""The limit is this many times the line's value. The margin is for other data, for more threads
+and for a year's growth."""
 LEAST_MEMORY_MB: Final = 512
-"""Megabytes that no step gets less than: Python and its libraries."""
+"""The smallest limit of any step: Python and its libraries need this much."""
 
 
 @dataclass(frozen=True)
 class ShopSize:
-    """How large a shop is expected to be, in the window that models learn from."""
+    """The expected size of a shop, within the days that models learn from."""
 
     interactions: int = 20_000_000
-    """Clean rows in the window, or better the different pairs of user and item among them, which the lines count."""
+    """Clean rows. Better still, the distinct pairs of user and item, which the lines count."""
     users: int = 400_000
+    """Distinct users in the window."""
     items: int = 50_000
+    """Distinct items in the window."""
     factors: int = 64
-    """The longest vectors that the search tries."""
+    """The length of the longest vectors that the search tries."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if not 1 <= value <= 10**11:
-                raise ValueError(
-                    f"{field.name} is {value:,}: give how many are expected, 1 or more"
-                )
+                message = f"{field.name} is {value:,}: give how many are expected, 1 or more"
+                raise ValueError(message)
 
 
 @dataclass(frozen=True)
 class MemoryLine:
-    """Peak memory of a step in megabytes: the sum of what each of these takes."""
+    """The peak memory of a step in megabytes, as a linear function of the shop's size."""
 
     base: float
-    """Of a shop with next to nothing in it."""
+    """Megabytes for a nearly empty shop."""
     interactions: float = 0.0
-    """A million."""
+    """Megabytes for each million interactions."""
     users: float = 0.0
-    """A hundred thousand."""
+    """Megabytes for each hundred thousand users."""
     items: float = 0.0
-    """A hundred thousand."""
+    """Megabytes for each hundred thousand items."""
     vectors: float = 0.0
-    """A million numbers: users and items, times factors."""
+    """Megabytes for each million numbers in the vectors: (users + items) times factors."""
 
     def megabytes(self, size: ShopSize) -> float:
-        """What a shop of this size is expected to take."""
+        """Compute the megabytes that the step is expected to use for a shop of this size."""
         return (
             self.base
             + self.interactions * size.interactions / 1e6
@@ -57,29 +62,34 @@ class MemoryLine:
 
 
 MEMORY_LINES: Final[dict[str, MemoryLine]] = {
-    "fetch": MemoryLine(340),  # flat: docs/INGEST.md
-    "clean": MemoryLine(
-        1450
-    ),  # flat once DuckDB's 1 GB is full, from a few million rows on: docs/CLEANING.md
+    # The same for every size of shop (docs/INGEST.md).
+    "fetch": MemoryLine(340),
+    # Constant from a few million rows on, where DuckDB's 1 GB is full (docs/CLEANING.md).
+    "clean": MemoryLine(1450),
     "filter-bots": MemoryLine(1500, users=121),
     "dataset": MemoryLine(405, interactions=265, items=184),
-    "tune": MemoryLine(
-        316, interactions=245, users=121, items=263, vectors=64
-    ),  # 4 bytes for each of 16 trials
+    # The vectors take 4 bytes for each number of each of 16 trials.
+    "tune": MemoryLine(316, interactions=245, users=121, items=263, vectors=64),
     "train": MemoryLine(275, interactions=122, users=13.2, vectors=28.1),
     "evaluate": MemoryLine(280, interactions=85.5, items=376, vectors=20.4),
     "gate": MemoryLine(103),
     "refit": MemoryLine(276, interactions=125, users=19.6, items=142, vectors=21.6),
     "recommend": MemoryLine(399, interactions=177, users=30.6, items=18.3, vectors=12),
     "publish": MemoryLine(349, interactions=22.3, users=63, items=131, vectors=6.9),
-    "notify": MemoryLine(140),  # with pictures for a mail
+    # A mail with pictures.
+    "notify": MemoryLine(140),
 }
-"""Of benchmarks/memory.py; rounded up where shops differ by chance."""
+"""One line for each step, measured by benchmarks/memory.py. Values that differed between shops by
+chance were rounded up."""
 
 
 def compute_memory_limit(step: str, size: ShopSize) -> str:
-    """The limit of a step's memory as Kubernetes reads it, such as '4096Mi': its line with the margin, in 256 Mi."""
-    mebibytes = (
-        max(MEMORY_LINES[step].megabytes(size) * MEMORY_MARGIN, LEAST_MEMORY_MB) * 1e6 / 2**20
-    )
-    return f"{math.ceil(mebibytes / 256) * 256}Mi"
+    """Compute a step's memory limit in Kubernetes' notation, such as '4096Mi'.
+
+    The limit is the step's line times the margin, rounded up to the next 256 MiB.
+    """
+    expected = MEMORY_LINES[step].megabytes(size)
+    megabytes = max(expected * MEMORY_MARGIN, LEAST_MEMORY_MB)
+    mebibytes = megabytes * 1e6 / 2**20
+    rounded = math.ceil(mebibytes / 256) * 256
+    return f"{rounded}Mi"

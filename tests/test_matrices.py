@@ -21,8 +21,7 @@ from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.metrics import METRICS, score_lists
 from dawnlist.pipelines.matrices import matrix_models
-from dawnlist.pipelines.matrices.commands import parse_list_lengths
-from dawnlist.pipelines.matrices.commands import train as train_command
+from dawnlist.pipelines.matrices.commands import parse_list_lengths, train_command
 from dawnlist.ranking.topk import top_k
 
 USERS, ITEMS = 40, 20
@@ -197,7 +196,7 @@ def test_a_model_of_a_shop_is_none_of_a_matrix(tmp_path: Path) -> None:
 
 def test_nothing_to_judge_by(fitted: Path) -> None:
     before, _ = checkerboard()
-    with pytest.raises(ValueError, match="no user of the holdout has an item that train has not"):
+    with pytest.raises(ValueError, match="no user of the holdout has an item that is not in train"):
         matrix_models.evaluate_matrix_model(
             FactorModel.load(fitted), before, before, [20], baselines=False
         )
@@ -473,7 +472,7 @@ def test_a_search_chooses_on_the_validation_that_is_given(tmp_path: Path) -> Non
     assert (best["recall@2"], best["popularity_share"], report["users"]) == (1, 0, USERS)
     assert told and list((tmp_path / "lake" / matrix_models.MATRIX_NAMESPACE / "trials").iterdir())
     with pytest.raises(
-        ValueError, match="no user of the validation has something new in it and a history"
+        ValueError, match="no user has both a history and a new item in the validation"
     ):
         matrix_models.search_matrix_grid(
             tmp_path,

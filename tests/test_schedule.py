@@ -75,7 +75,7 @@ def test_one_recurring_run_stands_however_often_one_asks(
         *told,
     ]
     unchanged = [
-        f"version {name}: its bytes are there already",
+        f"version {name}: already uploaded",
         "dawnlist-daily-shop: unchanged",
         *told,
     ]
@@ -228,8 +228,8 @@ def test_an_api_that_keeps_something_else_is_told_and_nothing_piles_up(
     )  # fmt: skip
     done = schedule(installed, "0 4 * * *")
     assert (
-        "the API has not kept 'dawnlist-daily-shop' as it was asked to: [{'service account': ('default',"
-        in done.err
+        "the API did not store 'dawnlist-daily-shop' as requested (stored, requested): "
+        "[{'service account': ('default'," in done.err
     )
     assert (done.code, installed.recurring) == (1, before)
 

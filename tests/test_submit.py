@@ -1,6 +1,7 @@
 """`dawnlist submit`: the real command and kfp's real client against an API that holds them to its definition."""
 
 import json
+from importlib.metadata import version as version_of_package
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def test_the_same_bytes_are_uploaded_once(
     name = build_version_name(package.read_bytes())
     assert submit(kubeflow, package, "--detach").out.startswith(f"version {name}: uploaded")
     again = submit(kubeflow, package, "--detach")
-    assert again.out.startswith(f"version {name}: its bytes are there already") and again.code == 0
+    assert again.out.startswith(f"version {name}: already uploaded") and again.code == 0
     other = tmp_path / "other.yaml"
     other.write_bytes(
         package.read_bytes().replace(b"dawnlist-python:", b"registry.example/dawnlist-python:")
@@ -82,10 +83,10 @@ def test_without_a_package_the_newest_version_runs_again(kubeflow: Kubeflow, pac
     kubeflow.install(package)
     done = dawnlist("submit", "--host", kubeflow.url, *SHOP, "--detach")
     [version] = kubeflow.versions
-    assert done.out.startswith(f"version {version['display_name']}: the newest there\n")
+    assert done.out.startswith(f"version {version['display_name']}: the newest uploaded version\n")
     version["display_name"] = "0.0.9-abc"  # of older code
     assert (
-        "; this is 0.1.0, which"
+        f"; this is {version_of_package('dawnlist')}, which"
         in dawnlist("submit", "--host", kubeflow.url, *SHOP, "--detach").out
     )
     assert len(kubeflow.versions) == 1 and len(kubeflow.runs) == 2
@@ -152,8 +153,8 @@ def test_a_run_that_is_lost_sight_of_goes_on(
         (["--source", ""], "the pipeline needs a value for source: give --source"),
         (["--source", "postgresql://u:s3cret@h/d"], "set DAWNLIST_SOURCE_PASSWORD instead"),
         (["--redis", "redis://:s3cret@h:1"], "set DAWNLIST_REDIS_PASSWORD instead"),
-        (["--redis", "embedded"], "redis 'embedded' is nothing that pods reach"),
-        (["--lake", "lake"], "lake 'lake' is nothing that all pods see"),
+        (["--redis", "embedded"], "pods can't reach the store 'embedded'"),
+        (["--lake", "lake"], "pods can't reach the lake 'lake'"),
         (["--namespace", "A b"], "namespace 'A b' is not usable"),
         (["--as-of", "soon"], "as_of 'soon' is no time"),
         (["--as-of", "2999-01-01T00:00:00Z"], "is in the future"),
@@ -176,20 +177,20 @@ def test_what_is_no_package_is_refused(kubeflow: Kubeflow, tmp_path: Path, conte
     (tmp_path / "a.yaml").write_text(content)
     done = submit(kubeflow, tmp_path / "a.yaml")
     assert done.err.endswith(
-        "is no compiled pipeline: `dawnlist compile --output FILE.yaml` writes one\n"
+        "is not a compiled pipeline: `dawnlist compile --output FILE.yaml` writes one\n"
     )
     assert "there is no package" in submit(kubeflow, tmp_path / "b.yaml").err
 
 
 REFUSALS = {
-    "401": "does not know who asks (401): said by the API, to ***: give --host or KF_PIPELINES_ENDPOINT",
-    "403": "does not allow this to whoever asks (403): said by the API, to ***",
-    "404": "has no such thing (404): said by the API, to ***",
-    "409": "has something else of that name (409): said by the API, to ***: run the command again",
+    "401": "does not accept your credentials (401): said by the API, to ***: give --host or KF_PIPELINES_ENDPOINT",
+    "403": "does not allow you to do this (403): said by the API, to ***",
+    "404": "has no such object (404): said by the API, to ***",
+    "409": "already has another object of that name (409): said by the API, to ***: run the command again",
     "400": "refuses the request (400): said by the API, to ***",
-    "503": "is in trouble (503): said by the API, to ***: try again when it has recovered",
-    "page": "answers with a page, not as the Kubeflow Pipelines API: probably one to log in at",
-    "drop": "was asked and broke off (",
+    "503": "has an error of its own (503): said by the API, to ***: try again when it has recovered",
+    "page": "answers with a web page, not as the Kubeflow Pipelines API; it is probably a login page",
+    "drop": "broke off the request (",
 }
 
 
@@ -238,7 +239,7 @@ def test_the_host_and_the_token_are_found_as_kfp_finds_them(
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", kubeflow.url)
     words = ("submit", "--package", str(package), *SHOP, "--detach")
     refused = dawnlist(*words)
-    assert refused.code == 1 and "does not know who asks (401)" in refused.err
+    assert refused.code == 1 and "does not accept your credentials (401)" in refused.err
     assert "wrong" not in refused.err
     context.write_text(json.dumps({"namespace": "", **header,
                                    "client_authentication_header_value": f"Bearer {kubeflow.token}"}))  # fmt: skip
@@ -267,9 +268,9 @@ def test_the_objects_for_gitops_are_what_is_uploaded(
     # what Git has made is found by its name, and not uploaded again
     kubeflow.install(package)
     assert submit(kubeflow, package, "--detach").out.startswith(
-        f"version {version['spec']['displayName']}: its bytes"
+        f"version {version['spec']['displayName']}: already uploaded"
     )
-    assert "is no compiled pipeline" in submit(kubeflow, tmp_path / "a.yaml").err
+    assert "is not a compiled pipeline" in submit(kubeflow, tmp_path / "a.yaml").err
 
 
 def test_where_kubeflow_has_several_users_everything_is_in_a_profile(

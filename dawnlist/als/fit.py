@@ -1,26 +1,30 @@
-"""What a fit is: an object that improves factors sweep by sweep."""
+"""The interface that all solvers implement: an object that improves factors sweep by sweep."""
 
 from typing import Protocol
 
-from dawnlist.arrays import Float32Array
+from dawnlist.arrays import FactorPair
 from dawnlist.model.config import ALSConfig
 
-InitialFactors = tuple[Float32Array, Float32Array] | None
-"""User and item factors to go on from, in the index space of the matrix; None: random ones."""
+InitialFactors = FactorPair | None
+"""User and item factors to start from, in the index space of the matrix; None for random ones."""
 
 
 class Fit(Protocol):
-    """A fit under way: it goes on from the factors that it has."""
+    """A fit in progress. It continues from the factors that it has reached."""
 
     config: ALSConfig
+    """The hyper-parameters of the fit."""
     sweeps: int
-    """Done so far."""
+    """How many sweeps have been made so far."""
     ridge_scale: float
-    """lambda of a user or item is this times s^nu, s its sum of confidences over all pairs."""
+    """lambda = ridge_scale s^nu, where s is the sum of a row's confidences over all its pairs."""
 
     def advance(self, sweeps: int) -> None:
-        """So many sweeps more over users and items; 2 and then 3 are the same as 5."""
+        """Make more sweeps over users and items. 2 sweeps and then 3 give the same as 5 at once."""
 
     @property
-    def factors(self) -> tuple[Float32Array, Float32Array]:
-        """User factors (users, factors) and item factors (items, factors), float32; zero for who has no interaction."""
+    def factors(self) -> FactorPair:
+        """User factors (users, factors) and item factors (items, factors), float32.
+
+        A user or item without interactions has a zero vector.
+        """

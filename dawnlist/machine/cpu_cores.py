@@ -1,4 +1,7 @@
-"""The cores that this process may use, each with a thread: NumPy, BLAS and compiled loops let go of the GIL."""
+"""The cores that this process may use, and a pool with a thread for each of them.
+
+Threads are enough, because NumPy, BLAS and compiled loops release the GIL.
+"""
 
 import math
 import os
@@ -9,29 +12,30 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-_CGROUP_ROOT = Path("/sys/fs/cgroup")
+from dawnlist.machine.cgroups import CGROUP_ROOT, read_cpu_limit
 
 
-def count_cores(cgroups: Path = _CGROUP_ROOT) -> int:
-    """How many: those of the machine that are ours, and no more than the container's limit, which they don't show."""
-    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return math.ceil(min(ours, _read_cpu_limit(cgroups)))
+def count_cores(cgroups: Path = CGROUP_ROOT) -> int:
+    """Count the cores that this process may use.
+
+    These are the machine's cores that the process is bound to, but not more than the container's
+    limit allows. A limit of 2.5 cores counts as 3.
+    """
+    return math.ceil(min(_count_machine_cores(), read_cpu_limit(cgroups)))
 
 
-def _read_cpu_limit(cgroups: Path) -> float:
-    """The container's limit of CPU in cores, as either version of control groups has it; inf where there is none."""
-    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        try:
-            quota, period = " ".join((cgroups / name).read_text() for name in names).split()
-        except (OSError, ValueError):
-            continue
-        if quota.isdigit():  # max, or -1, is none
-            return int(quota) / int(period)
-    return math.inf
+def _count_machine_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager
 def open_thread_pool() -> Iterator[ThreadPoolExecutor]:
-    """A thread a core; BLAS, which would start its own on top, computes in the thread that calls it."""
+    """Open a pool with a thread for each core.
+
+    BLAS would start threads of its own on top of these. In the pool it computes in the thread that
+    calls it.
+    """
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(count_cores()) as pool:
         yield pool

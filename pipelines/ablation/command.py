@@ -8,6 +8,7 @@ import typer
 from dawnlist.pipelines import option_parsing
 from dawnlist.pipelines.options import (
     DEFAULT_HOME,
+    FormatOption,
     HomeOption,
     LakeOption,
     NamespaceOption,
@@ -19,62 +20,80 @@ if TYPE_CHECKING:
     from dawnlist.model.config import ALSConfig
 
 
-def ablate(
-    truth: Annotated[str, typer.Option(help="A simulated shop, `sqlite:///FILE`, `postgresql://…` or its folder: its "
-                                            "humans are judged; default: the users whom every rule keeps.")] = "",
-    as_of: Annotated[str, typer.Option(help="End of the last day to judge, e.g. 2026-01-31T03:00:00Z; default: the "
-                                            "end of what the lake holds.")] = "",
-    days: Annotated[int, typer.Option(min=1, max=60, help="Days to judge, each fitted anew, and pooled.")] = 5,
-    window_days: Annotated[int, typer.Option(help="Days of history to learn from, as the daily run does.")] = 365,
-    factors: Annotated[str, typer.Option(help="Vector lengths to compare, as of `dawnlist run`.")] = "",
+def ablate_command(
+    truth: Annotated[
+        str,
+        typer.Option(
+            help="A simulated shop, `sqlite:///FILE`, `postgresql://…` or its folder, whose humans "
+            "are judged; default: judge the users whom every rule keeps."
+        ),
+    ] = "",
+    as_of: Annotated[
+        str,
+        typer.Option(
+            help="End of the last day to judge, e.g. 2026-01-31T03:00:00Z; default: the end of what "
+            "the lake holds."
+        ),
+    ] = "",
+    days: Annotated[
+        int,
+        typer.Option(
+            min=1, max=60, help="Days to judge. Each is fitted anew; scores are averaged."
+        ),
+    ] = 5,
+    window_days: Annotated[
+        int, typer.Option(help="Days of history to learn from; the default is the daily run's.")
+    ] = 365,
+    factors: Annotated[str, typer.Option(help="Vector lengths to compare, e.g. `64,128`.")] = "",
     regularization: Annotated[str, typer.Option(help="Regularizations to compare.")] = "",
     alpha: Annotated[str, typer.Option(help="Confidence weights to compare.")] = "",
     half_life: Annotated[str, typer.Option(help="Half-lives to compare, in days.")] = "",
-    iterations: Annotated[int | None, typer.Option(help="Sweeps of each fit.")] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Sweeps over users and items in each fit.")
+    ] = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of a list.")] = 20,
-    format_: Annotated[str, typer.Option("--format", help="`table` for people, `json` for programs.")] = "table",
+    format_: FormatOption = "table",
     lake: LakeOption = "",
     namespace: NamespaceOption = "default",
     settings: SettingsOption = "",
     home: HomeOption = DEFAULT_HOME,
-) -> None:  # fmt: skip
-    """What cleaning is worth: train with and without each bot rule, and judge on the same people.
+) -> None:
+    """Measure what cleaning brings: train with and without each bot rule.
 
-    All arms share the hyper-parameters: the champion's, or, when any are given or there is none, the best on
-    validation. What a change of those brings is shown beside. The table is kept for the drop report.
+    All of these models are judged on the same people. They share the hyper-parameters: the
+    champion's or, if any are given or there is no champion, the best on the validation. The effect
+    of other hyper-parameters is shown for comparison. The table is saved for the drop report.
 
     Example: `dawnlist ablate --truth sqlite:///.dawnlist/shop.db --days 7`
     """
     option_parsing.refuse_unknown_format(format_)
-    from dawnlist.pipelines.ablation import study as ablation
     from dawnlist.pipelines.ablation.simulated_truth import read_human_ids
+    from dawnlist.pipelines.ablation.study import (
+        AblationStudy,
+        InteractionsVersion,
+        list_last_days,
+        run_ablation,
+    )
     from dawnlist.pipelines.terminal import show_progress_bar
-    from dawnlist.records import ablations
+    from dawnlist.records.ablations import save_ablation
     from dawnlist.settings import Settings
 
-    rules = Settings.load(settings)
-    opened, table, held = option_parsing.open_filled_lake(lake, namespace, home)
-    people = read_human_ids(truth) if truth else None
-    study = ablation.AblationStudy(
-        ablation.InteractionsVersion(opened, table.version()), rules, window_days, k, people
+    shop_settings = Settings.load(settings)
+    filled_lake = option_parsing.open_filled_lake(lake, namespace, home)
+    humans = read_human_ids(truth) if truth else None
+    interactions = InteractionsVersion(filled_lake.lake, filled_lake.interactions.version())
+    study = AblationStudy(interactions, shop_settings, window_days, k, humans)
+    parameters: dict[str, Any] = option_parsing.parse_number_lists(
+        factors=factors, regularization=regularization, alpha=alpha, half_life=half_life
     )
-    given: dict[str, Any] = {
-        **option_parsing.parse_number_lists(
-            factors=factors, regularization=regularization, alpha=alpha, half_life=half_life
-        ),
-        **({} if iterations is None else {"iterations": iterations}),
-    }
-    grid = build_daily_grid(given, rules.engines.train)
+    if iterations is not None:
+        parameters["iterations"] = iterations
+    grid = build_daily_grid(parameters, shop_settings.engines.train)
+    last_day = as_of or filled_lake.covered_window[1].isoformat()
     with show_progress_bar("fitting") as advance:
-        last = as_of or held[1].isoformat()
-        report = ablation.run_ablation(
-            study,
-            ablation.list_last_days(last, days),
-            grid,
-            None if given else _read_champion_config(opened),
-            advance,
-        )
-    ablations.save_ablation(opened, report["as_of"], report)
+        champion = None if parameters else _read_champion_config(filled_lake.lake)
+        report = run_ablation(study, list_last_days(last_day, days), grid, champion, advance)
+    save_ablation(filled_lake.lake, report["as_of"], report)
     if format_ == "json":
         typer.echo(json.dumps(report, indent=1))
     else:
@@ -82,30 +101,42 @@ def ablate(
 
 
 def build_daily_grid(
-    given: "dict[str, Any] | None" = None, solver: str = "implicit"
+    parameters: "dict[str, Any] | None" = None, solver: str = "implicit"
 ) -> "list[ALSConfig]":
-    """The grid of the daily pipeline, but for what is given."""
-    from dawnlist.components.tune.grid import FIT_PARAMETERS, Grid
+    """Build the grid of the daily pipeline.
+
+    Args:
+        parameters: Values that replace those of the daily pipeline, by hyper-parameter.
+        solver: The engine that fits.
+    """
+    from dawnlist.components.tune.grid import Grid
+    from dawnlist.model.hyper_parameters import FIT_PARAMETERS
     from dawnlist.pipelines.daily import build_daily_pipeline
     from dawnlist.pipelines.placement import Placement
 
     inputs = build_daily_pipeline(Placement()).component_spec.inputs
-    values = {
-        name: (given or {}).get(name, inputs[name].default)
-        for name in (*FIT_PARAMETERS, "iterations", "seed")
-    }
-    values |= {name: int(values[name]) for name in ("iterations", "seed")}
+    values = {name: inputs[name].default for name in (*FIT_PARAMETERS, "iterations", "seed")}
+    for name, value in (parameters or {}).items():
+        if name in values:
+            values[name] = value
+    # kfp may hold the default of a whole number as a float.
+    values["iterations"] = int(values["iterations"])
+    values["seed"] = int(values["seed"])
     return Grid(**values, solver=solver).configs()
 
 
 def _read_champion_config(lake: "Lake") -> "ALSConfig | None":
-    """The hyper-parameters of what is live, if ALS is."""
+    """Read the hyper-parameters of the champion; None without one, or if it is not an ALS model."""
     from dawnlist.model.config import ALSConfig
     from dawnlist.records import registry
 
-    live = registry.read_champion(lake)
-    config = registry.load_model(lake, live).config if live else {}
-    return ALSConfig.from_dict(config) if config.get("engine") == "als" else None
+    champion = registry.read_champion(lake)
+    if not champion:
+        return None
+    config = registry.load_model(lake, champion).config
+    if config.get("engine") != "als":
+        return None
+    return ALSConfig.from_dict(config)
 
 
 def _show_ablation(report: dict[str, Any]) -> None:

@@ -1,1 +1,1 @@
-"""The commands `bots`: explain and judge verdicts."""
+"""The commands `dawnlist bots …`: explain the verdict on a user, and judge files."""

@@ -1,7 +1,6 @@
-"""The commands about bots: what every rule says of a user, and the verdicts on a file."""
+"""The commands `dawnlist bots …`, which explain the verdict on a user and judge files."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,93 +8,121 @@ import typer
 from dawnlist.pipelines import option_parsing
 from dawnlist.pipelines.options import (
     DEFAULT_HOME,
+    FormatOption,
     HomeOption,
     LakeOption,
     NamespaceOption,
+    OutputOption,
+    RowFormatOption,
+    RowLimitOption,
     SettingsOption,
 )
 
 bots_app = typer.Typer(
-    no_args_is_help=True, help="Look at what the bot filter says of users, files and access logs."
+    no_args_is_help=True,
+    help="Show what the bot filter decides about users, files and access logs.",
 )
 
 
-@bots_app.command()
-def explain(
+@bots_app.command("explain")
+def explain_command(
     user: Annotated[str, typer.Argument(help="The user's id, as the source has it.")],
-    as_of: Annotated[str, typer.Option(help="End of the days to judge, e.g. 2026-01-31T03:00:00Z; default: the end "
-                                            "of what the lake holds.")] = "",
-    window_days: Annotated[int, typer.Option(help="Days to judge, as the daily run does.")] = 365,
-    format_: Annotated[str, typer.Option("--format", help="`table` for people, `json` for programs.")] = "table",
+    as_of: Annotated[
+        str,
+        typer.Option(
+            help="End of the days to judge, e.g. 2026-01-31T03:00:00Z; default: the end of what "
+            "the lake holds."
+        ),
+    ] = "",
+    window_days: Annotated[
+        int, typer.Option(help="Days to judge; the default is that of the daily run.")
+    ] = 365,
+    format_: FormatOption = "table",
     lake: LakeOption = "",
     namespace: NamespaceOption = "default",
     settings: SettingsOption = "",
     home: HomeOption = DEFAULT_HOME,
-) -> None:  # fmt: skip
-    """What every rule says of a user, on what evidence, and what decided.
+) -> None:
+    """Show what every rule finds about a user, on which evidence, and which rule decides.
 
-    It judges as the daily run does, and keeps the features of days that no run has measured yet.
+    The command judges as the daily run does. It also saves the features of days that no run has
+    measured yet.
+
     Example: `dawnlist bots explain 17850`
     """
     option_parsing.refuse_unknown_format(format_)
-    from dawnlist.components.filter_bots import explanation
+    from dawnlist.components.filter_bots.explanation import explain_user
     from dawnlist.cuts import compute_window, parse_as_of
     from dawnlist.settings import Settings
 
-    opened, table, held = option_parsing.open_filled_lake(lake, namespace, home)
-    days = compute_window(parse_as_of(as_of) if as_of else held[1], window_days)
-    found = explanation.explain_user(
-        opened, table.version(), days, Settings.load(settings).bots, user
-    )
+    filled_lake = option_parsing.open_filled_lake(lake, namespace, home)
+    end = parse_as_of(as_of) if as_of else filled_lake.covered_window[1]
+    days = compute_window(end, window_days)
+    rules = Settings.load(settings).bots
+    version = filled_lake.interactions.version()
+    explanation = explain_user(filled_lake.lake, version, days, rules, user)
     if format_ == "json":
-        typer.echo(json.dumps(found, indent=1))
+        typer.echo(json.dumps(explanation, indent=1))
     else:
         from dawnlist.pipelines.bots.output import show_explanation
 
-        show_explanation(found)
+        show_explanation(explanation)
 
 
-@bots_app.command()
-def judge(
-    file: Annotated[str, typer.Argument(help="A table of events (CSV, JSON lines, Parquet, a folder, a mapping file), "
-                                             "or a web server's access log in the combined format, also .gz.")],
-    by: Annotated[str, typer.Option(help="A row for each verdict on a `user`, or for each user `agent`.")] = "user",
-    assets: Annotated[bool, typer.Option("--assets", help="Of a log: judge requests for styles, scripts, images and "
-                                                          "fonts, too.")] = False,
-    format_: Annotated[str, typer.Option("--format", help="`table`, `csv`, `json` or `parquet`; default: what the "
-                                                          "name of --output ends with, else table.")] = "",
-    limit: Annotated[int | None, typer.Option(min=0, help="Rows at most, 0: all; default: 100 of a table, "
-                                                          "else all.")] = None,
-    output: Annotated[Path | None, typer.Option(help="The file to write.")] = None,
+@bots_app.command("judge")
+def judge_command(
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="A table of events (CSV, JSON lines, Parquet, a folder, a mapping file), or a web "
+            "server's access log in the combined format, also as .gz."
+        ),
+    ],
+    by: Annotated[
+        str,
+        typer.Option(help="Print a row for each verdict on a `user`, or for each user `agent`."),
+    ] = "user",
+    assets: Annotated[
+        bool,
+        typer.Option(
+            "--assets",
+            help="In a log, also judge requests for styles, scripts, images and fonts.",
+        ),
+    ] = False,
+    format_: RowFormatOption = "",
+    limit: RowLimitOption = None,
+    output: OutputOption = None,
     settings: SettingsOption = "",
-) -> None:  # fmt: skip
+) -> None:
     """Judge a file of events or an access log by the bot rules of the settings.
 
-    In a log a user is an address with an agent, an item is a path. Example: `dawnlist bots judge access.log.gz`
+    In a log, a user is an address with a user agent, and an item is a path.
+
+    Example: `dawnlist bots judge access.log.gz`
     """
-    from dawnlist.pipelines.lake import query_commands
+    from dawnlist.pipelines import output_files
+    from dawnlist.pipelines.pandas_block import block_pandas_import
 
     if by not in ("user", "agent"):
         raise ValueError(f"--by is {by!r}: give user or agent")
-    chosen = query_commands.choose_output_format(format_, output)
-    query_commands.leave_pandas_out()
+    row_format = output_files.choose_row_format(format_, output)
+    limit = output_files.choose_row_limit(limit, row_format)
+    block_pandas_import()
     from dawnlist.components.filter_bots.decision import list_suspects, list_user_agents
     from dawnlist.pipelines.bots.file_judging import judge_file
     from dawnlist.pipelines.bots.output import show_drop_counts
-    from dawnlist.pipelines.query_output import show_rows
+    from dawnlist.pipelines.query_tables import show_rows
     from dawnlist.settings import Settings
 
-    rules = Settings.load(settings)
-    with judge_file(file, rules, assets) as found:
-        rows = (
-            list_suspects(found.connection)
-            if by == "user"
-            else list_user_agents(found.connection, rules.bots)
-        )
-        if limit is None:
-            limit = query_commands.TERMINAL_ROWS if chosen == "table" else 0
-        if chosen == "table":
+    shop_settings = Settings.load(settings)
+    with judge_file(file, shop_settings, assets) as judged:
+        if by == "user":
+            rows = list_suspects(judged.connection)
+        else:
+            rows = list_user_agents(judged.connection, shop_settings.bots)
+        if row_format == "table":
             show_rows(rows.to_reader(), limit)
         else:
-            query_commands.write_answer(rows.slice(0, limit or None).to_reader(), chosen, output)
-        show_drop_counts(found.report, found.summary)
+            first_rows = rows.slice(0, limit or None)
+            output_files.write_rows(first_rows.to_reader(), row_format, output)
+        show_drop_counts(judged.report, judged.summary)

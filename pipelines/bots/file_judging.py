@@ -1,4 +1,4 @@
-"""A file of events, or a web server's access log, judged by the bot rules without a lake."""
+"""Judge a file of events or a web server's access log by the bot rules, without a lake."""
 
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from dawnlist.rows import access_log
 from dawnlist.settings import Settings
 
 _ALL_TIME = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
-"""What clean refuses for its time is read, too, so that it is counted."""
+"""The window to read. It includes the times that clean rejects, so that such rows are counted."""
 
 
 @dataclass(frozen=True)
@@ -31,54 +31,73 @@ class JudgedFile:
     """A file's events and the verdicts on them."""
 
     connection: duckdb.DuckDBPyConnection
-    """With the tables of dawnlist.components.filter_bots.decision."""
+    """A database with the tables of dawnlist.components.filter_bots.decision."""
     report: dict[str, Any]
-    """What a drop report shows."""
+    """The drop report of the bot filter."""
     summary: str
-    """What became of the file's lines or rows."""
+    """A line that counts what became of the file's lines or rows."""
 
 
 @contextmanager
 def judge_file(file: str, settings: Settings, assets: bool) -> Iterator[JudgedFile]:
-    """Read and judge a file; whatever is no table of events is taken for an access log. ValueError in one line."""
-    log = _find_access_log(file)
+    """Read and judge a file. A file that is not a table of events is read as an access log.
+
+    Args:
+        file: The path or URI of a file, a folder or a mapping file.
+        settings: The shop's settings, with the columns of the source and the bot rules.
+        assets: Whether to judge a log's requests for styles, scripts, images and fonts too.
+
+    Raises:
+        ValueError: The file can't be read.
+    """
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        said = (
-            _load_log(connection, log, assets) if log else _load_table(connection, file, settings)
-        )
-        yield JudgedFile(connection, judge_events(connection, settings), said)
+        summary = _load_events(connection, file, settings, assets)
+        report = judge_events(connection, settings)
+        yield JudgedFile(connection, report, summary)
+
+
+def _load_events(
+    connection: duckdb.DuckDBPyConnection, file: str, settings: Settings, assets: bool
+) -> str:
+    """Fill the table `source` from a file, and count its lines or rows in a sentence."""
+    log = _find_access_log(file)
+    if log is None:
+        return _load_table(connection, file, settings)
+    return _load_log(connection, log, assets)
 
 
 def _find_access_log(file: str) -> SourceFile | None:
-    """The file, if it is to be read as an access log."""
-    if "://" in file and file.partition("://")[0] not in ("file", *REMOTE_SCHEMES):
+    """Return the file if it is to be read as an access log, else None."""
+    scheme, separator, _ = file.partition("://")
+    if separator and scheme not in ("file", *REMOTE_SCHEMES):
         return None
     is_folder, files = list_source_files(file)
-    is_table = (
-        is_folder
-        or files[0].ending in FORMATS_BY_SUFFIX
-        or file.lower().endswith((".yaml", ".yml"))
-    )
-    return None if is_table else files[0]
+    if is_folder or files[0].ending in FORMATS_BY_SUFFIX:
+        return None
+    is_mapping = file.lower().endswith((".yaml", ".yml"))
+    return None if is_mapping else files[0]
 
 
 def _load_log(connection: duckdb.DuckDBPyConnection, file: SourceFile, assets: bool) -> str:
-    copies = LocalCopies()  # they go with it
+    """Fill the table `source` from an access log, and count its lines in a sentence."""
+    # The local copies are deleted together with this object.
+    copies = LocalCopies()
     path = copies.get_local_path(file, file.compression, ("utf-8", "latin-1"))
     log = access_log.load_access_log(connection, path, file.label, assets)
-    said = f"{log.lines:,} lines: {log.events:,} events"
+    summary = f"{log.lines:,} lines: {log.events:,} events"
     if log.assets:
-        said += f", {log.assets:,} of assets left out (--assets judges them too)"
-    return said + (
-        f", {log.unreadable:,} can't be read (first: {log.first_unreadable})"
-        if log.unreadable
-        else ""
-    )
+        summary += f", {log.assets:,} of assets left out (--assets judges them too)"
+    if log.unreadable:
+        summary += f", {log.unreadable:,} can't be read (first: {log.first_unreadable})"
+    return summary
 
 
 def _load_table(connection: duckdb.DuckDBPyConnection, file: str, settings: Settings) -> str:
-    """Fill `source` by the daily run's own fetch and clean, in a lake that is thrown away."""
+    """Fill the table `source` from a table of events, and count its rows in a sentence.
+
+    The rows are fetched and cleaned as in the daily run, into a temporary lake.
+    """
     from dawnlist.components.clean.cleaning import clean_landed_objects
     from dawnlist.components.fetch.landing import fetch_windows
     from dawnlist.components.fetch.sources import open_source
@@ -86,14 +105,23 @@ def _load_table(connection: duckdb.DuckDBPyConnection, file: str, settings: Sett
     now = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="dawnlist-judge-") as folder:
         lake = Lake.open(folder, "judged")
-        landed = fetch_windows(lake, open_source(file, settings.source), [_ALL_TIME], "judge")
+        source = open_source(file, settings.source)
+        landed = fetch_windows(lake, source, [_ALL_TIME], "judge")
         landed["windows"] = [["1995-01-01T00:00:00Z", format_iso(now)]]
         report = clean_landed_objects(lake, landed, settings, format_iso(now), "judge")
-        connection.register("rows", lake.rows("interactions", report["interactions_version"]))
+        rows = lake.rows("interactions", report["interactions_version"])
+        connection.register("rows", rows)
         connection.execute("CREATE TABLE source AS SELECT * FROM rows")
         connection.unregister("rows")
-    said = f"{report['rows_in']:,} rows: {report['clean']:,} events"
-    for name in ("duplicates", "double_clicks"):
-        said += f", {report[name]:,} {name.replace('_', ' ')}" if report[name] else ""
-    reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in report["reasons"].items())
-    return said + (f", {report['quarantined']:,} rejected ({reasons})" if reasons else "")
+    return _summarize_cleaning(report)
+
+
+def _summarize_cleaning(report: dict[str, Any]) -> str:
+    summary = f"{report['rows_in']:,} rows: {report['clean']:,} events"
+    for name, label in (("duplicates", "duplicates"), ("double_clicks", "double clicks")):
+        if report[name]:
+            summary += f", {report[name]:,} {label}"
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in report["reasons"].items())
+    if reasons:
+        summary += f", {report['quarantined']:,} rejected ({reasons})"
+    return summary

@@ -1,6 +1,9 @@
-"""What `dawnlist bots …` shows on a terminal; agents, ids and evidence are hostile text."""
+"""Print what the commands `dawnlist bots …` found.
 
-from typing import Any
+User agents, ids and evidence come from outside, so what a terminal would obey is taken out of them.
+"""
+
+from typing import Any, Final
 
 from rich.markup import escape
 from rich.table import Table
@@ -8,15 +11,22 @@ from rich.table import Table
 from dawnlist.pipelines.terminal import err, out
 from dawnlist.urls import replace_unprintable
 
+MODE_EFFECTS: Final = {"on": "drops", "shadow": "none: in shadow", "off": "none: off"}
+"""The effect of a rule that found something, by its mode."""
 
-def show_drop_counts(report: dict[str, Any], said: str) -> None:
-    """What became of a file and what each rule has found, on stderr, so that it is in nobody's table."""
-    lines = [said]
+
+def show_drop_counts(report: dict[str, Any], summary: str) -> None:
+    """Print what each rule found and what was dropped, on stderr, apart from the rows.
+
+    Args:
+        report: The drop report of the bot filter.
+        summary: A line about the file that was read, to print first.
+    """
+    lines = [summary]
     for rule in report["rules"]:
         if rule["events"] or rule["mode"] != "on":
-            lines.append(
-                f"{rule['rule']} ({rule['mode']}): {rule['users']:,} users, {rule['events']:,} events"
-            )
+            counts = f"{rule['users']:,} users, {rule['events']:,} events"
+            lines.append(f"{rule['rule']} ({rule['mode']}): {counts}")
     lines.append(
         f"dropped: {report['dropped_events']:,} of {report['events']:,} events ({report['share']:.1%}), "
         f"{report['dropped_users']:,} of {report['users']:,} users"
@@ -25,53 +35,56 @@ def show_drop_counts(report: dict[str, Any], said: str) -> None:
         err.print(replace_unprintable(line), markup=False, soft_wrap=True)
 
 
-def show_explanation(found: dict[str, Any]) -> None:
-    """Print what every rule says of a user."""
-    _print_line(f"user {found['user_id']} is {found['verdict']}: {found['because']}", "bold")
-    _print_line(
-        f"{found['events']:,} events on {found['days']:,} days of [{found['start']}, {found['end']})"
+def show_explanation(explanation: dict[str, Any]) -> None:
+    """Print the verdict on a user, what it was judged on, and what every rule says."""
+    user, verdict = explanation["user_id"], explanation["verdict"]
+    _print_styled(f"user {user} is {verdict}: {explanation['because']}", "bold")
+    _print_styled(
+        f"{explanation['events']:,} events on {explanation['days']:,} days of "
+        f"[{explanation['start']}, {explanation['end']})"
     )
-    for agent in found["agents"]:
+    for agent in explanation["agents"]:
         rule = f", {agent['rule']}" if agent["rule"] else ""
-        _print_line(f"  {agent['events']:,} by {agent['user_agent'] or 'no agent'}{rule}", "dim")
-    for network in found["networks"]:
-        _print_line(f"  {network['events']:,} from {network['ip'] or 'no address'}", "dim")
-    table = Table("rule", "mode", "effect", "says", box=None, pad_edge=False)
-    for rule in found["rules"]:
-        table.add_row(
-            rule["rule"],
-            rule["mode"],
-            *(
-                escape(replace_unprintable(text))
-                for text in _describe_rule_effect(rule, found["allowed"])
-            ),
-        )
+        name = agent["user_agent"] or "no agent"
+        _print_styled(f"  {agent['events']:,} by {name}{rule}", "dim")
+    for network in explanation["networks"]:
+        address = network["ip"] or "no address"
+        _print_styled(f"  {network['events']:,} from {address}", "dim")
     out.print()
-    out.print(table)
-    if found["habits"]:
+    out.print(_build_rules_table(explanation["rules"], explanation["allowed"]))
+    if explanation["habits"]:
         out.print()
-        out.print(_build_habits_table(found["habits"]))
+        out.print(_build_habits_table(explanation["habits"]))
+
+
+def _build_rules_table(rules: list[dict[str, Any]], user_is_allowed: bool) -> Table:
+    table = Table("rule", "mode", "effect", "says", box=None, pad_edge=False)
+    for rule in rules:
+        effect = _describe_rule_effect(rule, user_is_allowed)
+        evidence = rule["evidence"]
+        if evidence is None:
+            evidence = "nothing"
+        table.add_row(rule["rule"], rule["mode"], effect, escape(replace_unprintable(evidence)))
+    return table
+
+
+def _describe_rule_effect(rule: dict[str, Any], user_is_allowed: bool) -> str:
+    if rule["evidence"] is None:
+        return ""
+    if user_is_allowed and rule["rule"] != "deny":
+        return "none: in allow"
+    return MODE_EFFECTS[rule["mode"]]
 
 
 def _build_habits_table(habits: list[dict[str, Any]]) -> Table:
     table = Table("habit", box=None, pad_edge=False)
     for heading in ("this user", "people: from", "to", "sd towards robots"):
         table.add_column(heading, justify="right")
-    for one in habits:
-        numbers = (f"{one[name]:,.3g}" for name in ("value", "low", "high", "score"))
-        table.add_row(one["habit"], *numbers)
+    for habit in habits:
+        numbers = [f"{habit[name]:,.3g}" for name in ("value", "low", "high", "score")]
+        table.add_row(habit["habit"], *numbers)
     return table
 
 
-def _describe_rule_effect(rule: dict[str, Any], allowed: bool) -> tuple[str, str]:
-    if rule["evidence"] is None:
-        return "", "nothing"
-    if allowed and rule["rule"] != "deny":
-        return "none: in allow", rule["evidence"]
-    return {"on": "drops", "shadow": "none: in shadow", "off": "none: off"}[rule["mode"]], rule[
-        "evidence"
-    ]
-
-
-def _print_line(line: str, style: str = "") -> None:
+def _print_styled(line: str, style: str = "") -> None:
     out.print(replace_unprintable(line), style=style, markup=False, soft_wrap=True)

@@ -1,10 +1,10 @@
-"""A Kubernetes cluster, asked by the official client: one object at a time, and every refusal in one line."""
+"""Read and apply objects on a Kubernetes cluster, with the official client and one-line errors."""
 
 import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,38 +18,39 @@ from dawnlist.pipelines.deploy.manifests import KubernetesObject
 from dawnlist.urls import format_error
 
 FIELD_MANAGER = "dawnlist"
-"""As whom fields are applied: a field belongs to who applied it last."""
+"""The field manager that Kubernetes records as the owner of the fields that we apply."""
 KUBERNETES_REQUEST_SECONDS = 30
-"""For one request: admission webhooks have 30 at most, and the client alone would wait for ever."""
+"""The time limit of a request. Admission webhooks may take up to 30 seconds; without a limit the
+client would wait for ever."""
 POD_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class TimeLimitedClient(client.ApiClient):  # type: ignore[misc]
-    """The client with a time limit for requests that bring none."""
+    """A client that gives every request a time limit."""
 
-    def call_api(self, *words: Any, **more: Any) -> Any:
-        """As the client's own."""
-        return super().call_api(
-            *words,
-            **{
-                **more,
-                "_request_timeout": more.get("_request_timeout") or KUBERNETES_REQUEST_SECONDS,
-            },
-        )
+    def call_api(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a request, with the default time limit if the caller gives none."""
+        if not kwargs.get("_request_timeout"):
+            kwargs["_request_timeout"] = KUBERNETES_REQUEST_SECONDS
+        return super().call_api(*args, **kwargs)
 
 
 @dataclass(frozen=True)
 class KubernetesCluster:
-    """A cluster, and the namespace for objects that name none."""
+    """A cluster, and the namespace for objects that name none.
+
+    The methods raise PermissionError, ValueError, ConnectionError or TimeoutError, with one line that
+    says what to do.
+    """
 
     host: str
     namespace: str
     dynamic: Any
-    """kubernetes.dynamic.DynamicClient, which the package leaves untyped."""
+    """A kubernetes.dynamic.DynamicClient, which has no type hints."""
 
     def has_kind(self, document: KubernetesObject) -> bool:
-        """Whether the cluster has the object's kind, in that version."""
-        with self.asked(format_object_name(document)):
+        """Say whether the cluster knows the object's kind, in that version."""
+        with self._translate_errors(format_object_name(document)):
             try:
                 self._resource(document)
             except ResourceNotFoundError:
@@ -57,20 +58,17 @@ class KubernetesCluster:
         return True
 
     def namespace_of(self, document: KubernetesObject) -> str | None:
-        """Where the object goes; None for one that is of the whole cluster."""
+        """Return the namespace of an object; None for a kind that is not in any namespace."""
         if not self._resource(document).namespaced:
             return None
         return str(document["metadata"].get("namespace") or self.namespace)
 
     def find(self, document: KubernetesObject) -> KubernetesObject | None:
-        """The object of that kind and name as it stands, or None."""
-        with self.asked(format_object_name(document)):
+        """Read the object of that kind and name from the cluster; None if there is none."""
+        with self._translate_errors(format_object_name(document)):
             try:
-                place = {
-                    "name": document["metadata"]["name"],
-                    "namespace": self.namespace_of(document),
-                }
-                return _to_object(self._resource(document).get(**place))
+                name, namespace = document["metadata"]["name"], self.namespace_of(document)
+                return _to_object(self._resource(document).get(name=name, namespace=namespace))
             except DynamicApiError as error:
                 if error.status == 404:
                     return None
@@ -79,150 +77,183 @@ class KubernetesCluster:
     def list_objects(
         self, version: str, kind: str, namespace: str | None, **selectors: str
     ) -> list[KubernetesObject]:
-        """Objects of a kind, by `label_selector` or `field_selector`; none for one who may not list them."""
+        """List the objects of a kind by `label_selector` or `field_selector`.
+
+        The list is empty for a user who may apply objects, but may not list them.
+        """
+        resource_kind = {"apiVersion": version, "kind": kind}
         try:
-            with self.asked(f"{kind}s of {namespace}"):
-                found = self._resource({"apiVersion": version, "kind": kind}).get(
-                    namespace=namespace, **selectors
-                )
-                return list(_to_object(found).get("items") or [])
-        except PermissionError:  # who may apply need not be one who may list
+            with self._translate_errors(f"{kind}s of {namespace}"):
+                answer = self._resource(resource_kind).get(namespace=namespace, **selectors)
+                return list(_to_object(answer).get("items") or [])
+        except PermissionError:
             return []
 
     def apply(self, document: KubernetesObject, dry: bool, force: bool) -> KubernetesObject:
-        """Apply an object's fields on the server, or (`dry`) let it say what would come of it."""
-        how = {"dry_run": "All"} if dry else {}
-        with self.asked(format_object_name(document)):
-            place = {
-                "namespace": self.namespace_of(document),
-                "field_manager": FIELD_MANAGER,
-                "force_conflicts": force,
-            }
-            return _to_object(
-                self._resource(document).server_side_apply(body=document, **place, **how)
+        """Apply an object's fields by server-side apply, and return the object.
+
+        Args:
+            document: The fields to apply.
+            dry: Let the server compute the object without changing anything.
+            force: Take over fields that other field managers have set.
+        """
+        options = {"dry_run": "All"} if dry else {}
+        with self._translate_errors(format_object_name(document)):
+            answer = self._resource(document).server_side_apply(
+                body=document,
+                namespace=self.namespace_of(document),
+                field_manager=FIELD_MANAGER,
+                force_conflicts=force,
+                **options,
             )
+            return _to_object(answer)
 
     def delete(self, document: KubernetesObject) -> None:
         """Delete an object and what it owns."""
-        with self.asked(format_object_name(document)):
-            place = {"name": document["metadata"]["name"], "namespace": self.namespace_of(document)}
-            self._resource(document).delete(**place, propagation_policy="Background")
+        with self._translate_errors(format_object_name(document)):
+            self._resource(document).delete(
+                name=document["metadata"]["name"],
+                namespace=self.namespace_of(document),
+                propagation_policy="Background",
+            )
 
-    @contextmanager
-    def asked(self, what: str) -> Iterator[None]:
-        """Within it the client's errors become one line each, built in."""
-        with translate_kubernetes_errors(self.host, what):
-            yield
+    def _translate_errors(self, subject: str) -> AbstractContextManager[None]:
+        return translate_kubernetes_errors(self.host, subject)
 
     def _resource(self, document: KubernetesObject) -> Any:
+        """Return the client's resource for the object's kind."""
         group, _, version = document["apiVersion"].rpartition("/")
-        place = {"prefix": "apis", "group": group} if group else {"prefix": "api"}
-        return self.dynamic.resources.get(**place, api_version=version, kind=document["kind"])
+        api = {"prefix": "apis", "group": group} if group else {"prefix": "api"}
+        return self.dynamic.resources.get(**api, api_version=version, kind=document["kind"])
 
 
 def connect_to_kubernetes(context: str, namespace: str) -> KubernetesCluster:
-    """The cluster that kubectl would ask, or the one around this pod. One line when it does not answer."""
+    """Connect to the cluster that kubectl uses, or to the one that this pod runs in.
+
+    Args:
+        context: The kubeconfig context; empty for the current one.
+        namespace: The namespace for objects that name none; empty for that of the context.
+
+    Raises:
+        ValueError: There is no usable kubeconfig.
+        ConnectionError: The cluster does not answer.
+        PermissionError: The cluster refuses the credentials.
+    """
     settings = client.Configuration()
     try:
-        default = _load_kube_config(settings, context)
+        default_namespace = _load_kube_config(settings, context)
     except (config.ConfigException, OSError) as error:
         raise ValueError(
-            f"no cluster to talk to: {format_error(error).rstrip('.')}; give --kube-context or KUBECONFIG, as for kubectl"
+            f"no cluster to talk to: {format_error(error).rstrip('.')}; give --kube-context or KUBECONFIG, "
+            "as for kubectl"
         ) from None
-    settings.retries = 0  # its retries have no end that anybody sees, and warn on the way
-    # discovery is cached in a file of everybody's folder: a kind that was installed since would be missed
+    # The client would retry for a long time, and print a warning each time.
+    settings.retries = 0
+    # By default the kinds of the cluster are cached in a shared folder. A kind that has been
+    # installed since would be missing, so each connection gets a cache of its own.
     with (
         tempfile.TemporaryDirectory() as folder,
         translate_kubernetes_errors(settings.host, "the cluster"),
     ):
+        cache_file = f"{folder}/discovery.json"
         try:
-            dynamic = DynamicClient(
-                TimeLimitedClient(settings), cache_file=f"{folder}/discovery.json"
-            )
+            dynamic = DynamicClient(TimeLimitedClient(settings), cache_file=cache_file)
         except (AttributeError, TypeError):
             raise ConnectionError(
-                f"{settings.host} answers, but not as a Kubernetes API: a proxy, or its page to log in, is in between"
+                f"{settings.host} answers, but not as a Kubernetes API: a proxy or its login page is in between"
             ) from None
-    return KubernetesCluster(settings.host, namespace or default, dynamic)
+    return KubernetesCluster(settings.host, namespace or default_namespace, dynamic)
 
 
 def _load_kube_config(settings: client.Configuration, context: str) -> str:
-    """Fill `settings` as the client does: from KUBECONFIG or ~/.kube/config, else from the pod's service account.
+    """Fill `settings` from KUBECONFIG or ~/.kube/config, else from the pod's service account.
 
-    Returns the namespace that they name.
+    Returns:
+        The namespace that the context or the service account names.
     """
-    given = os.environ.get("KUBECONFIG")  # which the client reads when it is imported
-    file = given or "~/.kube/config"
-    if not (context or given or Path(file).expanduser().exists()):
+    # The client reads KUBECONFIG only once, when it is imported.
+    variable = os.environ.get("KUBECONFIG")
+    file = variable or "~/.kube/config"
+    has_kubeconfig = context or variable or Path(file).expanduser().exists()
+    if not has_kubeconfig:
         config.load_incluster_config(settings)
         return POD_NAMESPACE_FILE.read_text().strip()
     config.load_kube_config(file, context or None, settings)
-    contexts, active = config.list_kube_config_contexts(file)
-    chosen = next((one for one in contexts if one["name"] == context), active)
+    contexts, chosen = config.list_kube_config_contexts(file)
+    for candidate in contexts:
+        if candidate["name"] == context:
+            chosen = candidate
+            break
     return str(chosen["context"].get("namespace") or "default")
 
 
 def format_object_name(document: KubernetesObject) -> str:
-    """How messages name an object."""
-    return (
-        f"{document['kind'].lower()}/{document['metadata']['name']}"
-        if "metadata" in document
-        else document["kind"]
-    )
+    """Format an object's kind and name for messages, such as 'configmap/settings'."""
+    if "metadata" not in document:
+        return str(document["kind"])
+    return f"{document['kind'].lower()}/{document['metadata']['name']}"
 
 
 @contextmanager
-def translate_kubernetes_errors(host: str, what: str) -> Iterator[None]:
-    """Turn what the client raises into a built-in exception that says who refused what, and what to do."""
+def translate_kubernetes_errors(host: str, subject: str) -> Iterator[None]:
+    """Turn the client's errors into built-in exceptions that say what to do.
+
+    Args:
+        host: The URL of the cluster, for the message.
+        subject: What is read or applied, such as an object's name, for the message.
+    """
     try:
         yield
     except DynamicApiError as error:
-        raise _explain_refusal(error, host, what) from None
+        raise _explain_refusal(error, host, subject) from None
     except urllib3.exceptions.HTTPError as error:
-        raise _explain_no_answer(getattr(error, "reason", None) or error, host, what) from None
+        reason = getattr(error, "reason", None) or error
+        raise _explain_no_answer(reason, host, subject) from None
 
 
-def _explain_no_answer(reason: Exception, host: str, what: str) -> Exception:
+def _explain_no_answer(reason: Exception, host: str, subject: str) -> Exception:
     if isinstance(reason, urllib3.exceptions.SSLError):
         return ConnectionError(
-            f"{host} is not trusted ({format_error(reason)}): is the kubeconfig that of this cluster?"
+            f"{host} is not trusted ({format_error(reason)}): check that the kubeconfig is that of this cluster"
         )
     if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
         return TimeoutError(
-            f"{host} has not answered in {KUBERNETES_REQUEST_SECONDS} s ({what}): try again"
+            f"{host} has not answered in {KUBERNETES_REQUEST_SECONDS} s ({subject}): try again"
         )
-    short = format_error(reason.args[-1]).rpartition(": ")[2]
+    cause = format_error(reason.args[-1]).rpartition(": ")[2]
     return ConnectionError(
-        f"{host} does not answer ({short}): is it up, and is it the cluster you mean (kubectl config get-contexts)?"
+        f"{host} does not answer ({cause}): check that it is running, and that it is the cluster you mean "
+        "(kubectl config get-contexts)"
     )
 
 
-def _explain_refusal(error: Any, host: str, what: str) -> Exception:
+def _explain_refusal(error: Any, host: str, subject: str) -> Exception:
     status = _read_error_status(error)
-    said = format_error(status.get("message") or error.reason or "no reason given").rstrip(".")
+    message = status.get("message") or error.reason or "no reason given"
+    reason = format_error(message).rstrip(".")
     if error.status == 401:
         return PermissionError(
-            f"{host} does not know who asks (401): log in again, or choose another --kube-context"
+            f"{host} does not accept your credentials (401): log in again, or choose another --kube-context"
         )
     if error.status == 403:
-        return PermissionError(f"{what}: {said} (403): ask for a role that may")
+        return PermissionError(f"{subject}: {reason} (403): ask for a role that allows it")
     if error.status == 409:
-        return ValueError(f"{what}: {_describe_conflict(status, said)}")
+        return ValueError(f"{subject}: {_describe_conflict(status, reason)}")
     if error.status in (400, 404, 422):
-        immutable = "immutable" in said or "updates to" in said
-        mend = (
-            f"; what stands can't become that: kubectl delete {what}, then deploy again"
-            if immutable
-            else ""
-        )
-        return ValueError(f"{what} is refused ({error.status}): {said}{mend}")
+        text = f"{subject} is refused ({error.status}): {reason}"
+        if "immutable" in reason or "updates to" in reason:
+            text += (
+                f"; the existing object can't be changed to that: kubectl delete {subject}, "
+                "then deploy again"
+            )
+        return ValueError(text)
     return ConnectionError(
-        f"{what}: the cluster has a trouble of its own ({error.status}): {said}; try again"
+        f"{subject}: the cluster has an error of its own ({error.status}): {reason}; try again"
     )
 
 
 def _read_error_status(error: Any) -> KubernetesObject:
-    """The `Status` object of an error, or nothing: what is in between answers by pages."""
+    """Read the `Status` object of an error. It is empty when a proxy answers with a web page."""
     try:
         status = json.loads(error.body)
     except (TypeError, ValueError):
@@ -230,21 +261,26 @@ def _read_error_status(error: Any) -> KubernetesObject:
     return status if isinstance(status, dict) else {}
 
 
-def _describe_conflict(status: KubernetesObject, said: str) -> str:
-    causes = (status.get("details") or {}).get("causes") or []
-    owners = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
-    if not owners:
-        return f"{said} (409): somebody else changed it at the same moment; deploy again"
-    fields = "; ".join(
-        f"{cause.get('field', '').removeprefix('.')} ({cause.get('message', '').removeprefix('conflict with ')})"
-        for cause in owners
+def _describe_conflict(status: KubernetesObject, reason: str) -> str:
+    """Name the fields of an object that other field managers have set, and those managers."""
+    conflicts = []
+    for cause in (status.get("details") or {}).get("causes") or []:
+        if cause.get("reason") == "FieldManagerConflict":
+            field = cause.get("field", "").removeprefix(".")
+            owner = cause.get("message", "").removeprefix("conflict with ")
+            conflicts.append(f"{field} ({owner})")
+    if not conflicts:
+        return f"{reason} (409): somebody else changed it at the same moment; deploy again"
+    fields = format_error("; ".join(conflicts))
+    return (
+        f"others hold fields of it, {fields}: remove these fields from the overlay, or take them over "
+        "with --force-conflicts"
     )
-    return f"others hold fields of it, {format_error(fields)}: take these out of the overlay, or over with --force-conflicts"
 
 
 def _to_object(instance: Any) -> KubernetesObject:
-    """The answer as a dict; ConnectionError for a page where an object was due."""
+    """Return an answer as a dict. ConnectionError for a web page."""
     if isinstance(instance, str):
-        raise ConnectionError("an answer is no JSON: a proxy, or its page to log in, is in between")
+        raise ConnectionError("an answer is not JSON: a proxy or its login page is in between")
     tree: KubernetesObject = instance.to_dict()
     return tree

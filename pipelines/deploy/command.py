@@ -1,26 +1,48 @@
-"""The command `dawnlist deploy`: manifests onto a cluster, as the server itself merges them."""
+"""The command `dawnlist deploy`, which applies manifests to a cluster by server-side apply."""
 
 from typing import Annotated
 
 import typer
 
 
-def deploy(
-    manifests: Annotated[str, typer.Argument(help="An overlay's folder, a file of manifests, or `-`: standard input.")],
-    kube_context: Annotated[str, typer.Option(help="The cluster, by its context; default: kubectl's current one.")]
-    = "",
-    namespace: Annotated[str, typer.Option("--namespace", "-n", help="For objects that name none; default: the "
-                                                                     "context's.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Let the server say what would change; change nothing.")]
-    = False,
-    force_conflicts: Annotated[bool, typer.Option("--force-conflicts", help="Take over fields that others hold.")]
-    = False,
-    prune: Annotated[bool, typer.Option("--prune", help="Delete what an earlier deploy of these manifests brought, "
-                                                        "and they do not name any more.")] = False,
-    wait: Annotated[bool, typer.Option(help="Wait until what was applied is up.")] = True,
+def deploy_command(
+    manifests: Annotated[
+        str,
+        typer.Argument(help="An overlay's folder, a file of manifests, or `-` for standard input."),
+    ],
+    kube_context: Annotated[
+        str,
+        typer.Option(help="The kubeconfig context of the cluster; default: kubectl's current one."),
+    ] = "",
+    namespace: Annotated[
+        str,
+        typer.Option(
+            "--namespace",
+            "-n",
+            help="Namespace for objects that name none; default: that of the context.",
+        ),
+    ] = "",
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Ask the server what would change, and change nothing."),
+    ] = False,
+    force_conflicts: Annotated[
+        bool,
+        typer.Option(
+            "--force-conflicts", help="Take over fields that other field managers have set."
+        ),
+    ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="Delete what an earlier deploy of these manifests applied and they no longer name.",
+        ),
+    ] = False,
+    wait: Annotated[bool, typer.Option(help="Wait until the applied objects are ready.")] = True,
     timeout: Annotated[int, typer.Option(min=1, help="Seconds to wait.")] = 600,
-) -> None:  # fmt: skip
-    """Apply manifests to a Kubernetes cluster, print what changed, and wait until it is up.
+) -> None:
+    """Apply manifests to a Kubernetes cluster, print what changed, and wait until it is ready.
 
     Example: `dawnlist deploy manifests/overlays/gke-gpu --dry-run`
     """
@@ -32,9 +54,9 @@ def deploy(
         refuse_other_namespaces,
         refuse_unknown_kinds,
     )
-    from dawnlist.pipelines.deploy.manifests import read_manifests as read
+    from dawnlist.pipelines.deploy.manifests import read_manifests
 
-    documents = add_set_label(read(manifests), manifests)
+    documents = add_set_label(read_manifests(manifests), manifests)
     refuse_other_namespaces(documents, namespace)
     cluster = connect_to_kubernetes(kube_context, namespace)
     refuse_unknown_kinds(cluster, documents)

@@ -1,6 +1,8 @@
-"""What `dawnlist deploy` does, and shows of it: what lacks, what changes, what is up."""
+"""Do the steps of `dawnlist deploy`, and print what each of them does."""
 
 import time
+from enum import StrEnum
+from typing import NoReturn
 
 from rich.markup import escape
 
@@ -9,25 +11,33 @@ from dawnlist.pipelines.deploy.leftovers import find_leftovers
 from dawnlist.pipelines.deploy.manifest_apply import (
     ApplyStep,
     apply_objects,
-    describe_missing_secrets,
     dry_run_objects,
     find_missing_namespaces,
 )
 from dawnlist.pipelines.deploy.manifests import KubernetesObject
-from dawnlist.pipelines.deploy.rollout import (
-    SETTLE_SECONDS,
-    RolloutState,
-    explain_not_ready,
-    wait_for_rollout,
-)
+from dawnlist.pipelines.deploy.rollout import SETTLE_SECONDS, wait_for_rollout
+from dawnlist.pipelines.deploy.rollout_reasons import explain_not_ready
+from dawnlist.pipelines.deploy.rollout_states import RolloutState
+from dawnlist.pipelines.deploy.secrets_check import describe_missing_secrets
 from dawnlist.pipelines.terminal import err, out
 from dawnlist.urls import replace_unprintable
+
+
+class Change(StrEnum):
+    """What applying an object does to it."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+
+
+CHANGE_STYLES = {Change.CREATED: "green", Change.CHANGED: "yellow", Change.UNCHANGED: "dim"}
 
 
 def warn_about_missing_secrets(
     cluster: KubernetesCluster, documents: list[KubernetesObject]
 ) -> None:
-    """A line for each secret that is not there, or lacks keys."""
+    """Print a line for each secret that is missing or lacks keys."""
     for line in describe_missing_secrets(cluster, documents):
         err.print(f"[yellow]![/] {escape(line)}", soft_wrap=True)
 
@@ -35,88 +45,126 @@ def warn_about_missing_secrets(
 def apply_manifests(
     cluster: KubernetesCluster, documents: list[KubernetesObject], dry_run: bool, force: bool
 ) -> bool:
-    """Try all objects, then apply all, and print what changed; returns whether anything did.
+    """Try all objects, then apply all, and print what changed.
 
-    ValueError when one was refused: then none is applied. A namespace that is not there is the exception: what goes
-    into it can't be tried before it is made.
+    Missing namespaces are the exception: they are applied first, because nothing in them can be
+    tried before they exist.
+
+    Returns:
+        Whether anything changed, or in a dry run would change.
+
+    Raises:
+        ValueError: The cluster refused an object, so none was applied.
     """
-    created = [] if dry_run else find_missing_namespaces(cluster, documents)
-    for namespace in created:
+    new_namespaces = [] if dry_run else find_missing_namespaces(cluster, documents)
+    for namespace in new_namespaces:
         cluster.apply(namespace, dry=False, force=force)
     steps, refusals = dry_run_objects(cluster, documents, force)
     if refusals:
-        for line in refusals:
-            err.print(f"[red]✗[/] {escape(line)}", soft_wrap=True)
-        but = f" but {', '.join(map(format_object_name, created))}" if created else ""
-        raise ValueError(
-            f"{len(refusals)} of {len(documents)} objects refused: nothing is applied{but}"
-        )
-    names = {format_object_name(namespace) for namespace in created}
-    counts = {"created": 0, "changed": 0, "unchanged": 0}
+        _raise_refusals(refusals, len(documents), new_namespaces)
+    new_names = {format_object_name(namespace) for namespace in new_namespaces}
+    counts = dict.fromkeys(Change, 0)
     for step in steps if dry_run else apply_objects(cluster, steps, force):
-        counts[_show_change(step, format_object_name(step.document) in names)] += 1
-    total = ", ".join(f"{count} {what}" for what, count in counts.items())
-    out.print(
-        f"{cluster.host}: {total}{' (dry run: nothing was changed)' if dry_run else ''}",
-        soft_wrap=True,
-    )
-    return bool(counts["created"] or counts["changed"])
+        namespace_is_new = format_object_name(step.document) in new_names
+        change = _classify_change(step, namespace_is_new)
+        _show_change(step, change)
+        counts[change] += 1
+    totals = ", ".join(f"{count} {change}" for change, count in counts.items())
+    note = " (dry run: nothing was changed)" if dry_run else ""
+    out.print(f"{cluster.host}: {totals}{note}", soft_wrap=True)
+    return bool(counts[Change.CREATED] or counts[Change.CHANGED])
 
 
-def _show_change(step: ApplyStep, created: bool) -> str:
-    """Print what becomes of an object; returns the word for it."""
-    changes = step.changes
-    word = "created" if created or step.before is None else "changed" if changes else "unchanged"
-    unchecked = "" if step.checked else " (unchecked: its namespace is not there yet)"
-    style = {"created": "green", "changed": "yellow", "unchanged": "dim"}[word]
-    out.print(
-        f"{escape(replace_unprintable(format_object_name(step.document))):<48} [{style}]{word}[/]{unchecked}",
-        soft_wrap=True,
+def _raise_refusals(
+    refusals: list[str], object_count: int, new_namespaces: list[KubernetesObject]
+) -> NoReturn:
+    for line in refusals:
+        err.print(f"[red]✗[/] {escape(line)}", soft_wrap=True)
+    exception = ""
+    if new_namespaces:
+        exception = f" but {', '.join(map(format_object_name, new_namespaces))}"
+    raise ValueError(
+        f"{len(refusals)} of {object_count} objects refused: nothing is applied{exception}"
     )
-    for line in changes:
+
+
+def _classify_change(step: ApplyStep, namespace_is_new: bool) -> Change:
+    """Say whether applying the object creates it, changes it, or leaves it as it is."""
+    if namespace_is_new or step.before is None:
+        return Change.CREATED
+    if step.changes:
+        return Change.CHANGED
+    return Change.UNCHANGED
+
+
+def _show_change(step: ApplyStep, change: Change) -> None:
+    style = CHANGE_STYLES[change]
+    note = "" if step.checked else " (unchecked: its namespace is not there yet)"
+    out.print(f"{_pad_name(step.document)} [{style}]{change}[/]{note}", soft_wrap=True)
+    for line in step.changes:
         out.print(f"    {escape(line)}", soft_wrap=True)
-    return word
+
+
+def _pad_name(document: KubernetesObject) -> str:
+    return f"{_escape_name(document):<48}"
+
+
+def _escape_name(document: KubernetesObject) -> str:
+    return escape(replace_unprintable(format_object_name(document)))
 
 
 def report_leftovers(
     cluster: KubernetesCluster, documents: list[KubernetesObject], prune: bool
 ) -> None:
-    """Name what an earlier deploy has left behind, or delete it; last, since pods on their way out may need it."""
-    for found in list(find_leftovers(cluster, documents)):
+    """Print the objects that an earlier deploy has left behind, or delete them.
+
+    This is the last step, because pods that are being replaced may still need these objects.
+    """
+    outcome = "[yellow]left behind[/]: not among the manifests; --prune deletes it"
+    if prune:
+        outcome = "[red]deleted[/]"
+    for leftover in list(find_leftovers(cluster, documents)):
         if prune:
-            cluster.delete(found)
-        word = (
-            "[red]deleted[/]"
-            if prune
-            else "[yellow]left behind[/]: not among the manifests; --prune deletes it"
-        )
-        out.print(
-            f"{escape(replace_unprintable(format_object_name(found))):<48} {word}", soft_wrap=True
-        )
+            cluster.delete(leftover)
+        out.print(f"{_pad_name(leftover)} {outcome}", soft_wrap=True)
 
 
 def wait_for_manifests(
     cluster: KubernetesCluster, documents: list[KubernetesObject], timeout: int, changed: bool
 ) -> None:
-    """Wait until all is up, with a line for each step of the way; TimeoutError, after what keeps it, when it is not."""
+    """Wait until all objects are ready, and print a line for each change of their states.
+
+    Args:
+        cluster: The cluster.
+        documents: The applied objects.
+        timeout: How many seconds to wait.
+        changed: Whether applying them changed anything.
+
+    Raises:
+        TimeoutError: Some objects are not ready. The reasons have been printed.
+    """
     start = time.monotonic()
 
     def show(document: KubernetesObject, state: RolloutState) -> None:
-        mark = "[green]✓[/]" if state.done else "[red]✗[/]" if state.stuck else "…"
-        after = time.monotonic() - start
-        err.print(
-            f"{mark} {after:5.0f} s  {escape(replace_unprintable(format_object_name(document)))}: {escape(state.message)}",
-            soft_wrap=True,
-        )
+        seconds = time.monotonic() - start
+        name, message = _escape_name(document), escape(state.message)
+        err.print(f"{_choose_mark(state)} {seconds:5.0f} s  {name}: {message}", soft_wrap=True)
 
-    hanging = wait_for_rollout(
-        cluster, documents, timeout, min(SETTLE_SECONDS, timeout / 2) if changed else 0, show
-    )
-    for document in hanging:
+    settle = min(SETTLE_SECONDS, timeout / 2) if changed else 0
+    not_ready = wait_for_rollout(cluster, documents, timeout, settle, show)
+    if not not_ready:
+        return
+    for document in not_ready:
         for line in explain_not_ready(cluster, document):
             err.print(f"    {escape(line)}", soft_wrap=True)
-    if hanging:
-        names = ", ".join(map(format_object_name, hanging))
-        raise TimeoutError(
-            f"{names} not ready after {time.monotonic() - start:.0f} s: what keeps it stands above"
-        )
+    names = ", ".join(map(format_object_name, not_ready))
+    seconds = time.monotonic() - start
+    raise TimeoutError(f"{names} not ready after {seconds:.0f} s: the reasons are printed above")
+
+
+def _choose_mark(state: RolloutState) -> str:
+    if state.done:
+        return "[green]✓[/]"
+    if state.stuck:
+        return "[red]✗[/]"
+    return "…"

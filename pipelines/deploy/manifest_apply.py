@@ -1,10 +1,9 @@
-"""Manifests onto a cluster: all are tried before one is applied, and each says what it changed."""
+"""Check, try and apply objects on a cluster."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
-from dawnlist.pipelines.deploy.cluster import KubernetesCluster, format_object_name
+from dawnlist.pipelines.deploy.cluster import KubernetesCluster
 from dawnlist.pipelines.deploy.manifest_changes import describe_field_changes
 from dawnlist.pipelines.deploy.manifests import KubernetesObject
 
@@ -15,83 +14,114 @@ INSTALL_HINTS = {
     "sparkoperator.k8s.io": "Kubeflow's Spark operator 2.4 or newer, or leave out components/spark",
     "pipelines.kubeflow.org": "Kubeflow Pipelines in Kubernetes-native mode, or use `dawnlist submit`",
 }
-"""API group -> what to install for it."""
+"""What to install for the kinds of an API group."""
 
 
 @dataclass(frozen=True)
 class ApplyStep:
-    """An object that is to be applied."""
+    """An object to apply, and what applying it changes."""
 
     document: KubernetesObject
     before: KubernetesObject | None
-    """As it stands; None: it is not there."""
+    """The object on the cluster before it is applied; None if there is none."""
     after: KubernetesObject
-    """As the server says that it will be, or is."""
+    """The object as the server computes it in a dry run or after it was applied."""
     checked: bool = True
-    """False for what is to go into a namespace that is not there: the server has no say until then."""
+    """Whether the server has checked the object. It can't before the object's namespace exists."""
 
     @property
     def changes(self) -> list[str]:
-        """The fields that differ, a line each."""
-        return [] if self.before is None else describe_field_changes(self.before, self.after)
+        """The fields that differ, with a line for each; empty for an object that is new."""
+        if self.before is None:
+            return []
+        return describe_field_changes(self.before, self.after)
 
 
 def refuse_unknown_kinds(cluster: KubernetesCluster, documents: list[KubernetesObject]) -> None:
-    """ValueError that names all kinds which the cluster does not have, and who brings them."""
-    kinds = {(one["apiVersion"], one["kind"]): one for one in documents}
-    unknown = [kind for kind, one in kinds.items() if not cluster.has_kind(one)]
-    if unknown:
-        names = ", ".join(f"{kind} ({version})" for version, kind in unknown)
-        groups = dict.fromkeys(version.split("/")[0] for version, _ in unknown)
-        install = "; ".join(INSTALL_HINTS.get(group, f"what brings {group}") for group in groups)
+    """Check that the cluster knows the kinds of all objects.
+
+    Raises:
+        ValueError: It does not. The message names the kinds and what to install for them.
+    """
+    example_of_kind = {(one["apiVersion"], one["kind"]): one for one in documents}
+    names: list[str] = []
+    hints: dict[str, str] = {}
+    for (version, kind), document in example_of_kind.items():
+        if not cluster.has_kind(document):
+            names.append(f"{kind} ({version})")
+            group = version.split("/")[0]
+            hints[group] = INSTALL_HINTS.get(group, f"what brings {group}")
+    if names:
         raise ValueError(
-            f"the cluster does not know {names}: install {install}. Nothing was applied"
+            f"the cluster does not know {', '.join(names)}: install {'; '.join(hints.values())}. "
+            "Nothing was applied"
         )
 
 
 def refuse_other_namespaces(documents: list[KubernetesObject], namespace: str) -> None:
-    """ValueError when an object names another namespace than the one asked for."""
-    for one in documents:
-        named = one["metadata"].get("namespace")
-        if namespace and named and named != namespace:
+    """Check that no object names another namespace than that of --namespace.
+
+    Raises:
+        ValueError: An object does.
+    """
+    for document in documents:
+        metadata = document["metadata"]
+        other_namespace = metadata.get("namespace")
+        if namespace and other_namespace and other_namespace != namespace:
             raise ValueError(
-                f"--namespace is {namespace!r}, but {one['kind']} {one['metadata']['name']} is for {named!r}: "
-                "change `namespace:` in the overlay's kustomization.yaml, or leave the option out"
+                f"--namespace is {namespace!r}, but {document['kind']} {metadata['name']} is for "
+                f"{other_namespace!r}: change `namespace:` in the overlay's kustomization.yaml, or "
+                "leave the option out"
             )
 
 
 def refuse_missing_namespaces(
     cluster: KubernetesCluster, documents: list[KubernetesObject]
 ) -> None:
-    """LookupError when objects are for a namespace that is neither on the cluster nor among them."""
-    brought = {one["metadata"]["name"] for one in documents if one["kind"] == "Namespace"}
-    for name in sorted(
-        {place for one in documents if (place := cluster.namespace_of(one))} - brought
-    ):
+    """Check that each object's namespace is on the cluster or among the objects.
+
+    Raises:
+        LookupError: A namespace is missing.
+    """
+    new_namespaces = _list_names(documents, "Namespace")
+    used_namespaces = set()
+    for document in documents:
+        namespace = cluster.namespace_of(document)
+        if namespace:
+            used_namespaces.add(namespace)
+    for name in sorted(used_namespaces - new_namespaces):
+        reference = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         try:
-            found = cluster.find(
-                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-            )
-        except (
-            PermissionError
-        ):  # a namespace's owner may not be allowed to look at the namespace itself
+            existing = cluster.find(reference)
+        except PermissionError:
+            # The owner of a namespace may not be allowed to read the namespace itself.
             continue
-        if found is None:
+        if existing is None:
             raise LookupError(
                 f"namespace {name!r} is not on {cluster.host}: kubectl create namespace {name}, or choose another "
                 "--kube-context"
             )
 
 
+def _list_names(documents: list[KubernetesObject], kind: str) -> set[str]:
+    return {one["metadata"]["name"] for one in documents if one["kind"] == kind}
+
+
 def dry_run_objects(
     cluster: KubernetesCluster, documents: list[KubernetesObject], force: bool
 ) -> tuple[list[ApplyStep], list[str]]:
-    """What would come of each object, as the server says without doing it, and the lines of those that it refuses."""
-    steps, refusals = [], []
-    new = {one["metadata"]["name"] for one in find_missing_namespaces(cluster, documents)}
+    """Let the server try all objects without changing anything.
+
+    Returns:
+        A step for each object that the server accepts, and a line for each that it refuses.
+    """
+    steps: list[ApplyStep] = []
+    refusals: list[str] = []
+    missing_namespaces = find_missing_namespaces(cluster, documents)
+    missing_names = _list_names(missing_namespaces, "Namespace")
     for document in documents:
         try:
-            if cluster.namespace_of(document) in new:
+            if cluster.namespace_of(document) in missing_names:
                 steps.append(ApplyStep(document, None, document, checked=False))
             else:
                 after = cluster.apply(document, dry=True, force=force)
@@ -104,73 +134,25 @@ def dry_run_objects(
 def find_missing_namespaces(
     cluster: KubernetesCluster, documents: list[KubernetesObject]
 ) -> list[KubernetesObject]:
-    """The namespaces among the objects that are not on the cluster."""
-    return [one for one in documents if one["kind"] == "Namespace" and cluster.find(one) is None]
+    """List the namespaces among the objects that are not on the cluster yet."""
+    namespaces = [one for one in documents if one["kind"] == "Namespace"]
+    return [namespace for namespace in namespaces if cluster.find(namespace) is None]
 
 
 def apply_objects(
     cluster: KubernetesCluster, steps: list[ApplyStep], force: bool
 ) -> Iterator[ApplyStep]:
-    """Apply one object after the other; RuntimeError says how far it came."""
+    """Apply the objects one by one, and yield each step with the object as it is then.
+
+    Raises:
+        RuntimeError: The cluster refused an object. The message says how many were applied before.
+    """
     for number, step in enumerate(steps):
         try:
             after = cluster.apply(step.document, dry=False, force=force)
         except (OSError, ValueError) as error:
             raise RuntimeError(
-                f"{error}; {number} of {len(steps)} objects were applied before it: deploy again when it is mended"
+                f"{error}; {number} of {len(steps)} objects were applied before it: deploy again "
+                "when it is fixed"
             ) from None
         yield replace(step, after=after)
-
-
-def describe_missing_secrets(
-    cluster: KubernetesCluster, documents: list[KubernetesObject]
-) -> Iterator[str]:
-    """A line for each secret that the objects name and the cluster lacks; values are not looked at."""
-    brought = {one["metadata"]["name"] for one in documents if one["kind"] == "Secret"}
-    for (namespace, name), keys in _collect_secret_keys(cluster, documents).items():
-        if name in brought:
-            continue
-        secret: KubernetesObject = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": name, "namespace": namespace},
-        }
-        try:
-            found = cluster.find(secret)
-        except PermissionError as error:
-            yield f"{format_object_name(secret)} can't be looked at, so nobody knows whether its keys are there: {error}"
-            continue
-        lacking = sorted(key for key in keys if key not in ((found or {}).get("data") or {}))
-        must = [key for key in lacking if not keys[key]]
-        if lacking and must:
-            yield f"{format_object_name(secret)} lacks {', '.join(must)}: pods that need it won't start"
-        elif lacking:
-            state = "is not there" if found is None else "lacks some keys"
-            yield f"{format_object_name(secret)} {state}; optional: {', '.join(lacking)}"
-
-
-def _collect_secret_keys(
-    cluster: KubernetesCluster, documents: list[KubernetesObject]
-) -> dict[tuple[str | None, str], dict[str, bool]]:
-    """(namespace, secret) -> its keys that environments take -> whether they can do without."""
-    found: dict[tuple[str | None, str], dict[str, bool]] = {}
-    for document in documents:
-        for reference in _find_mappings(document, "secretKeyRef"):
-            keys = found.setdefault((cluster.namespace_of(document), reference["name"]), {})
-            keys[reference["key"]] = keys.get(reference["key"], True) and bool(
-                reference.get("optional")
-            )
-    return found
-
-
-def _find_mappings(tree: Any, name: str) -> Iterator[Any]:
-    """All that stands below `name`, wherever it is."""
-    parts: Iterable[Any] = ()
-    if isinstance(tree, dict):
-        if isinstance(tree.get(name), dict):
-            yield tree[name]
-        parts = tree.values()
-    elif isinstance(tree, list):
-        parts = tree
-    for part in parts:
-        yield from _find_mappings(part, name)

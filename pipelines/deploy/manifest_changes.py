@@ -1,4 +1,4 @@
-"""What differs between an object as it stands on a cluster and as it will: field by field, without secrets."""
+"""Describe how an object on a cluster changes, field by field, without showing secrets."""
 
 import difflib
 import json
@@ -10,6 +10,7 @@ from dawnlist.pipelines.deploy.manifests import KubernetesObject
 from dawnlist.urls import mask_passwords, replace_unprintable
 
 ABSENT_FIELD = object()
+"""Stands for the value of a field that an object does not have."""
 SERVER_FIELDS = (
     "managedFields",
     "resourceVersion",
@@ -18,89 +19,94 @@ SERVER_FIELDS = (
     "creationTimestamp",
     "selfLink",
 )
+"""Fields of the metadata that the server sets."""
 LAST_APPLIED_ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
 SECRET_NAME_PATTERN = re.compile(r"password|passwd|secret|token|credential|_key$", re.IGNORECASE)
 SHOWN_VALUE_LENGTH = 100
-"""Characters of a value that are shown."""
+"""The most characters of a value that are shown."""
+
+FieldPath = tuple[str, ...]
+"""The steps to a field, such as (".spec", ".replicas"). Joined they read ".spec.replicas"."""
 
 
 def describe_field_changes(before: KubernetesObject, after: KubernetesObject) -> list[str]:
-    """A line for each field that differs: its path, the old value, the new one; none when nothing does.
+    """Describe each field that differs by a line with its path, the old value and the new one.
 
-    Values of secrets and of environment variables are `***`, and so are passwords in URLs; texts of several lines show
-    the lines that differ. What the server itself keeps (status, versions) is no difference.
+    Values of secrets and of environment variables are shown as `***`, as are passwords in URLs. Of
+    texts with several lines, the lines that differ are shown. Fields that the server sets, such as
+    the status, are ignored.
     """
     kind = after.get("kind", "")
-    return [
-        line
-        for path, old, new in _diff_leaves(
-            (), _strip_server_fields(before), _strip_server_fields(after)
-        )
-        for line in _format_change(kind, path, old, new)
-    ]
+    old_object, new_object = _strip_server_fields(before), _strip_server_fields(after)
+    lines: list[str] = []
+    for path, old, new in _diff_leaves((), old_object, new_object):
+        lines += _format_change(kind, path, old, new)
+    return lines
 
 
 def _strip_server_fields(document: KubernetesObject) -> KubernetesObject:
-    metadata = {
-        name: value
-        for name, value in document.get("metadata", {}).items()
-        if name not in SERVER_FIELDS
-    }
-    notes = {
-        name: value
-        for name, value in metadata.get("annotations", {}).items()
-        if name != LAST_APPLIED_ANNOTATION
-    }
-    return {**document, "metadata": {**metadata, "annotations": notes}, "status": None}
+    metadata = dict(document.get("metadata", {}))
+    for name in SERVER_FIELDS:
+        metadata.pop(name, None)
+    annotations = dict(metadata.get("annotations", {}))
+    annotations.pop(LAST_APPLIED_ANNOTATION, None)
+    metadata["annotations"] = annotations
+    return {**document, "metadata": metadata, "status": None}
 
 
-def _diff_leaves(
-    path: tuple[str, ...], old: Any, new: Any
-) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
-    """The leaves that differ; a part that is new or gone is told leaf by leaf, too, so that each can be masked."""
-    before, after = _index_children(old), _index_children(new)
-    if before is not None and after is not None and (before or after):
-        for name in dict.fromkeys((*before, *after)):
-            yield from _diff_leaves(
-                (*path, name), before.get(name, ABSENT_FIELD), after.get(name, ABSENT_FIELD)
-            )
-    elif old != new:
-        yield path, old, new
+def _diff_leaves(path: FieldPath, old: Any, new: Any) -> Iterator[tuple[FieldPath, Any, Any]]:
+    """Yield each leaf that differs, with its old and its new value.
+
+    A mapping or list that is new or gone is also yielded leaf by leaf, so that each leaf can be
+    masked.
+    """
+    old_children, new_children = _index_children(old), _index_children(new)
+    if old_children is None or new_children is None or not (old_children or new_children):
+        if old != new:
+            yield path, old, new
+        return
+    for name in dict.fromkeys((*old_children, *new_children)):
+        old_child = old_children.get(name, ABSENT_FIELD)
+        new_child = new_children.get(name, ABSENT_FIELD)
+        yield from _diff_leaves((*path, name), old_child, new_child)
 
 
 def _index_children(value: Any) -> dict[str, Any] | None:
-    """The parts of a mapping or list by their step in a path; None for a leaf.
+    """Map the steps of a path to the children of a mapping or list; None for a leaf.
 
-    Elements go by their `name`, where all have one, so that a new first one does not make all others differ.
+    List elements that all have a `name` are indexed by it. An element that is inserted in front then
+    does not make all others differ.
     """
     if value is ABSENT_FIELD:
         return {}
     if isinstance(value, dict):
-        return {f".{name}": part for name, part in value.items()}
+        return {f".{name}": child for name, child in value.items()}
     if not isinstance(value, list):
         return None
-    names = [str(part["name"]) for part in value if isinstance(part, dict) and "name" in part]
-    named = len(set(names)) == len(value)
-    return {f"[{names[number] if named else number}]": part for number, part in enumerate(value)}
+    names = []
+    for element in value:
+        if isinstance(element, dict) and "name" in element:
+            names.append(str(element["name"]))
+    if len(set(names)) == len(value):
+        return {f"[{name}]": element for name, element in zip(names, value, strict=True)}
+    return {f"[{index}]": element for index, element in enumerate(value)}
 
 
-def _format_change(kind: str, path: tuple[str, ...], old: Any, new: Any) -> Iterator[str]:
-    place = "".join(path).removeprefix(".")
+def _format_change(kind: str, path: FieldPath, old: Any, new: Any) -> Iterator[str]:
+    field = "".join(path).removeprefix(".")
     if _is_secret(kind, path):
-        yield f"{place}: {'absent' if old is ABSENT_FIELD else '***'} → {'absent' if new is ABSENT_FIELD else '***'}"
+        yield f"{field}: {_format_secret(old)} → {_format_secret(new)}"
     elif isinstance(old, str) and isinstance(new, str) and "\n" in old + new:
-        yield f"{place}:"
-        differing = difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm="")
-        yield from (
-            f"  {_mask_text(line)}"
-            for line in differing
-            if not line.startswith(("---", "+++", "@@"))
-        )
+        yield f"{field}:"
+        diff = difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm="")
+        for line in diff:
+            if not line.startswith(("---", "+++", "@@")):
+                yield f"  {_mask_text(line)}"
     else:
-        yield f"{place}: {_format_leaf(old)} → {_format_leaf(new)}"
+        yield f"{field}: {_format_leaf(old)} → {_format_leaf(new)}"
 
 
-def _is_secret(kind: str, path: tuple[str, ...]) -> bool:
+def _is_secret(kind: str, path: FieldPath) -> bool:
     if kind == "Secret":
         return path[:1] in ((".data",), (".stringData",))
     if kind == "ConfigMap":
@@ -108,14 +114,20 @@ def _is_secret(kind: str, path: tuple[str, ...]) -> bool:
     return ".env" in path and path[-1] == ".value"
 
 
+def _format_secret(value: Any) -> str:
+    return "absent" if value is ABSENT_FIELD else "***"
+
+
 def _format_leaf(value: Any) -> str:
     if value is ABSENT_FIELD:
         return "absent"
-    return _mask_text(
-        value if isinstance(value, str) and value.strip() else json.dumps(value, ensure_ascii=False)
-    )
+    if isinstance(value, str) and value.strip():
+        return _mask_text(value)
+    return _mask_text(json.dumps(value, ensure_ascii=False))
 
 
 def _mask_text(text: str) -> str:
-    plain = replace_unprintable(mask_passwords(text))
-    return plain if len(plain) <= SHOWN_VALUE_LENGTH else f"{plain[:SHOWN_VALUE_LENGTH]}…"
+    masked = replace_unprintable(mask_passwords(text))
+    if len(masked) <= SHOWN_VALUE_LENGTH:
+        return masked
+    return f"{masked[:SHOWN_VALUE_LENGTH]}…"

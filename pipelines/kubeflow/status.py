@@ -1,4 +1,4 @@
-"""How a shop stands: its last runs at the API, the next one, and what is live by the lake and the store."""
+"""Read the status of a shop: its last runs, the next one, and which version is live."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -13,106 +13,145 @@ from dawnlist.records.run_records import RUN_SEARCH_DAYS
 def read_shop_status(
     client: KfpClient, name: str, experiment: str, namespace: str, lake: str, redis: str, last: int
 ) -> dict[str, Any]:
-    """`runs`, the newest first, `schedule`, and, if asked for, `champion` by the lake and `live` by the store."""
+    """Read the status of a shop.
+
+    Args:
+        client: The client of the API.
+        name: The name of the shop's recurring run.
+        experiment: The name of the experiment of the shop's runs.
+        namespace: The shop's name.
+        lake: The lake's URI; empty to leave the lake out.
+        redis: The store's URL; empty to leave the store out.
+        last: The number of runs to read.
+
+    Returns:
+        A dict with `runs`, the newest first, and `schedule`, the recurring runs. With a lake also
+        `champion`, what is live by the lake; with a store also `live`, what is live by the store.
+    """
     opened = Lake.open(lake, namespace) if lake else None
-    into = submission.find_experiment(client, experiment)
-    found = (
-        client.list_runs(experiment_id=into, sort_by="created_at desc", page_size=last).runs
-        if into
-        else None
-    )
-    standing = recurring_runs.find_recurring_runs(client, into, name) if into else []
-    days = _index_run_days(opened) if opened and found else {}
-    return {
-        "runs": [_describe_run(client, one, opened, days.get(one.run_id)) for one in found or []],
-        "schedule": [_describe_recurring_run(one) for one in standing],
-        **({"champion": _describe_champion(opened)} if opened else {}),
-        **({"live": _describe_live_version(redis, namespace)} if redis else {}),
-    }
+    experiment_id = submission.find_experiment(client, experiment)
+    status: dict[str, Any] = {"runs": [], "schedule": []}
+    if experiment_id:
+        status["runs"] = _read_runs(client, experiment_id, opened, last)
+        for recurring_run in recurring_runs.find_recurring_runs(client, experiment_id, name):
+            status["schedule"].append(_describe_recurring_run(recurring_run))
+    if opened:
+        status["champion"] = _describe_champion(opened)
+    if redis:
+        status["live"] = _describe_live_version(redis, namespace)
+    return status
+
+
+def _read_runs(
+    client: KfpClient, experiment_id: str, lake: Lake | None, last: int
+) -> list[dict[str, Any]]:
+    page = client.list_runs(experiment_id=experiment_id, sort_by="created_at desc", page_size=last)
+    runs = page.runs or []
+    days = _index_run_days(lake) if lake and runs else {}
+    return [_describe_run(client, run, lake, days.get(run.run_id)) for run in runs]
 
 
 def _describe_run(
-    client: KfpClient, found: Any, lake: Lake | None, day: str | None
+    client: KfpClient, run: Any, lake: Lake | None, day: str | None
 ) -> dict[str, Any]:
-    """One run; what failed comes from the run record, else from the API, which seldom knows why."""
-    over = submission.is_over(found)
-    told = {
-        "run": found.run_id,
-        "name": found.display_name,
-        "state": found.state or "UNKNOWN",
-        "started": format_iso(found.created_at),
-        "seconds": (found.finished_at - found.created_at).total_seconds()
-        if over and found.finished_at
-        else None,
-        "as_of": format_iso(parse_as_of(day)) if day else _read_as_of(found),
-        "error": found.error.message if found.error else None,
-        "link": client.ui_link("runs", "details", found.run_id),
+    """Describe one run.
+
+    The reason of a failure comes from the run record, or else from the API, which seldom knows it.
+    """
+    has_ended = submission.is_over(run)
+    seconds = None
+    if has_ended and run.finished_at:
+        seconds = (run.finished_at - run.created_at).total_seconds()
+    error = run.error.message if run.error else None
+    if lake and day and has_ended and run.state != "SUCCEEDED":
+        error = _find_failure(lake, day, run.run_id) or error
+    return {
+        "run": run.run_id,
+        "name": run.display_name,
+        "state": run.state or "UNKNOWN",
+        "started": format_iso(run.created_at),
+        "seconds": seconds,
+        "as_of": format_iso(parse_as_of(day)) if day else _read_as_of(run),
+        "error": error,
+        "link": client.ui_link("runs", "details", run.run_id),
     }
-    if lake and day and over and found.state != "SUCCEEDED":
-        told["error"] = _find_failure(lake, day, found.run_id) or told["error"]
-    return told
 
 
-def _read_as_of(found: Any) -> str | None:
-    """The day that a run was given; None when the API server was left to say it."""
-    given = str(recurring_runs.read_run_parameters(found).get("as_of", ""))
-    return given if given and "[[" not in given else None
+def _read_as_of(run: Any) -> str | None:
+    """Return the as_of of a run; None when it is a macro that the API server fills in."""
+    as_of = str(recurring_runs.read_run_parameters(run).get("as_of", ""))
+    if not as_of or "[[" in as_of:
+        return None
+    return as_of
 
 
 def _find_failure(lake: Lake, day: str, run: str) -> str | None:
-    """The first step of a run that did not succeed, and why, by the run record."""
+    """Describe the first step of a run that did not succeed, from the run record."""
+    from dawnlist.pipelines.step_failures import describe_killed_step
     from dawnlist.records.run_records import read_step_records
 
     for record in read_step_records(lake, day, run):
         if record["state"] == "failed":
             return f"{record['step']}: {record['error']['message']}"
         if record["state"] == "started":
-            return f"{record['step']} was killed: it started at {record['started']} and never ended"
+            return describe_killed_step(record)
     return None
 
 
 def _index_run_days(lake: Lake) -> dict[str, str]:
-    """Run -> the day it was for, by the newest days of the run record."""
-    return {
-        run: day for day in lake.names("runs")[-RUN_SEARCH_DAYS:] for run in lake.names("runs", day)
-    }
+    """Map the names of the latest runs in the run record to their days."""
+    day_of_run = {}
+    for day in lake.names("runs")[-RUN_SEARCH_DAYS:]:
+        for run in lake.names("runs", day):
+            day_of_run[run] = day
+    return day_of_run
 
 
-def _describe_recurring_run(found: Any) -> dict[str, Any]:
-    """A recurring run: when, in words, and the next time, if it is enabled."""
-    traits = recurring_runs.read_traits(found)
-    when, ours = traits["schedule"], _is_dawnlist_schedule(traits["schedule"])
-    due = (
-        schedules.compute_due_times(when, datetime.now(UTC), 1)
-        if ours and traits["enabled"]
-        else []
-    )
+def _describe_recurring_run(recurring_run: Any) -> dict[str, Any]:
+    """Describe a recurring run. A schedule set in the UI may have no words and no next time."""
+    traits = recurring_runs.read_traits(recurring_run)
+    schedule = traits["schedule"]
+    words, next_time = None, None
+    if _is_dawnlist_schedule(schedule):
+        words = schedules.describe_schedule(schedule)
+        if traits["enabled"]:
+            next_time = _find_next_time(schedule)
     return {
-        "id": found.recurring_run_id,
-        "schedule": when,
-        "words": schedules.describe_schedule(when) if ours else None,
+        "id": recurring_run.recurring_run_id,
+        "schedule": schedule,
+        "words": words,
         "enabled": traits["enabled"],
-        "next": format_iso(due[0]) if due else None,
+        "next": next_time,
     }
 
 
 def _is_dawnlist_schedule(schedule: str | None) -> bool:
-    """Whether a schedule is of the form that `dawnlist schedule` gives it; others come from the UI."""
+    """Say whether a schedule has the form that `dawnlist schedule` gives it."""
+    if not schedule:
+        return False
     try:
-        return bool(schedule) and schedules.parse_schedule(schedule or "") == schedule
+        return schedules.parse_schedule(schedule) == schedule
     except ValueError:
         return False
+
+
+def _find_next_time(schedule: str) -> str | None:
+    due_times = schedules.compute_due_times(schedule, datetime.now(UTC), 1)
+    return format_iso(due_times[0]) if due_times else None
 
 
 def _describe_champion(lake: Lake) -> dict[str, Any] | None:
     from dawnlist.records import registry
 
-    found = registry.read_champion(lake)
-    if found is None:
+    champion = registry.read_champion(lake)
+    if champion is None:
         return None
     return {
-        **{name: found[name] for name in ("version", "as_of", "winner", "metrics")},
-        **_measure_age(found),
+        "version": champion["version"],
+        "as_of": champion["as_of"],
+        "winner": champion["winner"],
+        "metrics": champion["metrics"],
+        "hours": _measure_age(champion["as_of"]),
     }
 
 
@@ -121,21 +160,19 @@ def _describe_live_version(redis: str, namespace: str) -> dict[str, Any] | None:
     from dawnlist.store.client import connect_store
 
     with connect_store(redis) as client:
-        found, held = (
-            versions.read_active_version(client, namespace),
-            versions.read_hold(client, namespace),
-        )
-    if found is None:
+        live = versions.read_active_version(client, namespace)
+        hold = versions.read_hold(client, namespace)
+    if live is None:
         return None
     return {
-        "version": found["version"],
-        "as_of": found["as_of"],
-        "held": held is not None,
-        **_measure_age(found),
+        "version": live["version"],
+        "as_of": live["as_of"],
+        "held": hold is not None,
+        "hours": _measure_age(live["as_of"]),
     }
 
 
-def _measure_age(found: dict[str, Any]) -> dict[str, float]:
-    return {
-        "hours": round((datetime.now(UTC) - parse_as_of(found["as_of"])).total_seconds() / 3600, 1)
-    }
+def _measure_age(as_of: str) -> float:
+    """Compute the hours since the end of a version's last day."""
+    age = datetime.now(UTC) - parse_as_of(as_of)
+    return round(age.total_seconds() / 3600, 1)

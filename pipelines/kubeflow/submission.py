@@ -1,4 +1,4 @@
-"""Pipelines, versions and runs at the Kubeflow Pipelines API: what stands there, what is added, how a run goes."""
+"""Upload versions of the pipeline to Kubeflow Pipelines, start runs, and follow them."""
 
 import json
 import time
@@ -12,75 +12,87 @@ from dawnlist.pipelines.kubeflow.parameters import PipelineSpec, read_spec, unwr
 from dawnlist.pipelines.package import build_version_name
 
 FINAL_STATES: Final = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
+"""The states in which a run or a task has ended."""
 RUN_POLL_SECONDS = 5.0
 API_OUTAGE_SECONDS = 300.0
-"""For so long a run is followed through an API that does not answer."""
+"""How long following a run goes on while the API does not answer."""
 API_REFUSAL_SECONDS = 15.0
-"""For so long a run is followed through an API that does not know us any more."""
+"""How long following a run goes on while the API refuses the credentials."""
 
 StepEndCallback = Callable[[str, str, float, str], None]
-"""Called with a step, the state it ended in, its seconds, and what the API says of a failure."""
+"""Called with a step's name, the state in which it ended, its seconds, and the API's error."""
 
 
 @dataclass(frozen=True)
 class PipelineVersion:
-    """A version of a pipeline that the API has."""
+    """A version of a pipeline at the API."""
 
     pipeline_id: str
-    """The pipeline's id."""
+    """The id of the pipeline."""
     id: str
+    """The id of the version."""
     name: str
+    """The name of the version in the UI."""
     spec: PipelineSpec
 
 
 def ensure_version_uploaded(
     client: KfpClient, pipeline: str, package: Path
 ) -> tuple[PipelineVersion, bool]:
-    """The version of these very bytes, and whether it had to be uploaded; the pipeline is made if need be."""
-    name, held = build_version_name(package.read_bytes()), _find_pipeline(client, pipeline)
-    if held is None:
-        from kfp_server_api import V2beta1Pipeline
+    """Find the version of a package's bytes, or upload the package. Create the pipeline if need be.
 
-        held = client.pipelines.pipeline_service_create_pipeline(
-            V2beta1Pipeline(name=pipeline, display_name=pipeline, namespace=client.space)
-        )
-    if found := _list_newest_versions(
-        client, held.pipeline_id, build_equals_filter("display_name", name)
-    ):
-        return _to_version(found[0]), False
+    Returns:
+        The version, and whether it was uploaded.
+    """
+    name = build_version_name(package.read_bytes())
+    uploaded_pipeline = _find_pipeline(client, pipeline)
+    if uploaded_pipeline is None:
+        uploaded_pipeline = _create_pipeline(client, pipeline)
+    pipeline_id = uploaded_pipeline.pipeline_id
+    name_filter = build_equals_filter("display_name", name)
+    versions = _list_newest_versions(client, pipeline_id, name_filter)
+    if versions:
+        return _to_version(versions[0]), False
     with silence_sdk():
-        made = client.upload_pipeline_version(str(package), name, pipeline_id=held.pipeline_id)
-    return PipelineVersion(
-        held.pipeline_id, made.pipeline_version_id, made.display_name, read_spec(package)
-    ), True
+        uploaded = client.upload_pipeline_version(str(package), name, pipeline_id=pipeline_id)
+    version = PipelineVersion(
+        pipeline_id, uploaded.pipeline_version_id, uploaded.display_name, read_spec(package)
+    )
+    return version, True
 
 
 def find_newest_version(client: KfpClient, pipeline: str) -> PipelineVersion | None:
-    """The version of a pipeline that was made last, or None when there is none."""
-    held = _find_pipeline(client, pipeline)
-    found = _list_newest_versions(client, held.pipeline_id) if held else []
-    return _to_version(found[0]) if found else None
+    """Find the version of a pipeline that was created last; None when there is none."""
+    uploaded_pipeline = _find_pipeline(client, pipeline)
+    if uploaded_pipeline is None:
+        return None
+    versions = _list_newest_versions(client, uploaded_pipeline.pipeline_id)
+    return _to_version(versions[0]) if versions else None
 
 
 def find_experiment(client: KfpClient, name: str) -> str | None:
-    """The id of an experiment, or None when there is none of that name."""
-    found = client.list_experiments(
-        filter=build_equals_filter("display_name", name), namespace=client.space
-    ).experiments
-    return found[0].experiment_id if found else None
+    """Find the id of an experiment by its name; None when there is none."""
+    name_filter = build_equals_filter("display_name", name)
+    page = client.list_experiments(filter=name_filter, namespace=client.space)
+    return page.experiments[0].experiment_id if page.experiments else None
 
 
 def ensure_experiment(client: KfpClient, name: str) -> str:
-    """The id of an experiment, which is made if need be."""
+    """Return the id of an experiment, and create the experiment if need be."""
     with silence_sdk():
         return str(client.create_experiment(name, namespace=client.space).experiment_id)
 
 
-def iter_pages(ask: Callable[[str], Any], field: str) -> Iterator[Any]:
-    """All entries of a list that comes in pages; `ask` takes the token of the next one."""
+def iter_pages(list_page: Callable[[str], Any], field: str) -> Iterator[Any]:
+    """Iterate over a list that comes in pages.
+
+    Args:
+        list_page: Returns the page of a token; the token of the first page is empty.
+        field: The name of the attribute of a page that holds its entries.
+    """
     token = ""
     while True:
-        page = ask(token)
+        page = list_page(token)
         yield from getattr(page, field) or []
         token = page.next_page_token
         if not token:
@@ -97,91 +109,142 @@ def start_run(
 ) -> str:
     """Start a run and return its id."""
     with silence_sdk():
-        made = client.run_pipeline(
-            experiment_id, name, params=parameters, pipeline_id=version.pipeline_id, version_id=version.id,
+        run = client.run_pipeline(
+            experiment_id,
+            name,
+            params=parameters,
+            pipeline_id=version.pipeline_id,
+            version_id=version.id,
             service_account=account or None,
-        )  # fmt: skip
-    return str(made.run_id)
+        )
+    return str(run.run_id)
 
 
-def follow_run(client: KfpClient, run_id: str, steps: set[str], tell: StepEndCallback) -> Any:
-    """Tell of each step as it ends until the run has, and return the run; ConnectionError when the API is lost."""
-    told: set[str] = set()
-    heard, asked, lost = time.monotonic(), client.connection_arguments, False
+def follow_run(
+    client: KfpClient, run_id: str, step_names: set[str], report_step: StepEndCallback
+) -> Any:
+    """Wait for the end of a run, and return the run.
+
+    An outage of the API is waited out for API_OUTAGE_SECONDS.
+
+    Args:
+        client: The client of the API.
+        run_id: The run.
+        step_names: The names of the tasks to report.
+        report_step: Called for each of these tasks when it has ended.
+
+    Raises:
+        ConnectionError: The API does not answer any more.
+        PermissionError: The API does not accept the credentials any more.
+    """
+    reported: set[str] = set()
+    last_answer = time.monotonic()
     while True:
         try:
-            # a token or cookie may have ended, and be there anew
-            client, lost = (KfpClient(*asked) if lost else client), False
-            found = client.get_run(run_id)
-            heard = time.monotonic()
+            run = client.get_run(run_id)
         except (ConnectionError, PermissionError) as error:
-            patience = (
-                API_OUTAGE_SECONDS if isinstance(error, ConnectionError) else API_REFUSAL_SECONDS
-            )
-            if time.monotonic() - heard > patience:
-                raise
-            lost = True
-            time.sleep(RUN_POLL_SECONDS)
+            client = _reconnect(client, error, last_answer)
             continue
-        for task in list_ended_steps(found, steps):
-            if task.display_name not in told:
-                told.add(task.display_name)
-                tell(
-                    task.display_name,
-                    task.state,
-                    measure_task_seconds(task),
-                    (task.error and task.error.message) or "",
-                )
-        if is_over(found):
-            return found
+        last_answer = time.monotonic()
+        for task in list_ended_steps(run, step_names):
+            if task.display_name not in reported:
+                reported.add(task.display_name)
+                _report_task(task, report_step)
+        if is_over(run):
+            return run
         time.sleep(RUN_POLL_SECONDS)
 
 
-def is_over(found: Any) -> bool:
-    """Whether a run has ended."""
-    return found.state in FINAL_STATES
+def _reconnect(client: KfpClient, error: Exception, last_answer: float) -> KfpClient:
+    """Connect again after an error, until the API has been lost for too long.
+
+    The new client reads the credentials anew, as a token or a cookie may have expired.
+    """
+    while True:
+        allowed_seconds = API_REFUSAL_SECONDS
+        if isinstance(error, ConnectionError):
+            allowed_seconds = API_OUTAGE_SECONDS
+        if time.monotonic() - last_answer > allowed_seconds:
+            raise error
+        time.sleep(RUN_POLL_SECONDS)
+        try:
+            return KfpClient(*client.connection_arguments)
+        except (ConnectionError, PermissionError) as next_error:
+            error = next_error
 
 
-def list_ended_steps(found: Any, steps: set[str]) -> list[Any]:
-    """The tasks of a run that have ended and are steps, in the order they did: what drives them is left out."""
-    tasks = (found.run_details.task_details if found.run_details else None) or []
-    over = [
-        task
-        for task in tasks
-        if task.display_name in steps and task.state in FINAL_STATES and task.end_time
-    ]
-    return sorted(over, key=lambda task: (task.end_time, task.display_name))
+def _report_task(task: Any, report_step: StepEndCallback) -> None:
+    message = ""
+    if task.error and task.error.message:
+        message = task.error.message
+    report_step(task.display_name, task.state, measure_task_seconds(task), message)
+
+
+def is_over(run: Any) -> bool:
+    """Say whether a run has ended."""
+    return run.state in FINAL_STATES
+
+
+def list_ended_steps(run: Any, step_names: set[str]) -> list[Any]:
+    """List the ended tasks of a run, in the order in which they ended.
+
+    Kubeflow's own tasks, which drive the steps, are left out.
+    """
+    if not run.run_details:
+        return []
+    ended = []
+    for task in run.run_details.task_details or []:
+        is_step = task.display_name in step_names
+        if is_step and task.state in FINAL_STATES and task.end_time:
+            ended.append(task)
+    return sorted(ended, key=lambda task: (task.end_time, task.display_name))
 
 
 def measure_task_seconds(task: Any) -> float:
-    """How long a task took, as the API tells it."""
-    begun = task.start_time or task.create_time
-    return float((task.end_time - begun).total_seconds()) if begun else 0.0
+    """Compute how long an ended task took; 0 when the API does not know its start."""
+    start = task.start_time or task.create_time
+    if not start:
+        return 0.0
+    return float((task.end_time - start).total_seconds())
 
 
 def _find_pipeline(client: KfpClient, name: str) -> Any:
-    found = client.list_pipelines(
-        filter=build_equals_filter("display_name", name), namespace=client.space
-    ).pipelines
-    return found[0] if found else None
+    name_filter = build_equals_filter("display_name", name)
+    page = client.list_pipelines(filter=name_filter, namespace=client.space)
+    return page.pipelines[0] if page.pipelines else None
 
 
-def _list_newest_versions(client: KfpClient, pipeline: str, among: str | None = None) -> list[Any]:
-    answer = client.list_pipeline_versions(
-        pipeline, sort_by="created_at desc", page_size=1, filter=among
+def _create_pipeline(client: KfpClient, name: str) -> Any:
+    from kfp_server_api import V2beta1Pipeline
+
+    return client.pipelines.pipeline_service_create_pipeline(
+        V2beta1Pipeline(name=name, display_name=name, namespace=client.space)
     )
-    return answer.pipeline_versions or []
 
 
-def _to_version(found: Any) -> PipelineVersion:
+def _list_newest_versions(
+    client: KfpClient, pipeline_id: str, version_filter: str | None = None
+) -> list[Any]:
+    """Return a list of the newest version, or an empty list."""
+    page = client.list_pipeline_versions(
+        pipeline_id, sort_by="created_at desc", page_size=1, filter=version_filter
+    )
+    return page.pipeline_versions or []
+
+
+def _to_version(version: Any) -> PipelineVersion:
     return PipelineVersion(
-        found.pipeline_id,
-        found.pipeline_version_id,
-        found.display_name,
-        unwrap_pipeline_spec(found.pipeline_spec),
+        version.pipeline_id,
+        version.pipeline_version_id,
+        version.display_name,
+        unwrap_pipeline_spec(version.pipeline_spec),
     )
 
 
 def build_equals_filter(key: str, value: str) -> str:
-    """A filter of the API's lists; where it keeps pipelines as Kubernetes' objects, it can hardly do more than this."""
-    return json.dumps({"predicates": [{"operation": "EQUALS", "key": key, "stringValue": value}]})
+    """Build a filter for the API's lists: the field `key` must equal a value.
+
+    An installation that keeps pipelines as Kubernetes objects supports few other filters.
+    """
+    predicate = {"operation": "EQUALS", "key": key, "stringValue": value}
+    return json.dumps({"predicates": [predicate]})

@@ -1,4 +1,4 @@
-"""Backfill: the days of a source that the lake lacks, wholly or in part, fetched and cleaned beside the daily runs."""
+"""Find the days of which the lake lacks some or all rows, and fetch and clean them again."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator
@@ -13,7 +13,8 @@ from dawnlist.lake.watermark import TimeWindow
 from dawnlist.settings import Settings
 
 CHUNK_DAYS = 7
-"""So many days are fetched and committed together: what is lost by a kill, and held in memory at once."""
+"""The most days that are fetched and committed together. A killed backfill loses at most this many
+days of work, and they must fit in memory."""
 
 
 @dataclass(frozen=True)
@@ -22,90 +23,109 @@ class Gap:
 
     day: date
     source: int
+    """Rows in the source."""
     lake: int | None
-    """Rows taken in; None when the day is not on record."""
+    """Rows that the lake has taken in; None when the ledger has no record of the day."""
 
 
 @dataclass(frozen=True)
 class BackfillTarget:
-    """From where to where a backfill goes, in words that can travel to another process."""
+    """The source and the lake of a backfill, as texts that can be sent to another process."""
 
     root: str
+    """The lake's URI, without the namespace."""
     namespace: str
     source: str
     settings: str
+    """The URI of the shop's settings; empty for the defaults."""
     run: str
+    """The name of the backfill in the run record."""
 
 
 WindowCallback = Callable[[TimeWindow, dict[str, Any]], None]
+"""A function that is told about each filled window, with the report of the step clean."""
 
 
 def list_days_between(first: date, last: date) -> list[date]:
-    """Both days and those between them. ValueError for a range that is empty or not over yet."""
+    """List both days and those between them.
+
+    Raises:
+        ValueError: The range is empty, or is not over yet.
+    """
     if last < first:
         raise ValueError(f"--from {first} is after --to {last}: give the first day, then the last")
     if last >= datetime.now(UTC).date():
         raise ValueError(
             f"--to {last} is not over: give a day before today (UTC); both days belong to the range"
         )
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    day_count = (last - first).days + 1
+    return [first + timedelta(days=offset) for offset in range(day_count)]
 
 
 def find_gaps(lake: Lake, source: str, settings: Settings, days: list[date]) -> list[Gap]:
-    """The days among `days` to fill, oldest first.
+    """Find the days to fill, in the order of `days`.
 
-    A day is whole when the ledger has as many rows as the source, or when the ledger no longer goes back to it and
-    the lake holds its time. Days that were dropped for their age are no gaps.
+    A day is complete when the ledger has as many rows as the source. It is also complete when the
+    ledger no longer goes back to it and the lake covers its time. Days that were dropped for their
+    age are not gaps.
     """
     from dawnlist.components.fetch.sources import open_source
     from dawnlist.lake.ledger import Ledger
     from dawnlist.lake.watermark import read_covered_window, read_expiry_cutoff
 
     table = lake.table("interactions")
-    ledger, known, gone = (
-        Ledger.from_commits(table),
-        read_covered_window(table),
-        read_expiry_cutoff(table),
-    )
-    counts = open_source(source, settings.source).count_rows_by_day(days)
-    found = []
+    ledger = Ledger.from_commits(table)
+    covered_window = read_covered_window(table)
+    expiry_cutoff = read_expiry_cutoff(table)
+    source_rows = open_source(source, settings.source).count_rows_by_day(days)
+    gaps = []
     for day in days:
-        taken = ledger.day(day)
         start, end = _to_window(day)
-        held_unrecorded = (
-            taken is None and known is not None and known[0] <= start and end <= known[1]
-        )
-        dropped = gone is not None and end <= gone
-        if not held_unrecorded and not dropped and counts.get(day, 0) > (taken or 0):
-            found.append(Gap(day, counts[day], taken))
-    return found
+        was_dropped = expiry_cutoff is not None and end <= expiry_cutoff
+        lake_rows = ledger.day(day)
+        if lake_rows is None and _is_covered(start, end, covered_window):
+            continue
+        if not was_dropped and source_rows.get(day, 0) > (lake_rows or 0):
+            gaps.append(Gap(day, source_rows[day], lake_rows))
+    return gaps
 
 
-def group_neighbouring_gaps(found: list[Gap]) -> list[list[Gap]]:
-    """The gaps, oldest first, with those of neighbouring days together."""
-    together: list[list[Gap]] = []
-    for gap in found:
-        if together and gap.day - together[-1][-1].day == timedelta(days=1):
-            together[-1].append(gap)
+def _is_covered(start: datetime, end: datetime, covered_window: TimeWindow | None) -> bool:
+    if covered_window is None:
+        return False
+    return covered_window[0] <= start and end <= covered_window[1]
+
+
+def group_neighbouring_gaps(gaps: list[Gap]) -> list[list[Gap]]:
+    """Group the gaps of neighbouring days. Both the gaps and the groups are in order of time."""
+    groups: list[list[Gap]] = []
+    for gap in gaps:
+        if groups and gap.day - groups[-1][-1].day == timedelta(days=1):
+            groups[-1].append(gap)
         else:
-            together.append([gap])
-    return together
+            groups.append([gap])
+    return groups
 
 
 def group_days_into_windows(days: list[date]) -> list[TimeWindow]:
-    """The days as windows of at most CHUNK_DAYS neighbours, the newest first: what is held grows towards the past."""
+    """Group neighbouring days into windows of at most CHUNK_DAYS.
+
+    The newest window comes first, so that the time that the lake covers grows towards the past.
+    """
     windows: list[TimeWindow] = []
     for day in sorted(days, reverse=True):
         start, end = _to_window(day)
-        if (
-            windows
-            and windows[-1][0] == end
-            and windows[-1][1] - start <= timedelta(days=CHUNK_DAYS)
-        ):
+        if windows and _can_extend(windows[-1], end):
             windows[-1] = (start, windows[-1][1])
         else:
             windows.append((start, end))
     return windows
+
+
+def _can_extend(window: TimeWindow, day_end: datetime) -> bool:
+    """Say whether the day that ends at `day_end` precedes the window, which has room for it."""
+    start, end = window
+    return start == day_end and end - start < timedelta(days=CHUNK_DAYS)
 
 
 def _to_window(day: date) -> TimeWindow:
@@ -113,60 +133,78 @@ def _to_window(day: date) -> TimeWindow:
     return start, start + timedelta(days=1)
 
 
-def fill_window(place: BackfillTarget, window: TimeWindow) -> dict[str, Any]:
-    """Fetch and clean one window; recorded as the steps fetch and clean of its own run. Returns clean's report."""
+def fill_window(target: BackfillTarget, window: TimeWindow) -> dict[str, Any]:
+    """Fetch and clean one window, and return the report of the step clean.
+
+    Both are recorded as the steps fetch and clean of the backfill's run.
+    """
     from dawnlist.components.clean.cleaning import clean_landed_objects
     from dawnlist.components.fetch.landing import fetch_windows
     from dawnlist.components.fetch.sources import open_source
     from dawnlist.records.run_records import record_step
 
-    lake, settings = Lake.open(place.root, place.namespace), Settings.load(place.settings)
+    lake = Lake.open(target.root, target.namespace)
+    settings = Settings.load(target.settings)
     as_of = format_iso(window[1])
-    name = (place.root, place.namespace, as_of, place.run)
-    with record_step(*name, "fetch") as record:
-        record.update(
-            fetch_windows(lake, open_source(place.source, settings.source), [window], place.run)
-        )
+    record_key = (target.root, target.namespace, as_of, target.run)
+    with record_step(*record_key, "fetch") as record:
+        source = open_source(target.source, settings.source)
+        record.update(fetch_windows(lake, source, [window], target.run))
     landed = dict(record)
-    with record_step(*name, "clean") as record:
-        record.update(clean_landed_objects(lake, landed, settings, as_of, place.run))
+    with record_step(*record_key, "clean") as record:
+        record.update(clean_landed_objects(lake, landed, settings, as_of, target.run))
     return dict(record)
 
 
 def run_backfill(
-    place: BackfillTarget,
+    target: BackfillTarget,
     days: list[date],
-    lacking: list[date],
+    missing_days: list[date],
     parallel: int,
-    done: WindowCallback,
+    report_window: WindowCallback,
 ) -> None:
-    """Fill the days of `lacking`, `parallel` windows at a time, telling `done` about each as it is committed.
+    """Fill days of the lake from the source, then mark the whole range as covered.
 
-    Then all of `days` is held. Beside a daily run: rows that both bring are recognised. TimeoutError when another
-    backfill is under way.
+    A daily run may run at the same time: rows that both bring are recognised.
+
+    Args:
+        target: The source and the lake.
+        days: The whole range of days, oldest first.
+        missing_days: The days of the range to fill.
+        parallel: The number of windows to fill at a time.
+        report_window: Called with each window and its report, after the window is committed.
+
+    Raises:
+        TimeoutError: Another backfill of this lake is running.
     """
     from dawnlist.components.clean.table_commits import mark_window_covered
     from dawnlist.lake.lease import BACKFILL_LEASE, hold_lease
 
-    lake = Lake.open(place.root, place.namespace)
-    with hold_lease(lake, BACKFILL_LEASE, place.run, wait=0):
-        for window, report in _fill_windows(place, group_days_into_windows(lacking), parallel):
-            done(window, report)
-        mark_window_covered(lake, _to_window(days[0])[0], _to_window(days[-1])[1])
+    lake = Lake.open(target.root, target.namespace)
+    windows = group_days_into_windows(missing_days)
+    with hold_lease(lake, BACKFILL_LEASE, target.run, wait=0):
+        for window, report in _fill_windows(target, windows, parallel):
+            report_window(window, report)
+        range_start, _ = _to_window(days[0])
+        _, range_end = _to_window(days[-1])
+        mark_window_covered(lake, range_start, range_end)
 
 
 def _fill_windows(
-    place: BackfillTarget, windows: list[TimeWindow], parallel: int
+    target: BackfillTarget, windows: list[TimeWindow], parallel: int
 ) -> Iterator[tuple[TimeWindow, dict[str, Any]]]:
-    """Each window and its report, in processes of their own: DuckDB and delta-rs do not survive a fork."""
+    """Fill the windows and yield each with its report, in the order in which they are ready."""
     if parallel == 1 or len(windows) == 1:
-        yield from ((window, fill_window(place, window)) for window in windows)
+        for window in windows:
+            yield window, fill_window(target, window)
         return
-    with ProcessPoolExecutor(parallel, mp_context=multiprocessing.get_context("spawn")) as pool:
-        under_way = {pool.submit(fill_window, place, window): window for window in windows}
+    # DuckDB and delta-rs do not survive a fork, so the processes are spawned.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(parallel, mp_context=context) as pool:
+        window_of_future = {pool.submit(fill_window, target, window): window for window in windows}
         try:
-            for future in as_completed(under_way):
-                yield under_way[future], future.result()
+            for future in as_completed(window_of_future):
+                yield window_of_future[future], future.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

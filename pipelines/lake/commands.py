@@ -1,9 +1,10 @@
-"""The commands `dawnlist lake …`: what lies in the lake, and its housekeeping."""
+"""The commands `dawnlist lake …`, which show and clean up the lake."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dawnlist.pipelines.option_parsing import open_lake
 from dawnlist.pipelines.options import (
     DEFAULT_HOME,
     HomeOption,
@@ -15,99 +16,110 @@ from dawnlist.pipelines.options import (
 if TYPE_CHECKING:
     from dawnlist.lake.lake import Lake
 
-lake_app = typer.Typer(no_args_is_help=True, help="What lies in the lake, and its housekeeping.")
+lake_app = typer.Typer(no_args_is_help=True, help="Show what is in the lake, and clean it up.")
 
 
-def _build_days_option(least: int, what: str) -> Any:
-    return typer.Option(min=least, help=f"{what} Default: the settings, keep.")
+def _build_days_option(least: int, description: str) -> Any:
+    return typer.Option(
+        min=least, help=f"{description} Default: the section `keep` of the settings."
+    )
 
 
-@lake_app.command()
-def expire(
+@lake_app.command("expire")
+def expire_command(
     keep_days: Annotated[int | None, _build_days_option(3, "Days of interactions to keep.")] = None,
-    landing_days: Annotated[int | None, _build_days_option(1, "Days of landing objects.")] = None,
-    quarantine_days: Annotated[int | None, _build_days_option(1, "Days of rejected rows.")] = None,
+    landing_days: Annotated[
+        int | None, _build_days_option(1, "Days of landing objects to keep.")
+    ] = None,
+    quarantine_days: Annotated[
+        int | None, _build_days_option(1, "Days of rejected rows to keep.")
+    ] = None,
     runs_days: Annotated[
         int | None,
-        _build_days_option(1, "Days of run records, reports, and models that went unpublished."),
+        _build_days_option(1, "Days of run records, reports and unpublished models to keep."),
     ] = None,
     time_travel_days: Annotated[
-        int | None, _build_days_option(1, "Days that an older version of a table can be read.")
+        int | None, _build_days_option(1, "Days for which an older version of a table can be read.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would be dropped.")
+    ] = False,
     settings: SettingsOption = "",
     lake: LakeOption = "",
     namespace: NamespaceOption = "default",
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """The daily housekeeping: drop what is old, compact, and remove what only expired versions need.
+    """Do the daily housekeeping: drop old rows and objects, compact, and remove expired versions.
 
-    Ages count back from the end of what the lake holds, not from now. It may run beside the daily pipeline.
+    Ages count back from the end of what the lake holds, not from now. The command may run beside
+    the daily pipeline.
 
     Example: `dawnlist lake expire --keep-days 365`
     """
     from datetime import UTC, datetime
 
-    from dawnlist.lake.lake import Lake
     from dawnlist.pipelines.lake.output import show_expiry
     from dawnlist.settings import KeepSettings, Settings
     from dawnlist.upkeep import housekeeping
 
-    given = {
+    options = {
         "interactions_days": keep_days,
         "landing_days": landing_days,
         "quarantine_days": quarantine_days,
         "runs_days": runs_days,
         "time_travel_days": time_travel_days,
     }
-    said = {name: days for name, days in given.items() if days is not None}
-    keep = KeepSettings(**{**Settings.load(settings).keep.model_dump(), **said})
-    opened = _require_tables(Lake.open(lake or str(home / "lake"), namespace))
+    values = Settings.load(settings).keep.model_dump()
+    for name, days in options.items():
+        if days is not None:
+            values[name] = days
+    keep = KeepSettings(**values)
+    opened = _require_tables(open_lake(lake, namespace, home))
     report = housekeeping.expire_lake(opened, keep, datetime.now(UTC), dry_run, _print_progress)
     show_expiry(opened.uri, report, dry_run)
 
 
-@lake_app.command()
-def compact(
+@lake_app.command("compact")
+def compact_command(
     lake: LakeOption = "", namespace: NamespaceOption = "default", home: HomeOption = DEFAULT_HOME
 ) -> None:
-    """Make one file of each day's small ones, row for row the same; `expire` does it too.
+    """Merge the small files of each day into one. The rows stay the same; `expire` compacts too.
 
     Example: `dawnlist lake compact`
     """
-    from dawnlist.lake.lake import Lake
     from dawnlist.upkeep import housekeeping
 
-    opened = _require_tables(Lake.open(lake or str(home / "lake"), namespace))
+    opened = _require_tables(open_lake(lake, namespace, home))
     report = housekeeping.compact_lake(opened, _print_progress)
     for name, table in report.items():
         typer.echo(f"{name}: {table['files_before']:,} files, now {table['files_after']:,}")
 
 
-@lake_app.command()
-def status(
+@lake_app.command("status")
+def lake_status_command(
     lake: LakeOption = "", namespace: NamespaceOption = "default", home: HomeOption = DEFAULT_HOME
 ) -> None:
-    """What lies in the lake: tables, the time that they hold, landing objects, the oldest version.
+    """Show what is in the lake: tables, the time that they cover, landing objects, oldest versions.
 
     Example: `dawnlist lake status`
     """
-    from dawnlist.lake.lake import Lake
     from dawnlist.pipelines.lake.output import show_lake_status
     from dawnlist.upkeep import housekeeping
 
-    opened = _require_tables(Lake.open(lake or str(home / "lake"), namespace))
+    opened = _require_tables(open_lake(lake, namespace, home))
     show_lake_status(opened.uri, housekeeping.summarise_lake(opened))
 
 
 def _require_tables(lake: "Lake") -> "Lake":
-    """The lake; FileNotFoundError when it has no tables, before anything is written there."""
-    if not lake.names("tables"):
-        what = "are no tables" if lake.names() else "is nothing"
-        raise FileNotFoundError(
-            f"there {what} in the lake {lake.uri}: check --lake and --namespace"
-        )
-    return lake
+    """Return a lake that has tables. Housekeeping would otherwise write into a mistyped folder.
+
+    Raises:
+        FileNotFoundError: The lake has no tables.
+    """
+    if lake.names("tables"):
+        return lake
+    problem = "there are no tables" if lake.names() else "there is nothing"
+    raise FileNotFoundError(f"{problem} in the lake {lake.uri}: check --lake and --namespace")
 
 
 def _print_progress(line: str) -> None:

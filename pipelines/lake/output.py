@@ -1,47 +1,14 @@
-"""What `dawnlist lake …` shows on a terminal."""
+"""Print what the commands `dawnlist lake …` did and found."""
 
-from typing import Any
+from typing import Any, Final
 
-from rich.markup import escape
 from rich.table import Table
 
-from dawnlist.pipelines.terminal import out
+from dawnlist.pipelines.terminal import out, print_line
 
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 
-
-def show_expiry(uri: str, report: dict[str, Any], dry_run: bool) -> None:
-    """Print what went and what stayed, a line each."""
-    if report["moment"] is None:
-        _print_line(
-            f"{uri} holds no interactions yet, so nothing has an age: check --lake and --namespace"
-        )
-        return
-    _print_line(f"{uri}: ages count back from {report['moment']}, the end of what it holds")
-    days, rejected = report["interactions"], report["quarantine"]
-    gone = "would go" if dry_run else "dropped"
-    _print_line(
-        f"  interactions: {days['rows']:,} rows of {days['days']:,} days before {days['first']} {gone}"
-    )
-    _print_line(f"  quarantine: {rejected['rows']:,} rows {gone}")
-    for name, unit in _KIND_LABELS.items():
-        found = report[name]
-        kept = ", ".join(f"{count:,} {why}" for why, count in found["kept"].items())
-        _print_line(
-            f"  {unit}: {found['dropped']:,} {gone}, {format_byte_count(found['bytes'])}; kept: {kept or 'none'}"
-        )
-    for name, table in report["tables"].items():
-        before, after = table["files_before"], table["files_after"]
-        files = (
-            f"{before:,} files" if before == after else f"{before:,} files compacted to {after:,}"
-        )
-        _print_line(
-            f"  table {name}: {files}; {table['files']:,} files of older versions {gone}, {format_byte_count(table['file_bytes'])}, "
-            f"and {table['log_entries']:,} entries of its log"
-        )
-
-
-_KIND_LABELS = {
+_KIND_LABELS: Final = {
     "landing": "landing objects",
     "runs": "runs",
     "reports": "reports",
@@ -52,38 +19,83 @@ _KIND_LABELS = {
 }
 
 
+def show_expiry(uri: str, report: dict[str, Any], dry_run: bool) -> None:
+    """Print what `dawnlist lake expire` dropped and kept, with a line for each kind of object."""
+    if report["moment"] is None:
+        print_line(
+            f"{uri} holds no interactions yet, so nothing has an age: check --lake and --namespace"
+        )
+        return
+    print_line(f"{uri}: ages count back from {report['moment']}, the end of what it holds")
+    action = "would go" if dry_run else "dropped"
+    days, rejected = report["interactions"], report["quarantine"]
+    print_line(
+        f"  interactions: {days['rows']:,} rows of {days['days']:,} days before {days['first']} {action}"
+    )
+    print_line(f"  quarantine: {rejected['rows']:,} rows {action}")
+    for name, label in _KIND_LABELS.items():
+        print_line(_format_kind(label, report[name], action))
+    for name, table in report["tables"].items():
+        print_line(_format_table(name, table, action))
+
+
+def _format_kind(label: str, counts: dict[str, Any], action: str) -> str:
+    kept = ", ".join(f"{count:,} {reason}" for reason, count in counts["kept"].items())
+    size = format_byte_count(counts["bytes"])
+    return f"  {label}: {counts['dropped']:,} {action}, {size}; kept: {kept or 'none'}"
+
+
+def _format_table(name: str, table: dict[str, Any], action: str) -> str:
+    before, after = table["files_before"], table["files_after"]
+    files = f"{before:,} files"
+    if before != after:
+        files = f"{before:,} files compacted to {after:,}"
+    size = format_byte_count(table["file_bytes"])
+    return (
+        f"  table {name}: {files}; {table['files']:,} files of older versions {action}, {size}, "
+        f"and {table['log_entries']:,} entries of its log"
+    )
+
+
 def show_lake_status(uri: str, status: dict[str, Any]) -> None:
-    """Print one screen."""
-    held = status["held"]
-    _print_line(f"{uri}\n{f'holds [{held[0]}, {held[1]})' if held else 'holds no interactions'}")
+    """Print what is in the lake: its tables, the time that they cover, and the landing objects."""
+    print_line(uri)
+    covered_window = status["held"]
+    if covered_window:
+        print_line(f"holds [{covered_window[0]}, {covered_window[1]})")
+    else:
+        print_line("holds no interactions")
     table = Table("table", box=None, pad_edge=False)
-    for column in ("rows", "files", "size", "version", "oldest"):
-        table.add_column(column, justify="right", no_wrap=True)
+    for heading in ("rows", "files", "size", "version", "oldest"):
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("first day")
     table.add_column("last day")
-    for name, about in status["tables"].items():
-        numbers = [f"{about[column]:,}" for column in ("rows", "files")]
-        versions = [str(about[column]) for column in ("version", "oldest")]
-        table.add_row(
-            name,
-            *numbers,
-            format_byte_count(about["bytes"]),
-            *versions,
-            about["first"] or "",
-            about["last"] or "",
-        )
+    for name, facts in status["tables"].items():
+        table.add_row(name, *_build_status_cells(facts))
     out.print(table)
     landing = status["landing"]
-    _print_line(f"landing: {landing['objects']:,} objects, {format_byte_count(landing['bytes'])}")
+    size = format_byte_count(landing["bytes"])
+    print_line(f"landing: {landing['objects']:,} objects, {size}")
+
+
+def _build_status_cells(facts: dict[str, Any]) -> list[str]:
+    return [
+        f"{facts['rows']:,}",
+        f"{facts['files']:,}",
+        format_byte_count(facts["bytes"]),
+        str(facts["version"]),
+        str(facts["oldest"]),
+        facts["first"] or "",
+        facts["last"] or "",
+    ]
 
 
 def format_byte_count(count: float) -> str:
-    """Bytes for people: '1.5 MB'."""
+    """Format a number of bytes for people, such as '1.5 MB'."""
+    if count < 1000:
+        return f"{count:,.0f} {_UNITS[0]}"
     unit = 0
     while count >= 1000 and unit < len(_UNITS) - 1:
-        count, unit = count / 1000, unit + 1
-    return f"{count:,.1f} {_UNITS[unit]}" if unit else f"{count:,.0f} {_UNITS[0]}"
-
-
-def _print_line(line: str) -> None:
-    out.print(escape(line), soft_wrap=True)
+        count /= 1000
+        unit += 1
+    return f"{count:,.1f} {_UNITS[unit]}"

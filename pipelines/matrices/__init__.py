@@ -1,1 +1,1 @@
-"""Commands on matrix files: fit, evaluate and recommend without a lake."""
+"""The commands on matrix files: fit, evaluate and tune models without a lake."""

@@ -1,4 +1,4 @@
-"""The commands train, evaluate and tune: models of any matrix, without a lake or a pipeline."""
+"""The commands `train`, `evaluate` and `tune` on matrix files, without a lake or a pipeline."""
 
 import json
 from pathlib import Path
@@ -6,187 +6,190 @@ from typing import Annotated, Any
 
 import typer
 
-from dawnlist.pipelines.lake.query_commands import leave_pandas_out
+from dawnlist.pipelines.matrices import options
 from dawnlist.pipelines.option_parsing import refuse_unknown_format
 from dawnlist.pipelines.options import DEFAULT_HOME, FormatOption, HomeOption
-
-MatrixOption = Annotated[
-    Path,
-    typer.Option(help="Users by items, a .npz of scipy.sparse.save_npz (csr, csc or coo); an entry is the weight "
-                      "of what a user did with an item."),
-]  # fmt: skip
-IterationsOption = Annotated[int, typer.Option(help="Sweeps over users and items.")]
-SeedOption = Annotated[
-    int, typer.Option(help="Of the random start; the same seed gives the same model on a CPU.")
-]
-SolverOption = Annotated[
-    str, typer.Option(help="`ials`, our own; `implicit`, the library; `spark`, on this machine.")
-]
-DeviceOption = Annotated[str, typer.Option(help="`cpu` or `gpu`.")]
+from dawnlist.pipelines.pandas_block import block_pandas_import
 
 
-def train(
-    matrix: MatrixOption,
-    out: Annotated[Path, typer.Option(help="The model's folder; it must be new or empty.")],
-    factors: Annotated[int, typer.Option(help="Length of a vector.")] = 64,
-    regularization: Annotated[float, typer.Option(help="lambda: higher means smoother.")] = 0.1,
-    alpha: Annotated[float, typer.Option(help="What one unit of weight adds to a pair's confidence.")] = 10.0,
-    alpha0: Annotated[float, typer.Option(help="The confidence of a pair that was never seen.")] = 1.0,
-    nu: Annotated[float, typer.Option(help="How regularization grows with what a user or item did: 0 not at all, "
-                                           "1 in proportion.")] = 0.0,
-    popularity_share: Annotated[float, typer.Option(help="Share of popularity in the scores.")] = 0.0,
-    iterations: IterationsOption = 12,
-    seed: SeedOption = 7,
-    solver: SolverOption = "ials",
-    device: DeviceOption = "cpu",
+def train_command(
+    matrix: options.MatrixOption,
+    out: options.ModelFolderOption,
+    factors: options.FactorsOption = 64,
+    regularization: options.RegularizationOption = 0.1,
+    alpha: options.AlphaOption = 10.0,
+    alpha0: options.Alpha0Option = 1.0,
+    nu: options.NuOption = 0.0,
+    popularity_share: options.PopularityShareOption = 0.0,
+    iterations: options.IterationsOption = 12,
+    seed: options.SeedOption = 7,
+    solver: options.SolverOption = "ials",
+    device: options.DeviceOption = "cpu",
     format_: FormatOption = "table",
-) -> None:  # fmt: skip
-    """Train a model of a matrix file; ids are the numbers of its rows and columns.
+) -> None:
+    """Train a model on a matrix file. The ids are the numbers of its rows and columns.
 
     Example: `dawnlist train --matrix train.npz --factors 256 --alpha 20 --out model`
     """
     refuse_unknown_format(format_)
-    leave_pandas_out()
-    from dawnlist.model import matrices
+    block_pandas_import()
     from dawnlist.model.config import ALSConfig
-    from dawnlist.pipelines.matrices import matrix_models
+    from dawnlist.model.matrices import read_matrix
+    from dawnlist.pipelines.matrices.matrix_models import fit_matrix_model, stage_model_folder
     from dawnlist.pipelines.terminal import err
 
     config = ALSConfig(
-        factors, regularization, alpha, iterations=iterations, seed=seed, solver=solver, alpha0=alpha0, nu=nu,
+        factors,
+        regularization,
+        alpha,
+        iterations=iterations,
+        seed=seed,
+        solver=solver,
+        alpha0=alpha0,
+        nu=nu,
         popularity_share=popularity_share,
-    )  # fmt: skip
-    with matrix_models.stage_model_folder(out) as folder:
-        pairs = matrices.read_matrix(matrix)
+    )
+    with stage_model_folder(out) as folder:
+        pairs = read_matrix(matrix)
         with err.status("fitting"):
-            report = matrix_models.fit_matrix_model(pairs, config, device, folder)
+            report = fit_matrix_model(pairs, config, device, folder)
     if format_ == "json":
         typer.echo(json.dumps({"model": str(out), **report}, indent=1))
         return
     typer.echo(
-        f"{report['users']:,} users, {report['items']:,} items, {report['pairs']:,} pairs: {report['sweeps']} sweeps "
-        f"of {report['seconds_a_sweep']:.3f} s\nmodel: {out}\n"
-        f"next: dawnlist evaluate --model {out} --train {matrix} --holdout test.npz"
+        f"{report['users']:,} users, {report['items']:,} items, {report['pairs']:,} pairs: "
+        f"{report['sweeps']} sweeps of {report['seconds_a_sweep']:.3f} s"
     )
+    typer.echo(f"model: {out}")
+    typer.echo(f"next: dawnlist evaluate --model {out} --train {matrix} --holdout test.npz")
 
 
-def evaluate(
+def evaluate_command(
     model: Annotated[Path, typer.Option(help="The folder that `dawnlist train` wrote.")],
-    train: Annotated[
-        Path, typer.Option(help="The matrix before the holdout: its items are in no list.")
-    ],
-    holdout: Annotated[
-        Path, typer.Option(help="The matrix of what came after: whose items are to be found.")
-    ],
+    train: options.TrainMatrixOption,
+    holdout: options.HoldoutOption,
     k: Annotated[str, typer.Option("--k", "-k", help="Lengths of lists, e.g. `20,100`.")] = "20",
     baselines: Annotated[
-        bool, typer.Option("--baselines", help="Judge popularity and item-kNN beside it.")
+        bool, typer.Option("--baselines", help="Also evaluate popularity and item-kNN.")
     ] = False,
 ) -> None:
-    """Judge a model on a holdout: recall, NDCG and all other metrics, over the full catalogue, as JSON.
+    """Evaluate a model on a holdout: recall, NDCG and all other metrics, over all items, as JSON.
 
-    Over every user of whom the holdout has an item that train has not. What is in both counts for nothing: it is
-    left out of the lists and of what is to be found, and `repeat_share` says how much that is.
+    The users are those who have an item in the holdout that is not in train. Pairs that are in both
+    matrices do not count: they are neither in the lists nor to be found. `repeat_share` says how
+    many there are.
 
     Example: `dawnlist evaluate --model model --train train.npz --holdout test.npz -k 20,50`
     """
-    leave_pandas_out()
+    block_pandas_import()
     from dawnlist.model import matrices
-    from dawnlist.pipelines.matrices import matrix_models
+    from dawnlist.pipelines.matrices.matrix_models import evaluate_matrix_model, load_matrix_model
 
     lengths = parse_list_lengths(k)
-    before = matrices.read_matrix(train)
-    after = matrices.read_matching_matrix(holdout, (train, before))
-    found = matrix_models.evaluate_matrix_model(
-        matrix_models.load_matrix_model(model, before), before, after, lengths, baselines
-    )
-    typer.echo(json.dumps(found, indent=1))
+    train_matrix = matrices.read_matrix(train)
+    holdout_matrix = matrices.read_matching_matrix(holdout, (train, train_matrix))
+    loaded_model = load_matrix_model(model, train_matrix)
+    report = evaluate_matrix_model(loaded_model, train_matrix, holdout_matrix, lengths, baselines)
+    typer.echo(json.dumps(report, indent=1))
 
 
-def tune(
-    matrix: MatrixOption,
-    grid: Annotated[list[str], typer.Option(help="Values to try, e.g. `factors=64,128 nu=0,1`; also several times. "
-                                                 "Of factors, regularization, alpha, alpha0, nu, popularity_share.")],
-    validation: Annotated[Path | None, typer.Option(help="The matrix to choose on; default: one random item of each "
-                                                         "user who has two, for a matrix has no times.")] = None,
-    metric: Annotated[str, typer.Option(help="What is compared: ndcg, recall or map.")] = "ndcg",
+def tune_command(
+    matrix: options.MatrixOption,
+    grid: options.GridOption,
+    validation: options.ValidationOption = None,
+    metric: Annotated[str, typer.Option(help="Metric to compare: ndcg, recall or map.")] = "ndcg",
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of a list.")] = 20,
-    iterations: IterationsOption = 12,
-    seed: Annotated[int, typer.Option(help="Of the random start and of what is held out.")] = 7,
-    solver: SolverOption = "ials",
-    device: DeviceOption = "cpu",
+    iterations: options.IterationsOption = 12,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the random start and of the choice of held-out items.")
+    ] = 7,
+    solver: options.SolverOption = "ials",
+    device: options.DeviceOption = "cpu",
     format_: FormatOption = "table",
     home: HomeOption = DEFAULT_HOME,
-) -> None:  # fmt: skip
-    """Search hyper-parameters on a matrix file by successive halving; a search that was cut off goes on.
+) -> None:
+    """Search hyper-parameters of a matrix by successive halving. An interrupted search resumes.
 
     Example: `dawnlist tune --matrix train.npz --grid "factors=64,128 regularization=0.01,0.1 alpha=1,10 nu=0,1"`
     """
     refuse_unknown_format(format_)
-    leave_pandas_out()
+    block_pandas_import()
     from dawnlist.components.tune.grid import Grid
     from dawnlist.model import matrices
-    from dawnlist.pipelines.matrices import matrix_models
+    from dawnlist.pipelines.matrices.matrix_models import parse_grid_values, search_matrix_grid
     from dawnlist.pipelines.terminal import err
 
-    values: dict[str, Any] = matrix_models.parse_grid_values(grid)
-    tried = Grid(**values, iterations=iterations, seed=seed, solver=solver)
+    values: dict[str, Any] = parse_grid_values(grid)
+    search_grid = Grid(**values, iterations=iterations, seed=seed, solver=solver)
     pairs = matrices.read_matrix(matrix)
-    parts = (
-        (pairs, matrices.read_matching_matrix(validation, (matrix, pairs)))
-        if validation
-        else matrices.hold_out_pairs(pairs, seed)
-    )
+    if validation:
+        train_pairs = pairs
+        validation_pairs = matrices.read_matching_matrix(validation, (matrix, pairs))
+    else:
+        train_pairs, validation_pairs = matrices.hold_out_pairs(pairs, seed)
+    splits = matrices.build_splits_from_matrices(train_pairs, validation_pairs)
+    metric_name = f"{metric}@{k}"
     with err.status("fitting") as status:
-        report = matrix_models.search_matrix_grid(
-            home, matrices.build_splits_from_matrices(*parts), tried, metric, k, device,
-            lambda trial: status.update(f"{trial['sweeps']} sweeps, {metric}@{k} {trial[f'{metric}@{k}']:.4f}"),
-        )  # fmt: skip
+
+        def show_trial(trial: dict[str, Any]) -> None:
+            score = f"{metric_name} {trial[metric_name]:.4f}"
+            status.update(f"{trial['sweeps']} sweeps, {score}")
+
+        report = search_matrix_grid(home, splits, search_grid, metric, k, device, show_trial)
     if format_ == "json":
         typer.echo(json.dumps(report, indent=1))
     else:
         _show_trials(report, matrix)
 
 
+TRAIN_OPTIONS = (
+    "factors",
+    "regularization",
+    "alpha",
+    "alpha0",
+    "nu",
+    "popularity_share",
+    "iterations",
+    "seed",
+    "solver",
+)
+"""The values of a trial that `dawnlist train` takes as options."""
+
+
 def _show_trials(report: dict[str, Any], matrix: Path) -> None:
+    """Print the trials, and the command that trains a model with the best one."""
     from rich.table import Table
 
     from dawnlist.components.notify import score_tables
     from dawnlist.components.notify.facts import Facts
     from dawnlist.pipelines.terminal import out
 
-    found = score_tables.build_trials_table(
-        Facts.of("", "", "", [{"step": "tune", "report": report}])
-    )
-    assert found is not None
-    table = Table(*found.head, box=None, pad_edge=False)
-    for row in found.rows:
+    facts = Facts.of("", "", "", [{"step": "tune", "report": report}])
+    trials = score_tables.build_trials_table(facts)
+    assert trials is not None
+    table = Table(*trials.head, box=None, pad_edge=False)
+    for row in trials.rows:
         table.add_row(*row)
-    out.print(
-        f"{report['metric']}@{report['k']} of {report['users']:,} users, best first",
-        table,
-        "",
-        sep="\n",
-    )
+    title = f"{report['metric']}@{report['k']} of {report['users']:,} users, best first"
+    out.print(title, table, "", sep="\n")
     best = report["trials"][0]
-    names = (
-        "factors",
-        "regularization",
-        "alpha",
-        "alpha0",
-        "nu",
-        "popularity_share",
-        "iterations",
-        "seed",
-        "solver",
-    )
-    words = " ".join(f"--{name.replace('_', '-')} {best[name]}" for name in names)
-    out.print(f"next: dawnlist train --matrix {matrix} {words} --out model", soft_wrap=True)
+    train_options = []
+    for name in TRAIN_OPTIONS:
+        train_options.append(f"--{name.replace('_', '-')} {best[name]}")
+    command = f"dawnlist train --matrix {matrix} {' '.join(train_options)} --out model"
+    out.print(f"next: {command}", soft_wrap=True)
 
 
 def parse_list_lengths(text: str) -> list[int]:
-    """Lengths of lists, ascending; ValueError for what is none."""
-    parts = text.replace(" ", "").split(",")
-    if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
-        raise ValueError(f"-k is {text!r}: give lengths of 1 or more with commas, e.g. 20,100")
-    return sorted({int(part) for part in parts})
+    """Parse lengths of lists with commas between them, and return them in ascending order.
+
+    Raises:
+        ValueError: A length is not a whole number of 1 or more.
+    """
+    lengths = set()
+    for length in text.replace(" ", "").split(","):
+        is_number = length.isascii() and length.isdigit()
+        if not is_number or int(length) == 0:
+            raise ValueError(f"-k is {text!r}: give lengths of 1 or more with commas, e.g. 20,100")
+        lengths.add(int(length))
+    return sorted(lengths)

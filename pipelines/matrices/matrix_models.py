@@ -1,4 +1,4 @@
-"""Fit, judge and search on matrix files: what the commands train, evaluate and tune do."""
+"""Fit, evaluate and tune models on matrix files, as the commands train, evaluate and tune do."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.als.training import ALSTrainer, fingerprint_inputs
 from dawnlist.components.evaluate.arms import (
     EvaluatedUsers,
@@ -31,6 +32,7 @@ from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.metrics import RankingScores, score_lists
 from dawnlist.model.popularity import blend_popularity
 from dawnlist.model.splits import Splits
+from dawnlist.pipelines.output_files import require_output_folder
 
 MATRIX_GRID_PARAMETERS: Final = (
     "factors",
@@ -40,18 +42,23 @@ MATRIX_GRID_PARAMETERS: Final = (
     "nu",
     "popularity_share",
 )
+"""The hyper-parameters that can be searched. Others need times, which a matrix has not."""
 MATRIX_NAMESPACE: Final = "matrices"
-"""Of the lake that keeps trials, apart from any shop's."""
+"""The namespace of the lake that holds the trials, apart from those of any shop."""
 
 
 @contextmanager
 def stage_model_folder(out: Path) -> Iterator[Path]:
-    """A folder to fill that becomes `out` at the end, and goes when something fails. FileExistsError: it is used."""
+    """Yield a folder to fill, and rename it to `out` at the end. On an error it is deleted.
+
+    Raises:
+        FileExistsError: `out` exists and is not an empty folder.
+        FileNotFoundError: The folder of `out` does not exist.
+    """
     out = out.resolve()
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    if out.exists() and not _is_empty_folder(out):
         raise FileExistsError(f"{str(out)!r} is there already: give a new folder")
-    if not out.parent.is_dir():
-        raise FileNotFoundError(f"the folder {str(out.parent)!r} does not exist: make it first")
+    require_output_folder(out)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as staged:
         folder = Path(staged) / "model"
         folder.mkdir()
@@ -59,17 +66,27 @@ def stage_model_folder(out: Path) -> Iterator[Path]:
         folder.replace(out)
 
 
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
 def fit_matrix_model(
     matrix: csr_matrix, config: ALSConfig, device: str, folder: Path
 ) -> dict[str, Any]:
-    """Write the model of a matrix to the folder; its size, and the seconds that it took."""
-    user_items, (users, items) = matrices.build_user_items(matrix), matrix.shape
-    fitting = ALSTrainer(user_items, device).start_fit(config)
+    """Fit a model on a matrix, and write it to the folder.
+
+    Returns:
+        A dict with the size of the matrix (`users`, `items`, `pairs`), the `sweeps`, the `seconds`
+        of all sweeps, `seconds_a_sweep`, and the `config`.
+    """
+    user_items = matrices.build_user_items(matrix)
+    users, items = matrix.shape
+    fit = ALSTrainer(user_items, FitEngine(device)).start_fit(config)
     clock = perf_counter()
-    fitting.advance(config.iterations)
-    factors, seconds = fitting.factors, perf_counter() - clock
+    fit.advance(config.iterations)
+    seconds = perf_counter() - clock
     factors = blend_popularity(
-        factors, user_items, config.popularity_share, config.popularity_half_life
+        fit.factors, user_items, config.popularity_share, config.popularity_half_life
     )
     lineage = {
         "matrix": fingerprint_inputs(user_items),
@@ -92,63 +109,78 @@ def fit_matrix_model(
 def evaluate_matrix_model(
     model: FactorModel, train: csr_matrix, holdout: csr_matrix, ks: Sequence[int], baselines: bool
 ) -> dict[str, Any]:
-    """All metrics at each length of list, over every user of whom the holdout has an item that train has not.
+    """Compute all metrics for each length of list.
 
-    A user whom the model does not know gets an empty list. Returns a JSON-able dict: `users`, `unknown_users` (of
-    them), `items`, `repeat_share` (of the holdout's pairs those that are in train, too, and so are left out of the
-    truth), `fitted_on_train`, `config`, `metrics` {metric@k: mean} and, when asked for, `baselines` {arm: the same}.
+    The users are those who have an item in the holdout that is not in train. A user whom the model
+    does not know gets an empty list.
+
+    Args:
+        model: The model.
+        train: The matrix of users by items before the holdout.
+        holdout: The matrix after it, of the same shape.
+        ks: Lengths of lists.
+        baselines: Whether to evaluate popularity and item-kNN too.
+
+    Returns:
+        A dict for JSON with `users`, `unknown_users` (how many of them the model does not know),
+        `items`, `repeat_share` (the share of the holdout's pairs that are also in train and do not
+        count), `fitted_on_train`, `config`, `metrics` {metric@k: mean} and, if requested,
+        `baselines` {name: metrics}.
+
+    Raises:
+        ValueError: There is no such user.
     """
-    splits, history = (
-        matrices.build_splits_from_matrices(train, holdout=holdout),
-        matrices.build_user_items(train),
-    )
+    splits = matrices.build_splits_from_matrices(train, holdout=holdout)
+    history = matrices.build_user_items(train)
     truth = splits.truth("holdout")
     users = np.flatnonzero(np.diff(truth.indptr))
     if not len(users):
         raise ValueError(
-            "no user of the holdout has an item that train has not: there is nothing to judge by"
+            "no user of the holdout has an item that is not in train: there is nothing to evaluate"
         )
-    judged = EvaluatedUsers(splits, history, users, train[users], truth[users], max(ks))
-    known = model.align(splits.user_ids, splits.item_ids).knows_user
+    evaluated = EvaluatedUsers(splits, history, users, train[users], truth[users], max(ks))
+    knows_user = model.align(splits.user_ids, splits.item_ids).knows_user
     report = {
         "users": len(users),
-        "unknown_users": int((~known[users]).sum()),
+        "unknown_users": int((~knows_user[users]).sum()),
         "items": splits.shape[1],
         "repeat_share": round(splits.repeat_share("holdout"), 6),
         "fitted_on_train": model.lineage.get("matrix") == fingerprint_inputs(history),
         "config": model.config,
-        "metrics": _average_metrics(build_model_arm(splits, model), judged, ks),
+        "metrics": _average_metrics(build_model_arm(splits, model), evaluated, ks),
     }
     if baselines:
-        arms = {
-            "popularity": build_popularity_arm(history, "whole"),
-            "item_knn": build_item_knn_arm(train),
-        }
+        popularity_arm = build_popularity_arm(history, "whole")
         report["baselines"] = {
-            name: _average_metrics(arm, judged, ks) for name, arm in arms.items()
+            "popularity": _average_metrics(popularity_arm, evaluated, ks),
+            "item_knn": _average_metrics(build_item_knn_arm(train), evaluated, ks),
         }
     return report
 
 
 def _average_metrics(
-    arm: EvaluationArm, judged: EvaluatedUsers, ks: Sequence[int]
+    arm: EvaluationArm, evaluated: EvaluatedUsers, ks: Sequence[int]
 ) -> dict[str, float]:
-    """One ranking serves all lengths: the best 20 are the first of the best 100."""
-    popularity = compute_item_popularity(judged.history.weight)
-    parts: dict[int, list[RankingScores]] = {k: [] for k in ks}
-    for block in judged.split_into_blocks():
+    """Average the metrics of an arm over the users, for each length of list."""
+    popularity = compute_item_popularity(evaluated.history.weight)
+    scores: dict[int, list[RankingScores]] = {k: [] for k in ks}
+    for block in evaluated.split_into_blocks():
+        # One ranking serves all lengths: the best 20 items are the first of the best 100.
         lists = arm(block)
         for k in ks:
-            parts[k].append(score_lists(lists[:, :k], block.truth, popularity))
-    return {
-        name: value
-        for k in ks
-        for name, value in RankingScores.concatenate(parts[k]).means(k).items()
-    }
+            scores[k].append(score_lists(lists[:, :k], block.truth, popularity))
+    means: dict[str, float] = {}
+    for k in ks:
+        means |= RankingScores.concatenate(scores[k]).means(k)
+    return means
 
 
 def load_matrix_model(folder: Path, train: csr_matrix) -> FactorModel:
-    """A model that `dawnlist train` wrote; ValueError for any other, and for one of other users and items."""
+    """Load a model that `dawnlist train` wrote.
+
+    Raises:
+        ValueError: It is another kind of model, or its shape is not that of the matrix.
+    """
     model = FactorModel.load(folder)
     shape = model.lineage.get("shape")
     if shape is None:
@@ -164,27 +196,31 @@ def load_matrix_model(folder: Path, train: csr_matrix) -> FactorModel:
 
 
 def parse_grid_values(words: Sequence[str]) -> dict[str, list[float]]:
-    """Hyper-parameter -> values to try, from texts such as `factors=64,128 nu=0,1`. ValueError for anything else."""
-    found: dict[str, list[float]] = {}
+    """Parse texts such as `factors=64,128 nu=0,1` to the values of each hyper-parameter.
+
+    Raises:
+        ValueError: A name is unknown or given twice, or a value is not a finite number.
+    """
+    grid: dict[str, list[float]] = {}
     for word in " ".join(words).split():
         name, _, text = word.partition("=")
         if name in ("half_life", "popularity_half_life"):
             raise ValueError(
                 f"--grid has {word!r}: a matrix has no times, so nothing in it can fade"
             )
-        if name not in MATRIX_GRID_PARAMETERS or name in found:
+        if name not in MATRIX_GRID_PARAMETERS or name in grid:
             raise ValueError(
                 f"--grid has {word!r}: give each of {', '.join(MATRIX_GRID_PARAMETERS)} once, e.g. factors=64,128"
             )
         try:
-            found[name] = [float(part) for part in text.split(",")]
+            grid[name] = [float(number) for number in text.split(",")]
         except ValueError:
             raise ValueError(
                 f"--grid has {word!r}: give numbers with commas, e.g. {name}=1,10"
             ) from None
-        if not all(map(isfinite, found[name])):
+        if not all(map(isfinite, grid[name])):
             raise ValueError(f"--grid has {word!r}: give finite numbers")
-    return found
+    return grid
 
 
 def search_matrix_grid(
@@ -196,13 +232,31 @@ def search_matrix_grid(
     device: str,
     progress: Callable[[Trial], None],
 ) -> dict[str, Any]:
-    """The trials of a search, best first, see dawnlist.components.tune.search.search; they are kept below `home`."""
-    if not len(splits.judged("validation")):
+    """Search the grid, and save the trials below `home`, so that an interrupted search can resume.
+
+    Args:
+        home: The folder for the lake of the trials.
+        splits: The pairs to train on and to validate on.
+        grid: The values to try.
+        metric: The metric to compare.
+        k: The length of a list.
+        device: "cpu" or "gpu".
+        progress: Called with each finished trial.
+
+    Returns:
+        A dict with `metric`, `k`, `users` (how many were evaluated) and `trials`, the best first
+        (see dawnlist.components.tune.search.search_configs).
+
+    Raises:
+        ValueError: No user can be evaluated.
+    """
+    user_count = len(splits.judged("validation"))
+    if not user_count:
         raise ValueError(
-            "no user of the validation has something new in it and a history: there is nothing to judge by"
+            "no user has both a history and a new item in the validation: there is nothing to evaluate"
         )
     lake = Lake.open(str(home / "lake"), MATRIX_NAMESPACE)
     trials = search_configs(
-        lake, splits, grid.configs(), metric, k, device, progress, blends=grid.blends()
+        lake, splits, grid.configs(), metric, k, FitEngine(device), progress, blends=grid.blends()
     )
-    return {"metric": metric, "k": k, "users": len(splits.judged("validation")), "trials": trials}
+    return {"metric": metric, "k": k, "users": user_count, "trials": trials}

@@ -1,1 +1,1 @@
-"""Commands on the store: versions, diff, rollback and recommend."""
+"""The commands on the store's versions: versions, rollback, release and diff."""

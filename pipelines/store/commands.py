@@ -1,7 +1,7 @@
-"""Commands about what the store has: `versions`, `rollback`, `release` and `diff`."""
+"""The commands on the store's versions: `versions`, `rollback`, `release` and `diff`."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,53 +16,56 @@ from dawnlist.pipelines.options import (
 )
 
 
-def versions(
+def versions_command(
     redis: RedisOption = option_parsing.EMBEDDED_STORE,
     namespace: NamespaceOption = "default",
     home: HomeOption = DEFAULT_HOME,
     format_: FormatOption = "table",
 ) -> None:
-    """List the published versions that the store keeps, the active one marked, and whether it is held."""
+    """List the published versions in the store, and show which is active and whether it is held."""
     from dawnlist.pipelines.store.output import show_versions
-    from dawnlist.store import versions as store
     from dawnlist.store.client import connect_store
+    from dawnlist.store.versions import list_versions, read_hold
 
     option_parsing.refuse_unknown_format(format_)
     with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
-        found, held = store.list_versions(client, namespace), store.read_hold(client, namespace)
+        versions = list_versions(client, namespace)
+        hold = read_hold(client, namespace)
     if format_ == "json":
-        typer.echo(json.dumps({"hold": held, "versions": found}, indent=1))
+        typer.echo(json.dumps({"hold": hold, "versions": versions}, indent=1))
     else:
-        show_versions(found, held, namespace)
+        show_versions(versions, hold, namespace)
 
 
-def rollback(
+def rollback_command(
     version: Annotated[
-        int | None, typer.Argument(help="The version to go back to; default: the one before.")
+        int | None,
+        typer.Argument(help="The version to go back to; default: the one before the active one."),
     ] = None,
     lake: LakeOption = "",
     redis: RedisOption = option_parsing.EMBEDDED_STORE,
     namespace: NamespaceOption = "default",
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Switch the store back to an older version at once, the champion with it, and hold it until `dawnlist release`.
+    """Switch back to an older version, and hold it until `dawnlist release`.
+
+    Both the store and the champion are switched at once.
 
     Example: `dawnlist rollback` or `dawnlist rollback 12`
     """
-    from dawnlist.lake.lake import Lake
-    from dawnlist.records import registry
+    from dawnlist.records.registry import roll_back_champion
     from dawnlist.store.client import connect_store
 
-    opened = Lake.open(lake or str(home / "lake"), namespace)
+    opened = option_parsing.open_lake(lake, namespace, home)
     with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
-        live = registry.roll_back_champion(opened, client, namespace, version)
+        live = roll_back_champion(opened, client, namespace, version)
     typer.echo(
-        f"version {live['version']} of {live['as_of']} is live again, and held: runs report, but nothing else goes "
-        "live until `dawnlist release`"
+        f"version {live['version']} of {live['as_of']} is live again, and held: runs report, but "
+        "nothing else goes live until `dawnlist release`"
     )
 
 
-def release(
+def release_command(
     redis: RedisOption = option_parsing.EMBEDDED_STORE,
     namespace: NamespaceOption = "default",
     home: HomeOption = DEFAULT_HOME,
@@ -71,24 +74,24 @@ def release(
 
     Example: `dawnlist release`
     """
-    from dawnlist.store import versions as store
     from dawnlist.store.client import connect_store
+    from dawnlist.store.versions import read_active_version, release_hold
 
     with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
-        held, live = (
-            store.release_hold(client, namespace),
-            store.read_active_version(client, namespace),
-        )
-    if held is None:
+        hold = release_hold(client, namespace)
+        live = read_active_version(client, namespace)
+    if hold is None:
         typer.echo(f"nothing is held in namespace {namespace!r}")
         return
-    stays = f"; version {live['version']} of {live['as_of']} stays live until then" if live else ""
-    typer.echo(f"released: the next run that passes goes live{stays}")
+    message = "released: the next run that passes goes live"
+    if live:
+        message += f"; version {live['version']} of {live['as_of']} stays live until then"
+    typer.echo(message)
 
 
-def diff(
-    before: Annotated[int, typer.Argument(metavar="V1", help="A version that the store keeps.")],
-    after: Annotated[int, typer.Argument(metavar="V2", help="Another.")],
+def diff_command(
+    before: Annotated[int, typer.Argument(metavar="V1", help="A version in the store.")],
+    after: Annotated[int, typer.Argument(metavar="V2", help="Another version in the store.")],
     redis: RedisOption = option_parsing.EMBEDDED_STORE,
     namespace: NamespaceOption = "default",
     home: HomeOption = DEFAULT_HOME,
@@ -100,12 +103,12 @@ def diff(
     """
     from dawnlist.pipelines.store.output import show_diff
     from dawnlist.store.client import connect_store
-    from dawnlist.store.comparison import compare_versions as compare
+    from dawnlist.store.comparison import compare_versions
 
     option_parsing.refuse_unknown_format(format_)
     with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
-        found: dict[str, Any] = compare(client, namespace, before, after)
+        diff = compare_versions(client, namespace, before, after)
     if format_ == "json":
-        typer.echo(json.dumps(found, indent=1))
+        typer.echo(json.dumps(diff, indent=1))
     else:
-        show_diff(found)
+        show_diff(diff)

@@ -1,76 +1,94 @@
-"""What the commands about versions say."""
+"""Print what the commands on the store's versions found."""
 
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from dawnlist.pipelines.terminal import out
+from dawnlist.pipelines.terminal import out, print_line
 
 
 def show_versions(
     versions: list[dict[str, Any]], hold: dict[str, Any] | None, namespace: str
 ) -> None:
-    """Print the versions of a namespace as a table, and the hold."""
-    if not versions:
-        out.print(
-            f"nothing has been published in namespace {namespace!r}: check --redis, --home and --namespace, or run the "
-            "pipeline",
-            soft_wrap=True,
-        )
+    """Print the versions of a namespace as a table, and the hold that a rollback has set."""
+    if versions:
+        out.print(_build_versions_table(versions))
     else:
-        table = Table(box=None, pad_edge=False)
-        for name in ("version", "as of", "winner", "users", "items", "MB", "metric", ""):
-            table.add_column(name, no_wrap=name != "metric")
-        for found in versions:
-            table.add_row(
-                *map(escape, _build_version_cells(found)), "active" if found["active"] else ""
-            )
-        out.print(table)
+        print_line(
+            f"nothing has been published in namespace {namespace!r}: check --redis, --home and "
+            "--namespace, or run the pipeline"
+        )
     if hold:
         out.print(
-            f"version {hold['version']} is held since {hold['since']}, when it took the place of {hold['replaced']}: "
-            "nothing else goes live until `dawnlist release`"
+            f"version {hold['version']} is held since {hold['since']}, when it replaced version "
+            f"{hold['replaced']}: nothing else goes live until `dawnlist release`"
         )
 
 
-def show_diff(found: dict[str, Any]) -> None:
-    """Print how two versions differ."""
-    before, after = found["before"], found["after"]
-    for title, version in (("before", before), ("after", after)):
-        out.print(
-            f"{title:<7} version {version['version']} of {version['as_of']}: {escape(str(version['winner']))}, "
-            f"{version['users']:,} users, {version['items']:,} items"
-        )
-    churn = (
-        "no list to compare"
-        if found["churn"] is None
-        else f"{found['churn']:.1%} of a list is replaced"
-    )
-    out.print(
-        f"lists   {churn}; {found['common']:,} users in both, {found['gone']:,} gone, {found['new']:,} new"
-    )
-    for title in ("metrics", "parameters"):
-        table = Table(
-            title,
-            f"version {before['version']}",
-            f"version {after['version']}",
-            box=None,
-            pad_edge=False,
-        )
-        for name, values in found[title].items():
-            table.add_row(name, *(escape(_format_value(value)) for value in values))
-        out.print(table if found[title] else f"{title}: the same")
+def _build_versions_table(versions: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("version", "as of", "winner", "users", "items", "MB", "metric", ""):
+        table.add_column(heading, no_wrap=heading != "metric")
+    for version in versions:
+        state = "active" if version["active"] else ""
+        table.add_row(*map(escape, _build_version_cells(version)), state)
+    return table
 
 
 def _build_version_cells(version: dict[str, Any]) -> list[str]:
-    size = (version["bytes"] + version["history_bytes"]) / 1e6
-    metrics = version.get("metrics") or {}
-    first = min(metrics.items(), key=lambda item: not item[0].startswith("ndcg"), default=None)
-    named = [str(version[name]) for name in ("version", "as_of", "winner")]
-    metric = f"{first[0]} {_format_value(first[1])}" if first else ""
-    return [*named, f"{version['users']:,}", f"{version['items']:,}", f"{size:,.1f}", metric]
+    megabytes = (version["bytes"] + version["history_bytes"]) / 1e6
+    return [
+        str(version["version"]),
+        str(version["as_of"]),
+        str(version["winner"]),
+        f"{version['users']:,}",
+        f"{version['items']:,}",
+        f"{megabytes:,.1f}",
+        _format_first_metric(version.get("metrics") or {}),
+    ]
+
+
+def _format_first_metric(metrics: dict[str, Any]) -> str:
+    """Format NDCG, or the first metric of a version that has no NDCG."""
+    names = [name for name in metrics if name.startswith("ndcg")] or list(metrics)
+    if not names:
+        return ""
+    return f"{names[0]} {_format_value(metrics[names[0]])}"
+
+
+def show_diff(diff: dict[str, Any]) -> None:
+    """Print how two versions differ."""
+    before, after = diff["before"], diff["after"]
+    _print_version("before", before)
+    _print_version("after", after)
+    churn = "no list to compare"
+    if diff["churn"] is not None:
+        churn = f"{diff['churn']:.1%} of a list is replaced"
+    out.print(
+        f"lists   {churn}; {diff['common']:,} users in both, {diff['gone']:,} gone, {diff['new']:,} new"
+    )
+    for title in ("metrics", "parameters"):
+        if not diff[title]:
+            out.print(f"{title}: the same")
+            continue
+        table = Table(title, box=None, pad_edge=False)
+        table.add_column(f"version {before['version']}")
+        table.add_column(f"version {after['version']}")
+        for name, values in diff[title].items():
+            table.add_row(name, *[escape(_format_value(value)) for value in values])
+        out.print(table)
+
+
+def _print_version(title: str, version: dict[str, Any]) -> None:
+    winner = escape(str(version["winner"]))
+    out.print(
+        f"{title:<7} version {version['version']} of {version['as_of']}: {winner}, "
+        f"{version['users']:,} users, {version['items']:,} items"
+    )
 
 
 def _format_value(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return str(value)

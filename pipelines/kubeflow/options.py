@@ -1,0 +1,74 @@
+"""Command-line options of the commands that talk to Kubeflow Pipelines."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ClusterSourceOption = Annotated[
+    str,
+    typer.Option(
+        help="Where interactions come from, as the pods reach it (see --source of `dawnlist run`, "
+        "and docs/SOURCES.md)."
+    ),
+]
+ClusterLakeOption = Annotated[str, typer.Option(help="`gs://` or `s3://` URI of the lake.")]
+ClusterStoreOption = Annotated[
+    str, typer.Option(help="URL of the store, e.g. `redis://HOST:6379/0`, without a password.")
+]
+ClusterSettingsOption = Annotated[
+    str, typer.Option("--settings", help="URI of the shop's settings, as the pods reach it.")
+]
+SubmitAsOfOption = Annotated[
+    str,
+    typer.Option(
+        help="End of the day to learn from, e.g. 2026-01-31T03:00:00Z; default: the time when the "
+        "run is created."
+    ),
+]
+AssignmentsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Any other parameter of the pipeline; repeatable."
+    ),
+]
+PackageOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="A compiled package. It is uploaded unless the same bytes are there. Without this, "
+        "--nodes or --image, the newest uploaded version runs."
+    ),
+]
+NodesOption = Annotated[
+    str, typer.Option(help="Compile and upload for `gpu` or `cpu`, as `dawnlist compile --nodes`.")
+]
+ImageOption = Annotated[
+    str, typer.Option(help="Compile and upload with this image for every step.")
+]
+KfpHostOption = Annotated[
+    str,
+    typer.Option(
+        help="URL of the API; default: KF_PIPELINES_ENDPOINT, else the cluster that kfp finds."
+    ),
+]
+KfpNamespaceOption = Annotated[
+    str,
+    typer.Option("--kfp-namespace", help="Your profile, in a Kubeflow with several users."),
+]
+ExperimentOption = Annotated[
+    str, typer.Option(help="Group of runs in the UI; default: dawnlist-NAMESPACE.")
+]
+PipelineNameOption = Annotated[
+    str, typer.Option("--pipeline-name", help="Name of the pipeline in the UI.")
+]
+ServiceAccountOption = Annotated[
+    str,
+    typer.Option(
+        "--service-account",
+        help="Service account of the pods; empty for the one that Kubeflow chooses.",
+    ),
+]
+CatchUpOption = Annotated[
+    bool,
+    typer.Option("--catch-up", help="After an outage of Kubeflow, also run what was missed."),
+]

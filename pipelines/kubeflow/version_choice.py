@@ -1,0 +1,79 @@
+"""Choose the version of the pipeline that `submit` and `schedule` run, and upload it if need be."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dawnlist.pipelines.kubeflow.client import KfpClient
+from dawnlist.pipelines.kubeflow.output import show_version
+from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, read_spec
+from dawnlist.pipelines.kubeflow.submission import (
+    PipelineVersion,
+    ensure_version_uploaded,
+    find_newest_version,
+)
+
+
+@dataclass(frozen=True)
+class PackageChoice:
+    """What the options say about the package to run."""
+
+    pipeline: str
+    """The name of the pipeline in the UI."""
+    package: Path | None
+    """A compiled package."""
+    nodes: str
+    """cpu or gpu, to compile for; empty if it was not given."""
+    image: str
+    """The image to compile with; empty if it was not given."""
+
+    def __post_init__(self) -> None:
+        if self.package and self.needs_compiling:
+            raise ValueError(
+                "--package is compiled already: leave out --nodes and --image, or the package"
+            )
+
+    @property
+    def needs_compiling(self) -> bool:
+        """Whether the options ask for a package of the code's own pipeline."""
+        return bool(self.nodes or self.image)
+
+
+def choose_version(
+    client: KfpClient, choice: PackageChoice, values: dict[str, Any], assignments: list[str]
+) -> tuple[PipelineVersion, dict[str, Any]]:
+    """Return the version to run and the run's parameters.
+
+    A package is uploaded after the parameters have been checked against it. Without a package to
+    upload, the newest version at the API is chosen.
+
+    Args:
+        client: The client of the API.
+        choice: What the options say about the package.
+        values: Values of the parameters that have an option.
+        assignments: Texts NAME=VALUE of --set.
+
+    Raises:
+        ValueError: A parameter is unknown, missing, given twice or of another type.
+    """
+    if choice.package is None and not choice.needs_compiling:
+        newest = find_newest_version(client, choice.pipeline)
+        if newest is not None:
+            show_version(newest, uploaded=False, chosen=False)
+            return newest, build_run_parameters(newest.spec, values, assignments)
+    with tempfile.TemporaryDirectory() as folder:
+        package = choice.package or _compile_package(Path(folder), choice)
+        parameters = build_run_parameters(read_spec(package), values, assignments)
+        version, uploaded = ensure_version_uploaded(client, choice.pipeline, package)
+    show_version(version, uploaded=uploaded, chosen=True)
+    return version, parameters
+
+
+def _compile_package(folder: Path, choice: PackageChoice) -> Path:
+    from dawnlist.pipelines.package import write_package
+    from dawnlist.pipelines.placement import Placement
+
+    package = folder / "dawnlist-daily.yaml"
+    write_package(package, Placement(choice.nodes or "cpu", choice.image))
+    return package
