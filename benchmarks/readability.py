@@ -1,4 +1,4 @@
-"""Measure how dense code is: tokens a line, conditional expressions, comprehensions, names that say nothing.
+"""Measure how dense code is: tokens a line, conditional expressions, comprehensions, vague names.
 
 python benchmarks/readability.py                  the four packages, without tests
 python benchmarks/readability.py FOLDER ...       other folders, such as an installed library
@@ -14,32 +14,30 @@ from pathlib import Path
 from typing import Final
 
 FOLDERS: Final = ("dawnlist", "components", "pipelines", "serving")
-VAGUE_NAMES: Final = set(
-    [
-        "found",
-        "told",
-        "said",
-        "known",
-        "shown",
-        "one",
-        "made",
-        "kept",
-        "asked",
-        "given",
-        "wanted",
-        "left",
-        "judged",
-        "at",
-        "rest",
-        "part",
-        "parts",
-        "place",
-        "where",
-        "own",
-        "mine",
-        "both",
-    ]
-)
+VAGUE_NAMES: Final = {
+    "found",
+    "told",
+    "said",
+    "known",
+    "shown",
+    "one",
+    "made",
+    "kept",
+    "asked",
+    "given",
+    "wanted",
+    "left",
+    "judged",
+    "at",
+    "rest",
+    "part",
+    "parts",
+    "place",
+    "where",
+    "own",
+    "mine",
+    "both",
+}
 LAYOUT_TOKENS: Final = {
     tokenize.COMMENT,
     tokenize.NL,

@@ -33,7 +33,7 @@ def time_help() -> float:
 def time_demo(checkout: Path) -> float:
     """The seconds of the pipeline's run in a checkout's demo, as the demo prints them."""
     python = checkout / ".venv" / "bin" / "python"
-    command = [python, "benchmarks/demo.py"]
+    command = [str(python), "benchmarks/demo.py"]
     demo = subprocess.run(command, cwd=checkout, check=True, capture_output=True, text=True)
     match = re.search(r"^([\d.]+) s in all", demo.stdout, re.MULTILINE)
     if match is None:
