@@ -61,7 +61,7 @@ def _render_section(name: str, section: ast.ClassDef) -> str:
     for field, following in zip(section.body, [*section.body[1:], ast.Pass()], strict=True):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
             text = _read_docstring(following)
-            rows.append(f"| `{name}.{field.target.id}` | {_render_default(field)} | {text} |")
+            rows.append(f"| `{field.target.id}` | {_render_default(field)} | {text} |")
     return "\n".join([*rows, ""])
 
 
