@@ -151,7 +151,7 @@ def _describe_champion(lake: Lake) -> dict[str, Any] | None:
         "as_of": champion["as_of"],
         "winner": champion["winner"],
         "metrics": champion["metrics"],
-        "hours": _measure_age(champion["as_of"]),
+        "hours": _measure_age(parse_as_of(champion["as_of"])),
     }
 
 
@@ -168,11 +168,11 @@ def _describe_live_version(redis: str, namespace: str) -> dict[str, Any] | None:
         "version": live["version"],
         "as_of": live["as_of"],
         "held": hold is not None,
-        "hours": _measure_age(live["as_of"]),
+        "hours": _measure_age(parse_as_of(live["as_of"])),
     }
 
 
-def _measure_age(as_of: str) -> float:
+def _measure_age(as_of: datetime) -> float:
     """Compute the hours since the end of a version's last day."""
-    age = datetime.now(UTC) - parse_as_of(as_of)
+    age = datetime.now(UTC) - as_of
     return round(age.total_seconds() / 3600, 1)
