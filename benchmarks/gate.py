@@ -79,13 +79,13 @@ def measured(users: int, judged: int) -> dict[str, list[Day]]:
         lake, settings, end = (
             Lake.open(f"{folder}/lake", "gate"),
             Settings(),
-            f"{config.end}T00:00:00Z",
+            parse_as_of(f"{config.end}T00:00:00Z"),
         )
         version = clean_landed_objects(
             lake, fetch_source(lake, url, settings.source, end, "r", 70), settings, end, "r"
         )["interactions_version"]
         for back in range(judged):
-            as_of = format_iso(parse_as_of(end) - timedelta(days=back))
+            as_of = end - timedelta(days=back)
             splits, _ = build_splits(lake, version, VERDICTS_SCHEMA.empty_table(), as_of, 60)
             user_items = splits.user_items("train")
             windows = [

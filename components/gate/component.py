@@ -22,8 +22,8 @@ def gate(
     """Decide whether, and which, model goes live; returns "true" or "false"."""
     from dawnlist.records.run_records import record_step, resolve_as_of
 
-    moment = resolve_as_of(lake, namespace, as_of, run)
-    with record_step(lake, namespace, moment, run, "gate") as record:
+    as_of = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, as_of, run, "gate") as record:
         import json
         from pathlib import Path
 
@@ -43,7 +43,7 @@ def gate(
             [evaluation],
             lake,
             namespace,
-            moment,
+            as_of,
             run,
             winner=record["winner"],
         )

@@ -90,7 +90,7 @@ def _find_failure(lake: Lake, day: str, run: str) -> str | None:
     from dawnlist.pipelines.step_failures import describe_killed_step
     from dawnlist.records.run_records import read_step_records
 
-    for record in read_step_records(lake, day, run):
+    for record in read_step_records(lake, parse_as_of(day), run):
         if record["state"] == "failed":
             return f"{record['step']}: {record['error']['message']}"
         if record["state"] == "started":
