@@ -201,7 +201,7 @@ def compile_command(
     The values of --source, --lake, --redis, --namespace and --settings become the defaults of a
     run that is started in the UI.
 
-    Example: `dawnlist compile --output daily.yaml --nodes gpu --image registry.example/dawnlist-python:0.1.0`
+    Example: `dawnlist compile --output daily.yaml --nodes gpu --image registry.example/dawnlist-python:0.2.0`
     """
     from dawnlist.pipelines.kubeflow.parameters import collect_option_values
     from dawnlist.pipelines.package import write_package

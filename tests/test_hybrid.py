@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.als.training import fit_als
 from dawnlist.components.train.fitting import fit_stage
 from dawnlist.components.tune.newcomers import Newcomers
@@ -113,7 +114,7 @@ def test_new_items_come_into_the_lists_of_those_who_like_their_kind(tmp_path: Pa
             splits,
             "refit",
             config.as_dict(),
-            "cpu",
+            FitEngine(),
             tmp_path / config.solver,
         )
         model = FactorModel.load(tmp_path / config.solver)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.components.notify import charts, score_tables
 from dawnlist.components.notify.facts import Facts
 from dawnlist.components.notify.page import render_run_page
@@ -28,7 +29,9 @@ def facts(tmp_path: Path) -> Facts:
     grid = Grid((2, 4, 8), alpha=(1, 10), nu=(0, 1), popularity_share=(0, 0.1), iterations=10)
     with record_step(str(tmp_path), "shop", AS_OF, "run-1", "tune") as record:
         record.update(
-            run_daily_search(lake, two_tastes(), grid, "full", "ndcg", 5, "cpu", "", "run-1", None)
+            run_daily_search(
+                lake, two_tastes(), grid, "full", "ndcg", 5, FitEngine(), "run-1", None
+            )
         )
     return Facts.of(AS_OF, "run-1", "shop", read_step_records(lake, AS_OF, "run-1"))
 

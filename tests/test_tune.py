@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.components.tune.contenders import ResumableFit
 from dawnlist.components.tune.contest import NEWCOMER_SUFFIX, RungShard
 from dawnlist.components.tune.daily_search import run_daily_search
@@ -326,7 +327,7 @@ def test_the_table_of_trials_is_kept_as_they_are_made(
 
 def test_a_days_search_says_what_it_did(lake: Lake) -> None:
     report = run_daily_search(
-        lake, two_tastes(), GRID, "around_champion", "ndcg", 5, "cpu", "", "run-1", None
+        lake, two_tastes(), GRID, "around_champion", "ndcg", 5, FitEngine(), "run-1", None
     )
     assert report["searched"] == "the full grid: no ALS is champion yet"
     assert report["rungs"] == [
@@ -342,7 +343,7 @@ def test_without_a_judged_user_the_first_configuration_stands(lake: Lake) -> Non
     splits.last[1], splits.weight[1] = 0, 0
     trials = search_configs(lake, splits, GRID.configs(), "ndcg", k=5)
     assert trials[0] == GRID.configs()[0].as_dict()
-    report = run_daily_search(lake, splits, GRID, "full", "ndcg", 5, "cpu", "", "run-1", None)
+    report = run_daily_search(lake, splits, GRID, "full", "ndcg", 5, FitEngine(), "run-1", None)
     assert (report["trials"], report["rungs"]) == (trials, [])
 
 
