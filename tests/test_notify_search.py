@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from dawnlist.als.engine import FitEngine
-from dawnlist.components.notify import charts, score_tables
+from dawnlist.components.notify import charts, drawing, score_tables
 from dawnlist.components.notify.facts import Facts
 from dawnlist.components.notify.page import render_run_page
 from dawnlist.components.tune.daily_search import run_daily_search
@@ -59,7 +59,7 @@ def test_trials_and_rungs_are_tables(facts: Facts) -> None:
 def test_the_pictures_tell_the_best_the_finalists_and_the_dropped_apart(facts: Facts) -> None:
     for picture in (charts.plot_trials, charts.plot_learning_curves, charts.plot_trade_off):
         svg = drawn(picture(facts))
-        assert all(colour.lower() in svg for colour in (charts.BLUE, charts.SLATE, charts.GREY))
+        assert all(colour.lower() in svg for colour in (drawing.BLUE, drawing.SLATE, drawing.GREY))
         assert drawn(picture(facts)) == svg
 
 

@@ -19,6 +19,7 @@ from dawnlist.components.tune.grid import (
 )
 from dawnlist.components.tune.halving import plan_rungs, race_trials, schedule_sweeps
 from dawnlist.components.tune.newcomers import Newcomers
+from dawnlist.components.tune.sample import Sample
 from dawnlist.components.tune.search import search_configs
 from dawnlist.components.tune.trials import Trial, TrialArchive, TrialResult, format_config_name
 from dawnlist.lake.lake import Lake
@@ -246,10 +247,21 @@ def test_three_nodes_find_what_one_finds(lake: Lake, tmp_path: Path, fitted: lis
 
 
 def test_a_small_sample_is_asked_first(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials that are clearly worse, here those of one factor, are dropped after ten users."""
     monkeypatch.setattr("dawnlist.components.tune.halving.FIRST_RACE_USERS", 10)
+    score_users = Sample.values
+
+    def score_one_factor_with_0(
+        self: Sample, factors: Any, config: ALSConfig, first: int, last: int
+    ) -> Any:
+        scores = score_users(self, factors, config, first, last)
+        return np.zeros_like(scores) if config.factors == 1 else scores
+
+    monkeypatch.setattr(Sample, "values", score_one_factor_with_0)
     trials = search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
     asked = [trial["users"] for trial in trials]
-    assert asked[:3] == [40, 40, 40] and set(asked) <= {10, 20, 40} and 10 in asked
+    assert asked[:3] == [40, 40, 40] and set(asked) <= {10, 20, 40}
+    assert [trial["users"] for trial in trials if trial["factors"] == 1] == [10] * 4
     everyone = search_configs(
         Lake.open(lake.uri, "all"), two_tastes(), [ALSConfig.from_dict(trials[0])], "ndcg", k=5
     )
