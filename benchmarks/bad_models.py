@@ -78,7 +78,7 @@ class Shop:
         )
         found = evaluate_models(splits, challenger, live, "ndcg", 20)
         return judge_challenger(
-            self.lake, found, settings or GateSettings(), format_iso(splits.cuts.as_of), "run"
+            self.lake, found, settings or GateSettings(), splits.cuts.as_of, "run"
         )
 
     def published(self, splits: Splits, config: ALSConfig, version: int) -> None:

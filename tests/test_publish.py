@@ -301,12 +301,12 @@ def test_the_step_records_and_reports_what_was_not_published(shop: Shop, tmp_pat
         assert metrics.metadata == {
             name: report[name] for name in ("version", "users", "items", "bytes") if day == 3
         }
-    assert render_text_report(shop.lake, "2026-01-01T00:00:00Z", "b").endswith(
+    assert render_text_report(shop.lake, datetime(2026, 1, 1, tzinfo=UTC), "b").endswith(
         "NOT PUBLISHED: Nothing was published: run 'b' of 2026-01-01T00:00:00Z is not newer than version 1 of "
         "2026-01-02T00:00:00Z, which is active; roll back to an older version first if it is meant to go live."
     )
     assert "PUBLISHED: Version 2 is live" in render_text_report(
-        shop.lake, "2026-01-03T00:00:00Z", "c"
+        shop.lake, datetime(2026, 1, 3, tzinfo=UTC), "c"
     )
 
 
@@ -325,7 +325,7 @@ def test_a_held_store_is_reported_and_released(shop: Shop, tmp_path: Path) -> No
         lists, metrics, shop.url, str(tmp_path / "lake"), "shop", "2026-01-03T00:00:00Z", "c"
     )
     assert (shop.live, shop.incumbent(4), metrics.metadata) == ("a", "a", {})
-    told = render_text_report(shop.lake, "2026-01-03T00:00:00Z", "c").splitlines()[-1]
+    told = render_text_report(shop.lake, datetime(2026, 1, 3, tzinfo=UTC), "c").splitlines()[-1]
     assert told.startswith(
         "ON HOLD: The model passed, and nothing was published: version 1 is held since it was rolled"
     )
