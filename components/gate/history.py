@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from dawnlist.components.figures import format_metric_name
 from dawnlist.components.gate.evidence import Evidence
 from dawnlist.cuts import format_stamp, parse_as_of
 from dawnlist.lake.lake import Lake
+from dawnlist.records.rule_figures import format_metric_name
 
 GATE_HISTORY_DAYS = 28
 """Only gates of so many days count. These are whole weeks, so that each weekday counts the same."""
