@@ -8,6 +8,7 @@ only those that are written as dates, not as numbers.
 import argparse
 import tempfile
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -17,6 +18,7 @@ from deltalake import write_deltalake
 
 from dawnlist.components.clean.cleaning import clean_landed_objects
 from dawnlist.components.fetch.landing import fetch_source
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.ablation.command import build_daily_grid
 from dawnlist.pipelines.ablation.report import AblationReport, format_ablation_tables
@@ -36,7 +38,7 @@ IDS = "coalesce(raw.{0}, clean.{0}) AS {0}"
 WRITTEN = r"regexp_matches(raw.ts, '^\s*\d{4}-\d\d-\d\d')"
 
 
-def cleaned(folder: Path, source: str, as_of: str, days: int) -> InteractionsVersion:
+def cleaned(folder: Path, source: str, as_of: datetime, days: int) -> InteractionsVersion:
     """The shop in a lake, as the daily run would clean it."""
     lake, settings = Lake.open(str(folder / "lake"), "default"), Settings()
     landed = fetch_source(lake, source, settings.source, as_of, "benchmark", days)
@@ -86,7 +88,7 @@ def without_cookies(shop: SimulatedShop) -> SimulatedShop:
 
 def measured(config: ShopConfig, judged_days: int, cookies: bool, folder: Path) -> AblationReport:
     """The ablation of one shop."""
-    source, as_of = f"sqlite:///{folder / 'shop.db'}", f"{config.end}T00:00:00Z"
+    source, as_of = f"sqlite:///{folder / 'shop.db'}", parse_as_of(f"{config.end}T00:00:00Z")
     shop = simulate_shop(config) if cookies else without_cookies(simulate_shop(config))
     write_shop(shop, source)
     table = cleaned(folder, source, as_of, config.days)

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ DAYS = 50
 CONFIG = ALSConfig(factors=32, regularization=30.0, alpha=1.0, half_life=14.0, popularity_share=0.3)
 GOOD = ("no incumbent", "the same configuration a day later (live from here on, passed or not)")
 STRICT = GateSettings(margin=0)
-Rows = Callable[[pa.Table, str], pa.Table]
+Rows = Callable[[pa.Table, datetime], pa.Table]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Shop:
     def lake(self) -> Lake:
         return Lake.open(str(self.folder), "shop")
 
-    def splits(self, as_of: str) -> Splits:
+    def splits(self, as_of: datetime) -> Splits:
         """As the dataset step cuts them."""
         return build_splits(self.lake, self.version, VERDICTS_SCHEMA.empty_table(), as_of, DAYS)[0]
 
@@ -78,7 +78,7 @@ class Shop:
         )
         found = evaluate_models(splits, challenger, live, "ndcg", 20)
         return judge_challenger(
-            self.lake, found, settings or GateSettings(), format_iso(splits.cuts.as_of), "run"
+            self.lake, found, settings or GateSettings(), splits.cuts.as_of, "run"
         )
 
     def published(self, splits: Splits, config: ALSConfig, version: int) -> None:
@@ -95,7 +95,7 @@ class Shop:
         )
         registry.set_champion(self.lake, report)
 
-    def spoilt(self, change: Rows, as_of: str) -> "Shop":
+    def spoilt(self, change: Rows, as_of: datetime) -> "Shop":
         """The same lake with other interactions."""
         folder = self.folder.with_name(f"spoilt-{change.__name__}")
         shutil.copytree(self.folder, folder)
@@ -111,14 +111,14 @@ class Shop:
         return other
 
 
-def opened(folder: Path, users: int) -> tuple[Shop, str]:
+def opened(folder: Path, users: int) -> tuple[Shop, datetime]:
     """A simulated shop in a lake, and the end of its last day."""
     config, url = ShopConfig(users, days=DAYS, seed=3), f"sqlite:///{folder}/shop.db"
     write_shop(simulate_shop(config), url)
     lake, settings, end = (
         Lake.open(str(folder / "lake"), "shop"),
         Settings(),
-        f"{config.end}T00:00:00Z",
+        parse_as_of(f"{config.end}T00:00:00Z"),
     )
     landed = fetch_source(lake, url, settings.source, end, "run", DAYS)
     return Shop(
@@ -127,18 +127,18 @@ def opened(folder: Path, users: int) -> tuple[Shop, str]:
     ), end
 
 
-def half_the_traffic(rows: pa.Table, as_of: str) -> pa.Table:
+def half_the_traffic(rows: pa.Table, as_of: datetime) -> pa.Table:
     """Half the events of the last 24 hours are gone."""
     half = pa.array(np.random.default_rng(1).random(rows.num_rows) < 0.5)
     return rows.filter(pc.invert(pc.and_(last_day(rows, as_of), half)))
 
 
-def all_ids_new(rows: pa.Table, as_of: str) -> pa.Table:
+def all_ids_new(rows: pa.Table, as_of: datetime) -> pa.Table:
     """The whole history was imported again, from a catalogue with new ids."""
     return _renamed(rows, pa.scalar(True))
 
 
-def ids_new_since_yesterday(rows: pa.Table, as_of: str) -> pa.Table:
+def ids_new_since_yesterday(rows: pa.Table, as_of: datetime) -> pa.Table:
     """The catalogue got new ids a day ago; what came before has the old ones."""
     return _renamed(rows, last_day(rows, as_of))
 
@@ -149,9 +149,9 @@ def _renamed(rows: pa.Table, which: Any) -> pa.Table:
     return rows.set_column(place, rows.schema.field(place), pc.if_else(which, new, rows["item_id"]))
 
 
-def last_day(rows: pa.Table, as_of: str) -> Any:
+def last_day(rows: pa.Table, as_of: datetime) -> Any:
     """Which rows are of the 24 hours before as_of."""
-    start = pa.scalar(parse_as_of(as_of) - timedelta(days=1), rows.schema.field("event_time").type)
+    start = pa.scalar(as_of - timedelta(days=1), rows.schema.field("event_time").type)
     return pc.greater_equal(rows["event_time"], start)
 
 
@@ -177,7 +177,7 @@ def told(name: str, judged: Judgement) -> None:
 def bad_models(folder: Path, users: int) -> None:
     """Two good days, and what may happen on the third."""
     shop, end = opened(folder, users)
-    days = [format_iso(parse_as_of(end) - timedelta(days=back)) for back in (2, 1, 0)]
+    days = [end - timedelta(days=back) for back in (2, 1, 0)]
     print("| challenger | verdict | rules |\n|---|---|---|")
     for number, as_of in enumerate(days[:2], 1):
         splits = shop.splits(as_of)
@@ -205,7 +205,7 @@ def bad_models(folder: Path, users: int) -> None:
 def churn(folder: Path, users: int) -> None:
     """How many of the incumbent's items the lists of other models don't have."""
     shop, end = opened(folder, users)
-    shop.published(shop.splits(format_iso(parse_as_of(end) - timedelta(days=2))), CONFIG, 1)
+    shop.published(shop.splits(end - timedelta(days=2)), CONFIG, 1)
     splits = shop.splits(end)
     changes: dict[str, dict[str, Any]] = {
         "trained a day later": {}, "another seed": {"seed": 8}, "64 factors": {"factors": 64},

@@ -77,7 +77,7 @@ def cleaned(
         "windows": [[format_iso(moment) for moment in window]],
         "arrivals": {},
     }
-    report = clean_landed_objects(lake, landed, SETTINGS, format_iso(window[1]), "r1")
+    report = clean_landed_objects(lake, landed, SETTINGS, window[1], "r1")
     return lake, report["interactions_version"], window, shop.truth
 
 

@@ -77,6 +77,7 @@ def floor(source: Path, out: Path, by_day: bool) -> None:
 def clean(source: Path, out: Path) -> Report:
     """The clean step, into a lake."""
     from dawnlist.components.clean.cleaning import clean_landed_objects as step
+    from dawnlist.cuts import parse_as_of
     from dawnlist.lake.lake import Lake
     from dawnlist.settings import Settings
 
@@ -87,7 +88,11 @@ def clean(source: Path, out: Path) -> Report:
     end = "2026-01-01T00:00:00Z"
     landed: Report = {"interactions": [name], "items": None, "users": None, "arrivals": {}}
     report = step(
-        lake, landed | {"windows": [["2025-01-01T00:00:00Z", end]]}, Settings(), end, "r1"
+        lake,
+        landed | {"windows": [["2025-01-01T00:00:00Z", end]]},
+        Settings(),
+        parse_as_of(end),
+        "r1",
     )
     names = {"clean": "clean", "duplicates": "duplicate", "double_clicks": "double click"}
     return {"counts": {**report["reasons"], **{fate: report[name] for name, fate in names.items()}}}

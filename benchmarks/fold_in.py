@@ -23,6 +23,7 @@ from clicks import markdown
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from dawnlist.cuts import parse_as_of
 from dawnlist.machine.embedded_valkey import run_embedded_valkey
 from dawnlist.model.user_items import UserItems
 from dawnlist.ranking.coarse import QuantisedIndex
@@ -158,7 +159,7 @@ def publish(url: str, vectors: npt.NDArray[np.float32], day: int) -> None:
     )
     with connect_store(url) as client:
         versions.publish_version(
-            client, "shop", lists, f"run-{day}", f"2026-01-{day:02d}T03:00:00Z"
+            client, "shop", lists, f"run-{day}", parse_as_of(f"2026-01-{day:02d}T03:00:00Z")
         )
 
 

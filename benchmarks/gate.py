@@ -79,13 +79,13 @@ def measured(users: int, judged: int) -> dict[str, list[Day]]:
         lake, settings, end = (
             Lake.open(f"{folder}/lake", "gate"),
             Settings(),
-            f"{config.end}T00:00:00Z",
+            parse_as_of(f"{config.end}T00:00:00Z"),
         )
         version = clean_landed_objects(
             lake, fetch_source(lake, url, settings.source, end, "r", 70), settings, end, "r"
         )["interactions_version"]
         for back in range(judged):
-            as_of = format_iso(parse_as_of(end) - timedelta(days=back))
+            as_of = end - timedelta(days=back)
             splits, _ = build_splits(lake, version, VERDICTS_SCHEMA.empty_table(), as_of, 60)
             user_items = splits.user_items("train")
             windows = [
@@ -145,17 +145,16 @@ class Line:
             "incumbent": np.where(swapped, other, used) * (kept < live),
             "popularity": day.popularity[drawn],
         }
-        found = evaluation(arms, START + timedelta(days=number))
+        as_of = START + timedelta(days=number)
+        found = evaluation(arms, as_of)
         verdict = decide_verdict(
             found,
             self.settings,
-            found["holdout"]["to"],
+            as_of,
             PASSED_TODAY,
             self.gates[:GATE_HISTORY_DAYS],
         )
-        self.gates.insert(
-            0, build_gate_record(found, verdict, found["holdout"]["to"], f"run-{number}")
-        )
+        self.gates.insert(0, build_gate_record(found, verdict, as_of, f"run-{number}"))
         return verdict
 
 
@@ -226,12 +225,11 @@ def _strict(
 ) -> tuple[bool, GateRecord]:
     """Whether the rule against the incumbent passes at margin 0, and the gate."""
     arms = {"challenger": challenger, "incumbent": incumbent, "popularity": incumbent / 2}
-    found = evaluation(arms, START + timedelta(days=number))
-    verdict = decide_verdict(
-        found, GateSettings(margin=0), found["holdout"]["to"], PASSED_TODAY, gates
-    )
+    as_of = START + timedelta(days=number)
+    found = evaluation(arms, as_of)
+    verdict = decide_verdict(found, GateSettings(margin=0), as_of, PASSED_TODAY, gates)
     passed = any(rule["rule"] == "incumbent" and rule["passed"] for rule in verdict["rules"])
-    return passed, build_gate_record(found, verdict, found["holdout"]["to"], f"run-{number}")
+    return passed, build_gate_record(found, verdict, as_of, f"run-{number}")
 
 
 @dataclass(frozen=True)

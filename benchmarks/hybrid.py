@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def online_retail(data: Path) -> Iterator[Shop]:
             *(pa.nulls(titles.num_rows, ITEMS_SCHEMA.field(n).type) for n in (2, 3)),
         ]
         with shop(
-            "online-retail", f"{folder}/by-day", "2011-12-09T00:00:00Z", str(settings)
+            "online-retail", f"{folder}/by-day", datetime(2011, 12, 9, tzinfo=UTC), str(settings)
         ) as found:
             write_deltalake(found.lake.table_uri("items"), pa.table(columns, schema=ITEMS_SCHEMA))
             yield found

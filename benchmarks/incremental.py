@@ -22,7 +22,7 @@ TIMES = 5
 """The daily fetch is run, each time as another run of the same day."""
 
 
-def fetched(url: str, root: str, as_of: str, days: int, times: int) -> None:
+def fetched(url: str, root: str, as_of: datetime, days: int, times: int) -> None:
     """In the child: so many real fetches; prints the rows and the median of their seconds, imports not counted."""
     import ibis
 
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--years", type=int, default=10, help="the longer history; 1: none")
     parser.add_argument("--lake", help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
-    parser.add_argument("--as-of", help=argparse.SUPPRESS)
+    parser.add_argument("--as-of", type=datetime.fromisoformat, help=argparse.SUPPRESS)
     parser.add_argument("--days", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--times", type=int, default=1, help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -18,6 +18,7 @@ import numpy as np
 from matrices import synthetic
 from scipy.optimize import nnls
 
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.model.matrices import build_splits_from_matrices, hold_out_pairs
 from dawnlist.pipelines.step_memory import MEMORY_LINES, MemoryLine, ShopSize
@@ -96,7 +97,7 @@ def _night(lake: Lake, source: str, as_of: str, shop: Shop, place: Path) -> list
             file=sys.stderr,
             flush=True,
         )
-    return read_step_records(lake, as_of, lake.names("runs", moment)[0])
+    return read_step_records(lake, parse_as_of(as_of), lake.names("runs", moment)[0])
 
 
 def _read(shop: Shop, nights: list[list[StepRecord]]) -> Measured:

@@ -13,7 +13,7 @@ place of a history. A user and day is one value, the share of clicks found; diff
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from shops import WINDOW, K, Shop, deskdrop, interval, movietweetings, opened, o
 from dawnlist.als.training import ALSTrainer
 from dawnlist.components.dataset.split_pairs import build_splits
 from dawnlist.components.dataset.verdicts import build_keep_filter
-from dawnlist.cuts import MICROSECONDS_PER_DAY, parse_as_of
+from dawnlist.cuts import MICROSECONDS_PER_DAY
 from dawnlist.lake.interactions import scan_interactions
 from dawnlist.model import popularity
 from dawnlist.model.config import ALSConfig
@@ -108,16 +108,15 @@ def walked(shop: Shop, days: int, share: float) -> tuple[dict[str, Hits], dict[s
         model = Fitted.of(splits, share)
         for (user_id, user), clicks in day_of(shop, splits, as_of).items():
             arms, history = (new, NO_PAIRS) if user < 0 else (known, model.history(user))
-            for name, hits in each(model, history, clicks, parse_as_of(as_of).timestamp()):
+            for name, hits in each(model, history, clicks, as_of.timestamp()):
                 arms[name][f"{user_id} {as_of}"].append(hits)
     return known, new
 
 
-def day_of(shop: Shop, splits: Splits, as_of: str) -> dict[tuple[str, int], list[Click]]:
+def day_of(shop: Shop, splits: Splits, as_of: datetime) -> dict[tuple[str, int], list[Click]]:
     """User id and index (-1: a newcomer) -> the clicks within 24 hours, in their order, on items that are known."""
-    day = parse_as_of(as_of)
-    begin = int(day.timestamp() * 1_000_000)
-    rows = scan_interactions(shop.lake, shop.version, day + timedelta(days=1), 3).filter(
+    begin = int(as_of.timestamp() * 1_000_000)
+    rows = scan_interactions(shop.lake, shop.version, as_of + timedelta(days=1), 3).filter(
         build_keep_filter(shop.verdicts)
     )
     table = rows.to_table(columns=["user_id", "item_id", "weight", "event_time"])

@@ -17,7 +17,6 @@ from typing import Any
 
 from dawnlist.components.clean.cleaning import clean_landed_objects
 from dawnlist.components.fetch.landing import fetch_source
-from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.settings import Settings
 
@@ -43,12 +42,10 @@ def night(
 ) -> tuple[dict[str, Any], float]:
     """Fetch and clean of one night; clean's report, and the seconds of both."""
     clock = time.perf_counter()
-    landed = fetch_source(
-        lake, source, settings.source, format_iso(as_of), f"night-{as_of:%Y%m%d}", days
-    )
+    landed = fetch_source(lake, source, settings.source, as_of, f"night-{as_of:%Y%m%d}", days)
     assert not landed["late"], landed["late"]
     return clean_landed_objects(
-        lake, landed, settings, format_iso(as_of), f"night-{as_of:%Y%m%d}"
+        lake, landed, settings, as_of, f"night-{as_of:%Y%m%d}"
     ), time.perf_counter() - clock
 
 

@@ -26,6 +26,7 @@ import pyarrow as pa
 from clicks import markdown
 from scipy.sparse import csr_matrix
 
+from dawnlist.cuts import parse_as_of
 from dawnlist.machine.embedded_valkey import run_embedded_valkey
 from dawnlist.model.user_items import UserItems
 from dawnlist.schema import CATALOGUE_SCHEMA
@@ -206,7 +207,11 @@ def main() -> None:
         redis = stack.enter_context(run_embedded_valkey(home / "valkey"))
         with connect_store(redis) as client:
             versions.publish_version(
-                client, "shop", shop(given.users, given.items), "run", "2026-01-01T03:00:00Z"
+                client,
+                "shop",
+                shop(given.users, given.items),
+                "run",
+                parse_as_of("2026-01-01T03:00:00Z"),
             )
         ways = started(stack, home, redis, given.users)
         if given.only:

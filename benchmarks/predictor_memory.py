@@ -18,6 +18,7 @@ import numpy as np
 from clicks import markdown
 from predictor import process, ready, shop
 
+from dawnlist.cuts import parse_as_of
 from dawnlist.machine.embedded_valkey import run_embedded_valkey
 from dawnlist.store import versions
 from dawnlist.store.client import connect_store
@@ -59,7 +60,7 @@ def measured(items: int) -> tuple[float, float]:
         connect_store(redis) as client,
     ):
         versions.publish_version(
-            client, "shop", shop(USERS, items), "run-1", "2026-01-01T03:00:00Z"
+            client, "shop", shop(USERS, items), "run-1", parse_as_of("2026-01-01T03:00:00Z")
         )
         words = [
             str(Path(sys.executable).parent / "dawnlist"),
@@ -78,7 +79,7 @@ def measured(items: int) -> tuple[float, float]:
             stopped.wait(5)
             held = memory(pid, "VmRSS")
             versions.publish_version(
-                client, "shop", shop(USERS, items), "run-2", "2026-01-02T03:00:00Z"
+                client, "shop", shop(USERS, items), "run-2", parse_as_of("2026-01-02T03:00:00Z")
             )
             while version() != "2.0" or not ready(f"{URL}/v2/models/dawnlist/ready"):
                 stopped.wait(0.2)

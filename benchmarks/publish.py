@@ -30,6 +30,7 @@ from scipy.sparse import csr_matrix
 
 sys.path.append(str(Path(__file__).parents[1]))  # the tests' servers
 
+from dawnlist.cuts import parse_as_of
 from dawnlist.machine import cpu_cores
 from dawnlist.model.user_items import UserItems
 from dawnlist.schema import CATALOGUE_SCHEMA
@@ -176,7 +177,7 @@ def publish(name: str, content: TopLists, clustered: bool) -> tuple[dict[str, An
             "shop",
             content,
             "r1",
-            "2026-01-01T00:00:00Z",
+            parse_as_of("2026-01-01T00:00:00Z"),
             announce=lambda _: announced.append(time.perf_counter()),
         )
         ended, cpu = time.perf_counter(), time.process_time() - cpu

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -37,7 +38,7 @@ class Shop:
     lake: Lake
     version: int
     verdicts: pa.Table
-    as_of: str
+    as_of: datetime
     """The end of its last day."""
 
     def days(self, count: int) -> Iterator[Splits]:
@@ -47,7 +48,7 @@ class Shop:
 
 
 @contextmanager
-def shop(name: str, source: str, as_of: str, settings: str = "") -> Iterator[Shop]:
+def shop(name: str, source: str, as_of: datetime, settings: str = "") -> Iterator[Shop]:
     """A source, fetched, cleaned and judged by the bot rules once, for its last day."""
     with tempfile.TemporaryDirectory(prefix="dawnlist-benchmark-") as folder:
         lake, rules = Lake.open(folder, "benchmark"), Settings.load(settings)
@@ -55,9 +56,7 @@ def shop(name: str, source: str, as_of: str, settings: str = "") -> Iterator[Sho
         version = clean_landed_objects(lake, landed, rules, as_of, "benchmark")[
             "interactions_version"
         ]
-        verdicts, _ = judge_interactions(
-            lake, version, compute_window(parse_as_of(as_of), WINDOW), rules
-        )
+        verdicts, _ = judge_interactions(lake, version, compute_window(as_of, WINDOW), rules)
         yield Shop(name, lake, version, verdicts, as_of)
 
 
@@ -67,14 +66,16 @@ def simulated(users: int, days: int, seed: int) -> Iterator[Shop]:
     with tempfile.TemporaryDirectory(prefix="dawnlist-benchmark-") as folder:
         config, url = ShopConfig(users, days=days, seed=seed), f"sqlite:///{folder}/shop.db"
         write_shop(simulate_shop(config), url)
-        with shop(f"simulated, seed {seed}", url, f"{config.end}T00:00:00Z") as found:
+        with shop(f"simulated, seed {seed}", url, parse_as_of(f"{config.end}T00:00:00Z")) as found:
             yield found
 
 
 @contextmanager
 def movietweetings(data: Path) -> Iterator[Shop]:
     """Ratings as they were tweeted; the last full day of the file is 2013-11-05."""
-    with shop("movietweetings", str(data / "movietweetings"), "2013-11-06T00:00:00Z") as found:
+    with shop(
+        "movietweetings", str(data / "movietweetings"), datetime(2013, 11, 6, tzinfo=UTC)
+    ) as found:
         yield found
 
 
@@ -85,7 +86,7 @@ def deskdrop(data: Path) -> Iterator[Shop]:
     with tempfile.TemporaryDirectory(prefix="dawnlist-benchmark-") as folder:
         with ZipFile(data / "deskdrop" / "users_interactions.csv.zip") as packed:
             source = packed.extract("users_interactions.csv", folder)
-        with shop("deskdrop", source, "2017-02-28T00:00:00Z", str(settings)) as found:
+        with shop("deskdrop", source, datetime(2017, 2, 28, tzinfo=UTC), str(settings)) as found:
             yield found
 
 

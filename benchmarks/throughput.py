@@ -42,7 +42,6 @@ def fetch(url: str) -> Way:
     import ibis
 
     from dawnlist.components.fetch.landing import fetch_source
-    from dawnlist.cuts import format_iso
     from dawnlist.lake.lake import Lake
     from dawnlist.settings import SourceSettings
 
@@ -52,7 +51,7 @@ def fetch(url: str) -> Way:
     def run(folder: Path) -> int:
         lake = Lake.open(str(folder), "shop")
         landed = fetch_source(
-            lake, url, SourceSettings(), format_iso(START + timedelta(days=DAYS)), "run", DAYS
+            lake, url, SourceSettings(), START + timedelta(days=DAYS), "run", DAYS
         )
         return int(landed["rows"]["interactions"])
 

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def run_locally(
         RuntimeError: Another run in the same folder has not ended.
     """
     lake = Lake.open(arguments["lake"], arguments.get("namespace", "default"))
-    as_of, clock = arguments["as_of"], time.perf_counter()
+    as_of, clock = parse_as_of(arguments["as_of"]), time.perf_counter()
     home.mkdir(parents=True, exist_ok=True)
     earlier_runs = set(_list_runs(lake, as_of))
     with (
@@ -91,11 +92,11 @@ def _call_pipeline(pipeline: Any, arguments: dict[str, Any], home: Path) -> Exce
     return None
 
 
-def _list_runs(lake: Lake, as_of: str) -> list[str]:
-    return lake.names("runs", format_stamp(parse_as_of(as_of)))
+def _list_runs(lake: Lake, as_of: datetime) -> list[str]:
+    return lake.names("runs", format_stamp(as_of))
 
 
-def _find_new_run(lake: Lake, as_of: str, earlier_runs: set[str]) -> str:
+def _find_new_run(lake: Lake, as_of: datetime, earlier_runs: set[str]) -> str:
     """Return the name of the run that has begun since, or an empty string."""
     for name in _list_runs(lake, as_of):
         # A backfill that runs at the same time leaves records of its own.
@@ -104,7 +105,7 @@ def _find_new_run(lake: Lake, as_of: str, earlier_runs: set[str]) -> str:
     return ""
 
 
-def _read_records(lake: Lake, as_of: str, run: str) -> list[StepRecord]:
+def _read_records(lake: Lake, as_of: datetime, run: str) -> list[StepRecord]:
     if not run:
         return []
     return read_step_records(lake, as_of, run)
@@ -157,7 +158,7 @@ def _redirect_output(log: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _watch_records(
-    lake: Lake, as_of: str, earlier_runs: set[str], progress: StepRecordCallback
+    lake: Lake, as_of: datetime, earlier_runs: set[str], progress: StepRecordCallback
 ) -> Iterator[None]:
     """Call `progress` with each new state of each step, from a thread, while the body runs."""
     body_ended = threading.Event()

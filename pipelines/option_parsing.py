@@ -75,18 +75,18 @@ def open_filled_lake(lake: str, namespace: str, home: Path) -> FilledLake:
     return FilledLake(opened, table, covered_window)
 
 
-def parse_past_as_of(text: str) -> str:
-    """Return the end of a day as the pipeline takes it; empty text means the last midnight in UTC.
+def parse_past_as_of(text: str) -> datetime:
+    """Parse the end of a day; empty text means the last midnight in UTC.
 
     Raises:
         ValueError: The text is not a time, or the time is in the future.
     """
-    from dawnlist.cuts import format_iso, parse_as_of, require_past
+    from dawnlist.cuts import parse_as_of, require_past
 
     if text:
-        return format_iso(require_past(parse_as_of(text)))
+        return require_past(parse_as_of(text))
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return format_iso(require_past(midnight))
+    return require_past(midnight)
 
 
 def refuse_unknown_format(format_: str) -> None:

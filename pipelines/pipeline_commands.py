@@ -105,12 +105,13 @@ def run_command(
             "on a cluster"
         )
     from dawnlist.components.tune.grid import validate_metric, validate_search_mode
+    from dawnlist.cuts import format_iso
     from dawnlist.pipelines.run_assignments import parse_run_assignments, refuse_double_values
     from dawnlist.pipelines.run_output import run_and_show_report
 
     arguments: dict[str, Any] = {
         "source": source,
-        "as_of": option_parsing.parse_past_as_of(as_of),
+        "as_of": format_iso(option_parsing.parse_past_as_of(as_of)),
         "lake": option_parsing.choose_lake_uri(lake, home),
         "namespace": namespace,
         "settings": settings,

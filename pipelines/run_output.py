@@ -90,9 +90,9 @@ def _show_report(local_run: "LocalRun", arguments: dict[str, Any], log: Path) ->
     from dawnlist.lake.lake import Lake
 
     lake = Lake.open(arguments["lake"], arguments["namespace"])
-    as_of = arguments["as_of"]
+    as_of = parse_as_of(arguments["as_of"])
     terminal.print_line(render_text_report(lake, as_of, local_run.run))
-    folder = format_stamp(parse_as_of(as_of))
+    folder = format_stamp(as_of)
     page = f"{lake.uri}/reports/{folder}/{local_run.run}.html"
     step_seconds = sum(record.get("seconds", 0) for record in local_run.records)
     terminal.out.print(

@@ -99,7 +99,7 @@ def brought(report: dict[str, Any]) -> dict[str, tuple[float, float]]:
 
 def test_a_rule_is_worth_what_people_get_for_it(lake: Lake, truth: str) -> None:
     """Without the crawlers everybody gets the hit; with them the spam, and nobody wants it."""
-    report = run_ablation(study(lake, read_human_ids(truth)), [format_iso(AS_OF)], [CONFIG], None)
+    report = run_ablation(study(lake, read_human_ids(truth)), [AS_OF], [CONFIG], None)
     assert (report["judged_on"], report["metric"], report["users"], report["user_days"]) == (
         "the truth's humans", "ndcg@1", 7, 7,
     )  # fmt: skip
@@ -138,7 +138,7 @@ def test_a_rule_is_worth_what_people_get_for_it(lake: Lake, truth: str) -> None:
 def test_on_real_data_those_are_judged_whom_every_rule_keeps(lake: Lake) -> None:
     """sue and bob are not among them, though no rule that is on drops sue; the deny list is a rule, too."""
     plan = study(lake, None, staff="shadow", deny=ROBOTS)
-    report = run_ablation(plan, list_last_days(format_iso(AS_OF), 2), [CONFIG], None)
+    report = run_ablation(plan, list_last_days(AS_OF, 2), [CONFIG], None)
     assert (report["judged_on"], report["days"], report["users"], report["user_days"]) == (
         "users whom every rule keeps", 2, len(LATE), len(LATE),
     )  # fmt: skip
@@ -158,7 +158,7 @@ def test_other_interactions_are_judged_by_the_same_people(lake: Lake, tmp_path: 
     plan.other_tables.update(
         {"names as they come": InteractionsVersion(other, 0, apply_bot_rules=False)}
     )
-    report = run_ablation(plan, [format_iso(AS_OF)], [CONFIG], None)
+    report = run_ablation(plan, [AS_OF], [CONFIG], None)
     assert report["changes"][-1] == {
         "change": "names as they come", "ndcg": 0, "difference": -1, "low": -1, "high": -1,
     }  # fmt: skip
@@ -169,7 +169,7 @@ def test_nobody_to_judge_by(lake: Lake) -> None:
         ValueError,
         match="nobody met a new item in the 24 hours before 2026-01-30T00:00:00Z: give",
     ):
-        run_ablation(study(lake, None), [format_iso(AS_OF - timedelta(days=1))], [CONFIG], None)
+        run_ablation(study(lake, None), [AS_OF - timedelta(days=1)], [CONFIG], None)
 
 
 def test_a_user_of_several_days_counts_once() -> None:
@@ -235,7 +235,7 @@ def test_the_command_keeps_the_table_for_the_drop_report(
     ]
     app([*words, "--format", "json"], standalone_mode=False)
     report = json.loads(capsys.readouterr().out)
-    assert report == ablations.find_newest_ablation(lake, format_iso(AS_OF))
+    assert report == ablations.find_newest_ablation(lake, AS_OF)
     assert (report["chosen"], report["grid"]["settings"]) == (
         "best of 2 by the first day's validation",
         2,

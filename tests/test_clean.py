@@ -17,7 +17,7 @@ import pytest
 from dawnlist.components.clean import cleaning, table_commits
 from dawnlist.components.clean.cleaning import clean_landed_objects
 from dawnlist.components.clean.entities import parse_genres
-from dawnlist.cuts import format_iso
+from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.lake import commits
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.watermark import read_covered_window
@@ -28,8 +28,8 @@ from dawnlist.schema import CATALOGUE_SCHEMA, INTERACTIONS_SCHEMA
 from dawnlist.settings import LimitSettings, Settings, SourceSettings
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
-AS_OF = "2026-01-31T00:00:00Z"
-WINDOW = ["2026-01-01T00:00:00Z", AS_OF]
+AS_OF = parse_as_of("2026-01-31T00:00:00Z")
+WINDOW = ["2026-01-01T00:00:00Z", format_iso(AS_OF)]
 
 
 @pytest.fixture
@@ -275,9 +275,7 @@ def test_repeating_and_overlapping_is_harmless(lake: Lake) -> None:
     assert len(rows_of(lake, "quarantine", "reason")) == 1
     written = lake.table("interactions")
     assert written is not None
-    assert written.transaction_version("watermark") == int(
-        datetime.fromisoformat(AS_OF).timestamp()
-    )
+    assert written.transaction_version("watermark") == int(AS_OF.timestamp())
 
 
 def marks(lake: Lake) -> list[str | None]:
@@ -306,7 +304,7 @@ def test_the_earliest_moves_back_with_what_was_landed(lake: Lake) -> None:
     before = ["2025-12-01T00:00:00Z", WINDOW[0]]
     landed = {"interactions": [older, again], "windows": [before, WINDOW], "arrivals": {}}
     report = clean_landed_objects(lake, landed, Settings(), AS_OF, "r2")
-    assert (report["inserted"], marks(lake)) == (1, [before[0], AS_OF])
+    assert (report["inserted"], marks(lake)) == (1, [before[0], format_iso(AS_OF)])
     assert report["interactions_version"] == first["interactions_version"] + 1
 
 
@@ -342,7 +340,7 @@ def test_the_next_window_does_not_quarantine_what_overlaps_again(lake: Lake) -> 
             lake,
             {"interactions": [land(lake, rows, run)], "windows": windows, "arrivals": {}},
             Settings(),
-            end,
+            parse_as_of(end),
             run,
         )
     assert len(rows_of(lake, "quarantine", "reason")) == 2

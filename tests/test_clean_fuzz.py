@@ -15,6 +15,7 @@ import pytest
 
 from dawnlist.components.clean.cleaning import clean_landed_objects
 from dawnlist.components.fetch.landing import fetch_source
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.settings import Settings
 
@@ -22,7 +23,7 @@ CASES = 3_000 if os.environ.get("DAWNLIST_PROVE") else 8
 BATCH = 50
 """Cases of one test, when there are many."""
 ROWS = 60
-AS_OF = "2026-01-31T00:00:00Z"
+AS_OF = parse_as_of("2026-01-31T00:00:00Z")
 START = datetime(2026, 1, 30, tzinfo=UTC)
 HEADER = ("event_id", "user_id", "item_id", "event", "ts", "rating", "user_agent", "ip_address")
 HOSTILE = (

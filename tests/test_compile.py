@@ -68,8 +68,8 @@ def test_each_step_takes_the_day_of_its_run_where_kubeflow_puts_in_no_time() -> 
     for name, container in containers(compiled(Placement())[0]).items():
         # a long call may stand on several lines
         code = " ".join(container["command"][-1].split()).replace("( ", "(")
-        taken = code.index("as_of = resolve_as_of(lake, namespace, as_of, run)")
-        assert taken < code.index("record_step(lake, namespace, as_of, run, "), name
+        taken = code.index("moment = resolve_as_of(lake, namespace, as_of, run)")
+        assert taken < code.index("record_step(lake, namespace, moment, run, "), name
 
 
 def test_image_and_gpu_are_chosen_when_compiled() -> None:

@@ -15,7 +15,6 @@ import pytest
 from dawnlist.components.clean import cleaning
 from dawnlist.components.clean.cleaning import clean_landed_objects
 from dawnlist.components.fetch.landing import fetch_source
-from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.lake import backfill_windows
 from dawnlist.settings import Settings, SourceSettings
@@ -46,7 +45,7 @@ SERVER.set_forkserver_preload(
 )  # a process then costs no imports, and is killed at work
 
 
-def run_day(root: str, source: str, as_of: str, run: str) -> dict[str, Any]:
+def run_day(root: str, source: str, as_of: datetime, run: str) -> dict[str, Any]:
     """The steps fetch and clean of one run; what fetch landed."""
     lake = Lake.open(root, "shop")
     landed = fetch_source(lake, source, SETTINGS.source, as_of, run, DAYS + 10)
@@ -113,11 +112,11 @@ def kill_at_random(rng: random.Random, seconds: float, *arguments: Any) -> bool:
 def test_killed_at_random_the_lake_holds_the_truth(tmp_path: Path) -> None:
     rng, said, root = random.Random(1), traffic(1, DAYS, 400), str(tmp_path / "lake")
     seconds, killed = (
-        _seconds(tmp_path, said.write(tmp_path / "shop.db", evening(0)), format_iso(evening(0))),
+        _seconds(tmp_path, said.write(tmp_path / "shop.db", evening(0)), evening(0)),
         0,
     )
     for day in range(DAYS + 4):  # rows arrive up to three days late
-        as_of = format_iso(evening(day))
+        as_of = evening(day)
         source = said.write(tmp_path / "shop.db", evening(day))
         for attempt in range(KILLS):
             # every other one as Kubeflow retries: under the name of the run that comes to its end
@@ -154,7 +153,7 @@ def _reached(lake: Lake) -> tuple[int, int]:
     )
 
 
-def _seconds(folder: Path, source: str, as_of: str) -> float:
+def _seconds(folder: Path, source: str, as_of: datetime) -> float:
     """How long a run takes from its start to its end, on a lake of its own; not the first, which imports."""
     finish((run_day, str(folder / "measured"), source, as_of, "first"))
     clock = time.monotonic()
@@ -165,7 +164,7 @@ def _seconds(folder: Path, source: str, as_of: str) -> float:
 def test_two_runs_of_a_day_at_the_same_time(tmp_path: Path) -> None:
     said, root = traffic(2, 3, 400), str(tmp_path / "lake")
     for day in range(7):
-        as_of, source = format_iso(evening(day)), said.write(tmp_path / "shop.db", evening(day))
+        as_of, source = evening(day), said.write(tmp_path / "shop.db", evening(day))
         finish(*((run_day, root, source, as_of, f"run-{day}-{name}") for name in "ab"))
     lake = Lake.open(root, "shop")
     assert held(lake) == said.events
@@ -181,14 +180,14 @@ def test_a_backfill_beside_a_daily_run(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("source: {double_click_seconds: 0}")
     lake = Lake.open(root, "shop")
     source = said.write(tmp_path / "shop.db", evening(9))
-    landed = fetch_source(lake, source, SETTINGS.source, format_iso(evening(9)), "first", 3)
-    clean_landed_objects(lake, landed, SETTINGS, format_iso(evening(9)), "first")
+    landed = fetch_source(lake, source, SETTINGS.source, evening(9), "first", 3)
+    clean_landed_objects(lake, landed, SETTINGS, evening(9), "first")
     source = said.write(tmp_path / "shop.db", evening(16))
     place = backfill_windows.BackfillTarget(
         root, "shop", source, str(tmp_path / "settings.yaml"), "backfill"
     )
     before = [(FIRST + number * DAY).date() for number in range(8)]
-    finish((fill, place, before), (run_day, root, source, format_iso(evening(16)), "second"))
+    finish((fill, place, before), (run_day, root, source, evening(16), "second"))
     assert held(lake) == said.events
     assert quarantined(lake) == said.broken
     assert not backfill_windows.find_gaps(
@@ -204,7 +203,7 @@ def test_rows_later_than_the_overlap_are_told_and_filled(tmp_path: Path) -> None
         source = said.write(tmp_path / "shop.db", evening(day))
         told |= {
             found["day"]: found
-            for found in run_day(root, source, format_iso(evening(day)), f"run-{day}")["late"]
+            for found in run_day(root, source, evening(day), f"run-{day}")["late"]
         }
     lake = Lake.open(root, "shop")
     missing = len(said.events) - len(held(lake))
@@ -226,7 +225,7 @@ def test_a_run_that_ends_before_either_commit_is_made_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     said, root = traffic(6, 2, 200), str(tmp_path / "lake")
-    source, as_of = said.write(tmp_path / "shop.db", evening(6)), format_iso(evening(6))
+    source, as_of = said.write(tmp_path / "shop.db", evening(6)), evening(6)
 
     def ends(*_: Any) -> None:
         raise KeyboardInterrupt

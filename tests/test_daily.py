@@ -17,6 +17,7 @@ import httpx
 import pytest
 import redis
 
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.records.run_records import StepRecord, find_step_report, read_step_records
 from dawnlist.settings import Settings
@@ -94,7 +95,7 @@ class Laptop:
         """Of the newest run of a day."""
         lake = self.lake(namespace)
         found = [
-            read_step_records(lake, as_of, run)
+            read_step_records(lake, parse_as_of(as_of), run)
             for run in lake.names("runs", as_of.replace("-", "").replace(":", ""))
         ]
         return max(found, key=lambda run: run[0]["started"])

@@ -30,12 +30,13 @@ from dawnlist.components.fetch.dialects import (
 )
 from dawnlist.components.fetch.landing import fetch_source
 from dawnlist.components.fetch.sources import open_source
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.settings import Settings, SourceSettings
 from tests.support.literal import clicks
 from tests.support.mariadb import installed, mariadb
 
-AS_OF = "2026-01-02T00:00:00Z"
+AS_OF = parse_as_of("2026-01-02T00:00:00Z")
 SETTINGS = SourceSettings()
 FORMS = SourceSettings(interactions="forms.clicks", items="forms.items", users="forms.users")
 PASSWORD = "DAWNLIST_SOURCE_PASSWORD"

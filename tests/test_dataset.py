@@ -17,7 +17,6 @@ from dawnlist.records import registry
 from dawnlist.schema import ITEMS_SCHEMA, VERDICTS_SCHEMA
 from tests.support.literal import AS_OF, CUTS, NO_VERDICTS, interactions, write_interactions
 
-DAY = format_iso(AS_OF)
 ROWS = (
     ("ann", "tea", 100.0),  # before the validation cut, twice
     ("ann", "tea", 60.0),
@@ -39,7 +38,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def test_pairs_are_cut_in_time(lake: Lake) -> None:
-    splits, report = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=30)
+    splits, report = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=30)
     assert splits.user_ids.ids.to_pylist() == ["ann", "bob", "eve"]
     assert splits.item_ids.ids.to_pylist() == ["jam", "oat", "tea"]
     assert splits.user_items("tune").weight.toarray().tolist() == [[0, 0, 2], [1, 0, 0], [0, 0, 0]]
@@ -54,7 +53,7 @@ def test_pairs_are_cut_in_time(lake: Lake) -> None:
 
 
 def test_ages_run_from_the_last_event_to_the_cut(lake: Lake) -> None:
-    splits, _ = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=30)
+    splits, _ = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=30)
     np.testing.assert_allclose(splits.user_items("tune").age * 24, [60 - 48, 50 - 48], atol=1e-4)
     np.testing.assert_allclose(splits.user_items("refit").age * 24, [30, 4, 5, 50, 3, 2], atol=1e-4)
 
@@ -97,13 +96,13 @@ def test_dropped_users_and_events_are_left_out_and_shadow_ones_are_not(lake: Lak
         ],
         schema=VERDICTS_SCHEMA,
     )
-    splits, _ = build_splits(lake, 0, verdicts, DAY, window_days=30)
+    splits, _ = build_splits(lake, 0, verdicts, AS_OF, window_days=30)
     assert splits.user_ids.ids.to_pylist() == ["ann", "eve"]
     assert splits.user_items("tune").weight.sum() == 1
 
 
 def test_splits_survive_the_disk(lake: Lake, tmp_path: Path) -> None:
-    splits, _ = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=30)
+    splits, _ = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=30)
     splits.save(tmp_path / "splits")
     loaded = Splits.load(tmp_path / "splits")
     np.testing.assert_array_equal(loaded.weight, splits.weight)
@@ -116,11 +115,11 @@ def test_the_traffic_of_the_last_day_and_of_those_before(tmp_path: Path) -> None
     found = Lake.open(str(tmp_path), "shop")
     hours = (0.5, 24.0, 24.1, 48.0, 72.5, 24 * 5.0, 24 * 29.0, 24 * 29.1)
     write_interactions(found, *(("ann" if hour < 30 else "bob", "tea", hour) for hour in hours))
-    splits, _ = build_splits(found, 0, NO_VERDICTS, DAY, window_days=40)
+    splits, _ = build_splits(found, 0, NO_VERDICTS, AS_OF, window_days=40)
     before = [2, 0, 1, 1] + [0] * 23 + [1]
     mixes = {"mix": {"view": 1.0}, "mix_before": {"view": 1.0}}
     assert splits.about["traffic"] == {"events": 2, "before": before, **mixes}
-    short, _ = build_splits(found, 0, NO_VERDICTS, DAY, window_days=4)
+    short, _ = build_splits(found, 0, NO_VERDICTS, AS_OF, window_days=4)
     assert short.about["traffic"]["before"] == [2, 0, 1]
     drop = {
         "user_id": "bob",
@@ -131,7 +130,7 @@ def test_the_traffic_of_the_last_day_and_of_those_before(tmp_path: Path) -> None
         "shadow": False,
     }
     without, _ = build_splits(
-        found, 0, pa.Table.from_pylist([drop], schema=VERDICTS_SCHEMA), DAY, window_days=40
+        found, 0, pa.Table.from_pylist([drop], schema=VERDICTS_SCHEMA), AS_OF, window_days=40
     )
     assert (without.about["traffic"]["events"], without.about["traffic"]["before"]) == (2, [1])
 
@@ -158,13 +157,13 @@ def test_a_day_of_other_events() -> None:
 
 
 def test_the_cuts_follow_the_incumbent(lake: Lake) -> None:
-    before, _ = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=30)
+    before, _ = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=30)
     assert (before.cuts, before.about["incumbent"]) == (CUTS, None)
     six_hours_ago = AS_OF - timedelta(hours=6)
     report = {"version": 1, "run": "run-1", "token": "1-a", "as_of": format_iso(six_hours_ago)}
     registry.record_publication(lake, report, {"model": "m", "winner": "challenger", "metrics": {}})
     registry.set_champion(lake, report)
-    after, _ = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=30)
+    after, _ = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=30)
     assert (after.cuts, after.about["incumbent"]) == (
         Cuts.from_as_of(AS_OF, six_hours_ago),
         registry.find_incumbent(lake, AS_OF),
@@ -173,13 +172,13 @@ def test_the_cuts_follow_the_incumbent(lake: Lake) -> None:
 
 
 def test_nothing_to_train_on_is_an_error(lake: Lake) -> None:
-    early = format_iso(AS_OF - timedelta(days=100))
+    early = AS_OF - timedelta(days=100)
     with pytest.raises(ValueError, match="nothing to train on: fetch more days"):
         build_splits(lake, 0, NO_VERDICTS, early, window_days=30)
 
 
 def test_a_rating_of_nothing_was_seen_all_the_same(lake: Lake) -> None:
-    splits, _ = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=30)
+    splits, _ = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=30)
     splits.weight[:, 0] = 0
     assert splits.user_items("refit").weight.nnz == 6
 
@@ -200,16 +199,14 @@ def write_items(lake: Lake, *rows: tuple[str, str]) -> None:
 
 
 def built(lake: Lake, days: float = 0.0) -> Splits:
-    return build_splits(
-        lake, 0, NO_VERDICTS, format_iso(AS_OF + timedelta(days=days)), window_days=60
-    )[0]
+    return build_splits(lake, 0, NO_VERDICTS, AS_OF + timedelta(days=days), window_days=60)[0]
 
 
 def test_new_items_stand_behind_those_that_were_met(lake: Lake) -> None:
     bare = built(lake)
     assert (bare.stock, bare.content.shape, bare.met_item_count) == (None, (3, 0), 3)
     write_items(lake, *ITEM_ROWS)
-    splits, report = build_splits(lake, 0, NO_VERDICTS, DAY, window_days=60)
+    splits, report = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=60)
     assert splits.item_ids.ids.to_pylist() == [
         "jam",
         "oat",

@@ -4,6 +4,7 @@ import asyncio
 import json
 import tracemalloc
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import redis
 from scipy.sparse import csr_matrix
 
-from dawnlist.cuts import parse_as_of
+from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.model.user_items import UserItems
 from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.serving.predictor.answers.engine import Answer, ServingEngine
@@ -27,8 +28,8 @@ from dawnlist.store.toplists import TopLists
 from tests.support.heard import Heard
 from tests.support.top_lists import bare
 
-AS_OF = "2026-03-01T03:00:00Z"
-LAST = parse_as_of(AS_OF).timestamp()
+AS_OF = parse_as_of("2026-03-01T03:00:00Z")
+LAST = AS_OF.timestamp()
 DAY = 86_400
 ITEMS = list("abcdefgh")
 Y = np.array([[8, 0], [7, 1], [0, 8], [1, 7], [4, 4], [6, 0], [0, 0], [0, 0]], dtype=np.float32) / 8
@@ -96,7 +97,9 @@ def shop(**changes: Any) -> TopLists:
     )
 
 
-def publish(url: str, lists: TopLists, as_of: str = AS_OF, run: str = "run-1") -> dict[str, Any]:
+def publish(
+    url: str, lists: TopLists, as_of: datetime = AS_OF, run: str = "run-1"
+) -> dict[str, Any]:
     with connect_store(url) as client:
         return versions.publish_version(client, "shop", lists, run, as_of)
 
@@ -191,7 +194,7 @@ def test_what_was_recorded_before_as_of_is_hidden_and_not_counted_twice(valkey: 
 
 
 def test_an_event_without_a_time_is_now(valkey: str) -> None:
-    publish(valkey, shop(), as_of := "2999-01-01T00:00:00Z")
+    publish(valkey, shop(), as_of := parse_as_of("2999-01-01T00:00:00Z"))
     found = ask(valkey, recent=(QuestionEvent("b"),))
     wanted = best(
         "fold_in", scored({"c": (1.0, 2.0), "e": (2.0, 4.0), "b": (1.0, 0.0)}), hidden="ceb"
@@ -390,7 +393,7 @@ def test_an_explanation_adds_up_with_content(valkey: str) -> None:
 
 def test_an_item_that_is_twice_in_the_static_file_is_shown_once(tmp_path: Path) -> None:
     items = [{"item_id": "a", "title": "A"}, {"item_id": "b"}, {"item_id": "a", "title": "A"}]
-    (tmp_path / "static.json").write_text(json.dumps({"as_of": AS_OF, "items": items}))
+    (tmp_path / "static.json").write_text(json.dumps({"as_of": format_iso(AS_OF), "items": items}))
     found = StaticCatalogue.load(tmp_path / "static.json")
     assert (found.item_ids, found.titles) == (["a", "b"], ["A", ""])
 
@@ -398,7 +401,7 @@ def test_an_item_that_is_twice_in_the_static_file_is_shown_once(tmp_path: Path) 
 def test_nothing_published_is_the_static_file(valkey: str, tmp_path: Path) -> None:
     path = tmp_path / "static.json"
     items = [{"item_id": "x", "title": "X"}, {"item_id": "y"}, {"item_id": "z", "title": None}]
-    path.write_text(json.dumps({"as_of": AS_OF, "items": items}))
+    path.write_text(json.dumps({"as_of": format_iso(AS_OF), "items": items}))
     found = asked(
         valkey, Question("ann", k=2), Question("ann", exclude=("x",), explain=True), static=path
     )
@@ -406,7 +409,7 @@ def test_nothing_published_is_the_static_file(valkey: str, tmp_path: Path) -> No
         Answer("static", 0, AS_OF, ["x", "y"], ["X", ""], [0, 0], None),
         Answer("static", 0, AS_OF, ["y", "z"], ["", ""], [0, 0], [[], []]),
     ]
-    assert asked(valkey, Question("ann")) == [Answer("static", 0, "", [], [], [], None)]
+    assert asked(valkey, Question("ann")) == [Answer("static", 0, None, [], [], [], None)]
     assert asked("redis://127.0.0.1:1/0", Question("ann"), static=path)[0].item_ids == [
         "x",
         "y",

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pytest
 import redis
 
+from dawnlist.cuts import parse_as_of
 from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.serving.predictor.answers.engine import Answer, ServingEngine
 from dawnlist.serving.predictor.answers.question import Question
@@ -87,7 +89,7 @@ def test_switches_and_rollbacks_mix_no_answer(valkey: str) -> None:
 
         readers = [asyncio.create_task(read()) for _ in range(4)]
         for day in range(2, 9):
-            as_of = f"2026-03-{day:02d}T03:00:00Z"
+            as_of = parse_as_of(f"2026-03-{day:02d}T03:00:00Z")
             await asyncio.to_thread(publish, valkey, lettered(letters[day]), as_of, f"run-{day}")
             await until(lambda day=day: engine.version == day)  # type: ignore[misc]
             if day % 4 == 0:
@@ -98,7 +100,7 @@ def test_switches_and_rollbacks_mix_no_answer(valkey: str) -> None:
         for found in answers:
             version = found[0].version
             assert {one.version for one in found} == {version}
-            assert {one.as_of for one in found} == {f"2026-03-{version:02d}T03:00:00Z"}
+            assert {one.as_of for one in found} == {parse_as_of(f"2026-03-{version:02d}T03:00:00Z")}
             assert {item[0] for one in found for item in one.item_ids} == {letters[version]}
             assert [one.tier for one in found] == ["list", "popular", "vector", "popular"] * 9
             assert [len(one.item_ids) for one in found] == [2, 2, 6, 2] * 9
@@ -119,7 +121,7 @@ def test_a_broken_chunk_leaves_the_old_version_until_it_is_mended(valkey: str) -
 
     async def use(engine: ServingEngine, heard: Heard) -> None:
         with redis.from_url(valkey) as client:
-            token = publish(valkey, lettered("x"), "2026-03-02T03:00:00Z", "run-2")["token"]
+            token = publish(valkey, lettered("x"), AS_OF + timedelta(days=1), "run-2")["token"]
             key = f"dawnlist:shop:{token}:f:0"
             whole = client.get(key)
             client.set(key, whole[:-1] + b"?")
@@ -152,7 +154,7 @@ def test_no_part_of_a_version_is_loaded_broken(valkey: str, part: str, damage: s
     async def use(engine: ServingEngine, heard: Heard) -> None:
         assert not engine.ready
         assert (engine.version, engine.as_of, engine.loaded_at) == (None, None, None)
-        assert await ask(engine) == Answer("static", 0, "", [], [], [], None)
+        assert await ask(engine) == Answer("static", 0, None, [], [], [], None)
         assert heard.said == ["corrupt version"]
 
     with_engine(valkey, use)

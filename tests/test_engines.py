@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dawnlist.components.clean.cleaning import clean_landed_objects
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.machine import spark
 from dawnlist.schema import INTERACTIONS_SCHEMA, QUARANTINE_SCHEMA
@@ -60,7 +61,9 @@ def cleaned(
             "windows": [(start, end)],
             "arrivals": {},
         }
-        report = clean_landed_objects(lake, landed, Settings(engines=engines), end, f"r{number}")
+        report = clean_landed_objects(
+            lake, landed, Settings(engines=engines), parse_as_of(end), f"r{number}"
+        )
         reports.append({key: value for key, value in report.items() if key != "seconds"})
     return lake, reports
 

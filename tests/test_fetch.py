@@ -14,13 +14,13 @@ from dawnlist.components.fetch import landing
 from dawnlist.components.fetch.landing import fetch_source
 from dawnlist.components.fetch.parquet import write_batches
 from dawnlist.components.fetch.window_plan import plan_windows
-from dawnlist.cuts import format_iso
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.watermark import build_window_transactions, extend_window, read_covered_window
 from dawnlist.settings import Settings, SourceSettings
 from tests.support.literal import clicks, interactions
 
-AS_OF = "2026-01-02T00:00:00Z"
+AS_OF = parse_as_of("2026-01-02T00:00:00Z")
 INSIDE = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = SourceSettings()
 ROWS = [
@@ -156,8 +156,13 @@ def test_what_is_held_grows_only_without_a_gap(lake: Lake) -> None:
 
 def run_day(lake: Lake, source: str, as_of: str, run: str, window_days: int) -> set[str]:
     """Fetch and clean; the users that the lake then holds."""
+    moment = parse_as_of(as_of)
     clean_landed_objects(
-        lake, fetch_source(lake, source, SETTINGS, as_of, run, window_days), Settings(), as_of, run
+        lake,
+        fetch_source(lake, source, SETTINGS, moment, run, window_days),
+        Settings(),
+        moment,
+        run,
     )
     rows = lake.rows("interactions")
     return set() if rows is None else set(rows.to_table()["user_id"].to_pylist())
@@ -179,7 +184,11 @@ def test_a_short_first_window_does_not_cut_history_for_good(lake: Lake, tmp_path
     assert run_day(lake, source, "2026-01-21T00:00:00Z", "r2", 30) == set(times)
     assert len(lake.names("landing", "interactions")) == 3
     assert (
-        len(fetch_source(lake, source, SETTINGS, "2026-01-21T00:00:00Z", "r3", 30)["interactions"])
+        len(
+            fetch_source(lake, source, SETTINGS, parse_as_of("2026-01-21T00:00:00Z"), "r3", 30)[
+                "interactions"
+            ]
+        )
         == 1
     )
 
@@ -205,7 +214,9 @@ def test_an_unusable_source_is_one_clear_line(lake: Lake, url: str, message: str
 
 def test_a_first_fetch_that_finds_nothing_names_the_newest_row(lake: Lake, sqlite: str) -> None:
     with pytest.raises(ValueError, match="its newest is of 2026-01-02T00:00:00"):
-        fetch_source(lake, sqlite, SETTINGS, "2026-10-01T00:00:00Z", "run-1", window_days=3)
+        fetch_source(
+            lake, sqlite, SETTINGS, parse_as_of("2026-10-01T00:00:00Z"), "run-1", window_days=3
+        )
 
 
 def test_a_day_to_come_is_refused_but_for_what_clocks_differ_by(lake: Lake, sqlite: str) -> None:
@@ -218,7 +229,7 @@ def test_a_day_to_come_is_refused_but_for_what_clocks_differ_by(lake: Lake, sqli
                 lake,
                 sqlite,
                 SETTINGS,
-                format_iso(datetime.now(UTC) + ahead),
+                datetime.now(UTC) + ahead,
                 "run-1",
                 window_days=3,
             )
@@ -248,7 +259,7 @@ def shop(path: Path, *rows: tuple[str, str, str]) -> str:
 
 def nightly(lake: Lake, source: str, *as_of: str) -> set[str]:
     """Fetch and clean once for each; the ids of the events that the lake then holds."""
-    for number, moment in enumerate(as_of):
+    for number, moment in enumerate(map(parse_as_of, as_of)):
         clean_landed_objects(
             lake,
             fetch_source(lake, source, SETTINGS, moment, f"r{number}", 5),
@@ -295,7 +306,7 @@ def test_a_time_is_in_the_future_of_its_arrival_whenever_it_is_fetched(
 def test_a_first_fetch_that_found_nothing_looks_again(lake: Lake, tmp_path: Path) -> None:
     source = shop(tmp_path / "shop.db", ("old", "2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z"))
     with pytest.raises(ValueError, match="the source has no interactions in"):
-        fetch_source(lake, source, SETTINGS, "2026-01-02T03:00:00Z", "r0", 5)
+        fetch_source(lake, source, SETTINGS, parse_as_of("2026-01-02T03:00:00Z"), "r0", 5)
     shop(tmp_path / "shop.db", ("new", "2026-01-02T00:00:00Z", "2026-01-02T00:00:00Z"))
     assert nightly(lake, source, "2026-01-02T03:00:00Z") == {"new"}
 
@@ -308,12 +319,14 @@ def test_rows_that_came_between_two_tries_of_a_fetch_are_told(lake: Lake, tmp_pa
         (folder / f"{day_}.csv").write_text(f"user_id,item_id,event,ts\n{name},i,view,{day_}\n")
     assert run_day(lake, str(folder), "2026-01-03T00:00:00Z", "r0", 3) == {"a", "b"}
     (folder / "2026-01-03.csv").write_text("user_id,item_id,event,ts\nc,i,view,2026-01-03\n")
-    fetch_source(lake, str(folder), SETTINGS, "2026-01-04T00:00:00Z", "r1", 3)
+    fetch_source(lake, str(folder), SETTINGS, parse_as_of("2026-01-04T00:00:00Z"), "r1", 3)
     with (folder / "2026-01-03.csv").open("a") as file:
         file.write("d,i,view,2026-01-03\n")
     assert run_day(lake, str(folder), "2026-01-04T00:00:00Z", "r1", 3) == {"a", "b", "c"}
     (folder / "2026-01-04.csv").write_text("user_id,item_id,event,ts\ne,i,view,2026-01-04\n")
-    late = fetch_source(lake, str(folder), SETTINGS, "2026-01-05T00:00:00Z", "r2", 3)["late"]
+    late = fetch_source(lake, str(folder), SETTINGS, parse_as_of("2026-01-05T00:00:00Z"), "r2", 3)[
+        "late"
+    ]
     assert [(found["day"], found["source"]) for found in late] == [("2026-01-03", 2)]
 
 

@@ -20,12 +20,13 @@ from dawnlist.components.fetch.files import FileSource
 from dawnlist.components.fetch.filesystems import resolve_filesystem
 from dawnlist.components.fetch.landing import fetch_source
 from dawnlist.components.fetch.sources import open_source
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.settings import Settings, SourceSettings
 from tests.support.literal import interactions
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
-AS_OF = "2026-01-02T00:00:00Z"
+AS_OF = parse_as_of("2026-01-02T00:00:00Z")
 START, END = datetime(2025, 12, 30, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
 ALL = (datetime(1995, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 SETTINGS = SourceSettings()
@@ -62,7 +63,7 @@ def cleaned(
     lake: Lake, source: Path | str, year: int, settings: SourceSettings = SETTINGS
 ) -> list[tuple[Any, ...]]:
     """Through fetch and clean: user, item, event, weight and time of what the lake then holds of a year or so."""
-    as_of = f"{year + 1}-01-02T00:00:00Z"
+    as_of = datetime(year + 1, 1, 2, tzinfo=UTC)
     landed = fetch_source(lake, str(source), settings, as_of, "run-1", window_days=400)
     report = clean_landed_objects(lake, landed, Settings(source=settings), as_of, "run-1")
     assert (report["clean"], report["quarantined"]) == (report["rows_in"], 0), report
@@ -464,7 +465,12 @@ def test_the_settings_scale_goes_before_a_layouts(lake: Lake, folder: Path) -> N
 @pytest.mark.skipif(not REAL.exists(), reason="the public data is not on this machine")
 def test_movietweetings(lake: Lake) -> None:
     landed = fetch_source(
-        lake, str(REAL / "movietweetings"), SETTINGS, "2013-11-06T00:00:00Z", "r", window_days=300
+        lake,
+        str(REAL / "movietweetings"),
+        SETTINGS,
+        parse_as_of("2013-11-06T00:00:00Z"),
+        "r",
+        window_days=300,
     )
     assert landed["rows"] == {"interactions": 141_694, "items": 22_438}
     assert sum(landed["arrivals"].values()) == 141_694

@@ -18,6 +18,7 @@ from dawnlist.components.filter_bots.report import (
 )
 from dawnlist.components.filter_bots.user_agents import classify_user_agents
 from dawnlist.components.filter_bots.verdicts import judge_interactions
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.records.ablations import find_newest_ablation, save_ablation
 from dawnlist.records.run_records import record_step
@@ -276,21 +277,24 @@ RULE = {"rule": "staff", "mode": "on", "users": 1, "events": 2, "share": 0.25, "
 
 def record(lake: Lake, day: str, run: str, **counts: Any) -> None:
     """A filter_bots step as the run record has it."""
-    with record_step(lake.uri.rpartition("/")[0], "shop", day, run, "filter_bots") as report:
+    with record_step(
+        lake.uri.rpartition("/")[0], "shop", parse_as_of(day), run, "filter_bots"
+    ) as report:
         report.update({**RECORDED, "rules": [RULE], **counts})
 
 
 def test_the_run_before_is_the_newest_that_ended_well_on_an_older_day(lake: Lake) -> None:
-    assert read_previous_report(lake, "2026-01-31T00:00:00Z") is None
+    assert read_previous_report(lake, parse_as_of("2026-01-31T00:00:00Z")) is None
     record(lake, "2026-01-29T00:00:00Z", "b")
     record(lake, "2026-01-30T00:00:00Z", "b", users=5)
     record(lake, "2026-01-30T00:00:00Z", "a", users=6)
     record(lake, "2026-01-31T00:00:00Z", "a", users=7)
-    with pytest.raises(RuntimeError), record_step(lake.uri.rpartition("/")[0], "shop", "2026-01-30T12:00:00Z", "c",
+    with pytest.raises(RuntimeError), record_step(lake.uri.rpartition("/")[0], "shop",
+                                               parse_as_of("2026-01-30T12:00:00Z"), "c",
                                                "filter_bots"):  # fmt: skip
         raise RuntimeError("full")
     rules = {"staff": {"mode": "on", "users": 1, "events": 2, "share": 0.25}}
-    assert read_previous_report(lake, "2026-01-31T00:00:00Z") == {
+    assert read_previous_report(lake, parse_as_of("2026-01-31T00:00:00Z")) == {
         "as_of": "20260130T000000Z",
         **RECORDED,
         "users": 6,
@@ -302,7 +306,7 @@ def test_report_says_what_changed(lake: Lake) -> None:
     record(lake, "2026-01-30T00:00:00Z", "a")
     _, report = judged(lake, shop(), staff_ids=["sue"])
     page = render_drop_markdown(
-        report | {"before": read_previous_report(lake, "2026-01-31T00:00:00Z")}
+        report | {"before": read_previous_report(lake, parse_as_of("2026-01-31T00:00:00Z"))}
     )
     assert (
         "The run before, as of 2026-01-30 00:00, dropped 25.0%: +3 events, +1 users, +25.00 points."
@@ -329,10 +333,12 @@ def test_report_carries_the_newest_ablation(lake: Lake) -> None:
         "metric": "ndcg@20",
         "users": 7,
     }
-    assert find_newest_ablation(lake, "2026-01-31T00:00:00Z") is None
+    assert find_newest_ablation(lake, parse_as_of("2026-01-31T00:00:00Z")) is None
     for day, users in (("2026-01-29", 6), ("2026-01-30", 7), ("2026-02-01", 8)):
-        save_ablation(lake, f"{day}T00:00:00Z", {**table, "users": users, "rows": [row]})
-    found = find_newest_ablation(lake, "2026-01-31T00:00:00Z")
+        save_ablation(
+            lake, parse_as_of(f"{day}T00:00:00Z"), {**table, "users": users, "rows": [row]}
+        )
+    found = find_newest_ablation(lake, parse_as_of("2026-01-31T00:00:00Z"))
     assert found == {**table, "rows": [row]}
     _, report = judged(lake, shop())
     assert "| staff | 7 | 0.1000 | 0.1200 | +0.0200 | +0.0100 | +0.0300 |" in render_drop_markdown(

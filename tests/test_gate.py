@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -5,12 +6,10 @@ import pytest
 from dawnlist.components.gate.history import build_gate_record
 from dawnlist.components.gate.page import render_gate_markdown, render_gate_page
 from dawnlist.components.gate.verdict import decide_verdict
-from dawnlist.cuts import format_iso
 from dawnlist.settings import GateSettings
 from tests.support.gates import DAY, LIVE, broken, evaluation, past, spread_out, verdict
 from tests.support.literal import AS_OF
 
-TODAY = format_iso(AS_OF)
 EVEN = [0.1] * 100
 STRICT = GateSettings(margin=0)
 
@@ -27,7 +26,7 @@ def test_without_an_incumbent_the_winner_goes_live(
     challenger: float, popularity: float, winner: str
 ) -> None:
     found = decide_verdict(
-        evaluation([challenger] * 100, None, popularity), GateSettings(), TODAY, None
+        evaluation([challenger] * 100, None, popularity), GateSettings(), AS_OF, None
     )
     assert (found["passed"], found["winner"]) == (True, winner)
     assert found["reason"].startswith(
@@ -68,7 +67,7 @@ def test_too_few_users_are_no_evidence() -> None:
     assert broken(few) == {"users": None, "incumbent": None}
     names = "enough users in the holdout, ndcg@20 against the incumbent, lower bound"
     assert few["reason"] == f"not enough evidence: {names}; the incumbent stays"
-    first = decide_verdict(evaluation([0.2] * 19, None), GateSettings(), TODAY, None)
+    first = decide_verdict(evaluation([0.2] * 19, None), GateSettings(), AS_OF, None)
     assert (first["passed"], first["winner"]) == (True, "popularity")  # something must go live
     assert broken(verdict(evaluation([0.2] * 19, [0.1] * 19), [past(1, users=81)])) == {}
 
@@ -237,14 +236,14 @@ def test_all_lists_at_once_do_not_change() -> None:
     assert broken(verdict(new_ids)) == {"churn": False}
     assert "100% of the incumbent's items are gone" in str(verdict(new_ids)["rules"])
     over = {**LIVE, "winner": "popularity"}
-    assert decide_verdict(evaluation(EVEN, EVEN, churn=0.95), GateSettings(), TODAY, over)["passed"]
+    assert decide_verdict(evaluation(EVEN, EVEN, churn=0.95), GateSettings(), AS_OF, over)["passed"]
 
 
 @pytest.mark.parametrize("force", ["", "lists were checked by hand"])
 def test_a_day_that_is_not_newer_than_the_live_one_never_goes_live(force: str) -> None:
-    for as_of in (LIVE["as_of"], "2026-01-29T00:00:00Z"):
+    for days in (1, 2):
         found = decide_verdict(
-            evaluation(EVEN, EVEN), GateSettings(), str(as_of), LIVE, force=force
+            evaluation(EVEN, EVEN), GateSettings(), AS_OF - timedelta(days=days), LIVE, force=force
         )
         assert (found["passed"], found["winner"]) == (False, "incumbent")
         assert "version 3 of 2026-01-30T00:00:00Z is live and not older" in found["reason"]
@@ -253,7 +252,7 @@ def test_a_day_that_is_not_newer_than_the_live_one_never_goes_live(force: str) -
 def test_a_forced_pass_is_written_down() -> None:
     bad = evaluation([0.05] * 100, EVEN)
     found = decide_verdict(
-        bad, GateSettings(), TODAY, LIVE, force="a new catalogue,\n checked by hand"
+        bad, GateSettings(), AS_OF, LIVE, force="a new catalogue,\n checked by hand"
     )
     assert (found["passed"], found["winner"]) == (True, "challenger")
     assert found["forced"] == {"reason": "a new catalogue, checked by hand"}
@@ -262,9 +261,9 @@ def test_a_forced_pass_is_written_down() -> None:
         "ndcg@20 against the incumbent, lower bound; the incumbent stays)"
     )
     assert "## Gate: FORCED" in render_gate_markdown(found)
-    assert build_gate_record(bad, found, TODAY, "r").forced == "a new catalogue, checked by hand"
+    assert build_gate_record(bad, found, AS_OF, "r").forced == "a new catalogue, checked by hand"
     first = decide_verdict(
-        evaluation([0.01] * 100, None), GateSettings(), TODAY, None, force="a new catalogue"
+        evaluation([0.01] * 100, None), GateSettings(), AS_OF, None, force="a new catalogue"
     )
     assert (first["passed"], first["winner"]) == (True, "challenger")
 
@@ -274,7 +273,7 @@ def test_a_reason_that_is_none_is_refused(force: str) -> None:
     with pytest.raises(
         ValueError, match=r"the reason of a forced pass is .*: say why in 10 to 500 letters"
     ):
-        decide_verdict(evaluation(EVEN, EVEN), GateSettings(), TODAY, LIVE, force=force)
+        decide_verdict(evaluation(EVEN, EVEN), GateSettings(), AS_OF, LIVE, force=force)
 
 
 def test_markdown_shows_each_rule() -> None:
@@ -293,16 +292,16 @@ def test_markdown_shows_each_rule() -> None:
 def test_the_page_shows_rules_advice_and_the_gates_before() -> None:
     scored = evaluation([0.098] * 100, EVEN)
     found = decide_verdict(
-        scored, GateSettings(), TODAY, LIVE, [], force="<b>we know</b> what it is"
+        scored, GateSettings(), AS_OF, LIVE, [], force="<b>we know</b> what it is"
     )
     gates = [past(1), past(2, comparable=False), past(3, forced="<i>new shop</i>"), past(4)]
-    shown = render_gate_page(found, build_gate_record(scored, found, TODAY, "run"), gates, 0.01)
+    shown = render_gate_page(found, build_gate_record(scored, found, AS_OF, "run"), gates, 0.01)
     assert "FORCED past the rules." in shown and "&lt;b&gt;we know&lt;/b&gt; what it is" in shown
     assert "Compare the trials and the configuration" in shown
     assert shown.count("<svg") == 3  # today, the day before, both together
     assert "2 gates" in shown and "<b>we" not in shown and "<i>" not in shown
     first = evaluation(EVEN, None)
-    alone = decide_verdict(first, GateSettings(), TODAY, None)
+    alone = decide_verdict(first, GateSettings(), AS_OF, None)
     assert "user by user" not in render_gate_page(
-        alone, build_gate_record(first, alone, TODAY, "run"), [], 0.01
+        alone, build_gate_record(first, alone, AS_OF, "run"), [], 0.01
     )

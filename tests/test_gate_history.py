@@ -16,8 +16,6 @@ from dawnlist.upkeep.expiry import Expiry
 from tests.support.gates import evaluation, past, spread_out
 from tests.support.literal import AS_OF
 
-TODAY = format_iso(AS_OF)
-
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
@@ -27,13 +25,13 @@ def lake(tmp_path: Path) -> Lake:
 def kept(lake: Lake, *gates: GateRecord) -> list[GateRecord]:
     for gate in gates:
         history.write_gate_record(lake, gate)
-    return history.read_recent_gates(lake, TODAY)
+    return history.read_recent_gates(lake, AS_OF)
 
 
 def test_what_was_kept_is_found_newest_first_four_weeks_back(lake: Lake) -> None:
     gates = [past(day) for day in (1, 2, 28, 29)]
     assert kept(lake, *gates, past(0), past(-1)) == gates[:3]
-    assert history.read_recent_gates(Lake.open(lake.uri, "other"), TODAY) == []
+    assert history.read_recent_gates(Lake.open(lake.uri, "other"), AS_OF) == []
 
 
 def test_a_run_replaces_its_own_and_of_several_the_one_that_passed_counts(lake: Lake) -> None:
@@ -80,37 +78,42 @@ def test_lift_is_of_what_was_live(lake: Lake) -> None:
 def test_judging_reads_and_leaves_a_history(lake: Lake) -> None:
     users = spread_out(0.1)
     noisy = [value + (0.02 if place % 4 < 2 else -0.02) for place, value in enumerate(users)]
-    alone = judge_challenger(lake, evaluation(noisy, users), GateSettings(), TODAY, "run")
+    alone = judge_challenger(lake, evaluation(noisy, users), GateSettings(), AS_OF, "run")
     assert not alone.verdict["passed"] and alone.gates == []
     before = [past(day, users=100_000, error=0.0001) for day in (1, 2)]
     kept(lake, *before)
-    found = judge_challenger(lake, evaluation(noisy, users), GateSettings(), TODAY, "run")
+    found = judge_challenger(lake, evaluation(noisy, users), GateSettings(), AS_OF, "run")
     assert found.verdict["passed"] and found.gates == before
     assert "passed" in found.markdown and "100,000" in found.page
-    tomorrow = format_iso(AS_OF + timedelta(days=1))
+    tomorrow = AS_OF + timedelta(days=1)
     assert history.read_recent_gates(lake, tomorrow) == [found.today, *before]
     assert found.today.lift == {"challenger": pytest.approx(2.0), "incumbent": pytest.approx(2.0)}
-    again = judge_challenger(lake, evaluation(noisy, users), GateSettings(), TODAY, "run")
+    again = judge_challenger(lake, evaluation(noisy, users), GateSettings(), AS_OF, "run")
     assert again == found  # a retry
 
 
 def test_the_first_gate_has_no_evidence_and_a_lift(lake: Lake) -> None:
-    first = judge_challenger(lake, evaluation([0.1] * 30, None), GateSettings(), TODAY, "run").today
+    first = judge_challenger(lake, evaluation([0.1] * 30, None), GateSettings(), AS_OF, "run").today
     assert (first.evidence.users, first.winner) == (0, "challenger")
     assert first.lift == {"challenger": pytest.approx(2.0)}
 
 
 def test_a_blank_reason_leaves_nothing_behind(lake: Lake) -> None:
     with pytest.raises(ValueError, match="the reason of a forced pass is ''"):
-        judge_challenger(lake, evaluation([0.1] * 30, None), GateSettings(), TODAY, "run", "  ")
+        judge_challenger(lake, evaluation([0.1] * 30, None), GateSettings(), AS_OF, "run", "  ")
     assert lake.names("gates") == []
 
 
 def test_what_is_live_is_asked_of_the_registry(lake: Lake) -> None:
-    report: dict[str, Any] = {"version": 1, "run": "run-1", "token": "1-a", "as_of": TODAY}
+    report: dict[str, Any] = {
+        "version": 1,
+        "run": "run-1",
+        "token": "1-a",
+        "as_of": format_iso(AS_OF),
+    }
     registry.record_publication(lake, report, {"model": "m", "winner": "challenger", "metrics": {}})
     registry.set_champion(lake, report)
-    found = judge_challenger(lake, evaluation([0.1] * 30, [0.1] * 30), GateSettings(), TODAY, "run")
+    found = judge_challenger(lake, evaluation([0.1] * 30, [0.1] * 30), GateSettings(), AS_OF, "run")
     assert "is live and not older" in found.verdict["reason"]
 
 

@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
+from dawnlist.cuts import parse_as_of
 from dawnlist.records.lineage import select_finite_figures, write_lineage
 from tests.support.browsing import fetched
 
@@ -16,7 +17,13 @@ def test_an_artifact_says_where_it_comes_from() -> None:
     rows = Artifact({"table": "s3://b/shop/tables/interactions", "table_version": "7", "rows": 12})
     model, page = Artifact({"kind": "als"}), Artifact()
     write_lineage(
-        [model, page], [rows], "s3://b", "shop", "2026-01-31T04:00:00+01:00", "r1", factors=8
+        [model, page],
+        [rows],
+        "s3://b",
+        "shop",
+        parse_as_of("2026-01-31T04:00:00+01:00"),
+        "r1",
+        factors=8,
     )
     told = {
         "table": "s3://b/shop/tables/interactions",

@@ -18,12 +18,13 @@ from dawnlist.components.gate.verdict import decide_verdict
 from dawnlist.components.notify import formats
 from dawnlist.components.notify.daily import read_run_facts, render_text_report, write_report
 from dawnlist.components.notify.facts import DAG_STEPS
+from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.pages import escape_markdown
 from dawnlist.records.run_records import record_step
 from dawnlist.settings import GateSettings
 
-AS_OF = "2026-01-31T03:00:00Z"
+AS_OF = parse_as_of("2026-01-31T03:00:00Z")
 HOSTILE = "<script>alert('x')</script> | `b` [a](http://evil) \x1b[31m $x_1$ & more"
 Report = dict[str, Any]
 
@@ -250,7 +251,8 @@ def test_a_day_that_is_not_newer_than_the_live_one(night: Night) -> None:
     scored = evaluation(0.3, 0.28, 0.2)
     night.judged(scored)
     night.step(
-        "gate", decide_verdict(scored, GateSettings(), AS_OF, {"version": 9, "as_of": AS_OF})
+        "gate",
+        decide_verdict(scored, GateSettings(), AS_OF, {"version": 9, "as_of": format_iso(AS_OF)}),
     )
     assert night.reported()[0].splitlines()[-1] == (
         "NOT PUBLISHED: Every rule passed, yet nothing was published: version 9 of 2026-01-31T03:00:00Z is live and "
@@ -328,9 +330,9 @@ def test_a_failed_publish_does_not_claim_that_the_store_is_untouched(night: Nigh
 def test_a_killed_step(night: Night) -> None:
     night.step("fetch", {"rows": {"interactions": 7}})
     code = (
-        "import os, signal, sys\n"
+        "import datetime, os, signal, sys\n"
         "from dawnlist.records.run_records import record_step\n"
-        f"with record_step(sys.argv[1], 'shop', '{AS_OF}', 'run-1', 'clean'):\n"
+        f"with record_step(sys.argv[1], 'shop', {AS_OF!r}, 'run-1', 'clean'):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run(

@@ -20,6 +20,7 @@ from dawnlist.components.notify import outbox, rerun, tables
 from dawnlist.components.notify.component import notify
 from dawnlist.components.notify.daily import read_run_facts
 from dawnlist.components.notify.notification import alarm_on_error, notify_recipients
+from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.messages.message import Message
 from dawnlist.pipelines.cli import app
@@ -31,7 +32,7 @@ from tests.test_notify import AS_OF, HOSTILE, Night, evaluation
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 GIVEN = {**rerun.PIPELINE_DEFAULTS, "source": "postgresql://dawn@db/shop", "lake": "gs://bucket/lake", "redis": "redis://s:6379/0",
-         "as_of": AS_OF, "namespace": "shop", "settings": "", "k": 10, "factors": [16.0, 32.0]}  # fmt: skip
+         "as_of": format_iso(AS_OF), "namespace": "shop", "settings": "", "k": 10, "factors": [16.0, 32.0]}  # fmt: skip
 LEAKY = (
     "could not log in as 'bob' to postgresql://dawn:hush-1@db/shop with hush-22 from 10.1.2.3:\n"
     "user_id=17850, mail anna@mail.example\n" + HOSTILE
@@ -186,7 +187,7 @@ def test_a_killed_step_and_a_vanished_pod_are_said(night: Night, server: MailSer
 def test_freshness_and_drift_are_told(night: Night) -> None:
     night.steps(
         fetch={
-            "window": ["2026-01-30T02:00:00Z", AS_OF],
+            "window": ["2026-01-30T02:00:00Z", format_iso(AS_OF)],
             "arrivals": {"2026-01-30T23:00:00Z": 4, "2026-01-31T01:00:00Z": 2},
             "late": [{"day": "2026-01-28", "source": 9, "lake": 7}],
         },
@@ -503,7 +504,7 @@ def test_the_command_of_a_laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         )
     )
     assert words == [
-        "dawnlist", "run", "--local", "--as-of", AS_OF, "--source", "sqlite:///a b.db", "--lake", "gs://bucket/lake",
+        "dawnlist", "run", "--local", "--as-of", format_iso(AS_OF), "--source", "sqlite:///a b.db", "--lake", "gs://bucket/lake",
         "--redis", "redis://s:6379/0", "--namespace", "shop", "--factors", "16,32", "--k", "10", "--set", "seed=3",
     ]  # fmt: skip
     assert {word for word in words if word.startswith("--")} <= options_of("run")
@@ -528,7 +529,7 @@ def test_the_command_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         )
     )
     assert words == [
-        "dawnlist", "submit", "--as-of", AS_OF, "--source", "postgresql://dawn@db/shop", "--lake", "gs://bucket/lake",
+        "dawnlist", "submit", "--as-of", format_iso(AS_OF), "--source", "postgresql://dawn@db/shop", "--lake", "gs://bucket/lake",
         "--redis", "redis://s:6379/0", "--namespace", "shop", "--settings", "gs://b/s.yaml",
         "--set", "factors=16,32", "--set", "k=10", "--set", "seed=3",
     ]  # fmt: skip

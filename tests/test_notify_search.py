@@ -14,11 +14,12 @@ from dawnlist.components.notify.facts import Facts
 from dawnlist.components.notify.page import render_run_page
 from dawnlist.components.tune.daily_search import run_daily_search
 from dawnlist.components.tune.grid import Grid
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.records.run_records import read_step_records, record_step
 from tests.support.literal import two_tastes
 
-AS_OF = "2026-01-31T00:00:00Z"
+AS_OF = parse_as_of("2026-01-31T00:00:00Z")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from kfp import dsl
 from dawnlist.components.notify.daily import render_text_report
 from dawnlist.components.publish.component import publish as step
 from dawnlist.components.publish.publication import publish_top_lists
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.records import registry
 from dawnlist.records.run_records import find_step_report, read_step_records
@@ -23,8 +24,11 @@ from dawnlist.store.client import connect_store
 from tests.support.top_lists import of_many
 from tests.test_store import ANN_AND_BOB, read
 
+FIRST, SECOND = (datetime(2026, 3, day, 3, tzinfo=UTC) for day in (1, 2))
+"""The as_of of the runs."""
 PUBLISH = """
 import sys, time
+from datetime import datetime
 from pathlib import Path
 from dawnlist.store import builds, content
 from dawnlist.lake.lake import Lake
@@ -38,7 +42,7 @@ def unhurried(*given):  # so that it is not at its end before it is killed
 
 builds.checkpoint_build = unhurried
 lake = Lake.open(sys.argv[3], "shop")
-publish_top_lists(Path(sys.argv[1]), lake, sys.argv[2], "shop", "run-2", "2026-03-02T03:00:00Z")
+publish_top_lists(Path(sys.argv[1]), lake, sys.argv[2], "shop", "run-2", datetime.fromisoformat("2026-03-02T03:00:00Z"))
 """
 
 
@@ -58,7 +62,7 @@ def test_a_publisher_that_is_killed_leaves_the_active_version_and_the_next_one_s
     valkey: str, lists: Path, tmp_path: Path, lake: Lake
 ) -> None:
     ANN_AND_BOB.save(tmp_path / "lists")
-    publish_top_lists(tmp_path / "lists", lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
+    publish_top_lists(tmp_path / "lists", lake, valkey, "shop", "run-1", FIRST)
     with connect_store(valkey) as client:
         size = client.dbsize()
         with subprocess.Popen(
@@ -73,7 +77,7 @@ def test_a_publisher_that_is_killed_leaves_the_active_version_and_the_next_one_s
         assert [version["version"] for version in versions.list_versions(client, "shop")] == [1]
         assert (versions.read_active_version(client, "shop") or {})["run"] == "run-1"
 
-        report = publish_top_lists(lists, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
+        report = publish_top_lists(lists, lake, valkey, "shop", "run-2", SECOND)
         assert (report["version"], report["users"], report["previous"]) == (2, 100_000, 1)
         assert report["resumed"] * 2 >= half - size - 30
         assert client.dbsize() == size + 2 * 6_250 + 3
@@ -105,13 +109,8 @@ def test_another_run_clears_away_what_can_never_be_published(
             client.hset("dawnlist:{shop}:building", version, json.dumps(entry))
             client.set(f"dawnlist:shop:{version}-0:u:0", b"half")
         client.set("dawnlist:{shop}:counter", 9)
-        publish_top_lists(tmp_path, lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
-        assert (
-            publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")[
-                "version"
-            ]
-            == 11
-        )
+        publish_top_lists(tmp_path, lake, valkey, "shop", "run-1", FIRST)
+        assert publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", SECOND)["version"] == 11
         assert client.hkeys("dawnlist:{shop}:building") == [b"9"]
         assert [client.exists(f"dawnlist:shop:{version}-0:u:0") for version in (7, 8, 9)] == [
             0,
@@ -125,35 +124,33 @@ def test_a_full_store_is_one_clear_line_and_the_active_version_stays(
 ) -> None:
     """Also where it does not tell its memory before, so that it is full in the middle."""
     ANN_AND_BOB.save(tmp_path)
-    publish_top_lists(tmp_path, lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
+    publish_top_lists(tmp_path, lake, valkey, "shop", "run-1", FIRST)
     with connect_store(valkey) as client, pytest.MonkeyPatch.context() as patch:
         client.config_set("maxmemory", "1mb")
         try:
             with pytest.raises(
                 RuntimeError, match=r"of 3 users takes about 0\.0 MB .* and 0\.0 MB are free"
             ):
-                publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
+                publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", SECOND)
             patch.setattr(memory, "_read_memory_info", lambda client: [])
             with pytest.raises(
                 ConnectionError,
                 match=r"publishing 3 lists to redis://.* failed: .*run the publish step again",
             ):
-                publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
+                publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", SECOND)
         finally:
             client.config_set("maxmemory", "0")
         assert (versions.read_active_version(client, "shop") or {})["run"] == "run-1"
 
 
-def test_a_bad_as_of_or_directory_is_refused_before_any_writing(
+def test_a_bad_number_of_versions_or_directory_is_refused_before_any_writing(
     valkey: str, tmp_path: Path, lake: Lake
 ) -> None:
     ANN_AND_BOB.save(tmp_path)
-    with pytest.raises(ValueError, match="was never replaced"):
-        publish_top_lists(tmp_path, lake, valkey, "shop", "r", "[[ScheduledTime]]")
     with pytest.raises(ValueError, match="keep = 0"):
-        publish_top_lists(tmp_path, lake, valkey, "shop", "r", "2026-03-01T03:00:00Z", keep=0)
+        publish_top_lists(tmp_path, lake, valkey, "shop", "r", FIRST, keep=0)
     with pytest.raises(ValueError, match="is no finished directory"):
-        publish_top_lists(tmp_path / "nowhere", lake, valkey, "shop", "r", "2026-03-01T03:00:00Z")
+        publish_top_lists(tmp_path / "nowhere", lake, valkey, "shop", "r", FIRST)
     with connect_store(valkey) as client:
         assert client.dbsize() == 0
 
@@ -167,7 +164,7 @@ class Shop:
 
     def publish(self, day: int, run: str) -> dict[str, Any]:
         return publish_top_lists(
-            self.folder, self.lake, self.url, "shop", run, f"2026-01-{day:02}T00:00:00Z"
+            self.folder, self.lake, self.url, "shop", run, datetime(2026, 1, day, tzinfo=UTC)
         )
 
     def dies_after_the_switch(self, day: int, run: str) -> None:
@@ -299,17 +296,17 @@ def test_the_step_records_and_reports_what_was_not_published(shop: Shop, tmp_pat
     for day, run in ((1, "b"), (3, "c")):
         as_of = f"2026-01-{day:02}T00:00:00Z"
         step.python_func(lists, metrics, shop.url, str(tmp_path / "lake"), "shop", as_of, run)
-        report = find_step_report(read_step_records(shop.lake, as_of, run), "publish")
+        report = find_step_report(read_step_records(shop.lake, parse_as_of(as_of), run), "publish")
         assert report["published"] is (run == "c")
         assert metrics.metadata == {
             name: report[name] for name in ("version", "users", "items", "bytes") if day == 3
         }
-    assert render_text_report(shop.lake, "2026-01-01T00:00:00Z", "b").endswith(
+    assert render_text_report(shop.lake, datetime(2026, 1, 1, tzinfo=UTC), "b").endswith(
         "NOT PUBLISHED: Nothing was published: run 'b' of 2026-01-01T00:00:00Z is not newer than version 1 of "
         "2026-01-02T00:00:00Z, which is active; roll back to an older version first if it is meant to go live."
     )
     assert "PUBLISHED: Version 2 is live" in render_text_report(
-        shop.lake, "2026-01-03T00:00:00Z", "c"
+        shop.lake, datetime(2026, 1, 3, tzinfo=UTC), "c"
     )
 
 
@@ -328,7 +325,7 @@ def test_a_held_store_is_reported_and_released(shop: Shop, tmp_path: Path) -> No
         lists, metrics, shop.url, str(tmp_path / "lake"), "shop", "2026-01-03T00:00:00Z", "c"
     )
     assert (shop.live, shop.incumbent(4), metrics.metadata) == ("a", "a", {})
-    told = render_text_report(shop.lake, "2026-01-03T00:00:00Z", "c").splitlines()[-1]
+    told = render_text_report(shop.lake, datetime(2026, 1, 3, tzinfo=UTC), "c").splitlines()[-1]
     assert told.startswith(
         "ON HOLD: The model passed, and nothing was published: version 1 is held since it was rolled"
     )

@@ -10,6 +10,7 @@ from dawnlist.als.engine import FitEngine
 from dawnlist.components.recommend.device_segments import rank_items_by_device
 from dawnlist.components.recommend.top_lists import build_list_metadata, build_top_lists
 from dawnlist.components.train.fitting import fit_stage
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
@@ -60,7 +61,7 @@ def test_what_the_lists_carry() -> None:
         {"winner": "popularity"},
         "m1",
         {"view": 1.0},
-        "2026-01-31T00:00:00+00:00",
+        parse_as_of("2026-01-31T00:00:00+00:00"),
         "run-1",
     ) == {
         "as_of": "2026-01-31T00:00:00Z",

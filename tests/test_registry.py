@@ -11,7 +11,6 @@ from dawnlist.als.engine import FitEngine
 from dawnlist.components.dataset.split_pairs import build_splits
 from dawnlist.components.filter_bots.verdicts import judge_interactions
 from dawnlist.components.train.fitting import fit_stage
-from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.manifest import write_manifest
 from dawnlist.model.config import ALSConfig
@@ -173,7 +172,7 @@ def test_a_models_lineage_names_what_it_was_made_from(tmp_path: Path) -> None:
     verdicts, _ = judge_interactions(lake, 0, (AS_OF - timedelta(days=30), AS_OF), settings)
     pq.write_table(verdicts, tmp_path / "verdicts.parquet")  # as it passes between the steps
     splits, _ = build_splits(
-        lake, 0, pq.read_table(tmp_path / "verdicts.parquet"), format_iso(AS_OF), window_days=30
+        lake, 0, pq.read_table(tmp_path / "verdicts.parquet"), AS_OF, window_days=30
     )
     fitted = fit_stage(
         lake,

@@ -12,6 +12,7 @@ from dawnlist.als.engine import FitEngine
 from dawnlist.components.clean.cleaning import clean_landed_objects
 from dawnlist.components.fetch.landing import fetch_source
 from dawnlist.components.train.fitting import fit_stage
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.lease import hold_lease
 from dawnlist.model.config import ALSConfig
@@ -46,8 +47,9 @@ def lake(request: pytest.FixtureRequest) -> Lake:
 
 
 def night(lake: Lake, source: str, as_of: str) -> dict[str, Any]:
-    landed = fetch_source(lake, source, Settings().source, as_of, "run-1", window_days=3)
-    report: dict[str, Any] = clean_landed_objects(lake, landed, Settings(), as_of, "run-1")
+    moment = parse_as_of(as_of)
+    landed = fetch_source(lake, source, Settings().source, moment, "run-1", window_days=3)
+    report: dict[str, Any] = clean_landed_objects(lake, landed, Settings(), moment, "run-1")
     return report
 
 
@@ -104,11 +106,16 @@ def test_the_registry_and_the_run_record(lake: Lake, tmp_path: Path) -> None:
     ]
     assert registry.load_model(lake, live).lineage["as_of"] == "2026-01-31T00:00:00Z"
     with record_step(
-        lake.uri.removesuffix("/shop"), "shop", "2026-01-31T00:00:00Z", "run-1", "fetch"
+        lake.uri.removesuffix("/shop"),
+        "shop",
+        parse_as_of("2026-01-31T00:00:00Z"),
+        "run-1",
+        "fetch",
     ) as record:
         record["rows"] = 3
     assert [
-        found["report"] for found in read_step_records(lake, "2026-01-31T00:00:00Z", "run-1")
+        found["report"]
+        for found in read_step_records(lake, parse_as_of("2026-01-31T00:00:00Z"), "run-1")
     ] == [{"rows": 3}]
 
 

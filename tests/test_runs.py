@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dawnlist.cuts import parse_as_of
+from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.records.run_records import (
     find_step_report,
@@ -16,7 +16,7 @@ from dawnlist.records.run_records import (
     resolve_as_of,
 )
 
-AS_OF = "2026-01-31T00:00:00Z"
+AS_OF = parse_as_of("2026-01-31T00:00:00Z")
 LEFT = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
 """As Kubeflow leaves it in a recurring run whose version is fixed (kubeflow/pipelines#12494)."""
 
@@ -73,7 +73,7 @@ def test_a_secret_of_the_step_never_reaches_the_record_however_a_driver_quotes_i
 
 def test_a_killed_step_has_started_and_never_ended(tmp_path: Path) -> None:
     code = (
-        "import os, signal\nfrom dawnlist.records.run_records import record_step\n"
+        "import datetime, os, signal\nfrom dawnlist.records.run_records import record_step\n"
         f"with record_step({str(tmp_path)!r}, 'shop', {AS_OF!r}, 'run-1', 'tune'): os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, env=os.environ)
@@ -94,22 +94,17 @@ def test_where_kubeflow_puts_in_no_time_the_first_step_says_the_day_of_its_run(
 ) -> None:
     began = datetime.now(UTC).replace(microsecond=0)
     first = resolve_as_of(str(tmp_path), "shop", LEFT, "run-1")
-    assert began <= parse_as_of(first) <= datetime.now(UTC)
+    assert began <= first <= datetime.now(UTC)
     with pytest.raises(OSError), record_step(str(tmp_path), "shop", AS_OF, "run-1", "fetch"):
         raise OSError("tried again later")
     for macro in (LEFT, "[[CurrentTime.2006-01-02T15:04:05Z]]"):
         assert (
             resolve_as_of(str(tmp_path), "shop", macro, "run-1") == AS_OF
         )  # by the record of the first try
-    assert (
-        parse_as_of(resolve_as_of(str(tmp_path), "shop", LEFT, "run-2"))
-        >= began
-        > parse_as_of(AS_OF)
-    )
+    assert resolve_as_of(str(tmp_path), "shop", LEFT, "run-2") >= began > AS_OF
 
 
 def test_a_day_that_was_given_is_taken_and_no_lake_asked() -> None:
-    assert resolve_as_of("gs://no-such-bucket", "shop", AS_OF, "run-1") == AS_OF
-    assert (
-        resolve_as_of("gs://no-such-bucket", "shop", "[[Index]]", "run-1") == "[[Index]]"
-    )  # for parse_as_of to refuse
+    assert resolve_as_of("gs://no-such-bucket", "shop", format_iso(AS_OF), "run-1") == AS_OF
+    with pytest.raises(ValueError, match="was never replaced"):
+        resolve_as_of("gs://no-such-bucket", "shop", "[[Index]]", "run-1")

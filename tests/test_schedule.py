@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dawnlist.cuts import SCHEDULED_TIME_MACRO
+from dawnlist.cuts import SCHEDULED_TIME_MACRO, parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.kubeflow import schedules
 from dawnlist.pipelines.kubeflow.client import KfpClient
@@ -334,7 +334,9 @@ def test_status_says_how_runs_went_what_is_next_and_what_is_live(
     good, bad = installed.runs
     with (
         pytest.raises(LookupError),
-        record_step(str(tmp_path), "shop", "2026-03-01T03:00:00Z", bad["run_id"], "fetch"),
+        record_step(
+            str(tmp_path), "shop", parse_as_of("2026-03-01T03:00:00Z"), bad["run_id"], "fetch"
+        ),
     ):
         raise LookupError("no table 'clicks' in postgresql://dawn:s3cret@db/shop")
     champion = {

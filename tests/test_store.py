@@ -5,6 +5,7 @@ import re
 import struct
 import zlib
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def publish(
     url: str, day: int, namespace: str = "shop", run: str = "", **more: Any
 ) -> dict[str, Any]:
     with connect_store(url) as client:
-        as_of = f"2026-03-{day:02d}T03:00:00Z"
+        as_of = datetime(2026, 3, day, 3, tzinfo=UTC)
         lists = more.pop("lists", ANN_AND_BOB)
         return versions.publish_version(
             client, namespace, lists, run or f"run-{day}", as_of, **more

@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def clean_landed_objects(
     lake: Lake,
     landed: CleaningReport,
     settings: Settings,
-    as_of: str,
+    as_of: datetime,
     run: str,
 ) -> CleaningReport:
     """Clean the objects that fetch landed into the lake's tables. Repeating it is harmless.
@@ -84,7 +85,7 @@ def _clean_interactions(
     engine: CleaningEngine,
     landed: CleaningReport,
     settings: Settings,
-    as_of: str,
+    as_of: datetime,
     run: str,
 ) -> CleaningReport:
     landed_objects = engine.create_landed_views(lake, list(landed["interactions"]), "landed")
@@ -95,14 +96,13 @@ def _clean_interactions(
     rows_in = sum(landed_object.rows for landed_object in landed_objects)
     report = _count_fates(profile, rows_in)
     profile["volume"] = measure_volume(table, engine, judged_rows.fates, windows[-1])
-    moment = parse_as_of(as_of)
     rejected_rows = read_rejected_rows(engine, landed_objects, judged_rows.fates)
-    quarantine_rows = build_quarantine_rows(rejected_rows, landed_objects, moment)
+    quarantine_rows = build_quarantine_rows(rejected_rows, landed_objects, as_of)
     # Runs take turns: of two commits at the same time, one would have to read the table again.
     with hold_lease(lake, TABLES_LEASE, run, on_wait=print) as lease:
         # The rejected rows come before the limits, since the message of a limit refers to them.
         quarantine_version = append_quarantine(lake, quarantine_rows, windows[0][0])
-        check_limits(profile, settings.limits, moment)
+        check_limits(profile, settings.limits, as_of)
         lease.check()
         # Interactions come last: their commit moves the watermark. When something fails before it,
         # the next run fetches and cleans the same windows again.

@@ -20,8 +20,8 @@ def clean(
     """Coerce, reject to quarantine, drop duplicates, and merge into the interactions table."""
     from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = resolve_as_of(lake, namespace, as_of, run)
-    with record_step(lake, namespace, as_of, run, "clean") as record:
+    moment = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, moment, run, "clean") as record:
         import json
         from pathlib import Path
 
@@ -35,7 +35,7 @@ def clean(
         opened_lake = Lake.open(lake, namespace)
         parsed_settings = Settings.load(settings)
         record.update(
-            clean_landed_objects(opened_lake, landing_report, parsed_settings, as_of, run)
+            clean_landed_objects(opened_lake, landing_report, parsed_settings, moment, run)
         )
         Path(profile.path).write_text(render_profile_page(record["profile"]))
         Path(interactions.path).write_text(json.dumps(record))
@@ -44,7 +44,7 @@ def clean(
             [landed],
             lake,
             namespace,
-            as_of,
+            moment,
             run,
             table=opened_lake.table_uri("interactions"),
             table_version=str(record["interactions_version"]),

@@ -24,8 +24,8 @@ def dataset(
     """
     from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = resolve_as_of(lake, namespace, as_of, run)
-    with record_step(lake, namespace, as_of, run, "dataset") as record:
+    moment = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, moment, run, "dataset") as record:
         import json
         from pathlib import Path
 
@@ -41,7 +41,7 @@ def dataset(
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
         verdict_rows = pq.read_table(verdicts.path)
         built_splits, report = build_splits(
-            opened_lake, version, verdict_rows, as_of, int(window_days)
+            opened_lake, version, verdict_rows, moment, int(window_days)
         )
         built_splits.save(Path(splits.path))
         record.update(report)
@@ -50,7 +50,7 @@ def dataset(
             [interactions],
             lake,
             namespace,
-            as_of,
+            moment,
             run,
             train_end=report["cuts"]["train_end"],
         )

@@ -37,7 +37,7 @@ def build_splits(
     lake: Lake,
     version: int,
     verdicts: pa.Table,
-    as_of: str,
+    as_of: datetime,
     window_days: int,
 ) -> tuple[Splits, dict[str, Any]]:
     """Build the splits of [as_of - window_days, as_of), and count what is in them.
@@ -49,24 +49,23 @@ def build_splits(
         lake: The lake.
         version: The version of the interactions table.
         verdicts: The verdicts of filter_bots; what they drop is left out.
-        as_of: The end of the window, ISO-8601 with a zone.
+        as_of: The end of the window, with a zone.
         window_days: The length of the window.
 
     Raises:
         ValueError: No interactions remain to train on.
     """
-    day = parse_as_of(as_of)
-    incumbent = find_incumbent(lake, day)
+    incumbent = find_incumbent(lake, as_of)
     incumbent_as_of = parse_as_of(incumbent["as_of"]) if incumbent else None
-    cuts = Cuts.from_as_of(day, incumbent_as_of)
-    rows = scan_interactions(lake, version, day, window_days).filter(build_keep_filter(verdicts))
+    cuts = Cuts.from_as_of(as_of, incumbent_as_of)
+    rows = scan_interactions(lake, version, as_of, window_days).filter(build_keep_filter(verdicts))
     pairs = _aggregate_pairs(rows, cuts)
     lineage = {
         "interactions_version": version,
         "window_days": window_days,
         "settings": _read_settings_digest(verdicts),
         "incumbent": incumbent,
-        "traffic": measure_traffic(rows, day),
+        "traffic": measure_traffic(rows, as_of),
     }
     splits = _arrange_pairs(pairs, cuts, lineage)
     splits.about["holdout"] = splits.holdout_fingerprint

@@ -21,8 +21,8 @@ def evaluate(
     """Score challenger, incumbent, item-kNN and popularity on one holdout that none of them has seen."""
     from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = resolve_as_of(lake, namespace, as_of, run)
-    with record_step(lake, namespace, as_of, run, "evaluate") as record:
+    moment = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, moment, run, "evaluate") as record:
         import json
         from pathlib import Path
 
@@ -44,5 +44,5 @@ def evaluate(
         result = evaluate_models(cut, challenger, incumbent, metric, int(k), opened)
         record.update(drop_user_values(result))
         Path(evaluation.path).write_text(json.dumps(result))
-        write_lineage([evaluation], [splits, model], lake, namespace, as_of, run)
+        write_lineage([evaluation], [splits, model], lake, namespace, moment, run)
     metrics.metadata.update(select_finite_figures(flatten_evaluation(record)))

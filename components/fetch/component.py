@@ -19,8 +19,8 @@ def fetch(
     """Land the rows that arrived since the last fetch, and the items and users whole."""
     from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = resolve_as_of(lake, namespace, as_of, run)
-    with record_step(lake, namespace, as_of, run, "fetch") as record:
+    moment = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, moment, run, "fetch") as record:
         import json
         from pathlib import Path
 
@@ -31,7 +31,7 @@ def fetch(
 
         opened_lake = Lake.open(lake, namespace)
         source_settings = Settings.load(settings).source
-        record.update(fetch_source(opened_lake, source, source_settings, as_of, run, window_days))
+        record.update(fetch_source(opened_lake, source, source_settings, moment, run, window_days))
         Path(landed.path).write_text(json.dumps(record))
         start, end = record["window"]
         write_lineage(
@@ -39,7 +39,7 @@ def fetch(
             [],
             lake,
             namespace,
-            as_of,
+            moment,
             run,
             window_start=start,
             window_end=end,

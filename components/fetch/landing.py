@@ -17,7 +17,7 @@ from dawnlist.components.fetch.parquet import write_batches
 from dawnlist.components.fetch.read_ahead import RecordBatches
 from dawnlist.components.fetch.sources import DataSource, open_source
 from dawnlist.components.fetch.window_plan import plan_windows
-from dawnlist.cuts import format_iso, format_stamp, parse_as_of, require_past
+from dawnlist.cuts import format_iso, format_stamp, require_past
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.ledger import COMMITS_PER_WEEK, ArrivalCounts, Ledger
 from dawnlist.lake.watermark import TimeWindow, read_covered_window, read_expiry_cutoff
@@ -36,7 +36,7 @@ def fetch_source(
     lake: Lake,
     source: str,
     settings: SourceSettings,
-    as_of: str,
+    as_of: datetime,
     run: str,
     window_days: int,
 ) -> LandingReport:
@@ -51,7 +51,7 @@ def fetch_source(
         ValueError: A first fetch finds no rows, or `as_of` is in the future.
     """
     # Kubeflow's UI accepts any time that somebody types.
-    end = require_past(parse_as_of(as_of), RUN_CLOCK_TOLERANCE)
+    end = require_past(as_of, RUN_CLOCK_TOLERANCE)
     table = lake.table("interactions")
     covered_window = read_covered_window(table)
     data_source = open_source(source, settings)

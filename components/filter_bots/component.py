@@ -22,8 +22,8 @@ def filter_bots(
     """Judge crawlers, bots and staff, rule by rule."""
     from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = resolve_as_of(lake, namespace, as_of, run)
-    with record_step(lake, namespace, as_of, run, "filter_bots") as record:
+    moment = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, moment, run, "filter_bots") as record:
         import json
         from pathlib import Path
 
@@ -32,7 +32,7 @@ def filter_bots(
         from dawnlist.components.filter_bots.previous_report import read_previous_report
         from dawnlist.components.filter_bots.report import write_drop_reports
         from dawnlist.components.filter_bots.verdicts import judge_interactions
-        from dawnlist.cuts import compute_window, parse_as_of
+        from dawnlist.cuts import compute_window
         from dawnlist.lake.lake import Lake
         from dawnlist.records.ablations import find_newest_ablation
         from dawnlist.records.lineage import select_finite_figures, write_lineage
@@ -40,12 +40,12 @@ def filter_bots(
 
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
         opened = Lake.open(lake, namespace)
-        window = compute_window(parse_as_of(as_of), int(window_days))
+        window = compute_window(moment, int(window_days))
         table, report = judge_interactions(opened, version, window, Settings.load(settings))
-        record.update(report | {"before": read_previous_report(opened, as_of)})
+        record.update(report | {"before": read_previous_report(opened, moment)})
         pq.write_table(table, verdicts.path)
         write_drop_reports(
-            record, find_newest_ablation(opened, as_of), Path(drops.path), Path(summary.path)
+            record, find_newest_ablation(opened, moment), Path(drops.path), Path(summary.path)
         )
-        write_lineage([verdicts, drops, summary], [interactions], lake, namespace, as_of, run)
+        write_lineage([verdicts, drops, summary], [interactions], lake, namespace, moment, run)
     metrics.metadata.update(select_finite_figures(report))

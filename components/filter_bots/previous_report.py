@@ -1,7 +1,9 @@
 """Read from the run records what the run before this one dropped."""
 
+from datetime import datetime
+
 from dawnlist.components.filter_bots.decision import DropReport
-from dawnlist.cuts import format_stamp, parse_as_of
+from dawnlist.cuts import format_stamp
 from dawnlist.lake.lake import Lake
 from dawnlist.records.run_records import BACKFILL_PREFIX
 
@@ -9,14 +11,14 @@ _REPORT_FIELDS = ("users", "events", "dropped_users", "dropped_events", "share")
 _RULE_FIELDS = ("mode", "users", "events", "share")
 
 
-def read_previous_report(lake: Lake, as_of: str) -> DropReport | None:
+def read_previous_report(lake: Lake, as_of: datetime) -> DropReport | None:
     """Return the counts of the newest filter_bots step of a day before `as_of`.
 
     The result has as_of (a stamp), users, events, dropped_users, dropped_events, share, and rules,
     which has the mode, users, events and share of each rule by the rule's name. It is None when
     no such step is recorded.
     """
-    current_day = format_stamp(parse_as_of(as_of))
+    current_day = format_stamp(as_of)
     earlier_days = [day for day in lake.names("runs") if day < current_day]
     for day in reversed(earlier_days):
         report = _read_newest_report(lake, day)

@@ -25,8 +25,8 @@ def gate(
     """
     from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = resolve_as_of(lake, namespace, as_of, run)
-    with record_step(lake, namespace, as_of, run, "gate") as record:
+    moment = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, moment, run, "gate") as record:
         import json
         from pathlib import Path
 
@@ -37,7 +37,7 @@ def gate(
 
         figures = json.loads(Path(evaluation.path).read_text())
         judgement = judge_challenger(
-            Lake.open(lake, namespace), figures, Settings.load(settings).gate, as_of, run, force
+            Lake.open(lake, namespace), figures, Settings.load(settings).gate, moment, run, force
         )
         record.update(judgement.verdict)
         Path(verdict.path).write_text(json.dumps(record))
@@ -48,7 +48,7 @@ def gate(
             [evaluation],
             lake,
             namespace,
-            as_of,
+            moment,
             run,
             winner=record["winner"],
         )

@@ -61,12 +61,12 @@ class GateRecord(BaseModel):
 
 
 def build_gate_record(
-    evaluation: dict[str, Any], verdict: dict[str, Any], as_of: str, run: str
+    evaluation: dict[str, Any], verdict: dict[str, Any], as_of: datetime, run: str
 ) -> GateRecord:
     """Build the record that a verdict leaves for later gates."""
     forced = verdict["forced"] or {}
     return GateRecord(
-        as_of=parse_as_of(as_of),
+        as_of=as_of,
         run=run,
         start=parse_as_of(evaluation["holdout"]["from"]),
         end=parse_as_of(evaluation["holdout"]["to"]),
@@ -101,14 +101,13 @@ def write_gate_record(lake: Lake, gate: GateRecord) -> None:
     lake.write(data, "gates", format_stamp(gate.as_of), f"{gate.run}.json")
 
 
-def read_recent_gates(lake: Lake, as_of: str) -> list[GateRecord]:
+def read_recent_gates(lake: Lake, as_of: datetime) -> list[GateRecord]:
     """Read the gates of the four weeks before `as_of`, one of each day, newest first.
 
     Of several gates on one day the newest that passed counts, or else the newest. An object that
     can't be read is left out: a damaged history makes a gate stricter and never stops it.
     """
-    day = parse_as_of(as_of)
-    first, end = format_stamp(day - timedelta(days=GATE_HISTORY_DAYS)), format_stamp(day)
+    first, end = format_stamp(as_of - timedelta(days=GATE_HISTORY_DAYS)), format_stamp(as_of)
     days = [name for name in lake.names("gates") if first <= name < end]
     gates = []
     for name in reversed(days):

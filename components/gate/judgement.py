@@ -1,6 +1,7 @@
 """The work of the gate step: decide on the challenger, and keep a record for the next gates."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from dawnlist.components.gate import history
@@ -40,7 +41,7 @@ def judge_challenger(
     lake: Lake,
     evaluation: dict[str, Any],
     settings: GateSettings,
-    as_of: str,
+    as_of: datetime,
     run: str,
     force: str = "",
 ) -> Judgement:

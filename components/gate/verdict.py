@@ -1,6 +1,7 @@
 """The verdict: whether, and which, model goes live."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from dawnlist.components.gate import day_rules, quality_rules
@@ -18,7 +19,7 @@ REASON_LENGTHS = range(10, 501)
 def decide_verdict(
     evaluation: dict[str, Any],
     settings: GateSettings,
-    as_of: str,
+    as_of: datetime,
     live: Publication | None,
     gates: Sequence[GateRecord] = (),
     force: str = "",
@@ -54,7 +55,7 @@ def decide_verdict(
     verdict["comparable"] = all(rule["passed"] for rule in rules_on_day)
     if force_reason:
         _force_pass(verdict, force_reason)
-    if live is not None and parse_as_of(as_of) <= parse_as_of(live["as_of"]):
+    if live is not None and as_of <= parse_as_of(live["as_of"]):
         _keep_live_version(verdict, live)
     return verdict
 

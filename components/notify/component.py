@@ -46,11 +46,13 @@ def notify(
     }
 
     from dawnlist.components.notify.notification import alarm_on_error
+    from dawnlist.cuts import format_iso
     from dawnlist.records.run_records import record_step, resolve_as_of
 
     with alarm_on_error(parameters, run):
-        parameters["as_of"] = as_of = resolve_as_of(lake, namespace, as_of, run)
-        with record_step(lake, namespace, as_of, run, "notify") as record:
+        moment = resolve_as_of(lake, namespace, as_of, run)
+        parameters["as_of"] = format_iso(moment)
+        with record_step(lake, namespace, moment, run, "notify") as record:
             from pathlib import Path
 
             from dawnlist.components.notify.daily import read_run_facts, write_report
@@ -59,8 +61,8 @@ def notify(
             from dawnlist.records.lineage import write_lineage
 
             opened_lake = Lake.open(lake, namespace)
-            facts = read_run_facts(opened_lake, as_of, run)
+            facts = read_run_facts(opened_lake, moment, run)
             print(write_report(opened_lake, facts, Path(report.path), Path(summary.path)))
-            write_lineage([report, summary], [], lake, namespace, as_of, run)
+            write_lineage([report, summary], [], lake, namespace, moment, run)
             record["told"] = notify_recipients(opened_lake, facts, parameters)
             print(*record["told"], sep="\n")

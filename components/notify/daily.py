@@ -1,10 +1,11 @@
 """The report of one run, made from its run record: a page, a summary, and lines for the log."""
 
+from datetime import datetime
 from pathlib import Path
 
 from dawnlist.components.notify.facts import Facts
 from dawnlist.components.notify.summary import render_log_report, render_markdown_summary
-from dawnlist.cuts import format_stamp, parse_as_of
+from dawnlist.cuts import format_stamp
 from dawnlist.lake.lake import Lake
 from dawnlist.records.run_records import read_step_records
 
@@ -23,7 +24,7 @@ def write_report(lake: Lake, facts: Facts, html: Path, markdown: Path) -> str:
     page = render_run_page(facts).encode()
     _write_file(html, page)
     _write_file(markdown, render_markdown_summary(facts).encode())
-    lake.write(page, "reports", format_stamp(parse_as_of(facts.as_of)), f"{facts.run}.html")
+    lake.write(page, "reports", format_stamp(facts.as_of), f"{facts.run}.html")
     return render_log_report(facts)
 
 
@@ -32,12 +33,12 @@ def _write_file(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def render_text_report(lake: Lake, as_of: str, run: str) -> str:
+def render_text_report(lake: Lake, as_of: datetime, run: str) -> str:
     """Render the lines for the terminal, the verdict last."""
     return render_log_report(read_run_facts(lake, as_of, run))
 
 
-def read_run_facts(lake: Lake, as_of: str, run: str) -> Facts:
+def read_run_facts(lake: Lake, as_of: datetime, run: str) -> Facts:
     """Read the run as its record describes it now."""
     shop = lake.uri.rpartition("/")[2]
     return Facts.of(as_of, run, shop, read_step_records(lake, as_of, run))

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from dawnlist.components.notify.formats import format_json_value, parse_finite, sanitise_json
+from dawnlist.cuts import format_iso
 from dawnlist.messages.masking import anonymise_json
 from dawnlist.records.rule_figures import format_metric_name
 from dawnlist.records.run_records import StepRecord
@@ -24,8 +25,8 @@ class Facts:
     from the lake. The `get_` methods allow for that.
     """
 
-    as_of: str
-    """The day of the run, as ISO-8601 text."""
+    as_of: datetime
+    """The day of the run."""
     run: str
     """The id of the run."""
     shop: str
@@ -34,13 +35,18 @@ class Facts:
     """The records of the steps in the order they started, without notify."""
 
     @classmethod
-    def of(cls, as_of: str, run: str, shop: str, records: list[StepRecord]) -> "Facts":
+    def of(cls, as_of: datetime, run: str, shop: str, records: list[StepRecord]) -> "Facts":
         """Clean the records that dawnlist.records.run_records.read_step_records returned."""
         clean_records = []
         for record in records:
             if record.get("step") != "notify":
                 clean_records.append(sanitise_json(_anonymise_error(record)))
-        return cls(sanitise_json(as_of), sanitise_json(run), shop, clean_records)
+        return cls(as_of, sanitise_json(run), shop, clean_records)
+
+    @property
+    def as_of_text(self) -> str:
+        """The day of the run, as ISO-8601 text."""
+        return format_iso(self.as_of)
 
     def get_record(self, step: str) -> StepRecord:
         """Return a step's record, or an empty dict."""

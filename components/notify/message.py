@@ -74,13 +74,13 @@ class _MailPictures:
         return f"cid:{name}"
 
 
-def build_report_links(settings: NotifySettings, as_of: str, run: str) -> dict[str, str]:
+def build_report_links(settings: NotifySettings, as_of: datetime, run: str) -> dict[str, str]:
     """Build the links to the run and to its report, where the settings have the addresses."""
     links = {}
     if settings.kubeflow_url:
         links["The run in Kubeflow"] = f"{settings.kubeflow_url}/#/runs/details/{run}"
     if settings.reports_url:
-        day = format_stamp(parse_as_of(as_of))
+        day = format_stamp(as_of)
         links["The whole report"] = f"{settings.reports_url}/{day}/{run}.html"
     return links
 
@@ -157,7 +157,7 @@ def _tabulate_live_version(facts: Facts, champion: Publication | None) -> TextTa
     """Show the version that is live, and how much older it is than the run's day."""
     if champion is None:
         return _tabulate_pairs({"version": "none has been published yet"})
-    age = parse_as_of(facts.as_of) - parse_as_of(champion["as_of"])
+    age = facts.as_of - parse_as_of(champion["as_of"])
     days = age.total_seconds() / 86400
     values = {
         "version": champion["version"],
@@ -222,7 +222,7 @@ def _build_message_key(facts: Facts) -> str:
     A run that was tried again and ended otherwise has another key, so a message is sent again.
     """
     digest = hashlib.sha256(json.dumps(facts.records).encode()).hexdigest()[:16]
-    return f"{facts.shop}/{format_stamp(parse_as_of(facts.as_of))}/{facts.run}/{digest}"
+    return f"{facts.shop}/{format_stamp(facts.as_of)}/{facts.run}/{digest}"
 
 
 def _format_subject(facts: Facts, outcome: Outcome) -> str:
@@ -231,7 +231,7 @@ def _format_subject(facts: Facts, outcome: Outcome) -> str:
     detail = _format_detail(facts, outcome)
     if detail:
         label = f"{label}: {detail}"
-    return f"[{facts.shop}] {label}, {parse_as_of(facts.as_of):%Y-%m-%d %H:%M} UTC"
+    return f"[{facts.shop}] {label}, {facts.as_of:%Y-%m-%d %H:%M} UTC"
 
 
 def _format_detail(facts: Facts, outcome: Outcome) -> str:

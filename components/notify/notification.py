@@ -10,7 +10,7 @@ from typing import Any
 from dawnlist.components.notify import outbox, rerun
 from dawnlist.components.notify.facts import Facts
 from dawnlist.components.notify.outcome import determine_outcome
-from dawnlist.cuts import format_stamp, parse_as_of
+from dawnlist.cuts import format_stamp
 from dawnlist.lake.lake import Lake
 from dawnlist.messages.channels import SEND_TIMEOUT_SECONDS, parse_channels, run_with_timeout
 from dawnlist.messages.masking import anonymise_text
@@ -65,7 +65,7 @@ def _post_message(
     links = build_report_links(settings, facts.as_of, facts.run)
     context = MessageContext(parameters, registry.read_champion(lake), links)
     message = build_run_message(facts, context)
-    day = format_stamp(parse_as_of(facts.as_of))
+    day = format_stamp(facts.as_of)
     location = outbox.MessageLocation(day, facts.run, message.key.rpartition("/")[2])
     is_new = outbox.post_message(lake, location, message)
     return location if is_new else None

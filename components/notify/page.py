@@ -115,7 +115,7 @@ def render_run_page(facts: Facts) -> str:
 
 def list_run_attributes(facts: Facts) -> list[tuple[str, str]]:
     """List what stands below the headline."""
-    attributes = [("As of", facts.as_of), ("Run", facts.run), ("Shop", facts.shop)]
+    attributes = [("As of", facts.as_of_text), ("Run", facts.run), ("Shop", facts.shop)]
     version = facts.get_value("publish", "version")
     if version is not None:
         attributes.append(("Version", format_json_value(version)))

@@ -58,7 +58,7 @@ def render_markdown_summary(facts: Facts) -> str:
         "",
         escape_markdown(outcome.sentence),
         "",
-        escape_markdown(f"As of {facts.as_of}, run {facts.run}, shop {facts.shop}."),
+        escape_markdown(f"As of {facts.as_of_text}, run {facts.run}, shop {facts.shop}."),
     ]
     if any(record.get("state") in ("failed", "started") for record in facts.records):
         lines += ["", "If there is a traceback, it is in the HTML report."]
@@ -74,7 +74,7 @@ def render_log_report(facts: Facts) -> str:
     """Render the lines for the log, the verdict last."""
     outcome = determine_outcome(facts)
     blocks = [
-        [f"Dawnlist report as of {facts.as_of}, run {facts.run}, shop {facts.shop}"],
+        [f"Dawnlist report as of {facts.as_of_text}, run {facts.run}, shop {facts.shop}"],
         _list_step_summaries(facts),
     ]
     for build_table in LOG_TABLES:

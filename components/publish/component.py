@@ -21,8 +21,8 @@ def publish(
     """
     from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = resolve_as_of(lake, namespace, as_of, run)
-    with record_step(lake, namespace, as_of, run, "publish") as record:
+    moment = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, moment, run, "publish") as record:
         from pathlib import Path
 
         from dawnlist.components.publish.publication import publish_top_lists
@@ -31,6 +31,6 @@ def publish(
 
         opened_lake = Lake.open(lake, namespace)
         record.update(
-            publish_top_lists(Path(lists.path), opened_lake, redis, namespace, run, as_of)
+            publish_top_lists(Path(lists.path), opened_lake, redis, namespace, run, moment)
         )
     metrics.metadata.update(select_finite_figures(record, "version", "users", "items", "bytes"))

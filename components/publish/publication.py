@@ -1,5 +1,6 @@
 """Publish top lists to the store, where they become the active version, and to the registry."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ def publish_top_lists(
     redis: str,
     namespace: str,
     run: str,
-    as_of: str,
+    as_of: datetime,
     keep: int = versions.VERSIONS_TO_KEEP,
 ) -> dict[str, Any]:
     """Publish the directory `lists`, which recommend wrote, to the store at the URL `redis`.

@@ -22,8 +22,8 @@ def recommend(
     """Rank the top lists of all users, without seen items, and popular lists for everyone else."""
     from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = resolve_as_of(lake, namespace, as_of, run)
-    with record_step(lake, namespace, as_of, run, "recommend") as record:
+    moment = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, moment, run, "recommend") as record:
         import json
         from pathlib import Path
 
@@ -41,7 +41,7 @@ def recommend(
             gate_verdict,
             model.metadata["name_in_lake"],
             Settings.load(settings).source.weights,
-            as_of,
+            moment,
             run,
         )
         top_lists = build_top_lists(
@@ -58,7 +58,7 @@ def recommend(
             [splits, model],
             lake,
             namespace,
-            as_of,
+            moment,
             run,
             winner=list_metadata["winner"],
         )

@@ -1,5 +1,6 @@
 """Build the top lists of all users, and what a published version needs besides them."""
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow.compute as pc
 
 from dawnlist.arrays import BoolArray, Float32Array, Int64Array, PopularItems
 from dawnlist.components.recommend.device_segments import rank_items_by_device
-from dawnlist.cuts import format_iso, parse_as_of
+from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.model import hybrid, popularity
 from dawnlist.model.factor_model import AlignedModel, FactorModel
@@ -126,7 +127,7 @@ def build_list_metadata(
     verdict: dict[str, Any],
     model: str,
     event_weights: dict[str, float],
-    as_of: str,
+    as_of: datetime,
     run: str,
 ) -> dict[str, Any]:
     """Build the metadata that goes with the lists to the store and the registry.
@@ -136,7 +137,7 @@ def build_list_metadata(
     """
     winner = verdict["winner"]
     return {
-        "as_of": format_iso(parse_as_of(as_of)),
+        "as_of": format_iso(as_of),
         "run": run,
         "model": model,
         "winner": winner,

@@ -23,8 +23,8 @@ def refit(
     """Fit the winner once more, on all rows up to as_of, from the challenger on; only this model is published."""
     from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = resolve_as_of(lake, namespace, as_of, run)
-    with record_step(lake, namespace, as_of, run, "refit") as record:
+    moment = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, moment, run, "refit") as record:
         import json
         from pathlib import Path
 
@@ -50,4 +50,4 @@ def refit(
         opened = Lake.open(lake, namespace)
         record.update(fit_stage(opened, cut, "refit", config, engine, Path(model.path), start))
         labels = {**record["config"], "name_in_lake": record["model"]}
-        write_lineage([model], [splits], lake, namespace, as_of, run, **labels)
+        write_lineage([model], [splits], lake, namespace, moment, run, **labels)

@@ -21,8 +21,8 @@ def train(
     """Fit the challenger: the winning trial, on all rows before the holdout."""
     from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = resolve_as_of(lake, namespace, as_of, run)
-    with record_step(lake, namespace, as_of, run, "train") as record:
+    moment = resolve_as_of(lake, namespace, as_of, run)
+    with record_step(lake, namespace, moment, run, "train") as record:
         import json
         from pathlib import Path
 
@@ -40,5 +40,5 @@ def train(
         opened = Lake.open(lake, namespace)
         record.update(fit_challenger(opened, cut, config, engine, Path(model.path)))
         labels = {**record["config"], "name_in_lake": record["model"]}
-        write_lineage([model], [splits], lake, namespace, as_of, run, **labels)
+        write_lineage([model], [splits], lake, namespace, moment, run, **labels)
     metrics.metadata.update(select_finite_figures(record, "users", "items", "interactions"))

@@ -38,9 +38,9 @@ def tune(
     """Search the grid on the validation cut; with shards only this one's part of one rung, which stays in the lake."""
     from dawnlist.records.run_records import record_step, resolve_as_of
 
-    as_of = resolve_as_of(lake, namespace, as_of, run)
+    moment = resolve_as_of(lake, namespace, as_of, run)
     step = f"tune-{rung + 1}-{shard + 1}" if shards else "tune"
-    with record_step(lake, namespace, as_of, run, step) as record:
+    with record_step(lake, namespace, moment, run, step) as record:
         import json
         from pathlib import Path
 
@@ -86,5 +86,5 @@ def tune(
         # A shard of a rung returns no trials.
         best = record["trials"][0] if record["trials"] else {}
         Path(trial.path).write_text(json.dumps(best))
-        write_lineage([trial], [splits], lake, namespace, as_of, run)
+        write_lineage([trial], [splits], lake, namespace, moment, run)
     metrics.metadata.update(select_finite_figures(best))

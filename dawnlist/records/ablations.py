@@ -13,9 +13,10 @@ Reports show them. A table has
 - `said`, optional: sentences about the rows and changes
 """
 
+from datetime import datetime
 from typing import Any
 
-from dawnlist.cuts import format_stamp, parse_as_of
+from dawnlist.cuts import format_stamp
 from dawnlist.lake.lake import Lake
 
 ABLATION_FOLDER = "ablation"
@@ -23,12 +24,12 @@ ABLATION_FOLDER = "ablation"
 AblationTable = dict[str, Any]
 
 
-def save_ablation(lake: Lake, as_of: str, report: AblationTable) -> None:
+def save_ablation(lake: Lake, as_of: datetime, report: AblationTable) -> None:
     """Write a table to the lake. It replaces an older table of the same `as_of`."""
     lake.write_json(report, ABLATION_FOLDER, _name_file(as_of))
 
 
-def find_newest_ablation(lake: Lake, as_of: str) -> AblationTable | None:
+def find_newest_ablation(lake: Lake, as_of: datetime) -> AblationTable | None:
     """Read the newest table that is not later than `as_of`, or return None."""
     latest_name = _name_file(as_of)
     names = [name for name in lake.names(ABLATION_FOLDER) if name <= latest_name]
@@ -38,5 +39,5 @@ def find_newest_ablation(lake: Lake, as_of: str) -> AblationTable | None:
     return table
 
 
-def _name_file(as_of: str) -> str:
-    return f"{format_stamp(parse_as_of(as_of))}.json"
+def _name_file(as_of: datetime) -> str:
+    return f"{format_stamp(as_of)}.json"

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Protocol
 
-from dawnlist.cuts import format_iso, parse_as_of
+from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 
 ORIGIN_FIELDS = ("table", "table_version", "settings", "name_in_lake")
@@ -26,7 +27,7 @@ def write_lineage(
     inputs: Sequence[LineageArtifact],
     lake: str,
     namespace: str,
-    as_of: str,
+    as_of: datetime,
     run: str,
     **facts: Any,
 ) -> None:
@@ -42,7 +43,7 @@ def write_lineage(
                 lineage[name] = artifact.metadata[name]
     lineage["lake"] = Lake.open(lake, namespace).uri
     lineage["namespace"] = namespace
-    lineage["as_of"] = format_iso(parse_as_of(as_of))
+    lineage["as_of"] = format_iso(as_of)
     lineage["run"] = run
     lineage["code_version"] = version("dawnlist")
     lineage.update(facts)

@@ -178,7 +178,7 @@ def find_incumbent(lake: Lake, as_of: datetime) -> Publication | None:
     path = _locate_publication(newest)
     publication: Publication | None = lake.read_json(*path)
     if publication is None:
-        raise _build_lost_error(lake, "/".join(path), newest["as_of"])
+        raise _build_lost_error(lake, "/".join(path), newest)
     return publication
 
 
@@ -190,7 +190,7 @@ def load_model(lake: Lake, publication: Publication) -> FactorModel:
     """
     path = ("models", publication["model"])
     if not lake.names(*path):
-        raise _build_lost_error(lake, "/".join(path), publication["as_of"])
+        raise _build_lost_error(lake, "/".join(path), publication)
     with tempfile.TemporaryDirectory() as folder:
         lake.download_folder(Path(folder), *path)
         model = FactorModel.load(Path(folder))
@@ -238,9 +238,9 @@ def _select_older_entries(history: list[dict[str, Any]], as_of: datetime) -> lis
     return [entry for entry in history if parse_as_of(entry["as_of"]) < as_of]
 
 
-def _build_lost_error(lake: Lake, path: str, as_of: str) -> ValueError:
+def _build_lost_error(lake: Lake, path: str, version: dict[str, Any]) -> ValueError:
     return ValueError(
-        f"the lake {lake.uri} has no {path} any more, which was published for {as_of} and is the "
-        "incumbent: restore it, and keep the bucket's lifecycle rules off models/ and "
+        f"the lake {lake.uri} has no {path} any more, which was published for {version['as_of']} "
+        "and is the incumbent: restore it, and keep the bucket's lifecycle rules off models/ and "
         f"publications/; or delete {lake.uri}/{CHAMPION_FILE} to go on without an incumbent"
     )

@@ -27,25 +27,30 @@ RUN_SEARCH_DAYS: Final = 30
 """A run is searched for in this many of the newest days of the run record."""
 
 
-def resolve_as_of(root: str, namespace: str, as_of: str, run: str) -> str:
-    """Return the as_of of a run, as ISO-8601 text.
+def resolve_as_of(root: str, namespace: str, as_of: str, run: str) -> datetime:
+    """Return the as_of of a run, in UTC, from the parameter that a step gets.
 
-    It is `as_of` itself unless that is one of Kubeflow's time macros. Kubeflow Pipelines does not
+    It is the time that the text says, unless that is one of Kubeflow's time macros. Kubeflow Pipelines does not
     replace macros in a recurring run whose pipeline version is fixed, and older releases replace
     none (kubeflow/pipelines#12494). Then the first step of the run takes the current time. The
     later steps and their retries take the same time, which they find in the run record.
+
+    Raises:
+        ValueError: the text is neither a time nor such a macro.
     """
     if not as_of.startswith(TIME_MACRO_PREFIXES):
-        return as_of
+        return parse_as_of(as_of)
     lake = Lake.open(root, namespace)
     for day in reversed(lake.names("runs")[-RUN_SEARCH_DAYS:]):
         if run in lake.names("runs", day):
-            return format_iso(parse_as_of(day))
-    return format_iso(datetime.now(UTC).replace(microsecond=0))
+            return parse_as_of(day)
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 @contextmanager
-def record_step(root: str, namespace: str, as_of: str, run: str, step: str) -> Iterator[StepRecord]:
+def record_step(
+    root: str, namespace: str, as_of: datetime, run: str, step: str
+) -> Iterator[StepRecord]:
     """Record a step of a run, while the block runs.
 
     Yields the report, a dictionary that the step adds its counts to. An error is recorded and
@@ -80,7 +85,7 @@ def record_step(root: str, namespace: str, as_of: str, run: str, step: str) -> I
         _write_final_record(lake, record, path)
 
 
-def read_step_records(lake: Lake, as_of: str, run: str) -> list[StepRecord]:
+def read_step_records(lake: Lake, as_of: datetime, run: str) -> list[StepRecord]:
     """Read all records of a run, in the order in which the steps started."""
     folder = _locate_run(as_of, run)
     records = []
@@ -104,9 +109,9 @@ def find_step_report(records: list[StepRecord], step: str) -> StepRecord:
     return {}
 
 
-def _locate_run(as_of: str, run: str) -> tuple[str, str, str]:
+def _locate_run(as_of: datetime, run: str) -> tuple[str, str, str]:
     """Return the path in the lake of a run's records."""
-    return "runs", format_stamp(parse_as_of(as_of)), run
+    return "runs", format_stamp(as_of), run
 
 
 def _describe_error(error: BaseException) -> dict[str, str]:

@@ -9,11 +9,12 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Required, TypedDict, TypeVar
 
 from redis.client import Pipeline
 
-from dawnlist.cuts import parse_as_of
+from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.store import content
 from dawnlist.store.client import StoreClient
 from dawnlist.store.layout import StoreKeys, VersionMeta, read_active_meta, read_version_metas
@@ -91,7 +92,7 @@ def begin_or_resume_build(
     client: StoreClient,
     keys: StoreKeys,
     run: str,
-    as_of: str,
+    as_of: datetime,
     digest: str,
     content_meta: VersionMeta,
 ) -> Build:
@@ -106,7 +107,7 @@ def begin_or_resume_build(
         version = _choose_version_number(pipe, keys)
         new_entry: BuildEntry = {
             "run": run,
-            "as_of": as_of,
+            "as_of": format_iso(as_of),
             "digest": digest,
             "token": f"{version}-{secrets.token_hex(4)}",
             "owner": owner,

@@ -1,9 +1,10 @@
 """What the store reports of its versions, and the reasons for which a publish does not switch."""
 
 import json
+from datetime import datetime
 from typing import Any, Final
 
-from dawnlist.cuts import parse_as_of
+from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.store.layout import StoreKeys, VersionMeta, read_active_meta, read_version_metas
 
 REPORT_FIELDS: Final = (
@@ -28,7 +29,7 @@ def select_report_fields(meta: VersionMeta) -> VersionReport:
 
 
 def resolve_without_switch(
-    client: Any, keys: StoreKeys, run: str, as_of: str
+    client: Any, keys: StoreKeys, run: str, as_of: datetime
 ) -> VersionReport | None:
     """Return the result of a publish that must not switch, or None if it may.
 
@@ -46,10 +47,10 @@ def resolve_without_switch(
         )
         return {"published": False, "held": hold, "reason": reason}
     current = read_active_meta(client, keys)
-    if current is None or parse_as_of(as_of) > parse_as_of(current["as_of"]):
+    if current is None or as_of > parse_as_of(current["as_of"]):
         return None
     reason = (
-        f"run {run!r} of {as_of} is not newer than version {current['version']} of "
+        f"run {run!r} of {format_iso(as_of)} is not newer than version {current['version']} of "
         f"{current['as_of']}, which is active; "
         "roll back to an older version first if it is meant to go live"
     )

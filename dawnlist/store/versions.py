@@ -43,7 +43,7 @@ def publish_version(
     namespace: str,
     lists: TopLists,
     run: str,
-    as_of: str,
+    as_of: datetime,
     keep: int = VERSIONS_TO_KEEP,
     announce: VersionHook = lambda report: None,
 ) -> VersionReport:
@@ -54,7 +54,7 @@ def publish_version(
 
     Args:
         run: The name of the run that made the lists.
-        as_of: The run's as_of, ISO-8601 with a zone.
+        as_of: The run's as_of.
         keep: The number of versions to keep, the active one included.
         announce: Is called with the report just before the switch. An exception stops the switch.
 
@@ -77,10 +77,9 @@ def publish_version(
         ValueError: `keep` is below 1.
     """
     keys = StoreKeys(namespace)
-    day = format_iso(parse_as_of(as_of))
     if keep < 1:
         raise ValueError(f"keep = {keep}: at least one version, the active one, has to be kept")
-    settled = resolve_without_switch(client, keys, run, day)
+    settled = resolve_without_switch(client, keys, run, as_of)
     if settled is not None:
         return settled
     content = VersionContent.from_lists(lists, namespace)
@@ -89,12 +88,12 @@ def publish_version(
     builds.drop_leftovers(client, keys, run, digest)
     written_buckets = builds.count_written_buckets(client, keys, run, digest)
     memory = _ensure_memory(client, keys, content, written_buckets, keep)
-    build = builds.begin_or_resume_build(client, keys, run, day, digest, content_meta)
+    build = builds.begin_or_resume_build(client, keys, run, as_of, digest, content_meta)
     meta = {
         "version": build.version,
         "token": build.token,
         "run": run,
-        "as_of": day,
+        "as_of": format_iso(as_of),
         "digest": digest,
         **content_meta,
     }
@@ -282,7 +281,7 @@ def _switch_version(
     field = str(build.version)
 
     def switch(pipe: Pipeline) -> VersionReport:
-        settled = resolve_without_switch(pipe, keys, meta["run"], meta["as_of"])
+        settled = resolve_without_switch(pipe, keys, meta["run"], parse_as_of(meta["as_of"]))
         if settled is not None:
             pipe.multi()
             return settled

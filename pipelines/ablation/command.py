@@ -67,6 +67,7 @@ def ablate_command(
     Example: `dawnlist ablate --truth sqlite:///.dawnlist/shop.db --days 7`
     """
     option_parsing.refuse_unknown_format(format_)
+    from dawnlist.cuts import parse_as_of
     from dawnlist.pipelines.ablation.simulated_truth import read_human_ids
     from dawnlist.pipelines.ablation.study import (
         AblationStudy,
@@ -89,11 +90,11 @@ def ablate_command(
     if iterations is not None:
         parameters["iterations"] = iterations
     grid = build_daily_grid(parameters, shop_settings.engines.train)
-    last_day = as_of or filled_lake.covered_window[1].isoformat()
+    last_day = parse_as_of(as_of) if as_of else filled_lake.covered_window[1]
     with show_progress_bar("fitting") as advance:
         champion = None if parameters else _read_champion_config(filled_lake.lake)
         report = run_ablation(study, list_last_days(last_day, days), grid, champion, advance)
-    save_ablation(filled_lake.lake, report["as_of"], report)
+    save_ablation(filled_lake.lake, last_day, report)
     if format_ == "json":
         typer.echo(json.dumps(report, indent=1))
     else:

@@ -1,6 +1,7 @@
 """Fit and score the arms of an ablation on one day's holdout."""
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from dawnlist.components.evaluate.arms import EvaluatedUsers
 from dawnlist.components.filter_bots.rules import DENY_RULE
 from dawnlist.components.filter_bots.verdicts import judge_interactions
 from dawnlist.components.tune.search import build_factor_model
-from dawnlist.cuts import compute_window, parse_as_of
+from dawnlist.cuts import compute_window
 from dawnlist.lake.interactions import scan_interactions
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.ids import IdMap
@@ -60,7 +61,7 @@ class AblationDay:
     """One day of an ablation: its verdicts, the users to judge, and the scores so far."""
 
     study: AblationStudy
-    as_of: str
+    as_of: datetime
     verdicts: pa.Table
     rules: list[AblationReport]
     """What each rule found, as `judge_interactions` reports it."""
@@ -70,9 +71,9 @@ class AblationDay:
     """The NDCG of each user, by the rows and the hyper-parameters of an arm."""
 
     @classmethod
-    def from_study(cls, study: AblationStudy, as_of: str) -> "AblationDay":
+    def from_study(cls, study: AblationStudy, as_of: datetime) -> "AblationDay":
         """Judge the day's window by the bot rules, and choose the users to judge the arms by."""
-        days = compute_window(parse_as_of(as_of), study.window_days)
+        days = compute_window(as_of, study.window_days)
         verdicts, report = judge_interactions(
             study.table.lake, study.table.version, days, study.settings
         )
@@ -153,7 +154,7 @@ class AblationDay:
 
 
 def _keep_humans(
-    everyone: EvaluatedUsers, study: AblationStudy, as_of: str, verdicts: pa.Table
+    everyone: EvaluatedUsers, study: AblationStudy, as_of: datetime, verdicts: pa.Table
 ) -> EvaluatedUsers:
     """Keep the humans of the truth or, without a truth, the users whom every rule keeps."""
     user_ids = IdMap(everyone.splits.user_ids.ids.take(pa.array(everyone.users)))
@@ -172,15 +173,13 @@ def _keep_humans(
     )
 
 
-def _read_suspects(study: AblationStudy, as_of: str, verdicts: pa.Table) -> pa.Array:
+def _read_suspects(study: AblationStudy, as_of: datetime, verdicts: pa.Table) -> pa.Array:
     """Read the users of whom any rule, also one in shadow, drops something."""
     drops = verdicts.filter(pc.equal(verdicts["action"], "drop"))
     events = drops["event_id"].drop_null()
     users = drops["user_id"].drop_null()
     if len(events):
-        rows = scan_interactions(
-            study.table.lake, study.table.version, parse_as_of(as_of), study.window_days
-        )
+        rows = scan_interactions(study.table.lake, study.table.version, as_of, study.window_days)
         is_dropped = pc.field("event_id").isin(events)
         owners = rows.to_table(columns=["user_id"], filter=is_dropped)["user_id"]
         users = pa.chunked_array([*users.chunks, *owners.chunks], pa.string())

@@ -1,6 +1,7 @@
 """What an ablation is run on: interactions, settings, and the people to judge by."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import pyarrow as pa
 
@@ -50,7 +51,7 @@ class AblationStudy:
         return "the truth's humans"
 
     def splits(
-        self, verdicts: pa.Table, as_of: str, table: InteractionsVersion | None = None
+        self, verdicts: pa.Table, as_of: datetime, table: InteractionsVersion | None = None
     ) -> Splits:
         """Split the rows that the verdicts let through, as the step dataset does."""
         rows = table or self.table

@@ -8,13 +8,13 @@ that an arm does not know scores 0 there.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 
 from dawnlist.arrays import Float64Array
 from dawnlist.components.tune.search import search_configs
-from dawnlist.cuts import format_iso, parse_as_of
+from dawnlist.cuts import format_iso
 from dawnlist.model.config import ALSConfig
 from dawnlist.pipelines.ablation.day import AblationArm, AblationDay
 from dawnlist.pipelines.ablation.inputs import AblationStudy, InteractionsVersion
@@ -55,7 +55,7 @@ def _ignore_progress(done: int, total: int) -> None:
 
 def run_ablation(
     study: AblationStudy,
-    days: list[str],
+    days: list[datetime],
     grid: list[ALSConfig],
     champion: ALSConfig | None,
     progress: Callable[[int, int], None] = _ignore_progress,
@@ -64,7 +64,7 @@ def run_ablation(
 
     Args:
         study: What all days share.
-        days: Ends of the days to judge (as_of texts), oldest first.
+        days: Ends of the days to judge, in UTC, oldest first.
         grid: Hyper-parameters to compare.
         champion: The hyper-parameters of all arms. None chooses the best of the grid by the
             validation of the first day, which is not part of any holdout here.
@@ -93,11 +93,11 @@ def run_ablation(
         pooled.users.append(day.users)
     if config is None or not pooled.users:
         raise ValueError(
-            f"of {study.judged_on} nobody met a new item in the 24 hours before {' or '.join(days)}: "
+            f"of {study.judged_on} nobody met a new item in the 24 hours before {' or '.join(map(format_iso, days))}: "
             "give another --as-of, or more --days"
         )
     report: AblationReport = {
-        "as_of": format_iso(parse_as_of(days[-1])),
+        "as_of": format_iso(days[-1]),
         "days": len(days),
         "judged_on": study.judged_on,
         "metric": f"ndcg@{study.k}",
@@ -119,10 +119,9 @@ def _count_rule_findings(day: AblationDay) -> dict[str, dict[str, int]]:
     return findings
 
 
-def list_last_days(as_of: str, days: int) -> list[str]:
-    """List the ends of the last `days` days as as_of texts, the oldest first and `as_of` last."""
-    last = parse_as_of(as_of)
-    return [format_iso(last - timedelta(days=back)) for back in reversed(range(days))]
+def list_last_days(as_of: datetime, days: int) -> list[datetime]:
+    """List the ends of the last `days` days, the oldest first and `as_of` last."""
+    return [as_of - timedelta(days=back) for back in reversed(range(days))]
 
 
 def _describe_config_choice(champion: ALSConfig | None, grid: list[ALSConfig]) -> str:

@@ -108,7 +108,7 @@ def _load_table(connection: duckdb.DuckDBPyConnection, file: str, settings: Sett
         source = open_source(file, settings.source)
         landed = fetch_windows(lake, source, [_ALL_TIME], "judge")
         landed["windows"] = [["1995-01-01T00:00:00Z", format_iso(now)]]
-        report = clean_landed_objects(lake, landed, settings, format_iso(now), "judge")
+        report = clean_landed_objects(lake, landed, settings, now, "judge")
         rows = lake.rows("interactions", report["interactions_version"])
         connection.register("rows", rows)
         connection.execute("CREATE TABLE source AS SELECT * FROM rows")

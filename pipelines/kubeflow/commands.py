@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dawnlist.cuts import CURRENT_TIME_MACRO, SCHEDULED_TIME_MACRO
+from dawnlist.cuts import CURRENT_TIME_MACRO, SCHEDULED_TIME_MACRO, format_iso
 from dawnlist.pipelines import option_parsing
 from dawnlist.pipelines.kubeflow import options
 from dawnlist.pipelines.options import ForceOption, FormatOption, NamespaceOption
@@ -46,7 +46,9 @@ def submit_command(
     from dawnlist.pipelines.kubeflow.version_choice import PackageChoice, choose_version
 
     values = collect_option_values(source, lake, redis, namespace, settings)
-    values["as_of"] = option_parsing.parse_past_as_of(as_of) if as_of else CURRENT_TIME_MACRO
+    values["as_of"] = CURRENT_TIME_MACRO
+    if as_of:
+        values["as_of"] = format_iso(option_parsing.parse_past_as_of(as_of))
     if force is not None:
         values["force"] = option_parsing.parse_force_reason(force)
     client = KfpClient(host, space)

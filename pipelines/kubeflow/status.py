@@ -90,7 +90,7 @@ def _find_failure(lake: Lake, day: str, run: str) -> str | None:
     from dawnlist.pipelines.step_failures import describe_killed_step
     from dawnlist.records.run_records import read_step_records
 
-    for record in read_step_records(lake, day, run):
+    for record in read_step_records(lake, parse_as_of(day), run):
         if record["state"] == "failed":
             return f"{record['step']}: {record['error']['message']}"
         if record["state"] == "started":
@@ -151,7 +151,7 @@ def _describe_champion(lake: Lake) -> dict[str, Any] | None:
         "as_of": champion["as_of"],
         "winner": champion["winner"],
         "metrics": champion["metrics"],
-        "hours": _measure_age(champion["as_of"]),
+        "hours": _measure_age(parse_as_of(champion["as_of"])),
     }
 
 
@@ -168,11 +168,11 @@ def _describe_live_version(redis: str, namespace: str) -> dict[str, Any] | None:
         "version": live["version"],
         "as_of": live["as_of"],
         "held": hold is not None,
-        "hours": _measure_age(live["as_of"]),
+        "hours": _measure_age(parse_as_of(live["as_of"])),
     }
 
 
-def _measure_age(as_of: str) -> float:
+def _measure_age(as_of: datetime) -> float:
     """Compute the hours since the end of a version's last day."""
-    age = datetime.now(UTC) - parse_as_of(as_of)
+    age = datetime.now(UTC) - as_of
     return round(age.total_seconds() / 3600, 1)

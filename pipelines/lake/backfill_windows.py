@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.watermark import TimeWindow
 from dawnlist.settings import Settings
@@ -145,7 +144,7 @@ def fill_window(target: BackfillTarget, window: TimeWindow) -> dict[str, Any]:
 
     lake = Lake.open(target.root, target.namespace)
     settings = Settings.load(target.settings)
-    as_of = format_iso(window[1])
+    as_of = window[1]
     record_key = (target.root, target.namespace, as_of, target.run)
     with record_step(*record_key, "fetch") as record:
         source = open_source(target.source, settings.source)

@@ -1,6 +1,7 @@
 """The commands `train`, `evaluate` and `tune` on matrix files, without a lake or a pipeline."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -164,7 +165,7 @@ def _show_trials(report: dict[str, Any], matrix: Path) -> None:
     from dawnlist.components.notify.facts import Facts
     from dawnlist.pipelines.terminal import out
 
-    facts = Facts.of("", "", "", [{"step": "tune", "report": report}])
+    facts = Facts.of(datetime.now(UTC), "", "", [{"step": "tune", "report": report}])
     trials = score_tables.build_trials_table(facts)
     assert trials is not None
     table = Table(*trials.head, box=None, pad_edge=False)

@@ -18,6 +18,7 @@ import pyarrow as pa
 import redis
 from scipy.sparse import csr_matrix
 
+from dawnlist.cuts import parse_as_of
 from dawnlist.machine.embedded_valkey import find_server_binary
 from dawnlist.model.user_items import UserItems
 from dawnlist.schema import CATALOGUE_SCHEMA
@@ -97,7 +98,7 @@ def publish(
 
     with connect_store(url) as client:
         return versions.publish_version(
-            client, "shop", lists(n), run or f"run-{n}", as_of(n), keep, announce
+            client, "shop", lists(n), run or f"run-{n}", parse_as_of(as_of(n)), keep, announce
         )
 
 

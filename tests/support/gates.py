@@ -83,7 +83,7 @@ def verdict(
     found: dict[str, Any], gates: Sequence[GateRecord] = (), settings: GateSettings | None = None
 ) -> dict[str, Any]:
     """The gate's verdict with an incumbent live."""
-    return decide_verdict(found, settings or GateSettings(), format_iso(AS_OF), LIVE, gates)
+    return decide_verdict(found, settings or GateSettings(), AS_OF, LIVE, gates)
 
 
 def broken(found: dict[str, Any]) -> dict[str, bool | None]:

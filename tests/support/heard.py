@@ -1,5 +1,6 @@
 """A stand-in for the predictor's metrics that records what the reader and the engine report."""
 
+from datetime import datetime
 from typing import Any
 
 
@@ -21,7 +22,7 @@ class Heard:
     def report_degradation(self, reason: str) -> None:
         self.said.append(reason)
 
-    def report_version(self, version: int, as_of: str, seconds: float) -> None:
+    def report_version(self, version: int, as_of: datetime, seconds: float) -> None:
         self.said.append((version, as_of))
 
     def report_corruption(self, what: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
+from dawnlist.cuts import parse_as_of
 from dawnlist.model.user_items import UserItems
 from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.store import versions
@@ -74,7 +75,7 @@ def publish(redis_url: str, lists: TopLists, day: int = 1, namespace: str = "sho
     """Publish a version with as_of on that day of March 2026."""
     with connect_store(redis_url) as client:
         versions.publish_version(
-            client, namespace, lists, f"run-{day}", f"2026-03-{day:02d}T03:00:00Z"
+            client, namespace, lists, f"run-{day}", parse_as_of(f"2026-03-{day:02d}T03:00:00Z")
         )
 
 

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from dawnlist.cuts import parse_as_of
 from dawnlist.machine import cpu_cores
 from dawnlist.serving.predictor.answers.ladder import Ladder
 from dawnlist.serving.predictor.answers.metrics import EngineMetrics, NoMetrics
@@ -37,8 +36,8 @@ class Answer:
     """The rung that answered: fold_in, vector, list, content, segment, popular or static."""
     version: int
     """The version that answered; 0 for the static file."""
-    as_of: str
-    """The end of the version's data, as ISO 8601 in UTC."""
+    as_of: datetime | None
+    """The end of the version's data, in UTC; None without a version and a static file."""
     item_ids: list[str]
     """The items' ids."""
     titles: list[str]
@@ -158,7 +157,7 @@ class ServingEngine:
     def as_of(self) -> datetime | None:
         """The end of that version's data, in UTC; None while no version is loaded."""
         snapshot = self._follower.snapshot
-        return None if snapshot is None else parse_as_of(snapshot.as_of)
+        return None if snapshot is None else snapshot.as_of
 
     @property
     def loaded_at(self) -> float | None:

@@ -1,5 +1,6 @@
 """The interface through which the engine reports what happens while it answers."""
 
+from datetime import datetime
 from typing import Protocol
 
 
@@ -25,7 +26,7 @@ class EngineMetrics(Protocol):
         `reason` is "store", "corrupt", "gone" or "overload".
         """
 
-    def report_version(self, version: int, as_of: str, seconds: float) -> None:
+    def report_version(self, version: int, as_of: datetime, seconds: float) -> None:
         """A new version answers from now on; loading it took `seconds`."""
 
     def report_corruption(self, what: str) -> None:
@@ -42,5 +43,5 @@ class NoMetrics:
     def report_breaker(self, is_open: bool) -> None: ...
     def report_fold_in(self, seconds: float) -> None: ...
     def report_degradation(self, reason: str) -> None: ...
-    def report_version(self, version: int, as_of: str, seconds: float) -> None: ...
+    def report_version(self, version: int, as_of: datetime, seconds: float) -> None: ...
     def report_corruption(self, what: str) -> None: ...

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -30,10 +31,8 @@ class Snapshot:
     """The version's name in the store's keys."""
     version: int
     """The version's number."""
-    as_of: str
-    """The end of the data that the model was trained on, as ISO 8601 in UTC."""
-    as_of_seconds: float
-    """The same in seconds since 1970."""
+    as_of: datetime
+    """The end of the data that the model was trained on, in UTC."""
     k: int
     """The length of the users' lists."""
     salt: bytes
@@ -88,8 +87,7 @@ class Snapshot:
         return cls(
             token=meta["token"],
             version=int(meta["version"]),
-            as_of=meta["as_of"],
-            as_of_seconds=parse_as_of(meta["as_of"]).timestamp(),
+            as_of=parse_as_of(meta["as_of"]),
             k=int(meta["k"]),
             salt=bytes.fromhex(meta["salt"]),
             buckets=int(meta["buckets"]),
@@ -106,6 +104,11 @@ class Snapshot:
             everybody=PopularRanking.from_bias(popular[EVERYBODY], bias),
             segments=_build_segments(popular),
         )
+
+    @property
+    def as_of_seconds(self) -> float:
+        """`as_of` in seconds since 1970."""
+        return self.as_of.timestamp()
 
     @property
     def factors(self) -> int:

@@ -6,10 +6,11 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from dawnlist.cuts import format_iso, parse_as_of
+from dawnlist.cuts import parse_as_of
 
 _EXAMPLE: Final = (
     '{"as_of": "2026-01-01T03:00:00Z", "items": [{"item_id": "17", "title": "Alien"}]}'
@@ -28,8 +29,8 @@ class TextList(list[str]):
 class StaticCatalogue:
     """The items of a static file, best first."""
 
-    as_of: str = ""
-    """The time that the file states, as ISO 8601 in UTC; "" without a file."""
+    as_of: datetime | None = None
+    """The time that the file states, in UTC; None without a file."""
     item_ids: TextList = field(default_factory=TextList)
     """An id for each item."""
     titles: TextList = field(default_factory=TextList)
@@ -49,7 +50,7 @@ class StaticCatalogue:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             items = [_parse_item(item) for item in content["items"]]
-            as_of = format_iso(parse_as_of(content["as_of"]))
+            as_of = parse_as_of(content["as_of"])
         except OSError as error:
             raise ValueError(
                 f"the static file {str(path)!r} can't be read ({error.strerror}): "

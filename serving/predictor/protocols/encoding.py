@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 import orjson
 
-from dawnlist.cuts import parse_as_of
+from dawnlist.cuts import format_iso
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.answers.recommendation import ItemReasons, Recommendation
 from dawnlist.serving.predictor.answers.snapshot import Snapshot
@@ -79,13 +78,11 @@ def describe_origin(catalogue: ServedCatalogue) -> dict[str, Any]:
 
     The last two are None for a static file without a time.
     """
-    begun = _parse_timestamp(catalogue.as_of)
-    age = None if begun is None else int(time.time() - begun)
-    return {
-        "model_version": str(catalogue.version),
-        "as_of": catalogue.as_of or None,
-        "age_seconds": age,
-    }
+    as_of, age = None, None
+    if catalogue.as_of is not None:
+        as_of = format_iso(catalogue.as_of)
+        age = int(time.time() - catalogue.as_of.timestamp())
+    return {"model_version": str(catalogue.version), "as_of": as_of, "age_seconds": age}
 
 
 def describe_reasons(catalogue: ServedCatalogue, reasons: ItemReasons) -> list[dict[str, Any]]:
@@ -103,9 +100,3 @@ def _append_reasons(
         encoded = orjson.dumps(describe_reasons(catalogue, reasons))
         explained.append(b'%b,"because":%b' % (ending, encoded))
     return explained
-
-
-@lru_cache(maxsize=16)
-def _parse_timestamp(as_of: str) -> float | None:
-    """Return seconds since 1970; None for an empty text."""
-    return parse_as_of(as_of).timestamp() if as_of else None

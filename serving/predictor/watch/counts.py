@@ -6,13 +6,13 @@ makes five of them.
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from dawnlist.cuts import parse_as_of
 from dawnlist.serving.predictor.answers.recommendation import Recommendation
 from dawnlist.serving.predictor.watch.families import FamilyBuilder, Histogram
 
@@ -102,11 +102,11 @@ class PredictorMetrics(Collector):
         """Count an answer below the ladder's best."""
         _increment(self.degradations, reason)
 
-    def report_version(self, version: int, as_of: str, seconds: float) -> None:
+    def report_version(self, version: int, as_of: datetime, seconds: float) -> None:
         """Note the version that answers from now on."""
         self.version = version
         self.load_seconds = seconds
-        self.as_of = parse_as_of(as_of).timestamp() if as_of else 0.0
+        self.as_of = as_of.timestamp()
         self.loads += 1
 
     def report_corruption(self, what: str) -> None:
