@@ -36,6 +36,7 @@ from dawnlist.records import registry
 from dawnlist.schema import VERDICTS_SCHEMA
 from dawnlist.settings import GateSettings, Settings
 from dawnlist.simulate import ShopConfig, simulate_shop, write_shop
+from dawnlist.store.version_reports import VersionReport
 
 DAYS = 50
 CONFIG = ALSConfig(factors=32, regularization=30.0, alpha=1.0, half_life=14.0, popularity_share=0.3)
@@ -83,12 +84,12 @@ class Shop:
     def published(self, splits: Splits, config: ALSConfig, version: int) -> None:
         """As refit and publish leave it, without a store."""
         name, _ = self.model(splits, "refit", config, "refit")
-        report = {
-            "version": version,
-            "run": "run",
-            "token": f"{version}-a",
-            "as_of": format_iso(splits.cuts.as_of),
-        }
+        report = VersionReport(
+            version=version,
+            run="run",
+            token=f"{version}-a",
+            as_of=format_iso(splits.cuts.as_of),
+        )
         registry.record_publication(
             self.lake, report, {"model": name, "winner": "challenger", "metrics": {}}
         )

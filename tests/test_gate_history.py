@@ -12,6 +12,7 @@ from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.cli import app
 from dawnlist.records import registry
 from dawnlist.settings import GateSettings
+from dawnlist.store.version_reports import VersionReport
 from dawnlist.upkeep.expiry import Expiry
 from tests.support.gates import evaluation, past, spread_out
 from tests.support.literal import AS_OF
@@ -107,7 +108,7 @@ def test_a_blank_reason_leaves_nothing_behind(lake: Lake) -> None:
 
 
 def test_what_is_live_is_asked_of_the_registry(lake: Lake) -> None:
-    report: dict[str, Any] = {"version": 1, "run": "run-1", "token": "1-a", "as_of": TODAY}
+    report = VersionReport(version=1, run="run-1", token="1-a", as_of=TODAY)
     registry.record_publication(lake, report, {"model": "m", "winner": "challenger", "metrics": {}})
     registry.set_champion(lake, report)
     found = judge_challenger(lake, evaluation([0.1] * 30, [0.1] * 30), GateSettings(), TODAY, "run")

@@ -70,12 +70,14 @@ def test_a_publisher_that_is_killed_leaves_the_active_version_and_the_next_one_s
         assert publisher.returncode == -signal.SIGKILL
         half = client.dbsize()
         assert size + 1_000 <= half < size + 12_500
-        assert [version["version"] for version in versions.list_versions(client, "shop")] == [1]
-        assert (versions.read_active_version(client, "shop") or {})["run"] == "run-1"
+        assert [version.version for version in versions.list_versions(client, "shop")] == [1]
+        live = versions.read_active_version(client, "shop")
+        assert live and live.run == "run-1"
 
         report = publish_top_lists(lists, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
-        assert (report["version"], report["users"], report["previous"]) == (2, 100_000, 1)
-        assert report["resumed"] * 2 >= half - size - 30
+        version = report.version
+        assert version and (version.version, version.users, version.previous) == (2, 100_000, 1)
+        assert version.resumed * 2 >= half - size - 30
         assert client.dbsize() == size + 2 * 6_250 + 3
         assert not client.exists("dawnlist:{shop}:building")
         for user in ("u0", "u77", "u99999"):
@@ -106,12 +108,8 @@ def test_another_run_clears_away_what_can_never_be_published(
             client.set(f"dawnlist:shop:{version}-0:u:0", b"half")
         client.set("dawnlist:{shop}:counter", 9)
         publish_top_lists(tmp_path, lake, valkey, "shop", "run-1", "2026-03-01T03:00:00Z")
-        assert (
-            publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")[
-                "version"
-            ]
-            == 11
-        )
+        report = publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
+        assert report.version and report.version.version == 11
         assert client.hkeys("dawnlist:{shop}:building") == [b"9"]
         assert [client.exists(f"dawnlist:shop:{version}-0:u:0") for version in (7, 8, 9)] == [
             0,
@@ -141,7 +139,8 @@ def test_a_full_store_is_one_clear_line_and_the_active_version_stays(
                 publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", "2026-03-02T03:00:00Z")
         finally:
             client.config_set("maxmemory", "0")
-        assert (versions.read_active_version(client, "shop") or {})["run"] == "run-1"
+        live = versions.read_active_version(client, "shop")
+        assert live and live.run == "run-1"
 
 
 def test_a_bad_as_of_or_directory_is_refused_before_any_writing(
@@ -166,9 +165,9 @@ class Shop:
         ANN_AND_BOB.save(folder)
 
     def publish(self, day: int, run: str) -> dict[str, Any]:
-        return publish_top_lists(
-            self.folder, self.lake, self.url, "shop", run, f"2026-01-{day:02}T00:00:00Z"
-        )
+        as_of = f"2026-01-{day:02}T00:00:00Z"
+        report = publish_top_lists(self.folder, self.lake, self.url, "shop", run, as_of)
+        return report.as_dict()
 
     def dies_after_the_switch(self, day: int, run: str) -> None:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -188,8 +187,8 @@ class Shop:
                 versions.read_active_version(client, "shop"),
                 registry.read_champion(self.lake),
             )
-        assert (active or {}).get("token") == (champion or {}).get("token")
-        return active["run"] if active else None
+        assert (active.token if active else None) == (champion or {}).get("token")
+        return active.run if active else None
 
     def incumbent(self, day: int) -> str | None:
         found = registry.find_incumbent(self.lake, datetime(2026, 1, day, tzinfo=UTC))

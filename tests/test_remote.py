@@ -17,6 +17,7 @@ from dawnlist.model.config import ALSConfig
 from dawnlist.records import registry
 from dawnlist.records.run_records import read_step_records, record_step
 from dawnlist.settings import Settings
+from dawnlist.store.version_reports import VersionReport
 from tests.support.literal import two_tastes
 
 ROWS = [
@@ -81,13 +82,9 @@ def test_the_registry_and_the_run_record(lake: Lake, tmp_path: Path) -> None:
     fitted = fit_stage(
         lake, two_tastes(), "refit", ALSConfig(2, iterations=1).as_dict(), "cpu", tmp_path / "model"
     )
-    report = {
-        "version": 1,
-        "token": "1-0",
-        "as_of": "2026-01-31T00:00:00Z",
-        "run": "run-1",
-        "users": 9,
-    }
+    report = VersionReport(
+        version=1, token="1-0", as_of="2026-01-31T00:00:00Z", run="run-1", users=9
+    )
     registry.record_publication(
         lake, report, {"model": fitted["model"], "winner": "challenger", "metrics": {"ndcg": 0.5}}
     )
