@@ -40,6 +40,8 @@ def from_json(record_type: type[_T], values: dict[str, Any]) -> _T:
 
 
 def _write_value(value: Any) -> Any:
+    if isinstance(value, str | int | float):
+        return value
     if dataclasses.is_dataclass(value):
         return to_json(value)
     if isinstance(value, dict):
@@ -49,6 +51,10 @@ def _write_value(value: Any) -> Any:
     return value
 
 
+def _holds_dataclasses(declared: Any) -> bool:
+    return dataclasses.is_dataclass(declared) or any(map(_holds_dataclasses, get_args(declared)))
+
+
 def _read_value(declared: Any, value: Any) -> Any:
     """Return a JSON value as the declared type: a dataclass, or a list, dict or None of some."""
     if value is None:
@@ -56,7 +62,7 @@ def _read_value(declared: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(declared):
         return from_json(declared, value)  # type: ignore[arg-type]  # it is a type
     arguments = [argument for argument in get_args(declared) if argument is not NoneType]
-    if not arguments:
+    if not any(map(_holds_dataclasses, arguments)):
         return value
     if get_origin(declared) is list:
         return [_read_value(arguments[0], item) for item in value]

@@ -39,8 +39,9 @@ def clean(
         record.update(
             clean_landed_objects(opened_lake, landing_report, parsed_settings, as_of, run)
         )
-        cleaning_profile = from_json(CleaningProfile, record["profile"])
-        Path(profile.path).write_text(render_profile_page(cleaning_profile))
+        Path(profile.path).write_text(
+            render_profile_page(from_json(CleaningProfile, record["profile"]))
+        )
         Path(interactions.path).write_text(json.dumps(record))
         write_lineage(
             [interactions, profile],
