@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import write_deltalake
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.components.clean.cleaning import clean_landed_objects
 from dawnlist.components.dataset.split_pairs import build_splits
 from dawnlist.components.evaluate.evaluation import evaluate_models
@@ -66,7 +67,7 @@ class Shop:
         """As the train and refit steps fit it: its name in the lake, and itself."""
         out = self.folder / "out" / name
         shutil.rmtree(out, ignore_errors=True)
-        report = fit_stage(self.lake, splits, stage, config.as_dict(), "cpu", out)
+        report = fit_stage(self.lake, splits, stage, config.as_dict(), FitEngine(), out)
         return str(report["model"]), FactorModel.load(out)
 
     def judged(

@@ -17,6 +17,7 @@ from clicks import markdown
 from matrices import synthetic
 from scipy.sparse import csr_matrix
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.als.pairs import CG_STEPS
 from dawnlist.als.training import ALSTrainer
 from dawnlist.components.tune.grid import Grid
@@ -88,7 +89,7 @@ def a_sweep(
     wait: Callable[[], None] = lambda: None,
 ) -> float:
     """Median seconds of a sweep; the first, which compiles and uploads, is not counted."""
-    fitting = ALSTrainer(user_items, device).start_fit(
+    fitting = ALSTrainer(user_items, FitEngine(device)).start_fit(
         ALSConfig(factors, REGULARIZATION, ALPHA, solver=solver)
     )
     seconds = []
@@ -129,7 +130,7 @@ def a_grid(weight: csr_matrix, factors: int) -> tuple[int, float]:
     with tempfile.TemporaryDirectory() as folder:
         clock = time.perf_counter()
         trials = search_configs(
-            Lake.open(folder, "check"), splits, grid.configs(), "ndcg", 20, "gpu"
+            Lake.open(folder, "check"), splits, grid.configs(), "ndcg", 20, FitEngine("gpu")
         )
         return len(trials), time.perf_counter() - clock
 

@@ -137,7 +137,7 @@ from dawnlist.model.splits import Splits
 from dawnlist.components.train.fitting import fit_stage
 
 home, config = Path(sys.argv[1]), ALSConfig(factors=int(sys.argv[2]), iterations=1).as_dict()
-fit_stage(Lake.open(str(home), "far"), Splits.load(home / "splits"), "train", config, "cpu", home / "model")
+fit_stage(Lake.open(str(home), "far"), Splits.load(home / "splits"), "train", config, FitEngine(), home / "model")
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 

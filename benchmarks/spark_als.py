@@ -18,6 +18,7 @@ import numpy as np
 from clicks import child, markdown, peak_megabytes
 from scipy.sparse import csr_matrix
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.als.training import fit_als
 from dawnlist.machine.spark import open_spark_session, stop_spark_session
 from dawnlist.model.config import ALSConfig
@@ -43,9 +44,9 @@ def measured(solver: str, count: int, spark: str) -> dict[str, Any]:
     if solver == "spark":
         open_spark_session(spark)
     started = time.perf_counter()
-    fit_als(user_items, config, spark=spark)
+    fit_als(user_items, config, engine=FitEngine(spark_url=spark))
     first = time.perf_counter()
-    fit_als(user_items, config, spark=spark)
+    fit_als(user_items, config, engine=FitEngine(spark_url=spark))
     second = time.perf_counter()
     peak = peak_megabytes() + _peak_of_the_jvms()
     stop_spark_session()

@@ -1,11 +1,14 @@
 """Turn the texts of command-line options into values: stores, lakes, dates and lists of numbers."""
 
 import contextlib
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from dawnlist.model.hyper_parameters import BY_NAME
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -111,13 +114,23 @@ def parse_search_options(iterations: int | None, **texts: str) -> dict[str, Any]
     Raises:
         ValueError: The step tune would refuse a value. It would do so only minutes into a run.
     """
-    from dawnlist.components.tune.grid import Grid
-
     parameters: dict[str, Any] = parse_number_lists(**texts)
     if iterations is not None:
         parameters["iterations"] = iterations
-    Grid(**parameters)
+    validate_grid(parameters)
     return parameters
+
+
+def validate_grid(parameters: Mapping[str, Any]) -> None:
+    """Check the hyper-parameters among the parameters of a run, as the step tune will.
+
+    Raises:
+        ValueError: A value is outside its limits, or a hyper-parameter has no value.
+    """
+    from dawnlist.components.tune.grid import Grid
+
+    names = (*BY_NAME, "iterations", "seed")
+    Grid(**{name: parameters[name] for name in names if name in parameters})
 
 
 def parse_number_list(name: str, text: str) -> list[float]:

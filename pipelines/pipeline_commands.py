@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dawnlist.model.hyper_parameters import BY_NAME
 from dawnlist.pipelines import option_parsing
 from dawnlist.pipelines.kubeflow import options as kubeflow_options
 from dawnlist.pipelines.options import (
@@ -37,29 +38,22 @@ SearchOption = Annotated[
         "neighbours in the grid; `off` only the live configuration."
     ),
 ]
-FactorsOption = Annotated[str, typer.Option(help="Vector lengths to try, e.g. `64,128`.")]
-RegularizationOption = Annotated[str, typer.Option(help="Regularizations to try.")]
-AlphaOption = Annotated[str, typer.Option(help="Confidence weights to try.")]
-Alpha0Option = Annotated[str, typer.Option(help="Confidences of unseen pairs to try.")]
-NuOption = Annotated[str, typer.Option(help="Exponents of regularization to try, from 0 to 2.")]
-HalfLifeOption = Annotated[
-    str,
-    typer.Option(help="Half-lives of an interaction to try, in days; 0 means it never fades."),
-]
-PopularityShareOption = Annotated[
-    str, typer.Option(help="Shares of decayed popularity in the scores to try.")
-]
-PopularityHalfLifeOption = Annotated[
-    str, typer.Option(help="Half-lives of popularity to try, in days.")
-]
-ContentShareOption = Annotated[
-    str, typer.Option(help="Shares of text similarity between items in the scores to try.")
-]
-ContentPairsOption = Annotated[
-    str,
+FactorsOption = Annotated[str, typer.Option(help=BY_NAME["factors"].help)]
+RegularizationOption = Annotated[str, typer.Option(help=BY_NAME["regularization"].help)]
+AlphaOption = Annotated[str, typer.Option(help=BY_NAME["alpha"].help)]
+Alpha0Option = Annotated[str, typer.Option(help=BY_NAME["alpha0"].help)]
+NuOption = Annotated[str, typer.Option(help=BY_NAME["nu"].help)]
+HalfLifeOption = Annotated[str, typer.Option(help=BY_NAME["half_life"].help)]
+PopularityShareOption = Annotated[str, typer.Option(help=BY_NAME["popularity_share"].help)]
+PopularityHalfLifeOption = Annotated[str, typer.Option(help=BY_NAME["popularity_half_life"].help)]
+ContentShareOption = Annotated[str, typer.Option(help=BY_NAME["content_share"].help)]
+ContentPairsOption = Annotated[str, typer.Option(help=BY_NAME["content_pairs"].help)]
+RunSetOption = Annotated[
+    list[str] | None,
     typer.Option(
-        help="Numbers of items to try: after a user has met so many, half of the content share is "
-        "left."
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any parameter of the pipeline, as `submit` takes it, e.g. `seed=3`; repeatable.",
     ),
 ]
 RunIterationsOption = Annotated[
@@ -96,6 +90,7 @@ def run_command(
     iterations: RunIterationsOption = None,
     metric: MetricOption = "ndcg",
     k: ListLengthOption = 20,
+    set_: RunSetOption = None,
     force: ForceOption = None,
     package: RunPackageOption = None,
     home: HomeOption = DEFAULT_HOME,
@@ -110,6 +105,7 @@ def run_command(
             "on a cluster"
         )
     from dawnlist.components.tune.grid import validate_metric, validate_search_mode
+    from dawnlist.pipelines.run_assignments import parse_run_assignments, refuse_double_values
     from dawnlist.pipelines.run_output import run_and_show_report
 
     arguments: dict[str, Any] = {
@@ -119,12 +115,11 @@ def run_command(
         "namespace": namespace,
         "settings": settings,
         "window_days": window_days,
-        # The step that validates these two comes late in a run, so they are validated here too.
-        "search": validate_search_mode(search),
-        "metric": validate_metric(metric),
+        "search": search,
+        "metric": metric,
         "k": k,
     }
-    arguments |= option_parsing.parse_search_options(
+    searched = option_parsing.parse_search_options(
         iterations,
         factors=factors,
         regularization=regularization,
@@ -137,6 +132,13 @@ def run_command(
         content_share=content_share,
         content_pairs=content_pairs,
     )
+    assigned = parse_run_assignments(set_ or [])
+    refuse_double_values(searched, assigned)
+    arguments |= searched | assigned
+    # The steps that use these come late in a run, so they are validated here too.
+    validate_search_mode(arguments["search"])
+    validate_metric(arguments["metric"])
+    option_parsing.validate_grid(arguments)
     if force is not None:
         arguments["force"] = option_parsing.parse_force_reason(force)
     with option_parsing.provide_store_url(redis, home) as url:
@@ -200,7 +202,7 @@ def compile_command(
     The values of --source, --lake, --redis, --namespace and --settings become the defaults of a
     run that is started in the UI.
 
-    Example: `dawnlist compile --output daily.yaml --nodes gpu --image registry.example/dawnlist-python:0.1.0`
+    Example: `dawnlist compile --output daily.yaml --nodes gpu --image registry.example/dawnlist-python:0.2.0`
     """
     from dawnlist.pipelines.kubeflow.parameters import collect_option_values
     from dawnlist.pipelines.package import write_package

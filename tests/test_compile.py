@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from dawnlist.cuts import CURRENT_TIME_MACRO
+from dawnlist.model.hyper_parameters import HYPER_PARAMETERS
 from dawnlist.pipelines.cli import app
 from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, read_spec
 from dawnlist.pipelines.package import load_package, write_package
@@ -171,6 +172,17 @@ def test_parameters_are_flat_described_and_have_defaults() -> None:
         "source", "lake", "redis",
     }  # fmt: skip
     assert all(len(about["description"]) > 10 for about in parameters.values())
+
+
+def test_hyper_parameters_and_their_grid_are_those_of_the_table() -> None:
+    spec, _ = compiled(Placement())
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    grids = {
+        name: tuple(parameter["defaultValue"])
+        for name, parameter in parameters.items()
+        if parameter["parameterType"] == "LIST"
+    }
+    assert grids == {parameter.name: parameter.grid for parameter in HYPER_PARAMETERS}
 
 
 def test_where_things_are_can_be_known_when_compiled(tmp_path: Path) -> None:

@@ -298,7 +298,7 @@ def test_the_page_shows_rules_advice_and_the_gates_before() -> None:
     gates = [past(1), past(2, comparable=False), past(3, forced="<i>new shop</i>"), past(4)]
     shown = render_gate_page(found, build_gate_record(scored, found, TODAY, "run"), gates, 0.01)
     assert "FORCED past the rules." in shown and "&lt;b&gt;we know&lt;/b&gt; what it is" in shown
-    assert "Compare trials and configuration" in shown
+    assert "Compare the trials and the configuration" in shown
     assert shown.count("<svg") == 3  # today, the day before, both together
     assert "2 gates" in shown and "<b>we" not in shown and "<i>" not in shown
     first = evaluation(EVEN, None)

@@ -74,14 +74,16 @@ def solution(user_items: UserItems, items: Any, config: ALSConfig) -> Any:
     return np.array(found)
 
 
+@pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("nu", [0.0, 0.5, 1.0])
 def test_a_half_sweep_solves_the_normal_equations(
-    device: ALSBackend, nu: float, monkeypatch: pytest.MonkeyPatch
+    device: ALSBackend, nu: float, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(on_cpu, "CG_STEPS", 40)
-    monkeypatch.setattr(on_arrays, "CG_STEPS", 40)
+    """Six steps solve them; many more must leave what is solved as it is."""
+    monkeypatch.setattr(on_cpu, "CG_STEPS", 400)
+    monkeypatch.setattr(on_arrays, "CG_STEPS", 400)
     config = ALSConfig(factors=6, regularization=2, alpha=7, alpha0=0.3, nu=nu, half_life=30)
-    fitting = IALSFit(on(device, shop()), config, None)
+    fitting = IALSFit(on(device, shop(seed=seed)), config, None)
     start = fitting.factors[1]
     pairs = fitting._pairs
     device.run_half_sweep(
@@ -93,7 +95,7 @@ def test_a_half_sweep_solves_the_normal_equations(
         config.alpha0,
     )
     users, items = fitting.factors
-    expected = solution(shop(), start.astype(np.float64), config)
+    expected = solution(shop(seed=seed), start.astype(np.float64), config)
     np.testing.assert_allclose(users @ items.T, expected @ start.T, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(
         np.linalg.norm(items, axis=1), np.linalg.norm(start, axis=1), rtol=1e-5
@@ -261,7 +263,7 @@ def test_implicits_calls_work_as_they_do_there() -> None:
     found, weights = model(), shop().weight
     ids, scores = found.recommend(3, weights[3], N=5)
     assert len(set(ids) & set(weights[3].indices)) == 0
-    np.testing.assert_allclose(scores, found.user_factors[3] @ found.item_factors[ids].T, rtol=1e-5)
+    np.testing.assert_allclose(scores, found.user_factors[3] @ found.item_factors[ids].T, rtol=1e-5, atol=1e-6)
     assert found.similar_items(4, N=3)[0][0] == 4
     many, _ = found.recommend([1, 2], weights[[1, 2]], N=4)
     assert many.shape == (2, 4)

@@ -67,5 +67,7 @@ def test_it_runs_without_a_warning(path: Path, kernel: str, tmp_path: Path) -> N
     ]
     told = [output.text for output in outputs if output.get("name") == "stderr"]
     assert [text for text in told if OF_TQDM not in text] == []
-    assert any("text/html" in output.get("data", {}) for output in outputs)  # a table was shown
+    html = [output.data["text/html"] for output in outputs if "text/html" in output.get("data", {})]
+    assert html  # a table was shown
+    assert not [text for text in html if "Figure(" in text]  # a picture is shown, not its repr
     assert list(work.iterdir()) == []

@@ -287,7 +287,10 @@ def test_late_rows_say_how_to_fill_them(night: Night) -> None:
     ]
     night.step("fetch", {"rows": {"interactions": 7}, "late": days})
     text, html, markdown = night.reported()
-    said = "rows of 2 days came later than the overlap: dawnlist backfill --from 2026-01-27 --to 2026-01-29"
+    said = (
+        "rows of 2 days arrived too late to be fetched; "
+        "fetch them with: dawnlist backfill --from 2026-01-27 --to 2026-01-29"
+    )
     assert re.search(rf"^late +{said}$", text, re.MULTILINE)
     assert "Late rows" in Page(html).headings and said[1:] in Page(html).text
     assert "| 2026-01-27 | 1,204 | 1,200 |" in markdown
@@ -335,7 +338,10 @@ def test_a_killed_step(night: Night) -> None:
     )
     assert done.returncode == -signal.SIGKILL
     text, html, markdown = night.reported()
-    said = r"The step clean was killed \(out of memory, pre-empted or stopped\): it started at \S+Z on \S+ and never ended"
+    said = (
+        r"The step clean was killed \(out of memory, pre-empted or stopped\): "
+        r"it started at \S+Z on \S+ and never ended"
+    )
     for shown in (text, Page(html).text, markdown):
         assert re.search(said, shown)
     assert os.uname().nodename in text
@@ -490,7 +496,7 @@ def test_segments_lift_and_churn_are_told(night: Night) -> None:
     assert "| cold users | 7 | 0.2000 | 0.2000 |" in markdown
     for words in (
         "1.50 times popularity&#39;s ndcg@20 (1.40 to 1.60).",
-        "25.0% of the incumbent&#39;s lists is not in the challenger&#39;s.",
+        "25.0% of the incumbent&#39;s lists are not in the challenger&#39;s.",
         "judged on another holdout (0123456789abcdef, now fedcba9876543210)",
     ):
         assert words in page

@@ -57,7 +57,7 @@ def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
 
 
 def told(night: Night, **given: Any) -> list[str]:
-    """What `tell` says of the run, with a server tried for a second at most."""
+    """What `notify_recipients` returns for the run, with a server tried for at most a second."""
     settings = night.folder / "settings.yaml"
     if not settings.exists():
         settings.write_text("notify: {try_seconds: 1}")
@@ -140,7 +140,7 @@ def test_a_published_day_says_what_came_of_it(night: Night, server: MailServer) 
         r"publish +succeeded ",
     ):
         assert re.search(row, text), row
-    assert "Run it again" not in page.text and "Live meanwhile" not in page.text
+    assert "Run it again" not in page.text and "Live version" not in page.text
     sources = [attributes["src"] for tag, attributes in page.tags if tag == "img"]
     assert sources == [f"cid:{name}" for name in pictures] and len(pictures) == 3
     assert all(data.startswith(b"\x89PNG") and len(data) < 80_000 for data in pictures.values())
@@ -206,11 +206,11 @@ def test_freshness_and_drift_are_told(night: Night) -> None:
     assert table.rows == [
         ["fetched from", "2026-01-30T02:00:00Z"],
         ["newest row arrived in the hour from", "2026-01-31T01:00:00Z"],
-        ["days with rows that came late", "1"],
-        ["clean rows of 2026-01-30", "60, usual are 90"],
+        ["days with rows that arrived late", "1"],
+        ["clean rows of 2026-01-30", "60, usually 90"],
         ["drift of the event mix (PSI)", "0.0361"],
-        ["of the lists is new", "25.0%"],
-        ["items that nobody has met yet", "3"],
+        ["share of the lists that is new", "25.0%"],
+        ["items without any interaction yet", "3"],
     ]
 
 
@@ -386,13 +386,18 @@ def test_settings_that_cannot_be_read_keep_nobody_in_the_dark(
 ) -> None:
     broken(night)
     said = told(night, settings=str(night.folder / "none.yaml"))
-    assert said[0].startswith("told by the default settings: settings ") and len(server.mails) == 1
+    assert (
+        said[0].startswith("the default notify settings apply: settings ")
+        and len(server.mails) == 1
+    )
 
 
 def test_nobody_to_tell_is_said(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DAWNLIST_NOTIFY_URLS", raising=False)
     broken(night)
-    assert told(night) == ["nobody is told of this run: DAWNLIST_NOTIFY_URLS names nobody"]
+    assert told(night) == [
+        "no message is sent about this run: DAWNLIST_NOTIFY_URLS lists no recipients"
+    ]
     assert night.lake.names("outbox") == []
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from dawnlist.components.notify import charts, score_tables
+from dawnlist.als.engine import FitEngine
+from dawnlist.components.notify import charts, drawing, score_tables
 from dawnlist.components.notify.facts import Facts
 from dawnlist.components.notify.page import render_run_page
 from dawnlist.components.tune.daily_search import run_daily_search
@@ -27,7 +28,9 @@ def facts(tmp_path: Path) -> Facts:
     grid = Grid((2, 4, 8), alpha=(1, 10), nu=(0, 1), popularity_share=(0, 0.1), iterations=10)
     with record_step(str(tmp_path), "shop", AS_OF, "run-1", "tune") as record:
         record.update(
-            run_daily_search(lake, two_tastes(), grid, "full", "ndcg", 5, "cpu", "", "run-1", None)
+            run_daily_search(
+                lake, two_tastes(), grid, "full", "ndcg", 5, FitEngine(), "run-1", None
+            )
         )
     return Facts.of(AS_OF, "run-1", "shop", read_step_records(lake, AS_OF, "run-1"))
 
@@ -55,7 +58,7 @@ def test_trials_and_rungs_are_tables(facts: Facts) -> None:
 def test_the_pictures_tell_the_best_the_finalists_and_the_dropped_apart(facts: Facts) -> None:
     for picture in (charts.plot_trials, charts.plot_learning_curves, charts.plot_trade_off):
         svg = drawn(picture(facts))
-        assert all(colour.lower() in svg for colour in (charts.BLUE, charts.SLATE, charts.GREY))
+        assert all(colour.lower() in svg for colour in (drawing.BLUE, drawing.SLATE, drawing.GREY))
         assert drawn(picture(facts)) == svg
 
 

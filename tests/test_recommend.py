@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.components.recommend.device_segments import rank_items_by_device
 from dawnlist.components.recommend.top_lists import build_list_metadata, build_top_lists
 from dawnlist.components.train.fitting import fit_stage
@@ -29,7 +30,9 @@ def lists(tmp_path: Path) -> TopLists:
         {"item_id": "i99", "title": "Unseen"},
     ]
     write_deltalake(lake.table_uri("items"), pa.Table.from_pylist(titles, schema=ITEMS_SCHEMA))
-    fit_stage(lake, splits, "train", ALSConfig(4, 0.1, 5.0).as_dict(), "cpu", tmp_path / "model")
+    fit_stage(
+        lake, splits, "train", ALSConfig(4, 0.1, 5.0).as_dict(), FitEngine(), tmp_path / "model"
+    )
     found = build_top_lists(lake, splits, FactorModel.load(tmp_path / "model"), META, k=12)
     found.save(tmp_path / "lists")
     return TopLists.load(tmp_path / "lists")
@@ -108,7 +111,7 @@ def test_users_that_the_model_does_not_know_are_left_out_with_their_histories(
 ) -> None:
     lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
     fit_stage(
-        lake, splits, "train", ALSConfig(2, iterations=1).as_dict(), "cpu", tmp_path / "model"
+        lake, splits, "train", ALSConfig(2, iterations=1).as_dict(), FitEngine(), tmp_path / "model"
     )
     model = FactorModel.load(tmp_path / "model")
     some = np.array([3, 5])

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.components.dataset.split_pairs import build_splits
 from dawnlist.components.filter_bots.verdicts import judge_interactions
 from dawnlist.components.train.fitting import fit_stage
@@ -144,7 +145,12 @@ def test_before_the_first_publication_there_is_none(tmp_path: Path) -> None:
 
 def test_the_incumbents_model_is_the_published_one(lake: Lake, tmp_path: Path) -> None:
     fitted = fit_stage(
-        lake, two_tastes(), "refit", ALSConfig(2, iterations=1).as_dict(), "cpu", tmp_path / "model"
+        lake,
+        two_tastes(),
+        "refit",
+        ALSConfig(2, iterations=1).as_dict(),
+        FitEngine(),
+        tmp_path / "model",
     )
     go_live(lake, 31, 4, fitted["model"])
     model = incumbent_model(lake)
@@ -168,7 +174,12 @@ def test_a_models_lineage_names_what_it_was_made_from(tmp_path: Path) -> None:
         lake, 0, pq.read_table(tmp_path / "verdicts.parquet"), format_iso(AS_OF), window_days=30
     )
     fitted = fit_stage(
-        lake, splits, "refit", {"engine": "popularity", "window": "7d"}, "cpu", tmp_path / "model"
+        lake,
+        splits,
+        "refit",
+        {"engine": "popularity", "window": "7d"},
+        FitEngine(),
+        tmp_path / "model",
     )
     go_live(lake, 31, 1, fitted["model"])
     assert incumbent_model(lake).lineage == {
@@ -189,7 +200,12 @@ def test_a_models_lineage_names_what_it_was_made_from(tmp_path: Path) -> None:
 def test_a_model_that_was_tampered_with_is_not_loaded(lake: Lake, tmp_path: Path) -> None:
     """Neither with a file that MANIFEST does not name as it is, nor with a pickle that it does."""
     fitted = fit_stage(
-        lake, two_tastes(), "refit", ALSConfig(2, iterations=1).as_dict(), "cpu", tmp_path / "model"
+        lake,
+        two_tastes(),
+        "refit",
+        ALSConfig(2, iterations=1).as_dict(),
+        FitEngine(),
+        tmp_path / "model",
     )
     go_live(lake, 31, 4, fitted["model"])
     factors = tmp_path / "model/user_factors.npy"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.components.clean.cleaning import clean_landed_objects
 from dawnlist.components.fetch.landing import fetch_source
 from dawnlist.components.train.fitting import fit_stage
@@ -80,7 +81,12 @@ def test_two_runs_of_one_night_at_once(lake: Lake, source: str) -> None:
 
 def test_the_registry_and_the_run_record(lake: Lake, tmp_path: Path) -> None:
     fitted = fit_stage(
-        lake, two_tastes(), "refit", ALSConfig(2, iterations=1).as_dict(), "cpu", tmp_path / "model"
+        lake,
+        two_tastes(),
+        "refit",
+        ALSConfig(2, iterations=1).as_dict(),
+        FitEngine(),
+        tmp_path / "model",
     )
     report = VersionReport(
         version=1, token="1-0", as_of="2026-01-31T00:00:00Z", run="run-1", users=9

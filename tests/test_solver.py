@@ -3,6 +3,7 @@ import pytest
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.als.training import fingerprint_inputs, fit_als
 from dawnlist.arrays import Float32Array
 from dawnlist.machine.gpu_libraries import import_cupy, import_implicit_als
@@ -88,7 +89,7 @@ def test_a_hyper_parameter_out_of_range_is_refused(name: str, value: float) -> N
 
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(ValueError, match="give cpu or gpu"):
-        fit_als(checkerboard(), ALSConfig(), "tpu")
+        FitEngine("tpu")
 
 
 @pytest.mark.parametrize("solver", ["ials", "implicit"])
@@ -98,9 +99,9 @@ def test_a_gpu_that_is_asked_for_and_missing_is_an_error(solver: str) -> None:
         {"ials": import_cupy, "implicit": import_implicit_als}[solver]()
     except RuntimeError:
         with pytest.raises(RuntimeError, match="a GPU was asked for"):
-            fit_als(checkerboard(), config, "gpu")
+            fit_als(checkerboard(), config, FitEngine("gpu"))
     else:
-        assert_diagonal_comes_first(fit_als(checkerboard(), config, "gpu"))
+        assert_diagonal_comes_first(fit_als(checkerboard(), config, FitEngine("gpu")))
 
 
 @pytest.mark.parametrize("solver", ["implicit", "spark"])

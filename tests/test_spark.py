@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.als.training import fit_als
 from dawnlist.machine import spark
 from dawnlist.machine.spark import describe_missing_spark, open_spark_session, stop_spark_session
@@ -146,7 +147,9 @@ def test_a_local_cluster_then_spark_connect_and_nothing_is_left(
         assert {pid for pid in running if Path(f"/proc/{pid}/exe").exists()} == set()
         takes_and_gives_arrow(there)
         users, items = fit_als(
-            checkerboard(), ALSConfig(2, 0.05, 20, iterations=3, solver="spark"), spark=url
+            checkerboard(),
+            ALSConfig(2, 0.05, 20, iterations=3, solver="spark"),
+            engine=FitEngine(spark_url=url),
         )
         board = np.indices((40, 40)).sum(axis=0) % 2 == 0
         assert ((users @ items.T > 0.5) == board).all()  # the held-out diagonal too

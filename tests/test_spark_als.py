@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from scipy.sparse import csr_matrix
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.als.mllib import scale_regularization
 from dawnlist.als.training import fit_als
 from dawnlist.arrays import Float32Array
@@ -89,7 +90,7 @@ def loss(
 
 @needs_spark
 def test_each_user_is_what_the_definition_says(spark: str) -> None:
-    users, items = fit_als(irregular(), SMALL, spark=spark)
+    users, items = fit_als(irregular(), SMALL, engine=FitEngine(spark_url=spark))
     assert (users.dtype.name, users.shape, items.shape) == ("float32", (30, 3), (20, 3))
     np.testing.assert_allclose(
         users, solved(irregular(), SMALL, items.astype(np.float64)), rtol=1e-3, atol=1e-5
@@ -102,7 +103,9 @@ def test_each_user_is_what_the_definition_says(spark: str) -> None:
 @needs_spark
 def test_the_same_seed_gives_the_same_model(spark: str) -> None:
     one, two, other = (
-        fit_als(irregular(), dataclasses.replace(SMALL, seed=seed), spark=spark)[0]
+        fit_als(
+            irregular(), dataclasses.replace(SMALL, seed=seed), engine=FitEngine(spark_url=spark)
+        )[0]
         for seed in (7, 7, 8)
     )
     np.testing.assert_array_equal(one, two)
@@ -114,7 +117,11 @@ def test_is_implicit_where_all_have_equally_many_interactions(spark: str) -> Non
     config = ALSConfig(factors=2, regularization=30, alpha=20, iterations=20)
     assert scale_regularization(checkerboard(), 30) * 19 == pytest.approx(30)
     ours = fit_als(checkerboard(), config)
-    theirs = fit_als(checkerboard(), dataclasses.replace(config, solver="spark"), spark=spark)
+    theirs = fit_als(
+        checkerboard(),
+        dataclasses.replace(config, solver="spark"),
+        engine=FitEngine(spark_url=spark),
+    )
     np.testing.assert_allclose(theirs[0] @ theirs[1].T, ours[0] @ ours[1].T, atol=5e-3)
     assert loss(checkerboard(), config, theirs) == pytest.approx(
         loss(checkerboard(), config, ours), rel=1e-3
@@ -140,12 +147,19 @@ def test_a_search_and_a_model_say_that_spark_fitted_them(spark: str, tmp_path: P
         Grid([4], iterations=2, seed=1, solver=solver).configs()[0]
         for solver in ("implicit", "spark")
     ]
-    trials = search_configs(lake, splits, both, "ndcg", k=5, spark=spark)
+    trials = search_configs(lake, splits, both, "ndcg", k=5, engine=FitEngine(spark_url=spark))
     assert {trial["solver"] for trial in trials} == {"implicit", "spark"}
     assert len({format_config_name(config, "cpu") for config in both}) == 2
     assert all(trial["ndcg@5"] > 0.5 for trial in trials)
     reports = [
-        fit_stage(lake, splits, "train", config.as_dict(), "cpu", tmp_path / config.solver, spark)
+        fit_stage(
+            lake,
+            splits,
+            "train",
+            config.as_dict(),
+            FitEngine(spark_url=spark),
+            tmp_path / config.solver,
+        )
         for config in both
     ]
     assert reports[0]["model"] != reports[1]["model"]
@@ -160,7 +174,7 @@ def test_the_best_of_a_grid_ranks_like_the_best_of_implicit(spark: str) -> None:
     user_items = UserItems(seen, np.zeros(seen.nnz, dtype=np.float32))
 
     def ndcg(config: ALSConfig) -> float:
-        users, items = fit_als(user_items, config, spark=spark)
+        users, items = fit_als(user_items, config, engine=FitEngine(spark_url=spark))
         scores = users[judged] @ items.T
         scores[seen[judged].toarray() > 0] = -np.inf
         return float(score_lists(np.argsort(-scores, axis=1)[:, :20], truth[judged]).ndcg.mean())
@@ -193,6 +207,6 @@ def simulated() -> tuple[csr_matrix, csr_matrix]:
 
 def test_spark_and_a_gpu_exclude_each_other() -> None:
     with pytest.raises(ValueError, match="device is 'gpu': Spark fits on CPUs, so choose the cpu"):
-        fit_als(irregular(), SMALL, "gpu")
+        fit_als(irregular(), SMALL, FitEngine("gpu"))
     with pytest.raises(ValueError, match="solver is 'flink': give one of ials, implicit, spark"):
         ALSConfig(solver="flink")

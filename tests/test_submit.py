@@ -1,6 +1,7 @@
 """`dawnlist submit`: the real command and kfp's real client against an API that holds them to its definition."""
 
 import json
+from importlib.metadata import version as version_of_package
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def test_without_a_package_the_newest_version_runs_again(kubeflow: Kubeflow, pac
     assert done.out.startswith(f"version {version['display_name']}: the newest uploaded version\n")
     version["display_name"] = "0.0.9-abc"  # of older code
     assert (
-        "; this is 0.1.0, which"
+        f"; this is {version_of_package('dawnlist')}, which"
         in dawnlist("submit", "--host", kubeflow.url, *SHOP, "--detach").out
     )
     assert len(kubeflow.versions) == 1 and len(kubeflow.runs) == 2

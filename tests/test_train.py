@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.als.training import fit_als
 from dawnlist.components.refit.winner import select_winning_config
 from dawnlist.components.train.fitting import fit_challenger, fit_stage
@@ -29,7 +30,7 @@ CONFIG = ALSConfig(factors=4, iterations=3).as_dict()
 
 def test_the_model_is_fitted_on_the_stage_and_says_where_it_is_from(tmp_path: Path) -> None:
     lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
-    report = fit_stage(lake, splits, "train", CONFIG, "cpu", tmp_path / "model")
+    report = fit_stage(lake, splits, "train", CONFIG, FitEngine(), tmp_path / "model")
     model = FactorModel.load(tmp_path / "model")
     np.testing.assert_array_equal(
         model.user_factors, fit_als(splits.user_items("train"), ALSConfig(4, iterations=3))[0]
@@ -46,12 +47,12 @@ def test_the_model_is_fitted_on_the_stage_and_says_where_it_is_from(tmp_path: Pa
 
 def test_a_rerun_copies_what_was_fitted_and_another_stage_does_not(tmp_path: Path) -> None:
     lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
-    first = fit_stage(lake, splits, "train", CONFIG, "cpu", tmp_path / "one")
-    again = fit_stage(lake, splits, "train", CONFIG, "cpu", tmp_path / "two")
+    first = fit_stage(lake, splits, "train", CONFIG, FitEngine(), tmp_path / "one")
+    again = fit_stage(lake, splits, "train", CONFIG, FitEngine(), tmp_path / "two")
     splits.about["interactions_version"] = 9  # another version of the table may hold the same rows
-    third = fit_stage(lake, splits, "train", CONFIG, "cpu", tmp_path / "third")
+    third = fit_stage(lake, splits, "train", CONFIG, FitEngine(), tmp_path / "third")
     assert third["reused"]
-    other = fit_stage(lake, splits, "refit", CONFIG, "cpu", tmp_path / "three")
+    other = fit_stage(lake, splits, "refit", CONFIG, FitEngine(), tmp_path / "three")
     assert (first["model"], again["reused"], other["reused"]) == (again["model"], True, False)
     assert (tmp_path / "one/MANIFEST").read_text() == (tmp_path / "two/MANIFEST").read_text()
 
@@ -59,7 +60,7 @@ def test_a_rerun_copies_what_was_fitted_and_another_stage_does_not(tmp_path: Pat
 def test_popularity_is_refitted_like_any_model(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path / "lake"), "shop")
     config = select_winning_config("popularity", CONFIG, "7d")
-    fit_stage(lake, two_tastes(), "refit", config, "cpu", tmp_path / "model")
+    fit_stage(lake, two_tastes(), "refit", config, FitEngine(), tmp_path / "model")
     model = FactorModel.load(tmp_path / "model")
     assert (model.config, model.item_factors.shape) == (
         {"engine": "popularity", "window": "7d"},
@@ -117,8 +118,8 @@ def test_tomorrows_challenger_goes_on_from_todays(tmp_path: Path) -> None:
         days_later(one_more(two_tastes()), 1),
     )
     config = ALSConfig(factors=4, iterations=9).as_dict()
-    first = fit_challenger(lake, today, config, "cpu", tmp_path / "first")
-    second = fit_challenger(lake, tomorrow, config, "cpu", tmp_path / "second")
+    first = fit_challenger(lake, today, config, FitEngine(), tmp_path / "first")
+    second = fit_challenger(lake, tomorrow, config, FitEngine(), tmp_path / "second")
     assert (first["start"], first["sweeps"], second["start"], second["sweeps"]) == (
         None,
         9,
@@ -142,10 +143,10 @@ def test_three_sweeps_from_yesterday_fit_as_well_as_nine(tmp_path: Path) -> None
         days_later(one_more(two_tastes()), 1),
     )
     config = ALSConfig(factors=8, alpha=1.0, regularization=1.0, iterations=9).as_dict()
-    fit_challenger(lake, two_tastes(), config, "cpu", tmp_path / "first")
-    fit_challenger(lake, tomorrow, config, "cpu", tmp_path / "warm")
-    fit_stage(lake, tomorrow, "train", config, "cpu", tmp_path / "cold")
-    fit_stage(lake, tomorrow, "train", {**config, "iterations": 3}, "cpu", tmp_path / "short")
+    fit_challenger(lake, two_tastes(), config, FitEngine(), tmp_path / "first")
+    fit_challenger(lake, tomorrow, config, FitEngine(), tmp_path / "warm")
+    fit_stage(lake, tomorrow, "train", config, FitEngine(), tmp_path / "cold")
+    fit_stage(lake, tomorrow, "train", {**config, "iterations": 3}, FitEngine(), tmp_path / "short")
     warm, cold, short = (
         loss(tomorrow, FactorModel.load(tmp_path / name)) for name in ("warm", "cold", "short")
     )
@@ -156,7 +157,8 @@ def test_a_rerun_starts_from_where_its_first_run_did(tmp_path: Path) -> None:
     lake, config = Lake.open(str(tmp_path / "lake"), "shop"), {**CONFIG, "iterations": 6}
     days = [days_later(two_tastes(), day) for day in range(3)]
     reports = [
-        fit_challenger(lake, day, config, "cpu", tmp_path / str(n)) for n, day in enumerate(days)
+        fit_challenger(lake, day, config, FitEngine(), tmp_path / str(n))
+        for n, day in enumerate(days)
     ]
     assert [report["start"] for report in reports] == [
         None,
@@ -164,14 +166,14 @@ def test_a_rerun_starts_from_where_its_first_run_did(tmp_path: Path) -> None:
         reports[1]["model"],
     ]
     for number, day in enumerate(days):
-        again = fit_challenger(lake, day, config, "cpu", tmp_path / f"again-{number}")
+        again = fit_challenger(lake, day, config, FitEngine(), tmp_path / f"again-{number}")
         assert (again["model"], again["reused"]) == (reports[number]["model"], True)
 
 
 def test_a_start_that_does_not_serve_is_passed_over(tmp_path: Path) -> None:
     lake, later = Lake.open(str(tmp_path / "lake"), "shop"), days_later(two_tastes(), 2)
     as_of, cut = later.cuts.as_of, later.cuts.train_end
-    first = fit_challenger(lake, two_tastes(), CONFIG, "cpu", tmp_path / "first")
+    first = fit_challenger(lake, two_tastes(), CONFIG, FitEngine(), tmp_path / "first")
 
     def found(splits: Splits = later, **other: Any) -> str | None:
         start = challengers.find_warm_start(
@@ -202,13 +204,13 @@ def test_a_start_that_does_not_serve_is_passed_over(tmp_path: Path) -> None:
 
 def test_a_model_that_has_seen_what_it_will_be_scored_on_is_refused(tmp_path: Path) -> None:
     lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
-    refitted = fit_stage(lake, splits, "refit", CONFIG, "cpu", tmp_path / "refit")
+    refitted = fit_stage(lake, splits, "refit", CONFIG, FitEngine(), tmp_path / "refit")
     start = challengers.WarmStart(refitted["model"], FactorModel.load(tmp_path / "refit"))
     with pytest.raises(
         ValueError,
         match=r"has seen rows up to 2026-01-31T00:00:00Z, and the train stage ends at 2026-",
     ):
-        fit_stage(lake, splits, "train", CONFIG, "cpu", tmp_path / "model", start=start)
+        fit_stage(lake, splits, "train", CONFIG, FitEngine(), tmp_path / "model", start=start)
     assert not (tmp_path / "model").exists()
 
 
@@ -218,13 +220,15 @@ def test_a_refit_goes_on_from_the_challenger_and_popularity_from_nothing(tmp_pat
         two_tastes(),
         {**CONFIG, "iterations": 4},
     )
-    first = fit_challenger(lake, splits, config, "cpu", tmp_path / "first")
+    first = fit_challenger(lake, splits, config, FitEngine(), tmp_path / "first")
     start = challengers.WarmStart(first["model"], FactorModel.load(tmp_path / "first"))
-    report = fit_stage(lake, splits, "refit", config, "cpu", tmp_path / "refit", start=start)
+    report = fit_stage(lake, splits, "refit", config, FitEngine(), tmp_path / "refit", start=start)
     assert (report["start"], report["sweeps"]) == (first["model"], 2)
     popular = {"engine": "popularity", "window": "7d"}
     assert (
-        fit_stage(lake, splits, "refit", popular, "cpu", tmp_path / "popular", start=start)["start"]
+        fit_stage(lake, splits, "refit", popular, FitEngine(), tmp_path / "popular", start=start)[
+            "start"
+        ]
         is None
     )
 
@@ -233,8 +237,8 @@ def test_a_share_of_popularity_is_one_factor_more_that_a_start_has_not(tmp_path:
     lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
     plain = ALSConfig(factors=4, iterations=3)
     shared = replace(plain, popularity_share=0.5, popularity_half_life=2.0)
-    fit_stage(lake, splits, "train", plain.as_dict(), "cpu", tmp_path / "plain")
-    first = fit_challenger(lake, splits, shared.as_dict(), "cpu", tmp_path / "shared")
+    fit_stage(lake, splits, "train", plain.as_dict(), FitEngine(), tmp_path / "plain")
+    first = fit_challenger(lake, splits, shared.as_dict(), FitEngine(), tmp_path / "shared")
     without, with_ = (FactorModel.load(tmp_path / name) for name in ("plain", "shared"))
     np.testing.assert_array_equal(with_.user_factors[:, :4], without.user_factors)
     np.testing.assert_array_equal(with_.user_factors[:, 4], np.ones(40))
@@ -266,7 +270,8 @@ def test_expiry_keeps_the_newest_challenger(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path / "lake"), "shop")
     days = [days_later(two_tastes(), day) for day in (1, 2)]
     old, new = (
-        fit_challenger(lake, day, CONFIG, "cpu", tmp_path / f"{n}") for n, day in enumerate(days)
+        fit_challenger(lake, day, CONFIG, FitEngine(), tmp_path / f"{n}")
+        for n, day in enumerate(days)
     )
     expiry = Expiry(lake, AS_OF + timedelta(days=400), datetime.now(UTC) + timedelta(days=1))
     assert expiry.expire_models(90)["kept"] == {"the newest challenger": 1}
@@ -284,11 +289,11 @@ def test_a_models_name_hangs_on_the_words_of_items_and_a_warm_start_knows_new_on
     today = replace(plain, item_ids=ids, stock=ItemFeatures(content, np.ones(21, np.int64), 1, 1))
     other = replace(today, stock=ItemFeatures(-content, np.ones(21, np.int64), 1, 1))
     reports = [
-        fit_challenger(lake, each, CONFIG, "cpu", tmp_path / str(n))
+        fit_challenger(lake, each, CONFIG, FitEngine(), tmp_path / str(n))
         for n, each in enumerate((plain, today))
     ]
     assert (
-        fit_stage(lake, other, "train", CONFIG, "cpu", tmp_path / "other")["model"]
+        fit_stage(lake, other, "train", CONFIG, FitEngine(), tmp_path / "other")["model"]
         != reports[1]["model"]
     )
     assert [report["items"] for report in reports] == [20, 21]
@@ -305,6 +310,6 @@ def test_a_models_name_hangs_on_the_words_of_items_and_a_warm_start_knows_new_on
         start.factors(ids, ids, ALSConfig(4))[1][20], models[1].item_factors[20]
     )
     assert (
-        fit_challenger(lake, tomorrow, CONFIG, "cpu", tmp_path / "warm")["start"]
+        fit_challenger(lake, tomorrow, CONFIG, FitEngine(), tmp_path / "warm")["start"]
         == reports[1]["model"]
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.components.tune.contenders import ResumableFit
 from dawnlist.components.tune.contest import NEWCOMER_SUFFIX, RungShard
 from dawnlist.components.tune.daily_search import run_daily_search
@@ -18,6 +19,7 @@ from dawnlist.components.tune.grid import (
 )
 from dawnlist.components.tune.halving import plan_rungs, race_trials, schedule_sweeps
 from dawnlist.components.tune.newcomers import Newcomers
+from dawnlist.components.tune.sample import Sample
 from dawnlist.components.tune.search import search_configs
 from dawnlist.components.tune.trials import Trial, TrialArchive, TrialResult, format_config_name
 from dawnlist.lake.lake import Lake
@@ -245,10 +247,21 @@ def test_three_nodes_find_what_one_finds(lake: Lake, tmp_path: Path, fitted: lis
 
 
 def test_a_small_sample_is_asked_first(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials that are clearly worse, here those of one factor, are dropped after ten users."""
     monkeypatch.setattr("dawnlist.components.tune.halving.FIRST_RACE_USERS", 10)
+    score_users = Sample.values
+
+    def score_one_factor_with_0(
+        self: Sample, factors: Any, config: ALSConfig, first: int, last: int
+    ) -> Any:
+        scores = score_users(self, factors, config, first, last)
+        return np.zeros_like(scores) if config.factors == 1 else scores
+
+    monkeypatch.setattr(Sample, "values", score_one_factor_with_0)
     trials = search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5)
     asked = [trial["users"] for trial in trials]
-    assert asked[:3] == [40, 40, 40] and set(asked) <= {10, 20, 40} and 10 in asked
+    assert asked[:3] == [40, 40, 40] and set(asked) <= {10, 20, 40}
+    assert [trial["users"] for trial in trials if trial["factors"] == 1] == [10] * 4
     everyone = search_configs(
         Lake.open(lake.uri, "all"), two_tastes(), [ALSConfig.from_dict(trials[0])], "ndcg", k=5
     )
@@ -326,7 +339,7 @@ def test_the_table_of_trials_is_kept_as_they_are_made(
 
 def test_a_days_search_says_what_it_did(lake: Lake) -> None:
     report = run_daily_search(
-        lake, two_tastes(), GRID, "around_champion", "ndcg", 5, "cpu", "", "run-1", None
+        lake, two_tastes(), GRID, "around_champion", "ndcg", 5, FitEngine(), "run-1", None
     )
     assert report["searched"] == "the full grid: no ALS is champion yet"
     assert report["rungs"] == [
@@ -342,7 +355,7 @@ def test_without_a_judged_user_the_first_configuration_stands(lake: Lake) -> Non
     splits.last[1], splits.weight[1] = 0, 0
     trials = search_configs(lake, splits, GRID.configs(), "ndcg", k=5)
     assert trials[0] == GRID.configs()[0].as_dict()
-    report = run_daily_search(lake, splits, GRID, "full", "ndcg", 5, "cpu", "", "run-1", None)
+    report = run_daily_search(lake, splits, GRID, "full", "ndcg", 5, FitEngine(), "run-1", None)
     assert (report["trials"], report["rungs"]) == (trials, [])
 
 

@@ -1,1 +1,1 @@
-"""Gate: whether, and which, model goes live."""
+"""The gate step: decide whether, and which, model goes live."""

@@ -19,7 +19,10 @@ def gate(
     as_of: str,
     run: str,
 ) -> str:
-    """Decide whether, and which, model goes live; returns "true" or "false"."""
+    """Decide whether, and which, model goes live.
+
+    Returns "true" when something new goes live, else "false".
+    """
     from dawnlist.records.run_records import record_step, resolve_as_of
 
     as_of = resolve_as_of(lake, namespace, as_of, run)
@@ -32,12 +35,14 @@ def gate(
         from dawnlist.records.lineage import select_finite_figures, write_lineage
         from dawnlist.settings import Settings
 
-        scored, limits = json.loads(Path(evaluation.path).read_text()), Settings.load(settings).gate
-        judged = judge_challenger(Lake.open(lake, namespace), scored, limits, as_of, run, force)
-        record.update(judged.verdict)
+        figures = json.loads(Path(evaluation.path).read_text())
+        judgement = judge_challenger(
+            Lake.open(lake, namespace), figures, Settings.load(settings).gate, as_of, run, force
+        )
+        record.update(judgement.verdict)
         Path(verdict.path).write_text(json.dumps(record))
-        Path(summary.path).write_text(judged.markdown)
-        Path(page.path).write_text(judged.page)
+        Path(summary.path).write_text(judgement.markdown)
+        Path(page.path).write_text(judgement.page)
         write_lineage(
             [verdict, summary, page],
             [evaluation],
@@ -47,5 +52,5 @@ def gate(
             run,
             winner=record["winner"],
         )
-    metrics.metadata.update(select_finite_figures(flatten_verdict(judged.verdict)))
+    metrics.metadata.update(select_finite_figures(flatten_verdict(judgement.verdict)))
     return str(record["passed"]).lower()

@@ -1,5 +1,7 @@
-"""Rules on the day: whether it was one that a model can be trained and judged on. A day that breaks one is no evidence
-for the days after it either."""
+"""Rules on the day: can a model be trained and judged on it?
+
+A day that breaks one of them is no evidence for later days either.
+"""
 
 from math import log
 from statistics import median
@@ -10,71 +12,82 @@ from dawnlist.settings import GateSettings
 
 DAYS_PER_WEEK = 7
 MIN_SAME_WEEKDAYS = 2
-"""Of so few same weekdays the median is of all days."""
+"""With fewer days of the same weekday, the usual volume is the median of all days."""
 MIN_EVENT_SHARE = 1e-4
-"""A type that is missing counts as this share: the logarithm of 0 is infinite."""
+"""An event type that is missing counts as this share, because the logarithm of 0 is infinite."""
+NEARLY_ALL_ITEMS = 0.99
+"""When more than this share of the incumbent's items is still there, the note leaves it out."""
 
 
 def apply_day_rules(
-    evaluation: dict[str, Any], settings: GateSettings, over: str | None
+    evaluation: dict[str, Any], settings: GateSettings, live_winner: str | None
 ) -> list[GateRule]:
-    """The rules that apply; `over` is the winner that the incumbent was published as, None without an incumbent."""
+    """Apply the rules for which the evaluation has figures.
+
+    `live_winner` is the winner that the incumbent was published as, or None without an incumbent.
+    """
     traffic = evaluation.get("traffic") or {}
-    found = []
-    if "events" in traffic:
-        found.append(
-            rule_at_least(
-                "events",
-                "events of the last 24 hours",
-                traffic["events"],
-                settings.min_events,
-                "count",
-            )
-        )
-    if usual := estimate_usual_events(traffic.get("before", [])):
-        share, least = traffic["events"] / usual, 1 - settings.max_volume_fall
-        note = f"usual on this weekday: {usual:,.0f}"
-        found.append(
-            rule_at_least("volume", "events against the same weekday", share, least, "share", note)
-        )
+    rules = _check_volume(traffic, settings)
     if traffic.get("mix") and traffic.get("mix_before"):
         drift = population_stability_index(traffic["mix"], traffic["mix_before"])
-        found.append(
-            rule_at_most("drift", "drift of the event mix (PSI)", drift, settings.max_drift)
-        )
-    # popularity's lists have little in common with anybody's, and the first challenger after it must not stop at that
-    if "kept_items" in evaluation and over != "popularity":
-        name, kept = (
-            f"churn of the top {evaluation['k']} against the incumbent",
-            evaluation["kept_items"],
-        )
-        gone = 1 - kept * (
-            1 - evaluation.get("churn", 0.0)
-        )  # no user has two lists when no item is known any more
-        note = (
-            ""
-            if kept > 0.99
-            else f"{1 - kept:.0%} of the incumbent's items are gone from the window"
-        )
-        found.append(rule_at_most("churn", name, gone, settings.max_churn, "share", note))
-    return found
+        name = "drift of the event mix (PSI)"
+        rules.append(rule_at_most("drift", name, drift, settings.max_drift))
+    # The lists of popularity resemble nobody else's. Without this exception the first challenger
+    # after popularity would always fail.
+    if "kept_items" in evaluation and live_winner != "popularity":
+        rules.append(_check_churn(evaluation, settings))
+    return rules
+
+
+def _check_volume(traffic: dict[str, Any], settings: GateSettings) -> list[GateRule]:
+    """Compare the day's events with the least number, and with the same weekday before."""
+    rules = []
+    if "events" in traffic:
+        name, events = "events of the last 24 hours", traffic["events"]
+        rules.append(rule_at_least("events", name, events, settings.min_events, "count"))
+    usual_events = estimate_usual_events(traffic.get("before", []))
+    if usual_events:
+        name = "events against the same weekday"
+        share = traffic["events"] / usual_events
+        limit = 1 - settings.max_volume_fall
+        note = f"usual on this weekday: {usual_events:,.0f}"
+        rules.append(rule_at_least("volume", name, share, limit, "share", note))
+    return rules
+
+
+def _check_churn(evaluation: dict[str, Any], settings: GateSettings) -> GateRule:
+    """Limit the share of the incumbent's lists that the challenger replaces."""
+    name = f"churn of the top {evaluation['k']} against the incumbent"
+    item_share = evaluation["kept_items"]
+    # There is no "churn" when no item of the incumbent is left, since no user then has two lists.
+    churn = 1 - item_share * (1 - evaluation.get("churn", 0.0))
+    note = ""
+    if item_share <= NEARLY_ALL_ITEMS:
+        note = f"{1 - item_share:.0%} of the incumbent's items are gone from the window"
+    return rule_at_most("churn", name, churn, settings.max_churn, "share", note)
 
 
 def estimate_usual_events(before: list[int]) -> float:
-    """The median of the same weekday of the last four weeks, of all days when few are known; 0 without any."""
-    weekdays = before[DAYS_PER_WEEK - 1 :: DAYS_PER_WEEK]
-    known = weekdays if len(weekdays) >= MIN_SAME_WEEKDAYS else before
-    return median(known) if known else 0.0
+    """Return the median event count of the same weekday in the last four weeks.
+
+    `before` has the counts of the days before, newest first. The median is of all days when there
+    are too few of the same weekday, and 0 without any day.
+    """
+    days = before[DAYS_PER_WEEK - 1 :: DAYS_PER_WEEK]
+    if len(days) < MIN_SAME_WEEKDAYS:
+        days = before
+    return median(days) if days else 0.0
 
 
 def population_stability_index(mix: dict[str, float], before: dict[str, float]) -> float:
-    """The population stability index of two mixes, sum of (p - q) ln(p / q).
+    """Return the population stability index of two mixes, sum of (p - q) ln(p / q).
 
-    Siddiqi, "Credit Risk Scorecards" (2006): below 0.1 no change, above 0.25 a large one. It is the symmetrised
-    Kullback-Leibler divergence of Jeffreys (1946).
+    Siddiqi, "Credit Risk Scorecards" (2006): below 0.1 no change, above 0.25 a large one. It is the
+    symmetrised Kullback-Leibler divergence of Jeffreys (1946).
     """
-    pairs = [
-        (max(mix.get(kind, 0), MIN_EVENT_SHARE), max(before.get(kind, 0), MIN_EVENT_SHARE))
-        for kind in {**mix, **before}
-    ]
-    return sum((p - q) * log(p / q) for p, q in pairs)
+    terms = []
+    for event_type in {**mix, **before}:
+        p = max(mix.get(event_type, 0), MIN_EVENT_SHARE)
+        q = max(before.get(event_type, 0), MIN_EVENT_SHARE)
+        terms.append((p - q) * log(p / q))
+    return sum(terms)

@@ -1,4 +1,7 @@
-"""What earlier gates found, kept in the lake as gates/{as_of}/{run}.json: the evidence and the lift of four weeks."""
+"""The gates of the last four weeks, kept in the lake as gates/{as_of}/{run}.json.
+
+Each keeps its evidence and its lift, which later gates take into account.
+"""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -6,49 +9,62 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from dawnlist.components.figures import format_metric_name
 from dawnlist.components.gate.evidence import Evidence
 from dawnlist.cuts import format_stamp, parse_as_of
 from dawnlist.lake.lake import Lake
 
 GATE_HISTORY_DAYS = 28
-"""So far back gates count: whole weeks, so that each weekday counts the same."""
+"""Only gates of so many days count. These are whole weeks, so that each weekday counts the same."""
 
 
 class GateRecord(BaseModel):
-    """One gate, as the next ones need it."""
+    """One gate, with what later gates need of it."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     as_of: AwareDatetime
+    """The day of the run."""
     run: str
+    """The id of the run."""
     start: AwareDatetime
-    """Of its holdout, [start, end)."""
+    """The start of the holdout, inclusive."""
     end: AwareDatetime
+    """The end of the holdout, exclusive."""
     metric: str
+    """The primary metric, e.g. `ndcg`."""
     k: int
+    """The length of the lists that the metric is measured on."""
     passed: bool
+    """Whether something new went live."""
     winner: str
+    """What went live: `challenger`, `popularity` or `incumbent`."""
     forced: str
     """The reason of a forced pass, or an empty text."""
     comparable: bool
-    """No rule on the day was broken, so that its users are evidence for other days."""
+    """Whether the day broke no rule, so that its users are evidence for other days."""
     evidence: Evidence
+    """The sums over the users of the holdout."""
     lift: dict[str, float]
-    """Over popularity, of challenger and incumbent, as far as they are known."""
+    """The metric divided by popularity's, of challenger and incumbent where it can be computed."""
 
     @property
     def live_lift(self) -> float | None:
-        """The lift of what was live after it."""
-        return 1.0 if self.winner == "popularity" else self.lift.get(self.winner)
+        """The lift of the model that was live after this gate, or None when it is not known."""
+        if self.winner == "popularity":
+            return 1.0
+        return self.lift.get(self.winner)
+
+    def measures(self, metric: str, k: int) -> bool:
+        """Whether the gate used this primary metric on lists of this length."""
+        return self.metric == metric and self.k == k
 
 
 def build_gate_record(
     evaluation: dict[str, Any], verdict: dict[str, Any], as_of: str, run: str
 ) -> GateRecord:
-    """What a verdict leaves behind."""
-    name = f"{evaluation['metric']}@{evaluation['k']}"
-    means = {arm: found[name] for arm, found in evaluation["arms"].items() if name in found}
-    popular = means.get("popularity", 0)
+    """Build the record that a verdict leaves for later gates."""
+    forced = verdict["forced"] or {}
     return GateRecord(
         as_of=parse_as_of(as_of),
         run=run,
@@ -58,85 +74,91 @@ def build_gate_record(
         k=evaluation["k"],
         passed=verdict["passed"],
         winner=verdict["winner"],
-        forced=(verdict["forced"] or {}).get("reason", ""),
+        forced=forced.get("reason", ""),
         comparable=verdict["comparable"],
-        evidence=Evidence.of(evaluation.get("per_user")),
-        lift={
-            arm: means[arm] / popular
-            for arm in ("challenger", "incumbent")
-            if arm in means and popular
-        },
+        evidence=Evidence.from_users(evaluation.get("per_user")),
+        lift=_compute_lifts(evaluation),
     )
+
+
+def _compute_lifts(evaluation: dict[str, Any]) -> dict[str, float]:
+    """Divide the primary metric of challenger and incumbent by popularity's; empty if that is 0."""
+    metric_name = format_metric_name(evaluation["metric"], evaluation["k"])
+    arms = evaluation["arms"]
+    popularity = arms.get("popularity", {}).get(metric_name, 0)
+    lifts: dict[str, float] = {}
+    if not popularity:
+        return lifts
+    for arm in ("challenger", "incumbent"):
+        if metric_name in arms.get(arm, {}):
+            lifts[arm] = arms[arm][metric_name] / popularity
+    return lifts
 
 
 def write_gate_record(lake: Lake, gate: GateRecord) -> None:
-    """Write a gate down; a rerun of the same run replaces its own."""
-    lake.write(
-        gate.model_dump_json(indent=1).encode(),
-        "gates",
-        format_stamp(gate.as_of),
-        f"{gate.run}.json",
-    )
+    """Write a gate's record to the lake; a rerun of the same run replaces its own."""
+    data = gate.model_dump_json(indent=1).encode()
+    lake.write(data, "gates", format_stamp(gate.as_of), f"{gate.run}.json")
 
 
 def read_recent_gates(lake: Lake, as_of: str) -> list[GateRecord]:
-    """The gates of the four weeks before `as_of`, newest first, one of each day: that which passed, else the newest.
+    """Read the gates of the four weeks before `as_of`, one of each day, newest first.
 
-    An object that can't be read is left out: a damaged history makes a gate stricter, and never stops it.
+    Of several gates on one day the newest that passed counts, or else the newest. An object that
+    can't be read is left out: a damaged history makes a gate stricter and never stops it.
     """
     day = parse_as_of(as_of)
     first, end = format_stamp(day - timedelta(days=GATE_HISTORY_DAYS)), format_stamp(day)
     days = [name for name in lake.names("gates") if first <= name < end]
-    runs = (
-        max(_read_day_gates(lake, name), key=_rank_gate, default=None) for name in reversed(days)
-    )
-    return [found[0] for found in runs if found]
+    gates = []
+    for name in reversed(days):
+        newest = max(_read_day_gates(lake, name), key=_rank_gate, default=None)
+        if newest is not None:
+            gates.append(newest[0])
+    return gates
 
 
 def _read_day_gates(lake: Lake, day: str) -> Iterator[tuple[GateRecord, datetime]]:
-    for found in lake.walk("gates", day):
+    """Read the gates of a day, each with the time at which it was written."""
+    for entry in lake.walk("gates", day):
+        data = lake.read(*entry.name.split("/")) or b""
         try:
-            yield (
-                GateRecord.model_validate_json(lake.read(*found.name.split("/")) or b""),
-                found.modified,
-            )
+            yield GateRecord.model_validate_json(data), entry.modified
         except ValidationError:
             continue
 
 
-def _rank_gate(found: tuple[GateRecord, datetime]) -> tuple[bool, datetime]:
-    return found[0].passed, found[1]
+def _rank_gate(gate_and_time: tuple[GateRecord, datetime]) -> tuple[bool, datetime]:
+    gate, modified = gate_and_time
+    return gate.passed, modified
 
 
 def select_comparable_gates(
     gates: Iterable[GateRecord], metric: str, k: int, start: datetime
 ) -> list[GateRecord]:
-    """The gates, given newest first, whose users are evidence beside those of a holdout that begins at `start`.
+    """Select the gates whose users count as evidence beside a holdout that begins at `start`.
 
-    Same metric, no rule on the day broken, holdouts disjoint. A forced pass begins anew: somebody said that what was
-    measured up to it is not how it will be.
+    They have the same metric, broke no rule on the day, and have disjoint holdouts. `gates` come
+    newest first. The selection stops at a forced pass: with it somebody said that earlier
+    measurements no longer apply.
     """
-    found: list[GateRecord] = []
+    selected: list[GateRecord] = []
     for gate in gates:
         if gate.forced:
             break
-        if (
-            gate.comparable
-            and gate.evidence.users
-            and (gate.metric, gate.k) == (metric, k)
-            and gate.end <= start
-        ):
-            found.append(gate)
+        usable = gate.comparable and gate.evidence.users > 0 and gate.measures(metric, k)
+        if usable and gate.end <= start:
+            selected.append(gate)
             start = gate.start
-    return found
+    return selected
 
 
 def collect_live_lifts(gates: Iterable[GateRecord], metric: str, k: int) -> list[float]:
-    """The lift of what was live after each gate, newest first, back to the newest forced one."""
-    found = []
+    """Return the lift of what was live after each gate, newest first, back to the newest forced."""
+    lifts = []
     for gate in gates:
-        if (gate.metric, gate.k) == (metric, k) and gate.live_lift is not None:
-            found.append(gate.live_lift)
+        if gate.measures(metric, k) and gate.live_lift is not None:
+            lifts.append(gate.live_lift)
         if gate.forced:
             break
-    return found
+    return lifts

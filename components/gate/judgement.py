@@ -1,4 +1,4 @@
-"""The step: what earlier gates found and what is live -> a verdict, which the next gates find in turn."""
+"""The work of the gate step: decide on the challenger, and keep a record for the next gates."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +14,16 @@ from dawnlist.settings import GateSettings
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict and what it is shown with."""
+    """A verdict with everything that its page shows."""
 
     verdict: dict[str, Any]
+    """What `decide_verdict` returned."""
     today: GateRecord
+    """The record of this gate."""
     gates: list[GateRecord]
+    """The gates of the last four weeks, newest first."""
     margin: float
+    """The share of the incumbent's metric that a challenger may lose."""
 
     @property
     def markdown(self) -> str:
@@ -40,7 +44,10 @@ def judge_challenger(
     run: str,
     force: str = "",
 ) -> Judgement:
-    """Decide, and keep what the gates of the next four weeks need; see dawnlist.components.gate.verdict.decide."""
+    """Decide on the challenger, and write the record that the gates of the next four weeks need.
+
+    Arguments and errors are those of dawnlist.components.gate.verdict.decide_verdict.
+    """
     gates = history.read_recent_gates(lake, as_of)
     verdict = decide_verdict(evaluation, settings, as_of, read_champion(lake), gates, force)
     today = history.build_gate_record(evaluation, verdict, as_of, run)
@@ -49,7 +56,8 @@ def judge_challenger(
 
 
 def flatten_verdict(verdict: dict[str, Any]) -> dict[str, float]:
-    """Whether it passed, 1 or 0, and each rule's value by the rule's key, for comparing runs."""
-    return {"passed": float(verdict["passed"])} | {
-        rule["rule"]: rule["value"] for rule in verdict["rules"]
-    }
+    """Return the verdict as metrics: `passed` as 1 or 0, and the value of each rule by its key."""
+    figures = {"passed": float(verdict["passed"])}
+    for rule in verdict["rules"]:
+        figures[rule["rule"]] = rule["value"]
+    return figures

@@ -4,6 +4,7 @@ from math import sqrt
 from statistics import median
 from typing import Any
 
+from dawnlist.components.figures import format_metric_name
 from dawnlist.components.gate import history
 from dawnlist.components.gate.evidence import Evidence, weigh_evidence
 from dawnlist.components.gate.history import GATE_HISTORY_DAYS, GateRecord
@@ -12,163 +13,181 @@ from dawnlist.cuts import parse_as_of
 from dawnlist.settings import GateSettings
 
 MIN_HISTORY_GATES = 7
-"""So many gates make a history."""
+"""The rules on the last four weeks need at least so many gates."""
 MAD_SCALE = 1.4826
-"""Times the median absolute deviation is a standard deviation, of normal values."""
+"""For normal values, the median absolute deviation times this is the standard deviation."""
 SEGMENT_STANDARD_ERRORS = 3
-"""Several segments are looked at at once, and the smallest must not fail by chance."""
+"""The slack of a segment is wide, because the smallest of several must not fail by chance."""
+MAX_SHARE = 9.99
+"""A share is clipped to plus or minus this value."""
 
 
 def apply_quality_rules(
     evaluation: dict[str, Any], settings: GateSettings, gates: list[GateRecord]
 ) -> list[GateRule]:
-    """The rules that apply; `gates` are those of the last four weeks, newest first."""
-    today = Evidence.of(evaluation.get("per_user"))
-    past = _select_comparable(evaluation, gates)
-    pooled = Evidence.all([today, *(gate.evidence for gate in past)])
-    found = [
-        _check_user_count(max(evaluation["evaluated_users"], pooled.users), evaluation, settings)
-    ]
+    """Apply the rules for which the evaluation has figures.
+
+    `gates` are the gates of the last four weeks, newest first.
+    """
+    today = Evidence.from_users(evaluation.get("per_user"))
+    past_gates = _select_past_gates(evaluation, gates)
+    pooled = Evidence.pool([today, *(gate.evidence for gate in past_gates)])
+    gate_count = len(past_gates) + 1
+    rules = [_check_user_count(pooled, evaluation, settings)]
     if "incumbent" in evaluation["arms"]:
-        found.append(_check_incumbent(today, pooled, len(past), evaluation, settings))
-        found += _check_four_weeks(pooled, len(past) + 1, settings)
-    found += _check_popularity(evaluation, settings)
-    found += _check_lift(
-        evaluation,
-        history.collect_live_lifts(gates, evaluation["metric"], evaluation["k"]),
-        today,
-        settings,
-    )
-    found.append(_check_coverage(evaluation, settings))
-    return found + _check_segments(evaluation, today, settings)
+        rules.append(_check_incumbent(today, pooled, gate_count, evaluation, settings))
+        rules += _check_four_weeks(pooled, gate_count, settings)
+    rules.append(_check_popularity(evaluation, settings))
+    live_lifts = history.collect_live_lifts(gates, evaluation["metric"], evaluation["k"])
+    rules += _check_lift(evaluation, live_lifts, today, settings)
+    rules.append(_check_coverage(evaluation, settings))
+    rules += _check_segments(evaluation, today, settings)
+    return rules
 
 
 def get_primary_metric(evaluation: dict[str, Any], arm: str) -> float:
-    """The primary metric of an arm; 0 when no user was evaluated."""
-    return float(evaluation["arms"][arm].get(f"{evaluation['metric']}@{evaluation['k']}", 0.0))
+    """Return the primary metric of an arm, or 0 when no user was evaluated."""
+    return float(evaluation["arms"][arm].get(_get_metric_name(evaluation), 0.0))
 
 
-def _select_comparable(evaluation: dict[str, Any], gates: list[GateRecord]) -> list[GateRecord]:
+def _select_past_gates(evaluation: dict[str, Any], gates: list[GateRecord]) -> list[GateRecord]:
     if not gates or "incumbent" not in evaluation["arms"]:
         return []
     start = parse_as_of(evaluation["holdout"]["from"])
     return history.select_comparable_gates(gates, evaluation["metric"], evaluation["k"], start)
 
 
-def _check_user_count(users: int, evaluation: dict[str, Any], settings: GateSettings) -> GateRule:
-    note = f"{evaluation['evaluated_users']:,} today, the others of the last gates"
+def _check_user_count(
+    pooled: Evidence, evaluation: dict[str, Any], settings: GateSettings
+) -> GateRule:
+    """Require enough users; too few are no failure, but not enough evidence."""
+    name = "enough users in the holdout"
+    users_today = evaluation["evaluated_users"]
+    users = max(users_today, pooled.users)
     passed = True if users >= settings.min_users else None
-    pooled = users > evaluation["evaluated_users"]
-    return rule_with_verdict(
-        "users",
-        "enough users in the holdout",
-        users,
-        settings.min_users,
-        passed,
-        "count",
-        note if pooled else "",
-    )
+    note = ""
+    if users > users_today:
+        note = f"{users_today:,} today, the others of the last gates"
+    return rule_with_verdict("users", name, users, settings.min_users, passed, "count", note)
 
 
 def _check_incumbent(
-    today: Evidence, pooled: Evidence, past: int, evaluation: dict[str, Any], settings: GateSettings
+    today: Evidence,
+    pooled: Evidence,
+    gate_count: int,
+    evaluation: dict[str, Any],
+    settings: GateSettings,
 ) -> GateRule:
-    passed, used, note = weigh_evidence(today, pooled, settings.margin, settings.min_users)
-    said = f"{used.users:,} users{f' of {past + 1} gates' if used is pooled and past else ''}{note and f': {note}'}"
-    name = f"{_format_metric_name(evaluation)} against the incumbent, lower bound"
-    return rule_with_verdict(
-        "incumbent", name, _clip_share(used.low), -settings.margin, passed, "share", said
-    )
+    """Require that the challenger is shown to lose at most the margin."""
+    passed, evidence, reason = weigh_evidence(today, pooled, settings.margin, settings.min_users)
+    note = f"{evidence.users:,} users"
+    if evidence is pooled and gate_count > 1:
+        note += f" of {gate_count} gates"
+    if reason:
+        note += f": {reason}"
+    name = f"{_get_metric_name(evaluation)} against the incumbent, lower bound"
+    value = _clip_share(evidence.low)
+    return rule_with_verdict("incumbent", name, value, -settings.margin, passed, "share", note)
 
 
-def _check_four_weeks(pooled: Evidence, gates: int, settings: GateSettings) -> list[GateRule]:
-    """Challengers that are each worse by less than the margin: at this rate, what would four weeks of them lose?
+def _check_four_weeks(pooled: Evidence, gate_count: int, settings: GateSettings) -> list[GateRule]:
+    """Limit what four weeks of challengers would lose, each of them worse by less than the margin.
 
-    One standard error in their favour: a slow leak is to be found before it is proven.
+    The rule adds one standard error in their favour, and still finds a slow loss before it could
+    be proven.
     """
-    if gates < MIN_HISTORY_GATES or not pooled.incumbent:
+    if gate_count < MIN_HISTORY_GATES or not pooled.incumbent:
         return []
-    note = f"the last {gates} gates as they were, passed or not, {pooled.users:,} users"
-    name, lost = "four weeks at the last gates' rate", GATE_HISTORY_DAYS * pooled.share(1)
-    return [rule_at_least("four_weeks", name, lost, -settings.max_lift_fall, "share", note)]
+    name = "four weeks at the last gates' rate"
+    change = GATE_HISTORY_DAYS * pooled.relative_difference(1)
+    limit = -settings.max_lift_fall
+    note = f"the last {gate_count} gates, whether they passed or not, with {pooled.users:,} users"
+    return [rule_at_least("four_weeks", name, change, limit, "share", note)]
 
 
-def _check_popularity(evaluation: dict[str, Any], settings: GateSettings) -> list[GateRule]:
-    """Not shown to be worse: few users must not stop a model that is as good."""
-    popular = get_primary_metric(evaluation, "popularity")
-    upper = popular + evaluation["differences"]["popularity"]["high"]
-    name = f"{_format_metric_name(evaluation)} against popularity, upper bound"
-    return [rule_at_least("popularity", name, upper, popular * (1 - settings.margin))]
+def _check_popularity(evaluation: dict[str, Any], settings: GateSettings) -> GateRule:
+    """Require that the challenger is not shown to be worse than popularity.
+
+    The rule takes the upper bound, so that few users do not stop a model that is as good.
+    """
+    popularity = get_primary_metric(evaluation, "popularity")
+    upper = popularity + evaluation["differences"]["popularity"]["high"]
+    name = f"{_get_metric_name(evaluation)} against popularity, upper bound"
+    return rule_at_least("popularity", name, upper, popularity * (1 - settings.margin))
 
 
 def _check_lift(
-    evaluation: dict[str, Any], lifts: list[float], today: Evidence, settings: GateSettings
+    evaluation: dict[str, Any], live_lifts: list[float], today: Evidence, settings: GateSettings
 ) -> list[GateRule]:
-    """The upper bound is of users and of days: how far lifts scatter from day to day, whichever is wider.
+    """Require that the lift over popularity does not fall below that of the last four weeks.
 
-    A challenger that is ahead of the incumbent passes: to refuse it would keep the worse of the two.
+    The upper bound is the wider of two: that of the users, and that of how much lifts vary from day
+    to day. A challenger that is ahead of the incumbent passes, because a refusal would keep the
+    worse model live.
     """
     lift = evaluation.get("lift") or {}
-    if "value" not in lift or len(lifts) < MIN_HISTORY_GATES:
+    if "value" not in lift or len(live_lifts) < MIN_HISTORY_GATES:
         return []
-    usual = median(lifts)
-    scatter = 2 * MAD_SCALE * median(abs(one - usual) for one in lifts)
-    upper = max(lift["high"], lift["value"] + scatter)
+    name = "lift over popularity, upper bound"
+    usual = median(live_lifts)
+    deviations = [abs(live_lift - usual) for live_lift in live_lifts]
+    upper = max(lift["high"], lift["value"] + 2 * MAD_SCALE * median(deviations))
     limit = usual * (1 - settings.max_lift_fall)
-    ahead = today.users > 0 and today.total >= 0
-    note = f"today {lift['value']:.3f}, the median of {len(lifts)} gates {usual:.3f}"
-    note += "; ahead of the incumbent" if ahead and upper < limit else ""
-    name, passed = "lift over popularity, upper bound", upper >= limit or ahead
+    is_ahead = today.users > 0 and today.total >= 0
+    note = f"today {lift['value']:.3f}, the median of {len(live_lifts)} gates {usual:.3f}"
+    if is_ahead and upper < limit:
+        note += "; ahead of the incumbent"
+    passed = upper >= limit or is_ahead
     return [rule_with_verdict("lift", name, upper, limit, passed, "score", note)]
 
 
 def _check_coverage(evaluation: dict[str, Any], settings: GateSettings) -> GateRule:
+    """Require that the lists show enough of the items that so few lists could show."""
     k, users = evaluation["k"], evaluation["evaluated_users"]
-    possible = min(1.0, users * k / max(1, evaluation["items"]))
-    shown = evaluation["arms"]["challenger"].get(f"coverage@{k}", 0.0)
-    return rule_at_least(
-        "coverage",
-        f"coverage@{k} of the catalogue",
-        shown,
-        settings.min_coverage * possible,
-        "share",
-    )
+    metric_name = format_metric_name("coverage", k)
+    possible_share = min(1.0, users * k / max(1, evaluation["items"]))
+    limit = settings.min_coverage * possible_share
+    coverage = evaluation["arms"]["challenger"].get(metric_name, 0.0)
+    return rule_at_least("coverage", f"{metric_name} of the catalogue", coverage, limit, "share")
 
 
 def _check_segments(
     evaluation: dict[str, Any], today: Evidence, settings: GateSettings
 ) -> list[GateRule]:
-    """The segment that comes nearest to its limit, or falls deepest below it."""
-    judged_ones = [
-        _check_segment(segment, today, evaluation, settings)
-        for segment in evaluation.get("segments") or []
-        if segment["users"] >= settings.min_users
-        and {"challenger", "incumbent"} <= segment["arms"].keys()
-    ]
-    return (
-        [min(judged_ones, key=lambda rule: rule["value"] - rule["limit"])]
-        if today.users and judged_ones
-        else []
-    )
+    """Return the rule of the segment that is nearest to its limit, or furthest below it."""
+    if not today.users:
+        return []
+    rules = []
+    for segment in evaluation.get("segments") or []:
+        has_both = {"challenger", "incumbent"} <= segment["arms"].keys()
+        if has_both and segment["users"] >= settings.min_users:
+            rules.append(_check_segment(segment, today, evaluation, settings))
+    if not rules:
+        return []
+    return [min(rules, key=_measure_slack)]
+
+
+def _measure_slack(rule: GateRule) -> float:
+    return float(rule["value"] - rule["limit"])
 
 
 def _check_segment(
     segment: dict[str, Any], today: Evidence, evaluation: dict[str, Any], settings: GateSettings
 ) -> GateRule:
-    before = segment["arms"]["incumbent"]
-    slack = SEGMENT_STANDARD_ERRORS * sqrt(today.spread / max(1, today.users) / segment["users"])
-    limit = before * (1 - settings.max_segment_fall) - slack
-    note = f"the nearest of the segments to its limit; incumbent {before:.4f}, {segment['users']:,} users"
-    name = f"{_format_metric_name(evaluation)} of segment {segment['segment']}"
-    return rule_at_least(
-        "segments", name, segment["arms"]["challenger"], max(0.0, limit), "score", note
-    )
+    """Limit what one kind of user may lose; the fewer its users, the more slack it has."""
+    incumbent, challenger = segment["arms"]["incumbent"], segment["arms"]["challenger"]
+    users = segment["users"]
+    slack = SEGMENT_STANDARD_ERRORS * sqrt(today.spread / max(1, today.users) / users)
+    limit = max(0.0, incumbent * (1 - settings.max_segment_fall) - slack)
+    name = f"{_get_metric_name(evaluation)} of segment {segment['segment']}"
+    note = f"the segment that is nearest to its limit; incumbent {incumbent:.4f}, {users:,} users"
+    return rule_at_least("segments", name, challenger, limit, "score", note)
 
 
-def _format_metric_name(evaluation: dict[str, Any]) -> str:
-    return f"{evaluation['metric']}@{evaluation['k']}"
+def _get_metric_name(evaluation: dict[str, Any]) -> str:
+    return format_metric_name(evaluation["metric"], evaluation["k"])
 
 
 def _clip_share(share: float) -> float:
-    """A share of an incumbent whose mean is 0 is infinite, which JSON can't say."""
-    return max(-9.99, min(9.99, share))
+    """Clip a share: that of an incumbent whose mean is 0 is infinite, which JSON can't hold."""
+    return max(-MAX_SHARE, min(MAX_SHARE, share))

@@ -1,22 +1,23 @@
-"""A rule of the gate as JSON: its key, its name in words, its value, its limit, and whether it passed."""
+"""A rule of the gate as JSON: key, name in words, value, limit, and whether it passed."""
 
 from typing import Any, Literal
 
 GateRule = dict[str, Any]
+"""It is written to the run record, with the keys that `_build_rule` sets."""
 RuleUnit = Literal["count", "score", "share"]
 
 
 def rule_at_least(
     rule: str, name: str, value: float, limit: float, unit: RuleUnit = "score", note: str = ""
 ) -> GateRule:
-    """Passed when the value is not below the limit."""
+    """Build a rule that passes when the value is at or above the limit."""
     return _build_rule(rule, name, value, limit, value >= limit, "at least", unit, note)
 
 
 def rule_at_most(
     rule: str, name: str, value: float, limit: float, unit: RuleUnit = "score", note: str = ""
 ) -> GateRule:
-    """Passed when the value is not above the limit."""
+    """Build a rule that passes when the value is at or below the limit."""
     return _build_rule(rule, name, value, limit, value <= limit, "at most", unit, note)
 
 
@@ -29,7 +30,10 @@ def rule_with_verdict(
     unit: RuleUnit,
     note: str = "",
 ) -> GateRule:
-    """At least the limit, where more than the two decides; None is `not enough evidence`, and no pass."""
+    """Build an "at least" rule whose result does not follow from value and limit alone.
+
+    `passed` is None when there is not enough evidence; the gate does not pass such a rule.
+    """
     return _build_rule(rule, name, value, limit, passed, "at least", unit, note)
 
 
@@ -43,30 +47,13 @@ def _build_rule(
     unit: RuleUnit,
     note: str,
 ) -> GateRule:
-    rounded = {"value": round(value, 6), "limit": round(limit, 6)}
     return {
         "rule": rule,
         "name": name,
-        **rounded,
+        "value": round(value, 6),
+        "limit": round(limit, 6),
         "passed": passed,
         "bound": bound,
         "unit": unit,
         "note": note,
     }
-
-
-def format_figure(rule: GateRule, key: str) -> str:
-    """The rule's value or limit as people read it."""
-    value = rule[key]
-    return (
-        f"{value:,.0f}"
-        if rule["unit"] == "count"
-        else f"{value:.2%}"
-        if rule["unit"] == "share"
-        else f"{value:.4f}"
-    )
-
-
-def format_rule_answer(rule: GateRule) -> str:
-    """`pass`, `FAIL` or `not enough evidence`."""
-    return {True: "pass", False: "FAIL", None: "not enough evidence"}[rule["passed"]]

@@ -12,7 +12,7 @@ from dawnlist.settings import GateSettings
 from dawnlist.urls import format_error
 
 REASON_LENGTHS = range(10, 501)
-"""A reason shorter than these says nothing, a longer one belongs where it is linked to."""
+"""A shorter reason says nothing. A longer one belongs in a document that the reason links to."""
 
 
 def decide_verdict(
@@ -23,82 +23,106 @@ def decide_verdict(
     gates: Sequence[GateRecord] = (),
     force: str = "",
 ) -> dict[str, Any]:
-    """The verdict on an evaluation of the day `as_of`, `live` being what the store has active.
+    """Decide on the evaluation of the day `as_of`.
 
-    With an incumbent the challenger goes live if every rule passes; else nothing changes. Without one something must
-    go live: the challenger if every rule passes and it is the better one, else popularity. `force`, the reason of a
-    forced pass, lets the challenger go live whatever the rules say. A day that is not newer than the live one is
-    judged and never goes live, forced or not. `gates`: what dawnlist.components.gate.history.last found.
+    With an incumbent the challenger goes live if every rule passes; else nothing changes. Without
+    one something must go live: the challenger if every rule passes and it beats popularity, else
+    popularity. A day that is not newer than the live one never goes live, forced or not.
 
-    Returns `passed`, `winner` ("challenger", "popularity" or "incumbent"), `reason`, `rules`, `forced` (None or
-    {"reason"}) and `comparable` (no rule on the day was broken). ValueError for a reason that is none.
+    Args:
+        live: What the store has active, or None.
+        gates: What dawnlist.components.gate.history.read_recent_gates returned.
+        force: The reason of a forced pass, with which the challenger goes live whatever the rules
+            say; empty for none.
+
+    Returns:
+        `passed`, `winner` ("challenger", "popularity" or "incumbent"), `reason`, `rules`, `forced`
+        (None or {"reason"}) and `comparable` (the day broke no rule).
+
+    Raises:
+        ValueError: The reason of the forced pass is too short or too long.
     """
-    reason = validate_force_reason(force)
-    first = "incumbent" not in evaluation["arms"]
-    on_day = day_rules.apply_day_rules(
-        evaluation, settings, None if first else (live or {}).get("winner")
+    force_reason = validate_force_reason(force)
+    live_winner = None
+    if live is not None and "incumbent" in evaluation["arms"]:
+        live_winner = live.get("winner")
+    rules_on_day = day_rules.apply_day_rules(evaluation, settings, live_winner)
+    rules = quality_rules.apply_quality_rules(evaluation, settings, list(gates)) + rules_on_day
+    verdict = _decide_by_rules(evaluation, rules)
+    verdict["rules"] = rules
+    verdict["forced"] = None
+    verdict["comparable"] = all(rule["passed"] for rule in rules_on_day)
+    if force_reason:
+        _force_pass(verdict, force_reason)
+    if live is not None and parse_as_of(as_of) <= parse_as_of(live["as_of"]):
+        _keep_live_version(verdict, live)
+    return verdict
+
+
+def _force_pass(verdict: dict[str, Any], force_reason: str) -> None:
+    verdict["passed"] = True
+    verdict["winner"] = "challenger"
+    verdict["reason"] = f"FORCED: {force_reason} (without it: {verdict['reason']})"
+    verdict["forced"] = {"reason": force_reason}
+
+
+def _keep_live_version(verdict: dict[str, Any], live: Publication) -> None:
+    """Refuse to replace a version whose day is as new as the run's, or newer."""
+    verdict["passed"] = False
+    verdict["winner"] = "incumbent"
+    verdict["reason"] = (
+        f"version {live['version']} of {live['as_of']} is live and not older than this run, "
+        f"so it stays; {verdict['reason']}"
     )
-    rules = [*quality_rules.apply_quality_rules(evaluation, settings, list(gates)), *on_day]
-    verdict = {
-        **(_decide_first_run(evaluation, rules) if first else _decide_against_incumbent(rules)),
-        "rules": rules,
-        "forced": None,
-        "comparable": all(rule["passed"] for rule in on_day),
-    }
-    if reason:
-        said = f"FORCED: {reason} (without it: {verdict['reason']})"
-        verdict |= {
-            "passed": True,
-            "winner": "challenger",
-            "reason": said,
-            "forced": {"reason": reason},
-        }
-    if live is None or parse_as_of(as_of) > parse_as_of(live["as_of"]):
-        return verdict
-    stays = f"version {live['version']} of {live['as_of']} is live and not older than this run, so it stays"
-    return {
-        **verdict,
-        "passed": False,
-        "winner": "incumbent",
-        "reason": f"{stays}; {verdict['reason']}",
-    }
 
 
 def validate_force_reason(force: str) -> str:
-    """The reason of a forced pass on one line, or an empty text for none. ValueError for a reason that is none."""
+    """Return the reason of a forced pass on one line, or an empty text for none.
+
+    Raises:
+        ValueError: The reason is too short or too long.
+    """
     reason = format_error(force)
     if force and len(reason) not in REASON_LENGTHS:
         raise ValueError(
-            f"the reason of a forced pass is {reason[:40]!r}: say why in {REASON_LENGTHS[0]} to {REASON_LENGTHS[-1]} letters, e.g. "
-            "'new shop system, lists were checked by hand'"
+            f"the reason of a forced pass is {reason[:40]!r}: say why in {REASON_LENGTHS[0]} to "
+            f"{REASON_LENGTHS[-1]} letters, e.g. 'new shop system, lists were checked by hand'"
         )
     return reason
 
 
-def _decide_first_run(evaluation: dict[str, Any], rules: list[GateRule]) -> dict[str, Any]:
-    against = _describe_objections(rules)
-    ahead = quality_rules.get_primary_metric(
-        evaluation, "challenger"
-    ) > quality_rules.get_primary_metric(evaluation, "popularity")
-    winner = "challenger" if ahead and not against else "popularity"
-    reason = (
-        f"there is no incumbent, so the winner of challenger and popularity goes live: {winner}"
-    )
-    if against:
-        reason += f" ({against})"
-    return {"passed": True, "winner": winner, "reason": reason}
-
-
-def _decide_against_incumbent(rules: list[GateRule]) -> dict[str, Any]:
-    against = _describe_objections(rules)
-    if against:
-        return {"passed": False, "winner": "incumbent", "reason": f"{against}; the incumbent stays"}
+def _decide_by_rules(evaluation: dict[str, Any], rules: list[GateRule]) -> dict[str, Any]:
+    """Return `passed`, `winner` and `reason`, as the rules alone decide."""
+    objections = _describe_objections(rules)
+    if "incumbent" not in evaluation["arms"]:
+        return _decide_first_run(evaluation, objections)
+    if objections:
+        reason = f"{objections}; the incumbent stays"
+        return {"passed": False, "winner": "incumbent", "reason": reason}
     return {"passed": True, "winner": "challenger", "reason": "the challenger passed every rule"}
 
 
+def _decide_first_run(evaluation: dict[str, Any], objections: str) -> dict[str, Any]:
+    challenger = quality_rules.get_primary_metric(evaluation, "challenger")
+    popularity = quality_rules.get_primary_metric(evaluation, "popularity")
+    winner = "popularity"
+    if challenger > popularity and not objections:
+        winner = "challenger"
+    reason = (
+        f"there is no incumbent, so the winner of challenger and popularity goes live: {winner}"
+    )
+    if objections:
+        reason += f" ({objections})"
+    return {"passed": True, "winner": winner, "reason": reason}
+
+
 def _describe_objections(rules: list[GateRule]) -> str:
-    """What speaks against the challenger; empty when nothing does."""
+    """List the rules that speak against the challenger; empty when none does."""
     failed = [rule["name"] for rule in rules if rule["passed"] is False]
     unproven = [rule["name"] for rule in rules if rule["passed"] is None]
-    said = [f"the challenger failed: {', '.join(failed)}"] if failed else []
-    return "; ".join(said + ([f"not enough evidence: {', '.join(unproven)}"] if unproven else []))
+    objections = []
+    if failed:
+        objections.append(f"the challenger failed: {', '.join(failed)}")
+    if unproven:
+        objections.append(f"not enough evidence: {', '.join(unproven)}")
+    return "; ".join(objections)

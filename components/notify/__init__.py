@@ -1,1 +1,1 @@
-"""The daily report: what a run did, from its run record alone, as a page, a summary and lines for the log."""
+"""The notify step: report a run by a page, a summary, log lines, and messages."""

@@ -35,8 +35,11 @@ def notify(
     seed: int,
     force: str,
 ) -> None:
-    """Report the run from its run record, and tell people of it; the parameters are the pipeline's own."""
-    given = {
+    """Report the run from its run record, and send the message about it.
+
+    All parameters but `status` and the two outputs are the pipeline's own.
+    """
+    parameters = {
         name: value
         for name, value in locals().items()
         if name not in ("status", "report", "summary", "run")
@@ -45,8 +48,8 @@ def notify(
     from dawnlist.components.notify.notification import alarm_on_error
     from dawnlist.records.run_records import record_step, resolve_as_of
 
-    with alarm_on_error(given, run):
-        given["as_of"] = as_of = resolve_as_of(lake, namespace, as_of, run)
+    with alarm_on_error(parameters, run):
+        parameters["as_of"] = as_of = resolve_as_of(lake, namespace, as_of, run)
         with record_step(lake, namespace, as_of, run, "notify") as record:
             from pathlib import Path
 
@@ -55,9 +58,9 @@ def notify(
             from dawnlist.lake.lake import Lake
             from dawnlist.records.lineage import write_lineage
 
-            opened = Lake.open(lake, namespace)
-            facts = read_run_facts(opened, as_of, run)
-            print(write_report(opened, facts, Path(report.path), Path(summary.path)))
+            opened_lake = Lake.open(lake, namespace)
+            facts = read_run_facts(opened_lake, as_of, run)
+            print(write_report(opened_lake, facts, Path(report.path), Path(summary.path)))
             write_lineage([report, summary], [], lake, namespace, as_of, run)
-            record["told"] = notify_recipients(opened, facts, given)
+            record["told"] = notify_recipients(opened_lake, facts, parameters)
             print(*record["told"], sep="\n")

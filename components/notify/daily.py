@@ -1,4 +1,4 @@
-"""The report of one run: a page, a summary and lines for the log, from its run record."""
+"""The report of one run, made from its run record: a page, a summary, and lines for the log."""
 
 from pathlib import Path
 
@@ -10,25 +10,34 @@ from dawnlist.records.run_records import read_step_records
 
 
 def write_report(lake: Lake, facts: Facts, html: Path, markdown: Path) -> str:
-    """Write the page to `html` and into the lake, the summary to `markdown`; returns the lines for the log.
+    """Write the page to `html` and to the lake, and the summary to `markdown`.
 
-    Decides from the run record alone what happened. A second call writes the same again.
+    The report follows from the run record alone, so a second call writes the same again.
+
+    Returns:
+        The lines for the log.
     """
+    # page brings matplotlib, which the report for the terminal does without
     from dawnlist.components.notify.page import render_run_page
 
-    rendered = render_run_page(facts).encode()
-    for path, data in ((html, rendered), (markdown, render_markdown_summary(facts).encode())):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    lake.write(rendered, "reports", format_stamp(parse_as_of(facts.as_of)), f"{facts.run}.html")
+    page = render_run_page(facts).encode()
+    _write_file(html, page)
+    _write_file(markdown, render_markdown_summary(facts).encode())
+    lake.write(page, "reports", format_stamp(parse_as_of(facts.as_of)), f"{facts.run}.html")
     return render_log_report(facts)
 
 
+def _write_file(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
 def render_text_report(lake: Lake, as_of: str, run: str) -> str:
-    """The lines for the terminal alone, the verdict last."""
+    """Render the lines for the terminal, the verdict last."""
     return render_log_report(read_run_facts(lake, as_of, run))
 
 
 def read_run_facts(lake: Lake, as_of: str, run: str) -> Facts:
-    """The run as its record has it now."""
-    return Facts.of(as_of, run, lake.uri.rpartition("/")[2], read_step_records(lake, as_of, run))
+    """Read the run as its record describes it now."""
+    shop = lake.uri.rpartition("/")[2]
+    return Facts.of(as_of, run, shop, read_step_records(lake, as_of, run))

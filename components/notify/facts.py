@@ -1,118 +1,131 @@
-"""A run as its record has it: what a report is made from, and nothing else."""
+"""A run as its record describes it. Reports are made from this alone."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dawnlist.components.notify import formats
+from dawnlist.components.figures import format_metric_name
+from dawnlist.components.notify.formats import format_json_value, parse_finite, sanitise_json
 from dawnlist.messages.masking import anonymise_json
 from dawnlist.records.run_records import StepRecord
 
 DAG_STEPS = (
     "fetch", "clean", "filter_bots", "dataset", "tune", "train", "evaluate", "gate", "refit", "recommend", "publish",
 )  # fmt: skip
-"""The steps of the DAG in its order; notify, which reports on them, is none of them."""
+"""The steps of the DAG in its order, without notify, which reports on them."""
 AFTER_GATE = DAG_STEPS[DAG_STEPS.index("gate") + 1 :]
 
 
 @dataclass(frozen=True)
 class Facts:
-    """A run as its record has it, cleaned of passwords and control characters, its errors of personal data too."""
+    """A run as its record describes it, without passwords, control characters and personal data.
+
+    Any value of a record may be missing or of another type than expected, because records are read
+    from the lake. The `get_` methods allow for that.
+    """
 
     as_of: str
+    """The day of the run, as ISO-8601 text."""
     run: str
+    """The id of the run."""
     shop: str
+    """The namespace of the run."""
     records: list[StepRecord]
-    """In the order the steps started, without notify."""
+    """The records of the steps in the order they started, without notify."""
 
     @classmethod
-    def of(cls, as_of: str, run: str, shop: str, found: list[StepRecord]) -> "Facts":
-        """The facts of what dawnlist.records.run_records.records found."""
-        kept = [
-            formats.sanitise_json(_anonymise_error(record))
-            for record in found
-            if record.get("step") != "notify"
-        ]
-        return cls(formats.sanitise_json(as_of), formats.sanitise_json(run), shop, kept)
+    def of(cls, as_of: str, run: str, shop: str, records: list[StepRecord]) -> "Facts":
+        """Clean the records that dawnlist.records.run_records.read_step_records returned."""
+        clean_records = []
+        for record in records:
+            if record.get("step") != "notify":
+                clean_records.append(sanitise_json(_anonymise_error(record)))
+        return cls(sanitise_json(as_of), sanitise_json(run), shop, clean_records)
 
-    def record(self, step: str) -> StepRecord:
-        """A step's record, or an empty dict."""
-        return next((record for record in self.records if record.get("step") == step), {})
+    def get_record(self, step: str) -> StepRecord:
+        """Return a step's record, or an empty dict."""
+        for record in self.records:
+            if record.get("step") == step:
+                return record
+        return {}
 
-    def of_step(self, step: str, *keys: str) -> Any:
-        """A value of what a step reported, or None when it, or any key on the way, is missing."""
-        value: Any = self.record(step).get("report")
+    def get_value(self, step: str, *keys: str) -> Any:
+        """Follow the keys into a step's report; None when the step or a key is missing."""
+        value: Any = self.get_record(step).get("report")
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None
         return value
 
-    def mapping(self, step: str, *keys: str) -> dict[str, Any]:
-        """The same where a dict is expected; anything else counts as an empty one."""
-        value = self.of_step(step, *keys)
+    def get_mapping(self, step: str, *keys: str) -> dict[str, Any]:
+        """Return the value where a dict is expected; an empty one in place of anything else."""
+        value = self.get_value(step, *keys)
         return value if isinstance(value, dict) else {}
 
-    def listing(self, step: str, *keys: str) -> list[dict[str, Any]]:
-        """The same where a list of dicts is expected."""
-        value = self.of_step(step, *keys)
-        return (
-            [inner for inner in value if isinstance(inner, dict)] if isinstance(value, list) else []
-        )
+    def get_listing(self, step: str, *keys: str) -> list[dict[str, Any]]:
+        """Return the dicts of a value where a list of dicts is expected."""
+        value = self.get_value(step, *keys)
+        if not isinstance(value, list):
+            return []
+        return [entry for entry in value if isinstance(entry, dict)]
 
     def succeeded(self, step: str) -> bool:
-        """Whether the step ran to its end."""
-        return bool(self.record(step).get("state") == "succeeded")
+        """Say whether the step ran to its end."""
+        return bool(self.get_record(step).get("state") == "succeeded")
 
     @property
-    def broken(self) -> StepRecord | None:
-        """The step that failed or, with no error anywhere, the one that was killed; the last of several."""
+    def broken_record(self) -> StepRecord | None:
+        """The last step that failed or, when no step failed, the last one that was killed."""
         for state in ("failed", "started"):
-            found = [record for record in self.records if record.get("state") == state]
-            if found:
-                return found[-1]
+            for record in reversed(self.records):
+                if record.get("state") == state:
+                    return record
         return None
 
     @property
-    def first(self) -> bool:
+    def is_first_run(self) -> bool:
         """Whether the run was evaluated without an incumbent."""
-        arms = self.mapping("evaluate", "arms")
+        arms = self.get_mapping("evaluate", "arms")
         return bool(arms) and "incumbent" not in arms
 
     @property
     def gate_stopped(self) -> bool:
-        """Whether the gate ran and did not pass, so that the steps after it were not meant to run."""
-        return self.succeeded("gate") and self.of_step("gate", "passed") is False
+        """Whether the gate ran and did not pass, so that no later step had to run."""
+        return self.succeeded("gate") and self.get_value("gate", "passed") is False
 
     @property
     def metric(self) -> str:
         """The metric that search and gate compare, e.g. `ndcg@20`."""
-        step = "evaluate" if self.mapping("evaluate") else "tune"
-        return f"{self.of_step(step, 'metric') or 'ndcg'}@{formats.format_json_value(self.of_step(step, 'k') or 20)}"
+        step = "evaluate" if self.get_mapping("evaluate") else "tune"
+        name = self.get_value(step, "metric") or "ndcg"
+        k = self.get_value(step, "k") or 20
+        return format_metric_name(str(name), format_json_value(k))
 
     @property
     def not_run(self) -> list[str]:
         """The steps that left no record."""
-        return [step for step in DAG_STEPS if not self.record(step)]
+        return [step for step in DAG_STEPS if not self.get_record(step)]
 
     @property
     def step_seconds(self) -> float:
-        """The sum of the durations in the record."""
-        return sum(formats.parse_finite(record.get("seconds")) or 0.0 for record in self.records)
+        """The sum of the steps' durations, in seconds."""
+        return sum(parse_finite(record.get("seconds")) or 0.0 for record in self.records)
 
     @property
     def wall_seconds(self) -> float | None:
-        """From the first start to the last end, or None when there is no end."""
+        """Seconds from the first start to the last end; None when a time is missing or damaged."""
+        starts, ends = [], []
         try:
-            starts = [datetime.fromisoformat(record["started"]) for record in self.records]
-            ends = [
-                datetime.fromisoformat(record["ended"])
-                for record in self.records
-                if "ended" in record
-            ]
+            for record in self.records:
+                starts.append(datetime.fromisoformat(record["started"]))
+                if "ended" in record:
+                    ends.append(datetime.fromisoformat(record["ended"]))
             return (max(ends) - min(starts)).total_seconds() if ends else None
         except (KeyError, TypeError, ValueError):
             return None
 
 
 def _anonymise_error(record: StepRecord) -> StepRecord:
-    """With an error that quotes nobody's data; the lake keeps its very words."""
-    return {**record, "error": anonymise_json(record["error"])} if "error" in record else record
+    """Mask personal data in the error; the record in the lake keeps the original text."""
+    if "error" not in record:
+        return record
+    return {**record, "error": anonymise_json(record["error"])}

@@ -1,4 +1,4 @@
-"""Telling people of a run: after each one, once, whatever happened to it and whatever the mail server says."""
+"""Send the message about a run, once for each run, however it ended, without failing it."""
 
 import traceback
 from collections.abc import Iterator, Mapping
@@ -21,88 +21,116 @@ from dawnlist.urls import NOTIFY_URLS, format_error, mask_passwords
 
 
 def notify_recipients(lake: Lake, facts: Facts, parameters: Mapping[str, Any]) -> list[str]:
-    """Tell of a run to all whom DAWNLIST_NOTIFY_URLS says, as the settings want it; returns what came of it, in lines.
+    """Send the message about a run to all channels in DAWNLIST_NOTIFY_URLS.
 
-    `parameters`: what the run was given. A second call sends no second message. A server that does not take it fails
-    nothing: it is tried for a bounded time, and then by the next run.
+    The settings say whether a run gets a message. A second call sends no second message. A server
+    that does not accept the message fails nothing: it is tried for a limited time, and again by the
+    next run.
+
+    Args:
+        parameters: The parameters that the run was started with.
+
+    Returns:
+        What happened, in lines for the log.
     """
-    settings, said = _load_notify_settings(parameters.get("settings", ""))
-    found, wrong = parse_channels()
-    said += wrong
-    if not found:
-        return [*said, f"nobody is told of this run: {NOTIFY_URLS} names nobody"]
-    mine = None
-    if settings.when == "always" or (
-        settings.when == "failure" and determine_outcome(facts).tone == "bad"
-    ):
-        mine = _post_message(lake, facts, parameters, settings)
-    return said + outbox.deliver_messages(lake, facts.run, mine, found, settings.try_seconds)
+    settings, log_lines = _load_notify_settings(parameters.get("settings", ""))
+    channels, problems = parse_channels()
+    log_lines += problems
+    if not channels:
+        reason = f"{NOTIFY_URLS} lists no recipients"
+        return [*log_lines, f"no message is sent about this run: {reason}"]
+    location = None
+    if _wants_message(settings, facts):
+        location = _post_message(lake, facts, parameters, settings)
+    seconds = settings.try_seconds
+    return log_lines + outbox.deliver_messages(lake, facts.run, location, channels, seconds)
+
+
+def _wants_message(settings: NotifySettings, facts: Facts) -> bool:
+    if settings.when == "failure":
+        return determine_outcome(facts).tone == "bad"
+    return settings.when == "always"
 
 
 def _post_message(
     lake: Lake, facts: Facts, parameters: Mapping[str, Any], settings: NotifySettings
 ) -> outbox.MessageLocation | None:
-    """The message about a run, in the outbox; None when everybody has got it."""
+    """Put the message about a run into the outbox; None when all channels have it already."""
     from dawnlist.components.notify.message import (  # brings matplotlib
         MessageContext,
         build_report_links,
         build_run_message,
     )
 
-    around = MessageContext(
-        parameters,
-        registry.read_champion(lake),
-        build_report_links(settings, facts.as_of, facts.run),
-    )
-    made = build_run_message(facts, around)
-    where = outbox.MessageLocation(
-        format_stamp(parse_as_of(facts.as_of)), facts.run, made.key.rpartition("/")[2]
-    )
-    return where if outbox.post_message(lake, where, made) else None
+    links = build_report_links(settings, facts.as_of, facts.run)
+    context = MessageContext(parameters, registry.read_champion(lake), links)
+    message = build_run_message(facts, context)
+    day = format_stamp(parse_as_of(facts.as_of))
+    location = outbox.MessageLocation(day, facts.run, message.key.rpartition("/")[2])
+    is_new = outbox.post_message(lake, location, message)
+    return location if is_new else None
 
 
 @contextmanager
 def alarm_on_error(parameters: Mapping[str, Any], run: str) -> Iterator[None]:
-    """Tell of an error of the block, which is there to tell of all others, such as a lake that is away; raise it on.
+    """Send an alarm when the block fails, e.g. because the lake can't be reached, and re-raise.
 
-    Each call tells again: without a lake there is nothing to remember it by.
+    The block is the one that reports all other errors. Each call sends an alarm again, because
+    without the lake there is no record of those that were sent.
     """
     try:
         yield
     except Exception as error:
-        alarm = _build_alarm(error, parameters, run)
-        wanted = _load_notify_settings(parameters["settings"])[0].when != "never"
-        for channel in parse_channels()[0] if wanted else []:
-            try:
-                run_with_timeout(SEND_TIMEOUT_SECONDS, partial(channel.send, alarm))
-            except Exception as deaf:  # the first error is the one to see
-                print(f"{channel.name} took no message: {format_error(deaf)}")
+        settings, _ = _load_notify_settings(parameters["settings"])
+        if settings.when != "never":
+            _send_alarm(_build_alarm(error, parameters, run))
         raise
 
 
+def _send_alarm(alarm: Message) -> None:
+    """Send an alarm to each channel once; print the errors, which must not hide the first one."""
+    channels, _ = parse_channels()
+    for channel in channels:
+        try:
+            run_with_timeout(SEND_TIMEOUT_SECONDS, partial(channel.send, alarm))
+        except Exception as error:
+            print(f"{channel.name} took no message: {format_error(error)}")
+
+
 def _build_alarm(error: Exception, parameters: Mapping[str, Any], run: str) -> Message:
-    """A message from what the step knows without the lake."""
+    """Build a message from what the step knows without the lake."""
     shop, as_of = parameters["namespace"], parameters["as_of"]
-    what = f"{type(error).__name__}: {anonymise_text(format_error(error))}"
-    given = "\n".join(
-        f"{name:<22}{mask_passwords(str(value))}"
-        for name, value in parameters.items()
-        if value != ""
+    cause = f"{type(error).__name__}: {anonymise_text(format_error(error))}"
+    summary = (
+        f"The run {run} of shop {shop}, as of {as_of}, has ended, but no report could be made: "
+        f"{cause}. The results of its steps are not known here; see its log and Kubeflow."
     )
-    short = (
-        f"The run {run} of shop {shop}, as of {as_of}, ended, and can't be reported: {what}. What came of its steps is "
-        "not known; its log and Kubeflow say it."
-    )
-    trace = anonymise_text("".join(traceback.format_exception(error)))
-    text = f"{short}\n\nRun it again:\n{mask_passwords(rerun.build_rerun_command(parameters))}\n\nParameters:\n{given}\n\n{trace}"
+    parameter_lines = []
+    for name, value in parameters.items():
+        if value != "":
+            parameter_lines.append(f"{name:<22}{mask_passwords(str(value))}")
+    paragraphs = [
+        summary,
+        f"Run it again:\n{mask_passwords(rerun.build_rerun_command(parameters))}",
+        "Parameters:\n" + "\n".join(parameter_lines),
+        anonymise_text("".join(traceback.format_exception(error))),
+    ]
     return Message(
-        f"{shop}/{as_of}/{run}/alarm", datetime.now(UTC), f"[{shop}] NO REPORT: {what}", text, short
+        f"{shop}/{as_of}/{run}/alarm",
+        datetime.now(UTC),
+        f"[{shop}] NO REPORT: {cause}",
+        "\n\n".join(paragraphs),
+        summary,
     )
 
 
 def _load_notify_settings(uri: str) -> tuple[NotifySettings, list[str]]:
-    """The section of a shop's settings; the defaults when they can't be read, which may be what broke the run."""
+    """Load the section `notify` of a shop's settings, with lines for the log.
+
+    Settings that can't be read may be what broke the run. The defaults then apply, so that the
+    message is sent.
+    """
     try:
         return Settings.load(uri).notify, []
     except (ValueError, OSError) as error:
-        return NotifySettings(), [f"told by the default settings: {format_error(error)}"]
+        return NotifySettings(), [f"the default notify settings apply: {format_error(error)}"]

@@ -1,14 +1,23 @@
-"""What happened in a run, decided from its run record alone: KFP's own status differs between its back ends."""
+"""What happened in a run.
+
+This is decided from the run record, because KFP's own status differs between its back ends.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dawnlist.components.notify import formats
 from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.formats import (
+    MISSING_VALUE_MARK,
+    format_count,
+    format_json_value,
+    format_score,
+)
 from dawnlist.components.notify.score_tables import get_force_reason
 from dawnlist.records.run_records import StepRecord
 
 RunState = Literal["published", "kept", "held", "older", "failed", "killed", "stopped", "nothing"]
+STATE_TONES = {"published": "good", "kept": "calm", "held": "calm", "older": "calm"}
 
 
 @dataclass(frozen=True)
@@ -16,148 +25,131 @@ class Outcome:
     """The verdict on a run."""
 
     state: RunState
+    """What happened, as one word for the code."""
     label: str
-    """One or two words, e.g. `Published`."""
+    """What happened, as one or two words for people, e.g. `Published`."""
     sentence: str
+    """What happened, in one or more sentences."""
 
     @property
     def tone(self) -> str:
-        """`good`, `calm` (nothing changed, nothing broke) or `bad`."""
-        return {"published": "good", "kept": "calm", "held": "calm", "older": "calm"}.get(
-            self.state, "bad"
-        )
+        """`good`, `calm` (nothing changed and nothing broke) or `bad`."""
+        return STATE_TONES.get(self.state, "bad")
 
 
 def determine_outcome(facts: Facts) -> Outcome:
-    """What happened: a failure first, then what publish and the gate decided."""
+    """Say what happened: a failure if there is one, else what the gate and publish decided."""
     if not facts.records:
-        return Outcome(
-            "nothing", "Nothing ran", "No step left a record, so no step of this run ever started."
-        )
-    if facts.broken is not None:
-        return (_describe_failure if facts.broken.get("state") == "failed" else _describe_kill)(
-            facts, facts.broken
-        )
+        sentence = "No step left a record, so no step of this run ever started."
+        return Outcome("nothing", "Nothing ran", sentence)
+    if facts.broken_record is not None:
+        return _describe_broken_step(facts.broken_record)
     if facts.gate_stopped:
         return _describe_gate_stop(facts)
     if not facts.succeeded("publish"):
         return _describe_incomplete_run(facts)
-    if facts.of_step("publish", "held"):
+    if facts.get_value("publish", "held"):
         return _describe_hold(facts)
-    if facts.of_step("publish", "published") is False:
+    if facts.get_value("publish", "published") is False:
         return _describe_older_run(facts)
     return _describe_publication(facts)
 
 
 def take_first_line(text: Any) -> str:
-    """The first line of a message, or a dash."""
+    """Return the first line of a message, or a dash."""
     lines = str(text or "").strip().splitlines()
-    return lines[0] if lines else formats.MISSING_VALUE_MARK
+    return next(iter(lines), MISSING_VALUE_MARK)
 
 
-def _describe_store_state(facts: Facts, step: str) -> str:
-    # publish switches at once and at its end; crowning the champion comes after, so only the store itself knows
-    return (
-        "see `dawnlist versions` for what the store has active"
-        if step == "publish"
-        else "the store is untouched"
-    )
+def _describe_store_state(step: str) -> str:
+    # publish switches versions before it ends, so its record can't say what is live.
+    if step == "publish":
+        return "see `dawnlist versions` for what the store has active"
+    return "the store is untouched"
 
 
-def _describe_failure(facts: Facts, record: StepRecord) -> Outcome:
-    error = record.get("error") if isinstance(record.get("error"), dict) else {}
-    what = (
-        f"{error.get('type', 'an error')}: {take_first_line(error.get('message'))}"
-        if error
-        else "no error was recorded"
-    )
+def _describe_broken_step(record: StepRecord) -> Outcome:
+    if record.get("state") == "failed":
+        return _describe_failure(record)
+    return _describe_kill(record)
+
+
+def _describe_failure(record: StepRecord) -> Outcome:
     step = str(record.get("step"))
-    return Outcome(
-        "failed", "Failed", f"The step {step} failed; {_describe_store_state(facts, step)}. {what}"
-    )
+    error = record.get("error")
+    cause = "no error was recorded"
+    if isinstance(error, dict) and error:
+        cause = f"{error.get('type', 'an error')}: {take_first_line(error.get('message'))}"
+    sentence = f"The step {step} failed; {_describe_store_state(step)}. {cause}"
+    return Outcome("failed", "Failed", sentence)
 
 
-def _describe_kill(facts: Facts, record: StepRecord) -> Outcome:
-    step, host, started = (
-        str(record.get(name, formats.MISSING_VALUE_MARK)) for name in ("step", "host", "started")
+def _describe_kill(record: StepRecord) -> Outcome:
+    step = str(record.get("step", MISSING_VALUE_MARK))
+    host = str(record.get("host", MISSING_VALUE_MARK))
+    start = str(record.get("started", MISSING_VALUE_MARK))
+    sentence = (
+        f"The step {step} was killed (out of memory, pre-empted or stopped): it started at {start} "
+        f"on {host} and never ended; {_describe_store_state(step)}."
     )
-    return Outcome(
-        "killed",
-        "Killed",
-        f"The step {step} was killed (out of memory, pre-empted or stopped): it started at {started} on {host} "
-        f"and never ended; {_describe_store_state(facts, step)}.",
-    )
+    return Outcome("killed", "Killed", sentence)
 
 
 def _describe_incomplete_run(facts: Facts) -> Outcome:
-    step = facts.not_run[0] if facts.not_run else "its end"
-    return Outcome(
-        "stopped",
-        "Incomplete",
-        f"The run stopped before {step} and no step recorded a failure: {step} could not be scheduled, failed before "
-        "it could write a record, or the run was cancelled; see its log. The store is untouched.",
+    step = next(iter(facts.not_run), "its end")
+    sentence = (
+        f"The run stopped before {step} and no step recorded a failure: {step} could not be "
+        "scheduled, failed before it could write a record, or the run was cancelled; see its log. "
+        "The store is untouched."
     )
+    return Outcome("stopped", "Incomplete", sentence)
 
 
 def _describe_gate_stop(facts: Facts) -> Outcome:
-    if all(rule.get("passed") is True for rule in facts.listing("gate", "rules")):
-        return Outcome(
-            "older",
-            "Not published",
-            f"Every rule passed, yet nothing was published: {_get_gate_reason(facts)}.",
-        )
-    return Outcome(
-        "kept",
-        "Not published",
-        f"The gate did not pass and the store is untouched: {_get_gate_reason(facts)}.",
-    )
+    reason = str(facts.get_value("gate", "reason") or "it gave no reason").rstrip(".")
+    if all(rule.get("passed") is True for rule in facts.get_listing("gate", "rules")):
+        sentence = f"Every rule passed, yet nothing was published: {reason}."
+        return Outcome("older", "Not published", sentence)
+    sentence = f"The gate did not pass and the store is untouched: {reason}."
+    return Outcome("kept", "Not published", sentence)
 
 
 def _describe_hold(facts: Facts) -> Outcome:
-    why = str(facts.of_step("publish", "reason") or "a version is held: `dawnlist release`").rstrip(
-        "."
-    )
-    return Outcome("held", "On hold", f"The model passed, and nothing was published: {why}.")
+    reason = facts.get_value("publish", "reason") or "a version is held: `dawnlist release`"
+    sentence = f"The model passed, and nothing was published: {str(reason).rstrip('.')}."
+    return Outcome("held", "On hold", sentence)
 
 
 def _describe_older_run(facts: Facts) -> Outcome:
-    why = str(
-        facts.of_step("publish", "reason") or "this run is not newer than the champion"
-    ).rstrip(".")
-    return Outcome("older", "Not published", f"Nothing was published: {why}.")
+    reason = facts.get_value("publish", "reason") or "this run is not newer than the champion"
+    sentence = f"Nothing was published: {str(reason).rstrip('.')}."
+    return Outcome("older", "Not published", sentence)
 
 
 def _describe_publication(facts: Facts) -> Outcome:
-    version, winner = (
-        formats.format_json_value(facts.of_step("publish", "version")),
-        facts.of_step("gate", "winner"),
-    )
-    users = formats.format_count(facts.of_step("publish", "users"))
-    sentence = f"Version {version} is live: the {winner or 'model'}'s lists for {users} users."
-    if winner == "popularity":
-        sentence = f"Version {version} is live: popularity's lists for {users} users."
-    if facts.first:
-        sentence += f" It is the first run, without an incumbent, and {winner or 'nobody'} won."
-    if reason := get_force_reason(facts):
-        sentence += f" The gate was FORCED: {reason.rstrip('.')}."
-    return Outcome("published", "Published", f"{sentence} {_format_scores(facts)}".strip())
+    version = format_json_value(facts.get_value("publish", "version"))
+    users = format_count(facts.get_value("publish", "users"))
+    winner = facts.get_value("gate", "winner")
+    owner = "popularity's" if winner == "popularity" else f"the {winner or 'model'}'s"
+    sentences = [f"Version {version} is live: {owner} lists for {users} users."]
+    if facts.is_first_run:
+        name = winner or "nobody"
+        sentences.append(f"It is the first run, without an incumbent, and {name} won.")
+    force_reason = get_force_reason(facts)
+    if force_reason:
+        sentences.append(f"The gate was FORCED: {force_reason.rstrip('.')}.")
+    scores = _format_scores(facts)
+    if scores:
+        sentences.append(scores)
+    return Outcome("published", "Published", " ".join(sentences))
 
 
 def _format_scores(facts: Facts) -> str:
-    arms = facts.mapping("evaluate", "arms")
-    known = [
-        (name, means[facts.metric])
-        for name, means in arms.items()
-        if isinstance(means, dict) and facts.metric in means
-    ]
-    return (
-        f"{facts.metric}: "
-        + ", ".join(f"{name} {formats.format_score(value)}" for name, value in known)
-        + "."
-        if known
-        else ""
-    )
-
-
-def _get_gate_reason(facts: Facts) -> str:
-    return str(facts.of_step("gate", "reason") or "it gave no reason").rstrip(".")
+    """List the deciding metric of each arm in a sentence, or return an empty text."""
+    scores = []
+    for arm, means in facts.get_mapping("evaluate", "arms").items():
+        if isinstance(means, dict) and facts.metric in means:
+            scores.append(f"{arm} {format_score(means[facts.metric])}")
+    if not scores:
+        return ""
+    return f"{facts.metric}: {', '.join(scores)}."

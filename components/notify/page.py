@@ -1,12 +1,18 @@
-"""The report as one HTML page that needs nothing from outside itself."""
+"""The report as one self-contained HTML page."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from dawnlist.components.notify import charts, formats, score_tables, tables
+from dawnlist.components.notify import charts, model_tables, score_tables, step_tables, tables
+from dawnlist.components.notify import notes as section_notes
 from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.formats import (
+    MISSING_VALUE_MARK,
+    format_duration,
+    format_json_value,
+)
 from dawnlist.components.notify.outcome import determine_outcome
 from dawnlist.components.notify.tables import TextTable
 from dawnlist.pages import render_page
@@ -15,178 +21,141 @@ TableBuilder = Callable[[Facts], TextTable | None]
 NotesBuilder = Callable[[Facts], list[str]]
 FigureBuilder = Callable[[Facts], Figure | None]
 FigureEncoder = Callable[[Figure], str]
-"""Makes a picture into the address that it is shown by."""
+"""Encodes a picture, and returns the address for the `src` of its image."""
 
 
 @dataclass(frozen=True)
 class PageSection:
-    """One card of the page, ready to be shown."""
+    """One card of the page, as the template takes it."""
 
     title: str
+    """The heading."""
     notes: Sequence[str] = ()
+    """The paragraphs above the tables."""
     tables: Sequence[TextTable] = ()
+    """The tables, one below the other."""
     picture: str = ""
     """The picture's address."""
     caption: str = ""
+    """The text above the picture."""
     code: str = ""
+    """Text in a fixed-width font."""
     wide: bool = False
+    """Whether the card takes the whole width of the page."""
 
 
 @dataclass(frozen=True)
 class SectionSpec:
-    """What a card is made of; without rows, code or picture there is none."""
+    """How to make one card. Without tables, code and picture there is no card."""
 
     title: str
-    rows: Sequence[TableBuilder] = ()
+    """The heading."""
+    tables: Sequence[TableBuilder] = ()
+    """The functions that build the tables."""
     notes: NotesBuilder = lambda facts: []
+    """The function that writes the paragraphs above the tables."""
     picture: FigureBuilder = lambda facts: None
+    """The function that draws the picture."""
     caption: str = ""
+    """The text above the picture."""
     code: Callable[[Facts], str] = lambda facts: ""
+    """The function that writes text in a fixed-width font."""
     wide: bool = False
+    """Whether the card takes the whole width of the page."""
 
-    def section(self, facts: Facts, draw: FigureEncoder) -> PageSection | None:
-        """The card; one that can't be shown says why, since a report that fails hides the failure it is about."""
+    def build_section(self, facts: Facts, encode: FigureEncoder) -> PageSection | None:
+        """Build the card, or return None if it would be empty.
+
+        A card that can't be built says why. The report must not fail, because it may be about
+        a failure itself.
+        """
         try:
-            found = [table for make in self.rows if (table := make(facts))]
-            figure, code = self.picture(facts), self.code(facts)
-            picture = draw(figure) if figure else ""
-            shown = found or picture or code
-            notes = self.notes(facts) if shown else []
+            return self._build_content(facts, encode)
         except Exception as error:
-            return PageSection(
-                self.title, [f"This part can't be shown: {type(error).__name__}: {error}"]
-            )
-        return (
-            PageSection(self.title, notes, found, picture, self.caption, code, self.wide)
-            if shown
-            else None
+            reason = f"This part can't be shown: {type(error).__name__}: {error}"
+            return PageSection(self.title, [reason])
+
+    def _build_content(self, facts: Facts, encode: FigureEncoder) -> PageSection | None:
+        built_tables = [build_table(facts) for build_table in self.tables]
+        filled_tables = [table for table in built_tables if table is not None]
+        figure = self.picture(facts)
+        code = self.code(facts)
+        picture = encode(figure) if figure else ""
+        if not (filled_tables or picture or code):
+            return None
+        return PageSection(
+            title=self.title,
+            notes=self.notes(facts),
+            tables=filled_tables,
+            picture=picture,
+            caption=self.caption,
+            code=code,
+            wide=self.wide,
         )
 
 
+def build_sections(
+    specs: Sequence[SectionSpec], facts: Facts, encode: FigureEncoder
+) -> list[PageSection]:
+    """Build the cards, without those that would be empty."""
+    sections = [spec.build_section(facts, encode) for spec in specs]
+    return [section for section in sections if section is not None]
+
+
 def render_run_page(facts: Facts) -> str:
-    """The whole page. Text of any origin comes out escaped."""
-    sections = [
-        section for part in PAGE_SECTIONS if (section := part.section(facts, charts.encode_svg))
-    ]
+    """Render the page. All text is escaped, wherever it comes from."""
     return render_page(
         "components/notify/page.html",
         facts=facts,
         outcome=determine_outcome(facts),
         about=list_run_attributes(facts),
-        sections=sections,
+        sections=build_sections(PAGE_SECTIONS, facts, charts.encode_svg),
     )
 
 
 def list_run_attributes(facts: Facts) -> list[tuple[str, str]]:
-    """What stands under the headline."""
-    versions = sorted(
-        {str(record["code_version"]) for record in facts.records if "code_version" in record}
-    )
-    found = [("As of", facts.as_of), ("Run", facts.run), ("Shop", facts.shop)]
-    if facts.of_step("publish", "version") is not None:
-        found.append(("Version", formats.format_json_value(facts.of_step("publish", "version"))))
-    return [
-        *found,
-        ("Code", ", ".join(versions) or formats.MISSING_VALUE_MARK),
-        ("Steps", formats.format_duration(facts.step_seconds)),
-    ]
+    """List what stands below the headline."""
+    attributes = [("As of", facts.as_of), ("Run", facts.run), ("Shop", facts.shop)]
+    version = facts.get_value("publish", "version")
+    if version is not None:
+        attributes.append(("Version", format_json_value(version)))
+    code_versions = {
+        str(record["code_version"]) for record in facts.records if "code_version" in record
+    }
+    code = ", ".join(sorted(code_versions)) or MISSING_VALUE_MARK
+    attributes.append(("Code", code))
+    attributes.append(("Steps", format_duration(facts.step_seconds)))
+    return attributes
 
 
-def _note_broken_step(facts: Facts) -> list[str]:
-    record = facts.broken or {}
-    return [
-        ", ".join(
-            f"{name} {record[name]}"
-            for name in ("step", "host", "pid", "started", "ended")
-            if name in record
-        )
-    ]
-
-
-def _format_traceback(facts: Facts) -> str:
-    if facts.broken is None:
-        return ""
-    error = facts.broken.get("error")
-    found = (error.get("traceback") or error.get("message")) if isinstance(error, dict) else None
-    lines = str(
-        found or "It left no traceback: a process that is killed can't write one."
-    ).splitlines()
-    return "\n".join(
-        line for line in lines if line.strip(" ^~") or not line.strip()
-    )  # marks below a line of code
-
-
-def _note_evaluation(facts: Facts) -> list[str]:
-    users = formats.format_count(facts.of_step("evaluate", "evaluated_users"))
-    repeats = formats.format_percent(facts.of_step("evaluate", "repeat_share"))
-    over = f"Over {users} users with history; {repeats} of the holdout are repeats, which no list can hit."
-    return [over, *score_tables.describe_comparison(facts)]
-
-
-def _note_gate_reason(facts: Facts) -> list[str]:
-    reason = str(facts.of_step("gate", "reason") or "")
-    return [f"{reason[:1].upper()}{reason[1:]}."] if reason else []
-
-
-def _note_search(facts: Facts) -> list[str]:
-    trials = facts.listing("tune", "trials")
-    same = [
-        name
-        for name in score_tables.HYPER_PARAMETERS
-        if name in trials[0] and name not in score_tables.list_varying_parameters(trials)
-    ]
-    shown = (
-        f"The best {score_tables.MAX_TABLE_TRIALS} of {len(trials)} trials. "
-        if len(trials) > score_tables.MAX_TABLE_TRIALS
-        else ""
-    )
-    tried = str(facts.of_step("tune", "searched") or "")
-    notes = [f"{tried[:1].upper()}{tried[1:]}."] if tried else []
-    return [
-        *notes,
-        f"{shown}The same in all: {score_tables.describe_trial(trials[0], same)}."
-        if same
-        else shown,
-    ]
-
-
-def _note_dropped_events(facts: Facts) -> list[str]:
-    return [f"{tables.describe_dropped_events(facts)}."]
-
-
-def _note_backfill(facts: Facts) -> list[str]:
-    return [tables.describe_backfill(facts)[:1].upper() + tables.describe_backfill(facts)[1:]]
-
-
-def _note_durations(facts: Facts) -> list[str]:
-    return [
-        f"Steps took {formats.format_duration(facts.step_seconds)} in all; the run {formats.format_duration(facts.wall_seconds)}."
-    ]
-
-
+FAILURE_SECTION = SectionSpec(
+    "Failure",
+    notes=section_notes.note_broken_step,
+    code=section_notes.format_traceback,
+    wide=True,
+)
 PAGE_SECTIONS = (
-    SectionSpec("Failure", notes=_note_broken_step, code=_format_traceback, wide=True),
+    FAILURE_SECTION,
     SectionSpec(
         "Models",
         [
-            score_tables.build_metrics_table,
-            score_tables.build_differences_table,
-            score_tables.build_segments_table,
+            model_tables.build_metrics_table,
+            model_tables.build_differences_table,
+            model_tables.build_segments_table,
         ],
-        _note_evaluation,
+        section_notes.note_evaluation,
         charts.plot_models,
         "On the holdout, higher is better",
         wide=True,
     ),
-    SectionSpec(
-        "Gate", [score_tables.build_gate_table], _note_gate_reason, wide=True
-    ),  # half a page would cut off what each rule says
-    SectionSpec("Publication", [tables.build_publication_table]),
-    SectionSpec("Most shown", [tables.build_most_shown_table]),
+    # The card is wide because half a page would cut off the names of the rules.
+    SectionSpec("Gate", [score_tables.build_gate_table], section_notes.note_gate_reason, wide=True),
+    SectionSpec("Publication", [step_tables.build_publication_table]),
+    SectionSpec("Most shown", [step_tables.build_most_shown_table]),
     SectionSpec(
         "Search",
         [score_tables.build_trials_table],
-        _note_search,
+        section_notes.note_search,
         charts.plot_trials,
         "On validation, higher is better",
         wide=True,
@@ -195,33 +164,34 @@ PAGE_SECTIONS = (
         "Learning curves",
         [score_tables.build_rungs_table],
         picture=charts.plot_learning_curves,
-        caption="By sweeps; grey: dropped; the best one's last step is its share of popularity",
+        caption="The metric by sweeps. Grey trials were dropped. The last step of the best trial "
+        "is its share of popularity",
         wide=True,
     ),
     SectionSpec(
         "Trade-off",
         picture=charts.plot_trade_off,
-        caption="After the first rung, by factors; grey: dropped later",
+        caption="The metric after the first rung, by factors. Grey trials were dropped later",
     ),
     SectionSpec(
         "Rows",
         [tables.build_volumes_table],
         picture=charts.plot_daily_volumes,
-        caption="New clean rows a day",
+        caption="New clean rows of each day",
         wide=True,
     ),
-    SectionSpec("Late rows", [tables.build_late_rows_table], _note_backfill),
+    SectionSpec("Late rows", [tables.build_late_rows_table], section_notes.note_backfill),
     SectionSpec("Freshness and drift", [tables.build_freshness_table]),
-    SectionSpec("Bots", [tables.build_bots_table], _note_dropped_events, wide=True),
-    SectionSpec("Splits", [tables.build_splits_table]),
-    SectionSpec("Popularity by window", [score_tables.build_popularity_windows_table]),
+    SectionSpec("Bots", [tables.build_bots_table], section_notes.note_dropped_events, wide=True),
+    SectionSpec("Splits", [step_tables.build_splits_table]),
+    SectionSpec("Popularity by window", [model_tables.build_popularity_windows_table]),
     SectionSpec(
         "Steps",
-        [tables.build_durations_table],
-        _note_durations,
+        [step_tables.build_durations_table],
+        section_notes.note_durations,
         charts.plot_step_durations,
-        "Time by step",
+        "Time of each step",
         wide=True,
     ),
 )
-"""The page from top to bottom; a part whose step did not run is left out, and the steps say so."""
+"""The cards from top to bottom. A card whose step did not run is left out."""

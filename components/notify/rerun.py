@@ -1,10 +1,9 @@
-"""The command that runs a day again, from what the run was given."""
+"""The command that runs a day again, from the parameters that the run was started with."""
 
 import json
 import os
 import shlex
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +29,7 @@ PIPELINE_DEFAULTS: Final[dict[str, Any]] = {
     "seed": 7,
     "force": "",
 }
-"""Of the pipeline, which says them too: a value that it has anyway makes a command no clearer."""
+"""The pipeline's own defaults. The command leaves out a parameter that has its default."""
 RERUN_OPTIONS: Final = (
     "as_of",
     "source",
@@ -41,48 +40,67 @@ RERUN_OPTIONS: Final = (
     "settings",
     "force",
 )
-"""Parameters that have an option wherever a run is started."""
+"""Parameters with an option of their own, both on a laptop and on a cluster."""
 PARAMETERS_WITHOUT_OPTION: Final = ("seed",)
-"""Those that have none on a laptop."""
+"""Parameters that have no option on a laptop."""
 
 
 def select_changed_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that are not what the pipeline takes by itself."""
-    return {
-        name: value
-        for name, value in parameters.items()
-        if name not in PIPELINE_DEFAULTS or value != PIPELINE_DEFAULTS[name]
-    }
+    """Select the parameters that differ from the pipeline's defaults."""
+    changed_parameters = {}
+    for name, value in parameters.items():
+        if name not in PIPELINE_DEFAULTS or value != PIPELINE_DEFAULTS[name]:
+            changed_parameters[name] = value
+    return changed_parameters
 
 
 def build_rerun_command(parameters: Mapping[str, Any]) -> str:
-    """`dawnlist submit …` on a cluster, `dawnlist run --local …` on a laptop; an option a line."""
-    cluster = "KUBERNETES_SERVICE_HOST" in os.environ
-    given = {
-        name: format_parameter(value)
-        for name, value in select_changed_parameters(parameters).items()
-        if value != ""
-    }
-    if given.get("as_of", "").startswith(
-        TIME_MACRO_PREFIXES
-    ):  # without a lake nobody knows the day; a new run takes its own
-        del given["as_of"]
-    home = None if cluster else _find_laptop_home(given.get("lake", ""), given.get("redis", ""))
-    if home is not None:  # its embedded store listens at another port next time
-        given = {
-            "home": str(home),
-            **{name: value for name, value in given.items() if name not in ("lake", "redis")},
-        }
-    options = [_format_option(name, given.pop(name)) for name in RERUN_OPTIONS if name in given]
-    if cluster:
-        options += [f"--set {shlex.quote(f'{name}={value}')}" for name, value in given.items()]
+    """Build `dawnlist submit …` on a cluster, or `dawnlist run --local …` on a laptop.
+
+    The command has one option on each line.
+    """
+    values = _format_changed_parameters(parameters)
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        words = ["dawnlist submit", *_take_options(values)]
+        for name, value in values.items():
+            words.append(f"--set {shlex.quote(f'{name}={value}')}")
     else:
-        options += [
-            _format_option(name, value)
-            for name, value in given.items()
-            if name not in PARAMETERS_WITHOUT_OPTION
-        ]
-    return " \\\n  ".join(["dawnlist submit" if cluster else "dawnlist run --local", *options])
+        _replace_laptop_urls(values)
+        words = ["dawnlist run --local", *_take_options(values)]
+        for name, value in values.items():
+            if name not in PARAMETERS_WITHOUT_OPTION:
+                words.append(_format_option(name, value))
+    return " \\\n  ".join(words)
+
+
+def _format_changed_parameters(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Format the parameters that the command needs."""
+    values = {}
+    for name, value in select_changed_parameters(parameters).items():
+        if value != "":
+            values[name] = format_parameter(value)
+    # A macro that was never replaced is left out: without a lake the day is not known, and a new
+    # run takes its own.
+    if values.get("as_of", "").startswith(TIME_MACRO_PREFIXES):
+        del values["as_of"]
+    return values
+
+
+def _replace_laptop_urls(values: dict[str, str]) -> None:
+    """Replace the URLs of a laptop's embedded lake and store by its home folder, in place.
+
+    The embedded store listens at another port when it is started again.
+    """
+    home = _find_laptop_home(values.get("lake", ""), values.get("redis", ""))
+    if home is not None:
+        values["home"] = str(home)
+        values.pop("lake", None)
+        values.pop("redis", None)
+
+
+def _take_options(values: dict[str, str]) -> list[str]:
+    """Remove the parameters in RERUN_OPTIONS from the values, and return them as options."""
+    return [_format_option(name, values.pop(name)) for name in RERUN_OPTIONS if name in values]
 
 
 def _format_option(name: str, value: str) -> str:
@@ -90,14 +108,17 @@ def _format_option(name: str, value: str) -> str:
 
 
 def format_parameter(value: Any) -> str:
-    """A parameter as the commands take it."""
-    return ",".join(map("{:g}".format, value)) if isinstance(value, list) else str(value)
+    """Format a parameter as the commands take it."""
+    if isinstance(value, list):
+        return ",".join(f"{number:g}" for number in value)
+    return str(value)
 
 
 def _find_laptop_home(lake: str, redis: str) -> Path | None:
-    """The home of a laptop's embedded parts, when both are of one."""
+    """Return the home folder that both lake and store are embedded in, or None."""
     home = Path(lake).absolute().parent
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    try:
         port = json.loads((home / "valkey" / "valkey.json").read_text())["port"]
-        return home if redis == f"redis://127.0.0.1:{port}/0" else None
-    return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return home if redis == f"redis://127.0.0.1:{port}/0" else None

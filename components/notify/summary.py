@@ -1,130 +1,197 @@
-"""The report in few words: Markdown for the Kubeflow UI, plain lines for the log and the terminal."""
+"""The report in few words: Markdown for the Kubeflow UI, and lines for log and terminal."""
 
-from dawnlist.components.notify import formats, score_tables, tables
+from collections.abc import Sequence
+
 from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.formats import format_count, format_duration, format_score
+from dawnlist.components.notify.model_tables import (
+    build_differences_table,
+    build_metrics_table,
+    build_segments_table,
+)
 from dawnlist.components.notify.outcome import determine_outcome
-from dawnlist.components.notify.tables import TextTable
+from dawnlist.components.notify.score_tables import (
+    build_gate_table,
+    describe_trial,
+    list_varying_parameters,
+)
+from dawnlist.components.notify.step_tables import build_durations_table
+from dawnlist.components.notify.tables import (
+    TextTable,
+    build_late_rows_table,
+    build_volumes_table,
+    count_quarantined_rows,
+    describe_backfill,
+    describe_dropped_events,
+)
 from dawnlist.pages import escape_markdown
+
+ROW_COUNTS = {
+    "clean": "clean",
+    "duplicates": "duplicates",
+    "double_clicks": "double clicks",
+}
+"""The counts of the step clean in the log, with their names."""
+MARKDOWN_TABLES = {
+    "Models": build_metrics_table,
+    "Differences": build_differences_table,
+    "Segments": build_segments_table,
+    "Gate": build_gate_table,
+    "Rows": build_volumes_table,
+    "Late rows": build_late_rows_table,
+    "Steps": build_durations_table,
+}
+"""The tables of the Markdown summary, by their headings."""
+LOG_TABLES = (
+    build_metrics_table,
+    build_differences_table,
+    build_segments_table,
+    build_gate_table,
+)
 
 
 def render_markdown_summary(facts: Facts) -> str:
-    """The Markdown summary; nothing in it but its own headings and tables is markup."""
-    verdict = determine_outcome(facts)
-    parts = [f"# {verdict.label}", "", escape_markdown(verdict.sentence), "", _describe_run(facts)]
+    """Render the Markdown summary. All texts in it are escaped."""
+    outcome = determine_outcome(facts)
+    lines = [
+        f"# {outcome.label}",
+        "",
+        escape_markdown(outcome.sentence),
+        "",
+        escape_markdown(f"As of {facts.as_of}, run {facts.run}, shop {facts.shop}."),
+    ]
     if any(record.get("state") in ("failed", "started") for record in facts.records):
-        parts += ["", "The traceback, if there is one, stands in the HTML report."]
-    for title, table in _build_tables(facts):
-        if table:
-            parts += ["", f"## {title}", "", *_render_markdown_table(table)]
-    return "\n".join([*parts, "", escape_markdown(_summarise_time(facts)), ""])
+        lines += ["", "If there is a traceback, it is in the HTML report."]
+    for title, build_table in MARKDOWN_TABLES.items():
+        table = build_table(facts)
+        if table is not None:
+            lines += ["", f"## {title}", "", *_render_markdown_table(table)]
+    lines += ["", escape_markdown(_summarise_time(facts)), ""]
+    return "\n".join(lines)
 
 
 def render_log_report(facts: Facts) -> str:
-    """The lines for the log, the verdict last."""
-    verdict = determine_outcome(facts)
-    blocks = [[f"Dawnlist report as of {facts.as_of}, run {facts.run}, shop {facts.shop}"]]
-    blocks.append([f"{name:<9} {told}" for name, told in summarise_steps(facts) if told])
-    shown = (
-        score_tables.build_metrics_table(facts),
-        score_tables.build_differences_table(facts),
-        score_tables.build_segments_table(facts),
-        score_tables.build_gate_table(facts),
-    )
-    blocks += [align_rows(table) for table in shown if table]
-    blocks += [_list_step_durations(facts), [f"{verdict.label.upper()}: {verdict.sentence}"]]
-    return "\n\n".join("\n".join(block) for block in blocks if block)
-
-
-def _build_tables(facts: Facts) -> list[tuple[str, TextTable | None]]:
-    return [
-        ("Models", score_tables.build_metrics_table(facts)),
-        ("Differences", score_tables.build_differences_table(facts)),
-        ("Segments", score_tables.build_segments_table(facts)),
-        ("Gate", score_tables.build_gate_table(facts)),
-        ("Rows", tables.build_volumes_table(facts)),
-        ("Late rows", tables.build_late_rows_table(facts)),
-        ("Steps", tables.build_durations_table(facts)),
+    """Render the lines for the log, the verdict last."""
+    outcome = determine_outcome(facts)
+    blocks = [
+        [f"Dawnlist report as of {facts.as_of}, run {facts.run}, shop {facts.shop}"],
+        _list_step_summaries(facts),
     ]
+    for build_table in LOG_TABLES:
+        table = build_table(facts)
+        if table is not None:
+            blocks.append(align_rows(table))
+    blocks.append(_list_step_durations(facts))
+    blocks.append([f"{outcome.label.upper()}: {outcome.sentence}"])
+    return "\n\n".join("\n".join(lines) for lines in blocks if lines)
 
 
-def _describe_run(facts: Facts) -> str:
-    return escape_markdown(f"As of {facts.as_of}, run {facts.run}, shop {facts.shop}.")
+def _list_step_summaries(facts: Facts) -> list[str]:
+    lines = []
+    for name, text in summarise_steps(facts):
+        if text:
+            lines.append(f"{name:<9} {text}")
+    return lines
 
 
 def _render_markdown_table(table: TextTable) -> list[str]:
-    rules = ["---" if place in table.words else "---:" for place in range(len(table.head))]
-    rows = [[escape_markdown(cell) for cell in row] for row in (table.head, *table.rows)]
-    return [f"| {' | '.join(row)} |" for row in (rows[0], rules, *rows[1:])]
+    alignments = ["---:"] * len(table.head)
+    for column in table.words:
+        alignments[column] = "---"
+    lines = [_render_markdown_row(table.head), f"| {' | '.join(alignments)} |"]
+    lines += [_render_markdown_row(row) for row in table.rows]
+    return lines
+
+
+def _render_markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(map(escape_markdown, cells))} |"
 
 
 def summarise_steps(facts: Facts) -> list[tuple[str, str]]:
-    """One line for each of the steps before the models."""
+    """Summarise each of the steps before the models in one line, with a name for the line."""
     return [
         ("rows", _summarise_rows(facts)),
-        ("late", tables.describe_backfill(facts)),
-        ("bots", tables.describe_dropped_events(facts)),
+        ("late", describe_backfill(facts)),
+        ("bots", describe_dropped_events(facts)),
         ("splits", _summarise_splits(facts)),
         ("search", _summarise_search(facts)),
     ]
 
 
 def _summarise_rows(facts: Facts) -> str:
-    fetched = facts.of_step("fetch", "rows", "interactions")
-    found = [("fetched", fetched), ("quarantined", tables.count_quarantined_rows(facts))]
-    found[1:1] = [
-        (name, facts.of_step("clean", name)) for name in ("clean", "duplicates", "double_clicks")
-    ]
-    said = ((name.replace("_", " "), value) for name, value in found if value is not None)
-    return ", ".join(f"{formats.format_count(value)} {name}" for name, value in said)
+    counts = [("fetched", facts.get_value("fetch", "rows", "interactions"))]
+    for name, label in ROW_COUNTS.items():
+        counts.append((label, facts.get_value("clean", name)))
+    counts.append(("quarantined", count_quarantined_rows(facts)))
+    texts = []
+    for label, count in counts:
+        if count is not None:
+            texts.append(f"{format_count(count)} {label}")
+    return ", ".join(texts)
 
 
 def _summarise_splits(facts: Facts) -> str:
-    found = facts.mapping("dataset")
-    if not found:
+    report = facts.get_mapping("dataset")
+    if not report:
         return ""
-    users, items, pairs, judged = (
-        formats.format_count(found.get(name))
-        for name in ("users", "items", "train_pairs", "holdout_users")
+    users = format_count(report.get("users"))
+    items = format_count(report.get("items"))
+    pairs = format_count(report.get("train_pairs"))
+    holdout_users = format_count(report.get("holdout_users"))
+    return (
+        f"{users} users, {items} items, {pairs} pairs to train on, "
+        f"{holdout_users} users in the holdout"
     )
-    return f"{users} users, {items} items, {pairs} pairs to train on, {judged} users in the holdout"
 
 
 def _summarise_search(facts: Facts) -> str:
-    trials = facts.listing("tune", "trials")
+    trials = facts.get_listing("tune", "trials")
     if not trials:
         return ""
-    best = score_tables.describe_trial(trials[0], score_tables.list_varying_parameters(trials))
-    return f"best of {len(trials)}: {best} ({facts.metric} {formats.format_score(trials[0].get(facts.metric))} on validation)"
+    parameters = list_varying_parameters(trials)
+    best = describe_trial(trials[0], parameters)
+    score = format_score(trials[0].get(facts.metric))
+    return f"best of {len(trials)}: {best} ({facts.metric} {score} on validation)"
 
 
 def align_rows(table: TextTable) -> list[str]:
-    """A table's rows as lines of a fixed-width font."""
-    head = [table.head] if any(table.head) else []
-    rows = [[" ".join(cell.split()) for cell in row] for row in (*head, *table.rows)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(table.head))]
-    return [
-        "  ".join(
-            _align_cell(cell, widths[p], p in table.words) for p, cell in enumerate(row)
-        ).rstrip()
-        for row in rows
-    ]
+    """Render a table as lines in a fixed-width font."""
+    rows = [list(map(_join_words, row)) for row in table.rows]
+    if any(table.head):
+        rows.insert(0, list(map(_join_words, table.head)))
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, cells)) for cells in columns]
+    return [_align_row(row, widths, table.words) for row in rows]
 
 
-def _align_cell(cell: str, width: int, left: bool) -> str:
-    return cell.ljust(width) if left else cell.rjust(width)
+def _join_words(cell: str) -> str:
+    """Put the cell on one line, with one space between words."""
+    return " ".join(cell.split())
+
+
+def _align_row(cells: Sequence[str], widths: Sequence[int], word_columns: Sequence[int]) -> str:
+    aligned_cells = []
+    for column, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        aligned = cell.ljust(width) if column in word_columns else cell.rjust(width)
+        aligned_cells.append(aligned)
+    return "  ".join(aligned_cells).rstrip()
 
 
 def _list_step_durations(facts: Facts) -> list[str]:
-    table = tables.build_durations_table(facts, missing=False)
-    missing = [f"did not run: {', '.join(facts.not_run)}"] if facts.not_run else []
-    return [*(align_rows(table) if table else []), *missing, _summarise_time(facts)]
+    lines = []
+    table = build_durations_table(facts, missing=False)
+    if table is not None:
+        lines += align_rows(table)
+    if facts.not_run:
+        lines.append(f"did not run: {', '.join(facts.not_run)}")
+    lines.append(_summarise_time(facts))
+    return lines
 
 
 def _summarise_time(facts: Facts) -> str:
-    wall = facts.wall_seconds
-    whole = (
-        ""
-        if wall is None
-        else f", {formats.format_duration(wall)} from the first start to the last end"
-    )
-    return f"steps took {formats.format_duration(facts.step_seconds)} in all{whole}"
+    text = f"steps took {format_duration(facts.step_seconds)} in all"
+    wall_seconds = facts.wall_seconds
+    if wall_seconds is not None:
+        duration = format_duration(wall_seconds)
+        text += f", {duration} from the first start to the last end"
+    return text

@@ -1,275 +1,204 @@
-"""The tables of what was done: rows, bots, splits, the publication, the steps; all cells are text."""
+"""The tables about rows: those that were read, rejected, late or dropped. All cells are text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dawnlist.components.notify import formats
-from dawnlist.components.notify.facts import AFTER_GATE, Facts
+from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.formats import (
+    format_count,
+    format_json_value,
+    format_percent,
+    format_score,
+    parse_finite,
+)
 
 ROW_LABELS = {
     "rows_in": "read by clean",
     "clean": "clean",
-    "known": "clean, and there already",
+    "known": "clean, already in the lake",
     "inserted": "clean and new",
     "duplicates": "duplicates",
     "double_clicks": "double clicks",
 }
+"""The counts of the step clean, with their names in the report."""
 
 
 @dataclass(frozen=True)
 class TextTable:
-    """Rows of cells; a column is of words or else of figures."""
+    """A table whose columns hold either words or figures."""
 
     head: Sequence[str]
+    """The heading of each column, or an empty text."""
     rows: Sequence[Sequence[str]]
+    """The cells, row by row."""
     words: tuple[int, ...] = (0,)
-    """The columns of words, which read from the left."""
+    """The indexes of the columns with words, which are aligned to the left."""
     tones: dict[int, str] = field(default_factory=dict)
-    """Row -> `best`, `good` or `bad`."""
+    """The index of a row -> `best`, `good` or `bad`."""
+
+
+def build_table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    words: tuple[int, ...] = (0,),
+    tones: dict[int, str] | None = None,
+) -> TextTable | None:
+    """Build a table, or return None when it would have no rows."""
+    if not rows:
+        return None
+    return TextTable(head, rows, words, tones or {})
 
 
 def build_volumes_table(facts: Facts) -> TextTable | None:
-    """Rows in and out, to the last quarantined one."""
-    landed = facts.of_step("fetch", "rows")
-    found = (
-        [(f"fetched {name}", rows) for name, rows in landed.items()]
-        if isinstance(landed, dict)
-        else []
-    )
-    found += [(text, facts.of_step("clean", name)) for name, text in ROW_LABELS.items()]
-    found.append(("quarantined", count_quarantined_rows(facts)))
-    found += [
-        (f"quarantined: {reason}", rows) for reason, rows in rank_quarantine_reasons(facts).items()
-    ]
-    found += [
-        (f"{name} rejected", facts.of_step("clean", name, "rejected"))
-        for name in ("items", "users")
-    ]
-    rows = [
-        [name, formats.format_count(value), _format_row_share(facts, name, value)]
-        for name, value in found
-        if value is not None
-    ]
-    return TextTable(["", "rows", "of those read"], rows) if rows else None
+    """Count the rows that went into and out of the first two steps, by result."""
+    rows = []
+    total = parse_finite(facts.get_value("clean", "rows_in"))
+    for label, count in _list_row_counts(facts):
+        if count is not None:
+            share = _format_row_share(label, count, total)
+            rows.append([label, format_count(count), share])
+    return build_table(["", "rows", "of those read"], rows)
 
 
-def _format_row_share(facts: Facts, name: str, value: Any) -> str:
-    part, whole = (
-        formats.parse_finite(value),
-        formats.parse_finite(facts.of_step("clean", "rows_in")),
-    )
-    return (
-        ""
-        if name.startswith("fetched") or name.endswith(" rejected") or part is None or not whole
-        else formats.format_percent(part / whole)
-    )
+def _list_row_counts(facts: Facts) -> list[tuple[str, Any]]:
+    """List the counts with their labels; a count may be None or of any type."""
+    counts = []
+    for name, rows in facts.get_mapping("fetch", "rows").items():
+        counts.append((f"fetched {name}", rows))
+    for name, label in ROW_LABELS.items():
+        counts.append((label, facts.get_value("clean", name)))
+    counts.append(("quarantined", count_quarantined_rows(facts)))
+    for reason, rows in rank_quarantine_reasons(facts).items():
+        counts.append((f"quarantined: {reason}", rows))
+    for name in ("items", "users"):
+        counts.append((f"{name} rejected", facts.get_value("clean", name, "rejected")))
+    return counts
+
+
+def _format_row_share(label: str, count: Any, total: float | None) -> str:
+    """Format the share of the rows that clean read; empty for rows that are not among them."""
+    number = parse_finite(count)
+    if label.startswith("fetched") or label.endswith(" rejected"):
+        return ""
+    if number is None or not total:
+        return ""
+    return format_percent(number / total)
 
 
 def build_late_rows_table(facts: Facts) -> TextTable | None:
-    """Days of which the source holds more rows than were fetched: they arrived later than the overlap."""
-    found = facts.listing("fetch", "late")
-    rows = [
-        [
-            formats.format_json_value(day.get("day")),
-            *(formats.format_count(day.get(name)) for name in ("source", "lake")),
-        ]
-        for day in found
-    ]
-    return TextTable(["day", "rows in the source", "rows fetched"], rows) if rows else None
+    """List the days with rows that arrived in the source after the fetch had covered them."""
+    rows = []
+    for day in facts.get_listing("fetch", "late"):
+        name = format_json_value(day.get("day"))
+        in_source = format_count(day.get("source"))
+        in_lake = format_count(day.get("lake"))
+        rows.append([name, in_source, in_lake])
+    return build_table(["day", "rows in the source", "rows fetched"], rows)
 
 
 def describe_backfill(facts: Facts) -> str:
-    """What to do about late rows, in a sentence without a full stop; empty when there are none."""
-    days = sorted(
-        formats.format_json_value(day.get("day")) for day in facts.listing("fetch", "late")
-    )
-    if not days:
+    """Say how to fetch late rows, without a full stop; empty when there are none."""
+    late_days = facts.get_listing("fetch", "late")
+    if not late_days:
         return ""
-    # options only: the source and the lake are the run's own
-    return f"rows of {len(days)} days came later than the overlap: dawnlist backfill --from {days[0]} --to {days[-1]}"
+    days = sorted(format_json_value(day.get("day")) for day in late_days)
+    # The command needs no other options: the source and the lake are those of the run.
+    return (
+        f"rows of {len(days)} days arrived too late to be fetched; "
+        f"fetch them with: dawnlist backfill --from {days[0]} --to {days[-1]}"
+    )
 
 
 def build_freshness_table(facts: Facts) -> TextTable | None:
-    """How new what was learnt from is, and how far the last day is from those before."""
-    window, volume = facts.of_step("fetch", "window"), facts.mapping("clean", "profile", "volume")
-    arrived = max(facts.mapping("fetch", "arrivals"), default=None)
-    rows = (
-        [["fetched from", formats.format_json_value(window[0])]]
-        if isinstance(window, list) and window
-        else []
-    )
-    if arrived:
-        rows.append(["newest row arrived in the hour from", formats.format_json_value(arrived)])
-    if late_days := facts.listing("fetch", "late"):
-        rows.append(["days with rows that came late", formats.format_count(len(late_days))])
+    """Show how recent the rows are, and how much the last day differs from those before."""
+    rows = _list_fetch_times(facts)
+    volume = facts.get_mapping("clean", "profile", "volume")
     if volume:
-        usual = f"{formats.format_count(volume.get('rows'))}, usual are {formats.format_count(volume.get('usual'))}"
-        rows.append([f"clean rows of {formats.format_json_value(volume.get('day'))}", usual])
-    rows += [[str(rule.get("name")), formats.format_score(rule.get("value"))]
-             for rule in facts.listing("gate", "rules") if rule.get("rule") == "drift"]  # fmt: skip
-    if (churn := facts.of_step("evaluate", "churn")) is not None:
-        rows.append(["of the lists is new", formats.format_percent(churn)])
-    if (new := facts.of_step("dataset", "new_items")) is not None:
-        rows.append(["items that nobody has met yet", formats.format_count(new)])
-    return TextTable(["", ""], rows) if rows else None
+        day = format_json_value(volume.get("day"))
+        count = format_count(volume.get("rows"))
+        usual = format_count(volume.get("usual"))
+        rows.append([f"clean rows of {day}", f"{count}, usually {usual}"])
+    for rule in facts.get_listing("gate", "rules"):
+        if rule.get("rule") == "drift":
+            rows.append([str(rule.get("name")), format_score(rule.get("value"))])
+    churn = facts.get_value("evaluate", "churn")
+    if churn is not None:
+        rows.append(["share of the lists that is new", format_percent(churn)])
+    new_items = facts.get_value("dataset", "new_items")
+    if new_items is not None:
+        rows.append(["items without any interaction yet", format_count(new_items)])
+    return build_table(["", ""], rows)
+
+
+def _list_fetch_times(facts: Facts) -> list[list[str]]:
+    rows = []
+    window = facts.get_value("fetch", "window")
+    if isinstance(window, list) and window:
+        rows.append(["fetched from", format_json_value(window[0])])
+    newest_arrival = max(facts.get_mapping("fetch", "arrivals"), default=None)
+    if newest_arrival:
+        hour = format_json_value(newest_arrival)
+        rows.append(["newest row arrived in the hour from", hour])
+    late_days = facts.get_listing("fetch", "late")
+    if late_days:
+        rows.append(["days with rows that arrived late", format_count(len(late_days))])
+    return rows
 
 
 def count_quarantined_rows(facts: Facts) -> Any:
-    """How many rows clean rejected."""
-    value = facts.of_step("clean", "quarantined")
-    return (
-        sum(formats.parse_finite(rows) or 0 for rows in value.values())
-        if isinstance(value, dict)
-        else value
-    )
+    """Count the rows that clean rejected; a damaged count is returned as it is."""
+    value = facts.get_value("clean", "quarantined")
+    if not isinstance(value, dict):
+        return value
+    return sum(parse_finite(rows) or 0 for rows in value.values())
 
 
 def rank_quarantine_reasons(facts: Facts) -> dict[str, Any]:
-    """Rejected rows by reason, most first."""
-    found = facts.mapping("clean", "quarantined") or facts.mapping("clean", "reasons")
-    return dict(
-        sorted(found.items(), key=lambda pair: (-(formats.parse_finite(pair[1]) or 0), pair[0]))
-    )
+    """Return the rejected rows by reason, the most frequent reason first."""
+    counts = facts.get_mapping("clean", "quarantined") or facts.get_mapping("clean", "reasons")
+    return dict(sorted(counts.items(), key=_rank_reason))
+
+
+def _rank_reason(reason_and_rows: tuple[str, Any]) -> tuple[float, str]:
+    reason, rows = reason_and_rows
+    return -(parse_finite(rows) or 0), reason
 
 
 def build_bots_table(facts: Facts) -> TextTable | None:
-    """What each rule would drop, with its heaviest example."""
+    """Show what each rule of the bot filter drops or would drop, with its heaviest example."""
     rows = []
-    for rule in facts.listing("filter_bots", "rules"):
-        examples = rule.get("examples")
-        first = examples[0] if isinstance(examples, list) and examples else None
-        evidence = (
-            formats.format_json_value(first.get("evidence")) if isinstance(first, dict) else ""
-        )
-        counted = [
-            formats.format_count(rule.get("users")),
-            formats.format_count(rule.get("events")),
-            formats.format_percent(rule.get("share")),
+    for rule in facts.get_listing("filter_bots", "rules"):
+        cells = [
+            format_json_value(rule.get("rule")),
+            format_json_value(rule.get("mode")),
+            format_count(rule.get("users")),
+            format_count(rule.get("events")),
+            format_percent(rule.get("share")),
+            _format_first_example(rule.get("examples")),
         ]
-        rows.append(
-            [
-                formats.format_json_value(rule.get("rule")),
-                formats.format_json_value(rule.get("mode")),
-                *counted,
-                evidence,
-            ]
-        )
+        rows.append(cells)
     head = ["rule", "mode", "users", "events", "share", "e.g."]
-    return TextTable(head, rows, (0, 1, 5)) if rows else None
+    return build_table(head, rows, words=(0, 1, 5))
+
+
+def _format_first_example(examples: Any) -> str:
+    if isinstance(examples, list) and examples and isinstance(examples[0], dict):
+        return format_json_value(examples[0].get("evidence"))
+    return ""
 
 
 def describe_dropped_events(facts: Facts) -> str:
-    """How many events and users the bot filter dropped, in a sentence without a full stop."""
-    found = facts.mapping("filter_bots")
-    if not found:
+    """Say how many events and users the bot filter dropped, without a full stop."""
+    report = facts.get_mapping("filter_bots")
+    if not report:
         return ""
-    events, users, of_events, of_users = (
-        formats.format_count(found.get(name))
-        for name in ("dropped_events", "dropped_users", "events", "users")
-    )
-    share = formats.format_percent(found.get("share"))
-    return f"{events} of {of_events} events dropped ({share}), by {users} of {of_users} users"
-
-
-def build_splits_table(facts: Facts) -> TextTable | None:
-    """Sizes of the splits, and where they were cut."""
-    found = facts.mapping("dataset")
-    names = ("users", "items", "pairs", "train_pairs", "validation_users", "holdout_users")
-    rows = [
-        [name.replace("_", " "), formats.format_count(found[name])]
-        for name in names
-        if name in found
-    ]
-    if "holdout_repeat_share" in found:
-        rows.append(
-            ["repeats in the holdout", formats.format_percent(found["holdout_repeat_share"])]
-        )
-    cuts = facts.mapping("dataset", "cuts")
-    known = {
-        "validation_start": "validation from",
-        "train_end": "holdout from",
-        "as_of": "holdout to",
-    }
-    rows += [
-        [text, formats.format_json_value(cuts.get(name))]
-        for name, text in known.items()
-        if name in cuts
-    ]
-    return TextTable(["", ""], rows) if rows else None
-
-
-def build_publication_table(facts: Facts) -> TextTable | None:
-    """The version that publish wrote."""
-    found = facts.mapping("publish")
-    rows = [
-        [
-            name.replace("_", " "),
-            formats.format_byte_size(found[name])
-            if "bytes" in name
-            else formats.format_json_value(found[name]),
-        ]
-        for name in (
-            "version",
-            "previous",
-            "winner",
-            "as_of",
-            "users",
-            "items",
-            "bytes",
-            "history_bytes",
-            "seconds",
-            "reason",
-        )
-        if name in found
-    ]
-    return TextTable(["", ""], rows) if rows else None
-
-
-def build_most_shown_table(facts: Facts) -> TextTable | None:
-    """The items that stand in most lists: where odd results show first."""
-    rows = [
-        [
-            formats.format_json_value(item.get("title") or item.get("item_id")),
-            formats.format_percent(item.get("share")),
-        ]
-        for item in facts.listing("recommend", "most_shown")
-    ]
-    return TextTable(["title", "share of lists"], rows) if rows else None
-
-
-def build_durations_table(facts: Facts, missing: bool = True) -> TextTable | None:
-    """Each step with its state, duration and peak memory; with `missing`, those that did not run as well."""
-    rows: list[list[str]] = []
-    tones: dict[int, str] = {}
-    for record in facts.records:
-        state = (
-            "killed"
-            if record.get("state") == "started"
-            else str(record.get("state", formats.MISSING_VALUE_MARK))
-        )
-        if state != "succeeded":
-            tones[len(rows)] = "bad"
-        memory = formats.parse_finite(record.get("peak_memory_mb"))
-        peak = formats.MISSING_VALUE_MARK if memory is None else f"{memory:,.0f} MB"
-        rows.append(
-            [
-                str(record.get("step", formats.MISSING_VALUE_MARK)),
-                state,
-                formats.format_duration(record.get("seconds")),
-                peak,
-            ]
-        )
-    unwanted = AFTER_GATE if facts.gate_stopped else ()
-    for step in facts.not_run if missing else ():
-        rows.append(
-            [
-                step,
-                "not needed" if step in unwanted else "did not run",
-                formats.MISSING_VALUE_MARK,
-                formats.MISSING_VALUE_MARK,
-            ]
-        )
+    dropped_events = format_count(report.get("dropped_events"))
+    dropped_users = format_count(report.get("dropped_users"))
+    events = format_count(report.get("events"))
+    users = format_count(report.get("users"))
+    share = format_percent(report.get("share"))
     return (
-        TextTable(["step", "state", "time", "peak memory"], rows, (0, 1), tones) if rows else None
+        f"{dropped_events} of {events} events dropped ({share}), "
+        f"by {dropped_users} of {users} users"
     )

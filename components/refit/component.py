@@ -28,6 +28,7 @@ def refit(
         import json
         from pathlib import Path
 
+        from dawnlist.als.engine import FitEngine
         from dawnlist.components.refit.winner import select_winning_config
         from dawnlist.components.train.fitting import fit_stage
         from dawnlist.dataclass_json import from_json
@@ -47,12 +48,10 @@ def refit(
             scored.popularity_window,
         )
         cut = Splits.load(Path(splits.path))
-        spark = Settings.load(settings).engines.spark
+        engine = FitEngine.from_settings(Settings.load(settings).engines, device)
         challenger_model = FactorModel.load(Path(challenger.path))
         start = WarmStart(challenger.metadata["name_in_lake"], challenger_model)
         opened = Lake.open(lake, namespace)
-        record.update(
-            fit_stage(opened, cut, "refit", config, device, Path(model.path), spark, start)
-        )
+        record.update(fit_stage(opened, cut, "refit", config, engine, Path(model.path), start))
         labels = {**record["config"], "name_in_lake": record["model"]}
         write_lineage([model], [splits], lake, namespace, as_of, run, **labels)

@@ -26,6 +26,7 @@ def train(
         import json
         from pathlib import Path
 
+        from dawnlist.als.engine import FitEngine
         from dawnlist.components.train.fitting import fit_challenger
         from dawnlist.lake.lake import Lake
         from dawnlist.model.config import ALSConfig
@@ -35,9 +36,9 @@ def train(
 
         config = ALSConfig.from_dict(json.loads(Path(trial.path).read_text())).as_dict()
         cut = Splits.load(Path(splits.path))
-        spark = Settings.load(settings).engines.spark
+        engine = FitEngine.from_settings(Settings.load(settings).engines, device)
         opened = Lake.open(lake, namespace)
-        record.update(fit_challenger(opened, cut, config, device, Path(model.path), spark))
+        record.update(fit_challenger(opened, cut, config, engine, Path(model.path)))
         labels = {**record["config"], "name_in_lake": record["model"]}
         write_lineage([model], [splits], lake, namespace, as_of, run, **labels)
     metrics.metadata.update(select_finite_figures(record, "users", "items", "interactions"))

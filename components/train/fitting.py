@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.als.training import ALSTrainer, fingerprint_inputs
 from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
@@ -26,8 +27,7 @@ class _FitPlan:
 
     splits: Splits
     stage: Stage
-    device: str
-    spark: str
+    engine: FitEngine
     start: WarmStart | None
     """The model to start from; None starts from random factors."""
     sweeps: int
@@ -62,9 +62,8 @@ def fit_stage(
     splits: Splits,
     stage: Stage,
     config: dict[str, Any],
-    device: str,
+    engine: FitEngine,
     out: Path,
-    spark: str = "local[*]",
     start: WarmStart | None = None,
 ) -> dict[str, Any]:
     """Fit a model on all rows before the stage's cut, and write it to the folder `out`.
@@ -84,7 +83,7 @@ def fit_stage(
         ValueError: The model to start from has seen rows from the cut on.
     """
     user_items = splits.user_items(stage)
-    plan = _plan_fit(splits, stage, config, device, spark, start)
+    plan = _plan_fit(splits, stage, config, engine, start)
     # The name depends on the ids, on which the holdout's fingerprint depends, but not on the
     # version of the interactions table, since two versions can have the same rows.
     stock_digests = []
@@ -96,7 +95,7 @@ def fit_stage(
         plan.origin,
         plan.start_facts,
         splits.holdout_fingerprint,
-        device,
+        engine.device,
         *stock_digests,
     )
 
@@ -120,9 +119,8 @@ def fit_challenger(
     lake: Lake,
     splits: Splits,
     config: dict[str, Any],
-    device: str,
+    engine: FitEngine,
     out: Path,
-    spark: str = "local[*]",
 ) -> dict[str, Any]:
     """Fit the challenger of the splits' day, see fit_stage, and record its name.
 
@@ -130,7 +128,7 @@ def fit_challenger(
     """
     as_of, cut = splits.cuts.as_of, splits.end("train")
     start = challengers.find_warm_start(lake, as_of, cut, config)
-    report = fit_stage(lake, splits, "train", config, device, out, spark, start)
+    report = fit_stage(lake, splits, "train", config, engine, out, start)
     challengers.record_challenger(lake, as_of, report["model"], cut, config)
     return report
 
@@ -139,13 +137,12 @@ def _plan_fit(
     splits: Splits,
     stage: Stage,
     config: dict[str, Any],
-    device: str,
-    spark: str,
+    engine: FitEngine,
     start: WarmStart | None,
 ) -> _FitPlan:
     """Decide whether the fit starts from a model, and for how many sweeps it goes on."""
     if start is None or not challengers.can_warm_start(start.model.config, config):
-        return _FitPlan(splits, stage, device, spark, None, config.get("iterations", 0))
+        return _FitPlan(splits, stage, engine, None, config.get("iterations", 0))
     end = splits.end(stage)
     if start.seen_until > end:
         raise ValueError(
@@ -154,7 +151,7 @@ def _plan_fit(
             "seen; start from an older model"
         )
     sweeps = challengers.count_warm_sweeps(config["iterations"])
-    return _FitPlan(splits, stage, device, spark, start, sweeps)
+    return _FitPlan(splits, stage, engine, start, sweeps)
 
 
 def _fit_model(plan: _FitPlan, config: dict[str, Any], user_items: UserItems) -> FactorModel:
@@ -173,7 +170,7 @@ def _fit_als_model(plan: _FitPlan, config: ALSConfig) -> FactorModel:
     first_factors = None
     if plan.start is not None:
         first_factors = plan.start.factors(met_splits.user_ids, met_splits.item_ids, config)
-    fit = ALSTrainer(hybrid.fitted, plan.device, plan.spark).start_fit(config, first_factors)
+    fit = ALSTrainer(hybrid.fitted, plan.engine).start_fit(config, first_factors)
     fit.advance(plan.sweeps)
     users, items = hybrid.factors(fit.factors, config)
     active_users = np.flatnonzero(np.diff(hybrid.user_items.weight.indptr))

@@ -44,6 +44,7 @@ def tune(
         import json
         from pathlib import Path
 
+        from dawnlist.als.engine import FitEngine
         from dawnlist.components.tune.contest import RungShard
         from dawnlist.components.tune.daily_search import run_daily_search
         from dawnlist.components.tune.grid import Grid
@@ -77,8 +78,7 @@ def tune(
                 search,
                 metric,
                 int(k),
-                device,
-                engines.spark,
+                FitEngine.from_settings(engines, device),
                 run,
                 rung_shard,
             )

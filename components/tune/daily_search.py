@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.components.tune.contest import RungShard
 from dawnlist.components.tune.grid import Grid, plan_search, read_champion_config
 from dawnlist.components.tune.search import search_configs
@@ -18,8 +19,7 @@ def run_daily_search(
     mode: str,
     metric: str,
     k: int,
-    device: str,
-    spark: str,
+    engine: FitEngine,
     run: str,
     shard: RungShard | None,
 ) -> dict[str, Any]:
@@ -39,8 +39,7 @@ def run_daily_search(
         plan.configs,
         metric,
         k,
-        device,
-        spark=spark,
+        engine,
         blends=plan.blends,
         contents=plan.contents,
         shard=shard,

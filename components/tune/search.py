@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Final
 
-from dawnlist.als.training import ALSTrainer, fingerprint_inputs
+from dawnlist.als.engine import FitEngine
+from dawnlist.als.training import ON_CPU, ALSTrainer, fingerprint_inputs
 from dawnlist.arrays import Float32Array
 from dawnlist.components.tune.contenders import Contender, ResumableFit
 from dawnlist.components.tune.contest import Contest, RungShard
@@ -38,9 +39,8 @@ def search_configs(
     configs: Sequence[ALSConfig],
     metric: str,
     k: int,
-    device: str = "cpu",
+    engine: FitEngine = ON_CPU,
     progress: Callable[[Trial], None] = lambda trial: None,
-    spark: str = "local[*]",
     blends: Sequence[PopularityBlend] = (NO_POPULARITY_BLEND,),
     contents: Sequence[ContentBlend] = (NO_CONTENT_BLEND,),
     shard: RungShard | None = None,
@@ -73,14 +73,14 @@ def search_configs(
     if not configs:
         raise ValueError("the grid is empty: give at least one value for each hyper-parameter")
     hybrid = Hybrid.of(splits, "tune")
-    sample = Sample.from_splits(splits, hybrid, k, device)
-    archive = TrialArchive(lake, _fingerprint_search(splits, hybrid.fitted, k), device)
-    trainer = ALSTrainer(hybrid.fitted, device, spark)
+    sample = Sample.from_splits(splits, hybrid, k, engine.device)
+    archive = TrialArchive(lake, _fingerprint_search(splits, hybrid.fitted, k), engine.device)
+    trainer = ALSTrainer(hybrid.fitted, engine)
     contenders = [Contender(config, ResumableFit(trainer, config)) for config in configs]
     if not len(sample.users):
         # Without users to score on, the configurations stay in their order.
         return [config.as_dict() for config in configs]
-    if device == "cpu":
+    if engine.device == "cpu":
         _require_trial_memory(hybrid.fitted, _select_configs(configs, shard))
     contest = Contest(sample, archive, metric, progress, table)
     rungs = plan_rungs(len(contenders), configs[0].iterations)

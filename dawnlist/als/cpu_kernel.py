@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from dawnlist.als.pairs import CG_EPSILON
 from dawnlist.arrays import Float32Array, Int64Array
 from dawnlist.machine.numba_jit import KERNEL_OPTIONS, jit
 
-CG_EPSILON: Final = np.float32(1e-20)
 """A row is solved once its residual or curvature is below this; also keeps the diagonal above 0."""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from dawnlist.als.cuda_kernels import CUDAKernels
-from dawnlist.als.pairs import CG_STEPS, SparsityPattern, decompose_gram
+from dawnlist.als.pairs import CG_EPSILON, CG_STEPS, SparsityPattern, decompose_gram
 from dawnlist.arrays import AnyArray
 from dawnlist.machine.free_memory import measure_free_memory
 
@@ -82,16 +82,18 @@ class ArrayBackend:
         scale = diagonal + block.sum_rows(block.confidence, squared)
         direction = residual / scale
         rho = (residual * direction).sum(axis=1)
+        is_unsolved = ~block.empty
         for _ in range(CG_STEPS):
             scores = block.score_pairs(direction)
             product = diagonal * direction + block.sum_rows(block.confidence * scores)
             curvature = (product * direction).sum(axis=1)
-            length = _divide_or_zero(xp, rho, curvature)
+            is_unsolved &= (rho >= CG_EPSILON) & (curvature >= CG_EPSILON)
+            length = _divide_where(xp, is_unsolved, rho, curvature)
             x += length * direction
             residual -= length * product
             previous_rho = rho
             rho = (residual * residual / scale).sum(axis=1)
-            direction = residual / scale + _divide_or_zero(xp, rho, previous_rho) * direction
+            direction = residual / scale + _divide_where(xp, is_unsolved, rho, previous_rho) * direction
         x[block.empty] = 0
         return x
 
@@ -155,11 +157,7 @@ class _NumPyKernels:
         return csr_matrix((weights, columns, start), shape=(len(start) - 1, len(right))) @ right
 
 
-def _divide_or_zero(xp: Any, numerator: Any, denominator: Any) -> Any:
-    """Divide two arrays into a column, shape (n, 1).
-
-    The result is 0 where the denominator is not above 0.
-    """
-    positive = denominator > 0
-    quotient = numerator / xp.where(positive, denominator, 1)
-    return xp.where(positive, quotient, 0)[:, None].astype(np.float32)
+def _divide_where(xp: Any, condition: Any, numerator: Any, denominator: Any) -> Any:
+    """Divide two arrays into a column, shape (n, 1), with 0 in rows without the condition."""
+    quotient = numerator / xp.where(condition, denominator, 1)
+    return xp.where(condition, quotient, 0)[:, None].astype(np.float32)

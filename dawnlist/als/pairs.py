@@ -11,6 +11,12 @@ from dawnlist.model.config import ALSConfig
 CG_STEPS: Final = 3
 """Steps of conjugate gradients for each row in a half sweep."""
 
+CG_EPSILON: Final = np.float32(1e-20)
+"""A row's conjugate gradients stop where the squared residual or the curvature is below this.
+
+Far below it float32 has too few digits for a ratio of the two, and a step by such a ratio leads
+away from the solution."""
+
 EIGENVALUE_FLOOR: Final = 1e-7
 """Lower bound of a float32 Gram matrix's eigenvalues, as a share of the largest one.
 

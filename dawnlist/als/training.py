@@ -7,10 +7,11 @@ Recommendation Benchmarks" (RecSys 2022). See docs/MODEL.md."""
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.als.fit import Fit, InitialFactors
 from dawnlist.als.mllib import SparkFit
 from dawnlist.als.pairs import PreparedPairs
@@ -18,20 +19,17 @@ from dawnlist.arrays import FactorPair
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.user_items import UserItems
 
+ON_CPU: Final = FitEngine()
+
 
 class ALSTrainer:
     """Fits configurations on one matrix, which is copied to the device only once.
 
-    `device` is "cpu" or "gpu". A missing GPU is a RuntimeError, never a silent fallback to the CPU.
-    `spark` is the URL of Spark, for configurations whose solver it is. `dawnlist.als.mllib` says
-    how closely the solvers agree."""
+    `dawnlist.als.mllib` says how closely the solvers agree."""
 
-    def __init__(self, user_items: UserItems, device: str = "cpu", spark: str = "local[*]") -> None:
-        if device not in ("cpu", "gpu"):
-            raise ValueError(f"device {device!r} is unknown: give cpu or gpu")
+    def __init__(self, user_items: UserItems, engine: FitEngine = ON_CPU) -> None:
         self.user_items = user_items
-        self.device = device
-        self.spark = spark
+        self.engine = engine
         self._pairs: PreparedPairs | None = None
 
     def start_fit(self, config: ALSConfig, start: InitialFactors = None) -> Fit:
@@ -45,33 +43,32 @@ class ALSTrainer:
         if config.solver == "ials":
             return self._start_ials(config, start)
         if config.solver == "spark":
-            if self.device != "cpu":
+            if self.engine.device != "cpu":
                 raise ValueError(
                     "device is 'gpu': Spark fits on CPUs, so choose the cpu, or ials for the GPU"
                 )
-            return SparkFit(self.user_items, config, self.spark)
+            return SparkFit(self.user_items, config, self.engine.spark_url)
         from dawnlist.als.implicit import ImplicitFit
 
-        return ImplicitFit(self.user_items, config, self.device, start)
+        return ImplicitFit(self.user_items, config, self.engine.device, start)
 
     def _start_ials(self, config: ALSConfig, start: InitialFactors) -> Fit:
         # This import brings numba, which takes a second.
         from dawnlist.als import ials
 
         if self._pairs is None:
-            self._pairs = ials.prepare_pairs(self.user_items, self.device)
+            self._pairs = ials.prepare_pairs(self.user_items, self.engine.device)
         return ials.IALSFit(self._pairs, config, start)
 
 
 def fit_als(
     user_items: UserItems,
     config: ALSConfig,
-    device: str = "cpu",
-    spark: str = "local[*]",
+    engine: FitEngine = ON_CPU,
     start: InitialFactors = None,
 ) -> FactorPair:
     """Make all sweeps of a configuration, and return the user and item factors. See ALSTrainer."""
-    fit = ALSTrainer(user_items, device, spark).start_fit(config, start)
+    fit = ALSTrainer(user_items, engine).start_fit(config, start)
     fit.advance(config.iterations)
     return fit.factors
 

@@ -103,7 +103,7 @@ class AblationDay:
     def _score(self, arm: AblationArm) -> Float64Array:
         splits, config = self.splits(arm), arm.config
         user_items = splits.user_items("train")
-        factors = fit_als(user_items, config, spark=self.study.settings.engines.spark)
+        factors = fit_als(user_items, config, self.study.engine)
         factors = blend_popularity(
             factors, user_items, config.popularity_share, config.popularity_half_life
         )

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.components.dataset.split_pairs import build_splits
 from dawnlist.lake.lake import Lake
 from dawnlist.model.splits import Splits
@@ -35,6 +36,11 @@ class AblationStudy:
     other_tables: dict[str, InteractionsVersion] = field(default_factory=dict)
     """More interactions to fit on, by the name of the arm, such as the same source cleaned in
     another way."""
+
+    @property
+    def engine(self) -> FitEngine:
+        """Where the fits of all arms run."""
+        return FitEngine.from_settings(self.settings.engines)
 
     @property
     def judged_on(self) -> str:

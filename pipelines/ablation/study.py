@@ -137,6 +137,5 @@ def _search_best_config(study: AblationStudy, day: AblationDay, grid: list[ALSCo
     if len(grid) == 1:
         return grid[0]
     splits = day.splits(AblationArm(BASELINE, day.verdicts, grid[0]))
-    spark = study.settings.engines.spark
-    trials = search_configs(study.table.lake, splits, grid, "ndcg", study.k, spark=spark)
+    trials = search_configs(study.table.lake, splits, grid, "ndcg", study.k, study.engine)
     return ALSConfig.from_dict(trials[0])

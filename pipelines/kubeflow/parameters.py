@@ -106,11 +106,11 @@ def build_run_parameters(
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     parameters = dict(values)
     for assignment in assignments:
-        name, text = _split_assignment(assignment)
+        name, text = split_assignment(assignment)
         if name in parameters:
             raise ValueError(f"--set {name}=… is given twice")
         if name in declared:
-            parameters[name] = _parse_value(name, text, declared[name]["parameterType"])
+            parameters[name] = parse_parameter_value(name, text, declared[name]["parameterType"])
         else:
             parameters[name] = text
     _refuse_unknown_parameters(parameters, declared)
@@ -118,7 +118,8 @@ def build_run_parameters(
     return parameters
 
 
-def _split_assignment(assignment: str) -> tuple[str, str]:
+def split_assignment(assignment: str) -> tuple[str, str]:
+    """Split NAME=VALUE of --set. ValueError without an equals sign, or where NAME has an option."""
     name, equals, text = assignment.partition("=")
     if not equals:
         raise ValueError(f"--set {assignment!r} has no '=': give NAME=VALUE, e.g. k=10")
@@ -153,7 +154,7 @@ def _name_option(parameter: str) -> str:
     return f"--set {parameter}=…"
 
 
-def _parse_value(name: str, text: str, kind: str) -> Any:
+def parse_parameter_value(name: str, text: str, kind: str) -> Any:
     """Parse a text as a parameter's type. ValueError when it is not of that type."""
     parsers: dict[str, tuple[Callable[[str], Any], str]] = {
         "STRING": (str, "a text"),

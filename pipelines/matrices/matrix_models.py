@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from dawnlist.als.engine import FitEngine
 from dawnlist.als.training import ALSTrainer, fingerprint_inputs
 from dawnlist.components.evaluate.arms import (
     EvaluatedUsers,
@@ -80,7 +81,7 @@ def fit_matrix_model(
     """
     user_items = matrices.build_user_items(matrix)
     users, items = matrix.shape
-    fit = ALSTrainer(user_items, device).start_fit(config)
+    fit = ALSTrainer(user_items, FitEngine(device)).start_fit(config)
     clock = perf_counter()
     fit.advance(config.iterations)
     seconds = perf_counter() - clock
@@ -256,6 +257,6 @@ def search_matrix_grid(
         )
     lake = Lake.open(str(home / "lake"), MATRIX_NAMESPACE)
     trials = search_configs(
-        lake, splits, grid.configs(), metric, k, device, progress, blends=grid.blends()
+        lake, splits, grid.configs(), metric, k, FitEngine(device), progress, blends=grid.blends()
     )
     return {"metric": metric, "k": k, "users": user_count, "trials": trials}
