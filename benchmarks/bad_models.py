@@ -165,12 +165,12 @@ def shuffled(splits: Splits) -> Splits:
 def told(name: str, judged: Judgement) -> None:
     """A line of the table."""
     verdict = judged.verdict
-    failed = [f"{rule['name']} ({rule['value']:.3g}, {rule['bound']} {rule['limit']:.3g})"
-              for rule in verdict["rules"] if rule["passed"] is False]  # fmt: skip
-    unproven = [rule["name"] for rule in verdict["rules"] if rule["passed"] is None]
+    failed = [f"{rule.name} ({rule.value:.3g}, {rule.bound} {rule.limit:.3g})"
+              for rule in verdict.rules if rule.passed is False]  # fmt: skip
+    unproven = [rule.name for rule in verdict.rules if rule.passed is None]
     said = "; ".join(failed + ([f"not enough evidence: {', '.join(unproven)}"] if unproven else []))
     print(
-        f"| {name} | {'passed' if verdict['passed'] else 'REFUSED'} | {said or 'every rule passed'} |",
+        f"| {name} | {'passed' if verdict.passed else 'REFUSED'} | {said or 'every rule passed'} |",
         flush=True,
     )
 
@@ -219,7 +219,7 @@ def churn(folder: Path, users: int) -> None:
         _, model = shop.model(splits, "train", replace(CONFIG, **changed), "model")
         live = registry.load_model(shop.lake, splits.about["incumbent"])
         print(
-            f"| {name} | {evaluate_models(splits, model, live, 'ndcg', 20)['churn']:.0%} |",
+            f"| {name} | {evaluate_models(splits, model, live, 'ndcg', 20).churn:.0%} |",
             flush=True,
         )
 

@@ -82,11 +82,11 @@ def test_judging_reads_and_leaves_a_history(lake: Lake) -> None:
     users = spread_out(0.1)
     noisy = [value + (0.02 if place % 4 < 2 else -0.02) for place, value in enumerate(users)]
     alone = judge_challenger(lake, evaluation(noisy, users), GateSettings(), TODAY, "run")
-    assert not alone.verdict["passed"] and alone.gates == []
+    assert not alone.verdict.passed and alone.gates == []
     before = [past(day, users=100_000, error=0.0001) for day in (1, 2)]
     kept(lake, *before)
     found = judge_challenger(lake, evaluation(noisy, users), GateSettings(), TODAY, "run")
-    assert found.verdict["passed"] and found.gates == before
+    assert found.verdict.passed and found.gates == before
     assert "passed" in found.markdown and "100,000" in found.page
     tomorrow = format_iso(AS_OF + timedelta(days=1))
     assert history.read_recent_gates(lake, tomorrow) == [found.today, *before]
@@ -112,7 +112,7 @@ def test_what_is_live_is_asked_of_the_registry(lake: Lake) -> None:
     registry.record_publication(lake, report, {"model": "m", "winner": "challenger", "metrics": {}})
     registry.set_champion(lake, report)
     found = judge_challenger(lake, evaluation([0.1] * 30, [0.1] * 30), GateSettings(), TODAY, "run")
-    assert "is live and not older" in found.verdict["reason"]
+    assert "is live and not older" in found.verdict.reason
 
 
 def test_old_gates_expire(lake: Lake) -> None:

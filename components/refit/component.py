@@ -41,11 +41,10 @@ def refit(
         from dawnlist.records.verdict import Verdict
         from dawnlist.settings import Settings
 
-        scored = Evaluation.from_dict(json.loads(Path(evaluation.path).read_text()))
         config = select_winning_config(
             from_json(Verdict, json.loads(Path(verdict.path).read_text())).winner,
             json.loads(Path(trial.path).read_text()),
-            scored.popularity_window,
+            Evaluation.from_dict(json.loads(Path(evaluation.path).read_text())).popularity_window,
         )
         cut = Splits.load(Path(splits.path))
         engine = FitEngine.from_settings(Settings.load(settings).engines, device)

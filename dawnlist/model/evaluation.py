@@ -69,10 +69,10 @@ class HoldoutFacts:
 class Traffic:
     """The events of the last day and of the four weeks before; None for what was not counted."""
 
-    events: int | None = field(default=None, metadata={OMIT_NONE: True})
-    """The events of the last 24 hours."""
     before: list[int] | None = field(default=None, metadata={OMIT_NONE: True})
     """The events of each earlier day, the newest first."""
+    events: int | None = field(default=None, metadata={OMIT_NONE: True})
+    """The events of the last 24 hours."""
     mix: dict[str, float] | None = field(default=None, metadata={OMIT_NONE: True})
     """Event type -> its share of the last day's events."""
     mix_before: dict[str, float] | None = field(default=None, metadata={OMIT_NONE: True})

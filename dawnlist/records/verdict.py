@@ -49,7 +49,7 @@ class Verdict:
     """The verdict in words."""
     rules: list[GateRule]
     """All rules that apply."""
-    forced: ForcedPass | None
+    forced: ForcedPass | None = None
     """The forced pass, if there was one."""
-    comparable: bool
+    comparable: bool = True
     """No rule on the day was broken, so that its users are evidence for other days."""
