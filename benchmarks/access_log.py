@@ -39,7 +39,8 @@ def write_log(path: Path, lines: int) -> None:
                 FROM (
                     SELECT n, hash(n) % 10 = 0 AS robot, hash(-n) % (CASE WHEN robot THEN 60 ELSE {people} END) AS who
                     FROM generate_series(1, {lines}) AS lines(n))
-                JOIN agents ON a = CASE WHEN robot THEN {PEOPLE + 1} + who % {len(SIMULATED_CRAWLERS)} ELSE 1 + who % {PEOPLE} END
+                JOIN agents ON a = CASE
+                    WHEN robot THEN {PEOPLE + 1} + who % {len(SIMULATED_CRAWLERS)} ELSE 1 + who % {PEOPLE} END
                 ORDER BY n
             ) TO '{path}' (FORMAT csv, HEADER false, QUOTE '', DELIMITER '')
             """

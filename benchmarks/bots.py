@@ -108,7 +108,8 @@ SELECT kind, n, CASE WHEN behaved IS NULL THEN hits ELSE n END AS lost, coalesce
 """
 _KINDS = f"""
 SELECT kind, count(*), sum(n)::BIGINT, count(*) FILTER (n >= {MIN_BEHAVIOUR_EVENTS}), count(*) FILTER (behaved),
-    coalesce(sum(n) FILTER (behaved), 0)::BIGINT, count(*) FILTER (behaved AND n >= {MIN_BEHAVIOUR_EVENTS}) FROM judged GROUP BY 1
+    coalesce(sum(n) FILTER (behaved), 0)::BIGINT, count(*) FILTER (behaved AND n >= {MIN_BEHAVIOUR_EVENTS})
+FROM judged GROUP BY 1
 """
 _REST = """
 SELECT avg(named::INT) FILTER (kind = 'crawler'),

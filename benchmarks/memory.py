@@ -1,6 +1,7 @@
 """How each step's memory grows with the shop (docs/NODES.md): nights of simulated shops, and lines through peaks.
 
-A shop that was measured before is read from its lake. Prints the peaks, and the lines as pipelines/step_memory.py has them.
+A shop that was measured before is read from its lake. Prints the peaks, and the lines as
+pipelines/step_memory.py has them.
 """
 
 import argparse

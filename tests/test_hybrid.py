@@ -102,8 +102,12 @@ def test_a_new_item_has_the_factors_of_those_it_is_like() -> None:
     _, y = fit_als(hybrid.fitted, PLAIN)
     _, items = hybrid.factors((np.zeros((40, 4), np.float32), y), PLAIN)
     assert np.flatnonzero(hybrid.new).tolist() == [20, 21]
-    np.testing.assert_allclose(items[20], y[0::2].sum(axis=0) / (SHRINKAGE + 10), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(items[21], y[1::2].sum(axis=0) / (SHRINKAGE + 10), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        items[20], y[0::2].sum(axis=0) / (SHRINKAGE + 10), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        items[21], y[1::2].sum(axis=0) / (SHRINKAGE + 10), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_new_items_come_into_the_lists_of_those_who_like_their_kind(tmp_path: Path) -> None:

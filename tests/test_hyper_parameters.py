@@ -1,5 +1,7 @@
 """The table of hyper-parameters, and what reads it."""
 
+from typing import Any
+
 import pytest
 
 from dawnlist.components.tune.grid import Grid
@@ -30,12 +32,15 @@ def test_the_limits() -> None:
 @ALL
 def test_the_limits_themselves_are_allowed_and_nothing_beyond(parameter: HyperParameter) -> None:
     for value in (parameter.lowest, parameter.highest):
-        assert getattr(ALSConfig(**{parameter.name: value}), parameter.name) == value
-        Grid(**{parameter.name: (value,)})
+        chosen: dict[str, Any] = {parameter.name: value}
+        assert getattr(ALSConfig(**chosen), parameter.name) == value
+        in_grid: dict[str, Any] = {parameter.name: (value,)}
+        Grid(**in_grid)
     for value in (parameter.lowest - 1e-7, parameter.highest * (1 + 1e-9)):
         message = f"{parameter.name} is {value}: give a number from"
+        outside: dict[str, Any] = {parameter.name: value}
         with pytest.raises(ValueError, match=message):
-            ALSConfig(**{parameter.name: value})
+            ALSConfig(**outside)
 
 
 @ALL

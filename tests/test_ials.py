@@ -263,7 +263,9 @@ def test_implicits_calls_work_as_they_do_there() -> None:
     found, weights = model(), shop().weight
     ids, scores = found.recommend(3, weights[3], N=5)
     assert len(set(ids) & set(weights[3].indices)) == 0
-    np.testing.assert_allclose(scores, found.user_factors[3] @ found.item_factors[ids].T, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        scores, found.user_factors[3] @ found.item_factors[ids].T, rtol=1e-5, atol=1e-6
+    )
     assert found.similar_items(4, N=3)[0][0] == 4
     many, _ = found.recommend([1, 2], weights[[1, 2]], N=4)
     assert many.shape == (2, 4)

@@ -158,3 +158,13 @@ def test_a_component_is_thin(path: Path) -> None:
     ]
     assert len(work) <= 12  # the docstring, the day of the run, and ten
     assert not any(isinstance(node, ast.If | ast.For | ast.While | ast.Try) for node in statements)
+
+
+def test_components_holds_the_steps_alone() -> None:
+    """What steps share is in the library; image.py has the decorator that component files use."""
+    modules = {path.name for path in MODULES if path.parent == Path("components")}
+    assert modules == {"__init__.py", "image.py"}
+    folders = {
+        path.parts[1] for path in MODULES if path.parts[0] == "components" and len(path.parts) > 2
+    }
+    assert folders == STEPS

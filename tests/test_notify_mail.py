@@ -504,7 +504,7 @@ def test_the_command_of_a_laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     )
     assert words == [
         "dawnlist", "run", "--local", "--as-of", AS_OF, "--source", "sqlite:///a b.db", "--lake", "gs://bucket/lake",
-        "--redis", "redis://s:6379/0", "--namespace", "shop", "--factors", "16,32", "--k", "10",
+        "--redis", "redis://s:6379/0", "--namespace", "shop", "--factors", "16,32", "--k", "10", "--set", "seed=3",
     ]  # fmt: skip
     assert {word for word in words if word.startswith("--")} <= options_of("run")
     assert {

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dawnlist.components.figures import format_figure, format_metric_name, format_rule_answer
 from dawnlist.components.gate.evidence import Evidence
 from dawnlist.components.gate.history import GateRecord, select_comparable_gates
 from dawnlist.cuts import format_iso
 from dawnlist.pages import escape_markdown, render_page
+from dawnlist.records.rule_figures import format_figure, format_metric_name, format_rule_answer
 from dawnlist.records.verdict import GateRule, Verdict
 
 TONES = {True: "good", False: "bad", None: "unsure"}

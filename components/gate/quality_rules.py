@@ -3,13 +3,13 @@
 from math import sqrt
 from statistics import median
 
-from dawnlist.components.figures import format_metric_name
 from dawnlist.components.gate import history
 from dawnlist.components.gate.evidence import Evidence, weigh_evidence
 from dawnlist.components.gate.history import GATE_HISTORY_DAYS, GateRecord
 from dawnlist.components.gate.rules import rule_at_least, rule_with_verdict
 from dawnlist.cuts import parse_as_of
 from dawnlist.model.evaluation import Evaluation, SegmentScores
+from dawnlist.records.rule_figures import format_metric_name
 from dawnlist.records.verdict import GateRule
 from dawnlist.settings import GateSettings
 

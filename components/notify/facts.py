@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dawnlist.components.figures import format_metric_name
 from dawnlist.components.notify.formats import format_json_value, parse_finite, sanitise_json
 from dawnlist.messages.masking import anonymise_json
+from dawnlist.records.rule_figures import format_metric_name
 from dawnlist.records.run_records import StepRecord
 
 DAG_STEPS = (

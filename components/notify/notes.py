@@ -77,7 +77,7 @@ def _list_equal_parameters(facts: Facts) -> list[str]:
     trials = facts.get_listing("tune", "trials")
     varying_parameters = score_tables.list_varying_parameters(trials)
     parameters = []
-    for name in score_tables.HYPER_PARAMETERS:
+    for name in score_tables.PARAMETER_LABELS:
         if name in trials[0] and name not in varying_parameters:
             parameters.append(name)
     return parameters

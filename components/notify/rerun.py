@@ -8,21 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from dawnlist.cuts import CURRENT_TIME_MACRO, TIME_MACRO_PREFIXES
+from dawnlist.model.hyper_parameters import HYPER_PARAMETERS
 
 PIPELINE_DEFAULTS: Final[dict[str, Any]] = {
     "as_of": CURRENT_TIME_MACRO,
     "window_days": 365,
     "search": "around_champion",
-    "factors": [32, 64],
-    "regularization": [30.0, 100.0],
-    "alpha": [1.0, 10.0],
-    "alpha0": [1.0],
-    "nu": [0.5],
-    "half_life": [14.0, 60.0],
-    "popularity_share": [0.0, 0.1, 0.3, 1.0, 3.0],
-    "popularity_half_life": [0.5, 3.0, 14.0],
-    "content_share": [0.0, 0.03, 0.1, 0.3],
-    "content_pairs": [10.0, 100.0],
+    **{parameter.name: list(parameter.grid) for parameter in HYPER_PARAMETERS},
     "iterations": 10,
     "metric": "ndcg",
     "k": 20,
@@ -42,7 +34,7 @@ RERUN_OPTIONS: Final = (
 )
 """Parameters with an option of their own, both on a laptop and on a cluster."""
 PARAMETERS_WITHOUT_OPTION: Final = ("seed",)
-"""Parameters that have no option on a laptop."""
+"""Parameters that have no option on a laptop, so that --set gives them."""
 
 
 def select_changed_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,12 +55,14 @@ def build_rerun_command(parameters: Mapping[str, Any]) -> str:
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         words = ["dawnlist submit", *_take_options(values)]
         for name, value in values.items():
-            words.append(f"--set {shlex.quote(f'{name}={value}')}")
+            words.append(_format_assignment(name, value))
     else:
         _replace_laptop_urls(values)
         words = ["dawnlist run --local", *_take_options(values)]
         for name, value in values.items():
-            if name not in PARAMETERS_WITHOUT_OPTION:
+            if name in PARAMETERS_WITHOUT_OPTION:
+                words.append(_format_assignment(name, value))
+            else:
                 words.append(_format_option(name, value))
     return " \\\n  ".join(words)
 
@@ -105,6 +99,10 @@ def _take_options(values: dict[str, str]) -> list[str]:
 
 def _format_option(name: str, value: str) -> str:
     return f"--{name.replace('_', '-')} {shlex.quote(value)}"
+
+
+def _format_assignment(name: str, value: str) -> str:
+    return f"--set {shlex.quote(f'{name}={value}')}"
 
 
 def format_parameter(value: Any) -> str:

@@ -1,9 +1,8 @@
 """The tables about the gate's rules and about the search."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from dawnlist.components.figures import format_figure, format_rule_answer
 from dawnlist.components.notify.facts import Facts
 from dawnlist.components.notify.formats import (
     MISSING_VALUE_MARK,
@@ -14,20 +13,14 @@ from dawnlist.components.notify.formats import (
     parse_finite,
 )
 from dawnlist.components.notify.tables import TextTable, build_table
+from dawnlist.model.hyper_parameters import HYPER_PARAMETERS
+from dawnlist.records.rule_figures import format_figure, format_rule_answer
 
-HYPER_PARAMETERS = {
-    "factors": "factors",
-    "regularization": "regularization",
-    "alpha": "alpha",
-    "alpha0": "alpha0",
-    "nu": "nu",
-    "half_life": "half-life",
-    "popularity_share": "popularity",
-    "popularity_half_life": "popularity's half-life",
-    "content_share": "content",
-    "content_pairs": "content's pairs",
+PARAMETER_LABELS: Final = {
+    **{parameter.name: parameter.label for parameter in HYPER_PARAMETERS},
     "iterations": "iterations",
 }
+"""Labels of what a trial's row may say, by name."""
 PROGRESS_COLUMNS = {"sweeps": "sweeps", "users": "users judged"}
 RUNG_COUNTS = ("sweeps", "trials", "users", "kept")
 MAX_TABLE_TRIALS = 24
@@ -82,7 +75,7 @@ def build_trials_table(facts: Facts) -> TextTable | None:
     rows = []
     for rank, trial in enumerate(trials, 1):
         rows.append([str(rank), *_format_trial(trial, parameters, metrics)])
-    labels = [HYPER_PARAMETERS[name] for name in parameters]
+    labels = [PARAMETER_LABELS[name] for name in parameters]
     head = ["#", *labels, *metrics, *PROGRESS_COLUMNS.values(), "time"]
     return TextTable(head, rows, tones={0: "best"})
 
@@ -137,7 +130,7 @@ def list_varying_parameters(trials: Sequence[dict[str, Any]]) -> list[str]:
     """List the hyper-parameters in which trials differ, or all that they have if none differs."""
     present = []
     varying = []
-    for name in HYPER_PARAMETERS:
+    for name in PARAMETER_LABELS:
         if any(name in trial for trial in trials):
             present.append(name)
         if len({str(trial.get(name)) for trial in trials}) > 1:
@@ -150,5 +143,5 @@ def describe_trial(trial: dict[str, Any], parameters: Sequence[str]) -> str:
     descriptions = []
     for name in parameters:
         value = format_json_value(trial.get(name))
-        descriptions.append(f"{HYPER_PARAMETERS[name]} {value}")
+        descriptions.append(f"{PARAMETER_LABELS[name]} {value}")
     return ", ".join(descriptions)

@@ -5,7 +5,7 @@ bottleneck, and so a vector that is combined with four others is loaded only onc
 whole matrices and row numbers instead of views of rows, because counting the references to a view
 costs more than a dot product."""
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 

@@ -93,7 +93,9 @@ class ArrayBackend:
             residual -= length * product
             previous_rho = rho
             rho = (residual * residual / scale).sum(axis=1)
-            direction = residual / scale + _divide_where(xp, is_unsolved, rho, previous_rho) * direction
+            direction = (
+                residual / scale + _divide_where(xp, is_unsolved, rho, previous_rho) * direction
+            )
         x[block.empty] = 0
         return x
 

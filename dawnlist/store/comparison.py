@@ -38,13 +38,11 @@ def compare_versions(
     """Compare two versions of the store.
 
     Returns:
-        A dictionary with
-
-        - `before` and `after`: which versions these are
-        - `common`, `gone`, `new`: the numbers of users in both, only in `before`, only in `after`
-        - `churn`: the share of a user's list in `before` that is not in the list in `after`, as
-          the mean over the common users who have a list; None if there are none
-        - `metrics` and `parameters`: what differs, as name -> [before, after]
+        A dictionary. `before` and `after` say which versions these are. `common`, `gone` and
+        `new` are the numbers of users in both, only in `before`, and only in `after`. `churn` is
+        the share of a user's list in `before` that is not in the list in `after`, as the mean over
+        the common users who have a list; None if there are none. `metrics` and `parameters` hold
+        what differs, as name -> [before, after].
 
     Raises:
         LookupError: the store does not keep one of the versions.

@@ -88,7 +88,9 @@ def encode_histories(
     """Round histories to the numbers that are stored, and choose the newest pairs of each user.
 
     Args:
-        indptr, item, weight: A CSR matrix of users and items; items ascend for each user.
+        indptr: With item and weight a CSR matrix of users and items.
+        item: The column of each pair; items ascend for each user.
+        weight: The value of each pair.
         age: (pairs,), days from the last event to as_of.
         newest: The number of pairs of each user to store with weight and age.
     """
