@@ -109,6 +109,13 @@ def evaluate_models(
         churn=round(float(scores.churn.mean()), 6) if len(scores.churn) else None,
         traffic=_read_traffic(splits),
     )
+    return _add_incumbent(evaluation, splits, incumbent, values)
+
+
+def _add_incumbent(
+    evaluation: Evaluation, splits: Splits, incumbent: FactorModel | None, values: ValuesByArm
+) -> Evaluation:
+    """Add what only an evaluation with an incumbent has."""
     if incumbent is None:
         return evaluation
     kept_items = round(compute_kept_share(splits, incumbent), 6)
