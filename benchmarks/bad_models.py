@@ -37,6 +37,7 @@ from dawnlist.records import registry
 from dawnlist.schema import VERDICTS_SCHEMA
 from dawnlist.settings import GateSettings, Settings
 from dawnlist.simulate import ShopConfig, simulate_shop, write_shop
+from dawnlist.store.version_reports import VersionReport
 
 DAYS = 50
 CONFIG = ALSConfig(factors=32, regularization=30.0, alpha=1.0, half_life=14.0, popularity_share=0.3)
@@ -84,12 +85,12 @@ class Shop:
     def published(self, splits: Splits, config: ALSConfig, version: int) -> None:
         """As refit and publish leave it, without a store."""
         name, _ = self.model(splits, "refit", config, "refit")
-        report = {
-            "version": version,
-            "run": "run",
-            "token": f"{version}-a",
-            "as_of": format_iso(splits.cuts.as_of),
-        }
+        report = VersionReport(
+            version=version,
+            run="run",
+            token=f"{version}-a",
+            as_of=format_iso(splits.cuts.as_of),
+        )
         registry.record_publication(
             self.lake, report, {"model": name, "winner": "challenger", "metrics": {}}
         )
@@ -164,12 +165,12 @@ def shuffled(splits: Splits) -> Splits:
 def told(name: str, judged: Judgement) -> None:
     """A line of the table."""
     verdict = judged.verdict
-    failed = [f"{rule['name']} ({rule['value']:.3g}, {rule['bound']} {rule['limit']:.3g})"
-              for rule in verdict["rules"] if rule["passed"] is False]  # fmt: skip
-    unproven = [rule["name"] for rule in verdict["rules"] if rule["passed"] is None]
+    failed = [f"{rule.name} ({rule.value:.3g}, {rule.bound} {rule.limit:.3g})"
+              for rule in verdict.rules if rule.passed is False]  # fmt: skip
+    unproven = [rule.name for rule in verdict.rules if rule.passed is None]
     said = "; ".join(failed + ([f"not enough evidence: {', '.join(unproven)}"] if unproven else []))
     print(
-        f"| {name} | {'passed' if verdict['passed'] else 'REFUSED'} | {said or 'every rule passed'} |",
+        f"| {name} | {'passed' if verdict.passed else 'REFUSED'} | {said or 'every rule passed'} |",
         flush=True,
     )
 
@@ -218,7 +219,7 @@ def churn(folder: Path, users: int) -> None:
         _, model = shop.model(splits, "train", replace(CONFIG, **changed), "model")
         live = registry.load_model(shop.lake, splits.about["incumbent"])
         print(
-            f"| {name} | {evaluate_models(splits, model, live, 'ndcg', 20)['churn']:.0%} |",
+            f"| {name} | {evaluate_models(splits, model, live, 'ndcg', 20).churn:.0%} |",
             flush=True,
         )
 

@@ -28,16 +28,17 @@ from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.model import popularity
 from dawnlist.model.config import ALSConfig
+from dawnlist.model.evaluation import Difference, Evaluation, HoldoutFacts, Lift
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.metrics import score_lists
 from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
+from dawnlist.records.verdict import Verdict
 from dawnlist.schema import VERDICTS_SCHEMA
 from dawnlist.settings import GateSettings, Settings
 from dawnlist.simulate import ShopConfig, simulate_shop, write_shop
 
 Floats = npt.NDArray[np.float64]
-Verdict = dict[str, Any]
 K = 20
 LENGTH = 60
 BLOCKS = 20
@@ -158,7 +159,7 @@ class Line:
         return verdict
 
 
-def evaluation(arms: dict[str, Floats], as_of: datetime) -> dict[str, Any]:
+def evaluation(arms: dict[str, Floats], as_of: datetime) -> Evaluation:
     """What evaluate would report of these users; intervals by the delta method, which is quick."""
     users, means = (
         len(arms["challenger"]),
@@ -169,22 +170,24 @@ def evaluation(arms: dict[str, Floats], as_of: datetime) -> dict[str, Any]:
     error = ratio * np.std(
         arms["challenger"] / means["challenger"] - arms["popularity"] / means["popularity"]
     )
-    return {
-        "k": K,
-        "metric": "ndcg",
-        "evaluated_users": users,
-        "items": 1000,
-        "holdout": {"from": format_iso(as_of - timedelta(days=1)), "to": format_iso(as_of)},
-        "arms": {arm: {"ndcg@20": mean, "coverage@20": 0.5} for arm, mean in means.items()},
-        "differences": {"popularity": _interval(float(ahead.mean()), float(ahead.std()), users)},
-        "lift": {"value": ratio, **_interval(ratio, float(error), users)},
-        "per_user": {"challenger": arms["challenger"], "incumbent": arms["incumbent"]},
-    }
+    lift = _interval(ratio, float(error), users)
+    return Evaluation(
+        k=K,
+        metric="ndcg",
+        evaluated_users=users,
+        items=1000,
+        holdout=HoldoutFacts(format_iso(as_of - timedelta(days=1)), format_iso(as_of)),
+        popularity_window="whole",
+        arms={arm: {"ndcg@20": mean, "coverage@20": 0.5} for arm, mean in means.items()},
+        differences={"popularity": _interval(float(ahead.mean()), float(ahead.std()), users)},
+        lift=Lift(lift.mean, lift.low, lift.high),
+        per_user={arm: arms[arm].tolist() for arm in ("challenger", "incumbent")},
+    )
 
 
-def _interval(mean: float, deviation: float, users: int) -> dict[str, float]:
+def _interval(mean: float, deviation: float, users: int) -> Difference:
     half = 1.96 * deviation / sqrt(users)
-    return {"mean": mean, "low": mean - half, "high": mean + half}
+    return Difference(mean, mean - half, mean + half)
 
 
 def best_of(
@@ -228,7 +231,7 @@ def _strict(
     as_of = START + timedelta(days=number)
     found = evaluation(arms, as_of)
     verdict = decide_verdict(found, GateSettings(margin=0), as_of, PASSED_TODAY, gates)
-    passed = any(rule["rule"] == "incumbent" and rule["passed"] for rule in verdict["rules"])
+    passed = any(rule.rule == "incumbent" and rule.passed for rule in verdict.rules)
     return passed, build_gate_record(found, verdict, as_of, f"run-{number}")
 
 
@@ -255,7 +258,7 @@ def course(
     for number in range(length):
         challenger = (before if chained else live) * (1 - worse)
         verdict = line.gate(number, live, challenger)
-        failed = [rule["rule"] for rule in verdict["rules"] if rule["passed"] is not True]
+        failed = [rule.rule for rule in verdict.rules if rule.passed is not True]
         refused.update(failed)
         before = challenger
         if "incumbent" in failed if alone else failed:

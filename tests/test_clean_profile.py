@@ -1,5 +1,6 @@
 """What the profile says of dirty rows written by hand, and which limits they break."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,14 @@ from dawnlist.components.clean.interactions import (
     create_text_view,
     validate_rows,
 )
-from dawnlist.components.clean.profile import CleaningProfile, profile_landed_rows, sort_by_count
+from dawnlist.components.clean.profile import (
+    CleaningProfile,
+    DayVolume,
+    profile_landed_rows,
+    sort_by_count,
+)
 from dawnlist.components.clean.profile_page import render_profile_page
+from dawnlist.dataclass_json import to_json
 from dawnlist.lake.lake import Lake
 from dawnlist.schema import INTERACTIONS_SCHEMA
 from dawnlist.settings import LimitSettings, Settings, SourceSettings
@@ -70,7 +77,7 @@ def found(lake: Lake, tmp_path: Path, *tables: pa.Table) -> CleaningProfile:
         )
         rows = mark_repeats(engine, once, None, source)
         usual = limits.measure_volume(lake.table("interactions"), engine, rows, WINDOW)
-        return profile_landed_rows(engine, parts, once, rows, source) | {"volume": usual}
+        return replace(profile_landed_rows(engine, parts, once, rows, source), volume=usual)
 
 
 def column(
@@ -83,7 +90,7 @@ def column(
 def test_profile(lake: Lake, tmp_path: Path) -> None:
     times = {"ISO time with a zone": 2, "epoch seconds": 1, "ISO time without a zone": 1, "text": 1}
     none = {"clean": 0, "duplicates": 0, "double_clicks": 0, "rejected": 0}
-    assert found(lake, tmp_path, ROWS, ROWS.slice(0, 0)) == {
+    assert to_json(found(lake, tmp_path, ROWS, ROWS.slice(0, 0))) == {
         "rows_in": 5, "clean": 2, "duplicates": 0, "double_clicks": 0, "rejected": 3,
         "reasons": {"user_id missing": 2, "event unknown": 1},
         "days": [
@@ -119,18 +126,14 @@ def test_a_sample_is_of_blocks_over_the_whole_object(
     table = pa.table({"user_id": ["1"] * (rows // 2) + ["1.0"] * (rows // 2), "item_id": ["a"] * rows,
                       "event": ["view"] * rows, "ts": [str(1769767200 + 60 * n) for n in range(rows)]})  # fmt: skip
     told = found(lake, tmp_path, table)
-    assert told["sampled"] == 1_600 and told["rows_in"] == rows
-    assert told["columns"][0]["types"] == {"integer": 800, "decimal point": 800}
+    assert told.sampled == 1_600 and told.rows_in == rows
+    assert told.columns[0].types == {"integer": 800, "decimal point": 800}
 
 
 def judged_profile(**about: Any) -> CleaningProfile:
-    return {
-        "rows_in": 2000,
-        "rejected": 0,
-        "reasons": {},
-        "unknown_events": {},
-        "volume": None,
-    } | about
+    counts = dict.fromkeys(("clean", "duplicates", "double_clicks", "rejected", "sampled"), 0)
+    empty: dict[str, Any] = {"reasons": {}, "days": [], "columns": [], "unknown_events": {}}
+    return CleaningProfile(**{"rows_in": 2000, **counts, **empty, **about})
 
 
 def test_shares_over_their_limits_fail_with_the_numbers() -> None:
@@ -165,7 +168,7 @@ def test_shares_over_their_limits_fail_with_the_numbers() -> None:
     ],
 )
 def test_volume_limits(rows: int, usual: int, said: str) -> None:
-    volume = {"day": "2026-01-30", "rows": rows, "usual": usual, "days": 4}
+    volume = DayVolume(day="2026-01-30", rows=rows, usual=usual, days=4)
     if not said:
         limits.check_limits(judged_profile(volume=volume), LimitSettings(), END)
         return
@@ -197,12 +200,9 @@ def test_the_volume_is_of_the_same_weekday_of_four_weeks(lake: Lake, tmp_path: P
         lake,
         {"2026-01-02": 9, "2026-01-09": 4, "2026-01-16": 5, "2026-01-22": 90, "2026-01-30": 80},
     )
-    assert found(lake, tmp_path, ROWS)["volume"] == {
-        "day": "2026-01-30",
-        "rows": 2,
-        "usual": 5,
-        "days": 3,
-    }
+    assert found(lake, tmp_path, ROWS).volume == DayVolume(
+        day="2026-01-30", rows=2, usual=5, days=3
+    )
 
 
 @pytest.mark.parametrize(
@@ -211,4 +211,4 @@ def test_the_volume_is_of_the_same_weekday_of_four_weeks(lake: Lake, tmp_path: P
 def test_a_young_shop_has_no_usual_day(lake: Lake, tmp_path: Path, days: dict[str, int]) -> None:
     if days:
         history(lake, days)
-    assert found(lake, tmp_path, ROWS)["volume"] is None
+    assert found(lake, tmp_path, ROWS).volume is None

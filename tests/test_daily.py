@@ -309,7 +309,7 @@ def test_a_rollback_moves_store_and_champion(
         for words in (("versions", "--format", "json"), ("diff", "1", "2", "--format", "json"), ("release",))
     )  # fmt: skip
     found = json.loads(listed)
-    assert ([version["active"] for version in found["versions"]], found["hold"]["version"]) == (
+    assert ([version.active for version in found["versions"]], found["hold"]["version"]) == (
         [False, True],
         1,
     )
@@ -365,7 +365,7 @@ def test_a_step_that_is_killed_is_named_and_the_next_run_succeeds(
         again = laptop.run(shop, DAY_1, namespace=namespace)
         assert again.returncode == 0, again.stderr
         with redis.from_url(laptop.redis) as client:
-            assert [version["active"] for version in list_versions(client, namespace)] == [True]
+            assert [version.active for version in list_versions(client, namespace)] == [True]
 
 
 def started(

@@ -15,6 +15,7 @@ from dawnlist.lake.lake import Lake
 from dawnlist.model.splits import Splits
 from dawnlist.records import registry
 from dawnlist.schema import ITEMS_SCHEMA, VERDICTS_SCHEMA
+from dawnlist.store.version_reports import VersionReport
 from tests.support.literal import AS_OF, CUTS, NO_VERDICTS, interactions, write_interactions
 
 ROWS = (
@@ -160,7 +161,7 @@ def test_the_cuts_follow_the_incumbent(lake: Lake) -> None:
     before, _ = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=30)
     assert (before.cuts, before.about["incumbent"]) == (CUTS, None)
     six_hours_ago = AS_OF - timedelta(hours=6)
-    report = {"version": 1, "run": "run-1", "token": "1-a", "as_of": format_iso(six_hours_ago)}
+    report = VersionReport(version=1, run="run-1", token="1-a", as_of=format_iso(six_hours_ago))
     registry.record_publication(lake, report, {"model": "m", "winner": "challenger", "metrics": {}})
     registry.set_champion(lake, report)
     after, _ = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=30)

@@ -101,7 +101,7 @@ def publish(
     url: str, lists: TopLists, as_of: datetime = AS_OF, run: str = "run-1"
 ) -> dict[str, Any]:
     with connect_store(url) as client:
-        return versions.publish_version(client, "shop", lists, run, as_of)
+        return versions.publish_version(client, "shop", lists, run, as_of).as_dict()
 
 
 def asked(url: str, *questions: Question, heard: Heard | None = None, **more: Any) -> list[Answer]:

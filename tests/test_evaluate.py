@@ -18,6 +18,7 @@ from dawnlist.components.evaluate.evaluation import (
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.content import ItemFeatures
+from dawnlist.model.evaluation import Evaluation
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.ids import IdMap
 from dawnlist.model.splits import Splits
@@ -56,13 +57,20 @@ def ranking(splits: Splits, users: str, items: str) -> FactorModel:
     return FactorModel(user_ids, item_ids, np.ones((len(users), 1), dtype=np.float32), scores)
 
 
+def evaluated(*arguments: Any, **options: Any) -> dict[str, Any]:
+    """The evaluation as it is written, which reads back as it was."""
+    result = evaluate_models(*arguments, **options)
+    assert Evaluation.from_dict(json.loads(json.dumps(result.as_dict()))) == result
+    return result.as_dict()
+
+
 def in_segment(result: dict[str, Any], name: str) -> dict[str, Any]:
     return next(row for row in result["segments"] if row["segment"] == name)
 
 
 def test_a_model_that_knows_the_tastes_beats_popularity() -> None:
     splits = two_tastes()
-    result = evaluate_models(splits, fitted(splits), None, "ndcg", k=2)
+    result = evaluated(splits, fitted(splits), None, "ndcg", k=2)
     assert result["arms"]["challenger"]["recall@2"] == 1
     assert result["arms"]["popularity"]["recall@2"] < 0.8
     assert list(result["arms"]) == ["challenger", "item_knn", "popularity"]
@@ -73,12 +81,12 @@ def test_a_model_that_knows_the_tastes_beats_popularity() -> None:
     )
     assert 1 < result["lift"]["low"] <= result["lift"]["value"] <= result["lift"]["high"]
     assert (result["evaluated_users"], result["repeat_share"]) == (40, 0)
-    assert flatten_evaluation(result)["challenger recall@2"] == 1
+    assert flatten_evaluation(Evaluation.from_dict(result))["challenger recall@2"] == 1
     assert not {"churn", "per_user"} & set(result)
 
 
 def test_popularity_is_the_strongest_of_its_windows() -> None:
-    result = evaluate_models(two_tastes(), fitted(two_tastes()), None, "ndcg", k=5)
+    result = evaluated(two_tastes(), fitted(two_tastes()), None, "ndcg", k=5)
     windows = {window: means["ndcg@5"] for window, means in result["popularity_windows"].items()}
     assert set(windows) == {"whole", "7d", "24h"}
     assert (
@@ -99,23 +107,23 @@ def test_a_user_unknown_to_the_incumbent_gets_the_popular_list() -> None:
         {},
         {},
     )
-    result = evaluate_models(splits, whole, half, "recall", k=2)
+    result = evaluated(splits, whole, half, "recall", k=2)
     nobody = FactorModel(
         IdMap(whole.user_ids.ids[:0]), whole.item_ids, whole.user_factors[:0], whole.item_factors
     )
-    popular = evaluate_models(splits, nobody, None, "recall", k=2)["arms"]
+    popular = evaluated(splits, nobody, None, "recall", k=2)["arms"]
     assert popular["challenger"] == popular["popularity"]
     assert popular["popularity"]["recall@2"] < result["arms"]["incumbent"]["recall@2"] < 1
 
 
 def test_an_equal_incumbent_is_no_different() -> None:
     splits = two_tastes()
-    result = evaluate_models(splits, fitted(splits), fitted(splits), "ndcg", k=5)
+    result = evaluated(splits, fitted(splits), fitted(splits), "ndcg", k=5)
     assert result["differences"]["incumbent"] == {"mean": 0, "low": 0, "high": 0}
     assert result["churn"] == 0
     assert result["per_user"]["challenger"] == result["per_user"]["incumbent"]
     assert len(result["per_user"]["challenger"]) == result["evaluated_users"]
-    assert "per_user" not in drop_user_values(result)
+    assert "per_user" not in drop_user_values(Evaluation.from_dict(result)).as_dict()
     json.dumps(result, allow_nan=False)
 
 
@@ -128,7 +136,7 @@ ROWS = (
 
 def test_segments() -> None:
     splits = cut(*ROWS)
-    result = evaluate_models(
+    result = evaluated(
         splits, ranking(splits, "abc", "xyz"), ranking(splits, "a", "zyx"), "hit_rate", k=1
     )
     assert result["evaluated_users"] == 2  # a and b; c did nothing new, d had no history
@@ -145,7 +153,7 @@ def test_segments() -> None:
 
 def test_cold_users_get_the_popular_list_of_every_arm_that_does_not_know_them() -> None:
     splits = cut(*ROWS, ("e", "y", 5.0))
-    result = evaluate_models(
+    result = evaluated(
         splits, ranking(splits, "abc", "yxz"), ranking(splits, "abcde", "yzx"), "hit_rate", k=1
     )
     assert (
@@ -154,7 +162,7 @@ def test_cold_users_get_the_popular_list_of_every_arm_that_does_not_know_them() 
     assert in_segment(result, "cold users")["arms"] == {
         "challenger": 0.5, "incumbent": 0.5, "item_knn": 0.5, "popularity": 0.5,
     }  # fmt: skip
-    alone = evaluate_models(
+    alone = evaluated(
         splits, ranking(splits, "abc", "yxz"), ranking(splits, "e", "yzx"), "hit_rate", k=1
     )
     assert in_segment(alone, "cold users")["arms"]["incumbent"] == 1
@@ -162,7 +170,7 @@ def test_cold_users_get_the_popular_list_of_every_arm_that_does_not_know_them() 
 
 def test_churn_is_the_share_of_old_lists_that_is_gone() -> None:
     splits = cut(*ROWS, ("e", "u", 300.0), ("e", "v", 300.0))
-    result = evaluate_models(
+    result = evaluated(
         splits, ranking(splits, "abc", "zuv"), ranking(splits, "abc", "zyu"), "ndcg", k=2
     )
     # a: z u for z u; b, who met z: u v for y u
@@ -171,14 +179,14 @@ def test_churn_is_the_share_of_old_lists_that_is_gone() -> None:
 
 def test_blocks_of_users_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     splits = two_tastes()
-    whole = evaluate_models(splits, fitted(splits), fitted(splits, 1), "ndcg", k=5)
+    whole = evaluated(splits, fitted(splits), fitted(splits, 1), "ndcg", k=5)
     monkeypatch.setattr(arms, "EVALUATION_BLOCK_USERS", 7)
-    assert evaluate_models(splits, fitted(splits), fitted(splits, 1), "ndcg", k=5) == whole
+    assert evaluated(splits, fitted(splits), fitted(splits, 1), "ndcg", k=5) == whole
 
 
 def test_without_judged_users_there_are_no_metrics_and_no_error() -> None:
     splits = cut(("a", "x", 300.0), ("b", "y", 300.0))
-    result = evaluate_models(
+    result = evaluated(
         splits, ranking(splits, "ab", "xy"), ranking(splits, "ab", "yx"), "ndcg", k=3
     )
     assert result["arms"] == {"challenger": {}, "incumbent": {}, "item_knn": {}, "popularity": {}}
@@ -189,7 +197,7 @@ def test_without_judged_users_there_are_no_metrics_and_no_error() -> None:
 
 def test_an_incumbent_that_knows_none_of_the_items_is_served_the_popular_list() -> None:
     splits = two_tastes()
-    result = evaluate_models(splits, fitted(splits), ranking(splits, "", "pq"), "ndcg", k=5)
+    result = evaluated(splits, fitted(splits), ranking(splits, "", "pq"), "ndcg", k=5)
     assert result["arms"]["incumbent"] == result["arms"]["popularity"]
     assert "churn" not in result
 
@@ -198,7 +206,7 @@ def test_popularity_that_hits_nobody_has_no_lift() -> None:
     splits = cut(
         ("a", "x", 300.0), ("b", "x", 300.0), ("b", "y", 300.0), ("c", "z", 300.0), ("a", "z", 5.0)
     )
-    result = evaluate_models(splits, ranking(splits, "a", "zy"), None, "ndcg", k=1)
+    result = evaluated(splits, ranking(splits, "a", "zy"), None, "ndcg", k=1)
     assert (result["arms"]["challenger"]["ndcg@1"], result["arms"]["popularity"]["ndcg@1"]) == (
         1,
         0,
@@ -209,7 +217,7 @@ def test_popularity_that_hits_nobody_has_no_lift() -> None:
 def test_the_traffic_goes_through() -> None:
     splits = two_tastes()
     told = replace(splits, about={**splits.about, "traffic": {"events": 3}})
-    assert evaluate_models(told, fitted(splits), None, "ndcg", k=5)["traffic"] == {"events": 3}
+    assert evaluated(told, fitted(splits), None, "ndcg", k=5)["traffic"] == {"events": 3}
 
 
 def test_splits_that_were_changed_after_the_cut_are_refused() -> None:
@@ -219,13 +227,13 @@ def test_splits_that_were_changed_after_the_cut_are_refused() -> None:
         ValueError,
         match=f"fingerprint is {splits.holdout_fingerprint}, and the splits were cut with 0123",
     ):
-        evaluate_models(other, fitted(splits), None, "ndcg", k=5)
+        evaluated(other, fitted(splits), None, "ndcg", k=5)
 
 
 def test_a_second_holdout_of_the_same_day_says_so(tmp_path: Path) -> None:
     lake, one, other = Lake.open(str(tmp_path), "shop"), cut(*ROWS), cut(*ROWS, ("c", "x", 4.0))
     told = [
-        evaluate_models(splits, ranking(splits, "a", "x"), None, "ndcg", 1, lake)["holdout"]
+        evaluated(splits, ranking(splits, "a", "x"), None, "ndcg", 1, lake)["holdout"]
         for splits in (one, other)
     ]
     assert told[0] == {
@@ -246,7 +254,7 @@ def test_an_unknown_metric_is_refused() -> None:
     with pytest.raises(
         ValueError, match="metric 'auc' is unknown: give one of ndcg, recall, map, mrr, hit_rate"
     ):
-        evaluate_models(two_tastes(), fitted(two_tastes()), None, "auc", k=5)
+        evaluated(two_tastes(), fitted(two_tastes()), None, "auc", k=5)
 
 
 def test_items_that_nobody_met_may_be_listed_and_change_no_coverage() -> None:
@@ -258,11 +266,11 @@ def test_items_that_nobody_met_may_be_listed_and_change_no_coverage() -> None:
     scores = np.concatenate([np.ones(21), [-1]]).astype(np.float32)[:, None]
     one = FactorModel(model.user_ids, ids, np.ones((40, 1), np.float32), scores)
     bare, same, listed = (
-        evaluate_models(*each, None, "ndcg", k=2)
+        evaluated(*each, None, "ndcg", k=2)
         for each in ((splits, model), (wide, model), (wide, one))
     )
     assert same == bare
     assert listed["items"] == 20
     assert listed["arms"]["challenger"]["coverage@2"] <= 1
-    everything = evaluate_models(wide, one, None, "ndcg", k=22)["arms"]["challenger"]
+    everything = evaluated(wide, one, None, "ndcg", k=22)["arms"]["challenger"]
     assert (everything["coverage@22"], everything["recall@22"]) == (1, 1)

@@ -64,12 +64,13 @@ def test_a_publisher_that_is_killed_under_load(hurt: Shop, point: str) -> None:
         reaches(hurt.url, n)
     load.passed(f"a publisher killed at {point!r}, and its run again")
     with connect_store(hurt.store.url) as client:
-        assert (versions.read_active_version(client, "shop") or {})["as_of"] == as_of(n)
+        live = versions.read_active_version(client, "shop")
+        assert live and live.as_of == as_of(n)
         hurt.publish()
         assert not client.exists("dawnlist:{shop}:building")
         tokens = {key.split(b":")[2] for key in client.scan_iter("dawnlist:shop:*")}
         assert tokens == {
-            version["token"].encode() for version in versions.list_versions(client, "shop")
+            version.token.encode() for version in versions.list_versions(client, "shop")
         }
 
 
@@ -90,7 +91,7 @@ def test_publishers_that_are_killed_at_random(hurt: Shop) -> None:
         hurt.publish()
         tokens = {key.split(b":")[2] for key in client.scan_iter("dawnlist:shop:*")}
         assert tokens == {
-            version["token"].encode() for version in versions.list_versions(client, "shop")
+            version.token.encode() for version in versions.list_versions(client, "shop")
         }
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -6,6 +7,7 @@ import pytest
 from dawnlist.components.gate.history import build_gate_record
 from dawnlist.components.gate.page import render_gate_markdown, render_gate_page
 from dawnlist.components.gate.verdict import decide_verdict
+from dawnlist.records.verdict import ForcedPass
 from dawnlist.settings import GateSettings
 from tests.support.gates import DAY, LIVE, broken, evaluation, past, spread_out, verdict
 from tests.support.literal import AS_OF
@@ -28,8 +30,8 @@ def test_without_an_incumbent_the_winner_goes_live(
     found = decide_verdict(
         evaluation([challenger] * 100, None, popularity), GateSettings(), AS_OF, None
     )
-    assert (found["passed"], found["winner"]) == (True, winner)
-    assert found["reason"].startswith(
+    assert (found.passed, found.winner) == (True, winner)
+    assert found.reason.startswith(
         f"there is no incumbent, so the winner of challenger and popularity goes live: {winner}"
     )
 
@@ -49,26 +51,25 @@ def test_with_an_incumbent_every_rule_must_pass(
 ) -> None:
     found = verdict(evaluation([challenger] * 100, EVEN, popularity))
     assert broken(found) == expected
-    assert (found["passed"], found["winner"]) == (
+    assert (found.passed, found.winner) == (
         (False, "incumbent") if expected else (True, "challenger")
     )
 
 
 def test_an_identical_model_passes_a_strict_gate() -> None:
     users = spread_out(0.1)
-    assert verdict(evaluation(users, users), settings=STRICT)["passed"]
-    assert not verdict(evaluation([value - 0.0001 for value in users], users), settings=STRICT)[
-        "passed"
-    ]
+    assert verdict(evaluation(users, users), settings=STRICT).passed
+    worse = evaluation([value - 0.0001 for value in users], users)
+    assert not verdict(worse, settings=STRICT).passed
 
 
 def test_too_few_users_are_no_evidence() -> None:
     few = verdict(evaluation([0.2] * 19, [0.1] * 19))
     assert broken(few) == {"users": None, "incumbent": None}
     names = "enough users in the holdout, ndcg@20 against the incumbent, lower bound"
-    assert few["reason"] == f"not enough evidence: {names}; the incumbent stays"
+    assert few.reason == f"not enough evidence: {names}; the incumbent stays"
     first = decide_verdict(evaluation([0.2] * 19, None), GateSettings(), AS_OF, None)
-    assert (first["passed"], first["winner"]) == (True, "popularity")  # something must go live
+    assert (first.passed, first.winner) == (True, "popularity")  # something must go live
     assert broken(verdict(evaluation([0.2] * 19, [0.1] * 19), [past(1, users=81)])) == {}
 
 
@@ -76,7 +77,7 @@ def test_nobody_to_judge_on_and_nobody_hit_are_no_evidence() -> None:
     empty = evaluation(
         [0.0], [0.0], evaluated_users=0, per_user={"challenger": [], "incumbent": []}
     )
-    empty["arms"] = {arm: {} for arm in empty["arms"]}
+    empty = replace(empty, arms={arm: {} for arm in empty.arms})
     assert {"users": None, "incumbent": None}.items() <= broken(verdict(empty)).items()
     assert (
         broken(verdict(evaluation([0.0] * 100, [0.0] * 100, popularity=1e-9)))["incumbent"] is None
@@ -90,8 +91,8 @@ def test_gates_before_decide_what_today_can_not() -> None:
     assert broken(verdict(NOISY)) == {"incumbent": None}
     sure = [past(day, users=10_000, error=0.001) for day in (1, 2)]
     found = verdict(NOISY, sure)
-    assert found["passed"]
-    assert next(rule["note"] for rule in found["rules"] if rule["rule"] == "incumbent") == (
+    assert found.passed
+    assert next(rule.note for rule in found.rules if rule.rule == "incumbent") == (
         "20,100 users of 3 gates: with the users of the last gates"
     )
     lost = [past(day, users=10_000, error=0.001, share=-0.05) for day in (1, 2)]
@@ -115,7 +116,7 @@ def test_gates_that_are_no_evidence_for_today_are_left_out(changed: dict[str, An
 
 def test_only_disjoint_holdouts_are_pooled_and_none_from_before_a_forced_pass() -> None:
     twice = [past(1, users=10_000, error=0.001), past(2, users=7, end=AS_OF)]
-    assert "10,100 users of 2 gates" in str(verdict(NOISY, twice)["rules"])
+    assert "10,100 users of 2 gates" in str(verdict(NOISY, twice).rules)
     forced = [
         past(1, users=10_000, error=0.001, forced="a new catalogue"),
         past(2, users=10_000, error=0.001),
@@ -130,7 +131,7 @@ def test_other_days_do_not_excuse_a_loss_that_today_shows() -> None:
     sure = [past(day, users=100_000, error=0.0001) for day in (1, 2)]
     found = verdict(worse, sure)
     assert broken(found) == {"incumbent": None}
-    assert "a loss for sure" in str(found["rules"])
+    assert "a loss for sure" in str(found.rules)
 
 
 def test_small_losses_do_not_add_up() -> None:
@@ -172,9 +173,9 @@ def test_coverage_is_asked_of_what_so_few_lists_could_show() -> None:
     """25 lists of 20 show at most 0.5% of 100,000 items, so 5% of that is enough."""
     wide = evaluation([0.1] * 25, [0.1] * 25, items=100_000)
     settings = GateSettings(min_coverage=0.05)
-    wide["arms"]["challenger"]["coverage@20"] = 0.004
+    wide.arms["challenger"]["coverage@20"] = 0.004
     assert broken(verdict(wide, settings=settings)) == {}
-    wide["arms"]["challenger"]["coverage@20"] = 0.0002
+    wide.arms["challenger"]["coverage@20"] = 0.0002
     assert broken(verdict(wide, settings=settings)) == {"coverage": False}
 
 
@@ -193,7 +194,7 @@ def test_no_segment_loses_much() -> None:
     segments = [segment(300, 0.1), segment(200, 0.07), segment(10, 0.0)]
     found = verdict(evaluation(spread_out(0.1), users, segments=segments), sure)
     assert broken(found) == {"segments": False}
-    assert "of segment of 200" in found["reason"]
+    assert "of segment of 200" in found.reason
     few = evaluation(
         spread_out(0.1), users, segments=[segment(20, 0.075)]
     )  # three errors of 20 users are 0.007
@@ -226,17 +227,17 @@ def test_no_segment_loses_much() -> None:
 def test_the_day_must_be_like_others(traffic: dict[str, Any], expected: dict[str, Any]) -> None:
     found = verdict(evaluation(EVEN, EVEN, traffic={**DAY, **traffic}))
     assert broken(found) == expected
-    assert found["comparable"] == (not expected)
+    assert found.comparable == (not expected)
 
 
 def test_all_lists_at_once_do_not_change() -> None:
     assert broken(verdict(evaluation(EVEN, EVEN, churn=0.95))) == {"churn": False}
-    new_ids = evaluation(EVEN, EVEN, kept_items=0.0)
-    del new_ids["churn"]  # no user has a list of the incumbent's
+    # no user has a list of the incumbent's
+    new_ids = evaluation(EVEN, EVEN, kept_items=0.0, churn=None)
     assert broken(verdict(new_ids)) == {"churn": False}
-    assert "100% of the incumbent's items are gone" in str(verdict(new_ids)["rules"])
+    assert "100% of the incumbent's items are gone" in str(verdict(new_ids).rules)
     over = {**LIVE, "winner": "popularity"}
-    assert decide_verdict(evaluation(EVEN, EVEN, churn=0.95), GateSettings(), AS_OF, over)["passed"]
+    assert decide_verdict(evaluation(EVEN, EVEN, churn=0.95), GateSettings(), AS_OF, over).passed
 
 
 @pytest.mark.parametrize("force", ["", "lists were checked by hand"])
@@ -245,8 +246,8 @@ def test_a_day_that_is_not_newer_than_the_live_one_never_goes_live(force: str) -
         found = decide_verdict(
             evaluation(EVEN, EVEN), GateSettings(), AS_OF - timedelta(days=days), LIVE, force=force
         )
-        assert (found["passed"], found["winner"]) == (False, "incumbent")
-        assert "version 3 of 2026-01-30T00:00:00Z is live and not older" in found["reason"]
+        assert (found.passed, found.winner) == (False, "incumbent")
+        assert "version 3 of 2026-01-30T00:00:00Z is live and not older" in found.reason
 
 
 def test_a_forced_pass_is_written_down() -> None:
@@ -254,9 +255,9 @@ def test_a_forced_pass_is_written_down() -> None:
     found = decide_verdict(
         bad, GateSettings(), AS_OF, LIVE, force="a new catalogue,\n checked by hand"
     )
-    assert (found["passed"], found["winner"]) == (True, "challenger")
-    assert found["forced"] == {"reason": "a new catalogue, checked by hand"}
-    assert found["reason"] == (
+    assert (found.passed, found.winner) == (True, "challenger")
+    assert found.forced == ForcedPass("a new catalogue, checked by hand")
+    assert found.reason == (
         "FORCED: a new catalogue, checked by hand (without it: the challenger failed: "
         "ndcg@20 against the incumbent, lower bound; the incumbent stays)"
     )
@@ -265,7 +266,7 @@ def test_a_forced_pass_is_written_down() -> None:
     first = decide_verdict(
         evaluation([0.01] * 100, None), GateSettings(), AS_OF, None, force="a new catalogue"
     )
-    assert (first["passed"], first["winner"]) == (True, "challenger")
+    assert (first.passed, first.winner) == (True, "challenger")
 
 
 @pytest.mark.parametrize("force", [" ", "\n", "because", "x" * 501])

@@ -12,6 +12,7 @@ from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.cli import app
 from dawnlist.records import registry
 from dawnlist.settings import GateSettings
+from dawnlist.store.version_reports import VersionReport
 from dawnlist.upkeep.expiry import Expiry
 from tests.support.gates import evaluation, past, spread_out
 from tests.support.literal import AS_OF
@@ -79,11 +80,11 @@ def test_judging_reads_and_leaves_a_history(lake: Lake) -> None:
     users = spread_out(0.1)
     noisy = [value + (0.02 if place % 4 < 2 else -0.02) for place, value in enumerate(users)]
     alone = judge_challenger(lake, evaluation(noisy, users), GateSettings(), AS_OF, "run")
-    assert not alone.verdict["passed"] and alone.gates == []
+    assert not alone.verdict.passed and alone.gates == []
     before = [past(day, users=100_000, error=0.0001) for day in (1, 2)]
     kept(lake, *before)
     found = judge_challenger(lake, evaluation(noisy, users), GateSettings(), AS_OF, "run")
-    assert found.verdict["passed"] and found.gates == before
+    assert found.verdict.passed and found.gates == before
     assert "passed" in found.markdown and "100,000" in found.page
     tomorrow = AS_OF + timedelta(days=1)
     assert history.read_recent_gates(lake, tomorrow) == [found.today, *before]
@@ -105,16 +106,11 @@ def test_a_blank_reason_leaves_nothing_behind(lake: Lake) -> None:
 
 
 def test_what_is_live_is_asked_of_the_registry(lake: Lake) -> None:
-    report: dict[str, Any] = {
-        "version": 1,
-        "run": "run-1",
-        "token": "1-a",
-        "as_of": format_iso(AS_OF),
-    }
+    report = VersionReport(version=1, run="run-1", token="1-a", as_of=format_iso(AS_OF))
     registry.record_publication(lake, report, {"model": "m", "winner": "challenger", "metrics": {}})
     registry.set_champion(lake, report)
     found = judge_challenger(lake, evaluation([0.1] * 30, [0.1] * 30), GateSettings(), AS_OF, "run")
-    assert "is live and not older" in found.verdict["reason"]
+    assert "is live and not older" in found.verdict.reason
 
 
 def test_old_gates_expire(lake: Lake) -> None:

@@ -19,9 +19,12 @@ from dawnlist.components.notify import formats
 from dawnlist.components.notify.daily import read_run_facts, render_text_report, write_report
 from dawnlist.components.notify.facts import DAG_STEPS
 from dawnlist.cuts import format_iso, parse_as_of
+from dawnlist.dataclass_json import to_json
 from dawnlist.lake.lake import Lake
+from dawnlist.model.evaluation import Evaluation
 from dawnlist.pages import escape_markdown
 from dawnlist.records.run_records import record_step
+from dawnlist.records.verdict import Verdict
 from dawnlist.settings import GateSettings
 
 AS_OF = parse_as_of("2026-01-31T03:00:00Z")
@@ -72,6 +75,13 @@ SEGMENTS = [
 ]
 
 
+def decided(scored: Report, live: Report | None = None, force: str = "") -> Verdict:
+    """The gate's verdict on an evaluation."""
+    holdout = {"from": "2026-01-30T03:00:00Z", "to": AS_OF, **scored.get("holdout", {})}
+    parsed = Evaluation.from_dict({**scored, "holdout": holdout})
+    return decide_verdict(parsed, GateSettings(), AS_OF, live, force=force)
+
+
 class Night:
     """One run in a lake of its own."""
 
@@ -109,9 +119,9 @@ class Night:
             tune={"trials": TRIALS, "metric": "ndcg", "k": 20},
             train={"users": 80},
             evaluate=scored,
-            gate=(verdict := decide_verdict(scored, GateSettings(), AS_OF, None)),
+            gate=to_json(verdict := decided(scored)),
         )
-        return bool(verdict["passed"])
+        return verdict.passed
 
     def published(self, winner: str) -> None:
         report = {
@@ -250,10 +260,7 @@ def test_a_gate_that_does_not_pass_leaves_a_complete_report(night: Night) -> Non
 def test_a_day_that_is_not_newer_than_the_live_one(night: Night) -> None:
     scored = evaluation(0.3, 0.28, 0.2)
     night.judged(scored)
-    night.step(
-        "gate",
-        decide_verdict(scored, GateSettings(), AS_OF, {"version": 9, "as_of": format_iso(AS_OF)}),
-    )
+    night.step("gate", to_json(decided(scored, {"version": 9, "as_of": format_iso(AS_OF)})))
     assert night.reported()[0].splitlines()[-1] == (
         "NOT PUBLISHED: Every rule passed, yet nothing was published: version 9 of 2026-01-31T03:00:00Z is live and "
         "not older than this run, so it stays; the challenger passed every rule."
@@ -265,7 +272,7 @@ def test_a_forced_pass_says_so_everywhere(night: Night) -> None:
     night.judged(scored)
     night.step(
         "gate",
-        decide_verdict(scored, GateSettings(), AS_OF, None, force=f"a new catalogue {HOSTILE}"),
+        to_json(decided(scored, force=f"a new catalogue {HOSTILE}")),
     )
     night.published("challenger")
     text, html, markdown = night.reported()

@@ -74,12 +74,14 @@ def test_a_publisher_that_is_killed_leaves_the_active_version_and_the_next_one_s
         assert publisher.returncode == -signal.SIGKILL
         half = client.dbsize()
         assert size + 1_000 <= half < size + 12_500
-        assert [version["version"] for version in versions.list_versions(client, "shop")] == [1]
-        assert (versions.read_active_version(client, "shop") or {})["run"] == "run-1"
+        assert [version.version for version in versions.list_versions(client, "shop")] == [1]
+        live = versions.read_active_version(client, "shop")
+        assert live and live.run == "run-1"
 
         report = publish_top_lists(lists, lake, valkey, "shop", "run-2", SECOND)
-        assert (report["version"], report["users"], report["previous"]) == (2, 100_000, 1)
-        assert report["resumed"] * 2 >= half - size - 30
+        version = report.version
+        assert version and (version.version, version.users, version.previous) == (2, 100_000, 1)
+        assert version.resumed * 2 >= half - size - 30
         assert client.dbsize() == size + 2 * 6_250 + 3
         assert not client.exists("dawnlist:{shop}:building")
         for user in ("u0", "u77", "u99999"):
@@ -110,7 +112,8 @@ def test_another_run_clears_away_what_can_never_be_published(
             client.set(f"dawnlist:shop:{version}-0:u:0", b"half")
         client.set("dawnlist:{shop}:counter", 9)
         publish_top_lists(tmp_path, lake, valkey, "shop", "run-1", FIRST)
-        assert publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", SECOND)["version"] == 11
+        report = publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", SECOND)
+        assert report.version and report.version.version == 11
         assert client.hkeys("dawnlist:{shop}:building") == [b"9"]
         assert [client.exists(f"dawnlist:shop:{version}-0:u:0") for version in (7, 8, 9)] == [
             0,
@@ -140,7 +143,8 @@ def test_a_full_store_is_one_clear_line_and_the_active_version_stays(
                 publish_top_lists(tmp_path, lake, valkey, "shop", "run-2", SECOND)
         finally:
             client.config_set("maxmemory", "0")
-        assert (versions.read_active_version(client, "shop") or {})["run"] == "run-1"
+        live = versions.read_active_version(client, "shop")
+        assert live and live.run == "run-1"
 
 
 def test_a_bad_number_of_versions_or_directory_is_refused_before_any_writing(
@@ -163,9 +167,9 @@ class Shop:
         ANN_AND_BOB.save(folder)
 
     def publish(self, day: int, run: str) -> dict[str, Any]:
-        return publish_top_lists(
-            self.folder, self.lake, self.url, "shop", run, datetime(2026, 1, day, tzinfo=UTC)
-        )
+        as_of = datetime(2026, 1, day, tzinfo=UTC)
+        report = publish_top_lists(self.folder, self.lake, self.url, "shop", run, as_of)
+        return report.as_dict()
 
     def dies_after_the_switch(self, day: int, run: str) -> None:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -185,8 +189,8 @@ class Shop:
                 versions.read_active_version(client, "shop"),
                 registry.read_champion(self.lake),
             )
-        assert (active or {}).get("token") == (champion or {}).get("token")
-        return active["run"] if active else None
+        assert (active.token if active else None) == (champion or {}).get("token")
+        return active.run if active else None
 
     def incumbent(self, day: int) -> str | None:
         found = registry.find_incumbent(self.lake, datetime(2026, 1, day, tzinfo=UTC))
@@ -294,7 +298,7 @@ def test_the_step_records_and_reports_what_was_not_published(shop: Shop, tmp_pat
     shop.publish(2, "a")
     lists, metrics = dsl.Dataset(uri=str(shop.folder)), dsl.Metrics(uri=str(tmp_path / "metrics"))
     for day, run in ((1, "b"), (3, "c")):
-        as_of = f"2026-01-{day:02}T00:00:00Z"
+        as_of = datetime(2026, 1, day, tzinfo=UTC)
         step.python_func(lists, metrics, shop.url, str(tmp_path / "lake"), "shop", as_of, run)
         report = find_step_report(read_step_records(shop.lake, parse_as_of(as_of), run), "publish")
         assert report["published"] is (run == "c")

@@ -13,7 +13,9 @@ from dawnlist.components.train.fitting import fit_stage
 from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
+from dawnlist.model.evaluation import Evaluation, HoldoutFacts
 from dawnlist.model.factor_model import FactorModel
+from dawnlist.records.verdict import Verdict
 from dawnlist.schema import ITEMS_SCHEMA
 from dawnlist.store.toplists import TopLists
 from tests.support.literal import interactions, two_tastes, write_interactions
@@ -55,10 +57,19 @@ def test_the_popular_list_and_meta(lists: TopLists) -> None:
 
 
 def test_what_the_lists_carry() -> None:
-    evaluation = {"arms": {"popularity": {"ndcg@20": 0.1}}, "popularity_window": "7d"}
+    evaluation = Evaluation(
+        k=20,
+        metric="ndcg",
+        evaluated_users=1,
+        items=1,
+        holdout=HoldoutFacts("2026-01-30T00:00:00Z", "2026-01-31T00:00:00Z"),
+        popularity_window="7d",
+        arms={"popularity": {"ndcg@20": 0.1}},
+        differences={},
+    )
     assert build_list_metadata(
         evaluation,
-        {"winner": "popularity"},
+        Verdict(True, "popularity", "", [], None, True),
         "m1",
         {"view": 1.0},
         parse_as_of("2026-01-31T00:00:00+00:00"),

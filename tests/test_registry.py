@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -17,19 +18,16 @@ from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.records import registry
 from dawnlist.settings import BotSettings, Settings
+from dawnlist.store.version_reports import VersionReport
 from tests.support.literal import AS_OF, two_tastes, write_interactions
 
 
-def report(day: int, version: int) -> dict[str, Any]:
+def report(day: int, version: int) -> VersionReport:
     """What the store says of a version."""
     as_of = f"2026-01-{day:02}T00:00:00Z"
-    return {
-        "version": version,
-        "token": f"{version}-0",
-        "as_of": as_of,
-        "run": f"run-{day}",
-        "users": 9,
-    }
+    return VersionReport(
+        version=version, token=f"{version}-0", as_of=as_of, run=f"run-{day}", users=9
+    )
 
 
 def go_live(lake: Lake, day: int, version: int, model: str = "m") -> None:
@@ -102,7 +100,7 @@ def test_after_a_rollback_the_incumbent_is_what_is_live(lake: Lake) -> None:
 
 
 def test_what_this_lake_did_not_publish_is_never_crowned(lake: Lake) -> None:
-    for stranger in (report(13, 4), {**report(10, 1), "token": "1-1"}):
+    for stranger in (report(13, 4), replace(report(10, 1), token="1-1")):
         registry.set_champion(lake, stranger)
         assert version(registry.read_champion(lake)) == 3
 

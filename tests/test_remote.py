@@ -19,6 +19,7 @@ from dawnlist.model.config import ALSConfig
 from dawnlist.records import registry
 from dawnlist.records.run_records import read_step_records, record_step
 from dawnlist.settings import Settings
+from dawnlist.store.version_reports import VersionReport
 from tests.support.literal import two_tastes
 
 ROWS = [
@@ -89,13 +90,9 @@ def test_the_registry_and_the_run_record(lake: Lake, tmp_path: Path) -> None:
         FitEngine(),
         tmp_path / "model",
     )
-    report = {
-        "version": 1,
-        "token": "1-0",
-        "as_of": "2026-01-31T00:00:00Z",
-        "run": "run-1",
-        "users": 9,
-    }
+    report = VersionReport(
+        version=1, token="1-0", as_of="2026-01-31T00:00:00Z", run="run-1", users=9
+    )
     registry.record_publication(
         lake, report, {"model": fitted["model"], "winner": "challenger", "metrics": {"ndcg": 0.5}}
     )

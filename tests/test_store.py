@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
+from dawnlist.dataclass_json import to_json
 from dawnlist.model.user_items import UserItems
 from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.store import builds, content, item_chunks, versions
@@ -24,6 +25,7 @@ from dawnlist.store.item_chunks import unpack_catalogue, unpack_factors, unpack_
 from dawnlist.store.layout import StoreKeys, verify_checksum
 from dawnlist.store.toplists import TopLists
 from dawnlist.store.user_buckets import locate_user
+from dawnlist.store.version_reports import VersionReport
 from tests.support.top_lists import bare, of_many
 
 ANN_AND_BOB = bare(
@@ -63,9 +65,10 @@ def publish(
     with connect_store(url) as client:
         as_of = datetime(2026, 3, day, 3, tzinfo=UTC)
         lists = more.pop("lists", ANN_AND_BOB)
-        return versions.publish_version(
+        report = versions.publish_version(
             client, namespace, lists, run or f"run-{day}", as_of, **more
         )
+    return report.as_dict()
 
 
 def keys(url: str, pattern: str = "*") -> list[bytes]:
@@ -75,13 +78,13 @@ def keys(url: str, pattern: str = "*") -> list[bytes]:
 
 def numbers(url: str, namespace: str = "shop") -> list[int]:
     with connect_store(url) as client:
-        return [version["version"] for version in versions.list_versions(client, namespace)]
+        return [version.version for version in versions.list_versions(client, namespace)]
 
 
 def active(url: str, namespace: str = "shop") -> int | None:
     with connect_store(url) as client:
         meta = versions.read_active_version(client, namespace)
-        return meta["version"] if meta else None
+        return meta.version if meta else None
 
 
 def read(
@@ -390,13 +393,13 @@ def test_chunks_of_items_are_read_back_one_at_a_time(
 
 
 def test_what_is_announced_is_what_goes_live_and_may_stop_it(valkey: str) -> None:
-    announced: list[dict[str, Any]] = []
+    announced: list[VersionReport] = []
 
-    def refuse(report: dict[str, Any]) -> None:
+    def refuse(report: VersionReport) -> None:
         raise OSError("no lake")
 
     report = publish(valkey, day=1, announce=announced.append)
-    assert [{**found, "published": True, "previous": None} for found in announced] == [report]
+    assert [{**to_json(found), "published": True} for found in announced] == [report]
     with pytest.raises(OSError, match="no lake"):
         publish(valkey, day=2, announce=refuse)
     assert (active(valkey), keys(valkey, "*:2-*"), keys(valkey, "*building")) == (1, [], [])
@@ -427,23 +430,23 @@ def test_rollback_holds_until_released(valkey: str) -> None:
         publish(valkey, day=day)
     with connect_store(valkey) as client:
         report = versions.roll_back_version(client, "shop")
-        assert (report["version"], report["as_of"], report["replaced"]) == (
+        assert (report.version, report.as_of, report.replaced) == (
             2,
             "2026-03-02T03:00:00Z",
             3,
         )
-        assert [version["active"] for version in versions.list_versions(client, "shop")] == [
+        assert [version.active for version in versions.list_versions(client, "shop")] == [
             False,
             True,
             False,
         ]
         held = versions.read_hold(client, "shop")
-        assert held and (held["version"], held["replaced"]) == (2, 3)
+        assert held and (held.version, held.replaced) == (2, 3)
         before = keys(valkey)
         assert publish(valkey, day=4) == {
             "published": False,
-            "held": held,
-            "reason": f"version 2 is held since it was rolled back to at {held['since']}; to let the next run go live: "
+            "held": to_json(held),
+            "reason": f"version 2 is held since it was rolled back to at {held.since}; to let the next run go live: "
             "`dawnlist release`",
         }
         assert keys(valkey) == before
@@ -463,12 +466,12 @@ def test_rollback_and_forward_again(valkey: str) -> None:
     for day in (1, 2, 3):
         publish(valkey, day=day)
     with connect_store(valkey) as client:
-        assert [versions.roll_back_version(client, "shop")["version"] for _ in range(2)] == [2, 1]
+        assert [versions.roll_back_version(client, "shop").version for _ in range(2)] == [2, 1]
         with pytest.raises(LookupError, match="there is no version before 1"):
             versions.roll_back_version(client, "shop")
         with pytest.raises(LookupError, match="there is no version 9: choose one of 1, 2, 3"):
             versions.roll_back_version(client, "shop", 9)
-        assert versions.roll_back_version(client, "shop", 3)["version"] == 3
+        assert versions.roll_back_version(client, "shop", 3).version == 3
         with pytest.raises(LookupError, match="nothing has been published yet in namespace other"):
             versions.roll_back_version(client, "other")
     assert active(valkey) == 3

@@ -95,11 +95,11 @@ def test_a_user_with_no_more_rights_than_docs_store_says(
             report = publish(url, day=day, keep=2)
         assert (report["memory"]["free"] is None) is bool(info)
         with connect_store(url) as client:
-            assert [version["version"] for version in versions.list_versions(client, "shop")] == [
+            assert [version.version for version in versions.list_versions(client, "shop")] == [
                 4,
                 3,
             ]
-            assert versions.roll_back_version(client, "shop")["version"] == 3
+            assert versions.roll_back_version(client, "shop").version == 3
             assert versions.release_hold(client, "shop")
             assert recent.record_event(client, "shop", "ann", "a", "view", 1.0) == 1
             with pytest.raises(redis.exceptions.NoPermissionError):
@@ -138,7 +138,7 @@ def test_what_would_be_dropped_afterwards_is_dropped_first_where_room_is_short(
     ):
         reports = [publish(url, day=day, lists=lists, keep=2) for day in range(1, 5)]
         assert [report["previous"] for report in reports] == [None, 1, 2, 3]
-        assert [version["version"] for version in versions.list_versions(client, "shop")] == [4, 3]
+        assert [version.version for version in versions.list_versions(client, "shop")] == [4, 3]
 
 
 def test_the_predicted_memory_is_near_what_is_taken(valkey: str) -> None:
@@ -188,8 +188,8 @@ def test_a_cluster(emptied: str) -> None:
         assert (
             user is not None and user.item_index.tolist() == [2, 0] and len(history.item_index) == 0
         )
-        assert versions.roll_back_version(client, "shop")["replaced"] == 4
-        assert [found["active"] for found in versions.list_versions(client, "shop")] == [
+        assert versions.roll_back_version(client, "shop").replaced == 4
+        assert [found.active for found in versions.list_versions(client, "shop")] == [
             False,
             True,
         ]

@@ -59,7 +59,7 @@ def test_a_rerun_copies_what_was_fitted_and_another_stage_does_not(tmp_path: Pat
 
 def test_popularity_is_refitted_like_any_model(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path / "lake"), "shop")
-    config = select_winning_config({"winner": "popularity"}, CONFIG, {"popularity_window": "7d"})
+    config = select_winning_config("popularity", CONFIG, "7d")
     fit_stage(lake, two_tastes(), "refit", config, FitEngine(), tmp_path / "model")
     model = FactorModel.load(tmp_path / "model")
     assert (model.config, model.item_factors.shape) == (
@@ -69,11 +69,9 @@ def test_popularity_is_refitted_like_any_model(tmp_path: Path) -> None:
 
 
 def test_only_a_winner_is_refitted() -> None:
-    assert (
-        select_winning_config({"winner": "challenger"}, {**CONFIG, "fit_seconds": 3}, {}) == CONFIG
-    )
+    assert select_winning_config("challenger", {**CONFIG, "fit_seconds": 3}, "7d") == CONFIG
     with pytest.raises(ValueError, match="'incumbent': only a challenger or popularity"):
-        select_winning_config({"winner": "incumbent"}, CONFIG, {})
+        select_winning_config("incumbent", CONFIG, "7d")
 
 
 def days_later(splits: Splits, days: int) -> Splits:

@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from dawnlist.components.clean.table_commits import (
     merge_interactions,
 )
 from dawnlist.cuts import parse_as_of
+from dawnlist.dataclass_json import to_json
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.lease import TABLES_LEASE, hold_lease
 from dawnlist.lake.watermark import TimeWindow
@@ -95,7 +97,7 @@ def _clean_interactions(
     judged_rows, profile = _judge_rows(lake, engine, landed_objects, source, table, windows[-1])
     rows_in = sum(landed_object.rows for landed_object in landed_objects)
     report = _count_fates(profile, rows_in)
-    profile["volume"] = measure_volume(table, engine, judged_rows.fates, windows[-1])
+    profile = replace(profile, volume=measure_volume(table, engine, judged_rows.fates, windows[-1]))
     rejected_rows = read_rejected_rows(engine, landed_objects, judged_rows.fates)
     quarantine_rows = build_quarantine_rows(rejected_rows, landed_objects, as_of)
     # Runs take turns: of two commits at the same time, one would have to read the table again.
@@ -109,7 +111,7 @@ def _clean_interactions(
         merged = merge_interactions(lake, engine, judged_rows, windows, landed["arrivals"])
     known_rows = report["clean"] - merged["inserted"]
     versions = {"known": known_rows, "quarantine_version": quarantine_version}
-    return report | merged | versions | {"profile": profile}
+    return report | merged | versions | {"profile": to_json(profile)}
 
 
 def _judge_rows(
@@ -162,11 +164,11 @@ def _count_fates(profile: CleaningProfile, rows_in: int) -> CleaningReport:
     """
     report: CleaningReport = {
         "rows_in": rows_in,
-        "clean": profile["clean"],
-        "duplicates": profile["duplicates"],
-        "double_clicks": profile["double_clicks"],
-        "quarantined": profile["rejected"],
-        "reasons": profile["reasons"],
+        "clean": profile.clean,
+        "duplicates": profile.duplicates,
+        "double_clicks": profile.double_clicks,
+        "quarantined": profile.rejected,
+        "reasons": profile.reasons,
     }
     fates = ("clean", "duplicates", "double_clicks", "quarantined")
     total = sum(report[fate] for fate in fates)

@@ -26,7 +26,9 @@ def clean(
         from pathlib import Path
 
         from dawnlist.components.clean.cleaning import clean_landed_objects
+        from dawnlist.components.clean.profile import CleaningProfile
         from dawnlist.components.clean.profile_page import render_profile_page
+        from dawnlist.dataclass_json import from_json
         from dawnlist.lake.lake import Lake
         from dawnlist.records.lineage import select_finite_figures, write_lineage
         from dawnlist.settings import Settings
@@ -37,7 +39,9 @@ def clean(
         record.update(
             clean_landed_objects(opened_lake, landing_report, parsed_settings, moment, run)
         )
-        Path(profile.path).write_text(render_profile_page(record["profile"]))
+        Path(profile.path).write_text(
+            render_profile_page(from_json(CleaningProfile, record["profile"]))
+        )
         Path(interactions.path).write_text(json.dumps(record))
         write_lineage(
             [interactions, profile],

@@ -2,11 +2,11 @@
 
 import statistics
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dawnlist.components.clean.engine import CleaningEngine, TableExpression
 from dawnlist.components.clean.fates import FATE_CLEAN, UNKNOWN_EVENT
-from dawnlist.components.clean.profile import CleaningProfile
+from dawnlist.components.clean.profile import CleaningProfile, DayVolume
 from dawnlist.lake.commits import count_rows_by_day
 from dawnlist.lake.watermark import TimeWindow
 from dawnlist.settings import LimitSettings
@@ -28,14 +28,13 @@ def measure_volume(
     engine: CleaningEngine,
     fates: TableExpression,
     window: TimeWindow,
-) -> dict[str, Any] | None:
+) -> DayVolume | None:
     """Compare the clean rows of a window's last 24 hours with the same weekday in the lake.
 
     Only the newest day is judged: a day that was closed, or lost, must not stop all later days.
 
-    Returns day (ISO date), rows, usual (the median of the compared days) and days (how many of
-    them had rows). None when the window is shorter than a day less an hour, or when the lake holds
-    too few of the compared days.
+    Returns None when the window is shorter than a day less an hour, or when the lake holds too few
+    of the compared days.
     """
     start, end = window
     if table is None or end - start < _SHORTEST_WINDOW:
@@ -47,12 +46,12 @@ def measure_volume(
     is_last_day = (fates.event_time >= end - _ONE_DAY) & (fates.event_time < end)
     last_day_rows = fates.filter((fates.fate == FATE_CLEAN) & is_last_day)
     counted = engine.to_arrow(last_day_rows.agg(rows=last_day_rows.count()))
-    return {
-        "day": middle.isoformat(),
-        "rows": counted["rows"][0].as_py(),
-        "usual": statistics.median(usual_counts),
-        "days": len(usual_counts),
-    }
+    return DayVolume(
+        day=middle.isoformat(),
+        rows=counted["rows"][0].as_py(),
+        usual=statistics.median(usual_counts),
+        days=len(usual_counts),
+    )
 
 
 def _count_rows_of_weekday(
@@ -79,10 +78,10 @@ def check_limits(
 ) -> None:
     """Raise RuntimeError when a profile breaks a limit.
 
-    `profile` includes the key `volume`, the return value of measure_volume. The message is one
-    line with the numbers, the limits, and what to do.
+    `profile` includes the volume, the return value of measure_volume. The message is one line with
+    the numbers, the limits, and what to do.
     """
-    violations = _check_shares(profile, limits) + _check_volume(profile["volume"], limits)
+    violations = _check_shares(profile, limits) + _check_volume(profile.volume, limits)
     if violations:
         raise RuntimeError(
             f"cleaning as of {as_of:%Y-%m-%d %H:%M} stopped before its clean rows were committed: "
@@ -92,21 +91,21 @@ def check_limits(
 
 
 def _check_shares(profile: CleaningProfile, limits: LimitSettings) -> list[str]:
-    rows = profile["rows_in"]
+    rows = profile.rows_in
     if rows < limits.min_rows:
         return []
     violations = []
-    rejected = profile["rejected"]
-    unknown_events = profile["reasons"].get(UNKNOWN_EVENT, 0)
+    rejected = profile.rejected
+    unknown_events = profile.reasons.get(UNKNOWN_EVENT, 0)
     if rejected > limits.max_rejected * rows:
-        counts = profile["reasons"].items()
+        counts = profile.reasons.items()
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts)
         violations.append(
             f"{rejected:,} of {rows:,} rows ({rejected / rows:.1%}) are rejected, "
             f"more than limits.max_rejected ({limits.max_rejected:.1%}): {reasons}"
         )
     if unknown_events > limits.max_unknown_events * rows:
-        names = ", ".join(map(repr, profile["unknown_events"])) or "not in the sample"
+        names = ", ".join(map(repr, profile.unknown_events)) or "not in the sample"
         violations.append(
             f"{unknown_events:,} of {rows:,} rows ({unknown_events / rows:.1%}) are of unknown "
             f"events, more than limits.max_unknown_events ({limits.max_unknown_events:.1%}): "
@@ -115,12 +114,12 @@ def _check_shares(profile: CleaningProfile, limits: LimitSettings) -> list[str]:
     return violations
 
 
-def _check_volume(volume: dict[str, Any] | None, limits: LimitSettings) -> list[str]:
-    if volume is None or max(volume["rows"], volume["usual"]) < limits.min_rows:
+def _check_volume(volume: DayVolume | None, limits: LimitSettings) -> list[str]:
+    if volume is None or max(volume.rows, volume.usual) < limits.min_rows:
         return []
-    rows, usual = volume["rows"], volume["usual"]
+    rows, usual = volume.rows, volume.usual
     comparison = (
-        f"the last 24 hours, of {volume['day']}, have {rows:,} clean rows, "
+        f"the last 24 hours, of {volume.day}, have {rows:,} clean rows, "
         f"and the same weekday before had {usual:,.0f}"
     )
     if rows < limits.min_volume * usual:

@@ -7,6 +7,7 @@ the names of unknown events.
 
 import re
 from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ibis
@@ -25,18 +26,6 @@ from dawnlist.components.clean.value_kinds import count_value_kinds
 from dawnlist.rows.column_aliases import INTERACTION_ALIASES, match_interaction_columns
 from dawnlist.settings import SourceSettings
 
-CleaningProfile = dict[str, Any]
-"""The profile as it is written to the run record.
-
-rows_in, clean, duplicates, double_clicks, rejected: numbers of rows.
-reasons: reason for a rejection -> rows.
-days: a list of day (ISO date, None for rows without a readable time), rows, and the four counts.
-sampled: the number of rows that were looked at for `columns` and `unknown_events`.
-columns: a list of source (the source's name), column (the canonical name or None), rows, nulls,
-    padded, rejected (reason -> rows) and types (kind of value -> rows).
-unknown_events: name of an event without a weight -> rows.
-"""
-
 PROFILE_SAMPLE_ROWS = 50_000
 """About how many rows of a run are sampled."""
 BLOCKS_PER_OBJECT = 16
@@ -45,7 +34,86 @@ BLOCKS_PER_OBJECT = 16
 _UNKNOWN_EVENTS_SHOWN = 10
 _PADDED = r"^\s|\s$|[\x00-\x1f\x7f]"
 _FATES = {FATE_CLEAN: "clean", FATE_DUPLICATE: "duplicates", FATE_DOUBLE_CLICK: "double_clicks"}
-_COUNTS = (*_FATES.values(), "rejected")
+
+
+@dataclass(frozen=True)
+class DayCounts:
+    """What became of the rows of one day."""
+
+    day: str | None
+    """The ISO date; None for rows without a readable time."""
+    rows: int
+    """The sum of the four counts."""
+    clean: int
+    """Rows that are taken into the interactions."""
+    duplicates: int
+    """Rows that came before."""
+    double_clicks: int
+    """Repeats within moments."""
+    rejected: int
+    """Rows that go to quarantine."""
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """What the sampled rows hold in one column."""
+
+    source: str
+    """The source's name of the column."""
+    column: str | None
+    """The canonical name; None for a column that is not read."""
+    rows: int = 0
+    """The number of sampled rows."""
+    nulls: int = 0
+    """Rows without a value."""
+    padded: int = 0
+    """Rows whose value has space around it, or control characters."""
+    rejected: dict[str, int] = field(default_factory=dict)
+    """Reason for a rejection that is about this column -> rows."""
+    types: dict[str, int] = field(default_factory=dict)
+    """Kind of value -> rows."""
+
+
+@dataclass(frozen=True)
+class DayVolume:
+    """The clean rows of the last 24 hours beside the same weekday in earlier weeks."""
+
+    day: str
+    """The ISO date that the middle of the 24 hours falls on."""
+    rows: int
+    """The clean rows of the 24 hours."""
+    usual: float
+    """The median of the compared days."""
+    days: int
+    """The number of compared days that had rows."""
+
+
+@dataclass(frozen=True)
+class CleaningProfile:
+    """The profile as it is written to the run record."""
+
+    rows_in: int
+    """The number of landed rows."""
+    clean: int
+    """Rows that are taken into the interactions."""
+    duplicates: int
+    """Rows that came before."""
+    double_clicks: int
+    """Repeats within moments."""
+    rejected: int
+    """Rows that go to quarantine."""
+    reasons: dict[str, int]
+    """Reason for a rejection -> rows, the most frequent first."""
+    days: list[DayCounts]
+    """The counts of each day, the oldest first."""
+    sampled: int
+    """The number of rows that were looked at for `columns` and `unknown_events`."""
+    columns: list[ColumnProfile]
+    """The columns of the landed objects."""
+    unknown_events: dict[str, int]
+    """Name of an event without a weight -> rows, the most frequent first."""
+    volume: DayVolume | None = None
+    """The volume of the last 24 hours, if it was measured."""
 
 
 def profile_landed_rows(
@@ -60,8 +128,7 @@ def profile_landed_rows(
     `validated_rows` are the rows of validate_rows, `fates` those of mark_repeats.
     """
     days, reasons = _count_fates_by_day(engine, fates)
-    rows_in = _sum_days(days, "rows")
-    totals = {name: _sum_days(days, name) for name in _COUNTS}
+    rows_in = sum(day.rows for day in days)
     sample = _ProfileSample(settings)
     for number, landed_object in enumerate(landed_objects):
         if landed_object.rows:
@@ -70,15 +137,18 @@ def profile_landed_rows(
             rows = _read_sample(engine, landed_object, first_key, validated_rows, sample_size)
             sample.add_rows(rows, landed_object)
     unknown_events = sort_by_count(sample.unknown_events)
-    return {
-        "rows_in": rows_in,
-        **totals,
-        "reasons": reasons,
-        "days": days,
-        "sampled": sample.row_count,
-        "columns": list(sample.columns.values()),
-        "unknown_events": dict(unknown_events[:_UNKNOWN_EVENTS_SHOWN]),
-    }
+    return CleaningProfile(
+        rows_in=rows_in,
+        clean=sum(day.clean for day in days),
+        duplicates=sum(day.duplicates for day in days),
+        double_clicks=sum(day.double_clicks for day in days),
+        rejected=sum(day.rejected for day in days),
+        reasons=reasons,
+        days=days,
+        sampled=sample.row_count,
+        columns=list(sample.columns.values()),
+        unknown_events=dict(unknown_events[:_UNKNOWN_EVENTS_SHOWN]),
+    )
 
 
 def sort_by_count(counts: dict[str, int]) -> list[tuple[str, int]]:
@@ -88,7 +158,7 @@ def sort_by_count(counts: dict[str, int]) -> list[tuple[str, int]]:
 
 def _count_fates_by_day(
     engine: CleaningEngine, fates: TableExpression
-) -> tuple[list[dict[str, Any]], dict[str, int]]:
+) -> tuple[list[DayCounts], dict[str, int]]:
     """Return the profile's `days` and `reasons`."""
     counted = engine.to_arrow(fates.group_by("event_date", "fate").agg(rows=fates.count()))
     counts_by_day: dict[str | None, Counter[str]] = {}
@@ -101,16 +171,19 @@ def _count_fates_by_day(
             reasons[row["fate"]] += row["rows"]
     days = []
     for day in sorted(counts_by_day, key=str):
-        counts = counts_by_day[day]
-        entry: dict[str, Any] = {"day": day, "rows": counts.total()}
-        for name in _COUNTS:
-            entry[name] = counts[name]
-        days.append(entry)
+        days.append(_build_day_counts(day, counts_by_day[day]))
     return days, dict(sort_by_count(reasons))
 
 
-def _sum_days(days: list[dict[str, Any]], name: str) -> int:
-    return sum(day[name] for day in days)
+def _build_day_counts(day: str | None, counts: "Counter[str]") -> DayCounts:
+    return DayCounts(
+        day=day,
+        rows=counts.total(),
+        clean=counts["clean"],
+        duplicates=counts["duplicates"],
+        double_clicks=counts["double_clicks"],
+        rejected=counts["rejected"],
+    )
 
 
 def _read_sample(
@@ -146,8 +219,8 @@ class _ProfileSample:
     def __init__(self, settings: SourceSettings) -> None:
         self.settings = settings
         self.row_count = 0
-        self.columns: dict[tuple[str, str | None], CleaningProfile] = {}
-        """(the source's name of a column, the canonical one) -> its entry in the profile."""
+        self.columns: dict[tuple[str, str | None], ColumnProfile] = {}
+        """(the source's name of a column, the canonical one) -> its profile."""
         self.unknown_events: Counter[str] = Counter()
 
     def add_rows(self, rows: pa.Table, landed_object: LandedObject) -> None:
@@ -175,30 +248,28 @@ class _ProfileSample:
         source_name: str,
         name: str | None,
     ) -> None:
-        entry = self.columns.setdefault((source_name, name), _build_entry(source_name, name))
+        key = source_name, name
+        before = self.columns.get(key) or ColumnProfile(source_name, name)
         is_time = name in ("event_time", self.settings.time_column)
         padded = pc.sum(pc.match_substring_regex(cells, _PADDED)).as_py()
-        entry["rows"] += len(cells)
-        entry["nulls"] += cells.null_count
-        entry["padded"] += padded or 0
-        entry["types"].update(count_value_kinds(cells.drop_null(), is_time))
-        entry["rejected"].update(_count_column_reasons(fates, name))
+        self.columns[key] = replace(
+            before,
+            rows=before.rows + len(cells),
+            nulls=before.nulls + cells.null_count,
+            padded=before.padded + (padded or 0),
+            rejected=_add_counts(before.rejected, _count_column_reasons(fates, name)),
+            types=_add_counts(before.types, count_value_kinds(cells.drop_null(), is_time)),
+        )
         if name == "event_type":
             unknown_events = cells.filter(pc.equal(fates, UNKNOWN_EVENT)).drop_null()
             self.unknown_events.update(map(_mask_event_name, unknown_events.to_pylist()))
 
 
-def _build_entry(source_name: str, name: str | None) -> CleaningProfile:
-    """Build the profile's entry of a column that no row was counted for yet."""
-    return {
-        "source": source_name,
-        "column": name,
-        "rows": 0,
-        "nulls": 0,
-        "padded": 0,
-        "rejected": Counter(),
-        "types": Counter(),
-    }
+def _add_counts(before: dict[str, int], more: dict[str, int]) -> dict[str, int]:
+    """Return the sums by name; the names keep the order in which they came first."""
+    total = Counter(before)
+    total.update(more)
+    return dict(total)
 
 
 def _mask_event_name(event: str) -> str:

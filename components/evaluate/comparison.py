@@ -1,13 +1,13 @@
 """Compare the challenger with the other arms: differences, lift, segments and churn."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from dawnlist.arrays import BoolArray, Float64Array, Int64Array
 from dawnlist.components.evaluate import segments
 from dawnlist.components.evaluate.arms import EvaluatedUsers
+from dawnlist.model.evaluation import Difference, Lift, SegmentScores
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.metrics import bootstrap_means, percentile_interval
 from dawnlist.model.splits import Splits
@@ -17,13 +17,12 @@ ValuesByArm = Mapping[str, Float64Array]
 """For each arm one value of the primary metric of each user."""
 
 
-def compare_arms(values: ValuesByArm) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+def compare_arms(values: ValuesByArm) -> tuple[dict[str, Difference], Lift | None]:
     """Compare the challenger with the other arms on the same bootstrap samples of users.
 
     Returns:
-        The challenger's differences to each other arm (mean, low, high), and its lift over
-        popularity (value, low, high), which is empty when popularity hits nobody. The intervals
-        are of 95%.
+        The challenger's difference to each other arm, and its lift over popularity, which is None
+        when popularity hits nobody. The intervals are of 95%.
     """
     samples = bootstrap_means(np.column_stack(list(values.values())), BOOTSTRAP_SEED)
     means = dict(zip(values, samples.T, strict=True))
@@ -33,15 +32,15 @@ def compare_arms(values: ValuesByArm) -> tuple[dict[str, dict[str, float]], dict
             continue
         low, high = percentile_interval(means["challenger"] - means[name])
         mean = mean_or_zero(values["challenger"] - values[name])
-        differences[name] = round_values({"mean": mean, "low": low, "high": high})
+        differences[name] = Difference(**round_values({"mean": mean, "low": low, "high": high}))
     challenger_mean = mean_or_zero(values["challenger"])
     popularity_mean = mean_or_zero(values["popularity"])
     if not popularity_mean:
-        return differences, {}
+        return differences, None
     with np.errstate(invalid="ignore", divide="ignore"):
         low, high = percentile_interval(means["challenger"] / means["popularity"])
     ratio = challenger_mean / popularity_mean
-    return differences, round_values({"value": ratio, "low": low, "high": high})
+    return differences, Lift(**round_values({"value": ratio, "low": low, "high": high}))
 
 
 def score_segments(
@@ -49,8 +48,8 @@ def score_segments(
     values: ValuesByArm,
     cold_values: ValuesByArm,
     new_item_values: ValuesByArm,
-) -> list[dict[str, Any]]:
-    """Return each segment that has users: its name, their number, and the mean of each arm.
+) -> list[SegmentScores]:
+    """Return the scores of each segment that has users.
 
     Args:
         values: Of the evaluated users.
@@ -66,8 +65,7 @@ def score_segments(
     for name, by_arm in segment_values.items():
         user_count = len(by_arm["challenger"])
         if user_count:
-            means = _average_values(by_arm)
-            scored_segments.append({"segment": name, "users": user_count, "arms": means})
+            scored_segments.append(SegmentScores(name, user_count, _average_values(by_arm)))
     return scored_segments
 
 

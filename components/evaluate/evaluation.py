@@ -4,7 +4,6 @@ All arms are scored in one pass over blocks of users.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -28,8 +27,10 @@ from dawnlist.components.evaluate.comparison import (
     round_values,
     score_segments,
 )
+from dawnlist.dataclass_json import from_json, to_json
 from dawnlist.lake.lake import Lake
 from dawnlist.model import popularity
+from dawnlist.model.evaluation import Evaluation, MetricMeans, Traffic
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.metrics import METRICS, RankingScores, score_lists
 from dawnlist.model.splits import Splits
@@ -70,15 +71,13 @@ def evaluate_models(
     metric: str,
     k: int,
     lake: Lake | None = None,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Score the arms, and compare the challenger with the others with intervals of 95%.
 
     The arm of popularity has the window that is best by `metric` on this very holdout, which is in
     its favour. The lake, if there is one, keeps the day's first holdout.
 
-    Returns:
-        A dictionary for JSON, which docs/EVALUATION.md describes. When there are no users to score
-        on, the arms have no metrics.
+    When there are no users to score on, the arms have no metrics.
 
     Raises:
         ValueError: The metric is unknown, or the splits' holdout is not the one that was cut.
@@ -94,28 +93,39 @@ def evaluate_models(
     scores = _score_holdout(evaluated, arms, metric)
     values = _select_values(scores.by_arm, metric)
     differences, lift = compare_arms(values)
-    evaluation = {
-        "k": k,
-        "metric": metric,
-        "evaluated_users": len(evaluated.users),
-        "items": splits.met_item_count,
-        "repeat_share": round(splits.repeat_share("holdout"), 4),
-        "holdout": holdout_facts,
-        "popularity_window": best_window,
-        "arms": _average_scores(scores.by_arm, k),
-        "popularity_windows": _average_scores(window_scores, k),
-        "differences": differences,
-        "lift": lift,
-        "segments": score_segments(evaluated, values, scores.cold_values, scores.new_item_values),
-    }
-    if len(scores.churn):
-        evaluation["churn"] = round(float(scores.churn.mean()), 6)
-    if incumbent is not None:
-        evaluation["kept_items"] = round(compute_kept_share(splits, incumbent), 6)
-    evaluation["traffic"] = splits.about.get("traffic")
-    if incumbent is not None:
-        evaluation["per_user"] = _list_user_values(values)
-    return evaluation
+    evaluation = Evaluation(
+        k=k,
+        metric=metric,
+        evaluated_users=len(evaluated.users),
+        items=splits.met_item_count,
+        repeat_share=round(splits.repeat_share("holdout"), 4),
+        holdout=holdout_facts,
+        popularity_window=best_window,
+        arms=_average_scores(scores.by_arm, k),
+        popularity_windows=_average_scores(window_scores, k),
+        differences=differences,
+        lift=lift,
+        segments=score_segments(evaluated, values, scores.cold_values, scores.new_item_values),
+        churn=round(float(scores.churn.mean()), 6) if len(scores.churn) else None,
+        traffic=_read_traffic(splits),
+    )
+    return _add_incumbent(evaluation, splits, incumbent, values)
+
+
+def _add_incumbent(
+    evaluation: Evaluation, splits: Splits, incumbent: FactorModel | None, values: ValuesByArm
+) -> Evaluation:
+    """Add what only an evaluation with an incumbent has."""
+    if incumbent is None:
+        return evaluation
+    kept_items = round(compute_kept_share(splits, incumbent), 6)
+    return replace(evaluation, kept_items=kept_items, per_user=_list_user_values(values))
+
+
+def _read_traffic(splits: Splits) -> Traffic | None:
+    """Return what the dataset step counted; None for splits of an older release."""
+    traffic = splits.about.get("traffic")
+    return None if traffic is None else from_json(Traffic, traffic)
 
 
 def load_incumbent(lake: Lake, splits: Splits) -> FactorModel | None:
@@ -129,24 +139,24 @@ def load_incumbent(lake: Lake, splits: Splits) -> FactorModel | None:
     return load_model(lake, splits.about["incumbent"])
 
 
-def flatten_evaluation(evaluation: dict[str, Any]) -> dict[str, float]:
+def flatten_evaluation(evaluation: Evaluation) -> dict[str, float]:
     """Return the metrics of all arms and the challenger's differences without nesting.
 
     The names are e.g. `challenger ndcg@20` and `challenger over popularity, mean`.
     """
     flat = {}
-    for arm, means in evaluation["arms"].items():
+    for arm, means in evaluation.arms.items():
         for name, value in means.items():
             flat[f"{arm} {name}"] = value
-    for arm, difference in evaluation["differences"].items():
-        for name, value in difference.items():
+    for arm, difference in evaluation.differences.items():
+        for name, value in to_json(difference).items():
             flat[f"challenger over {arm}, {name}"] = value
     return flat
 
 
-def drop_user_values(evaluation: dict[str, Any]) -> dict[str, Any]:
+def drop_user_values(evaluation: Evaluation) -> Evaluation:
     """Return the evaluation without the values of single users, as the run record keeps it."""
-    return {name: value for name, value in evaluation.items() if name != "per_user"}
+    return replace(evaluation, per_user=None)
 
 
 def _build_popularity_arms(evaluated: EvaluatedUsers) -> ArmsByName:
@@ -248,7 +258,7 @@ def _select_values(scores: ScoresByArm, metric: str) -> ValuesByArm:
     return {name: getattr(arm_scores, metric) for name, arm_scores in scores.items()}
 
 
-def _average_scores(scores: ScoresByArm, k: int) -> dict[str, dict[str, float]]:
+def _average_scores(scores: ScoresByArm, k: int) -> dict[str, MetricMeans]:
     return {name: round_values(arm_scores.means(k)) for name, arm_scores in scores.items()}
 
 

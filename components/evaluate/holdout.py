@@ -1,10 +1,12 @@
 """Check that the holdout is the one that was cut, and that all runs of a day cut the same one."""
 
 import json
-from typing import Any
+from dataclasses import replace
 
 from dawnlist.cuts import format_iso, format_stamp
+from dawnlist.dataclass_json import to_json
 from dawnlist.lake.lake import Lake
+from dawnlist.model.evaluation import HoldoutFacts
 from dawnlist.model.splits import Splits
 
 
@@ -24,25 +26,25 @@ def verify_holdout_fingerprint(splits: Splits) -> str:
     return fingerprint
 
 
-def describe_holdout(lake: Lake | None, splits: Splits) -> dict[str, Any]:
-    """Return `from`, `to`, `fingerprint` and `pairs` of the holdout.
+def describe_holdout(lake: Lake | None, splits: Splits) -> HoldoutFacts:
+    """Describe the holdout.
 
     The lake keeps the holdout of the first run that cut this day. If that one has another
     fingerprint, it is returned as `first_seen`: rows came late, or rules changed, and the figures
     of the two runs cannot be compared.
     """
     start, end = splits.cuts.train_end, splits.cuts.as_of
-    holdout = {
-        "from": format_iso(start),
-        "to": format_iso(end),
-        "fingerprint": verify_holdout_fingerprint(splits),
-        "pairs": int(splits.truth("holdout").nnz),
-    }
+    holdout = HoldoutFacts(
+        start=format_iso(start),
+        end=format_iso(end),
+        fingerprint=verify_holdout_fingerprint(splits),
+        pairs=int(splits.truth("holdout").nnz),
+    )
     if lake is None:
         return holdout
     path = ("holdouts", f"{format_stamp(end)}-{format_stamp(start)}.json")
-    lake.create(json.dumps(holdout).encode(), *path)
+    lake.create(json.dumps(to_json(holdout)).encode(), *path)
     first_fingerprint = lake.read_json(*path)["fingerprint"]
-    if first_fingerprint != holdout["fingerprint"]:
-        holdout["first_seen"] = first_fingerprint
-    return holdout
+    if first_fingerprint == holdout.fingerprint:
+        return holdout
+    return replace(holdout, first_seen=first_fingerprint)

@@ -31,15 +31,17 @@ def gate(
         from pathlib import Path
 
         from dawnlist.components.gate.judgement import flatten_verdict, judge_challenger
+        from dawnlist.dataclass_json import to_json
         from dawnlist.lake.lake import Lake
+        from dawnlist.model.evaluation import Evaluation
         from dawnlist.records.lineage import select_finite_figures, write_lineage
         from dawnlist.settings import Settings
 
-        figures = json.loads(Path(evaluation.path).read_text())
+        scored = Evaluation.from_dict(json.loads(Path(evaluation.path).read_text()))
         judgement = judge_challenger(
-            Lake.open(lake, namespace), figures, Settings.load(settings).gate, moment, run, force
+            Lake.open(lake, namespace), scored, Settings.load(settings).gate, moment, run, force
         )
-        record.update(judgement.verdict)
+        record.update(to_json(judgement.verdict))
         Path(verdict.path).write_text(json.dumps(record))
         Path(summary.path).write_text(judgement.markdown)
         Path(page.path).write_text(judgement.page)

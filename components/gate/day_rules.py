@@ -5,9 +5,10 @@ A day that breaks one of them is no evidence for later days either.
 
 from math import log
 from statistics import median
-from typing import Any
 
-from dawnlist.components.gate.rules import GateRule, rule_at_least, rule_at_most
+from dawnlist.components.gate.rules import rule_at_least, rule_at_most
+from dawnlist.model.evaluation import Evaluation, Traffic
+from dawnlist.records.verdict import GateRule
 from dawnlist.settings import GateSettings
 
 DAYS_PER_WEEK = 7
@@ -20,47 +21,49 @@ NEARLY_ALL_ITEMS = 0.99
 
 
 def apply_day_rules(
-    evaluation: dict[str, Any], settings: GateSettings, live_winner: str | None
+    evaluation: Evaluation, settings: GateSettings, live_winner: str | None
 ) -> list[GateRule]:
     """Apply the rules for which the evaluation has figures.
 
     `live_winner` is the winner that the incumbent was published as, or None without an incumbent.
     """
-    traffic = evaluation.get("traffic") or {}
+    traffic = evaluation.traffic or Traffic()
     rules = _check_volume(traffic, settings)
-    if traffic.get("mix") and traffic.get("mix_before"):
-        drift = population_stability_index(traffic["mix"], traffic["mix_before"])
+    if traffic.mix and traffic.mix_before:
+        drift = population_stability_index(traffic.mix, traffic.mix_before)
         name = "drift of the event mix (PSI)"
         rules.append(rule_at_most("drift", name, drift, settings.max_drift))
     # The lists of popularity resemble nobody else's. Without this exception the first challenger
     # after popularity would always fail.
-    if "kept_items" in evaluation and live_winner != "popularity":
-        rules.append(_check_churn(evaluation, settings))
+    if evaluation.kept_items is not None and live_winner != "popularity":
+        rules.append(_check_churn(evaluation, evaluation.kept_items, settings))
     return rules
 
 
-def _check_volume(traffic: dict[str, Any], settings: GateSettings) -> list[GateRule]:
+def _check_volume(traffic: Traffic, settings: GateSettings) -> list[GateRule]:
     """Compare the day's events with the least number, and with the same weekday before."""
-    rules = []
-    if "events" in traffic:
-        name, events = "events of the last 24 hours", traffic["events"]
-        rules.append(rule_at_least("events", name, events, settings.min_events, "count"))
-    usual_events = estimate_usual_events(traffic.get("before", []))
+    if traffic.events is None:
+        return []
+    name = "events of the last 24 hours"
+    rules = [rule_at_least("events", name, traffic.events, settings.min_events, "count")]
+    usual_events = estimate_usual_events(traffic.before or [])
     if usual_events:
         name = "events against the same weekday"
-        share = traffic["events"] / usual_events
+        share = traffic.events / usual_events
         limit = 1 - settings.max_volume_fall
         note = f"usual on this weekday: {usual_events:,.0f}"
         rules.append(rule_at_least("volume", name, share, limit, "share", note))
     return rules
 
 
-def _check_churn(evaluation: dict[str, Any], settings: GateSettings) -> GateRule:
-    """Limit the share of the incumbent's lists that the challenger replaces."""
-    name = f"churn of the top {evaluation['k']} against the incumbent"
-    item_share = evaluation["kept_items"]
-    # There is no "churn" when no item of the incumbent is left, since no user then has two lists.
-    churn = 1 - item_share * (1 - evaluation.get("churn", 0.0))
+def _check_churn(evaluation: Evaluation, item_share: float, settings: GateSettings) -> GateRule:
+    """Limit the share of the incumbent's lists that the challenger replaces.
+
+    `item_share` is the share of the incumbent's items that the window still has.
+    """
+    name = f"churn of the top {evaluation.k} against the incumbent"
+    # There is no churn when no item of the incumbent is left, since no user then has two lists.
+    churn = 1 - item_share * (1 - (evaluation.churn or 0.0))
     note = ""
     if item_share <= NEARLY_ALL_ITEMS:
         note = f"{1 - item_share:.0%} of the incumbent's items are gone from the window"

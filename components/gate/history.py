@@ -5,14 +5,14 @@ Each keeps its evidence and its lift, which later gates take into account.
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from dawnlist.components.gate.evidence import Evidence
 from dawnlist.cuts import format_stamp, parse_as_of
 from dawnlist.lake.lake import Lake
-from dawnlist.records.rule_figures import format_metric_name
+from dawnlist.model.evaluation import Evaluation
+from dawnlist.records.verdict import Verdict
 
 GATE_HISTORY_DAYS = 28
 """Only gates of so many days count. These are whole weeks, so that each weekday counts the same."""
@@ -61,30 +61,28 @@ class GateRecord(BaseModel):
 
 
 def build_gate_record(
-    evaluation: dict[str, Any], verdict: dict[str, Any], as_of: datetime, run: str
+    evaluation: Evaluation, verdict: Verdict, as_of: datetime, run: str
 ) -> GateRecord:
     """Build the record that a verdict leaves for later gates."""
-    forced = verdict["forced"] or {}
     return GateRecord(
         as_of=as_of,
         run=run,
-        start=parse_as_of(evaluation["holdout"]["from"]),
-        end=parse_as_of(evaluation["holdout"]["to"]),
-        metric=evaluation["metric"],
-        k=evaluation["k"],
-        passed=verdict["passed"],
-        winner=verdict["winner"],
-        forced=forced.get("reason", ""),
-        comparable=verdict["comparable"],
-        evidence=Evidence.from_users(evaluation.get("per_user")),
+        start=parse_as_of(evaluation.holdout.start),
+        end=parse_as_of(evaluation.holdout.end),
+        metric=evaluation.metric,
+        k=evaluation.k,
+        passed=verdict.passed,
+        winner=verdict.winner,
+        forced=verdict.forced.reason if verdict.forced else "",
+        comparable=verdict.comparable,
+        evidence=Evidence.from_users(evaluation.per_user),
         lift=_compute_lifts(evaluation),
     )
 
 
-def _compute_lifts(evaluation: dict[str, Any]) -> dict[str, float]:
+def _compute_lifts(evaluation: Evaluation) -> dict[str, float]:
     """Divide the primary metric of challenger and incumbent by popularity's; empty if that is 0."""
-    metric_name = format_metric_name(evaluation["metric"], evaluation["k"])
-    arms = evaluation["arms"]
+    metric_name, arms = evaluation.metric_name, evaluation.arms
     popularity = arms.get("popularity", {}).get(metric_name, 0)
     lifts: dict[str, float] = {}
     if not popularity:

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from dawnlist.components.gate import history
 from dawnlist.components.gate.history import GateRecord
 from dawnlist.components.gate.page import render_gate_markdown, render_gate_page
 from dawnlist.components.gate.verdict import decide_verdict
 from dawnlist.lake.lake import Lake
+from dawnlist.model.evaluation import Evaluation
 from dawnlist.records.registry import read_champion
+from dawnlist.records.verdict import Verdict
 from dawnlist.settings import GateSettings
 
 
@@ -17,7 +18,7 @@ from dawnlist.settings import GateSettings
 class Judgement:
     """A verdict with everything that its page shows."""
 
-    verdict: dict[str, Any]
+    verdict: Verdict
     """What `decide_verdict` returned."""
     today: GateRecord
     """The record of this gate."""
@@ -39,7 +40,7 @@ class Judgement:
 
 def judge_challenger(
     lake: Lake,
-    evaluation: dict[str, Any],
+    evaluation: Evaluation,
     settings: GateSettings,
     as_of: datetime,
     run: str,
@@ -56,9 +57,9 @@ def judge_challenger(
     return Judgement(verdict, today, gates, settings.margin)
 
 
-def flatten_verdict(verdict: dict[str, Any]) -> dict[str, float]:
+def flatten_verdict(verdict: Verdict) -> dict[str, float]:
     """Return the verdict as metrics: `passed` as 1 or 0, and the value of each rule by its key."""
-    figures = {"passed": float(verdict["passed"])}
-    for rule in verdict["rules"]:
-        figures[rule["rule"]] = rule["value"]
+    figures = {"passed": float(verdict.passed)}
+    for rule in verdict.rules:
+        figures[rule.rule] = rule.value
     return figures

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from dawnlist.components.gate.evidence import Evidence
 from dawnlist.components.gate.history import GateRecord, select_comparable_gates
-from dawnlist.components.gate.rules import GateRule
 from dawnlist.cuts import format_iso
 from dawnlist.pages import escape_markdown, render_page
 from dawnlist.records.rule_figures import format_figure, format_metric_name, format_rule_answer
+from dawnlist.records.verdict import GateRule, Verdict
 
 TONES = {True: "good", False: "bad", None: "unsure"}
 ADVICE = {
@@ -70,42 +69,60 @@ class GateRow:
     """The lift of what was live after the gate, or an empty text."""
 
 
-def render_gate_markdown(verdict: dict[str, Any]) -> str:
+@dataclass(frozen=True)
+class RuleRow:
+    """One rule as a row of the page's table."""
+
+    name: str
+    """The rule in words."""
+    shown: str
+    """What was measured."""
+    least: str
+    """The limit, with the side on which the value has to be."""
+    answer: str
+    """`pass`, `FAIL` or `not enough evidence`."""
+    note: str
+    """More on the value; may be empty."""
+    tone: str
+    """The colour of the answer: `good`, `bad` or `unsure`."""
+
+
+def render_gate_markdown(verdict: Verdict) -> str:
     """Render the verdict as a Markdown table, one row a rule. All its texts are escaped."""
     lines = [
         f"## Gate: {format_verdict_title(verdict)}",
         "",
-        f"{escape_markdown(verdict['reason'])}.",
+        f"{escape_markdown(verdict.reason)}.",
         "",
         "| rule | value | limit | | |",
         "|---|---:|---:|---|---|",
     ]
-    for rule in verdict["rules"]:
+    for rule in verdict.rules:
         cells = (
-            escape_markdown(rule["name"]),
-            format_figure(rule["value"], rule["unit"]),
+            escape_markdown(rule.name),
+            format_figure(rule.value, rule.unit),
             _format_limit(rule),
-            format_rule_answer(rule["passed"]),
-            escape_markdown(rule["note"]),
+            format_rule_answer(rule.passed),
+            escape_markdown(rule.note),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 
-def format_verdict_title(verdict: dict[str, Any]) -> str:
+def format_verdict_title(verdict: Verdict) -> str:
     """Say `passed`, `FORCED` or `not passed`."""
-    if not verdict["passed"]:
+    if not verdict.passed:
         return "not passed"
-    if verdict["forced"]:
+    if verdict.forced:
         return "FORCED"
     return "passed"
 
 
 def render_gate_page(
-    verdict: dict[str, Any], today: GateRecord, gates: Sequence[GateRecord], margin: float
+    verdict: Verdict, today: GateRecord, gates: Sequence[GateRecord], margin: float
 ) -> str:
     """Render the page: the verdict, each rule, and the evidence of this gate and earlier ones."""
-    rules = [_describe_rule(rule) for rule in verdict["rules"]]
+    rules = [_build_rule_row(rule) for rule in verdict.rules]
     past_gates = select_comparable_gates(gates, today.metric, today.k, today.start)
     evidence = [gate.evidence for gate in (today, *past_gates)]
     pooled = Evidence.pool(evidence)
@@ -114,7 +131,7 @@ def render_gate_page(
     for gate in gates:
         name = format_iso(gate.as_of)
         rows.append(_build_gate_row(name, gate, scale, is_evidence=gate in past_gates))
-    clean_pass = verdict["passed"] and not verdict["forced"]
+    clean_pass = verdict.passed and not verdict.forced
     return render_page(
         "components/gate/page.html",
         verdict=verdict,
@@ -123,7 +140,7 @@ def render_gate_page(
         today=today,
         about=_list_attributes(verdict, today),
         rules=rules,
-        advice=[(rule["name"], ADVICE[rule["rule"]]) for rule in rules if not rule["passed"]],
+        advice=_list_advice(verdict),
         lines=rows,
         together=(f"{len(evidence)} gates", f"{pooled.users:,}", _build_bar(pooled, scale)),
         marks=(_locate_on_scale(0, scale), _locate_on_scale(-margin, scale)),
@@ -131,26 +148,31 @@ def render_gate_page(
     )
 
 
-def _describe_rule(rule: GateRule) -> dict[str, Any]:
-    """Add the texts and the colour that the page shows for a rule."""
-    return {
-        **rule,
-        "tone": TONES[rule["passed"]],
-        "answer": format_rule_answer(rule["passed"]),
-        "shown": format_figure(rule["value"], rule["unit"]),
-        "least": _format_limit(rule),
-    }
+def _build_rule_row(rule: GateRule) -> RuleRow:
+    return RuleRow(
+        name=rule.name,
+        shown=format_figure(rule.value, rule.unit),
+        least=_format_limit(rule),
+        answer=format_rule_answer(rule.passed),
+        note=rule.note,
+        tone=TONES[rule.passed],
+    )
+
+
+def _list_advice(verdict: Verdict) -> list[tuple[str, str]]:
+    """Return the name of each rule that did not pass, and what to do about it."""
+    return [(rule.name, ADVICE[rule.rule]) for rule in verdict.rules if not rule.passed]
 
 
 def _format_limit(rule: GateRule) -> str:
-    return f"{rule['bound']} {format_figure(rule['limit'], rule['unit'])}"
+    return f"{rule.bound} {format_figure(rule.limit, rule.unit)}"
 
 
-def _list_attributes(verdict: dict[str, Any], today: GateRecord) -> list[tuple[str, str]]:
+def _list_attributes(verdict: Verdict, today: GateRecord) -> list[tuple[str, str]]:
     """List what stands below the headline."""
     goes_live = "nothing, the incumbent stays"
-    if verdict["passed"]:
-        goes_live = str(verdict["winner"])
+    if verdict.passed:
+        goes_live = verdict.winner
     return [
         ("As of", format_iso(today.as_of)),
         ("Run", today.run),

@@ -2,14 +2,15 @@
 
 from math import sqrt
 from statistics import median
-from typing import Any
 
 from dawnlist.components.gate import history
 from dawnlist.components.gate.evidence import Evidence, weigh_evidence
 from dawnlist.components.gate.history import GATE_HISTORY_DAYS, GateRecord
-from dawnlist.components.gate.rules import GateRule, rule_at_least, rule_with_verdict
+from dawnlist.components.gate.rules import rule_at_least, rule_with_verdict
 from dawnlist.cuts import parse_as_of
+from dawnlist.model.evaluation import Evaluation, SegmentScores
 from dawnlist.records.rule_figures import format_metric_name
+from dawnlist.records.verdict import GateRule
 from dawnlist.settings import GateSettings
 
 MIN_HISTORY_GATES = 7
@@ -23,46 +24,44 @@ MAX_SHARE = 9.99
 
 
 def apply_quality_rules(
-    evaluation: dict[str, Any], settings: GateSettings, gates: list[GateRecord]
+    evaluation: Evaluation, settings: GateSettings, gates: list[GateRecord]
 ) -> list[GateRule]:
     """Apply the rules for which the evaluation has figures.
 
     `gates` are the gates of the last four weeks, newest first.
     """
-    today = Evidence.from_users(evaluation.get("per_user"))
+    today = Evidence.from_users(evaluation.per_user)
     past_gates = _select_past_gates(evaluation, gates)
     pooled = Evidence.pool([today, *(gate.evidence for gate in past_gates)])
     gate_count = len(past_gates) + 1
     rules = [_check_user_count(pooled, evaluation, settings)]
-    if "incumbent" in evaluation["arms"]:
+    if "incumbent" in evaluation.arms:
         rules.append(_check_incumbent(today, pooled, gate_count, evaluation, settings))
         rules += _check_four_weeks(pooled, gate_count, settings)
     rules.append(_check_popularity(evaluation, settings))
-    live_lifts = history.collect_live_lifts(gates, evaluation["metric"], evaluation["k"])
+    live_lifts = history.collect_live_lifts(gates, evaluation.metric, evaluation.k)
     rules += _check_lift(evaluation, live_lifts, today, settings)
     rules.append(_check_coverage(evaluation, settings))
     rules += _check_segments(evaluation, today, settings)
     return rules
 
 
-def get_primary_metric(evaluation: dict[str, Any], arm: str) -> float:
+def get_primary_metric(evaluation: Evaluation, arm: str) -> float:
     """Return the primary metric of an arm, or 0 when no user was evaluated."""
-    return float(evaluation["arms"][arm].get(_get_metric_name(evaluation), 0.0))
+    return float(evaluation.arms[arm].get(evaluation.metric_name, 0.0))
 
 
-def _select_past_gates(evaluation: dict[str, Any], gates: list[GateRecord]) -> list[GateRecord]:
-    if not gates or "incumbent" not in evaluation["arms"]:
+def _select_past_gates(evaluation: Evaluation, gates: list[GateRecord]) -> list[GateRecord]:
+    if not gates or "incumbent" not in evaluation.arms:
         return []
-    start = parse_as_of(evaluation["holdout"]["from"])
-    return history.select_comparable_gates(gates, evaluation["metric"], evaluation["k"], start)
+    start = parse_as_of(evaluation.holdout.start)
+    return history.select_comparable_gates(gates, evaluation.metric, evaluation.k, start)
 
 
-def _check_user_count(
-    pooled: Evidence, evaluation: dict[str, Any], settings: GateSettings
-) -> GateRule:
+def _check_user_count(pooled: Evidence, evaluation: Evaluation, settings: GateSettings) -> GateRule:
     """Require enough users; too few are no failure, but not enough evidence."""
     name = "enough users in the holdout"
-    users_today = evaluation["evaluated_users"]
+    users_today = evaluation.evaluated_users
     users = max(users_today, pooled.users)
     passed = True if users >= settings.min_users else None
     note = ""
@@ -75,7 +74,7 @@ def _check_incumbent(
     today: Evidence,
     pooled: Evidence,
     gate_count: int,
-    evaluation: dict[str, Any],
+    evaluation: Evaluation,
     settings: GateSettings,
 ) -> GateRule:
     """Require that the challenger is shown to lose at most the margin."""
@@ -85,7 +84,7 @@ def _check_incumbent(
         note += f" of {gate_count} gates"
     if reason:
         note += f": {reason}"
-    name = f"{_get_metric_name(evaluation)} against the incumbent, lower bound"
+    name = f"{evaluation.metric_name} against the incumbent, lower bound"
     value = _clip_share(evidence.low)
     return rule_with_verdict("incumbent", name, value, -settings.margin, passed, "share", note)
 
@@ -105,19 +104,19 @@ def _check_four_weeks(pooled: Evidence, gate_count: int, settings: GateSettings)
     return [rule_at_least("four_weeks", name, change, limit, "share", note)]
 
 
-def _check_popularity(evaluation: dict[str, Any], settings: GateSettings) -> GateRule:
+def _check_popularity(evaluation: Evaluation, settings: GateSettings) -> GateRule:
     """Require that the challenger is not shown to be worse than popularity.
 
     The rule takes the upper bound, so that few users do not stop a model that is as good.
     """
     popularity = get_primary_metric(evaluation, "popularity")
-    upper = popularity + evaluation["differences"]["popularity"]["high"]
-    name = f"{_get_metric_name(evaluation)} against popularity, upper bound"
+    upper = popularity + evaluation.differences["popularity"].high
+    name = f"{evaluation.metric_name} against popularity, upper bound"
     return rule_at_least("popularity", name, upper, popularity * (1 - settings.margin))
 
 
 def _check_lift(
-    evaluation: dict[str, Any], live_lifts: list[float], today: Evidence, settings: GateSettings
+    evaluation: Evaluation, live_lifts: list[float], today: Evidence, settings: GateSettings
 ) -> list[GateRule]:
     """Require that the lift over popularity does not fall below that of the last four weeks.
 
@@ -125,42 +124,42 @@ def _check_lift(
     to day. A challenger that is ahead of the incumbent passes, because a refusal would keep the
     worse model live.
     """
-    lift = evaluation.get("lift") or {}
-    if "value" not in lift or len(live_lifts) < MIN_HISTORY_GATES:
+    lift = evaluation.lift
+    if lift is None or len(live_lifts) < MIN_HISTORY_GATES:
         return []
     name = "lift over popularity, upper bound"
     usual = median(live_lifts)
     deviations = [abs(live_lift - usual) for live_lift in live_lifts]
-    upper = max(lift["high"], lift["value"] + 2 * MAD_SCALE * median(deviations))
+    upper = max(lift.high, lift.value + 2 * MAD_SCALE * median(deviations))
     limit = usual * (1 - settings.max_lift_fall)
     is_ahead = today.users > 0 and today.total >= 0
-    note = f"today {lift['value']:.3f}, the median of {len(live_lifts)} gates {usual:.3f}"
+    note = f"today {lift.value:.3f}, the median of {len(live_lifts)} gates {usual:.3f}"
     if is_ahead and upper < limit:
         note += "; ahead of the incumbent"
     passed = upper >= limit or is_ahead
     return [rule_with_verdict("lift", name, upper, limit, passed, "score", note)]
 
 
-def _check_coverage(evaluation: dict[str, Any], settings: GateSettings) -> GateRule:
+def _check_coverage(evaluation: Evaluation, settings: GateSettings) -> GateRule:
     """Require that the lists show enough of the items that so few lists could show."""
-    k, users = evaluation["k"], evaluation["evaluated_users"]
+    k, users = evaluation.k, evaluation.evaluated_users
     metric_name = format_metric_name("coverage", k)
-    possible_share = min(1.0, users * k / max(1, evaluation["items"]))
+    possible_share = min(1.0, users * k / max(1, evaluation.items))
     limit = settings.min_coverage * possible_share
-    coverage = evaluation["arms"]["challenger"].get(metric_name, 0.0)
+    coverage = evaluation.arms["challenger"].get(metric_name, 0.0)
     return rule_at_least("coverage", f"{metric_name} of the catalogue", coverage, limit, "share")
 
 
 def _check_segments(
-    evaluation: dict[str, Any], today: Evidence, settings: GateSettings
+    evaluation: Evaluation, today: Evidence, settings: GateSettings
 ) -> list[GateRule]:
     """Return the rule of the segment that is nearest to its limit, or furthest below it."""
     if not today.users:
         return []
     rules = []
-    for segment in evaluation.get("segments") or []:
-        has_both = {"challenger", "incumbent"} <= segment["arms"].keys()
-        if has_both and segment["users"] >= settings.min_users:
+    for segment in evaluation.segments:
+        has_both = {"challenger", "incumbent"} <= segment.arms.keys()
+        if has_both and segment.users >= settings.min_users:
             rules.append(_check_segment(segment, today, evaluation, settings))
     if not rules:
         return []
@@ -168,24 +167,20 @@ def _check_segments(
 
 
 def _measure_slack(rule: GateRule) -> float:
-    return float(rule["value"] - rule["limit"])
+    return rule.value - rule.limit
 
 
 def _check_segment(
-    segment: dict[str, Any], today: Evidence, evaluation: dict[str, Any], settings: GateSettings
+    segment: SegmentScores, today: Evidence, evaluation: Evaluation, settings: GateSettings
 ) -> GateRule:
     """Limit what one kind of user may lose; the fewer its users, the more slack it has."""
-    incumbent, challenger = segment["arms"]["incumbent"], segment["arms"]["challenger"]
-    users = segment["users"]
+    incumbent, challenger = segment.arms["incumbent"], segment.arms["challenger"]
+    users = segment.users
     slack = SEGMENT_STANDARD_ERRORS * sqrt(today.spread / max(1, today.users) / users)
     limit = max(0.0, incumbent * (1 - settings.max_segment_fall) - slack)
-    name = f"{_get_metric_name(evaluation)} of segment {segment['segment']}"
+    name = f"{evaluation.metric_name} of segment {segment.segment}"
     note = f"the segment that is nearest to its limit; incumbent {incumbent:.4f}, {users:,} users"
     return rule_at_least("segments", name, challenger, limit, "score", note)
-
-
-def _get_metric_name(evaluation: dict[str, Any]) -> str:
-    return format_metric_name(evaluation["metric"], evaluation["k"])
 
 
 def _clip_share(share: float) -> float:

@@ -1,10 +1,6 @@
-"""A rule of the gate as JSON: key, name in words, value, limit, and whether it passed."""
+"""Build the rules of the gate."""
 
-from typing import Any, Literal
-
-GateRule = dict[str, Any]
-"""It is written to the run record, with the keys that `_build_rule` sets."""
-RuleUnit = Literal["count", "score", "share"]
+from dawnlist.records.verdict import GateRule, RuleBound, RuleUnit
 
 
 def rule_at_least(
@@ -43,17 +39,17 @@ def _build_rule(
     value: float,
     limit: float,
     passed: bool | None,
-    bound: str,
+    bound: RuleBound,
     unit: RuleUnit,
     note: str,
 ) -> GateRule:
-    return {
-        "rule": rule,
-        "name": name,
-        "value": round(value, 6),
-        "limit": round(limit, 6),
-        "passed": passed,
-        "bound": bound,
-        "unit": unit,
-        "note": note,
-    }
+    return GateRule(
+        rule=rule,
+        name=name,
+        value=round(value, 6),
+        limit=round(limit, 6),
+        passed=passed,
+        bound=bound,
+        unit=unit,
+        note=note,
+    )

@@ -1,14 +1,15 @@
 """The verdict: whether, and which, model goes live."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from dawnlist.components.gate import day_rules, quality_rules
 from dawnlist.components.gate.history import GateRecord
-from dawnlist.components.gate.rules import GateRule
 from dawnlist.cuts import parse_as_of
+from dawnlist.model.evaluation import Evaluation
 from dawnlist.records.registry import Publication
+from dawnlist.records.verdict import ForcedPass, GateRule, Verdict
 from dawnlist.settings import GateSettings
 from dawnlist.urls import format_error
 
@@ -17,13 +18,13 @@ REASON_LENGTHS = range(10, 501)
 
 
 def decide_verdict(
-    evaluation: dict[str, Any],
+    evaluation: Evaluation,
     settings: GateSettings,
     as_of: datetime,
     live: Publication | None,
     gates: Sequence[GateRecord] = (),
     force: str = "",
-) -> dict[str, Any]:
+) -> Verdict:
     """Decide on the evaluation of the day `as_of`.
 
     With an incumbent the challenger goes live if every rule passes; else nothing changes. Without
@@ -36,45 +37,41 @@ def decide_verdict(
         force: The reason of a forced pass, with which the challenger goes live whatever the rules
             say; empty for none.
 
-    Returns:
-        `passed`, `winner` ("challenger", "popularity" or "incumbent"), `reason`, `rules`, `forced`
-        (None or {"reason"}) and `comparable` (the day broke no rule).
-
     Raises:
         ValueError: The reason of the forced pass is too short or too long.
     """
     force_reason = validate_force_reason(force)
     live_winner = None
-    if live is not None and "incumbent" in evaluation["arms"]:
+    if live is not None and "incumbent" in evaluation.arms:
         live_winner = live.get("winner")
     rules_on_day = day_rules.apply_day_rules(evaluation, settings, live_winner)
     rules = quality_rules.apply_quality_rules(evaluation, settings, list(gates)) + rules_on_day
-    verdict = _decide_by_rules(evaluation, rules)
-    verdict["rules"] = rules
-    verdict["forced"] = None
-    verdict["comparable"] = all(rule["passed"] for rule in rules_on_day)
+    is_comparable = all(rule.passed for rule in rules_on_day)
+    verdict = replace(_decide_by_rules(evaluation, rules), comparable=is_comparable)
     if force_reason:
-        _force_pass(verdict, force_reason)
+        verdict = _force_pass(verdict, force_reason)
     if live is not None and as_of <= parse_as_of(live["as_of"]):
-        _keep_live_version(verdict, live)
+        verdict = _keep_live_version(verdict, live)
     return verdict
 
 
-def _force_pass(verdict: dict[str, Any], force_reason: str) -> None:
-    verdict["passed"] = True
-    verdict["winner"] = "challenger"
-    verdict["reason"] = f"FORCED: {force_reason} (without it: {verdict['reason']})"
-    verdict["forced"] = {"reason": force_reason}
-
-
-def _keep_live_version(verdict: dict[str, Any], live: Publication) -> None:
-    """Refuse to replace a version whose day is as new as the run's, or newer."""
-    verdict["passed"] = False
-    verdict["winner"] = "incumbent"
-    verdict["reason"] = (
-        f"version {live['version']} of {live['as_of']} is live and not older than this run, "
-        f"so it stays; {verdict['reason']}"
+def _force_pass(verdict: Verdict, force_reason: str) -> Verdict:
+    return replace(
+        verdict,
+        passed=True,
+        winner="challenger",
+        reason=f"FORCED: {force_reason} (without it: {verdict.reason})",
+        forced=ForcedPass(force_reason),
     )
+
+
+def _keep_live_version(verdict: Verdict, live: Publication) -> Verdict:
+    """Refuse to replace a version whose day is as new as the run's, or newer."""
+    reason = (
+        f"version {live['version']} of {live['as_of']} is live and not older than this run, "
+        f"so it stays; {verdict.reason}"
+    )
+    return replace(verdict, passed=False, winner="incumbent", reason=reason)
 
 
 def validate_force_reason(force: str) -> str:
@@ -92,18 +89,19 @@ def validate_force_reason(force: str) -> str:
     return reason
 
 
-def _decide_by_rules(evaluation: dict[str, Any], rules: list[GateRule]) -> dict[str, Any]:
-    """Return `passed`, `winner` and `reason`, as the rules alone decide."""
+def _decide_by_rules(evaluation: Evaluation, rules: list[GateRule]) -> Verdict:
+    """Return the verdict of the rules alone."""
+    if "incumbent" not in evaluation.arms:
+        return _decide_first_run(evaluation, rules)
     objections = _describe_objections(rules)
-    if "incumbent" not in evaluation["arms"]:
-        return _decide_first_run(evaluation, objections)
     if objections:
         reason = f"{objections}; the incumbent stays"
-        return {"passed": False, "winner": "incumbent", "reason": reason}
-    return {"passed": True, "winner": "challenger", "reason": "the challenger passed every rule"}
+        return Verdict(False, "incumbent", reason, rules)
+    return Verdict(True, "challenger", "the challenger passed every rule", rules)
 
 
-def _decide_first_run(evaluation: dict[str, Any], objections: str) -> dict[str, Any]:
+def _decide_first_run(evaluation: Evaluation, rules: list[GateRule]) -> Verdict:
+    objections = _describe_objections(rules)
     challenger = quality_rules.get_primary_metric(evaluation, "challenger")
     popularity = quality_rules.get_primary_metric(evaluation, "popularity")
     winner = "popularity"
@@ -114,13 +112,13 @@ def _decide_first_run(evaluation: dict[str, Any], objections: str) -> dict[str, 
     )
     if objections:
         reason += f" ({objections})"
-    return {"passed": True, "winner": winner, "reason": reason}
+    return Verdict(True, winner, reason, rules)
 
 
 def _describe_objections(rules: list[GateRule]) -> str:
     """List the rules that speak against the challenger; empty when none does."""
-    failed = [rule["name"] for rule in rules if rule["passed"] is False]
-    unproven = [rule["name"] for rule in rules if rule["passed"] is None]
+    failed = [rule.name for rule in rules if rule.passed is False]
+    unproven = [rule.name for rule in rules if rule.passed is None]
     objections = []
     if failed:
         objections.append(f"the challenger failed: {', '.join(failed)}")

@@ -30,7 +30,6 @@ def publish(
         from dawnlist.records.lineage import select_finite_figures
 
         opened_lake = Lake.open(lake, namespace)
-        record.update(
-            publish_top_lists(Path(lists.path), opened_lake, redis, namespace, run, moment)
-        )
+        report = publish_top_lists(Path(lists.path), opened_lake, redis, namespace, run, moment)
+        record.update(report.as_dict())
     metrics.metadata.update(select_finite_figures(record, "version", "users", "items", "bytes"))

@@ -2,13 +2,13 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from dawnlist.lake.lake import Lake
 from dawnlist.records import registry
 from dawnlist.store import versions
 from dawnlist.store.client import STORE_ERRORS, connect_store
 from dawnlist.store.toplists import TopLists
+from dawnlist.store.version_reports import PublishReport, VersionReport
 from dawnlist.urls import mask_passwords
 
 
@@ -20,7 +20,7 @@ def publish_top_lists(
     run: str,
     as_of: datetime,
     keep: int = versions.VERSIONS_TO_KEEP,
-) -> dict[str, Any]:
+) -> PublishReport:
     """Publish the directory `lists`, which recommend wrote, to the store at the URL `redis`.
 
     The registry records the publication before the store switches to it, and the champion is set
@@ -36,7 +36,7 @@ def publish_top_lists(
     """
     top_lists = TopLists.load(lists)
 
-    def announce(report: dict[str, Any]) -> None:
+    def announce(report: VersionReport) -> None:
         registry.record_publication(lake, report, top_lists.meta)
 
     with connect_store(redis) as client:

@@ -28,17 +28,18 @@ def recommend(
         from pathlib import Path
 
         from dawnlist.components.recommend.top_lists import build_list_metadata, build_top_lists
+        from dawnlist.dataclass_json import from_json
         from dawnlist.lake.lake import Lake
+        from dawnlist.model.evaluation import Evaluation
         from dawnlist.model.factor_model import FactorModel
         from dawnlist.model.splits import Splits
         from dawnlist.records.lineage import write_lineage
+        from dawnlist.records.verdict import Verdict
         from dawnlist.settings import Settings
 
-        evaluation_report = json.loads(Path(evaluation.path).read_text())
-        gate_verdict = json.loads(Path(verdict.path).read_text())
         list_metadata = build_list_metadata(
-            evaluation_report,
-            gate_verdict,
+            Evaluation.from_dict(json.loads(Path(evaluation.path).read_text())),
+            from_json(Verdict, json.loads(Path(verdict.path).read_text())),
             model.metadata["name_in_lake"],
             Settings.load(settings).source.weights,
             moment,

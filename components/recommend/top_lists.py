@@ -12,9 +12,11 @@ from dawnlist.components.recommend.device_segments import rank_items_by_device
 from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.model import hybrid, popularity
+from dawnlist.model.evaluation import Evaluation
 from dawnlist.model.factor_model import AlignedModel, FactorModel
 from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
+from dawnlist.records.verdict import Verdict
 from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.store.toplists import TopLists
 
@@ -123,8 +125,8 @@ def _select_histories(history: UserItems, is_known: BoolArray) -> UserItems:
 
 
 def build_list_metadata(
-    evaluation: dict[str, Any],
-    verdict: dict[str, Any],
+    evaluation: Evaluation,
+    verdict: Verdict,
     model: str,
     event_weights: dict[str, float],
     as_of: datetime,
@@ -132,18 +134,17 @@ def build_list_metadata(
 ) -> dict[str, Any]:
     """Build the metadata that goes with the lists to the store and the registry.
 
-    `evaluation` and `verdict` are the reports of the steps evaluate and gate, and `model` is the
-    name of the model in the lake.
+    `model` is the name of the model in the lake.
     """
-    winner = verdict["winner"]
+    winner = verdict.winner
     return {
         "as_of": format_iso(as_of),
         "run": run,
         "model": model,
         "winner": winner,
         "engine": "popularity" if winner == "popularity" else "als",
-        "metrics": evaluation["arms"][winner],
-        "popularity_window": evaluation["popularity_window"],
+        "metrics": evaluation.arms[winner],
+        "popularity_window": evaluation.popularity_window,
         "event_weights": event_weights,
     }
 

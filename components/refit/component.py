@@ -31,17 +31,20 @@ def refit(
         from dawnlist.als.engine import FitEngine
         from dawnlist.components.refit.winner import select_winning_config
         from dawnlist.components.train.fitting import fit_stage
+        from dawnlist.dataclass_json import from_json
         from dawnlist.lake.lake import Lake
+        from dawnlist.model.evaluation import Evaluation
         from dawnlist.model.factor_model import FactorModel
         from dawnlist.model.splits import Splits
         from dawnlist.records.challengers import WarmStart
         from dawnlist.records.lineage import write_lineage
+        from dawnlist.records.verdict import Verdict
         from dawnlist.settings import Settings
 
         config = select_winning_config(
-            json.loads(Path(verdict.path).read_text()),
+            from_json(Verdict, json.loads(Path(verdict.path).read_text())).winner,
             json.loads(Path(trial.path).read_text()),
-            json.loads(Path(evaluation.path).read_text()),
+            Evaluation.from_dict(json.loads(Path(evaluation.path).read_text())).popularity_window,
         )
         cut = Splits.load(Path(splits.path))
         engine = FitEngine.from_settings(Settings.load(settings).engines, device)

@@ -6,19 +6,22 @@ from dawnlist.model.config import ALSConfig
 
 
 def select_winning_config(
-    verdict: dict[str, Any], trial: dict[str, Any], evaluation: dict[str, Any]
+    winner: str, trial: dict[str, Any], popularity_window: str
 ) -> dict[str, Any]:
     """Return the engine and hyper-parameters to refit.
 
-    They are those of the best trial, or the best window of popularity.
+    Args:
+        winner: The gate's winner.
+        trial: The best trial, which the challenger was fitted with.
+        popularity_window: The best window of popularity.
 
     Raises:
         ValueError: The winner is neither the challenger nor popularity.
     """
-    if verdict["winner"] == "popularity":
-        return {"engine": "popularity", "window": evaluation["popularity_window"]}
-    if verdict["winner"] == "challenger":
+    if winner == "popularity":
+        return {"engine": "popularity", "window": popularity_window}
+    if winner == "challenger":
         return ALSConfig.from_dict(trial).as_dict()
     raise ValueError(
-        f"the gate's winner is {verdict['winner']!r}: only a challenger or popularity is refitted"
+        f"the gate's winner is {winner!r}: only a challenger or popularity is refitted"
     )

@@ -30,6 +30,7 @@ from dawnlist.urls import mask_passwords
 
 if TYPE_CHECKING:  # most steps only ask for the incumbent and need no client
     from dawnlist.store.client import StoreClient
+    from dawnlist.store.version_reports import RestoredVersion, VersionReport
 
 Publication = dict[str, Any]
 
@@ -37,17 +38,22 @@ CHAMPION_FILE = "champion.json"
 PUBLICATIONS_FOLDER = "publications"
 
 
-def record_publication(lake: Lake, report: dict[str, Any], meta: dict[str, Any]) -> None:
+def record_publication(lake: Lake, report: "VersionReport", meta: dict[str, Any]) -> None:
     """Write the publication of a version that is about to go live.
 
     Args:
         report: The store's report of the version.
         meta: The meta data of its lists.
     """
-    publication = {name: report[name] for name in ("version", "token", "as_of", "run")}
+    publication = {
+        "version": report.version,
+        "token": report.token,
+        "as_of": report.as_of,
+        "run": report.run,
+    }
     for name in ("model", "winner", "metrics"):
         publication[name] = meta[name]
-    lake.write_json(publication, *_locate_publication(publication))
+    lake.write_json(publication, *_locate_publication(report.as_of, report.run, report.token))
 
 
 def read_champion(lake: Lake) -> Publication | None:
@@ -96,7 +102,7 @@ def reconcile_champion(lake: Lake, redis: str, namespace: str) -> dict[str, Any]
     return {"active": champion["version"] if champion else None}
 
 
-def set_champion(lake: Lake, live: dict[str, Any] | None) -> None:
+def set_champion(lake: Lake, live: "VersionReport | None") -> None:
     """Make the publication of the store's active version champion.
 
     A version that was not published from this lake leaves the champion as it is.
@@ -120,12 +126,12 @@ def set_champion(lake: Lake, live: dict[str, Any] | None) -> None:
 
 
 def _compute_champion(
-    lake: Lake, champion: dict[str, Any], live: dict[str, Any] | None
+    lake: Lake, champion: dict[str, Any], live: "VersionReport | None"
 ) -> dict[str, Any]:
     """Return the new content of champion.json, given the present one."""
     if live is None:
         return {"history": champion["history"]}
-    publication = lake.read_json(*_locate_publication(live))
+    publication = lake.read_json(*_locate_publication(live.as_of, live.run, live.token))
     if publication is None or publication["token"] == champion.get("token"):
         return champion
     entry = {name: publication[name] for name in ("as_of", "run", "token")}
@@ -139,7 +145,7 @@ def _encode_json(value: dict[str, Any]) -> bytes:
 
 def roll_back_champion(
     lake: Lake, client: "StoreClient", namespace: str, version: int | None = None
-) -> dict[str, Any]:
+) -> "RestoredVersion":
     """Switch the store to an older version, hold it, and make its publication champion.
 
     See `versions.roll_back_version` for the arguments, the result and more errors.
@@ -149,10 +155,11 @@ def roll_back_champion(
     """
     from dawnlist.store import versions
 
-    def check_origin(target: dict[str, Any]) -> None:
-        if not lake.exists(*_locate_publication(target)):
+    def check_origin(target: "VersionReport") -> None:
+        path = _locate_publication(target.as_of, target.run, target.token)
+        if not lake.exists(*path):
             raise ValueError(
-                f"version {target['version']} of {target['as_of']} was not published from "
+                f"version {target.version} of {target.as_of} was not published from "
                 f"{lake.uri}: nothing is switched; check the lake, the store and the namespace"
             )
 
@@ -175,7 +182,7 @@ def find_incumbent(lake: Lake, as_of: datetime) -> Publication | None:
     if not older:
         return None
     newest = older[-1]
-    path = _locate_publication(newest)
+    path = _locate_publication(newest["as_of"], newest["run"], newest["token"])
     publication: Publication | None = lake.read_json(*path)
     if publication is None:
         raise _build_lost_error(lake, "/".join(path), newest)
@@ -228,10 +235,10 @@ def list_published_models(lake: Lake) -> set[str]:
     return models
 
 
-def _locate_publication(version: dict[str, Any]) -> tuple[str, str]:
+def _locate_publication(as_of: str, run: str, token: str) -> tuple[str, str]:
     """Return the path of a version's publication, from the version's as_of, run and token."""
-    stamp = format_stamp(parse_as_of(version["as_of"]))
-    return PUBLICATIONS_FOLDER, f"{stamp}-{version['run']}-{version['token']}.json"
+    stamp = format_stamp(parse_as_of(as_of))
+    return PUBLICATIONS_FOLDER, f"{stamp}-{run}-{token}.json"
 
 
 def _select_older_entries(history: list[dict[str, Any]], as_of: datetime) -> list[dict[str, Any]]:

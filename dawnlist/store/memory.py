@@ -1,5 +1,6 @@
 """Estimate how much of a server's memory a version needs, and read how much is free."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +16,16 @@ VALUE_OVERHEAD_BYTES: Final = 10
 """The memory that a string needs beside its bytes: its length, its size and a closing zero."""
 
 
+@dataclass(frozen=True)
+class MemoryFigures:
+    """The memory that a version needs, and what the server had."""
+
+    needed: int
+    """The bytes that the version needs."""
+    free: int | None
+    """The free bytes before it was written; None if the server does not say."""
+
+
 def estimate_memory(sizes: npt.NDArray[np.int64]) -> int:
     """Estimate the memory in bytes of keys whose values have these sizes in bytes.
 
@@ -27,7 +38,7 @@ def estimate_memory(sizes: npt.NDArray[np.int64]) -> int:
     return int(blocks.sum()) + KEY_OVERHEAD_BYTES * len(sizes)
 
 
-def check_room(client: StoreClient, needed: int, users: int) -> dict[str, Any]:
+def check_room(client: StoreClient, needed: int, users: int) -> MemoryFigures:
     """Check that a version fits into the store's memory.
 
     Args:
@@ -35,8 +46,7 @@ def check_room(client: StoreClient, needed: int, users: int) -> dict[str, Any]:
         users: The number of its users, for the message.
 
     Returns:
-        `needed` and `free`, both in bytes. `free` is None if the server does not say, since
-        managed servers may refuse INFO.
+        What is needed and what is free. Managed servers may refuse INFO, and then don't say.
 
     Raises:
         RuntimeError: the version does not fit.
@@ -49,7 +59,7 @@ def check_room(client: StoreClient, needed: int, users: int) -> dict[str, Any]:
             "nothing was written; give the store more memory (maxmemory), "
             "or let it keep fewer versions"
         )
-    return {"needed": needed, "free": free}
+    return MemoryFigures(needed, free)
 
 
 def read_used_memory(client: StoreClient) -> int | None:

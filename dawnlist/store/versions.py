@@ -11,6 +11,7 @@ from typing import Any, Final
 from redis.client import Pipeline
 
 from dawnlist.cuts import format_iso, parse_as_of
+from dawnlist.dataclass_json import from_json, to_json
 from dawnlist.store import builds, version_reports
 from dawnlist.store import content as store_content
 from dawnlist.store import memory as store_memory
@@ -24,11 +25,17 @@ from dawnlist.store.layout import (
     read_active_meta,
     read_version_metas,
 )
+from dawnlist.store.memory import MemoryFigures
 from dawnlist.store.toplists import TopLists
 from dawnlist.store.version_reports import (
+    ListedVersion,
+    PublishReport,
+    RestoredVersion,
+    VersionHold,
     VersionReport,
+    build_version_report,
+    parse_hold,
     resolve_without_switch,
-    select_report_fields,
 )
 
 VERSIONS_TO_KEEP: Final = 3
@@ -46,7 +53,7 @@ def publish_version(
     as_of: datetime,
     keep: int = VERSIONS_TO_KEEP,
     announce: VersionHook = lambda report: None,
-) -> VersionReport:
+) -> PublishReport:
     """Write the lists as a new version, read a sample back, and switch to it in a single step.
 
     If the run has been published before, nothing is written and its report is returned again. If
@@ -59,17 +66,8 @@ def publish_version(
         announce: Is called with the report just before the switch. An exception stops the switch.
 
     Returns:
-        Always `published`. If it is False nothing has changed, and there is a `reason`: as_of is
-        not newer than the active version's, or a rollback holds its version (`held`). If it is
-        True, there is the version's report:
-
-        - version, token, run, as_of, winner, users, items
-        - bytes: of all values but the histories
-        - history_bytes: of the histories
-        - memory: of the server, in bytes: `needed` by the version, and `free` before
-        - seconds: to write and verify
-        - resumed: the buckets that an earlier publish of the same run and lists had written
-        - previous: the version that was active before, or None
+        The version's report, or the reason for which nothing has changed: as_of is not newer than
+        the active version's, or a rollback holds its version.
 
     Raises:
         RuntimeError: the store has no room, what was read back differs from what was written, or
@@ -98,9 +96,10 @@ def publish_version(
         **content_meta,
     }
     try:
-        figures = _write_and_verify(client, keys, build, content)
-        meta = {**meta, **figures, "memory": memory}
-        announce(select_report_fields(meta))
+        meta["seconds"] = _write_and_verify(client, keys, build, content)
+        meta["resumed"] = build.resumed_buckets
+        meta["memory"] = to_json(memory)
+        announce(build_version_report(meta))
         report = _switch_version(client, keys, build, meta)
     except STORE_ERRORS:
         raise
@@ -109,32 +108,29 @@ def publish_version(
         with suppress(*STORE_ERRORS):
             builds.abandon_build(client, keys, build, content_meta)
         raise
-    if report.get("token") != build.token:
+    if report.version is None or report.version.token != build.token:
         # A newer run was published meanwhile, or the same run by another publisher.
         builds.abandon_build(client, keys, build, content_meta)
     builds.drop_old_versions(client, keys, keep - 1)
     return report
 
 
-def list_versions(client: StoreClient, namespace: str) -> list[VersionReport]:
-    """Return the reports of all versions that can be active, the newest first.
-
-    Each has `active`, a bool, in addition.
-    """
+def list_versions(client: StoreClient, namespace: str) -> list[ListedVersion]:
+    """Return the reports of all versions that can be active, the newest first."""
     keys = StoreKeys(namespace)
     current = read_active_meta(client, keys)
     metas = read_version_metas(client, keys.versions)
     reports = []
     for _, meta in sorted(metas.items(), reverse=True):
         is_active = bool(current) and current == meta
-        reports.append({**select_report_fields(meta), "active": is_active})
+        reports.append(from_json(ListedVersion, {**meta, "active": is_active}))
     return reports
 
 
 def read_active_version(client: StoreClient, namespace: str) -> VersionReport | None:
     """Return the active version's report, or None if nothing has been published."""
     meta = read_active_meta(client, StoreKeys(namespace))
-    return select_report_fields(meta) if meta else None
+    return build_version_report(meta) if meta else None
 
 
 def roll_back_version(
@@ -142,7 +138,7 @@ def roll_back_version(
     namespace: str,
     version: int | None = None,
     check: VersionHook = lambda report: None,
-) -> VersionReport:
+) -> RestoredVersion:
     """Switch to an older version and hold it: no publish changes it until `release_hold`.
 
     Args:
@@ -159,43 +155,34 @@ def roll_back_version(
     """
     keys = StoreKeys(namespace)
 
-    def switch(pipe: Pipeline) -> VersionReport:
+    def switch(pipe: Pipeline) -> RestoredVersion:
         metas = read_version_metas(pipe, keys.versions)
         current = read_active_meta(pipe, keys)
         if current is None:
             raise NothingPublishedError(namespace)
         target = _choose_rollback_target(metas, current["version"], version)
-        report = select_report_fields(metas[target])
-        check(report)
-        hold = {
-            "version": target,
-            "replaced": current["version"],
-            "since": format_iso(datetime.now(UTC).replace(microsecond=0)),
-        }
+        check(build_version_report(metas[target]))
+        since = format_iso(datetime.now(UTC).replace(microsecond=0))
+        hold = VersionHold(target, current["version"], since)
         pipe.multi()
         pipe.set(keys.active, metas[target]["token"])
-        pipe.set(keys.hold, json.dumps(hold))
-        return {**report, "replaced": current["version"]}
+        pipe.set(keys.hold, json.dumps(to_json(hold)))
+        return from_json(RestoredVersion, {**metas[target], "replaced": hold.replaced})
 
     return run_transaction(client, keys, switch)
 
 
-def read_hold(client: Any, namespace: str) -> VersionReport | None:
-    """Return what a rollback holds, or None if nothing is held.
-
-    Returns:
-        The `version` that is active, the one that it `replaced`, and `since` when (ISO-8601, UTC).
-    """
+def read_hold(client: Any, namespace: str) -> VersionHold | None:
+    """Return what a rollback holds, or None if nothing is held."""
     return version_reports.read_hold(client, StoreKeys(namespace))
 
 
-def release_hold(client: Any, namespace: str) -> VersionReport | None:
+def release_hold(client: Any, namespace: str) -> VersionHold | None:
     """End the hold, so that the next publish changes the active version.
 
     Returns what `read_hold` would have returned.
     """
-    text = client.getdel(StoreKeys(namespace).hold)
-    return json.loads(text) if text else None
+    return parse_hold(client.getdel(StoreKeys(namespace).hold))
 
 
 def _describe_content(lists: TopLists, content: VersionContent) -> VersionMeta:
@@ -236,7 +223,7 @@ def _choose_rollback_target(
 
 def _ensure_memory(
     client: StoreClient, keys: StoreKeys, content: VersionContent, written_buckets: int, keep: int
-) -> VersionReport:
+) -> MemoryFigures:
     """Check that the version fits into the store's memory, and return the figures.
 
     If it does not fit, the versions that would be dropped after the switch are dropped now.
@@ -256,8 +243,8 @@ def _ensure_memory(
 
 def _write_and_verify(
     client: StoreClient, keys: StoreKeys, build: Build, content: VersionContent
-) -> VersionReport:
-    """Write the content and read a sample back; returns the report's `seconds` and `resumed`."""
+) -> float:
+    """Write the content and read a sample back; returns the seconds that it took."""
     started = time.perf_counter()
 
     def checkpoint(buckets: int) -> None:
@@ -267,20 +254,19 @@ def _write_and_verify(
         client, keys, build.token, content, build.resumed_buckets, checkpoint
     )
     store_content.verify_content(client, keys, build.token, content)
-    seconds = round(time.perf_counter() - started, 3)
-    return {"seconds": seconds, "resumed": build.resumed_buckets}
+    return round(time.perf_counter() - started, 3)
 
 
 def _switch_version(
     client: StoreClient, keys: StoreKeys, build: Build, meta: VersionMeta
-) -> VersionReport:
+) -> PublishReport:
     """Make the version active, and return the publish's report.
 
     Nothing is switched if that must no longer happen; see `resolve_without_switch`.
     """
     field = str(build.version)
 
-    def switch(pipe: Pipeline) -> VersionReport:
+    def switch(pipe: Pipeline) -> PublishReport:
         settled = resolve_without_switch(pipe, keys, meta["run"], parse_as_of(meta["as_of"]))
         if settled is not None:
             pipe.multi()
@@ -293,6 +279,6 @@ def _switch_version(
         pipe.hset(keys.versions, field, json.dumps(final_meta))
         pipe.set(keys.active, meta["token"])
         pipe.hdel(keys.building, field)
-        return {**select_report_fields(final_meta), "published": True}
+        return PublishReport(build_version_report(final_meta))
 
     return run_transaction(client, keys, switch)

@@ -165,10 +165,10 @@ def _describe_live_version(redis: str, namespace: str) -> dict[str, Any] | None:
     if live is None:
         return None
     return {
-        "version": live["version"],
-        "as_of": live["as_of"],
+        "version": live.version,
+        "as_of": live.as_of,
         "held": hold is not None,
-        "hours": _measure_age(parse_as_of(live["as_of"])),
+        "hours": _measure_age(parse_as_of(live.as_of)),
     }
 
 

@@ -23,6 +23,7 @@ def versions_command(
     format_: FormatOption = "table",
 ) -> None:
     """List the published versions in the store, and show which is active and whether it is held."""
+    from dawnlist.dataclass_json import to_json
     from dawnlist.pipelines.store.output import show_versions
     from dawnlist.store.client import connect_store
     from dawnlist.store.versions import list_versions, read_hold
@@ -32,7 +33,9 @@ def versions_command(
         versions = list_versions(client, namespace)
         hold = read_hold(client, namespace)
     if format_ == "json":
-        typer.echo(json.dumps({"hold": hold, "versions": versions}, indent=1))
+        shown_hold = to_json(hold) if hold else None
+        shown_versions = [to_json(version) for version in versions]
+        typer.echo(json.dumps({"hold": shown_hold, "versions": shown_versions}, indent=1))
     else:
         show_versions(versions, hold, namespace)
 
@@ -60,7 +63,7 @@ def rollback_command(
     with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
         live = roll_back_champion(opened, client, namespace, version)
     typer.echo(
-        f"version {live['version']} of {live['as_of']} is live again, and held: runs report, but "
+        f"version {live.version} of {live.as_of} is live again, and held: runs report, but "
         "nothing else goes live until `dawnlist release`"
     )
 
@@ -85,7 +88,7 @@ def release_command(
         return
     message = "released: the next run that passes goes live"
     if live:
-        message += f"; version {live['version']} of {live['as_of']} stays live until then"
+        message += f"; version {live.version} of {live.as_of} stays live until then"
     typer.echo(message)
 
 

@@ -1,15 +1,18 @@
 """Print what the commands on the store's versions found."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from dawnlist.pipelines.terminal import out, print_line
 
+if TYPE_CHECKING:
+    from dawnlist.store.version_reports import ListedVersion, VersionHold
+
 
 def show_versions(
-    versions: list[dict[str, Any]], hold: dict[str, Any] | None, namespace: str
+    versions: "list[ListedVersion]", hold: "VersionHold | None", namespace: str
 ) -> None:
     """Print the versions of a namespace as a table, and the hold that a rollback has set."""
     if versions:
@@ -21,31 +24,31 @@ def show_versions(
         )
     if hold:
         out.print(
-            f"version {hold['version']} is held since {hold['since']}, when it replaced version "
-            f"{hold['replaced']}: nothing else goes live until `dawnlist release`"
+            f"version {hold.version} is held since {hold.since}, when it replaced version "
+            f"{hold.replaced}: nothing else goes live until `dawnlist release`"
         )
 
 
-def _build_versions_table(versions: list[dict[str, Any]]) -> Table:
+def _build_versions_table(versions: "list[ListedVersion]") -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("version", "as of", "winner", "users", "items", "MB", "metric", ""):
         table.add_column(heading, no_wrap=heading != "metric")
     for version in versions:
-        state = "active" if version["active"] else ""
+        state = "active" if version.active else ""
         table.add_row(*map(escape, _build_version_cells(version)), state)
     return table
 
 
-def _build_version_cells(version: dict[str, Any]) -> list[str]:
-    megabytes = (version["bytes"] + version["history_bytes"]) / 1e6
+def _build_version_cells(version: "ListedVersion") -> list[str]:
+    megabytes = (version.bytes + version.history_bytes) / 1e6
     return [
-        str(version["version"]),
-        str(version["as_of"]),
-        str(version["winner"]),
-        f"{version['users']:,}",
-        f"{version['items']:,}",
+        str(version.version),
+        version.as_of,
+        str(version.winner),
+        f"{version.users:,}",
+        f"{version.items:,}",
         f"{megabytes:,.1f}",
-        _format_first_metric(version.get("metrics") or {}),
+        _format_first_metric(version.metrics or {}),
     ]
 
 

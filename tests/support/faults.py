@@ -27,6 +27,7 @@ from dawnlist.store import content as store_content
 from dawnlist.store.client import connect_store
 from dawnlist.store.layout import StoreKeys, read_active_meta
 from dawnlist.store.toplists import TopLists
+from dawnlist.store.version_reports import VersionReport
 from tests.support.load import ITEMS, USERS, K, as_of, number, popular, ranking
 from tests.support.published import CONFIG
 from tests.support.servers import free_port, is_alive, listens
@@ -93,13 +94,14 @@ def publish(
 ) -> dict[str, Any]:
     """`before` is called with the token just before the switch."""
 
-    def announce(report: dict[str, Any]) -> None:
-        before(report["token"])
+    def announce(report: VersionReport) -> None:
+        before(report.token)
 
     with connect_store(url) as client:
-        return versions.publish_version(
+        report = versions.publish_version(
             client, "shop", lists(n), run or f"run-{n}", parse_as_of(as_of(n)), keep, announce
         )
+    return report.as_dict()
 
 
 @dataclass
@@ -246,7 +248,7 @@ class Shop:
         with connect_store(self.store.url) as client:
             found = versions.roll_back_version(client, "shop")
             versions.release_hold(client, "shop")
-        return number(found["as_of"])
+        return number(found.as_of)
 
     def killed_publish(self, n: int, run: str, point: str) -> None:
         """Publish in a process that is killed at a point of `fatal`, or after so many seconds."""

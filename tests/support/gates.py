@@ -10,6 +10,8 @@ from dawnlist.components.gate.evidence import Evidence
 from dawnlist.components.gate.history import GateRecord
 from dawnlist.components.gate.verdict import decide_verdict
 from dawnlist.cuts import format_iso
+from dawnlist.model.evaluation import Evaluation
+from dawnlist.records.verdict import Verdict
 from dawnlist.settings import GateSettings
 from tests.support.literal import AS_OF
 
@@ -24,7 +26,7 @@ def evaluation(
     popularity: float = 0.05,
     day: int = 0,
     **changed: Any,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Of the holdout that ends `day` days before AS_OF; `changed` replaces its entries."""
     means = {"challenger": float(np.mean(challenger)), "popularity": popularity}
     known = {}
@@ -38,9 +40,10 @@ def evaluation(
     ahead = means["challenger"] - popularity
     lift = means["challenger"] / popularity
     end = AS_OF - timedelta(days=day)
-    return {
+    values = {
         "k": 20,
         "metric": "ndcg",
+        "popularity_window": "whole",
         "evaluated_users": len(challenger),
         "items": 1000,
         "holdout": {"from": format_iso(end - timedelta(days=1)), "to": format_iso(end)},
@@ -51,6 +54,7 @@ def evaluation(
         **known,
         **changed,
     }
+    return Evaluation.from_dict(values)
 
 
 def past(
@@ -80,15 +84,15 @@ def past(
 
 
 def verdict(
-    found: dict[str, Any], gates: Sequence[GateRecord] = (), settings: GateSettings | None = None
-) -> dict[str, Any]:
+    found: Evaluation, gates: Sequence[GateRecord] = (), settings: GateSettings | None = None
+) -> Verdict:
     """The gate's verdict with an incumbent live."""
     return decide_verdict(found, settings or GateSettings(), AS_OF, LIVE, gates)
 
 
-def broken(found: dict[str, Any]) -> dict[str, bool | None]:
+def broken(found: Verdict) -> dict[str, bool | None]:
     """The rules of a verdict that were not passed."""
-    return {rule["rule"]: rule["passed"] for rule in found["rules"] if rule["passed"] is not True}
+    return {rule.rule: rule.passed for rule in found.rules if rule.passed is not True}
 
 
 def spread_out(mean: float, users: int = 400, step: float = 0.05) -> list[float]:
