@@ -298,7 +298,7 @@ def test_the_step_records_and_reports_what_was_not_published(shop: Shop, tmp_pat
     shop.publish(2, "a")
     lists, metrics = dsl.Dataset(uri=str(shop.folder)), dsl.Metrics(uri=str(tmp_path / "metrics"))
     for day, run in ((1, "b"), (3, "c")):
-        as_of = datetime(2026, 1, day, tzinfo=UTC)
+        as_of = f"2026-01-{day:02}T00:00:00Z"
         step.python_func(lists, metrics, shop.url, str(tmp_path / "lake"), "shop", as_of, run)
         report = find_step_report(read_step_records(shop.lake, parse_as_of(as_of), run), "publish")
         assert report["published"] is (run == "c")
