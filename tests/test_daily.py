@@ -309,7 +309,7 @@ def test_a_rollback_moves_store_and_champion(
         for words in (("versions", "--format", "json"), ("diff", "1", "2", "--format", "json"), ("release",))
     )  # fmt: skip
     found = json.loads(listed)
-    assert ([version.active for version in found["versions"]], found["hold"]["version"]) == (
+    assert ([version["active"] for version in found["versions"]], found["hold"]["version"]) == (
         [False, True],
         1,
     )
