@@ -18,11 +18,10 @@ from dawnlist.components.clean.landed_objects import (
     OBJECT_KEY_STRIDE,
     LandedObject,
     copy_to_local,
-    quote_sql_text,
 )
 from dawnlist.lake.commits import DayFile
 from dawnlist.lake.lake import Lake
-from dawnlist.rows.sql_dialects import IbisConnection
+from dawnlist.rows.sql_dialects import IbisConnection, quote_sql_text
 
 CLEANING_MEMORY_LIMIT = "1GB"
 """The memory that DuckDB may use before it spills to the disk."""

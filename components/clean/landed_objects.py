@@ -70,8 +70,3 @@ def copy_to_local(
         return path
     pafs.copy_files(path, str(copy), source_filesystem=lake.filesystem)
     return str(copy)
-
-
-def quote_sql_text(text: str) -> str:
-    """Quote a text as a SQL literal."""
-    return "'" + text.replace("'", "''") + "'"

@@ -9,7 +9,7 @@ from dawnlist.components.evaluate import segments
 from dawnlist.components.evaluate.arms import EvaluatedUsers
 from dawnlist.model.evaluation import Difference, Lift, SegmentScores
 from dawnlist.model.factor_model import FactorModel
-from dawnlist.model.metrics import bootstrap_means, percentile_interval
+from dawnlist.model.metrics import bootstrap_means, mean_or_zero, percentile_interval
 from dawnlist.model.splits import Splits
 
 BOOTSTRAP_SEED = 7
@@ -107,11 +107,6 @@ def compute_kept_share(splits: Splits, incumbent: FactorModel) -> float:
         return 1.0
     is_kept = splits.item_ids.indices(incumbent.item_ids.ids) >= 0
     return float(is_kept.mean())
-
-
-def mean_or_zero(values: Float64Array) -> float:
-    """Return the mean of the values, or 0 if there are none."""
-    return float(values.mean()) if len(values) else 0.0
 
 
 def round_values(values: Mapping[str, float]) -> dict[str, float]:

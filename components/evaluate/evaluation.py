@@ -23,7 +23,6 @@ from dawnlist.components.evaluate.comparison import (
     compare_arms,
     compute_kept_share,
     compute_list_churn,
-    mean_or_zero,
     round_values,
     score_segments,
 )
@@ -32,7 +31,7 @@ from dawnlist.lake.lake import Lake
 from dawnlist.model import popularity
 from dawnlist.model.evaluation import Evaluation, MetricMeans, Traffic
 from dawnlist.model.factor_model import FactorModel
-from dawnlist.model.metrics import METRICS, RankingScores, score_lists
+from dawnlist.model.metrics import METRICS, RankingScores, mean_or_zero, score_lists
 from dawnlist.model.splits import Splits
 from dawnlist.records.registry import load_model
 

@@ -23,7 +23,7 @@ from dawnlist.components.fetch.source_files import (
     LocalCopies,
     SourceFile,
 )
-from dawnlist.rows.sql_dialects import IbisConnection
+from dawnlist.rows.sql_dialects import IbisConnection, quote_sql_text
 
 FILE_BATCH_ROWS = 100_000
 DELIMITERS = (",", "\t", ";", "|")
@@ -135,7 +135,7 @@ def _add_flag_columns(
                     f"which is a flag of {flag_name!r} in its mapping"
                 )
             index = columns.names.index(column)
-            cells.append(f"CASE WHEN c{index} = '1' THEN {_quote_sql_text(column)} END")
+            cells.append(f"CASE WHEN c{index} = '1' THEN {quote_sql_text(column)} END")
         select = f"SELECT *, concat_ws('|', {', '.join(cells)}) AS c{len(names)} FROM ({select})"
         names.append(flag_name)
     return _Columns(names, select)
@@ -176,18 +176,18 @@ def _inspect_csv(
     if has_header:
         names, delimiter = _read_csv_header(file, path, delimiter, table.quote)
     cells = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(names)))
-    quote = _quote_sql_text(table.quote)
+    quote = quote_sql_text(table.quote)
     options = (
         f"columns = {{{cells}}}",
         "auto_detect = false",
-        f"delim = {_quote_sql_text(delimiter or ',')}",
+        f"delim = {quote_sql_text(delimiter or ',')}",
         f"quote = {quote}",
         f"escape = {quote}",
         f"header = {str(has_header).lower()}",
         "strict_mode = true",
         "null_padding = false",
     )
-    path_text = _quote_sql_text(str(path))
+    path_text = quote_sql_text(str(path))
     return _Columns(names, f"SELECT * FROM read_csv({path_text}, {', '.join(options)})")
 
 
@@ -226,7 +226,7 @@ def _inspect_jsonl(
 ) -> _Columns:
     """Every key that any object of the file has is a column."""
     limit = f"maximum_object_size = {_MAX_JSON_OBJECT_BYTES}"
-    objects = f"read_ndjson_objects({_quote_sql_text(str(path))}, {limit})"
+    objects = f"read_ndjson_objects({quote_sql_text(str(path))}, {limit})"
     query = f"SELECT DISTINCT json_type(json), json_keys(json) FROM {objects}"
     try:
         shapes = connection.raw_sql(query).fetchall()
@@ -247,7 +247,7 @@ def _inspect_jsonl(
 def _quote_json_pointer(key: str) -> str:
     """Quote the JSON pointer (RFC 6901) to a key as a SQL literal."""
     escaped_key = key.replace("~", "~0").replace("/", "~1")
-    return _quote_sql_text("/" + escaped_key)
+    return quote_sql_text("/" + escaped_key)
 
 
 def _inspect_parquet(file: SourceFile, path: Path) -> _Columns:
@@ -261,7 +261,7 @@ def _inspect_parquet(file: SourceFile, path: Path) -> _Columns:
             "copy it again"
         ) from None
     cells = ", ".join(f"c{index}" for index in range(len(names)))
-    path_text = _quote_sql_text(str(path))
+    path_text = quote_sql_text(str(path))
     return _Columns(names, f"SELECT * FROM read_parquet({path_text}) AS rows({cells})")
 
 
@@ -275,7 +275,3 @@ def _make_unique_names(names: Sequence[str]) -> tuple[str, ...]:
             unique_name = f"{name}_{number}"
         unique_names[unique_name] = None
     return tuple(unique_names)
-
-
-def _quote_sql_text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

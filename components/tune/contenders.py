@@ -18,6 +18,7 @@ from dawnlist.components.tune.halving import is_clearly_worse
 from dawnlist.components.tune.newcomers import Newcomers
 from dawnlist.components.tune.trials import Trial, TrialResult
 from dawnlist.model.config import ALSConfig
+from dawnlist.model.metrics import mean_or_zero
 
 
 @dataclass
@@ -144,8 +145,3 @@ def _is_clearly_better(scores: ScoresByContender, contender: Contender, plain: C
     if not len(scores[contender]):
         return False
     return is_clearly_worse(scores[plain], scores[contender])
-
-
-def mean_or_zero(values: Float64Array) -> float:
-    """Return the mean of the values, or 0 if there are none."""
-    return float(values.mean()) if len(values) else 0.0

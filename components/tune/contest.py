@@ -11,12 +11,12 @@ from dawnlist.components.tune.contenders import (
     choose_best_hybrid,
     expand_blends,
     expand_contents,
-    mean_or_zero,
 )
 from dawnlist.components.tune.grid import ContentBlend, PopularityBlend
 from dawnlist.components.tune.halving import Rung, race_trials
 from dawnlist.components.tune.sample import Sample
 from dawnlist.components.tune.trials import Trial, TrialArchive, TrialResult
+from dawnlist.model.metrics import mean_or_zero
 
 MAX_HYBRID_USERS: Final = 4000
 """Hybrids are scored on at most this many users, and on as many newcomers."""

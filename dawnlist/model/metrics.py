@@ -240,3 +240,8 @@ def ratio_interval(
     with np.errstate(invalid="ignore", divide="ignore"):
         ratios = means[:, 0] / means[:, 1]
     return percentile_interval(ratios, confidence)
+
+
+def mean_or_zero(values: Float64Array) -> float:
+    """Return the mean of the values, or 0 if there are none."""
+    return float(values.mean()) if len(values) else 0.0

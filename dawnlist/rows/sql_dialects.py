@@ -158,3 +158,8 @@ def _localise(clock_time: IbisValue, zone: str) -> IbisValue:
     first = _make_timestamptz(_epoch_us(second) - turned_back)
     is_shown_twice = (turned_back > 0) & (_to_clock(zone, first) == clock_time)
     return ibis.ifelse(is_shown_twice, first, second)
+
+
+def quote_sql_text(text: str) -> str:
+    """Quote a text as a SQL literal."""
+    return "'" + text.replace("'", "''") + "'"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -105,7 +106,7 @@ class Snapshot:
             segments=_build_segments(popular),
         )
 
-    @property
+    @cached_property
     def as_of_seconds(self) -> float:
         """`as_of` in seconds since 1970."""
         return self.as_of.timestamp()

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -80,9 +82,15 @@ def describe_origin(catalogue: ServedCatalogue) -> dict[str, Any]:
     """
     as_of, age = None, None
     if catalogue.as_of is not None:
-        as_of = format_iso(catalogue.as_of)
-        age = int(time.time() - catalogue.as_of.timestamp())
+        as_of, seconds = _describe_time(catalogue.as_of)
+        age = int(time.time() - seconds)
     return {"model_version": str(catalogue.version), "as_of": as_of, "age_seconds": age}
+
+
+@lru_cache(maxsize=16)
+def _describe_time(as_of: datetime) -> tuple[str, float]:
+    """Return the time as text, and in seconds since 1970. Every answer of a version has the same."""
+    return format_iso(as_of), as_of.timestamp()
 
 
 def describe_reasons(catalogue: ServedCatalogue, reasons: ItemReasons) -> list[dict[str, Any]]:
