@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from dawnlist.components.dataset.new_items import join_items_table
+from dawnlist.components.dataset.repeat_gap import measure_repeat_gap
 from dawnlist.components.dataset.traffic import measure_traffic
 from dawnlist.components.dataset.verdicts import build_keep_filter
 from dawnlist.cuts import Cuts, format_iso, parse_as_of
@@ -15,6 +16,7 @@ from dawnlist.lake.interactions import scan_interactions
 from dawnlist.lake.lake import Lake
 from dawnlist.machine import scratch_duckdb
 from dawnlist.model.ids import IdMap
+from dawnlist.model.repeats import RepeatMode
 from dawnlist.model.splits import Splits
 from dawnlist.records.registry import find_incumbent
 
@@ -39,6 +41,7 @@ def build_splits(
     verdicts: pa.Table,
     as_of: datetime,
     window_days: int,
+    repeats: RepeatMode = "auto",
 ) -> tuple[Splits, dict[str, Any]]:
     """Build the splits of [as_of - window_days, as_of), and count what is in them.
 
@@ -51,6 +54,7 @@ def build_splits(
         verdicts: The verdicts of filter_bots; what they drop is left out.
         as_of: The end of the window, with a zone.
         window_days: The length of the window.
+        repeats: Whether lists may hold items that the user has met.
 
     Raises:
         ValueError: No interactions remain to train on.
@@ -66,6 +70,8 @@ def build_splits(
         "settings": _read_settings_digest(verdicts),
         "incumbent": incumbent,
         "traffic": measure_traffic(rows, as_of),
+        "repeats": repeats,
+        "repeat_gap": measure_repeat_gap(rows, cuts.validation_start, len(pairs)),
     }
     splits = _arrange_pairs(pairs, cuts, lineage)
     splits.about["holdout"] = splits.holdout_fingerprint
@@ -142,6 +148,8 @@ def _summarise_splits(splits: Splits) -> dict[str, Any]:
         "validation_users": len(splits.judged("validation")),
         "holdout_users": len(splits.judged("holdout")),
         "holdout_repeat_share": round(splits.repeat_share("holdout"), 4),
+        "repeats": splits.about["repeats"],
+        "repeat_gap_days": splits.repeat_gap,
         "cuts": {
             "validation_start": format_iso(splits.cuts.validation_start),
             "train_end": format_iso(splits.cuts.train_end),

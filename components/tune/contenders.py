@@ -11,8 +11,10 @@ from dawnlist.components.tune.grid import (
     NO_POPULARITY_BLEND,
     ContentBlend,
     PopularityBlend,
+    RepeatBlend,
     with_content_blend,
     with_popularity_blend,
+    with_repeat_blend,
 )
 from dawnlist.components.tune.halving import is_clearly_worse
 from dawnlist.components.tune.newcomers import Newcomers
@@ -94,6 +96,19 @@ def expand_blends(finalists: list[Contender], blends: Sequence[PopularityBlend])
                 continue
             config = with_popularity_blend(finalist.config, blend)
             contenders.append(Contender(config, finalist.fit, rows=list(finalist.rows)))
+    return contenders
+
+
+def expand_repeats(blended: list[Contender], repeats: Sequence[RepeatBlend]) -> list[Contender]:
+    """Return each contender with each share of repeats; one with the same share stays itself."""
+    contenders = []
+    for contender in blended:
+        for blend in repeats:
+            config = with_repeat_blend(contender.config, blend)
+            if config == contender.config:
+                contenders.append(contender)
+                continue
+            contenders.append(Contender(config, contender.fit, rows=list(contender.rows)))
     return contenders
 
 

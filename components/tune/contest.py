@@ -11,8 +11,9 @@ from dawnlist.components.tune.contenders import (
     choose_best_hybrid,
     expand_blends,
     expand_contents,
+    expand_repeats,
 )
-from dawnlist.components.tune.grid import ContentBlend, PopularityBlend
+from dawnlist.components.tune.grid import ContentBlend, PopularityBlend, RepeatBlend
 from dawnlist.components.tune.halving import Rung, race_trials
 from dawnlist.components.tune.sample import Sample
 from dawnlist.components.tune.trials import Trial, TrialArchive, TrialResult
@@ -68,9 +69,20 @@ class Contest:
         Returns:
             The `keep` best ones, scored on all users, then all others.
         """
-        rung = finalists[0].rows[-1]["rung"] + 1
-        sweeps = finalists[0].config.iterations
-        contenders = expand_blends(finalists, blends)
+        return self._race_variants(expand_blends(finalists, blends), keep)
+
+    def add_repeats(
+        self, blended: list[Contender], repeats: Sequence[RepeatBlend], keep: int
+    ) -> list[Contender]:
+        """Race contenders with each share of repeats; the result is as that of `blend`."""
+        return self._race_variants(expand_repeats(blended, repeats), keep)
+
+    def _race_variants(self, contenders: list[Contender], keep: int) -> list[Contender]:
+        """Race contenders whose fits are finished, and score the best ones on all users."""
+        rung = max(contender.rows[-1]["rung"] for contender in contenders) + 1
+        sweeps = contenders[0].config.iterations
+        for contender in contenders:
+            contender.result = None
         best = self._race(contenders, keep, rung, sweeps)
         for contender in best:
             self.score_contender(contender, rung, sweeps, self.user_count)

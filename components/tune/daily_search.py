@@ -29,7 +29,8 @@ def run_daily_search(
         `trials`, best first, `rungs` (see summarise_rungs; not with a shard), `searched` (a
         description of the configurations), `metric` and `k`.
     """
-    plan = plan_search(mode, grid, read_champion_config(lake, splits))
+    champion = read_champion_config(lake, splits)
+    plan = plan_search(mode, grid, champion, splits.about.get("repeats", "off"))
     table: tuple[str, ...] = ()
     if shard is None:
         table = ("searches", format_stamp(splits.cuts.as_of), f"{run}.json")
@@ -41,6 +42,7 @@ def run_daily_search(
         k,
         engine,
         blends=plan.blends,
+        repeats=plan.repeats,
         contents=plan.contents,
         shard=shard,
         table=table,

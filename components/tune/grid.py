@@ -13,6 +13,7 @@ from dawnlist.model.hyper_parameters import (
     HYPER_PARAMETERS,
 )
 from dawnlist.model.metrics import METRICS
+from dawnlist.model.repeats import RepeatMode
 from dawnlist.model.splits import Splits
 
 SEARCH_MODES: Final = ("full", "around_champion", "off")
@@ -21,6 +22,12 @@ PopularityBlend = tuple[float, float]
 NO_POPULARITY_BLEND: Final[PopularityBlend] = (
     BY_NAME["popularity_share"].default,
     BY_NAME["popularity_half_life"].default,
+)
+RepeatBlend = tuple[float, float]
+"""repeat_share and repeat_half_life of an ALSConfig."""
+NO_REPEAT_BLEND: Final[RepeatBlend] = (
+    BY_NAME["repeat_share"].default,
+    BY_NAME["repeat_half_life"].default,
 )
 ContentBlend = tuple[float, float]
 """content_share and content_pairs of an ALSConfig."""
@@ -47,6 +54,8 @@ class Grid:
     half_life: Sequence[float] = _default_of("half_life")
     popularity_share: Sequence[float] = _default_of("popularity_share")
     popularity_half_life: Sequence[float] = _default_of("popularity_half_life")
+    repeat_share: Sequence[float] = _default_of("repeat_share")
+    repeat_half_life: Sequence[float] = _default_of("repeat_half_life")
     content_share: Sequence[float] = _default_of("content_share")
     content_pairs: Sequence[float] = _default_of("content_pairs")
     iterations: int = 12
@@ -101,6 +110,25 @@ class Grid:
         pairs = _combine_shares(self.popularity_share, self.popularity_half_life)
         return [NO_POPULARITY_BLEND, *pairs]
 
+    def repeats(self, mode: RepeatMode) -> list[RepeatBlend]:
+        """Return every share of repeats with every half-life.
+
+        The first has none, unless the mode is `on`; with `off` it is the only one.
+
+        Raises:
+            ValueError: The mode is `on`, and the grid has no share above 0.
+        """
+        if mode == "off":
+            return [NO_REPEAT_BLEND]
+        pairs = _combine_shares(self.repeat_share, self.repeat_half_life)
+        if mode == "auto":
+            return [NO_REPEAT_BLEND, *pairs]
+        if not pairs:
+            raise ValueError(
+                "lists.repeats is on and the grid of repeat_share has only 0: give a share above 0"
+            )
+        return pairs
+
     def contents(self) -> list[ContentBlend]:
         """Return every share of content with every content_pairs. The first has no content."""
         return [NO_CONTENT_BLEND, *_combine_shares(self.content_share, self.content_pairs)]
@@ -135,6 +163,7 @@ class SearchPlan:
 
     configs: list[ALSConfig]
     blends: list[PopularityBlend]
+    repeats: list[RepeatBlend]
     contents: list[ContentBlend]
     description: str
     """Says in the report which configurations these are."""
@@ -162,36 +191,49 @@ def validate_metric(metric: str) -> str:
     return metric
 
 
-def plan_search(search: str, grid: Grid, champion: ALSConfig | None) -> SearchPlan:
+def plan_search(
+    search: str, grid: Grid, champion: ALSConfig | None, repeats: RepeatMode = "off"
+) -> SearchPlan:
     """Plan a search in a mode, one of SEARCH_MODES.
 
     Without a champion that is an ALS model, `around_champion` searches the full grid.
     """
     validate_search_mode(search)
     if search == "off":
-        return _plan_single_config(grid, champion)
+        return _plan_single_config(grid, champion, repeats)
+    blends = (grid.blends(), grid.repeats(repeats), grid.contents())
     if search == "around_champion" and champion is not None:
         configs = grid.configs_around(champion)
-        return SearchPlan(configs, grid.blends(), grid.contents(), "around the champion")
+        return SearchPlan(configs, *blends, "around the champion")
     description = "the full grid"
     if search == "around_champion":
         description += ": no ALS is champion yet"
-    return SearchPlan(grid.configs(), grid.blends(), grid.contents(), description)
+    return SearchPlan(grid.configs(), *blends, description)
 
 
-def _plan_single_config(grid: Grid, champion: ALSConfig | None) -> SearchPlan:
+def _plan_single_config(grid: Grid, champion: ALSConfig | None, repeats: RepeatMode) -> SearchPlan:
     """Plan only the champion's configuration or, without a champion, the grid's first one."""
     if champion is None:
         first = grid.configs()[0]
         blend, content = grid.blends()[0], grid.contents()[0]
+        repeat = grid.repeats(repeats)[0]
         description = "the grid's first configuration: no ALS is champion yet"
     else:
         first = champion
         blend = (champion.popularity_share, champion.popularity_half_life)
         content = (champion.content_share, champion.content_pairs)
+        repeat = _keep_allowed_repeats(grid, champion, repeats)
         description = "the champion's configuration"
     config = grid.configs_around(first)[0]
-    return SearchPlan([config], [blend], [content], f"search is off: {description}")
+    return SearchPlan([config], [blend], [repeat], [content], f"search is off: {description}")
+
+
+def _keep_allowed_repeats(grid: Grid, champion: ALSConfig, repeats: RepeatMode) -> RepeatBlend:
+    """Return the champion's share of repeats if the settings allow it, else the grid's first."""
+    is_allowed = {"auto": True, "on": champion.repeat_share > 0, "off": not champion.repeat_share}
+    if is_allowed[repeats]:
+        return champion.repeat_share, champion.repeat_half_life
+    return grid.repeats(repeats)[0]
 
 
 def read_champion_config(lake: Lake, splits: Splits) -> ALSConfig | None:
@@ -211,6 +253,11 @@ def read_champion_config(lake: Lake, splits: Splits) -> ALSConfig | None:
 def with_popularity_blend(config: ALSConfig, blend: PopularityBlend) -> ALSConfig:
     """Return the configuration with another share of popularity."""
     return replace(config, popularity_share=blend[0], popularity_half_life=blend[1])
+
+
+def with_repeat_blend(config: ALSConfig, blend: RepeatBlend) -> ALSConfig:
+    """Return the configuration with another share of repeats."""
+    return replace(config, repeat_share=blend[0], repeat_half_life=blend[1])
 
 
 def with_content_blend(config: ALSConfig, content: ContentBlend) -> ALSConfig:

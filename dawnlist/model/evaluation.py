@@ -1,7 +1,7 @@
 """The evaluation of a challenger, which passes from evaluate to gate, refit, recommend and notify.
 
 docs/EVALUATION.md says how the figures come about. An arm is one of `challenger`, `incumbent`,
-`item_knn` and `popularity`.
+`item_knn`, `popularity` and, where lists may hold items that the user has met, `own_items`.
 """
 
 from dataclasses import dataclass, field
@@ -47,6 +47,8 @@ class SegmentScores:
     """The number of its users."""
     arms: dict[str, float]
     """Name of an arm -> its mean."""
+    difference: Difference | None = field(default=None, metadata={OMIT_NONE: True})
+    """How far the challenger is ahead of the incumbent; None without an incumbent."""
 
 
 @dataclass(frozen=True)
