@@ -40,9 +40,9 @@ def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseCompone
         alpha0: list[float] = [1.0],  # noqa: B006
         nu: list[float] = [0.5],  # noqa: B006
         half_life: list[float] = [14.0, 60.0],  # noqa: B006
-        popularity_share: list[float] = [0.0, 0.3, 1.0, 3.0, 10.0],  # noqa: B006
-        popularity_half_life: list[float] = [0.5, 3.0, 14.0],  # noqa: B006
-        repeat_share: list[float] = [0.0, 0.3, 1.0, 3.0],  # noqa: B006
+        popularity_share: list[float] = [0.0, 0.5, 1.5, 5.0],  # noqa: B006
+        popularity_half_life: list[float] = [0.5, 1.5, 7.0],  # noqa: B006
+        repeat_share: list[float] = [0.0, 0.4, 1.2, 4.0],  # noqa: B006
         repeat_half_life: list[float] = [20.0, 100.0],  # noqa: B006
         content_share: list[float] = [0.0, 0.03, 0.1, 0.3],  # noqa: B006
         content_pairs: list[float] = [10.0, 100.0],  # noqa: B006

@@ -8,7 +8,6 @@ from dawnlist.als.fit import Fit
 from dawnlist.als.training import ALSTrainer
 from dawnlist.arrays import Float32Array, Float64Array
 from dawnlist.components.tune.grid import (
-    NO_POPULARITY_BLEND,
     ContentBlend,
     PopularityBlend,
     RepeatBlend,
@@ -87,29 +86,28 @@ ScoresByContender = dict[Contender, Float64Array]
 
 
 def expand_blends(finalists: list[Contender], blends: Sequence[PopularityBlend]) -> list[Contender]:
-    """Return each finalist with each share of popularity; without popularity it stays itself."""
+    """Return each finalist with each share of popularity; with its own share it stays itself."""
     contenders = []
     for finalist in finalists:
         for blend in blends:
-            if blend == NO_POPULARITY_BLEND:
-                contenders.append(finalist)
-                continue
-            config = with_popularity_blend(finalist.config, blend)
-            contenders.append(Contender(config, finalist.fit, rows=list(finalist.rows)))
-    return contenders
+            contenders.append(_vary(finalist, with_popularity_blend(finalist.config, blend)))
+    return list(dict.fromkeys(contenders))
 
 
 def expand_repeats(blended: list[Contender], repeats: Sequence[RepeatBlend]) -> list[Contender]:
-    """Return each contender with each share of repeats; one with the same share stays itself."""
+    """Return each contender with each share of repeats; with its own share it stays itself."""
     contenders = []
     for contender in blended:
         for blend in repeats:
-            config = with_repeat_blend(contender.config, blend)
-            if config == contender.config:
-                contenders.append(contender)
-                continue
-            contenders.append(Contender(config, contender.fit, rows=list(contender.rows)))
-    return contenders
+            contenders.append(_vary(contender, with_repeat_blend(contender.config, blend)))
+    return list(dict.fromkeys(contenders))
+
+
+def _vary(contender: Contender, config: ALSConfig) -> Contender:
+    """Return the contender with another configuration of the same fit, or itself."""
+    if config == contender.config:
+        return contender
+    return Contender(config, contender.fit, rows=list(contender.rows))
 
 
 def expand_contents(blended: list[Contender], contents: Sequence[ContentBlend]) -> list[Contender]:

@@ -1,6 +1,6 @@
 """Run the search of a daily run, and report on it for the run record."""
 
-from typing import Any
+from typing import Any, Final
 
 from dawnlist.als.engine import FitEngine
 from dawnlist.components.tune.contest import RungShard
@@ -9,7 +9,11 @@ from dawnlist.components.tune.search import search_configs
 from dawnlist.components.tune.trials import Trial
 from dawnlist.cuts import format_stamp
 from dawnlist.lake.lake import Lake
+from dawnlist.model.repeats import RepeatMode
 from dawnlist.model.splits import Splits
+
+MIN_REPEAT_SHARE: Final = 0.01
+"""Repeats are not tried where a smaller share of the validation's pairs were met before."""
 
 
 def run_daily_search(
@@ -30,7 +34,7 @@ def run_daily_search(
         description of the configurations), `metric` and `k`.
     """
     champion = read_champion_config(lake, splits)
-    plan = plan_search(mode, grid, champion, splits.about.get("repeats", "off"))
+    plan = plan_search(mode, grid, champion, _choose_repeat_mode(splits))
     table: tuple[str, ...] = ()
     if shard is None:
         table = ("searches", format_stamp(splits.cuts.as_of), f"{run}.json")
@@ -51,6 +55,14 @@ def run_daily_search(
     if shard is None:
         report["rungs"] = summarise_rungs(trials)
     return report
+
+
+def _choose_repeat_mode(splits: Splits) -> RepeatMode:
+    """Return the mode of the settings, but `off` for `auto` where hardly any item is met again."""
+    mode: RepeatMode = splits.about.get("repeats", "off")
+    if mode == "auto" and splits.repeat_share("validation") < MIN_REPEAT_SHARE:
+        return "off"
+    return mode
 
 
 def summarise_rungs(trials: list[Trial]) -> list[dict[str, int]]:

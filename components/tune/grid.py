@@ -29,6 +29,9 @@ NO_REPEAT_BLEND: Final[RepeatBlend] = (
     BY_NAME["repeat_share"].default,
     BY_NAME["repeat_half_life"].default,
 )
+REFERENCE_POPULARITY: Final[PopularityBlend] = (1.5, 1.5)
+REFERENCE_REPEATS: Final[RepeatBlend] = (1.2, 100.0)
+"""The shares that a search begins with: near the best ones on all real shops (docs/REPEATS.md)."""
 ContentBlend = tuple[float, float]
 """content_share and content_pairs of an ALSConfig."""
 NO_CONTENT_BLEND: Final[ContentBlend] = (
@@ -82,6 +85,8 @@ class Grid:
     def configs(self) -> list[ALSConfig]:
         """Return every combination of the fit's values, in a fixed order and without duplicates.
 
+        They have no shares of popularity, repeats or content.
+
         For a solver other than `ials`, which cannot scale its regularization, nu is 0.
         """
         value_lists = [getattr(self, name) for name in FIT_PARAMETERS]
@@ -128,6 +133,18 @@ class Grid:
                 "lists.repeats is on and the grid of repeat_share has only 0: give a share above 0"
             )
         return pairs
+
+    def reference_blends(self, mode: RepeatMode) -> tuple[PopularityBlend, RepeatBlend]:
+        """Return the shares that a search without a champion begins with.
+
+        They are the reference shares where the grid has them, else the first ones of the grid.
+        """
+        blend, repeat = self.blends()[0], self.repeats(mode)[0]
+        if REFERENCE_POPULARITY in self.blends():
+            blend = REFERENCE_POPULARITY
+        if REFERENCE_REPEATS in self.repeats(mode):
+            repeat = REFERENCE_REPEATS
+        return blend, repeat
 
     def contents(self) -> list[ContentBlend]:
         """Return every share of content with every content_pairs. The first has no content."""
@@ -196,44 +213,57 @@ def plan_search(
 ) -> SearchPlan:
     """Plan a search in a mode, one of SEARCH_MODES.
 
-    Without a champion that is an ALS model, `around_champion` searches the full grid.
+    Without a champion that is an ALS model, `around_champion` searches the full grid. All
+    configurations have the champion's shares of popularity and repeats, or the reference shares
+    without a champion. So the fits are compared as they will be served.
     """
     validate_search_mode(search)
+    blend, repeat = grid.reference_blends(repeats)
+    if champion is not None:
+        blend = (champion.popularity_share, champion.popularity_half_life)
+        repeat = _keep_allowed_repeats(champion, repeats, repeat)
     if search == "off":
-        return _plan_single_config(grid, champion, repeats)
-    blends = (grid.blends(), grid.repeats(repeats), grid.contents())
+        return _plan_single_config(grid, champion, blend, repeat)
+    configs, description = grid.configs(), "the full grid"
     if search == "around_champion" and champion is not None:
-        configs = grid.configs_around(champion)
-        return SearchPlan(configs, *blends, "around the champion")
-    description = "the full grid"
-    if search == "around_champion":
+        configs, description = grid.configs_around(champion), "around the champion"
+    elif search == "around_champion":
         description += ": no ALS is champion yet"
-    return SearchPlan(grid.configs(), *blends, description)
+    blends = list(dict.fromkeys([*grid.blends(), blend]))
+    all_repeats = list(dict.fromkeys([*grid.repeats(repeats), repeat]))
+    configs = _with_blends(configs, blend, repeat)
+    return SearchPlan(configs, blends, all_repeats, grid.contents(), description)
 
 
-def _plan_single_config(grid: Grid, champion: ALSConfig | None, repeats: RepeatMode) -> SearchPlan:
+def _plan_single_config(
+    grid: Grid, champion: ALSConfig | None, blend: PopularityBlend, repeat: RepeatBlend
+) -> SearchPlan:
     """Plan only the champion's configuration or, without a champion, the grid's first one."""
     if champion is None:
-        first = grid.configs()[0]
-        blend, content = grid.blends()[0], grid.contents()[0]
-        repeat = grid.repeats(repeats)[0]
+        first, content = grid.configs()[0], grid.contents()[0]
         description = "the grid's first configuration: no ALS is champion yet"
     else:
         first = champion
-        blend = (champion.popularity_share, champion.popularity_half_life)
         content = (champion.content_share, champion.content_pairs)
-        repeat = _keep_allowed_repeats(grid, champion, repeats)
         description = "the champion's configuration"
-    config = grid.configs_around(first)[0]
-    return SearchPlan([config], [blend], [repeat], [content], f"search is off: {description}")
+    configs = _with_blends(grid.configs_around(first)[:1], blend, repeat)
+    return SearchPlan(configs, [blend], [repeat], [content], f"search is off: {description}")
 
 
-def _keep_allowed_repeats(grid: Grid, champion: ALSConfig, repeats: RepeatMode) -> RepeatBlend:
-    """Return the champion's share of repeats if the settings allow it, else the grid's first."""
+def _with_blends(
+    configs: list[ALSConfig], blend: PopularityBlend, repeat: RepeatBlend
+) -> list[ALSConfig]:
+    return [with_repeat_blend(with_popularity_blend(config, blend), repeat) for config in configs]
+
+
+def _keep_allowed_repeats(
+    champion: ALSConfig, repeats: RepeatMode, reference: RepeatBlend
+) -> RepeatBlend:
+    """Return the champion's share of repeats if the settings allow it, else the reference."""
     is_allowed = {"auto": True, "on": champion.repeat_share > 0, "off": not champion.repeat_share}
     if is_allowed[repeats]:
         return champion.repeat_share, champion.repeat_half_life
-    return grid.repeats(repeats)[0]
+    return reference
 
 
 def read_champion_config(lake: Lake, splits: Splits) -> ALSConfig | None:

@@ -25,7 +25,7 @@ from dawnlist.model.content import normalise_rows
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.popularity import blend_popularity
 from dawnlist.model.repeats import DEFAULT_GAP
-from dawnlist.model.score_scales import SCORE_SCALE, compute_score_scales
+from dawnlist.model.score_scales import SCORE_ITEMS, compute_score_scales
 from dawnlist.model.splits import Splits, Stage
 from dawnlist.model.user_items import UserItems
 from dawnlist.ranking.normal_equations import compute_gram
@@ -64,7 +64,7 @@ class Hybrid:
 
     def build_model_config(self, config: ALSConfig) -> dict[str, Any]:
         """Build the config of a model whose columns are those of `compose_factors`."""
-        return config.as_dict() | {"score_scale": SCORE_SCALE, "repeat_gap": self.repeat_gap}
+        return config.as_dict() | {"score_scale": SCORE_ITEMS, "repeat_gap": self.repeat_gap}
 
     @property
     def known_items(self) -> BoolArray:
@@ -95,7 +95,7 @@ class Hybrid:
             config: The shares and their parameters.
         """
         users, items = fitted
-        scales = compute_score_scales(users, compute_gram(items), len(items))
+        scales = compute_score_scales(users, compute_gram(items))
         items = self._add_new_items(items)
         users, items = blend_popularity(
             (users, items),
@@ -169,7 +169,7 @@ def blend_fitted_popularity(
     if not config.popularity_share:
         return factors
     users, items = factors
-    scales = compute_score_scales(users, compute_gram(items), len(items))
+    scales = compute_score_scales(users, compute_gram(items))
     return blend_popularity(
         factors, user_items, config.popularity_share, config.popularity_half_life, scales
     )
