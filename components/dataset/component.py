@@ -42,9 +42,9 @@ def dataset(
         record["store"] = reconcile_champion(opened_lake, redis, namespace)
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
         verdict_rows = pq.read_table(verdicts.path)
-        shop = Settings.load(settings)
+        repeats = Settings.load(settings).lists.repeats
         built_splits, report = build_splits(
-            opened_lake, version, verdict_rows, moment, int(window_days), shop.lists.repeats
+            opened_lake, version, verdict_rows, moment, int(window_days), repeats
         )
         built_splits.save(Path(splits.path))
         record.update(report)

@@ -1,5 +1,6 @@
 """Measure after how many days people of a shop meet an item again."""
 
+import math
 from datetime import datetime
 from typing import Final
 
@@ -34,7 +35,8 @@ def measure_repeat_gap(rows: pads.Dataset, end: datetime, pair_count: int) -> fl
     Returns:
         DEFAULT_GAP when nobody met an item on two days.
     """
-    modulus = 1 + pair_count // MAX_PAIRS
+    # One user in so many is measured; with MAX_PAIRS pairs or fewer it is each of them.
+    modulus = max(1, math.ceil(pair_count / MAX_PAIRS))
     connection = scratch_duckdb.open_scratch_database()
     connection.register("rows", rows)
     result = connection.execute(GAP_QUERY, {"end": end, "modulus": modulus}).fetchone()

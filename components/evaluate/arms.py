@@ -99,8 +99,10 @@ def build_own_items_arm(history: UserItems, repeat_gap: float) -> EvaluationArm:
         "repeat_half_life": OWN_ITEMS_HALF_LIFE,
         "repeat_gap": repeat_gap,
     }
-    is_known = np.ones(len(users), dtype=bool)
-    aligned = AlignedModel(users, items, is_known, items[:, 0] > 0, config)
+    is_known_user = np.ones(len(users), dtype=bool)
+    # An own item counts however long ago anybody met it.
+    is_known_item = np.bincount(history.weight.indices, minlength=len(items)) > 0
+    aligned = AlignedModel(users, items, is_known_user, is_known_item, config)
     return lambda block: aligned.rank(block.users, block.own_history, block.k)[0]
 
 

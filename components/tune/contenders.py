@@ -125,19 +125,17 @@ def choose_best_hybrid(
     user_scores: ScoresByContender,
     newcomer_scores: ScoresByContender,
 ) -> Contender:
-    """Choose the best contender without content, unless one with content is clearly better.
+    """Choose the first contender without content, unless one with content is clearly better.
 
     That one must be no worse for users and for newcomers, and clearly better for one of the two.
+    The contenders come best first, as `Contest.blend` and `Contest.add_repeats` order them.
     """
-
-    def rank_without_content(contender: Contender) -> tuple[bool, float]:
-        has_no_content = not contender.config.content_share
-        return has_no_content, mean_or_zero(user_scores[contender])
 
     def add_means(contender: Contender) -> float:
         return mean_or_zero(user_scores[contender]) + mean_or_zero(newcomer_scores[contender])
 
-    plain = max(contenders, key=rank_without_content)
+    without_content = [contender for contender in contenders if not contender.config.content_share]
+    plain = (without_content or contenders)[0]
     candidates = []
     for contender in contenders:
         is_no_worse = _is_no_worse(user_scores, contender, plain)

@@ -82,8 +82,13 @@ class Contest:
     ) -> list[Contender]:
         """Race variants of finished fits, and score the best ones on all users.
 
-        An original comes first unless the best variant is clearly better: the shares that a search
-        begins with were good on many days, and a day's users may favour any other by chance.
+        The first original stays first unless the best variant is clearly better: the shares that a
+        search begins with were good on many days, and a day's users may favour any other by chance.
+
+        Args:
+            originals: The contenders so far, best first.
+            contenders: All variants, the originals among them.
+            keep: How many contenders go on.
         """
         rung = max(contender.rows[-1]["rung"] for contender in contenders) + 1
         sweeps = contenders[0].config.iterations
@@ -94,9 +99,8 @@ class Contest:
         for contender in [*best, *originals]:
             scores[contender] = self.score_contender(contender, rung, sweeps, self.user_count)
         best.sort(key=lambda contender: -mean_or_zero(scores[contender]))
-        favourite = max(originals, key=lambda contender: mean_or_zero(scores[contender]))
-        if not is_clearly_worse(scores[favourite], scores[best[0]]):
-            best = _put_first([favourite], best)[:keep]
+        if not is_clearly_worse(scores[originals[0]], scores[best[0]]):
+            best = _put_first(originals[:1], best)[:keep]
         for contender in contenders:
             contender.rows[-1]["dropped"] = contender not in best
         self._write_table()

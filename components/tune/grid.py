@@ -270,6 +270,8 @@ def read_champion_config(lake: Lake, splits: Splits) -> ALSConfig | None:
     """Return the configuration of the incumbent that the splits were cut for, if it is an ALS.
 
     A model that went live since then does not count: a rerun of a day searches like its first run.
+    A share of popularity of an older release was added to scores that were not divided by the
+    user's scale, so it means something else; the reference share takes its place.
     """
     incumbent = splits.about.get("incumbent")
     if not incumbent:
@@ -277,7 +279,10 @@ def read_champion_config(lake: Lake, splits: Splits) -> ALSConfig | None:
     config = lake.read_json("models", incumbent["model"], "config.json")
     if not config or config.get("engine") != "als":
         return None
-    return ALSConfig.from_dict(config)
+    champion = ALSConfig.from_dict(config)
+    if "score_scale" not in config and champion.popularity_share:
+        champion = with_popularity_blend(champion, REFERENCE_POPULARITY)
+    return champion
 
 
 def with_popularity_blend(config: ALSConfig, blend: PopularityBlend) -> ALSConfig:
