@@ -86,8 +86,10 @@ class SourceSettings(_Section):
     If this is empty, a source without an event column is refused.
     """
     weights: dict[str, float] = Field(default_factory=lambda: dict(EVENT_WEIGHTS))
-    """How much an event of each type counts, where a view counts 1; above 0 and below 1000.
+    """How much an event of each type counts, where a view counts 1; below 1000.
 
+    What is given is added to the defaults and wins over them, e.g. {purchase: 10, wishlist: 2}.
+    0 says that events of this type are not wanted: they are rejected, and no limit counts them.
     Rows with an event type that is not listed here are rejected as unknown.
     """
     rating_scale: float | None = Field(default=None, gt=0)
@@ -135,15 +137,30 @@ class SourceSettings(_Section):
             }
         )
 
+    @property
+    def wanted_weights(self) -> dict[str, float]:
+        """The weights of the event types that are wanted, all above 0."""
+        return {event: weight for event, weight in self.weights.items() if weight > 0}
+
     @field_validator("weights")
     @classmethod
-    def _check_weights(cls, weights: dict[str, float]) -> dict[str, float]:
+    def _add_default_weights(cls, weights: dict[str, float]) -> dict[str, float]:
         for event, weight in weights.items():
-            if not 0 < weight < 1000:
+            if not 0 <= weight < 1000:
                 raise ValueError(
-                    f"the weight of {event!r} is {weight}: give a number above 0 and below 1000"
+                    f"the weight of {event!r} is {weight}: give a number below 1000, "
+                    "or 0 if these events are not wanted"
                 )
-        return weights
+        given_weights = {event.strip().lower(): weight for event, weight in weights.items()}
+        all_weights = {**EVENT_WEIGHTS, **given_weights}
+        if not any(all_weights.values()):
+            raise ValueError("every event type has the weight 0: name one that is wanted")
+        return all_weights
+
+    @field_validator("events")
+    @classmethod
+    def _lower_event_types(cls, events: dict[str, str]) -> dict[str, str]:
+        return {name: event_type.strip().lower() for name, event_type in events.items()}
 
     @field_validator("time_zone")
     @classmethod
@@ -288,10 +305,18 @@ class LimitSettings(_Section):
     A small shop's figures vary too much. The limits on the volume are skipped if both the last day
     and the usual day have fewer rows.
     """
+    max_without_user: float = Field(default=0.95, ge=0, le=1)
+    """Fail if more than this share of the rows has no user; 1 accepts any share.
+
+    Such rows are of people who are not logged in, or who bought without an account.
+    """
     max_rejected: float = Field(default=0.5, ge=0, le=1)
-    """Fail if more than this share of the rows is rejected; 1 accepts any share."""
+    """Fail if more than this share of the other rows is rejected; 1 accepts any share.
+
+    Rows without a user and rows of event types that are not wanted do not count.
+    """
     max_unknown_events: float = Field(default=0.2, ge=0, le=1)
-    """Fail if more than this share of the rows has an unknown event; 1 accepts any share.
+    """Fail if more than this share of the same rows has an unknown event; 1 accepts any share.
 
     An event is unknown if neither source.weights nor source.events names it.
     """

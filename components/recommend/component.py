@@ -41,7 +41,7 @@ def recommend(
             Evaluation.from_dict(json.loads(Path(evaluation.path).read_text())),
             from_json(Verdict, json.loads(Path(verdict.path).read_text())),
             model.metadata["name_in_lake"],
-            Settings.load(settings).source.weights,
+            Settings.load(settings).source.wanted_weights,
             moment,
             run,
         )
