@@ -26,7 +26,9 @@ from dawnlist.components.clean.profile import (
 )
 from dawnlist.components.clean.profile_page import render_profile_page
 from dawnlist.dataclass_json import to_json
+from dawnlist.lake.commits import build_commit_properties
 from dawnlist.lake.lake import Lake
+from dawnlist.lake.watermark import build_window_transactions
 from dawnlist.schema import INTERACTIONS_SCHEMA
 from dawnlist.settings import LimitSettings, Settings, SourceSettings
 
@@ -202,7 +204,7 @@ def test_volume_limits(rows: int, usual: int, said: str) -> None:
         limits.check_limits(judged_profile(volume=volume), LimitSettings(), END)
 
 
-def history(lake: Lake, days: dict[str, int]) -> None:
+def history(lake: Lake, days: dict[str, int], transactions: dict[str, int] | None = None) -> None:
     """Interactions of days, so many rows each."""
     event = {"user_id": "1", "item_id": "a", "event_type": "view", "weight": 1.0, "source": "s"}
     times = [
@@ -215,7 +217,10 @@ def history(lake: Lake, days: dict[str, int]) -> None:
         for n, t in enumerate(times)
     ]
     table = pa.Table.from_pylist(rows, schema=INTERACTIONS_SCHEMA)
-    write_deltalake(lake.table_uri("interactions"), table, partition_by=["event_date"])
+    commit = build_commit_properties(transactions or {}, {})
+    write_deltalake(
+        lake.table_uri("interactions"), table, partition_by=["event_date"], commit_properties=commit
+    )
 
 
 def test_the_volume_is_of_the_same_weekday_of_four_weeks(lake: Lake, tmp_path: Path) -> None:
@@ -226,6 +231,20 @@ def test_the_volume_is_of_the_same_weekday_of_four_weeks(lake: Lake, tmp_path: P
     assert found(lake, tmp_path, ROWS).volume == DayVolume(
         day="2026-01-30", rows=2, usual=5, days=3
     )
+
+
+@pytest.mark.parametrize(
+    ("covered_to", "is_judged"), [(END, False), (END - timedelta(hours=1), True)]
+)
+def test_the_volume_of_a_covered_window_is_not_judged(
+    lake: Lake, tmp_path: Path, covered_to: datetime, is_judged: bool
+) -> None:
+    history(
+        lake,
+        {"2026-01-02": 9, "2026-01-09": 4, "2026-01-16": 5},
+        build_window_transactions((END - timedelta(days=30), covered_to)),
+    )
+    assert (found(lake, tmp_path, ROWS).volume is not None) == is_judged
 
 
 @pytest.mark.parametrize(
