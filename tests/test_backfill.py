@@ -151,9 +151,9 @@ def test_the_reports_command_brings_back_unknown_and_unwanted_events(tmp_path: P
     done = command(*asked.split()[2:], *options, "--parallel", "1")
     assert (done.returncode, done.stderr) == (0, "")
     lake = Lake.open(str(tmp_path / "lake"), "default")
-    rows = lake.rows("interactions")
-    assert rows is not None
-    counts = rows.to_table(columns=["event_type"])["event_type"].value_counts().to_pylist()
+    stored = lake.rows("interactions")
+    assert stored is not None
+    counts = stored.to_table(columns=["event_type"])["event_type"].value_counts().to_pylist()
     assert {count["values"]: count["counts"] for count in counts} == {
         "view": 36_000,
         "cart": 1_800,
