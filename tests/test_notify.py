@@ -269,6 +269,9 @@ def test_unknown_events_are_named_with_the_command_that_brings_them_back(night: 
     assert f"unknown   {said}" in text.splitlines()
     assert "Unknown events" in Page(html).headings and said in Page(html).text
     assert "| scroll | 9 |" in markdown
+    arrivals = {"2026-01-20T05:00:00Z": 3, "2026-01-09T23:00:00Z": 997}
+    night.step("fetch", {"rows": {"interactions": 1000}, "windows": windows, "arrivals": arrivals})
+    assert "dawnlist backfill --from 2026-01-09 --to 2026-01-20 --all\n" in night.reported()[0]
     assert "Unknown events" not in Page(night_without_unknown_events(night)).headings
 
 

@@ -36,14 +36,20 @@ def describe_unknown_events(facts: Facts) -> str:
 
 
 def _build_backfill_command(facts: Facts) -> str:
-    """Build the command that fetches all days of the run's windows again."""
-    moments = []
+    """Build the command that fetches all days of the run that have rows again."""
+    days = sorted(hour[:10] for hour in facts.get_mapping("fetch", "arrivals"))
+    if not days:
+        # The source did not say when its rows arrived.
+        days = _list_window_ends(facts)
+    return f"dawnlist backfill --from {days[0]} --to {days[-1]} --all"
+
+
+def _list_window_ends(facts: Facts) -> list[str]:
+    """List the first and the last day of each window of the run, in order; `DAY` without any."""
+    days = []
     windows = facts.get_value("fetch", "windows")
-    for window in windows if isinstance(windows, list) else []:
-        moments += [datetime.fromisoformat(text) for text in window]
-    first, last = "DAY", "DAY"
-    if moments:
-        first = min(moments).date().isoformat()
+    for start, end in windows if isinstance(windows, list) else []:
         # The end of a window does not belong to it.
-        last = (max(moments) - timedelta(microseconds=1)).date().isoformat()
-    return f"dawnlist backfill --from {first} --to {last} --all"
+        last_moment = datetime.fromisoformat(end) - timedelta(microseconds=1)
+        days += [start[:10], last_moment.date().isoformat()]
+    return sorted(days) or ["DAY"]
