@@ -200,7 +200,7 @@ class BotSettings(_Section):
     staff_domains: list[str] = Field(default_factory=list)
     """The domains of the e-mail addresses of the shop's staff, e.g. [shop.example]."""
     staff_roles: list[str] = Field(default_factory=lambda: ["staff", "test", "internal", "admin"])
-    """The roles that mark internal and test accounts, in any case."""
+    """The roles that mark internal and test accounts, in any case. It replaces the default."""
     staff_ids: list[str] = Field(default_factory=list)
     """The user ids of internal and test accounts."""
     internal_networks: list[str] = Field(default_factory=list)
@@ -212,7 +212,7 @@ class BotSettings(_Section):
     allow: list[str] = Field(default_factory=list)
     """The ids of users whom no rule drops."""
     allow_agents: list[str] = Field(default_factory=lambda: ["MetaIAB"])
-    """Texts that mark a user agent as a person's if it contains one of them.
+    """Texts that mark a person's user agent; what is given is added to the default.
 
     Add the shop's own apps, e.g. [ShopApp/], if the library that they use names itself. The default
     is Facebook's browser for people, which the list crawler-user-agents takes for the link preview.
@@ -226,6 +226,12 @@ class BotSettings(_Section):
         if any(not text.strip() for text in texts):
             raise ValueError("a blank text would match everybody who has no value: remove it")
         return texts
+
+    @field_validator("allow_agents")
+    @classmethod
+    def _add_default_agents(cls, texts: list[str]) -> list[str]:
+        default = cls.model_fields["allow_agents"].get_default(call_default_factory=True)
+        return list(dict.fromkeys([*default, *texts]))
 
     @field_validator("internal_networks")
     @classmethod

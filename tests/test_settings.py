@@ -34,6 +34,14 @@ def test_weights_are_added_to_the_defaults(tmp_path: Path) -> None:
     assert Settings.load("").source.wanted_weights == EVENT_WEIGHTS
 
 
+def test_the_shops_own_apps_are_added_to_the_agents_of_people(tmp_path: Path) -> None:
+    text = "bots: {allow_agents: [ShopApp/, MetaIAB]}"
+    assert Settings.load(write(tmp_path / "s.yaml", text)).bots.allow_agents == [
+        "MetaIAB",
+        "ShopApp/",
+    ]
+
+
 def test_on_and_off_need_no_quotes(tmp_path: Path) -> None:
     bots = Settings.load(
         write(tmp_path / "s.yaml", "bots: {behaviour: off, staff: on, deny: [x]}")
