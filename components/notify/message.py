@@ -36,6 +36,7 @@ MAIL_SECTIONS: Final = (
     "Gate",
     "Publication",
     "Rows",
+    "Unknown events",
     "Late rows",
     "Freshness and drift",
     "Bots",
