@@ -196,7 +196,12 @@ class BotSettings(_Section):
     They are described by staff_domains, staff_roles, staff_ids and internal_networks.
     """
     behaviour: RuleMode = "on"
-    """Drop users whose behaviour differs from that of the shop's other users; see docs/BOTS.md."""
+    """Drop users who do what people can't or don't do, such as no sleep for days; see docs/BOTS.md."""
+    max_behaviour_share: float = Field(0.01, ge=0, le=1)
+    """Put the behaviour rule into shadow by itself when it would drop more than this share of events.
+
+    It also goes into shadow when it would drop one of the hundred users with most purchases.
+    """
     staff_domains: list[str] = Field(default_factory=list)
     """The domains of the e-mail addresses of the shop's staff, e.g. [shop.example]."""
     staff_roles: list[str] = Field(default_factory=lambda: ["staff", "test", "internal", "admin"])

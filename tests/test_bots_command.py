@@ -313,7 +313,7 @@ def test_explain_tells_what_each_rule_says(lake: Lake) -> None:
         ("behaviour", "on", None, 0),
         ("deny", "on", None, 0),
     ]
-    assert found["habits"] == []  # too few people to compare with
+    assert found["signs"] == []  # too few events to be judged
 
 
 @pytest.mark.parametrize(
