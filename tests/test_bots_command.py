@@ -332,7 +332,17 @@ def test_explain_tells_what_each_rule_says(lake: Lake) -> None:
         (
             "ann",
             {"allow": ["ann"], "deny": ["ann"]},
-            "dropped: the id is in deny, which wins over everything",
+            "dropped: found by deny, which wins over everything",
+        ),
+        (
+            "crawl",
+            {"allow": ["crawl"], "deny_agents": ["Googlebot"]},
+            "dropped: found by deny, which wins over everything",
+        ),
+        (
+            "bob",
+            {"allow": ["bob"], "deny_agents": ["Slackbot"]},
+            "kept, but for single events: the id is in allow, and deny found the events",
         ),
     ],
 )
