@@ -117,10 +117,75 @@ def test_networks() -> None:
     assert [find_network(address) for address in addresses] == kept
 
 
+BETWEEN = line("192.0.2.1", "/a", CHROME).replace('example/" ', 'example/" 0.004 ')
+BARE = line("192.0.2.1", "/a", CHROME).partition(' "https')[0] + " https://shop.example/ curl/8"
+COOKIE = line("192.0.2.1", "/a", CHROME).replace('example/" ', 'example/" "id=7; a=\\"b\\"" ')
+SECONDS = line("192.0.2.1", "/a", CHROME).replace(" 512 ", " 512 0.004 ")
+NGINX = (
+    '{"time_local": "10/Oct/2025:13:55:36 -0700", "remote_addr": "192.0.2.1", "status": 200, '
+    f'"request": "GET /a?b HTTP/1.1", "http_user_agent": "{CHROME}"}}'
+)
+CADDY = (
+    '{"ts": 1760129736.5, "request": {"remote_ip": "192.0.2.1", "uri": "/a?b", "method": "GET", '
+    f'"headers": {{"User-Agent": ["{CHROME}"]}}}}, "status": 200}}'
+)
+TRAEFIK = (
+    '{"ClientHost": "192.0.2.1", "RequestPath": "/a?b", "StartUTC": "2025-10-10T20:55:36.1Z", '
+    f'"request_User-Agent": "{CHROME}"}}'
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BETWEEN,
+        COOKIE,
+        SECONDS,
+        f"shop.example {line('192.0.2.1', '/a', CHROME)}",
+        f"shop.example:443 {BETWEEN}",
+        NGINX,
+        CADDY,
+        TRAEFIK,
+    ],
+    ids=["between", "cookie", "seconds", "host", "host-between", "nginx", "caddy", "traefik"],
+)
+def test_agents_are_found_in_other_formats(text: str, tmp_path: Path) -> None:
+    log, [row] = read(written(tmp_path / "access.log", text, ""))
+    assert (log.lines, log.unreadable) == (1, 0)
+    assert row[1:3] == (f"192.0.2.1 {CHROME}", "/a")
+    assert row[3].startswith("2025-10-10 20:55:36")
+    assert row[4:] == (CHROME, "192.0.2.0/24")
+
+
+def test_lines_that_do_not_fit_the_log_s_format_are_counted_and_shown(tmp_path: Path) -> None:
+    short = '192.0.2.7 - - [10/Oct/2025:13:55:36 +0000] "GET /a HTTP/1.1" 304 -'
+    log, rows = read(written(tmp_path / "access.log", BETWEEN, BETWEEN, LOG[0], short))
+    assert (log.lines, log.unreadable, len(rows)) == (4, 1, 3)
+    assert log.first_unreadable is not None
+    assert log.first_unreadable.startswith("line 3: '192.0.2.1 - - ")
+    assert (rows[2][1], rows[2][4]) == ("192.0.2.7", None)
+    log, rows = read(written(tmp_path / "access.log", NGINX, "no JSON", '{"status": 200}', "[1]"))
+    assert (log.lines, log.unreadable, log.first_unreadable, len(rows)) == (
+        4,
+        3,
+        "line 2: 'no JSON'",
+        1,
+    )
+
+
+def test_an_address_with_a_port_is_no_host(tmp_path: Path) -> None:
+    _, [row] = read(written(tmp_path / "access.log", line("192.0.2.1:4711", "/a", CHROME)))
+    assert row[1] == f"192.0.2.1:4711 {CHROME}"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("access.log", b'{"a": 1}\n', "is no access log in the combined format (its first line: '{\"a\": 1}'); name"),
+        ("access.log", b"GET / 200\n", "is no access log in the combined format (its first line: 'GET / 200'); name"),
+        ("access.log", b'{"a": 1}\n', "holds lines of JSON without the address of a request: expected one of remote_addr,"),
+        ("access.log", b'{"ip": "::1", "ts": 1, "uri": "/"}\n', "holds lines of JSON without the agent of a request: expected"),
+        ("access.log", BETWEEN.replace(CHROME, "x").encode(), "no user agent is seen in '"),
+        ("access.log", BARE.encode(), "but a line is '192.0.2.1 - - [10/Oct/2025:13:55:36 -0700] "),
         ("empty", b"\n\n", "is no access log in the combined format (its first line: '')"),
         ("nul.log", f"{LOG[0]}\0".encode(), r"has NUL bytes in it, as a crash leaves them: take them out with tr"),
         ("access.log.gz", gzip.compress(LOG[0].encode(), mtime=0)[:-9], "is damaged or was cut off"),
@@ -128,7 +193,7 @@ def test_networks() -> None:
         ("events.csv", b"user_id,item_id,event,ts\n1,2,view\n", "has 3 fields instead of 4"),
         ("events.parquet", b"PAR1", "minimum file footer (8 bytes)): copy it again"),
     ],
-    ids=["json", "blank", "nul", "cut-off", "columns", "fields", "parquet"],
+    ids=["text", "json", "json-agent", "between", "bare", "blank", "nul", "cut-off", "columns", "fields", "parquet"],
 )  # fmt: skip
 def test_a_file_that_is_neither_is_one_line(
     name: str, content: bytes, message: str, tmp_path: Path
