@@ -16,6 +16,7 @@ from deltalake import CommitProperties, Transaction, write_deltalake
 
 from dawnlist.components.filter_bots.decision import list_suspects, list_user_agents
 from dawnlist.components.filter_bots.explanation import explain_user
+from dawnlist.components.filter_bots.mute_rules import explain_mute_rules
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.watermark import build_window_transactions
 from dawnlist.pipelines.bots.file_judging import judge_file
@@ -182,8 +183,8 @@ def test_an_address_with_a_port_is_no_host(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("access.log", b"GET / 200\n", "is no access log in the combined format (its first line: 'GET / 200'); name"),
-        ("access.log", b'{"a": 1}\n', "holds lines of JSON without the address of a request: expected one of remote_addr,"),
-        ("access.log", b'{"ip": "::1", "ts": 1, "uri": "/"}\n', "holds lines of JSON without the agent of a request: expected"),
+        ("access.log", b'{"a": 1}\n', "holds lines of JSON without the address of a request: expected one of "),
+        ("access.log", b'{"ip": "::1", "ts": 1, "uri": "/"}\n', "holds lines of JSON without the agent of a request"),
         ("access.log", BETWEEN.replace(CHROME, "x").encode(), "no user agent is seen in '"),
         ("access.log", BARE.encode(), "but a line is '192.0.2.1 - - [10/Oct/2025:13:55:36 -0700] "),
         ("empty", b"\n\n", "is no access log in the combined format (its first line: '')"),
@@ -272,6 +273,65 @@ def test_a_table_of_events_is_judged_as_the_daily_run_would(ending: str, tmp_pat
         )
 
 
+NO_AGENT = "no event has a user agent; if the source has them, name their column in source.columns"
+
+
+@pytest.mark.parametrize(
+    ("text", "bots", "mute_rules"),
+    [
+        (
+            "user_id,item_id,time,event\nann,i,2025-10-10T10:00:00Z,view\n",
+            {"internal_networks": ["10.0.0.0/8"]},
+            {
+                "declared_crawlers": NO_AGENT,
+                "previews_and_monitors": NO_AGENT,
+                "staff": "staff_ids is empty, no event has an address to compare with "
+                "internal_networks, no account has a role or an e-mail address",
+                "behaviour": "no user has 30 events or more",
+                "deny": "deny and deny_agents are empty",
+            },
+        ),
+        (
+            EVENTS.replace(";", ",").replace("Visitor", "user_id"),
+            {"internal_networks": ["10.0.0.0/8"], "behaviour": "off", "deny_agents": ["x"]},
+            {},
+        ),
+        (
+            "user_id,item_id,time,event\nann,i,2025-10-10T10:00:00Z,view\n",
+            {
+                "declared_crawlers": "off",
+                "previews_and_monitors": "shadow",
+                "staff_ids": ["sue"],
+                "deny": ["tom"],
+            },
+            {
+                "previews_and_monitors": NO_AGENT,
+                "behaviour": "no user has 30 events or more",
+            },
+        ),
+    ],
+    ids=["nothing", "everything", "some"],
+)
+def test_rules_that_judged_nobody_say_why(
+    text: str, bots: dict[str, Any], mute_rules: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "events.csv").write_text(text)
+    settings = Settings(bots=BotSettings(**bots))
+    with judge_file(str(tmp_path / "events.csv"), settings, assets=False) as found:
+        assert explain_mute_rules(found.connection, settings.bots) == mute_rules
+
+
+def test_behaviour_judges_from_thirty_events_of_a_user_on(tmp_path: Path) -> None:
+    rows = [f"ann,i{number},2025-10-{number % 28 + 1:02}T10:00:00Z,view" for number in range(30)]
+    settings = Settings()
+    for count, is_mute in ((30, False), (29, True)):
+        text = "\n".join(["user_id,item_id,time,event", *rows[:count]])
+        (tmp_path / "events.csv").write_text(text)
+        with judge_file(str(tmp_path / "events.csv"), settings, assets=False) as found:
+            mute_rules = explain_mute_rules(found.connection, settings.bots)
+        assert ("behaviour" in mute_rules) == is_mute
+
+
 def dawnlist(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "dawnlist.pipelines.cli", "bots", *words],
@@ -296,6 +356,10 @@ def test_judge_on_a_terminal_and_into_a_file(tmp_path: Path) -> None:
         "declared_crawlers (on): 2 users, 3 events",
         "previews_and_monitors (on): 1 users, 1 events",
         "dropped: 4 of 5 events (80.0%), 3 of 4 users",
+        "staff judged nobody: staff_ids is empty, internal_networks is empty, "
+        "no account has a role or an e-mail address",
+        "behaviour judged nobody: no user has 30 events or more",
+        "deny judged nobody: deny and deny_agents are empty",
     ]  # fmt: skip
     out = tmp_path / "verdicts.parquet"
     assert (

@@ -42,12 +42,15 @@ class AgentExpressions:
     """What CrawlerDetect takes out of an agent first."""
 
 
-def classify_user_agents(agents: pa.ChunkedArray, allowed: list[str]) -> pa.ChunkedArray:
+def classify_user_agents(
+    agents: pa.ChunkedArray, allowed: list[str], expressions: AgentExpressions | None = None
+) -> pa.ChunkedArray:
     """Return for each agent the rule that finds it: CRAWLER_RULE, PREVIEW_RULE or NULL.
 
-    No rule finds an agent that contains one of the texts in `allowed`.
+    No rule finds an agent that contains one of the texts in `allowed`. The expressions are those
+    of all libraries and words unless others are given.
     """
-    expressions = load_expressions()
+    expressions = expressions or load_expressions()
     names = _remove_texts(agents, "|".join(PEOPLE_TEXTS))
     reduced_names = _remove_texts(names, expressions.usual_words)
     is_preview = _match_any(names, expressions.previews)
