@@ -222,10 +222,24 @@ class BotSettings(_Section):
     Add the shop's own apps, e.g. [ShopApp/], if the library that they use names itself. The default
     is Facebook's browser for people, which the list crawler-user-agents takes for the link preview.
     """
+    deny_agents: list[str] = Field(default_factory=list)
+    """Texts that mark a user agent as a program's if it contains one of them.
+
+    They are judged by the rule `deny`, which is always on, and win over allow_agents. Their case
+    counts. Add what the lists don't know, e.g. [PriceWatch/].
+    """
     deny: list[str] = Field(default_factory=list)
     """The ids of users who are always dropped, even if `allow` names them."""
 
-    @field_validator("staff_domains", "staff_roles", "staff_ids", "allow", "allow_agents", "deny")
+    @field_validator(
+        "staff_domains",
+        "staff_roles",
+        "staff_ids",
+        "allow",
+        "allow_agents",
+        "deny_agents",
+        "deny",
+    )
     @classmethod
     def _check_not_blank(cls, texts: list[str]) -> list[str]:
         if any(not text.strip() for text in texts):
