@@ -420,8 +420,6 @@ class Settings(_Section):
 
     source: SourceSettings = Field(default_factory=SourceSettings)
     """Where the source keeps its data."""
-    items: ItemSettings = Field(default_factory=ItemSettings)
-    """Which items are withdrawn."""
     bots: BotSettings = Field(default_factory=BotSettings)
     """Which interactions are dropped because no customer made them."""
     gate: GateSettings = Field(default_factory=GateSettings)
@@ -434,6 +432,8 @@ class Settings(_Section):
     """What does the computing."""
     notify: NotifySettings = Field(default_factory=NotifySettings)
     """When people get a message about a run."""
+    items: ItemSettings = Field(default_factory=ItemSettings)
+    """Which items are withdrawn."""
 
     @classmethod
     def load(cls, uri: str) -> "Settings":

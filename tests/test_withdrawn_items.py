@@ -186,7 +186,9 @@ def test_histories_and_the_catalogue_keep_withdrawn_items(lists: TopLists) -> No
 
 
 def test_a_list_with_a_withdrawn_item_is_refused(lists: TopLists, tmp_path: Path) -> None:
-    broken = replace(lists, popular_index=np.array([5, 1], np.uint32), popular_score=np.ones(2))
+    broken = replace(
+        lists, popular_index=np.array([5, 1], np.uint32), popular_score=np.ones(2, np.float32)
+    )
     with pytest.raises(ValueError, match="the popular list names item 1, which is withdrawn"):
         broken.save(tmp_path / "broken")
     broken = replace(lists, withdrawn=np.array([20]))

@@ -214,10 +214,10 @@ def _find_index_problem(lists: TopLists) -> str | None:
     indices = {"a list": lists.item_index[lists._used]}
     for name, (item_index, _) in _name_popular_lists(lists).items():
         indices[name] = item_index
-    named = {**indices, "withdrawn": lists.withdrawn}
-    for name, item_index in named.items():
-        if item_index.size and int(item_index.max()) >= items:
-            return f"{name} names item {item_index.max()}, the catalogue ends at {items - 1}"
+    named: dict[str, npt.NDArray[Any]] = {**indices, "withdrawn": lists.withdrawn}
+    for name, named_items in named.items():
+        if named_items.size and int(named_items.max()) >= items:
+            return f"{name} names item {named_items.max()}, the catalogue ends at {items - 1}"
     is_withdrawn = np.zeros(items, dtype=bool)
     is_withdrawn[lists.withdrawn] = True
     for name, item_index in indices.items():
