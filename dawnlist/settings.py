@@ -183,6 +183,43 @@ class SourceSettings(_Section):
         return time_format
 
 
+class ItemSettings(_Section):
+    """Which items are withdrawn: in no list, and in no answer of the predictor.
+
+    `dawnlist items withdraw` withdraws items within a second, without a run.
+    """
+
+    blocked: list[str] = Field(default_factory=list)
+    """The ids of items that no list may have."""
+    catalogue: Literal["auto", "full", "partial"] = "auto"
+    """What it means that the items table lacks an item. Without a table nothing is withdrawn.
+
+    partial: the item is withdrawn only if an earlier items table listed it. full: it is withdrawn.
+    auto: full if the table lists at least 95% of what people met in the last 28 days, and of what
+    nobody met before them, else partial.
+    """
+    unavailable_words: list[str] = Field(default_factory=list)
+    """Words by which the source says that an item is not available, besides the usual ones.
+
+    The usual ones are false, no, 0, out of stock, sold out, unavailable, discontinued and others;
+    see docs/CLEANING.md. source.columns.available names the column if it has an unusual name.
+    """
+    max_coverage_fall: float = Field(default=0.5, ge=0, le=1)
+    """Accept an items table that covers at most this share less of what people used lately.
+
+    It is compared with the table before, by the events of the last 28 days. A table that covers
+    less is taken for damaged, and the one before stays. Likewise, a column that makes more of this
+    unavailable is ignored. 1 accepts any table.
+    """
+
+    @field_validator("blocked", "unavailable_words")
+    @classmethod
+    def _check_not_blank(cls, texts: list[str]) -> list[str]:
+        if any(not text.strip() for text in texts):
+            raise ValueError("a blank text names nothing: remove it")
+        return texts
+
+
 class BotSettings(_Section):
     """Which interactions are dropped because no customer made them."""
 
@@ -445,6 +482,8 @@ class Settings(_Section):
     """What does the computing."""
     notify: NotifySettings = Field(default_factory=NotifySettings)
     """When people get a message about a run."""
+    items: ItemSettings = Field(default_factory=ItemSettings)
+    """Which items are withdrawn."""
 
     @classmethod
     def load(cls, uri: str) -> "Settings":

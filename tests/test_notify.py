@@ -558,3 +558,26 @@ def test_segments_lift_and_churn_are_told(night: Night) -> None:
         "judged on another holdout (0123456789abcdef, now fedcba9876543210)",
     ):
         assert words in page
+
+
+def test_items_that_no_list_has_and_a_damaged_table(night: Night) -> None:
+    problem = "the items table covers 3%: it seems to be damaged"
+    night.steps(
+        clean={**CLEAN, "items": {"rows": 9, "rejected": 0, "duplicates": 0, "problem": problem}},
+        recommend={"withdrawn": {"left": 1200, "blocked": 2, "withdrawn": 1}},
+    )
+    text, html, markdown = night.reported()
+    assert (
+        "\nitems     in no list: 1,200 left the items table, 2 blocked in the settings, 1 withdrawn by "
+        f"a command; {problem}\n"
+    ) in text
+    assert "Withdrawn items" in Page(html).headings
+    assert "## Withdrawn items" in markdown
+    assert problem in Page(html).text
+
+
+def test_without_withdrawn_items_nothing_is_said_of_them(night: Night) -> None:
+    night.steps(clean=CLEAN, recommend={"withdrawn": {}})
+    text, html, markdown = night.reported()
+    assert "items     " not in text
+    assert "Withdrawn items" not in html + markdown

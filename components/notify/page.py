@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from dawnlist.components.notify import (
     charts,
+    item_tables,
     model_tables,
     score_tables,
     step_tables,
@@ -193,6 +194,7 @@ PAGE_SECTIONS = (
         section_notes.note_unknown_events,
     ),
     SectionSpec("Late rows", [tables.build_late_rows_table], section_notes.note_backfill),
+    SectionSpec("Withdrawn items", [item_tables.build_withdrawn_table]),
     SectionSpec("Freshness and drift", [tables.build_freshness_table]),
     SectionSpec("Bots", [tables.build_bots_table], section_notes.note_dropped_events, wide=True),
     SectionSpec("Splits", [step_tables.build_splits_table]),

@@ -4,6 +4,10 @@ from collections.abc import Sequence
 
 from dawnlist.components.notify.facts import Facts
 from dawnlist.components.notify.formats import format_count, format_duration, format_score
+from dawnlist.components.notify.item_tables import (
+    build_withdrawn_table,
+    describe_withdrawn_items,
+)
 from dawnlist.components.notify.model_tables import (
     build_differences_table,
     build_metrics_table,
@@ -44,6 +48,7 @@ MARKDOWN_TABLES = {
     "Rows": build_volumes_table,
     "Unknown events": build_unknown_events_table,
     "Late rows": build_late_rows_table,
+    "Withdrawn items": build_withdrawn_table,
     "Steps": build_durations_table,
 }
 """The tables of the Markdown summary, by their headings."""
@@ -118,6 +123,7 @@ def summarise_steps(facts: Facts) -> list[tuple[str, str]]:
         ("rows", _summarise_rows(facts)),
         ("unknown", describe_unknown_events(facts)),
         ("late", describe_backfill(facts)),
+        ("items", describe_withdrawn_items(facts)),
         ("bots", describe_dropped_events(facts)),
         ("splits", _summarise_splits(facts)),
         ("search", _summarise_search(facts)),
