@@ -12,7 +12,6 @@ bootstrapped by users.
 import argparse
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -305,7 +304,9 @@ def count_lost_events(
     """
     if not plan.kinds:
         shares = night.dropped_events.items()
-        figures.people_lost.append(sum(value for rule, value in shares if rule not in PROGRAM_RULES))
+        figures.people_lost.append(
+            sum(value for rule, value in shares if rule not in PROGRAM_RULES)
+        )
         return
     events = np.bincount(past.user, minlength=rows.shape[0])
     people = np.flatnonzero(select_people(plan, rows, np.arange(rows.shape[0])))
@@ -409,7 +410,9 @@ def print_shop(plan: ShopPlan, figures: ShopFigures) -> dict[str, Any]:
         for metric in METRICS:
             verdict = summarize(rows, metric)
             told["verdicts"][f"{horizon} {metric}"] = verdict
-            words = "; ".join(f"{name}: {'yes' if holds else 'no'}" for name, holds in verdict.items())
+            words = "; ".join(
+                f"{name}: {'yes' if holds else 'no'}" for name, holds in verdict.items()
+            )
             print(f"{plan.name}, {horizon}, {metric}@{K}: {words}", flush=True)
     return told | {
         "people_lost": figures.people_lost,

@@ -92,9 +92,7 @@ def run_night(arguments: dict[str, Any], as_of: datetime, home: Path) -> Night:
         seconds=seconds,
         outcome=_describe_outcome(local_run),
         dropped_users=_read_dropped_users(home),
-        dropped_events=_compute_dropped_shares(
-            find_step_report(local_run.records, "filter_bots")
-        ),
+        dropped_events=_compute_dropped_shares(find_step_report(local_run.records, "filter_bots")),
     )
 
 

@@ -14,7 +14,12 @@ from dawnlist.components.tune.contenders import (
     expand_repeats,
 )
 from dawnlist.components.tune.grid import ContentBlend, PopularityBlend, RepeatBlend
-from dawnlist.components.tune.halving import Rung, is_clearly_worse, race_trials
+from dawnlist.components.tune.halving import (
+    STANDARD_ERRORS_TO_REPLACE,
+    Rung,
+    is_clearly_worse,
+    race_trials,
+)
 from dawnlist.components.tune.sample import Sample
 from dawnlist.components.tune.trials import Trial, TrialArchive, TrialResult
 from dawnlist.model.metrics import mean_or_zero
@@ -99,7 +104,8 @@ class Contest:
         for contender in [*best, *originals]:
             scores[contender] = self.score_contender(contender, rung, sweeps, self.user_count)
         best.sort(key=lambda contender: -mean_or_zero(scores[contender]))
-        if not is_clearly_worse(scores[originals[0]], scores[best[0]]):
+        original_scores, best_scores = scores[originals[0]], scores[best[0]]
+        if not is_clearly_worse(original_scores, best_scores, STANDARD_ERRORS_TO_REPLACE):
             best = _put_first(originals[:1], best)[:keep]
         for contender in contenders:
             contender.rows[-1]["dropped"] = contender not in best
