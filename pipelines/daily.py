@@ -118,6 +118,7 @@ def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseCompone
                 interactions=interactions,
                 verdicts=filtered.outputs["verdicts"],
                 window_days=window_days,
+                settings=settings,
                 redis=redis,
                 **day,
             )

@@ -37,17 +37,19 @@ def recommend(
         from dawnlist.records.verdict import Verdict
         from dawnlist.settings import Settings
 
+        cut = Splits.load(Path(splits.path))
         list_metadata = build_list_metadata(
             Evaluation.from_dict(json.loads(Path(evaluation.path).read_text())),
             from_json(Verdict, json.loads(Path(verdict.path).read_text())),
-            model.metadata["name_in_lake"],
+            cut.about["incumbent"],
+            model.metadata,
             Settings.load(settings).source.weights,
             moment,
             run,
         )
         top_lists = build_top_lists(
             Lake.open(lake, namespace),
-            Splits.load(Path(splits.path)),
+            cut,
             FactorModel.load(Path(model.path)),
             list_metadata,
             int(k),
