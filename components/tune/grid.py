@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Final
 
+from dawnlist.components.tune.grid_values import compute_middle, find_value_beyond
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.hyper_parameters import (
     BY_NAME,
     FIT_PARAMETERS,
     HYPER_PARAMETERS,
+    SCORING_PARAMETERS,
 )
 from dawnlist.model.metrics import METRICS
 from dawnlist.model.repeats import RepeatMode
@@ -110,6 +112,35 @@ class Grid:
                 configs.append(self._build_config({**center, name: value}))
         return _drop_duplicates(configs)
 
+    def extend_around(self, config: ALSConfig) -> "Grid":
+        """Return the grid, with one more value beyond each edge that the configuration is on.
+
+        Such an edge has a better side that was never tried. The ratio of the new value to the edge
+        is that of the last two values before it. A share of 0 has no value below it. Longer vectors
+        are not tried, because they need memory and time that nobody has planned for.
+        """
+        extended = {}
+        for parameter in HYPER_PARAMETERS:
+            values = sorted(set(getattr(self, parameter.name)))
+            value = getattr(config, parameter.name)
+            beyond = find_value_beyond(values, value, parameter)
+            if beyond is not None:
+                extended[parameter.name] = sorted({*values, value, beyond})
+        return replace(self, **extended)
+
+    def middle(self) -> ALSConfig:
+        """Return the configuration of the grid's middle: what is fitted where nothing can be chosen.
+
+        Of an even number of values it is the geometric mean of the two middle ones, and the higher
+        one if the other is 0.
+        """
+        values = {}
+        for parameter in HYPER_PARAMETERS:
+            values[parameter.name] = compute_middle(sorted(set(getattr(self, parameter.name))))
+        config = self._build_config({name: values[name] for name in FIT_PARAMETERS})
+        scoring = {name: values[name] for name in SCORING_PARAMETERS}
+        return replace(config, **scoring)
+
     def blends(self) -> list[PopularityBlend]:
         """Return every share of popularity with every half-life. The first has no popularity."""
         pairs = _combine_shares(self.popularity_share, self.popularity_half_life)
@@ -153,7 +184,7 @@ class Grid:
     def _build_config(self, values: dict[str, float]) -> ALSConfig:
         """Build a configuration. KFP's runner turns the integers in lists into floats."""
         parameters: dict[str, Any] = {name: float(value) for name, value in values.items()}
-        parameters["factors"] = int(values["factors"])
+        parameters["factors"] = round(values["factors"])
         if self.solver != "ials":
             parameters["nu"] = 0.0
         return ALSConfig(
@@ -226,6 +257,7 @@ def plan_search(
         return _plan_single_config(grid, champion, blend, repeat)
     configs, description = grid.configs(), "the full grid"
     if search == "around_champion" and champion is not None:
+        grid = grid.extend_around(champion)
         configs, description = grid.configs_around(champion), "around the champion"
     elif search == "around_champion":
         description += ": no ALS is champion yet"
@@ -238,15 +270,10 @@ def plan_search(
 def _plan_single_config(
     grid: Grid, champion: ALSConfig | None, blend: PopularityBlend, repeat: RepeatBlend
 ) -> SearchPlan:
-    """Plan only the champion's configuration or, without a champion, the grid's first one."""
-    if champion is None:
-        first, content = grid.configs()[0], grid.contents()[0]
-        description = "the grid's first configuration: no ALS is champion yet"
-    else:
-        first = champion
-        content = (champion.content_share, champion.content_pairs)
-        description = "the champion's configuration"
-    configs = _with_blends(grid.configs_around(first)[:1], blend, repeat)
+    """Plan only the champion's configuration or, without a champion, the grid's middle."""
+    config, description = choose_without_search(grid, champion)
+    content = (config.content_share, config.content_pairs)
+    configs = _with_blends(grid.configs_around(config)[:1], blend, repeat)
     return SearchPlan(configs, [blend], [repeat], [content], f"search is off: {description}")
 
 
@@ -264,6 +291,20 @@ def _keep_allowed_repeats(
     if is_allowed[repeats]:
         return champion.repeat_share, champion.repeat_half_life
     return reference
+
+
+def choose_without_search(
+    grid: Grid, champion: ALSConfig | None, repeats: RepeatMode = "off"
+) -> tuple[ALSConfig, str]:
+    """Return the champion's configuration or, without a champion, the grid's middle, in words too.
+
+    The champion's own iterations, seed and solver are kept, so that it is the live configuration.
+    The middle has the reference shares of popularity and repeats.
+    """
+    if champion is None:
+        [config] = _with_blends([grid.middle()], *grid.reference_blends(repeats))
+        return config, "the grid's middle, since no ALS is champion yet"
+    return champion, "the champion's configuration"
 
 
 def read_champion_config(lake: Lake, splits: Splits) -> ALSConfig | None:
