@@ -27,7 +27,7 @@ import pyarrow as pa
 from crawlerdetect import CrawlerDetect
 
 from dawnlist.components.filter_bots.user_agents import classify_user_agents, load_expressions
-from dawnlist.settings import BotSettings
+from dawnlist.settings import Settings
 
 MOST_AGENTS = 4000
 SOURCES = ["crawlerdetect==0.4.2", "is-crawler==1.5.25"]
@@ -214,7 +214,7 @@ def each(is_crawler: Callable[[str], bool]) -> Judge:
 
 def classifies(expressions: object) -> Judge:
     """Judge agents with the bot filter's function."""
-    allowed = BotSettings().allow_agents
+    allowed = Settings().bots.allow_agents
 
     def judge(agents: list[str]) -> list[bool]:
         rules = classify_user_agents(pa.chunked_array([agents]), allowed, expressions)  # type: ignore[arg-type]

@@ -113,7 +113,7 @@ def test_verdicts_and_counts(lake: Lake) -> None:
     accounts(lake, ("sue", "sue@shop.example", "customer"), ("ann", "ann@mail.example", None))
     verdicts, report = judged(lake, shop(), staff_domains=["Shop.Example"])
     assert listed(verdicts) == VERDICTS_OF_SHOP
-    counts = {name: report[name] for name in report if name not in ("rules", "seconds")}
+    counts = {name: report[name] for name in report if name not in ("rules", "signs", "seconds")}
     assert counts == {
         "users": 5,
         "events": 10,
@@ -123,6 +123,7 @@ def test_verdicts_and_counts(lake: Lake) -> None:
         "kept_users": 3,
         "kept_events": 5,
         "share": 0.5,
+        "shadow_reason": None,
     }
     assert [(rule["rule"], rule["users"], rule["events"]) for rule in report["rules"]] == [
         ("declared_crawlers", 1, 3),

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dawnlist.components.filter_bots.behaviour import BEHAVIOUR_RULE, find_unusual_users
+from dawnlist.components.filter_bots.behaviour import BEHAVIOUR_RULE, find_machines
 from dawnlist.components.filter_bots.user_agents import (
     CRAWLER_RULE,
     PREVIEW_RULE,
@@ -175,7 +175,7 @@ BOT_RULES: Final[dict[str, Callable[[DuckDBConnection, BotSettings], None]]] = {
     CRAWLER_RULE: find_declared_crawlers,
     PREVIEW_RULE: find_previews_and_monitors,
     STAFF_RULE: find_staff,
-    BEHAVIOUR_RULE: find_unusual_users,
+    BEHAVIOUR_RULE: find_machines,
     DENY_RULE: find_denied_users,
 }
 """The rules in their order. `deny` is always on, the others as the setting of that name says."""
