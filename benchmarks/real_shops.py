@@ -177,6 +177,7 @@ def print_shop(plan: ShopPlan, figures: ShopFigures) -> dict[str, Any]:
         f"user-nights judged: {figures.judged:,}, of users whom the bot rules dropped: "
         f"{figures.judged_dropped:,}"
     )
+    print(f"nights on which a step failed: {sum(night.failed for night in figures.nights)}")
     print(f"answers by rung: {figures.tiers}; the lists' age in days: {figures.list_ages}")
     told: dict[str, Any] = {"tables": {}, "verdicts": {}}
     for horizon in HORIZONS:
@@ -275,6 +276,7 @@ def summarize_shop(name: str, told: dict[str, Any]) -> list[dict[str, str]]:
                 "strongest rule": f"{best['arm']} {best['ndcg all']:.4f}",
                 **{words: "yes" if holds else "no" for words, holds in verdict.items()},
                 "people's events lost": f"{max(told['people_lost']):.2%}",
+                "failed nights": str(sum(night["failed"] for night in told["nights"])),
             }
         )
     return lines

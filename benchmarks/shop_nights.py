@@ -38,6 +38,7 @@ class Night:
     seconds: float
     outcome: str
     """What the run decided, or why it failed."""
+    failed: bool
     dropped_users: set[str]
     """The users whom the bot rules dropped."""
     dropped_events: dict[str, float]
@@ -92,6 +93,7 @@ def run_night(arguments: dict[str, Any], as_of: datetime, home: Path) -> Night:
         as_of=as_of,
         seconds=seconds,
         outcome=_describe_outcome(local_run),
+        failed=local_run.error is not None,
         dropped_users=_read_dropped_users(home),
         dropped_events=_compute_dropped_shares(find_step_report(local_run.records, "filter_bots")),
     )

@@ -83,6 +83,7 @@ def test_two_nights_of_a_tiny_shop(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "simulated-tiny.json").read_text())
     assert [night["as_of"][:10] for night in told["nights"]] == ["2025-02-05", "2025-02-06"]
+    assert [night["failed"] for night in told["nights"]] == [False, False]
     assert told["nights"][0]["outcome"].startswith("version 1: ")
     assert told["list_ages"][0] == 0
     assert set(told["tiers"]) <= {"list", "vector", "popular", "segment", "fold_in", "content"}
