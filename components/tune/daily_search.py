@@ -70,6 +70,7 @@ def run_daily_search(
         contents=plan.contents,
         shard=shard,
         table=table,
+        has_favourite=plan.has_favourite,
     )
     report = {"trials": trials, "searched": plan.description, "metric": metric, "k": k}
     if shard is None:
