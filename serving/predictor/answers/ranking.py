@@ -65,7 +65,8 @@ def _choose_lists(tasks: Sequence[RankingTask], users: Sequence[RankedUser]) -> 
 def _rank_all_items(tasks: Sequence[RankingTask], users: Sequence[RankedUser]) -> list[ScoredItems]:
     """Rank all items for all tasks in one pass over the item vectors.
 
-    Own items are left out of the pass, and merged into the lists that it finds.
+    The items that a user met are left out of the pass. Own items, which are those that may come
+    back, are then merged into the list.
     """
     coarse = tasks[0].snapshot.coarse
     longest = max(task.k for task in tasks)
@@ -88,8 +89,8 @@ def _rank_all_items(tasks: Sequence[RankingTask], users: Sequence[RankedUser]) -
 
 
 def _sort_hidden_rows(task: RankingTask, user: RankedUser) -> npt.NDArray[np.int32]:
-    """Return the rows of the task's hidden items and of own items, ascending."""
-    hidden = task.hidden.union(user.own.rows.tolist())
+    """Return the rows of the task's hidden items and of all that the user met, ascending."""
+    hidden = task.hidden.union(user.equation.index.tolist())
     rows = np.fromiter(hidden, np.int32, len(hidden))
     return np.sort(rows)
 
