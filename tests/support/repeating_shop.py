@@ -35,6 +35,7 @@ CONFIG: dict[str, Any] = {
     "repeat_half_life": 16.0,
     "repeat_gap": 12.0,
 }
+Floats = npt.NDArray[Any]
 Pairs = dict[int, tuple[float, float]]
 """Item -> (weight, age in days at the cut)."""
 
@@ -97,7 +98,7 @@ def own_scores(
     return {item: share * value / largest for item, value in raw.items()}
 
 
-def confidence(pairs: Pairs, config: dict[str, Any] = CONFIG) -> npt.NDArray[np.float64]:
+def confidence(pairs: Pairs, config: dict[str, Any] = CONFIG) -> Floats:
     """c of all items."""
     values = np.zeros(ITEMS)
     for item, (weight, age) in pairs.items():
@@ -105,29 +106,24 @@ def confidence(pairs: Pairs, config: dict[str, Any] = CONFIG) -> npt.NDArray[np.
     return values
 
 
-def gram() -> npt.NDArray[np.float64]:
-    return Y[:FITTED].astype(np.float64).T @ Y[:FITTED].astype(np.float64)
+def gram() -> Floats:
+    return np.asarray(Y[:FITTED].astype(np.float64).T @ Y[:FITTED].astype(np.float64))
 
 
-def normal_matrix(pairs: Pairs) -> npt.NDArray[np.float64]:
+def normal_matrix(pairs: Pairs) -> Floats:
     """The left side of equation 2."""
     c, y = confidence(pairs), Y.astype(np.float64)
     ridge = CONFIG["ridge_scale"] * (c.sum() + CONFIG["alpha0"] * FITTED) ** CONFIG["nu"]
-    return CONFIG["alpha0"] * gram() + ridge * np.eye(FACTORS) + (y.T * c) @ y
+    return np.asarray(CONFIG["alpha0"] * gram() + ridge * np.eye(FACTORS) + (y.T * c) @ y)
 
 
-def solve(pairs: Pairs) -> npt.NDArray[np.float64]:
+def solve(pairs: Pairs) -> Floats:
     """x of a whole history, by equation 2."""
     pull = np.where(np.isin(np.arange(ITEMS), list(pairs)), CONFIG["alpha0"] + confidence(pairs), 0)
-    x: npt.NDArray[np.float64] = np.linalg.solve(
-        normal_matrix(pairs), Y.astype(np.float64).T @ pull
-    )
-    return x
+    return np.asarray(np.linalg.solve(normal_matrix(pairs), Y.astype(np.float64).T @ pull))
 
 
-def solve_from(
-    start: npt.NDArray[np.float64], history: Pairs, events: Pairs
-) -> npt.NDArray[np.float64]:
+def solve_from(start: Floats, history: Pairs, events: Pairs) -> Floats:
     """x of a history of which only the newest pairs are known, from its x before the events."""
     merged = merge(history, events, 0.0)
     gain = confidence(merged) - confidence(history)
@@ -136,17 +132,16 @@ def solve_from(
     for item in events:
         base = 0.0 if item in history else CONFIG["alpha0"]
         right += (base + gain[item] - gain[item] * (y[item] @ start)) * y[item]
-    x: npt.NDArray[np.float64] = start + np.linalg.solve(normal_matrix(merged), right)
-    return x
+    return np.asarray(start + np.linalg.solve(normal_matrix(merged), right))
 
 
-def stored(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def stored(x: Floats) -> Floats:
     """The vector as the store holds it, in 8 bits."""
     scale = np.abs(x).max()
     return np.rint(x / scale * 127) * scale / 127
 
 
-def scale_of(x: npt.NDArray[np.float64], config: dict[str, Any] = CONFIG) -> float:
+def scale_of(x: Floats, config: dict[str, Any] = CONFIG) -> float:
     """s of the vector x."""
     if "score_scale" not in config:
         return 1.0
@@ -154,9 +149,7 @@ def scale_of(x: npt.NDArray[np.float64], config: dict[str, Any] = CONFIG) -> flo
     return float(8.0 * mean_square**0.5) or 1.0
 
 
-def dense(
-    x: npt.NDArray[np.float64], newest: Pairs, met: int, config: dict[str, Any] = CONFIG
-) -> npt.NDArray[np.float64]:
+def dense(x: Floats, newest: Pairs, met: int, config: dict[str, Any] = CONFIG) -> Floats:
     """The scores of all items without own(u, i)."""
     taste = confidence(newest) @ Z
     length = np.linalg.norm(taste) or 1.0
@@ -183,7 +176,7 @@ def explain(pairs: Pairs, item: int) -> dict[int, float]:
 
 
 def total(
-    scores: npt.NDArray[np.float64], own: dict[int, float], hidden: Collection[int], k: int
+    scores: Floats, own: dict[int, float], hidden: Collection[int], k: int
 ) -> list[tuple[int, float]]:
     """The k best items that are not hidden, with their scores and those of own items."""
     whole = [(item, float(score) + own.get(item, 0.0)) for item, score in enumerate(scores)]
