@@ -138,7 +138,7 @@ def solve_from(start: Floats, history: Pairs, events: Pairs) -> Floats:
 def stored(x: Floats) -> Floats:
     """The vector as the store holds it, in 8 bits."""
     scale = np.abs(x).max()
-    return np.rint(x / scale * 127) * scale / 127
+    return np.asarray(np.rint(x / scale * 127) * scale / 127)
 
 
 def scale_of(x: Floats, config: dict[str, Any] = CONFIG) -> float:
