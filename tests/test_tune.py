@@ -10,6 +10,7 @@ from dawnlist.als.engine import FitEngine
 from dawnlist.components.tune.contenders import ResumableFit
 from dawnlist.components.tune.contest import NEWCOMER_SUFFIX, RungShard
 from dawnlist.components.tune.daily_search import run_daily_search
+from dawnlist.components.tune.edges import describe_edges
 from dawnlist.components.tune.grid import (
     NO_CONTENT_BLEND,
     NO_POPULARITY_BLEND,
@@ -17,6 +18,7 @@ from dawnlist.components.tune.grid import (
     plan_search,
     read_champion_config,
 )
+from dawnlist.components.tune.grid_values import find_value_beyond
 from dawnlist.components.tune.halving import plan_rungs, race_trials, schedule_sweeps
 from dawnlist.components.tune.newcomers import Newcomers
 from dawnlist.components.tune.sample import Sample
@@ -25,6 +27,7 @@ from dawnlist.components.tune.trials import Trial, TrialArchive, TrialResult, fo
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.content import ItemFeatures
+from dawnlist.model.hyper_parameters import BY_NAME
 from dawnlist.model.ids import IdMap
 from dawnlist.model.metrics import METRICS
 from dawnlist.model.splits import Splits
@@ -99,7 +102,14 @@ def test_what_a_search_is_asked_to_try() -> None:
     live = ALSConfig(32, 0.1, 10.0, popularity_share=0.2, popularity_half_life=3)
     blends = [NO_POPULARITY_BLEND, (0.3, 1.0), (0.3, 7.0)]
     assert (plan_search("full", grid, live).configs, grid.blends()) == (grid.configs(), blends)
-    assert len(plan_search("around_champion", grid, live).configs) == 3
+    around = plan_search("around_champion", grid, live)
+    assert [(c.factors, c.alpha) for c in around.configs] == [
+        (32, 10),
+        (16, 10),
+        (32, 1),
+        (32, 100),
+    ]
+    assert around.blends == blends  # .2 of 3 days is on no edge
     first = plan_search("around_champion", grid, None)
     assert (first.configs, first.description) == (
         grid.configs(),
@@ -107,7 +117,11 @@ def test_what_a_search_is_asked_to_try() -> None:
     )
     off = plan_search("off", grid, live)
     assert ([(c.factors, c.alpha) for c in off.configs], off.blends) == ([(32, 10)], [(0.2, 3)])
-    assert plan_search("off", grid, None).configs == grid.configs()[:1]
+    middle = plan_search("off", grid, None)
+    assert ([(c.factors, c.alpha) for c in middle.configs], middle.blends) == (
+        [(23, 3.16)],
+        [(0.3, 2.65)],
+    )
     with pytest.raises(
         ValueError, match="search is 'fast': give one of full, around_champion, off"
     ):
@@ -350,13 +364,95 @@ def test_a_days_search_says_what_it_did(lake: Lake) -> None:
     assert lake.names("searches", "20260131T000000Z") == ["run-1.json"]
 
 
-def test_without_a_judged_user_the_first_configuration_stands(lake: Lake) -> None:
+def test_without_a_judged_user_the_grids_middle_stands(lake: Lake) -> None:
     splits = two_tastes()
     splits.last[1], splits.weight[1] = 0, 0
     trials = search_configs(lake, splits, GRID.configs(), "ndcg", k=5)
     assert trials[0] == GRID.configs()[0].as_dict()
     report = run_daily_search(lake, splits, GRID, "full", "ndcg", 5, FitEngine(), "run-1", None)
-    assert (report["trials"], report["rungs"]) == (trials, [])
+    assert (report["trials"], report["rungs"]) == ([GRID.middle().as_dict()], [])
+
+
+@pytest.mark.parametrize(("min_users", "searched"), [(40, True), (41, False)])
+def test_too_few_users_choose_nothing(lake: Lake, min_users: int, searched: bool) -> None:
+    """Forty users can be judged on validation; the live configuration is kept as it is."""
+    live = ALSConfig(4, 0.1, 7.0, half_life=3.0, iterations=4, popularity_share=0.7)
+    splits = two_tastes()
+    lake.write_json({**live.as_dict(), "ridge_scale": 1.0}, "models", "m", "config.json")
+    splits.about["incumbent"] = {"model": "m"}
+    small = Grid((4,), (0.1,), (1.0, 7.0), half_life=(3.0,), iterations=2)
+    report = run_daily_search(
+        lake, splits, small, "full", "ndcg", 5, FitEngine(), "run-1", None, min_users
+    )
+    assert (len(report["trials"]) == 2) == searched
+    if not searched:
+        assert report["trials"] == [live.as_dict()]
+        assert report["searched"] == (
+            "nothing was searched: only 40 known users can be judged in the validation period, and "
+            "gate.min_users is 41; the challenger has the champion's configuration"
+        )
+    shard = RungShard(0, 0, 2)
+    of_shard = run_daily_search(
+        lake, splits, small, "full", "ndcg", 5, FitEngine(), "run-1", shard, min_users
+    )
+    assert of_shard["trials"] == []
+
+
+def test_the_middle_of_a_grid_is_geometric_and_no_corner() -> None:
+    grid = Grid(
+        factors=(32, 64), regularization=(100, 30), alpha=(1, 10, 90), half_life=(0, 14),
+        popularity_share=(0, 0.1, 0.3, 1, 3), popularity_half_life=(0.5, 3, 14),
+    )  # fmt: skip
+    middle = grid.middle()
+    assert (middle.factors, middle.regularization, middle.alpha) == (45, 54.8, 10)
+    assert (middle.half_life, middle.popularity_share, middle.popularity_half_life) == (14, 0.3, 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "value", "beyond"),
+    [
+        ([1.0, 10.0], 10.0, 100.0),
+        ([1.0, 10.0], 1.0, 0.1),
+        ([1.0, 10.0], 5.0, None),  # within
+        ([1.0, 10.0], 100.0, 1000.0),  # the night after
+        ([30.0, 100.0], 100.0, 333.0),
+        ([1.0, 10.0], 1e6, None),  # the highest that is allowed
+        ([1.0, 10.0], 5e5, 1e6),
+        ([1.0, 10.0], 1e-6, None),
+        ([0.0, 14.0], 14.0, None),  # the ratio to 0 says nothing
+        ([0.0, 14.0], 0.0, None),
+        ([10.0], 10.0, None),
+    ],
+)
+def test_beyond_an_edge_the_last_step_is_made_again(
+    values: list[float], value: float, beyond: float | None
+) -> None:
+    assert find_value_beyond(values, value, BY_NAME["alpha"]) == beyond
+    assert find_value_beyond(values, value, BY_NAME["factors"]) is None
+
+
+def test_a_neighbourhood_goes_beyond_the_edges_that_the_champion_is_on(lake: Lake) -> None:
+    grid = Grid(
+        (16, 32), (30.0, 100.0), (1, 10), popularity_share=(0, 1, 3), popularity_half_life=(1, 3)
+    )
+    live = ALSConfig(32, 100.0, 1.0, popularity_share=3.0, popularity_half_life=1.0)
+    plan = plan_search("around_champion", grid, live)
+    assert [(c.factors, c.regularization, c.alpha) for c in plan.configs] == [
+        (32, 100, 1), (16, 100, 1), (32, 30, 1), (32, 333, 1), (32, 100, 0.1), (32, 100, 10),
+    ]  # fmt: skip
+    assert {share for share, _ in plan.blends} == {0, 1, 3, 9}
+    assert {days for share, days in plan.blends if share} == {0.333, 1, 3}
+    best = {**plan.configs[3].as_dict(), "popularity_share": 9.0, "popularity_half_life": 1.0}
+    assert describe_edges(plan, best) == [
+        "factors 32 is the greatest value that was tried; give more values with --factors to go "
+        "beyond it",
+        "regularization 333 is the greatest value that was tried; if it goes live, the next run "
+        "tries 1110 too",
+        "popularity 9 is the greatest value that was tried; if it goes live, the next run tries 27 "
+        "too",
+    ]
+    inside = {**plan.configs[0].as_dict(), "factors": 0, "popularity_share": 0.0}
+    assert describe_edges(plan, inside) == []
 
 
 def test_mistakes_are_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

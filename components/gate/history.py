@@ -38,7 +38,7 @@ class GateRecord(BaseModel):
     passed: bool
     """Whether something new went live."""
     winner: str
-    """What went live: `challenger`, `popularity` or `incumbent`."""
+    """Whose configuration lives: `challenger`, `popularity` or `incumbent`."""
     forced: str
     """The reason of a forced pass, or an empty text."""
     comparable: bool

@@ -28,6 +28,7 @@ from dawnlist.messages.masking import anonymise_json
 from dawnlist.messages.message import Message
 from dawnlist.pages import render_page, render_text
 from dawnlist.records.registry import Publication
+from dawnlist.records.winner_names import describe_winner
 from dawnlist.settings import NotifySettings
 from dawnlist.urls import mask_passwords
 
@@ -36,6 +37,7 @@ MAIL_SECTIONS: Final = (
     "Gate",
     "Publication",
     "Rows",
+    "Unknown events",
     "Late rows",
     "Freshness and drift",
     "Bots",
@@ -99,7 +101,10 @@ def build_run_message(facts: Facts, context: MessageContext) -> Message:
         "most_rows": MAX_MAIL_ROWS,
         "links": context.links,
     }
-    chat_variables = {"lines": summarise_steps(facts), "failing": _describe_failed_rules(facts)}
+    chat_variables = {
+        "lines": summarise_steps(facts),
+        "failing": score_tables.describe_failed_rules(facts),
+    }
     return Message(
         _build_message_key(facts),
         datetime.now(UTC),
@@ -162,7 +167,7 @@ def _tabulate_live_version(facts: Facts, champion: Publication | None) -> TextTa
     values = {
         "version": champion["version"],
         "as of": champion["as_of"],
-        "winner": champion["winner"],
+        "winner": describe_winner(champion),
         "run": champion["run"],
         "older than this run by": f"{days:.1f} days",
     }
@@ -201,19 +206,6 @@ def _shorten_section(spec: SectionSpec) -> SectionSpec:
 
 def _draw_nothing(facts: Facts) -> None:
     return None
-
-
-def _describe_failed_rules(facts: Facts) -> list[str]:
-    """Describe the gate's rules that did not pass, each with its value and its limit."""
-    table = score_tables.build_gate_table(facts)
-    if table is None:
-        return []
-    descriptions = []
-    for rule, row in zip(facts.get_listing("gate", "rules"), table.rows, strict=True):
-        if rule.get("passed") is not True:
-            name, value, limit, answer = row
-            descriptions.append(f"{name}: {value}, {limit}: {answer}")
-    return descriptions
 
 
 def _build_message_key(facts: Facts) -> str:

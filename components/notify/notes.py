@@ -1,6 +1,6 @@
 """The paragraphs above the tables of the report."""
 
-from dawnlist.components.notify import model_tables, score_tables, tables
+from dawnlist.components.notify import model_tables, score_tables, tables, unknown_events
 from dawnlist.components.notify.facts import Facts
 from dawnlist.components.notify.formats import (
     capitalise,
@@ -62,6 +62,8 @@ def note_search(facts: Facts) -> list[str]:
     searched = str(facts.get_value("tune", "searched") or "")
     if searched:
         notes.append(f"{capitalise(searched)}.")
+    for edge in list_edges(facts):
+        notes.append(f"{capitalise(edge)}.")
     sentences = []
     if len(trials) > score_tables.MAX_TABLE_TRIALS:
         sentences.append(f"The best {score_tables.MAX_TABLE_TRIALS} of {len(trials)} trials.")
@@ -71,6 +73,12 @@ def note_search(facts: Facts) -> list[str]:
         sentences.append(f"Equal in all trials: {description}.")
     notes.append(" ".join(sentences))
     return notes
+
+
+def list_edges(facts: Facts) -> list[str]:
+    """List what the best trial has on the edge of the values that were tried, in sentences."""
+    edges = facts.get_value("tune", "edges")
+    return [str(edge) for edge in edges] if isinstance(edges, list) else []
 
 
 def _list_equal_parameters(facts: Facts) -> list[str]:
@@ -86,6 +94,11 @@ def _list_equal_parameters(facts: Facts) -> list[str]:
 def note_dropped_events(facts: Facts) -> list[str]:
     """Say how many events the bot filter dropped."""
     return [f"{tables.describe_dropped_events(facts)}."]
+
+
+def note_unknown_events(facts: Facts) -> list[str]:
+    """Say how to bring back the rows of unknown events."""
+    return [capitalise(unknown_events.describe_unknown_events(facts))]
 
 
 def note_backfill(facts: Facts) -> list[str]:

@@ -4,11 +4,16 @@ from collections.abc import Sequence
 
 from dawnlist.components.notify.facts import Facts
 from dawnlist.components.notify.formats import format_count, format_duration, format_score
+from dawnlist.components.notify.item_tables import (
+    build_withdrawn_table,
+    describe_withdrawn_items,
+)
 from dawnlist.components.notify.model_tables import (
     build_differences_table,
     build_metrics_table,
     build_segments_table,
 )
+from dawnlist.components.notify.notes import list_edges
 from dawnlist.components.notify.outcome import determine_outcome
 from dawnlist.components.notify.score_tables import (
     build_gate_table,
@@ -24,6 +29,10 @@ from dawnlist.components.notify.tables import (
     describe_backfill,
     describe_dropped_events,
 )
+from dawnlist.components.notify.unknown_events import (
+    build_unknown_events_table,
+    describe_unknown_events,
+)
 from dawnlist.pages import escape_markdown
 
 ROW_COUNTS = {
@@ -38,7 +47,9 @@ MARKDOWN_TABLES = {
     "Segments": build_segments_table,
     "Gate": build_gate_table,
     "Rows": build_volumes_table,
+    "Unknown events": build_unknown_events_table,
     "Late rows": build_late_rows_table,
+    "Withdrawn items": build_withdrawn_table,
     "Steps": build_durations_table,
 }
 """The tables of the Markdown summary, by their headings."""
@@ -111,10 +122,13 @@ def summarise_steps(facts: Facts) -> list[tuple[str, str]]:
     """Summarise each of the steps before the models in one line, with a name for the line."""
     return [
         ("rows", _summarise_rows(facts)),
+        ("unknown", describe_unknown_events(facts)),
         ("late", describe_backfill(facts)),
+        ("items", describe_withdrawn_items(facts)),
         ("bots", describe_dropped_events(facts)),
         ("splits", _summarise_splits(facts)),
         ("search", _summarise_search(facts)),
+        ("edge", "; ".join(list_edges(facts))),
     ]
 
 
@@ -138,16 +152,23 @@ def _summarise_splits(facts: Facts) -> str:
     items = format_count(report.get("items"))
     pairs = format_count(report.get("train_pairs"))
     holdout_users = format_count(report.get("holdout_users"))
-    return (
+    text = (
         f"{users} users, {items} items, {pairs} pairs to train on, "
         f"{holdout_users} users in the holdout"
     )
+    days = report.get("holdout_days")
+    if days is not None and days != 1:
+        text += f" of {format_count(days)} days"
+    return text
 
 
 def _summarise_search(facts: Facts) -> str:
     trials = facts.get_listing("tune", "trials")
     if not trials:
         return ""
+    searched = str(facts.get_value("tune", "searched") or "")
+    if facts.metric not in trials[0] and searched:
+        return searched
     parameters = list_varying_parameters(trials)
     best = describe_trial(trials[0], parameters)
     score = format_score(trials[0].get(facts.metric))

@@ -1,7 +1,9 @@
 """Build the top lists of all users, and what a published version needs besides them."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +11,7 @@ import pyarrow.compute as pc
 
 from dawnlist.arrays import BoolArray, Float32Array, Int64Array, PopularItems
 from dawnlist.components.recommend.device_segments import rank_items_by_device
+from dawnlist.components.recommend.withdrawn_items import WithdrawnItems
 from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.model import hybrid, popularity
@@ -16,12 +19,16 @@ from dawnlist.model.evaluation import Evaluation
 from dawnlist.model.factor_model import AlignedModel, FactorModel
 from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
+from dawnlist.records.registry import Publication
 from dawnlist.records.verdict import Verdict
+from dawnlist.records.winner_names import get_configured_day
 from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.store.toplists import TopLists
 
 BLOCK_USERS = 32_768
 """Users whose lists are ranked at a time."""
+POPULAR_DEPTH: Final = 200
+"""Items of a popular list, if so many were met: filters and withdrawals use a list of k up."""
 
 
 def build_top_lists(
@@ -30,12 +37,13 @@ def build_top_lists(
     model: FactorModel,
     meta: dict[str, Any],
     k: int,
+    withdrawn: WithdrawnItems,
 ) -> TopLists:
-    """Rank the k best items that each user has not met, and popular items for unknown users.
+    """Rank the k best items of each user, and popular items for unknown users.
 
     The lists include the model's vectors and what each user has met, so that answers can be
-    computed again. The catalogue has every item of the splits; an item without a row in the items
-    table has no title.
+    computed again. The catalogue has every item of the splits, since histories name them; no list
+    has a withdrawn one. An item without a row in the items table has no title.
 
     Raises:
         ValueError: `k` is below 1.
@@ -48,8 +56,13 @@ def build_top_lists(
     history = splits.user_items("refit")
     aligned = model.align(splits.user_ids, splits.item_ids)
     users = np.flatnonzero(aligned.knows_user)
-    items, scores = _rank_items(aligned, users, history, k)
-    popular_items, popular_scores = _rank_popular_items(history, meta["popularity_window"], k)
+    # Items that nobody met are the last ones.
+    is_withdrawn = withdrawn.mask[: splits.shape[1]]
+    servable = replace(aligned, knows_item=aligned.knows_item & ~is_withdrawn)
+    items, scores = _rank_items(servable, users, history, k)
+    popular_items, popular_scores = _rank_popular_items(
+        history, meta["popularity_window"], k, is_withdrawn
+    )
     known_users = _select_users(splits, model, aligned, users)
     columns = hybrid.split_columns(known_users)
     return TopLists(
@@ -65,8 +78,16 @@ def build_top_lists(
         item_bias=columns.item_bias,
         item_content=columns.item_content,
         histories=_select_histories(history, aligned.knows_user),
-        segments=rank_items_by_device(lake, splits, k),
-        meta=meta | {"k": k, "users": len(users), "items": splits.shape[1], "config": model.config},
+        segments=rank_items_by_device(lake, splits, max(k, POPULAR_DEPTH), is_withdrawn),
+        withdrawn=np.flatnonzero(is_withdrawn),
+        meta=meta
+        | {
+            "k": k,
+            "users": len(users),
+            "items": splits.shape[1],
+            "withdrawn": withdrawn.counts,
+            "config": model.config,
+        },
     )
 
 
@@ -101,8 +122,9 @@ def _rank_items(
     for start in range(0, len(users), BLOCK_USERS):
         block = slice(start, start + BLOCK_USERS)
         block_users = users[block]
-        seen = history.weight[block_users]
-        items[block], scores[block] = aligned.top_k(block_users, seen, k)
+        items[block], scores[block] = aligned.rank(
+            block_users, history.select_users(block_users), k
+        )
     return items, scores
 
 
@@ -110,11 +132,18 @@ def _rank_popular_items(
     history: UserItems,
     window: str,
     k: int,
+    is_withdrawn: BoolArray,
 ) -> PopularItems:
-    """Rank the k most popular items of a popularity window, with their popularity."""
+    """Rank the most popular items of a popularity window, with their popularity.
+
+    There are POPULAR_DEPTH of them if the window has so many, and k in any case.
+    """
     item_factors = popularity.fit_popularity(history, window)[1]
     counts = item_factors[:, 0]
-    best = np.argsort(-counts, kind="stable")[:k]
+    best = np.argsort(-counts, kind="stable")
+    best = best[~is_withdrawn[best]]
+    popular_count = int((counts[best] > 0).sum())
+    best = best[: max(k, min(popular_count, POPULAR_DEPTH))]
     return best.astype(np.uint32), counts[best]
 
 
@@ -127,22 +156,33 @@ def _select_histories(history: UserItems, is_known: BoolArray) -> UserItems:
 def build_list_metadata(
     evaluation: Evaluation,
     verdict: Verdict,
-    model: str,
+    incumbent: Publication | None,
+    model: Mapping[str, Any],
     event_weights: dict[str, float],
     as_of: datetime,
     run: str,
 ) -> dict[str, Any]:
     """Build the metadata that goes with the lists to the store and the registry.
 
-    `model` is the name of the model in the lake.
+    Args:
+        incumbent: What was live when the splits were cut, or None.
+        model: The labels of the refitted model's artifact: `name_in_lake`, and `engine`.
+
+    Returns:
+        Among others `configured`, the day on which the configuration won; a renewed one is older
+        than its model.
     """
     winner = verdict.winner
+    configured = format_iso(as_of)
+    if winner == "incumbent" and incumbent is not None:
+        configured = get_configured_day(incumbent)
     return {
         "as_of": format_iso(as_of),
         "run": run,
-        "model": model,
+        "model": model["name_in_lake"],
         "winner": winner,
-        "engine": "popularity" if winner == "popularity" else "als",
+        "engine": model["engine"],
+        "configured": configured,
         "metrics": evaluation.arms[winner],
         "popularity_window": evaluation.popularity_window,
         "event_weights": event_weights,

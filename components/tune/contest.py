@@ -11,9 +11,15 @@ from dawnlist.components.tune.contenders import (
     choose_best_hybrid,
     expand_blends,
     expand_contents,
+    expand_repeats,
 )
-from dawnlist.components.tune.grid import ContentBlend, PopularityBlend
-from dawnlist.components.tune.halving import Rung, race_trials
+from dawnlist.components.tune.grid import ContentBlend, PopularityBlend, RepeatBlend
+from dawnlist.components.tune.halving import (
+    STANDARD_ERRORS_TO_REPLACE,
+    Rung,
+    is_clearly_worse,
+    race_trials,
+)
 from dawnlist.components.tune.sample import Sample
 from dawnlist.components.tune.trials import Trial, TrialArchive, TrialResult
 from dawnlist.model.metrics import mean_or_zero
@@ -68,12 +74,42 @@ class Contest:
         Returns:
             The `keep` best ones, scored on all users, then all others.
         """
-        rung = finalists[0].rows[-1]["rung"] + 1
-        sweeps = finalists[0].config.iterations
-        contenders = expand_blends(finalists, blends)
+        return self._race_variants(finalists, expand_blends(finalists, blends), keep)
+
+    def add_repeats(
+        self, blended: list[Contender], repeats: Sequence[RepeatBlend], keep: int
+    ) -> list[Contender]:
+        """Race contenders with each share of repeats; the result is as that of `blend`."""
+        return self._race_variants(blended, expand_repeats(blended, repeats), keep)
+
+    def _race_variants(
+        self, originals: list[Contender], contenders: list[Contender], keep: int
+    ) -> list[Contender]:
+        """Race variants of finished fits, and score the best ones on all users.
+
+        The first original stays first unless the best variant is clearly better: the shares that a
+        search begins with were good on many days, and a day's users may favour any other by chance.
+
+        Args:
+            originals: The contenders so far, best first.
+            contenders: All variants, the originals among them.
+            keep: How many contenders go on.
+        """
+        rung = max(contender.rows[-1]["rung"] for contender in contenders) + 1
+        sweeps = contenders[0].config.iterations
+        for contender in contenders:
+            contender.result = None
         best = self._race(contenders, keep, rung, sweeps)
-        for contender in best:
-            self.score_contender(contender, rung, sweeps, self.user_count)
+        scores = {}
+        for contender in [*best, *originals]:
+            scores[contender] = self.score_contender(contender, rung, sweeps, self.user_count)
+        best.sort(key=lambda contender: -mean_or_zero(scores[contender]))
+        original_scores, best_scores = scores[originals[0]], scores[best[0]]
+        if not is_clearly_worse(original_scores, best_scores, STANDARD_ERRORS_TO_REPLACE):
+            best = _put_first(originals[:1], best)[:keep]
+        for contender in contenders:
+            contender.rows[-1]["dropped"] = contender not in best
+        self._write_table()
         return _put_first(best, contenders)
 
     def choose_hybrids(

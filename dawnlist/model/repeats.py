@@ -12,7 +12,7 @@ Filtering for Next Basket Recommendation", UMAP 2020). docs/REPEATS.md has the m
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ from scipy.sparse import csr_matrix
 from dawnlist.arrays import BoolArray, Float32Array, Float64Array, Int64Array, RankedLists
 from dawnlist.model.user_items import UserItems
 
+RepeatMode = Literal["auto", "on", "off"]
+"""Whether lists may hold items that the user has met; with auto the search decides."""
 MAX_OWN_ITEMS: Final = 200
 """Only this many of a user's items, those that were met last, can be repeated."""
 NORMALISED_ITEMS: Final = 20
@@ -78,7 +80,8 @@ class RepeatSettings:
         rows = np.repeat(np.arange(weight.shape[0]), lengths)
         is_own = mark_newest(rows, history.age)
         rows, columns = rows[is_own], weight.indices[is_own]
-        raw = self.compute_raw(weight.data[is_own].astype(np.float64), history.age[is_own])
+        ages = history.age[is_own].astype(np.float64)
+        raw = self.compute_raw(weight.data[is_own].astype(np.float64), ages)
         order = np.lexsort((-raw, rows))
         is_large = _count_positions(rows[order]) < NORMALISED_ITEMS
         sums = np.bincount(

@@ -5,10 +5,19 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
+from dawnlist.dataclass_json import to_json
 from dawnlist.pipelines.terminal import out, print_line
+from dawnlist.records.winner_names import describe_winner
 
 if TYPE_CHECKING:
     from dawnlist.store.version_reports import ListedVersion, VersionHold
+
+
+METRICS_ADVICE = (
+    "a difference between them does not say which model is better. The gate of each run compares "
+    "the models on the same users and days; see the run's report."
+)
+"""What follows from metrics of different days."""
 
 
 def show_versions(
@@ -17,6 +26,12 @@ def show_versions(
     """Print the versions of a namespace as a table, and the hold that a rollback has set."""
     if versions:
         out.print(_build_versions_table(versions))
+        measured_days = {version.as_of for version in versions if version.metrics}
+        if len(measured_days) > 1:
+            print_line(
+                "Each metric was measured just before the version's own as of, so they are of "
+                f"different days: {METRICS_ADVICE}"
+            )
     else:
         print_line(
             f"nothing has been published in namespace {namespace!r}: check --redis, --home and "
@@ -44,7 +59,7 @@ def _build_version_cells(version: "ListedVersion") -> list[str]:
     return [
         str(version.version),
         version.as_of,
-        str(version.winner),
+        describe_winner(to_json(version)),
         f"{version.users:,}",
         f"{version.items:,}",
         f"{megabytes:,.1f}",
@@ -81,10 +96,15 @@ def show_diff(diff: dict[str, Any]) -> None:
         for name, values in diff[title].items():
             table.add_row(name, *[escape(_format_value(value)) for value in values])
         out.print(table)
+        if title == "metrics" and before["as_of"] != after["as_of"]:
+            print_line(
+                f"the metrics are of different days, just before {before['as_of']} and "
+                f"{after['as_of']}: {METRICS_ADVICE}"
+            )
 
 
 def _print_version(title: str, version: dict[str, Any]) -> None:
-    winner = escape(str(version["winner"]))
+    winner = escape(describe_winner(version))
     out.print(
         f"{title:<7} version {version['version']} of {version['as_of']}: {winner}, "
         f"{version['users']:,} users, {version['items']:,} items"

@@ -16,7 +16,10 @@ MAX_REASONS: Final = 5
 
 
 def explain_items(task: RankingTask, user: RankedUser, items: list[int]) -> list[ItemReasons]:
-    """Return what the user's past items add to each item's score, if that is more than 0."""
+    """Return what the user's past items add to each item's score, if that is more than 0.
+
+    Past items that are withdrawn are not named.
+    """
     if not items:  # filters and exclusions may leave none
         return []
     rows = np.array(items, dtype=np.int64)
@@ -25,6 +28,8 @@ def explain_items(task: RankingTask, user: RankedUser, items: list[int]) -> list
     if task.own_items is not OwnItemsUse.ALONE or task.snapshot.repeats.share > 0:
         contributions += _compute_contributions(task, user, rows)
     _add_own_scores(contributions, rows, user)
+    if task.snapshot.servable is not None:
+        contributions[:, ~task.snapshot.servable[equation.index]] = 0.0
     order = np.argsort(-contributions, axis=1, kind="stable")[:, :MAX_REASONS]
     because = []
     for item_contributions, positions in zip(contributions, order, strict=True):

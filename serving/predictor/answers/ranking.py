@@ -115,12 +115,15 @@ def _score_allowed_own_items(task: RankingTask, user: RankedUser) -> OwnItems:
 
 def _stack_masks(tasks: Sequence[RankingTask]) -> tuple[BoolArray, Int64Array]:
     """Return the masks, shape (masks, items), and each task's mask by number, -1 for none."""
-    masks: list[BoolArray] = []
-    numbers = np.full(len(tasks), -1, dtype=np.int64)
-    for position, task in enumerate(tasks):
+    masks: dict[int, BoolArray] = {}
+    for task in tasks:
         if task.mask is not None:
-            numbers[position] = len(masks)
-            masks.append(task.mask)
+            masks[id(task.mask)] = task.mask  # tasks without filters share one mask
+    numbers = np.full(len(tasks), -1, dtype=np.int64)
     if not masks:
         return NO_MASKS, numbers
-    return np.stack(masks), numbers
+    positions = {mask_id: position for position, mask_id in enumerate(masks)}
+    for number, task in enumerate(tasks):
+        if task.mask is not None:
+            numbers[number] = positions[id(task.mask)]
+    return np.stack(list(masks.values())), numbers

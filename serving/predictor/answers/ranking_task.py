@@ -22,7 +22,7 @@ class RankingTask:
     own_items: OwnItemsUse
     """What to do with the items of the history and the events."""
     mask: BoolArray | None
-    """Items that the filters allow, shape (items,); None allows all."""
+    """Items that are not withdrawn and that the filters allow, shape (items,); None allows all."""
     history: UserPairs
     """The stored history."""
     items_met: int
