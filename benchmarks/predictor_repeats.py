@@ -28,7 +28,7 @@ from dawnlist.store.client import connect_store
 from dawnlist.store.toplists import TopLists
 
 AS_OF = parse_as_of("2026-01-01T03:00:00Z")
-REPEATS = {"score_scale": 8.0, "repeat_share": 0.5, "repeat_half_life": 30.0, "repeat_gap": 10.0}
+REPEATS = {"score_scale": 55.0, "repeat_share": 0.5, "repeat_half_life": 30.0, "repeat_gap": 10.0}
 
 
 def with_repeats(lists: TopLists) -> TopLists:

@@ -30,7 +30,7 @@ CONFIG: dict[str, Any] = {
     "content_share": 0.4,
     "content_pairs": 5.0,
     "fitted_items": FITTED,
-    "score_scale": 8.0,
+    "score_scale": 55.0,
     "repeat_share": 0.5,
     "repeat_half_life": 16.0,
     "repeat_gap": 12.0,
@@ -145,8 +145,8 @@ def scale_of(x: Floats, config: dict[str, Any] = CONFIG) -> float:
     """s of the vector x."""
     if "score_scale" not in config:
         return 1.0
-    mean_square = ((Y[:FITTED].astype(np.float64) @ x) ** 2).mean()
-    return float(8.0 * mean_square**0.5) or 1.0
+    squares = ((Y[:FITTED].astype(np.float64) @ x) ** 2).sum()
+    return float((squares / config["score_scale"]) ** 0.5) or 1.0
 
 
 def dense(x: Floats, newest: Pairs, met: int, config: dict[str, Any] = CONFIG) -> Floats:

@@ -1,11 +1,12 @@
 """What the items of one task are ranked by: the user's vector and their own items."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from dawnlist.arrays import Float32Array, Float64Array
-from dawnlist.model.score_scales import SCORE_SCALE, compute_score_scales
+from dawnlist.model.score_scales import SCORE_ITEMS, compute_score_scales
 from dawnlist.ranking.fold_in import NO_START, UserEquation, merge_pairs
 from dawnlist.serving.predictor.answers.own_items import (
     NO_OWN_ITEMS,
@@ -55,11 +56,11 @@ def describe_user(task: RankingTask) -> RankedUser:
 
 def _compute_scale(snapshot: Snapshot, x: Float32Array | Float64Array) -> float:
     """Compute what the factor scores of a user with the vector x are divided by."""
-    if not snapshot.score_scale:
+    if not snapshot.score_items:
         return 1.0
-    fold_in = snapshot.fold_in
-    [scale] = compute_score_scales(x[None], fold_in.gram, fold_in.items)
-    return float(scale) * snapshot.score_scale / SCORE_SCALE
+    [scale] = compute_score_scales(x[None], snapshot.fold_in.gram)
+    # The version may be of a release with another number of items.
+    return float(scale) * math.sqrt(SCORE_ITEMS / snapshot.score_items)
 
 
 def _build_equation(task: RankingTask) -> UserEquation:

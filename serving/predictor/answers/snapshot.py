@@ -60,9 +60,9 @@ class Snapshot:
     """The model's content_share: the weight of content for a user who has met nothing."""
     content_pairs: float
     """The model's content_pairs: after so many items met, that weight is halved."""
-    score_scale: float
-    """The model's score_scale; 0 for a version of an older release, whose factor scores are not
-    divided."""
+    score_items: float
+    """The model's score_scale, see dawnlist.model.score_scales; 0 for a version of an older release,
+    whose factor scores are not divided."""
     repeats: RepeatSettings
     """How own items are scored. With a share of 0 the users' lists have none of them."""
     event_weights: Mapping[str, float]
@@ -113,7 +113,7 @@ class Snapshot:
             content=vectors[:, factors:],
             content_share=float(config.get("content_share", 0.0)),
             content_pairs=float(config.get("content_pairs", 0.0)),
-            score_scale=float(config.get("score_scale", 0.0)),
+            score_items=float(config.get("score_scale", 0.0)),
             repeats=RepeatSettings.from_config(config),
             event_weights=_add_default_weight(meta.get("event_weights") or {}),
             everybody=PopularRanking.from_bias(popular[EVERYBODY], bias),
