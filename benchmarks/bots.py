@@ -27,7 +27,7 @@ from dawnlist.simulate import ShopConfig, simulate_shop
 from dawnlist.simulate.purposes import HELD_OUT_KIND
 from dawnlist.simulate.shop import STAFF_DOMAIN
 
-SETTINGS = Settings(bots=BotSettings(staff_domains=[STAFF_DOMAIN]))
+SETTINGS = Settings(bots=BotSettings(staff_domains=[STAFF_DOMAIN], max_behaviour_share=1))
 DAYS = 60
 
 

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from benchmarks import shops
+import shops
 
 from dawnlist.als.engine import FitEngine
 from dawnlist.arrays import Float64Array, Int64Array
