@@ -282,10 +282,10 @@ def test_a_catalogue_with_new_ids_publishes_nothing() -> None:
     assert not new_ids.passed
     assert "100% of the live model's items are gone" in str(new_ids.rules)
     assert "run the day again with --force" in new_ids.reason
-    few_left = {"kept_items": 0.1, "churn": 0.0}
-    assert "catalogue" not in broken(verdict(evaluation(EVEN, EVEN, **few_left)))
-    fewer_left = {"kept_items": 0.0999, "churn": 0.0}
-    assert "catalogue" in broken(verdict(evaluation(EVEN, EVEN, **fewer_left)))
+    few_left = evaluation(EVEN, EVEN, kept_items=0.1, churn=0.0)
+    assert "catalogue" not in broken(verdict(few_left))
+    fewer_left = evaluation(EVEN, EVEN, kept_items=0.0999, churn=0.0)
+    assert "catalogue" in broken(verdict(fewer_left))
 
 
 def test_a_day_that_breaks_a_rule_says_how_old_the_lists_are_and_what_to_do() -> None:
