@@ -178,7 +178,7 @@ def test_the_incumbent_is_recorded_and_changes_no_cut(lake: Lake) -> None:
 
 def known_users(*rows: tuple[str, str, float]) -> list[int]:
     """Who can be judged in the last day, the last two days, ... before AS_OF."""
-    return count_known_users(pads.dataset(interactions(*rows)), AS_OF).tolist()
+    return [int(users) for users in count_known_users(pads.dataset(interactions(*rows)), AS_OF)]
 
 
 def test_users_who_can_be_judged_have_a_past_and_meet_something_new() -> None:

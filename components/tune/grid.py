@@ -120,7 +120,7 @@ class Grid:
         is that of the last two values before it. A share of 0 has no value below it. Longer vectors
         are not tried, because they need memory and time that nobody has planned for.
         """
-        extended = {}
+        extended: dict[str, Any] = {}
         for parameter in HYPER_PARAMETERS:
             values = sorted(set(getattr(self, parameter.name)))
             value = getattr(config, parameter.name)
@@ -139,7 +139,7 @@ class Grid:
         for parameter in HYPER_PARAMETERS:
             values[parameter.name] = compute_middle(sorted(set(getattr(self, parameter.name))))
         config = self._build_config({name: values[name] for name in FIT_PARAMETERS})
-        scoring = {name: values[name] for name in SCORING_PARAMETERS}
+        scoring: dict[str, Any] = {name: values[name] for name in SCORING_PARAMETERS}
         return replace(config, **scoring)
 
     def blends(self) -> list[PopularityBlend]:
