@@ -47,7 +47,7 @@ def test_pairs_are_cut_in_time(lake: Lake) -> None:
     assert splits.user_items("train").weight.toarray().tolist() == [[1, 0, 2], [1, 0, 0], [0, 0, 0]]
     assert splits.user_items("refit").weight.toarray().tolist() == [[1, 1, 3], [1, 0, 1], [0, 1, 0]]
     assert splits.truth("validation").toarray().tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
-    assert splits.truth("holdout").toarray().tolist() == [[0, 1, 0], [0, 0, 1], [0, 1, 0]]
+    assert splits.truth("holdout").toarray().tolist() == [[0, 1, 1], [0, 0, 1], [0, 1, 0]]
     assert splits.judged("validation").tolist() == [0]
     assert splits.judged("holdout").tolist() == [0, 1]  # eve has no history
     assert splits.repeat_share("holdout") == 1 / 4
