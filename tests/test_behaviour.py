@@ -83,22 +83,22 @@ def even_pauses(count: int, spread: float) -> dict[str, int]:
     return {
         "pauses": count,
         "clear_pauses": count,
-        "log_pauses": round(1000 * count * mean),
-        "log_pauses_squared": round(1000 * count * squares),
+        "log_pauses": round(1e6 * count * mean),
+        "log_pauses_squared": round(1e6 * count * squares),
     }
 
 
 @pytest.mark.parametrize(
     ("days", "count", "spread", "unclear", "strength"),
     [
-        (5, 3, 0.449, 0, "proof"),
-        (5, 3, 0.451, 0, "hint"),
+        (5, 3, 0.45, 0, "proof"),
+        (5, 3, 0.4501, 0, "hint"),
         (4, 3, 0.3, 0, "hint"),  # twelve pauses, on too few days for a proof
         (3, 9, 0.1, 0, None),  # some evenings
         (5, 2, 0.1, 0, "hint"),
         (4, 2, 0.1, 0, None),  # eight pauses
-        (5, 3, 0.599, 0, "hint"),
-        (5, 3, 0.601, 0, None),
+        (5, 3, 0.6, 0, "hint"),
+        (5, 3, 0.6001, 0, None),
         (5, 4, 0.1, 1, "proof"),  # a fifth of the pauses is too short for the clock
         (5, 3, 0.1, 1, None),
     ],
@@ -489,8 +489,8 @@ def test_features_of_a_day_by_hand(connection: Any) -> None:
     features.measure_features(connection, "events")
     rows = connection.execute("FROM user_days ORDER BY event_date").fetchall()
     hours = 1 << 10 | 1 << 12 | 1 << 23
-    pause = round(1000 * log(16))
-    square = round(1000 * log(16) ** 2)
+    pause = round(1e6 * log(16))
+    square = round(1e6 * log(16) ** 2)
     # events, views, purchases, hours, first second, pauses (4), steps, ascents, acts, blind acts
     of_ann = (5, 3, 1, hours, 36_000, 1, 1, pause, square, 1, 1, 1, 0)
     assert rows[0] == (date(2026, 1, 3), "ann", *of_ann)
@@ -547,13 +547,13 @@ def test_people_are_no_machines_on_a_simulated_shop() -> None:
     assert shop.recall(benchmark.FOUND_JUDGEABLE, benchmark.JUDGEABLE) >= 0.75
 
 
-def events_of(user: str, times: list[datetime], items: int = 50) -> pa.Table:
+def events_of(user: str, times: list[datetime], items: int = 101) -> pa.Table:
     """Views of one item after the other, at these times, from one address."""
     return pa.table(
         {
             "event_id": [f"{user}-{number}" for number in range(len(times))],
             "user_id": [user] * len(times),
-            "item_id": [f"i{number * 7 % items}" for number in range(len(times))],
+            "item_id": [f"i{100 + number * 50 % items}" for number in range(len(times))],
             "event_type": ["view"] * len(times),
             "event_time": pa.array(times, pa.timestamp("us", "UTC")),
             "event_date": pa.array([time.date() for time in times], pa.date32()),
@@ -570,12 +570,14 @@ def events_of(user: str, times: list[datetime], items: int = 50) -> pa.Table:
             900,
             8,
             "even pauses on 8 days, mostly 900 to 900 seconds; exactly 96 views on 8 of 8 days; "
+            "first visit of 8 of 8 days in the half hour after 00:00 UTC; "
             "no sleep: 8 days in a row with events in 22 hours or more",
         ),
         (
             3_600,
             8,
             "exactly 24 views on 8 of 8 days; "
+            "first visit of 8 of 8 days in the half hour after 00:00 UTC; "
             "no sleep: 8 days in a row with events in 22 hours or more",
         ),
         (
@@ -605,7 +607,7 @@ def test_an_evening_of_ratings_is_no_evidence(connection: Any) -> None:
     rater = [start + timedelta(seconds=3 * number) for number in range(600)]
     importer = [start + timedelta(seconds=0.06 * number) for number in range(1_000)]
     for user, times in (("rater", rater), ("importer", importer)):
-        connection.register("events", events_of(user, times, items=2_000))
+        connection.register("events", events_of(user, times, items=2_001))
         features.measure_features(connection, "events")
     assert signs_of(connection, "rater") == {}
     assert list_signs_of_user(connection, "importer")

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from dawnlist.components.filter_bots.features import LOGARITHM_UNIT
 from dawnlist.components.filter_bots.signs import (
     DECIMALS,
     HINT_SURPRISE,
@@ -31,8 +32,8 @@ _EVEN_PAUSES = f"""
     WITH totals AS (
         SELECT user_id, sum(pauses) AS pauses, sum(clear_pauses) AS clear,
             count(*) FILTER (clear_pauses > 0) AS days,
-            sum(log_pauses) / 1000.0 / clear AS mean,
-            sum(log_pauses_squared) / 1000.0 / clear - mean * mean AS variance
+            sum(log_pauses) / {LOGARITHM_UNIT}.0 / clear AS mean,
+            sum(log_pauses_squared) / {LOGARITHM_UNIT}.0 / clear - mean * mean AS variance
         FROM judged_days GROUP BY user_id HAVING sum(clear_pauses) >= {MIN_EVEN_PAUSES[1]}),
     spreads AS (
         SELECT *, round(sqrt(greatest(variance, 0)), {DECIMALS}) AS spread FROM totals)
