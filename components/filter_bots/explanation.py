@@ -135,7 +135,9 @@ def _explain_decision(rules: list[Explanation], is_allowed: bool) -> tuple[str, 
     dropping = [rule for rule in finding if rule["mode"] == "on"]
     dropping_user = [rule["rule"] for rule in dropping if rule["whole"]]
     if DENY_RULE in dropping_user:
-        return "dropped", "the id is in deny, which wins over everything"
+        return "dropped", "found by deny, which wins over everything"
+    if is_allowed and any(rule["rule"] == DENY_RULE for rule in dropping):
+        return "kept, but for single events", "the id is in allow, and deny found the events"
     if is_allowed:
         return "kept", "the id is in allow, which wins over all rules but deny"
     if dropping_user:

@@ -19,6 +19,7 @@ from dawnlist.components.filter_bots.user_agents import (
     CRAWLER_RULE,
     PREVIEW_RULE,
     classify_user_agents,
+    contain_any,
 )
 from dawnlist.settings import BotSettings
 
@@ -48,7 +49,8 @@ def classify_visiting_agents(
     """Return the distinct user agents of `visits`, and for each the rule that finds it or NULL."""
     distinct = "SELECT DISTINCT user_agent FROM visits WHERE user_agent IS NOT NULL ORDER BY 1"
     agents = connection.sql(distinct).to_arrow_table()["user_agent"]
-    return agents, classify_user_agents(agents, settings.allow_agents)
+    rules = classify_user_agents(agents, settings.allow_agents)
+    return agents, pc.if_else(contain_any(agents, settings.deny_agents), DENY_RULE, rules)
 
 
 def find_staff(connection: DuckDBConnection, settings: BotSettings) -> None:
@@ -97,12 +99,13 @@ def _lies_in(address: str, network: IPv4Network | IPv6Network) -> bool:
 
 
 def find_denied_users(connection: DuckDBConnection, settings: BotSettings) -> None:
-    """Find the users whose ids the setting `deny` lists."""
+    """Find the users whose ids `deny` lists, and users and events by agents of `deny_agents`."""
     connection.execute(
         "INSERT INTO found SELECT user_id, NULL, ?, 'id in deny' "
         "FROM volumes WHERE list_contains(?, user_id)",
         [DENY_RULE, settings.deny],
     )
+    _find_by_agent(connection, settings, DENY_RULE)
 
 
 def _find_by_majority(

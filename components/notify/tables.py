@@ -9,6 +9,7 @@ from dawnlist.components.notify.formats import (
     format_count,
     format_json_value,
     format_percent,
+    format_quantity,
     format_score,
     parse_finite,
 )
@@ -103,9 +104,8 @@ def describe_backfill(facts: Facts) -> str:
     if not late_days:
         return ""
     days = sorted(format_json_value(day.get("day")) for day in late_days)
-    # The command needs no other options: the source and the lake are those of the run.
     return (
-        f"rows of {len(days)} days arrived too late to be fetched; "
+        f"rows of {format_quantity(len(days), 'day')} arrived too late to be fetched; "
         f"fetch them with: dawnlist backfill --from {days[0]} --to {days[-1]}"
     )
 

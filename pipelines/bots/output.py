@@ -42,6 +42,12 @@ def show_drop_counts(report: dict[str, Any], summary: str) -> None:
         err.print(replace_unprintable(line), markup=False, soft_wrap=True)
 
 
+def show_mute_rules(mute_rules: dict[str, str]) -> None:
+    """Print on stderr which rules judged nobody, and why."""
+    for rule, reason in mute_rules.items():
+        err.print(f"{rule} judged nobody: {reason}", markup=False, soft_wrap=True)
+
+
 def show_explanation(explanation: dict[str, Any]) -> None:
     """Print the verdict on a user, what it was judged on, and what every rule says."""
     user, verdict = explanation["user_id"], explanation["verdict"]
