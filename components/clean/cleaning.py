@@ -129,7 +129,7 @@ def _judge_rows(
     days = list_clean_days(engine, validated_rows)
     stored_rows = engine.scan_days(lake, "near", table, add_adjacent_days(days))
     fates = mark_repeats(engine, validated_rows, stored_rows, source)
-    profile = profile_landed_rows(engine, landed_objects, validated_rows, fates, source)
+    profile = profile_landed_rows(engine, landed_objects, texts, validated_rows, fates, source)
     return JudgedRows(texts, fates, days, source), profile
 
 

@@ -12,6 +12,7 @@ from dawnlist.components.notify import (
     score_tables,
     step_tables,
     tables,
+    unknown_events,
 )
 from dawnlist.components.notify import notes as section_notes
 from dawnlist.components.notify.facts import Facts
@@ -186,6 +187,11 @@ PAGE_SECTIONS = (
         picture=charts.plot_daily_volumes,
         caption="New clean rows of each day",
         wide=True,
+    ),
+    SectionSpec(
+        "Unknown events",
+        [unknown_events.build_unknown_events_table],
+        section_notes.note_unknown_events,
     ),
     SectionSpec("Late rows", [tables.build_late_rows_table], section_notes.note_backfill),
     SectionSpec("Withdrawn items", [item_tables.build_withdrawn_table]),

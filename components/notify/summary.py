@@ -28,6 +28,10 @@ from dawnlist.components.notify.tables import (
     describe_backfill,
     describe_dropped_events,
 )
+from dawnlist.components.notify.unknown_events import (
+    build_unknown_events_table,
+    describe_unknown_events,
+)
 from dawnlist.pages import escape_markdown
 
 ROW_COUNTS = {
@@ -42,6 +46,7 @@ MARKDOWN_TABLES = {
     "Segments": build_segments_table,
     "Gate": build_gate_table,
     "Rows": build_volumes_table,
+    "Unknown events": build_unknown_events_table,
     "Late rows": build_late_rows_table,
     "Withdrawn items": build_withdrawn_table,
     "Steps": build_durations_table,
@@ -116,6 +121,7 @@ def summarise_steps(facts: Facts) -> list[tuple[str, str]]:
     """Summarise each of the steps before the models in one line, with a name for the line."""
     return [
         ("rows", _summarise_rows(facts)),
+        ("unknown", describe_unknown_events(facts)),
         ("late", describe_backfill(facts)),
         ("items", describe_withdrawn_items(facts)),
         ("bots", describe_dropped_events(facts)),

@@ -49,7 +49,7 @@ def recommend(
             Evaluation.from_dict(json.loads(Path(evaluation.path).read_text())),
             from_json(Verdict, json.loads(Path(verdict.path).read_text())),
             model.metadata["name_in_lake"],
-            shop_settings.source.weights,
+            shop_settings.source.wanted_weights,
             moment,
             run,
         )
