@@ -48,8 +48,13 @@ CATALOGUE_SCHEMA: Final = pa.schema(
     ]
 )
 
-ITEMS_SCHEMA: Final = CATALOGUE_SCHEMA.append(pa.field("text", pa.string()))
-"""The catalogue's columns and `text`, a description in prose, which published lists leave out."""
+ITEMS_SCHEMA: Final = CATALOGUE_SCHEMA.append(pa.field("text", pa.string())).append(
+    pa.field("available", pa.bool_())
+)
+"""The catalogue's columns, and two that published lists leave out.
+
+`text` is a description in prose. `available` is null where the source does not say it.
+"""
 
 USERS_SCHEMA: Final = pa.schema(
     [

@@ -86,8 +86,10 @@ class SourceSettings(_Section):
     If this is empty, a source without an event column is refused.
     """
     weights: dict[str, float] = Field(default_factory=lambda: dict(EVENT_WEIGHTS))
-    """How much an event of each type counts, where a view counts 1; above 0 and below 1000.
+    """How much an event of each type counts, where a view counts 1; below 1000.
 
+    What is given is added to the defaults and wins over them, e.g. {purchase: 10, wishlist: 2}.
+    0 says that events of this type are not wanted: they are rejected, and no limit counts them.
     Rows with an event type that is not listed here are rejected as unknown.
     """
     rating_scale: float | None = Field(default=None, gt=0)
@@ -135,15 +137,30 @@ class SourceSettings(_Section):
             }
         )
 
+    @property
+    def wanted_weights(self) -> dict[str, float]:
+        """The weights of the event types that are wanted, all above 0."""
+        return {event: weight for event, weight in self.weights.items() if weight > 0}
+
     @field_validator("weights")
     @classmethod
-    def _check_weights(cls, weights: dict[str, float]) -> dict[str, float]:
+    def _add_default_weights(cls, weights: dict[str, float]) -> dict[str, float]:
         for event, weight in weights.items():
-            if not 0 < weight < 1000:
+            if not 0 <= weight < 1000:
                 raise ValueError(
-                    f"the weight of {event!r} is {weight}: give a number above 0 and below 1000"
+                    f"the weight of {event!r} is {weight}: give a number below 1000, "
+                    "or 0 if these events are not wanted"
                 )
-        return weights
+        given_weights = {event.strip().lower(): weight for event, weight in weights.items()}
+        all_weights = {**EVENT_WEIGHTS, **given_weights}
+        if not any(all_weights.values()):
+            raise ValueError("every event type has the weight 0: name one that is wanted")
+        return all_weights
+
+    @field_validator("events")
+    @classmethod
+    def _lower_event_types(cls, events: dict[str, str]) -> dict[str, str]:
+        return {name: event_type.strip().lower() for name, event_type in events.items()}
 
     @field_validator("time_zone")
     @classmethod
@@ -166,6 +183,43 @@ class SourceSettings(_Section):
         return time_format
 
 
+class ItemSettings(_Section):
+    """Which items are withdrawn: in no list, and in no answer of the predictor.
+
+    `dawnlist items withdraw` withdraws items within a second, without a run.
+    """
+
+    blocked: list[str] = Field(default_factory=list)
+    """The ids of items that no list may have."""
+    catalogue: Literal["auto", "full", "partial"] = "auto"
+    """What it means that the items table lacks an item. Without a table nothing is withdrawn.
+
+    partial: the item is withdrawn only if an earlier items table listed it. full: it is withdrawn.
+    auto: full if the table lists at least 95% of what people met in the last 28 days, and of what
+    nobody met before them, else partial.
+    """
+    unavailable_words: list[str] = Field(default_factory=list)
+    """Words by which the source says that an item is not available, besides the usual ones.
+
+    The usual ones are false, no, 0, out of stock, sold out, unavailable, discontinued and others;
+    see docs/CLEANING.md. source.columns.available names the column if it has an unusual name.
+    """
+    max_coverage_fall: float = Field(default=0.5, ge=0, le=1)
+    """Accept an items table that covers at most this share less of what people used lately.
+
+    It is compared with the table before, by the events of the last 28 days. A table that covers
+    less is taken for damaged, and the one before stays. Likewise, a column that makes more of this
+    unavailable is ignored. 1 accepts any table.
+    """
+
+    @field_validator("blocked", "unavailable_words")
+    @classmethod
+    def _check_not_blank(cls, texts: list[str]) -> list[str]:
+        if any(not text.strip() for text in texts):
+            raise ValueError("a blank text names nothing: remove it")
+        return texts
+
+
 class BotSettings(_Section):
     """Which interactions are dropped because no customer made them."""
 
@@ -179,11 +233,16 @@ class BotSettings(_Section):
     They are described by staff_domains, staff_roles, staff_ids and internal_networks.
     """
     behaviour: RuleMode = "on"
-    """Drop users whose behaviour differs from that of the shop's other users; see docs/BOTS.md."""
+    """Drop users who do what people can't or don't do, such as no sleep for days; see docs/BOTS.md."""
+    max_behaviour_share: float = Field(default=0.01, ge=0, le=1)
+    """Put the behaviour rule into shadow by itself when it would drop more than this share of events.
+
+    It also goes into shadow when it would drop one of the hundred users with most purchases.
+    """
     staff_domains: list[str] = Field(default_factory=list)
     """The domains of the e-mail addresses of the shop's staff, e.g. [shop.example]."""
     staff_roles: list[str] = Field(default_factory=lambda: ["staff", "test", "internal", "admin"])
-    """The roles that mark internal and test accounts, in any case."""
+    """The roles that mark internal and test accounts, in any case. It replaces the default."""
     staff_ids: list[str] = Field(default_factory=list)
     """The user ids of internal and test accounts."""
     internal_networks: list[str] = Field(default_factory=list)
@@ -195,20 +254,40 @@ class BotSettings(_Section):
     allow: list[str] = Field(default_factory=list)
     """The ids of users whom no rule drops."""
     allow_agents: list[str] = Field(default_factory=lambda: ["MetaIAB"])
-    """Texts that mark a user agent as a person's if it contains one of them.
+    """Texts that mark a person's user agent; what is given is added to the default.
 
     Add the shop's own apps, e.g. [ShopApp/], if the library that they use names itself. The default
     is Facebook's browser for people, which the list crawler-user-agents takes for the link preview.
     """
+    deny_agents: list[str] = Field(default_factory=list)
+    """Texts that mark a user agent as a program's if it contains one of them.
+
+    They are judged by the rule `deny`, which is always on, and win over allow_agents. Their case
+    counts. Add what the lists don't know, e.g. [PriceWatch/].
+    """
     deny: list[str] = Field(default_factory=list)
     """The ids of users who are always dropped, even if `allow` names them."""
 
-    @field_validator("staff_domains", "staff_roles", "staff_ids", "allow", "allow_agents", "deny")
+    @field_validator(
+        "staff_domains",
+        "staff_roles",
+        "staff_ids",
+        "allow",
+        "allow_agents",
+        "deny_agents",
+        "deny",
+    )
     @classmethod
     def _check_not_blank(cls, texts: list[str]) -> list[str]:
         if any(not text.strip() for text in texts):
             raise ValueError("a blank text would match everybody who has no value: remove it")
         return texts
+
+    @field_validator("allow_agents")
+    @classmethod
+    def _add_default_agents(cls, texts: list[str]) -> list[str]:
+        default = cls.model_fields["allow_agents"].get_default(call_default_factory=True)
+        return list(dict.fromkeys([*default, *texts]))
 
     @field_validator("internal_networks")
     @classmethod
@@ -288,10 +367,18 @@ class LimitSettings(_Section):
     A small shop's figures vary too much. The limits on the volume are skipped if both the last day
     and the usual day have fewer rows.
     """
+    max_without_user: float = Field(default=0.95, ge=0, le=1)
+    """Fail if more than this share of the rows has no user; 1 accepts any share.
+
+    Such rows are of people who are not logged in, or who bought without an account.
+    """
     max_rejected: float = Field(default=0.5, ge=0, le=1)
-    """Fail if more than this share of the rows is rejected; 1 accepts any share."""
+    """Fail if more than this share of the other rows is rejected; 1 accepts any share.
+
+    Rows without a user and rows of event types that are not wanted do not count.
+    """
     max_unknown_events: float = Field(default=0.2, ge=0, le=1)
-    """Fail if more than this share of the rows has an unknown event; 1 accepts any share.
+    """Fail if more than this share of the same rows has an unknown event; 1 accepts any share.
 
     An event is unknown if neither source.weights nor source.events names it.
     """
@@ -395,6 +482,8 @@ class Settings(_Section):
     """What does the computing."""
     notify: NotifySettings = Field(default_factory=NotifySettings)
     """When people get a message about a run."""
+    items: ItemSettings = Field(default_factory=ItemSettings)
+    """Which items are withdrawn."""
 
     @classmethod
     def load(cls, uri: str) -> "Settings":

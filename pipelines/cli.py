@@ -12,6 +12,7 @@ from dawnlist.pipelines import pipeline_commands, shop_commands
 from dawnlist.pipelines.ablation.command import ablate_command
 from dawnlist.pipelines.bots.commands import bots_app
 from dawnlist.pipelines.deploy.command import deploy_command
+from dawnlist.pipelines.items.commands import items_app
 from dawnlist.pipelines.kubeflow import commands as kubeflow_commands
 from dawnlist.pipelines.lake import query_commands
 from dawnlist.pipelines.lake.backfill import backfill_command
@@ -55,6 +56,7 @@ app.command("versions")(store_commands.versions_command)
 app.command("rollback")(store_commands.rollback_command)
 app.command("release")(store_commands.release_command)
 app.command("diff")(store_commands.diff_command)
+app.add_typer(items_app, name="items")
 app.command("backfill")(backfill_command)
 app.command("ablate")(ablate_command)
 app.command("train")(matrix_commands.train_command)

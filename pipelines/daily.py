@@ -148,6 +148,7 @@ def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseCompone
                     evaluation=evaluation,
                     verdict=verdict,
                     k=k,
+                    redis=redis,
                     settings=settings,
                     **day,
                 )

@@ -54,7 +54,7 @@ STEP_RESOURCES: Final[dict[str, StepResources]] = {
     "evaluate": StepResources(4, 60),
     "gate": StepResources(1, 10),
     "refit": StepResources(4, 120, fits_model=True),
-    "recommend": StepResources(4, 120),
+    "recommend": StepResources(4, 120, secret=REDIS_PASSWORD),
     "publish": StepResources(1, 60, secret=REDIS_PASSWORD),
     "notify": StepResources(1, 30, retries=1, secret=NOTIFY_URLS),
 }

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from dawnlist.components.clean.cleaning import clean_landed_objects
+from dawnlist.components.fetch.landing import fetch_source
+from dawnlist.components.notify.daily import render_text_report
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.lease import hold_lease
 from dawnlist.lake.watermark import read_covered_window
 from dawnlist.pipelines.lake import backfill_windows
+from dawnlist.records.run_records import record_step
 from dawnlist.settings import Settings
 from tests.support.traffic import FIRST, traffic
 
@@ -100,6 +104,62 @@ def test_a_second_backfill_says_who_is_at_it(tmp_path: Path) -> None:
         done = command(*words)
     assert done.returncode == 1 and "held by run backfill-1" in done.stderr
     assert lake.names("tables") == []
+
+
+def run_first_night(folder: Path, settings: str, run: str) -> str:
+    """Fetch and clean all days of a folder of CSV files; the report of the run as text."""
+    root, as_of = str(folder / "lake"), FIRST.replace(day=31)
+    lake, loaded = Lake.open(root, "default"), Settings.load(settings)
+    with record_step(root, "default", as_of, run, "fetch") as record:
+        record.update(fetch_source(lake, str(folder / "days"), loaded.source, as_of, run, 30))
+    landed = dict(record)
+    with record_step(root, "default", as_of, run, "clean") as record:
+        record.update(clean_landed_objects(lake, landed, loaded, as_of, run))
+    return render_text_report(lake, as_of, run)
+
+
+def test_the_reports_command_brings_back_unknown_and_unwanted_events(tmp_path: Path) -> None:
+    """On each of 30 days 1,200 views, which the first settings do not want, 60 steps and a purchase."""
+    (tmp_path / "days").mkdir()
+    for day in range(1, 31):
+        date_text = f"2026-01-{day:02}"
+        rows = [f"u{n % 90},i{n},view,{date_text}T10:00:00Z\n" for n in range(1200)]
+        rows += [f"u{n},i{n},Add-To-Cart,{date_text}T11:00:00Z\n" for n in range(60)]
+        rows += [f"u{day},i{day},purchase,{date_text}T12:00:00Z\n"]
+        text = "user_id,item_id,event,ts\n" + "".join(rows)
+        (tmp_path / f"days/{date_text}.csv").write_text(text)
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(
+        "source: {weights: {view: 0}}\nlimits: {max_unknown_events: 1, max_rejected: 1}"
+    )
+    text = run_first_night(tmp_path, str(settings), "r1")
+    asked = "dawnlist backfill --from 2026-01-01 --to 2026-01-30 --all"
+    line = (
+        "unknown   1,800 rows of unknown events were rejected: 1,800 'add-to-cart'; name them in source.events or "
+        "source.weights (0: not wanted), then fetch them again, with the run's --source, --lake and --settings: "
+    )
+    assert line + asked in text.splitlines()
+    settings.write_text("source: {events: {add-to-cart: cart}}")
+    options = (
+        "--source",
+        str(tmp_path / "days"),
+        "--lake",
+        str(tmp_path / "lake"),
+        "--settings",
+        str(settings),
+    )
+    done = command(*asked.split()[2:], *options, "--parallel", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    lake = Lake.open(str(tmp_path / "lake"), "default")
+    stored = lake.rows("interactions")
+    assert stored is not None
+    counts = stored.to_table(columns=["event_type"])["event_type"].value_counts().to_pylist()
+    assert {count["values"]: count["counts"] for count in counts} == {
+        "view": 36_000,
+        "cart": 1_800,
+        "purchase": 30,
+    }
+    assert "unknown " not in run_first_night(tmp_path, str(settings), "r2")
 
 
 def test_a_full_disk_is_one_line_and_nothing_is_committed(tmp_path: Path) -> None:

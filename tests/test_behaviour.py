@@ -1,245 +1,543 @@
-"""The behaviour rule: who is convicted, on what evidence, and how many rightly."""
+"""The behaviour rule: which signs a user gives, from which bound on, and who is convicted by them."""
 
 import importlib
 from datetime import UTC, date, datetime, timedelta
+from math import log
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pytest
 
 from dawnlist.components.filter_bots import features
-from dawnlist.components.filter_bots.behaviour import find_unusual_users
-from dawnlist.components.filter_bots.habits import HABITS, HOUR_COLUMNS
-from dawnlist.components.filter_bots.robust_statistics import (
-    MIN_RELATIVE_SPREAD,
-    mahalanobis_distances,
-    measure_deviations,
-    select_discoveries,
-    tail_probabilities,
-)
+from dawnlist.components.filter_bots.behaviour import SIGNS, list_signs_of_user
+from dawnlist.components.filter_bots.decision import apply_rules
 from dawnlist.settings import BotSettings
 from dawnlist.simulate import ShopConfig
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
-DAYS = 28
-
-
-def crowd(people: int, robots: int = 1) -> pa.Table:
-    """People look now and then at what is popular; robots walk through all, every quarter of an hour."""
-    random = np.random.default_rng(0)
-    rows: list[tuple[str, str, str, float]] = []
-    for person in range(people):
-        for day in random.choice(DAYS, 8, replace=False):
-            n = 2 + random.poisson(4)
-            moments = (
-                day * 24
-                + 9
-                + random.uniform(0, 10)
-                + np.cumsum(random.lognormal(3.5, 1.1, n)) / 3600
-            )
-            acts = random.choice(["view", "click", "cart"], n, p=[0.6, 0.3, 0.1])
-            rows += [
-                (f"p{person}", f"i{item % 200}", *act)
-                for item, *act in zip(random.zipf(1.6, n), acts, moments, strict=True)
-            ]
-    for robot in range(robots):
-        rows += [
-            (f"robot{robot}", f"i{step % 200}", "view", step / 4 + robot / 7)
-            for step in range(DAYS * 24 * 4)
-        ]
-    users, items, kinds, hours = zip(*rows, strict=True)
-    times = [START + timedelta(hours=float(hour)) for hour in hours]
-    return pa.table(
-        {
-            "event_id": [f"e{number}" for number in range(len(rows))],
-            "user_id": users,
-            "item_id": items,
-            "event_type": kinds,
-            "event_time": pa.array(times, pa.timestamp("us", "UTC")),
-            "event_date": pa.array([time.date() for time in times], pa.date32()),
-            "user_agent": pa.nulls(len(rows), pa.string()),
-            "ip": pa.nulls(len(rows), pa.string()),
-        }
-    )
+START = date(2026, 1, 1)
+NOON = 12 * 3600 + 7
+ALL_DAY = (1 << 24) - 1
 
 
 @pytest.fixture
 def connection() -> Any:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(
-            "CREATE TABLE found (user_id VARCHAR, event_id VARCHAR, rule VARCHAR, evidence VARCHAR)"
-        )
+        features.create_feature_tables(connection)
+        connection.execute("CREATE TABLE users (user_id VARCHAR, email VARCHAR, role VARCHAR)")
+        connection.execute("CREATE TABLE source (event_id VARCHAR)")
         yield connection
 
 
-def convicted(connection: Any, table: pa.Table) -> dict[str, str]:
-    connection.register("source", table)
-    features.measure_features(connection, "source")
-    find_unusual_users(connection, BotSettings())
-    return dict(
-        connection.execute(
-            "SELECT user_id, evidence FROM found WHERE rule = 'behaviour'"
-        ).fetchall()
-    )
-
-
-def test_robots_and_nobody_else(connection: Any) -> None:
-    verdicts = convicted(connection, crowd(250, robots=2))
-    assert sorted(verdicts) == ["robot0", "robot1"]
-    assert verdicts["robot0"].startswith("seconds of a pause 900 (people ")
-
-
-def test_nobody_where_all_are_people(connection: Any) -> None:
-    assert convicted(connection, crowd(250, robots=0)) == {}
-
-
-def test_a_small_shop_teaches_nothing(connection: Any) -> None:
-    assert convicted(connection, crowd(120)) == {}
-
-
-def test_nothing_is_learned_from_whom_another_rule_has_found(connection: Any) -> None:
+def add_day(connection: Any, user: str, day: int, **values: int) -> None:
+    """Add what a user did on a day, and for the agents' table one address and agent."""
+    row = {"events": 10, "views": 10, "hours": 1 << 12, "first_second": NOON + 4_000 * (day % 7)}
+    row |= values
+    names = ", ".join(["event_date", "user_id", *features.USER_DAY_AGGREGATES])
+    numbers = ", ".join(str(row.get(name, 0)) for name in features.USER_DAY_AGGREGATES)
     connection.execute(
-        "INSERT INTO found SELECT 'p' || number, NULL, 'staff', '' FROM range(100) t(number)"
+        f"INSERT INTO user_days ({names}) VALUES (?, ?, {numbers})",
+        [START + timedelta(days=day), user],
     )
-    assert convicted(connection, crowd(250)) == {}  # 150 are left: too few
+    connection.execute(
+        "INSERT INTO agent_days VALUES (?, ?, 'Firefox', '192.0.2.0/24', ?)",
+        [START + timedelta(days=day), user, row["events"]],
+    )
+
+
+def add_varied_days(connection: Any, user: str, count: int, **values: int) -> None:
+    """Add days without a sign of their own: their number of views and the gaps between them vary."""
+    day = 0
+    for number in range(count):
+        add_day(connection, user, day, **{"views": 3 + number, "events": 10 + number, **values})
+        day += 1 + number % 3
+
+
+def judge(connection: Any, **settings: Any) -> dict[str, Any]:
+    return apply_rules(connection, BotSettings(max_behaviour_share=1, **settings))
+
+
+def signs_of(connection: Any, user: str = "u") -> dict[str, str]:
+    """Judge, and return the strength of each sign that a user gives."""
+    judge(connection)
+    listing = list_signs_of_user(connection, user)
+    return {row["sign"]: row["strength"] for row in listing if row["strength"] in ("proof", "hint")}
+
+
+def evidence_of(connection: Any, user: str = "u") -> str | None:
+    rows = connection.execute(
+        "SELECT evidence FROM found WHERE rule = 'behaviour' AND user_id = ?", [user]
+    ).fetchall()
+    return rows[0][0] if rows else None
+
+
+def even_pauses(count: int, spread: float) -> dict[str, int]:
+    """Sums of pauses of which half are by `spread` longer than 20 seconds, and half shorter."""
+    mean = log(20)
+    squares = mean**2 + spread**2
+    return {
+        "pauses": count,
+        "clear_pauses": count,
+        "log_pauses": round(1000 * count * mean),
+        "log_pauses_squared": round(1000 * count * squares),
+    }
+
+
+@pytest.mark.parametrize(
+    ("days", "count", "spread", "unclear", "strength"),
+    [
+        (5, 3, 0.449, 0, "proof"),
+        (5, 3, 0.451, 0, "hint"),
+        (4, 3, 0.3, 0, "hint"),  # twelve pauses, on too few days for a proof
+        (3, 9, 0.1, 0, None),  # some evenings
+        (5, 2, 0.1, 0, "hint"),
+        (4, 2, 0.1, 0, None),  # eight pauses
+        (5, 3, 0.599, 0, "hint"),
+        (5, 3, 0.601, 0, None),
+        (5, 4, 0.1, 1, "proof"),  # a fifth of the pauses is too short for the clock
+        (5, 3, 0.1, 1, None),
+    ],
+)
+def test_even_pauses(
+    connection: Any, days: int, count: int, spread: float, unclear: int, strength: str | None
+) -> None:
+    pauses = even_pauses(count, spread)
+    pauses["pauses"] += unclear
+    add_varied_days(connection, "u", days, **pauses)
+    add_varied_days(connection, "others", 8)
+    assert signs_of(connection).get("even pauses") == strength
+
+
+@pytest.mark.parametrize(
+    ("period", "days", "extra_days", "strength"),
+    [
+        (11, 6, (), "proof"),  # 6 * ln(11) = 14.4
+        (10, 6, (), "hint"),  # 6 * ln(10) = 13.8
+        (2, 11, (), "hint"),  # 11 * ln(2) = 7.6
+        (2, 10, (), None),  # 10 * ln(2) = 6.9
+        (10, 5, (), None),
+        (3, 34, (1, 4, 7, 10, 13, 16), "proof"),  # 34 of 40
+        (3, 34, (1, 4, 7, 10, 13, 16, 19), "hint"),  # 34 of 41
+        (7, 12, (), None),  # weeks are people's calendar
+        (14, 12, (), None),
+        (30, 8, (), "proof"),
+        (31, 8, (), None),
+        (1, 60, (), None),
+    ],
+)
+def test_every_k_days_exactly(
+    connection: Any, period: int, days: int, extra_days: tuple[int, ...], strength: str | None
+) -> None:
+    for number in range(days):
+        add_day(connection, "u", number * period, views=2 + number)
+    for day in extra_days:
+        add_day(connection, "u", day, views=100 + day)
+    assert signs_of(connection).get("every k days exactly") == strength
+
+
+@pytest.mark.parametrize(
+    ("same", "late", "away", "strength"),
+    [
+        (8, 0, 0, "proof"),
+        (6, 0, 2, "proof"),  # three quarters
+        (6, 0, 3, "hint"),
+        (7, 0, 0, "hint"),
+        (3, 0, 2, None),  # five days
+        (6, 0, 0, "hint"),
+        (6, 0, 4, "hint"),  # three fifths
+        (6, 0, 5, None),
+        (1, 7, 0, "proof"),  # half an hour later, to the second
+    ],
+)
+@pytest.mark.parametrize("start", [NOON, 86_400 - 600])
+def test_one_time_of_the_day(
+    connection: Any, start: int, same: int, late: int, away: int, strength: str | None
+) -> None:
+    seconds = [start] * same + [start + 1_800] * late
+    seconds += [start + 7_200 * (1 + number) for number in range(away)]
+    for number, second in enumerate(seconds):
+        add_day(connection, "u", number, views=2 + number, first_second=second % 86_400)
+    assert signs_of(connection).get("one time of the day") == strength
+
+
+def test_more_than_half_an_hour_is_not_one_time(connection: Any) -> None:
+    for number in range(8):
+        add_day(connection, "u", number, views=number, first_second=NOON + number % 2 * 1_801)
+    assert "one time of the day" not in signs_of(connection)
+
+
+@pytest.mark.parametrize(
+    ("days", "hours", "strength"),
+    [
+        ((0, 1, 2), 22, "proof"),
+        ((0, 1, 2), 21, None),
+        ((0, 1), 22, "hint"),
+        ((0, 2, 4), 22, None),
+        ((0, 1, 3, 4), 24, "hint"),
+    ],
+)
+def test_no_sleep_for_days(
+    connection: Any, days: tuple[int, ...], hours: int, strength: str | None
+) -> None:
+    for day in days:
+        add_day(connection, "u", day, events=50, hours=(1 << hours) - 1)
+    assert signs_of(connection).get("no sleep for days") == strength
+
+
+@pytest.mark.parametrize(
+    ("events", "hours", "strength"),
+    [
+        (4_800, 12, "proof"),
+        (4_799, 12, None),
+        (4_400, 11, "hint"),
+        (2_400, 6, "hint"),
+        (2_399, 6, None),
+        (9_000, 5, None),  # an import takes an hour, a list an evening
+    ],
+)
+def test_speed_over_hours(connection: Any, events: int, hours: int, strength: str | None) -> None:
+    add_day(connection, "u", 0, events=events, hours=(1 << hours) - 1)
+    assert signs_of(connection).get("speed over hours") == strength
+
+
+@pytest.mark.parametrize(
+    ("equal", "other", "size", "strength"),
+    [
+        (8, 0, 2, "proof"),
+        (17, 3, 2, "proof"),
+        (16, 3, 2, "hint"),  # 84 %
+        (8, 0, 1, None),  # one a day is a habit of people
+        (7, 0, 3, "hint"),
+        (5, 0, 3, None),
+        (13, 7, 2, "hint"),
+        (12, 7, 2, None),
+    ],
+)
+@pytest.mark.parametrize("has_views", [True, False])
+def test_equal_days(
+    connection: Any, equal: int, other: int, size: int, has_views: bool, strength: str | None
+) -> None:
+    sizes = [size] * equal + [30 + number for number in range(other)]
+    for day, number in enumerate(sizes):
+        views = number if has_views else 0
+        add_day(connection, "u", day, views=views, events=number)
+    add_day(connection, "u", 100, views=0, events=0)  # a day without any does not count
+    connection.execute("UPDATE user_days SET events = events + 30 WHERE views > 0")
+    strengths = signs_of(connection)
+    total = sum(sizes)
+    if has_views or total >= 30:
+        assert strengths.get("equal days") == strength
+
+
+@pytest.mark.parametrize(
+    ("days", "steps", "ascents", "strength"),
+    [
+        (4, 6, 6, "proof"),  # 24 * ln(2) = 16.6
+        (4, 5, 5, "hint"),  # 20 * ln(2) = 13.9
+        (3, 20, 20, None),  # some evenings at a list in order
+        (4, 3, 3, "hint"),  # 12 * ln(2) = 8.3
+        (5, 2, 2, None),  # 10 * ln(2) = 6.9
+        (30, 4, 3, "proof"),
+        (10, 40, 29, "hint"),  # 72.5 %: not every step of a walk
+        (10, 40, 24, "hint"),  # 60 % on each day
+        (10, 40, 23, None),
+    ],
+)
+def test_catalogue_in_order(
+    connection: Any, days: int, steps: int, ascents: int, strength: str | None
+) -> None:
+    add_varied_days(connection, "u", days, steps=steps, ascents=ascents)
+    add_varied_days(connection, "others", 8)
+    assert signs_of(connection).get("catalogue in order") == strength
+
+
+@pytest.mark.parametrize(
+    ("acts", "blind", "strength"),
+    [
+        ((4, 4, 4), (1, 1, 1), "proof"),  # a quarter of 12
+        ((4, 4, 5), (1, 1, 1), "hint"),
+        ((3, 3, 3), (1, 1, 1), "hint"),  # nine acts
+        ((2, 2, 1), (1, 1, 1), None),  # five acts
+        ((2, 2, 2), (1, 1, 1), "hint"),
+        ((6, 7, 7), (1, 1, 1), "hint"),  # 15 %
+        ((7, 7, 7), (1, 1, 1), None),
+        ((6, 6, 6), (6, 6, 0), None),  # two days
+    ],
+)
+def test_acts_without_a_view(
+    connection: Any, acts: tuple[int, ...], blind: tuple[int, ...], strength: str | None
+) -> None:
+    for day, (act_count, blind_count) in enumerate(zip(acts, blind, strict=True)):
+        add_day(connection, "u", day * day, acts=act_count, blind_acts=blind_count)
+    for number in range(9):
+        add_day(connection, f"other{number}", 0, acts=3)
+    assert signs_of(connection).get("acts without a view") == strength
+
+
+def test_acts_without_a_view_are_no_sign_where_people_do_so(connection: Any) -> None:
+    """One in nine acts from a list. Of one in ten it would be a sign."""
+    for day in range(3):
+        add_day(connection, "u", day, acts=4, blind_acts=4)
+    for number in range(8):
+        add_day(connection, f"other{number}", 0, acts=3)
+    report = judge(connection)
+    [sign] = [row for row in report["signs"] if row["sign"] == "acts without a view"]
+    assert sign["mute"] == "people of this shop act on items without opening them"
+
+
+@pytest.mark.parametrize(
+    ("addresses", "strength"),
+    [
+        ([f"{30 + number}.7.1.0/24" for number in range(8)], "hint"),
+        ([f"{30 + number}.7.1.0/24" for number in range(7)], None),
+        ([f"2001:{number}:1::/48" for number in range(8)], "hint"),
+        ([f"100.64.{number}.0/24" for number in range(20)], None),  # a carrier's range
+        ([f"2001:db8:{number}::/48" for number in range(20)], None),
+        ([f"{30 + max(number, 3)}.7.1.0/24" for number in range(20)], "hint"),  # 17 of 20
+        ([f"{30 + max(number, 4)}.7.1.0/24" for number in range(20)], None),
+    ],
+)
+def test_another_provider_each_time(
+    connection: Any, addresses: list[str], strength: str | None
+) -> None:
+    add_varied_days(connection, "u", len(addresses))
+    days = connection.execute("SELECT event_date FROM user_days ORDER BY 1").fetchall()
+    for (day,), address in zip(days, addresses, strict=True):
+        connection.execute("UPDATE agent_days SET ip = ? WHERE event_date = ?", [address, day])
+    add_varied_days(connection, "others", 8)
+    assert signs_of(connection).get("another provider each time") == strength
+
+
+@pytest.mark.parametrize(("crowd", "strength"), [(1_000, "hint"), (999, None)])
+def test_a_thousand_users_of_one_address(connection: Any, crowd: int, strength: str | None) -> None:
+    add_day(connection, "u", 0, events=30)
+    connection.execute(
+        "INSERT INTO agent_days SELECT ?, 'other' || number, 'Firefox', '192.0.2.0/24', 1 "
+        "FROM range(?) t(number)",
+        [START, crowd - 1],
+    )
+    assert signs_of(connection).get("a thousand users of one address") == strength
+
+
+def add_machine(connection: Any, user: str, **values: int) -> None:
+    """Add a user who comes every third day exactly and views two items each time."""
+    for number in range(20):
+        add_day(connection, user, 3 * number, **{"views": 2, **values})
+
+
+def test_a_proof_and_another_sign_convict(connection: Any) -> None:
+    add_machine(connection, "u")
+    judge(connection)
+    assert evidence_of(connection) == (
+        "every 3 days exactly, 20 of 20 days; exactly 2 views on 20 of 20 days"
+    )
+
+
+def test_one_proof_does_not_convict(connection: Any) -> None:
+    for number in range(20):
+        add_day(connection, "u", 3 * number, views=2 + number)
+    assert signs_of(connection) == {"every k days exactly": "proof"}
+    assert evidence_of(connection) is None
+
+
+def test_hints_without_a_proof_do_not_convict(connection: Any) -> None:
+    for number in range(6):
+        add_day(connection, "u", 10 * number, views=2)
+    assert signs_of(connection) == {"every k days exactly": "hint", "equal days": "hint"}
+    assert evidence_of(connection) is None
+
+
+def test_signs_of_one_cause_count_once(connection: Any) -> None:
+    """A collector goes through a list in order and likes what it shows, evening by evening."""
+    add_varied_days(connection, "u", 8, steps=20, ascents=20, acts=9, blind_acts=9)
+    for number in range(19):
+        add_day(connection, f"other{number}", 0, acts=3)
+    assert signs_of(connection) == {"catalogue in order": "proof", "acts without a view": "proof"}
+    assert evidence_of(connection) is None
+
+
+@pytest.mark.parametrize(
+    ("events", "purchases", "is_judged"),
+    [(10, 0, True), (10, 1, True), (9, 1, False)],
+)
+def test_who_buys_is_not_judged(
+    connection: Any, events: int, purchases: int, is_judged: bool
+) -> None:
+    """A subscription comes on exact days. A tenth of the events may be purchases."""
+    add_machine(connection, "u", events=events, purchases=purchases)
+    judge(connection)
+    assert (evidence_of(connection) is not None) == is_judged
+
+
+@pytest.mark.parametrize(("last_day", "is_judged"), [(11, True), (10, False)])
+def test_who_has_less_than_thirty_events_is_not_judged(
+    connection: Any, last_day: int, is_judged: bool
+) -> None:
+    for number in range(19):
+        add_day(connection, "u", 3 * number, views=1, events=1)
+    add_day(connection, "u", 57, views=1, events=last_day)
+    judge(connection)
+    assert bool(list_signs_of_user(connection, "u")) == is_judged
+
+
+@pytest.mark.parametrize(("machines", "is_mute"), [(6, True), (5, False)])
+def test_a_sign_that_many_give_is_a_habit_of_the_shop(
+    connection: Any, machines: int, is_mute: bool
+) -> None:
+    for number in range(machines):
+        add_machine(connection, f"u{number}")
+    report = judge(connection)
+    reasons = {row["sign"]: row["mute"] for row in report["signs"]}
+    expected = f"{machines} of {machines} judged users give it: a habit of this shop"
+    assert (reasons["every k days exactly"] == expected) == is_mute
+    assert (evidence_of(connection, "u0") is None) == is_mute
+
+
+@pytest.mark.parametrize(("people", "is_mute"), [(54, False), (53, True)])
+def test_a_sign_of_a_tenth_is_no_habit_yet(connection: Any, people: int, is_mute: bool) -> None:
+    """Six machines among sixty users, or among 59. Whom another rule has found does not count."""
+    for number in range(6):
+        add_machine(connection, f"u{number}")
+    for number in range(people):
+        add_day(connection, f"p{number}", 0, events=30)
+    add_machine(connection, "staff")
+    judge(connection, staff_ids=["staff"])
+    assert (evidence_of(connection, "u0") is None) == is_mute
+    assert (evidence_of(connection, "staff") is None) == is_mute
+
+
+def test_a_source_of_days_mutes_the_signs_of_times(connection: Any) -> None:
+    add_machine(connection, "u", first_second=0, hours=1)
+    reasons = {row["sign"]: row["mute"] for row in judge(connection)["signs"]}
+    no_times = "the source has days, but no times of the day"
+    assert reasons == {
+        "even pauses": no_times,
+        "every k days exactly": None,
+        "one time of the day": no_times,
+        "no sleep for days": no_times,
+        "speed over hours": no_times,
+        "equal days": None,
+        "catalogue in order": no_times,
+        "acts without a view": None,
+        "another provider each time": None,
+        "a thousand users of one address": None,
+    }
+
+
+def test_half_of_the_days_at_midnight_mute_nothing(connection: Any) -> None:
+    for number in range(20):
+        add_day(connection, "u", number, first_second=NOON * (number % 2))
+    assert {row["mute"] for row in judge(connection)["signs"]} == {None}
+
+
+def test_where_all_is_bought_nobody_is_judged(connection: Any) -> None:
+    for number in range(20):
+        add_day(connection, "u", number, views=0, purchases=10)
+    reasons = {row["mute"] for row in judge(connection)["signs"]}
+    assert reasons == {"nobody is judged: no user has 30 events of which at most 10% are purchases"}
+
+
+def test_a_source_without_views_addresses_and_agents(connection: Any) -> None:
+    add_varied_days(connection, "u", 20, views=0)
+    connection.execute("UPDATE agent_days SET ip = NULL, user_agent = NULL")
+    reasons = {row["sign"]: row["mute"] for row in judge(connection)["signs"] if row["mute"]}
+    assert reasons == {
+        "acts without a view": "the source has no views",
+        "another provider each time": "the source has no addresses",
+        "a thousand users of one address": "the source has no addresses",
+    }
+
+
+def test_a_source_without_agents(connection: Any) -> None:
+    add_varied_days(connection, "u", 20)
+    connection.execute("UPDATE agent_days SET user_agent = NULL")
+    reasons = {row["sign"]: row["mute"] for row in judge(connection)["signs"] if row["mute"]}
+    assert reasons == {"a thousand users of one address": "the source has no user agents"}
+
+
+def test_a_source_of_few_days_says_how_many_a_sign_needs(connection: Any) -> None:
+    add_day(connection, "u", 0, events=30)
+    reasons = {row["sign"]: row["mute"] for row in judge(connection)["signs"]}
+    assert reasons["equal days"] == "it needs 6 days with events, there are 1"
+    assert reasons["speed over hours"] is None
+    assert len(reasons) == len(SIGNS)
 
 
 def test_features_of_a_day_by_hand(connection: Any) -> None:
     """ann views 1, comments on it and views 2, eight seconds apart; 2 after two hours, 1 at 23:59. bob comes later."""
-    start = datetime(2026, 1, 3, 10, tzinfo=UTC)  # a Saturday
-    seconds = [0, 8, 16, 7_200, 13 * 3_600 + 3_540, 14 * 3_600]
+    start = datetime(2026, 1, 3, 10, tzinfo=UTC)
+    seconds = [0.0, 8.0, 16.0, 7_200.0, 13 * 3_600 + 3_540.0, 14 * 3_600.0]
     times = [start + timedelta(seconds=second) for second in seconds]
     table = pa.table(
         {
             "event_id": [f"e{number}" for number in range(6)],
             "user_id": ["ann"] * 5 + ["bob"],
             "item_id": ["1", "1", "2", "2", "1", "10"],
-            "event_type": ["view", "comment", "view", "view", "view", "view"],
+            "event_type": ["view", "comment", "view", "view", "purchase", "cart"],
             "event_time": pa.array(times, pa.timestamp("us", "UTC")),
             "event_date": pa.array([time.date() for time in times], pa.date32()),
             "user_agent": ["a"] * 6,
             "ip": ["10.1.2.0/24"] * 6,
         }
     )
-    connection.register("source", table)
-    features.measure_features(connection, "source")
-    shown = (
-        "events, items, views, likes, sessions, single_events, pauses, log_pauses, pauses_4, steps, ascents, "
-        "pause_pairs, pause_variation, gap_pairs, hours, popularity"
-    )
-    rows = connection.execute(f"SELECT {shown} FROM user_days ORDER BY event_date").fetchall()
+    connection.register("events", table)
+    features.measure_features(connection, "events")
+    rows = connection.execute("FROM user_days ORDER BY event_date").fetchall()
     hours = 1 << 10 | 1 << 12 | 1 << 23
-    assert rows[0] == (5, 2, 4, 1, 3, 2, 2, 4_158, 2, 1, 1, 1, 0, 3, hours, 5 * 500)
-    assert rows[1][:4] == (1, 1, 1, 0)
-    items = connection.execute(
-        "SELECT event_date, item_id, users, events FROM item_days ORDER BY 1, 2"
-    ).fetchall()
-    assert items == [
-        (date(2026, 1, 3), "1", 1, 3),
-        (date(2026, 1, 3), "2", 1, 2),
-        (date(2026, 1, 4), "10", 1, 1),
-    ]
+    pause = round(1000 * log(16))
+    square = round(1000 * log(16) ** 2)
+    # events, views, purchases, hours, first second, pauses (4), steps, ascents, acts, blind acts
+    of_ann = (5, 3, 1, hours, 36_000, 1, 1, pause, square, 1, 1, 1, 0)
+    assert rows[0] == (date(2026, 1, 3), "ann", *of_ann)
+    assert rows[1] == (date(2026, 1, 4), "bob", 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1)
     agents = connection.execute(
         "SELECT user_id, user_agent, ip, events FROM agent_days ORDER BY 1"
     ).fetchall()
     assert agents == [("ann", "a", "10.1.2.0/24", 5), ("bob", "a", "10.1.2.0/24", 1)]
 
 
-def test_chances_and_discoveries() -> None:
-    """Of a thousand normal points in twenty dimensions and fifty far ones, the fifty are found and few others."""
-    random = np.random.default_rng(1)
-    scores = np.vstack([random.normal(size=(1_000, 20)), random.normal(3, 1, (50, 20))])
-    learned = np.ones(1_050, bool)
-    found = select_discoveries(
-        tail_probabilities(mahalanobis_distances(scores, learned), learned), 0.01
+@pytest.mark.parametrize(
+    ("first", "second", "is_clear"),
+    [
+        (1.0, 10.0, False),  # whole seconds
+        (1.0, 11.0, True),
+        (0.5, 1.4, False),
+        (0.5, 1.5, True),
+        (0.0, 540.0, False),  # whole minutes
+        (0.0, 600.0, True),
+        (0.5, 1_800.5, True),
+        (0.5, 1_800.6, False),
+    ],
+)
+def test_a_pause_is_clear_if_it_is_long_for_the_clock(
+    connection: Any, first: float, second: float, is_clear: bool
+) -> None:
+    start = datetime(2026, 1, 3, 10, tzinfo=UTC)
+    times = [start + timedelta(seconds=first), start + timedelta(seconds=second)]
+    table = pa.table(
+        {
+            "event_id": ["e1", "e2"],
+            "user_id": ["ann", "ann"],
+            "item_id": ["1", "2"],
+            "event_type": ["view", "view"],
+            "event_time": pa.array(times, pa.timestamp("us", "UTC")),
+            "event_date": pa.array([start.date()] * 2, pa.date32()),
+            "user_agent": ["a", "a"],
+            "ip": ["10.1.2.0/24"] * 2,
+        }
     )
-    assert found[1_000:].all()
-    assert found[:1_000].sum() <= 5
-    assert not select_discoveries(np.ones(3), 0.05).any()
+    connection.register("events", table)
+    features.measure_features(connection, "events")
+    assert connection.execute("SELECT clear_pauses FROM user_days").fetchall() == [(is_clear,)]
 
 
-def test_deviations_grow_with_the_number_of_observations() -> None:
-    """An average of 400 scatters a twentieth: the same value is farther out than as an average of 4."""
-    random = np.random.default_rng(2)
-    counts = np.repeat([4.0, 400.0], 500)
-    values = random.normal(size=1_000) / np.sqrt(counts)
-    values[[0, 500]] = 0.5
-    away, usual, spread = measure_deviations(values, counts, np.zeros(1_000), np.ones(1_000, bool))
-    assert (round(away[0]), round(away[500])) == (1, 10)
-    assert abs(usual).max() < 0.2
-    assert spread[0] / spread[999] == pytest.approx(10, rel=0.2)
-    same = measure_deviations(np.ones(1_000), counts, np.zeros(1_000), np.ones(1_000, bool))[0]
-    assert not same.any()
-
-
-@pytest.mark.parametrize("largest", [1e-12, 1.0, np.pi / 2, 1e6])
-@pytest.mark.parametrize("given", [0.0, 3.0])
-def test_people_who_differ_by_rounding_alone_do_not_differ(largest: float, given: float) -> None:
-    """A shop that records nothing but purchases: the fit's rounding errors, or larger ones, convict nobody."""
-    for seed in range(5):
-        random = np.random.default_rng(seed)
-        counts = np.exp(random.normal(4, 1, 3_000)).round() + 30
-        others = given * random.normal(size=3_000)
-        for noise in (0, 1e-15, 1e-12):
-            values = largest * (1 - noise * random.random(3_000))
-            away, usual, spread = measure_deviations(values, counts, others, np.ones(3_000, bool))
-            assert not away.any() and not spread.any()
-            np.testing.assert_allclose(usual, largest, rtol=1e-9)
-
-
-@pytest.mark.parametrize("largest", [1e-12, 1.0, np.pi / 2, 1e6])
-def test_people_differ_from_a_share_of_the_largest_value_on(largest: float) -> None:
-    """Half of them lie above the middle and half as far below it: the standard deviation is 1.4826 such distances."""
-    counts = np.repeat(np.arange(5.0, 505.0), 2)
-    sides = np.tile([1.0, -1.0], 500)
-    for share, differ in ((0.99 * MIN_RELATIVE_SPREAD, False), (1.01 * MIN_RELATIVE_SPREAD, True)):
-        values = largest * (1 + share / 1.4826 * sides)
-        away, _, spread = measure_deviations(values, counts, np.zeros(1_000), np.ones(1_000, bool))
-        if differ:
-            np.testing.assert_allclose(away, sides / 1.4826, rtol=1e-3)
-            np.testing.assert_allclose(spread, share * largest, rtol=1e-3)
-        else:
-            assert not away.any() and not spread.any()
-
-
-def test_one_value_that_is_far_out_does_not_hide_the_others() -> None:
-    """The bound is so low that a value of a million standard deviations does not silence a habit."""
-    values = np.random.default_rng(3).normal(size=1_000)
-    counts, learned = np.full(1_000, 50.0), np.ones(1_000, bool)
-    before = measure_deviations(values, counts, np.zeros(1_000), learned)[0]
-    values[0] = 1e6
-    after = measure_deviations(values, counts, np.zeros(1_000), learned)[0]
-    assert after[0] > 1e5
-    np.testing.assert_allclose(after[1:], before[1:], atol=0.05)
-
-
-def test_a_habit_of_nothing_but_zeros_says_nothing() -> None:
-    nothing = np.zeros(100)
-    assert not np.any(measure_deviations(nothing, np.arange(100.0), nothing, np.ones(100, bool)))
-
-
-@pytest.mark.parametrize("habit", ["spread of pauses", "oddness of hours"])
-def test_the_root_of_a_rounding_error_is_zero(connection: Any, habit: str) -> None:
-    """Users with pauses of one length, and with hours as all users', differ in how often alone."""
-    shares = {"hour_8": 0.1, "hour_12": 0.2, "hour_18": 0.7}
-    hours = ", ".join(f"n * {shares.get(column, 0)}::DOUBLE AS {column}" for column in HOUR_COLUMNS)
-    usual = ", ".join(f"{shares.get(column, 0)}::DOUBLE AS all_{column}" for column in HOUR_COLUMNS)
-    pauses = "n * 4100 AS log_pauses, n * 16810 AS log_pauses_squared"
-    rows = f"SELECT n AS pauses, {pauses}, {hours}, {usual} FROM (SELECT range::DOUBLE AS n FROM range(1, 3000))"
-    value = next(one.value for one in HABITS if one.label == habit)
-    assert connection.execute(f"SELECT max({value}) FROM ({rows})").fetchone() == (0,)
-
-
-def test_the_aims_on_a_simulated_shop() -> None:
+def test_people_are_no_machines_on_a_simulated_shop() -> None:
     """benchmarks/bots.py in small, on a seed that is neither tuned on nor reported."""
     benchmark = importlib.import_module("benchmarks.bots")
     shop = benchmark.figures(ShopConfig(users=4_000, days=60, seed=5))
     assert shop.declared == 1
     assert shop.lost <= 0.005
-    assert shop.precision(benchmark.FOUND) >= 0.95
-    assert shop.precision(benchmark.FOUND_EVENTS) >= 0.95
-    assert shop.recall(benchmark.FOUND_JUDGEABLE, benchmark.JUDGEABLE) >= 0.95
-    assert shop.recall(benchmark.FOUND_EVENTS, benchmark.ALL_EVENTS) >= 0.95
+    assert shop.precision(benchmark.FOUND) >= 0.99
+    assert shop.precision(benchmark.FOUND_EVENTS) >= 0.99
+    assert shop.recall(benchmark.FOUND_JUDGEABLE, benchmark.JUDGEABLE) >= 0.75

@@ -20,7 +20,7 @@ from dawnlist.upkeep.expiry import Expiry
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-KINDS = ("agent", "user", "item")
+KINDS = ("agent", "user")
 
 
 @pytest.fixture
@@ -91,11 +91,11 @@ def measured(table: pa.Table, first: float, last: float) -> dict[str, list[Any]]
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("all_rows", table)
         start, end = (f"TIMESTAMPTZ '{(START + day * DAY).isoformat()}'" for day in (first, last))
-        before_end = f"SELECT * FROM all_rows WHERE event_time < {end}"
-        features.create_feature_tables(connection)
-        features.measure_items(connection, f"({before_end})")
-        connection.execute(f"CREATE VIEW inside AS {before_end} AND event_time >= {start}")
-        features.measure_users(connection, "inside")
+        connection.execute(
+            "CREATE VIEW inside AS SELECT * FROM all_rows "
+            f"WHERE event_time >= {start} AND event_time < {end}"
+        )
+        features.measure_features(connection, "inside")
         return {kind: seen_by(connection, kind) for kind in ("user", "agent")}
 
 
@@ -112,8 +112,6 @@ def test_a_night_reads_the_new_day_alone(lake: Lake) -> None:
 
 def test_nights_one_by_one_are_as_all_at_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(day_features, "EVENTS_PER_CHUNK", 100)
-    monkeypatch.setattr(day_features, "_POPULARITY_REACH", 2 * DAY)
-    monkeypatch.setattr(features, "POPULARITY_DAYS", 3)
     for night in range(1, 8):
         version = append(lake, rows(night - 1, night))
         loaded(lake, version, 0, night)
@@ -121,12 +119,7 @@ def test_nights_one_by_one_are_as_all_at_once(lake: Lake, monkeypatch: pytest.Mo
     version = append(lake, late)
     everything = pa.concat_tables([rows(day, day + 1) for day in range(7)] + [late])
     read, seen = loaded(lake, version, 0, 7)
-    assert read == [
-        2,
-        3,
-        4,
-        6,
-    ]  # the late rows' days, and those whose popularities they are part of
+    assert read == [2, 6]  # the late rows' days
     assert seen == measured(everything, 0, 7)
 
 
@@ -134,7 +127,7 @@ def test_a_day_that_the_window_cuts_is_not_kept(lake: Lake) -> None:
     version = append(lake, rows(0, 4))
     read, seen = loaded(lake, version, 0.25, 3.125)
     assert (read, seen) == ([0, 1, 2, 3], measured(rows(0, 4), 0.25, 3.125))
-    assert kept_days(lake) == {"agent": [1, 2], "user": [1, 2], "item": [0, 1, 2]}
+    assert kept_days(lake) == {"agent": [1, 2], "user": [1, 2]}
     assert loaded(lake, version, 0.25, 3.125) == ([0, 3], seen)
     assert loaded(lake, version, 0, 4) == ([0, 3], measured(rows(0, 4), 0, 4))
 
@@ -155,12 +148,12 @@ def test_a_retry_of_an_older_version_sees_what_was_there_and_keeps_nothing(lake:
     new = append(lake, pa.concat_tables([rows(2, 3, seed=7, each=2), rows(4, 5)]))
     after = loaded(lake, new, 0, 5)[1]
     versions = [newest(lake, f"bot_{kind}_days") for kind in KINDS]
-    assert loaded(lake, old, 0, 4) == ([2, 3], before)
+    assert loaded(lake, old, 0, 4) == ([2], before)
     assert [newest(lake, f"bot_{kind}_days") for kind in KINDS] == versions
     assert loaded(lake, new, 0, 5) == ([], after)
 
 
-@pytest.mark.parametrize("killed", ["bot_user_days", "bot_item_days"])
+@pytest.mark.parametrize("killed", ["bot_agent_days", "bot_user_days"])
 def test_what_a_killed_run_left_is_measured_again(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, killed: str
 ) -> None:
@@ -179,7 +172,7 @@ def test_what_a_killed_run_left_is_measured_again(
         with pytest.raises(KeyboardInterrupt):
             loaded(lake, version, 0, 4)
     expected = measured(pa.concat_tables([rows(0, 4), late]), 0, 4)
-    assert loaded(lake, version, 0, 4) == ([1, 2, 3], expected)
+    assert loaded(lake, version, 0, 4) == ([1], expected)
 
 
 def test_another_edition_measures_everything_again(
@@ -207,7 +200,7 @@ def test_days_that_expired_are_not_seen(lake: Lake) -> None:
 
 def test_a_longer_window_measures_what_it_adds(lake: Lake) -> None:
     version = append(lake, rows(0, 5))
-    assert loaded(lake, version, 3, 5)[0] == [0, 1, 2, 3, 4]  # items of the days before, too
+    assert loaded(lake, version, 3, 5)[0] == [3, 4]
     assert loaded(lake, version, 0, 5) == ([0, 1, 2], measured(rows(0, 5), 0, 5))
 
 
@@ -220,5 +213,5 @@ def test_what_is_kept_expires_with_the_interactions(lake: Lake) -> None:
     loaded(lake, append(lake, rows(0, 4)), 0, 4)
     expiry = Expiry(lake, START + 4 * DAY, START + 4 * DAY)
     assert replace(expiry, dry_run=True).expire_features(2) == expiry.expire_features(2)
-    assert kept_days(lake) == {"agent": [2, 3], "user": [2, 3], "item": [2, 3]}
+    assert kept_days(lake) == {"agent": [2, 3], "user": [2, 3]}
     assert expiry.expire_features(2) == {"rows": 0}

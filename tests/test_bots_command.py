@@ -16,6 +16,7 @@ from deltalake import CommitProperties, Transaction, write_deltalake
 
 from dawnlist.components.filter_bots.decision import list_suspects, list_user_agents
 from dawnlist.components.filter_bots.explanation import explain_user
+from dawnlist.components.filter_bots.mute_rules import explain_mute_rules
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.watermark import build_window_transactions
 from dawnlist.pipelines.bots.file_judging import judge_file
@@ -117,10 +118,75 @@ def test_networks() -> None:
     assert [find_network(address) for address in addresses] == kept
 
 
+BETWEEN = line("192.0.2.1", "/a", CHROME).replace('example/" ', 'example/" 0.004 ')
+BARE = line("192.0.2.1", "/a", CHROME).partition(' "https')[0] + " https://shop.example/ curl/8"
+COOKIE = line("192.0.2.1", "/a", CHROME).replace('example/" ', 'example/" "id=7; a=\\"b\\"" ')
+SECONDS = line("192.0.2.1", "/a", CHROME).replace(" 512 ", " 512 0.004 ")
+NGINX = (
+    '{"time_local": "10/Oct/2025:13:55:36 -0700", "remote_addr": "192.0.2.1", "status": 200, '
+    f'"request": "GET /a?b HTTP/1.1", "http_user_agent": "{CHROME}"}}'
+)
+CADDY = (
+    '{"ts": 1760129736.5, "request": {"remote_ip": "192.0.2.1", "uri": "/a?b", "method": "GET", '
+    f'"headers": {{"User-Agent": ["{CHROME}"]}}}}, "status": 200}}'
+)
+TRAEFIK = (
+    '{"ClientHost": "192.0.2.1", "RequestPath": "/a?b", "StartUTC": "2025-10-10T20:55:36.1Z", '
+    f'"request_User-Agent": "{CHROME}"}}'
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BETWEEN,
+        COOKIE,
+        SECONDS,
+        f"shop.example {line('192.0.2.1', '/a', CHROME)}",
+        f"shop.example:443 {BETWEEN}",
+        NGINX,
+        CADDY,
+        TRAEFIK,
+    ],
+    ids=["between", "cookie", "seconds", "host", "host-between", "nginx", "caddy", "traefik"],
+)
+def test_agents_are_found_in_other_formats(text: str, tmp_path: Path) -> None:
+    log, [row] = read(written(tmp_path / "access.log", text, ""))
+    assert (log.lines, log.unreadable) == (1, 0)
+    assert row[1:3] == (f"192.0.2.1 {CHROME}", "/a")
+    assert row[3].startswith("2025-10-10 20:55:36")
+    assert row[4:] == (CHROME, "192.0.2.0/24")
+
+
+def test_lines_that_do_not_fit_the_log_s_format_are_counted_and_shown(tmp_path: Path) -> None:
+    short = '192.0.2.7 - - [10/Oct/2025:13:55:36 +0000] "GET /a HTTP/1.1" 304 -'
+    log, rows = read(written(tmp_path / "access.log", BETWEEN, BETWEEN, LOG[0], short))
+    assert (log.lines, log.unreadable, len(rows)) == (4, 1, 3)
+    assert log.first_unreadable is not None
+    assert log.first_unreadable.startswith("line 3: '192.0.2.1 - - ")
+    assert (rows[2][1], rows[2][4]) == ("192.0.2.7", None)
+    log, rows = read(written(tmp_path / "access.log", NGINX, "no JSON", '{"status": 200}', "[1]"))
+    assert (log.lines, log.unreadable, log.first_unreadable, len(rows)) == (
+        4,
+        3,
+        "line 2: 'no JSON'",
+        1,
+    )
+
+
+def test_an_address_with_a_port_is_no_host(tmp_path: Path) -> None:
+    _, [row] = read(written(tmp_path / "access.log", line("192.0.2.1:4711", "/a", CHROME)))
+    assert row[1] == f"192.0.2.1:4711 {CHROME}"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("access.log", b'{"a": 1}\n', "is no access log in the combined format (its first line: '{\"a\": 1}'); name"),
+        ("access.log", b"GET / 200\n", "is no access log in the combined format (its first line: 'GET / 200'); name"),
+        ("access.log", b'{"a": 1}\n', "holds lines of JSON without the address of a request: expected one of "),
+        ("access.log", b'{"ip": "::1", "ts": 1, "uri": "/"}\n', "holds lines of JSON without the agent of a request"),
+        ("access.log", BETWEEN.replace(CHROME, "x").encode(), "no user agent is seen in '"),
+        ("access.log", BARE.encode(), "but a line is '192.0.2.1 - - [10/Oct/2025:13:55:36 -0700] "),
         ("empty", b"\n\n", "is no access log in the combined format (its first line: '')"),
         ("nul.log", f"{LOG[0]}\0".encode(), r"has NUL bytes in it, as a crash leaves them: take them out with tr"),
         ("access.log.gz", gzip.compress(LOG[0].encode(), mtime=0)[:-9], "is damaged or was cut off"),
@@ -128,7 +194,7 @@ def test_networks() -> None:
         ("events.csv", b"user_id,item_id,event,ts\n1,2,view\n", "has 3 fields instead of 4"),
         ("events.parquet", b"PAR1", "minimum file footer (8 bytes)): copy it again"),
     ],
-    ids=["json", "blank", "nul", "cut-off", "columns", "fields", "parquet"],
+    ids=["text", "json", "json-agent", "between", "bare", "blank", "nul", "cut-off", "columns", "fields", "parquet"],
 )  # fmt: skip
 def test_a_file_that_is_neither_is_one_line(
     name: str, content: bytes, message: str, tmp_path: Path
@@ -207,6 +273,66 @@ def test_a_table_of_events_is_judged_as_the_daily_run_would(ending: str, tmp_pat
         )
 
 
+TOO_FEW_EVENTS = "nobody is judged: no user has 30 events of which at most 10% are purchases"
+NO_AGENT = "no event has a user agent; if the source has them, name their column in source.columns"
+
+
+@pytest.mark.parametrize(
+    ("text", "bots", "mute_rules"),
+    [
+        (
+            "user_id,item_id,time,event\nann,i,2025-10-10T10:00:00Z,view\n",
+            {"internal_networks": ["10.0.0.0/8"]},
+            {
+                "declared_crawlers": NO_AGENT,
+                "previews_and_monitors": NO_AGENT,
+                "staff": "staff_ids is empty, no event has an address to compare with "
+                "internal_networks, no account has a role or an e-mail address",
+                "behaviour": TOO_FEW_EVENTS,
+                "deny": "deny and deny_agents are empty",
+            },
+        ),
+        (
+            EVENTS.replace(";", ",").replace("Visitor", "user_id"),
+            {"internal_networks": ["10.0.0.0/8"], "behaviour": "off", "deny_agents": ["x"]},
+            {},
+        ),
+        (
+            "user_id,item_id,time,event\nann,i,2025-10-10T10:00:00Z,view\n",
+            {
+                "declared_crawlers": "off",
+                "previews_and_monitors": "shadow",
+                "staff_ids": ["sue"],
+                "deny": ["tom"],
+            },
+            {
+                "previews_and_monitors": NO_AGENT,
+                "behaviour": TOO_FEW_EVENTS,
+            },
+        ),
+    ],
+    ids=["nothing", "everything", "some"],
+)
+def test_rules_that_judged_nobody_say_why(
+    text: str, bots: dict[str, Any], mute_rules: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "events.csv").write_text(text)
+    settings = Settings(bots=BotSettings(**bots))
+    with judge_file(str(tmp_path / "events.csv"), settings, assets=False) as found:
+        assert explain_mute_rules(found.connection, settings.bots) == mute_rules
+
+
+def test_behaviour_judges_from_thirty_events_of_a_user_on(tmp_path: Path) -> None:
+    rows = [f"ann,i{number},2025-10-{number % 28 + 1:02}T10:00:00Z,view" for number in range(30)]
+    settings = Settings()
+    for count, is_mute in ((30, False), (29, True)):
+        text = "\n".join(["user_id,item_id,time,event", *rows[:count]])
+        (tmp_path / "events.csv").write_text(text)
+        with judge_file(str(tmp_path / "events.csv"), settings, assets=False) as found:
+            mute_rules = explain_mute_rules(found.connection, settings.bots)
+        assert ("behaviour" in mute_rules) == is_mute
+
+
 def dawnlist(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "dawnlist.pipelines.cli", "bots", *words],
@@ -231,6 +357,10 @@ def test_judge_on_a_terminal_and_into_a_file(tmp_path: Path) -> None:
         "declared_crawlers (on): 2 users, 3 events",
         "previews_and_monitors (on): 1 users, 1 events",
         "dropped: 4 of 5 events (80.0%), 3 of 4 users",
+        "staff judged nobody: staff_ids is empty, internal_networks is empty, "
+        "no account has a role or an e-mail address",
+        f"behaviour judged nobody: {TOO_FEW_EVENTS}",
+        "deny judged nobody: deny and deny_agents are empty",
     ]  # fmt: skip
     out = tmp_path / "verdicts.parquet"
     assert (
@@ -313,7 +443,7 @@ def test_explain_tells_what_each_rule_says(lake: Lake) -> None:
         ("behaviour", "on", None, 0),
         ("deny", "on", None, 0),
     ]
-    assert found["habits"] == []  # too few people to compare with
+    assert found["signs"] == []  # too few events to be judged
 
 
 @pytest.mark.parametrize(
@@ -332,7 +462,17 @@ def test_explain_tells_what_each_rule_says(lake: Lake) -> None:
         (
             "ann",
             {"allow": ["ann"], "deny": ["ann"]},
-            "dropped: the id is in deny, which wins over everything",
+            "dropped: found by deny, which wins over everything",
+        ),
+        (
+            "crawl",
+            {"allow": ["crawl"], "deny_agents": ["Googlebot"]},
+            "dropped: found by deny, which wins over everything",
+        ),
+        (
+            "bob",
+            {"allow": ["bob"], "deny_agents": ["Slackbot"]},
+            "kept, but for single events: the id is in allow, and deny found the events",
         ),
     ],
 )

@@ -530,6 +530,22 @@ def test_times_without_a_zone_are_of_the_declared_one(lake: Lake) -> None:
     ]
 
 
+def test_a_weight_of_its_own_keeps_the_others_and_0_says_not_wanted(lake: Lake) -> None:
+    table = events(
+        ("a", "7", "10", "Like", "2026-01-30T10:00:00Z"),
+        ("b", "7", "11", "purchase", "2026-01-30T10:00:00Z"),
+        ("c", "7", "12", "view", "2026-01-30T10:00:00Z"),
+        ("d", "7", "13", "Scroll", "2026-01-30T10:00:00Z"),
+        ("e", "7", "14", "scroll", "2026-01-30T10:00:00Z"),
+        ("f", "7", "15", "heartbeat", "2026-01-30T10:00:00Z"),
+    )
+    report = cleaned(lake, table, weights={"purchase": 10, "view": 0})
+    weights = rows_of(lake, "interactions", "event_type", "weight")
+    assert weights == [("like", 2.0), ("purchase", 10.0)]
+    assert report["reasons"] == {"event unknown": 3, "event not wanted": 1}
+    assert report["profile"]["unknown_events"] == {"scroll": 2, "heartbeat": 1}
+
+
 def test_a_broken_limit_stops_before_a_clean_row_is_committed(lake: Lake) -> None:
     table = events(
         *(

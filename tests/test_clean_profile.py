@@ -26,7 +26,9 @@ from dawnlist.components.clean.profile import (
 )
 from dawnlist.components.clean.profile_page import render_profile_page
 from dawnlist.dataclass_json import to_json
+from dawnlist.lake.commits import build_commit_properties
 from dawnlist.lake.lake import Lake
+from dawnlist.lake.watermark import build_window_transactions
 from dawnlist.schema import INTERACTIONS_SCHEMA
 from dawnlist.settings import LimitSettings, Settings, SourceSettings
 
@@ -72,12 +74,11 @@ def found(lake: Lake, tmp_path: Path, *tables: pa.Table) -> CleaningProfile:
     with open_cleaning_engine(Settings().engines, tmp_path) as engine:
         parts = engine.create_landed_views(lake, names, "landed")
         source = apply_layout_hints(parts, SourceSettings())
-        once = engine.materialise(
-            "once", validate_rows(create_text_view(engine, parts, source), source, END)
-        )
+        texts = create_text_view(engine, parts, source)
+        once = engine.materialise("once", validate_rows(texts, source, END))
         rows = mark_repeats(engine, once, None, source)
         usual = limits.measure_volume(lake.table("interactions"), engine, rows, WINDOW)
-        return replace(profile_landed_rows(engine, parts, once, rows, source), volume=usual)
+        return replace(profile_landed_rows(engine, parts, texts, once, rows, source), volume=usual)
 
 
 def column(
@@ -136,24 +137,48 @@ def judged_profile(**about: Any) -> CleaningProfile:
     return CleaningProfile(**{"rows_in": 2000, **counts, **empty, **about})
 
 
+def refused(reasons: dict[str, int], unknown_events: dict[str, int] | None = None) -> str:
+    """What check_limits says of 2,000 rows that are rejected for these reasons."""
+    profile = judged_profile(
+        rejected=sum(reasons.values()), reasons=reasons, unknown_events=unknown_events or {}
+    )
+    try:
+        limits.check_limits(profile, LimitSettings(), END)
+    except RuntimeError as error:
+        return str(error)
+    return ""
+
+
 def test_shares_over_their_limits_fail_with_the_numbers() -> None:
-    of = LimitSettings()
-    limits.check_limits(judged_profile(rejected=1000, reasons={"user_id missing": 1000}), of, END)
-    limits.check_limits(
-        judged_profile(rows_in=999, rejected=999, reasons={"event unknown": 999}), of, END
-    )  # too few to judge
-    with pytest.raises(RuntimeError) as error:
-        reasons = {"user_id missing": 900, "event unknown": 500}
-        limits.check_limits(
-            judged_profile(rejected=1400, reasons=reasons, unknown_events={"scroll": 9}), of, END
-        )
-    assert str(error.value) == (
-        "cleaning as of 2026-01-31 03:00 stopped before its clean rows were committed: 1,400 of 2,000 rows (70.0%) are "
-        "rejected, more than limits.max_rejected (50.0%): 900 user_id missing, 500 event unknown; 500 of 2,000 rows "
+    too_few = judged_profile(rows_in=999, rejected=999, reasons={"event unknown": 999})
+    limits.check_limits(too_few, LimitSettings(), END)
+    assert refused({"item_id missing": 1000}) == ""
+    reasons = {"item_id missing": 501, "event unknown": 500}
+    assert refused(reasons, {"scroll": 500}) == (
+        "cleaning as of 2026-01-31 03:00 stopped before its clean rows were committed: 1,001 of 2,000 rows (50.0%) are "
+        "rejected, more than limits.max_rejected (50.0%): 501 item_id missing, 500 event unknown; 500 of 2,000 rows "
         "(25.0%) are of unknown events, more than limits.max_unknown_events (20.0%): name them in source.events or "
         "source.weights ('scroll'). The rejected rows are in the table quarantine; mend the source or its mapping, or "
         "raise the limit, and run again"
     )
+
+
+@pytest.mark.parametrize("reason", ["user_id missing", "event not wanted"])
+def test_rows_without_a_mistake_count_for_no_limit_on_mistakes(reason: str) -> None:
+    assert refused({reason: 1000, "item_id missing": 500}) == ""
+    message = refused({reason: 1000, "item_id missing": 501})
+    assert "501 of 1,000 rows (50.1%) are rejected, " in message
+    assert "more than limits.max_rejected (50.0%): 501 item_id missing. The" in message
+    # Of 2,000 rows, 999 are left to judge, which are fewer than limits.min_rows.
+    assert refused({reason: 1001, "item_id missing": 999}) == ""
+
+
+def test_rows_without_a_user_have_a_limit_of_their_own() -> None:
+    assert refused({"user_id missing": 1900}) == ""
+    assert "1,901 of 2,000 rows (95.0%) have no user, more than limits.max_without_user (95.0%): check that" in refused(
+        {"user_id missing": 1901}
+    )  # fmt: skip
+    assert refused({"event not wanted": 2000}) == ""
 
 
 @pytest.mark.parametrize(
@@ -179,7 +204,7 @@ def test_volume_limits(rows: int, usual: int, said: str) -> None:
         limits.check_limits(judged_profile(volume=volume), LimitSettings(), END)
 
 
-def history(lake: Lake, days: dict[str, int]) -> None:
+def history(lake: Lake, days: dict[str, int], transactions: dict[str, int] | None = None) -> None:
     """Interactions of days, so many rows each."""
     event = {"user_id": "1", "item_id": "a", "event_type": "view", "weight": 1.0, "source": "s"}
     times = [
@@ -192,7 +217,10 @@ def history(lake: Lake, days: dict[str, int]) -> None:
         for n, t in enumerate(times)
     ]
     table = pa.Table.from_pylist(rows, schema=INTERACTIONS_SCHEMA)
-    write_deltalake(lake.table_uri("interactions"), table, partition_by=["event_date"])
+    commit = build_commit_properties(transactions or {}, {})
+    write_deltalake(
+        lake.table_uri("interactions"), table, partition_by=["event_date"], commit_properties=commit
+    )
 
 
 def test_the_volume_is_of_the_same_weekday_of_four_weeks(lake: Lake, tmp_path: Path) -> None:
@@ -203,6 +231,20 @@ def test_the_volume_is_of_the_same_weekday_of_four_weeks(lake: Lake, tmp_path: P
     assert found(lake, tmp_path, ROWS).volume == DayVolume(
         day="2026-01-30", rows=2, usual=5, days=3
     )
+
+
+@pytest.mark.parametrize(
+    ("covered_to", "is_judged"), [(END, False), (END - timedelta(hours=1), True)]
+)
+def test_the_volume_of_a_covered_window_is_not_judged(
+    lake: Lake, tmp_path: Path, covered_to: datetime, is_judged: bool
+) -> None:
+    history(
+        lake,
+        {"2026-01-02": 9, "2026-01-09": 4, "2026-01-16": 5},
+        build_window_transactions((END - timedelta(days=30), covered_to)),
+    )
+    assert (found(lake, tmp_path, ROWS).volume is not None) == is_judged
 
 
 @pytest.mark.parametrize(

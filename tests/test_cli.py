@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 COMMANDS = (
-    "simulate", "run", "compile", "serve", "recommend", "versions", "rollback", "release", "diff", "backfill",
+    "simulate", "run", "compile", "serve", "recommend", "versions", "rollback", "release", "diff", "items", "backfill",
     "ablate", "crawl", "query", "lake", "train", "evaluate", "tune",
     "deploy", "submit", "schedule", "unschedule", "status",
 )  # fmt: skip

@@ -20,7 +20,7 @@ ROWS: tuple[tuple[str, str | None, list[str] | None, str | None], ...] = (
 def items(*rows: tuple[str, str | None, list[str] | None, str | None]) -> pa.Table:
     """An items table."""
     return pa.Table.from_pylist(
-        [dict(zip(ITEMS_SCHEMA.names, row, strict=True)) for row in rows], schema=ITEMS_SCHEMA
+        [dict(zip(ITEMS_SCHEMA.names[:4], row, strict=True)) for row in rows], schema=ITEMS_SCHEMA
     )
 
 

@@ -16,7 +16,7 @@ from dawnlist.components.filter_bots.report import (
     render_drop_markdown,
     render_drop_page,
 )
-from dawnlist.components.filter_bots.user_agents import classify_user_agents
+from dawnlist.components.filter_bots.user_agents import classify_user_agents, join_patterns
 from dawnlist.components.filter_bots.verdicts import judge_interactions
 from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
@@ -113,7 +113,7 @@ def test_verdicts_and_counts(lake: Lake) -> None:
     accounts(lake, ("sue", "sue@shop.example", "customer"), ("ann", "ann@mail.example", None))
     verdicts, report = judged(lake, shop(), staff_domains=["Shop.Example"])
     assert listed(verdicts) == VERDICTS_OF_SHOP
-    counts = {name: report[name] for name in report if name not in ("rules", "seconds")}
+    counts = {name: report[name] for name in report if name not in ("rules", "signs", "seconds")}
     assert counts == {
         "users": 5,
         "events": 10,
@@ -123,6 +123,7 @@ def test_verdicts_and_counts(lake: Lake) -> None:
         "kept_users": 3,
         "kept_events": 5,
         "share": 0.5,
+        "shadow_reason": None,
     }
     assert [(rule["rule"], rule["users"], rule["events"]) for rule in report["rules"]] == [
         ("declared_crawlers", 1, 3),
@@ -223,15 +224,77 @@ def test_known_agents() -> None:
     ]
 
 
-def test_agents_are_told_as_the_library_tells_them() -> None:
+def test_agents_of_the_library_are_found() -> None:
     known = crawleruseragents.CRAWLER_USER_AGENTS_DATA
     named = [agent for entry in known for agent in entry["instances"]]
-    agents = [*named, *map(str.upper, named[::5]), *map(str.swapcase, named[1::5])]
-    expected = [crawleruseragents.is_crawler(agent) for agent in agents]
-    assert [
-        rule is not None
-        for rule in classify_user_agents(pa.chunked_array([agents]), []).to_pylist()
-    ] == expected
+    rules = classify_user_agents(pa.chunked_array([named]), []).to_pylist()
+    missed = [agent for agent, rule in zip(named, rules, strict=True) if rule is None]
+    # Their names stand where an Android agent names its device.
+    assert len(missed) <= 0.002 * len(named)
+
+
+SAY_SO = [
+    "AcmeBot/1.0", "acme_b0t", "My robot 3", "acme-crawler", "PriceSpider 2", "shop scraper",
+    "LinkChecker 9", "site-monitoring", "Acme Link Preview", "SEOscanners", "acme uptime probe",
+    "Acme Agent", "acme-webhooks/2", "Mozilla/5.0 (compatible; acmepages.com)",
+    "Acme/1.0 (+https://acme.example/about)", "Acme/2 (ops@acme.example)", "okhttp/4.12.0",
+    "python-httpx/0.27", "aiohttp/3.9", "Java/17.0.1", "Go-http-client/2.0", "node-fetch/1.0",
+    "Wget/1.21", "Apache-HttpClient/5.1", "libwww-perl/6.67", "axios/1.6", "reqwest/0.11",
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/120.0 Safari/537.36",
+    "Mozilla/5.0 (Linux; Android 6.0.1; Nexus 5X Build/MMB29P) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/41.0 Mobile Safari/537.36 (compatible; AcmeBot/2.1)",
+    "Sogou web spider/4.0(+http://www.sogou.com/docs/help/webmasters.htm#07)",
+]  # fmt: skip
+ANDROID = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36"
+PEOPLE = [
+    f"Mozilla/5.0 (Linux; Android 12; CUBOT P60) {ANDROID}",
+    f"Mozilla/5.0 (Linux; Android 5.1; CUBOT_NOTE_S Build/LMY47I) {ANDROID}",
+    f"Mozilla/5.0 (Linux; U; Android 4.1.1; de-de; HTC Butterfly Build/JRO03C) {ANDROID}",
+    f"Mozilla/5.0 (Linux; Android 9; ID bot 61 Build/PPR1) {ANDROID}",
+    f"Mozilla/5.0 (Linux; Android 11; POWER BOT) {ANDROID}",
+    f"Mozilla/5.0 (Linux; Android 8.1.0; Crawler X Build/O1) {ANDROID}",
+    "Mozilla/5.0 (Linux; U; Android 5.1; zh-cn; 1501_M02 Build/LMY47D) AppleWebKit/534.30 (KHTML, like Gecko) "
+    "Version/4.0 Mobile Safari/534.30 SogouMSE,SogouMobileBrowser/4.1.0",
+    f"Mozilla/5.0 (Linux; Android 10; K) {ANDROID} [FB_IAB/FB4A;FBAV/412.0.0.22.115;]",
+    "Android - Native Mobile App", "iOS - Native Mobile App", "ShopApp/3.1", "Shop.com/2.8.0 (Android 14)",
+    "Mozilla/5.0 (X11) User-Agent: Mozilla/5.0",
+    "ShopApp/3 CFNetwork/1408.0.4 Darwin/22.5.0", "Dalvik/2.1.0 (Linux; U; Android 13; Pixel 7 Build/TQ3A)",
+    "Botanist/2 (iPhone; iOS 17.4)", "Abbott/1.0 (iPhone; iOS 17.4)",
+    "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 5.1; Trident/4.0; Embedded Web Browser from: http://bsalsa.com/)",
+]  # fmt: skip
+
+
+def test_programs_that_no_list_knows_are_found_by_words_and_people_are_not() -> None:
+    found = classify_user_agents(pa.chunked_array([SAY_SO]), []).to_pylist()
+    assert [agent for agent, rule in zip(SAY_SO, found, strict=True) if rule is None] == []
+    kept = classify_user_agents(pa.chunked_array([PEOPLE]), []).to_pylist()
+    assert [agent for agent, rule in zip(PEOPLE, kept, strict=True) if rule is not None] == []
+
+
+def test_patterns_that_re2_cannot_read_are_left_out() -> None:
+    assert join_patterns(["a(?!b)", "cu+rl", "x"], "(?i)") == ["(?i)cu+rl|x"]
+    assert join_patterns(["bot"]) == ["bot"]
+    assert join_patterns([]) == []
+
+
+def test_denied_agents_win_over_allowed_ones(lake: Lake) -> None:
+    rows: list[Event] = [("own", "PriceWatch/2 App", 1), ("own", "PriceWatch/2 App", 2)]
+    rows += [
+        ("ann", CHROME, 1),
+        ("ann", CHROME, 2),
+        ("ann", "PriceWatch/1", 3),
+        ("bob", "pricewatch", 4),
+    ]
+    table = interactions(rows)
+    denied = {"deny_agents": ["PriceWatch/"], "allow_agents": [" App"], "allow": ["own", "ann"]}
+    verdicts = listed(judged(lake, table, **denied)[0])
+    assert verdicts == [
+        ("own", None, "deny", "2 of 2 events by PriceWatch/2 App", "drop", False),
+        (None, "e4", "deny", "event by PriceWatch/1", "drop", False),
+    ]
+    assert listed(judged(lake, table)[0]) == []
+    with pytest.raises(ValueError, match="a blank text would match everybody"):
+        BotSettings(deny_agents=[" "])
 
 
 def test_examples_are_first_those_whom_no_other_rule_has_found(lake: Lake) -> None:

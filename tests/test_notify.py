@@ -235,8 +235,51 @@ def test_a_first_run_that_popularity_won(night: Night) -> None:
     night.published("popularity")
     text, html, _ = night.reported()
     sentence = "Version 4 is live: popularity's lists for 80 users. It is the first run, without an incumbent, and "
-    assert sentence + "popularity won." in text
-    assert sentence + "popularity won." in Page(html).text
+    sentence += "popularity won. The challenger passed every rule, but its ndcg@20 is not above popularity's. "
+    assert sentence + "ndcg@20: " in text
+    assert sentence + "ndcg@20: " in Page(html).text
+
+
+def test_a_first_run_that_popularity_won_names_the_rule_that_decided(night: Night) -> None:
+    scored = evaluation(0.3, None, 0.2)
+    scored["arms"]["challenger"]["coverage@20"] = 0.002
+    assert night.judged(scored)
+    night.published("popularity")
+    rule = "coverage@20 of the catalogue: 0.20%, at least 1.00%: FAIL"
+    assert f"popularity won. The challenger did not pass: {rule}. ndcg@20: " in night.reported()[0]
+
+
+def test_unknown_events_are_named_with_the_command_that_brings_them_back(night: Night) -> None:
+    windows = [
+        ["2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z"],
+        ["2026-01-03T00:00:00Z", "2026-01-31T00:00:01Z"],
+    ]
+    night.step("fetch", {"rows": {"interactions": 1000}, "windows": windows})
+    report = {
+        "reasons": {"event unknown": 12},
+        "profile": {"unknown_events": {"scroll": 9, "b|c": 2}},
+    }
+    night.step("clean", {**CLEAN, **report})
+    text, html, markdown = night.reported()
+    said = (
+        "12 rows of unknown events were rejected: 9 'scroll', 2 'b|c', 1 of other names; name them in source.events "
+        "or source.weights (0: not wanted), then fetch them again, with the run's --source, --lake and --settings: "
+        "dawnlist backfill --from 2026-01-01 --to 2026-01-31 --all"
+    )
+    assert f"unknown   {said}" in text.splitlines()
+    assert "Unknown events" in Page(html).headings and said in Page(html).text
+    assert "| scroll | 9 |" in markdown
+    arrivals = {"2026-01-20T05:00:00Z": 3, "2026-01-09T23:00:00Z": 997}
+    night.step("fetch", {"rows": {"interactions": 1000}, "windows": windows, "arrivals": arrivals})
+    assert "dawnlist backfill --from 2026-01-09 --to 2026-01-20 --all\n" in night.reported()[0]
+    assert "Unknown events" not in Page(night_without_unknown_events(night)).headings
+
+
+def night_without_unknown_events(night: Night) -> str:
+    """The page of another run of the same day whose events are all known."""
+    other = Night(night.folder, "run-2")
+    other.step("clean", CLEAN)
+    return other.reported()[1]
 
 
 def test_a_gate_that_does_not_pass_leaves_a_complete_report(night: Night) -> None:
@@ -303,6 +346,12 @@ def test_late_rows_say_how_to_fill_them(night: Night) -> None:
     assert re.search(rf"^late +{said}$", text, re.MULTILINE)
     assert "Late rows" in Page(html).headings and said[1:] in Page(html).text
     assert "| 2026-01-27 | 1,204 | 1,200 |" in markdown
+
+
+def test_a_single_late_day_is_one_day(night: Night) -> None:
+    days = [{"day": "2026-01-27", "source": 12, "lake": 7}]
+    night.step("fetch", {"rows": {"interactions": 7}, "late": days})
+    assert "late      rows of 1 day arrived too late" in night.reported()[0]
 
 
 def test_a_failed_step(night: Night) -> None:
@@ -509,3 +558,26 @@ def test_segments_lift_and_churn_are_told(night: Night) -> None:
         "judged on another holdout (0123456789abcdef, now fedcba9876543210)",
     ):
         assert words in page
+
+
+def test_items_that_no_list_has_and_a_damaged_table(night: Night) -> None:
+    problem = "the items table covers 3%: it seems to be damaged"
+    night.steps(
+        clean={**CLEAN, "items": {"rows": 9, "rejected": 0, "duplicates": 0, "problem": problem}},
+        recommend={"withdrawn": {"left": 1200, "blocked": 2, "withdrawn": 1}},
+    )
+    text, html, markdown = night.reported()
+    assert (
+        "\nitems     in no list: 1,200 left the items table, 2 blocked in the settings, 1 withdrawn by "
+        f"a command; {problem}\n"
+    ) in text
+    assert "Withdrawn items" in Page(html).headings
+    assert "## Withdrawn items" in markdown
+    assert problem in Page(html).text
+
+
+def test_without_withdrawn_items_nothing_is_said_of_them(night: Night) -> None:
+    night.steps(clean=CLEAN, recommend={"withdrawn": {}})
+    text, html, markdown = night.reported()
+    assert "items     " not in text
+    assert "Withdrawn items" not in html + markdown

@@ -9,6 +9,7 @@ from deltalake import write_deltalake
 from dawnlist.als.engine import FitEngine
 from dawnlist.components.recommend.device_segments import rank_items_by_device
 from dawnlist.components.recommend.top_lists import build_list_metadata, build_top_lists
+from dawnlist.components.recommend.withdrawn_items import WithdrawnItems
 from dawnlist.components.train.fitting import fit_stage
 from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
@@ -21,6 +22,7 @@ from dawnlist.store.toplists import TopLists
 from tests.support.literal import interactions, two_tastes, write_interactions
 
 META = {"popularity_window": "whole", "winner": "challenger"}
+NONE = WithdrawnItems(np.zeros(20, dtype=bool), {})
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def lists(tmp_path: Path) -> TopLists:
     fit_stage(
         lake, splits, "train", ALSConfig(4, 0.1, 5.0).as_dict(), FitEngine(), tmp_path / "model"
     )
-    found = build_top_lists(lake, splits, FactorModel.load(tmp_path / "model"), META, k=12)
+    found = build_top_lists(lake, splits, FactorModel.load(tmp_path / "model"), META, 12, NONE)
     found.save(tmp_path / "lists")
     return TopLists.load(tmp_path / "lists")
 
@@ -52,7 +54,7 @@ def test_the_catalogue_has_titles_where_there_are_any(lists: TopLists) -> None:
 
 
 def test_the_popular_list_and_meta(lists: TopLists) -> None:
-    assert len(lists.popular_index) == 12
+    assert len(lists.popular_index) == 20  # all that were met, although a list has 12
     assert (lists.meta["k"], lists.meta["users"], lists.meta["items"]) == (12, 40, 20)
 
 
@@ -119,7 +121,7 @@ def test_users_that_the_model_does_not_know_are_left_out_with_their_histories(
     known = replace(
         model, user_ids=model.user_ids.subset(some), user_factors=model.user_factors[some]
     )
-    found = build_top_lists(lake, splits, known, META, k=3)
+    found = build_top_lists(lake, splits, known, META, 3, NONE)
     assert found.user_ids.tolist() == ["u03", "u05"]
     assert found.vectors.tolist() == model.user_factors[some].tolist()
     assert (
@@ -154,17 +156,20 @@ def test_popular_lists_of_devices(tmp_path: Path) -> None:
     write_deltalake(lake.table_uri("interactions"), rows, partition_by=["event_date"])
     found = {
         name: [column.tolist() for column in popular]
-        for name, popular in rank_items_by_device(lake, splits, 20).items()
+        for name, popular in rank_items_by_device(lake, splits, 20, NONE.mask).items()
     }
     assert found == {
         "device=desktop": [[7], [1.0]],
         "device=mobile": [[2, 1], [2.0, 1.0]],
         "device=tablet": [[4], [2.0]],
     }
-    assert rank_items_by_device(Lake.open(str(tmp_path / "other"), "shop"), splits, 20) == {}
+    assert (
+        rank_items_by_device(Lake.open(str(tmp_path / "other"), "shop"), splits, 20, NONE.mask)
+        == {}
+    )
 
 
 def test_without_user_agents_there_are_no_lists_of_devices(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path / "lake"), "shop")
     write_interactions(lake, ("u00", "i01", 1.0))
-    assert rank_items_by_device(lake, two_tastes(), 20) == {}
+    assert rank_items_by_device(lake, two_tastes(), 20, NONE.mask) == {}

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from dawnlist.schema import EVENT_WEIGHTS
 from dawnlist.settings import Settings
 
 
@@ -20,6 +21,25 @@ def test_what_is_given_is_read(tmp_path: Path) -> None:
     )
     assert (settings.gate.margin, settings.source.columns) == (0.02, {"user_id": ["visitor"]})
     assert Settings.load((tmp_path / "s.yaml").as_uri()) == settings
+
+
+def test_weights_are_added_to_the_defaults(tmp_path: Path) -> None:
+    text = "source: {weights: {Purchase: 10, wishlist: 2, view: 0}, events: {Seen: Click}}"
+    source = Settings.load(write(tmp_path / "s.yaml", text)).source
+    wanted = {**EVENT_WEIGHTS, "purchase": 10, "wishlist": 2}
+    assert source.weights == {**wanted, "view": 0}
+    del wanted["view"]
+    assert source.wanted_weights == wanted
+    assert source.events == {"Seen": "click"}
+    assert Settings.load("").source.wanted_weights == EVENT_WEIGHTS
+
+
+def test_the_shops_own_apps_are_added_to_the_agents_of_people(tmp_path: Path) -> None:
+    text = "bots: {allow_agents: [ShopApp/, MetaIAB]}"
+    assert Settings.load(write(tmp_path / "s.yaml", text)).bots.allow_agents == [
+        "MetaIAB",
+        "ShopApp/",
+    ]
 
 
 def test_on_and_off_need_no_quotes(tmp_path: Path) -> None:
@@ -42,7 +62,17 @@ def test_on_and_off_need_no_quotes(tmp_path: Path) -> None:
             r"gate.margins is 1: there is no such name; the names here are margin, ",
         ),
         ("bots: {staff: maybe}", r"bots.staff is 'maybe': Input should be 'on', 'off' or 'shadow'"),
-        ("source: {weights: {view: 0}}", r"the weight of 'view' is 0"),
+        (
+            "source: {weights: {view: -1}}",
+            r"the weight of 'view' is -1.0: give a number below 1000",
+        ),
+        ("source: {weights: {view: 1000}}", r"the weight of 'view' is 1000.0: give a number below"),
+        ("source: {weights: {view: }}", r"source.weights.view is None: Input should be a valid"),
+        (
+            "source: {weights: {view: 0, click: 0, like: 0, bookmark: 0, comment: 0, cart: 0, "
+            "follow: 0, purchase: 0, rating: 0}}",
+            r"every event type has the weight 0: name one that is wanted",
+        ),
         ("a: [", "are not valid YAML"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from dawnlist.model.user_items import UserItems
+from dawnlist.pipelines.cli import app
 from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.store import comparison
 from dawnlist.store.client import connect_store
@@ -56,3 +57,25 @@ def test_what_differs(valkey: str) -> None:
         client.delete(key)
         with pytest.raises(ValueError, match="version 1 is no longer whole in the store"):
             comparison.compare_versions(client, "shop", 1, 2)
+
+
+def test_metrics_of_different_days_are_said_to_be(
+    valkey: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    advice = "different days"
+    publish(valkey, day=1)
+    assert advice not in shown(valkey, capsys, "versions")
+    better = replace(ANN_AND_BOB, meta={**ANN_AND_BOB.meta, "metrics": {"ndcg@20": 0.75}})
+    publish(valkey, day=2, lists=better)
+    listed = shown(valkey, capsys, "versions")
+    assert "ndcg@20 0.5000" in listed and "ndcg@20 0.7500" in listed
+    assert "own as of, so they are of different days: a difference between them does" in listed
+    days = "of different days, just before 2026-03-01T03:00:00Z and 2026-03-02T03:00:00Z: a diff"
+    assert days in shown(valkey, capsys, "diff", "1", "2")
+    assert advice not in shown(valkey, capsys, "diff", "2", "2")
+
+
+def shown(valkey: str, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What a command on the shop's store prints."""
+    app([*words, "--redis", valkey, "--namespace", "shop"], standalone_mode=False)
+    return capsys.readouterr().out

@@ -663,7 +663,7 @@ def test_the_command_says_what_went_and_what_stayed(lake: Lake, tmp_path: Path) 
     assert lines[:7] == [
         f"{lake.uri}: ages count back from 2020-03-01T03:00:00Z, the end of what it holds",
         "interactions: 2 rows of 2 days before 2020-02-27 dropped",
-        "quarantine: 1 rows dropped",
+        "quarantine: 1 row dropped",
         "landing objects: 0 dropped, 0 bytes; kept: none",
         "runs: 0 dropped, 0 bytes; kept: none",
         "reports: 0 dropped, 0 bytes; kept: none",
@@ -688,7 +688,7 @@ def test_flags_win_over_settings(lake: Lake, tmp_path: Path) -> None:
         str(tmp_path / "settings.yaml"),
     )
     assert said("expire", "--quarantine-days", "5", *words)[1:3] == [
-        "interactions: 1 rows of 1 days before 2020-02-20 dropped",
+        "interactions: 1 row of 1 day before 2020-02-20 dropped",
         "quarantine: 0 rows dropped",
     ]
 

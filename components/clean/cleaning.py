@@ -58,7 +58,7 @@ def clean_landed_objects(
     Returns:
         rows_in, clean, quarantined, reasons, duplicates, double_clicks, known (clean rows that the
         lake had already), inserted, days (ISO date -> inserted rows), nulls (column -> inserted
-        rows without a value), items and users (rows, rejected, duplicates; or None),
+        rows without a value), items and users (rows, rejected, duplicates, perhaps a problem; or None),
         interactions_version, quarantine_version (None when no row was ever rejected), profile
         (see CleaningProfile), seconds.
 
@@ -78,7 +78,7 @@ def clean_landed_objects(
                 as_of,
                 run,
             )
-        report |= _clean_entities(lake, landed, settings, folder)
+        report |= _clean_entities(lake, landed, settings, as_of, folder)
     return report | {"seconds": round(time.perf_counter() - started, 3)}
 
 
@@ -129,7 +129,7 @@ def _judge_rows(
     days = list_clean_days(engine, validated_rows)
     stored_rows = engine.scan_days(lake, "near", table, add_adjacent_days(days))
     fates = mark_repeats(engine, validated_rows, stored_rows, source)
-    profile = profile_landed_rows(engine, landed_objects, validated_rows, fates, source)
+    profile = profile_landed_rows(engine, landed_objects, texts, validated_rows, fates, source)
     return JudgedRows(texts, fates, days, source), profile
 
 
@@ -137,6 +137,7 @@ def _clean_entities(
     lake: Lake,
     landed: CleaningReport,
     settings: Settings,
+    as_of: datetime,
     folder: Path,
 ) -> CleaningReport:
     """Clean items and users. DuckDB does it whatever the engine: no shop has too many of them."""
@@ -145,12 +146,14 @@ def _clean_entities(
     entity_folder.mkdir()
     connection = open_spilling_duckdb(entity_folder)
     try:
-        for name, clean_entity in (("items", clean_items), ("users", clean_users)):
-            landed_name = landed.get(name)
-            if landed_name:
-                report[name] = clean_entity(
-                    lake, connection, landed_name, settings.source, entity_folder
-                )
+        if landed.get("items"):
+            report["items"] = clean_items(
+                lake, connection, landed["items"], settings, as_of, entity_folder
+            )
+        if landed.get("users"):
+            report["users"] = clean_users(
+                lake, connection, landed["users"], settings.source, entity_folder
+            )
     finally:
         connection.disconnect()
     return report

@@ -2,13 +2,16 @@
 
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import ibis
 import pyarrow as pa
 
+from dawnlist.components.clean.availability import parse_availability
 from dawnlist.components.clean.duckdb_engine import create_landed_views
+from dawnlist.components.clean.items_coverage import judge_items_table
 from dawnlist.components.clean.landed_objects import LandedObject
 from dawnlist.components.clean.table_commits import overwrite_table
 from dawnlist.lake.lake import Lake
@@ -21,7 +24,7 @@ from dawnlist.rows.column_aliases import (
 )
 from dawnlist.rows.sql_dialects import IbisConnection
 from dawnlist.schema import ITEMS_SCHEMA, USERS_SCHEMA
-from dawnlist.settings import SourceSettings
+from dawnlist.settings import Settings, SourceSettings
 
 PROSE = ("title", "text")
 """Columns of prose, in which a line break separates words."""
@@ -35,26 +38,44 @@ def clean_items(
     lake: Lake,
     connection: IbisConnection,
     name: str,
-    settings: SourceSettings,
+    settings: Settings,
+    as_of: datetime,
     folder: Path,
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """Replace the table `items` with the rows of the landing object `name`.
 
-    A source without rows leaves the table as it is. Returns rows, rejected (rows without an id) and
-    duplicates.
+    A source without rows leaves the table as it is, and so do rows that seem to be damaged. Returns
+    rows, rejected (rows without an id), duplicates and, for damaged rows, the `problem`.
     """
     landed_object = create_landed_views(connection, lake, [name], folder, "items")[0]
-    texts = _select_entity_texts(connection, landed_object, ITEM_ALIASES, "item_id", settings)
+    texts = _select_entity_texts(
+        connection, landed_object, ITEM_ALIASES, "item_id", settings.source
+    )
     # A description that only repeats the title says nothing more.
     texts = texts.mutate(text=texts.text.nullif(texts.title))
     items = _select_newest_rows(texts, "item_id")
-    rows = connection.to_pyarrow(items.select(*ITEMS_SCHEMA.names).order_by("item_id"))
-    genres = parse_genres(rows["genres"])
-    genres_index = ITEMS_SCHEMA.get_field_index("genres")
-    rows = rows.set_column(genres_index, ITEMS_SCHEMA.field("genres"), genres)
-    report = _count_rows(connection, landed_object, texts, "item_id", rows.num_rows)
-    _replace_table(lake, "items", rows, ITEMS_SCHEMA)
+    source_rows = connection.to_pyarrow(items.select(*ITEM_ALIASES).order_by("item_id"))
+    rows = _parse_item_columns(source_rows, settings.items.unavailable_words)
+    report: dict[str, Any] = _count_rows(connection, landed_object, texts, "item_id", rows.num_rows)
+    judged = judge_items_table(lake, rows, settings.items.max_coverage_fall, as_of)
+    if judged.rows is not None:
+        _replace_table(lake, "items", judged.rows, ITEMS_SCHEMA)
+    if judged.problem:
+        print(judged.problem)
+        report["problem"] = judged.problem
     return report
+
+
+def _parse_item_columns(source_rows: pa.Table, unavailable_words: list[str]) -> pa.Table:
+    """Parse the columns that are no text, and return the columns of the items table."""
+    parsed = {
+        "genres": parse_genres(source_rows["genres"]),
+        "available": parse_availability(source_rows, unavailable_words),
+    }
+    columns = []
+    for name in ITEMS_SCHEMA.names:
+        columns.append(parsed.get(name, source_rows[name]))
+    return pa.table(columns, schema=ITEMS_SCHEMA)
 
 
 def clean_users(

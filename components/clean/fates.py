@@ -6,5 +6,11 @@ REPEAT_FATES = (FATE_DUPLICATE, FATE_DOUBLE_CLICK)
 
 TIMELESS_REASONS = ("time missing", "time unreadable")
 """Reasons for rejecting rows that belong to no window: files return them with every window."""
+MISSING_USER = "user_id missing"
+"""The reason for rejecting rows without a user, such as purchases without an account."""
 UNKNOWN_EVENT = "event unknown"
 """The reason for rejecting rows whose event has no weight in the settings."""
+UNWANTED_EVENT = "event not wanted"
+"""The reason for rejecting rows whose event has the weight 0 in the settings."""
+REASONS_WITHOUT_MISTAKE = (MISSING_USER, UNWANTED_EVENT)
+"""Reasons for rejecting rows that are as they should be, but are of no use for lists."""

@@ -18,9 +18,11 @@ from dawnlist.components.clean.duplicates import hash_action, hash_event_id
 from dawnlist.components.clean.engine import CleaningEngine, TableExpression
 from dawnlist.components.clean.fates import (
     FATE_CLEAN,
+    MISSING_USER,
     REPEAT_FATES,
     TIMELESS_REASONS,
     UNKNOWN_EVENT,
+    UNWANTED_EVENT,
 )
 from dawnlist.components.clean.landed_objects import LandedObject
 from dawnlist.rows import coercions, times
@@ -134,7 +136,7 @@ def validate_rows(
 
 
 def _coerce_values(texts: TableExpression, settings: SourceSettings) -> TableExpression:
-    """Parse the texts to canonical values. base_weight is the event's weight, 0 if unknown."""
+    """Parse the texts to canonical values. base_weight is the event's weight, NULL if unknown."""
     values = texts.select(
         "key",
         "source",
@@ -154,7 +156,7 @@ def _coerce_values(texts: TableExpression, settings: SourceSettings) -> TableExp
         has_quantity=texts.quantity.notnull(),
     )
     weights = [(values.event_type == event, weight) for event, weight in settings.weights.items()]
-    return values.mutate(base_weight=ibis.cases(*weights, else_=0.0))
+    return values.mutate(base_weight=ibis.cases(*weights, else_=ibis.null("float64")))
 
 
 def _derive_event_id(row: TableExpression) -> Any:
@@ -178,14 +180,15 @@ def _list_reject_rules(
     is_rating = row.event_type == "rating"
     scale = settings.rating_scale
     return [
-        (row.user_id.isnull(), "user_id missing"),
+        (row.user_id.isnull(), MISSING_USER),
         (row.item_id.isnull(), "item_id missing"),
         (~row.has_time, time_missing),
         (row.event_time.isnull(), time_unreadable),
         (row.event_time > latest, "time in the future"),
         (row.event_time < earliest, f"time before {earliest.year}"),
         (row.event_type.isnull(), "event missing"),
-        (row.base_weight == 0, UNKNOWN_EVENT),
+        (row.base_weight.isnull(), UNKNOWN_EVENT),
+        (row.base_weight == 0, UNWANTED_EVENT),
         (is_rating & ~row.has_rating, "rating missing"),
         (is_rating & row.rating.isnull(), "rating unreadable"),
         (is_rating & ~row.rating.between(0, scale), f"rating outside 0 to {scale:g}"),

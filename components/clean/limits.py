@@ -5,10 +5,15 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dawnlist.components.clean.engine import CleaningEngine, TableExpression
-from dawnlist.components.clean.fates import FATE_CLEAN, UNKNOWN_EVENT
+from dawnlist.components.clean.fates import (
+    FATE_CLEAN,
+    MISSING_USER,
+    REASONS_WITHOUT_MISTAKE,
+    UNKNOWN_EVENT,
+)
 from dawnlist.components.clean.profile import CleaningProfile, DayVolume
 from dawnlist.lake.commits import count_rows_by_day
-from dawnlist.lake.watermark import TimeWindow
+from dawnlist.lake.watermark import TimeWindow, read_covered_window
 from dawnlist.settings import LimitSettings
 
 if TYPE_CHECKING:
@@ -33,11 +38,15 @@ def measure_volume(
 
     Only the newest day is judged: a day that was closed, or lost, must not stop all later days.
 
-    Returns None when the window is shorter than a day less an hour, or when the lake holds too few
-    of the compared days.
+    Returns None when the window is shorter than a day less an hour, when the lake covers the window
+    already (a backfill may bring back many rows that were rejected before), or when the lake holds
+    too few of the compared days.
     """
     start, end = window
     if table is None or end - start < _SHORTEST_WINDOW:
+        return None
+    covered_window = read_covered_window(table)
+    if covered_window is not None and end <= covered_window[1]:
         return None
     middle = (end - _ONE_DAY / 2).date()
     usual_counts = _count_rows_of_weekday(table, middle, start.date())
@@ -91,27 +100,52 @@ def check_limits(
 
 
 def _check_shares(profile: CleaningProfile, limits: LimitSettings) -> list[str]:
-    rows = profile.rows_in
+    """Compare the shares of the rejected rows with their limits.
+
+    Rows without a user, and rows of events that are not wanted, are no mistakes of the source. The
+    limits on mistakes are shares of the other rows.
+    """
+    violations = _check_rows_without_user(profile, limits)
+    unmistaken_rows = sum(profile.reasons.get(reason, 0) for reason in REASONS_WITHOUT_MISTAKE)
+    rows = profile.rows_in - unmistaken_rows
     if rows < limits.min_rows:
-        return []
-    violations = []
-    rejected = profile.rejected
+        return violations
+    mistakes = profile.rejected - unmistaken_rows
     unknown_events = profile.reasons.get(UNKNOWN_EVENT, 0)
-    if rejected > limits.max_rejected * rows:
-        counts = profile.reasons.items()
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts)
+    if mistakes > limits.max_rejected * rows:
         violations.append(
-            f"{rejected:,} of {rows:,} rows ({rejected / rows:.1%}) are rejected, "
-            f"more than limits.max_rejected ({limits.max_rejected:.1%}): {reasons}"
+            f"{mistakes:,} of {rows:,} rows ({mistakes / rows:.1%}) are rejected, "
+            f"more than limits.max_rejected ({limits.max_rejected:.1%}): {_list_mistakes(profile)}"
         )
     if unknown_events > limits.max_unknown_events * rows:
-        names = ", ".join(map(repr, profile.unknown_events)) or "not in the sample"
+        names = ", ".join(map(repr, profile.unknown_events))
         violations.append(
             f"{unknown_events:,} of {rows:,} rows ({unknown_events / rows:.1%}) are of unknown "
             f"events, more than limits.max_unknown_events ({limits.max_unknown_events:.1%}): "
             f"name them in source.events or source.weights ({names})"
         )
     return violations
+
+
+def _check_rows_without_user(profile: CleaningProfile, limits: LimitSettings) -> list[str]:
+    rows = profile.rows_in
+    without_user = profile.reasons.get(MISSING_USER, 0)
+    if rows < limits.min_rows or without_user <= limits.max_without_user * rows:
+        return []
+    return [
+        f"{without_user:,} of {rows:,} rows ({without_user / rows:.1%}) have no user, "
+        f"more than limits.max_without_user ({limits.max_without_user:.1%}): "
+        "check that source.columns names the column of the user"
+    ]
+
+
+def _list_mistakes(profile: CleaningProfile) -> str:
+    """List the reasons for rejecting rows that the limit on mistakes counts, with their rows."""
+    texts = []
+    for reason, count in profile.reasons.items():
+        if reason not in REASONS_WITHOUT_MISTAKE:
+            texts.append(f"{count:,} {reason}")
+    return ", ".join(texts)
 
 
 def _check_volume(volume: DayVolume | None, limits: LimitSettings) -> list[str]:

@@ -5,7 +5,6 @@ rows that are spread over the landed objects. The profile shows no values of the
 the names of unknown events.
 """
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +21,7 @@ from dawnlist.components.clean.fates import (
     UNKNOWN_EVENT,
 )
 from dawnlist.components.clean.landed_objects import OBJECT_KEY_STRIDE, LandedObject
+from dawnlist.components.clean.unknown_events import count_unknown_events
 from dawnlist.components.clean.value_kinds import count_value_kinds
 from dawnlist.rows.column_aliases import INTERACTION_ALIASES, match_interaction_columns
 from dawnlist.settings import SourceSettings
@@ -31,7 +31,6 @@ PROFILE_SAMPLE_ROWS = 50_000
 BLOCKS_PER_OBJECT = 16
 """The most blocks that the sample of one landed object consists of."""
 
-_UNKNOWN_EVENTS_SHOWN = 10
 _PADDED = r"^\s|\s$|[\x00-\x1f\x7f]"
 _FATES = {FATE_CLEAN: "clean", FATE_DUPLICATE: "duplicates", FATE_DOUBLE_CLICK: "double_clicks"}
 
@@ -107,11 +106,11 @@ class CleaningProfile:
     days: list[DayCounts]
     """The counts of each day, the oldest first."""
     sampled: int
-    """The number of rows that were looked at for `columns` and `unknown_events`."""
+    """The number of rows that were looked at for `columns`."""
     columns: list[ColumnProfile]
     """The columns of the landed objects."""
     unknown_events: dict[str, int]
-    """Name of an event without a weight -> rows, the most frequent first."""
+    """Name of an event without a weight -> rows; the names of most rows, the most frequent first."""
     volume: DayVolume | None = None
     """The volume of the last 24 hours, if it was measured."""
 
@@ -119,13 +118,15 @@ class CleaningProfile:
 def profile_landed_rows(
     engine: CleaningEngine,
     landed_objects: list[LandedObject],
+    texts: TableExpression,
     validated_rows: TableExpression,
     fates: TableExpression,
     settings: SourceSettings,
 ) -> CleaningProfile:
-    """Count fates and reasons over all rows, and look at the columns in a sample.
+    """Count fates, reasons and unknown events over all rows, and look at the columns in a sample.
 
-    `validated_rows` are the rows of validate_rows, `fates` those of mark_repeats.
+    `texts` is the view of create_text_view, `validated_rows` are the rows of validate_rows, and
+    `fates` those of mark_repeats.
     """
     days, reasons = _count_fates_by_day(engine, fates)
     rows_in = sum(day.rows for day in days)
@@ -136,7 +137,9 @@ def profile_landed_rows(
             first_key = number * OBJECT_KEY_STRIDE + 1
             rows = _read_sample(engine, landed_object, first_key, validated_rows, sample_size)
             sample.add_rows(rows, landed_object)
-    unknown_events = sort_by_count(sample.unknown_events)
+    unknown_events = {}
+    if UNKNOWN_EVENT in reasons:
+        unknown_events = count_unknown_events(engine, texts, fates, settings)
     return CleaningProfile(
         rows_in=rows_in,
         clean=sum(day.clean for day in days),
@@ -147,7 +150,7 @@ def profile_landed_rows(
         days=days,
         sampled=sample.row_count,
         columns=list(sample.columns.values()),
-        unknown_events=dict(unknown_events[:_UNKNOWN_EVENTS_SHOWN]),
+        unknown_events=unknown_events,
     )
 
 
@@ -221,7 +224,6 @@ class _ProfileSample:
         self.row_count = 0
         self.columns: dict[tuple[str, str | None], ColumnProfile] = {}
         """(the source's name of a column, the canonical one) -> its profile."""
-        self.unknown_events: Counter[str] = Counter()
 
     def add_rows(self, rows: pa.Table, landed_object: LandedObject) -> None:
         """Count the sampled rows of one landed object, as _read_sample returns them."""
@@ -260,9 +262,6 @@ class _ProfileSample:
             rejected=_add_counts(before.rejected, _count_column_reasons(fates, name)),
             types=_add_counts(before.types, count_value_kinds(cells.drop_null(), is_time)),
         )
-        if name == "event_type":
-            unknown_events = cells.filter(pc.equal(fates, UNKNOWN_EVENT)).drop_null()
-            self.unknown_events.update(map(_mask_event_name, unknown_events.to_pylist()))
 
 
 def _add_counts(before: dict[str, int], more: dict[str, int]) -> dict[str, int]:
@@ -270,11 +269,6 @@ def _add_counts(before: dict[str, int], more: dict[str, int]) -> dict[str, int]:
     total = Counter(before)
     total.update(more)
     return dict(total)
-
-
-def _mask_event_name(event: str) -> str:
-    """Shorten the name of an event and keep only printable ASCII."""
-    return re.sub(r"[^\x20-\x7e]", "?", str(event))[:40]
 
 
 def _count_column_reasons(fates: pa.ChunkedArray, name: str | None) -> dict[str, int]:

@@ -37,7 +37,7 @@ def _build_columns_table(profile: CleaningProfile) -> ProfileTable:
 
 def _build_events_table(profile: CleaningProfile) -> ProfileTable:
     rows = [(event, f"{count:,}") for event, count in profile.unknown_events.items()]
-    return "Unknown events, in the sample", ("event", "rows"), rows
+    return "Unknown events", ("event", "rows"), rows
 
 
 def _build_days_table(profile: CleaningProfile) -> ProfileTable:

@@ -1,20 +1,21 @@
 """Add what the items table says to splits, and append new items that nobody has met yet.
 
-The items table has no dates. `items_seen/{as_of}.parquet` (item_id, first_seen) says which run saw
-each item first. A run continues the newest of these files that is older than the run itself, so a
-rerun finds what its first run found.
+The items table has no dates; `dawnlist/lake/items_seen.py` remembers which run saw each item first.
 """
 
-import io
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dawnlist.arrays import Int64Array
-from dawnlist.cuts import MICROSECONDS_PER_DAY, format_stamp
+from dawnlist.cuts import MICROSECONDS_PER_DAY
+from dawnlist.lake.items_seen import (
+    ITEMS_SEEN_SCHEMA,
+    read_items_seen_before,
+    write_items_seen,
+)
 from dawnlist.lake.lake import Lake
 from dawnlist.model.content import ItemFeatures, build_content_vectors
 from dawnlist.model.ids import IdMap
@@ -22,10 +23,6 @@ from dawnlist.model.splits import Splits
 
 NEW_ITEM_DAYS: Final = 28
 """For how many days after it was first seen an item that nobody has met counts as new."""
-ITEMS_SEEN_FOLDER: Final = "items_seen"
-ITEMS_SEEN_SCHEMA: Final = pa.schema(
-    [pa.field("item_id", pa.string()), pa.field("first_seen", pa.int64())]
-)
 
 
 def join_items_table(lake: Lake, splits: Splits) -> Splits:
@@ -74,7 +71,7 @@ def record_first_seen(
     recorded items, all in epoch microseconds.
     """
     now = _convert_as_of_to_microseconds(splits)
-    earlier = _read_earlier_sightings(lake, splits)
+    earlier = read_items_seen_before(lake, splits.cuts.as_of)
     earlier_dates = earlier["first_seen"].to_numpy()
     indices = IdMap(earlier["item_id"].combine_chunks()).indices(listed_ids.ids)
     # An item that no earlier run has seen has the index -1, which is the appended `now`.
@@ -82,24 +79,8 @@ def record_first_seen(
     listed = pa.table({"item_id": listed_ids.ids, "first_seen": dates}, schema=ITEMS_SEEN_SCHEMA)
     new = listed.filter(pa.array(indices < 0))
     if new.num_rows:
-        buffer = io.BytesIO()
-        pq.write_table(pa.concat_tables([earlier, new]), buffer, compression="zstd")
-        lake.write(buffer.getvalue(), ITEMS_SEEN_FOLDER, _build_file_name(splits))
+        write_items_seen(lake, splits.cuts.as_of, pa.concat_tables([earlier, new]))
     return dates, int(min(earlier_dates, default=now))
-
-
-def _read_earlier_sightings(lake: Lake, splits: Splits) -> pa.Table:
-    """Read the newest file that is older than the run; an empty table when there is none."""
-    file_name = _build_file_name(splits)
-    older_names = [name for name in lake.names(ITEMS_SEEN_FOLDER) if name < file_name]
-    data = lake.read(ITEMS_SEEN_FOLDER, older_names[-1]) if older_names else None
-    if data is None:
-        return ITEMS_SEEN_SCHEMA.empty_table()
-    return pq.read_table(io.BytesIO(data), schema=ITEMS_SEEN_SCHEMA)
-
-
-def _build_file_name(splits: Splits) -> str:
-    return f"{format_stamp(splits.cuts.as_of)}.parquet"
 
 
 def _convert_as_of_to_microseconds(splits: Splits) -> int:

@@ -1,161 +1,146 @@
-"""Find users whose behaviour differs from that of this shop's people in several habits together.
+"""Find machines by signs that a person can't give or does not give. See docs/BOTS.md.
 
-What people are like is learned from the bulk of the shop's users, with robust statistics. A single
-habit never suffices. For some habits the literature knows how robots differ: they are more
-regular, look at more items, or come at odder hours. Then only that direction counts (a one-sided
-test; Follmann, JASA 1996), and an unusually human user is in no danger. See docs/BOTS.md.
+A user is convicted by a proof and at least one other sign beside it. A user who is unlike the
+others, who does much, or who does all in one evening shows none of them.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
-import numpy as np
-import pyarrow as pa
 
-from dawnlist.arrays import Float64Array
-from dawnlist.components.filter_bots.habits import HABITS, Population, measure_population
-from dawnlist.components.filter_bots.robust_statistics import (
-    MAX_DEVIATION,
-    mahalanobis_distances,
-    measure_deviations,
-    select_discoveries,
-    tail_probabilities,
-)
+from dawnlist.components.filter_bots.signs import Sign
+from dawnlist.components.filter_bots.signs_of_time import SIGNS_OF_TIME
+from dawnlist.components.filter_bots.signs_of_visits import SIGNS_OF_VISITS
 from dawnlist.settings import BotSettings
 
 BEHAVIOUR_RULE: Final = "behaviour"
 MIN_BEHAVIOUR_EVENTS: Final = 30
 """Users with fewer events are not judged."""
-MIN_BEHAVIOUR_USERS: Final = 200
-"""With fewer users to learn from the rule finds nobody."""
-FALSE_DISCOVERY_RATE: Final = 0.005
-"""Share of the found users who may be people if people's distances have the fitted distribution.
-
-They have a longer tail.
-"""
-_HABITS_IN_EVIDENCE: Final = 3
-_USUAL_RANGE_DEVIATIONS: Final = 1.645
-"""Nine of ten people lie within this many standard deviations."""
-
-
-@dataclass(frozen=True)
-class _HabitScores:
-    """How users compare with people. The arrays have the shape (users, habits)."""
-
-    scores: Float64Array
-    """Standard deviations in the direction of robots; 0 in the other one or without a value."""
-    usual: Float64Array
-    """The usual value of people with as many observations."""
-    spread: Float64Array
-    """The standard deviation of these people, in the unit of the habit."""
-
-    def sort_habits(self, row: int) -> list[int]:
-        """Return the numbers of the habits, that with the largest score of a user first."""
-        order: list[int] = np.argsort(-np.abs(self.scores[row]), kind="stable").tolist()
-        return order
+MAX_PURCHASE_SHARE: Final = 0.1
+"""A user with a larger share of purchases among the events is a customer and not judged."""
+MIN_CAUSES: Final = 2
+"""A user is convicted by signs of at least so many causes, of which one is a proof."""
+COMMON_SHARE: Final = 0.1
+"""A sign that a larger share of the judged users gives is a habit of this shop's people."""
+MIN_COMMON_USERS: Final = 5
+"""A sign that no more users give is never common."""
+SIGNS: Final[tuple[Sign, ...]] = (*SIGNS_OF_TIME, *SIGNS_OF_VISITS)
 
 
-def find_unusual_users(connection: duckdb.DuckDBPyConnection, settings: BotSettings) -> None:
-    """Add the users of `user_days` who differ from people in several habits to `found`."""
-    population = measure_population(connection, MIN_BEHAVIOUR_EVENTS)
-    is_reference = population.is_reference
-    if is_reference.sum() < MIN_BEHAVIOUR_USERS:
-        return
-    comparison = _score_habits(population)
-    distances = mahalanobis_distances(comparison.scores, is_reference)
-    probabilities = tail_probabilities(distances, is_reference)
-    is_unusual = select_discoveries(probabilities, FALSE_DISCOVERY_RATE)
-    rows = np.flatnonzero(is_unusual).tolist()
-    evidence = [_format_evidence(population, comparison, row) for row in rows]
-    table = pa.table(
-        {
-            "user_id": pa.array(population.users[rows], pa.string()),
-            "evidence": pa.array(evidence, pa.string()),
-        }
-    )
-    connection.register("unusual_users", table)
-    connection.execute(
-        f"INSERT INTO found SELECT user_id, NULL, '{BEHAVIOUR_RULE}', evidence FROM unusual_users"
-    )
-    connection.unregister("unusual_users")
+def find_machines(connection: duckdb.DuckDBPyConnection, settings: BotSettings) -> None:
+    """Add the users of `user_days` who give a proof and another sign of a machine to `found`.
+
+    This fills `judged_days`, the days of the users who are judged, `signs` and `mute_signs`, which
+    CREATE_SIGN_TABLES creates.
+    """
+    connection.execute(_SELECT_JUDGED_DAYS)
+    for sign in SIGNS:
+        reason = _explain_silence(connection, sign)
+        if reason is None:
+            connection.execute(
+                f"INSERT INTO signs SELECT user_id, ?, ?, is_proof, evidence FROM ({sign.query})",
+                [sign.name, sign.cause],
+            )
+        else:
+            connection.execute("INSERT INTO mute_signs VALUES (?, ?)", [sign.name, reason])
+    connection.execute(_MUTE_COMMON_SIGNS)
+    connection.execute(_CONVICT)
 
 
-def compare_habits(connection: duckdb.DuckDBPyConnection, user_id: str) -> list[dict[str, Any]]:
-    """Compare a user's habits with those of people, the most unusual habit first.
+def _explain_silence(connection: duckdb.DuckDBPyConnection, sign: Sign) -> str | None:
+    """Say why a sign can't be seen in this source, or return None."""
+    days, judged_days = connection.execute(_COUNT_DAYS).fetchall()[0]
+    if not judged_days:
+        return (
+            f"nobody is judged: no user has {MIN_BEHAVIOUR_EVENTS} events of which at most "
+            f"{MAX_PURCHASE_SHARE:.0%} are purchases"
+        )
+    if days < sign.min_days:
+        return f"it needs {sign.min_days} days with events, there are {days}"
+    reason: str | None = connection.execute(sign.mute).fetchall()[0][0]
+    return reason
+
+
+def report_signs(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Report what each sign has found.
 
     Returns:
-        For each habit that the user has a value of: habit (its label), value, low and high (nine
-        of ten people with as many observations lie between them), and score, standard deviations
-        in the direction of robots. The list is empty for a user with fewer than
-        MIN_BEHAVIOUR_EVENTS, and when there are fewer than MIN_BEHAVIOUR_USERS to compare with.
+        For each sign: sign (its name), users and proofs (how many users give it, and how many as
+        a proof) and mute (why it does not count, or None).
     """
-    population = measure_population(connection, MIN_BEHAVIOUR_EVENTS)
-    rows = np.flatnonzero(population.users == user_id)
-    if population.is_reference.sum() < MIN_BEHAVIOUR_USERS or not len(rows):
+    rows = connection.execute(_COUNT_SIGNS).fetchall()
+    counts = {sign: (users, proofs) for sign, users, proofs in rows}
+    reasons = dict(connection.execute("SELECT sign, reason FROM mute_signs").fetchall())
+    reports = []
+    for sign in SIGNS:
+        users, proofs = counts.get(sign.name, (0, 0))
+        mute = reasons.get(sign.name)
+        reports.append({"sign": sign.name, "users": users, "proofs": proofs, "mute": mute})
+    return reports
+
+
+def list_signs_of_user(connection: duckdb.DuckDBPyConnection, user_id: str) -> list[dict[str, Any]]:
+    """List what each sign says of a user.
+
+    Returns:
+        For each sign: sign (its name), strength (proof, hint, none or mute) and evidence, which of
+        a mute sign is the reason. The list is empty for a user who is not judged.
+    """
+    is_judged = "SELECT count(*) FROM judged_days WHERE user_id = ?"
+    if not connection.execute(is_judged, [user_id]).fetchall()[0][0]:
         return []
-    row = int(rows[0])
-    comparison = _score_habits(population)
-    habits = []
-    for number in comparison.sort_habits(row):
-        if not np.isfinite(population.values[row, number]):
-            continue
-        value, low, high = _display_values(population, comparison, row, number)
-        habits.append(
-            {
-                "habit": HABITS[number].label,
-                "value": value,
-                "low": max(low, 0.0),
-                "high": high,
-                "score": float(comparison.scores[row, number]),
-            }
-        )
-    return habits
+    rows = connection.execute(
+        "SELECT sign, is_proof, evidence FROM signs WHERE user_id = ?", [user_id]
+    ).fetchall()
+    shown = {sign: (is_proof, evidence) for sign, is_proof, evidence in rows}
+    reasons = dict(connection.execute("SELECT sign, reason FROM mute_signs").fetchall())
+    listing = []
+    for sign in SIGNS:
+        strength, evidence = "none", ""
+        if sign.name in reasons:
+            strength, evidence = "mute", reasons[sign.name]
+        elif sign.name in shown:
+            is_proof, evidence = shown[sign.name]
+            strength = "proof" if is_proof else "hint"
+        listing.append({"sign": sign.name, "strength": strength, "evidence": evidence})
+    return listing
 
 
-def _score_habits(population: Population) -> _HabitScores:
-    """Compare each user with people, habit by habit."""
-    scores, usual_values, spreads = [], [], []
-    for number, habit in enumerate(HABITS):
-        deviations, usual, spread = measure_deviations(
-            population.values[:, number],
-            population.counts[:, number],
-            population.covariates[:, number],
-            population.is_reference,
-        )
-        score = np.nan_to_num(np.clip(deviations, -MAX_DEVIATION, MAX_DEVIATION))
-        if habit.robotic:
-            score = np.maximum(score * habit.robotic, 0)
-        scores.append(score)
-        usual_values.append(usual)
-        spreads.append(spread)
-    return _HabitScores(np.stack(scores, 1), np.stack(usual_values, 1), np.stack(spreads, 1))
-
-
-def _display_values(
-    population: Population, comparison: _HabitScores, row: int, number: int
-) -> tuple[float, float, float]:
-    """Return a user's value of a habit and the usual range, as people can read them."""
-    usual = comparison.usual[row, number]
-    reach = _USUAL_RANGE_DEVIATIONS * comparison.spread[row, number]
-    to_display = HABITS[number].to_display
-    value = to_display(population.values[row, number])
-    return float(value), float(to_display(usual - reach)), float(to_display(usual + reach))
-
-
-def _format_evidence(population: Population, comparison: _HabitScores, row: int) -> str:
-    """Name a user's most unusual habits, with the values of the user and of people."""
-    habits = []
-    for number in comparison.sort_habits(row)[:_HABITS_IN_EVIDENCE]:
-        if not comparison.scores[row, number]:
-            continue
-        value, low, high = _display_values(population, comparison, row, number)
-        usual_range = f"{_format_number(max(low, 0))} to {_format_number(high)}"
-        habits.append(f"{HABITS[number].label} {_format_number(value)} (people {usual_range})")
-    return ", ".join(habits)
-
-
-def _format_number(value: float) -> str:
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.2g}"
+CREATE_SIGN_TABLES: Final = """
+    CREATE TEMP TABLE judged_days AS FROM user_days LIMIT 0;
+    CREATE TEMP TABLE signs
+        (user_id VARCHAR, sign VARCHAR, cause VARCHAR, is_proof BOOLEAN, evidence VARCHAR);
+    CREATE TEMP TABLE mute_signs (sign VARCHAR, reason VARCHAR);
+"""
+"""Creates the tables that `find_machines` fills."""
+# Who pays is a customer, also if the orders come by subscription or from a list.
+_SELECT_JUDGED_DAYS = f"""
+    INSERT INTO judged_days
+    SELECT * FROM user_days WHERE user_id IN (
+        SELECT user_id FROM user_days GROUP BY user_id
+        HAVING sum(events) >= {MIN_BEHAVIOUR_EVENTS}
+            AND sum(purchases) <= {MAX_PURCHASE_SHARE} * sum(events))
+"""
+# Users whom another rule has found are no people of this shop.
+_MUTE_COMMON_SIGNS = f"""
+    INSERT INTO mute_signs
+    WITH unnamed AS (
+        SELECT DISTINCT user_id FROM judged_days
+        WHERE user_id NOT IN (SELECT user_id FROM found WHERE event_id IS NULL)),
+    judged AS (SELECT count(*) AS judged_users FROM unnamed)
+    SELECT sign, format('{{}} of {{}} judged users give it: a habit of this shop', count(*), judged_users)
+    FROM signs SEMI JOIN unnamed USING (user_id), judged
+    GROUP BY sign, judged_users
+    HAVING count(*) > {MIN_COMMON_USERS} AND count(*) > {COMMON_SHARE} * judged_users
+"""
+_CONVICT = f"""
+    INSERT INTO found
+    SELECT user_id, NULL, '{BEHAVIOUR_RULE}',
+        string_agg(evidence, '; ' ORDER BY is_proof DESC, evidence)
+    FROM signs ANTI JOIN mute_signs USING (sign)
+    GROUP BY user_id HAVING count(DISTINCT cause) >= {MIN_CAUSES} AND bool_or(is_proof)
+"""
+_COUNT_DAYS = (
+    "SELECT (SELECT count(DISTINCT event_date) FROM user_days), (SELECT count(*) FROM judged_days)"
+)
+_COUNT_SIGNS = "SELECT sign, count(*), count(*) FILTER (is_proof) FROM signs GROUP BY sign"

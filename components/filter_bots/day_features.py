@@ -1,17 +1,16 @@
 """Measure the features of a window's days. A night measures only days that are new or changed.
 
-The lake keeps the features of whole days in three Delta tables: bot_agent_days, bot_user_days and
-bot_item_days. The last one is committed last, so the days of a run that was killed are measured
-again. A day is measured again when its number of events differs from that in the interactions
-table, which only gains rows within a day. The days after it, whose popularities depend on it, are
-then measured again, too. So the features of given interactions do not depend on when, and in
-which order, they were measured.
+The lake keeps the features of whole days in two Delta tables: bot_agent_days and bot_user_days.
+The second one is committed last, so the days of a run that was killed are measured again. A day is
+measured again when its number of events differs from that in the interactions table, which only
+gains rows within a day. So the features of given interactions do not depend on when, and in which
+order, they were measured.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, date, time, timedelta
+from datetime import UTC, date, time
 from typing import TYPE_CHECKING, Final
 
 import duckdb
@@ -36,23 +35,6 @@ if TYPE_CHECKING:
 NO_INTERACTIONS: Final = "the lake has no table interactions: run clean first"
 EVENTS_PER_CHUNK: Final = 500_000
 """Days are measured together until they have about this many events."""
-_POPULARITY_REACH = timedelta(days=features.POPULARITY_DAYS - 1)
-"""A day's items matter to the popularities of the days that follow within this time."""
-
-
-@dataclass(frozen=True)
-class _MeasurementPlan:
-    """The whole days that are to be measured."""
-
-    item_days: list[date]
-    """Days whose events have changed."""
-    user_days: list[date]
-    """Days whose users' features have changed, by their own events or by the popularities."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no day is to be measured."""
-        return not self.item_days and not self.user_days
 
 
 @dataclass(frozen=True)
@@ -63,7 +45,7 @@ class _WindowInteractions:
     version: int
     window: TimeWindow
     event_counts: dict[date, int]
-    """Number of events by day, from _POPULARITY_REACH before the window's start to its end."""
+    """Number of events by day, of the days of the window."""
 
     @property
     def partial_days(self) -> list[date]:
@@ -116,18 +98,15 @@ def load_day_features(
     source = _open_interactions(lake, version, window)
     features.create_feature_tables(connection)
     writes = read_measured_version(lake) <= version
-    plan = _plan_measurements(connection, lake, source)
-    with _lease_tables(lake, writes and not plan.is_empty):
+    days = _find_days_to_measure(connection, lake, source)
+    with _lease_tables(lake, writes and bool(days)):
         # Another run may have measured days while this one waited for the lease.
-        plan = _plan_measurements(connection, lake, source)
-        _load_item_days(connection, lake, source, plan)
-        _measure_user_days(connection, lake, source, plan, writes)
-        if writes and plan.item_days:
-            write_days(connection, lake, "item", plan.item_days, version)
+        days = _find_days_to_measure(connection, lake, source)
+        _measure_days(connection, lake, source, days, writes)
     for day in source.partial_days:
-        _measure_rows(connection, source.events_in_window([day]), features.measure_users)
+        _measure_rows(connection, source.events_in_window([day]))
     _create_day_views(connection, lake, source)
-    return sorted({*plan.item_days, *plan.user_days, *source.partial_days})
+    return sorted({*days, *source.partial_days})
 
 
 def _lease_tables(lake: Lake, writes: bool) -> AbstractContextManager[object]:
@@ -141,77 +120,39 @@ def _open_interactions(lake: Lake, version: int, window: TimeWindow) -> _WindowI
     if table is None:
         raise ValueError(NO_INTERACTIONS)
     start, end = window[0].astimezone(UTC), window[1].astimezone(UTC)
-    first_day = start.date() - _POPULARITY_REACH
     counts = {}
     for day, row_count in count_rows_by_day(table).items():
-        if first_day <= day < end.date():
+        if start.date() <= day < end.date():
             counts[day] = row_count
     return _WindowInteractions(lake.scan(table), version, (start, end), counts)
 
 
-def _plan_measurements(
+def _find_days_to_measure(
     connection: duckdb.DuckDBPyConnection, lake: Lake, source: _WindowInteractions
-) -> _MeasurementPlan:
-    """Compare the events of each day with those that the lake has features of."""
-    item_events = count_measured_events(connection, lake, "item")
-    user_events = count_measured_events(connection, lake, "user")
-    item_days = []
-    for day, event_count in sorted(source.event_counts.items()):
-        if item_events.get(day) != event_count:
-            item_days.append(day)
-    user_days = []
+) -> list[date]:
+    """Return the whole days whose number of events differs from that of their features."""
+    measured_events = count_measured_events(connection, lake)
+    days = []
     for day in source.whole_days:
-        first_day = day - _POPULARITY_REACH
-        changed = user_events.get(day) != source.event_counts[day]
-        if changed or any(first_day <= item_day <= day for item_day in item_days):
-            user_days.append(day)
-    return _MeasurementPlan(item_days, user_days)
+        if measured_events.get(day) != source.event_counts[day]:
+            days.append(day)
+    return days
 
 
-def _load_item_days(
+def _measure_days(
     connection: duckdb.DuckDBPyConnection,
     lake: Lake,
     source: _WindowInteractions,
-    plan: _MeasurementPlan,
-) -> None:
-    """Fill `item_days` with what the popularities of all days to be measured depend on."""
-    stored_rows = lake.rows("bot_item_days")
-    stored_days = sorted(_list_popularity_days(source, plan) - set(plan.item_days))
-    if stored_rows is not None and stored_days:
-        connection.register("stored_rows", stored_rows.filter(_build_day_filter(stored_days)))
-        connection.execute("INSERT INTO item_days BY NAME SELECT * FROM stored_rows")
-        connection.unregister("stored_rows")
-    for days in _split_into_chunks(source, plan.item_days):
-        _measure_rows(connection, source.events(days), features.measure_items)
-    # The events after the window's end do not count, while all events of its first day do.
-    end_day = source.window[1].date()
-    if end_day in source.partial_days:
-        _measure_rows(connection, source.events_in_window([end_day]), features.measure_items)
-
-
-def _list_popularity_days(source: _WindowInteractions, plan: _MeasurementPlan) -> set[date]:
-    """Return the days with events that the popularities of the days to be measured depend on."""
-    days = set()
-    for day in (*plan.user_days, *source.partial_days):
-        for back in range(_POPULARITY_REACH.days + 1):
-            days.add(day - timedelta(days=back))
-    return days & source.event_counts.keys()
-
-
-def _measure_user_days(
-    connection: duckdb.DuckDBPyConnection,
-    lake: Lake,
-    source: _WindowInteractions,
-    plan: _MeasurementPlan,
+    days: list[date],
     writes: bool,
 ) -> None:
-    """Measure the users and agents of the planned days, and move them to the lake if it writes."""
-    for days in _split_into_chunks(source, plan.user_days):
-        _measure_rows(connection, source.events(days), features.measure_users)
+    """Measure the users and agents of whole days, and move them to the lake if it writes."""
+    for chunk in _split_into_chunks(source, days):
+        _measure_rows(connection, source.events(chunk))
         if not writes:
             continue
         for kind in ("agent", "user"):
-            write_days(connection, lake, kind, days, source.version)
+            write_days(connection, lake, kind, chunk, source.version)
             connection.execute(f"DELETE FROM {kind}_days")
 
 
@@ -227,13 +168,9 @@ def _split_into_chunks(source: _WindowInteractions, days: list[date]) -> Iterato
         yield chunk
 
 
-def _measure_rows(
-    connection: duckdb.DuckDBPyConnection,
-    rows: "pads.Dataset",
-    measure: Callable[[duckdb.DuckDBPyConnection, str], None],
-) -> None:
+def _measure_rows(connection: duckdb.DuckDBPyConnection, rows: "pads.Dataset") -> None:
     connection.register("measured_rows", rows)
-    measure(connection, "measured_rows")
+    features.measure_features(connection, "measured_rows")
     connection.unregister("measured_rows")
 
 

@@ -4,6 +4,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from dawnlist.components.filter_bots.behaviour import (
+    BEHAVIOUR_RULE,
+    CREATE_SIGN_TABLES,
+    report_signs,
+)
+from dawnlist.components.filter_bots.behaviour_guard import explain_shadow
 from dawnlist.components.filter_bots.rules import (
     BOT_RULES,
     DENY_RULE,
@@ -25,6 +31,9 @@ def apply_rules(connection: DuckDBConnection, settings: BotSettings) -> DropRepo
     dawnlist.components.filter_bots.rules. `verdicts` has the columns of VERDICTS_SCHEMA and
     `shadow`, `owner` (the user, also of a single event) and `events` (how many the verdict is
     about). Deny takes precedence over allow, and allow over the other rules.
+
+    The behaviour rule goes into shadow by itself when it would drop too much, see
+    behaviour_guard.explain_shadow.
     """
     connection.execute(
         "CREATE TABLE volumes AS "
@@ -37,13 +46,25 @@ def apply_rules(connection: DuckDBConnection, settings: BotSettings) -> DropRepo
     connection.execute(
         "CREATE TABLE found (user_id VARCHAR, event_id VARCHAR, rule VARCHAR, evidence VARCHAR)"
     )
+    connection.execute(CREATE_SIGN_TABLES)
     modes = _read_modes(settings)
     for rule, find in BOT_RULES.items():
         if modes[rule] != "off":
             find(connection, settings)
-    shadow_rules = [rule for rule, mode in modes.items() if mode == "shadow"]
-    connection.execute(_CREATE_VERDICTS, [DENY_RULE, settings.allow, shadow_rules])
-    return _build_drop_report(connection, modes)
+    connection.execute(_CREATE_VERDICTS, [DENY_RULE, settings.allow, _list_shadow_rules(modes)])
+    shadow_reason = None
+    if modes[BEHAVIOUR_RULE] == "on":
+        shadow_reason = explain_shadow(connection, settings)
+    if shadow_reason is not None:
+        modes[BEHAVIOUR_RULE] = "shadow"
+        connection.execute("UPDATE verdicts SET shadow = TRUE WHERE rule = ?", [BEHAVIOUR_RULE])
+    report = _build_drop_report(connection, modes)
+    report["shadow_reason"] = shadow_reason
+    return report
+
+
+def _list_shadow_rules(modes: dict[str, str]) -> list[str]:
+    return [rule for rule, mode in modes.items() if mode == "shadow"]
 
 
 def _read_modes(settings: BotSettings) -> dict[str, str]:
@@ -119,7 +140,15 @@ def _build_drop_report(connection: DuckDBConnection, modes: dict[str, str]) -> D
         "kept_events": events - dropped_events,
         "share": _compute_share(dropped_events, events),
         "rules": _report_rules(connection, modes, events),
+        "signs": _report_signs(connection, modes),
     }
+
+
+def _report_signs(connection: DuckDBConnection, modes: dict[str, str]) -> list[DropReport]:
+    """Report what the behaviour rule's signs have found; nothing when the rule is off."""
+    if modes[BEHAVIOUR_RULE] == "off":
+        return []
+    return report_signs(connection)
 
 
 def _report_rules(

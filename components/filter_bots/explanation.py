@@ -4,7 +4,7 @@ from typing import Any
 
 import duckdb
 
-from dawnlist.components.filter_bots.behaviour import BEHAVIOUR_RULE, compare_habits
+from dawnlist.components.filter_bots.behaviour import list_signs_of_user
 from dawnlist.components.filter_bots.decision import apply_rules
 from dawnlist.components.filter_bots.rules import (
     BOT_RULES,
@@ -34,8 +34,8 @@ def explain_user(
     Returns:
         user_id, start, end, events, days (the number of days with events), agents (user_agent,
         events, rule) and networks (ip, events), the most frequent first, rules (rule, mode,
-        evidence, events, and whole: whether these are all of the user's events), habits (see
-        behaviour.compare_habits), allowed, verdict and because.
+        evidence, events, and whole: whether these are all of the user's events), signs (see
+        behaviour.list_signs_of_user), allowed, verdict and because.
 
     Raises:
         ValueError: The user has no events in the window, or the lake has no interactions.
@@ -67,7 +67,7 @@ def explain_user(
             "agents": _list_agents_of_user(connection, settings, user_id),
             "networks": _list_networks_of_user(connection, user_id),
             "rules": rules,
-            "habits": _compare_habits_with_people(connection, modes, user_id),
+            "signs": list_signs_of_user(connection, user_id),
             "allowed": is_allowed,
             "verdict": verdict,
             "because": reason,
@@ -78,7 +78,6 @@ def _apply_all_rules(connection: DuckDBConnection, settings: BotSettings) -> dic
     """Apply the rules, those that are off last, and return each rule's mode."""
     report = apply_rules(connection, settings)
     modes = {rule["rule"]: rule["mode"] for rule in report["rules"]}
-    # The behaviour rule learns from the users whom no rule has found that is on or in shadow mode.
     for rule, mode in modes.items():
         if mode == "off":
             BOT_RULES[rule](connection, settings)
@@ -103,19 +102,6 @@ def _explain_rule(
         "events": events if is_whole_user else single_events,
         "whole": is_whole_user,
     }
-
-
-def _compare_habits_with_people(
-    connection: DuckDBConnection, modes: dict[str, str], user_id: str
-) -> list[Explanation]:
-    """Compare the user's habits as the behaviour rule did, when only earlier rules had found users.
-
-    This deletes the findings of the other rules from `found`.
-    """
-    later_rules = [BEHAVIOUR_RULE, DENY_RULE]
-    later_rules += [rule for rule, mode in modes.items() if mode == "off"]
-    connection.execute("DELETE FROM found WHERE list_contains(?, rule)", [later_rules])
-    return compare_habits(connection, user_id)
 
 
 def _list_agents_of_user(
@@ -149,7 +135,9 @@ def _explain_decision(rules: list[Explanation], is_allowed: bool) -> tuple[str, 
     dropping = [rule for rule in finding if rule["mode"] == "on"]
     dropping_user = [rule["rule"] for rule in dropping if rule["whole"]]
     if DENY_RULE in dropping_user:
-        return "dropped", "the id is in deny, which wins over everything"
+        return "dropped", "found by deny, which wins over everything"
+    if is_allowed and any(rule["rule"] == DENY_RULE for rule in dropping):
+        return "kept, but for single events", "the id is in allow, and deny found the events"
     if is_allowed:
         return "kept", "the id is in allow, which wins over all rules but deny"
     if dropping_user:

@@ -1,6 +1,6 @@
 """Read and write the Delta tables of measured days, which have a partition for each whole day.
 
-The tables are bot_agent_days, bot_user_days and bot_item_days. Each commit records the version of
+The tables are bot_agent_days and bot_user_days. Each commit records the version of
 the interactions that was measured and the edition of the features.
 """
 
@@ -16,7 +16,7 @@ from dawnlist.lake.lake import Lake
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-FEATURES_EDITION: Final = 1
+FEATURES_EDITION: Final = 2
 """Add one whenever the definition of a feature changes; then all days are measured again."""
 MEASURED_VERSION_APP_ID: Final = "interactions"
 """App id of the version of the interactions that was measured."""
@@ -26,21 +26,19 @@ EDITION_APP_ID: Final = "edition"
 
 def read_measured_version(lake: Lake) -> int:
     """Return the newest version of the interactions that was measured, or -1 if none was."""
-    table = lake.table("bot_item_days")
+    table = lake.table("bot_user_days")
     if table is None:
         return -1
     version = table.transaction_version(MEASURED_VERSION_APP_ID)
     return -1 if version is None else version
 
 
-def count_measured_events(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, kind: str
-) -> dict[date, int]:
-    """Count for each day the events whose features are in the table of a kind.
+def count_measured_events(connection: duckdb.DuckDBPyConnection, lake: Lake) -> dict[date, int]:
+    """Count for each day the events whose features are in bot_user_days.
 
-    The kind is agent, user or item. Features of another edition do not count.
+    Features of another edition do not count.
     """
-    table = lake.table(f"bot_{kind}_days")
+    table = lake.table("bot_user_days")
     if table is None or _has_other_edition(table):
         return {}
     connection.register("stored_rows", lake.scan(table))

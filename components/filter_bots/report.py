@@ -95,14 +95,17 @@ def _summarise_drops(report: DropReport) -> list[str]:
         f"{report['dropped_users']:,} of {report['users']:,} users were dropped; "
         f"{report['agents']:,} user agents were seen."
     )
+    sentences = [summary]
+    if report["shadow_reason"] is not None:
+        sentences.insert(0, report["shadow_reason"])
     previous = report.get("before")
     if previous is None:
-        return [summary, "There is no earlier run to compare with."]
+        return [*sentences, "There is no earlier run to compare with."]
     comparison = (
         f"The run before, as of {_format_stamp(previous['as_of'])}, "
         f"dropped {previous['share']:.1%}: {_describe_change(report, previous)}."
     )
-    return [summary, comparison]
+    return [*sentences, comparison]
 
 
 def _describe_change(report: DropReport, previous: DropReport) -> str:
@@ -116,6 +119,8 @@ def _build_sections(
     report: DropReport, ablation: Mapping[str, Any] | None
 ) -> list[DropReportSection]:
     sections = [_build_rules_section(report)]
+    if report["signs"]:
+        sections.append(_build_signs_section(report["signs"]))
     if ablation:
         sections.append(_build_ablation_section(ablation))
         sections += _build_change_sections(ablation)
@@ -161,6 +166,21 @@ def _build_rule_row(rule: DropReport, previous: DropReport | None) -> list[str]:
         share,
         _format_points(rule["share"] - previous["share"]),
     ]
+
+
+def _build_signs_section(signs: Sequence[DropReport]) -> DropReportSection:
+    """Build the section of the behaviour rule's signs, with the reasons of those that are mute."""
+    rows = []
+    for sign in signs:
+        counts = [f"{sign['users']:,}", f"{sign['proofs']:,}"]
+        rows.append([sign["sign"], *counts, _fit_one_line(sign["mute"] or "")])
+    return DropReportSection(
+        title="Signs of the behaviour rule",
+        note="A user is found by a proof and another sign beside it. A mute sign does not count.",
+        head=["sign", "users", "as a proof", "mute, because"],
+        rows=rows,
+        words=(0, 3),
+    )
 
 
 def _build_examples_section(rule: DropReport) -> DropReportSection:

@@ -14,11 +14,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dawnlist.components.filter_bots.behaviour import BEHAVIOUR_RULE, find_unusual_users
+from dawnlist.components.filter_bots.behaviour import BEHAVIOUR_RULE, find_machines
 from dawnlist.components.filter_bots.user_agents import (
     CRAWLER_RULE,
     PREVIEW_RULE,
     classify_user_agents,
+    contain_any,
 )
 from dawnlist.settings import BotSettings
 
@@ -48,7 +49,8 @@ def classify_visiting_agents(
     """Return the distinct user agents of `visits`, and for each the rule that finds it or NULL."""
     distinct = "SELECT DISTINCT user_agent FROM visits WHERE user_agent IS NOT NULL ORDER BY 1"
     agents = connection.sql(distinct).to_arrow_table()["user_agent"]
-    return agents, classify_user_agents(agents, settings.allow_agents)
+    rules = classify_user_agents(agents, settings.allow_agents)
+    return agents, pc.if_else(contain_any(agents, settings.deny_agents), DENY_RULE, rules)
 
 
 def find_staff(connection: DuckDBConnection, settings: BotSettings) -> None:
@@ -97,12 +99,13 @@ def _lies_in(address: str, network: IPv4Network | IPv6Network) -> bool:
 
 
 def find_denied_users(connection: DuckDBConnection, settings: BotSettings) -> None:
-    """Find the users whose ids the setting `deny` lists."""
+    """Find the users whose ids `deny` lists, and users and events by agents of `deny_agents`."""
     connection.execute(
         "INSERT INTO found SELECT user_id, NULL, ?, 'id in deny' "
         "FROM volumes WHERE list_contains(?, user_id)",
         [DENY_RULE, settings.deny],
     )
+    _find_by_agent(connection, settings, DENY_RULE)
 
 
 def _find_by_majority(
@@ -172,7 +175,7 @@ BOT_RULES: Final[dict[str, Callable[[DuckDBConnection, BotSettings], None]]] = {
     CRAWLER_RULE: find_declared_crawlers,
     PREVIEW_RULE: find_previews_and_monitors,
     STAFF_RULE: find_staff,
-    BEHAVIOUR_RULE: find_unusual_users,
+    BEHAVIOUR_RULE: find_machines,
     DENY_RULE: find_denied_users,
 }
 """The rules in their order. `deny` is always on, the others as the setting of that name says."""

@@ -24,7 +24,8 @@ def judge_interactions(
         The verdicts as VERDICTS_SCHEMA, with the settings' digest in the schema's metadata, and
         the drop report: users, events, agents (distinct user agents), dropped_users,
         dropped_events, kept_users, kept_events, share (of the events that are dropped), rules
-        (rule, mode, users, events, share, examples) and seconds.
+        (rule, mode, users, events, share, examples), signs (see behaviour.report_signs),
+        shadow_reason (why the behaviour rule went into shadow by itself, or None) and seconds.
 
     Raises:
         ValueError: The lake has no interactions.

@@ -38,6 +38,13 @@ def format_count(value: Any) -> str:
     return _format_number(value, "{:,.0f}")
 
 
+def format_quantity(count: int, noun: str) -> str:
+    """Format a count with its noun, which ends with an s unless the count is 1, e.g. `2 days`."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{format_count(count)} {noun}s"
+
+
 def format_score(value: Any) -> str:
     """Format a metric, e.g. `0.1234`."""
     return _format_number(value, "{:.4f}")

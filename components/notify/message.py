@@ -36,6 +36,7 @@ MAIL_SECTIONS: Final = (
     "Gate",
     "Publication",
     "Rows",
+    "Unknown events",
     "Late rows",
     "Freshness and drift",
     "Bots",
@@ -99,7 +100,10 @@ def build_run_message(facts: Facts, context: MessageContext) -> Message:
         "most_rows": MAX_MAIL_ROWS,
         "links": context.links,
     }
-    chat_variables = {"lines": summarise_steps(facts), "failing": _describe_failed_rules(facts)}
+    chat_variables = {
+        "lines": summarise_steps(facts),
+        "failing": score_tables.describe_failed_rules(facts),
+    }
     return Message(
         _build_message_key(facts),
         datetime.now(UTC),
@@ -201,19 +205,6 @@ def _shorten_section(spec: SectionSpec) -> SectionSpec:
 
 def _draw_nothing(facts: Facts) -> None:
     return None
-
-
-def _describe_failed_rules(facts: Facts) -> list[str]:
-    """Describe the gate's rules that did not pass, each with its value and its limit."""
-    table = score_tables.build_gate_table(facts)
-    if table is None:
-        return []
-    descriptions = []
-    for rule, row in zip(facts.get_listing("gate", "rules"), table.rows, strict=True):
-        if rule.get("passed") is not True:
-            name, value, limit, answer = row
-            descriptions.append(f"{name}: {value}, {limit}: {answer}")
-    return descriptions
 
 
 def _build_message_key(facts: Facts) -> str:

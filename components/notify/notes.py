@@ -1,6 +1,6 @@
 """The paragraphs above the tables of the report."""
 
-from dawnlist.components.notify import model_tables, score_tables, tables
+from dawnlist.components.notify import model_tables, score_tables, tables, unknown_events
 from dawnlist.components.notify.facts import Facts
 from dawnlist.components.notify.formats import (
     capitalise,
@@ -86,6 +86,11 @@ def _list_equal_parameters(facts: Facts) -> list[str]:
 def note_dropped_events(facts: Facts) -> list[str]:
     """Say how many events the bot filter dropped."""
     return [f"{tables.describe_dropped_events(facts)}."]
+
+
+def note_unknown_events(facts: Facts) -> list[str]:
+    """Say how to bring back the rows of unknown events."""
+    return [capitalise(unknown_events.describe_unknown_events(facts))]
 
 
 def note_backfill(facts: Facts) -> list[str]:

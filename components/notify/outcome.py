@@ -13,7 +13,7 @@ from dawnlist.components.notify.formats import (
     format_json_value,
     format_score,
 )
-from dawnlist.components.notify.score_tables import get_force_reason
+from dawnlist.components.notify.score_tables import describe_failed_rules, get_force_reason
 from dawnlist.records.run_records import StepRecord
 
 RunState = Literal["published", "kept", "held", "older", "failed", "killed", "stopped", "nothing"]
@@ -135,6 +135,8 @@ def _describe_publication(facts: Facts) -> Outcome:
     if facts.is_first_run:
         name = winner or "nobody"
         sentences.append(f"It is the first run, without an incumbent, and {name} won.")
+        if winner == "popularity":
+            sentences.append(_explain_popularity(facts))
     force_reason = get_force_reason(facts)
     if force_reason:
         sentences.append(f"The gate was FORCED: {force_reason.rstrip('.')}.")
@@ -142,6 +144,16 @@ def _describe_publication(facts: Facts) -> Outcome:
     if scores:
         sentences.append(scores)
     return Outcome("published", "Published", " ".join(sentences))
+
+
+def _explain_popularity(facts: Facts) -> str:
+    """Name the rules of the gate for which popularity goes live in place of the challenger."""
+    failed_rules = describe_failed_rules(facts)
+    if not failed_rules:
+        return (
+            f"The challenger passed every rule, but its {facts.metric} is not above popularity's."
+        )
+    return f"The challenger did not pass: {'; '.join(failed_rules)}."
 
 
 def _format_scores(facts: Facts) -> str:

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from dawnlist.components.notify import charts, model_tables, score_tables, step_tables, tables
+from dawnlist.components.notify import (
+    charts,
+    item_tables,
+    model_tables,
+    score_tables,
+    step_tables,
+    tables,
+    unknown_events,
+)
 from dawnlist.components.notify import notes as section_notes
 from dawnlist.components.notify.facts import Facts
 from dawnlist.components.notify.formats import (
@@ -180,7 +188,13 @@ PAGE_SECTIONS = (
         caption="New clean rows of each day",
         wide=True,
     ),
+    SectionSpec(
+        "Unknown events",
+        [unknown_events.build_unknown_events_table],
+        section_notes.note_unknown_events,
+    ),
     SectionSpec("Late rows", [tables.build_late_rows_table], section_notes.note_backfill),
+    SectionSpec("Withdrawn items", [item_tables.build_withdrawn_table]),
     SectionSpec("Freshness and drift", [tables.build_freshness_table]),
     SectionSpec("Bots", [tables.build_bots_table], section_notes.note_dropped_events, wide=True),
     SectionSpec("Splits", [step_tables.build_splits_table]),

@@ -46,6 +46,19 @@ def build_gate_table(facts: Facts) -> TextTable | None:
     return build_table(["rule", "value", "limit", ""], rows, tones=tones)
 
 
+def describe_failed_rules(facts: Facts) -> list[str]:
+    """Describe the gate's rules that did not pass, each with its value and its limit."""
+    table = build_gate_table(facts)
+    if table is None:
+        return []
+    descriptions = []
+    for rule, row in zip(facts.get_listing("gate", "rules"), table.rows, strict=True):
+        if rule.get("passed") is not True:
+            name, value, limit, answer = row
+            descriptions.append(f"{name}: {value}, {limit}: {answer}")
+    return descriptions
+
+
 def get_force_reason(facts: Facts) -> str:
     """Return the reason of a forced pass of the gate, or an empty text for none."""
     return str(facts.get_mapping("gate", "forced").get("reason", ""))

@@ -4,6 +4,10 @@ from collections.abc import Sequence
 
 from dawnlist.components.notify.facts import Facts
 from dawnlist.components.notify.formats import format_count, format_duration, format_score
+from dawnlist.components.notify.item_tables import (
+    build_withdrawn_table,
+    describe_withdrawn_items,
+)
 from dawnlist.components.notify.model_tables import (
     build_differences_table,
     build_metrics_table,
@@ -24,6 +28,10 @@ from dawnlist.components.notify.tables import (
     describe_backfill,
     describe_dropped_events,
 )
+from dawnlist.components.notify.unknown_events import (
+    build_unknown_events_table,
+    describe_unknown_events,
+)
 from dawnlist.pages import escape_markdown
 
 ROW_COUNTS = {
@@ -38,7 +46,9 @@ MARKDOWN_TABLES = {
     "Segments": build_segments_table,
     "Gate": build_gate_table,
     "Rows": build_volumes_table,
+    "Unknown events": build_unknown_events_table,
     "Late rows": build_late_rows_table,
+    "Withdrawn items": build_withdrawn_table,
     "Steps": build_durations_table,
 }
 """The tables of the Markdown summary, by their headings."""
@@ -111,7 +121,9 @@ def summarise_steps(facts: Facts) -> list[tuple[str, str]]:
     """Summarise each of the steps before the models in one line, with a name for the line."""
     return [
         ("rows", _summarise_rows(facts)),
+        ("unknown", describe_unknown_events(facts)),
         ("late", describe_backfill(facts)),
+        ("items", describe_withdrawn_items(facts)),
         ("bots", describe_dropped_events(facts)),
         ("splits", _summarise_splits(facts)),
         ("search", _summarise_search(facts)),

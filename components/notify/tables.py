@@ -9,6 +9,7 @@ from dawnlist.components.notify.formats import (
     format_count,
     format_json_value,
     format_percent,
+    format_quantity,
     format_score,
     parse_finite,
 )
@@ -103,9 +104,8 @@ def describe_backfill(facts: Facts) -> str:
     if not late_days:
         return ""
     days = sorted(format_json_value(day.get("day")) for day in late_days)
-    # The command needs no other options: the source and the lake are those of the run.
     return (
-        f"rows of {len(days)} days arrived too late to be fetched; "
+        f"rows of {format_quantity(len(days), 'day')} arrived too late to be fetched; "
         f"fetch them with: dawnlist backfill --from {days[0]} --to {days[-1]}"
     )
 
@@ -198,7 +198,10 @@ def describe_dropped_events(facts: Facts) -> str:
     events = format_count(report.get("events"))
     users = format_count(report.get("users"))
     share = format_percent(report.get("share"))
-    return (
+    sentence = (
         f"{dropped_events} of {events} events dropped ({share}), "
         f"by {dropped_users} of {users} users"
     )
+    if report.get("shadow_reason"):
+        sentence += "; the rule behaviour went into shadow by itself, see the drop report"
+    return sentence

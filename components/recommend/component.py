@@ -13,6 +13,7 @@ def recommend(
     verdict: Input[Artifact],
     lists: Output[Dataset],
     k: int,
+    redis: str,
     settings: str,
     lake: str,
     namespace: str,
@@ -28,6 +29,10 @@ def recommend(
         from pathlib import Path
 
         from dawnlist.components.recommend.top_lists import build_list_metadata, build_top_lists
+        from dawnlist.components.recommend.withdrawn_items import (
+            find_withdrawn_items,
+            read_store_withdrawals,
+        )
         from dawnlist.dataclass_json import from_json
         from dawnlist.lake.lake import Lake
         from dawnlist.model.evaluation import Evaluation
@@ -37,20 +42,30 @@ def recommend(
         from dawnlist.records.verdict import Verdict
         from dawnlist.settings import Settings
 
+        opened_lake = Lake.open(lake, namespace)
+        shop_settings = Settings.load(settings)
+        loaded_splits = Splits.load(Path(splits.path))
         list_metadata = build_list_metadata(
             Evaluation.from_dict(json.loads(Path(evaluation.path).read_text())),
             from_json(Verdict, json.loads(Path(verdict.path).read_text())),
             model.metadata["name_in_lake"],
-            Settings.load(settings).source.weights,
+            shop_settings.source.wanted_weights,
             moment,
             run,
         )
+        withdrawn = find_withdrawn_items(
+            opened_lake,
+            loaded_splits,
+            shop_settings.items,
+            read_store_withdrawals(redis, namespace),
+        )
         top_lists = build_top_lists(
-            Lake.open(lake, namespace),
-            Splits.load(Path(splits.path)),
+            opened_lake,
+            loaded_splits,
             FactorModel.load(Path(model.path)),
             list_metadata,
             int(k),
+            withdrawn,
         )
         top_lists.save(Path(lists.path))
         record.update(top_lists.meta, most_shown=top_lists.most_shown(10))

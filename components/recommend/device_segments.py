@@ -7,7 +7,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from dawnlist.arrays import PopularItems
+from dawnlist.arrays import BoolArray, PopularItems
 from dawnlist.lake.interactions import filter_time_range
 from dawnlist.lake.lake import Lake
 from dawnlist.model.splits import Splits
@@ -44,10 +44,12 @@ def rank_items_by_device(
     lake: Lake,
     splits: Splits,
     k: int,
+    is_withdrawn: BoolArray,
 ) -> dict[str, PopularItems]:
     """Rank the k items that most users of each kind of device met in the last 28 days.
 
-    Only the users of the splits count, so bots that were dropped do not.
+    Only the users of the splits count, so bots that were dropped do not. Withdrawn items, a mask of
+    shape (items,), are left out.
 
     Returns a segment, such as `device=mobile`, -> item indices and numbers of users, most first.
     It is empty when no row has a user agent.
@@ -59,6 +61,7 @@ def rank_items_by_device(
     rows = filter_time_range(table, as_of - SEGMENT_PERIOD, as_of)
     item_indices = pa.array(np.arange(splits.shape[1]))
     items = pa.table({"item_id": splits.item_ids.ids, "item_index": item_indices})
+    items = items.filter(pa.array(~is_withdrawn))
     with duckdb.connect() as connection:
         connection.register("rows", rows)
         connection.register("items", items)

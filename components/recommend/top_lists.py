@@ -1,7 +1,8 @@
 """Build the top lists of all users, and what a published version needs besides them."""
 
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 
 from dawnlist.arrays import BoolArray, Float32Array, Int64Array, PopularItems
 from dawnlist.components.recommend.device_segments import rank_items_by_device
+from dawnlist.components.recommend.withdrawn_items import WithdrawnItems
 from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.model import hybrid, popularity
@@ -22,6 +24,8 @@ from dawnlist.store.toplists import TopLists
 
 BLOCK_USERS = 32_768
 """Users whose lists are ranked at a time."""
+POPULAR_DEPTH: Final = 200
+"""Items of a popular list, if so many were met: filters and withdrawals use a list of k up."""
 
 
 def build_top_lists(
@@ -30,12 +34,13 @@ def build_top_lists(
     model: FactorModel,
     meta: dict[str, Any],
     k: int,
+    withdrawn: WithdrawnItems,
 ) -> TopLists:
     """Rank the k best items that each user has not met, and popular items for unknown users.
 
     The lists include the model's vectors and what each user has met, so that answers can be
-    computed again. The catalogue has every item of the splits; an item without a row in the items
-    table has no title.
+    computed again. The catalogue has every item of the splits, since histories name them; no list
+    has a withdrawn one. An item without a row in the items table has no title.
 
     Raises:
         ValueError: `k` is below 1.
@@ -48,8 +53,13 @@ def build_top_lists(
     history = splits.user_items("refit")
     aligned = model.align(splits.user_ids, splits.item_ids)
     users = np.flatnonzero(aligned.knows_user)
-    items, scores = _rank_items(aligned, users, history, k)
-    popular_items, popular_scores = _rank_popular_items(history, meta["popularity_window"], k)
+    # Items that nobody met are the last ones.
+    is_withdrawn = withdrawn.mask[: splits.shape[1]]
+    servable = replace(aligned, knows_item=aligned.knows_item & ~is_withdrawn)
+    items, scores = _rank_items(servable, users, history, k)
+    popular_items, popular_scores = _rank_popular_items(
+        history, meta["popularity_window"], k, is_withdrawn
+    )
     known_users = _select_users(splits, model, aligned, users)
     columns = hybrid.split_columns(known_users)
     return TopLists(
@@ -65,8 +75,16 @@ def build_top_lists(
         item_bias=columns.item_bias,
         item_content=columns.item_content,
         histories=_select_histories(history, aligned.knows_user),
-        segments=rank_items_by_device(lake, splits, k),
-        meta=meta | {"k": k, "users": len(users), "items": splits.shape[1], "config": model.config},
+        segments=rank_items_by_device(lake, splits, max(k, POPULAR_DEPTH), is_withdrawn),
+        withdrawn=np.flatnonzero(is_withdrawn),
+        meta=meta
+        | {
+            "k": k,
+            "users": len(users),
+            "items": splits.shape[1],
+            "withdrawn": withdrawn.counts,
+            "config": model.config,
+        },
     )
 
 
@@ -110,11 +128,18 @@ def _rank_popular_items(
     history: UserItems,
     window: str,
     k: int,
+    is_withdrawn: BoolArray,
 ) -> PopularItems:
-    """Rank the k most popular items of a popularity window, with their popularity."""
+    """Rank the most popular items of a popularity window, with their popularity.
+
+    There are POPULAR_DEPTH of them if the window has so many, and k in any case.
+    """
     item_factors = popularity.fit_popularity(history, window)[1]
     counts = item_factors[:, 0]
-    best = np.argsort(-counts, kind="stable")[:k]
+    best = np.argsort(-counts, kind="stable")
+    best = best[~is_withdrawn[best]]
+    popular_count = int((counts[best] > 0).sum())
+    best = best[: max(k, min(popular_count, POPULAR_DEPTH))]
     return best.astype(np.uint32), counts[best]
 
 

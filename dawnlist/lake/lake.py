@@ -7,6 +7,7 @@ Everything lies under `{root}/{namespace}/`:
                                                   users, bot_*_days
     trials/{fingerprint}/{trial}.npz              finished trials of a search: each user's metrics
     searches/{as_of}/{run}.json                   the table of all trials of a run's search
+    items_seen/{as_of}.parquet                    when each item was first listed in the items table
     challengers/{as_of}.json                      which model was the challenger; the next one
                                                   starts from it
     models/{fingerprint}/                         finished fits, so that a rerun does not fit again

@@ -1,12 +1,10 @@
-"""Read a web server's access log as events, in the combined format of Apache and nginx.
+"""Read a web server's access log as events, see dawnlist.rows.log_formats for its lines.
 
 A user is an address with a user agent, an item is the path without its query, and every event is a
-view. The common format, which has no user agents, is read too, and so are lines that begin with the
-host (vhost_combined) or go on after the user agent.
+view.
 """
 
 import itertools
-import re
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -14,19 +12,15 @@ from typing import Final
 
 import duckdb
 
-from dawnlist.settings import NETWORK_BITS
-from dawnlist.urls import replace_unprintable
-
-_QUOTED_FIELD = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
-_SKIPPED_FIELD = r'"[^"\\]*(?:\\.[^"\\]*)*"'
-_LINE_PATTERN: Final = (
-    rf"(\S+) [^\[]*\[([^\]]+)\] {_QUOTED_FIELD} "
-    rf"\d{{3}} (?:\d+|-)(?: {_SKIPPED_FIELD} {_QUOTED_FIELD})?"
+from dawnlist.rows.log_formats import (
+    LOG_TIME_FORMAT,
+    MAX_QUOTED_CHARACTERS,
+    LogFormat,
+    detect_format,
+    quote_line,
 )
-"""The groups are address, time, request and user agent. At each character there is only one way to
-go on: RE2 then needs one pass, which is five times as fast."""
-_GROUP_NAMES = "['address', 'time', 'request', 'agent']"
-_TIME_FORMAT: Final = "%d/%b/%Y:%H:%M:%S %z"
+from dawnlist.settings import NETWORK_BITS
+
 ASSET_PATTERN: Final = (
     r"\.(css|m?js|map|png|jpe?g|gif|svg|ico|webp|avif|bmp|woff2?|ttf|otf|eot|mp[34]|webm|og[gv])$"
 )
@@ -34,21 +28,24 @@ ASSET_PATTERN: Final = (
 _SNIFFED_LINES = 1000
 # the same number as in dawnlist.rows.coercions, whose import would load Ibis
 _MAX_AGENT_CHARACTERS = 1024
-_MAX_MESSAGE_CHARACTERS = 200
 _MAX_LINE_BYTES = 1 << 24  # servers limit requests to a thousandth of it
 _BLOCK_BYTES = 1 << 20
 
 _READ_LINES_SQL = f"""
-    SELECT line, regexp_extract(line, $pattern, {_GROUP_NAMES}) AS fields
-    FROM read_csv($path, columns = {{'line': 'VARCHAR'}}, auto_detect = false, header = false,
+    SELECT line, {{fields_sql}} AS fields
+    FROM read_csv($path, columns = {{{{'line': 'VARCHAR'}}}}, auto_detect = false, header = false,
         delim = '', quote = '', escape = '', strict_mode = false, max_line_size = {_MAX_LINE_BYTES})
     WHERE trim(line) <> ''
 """
+_TIME_SQL = f"""
+    coalesce(try_strptime(fields.time, '{LOG_TIME_FORMAT}'), try_cast(fields.time AS TIMESTAMPTZ),
+        to_timestamp(try_cast(fields.time AS DOUBLE)))
+"""
 _PARSE_LINES_SQL = f"""
     CREATE TABLE read AS
-    SELECT fields.address AS address, try_strptime(fields.time, '{_TIME_FORMAT}') AS event_time,
+    SELECT fields.address AS address, {_TIME_SQL} AS event_time,
         fields.request AS request, nullif(nullif(fields.agent, '-'), '') AS agent,
-        CASE WHEN event_time IS NULL THEN line END AS unread
+        CASE WHEN event_time IS NULL OR address IS NULL OR request IS NULL THEN line END AS unread
     FROM ({_READ_LINES_SQL})
 """
 _NETWORKS_SQL = """
@@ -102,11 +99,11 @@ def load_access_log(
     Raises:
         ValueError: The file has NUL bytes in it, or none of its first lines can be read.
     """
-    pattern = _detect_pattern(path, label)
+    log_format = _detect_format(path, label)
     try:
-        _parse_lines(connection, path, pattern)
+        _parse_lines(connection, path, log_format)
     except duckdb.Error as error:
-        cause = " ".join(str(error).split())[:_MAX_MESSAGE_CHARACTERS]
+        cause = " ".join(str(error).split())[:MAX_QUOTED_CHARACTERS]
         raise ValueError(f"{label!r} can't be read as an access log: {cause}") from None
     connection.execute(_EVENTS_SQL, [label, assets, ASSET_PATTERN])
     lines, unreadable, first_unreadable = connection.execute(_COUNTS_SQL).fetchall()[0]
@@ -121,8 +118,8 @@ def load_access_log(
     )
 
 
-def _detect_pattern(path: Path, label: str) -> str:
-    """Find the pattern for the lines of a log, from the first line that can be read."""
+def _detect_format(path: Path, label: str) -> LogFormat:
+    """Find the format of a log from its first lines."""
     if _has_nul_bytes(path):
         raise ValueError(
             f"{label!r} has NUL bytes in it, as a crash leaves them: "
@@ -131,16 +128,7 @@ def _detect_pattern(path: Path, label: str) -> str:
     with path.open(encoding="utf-8", errors="replace") as file:
         head = itertools.islice(file, _SNIFFED_LINES)
         lines = [line for line in head if line.strip()]
-    for line in lines:
-        pattern = _match_pattern(line)
-        if pattern is not None:
-            return pattern
-    first_line = lines[0] if lines else ""
-    raise ValueError(
-        f"{label!r} is no access log in the combined format "
-        f"(its first line: {_quote_line(first_line)}); "
-        "name a table of events .csv, .tsv, .jsonl or .parquet"
-    )
+    return detect_format(lines, label)
 
 
 def _has_nul_bytes(path: Path) -> bool:
@@ -152,36 +140,15 @@ def _has_nul_bytes(path: Path) -> bool:
     return False
 
 
-def _match_pattern(line: str) -> str | None:
-    """Choose the pattern for logs with such lines: with or without a host before the address.
-
-    Returns None when the line can't be read.
-    """
-    match = re.match(_LINE_PATTERN, line)
-    if match is None:
-        return None
-    address = match[1]
-    if ":" in address and not _is_address(address):
-        return rf"^\S+ {_LINE_PATTERN}"
-    return f"^{_LINE_PATTERN}"
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _parse_lines(connection: duckdb.DuckDBPyConnection, path: Path, pattern: str) -> None:
+def _parse_lines(connection: duckdb.DuckDBPyConnection, path: Path, log_format: LogFormat) -> None:
     """Create the tables `read` and `networks`.
 
     `read` has the address, time, request and user agent of each line that is not blank; of a line
     that can't be read it has the text, as `unread`. `networks` has the network of each address.
     """
-    connection.execute(_PARSE_LINES_SQL, {"pattern": pattern, "path": str(path)})
-    rows = connection.execute("SELECT DISTINCT address FROM read").fetchall()
+    statement = _PARSE_LINES_SQL.format(fields_sql=log_format.fields_sql)
+    connection.execute(statement, log_format.parameters | {"path": str(path)})
+    rows = connection.execute("SELECT DISTINCT address FROM read WHERE unread IS NULL").fetchall()
     addresses = [address for (address,) in rows]
     networks = [find_network(address) for address in addresses]
     connection.execute(_NETWORKS_SQL, [addresses, networks])
@@ -205,12 +172,5 @@ def _locate_line(path: Path, line: str | None) -> str | None:
     with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
         for number, text in enumerate(lines, 1):
             if text.rstrip("\r\n") == line:
-                return f"line {number}: {_quote_line(line)}"
-    return _quote_line(line)
-
-
-def _quote_line(line: str) -> str:
-    text = replace_unprintable(line.strip())
-    if len(text) > _MAX_MESSAGE_CHARACTERS:
-        text = f"{text[: _MAX_MESSAGE_CHARACTERS - 1]}…"
-    return repr(text)
+                return f"line {number}: {quote_line(line)}"
+    return quote_line(line)

@@ -58,7 +58,7 @@ class VersionContent:
     @cached_property
     def catalogue(self) -> list[bytes]:
         """The values of the catalogue's chunks."""
-        return list(store_items.pack_catalogue(self.lists.catalogue))
+        return list(store_items.pack_catalogue(self.lists.catalogue, self.lists.withdrawn))
 
     @cached_property
     def popular(self) -> bytes:

@@ -1,6 +1,7 @@
 """Pack and unpack what the store holds of items: the catalogue, item factors and popular lists.
 
-    c:I   rows of the catalogue as Parquet (zstd): item_id, title, genres; 50,000 a chunk, row number = item index
+    c:I   rows of the catalogue as Parquet (zstd): item_id, title, genres; 50,000 a chunk, row number = item index;
+          and the boolean column `withdrawn`, if the run took any item out of its lists
     f:I   float32 rows of item factors, [y (f), bias (1), content (d)]; as many whole rows a chunk as 4 MiB hold
     p     count u2; then for each list: length of its name u2, its name in UTF-8, n u4, items u4 (n,), scores f4 (n,)
 
@@ -18,17 +19,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dawnlist.arrays import Float32Array, PopularItems
+from dawnlist.arrays import Float32Array, Int64Array, PopularItems
 from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.store.layout import add_checksum, verify_checksum
 
 CATALOGUE_ROWS_PER_CHUNK: Final = 50_000
 FACTOR_CHUNK_BYTES: Final = 4 << 20
+WITHDRAWN_COLUMN: Final = "withdrawn"
+"""The column of a stored catalogue that marks the items which the run took out of its lists."""
 
 
-def pack_catalogue(catalogue: pa.Table) -> Iterator[bytes]:
-    """Yield the values of the catalogue's chunks."""
+def pack_catalogue(catalogue: pa.Table, withdrawn: Int64Array) -> Iterator[bytes]:
+    """Yield the values of the catalogue's chunks.
+
+    Args:
+        catalogue: The items, one a row.
+        withdrawn: The rows of the items that no list may have.
+    """
     columns = catalogue.select(CATALOGUE_SCHEMA.names)
+    if len(withdrawn):
+        is_withdrawn = np.zeros(columns.num_rows, dtype=bool)
+        is_withdrawn[withdrawn] = True
+        columns = columns.append_column(WITHDRAWN_COLUMN, pa.array(is_withdrawn))
     for begin in range(0, columns.num_rows, CATALOGUE_ROWS_PER_CHUNK):
         file = io.BytesIO()
         pq.write_table(columns.slice(begin, CATALOGUE_ROWS_PER_CHUNK), file, compression="zstd")
@@ -36,12 +48,19 @@ def pack_catalogue(catalogue: pa.Table) -> Iterator[bytes]:
 
 
 def unpack_catalogue(value: bytes) -> pa.Table:
-    """Unpack a chunk of the catalogue.
+    """Unpack a chunk of the catalogue; `find_withdrawn_rows` reads its column `withdrawn`.
 
     Raises:
         ValueError: the value is damaged.
     """
     return pq.read_table(pa.BufferReader(verify_checksum(value)))
+
+
+def find_withdrawn_rows(catalogue: pa.Table) -> Int64Array:
+    """Find the rows of the items that the run took out of its lists, ascending."""
+    if WITHDRAWN_COLUMN not in catalogue.column_names:
+        return np.zeros(0, dtype=np.int64)
+    return np.flatnonzero(catalogue[WITHDRAWN_COLUMN].to_numpy())
 
 
 def plan_factor_chunks(items: int, columns: int) -> list[int]:

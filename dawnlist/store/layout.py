@@ -13,6 +13,8 @@ hash tag:
                                 a publisher left unfinished when it died (builds.py)
     dawnlist:{SHOP}:hold        string, JSON: set by a rollback and removed by `dawnlist release`;
                                 meanwhile no publish changes the active version
+    dawnlist:{SHOP}:withdrawn   hash, item id -> time: items that no answer may have (withdrawals.py)
+    dawnlist:{SHOP}:withdrawal  string, random digits that change whenever `withdrawn` does
 
 Data keys. Once a version is in `versions`, every key that its meta counts exists, and nothing below
 its TOKEN changes:
@@ -94,6 +96,16 @@ class StoreKeys:
     def hold(self) -> str:
         """The key of the hold that a rollback sets."""
         return f"dawnlist:{{{self.namespace}}}:hold"
+
+    @property
+    def withdrawn(self) -> str:
+        """The key of the items that no answer may have."""
+        return f"dawnlist:{{{self.namespace}}}:withdrawn"
+
+    @property
+    def withdrawal(self) -> str:
+        """The key of the random digits that change whenever `withdrawn` does."""
+        return f"dawnlist:{{{self.namespace}}}:withdrawal"
 
     def users(self, token: str, bucket: int) -> str:
         """Return the key of a bucket of users' lists and vectors."""

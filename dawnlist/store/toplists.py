@@ -6,6 +6,7 @@ The recommend step writes it, and the publish step reads it. It is a directory w
 - `catalogue.parquet`: item_id string, title string or null, genres list<string> or null; the row number is item_index
 - `popular.parquet`: segment string ("" is everybody), item_index uint32, score float32; the best first in each segment
 - `vectors.npy`, `item_factors.npy`, `item_bias.npy`, `item_content.npy`: the model's columns (dawnlist/model/hybrid.py)
+- `withdrawn.npy`: the rows of the catalogue that no list may have, ascending
 - `histories.npz`: indptr, item, weight, age: what each user has met, as a CSR matrix with ages
 - `meta.json`: as_of (ISO 8601 with a zone), run, winner, engine, k, users, items, metrics, model, config (the model's),
   event_weights and whatever the run adds
@@ -21,12 +22,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dawnlist.arrays import BoolArray, Float32Array, PopularItems
+from dawnlist.arrays import BoolArray, Float32Array, Int64Array, PopularItems
 from dawnlist.lake.manifest import MANIFEST, check_manifest, write_manifest
 from dawnlist.model.user_items import UserItems
 from dawnlist.store import toplist_files
 
-ARRAY_NAMES: Final = ("vectors", "item_factors", "item_bias", "item_content")
+ARRAY_NAMES: Final = ("vectors", "item_factors", "item_bias", "item_content", "withdrawn")
 """The fields of TopLists that have a file of their own, NAME.npy."""
 EVERYBODY: Final = ""
 """The name of the popular list that is for everybody."""
@@ -64,6 +65,9 @@ class TopLists:
     """The content of meta.json."""
     segments: dict[str, tuple[npt.NDArray[np.uint32], Float32Array]] = field(default_factory=dict)
     """Popular lists of segments, such as `device=mobile`: items, the best first, and scores."""
+    withdrawn: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Rows of the items that no list may have, ascending. They stay in the catalogue, since
+    users' histories name them."""
     digest: str = ""
     """The digest of the directory that was read; empty for lists that were not read from one."""
 
@@ -210,9 +214,16 @@ def _find_index_problem(lists: TopLists) -> str | None:
     indices = {"a list": lists.item_index[lists._used]}
     for name, (item_index, _) in _name_popular_lists(lists).items():
         indices[name] = item_index
+    named: dict[str, npt.NDArray[Any]] = {**indices, "withdrawn": lists.withdrawn}
+    for name, named_items in named.items():
+        if named_items.size and int(named_items.max()) >= items:
+            return f"{name} names item {named_items.max()}, the catalogue ends at {items - 1}"
+    is_withdrawn = np.zeros(items, dtype=bool)
+    is_withdrawn[lists.withdrawn] = True
     for name, item_index in indices.items():
-        if item_index.size and int(item_index.max()) >= items:
-            return f"{name} names item {item_index.max()}, the catalogue ends at {items - 1}"
+        withdrawn_items = item_index[is_withdrawn[item_index]]
+        if len(withdrawn_items):
+            return f"{name} names item {withdrawn_items[0]}, which is withdrawn"
     return None
 
 

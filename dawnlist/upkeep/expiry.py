@@ -36,7 +36,7 @@ from dawnlist.upkeep.retention import RetentionRule
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-BOT_DAY_TABLES = ("bot_agent_days", "bot_user_days", "bot_item_days")
+BOT_DAY_TABLES = ("bot_agent_days", "bot_user_days")
 """What the bot filter keeps of each day, see `dawnlist.components.filter_bots.day_features`."""
 MIN_GATE_RECORD_DAYS = 29
 """A gate reads the verdicts of the 28 days before its own day, see

@@ -75,7 +75,7 @@ def judge_command(
         str,
         typer.Argument(
             help="A table of events (CSV, JSON lines, Parquet, a folder, a mapping file), or a web "
-            "server's access log in the combined format, also as .gz."
+            "server's access log, in the combined format or as lines of JSON, also as .gz."
         ),
     ],
     by: Annotated[
@@ -109,8 +109,9 @@ def judge_command(
     limit = output_files.choose_row_limit(limit, row_format)
     block_pandas_import()
     from dawnlist.components.filter_bots.decision import list_suspects, list_user_agents
+    from dawnlist.components.filter_bots.mute_rules import explain_mute_rules
     from dawnlist.pipelines.bots.file_judging import judge_file
-    from dawnlist.pipelines.bots.output import show_drop_counts
+    from dawnlist.pipelines.bots.output import show_drop_counts, show_mute_rules
     from dawnlist.pipelines.query_tables import show_rows
     from dawnlist.settings import Settings
 
@@ -126,3 +127,4 @@ def judge_command(
             first_rows = rows.slice(0, limit or None)
             output_files.write_rows(first_rows.to_reader(), row_format, output)
         show_drop_counts(judged.report, judged.summary)
+        show_mute_rules(explain_mute_rules(judged.connection, shop_settings.bots))

@@ -8,11 +8,16 @@ from typing import Any, Final
 from rich.markup import escape
 from rich.table import Table
 
+from dawnlist.components.filter_bots.behaviour import MAX_PURCHASE_SHARE, MIN_BEHAVIOUR_EVENTS
 from dawnlist.pipelines.terminal import err, out
 from dawnlist.urls import replace_unprintable
 
 MODE_EFFECTS: Final = {"on": "drops", "shadow": "none: in shadow", "off": "none: off"}
 """The effect of a rule that found something, by its mode."""
+UNJUDGED_USER: Final = (
+    f"not judged, since the user has fewer than {MIN_BEHAVIOUR_EVENTS} events, or more than "
+    f"{MAX_PURCHASE_SHARE:.0%} of them are purchases"
+)
 
 
 def show_drop_counts(report: dict[str, Any], summary: str) -> None:
@@ -23,6 +28,8 @@ def show_drop_counts(report: dict[str, Any], summary: str) -> None:
         summary: A line about the file that was read, to print first.
     """
     lines = [summary]
+    if report["shadow_reason"] is not None:
+        lines.append(report["shadow_reason"])
     for rule in report["rules"]:
         if rule["events"] or rule["mode"] != "on":
             counts = f"{rule['users']:,} users, {rule['events']:,} events"
@@ -33,6 +40,12 @@ def show_drop_counts(report: dict[str, Any], summary: str) -> None:
     )
     for line in lines:
         err.print(replace_unprintable(line), markup=False, soft_wrap=True)
+
+
+def show_mute_rules(mute_rules: dict[str, str]) -> None:
+    """Print on stderr which rules judged nobody, and why."""
+    for rule, reason in mute_rules.items():
+        err.print(f"{rule} judged nobody: {reason}", markup=False, soft_wrap=True)
 
 
 def show_explanation(explanation: dict[str, Any]) -> None:
@@ -52,9 +65,11 @@ def show_explanation(explanation: dict[str, Any]) -> None:
         _print_styled(f"  {network['events']:,} from {address}", "dim")
     out.print()
     out.print(_build_rules_table(explanation["rules"], explanation["allowed"]))
-    if explanation["habits"]:
-        out.print()
-        out.print(_build_habits_table(explanation["habits"]))
+    out.print()
+    if explanation["signs"]:
+        out.print(_build_signs_table(explanation["signs"]))
+    else:
+        _print_styled(f"behaviour: {UNJUDGED_USER}", "dim")
 
 
 def _build_rules_table(rules: list[dict[str, Any]], user_is_allowed: bool) -> Table:
@@ -76,13 +91,11 @@ def _describe_rule_effect(rule: dict[str, Any], user_is_allowed: bool) -> str:
     return MODE_EFFECTS[rule["mode"]]
 
 
-def _build_habits_table(habits: list[dict[str, Any]]) -> Table:
-    table = Table("habit", box=None, pad_edge=False)
-    for heading in ("this user", "people: from", "to", "sd towards robots"):
-        table.add_column(heading, justify="right")
-    for habit in habits:
-        numbers = [f"{habit[name]:,.3g}" for name in ("value", "low", "high", "score")]
-        table.add_row(habit["habit"], *numbers)
+def _build_signs_table(signs: list[dict[str, Any]]) -> Table:
+    table = Table("sign of a machine", "shown as", "evidence", box=None, pad_edge=False)
+    for sign in signs:
+        evidence = escape(replace_unprintable(sign["evidence"]))
+        table.add_row(sign["sign"], sign["strength"], evidence)
     return table
 
 

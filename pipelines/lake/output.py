@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from rich.table import Table
 
+from dawnlist.components.notify.formats import format_quantity
 from dawnlist.pipelines.terminal import out, print_line
 
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
@@ -30,9 +31,10 @@ def show_expiry(uri: str, report: dict[str, Any], dry_run: bool) -> None:
     action = "would go" if dry_run else "dropped"
     days, rejected = report["interactions"], report["quarantine"]
     print_line(
-        f"  interactions: {days['rows']:,} rows of {days['days']:,} days before {days['first']} {action}"
+        f"  interactions: {format_quantity(days['rows'], 'row')} of "
+        f"{format_quantity(days['days'], 'day')} before {days['first']} {action}"
     )
-    print_line(f"  quarantine: {rejected['rows']:,} rows {action}")
+    print_line(f"  quarantine: {format_quantity(rejected['rows'], 'row')} {action}")
     for name, label in _KIND_LABELS.items():
         print_line(_format_kind(label, report[name], action))
     for name, table in report["tables"].items():

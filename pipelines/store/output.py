@@ -11,12 +11,25 @@ if TYPE_CHECKING:
     from dawnlist.store.version_reports import ListedVersion, VersionHold
 
 
+METRICS_ADVICE = (
+    "a difference between them does not say which model is better. The gate of each run compares "
+    "the models on the same users and days; see the run's report."
+)
+"""What follows from metrics of different days."""
+
+
 def show_versions(
     versions: "list[ListedVersion]", hold: "VersionHold | None", namespace: str
 ) -> None:
     """Print the versions of a namespace as a table, and the hold that a rollback has set."""
     if versions:
         out.print(_build_versions_table(versions))
+        measured_days = {version.as_of for version in versions if version.metrics}
+        if len(measured_days) > 1:
+            print_line(
+                "Each metric was measured just before the version's own as of, so they are of "
+                f"different days: {METRICS_ADVICE}"
+            )
     else:
         print_line(
             f"nothing has been published in namespace {namespace!r}: check --redis, --home and "
@@ -81,6 +94,11 @@ def show_diff(diff: dict[str, Any]) -> None:
         for name, values in diff[title].items():
             table.add_row(name, *[escape(_format_value(value)) for value in values])
         out.print(table)
+        if title == "metrics" and before["as_of"] != after["as_of"]:
+            print_line(
+                f"the metrics are of different days, just before {before['as_of']} and "
+                f"{after['as_of']}: {METRICS_ADVICE}"
+            )
 
 
 def _print_version(title: str, version: dict[str, Any]) -> None:

@@ -25,5 +25,8 @@ class Heard:
     def report_version(self, version: int, as_of: datetime, seconds: float) -> None:
         self.said.append((version, as_of))
 
+    def report_withdrawals(self, items: int) -> None:
+        self.said.append(f"{items} withdrawn")
+
     def report_corruption(self, what: str) -> None:
         self.said.append(f"corrupt {what}")

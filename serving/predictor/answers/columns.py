@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dawnlist.arrays import BoolArray
+from dawnlist.arrays import BoolArray, Int64Array
 
 
 class TextColumn:
@@ -23,6 +23,7 @@ class TextColumn:
         first = array.offset
         self._offsets = memoryview(offsets).cast("q")[first : first + len(array) + 1]
         self._data = memoryview(data or b"")
+        self._array = array
         self._strings: list[str | None] = [None] * len(array)
 
     def __len__(self) -> int:
@@ -69,6 +70,14 @@ class IdColumn(TextColumn):
             if row is not None:
                 rows.add(row)
         return rows
+
+    def find_all_rows(self, item_ids: Iterable[str]) -> Int64Array:
+        """Return the rows of those ids that are in the column, ascending.
+
+        For thousands of ids this is faster than `find_rows`, and other threads can run meanwhile.
+        """
+        is_named = pc.is_in(self._array, value_set=pa.array(list(item_ids), pa.large_string()))
+        return np.flatnonzero(is_named)
 
 
 class AttributeIndex:

@@ -177,8 +177,11 @@ class ServingEngine:
     def _answer_from_file(self, question: Question) -> Recommendation:
         """Answer with the items of the static file."""
         excluded = {*question.exclude, *(event.item_id for event in question.recent)}
-        item_ids = self._static.item_ids
-        rows = [row for row, item_id in enumerate(item_ids) if item_id not in excluded]
+        withdrawn = self._follower.withdrawn_ids
+        rows = []
+        for row, item_id in enumerate(self._static.item_ids):
+            if item_id not in excluded and item_id not in withdrawn:
+                rows.append(row)
         rows = rows[: question.k or DEFAULT_K]
         scores = [0.0] * len(rows)
         if question.explain:

@@ -9,8 +9,8 @@
     static    the list from a file, while no version could be loaded
 
 Items that the user has met, recent events and the items that the caller excludes are hidden from
-every answer. If a rung can't be reached (the store does not answer, a value is damaged, the threads
-are busy), the next one answers.
+every answer, and so are withdrawn items (dawnlist/store/withdrawals.py). If a rung can't be reached
+(the store does not answer, a value is damaged, the threads are busy), the next one answers.
 """
 
 from collections.abc import Callable, Sequence
@@ -205,9 +205,10 @@ def _build_task(snapshot: Snapshot, state: UserState) -> RankingTask | None:
     if history is None:
         return None
     fold = len(state.events) > 0
-    mask = snapshot.build_mask(state.question.filters)
+    mask = snapshot.build_servable_mask(state.question.filters)
     stored_list = None
-    if state.question.explain and state.is_known and not fold and mask is None:
+    is_list_enough = state.is_known and not fold and not state.question.filters
+    if state.question.explain and is_list_enough:
         stored_list = _read_sufficient_list(snapshot, state)
     vector = None
     if state.is_known and (state.is_history_truncated or not fold):
@@ -230,9 +231,10 @@ def _build_task(snapshot: Snapshot, state: UserState) -> RankingTask | None:
 
 def _read_sufficient_list(snapshot: Snapshot, state: UserState) -> ScoredItems | None:
     """Return the user's stored list, unless it is too short for what the question asks for."""
+    stored_items, _ = snapshot.records.read_list(state.bucket_value, state.record_offset)
     items, scores = read_visible_list(snapshot, state)
-    # A list with fewer items than the others, even before hiding, contains all there are.
-    is_complete = snapshot.k > len(items) + len(state.hidden)
+    # A list that is stored with fewer items than the others contains all there are.
+    is_complete = len(stored_items) < snapshot.k
     if len(items) < state.k and not is_complete:
         return None
     return items[: state.k], scores[: state.k]

@@ -30,6 +30,19 @@ class PopularRanking:
         overflow = overflow[np.argsort(-bias[overflow], kind="stable")]
         return cls(items.tolist(), scores.tolist(), overflow, bias[overflow])
 
+    def select(self, allowed: BoolArray) -> "PopularRanking":
+        """Return the list of only those items that are allowed; `allowed` has shape (items,)."""
+        items = np.array(self.items, dtype=np.int64)
+        is_allowed = allowed[items]
+        overflow_allowed = allowed[self.overflow]
+        scores = np.array(self.scores)[is_allowed]
+        return PopularRanking(
+            items[is_allowed].tolist(),
+            scores.tolist(),
+            self.overflow[overflow_allowed],
+            self.overflow_scores[overflow_allowed],
+        )
+
     def select_best(self, k: int, hidden: Set[int], mask: BoolArray | None) -> ScoredItems:
         """Return the first k items that are not hidden and that the mask, if any, allows."""
         if mask is None and not hidden and len(self.items) >= k:

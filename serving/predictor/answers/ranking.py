@@ -28,7 +28,7 @@ class RankingTask:
     hidden: set[int]
     """Rows of items that must not be returned."""
     mask: BoolArray | None
-    """Items that the filters allow, shape (items,); None allows all."""
+    """Items that are not withdrawn and that the filters allow, shape (items,); None allows all."""
     history: UserPairs
     """The stored history."""
     items_met: int
@@ -142,15 +142,18 @@ def _build_user_vectors(
 
 def _stack_masks(tasks: Sequence[RankingTask]) -> tuple[BoolArray, Int64Array]:
     """Return the masks, shape (masks, items), and each task's mask by number, -1 for none."""
-    masks: list[BoolArray] = []
-    numbers = np.full(len(tasks), -1, dtype=np.int64)
-    for position, task in enumerate(tasks):
+    masks: dict[int, BoolArray] = {}
+    for task in tasks:
         if task.mask is not None:
-            numbers[position] = len(masks)
-            masks.append(task.mask)
+            masks[id(task.mask)] = task.mask  # tasks without filters share one mask
+    numbers = np.full(len(tasks), -1, dtype=np.int64)
     if not masks:
         return NO_MASKS, numbers
-    return np.stack(masks), numbers
+    positions = {mask_id: position for position, mask_id in enumerate(masks)}
+    for number, task in enumerate(tasks):
+        if task.mask is not None:
+            numbers[number] = positions[id(task.mask)]
+    return np.stack(list(masks.values())), numbers
 
 
 def _compute_content_weight(snapshot: Snapshot, items_met: int) -> float:
@@ -177,11 +180,16 @@ def _compute_content_vector(
 def _explain_items(
     snapshot: Snapshot, equation: UserEquation, items_met: int, items: list[int]
 ) -> list[ItemReasons]:
-    """Return what the user's past items add to each item's score, if that is more than 0."""
+    """Return what the user's past items add to each item's score, if that is more than 0.
+
+    Past items that are withdrawn are not named.
+    """
     if not items:  # filters and exclusions may leave none
         return []
     rows = np.array(items, dtype=np.int64)
     contributions = _compute_contributions(snapshot, equation, items_met, rows)
+    if snapshot.servable is not None:
+        contributions[:, ~snapshot.servable[equation.index]] = 0.0
     order = np.argsort(-contributions, axis=1, kind="stable")[:, :MAX_REASONS]
     because = []
     for item_contributions, positions in zip(contributions, order, strict=True):

@@ -1,7 +1,7 @@
 """One version in the predictor's memory. It never changes; a call keeps the one it began with."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from dawnlist.arrays import BoolArray, Float32Array, PopularItems
+from dawnlist.arrays import BoolArray, Float32Array, Int64Array, PopularItems
 from dawnlist.cuts import parse_as_of
 from dawnlist.model.config import ALSConfig
 from dawnlist.ranking.coarse import QuantisedIndex
@@ -17,10 +17,11 @@ from dawnlist.ranking.fold_in import FoldIn
 from dawnlist.serving.predictor.answers.bucket import UserRecords
 from dawnlist.serving.predictor.answers.columns import AttributeIndex, IdColumn, TextColumn
 from dawnlist.serving.predictor.answers.popular_ranking import PopularRanking
+from dawnlist.store.item_chunks import WITHDRAWN_COLUMN, find_withdrawn_rows
 from dawnlist.store.layout import VersionMeta
 from dawnlist.store.toplists import EVERYBODY
 
-TEXT_COLUMNS: Final = ("item_id", "title")
+OTHER_COLUMNS: Final = ("item_id", "title", WITHDRAWN_COLUMN)
 """Columns of the catalogue that are no attributes."""
 
 
@@ -64,6 +65,11 @@ class Snapshot:
     """The popular list, and after it all other items with a positive bias."""
     segments: Mapping[frozenset[str], PopularRanking]
     """Popular lists by their conditions, such as {"country=DE", "device=mobile"}."""
+    withdrawn: frozenset[int] = field(default_factory=frozenset)
+    """The rows of the items that no answer may have. Users' own lists may still hold those that
+    were withdrawn after the run; no popular list does."""
+    servable: BoolArray | None = None
+    """Which items an answer may have, shape (items,); None if nothing is withdrawn."""
 
     @classmethod
     def from_store(
@@ -85,7 +91,7 @@ class Snapshot:
         """
         config = meta["config"]
         factors = int(meta["factors"])
-        return cls(
+        snapshot = cls(
             token=meta["token"],
             version=int(meta["version"]),
             as_of=parse_as_of(meta["as_of"]),
@@ -104,6 +110,27 @@ class Snapshot:
             event_weights=_add_default_weight(meta.get("event_weights") or {}),
             everybody=PopularRanking.from_bias(popular[EVERYBODY], bias),
             segments=_build_segments(popular),
+        )
+        return snapshot._without_rows(find_withdrawn_rows(catalogue))
+
+    def without_items(self, item_ids: Iterable[str]) -> "Snapshot":
+        """Return this version for answers without the given items. Unknown ids are ignored."""
+        return self._without_rows(self.item_ids.find_all_rows(item_ids))
+
+    def _without_rows(self, rows: Int64Array) -> "Snapshot":
+        """Return this version without these rows, besides those that are withdrawn already."""
+        withdrawn = self.withdrawn.union(rows.tolist())
+        if len(withdrawn) == len(self.withdrawn):
+            return self
+        servable = np.ones(len(self.item_ids), dtype=bool)
+        servable[list(withdrawn)] = False
+        segments = {name: ranking.select(servable) for name, ranking in self.segments.items()}
+        return replace(
+            self,
+            withdrawn=withdrawn,
+            servable=servable,
+            everybody=self.everybody.select(servable),
+            segments=segments,
         )
 
     @cached_property
@@ -139,6 +166,19 @@ class Snapshot:
             mask = matches if mask is None else mask & matches
         return mask
 
+    def build_servable_mask(self, filters: Iterable[tuple[str, Sequence[str]]]) -> BoolArray | None:
+        """Return which items pass the filters and are not withdrawn; None if all do.
+
+        Raises:
+            KeyError: the catalogue has no such attribute.
+        """
+        mask = self.build_mask(filters)
+        if mask is None:
+            return self.servable
+        if self.servable is None:
+            return mask
+        return mask & self.servable
+
     def find_segment(self, context: Iterable[tuple[str, str]]) -> PopularRanking | None:
         """Return the list of the segment that matches most of the context, or None.
 
@@ -160,8 +200,8 @@ class Snapshot:
 
 
 def _index_attributes(catalogue: pa.Table) -> dict[str, AttributeIndex]:
-    """Index all columns of the catalogue but ids and titles."""
-    names = [name for name in catalogue.column_names if name not in TEXT_COLUMNS]
+    """Index all columns of the catalogue that items can be filtered by."""
+    names = [name for name in catalogue.column_names if name not in OTHER_COLUMNS]
     return {name: AttributeIndex(catalogue[name]) for name in names}
 
 

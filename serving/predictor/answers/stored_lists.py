@@ -25,6 +25,8 @@ def answer_without_ranking(snapshot: Snapshot, state: UserState) -> Recommendati
     is_complete = len(items) < snapshot.k
     if state.hidden:
         items, scores = remove_items(items, scores, state.hidden)
+    if snapshot.withdrawn and not snapshot.withdrawn.isdisjoint(items):
+        items, scores = remove_items(items, scores, snapshot.withdrawn)
     if len(items) < state.k and not is_complete:
         return None
     return Recommendation("list", items[: state.k], scores[: state.k])
@@ -47,9 +49,10 @@ def answer_from_stored_lists(snapshot: Snapshot, state: UserState) -> Recommenda
 
 
 def read_visible_list(snapshot: Snapshot, state: UserState) -> ScoredItems:
-    """Return the user's stored list without the hidden items."""
+    """Return the user's stored list without the items that are hidden or withdrawn."""
     items, scores = snapshot.records.read_list(state.bucket_value, state.record_offset)
-    return remove_items(items, scores, state.hidden)
+    items, scores = remove_items(items, scores, state.hidden)
+    return remove_items(items, scores, snapshot.withdrawn)
 
 
 def has_informative_events(snapshot: Snapshot, state: UserState) -> bool:

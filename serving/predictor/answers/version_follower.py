@@ -1,5 +1,8 @@
 """Follow the active version: a thread asks the store every quarter of a second and loads a new one.
 
+It follows the withdrawn items in the same way, with the same command. A version answers only after
+its withdrawn items are known.
+
 The thread has a connection of its own that may wait, which the event loop may not. The event loop
 reads `snapshot`, and one assignment is the whole switch. If a version disappears or turns out to be
 damaged while it is loaded, the previous one keeps answering.
@@ -23,6 +26,7 @@ from dawnlist.serving.predictor.answers.snapshot import Snapshot
 from dawnlist.serving.predictor.logger import predictor_log
 from dawnlist.store.client import check_store_url, connect_store
 from dawnlist.store.layout import StoreKeys
+from dawnlist.store.withdrawals import read_withdrawn_ids
 from dawnlist.urls import format_error
 
 FOLLOWER_POLL_SECONDS: Final = 0.25
@@ -38,7 +42,9 @@ class VersionFollower:
     """Follows the active version of a namespace from `start` to `stop`."""
 
     snapshot: Snapshot | None = None
-    """The newest version that could be loaded; None while there is none."""
+    """The newest version that could be loaded, without withdrawn items; None while there is none."""
+    withdrawn_ids: frozenset[str] = frozenset()
+    """The ids of the items that are withdrawn, whether the version has them or not."""
     loaded_at: float | None = None
     """When it was loaded, in seconds since 1970."""
 
@@ -57,6 +63,10 @@ class VersionFollower:
         self._client: Any = None
         self._stop_requested = threading.Event()
         self._poll_requested = threading.Event()
+        # The version as it was loaded, with the items that were withdrawn since its run.
+        self._loaded: Snapshot | None = None
+        # What `withdrawal` was when the withdrawn items were read; b"" before that.
+        self._withdrawal: bytes | None = b""
         self._thread = threading.Thread(target=self._run, name="dawnlist-follower", daemon=True)
         # The version that could not be loaded, and when it is tried again.
         self._failed_token: str | None = None
@@ -102,10 +112,14 @@ class VersionFollower:
             predictor_log.exception("following the active version failed")
 
     def _poll(self) -> None:
-        """Ask which version is active, and load it if it is a new one."""
+        """Ask which version is active and which items are withdrawn, and load what is new."""
         if self._client is None:
             self._client = connect_store(self._url, CHUNK_TIMEOUT_SECONDS)
-        encoded = self._client.get(self._keys.active)
+        encoded, withdrawal = self._client.mget(self._keys.active, self._keys.withdrawal)
+        if not encoded and self.snapshot is not None:
+            return  # the store was emptied: what is in memory goes on serving
+        if withdrawal != self._withdrawal:
+            self._follow_withdrawals(withdrawal)
         if not encoded:
             return
         token = encoded.decode()
@@ -118,6 +132,17 @@ class VersionFollower:
         if time.monotonic() >= self._next_attempt:
             self._load(token)
 
+    def _follow_withdrawals(self, withdrawal: bytes | None) -> None:
+        """Read the withdrawn items, and answer without them."""
+        withdrawn_ids = read_withdrawn_ids(self._client, self._keys)
+        self._withdrawal = withdrawal
+        if withdrawn_ids == self.withdrawn_ids:
+            return
+        self.withdrawn_ids = withdrawn_ids
+        if self._loaded is not None:
+            self.snapshot = self._loaded.without_items(withdrawn_ids)
+        self._metrics.report_withdrawals(len(withdrawn_ids))
+
     def _load(self, token: str) -> None:
         """Load a version, and let it answer."""
         started = time.monotonic()
@@ -127,7 +152,8 @@ class VersionFollower:
             # pyarrow's errors are ValueErrors
             self._handle_load_error(token, error)
             return
-        self.snapshot = snapshot
+        self._loaded = snapshot
+        self.snapshot = snapshot.without_items(self.withdrawn_ids)
         self.loaded_at = time.time()
         self._metrics.report_version(snapshot.version, snapshot.as_of, time.monotonic() - started)
 

@@ -58,6 +58,8 @@ class PredictorMetrics(Collector):
         """How long its load took."""
         self.as_of = 0.0
         """Its as_of in seconds since 1970; 0 for none."""
+        self.withdrawn_items = 0
+        """Items that are withdrawn besides those that the run left out."""
         self.breaker_open = False
         """Whether the circuit breaker in front of the store is open."""
         self.ready = False
@@ -108,6 +110,10 @@ class PredictorMetrics(Collector):
         self.load_seconds = seconds
         self.as_of = as_of.timestamp()
         self.loads += 1
+
+    def report_withdrawals(self, items: int) -> None:
+        """Note how many items are withdrawn from now on."""
+        self.withdrawn_items = items
 
     def report_corruption(self, what: str) -> None:
         """Count a value that was missing or damaged."""
@@ -175,6 +181,11 @@ class PredictorMetrics(Collector):
         yield gauge("ready", "1 when a version is loaded and warm.", self.ready)
         yield gauge("in_flight", "Requests being answered.", self.in_flight)
         yield gauge("version", "The version that answers; 0: none.", self.version)
+        yield gauge(
+            "withdrawn_items",
+            "Items that `dawnlist items withdraw` keeps out of answers.",
+            self.withdrawn_items,
+        )
         yield gauge("load_seconds", "How long the last load of a version took.", self.load_seconds)
         if self.as_of:
             age = time.time() - self.as_of

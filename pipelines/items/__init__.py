@@ -1,0 +1,1 @@
+"""The commands on withdrawn items: items withdraw, restore and withdrawn."""
