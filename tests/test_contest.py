@@ -74,7 +74,9 @@ BEYOND_IT = np.array([0.75, 0.26])
 
 
 def race(
-    contest: Contest, monkeypatch: pytest.MonkeyPatch, values: dict[tuple[float, float], Float64Array]
+    contest: Contest,
+    monkeypatch: pytest.MonkeyPatch,
+    values: dict[tuple[float, float], Float64Array],
 ) -> list[Contender]:
     """Race one fit with a share of popularity of 0 or 1, then the best with one of repeats.
 
