@@ -32,7 +32,7 @@ def request_prediction(
         name: The model's name.
 
     Returns:
-        The V1 prediction: user_id, tier, model_version, as_of, age_seconds and items.
+        The V1 prediction: user_id, tier, model_version, token, as_of, age_seconds and items.
 
     Raises:
         ValueError: `url` is not a URL of a predictor.
