@@ -70,14 +70,14 @@ def count_users(past: PastRows, days: float) -> Float64Array:
     """Count the users who met each item in the last so many days, shape (items,)."""
     ages = past.compute_last_ages()
     recent = ages.indices[ages.data - 1 < days]
-    return np.bincount(recent, minlength=past.shape[1]).astype(np.float64)
+    return np.asarray(np.bincount(recent, minlength=past.shape[1]), np.float64)
 
 
 def sum_decayed_users(past: PastRows, half_life: float) -> Float64Array:
     """Count users, each with a weight that halves every so many days, shape (items,)."""
     ages = past.compute_last_ages()
     weights = 0.5 ** ((ages.data - 1) / half_life)
-    return np.bincount(ages.indices, weights=weights, minlength=past.shape[1])
+    return np.asarray(np.bincount(ages.indices, weights=weights, minlength=past.shape[1]))
 
 
 def rank_popular(popularity: Float64Array, users: Int64Array) -> Int64Array:
@@ -168,8 +168,7 @@ def rank_by_user_neighbours(past: PastRows, users: Int64Array) -> Int64Array:
     norms = np.asarray(others.multiply(others).sum(axis=1)).ravel()
     has_rows = np.isin(users, active)
     known = np.flatnonzero(has_rows)
-    scores = csr_matrix((len(users), past.shape[1]))
-    parts = [scores[:0]]
+    lists = rank_popular(count_users(past, 7), users)
     for begin in range(0, len(known), BLOCK_USERS):
         asked = users[known[begin : begin + BLOCK_USERS]]
         # The user's own norm is the same for all others, so it does not change their order.
@@ -177,10 +176,8 @@ def rank_by_user_neighbours(past: PastRows, users: Int64Array) -> Int64Array:
         distance[np.arange(len(asked)), np.searchsorted(active, asked)] = np.inf
         nearest = min(TIFU_NEIGHBOURS, len(active) - 1)
         mean = average_nearest(distance, others, nearest)
-        parts.append(TIFU_OWN_SHARE * vectors[asked] + (1 - TIFU_OWN_SHARE) * mean)
-    ranked = np.concatenate([rank_scores(past, part) for part in parts[1:]] or [np.empty((0, K))])
-    lists = rank_popular(count_users(past, 7), users)
-    lists[known] = ranked
+        scores = TIFU_OWN_SHARE * vectors[asked] + (1 - TIFU_OWN_SHARE) * mean
+        lists[known[begin : begin + BLOCK_USERS]] = rank_scores(past, scores)
     return lists
 
 

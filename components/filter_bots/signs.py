@@ -38,6 +38,8 @@ class Sign:
     """
     mute: str
     """SQL that selects why the source can't show the sign, or NULL."""
+    cause: str
+    """Signs of one cause count once: a person at a page of lists gives several."""
     min_days: int = 1
     """The sign is mute where the window has events on fewer days."""
 

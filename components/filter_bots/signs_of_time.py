@@ -108,9 +108,9 @@ _SPEED = f"""
 """
 
 SIGNS_OF_TIME: Final = (
-    Sign("even pauses", _EVEN_PAUSES, TIMES_OF_DAYS, MIN_EVEN_PAUSE_DAYS[1]),
-    Sign("every k days exactly", _EXACT_DAYS, "SELECT NULL", MIN_EXACT_DAYS),
-    Sign("one time of the day", _ONE_TIME_OF_DAY, TIMES_OF_DAYS, MIN_DAYS_OF_ONE_TIME[1]),
-    Sign("no sleep for days", _NO_SLEEP, TIMES_OF_DAYS, SLEEPLESS_DAYS[1]),
-    Sign("speed over hours", _SPEED, TIMES_OF_DAYS),
+    Sign("even pauses", _EVEN_PAUSES, TIMES_OF_DAYS, "pauses", MIN_EVEN_PAUSE_DAYS[1]),
+    Sign("every k days exactly", _EXACT_DAYS, "SELECT NULL", "days", MIN_EXACT_DAYS),
+    Sign("one time of the day", _ONE_TIME_OF_DAY, TIMES_OF_DAYS, "hours", MIN_DAYS_OF_ONE_TIME[1]),
+    Sign("no sleep for days", _NO_SLEEP, TIMES_OF_DAYS, "sleep", SLEEPLESS_DAYS[1]),
+    Sign("speed over hours", _SPEED, TIMES_OF_DAYS, "speed"),
 )
