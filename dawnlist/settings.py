@@ -234,7 +234,7 @@ class BotSettings(_Section):
     """
     behaviour: RuleMode = "on"
     """Drop users who do what people can't or don't do, such as no sleep for days; see docs/BOTS.md."""
-    max_behaviour_share: float = Field(0.01, ge=0, le=1)
+    max_behaviour_share: float = Field(default=0.01, ge=0, le=1)
     """Put the behaviour rule into shadow by itself when it would drop more than this share of events.
 
     It also goes into shadow when it would drop one of the hundred users with most purchases.

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from dawnlist.components.gate.evidence import Evidence
 from dawnlist.components.gate.history import build_gate_record
 from dawnlist.components.gate.page import render_gate_markdown, render_gate_page
 from dawnlist.components.gate.verdict import decide_verdict
+from dawnlist.cuts import format_iso
 from dawnlist.records.verdict import ForcedPass
 from dawnlist.settings import GateSettings
 from tests.support.gates import DAY, LIVE, broken, evaluation, past, spread_out, verdict
@@ -108,6 +110,8 @@ def test_gates_before_decide_what_today_can_not() -> None:
         {"k": 10},
         {"comparable": False},
         {"end": AS_OF},  # overlaps today's holdout
+        {"end": AS_OF - timedelta(days=1) + timedelta(microseconds=1)},
+        {"evidence": Evidence(10_000, 0.0, 0.0, 1000.0)},  # the challenger was the incumbent itself
     ],
 )
 def test_gates_that_are_no_evidence_for_today_are_left_out(changed: dict[str, Any]) -> None:
@@ -124,6 +128,18 @@ def test_only_disjoint_holdouts_are_pooled_and_none_from_before_a_forced_pass() 
         past(2, users=10_000, error=0.001),
     ]
     assert broken(verdict(NOISY, forced)) == {"incumbent": None}
+
+
+def test_holdouts_of_several_days_overlap_and_count_once() -> None:
+    """Of seven nights with holdouts of three days, two are disjoint with today's and each other."""
+    gates = []
+    for day in range(1, 8):
+        start = AS_OF - timedelta(days=day + 3)
+        gates.append(past(day, users=10_000, error=0.001, start=start))
+    today = replace(
+        NOISY, holdout=replace(NOISY.holdout, start=format_iso(AS_OF - timedelta(days=3)))
+    )
+    assert "20,100 users of 3 gates" in str(verdict(today, gates).rules)
 
 
 def test_other_days_do_not_excuse_a_loss_that_today_shows() -> None:
@@ -282,10 +298,10 @@ def test_a_catalogue_with_new_ids_publishes_nothing() -> None:
     assert not new_ids.passed
     assert "100% of the live model's items are gone" in str(new_ids.rules)
     assert "run the day again with --force" in new_ids.reason
-    few_left = {"kept_items": 0.1, "churn": 0.0}
-    assert "catalogue" not in broken(verdict(evaluation(EVEN, EVEN, **few_left)))
-    fewer_left = {"kept_items": 0.0999, "churn": 0.0}
-    assert "catalogue" in broken(verdict(evaluation(EVEN, EVEN, **fewer_left)))
+    few_left = evaluation(EVEN, EVEN, kept_items=0.1, churn=0.0)
+    assert "catalogue" not in broken(verdict(few_left))
+    fewer_left = evaluation(EVEN, EVEN, kept_items=0.0999, churn=0.0)
+    assert "catalogue" in broken(verdict(fewer_left))
 
 
 def test_a_day_that_breaks_a_rule_says_how_old_the_lists_are_and_what_to_do() -> None:

@@ -398,6 +398,22 @@ def test_too_few_users_choose_nothing(lake: Lake, min_users: int, searched: bool
     assert of_shard["trials"] == []
 
 
+def test_trials_that_hit_nobody_choose_nothing(lake: Lake) -> None:
+    """In validation all forty users meet what nobody had met before, so that no model can list it."""
+    splits = two_tastes(items=20)
+    in_validation = splits.last[1] > 0
+    items = splits.item_index.copy()
+    items[in_validation] += 20
+    ids = IdMap(pa.array([f"i{number:02}" for number in range(40)]))
+    apart = replace(splits, item_ids=ids, item_index=items)
+    report = run_daily_search(lake, apart, GRID, "full", "ndcg", 5, FitEngine(), "run-1", None)
+    assert report["trials"] == [GRID.middle().as_dict()]
+    assert report["searched"] == (
+        "nothing was chosen: no trial hit any of 40 users of the validation period; the challenger "
+        "has the grid's middle, since no ALS is champion yet"
+    )
+
+
 def test_the_middle_of_a_grid_is_geometric_and_no_corner() -> None:
     grid = Grid(
         factors=(32, 64), regularization=(100, 30), alpha=(1, 10, 90), half_life=(0, 14),

@@ -20,6 +20,7 @@ from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.repeats import RepeatMode
 from dawnlist.model.splits import Splits
+from dawnlist.records.rule_figures import format_metric_name
 
 MIN_REPEAT_SHARE: Final = 0.01
 """Repeats are not tried where a smaller share of the validation's pairs were met before."""
@@ -39,8 +40,9 @@ def run_daily_search(
 ) -> dict[str, Any]:
     """Search in a mode, one of SEARCH_MODES, and keep the table of all trials under the run's id.
 
-    With fewer than `min_users` users to choose by, nothing is searched: the only trial is the live
-    configuration or, when no ALS is live, the grid's middle.
+    With fewer than `min_users` users to choose by, nothing is searched, and when no trial hits any
+    user, nothing is chosen: the only trial is then the live configuration or, when no ALS is live,
+    the grid's middle.
 
     Returns:
         `trials`, best first, `rungs` (see summarise_rungs; not with a shard), `searched` (a
@@ -50,7 +52,11 @@ def run_daily_search(
     champion = read_champion_config(lake, splits)
     users = len(splits.judged("validation"))
     if users < min_users:
-        report = _skip_search(splits, grid, champion, users, min_users)
+        reason = (
+            f"nothing was searched: only {users:,} known users can be judged in the validation "
+            f"period, and gate.min_users is {min_users:,}"
+        )
+        report = _skip_search(splits, grid, champion, reason)
         if shard is not None:
             report["trials"] = []
         return {**report, "metric": metric, "k": k}
@@ -70,7 +76,12 @@ def run_daily_search(
         contents=plan.contents,
         shard=shard,
         table=table,
+        has_favourite=plan.has_favourite,
     )
+    if trials and not trials[0].get(format_metric_name(metric, k)):
+        reason = f"nothing was chosen: no trial hit any of {users:,} users of the validation period"
+        report = _skip_search(splits, grid, champion, reason)
+        return {**report, "metric": metric, "k": k}
     report = {"trials": trials, "searched": plan.description, "metric": metric, "k": k}
     if shard is None:
         report["rungs"] = summarise_rungs(trials)
@@ -87,16 +98,13 @@ def _choose_repeat_mode(splits: Splits) -> RepeatMode:
 
 
 def _skip_search(
-    splits: Splits, grid: Grid, champion: ALSConfig | None, users: int, min_users: int
+    splits: Splits, grid: Grid, champion: ALSConfig | None, reason: str
 ) -> dict[str, Any]:
-    """Report the configuration that is fitted when too few users can be judged."""
+    """Report the configuration that is fitted when there is nothing to choose by."""
     config, description = choose_without_search(grid, champion, _choose_repeat_mode(splits))
     if champion is None and not splits.content.shape[1]:
         config = with_content_blend(config, NO_CONTENT_BLEND)
-    searched = (
-        f"nothing was searched: only {users:,} known users can be judged in the validation "
-        f"period, and gate.min_users is {min_users:,}; the challenger has {description}"
-    )
+    searched = f"{reason}; the challenger has {description}"
     return {"trials": [config.as_dict()], "rungs": [], "edges": [], "searched": searched}
 
 

@@ -31,9 +31,10 @@ NO_REPEAT_BLEND: Final[RepeatBlend] = (
     BY_NAME["repeat_share"].default,
     BY_NAME["repeat_half_life"].default,
 )
-REFERENCE_POPULARITY: Final[PopularityBlend] = (1.5, 1.5)
-REFERENCE_REPEATS: Final[RepeatBlend] = (1.2, 100.0)
-"""The shares that a search begins with: near the best ones on all real shops (docs/REPEATS.md)."""
+REFERENCE_POPULARITY: Final[PopularityBlend] = (1.5, 1.0)
+REFERENCE_REPEATS: Final[RepeatBlend] = (0.8, 60.0)
+REFERENCE_FIT: Final = {"factors": 64, "regularization": 30.0, "alpha": 10.0, "half_life": 14.0}
+"""What a search begins with: near the best on all real shops (docs/REPEATS.md)."""
 ContentBlend = tuple[float, float]
 """content_share and content_pairs of an ALSConfig."""
 NO_CONTENT_BLEND: Final[ContentBlend] = (
@@ -119,7 +120,7 @@ class Grid:
         is that of the last two values before it. A share of 0 has no value below it. Longer vectors
         are not tried, because they need memory and time that nobody has planned for.
         """
-        extended = {}
+        extended: dict[str, Any] = {}
         for parameter in HYPER_PARAMETERS:
             values = sorted(set(getattr(self, parameter.name)))
             value = getattr(config, parameter.name)
@@ -138,7 +139,7 @@ class Grid:
         for parameter in HYPER_PARAMETERS:
             values[parameter.name] = compute_middle(sorted(set(getattr(self, parameter.name))))
         config = self._build_config({name: values[name] for name in FIT_PARAMETERS})
-        scoring = {name: values[name] for name in SCORING_PARAMETERS}
+        scoring: dict[str, Any] = {name: values[name] for name in SCORING_PARAMETERS}
         return replace(config, **scoring)
 
     def blends(self) -> list[PopularityBlend]:
@@ -215,6 +216,8 @@ class SearchPlan:
     contents: list[ContentBlend]
     description: str
     """Says in the report which configurations these are."""
+    has_favourite: bool = False
+    """Whether the first configuration wins unless another one is clearly better."""
 
 
 def validate_search_mode(search: str) -> str:
@@ -263,8 +266,21 @@ def plan_search(
         description += ": no ALS is champion yet"
     blends = list(dict.fromkeys([*grid.blends(), blend]))
     all_repeats = list(dict.fromkeys([*grid.repeats(repeats), repeat]))
-    configs = _with_blends(configs, blend, repeat)
-    return SearchPlan(configs, blends, all_repeats, grid.contents(), description)
+    configs, has_favourite = _put_favourite_first(_with_blends(configs, blend, repeat), champion)
+    return SearchPlan(configs, blends, all_repeats, grid.contents(), description, has_favourite)
+
+
+def _put_favourite_first(
+    configs: list[ALSConfig], champion: ALSConfig | None
+) -> tuple[list[ALSConfig], bool]:
+    """Put the champion's fit first, or the reference fit; say whether the grid has it."""
+    favourite = REFERENCE_FIT
+    if champion is not None:
+        favourite = {name: getattr(champion, name) for name in FIT_PARAMETERS}
+    for config in configs:
+        if all(getattr(config, name) == value for name, value in favourite.items()):
+            return [config, *[other for other in configs if other != config]], True
+    return configs, False
 
 
 def _plan_single_config(

@@ -22,8 +22,8 @@ MIN_SURVIVORS: Final = 3
 FIRST_RACE_USERS: Final = 1000
 STANDARD_ERRORS_TO_DROP: Final = 2.0
 """A trial is dropped on a sample of users when it is this many standard errors below the best."""
-STANDARD_ERRORS_TO_REPLACE: Final = 4.0
-"""The shares that a search began with are replaced only by better ones of so many standard errors.
+STANDARD_ERRORS_TO_REPLACE: Final = 3.0
+"""A search replaces its favourite only by what is better by so many standard errors.
 
 Days differ by more than the users of one day tell: what a day's users prefer by two standard errors
 is often worse on the next day.
