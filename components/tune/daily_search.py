@@ -34,7 +34,7 @@ def run_daily_search(
         description of the configurations), `metric` and `k`.
     """
     champion = read_champion_config(lake, splits)
-    plan = plan_search(mode, grid, champion, _choose_repeat_mode(splits))
+    plan = plan_search(mode, grid, champion, choose_repeat_mode(splits))
     table: tuple[str, ...] = ()
     if shard is None:
         table = ("searches", format_stamp(splits.cuts.as_of), f"{run}.json")
@@ -57,7 +57,7 @@ def run_daily_search(
     return report
 
 
-def _choose_repeat_mode(splits: Splits) -> RepeatMode:
+def choose_repeat_mode(splits: Splits) -> RepeatMode:
     """Return the mode of the settings, but `off` for `auto` where hardly any item is met again."""
     mode: RepeatMode = splits.about.get("repeats", "off")
     if mode == "auto" and splits.repeat_share("validation") < MIN_REPEAT_SHARE:
