@@ -36,6 +36,8 @@ class Figures:
     """What became of each kind: kind -> users, events, judgeable users, found users, found events, found judgeable."""
 
     kinds: dict[str, tuple[int, ...]]
+    habits: dict[str, tuple[int, ...]]
+    """Habit of unusual people -> users, events, judgeable users, found users, found events."""
     declared: float
     """Share of the crawlers whom a user agent gave away."""
     lost: float
@@ -93,8 +95,9 @@ def figures(config: ShopConfig) -> Figures:
         connection.register("interactions", lake.rows("interactions"))
         connection.execute(_JUDGED)
         kinds = {kind: tuple(counts) for kind, *counts in connection.execute(_KINDS).fetchall()}
+        habits = {habit: tuple(counts) for habit, *counts in connection.execute(_HABITS).fetchall()}
         declared, lost = connection.execute(_REST).fetchall()[0]
-    return Figures(kinds, declared, lost, seconds)
+    return Figures(kinds, habits, declared, lost, seconds)
 
 
 _JUDGED = """
@@ -104,12 +107,17 @@ WITH volumes AS (SELECT user_id, count(*) AS n, count(*) FILTER (event_id IN (SE
 by_rule AS (SELECT user_id, bool_or(rule = 'behaviour') AS behaved, bool_or(rule <> 'behaviour') AS named
     FROM verdicts WHERE user_id IS NOT NULL GROUP BY 1)
 SELECT kind, n, CASE WHEN behaved IS NULL THEN hits ELSE n END AS lost, coalesce(behaved, FALSE) AS behaved,
-    coalesce(named, FALSE) AS named FROM volumes JOIN truth USING (user_id) LEFT JOIN by_rule USING (user_id)
+    coalesce(named, FALSE) AS named, habit FROM volumes JOIN truth USING (user_id) LEFT JOIN by_rule USING (user_id)
 """
 _KINDS = f"""
 SELECT kind, count(*), sum(n)::BIGINT, count(*) FILTER (n >= {MIN_BEHAVIOUR_EVENTS}), count(*) FILTER (behaved),
     coalesce(sum(n) FILTER (behaved), 0)::BIGINT, count(*) FILTER (behaved AND n >= {MIN_BEHAVIOUR_EVENTS})
 FROM judged GROUP BY 1
+"""
+_HABITS = f"""
+SELECT habit, count(*), sum(n)::BIGINT, count(*) FILTER (n >= {MIN_BEHAVIOUR_EVENTS}), count(*) FILTER (behaved),
+    coalesce(sum(n) FILTER (behaved), 0)::BIGINT
+FROM judged WHERE habit IS NOT NULL GROUP BY 1
 """
 _REST = """
 SELECT avg(named::INT) FILTER (kind = 'crawler'),
@@ -122,12 +130,20 @@ _HEADER = ("users, seed, night", "stealthy, judgeable", "declared found", "preci
 
 def merged(shops: list[Figures]) -> Figures:
     """Several shops as one."""
-    kinds: dict[str, tuple[int, ...]] = {kind: (0,) * 6 for shop in shops for kind in shop.kinds}
-    for shop in shops:
-        for kind, counts in shop.kinds.items():
-            kinds[kind] = tuple(a + b for a, b in zip(kinds[kind], counts, strict=True))
+    kinds = add_counts([shop.kinds for shop in shops])
+    habits = add_counts([shop.habits for shop in shops])
     worst = min(shop.declared for shop in shops), max(shop.lost for shop in shops)
-    return Figures(kinds, *worst, sum(shop.seconds for shop in shops))
+    return Figures(kinds, habits, *worst, sum(shop.seconds for shop in shops))
+
+
+def add_counts(tables: list[dict[str, tuple[int, ...]]]) -> dict[str, tuple[int, ...]]:
+    """Add up the counts of each name over several shops."""
+    total: dict[str, tuple[int, ...]] = {}
+    for table in tables:
+        for name, counts in table.items():
+            before = total.get(name, (0,) * len(counts))
+            total[name] = tuple(a + b for a, b in zip(before, counts, strict=True))
+    return total
 
 
 def row(name: str, shop: Figures) -> str:
@@ -165,6 +181,14 @@ def main() -> None:
     for kind in sorted(kind for kind in everything.kinds if kind.startswith("stealth")):
         recall = everything.recall(FOUND_JUDGEABLE, JUDGEABLE, kind)
         print(f"- {kind}: {everything.total(JUDGEABLE, kind)} judgeable, recall {recall:.3f}")
+    print(
+        "\n| people | accounts | judgeable | dropped | events | lost |\n|---|---:|---:|---:|---:|---:|"
+    )
+    for habit, counts in sorted(everything.habits.items()):
+        users, events, judgeable, found, found_events = counts
+        print(
+            f"| {habit} | {users} | {judgeable} | {found} | {events} | {found_events / events:.2%} |"
+        )
 
 
 if __name__ == "__main__":

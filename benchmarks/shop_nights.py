@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class Night:
     seconds: float
     outcome: str
     """What the run decided, or why it failed."""
+    failed: bool
     dropped_users: set[str]
     """The users whom the bot rules dropped."""
     dropped_events: dict[str, float]
@@ -62,7 +64,7 @@ def _call_step(full_command: list[str], env_vars: dict[str, str] | None = None) 
 
     from kfp.dsl.executor import Executor
 
-    options = dict(zip(full_command, full_command[1:], strict=False))
+    options = dict(pairwise(full_command))
     step = options["--function_to_execute"]
     component = getattr(import_module(f"dawnlist.components.{step}.component"), step)
     try:
@@ -91,10 +93,9 @@ def run_night(arguments: dict[str, Any], as_of: datetime, home: Path) -> Night:
         as_of=as_of,
         seconds=seconds,
         outcome=_describe_outcome(local_run),
+        failed=local_run.error is not None,
         dropped_users=_read_dropped_users(home),
-        dropped_events=_compute_dropped_shares(
-            find_step_report(local_run.records, "filter_bots")
-        ),
+        dropped_events=_compute_dropped_shares(find_step_report(local_run.records, "filter_bots")),
     )
 
 

@@ -273,6 +273,7 @@ def test_a_table_of_events_is_judged_as_the_daily_run_would(ending: str, tmp_pat
         )
 
 
+TOO_FEW_EVENTS = "nobody is judged: no user has 30 events of which at most half are purchases"
 NO_AGENT = "no event has a user agent; if the source has them, name their column in source.columns"
 
 
@@ -287,7 +288,7 @@ NO_AGENT = "no event has a user agent; if the source has them, name their column
                 "previews_and_monitors": NO_AGENT,
                 "staff": "staff_ids is empty, no event has an address to compare with "
                 "internal_networks, no account has a role or an e-mail address",
-                "behaviour": "no user has 30 events or more",
+                "behaviour": TOO_FEW_EVENTS,
                 "deny": "deny and deny_agents are empty",
             },
         ),
@@ -306,7 +307,7 @@ NO_AGENT = "no event has a user agent; if the source has them, name their column
             },
             {
                 "previews_and_monitors": NO_AGENT,
-                "behaviour": "no user has 30 events or more",
+                "behaviour": TOO_FEW_EVENTS,
             },
         ),
     ],
@@ -358,7 +359,7 @@ def test_judge_on_a_terminal_and_into_a_file(tmp_path: Path) -> None:
         "dropped: 4 of 5 events (80.0%), 3 of 4 users",
         "staff judged nobody: staff_ids is empty, internal_networks is empty, "
         "no account has a role or an e-mail address",
-        "behaviour judged nobody: no user has 30 events or more",
+        f"behaviour judged nobody: {TOO_FEW_EVENTS}",
         "deny judged nobody: deny and deny_agents are empty",
     ]  # fmt: skip
     out = tmp_path / "verdicts.parquet"

@@ -9,6 +9,7 @@ import pyarrow.dataset as pads
 import pytest
 from deltalake import write_deltalake
 
+from dawnlist.components.dataset.periods import choose_cuts, count_known_users
 from dawnlist.components.dataset.repeat_gap import measure_repeat_gap
 from dawnlist.components.dataset.split_pairs import build_splits
 from dawnlist.components.dataset.traffic import measure_traffic
@@ -70,7 +71,11 @@ def test_repeats_are_truth_unless_the_settings_turn_them_off(lake: Lake, mode: R
 def test_whoever_only_comes_back_to_items_is_judged_where_repeats_count(tmp_path: Path) -> None:
     found = Lake.open(str(tmp_path), "shop")
     write_interactions(
-        found, ("ann", "tea", 100.0), ("ann", "tea", 5.0), ("bob", "jam", 100.0), ("bob", "tea", 5.0)
+        found,
+        ("ann", "tea", 100.0),
+        ("ann", "tea", 5.0),
+        ("bob", "jam", 100.0),
+        ("bob", "tea", 5.0),
     )
     for mode, judged in (("auto", [0, 1]), ("off", [1])):
         splits, report = build_splits(found, 0, NO_VERDICTS, AS_OF, 30, mode)  # type: ignore[arg-type]
@@ -193,7 +198,7 @@ def test_the_traffic_of_the_last_day_and_of_those_before(tmp_path: Path) -> None
     splits, _ = build_splits(found, 0, NO_VERDICTS, AS_OF, window_days=40)
     before = [2, 0, 1, 1] + [0] * 23 + [1]
     mixes = {"mix": {"view": 1.0}, "mix_before": {"view": 1.0}}
-    assert splits.about["traffic"] == {"events": 2, "before": before, **mixes}
+    assert splits.about["traffic"] == {"events": 2, "dropped": 0, "before": before, **mixes}
     short, _ = build_splits(found, 0, NO_VERDICTS, AS_OF, window_days=4)
     assert short.about["traffic"]["before"] == [2, 0, 1]
     drop = {
@@ -208,6 +213,11 @@ def test_the_traffic_of_the_last_day_and_of_those_before(tmp_path: Path) -> None
         found, 0, pa.Table.from_pylist([drop], schema=VERDICTS_SCHEMA), AS_OF, window_days=40
     )
     assert (without.about["traffic"]["events"], without.about["traffic"]["before"]) == (2, [1])
+    assert without.about["traffic"]["dropped"] == 0  # bob came on other days
+    drop["user_id"] = "ann"
+    verdicts = pa.Table.from_pylist([drop], schema=VERDICTS_SCHEMA)
+    nobody = build_splits(found, 0, verdicts, AS_OF, window_days=40)[0].about["traffic"]
+    assert (nobody["events"], nobody["dropped"]) == (0, 2)
 
 
 def test_a_day_of_other_events() -> None:
@@ -225,13 +235,14 @@ def test_a_day_of_other_events() -> None:
     )
     assert measure_traffic(pads.dataset(told.slice(0, 0)), AS_OF) == {
         "events": 0,
+        "dropped": 0,
         "before": [],
         "mix": {},
         "mix_before": {},
     }
 
 
-def test_the_cuts_follow_the_incumbent(lake: Lake) -> None:
+def test_the_incumbent_is_recorded_and_changes_no_cut(lake: Lake) -> None:
     before, _ = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=30)
     assert (before.cuts, before.about["incumbent"]) == (CUTS, None)
     six_hours_ago = AS_OF - timedelta(hours=6)
@@ -239,11 +250,57 @@ def test_the_cuts_follow_the_incumbent(lake: Lake) -> None:
     registry.record_publication(lake, report, {"model": "m", "winner": "challenger", "metrics": {}})
     registry.set_champion(lake, report)
     after, _ = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=30)
-    assert (after.cuts, after.about["incumbent"]) == (
-        Cuts.from_as_of(AS_OF, six_hours_ago),
-        registry.find_incumbent(lake, AS_OF),
-    )
+    assert (after.cuts, after.about["incumbent"]) == (CUTS, registry.find_incumbent(lake, AS_OF))
     assert after.about["incumbent"]["version"] == 1
+
+
+def known_users(*rows: tuple[str, str, float]) -> list[int]:
+    """Who can be judged in the last day, the last two days, ... before AS_OF."""
+    return [int(users) for users in count_known_users(pads.dataset(interactions(*rows)), AS_OF)]
+
+
+def test_users_who_can_be_judged_have_a_past_and_meet_something_new() -> None:
+    assert (
+        known_users(
+            ("ann", "tea", 24 * 4.0),  # has a past up to four days before the end, where it begins
+            ("ann", "jam", 24 * 1.0),  # met in the last day, at its first moment
+            ("bob", "tea", 24 * 3.0),
+            ("bob", "tea", 5.0),  # a repeat
+            ("eve", "tea", 5.0),  # no past
+            ("dan", "tea", 24 * 9.0),
+            ("dan", "jam", 24 * 1.0 + 0.1),
+        )
+        == [1, 2, 2, 1, 1, 1, 1, 1] + [0] * 20
+    )
+
+
+TRICKLE = [
+    (f"user-{number}", item, 24.0 * day + 1)
+    for number in range(10)
+    for item, day in (("tea", 27), ("jam", number))
+]
+"""Ten users of whom one a day meets something new."""
+
+
+@pytest.mark.parametrize(
+    ("min_users", "days"),
+    [(0, (1, 1)), (1, (1, 1)), (3, (3, 3)), (5, (5, 5)), (6, (6, 1)), (10, (10, 1)), (11, (1, 1))],
+)
+def test_periods_go_back_as_far_as_it_takes(min_users: int, days: tuple[int, int]) -> None:
+    """Six days of holdout leave four users for validation: too few for six, so that it has a day."""
+    cuts = choose_cuts(pads.dataset(interactions(*TRICKLE)), AS_OF, min_users)
+    assert cuts == Cuts.from_as_of(AS_OF, *days)
+
+
+def test_the_splits_have_the_cuts_that_enough_users_need(lake: Lake) -> None:
+    splits, report = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=30, min_users=2)
+    assert splits.cuts == CUTS  # ann and bob in the holdout, and ann alone in any validation
+    assert (report["holdout_days"], report["validation_days"]) == (1, 1)
+    write_interactions(other := Lake.open(lake.uri, "other"), *TRICKLE)
+    splits, report = build_splits(other, 0, NO_VERDICTS, AS_OF, window_days=30, min_users=5)
+    assert splits.cuts == Cuts.from_as_of(AS_OF, 5, 5)
+    assert (report["holdout_days"], report["validation_days"]) == (5, 5)
+    assert (report["holdout_users"], report["validation_users"]) == (5, 5)
 
 
 def test_nothing_to_train_on_is_an_error(lake: Lake) -> None:

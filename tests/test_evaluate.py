@@ -1,6 +1,6 @@
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from dawnlist.components.evaluate.evaluation import (
     flatten_evaluation,
 )
 from dawnlist.components.evaluate.segments import divide_truth
+from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.content import ItemFeatures
@@ -119,7 +120,8 @@ def test_a_user_unknown_to_the_incumbent_gets_the_popular_list() -> None:
 
 def test_an_equal_incumbent_is_no_different() -> None:
     splits = two_tastes()
-    result = evaluated(splits, fitted(splits), fitted(splits), "ndcg", k=5)
+    same = fitted(splits)
+    result = evaluated(splits, same, same, "ndcg", k=5, live=same)
     assert result["differences"]["incumbent"] == {"mean": 0, "low": 0, "high": 0}
     assert result["churn"] == 0
     assert result["per_user"]["challenger"] == result["per_user"]["incumbent"]
@@ -251,11 +253,33 @@ def test_cold_users_get_the_popular_list_of_every_arm_that_does_not_know_them() 
 
 def test_churn_is_the_share_of_old_lists_that_is_gone() -> None:
     splits = cut(*ROWS, ("e", "u", 300.0), ("e", "v", 300.0))
-    result = evaluated(
-        splits, ranking(splits, "abc", "zuv"), ranking(splits, "abc", "zyu"), "ndcg", k=2
-    )
+    challenger, live = ranking(splits, "abc", "zuv"), ranking(splits, "abc", "zyu")
+    result = evaluated(splits, challenger, challenger, "ndcg", k=2, live=live)
     # a: z u for z u; b, who met z: u v for y u
-    assert result["churn"] == 1 / 4
+    assert (result["churn"], result["kept_items"]) == (1 / 4, 1)
+    alone = evaluated(splits, challenger, live, "ndcg", k=2)
+    assert not {"churn", "kept_items"} & set(alone)  # nothing is live
+
+
+@pytest.mark.parametrize(
+    ("seen_until", "is_scored"),
+    [
+        (CUTS.train_end, True),
+        (CUTS.train_end + timedelta(microseconds=1), False),
+        (CUTS.as_of, False),
+    ],
+)
+def test_a_live_model_is_scored_only_on_what_it_has_not_seen(
+    seen_until: datetime, is_scored: bool
+) -> None:
+    splits = two_tastes()
+    model = fitted(splits)
+    live = replace(fitted(splits, 1), lineage={"as_of": format_iso(seen_until)})
+    result = evaluated(splits, model, model, "ndcg", k=5, live=live)
+    assert ("live" in result["arms"], "live" in result["per_user"]) == (is_scored, is_scored)
+    assert ("live" in result["differences"]) == is_scored
+    assert ("live" in result["segments"][0]["arms"]) == is_scored
+    assert result["churn"] > 0 and result["kept_items"] == 1
 
 
 def test_blocks_of_users_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -236,6 +236,7 @@ def test_agents_of_the_library_are_found() -> None:
 SAY_SO = [
     "AcmeBot/1.0", "acme_b0t", "My robot 3", "acme-crawler", "PriceSpider 2", "shop scraper",
     "LinkChecker 9", "site-monitoring", "Acme Link Preview", "SEOscanners", "acme uptime probe",
+    "Acme Agent", "acme-webhooks/2", "Mozilla/5.0 (compatible; acmepages.com)",
     "Acme/1.0 (+https://acme.example/about)", "Acme/2 (ops@acme.example)", "okhttp/4.12.0",
     "python-httpx/0.27", "aiohttp/3.9", "Java/17.0.1", "Go-http-client/2.0", "node-fetch/1.0",
     "Wget/1.21", "Apache-HttpClient/5.1", "libwww-perl/6.67", "axios/1.6", "reqwest/0.11",
@@ -255,7 +256,8 @@ PEOPLE = [
     "Mozilla/5.0 (Linux; U; Android 5.1; zh-cn; 1501_M02 Build/LMY47D) AppleWebKit/534.30 (KHTML, like Gecko) "
     "Version/4.0 Mobile Safari/534.30 SogouMSE,SogouMobileBrowser/4.1.0",
     f"Mozilla/5.0 (Linux; Android 10; K) {ANDROID} [FB_IAB/FB4A;FBAV/412.0.0.22.115;]",
-    "Android - Native Mobile App", "iOS - Native Mobile App", "ShopApp/3.1", "Shop.example/2.8.0 (Android 14)",
+    "Android - Native Mobile App", "iOS - Native Mobile App", "ShopApp/3.1", "Shop.com/2.8.0 (Android 14)",
+    "Mozilla/5.0 (X11) User-Agent: Mozilla/5.0",
     "ShopApp/3 CFNetwork/1408.0.4 Darwin/22.5.0", "Dalvik/2.1.0 (Linux; U; Android 13; Pixel 7 Build/TQ3A)",
     "Botanist/2 (iPhone; iOS 17.4)", "Abbott/1.0 (iPhone; iOS 17.4)",
     "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 5.1; Trident/4.0; Embedded Web Browser from: http://bsalsa.com/)",

@@ -74,7 +74,8 @@ def test_what_the_lists_carry() -> None:
     assert build_list_metadata(
         evaluation,
         Verdict(True, "popularity", "", [], None, True),
-        "m1",
+        None,
+        {"name_in_lake": "m1", "engine": "popularity"},
         {"view": 1.0},
         parse_as_of("2026-01-31T00:00:00+00:00"),
         "run-1",
@@ -84,6 +85,7 @@ def test_what_the_lists_carry() -> None:
         "model": "m1",
         "winner": "popularity",
         "engine": "popularity",
+        "configured": "2026-01-31T00:00:00Z",
         "metrics": {"ndcg@20": 0.1},
         "popularity_window": "7d",
         "event_weights": {"view": 1.0},

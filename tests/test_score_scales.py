@@ -56,9 +56,7 @@ def test_a_scale_counts_above_the_smallest_one_alone() -> None:
     smallest = score_scales.SMALLEST_SCALE
     gram = np.eye(1) * score_scales.SCORE_ITEMS
     users = np.array([[smallest / 2], [-smallest * 2]])
-    np.testing.assert_allclose(
-        compute_score_scales(users, gram), [1, smallest * 2], rtol=1e-6
-    )
+    np.testing.assert_allclose(compute_score_scales(users, gram), [1, smallest * 2], rtol=1e-6)
 
 
 def test_rounding_that_makes_a_sum_of_squares_negative_is_no_error() -> None:

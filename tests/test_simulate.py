@@ -23,7 +23,7 @@ from dawnlist.simulate.delivery import format_iso_utc
 SMALL = ShopConfig(
     users=60, items=40, days=12, sessions_a_day=0.5, rename_day=8, sessionless_days=(3, 5)
 )
-SPOTLESS = replace(SMALL, **CLEAN_SHOP_ARGUMENTS, robot_share=0.0)
+SPOTLESS = replace(SMALL, **CLEAN_SHOP_ARGUMENTS, robot_share=0.0, unusual_share=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_labels_partition_the_users(small: SimulatedShop) -> None:
     labels = kinds(small)
     assert len(labels) == small.truth.num_rows
     count = Counter(labels.values())
-    assert count["human"] == 60
+    assert count["human"] == 60 + 1  # and a couple on one account
     assert {kind for kind in count if kind.startswith("stealth:")} == {
         "stealth:fast", "stealth:regular", "stealth:wide", "stealth:skew", "stealth:scalper", "stealth:mimic",
         "stealth:clickfarm",
@@ -103,6 +103,49 @@ def test_labels_partition_the_users(small: SimulatedShop) -> None:
         user for user, kind in labels.items() if kind != "crawler"
     }
     assert set(ground_truth.recover_events(small)["user"]) <= set(labels)
+
+
+def test_unusual_people_come_beside_the_others() -> None:
+    config = replace(SPOTLESS, users=500, days=60)
+    usual = simulate_shop(config)
+    shop = simulate_shop(replace(config, unusual_share=0.1))
+    habits = Counter(shop.truth["habit"].drop_null().to_pylist())
+    assert habits == {
+        "couple": 25,
+        "evening rater": 8,
+        "gift hunter": 8,
+        "commuter": 5,
+        "collector": 3,
+        "wholesale buyer": 2,
+    }
+    assert shop.users.num_rows == usual.users.num_rows + 51
+    is_unusual = pc.is_valid(shop.truth["habit"])
+    assert set(shop.truth["kind"].filter(is_unusual).to_pylist()) == {"human"}
+    events = ground_truth.recover_events(shop)
+    unusual_ids = set(shop.truth["user_id"].filter(is_unusual).to_pylist())
+    assert len(unusual_ids.intersection(events["user"])) > 40
+    others = events[~events["user"].isin(unusual_ids)]
+    columns = ["user", "item", "event"]
+    expected = ground_truth.recover_events(usual)[columns].sort_values(columns)
+    assert others[columns].sort_values(columns).to_numpy().tolist() == expected.to_numpy().tolist()
+
+
+def test_what_unusual_people_do() -> None:
+    shop = simulate_shop(replace(SPOTLESS, users=500, items=300, days=60, unusual_share=0.1))
+    events = ground_truth.recover_events(shop)
+    habits = dict(zip(*shop.truth.select(["user_id", "habit"]).to_pydict().values(), strict=True))
+    events = events.assign(habit=events["user"].map(habits), day=events["time"] // 86_400)
+    kinds_by_habit = events.groupby("habit")["event"].unique()
+    assert set(kinds_by_habit["evening rater"]) == {"like"}
+    assert set(kinds_by_habit["wholesale buyer"]) == {"cart", "purchase"}
+    rated = events[events["habit"] == "evening rater"].groupby("user")
+    assert (rated["day"].nunique() <= 3).all()
+    assert rated.size().max() >= 100
+    wholesale = events[events["habit"] == "wholesale buyer"].groupby("user")["day"]
+    assert all(len(set(days.unique() % 7)) == 1 for _, days in wholesale)
+    networks = events.assign(network=events["address"].str.rpartition(".")[0])
+    commuters = networks[networks["habit"] == "commuter"].groupby("user")
+    assert (commuters["network"].nunique() >= 0.8 * commuters["day"].nunique()).all()
 
 
 def test_crawlers_say_who_they_are_and_stealthy_bots_do_not() -> None:

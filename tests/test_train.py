@@ -10,9 +10,10 @@ from scipy.sparse import csr_matrix
 
 from dawnlist.als.engine import FitEngine
 from dawnlist.als.training import fit_als
-from dawnlist.components.refit.winner import select_winning_config
+from dawnlist.components.refit.winner import load_warm_start, select_winning_config
+from dawnlist.components.train.arms import fit_arms, name_models
 from dawnlist.components.train.fitting import fit_challenger, fit_stage
-from dawnlist.cuts import Cuts
+from dawnlist.cuts import Cuts, format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.model import popularity
 from dawnlist.model.config import ALSConfig
@@ -24,6 +25,7 @@ from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
 from dawnlist.ranking.normal_equations import compute_gram
 from dawnlist.records import challengers
+from dawnlist.records.registry import load_model_by_name
 from dawnlist.upkeep.expiry import Expiry
 from tests.support.literal import AS_OF, CUTS, two_tastes
 
@@ -64,7 +66,7 @@ def test_a_rerun_copies_what_was_fitted_and_another_stage_does_not(tmp_path: Pat
 
 def test_popularity_is_refitted_like_any_model(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path / "lake"), "shop")
-    config = select_winning_config("popularity", CONFIG, "7d")
+    config = select_winning_config("popularity", CONFIG, "7d", None)
     fit_stage(lake, two_tastes(), "refit", config, FitEngine(), tmp_path / "model")
     model = FactorModel.load(tmp_path / "model")
     assert (model.config, model.item_factors.shape) == (
@@ -74,9 +76,62 @@ def test_popularity_is_refitted_like_any_model(tmp_path: Path) -> None:
 
 
 def test_only_a_winner_is_refitted() -> None:
-    assert select_winning_config("challenger", {**CONFIG, "fit_seconds": 3}, "7d") == CONFIG
-    with pytest.raises(ValueError, match="'incumbent': only a challenger or popularity"):
-        select_winning_config("incumbent", CONFIG, "7d")
+    assert select_winning_config("challenger", {**CONFIG, "fit_seconds": 3}, "7d", None) == CONFIG
+    popular = {"engine": "popularity", "window": "24h"}
+    assert select_winning_config("incumbent", CONFIG, "7d", popular) == popular
+    with pytest.raises(ValueError, match="'incumbent': only a challenger, popularity, or an incum"):
+        select_winning_config("incumbent", CONFIG, "7d", None)
+
+
+def live_splits(lake: Lake, config: dict[str, Any], folder: Path) -> Splits:
+    """Splits of a day on which a model of this configuration is live."""
+    model = fit_stage(lake, two_tastes(), "refit", config, FitEngine(), folder)["model"]
+    splits = two_tastes()
+    splits.about["incumbent"] = {"model": model, "as_of": format_iso(AS_OF - timedelta(days=1))}
+    return splits
+
+
+def test_the_live_configuration_is_fitted_beside_the_challenger(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path / "lake"), "shop")
+    splits = live_splits(lake, {**CONFIG, "alpha": 3.0}, tmp_path / "live")
+    report = fit_arms(lake, splits, CONFIG, FitEngine(), tmp_path / "challenger")
+    assert (report["config"], report["incumbent"]["config"]) == (CONFIG, {**CONFIG, "alpha": 3.0})
+    incumbent = load_model_by_name(lake, report["incumbent"]["model"])
+    assert incumbent.lineage["stage"] == "train"
+    assert incumbent.lineage["as_of"] == format_iso(CUTS.train_end)
+    names = name_models(report)
+    assert load_warm_start(lake, "challenger", names).name == report["model"]
+    assert load_warm_start(lake, "incumbent", names).name == report["incumbent"]["model"]
+
+
+def test_a_challenger_of_the_live_configuration_is_fitted_once(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path / "lake"), "shop")
+    splits = live_splits(lake, CONFIG, tmp_path / "live")
+    report = fit_arms(lake, splits, CONFIG, FitEngine(), tmp_path / "challenger")
+    assert report["incumbent"]["model"] == report["model"]
+    assert len(lake.names("models")) == 2  # with the one that is live
+
+
+def test_popularity_that_is_live_is_made_anew(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path / "lake"), "shop")
+    popular = {"engine": "popularity", "window": "7d"}
+    splits = live_splits(lake, popular, tmp_path / "live")
+    report = fit_arms(lake, splits, CONFIG, FitEngine(), tmp_path / "challenger")
+    assert report["incumbent"]["config"] == popular
+    assert report["incumbent"]["interactions"] == report["interactions"]
+
+
+def test_without_a_live_model_the_challenger_is_alone(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path / "lake"), "shop")
+    report = fit_arms(lake, two_tastes(), CONFIG, FitEngine(), tmp_path / "challenger")
+    assert (report["incumbent"], name_models(report)["incumbent_in_lake"]) == (None, "")
+
+
+def test_a_live_model_that_is_lost_is_an_error(tmp_path: Path) -> None:
+    lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
+    splits.about["incumbent"] = {"model": "lost", "as_of": "2026-01-30T00:00:00Z"}
+    with pytest.raises(ValueError, match=r"has no models/lost/config.json any more"):
+        fit_arms(lake, splits, CONFIG, FitEngine(), tmp_path / "challenger")
 
 
 def days_later(splits: Splits, days: int) -> Splits:

@@ -21,7 +21,7 @@ def dataset(
 ) -> None:
     """Cut the window in time into train, validation and holdout.
 
-    The holdout begins where the live model's knowledge ends.
+    The last two are as long as it takes to judge gate.min_users users.
     """
     from dawnlist.records.run_records import record_step, resolve_as_of
 
@@ -42,9 +42,15 @@ def dataset(
         record["store"] = reconcile_champion(opened_lake, redis, namespace)
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
         verdict_rows = pq.read_table(verdicts.path)
-        repeats = Settings.load(settings).lists.repeats
+        shop_settings = Settings.load(settings)
         built_splits, report = build_splits(
-            opened_lake, version, verdict_rows, moment, int(window_days), repeats
+            opened_lake,
+            version,
+            verdict_rows,
+            moment,
+            int(window_days),
+            shop_settings.gate.min_users,
+            shop_settings.lists.repeats,
         )
         built_splits.save(Path(splits.path))
         record.update(report)

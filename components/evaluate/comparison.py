@@ -94,16 +94,16 @@ def _average_values(values: ValuesByArm) -> dict[str, float]:
 
 
 def compute_list_churn(
-    incumbent_lists: Int64Array | None, challenger_lists: Int64Array | None
+    live_lists: Int64Array | None, challenger_lists: Int64Array | None
 ) -> Float64Array:
-    """Compute the share of the incumbent's list that is not in the challenger's.
+    """Compute the share of the live list that is not in the challenger's.
 
     Only users who have a list from both models have a value.
     """
-    if incumbent_lists is None or challenger_lists is None:
+    if live_lists is None or challenger_lists is None:
         return np.empty(0)
-    has_both = (incumbent_lists[:, 0] >= 0) & (challenger_lists[:, 0] >= 0)
-    old, new = incumbent_lists[has_both], challenger_lists[has_both]
+    has_both = (live_lists[:, 0] >= 0) & (challenger_lists[:, 0] >= 0)
+    old, new = live_lists[has_both], challenger_lists[has_both]
     # The user's number in the upper 32 bits keeps the items of different users apart.
     user_bits = np.arange(len(old))[:, None] << 32
     is_listed = old >= 0
@@ -111,14 +111,14 @@ def compute_list_churn(
     return np.asarray(is_gone.sum(axis=1) / is_listed.sum(axis=1))
 
 
-def compute_kept_share(splits: Splits, incumbent: FactorModel) -> float:
-    """Compute the share of the incumbent's items that the window still has.
+def compute_kept_share(splits: Splits, live: FactorModel) -> float:
+    """Compute the share of the live model's items that the window still has.
 
     It is 0 when the catalogue got new ids.
     """
-    if not len(incumbent.item_ids):
+    if not len(live.item_ids):
         return 1.0
-    is_kept = splits.item_ids.indices(incumbent.item_ids.ids) >= 0
+    is_kept = splits.item_ids.indices(live.item_ids.ids) >= 0
     return float(is_kept.mean())
 
 

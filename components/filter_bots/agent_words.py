@@ -55,6 +55,7 @@ CRAWLER_WORDS: Final = (
     r"inspector\b|\binspect\b",
     r"detect(?:or|ion)\b",
     r"resolver\b|tester\b",
+    r"[^r\W][ -]agent\b|webhook",
     r"screenshot|thumbnailer|web ?(?:capture|thumb|screenie)|capture\b",
     r"\brank|rank(?:er|ing|check|track)",
     r"\bseo\b|\bseo[a-z]",
@@ -70,6 +71,8 @@ CRAWLER_WORDS: Final = (
     r"https?:",
     r"\bwww\.",
     r"[\w.-]@[\w-]+\.[a-z]{2}",
+    # The name of a site within the agent. In front it may be the name of an app.
+    r"[ (;+][\w-]+\.(?:com|net|org|io|ai)(?:[/); ]|$)",
     # Libraries and programs that read by HTTP.
     r"[a-z]http\b|http[-_ ]?(?:client|get|request|url|unit|lib|core|kit|x\b|ie\b)",
     r"httrack|libwww|\blwp\b",

@@ -16,8 +16,10 @@ from dawnlist.settings import BotSettings
 BEHAVIOUR_RULE: Final = "behaviour"
 MIN_BEHAVIOUR_EVENTS: Final = 30
 """Users with fewer events are not judged."""
-MIN_SIGNS: Final = 2
-"""A user is convicted by at least so many signs, of which one is a proof."""
+MAX_PURCHASE_SHARE: Final = 0.1
+"""A user with a larger share of purchases among the events is a customer and not judged."""
+MIN_CAUSES: Final = 2
+"""A user is convicted by signs of at least so many causes, of which one is a proof."""
 COMMON_SHARE: Final = 0.1
 """A sign that a larger share of the judged users gives is a habit of this shop's people."""
 MIN_COMMON_USERS: Final = 5
@@ -36,8 +38,8 @@ def find_machines(connection: duckdb.DuckDBPyConnection, settings: BotSettings) 
         reason = _explain_silence(connection, sign)
         if reason is None:
             connection.execute(
-                f"INSERT INTO signs SELECT user_id, ?, is_proof, evidence FROM ({sign.query})",
-                [sign.name],
+                f"INSERT INTO signs SELECT user_id, ?, ?, is_proof, evidence FROM ({sign.query})",
+                [sign.name, sign.cause],
             )
         else:
             connection.execute("INSERT INTO mute_signs VALUES (?, ?)", [sign.name, reason])
@@ -50,8 +52,8 @@ def _explain_silence(connection: duckdb.DuckDBPyConnection, sign: Sign) -> str |
     days, judged_days = connection.execute(_COUNT_DAYS).fetchall()[0]
     if not judged_days:
         return (
-            f"nobody is judged: no user has {MIN_BEHAVIOUR_EVENTS} events of which at most half "
-            "are purchases"
+            f"nobody is judged: no user has {MIN_BEHAVIOUR_EVENTS} events of which at most "
+            f"{MAX_PURCHASE_SHARE:.0%} are purchases"
         )
     if days < sign.min_days:
         return f"it needs {sign.min_days} days with events, there are {days}"
@@ -107,16 +109,17 @@ def list_signs_of_user(connection: duckdb.DuckDBPyConnection, user_id: str) -> l
 CREATE_SIGN_TABLES: Final = """
     CREATE TEMP TABLE judged_days AS FROM user_days LIMIT 0;
     CREATE TEMP TABLE signs
-        (user_id VARCHAR, sign VARCHAR, is_proof BOOLEAN, evidence VARCHAR);
+        (user_id VARCHAR, sign VARCHAR, cause VARCHAR, is_proof BOOLEAN, evidence VARCHAR);
     CREATE TEMP TABLE mute_signs (sign VARCHAR, reason VARCHAR);
 """
 """Creates the tables that `find_machines` fills."""
-# Who pays is a customer, also if the orders come by subscription.
+# Who pays is a customer, also if the orders come by subscription or from a list.
 _SELECT_JUDGED_DAYS = f"""
     INSERT INTO judged_days
     SELECT * FROM user_days WHERE user_id IN (
         SELECT user_id FROM user_days GROUP BY user_id
-        HAVING sum(events) >= {MIN_BEHAVIOUR_EVENTS} AND 2 * sum(purchases) <= sum(events))
+        HAVING sum(events) >= {MIN_BEHAVIOUR_EVENTS}
+            AND sum(purchases) <= {MAX_PURCHASE_SHARE} * sum(events))
 """
 # Users whom another rule has found are no people of this shop.
 _MUTE_COMMON_SIGNS = f"""
@@ -135,7 +138,7 @@ _CONVICT = f"""
     SELECT user_id, NULL, '{BEHAVIOUR_RULE}',
         string_agg(evidence, '; ' ORDER BY is_proof DESC, evidence)
     FROM signs ANTI JOIN mute_signs USING (sign)
-    GROUP BY user_id HAVING count(*) >= {MIN_SIGNS} AND bool_or(is_proof)
+    GROUP BY user_id HAVING count(DISTINCT cause) >= {MIN_CAUSES} AND bool_or(is_proof)
 """
 _COUNT_DAYS = (
     "SELECT (SELECT count(DISTINCT event_date) FROM user_days), (SELECT count(*) FROM judged_days)"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from dawnlist.components.filter_bots.behaviour import BEHAVIOUR_RULE, MIN_BEHAVIOUR_EVENTS
+from dawnlist.components.filter_bots.behaviour import BEHAVIOUR_RULE, report_signs
 from dawnlist.components.filter_bots.rules import DENY_RULE, STAFF_RULE, DuckDBConnection
 from dawnlist.components.filter_bots.user_agents import CRAWLER_RULE, PREVIEW_RULE
 from dawnlist.settings import BotSettings
@@ -48,9 +48,10 @@ def _explain_staff(connection: DuckDBConnection, settings: BotSettings) -> str |
 
 
 def _explain_behaviour(connection: DuckDBConnection, settings: BotSettings) -> str | None:
-    if _has_rows(connection, f"volumes WHERE events >= {MIN_BEHAVIOUR_EVENTS}"):
+    reasons = [sign["mute"] for sign in report_signs(connection)]
+    if None in reasons:
         return None
-    return f"no user has {MIN_BEHAVIOUR_EVENTS} events or more"
+    return "; ".join(dict.fromkeys(reasons))
 
 
 def _explain_deny(connection: DuckDBConnection, settings: BotSettings) -> str | None:

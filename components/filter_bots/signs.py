@@ -7,8 +7,8 @@ proof and another sign beside it (see behaviour.py). Nothing compares a user wit
 from dataclasses import dataclass
 from typing import Final
 
-PROOF_SURPRISE: Final = 14.0
-"""A proof of an order or a calendar is chance less than once in a million (exp(14) is 1.2 million).
+PROOF_SURPRISE: Final = 9.25
+"""A proof of an order or a calendar is chance less than once in ten thousand (exp(9.25) is 10,405).
 
 Surprises are natural logarithms, by Chernoff's bound of the binomial tail.
 """
@@ -38,6 +38,8 @@ class Sign:
     """
     mute: str
     """SQL that selects why the source can't show the sign, or NULL."""
+    cause: str
+    """Signs of one cause count once: a person at a page of lists gives several."""
     min_days: int = 1
     """The sign is mute where the window has events on fewer days."""
 

@@ -109,9 +109,9 @@ _NO_AGENTS = """
 """
 
 SIGNS_OF_VISITS: Final = (
-    Sign("equal days", _EQUAL_DAYS, "SELECT NULL", MIN_EQUAL_DAYS[1]),
-    Sign("catalogue in order", _IN_ORDER, TIMES_OF_DAYS, MIN_ORDERED_DAYS),
-    Sign("acts without a view", _BLIND_ACTS, _NO_VIEWS_OR_LISTS, MIN_BLIND_DAYS),
-    Sign("another provider each time", _OTHER_NETWORKS, _NO_ADDRESSES, MIN_NETWORKS),
-    Sign("a thousand users of one address", _CROWD, _NO_AGENTS),
+    Sign("equal days", _EQUAL_DAYS, "SELECT NULL", "amounts", MIN_EQUAL_DAYS[1]),
+    Sign("catalogue in order", _IN_ORDER, TIMES_OF_DAYS, "lists", MIN_ORDERED_DAYS),
+    Sign("acts without a view", _BLIND_ACTS, _NO_VIEWS_OR_LISTS, "lists", MIN_BLIND_DAYS),
+    Sign("another provider each time", _OTHER_NETWORKS, _NO_ADDRESSES, "networks", MIN_NETWORKS),
+    Sign("a thousand users of one address", _CROWD, _NO_AGENTS, "networks"),
 )

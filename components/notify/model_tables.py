@@ -175,7 +175,7 @@ def describe_comparison(facts: Facts) -> list[str]:
     churn = facts.get_value("evaluate", "churn")
     if churn is not None:
         share = format_percent(churn)
-        sentences.append(f"{share} of the incumbent's lists are not in the challenger's.")
+        sentences.append(f"{share} of the live lists are not in the challenger's.")
     first_holdout = facts.get_value("evaluate", "holdout", "first_seen")
     if first_holdout is not None:
         holdout = facts.get_value("evaluate", "holdout", "fingerprint")

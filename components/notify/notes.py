@@ -64,6 +64,8 @@ def note_search(facts: Facts) -> list[str]:
     searched = str(facts.get_value("tune", "searched") or "")
     if searched:
         notes.append(f"{capitalise(searched)}.")
+    for edge in list_edges(facts):
+        notes.append(f"{capitalise(edge)}.")
     sentences = []
     if len(trials) > score_tables.MAX_TABLE_TRIALS:
         sentences.append(f"The best {score_tables.MAX_TABLE_TRIALS} of {len(trials)} trials.")
@@ -73,6 +75,12 @@ def note_search(facts: Facts) -> list[str]:
         sentences.append(f"Equal in all trials: {description}.")
     notes.append(" ".join(sentences))
     return notes
+
+
+def list_edges(facts: Facts) -> list[str]:
+    """List what the best trial has on the edge of the values that were tried, in sentences."""
+    edges = facts.get_value("tune", "edges")
+    return [str(edge) for edge in edges] if isinstance(edges, list) else []
 
 
 def _list_equal_parameters(facts: Facts) -> list[str]:

@@ -198,7 +198,10 @@ def describe_dropped_events(facts: Facts) -> str:
     events = format_count(report.get("events"))
     users = format_count(report.get("users"))
     share = format_percent(report.get("share"))
-    return (
+    sentence = (
         f"{dropped_events} of {events} events dropped ({share}), "
         f"by {dropped_users} of {users} users"
     )
+    if report.get("shadow_reason"):
+        sentence += "; the rule behaviour went into shadow by itself, see the drop report"
+    return sentence

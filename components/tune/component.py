@@ -55,7 +55,7 @@ def tune(
         from dawnlist.records.lineage import select_finite_figures, write_lineage
         from dawnlist.settings import Settings
 
-        engines = Settings.load(settings).engines
+        shop_settings = Settings.load(settings)
         grid = Grid(
             factors=factors,
             regularization=regularization,
@@ -71,7 +71,7 @@ def tune(
             content_pairs=content_pairs,
             iterations=int(iterations),
             seed=int(seed),
-            solver=engines.train,
+            solver=shop_settings.engines.train,
         )
         rung_shard = RungShard(int(rung), int(shard), int(shards)) if shards else None
         record.update(
@@ -82,9 +82,10 @@ def tune(
                 search,
                 metric,
                 int(k),
-                FitEngine.from_settings(engines, device),
+                FitEngine.from_settings(shop_settings.engines, device),
                 run,
                 rung_shard,
+                shop_settings.gate.min_users,
             )
         )
         # A shard of a rung returns no trials.

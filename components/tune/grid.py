@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Final
 
+from dawnlist.components.tune.grid_values import compute_middle, find_value_beyond
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.hyper_parameters import (
     BY_NAME,
     FIT_PARAMETERS,
     HYPER_PARAMETERS,
+    SCORING_PARAMETERS,
 )
 from dawnlist.model.metrics import METRICS
 from dawnlist.model.repeats import RepeatMode
@@ -29,9 +31,10 @@ NO_REPEAT_BLEND: Final[RepeatBlend] = (
     BY_NAME["repeat_share"].default,
     BY_NAME["repeat_half_life"].default,
 )
-REFERENCE_POPULARITY: Final[PopularityBlend] = (1.5, 1.5)
-REFERENCE_REPEATS: Final[RepeatBlend] = (1.2, 100.0)
-"""The shares that a search begins with: near the best ones on all real shops (docs/REPEATS.md)."""
+REFERENCE_POPULARITY: Final[PopularityBlend] = (1.5, 1.0)
+REFERENCE_REPEATS: Final[RepeatBlend] = (0.8, 60.0)
+REFERENCE_FIT: Final = {"factors": 64, "regularization": 30.0, "alpha": 10.0, "half_life": 14.0}
+"""What a search begins with: near the best on all real shops (docs/REPEATS.md)."""
 ContentBlend = tuple[float, float]
 """content_share and content_pairs of an ALSConfig."""
 NO_CONTENT_BLEND: Final[ContentBlend] = (
@@ -110,6 +113,35 @@ class Grid:
                 configs.append(self._build_config({**center, name: value}))
         return _drop_duplicates(configs)
 
+    def extend_around(self, config: ALSConfig) -> "Grid":
+        """Return the grid, with one more value beyond each edge that the configuration is on.
+
+        Such an edge has a better side that was never tried. The ratio of the new value to the edge
+        is that of the last two values before it. A share of 0 has no value below it. Longer vectors
+        are not tried, because they need memory and time that nobody has planned for.
+        """
+        extended: dict[str, Any] = {}
+        for parameter in HYPER_PARAMETERS:
+            values = sorted(set(getattr(self, parameter.name)))
+            value = getattr(config, parameter.name)
+            beyond = find_value_beyond(values, value, parameter)
+            if beyond is not None:
+                extended[parameter.name] = sorted({*values, value, beyond})
+        return replace(self, **extended)
+
+    def middle(self) -> ALSConfig:
+        """Return the configuration of the grid's middle: what is fitted where nothing can be chosen.
+
+        Of an even number of values it is the geometric mean of the two middle ones, and the higher
+        one if the other is 0.
+        """
+        values = {}
+        for parameter in HYPER_PARAMETERS:
+            values[parameter.name] = compute_middle(sorted(set(getattr(self, parameter.name))))
+        config = self._build_config({name: values[name] for name in FIT_PARAMETERS})
+        scoring: dict[str, Any] = {name: values[name] for name in SCORING_PARAMETERS}
+        return replace(config, **scoring)
+
     def blends(self) -> list[PopularityBlend]:
         """Return every share of popularity with every half-life. The first has no popularity."""
         pairs = _combine_shares(self.popularity_share, self.popularity_half_life)
@@ -153,7 +185,7 @@ class Grid:
     def _build_config(self, values: dict[str, float]) -> ALSConfig:
         """Build a configuration. KFP's runner turns the integers in lists into floats."""
         parameters: dict[str, Any] = {name: float(value) for name, value in values.items()}
-        parameters["factors"] = int(values["factors"])
+        parameters["factors"] = round(values["factors"])
         if self.solver != "ials":
             parameters["nu"] = 0.0
         return ALSConfig(
@@ -184,6 +216,8 @@ class SearchPlan:
     contents: list[ContentBlend]
     description: str
     """Says in the report which configurations these are."""
+    has_favourite: bool = False
+    """Whether the first configuration wins unless another one is clearly better."""
 
 
 def validate_search_mode(search: str) -> str:
@@ -226,27 +260,36 @@ def plan_search(
         return _plan_single_config(grid, champion, blend, repeat)
     configs, description = grid.configs(), "the full grid"
     if search == "around_champion" and champion is not None:
+        grid = grid.extend_around(champion)
         configs, description = grid.configs_around(champion), "around the champion"
     elif search == "around_champion":
         description += ": no ALS is champion yet"
     blends = list(dict.fromkeys([*grid.blends(), blend]))
     all_repeats = list(dict.fromkeys([*grid.repeats(repeats), repeat]))
-    configs = _with_blends(configs, blend, repeat)
-    return SearchPlan(configs, blends, all_repeats, grid.contents(), description)
+    configs, has_favourite = _put_favourite_first(_with_blends(configs, blend, repeat), champion)
+    return SearchPlan(configs, blends, all_repeats, grid.contents(), description, has_favourite)
+
+
+def _put_favourite_first(
+    configs: list[ALSConfig], champion: ALSConfig | None
+) -> tuple[list[ALSConfig], bool]:
+    """Put the champion's fit first, or the reference fit; say whether the grid has it."""
+    favourite = REFERENCE_FIT
+    if champion is not None:
+        favourite = {name: getattr(champion, name) for name in FIT_PARAMETERS}
+    for config in configs:
+        if all(getattr(config, name) == value for name, value in favourite.items()):
+            return [config, *[other for other in configs if other != config]], True
+    return configs, False
 
 
 def _plan_single_config(
     grid: Grid, champion: ALSConfig | None, blend: PopularityBlend, repeat: RepeatBlend
 ) -> SearchPlan:
-    """Plan only the champion's configuration or, without a champion, the grid's first one."""
-    if champion is None:
-        first, content = grid.configs()[0], grid.contents()[0]
-        description = "the grid's first configuration: no ALS is champion yet"
-    else:
-        first = champion
-        content = (champion.content_share, champion.content_pairs)
-        description = "the champion's configuration"
-    configs = _with_blends(grid.configs_around(first)[:1], blend, repeat)
+    """Plan only the champion's configuration or, without a champion, the grid's middle."""
+    config, description = choose_without_search(grid, champion)
+    content = (config.content_share, config.content_pairs)
+    configs = _with_blends(grid.configs_around(config)[:1], blend, repeat)
     return SearchPlan(configs, [blend], [repeat], [content], f"search is off: {description}")
 
 
@@ -264,6 +307,21 @@ def _keep_allowed_repeats(
     if is_allowed[repeats]:
         return champion.repeat_share, champion.repeat_half_life
     return reference
+
+
+def choose_without_search(
+    grid: Grid, champion: ALSConfig | None, repeats: RepeatMode = "off"
+) -> tuple[ALSConfig, str]:
+    """Return the champion's configuration or, without a champion, the grid's middle, in words too.
+
+    The champion's own iterations, seed and solver are kept, so that it is the live configuration,
+    except for a share of repeats that the mode does not allow. The middle has the reference shares of popularity and repeats.
+    """
+    if champion is None:
+        [config] = _with_blends([grid.middle()], *grid.reference_blends(repeats))
+        return config, "the grid's middle, since no ALS is champion yet"
+    repeat = _keep_allowed_repeats(champion, repeats, grid.reference_blends(repeats)[1])
+    return with_repeat_blend(champion, repeat), "the champion's configuration"
 
 
 def read_champion_config(lake: Lake, splits: Splits) -> ALSConfig | None:

@@ -48,6 +48,7 @@ def search_configs(
     contents: Sequence[ContentBlend] = (NO_CONTENT_BLEND,),
     shard: RungShard | None = None,
     table: tuple[str, ...] = (),
+    has_favourite: bool = False,
 ) -> list[Trial]:
     """Fit configurations before the validation cut and score them on the validation window.
 
@@ -58,6 +59,7 @@ def search_configs(
         metric: Decides, one of METRICS.
         progress: Is called with each new row of the table of trials.
         shard: Does only a share of one rung, without content.
+        has_favourite: Whether the first configuration wins unless another one is clearly better.
         table: Path in the lake of the table of all trials so far. An empty path writes none.
 
     Returns:
@@ -85,7 +87,7 @@ def search_configs(
         return [config.as_dict() for config in configs]
     if engine.device == "cpu":
         _require_trial_memory(hybrid.fitted, _select_configs(configs, shard))
-    contest = Contest(sample, archive, metric, progress, table)
+    contest = Contest(sample, archive, metric, progress, table, has_favourite)
     rungs = plan_rungs(len(contenders), configs[0].iterations)
     if shard:
         contest.search_shard(contenders, rungs, shard, blends)

@@ -26,6 +26,7 @@ class RandomStream(IntEnum):
     TRAFFIC = 2
     INTRUDERS = 3
     DIRT = 4
+    UNUSUAL_PEOPLE = 5
 
 
 def create_random_stream(config: ShopConfig, stream: RandomStream, day: int) -> Generator:

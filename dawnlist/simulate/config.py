@@ -21,6 +21,7 @@ SHARE_FIELDS = (
     "mainstream_share",
     "focus_share",
     "robot_share",
+    "unusual_share",
     *DIRT_SHARE_FIELDS,
 )
 """Fields of `ShopConfig` that are shares, from 0 to 1."""
@@ -99,8 +100,18 @@ class ShopConfig:
     night: bool = True
     """Whether customers sleep at night; if not, they live in all time zones."""
 
+    unusual_share: float = 0.02
+    """Accounts of unusual people, as a share of `users`; they come beside these.
+
+    They are couples on one account, evening raters, gift hunters, commuters, collectors and
+    wholesale buyers.
+    """
+
     robot_share: float = 0.15
-    """Share of events that don't come from customers: crawlers, stealthy bots, staff, tests."""
+    """Share of events that don't come from customers: crawlers, stealthy bots, staff, tests.
+
+    The events of unusual people do not count.
+    """
 
     double_click_share: float = 0.02
     """Share of events sent twice within a second, under two event ids."""

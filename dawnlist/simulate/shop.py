@@ -19,6 +19,7 @@ from dawnlist.simulate.config import ShopConfig
 from dawnlist.simulate.delivery import build_raw_table, deliver_events, format_iso_utc, merge_days
 from dawnlist.simulate.intruders import Intruders
 from dawnlist.simulate.traffic import Customers, SimulatedEvents, concatenate_events
+from dawnlist.simulate.unusual_people import UnusualPeople, find_top_actor
 
 STAFF_DOMAIN = "dawnmart.example"
 """The domain of the staff's e-mail addresses."""
@@ -43,7 +44,10 @@ class SimulatedShop:
     users: pa.Table
     """user_id, email, role, created_at; crawlers have no account."""
     truth: pa.Table
-    """user_id, kind: human, crawler, stealth:<kind>, staff or test. No step reads it."""
+    """user_id, kind (human, crawler, stealth:<kind>, staff or test), habit. No step reads it.
+
+    The habit of unusual people is a key of UNUSUAL_HABITS; it is NULL for everybody else.
+    """
 
     def tables(self) -> dict[str, pa.Table]:
         """Name the tables, in the order in which they are written."""
@@ -69,30 +73,37 @@ def simulate_shop(config: ShopConfig, progress: CountProgress = ignore_progress)
     catalogue = draw_catalogue(config)
     customers = Customers(config, people, catalogue)
     intruders = Intruders(config, catalogue)
+    unusual_people = UnusualPeople(config, catalogue, find_top_actor(intruders.list_members()))
     days = []
     for day in range(config.days):
-        events = _draw_day(config, customers, intruders, day)
+        events = _draw_day(config, customers, intruders, unusual_people, day)
         days.append(deliver_events(config, events, day))
         progress(day + 1, config.days)
     return SimulatedShop(
         config=config,
         interactions=build_raw_table(config, merge_days(config, days)),
         items=_build_items_table(config, catalogue),
-        users=_build_users_table(config, people, intruders),
-        truth=_build_truth_table(people, intruders),
+        users=_build_users_table(config, people, intruders, unusual_people),
+        truth=_build_truth_table(people, intruders, unusual_people),
     )
 
 
 def _draw_day(
-    config: ShopConfig, customers: Customers, intruders: Intruders, day: int
+    config: ShopConfig,
+    customers: Customers,
+    intruders: Intruders,
+    unusual_people: UnusualPeople,
+    day: int,
 ) -> SimulatedEvents:
     events = customers.day(day)
     popular = events.item if len(events.item) else np.zeros(1, np.int64)
     items = config.count_items(day)
-    intruder_events = intruders.draw_day(day, len(events.actor), popular, items)
-    if intruder_events is None:
-        return events
-    return concatenate_events([events, intruder_events])
+    blocks = [
+        events,
+        intruders.draw_day(day, len(events.actor), popular, items),
+        unusual_people.draw_day(day, popular, items),
+    ]
+    return concatenate_events([block for block in blocks if block is not None])
 
 
 def _format_public_ids(indices: Int64Array) -> pa.Array:
@@ -126,8 +137,10 @@ def _build_items_table(config: ShopConfig, catalogue: SimulatedCatalogue) -> pa.
     )
 
 
-def _build_users_table(config: ShopConfig, people: People, intruders: Intruders) -> pa.Table:
-    """Build the accounts: intruders' first, then customers by arrival.
+def _build_users_table(
+    config: ShopConfig, people: People, intruders: Intruders, unusual_people: UnusualPeople
+) -> pa.Table:
+    """Build the accounts: intruders' and unusual people's first, then customers by arrival.
 
     So a longer shop has the same rows first.
     """
@@ -138,6 +151,9 @@ def _build_users_table(config: ShopConfig, people: People, intruders: Intruders)
             continue
         indices += actors.tolist()
         accounts += _create_accounts(label, actors)
+    for habit, actors in unusual_people.list_members():
+        indices += actors.tolist()
+        accounts += _create_accounts(habit, actors)
     customers = np.arange(len(people.arrived))
     accounts += _create_accounts("human", customers)
     all_indices = np.concatenate([np.array(indices, np.int64), customers])
@@ -175,10 +191,25 @@ def _create_account(label: str, number: int, public_id: int) -> tuple[str, str]:
     return f"u{public_id}@{domain}", "customer"
 
 
-def _build_truth_table(people: People, intruders: Intruders) -> pa.Table:
-    groups = [*intruders.list_members(), ("human", np.arange(len(people.arrived)))]
+def _build_truth_table(
+    people: People, intruders: Intruders, unusual_people: UnusualPeople
+) -> pa.Table:
+    groups: list[tuple[str, str | None, Int64Array]] = []
+    for kind, actors in intruders.list_members():
+        groups.append((kind, None, actors))
+    for unusual_habit, actors in unusual_people.list_members():
+        groups.append(("human", unusual_habit, actors))
+    groups.append(("human", None, np.arange(len(people.arrived))))
     kinds: list[str] = []
-    for label, actors in groups:
-        kinds += [label] * len(actors)
-    indices = np.concatenate([actors for _, actors in groups])
-    return pa.table({"user_id": _format_public_ids(indices), "kind": kinds})
+    habits: list[str | None] = []
+    for kind, habit, actors in groups:
+        kinds += [kind] * len(actors)
+        habits += [habit] * len(actors)
+    indices = np.concatenate([actors for _, _, actors in groups])
+    return pa.table(
+        {
+            "user_id": _format_public_ids(indices),
+            "kind": kinds,
+            "habit": pa.array(habits, pa.string()),
+        }
+    )

@@ -8,15 +8,15 @@ from typing import Any, Final
 from rich.markup import escape
 from rich.table import Table
 
-from dawnlist.components.filter_bots.behaviour import MIN_BEHAVIOUR_EVENTS
+from dawnlist.components.filter_bots.behaviour import MAX_PURCHASE_SHARE, MIN_BEHAVIOUR_EVENTS
 from dawnlist.pipelines.terminal import err, out
 from dawnlist.urls import replace_unprintable
 
 MODE_EFFECTS: Final = {"on": "drops", "shadow": "none: in shadow", "off": "none: off"}
 """The effect of a rule that found something, by its mode."""
 UNJUDGED_USER: Final = (
-    f"not judged, since the user has fewer than {MIN_BEHAVIOUR_EVENTS} events, or more purchases "
-    "than other events"
+    f"not judged, since the user has fewer than {MIN_BEHAVIOUR_EVENTS} events, or more than "
+    f"{MAX_PURCHASE_SHARE:.0%} of them are purchases"
 )
 
 
