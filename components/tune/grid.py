@@ -314,13 +314,14 @@ def choose_without_search(
 ) -> tuple[ALSConfig, str]:
     """Return the champion's configuration or, without a champion, the grid's middle, in words too.
 
-    The champion's own iterations, seed and solver are kept, so that it is the live configuration.
-    The middle has the reference shares of popularity and repeats.
+    The champion's own iterations, seed and solver are kept, so that it is the live configuration,
+    except for a share of repeats that the mode does not allow. The middle has the reference shares of popularity and repeats.
     """
     if champion is None:
         [config] = _with_blends([grid.middle()], *grid.reference_blends(repeats))
         return config, "the grid's middle, since no ALS is champion yet"
-    return champion, "the champion's configuration"
+    repeat = _keep_allowed_repeats(champion, repeats, grid.reference_blends(repeats)[1])
+    return with_repeat_blend(champion, repeat), "the champion's configuration"
 
 
 def read_champion_config(lake: Lake, splits: Splits) -> ALSConfig | None:
