@@ -181,10 +181,14 @@ def main() -> None:
     for kind in sorted(kind for kind in everything.kinds if kind.startswith("stealth")):
         recall = everything.recall(FOUND_JUDGEABLE, JUDGEABLE, kind)
         print(f"- {kind}: {everything.total(JUDGEABLE, kind)} judgeable, recall {recall:.3f}")
-    print("\n| people | accounts | judgeable | dropped | events | lost |\n|---|---:|---:|---:|---:|---:|")
+    print(
+        "\n| people | accounts | judgeable | dropped | events | lost |\n|---|---:|---:|---:|---:|---:|"
+    )
     for habit, counts in sorted(everything.habits.items()):
         users, events, judgeable, found, found_events = counts
-        print(f"| {habit} | {users} | {judgeable} | {found} | {events} | {found_events / events:.2%} |")
+        print(
+            f"| {habit} | {users} | {judgeable} | {found} | {events} | {found_events / events:.2%} |"
+        )
 
 
 if __name__ == "__main__":

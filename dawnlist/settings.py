@@ -308,6 +308,17 @@ class BotSettings(_Section):
         return networks
 
 
+class ListSettings(_Section):
+    """What the lists may hold."""
+
+    repeats: Literal["auto", "on", "off"] = "auto"
+    """Whether a list may hold items that the user has met.
+
+    With auto the search decides: it also tries lists without them, and items that users met again
+    count as hits for both. With off such items are in no list and are no hits.
+    """
+
+
 class GateSettings(_Section):
     """What a challenger must show before its configuration goes live, and a day before any does.
 
@@ -487,6 +498,8 @@ class Settings(_Section):
     """Where the source keeps its data."""
     bots: BotSettings = Field(default_factory=BotSettings)
     """Which interactions are dropped because no customer made them."""
+    lists: ListSettings = Field(default_factory=ListSettings)
+    """What the lists may hold."""
     gate: GateSettings = Field(default_factory=GateSettings)
     """What a challenger must show before it goes live."""
     limits: LimitSettings = Field(default_factory=LimitSettings)

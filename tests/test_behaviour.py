@@ -61,6 +61,10 @@ def judge(connection: Any, **settings: Any) -> dict[str, Any]:
 def signs_of(connection: Any, user: str = "u") -> dict[str, str]:
     """Judge, and return the strength of each sign that a user gives."""
     judge(connection)
+    return shown_signs(connection, user)
+
+
+def shown_signs(connection: Any, user: str) -> dict[str, str]:
     listing = list_signs_of_user(connection, user)
     return {row["sign"]: row["strength"] for row in listing if row["strength"] in ("proof", "hint")}
 
@@ -79,22 +83,22 @@ def even_pauses(count: int, spread: float) -> dict[str, int]:
     return {
         "pauses": count,
         "clear_pauses": count,
-        "log_pauses": round(1000 * count * mean),
-        "log_pauses_squared": round(1000 * count * squares),
+        "log_pauses": round(1e6 * count * mean),
+        "log_pauses_squared": round(1e6 * count * squares),
     }
 
 
 @pytest.mark.parametrize(
     ("days", "count", "spread", "unclear", "strength"),
     [
-        (5, 3, 0.449, 0, "proof"),
-        (5, 3, 0.451, 0, "hint"),
+        (5, 3, 0.45, 0, "proof"),
+        (5, 3, 0.4501, 0, "hint"),
         (4, 3, 0.3, 0, "hint"),  # twelve pauses, on too few days for a proof
         (3, 9, 0.1, 0, None),  # some evenings
         (5, 2, 0.1, 0, "hint"),
         (4, 2, 0.1, 0, None),  # eight pauses
-        (5, 3, 0.599, 0, "hint"),
-        (5, 3, 0.601, 0, None),
+        (5, 3, 0.6, 0, "hint"),
+        (5, 3, 0.6001, 0, None),
         (5, 4, 0.1, 1, "proof"),  # a fifth of the pauses is too short for the clock
         (5, 3, 0.1, 1, None),
     ],
@@ -112,11 +116,11 @@ def test_even_pauses(
 @pytest.mark.parametrize(
     ("period", "days", "extra_days", "strength"),
     [
-        (11, 6, (), "proof"),  # 6 * ln(11) = 14.4
-        (10, 6, (), "hint"),  # 6 * ln(10) = 13.8
-        (2, 11, (), "hint"),  # 11 * ln(2) = 7.6
-        (2, 10, (), None),  # 10 * ln(2) = 6.9
-        (10, 5, (), None),
+        (13, 6, (), "proof"),  # 6 * ln(13) - ln(30 * 13) = 9.42
+        (12, 6, (), "hint"),  # 6 * ln(12) - ln(30 * 12) = 9.02
+        (2, 17, (), "hint"),  # 17 * ln(2) - ln(30 * 2) = 7.69
+        (2, 16, (), None),  # 16 * ln(2) - ln(30 * 2) = 6.996
+        (30, 5, (), None),
         (3, 34, (1, 4, 7, 10, 13, 16), "proof"),  # 34 of 40
         (3, 34, (1, 4, 7, 10, 13, 16, 19), "hint"),  # 34 of 41
         (7, 12, (), None),  # weeks are people's calendar
@@ -233,11 +237,11 @@ def test_equal_days(
 @pytest.mark.parametrize(
     ("days", "steps", "ascents", "strength"),
     [
-        (4, 6, 6, "proof"),  # 24 * ln(2) = 16.6
-        (4, 5, 5, "hint"),  # 20 * ln(2) = 13.9
+        (7, 2, 2, "proof"),  # 14 * ln(2) = 9.70
+        (13, 1, 1, "hint"),  # 13 * ln(2) = 9.01
         (3, 20, 20, None),  # some evenings at a list in order
-        (4, 3, 3, "hint"),  # 12 * ln(2) = 8.3
-        (5, 2, 2, None),  # 10 * ln(2) = 6.9
+        (11, 1, 1, "hint"),  # 11 * ln(2) = 7.62
+        (5, 2, 2, None),  # 10 * ln(2) = 6.93
         (30, 4, 3, "proof"),
         (10, 40, 29, "hint"),  # 72.5 %: not every step of a walk
         (10, 40, 24, "hint"),  # 60 % on each day
@@ -343,7 +347,7 @@ def test_one_proof_does_not_convict(connection: Any) -> None:
 
 def test_hints_without_a_proof_do_not_convict(connection: Any) -> None:
     for number in range(6):
-        add_day(connection, "u", 10 * number, views=2)
+        add_day(connection, "u", 12 * number, views=2)
     assert signs_of(connection) == {"every k days exactly": "hint", "equal days": "hint"}
     assert evidence_of(connection) is None
 
@@ -485,8 +489,8 @@ def test_features_of_a_day_by_hand(connection: Any) -> None:
     features.measure_features(connection, "events")
     rows = connection.execute("FROM user_days ORDER BY event_date").fetchall()
     hours = 1 << 10 | 1 << 12 | 1 << 23
-    pause = round(1000 * log(16))
-    square = round(1000 * log(16) ** 2)
+    pause = round(1e6 * log(16))
+    square = round(1e6 * log(16) ** 2)
     # events, views, purchases, hours, first second, pauses (4), steps, ascents, acts, blind acts
     of_ann = (5, 3, 1, hours, 36_000, 1, 1, pause, square, 1, 1, 1, 0)
     assert rows[0] == (date(2026, 1, 3), "ann", *of_ann)
@@ -541,3 +545,70 @@ def test_people_are_no_machines_on_a_simulated_shop() -> None:
     assert shop.precision(benchmark.FOUND) >= 0.99
     assert shop.precision(benchmark.FOUND_EVENTS) >= 0.99
     assert shop.recall(benchmark.FOUND_JUDGEABLE, benchmark.JUDGEABLE) >= 0.75
+
+
+def events_of(user: str, times: list[datetime], items: int = 101) -> pa.Table:
+    """Views of one item after the other, at these times, from one address."""
+    return pa.table(
+        {
+            "event_id": [f"{user}-{number}" for number in range(len(times))],
+            "user_id": [user] * len(times),
+            "item_id": [f"i{100 + number * 50 % items}" for number in range(len(times))],
+            "event_type": ["view"] * len(times),
+            "event_time": pa.array(times, pa.timestamp("us", "UTC")),
+            "event_date": pa.array([time.date() for time in times], pa.date32()),
+            "user_agent": ["Firefox"] * len(times),
+            "ip": ["192.0.2.0/24"] * len(times),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "days", "evidence"),
+    [
+        (
+            900,
+            8,
+            "even pauses on 8 days, mostly 900 to 900 seconds; exactly 96 views on 8 of 8 days; "
+            "first visit of 8 of 8 days in the half hour after 00:00 UTC; "
+            "no sleep: 8 days in a row with events in 22 hours or more",
+        ),
+        (
+            3_600,
+            8,
+            "exactly 24 views on 8 of 8 days; "
+            "first visit of 8 of 8 days in the half hour after 00:00 UTC; "
+            "no sleep: 8 days in a row with events in 22 hours or more",
+        ),
+        (
+            6,
+            3,
+            "14,400 events in 24 hours of a day; "
+            "no sleep: 3 days in a row with events in 22 hours or more",
+        ),
+    ],
+    ids=["a monitor of each quarter of an hour", "a monitor of each hour", "a scraper"],
+)
+def test_machines_that_do_not_hide_are_found_by_their_events(
+    connection: Any, seconds: int, days: int, evidence: str
+) -> None:
+    start = datetime(2026, 1, 1, 0, 0, 7, tzinfo=UTC)
+    count = days * 86_400 // seconds
+    times = [start + timedelta(seconds=seconds * number) for number in range(count)]
+    connection.register("events", events_of("machine", times))
+    features.measure_features(connection, "events")
+    judge(connection)
+    assert evidence_of(connection, "machine") == evidence
+
+
+def test_an_evening_of_ratings_is_no_evidence(connection: Any) -> None:
+    """A rating every three seconds for half an hour, an import of a thousand in a minute."""
+    start = datetime(2026, 1, 1, 20, 0, 7, tzinfo=UTC)
+    rater = [start + timedelta(seconds=3 * number) for number in range(600)]
+    importer = [start + timedelta(seconds=0.06 * number) for number in range(1_000)]
+    for user, times in (("rater", rater), ("importer", importer)):
+        connection.register("events", events_of(user, times, items=2_001))
+        features.measure_features(connection, "events")
+    assert signs_of(connection, "rater") == {}
+    assert list_signs_of_user(connection, "importer")
+    assert shown_signs(connection, "importer") == {}

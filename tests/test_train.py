@@ -20,8 +20,10 @@ from dawnlist.model.config import ALSConfig
 from dawnlist.model.content import ItemFeatures
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.ids import IdMap
+from dawnlist.model.score_scales import compute_score_scales
 from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
+from dawnlist.ranking.normal_equations import compute_gram
 from dawnlist.records import challengers
 from dawnlist.records.registry import load_model_by_name
 from dawnlist.upkeep.expiry import Expiry
@@ -35,12 +37,15 @@ def test_the_model_is_fitted_on_the_stage_and_says_where_it_is_from(tmp_path: Pa
     report = fit_stage(lake, splits, "train", CONFIG, FitEngine(), tmp_path / "model")
     model = FactorModel.load(tmp_path / "model")
     np.testing.assert_array_equal(
-        model.user_factors, fit_als(splits.user_items("train"), ALSConfig(4, iterations=3))[0]
+        model.user_factors[:, :4],
+        fit_als(splits.user_items("train"), ALSConfig(4, iterations=3))[0],
     )
     assert model.config == {
         **CONFIG,
         "ridge_scale": 0.1,
         "fitted_items": 20,
+        "score_scale": 55.0,
+        "repeat_gap": 1.0,
     }  # what a fold-in needs beside
     assert (report["config"], report["reused"], report["users"]) == (CONFIG, False, 40)
     assert (model.lineage["as_of"], model.lineage["stage"]) == ("2026-01-30T00:00:00Z", "train")
@@ -288,15 +293,19 @@ def test_a_refit_goes_on_from_the_challenger_and_popularity_from_nothing(tmp_pat
     )
 
 
-def test_a_share_of_popularity_is_one_factor_more_that_a_start_has_not(tmp_path: Path) -> None:
+def test_a_share_of_popularity_is_in_a_column_that_a_start_has_not(tmp_path: Path) -> None:
     lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
     plain = ALSConfig(factors=4, iterations=3)
     shared = replace(plain, popularity_share=0.5, popularity_half_life=2.0)
     fit_stage(lake, splits, "train", plain.as_dict(), FitEngine(), tmp_path / "plain")
     first = fit_challenger(lake, splits, shared.as_dict(), FitEngine(), tmp_path / "shared")
     without, with_ = (FactorModel.load(tmp_path / name) for name in ("plain", "shared"))
-    np.testing.assert_array_equal(with_.user_factors[:, :4], without.user_factors)
-    np.testing.assert_array_equal(with_.user_factors[:, 4], np.ones(40))
+    np.testing.assert_array_equal(with_.user_factors, without.user_factors)
+    np.testing.assert_array_equal(without.item_factors[:, 4], np.zeros(20))
+    scales = compute_score_scales(
+        with_.user_factors[:, :4], compute_gram(with_.item_factors[:, :4])
+    )
+    np.testing.assert_array_equal(with_.user_factors[:, 4], scales)
     popular = popularity.compute_popularity(splits.user_items("train"), 2.0)
     np.testing.assert_array_equal(with_.item_factors[:, 4], np.float32(0.5) * popular)
     start = challengers.find_warm_start(
@@ -312,13 +321,27 @@ def test_decayed_popularity_counts_users_by_when_they_last_came() -> None:
     weight = csr_matrix(np.array([[9.0, 1, 0], [0, 1, 0], [0, 1, 0]], np.float32))
     user_items = UserItems(weight, np.array([0.0, 2, 4, 6], np.float32))
     np.testing.assert_allclose(
-        popularity.compute_popularity(user_items, 2.0), [1, (1 / 2 + 1 / 4 + 1 / 8), 0]
-    )
+        popularity.compute_popularity(user_items, 2.0), np.array([1, 0.875, 0]) / 0.625, rtol=1e-6
+    )  # the mean of the three items is .625
     np.testing.assert_allclose(
-        popularity.compute_popularity(user_items, 1e6), [1 / 3, 1, 0], rtol=1e-5
+        popularity.compute_popularity(user_items, 1e6), [0.75, 2.25, 0], rtol=1e-5
     )
     nobody = UserItems(csr_matrix((2, 2), dtype=np.float32), np.zeros(0, np.float32))
     np.testing.assert_array_equal(popularity.compute_popularity(nobody, 1.0), [0, 0])
+    no_items = UserItems(csr_matrix((2, 0), dtype=np.float32), np.zeros(0, np.float32))
+    assert popularity.compute_popularity(no_items, 1.0).shape == (0,)
+
+
+def test_the_twenty_most_popular_items_have_the_mean_1() -> None:
+    """Item n is met by n + 1 users; a twenty-first item changes nothing, a better one does."""
+    for items, highest in ((20, 10.5), (21, 11.5)):
+        met = np.triu(np.ones((items, items), np.float32))
+        user_items = UserItems(csr_matrix(met), np.zeros(int(met.sum()), np.float32))
+        np.testing.assert_allclose(
+            popularity.compute_popularity(user_items, 1.0),
+            np.arange(1, items + 1) / highest,
+            rtol=1e-6,
+        )
 
 
 def test_expiry_keeps_the_newest_challenger(tmp_path: Path) -> None:
@@ -362,7 +385,7 @@ def test_a_models_name_hangs_on_the_words_of_items_and_a_warm_start_knows_new_on
     start = challengers.find_warm_start(lake, tomorrow.cuts.as_of, tomorrow.cuts.train_end, CONFIG)
     assert start is not None
     np.testing.assert_array_equal(
-        start.factors(ids, ids, ALSConfig(4))[1][20], models[1].item_factors[20]
+        start.factors(ids, ids, ALSConfig(4))[1][20], models[1].item_factors[20, :4]
     )
     assert (
         fit_challenger(lake, tomorrow, CONFIG, FitEngine(), tmp_path / "warm")["start"]

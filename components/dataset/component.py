@@ -12,8 +12,8 @@ def dataset(
     splits: Output[Dataset],
     metrics: Output[Metrics],
     window_days: int,
-    settings: str,
     redis: str,
+    settings: str,
     lake: str,
     namespace: str,
     as_of: str,
@@ -42,13 +42,15 @@ def dataset(
         record["store"] = reconcile_champion(opened_lake, redis, namespace)
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
         verdict_rows = pq.read_table(verdicts.path)
+        shop_settings = Settings.load(settings)
         built_splits, report = build_splits(
             opened_lake,
             version,
             verdict_rows,
             moment,
             int(window_days),
-            Settings.load(settings).gate.min_users,
+            shop_settings.gate.min_users,
+            shop_settings.lists.repeats,
         )
         built_splits.save(Path(splits.path))
         record.update(report)

@@ -47,26 +47,39 @@ def score_segments(
     evaluated: EvaluatedUsers,
     values: ValuesByArm,
     cold_values: ValuesByArm,
-    new_item_values: ValuesByArm,
+    part_values: Mapping[str, ValuesByArm],
 ) -> list[SegmentScores]:
     """Return the scores of each segment that has users.
 
     Args:
         values: Of the evaluated users.
         cold_values: Of the users of the holdout who met nothing before it.
-        new_item_values: Of the users who met a new item, scored on such items only.
+        part_values: For each part of the truth, of the users who have such truth.
     """
     segment_values: dict[str, ValuesByArm] = {}
     for name, is_member in segments.assign_segments(evaluated).items():
         segment_values[name] = _select_users(values, is_member)
     segment_values[segments.COLD_SEGMENT] = cold_values
-    segment_values[segments.NEW_ITEMS_SEGMENT] = new_item_values
+    segment_values.update(part_values)
     scored_segments = []
     for name, by_arm in segment_values.items():
         user_count = len(by_arm["challenger"])
         if user_count:
-            scored_segments.append(SegmentScores(name, user_count, _average_values(by_arm)))
+            means = _average_values(by_arm)
+            difference = _compare_with_incumbent(by_arm)
+            scored_segments.append(SegmentScores(name, user_count, means, difference))
     return scored_segments
+
+
+def _compare_with_incumbent(by_arm: ValuesByArm) -> Difference | None:
+    """Compare the challenger with the incumbent in a segment; None without an incumbent."""
+    if "incumbent" not in by_arm:
+        return None
+    pair = {name: by_arm[name] for name in ("challenger", "incumbent")}
+    samples = bootstrap_means(np.column_stack(list(pair.values())), BOOTSTRAP_SEED)
+    low, high = percentile_interval(samples[:, 0] - samples[:, 1])
+    mean = mean_or_zero(pair["challenger"] - pair["incumbent"])
+    return Difference(**round_values({"mean": mean, "low": low, "high": high}))
 
 
 def _select_users(values: ValuesByArm, is_selected: BoolArray) -> ValuesByArm:

@@ -16,6 +16,7 @@ from dawnlist.components.evaluate.arms import (
     EvaluationArm,
     build_item_knn_arm,
     build_model_arm,
+    build_own_items_arm,
     build_popularity_arm,
     compute_item_popularity,
     fill_empty_lists,
@@ -47,8 +48,8 @@ class BlockScores:
     """What remains of a block of users when its lists are dropped."""
 
     scores: ScoresByArm
-    new_items: ValuesByArm
-    """Values of the users who met an item that nobody had met before, scored on such items only."""
+    parts: dict[str, ValuesByArm]
+    """For each part of the truth the values of the users who have such truth, scored on it only."""
     churn: Float64Array
     """The share of the live list that is not in the challenger's, see comparison.py."""
 
@@ -61,8 +62,8 @@ class _HoldoutScores:
     """Of the users who met items before the holdout."""
     cold_values: ValuesByArm
     """Of the users who met nothing before it."""
-    new_item_values: ValuesByArm
-    """Of the users who met a new item, see BlockScores."""
+    part_values: dict[str, ValuesByArm]
+    """For each part of the truth, see BlockScores."""
     churn: Float64Array
 
     def drop_arm(self, name: str) -> "_HoldoutScores":
@@ -71,7 +72,9 @@ class _HoldoutScores:
             self,
             by_arm=_drop_key(self.by_arm, name),
             cold_values=_drop_key(self.cold_values, name),
-            new_item_values=_drop_key(self.new_item_values, name),
+            part_values={
+                part: _drop_key(values, name) for part, values in self.part_values.items()
+            },
         )
 
 
@@ -127,7 +130,7 @@ def evaluate_models(
         popularity_windows=_average_scores(window_scores, k),
         differences=differences,
         lift=lift,
-        segments=score_segments(evaluated, values, scores.cold_values, scores.new_item_values),
+        segments=score_segments(evaluated, values, scores.cold_values, scores.part_values),
         churn=round(float(scores.churn.mean()), 6) if len(scores.churn) else None,
         traffic=_read_traffic(splits),
     )
@@ -201,6 +204,9 @@ def _build_arms(
     if live is not None:
         arms["live"] = build_model_arm(evaluated.splits, live)
     arms["item_knn"] = build_item_knn_arm(evaluated.history.weight)
+    if evaluated.splits.counts_repeats:
+        gap = evaluated.splits.repeat_gap
+        arms["own_items"] = build_own_items_arm(evaluated.history, gap)
     arms["popularity"] = popularity_arm
     return arms
 
@@ -215,16 +221,17 @@ def score_arms(evaluated: EvaluatedUsers, arms: ArmsByName, metric: str) -> list
     blocks = []
     for block in evaluated.split_into_blocks():
         arm_lists = {name: arm(block) for name, arm in arms.items()}
-        is_new_item_user, new_item_truth = segments.select_new_item_truth(block)
-        scores, new_items = {}, {}
+        truth_parts = segments.divide_truth(block)
+        scores = {}
+        parts: dict[str, dict[str, Float64Array]] = {part: {} for part in truth_parts}
         for name, own_lists in arm_lists.items():
             lists = fill_empty_lists(own_lists, arm_lists["popularity"])
             arm_scores = score_lists(lists, block.truth, item_popularity)
             scores[name] = _limit_to_met_items(arm_scores, evaluated.splits)
-            new_item_scores = score_lists(lists[is_new_item_user], new_item_truth)
-            new_items[name] = getattr(new_item_scores, metric)
+            for part, (has_truth, truth) in truth_parts.items():
+                parts[part][name] = getattr(score_lists(lists[has_truth], truth), metric)
         churn = compute_list_churn(arm_lists.get("live"), arm_lists.get("challenger"))
-        blocks.append(BlockScores(scores, new_items, churn))
+        blocks.append(BlockScores(scores, dict(parts), churn))
     return blocks
 
 
@@ -244,11 +251,15 @@ def join_block_scores(blocks: list[BlockScores]) -> ScoresByArm:
     return scores
 
 
-def _join_new_items(blocks: list[BlockScores]) -> ValuesByArm:
-    values = {}
-    for name in blocks[0].new_items:
-        values[name] = np.concatenate([block.new_items[name] for block in blocks])
-    return values
+def _join_parts(blocks: list[BlockScores]) -> dict[str, ValuesByArm]:
+    """Return for each part of the truth the values of the users of all blocks by arm."""
+    joined: dict[str, ValuesByArm] = {}
+    for part, by_arm in blocks[0].parts.items():
+        values = {}
+        for name in by_arm:
+            values[name] = np.concatenate([block.parts[part][name] for block in blocks])
+        joined[part] = values
+    return joined
 
 
 def _score_holdout(evaluated: EvaluatedUsers, arms: ArmsByName, metric: str) -> _HoldoutScores:
@@ -257,7 +268,7 @@ def _score_holdout(evaluated: EvaluatedUsers, arms: ArmsByName, metric: str) -> 
     return _HoldoutScores(
         by_arm=join_block_scores(blocks),
         cold_values=_select_values(cold_scores, metric),
-        new_item_values=_join_new_items(blocks),
+        part_values=_join_parts(blocks),
         churn=np.concatenate([block.churn for block in blocks]),
     )
 

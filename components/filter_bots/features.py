@@ -1,7 +1,6 @@
 """Measure what each user did on each day, as whole numbers from which the behaviour rule judges.
 
-A row is about one user on one day, so a window of any length is read without its events. Pauses
-are logarithms of seconds, in thousandths.
+A row is about one user on one day, so a window of any length is read without its events.
 """
 
 from typing import Final
@@ -16,6 +15,9 @@ MIN_PAUSE_OF_SECONDS: Final = 10
 """The same between two times in whole seconds."""
 MIN_PAUSE: Final = 1
 """The same between two times that are more precise. Faster events come from a program or a list."""
+
+LOGARITHM_UNIT: Final = 1_000_000
+"""Sums of logarithms of seconds, and of their squares, are in millionths."""
 
 
 def measure_features(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
@@ -50,8 +52,8 @@ def create_feature_tables(connection: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _sum_thousandths_sql(value: str, where: str) -> str:
-    return f"sum(round(1000 * ({value}))::BIGINT) FILTER ({where})"
+def _sum_logarithms_sql(value: str) -> str:
+    return f"sum(round({LOGARITHM_UNIT} * ({value}))::BIGINT)"
 
 
 _IS_STEP = f"gap <= {SESSION_GAP_SECONDS} AND item_id <> item_before"
@@ -69,8 +71,8 @@ USER_DAY_AGGREGATES: Final[dict[str, str]] = {
     "pauses": f"count(*) FILTER (pause <= {SESSION_GAP_SECONDS})",
     # A clear pause is long enough for the precision of the source's clock.
     "clear_pauses": "count(clear_pause)",
-    "log_pauses": _sum_thousandths_sql("ln(clear_pause)", "clear_pause > 0"),
-    "log_pauses_squared": _sum_thousandths_sql("power(ln(clear_pause), 2)", "clear_pause > 0"),
+    "log_pauses": _sum_logarithms_sql("ln(clear_pause)"),
+    "log_pauses_squared": _sum_logarithms_sql("power(ln(clear_pause), 2)"),
     "steps": f"count(*) FILTER ({_IS_STEP})",
     "ascents": f"count(*) FILTER ({_IS_STEP} AND ascends)",
     # An act is a click, like, cart or the like. It is blind if the user did not view the item

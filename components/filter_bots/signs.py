@@ -7,8 +7,8 @@ proof and another sign beside it (see behaviour.py). Nothing compares a user wit
 from dataclasses import dataclass
 from typing import Final
 
-PROOF_SURPRISE: Final = 14.0
-"""A proof of an order or a calendar is chance less than once in a million (exp(14) is 1.2 million).
+PROOF_SURPRISE: Final = 9.25
+"""A proof of an order or a calendar is chance less than once in ten thousand (exp(9.25) is 10,405).
 
 Surprises are natural logarithms, by Chernoff's bound of the binomial tail.
 """

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from dawnlist.components.filter_bots.features import LOGARITHM_UNIT
 from dawnlist.components.filter_bots.signs import (
     DECIMALS,
     HINT_SURPRISE,
@@ -31,8 +32,8 @@ _EVEN_PAUSES = f"""
     WITH totals AS (
         SELECT user_id, sum(pauses) AS pauses, sum(clear_pauses) AS clear,
             count(*) FILTER (clear_pauses > 0) AS days,
-            sum(log_pauses) / 1000.0 / clear AS mean,
-            sum(log_pauses_squared) / 1000.0 / clear - mean * mean AS variance
+            sum(log_pauses) / {LOGARITHM_UNIT}.0 / clear AS mean,
+            sum(log_pauses_squared) / {LOGARITHM_UNIT}.0 / clear - mean * mean AS variance
         FROM judged_days GROUP BY user_id HAVING sum(clear_pauses) >= {MIN_EVEN_PAUSES[1]}),
     spreads AS (
         SELECT *, round(sqrt(greatest(variance, 0)), {DECIMALS}) AS spread FROM totals)
@@ -44,7 +45,8 @@ _EVEN_PAUSES = f"""
     FROM spreads
     WHERE spread <= {MAX_SPREAD[1]} AND days >= {MIN_EVEN_PAUSE_DAYS[1]} AND 5 * clear >= 4 * pauses
 """
-# Weeks are people's calendar, so their multiples are no machine's.
+# Weeks are people's calendar, so their multiples are no machine's. The period and the first day are
+# those that fit best, so what is surprising is less so by the number of choices.
 _EXACT_DAYS = f"""
     WITH gaps AS (
         SELECT user_id, event_date,
@@ -61,7 +63,9 @@ _EXACT_DAYS = f"""
     calendars AS (
         SELECT user_id, period, sum(n) AS days, max(n) AS hits FROM residues GROUP BY ALL),
     surprises AS (
-        SELECT *, {surprise_sql("hits", "days", "(1.0 / period)")} AS surprise FROM calendars)
+        SELECT *, {surprise_sql("hits", "days", "(1.0 / period)")}
+            - round(ln({MAX_PERIOD} * period), {DECIMALS}) AS surprise
+        FROM calendars)
     SELECT user_id, surprise >= {PROOF_SURPRISE} AND 20 * hits >= 17 * days AS is_proof,
         format('every {{}} days exactly, {{}} of {{}} days', period, hits, days) AS evidence
     FROM surprises

@@ -42,9 +42,11 @@ def note_evaluation(facts: Facts) -> list[str]:
     """Say how many users were evaluated, and how the challenger compares."""
     users = format_count(facts.get_value("evaluate", "evaluated_users"))
     repeats = format_percent(facts.get_value("evaluate", "repeat_share"))
+    consequence = "which no list can hit."
+    if model_tables.OWN_ITEMS_ARM in facts.get_mapping("evaluate", "arms"):
+        consequence = "which count as hits."
     sentence = (
-        f"Over {users} users with history; {repeats} of the holdout are repeats, "
-        "which no list can hit."
+        f"Over {users} users with history; {repeats} of the holdout are repeats, {consequence}"
     )
     return [sentence, *model_tables.describe_comparison(facts)]
 

@@ -39,7 +39,7 @@ def build_top_lists(
     k: int,
     withdrawn: WithdrawnItems,
 ) -> TopLists:
-    """Rank the k best items that each user has not met, and popular items for unknown users.
+    """Rank the k best items of each user, and popular items for unknown users.
 
     The lists include the model's vectors and what each user has met, so that answers can be
     computed again. The catalogue has every item of the splits, since histories name them; no list
@@ -122,8 +122,9 @@ def _rank_items(
     for start in range(0, len(users), BLOCK_USERS):
         block = slice(start, start + BLOCK_USERS)
         block_users = users[block]
-        seen = history.weight[block_users]
-        items[block], scores[block] = aligned.top_k(block_users, seen, k)
+        items[block], scores[block] = aligned.rank(
+            block_users, history.select_users(block_users), k
+        )
     return items, scores
 
 

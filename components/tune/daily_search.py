@@ -1,6 +1,6 @@
 """Run the search of a daily run, and report on it for the run record."""
 
-from typing import Any
+from typing import Any, Final
 
 from dawnlist.als.engine import FitEngine
 from dawnlist.components.tune.contest import RungShard
@@ -18,8 +18,12 @@ from dawnlist.components.tune.trials import Trial
 from dawnlist.cuts import format_stamp
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
+from dawnlist.model.repeats import RepeatMode
 from dawnlist.model.splits import Splits
 from dawnlist.records.rule_figures import format_metric_name
+
+MIN_REPEAT_SHARE: Final = 0.01
+"""Repeats are not tried where a smaller share of the validation's pairs were met before."""
 
 
 def run_daily_search(
@@ -56,7 +60,7 @@ def run_daily_search(
         if shard is not None:
             report["trials"] = []
         return {**report, "metric": metric, "k": k}
-    plan = plan_search(mode, grid, champion)
+    plan = plan_search(mode, grid, champion, choose_repeat_mode(splits))
     table: tuple[str, ...] = ()
     if shard is None:
         table = ("searches", format_stamp(splits.cuts.as_of), f"{run}.json")
@@ -68,9 +72,11 @@ def run_daily_search(
         k,
         engine,
         blends=plan.blends,
+        repeats=plan.repeats,
         contents=plan.contents,
         shard=shard,
         table=table,
+        has_favourite=plan.has_favourite,
     )
     if trials and not trials[0].get(format_metric_name(metric, k)):
         reason = f"nothing was chosen: no trial hit any of {users:,} users of the validation period"
@@ -83,11 +89,23 @@ def run_daily_search(
     return report
 
 
+def choose_repeat_mode(splits: Splits) -> RepeatMode:
+    """Return the mode of the settings, but `off` for `auto` where hardly any item is met again."""
+    mode: RepeatMode = splits.about.get("repeats", "off")
+    if mode == "auto" and splits.repeat_share("validation") < MIN_REPEAT_SHARE:
+        return "off"
+    return mode
+
+
 def _skip_search(
     splits: Splits, grid: Grid, champion: ALSConfig | None, reason: str
 ) -> dict[str, Any]:
     """Report the configuration that is fitted when there is nothing to choose by."""
-    config, description = choose_without_search(grid, champion)
+    mode = choose_repeat_mode(splits)
+    if champion is not None:
+        # Too few users say nothing about repeats either, so that only the settings count.
+        mode = splits.about.get("repeats", "off")
+    config, description = choose_without_search(grid, champion, mode)
     if champion is None and not splits.content.shape[1]:
         config = with_content_blend(config, NO_CONTENT_BLEND)
     searched = f"{reason}; the challenger has {description}"

@@ -2,7 +2,7 @@
 
 docs/EVALUATION.md says how the figures come about. An arm is one of `challenger`, `incumbent` (the
 live configuration, fitted on the challenger's rows), `live` (the published model as it is),
-`item_knn` and `popularity`.
+`item_knn`, `popularity` and, where lists may hold items that the user has met, `own_items`.
 """
 
 from dataclasses import dataclass, field
@@ -48,6 +48,8 @@ class SegmentScores:
     """The number of its users."""
     arms: dict[str, float]
     """Name of an arm -> its mean."""
+    difference: Difference | None = field(default=None, metadata={OMIT_NONE: True})
+    """How far the challenger is ahead of the incumbent; None without an incumbent."""
 
 
 @dataclass(frozen=True)

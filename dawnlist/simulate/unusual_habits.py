@@ -40,7 +40,7 @@ class UnusualHabit:
     hour_spread: float
     """Standard deviation, in hours, of the times at which a person comes."""
     items: ItemChoice
-    acts: tuple[float, float, float, float, float]
+    acts: tuple[float, ...]
     """Shares of the items with a view, click, like, cart and purchase."""
     season_days: int = 60
     """A person comes on so many days of 60, which follow each other."""

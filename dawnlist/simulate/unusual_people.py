@@ -150,13 +150,14 @@ class _Group:
         draws = random.random(length.sum())
         step = number_within_groups(length)
         if self.habit.items == ItemChoice.POPULAR:
-            return popular[(draws * len(popular)).astype(np.int64)]
+            return np.asarray(popular[(draws * len(popular)).astype(np.int64)])
         if self.habit.items == ItemChoice.ANY:
-            return (draws * items).astype(np.int64)
+            return np.asarray((draws * items).astype(np.int64))
         in_order = np.argsort(assign_public_ids(np.arange(items)))
         if self.habit.items == ItemChoice.ORDER_FORM:
             position = np.repeat(self.position[person], length)
-            return in_order[(position + step * np.repeat(self.stride[person], length)) % items]
+            steps = step * np.repeat(self.stride[person], length)
+            return np.asarray(in_order[(position + steps) % items])
         return self._walk_theme(person, length, step, in_order)
 
     def _walk_theme(
@@ -170,7 +171,8 @@ class _Group:
         position = np.repeat(self.position[person], length) + step
         offset = position % np.repeat(high - low, length)
         self.position[person] += length
-        return by_theme[np.minimum(np.repeat(low, length) + offset, len(by_theme) - 1)]
+        position = np.repeat(low, length) + offset
+        return np.asarray(by_theme[np.minimum(position, len(by_theme) - 1)])
 
     def _draw_addresses(self, random: Generator, person: Int64Array) -> Int64Array:
         """Draw the address of each session: that at home, or another one of the same carrier."""
