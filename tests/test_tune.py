@@ -169,7 +169,9 @@ def test_the_repeats_that_each_mode_tries() -> None:
     assert grid.repeats("on") == pairs
     nothing = Grid(repeat_share=(0.0,))
     assert nothing.repeats("auto") == [NO_REPEAT_BLEND]
-    with pytest.raises(ValueError, match=r"lists\.repeats is on and the grid of repeat_share has on"):
+    with pytest.raises(
+        ValueError, match=r"lists\.repeats is on and the grid of repeat_share has on"
+    ):
         nothing.repeats("on")
     with pytest.raises(ValueError, match="give a share above 0"):
         plan_search("full", nothing, None, "on")
