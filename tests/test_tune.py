@@ -169,10 +169,26 @@ def test_the_repeats_that_each_mode_tries() -> None:
     assert grid.repeats("on") == pairs
     nothing = Grid(repeat_share=(0.0,))
     assert nothing.repeats("auto") == [NO_REPEAT_BLEND]
-    with pytest.raises(ValueError, match=r"lists\.repeats is on and the grid of repeat_share has on"):
+    with pytest.raises(
+        ValueError, match=r"lists\.repeats is on and the grid of repeat_share has on"
+    ):
         nothing.repeats("on")
     with pytest.raises(ValueError, match="give a share above 0"):
         plan_search("full", nothing, None, "on")
+
+
+def test_the_reference_share_of_repeats_is_twice_their_odds() -> None:
+    grid = Grid(repeat_share=(0.0, 0.3), repeat_half_life=(20.0,))
+    half = grid.with_reference_repeats(0.5)
+    assert half.reference_repeats == (2.0, 60.0)
+    assert half.reference_blends("auto")[1] == (2.0, 60.0)
+    assert half.reference_blends("off")[1] == NO_REPEAT_BLEND
+    assert grid.with_reference_repeats(0.2).reference_repeats == (0.5, 60.0)
+    assert grid.with_reference_repeats(0.9).reference_repeats == (18.0, 60.0)
+    assert grid.with_reference_repeats(1.0).reference_repeats == (20.0, 60.0)
+    # Without a share of repeats in the grid none is tried.
+    nothing = Grid(repeat_share=(0.0,))
+    assert nothing.with_reference_repeats(0.5) is nothing
 
 
 def test_a_search_without_a_champion_begins_with_the_reference_shares() -> None:
