@@ -26,6 +26,7 @@ from dawnlist.components.dataset.split_pairs import build_splits
 from dawnlist.components.evaluate.evaluation import evaluate_models
 from dawnlist.components.fetch.landing import fetch_source
 from dawnlist.components.gate.judgement import Judgement, judge_challenger
+from dawnlist.components.gate.page import format_verdict_title
 from dawnlist.components.train.fitting import fit_stage
 from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.lake.lake import Lake
@@ -77,7 +78,8 @@ class Shop:
         live = splits.about["incumbent"] and registry.load_model(
             self.lake, splits.about["incumbent"]
         )
-        found = evaluate_models(splits, challenger, live, "ndcg", 20)
+        incumbent = live and self.model(splits, "train", CONFIG, "incumbent")[1]
+        found = evaluate_models(splits, challenger, incumbent, "ndcg", 20, live=live)
         return judge_challenger(
             self.lake, found, settings or GateSettings(), splits.cuts.as_of, "run"
         )
@@ -170,7 +172,7 @@ def told(name: str, judged: Judgement) -> None:
     unproven = [rule.name for rule in verdict.rules if rule.passed is None]
     said = "; ".join(failed + ([f"not enough evidence: {', '.join(unproven)}"] if unproven else []))
     print(
-        f"| {name} | {'passed' if verdict.passed else 'REFUSED'} | {said or 'every rule passed'} |",
+        f"| {name} | {format_verdict_title(verdict)} | {said or 'every rule passed'} |",
         flush=True,
     )
 
@@ -219,7 +221,7 @@ def churn(folder: Path, users: int) -> None:
         _, model = shop.model(splits, "train", replace(CONFIG, **changed), "model")
         live = registry.load_model(shop.lake, splits.about["incumbent"])
         print(
-            f"| {name} | {evaluate_models(splits, model, live, 'ndcg', 20).churn:.0%} |",
+            f"| {name} | {evaluate_models(splits, model, None, 'ndcg', 20, live=live).churn:.0%} |",
             flush=True,
         )
 

@@ -101,25 +101,35 @@ def rank_scores(past: PastRows, scores: csr_matrix) -> Int64Array:
     Args:
         scores: Shape (listed users, items).
     """
-    popularity = count_users(past, 7)
-    fill = popularity / max(1.0, popularity.max())
-    parts = []
-    for begin in range(0, scores.shape[0], BLOCK_USERS):
-        block = scores[begin : begin + BLOCK_USERS].toarray()
-        highest = np.maximum(block.max(axis=1, keepdims=True), 1e-300)
-        parts.append(select_top(np.where(block > 0, 2 + block / highest, fill)))
-    return np.concatenate(parts)
+    best = keep_largest(scores, K)
+    rows = np.repeat(np.arange(best.shape[0]), np.diff(best.indptr))
+    listed = np.full((best.shape[0], K), -1, np.int64)
+    listed[rows, np.arange(len(rows)) - best.indptr[rows]] = best.indices
+    # Of the first 2 K popular items, at most K are in the list already.
+    fill = select_top(count_users(past, 7)[None, :], 2 * K)
+    is_new = (fill[:, :, None] != listed[:, None, :]).all(axis=2)
+    candidates = np.concatenate([listed, np.where(is_new, fill, -1)], axis=1)
+    blanks_last = np.argsort(candidates < 0, axis=1, kind="stable")[:, :K]
+    return np.take_along_axis(candidates, blanks_last, axis=1)
 
 
-def select_top(scores: Float64Array) -> Int64Array:
-    """Select the K items with the highest positive scores; -1 where there are fewer.
+def select_top(scores: Float64Array, count: int = K) -> Int64Array:
+    """Select the items with the highest positive scores; -1 where there are too few.
 
     Args:
         scores: Shape (users, items). Of equal scores, the item with the lower index comes first.
     """
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :K]
-    top = np.where(np.take_along_axis(scores, order, axis=1) > 0, order, -1)
-    return np.pad(top, ((0, 0), (0, K - top.shape[1])), constant_values=-1)
+    place = max(0, scores.shape[1] - count)
+    lowest = np.partition(scores, place, axis=1)[:, place]
+    # Equal scores may make more than `count` candidates.
+    rows, items = np.nonzero((scores >= lowest[:, None]) & (scores > 0))
+    order = np.lexsort((items, -scores[rows, items], rows))
+    rows, items = rows[order], items[order]
+    ranks = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    top = np.full((len(scores), count), -1, np.int64)
+    listed = ranks < count
+    top[rows[listed], ranks[listed]] = items[listed]
+    return top
 
 
 def rank_own_by_recency(past: PastRows, users: Int64Array) -> Int64Array:
@@ -148,12 +158,15 @@ def rank_by_item_neighbours(past: PastRows, users: Int64Array) -> Int64Array:
 
 
 def keep_largest(matrix: csr_matrix, count: int) -> csr_matrix:
-    """Keep the largest values of each row."""
+    """Keep the largest positive values of each row, which then holds them in falling order."""
+    matrix.sort_indices()
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     order = np.lexsort((-matrix.data, rows))
     rank = np.arange(len(rows)) - matrix.indptr[rows]
     kept = order[(rank < count) & (matrix.data[order] > 0)]
-    return csr_matrix((matrix.data[kept], (rows[kept], matrix.indices[kept])), shape=matrix.shape)
+    kept_counts = np.bincount(rows[kept], minlength=matrix.shape[0])
+    indptr = np.concatenate([[0], np.cumsum(kept_counts)])
+    return csr_matrix((matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape)
 
 
 def rank_by_user_neighbours(past: PastRows, users: Int64Array) -> Int64Array:

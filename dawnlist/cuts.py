@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-HOLDOUT = timedelta(hours=24)
-"""The length of the holdout, and of the validation period before it."""
+MAX_PERIOD_DAYS: Final = 28
+"""The most days that the holdout has, and the validation period before it."""
 MICROSECONDS_PER_DAY = 86_400_000_000
 CURRENT_TIME_MACRO: Final = "[[CurrentTime.2006-01-02T15:04:05Z]]"
 """An as_of that Kubeflow replaces by the time at which it creates the run.
@@ -96,24 +96,14 @@ class Cuts:
     as_of: datetime
 
     @classmethod
-    def from_as_of(cls, as_of: datetime, incumbent: datetime | None) -> "Cuts":
-        """Compute the cuts of a run.
-
-        No model may be scored on rows that it has seen, so the holdout begins at the incumbent's
-        as_of if that is less than 24 hours before this run's.
-
-        Args:
-            incumbent: The incumbent's as_of, or None if there is no incumbent.
+    def from_as_of(cls, as_of: datetime, holdout_days: int = 1, validation_days: int = 1) -> "Cuts":
+        """Compute the cuts of a run from the lengths of its two periods.
 
         Raises:
-            ValueError: the incumbent is not older than this run.
+            ValueError: A length is not within 1 to MAX_PERIOD_DAYS.
         """
-        train_end = as_of - HOLDOUT
-        if incumbent is not None:
-            if incumbent >= as_of:
-                raise ValueError(
-                    f"incumbent as_of {format_iso(incumbent)} is not older than this run's "
-                    f"{format_iso(as_of)}"
-                )
-            train_end = max(incumbent, train_end)
-        return cls(train_end - HOLDOUT, train_end, as_of)
+        for days in (holdout_days, validation_days):
+            if not 1 <= days <= MAX_PERIOD_DAYS:
+                raise ValueError(f"a period has {days} days: give 1 to {MAX_PERIOD_DAYS}")
+        train_end = as_of - timedelta(days=holdout_days)
+        return cls(train_end - timedelta(days=validation_days), train_end, as_of)

@@ -308,8 +308,22 @@ class BotSettings(_Section):
         return networks
 
 
+class ListSettings(_Section):
+    """What the lists may hold."""
+
+    repeats: Literal["auto", "on", "off"] = "auto"
+    """Whether a list may hold items that the user has met.
+
+    With auto the search decides: it also tries lists without them, and items that users met again
+    count as hits for both. With off such items are in no list and are no hits.
+    """
+
+
 class GateSettings(_Section):
-    """What a challenger must show before it goes live; docs/GATE.md explains each rule."""
+    """What a challenger must show before its configuration goes live, and a day before any does.
+
+    docs/GATE.md explains each rule.
+    """
 
     margin: float = Field(default=0.01, ge=0, lt=1)
     """Accept a challenger whose metric is lower than the incumbent's by at most this share.
@@ -317,10 +331,12 @@ class GateSettings(_Section):
     The evidence must show that the loss is not larger; it must also not show that the challenger
     is behind the popularity list by more. 0 accepts no loss.
     """
-    min_users: int = Field(default=20, ge=1)
+    min_users: int = Field(default=100, ge=1)
     """Require this many evaluated users, together with those of the gates of the last 28 days.
 
-    Segments with fewer users are not judged.
+    The holdout, and the validation period before it, go back as many days as it takes to have so
+    many, up to 28. With fewer users for validation nothing is searched. Segments with fewer users
+    are not judged.
     """
     max_lift_fall: float = Field(default=0.03, ge=0, lt=1)
     """Accept a lift over popularity at most this share below its median of the last 28 days.
@@ -328,11 +344,11 @@ class GateSettings(_Section):
     The challengers of the last 28 days together may lose no more than this share, either. 0 accepts
     no fall.
     """
-    min_coverage: float = Field(default=0.01, ge=0, le=1)
-    """Require that the evaluated lists show at least this share of the catalogue.
+    min_coverage: float = Field(default=0.5, ge=0, le=1)
+    """Require that the lists show at least this share of the items that the incumbent's show.
 
-    If the lists are too few to show the whole catalogue, it is the share of what they could show.
-    0 accepts any lists.
+    A challenger that is shown to be better than the incumbent need not. All lists together must
+    show as many items as one list has. 0 requires only that.
     """
     max_segment_fall: float = Field(default=0.2, ge=0, le=1)
     """Accept a metric that is at most this share below the incumbent's, in each segment.
@@ -340,15 +356,24 @@ class GateSettings(_Section):
     Three standard errors are allowed in addition. 1 accepts any loss.
     """
     min_events: int = Field(default=100, ge=0)
-    """Require this many events in the last 24 hours; 0 requires none."""
+    """Require this many events in the last 24 hours; 0 requires none.
+
+    On a weekday that usually has few events, fewer are enough: those that `max_volume_fall` accepts.
+    """
+    max_dropped: float = Field(default=0.8, ge=0, le=1)
+    """Publish nothing if the bot filter dropped more than this share of the last 24 hours' events.
+
+    1 accepts any share.
+    """
     max_volume_fall: float = Field(default=0.4, ge=0, le=1)
     """Accept a last day with at most this share fewer events than the same weekday usually has.
 
     Usual is the median of the last four weeks. 1 accepts a day without events.
     """
     max_churn: float = Field(default=0.9, ge=0, le=1)
-    """Accept a challenger that replaces at most this share of the items in the incumbent's lists.
+    """Accept a challenger that replaces at most this share of the items in the live lists.
 
+    If more than this share of the live model's items is gone from the events, nothing is published.
     1 accepts lists that are entirely different.
     """
     max_drift: float = Field(default=0.25, ge=0)
@@ -472,6 +497,8 @@ class Settings(_Section):
     """Where the source keeps its data."""
     bots: BotSettings = Field(default_factory=BotSettings)
     """Which interactions are dropped because no customer made them."""
+    lists: ListSettings = Field(default_factory=ListSettings)
+    """What the lists may hold."""
     gate: GateSettings = Field(default_factory=GateSettings)
     """What a challenger must show before it goes live."""
     limits: LimitSettings = Field(default_factory=LimitSettings)

@@ -40,8 +40,10 @@ def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseCompone
         alpha0: list[float] = [1.0],  # noqa: B006
         nu: list[float] = [0.5],  # noqa: B006
         half_life: list[float] = [14.0, 60.0],  # noqa: B006
-        popularity_share: list[float] = [0.0, 0.1, 0.3, 1.0, 3.0],  # noqa: B006
-        popularity_half_life: list[float] = [0.5, 3.0, 14.0],  # noqa: B006
+        popularity_share: list[float] = [0.0, 0.5, 1.5, 5.0],  # noqa: B006
+        popularity_half_life: list[float] = [0.5, 1.0, 5.0],  # noqa: B006
+        repeat_share: list[float] = [0.0, 0.3, 0.8, 2.4],  # noqa: B006
+        repeat_half_life: list[float] = [20.0, 60.0, 180.0],  # noqa: B006
         content_share: list[float] = [0.0, 0.03, 0.1, 0.3],  # noqa: B006
         content_pairs: list[float] = [10.0, 100.0],  # noqa: B006
         iterations: int = 10,
@@ -70,6 +72,9 @@ def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseCompone
             half_life: Half-lives of an interaction to try, in days; 0 means it never fades.
             popularity_share: Shares of decayed popularity to try in the scores of the best trials; 0 is always tried.
             popularity_half_life: Half-lives of that popularity to try, in days.
+            repeat_share: Shares to try of how often a user met an item before; 0 is tried too,
+                unless lists.repeats of the settings is on.
+            repeat_half_life: Half-lives to try of what a user met, in days, for repeats.
             content_share: Shares of text similarity to try in the scores of the best trials; 0 is always tried.
             content_pairs: Numbers of items to try: after a user has met so many, half of the content share is left.
             iterations: Sweeps over users and items in each fit.
@@ -89,6 +94,8 @@ def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseCompone
             "half_life": half_life,
             "popularity_share": popularity_share,
             "popularity_half_life": popularity_half_life,
+            "repeat_share": repeat_share,
+            "repeat_half_life": repeat_half_life,
             "content_share": content_share,
             "content_pairs": content_pairs,
             "iterations": iterations,
@@ -119,6 +126,7 @@ def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseCompone
                 verdicts=filtered.outputs["verdicts"],
                 window_days=window_days,
                 redis=redis,
+                settings=settings,
                 **day,
             )
             splits = split.outputs["splits"]

@@ -46,6 +46,8 @@ NuOption = Annotated[str, typer.Option(help=BY_NAME["nu"].help)]
 HalfLifeOption = Annotated[str, typer.Option(help=BY_NAME["half_life"].help)]
 PopularityShareOption = Annotated[str, typer.Option(help=BY_NAME["popularity_share"].help)]
 PopularityHalfLifeOption = Annotated[str, typer.Option(help=BY_NAME["popularity_half_life"].help)]
+RepeatShareOption = Annotated[str, typer.Option(help=BY_NAME["repeat_share"].help)]
+RepeatHalfLifeOption = Annotated[str, typer.Option(help=BY_NAME["repeat_half_life"].help)]
 ContentShareOption = Annotated[str, typer.Option(help=BY_NAME["content_share"].help)]
 ContentPairsOption = Annotated[str, typer.Option(help=BY_NAME["content_pairs"].help)]
 RunSetOption = Annotated[
@@ -85,6 +87,8 @@ def run_command(
     half_life: HalfLifeOption = "",
     popularity_share: PopularityShareOption = "",
     popularity_half_life: PopularityHalfLifeOption = "",
+    repeat_share: RepeatShareOption = "",
+    repeat_half_life: RepeatHalfLifeOption = "",
     content_share: ContentShareOption = "",
     content_pairs: ContentPairsOption = "",
     iterations: RunIterationsOption = None,
@@ -130,6 +134,8 @@ def run_command(
         half_life=half_life,
         popularity_share=popularity_share,
         popularity_half_life=popularity_half_life,
+        repeat_share=repeat_share,
+        repeat_half_life=repeat_half_life,
         content_share=content_share,
         content_pairs=content_pairs,
     )

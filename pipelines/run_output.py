@@ -124,6 +124,7 @@ TIER_WORDS: Final = {
     "segment": "the list of their context, as they have none of their own",
     "popular": "the popular list, as they have none of their own",
     "static": "the static file, as nothing has been published",
+    "none": "nothing, as they have met no item",
 }
 """A description of each tier that an answer can come from."""
 

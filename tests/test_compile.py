@@ -20,7 +20,7 @@ from dawnlist.pipelines.step_memory import ShopSize, compute_memory_limit
 FITTING_STEPS = {"tune", "train", "refit"}
 SECRETS = {
     "fetch": "DAWNLIST_SOURCE_PASSWORD", "dataset": "DAWNLIST_REDIS_PASSWORD", "publish": "DAWNLIST_REDIS_PASSWORD",
-    "notify": "DAWNLIST_NOTIFY_URLS",
+    "recommend": "DAWNLIST_REDIS_PASSWORD", "notify": "DAWNLIST_NOTIFY_URLS",
 }  # fmt: skip
 
 

@@ -28,18 +28,13 @@ def test_an_unusable_as_of_is_refused_with_what_to_do(text: str, what_to_do: str
         parse_as_of(text)
 
 
-def test_without_incumbent_the_holdout_is_the_last_day() -> None:
-    assert Cuts.from_as_of(DAY, None) == Cuts(DAY - timedelta(days=2), DAY - timedelta(days=1), DAY)
+def test_holdout_and_validation_are_whole_days_before_the_end() -> None:
+    one_day = timedelta(days=1)
+    assert Cuts.from_as_of(DAY) == Cuts(DAY - 2 * one_day, DAY - one_day, DAY)
+    assert Cuts.from_as_of(DAY, 28, 3) == Cuts(DAY - 31 * one_day, DAY - 28 * one_day, DAY)
 
 
-def test_the_holdout_never_begins_before_the_incumbents_day() -> None:
-    six_hours_ago = DAY - timedelta(hours=6)
-    assert Cuts.from_as_of(DAY, six_hours_ago) == Cuts(
-        DAY - timedelta(hours=30), six_hours_ago, DAY
-    )
-    assert Cuts.from_as_of(DAY, DAY - timedelta(days=9)) == Cuts.from_as_of(DAY, None)
-
-
-def test_an_incumbent_from_the_future_is_refused() -> None:
-    with pytest.raises(ValueError, match="not older than this run"):
-        Cuts.from_as_of(DAY, DAY)
+@pytest.mark.parametrize("lengths", [(0, 1), (1, 0), (29, 1), (1, 29)])
+def test_a_period_that_is_too_short_or_too_long_is_refused(lengths: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=r"a period has (0|29) days: give 1 to 28"):
+        Cuts.from_as_of(DAY, *lengths)

@@ -253,27 +253,31 @@ def test_a_predictor_answers_with_the_lists(
     assert str(known["items"][0]["title"]) in asked.stdout
 
 
-def test_a_gate_that_fails_leaves_the_store_untouched_and_still_reports(
+def test_a_day_whose_data_fails_leaves_the_store_untouched_and_still_reports(
     laptop: Laptop, shop: str, first: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "strict.yaml").write_text("gate: {min_users: 100000}")
+    (tmp_path / "strict.yaml").write_text("gate: {max_drift: 0}")
     before = laptop.store()
     done = laptop.run(shop, DAY_2, settings=str(tmp_path / "strict.yaml"))
     assert done.returncode == 0, done.stderr
     found = laptop.records(DAY_2)
     assert [record["step"] for record in found] == [*STEPS[: STEPS.index("gate") + 1], "notify"]
-    assert "enough users in the holdout" in find_step_report(found, "gate")["reason"]
-    assert "incumbent" in find_step_report(found, "evaluate")["arms"]
+    reason = find_step_report(found, "gate")["reason"]
+    assert reason.startswith("the day's data failed: drift of the event mix (PSI); nothing is")
+    assert f"version 1 of {DAY_1} stays, 1.0 days old" in reason
+    evaluation = find_step_report(found, "evaluate")
+    assert "incumbent" in evaluation["arms"] and evaluation["kept_items"] > 0.9
     assert laptop.store() == before
-    assert "enough users in the holdout" in laptop.page(DAY_2)
+    assert "drift of the event mix" in laptop.page(DAY_2)
     assert (laptop.lake().read_json("champion.json") or {})["version"] == 1
 
 
-def test_the_next_day_fetches_only_itself_and_goes_live(
+def test_the_next_day_fetches_only_itself_and_renews_what_is_live(
     laptop: Laptop, shop: str, first: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "lenient.yaml").write_text("gate: {min_users: 1, margin: 0.99, min_coverage: 0}")
-    done = laptop.run(shop, DAY_2, settings=str(tmp_path / "lenient.yaml"))
+    """With so few users nothing can be chosen, and the live configuration is fitted on the new rows."""
+    (tmp_path / "small.yaml").write_text("gate: {min_users: 100000}")
+    done = laptop.run(shop, DAY_2, settings=str(tmp_path / "small.yaml"))
     assert done.returncode == 0, done.stderr
     found = laptop.records(DAY_2)
     assert find_step_report(found, "fetch")["window"] == [
@@ -281,16 +285,21 @@ def test_the_next_day_fetches_only_itself_and_goes_live(
         DAY_2,
     ]  # with the overlap
     assert find_step_report(found, "publish")["version"] == 2
+    assert "nothing was searched: only" in find_step_report(found, "tune")["searched"]
+    before, after = (find_step_report(laptop.records(day), "publish") for day in (DAY_1, DAY_2))
+    assert (before["configured"], after["configured"]) == (DAY_1, DAY_1)
+    assert (after["winner"], after["engine"]) == ("incumbent", before["engine"])
+    assert "was renewed on this day's rows" in done.stdout
     assert (laptop.lake().read_json("champion.json") or {})["version"] == 2
-    again = laptop.run(shop, DAY_2, settings=str(tmp_path / "lenient.yaml"))
+    again = laptop.run(shop, DAY_2, settings=str(tmp_path / "small.yaml"))
     assert again.returncode == 0, again.stderr
     assert "is live and not older than this run" in again.stdout
     listed = subprocess.run(
         laptop.command("versions", redis=laptop.redis), capture_output=True, text=True, check=True
     ).stdout
-    assert [line.split()[:2] for line in listed.splitlines() if line.endswith("active")] == [
-        ["2", DAY_2]
-    ]
+    [active] = [line for line in listed.splitlines() if line.endswith("active")]
+    assert active.split()[:2] == ["2", DAY_2]
+    assert f"{before['engine']} of 2025-02-10, renewed" in active
 
 
 def test_a_rollback_moves_store_and_champion(

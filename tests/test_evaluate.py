@@ -1,6 +1,6 @@
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from dawnlist.components.evaluate.evaluation import (
     evaluate_models,
     flatten_evaluation,
 )
+from dawnlist.components.evaluate.segments import divide_truth
+from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.content import ItemFeatures
@@ -118,7 +120,8 @@ def test_a_user_unknown_to_the_incumbent_gets_the_popular_list() -> None:
 
 def test_an_equal_incumbent_is_no_different() -> None:
     splits = two_tastes()
-    result = evaluated(splits, fitted(splits), fitted(splits), "ndcg", k=5)
+    same = fitted(splits)
+    result = evaluated(splits, same, same, "ndcg", k=5, live=same)
     assert result["differences"]["incumbent"] == {"mean": 0, "low": 0, "high": 0}
     assert result["churn"] == 0
     assert result["per_user"]["challenger"] == result["per_user"]["incumbent"]
@@ -151,6 +154,86 @@ def test_segments() -> None:
     )  # nobody can list n
 
 
+def with_repeats(splits: Splits) -> Splits:
+    """a meets x again in the holdout, and c z; repeats count."""
+    for user, item in (("a", "x"), ("c", "z")):
+        [place] = [
+            number
+            for number, pair in enumerate(zip(splits.user_index, splits.item_index, strict=True))
+            if (splits.user_ids.ids[pair[0]].as_py(), splits.item_ids.ids[pair[1]].as_py())
+            == (user, item)
+        ]
+        splits.last[2, place], splits.weight[2, place] = splits.last[2].max(), 1
+    return replace(splits, about={**splits.about, "repeats": "auto"})
+
+
+REPEATING = {"repeat_share": 1.0, "repeat_half_life": 90.0, "repeat_gap": 1.0}
+
+
+def test_repeats_are_hits_of_lists_that_hold_them() -> None:
+    splits = with_repeats(cut(*ROWS))
+    challenger = replace(ranking(splits, "abc", "xyz"), config=REPEATING)
+    result = evaluated(splits, challenger, ranking(splits, "abc", "zyx"), "hit_rate", k=1)
+    # Own items come first for the challenger: x for a, x for b, z for c. The incumbent: z, y, y.
+    assert result["per_user"] == {"challenger": [1, 0, 1], "incumbent": [1, 1, 0]}
+    assert result["repeat_share"] == round(2 / 7, 4)
+    assert list(result["arms"]) == [
+        "challenger", "incumbent", "item_knn", "own_items", "popularity",
+    ]  # fmt: skip
+    # a: x, b: z, c: z. Nobody met x in the last week, and it is a's own all the same.
+    assert result["arms"]["own_items"]["hit_rate@1"] == pytest.approx(2 / 3, abs=1e-6)
+    again, new = (in_segment(result, name) for name in ("items met again", "items new to the user"))
+    assert (again["users"], new["users"]) == (2, 2)
+    assert [again["arms"][arm] for arm in ("challenger", "incumbent", "own_items")] == [1, 0, 1]
+    assert [new["arms"][arm] for arm in ("challenger", "incumbent", "own_items")] == [0, 1, 0]
+    assert again["difference"] == {"mean": 1, "low": 1, "high": 1}
+    assert new["difference"] == {"mean": -1, "low": -1, "high": -1}
+    alone = evaluated(splits, challenger, None, "hit_rate", k=1)
+    assert "difference" not in in_segment(alone, "items met again")
+
+
+def test_without_repeats_there_are_no_parts_and_no_arm_of_own_items() -> None:
+    splits = with_repeats(cut(*ROWS))
+    splits = replace(splits, about={**splits.about, "repeats": "off"})
+    result = evaluated(splits, ranking(splits, "abc", "xyz"), None, "hit_rate", k=1)
+    assert (result["evaluated_users"], list(result["arms"])) == (
+        2,
+        ["challenger", "item_knn", "popularity"],
+    )
+    assert not {"items met again", "items new to the user"} & {
+        row["segment"] for row in result["segments"]
+    }
+
+
+def test_the_parts_of_the_truth_sum_up_to_it() -> None:
+    users = arms.EvaluatedUsers.from_splits(with_repeats(cut(*ROWS)), 1)
+    parts = divide_truth(users)
+    assert list(parts) == ["new items", "items new to the user", "items met again"]
+    dense = {}
+    for name, (has_truth, truth) in parts.items():
+        assert truth.shape[0] == has_truth.sum()
+        dense[name] = np.zeros(users.truth.shape)
+        dense[name][has_truth] = truth.toarray()
+    whole = dense["items new to the user"] + dense["items met again"]
+    np.testing.assert_array_equal(whole, users.truth.toarray())
+    # n, x, y, z: b's n is new to everybody; a met x again, c z.
+    assert dense["new items"].tolist() == [[0] * 4, [1, 0, 0, 0], [0] * 4]
+    assert dense["items met again"].tolist() == [[0, 1, 0, 0], [0] * 4, [0, 0, 0, 1]]
+
+
+def test_own_items_come_before_popular_ones_by_frequency_and_age() -> None:
+    splits = cut(*ROWS, ("a", "n", 40.0))
+    history = splits.user_items("train")
+    arm = arms.build_own_items_arm(history, 1.0)
+    users = arms.EvaluatedUsers.from_splits(splits, 4)
+    # n was met last, x and y are equally old; then what others met in the last week: z.
+    assert arm(users)[0].tolist() == [0, 1, 2, 3]
+    history.weight.data[(history.weight.indices == 2)] = 9
+    assert arms.build_own_items_arm(history, 1.0)(replace(users, history=history))[0].tolist() == [
+        2, 0, 1, 3,
+    ]  # fmt: skip
+
+
 def test_cold_users_get_the_popular_list_of_every_arm_that_does_not_know_them() -> None:
     splits = cut(*ROWS, ("e", "y", 5.0))
     result = evaluated(
@@ -170,11 +253,33 @@ def test_cold_users_get_the_popular_list_of_every_arm_that_does_not_know_them() 
 
 def test_churn_is_the_share_of_old_lists_that_is_gone() -> None:
     splits = cut(*ROWS, ("e", "u", 300.0), ("e", "v", 300.0))
-    result = evaluated(
-        splits, ranking(splits, "abc", "zuv"), ranking(splits, "abc", "zyu"), "ndcg", k=2
-    )
+    challenger, live = ranking(splits, "abc", "zuv"), ranking(splits, "abc", "zyu")
+    result = evaluated(splits, challenger, challenger, "ndcg", k=2, live=live)
     # a: z u for z u; b, who met z: u v for y u
-    assert result["churn"] == 1 / 4
+    assert (result["churn"], result["kept_items"]) == (1 / 4, 1)
+    alone = evaluated(splits, challenger, live, "ndcg", k=2)
+    assert not {"churn", "kept_items"} & set(alone)  # nothing is live
+
+
+@pytest.mark.parametrize(
+    ("seen_until", "is_scored"),
+    [
+        (CUTS.train_end, True),
+        (CUTS.train_end + timedelta(microseconds=1), False),
+        (CUTS.as_of, False),
+    ],
+)
+def test_a_live_model_is_scored_only_on_what_it_has_not_seen(
+    seen_until: datetime, is_scored: bool
+) -> None:
+    splits = two_tastes()
+    model = fitted(splits)
+    live = replace(fitted(splits, 1), lineage={"as_of": format_iso(seen_until)})
+    result = evaluated(splits, model, model, "ndcg", k=5, live=live)
+    assert ("live" in result["arms"], "live" in result["per_user"]) == (is_scored, is_scored)
+    assert ("live" in result["differences"]) == is_scored
+    assert ("live" in result["segments"][0]["arms"]) == is_scored
+    assert result["churn"] > 0 and result["kept_items"] == 1
 
 
 def test_blocks_of_users_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

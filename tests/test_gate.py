@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from dawnlist.components.gate.evidence import Evidence
 from dawnlist.components.gate.history import build_gate_record
 from dawnlist.components.gate.page import render_gate_markdown, render_gate_page
 from dawnlist.components.gate.verdict import decide_verdict
+from dawnlist.cuts import format_iso
 from dawnlist.records.verdict import ForcedPass
 from dawnlist.settings import GateSettings
 from tests.support.gates import DAY, LIVE, broken, evaluation, past, spread_out, verdict
@@ -51,26 +53,28 @@ def test_with_an_incumbent_every_rule_must_pass(
 ) -> None:
     found = verdict(evaluation([challenger] * 100, EVEN, popularity))
     assert broken(found) == expected
-    assert (found.passed, found.winner) == (
-        (False, "incumbent") if expected else (True, "challenger")
-    )
+    assert (found.passed, found.is_renewal) == (True, bool(expected))
+    assert found.winner == ("incumbent" if expected else "challenger")
 
 
 def test_an_identical_model_passes_a_strict_gate() -> None:
     users = spread_out(0.1)
     assert verdict(evaluation(users, users), settings=STRICT).passed
     worse = evaluation([value - 0.0001 for value in users], users)
-    assert not verdict(worse, settings=STRICT).passed
+    assert verdict(worse, settings=STRICT).winner == "incumbent"
 
 
 def test_too_few_users_are_no_evidence() -> None:
-    few = verdict(evaluation([0.2] * 19, [0.1] * 19))
+    few = verdict(evaluation([0.2] * 99, [0.1] * 99))
     assert broken(few) == {"users": None, "incumbent": None}
     names = "enough users in the holdout, ndcg@20 against the incumbent, lower bound"
-    assert few.reason == f"not enough evidence: {names}; the incumbent stays"
-    first = decide_verdict(evaluation([0.2] * 19, None), GateSettings(), AS_OF, None)
+    assert few.reason == (
+        f"not enough evidence: {names}; "
+        "the live configuration (als of 2026-01-30) was renewed on this day's rows"
+    )
+    first = decide_verdict(evaluation([0.2] * 99, None), GateSettings(), AS_OF, None)
     assert (first.passed, first.winner) == (True, "popularity")  # something must go live
-    assert broken(verdict(evaluation([0.2] * 19, [0.1] * 19), [past(1, users=81)])) == {}
+    assert broken(verdict(evaluation([0.2] * 99, [0.1] * 99), [past(1, users=1)])) == {}
 
 
 def test_nobody_to_judge_on_and_nobody_hit_are_no_evidence() -> None:
@@ -106,6 +110,8 @@ def test_gates_before_decide_what_today_can_not() -> None:
         {"k": 10},
         {"comparable": False},
         {"end": AS_OF},  # overlaps today's holdout
+        {"end": AS_OF - timedelta(days=1) + timedelta(microseconds=1)},
+        {"evidence": Evidence(10_000, 0.0, 0.0, 1000.0)},  # the challenger was the incumbent itself
     ],
 )
 def test_gates_that_are_no_evidence_for_today_are_left_out(changed: dict[str, Any]) -> None:
@@ -122,6 +128,18 @@ def test_only_disjoint_holdouts_are_pooled_and_none_from_before_a_forced_pass() 
         past(2, users=10_000, error=0.001),
     ]
     assert broken(verdict(NOISY, forced)) == {"incumbent": None}
+
+
+def test_holdouts_of_several_days_overlap_and_count_once() -> None:
+    """Of seven nights with holdouts of three days, two are disjoint with today's and each other."""
+    gates = []
+    for day in range(1, 8):
+        start = AS_OF - timedelta(days=day + 3)
+        gates.append(past(day, users=10_000, error=0.001, start=start))
+    today = replace(
+        NOISY, holdout=replace(NOISY.holdout, start=format_iso(AS_OF - timedelta(days=3)))
+    )
+    assert "20,100 users of 3 gates" in str(verdict(today, gates).rules)
 
 
 def test_other_days_do_not_excuse_a_loss_that_today_shows() -> None:
@@ -169,14 +187,35 @@ def test_lift_that_scatters_from_day_to_day_has_a_wider_bound() -> None:
     assert broken(verdict(evaluation([0.0999] * 100, EVEN, 0.055), gates)) == {}
 
 
-def test_coverage_is_asked_of_what_so_few_lists_could_show() -> None:
-    """25 lists of 20 show at most 0.5% of 100,000 items, so 5% of that is enough."""
-    wide = evaluation([0.1] * 25, [0.1] * 25, items=100_000)
-    settings = GateSettings(min_coverage=0.05)
-    wide.arms["challenger"]["coverage@20"] = 0.004
-    assert broken(verdict(wide, settings=settings)) == {}
-    wide.arms["challenger"]["coverage@20"] = 0.0002
-    assert broken(verdict(wide, settings=settings)) == {"coverage": False}
+def shown(
+    challenger: int, incumbent: int | None, better: float = 0.0, users: int = 100, items: int = 1000
+) -> Any:
+    """What the rule on coverage says of lists that show so many of the items."""
+    metrics = None if incumbent is None else [0.1] * users
+    found = evaluation([0.1 + better] * users, metrics, items=items)
+    found.arms["challenger"]["coverage@20"] = challenger / items
+    if incumbent is not None:
+        found.arms["incumbent"]["coverage@20"] = incumbent / items
+    [rule] = [rule for rule in verdict(found).rules if rule.rule == "coverage"]
+    return rule.value, rule.limit, rule.passed
+
+
+def test_coverage_is_asked_of_the_incumbents_and_a_popular_list_has_enough() -> None:
+    assert shown(50, 100) == (50, 50, True)
+    assert shown(49, 100) == (49, 50, False)
+    assert shown(50, 101) == (50, 51, False)
+    assert shown(20, 20) == (20, 20, True)  # popularity against popularity
+    assert shown(19, 20) == (19, 20, False)
+    assert shown(20, None) == (20, 20, True)  # without an incumbent
+    assert shown(19, None) == (19, 20, False)
+    assert shown(7, 7, items=7) == (7, 7, True)  # a catalogue of seven
+
+
+def test_coverage_is_no_reason_against_a_challenger_that_is_shown_to_be_better() -> None:
+    assert shown(20, 100, better=0.001) == (20, 20, True)
+    assert shown(19, 100, better=0.001) == (19, 20, False)
+    assert shown(20, 100, better=-0.001) == (20, 50, False)
+    assert shown(20, 100, better=0.001, users=99) == (20, 50, False)  # too few to show it
 
 
 def test_no_segment_loses_much() -> None:
@@ -207,7 +246,17 @@ def test_no_segment_loses_much() -> None:
         ({}, {}),
         ({"events": 700}, {}),
         ({"events": 500}, {"volume": False}),
-        ({"events": 99, "before": [99] * 28}, {"events": False}),
+        ({"events": 99, "before": [990] * 5}, {"events": False, "volume": False}),
+        ({"events": 99, "before": [99] * 5}, {"events": False}),  # this weekday is not known yet
+        ({"events": 99, "before": [99] * 13}, {"events": False}),
+        ({"events": 99, "before": [99] * 14}, {}),  # as many as usual on this weekday
+        ({"events": 60, "before": [100] * 14}, {}),
+        ({"events": 59, "before": [100] * 14}, {"events": False, "volume": False}),
+        ({"events": 0, "before": ([900] * 6 + [0]) * 2, "mix": {}}, {}),  # closed on Saturdays
+        ({"events": 0, "before": [900] * 14, "mix": {}}, {"events": False, "volume": False}),
+        ({"events": 1000, "dropped": 4000}, {}),  # 80%
+        ({"events": 1000, "dropped": 4001}, {"dropped": False}),
+        ({"events": 0, "dropped": 0, "before": ([900] * 6 + [0]) * 2, "mix": {}}, {}),
         ({"before": []}, {}),  # the first day
         (
             {"events": 500, "before": [1000] * 6 + [500] + [1000] * 6 + [500] * 15},
@@ -228,16 +277,82 @@ def test_the_day_must_be_like_others(traffic: dict[str, Any], expected: dict[str
     found = verdict(evaluation(EVEN, EVEN, traffic={**DAY, **traffic}))
     assert broken(found) == expected
     assert found.comparable == (not expected)
+    assert found.passed == (not expected)  # nothing moves on a day that can't be trusted
 
 
 def test_all_lists_at_once_do_not_change() -> None:
-    assert broken(verdict(evaluation(EVEN, EVEN, churn=0.95))) == {"churn": False}
-    # no user has a list of the incumbent's
-    new_ids = evaluation(EVEN, EVEN, kept_items=0.0, churn=None)
-    assert broken(verdict(new_ids)) == {"churn": False}
-    assert "100% of the incumbent's items are gone" in str(verdict(new_ids).rules)
-    over = {**LIVE, "winner": "popularity"}
-    assert decide_verdict(evaluation(EVEN, EVEN, churn=0.95), GateSettings(), AS_OF, over).passed
+    assert broken(verdict(evaluation(EVEN, EVEN, churn=0.9))) == {}
+    other = verdict(evaluation(EVEN, EVEN, churn=0.9001))
+    assert broken(other) == {"churn": False}
+    assert (other.is_renewal, other.comparable) == (True, False)
+    for over in ({"winner": "popularity"}, {"winner": "incumbent", "engine": "popularity"}):
+        live = {**LIVE, **over}
+        found = decide_verdict(evaluation(EVEN, EVEN, churn=0.95), GateSettings(), AS_OF, live)
+        assert found.winner == "challenger"
+
+
+def test_a_catalogue_with_new_ids_publishes_nothing() -> None:
+    # no user has a list of the live version's
+    new_ids = verdict(evaluation(EVEN, EVEN, kept_items=0.0, churn=None))
+    assert broken(new_ids) == {"churn": False, "catalogue": False}
+    assert not new_ids.passed
+    assert "100% of the live model's items are gone" in str(new_ids.rules)
+    assert "run the day again with --force" in new_ids.reason
+    few_left = evaluation(EVEN, EVEN, kept_items=0.1, churn=0.0)
+    assert "catalogue" not in broken(verdict(few_left))
+    fewer_left = evaluation(EVEN, EVEN, kept_items=0.0999, churn=0.0)
+    assert "catalogue" in broken(verdict(fewer_left))
+
+
+def test_a_day_that_breaks_a_rule_says_how_old_the_lists_are_and_what_to_do() -> None:
+    little = evaluation(EVEN, EVEN, traffic={**DAY, "events": 599})
+    old = {**LIVE, "as_of": "2026-01-28T12:00:00Z"}
+    found = decide_verdict(little, GateSettings(), AS_OF, old)
+    assert (found.passed, found.winner) == (False, "incumbent")
+    assert found.reason == (
+        "the day's data failed: events against the same weekday; nothing is published, and version "
+        "3 of 2026-01-28T12:00:00Z stays, 2.5 days old. Part of the day's events is missing. See "
+        "the fetch step, and run the day again"
+    )
+    assert decide_verdict(little, GateSettings(), AS_OF, None).reason.startswith(
+        "the day's data failed: events against the same weekday; nothing is published, and the "
+        "store has no version. "
+    )
+
+
+@pytest.mark.parametrize(
+    ("incumbent", "live", "renewed"),
+    [
+        (EVEN, None, True),  # the live version has seen the holdout
+        (EVEN, EVEN, True),
+        ([0.099] * 100, EVEN, True),  # lower by the margin
+        ([0.0989] * 100, EVEN, False),
+        (spread_out(0.0989, 100), EVEN, True),  # not for sure
+        ([0.2] * 100, EVEN, True),
+    ],
+)
+def test_the_live_configuration_is_renewed_unless_that_is_shown_to_lose(
+    incumbent: list[float], live: list[float] | None, renewed: bool
+) -> None:
+    found = verdict(evaluation([0.04] * 100, incumbent, live=live))
+    assert found.winner == "incumbent" and found.passed == found.is_renewal == renewed
+    assert ("renewal" in broken(found)) == (not renewed)
+    if not renewed:
+        assert "loses when it is fitted anew; nothing is published, and version 3" in found.reason
+    better = verdict(evaluation([0.3] * 100, incumbent, live=live))
+    if renewed:
+        assert better.winner == "challenger"
+
+
+def test_a_live_configuration_that_hits_nobody_is_renewed_too() -> None:
+    nobody = [0.0] * 100
+    found = verdict(evaluation(nobody, nobody, popularity=1e-9, live=nobody))
+    assert found.is_renewal and "renewal" not in {rule.rule for rule in found.rules}
+
+
+def test_too_few_users_say_nothing_about_a_renewal() -> None:
+    few = verdict(evaluation([0.04] * 99, [0.05] * 99, live=[0.1] * 99))
+    assert few.is_renewal and "renewal" not in {rule.rule for rule in few.rules}
 
 
 @pytest.mark.parametrize("force", ["", "lists were checked by hand"])
@@ -259,7 +374,8 @@ def test_a_forced_pass_is_written_down() -> None:
     assert found.forced == ForcedPass("a new catalogue, checked by hand")
     assert found.reason == (
         "FORCED: a new catalogue, checked by hand (without it: the challenger failed: "
-        "ndcg@20 against the incumbent, lower bound; the incumbent stays)"
+        "ndcg@20 against the incumbent, lower bound; the live configuration (als of 2026-01-30) was "
+        "renewed on this day's rows)"
     )
     assert "## Gate: FORCED" in render_gate_markdown(found)
     assert build_gate_record(bad, found, AS_OF, "r").forced == "a new catalogue, checked by hand"
@@ -279,7 +395,7 @@ def test_a_reason_that_is_none_is_refused(force: str) -> None:
 
 def test_markdown_shows_each_rule() -> None:
     text = render_gate_markdown(verdict(evaluation([0.1] * 100, [0.09] * 100, 0.14)))
-    assert "## Gate: not passed" in text
+    assert "## Gate: renewed" in text
     assert (
         "| ndcg@20 against the incumbent, lower bound | 11.11% | at least -1.00% | pass | 100 users |"
         in text

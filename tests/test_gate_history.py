@@ -80,11 +80,11 @@ def test_judging_reads_and_leaves_a_history(lake: Lake) -> None:
     users = spread_out(0.1)
     noisy = [value + (0.02 if place % 4 < 2 else -0.02) for place, value in enumerate(users)]
     alone = judge_challenger(lake, evaluation(noisy, users), GateSettings(), AS_OF, "run")
-    assert not alone.verdict.passed and alone.gates == []
+    assert alone.verdict.is_renewal and alone.gates == []
     before = [past(day, users=100_000, error=0.0001) for day in (1, 2)]
     kept(lake, *before)
     found = judge_challenger(lake, evaluation(noisy, users), GateSettings(), AS_OF, "run")
-    assert found.verdict.passed and found.gates == before
+    assert found.verdict.winner == "challenger" and found.gates == before
     assert "passed" in found.markdown and "100,000" in found.page
     tomorrow = AS_OF + timedelta(days=1)
     assert history.read_recent_gates(lake, tomorrow) == [found.today, *before]
@@ -94,14 +94,16 @@ def test_judging_reads_and_leaves_a_history(lake: Lake) -> None:
 
 
 def test_the_first_gate_has_no_evidence_and_a_lift(lake: Lake) -> None:
-    first = judge_challenger(lake, evaluation([0.1] * 30, None), GateSettings(), AS_OF, "run").today
+    first = judge_challenger(
+        lake, evaluation([0.1] * 100, None), GateSettings(), AS_OF, "run"
+    ).today
     assert (first.evidence.users, first.winner) == (0, "challenger")
     assert first.lift == {"challenger": pytest.approx(2.0)}
 
 
 def test_a_blank_reason_leaves_nothing_behind(lake: Lake) -> None:
     with pytest.raises(ValueError, match="the reason of a forced pass is ''"):
-        judge_challenger(lake, evaluation([0.1] * 30, None), GateSettings(), AS_OF, "run", "  ")
+        judge_challenger(lake, evaluation([0.1] * 100, None), GateSettings(), AS_OF, "run", "  ")
     assert lake.names("gates") == []
 
 

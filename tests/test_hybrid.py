@@ -17,11 +17,19 @@ from dawnlist.model import popularity
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.content import ItemFeatures
 from dawnlist.model.factor_model import FactorModel
-from dawnlist.model.hybrid import SHRINKAGE, Hybrid, ModelColumns, split_columns
+from dawnlist.model.hybrid import (
+    SHRINKAGE,
+    Hybrid,
+    ModelColumns,
+    blend_fitted_popularity,
+    split_columns,
+)
 from dawnlist.model.ids import IdMap
+from dawnlist.model.score_scales import compute_score_scales
 from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
 from dawnlist.ranking.fold_in import NO_PAIRS, FoldIn, UserPairs
+from dawnlist.ranking.normal_equations import compute_gram
 from tests.support.literal import AS_OF, two_tastes
 
 NEW, OLD = 1_700_000_000_000_000, 1
@@ -51,8 +59,11 @@ def test_the_columns_add_up_to_the_score() -> None:
     alike = even[:, None] == (
         np.arange(22) % 2 == 0
     )  # a user meets items of one kind alone: p is that kind's word
-    wanted = x @ items[:, :4].T + 0.5 * popular + (0.4 * 2 / (2 + met))[:, None] * alike
-    np.testing.assert_allclose(users @ items.T, wanted, atol=1e-5)
+    scales = np.sqrt((x @ y.T).astype(np.float64) ** 2 @ np.ones(20) / 55)[:, None]
+    factor_scores = x @ items[:, :4].T / scales
+    wanted = factor_scores + 0.5 * popular + (0.4 * 2 / (2 + met))[:, None] * alike
+    np.testing.assert_allclose(users[:, 4:5], scales, rtol=1e-5)
+    np.testing.assert_allclose(users @ items.T / scales, wanted, atol=1e-4)
     np.testing.assert_array_equal(items[:20, :4], y)
 
 
@@ -83,18 +94,39 @@ def test_a_model_comes_apart_into_its_columns() -> None:
 
 
 def test_without_shares_the_model_is_what_was_fitted() -> None:
-    """Bit for bit, and with popularity what that made of it; the new items come behind."""
+    """Bit for bit, beside the users' scales; the new items come behind."""
     hybrid = Hybrid.of(stocked(), "train")
     fitted = fit_als(two_tastes().user_items("train"), PLAIN)
     users, items = hybrid.factors(fit_als(hybrid.fitted, PLAIN), PLAIN)
-    np.testing.assert_array_equal(users, fitted[0])
-    np.testing.assert_array_equal(items[:20], fitted[1])
+    np.testing.assert_array_equal(users[:, :4], fitted[0])
+    np.testing.assert_array_equal(items[:20, :4], fitted[1])
+    assert (users.shape, items.shape) == ((40, 5), (22, 5))
+    assert not items[:, 4].any()
     bare = Hybrid.of(two_tastes(), "train")
+    scales = compute_score_scales(fitted[0], compute_gram(fitted[1]))
     for config in (PLAIN, ALSConfig(4, popularity_share=0.3)):
         share = (config.popularity_share, config.popularity_half_life)
-        wanted = popularity.blend_popularity(fitted, bare.user_items, *share)
+        wanted = popularity.blend_popularity(fitted, bare.user_items, *share, scales)
         for found, same in zip(bare.factors(fitted, config), wanted, strict=True):
             np.testing.assert_array_equal(found, same)
+
+
+def test_popularity_of_a_fit_alone_ranks_as_the_served_model_does() -> None:
+    """An ablation and a matrix serve no columns that are 0."""
+    hybrid = Hybrid.of(two_tastes(), "train")
+    config = ALSConfig(4, iterations=3, popularity_share=0.3)
+    fitted = fit_als(hybrid.fitted, config)
+    blended = blend_fitted_popularity(fitted, hybrid.user_items, config)
+    for found, same in zip(blended, hybrid.factors(fitted, config), strict=True):
+        np.testing.assert_array_equal(found, same)
+    assert blend_fitted_popularity(fitted, hybrid.user_items, PLAIN) is fitted
+
+
+def test_the_config_of_a_model_says_how_its_scores_are_scaled() -> None:
+    splits = two_tastes()
+    splits.about["repeat_gap"] = 12.5
+    config = Hybrid.of(splits, "train").build_model_config(PLAIN)
+    assert config == {**PLAIN.as_dict(), "score_scale": 55.0, "repeat_gap": 12.5}
 
 
 def test_a_new_item_has_the_factors_of_those_it_is_like() -> None:
@@ -103,10 +135,10 @@ def test_a_new_item_has_the_factors_of_those_it_is_like() -> None:
     _, items = hybrid.factors((np.zeros((40, 4), np.float32), y), PLAIN)
     assert np.flatnonzero(hybrid.new).tolist() == [20, 21]
     np.testing.assert_allclose(
-        items[20], y[0::2].sum(axis=0) / (SHRINKAGE + 10), rtol=1e-5, atol=1e-6
+        items[20, :4], y[0::2].sum(axis=0) / (SHRINKAGE + 10), rtol=1e-5, atol=1e-6
     )
     np.testing.assert_allclose(
-        items[21], y[1::2].sum(axis=0) / (SHRINKAGE + 10), rtol=1e-5, atol=1e-6
+        items[21, :4], y[1::2].sum(axis=0) / (SHRINKAGE + 10), rtol=1e-5, atol=1e-6
     )
 
 

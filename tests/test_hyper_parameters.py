@@ -24,6 +24,8 @@ def test_the_limits() -> None:
         "half_life": (0, 36_500),
         "popularity_share": (0, 1e3),
         "popularity_half_life": (1e-3, 36_500),
+        "repeat_share": (0, 1e3),
+        "repeat_half_life": (1e-3, 36_500),
         "content_share": (0, 1e3),
         "content_pairs": (1e-3, 1e6),
     }
@@ -57,7 +59,7 @@ def test_the_grid_of_the_daily_search_is_within_the_limits(parameter: HyperParam
 
 
 def test_names_and_labels_are_used_once() -> None:
-    assert len(BY_NAME) == len({parameter.label for parameter in HYPER_PARAMETERS}) == 10
+    assert len(BY_NAME) == len({parameter.label for parameter in HYPER_PARAMETERS}) == 12
 
 
 @pytest.mark.parametrize("iterations", [0, 1001])

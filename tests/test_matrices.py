@@ -20,8 +20,10 @@ from dawnlist.model import matrices
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.metrics import METRICS, score_lists
+from dawnlist.model.score_scales import compute_score_scales
 from dawnlist.pipelines.matrices import matrix_models
 from dawnlist.pipelines.matrices.commands import parse_list_lengths, train_command
+from dawnlist.ranking.normal_equations import compute_gram
 from dawnlist.ranking.topk import top_k
 
 USERS, ITEMS = 40, 20
@@ -120,10 +122,12 @@ def test_a_share_of_popularity_is_a_factor_more(tmp_path: Path) -> None:
     with matrix_models.stage_model_folder(tmp_path / "model") as folder:
         matrix_models.fit_matrix_model(csr_matrix([[1, 1], [1, 0]]), config, "cpu", folder)
     model = FactorModel.load(tmp_path / "model")
-    assert (model.user_factors[:, 2].tolist(), model.item_factors[:, 2].tolist()) == (
-        [1, 1],
-        [0.5, 0.25],
+    scales = compute_score_scales(
+        model.user_factors[:, :2], compute_gram(model.item_factors[:, :2])
     )
+    np.testing.assert_array_equal(model.user_factors[:, 2], scales)
+    # Two users and one: their mean, 1.5, counts 1.
+    np.testing.assert_allclose(model.item_factors[:, 2], [0.5 * 2 / 1.5, 0.5 / 1.5], rtol=1e-6)
 
 
 def test_the_figures_are_those_of_the_metrics(fitted: Path) -> None:

@@ -282,18 +282,41 @@ def night_without_unknown_events(night: Night) -> str:
     return other.reported()[1]
 
 
-def test_a_gate_that_does_not_pass_leaves_a_complete_report(night: Night) -> None:
-    assert not night.judged(evaluation(0.1, 0.3, 0.2))
+def test_a_challenger_that_was_refused_leaves_the_live_configuration_renewed(
+    night: Night,
+) -> None:
+    live = {"version": 3, "as_of": "2026-01-30T03:00:00Z", "winner": "incumbent", "engine": "als",
+            "configured": "2026-01-12T03:00:00Z"}  # fmt: skip
+    scored = evaluation(0.1, 0.3, 0.2)
+    assert night.judged(scored)
+    night.step("gate", to_json(decided(scored, live)))
+    night.published("incumbent")
     text, html, _ = night.reported()
-    page = Page(html)
     assert text.splitlines()[-1].startswith(
-        "NOT PUBLISHED: The gate did not pass and the store is untouched: "
+        "PUBLISHED: Version 4 is live: the renewed lists for 80 users. The challenger failed: "
+        "ndcg@20 against the incumbent, lower bound; the live configuration (als of 2026-01-12) was "
+        "renewed on this day's rows. "
     )
     assert re.search(
         r"^ndcg@20 against the incumbent, lower bound +-66\.67% +at least -1\.00% +FAIL$",
         text,
         re.MULTILINE,
     )
+    assert "Publication" in Page(html).headings
+
+
+def test_a_gate_that_does_not_pass_leaves_a_complete_report(night: Night) -> None:
+    traffic = {"events": 50, "before": [1000] * 28, "mix": {}, "mix_before": {}}
+    assert not night.judged({**evaluation(0.1, 0.3, 0.2), "traffic": traffic})
+    text, html, _ = night.reported()
+    page = Page(html)
+    assert text.splitlines()[-1] == (
+        "NOT PUBLISHED: The gate did not pass and the store is untouched: the day's data failed: "
+        "events of the last 24 hours, events against the same weekday; nothing is published, and "
+        "the store has no version. Too few events came in. Check that tracking and fetch work. "
+        "Part of the day's events is missing. See the fetch step, and run the day again."
+    )
+    assert re.search(r"^events of the last 24 hours +50 +at least 100 +FAIL$", text, re.MULTILINE)
     assert "did not run: refit, recommend, publish" in text
     assert page.text.count("not needed") == 3
     assert len(page.pictures) == 4
@@ -554,7 +577,7 @@ def test_segments_lift_and_churn_are_told(night: Night) -> None:
     assert "| cold users | 7 | 0.2000 | 0.2000 |" in markdown
     for words in (
         "1.50 times popularity&#39;s ndcg@20 (1.40 to 1.60).",
-        "25.0% of the incumbent&#39;s lists are not in the challenger&#39;s.",
+        "25.0% of the live lists are not in the challenger&#39;s.",
         "judged on another holdout (0123456789abcdef, now fedcba9876543210)",
     ):
         assert words in page

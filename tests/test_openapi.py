@@ -21,6 +21,7 @@ from tests.support.servers import Predictor
 EXAMPLES = 1_000 if os.environ.get("DAWNLIST_PROVE") else 15
 ROUTES = [
     ("GET", "/v1/recommendations/{user}"),
+    ("GET", "/v1/buy-again/{user}"),
     ("POST", "/v1/models/dawnlist:predict"),
     ("POST", "/v2/models/dawnlist/infer"),
 ]

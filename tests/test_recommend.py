@@ -16,6 +16,8 @@ from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.evaluation import Evaluation, HoldoutFacts
 from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.score_scales import compute_score_scales
+from dawnlist.ranking.normal_equations import compute_gram
 from dawnlist.records.verdict import Verdict
 from dawnlist.schema import ITEMS_SCHEMA
 from dawnlist.store.toplists import TopLists
@@ -72,7 +74,8 @@ def test_what_the_lists_carry() -> None:
     assert build_list_metadata(
         evaluation,
         Verdict(True, "popularity", "", [], None, True),
-        "m1",
+        None,
+        {"name_in_lake": "m1", "engine": "popularity"},
         {"view": 1.0},
         parse_as_of("2026-01-31T00:00:00+00:00"),
         "run-1",
@@ -82,6 +85,7 @@ def test_what_the_lists_carry() -> None:
         "model": "m1",
         "winner": "popularity",
         "engine": "popularity",
+        "configured": "2026-01-31T00:00:00Z",
         "metrics": {"ndcg@20": 0.1},
         "popularity_window": "7d",
         "event_weights": {"view": 1.0},
@@ -95,8 +99,9 @@ def test_what_stands_in_most_lists_comes_first(lists: TopLists) -> None:
 
 
 def test_what_computes_the_lists_anew_goes_with_them(lists: TopLists) -> None:
-    """The scores of a list are the products of what is there; nobody's history is lost."""
-    scores = lists.vectors @ lists.item_factors.T + lists.item_bias
+    """The scores of a list are computed from what is there; nobody's history is lost."""
+    scales = compute_score_scales(lists.vectors, compute_gram(lists.item_factors))
+    scores = lists.vectors @ lists.item_factors.T / scales[:, None] + lists.item_bias
     rows = np.arange(40)[:, None]
     assert np.allclose(scores[rows, lists.item_index[:, :10]], lists.score[:, :10], atol=1e-5)
     assert lists.meta["config"]["engine"] == "als"
@@ -123,7 +128,7 @@ def test_users_that_the_model_does_not_know_are_left_out_with_their_histories(
     )
     found = build_top_lists(lake, splits, known, META, 3, NONE)
     assert found.user_ids.tolist() == ["u03", "u05"]
-    assert found.vectors.tolist() == model.user_factors[some].tolist()
+    assert found.vectors.tolist() == model.user_factors[some, :2].tolist()
     assert (
         found.histories.weight.toarray().tolist()
         == splits.user_items("refit").weight[some].toarray().tolist()

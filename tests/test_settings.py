@@ -55,7 +55,7 @@ def test_on_and_off_need_no_quotes(tmp_path: Path) -> None:
         ("gate: {margin: 2}", r"gate.margin is 2: Input should be less than 1"),
         (
             "gates: {}",
-            r"gates is {}: there is no such name; the names here are source, bots, gate, limits, keep,",
+            r"gates is {}: there is no such name; the names here are source, bots, lists, gate, limits, keep,",
         ),
         (
             "gate: {margins: 1}",

@@ -10,18 +10,22 @@ from scipy.sparse import csr_matrix
 
 from dawnlist.als.engine import FitEngine
 from dawnlist.als.training import fit_als
-from dawnlist.components.refit.winner import select_winning_config
+from dawnlist.components.refit.winner import load_warm_start, select_winning_config
+from dawnlist.components.train.arms import fit_arms, name_models
 from dawnlist.components.train.fitting import fit_challenger, fit_stage
-from dawnlist.cuts import Cuts
+from dawnlist.cuts import Cuts, format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.model import popularity
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.content import ItemFeatures
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.ids import IdMap
+from dawnlist.model.score_scales import compute_score_scales
 from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
+from dawnlist.ranking.normal_equations import compute_gram
 from dawnlist.records import challengers
+from dawnlist.records.registry import load_model_by_name
 from dawnlist.upkeep.expiry import Expiry
 from tests.support.literal import AS_OF, CUTS, two_tastes
 
@@ -33,12 +37,15 @@ def test_the_model_is_fitted_on_the_stage_and_says_where_it_is_from(tmp_path: Pa
     report = fit_stage(lake, splits, "train", CONFIG, FitEngine(), tmp_path / "model")
     model = FactorModel.load(tmp_path / "model")
     np.testing.assert_array_equal(
-        model.user_factors, fit_als(splits.user_items("train"), ALSConfig(4, iterations=3))[0]
+        model.user_factors[:, :4],
+        fit_als(splits.user_items("train"), ALSConfig(4, iterations=3))[0],
     )
     assert model.config == {
         **CONFIG,
         "ridge_scale": 0.1,
         "fitted_items": 20,
+        "score_scale": 55.0,
+        "repeat_gap": 1.0,
     }  # what a fold-in needs beside
     assert (report["config"], report["reused"], report["users"]) == (CONFIG, False, 40)
     assert (model.lineage["as_of"], model.lineage["stage"]) == ("2026-01-30T00:00:00Z", "train")
@@ -59,7 +66,7 @@ def test_a_rerun_copies_what_was_fitted_and_another_stage_does_not(tmp_path: Pat
 
 def test_popularity_is_refitted_like_any_model(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path / "lake"), "shop")
-    config = select_winning_config("popularity", CONFIG, "7d")
+    config = select_winning_config("popularity", CONFIG, "7d", None)
     fit_stage(lake, two_tastes(), "refit", config, FitEngine(), tmp_path / "model")
     model = FactorModel.load(tmp_path / "model")
     assert (model.config, model.item_factors.shape) == (
@@ -69,9 +76,62 @@ def test_popularity_is_refitted_like_any_model(tmp_path: Path) -> None:
 
 
 def test_only_a_winner_is_refitted() -> None:
-    assert select_winning_config("challenger", {**CONFIG, "fit_seconds": 3}, "7d") == CONFIG
-    with pytest.raises(ValueError, match="'incumbent': only a challenger or popularity"):
-        select_winning_config("incumbent", CONFIG, "7d")
+    assert select_winning_config("challenger", {**CONFIG, "fit_seconds": 3}, "7d", None) == CONFIG
+    popular = {"engine": "popularity", "window": "24h"}
+    assert select_winning_config("incumbent", CONFIG, "7d", popular) == popular
+    with pytest.raises(ValueError, match="'incumbent': only a challenger, popularity, or an incum"):
+        select_winning_config("incumbent", CONFIG, "7d", None)
+
+
+def live_splits(lake: Lake, config: dict[str, Any], folder: Path) -> Splits:
+    """Splits of a day on which a model of this configuration is live."""
+    model = fit_stage(lake, two_tastes(), "refit", config, FitEngine(), folder)["model"]
+    splits = two_tastes()
+    splits.about["incumbent"] = {"model": model, "as_of": format_iso(AS_OF - timedelta(days=1))}
+    return splits
+
+
+def test_the_live_configuration_is_fitted_beside_the_challenger(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path / "lake"), "shop")
+    splits = live_splits(lake, {**CONFIG, "alpha": 3.0}, tmp_path / "live")
+    report = fit_arms(lake, splits, CONFIG, FitEngine(), tmp_path / "challenger")
+    assert (report["config"], report["incumbent"]["config"]) == (CONFIG, {**CONFIG, "alpha": 3.0})
+    incumbent = load_model_by_name(lake, report["incumbent"]["model"])
+    assert incumbent.lineage["stage"] == "train"
+    assert incumbent.lineage["as_of"] == format_iso(CUTS.train_end)
+    names = name_models(report)
+    assert load_warm_start(lake, "challenger", names).name == report["model"]
+    assert load_warm_start(lake, "incumbent", names).name == report["incumbent"]["model"]
+
+
+def test_a_challenger_of_the_live_configuration_is_fitted_once(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path / "lake"), "shop")
+    splits = live_splits(lake, CONFIG, tmp_path / "live")
+    report = fit_arms(lake, splits, CONFIG, FitEngine(), tmp_path / "challenger")
+    assert report["incumbent"]["model"] == report["model"]
+    assert len(lake.names("models")) == 2  # with the one that is live
+
+
+def test_popularity_that_is_live_is_made_anew(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path / "lake"), "shop")
+    popular = {"engine": "popularity", "window": "7d"}
+    splits = live_splits(lake, popular, tmp_path / "live")
+    report = fit_arms(lake, splits, CONFIG, FitEngine(), tmp_path / "challenger")
+    assert report["incumbent"]["config"] == popular
+    assert report["incumbent"]["interactions"] == report["interactions"]
+
+
+def test_without_a_live_model_the_challenger_is_alone(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path / "lake"), "shop")
+    report = fit_arms(lake, two_tastes(), CONFIG, FitEngine(), tmp_path / "challenger")
+    assert (report["incumbent"], name_models(report)["incumbent_in_lake"]) == (None, "")
+
+
+def test_a_live_model_that_is_lost_is_an_error(tmp_path: Path) -> None:
+    lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
+    splits.about["incumbent"] = {"model": "lost", "as_of": "2026-01-30T00:00:00Z"}
+    with pytest.raises(ValueError, match=r"has no models/lost/config.json any more"):
+        fit_arms(lake, splits, CONFIG, FitEngine(), tmp_path / "challenger")
 
 
 def days_later(splits: Splits, days: int) -> Splits:
@@ -233,15 +293,19 @@ def test_a_refit_goes_on_from_the_challenger_and_popularity_from_nothing(tmp_pat
     )
 
 
-def test_a_share_of_popularity_is_one_factor_more_that_a_start_has_not(tmp_path: Path) -> None:
+def test_a_share_of_popularity_is_in_a_column_that_a_start_has_not(tmp_path: Path) -> None:
     lake, splits = Lake.open(str(tmp_path / "lake"), "shop"), two_tastes()
     plain = ALSConfig(factors=4, iterations=3)
     shared = replace(plain, popularity_share=0.5, popularity_half_life=2.0)
     fit_stage(lake, splits, "train", plain.as_dict(), FitEngine(), tmp_path / "plain")
     first = fit_challenger(lake, splits, shared.as_dict(), FitEngine(), tmp_path / "shared")
     without, with_ = (FactorModel.load(tmp_path / name) for name in ("plain", "shared"))
-    np.testing.assert_array_equal(with_.user_factors[:, :4], without.user_factors)
-    np.testing.assert_array_equal(with_.user_factors[:, 4], np.ones(40))
+    np.testing.assert_array_equal(with_.user_factors, without.user_factors)
+    np.testing.assert_array_equal(without.item_factors[:, 4], np.zeros(20))
+    scales = compute_score_scales(
+        with_.user_factors[:, :4], compute_gram(with_.item_factors[:, :4])
+    )
+    np.testing.assert_array_equal(with_.user_factors[:, 4], scales)
     popular = popularity.compute_popularity(splits.user_items("train"), 2.0)
     np.testing.assert_array_equal(with_.item_factors[:, 4], np.float32(0.5) * popular)
     start = challengers.find_warm_start(
@@ -257,13 +321,27 @@ def test_decayed_popularity_counts_users_by_when_they_last_came() -> None:
     weight = csr_matrix(np.array([[9.0, 1, 0], [0, 1, 0], [0, 1, 0]], np.float32))
     user_items = UserItems(weight, np.array([0.0, 2, 4, 6], np.float32))
     np.testing.assert_allclose(
-        popularity.compute_popularity(user_items, 2.0), [1, (1 / 2 + 1 / 4 + 1 / 8), 0]
-    )
+        popularity.compute_popularity(user_items, 2.0), np.array([1, 0.875, 0]) / 0.625, rtol=1e-6
+    )  # the mean of the three items is .625
     np.testing.assert_allclose(
-        popularity.compute_popularity(user_items, 1e6), [1 / 3, 1, 0], rtol=1e-5
+        popularity.compute_popularity(user_items, 1e6), [0.75, 2.25, 0], rtol=1e-5
     )
     nobody = UserItems(csr_matrix((2, 2), dtype=np.float32), np.zeros(0, np.float32))
     np.testing.assert_array_equal(popularity.compute_popularity(nobody, 1.0), [0, 0])
+    no_items = UserItems(csr_matrix((2, 0), dtype=np.float32), np.zeros(0, np.float32))
+    assert popularity.compute_popularity(no_items, 1.0).shape == (0,)
+
+
+def test_the_twenty_most_popular_items_have_the_mean_1() -> None:
+    """Item n is met by n + 1 users; a twenty-first item changes nothing, a better one does."""
+    for items, highest in ((20, 10.5), (21, 11.5)):
+        met = np.triu(np.ones((items, items), np.float32))
+        user_items = UserItems(csr_matrix(met), np.zeros(int(met.sum()), np.float32))
+        np.testing.assert_allclose(
+            popularity.compute_popularity(user_items, 1.0),
+            np.arange(1, items + 1) / highest,
+            rtol=1e-6,
+        )
 
 
 def test_expiry_keeps_the_newest_challenger(tmp_path: Path) -> None:
@@ -307,7 +385,7 @@ def test_a_models_name_hangs_on_the_words_of_items_and_a_warm_start_knows_new_on
     start = challengers.find_warm_start(lake, tomorrow.cuts.as_of, tomorrow.cuts.train_end, CONFIG)
     assert start is not None
     np.testing.assert_array_equal(
-        start.factors(ids, ids, ALSConfig(4))[1][20], models[1].item_factors[20]
+        start.factors(ids, ids, ALSConfig(4))[1][20], models[1].item_factors[20, :4]
     )
     assert (
         fit_challenger(lake, tomorrow, CONFIG, FitEngine(), tmp_path / "warm")["start"]

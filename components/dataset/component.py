@@ -13,6 +13,7 @@ def dataset(
     metrics: Output[Metrics],
     window_days: int,
     redis: str,
+    settings: str,
     lake: str,
     namespace: str,
     as_of: str,
@@ -20,7 +21,7 @@ def dataset(
 ) -> None:
     """Cut the window in time into train, validation and holdout.
 
-    The holdout begins where the live model's knowledge ends.
+    The last two are as long as it takes to judge gate.min_users users.
     """
     from dawnlist.records.run_records import record_step, resolve_as_of
 
@@ -35,13 +36,21 @@ def dataset(
         from dawnlist.lake.lake import Lake
         from dawnlist.records.lineage import select_finite_figures, write_lineage
         from dawnlist.records.registry import reconcile_champion
+        from dawnlist.settings import Settings
 
         opened_lake = Lake.open(lake, namespace)
         record["store"] = reconcile_champion(opened_lake, redis, namespace)
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
         verdict_rows = pq.read_table(verdicts.path)
+        shop_settings = Settings.load(settings)
         built_splits, report = build_splits(
-            opened_lake, version, verdict_rows, moment, int(window_days)
+            opened_lake,
+            version,
+            verdict_rows,
+            moment,
+            int(window_days),
+            shop_settings.gate.min_users,
+            shop_settings.lists.repeats,
         )
         built_splits.save(Path(splits.path))
         record.update(report)

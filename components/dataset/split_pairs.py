@@ -8,13 +8,16 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from dawnlist.components.dataset.new_items import join_items_table
+from dawnlist.components.dataset.periods import choose_cuts
+from dawnlist.components.dataset.repeat_gap import measure_repeat_gap
 from dawnlist.components.dataset.traffic import measure_traffic
 from dawnlist.components.dataset.verdicts import build_keep_filter
-from dawnlist.cuts import Cuts, format_iso, parse_as_of
+from dawnlist.cuts import Cuts, format_iso
 from dawnlist.lake.interactions import scan_interactions
 from dawnlist.lake.lake import Lake
 from dawnlist.machine import scratch_duckdb
 from dawnlist.model.ids import IdMap
+from dawnlist.model.repeats import RepeatMode
 from dawnlist.model.splits import Splits
 from dawnlist.records.registry import find_incumbent
 
@@ -39,11 +42,12 @@ def build_splits(
     verdicts: pa.Table,
     as_of: datetime,
     window_days: int,
+    min_users: int = 0,
+    repeats: RepeatMode = "auto",
 ) -> tuple[Splits, dict[str, Any]]:
     """Build the splits of [as_of - window_days, as_of), and count what is in them.
 
-    The incumbent of this moment is recorded in the splits. The holdout begins where the incumbent's
-    knowledge ends, so a later incumbent must not be judged on it.
+    The incumbent of this moment is recorded in the splits, so that a rerun has the same one.
 
     Args:
         lake: The lake.
@@ -51,21 +55,25 @@ def build_splits(
         verdicts: The verdicts of filter_bots; what they drop is left out.
         as_of: The end of the window, with a zone.
         window_days: The length of the window.
+        min_users: Validation and holdout have as many days as it takes to judge so many users, see
+            choose_cuts; with 0 they have one day each.
+        repeats: Whether lists may hold items that the user has met.
 
     Raises:
         ValueError: No interactions remain to train on.
     """
-    incumbent = find_incumbent(lake, as_of)
-    incumbent_as_of = parse_as_of(incumbent["as_of"]) if incumbent else None
-    cuts = Cuts.from_as_of(as_of, incumbent_as_of)
-    rows = scan_interactions(lake, version, as_of, window_days).filter(build_keep_filter(verdicts))
+    all_rows = scan_interactions(lake, version, as_of, window_days)
+    rows = all_rows.filter(build_keep_filter(verdicts))
+    cuts = choose_cuts(rows, as_of, min_users, repeats != "off")
     pairs = _aggregate_pairs(rows, cuts)
     lineage = {
         "interactions_version": version,
         "window_days": window_days,
         "settings": _read_settings_digest(verdicts),
-        "incumbent": incumbent,
-        "traffic": measure_traffic(rows, as_of),
+        "incumbent": find_incumbent(lake, as_of),
+        "traffic": measure_traffic(rows, as_of, all_rows),
+        "repeats": repeats,
+        "repeat_gap": measure_repeat_gap(rows, cuts.validation_start, len(pairs)),
     }
     splits = _arrange_pairs(pairs, cuts, lineage)
     splits.about["holdout"] = splits.holdout_fingerprint
@@ -141,7 +149,11 @@ def _summarise_splits(splits: Splits) -> dict[str, Any]:
         "train_pairs": int(splits.met(slice(2)).sum()),
         "validation_users": len(splits.judged("validation")),
         "holdout_users": len(splits.judged("holdout")),
+        "validation_days": (splits.cuts.train_end - splits.cuts.validation_start).days,
+        "holdout_days": (splits.cuts.as_of - splits.cuts.train_end).days,
         "holdout_repeat_share": round(splits.repeat_share("holdout"), 4),
+        "repeats": splits.about["repeats"],
+        "repeat_gap_days": splits.repeat_gap,
         "cuts": {
             "validation_start": format_iso(splits.cuts.validation_start),
             "train_end": format_iso(splits.cuts.train_end),

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import duckdb
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 BASELINE_WEEKS = 4
@@ -21,14 +22,21 @@ ORDER BY ALL
 """
 
 
-def measure_traffic(rows: pads.Dataset, as_of: datetime) -> dict[str, Any]:
+def measure_traffic(
+    rows: pads.Dataset, as_of: datetime, all_rows: pads.Dataset | None = None
+) -> dict[str, Any]:
     """Count the events of the last 24 hours and of each day before, and their mix of types.
+
+    Args:
+        rows: The rows that the bot filter kept.
+        as_of: The end of the last day.
+        all_rows: The rows with those that the bot filter dropped; None where none was dropped.
 
     Returns:
         `events` (of the last day), `before` (events of each earlier day, newest first: at most 28
         days, and none before the first that has any), `mix` (event type -> share of the last day's
         events) and `mix_before` (event type -> share of all earlier events). A mix without events
-        is empty.
+        is empty. `dropped` is the number of the last day's events that the bot filter dropped.
     """
     connection = duckdb.connect()
     connection.register("rows", rows)
@@ -44,8 +52,13 @@ def measure_traffic(rows: pads.Dataset, as_of: datetime) -> dict[str, Any]:
         else:
             mix_before[event_type] += events
     first_day = max(events_by_day, default=0)
+    all_events = events_by_day[0]
+    if all_rows is not None:
+        last_day = pc.field("event_time") >= pc.scalar(as_of - timedelta(days=1))
+        all_events = all_rows.filter(last_day).count_rows()
     return {
         "events": events_by_day[0],
+        "dropped": all_events - events_by_day[0],
         "before": [events_by_day[day] for day in range(1, first_day + 1)],
         "mix": _compute_shares(mix),
         "mix_before": _compute_shares(mix_before),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -16,12 +17,15 @@ from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
 
 EvaluationArm = Callable[["EvaluatedUsers"], Int64Array]
-"""Returns the lists of a block of users, shape (users, k), without the items that they have met.
+"""Returns the lists of a block of users, shape (users, k), as they would be served.
 
 The list of a user whom the arm does not know is empty: all -1.
 """
 EVALUATION_BLOCK_USERS: Final = 65_536
 """The lists of this many users are in memory at once, for all arms."""
+OWN_ITEMS_HALF_LIFE: Final = 90.0
+OWN_ITEMS_SHARE: Final = 1e6
+"""Own items come before all others, because their share is so much larger than any popularity."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +39,21 @@ class EvaluatedUsers:
     seen: Any
     """Shape (len(users), items): the weights of what they met before the holdout."""
     truth: Any
-    """Shape (len(users), items): what they met in it and not before."""
+    """Shape (len(users), items): what they met in it, see Splits.truth."""
     k: int
 
     @classmethod
     def from_splits(cls, splits: Splits, k: int) -> "EvaluatedUsers":
-        """Take the users who met items before the holdout, and new ones in it."""
+        """Take the users who met items before the holdout, and have truth in it."""
         history = splits.user_items("train")
         users = splits.judged("holdout")
         truth = splits.truth("holdout")
         return cls(splits, history, users, history.weight[users], truth[users], k)
+
+    @cached_property
+    def own_history(self) -> UserItems:
+        """What these users met before the holdout, shape (len(users), items)."""
+        return self.history.select_users(self.users)
 
     @property
     def cold_users(self) -> "EvaluatedUsers":
@@ -67,7 +76,7 @@ class EvaluatedUsers:
             )
 
     def recommend_with(self, model: FactorModel) -> Int64Array:
-        """Return the model's lists, shape (users, k), without the items that the users have met."""
+        """Return the model's lists, shape (users, k), as they would be served."""
         return build_model_arm(self.splits, model)(self)
 
 
@@ -79,7 +88,22 @@ def fill_empty_lists(lists: Int64Array, fallback: Int64Array) -> Int64Array:
 def build_model_arm(splits: Splits, model: FactorModel) -> EvaluationArm:
     """Build the arm of a model of factors. Items that it does not know are in no list."""
     aligned = model.align(splits.user_ids, splits.item_ids)
-    return lambda block: aligned.top_k(block.users, block.seen, block.k)[0]
+    return lambda block: aligned.rank(block.users, block.own_history, block.k)[0]
+
+
+def build_own_items_arm(history: UserItems, repeat_gap: float) -> EvaluationArm:
+    """Build the arm of a user's own items by decayed frequency, then popular items."""
+    users, items = popularity.fit_popularity(history, "7d")
+    config = {
+        "repeat_share": OWN_ITEMS_SHARE * float(items.max(initial=1.0)),
+        "repeat_half_life": OWN_ITEMS_HALF_LIFE,
+        "repeat_gap": repeat_gap,
+    }
+    is_known_user = np.ones(len(users), dtype=bool)
+    # An own item counts however long ago anybody met it.
+    is_known_item = np.bincount(history.weight.indices, minlength=len(items)) > 0
+    aligned = AlignedModel(users, items, is_known_user, is_known_item, config)
+    return lambda block: aligned.rank(block.users, block.own_history, block.k)[0]
 
 
 def build_item_knn_arm(history: csr_matrix) -> EvaluationArm:

@@ -47,26 +47,39 @@ def score_segments(
     evaluated: EvaluatedUsers,
     values: ValuesByArm,
     cold_values: ValuesByArm,
-    new_item_values: ValuesByArm,
+    part_values: Mapping[str, ValuesByArm],
 ) -> list[SegmentScores]:
     """Return the scores of each segment that has users.
 
     Args:
         values: Of the evaluated users.
         cold_values: Of the users of the holdout who met nothing before it.
-        new_item_values: Of the users who met a new item, scored on such items only.
+        part_values: For each part of the truth, of the users who have such truth.
     """
     segment_values: dict[str, ValuesByArm] = {}
     for name, is_member in segments.assign_segments(evaluated).items():
         segment_values[name] = _select_users(values, is_member)
     segment_values[segments.COLD_SEGMENT] = cold_values
-    segment_values[segments.NEW_ITEMS_SEGMENT] = new_item_values
+    segment_values.update(part_values)
     scored_segments = []
     for name, by_arm in segment_values.items():
         user_count = len(by_arm["challenger"])
         if user_count:
-            scored_segments.append(SegmentScores(name, user_count, _average_values(by_arm)))
+            means = _average_values(by_arm)
+            difference = _compare_with_incumbent(by_arm)
+            scored_segments.append(SegmentScores(name, user_count, means, difference))
     return scored_segments
+
+
+def _compare_with_incumbent(by_arm: ValuesByArm) -> Difference | None:
+    """Compare the challenger with the incumbent in a segment; None without an incumbent."""
+    if "incumbent" not in by_arm:
+        return None
+    pair = {name: by_arm[name] for name in ("challenger", "incumbent")}
+    samples = bootstrap_means(np.column_stack(list(pair.values())), BOOTSTRAP_SEED)
+    low, high = percentile_interval(samples[:, 0] - samples[:, 1])
+    mean = mean_or_zero(pair["challenger"] - pair["incumbent"])
+    return Difference(**round_values({"mean": mean, "low": low, "high": high}))
 
 
 def _select_users(values: ValuesByArm, is_selected: BoolArray) -> ValuesByArm:
@@ -81,16 +94,16 @@ def _average_values(values: ValuesByArm) -> dict[str, float]:
 
 
 def compute_list_churn(
-    incumbent_lists: Int64Array | None, challenger_lists: Int64Array | None
+    live_lists: Int64Array | None, challenger_lists: Int64Array | None
 ) -> Float64Array:
-    """Compute the share of the incumbent's list that is not in the challenger's.
+    """Compute the share of the live list that is not in the challenger's.
 
     Only users who have a list from both models have a value.
     """
-    if incumbent_lists is None or challenger_lists is None:
+    if live_lists is None or challenger_lists is None:
         return np.empty(0)
-    has_both = (incumbent_lists[:, 0] >= 0) & (challenger_lists[:, 0] >= 0)
-    old, new = incumbent_lists[has_both], challenger_lists[has_both]
+    has_both = (live_lists[:, 0] >= 0) & (challenger_lists[:, 0] >= 0)
+    old, new = live_lists[has_both], challenger_lists[has_both]
     # The user's number in the upper 32 bits keeps the items of different users apart.
     user_bits = np.arange(len(old))[:, None] << 32
     is_listed = old >= 0
@@ -98,14 +111,14 @@ def compute_list_churn(
     return np.asarray(is_gone.sum(axis=1) / is_listed.sum(axis=1))
 
 
-def compute_kept_share(splits: Splits, incumbent: FactorModel) -> float:
-    """Compute the share of the incumbent's items that the window still has.
+def compute_kept_share(splits: Splits, live: FactorModel) -> float:
+    """Compute the share of the live model's items that the window still has.
 
     It is 0 when the catalogue got new ids.
     """
-    if not len(incumbent.item_ids):
+    if not len(live.item_ids):
         return 1.0
-    is_kept = splits.item_ids.indices(incumbent.item_ids.ids) >= 0
+    is_kept = splits.item_ids.indices(live.item_ids.ids) >= 0
     return float(is_kept.mean())
 
 

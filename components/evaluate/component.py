@@ -18,7 +18,10 @@ def evaluate(
     as_of: str,
     run: str,
 ) -> None:
-    """Score challenger, incumbent, item-kNN and popularity on one holdout that none of them has seen."""
+    """Score challenger, incumbent, item-kNN and popularity on one holdout that none of them has seen.
+
+    The version that is live is scored, too, unless it has seen the holdout.
+    """
     from dawnlist.records.run_records import record_step, resolve_as_of
 
     moment = resolve_as_of(lake, namespace, as_of, run)
@@ -30,8 +33,8 @@ def evaluate(
             drop_user_values,
             evaluate_models,
             flatten_evaluation,
-            load_incumbent,
         )
+        from dawnlist.components.evaluate.live_models import load_incumbent, load_live_model
         from dawnlist.lake.lake import Lake
         from dawnlist.model.factor_model import FactorModel
         from dawnlist.model.splits import Splits
@@ -40,8 +43,10 @@ def evaluate(
         opened = Lake.open(lake, namespace)
         cut = Splits.load(Path(splits.path))
         challenger = FactorModel.load(Path(model.path))
-        incumbent = load_incumbent(opened, cut)
-        result = evaluate_models(cut, challenger, incumbent, metric, int(k), opened)
+        incumbent = load_incumbent(opened, model.metadata["incumbent_in_lake"])
+        result = evaluate_models(
+            cut, challenger, incumbent, metric, int(k), opened, load_live_model(opened, cut)
+        )
         record.update(drop_user_values(result).as_dict())
         Path(evaluation.path).write_text(json.dumps(result.as_dict()))
         write_lineage([evaluation], [splits, model], lake, namespace, moment, run)

@@ -3,7 +3,9 @@
 All arms are scored in one pass over blocks of users.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from dawnlist.components.evaluate.arms import (
     EvaluationArm,
     build_item_knn_arm,
     build_model_arm,
+    build_own_items_arm,
     build_popularity_arm,
     compute_item_popularity,
     fill_empty_lists,
@@ -26,6 +29,7 @@ from dawnlist.components.evaluate.comparison import (
     round_values,
     score_segments,
 )
+from dawnlist.components.evaluate.live_models import has_seen_holdout
 from dawnlist.dataclass_json import from_json, to_json
 from dawnlist.lake.lake import Lake
 from dawnlist.model import popularity
@@ -33,10 +37,10 @@ from dawnlist.model.evaluation import Evaluation, MetricMeans, Traffic
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.metrics import METRICS, RankingScores, mean_or_zero, score_lists
 from dawnlist.model.splits import Splits
-from dawnlist.records.registry import load_model
 
 ArmsByName = dict[str, EvaluationArm]
 ScoresByArm = dict[str, RankingScores]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,10 @@ class BlockScores:
     """What remains of a block of users when its lists are dropped."""
 
     scores: ScoresByArm
-    new_items: ValuesByArm
-    """Values of the users who met an item that nobody had met before, scored on such items only."""
+    parts: dict[str, ValuesByArm]
+    """For each part of the truth the values of the users who have such truth, scored on it only."""
     churn: Float64Array
-    """The share of the incumbent's list that is not in the challenger's, see comparison.py."""
+    """The share of the live list that is not in the challenger's, see comparison.py."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,24 @@ class _HoldoutScores:
     """Of the users who met items before the holdout."""
     cold_values: ValuesByArm
     """Of the users who met nothing before it."""
-    new_item_values: ValuesByArm
-    """Of the users who met a new item, see BlockScores."""
+    part_values: dict[str, ValuesByArm]
+    """For each part of the truth, see BlockScores."""
     churn: Float64Array
+
+    def drop_arm(self, name: str) -> "_HoldoutScores":
+        """Return the scores without those of an arm."""
+        return replace(
+            self,
+            by_arm=_drop_key(self.by_arm, name),
+            cold_values=_drop_key(self.cold_values, name),
+            part_values={
+                part: _drop_key(values, name) for part, values in self.part_values.items()
+            },
+        )
+
+
+def _drop_key(values: Mapping[str, T], name: str) -> dict[str, T]:
+    return {key: value for key, value in values.items() if key != name}
 
 
 def evaluate_models(
@@ -70,8 +89,13 @@ def evaluate_models(
     metric: str,
     k: int,
     lake: Lake | None = None,
+    live: FactorModel | None = None,
 ) -> Evaluation:
     """Score the arms, and compare the challenger with the others with intervals of 95%.
+
+    The incumbent is the live configuration, fitted on the challenger's rows. `live` is the
+    published model as it is. Its lists tell the churn. It is scored only if it has seen no rows of
+    the holdout.
 
     The arm of popularity has the window that is best by `metric` on this very holdout, which is in
     its favour. The lake, if there is one, keeps the day's first holdout.
@@ -88,8 +112,10 @@ def evaluate_models(
     windows = _build_popularity_arms(evaluated)
     window_scores = _score_windows(evaluated, windows, metric)
     best_window = _choose_best_window(window_scores, metric)
-    arms = _build_arms(evaluated, challenger, incumbent, windows[best_window])
+    arms = _build_arms(evaluated, challenger, incumbent, windows[best_window], live)
     scores = _score_holdout(evaluated, arms, metric)
+    if live is not None and has_seen_holdout(live, splits):
+        scores = scores.drop_arm("live")
     values = _select_values(scores.by_arm, metric)
     differences, lift = compare_arms(values)
     evaluation = Evaluation(
@@ -104,38 +130,21 @@ def evaluate_models(
         popularity_windows=_average_scores(window_scores, k),
         differences=differences,
         lift=lift,
-        segments=score_segments(evaluated, values, scores.cold_values, scores.new_item_values),
+        segments=score_segments(evaluated, values, scores.cold_values, scores.part_values),
         churn=round(float(scores.churn.mean()), 6) if len(scores.churn) else None,
         traffic=_read_traffic(splits),
     )
-    return _add_incumbent(evaluation, splits, incumbent, values)
-
-
-def _add_incumbent(
-    evaluation: Evaluation, splits: Splits, incumbent: FactorModel | None, values: ValuesByArm
-) -> Evaluation:
-    """Add what only an evaluation with an incumbent has."""
-    if incumbent is None:
-        return evaluation
-    kept_items = round(compute_kept_share(splits, incumbent), 6)
-    return replace(evaluation, kept_items=kept_items, per_user=_list_user_values(values))
+    if live is not None:
+        evaluation = replace(evaluation, kept_items=round(compute_kept_share(splits, live), 6))
+    if incumbent is not None:
+        evaluation = replace(evaluation, per_user=_list_user_values(values))
+    return evaluation
 
 
 def _read_traffic(splits: Splits) -> Traffic | None:
     """Return what the dataset step counted; None for splits of an older release."""
     traffic = splits.about.get("traffic")
     return None if traffic is None else from_json(Traffic, traffic)
-
-
-def load_incumbent(lake: Lake, splits: Splits) -> FactorModel | None:
-    """Load the incumbent that the splits were cut for, or return None if there is none.
-
-    Raises:
-        ValueError: The model's files are gone or damaged.
-    """
-    if not splits.about["incumbent"]:
-        return None
-    return load_model(lake, splits.about["incumbent"])
 
 
 def flatten_evaluation(evaluation: Evaluation) -> dict[str, float]:
@@ -187,11 +196,17 @@ def _build_arms(
     challenger: FactorModel,
     incumbent: FactorModel | None,
     popularity_arm: EvaluationArm,
+    live: FactorModel | None,
 ) -> ArmsByName:
     arms = {"challenger": build_model_arm(evaluated.splits, challenger)}
     if incumbent is not None:
         arms["incumbent"] = build_model_arm(evaluated.splits, incumbent)
+    if live is not None:
+        arms["live"] = build_model_arm(evaluated.splits, live)
     arms["item_knn"] = build_item_knn_arm(evaluated.history.weight)
+    if evaluated.splits.counts_repeats:
+        gap = evaluated.splits.repeat_gap
+        arms["own_items"] = build_own_items_arm(evaluated.history, gap)
     arms["popularity"] = popularity_arm
     return arms
 
@@ -206,16 +221,17 @@ def score_arms(evaluated: EvaluatedUsers, arms: ArmsByName, metric: str) -> list
     blocks = []
     for block in evaluated.split_into_blocks():
         arm_lists = {name: arm(block) for name, arm in arms.items()}
-        is_new_item_user, new_item_truth = segments.select_new_item_truth(block)
-        scores, new_items = {}, {}
+        truth_parts = segments.divide_truth(block)
+        scores = {}
+        parts: dict[str, dict[str, Float64Array]] = {part: {} for part in truth_parts}
         for name, own_lists in arm_lists.items():
             lists = fill_empty_lists(own_lists, arm_lists["popularity"])
             arm_scores = score_lists(lists, block.truth, item_popularity)
             scores[name] = _limit_to_met_items(arm_scores, evaluated.splits)
-            new_item_scores = score_lists(lists[is_new_item_user], new_item_truth)
-            new_items[name] = getattr(new_item_scores, metric)
-        churn = compute_list_churn(arm_lists.get("incumbent"), arm_lists.get("challenger"))
-        blocks.append(BlockScores(scores, new_items, churn))
+            for part, (has_truth, truth) in truth_parts.items():
+                parts[part][name] = getattr(score_lists(lists[has_truth], truth), metric)
+        churn = compute_list_churn(arm_lists.get("live"), arm_lists.get("challenger"))
+        blocks.append(BlockScores(scores, dict(parts), churn))
     return blocks
 
 
@@ -235,11 +251,15 @@ def join_block_scores(blocks: list[BlockScores]) -> ScoresByArm:
     return scores
 
 
-def _join_new_items(blocks: list[BlockScores]) -> ValuesByArm:
-    values = {}
-    for name in blocks[0].new_items:
-        values[name] = np.concatenate([block.new_items[name] for block in blocks])
-    return values
+def _join_parts(blocks: list[BlockScores]) -> dict[str, ValuesByArm]:
+    """Return for each part of the truth the values of the users of all blocks by arm."""
+    joined: dict[str, ValuesByArm] = {}
+    for part, by_arm in blocks[0].parts.items():
+        values = {}
+        for name in by_arm:
+            values[name] = np.concatenate([block.parts[part][name] for block in blocks])
+        joined[part] = values
+    return joined
 
 
 def _score_holdout(evaluated: EvaluatedUsers, arms: ArmsByName, metric: str) -> _HoldoutScores:
@@ -248,7 +268,7 @@ def _score_holdout(evaluated: EvaluatedUsers, arms: ArmsByName, metric: str) -> 
     return _HoldoutScores(
         by_arm=join_block_scores(blocks),
         cold_values=_select_values(cold_scores, metric),
-        new_item_values=_join_new_items(blocks),
+        part_values=_join_parts(blocks),
         churn=np.concatenate([block.churn for block in blocks]),
     )
 
@@ -262,4 +282,8 @@ def _average_scores(scores: ScoresByArm, k: int) -> dict[str, MetricMeans]:
 
 
 def _list_user_values(values: ValuesByArm) -> dict[str, list[float]]:
-    return {name: values[name].round(6).tolist() for name in ("challenger", "incumbent")}
+    lists = {}
+    for name in ("challenger", "incumbent", "live"):
+        if name in values:
+            lists[name] = values[name].round(6).tolist()
+    return lists

@@ -8,6 +8,8 @@ import numpy.typing as npt
 from dawnlist.arrays import BoolArray
 from dawnlist.components.evaluate.arms import EvaluatedUsers
 
+TruthPart = tuple[BoolArray, Any]
+"""Which users have truth in a part, shape (users,), and that truth, a row for each of them."""
 HISTORY_SEGMENTS: Final = {
     "history 1-4": (1, 4),
     "history 5-19": (5, 19),
@@ -16,6 +18,8 @@ HISTORY_SEGMENTS: Final = {
 """The least and the greatest number of items that a user met before the holdout."""
 COLD_SEGMENT: Final = "cold users"
 NEW_ITEMS_SEGMENT: Final = "new items"
+FIRST_MEETINGS_SEGMENT: Final = "items new to the user"
+REPEATS_SEGMENT: Final = "items met again"
 ACTIVE_SEGMENT: Final = "active in the last week"
 ACTIVE_DAYS: Final = 7.0
 
@@ -32,19 +36,40 @@ def assign_segments(evaluated: EvaluatedUsers) -> dict[str, BoolArray]:
     return members
 
 
-def select_new_item_truth(evaluated: EvaluatedUsers) -> tuple[BoolArray, Any]:
-    """Select the users who met an item in the holdout that nobody had met before it.
+def divide_truth(evaluated: EvaluatedUsers) -> dict[str, TruthPart]:
+    """Divide the truth into parts that are scored by themselves.
 
-    Returns:
-        Which users these are, and their truth, which has such items only.
+    These are the items that nobody had met before the holdout and, if the lists may hold items that
+    the user has met, the items that are new to the user and those met again.
     """
     is_known_item = np.zeros(evaluated.truth.shape[1], dtype=bool)
     is_known_item[evaluated.history.weight.indices] = True
-    truth = evaluated.truth.copy()
-    truth.data = np.where(is_known_item[truth.indices], 0, truth.data)
-    truth.eliminate_zeros()
-    has_new_items = np.diff(truth.indptr) > 0
-    return has_new_items, truth[has_new_items]
+    is_known = is_known_item[evaluated.truth.indices]
+    parts = {NEW_ITEMS_SEGMENT: _select_truth(evaluated.truth, ~is_known)}
+    if evaluated.splits.counts_repeats:
+        is_own = _is_own_item(evaluated)
+        parts[FIRST_MEETINGS_SEGMENT] = _select_truth(evaluated.truth, ~is_own)
+        parts[REPEATS_SEGMENT] = _select_truth(evaluated.truth, is_own)
+    return parts
+
+
+def _is_own_item(evaluated: EvaluatedUsers) -> BoolArray:
+    """Say of each entry of the truth whether the user met the item before the holdout."""
+    truth, seen = evaluated.truth, evaluated.seen
+    width = truth.shape[1]
+    truth_rows = np.repeat(np.arange(truth.shape[0]), np.diff(truth.indptr))
+    seen_rows = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr))
+    truth_keys = truth_rows.astype(np.int64) * width + truth.indices
+    seen_keys = seen_rows.astype(np.int64) * width + seen.indices
+    return np.isin(truth_keys, seen_keys)
+
+
+def _select_truth(truth: Any, is_selected: BoolArray) -> TruthPart:
+    part = truth.copy()
+    part.data = np.where(is_selected, part.data, 0)
+    part.eliminate_zeros()
+    has_truth = np.diff(part.indptr) > 0
+    return has_truth, part[has_truth]
 
 
 def _days_since_last_event(evaluated: EvaluatedUsers) -> npt.NDArray[np.float32]:

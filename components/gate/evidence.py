@@ -66,6 +66,11 @@ class Evidence:
         """Whether any user had a hit with either model."""
         return bool(self.incumbent or self.total)
 
+    @property
+    def has_differences(self) -> bool:
+        """Whether the two models had different metrics for any user."""
+        return bool(self.spread or self.total)
+
     def relative_difference(self, errors: float = 0.0) -> float:
         """Return the mean difference plus `errors` standard errors, over the incumbent's mean.
 

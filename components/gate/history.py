@@ -38,7 +38,7 @@ class GateRecord(BaseModel):
     passed: bool
     """Whether something new went live."""
     winner: str
-    """What went live: `challenger`, `popularity` or `incumbent`."""
+    """Whose configuration lives: `challenger`, `popularity` or `incumbent`."""
     forced: str
     """The reason of a forced pass, or an empty text."""
     comparable: bool
@@ -135,15 +135,16 @@ def select_comparable_gates(
 ) -> list[GateRecord]:
     """Select the gates whose users count as evidence beside a holdout that begins at `start`.
 
-    They have the same metric, broke no rule on the day, and have disjoint holdouts. `gates` come
-    newest first. The selection stops at a forced pass: with it somebody said that earlier
-    measurements no longer apply.
+    They have the same metric, broke no rule on the day, and have disjoint holdouts. A gate whose
+    challenger was the incumbent itself is left out: it would only make the others' differences
+    look smaller. `gates` come newest first. The selection stops at a forced pass: with it somebody
+    said that earlier measurements no longer apply.
     """
     selected: list[GateRecord] = []
     for gate in gates:
         if gate.forced:
             break
-        usable = gate.comparable and gate.evidence.users > 0 and gate.measures(metric, k)
+        usable = gate.comparable and gate.evidence.has_differences and gate.measures(metric, k)
         if usable and gate.end <= start:
             selected.append(gate)
             start = gate.start

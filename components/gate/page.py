@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dawnlist.components.gate.advice import list_advice
 from dawnlist.components.gate.evidence import Evidence
 from dawnlist.components.gate.history import GateRecord, select_comparable_gates
 from dawnlist.cuts import format_iso
@@ -11,28 +12,6 @@ from dawnlist.records.rule_figures import format_figure, format_metric_name, for
 from dawnlist.records.verdict import GateRule, Verdict
 
 TONES = {True: "good", False: "bad", None: "unsure"}
-ADVICE = {
-    "users": "The holdouts of four weeks together had too few users. Wait for more, or lower "
-    "gate.min_users.",
-    "incumbent": "Compare the trials and the configuration with the incumbent's. If there is not "
-    "enough evidence, each comparable gate of the next days adds to it; a shop that never has "
-    "enough needs a wider gate.margin.",
-    "four_weeks": "Challengers have been a little worse day after day. Find what changed in the "
-    "data or in the search, and roll back if the live model has lost.",
-    "popularity": "Plain popularity serves people better. Look at the trials, and check whether "
-    "last week was an event.",
-    "lift": "The live model leads popularity by less than before. Look for a slow loss, or for a "
-    "change of the shop.",
-    "coverage": "The lists show few items. The regularization or the share of popularity may be "
-    "too large.",
-    "segments": "One kind of user would lose. See the evaluation's segments.",
-    "events": "Too few events came in. Check that tracking and fetch work.",
-    "volume": "Part of the day's events is missing. See the fetch step, and run the day again.",
-    "drift": "The mix of event types has changed. See source.events, and check whether tracking "
-    "lost one.",
-    "churn": "Nearly all lists would change. Check whether the catalogue's ids changed.",
-}
-"""What to do about each rule that did not pass; docs/GATE.md says more."""
 MIN_SCALE = 0.002
 """The intervals are drawn on a scale that reaches at least this share to either side."""
 
@@ -58,7 +37,7 @@ class GateRow:
     name: str
     """The day of the gate, or `this gate`."""
     verdict: str
-    """`passed`, `forced` or `not passed`."""
+    """`passed`, `renewed`, `forced` or `not passed`."""
     tone: str
     """The colour of the verdict: `good` or `bad`."""
     users: str
@@ -110,11 +89,13 @@ def render_gate_markdown(verdict: Verdict) -> str:
 
 
 def format_verdict_title(verdict: Verdict) -> str:
-    """Say `passed`, `FORCED` or `not passed`."""
+    """Say `passed`, `renewed`, `FORCED` or `not passed`."""
     if not verdict.passed:
         return "not passed"
     if verdict.forced:
         return "FORCED"
+    if verdict.is_renewal:
+        return "renewed"
     return "passed"
 
 
@@ -140,7 +121,7 @@ def render_gate_page(
         today=today,
         about=_list_attributes(verdict, today),
         rules=rules,
-        advice=_list_advice(verdict),
+        advice=list_advice(verdict.rules),
         lines=rows,
         together=(f"{len(evidence)} gates", f"{pooled.users:,}", _build_bar(pooled, scale)),
         marks=(_locate_on_scale(0, scale), _locate_on_scale(-margin, scale)),
@@ -159,19 +140,16 @@ def _build_rule_row(rule: GateRule) -> RuleRow:
     )
 
 
-def _list_advice(verdict: Verdict) -> list[tuple[str, str]]:
-    """Return the name of each rule that did not pass, and what to do about it."""
-    return [(rule.name, ADVICE[rule.rule]) for rule in verdict.rules if not rule.passed]
-
-
 def _format_limit(rule: GateRule) -> str:
     return f"{rule.bound} {format_figure(rule.limit, rule.unit)}"
 
 
 def _list_attributes(verdict: Verdict, today: GateRecord) -> list[tuple[str, str]]:
     """List what stands below the headline."""
-    goes_live = "nothing, the incumbent stays"
-    if verdict.passed:
+    goes_live = "nothing, the live version stays"
+    if verdict.is_renewal:
+        goes_live = "the live configuration, renewed"
+    elif verdict.passed:
         goes_live = verdict.winner
     return [
         ("As of", format_iso(today.as_of)),
@@ -187,6 +165,8 @@ def _build_gate_row(name: str, gate: GateRecord, scale: float, *, is_evidence: b
     state = "not passed"
     if gate.forced:
         state = "forced"
+    elif gate.passed and gate.winner == "incumbent":
+        state = "renewed"
     elif gate.passed:
         state = "passed"
     tone = TONES[gate.passed and not gate.forced]

@@ -1,15 +1,16 @@
 """Rules on the model: against the incumbent, popularity and the last four weeks, and floors."""
 
+from dataclasses import replace
 from math import sqrt
 from statistics import median
 
 from dawnlist.components.gate import history
 from dawnlist.components.gate.evidence import Evidence, weigh_evidence
 from dawnlist.components.gate.history import GATE_HISTORY_DAYS, GateRecord
+from dawnlist.components.gate.list_rules import check_coverage
 from dawnlist.components.gate.rules import rule_at_least, rule_with_verdict
 from dawnlist.cuts import parse_as_of
 from dawnlist.model.evaluation import Evaluation, SegmentScores
-from dawnlist.records.rule_figures import format_metric_name
 from dawnlist.records.verdict import GateRule
 from dawnlist.settings import GateSettings
 
@@ -41,7 +42,7 @@ def apply_quality_rules(
     rules.append(_check_popularity(evaluation, settings))
     live_lifts = history.collect_live_lifts(gates, evaluation.metric, evaluation.k)
     rules += _check_lift(evaluation, live_lifts, today, settings)
-    rules.append(_check_coverage(evaluation, settings))
+    rules.append(check_coverage(evaluation, settings, today, pooled))
     rules += _check_segments(evaluation, today, settings)
     return rules
 
@@ -140,16 +141,6 @@ def _check_lift(
     return [rule_with_verdict("lift", name, upper, limit, passed, "score", note)]
 
 
-def _check_coverage(evaluation: Evaluation, settings: GateSettings) -> GateRule:
-    """Require that the lists show enough of the items that so few lists could show."""
-    k, users = evaluation.k, evaluation.evaluated_users
-    metric_name = format_metric_name("coverage", k)
-    possible_share = min(1.0, users * k / max(1, evaluation.items))
-    limit = settings.min_coverage * possible_share
-    coverage = evaluation.arms["challenger"].get(metric_name, 0.0)
-    return rule_at_least("coverage", f"{metric_name} of the catalogue", coverage, limit, "share")
-
-
 def _check_segments(
     evaluation: Evaluation, today: Evidence, settings: GateSettings
 ) -> list[GateRule]:
@@ -181,6 +172,26 @@ def _check_segment(
     name = f"{evaluation.metric_name} of segment {segment.segment}"
     note = f"the segment that is nearest to its limit; incumbent {incumbent:.4f}, {users:,} users"
     return rule_at_least("segments", name, challenger, limit, "score", note)
+
+
+def check_renewal(evaluation: Evaluation, settings: GateSettings) -> list[GateRule]:
+    """Require that the live configuration, fitted anew, is not shown to lose to the live lists.
+
+    There is no rule where the live model has seen the holdout, or where too few users can tell.
+    """
+    per_user = evaluation.per_user or {}
+    if "live" not in per_user:
+        return []
+    renewed = {"challenger": per_user["incumbent"], "incumbent": per_user["live"]}
+    evidence = Evidence.from_users(renewed)
+    if evidence.users < settings.min_users or not evidence.has_hits:
+        return []
+    name = f"{evaluation.metric_name} of the renewed live configuration, upper bound"
+    # A loss of exactly the margin passes, whatever the last bits of the quotient are.
+    value = round(_clip_share(evidence.high), 6)
+    note = f"against the live lists, {evidence.users:,} users"
+    rule = rule_at_least("renewal", name, value, -settings.margin, "share", note)
+    return [replace(rule, kind="renewal")]
 
 
 def _clip_share(share: float) -> float:

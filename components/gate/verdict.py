@@ -4,15 +4,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from dawnlist.components.gate import day_rules, quality_rules
+from dawnlist.components.gate import quality_rules
+from dawnlist.components.gate.advice import list_advice
+from dawnlist.components.gate.day_rules import apply_day_rules
 from dawnlist.components.gate.history import GateRecord
+from dawnlist.components.gate.list_rules import check_churn
 from dawnlist.cuts import parse_as_of
 from dawnlist.model.evaluation import Evaluation
 from dawnlist.records.registry import Publication
 from dawnlist.records.verdict import ForcedPass, GateRule, Verdict
+from dawnlist.records.winner_names import get_configured_day, get_engine
 from dawnlist.settings import GateSettings
 from dawnlist.urls import format_error
 
+SECONDS_PER_DAY = 86_400
 REASON_LENGTHS = range(10, 501)
 """A shorter reason says nothing. A longer one belongs in a document that the reason links to."""
 
@@ -27,9 +32,11 @@ def decide_verdict(
 ) -> Verdict:
     """Decide on the evaluation of the day `as_of`.
 
-    With an incumbent the challenger goes live if every rule passes; else nothing changes. Without
-    one something must go live: the challenger if every rule passes and it beats popularity, else
-    popularity. A day that is not newer than the live one never goes live, forced or not.
+    With an incumbent the challenger's configuration goes live if every rule on it passes, else the
+    live configuration again; both are fitted on the day's rows. Nothing changes where a rule on the
+    day's data fails, or where the live configuration loses by being fitted anew. Without an
+    incumbent something must go live: the challenger if every rule passes and it beats popularity,
+    else popularity. A day that is not newer than the live one never goes live, forced or not.
 
     Args:
         live: What the store has active, or None.
@@ -41,13 +48,14 @@ def decide_verdict(
         ValueError: The reason of the forced pass is too short or too long.
     """
     force_reason = validate_force_reason(force)
-    live_winner = None
-    if live is not None and "incumbent" in evaluation.arms:
-        live_winner = live.get("winner")
-    rules_on_day = day_rules.apply_day_rules(evaluation, settings, live_winner)
-    rules = quality_rules.apply_quality_rules(evaluation, settings, list(gates)) + rules_on_day
-    is_comparable = all(rule.passed for rule in rules_on_day)
-    verdict = replace(_decide_by_rules(evaluation, rules), comparable=is_comparable)
+    live_engine = "als" if live is None else get_engine(live)
+    churn_rules = check_churn(evaluation, settings, live_engine)
+    data_rules = apply_day_rules(evaluation, settings)
+    rules = quality_rules.apply_quality_rules(evaluation, settings, list(gates)) + churn_rules
+    rules += quality_rules.check_renewal(evaluation, settings) + data_rules
+    is_comparable = all(rule.passed for rule in [*data_rules, *churn_rules])
+    verdict = _decide_by_rules(evaluation, rules, live, as_of)
+    verdict = replace(verdict, comparable=is_comparable)
     if force_reason:
         verdict = _force_pass(verdict, force_reason)
     if live is not None and as_of <= parse_as_of(live["as_of"]):
@@ -89,15 +97,49 @@ def validate_force_reason(force: str) -> str:
     return reason
 
 
-def _decide_by_rules(evaluation: Evaluation, rules: list[GateRule]) -> Verdict:
+def _decide_by_rules(
+    evaluation: Evaluation, rules: list[GateRule], live: Publication | None, as_of: datetime
+) -> Verdict:
     """Return the verdict of the rules alone."""
     if "incumbent" not in evaluation.arms:
         return _decide_first_run(evaluation, rules)
-    objections = _describe_objections(rules)
-    if objections:
-        reason = f"{objections}; the incumbent stays"
+    age = _describe_age(live, as_of)
+    data_rules = [rule for rule in rules if rule.kind == "data" and not rule.passed]
+    if data_rules:
+        names = ", ".join(rule.name for rule in data_rules)
+        reason = f"the day's data failed: {names}; {_explain_frozen_lists(data_rules, age)}"
         return Verdict(False, "incumbent", reason, rules)
-    return Verdict(True, "challenger", "the challenger passed every rule", rules)
+    objections = _describe_objections([rule for rule in rules if rule.kind == "model"])
+    if not objections:
+        return Verdict(True, "challenger", "the challenger passed every rule", rules)
+    renewal_rules = [rule for rule in rules if rule.kind == "renewal" and not rule.passed]
+    if renewal_rules:
+        reason = (
+            f"{objections}; and the live configuration loses when it is fitted anew; "
+            f"{_explain_frozen_lists(renewal_rules, age)}"
+        )
+        return Verdict(False, "incumbent", reason, rules)
+    reason = f"{objections}; {_name_live_configuration(live)} was renewed on this day's rows"
+    return Verdict(True, "incumbent", reason, rules)
+
+
+def _explain_frozen_lists(rules: list[GateRule], age: str) -> str:
+    """Say what stays live and how old it is, and what to do about the rules that failed."""
+    advice = " ".join(text for _, text in list_advice(rules))
+    return f"nothing is published, {age}. {advice}".rstrip(".")
+
+
+def _name_live_configuration(live: Publication | None) -> str:
+    if live is None:
+        return "the live configuration"
+    return f"the live configuration ({get_engine(live)} of {get_configured_day(live)[:10]})"
+
+
+def _describe_age(live: Publication | None, as_of: datetime) -> str:
+    if live is None:
+        return "and the store has no version"
+    days = (as_of - parse_as_of(live["as_of"])).total_seconds() / SECONDS_PER_DAY
+    return f"and version {live['version']} of {live['as_of']} stays, {days:.1f} days old"
 
 
 def _decide_first_run(evaluation: Evaluation, rules: list[GateRule]) -> Verdict:

@@ -27,6 +27,8 @@ def notify(
     half_life: list[float],
     popularity_share: list[float],
     popularity_half_life: list[float],
+    repeat_share: list[float],
+    repeat_half_life: list[float],
     content_share: list[float],
     content_pairs: list[float],
     iterations: int,

@@ -28,6 +28,7 @@ from dawnlist.messages.masking import anonymise_json
 from dawnlist.messages.message import Message
 from dawnlist.pages import render_page, render_text
 from dawnlist.records.registry import Publication
+from dawnlist.records.winner_names import describe_winner
 from dawnlist.settings import NotifySettings
 from dawnlist.urls import mask_passwords
 
@@ -166,7 +167,7 @@ def _tabulate_live_version(facts: Facts, champion: Publication | None) -> TextTa
     values = {
         "version": champion["version"],
         "as of": champion["as_of"],
-        "winner": champion["winner"],
+        "winner": describe_winner(champion),
         "run": champion["run"],
         "older than this run by": f"{days:.1f} days",
     }

@@ -18,6 +18,9 @@ from dawnlist.components.notify.tables import TextTable, build_table
 
 OMITTED_METRIC = "hit_rate"
 """The models' table leaves it out unless it decides: recall and MRR say as much."""
+OWN_ITEMS_ARM = "own_items"
+"""Only an evaluation that counts repeats as hits has this arm."""
+ARM_NAMES = {"item_knn": "item-kNN", OWN_ITEMS_ARM: "own items"}
 
 
 def format_arm_name(facts: Facts, arm: str) -> str:
@@ -25,7 +28,7 @@ def format_arm_name(facts: Facts, arm: str) -> str:
     window = facts.get_value("evaluate", "popularity_window")
     if arm == "popularity" and window:
         return f"popularity ({window})"
-    return arm.replace("item_knn", "item-kNN")
+    return ARM_NAMES.get(arm, arm)
 
 
 def build_metrics_table(facts: Facts) -> TextTable | None:
@@ -115,7 +118,10 @@ def _interpret_interval(low: Any, high: Any) -> str:
 
 
 def build_segments_table(facts: Facts) -> TextTable | None:
-    """Show the deciding metric of each arm in each segment of the users."""
+    """Show the deciding metric of each arm in each segment of the users.
+
+    With an incumbent the last column has the challenger's difference from it, with its interval.
+    """
     segments = facts.get_listing("evaluate", "segments")
     if not segments:
         return None
@@ -123,14 +129,34 @@ def build_segments_table(facts: Facts) -> TextTable | None:
     for segment in segments:
         arms_with_scores |= _get_arms(segment).keys()
     arms = [arm for arm in facts.get_mapping("evaluate", "arms") if arm in arms_with_scores]
+    has_differences = any(_get_difference(segment) for segment in segments)
     rows = []
     for segment in segments:
         name = format_json_value(segment.get("segment"))
         users = format_count(segment.get("users"))
-        scores = [format_score(_get_arms(segment).get(arm)) for arm in arms]
-        rows.append([name, users, *scores])
-    arm_names = [format_arm_name(facts, arm) for arm in arms]
-    return TextTable([f"{facts.metric} among", "users", *arm_names], rows)
+        row = [name, users]
+        row += [format_score(_get_arms(segment).get(arm)) for arm in arms]
+        if has_differences:
+            row.append(_format_interval(_get_difference(segment)))
+        rows.append(row)
+    head = [f"{facts.metric} among", "users"]
+    head += [format_arm_name(facts, arm) for arm in arms]
+    if has_differences:
+        head.append("challenger against incumbent")
+    return TextTable(head, rows)
+
+
+def _get_difference(segment: dict[str, Any]) -> dict[str, Any]:
+    difference = segment.get("difference")
+    return difference if isinstance(difference, dict) else {}
+
+
+def _format_interval(difference: dict[str, Any]) -> str:
+    """Write a difference with its interval, e.g. `+.0120 (+.0100 to +.0140)`."""
+    if not difference:
+        return MISSING_VALUE_MARK
+    mean, low, high = (format_difference(difference.get(part)) for part in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})"
 
 
 def _get_arms(segment: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +175,7 @@ def describe_comparison(facts: Facts) -> list[str]:
     churn = facts.get_value("evaluate", "churn")
     if churn is not None:
         share = format_percent(churn)
-        sentences.append(f"{share} of the incumbent's lists are not in the challenger's.")
+        sentences.append(f"{share} of the live lists are not in the challenger's.")
     first_holdout = facts.get_value("evaluate", "holdout", "first_seen")
     if first_holdout is not None:
         holdout = facts.get_value("evaluate", "holdout", "fingerprint")

@@ -42,9 +42,11 @@ def note_evaluation(facts: Facts) -> list[str]:
     """Say how many users were evaluated, and how the challenger compares."""
     users = format_count(facts.get_value("evaluate", "evaluated_users"))
     repeats = format_percent(facts.get_value("evaluate", "repeat_share"))
+    consequence = "which no list can hit."
+    if model_tables.OWN_ITEMS_ARM in facts.get_mapping("evaluate", "arms"):
+        consequence = "which count as hits."
     sentence = (
-        f"Over {users} users with history; {repeats} of the holdout are repeats, "
-        "which no list can hit."
+        f"Over {users} users with history; {repeats} of the holdout are repeats, {consequence}"
     )
     return [sentence, *model_tables.describe_comparison(facts)]
 
@@ -62,6 +64,8 @@ def note_search(facts: Facts) -> list[str]:
     searched = str(facts.get_value("tune", "searched") or "")
     if searched:
         notes.append(f"{capitalise(searched)}.")
+    for edge in list_edges(facts):
+        notes.append(f"{capitalise(edge)}.")
     sentences = []
     if len(trials) > score_tables.MAX_TABLE_TRIALS:
         sentences.append(f"The best {score_tables.MAX_TABLE_TRIALS} of {len(trials)} trials.")
@@ -71,6 +75,12 @@ def note_search(facts: Facts) -> list[str]:
         sentences.append(f"Equal in all trials: {description}.")
     notes.append(" ".join(sentences))
     return notes
+
+
+def list_edges(facts: Facts) -> list[str]:
+    """List what the best trial has on the edge of the values that were tried, in sentences."""
+    edges = facts.get_value("tune", "edges")
+    return [str(edge) for edge in edges] if isinstance(edges, list) else []
 
 
 def _list_equal_parameters(facts: Facts) -> list[str]:

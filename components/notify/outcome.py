@@ -9,6 +9,7 @@ from typing import Any, Literal
 from dawnlist.components.notify.facts import Facts
 from dawnlist.components.notify.formats import (
     MISSING_VALUE_MARK,
+    capitalise,
     format_count,
     format_json_value,
     format_score,
@@ -131,7 +132,12 @@ def _describe_publication(facts: Facts) -> Outcome:
     users = format_count(facts.get_value("publish", "users"))
     winner = facts.get_value("gate", "winner")
     owner = "popularity's" if winner == "popularity" else f"the {winner or 'model'}'s"
+    if winner == "incumbent":
+        owner = "the renewed"
     sentences = [f"Version {version} is live: {owner} lists for {users} users."]
+    reason = str(facts.get_value("gate", "reason") or "")
+    if winner == "incumbent" and reason:
+        sentences.append(f"{capitalise(reason)}.")
     if facts.is_first_run:
         name = winner or "nobody"
         sentences.append(f"It is the first run, without an incumbent, and {name} won.")

@@ -14,7 +14,16 @@ from dawnlist.components.notify.formats import (
 )
 from dawnlist.components.notify.tables import TextTable, build_table
 
-SPLIT_SIZES = ("users", "items", "pairs", "train_pairs", "validation_users", "holdout_users")
+SPLIT_SIZES = (
+    "users",
+    "items",
+    "pairs",
+    "train_pairs",
+    "validation_users",
+    "validation_days",
+    "holdout_users",
+    "holdout_days",
+)
 SPLIT_CUTS = {
     "validation_start": "validation from",
     "train_end": "holdout from",
@@ -25,6 +34,8 @@ PUBLICATION_VALUES = (
     "version",
     "previous",
     "winner",
+    "engine",
+    "configured",
     "as_of",
     "users",
     "items",

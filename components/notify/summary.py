@@ -13,6 +13,7 @@ from dawnlist.components.notify.model_tables import (
     build_metrics_table,
     build_segments_table,
 )
+from dawnlist.components.notify.notes import list_edges
 from dawnlist.components.notify.outcome import determine_outcome
 from dawnlist.components.notify.score_tables import (
     build_gate_table,
@@ -127,6 +128,7 @@ def summarise_steps(facts: Facts) -> list[tuple[str, str]]:
         ("bots", describe_dropped_events(facts)),
         ("splits", _summarise_splits(facts)),
         ("search", _summarise_search(facts)),
+        ("edge", "; ".join(list_edges(facts))),
     ]
 
 
@@ -150,16 +152,23 @@ def _summarise_splits(facts: Facts) -> str:
     items = format_count(report.get("items"))
     pairs = format_count(report.get("train_pairs"))
     holdout_users = format_count(report.get("holdout_users"))
-    return (
+    text = (
         f"{users} users, {items} items, {pairs} pairs to train on, "
         f"{holdout_users} users in the holdout"
     )
+    days = report.get("holdout_days")
+    if days is not None and days != 1:
+        text += f" of {format_count(days)} days"
+    return text
 
 
 def _summarise_search(facts: Facts) -> str:
     trials = facts.get_listing("tune", "trials")
     if not trials:
         return ""
+    searched = str(facts.get_value("tune", "searched") or "")
+    if facts.metric not in trials[0] and searched:
+        return searched
     parameters = list_varying_parameters(trials)
     best = describe_trial(trials[0], parameters)
     score = format_score(trials[0].get(facts.metric))

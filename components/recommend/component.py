@@ -48,7 +48,8 @@ def recommend(
         list_metadata = build_list_metadata(
             Evaluation.from_dict(json.loads(Path(evaluation.path).read_text())),
             from_json(Verdict, json.loads(Path(verdict.path).read_text())),
-            model.metadata["name_in_lake"],
+            loaded_splits.about["incumbent"],
+            model.metadata,
             shop_settings.source.wanted_weights,
             moment,
             run,

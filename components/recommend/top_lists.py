@@ -1,5 +1,6 @@
 """Build the top lists of all users, and what a published version needs besides them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -18,7 +19,9 @@ from dawnlist.model.evaluation import Evaluation
 from dawnlist.model.factor_model import AlignedModel, FactorModel
 from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
+from dawnlist.records.registry import Publication
 from dawnlist.records.verdict import Verdict
+from dawnlist.records.winner_names import get_configured_day
 from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.store.toplists import TopLists
 
@@ -36,7 +39,7 @@ def build_top_lists(
     k: int,
     withdrawn: WithdrawnItems,
 ) -> TopLists:
-    """Rank the k best items that each user has not met, and popular items for unknown users.
+    """Rank the k best items of each user, and popular items for unknown users.
 
     The lists include the model's vectors and what each user has met, so that answers can be
     computed again. The catalogue has every item of the splits, since histories name them; no list
@@ -119,8 +122,9 @@ def _rank_items(
     for start in range(0, len(users), BLOCK_USERS):
         block = slice(start, start + BLOCK_USERS)
         block_users = users[block]
-        seen = history.weight[block_users]
-        items[block], scores[block] = aligned.top_k(block_users, seen, k)
+        items[block], scores[block] = aligned.rank(
+            block_users, history.select_users(block_users), k
+        )
     return items, scores
 
 
@@ -152,22 +156,33 @@ def _select_histories(history: UserItems, is_known: BoolArray) -> UserItems:
 def build_list_metadata(
     evaluation: Evaluation,
     verdict: Verdict,
-    model: str,
+    incumbent: Publication | None,
+    model: Mapping[str, Any],
     event_weights: dict[str, float],
     as_of: datetime,
     run: str,
 ) -> dict[str, Any]:
     """Build the metadata that goes with the lists to the store and the registry.
 
-    `model` is the name of the model in the lake.
+    Args:
+        incumbent: What was live when the splits were cut, or None.
+        model: The labels of the refitted model's artifact: `name_in_lake`, and `engine`.
+
+    Returns:
+        Among others `configured`, the day on which the configuration won; a renewed one is older
+        than its model.
     """
     winner = verdict.winner
+    configured = format_iso(as_of)
+    if winner == "incumbent" and incumbent is not None:
+        configured = get_configured_day(incumbent)
     return {
         "as_of": format_iso(as_of),
         "run": run,
-        "model": model,
+        "model": model["name_in_lake"],
         "winner": winner,
-        "engine": "popularity" if winner == "popularity" else "als",
+        "engine": model["engine"],
+        "configured": configured,
         "metrics": evaluation.arms[winner],
         "popularity_window": evaluation.popularity_window,
         "event_weights": event_weights,

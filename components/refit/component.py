@@ -20,7 +20,10 @@ def refit(
     as_of: str,
     run: str,
 ) -> None:
-    """Fit the winner once more, on all rows up to as_of, from the challenger on; only this model is published."""
+    """Fit the winner's configuration on all rows up to as_of, from its model before the holdout on.
+
+    Only this model is published.
+    """
     from dawnlist.records.run_records import record_step, resolve_as_of
 
     moment = resolve_as_of(lake, namespace, as_of, run)
@@ -29,28 +32,28 @@ def refit(
         from pathlib import Path
 
         from dawnlist.als.engine import FitEngine
-        from dawnlist.components.refit.winner import select_winning_config
+        from dawnlist.components.refit.winner import load_warm_start, select_winning_config
         from dawnlist.components.train.fitting import fit_stage
         from dawnlist.dataclass_json import from_json
         from dawnlist.lake.lake import Lake
         from dawnlist.model.evaluation import Evaluation
-        from dawnlist.model.factor_model import FactorModel
         from dawnlist.model.splits import Splits
-        from dawnlist.records.challengers import WarmStart
         from dawnlist.records.lineage import write_lineage
+        from dawnlist.records.live_config import read_published_config
         from dawnlist.records.verdict import Verdict
         from dawnlist.settings import Settings
 
+        opened = Lake.open(lake, namespace)
+        cut = Splits.load(Path(splits.path))
+        winner = from_json(Verdict, json.loads(Path(verdict.path).read_text())).winner
         config = select_winning_config(
-            from_json(Verdict, json.loads(Path(verdict.path).read_text())).winner,
+            winner,
             json.loads(Path(trial.path).read_text()),
             Evaluation.from_dict(json.loads(Path(evaluation.path).read_text())).popularity_window,
+            read_published_config(opened, cut.about["incumbent"]),
         )
-        cut = Splits.load(Path(splits.path))
         engine = FitEngine.from_settings(Settings.load(settings).engines, device)
-        challenger_model = FactorModel.load(Path(challenger.path))
-        start = WarmStart(challenger.metadata["name_in_lake"], challenger_model)
-        opened = Lake.open(lake, namespace)
+        start = load_warm_start(opened, winner, challenger.metadata)
         record.update(fit_stage(opened, cut, "refit", config, engine, Path(model.path), start))
         labels = {**record["config"], "name_in_lake": record["model"]}
         write_lineage([model], [splits], lake, namespace, moment, run, **labels)

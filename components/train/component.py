@@ -18,7 +18,7 @@ def train(
     as_of: str,
     run: str,
 ) -> None:
-    """Fit the challenger: the winning trial, on all rows before the holdout."""
+    """Fit the challenger, which is the winning trial, and the live configuration, on all rows before the holdout."""
     from dawnlist.records.run_records import record_step, resolve_as_of
 
     moment = resolve_as_of(lake, namespace, as_of, run)
@@ -27,7 +27,7 @@ def train(
         from pathlib import Path
 
         from dawnlist.als.engine import FitEngine
-        from dawnlist.components.train.fitting import fit_challenger
+        from dawnlist.components.train.arms import fit_arms, name_models
         from dawnlist.lake.lake import Lake
         from dawnlist.model.config import ALSConfig
         from dawnlist.model.splits import Splits
@@ -38,7 +38,7 @@ def train(
         cut = Splits.load(Path(splits.path))
         engine = FitEngine.from_settings(Settings.load(settings).engines, device)
         opened = Lake.open(lake, namespace)
-        record.update(fit_challenger(opened, cut, config, engine, Path(model.path)))
-        labels = {**record["config"], "name_in_lake": record["model"]}
+        record.update(fit_arms(opened, cut, config, engine, Path(model.path)))
+        labels = name_models(record)
         write_lineage([model], [splits], lake, namespace, moment, run, **labels)
     metrics.metadata.update(select_finite_figures(record, "users", "items", "interactions"))

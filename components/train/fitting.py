@@ -175,7 +175,7 @@ def _fit_als_model(plan: _FitPlan, config: ALSConfig) -> FactorModel:
     users, items = hybrid.factors(fit.factors, config)
     active_users = np.flatnonzero(np.diff(hybrid.user_items.weight.indptr))
     known_items = np.flatnonzero(hybrid.known_items)
-    model_config = config.as_dict()
+    model_config = hybrid.build_model_config(config)
     # The lambda of a user is ridge_scale s^nu, where s sums over the fitted items, the first ones.
     model_config["ridge_scale"] = fit.ridge_scale
     model_config["fitted_items"] = splits.met_item_count

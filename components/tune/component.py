@@ -18,6 +18,8 @@ def tune(
     half_life: list[float],
     popularity_share: list[float],
     popularity_half_life: list[float],
+    repeat_share: list[float],
+    repeat_half_life: list[float],
     content_share: list[float],
     content_pairs: list[float],
     iterations: int,
@@ -53,7 +55,7 @@ def tune(
         from dawnlist.records.lineage import select_finite_figures, write_lineage
         from dawnlist.settings import Settings
 
-        engines = Settings.load(settings).engines
+        shop_settings = Settings.load(settings)
         grid = Grid(
             factors=factors,
             regularization=regularization,
@@ -63,11 +65,13 @@ def tune(
             half_life=half_life,
             popularity_share=popularity_share,
             popularity_half_life=popularity_half_life,
+            repeat_share=repeat_share,
+            repeat_half_life=repeat_half_life,
             content_share=content_share,
             content_pairs=content_pairs,
             iterations=int(iterations),
             seed=int(seed),
-            solver=engines.train,
+            solver=shop_settings.engines.train,
         )
         rung_shard = RungShard(int(rung), int(shard), int(shards)) if shards else None
         record.update(
@@ -78,9 +82,10 @@ def tune(
                 search,
                 metric,
                 int(k),
-                FitEngine.from_settings(engines, device),
+                FitEngine.from_settings(shop_settings.engines, device),
                 run,
                 rung_shard,
+                shop_settings.gate.min_users,
             )
         )
         # A shard of a rung returns no trials.

@@ -8,11 +8,12 @@ from dawnlist.als.fit import Fit
 from dawnlist.als.training import ALSTrainer
 from dawnlist.arrays import Float32Array, Float64Array
 from dawnlist.components.tune.grid import (
-    NO_POPULARITY_BLEND,
     ContentBlend,
     PopularityBlend,
+    RepeatBlend,
     with_content_blend,
     with_popularity_blend,
+    with_repeat_blend,
 )
 from dawnlist.components.tune.halving import is_clearly_worse
 from dawnlist.components.tune.newcomers import Newcomers
@@ -85,16 +86,28 @@ ScoresByContender = dict[Contender, Float64Array]
 
 
 def expand_blends(finalists: list[Contender], blends: Sequence[PopularityBlend]) -> list[Contender]:
-    """Return each finalist with each share of popularity; without popularity it stays itself."""
+    """Return each finalist with each share of popularity; with its own share it stays itself."""
     contenders = []
     for finalist in finalists:
         for blend in blends:
-            if blend == NO_POPULARITY_BLEND:
-                contenders.append(finalist)
-                continue
-            config = with_popularity_blend(finalist.config, blend)
-            contenders.append(Contender(config, finalist.fit, rows=list(finalist.rows)))
-    return contenders
+            contenders.append(_vary(finalist, with_popularity_blend(finalist.config, blend)))
+    return list(dict.fromkeys(contenders))
+
+
+def expand_repeats(blended: list[Contender], repeats: Sequence[RepeatBlend]) -> list[Contender]:
+    """Return each contender with each share of repeats; with its own share it stays itself."""
+    contenders = []
+    for contender in blended:
+        for blend in repeats:
+            contenders.append(_vary(contender, with_repeat_blend(contender.config, blend)))
+    return list(dict.fromkeys(contenders))
+
+
+def _vary(contender: Contender, config: ALSConfig) -> Contender:
+    """Return the contender with another configuration of the same fit, or itself."""
+    if config == contender.config:
+        return contender
+    return Contender(config, contender.fit, rows=list(contender.rows))
 
 
 def expand_contents(blended: list[Contender], contents: Sequence[ContentBlend]) -> list[Contender]:
@@ -112,19 +125,17 @@ def choose_best_hybrid(
     user_scores: ScoresByContender,
     newcomer_scores: ScoresByContender,
 ) -> Contender:
-    """Choose the best contender without content, unless one with content is clearly better.
+    """Choose the first contender without content, unless one with content is clearly better.
 
     That one must be no worse for users and for newcomers, and clearly better for one of the two.
+    The contenders come best first, as `Contest.blend` and `Contest.add_repeats` order them.
     """
-
-    def rank_without_content(contender: Contender) -> tuple[bool, float]:
-        has_no_content = not contender.config.content_share
-        return has_no_content, mean_or_zero(user_scores[contender])
 
     def add_means(contender: Contender) -> float:
         return mean_or_zero(user_scores[contender]) + mean_or_zero(newcomer_scores[contender])
 
-    plain = max(contenders, key=rank_without_content)
+    without_content = [contender for contender in contenders if not contender.config.content_share]
+    plain = (without_content or contenders)[0]
     candidates = []
     for contender in contenders:
         is_no_worse = _is_no_worse(user_scores, contender, plain)

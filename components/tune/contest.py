@@ -11,9 +11,15 @@ from dawnlist.components.tune.contenders import (
     choose_best_hybrid,
     expand_blends,
     expand_contents,
+    expand_repeats,
 )
-from dawnlist.components.tune.grid import ContentBlend, PopularityBlend
-from dawnlist.components.tune.halving import Rung, race_trials
+from dawnlist.components.tune.grid import ContentBlend, PopularityBlend, RepeatBlend
+from dawnlist.components.tune.halving import (
+    STANDARD_ERRORS_TO_REPLACE,
+    Rung,
+    is_clearly_worse,
+    race_trials,
+)
 from dawnlist.components.tune.sample import Sample
 from dawnlist.components.tune.trials import Trial, TrialArchive, TrialResult
 from dawnlist.model.metrics import mean_or_zero
@@ -45,6 +51,10 @@ class Contest:
     """Is called with each new row of the table."""
     table: tuple[str, ...]
     """Path in the lake of the table of all trials. An empty path writes none."""
+    has_favourite: bool = False
+    """Whether the first contender wins unless another is clearly better: the live configuration, or
+    the one that a search without it begins with. These were good on many days, and a single day's
+    users may favour any other by chance."""
     rows: list[Trial] = field(default_factory=list)
 
     @property
@@ -53,12 +63,35 @@ class Contest:
         return len(self.sample.users)
 
     def halve(self, contenders: list[Contender], rungs: list[Rung]) -> list[Contender]:
-        """Race the contenders through the rungs. Return those that remain, best first."""
+        """Race the contenders through the rungs. Return those that remain, best first.
+
+        A favourite is never dropped.
+        """
+        if not rungs:
+            # The first rung of a search on several nodes has none before it.
+            return contenders
+        favourite = contenders[0]
         for number, (sweeps, keep) in enumerate(rungs):
             for contender in contenders:
                 contender.result = None
-            contenders = self._race(contenders, keep, number, sweeps)
-        return contenders
+            contenders = self._race(contenders, keep, number, sweeps, favourite)
+        return self._prefer_favourite(favourite, contenders)
+
+    def _prefer_favourite(self, favourite: Contender, ranked: list[Contender]) -> list[Contender]:
+        """Put the favourite first unless the best of the ranked contenders is clearly better.
+
+        All of them have been scored on the same users in their last rung.
+        """
+        if not self.has_favourite or favourite not in ranked:
+            return ranked
+        results = (favourite.result, ranked[0].result)
+        assert results[0] is not None and results[1] is not None
+        users = min(results[0].users, results[1].users)
+        favourite_scores = results[0].select_metric(self.metric, users)
+        best_scores = results[1].select_metric(self.metric, users)
+        if is_clearly_worse(favourite_scores, best_scores, STANDARD_ERRORS_TO_REPLACE):
+            return ranked
+        return _put_first([favourite], ranked)
 
     def blend(
         self, finalists: list[Contender], blends: Sequence[PopularityBlend], keep: int
@@ -68,13 +101,38 @@ class Contest:
         Returns:
             The `keep` best ones, scored on all users, then all others.
         """
-        rung = finalists[0].rows[-1]["rung"] + 1
-        sweeps = finalists[0].config.iterations
-        contenders = expand_blends(finalists, blends)
-        best = self._race(contenders, keep, rung, sweeps)
+        return self._race_variants(finalists, expand_blends(finalists, blends), keep)
+
+    def add_repeats(
+        self, blended: list[Contender], repeats: Sequence[RepeatBlend], keep: int
+    ) -> list[Contender]:
+        """Race contenders with each share of repeats; the result is as that of `blend`."""
+        return self._race_variants(blended, expand_repeats(blended, repeats), keep)
+
+    def _race_variants(
+        self, originals: list[Contender], contenders: list[Contender], keep: int
+    ) -> list[Contender]:
+        """Race variants of finished fits, and score the best ones on all users.
+
+        Args:
+            originals: The contenders so far, best first; the first one is the favourite.
+            contenders: All variants, the originals among them.
+            keep: How many contenders go on.
+        """
+        rung = max(contender.rows[-1]["rung"] for contender in contenders) + 1
+        sweeps = contenders[0].config.iterations
+        for contender in contenders:
+            contender.result = None
+        best = self._race(contenders, keep, rung, sweeps, originals[0])
+        scores = {}
         for contender in best:
-            self.score_contender(contender, rung, sweeps, self.user_count)
-        return _put_first(best, contenders)
+            scores[contender] = self.score_contender(contender, rung, sweeps, self.user_count)
+        best.sort(key=lambda contender: -mean_or_zero(scores[contender]))
+        best = self._prefer_favourite(originals[0], best)
+        for contender in contenders:
+            contender.rows[-1]["dropped"] = contender not in best[:keep]
+        self._write_table()
+        return _put_first(best[:keep], contenders)
 
     def choose_hybrids(
         self, blended: list[Contender], contents: Sequence[ContentBlend]
@@ -131,14 +189,21 @@ class Contest:
                 self.score_contender(contender, len(rungs), sweeps, self.user_count)
 
     def _race(
-        self, contenders: list[Contender], keep: int, rung: int, sweeps: int
+        self,
+        contenders: list[Contender],
+        keep: int,
+        rung: int,
+        sweeps: int,
+        favourite: Contender,
     ) -> list[Contender]:
-        """Return the best contenders, and release the fits that no other contender needs."""
+        """Return the best contenders and the favourite, and release the fits that none needs."""
 
         def score(contender: Contender, users: int) -> Float64Array:
             return self.score_contender(contender, rung, sweeps, users)
 
         best = race_trials(contenders, score, keep, self.user_count)
+        if self.has_favourite and favourite not in best:
+            best = [*best, favourite]
         needed_fits = {id(contender.fit) for contender in best}
         for contender in contenders:
             contender.rows[-1]["dropped"] = contender not in best

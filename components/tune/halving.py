@@ -22,6 +22,12 @@ MIN_SURVIVORS: Final = 3
 FIRST_RACE_USERS: Final = 1000
 STANDARD_ERRORS_TO_DROP: Final = 2.0
 """A trial is dropped on a sample of users when it is this many standard errors below the best."""
+STANDARD_ERRORS_TO_REPLACE: Final = 3.0
+"""A search replaces its favourite only by what is better by so many standard errors.
+
+Days differ by more than the users of one day tell: what a day's users prefer by two standard errors
+is often worse on the next day.
+"""
 
 Rung = tuple[int, int]
 """The sweeps at the rung's end, and the number of trials that it keeps."""
@@ -86,8 +92,10 @@ def race_trials(trials: Sequence[T], score: TrialScorer[T], keep: int, user_coun
         users = min(2 * users, user_count)
 
 
-def is_clearly_worse(values: Float64Array, best: Float64Array) -> bool:
-    """Return whether a trial is worse than the best by more than STANDARD_ERRORS_TO_DROP.
+def is_clearly_worse(
+    values: Float64Array, best: Float64Array, errors: float = STANDARD_ERRORS_TO_DROP
+) -> bool:
+    """Return whether a trial is worse than the best by more than `errors` standard errors.
 
     The standard error is that of the mean of the paired differences. One user is too few to say.
     """
@@ -95,4 +103,4 @@ def is_clearly_worse(values: Float64Array, best: Float64Array) -> bool:
     if len(difference) < 2:
         return False
     error = difference.std(ddof=1) / np.sqrt(len(difference))
-    return bool(difference.mean() < -STANDARD_ERRORS_TO_DROP * error)
+    return bool(difference.mean() < -errors * error)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +10,10 @@ from scipy.sparse import csr_matrix
 from dawnlist.arrays import Float32Array
 from dawnlist.components.tune.newcomers import MAX_NEWCOMER_HISTORY, Newcomers
 from dawnlist.model.config import ALSConfig
+from dawnlist.model.factor_model import AlignedModel
 from dawnlist.model.hybrid import Hybrid
 from dawnlist.model.metrics import METRICS, score_lists
 from dawnlist.model.splits import Splits
-from dawnlist.ranking.topk import top_k
 
 SAMPLE_SEED = 7
 
@@ -70,14 +69,13 @@ class Sample:
             profiles = hybrid.profiles(weights)
         met = np.diff(hybrid.user_items.weight.indptr)[users]
         factors = (fitted[0][users], fitted[1])
-        return self._score_factors(
-            hybrid.compose_factors(factors, profiles, met, config), first, last
-        )
+        served = hybrid.compose_factors(factors, profiles, met, config)
+        return self._score_factors(served, config, first, last)
 
     def score_newcomers(
         self, fitted: tuple[Float32Array, Float32Array], config: ALSConfig, first: int, last: int
     ) -> Float32Array:
-        """Return the metrics of the same users as newcomers.
+        """Return the metrics of the same users as newcomers, who get none of their own items.
 
         Args:
             fitted: The vectors of the newcomers, see Newcomers.vectors, and of the items.
@@ -91,15 +89,21 @@ class Sample:
         if config.content_share:
             profiles = hybrid.profiles(newcomers.weights(hybrid.content.shape[0]))
         factors = (fitted[0][first:last], fitted[1])
-        return self._score_factors(
-            hybrid.compose_factors(factors, profiles, newcomers.met, config), first, last
-        )
+        served = hybrid.compose_factors(factors, profiles, newcomers.met, config)
+        return self._score_factors(served, replace(config, repeat_share=0.0), first, last)
 
     def _score_factors(
-        self, served: tuple[Float32Array, Float32Array], first: int, last: int
+        self,
+        served: tuple[Float32Array, Float32Array],
+        config: ALSConfig,
+        first: int,
+        last: int,
     ) -> Float32Array:
         """Score the lists that the factors of users and items give."""
-        seen: Any = self.hybrid.user_items.weight[self.users[first:last]]
-        lists, _ = top_k(*served, self.k, seen, self.hybrid.known_items, self.device)
+        history = self.hybrid.user_items.select_users(self.users[first:last])
+        is_known = np.ones(len(served[0]), dtype=bool)
+        model_config = self.hybrid.build_model_config(config)
+        model = AlignedModel(*served, is_known, self.hybrid.known_items, model_config)
+        lists, _ = model.rank(np.arange(len(served[0])), history, self.k, self.device)
         scores = score_lists(lists, self.truth[first:last])
         return np.stack([getattr(scores, name) for name in METRICS]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Search hyper-parameters: successive halving of fits, then shares of popularity and content."""
+"""Search hyper-parameters: successive halving, then shares of popularity, repeats and content."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -13,8 +13,10 @@ from dawnlist.components.tune.contest import Contest, RungShard
 from dawnlist.components.tune.grid import (
     NO_CONTENT_BLEND,
     NO_POPULARITY_BLEND,
+    NO_REPEAT_BLEND,
     ContentBlend,
     PopularityBlend,
+    RepeatBlend,
     validate_metric,
 )
 from dawnlist.components.tune.halving import plan_rungs
@@ -28,8 +30,8 @@ from dawnlist.model.hybrid import Hybrid
 from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
 
-BLENDS_TRIED_WITH_CONTENT: Final = 3
-"""This many of the best shares of popularity are tried with content."""
+BLENDS_TRIED_FURTHER: Final = 3
+"""This many of the best shares of popularity are tried with repeats and with content."""
 _CURVE_FIELDS: Final = ("rung", "sweeps", "users", "fit_seconds")
 
 
@@ -42,9 +44,11 @@ def search_configs(
     engine: FitEngine = ON_CPU,
     progress: Callable[[Trial], None] = lambda trial: None,
     blends: Sequence[PopularityBlend] = (NO_POPULARITY_BLEND,),
+    repeats: Sequence[RepeatBlend] = (NO_REPEAT_BLEND,),
     contents: Sequence[ContentBlend] = (NO_CONTENT_BLEND,),
     shard: RungShard | None = None,
     table: tuple[str, ...] = (),
+    has_favourite: bool = False,
 ) -> list[Trial]:
     """Fit configurations before the validation cut and score them on the validation window.
 
@@ -55,11 +59,12 @@ def search_configs(
         metric: Decides, one of METRICS.
         progress: Is called with each new row of the table of trials.
         shard: Does only a share of one rung, without content.
+        has_favourite: Whether the first configuration wins unless another one is clearly better.
         table: Path in the lake of the table of all trials so far. An empty path writes none.
 
     Returns:
-        A trial for each configuration, best first: its hyper-parameters with the best of `blends`
-        and `contents`, its metrics of the last rung that it was in, e.g. `ndcg@20`, `rung`,
+        A trial for each configuration, best first: its hyper-parameters with the best of `blends`,
+        `repeats` and `contents`, its metrics of the last rung that it was in, e.g. `ndcg@20`, `rung`,
         `sweeps`, `users` (on whom it was scored), `dropped`, `fit_seconds` (of all its sweeps),
         `seconds` (with scoring) and `curve`, which has these of each of its rungs. With content
         also `newcomers`, the metric of users left with one to three items. With a shard the list
@@ -82,29 +87,45 @@ def search_configs(
         return [config.as_dict() for config in configs]
     if engine.device == "cpu":
         _require_trial_memory(hybrid.fitted, _select_configs(configs, shard))
-    contest = Contest(sample, archive, metric, progress, table)
+    contest = Contest(sample, archive, metric, progress, table, has_favourite)
     rungs = plan_rungs(len(contenders), configs[0].iterations)
     if shard:
         contest.search_shard(contenders, rungs, shard, blends)
         return []
     finalists = contest.halve(contenders, rungs)
-    if splits.content.shape[1] and list(contents) != [NO_CONTENT_BLEND]:
-        ranked = _blend_with_content(contest, finalists, blends, contents)
-    else:
-        ranked = contest.blend(finalists, blends, 1)
+    has_content = splits.content.shape[1] and list(contents) != [NO_CONTENT_BLEND]
+    if not has_content:
+        contents = (NO_CONTENT_BLEND,)
+    ranked = _choose_shares(contest, finalists, blends, repeats, contents)
     return _rank_trials(ranked, contenders, f"{metric}@{k}")
 
 
-def _blend_with_content(
+def _choose_shares(
     contest: Contest,
     finalists: list[Contender],
     blends: Sequence[PopularityBlend],
+    repeats: Sequence[RepeatBlend],
     contents: Sequence[ContentBlend],
 ) -> list[Contender]:
-    """Try shares of popularity, and shares of content with the best of them. Best first."""
-    blended = contest.blend(finalists, blends, BLENDS_TRIED_WITH_CONTENT)
-    hybrids = contest.choose_hybrids(blended[:BLENDS_TRIED_WITH_CONTENT], contents)
-    return [*hybrids, *blended]
+    """Try shares of popularity, of repeats with the best of these, then of content. Best first."""
+    has_repeats = list(repeats) != [NO_REPEAT_BLEND]
+    has_content = list(contents) != [NO_CONTENT_BLEND]
+    keep = _count_survivors(has_repeats or has_content)
+    ranked = contest.blend(finalists, blends, keep)
+    if has_repeats:
+        repeated = contest.add_repeats(ranked[:keep], repeats, _count_survivors(has_content))
+        ranked = [*repeated, *ranked]
+    if has_content:
+        hybrids = contest.choose_hybrids(ranked[:BLENDS_TRIED_FURTHER], contents)
+        ranked = [*hybrids, *ranked]
+    return ranked
+
+
+def _count_survivors(is_followed: bool) -> int:
+    """Count the contenders that a race keeps; only the winner where no other race follows."""
+    if is_followed:
+        return BLENDS_TRIED_FURTHER
+    return 1
 
 
 def _select_configs(configs: Sequence[ALSConfig], shard: RungShard | None) -> Sequence[ALSConfig]:
@@ -118,7 +139,13 @@ def _fingerprint_search(splits: Splits, user_items: UserItems, k: int) -> str:
     truth_digest = hashlib.sha256(truth.indptr.tobytes() + truth.indices.tobytes()).hexdigest()
     stock_digests = [splits.stock.digest] if splits.stock else []
     return fingerprint_inputs(
-        user_items, "tune", k, version("dawnlist"), truth_digest, *stock_digests
+        user_items,
+        "tune",
+        k,
+        version("dawnlist"),
+        truth_digest,
+        splits.repeat_gap,
+        *stock_digests,
     )
 
 

@@ -35,9 +35,13 @@ class ALSConfig:
     nu: float = BY_NAME["nu"].default
     """How lambda grows with the summed confidence s of a user or item: as s^nu."""
     popularity_share: float = BY_NAME["popularity_share"].default
-    """The weight of decayed popularity in a served score; the most popular item counts 1."""
+    """The weight of decayed popularity in a served score; the most popular items count about 1."""
     popularity_half_life: float = BY_NAME["popularity_half_life"].default
     """Days after which an interaction counts half for that popularity."""
+    repeat_share: float = BY_NAME["repeat_share"].default
+    """The weight of a user's own items, see dawnlist.model.repeats; 0: lists hold none of them."""
+    repeat_half_life: float = BY_NAME["repeat_half_life"].default
+    """Days after which what a user met counts half for repeats."""
     content_share: float = BY_NAME["content_share"].default
     """The weight of content similarity in the score of a user without history; docs/HYBRID.md."""
     content_pairs: float = BY_NAME["content_pairs"].default

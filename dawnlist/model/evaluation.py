@@ -1,7 +1,8 @@
 """The evaluation of a challenger, which passes from evaluate to gate, refit, recommend and notify.
 
-docs/EVALUATION.md says how the figures come about. An arm is one of `challenger`, `incumbent`,
-`item_knn` and `popularity`.
+docs/EVALUATION.md says how the figures come about. An arm is one of `challenger`, `incumbent` (the
+live configuration, fitted on the challenger's rows), `live` (the published model as it is),
+`item_knn`, `popularity` and, where lists may hold items that the user has met, `own_items`.
 """
 
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ class SegmentScores:
     """The number of its users."""
     arms: dict[str, float]
     """Name of an arm -> its mean."""
+    difference: Difference | None = field(default=None, metadata={OMIT_NONE: True})
+    """How far the challenger is ahead of the incumbent; None without an incumbent."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class Traffic:
     """The events of each earlier day, the newest first."""
     events: int | None = field(default=None, metadata={OMIT_NONE: True})
     """The events of the last 24 hours."""
+    dropped: int | None = field(default=None, metadata={OMIT_NONE: True})
+    """The events of the last 24 hours that the bot filter dropped; they are not in `events`."""
     mix: dict[str, float] | None = field(default=None, metadata={OMIT_NONE: True})
     """Event type -> its share of the last day's events."""
     mix_before: dict[str, float] | None = field(default=None, metadata={OMIT_NONE: True})
@@ -108,13 +113,16 @@ class Evaluation:
     segments: list[SegmentScores] = field(default_factory=list)
     """The segments that have users."""
     churn: float | None = field(default=None, metadata={OMIT_NONE: True})
-    """The share of the incumbent's lists that the challenger's lists don't have."""
+    """The share of the live lists that the challenger's lists don't have."""
     kept_items: float | None = field(default=None, metadata={OMIT_NONE: True})
-    """The share of the incumbent's items that the window still has; None without an incumbent."""
+    """The share of the live model's items that the window still has; None when nothing is live."""
     traffic: Traffic | None = None
     """The events of the last weeks, which the gate compares."""
     per_user: dict[str, list[float]] | None = field(default=None, metadata={OMIT_NONE: True})
-    """The primary metric of each user, of `challenger` and `incumbent` in one order of users."""
+    """The primary metric of each user, of `challenger`, `incumbent` and, if it was scored, `live`.
+
+    All have one order of users.
+    """
 
     @property
     def metric_name(self) -> str:

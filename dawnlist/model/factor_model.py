@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -11,6 +11,11 @@ from scipy.sparse import csr_matrix
 from dawnlist.arrays import BoolArray, FactorPair, Float32Array, Int64Array, RankedLists
 from dawnlist.lake.manifest import check_manifest, write_manifest
 from dawnlist.model.ids import IdMap
+from dawnlist.model.repeats import RepeatSettings, merge_own_items
+from dawnlist.model.user_items import UserItems
+
+PAIRS_PER_BLOCK: Final = 262_144
+"""Own items whose vectors are gathered at once."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ class FactorModel:
             item_factors=_gather_rows(self.item_factors, items),
             knows_user=users >= 0,
             knows_item=items >= 0,
+            config=self.config,
         )
 
 
@@ -121,6 +127,58 @@ class AlignedModel:
     """Which users the model knows, shape (users,)."""
     knows_item: BoolArray
     """Which items the model knows, shape (items,)."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """The model's config."""
+
+    def rank(
+        self, users: Int64Array, history: UserItems, k: int, device: str = "cpu"
+    ) -> RankedLists:
+        """Rank the items of each of `users` as they are served: with own items if there are any.
+
+        Args:
+            users: User indices.
+            history: What these users have met, shape (len(users), items). These items are in a list
+                only if the model repeats items.
+            k: The length of a list.
+            device: "cpu" or "gpu".
+
+        Returns:
+            Item indices and scores as of `top_k`; the scores are divided by the users' scales.
+        """
+        items, scores = self.top_k(users, history.weight, k, device)
+        scales = self._select_scales(users)
+        scores = scores / scales[:, None]
+        repeats = RepeatSettings.from_config(self.config)
+        if not repeats.share:
+            return items, scores
+        own = self._score_own_items(users, repeats.score_all_own_items(history), scales)
+        return merge_own_items((items, scores), own, k)
+
+    def _select_scales(self, users: Int64Array) -> Float32Array:
+        """Return the scale of each user's scores, 1 for a user whom the model does not know."""
+        scales = np.ones(len(users), dtype=np.float32)
+        if "score_scale" not in self.config:
+            return scales
+        column = self.user_factors[users, self.config["factors"]]
+        is_known = self.knows_user[users]
+        scales[is_known] = column[is_known]
+        return scales
+
+    def _score_own_items(
+        self, users: Int64Array, own: csr_matrix, scales: Float32Array
+    ) -> csr_matrix:
+        """Add the scores of the inner products to those of own items that the model knows."""
+        rows = np.repeat(np.arange(len(users)), np.diff(own.indptr))
+        is_known = self.knows_user[users][rows] & self.knows_item[own.indices]
+        rows, columns, scores = rows[is_known], own.indices[is_known], own.data[is_known]
+        for start in range(0, len(rows), PAIRS_PER_BLOCK):
+            block = slice(start, start + PAIRS_PER_BLOCK)
+            user_vectors = self.user_factors[users[rows[block]]]
+            products = np.einsum("pf,pf->p", user_vectors, self.item_factors[columns[block]])
+            scores[block] += products / scales[rows[block]]
+        row_ends = np.cumsum(np.bincount(rows, minlength=len(users)))
+        indptr = np.concatenate([[0], row_ends])
+        return csr_matrix((scores, columns, indptr), shape=own.shape)
 
     def top_k(
         self, users: Int64Array, seen: csr_matrix, k: int, device: str = "cpu"

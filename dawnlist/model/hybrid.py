@@ -1,18 +1,20 @@
 """The hybrid score: factors, plus popularity, plus content that counts less for longer histories.
 
-    score(u, i) = x_u . y_i + popularity_share * popularity_i + w(n_u) p_u . z_i
+    score(u, i) = x_u . y_i / s_u + popularity_share * popularity_i + w(n_u) p_u . z_i
     w(n) = content_share * content_pairs / (content_pairs + n)
 
-z_i is the content vector of an item (dawnlist.model.content), p_u the normalised sum of c_ui z_i
-over the items that the user met, and n_u their number. The score is written as one factor model,
-with the columns [x | 1 | w(n) p] for users and [y | share * popularity | z] for items, so that the
-code that ranks need not know about it. A part without a share has no columns. An item that nobody
-met gets its factors from the items with the most similar words. See docs/HYBRID.md.
+s_u is the scale of the user's factor scores (dawnlist.model.score_scales), z_i the content vector
+of an item (dawnlist.model.content), p_u the normalised sum of c_ui z_i over the items that the user
+met, and n_u their number. s_u times the score is written as one factor model, with the columns
+[x | s | s w(n) p] for users and [y | share * popularity | z] for items, so that the code that ranks
+need not know about it. Without a share of content the last part has no columns. An item that nobody
+met gets its factors from the items with the most similar words. See docs/HYBRID.md. A user's own
+items get more, which is no inner product: see dawnlist.model.repeats.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -22,8 +24,11 @@ from dawnlist.model.config import ALSConfig
 from dawnlist.model.content import normalise_rows
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.popularity import blend_popularity
+from dawnlist.model.repeats import DEFAULT_GAP
+from dawnlist.model.score_scales import SCORE_ITEMS, compute_score_scales
 from dawnlist.model.splits import Splits, Stage
 from dawnlist.model.user_items import UserItems
+from dawnlist.ranking.normal_equations import compute_gram
 
 CONTENT_NEIGHBOURS: Final = 20
 """How many of the most similar items predict the factors of a new item."""
@@ -43,6 +48,8 @@ class Hybrid:
     """Content vectors, shape (items, d)."""
     new: BoolArray
     """Which items are new at the cut, shape (items,), see Splits.new_items."""
+    repeat_gap: float = DEFAULT_GAP
+    """Days after which people of this shop usually meet an item again."""
 
     @classmethod
     def of(cls, splits: Splits, stage: Stage) -> "Hybrid":
@@ -52,7 +59,12 @@ class Hybrid:
             fitted=splits.drop_unmet_items().user_items(stage),
             content=splits.content,
             new=splits.new_items(stage),
+            repeat_gap=splits.repeat_gap,
         )
+
+    def build_model_config(self, config: ALSConfig) -> dict[str, Any]:
+        """Build the config of a model whose columns are those of `compose_factors`."""
+        return config.as_dict() | {"score_scale": SCORE_ITEMS, "repeat_gap": self.repeat_gap}
 
     @property
     def known_items(self) -> BoolArray:
@@ -83,9 +95,14 @@ class Hybrid:
             config: The shares and their parameters.
         """
         users, items = fitted
+        scales = compute_score_scales(users, compute_gram(items))
         items = self._add_new_items(items)
         users, items = blend_popularity(
-            (users, items), self.user_items, config.popularity_share, config.popularity_half_life
+            (users, items),
+            self.user_items,
+            config.popularity_share,
+            config.popularity_half_life,
+            scales,
         )
         if not config.content_share or profiles is None:
             return users, items
@@ -93,7 +110,7 @@ class Hybrid:
             config.content_share * config.content_pairs / (config.content_pairs + history_lengths)
         ).astype(np.float32)
         return (
-            np.column_stack([users, weights[:, None] * profiles]),
+            np.column_stack([users, (scales * weights)[:, None] * profiles]),
             np.column_stack([items, self.content]),
         )
 
@@ -142,6 +159,22 @@ class Hybrid:
         return csr_matrix((similarity[rows, ranks], (rows, columns)), shape=shape)
 
 
+def blend_fitted_popularity(
+    factors: FactorPair, user_items: UserItems, config: ALSConfig
+) -> FactorPair:
+    """Add popularity to the factors of a fit, all of whose items were fitted.
+
+    Without a share of popularity the factors stay as they are.
+    """
+    if not config.popularity_share:
+        return factors
+    users, items = factors
+    scales = compute_score_scales(users, compute_gram(items))
+    return blend_popularity(
+        factors, user_items, config.popularity_share, config.popularity_half_life, scales
+    )
+
+
 @dataclass(frozen=True)
 class ModelColumns:
     """The columns of a served model, separated by their meaning.
@@ -163,7 +196,6 @@ def split_columns(model: FactorModel) -> ModelColumns:
     """Separate the columns of a model of `train` or `refit`. A popularity model is all bias."""
     users, items, config = model.user_factors, model.item_factors, model.config
     factors = config.get("factors", 0)
-    has_popularity = config["engine"] == "popularity" or bool(config.get("popularity_share"))
-    bias = items[:, factors] if has_popularity else np.zeros(len(items), np.float32)
-    content_start = factors + int(has_popularity)
-    return ModelColumns(users[:, :factors], items[:, :factors], bias, items[:, content_start:])
+    # The column of popularity follows the factors.
+    bias = items[:, factors]
+    return ModelColumns(users[:, :factors], items[:, :factors], bias, items[:, factors + 1 :])

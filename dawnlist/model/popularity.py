@@ -12,6 +12,8 @@ from dawnlist.model.user_items import UserItems
 
 POPULARITY_WINDOWS: Final[dict[str, float]] = {"whole": 0.0, "7d": 7.0, "24h": 1.0}
 """How many days before the cut each window covers; 0 means all."""
+NORMALISED_ITEMS: Final = 20
+"""Decayed popularity is divided by the mean of this many of its highest values."""
 
 
 def fit_popularity(user_items: UserItems, window: str) -> FactorPair:
@@ -35,15 +37,16 @@ def fit_popularity(user_items: UserItems, window: str) -> FactorPair:
 
 
 def compute_popularity(user_items: UserItems, half_life: float) -> Float32Array:
-    """Compute the decayed popularity of each item, shape (items,); the most popular item has 1.
+    """Compute the decayed popularity of each item, shape (items,).
 
     Each user counts once for an item, halved every `half_life` days since their last event with it.
+    The mean of the NORMALISED_ITEMS most popular items is 1.
     """
     items = user_items.weight.shape[1]
     decay = np.exp2(-user_items.age / half_life)
     counts = np.bincount(user_items.weight.indices, weights=decay, minlength=items)
-    highest = max(counts.max(initial=0.0), np.finfo(np.float64).tiny)
-    return np.asarray(counts / highest, dtype=np.float32)
+    highest = np.sort(counts)[-NORMALISED_ITEMS:].mean() if items else 0.0
+    return np.asarray(counts / max(highest, np.finfo(np.float64).tiny), dtype=np.float32)
 
 
 def blend_popularity(
@@ -51,16 +54,22 @@ def blend_popularity(
     user_items: UserItems,
     share: float,
     half_life: float,
+    scales: Float32Array,
 ) -> FactorPair:
-    """Add `share` times decayed popularity to the scores of `factors`.
+    """Add `share` times decayed popularity to the scores, which are multiplied by `scales`.
 
-    The factors get one more column, the last: 1 for each user, share * popularity for each item.
-    With a share of 0 they stay as they are.
+    The factors get one more column, the last: the scale of each user, and share * popularity of
+    each item. A score is thus s_u times what docs/HYBRID.md defines, and ranks items alike.
+
+    Args:
+        factors: Of users and items.
+        user_items: What the users met before the cut.
+        share: The share of popularity; with 0 the items' column is 0.
+        half_life: Days after which an interaction counts half.
+        scales: s_u, shape (users,), see dawnlist.model.score_scales.
     """
-    if not share:
-        return factors
     users, items = factors
-    popularity = np.float32(share) * compute_popularity(user_items, half_life)
-    blended_users = np.column_stack([users, np.ones(len(users), np.float32)])
-    blended_items = np.column_stack([items, popularity])
-    return blended_users, blended_items
+    popularity = np.zeros(len(items), dtype=np.float32)
+    if share:
+        popularity = np.float32(share) * compute_popularity(user_items, half_life)
+    return np.column_stack([users, scales]), np.column_stack([items, popularity])

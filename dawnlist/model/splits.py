@@ -17,6 +17,7 @@ from dawnlist.cuts import MICROSECONDS_PER_DAY, Cuts, format_iso, parse_as_of
 from dawnlist.lake.manifest import check_manifest, write_manifest
 from dawnlist.model.content import ItemFeatures
 from dawnlist.model.ids import IdMap
+from dawnlist.model.repeats import DEFAULT_GAP
 from dawnlist.model.user_items import UserItems
 
 Stage = Literal["tune", "train", "refit"]
@@ -137,27 +138,42 @@ class Splits:
         age = (self._cut_microseconds(stage) - last[has_met]) / MICROSECONDS_PER_DAY
         return UserItems(self._build_csr(has_met, weight[has_met]), age.astype(np.float32))
 
-    def truth(self, split: EvaluationSplit) -> csr_matrix:
-        """Build the matrix of the items that users met in the split and never before it.
+    @property
+    def counts_repeats(self) -> bool:
+        """Whether lists may hold items that the user has met, so that these count as truth."""
+        return bool(self.about.get("repeats", "off") != "off")
 
-        It has a row for each user; stored entries are 1.
+    @property
+    def repeat_gap(self) -> float:
+        """Days after which people of this shop usually meet an item again."""
+        return float(self.about.get("repeat_gap", DEFAULT_GAP))
+
+    def truth(self, split: EvaluationSplit) -> csr_matrix:
+        """Build the matrix of the items that users met in the split.
+
+        It has a row for each user; stored entries are 1. Items that the user had met before the
+        split are left out unless the lists may hold them.
         """
+        is_truth = self.met(PERIODS_BEFORE[split])
+        if not self.counts_repeats:
+            is_truth &= ~self.is_repeat(split)
+        return self._build_csr(is_truth, np.ones(int(is_truth.sum()), dtype=np.float32))
+
+    def is_repeat(self, split: EvaluationSplit) -> BoolArray:
+        """Say which pairs the user met in the split and before it, shape (pairs,)."""
         period = PERIODS_BEFORE[split]
-        is_new = self.met(period) & ~self.met(slice(period))
-        return self._build_csr(is_new, np.ones(int(is_new.sum()), dtype=np.float32))
+        return np.asarray(self.met(period) & self.met(slice(period)))
 
     def repeat_share(self, split: EvaluationSplit) -> float:
         """Compute the share of the split's pairs that the user had met before it.
 
-        A list without seen items cannot hit these pairs.
+        A list without items that the user has met cannot hit these pairs.
         """
-        period = PERIODS_BEFORE[split]
-        has_met = self.met(period)
-        is_repeat = has_met & self.met(slice(period))
-        return float(is_repeat.sum() / max(1, has_met.sum()))
+        has_met = self.met(PERIODS_BEFORE[split])
+        return float(self.is_repeat(split).sum() / max(1, has_met.sum()))
 
     def judged(self, split: EvaluationSplit) -> Int64Array:
-        """List the users of the primary metric: history before the split, something new in it."""
+        """List the users of the primary metric: history before the split, and truth in it."""
         has_history = np.zeros(self.shape[0], dtype=bool)
         has_history[self.user_index[self.met(slice(PERIODS_BEFORE[split]))]] = True
         has_truth = np.diff(self.truth(split).indptr) > 0

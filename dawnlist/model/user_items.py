@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from dawnlist.arrays import Float32Array
+from dawnlist.arrays import Float32Array, Int64Array
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,14 @@ class UserItems:
     """Shape (users, items), float32: the sum of each pair's event weights."""
     age: Float32Array
     """Days from each pair's last event to the cut, aligned with `weight.data`."""
+
+    def select_users(self, users: Int64Array) -> "UserItems":
+        """Return the rows of some users, in the order of `users`."""
+        # A sparse matrix of the ages, entries of 0 included, selects them like the weights.
+        ages = csr_matrix(
+            (self.age, self.weight.indices, self.weight.indptr), shape=self.weight.shape
+        )
+        return UserItems(self.weight[users], ages[users].data)
 
     def decay_weights(self, half_life: float) -> csr_matrix:
         """Halve the weights every `half_life` days; 0 means no decay. The result is float32."""

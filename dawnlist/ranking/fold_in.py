@@ -132,11 +132,11 @@ class FoldIn:
                 stored pairs keep the ages that they had when x0 was computed.
         """
         if not len(start):
-            merged = _merge_pairs(history, events, days)
+            merged = merge_pairs(history, events, days)
             confidence = self.compute_confidence(merged.pairs)
             pull = self.alpha0 + confidence
         else:
-            merged = _merge_pairs(history, events, 0.0)
+            merged = merge_pairs(history, events, 0.0)
             confidence = self.compute_confidence(merged.pairs)
             pull = self._compute_pull_on_start(
                 merged, confidence, self.compute_confidence(history), start
@@ -209,10 +209,11 @@ class FoldIn:
         return np.asarray(similarities * equation.pull)
 
 
-def _merge_pairs(history: UserPairs, events: UserPairs, days: float) -> MergedPairs:
+def merge_pairs(history: UserPairs, events: UserPairs, days: float) -> MergedPairs:
     """Merge events into a history whose pairs have aged by `days`.
 
-    A pair of both has the sum of the weights and the age of its last event.
+    A pair of both has the sum of the weights and the age of its last event. The pairs of the
+    history come first, in their order.
     """
     row_of_item = {item: row for row, item in enumerate(history.index.tolist())}
     event_items = events.index.tolist()

@@ -53,6 +53,9 @@ def record_publication(lake: Lake, report: "VersionReport", meta: dict[str, Any]
     }
     for name in ("model", "winner", "metrics"):
         publication[name] = meta[name]
+    for name in ("engine", "configured"):
+        if name in meta:
+            publication[name] = meta[name]
     lake.write_json(publication, *_locate_publication(report.as_of, report.run, report.token))
 
 
@@ -185,7 +188,7 @@ def find_incumbent(lake: Lake, as_of: datetime) -> Publication | None:
     path = _locate_publication(newest["as_of"], newest["run"], newest["token"])
     publication: Publication | None = lake.read_json(*path)
     if publication is None:
-        raise _build_lost_error(lake, "/".join(path), newest)
+        raise build_lost_error(lake, "/".join(path), newest)
     return publication
 
 
@@ -197,16 +200,25 @@ def load_model(lake: Lake, publication: Publication) -> FactorModel:
     """
     path = ("models", publication["model"])
     if not lake.names(*path):
-        raise _build_lost_error(lake, "/".join(path), publication)
-    with tempfile.TemporaryDirectory() as folder:
-        lake.download_folder(Path(folder), *path)
-        model = FactorModel.load(Path(folder))
+        raise build_lost_error(lake, "/".join(path), publication)
+    model = load_model_by_name(lake, publication["model"])
     if model.lineage.get("as_of") != format_iso(parse_as_of(publication["as_of"])):
         raise ValueError(
             f"model {publication['model']} is of {model.lineage.get('as_of')}, its publication "
             f"says {publication['as_of']}: the registry was damaged, publish again"
         )
     return model
+
+
+def load_model_by_name(lake: Lake, name: str) -> FactorModel:
+    """Load a model that a fit has kept in the lake.
+
+    Raises:
+        ValueError: the model's files are gone or damaged.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        lake.download_folder(Path(folder), "models", name)
+        return FactorModel.load(Path(folder))
 
 
 def list_published_models(lake: Lake) -> set[str]:
@@ -245,7 +257,8 @@ def _select_older_entries(history: list[dict[str, Any]], as_of: datetime) -> lis
     return [entry for entry in history if parse_as_of(entry["as_of"]) < as_of]
 
 
-def _build_lost_error(lake: Lake, path: str, version: dict[str, Any]) -> ValueError:
+def build_lost_error(lake: Lake, path: str, version: dict[str, Any]) -> ValueError:
+    """Build the error about an incumbent whose object `path` is gone from the lake."""
     return ValueError(
         f"the lake {lake.uri} has no {path} any more, which was published for {version['as_of']} "
         "and is the incumbent: restore it, and keep the bucket's lifecycle rules off models/ and "

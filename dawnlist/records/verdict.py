@@ -5,6 +5,7 @@ from typing import Literal
 
 RuleBound = Literal["at least", "at most"]
 RuleUnit = Literal["count", "score", "share"]
+RuleKind = Literal["data", "model", "renewal"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class GateRule:
     """How the value and the limit are shown."""
     note: str = ""
     """More on the value; may be empty."""
+    kind: RuleKind = "model"
+    """What the rule is on: the day's data, the challenger, or the live configuration fitted anew."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Verdict:
     passed: bool
     """Whether something new goes live."""
     winner: str
-    """`challenger`, `popularity` or `incumbent`."""
+    """Whose configuration lives: `challenger`, `popularity` or `incumbent`."""
     reason: str
     """The verdict in words."""
     rules: list[GateRule]
@@ -53,3 +56,8 @@ class Verdict:
     """The forced pass, if there was one."""
     comparable: bool = True
     """No rule on the day was broken, so that its users are evidence for other days."""
+
+    @property
+    def is_renewal(self) -> bool:
+        """Whether the live configuration goes live again, fitted on this day's rows."""
+        return self.passed and self.winner == "incumbent"

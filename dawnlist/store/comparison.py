@@ -75,7 +75,13 @@ def compare_versions(
 
 
 def _describe_version(meta: VersionMeta) -> dict[str, Any]:
-    return {name: meta[name] for name in ("version", "as_of", "run", "winner", "users", "items")}
+    description = {
+        name: meta[name] for name in ("version", "as_of", "run", "winner", "users", "items")
+    }
+    for name in ("engine", "configured"):
+        if meta.get(name) is not None:
+            description[name] = meta[name]
+    return description
 
 
 def _collect_parameters(meta: VersionMeta) -> dict[str, Any]:

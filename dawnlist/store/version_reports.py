@@ -1,12 +1,12 @@
 """What the store reports of its versions, and the reasons for which a publish does not switch."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from dawnlist.cuts import format_iso, parse_as_of
-from dawnlist.dataclass_json import from_json, to_json
+from dawnlist.dataclass_json import OMIT_NONE, from_json, to_json
 from dawnlist.store.layout import StoreKeys, VersionMeta, read_active_meta, read_version_metas
 from dawnlist.store.memory import MemoryFigures
 
@@ -24,7 +24,11 @@ class VersionReport:
     as_of: str
     """The run's as_of, ISO-8601 in UTC."""
     winner: str | None = None
-    """What the lists come from: `challenger` or `popularity`."""
+    """Whose configuration the lists have: `challenger`, `popularity`, or the renewed `incumbent`."""
+    engine: str | None = field(default=None, metadata={OMIT_NONE: True})
+    """What ranks the lists: `als` or `popularity`."""
+    configured: str | None = field(default=None, metadata={OMIT_NONE: True})
+    """The as_of of the run in which the configuration won, ISO-8601 in UTC."""
     users: int = 0
     """The number of users who have a list."""
     items: int = 0

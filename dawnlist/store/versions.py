@@ -39,7 +39,15 @@ from dawnlist.store.version_reports import (
 )
 
 VERSIONS_TO_KEEP: Final = 3
-_LIST_META_FIELDS: Final = ("winner", "model", "metrics", "config", "event_weights")
+_LIST_META_FIELDS: Final = (
+    "winner",
+    "engine",
+    "configured",
+    "model",
+    "metrics",
+    "config",
+    "event_weights",
+)
 """The fields of a top lists' meta that a version's meta takes over."""
 VersionHook = Callable[[VersionReport], None]
 """Is called with a version's report before a switch. An exception stops the switch."""

@@ -17,9 +17,9 @@ from dawnlist.components.tune.search import build_factor_model
 from dawnlist.cuts import compute_window
 from dawnlist.lake.interactions import scan_interactions
 from dawnlist.model.config import ALSConfig
+from dawnlist.model.hybrid import blend_fitted_popularity
 from dawnlist.model.ids import IdMap
 from dawnlist.model.metrics import score_lists
-from dawnlist.model.popularity import blend_popularity
 from dawnlist.model.splits import Splits
 from dawnlist.pipelines.ablation.inputs import AblationStudy, InteractionsVersion
 from dawnlist.pipelines.ablation.report import (
@@ -105,9 +105,7 @@ class AblationDay:
         splits, config = self.splits(arm), arm.config
         user_items = splits.user_items("train")
         factors = fit_als(user_items, config, self.study.engine)
-        factors = blend_popularity(
-            factors, user_items, config.popularity_share, config.popularity_half_life
-        )
+        factors = blend_fitted_popularity(factors, user_items, config)
         model = build_factor_model(splits, factors, user_items, config)
         lists = self.evaluated.recommend_with(model)
         return score_lists(lists, self.evaluated.truth).ndcg

@@ -12,6 +12,7 @@ from dawnlist.pipelines.kubeflow.parameters import collect_step_names
 from dawnlist.pipelines.kubeflow.recurring_runs import RecurringRunSpec
 from dawnlist.pipelines.kubeflow.submission import PipelineVersion, follow_run
 from dawnlist.pipelines.terminal import err, print_line
+from dawnlist.records.winner_names import describe_winner
 from dawnlist.urls import format_error
 
 STATE_MARKS: Final = {"SUCCEEDED": "[green]✓[/]", "SKIPPED": "[dim]-[/]"}
@@ -166,7 +167,7 @@ def _show_champion(champion: dict[str, Any] | None) -> None:
     if champion is None:
         _print_clean("champion: none yet")
     else:
-        _print_clean(f"champion: {_format_version_age(champion)}, {champion['winner']}")
+        _print_clean(f"champion: {_format_version_age(champion)}, {describe_winner(champion)}")
 
 
 def _show_live_version(live: dict[str, Any] | None) -> None:

@@ -142,6 +142,7 @@ def _find_next_time(schedule: str) -> str | None:
 
 def _describe_champion(lake: Lake) -> dict[str, Any] | None:
     from dawnlist.records import registry
+    from dawnlist.records.winner_names import get_configured_day, get_engine
 
     champion = registry.read_champion(lake)
     if champion is None:
@@ -150,6 +151,8 @@ def _describe_champion(lake: Lake) -> dict[str, Any] | None:
         "version": champion["version"],
         "as_of": champion["as_of"],
         "winner": champion["winner"],
+        "engine": get_engine(champion),
+        "configured": get_configured_day(champion),
         "metrics": champion["metrics"],
         "hours": _measure_age(parse_as_of(champion["as_of"])),
     }

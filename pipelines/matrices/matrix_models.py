@@ -29,8 +29,8 @@ from dawnlist.lake.lake import Lake
 from dawnlist.model import matrices
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.hybrid import blend_fitted_popularity
 from dawnlist.model.metrics import RankingScores, score_lists
-from dawnlist.model.popularity import blend_popularity
 from dawnlist.model.splits import Splits
 from dawnlist.pipelines.output_files import require_output_folder
 
@@ -85,9 +85,7 @@ def fit_matrix_model(
     clock = perf_counter()
     fit.advance(config.iterations)
     seconds = perf_counter() - clock
-    factors = blend_popularity(
-        fit.factors, user_items, config.popularity_share, config.popularity_half_life
-    )
+    factors = blend_fitted_popularity(fit.factors, user_items, config)
     lineage = {
         "matrix": fingerprint_inputs(user_items),
         "shape": [users, items],

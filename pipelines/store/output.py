@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
+from dawnlist.dataclass_json import to_json
 from dawnlist.pipelines.terminal import out, print_line
+from dawnlist.records.winner_names import describe_winner
 
 if TYPE_CHECKING:
     from dawnlist.store.version_reports import ListedVersion, VersionHold
@@ -57,7 +59,7 @@ def _build_version_cells(version: "ListedVersion") -> list[str]:
     return [
         str(version.version),
         version.as_of,
-        str(version.winner),
+        describe_winner(to_json(version)),
         f"{version.users:,}",
         f"{version.items:,}",
         f"{megabytes:,.1f}",
@@ -102,7 +104,7 @@ def show_diff(diff: dict[str, Any]) -> None:
 
 
 def _print_version(title: str, version: dict[str, Any]) -> None:
-    winner = escape(str(version["winner"]))
+    winner = escape(describe_winner(version))
     out.print(
         f"{title:<7} version {version['version']} of {version['as_of']}: {winner}, "
         f"{version['users']:,} users, {version['items']:,} items"

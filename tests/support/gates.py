@@ -25,11 +25,15 @@ def evaluation(
     incumbent: Users | None,
     popularity: float = 0.05,
     day: int = 0,
+    live: Users | None = None,
     **changed: Any,
 ) -> Evaluation:
-    """Of the holdout that ends `day` days before AS_OF; `changed` replaces its entries."""
+    """Of the holdout that ends `day` days before AS_OF; `changed` replaces its entries.
+
+    `live` has the metrics of the live version's own lists; None where it has seen the holdout.
+    """
     means = {"challenger": float(np.mean(challenger)), "popularity": popularity}
-    known = {}
+    known: dict[str, Any] = {}
     if incumbent is not None:
         means["incumbent"] = float(np.mean(incumbent))
         known = {
@@ -37,6 +41,9 @@ def evaluation(
             "churn": 0.2,
             "kept_items": 1.0,
         }
+    if live is not None:
+        means["live"] = float(np.mean(live))
+        known["per_user"]["live"] = list(live)
     ahead = means["challenger"] - popularity
     lift = means["challenger"] / popularity
     end = AS_OF - timedelta(days=day)

@@ -17,7 +17,7 @@ from dawnlist.model.splits import Splits
 from dawnlist.schema import INTERACTIONS_SCHEMA, VERDICTS_SCHEMA
 
 AS_OF = datetime(2026, 1, 31, tzinfo=UTC)
-CUTS = Cuts.from_as_of(AS_OF, None)
+CUTS = Cuts.from_as_of(AS_OF)
 NO_VERDICTS = VERDICTS_SCHEMA.empty_table()
 
 

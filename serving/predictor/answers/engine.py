@@ -33,7 +33,7 @@ class Answer:
     """One user's items, best first; the lists are aligned."""
 
     tier: str
-    """The rung that answered: fold_in, vector, list, content, segment, popular or static."""
+    """The rung that answered: fold_in, vector, list, content, segment, popular, static or none."""
     version: int
     """The version that answered; 0 for the static file."""
     as_of: datetime | None
@@ -183,6 +183,8 @@ class ServingEngine:
             if item_id not in excluded and item_id not in withdrawn:
                 rows.append(row)
         rows = rows[: question.k or DEFAULT_K]
+        if question.repeats == "only":
+            rows = []
         scores = [0.0] * len(rows)
         if question.explain:
             return Recommendation("static", rows, scores, [[] for _ in rows])

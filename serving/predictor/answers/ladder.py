@@ -7,23 +7,28 @@
     segment   the popular list of the user's context
     popular   the popular list
     static    the list from a file, while no version could be loaded
+    none      nothing, for an unknown user without recent events who asks for own items alone
 
-Items that the user has met, recent events and the items that the caller excludes are hidden from
-every answer, and so are withdrawn items (dawnlist/store/withdrawals.py). If a rung can't be reached
-(the store does not answer, a value is damaged, the threads are busy), the next one answers.
+Items that the caller excludes are hidden from every answer, and so are withdrawn items
+(dawnlist/store/withdrawals.py). Own items, which are those that the user has met and those of recent
+events, are hidden too, unless the version or the question wants them (own_items.py). If a rung
+can't be reached (the store does not answer, a value is damaged, the threads are busy), the next one
+answers.
 """
 
 from collections.abc import Callable, Sequence
 
 from dawnlist.ranking.fold_in import UserPairs
 from dawnlist.serving.predictor.answers.metrics import EngineMetrics
+from dawnlist.serving.predictor.answers.own_items import OwnItemsUse, choose_own_items_use
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.answers.ranker import Ranker, RankingFuture
-from dawnlist.serving.predictor.answers.ranking import RankingTask
+from dawnlist.serving.predictor.answers.ranking_task import RankingTask
 from dawnlist.serving.predictor.answers.recommendation import Recommendation, ScoredItems
 from dawnlist.serving.predictor.answers.snapshot import Snapshot
 from dawnlist.serving.predictor.answers.stored_lists import (
     answer_from_stored_lists,
+    answer_without_own_items,
     answer_without_ranking,
     read_visible_list,
 )
@@ -137,15 +142,15 @@ class Ladder:
     ) -> list[Recommendation | None]:
         """Rank all items for each user; None where that was not possible."""
         await self._read_histories(snapshot, [state for state in states if state.is_known])
-        tasks = [_build_task(snapshot, state) for state in states]
+        answers = [answer_without_own_items(snapshot, state) for state in states]
+        tasks: list[RankingTask | None] = []
+        for state, answer in zip(states, answers, strict=True):
+            tasks.append(None if answer is not None else _build_task(snapshot, state))
         # All tasks are submitted before the first is awaited, so that they are ranked together.
         futures = [None if task is None else self._ranker.rank(task) for task in tasks]
-        answers = []
-        for state, task, future in zip(states, tasks, futures, strict=True):
-            answer = None
+        for position, (state, task, future) in enumerate(zip(states, tasks, futures, strict=True)):
             if task is not None:
-                answer = await self._await_ranking(state, task, future)
-            answers.append(answer)
+                answers[position] = await self._await_ranking(state, task, future)
         return answers
 
     async def _read_histories(self, snapshot: Snapshot, states: Sequence[UserState]) -> None:
@@ -183,7 +188,8 @@ def _build_state(snapshot: Snapshot, question: Question, default_k: int) -> User
     """Locate the user, and choose how many items to return."""
     bucket, fingerprint = locate_user(question.user_id, snapshot.salt, snapshot.buckets)
     k = question.k or min(default_k, snapshot.k)
-    return UserState(question, k, bucket, fingerprint)
+    own_items = choose_own_items_use(snapshot.repeats, question)
+    return UserState(question, k, own_items, bucket, fingerprint)
 
 
 def _choose_ranking_tier(task: RankingTask, state: UserState) -> str:
@@ -192,11 +198,13 @@ def _choose_ranking_tier(task: RankingTask, state: UserState) -> str:
         return "list"
     if not task.fold:
         return "vector"
-    if state.is_known:
+    if state.is_known or state.own_items is OwnItemsUse.ALONE:
         return "fold_in"
     snapshot = task.snapshot
-    event_factors = snapshot.coarse.vectors[state.events.index, : snapshot.factors]
-    return "fold_in" if event_factors.any() else "content"
+    event_vectors = snapshot.coarse.vectors[state.events.index]
+    if event_vectors[:, : snapshot.factors].any():
+        return "fold_in"
+    return "content" if event_vectors.any() else "popular"
 
 
 def _build_task(snapshot: Snapshot, state: UserState) -> RankingTask | None:
@@ -207,8 +215,8 @@ def _build_task(snapshot: Snapshot, state: UserState) -> RankingTask | None:
     fold = len(state.events) > 0
     mask = snapshot.build_servable_mask(state.question.filters)
     stored_list = None
-    is_list_enough = state.is_known and not fold and not state.question.filters
-    if state.question.explain and is_list_enough:
+    needs_list = state.question.explain and state.own_items is not OwnItemsUse.ALONE
+    if needs_list and state.is_known and not fold and not state.question.filters:
         stored_list = _read_sufficient_list(snapshot, state)
     vector = None
     if state.is_known and (state.is_history_truncated or not fold):
@@ -217,6 +225,7 @@ def _build_task(snapshot: Snapshot, state: UserState) -> RankingTask | None:
         snapshot=snapshot,
         k=state.k,
         hidden=state.hidden,
+        own_items=state.own_items,
         mask=mask,
         history=history,
         items_met=state.items_met,

@@ -135,7 +135,7 @@ def _compile_kernels(snapshot: Snapshot) -> None:
     fold_in = snapshot.fold_in
     first_item = np.zeros(min(1, items), np.int64)
     pairs = UserPairs(first_item, weight=np.ones(1), age=np.zeros(1))
-    if snapshot.can_fold and len(pairs):
+    if len(pairs):
         equation = fold_in.build_equation(pairs, NO_PAIRS, 0.0)
         fold_in.vector(equation)
         fold_in.explain_scores(equation, pairs.index)

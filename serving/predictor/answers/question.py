@@ -1,6 +1,11 @@
 """A question to the predictor, in the same form for every protocol."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+RepeatsChoice = Literal[False, "only"] | None
+"""What a question says about items that its user has met: none of them, or no others. None leaves
+it to the version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +43,8 @@ class Question:
     filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Item attributes and their allowed values, such as ("genres", ("Drama", "War")). An item has
     to have one of the values of each attribute."""
+    repeats: RepeatsChoice = None
+    """Whether the answer may have items that the user has met. None means that it has them if the
+    version's lists do."""
     explain: bool = False
     """Whether the answer names the past items that contributed to each score."""

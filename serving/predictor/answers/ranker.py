@@ -14,7 +14,8 @@ from typing import Final
 from threadpoolctl import threadpool_limits
 
 from dawnlist.serving.predictor.answers.metrics import EngineMetrics
-from dawnlist.serving.predictor.answers.ranking import RankingResult, RankingTask, rank_tasks
+from dawnlist.serving.predictor.answers.ranking import RankingResult, rank_tasks
+from dawnlist.serving.predictor.answers.ranking_task import RankingTask
 from dawnlist.serving.predictor.logger import predictor_log
 
 MAX_BATCH_TASKS: Final = 8

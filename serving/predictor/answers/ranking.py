@@ -1,50 +1,18 @@
-"""Rank all items for a few users, and explain the scores. Runs in a thread, off the event loop."""
+"""Rank all items for a few users. Runs in a thread, off the event loop."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from dawnlist.arrays import BoolArray, Float32Array, Float64Array, Int64Array
+from dawnlist.arrays import BoolArray, Int64Array
 from dawnlist.ranking.coarse import NO_MASKS
-from dawnlist.ranking.fold_in import NO_START, UserEquation, UserPairs
+from dawnlist.serving.predictor.answers.explanation import explain_items
+from dawnlist.serving.predictor.answers.own_items import OwnItems, OwnItemsUse, merge_lists
+from dawnlist.serving.predictor.answers.ranked_user import RankedUser, describe_user
+from dawnlist.serving.predictor.answers.ranking_task import RankingTask
 from dawnlist.serving.predictor.answers.recommendation import ItemReasons, ScoredItems
-from dawnlist.serving.predictor.answers.snapshot import Snapshot
-
-MAX_REASONS: Final = 5
-"""Past items that an explanation names for each item."""
-
-
-@dataclass(slots=True)
-class RankingTask:
-    """One user for whom all items are to be ranked."""
-
-    snapshot: Snapshot
-    """The version to rank."""
-    k: int
-    """How many items to return."""
-    hidden: set[int]
-    """Rows of items that must not be returned."""
-    mask: BoolArray | None
-    """Items that are not withdrawn and that the filters allow, shape (items,); None allows all."""
-    history: UserPairs
-    """The stored history."""
-    items_met: int
-    """How many items the user has met, n in the weight w(n) of content."""
-    events: UserPairs
-    """Recent events that the history does not contain."""
-    days_since_as_of: float
-    """Days from as_of to the cut from which the events' ages are counted."""
-    vector: Float32Array | None
-    """The stored vector, for a ranking without events or a history that is truncated; else None."""
-    fold: bool
-    """Whether the vector is to be computed from the history and the events."""
-    explain: bool
-    """Whether to name the reasons for each score."""
-    stored_list: ScoredItems | None = None
-    """A list that only has to be explained; None if all items are to be ranked."""
 
 
 @dataclass(slots=True)
@@ -61,83 +29,88 @@ class RankingResult:
 
 def rank_tasks(tasks: Sequence[RankingTask]) -> list[RankingResult]:
     """Rank the items for each task. All tasks must be of the same snapshot."""
-    equations = [_build_equation(task) for task in tasks]
+    users = [describe_user(task) for task in tasks]
     results = []
-    for task, equation, (items, scores) in zip(
-        tasks, equations, _choose_lists(tasks, equations), strict=True
-    ):
+    for task, user, (items, scores) in zip(tasks, users, _choose_lists(tasks, users), strict=True):
         because = None
         if task.explain:
-            because = _explain_items(task.snapshot, equation, task.items_met, items)
+            because = explain_items(task, user, items)
         results.append(RankingResult(items, scores, because))
     return results
 
 
-def _build_equation(task: RankingTask) -> UserEquation:
-    """Build the equation whose solution is the user's vector."""
-    start = NO_START
-    if task.vector is not None and task.fold:
-        start = task.vector.astype(np.float64)
-    fold_in = task.snapshot.fold_in
-    return fold_in.build_equation(task.history, task.events, task.days_since_as_of, start)
-
-
-def _choose_lists(
-    tasks: Sequence[RankingTask], equations: Sequence[UserEquation]
-) -> list[ScoredItems]:
-    """Return the stored list of each task that has one, and rank the others together."""
-    lists: list[ScoredItems] = [task.stored_list or ([], []) for task in tasks]
-    unranked = [position for position, task in enumerate(tasks) if task.stored_list is None]
+def _choose_lists(tasks: Sequence[RankingTask], users: Sequence[RankedUser]) -> list[ScoredItems]:
+    """Return each task's list: the stored one, own items alone, or the best of all items."""
+    lists: list[ScoredItems] = []
+    unranked = []
+    for position, (task, user) in enumerate(zip(tasks, users, strict=True)):
+        ranked: ScoredItems = ([], [])
+        if task.stored_list is not None:
+            ranked = task.stored_list
+        elif task.own_items is OwnItemsUse.ALONE:
+            ranked = merge_lists(ranked, _score_allowed_own_items(task, user), task.k)
+        else:
+            unranked.append(position)
+        lists.append(ranked)
     if unranked:
-        ranked = _rank_all_items(
+        ranked_lists = _rank_all_items(
             [tasks[position] for position in unranked],
-            [equations[position] for position in unranked],
+            [users[position] for position in unranked],
         )
-        for position, ranked_list in zip(unranked, ranked, strict=True):
-            lists[position] = ranked_list
+        for position, ranked in zip(unranked, ranked_lists, strict=True):
+            lists[position] = ranked
     return lists
 
 
-def _rank_all_items(
-    tasks: Sequence[RankingTask], equations: Sequence[UserEquation]
-) -> list[ScoredItems]:
-    """Rank all items for all tasks in one pass over the item vectors."""
+def _rank_all_items(tasks: Sequence[RankingTask], users: Sequence[RankedUser]) -> list[ScoredItems]:
+    """Rank all items for all tasks in one pass over the item vectors.
+
+    The items that a user met are left out of the pass. Own items, which are those that may come
+    back, are then merged into the list.
+    """
     coarse = tasks[0].snapshot.coarse
-    users = _build_user_vectors(tasks, equations)
     longest = max(task.k for task in tasks)
-    hidden = [_sort_hidden_rows(task) for task in tasks]
+    hidden = [_sort_hidden_rows(task, user) for task, user in zip(tasks, users, strict=True)]
     hidden_lengths = [len(rows) for rows in hidden]
     hidden_begins = np.concatenate([[0], np.cumsum(hidden_lengths)])
     masks, mask_numbers = _stack_masks(tasks)
+    vectors = np.stack([user.vector for user in users])
     all_items, all_scores = coarse.best(
-        users, longest, hidden_begins, np.concatenate(hidden), masks, mask_numbers
+        vectors, longest, hidden_begins, np.concatenate(hidden), masks, mask_numbers
     )
     lists = []
-    for task, items, scores in zip(tasks, all_items, all_scores, strict=True):
+    for task, user, items, scores in zip(tasks, users, all_items, all_scores, strict=True):
         length = min(task.k, int((items >= 0).sum()))
-        lists.append((items[:length].tolist(), scores[:length].tolist()))
+        ranked = items[:length].tolist(), scores[:length].tolist()
+        if len(user.own):
+            ranked = merge_lists(ranked, _score_allowed_own_items(task, user), task.k)
+        lists.append(ranked)
     return lists
 
 
-def _sort_hidden_rows(task: RankingTask) -> npt.NDArray[np.int32]:
-    """Return the rows of the task's hidden items, ascending."""
-    rows = np.fromiter(task.hidden, np.int32, len(task.hidden))
+def _sort_hidden_rows(task: RankingTask, user: RankedUser) -> npt.NDArray[np.int32]:
+    """Return the rows of the task's hidden items and of all that the user met, ascending."""
+    hidden = task.hidden.union(user.equation.index.tolist())
+    rows = np.fromiter(hidden, np.int32, len(hidden))
     return np.sort(rows)
 
 
-def _build_user_vectors(
-    tasks: Sequence[RankingTask], equations: Sequence[UserEquation]
-) -> Float32Array:
-    """Return the users' vectors [factors | content], shape (tasks, factors + d)."""
-    snapshot = tasks[0].snapshot
-    users = np.zeros((len(tasks), snapshot.width), dtype=np.float32)
-    for user, task, equation in zip(users, tasks, equations, strict=True):
-        if task.fold or task.vector is None:
-            user[: snapshot.factors] = snapshot.fold_in.vector(equation)
-        else:
-            user[: snapshot.factors] = task.vector
-        user[snapshot.factors :] = _compute_content_vector(snapshot, equation, task.items_met)
-    return users
+def _score_allowed_own_items(task: RankingTask, user: RankedUser) -> OwnItems:
+    """Return the own items that the task may return, with their whole scores.
+
+    In a version without repeats the whole score is own(u, i) alone.
+    """
+    snapshot = task.snapshot
+    is_allowed = [row not in task.hidden for row in user.own.rows.tolist()]
+    positions = np.flatnonzero(is_allowed)
+    rows, scores = user.own.rows[positions], user.own.scores[positions]
+    if task.mask is not None:
+        is_in_mask = task.mask[rows]
+        rows, scores = rows[is_in_mask], scores[is_in_mask]
+    if snapshot.repeats.share > 0:
+        vectors = snapshot.coarse.vectors[rows].astype(np.float64)
+        scores = scores + snapshot.coarse.bias[rows] + vectors @ user.vector.astype(np.float64)
+    return OwnItems(rows, scores)
 
 
 def _stack_masks(tasks: Sequence[RankingTask]) -> tuple[BoolArray, Int64Array]:
@@ -154,71 +127,3 @@ def _stack_masks(tasks: Sequence[RankingTask]) -> tuple[BoolArray, Int64Array]:
         if task.mask is not None:
             numbers[number] = positions[id(task.mask)]
     return np.stack(list(masks.values())), numbers
-
-
-def _compute_content_weight(snapshot: Snapshot, items_met: int) -> float:
-    """Compute w(n) of the hybrid score."""
-    share = snapshot.content_share
-    pairs = snapshot.content_pairs
-    if not share or not pairs:
-        return 0.0
-    return share * pairs / (pairs + items_met)
-
-
-def _compute_content_vector(
-    snapshot: Snapshot, equation: UserEquation, items_met: int
-) -> Float64Array:
-    """Compute w(n) p of the hybrid score, shape (d,)."""
-    content_sum = equation.confidence @ snapshot.content[equation.index].astype(np.float64)
-    length = float(np.linalg.norm(content_sum))
-    factor = 0.0
-    if length:
-        factor = _compute_content_weight(snapshot, items_met) / length
-    return np.asarray(content_sum * factor)
-
-
-def _explain_items(
-    snapshot: Snapshot, equation: UserEquation, items_met: int, items: list[int]
-) -> list[ItemReasons]:
-    """Return what the user's past items add to each item's score, if that is more than 0.
-
-    Past items that are withdrawn are not named.
-    """
-    if not items:  # filters and exclusions may leave none
-        return []
-    rows = np.array(items, dtype=np.int64)
-    contributions = _compute_contributions(snapshot, equation, items_met, rows)
-    if snapshot.servable is not None:
-        contributions[:, ~snapshot.servable[equation.index]] = 0.0
-    order = np.argsort(-contributions, axis=1, kind="stable")[:, :MAX_REASONS]
-    because = []
-    for item_contributions, positions in zip(contributions, order, strict=True):
-        reasons = []
-        for position in positions:
-            if item_contributions[position] > 0:
-                past_item = int(equation.index[position])
-                reasons.append((past_item, float(item_contributions[position])))
-        because.append(reasons)
-    return because
-
-
-def _compute_contributions(
-    snapshot: Snapshot, equation: UserEquation, items_met: int, rows: Int64Array
-) -> Float64Array:
-    """Compute what each past item adds to each score by factors and content, (items, past items).
-
-    The whole score is explained by the pairs, also where the user's vector began with a stored one.
-    """
-    pull = equation.confidence + snapshot.fold_in.alpha0
-    whole = UserEquation(equation.index, equation.confidence, pull, equation.ridge, NO_START)
-    contributions = snapshot.fold_in.explain_scores(whole, rows)
-    if not snapshot.content.shape[1] or not len(whole.index):
-        return contributions
-    past_content = snapshot.content[whole.index].astype(np.float64)
-    past_content *= whole.confidence[:, None]
-    length = float(np.linalg.norm(past_content.sum(axis=0)))
-    factor = 0.0
-    if length:
-        factor = _compute_content_weight(snapshot, items_met) / length
-    by_content = snapshot.content[rows].astype(np.float64) @ past_content.T
-    return np.asarray(contributions + factor * by_content)

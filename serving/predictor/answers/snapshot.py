@@ -12,6 +12,7 @@ import pyarrow as pa
 from dawnlist.arrays import BoolArray, Float32Array, Int64Array, PopularItems
 from dawnlist.cuts import parse_as_of
 from dawnlist.model.config import ALSConfig
+from dawnlist.model.repeats import RepeatSettings
 from dawnlist.ranking.coarse import QuantisedIndex
 from dawnlist.ranking.fold_in import FoldIn
 from dawnlist.serving.predictor.answers.bucket import UserRecords
@@ -59,6 +60,11 @@ class Snapshot:
     """The model's content_share: the weight of content for a user who has met nothing."""
     content_pairs: float
     """The model's content_pairs: after so many items met, that weight is halved."""
+    score_items: float
+    """The model's score_scale, see dawnlist.model.score_scales; 0 for a version of an older release,
+    whose factor scores are not divided."""
+    repeats: RepeatSettings
+    """How own items are scored. With a share of 0 the users' lists have none of them."""
     event_weights: Mapping[str, float]
     """The weight of each event type; "" stands for an event without a type."""
     everybody: PopularRanking
@@ -107,6 +113,8 @@ class Snapshot:
             content=vectors[:, factors:],
             content_share=float(config.get("content_share", 0.0)),
             content_pairs=float(config.get("content_pairs", 0.0)),
+            score_items=float(config.get("score_scale", 0.0)),
+            repeats=RepeatSettings.from_config(config),
             event_weights=_add_default_weight(meta.get("event_weights") or {}),
             everybody=PopularRanking.from_bias(popular[EVERYBODY], bias),
             segments=_build_segments(popular),
@@ -147,6 +155,11 @@ class Snapshot:
     def width(self) -> int:
         """The length of a user's vector with the content part."""
         return int(self.coarse.vectors.shape[1])
+
+    @cached_property
+    def has_popularity(self) -> bool:
+        """Whether popularity is a part of the scores."""
+        return bool(self.coarse.bias.any())
 
     @property
     def can_fold(self) -> bool:

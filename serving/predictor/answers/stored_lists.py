@@ -2,6 +2,7 @@
 
 from collections.abc import Container
 
+from dawnlist.serving.predictor.answers.own_items import OwnItemsUse
 from dawnlist.serving.predictor.answers.recommendation import (
     ItemReasons,
     Recommendation,
@@ -18,7 +19,7 @@ def answer_without_ranking(snapshot: Snapshot, state: UserState) -> Recommendati
         return None
     if not state.is_known:
         return answer_from_stored_lists(snapshot, state)
-    if question.filters or question.explain:
+    if question.filters or question.explain or _needs_history(snapshot, state):
         return None
     items, scores = snapshot.records.read_list(state.bucket_value, state.record_offset)
     # A list that is shorter than the others already contains every item that the user may get.
@@ -32,14 +33,45 @@ def answer_without_ranking(snapshot: Snapshot, state: UserState) -> Recommendati
     return Recommendation("list", items[: state.k], scores[: state.k])
 
 
+def _needs_history(snapshot: Snapshot, state: UserState) -> bool:
+    """Whether the user's list has other own items than the answer may have."""
+    if state.own_items is OwnItemsUse.HIDDEN:
+        return snapshot.repeats.share > 0
+    return state.own_items is OwnItemsUse.ALONE
+
+
+def answer_without_own_items(snapshot: Snapshot, state: UserState) -> Recommendation | None:
+    """Answer with the user's list without own items, now that the history is known.
+
+    Returns None if all items have to be ranked, or if that is not what the question asks for.
+    """
+    question = state.question
+    has_new_part = state.own_items is OwnItemsUse.HIDDEN and snapshot.repeats.share > 0
+    if not has_new_part or not state.is_known or state.history is None or len(state.events):
+        return None
+    if question.filters or question.explain:
+        return None
+    stored_items, _ = snapshot.records.read_list(state.bucket_value, state.record_offset)
+    items, scores = read_visible_list(snapshot, state)
+    if len(items) < state.k and len(stored_items) == snapshot.k:
+        return None
+    return Recommendation("list", items[: state.k], scores[: state.k])
+
+
 def answer_from_stored_lists(snapshot: Snapshot, state: UserState) -> Recommendation:
     """Answer with the user's list or, for an unknown user, the popular list that fits best.
 
-    Hidden items and items that the filters exclude are left out. Nothing is read for this.
+    Hidden items and items that the filters exclude are left out. Nothing is read for this. Items
+    that the user met after the list was made are left out too, as their scores are not known.
     """
+    if state.own_items is not OwnItemsUse.HIDDEN:
+        state.hidden.update(state.events.index.tolist())
     if state.is_known:
         tier = "list"
         items, scores = _select_from_user_list(snapshot, state)
+    elif state.own_items is OwnItemsUse.ALONE:
+        tier = "none"
+        items, scores = [], []
     else:
         tier, (items, scores) = _select_popular(snapshot, state)
     because: list[ItemReasons] | None = None
@@ -56,7 +88,15 @@ def read_visible_list(snapshot: Snapshot, state: UserState) -> ScoredItems:
 
 
 def has_informative_events(snapshot: Snapshot, state: UserState) -> bool:
-    """Whether the model knows something of the events' items: a vector that is not 0."""
+    """Whether the events change the ranking.
+
+    They do if the model knows something of their items, a vector that is not 0. Where own items are
+    ranked among others, popularity has to be a part of the scores, so that the others have any.
+    """
+    if state.own_items is OwnItemsUse.ALONE:
+        return True
+    if state.own_items is OwnItemsUse.AMONG_OTHERS and snapshot.has_popularity:
+        return True
     return bool(snapshot.coarse.vectors[state.events.index].any())
 
 
@@ -71,6 +111,11 @@ def remove_items(items: list[int], scores: list[float], removed: Container[int])
 def _select_from_user_list(snapshot: Snapshot, state: UserState) -> ScoredItems:
     """Return the user's list without what is hidden or does not match the filters."""
     items, scores = read_visible_list(snapshot, state)
+    if state.own_items is OwnItemsUse.ALONE:
+        others = set(items)
+        if state.history is not None:
+            others -= set(state.history.index.tolist())
+        items, scores = remove_items(items, scores, others)
     mask = snapshot.build_mask(state.question.filters)
     if mask is not None:
         excluded = {item for item in items if not mask[item]}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dawnlist.ranking.fold_in import NO_PAIRS, UserPairs
+from dawnlist.serving.predictor.answers.own_items import OwnItemsUse
 from dawnlist.serving.predictor.answers.question import Question, QuestionEvent
 from dawnlist.serving.predictor.answers.snapshot import Snapshot
 from dawnlist.store import recent
@@ -22,6 +23,8 @@ class UserState:
     question: Question
     k: int
     """How many items to return."""
+    own_items: OwnItemsUse
+    """What the answer does with the items that the user has met."""
     bucket: int
     """The number of the bucket that holds the user's record."""
     fingerprint: bytes
@@ -31,7 +34,8 @@ class UserState:
     record_offset: int = -1
     """The position of the user's record in the bucket; -1 for an unknown user."""
     hidden: set[int] = field(default_factory=set)
-    """Rows of the items that must not be returned."""
+    """Rows of the items that must not be returned. Own items are among them only if they are to be
+    hidden, or can't be ranked."""
     events: UserPairs = NO_PAIRS
     """Recent events that the stored history does not contain, with ages in days before the cut."""
     days_since_as_of: float = 0.0
@@ -73,11 +77,13 @@ def validate_question(snapshot: Snapshot, question: Question) -> None:
 def apply_events(
     snapshot: Snapshot, state: UserState, events: Sequence[QuestionEvent | recent.RecentEvent]
 ) -> None:
-    """Hide the events' items, and add up the weights of the events that are to be folded in.
+    """Add up the weights of the events that are to be folded in, and hide the events' items.
 
     For a known user these are the events since `as_of`, because the stored history contains the
     earlier ones. For an unknown user they are all events. An event in the future counts as now.
+    Where own items are not to be hidden, only those are whose new events have no weight.
     """
+    hides_own_items = state.own_items is OwnItemsUse.HIDDEN
     newest = max(time.time(), snapshot.as_of_seconds)
     oldest = snapshot.as_of_seconds if state.is_known else 0.0
     pairs: dict[int, tuple[float, float]] = {}
@@ -86,14 +92,17 @@ def apply_events(
         row = snapshot.item_ids.find_row(event.item_id)
         if row is None:
             continue
-        hidden.add(row)
         event_time = newest if event.time is None else min(newest, event.time)
+        if hides_own_items or event_time >= oldest:
+            hidden.add(row)
         weight = snapshot.event_weights.get(event.event_type, 0.0)
         if weight and event_time >= oldest:
             earlier_weight, last_time = pairs.get(row, (0.0, event_time))
             pairs[row] = (earlier_weight + weight, max(last_time, event_time))
+    if not hides_own_items:
+        hidden -= pairs.keys()
     state.hidden |= hidden
-    if pairs and snapshot.can_fold:
+    if pairs and (snapshot.can_fold or not hides_own_items):
         _store_event_pairs(snapshot, state, pairs)
 
 
@@ -110,12 +119,19 @@ def _store_event_pairs(
 
 
 def apply_history(state: UserState, history: UserHistory) -> None:
-    """Add the stored history to the state, and hide all of its items."""
+    """Add the stored history to the state, and hide its items.
+
+    Where own items are not to be hidden, only older ones are, whose weights are not known.
+    """
     rows = history.item_index.astype(np.int64)
     weights = history.weight.astype(np.float64)
     ages = history.age.astype(np.float64)
     state.history = UserPairs(rows, weights, ages)
     state.is_history_truncated = bool(len(history.older))
-    met = {*rows.tolist(), *history.older.tolist()}
-    state.hidden |= met
+    older = set(history.older.tolist())
+    met = older.union(rows.tolist())
+    if state.own_items is OwnItemsUse.HIDDEN:
+        state.hidden |= met
+    else:
+        state.hidden |= older.difference(state.events.index.tolist())
     state.items_met = len(met.union(state.events.index.tolist()))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from dawnlist.serving.predictor.answers.engine import MAX_K
-from dawnlist.serving.predictor.answers.question import Question, QuestionEvent
+from dawnlist.serving.predictor.answers.question import Question, QuestionEvent, RepeatsChoice
 
 MAX_USERS: Final = 1_000
 """Users in one request; more would block the event loop for too long."""
@@ -21,6 +21,8 @@ MAX_CONTEXT: Final = 8
 """Names in a context, and attributes in a filter."""
 MAX_FILTER_VALUES: Final = 100
 """Values of one attribute in a filter."""
+ONLY_REPEATS: Final = "only"
+"""The value of `repeats` that asks for nothing but items that the user has met."""
 CONTEXT_PARAMETERS: Final = ("device", "country")
 """Names of the context that V2 and the GET route take as parameters."""
 
@@ -156,6 +158,16 @@ def _parse_filter_values(name: str, value: Any) -> tuple[str, ...]:
     return tuple(_parse_text(f"a value of {description}", text) for text in values)
 
 
+def _parse_repeats(value: Any) -> RepeatsChoice:
+    """Return what is wanted of the items that the user has met."""
+    if value is not False and value != ONLY_REPEATS:
+        raise ValueError(
+            '"repeats" has to be false (nothing that the user has met) or "only" (nothing else); '
+            "without it the answer has them if the shop's lists do"
+        )
+    return "only" if value else False
+
+
 def _parse_explain(value: Any) -> bool:
     """Return whether the answer is to be explained."""
     if not isinstance(value, bool):
@@ -169,5 +181,6 @@ _FIELD_PARSERS: Final[dict[str, FieldParser]] = {
     "recent": _parse_recent,
     "context": _parse_context,
     "filters": _parse_filters,
+    "repeats": _parse_repeats,
     "explain": _parse_explain,
 }

@@ -1,7 +1,9 @@
-"""The GET route for API gateways, which returns one user's items.
+"""The GET routes for API gateways, which return one user's items.
 
-`GET /v1/recommendations/{user}?k=&exclude=&recent=&device=&country=&genres=&explain=`
+`GET /v1/recommendations/{user}?k=&exclude=&recent=&device=&country=&genres=&repeats=&explain=`
+`GET /v1/buy-again/{user}?k=&exclude=&recent=&device=&country=&genres=&explain=`
 
+The second returns only items that the user has met, as the first does with `repeats=only`.
 A parameter that may have several values is repeated: `exclude=7&exclude=8`.
 """
 
@@ -14,17 +16,35 @@ from dawnlist.serving.predictor.protocols.fields import (
     MAX_EXCLUDED,
     MAX_FILTER_VALUES,
     MAX_RECENT,
+    ONLY_REPEATS,
     parse_question,
 )
 
 RECOMMENDATIONS_PATH: Final = "/v1/recommendations/"
-"""The route's path, which ends with the user's id."""
-SINGLE_PARAMETERS: Final = ("k", *CONTEXT_PARAMETERS, "explain")
+"""The path of the route for all items; it ends with the user's id."""
+BUY_AGAIN_PATH: Final = "/v1/buy-again/"
+"""The path of the route for items that the user has met; it ends with the user's id."""
+SINGLE_PARAMETERS: Final = ("k", *CONTEXT_PARAMETERS, "explain", "repeats")
 """Parameters that may be given once."""
 QUERY_PARAMETERS: Final = (*SINGLE_PARAMETERS, "exclude", "recent", "genres")
-"""All parameters."""
+"""All parameters. The route for items that the user has met takes no `repeats`."""
 MAX_QUERY_FIELDS: Final = MAX_EXCLUDED + MAX_RECENT + MAX_FILTER_VALUES
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
+
+
+def parse_buy_again_request(user: bytes, query: bytes) -> Question:
+    """Build a question for items that the user has met, see `parse_get_request`.
+
+    Raises:
+        ValueError: a parameter is unknown, or its value is not allowed.
+    """
+    question = parse_get_request(user, query)
+    if question.repeats is not None:
+        raise ValueError(
+            "'repeats' is not a parameter of this route: it answers with what the user has met"
+        )
+    question.repeats = ONLY_REPEATS
+    return question
 
 
 def parse_get_request(user: bytes, query: bytes) -> Question:
@@ -53,6 +73,7 @@ def _parse_query(query: str) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "k": _parse_number(single.get("k")),
         "explain": _parse_flag(single.get("explain")),
+        "repeats": _parse_repeats(single.get("repeats")),
     }
     context = {name: single[name] for name in CONTEXT_PARAMETERS if name in single}
     if context:
@@ -98,3 +119,8 @@ def _parse_flag(text: str | None) -> bool | str | None:
     if text is None:
         return None
     return _FLAGS.get(text, text)
+
+
+def _parse_repeats(text: str | None) -> bool | str | None:
+    """Return false for its text; other text stays as it is, and parse_question refuses it."""
+    return False if text == "false" else text

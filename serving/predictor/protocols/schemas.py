@@ -14,6 +14,10 @@ JsonSchema = dict[str, Any]
 TEXT_SCHEMA: Final[JsonSchema] = {"type": "string", "minLength": 1, "maxLength": fields.MAX_TEXT}
 """An id, or a value of an attribute."""
 K_SCHEMA: Final[JsonSchema] = {"type": "integer", "minimum": 1, "maximum": MAX_K}
+REPEATS_DESCRIPTION: Final = (
+    "false: nothing that the user has met; only: nothing else. "
+    "Without it the answer has such items if the shop's lists do."
+)
 _STRING: Final[JsonSchema] = {"type": "string"}
 _BOOLEAN: Final[JsonSchema] = {"type": "boolean"}
 _INTEGER: Final[JsonSchema] = {"type": "integer"}
@@ -116,7 +120,13 @@ def _build_option_properties() -> JsonSchema:
         "filters": filters,
         "explain": _BOOLEAN,
     }
-    return {name: _allow_null(schema) for name, schema in options.items()}
+    nullable = {name: _allow_null(schema) for name, schema in options.items()}
+    return {**nullable, "repeats": _build_repeats_schema()}
+
+
+def _build_repeats_schema() -> JsonSchema:
+    """Describe what a question says about items that the user has met."""
+    return {"enum": [False, fields.ONLY_REPEATS, None], "description": REPEATS_DESCRIPTION}
 
 
 def _build_instances_properties() -> JsonSchema:
@@ -173,6 +183,7 @@ def _build_infer_request_properties() -> JsonSchema:
     for name in fields.CONTEXT_PARAMETERS:
         parameters[name] = TEXT_SCHEMA
     nullable = {name: _allow_null(schema) for name, schema in parameters.items()}
+    nullable["repeats"] = _build_repeats_schema()
     return {
         "id": _allow_null(_STRING),
         "inputs": _build_array(reference_schema("InputTensor"), minItems=1, maxItems=2),

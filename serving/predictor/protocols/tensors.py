@@ -2,8 +2,8 @@
 
 Inputs: `user_id`, BYTES of shape [n] or [n, 1]. If users want different things, also `options`,
 BYTES of the same shape: for each user a JSON object with the fields of a V1 instance but user_id,
-or "". The parameters k, explain, device and country apply to all users whose options do not say
-otherwise.
+or "". The parameters k, explain, repeats, device and country apply to all users whose options do
+not say otherwise.
 
 Outputs: `item_id`, `title` (BYTES) and `score` (FP32) of shape [n, k], a shorter list padded with
 "" and 0; `tier` (BYTES) and `found` (INT32), the length without padding, of shape [n]; `because`
@@ -27,7 +27,7 @@ from dawnlist.serving.predictor.protocols.fields import (
 )
 from dawnlist.serving.predictor.protocols.v1 import parse_json_object
 
-V2_PARAMETERS: Final = ("k", "explain", *CONTEXT_PARAMETERS)
+V2_PARAMETERS: Final = ("k", "explain", "repeats", *CONTEXT_PARAMETERS)
 INPUT_NAMES: Final = ("user_id", "options")
 
 
@@ -109,7 +109,7 @@ def _parse_common_fields(parameters: Mapping[str, Any]) -> dict[str, Any]:
             "or options"
         )
     fields: dict[str, Any] = {}
-    for name in ("k", "explain"):
+    for name in ("k", "explain", "repeats"):
         if parameters.get(name) is not None:
             fields[name] = parameters[name]
     context = {}

@@ -4,9 +4,10 @@ from importlib.metadata import version
 from typing import Final
 
 from dawnlist.serving.predictor.protocols import fields
-from dawnlist.serving.predictor.protocols.lean import RECOMMENDATIONS_PATH
+from dawnlist.serving.predictor.protocols.lean import BUY_AGAIN_PATH, RECOMMENDATIONS_PATH
 from dawnlist.serving.predictor.protocols.schemas import (
     K_SCHEMA,
+    REPEATS_DESCRIPTION,
     TEXT_SCHEMA,
     JsonSchema,
     build_schemas,
@@ -77,7 +78,12 @@ def _build_prediction_paths(name: str, key_errors: tuple[int, ...]) -> JsonSchem
     """Describe the routes that answer with lists."""
     errors = (*key_errors, *COMMON_ERROR_STATUSES, 503)
     get_operation = _build_operation("The list of one user.", "Prediction", *errors)
-    get_operation["parameters"] = _build_query_parameters()
+    parameters = _build_query_parameters()
+    get_operation["parameters"] = [*parameters, _build_repeats_parameter()]
+    buy_again_operation = _build_operation(
+        "The items that one user has met and may want again.", "Prediction", *errors
+    )
+    buy_again_operation["parameters"] = parameters
     v1_operation = _build_post_operation(
         "Lists of several users (KServe V1).", "Instances", "Predictions", *errors
     )
@@ -86,6 +92,7 @@ def _build_prediction_paths(name: str, key_errors: tuple[int, ...]) -> JsonSchem
     )
     return {
         f"{RECOMMENDATIONS_PATH}{{user}}": {"get": get_operation},
+        f"{BUY_AGAIN_PATH}{{user}}": {"get": buy_again_operation},
         f"/v1/models/{name}:predict": {"post": v1_operation},
         f"/v2/models/{name}/infer": {"post": v2_operation},
     }
@@ -168,7 +175,7 @@ def _build_json_content(schema: JsonSchema) -> JsonSchema:
 
 
 def _build_query_parameters() -> list[JsonSchema]:
-    """Describe the parameters of the GET route."""
+    """Describe the parameters that both GET routes take."""
     user = {
         "name": "user",
         "in": "path",
@@ -190,6 +197,12 @@ def _build_query_parameters() -> list[JsonSchema]:
         _build_query_parameter("genres", "Only items of one of these.", genres),
         _build_query_parameter("explain", explanation, {"type": "boolean"}),
     ]
+
+
+def _build_repeats_parameter() -> JsonSchema:
+    """Describe the parameter that chooses between items that the user has met and others."""
+    values = ["false", fields.ONLY_REPEATS]
+    return _build_query_parameter("repeats", REPEATS_DESCRIPTION, {"enum": values})
 
 
 def _build_query_parameter(name: str, description: str, schema: JsonSchema) -> JsonSchema:

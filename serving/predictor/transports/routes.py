@@ -25,6 +25,7 @@ from dawnlist.serving.predictor.watch.counts import PredictorMetrics, render_met
 from dawnlist.serving.predictor.watch.logs import INTERNAL_ERROR_MESSAGE, FailureReporter
 
 RECOMMENDATIONS_PREFIX: Final = lean.RECOMMENDATIONS_PATH.encode()
+BUY_AGAIN_PREFIX: Final = lean.BUY_AGAIN_PATH.encode()
 PROMETHEUS_CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
 AnswerEncoder = Callable[[list[Question], ServedCatalogue, list[Recommendation]], bytes]
@@ -65,10 +66,13 @@ class Router:
         self._document = orjson.dumps(build_openapi_document(model.name, authenticator))
         routes = self._build_routes(model.name)
         self._routes = {path.encode(): route for path, route in routes.items()}
-        self._recommendations_route = Route("lean", {b"GET": self._answer_lean})
+        self._user_routes = {
+            RECOMMENDATIONS_PREFIX: Route("lean", {b"GET": self._answer_lean}),
+            BUY_AGAIN_PREFIX: Route("buy_again", {b"GET": self._answer_buy_again}),
+        }
 
     def _build_routes(self, name: str) -> dict[str, Route]:
-        """Return the route of each path, except the recommendations' paths."""
+        """Return the route of each path, except the paths that end with a user's id."""
         live = Route("live", {b"GET": self._answer_live}, free=True)
         ready = Route("ready", {b"GET": self._answer_ready}, free=True)
         return {
@@ -109,10 +113,10 @@ class Router:
     def _find_route(self, path: bytes) -> Route | None:
         """Return the route of a path; None for an unknown path."""
         route = self._routes.get(path)
-        if route is None and path.startswith(RECOMMENDATIONS_PREFIX):
-            user = path[len(RECOMMENDATIONS_PREFIX) :]
-            if user and b"/" not in user:
-                route = self._recommendations_route
+        if route is None:
+            for prefix, user_route in self._user_routes.items():
+                if path.startswith(prefix) and _is_user(path[len(prefix) :]):
+                    return user_route
         return route
 
     def build_refusal(self, status: int, message: str) -> Response:
@@ -172,6 +176,12 @@ class Router:
         question = lean.parse_get_request(user, request.query)
         return self._predict("lean", [question], self._encode_lean)
 
+    def _answer_buy_again(self, request: Request) -> PendingResponse:
+        """Answer GET /v1/buy-again/USER."""
+        user = request.path[len(BUY_AGAIN_PREFIX) :]
+        question = lean.parse_buy_again_request(user, request.query)
+        return self._predict("buy_again", [question], self._encode_lean)
+
     def _encode_lean(
         self,
         questions: list[Question],
@@ -229,3 +239,8 @@ class Router:
         """Answer GET /v2/models/NAME."""
         metadata = await self._dataplane.model_metadata(self._model.name)
         return self._count("metadata", build_json_response(metadata))
+
+
+def _is_user(text: bytes) -> bool:
+    """Whether the end of a path is a user's id, in which a slash is encoded."""
+    return bool(text) and b"/" not in text

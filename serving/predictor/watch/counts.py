@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from dawnlist.serving.predictor.answers.recommendation import Recommendation
 from dawnlist.serving.predictor.watch.families import FamilyBuilder, Histogram
 
-TIERS: Final = ("fold_in", "vector", "list", "content", "segment", "popular", "static")
+TIERS: Final = ("fold_in", "vector", "list", "content", "segment", "popular", "static", "none")
 BATCH_TIER: Final = "batch"
 """The tier of a request for several users, whose answers may be of several tiers."""
 
