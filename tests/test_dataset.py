@@ -198,7 +198,9 @@ def test_the_traffic_of_the_last_day_and_of_those_before(tmp_path: Path) -> None
     splits, _ = build_splits(found, 0, NO_VERDICTS, AS_OF, window_days=40)
     before = [2, 0, 1, 1] + [0] * 23 + [1]
     mixes = {"mix": {"view": 1.0}, "mix_before": {"view": 1.0}}
-    assert splits.about["traffic"] == {"events": 2, "dropped": 0, "before": before, **mixes}
+    assert splits.about["traffic"] == {
+        "events": 2, "dropped": 0, "known_items": 1.0, "before": before, **mixes,
+    }  # fmt: skip
     short, _ = build_splits(found, 0, NO_VERDICTS, AS_OF, window_days=4)
     assert short.about["traffic"]["before"] == [2, 0, 1]
     drop = {
@@ -236,10 +238,22 @@ def test_a_day_of_other_events() -> None:
     assert measure_traffic(pads.dataset(told.slice(0, 0)), AS_OF) == {
         "events": 0,
         "dropped": 0,
+        "known_items": None,
         "before": [],
         "mix": {},
         "mix_before": {},
     }
+
+
+def test_how_much_of_the_last_day_is_of_items_that_were_there_before() -> None:
+    """The last day begins at its first moment: 24 hours before the end belongs to it."""
+    rows = interactions(
+        ("ann", "tea", 24.0), ("bob", "new", 24.0), ("bob", "new", 2.0), ("eve", "oat", 1.0),
+        ("ann", "tea", 24.1), ("ann", "jam", 90.0),
+    )  # fmt: skip
+    assert measure_traffic(pads.dataset(rows), AS_OF)["known_items"] == 0.25
+    first_day = interactions(("ann", "tea", 3.0))
+    assert measure_traffic(pads.dataset(first_day), AS_OF)["known_items"] is None
 
 
 def test_the_incumbent_is_recorded_and_changes_no_cut(lake: Lake) -> None:

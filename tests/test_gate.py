@@ -256,6 +256,8 @@ def test_no_segment_loses_much() -> None:
         ({"events": 0, "before": [900] * 14, "mix": {}}, {"events": False, "volume": False}),
         ({"events": 1000, "dropped": 4000}, {}),  # 80%
         ({"events": 1000, "dropped": 4001}, {"dropped": False}),
+        ({"known_items": 0.1}, {}),
+        ({"known_items": 0.0999}, {"items": False}),  # the ids changed
         ({"events": 0, "dropped": 0, "before": ([900] * 6 + [0]) * 2, "mix": {}}, {}),
         ({"before": []}, {}),  # the first day
         (

@@ -28,6 +28,10 @@ def apply_day_rules(evaluation: Evaluation, settings: GateSettings) -> list[Gate
         drift = population_stability_index(traffic.mix, traffic.mix_before)
         name = "drift of the event mix (PSI)"
         rules.append(rule_at_most("drift", name, drift, settings.max_drift))
+    if traffic.known_items is not None:
+        name = "events of the last 24 hours with items of the days before"
+        limit = 1 - settings.max_churn
+        rules.append(rule_at_least("items", name, traffic.known_items, limit, "share"))
     if evaluation.kept_items is not None:
         name = "items of the live model that are still there"
         limit = 1 - settings.max_churn
