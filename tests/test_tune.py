@@ -169,7 +169,9 @@ def test_the_repeats_that_each_mode_tries() -> None:
     assert grid.repeats("on") == pairs
     nothing = Grid(repeat_share=(0.0,))
     assert nothing.repeats("auto") == [NO_REPEAT_BLEND]
-    with pytest.raises(ValueError, match=r"lists\.repeats is on and the grid of repeat_share has on"):
+    with pytest.raises(
+        ValueError, match=r"lists\.repeats is on and the grid of repeat_share has on"
+    ):
         nothing.repeats("on")
     with pytest.raises(ValueError, match="give a share above 0"):
         plan_search("full", nothing, None, "on")
@@ -651,6 +653,24 @@ def test_a_neighbourhood_goes_beyond_the_edges_that_the_champion_is_on(lake: Lak
     ]
     inside = {**plan.configs[0].as_dict(), "factors": 0, "popularity_share": 0.0}
     assert describe_edges(plan, inside) == []
+
+
+def test_repeats_on_the_grids_edge_are_named() -> None:
+    grid = Grid(repeat_share=(0.0, 0.3, 0.8), repeat_half_life=(20.0, 60.0))
+    plan = plan_search("full", grid, None, "auto")
+    best = ALSConfig(repeat_share=0.8, repeat_half_life=20.0)
+    assert describe_edges(plan, best.as_dict()) == [
+        "repeats 0.8 is the greatest value that was tried; if it goes live, the next run tries "
+        "2.13 too",
+        "repeats' half-life 20 is the least value that was tried; if it goes live, the next run "
+        "tries 6.67 too",
+    ]
+    for share in (0.3, 0.0):
+        inside = ALSConfig(repeat_share=share, repeat_half_life=60.0 + (share == 0))
+        found = describe_edges(plan, inside.as_dict())
+        assert [sentence.split(" is ")[0] for sentence in found] == ["repeats' half-life 60"] * (
+            share > 0
+        )
 
 
 def test_mistakes_are_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

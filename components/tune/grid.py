@@ -315,7 +315,8 @@ def choose_without_search(
     """Return the champion's configuration or, without a champion, the grid's middle, in words too.
 
     The champion's own iterations, seed and solver are kept, so that it is the live configuration,
-    except for a share of repeats that the mode does not allow. The middle has the reference shares of popularity and repeats.
+    except for a share of repeats that the mode does not allow. The middle has the reference shares
+    of popularity and repeats.
     """
     if champion is None:
         [config] = _with_blends([grid.middle()], *grid.reference_blends(repeats))
