@@ -669,6 +669,24 @@ def test_a_neighbourhood_goes_beyond_the_edges_that_the_champion_is_on(lake: Lak
     assert describe_edges(plan, inside) == []
 
 
+def test_repeats_on_the_grids_edge_are_named() -> None:
+    grid = Grid(repeat_share=(0.0, 0.3, 0.8), repeat_half_life=(20.0, 60.0))
+    plan = plan_search("full", grid, None, "auto")
+    best = ALSConfig(repeat_share=0.8, repeat_half_life=20.0)
+    assert describe_edges(plan, best.as_dict()) == [
+        "repeats 0.8 is the greatest value that was tried; if it goes live, the next run tries "
+        "2.13 too",
+        "repeats' half-life 20 is the least value that was tried; if it goes live, the next run "
+        "tries 6.67 too",
+    ]
+    for share in (0.3, 0.0):
+        inside = ALSConfig(repeat_share=share, repeat_half_life=60.0 + (share == 0))
+        found = describe_edges(plan, inside.as_dict())
+        assert [sentence.split(" is ")[0] for sentence in found] == ["repeats' half-life 60"] * (
+            share > 0
+        )
+
+
 def test_mistakes_are_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         ValueError, match="metric 'auc' is unknown: give one of ndcg, recall, map, mrr, hit_rate"
