@@ -59,7 +59,7 @@ def test_pairs_are_cut_in_time(lake: Lake) -> None:
 
 @pytest.mark.parametrize("mode", ["auto", "on", "off"])
 def test_repeats_are_truth_unless_the_settings_turn_them_off(lake: Lake, mode: RepeatMode) -> None:
-    splits, report = build_splits(lake, 0, NO_VERDICTS, AS_OF, 30, mode)
+    splits, report = build_splits(lake, 0, NO_VERDICTS, AS_OF, 30, repeats=mode)
     ann = {"auto": [0, 1, 1], "on": [0, 1, 1], "off": [0, 1, 0]}[mode]
     assert splits.truth("holdout").toarray().tolist() == [ann, [0, 0, 1], [0, 1, 0]]
     assert splits.counts_repeats == (mode != "off")
@@ -78,7 +78,7 @@ def test_whoever_only_comes_back_to_items_is_judged_where_repeats_count(tmp_path
         ("bob", "tea", 5.0),
     )
     for mode, judged in (("auto", [0, 1]), ("off", [1])):
-        splits, report = build_splits(found, 0, NO_VERDICTS, AS_OF, 30, mode)  # type: ignore[arg-type]
+        splits, report = build_splits(found, 0, NO_VERDICTS, AS_OF, 30, repeats=mode)  # type: ignore[arg-type]
         assert splits.judged("holdout").tolist() == judged
         assert report["holdout_users"] == len(judged)
         del splits.about["repeats"]  # of an older release

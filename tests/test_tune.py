@@ -177,6 +177,20 @@ def test_the_repeats_that_each_mode_tries() -> None:
         plan_search("full", nothing, None, "on")
 
 
+def test_the_reference_share_of_repeats_is_twice_their_odds() -> None:
+    grid = Grid(repeat_share=(0.0, 0.3), repeat_half_life=(20.0,))
+    half = grid.with_reference_repeats(0.5)
+    assert half.reference_repeats == (2.0, 60.0)
+    assert half.reference_blends("auto")[1] == (2.0, 60.0)
+    assert half.reference_blends("off")[1] == NO_REPEAT_BLEND
+    assert grid.with_reference_repeats(0.2).reference_repeats == (0.5, 60.0)
+    assert grid.with_reference_repeats(0.9).reference_repeats == (18.0, 60.0)
+    assert grid.with_reference_repeats(1.0).reference_repeats == (20.0, 60.0)
+    # Without a share of repeats in the grid none is tried.
+    nothing = Grid(repeat_share=(0.0,))
+    assert nothing.with_reference_repeats(0.5) is nothing
+
+
 def test_a_search_without_a_champion_begins_with_the_reference_shares() -> None:
     wide = Grid(
         popularity_share=(0.0, REFERENCE_POPULARITY[0]),
@@ -653,6 +667,24 @@ def test_a_neighbourhood_goes_beyond_the_edges_that_the_champion_is_on(lake: Lak
     ]
     inside = {**plan.configs[0].as_dict(), "factors": 0, "popularity_share": 0.0}
     assert describe_edges(plan, inside) == []
+
+
+def test_repeats_on_the_grids_edge_are_named() -> None:
+    grid = Grid(repeat_share=(0.0, 0.3, 0.8), repeat_half_life=(20.0, 60.0))
+    plan = plan_search("full", grid, None, "auto")
+    best = ALSConfig(repeat_share=0.8, repeat_half_life=20.0)
+    assert describe_edges(plan, best.as_dict()) == [
+        "repeats 0.8 is the greatest value that was tried; if it goes live, the next run tries "
+        "2.13 too",
+        "repeats' half-life 20 is the least value that was tried; if it goes live, the next run "
+        "tries 6.67 too",
+    ]
+    for share in (0.3, 0.0):
+        inside = ALSConfig(repeat_share=share, repeat_half_life=60.0 + (share == 0))
+        found = describe_edges(plan, inside.as_dict())
+        assert [sentence.split(" is ")[0] for sentence in found] == ["repeats' half-life 60"] * (
+            share > 0
+        )
 
 
 def test_mistakes_are_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,7 @@ def run_daily_search(
         if shard is not None:
             report["trials"] = []
         return {**report, "metric": metric, "k": k}
+    grid = grid.with_reference_repeats(splits.repeat_share("validation"))
     plan = plan_search(mode, grid, champion, choose_repeat_mode(splits))
     table: tuple[str, ...] = ()
     if shard is None:
