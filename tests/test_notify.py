@@ -583,6 +583,29 @@ def test_segments_lift_and_churn_are_told(night: Night) -> None:
         assert words in page
 
 
+def test_repeats_that_count_are_told_with_both_parts_of_the_truth(night: Night) -> None:
+    found = evaluation(0.3, 0.28, 0.2)
+    segments = [
+        {**SEGMENTS[0], "difference": {"mean": 0.012, "low": 0.01, "high": -0.014}},
+        SEGMENTS[1],
+    ]
+    night.judged(
+        {**found, "segments": segments, "arms": {**found["arms"], "own_items": {"ndcg@20": 0.25}}}
+    )
+    text, page, markdown = night.reported()
+    assert "of the holdout are repeats, which count as hits." in page
+    assert re.search(r"^own items +0\.2500", text, re.MULTILINE)
+    assert "| history 1-4 | 1,200 | 0.1000 | 0.0500 | +0.0120 (+0.0100 to −0.0140) |" in markdown
+    assert "| cold users | 7 | 0.2000 | 0.2000 | – |" in markdown
+
+
+def test_repeats_that_do_not_count_are_told_as_such(night: Night) -> None:
+    night.judged(evaluation(0.3, 0.28, 0.2))
+    text, page, markdown = night.reported()
+    assert "of the holdout are repeats, which no list can hit." in page
+    assert "challenger against incumbent" not in markdown
+
+
 def test_items_that_no_list_has_and_a_damaged_table(night: Night) -> None:
     problem = "the items table covers 3%: it seems to be damaged"
     night.steps(
