@@ -93,7 +93,8 @@ def race(
 
     monkeypatch.setattr(Contest, "_score_more_users", score)
     contest.has_favourite = has_favourite
-    contest.sample.users = contest.sample.users[:2]
+    sample: Any = contest.sample
+    sample.users = sample.users[:2]
     left = contest.halve([Contender(CONFIG, ResumableFit(FITTED, CONFIG))], [(3, 1)])
     blended = contest.blend(left, [(0.0, 1.0), (1.0, 1.0)], 2)
     return contest.add_repeats(blended[:2], [(0.0, 90.0), (1.0, 90.0)], 1)

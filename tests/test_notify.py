@@ -245,7 +245,7 @@ def test_a_first_run_that_popularity_won_names_the_rule_that_decided(night: Nigh
     scored["arms"]["challenger"]["coverage@20"] = 0.002
     assert night.judged(scored)
     night.published("popularity")
-    rule = "coverage@20 of the catalogue: 0.20%, at least 1.00%: FAIL"
+    rule = "items that the lists show: 0, at least 20: FAIL"
     assert f"popularity won. The challenger did not pass: {rule}. ndcg@20: " in night.reported()[0]
 
 
@@ -595,13 +595,15 @@ def test_repeats_that_count_are_told_with_both_parts_of_the_truth(night: Night) 
     text, page, markdown = night.reported()
     assert "of the holdout are repeats, which count as hits." in page
     assert re.search(r"^own items +0\.2500", text, re.MULTILINE)
-    assert "| history 1-4 | 1,200 | 0.1000 | 0.0500 | +0.0120 (+0.0100 to −0.0140) |" in markdown
-    assert "| cold users | 7 | 0.2000 | 0.2000 | – |" in markdown
+    assert (
+        "| history 1-4 | 1,200 | 0.1000 | 0.0500 | +0.0120 (+0.0100 to \u22120.0140) |" in markdown
+    )
+    assert "| cold users | 7 | 0.2000 | 0.2000 | \u2013 |" in markdown
 
 
 def test_repeats_that_do_not_count_are_told_as_such(night: Night) -> None:
     night.judged(evaluation(0.3, 0.28, 0.2))
-    text, page, markdown = night.reported()
+    _, page, markdown = night.reported()
     assert "of the holdout are repeats, which no list can hit." in page
     assert "challenger against incumbent" not in markdown
 

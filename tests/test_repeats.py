@@ -1,5 +1,7 @@
 """A user's own items: what they add to scores, and how they come into lists."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -189,15 +191,15 @@ def test_of_pairs_of_one_age_the_first_ones_can_be_repeated() -> None:
     assert mark_newest(np.zeros(0, np.int64), np.zeros(0, np.float32)).shape == (0,)
 
 
-def merge(items: list[list[int]], scores: list[list[float]], own: csr_matrix, k: int) -> list:
+def merge(items: list[list[int]], scores: Any, own: csr_matrix, k: int) -> list[Any]:
     lists = merge_own_items((np.array(items), np.array(scores, np.float32)), own, k)
-    assert (lists[0].dtype, lists[1].dtype) == (np.int64, np.float32)
+    assert [part.dtype.name for part in lists] == ["int64", "float32"]
     return [lists[0].tolist(), lists[1].tolist()]
 
 
 def test_own_items_come_where_their_scores_put_them() -> None:
     own = csr_matrix(
-        (np.float32([2.5, -1, 9, 1, 0]), [5, 6, 7, 5, 6], [0, 2, 3, 3, 5]), shape=(4, 8)
+        (np.array([2.5, -1, 9, 1, 0], np.float32), [5, 6, 7, 5, 6], [0, 2, 3, 3, 5]), shape=(4, 8)
     )
     items = [[0, 1, 2], [0, -1, -1], [3, 4, -1], [-1, -1, -1]]
     scores = [[3, 2, 1], [1, 0, 0], [2, 1, 0], [0, 0, 0]]
@@ -208,9 +210,9 @@ def test_own_items_come_where_their_scores_put_them() -> None:
 
 
 def test_of_equal_scores_the_smaller_index_comes_first() -> None:
-    own = csr_matrix((np.float32([1, 1]), [2, 9], [0, 2]), shape=(1, 10))
+    own = csr_matrix((np.array([1, 1], np.float32), [2, 9], [0, 2]), shape=(1, 10))
     assert merge([[4, 7]], [[1, 1]], own, 2) == [[[2, 4]], [[1, 1]]]
-    own = csr_matrix((np.float32([1, 1]), [5, 6], [0, 2]), shape=(1, 10))
+    own = csr_matrix((np.array([1, 1], np.float32), [5, 6], [0, 2]), shape=(1, 10))
     assert merge([[4, 7]], [[1, 1]], own, 2) == [[[4, 5]], [[1, 1]]]
 
 

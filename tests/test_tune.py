@@ -314,7 +314,7 @@ def test_newcomers_get_none_of_their_own_items(lake: Lake) -> None:
     factors = np.ones((len(sample.users), 1), np.float32), np.ones((20, 1), np.float32)
     one, other = (ALSConfig(1, repeat_share=share) for share in (0.0, 9.0))
     scores = [sample.score_newcomers(factors, config, 0, 5) for config in (one, other)]
-    np.testing.assert_array_equal(*scores)
+    np.testing.assert_array_equal(scores[0], scores[1])
     assert not scores[0].any()
     assert sample.values(factors, other, 0, 5).any()
 
