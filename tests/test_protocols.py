@@ -11,6 +11,7 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
+from dawnlist.store.client import connect_store
 from tests.support.published import metric
 from tests.support.servers import Predictor
 
@@ -41,7 +42,20 @@ def texts(name: str, *data: Any, **changes: Any) -> dict[str, Any]:
 
 def without_age(prediction: dict[str, Any]) -> dict[str, Any]:
     assert prediction.pop("age_seconds") > 0
+    assert prediction.pop("token").startswith("1-")
     return prediction
+
+
+def read_token(url: str) -> str:
+    with connect_store(url) as client:
+        return str(client.get("dawnlist:{shop}:active").decode())  # type: ignore[union-attr]
+
+
+def test_each_answer_carries_the_token_of_its_version(served: Predictor) -> None:
+    token = read_token(served.redis)
+    assert v1(served.url, {"user_id": "ann"}).json()["predictions"][0]["token"] == token
+    assert v2(served.url, texts("user_id", "ann")).json()["parameters"]["token"] == token
+    assert lean(served.url, "ann").json()["token"] == token
 
 
 def test_v1_answers_each_instance_in_its_order(served: Predictor) -> None:
@@ -216,6 +230,7 @@ def test_grpc_answers_the_same(served: Predictor, stub: Any, raw: bool) -> None:
     response = stub.ModelInfer(infer_request("ann", HOSTILE, raw=raw, k=2))
     assert (response.id, response.model_name, response.model_version) == ("7", "dawnlist", "1")
     assert response.parameters["as_of"].string_param == WHENCE["as_of"]
+    assert response.parameters["token"].string_param == read_token(served.redis)
     assert response.parameters["age_seconds"].int64_param > 0
     assert arrays(response) == {
         "item_id": ["c", "a", "a", "b"],

@@ -17,6 +17,7 @@ incumbent.
 """
 
 import json
+import re
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +37,8 @@ Publication = dict[str, Any]
 
 CHAMPION_FILE = "champion.json"
 PUBLICATIONS_FOLDER = "publications"
+_PUBLICATION_NAME = re.compile(r"-([1-9][0-9]{0,11})-[0-9a-f]{8}\.json$")
+"""The end of a publication's name, which is the token of its version; group 1 is its number."""
 
 
 def record_publication(lake: Lake, report: "VersionReport", meta: dict[str, Any]) -> None:
@@ -245,6 +248,19 @@ def list_published_models(lake: Lake) -> set[str]:
         if publication.get("model"):
             models.add(publication["model"])
     return models
+
+
+def find_last_version_number(lake: Lake) -> int:
+    """Return the largest number of a version that was published from this lake; 0 without any.
+
+    The store may have gone back to an older state of its data, and no longer know the number.
+    """
+    numbers = [0]
+    for name in lake.names(PUBLICATIONS_FOLDER):
+        match = _PUBLICATION_NAME.search(name)
+        if match:
+            numbers.append(int(match[1]))
+    return max(numbers)
 
 
 def _locate_publication(as_of: str, run: str, token: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from rich.table import Table
 from dawnlist.dataclass_json import to_json
 from dawnlist.pipelines.terminal import out, print_line
 from dawnlist.records.winner_names import describe_winner, name_winner
+from dawnlist.store.layout import NothingPublishedError
 
 if TYPE_CHECKING:
     from dawnlist.store.version_reports import ListedVersion, VersionHold
@@ -37,11 +38,17 @@ def show_versions(
             f"nothing has been published in namespace {namespace!r}: check --redis, --home and "
             "--namespace, or run the pipeline"
         )
+    if versions and not any(version.active for version in versions):
+        print_line(str(NothingPublishedError(namespace, [each.version for each in versions])))
     if hold:
-        out.print(
-            f"version {hold.version} is held since {hold.since}, when it replaced version "
-            f"{hold.replaced}: nothing else goes live until `dawnlist release`"
-        )
+        out.print(_describe_hold(hold))
+
+
+def _describe_hold(hold: "VersionHold") -> str:
+    since = f"version {hold.version} is held since {hold.since}"
+    if hold.replaced is not None:
+        since += f", when it replaced version {hold.replaced}"
+    return f"{since}: nothing else goes live until `dawnlist release`"
 
 
 def _build_versions_table(versions: "list[ListedVersion]") -> Table:

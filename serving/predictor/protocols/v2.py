@@ -71,7 +71,7 @@ def encode_v2_response(
 ) -> bytes:
     """Encode the response.
 
-    Its parameters are the model_version, as_of and age_seconds of all lists.
+    Its parameters are the model_version, token, as_of and age_seconds of all lists.
     """
     origin = describe_origin(catalogue)
     tensors = build_output_tensors(questions, catalogue, recommendations)
