@@ -26,7 +26,7 @@ class _ShortRepr(reprlib.Repr):
 
     def repr_str(self, x: str, level: int) -> str:
         """Describe a text. It is masked before it is cut, since half a password shows no sign."""
-        return repr(_cut(mask_passwords(x)))
+        return repr(cut_text(mask_passwords(x), MAX_DESCRIPTION))
 
     def repr_bytes(self, x: bytes, level: int) -> str:
         """Describe bytes by their beginning."""
@@ -49,11 +49,11 @@ def describe_value(value: Any) -> str:
     Passwords in texts are masked. Deep levels and most elements of a large value are left out, so
     that a value that is nested a thousand deep, or refers to itself, is no problem.
     """
-    return _cut(_SHORT_REPR.repr(value))
+    return cut_text(_SHORT_REPR.repr(value), MAX_DESCRIPTION)
 
 
-def _cut(text: str) -> str:
-    """Return a text, or its beginning with "..." if it is too long."""
-    if len(text) <= MAX_DESCRIPTION:
+def cut_text(text: str, length: int) -> str:
+    """Return a text, or its beginning with "..." if it is longer than `length` characters."""
+    if len(text) <= length:
         return text
-    return text[: MAX_DESCRIPTION - 3] + "..."
+    return text[: length - 3] + "..."
