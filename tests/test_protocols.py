@@ -51,7 +51,7 @@ def without_age(prediction: dict[str, Any]) -> dict[str, Any]:
 
 def read_token(url: str) -> str:
     with connect_store(url) as client:
-        return str(client.get("dawnlist:{shop}:active").decode())  # type: ignore[union-attr]
+        return str(client.get("dawnlist:{shop}:active").decode())
 
 
 def test_each_answer_carries_the_token_of_its_version(served: Predictor) -> None:
