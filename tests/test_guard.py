@@ -1,6 +1,7 @@
 """What keeps the predictor up: limits of connections, keys, bounded concurrency, logs that say nothing of anybody."""
 
 import asyncio
+import base64
 import functools
 import json
 import logging
@@ -373,17 +374,22 @@ def bearer(text: str) -> dict[bytes, bytes]:
 
 def test_without_a_key_everybody_may_ask() -> None:
     Authenticator.from_environment({}).check({})
-    Authenticator.from_environment({"DAWNLIST_API_KEY": " ", "DAWNLIST_JWT_KEY": ""}).check({})
+    absent = dict.fromkeys(
+        ["DAWNLIST_API_KEY", "DAWNLIST_JWT_KEY", "DAWNLIST_JWT_KEY_FILE", "DAWNLIST_JWT_AUDIENCE"],
+        "",
+    )
+    assert Authenticator.from_environment(absent).is_open
 
 
 def test_an_api_key_opens_and_two_while_one_takes_the_others_place() -> None:
-    doorkeeper = Authenticator.from_environment({"DAWNLIST_API_KEY": "old, new"})
+    doorkeeper = Authenticator.from_environment({"DAWNLIST_API_KEY": " old,, new\n,"})
     doorkeeper.check({b"x-api-key": b"old"})
-    doorkeeper.check({b"x-api-key": b"new"})
+    doorkeeper.check({b"x-api-key": b"new "})
     for headers in (
         {},
         {b"x-api-key": b""},
         {b"x-api-key": b"ol"},
+        {b"x-api-key": b"o ld"},
         {b"x-api-key": "ö".encode()},
         bearer(token()),
     ):
@@ -441,6 +447,29 @@ def test_a_token_that_is_not_believed(text: str, error: str) -> None:
         doorkeeper.check(bearer(text))
 
 
+def nested_token(depth: int) -> str:
+    """Return a token whose header is nested deeper than Python's JSON parser goes."""
+    header = b'{"alg": ' + b"[" * depth + b"]" * depth + b"}"
+    return base64.urlsafe_b64encode(header).decode().rstrip("=") + ".e30.AA"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        nested_token(10_000),
+        token(SECRET, "HS256", exp=10**400),
+        token(SECRET, "HS256", exp=float("inf")),
+        token(SECRET, "HS256", exp=[1]),
+        token(SECRET, "HS256", nbf={}),
+    ],
+    ids=["nested", "a huge time", "an infinite time", "a list as time", "an object as time"],
+)
+def test_a_token_that_breaks_the_library_is_not_believed(text: str) -> None:
+    doorkeeper = Authenticator.from_environment({"DAWNLIST_JWT_KEY": SECRET})
+    with pytest.raises(UnauthenticatedError, match="the token is not valid"):
+        doorkeeper.check(bearer(text))
+
+
 def test_a_token_of_another_curve_is_not_believed() -> None:
     doorkeeper = Authenticator.from_environment(
         {"DAWNLIST_JWT_KEY": pem(ec.generate_private_key(ec.SECP256R1()))}
@@ -456,6 +485,13 @@ def test_a_token_for_another_service_is_forbidden(changes: dict[str, Any]) -> No
     )
     with pytest.raises(ForbiddenError, match="the token is not for this service"):
         doorkeeper.check(bearer(token(**changes)))
+
+
+def test_blanks_around_a_secret_and_an_audience_do_not_count() -> None:
+    doorkeeper = Authenticator.from_environment(
+        {"DAWNLIST_JWT_KEY": f" {'s' * 32}\n", "DAWNLIST_JWT_AUDIENCE": " dawnlist\n"}
+    )
+    doorkeeper.check(bearer(token("s" * 32, "HS256")))
 
 
 def test_a_public_key_is_no_shared_secret() -> None:
@@ -480,8 +516,39 @@ def test_a_public_key_is_no_shared_secret() -> None:
             r"JWT_KEY_FILE can't be read \(FileNotFoundError\)",
         ),
         ({"DAWNLIST_JWT_KEY_FILE": "/dev/null"}, "JWT_KEY_FILE names an empty file"),
+        ({"DAWNLIST_JWT_KEY": "s" * 31 + "\n"}, "is shorter than 32 bytes"),
+        ({"DAWNLIST_JWT_KEY": " " * 32}, "DAWNLIST_JWT_KEY is set, but holds only blanks"),
+        ({"DAWNLIST_JWT_KEY_FILE": " "}, "DAWNLIST_JWT_KEY_FILE is set, but holds only blanks"),
+        ({"DAWNLIST_API_KEY": " "}, "DAWNLIST_API_KEY is set, but holds only blanks"),
+        ({"DAWNLIST_API_KEY": "\n"}, "DAWNLIST_API_KEY is set, but holds only blanks"),
+        ({"DAWNLIST_API_KEY": ",, "}, "DAWNLIST_API_KEY is set, but holds no key"),
+        ({"DAWNLIST_API_KEY": "one\ntwo"}, "separate keys by commas"),
+        ({"DAWNLIST_JWT_AUDIENCE": "shop"}, "set DAWNLIST_JWT_KEY or DAWNLIST_JWT_KEY_FILE"),
+        (
+            {"DAWNLIST_JWT_AUDIENCE": "shop", "DAWNLIST_API_KEY": "k"},
+            "DAWNLIST_JWT_AUDIENCE is set, but there is no key",
+        ),
+        (
+            {"DAWNLIST_JWT_AUDIENCE": " ", "DAWNLIST_JWT_KEY": SECRET},
+            "DAWNLIST_JWT_AUDIENCE is set, but holds only blanks",
+        ),
     ],
-    ids=["short", "no key", "no file", "empty file"],
+    ids=[
+        "short",
+        "no key",
+        "no file",
+        "empty file",
+        "31 bytes and a line end",
+        "blank key of tokens",
+        "blank file",
+        "blank API key",
+        "line end as API key",
+        "commas as API key",
+        "two lines as API key",
+        "audience alone",
+        "audience beside an API key",
+        "blank audience",
+    ],
 )
 def test_a_key_that_can_not_be_used_is_one_clear_line(
     environment: dict[str, str], message: str

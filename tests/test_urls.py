@@ -21,6 +21,7 @@ def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
         "mysql://me@db/shop?charset=utf8mb4&PWD=s3cret",
         "mysql://me@db/shop?pass=s3cret",
         "s3://KEY:SECRET@bucket/lake",
+        "redis://:***@host/0?password=s3cret",
     ],
 )
 def test_however_it_is_written(url: str) -> None:
@@ -36,6 +37,7 @@ def test_however_it_is_written(url: str) -> None:
         "postgresql://me:@/shop",
         "postgresql://me@db:5432/shop",
         "postgresql://me@db/shop?passfile=/run/secret/pg",
+        "https://shop/?next=a&bypasses=1&pass",
         "s3://bucket/a@b",
     ],
 )
@@ -55,6 +57,15 @@ def test_masked_keeps_the_rest() -> None:
         mask_passwords("can't reach postgresql://me:pw@db/shop!")
         == "can't reach postgresql://me:***@db/shop!"
     )
+
+
+def test_a_masked_password_is_still_a_password() -> None:
+    with pytest.raises(ValueError, match="holds a password"):
+        refuse_password("redis://:***@host:6379/0", "X")
+
+
+def test_a_password_in_the_value_of_another_parameter_is_masked() -> None:
+    assert mask_passwords("?next=http://h/?mytoken2=abc&a=1") == "?next=http://h/?mytoken2=***&a=1"
 
 
 def test_an_absent_optional_secret_is_no_password(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from dawnlist.dataclass_json import to_json
 from dawnlist.pipelines.terminal import out, print_line
-from dawnlist.records.winner_names import describe_winner
+from dawnlist.records.winner_names import describe_winner, name_winner
 from dawnlist.store.layout import NothingPublishedError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _describe_hold(hold: "VersionHold") -> str:
 def _build_versions_table(versions: "list[ListedVersion]") -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("version", "as of", "winner", "users", "items", "MB", "metric", ""):
-        table.add_column(heading, no_wrap=heading != "metric")
+        table.add_column(heading, no_wrap=heading not in ("winner", "metric"))
     for version in versions:
         state = "active" if version.active else ""
         table.add_row(*map(escape, _build_version_cells(version)), state)
@@ -66,7 +66,7 @@ def _build_version_cells(version: "ListedVersion") -> list[str]:
     return [
         str(version.version),
         version.as_of,
-        describe_winner(to_json(version)),
+        name_winner(to_json(version)),
         f"{version.users:,}",
         f"{version.items:,}",
         f"{megabytes:,.1f}",

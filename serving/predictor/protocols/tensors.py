@@ -26,6 +26,7 @@ from dawnlist.serving.predictor.protocols.fields import (
     parse_question,
 )
 from dawnlist.serving.predictor.protocols.v1 import parse_json_object
+from dawnlist.values import describe_value
 
 V2_PARAMETERS: Final = ("k", "explain", "repeats", *CONTEXT_PARAMETERS)
 INPUT_NAMES: Final = ("user_id", "options")
@@ -95,7 +96,7 @@ def _check_tensor(tensor: Tensor, n: int) -> None:
     has_boolean = any(isinstance(length, bool) for length in shape)  # which equals 0 or 1
     if shape not in ([n], [n, 1]) or has_boolean or len(tensor.data) != n:
         raise ValueError(
-            f"input {tensor.name}: shape {str(shape)[:50]} and data for {n} users: "
+            f"input {tensor.name}: shape {describe_value(shape)} and data for {n} users: "
             f"it has to be [{n}]"
         )
 

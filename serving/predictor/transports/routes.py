@@ -13,7 +13,11 @@ from dawnlist.serving.predictor.model import DawnlistModel
 from dawnlist.serving.predictor.protocols import lean, v1, v2
 from dawnlist.serving.predictor.protocols.encoding import PredictionEncoder, ServedCatalogue
 from dawnlist.serving.predictor.transports.auth import Authenticator
-from dawnlist.serving.predictor.transports.failures import INTERNAL_ERROR_STATUS, choose_status
+from dawnlist.serving.predictor.transports.failures import (
+    INTERNAL_ERROR_STATUS,
+    choose_status,
+    parse_untrusted,
+)
 from dawnlist.serving.predictor.transports.http import PendingResponse, Request, Response
 from dawnlist.serving.predictor.transports.openapi import build_openapi_document
 from dawnlist.serving.predictor.transports.responses import (
@@ -149,7 +153,7 @@ class Router:
 
     def _answer_v1(self, request: Request) -> PendingResponse:
         """Answer POST /v1/models/NAME:predict."""
-        questions = v1.parse_v1_request(request.body)
+        questions = parse_untrusted(v1.parse_v1_request, request.body)
         return self._predict("v1", questions, self._encode_v1)
 
     def _encode_v1(
@@ -166,20 +170,20 @@ class Router:
             raise ValueError(
                 "tensors as raw bytes are not supported here: send the data as JSON, or use gRPC"
             )
-        request_id, questions = v2.parse_v2_request(request.body)
+        request_id, questions = parse_untrusted(v2.parse_v2_request, request.body)
         encode = partial(v2.encode_v2_response, self._model.name, request_id)
         return self._predict("v2", questions, encode)
 
     def _answer_lean(self, request: Request) -> PendingResponse:
         """Answer GET /v1/recommendations/USER."""
         user = request.path[len(RECOMMENDATIONS_PREFIX) :]
-        question = lean.parse_get_request(user, request.query)
+        question = parse_untrusted(lean.parse_get_request, user, request.query)
         return self._predict("lean", [question], self._encode_lean)
 
     def _answer_buy_again(self, request: Request) -> PendingResponse:
         """Answer GET /v1/buy-again/USER."""
         user = request.path[len(BUY_AGAIN_PREFIX) :]
-        question = lean.parse_buy_again_request(user, request.query)
+        question = parse_untrusted(lean.parse_buy_again_request, user, request.query)
         return self._predict("buy_again", [question], self._encode_lean)
 
     def _encode_lean(
