@@ -107,7 +107,7 @@ class InferenceServicer(GRPCInferenceServiceServicer):  # type: ignore[misc]
         try:
             questions = parse_untrusted(_read_questions, request)
             catalogue, recommendations = await self._model.predict(questions)
-            response = build_infer_response(
+            response = await build_infer_response(
                 self._model.name, request.id, questions, catalogue, recommendations
             )
         except Exception as failure:
