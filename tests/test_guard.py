@@ -29,7 +29,7 @@ from dawnlist.machine.embedded_valkey import run_embedded_valkey
 from dawnlist.serving.predictor.answers.version_follower import VersionFollower
 from dawnlist.serving.predictor.request_limiter import OverloadedError, RequestLimiter
 from dawnlist.serving.predictor.server import run_predictor
-from dawnlist.serving.predictor.transports import connection, limits
+from dawnlist.serving.predictor.transports import limits
 from dawnlist.serving.predictor.transports.auth import (
     Authenticator,
     ForbiddenError,
@@ -150,6 +150,37 @@ def test_a_client_that_asks_first_is_told_to_go_on(served: Predictor) -> None:
     head = V1 + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY)
     answer = talk(served.url, head, BODY)
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+
+
+def test_a_client_that_asks_first_after_another_request_is_told_after_its_answer(
+    served: Predictor,
+) -> None:
+    head = V1 + b"Expect: 100-Continue\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+    with socket.create_connection(("127.0.0.1", urlsplit(served.url).port)) as line:
+        line.sendall(ANN + b"\r\n" + head)
+        answer = b""
+        while not answer.endswith(b"HTTP/1.1 100 Continue\r\n\r\n"):
+            data = line.recv(1 << 16)
+            assert data, answer
+            answer += data
+        line.sendall(BODY)
+        assert line.recv(1 << 16).startswith(b"HTTP/1.1 200 OK")
+    assert answer.startswith(b"HTTP/1.1 200 OK") and answer.count(b"HTTP/1.1 ") == 2
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        V1.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Expect: 100-continue\r\n",
+        V1 + b"Expect: something else\r\n",
+    ],
+    ids=["HTTP/1.0", "something else"],
+)
+def test_a_client_that_does_not_know_it_is_not_told_to_go_on(
+    served: Predictor, head: bytes
+) -> None:
+    answer = talk(served.url, head + b"Content-Length: %d\r\n\r\n" % len(BODY), BODY)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b" 100 " not in answer
 
 
 def test_head_is_get_without_the_body(served: Predictor) -> None:
@@ -279,9 +310,122 @@ def test_a_client_that_does_not_read_its_answers_is_not_read_from_either() -> No
     assert line.aborted  # asking on does not put it off
 
 
-def test_a_client_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "MAX_CONNECTIONS", 0)
-    assert asyncio.run(connected(b"", 0)).startswith(b"HTTP/1.1 503")
+def build_context(max_connections: int) -> ConnectionContext:
+    return ConnectionContext(
+        answered,
+        lambda: Response(503, b"late"),
+        lambda code, text: Response(code, text.encode()),
+        max_connections,
+    )
+
+
+def connect_line(
+    context: ConnectionContext, state: ServerState, *pieces: bytes
+) -> tuple[Line, HttpConnection]:
+    """Connect a client that sends the pieces."""
+    line = Line()
+    client = HttpConnection(context, None, state, None, line)
+    client.connection_made(line)
+    for piece in pieces:
+        client.data_received(piece)
+    return line, client
+
+
+def test_the_client_that_waits_longest_makes_room_for_one_more() -> None:
+    closed: list[int] = []
+    context = build_context(max_connections=3)
+    context.count_closed = lambda: closed.append(1)
+    state = ServerState()
+    first, first_client = connect_line(context, state)
+    slow, _ = connect_line(context, state, b"GET / HT")
+    last, _ = connect_line(context, state)
+    first_client.data_received(b"GET / HTTP/1.1\r\n\r\n")
+    assert not (first.aborted or slow.aborted or last.aborted or closed)  # as many as there may be
+    probe, _ = connect_line(context, state, b"GET / HTTP/1.1\r\n\r\n")
+    assert (first.aborted, slow.aborted, last.aborted) == (False, True, False)
+    assert probe.taken.startswith(b"HTTP/1.1 200") and len(closed) == 1
+    connect_line(context, state)
+    connect_line(context, state)
+    assert (first.aborted, last.aborted, probe.aborted) == (True, True, False)
+    assert len(closed) == 3
+
+
+def test_a_client_that_does_not_read_makes_room_too() -> None:
+    context, state = build_context(max_connections=1), ServerState()
+    line, client = connect_line(context, state, b"GET / HTTP/1.1\r\n\r\n")
+    client.pause_writing()
+    probe, _ = connect_line(context, state, b"GET / HTTP/1.1\r\n\r\n")
+    assert line.aborted and probe.taken.startswith(b"HTTP/1.1 200")
+
+
+def test_a_client_too_many_is_refused_only_while_all_others_are_being_answered() -> None:
+    async def connect_two() -> tuple[bytes, bytes]:
+        state, context = ServerState(), build_context(max_connections=1)
+        loop = asyncio.get_running_loop()
+        protocol = functools.partial(HttpConnection, context, None, state, None)
+        server = await loop.create_server(protocol, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        async with server:
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(b"GET /slow HTTP/1.1\r\n\r\n")
+            while context.waiting or not state.connections:
+                await asyncio.sleep(0.002)
+            other_reader, other_writer = await asyncio.open_connection(*address)
+            refused = await other_reader.read()
+            connections: list[Any] = list(state.connections)
+            for each in connections:
+                each.expire(loop.time() + limits.ANSWER_TIMEOUT_SECONDS + 1)
+            late = await reader.readuntil(b"late")
+            writer.close()
+            other_writer.close()
+        return refused, late
+
+    refused, late = asyncio.run(connect_two())
+    assert refused.startswith(b"HTTP/1.1 503") and b"too many connections" in refused
+    assert late.startswith(b"HTTP/1.1 503")
+
+
+def test_closed_connections_leave_nothing_behind() -> None:
+    context, state = build_context(max_connections=2), ServerState()
+    _, client = connect_line(context, state, b"GET / HTTP/1.1\r\n\r\n")
+    client.connection_lost(None)
+    assert not context.waiting and not state.connections
+
+
+BAD = b"\x00bad\r\n\r\n"
+LONG_URL = b"GET /" + b"a" * 8_200 + b" HTTP/1.1\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "codes"),
+    [
+        pytest.param([ANN + b"\r\n" + BAD], [200, 400], id="at once"),
+        pytest.param([(ANN + b"\r\n") * 3 + BAD], [200, 200, 200, 400], id="three before it"),
+        pytest.param([ANN + b"\r\n", BAD], [200, 400], id="in two pieces"),
+        pytest.param([ANN + b"\r\n" + LONG_URL + ANN + b"\r\n"], [200, 414], id="nothing after it"),
+        pytest.param([ANN + b"Connection: close\r\n\r\n" + BAD], [200], id="after the last"),
+        pytest.param([BAD + ANN + b"\r\n"], [400], id="bad at first"),
+    ],
+)
+def test_good_requests_before_a_bad_one_are_answered(
+    served: Predictor, pieces: list[bytes], codes: list[int]
+) -> None:
+    answer = talk(served.url, *pieces, answers=len(codes))
+    heads = re.findall(rb"HTTP/1\.1 (\d+) [^\r]*\r\n(?:[^\r]+\r\n)*?\r\n", answer)
+    assert [int(code) for code in heads] == codes, answer
+    assert answer.count(b"connection: close") == 1
+    assert not answer.endswith(b"[still open]")
+
+
+@pytest.mark.parametrize("requests", [1, 2])
+def test_a_client_that_sends_no_more_gets_its_answers(served: Predictor, requests: int) -> None:
+    address = (urlsplit(served.url).hostname, urlsplit(served.url).port)
+    with socket.create_connection(address) as line:
+        line.sendall((ANN + b"\r\n") * requests)
+        line.shutdown(socket.SHUT_WR)
+        with line.makefile("rb") as stream:
+            answer = stream.read()
+    assert answer.count(b"HTTP/1.1 200 OK") == requests
 
 
 def test_the_gate_counts_requests_and_questions() -> None:

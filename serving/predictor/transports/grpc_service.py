@@ -34,7 +34,12 @@ from dawnlist.serving.predictor.transports.grpc_messages import (
     read_parameters,
     read_tensors,
 )
-from dawnlist.serving.predictor.transports.limits import MAX_BODY, MAX_HEAD
+from dawnlist.serving.predictor.transports.limits import (
+    MAX_BODY,
+    MAX_GRPC_CONNECTIONS,
+    MAX_HEAD,
+    TRANSFER_TIMEOUT_SECONDS,
+)
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
 from dawnlist.serving.predictor.watch.logs import INTERNAL_ERROR_MESSAGE, FailureReporter
 from dawnlist.urls import format_error
@@ -102,7 +107,7 @@ class InferenceServicer(GRPCInferenceServiceServicer):  # type: ignore[misc]
         try:
             questions = parse_untrusted(_read_questions, request)
             catalogue, recommendations = await self._model.predict(questions)
-            response = build_infer_response(
+            response = await build_infer_response(
                 self._model.name, request.id, questions, catalogue, recommendations
             )
         except Exception as failure:
@@ -163,6 +168,8 @@ def build_grpc_server(servicer: InferenceServicer, host: str, port: int) -> Any:
             ("grpc.max_send_message_length", MAX_ANSWER),
             ("grpc.max_metadata_size", MAX_HEAD),
             ("grpc.so_reuseport", 0),
+            ("grpc.max_allowed_incoming_connections", MAX_GRPC_CONNECTIONS),
+            ("grpc.server_handshake_timeout_ms", int(TRANSFER_TIMEOUT_SECONDS * 1000)),
         ],
     )
     add_GRPCInferenceServiceServicer_to_server(servicer, server)

@@ -1,6 +1,6 @@
 """All routes of the predictor over HTTP; kserve's own routes are never reached."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -32,7 +32,7 @@ RECOMMENDATIONS_PREFIX: Final = lean.RECOMMENDATIONS_PATH.encode()
 BUY_AGAIN_PREFIX: Final = lean.BUY_AGAIN_PATH.encode()
 PROMETHEUS_CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
-AnswerEncoder = Callable[[list[Question], ServedCatalogue, list[Recommendation]], bytes]
+AnswerEncoder = Callable[[list[Question], ServedCatalogue, list[Recommendation]], Awaitable[bytes]]
 """Encodes the answers to a request's questions as the body of a response."""
 RouteHandler = Callable[[Request], Response | PendingResponse]
 """Answers a request at once or later; raises ValueError for a request that is not allowed."""
@@ -156,13 +156,13 @@ class Router:
         questions = parse_untrusted(v1.parse_v1_request, request.body)
         return self._predict("v1", questions, self._encode_v1)
 
-    def _encode_v1(
+    async def _encode_v1(
         self,
         questions: list[Question],
         catalogue: ServedCatalogue,
         recommendations: list[Recommendation],
     ) -> bytes:
-        return v1.encode_v1_response(self._encoder, questions, catalogue, recommendations)
+        return await v1.encode_v1_response(self._encoder, questions, catalogue, recommendations)
 
     def _answer_v2(self, request: Request) -> PendingResponse:
         """Answer POST /v2/models/NAME/infer."""
@@ -186,7 +186,7 @@ class Router:
         question = parse_untrusted(lean.parse_buy_again_request, user, request.query)
         return self._predict("buy_again", [question], self._encode_lean)
 
-    def _encode_lean(
+    async def _encode_lean(
         self,
         questions: list[Question],
         catalogue: ServedCatalogue,
@@ -203,7 +203,7 @@ class Router:
         except Exception as failure:
             return self._count(label, self._build_failure_response(failure))
         try:
-            response = Response(200, encode(questions, catalogue, recommendations))
+            response = Response(200, await encode(questions, catalogue, recommendations))
         except Exception as failure:  # also a ValueError is our fault here
             response = self._build_internal_error(failure)
         return self._count(label, response)
