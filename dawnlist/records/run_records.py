@@ -19,6 +19,7 @@ from typing import Any, Final
 from dawnlist.cuts import TIME_MACRO_PREFIXES, format_iso, format_stamp, parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.messages.masking import mask_secrets
+from dawnlist.urls import describe_error
 
 StepRecord = dict[str, Any]
 BACKFILL_PREFIX = "backfill-"
@@ -122,7 +123,7 @@ def _describe_error(error: BaseException) -> dict[str, str]:
     """
     return {
         "type": type(error).__name__,
-        "message": mask_secrets(str(error)),
+        "message": mask_secrets(describe_error(error)),
         "traceback": mask_secrets(traceback.format_exc()),
     }
 
