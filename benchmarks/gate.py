@@ -30,6 +30,7 @@ from dawnlist.model import popularity
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.evaluation import Difference, Evaluation, HoldoutFacts, Lift
 from dawnlist.model.factor_model import FactorModel
+from dawnlist.model.hybrid import blend_fitted_popularity
 from dawnlist.model.metrics import score_lists
 from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
@@ -104,9 +105,7 @@ def measured(users: int, judged: int) -> dict[str, list[Day]]:
 
 def _fitted(user_items: UserItems, config: ALSConfig) -> Any:
     factors = training.fit_als(user_items, config)
-    return popularity.blend_popularity(
-        factors, user_items, config.popularity_share, config.popularity_half_life
-    )
+    return blend_fitted_popularity(factors, user_items, config)
 
 
 def _ndcg(splits: Splits, factors: Any) -> Floats:

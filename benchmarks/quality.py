@@ -20,7 +20,7 @@ from dawnlist.arrays import Float64Array
 from dawnlist.components.tune.grid import Grid
 from dawnlist.model import popularity
 from dawnlist.model.config import ALSConfig
-from dawnlist.model.popularity import blend_popularity
+from dawnlist.model.hybrid import blend_fitted_popularity
 from dawnlist.model.splits import Splits
 
 GRID: dict[str, Any] = {
@@ -46,9 +46,12 @@ def fitted(day: Splits, config: ALSConfig, blends: list[tuple[float, float]]) ->
     user_items = day.user_items("train")
     fit = ALSTrainer(user_items).start_fit(config)
     fit.advance(config.iterations)
-    return [
-        ndcg(day, "train", blend_popularity(fit.factors, user_items, *blend)) for blend in blends
-    ]
+    values = []
+    for share, half_life in blends:
+        blended = replace(config, popularity_share=share, popularity_half_life=half_life)
+        factors = blend_fitted_popularity(fit.factors, user_items, blended)
+        values.append(ndcg(day, "train", factors))
+    return values
 
 
 def searched(days: Days, grid: Grid) -> dict[ALSConfig, float]:

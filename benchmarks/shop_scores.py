@@ -70,7 +70,8 @@ def compare_with_live(live: UserNights, rule: UserNights, metric: str) -> dict[s
     difference = live.values[metric] - rule.values[metric]
     users, position = np.unique(live.user, return_inverse=True)
     sums = np.bincount(position, weights=difference, minlength=len(users))
-    low, high = ratio_interval(sums, np.asarray(np.bincount(position), np.float64), seed=7)
+    counts = np.bincount(position).astype(np.float64)
+    low, high = ratio_interval(sums.astype(np.float64), counts, seed=7)
     return {"difference": mean(difference), "low": low, "high": high}
 
 

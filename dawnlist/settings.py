@@ -377,7 +377,8 @@ class GateSettings(_Section):
     max_churn: float = Field(default=0.9, ge=0, le=1)
     """Accept a challenger that replaces at most this share of the items in the live lists.
 
-    If more than this share of the live model's items is gone from the events, nothing is published.
+    If more than this share of the live model's items is gone from the events, or of the last day's
+    events has items that nobody met before, nothing is published.
     1 accepts lists that are entirely different.
     """
     max_drift: float = Field(default=0.25, ge=0)

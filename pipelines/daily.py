@@ -42,7 +42,7 @@ def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseCompone
         half_life: list[float] = [14.0, 60.0],  # noqa: B006
         popularity_share: list[float] = [0.0, 0.5, 1.5, 5.0],  # noqa: B006
         popularity_half_life: list[float] = [0.5, 1.0, 5.0],  # noqa: B006
-        repeat_share: list[float] = [0.0, 0.3, 0.8, 2.4],  # noqa: B006
+        repeat_share: list[float] = [0.0, 0.3, 1.0, 3.0],  # noqa: B006
         repeat_half_life: list[float] = [20.0, 60.0, 180.0],  # noqa: B006
         content_share: list[float] = [0.0, 0.03, 0.1, 0.3],  # noqa: B006
         content_pairs: list[float] = [10.0, 100.0],  # noqa: B006

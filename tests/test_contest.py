@@ -68,15 +68,16 @@ def test_a_hybrid_of_a_blend_has_a_row_of_its_own_where_no_share_of_popularity_w
     assert len(contest.rows) == 3 + len(ranked)
 
 
-AT_THE_BOUND = np.array([0.75, 0.25])
-"""Two users gain .5 on average, and its standard error is .25: two of them, to the last bit."""
-BEYOND_IT = np.array([0.75, 0.26])
+AT_THE_BOUND = np.array([0.5, 0.25])
+"""Two users gain .375 on average, and its standard error is .125: three of them, to the last bit."""
+BEYOND_IT = np.array([0.5, 0.26])
 
 
 def race(
     contest: Contest,
     monkeypatch: pytest.MonkeyPatch,
     values: dict[tuple[float, float], Float64Array],
+    has_favourite: bool = True,
 ) -> list[Contender]:
     """Race one fit with a share of popularity of 0 or 1, then the best with one of repeats.
 
@@ -91,7 +92,9 @@ def race(
         return TrialResult(np.tile(user_values[:users], (len(METRICS), 1)), 0.0, 0.0)
 
     monkeypatch.setattr(Contest, "_score_more_users", score)
-    contest.sample.users = contest.sample.users[:2]
+    contest.has_favourite = has_favourite
+    sample: Any = contest.sample
+    sample.users = sample.users[:2]
     left = contest.halve([Contender(CONFIG, ResumableFit(FITTED, CONFIG))], [(3, 1)])
     blended = contest.blend(left, [(0.0, 1.0), (1.0, 1.0)], 2)
     return contest.add_repeats(blended[:2], [(0.0, 90.0), (1.0, 90.0)], 1)
@@ -122,6 +125,13 @@ def test_the_shares_of_the_beginning_stay_until_others_are_clearly_better(
     assert shares[0] == winner
     assert sorted(shares) == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert [one.rows[-1]["dropped"] for one in ranked] == [False, True, True, True]
+
+
+def test_without_a_favourite_the_best_comes_first(
+    contest: Contest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [best, *_] = race(contest, monkeypatch, {(1, 1): np.array([0.1, -0.05])}, has_favourite=False)
+    assert (best.config.popularity_share, best.config.repeat_share) == (1, 1)
 
 
 def test_a_contender_with_its_own_shares_stays_itself() -> None:

@@ -299,7 +299,7 @@ def test_the_next_day_fetches_only_itself_and_renews_what_is_live(
     ).stdout
     [active] = [line for line in listed.splitlines() if line.endswith("active")]
     assert active.split()[:2] == ["2", DAY_2]
-    assert f"{before['engine']} of 2025-02-10, renewed" in active
+    assert "renewed" in active
 
 
 def test_a_rollback_moves_store_and_champion(

@@ -2,6 +2,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
@@ -9,10 +10,12 @@ import pytest
 from deltalake import write_deltalake
 
 from dawnlist.components.dataset.periods import choose_cuts, count_known_users
+from dawnlist.components.dataset.repeat_gap import measure_repeat_gap
 from dawnlist.components.dataset.split_pairs import build_splits
 from dawnlist.components.dataset.traffic import measure_traffic
 from dawnlist.cuts import Cuts, format_iso
 from dawnlist.lake.lake import Lake
+from dawnlist.model.repeats import DEFAULT_GAP, RepeatMode
 from dawnlist.model.splits import Splits
 from dawnlist.records import registry
 from dawnlist.schema import ITEMS_SCHEMA, VERDICTS_SCHEMA
@@ -52,6 +55,81 @@ def test_pairs_are_cut_in_time(lake: Lake) -> None:
     assert splits.judged("holdout").tolist() == [0, 1]  # eve has no history
     assert splits.repeat_share("holdout") == 1 / 4
     assert (report["pairs"], report["holdout_users"], report["train_pairs"]) == (6, 2, 3)
+
+
+@pytest.mark.parametrize("mode", ["auto", "on", "off"])
+def test_repeats_are_truth_unless_the_settings_turn_them_off(lake: Lake, mode: RepeatMode) -> None:
+    splits, report = build_splits(lake, 0, NO_VERDICTS, AS_OF, 30, repeats=mode)
+    ann = {"auto": [0, 1, 1], "on": [0, 1, 1], "off": [0, 1, 0]}[mode]
+    assert splits.truth("holdout").toarray().tolist() == [ann, [0, 0, 1], [0, 1, 0]]
+    assert splits.counts_repeats == (mode != "off")
+    assert splits.is_repeat("holdout").sum() == 1  # ann's tea
+    assert splits.repeat_share("holdout") == report["holdout_repeat_share"] == 1 / 4
+    assert report["repeats"] == splits.about["repeats"] == mode
+
+
+def test_whoever_only_comes_back_to_items_is_judged_where_repeats_count(tmp_path: Path) -> None:
+    found = Lake.open(str(tmp_path), "shop")
+    write_interactions(
+        found,
+        ("ann", "tea", 100.0),
+        ("ann", "tea", 5.0),
+        ("bob", "jam", 100.0),
+        ("bob", "tea", 5.0),
+    )
+    for mode, judged in (("auto", [0, 1]), ("off", [1])):
+        splits, report = build_splits(found, 0, NO_VERDICTS, AS_OF, 30, repeats=mode)  # type: ignore[arg-type]
+        assert splits.judged("holdout").tolist() == judged
+        assert report["holdout_users"] == len(judged)
+        del splits.about["repeats"]  # of an older release
+        assert splits.judged("holdout").tolist() == [1]
+
+
+def measure_gap(*rows: tuple[str, str, float], pairs: int = 1) -> float:
+    return measure_repeat_gap(pads.dataset(interactions(*rows)), AS_OF, pairs)
+
+
+def test_the_gap_is_the_median_of_days_between_meetings() -> None:
+    ann = [("ann", "tea", 12.0 + 24 * day) for day in (0, 2, 6)]
+    assert measure_gap(*ann) == 3  # 2 and 4 days
+    assert measure_gap(*ann, ("bob", "jam", 12.0), ("bob", "jam", 24 * 30.0)) == 4
+    # Another user's and another item's meetings are none of this pair's.
+    assert measure_gap(*ann, ("bob", "tea", 12.0), ("ann", "jam", 12.0)) == 3
+
+
+def test_meetings_of_one_day_are_one() -> None:
+    assert measure_gap(("ann", "tea", 1.0), ("ann", "tea", 23.0)) == DEFAULT_GAP
+    # Two days in UTC, though less than an hour apart.
+    assert measure_gap(("ann", "tea", 23.9), ("ann", "tea", 24.1)) == 1
+    assert measure_gap(("ann", "tea", 1.0), ("ann", "tea", 2.0), ("ann", "tea", 24 * 5 + 1)) == 5
+
+
+def test_without_repeats_the_gap_is_the_default() -> None:
+    assert measure_gap(("ann", "tea", 1.0), ("ann", "jam", 99.0), ("bob", "tea", 50.0)) == 1
+    assert measure_repeat_gap(pads.dataset(interactions()), AS_OF, 0) == DEFAULT_GAP == 1
+
+
+def test_the_gap_knows_nothing_from_the_end_on(lake: Lake) -> None:
+    rows = pads.dataset(interactions(("ann", "tea", 100.0), ("ann", "tea", 48.0)))
+    assert measure_repeat_gap(rows, AS_OF - timedelta(hours=48), 1) == DEFAULT_GAP
+    assert measure_repeat_gap(rows, AS_OF - timedelta(hours=47), 1) == 3
+    splits, report = build_splits(lake, 0, NO_VERDICTS, AS_OF, window_days=30)
+    assert (splits.repeat_gap, report["repeat_gap_days"]) == (2, 2)  # ann's tea before validation
+
+
+def test_with_too_many_pairs_some_users_alone_are_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dawnlist.components.dataset.repeat_gap.MAX_PAIRS", 10)
+    names = [f"u{number}" for number in range(40)]
+    query = "SELECT name FROM (SELECT unnest($names) AS name) WHERE hash(name) % 2 = 0"
+    sampled = {row[0] for row in duckdb.execute(query, {"names": names}).fetchall()}
+    some, others = sorted(sampled)[:3], sorted(set(names) - sampled)[:5]
+    rows = []
+    for user, days in [(user, 3) for user in some] + [(user, 8) for user in others]:
+        rows += [(user, "tea", 12.0), (user, "tea", 12.0 + 24 * days)]
+    assert measure_gap(*rows, pairs=10) == 8
+    assert measure_gap(*rows, pairs=11) == 3
 
 
 def test_ages_run_from_the_last_event_to_the_cut(lake: Lake) -> None:
@@ -120,7 +198,9 @@ def test_the_traffic_of_the_last_day_and_of_those_before(tmp_path: Path) -> None
     splits, _ = build_splits(found, 0, NO_VERDICTS, AS_OF, window_days=40)
     before = [2, 0, 1, 1] + [0] * 23 + [1]
     mixes = {"mix": {"view": 1.0}, "mix_before": {"view": 1.0}}
-    assert splits.about["traffic"] == {"events": 2, "dropped": 0, "before": before, **mixes}
+    assert splits.about["traffic"] == {
+        "events": 2, "dropped": 0, "known_items": 1.0, "before": before, **mixes,
+    }  # fmt: skip
     short, _ = build_splits(found, 0, NO_VERDICTS, AS_OF, window_days=4)
     assert short.about["traffic"]["before"] == [2, 0, 1]
     drop = {
@@ -158,10 +238,22 @@ def test_a_day_of_other_events() -> None:
     assert measure_traffic(pads.dataset(told.slice(0, 0)), AS_OF) == {
         "events": 0,
         "dropped": 0,
+        "known_items": None,
         "before": [],
         "mix": {},
         "mix_before": {},
     }
+
+
+def test_how_much_of_the_last_day_is_of_items_that_were_there_before() -> None:
+    """The last day begins at its first moment: 24 hours before the end belongs to it."""
+    rows = interactions(
+        ("ann", "tea", 24.0), ("bob", "new", 24.0), ("bob", "new", 2.0), ("eve", "oat", 1.0),
+        ("ann", "tea", 24.1), ("ann", "jam", 90.0),
+    )  # fmt: skip
+    assert measure_traffic(pads.dataset(rows), AS_OF)["known_items"] == 0.25
+    first_day = interactions(("ann", "tea", 3.0))
+    assert measure_traffic(pads.dataset(first_day), AS_OF)["known_items"] is None
 
 
 def test_the_incumbent_is_recorded_and_changes_no_cut(lake: Lake) -> None:

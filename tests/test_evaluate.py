@@ -15,6 +15,7 @@ from dawnlist.components.evaluate.evaluation import (
     evaluate_models,
     flatten_evaluation,
 )
+from dawnlist.components.evaluate.segments import divide_truth
 from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
@@ -151,6 +152,86 @@ def test_segments() -> None:
     assert in_segment(result, "new items")["arms"] == dict.fromkeys(
         result["arms"], 0
     )  # nobody can list n
+
+
+def with_repeats(splits: Splits) -> Splits:
+    """a meets x again in the holdout, and c z; repeats count."""
+    for user, item in (("a", "x"), ("c", "z")):
+        [place] = [
+            number
+            for number, pair in enumerate(zip(splits.user_index, splits.item_index, strict=True))
+            if (splits.user_ids.ids[pair[0]].as_py(), splits.item_ids.ids[pair[1]].as_py())
+            == (user, item)
+        ]
+        splits.last[2, place], splits.weight[2, place] = splits.last[2].max(), 1
+    return replace(splits, about={**splits.about, "repeats": "auto"})
+
+
+REPEATING = {"repeat_share": 1.0, "repeat_half_life": 90.0, "repeat_gap": 1.0}
+
+
+def test_repeats_are_hits_of_lists_that_hold_them() -> None:
+    splits = with_repeats(cut(*ROWS))
+    challenger = replace(ranking(splits, "abc", "xyz"), config=REPEATING)
+    result = evaluated(splits, challenger, ranking(splits, "abc", "zyx"), "hit_rate", k=1)
+    # Own items come first for the challenger: x for a, x for b, z for c. The incumbent: z, y, y.
+    assert result["per_user"] == {"challenger": [1, 0, 1], "incumbent": [1, 1, 0]}
+    assert result["repeat_share"] == round(2 / 7, 4)
+    assert list(result["arms"]) == [
+        "challenger", "incumbent", "item_knn", "own_items", "popularity",
+    ]  # fmt: skip
+    # a: x, b: z, c: z. Nobody met x in the last week, and it is a's own all the same.
+    assert result["arms"]["own_items"]["hit_rate@1"] == pytest.approx(2 / 3, abs=1e-6)
+    again, new = (in_segment(result, name) for name in ("items met again", "items new to the user"))
+    assert (again["users"], new["users"]) == (2, 2)
+    assert [again["arms"][arm] for arm in ("challenger", "incumbent", "own_items")] == [1, 0, 1]
+    assert [new["arms"][arm] for arm in ("challenger", "incumbent", "own_items")] == [0, 1, 0]
+    assert again["difference"] == {"mean": 1, "low": 1, "high": 1}
+    assert new["difference"] == {"mean": -1, "low": -1, "high": -1}
+    alone = evaluated(splits, challenger, None, "hit_rate", k=1)
+    assert "difference" not in in_segment(alone, "items met again")
+
+
+def test_without_repeats_there_are_no_parts_and_no_arm_of_own_items() -> None:
+    splits = with_repeats(cut(*ROWS))
+    splits = replace(splits, about={**splits.about, "repeats": "off"})
+    result = evaluated(splits, ranking(splits, "abc", "xyz"), None, "hit_rate", k=1)
+    assert (result["evaluated_users"], list(result["arms"])) == (
+        2,
+        ["challenger", "item_knn", "popularity"],
+    )
+    assert not {"items met again", "items new to the user"} & {
+        row["segment"] for row in result["segments"]
+    }
+
+
+def test_the_parts_of_the_truth_sum_up_to_it() -> None:
+    users = arms.EvaluatedUsers.from_splits(with_repeats(cut(*ROWS)), 1)
+    parts = divide_truth(users)
+    assert list(parts) == ["new items", "items new to the user", "items met again"]
+    dense = {}
+    for name, (has_truth, truth) in parts.items():
+        assert truth.shape[0] == has_truth.sum()
+        dense[name] = np.zeros(users.truth.shape)
+        dense[name][has_truth] = truth.toarray()
+    whole = dense["items new to the user"] + dense["items met again"]
+    np.testing.assert_array_equal(whole, users.truth.toarray())
+    # n, x, y, z: b's n is new to everybody; a met x again, c z.
+    assert dense["new items"].tolist() == [[0] * 4, [1, 0, 0, 0], [0] * 4]
+    assert dense["items met again"].tolist() == [[0, 1, 0, 0], [0] * 4, [0, 0, 0, 1]]
+
+
+def test_own_items_come_before_popular_ones_by_frequency_and_age() -> None:
+    splits = cut(*ROWS, ("a", "n", 40.0))
+    history = splits.user_items("train")
+    arm = arms.build_own_items_arm(history, 1.0)
+    users = arms.EvaluatedUsers.from_splits(splits, 4)
+    # n was met last, x and y are equally old; then what others met in the last week: z.
+    assert arm(users)[0].tolist() == [0, 1, 2, 3]
+    history.weight.data[(history.weight.indices == 2)] = 9
+    assert arms.build_own_items_arm(history, 1.0)(replace(users, history=history))[0].tolist() == [
+        2, 0, 1, 3,
+    ]  # fmt: skip
 
 
 def test_cold_users_get_the_popular_list_of_every_arm_that_does_not_know_them() -> None:

@@ -256,6 +256,8 @@ def test_no_segment_loses_much() -> None:
         ({"events": 0, "before": [900] * 14, "mix": {}}, {"events": False, "volume": False}),
         ({"events": 1000, "dropped": 4000}, {}),  # 80%
         ({"events": 1000, "dropped": 4001}, {"dropped": False}),
+        ({"known_items": 0.1}, {}),
+        ({"known_items": 0.0999}, {"items": False}),  # the ids changed
         ({"events": 0, "dropped": 0, "before": ([900] * 6 + [0]) * 2, "mix": {}}, {}),
         ({"before": []}, {}),  # the first day
         (
@@ -271,6 +273,20 @@ def test_no_segment_loses_much() -> None:
         ({"mix": {"view": 0.6, "cart": 0.4}, "mix_before": {"view": 0.7, "cart": 0.3}}, {}),
         ({"mix": {"view": 1.0}, "mix_before": {"view": 0.9, "cart": 0.1}}, {"drift": False}),
         ({"mix_before": {}}, {}),
+        # A weak day is compared with the weakest of the same weekdays: 60% of 400.
+        ({"events": 240, "before": ([900] * 6 + [400] + [900] * 6 + [900]) * 2}, {}),
+        ({"events": 239, "before": ([900] * 6 + [400] + [900] * 6 + [900]) * 2}, {"volume": False}),
+        # Few events on this weekday: the days before count, too.
+        ({"events": 2, "before": ([150] * 6 + [10]) * 4, "mix": {"view": 1.0}}, {}),
+        ({"events": 2, "before": [94] + ([150] * 5 + [10] + [150]) * 4}, {}),
+        (
+            {"events": 2, "before": [93] + ([150] * 5 + [10] + [150]) * 4},
+            {"events": False, "volume": False},
+        ),
+        # On a day with few events chance moves the mix, and new items may be all there is.
+        ({"events": 10, "before": [10] * 28, "mix": {"view": 0.6, "cart": 0.4}}, {}),
+        ({"events": 99, "before": [99] * 28, "known_items": 0.0}, {}),
+        ({"events": 100, "known_items": 0.0, "before": [100] * 28}, {"items": False}),
     ],
 )
 def test_the_day_must_be_like_others(traffic: dict[str, Any], expected: dict[str, Any]) -> None:

@@ -784,6 +784,7 @@ def test_without_a_version_the_static_file_answers_and_nothing_is_ready(locked: 
         "user_id": "ann",
         "tier": "static",
         "model_version": "0",
+        "token": None,
         "as_of": "2026-01-01T03:00:00Z",
         "age_seconds": 0,
         "items": [{"item_id": "s", "title": "Static", "score": 0.0}],

@@ -124,7 +124,8 @@ def test_own_items_get_their_own_scores_beside_the_products() -> None:
     items, scores = aligned.rank(np.array([0, 1]), history, 3)
     # u1: a 3, b 2 + .1 x 20, c 1.5. u2: a 1 / 2 + 2 x 20 / 3 x .1, b 2 / 2 + 20 / 3 x .1, c 4 / 2.
     assert items.tolist() == [[1, 0, 2], [2, 0, 1]]
-    np.testing.assert_allclose(scores, [[4, 3, 1.5], [2, 0.5 + 4 / 3, 1 + 2 / 3]], rtol=1e-6)
+    expected = np.array([[4, 3, 1.5], [2, 0.5 + 4 / 3, 1 + 2 / 3]])
+    np.testing.assert_allclose(scores, expected, rtol=1e-6)
     short, _ = aligned.rank(np.array([0, 1]), history, 1)
     assert short.tolist() == [[1], [2]]
 
@@ -134,7 +135,8 @@ def test_own_items_of_unknown_users_and_unknown_own_items_are_left_out() -> None
     history = met([[1, 1, 0, 0], [0, 1, 0, 1]])
     items, scores = aligned.rank(np.array([0, 1]), history, 4)
     assert items.tolist() == [[-1] * 4, [3, 0, 2, -1]]
-    np.testing.assert_allclose(scores, [[0] * 4, [1.5 + 10, 3, 2, 0]], rtol=1e-6)
+    expected = np.array([[0] * 4, [1.5 + 10, 3, 2, 0]])
+    np.testing.assert_allclose(scores, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("pairs", [1, 2, 100])

@@ -245,7 +245,7 @@ def test_a_first_run_that_popularity_won_names_the_rule_that_decided(night: Nigh
     scored["arms"]["challenger"]["coverage@20"] = 0.002
     assert night.judged(scored)
     night.published("popularity")
-    rule = "coverage@20 of the catalogue: 0.20%, at least 1.00%: FAIL"
+    rule = "items that the lists show: 0, at least 20: FAIL"
     assert f"popularity won. The challenger did not pass: {rule}. ndcg@20: " in night.reported()[0]
 
 
@@ -581,6 +581,31 @@ def test_segments_lift_and_churn_are_told(night: Night) -> None:
         "judged on another holdout (0123456789abcdef, now fedcba9876543210)",
     ):
         assert words in page
+
+
+def test_repeats_that_count_are_told_with_both_parts_of_the_truth(night: Night) -> None:
+    found = evaluation(0.3, 0.28, 0.2)
+    segments = [
+        {**SEGMENTS[0], "difference": {"mean": 0.012, "low": 0.01, "high": -0.014}},
+        SEGMENTS[1],
+    ]
+    night.judged(
+        {**found, "segments": segments, "arms": {**found["arms"], "own_items": {"ndcg@20": 0.25}}}
+    )
+    text, page, markdown = night.reported()
+    assert "of the holdout are repeats, which count as hits." in page
+    assert re.search(r"^own items +0\.2500", text, re.MULTILINE)
+    assert (
+        "| history 1-4 | 1,200 | 0.1000 | 0.0500 | +0.0120 (+0.0100 to \u22120.0140) |" in markdown
+    )
+    assert "| cold users | 7 | 0.2000 | 0.2000 | \u2013 |" in markdown
+
+
+def test_repeats_that_do_not_count_are_told_as_such(night: Night) -> None:
+    night.judged(evaluation(0.3, 0.28, 0.2))
+    _, page, markdown = night.reported()
+    assert "of the holdout are repeats, which no list can hit." in page
+    assert "challenger against incumbent" not in markdown
 
 
 def test_items_that_no_list_has_and_a_damaged_table(night: Night) -> None:

@@ -14,6 +14,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 
 from dawnlist.serving.predictor.protocols.v1 import parse_json_object
 from dawnlist.serving.predictor.transports.failures import parse_untrusted
+from dawnlist.store.client import connect_store
 from tests.support.published import metric
 from tests.support.servers import Predictor
 
@@ -44,7 +45,20 @@ def texts(name: str, *data: Any, **changes: Any) -> dict[str, Any]:
 
 def without_age(prediction: dict[str, Any]) -> dict[str, Any]:
     assert prediction.pop("age_seconds") > 0
+    assert prediction.pop("token").startswith("1-")
     return prediction
+
+
+def read_token(url: str) -> str:
+    with connect_store(url) as client:
+        return str(client.get("dawnlist:{shop}:active").decode())
+
+
+def test_each_answer_carries_the_token_of_its_version(served: Predictor) -> None:
+    token = read_token(served.redis)
+    assert v1(served.url, {"user_id": "ann"}).json()["predictions"][0]["token"] == token
+    assert v2(served.url, texts("user_id", "ann")).json()["parameters"]["token"] == token
+    assert lean(served.url, "ann").json()["token"] == token
 
 
 def test_v1_answers_each_instance_in_its_order(served: Predictor) -> None:
@@ -219,6 +233,7 @@ def test_grpc_answers_the_same(served: Predictor, stub: Any, raw: bool) -> None:
     response = stub.ModelInfer(infer_request("ann", HOSTILE, raw=raw, k=2))
     assert (response.id, response.model_name, response.model_version) == ("7", "dawnlist", "1")
     assert response.parameters["as_of"].string_param == WHENCE["as_of"]
+    assert response.parameters["token"].string_param == read_token(served.redis)
     assert response.parameters["age_seconds"].int64_param > 0
     assert arrays(response) == {
         "item_id": ["c", "a", "a", "b"],

@@ -261,7 +261,7 @@ def test_what_never_went_live_is_no_incumbent(shop: Shop, monkeypatch: pytest.Mo
     assert (shop.live, shop.incumbent(3), shop.incumbent(4)) == ("c", "a", "c")
 
 
-def test_an_emptied_store_that_counts_from_one_again(shop: Shop) -> None:
+def test_an_emptied_store_gives_no_number_twice(shop: Shop) -> None:
     shop.publish(1, "a")
     shop.publish(2, "b")
     with connect_store(shop.url) as client:
@@ -274,11 +274,45 @@ def test_an_emptied_store_that_counts_from_one_again(shop: Shop) -> None:
         None,
         "b",
     )  # no champion, so the gate lets a rerun of the day through
-    shop.publish(2, "c")
-    shop.publish(3, "d")
+    assert shop.publish(2, "c")["version"] == 3
+    assert shop.publish(3, "d")["version"] == 4
     assert (shop.live, shop.incumbent(3), shop.incumbent(2)) == ("d", "c", "a")
-    shop.rollback(1)
+    shop.rollback(3)
     assert (shop.live, shop.incumbent(3)) == ("c", "c")
+
+
+def test_a_store_that_went_back_to_a_snapshot_gives_no_number_twice(shop: Shop) -> None:
+    first = shop.publish(1, "a")
+    with connect_store(shop.url) as client:
+        snapshot = {key: client.dump(key) for key in client.scan_iter()}
+        second = shop.publish(2, "b")
+        client.flushall()
+        for key, value in snapshot.items():
+            client.restore(key, 0, value)
+    assert shop.publish(1, "a") == first
+    assert (second["version"], shop.publish(2, "b")["version"]) == (2, 3)
+    assert (shop.live, shop.incumbent(3)) == ("b", "b")
+
+
+def test_a_live_version_whose_keys_are_gone_is_published_again(shop: Shop) -> None:
+    shop.publish(1, "a")
+    for run, version in (("a", 2), ("b", 3)):
+        with connect_store(shop.url) as client:
+            client.delete(*client.scan_iter(match="dawnlist:shop:*"))
+        assert shop.publish(1, run)["version"] == version
+        assert (shop.live, shop.incumbent(2)) == (run, run)
+
+
+def test_a_champion_follows_when_active_was_lost(shop: Shop) -> None:
+    shop.publish(1, "a")
+    shop.publish(2, "b")
+    for repair in (lambda: shop.publish(2, "b"), lambda: shop.rollback(2)):
+        with connect_store(shop.url) as client:
+            client.delete("dawnlist:{shop}:active")
+        registry.reconcile_champion(shop.lake, shop.url, "shop")
+        assert (shop.live, shop.incumbent(3)) == (None, "b")
+        repair()
+        assert (shop.live, shop.incumbent(3), shop.incumbent(2)) == ("b", "b", "a")
 
 
 def test_a_version_of_another_lake_is_not_gone_back_to(

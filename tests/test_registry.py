@@ -114,10 +114,10 @@ def test_a_publisher_in_between_stays_in_the_history(lake: Lake) -> None:
     others = [13]
 
     class Interrupted(Lake):
-        def read_json(self, *parts: str) -> Any:
+        def read_json(self, *parts: str, types: Any = None) -> Any:
             if others:
                 registry.set_champion(lake, report(others.pop(), 13))
-            return super().read_json(*parts)
+            return super().read_json(*parts, types=types)
 
     registry.set_champion(Interrupted(lake.uri, lake.objects), report(14, 14))
     assert [entry["run"] for entry in lake.read_json("champion.json")["history"]][-3:] == [

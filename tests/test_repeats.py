@@ -1,5 +1,7 @@
 """A user's own items: what they add to scores, and how they come into lists."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -44,15 +46,17 @@ def compute_slowly(history: UserItems, settings: RepeatSettings) -> np.ndarray:
     for user in range(len(own)):
         start, end = history.weight.indptr[user : user + 2]
         pairs = sorted(range(start, end), key=lambda pair: (history.age[pair], pair))
-        raw = {}
+        frequency, readiness = {}, {}
         for pair in pairs[:200]:
             age, weight = float(history.age[pair]), float(history.weight.data[pair])
-            readiness = min(1, (age + 0.5) / max(0.25 * settings.gap, 0.5))
-            raw[pair] = weight**0.5 * 0.5 ** (age / settings.half_life) * readiness
-        divisor = sum(sorted(raw.values())[-20:]) / 20
-        for pair, value in raw.items():
+            readiness[pair] = min(1, (age + 0.5) / max(0.25 * settings.gap, 0.5))
+            frequency[pair] = weight**0.5 * 0.5 ** (age / settings.half_life)
+        divisor = sum(sorted(frequency.values())[-20:]) / 20
+        for pair, value in frequency.items():
             item = history.weight.indices[pair]
-            own[user, item] = settings.share * value / divisor if divisor else 0
+            own[user, item] = 0
+            if divisor:
+                own[user, item] = settings.share * value * readiness[pair] / divisor
     return own
 
 
@@ -99,8 +103,8 @@ def test_one_users_pairs_and_all_users_pairs_have_the_same_scores() -> None:
 
 def test_what_was_met_more_often_and_later_counts_more() -> None:
     settings = RepeatSettings(share=1.0, half_life=10.0, gap=2.0)
-    raw = settings.compute_raw(np.array([1.0, 4.0, 4.0]), np.array([0.0, 0.0, 10.0]))
-    assert raw.tolist() == [1, 2, 1]
+    frequency = settings.compute_frequency(np.array([1.0, 4.0, 4.0]), np.array([0.0, 0.0, 10.0]))
+    assert frequency.tolist() == [1, 2, 1]
     # One user's values always have the same sum, so those of few items are larger.
     scores = settings.score_own_items(np.array([1.0, 4.0, 4.0]), np.array([0.0, 0.0, 10.0]))
     assert scores.tolist() == [5, 10, 5]
@@ -132,8 +136,14 @@ def test_what_was_met_just_now_waits_for_a_quarter_of_the_gap(
     gap: float, age: float, readiness: float
 ) -> None:
     settings = RepeatSettings(1.0, 1e9, gap)
-    raw = settings.compute_raw(np.array([1.0]), np.array([age]))
-    assert raw[0] == pytest.approx(readiness, rel=1e-7)
+    assert settings.compute_readiness(np.array([age])) == pytest.approx([readiness], rel=1e-7)
+
+
+def test_an_only_item_that_was_met_just_now_counts_less() -> None:
+    """The sum by which a user's values are divided is that of the frequencies alone."""
+    settings = RepeatSettings(1.0, 1e9, gap=28.0)
+    assert settings.score_own_items(np.ones(1), np.array([0.0])) == pytest.approx([20 / 14])
+    assert settings.score_own_items(np.ones(1), np.array([7.0])) == pytest.approx([20.0])
 
 
 def test_a_weight_of_0_adds_nothing_and_may_be_listed() -> None:
@@ -146,7 +156,7 @@ def test_a_weight_of_0_adds_nothing_and_may_be_listed() -> None:
     assert SETTINGS.score_own_items(np.zeros(2), np.ones(2)).tolist() == [0, 0]
     assert SETTINGS.score_own_items(np.zeros(0), np.zeros(0)).shape == (0,)
     # A weight below 0 counts as 0.
-    assert SETTINGS.compute_raw(np.array([-1.0]), np.array([9.0])).tolist() == [0]
+    assert SETTINGS.compute_frequency(np.array([-1.0]), np.array([9.0])).tolist() == [0]
 
 
 def test_very_old_pairs_are_no_error() -> None:
@@ -181,15 +191,15 @@ def test_of_pairs_of_one_age_the_first_ones_can_be_repeated() -> None:
     assert mark_newest(np.zeros(0, np.int64), np.zeros(0, np.float32)).shape == (0,)
 
 
-def merge(items: list[list[int]], scores: list[list[float]], own: csr_matrix, k: int) -> list:
+def merge(items: list[list[int]], scores: Any, own: csr_matrix, k: int) -> list[Any]:
     lists = merge_own_items((np.array(items), np.array(scores, np.float32)), own, k)
-    assert (lists[0].dtype, lists[1].dtype) == (np.int64, np.float32)
+    assert [part.dtype.name for part in lists] == ["int64", "float32"]
     return [lists[0].tolist(), lists[1].tolist()]
 
 
 def test_own_items_come_where_their_scores_put_them() -> None:
     own = csr_matrix(
-        (np.float32([2.5, -1, 9, 1, 0]), [5, 6, 7, 5, 6], [0, 2, 3, 3, 5]), shape=(4, 8)
+        (np.array([2.5, -1, 9, 1, 0], np.float32), [5, 6, 7, 5, 6], [0, 2, 3, 3, 5]), shape=(4, 8)
     )
     items = [[0, 1, 2], [0, -1, -1], [3, 4, -1], [-1, -1, -1]]
     scores = [[3, 2, 1], [1, 0, 0], [2, 1, 0], [0, 0, 0]]
@@ -200,9 +210,9 @@ def test_own_items_come_where_their_scores_put_them() -> None:
 
 
 def test_of_equal_scores_the_smaller_index_comes_first() -> None:
-    own = csr_matrix((np.float32([1, 1]), [2, 9], [0, 2]), shape=(1, 10))
+    own = csr_matrix((np.array([1, 1], np.float32), [2, 9], [0, 2]), shape=(1, 10))
     assert merge([[4, 7]], [[1, 1]], own, 2) == [[[2, 4]], [[1, 1]]]
-    own = csr_matrix((np.float32([1, 1]), [5, 6], [0, 2]), shape=(1, 10))
+    own = csr_matrix((np.array([1, 1], np.float32), [5, 6], [0, 2]), shape=(1, 10))
     assert merge([[4, 7]], [[1, 1]], own, 2) == [[[4, 5]], [[1, 1]]]
 
 

@@ -17,7 +17,7 @@ def compute_slowly(users: np.ndarray, items: np.ndarray) -> np.ndarray:
 def test_a_scale_is_the_root_of_the_sum_of_squared_scores_among_55_items() -> None:
     users = np.array([[3.0, 4.0], [0.0, 11.0]], np.float32)
     gram = np.eye(2) * 55
-    np.testing.assert_array_equal(compute_score_scales(users, gram), np.float32([5, 11]))
+    np.testing.assert_array_equal(compute_score_scales(users, gram), np.array([5, 11], np.float32))
 
 
 @pytest.mark.parametrize("block", [1, 3, 100])

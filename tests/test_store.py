@@ -230,8 +230,13 @@ def test_a_run_that_is_repeated_changes_nothing(valkey: str) -> None:
     first = publish(valkey, day=1)
     before = keys(valkey)
     assert publish(valkey, day=1) == first
+    assert keys(valkey) == before
     publish(valkey, day=2)
-    assert publish(valkey, day=1) == first
+    assert publish(valkey, day=1) == {
+        "published": False,
+        "reason": "run 'run-1' was published as version 1 before, and version 2 of 2026-03-02T03:00:00Z "
+        "(run 'run-2') is live now; `dawnlist rollback 1` goes back to the run's version",
+    }
     assert (active(valkey), len(keys(valkey, f"*:{first['token']}:*"))) == (2, len(before) - 3)
 
 

@@ -9,11 +9,14 @@ import pytest
 from dawnlist.als.engine import FitEngine
 from dawnlist.components.tune.contenders import ResumableFit
 from dawnlist.components.tune.contest import NEWCOMER_SUFFIX, RungShard
-from dawnlist.components.tune.daily_search import run_daily_search
+from dawnlist.components.tune.daily_search import choose_repeat_mode, run_daily_search
 from dawnlist.components.tune.edges import describe_edges
 from dawnlist.components.tune.grid import (
     NO_CONTENT_BLEND,
     NO_POPULARITY_BLEND,
+    NO_REPEAT_BLEND,
+    REFERENCE_POPULARITY,
+    REFERENCE_REPEATS,
     Grid,
     plan_search,
     read_champion_config,
@@ -27,9 +30,11 @@ from dawnlist.components.tune.trials import Trial, TrialArchive, TrialResult, fo
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.content import ItemFeatures
+from dawnlist.model.hybrid import Hybrid
 from dawnlist.model.hyper_parameters import BY_NAME
 from dawnlist.model.ids import IdMap
 from dawnlist.model.metrics import METRICS
+from dawnlist.model.repeats import RepeatMode
 from dawnlist.model.splits import Splits
 from tests.support.literal import CUTS, two_tastes
 
@@ -101,15 +106,21 @@ def test_what_a_search_is_asked_to_try() -> None:
     grid = Grid((16, 32), alpha=(1, 10), popularity_share=(0.3, 0), popularity_half_life=(1, 7))
     live = ALSConfig(32, 0.1, 10.0, popularity_share=0.2, popularity_half_life=3)
     blends = [NO_POPULARITY_BLEND, (0.3, 1.0), (0.3, 7.0)]
-    assert (plan_search("full", grid, live).configs, grid.blends()) == (grid.configs(), blends)
+    full = plan_search("full", grid, live)
+    assert (grid.blends(), full.blends) == (blends, [*blends, (0.2, 3)])
+    # The champion comes first, and all have its shares, as they would be served.
+    assert [(c.factors, c.alpha) for c in full.configs] == [(32, 10), (16, 1), (16, 10), (32, 1)]
+    assert full.has_favourite
+    shares = {(c.popularity_share, c.popularity_half_life) for c in full.configs}
+    assert shares == {(0.2, 3)}
     around = plan_search("around_champion", grid, live)
-    assert [(c.factors, c.alpha) for c in around.configs] == [
-        (32, 10),
-        (16, 10),
-        (32, 1),
-        (32, 100),
+    assert [(c.factors, c.alpha, c.popularity_share) for c in around.configs] == [
+        (32, 10, 0.2),
+        (16, 10, 0.2),
+        (32, 1, 0.2),
+        (32, 100, 0.2),
     ]
-    assert around.blends == blends  # .2 of 3 days is on no edge
+    assert around.blends == [*blends, (0.2, 3)]  # .2 of 3 days is on no edge
     first = plan_search("around_champion", grid, None)
     assert (first.configs, first.description) == (
         grid.configs(),
@@ -120,7 +131,7 @@ def test_what_a_search_is_asked_to_try() -> None:
     middle = plan_search("off", grid, None)
     assert ([(c.factors, c.alpha) for c in middle.configs], middle.blends) == (
         [(23, 3.16)],
-        [(0.3, 2.65)],
+        [NO_POPULARITY_BLEND],  # the reference shares are not in this grid
     )
     with pytest.raises(
         ValueError, match="search is 'fast': give one of full, around_champion, off"
@@ -136,6 +147,176 @@ def test_the_champion_is_that_of_the_splits(lake: Lake) -> None:
     assert read_champion_config(lake, splits) == ALSConfig(alpha=3.0)
     lake.write_json({"engine": "popularity", "window": "7d"}, "models", "m", "config.json")
     assert read_champion_config(lake, splits) is None
+
+
+def test_a_share_of_popularity_of_an_older_release_is_not_kept(lake: Lake) -> None:
+    """It was added to scores that were not divided, so the same number means something else."""
+    splits, live = two_tastes(), ALSConfig(popularity_share=0.3, popularity_half_life=14.0)
+    splits.about["incumbent"] = {"model": "m"}
+    lake.write_json(live.as_dict(), "models", "m", "config.json")
+    older = read_champion_config(lake, splits)
+    assert older is not None
+    assert (older.popularity_share, older.popularity_half_life) == REFERENCE_POPULARITY
+    lake.write_json({**live.as_dict(), "score_scale": 55.0}, "models", "m", "config.json")
+    assert read_champion_config(lake, splits) == live
+
+
+def test_the_repeats_that_each_mode_tries() -> None:
+    grid = Grid(repeat_share=(0.0, 0.4, 1.2), repeat_half_life=(20.0, 100.0))
+    pairs = [(0.4, 20), (0.4, 100), (1.2, 20), (1.2, 100)]
+    assert grid.repeats("off") == [NO_REPEAT_BLEND]
+    assert grid.repeats("auto") == [NO_REPEAT_BLEND, *pairs]
+    assert grid.repeats("on") == pairs
+    nothing = Grid(repeat_share=(0.0,))
+    assert nothing.repeats("auto") == [NO_REPEAT_BLEND]
+    with pytest.raises(
+        ValueError, match=r"lists\.repeats is on and the grid of repeat_share has on"
+    ):
+        nothing.repeats("on")
+    with pytest.raises(ValueError, match="give a share above 0"):
+        plan_search("full", nothing, None, "on")
+
+
+def test_the_reference_share_of_repeats_is_twice_their_odds() -> None:
+    grid = Grid(repeat_share=(0.0, 0.3), repeat_half_life=(20.0,))
+    half = grid.with_reference_repeats(0.5)
+    assert half.reference_repeats == (2.0, 60.0)
+    assert half.reference_blends("auto")[1] == (2.0, 60.0)
+    assert half.reference_blends("off")[1] == NO_REPEAT_BLEND
+    assert grid.with_reference_repeats(0.2).reference_repeats == (0.5, 60.0)
+    assert grid.with_reference_repeats(0.9).reference_repeats == (18.0, 60.0)
+    assert grid.with_reference_repeats(1.0).reference_repeats == (20.0, 60.0)
+    # Without a share of repeats in the grid none is tried.
+    nothing = Grid(repeat_share=(0.0,))
+    assert nothing.with_reference_repeats(0.5) is nothing
+
+
+def test_a_search_without_a_champion_begins_with_the_reference_shares() -> None:
+    wide = Grid(
+        popularity_share=(0.0, REFERENCE_POPULARITY[0]),
+        popularity_half_life=(0.5, REFERENCE_POPULARITY[1]),
+        repeat_share=(0.0, REFERENCE_REPEATS[0]),
+        repeat_half_life=(20.0, REFERENCE_REPEATS[1]),
+    )
+    assert wide.reference_blends("auto") == (REFERENCE_POPULARITY, REFERENCE_REPEATS)
+    assert wide.reference_blends("off") == (REFERENCE_POPULARITY, NO_REPEAT_BLEND)
+    other = Grid(popularity_share=(0.4,), repeat_share=(0.7,), repeat_half_life=(20.0,))
+    assert other.reference_blends("auto") == (NO_POPULARITY_BLEND, NO_REPEAT_BLEND)
+    assert other.reference_blends("on") == (NO_POPULARITY_BLEND, (0.7, 20.0))
+    for search in ("full", "off"):
+        [config] = plan_search(search, wide, None, "auto").configs
+        assert (config.popularity_share, config.popularity_half_life) == REFERENCE_POPULARITY
+        assert (config.repeat_share, config.repeat_half_life) == REFERENCE_REPEATS
+
+
+@pytest.mark.parametrize(
+    ("mode", "share", "kept"),
+    [
+        ("auto", 2.0, (2.0, 30.0)),
+        ("auto", 0.0, (0.0, 30.0)),
+        ("on", 2.0, (2.0, 30.0)),
+        ("on", 0.0, REFERENCE_REPEATS),
+        ("off", 2.0, NO_REPEAT_BLEND),
+        ("off", 0.0, (0.0, 30.0)),
+    ],
+)
+def test_the_champions_repeats_are_kept_where_the_settings_allow_them(
+    mode: RepeatMode, share: float, kept: tuple[float, float]
+) -> None:
+    grid = Grid(repeat_share=(0.0, REFERENCE_REPEATS[0]), repeat_half_life=(REFERENCE_REPEATS[1],))
+    live = ALSConfig(repeat_share=share, repeat_half_life=30.0)
+    for search in ("full", "around_champion", "off"):
+        plan = plan_search(search, grid, live, mode)
+        assert {(one.repeat_share, one.repeat_half_life) for one in plan.configs} == {kept}
+        assert kept in plan.repeats
+    assert plan.repeats == [kept]
+
+
+def with_repeats(repeated: int, new: int, mode: str) -> Splits:
+    """Of the validation's pairs so many were met before, and so many were not."""
+    splits = two_tastes(users=60)
+    moment = splits.last[1].max()
+    gone = np.flatnonzero(splits.last[1] > 0)[new:]
+    splits.last[1, gone], splits.weight[1, gone] = 0, 0
+    again = np.flatnonzero(splits.last[0] > 0)[:repeated]
+    splits.last[1, again], splits.weight[1, again] = moment, 1
+    splits.about["repeats"] = mode
+    return splits
+
+
+@pytest.mark.parametrize(
+    ("repeated", "new", "mode", "chosen"),
+    [
+        (1, 99, "auto", "auto"),  # 1% of the pairs
+        (1, 100, "auto", "off"),
+        (0, 0, "auto", "off"),
+        (9, 0, "auto", "auto"),
+        (0, 100, "on", "on"),
+        (50, 50, "off", "off"),
+    ],
+)
+def test_repeats_are_tried_from_1_percent_of_the_pairs_on(
+    repeated: int, new: int, mode: str, chosen: str
+) -> None:
+    assert choose_repeat_mode(with_repeats(repeated, new, mode)) == chosen
+
+
+def test_splits_of_an_older_release_have_no_repeats() -> None:
+    splits = with_repeats(50, 50, "auto")
+    del splits.about["repeats"]
+    assert choose_repeat_mode(splits) == "off"
+
+
+def of_habit(mode: str) -> Splits:
+    """Everyone met two items nine times as often as others; in validation these two alone."""
+    splits = two_tastes()
+    splits.last[1], splits.weight[1] = 0, 0
+    for user in range(40):
+        pairs = np.flatnonzero((splits.user_index == user) & (splits.last[0] > 0))[:2]
+        splits.weight[0, pairs] = 9
+        splits.last[1, pairs] = int(CUTS.validation_start.timestamp() * 1e6) + 10**9
+        splits.weight[1, pairs] = 1
+    splits.about["repeats"] = mode
+    return splits
+
+
+def test_repeats_are_added_where_they_help(lake: Lake) -> None:
+    configs, repeats = [ALSConfig(factors=2, iterations=3)], [NO_REPEAT_BLEND, (50.0, 100.0)]
+    [alone] = search_configs(lake, of_habit("auto"), configs, "ndcg", 2)
+    [again] = search_configs(lake, of_habit("auto"), configs, "ndcg", 2, repeats=repeats)
+    assert (alone["repeat_share"], alone["ndcg@2"]) == (0, 0)
+    assert (again["repeat_share"], again["repeat_half_life"], again["ndcg@2"]) == (50, 100, 1)
+    # Nobody comes back to anything here.
+    fresh = two_tastes()
+    fresh.about["repeats"] = "auto"
+    [taste] = search_configs(lake, fresh, configs, "ndcg", 2, repeats=repeats)
+    assert taste["repeat_share"] == 0
+
+
+def test_a_days_search_tries_repeats_as_the_settings_say(lake: Lake) -> None:
+    grid = Grid((2,), iterations=3, repeat_share=(0.0, 50.0), repeat_half_life=(100.0,))
+    for number, (mode, share) in enumerate((("auto", 50), ("on", 50), ("off", 0))):
+        splits = of_habit(mode)
+        if mode == "off":
+            splits = two_tastes()  # with no truth at all the grid's first one would be taken
+        run = f"run-{number}"
+        report = run_daily_search(lake, splits, grid, "full", "ndcg", 2, FitEngine(), run, None)
+        assert report["trials"][0]["repeat_share"] == share
+    grid = replace(grid, repeat_share=(0.0,))
+    with pytest.raises(ValueError, match=r"lists\.repeats is on"):
+        run_daily_search(lake, of_habit("on"), grid, "full", "ndcg", 2, FitEngine(), "run-3", None)
+
+
+def test_newcomers_get_none_of_their_own_items(lake: Lake) -> None:
+    """What they met is in their truth here, and a share of repeats changes none of their scores."""
+    splits = of_habit("auto")
+    sample = Sample.from_splits(splits, Hybrid.of(splits, "tune"), 2, "cpu").short_history_sample
+    factors = np.ones((len(sample.users), 1), np.float32), np.ones((20, 1), np.float32)
+    one, other = (ALSConfig(1, repeat_share=share) for share in (0.0, 9.0))
+    scores = [sample.score_newcomers(factors, config, 0, 5) for config in (one, other)]
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert not scores[0].any()
+    assert sample.values(factors, other, 0, 5).any()
 
 
 def test_a_rung_has_a_third_of_the_trials_and_three_times_the_sweeps() -> None:
@@ -188,6 +369,7 @@ def test_the_best_trials_come_first_and_went_all_the_way(lake: Lake) -> None:
         (3, 40),
         (4, 40),
         (10, 40),
+        (10, 40),  # the last one in the race of the shares of popularity
     ]
 
 
@@ -199,10 +381,11 @@ def test_a_trial_is_what_a_fit_of_its_own_would_be(lake: Lake, tmp_path: Path) -
     assert (alone["ndcg@5"], alone["map@5"]) == (best["ndcg@5"], best["map@5"])
 
 
-@pytest.mark.parametrize("after", [1, 17, 20, 26])
+@pytest.mark.parametrize(("after", "fits"), [(1, 1), (17, 17), (20, 20), (26, 25), (27, 26)])
 def test_a_search_that_was_killed_goes_on_and_fits_nothing_twice(
-    lake: Lake, tmp_path: Path, fitted: list[Any], after: int
+    lake: Lake, tmp_path: Path, fitted: list[Any], after: int, fits: int
 ) -> None:
+    """The 26th row is of a finalist as it is, whose scores are kept already."""
     unbroken = search_configs(
         Lake.open(str(tmp_path), "unbroken"), two_tastes(), GRID.configs(), "ndcg", 5, blends=BLENDS
     )
@@ -220,7 +403,7 @@ def test_a_search_that_was_killed_goes_on_and_fits_nothing_twice(
             lake, two_tastes(), GRID.configs(), "ndcg", k=5, progress=progress, blends=BLENDS
         )
     finished = fitted.copy()
-    assert len(finished) == after
+    assert len(finished) == fits
     fitted.clear()
     again = search_configs(lake, two_tastes(), GRID.configs(), "ndcg", k=5, blends=BLENDS)
     assert found(again) == found(unbroken)
@@ -341,9 +524,9 @@ def test_the_table_of_trials_is_kept_as_they_are_made(
         blends=BLENDS,
         table=("searches", "day", "run.json"),
     )
-    assert sizes == list(range(1, 16 + 6 + 3 + 6 + 1))
+    assert sizes == list(range(1, 16 + 6 + 3 + 9 + 1))
     table = lake.read_json("searches", "day", "run.json")
-    assert [row["dropped"] for row in table].count(False) == 6 + 3 + 1
+    assert [row["dropped"] for row in table].count(False) == 6 + 3 + 3 + 1
     assert {row["sweeps"]: row["users"] for row in table} == {3: 40, 4: 40, 10: 40}
     assert sum(row["popularity_share"] > 0 for row in table) == 6
     assert {name: trials[0][name] for name in table[0] if name != "seconds"} in [
@@ -378,7 +561,8 @@ def test_too_few_users_choose_nothing(lake: Lake, min_users: int, searched: bool
     """Forty users can be judged on validation; the live configuration is kept as it is."""
     live = ALSConfig(4, 0.1, 7.0, half_life=3.0, iterations=4, popularity_share=0.7)
     splits = two_tastes()
-    lake.write_json({**live.as_dict(), "ridge_scale": 1.0}, "models", "m", "config.json")
+    config = {**live.as_dict(), "ridge_scale": 1.0, "score_scale": 55.0}
+    lake.write_json(config, "models", "m", "config.json")
     splits.about["incumbent"] = {"model": "m"}
     small = Grid((4,), (0.1,), (1.0, 7.0), half_life=(3.0,), iterations=2)
     report = run_daily_search(
@@ -396,6 +580,20 @@ def test_too_few_users_choose_nothing(lake: Lake, min_users: int, searched: bool
         lake, splits, small, "full", "ndcg", 5, FitEngine(), "run-1", shard, min_users
     )
     assert of_shard["trials"] == []
+
+
+@pytest.mark.parametrize(("mode", "share"), [("off", 0.0), ("auto", 2.0), ("on", 2.0)])
+def test_a_live_share_of_repeats_stays_without_a_search_where_the_settings_allow_it(
+    lake: Lake, mode: str, share: float
+) -> None:
+    """Nobody meets anything again in validation, which so few users would say by chance too."""
+    live = ALSConfig(4, iterations=3, repeat_share=2.0, repeat_half_life=30.0)
+    splits = two_tastes()
+    splits.about.update({"incumbent": {"model": "m"}, "repeats": mode})
+    lake.write_json({**live.as_dict(), "score_scale": 55.0}, "models", "m", "config.json")
+    grid = Grid((4,), repeat_share=(0.5,), repeat_half_life=(10.0,), iterations=3)
+    report = run_daily_search(lake, splits, grid, "full", "ndcg", 5, FitEngine(), "run", None, 41)
+    assert [trial["repeat_share"] for trial in report["trials"]] == [share]
 
 
 def test_trials_that_hit_nobody_choose_nothing(lake: Lake) -> None:
@@ -471,6 +669,24 @@ def test_a_neighbourhood_goes_beyond_the_edges_that_the_champion_is_on(lake: Lak
     assert describe_edges(plan, inside) == []
 
 
+def test_repeats_on_the_grids_edge_are_named() -> None:
+    grid = Grid(repeat_share=(0.0, 0.3, 0.8), repeat_half_life=(20.0, 60.0))
+    plan = plan_search("full", grid, None, "auto")
+    best = ALSConfig(repeat_share=0.8, repeat_half_life=20.0)
+    assert describe_edges(plan, best.as_dict()) == [
+        "repeats 0.8 is the greatest value that was tried; if it goes live, the next run tries "
+        "2.13 too",
+        "repeats' half-life 20 is the least value that was tried; if it goes live, the next run "
+        "tries 6.67 too",
+    ]
+    for share in (0.3, 0.0):
+        inside = ALSConfig(repeat_share=share, repeat_half_life=60.0 + (share == 0))
+        found = describe_edges(plan, inside.as_dict())
+        assert [sentence.split(" is ")[0] for sentence in found] == ["repeats' half-life 60"] * (
+            share > 0
+        )
+
+
 def test_mistakes_are_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         ValueError, match="metric 'auc' is unknown: give one of ndcg, recall, map, mrr, hit_rate"
@@ -530,7 +746,7 @@ def told_by_words(users: int = 60) -> Splits:
     return Splits(ids[0], ids[1], *pairs, CUTS, {"incumbent": None}, stock)
 
 
-CONTENTS = [NO_CONTENT_BLEND, (0.01, 2.0), (1.0, 10.0)]
+CONTENTS = [NO_CONTENT_BLEND, (0.01, 2.0), (10.0, 10.0)]
 
 
 def test_content_is_added_where_it_clearly_helps(lake: Lake) -> None:

@@ -41,12 +41,11 @@ def dataset(
         opened_lake = Lake.open(lake, namespace)
         record["store"] = reconcile_champion(opened_lake, redis, namespace)
         version = json.loads(Path(interactions.path).read_text())["interactions_version"]
-        verdict_rows = pq.read_table(verdicts.path)
         shop_settings = Settings.load(settings)
         built_splits, report = build_splits(
             opened_lake,
             version,
-            verdict_rows,
+            pq.read_table(verdicts.path),
             moment,
             int(window_days),
             shop_settings.gate.min_users,

@@ -21,6 +21,13 @@ GROUP BY ALL
 ORDER BY ALL
 """
 
+KNOWN_ITEMS_QUERY = """
+WITH earlier AS (SELECT DISTINCT item_id FROM rows WHERE event_time < $day)
+SELECT count(earlier.item_id), count(*)
+FROM rows LEFT JOIN earlier ON rows.item_id = earlier.item_id
+WHERE event_time >= $day AND event_time < $as_of
+"""
+
 
 def measure_traffic(
     rows: pads.Dataset, as_of: datetime, all_rows: pads.Dataset | None = None
@@ -37,6 +44,8 @@ def measure_traffic(
         days, and none before the first that has any), `mix` (event type -> share of the last day's
         events) and `mix_before` (event type -> share of all earlier events). A mix without events
         is empty. `dropped` is the number of the last day's events that the bot filter dropped.
+        `known_items` is the share of the last day's events whose items had events before, or None
+        without events on the last day or before it.
     """
     connection = duckdb.connect()
     connection.register("rows", rows)
@@ -52,6 +61,9 @@ def measure_traffic(
         else:
             mix_before[event_type] += events
     first_day = max(events_by_day, default=0)
+    known_items = None
+    if mix_before:
+        known_items = _measure_known_items(connection, as_of)
     all_events = events_by_day[0]
     if all_rows is not None:
         last_day = pc.field("event_time") >= pc.scalar(as_of - timedelta(days=1))
@@ -59,10 +71,19 @@ def measure_traffic(
     return {
         "events": events_by_day[0],
         "dropped": all_events - events_by_day[0],
+        "known_items": known_items,
         "before": [events_by_day[day] for day in range(1, first_day + 1)],
         "mix": _compute_shares(mix),
         "mix_before": _compute_shares(mix_before),
     }
+
+
+def _measure_known_items(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> float | None:
+    """Measure which share of the last day's events has items that had events before that day."""
+    parameters = {"day": as_of - timedelta(days=1), "as_of": as_of}
+    row = connection.execute(KNOWN_ITEMS_QUERY, parameters).fetchone()
+    known, events = row or (0, 0)
+    return round(known / events, 6) if events else None
 
 
 def _compute_shares(mix: "Counter[str]") -> dict[str, float]:

@@ -27,6 +27,8 @@ ADVICE: Final = {
     "churn": "Nearly all lists would change. Check whether the catalogue's ids changed.",
     "dropped": "The bot filter dropped most events. See the drop report, and put a rule that drops "
     "people into shadow, or raise gate.max_dropped.",
+    "items": "Nearly all items of the last day are new. Check whether the catalogue's ids changed. If "
+    "they were meant to, import the earlier events with the new ids, and run the day again with --force.",
     "catalogue": "Nearly all items of the live lists are gone from the events. Check whether the "
     "catalogue's ids changed. If they were meant to, run the day again with --force.",
     "renewal": "The live configuration loses when it is fitted on today's rows. Find what changed in "

@@ -4,19 +4,18 @@ On a day that breaks one of them nothing is published, and it is no evidence for
 """
 
 from dataclasses import replace
-from math import log
-from statistics import median
+from math import log, sqrt
 
 from dawnlist.components.gate.rules import rule_at_least, rule_at_most
+from dawnlist.components.gate.volume import measure_volume
 from dawnlist.model.evaluation import Evaluation, Traffic
 from dawnlist.records.verdict import GateRule
 from dawnlist.settings import GateSettings
 
-DAYS_PER_WEEK = 7
-MIN_SAME_WEEKDAYS = 2
-"""With fewer days of the same weekday, the usual volume is the median of all days."""
 MIN_EVENT_SHARE = 1e-4
 """An event type that is missing counts as this share, because the logarithm of 0 is infinite."""
+HALF_EVENT = 0.5
+"""On a day with few events, a type that is missing counts as half an event."""
 
 
 def apply_day_rules(evaluation: Evaluation, settings: GateSettings) -> list[GateRule]:
@@ -24,10 +23,12 @@ def apply_day_rules(evaluation: Evaluation, settings: GateSettings) -> list[Gate
     traffic = evaluation.traffic or Traffic()
     rules = _check_volume(traffic, settings)
     rules += _check_dropped_events(traffic, settings)
-    if traffic.mix and traffic.mix_before:
-        drift = population_stability_index(traffic.mix, traffic.mix_before)
-        name = "drift of the event mix (PSI)"
-        rules.append(rule_at_most("drift", name, drift, settings.max_drift))
+    rules += _check_drift(traffic, settings)
+    has_enough_events = (traffic.events or 0) >= settings.min_events
+    if traffic.known_items is not None and has_enough_events:
+        name = "events of the last 24 hours with items of the days before"
+        limit = 1 - settings.max_churn
+        rules.append(rule_at_least("items", name, traffic.known_items, limit, "share"))
     if evaluation.kept_items is not None:
         name = "items of the live model that are still there"
         limit = 1 - settings.max_churn
@@ -36,27 +37,54 @@ def apply_day_rules(evaluation: Evaluation, settings: GateSettings) -> list[Gate
 
 
 def _check_volume(traffic: Traffic, settings: GateSettings) -> list[GateRule]:
-    """Compare the day's events with the least number, and with the same weekday before.
+    """Compare the events with the least number, and with the same weekdays before.
 
-    A shop that is usually closed on this weekday needs no more events than it usually has then.
+    They are those of the last day or, where the shop usually has too few on this weekday, of as
+    many days as it takes. A day is compared with the weakest of the same weekdays, since weeks of a
+    small shop differ.
     """
     if traffic.events is None:
         return []
-    days_before = traffic.before or []
+    volume = measure_volume(traffic.events, traffic.before or [], settings.min_events)
     limit = 1 - settings.max_volume_fall
     min_events: float = settings.min_events
-    same_weekdays = select_same_weekdays(days_before)
-    if len(same_weekdays) >= MIN_SAME_WEEKDAYS:
-        min_events = min(min_events, limit * median(same_weekdays))
-    name = "events of the last 24 hours"
-    rules = [rule_at_least("events", name, traffic.events, min_events, "count")]
-    usual_events = estimate_usual_events(days_before)
-    if usual_events:
+    if volume.is_same_weekdays:
+        min_events = min(min_events, limit * volume.least)
+    name = f"events of the last {24 * volume.days} hours"
+    rules = [rule_at_least("events", name, volume.events, min_events, "count")]
+    if volume.least:
         name = "events against the same weekday"
-        share = traffic.events / usual_events
-        note = f"usual on this weekday: {usual_events:,.0f}"
+        share = volume.events / volume.least
+        note = f"usual on this weekday: {volume.usual:,.0f}"
+        if volume.days > 1:
+            note = f"usual in {volume.days} days up to this weekday: {volume.usual:,.0f}"
+        if volume.least < volume.usual:
+            note += f", at the least {volume.least:,.0f}"
         rules.append(rule_at_least("volume", name, share, limit, "share", note))
     return rules
+
+
+def _check_drift(traffic: Traffic, settings: GateSettings) -> list[GateRule]:
+    """Limit how far the mix of event types is from the usual one, beyond what chance explains."""
+    if not traffic.mix or not traffic.mix_before:
+        return []
+    events = traffic.events or 1
+    smallest_share = max(MIN_EVENT_SHARE, HALF_EVENT / events)
+    drift = population_stability_index(traffic.mix, traffic.mix_before, smallest_share)
+    types = len({**traffic.mix, **traffic.mix_before})
+    limit = settings.max_drift + estimate_chance_drift(types, events)
+    return [rule_at_most("drift", "drift of the event mix (PSI)", drift, limit)]
+
+
+def estimate_chance_drift(types: int, events: int) -> float:
+    """Estimate the drift that so few events have by chance.
+
+    For independent events, their number times the index is about chi-square with `types` - 1
+    degrees of freedom: its mean plus three standard deviations are taken, twice, since one person's
+    events are alike.
+    """
+    freedom = max(0, types - 1)
+    return 2 * (freedom + 3 * sqrt(2 * freedom)) / events
 
 
 def _check_dropped_events(traffic: Traffic, settings: GateSettings) -> list[GateRule]:
@@ -72,32 +100,19 @@ def _check_dropped_events(traffic: Traffic, settings: GateSettings) -> list[Gate
     return [rule_at_most("dropped", name, share, settings.max_dropped, "share", note)]
 
 
-def select_same_weekdays(before: list[int]) -> list[int]:
-    """Return the event counts of the same weekday, of the counts of the days before."""
-    return before[DAYS_PER_WEEK - 1 :: DAYS_PER_WEEK]
-
-
-def estimate_usual_events(before: list[int]) -> float:
-    """Return the median event count of the same weekday in the last four weeks.
-
-    `before` has the counts of the days before, newest first. The median is of all days when there
-    are too few of the same weekday, and 0 without any day.
-    """
-    days = select_same_weekdays(before)
-    if len(days) < MIN_SAME_WEEKDAYS:
-        days = before
-    return median(days) if days else 0.0
-
-
-def population_stability_index(mix: dict[str, float], before: dict[str, float]) -> float:
+def population_stability_index(
+    mix: dict[str, float], before: dict[str, float], smallest_share: float = MIN_EVENT_SHARE
+) -> float:
     """Return the population stability index of two mixes, sum of (p - q) ln(p / q).
+
+    A type that is missing counts as `smallest_share`.
 
     Siddiqi, "Credit Risk Scorecards" (2006): below 0.1 no change, above 0.25 a large one. It is the
     symmetrised Kullback-Leibler divergence of Jeffreys (1946).
     """
     terms = []
     for event_type in {**mix, **before}:
-        p = max(mix.get(event_type, 0), MIN_EVENT_SHARE)
-        q = max(before.get(event_type, 0), MIN_EVENT_SHARE)
+        p = max(mix.get(event_type, 0), smallest_share)
+        q = max(before.get(event_type, 0), smallest_share)
         terms.append((p - q) * log(p / q))
     return sum(terms)

@@ -50,7 +50,10 @@ def publish_top_lists(
                 as_of,
                 keep,
                 announce,
+                registry.find_last_version_number(lake),
             )
+            for line in versions.list_foreign_values(client, namespace):
+                print(line)
             registry.sync_champion(lake, client, namespace)
         except STORE_ERRORS as error:
             raise ConnectionError(

@@ -67,6 +67,9 @@ class Contest:
 
         A favourite is never dropped.
         """
+        if not rungs:
+            # The first rung of a search on several nodes has none before it.
+            return contenders
         favourite = contenders[0]
         for number, (sweeps, keep) in enumerate(rungs):
             for contender in contenders:

@@ -60,7 +60,8 @@ def run_daily_search(
         if shard is not None:
             report["trials"] = []
         return {**report, "metric": metric, "k": k}
-    plan = plan_search(mode, grid, champion, _choose_repeat_mode(splits))
+    grid = grid.with_reference_repeats(splits.repeat_share("validation"))
+    plan = plan_search(mode, grid, champion, choose_repeat_mode(splits))
     table: tuple[str, ...] = ()
     if shard is None:
         table = ("searches", format_stamp(splits.cuts.as_of), f"{run}.json")
@@ -89,7 +90,7 @@ def run_daily_search(
     return report
 
 
-def _choose_repeat_mode(splits: Splits) -> RepeatMode:
+def choose_repeat_mode(splits: Splits) -> RepeatMode:
     """Return the mode of the settings, but `off` for `auto` where hardly any item is met again."""
     mode: RepeatMode = splits.about.get("repeats", "off")
     if mode == "auto" and splits.repeat_share("validation") < MIN_REPEAT_SHARE:
@@ -101,7 +102,11 @@ def _skip_search(
     splits: Splits, grid: Grid, champion: ALSConfig | None, reason: str
 ) -> dict[str, Any]:
     """Report the configuration that is fitted when there is nothing to choose by."""
-    config, description = choose_without_search(grid, champion, _choose_repeat_mode(splits))
+    mode = choose_repeat_mode(splits)
+    if champion is not None:
+        # Too few users say nothing about repeats either, so that only the settings count.
+        mode = splits.about.get("repeats", "off")
+    config, description = choose_without_search(grid, champion, mode)
     if champion is None and not splits.content.shape[1]:
         config = with_content_blend(config, NO_CONTENT_BLEND)
     searched = f"{reason}; the challenger has {description}"

@@ -26,9 +26,11 @@ def _collect_tried_values(plan: SearchPlan) -> dict[str, set[float]]:
     for name in FIT_PARAMETERS:
         tried[name] = {getattr(config, name) for config in plan.configs}
     tried["popularity_share"] = {share for share, _ in plan.blends}
+    tried["repeat_share"] = {share for share, _ in plan.repeats}
     tried["content_share"] = {share for share, _ in plan.contents}
     # The half-life and the pairs of a share of 0 say nothing.
     tried["popularity_half_life"] = {days for share, days in plan.blends if share}
+    tried["repeat_half_life"] = {days for share, days in plan.repeats if share}
     tried["content_pairs"] = {pairs for share, pairs in plan.contents if share}
     return tried
 

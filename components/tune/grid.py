@@ -33,6 +33,10 @@ NO_REPEAT_BLEND: Final[RepeatBlend] = (
 )
 REFERENCE_POPULARITY: Final[PopularityBlend] = (1.5, 1.0)
 REFERENCE_REPEATS: Final[RepeatBlend] = (0.8, 60.0)
+REPEATS_PER_ODDS: Final = 2.0
+"""The best share of repeats is about this times the odds that a pair was met before."""
+MIN_NEW_SHARE: Final = 0.1
+"""The odds are those of at least so many new pairs."""
 REFERENCE_FIT: Final = {"factors": 64, "regularization": 30.0, "alpha": 10.0, "half_life": 14.0}
 """What a search begins with: near the best on all real shops (docs/REPEATS.md)."""
 ContentBlend = tuple[float, float]
@@ -67,6 +71,8 @@ class Grid:
     iterations: int = 12
     seed: int = 7
     solver: str = "ials"
+    reference_repeats: RepeatBlend = REFERENCE_REPEATS
+    """The share of repeats, and its half-life, that a search without a champion begins with."""
 
     def __post_init__(self) -> None:
         """Check all values now, since a search reaches some of them late.
@@ -174,9 +180,30 @@ class Grid:
         blend, repeat = self.blends()[0], self.repeats(mode)[0]
         if REFERENCE_POPULARITY in self.blends():
             blend = REFERENCE_POPULARITY
-        if REFERENCE_REPEATS in self.repeats(mode):
-            repeat = REFERENCE_REPEATS
+        if self.reference_repeats in self.repeats(mode):
+            repeat = self.reference_repeats
         return blend, repeat
+
+    def with_reference_repeats(self, repeat_share: float) -> "Grid":
+        """Return the grid with the reference share of repeats that suits a shop.
+
+        The share is REPEATS_PER_ODDS times the odds that a pair was met before. A grid without a
+        share of repeats above 0 stays as it is.
+
+        Args:
+            repeat_share: The share of a day's pairs that their users had met before, below 1.
+        """
+        if not any(self.repeat_share):
+            return self
+        odds = repeat_share / max(1 - repeat_share, MIN_NEW_SHARE)
+        share = round(REPEATS_PER_ODDS * odds, 2)
+        half_life = REFERENCE_REPEATS[1]
+        return replace(
+            self,
+            repeat_share=(*self.repeat_share, share),
+            repeat_half_life=tuple(dict.fromkeys([*self.repeat_half_life, half_life])),
+            reference_repeats=(share, half_life),
+        )
 
     def contents(self) -> list[ContentBlend]:
         """Return every share of content with every content_pairs. The first has no content."""
@@ -314,13 +341,15 @@ def choose_without_search(
 ) -> tuple[ALSConfig, str]:
     """Return the champion's configuration or, without a champion, the grid's middle, in words too.
 
-    The champion's own iterations, seed and solver are kept, so that it is the live configuration.
-    The middle has the reference shares of popularity and repeats.
+    The champion's own iterations, seed and solver are kept, so that it is the live configuration,
+    except for a share of repeats that the mode does not allow. The middle has the reference shares
+    of popularity and repeats.
     """
     if champion is None:
         [config] = _with_blends([grid.middle()], *grid.reference_blends(repeats))
         return config, "the grid's middle, since no ALS is champion yet"
-    return champion, "the champion's configuration"
+    repeat = _keep_allowed_repeats(champion, repeats, grid.reference_blends(repeats)[1])
+    return with_repeat_blend(champion, repeat), "the champion's configuration"
 
 
 def read_champion_config(lake: Lake, splits: Splits) -> ALSConfig | None:

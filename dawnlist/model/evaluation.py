@@ -78,6 +78,8 @@ class Traffic:
     """The events of the last 24 hours."""
     dropped: int | None = field(default=None, metadata={OMIT_NONE: True})
     """The events of the last 24 hours that the bot filter dropped; they are not in `events`."""
+    known_items: float | None = field(default=None, metadata={OMIT_NONE: True})
+    """The share of the last 24 hours' events whose items had events before; None without events."""
     mix: dict[str, float] | None = field(default=None, metadata={OMIT_NONE: True})
     """Event type -> its share of the last day's events."""
     mix_before: dict[str, float] | None = field(default=None, metadata={OMIT_NONE: True})

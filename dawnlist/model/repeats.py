@@ -1,7 +1,8 @@
 """Repeats: how much a user's own items add to their scores.
 
-    r(u, i) = sqrt(w_ui) 2^(-age_ui / half_life) min(1, (age_ui + 1/2) / (PAUSE_SHARE gap))
-    own(u, i) = repeat_share r(u, i) / (the sum of u's twenty largest r / 20)
+    f(u, i) = sqrt(w_ui) 2^(-age_ui / half_life)
+    r(u, i) = f(u, i) min(1, (age_ui + 1/2) / (PAUSE_SHARE gap))
+    own(u, i) = repeat_share r(u, i) / (the sum of u's twenty largest f / 20)
 
 w_ui is the sum of the event weights of the pair, age_ui the days since its last event, and gap the
 days after which people of this shop usually meet an item again. So what was met often and not long
@@ -31,6 +32,8 @@ PAUSE_SHARE: Final = 0.25
 """After this share of the shop's gap an item counts in full again."""
 HALF_DAY: Final = 0.5
 """An item that was met just now is half a day old at the middle of the day that lists are for."""
+DEFAULT_HALF_LIFE: Final = 90.0
+"""The half-life for a model of an older release, which has no repeats of its own."""
 DEFAULT_GAP: Final = 1.0
 """Days between repeats where a shop has none."""
 
@@ -51,24 +54,27 @@ class RepeatSettings:
         """Read the config of a model; one of an older release has no repeats."""
         return cls(
             float(config.get("repeat_share", 0.0)),
-            float(config.get("repeat_half_life", 1.0)),
+            float(config.get("repeat_half_life", DEFAULT_HALF_LIFE)),
             float(config.get("repeat_gap", DEFAULT_GAP)),
         )
 
-    def compute_raw(self, weight: Float64Array, age: Float64Array) -> Float64Array:
-        """Compute r of each pair, shape (pairs,)."""
-        pause = max(PAUSE_SHARE * self.gap, HALF_DAY)
-        readiness = np.minimum(1.0, (age + HALF_DAY) / pause)
-        values = np.sqrt(np.maximum(weight, 0.0)) * np.exp2(-age / self.half_life) * readiness
+    def compute_frequency(self, weight: Float64Array, age: Float64Array) -> Float64Array:
+        """Compute f of each pair, shape (pairs,)."""
+        values = np.sqrt(np.maximum(weight, 0.0)) * np.exp2(-age / self.half_life)
         return np.asarray(values, dtype=np.float64)
+
+    def compute_readiness(self, age: Float64Array) -> Float64Array:
+        """Compute r / f of each pair, shape (pairs,): below 1 for what was met just now."""
+        pause = max(PAUSE_SHARE * self.gap, HALF_DAY)
+        return np.asarray(np.minimum(1.0, (age + HALF_DAY) / pause), dtype=np.float64)
 
     def score_own_items(self, weight: Float64Array, age: Float64Array) -> Float64Array:
         """Compute own(u, i) of one user's pairs, shape (pairs,); all 0 with a share of 0."""
-        raw = self.compute_raw(weight, age)
-        largest = np.sort(raw)[-NORMALISED_ITEMS:].sum() / NORMALISED_ITEMS
+        frequency = self.compute_frequency(weight, age)
+        largest = np.sort(frequency)[-NORMALISED_ITEMS:].sum() / NORMALISED_ITEMS
         if largest <= 0.0:
-            return np.zeros(len(raw))
-        return np.asarray(self.share * raw / largest)
+            return np.zeros(len(frequency))
+        return np.asarray(self.share * frequency * self.compute_readiness(age) / largest)
 
     def score_all_own_items(self, history: UserItems) -> csr_matrix:
         """Compute own(u, i) of all users, shape (users, items), in float32.
@@ -81,15 +87,16 @@ class RepeatSettings:
         is_own = mark_newest(rows, history.age)
         rows, columns = rows[is_own], weight.indices[is_own]
         ages = history.age[is_own].astype(np.float64)
-        raw = self.compute_raw(weight.data[is_own].astype(np.float64), ages)
-        order = np.lexsort((-raw, rows))
+        frequency = self.compute_frequency(weight.data[is_own].astype(np.float64), ages)
+        order = np.lexsort((-frequency, rows))
         is_large = _count_positions(rows[order]) < NORMALISED_ITEMS
         sums = np.bincount(
-            rows[order][is_large], weights=raw[order][is_large], minlength=weight.shape[0]
+            rows[order][is_large], weights=frequency[order][is_large], minlength=weight.shape[0]
         )
         largest = sums / NORMALISED_ITEMS
         largest[largest <= 0.0] = 1.0
-        values = (self.share * raw / largest[rows]).astype(np.float32)
+        own = self.share * frequency * self.compute_readiness(ages) / largest[rows]
+        values = own.astype(np.float32)
         indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=weight.shape[0]))])
         return csr_matrix((values, columns, indptr), shape=weight.shape)
 

@@ -33,3 +33,10 @@ def describe_winner(version: Mapping[str, Any]) -> str:
         return str(version.get("winner"))
     engine = get_engine(version)
     return f"{engine} of {get_configured_day(version)[:10]}, renewed"
+
+
+def name_winner(version: Mapping[str, Any]) -> str:
+    """Name for a table what won: `challenger`, `popularity`, or e.g. `renewed als`."""
+    if version.get("winner") != "incumbent":
+        return str(version.get("winner"))
+    return f"renewed {get_engine(version)}"

@@ -17,7 +17,14 @@ from redis.client import Pipeline
 from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.store import content
 from dawnlist.store.client import StoreClient
-from dawnlist.store.layout import StoreKeys, VersionMeta, read_active_meta, read_version_metas
+from dawnlist.store.control_values import (
+    parse_build_entry,
+    read_active_meta,
+    read_build_entries,
+    read_given_numbers,
+    read_version_metas,
+)
+from dawnlist.store.layout import StoreKeys, VersionMeta
 
 PUBLISHER_TIMEOUT_SECONDS: Final = 900.0
 """A publisher that has written no batch for this many seconds counts as dead."""
@@ -95,8 +102,13 @@ def begin_or_resume_build(
     as_of: datetime,
     digest: str,
     content_meta: VersionMeta,
+    last_number: int = 0,
 ) -> Build:
-    """Resume an earlier publish of the same run and content, or begin a new version."""
+    """Resume an earlier publish of the same run and content, or begin a new version.
+
+    Args:
+        last_number: A new version gets a number above this one.
+    """
     owner = secrets.token_hex(8)
 
     def change(pipe: Pipeline) -> Build:
@@ -104,7 +116,8 @@ def begin_or_resume_build(
             pipe.multi()
             _put_entry(pipe, keys, version, {**entry, "owner": owner, "at": time.time()})
             return Build(version, entry["token"], owner, entry["done"])
-        version = _choose_version_number(pipe, keys)
+        # The server may have evicted the counter, or have gone back to an older state of its data.
+        version = max([last_number, *read_given_numbers(pipe, keys)]) + 1
         new_entry: BuildEntry = {
             "run": run,
             "as_of": format_iso(as_of),
@@ -145,11 +158,11 @@ def read_owned_entry(pipe: Any, keys: StoreKeys, build: Build) -> BuildEntry:
     Raises:
         OvertakenError: the version no longer belongs to this publisher.
     """
-    text = pipe.hget(keys.building, str(build.version))
-    if text:
-        entry: BuildEntry = json.loads(text)
-        if entry.get("owner") == build.owner:
-            return entry
+    field = str(build.version)
+    entry: Any = parse_build_entry(field.encode(), pipe.hget(keys.building, field) or b"")
+    if entry is not None and entry.get("owner") == build.owner:
+        owned_entry: BuildEntry = entry
+        return owned_entry
     raise OvertakenError(
         f"another publisher took version {build.version} over, or deleted it. "
         "This publisher has stopped, and has not changed which version is active."
@@ -173,7 +186,7 @@ def abandon_build(
         return can_delete
 
     if run_transaction(client, keys, change):
-        _delete_version(client, keys, build.version, deleted_entry)
+        delete_version(client, keys, build.version, deleted_entry)
 
 
 def drop_leftovers(client: StoreClient, keys: StoreKeys, run: str, digest: str) -> None:
@@ -199,7 +212,7 @@ def drop_leftovers(client: StoreClient, keys: StoreKeys, run: str, digest: str) 
 
     run_transaction(client, keys, change)
     for version, entry in leftovers.items():
-        _delete_version(client, keys, version, entry)
+        delete_version(client, keys, version, entry)
 
 
 def drop_old_versions(client: StoreClient, keys: StoreKeys, others: int) -> bool:
@@ -211,44 +224,43 @@ def drop_old_versions(client: StoreClient, keys: StoreKeys, others: int) -> bool
     removed: dict[int, BuildEntry] = {}
 
     def change(pipe: Pipeline) -> None:
-        versions = read_version_metas(pipe, keys.versions)
+        versions = read_version_metas(pipe, keys)
         active = read_active_meta(pipe, keys)
         active_version = active["version"] if active else None
         candidates = [version for version in versions if version != active_version]
         removed.clear()
         pipe.multi()
         for version in sorted(candidates, reverse=True)[others:]:
-            meta = versions[version]
-            removed[version] = {
-                "token": meta["token"],
-                "buckets": meta["buckets"],
-                "chunks": meta["chunks"],
-            }
-            _put_entry(pipe, keys, version, removed[version])
-            pipe.hdel(keys.versions, str(version))
+            removed[version] = unlist_version(pipe, keys, versions[version])
 
     run_transaction(client, keys, change)
     for version, entry in removed.items():
-        _delete_version(client, keys, version, entry)
+        delete_version(client, keys, version, entry)
     return bool(removed)
 
 
+def unlist_version(pipe: Pipeline, keys: StoreKeys, meta: VersionMeta) -> BuildEntry:
+    """Take a version out of those that can be made active, within a transaction.
+
+    Returns its entry in `building`, as a version that is being deleted.
+    """
+    entry: BuildEntry = {
+        "token": meta["token"],
+        "buckets": meta["buckets"],
+        "chunks": meta["chunks"],
+    }
+    _put_entry(pipe, keys, meta["version"], entry)
+    pipe.hdel(keys.versions, str(meta["version"]))
+    return entry
+
+
 def _read_entries(client: Any, keys: StoreKeys) -> dict[int, BuildEntry]:
-    entries: dict[int, Any] = read_version_metas(client, keys.building)
+    entries: dict[int, Any] = read_build_entries(client, keys)
     return entries
 
 
 def _put_entry(pipe: Pipeline, keys: StoreKeys, version: int, entry: object) -> None:
     pipe.hset(keys.building, str(version), json.dumps(entry))
-
-
-def _choose_version_number(pipe: Pipeline, keys: StoreKeys) -> int:
-    """Return a number that no version has had, as far as the store still knows."""
-    counter: Any = pipe.get(keys.counter)
-    # The server may have evicted the counter. The numbers in use must not be given out again.
-    published = [int(name) for name in pipe.hkeys(keys.versions)]
-    unfinished = [int(name) for name in pipe.hkeys(keys.building)]
-    return max(int(counter or 0), 0, *published, *unfinished) + 1
 
 
 def _find_resumable_entries(
@@ -273,7 +285,7 @@ def _can_abandon(pipe: Pipeline, keys: StoreKeys, build: Build) -> bool:
     if entry is not None:
         return entry.get("owner") in (None, build.owner)
     # Another publisher deleted the entry, perhaps before this one's last batch, or made it active.
-    versions = read_version_metas(pipe, keys.versions)
+    versions = read_version_metas(pipe, keys)
     return all(meta["token"] != build.token for meta in versions.values())
 
 
@@ -284,8 +296,9 @@ def _is_dead(entry: BuildEntry, active: VersionMeta | None) -> bool:
     return active is not None and parse_as_of(entry["as_of"]) <= parse_as_of(active["as_of"])
 
 
-def _delete_version(
+def delete_version(
     client: StoreClient, keys: StoreKeys, version: int, entry: Mapping[str, Any]
 ) -> None:
+    """Delete the data of a version that can't become active, and its entry in `building`."""
     content.delete_content(client, keys, entry)
     client.hdel(keys.building, str(version))

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from dawnlist.arrays import Int64Array
 from dawnlist.store import bulk
 from dawnlist.store.client import StoreClient
+from dawnlist.store.control_values import read_version_metas
 from dawnlist.store.item_chunks import unpack_catalogue
-from dawnlist.store.layout import StoreKeys, VersionMeta, read_version_metas, verify_checksum
+from dawnlist.store.layout import StoreKeys, VersionMeta, verify_checksum
 from dawnlist.store.user_buckets import build_version_dtype, decode_item_indices
 
 BUCKETS_PER_READ: Final = 4_096
@@ -49,7 +50,7 @@ def compare_versions(
         ValueError: a version is damaged or being deleted, or the versions use different salts.
     """
     keys = StoreKeys(namespace)
-    versions = read_version_metas(client, keys.versions)
+    versions = read_version_metas(client, keys)
     for version in (before, after):
         if version not in versions:
             choice = ", ".join(map(str, sorted(versions))) or "none"

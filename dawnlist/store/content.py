@@ -228,7 +228,7 @@ def verify_content(
     for (_, expected), value in zip(sample, values, strict=True):
         wrong += value != expected
     for value in bulk.read_values(client, others, at_once=1):
-        wrong += not _is_intact(value)
+        wrong += not is_intact(value)
     if existing != len(names) or wrong:
         raise RuntimeError(
             f"version {token} does not read back as it was written: "
@@ -277,7 +277,7 @@ def list_content_keys(keys: StoreKeys, meta: Mapping[str, Any]) -> Iterator[str]
     yield keys.popular(token)
 
 
-def _is_intact(value: bytes | None) -> bool:
+def is_intact(value: bytes | None) -> bool:
     """Say whether a value exists and has the checksum that it was written with."""
     if value is None:
         return False

@@ -1,10 +1,10 @@
 """The layout of the store: versions of every user's list in Redis, Valkey or a cluster of either.
 
-One version is active. This is the only module that knows the keys; docs/STORE.md shows an example
-byte by byte. SHOP is a namespace and N the number of a version. TOKEN is `N-` and eight random hex
-digits that are drawn when the version is begun: a store that was emptied counts from 1 again, and
-its versions must not be mistaken for earlier ones. Control keys share a slot of a cluster by their
-hash tag:
+One version is active. This is the only module that knows the keys, and control_values.py the only
+one that reads the control keys; docs/STORE.md shows an example byte by byte. SHOP is a namespace and
+N the number of a version. TOKEN is `N-` and eight random hex digits that are drawn when the version
+is begun: a store that was emptied may count from 1 again, and its versions must not be mistaken for
+earlier ones. Control keys share a slot of a cluster by their hash tag:
 
     dawnlist:{SHOP}:active      string, the active version's TOKEN
     dawnlist:{SHOP}:counter     string, the last N that was given out
@@ -36,8 +36,8 @@ model's), event_weights, model, metrics and digest (of the content; a publish th
 is resumed if it is the same).
 """
 
-import json
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,13 +50,25 @@ VersionMeta = dict[str, Any]
 
 
 class NothingPublishedError(LookupError):
-    """The namespace has no active version."""
+    """The namespace has no active version.
 
-    def __init__(self, namespace: str) -> None:
-        super().__init__(
+    Args:
+        versions: The versions that the store keeps nevertheless: the key `active` is lost.
+    """
+
+    def __init__(self, namespace: str, versions: Iterable[int] = ()) -> None:
+        kept = sorted(versions)
+        message = (
             f"nothing has been published yet in namespace {namespace}: "
             "check the store and the namespace, or run the pipeline"
         )
+        if kept:
+            message = (
+                f"no version is active in namespace {namespace}: the store has lost the key "
+                f"{StoreKeys(namespace).active}, or something else was written there; it keeps "
+                f"{', '.join(map(str, kept))}: `dawnlist rollback {kept[-1]}` makes that one active"
+            )
+        super().__init__(message)
 
 
 @dataclass(frozen=True)
@@ -146,22 +158,3 @@ def verify_checksum(value: bytes) -> memoryview:
             "has another checksum than it was written with"
         )
     return body
-
-
-def read_version_metas(client: Any, key: str) -> dict[int, VersionMeta]:
-    """Read the hash `versions` or `building`, with a client or within a transaction."""
-    return {int(version): json.loads(meta) for version, meta in client.hgetall(key).items()}
-
-
-def read_active_meta(client: Any, keys: StoreKeys) -> VersionMeta | None:
-    """Read the active version's meta; None if nothing has been published."""
-    token = client.get(keys.active)
-    if token is None:
-        return None
-    meta = client.hget(keys.versions, str(parse_version_number(token)))
-    return json.loads(meta) if meta else None
-
-
-def parse_version_number(token: bytes) -> int:
-    """Return the number of the version that a token belongs to."""
-    return int(token.split(b"-")[0])

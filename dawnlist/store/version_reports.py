@@ -1,13 +1,12 @@
-"""What the store reports of its versions, and the reasons for which a publish does not switch."""
+"""What the store reports of its versions, of a publish, and of a hold."""
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.dataclass_json import OMIT_NONE, from_json, to_json
-from dawnlist.store.layout import StoreKeys, VersionMeta, read_active_meta, read_version_metas
+from dawnlist.store.control_values import ControlValueError, quote_value, read_control_text
+from dawnlist.store.layout import StoreKeys, VersionMeta
 from dawnlist.store.memory import MemoryFigures
 
 
@@ -63,8 +62,8 @@ class ListedVersion(VersionReport):
 class RestoredVersion(VersionReport):
     """A version that a rollback has made active."""
 
-    replaced: int
-    """The version that was active before the rollback."""
+    replaced: int | None
+    """The version that was active before the rollback; None if none was."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +72,14 @@ class VersionHold:
 
     version: int
     """The version that is active."""
-    replaced: int
-    """The version that was active before the rollback."""
+    replaced: int | None
+    """The version that was active before the rollback; None if none was."""
     since: str
     """When it was rolled back, ISO-8601 in UTC."""
+
+
+UNREADABLE_HOLD: Final = VersionHold(0, None, "")
+"""What `versions.release_hold` returns for a hold that Dawnlist did not write."""
 
 
 @dataclass(frozen=True)
@@ -103,45 +106,31 @@ class PublishReport:
         return {"published": False, **held, "reason": self.reason}
 
 
-def parse_hold(text: bytes | None) -> VersionHold | None:
-    """Return the hold that the store keeps as JSON, or None if it keeps none."""
-    return from_json(VersionHold, json.loads(text)) if text else None
+def parse_hold(key: str, text: bytes | None) -> VersionHold | None:
+    """Return the hold that the store keeps as JSON, or None if it keeps none.
+
+    Raises:
+        ControlValueError: Dawnlist did not write it. It may be meant as a hold all the same.
+    """
+    if text is None:
+        return None
+    try:
+        hold = from_json(VersionHold, json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        hold = UNREADABLE_HOLD
+    if not isinstance(hold.version, int) or hold.version < 1 or not isinstance(hold.since, str):
+        raise ControlValueError(
+            f"the store's key {key} is no hold that Dawnlist wrote ({quote_value(text)}), so "
+            "nothing goes live: `dawnlist release` removes it"
+        )
+    return hold
 
 
 def read_hold(client: Any, keys: StoreKeys) -> VersionHold | None:
     """Return what a rollback holds; see `versions.read_hold`."""
-    return parse_hold(client.get(keys.hold))
+    return parse_hold(keys.hold, read_control_text(client, keys.hold))
 
 
 def build_version_report(meta: VersionMeta) -> VersionReport:
     """Return the part of a version's meta that its report has."""
     return from_json(VersionReport, meta)
-
-
-def resolve_without_switch(
-    client: Any, keys: StoreKeys, run: str, as_of: datetime
-) -> PublishReport | None:
-    """Return the result of a publish that must not switch, or None if it may.
-
-    A publish does not switch if the run has a version already, if a rollback holds its version, or
-    if the active version is at least as new.
-    """
-    for meta in read_version_metas(client, keys.versions).values():
-        if meta["run"] == run:
-            return PublishReport(build_version_report(meta))
-    hold = read_hold(client, keys)
-    if hold:
-        reason = (
-            f"version {hold.version} is held since it was rolled back to at {hold.since}; "
-            "to let the next run go live: `dawnlist release`"
-        )
-        return PublishReport(held=hold, reason=reason)
-    current = read_active_meta(client, keys)
-    if current is None or as_of > parse_as_of(current["as_of"]):
-        return None
-    reason = (
-        f"run {run!r} of {format_iso(as_of)} is not newer than version {current['version']} of "
-        f"{current['as_of']}, which is active; "
-        "roll back to an older version first if it is meant to go live"
-    )
-    return PublishReport(reason=reason)

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,24 +19,30 @@ from dawnlist.store import memory as store_memory
 from dawnlist.store.builds import Build, run_transaction
 from dawnlist.store.client import STORE_ERRORS, StoreClient
 from dawnlist.store.content import VersionContent
-from dawnlist.store.layout import (
-    NothingPublishedError,
-    StoreKeys,
-    VersionMeta,
+from dawnlist.store.control_values import (
+    ControlValueError,
+    describe_foreign_fields,
     read_active_meta,
     read_version_metas,
 )
+from dawnlist.store.damage import Damage, DamagedVersionError, find_damage
+from dawnlist.store.layout import NothingPublishedError, StoreKeys, VersionMeta
 from dawnlist.store.memory import MemoryFigures
+from dawnlist.store.publish_decision import (
+    StoreState,
+    find_reference_damage,
+    is_switch_lost,
+    resolve_without_switch,
+)
 from dawnlist.store.toplists import TopLists
 from dawnlist.store.version_reports import (
+    UNREADABLE_HOLD,
     ListedVersion,
     PublishReport,
     RestoredVersion,
     VersionHold,
     VersionReport,
     build_version_report,
-    parse_hold,
-    resolve_without_switch,
 )
 
 VERSIONS_TO_KEEP: Final = 3
@@ -61,31 +68,40 @@ def publish_version(
     as_of: datetime,
     keep: int = VERSIONS_TO_KEEP,
     announce: VersionHook = lambda report: None,
+    last_number: int = 0,
 ) -> PublishReport:
     """Write the lists as a new version, read a sample back, and switch to it in a single step.
 
-    If the run has been published before, nothing is written and its report is returned again. If
-    the store is lost, what was written stays, and the next publish of the run resumes it.
+    If the run's version is live and whole, nothing is written and its report is returned again. If
+    it is the last one while the store has lost which one is active, it is made active again. If the
+    live version is damaged, a run of its day or a later one replaces it. If the store is lost, what
+    was written stays, and the next publish of the run resumes it.
 
     Args:
         run: The name of the run that made the lists.
         as_of: The run's as_of.
         keep: The number of versions to keep, the active one included.
         announce: Is called with the report just before the switch. An exception stops the switch.
+        last_number: The last version's number as others remember it. The new version's is above
+            it, even if the store went back to an older state of its data.
 
     Returns:
         The version's report, or the reason for which nothing has changed: as_of is not newer than
-        the active version's, or a rollback holds its version.
+        the active version's, a rollback holds its version, or the run's version was live before.
 
     Raises:
         RuntimeError: the store has no room, what was read back differs from what was written, or
             another publisher took the version over. The active version has not changed.
-        ValueError: `keep` is below 1.
+        ValueError: `keep` is below 1, or a control key holds something that Dawnlist did not write.
     """
     keys = StoreKeys(namespace)
     if keep < 1:
         raise ValueError(f"keep = {keep}: at least one version, the active one, has to be kept")
-    settled = resolve_without_switch(client, keys, run, as_of)
+    state = StoreState.read(client, keys)
+    damage = find_reference_damage(client, keys, state, as_of)
+    settled = resolve_without_switch(state, run, as_of, damage)
+    if is_switch_lost(state, run, damage):
+        settled = _repeat_lost_switch(client, keys, run, damage) or settled
     if settled is not None:
         return settled
     content = VersionContent.from_lists(lists, namespace)
@@ -94,7 +110,9 @@ def publish_version(
     builds.drop_leftovers(client, keys, run, digest)
     written_buckets = builds.count_written_buckets(client, keys, run, digest)
     memory = _ensure_memory(client, keys, content, written_buckets, keep)
-    build = builds.begin_or_resume_build(client, keys, run, as_of, digest, content_meta)
+    build = builds.begin_or_resume_build(
+        client, keys, run, as_of, digest, content_meta, last_number
+    )
     meta = {
         "version": build.version,
         "token": build.token,
@@ -108,7 +126,7 @@ def publish_version(
         meta["resumed"] = build.resumed_buckets
         meta["memory"] = to_json(memory)
         announce(build_version_report(meta))
-        report = _switch_version(client, keys, build, meta)
+        report = _switch_version(client, keys, build, meta, damage)
     except STORE_ERRORS:
         raise
     except Exception:
@@ -127,7 +145,7 @@ def list_versions(client: StoreClient, namespace: str) -> list[ListedVersion]:
     """Return the reports of all versions that can be active, the newest first."""
     keys = StoreKeys(namespace)
     current = read_active_meta(client, keys)
-    metas = read_version_metas(client, keys.versions)
+    metas = read_version_metas(client, keys)
     reports = []
     for _, meta in sorted(metas.items(), reverse=True):
         is_active = bool(current) and current == meta
@@ -135,8 +153,13 @@ def list_versions(client: StoreClient, namespace: str) -> list[ListedVersion]:
     return reports
 
 
+def list_foreign_values(client: StoreClient, namespace: str) -> list[str]:
+    """Return a line about each value among the versions that Dawnlist did not write."""
+    return describe_foreign_fields(client, StoreKeys(namespace))
+
+
 def read_active_version(client: StoreClient, namespace: str) -> VersionReport | None:
-    """Return the active version's report, or None if nothing has been published."""
+    """Return the active version's report, or None if no version is active."""
     meta = read_active_meta(client, StoreKeys(namespace))
     return build_version_report(meta) if meta else None
 
@@ -159,38 +182,52 @@ def roll_back_version(
 
     Raises:
         LookupError: there is no such version.
-        NothingPublishedError: the namespace has no active version.
+        DamagedVersionError: a part of the version is gone.
+        NothingPublishedError: the namespace has no version, or none is active and no `version` is
+            given.
     """
     keys = StoreKeys(namespace)
 
     def switch(pipe: Pipeline) -> RestoredVersion:
-        metas = read_version_metas(pipe, keys.versions)
+        metas = read_version_metas(pipe, keys)
         current = read_active_meta(pipe, keys)
-        if current is None:
-            raise NothingPublishedError(namespace)
-        target = _choose_rollback_target(metas, current["version"], version)
-        check(build_version_report(metas[target]))
+        replaced = current["version"] if current else None
+        if not metas or (current is None and version is None):
+            raise NothingPublishedError(namespace, metas)
+        target = metas[_choose_rollback_target(metas, replaced, version)]
+        check(build_version_report(target))
+        _check_whole(client, keys, target, metas)
         since = format_iso(datetime.now(UTC).replace(microsecond=0))
-        hold = VersionHold(target, current["version"], since)
+        hold = VersionHold(target["version"], replaced, since)
         pipe.multi()
-        pipe.set(keys.active, metas[target]["token"])
+        pipe.set(keys.active, target["token"])
         pipe.set(keys.hold, json.dumps(to_json(hold)))
-        return from_json(RestoredVersion, {**metas[target], "replaced": hold.replaced})
+        return from_json(RestoredVersion, {**target, "replaced": replaced})
 
     return run_transaction(client, keys, switch)
 
 
 def read_hold(client: Any, namespace: str) -> VersionHold | None:
-    """Return what a rollback holds, or None if nothing is held."""
+    """Return what a rollback holds, or None if nothing is held.
+
+    Raises:
+        ControlValueError: the key holds something that Dawnlist did not write.
+    """
     return version_reports.read_hold(client, StoreKeys(namespace))
 
 
 def release_hold(client: Any, namespace: str) -> VersionHold | None:
     """End the hold, so that the next publish changes the active version.
 
-    Returns what `read_hold` would have returned.
+    Returns what `read_hold` would have returned, and UNREADABLE_HOLD where it raises an error.
     """
-    return parse_hold(client.getdel(StoreKeys(namespace).hold))
+    keys = StoreKeys(namespace)
+    try:
+        hold = version_reports.read_hold(client, keys)
+    except ControlValueError:
+        hold = UNREADABLE_HOLD
+    client.delete(keys.hold)
+    return hold
 
 
 def _describe_content(lists: TopLists, content: VersionContent) -> VersionMeta:
@@ -209,24 +246,44 @@ def _compute_digest(lists: TopLists, content_meta: VersionMeta) -> str:
 
 
 def _choose_rollback_target(
-    metas: dict[int, VersionMeta], current: int, version: int | None
+    metas: dict[int, VersionMeta], current: int | None, version: int | None
 ) -> int:
     """Return the version to switch to: `version`, or the newest one below the current one.
 
     Raises:
         LookupError: there is no such version.
     """
-    if version is None:
+    if version is None and current is not None:
         older = [number for number in metas if number < current]
         if not older:
             raise LookupError(
                 f"there is no version before {current}, which is active: nothing to go back to"
             )
         return max(older)
-    if version not in metas:
+    if version is None or version not in metas:
         choice = ", ".join(map(str, sorted(metas)))
         raise LookupError(f"there is no version {version}: choose one of {choice}")
     return version
+
+
+def _check_whole(
+    client: StoreClient, keys: StoreKeys, target: VersionMeta, metas: dict[int, VersionMeta]
+) -> None:
+    """Refuse to switch to a version of which a part is gone.
+
+    Raises:
+        DamagedVersionError: it is.
+    """
+    damage = find_damage(client, keys, target, read_buckets=False)
+    if damage is None:
+        return
+    others = [str(number) for number in sorted(metas) if number != damage.version]
+    advice = f"run the pipeline for {target['as_of']} or later"
+    if others:
+        advice = f"choose one of {', '.join(others)}, or {advice}"
+    raise DamagedVersionError(
+        f"version {damage.version} can't be made active, since {damage}: {advice}"
+    )
 
 
 def _ensure_memory(
@@ -265,28 +322,65 @@ def _write_and_verify(
     return round(time.perf_counter() - started, 3)
 
 
+def _repeat_lost_switch(
+    client: StoreClient, keys: StoreKeys, run: str, damage: Damage | None
+) -> PublishReport | None:
+    """Make the run's version active again if the store has lost that it was.
+
+    Returns its report, or None if nothing was to be done.
+    """
+
+    def switch(pipe: Pipeline) -> PublishReport | None:
+        state = StoreState.read(pipe, keys)
+        own = state.find_version(run)
+        pipe.multi()
+        if own is None or not is_switch_lost(state, run, damage):
+            return None
+        pipe.set(keys.active, own["token"])
+        return PublishReport(build_version_report(own))
+
+    return run_transaction(client, keys, switch)
+
+
 def _switch_version(
-    client: StoreClient, keys: StoreKeys, build: Build, meta: VersionMeta
+    client: StoreClient,
+    keys: StoreKeys,
+    build: Build,
+    meta: VersionMeta,
+    damage: Damage | None,
 ) -> PublishReport:
     """Make the version active, and return the publish's report.
 
+    The damaged version that it replaces is deleted, and a hold on that one passes to this one.
     Nothing is switched if that must no longer happen; see `resolve_without_switch`.
     """
     field = str(build.version)
+    replaced: dict[int, builds.BuildEntry] = {}
 
     def switch(pipe: Pipeline) -> PublishReport:
-        settled = resolve_without_switch(pipe, keys, meta["run"], parse_as_of(meta["as_of"]))
+        replaced.clear()
+        state = StoreState.read(pipe, keys)
+        as_of = parse_as_of(meta["as_of"])
+        settled = resolve_without_switch(state, meta["run"], as_of, damage)
         if settled is not None:
             pipe.multi()
             return settled
         builds.read_owned_entry(pipe, keys, build)
-        current = read_active_meta(pipe, keys)
-        previous = current["version"] if current else None
+        previous = state.active["version"] if state.active else None
         final_meta = {**meta, "previous": previous}
         pipe.multi()
         pipe.hset(keys.versions, field, json.dumps(final_meta))
         pipe.set(keys.active, meta["token"])
         pipe.hdel(keys.building, field)
+        if damage is not None and state.is_damaged(damage):
+            damaged_meta = state.metas[damage.version]
+            replaced[damage.version] = builds.unlist_version(pipe, keys, damaged_meta)
+        if state.hold is not None:
+            hold = replace(state.hold, version=build.version)
+            pipe.set(keys.hold, json.dumps(to_json(hold)))
         return PublishReport(build_version_report(final_meta))
 
-    return run_transaction(client, keys, switch)
+    report = run_transaction(client, keys, switch)
+    for version, entry in replaced.items():
+        builds.delete_version(client, keys, version, entry)
+    return report

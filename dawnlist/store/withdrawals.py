@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from dawnlist.cuts import format_iso
 from dawnlist.store import bulk
+from dawnlist.store.control_values import read_active_meta
 from dawnlist.store.item_chunks import unpack_catalogue
-from dawnlist.store.layout import StoreKeys, read_active_meta
+from dawnlist.store.layout import StoreKeys
 
 MAX_ITEM_ID_CHARACTERS: Final = 512
 """As many as a request to the predictor may name."""

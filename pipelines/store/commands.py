@@ -26,18 +26,26 @@ def versions_command(
     from dawnlist.dataclass_json import to_json
     from dawnlist.pipelines.store.output import show_versions
     from dawnlist.store.client import connect_store
-    from dawnlist.store.versions import list_versions, read_hold
+    from dawnlist.store.control_values import ControlValueError
+    from dawnlist.store.versions import list_foreign_values, list_versions, read_hold
 
     option_parsing.refuse_unknown_format(format_)
+    hold = None
     with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
         versions = list_versions(client, namespace)
-        hold = read_hold(client, namespace)
+        warnings = list_foreign_values(client, namespace)
+        try:
+            hold = read_hold(client, namespace)
+        except ControlValueError as error:
+            warnings.append(str(error))
     if format_ == "json":
         shown_hold = to_json(hold) if hold else None
         shown_versions = [to_json(version) for version in versions]
         typer.echo(json.dumps({"hold": shown_hold, "versions": shown_versions}, indent=1))
     else:
         show_versions(versions, hold, namespace)
+    for warning in warnings:
+        typer.echo(warning, err=True)
 
 
 def rollback_command(

@@ -7,7 +7,8 @@ from rich.table import Table
 
 from dawnlist.dataclass_json import to_json
 from dawnlist.pipelines.terminal import out, print_line
-from dawnlist.records.winner_names import describe_winner
+from dawnlist.records.winner_names import describe_winner, name_winner
+from dawnlist.store.layout import NothingPublishedError
 
 if TYPE_CHECKING:
     from dawnlist.store.version_reports import ListedVersion, VersionHold
@@ -37,17 +38,23 @@ def show_versions(
             f"nothing has been published in namespace {namespace!r}: check --redis, --home and "
             "--namespace, or run the pipeline"
         )
+    if versions and not any(version.active for version in versions):
+        print_line(str(NothingPublishedError(namespace, [each.version for each in versions])))
     if hold:
-        out.print(
-            f"version {hold.version} is held since {hold.since}, when it replaced version "
-            f"{hold.replaced}: nothing else goes live until `dawnlist release`"
-        )
+        out.print(_describe_hold(hold))
+
+
+def _describe_hold(hold: "VersionHold") -> str:
+    since = f"version {hold.version} is held since {hold.since}"
+    if hold.replaced is not None:
+        since += f", when it replaced version {hold.replaced}"
+    return f"{since}: nothing else goes live until `dawnlist release`"
 
 
 def _build_versions_table(versions: "list[ListedVersion]") -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("version", "as of", "winner", "users", "items", "MB", "metric", ""):
-        table.add_column(heading, no_wrap=heading != "metric")
+        table.add_column(heading, no_wrap=heading not in ("winner", "metric"))
     for version in versions:
         state = "active" if version.active else ""
         table.add_row(*map(escape, _build_version_cells(version)), state)
@@ -59,7 +66,7 @@ def _build_version_cells(version: "ListedVersion") -> list[str]:
     return [
         str(version.version),
         version.as_of,
-        describe_winner(to_json(version)),
+        name_winner(to_json(version)),
         f"{version.users:,}",
         f"{version.items:,}",
         f"{megabytes:,.1f}",

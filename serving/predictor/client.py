@@ -10,7 +10,9 @@ from dawnlist.serving.predictor.answers.engine import ServingEngine
 from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.protocols.encoding import PredictionEncoder
 from dawnlist.store.client import connect_store
-from dawnlist.store.layout import NothingPublishedError, StoreKeys, read_active_meta
+from dawnlist.store.control_values import read_active_meta, read_version_metas
+from dawnlist.store.damage import DamagedVersionError, find_damage
+from dawnlist.store.layout import NothingPublishedError, StoreKeys
 from dawnlist.urls import mask_passwords
 
 REQUEST_TIMEOUT_SECONDS: Final = 10.0
@@ -30,7 +32,7 @@ def request_prediction(
         name: The model's name.
 
     Returns:
-        The V1 prediction: user_id, tier, model_version, as_of, age_seconds and items.
+        The V1 prediction: user_id, tier, model_version, token, as_of, age_seconds and items.
 
     Raises:
         ValueError: `url` is not a URL of a predictor.
@@ -83,12 +85,21 @@ def predict_from_store(
     Raises:
         ConnectionError: the store does not answer.
         LookupError: nothing has been published in the namespace.
-        RuntimeError: the active version can't be read.
+        RuntimeError: the active version is damaged, or can't be read.
         ValueError: `k` is too large.
     """
     with connect_store(redis, COMMAND_TIMEOUT_SECONDS) as client:
-        if read_active_meta(client, StoreKeys(namespace)) is None:
-            raise NothingPublishedError(namespace)
+        keys = StoreKeys(namespace)
+        active = read_active_meta(client, keys)
+        if active is None:
+            raise NothingPublishedError(namespace, read_version_metas(client, keys))
+        damage = find_damage(client, keys, active, read_buckets=False)
+    if damage is not None:
+        raise DamagedVersionError(
+            f"version {damage.version} of namespace {namespace} is active and damaged: {damage}. "
+            f"A run of {active['as_of']} or later replaces it, and so does the publish step of "
+            f"run {active['run']} again; or go back to another one with `dawnlist rollback`"
+        )
     return asyncio.run(_run_engine_once(redis, namespace, Question(user_id, k)))
 
 
@@ -99,8 +110,8 @@ async def _run_engine_once(redis: str, namespace: str, question: Question) -> di
     try:
         if not engine.ready:
             raise RuntimeError(
-                f"the active version of namespace {namespace} can't be read: "
-                "publish again, or roll back"
+                f"the active version of namespace {namespace} can't be read: run the pipeline for "
+                "its day or a later one, or go back to another version with `dawnlist rollback`"
             )
         catalogue, [recommendation] = await engine.recommend([question])
     finally:

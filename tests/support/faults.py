@@ -25,7 +25,8 @@ from dawnlist.schema import CATALOGUE_SCHEMA
 from dawnlist.store import builds, versions
 from dawnlist.store import content as store_content
 from dawnlist.store.client import connect_store
-from dawnlist.store.layout import StoreKeys, read_active_meta
+from dawnlist.store.control_values import read_active_meta
+from dawnlist.store.layout import StoreKeys
 from dawnlist.store.toplists import TopLists
 from dawnlist.store.version_reports import VersionReport
 from tests.support.load import ITEMS, USERS, K, as_of, number, popular, ranking

@@ -89,13 +89,14 @@ def own_scores(
     """own(u, i) of each pair that can be repeated."""
     newest, _ = split_newest(pairs)
     pause = max(0.25 * config.get("repeat_gap", 1.0), 0.5)
-    raw = {}
+    frequency, readiness = {}, {}
     for item, (weight, age) in newest.items():
-        decay = 2 ** (-age / config.get("repeat_half_life", 1.0))
-        raw[item] = weight**0.5 * decay * min(1.0, (age + 0.5) / pause)
-    largest = sum(sorted(raw.values())[-20:]) / 20
+        decay = 2 ** (-age / config.get("repeat_half_life", 90.0))
+        frequency[item] = weight**0.5 * decay
+        readiness[item] = min(1.0, (age + 0.5) / pause)
+    largest = sum(sorted(frequency.values())[-20:]) / 20
     share = config["repeat_share"] if share is None else share
-    return {item: share * value / largest for item, value in raw.items()}
+    return {item: share * value * readiness[item] / largest for item, value in frequency.items()}
 
 
 def confidence(pairs: Pairs, config: dict[str, Any] = CONFIG) -> Floats:

@@ -1,6 +1,5 @@
 """Load a version from the store into memory, one checked chunk at a time, in its own thread."""
 
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -12,8 +11,9 @@ from dawnlist.arrays import Float32Array, PopularItems
 from dawnlist.ranking.coarse import NOTHING_HIDDEN
 from dawnlist.ranking.fold_in import NO_PAIRS, UserPairs
 from dawnlist.serving.predictor.answers.snapshot import Snapshot
+from dawnlist.store.control_values import parse_version_meta, parse_version_number
 from dawnlist.store.item_chunks import unpack_catalogue, unpack_factors, unpack_popular
-from dawnlist.store.layout import LAYOUT_VERSION, StoreKeys, VersionMeta, parse_version_number
+from dawnlist.store.layout import LAYOUT_VERSION, StoreKeys, VersionMeta
 from dawnlist.store.toplists import EVERYBODY
 
 CHUNK_PAUSE_SECONDS: Final = 0.002
@@ -33,10 +33,10 @@ def read_version_meta(client: Any, keys: StoreKeys, token: str) -> VersionMeta:
         LookupError: the store no longer has the version.
         LayoutError: the version has a layout that this Dawnlist can't read.
     """
-    version = parse_version_number(token.encode())
-    encoded = client.hget(keys.versions, str(version))
-    meta: VersionMeta = json.loads(encoded) if encoded else {}
-    if meta.get("token") != token:
+    version = parse_version_number(token)
+    field = str(version)
+    meta = parse_version_meta(field.encode(), client.hget(keys.versions, field) or b"")
+    if meta is None or meta["token"] != token:
         raise LookupError(f"version {version} is gone")
     if meta.get("layout") != LAYOUT_VERSION:
         raise LayoutError(

@@ -37,6 +37,8 @@ class StaticCatalogue:
     """A title for each item; a missing title is ""."""
     version: int = 0
     """Always 0, which is no published version."""
+    token: None = None
+    """A static file has no token."""
 
     @classmethod
     def load(cls, path: Path | None) -> "StaticCatalogue":

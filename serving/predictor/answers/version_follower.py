@@ -122,7 +122,7 @@ class VersionFollower:
             self._follow_withdrawals(withdrawal)
         if not encoded:
             return
-        token = encoded.decode()
+        token = encoded.decode(errors="replace")  # loading refuses what is no token
         if self.snapshot is not None and self.snapshot.token == token:
             return
         if token != self._failed_token:

@@ -35,7 +35,7 @@ class PredictionEncoder:
     def encode_prediction(
         self, question: Question, catalogue: ServedCatalogue, recommendation: Recommendation
     ) -> bytes:
-        """Encode `{"user_id", "tier", "model_version", "as_of", "age_seconds", "items": […]}`.
+        """Encode `{"user_id", "tier", "model_version", "token", "as_of", "age_seconds", "items": […]}`.
 
         An item is `{"item_id", "title", "score"}`, with "because" if the question asked for it.
         """
@@ -76,15 +76,20 @@ class PredictionEncoder:
 
 
 def describe_origin(catalogue: ServedCatalogue) -> dict[str, Any]:
-    """Return an answer's model_version, as_of and age_seconds.
+    """Return an answer's model_version, token, as_of and age_seconds.
 
-    The last two are None for a static file without a time.
+    The token is None for a static file, and the last two for one without a time.
     """
     as_of, age = None, None
     if catalogue.as_of is not None:
         as_of, seconds = _describe_time(catalogue.as_of)
         age = int(time.time() - seconds)
-    return {"model_version": str(catalogue.version), "as_of": as_of, "age_seconds": age}
+    return {
+        "model_version": str(catalogue.version),
+        "token": catalogue.token,
+        "as_of": as_of,
+        "age_seconds": age,
+    }
 
 
 @lru_cache(maxsize=16)

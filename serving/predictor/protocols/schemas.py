@@ -151,6 +151,7 @@ def _build_origin_properties() -> JsonSchema:
     """Describe where an answer comes from: its version and the version's age."""
     return {
         "model_version": _STRING,
+        "token": _allow_null(_STRING),
         "as_of": _allow_null(_STRING),
         "age_seconds": _allow_null(_INTEGER),
     }

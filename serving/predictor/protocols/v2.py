@@ -75,7 +75,7 @@ async def encode_v2_response(
 ) -> bytes:
     """Encode the response. Other requests get turns in between.
 
-    Its parameters are the model_version, as_of and age_seconds of all lists.
+    Its parameters are the model_version, token, as_of and age_seconds of all lists.
     """
     turn = Turn()
     origin = describe_origin(catalogue)
