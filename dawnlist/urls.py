@@ -1,5 +1,6 @@
 """URLs of sources, lakes and stores. They never hold passwords: environment variables do."""
 
+import errno
 import os
 import re
 
@@ -61,9 +62,19 @@ def _mask_word(word: re.Match[str]) -> str:
     return _URL_PASSWORD.sub(r"\1***@", text + at_sign) + remainder
 
 
+def describe_error(error: object) -> str:
+    """Return an error's own text; for the system's bare error of a full disk, what to do."""
+    is_bare = isinstance(error, OSError) and error.strerror == os.strerror(error.errno or 0)
+    if not is_bare or getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+        return str(error)
+    file = getattr(error, "filename", None)
+    place = f"of {file!r}" if file else "that holds the lake, the artifacts or temporary files"
+    return f"no room on the disk {place}: free some space, and run it again"
+
+
 def format_error(error: object) -> str:
     """Return an error's message on one line, without passwords and control characters."""
-    message = _TERMINAL_COLOUR.sub("", mask_passwords(str(error)))
+    message = _TERMINAL_COLOUR.sub("", mask_passwords(describe_error(error)))
     return replace_unprintable(" ".join(message.split()))
 
 

@@ -1,3 +1,6 @@
+import errno
+import os
+
 import pytest
 
 from dawnlist.urls import format_error, mask_passwords, read_password, refuse_password
@@ -71,6 +74,31 @@ def test_a_password_in_the_value_of_another_parameter_is_masked() -> None:
 def test_an_absent_optional_secret_is_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWNLIST_SOURCE_PASSWORD", "")
     assert read_password("DAWNLIST_SOURCE_PASSWORD") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+            "no room on the disk that holds the lake, the artifacts or temporary files: "
+            "free some space, and run it again",
+        ),
+        (
+            OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), "/home/a"),
+            "no room on the disk of '/home/a': free some space, and run it again",
+        ),
+        (
+            OSError(errno.ENOSPC, "no room in /tmp: set TMPDIR"),
+            "[Errno 28] no room in /tmp: set TMPDIR",
+        ),
+        (OSError(errno.EIO, os.strerror(errno.EIO)), "[Errno 5] Input/output error"),
+        (ValueError("x"), "x"),
+    ],
+    ids=["disk", "quota", "explained", "another error", "no error of the system"],
+)
+def test_a_full_disk_is_explained(error: Exception, message: str) -> None:
+    assert format_error(error) == message
 
 
 def test_an_error_is_shown_on_one_harmless_line() -> None:

@@ -20,6 +20,7 @@ from dawnlist.cuts import TIME_MACRO_PREFIXES, format_iso, format_stamp, parse_a
 from dawnlist.lake.damaged_objects import DamagedObjectError, JsonTypes
 from dawnlist.lake.lake import Lake
 from dawnlist.messages.masking import mask_secrets
+from dawnlist.urls import describe_error
 
 StepRecord = dict[str, Any]
 BACKFILL_PREFIX = "backfill-"
@@ -141,7 +142,7 @@ def _describe_error(error: BaseException) -> dict[str, str]:
     """
     return {
         "type": type(error).__name__,
-        "message": mask_secrets(str(error)),
+        "message": mask_secrets(describe_error(error)),
         "traceback": mask_secrets(traceback.format_exc()),
     }
 
