@@ -1,6 +1,7 @@
 """Objects of the lake that Dawnlist did not write: each is named in one line, or stops nobody."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,11 +43,12 @@ def check_line(error: pytest.ExceptionInfo[DamagedObjectError], lake: Lake, path
 def test_a_damaged_champion(lake: Lake, data: bytes) -> None:
     go_live(lake, 1, 1)
     lake.write(data, "champion.json")
-    for act in (
+    acts: tuple[Callable[[], object], ...] = (
         lambda: registry.find_incumbent(lake, DAY),
         lambda: registry.read_champion(lake),
         lambda: registry.set_champion(lake, report(1, 1)),
-    ):
+    )
+    for act in acts:
         with pytest.raises(DamagedObjectError) as told:
             act()
         check_line(told, lake, "champion.json")

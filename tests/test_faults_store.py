@@ -219,7 +219,7 @@ def count_looks_for_a_version(client: redis.Redis, seconds: float) -> int:
     """Count how often the active version is asked for, while users' lists are read all the time."""
     looks = 0
     end = time.monotonic() + seconds
-    with client.monitor() as monitor:
+    with client.monitor() as monitor:  # type: ignore[no-untyped-call]
         while time.monotonic() < end:
             if KEYS.active in monitor.next_command()["command"].split():
                 looks += 1
