@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy.sparse import coo_array, csc_matrix, csr_array, csr_matrix, dia_matrix, save_npz
+from scipy.sparse import (
+    bsr_matrix,
+    coo_array,
+    csc_matrix,
+    csr_array,
+    csr_matrix,
+    dia_matrix,
+    save_npz,
+)
 
 from dawnlist.components.evaluate.arms import compute_item_popularity
 from dawnlist.components.tune.grid import Grid
@@ -239,8 +247,9 @@ def test_every_kind_of_file_gives_the_same_matrix(tmp_path: Path) -> None:
         (csr_matrix([[1j]]), "has entries of the type complex128: give numbers"),
         (csr_matrix((3, 4)), "is empty: give a matrix with an entry"),
         (csr_matrix((0, 4)), "is empty: give a matrix with an entry"),
-        (dia_matrix(np.eye(2)), "is a dia of 2 dimensions: give one of csr, csc, coo"),
-        (coo_array(np.ones(3)), "is a coo of 1 dimensions: give one of csr, csc, coo"),
+        (coo_array(np.ones(3)), "has 1 dimensions: give two, users by items"),
+        (coo_array(([3.0, -1.0], ([0, 0], [0, 0]))), "has the entry -1.0: give numbers from 0 on"),
+        (coo_array(([3e38, 3e38], ([0, 0], [0, 0]))), r"has the entry 6e\+38: give numbers"),
     ],
     ids=[
         "negative",
@@ -250,8 +259,9 @@ def test_every_kind_of_file_gives_the_same_matrix(tmp_path: Path) -> None:
         "complex",
         "empty",
         "no users",
-        "dia",
         "one dimension",
+        "negative beside another",
+        "sum too large",
     ],
 )
 def test_entries_that_are_no_weights(matrix: Any, message: str, tmp_path: Path) -> None:
@@ -495,3 +505,29 @@ def test_the_command_has_the_configuration_s_defaults() -> None:
     }
     given = {name: value for name, value in defaults.items() if name in ALSConfig().as_dict()}
     assert ALSConfig(**given) == ALSConfig() and len(given) == 9
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "int64", "float32"])
+@pytest.mark.parametrize("format_", ["coo", "csr", "csc"])
+def test_entries_of_one_pair_are_added_beyond_the_files_type(
+    tmp_path: Path, dtype: str, format_: str
+) -> None:
+    """2,100 plays are more than int8 and uint8 hold."""
+    plays = 2100
+    users = np.zeros(plays + 1, dtype=np.int32)
+    items = np.append(np.zeros(plays, dtype=np.int32), 1)
+    ones = np.ones(plays + 1, dtype=dtype)
+    matrix: Any = coo_array((ones, (users, items)), shape=(1, 2))
+    if format_ == "csr":
+        matrix = csr_array((ones, items, [0, plays + 1]), shape=(1, 2))
+    if format_ == "csc":
+        matrix = csc_matrix((ones, users, [0, plays, plays + 1]), shape=(1, 2))
+    [path] = files(tmp_path, plays=matrix).values()
+    assert matrices.read_matrix(path).toarray().tolist() == [[plays, 1]]
+
+
+def test_blocks_and_diagonals_are_read(tmp_path: Path) -> None:
+    dense = np.array([[1, 2, 0, 0], [0, 3, 4, 0]], dtype=np.uint8)
+    given = files(tmp_path, blocks=bsr_matrix(dense, blocksize=(1, 2)), diagonals=dia_matrix(dense))
+    for path in given.values():
+        assert matrices.read_matrix(path).toarray().tolist() == dense.tolist()

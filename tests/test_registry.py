@@ -190,6 +190,8 @@ def test_a_models_lineage_names_what_it_was_made_from(tmp_path: Path) -> None:
         "settings": settings.digest,
         "incumbent": None,
         "holdout": splits.holdout_fingerprint,
+        "repeats": "auto",
+        "repeat_gap": 1.0,
         "start": None,
         "sweeps": 0,
     }

@@ -104,7 +104,7 @@ def _clean_interactions(
     with hold_lease(lake, TABLES_LEASE, run, on_wait=print) as lease:
         # The rejected rows come before the limits, since the message of a limit refers to them.
         quarantine_version = append_quarantine(lake, quarantine_rows, windows[0][0])
-        check_limits(profile, settings.limits, as_of)
+        check_limits(profile, settings.limits, as_of, is_first=table is None)
         lease.check()
         # Interactions come last: their commit moves the watermark. When something fails before it,
         # the next run fetches and cleans the same windows again.

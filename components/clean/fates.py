@@ -4,8 +4,12 @@ FATE_CLEAN, FATE_DUPLICATE, FATE_DOUBLE_CLICK = "clean", "duplicate", "double cl
 REPEAT_FATES = (FATE_DUPLICATE, FATE_DOUBLE_CLICK)
 """Fates of rows that are left out because another row says the same. They are not quarantined."""
 
-TIMELESS_REASONS = ("time missing", "time unreadable")
-"""Reasons for rejecting rows that belong to no window: files return them with every window."""
+TIME_MISSING, TIME_UNREADABLE = "time missing", "time unreadable"
+TIME_REASON_PREFIX = "time "
+"""How the reasons begin for rejecting rows that may belong to no window.
+
+Files return such rows with every window.
+"""
 MISSING_USER = "user_id missing"
 """The reason for rejecting rows without a user, such as purchases without an account."""
 UNKNOWN_EVENT = "event unknown"

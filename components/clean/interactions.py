@@ -20,7 +20,8 @@ from dawnlist.components.clean.fates import (
     FATE_CLEAN,
     MISSING_USER,
     REPEAT_FATES,
-    TIMELESS_REASONS,
+    TIME_MISSING,
+    TIME_UNREADABLE,
     UNKNOWN_EVENT,
     UNWANTED_EVENT,
 )
@@ -28,6 +29,7 @@ from dawnlist.components.clean.landed_objects import LandedObject
 from dawnlist.rows import coercions, times
 from dawnlist.rows.column_aliases import INTERACTION_ALIASES, match_interaction_columns
 from dawnlist.rows.sql_dialects import IbisConnection
+from dawnlist.rows.time_forms import PLAIN_DATE, describe_form
 from dawnlist.schema import INTERACTIONS_SCHEMA
 from dawnlist.settings import SourceSettings
 
@@ -35,6 +37,11 @@ DEVICE_CLOCK_SKEW = timedelta(minutes=5)
 """How far a row's own time may be ahead of its arrival.
 
 The clocks of devices are not exact, and models are cut at as_of.
+"""
+LATEST_ARRIVAL = timedelta(days=1)
+"""How far a row's arrival may be after the end of the window to be believed.
+
+Daily files end at the midnight of the source's time zone.
 """
 REJECTED_BATCH_ROWS = 10_000
 _EPOCH = ibis.timestamp("1970-01-01T00:00:00Z")
@@ -145,6 +152,7 @@ def _coerce_values(texts: TableExpression, settings: SourceSettings) -> TableExp
         item_id=coercions.clean_identifier(texts.item_id),
         event_type=coercions.map_event_name(texts.event_type, settings.events),
         event_time=times.parse_moment(texts.event_time, settings.time_zone, settings.time_format),
+        time_form=describe_form(texts.event_time),
         arrived=times.parse_moment(texts.arrived),
         rating=coercions.parse_number(texts.rating),
         quantity=coercions.parse_number(texts.quantity),
@@ -172,20 +180,22 @@ def _list_reject_rules(
     row: Any,
     settings: SourceSettings,
     end: datetime,
-) -> list[tuple[Any, str]]:
+) -> list[tuple[Any, Any]]:
     """List conditions with the reason to reject a row. The first condition that holds counts."""
-    time_missing, time_unreadable = TIMELESS_REASONS
-    latest = ibis.coalesce(row.arrived, ibis.literal(end)) + DEVICE_CLOCK_SKEW
+    # An arrival may be as wrong as a time.
+    last_arrival = ibis.literal(end + LATEST_ARRIVAL)
+    arrived = ibis.coalesce(row.arrived, ibis.literal(end))
+    latest = ibis.ifelse(arrived > last_arrival, last_arrival, arrived) + DEVICE_CLOCK_SKEW
     earliest = times.EARLIEST_EVENT_TIME
     is_rating = row.event_type == "rating"
     scale = settings.rating_scale
     return [
         (row.user_id.isnull(), MISSING_USER),
         (row.item_id.isnull(), "item_id missing"),
-        (~row.has_time, time_missing),
-        (row.event_time.isnull(), time_unreadable),
-        (row.event_time > latest, "time in the future"),
-        (row.event_time < earliest, f"time before {earliest.year}"),
+        (~row.has_time, TIME_MISSING),
+        (row.event_time.isnull(), TIME_UNREADABLE),
+        (row.event_time > latest, _name_form("time in the future", row.time_form)),
+        (row.event_time < earliest, _name_form(f"time before {earliest.year}", row.time_form)),
         (row.event_type.isnull(), "event missing"),
         (row.base_weight.isnull(), UNKNOWN_EVENT),
         (row.base_weight == 0, UNWANTED_EVENT),
@@ -195,6 +205,12 @@ def _list_reject_rules(
         (row.has_quantity & row.quantity.isnull(), "quantity unreadable"),
         (row.has_quantity & (row.quantity <= 0), "quantity not positive"),
     ]
+
+
+def _name_form(reason: str, form: Any) -> Any:
+    """Add the form of a number to a reason: 20260115 read as seconds is of 1970."""
+    with_form = ibis.literal(f"{reason}: it looks like ").concat(form)
+    return ibis.ifelse(form == PLAIN_DATE, reason, with_form)
 
 
 def select_clean_rows(

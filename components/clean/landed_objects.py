@@ -32,6 +32,8 @@ class LandedObject:
     """The number of rows."""
     hints: dict[str, Any]
     """What the source's layout says about itself; see SourceSettings.fill_from_hints."""
+    is_cut_by_event_time: bool = False
+    """Whether rows without a plausible time came along, as they do with every window of a file."""
 
     @classmethod
     def from_footer(
@@ -44,8 +46,11 @@ class LandedObject:
         path = lake.path(*name.split("/"))
         with pq.ParquetFile(path, filesystem=lake.filesystem) as file:
             schema = file.schema_arrow
-            hints = json.loads((schema.metadata or {}).get(b"layout", b"{}"))
-            return cls(name, view, schema.names, int(file.metadata.num_rows), hints)
+            metadata = schema.metadata or {}
+            hints = json.loads(metadata.get(b"layout", b"{}"))
+            is_cut_by_event_time = metadata.get(b"cut") == b"event_time"
+            rows = int(file.metadata.num_rows)
+            return cls(name, view, schema.names, rows, hints, is_cut_by_event_time)
 
     @property
     def view_columns(self) -> list[str]:

@@ -84,13 +84,19 @@ def check_limits(
     profile: CleaningProfile,
     limits: LimitSettings,
     as_of: datetime,
+    is_first: bool = False,
 ) -> None:
     """Raise RuntimeError when a profile breaks a limit.
 
-    `profile` includes the volume, the return value of measure_volume. The message is one line with
-    the numbers, the limits, and what to do.
+    `profile` includes the volume, the return value of measure_volume. `is_first` says that the lake
+    has no interactions yet. The message is one line with the numbers, the limits, and what to do.
     """
     violations = _check_shares(profile, limits) + _check_volume(profile.volume, limits)
+    if is_first and 0 < profile.rows_in == profile.rows_of_no_window:
+        violations = [
+            f"none of the {profile.rows_in:,} rows has a time that can be read "
+            f"({_list_mistakes(profile)})"
+        ]
     if violations:
         raise RuntimeError(
             f"cleaning as of {as_of:%Y-%m-%d %H:%M} stopped before its clean rows were committed: "
@@ -103,14 +109,16 @@ def _check_shares(profile: CleaningProfile, limits: LimitSettings) -> list[str]:
     """Compare the shares of the rejected rows with their limits.
 
     Rows without a user, and rows of events that are not wanted, are no mistakes of the source. The
-    limits on mistakes are shares of the other rows.
+    limits on mistakes are shares of the other rows. Nor do rows without a plausible time in files
+    count, since all of a file's come with each window, however short it is.
     """
     violations = _check_rows_without_user(profile, limits)
     unmistaken_rows = sum(profile.reasons.get(reason, 0) for reason in REASONS_WITHOUT_MISTAKE)
-    rows = profile.rows_in - unmistaken_rows
+    ignored_rows = unmistaken_rows + profile.rows_of_no_window
+    rows = profile.rows_in - ignored_rows
     if rows < limits.min_rows:
         return violations
-    mistakes = profile.rejected - unmistaken_rows
+    mistakes = profile.rejected - ignored_rows
     unknown_events = profile.reasons.get(UNKNOWN_EVENT, 0)
     if mistakes > limits.max_rejected * rows:
         violations.append(

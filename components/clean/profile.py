@@ -18,6 +18,7 @@ from dawnlist.components.clean.fates import (
     FATE_CLEAN,
     FATE_DOUBLE_CLICK,
     FATE_DUPLICATE,
+    TIME_REASON_PREFIX,
     UNKNOWN_EVENT,
 )
 from dawnlist.components.clean.landed_objects import OBJECT_KEY_STRIDE, LandedObject
@@ -111,6 +112,8 @@ class CleaningProfile:
     """The columns of the landed objects."""
     unknown_events: dict[str, int]
     """Name of an event without a weight -> rows; the names of most rows, the most frequent first."""
+    rows_of_no_window: int = 0
+    """Rejected rows of files that come with every window, as their time is in none."""
     volume: DayVolume | None = None
     """The volume of the last 24 hours, if it was measured."""
 
@@ -137,6 +140,11 @@ def profile_landed_rows(
             first_key = number * OBJECT_KEY_STRIDE + 1
             rows = _read_sample(engine, landed_object, first_key, validated_rows, sample_size)
             sample.add_rows(rows, landed_object)
+    rows_of_no_window = 0
+    if all(landed_object.is_cut_by_event_time for landed_object in landed_objects):
+        for reason, count in reasons.items():
+            if reason.startswith(TIME_REASON_PREFIX):
+                rows_of_no_window += count
     unknown_events = {}
     if UNKNOWN_EVENT in reasons:
         unknown_events = count_unknown_events(engine, texts, fates, settings)
@@ -151,6 +159,7 @@ def profile_landed_rows(
         sampled=sample.row_count,
         columns=list(sample.columns.values()),
         unknown_events=unknown_events,
+        rows_of_no_window=rows_of_no_window,
     )
 
 

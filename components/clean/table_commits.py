@@ -13,7 +13,7 @@ import pyarrow.dataset as pads
 
 from dawnlist.components.clean.duplicates import hash_event_id
 from dawnlist.components.clean.engine import CleaningEngine, TableExpression
-from dawnlist.components.clean.fates import FATE_CLEAN, TIMELESS_REASONS
+from dawnlist.components.clean.fates import FATE_CLEAN, TIME_REASON_PREFIX
 from dawnlist.components.clean.interactions import JudgedRows, select_clean_rows
 from dawnlist.components.clean.landed_objects import OBJECT_KEY_STRIDE, LandedObject
 from dawnlist.lake.commits import (
@@ -230,7 +230,7 @@ def append_quarantine(
 ) -> int | None:
     """Append rejected rows that no run with an as_of of `start` or later has rejected before.
 
-    Rows without a time come with every window, so they are compared with those of all runs.
+    Rows without a plausible time come with every window, so they are compared with those of all runs.
 
     Returns the version of the table; None when there is no table.
     """
@@ -262,7 +262,7 @@ def _select_new_rejects(
     start: datetime,
 ) -> pa.Table:
     is_recent = pc.field("as_of") >= pa.scalar(start, UTC_MICROSECONDS)
-    is_timeless = pc.field("reason").isin(TIMELESS_REASONS)
+    is_timeless = pc.starts_with(pc.field("reason"), TIME_REASON_PREFIX)
     row_and_reason = ["source_row", "reason"]
     stored = quarantine.to_table(columns=row_and_reason, filter=is_recent | is_timeless)
     new_rows = rejected.join(stored, row_and_reason, join_type="left anti")

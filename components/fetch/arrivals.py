@@ -1,12 +1,14 @@
 """Count the rows of a landed file by the hour in which they arrived."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import ibis
 
 from dawnlist.rows.coercions import coalesce_text
 from dawnlist.rows.sql_dialects import UTC_TIMESTAMP, IbisValue
+from dawnlist.rows.time_forms import find_latest_event_time, is_implausible
 from dawnlist.rows.times import parse_moment
 
 
@@ -19,8 +21,8 @@ def count_rows_by_hour(
     """Count the rows of a Parquet file by UTC hour, written as '2026-01-03T02:00:00Z'.
 
     A row's time is the first that the columns at `column_indices` have. `zone` and `time_format`
-    are those of the source's settings. Rows without a readable time are left out: they belong to
-    no window.
+    are those of the source's settings. Rows without a readable time, and those with an
+    implausible one, are left out: they belong to no window.
     """
     connection = ibis.duckdb.connect()
     try:
@@ -29,7 +31,8 @@ def count_rows_by_hour(
         values = [rows[index] for index in column_indices]
         time = _parse_times(values, zone, time_format)
         hours = rows.select(hour=time.truncate("hour"))
-        timed_rows = hours.filter(hours.hour.notnull())
+        latest = find_latest_event_time(datetime.now(UTC))
+        timed_rows = hours.filter(~is_implausible(hours.hour, latest))
         counts = timed_rows.group_by("hour").agg(rows=timed_rows.count()).order_by("hour")
         formatted = counts.select(counts.hour.strftime("%Y-%m-%dT%H:%M:%SZ"), "rows")
         return dict(connection.raw_sql(str(formatted.compile())).fetchall())

@@ -151,6 +151,12 @@ class DatabaseSource:
         name = self.settings.time_column
         oldest, newest = _read_value_range(connection, table.c[name])
         if newest is None:
+            has_rows = connection.execute(sa.select(sa.exists().select_from(table))).scalar()
+            if has_rows:
+                raise ValueError(
+                    f"the time column {name!r} of table {table.name!r} has no value in any row: "
+                    "name another one in the settings, source.time_column"
+                )
             return [ColumnWindow(name, None, None)] * len(periods)
         windows = []
         for start, end in periods:

@@ -1,9 +1,11 @@
 """Read interactions from files: one, a folder of daily ones, public data, or mapped ones."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from dawnlist.rows.column_aliases import (
     match_interaction_columns,
 )
 from dawnlist.rows.sql_dialects import IbisConnection, IbisValue
+from dawnlist.rows.time_forms import describe_form, find_latest_event_time, is_implausible
 from dawnlist.rows.times import parse_moment
 from dawnlist.settings import SourceSettings
 
@@ -40,8 +43,8 @@ EMPTY_WINDOW_SCHEMA = pa.schema(
 )
 """The columns of a window in which no daily file lies."""
 
-FileQuery = Callable[[Any, IbisValue], Any]
-"""Builds an Ibis query from the rows of a file and their event time."""
+FileQuery = Callable[[Any, IbisValue, IbisValue], Any]
+"""Builds an Ibis query from the rows of a file, their event time, and its clean text."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,9 @@ class FileSource:
         """Read the interactions of [start, end).
 
         Of files named by day, those from the day of `start` up to the day before that of `end` are
-        read. Of other files, the rows are read by their event time. A row without a readable time
-        belongs to no window: it comes with every one, so that it is counted and quarantined.
+        read. Of other files, the rows are read by their event time. A row without a readable and
+        plausible time belongs to no window: it comes with every one, so that it is counted and
+        quarantined.
         """
         table = self.inventory.layout.interactions
         if not self.gives_whole_days:
@@ -106,7 +110,8 @@ class FileSource:
         """Return the newest event time as ISO-8601, or the name of the newest daily file."""
         if self.gives_whole_days:
             return max(self.inventory.interactions, key=_get_day_and_name).name
-        newest_times = self._query_each_file(_select_newest_time)
+        latest = find_latest_event_time(datetime.now(UTC))
+        newest_times = self._query_each_file(partial(_select_newest_time, latest))
         return max((newest for (newest,) in newest_times if newest), default=None)
 
     def count_arrivals(
@@ -137,14 +142,24 @@ class FileSource:
         return {f"{day}T00:00:00Z": rows for day, rows in counts.items()}
 
     def count_rows_by_day(self, days: list[date]) -> dict[date, int]:
-        """Count the rows of each of the days. Days without rows are left out."""
+        """Count the rows of each of the days. Days without rows are left out.
+
+        Raises:
+            ValueError: There are rows, and none of them has a time that can be read.
+        """
         if self.gives_whole_days:
             return self._count_daily_files(days)
-        counts: dict[date, int] = {}
-        for day, rows in self._query_each_file(_count_by_event_day):
-            if day in days:
-                counts[day] = counts.get(day, 0) + rows
-        return counts
+        counts: Counter[date] = Counter()
+        rows_without_time: Counter[str] = Counter()
+        latest = find_latest_event_time(datetime.now(UTC))
+        for day, form, rows in self._query_each_file(partial(_count_by_event_day, latest)):
+            if day is None:
+                rows_without_time[form] += rows
+            else:
+                counts[day] += rows
+        if rows_without_time and not counts:
+            raise ValueError(_explain_unreadable_times(rows_without_time))
+        return {day: rows for day, rows in counts.items() if day in days}
 
     def _count_daily_files(self, days: list[date]) -> dict[date, int]:
         files = []
@@ -169,7 +184,8 @@ class FileSource:
         try:
             views = [prepare_file_view(connection, self.copies, file, table) for file in files]
             hints = json.dumps(self.inventory.layout.build_hints())
-            schema = _merge_schemas(views).with_metadata({"layout": hints})
+            cut = "event_time" if window else "file"
+            schema = _merge_schemas(views).with_metadata({"layout": hints, "cut": cut})
             if table is self.inventory.layout.interactions and views:
                 # This raises ValueError when a column is missing.
                 match_interaction_columns(schema.names, self.settings, files[-1].label)
@@ -207,18 +223,24 @@ class FileSource:
         rows = view_query(connection, query)
         # A row without a time lies in every window. Written this way, a time is parsed only once.
         time = ibis.coalesce(self._parse_event_time(rows, view), start)
-        return str(rows.filter((time >= start) & (time < end)).compile())
+        is_in_window = (time >= start) & (time < end)
+        is_in_none = is_implausible(time, find_latest_event_time(end))
+        return str(rows.filter(is_in_window | is_in_none).compile())
 
     def _parse_event_time(self, rows: Any, view: FileView) -> IbisValue:
         """Parse the event time with the same column names and formats as clean does."""
+        text = self._select_time_text(rows, view)
+        return parse_moment(text, self.settings.time_zone, self.settings.time_format)
+
+    def _select_time_text(self, rows: Any, view: FileView) -> IbisValue:
+        """Select the clean text of the event time."""
         settings = self.settings
         matches = match_columns(view.names, INTERACTION_ALIASES, settings.columns)
         indices = matches.get("event_time")
         if not indices:
             label = repr(view.file.label)
             raise ValueError(describe_missing_column("event_time", view.names, label))
-        text = coalesce_text([rows[f"c{index}"] for index in indices])
-        return parse_moment(text, settings.time_zone, settings.time_format)
+        return coalesce_text([rows[f"c{index}"] for index in indices])
 
     def _query_each_file(self, build_query: FileQuery) -> Iterator[tuple[Any, ...]]:
         """Run a query over each file of interactions, and yield the rows of the results."""
@@ -228,7 +250,8 @@ class FileSource:
             for file in self.inventory.interactions:
                 view = prepare_file_view(connection, self.copies, file, table)
                 rows = view_query(connection, view.select)
-                query = build_query(rows, self._parse_event_time(rows, view))
+                time, text = self._parse_event_time(rows, view), self._select_time_text(rows, view)
+                query = build_query(rows, time, text)
                 for batch in stream_batches(connection, view, str(query.compile())):
                     for row in batch.to_pylist():
                         yield tuple(row.values())
@@ -253,12 +276,28 @@ def _get_day_and_name(file: SourceFile) -> tuple[date, str]:
     return file.day or date.min, file.name
 
 
-def _select_newest_time(rows: Any, time: IbisValue) -> Any:
-    return rows.agg(newest=time.max().strftime("%Y-%m-%dT%H:%M:%SZ"))
+def _select_newest_time(latest: datetime, rows: Any, time: IbisValue, text: IbisValue) -> Any:
+    timed_rows = rows.select(time=time)
+    plausible_rows = timed_rows.filter(~is_implausible(timed_rows.time, latest))
+    return plausible_rows.agg(newest=plausible_rows.time.max().strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
-def _count_by_event_day(rows: Any, time: IbisValue) -> Any:
-    return rows.group_by(day=time.date()).agg(rows=rows.count())
+def _count_by_event_day(latest: datetime, rows: Any, time: IbisValue, text: IbisValue) -> Any:
+    """Count rows by day; those without a plausible time have no day, and the form of their time."""
+    has_day = ibis.coalesce(~is_implausible(time, latest), False)
+    day = ibis.ifelse(has_day, time.date(), ibis.null("date"))
+    form = ibis.ifelse(has_day, "", ibis.coalesce(describe_form(text), "nothing"))
+    counted = rows.select(day=day, form=form)
+    return counted.group_by("day", "form").agg(rows=counted.count())
+
+
+def _explain_unreadable_times(rows_by_form: "Counter[str]") -> str:
+    [(form, _)] = rows_by_form.most_common(1)
+    return (
+        f"none of the {rows_by_form.total():,} rows has a time that can be read: the time column "
+        f"holds {form}; name another column in the settings, source.columns: {{event_time: [its "
+        "name]}, or its format, source.time_format"
+    )
 
 
 def _merge_schemas(views: Sequence[FileView]) -> pa.Schema:

@@ -9,6 +9,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from dawnlist.rows.time_forms import name_number_form
+
 # A bound ends with the seconds: '…T03:00:00' sorts before '…T03:00:00Z' and '…T03:00:00.5'.
 _TIME_TEXT = re.compile(
     r"\d{4}-\d\d-\d\d(?:(?P<blank>[T ])\d\d:\d\d:\d\d(?:\.\d+)?(?P<zone>Z|[+-][\d:]+)?)?"
@@ -17,6 +19,8 @@ _UTC = re.compile(r"Z|[+-]00(:?00)?")
 _EPOCH_UNITS = ((1e11, 1), (1e14, 1_000), (1e17, 1_000_000))
 """The limit of an epoch's numbers, and how many of its units make a second; as in parse_moment."""
 _START_OF_1995 = 788_918_400
+_FAR_FUTURE = 4_102_444_800
+"""The beginning of 2100. Digits of a date and time, such as 20260115101112, read as later times."""
 _NUMBERS = (int, float, Decimal)
 
 
@@ -34,6 +38,10 @@ def convert_window_bounds(
     Raises:
         ValueError: The values have no form that can be compared, or two different forms.
     """
+    if isinstance(newest, _NUMBERS) and not _is_time_since_1995(newest):
+        raise _build_unknown_form_error(newest)
+    if isinstance(oldest, _NUMBERS) and _is_after(oldest, _FAR_FUTURE):
+        raise _build_unknown_form_error(oldest)
     if _mixes_text_formats(oldest, newest) or _mixes_epoch_units(oldest, newest):
         raise ValueError(
             f"the time column holds {oldest!r} and {newest!r}, two forms that do not sort by time: "
@@ -68,10 +76,19 @@ def _mixes_epoch_units(oldest: Any, newest: Any) -> bool:
     """
     if not isinstance(oldest, _NUMBERS) or not isinstance(newest, _NUMBERS):
         return False
-    unit = _infer_epoch_unit(oldest)
-    if unit is None or float(oldest) < _START_OF_1995 * unit:
+    if not _is_time_since_1995(oldest):
         return False
-    return unit != _infer_epoch_unit(newest)
+    return _infer_epoch_unit(oldest) != _infer_epoch_unit(newest)
+
+
+def _is_time_since_1995(value: float | Decimal) -> bool:
+    return not _is_after(-value, -_START_OF_1995)
+
+
+def _is_after(value: float | Decimal, moment: int) -> bool:
+    """Whether a number is more than `moment`, in seconds, in the unit of the number's size."""
+    unit = _infer_epoch_unit(value)
+    return unit is not None and float(value) > moment * unit
 
 
 def _infer_epoch_unit(value: float | Decimal) -> int | None:
@@ -111,8 +128,11 @@ def _infer_time_format(value: Any) -> str:
 
 
 def _build_unknown_form_error(value: Any) -> ValueError:
+    written = repr(value)
+    if isinstance(value, _NUMBERS):
+        written = f"{value} ({name_number_form(str(value))})"
     return ValueError(
-        f"the time column holds {value!r}, which can't be compared with a window: it must be a "
+        f"the time column holds {written}, which can't be compared with a window: it must be a "
         "timestamp or date, ISO-8601 text in UTC such as 2026-01-31T03:00:00Z, or seconds, milli- "
         "or microseconds since 1970; name such a column in the settings, source.time_column"
     )

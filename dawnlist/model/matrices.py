@@ -11,15 +11,13 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix, load_npz
 
-from dawnlist.arrays import BoolArray
+from dawnlist.arrays import BoolArray, Float64Array
 from dawnlist.cuts import Cuts
 from dawnlist.model.ids import IdMap
 from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
 
-MATRIX_FORMATS: Final = ("csr", "csc", "coo")
-"""The formats of sparse matrices that are read."""
-COMPRESSED_FORMATS: Final = ("csr", "csc")
+COMPRESSED_FORMATS: Final = ("csr", "csc", "bsr")
 """Those whose indices scipy does not check when it reads a file."""
 MAX_WEIGHT: Final = np.finfo(np.float32).max
 """The highest entry that fits into float32."""
@@ -32,12 +30,12 @@ def read_matrix(path: Path) -> csr_matrix:
 
     Returns:
         A float32 matrix with sorted rows and no stored zeros. Several entries of one pair are
-        added.
+        added as float64, whatever the type of the file.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no sparse matrix, it is empty, or it has an entry that is negative,
-            infinite or NaN.
+        ValueError: The file is no sparse matrix, it is empty, or it has an entry or a sum of
+            entries that is negative, NaN, or too large for float32.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -46,21 +44,30 @@ def read_matrix(path: Path) -> csr_matrix:
     entries = _load_sparse(path)
     if entries.dtype.kind not in "buif":
         raise ValueError(f"{path} has entries of the type {entries.dtype}: give numbers")
-    is_valid = (entries.data >= 0) & (entries.data <= MAX_WEIGHT)  # Both are false for NaN.
-    invalid = entries.data[~is_valid]
-    if len(invalid):
-        raise ValueError(
-            f"{path} has the entry {invalid[0]}: give numbers from 0 on, "
-            "such as how often a user came"
-        )
-    matrix = csr_matrix(entries).astype(np.float32)
+    # In the file's own type, a sum could wrap around: 256 entries of 1 are 0 in uint8.
+    pairs = entries.astype(np.float64).tocoo()
+    _check_weights(path, pairs.data)
+    matrix = csr_matrix(pairs)
     matrix.sum_duplicates()
+    _check_weights(path, matrix.data)
+    matrix = matrix.astype(np.float32)
     matrix.eliminate_zeros()
     if not matrix.nnz:
         raise ValueError(
             f"{path} is empty: give a matrix with an entry for each user and item that met"
         )
     return matrix
+
+
+def _check_weights(path: Path, weights: Float64Array) -> None:
+    """Raise ValueError unless all weights are numbers from 0 on that fit into float32."""
+    is_valid = (weights >= 0) & (weights <= MAX_WEIGHT)  # Both are false for NaN.
+    invalid = weights[~is_valid]
+    if len(invalid):
+        raise ValueError(
+            f"{path} has the entry {invalid[0]}: give numbers from 0 on, "
+            "such as how often a user came"
+        )
 
 
 def _load_sparse(path: Path) -> Any:
@@ -78,11 +85,8 @@ def _load_sparse(path: Path) -> Any:
             raise ValueError(
                 f"{path} is no sparse matrix: write it with scipy.sparse.save_npz"
             ) from None
-    if matrix.format not in MATRIX_FORMATS or matrix.ndim != 2:
-        raise ValueError(
-            f"{path} is a {matrix.format} of {matrix.ndim} dimensions: "
-            f"give one of {', '.join(MATRIX_FORMATS)}, users by items"
-        )
+    if matrix.ndim != 2:
+        raise ValueError(f"{path} has {matrix.ndim} dimensions: give two, users by items")
     return matrix
 
 

@@ -19,6 +19,7 @@ incumbent.
 import json
 import re
 import tempfile
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -46,16 +47,19 @@ _PUBLICATION_TYPES: Final[JsonTypes] = {
     "token": str,
     "model": str,
 }
-_PUBLICATION_NAME = re.compile(r"-([1-9][0-9]{0,11})-[0-9a-f]{8}\.json$")
-"""The end of a publication's name, which is the token of its version; group 1 is its number."""
+_PUBLICATION_NAME = re.compile(r"-([1-9][0-9]{0,11}-[0-9a-f]{8})\.json$")
+"""The end of a publication's name, which is the token of its version: group 1."""
 
 
-def record_publication(lake: Lake, report: "VersionReport", meta: dict[str, Any]) -> None:
+def record_publication(
+    lake: Lake, report: "VersionReport", meta: dict[str, Any], store: str = ""
+) -> None:
     """Write the publication of a version that is about to go live.
 
     Args:
         report: The store's report of the version.
         meta: The meta data of its lists.
+        store: Identifies the store, without secrets.
     """
     publication = {
         "version": report.version,
@@ -68,6 +72,8 @@ def record_publication(lake: Lake, report: "VersionReport", meta: dict[str, Any]
     for name in ("engine", "configured"):
         if name in meta:
             publication[name] = meta[name]
+    if store:
+        publication["store"] = store
     lake.write_json(publication, *_locate_publication(report.as_of, report.run, report.token))
 
 
@@ -258,17 +264,35 @@ def list_published_models(lake: Lake) -> set[str]:
     return models
 
 
-def find_last_version_number(lake: Lake) -> int:
-    """Return the largest number of a version that was published from this lake; 0 without any.
+def find_last_version_number(lake: Lake, store: str, known_tokens: Iterable[str]) -> int:
+    """Return the largest number of a version that this lake published to a store; 0 without any.
 
-    The store may have gone back to an older state of its data, and no longer know the number.
+    The store may have been emptied, or have gone back to an older state of its data, and no longer
+    know the number. Another store counts by itself.
+
+    Args:
+        store: Identifies the store, as in the publications.
+        known_tokens: The tokens of the versions that the store has. If this lake published one of
+            them, the store may have been moved, and all publications count.
     """
-    numbers = [0]
+    tokens = {}
     for name in lake.names(PUBLICATIONS_FOLDER):
         match = _PUBLICATION_NAME.search(name)
         if match:
-            numbers.append(int(match[1]))
-    return max(numbers)
+            tokens[name] = match[1]
+    names = list(tokens)
+    if set(known_tokens).isdisjoint(tokens.values()):
+        names = [name for name in names if _read_store(lake, name) == store]
+    return max((int(tokens[name].split("-")[0]) for name in names), default=0)
+
+
+def _read_store(lake: Lake, name: str) -> str | None:
+    """Return the store that a publication was made to; None if it does not say so."""
+    try:
+        publication = lake.read_json(PUBLICATIONS_FOLDER, name, types={"store": str})
+    except DamagedObjectError:
+        return None
+    return publication["store"] if publication else None
 
 
 def _locate_publication(as_of: str, run: str, token: str) -> tuple[str, str]:

@@ -8,8 +8,8 @@ import typer
 MatrixOption = Annotated[
     Path,
     typer.Option(
-        help="Users by items, a .npz file of scipy.sparse.save_npz (csr, csc or coo). An entry is the "
-        "weight of a user's interactions with an item."
+        help="Users by items, a .npz file of scipy.sparse.save_npz, of any format and type. An entry is the "
+        "weight of a user's interactions with an item; entries of one pair are added."
     ),
 ]
 ModelFolderOption = Annotated[
