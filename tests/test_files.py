@@ -350,7 +350,7 @@ def test_movielens_1m(lake: Lake, folder: Path) -> None:
 
 def test_movielens_dat_of_others_has_no_scale_of_its_own(lake: Lake, folder: Path) -> None:
     (folder / "ratings.dat").write_text(
-        "1::7::9::1767225600\n1::8::3::1798761600\n2::7::x::not a time\n"
+        "1::7::9::1767225600\n1::8::3::1780000000\n2::7::x::not a time\n"
     )
     (folder / "movies.dat").write_text(
         '7::He said "x", l\'été (1999)::Drama|Comedy\n', encoding="utf-8"
