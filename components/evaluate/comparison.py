@@ -112,13 +112,14 @@ def compute_list_churn(
 
 
 def compute_kept_share(splits: Splits, live: FactorModel) -> float:
-    """Compute the share of the live model's items that the window still has.
+    """Compute the share of the live model's items that somebody met in the window.
 
-    It is 0 when the catalogue got new ids.
+    It is 0 when the catalogue got new ids, also if the items table still has the old ones.
     """
     if not len(live.item_ids):
         return 1.0
-    is_kept = splits.item_ids.indices(live.item_ids.ids) >= 0
+    rows = splits.item_ids.indices(live.item_ids.ids)
+    is_kept = (rows >= 0) & (rows < splits.met_item_count)
     return float(is_kept.mean())
 
 

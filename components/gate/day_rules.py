@@ -14,6 +14,8 @@ from dawnlist.settings import GateSettings
 
 MIN_EVENT_SHARE = 1e-4
 """An event type that is missing counts as this share, because the logarithm of 0 is infinite."""
+SHARE_OF_WEAKEST = 0.8
+"""A day may have this share of the events of the weakest of the same weekdays."""
 HALF_EVENT = 0.5
 """On a day with few events, a type that is missing counts as half an event."""
 
@@ -40,21 +42,23 @@ def _check_volume(traffic: Traffic, settings: GateSettings) -> list[GateRule]:
     """Compare the events with the least number, and with the same weekdays before.
 
     They are those of the last day or, where the shop usually has too few on this weekday, of as
-    many days as it takes. A day is compared with the weakest of the same weekdays, since weeks of a
-    small shop differ.
+    many days as it takes. Weeks of a small shop differ, so a day may also be a fifth below the
+    weakest of the same weekdays.
     """
     if traffic.events is None:
         return []
     volume = measure_volume(traffic.events, traffic.before or [], settings.min_events)
-    limit = 1 - settings.max_volume_fall
+    lowest_events = (1 - settings.max_volume_fall) * volume.usual
     min_events: float = settings.min_events
     if volume.is_same_weekdays:
-        min_events = min(min_events, limit * volume.least)
+        lowest_events = min(lowest_events, SHARE_OF_WEAKEST * volume.least)
+        min_events = min(min_events, lowest_events)
     name = f"events of the last {24 * volume.days} hours"
     rules = [rule_at_least("events", name, volume.events, min_events, "count")]
-    if volume.least:
+    if volume.usual:
         name = "events against the same weekday"
-        share = volume.events / volume.least
+        share = volume.events / volume.usual
+        limit = lowest_events / volume.usual
         note = f"usual on this weekday: {volume.usual:,.0f}"
         if volume.days > 1:
             note = f"usual in {volume.days} days up to this weekday: {volume.usual:,.0f}"
