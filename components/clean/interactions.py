@@ -26,6 +26,7 @@ from dawnlist.components.clean.fates import (
     UNWANTED_EVENT,
 )
 from dawnlist.components.clean.landed_objects import LandedObject
+from dawnlist.components.clean.reused_ids import ReusedIds
 from dawnlist.rows import coercions, times
 from dawnlist.rows.column_aliases import INTERACTION_ALIASES, match_interaction_columns
 from dawnlist.rows.sql_dialects import IbisConnection
@@ -60,6 +61,8 @@ class JudgedRows:
     """The days that clean rows touch, in order."""
     settings: SourceSettings
     """The source's settings, filled from the hints of its layout."""
+    reused_ids: ReusedIds | None = None
+    """The rows whose event id belongs to another row, if there are any."""
 
 
 def apply_layout_hints(
@@ -169,11 +172,37 @@ def _coerce_values(texts: TableExpression, settings: SourceSettings) -> TableExp
 
 def _derive_event_id(row: TableExpression) -> Any:
     """Take the source's event id, or else the md5 of the row's values."""
+    return row.event_id.fill_null(_hash_content(row, []))
+
+
+def _derive_own_id(row: TableExpression) -> Any:
+    """Take the md5 of the source's event id and the row's values, for an id that is reused."""
+    return _hash_content(row, [row.event_id])
+
+
+def _hash_content(row: TableExpression, more_values: list[Any]) -> Any:
     time = row.event_time.delta(_EPOCH, unit="microsecond").cast("string")
     rating = row.rating.cast("string").fill_null("")
     quantity = row.quantity.cast("string").fill_null("")
-    values = [row.user_id, row.item_id, row.event_type, time, rating, quantity]
-    return row.event_id.fill_null(ibis.literal("\x1f").join(values).hexdigest("md5"))
+    values = [row.user_id, row.item_id, row.event_type, time, rating, quantity, *more_values]
+    return ibis.literal("\x1f").join(values).hexdigest("md5")
+
+
+def replace_reused_ids(
+    engine: CleaningEngine,
+    texts: TableExpression,
+    validated_rows: TableExpression,
+    reused_ids: ReusedIds,
+    settings: SourceSettings,
+) -> TableExpression:
+    """Return the rows of validate_rows, with hashes of their own ids for rows of a reused one."""
+    row = _coerce_values(texts.semi_join(reused_ids.keys, "key"), settings)
+    own_ids = row.select("key", own_hash=hash_event_id(_derive_own_id(row)))
+    own_ids = engine.materialise("own_ids", own_ids)
+    joined = validated_rows.left_join(own_ids, "key")
+    columns = [validated_rows[name] for name in validated_rows.columns if name != "event_hash"]
+    event_hash = ibis.coalesce(own_ids.own_hash, validated_rows.event_hash)
+    return engine.materialise("renamed", joined.select(*columns, event_hash=event_hash))
 
 
 def _list_reject_rules(
@@ -217,10 +246,11 @@ def select_clean_rows(
     texts: TableExpression,
     fates: TableExpression,
     settings: SourceSettings,
+    reused_ids: ReusedIds | None = None,
 ) -> TableExpression:
     """Select the clean rows of the view `texts` with the columns of INTERACTIONS_SCHEMA.
 
-    `fates` has the key and the fate of each row.
+    `fates` has the key and the fate of each row. Rows of `reused_ids` get an id of their own.
     """
     row = _coerce_values(texts, settings)
     # Exclude the few other rows, rather than join the many clean ones, since a join keeps one of
@@ -229,9 +259,15 @@ def select_clean_rows(
     rating_share = row.rating / settings.rating_scale
     share = ibis.ifelse(row.event_type == "rating", rating_share, 1.0)
     copied = [name for name in INTERACTIONS_SCHEMA.names if name not in _DERIVED_COLUMNS]
+    event_id = _derive_event_id(row)
+    if reused_ids is not None:
+        marks = reused_ids.keys.mutate(is_reused=True)
+        row = row.left_join(marks, "key", rname="reused_{name}")
+        event_id = ibis.ifelse(row.is_reused, _derive_own_id(row), _derive_event_id(row))
+        share = ibis.ifelse(row.event_type == "rating", row.rating / settings.rating_scale, 1.0)
     clean_rows = row.select(
         *copied,
-        event_id=_derive_event_id(row),
+        event_id=event_id,
         weight=(row.base_weight * share).cast("float32"),
         event_date=row.event_time.date(),
     )

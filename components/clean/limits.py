@@ -92,6 +92,7 @@ def check_limits(
     has no interactions yet. The message is one line with the numbers, the limits, and what to do.
     """
     violations = _check_shares(profile, limits) + _check_volume(profile.volume, limits)
+    violations += _check_event_ids(profile, limits)
     if is_first and 0 < profile.rows_in == profile.rows_of_no_window:
         violations = [
             f"none of the {profile.rows_in:,} rows has a time that can be read "
@@ -144,6 +145,18 @@ def _check_rows_without_user(profile: CleaningProfile, limits: LimitSettings) ->
         f"{without_user:,} of {rows:,} rows ({without_user / rows:.1%}) have no user, "
         f"more than limits.max_without_user ({limits.max_without_user:.1%}): "
         "check that source.columns names the column of the user"
+    ]
+
+
+def _check_event_ids(profile: CleaningProfile, limits: LimitSettings) -> list[str]:
+    rows = profile.rows_with_id
+    if rows < limits.min_rows or profile.reused_ids <= limits.max_reused_ids * rows:
+        return []
+    return [
+        f"event_id has {profile.event_ids:,} values in {rows:,} rows, and {profile.reused_ids:,} of "
+        "them have the id of an event of another user, item or type, more than "
+        f"limits.max_reused_ids ({limits.max_reused_ids:.1%}): it is no id of an event; "
+        "set source.columns: {event_id: []} to do without it"
     ]
 
 
