@@ -19,6 +19,8 @@ from dawnlist.components.clean.engine import CleaningEngine, TableExpression
 from dawnlist.components.clean.fates import (
     FATE_CLEAN,
     MISSING_USER,
+    NESTED_ITEM,
+    NESTED_USER,
     REPEAT_FATES,
     TIME_MISSING,
     TIME_UNREADABLE,
@@ -221,6 +223,8 @@ def _list_reject_rules(
     return [
         (row.user_id.isnull(), MISSING_USER),
         (row.item_id.isnull(), "item_id missing"),
+        (coercions.is_nested(row.user_id), NESTED_USER),
+        (coercions.is_nested(row.item_id), NESTED_ITEM),
         (~row.has_time, TIME_MISSING),
         (row.event_time.isnull(), TIME_UNREADABLE),
         (row.event_time > latest, _name_form("time in the future", row.time_form)),

@@ -81,6 +81,15 @@ def clean_identifier(value: IbisValue) -> IbisValue:
     return ibis.ifelse(is_whole, value.re_replace(r"\.0+\z", ""), value)
 
 
+def is_nested(value: IbisValue) -> IbisValue:
+    """Say whether clean text is an object or a list, as JSON or as a database writes it.
+
+    {3F2504E0-4F89-11D3-9A0C-0305E82C3301} is an id.
+    """
+    may_be = value.startswith("{") | value.startswith("[")
+    return ibis.ifelse(may_be, value.re_search(r"\A(\{.*:.*\}|\[.*\]|\{\})\z"), False)
+
+
 def parse_number(value: IbisValue) -> IbisValue:
     """Parse clean text as a finite float64; NULL for other text.
 
