@@ -29,6 +29,7 @@ from dawnlist.components.clean.fates import (
 )
 from dawnlist.components.clean.landed_objects import LandedObject
 from dawnlist.components.clean.reused_ids import ReusedIds
+from dawnlist.components.clean.rival_columns import choose_columns
 from dawnlist.rows import coercions, times
 from dawnlist.rows.column_aliases import INTERACTION_ALIASES, match_interaction_columns
 from dawnlist.rows.sql_dialects import IbisConnection
@@ -90,7 +91,7 @@ def create_text_view(
     for landed_object in landed_objects:
         if landed_object.rows:
             raw = engine.connection.table(landed_object.view)
-            tables.append(_select_interaction_texts(raw, landed_object, settings))
+            tables.append(_select_interaction_texts(engine, raw, landed_object, settings))
     if not tables:
         tables.append(_build_empty_texts(engine.connection))
     texts = ibis.union(*tables) if len(tables) > 1 else tables[0]
@@ -98,11 +99,13 @@ def create_text_view(
 
 
 def _select_interaction_texts(
+    engine: CleaningEngine,
     raw: Any,
     landed_object: LandedObject,
     settings: SourceSettings,
 ) -> TableExpression:
     matches = match_interaction_columns(landed_object.columns, settings, landed_object.name)
+    matches = choose_columns(engine, raw, landed_object, matches, settings)
     columns = {name: _join_columns(raw, matches.get(name, [])) for name in INTERACTION_ALIASES}
     if "event_type" not in matches:
         columns["event_type"] = ibis.literal(settings.default_event or "rating")
@@ -225,6 +228,8 @@ def _list_reject_rules(
         (row.item_id.isnull(), "item_id missing"),
         (coercions.is_nested(row.user_id), NESTED_USER),
         (coercions.is_nested(row.item_id), NESTED_ITEM),
+        (row.user_id.length() > coercions.MAX_ID_CHARACTERS, "user_id too long"),
+        (row.item_id.length() > coercions.MAX_ID_CHARACTERS, "item_id too long"),
         (~row.has_time, TIME_MISSING),
         (row.event_time.isnull(), TIME_UNREADABLE),
         (row.event_time > latest, _name_form("time in the future", row.time_form)),

@@ -14,6 +14,8 @@ from dawnlist.rows.sql_dialects import IbisValue
 
 MAX_AGENT_CHARACTERS = 1024
 """How many characters of a user agent are kept. Real ones have a few hundred at most."""
+MAX_ID_CHARACTERS = 512
+"""The longest id of a user or item that the predictor's API takes."""
 
 # control characters, and invisible ones that make two ids look alike or reverse a line
 _INVISIBLE = (
