@@ -7,20 +7,24 @@ every setting has its default.
 import hashlib
 import re
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import pyarrow.fs as pafs
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from dawnlist.machine.spark_url import classify_spark_url
 from dawnlist.schema import EVENT_WEIGHTS
-from dawnlist.urls import mask_passwords
+from dawnlist.values import MAX_DESCRIPTION, cut_text, describe_value
+from dawnlist.yaml_documents import parse_yaml
 
 UNKNOWN_SETTING: Final = "there is no such name"
+MAX_EXPLAINED_ERRORS: Final = 20
+"""Errors in settings that a message explains; it gives the number of the others."""
+MAX_RULE: Final = 600
+"""Characters of a broken rule in a message; a longer one is cut."""
 NETWORK_BITS = {4: 24, 6: 48}
 """How many bits of an address the lake keeps, by IP version."""
 
@@ -532,19 +536,16 @@ class Settings(_Section):
         """
         if not uri:
             return cls()
+        text = _read_document(uri)
         try:
-            document = yaml.safe_load(_read_document(uri)) or {}
-        except yaml.YAMLError as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"settings {uri!r} are not valid YAML: {reason}") from None
+            document = parse_yaml(text) or {}
+        except ValueError as error:
+            raise ValueError(f"settings {uri!r} are not valid YAML: {error}") from None
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            explanations = []
-            for details in error.errors():
-                choice = _list_known_settings(details["loc"][:-1], details["type"])
-                explanations.append(explain_validation_error(details) + choice)
-            raise ValueError(f"settings {uri!r}: {'; '.join(explanations)}") from None
+            problems = explain_validation_errors(error, _list_known_settings)
+            raise ValueError(f"settings {uri!r}: {problems}") from None
 
     @property
     def digest(self) -> str:
@@ -564,22 +565,43 @@ def _read_document(uri: str) -> bytes:
         ) from None
 
 
-def _list_known_settings(section: tuple[int | str, ...], error_type: str) -> str:
+def _list_known_settings(details: Any) -> str:
     """Return the names that a section has, to follow the error about an unknown one."""
-    if error_type != "extra_forbidden":
+    if details["type"] != "extra_forbidden":
         return ""
     model: Any = Settings
-    for name in section:
+    for name in details["loc"][:-1]:
         model = model.model_fields[name].annotation
     return f"; the names here are {', '.join(model.model_fields)}"
 
 
-def explain_validation_error(error: object) -> str:
+def _add_nothing(details: Any) -> str:
+    """Return no text to follow an error."""
+    return ""
+
+
+def explain_validation_errors(
+    error: ValidationError, build_suffix: Callable[[Any], str] = _add_nothing
+) -> str:
+    """Explain the first of pydantic's errors on one line, and say how many more there are.
+
+    `build_suffix` returns what is to follow each error.
+    """
+    all_details = error.errors()
+    explanations = []
+    for details in all_details[:MAX_EXPLAINED_ERRORS]:
+        explanations.append(_explain_error(details) + build_suffix(details))
+    more = len(all_details) - len(explanations)
+    if more:
+        explanations.append(f"and {more} more")
+    return "; ".join(explanations)
+
+
+def _explain_error(details: Any) -> str:
     """Explain one of pydantic's errors: the setting's name, its value and the broken rule."""
-    details = dict(error)  # type: ignore[call-overload]
     name = ".".join(map(str, details["loc"])) or "the document"
-    value = mask_passwords(repr(details["input"]))
     rule = details["msg"]
     if details["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         rule = UNKNOWN_SETTING
-    return f"{name} is {value}: {rule}"
+    value = describe_value(details["input"])
+    return f"{cut_text(name, MAX_DESCRIPTION)} is {value}: {cut_text(rule, MAX_RULE)}"

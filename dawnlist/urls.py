@@ -1,5 +1,6 @@
 """URLs of sources, lakes and stores. They never hold passwords: environment variables do."""
 
+import errno
 import os
 import re
 
@@ -10,9 +11,11 @@ JWT_KEY = "DAWNLIST_JWT_KEY"
 NOTIFY_URLS = "DAWNLIST_NOTIFY_URLS"
 
 # These search the raw text, since a password may hold what ends a URL's host, such as / or #.
+# Each takes time that grows with the text alone: what repeats can't begin anew within itself.
 _URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)(?!\d+(?:[/?]|$))\S+@")
 _QUERY_PASSWORD = re.compile(
-    r"([?&;](?:\w*(?:password|passwd|pwd|secret|token)\w*|\w*pass)=)[^\s&'\"]+", re.IGNORECASE
+    r"([?&;](?:(?=\w*(?:password|passwd|pwd|secret|token))\w++|\w++(?<=pass))=)[^\s&'\"]+",
+    re.IGNORECASE,
 )
 _TERMINAL_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -26,12 +29,21 @@ def refuse_password(url: str, variable: str) -> str:
     Raises:
         ValueError: the URL holds a password.
     """
-    if _URL_PASSWORD.search(url) or _QUERY_PASSWORD.search(url):
+    if _holds_password(url):
         raise ValueError(
             f"{mask_passwords(url)!r} holds a password, which would end up in logs and in the "
             f"Kubeflow UI: remove it from the URL and set {variable} instead"
         )
     return url
+
+
+def _holds_password(text: str) -> bool:
+    """Whether the text has a URL with a password."""
+    for word in text.split():
+        # See _mask_word for why only what is before the last @ is searched.
+        if _URL_PASSWORD.search(word[: word.rfind("@") + 1]):
+            return True
+    return _QUERY_PASSWORD.search(text) is not None
 
 
 def mask_passwords(text: str) -> str:
@@ -50,9 +62,19 @@ def _mask_word(word: re.Match[str]) -> str:
     return _URL_PASSWORD.sub(r"\1***@", text + at_sign) + remainder
 
 
+def describe_error(error: object) -> str:
+    """Return an error's own text; for the system's bare error of a full disk, what to do."""
+    is_bare = isinstance(error, OSError) and error.strerror == os.strerror(error.errno or 0)
+    if not is_bare or getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+        return str(error)
+    file = getattr(error, "filename", None)
+    place = f"of {file!r}" if file else "that holds the lake, the artifacts or temporary files"
+    return f"no room on the disk {place}: free some space, and run it again"
+
+
 def format_error(error: object) -> str:
     """Return an error's message on one line, without passwords and control characters."""
-    message = _TERMINAL_COLOUR.sub("", mask_passwords(str(error)))
+    message = _TERMINAL_COLOUR.sub("", mask_passwords(describe_error(error)))
     return replace_unprintable(" ".join(message.split()))
 
 

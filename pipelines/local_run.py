@@ -1,6 +1,7 @@
 """Run the daily pipeline on this machine, with kfp's local runner and one process for each step."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import tempfile
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from dawnlist.cuts import format_stamp, parse_as_of
 from dawnlist.lake.lake import Lake
@@ -149,11 +150,21 @@ def _use_run_temp_folder() -> Iterator[None]:
 def _redirect_output(log: Path) -> Iterator[None]:
     """Write what kfp and the steps print to the log, and hide Python's warnings."""
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(log.open("w"))
+        file = log.open("w")
+        stack.callback(_close_log, file)
         stack.enter_context(contextlib.redirect_stdout(file))
         stack.enter_context(contextlib.redirect_stderr(file))
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         yield
+
+
+def _close_log(file: TextIO) -> None:
+    """Close the log. On a full disk its end is lost; the error of the step must not be."""
+    try:
+        file.close()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
 
 
 @contextlib.contextmanager

@@ -273,7 +273,7 @@ def test_a_table_of_events_is_judged_as_the_daily_run_would(ending: str, tmp_pat
         )
 
 
-TOO_FEW_EVENTS = "nobody is judged: no user has 30 events of which at most half are purchases"
+TOO_FEW_EVENTS = "nobody is judged: no user has 30 events of which at most 10% are purchases"
 NO_AGENT = "no event has a user agent; if the source has them, name their column in source.columns"
 
 

@@ -151,7 +151,8 @@ def test_every_step_did_its_work(laptop: Laptop, first: subprocess.CompletedProc
 
 def test_the_artifacts_are_real(laptop: Laptop, first: subprocess.CompletedProcess[str]) -> None:
     evaluation = json.loads(artifact(laptop, "evaluate", "evaluation").read_text())
-    assert set(evaluation["arms"]) == {"challenger", "item_knn", "popularity"}
+    arms = {"challenger", "item_knn", "popularity", "own_items"}
+    assert set(evaluation["arms"]) == arms
     assert 0 < evaluation["arms"]["popularity"]["ndcg@20"] < 1
     lists = TopLists.load(artifact(laptop, "recommend", "lists"))
     assert len(lists.user_ids) > 300 and lists.k == 20

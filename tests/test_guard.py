@@ -1,6 +1,7 @@
 """What keeps the predictor up: limits of connections, keys, bounded concurrency, logs that say nothing of anybody."""
 
 import asyncio
+import base64
 import functools
 import json
 import logging
@@ -28,7 +29,7 @@ from dawnlist.machine.embedded_valkey import run_embedded_valkey
 from dawnlist.serving.predictor.answers.version_follower import VersionFollower
 from dawnlist.serving.predictor.request_limiter import OverloadedError, RequestLimiter
 from dawnlist.serving.predictor.server import run_predictor
-from dawnlist.serving.predictor.transports import connection, limits
+from dawnlist.serving.predictor.transports import limits
 from dawnlist.serving.predictor.transports.auth import (
     Authenticator,
     ForbiddenError,
@@ -149,6 +150,37 @@ def test_a_client_that_asks_first_is_told_to_go_on(served: Predictor) -> None:
     head = V1 + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY)
     answer = talk(served.url, head, BODY)
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+
+
+def test_a_client_that_asks_first_after_another_request_is_told_after_its_answer(
+    served: Predictor,
+) -> None:
+    head = V1 + b"Expect: 100-Continue\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+    with socket.create_connection(("127.0.0.1", urlsplit(served.url).port)) as line:
+        line.sendall(ANN + b"\r\n" + head)
+        answer = b""
+        while not answer.endswith(b"HTTP/1.1 100 Continue\r\n\r\n"):
+            data = line.recv(1 << 16)
+            assert data, answer
+            answer += data
+        line.sendall(BODY)
+        assert line.recv(1 << 16).startswith(b"HTTP/1.1 200 OK")
+    assert answer.startswith(b"HTTP/1.1 200 OK") and answer.count(b"HTTP/1.1 ") == 2
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        V1.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Expect: 100-continue\r\n",
+        V1 + b"Expect: something else\r\n",
+    ],
+    ids=["HTTP/1.0", "something else"],
+)
+def test_a_client_that_does_not_know_it_is_not_told_to_go_on(
+    served: Predictor, head: bytes
+) -> None:
+    answer = talk(served.url, head + b"Content-Length: %d\r\n\r\n" % len(BODY), BODY)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b" 100 " not in answer
 
 
 def test_head_is_get_without_the_body(served: Predictor) -> None:
@@ -278,9 +310,122 @@ def test_a_client_that_does_not_read_its_answers_is_not_read_from_either() -> No
     assert line.aborted  # asking on does not put it off
 
 
-def test_a_client_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "MAX_CONNECTIONS", 0)
-    assert asyncio.run(connected(b"", 0)).startswith(b"HTTP/1.1 503")
+def build_context(max_connections: int) -> ConnectionContext:
+    return ConnectionContext(
+        answered,
+        lambda: Response(503, b"late"),
+        lambda code, text: Response(code, text.encode()),
+        max_connections,
+    )
+
+
+def connect_line(
+    context: ConnectionContext, state: ServerState, *pieces: bytes
+) -> tuple[Line, HttpConnection]:
+    """Connect a client that sends the pieces."""
+    line = Line()
+    client = HttpConnection(context, None, state, None, line)
+    client.connection_made(line)
+    for piece in pieces:
+        client.data_received(piece)
+    return line, client
+
+
+def test_the_client_that_waits_longest_makes_room_for_one_more() -> None:
+    closed: list[int] = []
+    context = build_context(max_connections=3)
+    context.count_closed = lambda: closed.append(1)
+    state = ServerState()
+    first, first_client = connect_line(context, state)
+    slow, _ = connect_line(context, state, b"GET / HT")
+    last, _ = connect_line(context, state)
+    first_client.data_received(b"GET / HTTP/1.1\r\n\r\n")
+    assert not (first.aborted or slow.aborted or last.aborted or closed)  # as many as there may be
+    probe, _ = connect_line(context, state, b"GET / HTTP/1.1\r\n\r\n")
+    assert (first.aborted, slow.aborted, last.aborted) == (False, True, False)
+    assert probe.taken.startswith(b"HTTP/1.1 200") and len(closed) == 1
+    connect_line(context, state)
+    connect_line(context, state)
+    assert (first.aborted, last.aborted, probe.aborted) == (True, True, False)
+    assert len(closed) == 3
+
+
+def test_a_client_that_does_not_read_makes_room_too() -> None:
+    context, state = build_context(max_connections=1), ServerState()
+    line, client = connect_line(context, state, b"GET / HTTP/1.1\r\n\r\n")
+    client.pause_writing()
+    probe, _ = connect_line(context, state, b"GET / HTTP/1.1\r\n\r\n")
+    assert line.aborted and probe.taken.startswith(b"HTTP/1.1 200")
+
+
+def test_a_client_too_many_is_refused_only_while_all_others_are_being_answered() -> None:
+    async def connect_two() -> tuple[bytes, bytes]:
+        state, context = ServerState(), build_context(max_connections=1)
+        loop = asyncio.get_running_loop()
+        protocol = functools.partial(HttpConnection, context, None, state, None)
+        server = await loop.create_server(protocol, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        async with server:
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(b"GET /slow HTTP/1.1\r\n\r\n")
+            while context.waiting or not state.connections:
+                await asyncio.sleep(0.002)
+            other_reader, other_writer = await asyncio.open_connection(*address)
+            refused = await other_reader.read()
+            connections: list[Any] = list(state.connections)
+            for each in connections:
+                each.expire(loop.time() + limits.ANSWER_TIMEOUT_SECONDS + 1)
+            late = await reader.readuntil(b"late")
+            writer.close()
+            other_writer.close()
+        return refused, late
+
+    refused, late = asyncio.run(connect_two())
+    assert refused.startswith(b"HTTP/1.1 503") and b"too many connections" in refused
+    assert late.startswith(b"HTTP/1.1 503")
+
+
+def test_closed_connections_leave_nothing_behind() -> None:
+    context, state = build_context(max_connections=2), ServerState()
+    _, client = connect_line(context, state, b"GET / HTTP/1.1\r\n\r\n")
+    client.connection_lost(None)
+    assert not context.waiting and not state.connections
+
+
+BAD = b"\x00bad\r\n\r\n"
+LONG_URL = b"GET /" + b"a" * 8_200 + b" HTTP/1.1\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "codes"),
+    [
+        pytest.param([ANN + b"\r\n" + BAD], [200, 400], id="at once"),
+        pytest.param([(ANN + b"\r\n") * 3 + BAD], [200, 200, 200, 400], id="three before it"),
+        pytest.param([ANN + b"\r\n", BAD], [200, 400], id="in two pieces"),
+        pytest.param([ANN + b"\r\n" + LONG_URL + ANN + b"\r\n"], [200, 414], id="nothing after it"),
+        pytest.param([ANN + b"Connection: close\r\n\r\n" + BAD], [200], id="after the last"),
+        pytest.param([BAD + ANN + b"\r\n"], [400], id="bad at first"),
+    ],
+)
+def test_good_requests_before_a_bad_one_are_answered(
+    served: Predictor, pieces: list[bytes], codes: list[int]
+) -> None:
+    answer = talk(served.url, *pieces, answers=len(codes))
+    heads = re.findall(rb"HTTP/1\.1 (\d+) [^\r]*\r\n(?:[^\r]+\r\n)*?\r\n", answer)
+    assert [int(code) for code in heads] == codes, answer
+    assert answer.count(b"connection: close") == 1
+    assert not answer.endswith(b"[still open]")
+
+
+@pytest.mark.parametrize("requests", [1, 2])
+def test_a_client_that_sends_no_more_gets_its_answers(served: Predictor, requests: int) -> None:
+    address = (urlsplit(served.url).hostname, urlsplit(served.url).port)
+    with socket.create_connection(address) as line:
+        line.sendall((ANN + b"\r\n") * requests)
+        line.shutdown(socket.SHUT_WR)
+        with line.makefile("rb") as stream:
+            answer = stream.read()
+    assert answer.count(b"HTTP/1.1 200 OK") == requests
 
 
 def test_the_gate_counts_requests_and_questions() -> None:
@@ -373,17 +518,22 @@ def bearer(text: str) -> dict[bytes, bytes]:
 
 def test_without_a_key_everybody_may_ask() -> None:
     Authenticator.from_environment({}).check({})
-    Authenticator.from_environment({"DAWNLIST_API_KEY": " ", "DAWNLIST_JWT_KEY": ""}).check({})
+    absent = dict.fromkeys(
+        ["DAWNLIST_API_KEY", "DAWNLIST_JWT_KEY", "DAWNLIST_JWT_KEY_FILE", "DAWNLIST_JWT_AUDIENCE"],
+        "",
+    )
+    assert Authenticator.from_environment(absent).is_open
 
 
 def test_an_api_key_opens_and_two_while_one_takes_the_others_place() -> None:
-    doorkeeper = Authenticator.from_environment({"DAWNLIST_API_KEY": "old, new"})
+    doorkeeper = Authenticator.from_environment({"DAWNLIST_API_KEY": " old,, new\n,"})
     doorkeeper.check({b"x-api-key": b"old"})
-    doorkeeper.check({b"x-api-key": b"new"})
+    doorkeeper.check({b"x-api-key": b"new "})
     for headers in (
         {},
         {b"x-api-key": b""},
         {b"x-api-key": b"ol"},
+        {b"x-api-key": b"o ld"},
         {b"x-api-key": "ö".encode()},
         bearer(token()),
     ):
@@ -441,6 +591,29 @@ def test_a_token_that_is_not_believed(text: str, error: str) -> None:
         doorkeeper.check(bearer(text))
 
 
+def nested_token(depth: int) -> str:
+    """Return a token whose header is nested deeper than Python's JSON parser goes."""
+    header = b'{"alg": ' + b"[" * depth + b"]" * depth + b"}"
+    return base64.urlsafe_b64encode(header).decode().rstrip("=") + ".e30.AA"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        nested_token(10_000),
+        token(SECRET, "HS256", exp=10**400),
+        token(SECRET, "HS256", exp=float("inf")),
+        token(SECRET, "HS256", exp=[1]),
+        token(SECRET, "HS256", nbf={}),
+    ],
+    ids=["nested", "a huge time", "an infinite time", "a list as time", "an object as time"],
+)
+def test_a_token_that_breaks_the_library_is_not_believed(text: str) -> None:
+    doorkeeper = Authenticator.from_environment({"DAWNLIST_JWT_KEY": SECRET})
+    with pytest.raises(UnauthenticatedError, match="the token is not valid"):
+        doorkeeper.check(bearer(text))
+
+
 def test_a_token_of_another_curve_is_not_believed() -> None:
     doorkeeper = Authenticator.from_environment(
         {"DAWNLIST_JWT_KEY": pem(ec.generate_private_key(ec.SECP256R1()))}
@@ -456,6 +629,13 @@ def test_a_token_for_another_service_is_forbidden(changes: dict[str, Any]) -> No
     )
     with pytest.raises(ForbiddenError, match="the token is not for this service"):
         doorkeeper.check(bearer(token(**changes)))
+
+
+def test_blanks_around_a_secret_and_an_audience_do_not_count() -> None:
+    doorkeeper = Authenticator.from_environment(
+        {"DAWNLIST_JWT_KEY": f" {'s' * 32}\n", "DAWNLIST_JWT_AUDIENCE": " dawnlist\n"}
+    )
+    doorkeeper.check(bearer(token("s" * 32, "HS256")))
 
 
 def test_a_public_key_is_no_shared_secret() -> None:
@@ -480,8 +660,39 @@ def test_a_public_key_is_no_shared_secret() -> None:
             r"JWT_KEY_FILE can't be read \(FileNotFoundError\)",
         ),
         ({"DAWNLIST_JWT_KEY_FILE": "/dev/null"}, "JWT_KEY_FILE names an empty file"),
+        ({"DAWNLIST_JWT_KEY": "s" * 31 + "\n"}, "is shorter than 32 bytes"),
+        ({"DAWNLIST_JWT_KEY": " " * 32}, "DAWNLIST_JWT_KEY is set, but holds only blanks"),
+        ({"DAWNLIST_JWT_KEY_FILE": " "}, "DAWNLIST_JWT_KEY_FILE is set, but holds only blanks"),
+        ({"DAWNLIST_API_KEY": " "}, "DAWNLIST_API_KEY is set, but holds only blanks"),
+        ({"DAWNLIST_API_KEY": "\n"}, "DAWNLIST_API_KEY is set, but holds only blanks"),
+        ({"DAWNLIST_API_KEY": ",, "}, "DAWNLIST_API_KEY is set, but holds no key"),
+        ({"DAWNLIST_API_KEY": "one\ntwo"}, "separate keys by commas"),
+        ({"DAWNLIST_JWT_AUDIENCE": "shop"}, "set DAWNLIST_JWT_KEY or DAWNLIST_JWT_KEY_FILE"),
+        (
+            {"DAWNLIST_JWT_AUDIENCE": "shop", "DAWNLIST_API_KEY": "k"},
+            "DAWNLIST_JWT_AUDIENCE is set, but there is no key",
+        ),
+        (
+            {"DAWNLIST_JWT_AUDIENCE": " ", "DAWNLIST_JWT_KEY": SECRET},
+            "DAWNLIST_JWT_AUDIENCE is set, but holds only blanks",
+        ),
     ],
-    ids=["short", "no key", "no file", "empty file"],
+    ids=[
+        "short",
+        "no key",
+        "no file",
+        "empty file",
+        "31 bytes and a line end",
+        "blank key of tokens",
+        "blank file",
+        "blank API key",
+        "line end as API key",
+        "commas as API key",
+        "two lines as API key",
+        "audience alone",
+        "audience beside an API key",
+        "blank audience",
+    ],
 )
 def test_a_key_that_can_not_be_used_is_one_clear_line(
     environment: dict[str, str], message: str

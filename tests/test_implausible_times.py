@@ -46,7 +46,7 @@ def write_clicks(path: Path, times: list[str]) -> str:
 
 def read_users(source: str, start: datetime, end: datetime) -> list[str]:
     batches = open_source(source, SETTINGS).interactions(start, end)
-    return pa.Table.from_batches(batches)["user_id"].to_pylist()
+    return [str(user) for user in pa.Table.from_batches(batches)["user_id"].to_pylist()]
 
 
 def test_forms_of_numbers() -> None:

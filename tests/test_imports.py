@@ -14,7 +14,7 @@ NEIGHBOURS = ("components", "pipelines", "serving")
 LARGEST_FOLDER = 25
 LIBRARY_ORDER = (
     ("arrays", "cuts", "dataclass_json", "namespace", "pages", "schema", "urls"),
-    ("machine", "lake", "messages"),
+    ("machine", "lake", "messages", "values", "yaml_documents"),
     ("ranking", "settings"),
     ("model", "rows"),
     ("als", "store", "explore"),

@@ -107,6 +107,8 @@ def test_a_folder_without_manifest_is_made_again(tmp_path: Path) -> None:
 
 
 def test_to_see_that_a_table_is_there_its_log_is_not_listed(tmp_path: Path) -> None:
+    """The newest commit is read, and no other."""
+
     class FirstAlone(LocalObjectStore):
         def walk(self, key: str) -> Iterator[StoredObject]:
             yield from list(super().walk(key))[:1]

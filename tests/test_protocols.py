@@ -1,5 +1,6 @@
 """V1, V2, gRPC and the lean route: the same answers from a real predictor over a real store, and the same refusals."""
 
+import json
 import struct
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
+from dawnlist.serving.predictor.protocols.v1 import parse_json_object
+from dawnlist.serving.predictor.transports.failures import parse_untrusted
 from dawnlist.store.client import connect_store
 from tests.support.published import metric
 from tests.support.servers import Predictor
@@ -48,7 +51,7 @@ def without_age(prediction: dict[str, Any]) -> dict[str, Any]:
 
 def read_token(url: str) -> str:
     with connect_store(url) as client:
-        return str(client.get("dawnlist:{shop}:active").decode())  # type: ignore[union-attr]
+        return str(client.get("dawnlist:{shop}:active").decode())
 
 
 def test_each_answer_carries_the_token_of_its_version(served: Predictor) -> None:
@@ -322,10 +325,57 @@ USER = texts("user_id", "ann")
 LONG = "u" * 513
 
 
+DEEP = "a list with 1,000 levels"
+"""The JSON parser takes 1,024 levels, and this stands in a request of four."""
+
+
+def post_deep(url: str, body: Any) -> httpx.Response:
+    """Send a body in which DEEP stands for a list that is nested deeply."""
+    content = json.dumps(body).replace(json.dumps(DEEP), "[" * 1_000 + "]" * 1_000)
+    return httpx.post(url, content=content.encode())
+
+
+def deep_v1(url: str, **fields: Any) -> httpx.Response:
+    return post_deep(f"{url}/v1/models/dawnlist:predict", {"instances": [{**ANN, **fields}]})
+
+
+def deep_v2(url: str, *tensors: Any, **more: Any) -> httpx.Response:
+    return post_deep(f"{url}/v2/models/dawnlist/infer", {"inputs": list(tensors), **more})
+
+
 @pytest.mark.parametrize(
     ("send", "status", "message"),
     [
         refused(lambda url: v1(url), 400, '"instances" has to be a list'),
+        refused(lambda url: deep_v2(url, texts("user_id", "ann", shape=DEEP)), 400, "shape [[["),
+        refused(
+            lambda url: deep_v2(url, texts("user_id", "ann", datatype=DEEP)), 400, '"datatype"'
+        ),
+        refused(lambda url: deep_v2(url, texts("user_id", DEEP)), 400, "at least one text"),
+        refused(
+            lambda url: deep_v2(url, USER, parameters={"k": DEEP}), 400, '"k" has to be a whole'
+        ),
+        refused(
+            lambda url: v2(url, texts("user_id", "ann", shape=[1] * 200_000)),
+            400,
+            "shape [1, 1, 1, 1, ...] and data",
+        ),
+        refused(lambda url: deep_v1(url, context={"a": DEEP}), 400, "context 'a' has"),
+        refused(lambda url: deep_v1(url, recent=DEEP), 400, "an event of"),
+        refused(lambda url: deep_v1(url, filters={"a": DEEP}), 400, "a value of filter"),
+        refused(lambda url: deep_v1(url, exclude=DEEP), 400, 'an item of "exclude"'),
+        refused(lambda url: deep_v1(url, repeats=DEEP), 400, '"repeats" has to be false'),
+        refused(
+            lambda url: post(url, b'{"instances": ' + b"[" * 2_000 + b"]" * 2_000 + b"}"),
+            400,
+            "depth limit exceeded",
+        ),
+        refused(
+            lambda url: post(url, b'{"instances": [{"user_id": "ann", "k": %b}]}' % (b"1" * 5_000)),
+            400,
+            "the body is not JSON",
+        ),
+        refused(lambda url: lean(url, "ann", "k=" + "1" * 5_000), 400, '"k" has to'),
         refused(lambda url: v1(url, "ann"), 400, "instances[0] has to be an object"),
         refused(
             lambda url: v1(url, ANN, {"k": 2}),
@@ -504,3 +554,21 @@ def test_bad_input_gets_a_clear_4xx(
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "text/plain", ""])
 def test_any_content_type_is_fine(served: Predictor, kind: str) -> None:
     assert v1(served.url, ANN, headers={"content-type": kind}).status_code == 200
+
+
+@pytest.mark.parametrize("error", [RecursionError, KeyError, MemoryError, AttributeError])
+def test_what_a_parser_raises_is_never_an_error_of_the_predictor(error: type[Exception]) -> None:
+    def fail(body: bytes) -> None:
+        raise error(body)
+
+    with pytest.raises(
+        ValueError, match=rf"the request can't be read \({error.__name__}\)"
+    ) as told:
+        parse_untrusted(fail, b"secret")
+    assert "secret" not in str(told.value)
+
+
+def test_a_parsers_own_message_is_kept() -> None:
+    with pytest.raises(ValueError, match=r"^the body is not JSON: "):
+        parse_untrusted(parse_json_object, b"{")
+    assert parse_untrusted(parse_json_object, b"{}") == {}

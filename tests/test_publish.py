@@ -294,6 +294,14 @@ def test_a_store_that_went_back_to_a_snapshot_gives_no_number_twice(shop: Shop) 
     assert (shop.live, shop.incumbent(3)) == ("b", "b")
 
 
+def test_another_store_counts_by_itself(shop: Shop, tmp_path: Path) -> None:
+    shop.publish(1, "a")
+    other = Shop(shop.lake, shop.url.replace("/0", "/1"), shop.folder)
+    assert other.publish(2, "b")["version"] == 1
+    assert other.publish(3, "c")["version"] == 2
+    assert shop.publish(4, "d")["version"] == 3
+
+
 def test_a_live_version_whose_keys_are_gone_is_published_again(shop: Shop) -> None:
     shop.publish(1, "a")
     for run, version in (("a", 2), ("b", 3)):

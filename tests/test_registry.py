@@ -114,10 +114,10 @@ def test_a_publisher_in_between_stays_in_the_history(lake: Lake) -> None:
     others = [13]
 
     class Interrupted(Lake):
-        def read_json(self, *parts: str) -> Any:
+        def read_json(self, *parts: str, types: Any = None) -> Any:
             if others:
                 registry.set_champion(lake, report(others.pop(), 13))
-            return super().read_json(*parts)
+            return super().read_json(*parts, types=types)
 
     registry.set_champion(Interrupted(lake.uri, lake.objects), report(14, 14))
     assert [entry["run"] for entry in lake.read_json("champion.json")["history"]][-3:] == [
@@ -190,6 +190,8 @@ def test_a_models_lineage_names_what_it_was_made_from(tmp_path: Path) -> None:
         "settings": settings.digest,
         "incumbent": None,
         "holdout": splits.holdout_fingerprint,
+        "repeats": "auto",
+        "repeat_gap": 1.0,
         "start": None,
         "sweeps": 0,
     }

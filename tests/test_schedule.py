@@ -344,6 +344,8 @@ def test_status_says_how_runs_went_what_is_next_and_what_is_live(
         "as_of": "2026-03-01T03:00:00Z",
         "winner": "challenger",
         "metrics": {"ndcg@20": 0.5},
+        "engine": "als",
+        "configured": "2026-03-01T03:00:00Z",
     }
     Lake.open(str(tmp_path), "shop").write_json({**champion, "history": []}, "champion.json")
     publish(valkey, shop())

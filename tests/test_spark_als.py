@@ -23,6 +23,7 @@ from dawnlist.machine.spark import open_spark_session, stop_spark_session
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.metrics import score_lists
+from dawnlist.model.score_scales import SCORE_ITEMS
 from dawnlist.model.user_items import UserItems
 from dawnlist.simulate.catalogue import draw_catalogue, draw_people
 from dawnlist.simulate.config import ShopConfig
@@ -164,6 +165,7 @@ def test_a_search_and_a_model_say_that_spark_fitted_them(spark: str, tmp_path: P
     ]
     assert reports[0]["model"] != reports[1]["model"]
     told = {"ridge_scale": both[1].regularization, "fitted_items": 20}
+    told |= {"score_scale": SCORE_ITEMS, "repeat_gap": 1.0}
     assert FactorModel.load(tmp_path / "spark").config == both[1].as_dict() | told
 
 

@@ -1,3 +1,6 @@
+import errno
+import os
+
 import pytest
 
 from dawnlist.urls import format_error, mask_passwords, read_password, refuse_password
@@ -21,6 +24,7 @@ def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
         "mysql://me@db/shop?charset=utf8mb4&PWD=s3cret",
         "mysql://me@db/shop?pass=s3cret",
         "s3://KEY:SECRET@bucket/lake",
+        "redis://:***@host/0?password=s3cret",
     ],
 )
 def test_however_it_is_written(url: str) -> None:
@@ -36,6 +40,7 @@ def test_however_it_is_written(url: str) -> None:
         "postgresql://me:@/shop",
         "postgresql://me@db:5432/shop",
         "postgresql://me@db/shop?passfile=/run/secret/pg",
+        "https://shop/?next=a&bypasses=1&pass",
         "s3://bucket/a@b",
     ],
 )
@@ -57,9 +62,43 @@ def test_masked_keeps_the_rest() -> None:
     )
 
 
+def test_a_masked_password_is_still_a_password() -> None:
+    with pytest.raises(ValueError, match="holds a password"):
+        refuse_password("redis://:***@host:6379/0", "X")
+
+
+def test_a_password_in_the_value_of_another_parameter_is_masked() -> None:
+    assert mask_passwords("?next=http://h/?mytoken2=abc&a=1") == "?next=http://h/?mytoken2=***&a=1"
+
+
 def test_an_absent_optional_secret_is_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAWNLIST_SOURCE_PASSWORD", "")
     assert read_password("DAWNLIST_SOURCE_PASSWORD") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+            "no room on the disk that holds the lake, the artifacts or temporary files: "
+            "free some space, and run it again",
+        ),
+        (
+            OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), "/home/a"),
+            "no room on the disk of '/home/a': free some space, and run it again",
+        ),
+        (
+            OSError(errno.ENOSPC, "no room in /tmp: set TMPDIR"),
+            "[Errno 28] no room in /tmp: set TMPDIR",
+        ),
+        (OSError(errno.EIO, os.strerror(errno.EIO)), "[Errno 5] Input/output error"),
+        (ValueError("x"), "x"),
+    ],
+    ids=["disk", "quota", "explained", "another error", "no error of the system"],
+)
+def test_a_full_disk_is_explained(error: Exception, message: str) -> None:
+    assert format_error(error) == message
 
 
 def test_an_error_is_shown_on_one_harmless_line() -> None:

@@ -44,7 +44,7 @@ def describe_holdout(lake: Lake | None, splits: Splits) -> HoldoutFacts:
         return holdout
     path = ("holdouts", f"{format_stamp(end)}-{format_stamp(start)}.json")
     lake.create(json.dumps(to_json(holdout)).encode(), *path)
-    first_fingerprint = lake.read_json(*path)["fingerprint"]
+    first_fingerprint = lake.read_json(*path, types={"fingerprint": str})["fingerprint"]
     if first_fingerprint == holdout.fingerprint:
         return holdout
     return replace(holdout, first_seen=first_fingerprint)

@@ -1,12 +1,12 @@
 """Read mapping files: YAML documents that say which files a source has and how they are written."""
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from dawnlist.components.fetch.filesystems import explain_read_errors
 from dawnlist.components.fetch.layouts import Layout, SourceInventory, TableFiles
 from dawnlist.components.fetch.source_files import SourceFile, glob_files
-from dawnlist.settings import explain_validation_error
+from dawnlist.settings import explain_validation_errors
+from dawnlist.yaml_documents import parse_yaml
 
 _LAYOUT = TypeAdapter(Layout)
 
@@ -30,12 +30,13 @@ def read_mapping_file(file: SourceFile) -> SourceInventory:
 
 def _parse_layout(label: str, text: bytes) -> Layout:
     try:
-        return _LAYOUT.validate_python(yaml.safe_load(text), strict=False)
-    except yaml.YAMLError as error:
-        line = " ".join(str(error).split())
-        raise ValueError(f"mapping {label!r} is no YAML: {line}") from None
+        document = parse_yaml(text)
+    except ValueError as error:
+        raise ValueError(f"mapping {label!r} is no YAML: {error}") from None
+    try:
+        return _LAYOUT.validate_python(document, strict=False)
     except ValidationError as error:
-        problems = "; ".join(map(explain_validation_error, error.errors()))
+        problems = explain_validation_errors(error)
         raise ValueError(f"mapping {label!r}: {problems}") from None
 
 

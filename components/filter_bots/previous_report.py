@@ -1,13 +1,16 @@
 """Read from the run records what the run before this one dropped."""
 
 from datetime import datetime
+from types import NoneType
 
 from dawnlist.components.filter_bots.decision import DropReport
 from dawnlist.cuts import format_stamp
+from dawnlist.lake.damaged_objects import DamagedObjectError, JsonTypes
 from dawnlist.lake.lake import Lake
 from dawnlist.records.run_records import BACKFILL_PREFIX
 
 _REPORT_FIELDS = ("users", "events", "dropped_users", "dropped_events", "share")
+_RECORD_TYPES: JsonTypes = {"state": str, "ended": (str, NoneType), "report": (dict, NoneType)}
 _RULE_FIELDS = ("mode", "users", "events", "share")
 
 
@@ -33,8 +36,11 @@ def _read_newest_report(lake: Lake, day: str) -> DropReport | None:
     for run in lake.names("runs", day):
         if run.startswith(BACKFILL_PREFIX):
             continue
-        record = lake.read_json("runs", day, run, "filter_bots.json")
-        if record and record["state"] == "succeeded":
+        try:
+            record = lake.read_json("runs", day, run, "filter_bots.json", types=_RECORD_TYPES)
+        except DamagedObjectError:
+            continue  # an older day is compared instead
+        if record and record["state"] == "succeeded" and record.get("report"):
             records.append(record)
     if not records:
         return None

@@ -20,6 +20,7 @@ from itertools import chain, repeat
 from typing import Any, Final
 
 from dawnlist.cuts import format_iso
+from dawnlist.lake.damaged_objects import DamagedObjectError, JsonTypes
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.lease import LEASE_TTL_SECONDS, hold_lease
 from dawnlist.messages.channels import SEND_TIMEOUT_SECONDS, Channel, run_with_timeout
@@ -28,6 +29,7 @@ from dawnlist.urls import format_error
 
 DELIVERY_PAUSES: Final = (2.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds between attempts; the last pause is repeated."""
+_ENTRY_TYPES: Final[JsonTypes] = {"post": dict, "message": dict, "taken": dict}
 MAX_MESSAGE_AGE: Final = timedelta(days=7)
 """An older message that could not be sent is given up."""
 NOTIFY_LEASE_WAIT_SECONDS: Final = LEASE_TTL_SECONDS + 15
@@ -72,7 +74,7 @@ class OutboxEntry:
     @classmethod
     def read(cls, lake: Lake, path: tuple[str, str]) -> "OutboxEntry | None":
         """Read an entry; None when another sender has sent it since."""
-        content = lake.read_json(*path)
+        content = lake.read_json(*path, types=_ENTRY_TYPES)
         if content is None:
             return None
         location = MessageLocation(**content["post"])
@@ -169,7 +171,10 @@ def _send_entry(
     lake: Lake, path: tuple[str, str], channels: Sequence[Channel], deadline: float, late: bool
 ) -> list[str]:
     """Send a message to the channels that lack it, until the deadline; a late one only once."""
-    entry = OutboxEntry.read(lake, path)
+    try:
+        entry = OutboxEntry.read(lake, path)
+    except DamagedObjectError as error:
+        return [str(error)]
     if entry is None:
         return []
     if lake.exists(*entry.location.delivered_path):

@@ -35,13 +35,16 @@ def publish_top_lists(
         RuntimeError, ValueError: As publish_version says.
     """
     top_lists = TopLists.load(lists)
+    store = mask_passwords(redis)
 
     def announce(report: VersionReport) -> None:
-        registry.record_publication(lake, report, top_lists.meta)
+        registry.record_publication(lake, report, top_lists.meta, store)
 
     with connect_store(redis) as client:
         try:
             registry.sync_champion(lake, client, namespace)
+            tokens = [version.token for version in versions.list_versions(client, namespace)]
+            last_number = registry.find_last_version_number(lake, store, tokens)
             report = versions.publish_version(
                 client,
                 namespace,
@@ -50,7 +53,7 @@ def publish_top_lists(
                 as_of,
                 keep,
                 announce,
-                registry.find_last_version_number(lake),
+                last_number,
             )
             for line in versions.list_foreign_values(client, namespace):
                 print(line)

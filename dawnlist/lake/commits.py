@@ -71,10 +71,12 @@ def commit_with_retries(
 
     Raises:
         OSError: The disk of the lake is full.
+        DamagedObjectError: A commit of the table's log is damaged.
         Exception: The error of `attempt`, when nobody else has committed or no attempt is left.
     """
     from deltalake.exceptions import CommitFailedError, DeltaError
 
+    lake.check_log(name)
     for number in range(1, _ATTEMPTS + 1):
         table = lake.table(name)
         try:

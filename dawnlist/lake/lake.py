@@ -38,9 +38,15 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from dawnlist.lake.damaged_objects import (
+    JsonTypes,
+    parse_json,
+    parse_json_object,
+)
 from dawnlist.lake.manifest import MANIFEST, check_manifest
 from dawnlist.lake.object_stores import open_object_store
 from dawnlist.lake.objects import ABSENT_REVISION, ObjectStore, Revision, StoredObject
+from dawnlist.lake.table_log import check_commit, check_small_commits, find_damaged_commit
 from dawnlist.namespace import check_namespace
 from dawnlist.urls import mask_passwords
 
@@ -171,10 +177,24 @@ class Lake:
         """
         self.write(json.dumps(value, indent=1, allow_nan=False).encode(), *parts)
 
-    def read_json(self, *parts: str) -> Any:
-        """Read an object's JSON value; None when there is no such object."""
+    def read_json(self, *parts: str, types: JsonTypes | None = None) -> Any:
+        """Read an object's JSON value; None when there is no such object.
+
+        Args:
+            parts: The object's path.
+            types: The value must be a JSON object with these keys, of these types. None: any value.
+
+        Raises:
+            DamagedObjectError: There is something else. The message is one line that names the
+                object, and says what to do.
+        """
         data = self.read(*parts)
-        return None if data is None else json.loads(data)
+        if data is None:
+            return None
+        path = _join_key(parts)
+        if types is None:
+            return parse_json(self.uri, path, data)
+        return parse_json_object(self.uri, path, data, types)
 
     def exists(self, *parts: str) -> bool:
         """Say whether there is an object of that name."""
@@ -227,19 +247,35 @@ class Lake:
         return f"{self.uri}/tables/{name}"
 
     def table(self, name: str, version: int | None = None) -> "DeltaTable | None":
-        """Open a Delta table at `version` (default: the newest); None when it was never written."""
+        """Open a Delta table at `version` (default: the newest); None when it was never written.
+
+        Raises:
+            DamagedObjectError: A commit of its log is damaged. The message names it.
+        """
         # `objects` is asked, since its errors are one line, and only for the first entry of the
         # log: a log has an entry for each commit
         first_entry = next(iter(self.walk("tables", name, "_delta_log")), None)
         if first_entry is None:
             return None
         from deltalake import DeltaTable
-        from deltalake.exceptions import TableNotFoundError
+        from deltalake.exceptions import DeltaError, TableNotFoundError
 
         try:
-            return DeltaTable(self.table_uri(name), version=version)
+            table = DeltaTable(self.table_uri(name), version=version)
         except TableNotFoundError:  # the process of the first commit was killed
             return None
+        except DeltaError as error:
+            raise find_damaged_commit(self.uri, self.objects, name) or error from None
+        check_commit(self.uri, self.objects, name, table.version())
+        return table
+
+    def check_log(self, name: str) -> None:
+        """Check all small commits of a Delta table's log; `table` checks only the newest one.
+
+        Raises:
+            DamagedObjectError: A commit is damaged. The message names it.
+        """
+        check_small_commits(self.uri, self.objects, self.walk("tables", name, "_delta_log"))
 
     def scan(self, table: "DeltaTable") -> "pads.Dataset":
         """Scan the rows of one of this lake's tables lazily, at the version that was opened.

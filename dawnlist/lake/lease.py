@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from dawnlist.cuts import format_iso
+from dawnlist.lake.damaged_objects import JsonTypes, parse_json_object
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.objects import ABSENT_REVISION, Revision
 
@@ -37,6 +38,7 @@ HOUSEKEEPING_LEASE = "housekeeping"
 LEASE_TTL_SECONDS = 60.0
 """How many seconds a lease lasts after it was last renewed."""
 _POLL_SECONDS = 0.25
+_RECORD_TYPES: JsonTypes = {"owner": str, "expires": str, "pid": int, "machine": str}
 
 
 @contextmanager
@@ -55,7 +57,8 @@ def hold_lease(
         name: The name of the lease.
         run: The run that holds it, for people.
         wait: How many seconds to wait while somebody else holds the lease.
-        on_wait: Called once, with a sentence about the holder, when there is a wait.
+        on_wait: Called with a sentence: once about the holder when there is a wait, and once when
+            the lease's object is not one that Dawnlist wrote. Nobody holds such a lease.
         ttl: How many seconds the lease lasts if this process is killed.
 
     Raises:
@@ -86,6 +89,8 @@ class Lease:
     """How many seconds the lease lasts after it was last renewed."""
     record: LeaseRecord
     """The record of this holder, as it was last written."""
+    damage: str = ""
+    """What was wrong with the record that was read last, if Dawnlist did not write it."""
     ended: threading.Event = field(default_factory=threading.Event)
     """Set when the holder doesn't need the lease any more."""
     _revision: Revision = ABSENT_REVISION
@@ -112,6 +117,8 @@ class Lease:
         """Wait until the lease is free and take it; see `hold_lease` for arguments and errors."""
         deadline = time.monotonic() + wait
         holder = self._try_to_acquire()
+        if self.damage and on_wait:
+            on_wait(self.damage)
         while holder is not None:
             seconds_left = deadline - time.monotonic()
             if seconds_left <= 0:
@@ -182,7 +189,14 @@ class Lease:
         if stored is None:
             return {}, ABSENT_REVISION
         data, revision = stored
-        return json.loads(data), revision
+        path = "/".join(self._path)
+        try:
+            record = parse_json_object(self.lake.uri, path, data, _RECORD_TYPES)
+            datetime.fromisoformat(record["expires"]).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            self.damage = f"{error}; it is replaced"
+            return {}, revision
+        return record, revision
 
     def _describe_holder(self, holder: LeaseRecord) -> str:
         return (
@@ -201,11 +215,11 @@ def _is_held(record: LeaseRecord) -> bool:
     process = _describe_process(record["pid"])
     if not process["machine"] or process["machine"] != record["machine"]:
         return True
-    return bool(process["started"] == record["started"])
+    return bool(process["started"] == record.get("started"))
 
 
 def _is_expired(record: LeaseRecord) -> bool:
-    return datetime.fromisoformat(record["expires"]) <= datetime.now(UTC)
+    return datetime.fromisoformat(record["expires"]).astimezone(UTC) <= datetime.now(UTC)
 
 
 def _describe_process(pid: int) -> LeaseRecord:

@@ -39,7 +39,7 @@ class Ledger:
         """Read the ledger from the metadata of the table's last `commits` commits, or of all."""
         history = []
         if table is not None:
-            history = table.history(commits)
+            history = _read_history(table, commits)
         ledger = cls({})
         ledgers_by_version: dict[int, Ledger] = {}
         for commit in reversed(history):
@@ -89,6 +89,23 @@ class Ledger:
                 return None
             total += self.hours[hour]
         return total
+
+
+def _read_history(table: "DeltaTable", commits: int | None) -> list[dict[str, Any]]:
+    """Read the metadata of the last commits, the newest first.
+
+    Raises:
+        ValueError: a commit of the log can't be read.
+    """
+    from deltalake.exceptions import DeltaError
+
+    try:
+        return table.history(commits)
+    except DeltaError as error:
+        raise ValueError(
+            f"the log of the table {table.table_uri} has a commit that can't be read ({error}): "
+            "restore it from the bucket's versions or a backup (docs/OPERATIONS.md, A damaged lake)"
+        ) from None
 
 
 def build_ledger_metadata(windows: list[TimeWindow], arrivals: ArrivalCounts) -> dict[str, str]:

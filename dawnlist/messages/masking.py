@@ -33,6 +33,11 @@ The other variables hold one value, which may contain blanks.
 MIN_SECRET_LENGTH: Final = 5
 """Shorter values of these variables are not masked, because they occur within ordinary words."""
 
+MAX_ID: Final = 512
+"""Characters within which an id without quotes must have its first digit."""
+
+# Each of these takes time that grows with the text alone: what repeats can't begin anew within
+# itself, and what looks ahead has a bound.
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _IP_ADDRESS = re.compile(
     r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\d)|(?=[\da-f:]*:[\da-f:]*:)[\da-f:]*\d[\da-f:.]*)",
@@ -43,7 +48,7 @@ _USER_ID = re.compile(
     # The id has a digit or is in quotes, as in user_id=17850, "userId": "ab-3",
     # (user_id)=(17850), visitor 17850 and user 'bob'.
     rf"(\b{_PERSON}(?:[_ -]?ids?)?['\"]?(?:\)\s*=\s*\(|\s*[:=]\s*|\s+)\(?)"
-    r"(?:'[^'\n]+'|\"[^\"\n]+\"|(?=[^\s'\",;)\]]*\d)[^\s'\",;)\]]+)",
+    rf"(?:'[^'\n]+'|\"[^\"\n]+\"|(?=[^\s'\",;)\]]{{0,{MAX_ID}}}\d)[^\s'\",;)\]]+)",
     re.IGNORECASE,
 )
 _QUOTED_ROW = re.compile(r"(\[parameters: |Failing row contains )[^\n]*")
@@ -54,10 +59,11 @@ _TOKEN = re.compile(
     # This looks at the beginning of a word only. From each letter, a long word took minutes.
     r"|\b(?:(?=\w*(?:password|passwd|pwd|secret|token|api[_-]?key))\w++(?:-key\w*+)?"
     r"|authorization|cookie|x-(?:amz|goog)-signature|sig)"
-    r"\\*['\"]?\s*[:=]\s*(?P<quote>\\*['\"])?(?:(?:bearer|basic)\s+)?)"
+    r"\\*['\"]?\s*[:=]\s*(?P<quote>\\{0,64}['\"])?(?:(?:bearer|basic)\s+)?)"
     # Within quotes a value may contain blanks.
     r"(?(quote)(?:(?!(?P=quote))[^\n])+|[^\s'\",;)&]+)"
-    r"|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]+)?"
+    # A signed token. What may stand before it, up to a "-", is looked at once.
+    r"|(?<![\w-])(?=[\w-]++\.[\w-])(?P<lead>[\w-]*?)\beyJ[\w-]+\.[\w-]+(?:\.[\w-]+)?"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     re.IGNORECASE,
 )
@@ -108,7 +114,7 @@ def _read_secrets() -> Iterable[str]:
 
 def _mask_token(match: re.Match[str]) -> str:
     """Mask a token, but keep the name in front of it."""
-    prefix = match["prefix"] or ""
+    prefix = match["prefix"] or match["lead"] or ""
     return prefix + MASK
 
 

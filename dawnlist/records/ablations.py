@@ -13,15 +13,18 @@ Reports show them. A table has
 - `said`, optional: sentences about the rows and changes
 """
 
+from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from dawnlist.cuts import format_stamp
+from dawnlist.lake.damaged_objects import DamagedObjectError, JsonTypes
 from dawnlist.lake.lake import Lake
 
 ABLATION_FOLDER = "ablation"
 
 AblationTable = dict[str, Any]
+_TABLE_TYPES: Final[JsonTypes] = {"rows": list}
 
 
 def save_ablation(lake: Lake, as_of: datetime, report: AblationTable) -> None:
@@ -30,13 +33,17 @@ def save_ablation(lake: Lake, as_of: datetime, report: AblationTable) -> None:
 
 
 def find_newest_ablation(lake: Lake, as_of: datetime) -> AblationTable | None:
-    """Read the newest table that is not later than `as_of`, or return None."""
+    """Read the newest table that is not later than `as_of`, or return None.
+
+    A table that Dawnlist did not write is passed over: reports can do without it.
+    """
     latest_name = _name_file(as_of)
     names = [name for name in lake.names(ABLATION_FOLDER) if name <= latest_name]
-    if not names:
-        return None
-    table: AblationTable | None = lake.read_json(ABLATION_FOLDER, names[-1])
-    return table
+    for name in reversed(names):
+        with suppress(DamagedObjectError):
+            table: AblationTable | None = lake.read_json(ABLATION_FOLDER, name, types=_TABLE_TYPES)
+            return table
+    return None
 
 
 def _name_file(as_of: datetime) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from dawnlist.arrays import Float32Array
 from dawnlist.cuts import format_iso, format_stamp, parse_as_of
+from dawnlist.lake.damaged_objects import DamagedObjectError, JsonTypes
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
@@ -26,6 +27,7 @@ MAX_START_CANDIDATES: Final = 7
 """How many of the newest challengers are considered as a start."""
 WARM_START_SOLVERS: Final = ("ials", "implicit")
 """The solvers that can start from given factors, including each other's."""
+_POINTER_TYPES: Final[JsonTypes] = {"model": str, "before": str, "config": dict}
 NEW_VECTOR_SCALE: Final = np.float32(0.01)
 """The scale of the random vectors of new users and items, which is small beside fitted ones."""
 
@@ -111,8 +113,8 @@ def find_warm_start(
     """Find the newest challenger that a fit may start from, or return None.
 
     It is from an earlier day: a rerun must not start from what its first run left. It has seen no
-    rows after `cut`, and its configuration fits. A challenger is skipped if its model is gone or
-    damaged, or if the model's own lineage contradicts the record.
+    rows after `cut`, and its configuration fits. A challenger is skipped if its record or its model
+    is gone or damaged, or if the model's own lineage contradicts the record.
     """
     for pointer in _iterate_older_challengers(lake, as_of):
         if not can_warm_start(pointer["config"], config):
@@ -127,11 +129,11 @@ def find_warm_start(
 
 def find_newest_challenger(lake: Lake) -> str | None:
     """Return the name of the newest challenger's model, or None."""
-    names = lake.names(CHALLENGERS_FOLDER)
-    if not names:
-        return None
-    pointer: dict[str, str] = lake.read_json(CHALLENGERS_FOLDER, names[-1])
-    return pointer["model"]
+    for name in reversed(lake.names(CHALLENGERS_FOLDER)):
+        pointer = _read_pointer(lake, name)
+        if pointer is not None:
+            return str(pointer["model"])
+    return None
 
 
 def _iterate_older_challengers(lake: Lake, as_of: datetime) -> Iterator[dict[str, Any]]:
@@ -139,7 +141,20 @@ def _iterate_older_challengers(lake: Lake, as_of: datetime) -> Iterator[dict[str
     own_name = f"{format_stamp(as_of)}.json"
     older = [name for name in lake.names(CHALLENGERS_FOLDER) if name < own_name]
     for name in reversed(older[-MAX_START_CANDIDATES:]):
-        yield lake.read_json(CHALLENGERS_FOLDER, name)
+        pointer = _read_pointer(lake, name)
+        if pointer is not None:
+            yield pointer
+
+
+def _read_pointer(lake: Lake, name: str) -> dict[str, Any] | None:
+    """Read the record of a challenger; None if Dawnlist did not write it."""
+    try:
+        pointer: dict[str, Any] | None = lake.read_json(
+            CHALLENGERS_FOLDER, name, types=_POINTER_TYPES
+        )
+    except DamagedObjectError:
+        return None
+    return pointer
 
 
 def _load_intact_model(lake: Lake, name: str) -> FactorModel | None:

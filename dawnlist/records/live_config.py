@@ -19,7 +19,7 @@ def read_published_config(lake: Lake, publication: Publication | None) -> dict[s
     if publication is None:
         return None
     path = ("models", publication["model"], "config.json")
-    config = lake.read_json(*path)
+    config = lake.read_json(*path, types={"engine": str})
     if config is None:
         raise build_lost_error(lake, "/".join(path), publication)
     if config["engine"] == "popularity":

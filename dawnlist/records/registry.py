@@ -19,11 +19,13 @@ incumbent.
 import json
 import re
 import tempfile
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dawnlist.cuts import format_iso, format_stamp, parse_as_of
+from dawnlist.lake.damaged_objects import DamagedObjectError, JsonTypes, parse_json_object
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.objects import ABSENT_REVISION
 from dawnlist.model.factor_model import FactorModel
@@ -37,16 +39,27 @@ Publication = dict[str, Any]
 
 CHAMPION_FILE = "champion.json"
 PUBLICATIONS_FOLDER = "publications"
-_PUBLICATION_NAME = re.compile(r"-([1-9][0-9]{0,11})-[0-9a-f]{8}\.json$")
-"""The end of a publication's name, which is the token of its version; group 1 is its number."""
+_CHAMPION_TYPES: Final[JsonTypes] = {"history": list}
+_PUBLICATION_TYPES: Final[JsonTypes] = {
+    "version": int,
+    "as_of": str,
+    "run": str,
+    "token": str,
+    "model": str,
+}
+_PUBLICATION_NAME = re.compile(r"-([1-9][0-9]{0,11}-[0-9a-f]{8})\.json$")
+"""The end of a publication's name, which is the token of its version: group 1."""
 
 
-def record_publication(lake: Lake, report: "VersionReport", meta: dict[str, Any]) -> None:
+def record_publication(
+    lake: Lake, report: "VersionReport", meta: dict[str, Any], store: str = ""
+) -> None:
     """Write the publication of a version that is about to go live.
 
     Args:
         report: The store's report of the version.
         meta: The meta data of its lists.
+        store: Identifies the store, without secrets.
     """
     publication = {
         "version": report.version,
@@ -59,12 +72,14 @@ def record_publication(lake: Lake, report: "VersionReport", meta: dict[str, Any]
     for name in ("engine", "configured"):
         if name in meta:
             publication[name] = meta[name]
+    if store:
+        publication["store"] = store
     lake.write_json(publication, *_locate_publication(report.as_of, report.run, report.token))
 
 
 def read_champion(lake: Lake) -> Publication | None:
     """Read the publication of the store's active version; None if there is none."""
-    champion: Publication | None = lake.read_json(CHAMPION_FILE)
+    champion: Publication | None = lake.read_json(CHAMPION_FILE, types=_CHAMPION_TYPES)
     if champion and "version" in champion:
         return champion
     return None
@@ -119,7 +134,7 @@ def set_champion(lake: Lake, live: "VersionReport | None") -> None:
     while True:
         stored = lake.read_with_revision(CHAMPION_FILE)
         if stored:
-            before = json.loads(stored[0])
+            before = parse_json_object(lake.uri, CHAMPION_FILE, stored[0], _CHAMPION_TYPES)
             revision = stored[1]
         else:
             before = {"history": []}
@@ -137,7 +152,8 @@ def _compute_champion(
     """Return the new content of champion.json, given the present one."""
     if live is None:
         return {"history": champion["history"]}
-    publication = lake.read_json(*_locate_publication(live.as_of, live.run, live.token))
+    path = _locate_publication(live.as_of, live.run, live.token)
+    publication = lake.read_json(*path, types=_PUBLICATION_TYPES)
     if publication is None or publication["token"] == champion.get("token"):
         return champion
     entry = {name: publication[name] for name in ("as_of", "run", "token")}
@@ -181,15 +197,15 @@ def find_incumbent(lake: Lake, as_of: datetime) -> Publication | None:
     Raises:
         ValueError: the lake has lost it.
     """
-    champion = lake.read_json(CHAMPION_FILE)
-    if not champion:
+    champion = lake.read_json(CHAMPION_FILE, types=_CHAMPION_TYPES)
+    if champion is None:
         return None
     older = _select_older_entries(champion["history"], as_of)
     if not older:
         return None
     newest = older[-1]
     path = _locate_publication(newest["as_of"], newest["run"], newest["token"])
-    publication: Publication | None = lake.read_json(*path)
+    publication: Publication | None = lake.read_json(*path, types=_PUBLICATION_TYPES)
     if publication is None:
         raise build_lost_error(lake, "/".join(path), newest)
     return publication
@@ -234,33 +250,49 @@ def list_published_models(lake: Lake) -> set[str]:
     """
     paths: list[tuple[str, ...]] = []
     for name in lake.names(PUBLICATIONS_FOLDER):
-        paths.append((PUBLICATIONS_FOLDER, name))
+        if name.endswith(".json"):
+            paths.append((PUBLICATIONS_FOLDER, name))
     paths.append((CHAMPION_FILE,))
     models = set()
     for path in paths:
         try:
             publication = lake.read_json(*path) or {}
-        except ValueError as error:
-            raise ValueError(
-                f"{'/'.join(path)} of the lake {lake.uri} is no JSON ({error}): "
-                "no model is dropped; restore it, or delete it"
-            ) from None
+        except DamagedObjectError as error:
+            raise DamagedObjectError(f"no model is dropped, since {error}") from None
         if publication.get("model"):
             models.add(publication["model"])
     return models
 
 
-def find_last_version_number(lake: Lake) -> int:
-    """Return the largest number of a version that was published from this lake; 0 without any.
+def find_last_version_number(lake: Lake, store: str, known_tokens: Iterable[str]) -> int:
+    """Return the largest number of a version that this lake published to a store; 0 without any.
 
-    The store may have gone back to an older state of its data, and no longer know the number.
+    The store may have been emptied, or have gone back to an older state of its data, and no longer
+    know the number. Another store counts by itself.
+
+    Args:
+        store: Identifies the store, as in the publications.
+        known_tokens: The tokens of the versions that the store has. If this lake published one of
+            them, the store may have been moved, and all publications count.
     """
-    numbers = [0]
+    tokens = {}
     for name in lake.names(PUBLICATIONS_FOLDER):
         match = _PUBLICATION_NAME.search(name)
         if match:
-            numbers.append(int(match[1]))
-    return max(numbers)
+            tokens[name] = match[1]
+    names = list(tokens)
+    if set(known_tokens).isdisjoint(tokens.values()):
+        names = [name for name in names if _read_store(lake, name) == store]
+    return max((int(tokens[name].split("-")[0]) for name in names), default=0)
+
+
+def _read_store(lake: Lake, name: str) -> str | None:
+    """Return the store that a publication was made to; None if it does not say so."""
+    try:
+        publication = lake.read_json(PUBLICATIONS_FOLDER, name, types={"store": str})
+    except DamagedObjectError:
+        return None
+    return publication["store"] if publication else None
 
 
 def _locate_publication(as_of: str, run: str, token: str) -> tuple[str, str]:

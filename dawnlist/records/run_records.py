@@ -17,12 +17,15 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from dawnlist.cuts import TIME_MACRO_PREFIXES, format_iso, format_stamp, parse_as_of
+from dawnlist.lake.damaged_objects import DamagedObjectError, JsonTypes
 from dawnlist.lake.lake import Lake
 from dawnlist.messages.masking import mask_secrets
+from dawnlist.urls import describe_error
 
 StepRecord = dict[str, Any]
 BACKFILL_PREFIX = "backfill-"
 """The names of a backfill's runs begin with this."""
+_RECORD_TYPES: Final[JsonTypes] = {"step": str, "state": str, "started": str}
 RUN_SEARCH_DAYS: Final = 30
 """A run is searched for in this many of the newest days of the run record."""
 
@@ -86,14 +89,31 @@ def record_step(
 
 
 def read_step_records(lake: Lake, as_of: datetime, run: str) -> list[StepRecord]:
-    """Read all records of a run, in the order in which the steps started."""
+    """Read all records of a run, in the order in which the steps started.
+
+    A record that Dawnlist did not write is returned as one of a failed step, whose error names the
+    object and says what to do. So a report can be made all the same.
+    """
     folder = _locate_run(as_of, run)
     records = []
     for name in lake.names(*folder):
-        record = lake.read_json(*folder, name)
-        if record:
-            records.append(record)
+        if name.endswith(".json"):
+            records.append(_read_step_record(lake, as_of, (*folder, name)))
     return sorted(records, key=lambda record: record["started"])
+
+
+def _read_step_record(lake: Lake, as_of: datetime, path: tuple[str, ...]) -> StepRecord:
+    try:
+        record: StepRecord = lake.read_json(*path, types=_RECORD_TYPES)
+        return record
+    except DamagedObjectError as error:
+        return {
+            "step": path[-1].removesuffix(".json"),
+            "state": "failed",
+            "started": format_iso(as_of),
+            "report": {},
+            "error": {"type": type(error).__name__, "message": str(error), "traceback": ""},
+        }
 
 
 def find_step_report(records: list[StepRecord], step: str) -> StepRecord:
@@ -122,7 +142,7 @@ def _describe_error(error: BaseException) -> dict[str, str]:
     """
     return {
         "type": type(error).__name__,
-        "message": mask_secrets(str(error)),
+        "message": mask_secrets(describe_error(error)),
         "traceback": mask_secrets(traceback.format_exc()),
     }
 

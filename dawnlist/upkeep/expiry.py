@@ -19,6 +19,7 @@ from dawnlist.lake.commits import (
     commit_to_existing_table,
     read_table_files,
 )
+from dawnlist.lake.damaged_objects import DamagedObjectError
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.manifest import MANIFEST
 from dawnlist.lake.objects import StoredObject
@@ -157,8 +158,11 @@ class Expiry:
                 return retention.NEWEST_CHALLENGER
             if retention.is_any_written_after(objects, self.settled):
                 return retention.RECENTLY_WRITTEN
-            lineage = self.lake.read_json("models", model, "lineage.json") or {}
-            if "as_of" not in lineage:
+            try:
+                lineage = self.lake.read_json("models", model, "lineage.json", types={"as_of": str})
+            except DamagedObjectError:
+                lineage = None
+            if lineage is None:
                 return retention.WITHOUT_DAY
             return retention.TOO_YOUNG if parse_as_of(lineage["as_of"]) >= cutoff else ""
 

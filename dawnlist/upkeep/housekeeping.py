@@ -161,6 +161,7 @@ def _summarise_table(lake: Lake, name: str) -> dict[str, Any] | None:
     table = lake.table(name)
     if table is None:
         return None
+    lake.check_log(name)
     files = read_table_files(table)
     days = [file["partition.event_date"] for file in files if "partition.event_date" in file]
     first_day, last_day = None, None

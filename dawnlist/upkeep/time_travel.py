@@ -9,6 +9,7 @@ holds the smallest and largest values of each file, so it isn't kept longer than
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from dawnlist.lake.commits import build_commit_properties, commit_to_existing_table
+from dawnlist.lake.damaged_objects import DamagedObjectError
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.objects import StoredObject
 from dawnlist.lake.watermark import build_window_transactions, read_covered_window
@@ -113,8 +115,12 @@ def _parse_log_entries(log_objects: list[StoredObject]) -> list[_LogEntry]:
 def _write_checkpoint(lake: Lake, name: str) -> None:
     """Write the table's newest state as one file, so that the log before it can go one day."""
     table = lake.table(name)
-    last_checkpoint = lake.read_json("tables", name, "_delta_log", "_last_checkpoint")
-    last_version = last_checkpoint["version"] if last_checkpoint else -1
+    last_version = -1
+    with suppress(DamagedObjectError):  # it only saves work, and delta-rs does without it, too
+        path = ("tables", name, "_delta_log", "_last_checkpoint")
+        last_checkpoint = lake.read_json(*path, types={"version": int})
+        if last_checkpoint is not None:
+            last_version = last_checkpoint["version"]
     if table is not None and table.version() > last_version:
         table.create_checkpoint()
 
@@ -182,7 +188,7 @@ def _is_readable(lake: Lake, name: str, version: int, object_names: set[str]) ->
 
     try:
         table = lake.table(name, version)
-    except (DeltaError, TableNotFoundError):
+    except (DeltaError, TableNotFoundError, DamagedObjectError):
         return False
     return table is not None and _has_all_files(table, name, object_names)
 

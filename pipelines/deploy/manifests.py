@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from dawnlist.yaml_documents import parse_yaml_documents
+
 KubernetesObject = dict[str, Any]
 """A Kubernetes object, as parsed from YAML or JSON."""
 
@@ -51,9 +53,9 @@ def read_manifests(source: str) -> list[KubernetesObject]:
     text = _read_source(source)
     objects = []
     try:
-        for document in yaml.load_all(text, YAML_LOADER):
+        for document in parse_yaml_documents(text, YAML_LOADER):
             objects += _expand_list(document)
-    except yaml.YAMLError as error:
+    except ValueError as error:
         raise ValueError(f"{source} is not YAML: {error}") from None
     for candidate in objects:
         _check_object(candidate, source)

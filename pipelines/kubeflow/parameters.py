@@ -5,11 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from dawnlist.pipelines.deploy.manifests import YAML_LOADER
 from dawnlist.pipelines.package import require_package
 from dawnlist.urls import REDIS_PASSWORD, SOURCE_PASSWORD, refuse_password
+from dawnlist.yaml_documents import parse_yaml_documents
 
 PipelineSpec = dict[str, Any]
 """The specification of a pipeline, as in a package or at the API."""
@@ -27,9 +26,9 @@ def read_spec(package: Path) -> PipelineSpec:
     """
     data = require_package(package).read_bytes()
     try:
-        spec = next(iter(yaml.load_all(data, YAML_LOADER)))
+        spec = next(parse_yaml_documents(data, YAML_LOADER))
         assert "root" in spec and "components" in spec
-    except (yaml.YAMLError, StopIteration, AssertionError, TypeError):
+    except (ValueError, StopIteration, AssertionError, TypeError):
         raise ValueError(
             f"{str(package)!r} is not a compiled pipeline: `dawnlist compile --output FILE.yaml` writes one"
         ) from None

@@ -26,7 +26,12 @@ from dawnlist.serving.predictor.model import DawnlistModel
 from dawnlist.serving.predictor.transports.auth import Authenticator
 from dawnlist.serving.predictor.transports.connection import HttpConnection
 from dawnlist.serving.predictor.transports.context import ConnectionContext
+from dawnlist.serving.predictor.transports.descriptors import (
+    describe_few_descriptors,
+    reserve_descriptors,
+)
 from dawnlist.serving.predictor.transports.grpc_service import InferenceServicer, build_grpc_server
+from dawnlist.serving.predictor.transports.limits import MAX_CONNECTIONS
 from dawnlist.serving.predictor.transports.routes import Router
 from dawnlist.serving.predictor.watch import logs
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
@@ -50,6 +55,7 @@ class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
         alerts: Alerts,
         host: str,
         port: int,
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         # One worker: kserve kills a child that does not answer for 5 s, which importing it takes.
         super().__init__(http_port=port, workers=1, enable_grpc=False, grace_period=GRACE_SECONDS)
@@ -59,7 +65,11 @@ class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
         failures = FailureReporter(counts, alerts)
         router = Router(model, self.dataplane, counts, authenticator, failures)
         self._connections = ConnectionContext(
-            router, router.build_timeout_response, router.build_refusal
+            router,
+            router.build_timeout_response,
+            router.build_refusal,
+            max_connections,
+            counts.count_closed_connection,
         )
         self._servicer = InferenceServicer(model, self.dataplane, counts, authenticator, failures)
         self._build_grpc: Any = None
@@ -80,6 +90,8 @@ class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
         config.host = self._host  # kserve 0.21 sets 0.0.0.0 and has no option for it
         config.http = functools.partial(HttpConnection, self._connections)
         config.access_log = False
+        # What is accepted at once must fit into the descriptors, see transports/descriptors.py.
+        config.backlog = min(config.backlog, self._connections.max_connections)
         async with self._run_engine_and_grpc():
             await super()._serve()
 
@@ -144,23 +156,35 @@ def run_predictor(
         static: A file with items to return while no version could be loaded.
 
     Raises:
-        ValueError: the URL, the namespace, a key or the static file can't be used.
+        ValueError: the URL, the namespace, a key or the static file can't be used, or the process
+            may open too few files.
         OSError: a port is taken, or the host is not an address of this machine.
     """
     for needed_port in filter(None, (port, grpc_port)):
         _check_port_free(host, needed_port)
     authenticator = Authenticator.from_environment(os.environ)
+    max_connections = reserve_descriptors(has_grpc=grpc_port > 0)
     counts = PredictorMetrics(namespace)
     model = DawnlistModel(name, ServingEngine(redis, namespace, static, counts), counts)
     alerts = _set_up_alerts(namespace)
     _set_up_event_loop()
-    server = PredictorServer(model, counts, authenticator, alerts, host, port)
+    server = PredictorServer(model, counts, authenticator, alerts, host, port, max_connections)
     if grpc_port:
         server.listen_grpc(grpc_port)
     access = "anybody may ask" if authenticator.is_open else "with a key"
     logs.log_event(
-        logging.INFO, "start", namespace=namespace, model=name, host=host, port=port, access=access
+        logging.INFO,
+        "start",
+        namespace=namespace,
+        model=name,
+        host=host,
+        port=port,
+        access=access,
+        connections=max_connections,
     )
+    if max_connections < MAX_CONNECTIONS:
+        reason = describe_few_descriptors(max_connections, grpc_port > 0)
+        logs.log_event(logging.WARNING, "few file descriptors", reason=reason)
     gc.collect()
     gc.freeze()
     try:

@@ -25,7 +25,9 @@ from dawnlist.serving.predictor.protocols.fields import (
     check_user_count,
     parse_question,
 )
+from dawnlist.serving.predictor.protocols.turns import Turn
 from dawnlist.serving.predictor.protocols.v1 import parse_json_object
+from dawnlist.values import describe_value
 
 V2_PARAMETERS: Final = ("k", "explain", "repeats", *CONTEXT_PARAMETERS)
 INPUT_NAMES: Final = ("user_id", "options")
@@ -95,7 +97,7 @@ def _check_tensor(tensor: Tensor, n: int) -> None:
     has_boolean = any(isinstance(length, bool) for length in shape)  # which equals 0 or 1
     if shape not in ([n], [n, 1]) or has_boolean or len(tensor.data) != n:
         raise ValueError(
-            f"input {tensor.name}: shape {str(shape)[:50]} and data for {n} users: "
+            f"input {tensor.name}: shape {describe_value(shape)} and data for {n} users: "
             f"it has to be [{n}]"
         )
 
@@ -131,17 +133,25 @@ def _parse_options(i: int, text: str) -> dict[str, Any]:
         raise ValueError(f"options[{i}]: {str(error).replace('the body', 'it')}") from None
 
 
-def build_output_tensors(
+async def build_output_tensors(
     questions: Sequence[Question],
     catalogue: ServedCatalogue,
     recommendations: Sequence[Recommendation],
 ) -> list[Tensor]:
-    """Build a response's tensors, as the module's docstring describes them."""
+    """Build a response's tensors, as the module's docstring describes them.
+
+    Other requests get turns in between.
+    """
+    turn = Turn()
     n = len(recommendations)
     longest = max(len(recommendation.items) for recommendation in recommendations)
     k = max(longest, *(question.k or 0 for question in questions))
-    item_ids = [catalogue.item_ids.take(recommendation.items) for recommendation in recommendations]
-    titles = [catalogue.titles.take(recommendation.items) for recommendation in recommendations]
+    item_ids = []
+    titles = []
+    for recommendation in recommendations:
+        item_ids.append(catalogue.item_ids.take(recommendation.items))
+        titles.append(catalogue.titles.take(recommendation.items))
+        await turn.end_if_long()
     scores = _pad_lists([recommendation.scores for recommendation in recommendations], k, 0.0)
     # As float32, which orjson writes with fewer digits.
     score_array = np.array(scores, dtype=np.float32)
@@ -153,7 +163,10 @@ def build_output_tensors(
         Tensor("found", "INT32", [n], [len(ids) for ids in item_ids]),
     ]
     if any(recommendation.because is not None for recommendation in recommendations):
-        reasons = [_encode_reasons(catalogue, recommendation) for recommendation in recommendations]
+        reasons = []
+        for recommendation in recommendations:
+            reasons.append(_encode_reasons(catalogue, recommendation))
+            await turn.end_if_long()
         tensors.append(Tensor("because", "BYTES", [n, k], _pad_lists(reasons, k, "")))
     return tensors
 

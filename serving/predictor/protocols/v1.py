@@ -13,6 +13,7 @@ from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.answers.recommendation import Recommendation
 from dawnlist.serving.predictor.protocols.encoding import PredictionEncoder, ServedCatalogue
 from dawnlist.serving.predictor.protocols.fields import check_user_count, parse_question
+from dawnlist.serving.predictor.protocols.turns import Turn
 
 INSTANCE_EXAMPLE: Final = '{"user_id": "42", "k": 20}'
 
@@ -55,14 +56,16 @@ def _parse_instance(source: str, instance: Any) -> Question:
     return parse_question(source, user_id, instance)
 
 
-def encode_v1_response(
+async def encode_v1_response(
     encoder: PredictionEncoder,
     questions: Sequence[Question],
     catalogue: ServedCatalogue,
     recommendations: Sequence[Recommendation],
 ) -> bytes:
-    """Encode a prediction for each question, in order."""
+    """Encode a prediction for each question, in order. Other requests get turns in between."""
+    turn = Turn()
     predictions = []
     for question, recommendation in zip(questions, recommendations, strict=True):
         predictions.append(encoder.encode_prediction(question, catalogue, recommendation))
+        await turn.end_if_long()
     return b'{"predictions":[%b]}' % b",".join(predictions)

@@ -1,7 +1,7 @@
 """KServe's V2 protocol as JSON over REST; tensors.py describes the tensors."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -17,7 +17,11 @@ from dawnlist.serving.predictor.protocols.tensors import (
     build_output_tensors,
     parse_tensors,
 )
+from dawnlist.serving.predictor.protocols.turns import Turn
 from dawnlist.serving.predictor.protocols.v1 import parse_json_object
+
+VALUES_PER_PART: Final = 1_000
+"""Values of a tensor that are encoded at a time."""
 
 
 def parse_v2_request(body: bytes) -> tuple[str | None, list[Question]]:
@@ -62,24 +66,37 @@ def _parse_tensor(fields: Mapping[str, Any]) -> Tensor:
     return Tensor(name, datatype, shape, data)
 
 
-def encode_v2_response(
+async def encode_v2_response(
     model_name: str,
     request_id: str | None,
     questions: Sequence[Question],
     catalogue: ServedCatalogue,
     recommendations: Sequence[Recommendation],
 ) -> bytes:
-    """Encode the response.
+    """Encode the response. Other requests get turns in between.
 
     Its parameters are the model_version, token, as_of and age_seconds of all lists.
     """
+    turn = Turn()
     origin = describe_origin(catalogue)
-    tensors = build_output_tensors(questions, catalogue, recommendations)
+    tensors = await build_output_tensors(questions, catalogue, recommendations)
     body: dict[str, Any] = {}
     if request_id is not None:
         body["id"] = request_id
     body["model_name"] = model_name
     body["model_version"] = origin["model_version"]
     body["parameters"] = origin
-    body["outputs"] = [tensor.to_json() for tensor in tensors]
-    return orjson.dumps(body, option=NUMPY_JSON_OPTION)
+    head = orjson.dumps(body)[:-1]  # without the end, "}"
+    outputs = [await _encode_tensor(tensor, turn) for tensor in tensors]
+    return b'%b,"outputs":[%b]}' % (head, b",".join(outputs))
+
+
+async def _encode_tensor(tensor: Tensor, turn: Turn) -> bytes:
+    """Encode a tensor, a part of its values at a time."""
+    head = orjson.dumps(tensor.to_json() | {"data": []})[:-2]  # without the end, "]}"
+    parts = []
+    for begin in range(0, len(tensor.data), VALUES_PER_PART):
+        values = tensor.data[begin : begin + VALUES_PER_PART]
+        parts.append(orjson.dumps(values, option=NUMPY_JSON_OPTION)[1:-1])
+        await turn.end_if_long()
+    return b"%b%b]}" % (head, b",".join(parts))

@@ -6,6 +6,9 @@ DAWNLIST_JWT_KEY        a public key in PEM (RSA, EC, Ed25519) or a shared secre
                         token in the header authorization: Bearer
 DAWNLIST_JWT_KEY_FILE   a file with the same
 DAWNLIST_JWT_AUDIENCE   the `aud` that a token must have; if unset, a token may have any or none
+
+A variable that is unset or empty counts as absent, since a pod's optional secret may be missing. One
+that is set but holds only blanks or commas is refused at start: it would leave the door open.
 """
 
 import hashlib
@@ -69,16 +72,18 @@ class Authenticator:
         Raises:
             ValueError: a key can't be used.
         """
-        digests = []
-        for api_key in environment.get(API_KEY, "").split(","):
-            if api_key.strip():
-                digests.append(hashlib.sha256(api_key.strip().encode()).digest())
-        audience = environment.get(JWT_AUDIENCE) or None
+        digests = _read_api_keys(environment)
+        audience = _read_stripped(environment, JWT_AUDIENCE)
         jwt_key_text = _read_jwt_key(environment)
-        if not jwt_key_text:
-            return cls(tuple(digests), audience=audience)
+        if jwt_key_text is None:
+            if audience is not None:
+                raise ValueError(
+                    f"{JWT_AUDIENCE} is set, but there is no key to check tokens with: "
+                    f"set {JWT_KEY} or {JWT_KEY_FILE}, or unset {JWT_AUDIENCE}"
+                )
+            return cls(digests)
         jwt_key, algorithms = _parse_jwt_key(jwt_key_text)
-        return cls(tuple(digests), jwt_key, tuple(algorithms), audience)
+        return cls(digests, jwt_key, tuple(algorithms), audience)
 
     @property
     def is_open(self) -> bool:
@@ -114,7 +119,7 @@ class Authenticator:
 
     def _check_api_key(self, api_key: bytes) -> None:
         """Raise UnauthenticatedError unless the key is one of ours."""
-        digest = hashlib.sha256(api_key).digest()
+        digest = hashlib.sha256(api_key.strip()).digest()
         # Every key is compared: any() would stop at the first match, and its time would show which.
         matches = sum(hmac.compare_digest(digest, known_digest) for known_digest in self.api_keys)
         if matches == 0:
@@ -133,22 +138,56 @@ class Authenticator:
                 audience=self.audience,
                 options={"require": ["exp"], "verify_aud": self.audience is not None},
             )
+            expiry = float(claims["exp"])
         except (jwt.InvalidAudienceError, jwt.MissingRequiredClaimError) as error:
             raise ForbiddenError(f"the token is not for this service: {error}") from None
         except jwt.ExpiredSignatureError:
             raise UnauthenticatedError("the token has expired") from None
-        except jwt.PyJWTError:  # also InvalidKeyError, for the algorithm of another curve
+        except Exception:
+            # PyJWT also raises errors that are not its own, such as RecursionError for a token
+            # that is nested deeply and OverflowError for a huge time.
             raise UnauthenticatedError("the token is not valid") from None
         if len(expiries) >= MAX_CACHED_TOKENS:
             expiries.clear()
-        expiries[token] = float(claims["exp"])
+        expiries[token] = expiry
 
 
-def _read_jwt_key(environment: Mapping[str, str]) -> str:
-    """Return the text of the key for tokens, "" if there is none."""
-    path = environment.get(JWT_KEY_FILE)
-    if not path:
-        return environment.get(JWT_KEY, "")
+def _read_stripped(environment: Mapping[str, str], variable: str) -> str | None:
+    """Return a variable without blanks around it; None if it is unset or empty.
+
+    Raises:
+        ValueError: the variable holds only blanks.
+    """
+    value = environment.get(variable)
+    if not value:
+        return None
+    if not value.strip():
+        raise ValueError(f"{variable} is set, but holds only blanks: give a value, or unset it")
+    return value.strip()
+
+
+def _read_api_keys(environment: Mapping[str, str]) -> tuple[bytes, ...]:
+    """Return the digests of the API keys, which are separated by commas."""
+    value = _read_stripped(environment, API_KEY)
+    if value is None:
+        return ()
+    api_keys = [api_key.strip() for api_key in value.split(",") if api_key.strip()]
+    if not api_keys:
+        raise ValueError(f"{API_KEY} is set, but holds no key: give a key, or unset it")
+    for api_key in api_keys:
+        if not api_key.isprintable():
+            raise ValueError(
+                f"a key in {API_KEY} has a line break or another control character, "
+                "which no header can hold: separate keys by commas"
+            )
+    return tuple(hashlib.sha256(api_key.encode()).digest() for api_key in api_keys)
+
+
+def _read_jwt_key(environment: Mapping[str, str]) -> str | None:
+    """Return the text of the key for tokens; None if there is none."""
+    path = _read_stripped(environment, JWT_KEY_FILE)
+    if path is None:
+        return _read_stripped(environment, JWT_KEY)
     try:
         text = Path(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:

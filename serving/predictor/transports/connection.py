@@ -19,7 +19,6 @@ from dawnlist.serving.predictor.transports.limits import (
     KEEP_ALIVE_SECONDS,
     LINGER_SECONDS,
     MAX_BODY,
-    MAX_CONNECTIONS,
     MAX_HEAD,
     MAX_URL,
     SHUTDOWN_IDLE_SECONDS,
@@ -53,12 +52,16 @@ class HttpConnection(asyncio.Protocol):
         self._is_answering = False
         self._is_write_blocked = False
         self._is_read_paused = False
-        self._is_refused = False
+        self._is_refused = False  # whether nothing more is read
+        self._refusal: Response | None = None  # to be sent after the answers before it
+        self._is_refusal_sent = False
         self._is_last = False  # whether the connection closes after the next answer
+        self._has_ended = False  # whether the client sends no more
         self._waiting_since = self._loop.time()
         # The request that is being read.
         self._is_reading = False
         self._is_in_head = False
+        self._owes_continue = False  # whether the client waits for "100 Continue"
         self._head_size = 0
         self._received_size = 0  # without the first piece, which the loop's buffer limits
         self._body_size = 0
@@ -69,16 +72,24 @@ class HttpConnection(asyncio.Protocol):
     # Called by the event loop.
 
     def connection_made(self, transport: Any) -> None:
-        """Accept the connection, or refuse it if there are too many."""
+        """Accept the connection. If there are too many, another one is closed for it.
+
+        It is refused only if all others are being answered.
+        """
         self._transport = transport
         self._server.connections.add(self)
-        if len(self._server.connections) > MAX_CONNECTIONS:
+        has_room = True
+        if len(self._server.connections) > self._context.max_connections:
+            has_room = self._context.close_longest_waiting()
+        self._wait_for_client()
+        if not has_room:
             self._refuse(503, "too many connections: try again in a moment")
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Drop the requests that were not answered yet."""
         self._server.connections.discard(self)
+        self._context.waiting.pop(self, None)
         self._is_last = True
         self._queue.clear()
 
@@ -102,16 +113,21 @@ class HttpConnection(asyncio.Protocol):
                 # Chunks of one byte, or trailers without an end.
                 self._refuse(413, f"the request is over {MAX_BODY} bytes")
 
+    def eof_received(self) -> bool:
+        """Note that the client sends no more; True keeps the connection for pending answers."""
+        self._has_ended = True
+        return self._has_pending_answer()
+
     def pause_writing(self) -> None:
         """Stop answering, because the client does not read its answers."""
         self._is_write_blocked = True
-        self._waiting_since = self._loop.time()
+        self._wait_for_client()
 
     def resume_writing(self) -> None:
         """Go on answering."""
         self._is_write_blocked = False
         if not self._is_answering:
-            self._waiting_since = self._loop.time()
+            self._wait_for_client()
         self._answer_queue()
 
     # Called by httptools.
@@ -126,9 +142,10 @@ class HttpConnection(asyncio.Protocol):
         self._body_size = 0
         self._is_reading = True
         self._is_in_head = True
+        self._owes_continue = False
         # A client that does not read its answers gets no more time by sending further requests.
         if not self._is_answering and not self._is_write_blocked:
-            self._waiting_since = self._loop.time()
+            self._wait_for_client()
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the URL."""
@@ -150,20 +167,27 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(414, f"the URL is over {MAX_URL} bytes")
         elif self._head_size > MAX_HEAD:
             self._refuse(431, f"the headers are over {MAX_HEAD} bytes")
-        elif b"expect" in self._headers and not self._is_answering and not self._is_refused:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif not self._is_refused:
+            # A client of HTTP/1.0 would take "100 Continue" for its answer.
+            self._owes_continue = (
+                self._headers.get(b"expect", b"").lower() == b"100-continue"
+                and self._parser.get_http_version() == "1.1"
+            )
+            self._send_continue()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
         if self._body_size + len(body) > MAX_BODY:
             self._refuse(413, f"the body is over {MAX_BODY} bytes")
         elif not self._is_refused:
+            self._owes_continue = False
             self._body.append(body)
             self._body_size += len(body)
 
     def on_message_complete(self) -> None:
         """Queue the request, and answer it unless another one comes first."""
         self._is_reading = False
+        self._owes_continue = False
         if self._is_refused:
             return
         self._queue.append(self._build_request())
@@ -190,14 +214,10 @@ class HttpConnection(asyncio.Protocol):
 
     def _answer_queue(self) -> None:
         """Answer the queued requests until one of them takes a while."""
-        while (
-            self._queue
-            and not self._is_answering
-            and not self._is_write_blocked
-            and not self._is_refused
-        ):
+        while self._queue and not self._is_answering and not self._is_write_blocked:
             request = self._queue.popleft()
             self._is_answering = True
+            self._context.waiting.pop(self, None)
             self._waiting_since = self._loop.time()
             answer = self._context.app(request)
             if isinstance(answer, Response):
@@ -207,6 +227,8 @@ class HttpConnection(asyncio.Protocol):
         if self._is_read_paused and not self._queue and not self._transport.is_closing():
             self._is_read_paused = False
             self._transport.resume_reading()
+        self._send_refusal()
+        self._send_continue()
 
     async def _await_answer(self, request: Request, answer: PendingResponse) -> None:
         """Wait for an answer, write it, and go on with the queue."""
@@ -216,16 +238,16 @@ class HttpConnection(asyncio.Protocol):
             response = self._context.build_timeout_response()
         self._task = None
         self._write(request, response)
-        if self._queue:
-            self._answer_queue()
+        self._answer_queue()
 
     def _write(self, request: Request, response: Response) -> None:
         """Write a response, and close the connection if it was the last."""
         self._is_answering = False
-        self._waiting_since = self._loop.time()
-        if self._is_refused or self._transport.is_closing():
+        self._wait_for_client()
+        if self._transport.is_closing():
             return
-        closes = self._is_last or not request.keep_alive
+        is_last = self._is_last or (self._has_ended and not self._has_pending_answer())
+        closes = is_last or not request.keep_alive
         body = b"" if request.method == b"HEAD" else response.body
         self._send(response, closes, body)
         if closes:
@@ -241,16 +263,45 @@ class HttpConnection(asyncio.Protocol):
         self._transport.write(b"%b%bcontent-length: %d\r\n\r\n%b" % (head, headers, length, body))
 
     def _refuse(self, status: int, message: str) -> None:
-        """Refuse a request that is still arriving, read no more of it, and close soon."""
+        """Refuse a request that is still arriving, read no more, and close soon.
+
+        The requests before it are answered first.
+        """
         if self._is_refused or self._transport.is_closing():
             return
         self._is_refused = True
-        self._waiting_since = self._loop.time()
-        response = self._context.build_refusal(status, message)
-        if not self._is_answering:  # else it would seem the answer to the request before
-            self._send(response, True, response.body)
+        self._refusal = self._context.build_refusal(status, message)
+        self._send_refusal()
+
+    def _send_refusal(self) -> None:
+        """Send the refusal, if there is one and all requests before it are answered."""
+        refusal = self._refusal
+        if refusal is None or self._is_answering or self._queue or self._transport.is_closing():
+            return
+        self._refusal = None
+        self._is_refusal_sent = True
+        self._wait_for_client()
+        self._send(refusal, True, refusal.body)
         if self._transport.can_write_eof():
             self._transport.write_eof()
+
+    def _send_continue(self) -> None:
+        """Ask for the body if the client waits for that, after the answers before it."""
+        if not self._owes_continue or self._has_pending_answer() or self._transport.is_closing():
+            return
+        self._owes_continue = False
+        self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _has_pending_answer(self) -> bool:
+        """Whether an answer or a refusal is still to be written."""
+        return self._is_answering or bool(self._queue) or self._refusal is not None
+
+    def _wait_for_client(self) -> None:
+        """Note that it is the client's turn now, to send or to read."""
+        self._waiting_since = self._loop.time()
+        waiting = self._context.waiting
+        waiting.pop(self, None)
+        waiting[self] = None
 
     # Called by the server.
 
@@ -260,7 +311,7 @@ class HttpConnection(asyncio.Protocol):
         `now` is by the loop's clock.
         """
         waited = now - self._waiting_since
-        if self._is_refused:
+        if self._is_refusal_sent:
             if waited > LINGER_SECONDS:
                 self._transport.abort()
         elif self._is_write_blocked:
@@ -274,6 +325,10 @@ class HttpConnection(asyncio.Protocol):
                 self._transport.close()
         elif waited > KEEP_ALIVE_SECONDS:
             self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once, to make room for another connection."""
+        self._transport.abort()
 
     def shutdown(self) -> None:
         """Close after the next answer, or soon if no request arrives: the server is stopping."""

@@ -2,11 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from dawnlist.serving.predictor.transports.http import App, Response
+from dawnlist.serving.predictor.transports.limits import MAX_CONNECTIONS
+
+
+class Abortable(Protocol):
+    """A connection that can be closed at once."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+def _count_nothing() -> None:
+    """Count no closed connection."""
 
 
 @dataclass(slots=True)
@@ -19,7 +31,13 @@ class ConnectionContext:
     """Builds the response to a request that took longer than ANSWER_TIMEOUT_SECONDS."""
     build_refusal: Callable[[int, str], Response]
     """Builds the response, from a status and a message, to what is not a request, to a request that
-    is too large, and to a connection beyond MAX_CONNECTIONS."""
+    is too large, and to a connection for which there is no room."""
+    max_connections: int = MAX_CONNECTIONS
+    """How many connections may be open."""
+    count_closed: Callable[[], None] = _count_nothing
+    """Counts a connection that was closed to make room."""
+    waiting: dict[Abortable, None] = field(default_factory=dict)
+    """The connections that wait for their client to send or to read, the longest waiting first."""
     _head_cache: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
     """The status line and first headers of a response, by status and content type."""
     _cached_headers: Any = None
@@ -39,3 +57,13 @@ class ConnectionContext:
             head = STATUS_LINE[response.status] + lines
             self._head_cache[response.status, response.kind] = head
         return head
+
+    def close_longest_waiting(self) -> bool:
+        """Close the connection that has waited longest for its client; False if none waits."""
+        connection = next(iter(self.waiting), None)
+        if connection is None:
+            return False
+        del self.waiting[connection]
+        self.count_closed()
+        connection.abort()
+        return True

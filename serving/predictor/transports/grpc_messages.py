@@ -72,7 +72,7 @@ def read_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def build_infer_response(
+async def build_infer_response(
     model_name: str,
     request_id: str,
     questions: Sequence[Question],
@@ -89,7 +89,7 @@ def build_infer_response(
             response.parameters[name].int64_param = value
         elif value is not None:
             response.parameters[name].string_param = value
-    for tensor in build_output_tensors(questions, catalogue, recommendations):
+    for tensor in await build_output_tensors(questions, catalogue, recommendations):
         output = response.outputs.add(
             name=tensor.name, datatype=tensor.datatype, shape=tensor.shape
         )

@@ -15,6 +15,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import (
     add_GRPCInferenceServiceServicer_to_server,
 )
 
+from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.model import DawnlistModel
 from dawnlist.serving.predictor.protocols.tensors import parse_tensors
 from dawnlist.serving.predictor.request_limiter import MAX_CONCURRENT_REQUESTS
@@ -23,13 +24,22 @@ from dawnlist.serving.predictor.transports.auth import (
     ForbiddenError,
     UnauthenticatedError,
 )
-from dawnlist.serving.predictor.transports.failures import INTERNAL_ERROR_STATUS, choose_status
+from dawnlist.serving.predictor.transports.failures import (
+    INTERNAL_ERROR_STATUS,
+    choose_status,
+    parse_untrusted,
+)
 from dawnlist.serving.predictor.transports.grpc_messages import (
     build_infer_response,
     read_parameters,
     read_tensors,
 )
-from dawnlist.serving.predictor.transports.limits import MAX_BODY, MAX_HEAD
+from dawnlist.serving.predictor.transports.limits import (
+    MAX_BODY,
+    MAX_GRPC_CONNECTIONS,
+    MAX_HEAD,
+    TRANSFER_TIMEOUT_SECONDS,
+)
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
 from dawnlist.serving.predictor.watch.logs import INTERNAL_ERROR_MESSAGE, FailureReporter
 from dawnlist.urls import format_error
@@ -95,15 +105,15 @@ class InferenceServicer(GRPCInferenceServiceServicer):  # type: ignore[misc]
         await self._check_key(context)
         await self._check_model(request.model_name, context)
         try:
-            tensors = read_tensors(request)
-            questions = parse_tensors(tensors, read_parameters(request.parameters))
+            questions = parse_untrusted(_read_questions, request)
             catalogue, recommendations = await self._model.predict(questions)
+            response = await build_infer_response(
+                self._model.name, request.id, questions, catalogue, recommendations
+            )
         except Exception as failure:
             await self._refuse(failure, context)
         self._counts.count_request("grpc", 200)
-        return build_infer_response(
-            self._model.name, request.id, questions, catalogue, recommendations
-        )
+        return response
 
     async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Refuse; if the method were missing, grpc would log an error for each call."""
@@ -140,6 +150,11 @@ class InferenceServicer(GRPCInferenceServiceServicer):  # type: ignore[misc]
         raise AssertionError("abort raises")
 
 
+def _read_questions(request: Any) -> list[Question]:
+    """Return the questions of a request's tensors."""
+    return parse_tensors(read_tensors(request), read_parameters(request.parameters))
+
+
 def build_grpc_server(servicer: InferenceServicer, host: str, port: int) -> Any:
     """Build a server that is not started yet.
 
@@ -153,6 +168,8 @@ def build_grpc_server(servicer: InferenceServicer, host: str, port: int) -> Any:
             ("grpc.max_send_message_length", MAX_ANSWER),
             ("grpc.max_metadata_size", MAX_HEAD),
             ("grpc.so_reuseport", 0),
+            ("grpc.max_allowed_incoming_connections", MAX_GRPC_CONNECTIONS),
+            ("grpc.server_handshake_timeout_ms", int(TRANSFER_TIMEOUT_SECONDS * 1000)),
         ],
     )
     add_GRPCInferenceServiceServicer_to_server(servicer, server)

@@ -9,6 +9,14 @@ MAX_HEAD: Final = 32 << 10
 MAX_BODY: Final = 1 << 20
 """Bytes of a body; a thousand users with ids of a hundred characters need a tenth of it."""
 MAX_CONNECTIONS: Final = 2_000
+"""HTTP connections. When one more comes, the one that has waited longest for its client is closed,
+so that silent clients can't keep out probes."""
+MAX_GRPC_CONNECTIONS: Final = 200
+"""gRPC connections; one takes many calls at a time."""
+RESERVED_DESCRIPTORS: Final = 64
+"""File descriptors for all else: the store, files, the event loop."""
+MIN_CONNECTIONS: Final = 16
+"""With room for fewer HTTP connections the predictor does not start."""
 TRANSFER_TIMEOUT_SECONDS: Final = 10.0
 """Seconds for a whole request to arrive, and for a client to read an answer."""
 ANSWER_TIMEOUT_SECONDS: Final = 5.0

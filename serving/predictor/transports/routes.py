@@ -1,6 +1,6 @@
 """All routes of the predictor over HTTP; kserve's own routes are never reached."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -13,7 +13,11 @@ from dawnlist.serving.predictor.model import DawnlistModel
 from dawnlist.serving.predictor.protocols import lean, v1, v2
 from dawnlist.serving.predictor.protocols.encoding import PredictionEncoder, ServedCatalogue
 from dawnlist.serving.predictor.transports.auth import Authenticator
-from dawnlist.serving.predictor.transports.failures import INTERNAL_ERROR_STATUS, choose_status
+from dawnlist.serving.predictor.transports.failures import (
+    INTERNAL_ERROR_STATUS,
+    choose_status,
+    parse_untrusted,
+)
 from dawnlist.serving.predictor.transports.http import PendingResponse, Request, Response
 from dawnlist.serving.predictor.transports.openapi import build_openapi_document
 from dawnlist.serving.predictor.transports.responses import (
@@ -28,7 +32,7 @@ RECOMMENDATIONS_PREFIX: Final = lean.RECOMMENDATIONS_PATH.encode()
 BUY_AGAIN_PREFIX: Final = lean.BUY_AGAIN_PATH.encode()
 PROMETHEUS_CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
-AnswerEncoder = Callable[[list[Question], ServedCatalogue, list[Recommendation]], bytes]
+AnswerEncoder = Callable[[list[Question], ServedCatalogue, list[Recommendation]], Awaitable[bytes]]
 """Encodes the answers to a request's questions as the body of a response."""
 RouteHandler = Callable[[Request], Response | PendingResponse]
 """Answers a request at once or later; raises ValueError for a request that is not allowed."""
@@ -149,16 +153,16 @@ class Router:
 
     def _answer_v1(self, request: Request) -> PendingResponse:
         """Answer POST /v1/models/NAME:predict."""
-        questions = v1.parse_v1_request(request.body)
+        questions = parse_untrusted(v1.parse_v1_request, request.body)
         return self._predict("v1", questions, self._encode_v1)
 
-    def _encode_v1(
+    async def _encode_v1(
         self,
         questions: list[Question],
         catalogue: ServedCatalogue,
         recommendations: list[Recommendation],
     ) -> bytes:
-        return v1.encode_v1_response(self._encoder, questions, catalogue, recommendations)
+        return await v1.encode_v1_response(self._encoder, questions, catalogue, recommendations)
 
     def _answer_v2(self, request: Request) -> PendingResponse:
         """Answer POST /v2/models/NAME/infer."""
@@ -166,23 +170,23 @@ class Router:
             raise ValueError(
                 "tensors as raw bytes are not supported here: send the data as JSON, or use gRPC"
             )
-        request_id, questions = v2.parse_v2_request(request.body)
+        request_id, questions = parse_untrusted(v2.parse_v2_request, request.body)
         encode = partial(v2.encode_v2_response, self._model.name, request_id)
         return self._predict("v2", questions, encode)
 
     def _answer_lean(self, request: Request) -> PendingResponse:
         """Answer GET /v1/recommendations/USER."""
         user = request.path[len(RECOMMENDATIONS_PREFIX) :]
-        question = lean.parse_get_request(user, request.query)
+        question = parse_untrusted(lean.parse_get_request, user, request.query)
         return self._predict("lean", [question], self._encode_lean)
 
     def _answer_buy_again(self, request: Request) -> PendingResponse:
         """Answer GET /v1/buy-again/USER."""
         user = request.path[len(BUY_AGAIN_PREFIX) :]
-        question = lean.parse_buy_again_request(user, request.query)
+        question = parse_untrusted(lean.parse_buy_again_request, user, request.query)
         return self._predict("buy_again", [question], self._encode_lean)
 
-    def _encode_lean(
+    async def _encode_lean(
         self,
         questions: list[Question],
         catalogue: ServedCatalogue,
@@ -199,7 +203,7 @@ class Router:
         except Exception as failure:
             return self._count(label, self._build_failure_response(failure))
         try:
-            response = Response(200, encode(questions, catalogue, recommendations))
+            response = Response(200, await encode(questions, catalogue, recommendations))
         except Exception as failure:  # also a ValueError is our fault here
             response = self._build_internal_error(failure)
         return self._count(label, response)

@@ -48,6 +48,8 @@ class PredictorMetrics(Collector):
         """Missing or damaged values of the store by what they are."""
         self.failures: dict[str, int] = {}
         """Exceptions that should never be raised, by class."""
+        self.closed_connections = 0
+        """Connections that were closed to make room for others."""
         self.in_flight = 0
         """Requests that are being answered."""
         self.loads = 0
@@ -71,6 +73,10 @@ class PredictorMetrics(Collector):
         """Count a request that was answered with this status."""
         key = (route, status)
         self.requests[key] = self.requests.get(key, 0) + 1
+
+    def count_closed_connection(self) -> None:
+        """Count a connection that was closed to make room for another one."""
+        self.closed_connections += 1
 
     def count_answers(self, answers: Sequence[Recommendation], seconds: float) -> None:
         """Count the answers of one request, which were ready `seconds` after it had arrived."""
@@ -167,6 +173,11 @@ class PredictorMetrics(Collector):
         )
         yield families.build_counters(
             "failures", "Errors that should not happen, by class.", "kind", self.failures
+        )
+        yield families.build_counter(
+            "closed_connections",
+            "Connections closed to make room for others.",
+            self.closed_connections,
         )
 
     def _collect_state(self, families: FamilyBuilder) -> Iterator[Any]:

@@ -147,6 +147,7 @@ class MetricsLogger:
             "corrupt": counts.corruptions,
             "degraded": counts.degradations,
             "failures": counts.failures,
+            "connections": {"closed to make room": counts.closed_connections},
         }
         new_errors = {}
         for name, totals in totals_by_name.items():
