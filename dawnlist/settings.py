@@ -77,7 +77,8 @@ class SourceSettings(_Section):
     columns: dict[str, list[str]] = Field(default_factory=dict)
     """The source's names for our columns, in addition to the usual ones, e.g. {user_id: [visitor]}.
 
-    Case, underscores, dots and blanks make no difference.
+    Case, underscores, dots and blanks make no difference. An empty list says that the source has
+    no such column, whatever its names are, e.g. {event_id: []}.
     """
     events: dict[str, str] = Field(default_factory=dict)
     """The event type for each of the source's event names, e.g. {addtocart: cart}.
@@ -396,6 +397,11 @@ class LimitSettings(_Section):
 
     A small shop's figures vary too much. The limits on the volume are skipped if both the last day
     and the usual day have fewer rows.
+    """
+    max_reused_ids: float = Field(default=0.2, ge=0, le=1)
+    """Fail if more than this share of the rows has the event id of another event.
+
+    Such a column is no id of an event. Rows below the limit are kept under an id of their own.
     """
     max_without_user: float = Field(default=0.95, ge=0, le=1)
     """Fail if more than this share of the rows has no user; 1 accepts any share.

@@ -18,15 +18,18 @@ from dawnlist.components.clean.interactions import (
     apply_layout_hints,
     create_text_view,
     read_rejected_rows,
+    replace_reused_ids,
     validate_rows,
 )
 from dawnlist.components.clean.landed_objects import LandedObject
 from dawnlist.components.clean.limits import check_limits, measure_volume
 from dawnlist.components.clean.profile import CleaningProfile, profile_landed_rows
+from dawnlist.components.clean.reused_ids import find_reused_ids
 from dawnlist.components.clean.table_commits import (
     add_adjacent_days,
     append_quarantine,
     build_quarantine_rows,
+    list_lookup_days,
     merge_interactions,
 )
 from dawnlist.cuts import parse_as_of
@@ -34,6 +37,7 @@ from dawnlist.dataclass_json import to_json
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.lease import TABLES_LEASE, hold_lease
 from dawnlist.lake.watermark import TimeWindow
+from dawnlist.rows.column_aliases import INTERACTION_ALIASES, match_columns
 from dawnlist.settings import EngineSettings, Settings, SourceSettings
 
 if TYPE_CHECKING:
@@ -94,7 +98,7 @@ def _clean_interactions(
     windows = [(parse_as_of(start), parse_as_of(end)) for start, end in landed["windows"]]
     source = apply_layout_hints(landed_objects, settings.source)
     table = lake.table("interactions")
-    judged_rows, profile = _judge_rows(lake, engine, landed_objects, source, table, windows[-1])
+    judged_rows, profile = _judge_rows(lake, engine, landed_objects, source, table, windows)
     rows_in = sum(landed_object.rows for landed_object in landed_objects)
     report = _count_fates(profile, rows_in)
     profile = replace(profile, volume=measure_volume(table, engine, judged_rows.fates, windows[-1]))
@@ -120,17 +124,40 @@ def _judge_rows(
     landed_objects: list[LandedObject],
     source: SourceSettings,
     table: "DeltaTable | None",
-    newest_window: TimeWindow,
+    windows: list[TimeWindow],
 ) -> tuple[JudgedRows, CleaningProfile]:
     """Give each landed row its fate, and profile the rows."""
     texts = create_text_view(engine, landed_objects, source)
-    validated_rows = validate_rows(texts, source, newest_window[1])
+    validated_rows = validate_rows(texts, source, windows[-1][1])
     validated_rows = engine.materialise("once", validated_rows)
     days = list_clean_days(engine, validated_rows)
+    reused_ids = None
+    if _has_event_ids(landed_objects, source):
+        lookup_days = list_lookup_days(days, windows)
+        known_rows = engine.scan_days(lake, "known_ids", table, lookup_days)
+        reused_ids = find_reused_ids(engine, validated_rows, known_rows)
+    if reused_ids is not None:
+        validated_rows = replace_reused_ids(engine, texts, validated_rows, reused_ids, source)
     stored_rows = engine.scan_days(lake, "near", table, add_adjacent_days(days))
     fates = mark_repeats(engine, validated_rows, stored_rows, source)
     profile = profile_landed_rows(engine, landed_objects, texts, validated_rows, fates, source)
-    return JudgedRows(texts, fates, days, source), profile
+    if reused_ids is not None:
+        profile = replace(
+            profile,
+            reused_ids=reused_ids.rows,
+            rows_with_id=reused_ids.rows_with_id,
+            event_ids=reused_ids.ids,
+        )
+    return JudgedRows(texts, fates, days, source, reused_ids), profile
+
+
+def _has_event_ids(landed_objects: list[LandedObject], source: SourceSettings) -> bool:
+    """Whether the source gives ids of events, rather than ids that are made of the content."""
+    for landed_object in landed_objects:
+        matches = match_columns(landed_object.columns, INTERACTION_ALIASES, source.columns)
+        if "event_id" in matches:
+            return True
+    return False
 
 
 def _clean_entities(

@@ -12,6 +12,8 @@ Files return such rows with every window.
 """
 MISSING_USER = "user_id missing"
 """The reason for rejecting rows without a user, such as purchases without an account."""
+NESTED_USER, NESTED_ITEM = "user_id is an object or a list", "item_id is an object or a list"
+"""The reasons for rejecting rows whose id has parts, such as {"id": 7, "visits": 3}."""
 UNKNOWN_EVENT = "event unknown"
 """The reason for rejecting rows whose event has no weight in the settings."""
 UNWANTED_EVENT = "event not wanted"

@@ -19,6 +19,8 @@ from dawnlist.components.clean.engine import CleaningEngine, TableExpression
 from dawnlist.components.clean.fates import (
     FATE_CLEAN,
     MISSING_USER,
+    NESTED_ITEM,
+    NESTED_USER,
     REPEAT_FATES,
     TIME_MISSING,
     TIME_UNREADABLE,
@@ -26,6 +28,8 @@ from dawnlist.components.clean.fates import (
     UNWANTED_EVENT,
 )
 from dawnlist.components.clean.landed_objects import LandedObject
+from dawnlist.components.clean.reused_ids import ReusedIds
+from dawnlist.components.clean.rival_columns import choose_columns
 from dawnlist.rows import coercions, times
 from dawnlist.rows.column_aliases import INTERACTION_ALIASES, match_interaction_columns
 from dawnlist.rows.sql_dialects import IbisConnection
@@ -60,6 +64,8 @@ class JudgedRows:
     """The days that clean rows touch, in order."""
     settings: SourceSettings
     """The source's settings, filled from the hints of its layout."""
+    reused_ids: ReusedIds | None = None
+    """The rows whose event id belongs to another row, if there are any."""
 
 
 def apply_layout_hints(
@@ -85,7 +91,7 @@ def create_text_view(
     for landed_object in landed_objects:
         if landed_object.rows:
             raw = engine.connection.table(landed_object.view)
-            tables.append(_select_interaction_texts(raw, landed_object, settings))
+            tables.append(_select_interaction_texts(engine, raw, landed_object, settings))
     if not tables:
         tables.append(_build_empty_texts(engine.connection))
     texts = ibis.union(*tables) if len(tables) > 1 else tables[0]
@@ -93,11 +99,13 @@ def create_text_view(
 
 
 def _select_interaction_texts(
+    engine: CleaningEngine,
     raw: Any,
     landed_object: LandedObject,
     settings: SourceSettings,
 ) -> TableExpression:
     matches = match_interaction_columns(landed_object.columns, settings, landed_object.name)
+    matches = choose_columns(engine, raw, landed_object, matches, settings)
     columns = {name: _join_columns(raw, matches.get(name, [])) for name in INTERACTION_ALIASES}
     if "event_type" not in matches:
         columns["event_type"] = ibis.literal(settings.default_event or "rating")
@@ -169,11 +177,37 @@ def _coerce_values(texts: TableExpression, settings: SourceSettings) -> TableExp
 
 def _derive_event_id(row: TableExpression) -> Any:
     """Take the source's event id, or else the md5 of the row's values."""
+    return row.event_id.fill_null(_hash_content(row, []))
+
+
+def _derive_own_id(row: TableExpression) -> Any:
+    """Take the md5 of the source's event id and the row's values, for an id that is reused."""
+    return _hash_content(row, [row.event_id])
+
+
+def _hash_content(row: TableExpression, more_values: list[Any]) -> Any:
     time = row.event_time.delta(_EPOCH, unit="microsecond").cast("string")
     rating = row.rating.cast("string").fill_null("")
     quantity = row.quantity.cast("string").fill_null("")
-    values = [row.user_id, row.item_id, row.event_type, time, rating, quantity]
-    return row.event_id.fill_null(ibis.literal("\x1f").join(values).hexdigest("md5"))
+    values = [row.user_id, row.item_id, row.event_type, time, rating, quantity, *more_values]
+    return ibis.literal("\x1f").join(values).hexdigest("md5")
+
+
+def replace_reused_ids(
+    engine: CleaningEngine,
+    texts: TableExpression,
+    validated_rows: TableExpression,
+    reused_ids: ReusedIds,
+    settings: SourceSettings,
+) -> TableExpression:
+    """Return the rows of validate_rows, with hashes of their own ids for rows of a reused one."""
+    row = _coerce_values(texts.semi_join(reused_ids.keys, "key"), settings)
+    own_ids = row.select("key", own_hash=hash_event_id(_derive_own_id(row)))
+    own_ids = engine.materialise("own_ids", own_ids)
+    joined = validated_rows.left_join(own_ids, "key")
+    columns = [validated_rows[name] for name in validated_rows.columns if name != "event_hash"]
+    event_hash = ibis.coalesce(own_ids.own_hash, validated_rows.event_hash)
+    return engine.materialise("renamed", joined.select(*columns, event_hash=event_hash))
 
 
 def _list_reject_rules(
@@ -192,6 +226,10 @@ def _list_reject_rules(
     return [
         (row.user_id.isnull(), MISSING_USER),
         (row.item_id.isnull(), "item_id missing"),
+        (coercions.is_nested(row.user_id), NESTED_USER),
+        (coercions.is_nested(row.item_id), NESTED_ITEM),
+        (row.user_id.length() > coercions.MAX_ID_CHARACTERS, "user_id too long"),
+        (row.item_id.length() > coercions.MAX_ID_CHARACTERS, "item_id too long"),
         (~row.has_time, TIME_MISSING),
         (row.event_time.isnull(), TIME_UNREADABLE),
         (row.event_time > latest, _name_form("time in the future", row.time_form)),
@@ -217,10 +255,11 @@ def select_clean_rows(
     texts: TableExpression,
     fates: TableExpression,
     settings: SourceSettings,
+    reused_ids: ReusedIds | None = None,
 ) -> TableExpression:
     """Select the clean rows of the view `texts` with the columns of INTERACTIONS_SCHEMA.
 
-    `fates` has the key and the fate of each row.
+    `fates` has the key and the fate of each row. Rows of `reused_ids` get an id of their own.
     """
     row = _coerce_values(texts, settings)
     # Exclude the few other rows, rather than join the many clean ones, since a join keeps one of
@@ -229,9 +268,15 @@ def select_clean_rows(
     rating_share = row.rating / settings.rating_scale
     share = ibis.ifelse(row.event_type == "rating", rating_share, 1.0)
     copied = [name for name in INTERACTIONS_SCHEMA.names if name not in _DERIVED_COLUMNS]
+    event_id = _derive_event_id(row)
+    if reused_ids is not None:
+        marks = reused_ids.keys.mutate(is_reused=True)
+        row = row.left_join(marks, "key", rname="reused_{name}")
+        event_id = ibis.ifelse(row.is_reused, _derive_own_id(row), _derive_event_id(row))
+        share = ibis.ifelse(row.event_type == "rating", row.rating / settings.rating_scale, 1.0)
     clean_rows = row.select(
         *copied,
-        event_id=_derive_event_id(row),
+        event_id=event_id,
         weight=(row.base_weight * share).cast("float32"),
         event_date=row.event_time.date(),
     )

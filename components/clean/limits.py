@@ -8,6 +8,8 @@ from dawnlist.components.clean.engine import CleaningEngine, TableExpression
 from dawnlist.components.clean.fates import (
     FATE_CLEAN,
     MISSING_USER,
+    NESTED_ITEM,
+    NESTED_USER,
     REASONS_WITHOUT_MISTAKE,
     UNKNOWN_EVENT,
 )
@@ -92,6 +94,8 @@ def check_limits(
     has no interactions yet. The message is one line with the numbers, the limits, and what to do.
     """
     violations = _check_shares(profile, limits) + _check_volume(profile.volume, limits)
+    violations += _check_nested_ids(profile)
+    violations += _check_event_ids(profile, limits)
     if is_first and 0 < profile.rows_in == profile.rows_of_no_window:
         violations = [
             f"none of the {profile.rows_in:,} rows has a time that can be read "
@@ -144,6 +148,31 @@ def _check_rows_without_user(profile: CleaningProfile, limits: LimitSettings) ->
         f"{without_user:,} of {rows:,} rows ({without_user / rows:.1%}) have no user, "
         f"more than limits.max_without_user ({limits.max_without_user:.1%}): "
         "check that source.columns names the column of the user"
+    ]
+
+
+def _check_nested_ids(profile: CleaningProfile) -> list[str]:
+    """Refuse a source in which half of the rows have an object or a list for an id."""
+    violations = []
+    for reason, canonical in ((NESTED_USER, "user_id"), (NESTED_ITEM, "item_id")):
+        count = profile.reasons.get(reason, 0)
+        if 2 * count > profile.rows_in:
+            violations.append(
+                f"{count:,} of {profile.rows_in:,} rows have an object or a list for {canonical}: "
+                f"name a column of plain ids in source.columns: {{{canonical}: [its name]}}"
+            )
+    return violations
+
+
+def _check_event_ids(profile: CleaningProfile, limits: LimitSettings) -> list[str]:
+    rows = profile.rows_with_id
+    if rows < limits.min_rows or profile.reused_ids <= limits.max_reused_ids * rows:
+        return []
+    return [
+        f"event_id has {profile.event_ids:,} values in {rows:,} rows, and {profile.reused_ids:,} of "
+        "them have the id of an event of another user, item or type, more than "
+        f"limits.max_reused_ids ({limits.max_reused_ids:.1%}): it is no id of an event; "
+        "set source.columns: {event_id: []} to do without it"
     ]
 
 

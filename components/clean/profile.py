@@ -114,6 +114,12 @@ class CleaningProfile:
     """Name of an event without a weight -> rows; the names of most rows, the most frequent first."""
     rows_of_no_window: int = 0
     """Rejected rows of files that come with every window, as their time is in none."""
+    reused_ids: int = 0
+    """Rows whose event id belongs to an event of another user, item or type."""
+    rows_with_id: int = 0
+    """If there are such rows: all that have an event id and are not rejected."""
+    event_ids: int = 0
+    """If there are such rows: how many event ids the rows with one have."""
     volume: DayVolume | None = None
     """The volume of the last 24 hours, if it was measured."""
 

@@ -61,7 +61,7 @@ def merge_interactions(
     Returns inserted, days (ISO date -> inserted rows), nulls (column -> inserted rows without a
     value) and interactions_version.
     """
-    lookup_days = _list_lookup_days(judged_rows.days, windows)
+    lookup_days = list_lookup_days(judged_rows.days, windows)
 
     def attempt(table: "DeltaTable | None") -> dict[str, Any]:
         stored_rows = engine.scan_days(lake, "interactions", table, lookup_days)
@@ -97,7 +97,9 @@ def _write_new_rows(
     if stored_rows is not None:
         event_hashes = stored_rows.select(event_hash=hash_event_id(stored_rows.event_id))
         fates = _mark_stored_events(fates, engine.materialise("known", event_hashes))
-    new_rows = select_clean_rows(judged_rows.texts, fates, judged_rows.settings)
+    new_rows = select_clean_rows(
+        judged_rows.texts, fates, judged_rows.settings, judged_rows.reused_ids
+    )
     return engine.write_day_files(lake, "interactions", new_rows, INTERACTIONS_SCHEMA)
 
 
@@ -169,7 +171,7 @@ def _extends_coverage(
     return ledger.with_windows(windows, arrivals).restrict_to(after) != ledger
 
 
-def _list_lookup_days(days: list[date], windows: list[TimeWindow]) -> list[date]:
+def list_lookup_days(days: list[date], windows: list[TimeWindow]) -> list[date]:
     """List the days in which event ids are looked up."""
     lookup_days = set(days)
     for start, end in windows:

@@ -14,6 +14,8 @@ from dawnlist.rows.sql_dialects import IbisValue
 
 MAX_AGENT_CHARACTERS = 1024
 """How many characters of a user agent are kept. Real ones have a few hundred at most."""
+MAX_ID_CHARACTERS = 512
+"""The longest id of a user or item that the predictor's API takes."""
 
 # control characters, and invisible ones that make two ids look alike or reverse a line
 _INVISIBLE = (
@@ -79,6 +81,15 @@ def clean_identifier(value: IbisValue) -> IbisValue:
     """
     is_whole = ibis.ifelse(value.contains("."), value.re_search(r"\A-?\d+\.0+\z"), False)
     return ibis.ifelse(is_whole, value.re_replace(r"\.0+\z", ""), value)
+
+
+def is_nested(value: IbisValue) -> IbisValue:
+    """Say whether clean text is an object or a list, as JSON or as a database writes it.
+
+    {3F2504E0-4F89-11D3-9A0C-0305E82C3301} is an id.
+    """
+    may_be = value.startswith("{") | value.startswith("[")
+    return ibis.ifelse(may_be, value.re_search(r"\A(\{.*:.*\}|\[.*\]|\{\})\z"), False)
 
 
 def parse_number(value: IbisValue) -> IbisValue:

@@ -136,7 +136,8 @@ def match_columns(
     Args:
         names: The source's column names.
         aliases: Canonical column -> names that sources use for it.
-        shop_names: Canonical column -> names that the shop's settings give; these come first.
+        shop_names: Canonical column -> names that the shop's settings give; these come first. An
+            empty list says that there is no such column.
 
     Returns canonical column -> positions in `names`. Columns that the source lacks are left out.
     """
@@ -145,6 +146,8 @@ def match_columns(
         positions_by_name.setdefault(normalise_name(name), []).append(position)
     matches: dict[str, list[int]] = {}
     for canonical, alias_names in aliases.items():
+        if shop_names.get(canonical) == []:
+            continue
         candidates = (*shop_names.get(canonical, []), canonical, *alias_names)
         positions: list[int] = []
         for name in dict.fromkeys(map(normalise_name, candidates)):
