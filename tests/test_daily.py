@@ -257,19 +257,19 @@ def test_a_predictor_answers_with_the_lists(
 def test_a_day_whose_data_fails_leaves_the_store_untouched_and_still_reports(
     laptop: Laptop, shop: str, first: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "strict.yaml").write_text("gate: {max_drift: 0}")
+    (tmp_path / "strict.yaml").write_text("gate: {max_dropped: 0}")
     before = laptop.store()
     done = laptop.run(shop, DAY_2, settings=str(tmp_path / "strict.yaml"))
     assert done.returncode == 0, done.stderr
     found = laptop.records(DAY_2)
     assert [record["step"] for record in found] == [*STEPS[: STEPS.index("gate") + 1], "notify"]
     reason = find_step_report(found, "gate")["reason"]
-    assert reason.startswith("the day's data failed: drift of the event mix (PSI); nothing is")
+    assert reason.startswith("the day's data failed: events of the last 24 hours dropped")
     assert f"version 1 of {DAY_1} stays, 1.0 days old" in reason
     evaluation = find_step_report(found, "evaluate")
     assert "incumbent" in evaluation["arms"] and evaluation["kept_items"] > 0.9
     assert laptop.store() == before
-    assert "drift of the event mix" in laptop.page(DAY_2)
+    assert "events of the last 24 hours dropped" in laptop.page(DAY_2)
     assert (laptop.lake().read_json("champion.json") or {})["version"] == 1
 
 

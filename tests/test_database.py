@@ -158,7 +158,7 @@ def test_a_column_of_days_is_cut_at_days(tmp_path: Path) -> None:
     [
         (["2026-01-01T00:00:00Z", "yesterday"], "holds 'yesterday', which can't be compared"),
         (["2026-01-01T00:00:00+02:00"], r"holds '2026-01-01T00:00:00\+02:00', which"),
-        ([1767225600 * 10**9], "holds 1767225600000000000, which"),
+        ([1767225600 * 10**9], "holds 1767225600000000000 \\(a number\\), which"),
         (["2026-01-01 00:00:00", "2026-01-01T00:00:00Z"], "two forms that do not sort by time"),
         ([1767225600, "2026-01-01T00:00:00Z"], "two forms that do not sort by time"),
         ([1767229200, 1767229200000], "holds 1767229200 and 1767229200000, two forms"),

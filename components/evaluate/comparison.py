@@ -114,11 +114,13 @@ def compute_list_churn(
 def compute_kept_share(splits: Splits, live: FactorModel) -> float:
     """Compute the share of the live model's items that somebody met in the window.
 
-    It is 0 when the catalogue got new ids, also if the items table still has the old ones.
+    Items that nobody had met when the model was fitted, which come last in it, do not count. The
+    share is 0 when the catalogue got new ids, also if the items table still has the old ones.
     """
-    if not len(live.item_ids):
+    fitted_ids = live.item_ids.ids[: live.config.get("fitted_items", len(live.item_ids))]
+    if not len(fitted_ids):
         return 1.0
-    rows = splits.item_ids.indices(live.item_ids.ids)
+    rows = splits.item_ids.indices(fitted_ids)
     is_kept = (rows >= 0) & (rows < splits.met_item_count)
     return float(is_kept.mean())
 
