@@ -92,7 +92,8 @@ def test_profile(lake: Lake, tmp_path: Path) -> None:
     times = {"ISO time with a zone": 2, "epoch seconds": 1, "ISO time without a zone": 1, "text": 1}
     none = {"clean": 0, "duplicates": 0, "double_clicks": 0, "rejected": 0}
     assert to_json(found(lake, tmp_path, ROWS, ROWS.slice(0, 0))) == {
-        "rows_in": 5, "clean": 2, "duplicates": 0, "double_clicks": 0, "rejected": 3,
+        "rows_in": 5, "event_ids": 0, "reused_ids": 0, "rows_of_no_window": 0, "rows_with_id": 0,
+        "clean": 2, "duplicates": 0, "double_clicks": 0, "rejected": 3,
         "reasons": {"user_id missing": 2, "event unknown": 1},
         "days": [
             none | {"day": "2026-01-30", "rows": 4, "clean": 2, "rejected": 2},
