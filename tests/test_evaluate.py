@@ -10,6 +10,7 @@ import pytest
 
 from dawnlist.als.training import fit_als
 from dawnlist.components.evaluate import arms
+from dawnlist.components.evaluate.comparison import compute_kept_share
 from dawnlist.components.evaluate.evaluation import (
     drop_user_values,
     evaluate_models,
@@ -280,6 +281,19 @@ def test_a_live_model_is_scored_only_on_what_it_has_not_seen(
     assert ("live" in result["differences"]) == is_scored
     assert ("live" in result["segments"][0]["arms"]) == is_scored
     assert result["churn"] > 0 and result["kept_items"] == 1
+
+
+def test_only_items_that_somebody_met_are_kept() -> None:
+    """An items table may have the old ids still, and a model may know items that nobody met."""
+    splits = two_tastes()
+    live = fitted(splits)
+    assert compute_kept_share(splits, live) == 1
+    unmet = ItemFeatures(np.zeros((20, 0), np.float32), np.ones(20, np.int64), 1, unmet=5)
+    assert compute_kept_share(replace(splits, stock=unmet), live) == 15 / 20
+    # The last 5 items of the live model were met by nobody: they do not count.
+    known = replace(live, config={**live.config, "fitted_items": 15})
+    assert compute_kept_share(replace(splits, stock=unmet), known) == 1
+    assert compute_kept_share(splits, replace(live, config={"fitted_items": 0})) == 1
 
 
 def test_blocks_of_users_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
