@@ -5,10 +5,12 @@ import math
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -254,22 +256,31 @@ def test_a_predictor_answers_with_the_lists(
     assert str(known["items"][0]["title"]) in asked.stdout
 
 
+def find_last_user(laptop: Laptop) -> str:
+    """Return the id of the user whose event arrived last."""
+    query = "SELECT user_id FROM interactions ORDER BY received_at DESC LIMIT 1"
+    with closing(sqlite3.connect(laptop.home / "shop.db")) as connection:
+        [user] = connection.execute(query).fetchone()
+    return str(user)
+
+
 def test_a_day_whose_data_fails_leaves_the_store_untouched_and_still_reports(
     laptop: Laptop, shop: str, first: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "strict.yaml").write_text("gate: {max_dropped: 0}")
+    user = find_last_user(laptop)
+    (tmp_path / "strict.yaml").write_text(f"gate: {{max_dropped: 0}}\nbots: {{deny: ['{user}']}}")
     before = laptop.store()
     done = laptop.run(shop, DAY_2, settings=str(tmp_path / "strict.yaml"))
     assert done.returncode == 0, done.stderr
     found = laptop.records(DAY_2)
     assert [record["step"] for record in found] == [*STEPS[: STEPS.index("gate") + 1], "notify"]
     reason = find_step_report(found, "gate")["reason"]
-    assert reason.startswith("the day's data failed: events of the last 24 hours dropped")
+    assert reason.startswith("the day's data failed: events of the last 24 hours dropped as bots'")
     assert f"version 1 of {DAY_1} stays, 1.0 days old" in reason
     evaluation = find_step_report(found, "evaluate")
     assert "incumbent" in evaluation["arms"] and evaluation["kept_items"] > 0.9
     assert laptop.store() == before
-    assert "events of the last 24 hours dropped" in laptop.page(DAY_2)
+    assert "events of the last 24 hours dropped as bots" in laptop.page(DAY_2)
     assert (laptop.lake().read_json("champion.json") or {})["version"] == 1
 
 
