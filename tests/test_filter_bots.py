@@ -16,7 +16,7 @@ from dawnlist.components.filter_bots.report import (
     render_drop_markdown,
     render_drop_page,
 )
-from dawnlist.components.filter_bots.user_agents import classify_user_agents, join_patterns
+from dawnlist.rows.user_agents import classify_user_agents, join_patterns
 from dawnlist.components.filter_bots.verdicts import judge_interactions
 from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
