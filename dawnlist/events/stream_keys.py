@@ -1,13 +1,13 @@
 """The keys of the event streams in the store. All keys of a shop share a slot of a cluster.
 
-    dawnlist:{SHOP}:events      stream of accepted events; the field `e` of an entry is a record
-                                (event_records.py) as JSON
-    dawnlist:{SHOP}:enriched    stream of enriched records, which the firehose lands in the lake
-    dawnlist:{SHOP}:dead        stream of dead letters: the fields are `e`, the event, and `reason`
-    dawnlist:{SHOP}:seen:N      set of the digests of events that were accepted in a period N
-    dawnlist:{SHOP}:salt:DAY    random bytes that replace ids on one day where consent is missing
-    dawnlist:{SHOP}:alias:HASH  the user that an anonymous id belongs to
-    dawnlist:{SHOP}:visit:HASH  the current session of a person
+dawnlist:{SHOP}:events      stream of accepted events; the field `e` of an entry is a record
+                            (event_records.py) as JSON
+dawnlist:{SHOP}:enriched    stream of enriched records, which the firehose lands in the lake
+dawnlist:{SHOP}:dead        stream of dead letters: the fields are `e`, the event, and `reason`
+dawnlist:{SHOP}:seen:N      set of the digests of events that were accepted in a period N
+dawnlist:{SHOP}:salt:DAY    random bytes that replace ids on one day where consent is missing
+dawnlist:{SHOP}:alias:HASH  the user that an anonymous id belongs to
+dawnlist:{SHOP}:visit:HASH  the current session of a person
 """
 
 import hashlib

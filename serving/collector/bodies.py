@@ -52,7 +52,9 @@ def _decompress(body: bytes) -> bytes:
     try:
         data = decompressor.decompress(body, MAX_BODY_BYTES + 1)
     except zlib.error:
-        raise BodyError(400, "the body is not compressed by gzip, as content-encoding says") from None
+        raise BodyError(
+            400, "the body is not compressed by gzip, as content-encoding says"
+        ) from None
     if len(data) > MAX_BODY_BYTES:
         raise BodyError(413, f"the body has more than {MAX_BODY_BYTES:,} bytes: send less")
     if not decompressor.eof:
@@ -76,5 +78,7 @@ def parse_batch(body: bytes) -> dict[str, Any]:
     if unknown:
         raise BodyError(400, f"{unknown[0][:50]!r} is not known: give events, sent_at and key")
     if len(batch["events"]) > MAX_EVENTS:
-        raise BodyError(413, f"{len(batch['events']):,} events: send at most {MAX_EVENTS:,} at once")
+        raise BodyError(
+            413, f"{len(batch['events']):,} events: send at most {MAX_EVENTS:,} at once"
+        )
     return batch

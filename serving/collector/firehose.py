@@ -21,9 +21,7 @@ import pyarrow.parquet as pq
 import redis
 
 from dawnlist.events.event_table import (
-    DEAD_EVENTS_SCHEMA,
     DEAD_EVENTS_TABLE,
-    EVENTS_SCHEMA,
     EVENTS_TABLE,
     StreamFields,
     StreamPosition,
@@ -36,6 +34,7 @@ from dawnlist.events.event_table import (
 from dawnlist.events.stream_keys import EventKeys
 from dawnlist.lake.commits import DayFile, add_files, commit_with_retries
 from dawnlist.lake.lake import Lake
+from dawnlist.schema import DEAD_EVENTS_SCHEMA, EVENTS_SCHEMA
 from dawnlist.serving.collector.stream_trim import trim_accepted_stream
 
 if TYPE_CHECKING:

@@ -85,7 +85,9 @@ def _describe_batch_route() -> dict[str, Any]:
             "content": {"application/json": batch, "text/plain": batch},
         },
         "responses": {
-            "202": _describe_response("Taken; events with the status retry are to be sent again.", "Answer"),
+            "202": _describe_response(
+                "Taken; events with the status retry are to be sent again.", "Answer"
+            ),
             "400": _describe_response("The body can't be read.", "Error"),
             "401": _describe_response("The key is missing, unknown or not for this page.", "Error"),
             "413": _describe_response("The body or the number of events is too large.", "Error"),
@@ -103,7 +105,9 @@ def _describe_picture_route() -> dict[str, Any]:
             {"name": name, "in": "query", "schema": {"type": "string"}}
             for name in ("key", "type", "user", "anonymous", "item", "id", "placement", "mood")
         ],
-        "responses": {"200": {"description": "A picture of one pixel.", "content": {"image/gif": {}}}},
+        "responses": {
+            "200": {"description": "A picture of one pixel.", "content": {"image/gif": {}}}
+        },
     }
 
 

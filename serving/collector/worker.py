@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 import redis
 
-from dawnlist.events.stream_keys import ENTRY_FIELD, REASON_FIELD, WORKER_GROUP, EventKeys
+from dawnlist.events.stream_keys import ENTRY_FIELD, WORKER_GROUP, EventKeys
 from dawnlist.serving.collector.acceptance import Record
 from dawnlist.serving.collector.enrich.enrichment import Enricher
 from dawnlist.serving.collector.enrich.moods import MoodTable
