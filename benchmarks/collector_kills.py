@@ -103,7 +103,9 @@ class Sender(threading.Thread):
             events = []
             for position in range(BATCH):
                 event_id = f"{self._number}-{batch}-{position}"
-                events.append({"id": event_id, "type": "view", "user": f"u{position}", "item": "i1"})
+                events.append(
+                    {"id": event_id, "type": "view", "user": f"u{position}", "item": "i1"}
+                )
             self.sent.update(event["id"] for event in events)
             while events:
                 events = self._send(events)
@@ -112,7 +114,9 @@ class Sender(threading.Thread):
         """Send events once, and return those that are to be sent again."""
         body = json.dumps({"events": events}).encode()
         try:
-            with urllib.request.urlopen(urllib.request.Request(self._url, body), timeout=30) as answer:
+            with urllib.request.urlopen(
+                urllib.request.Request(self._url, body), timeout=30
+            ) as answer:
                 answers = json.load(answer)["events"]
         except urllib.error.HTTPError as error:
             assert error.code == 503, (error.code, error.read())

@@ -23,12 +23,12 @@ NOW = 1_767_225_600.0
 
 
 @pytest.fixture
-def store(valkey: str) -> Iterator["redis.Redis"]:
+def store(valkey: str) -> Iterator[Any]:
     with redis.from_url(valkey) as client:
         yield client
 
 
-def put(store: "redis.Redis", **fields: Any) -> bytes:
+def put(store: Any, **fields: Any) -> bytes:
     record = {
         "id": "e1",
         "type": "view",
@@ -44,13 +44,13 @@ def put(store: "redis.Redis", **fields: Any) -> bytes:
     return entry
 
 
-def make_worker(store: "redis.Redis", **settings: Any) -> Worker:
+def make_worker(store: Any, **settings: Any) -> Worker:
     made = Worker(store, "shop", Settings.model_validate(settings))
     made.ensure_group()
     return made
 
 
-def recent(store: "redis.Redis", person: str) -> list[tuple[str, str]]:
+def recent(store: Any, person: str) -> list[tuple[str, str]]:
     value = store.get(build_recent_key("shop", person)) or b""
     return [(event.event_type, event.item_id) for event in parse_recent_events(value)]
 
@@ -59,7 +59,7 @@ def enriched(valkey: str) -> list[dict[str, Any]]:
     return read_stream(valkey, KEYS.enriched)
 
 
-def test_an_event_is_enriched_and_in_the_recent_events(store: "redis.Redis", valkey: str) -> None:
+def test_an_event_is_enriched_and_in_the_recent_events(store: Any, valkey: str) -> None:
     put(store, mood="\U0001f44d\U0001f3fd", type="mood", agent="curl/8.0")
     put(store, id="e2", agent="Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/130.0")
     assert make_worker(store).work_once() == 2
@@ -86,14 +86,14 @@ def test_an_event_is_enriched_and_in_the_recent_events(store: "redis.Redis", val
     ],
 )
 def test_only_what_a_model_learns_from_is_recent(
-    store: "redis.Redis", fields: dict[str, Any], expected: list[tuple[str, str]]
+    store: Any, fields: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
     put(store, **fields)
     make_worker(store, source={"events": {"addtocart": "cart"}}).work_once()
     assert recent(store, "u1") == expected
 
 
-def test_an_anonymous_id_becomes_the_user_at_the_login(store: "redis.Redis", valkey: str) -> None:
+def test_an_anonymous_id_becomes_the_user_at_the_login(store: Any, valkey: str) -> None:
     worker = make_worker(store)
     put(store, user=None, anonymous="b1", item="i1")
     worker.work_once()
@@ -107,7 +107,7 @@ def test_an_anonymous_id_becomes_the_user_at_the_login(store: "redis.Redis", val
     assert [record.get("user") for record in enriched(valkey)] == [None, "u1", "u1", None]
 
 
-def test_a_visit_ends_after_the_time_without_an_event(store: "redis.Redis", valkey: str) -> None:
+def test_a_visit_ends_after_the_time_without_an_event(store: Any, valkey: str) -> None:
     worker = make_worker(store, collector={"session_minutes": 30})
     for number, (user, second) in enumerate([("u1", 0), ("u2", 0), ("u1", 1800), ("u1", 3601)]):
         put(store, id=str(number), user=user, time=NOW + second)
@@ -120,7 +120,7 @@ def test_a_visit_ends_after_the_time_without_an_event(store: "redis.Redis", valk
     assert enriched(valkey)[-1]["session"] == later
 
 
-def test_of_two_workers_with_one_event_one_moves_it(store: "redis.Redis", valkey: str) -> None:
+def test_of_two_workers_with_one_event_one_moves_it(store: Any, valkey: str) -> None:
     put(store)
     slow, quick = make_worker(store), make_worker(store)
     answer = store.xreadgroup(WORKER_GROUP, slow._name, {KEYS.accepted: ">"})
@@ -133,7 +133,7 @@ def test_of_two_workers_with_one_event_one_moves_it(store: "redis.Redis", valkey
 
 
 def test_what_a_dead_worker_held_is_taken_over(
-    store: "redis.Redis", valkey: str, monkeypatch: pytest.MonkeyPatch
+    store: Any, valkey: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(store)
     worker = make_worker(store)
@@ -145,7 +145,7 @@ def test_what_a_dead_worker_held_is_taken_over(
 
 
 def test_an_event_that_no_worker_can_process_is_a_dead_letter_after_five_tries(
-    store: "redis.Redis", valkey: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    store: Any, valkey: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     monkeypatch.setattr(worker_module, "CLAIM_IDLE_MILLISECONDS", 0)
     put(store, mood=5, type="mood")  # the schema never lets a number through
@@ -168,7 +168,7 @@ def test_an_event_that_no_worker_can_process_is_a_dead_letter_after_five_tries(
     assert read_stream(valkey, KEYS.accepted)[-1]["mood"] == 5
 
 
-def test_what_is_no_record_is_a_dead_letter_at_once(store: "redis.Redis", valkey: str) -> None:
+def test_what_is_no_record_is_a_dead_letter_at_once(store: Any, valkey: str) -> None:
     worker = make_worker(store)
     for data in (b"{", b"[]", b"{}", b'{"type": "view", "time": "now"}'):
         store.xadd(KEYS.accepted, {"e": data})
@@ -178,7 +178,7 @@ def test_what_is_no_record_is_a_dead_letter_at_once(store: "redis.Redis", valkey
     assert store.xlen(KEYS.dead) == 5 and len(enriched(valkey)) == 1
 
 
-def test_the_stream_is_trimmed_up_to_what_every_group_has_done(store: "redis.Redis") -> None:
+def test_the_stream_is_trimmed_up_to_what_every_group_has_done(store: Any) -> None:
     worker = make_worker(store)
     for number in range(3):
         put(store, id=str(number))
@@ -194,7 +194,7 @@ def test_the_stream_is_trimmed_up_to_what_every_group_has_done(store: "redis.Red
     assert trim_accepted_stream(store, KEYS) == 3
 
 
-def test_lags_are_measured(store: "redis.Redis") -> None:
+def test_lags_are_measured(store: Any) -> None:
     assert [lag["events"] for lag in measure_lags(store, "shop")] == [0, 0, 0]
     put(store)
     accepted = measure_lags(store, "shop")[0]
@@ -202,7 +202,7 @@ def test_lags_are_measured(store: "redis.Redis") -> None:
     assert accepted["oldest_seconds"] >= 0 and accepted["bytes"] > 0
 
 
-def test_a_worker_goes_on_after_the_store_lost_its_group(store: "redis.Redis", valkey: str) -> None:
+def test_a_worker_goes_on_after_the_store_lost_its_group(store: Any, valkey: str) -> None:
     stop = threading.Event()
     thread = threading.Thread(target=make_worker(store).run, args=(stop,))
     thread.start()

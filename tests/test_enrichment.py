@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_agents_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def find(
-    headers: dict[str, str] | None = None, peer: str = "203.0.113.7", **settings: object
+    headers: dict[str, str] | None = None, peer: str = "203.0.113.7", **settings: Any
 ) -> Place:
     return PlaceFinder(CollectorSettings.model_validate(settings)).find_place(peer, headers or {})
 
@@ -107,7 +108,7 @@ def test_an_address_leaves_as_its_network() -> None:
 def test_a_forwarded_address_counts_only_from_a_trusted_proxy() -> None:
     headers = {"x-forwarded-for": "192.0.2.1, 198.51.100.9, 10.0.0.2"}
     assert find(headers).network == "203.0.113.0/24"
-    trusted = {"trusted_proxies": ["10.0.0.0/8"]}
+    trusted: dict[str, Any] = {"trusted_proxies": ["10.0.0.0/8"]}
     assert find(headers, **trusted).network == "203.0.113.0/24"
     assert find(headers, peer="10.0.0.1", **trusted).network == "198.51.100.0/24"
     assert (
@@ -124,7 +125,7 @@ def test_a_forwarded_address_counts_only_from_a_trusted_proxy() -> None:
 def test_the_country_comes_from_a_header_that_the_settings_name() -> None:
     headers = {"cf-ipcountry": "de", "x-region": "BE"}
     assert find(headers) == Place("203.0.113.0/24")
-    named = {"country_headers": ["CF-IPCountry"], "region_headers": ["x-region"]}
+    named: dict[str, Any] = {"country_headers": ["CF-IPCountry"], "region_headers": ["x-region"]}
     assert find(headers, **named) == Place("203.0.113.0/24", "DE", "BE")
     for unknown in ("XX", "T1", ""):
         assert find({"cf-ipcountry": unknown}, country_headers=["CF-IPCountry"]).country == ""

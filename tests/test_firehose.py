@@ -1,5 +1,6 @@
 """The firehose: every enriched event is in the lake exactly once, whenever it is killed."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 
 @pytest.fixture
-def store(valkey: str) -> Iterator["redis.Redis"]:
+def store(valkey: str) -> Iterator[Any]:
     with redis.from_url(valkey) as client:
         yield client
 
@@ -29,7 +30,7 @@ def lake(tmp_path: Path) -> Lake:
     return Lake.open(str(tmp_path), "shop")
 
 
-def put(store: "redis.Redis", *ids: str, **fields: Any) -> None:
+def put(store: Any, *ids: str, **fields: Any) -> None:
     for event_id in ids:
         record = {
             "id": event_id,
@@ -47,7 +48,7 @@ def landed(lake: Lake) -> list[str]:
     return [] if rows is None else sorted(rows.to_table()["event_id"].to_pylist())
 
 
-def test_events_and_dead_letters_land(store: "redis.Redis", valkey: str, lake: Lake) -> None:
+def test_events_and_dead_letters_land(store: Any, valkey: str, lake: Lake) -> None:
     put(
         store,
         "a",
@@ -89,7 +90,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("point", ["_write_files", "add_files", "_trim"])
 def test_a_firehose_that_is_killed_loses_and_doubles_nothing(
-    store: "redis.Redis", lake: Lake, monkeypatch: pytest.MonkeyPatch, point: str
+    store: Any, lake: Lake, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     """It is killed before or after each thing that it does; meanwhile more events come."""
     put(store, "a", "b")
@@ -113,7 +114,7 @@ def test_a_firehose_that_is_killed_loses_and_doubles_nothing(
 
 
 def test_of_two_firehoses_with_the_same_entries_one_lands_them(
-    store: "redis.Redis", lake: Lake, monkeypatch: pytest.MonkeyPatch
+    store: Any, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(store, "a", "b")
     slow, quick = Firehose(store, lake, "shop"), Firehose(store, lake, "shop")
@@ -132,15 +133,13 @@ def test_of_two_firehoses_with_the_same_entries_one_lands_them(
 
 
 def test_entries_wait_for_their_time_or_their_number(
-    store: "redis.Redis", lake: Lake, monkeypatch: pytest.MonkeyPatch
+    store: Any, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(store, "a")
     milliseconds = int(store.xrange(KEYS.enriched)[0][0].split(b"-")[0])
     firehose = Firehose(store, lake, "shop", land_seconds=60)
     for seconds, number in ((59.999, 0), (60.0, 1)):
-        monkeypatch.setattr(
-            firehose_module.time, "time", lambda seconds=seconds: milliseconds / 1000 + seconds
-        )
+        monkeypatch.setattr(time, "time", lambda seconds=seconds: milliseconds / 1000 + seconds)
         assert firehose.land_if_due(firehose._landings[0]) == number
     put(store, "b")
     large = Firehose(
@@ -154,9 +153,7 @@ def test_entries_wait_for_their_time_or_their_number(
     assert larger.land_if_due(larger._landings[0]) == 0
 
 
-def test_a_lake_that_is_away_leaves_the_events_in_the_stream(
-    store: "redis.Redis", tmp_path: Path
-) -> None:
+def test_a_lake_that_is_away_leaves_the_events_in_the_stream(store: Any, tmp_path: Path) -> None:
     put(store, "a")
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(OSError):
@@ -164,7 +161,7 @@ def test_a_lake_that_is_away_leaves_the_events_in_the_stream(
     assert store.xlen(KEYS.enriched) == 1
 
 
-def test_compaction_keeps_the_position(store: "redis.Redis", lake: Lake) -> None:
+def test_compaction_keeps_the_position(store: Any, lake: Lake) -> None:
     for number in range(6):
         put(store, str(number))
         Firehose(store, lake, "shop").land_everything()
