@@ -382,6 +382,24 @@ def test_status_says_how_runs_went_what_is_next_and_what_is_live(
     ]  # fmt: skip
 
 
+def test_status_takes_the_day_of_a_run_from_its_record_and_guesses_none(
+    installed: Kubeflow, tmp_path: Path
+) -> None:
+    dawnlist("submit", "--host", installed.url, *SHOP, "--detach")
+    [run] = installed.runs
+    run["runtime_config"]["parameters"]["as_of"] = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
+    dawnlist("submit", "--host", installed.url, *SHOP, "--detach")
+    moment = parse_as_of("2026-03-01T03:00:00Z")
+    for given in installed.runs:
+        with record_step(str(tmp_path), "shop", moment, given["run_id"], "fetch"):
+            pass
+    words = ("status", "--host", installed.url, "--namespace", "shop", "--format", "json")
+    told = json.loads(dawnlist(*words).out)
+    assert [run["as_of"] for run in told["runs"]] == [None, None]
+    told = json.loads(dawnlist(*words, "--lake", str(tmp_path)).out)
+    assert [run["as_of"] for run in told["runs"]] == ["2026-03-01T03:00:00Z"] * 2
+
+
 def test_status_of_a_schedule_that_somebody_made_in_the_ui(installed: Kubeflow) -> None:
     schedule(installed, NIGHT)
     installed.recurring[0] |= {"mode": "DISABLE", "trigger": {"cron_schedule": {"cron": "@daily"}}}
