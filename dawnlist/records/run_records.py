@@ -50,6 +50,15 @@ def resolve_as_of(root: str, namespace: str, as_of: str, run: str) -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
+def index_run_days(lake: Lake) -> dict[str, datetime]:
+    """Map the ids of the latest runs in the run record to their as_of."""
+    day_of_run = {}
+    for day in lake.names("runs")[-RUN_SEARCH_DAYS:]:
+        for run in lake.names("runs", day):
+            day_of_run[run] = parse_as_of(day)
+    return day_of_run
+
+
 @contextmanager
 def record_step(
     root: str, namespace: str, as_of: datetime, run: str, step: str
