@@ -108,7 +108,9 @@ def components(trees: list[Tree]) -> dict[str, dict[str, str]]:
     return {pod.labels["app.kubernetes.io/component"]: pod.labels for pod in pods(trees)}
 
 
-PAIRS = {("housekeeping", "store"), ("a step", "store"), ("submit", "API"), ("a step", "API")}
+PAIRS = {
+    ("housekeeping", "store"), ("housekeeping", "API"), ("a step", "store"), ("a step", "API"), ("submit", "API"),
+}  # fmt: skip
 """Who has to reach what of Kubeflow Pipelines. Steps are not isolated by us, so theirs is KFP's word alone."""
 
 

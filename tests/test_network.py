@@ -36,10 +36,13 @@ GKE: Final = {
 ALWAYS: Final = {
     ("a gateway", "predictor", 8080), ("a gateway", "predictor", 8081), ("the web shop", "predictor", 8080),
     ("the web shop", "predictor", 8081), ("Prometheus", "predictor", 8080), ("predictor", "the internet", 443),
-    ("predictor", "the internet", 587), ("housekeeping", "the internet", 443), ("predictor", "a store outside", 443),
+    ("predictor", "the internet", 587), ("housekeeping", "the internet", 443),
+    ("housekeeping", "the internet", 587), ("housekeeping", "KFP's API", 8888),
+    ("predictor", "a store outside", 443),
     ("predictor", "a store outside", 587), ("housekeeping", "a store outside", 443),
+    ("housekeeping", "a store outside", 587),
     ("predictor", "a load balancer", 443), ("predictor", "a load balancer", 587),
-    ("housekeeping", "a load balancer", 443),
+    ("housekeeping", "a load balancer", 443), ("housekeeping", "a load balancer", 587),
 }  # fmt: skip
 PORTS: Final = (80, 443, 587, 6379, 8080, 8081, 8333, 8888)
 

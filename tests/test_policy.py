@@ -16,7 +16,7 @@ OTHERS: Final[list[dict[str, str]]] = [
 """Pods in the same namespace that are not ours."""
 SPARK: Final = ("SparkConnect/dawnlist-spark/server", "SparkConnect/dawnlist-spark/executor")
 """Spark writes into its own folders, its operator adds probes, and its executors' resources are in its settings."""
-CALLERS: Final = (SPARK[0], "CronJob/dawnlist-submit")
+CALLERS: Final = (SPARK[0], "CronJob/dawnlist-submit", "CronJob/dawnlist-housekeeping")
 """Spark starts its executors; kfp reads the token to know that it is in a cluster."""
 REPLICAS: Final = 2
 SECRET_NAME: Final = re.compile(r"PASSWORD|SECRET|TOKEN$|_KEY|NOTIFY_URLS", re.IGNORECASE)
@@ -324,7 +324,7 @@ BROKEN: Final[list[tuple[str, Any, Callable[[list[Tree]], Violations]]]] = [
     (f"{ISVC} hostNetwork", True, nothing_of_the_node_is_used),
     (f"{SERVER} ports 0 hostPort", 8080, nothing_of_the_node_is_used),
     (f"{JOB} volumes 0", {"name": "a", "hostPath": {"path": "/var/run"}}, nothing_of_the_node_is_used),
-    (f"{JOB} volumes 1 emptyDir sizeLimit", None, nothing_of_the_node_is_used),
+    (f"{JOB} volumes 2 emptyDir sizeLimit", None, nothing_of_the_node_is_used),
     ("Service/redis kind", "Secret", secrets_are_named_only),
     (f"{STORE} containers 0 env 0", {"name": "REDIS_PASSWORD", "value": "a"}, secrets_are_named_only),
     ("ConfigMap/dawnlist-environment data AWS_SECRET_ACCESS_KEY", "a", secrets_are_named_only),
