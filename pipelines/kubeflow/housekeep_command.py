@@ -20,7 +20,7 @@ def housekeep_command(
     space: options.KfpNamespaceOption = "",
     experiment: options.ExperimentOption = "",
 ) -> None:
-    """Tell people about runs that ended without a report, and then do what `lake expire` does.
+    """Tell about runs without a report, and tidy the lake as `lake expire`.
 
     Example: `dawnlist housekeep --lake gs://bucket/lake --namespace shop`
     """
