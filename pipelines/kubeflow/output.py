@@ -188,6 +188,11 @@ def _format_minutes(seconds: float | None) -> str:
     return f"{seconds / 60:,.1f} min"
 
 
+def show_line(text: str) -> None:
+    """Print a line, without passwords and what a terminal would obey."""
+    _print_clean(text)
+
+
 def _print_clean(text: str, indent: str = "") -> None:
     """Print text from the API on one line, without passwords and what a terminal would obey."""
     print_line(f"{indent}{format_error(text)}")

@@ -21,6 +21,10 @@ LAYERS = [
     *((overlay, "keda", "monitoring", "spark") for overlay in OVERLAYS),
     *((overlay, "serving-runtime") for overlay in OVERLAYS),
     ("gke-gpu", "redis"),
+    ("gke-gpu", "kfp-store"),
+    ("local", "kfp-2.15"),
+    ("profile", "kfp-2.15"),
+    ("profile", "admin-rights"),
 ]
 """What is rendered and judged: each overlay, alone and with what may be added to it."""
 
