@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from tests.support.pod_security import CONTROLS, restricted_violations
-from tests.support.rendered import LAYERS, Pod, Tree, one, pods, rendered, selected
+from tests.support.rendered import LAYERS, Pod, Tree, one, pods, put, rendered, selected
 
 OTHERS: Final[list[dict[str, str]]] = [
     {"pipelines.kubeflow.org/v2_component": "true"},  # the steps
@@ -281,21 +281,6 @@ def test_who_submits_may_have_pods_run_as_the_account_that_it_names() -> None:
         "verbs": ["use"],
     }
     assert one(trees, "Role", "dawnlist-submit-account")["rules"] == [rule]
-
-
-def put(trees: list[Tree], place: str, value: Any) -> None:
-    """Change one field of one object, e.g. `Role/a rules 0 verbs`; None takes it away."""
-    owner, *way = place.split(" ")
-    *steps, last = (int(step) if step.isdigit() else step for step in way)
-    inner: Any = one(trees, *owner.split("/"))
-    for step in steps:
-        inner = inner[step]
-    if value is None:
-        del inner[last]
-    elif isinstance(inner, list):
-        inner[int(last)] = value
-    else:
-        inner[last] = value
 
 
 ISVC: Final = "InferenceService/dawnlist spec predictor"
