@@ -151,7 +151,7 @@ def test_two_tabs_don_t_send_each_others_events_and_a_dead_ones_are_adopted(
         with page(browser, shop, service) as second:
             second.evaluate("client.track('click', {item: 'second'})")
             assert [event["item"] for event in wait_for_events(valkey, 1)] == ["second"]
-            assert second.evaluate("client.events.length") == 0
+            wait_until(lambda: second.evaluate("client.events.length") == 0)
         first.evaluate("client.track('click', {item: 'third'})")
         first.close()
         with page(browser, shop, service):

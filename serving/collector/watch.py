@@ -44,7 +44,7 @@ class StoreWatch:
         """Look at the store once."""
         try:
             memory = await self._client.info("memory")
-            for name in ("accepted", "enriched", "dead"):
+            for name in ("accepted", "enriched", "shown", "dead"):
                 length = await self._client.xlen(getattr(self._keys, name))
                 self._metrics.set_stream_length(name, length)
         except (redis.exceptions.RedisError, OSError) as error:
