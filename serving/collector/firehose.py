@@ -85,9 +85,13 @@ class Firehose:
             Landing(self._keys.dead, DEAD_EVENTS_TABLE, DEAD_EVENTS_SCHEMA, build_dead_row),
         )
 
-    def run(self, stop: threading.Event) -> None:
-        """Land entries until `stop` is set. A store or a lake that is away is waited for."""
+    def run(self, stop: threading.Event, show_life: Callable[[], None]) -> None:
+        """Land entries until `stop` is set. A store or a lake that is away is waited for.
+
+        `show_life` is called in each turn.
+        """
         while not stop.is_set():
+            show_life()
             landed = 0
             try:
                 for landing in self._landings:
