@@ -35,15 +35,9 @@ AssignmentsOption = Annotated[
 PackageOption = Annotated[
     Path | None,
     typer.Option(
-        help="A compiled package. It is uploaded unless the same bytes are there. Without this, "
-        "--nodes or --image, the newest uploaded version runs."
+        help="A compiled package. It is uploaded unless the same bytes are there. Without it, and "
+        "without an option of `compile`, the newest uploaded version runs."
     ),
-]
-NodesOption = Annotated[
-    str, typer.Option(help="Compile and upload for `gpu` or `cpu`, as `dawnlist compile --nodes`.")
-]
-ImageOption = Annotated[
-    str, typer.Option(help="Compile and upload with this image for every step.")
 ]
 KfpHostOption = Annotated[
     str,

@@ -13,6 +13,7 @@ from dawnlist.pipelines.kubeflow.submission import (
     ensure_version_uploaded,
     find_newest_version,
 )
+from dawnlist.pipelines.placement_options import PlacementOptions
 
 
 @dataclass(frozen=True)
@@ -23,21 +24,20 @@ class PackageChoice:
     """The name of the pipeline in the UI."""
     package: Path | None
     """A compiled package."""
-    nodes: str
-    """cpu or gpu, to compile for; empty if it was not given."""
-    image: str
-    """The image to compile with; empty if it was not given."""
+    placement_options: PlacementOptions
+    """Sizes, nodes and limits to compile for."""
 
     def __post_init__(self) -> None:
         if self.package and self.needs_compiling:
             raise ValueError(
-                "--package is compiled already: leave out --nodes and --image, or the package"
+                "--package is compiled already: leave out the options of `dawnlist compile` (--nodes, --image, "
+                "sizes), or the package"
             )
 
     @property
     def needs_compiling(self) -> bool:
         """Whether the options ask for a package of the code's own pipeline."""
-        return bool(self.nodes or self.image)
+        return self.placement_options.given
 
 
 def choose_version(
@@ -72,8 +72,7 @@ def choose_version(
 
 def _compile_package(folder: Path, choice: PackageChoice) -> Path:
     from dawnlist.pipelines.package import write_package
-    from dawnlist.pipelines.placement import Placement
 
     package = folder / "dawnlist-daily.yaml"
-    write_package(package, Placement(choice.nodes or "cpu", choice.image))
+    write_package(package, choice.placement_options.build_placement())
     return package
