@@ -34,6 +34,7 @@ def submit_command(
     detach: Annotated[
         bool, typer.Option("--detach", help="Start the run, and do not wait for its end.")
     ] = False,
+    pending_minutes: options.PendingMinutesOption = None,
     *,
     placement_options: PlacementOptions,
 ) -> None:
@@ -61,7 +62,9 @@ def submit_command(
     run_id = start_run(client, version, experiment_id, run_name, parameters, account)
     show_submitted_run(client, run_id, version)
     if not detach:
-        raise typer.Exit(show_run_progress(client, run_id, version, lake, namespace))
+        raise typer.Exit(
+            show_run_progress(client, run_id, version, lake, namespace, pending_minutes)
+        )
 
 
 @add_placement_options

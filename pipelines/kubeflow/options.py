@@ -66,3 +66,11 @@ CatchUpOption = Annotated[
     bool,
     typer.Option("--catch-up", help="After an outage of Kubeflow, also run what was missed."),
 ]
+PendingMinutesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="End the run when a pod of it has waited for so many minutes; default: only --run-hours ends "
+        "it.",
+    ),
+]

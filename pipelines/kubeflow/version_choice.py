@@ -1,13 +1,20 @@
 """Choose the version of the pipeline that `submit` and `schedule` run, and upload it if need be."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dawnlist.pipelines.kubeflow.api_version import (
+    RUN_END_VERSION,
+    ApiVersion,
+    format_api_version,
+    knows_run_end,
+    require_api_version,
+)
 from dawnlist.pipelines.kubeflow.client import KfpClient
 from dawnlist.pipelines.kubeflow.output import show_version
-from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, read_spec
+from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, has_run_end, read_spec
 from dawnlist.pipelines.kubeflow.submission import (
     PipelineVersion,
     ensure_version_uploaded,
@@ -55,24 +62,45 @@ def choose_version(
         assignments: Texts NAME=VALUE of --set.
 
     Raises:
-        ValueError: A parameter is unknown, missing, given twice or of another type.
+        ValueError: A parameter is unknown, missing, given twice or of another type. Or the API is
+            too old, for Dawnlist or for the package.
     """
+    api_version = require_api_version(client)
     if choice.package is None and not choice.needs_compiling:
         newest = find_newest_version(client, choice.pipeline)
         if newest is not None:
             show_version(newest, uploaded=False, chosen=False)
             return newest, build_run_parameters(newest.spec, values, assignments)
     with tempfile.TemporaryDirectory() as folder:
-        package = choice.package or _compile_package(Path(folder), choice)
+        package = choice.package or _compile_package(Path(folder), choice, api_version)
+        _refuse_run_end(client, package, api_version)
         parameters = build_run_parameters(read_spec(package), values, assignments)
         version, uploaded = ensure_version_uploaded(client, choice.pipeline, package)
     show_version(version, uploaded=uploaded, chosen=True)
     return version, parameters
 
 
-def _compile_package(folder: Path, choice: PackageChoice) -> Path:
+def _compile_package(folder: Path, choice: PackageChoice, api_version: ApiVersion | None) -> Path:
+    """Compile the code's pipeline, without an end of its runs where the API is too old for it."""
     from dawnlist.pipelines.package import write_package
 
+    placement = choice.placement_options.build_placement()
+    if choice.placement_options.run_hours is None and not knows_run_end(api_version):
+        placement = replace(placement, run_hours=0)
     package = folder / "dawnlist-daily.yaml"
-    write_package(package, choice.placement_options.build_placement())
+    write_package(package, placement)
     return package
+
+
+def _refuse_run_end(client: KfpClient, package: Path, api_version: ApiVersion | None) -> None:
+    """Refuse a package whose runs end at a deadline, for an API that does not know deadlines.
+
+    Such an API would leave out the secrets, the settings and the nodes of the package, too.
+    """
+    if knows_run_end(api_version) or not has_run_end(package):
+        return
+    least = format_api_version(RUN_END_VERSION)
+    raise ValueError(
+        f"the package ends a run after some hours, which Kubeflow Pipelines before {least} does not know "
+        f"({client.api_url}): compile it with --run-hours 0"
+    )
