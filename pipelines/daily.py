@@ -24,7 +24,9 @@ from dawnlist.pipelines.placement import Placement
 def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
     """Build the pipeline with its steps placed on nodes. Compile it, or call it under kfp.local."""
 
-    @dsl.pipeline(name="dawnlist-daily")
+    deadline = dsl.PipelineConfig(active_deadline_seconds=placement.deadline_seconds)
+
+    @dsl.pipeline(name="dawnlist-daily", pipeline_config=deadline)
     def daily(
         source: str,
         lake: str,

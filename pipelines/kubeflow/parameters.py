@@ -6,6 +6,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from dawnlist.pipelines.deploy.manifests import YAML_LOADER
+from dawnlist.pipelines.kubeflow.api_version import (
+    LEAST_VERSION,
+    RUN_END_VERSION,
+    STEP_USER_VERSION,
+    ApiVersion,
+)
 from dawnlist.pipelines.package import require_package
 from dawnlist.urls import REDIS_PASSWORD, SOURCE_PASSWORD, refuse_password
 from dawnlist.yaml_documents import parse_yaml_documents
@@ -33,6 +39,20 @@ def read_spec(package: Path) -> PipelineSpec:
             f"{str(package)!r} is not a compiled pipeline: `dawnlist compile --output FILE.yaml` writes one"
         ) from None
     return dict(spec)
+
+
+def read_needed_version(package: Path) -> ApiVersion:
+    """Read which version of Kubeflow Pipelines a compiled package needs at least."""
+    data = require_package(package).read_bytes()
+    needed = LEAST_VERSION
+    for document in parse_yaml_documents(data, YAML_LOADER):
+        kubernetes = (document.get("platforms") or {}).get("kubernetes") or {}
+        if kubernetes.get("pipelineConfig"):
+            return RUN_END_VERSION
+        executors = (kubernetes.get("deploymentSpec") or {}).get("executors") or {}
+        if any("securityContext" in executor for executor in executors.values()):
+            needed = STEP_USER_VERSION
+    return needed
 
 
 def unwrap_pipeline_spec(answer: Any) -> PipelineSpec:
