@@ -7,6 +7,8 @@ from typing import Final
 MAX_PERIOD_DAYS: Final = 28
 """The most days that the holdout has, and the validation period before it."""
 MICROSECONDS_PER_DAY = 86_400_000_000
+CURRENT_TIME: Final = "now"
+"""An as_of that the run's first step replaces by its own time."""
 CURRENT_TIME_MACRO: Final = "[[CurrentTime.2006-01-02T15:04:05Z]]"
 """An as_of that Kubeflow replaces by the time at which it creates the run.
 
@@ -16,6 +18,15 @@ SCHEDULED_TIME_MACRO: Final = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
 """An as_of that Kubeflow replaces by the time for which a recurring run is scheduled."""
 TIME_MACRO_PREFIXES: Final = ("[[CurrentTime", "[[ScheduledTime")
 """What the two macros begin with, in every time format."""
+
+
+def is_current_time(as_of: str) -> bool:
+    """Say whether an as_of is `now`, empty, or a macro that Kubeflow has left as it is.
+
+    Then the run's first step takes its own time; see dawnlist.records.run_records.resolve_as_of.
+    """
+    text = as_of.strip()
+    return text.lower() in ("", CURRENT_TIME) or text.startswith(TIME_MACRO_PREFIXES)
 
 
 def parse_as_of(text: str) -> datetime:
