@@ -19,6 +19,7 @@ from dawnlist.pipelines.options import (
     SettingsOption,
     SourceOption,
 )
+from dawnlist.pipelines.placement_options import PlacementOptions, add_placement_options
 
 LocalOption = Annotated[
     bool, typer.Option("--local", help="Run on this machine, with kfp's local runner.")
@@ -150,29 +151,6 @@ def run_command(
 
 
 CompileOutputOption = Annotated[Path, typer.Option(help="YAML file to write.")]
-CompileNodesOption = Annotated[
-    str,
-    typer.Option(help="`gpu` runs tune, train and refit on GPU nodes; `cpu` needs no GPU."),
-]
-StepImageOption = Annotated[str, typer.Option(help="Container image of every step.")]
-TuneShardsOption = Annotated[
-    int, typer.Option(help="Number of nodes that share the search; 0 searches on one node.")
-]
-InteractionsCountOption = Annotated[
-    int,
-    typer.Option(help="Rows expected in the window. The memory of the steps depends on this size."),
-]
-UsersCountOption = Annotated[int, typer.Option(help="Users expected in the window.")]
-ItemsCountOption = Annotated[int, typer.Option(help="Items expected in the window.")]
-LongestVectorOption = Annotated[
-    int, typer.Option(help="Length of the longest vectors that the search will try.")
-]
-SpotOption = Annotated[
-    bool, typer.Option("--spot", help="Run tune, train and refit on GKE's spot nodes.")
-]
-GpuTypeOption = Annotated[
-    str, typer.Option(help="GKE's name of a kind of GPU, such as `nvidia-l4`.")
-]
 KubernetesOption = Annotated[
     bool,
     typer.Option(
@@ -182,23 +160,17 @@ KubernetesOption = Annotated[
 ]
 
 
+@add_placement_options
 def compile_command(
     output: CompileOutputOption = Path("dawnlist-daily.yaml"),
-    nodes: CompileNodesOption = "cpu",
-    image: StepImageOption = "",
-    tune_shards: TuneShardsOption = 0,
-    interactions: InteractionsCountOption = 20_000_000,
-    users: UsersCountOption = 400_000,
-    items: ItemsCountOption = 50_000,
-    factors: LongestVectorOption = 64,
-    spot: SpotOption = False,
-    gpu_type: GpuTypeOption = "",
     kubernetes: KubernetesOption = False,
     source: kubeflow_options.ClusterSourceOption = "",
     lake: kubeflow_options.ClusterLakeOption = "",
     redis: kubeflow_options.ClusterStoreOption = "",
     namespace: NamespaceOption = "default",
     settings: kubeflow_options.ClusterSettingsOption = "",
+    *,
+    placement_options: PlacementOptions,
 ) -> None:
     """Write the package for Kubeflow Pipelines. The same code always gives the same bytes.
 
@@ -209,12 +181,8 @@ def compile_command(
     """
     from dawnlist.pipelines.kubeflow.parameters import collect_option_values
     from dawnlist.pipelines.package import write_package
-    from dawnlist.pipelines.placement import Placement
-    from dawnlist.pipelines.step_memory import ShopSize
 
-    size = ShopSize(interactions, users, items, factors)
-    placement = Placement(nodes, image, True, tune_shards, size, spot, gpu_type)
     defaults = collect_option_values(source, lake, redis, namespace, settings)
-    write_package(output, placement, kubernetes, defaults)
+    write_package(output, placement_options.build_placement(), kubernetes, defaults)
     next_command = "kubectl apply -f" if kubernetes else "dawnlist submit --package"
     typer.echo(f"next: {next_command} {output}")

@@ -10,7 +10,11 @@ from typing import Final
 from kfp import dsl, kubernetes
 
 from dawnlist.components.image import IMAGE
-from dawnlist.pipelines.step_memory import ShopSize, compute_memory_limit
+from dawnlist.pipelines.step_memory import (
+    ShopSize,
+    compute_memory_limit,
+    compute_memory_request,
+)
 from dawnlist.urls import NOTIFY_URLS, REDIS_PASSWORD, SOURCE_PASSWORD
 
 PIPELINE_SECRET: Final = "dawnlist-secrets"
@@ -26,12 +30,19 @@ SETTINGS_CONFIG_MAP: Final = "dawnlist-settings"
 """The name of an optional config map, mounted as /settings/settings.yaml in every step."""
 
 
+CPU_REQUEST_SHARE: Final = 0.25
+"""The share of a step's cores that it requests. A step without a free core is only slower, so the
+request is small: one core of four fits beside Kubeflow on a node of four cores."""
+RUN_HOURS: Final = 20
+"""A run is ended after this many hours, so that the next day's run can begin."""
+
+
 @dataclass(frozen=True)
 class StepResources:
     """What one step may use. Its memory is computed in step_memory, from the size of the shop."""
 
     cpu: int
-    """The number of cores, requested and limited."""
+    """The most cores that the step may use. It starts a thread for each."""
     minutes: int
     """The step is stopped after this many minutes."""
     retries: int = 2
@@ -99,6 +110,9 @@ class Placement:
     """Whether the steps that fit a model run on spot nodes, which may be taken away."""
     gpu_type: str = ""
     """GKE's name of a kind of GPU, such as nvidia-l4; empty for any."""
+    run_hours: int = RUN_HOURS
+    """Argo ends the run after this many hours, also when a pod waits for a node. 0 for no end,
+    which Kubeflow Pipelines before 2.17 needs: it ignores the options of a package with an end."""
 
     def __post_init__(self) -> None:
         if self.nodes not in ("cpu", "gpu"):
@@ -107,6 +121,8 @@ class Placement:
             raise ValueError(
                 f"tune-shards is {self.tune_shards}: give 2 to 64 nodes, or 0 for a search on one"
             )
+        if not 0 <= self.run_hours <= 24 * 14:
+            raise ValueError(f"run-hours is {self.run_hours}: give 1 to 336 hours, or 0 for no end")
         if self.gpu_type and self.nodes != "gpu":
             raise ValueError(
                 f"gpu-type is {self.gpu_type!r} and nodes is {self.nodes!r}: give --nodes gpu with it"
@@ -129,12 +145,12 @@ class Placement:
         task.set_container_image(self.image or IMAGE)
         # The run's id is one of the inputs, so a cached result could never be used again.
         task.set_caching_options(False)
-        # Requests equal limits, because Kubernetes may take back what a pod uses beyond its
-        # request, even in the middle of a fit.
-        cores = str(step.cpu)
-        task.set_cpu_request(cores).set_cpu_limit(cores)
-        memory = compute_memory_limit(step_name, self.size)
-        task.set_memory_request(memory).set_memory_limit(memory)
+        requested_cores = f"{step.cpu * CPU_REQUEST_SHARE:g}"
+        task.set_cpu_request(requested_cores).set_cpu_limit(str(step.cpu))
+        # A node that runs out of memory evicts the pods that use more than they requested. A step
+        # requests what it is expected to use, so only a larger shop than expected borrows memory.
+        task.set_memory_request(compute_memory_request(step_name, self.size))
+        task.set_memory_limit(compute_memory_limit(step_name, self.size))
         if self.patient:
             retries = self._choose_retries(step)
             task.set_retry(retries, backoff_duration="30s", backoff_factor=2)

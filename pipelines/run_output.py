@@ -25,11 +25,11 @@ def run_and_show_report(arguments: dict[str, Any], package: Path | None, home: P
 
     _sync_champion(arguments)
     pipeline = _load_pipeline(package)
-    with terminal.err.status("starting") as status:
+    with terminal.show_step_status("starting") as status:
 
         def show_step(record: StepRecord) -> None:
             if record["state"] == "started":
-                status.update(f"{record['step']} ...")
+                status.show({record["step"]: 0.0})
             else:
                 terminal.err.print(_format_ended_step(record))
 

@@ -3,17 +3,24 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 
 from dawnlist.pipelines.cli import app
 from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, read_spec
 from dawnlist.pipelines.package import load_package, write_package
 from dawnlist.pipelines.placement import LAKE_KEYS, STEP_RESOURCES, Placement
-from dawnlist.pipelines.step_memory import ShopSize, compute_memory_limit
+from dawnlist.pipelines.placement_options import PlacementOptions
+from dawnlist.pipelines.step_memory import (
+    ShopSize,
+    compute_memory_limit,
+    compute_memory_request,
+)
 from dawnlist.records.run_parameters import PIPELINE_DEFAULTS
 
 FITTING_STEPS = {"tune", "train", "refit"}
@@ -30,6 +37,14 @@ def compiled(placement: Placement) -> tuple[dict, dict]:  # type: ignore[type-ar
         spec, platform = yaml.load_all((Path(folder) / "a.yaml").read_bytes(), yaml.CSafeLoader)
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     return spec, {name.removeprefix("exec-"): executor for name, executor in executors.items()}
+
+
+def platform(placement: Placement) -> dict:  # type: ignore[type-arg]
+    """What a package says about Kubernetes."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_package(Path(folder) / "a.yaml", placement)
+        _, document = yaml.load_all((Path(folder) / "a.yaml").read_bytes(), yaml.CSafeLoader)
+    return document["platforms"]["kubernetes"]  # type: ignore[no-any-return]
 
 
 def containers(spec: dict) -> dict[str, dict]:  # type: ignore[type-arg]
@@ -130,12 +145,12 @@ def test_every_step_has_resources_a_time_limit_and_optional_secrets() -> None:
     assert set(containers(spec)) == set(STEP_RESOURCES)
     for name, container in containers(spec).items():
         asked = container["resources"]
+        assert asked["resourceMemoryLimit"] == compute_memory_limit(name, ShopSize())
+        assert asked["resourceMemoryRequest"] == compute_memory_request(name, ShopSize())
+        assert asked["resourceCpuLimit"] == str(STEP_RESOURCES[name].cpu)
         assert (
-            asked["resourceMemoryLimit"]
-            == asked["resourceMemoryRequest"]
-            == compute_memory_limit(name, ShopSize())
+            asked["resourceCpuRequest"] == {1: "0.25", 2: "0.5", 4: "1"}[STEP_RESOURCES[name].cpu]
         )
-        assert asked["resourceCpuLimit"] == asked["resourceCpuRequest"]
     for name, on in executors.items():
         assert int(on["activeDeadlineSeconds"]) > 0
         assert on["emptyDirMounts"][0].keys() == {"volumeName", "mountPath", "sizeLimit"}
@@ -164,6 +179,69 @@ def test_memory_grows_with_the_shop() -> None:
     assert all(more >= less >= 512 for less, more in asked.values())
     with pytest.raises(ValueError, match="users is 0: give how many are expected, 1 or more"):
         ShopSize(users=0)
+
+
+@pytest.mark.parametrize(
+    ("step", "request_", "limit"),
+    [("tune", "4096Mi", "5888Mi"), ("gate", "256Mi", "512Mi"), ("fetch", "512Mi", "512Mi")],
+)
+def test_a_step_requests_what_it_is_expected_to_use_and_may_use_half_as_much_again(
+    step: str, request_: str, limit: str
+) -> None:
+    assert compute_memory_request(step, ShopSize()) == request_
+    assert compute_memory_limit(step, ShopSize()) == limit
+
+
+def test_by_default_every_step_fits_beside_kubeflow_on_a_node_of_four_cores_and_16_gb() -> None:
+    for name, container in containers(compiled(Placement())[0]).items():
+        asked = container["resources"]
+        assert float(asked["resourceCpuRequest"]) <= 1, name
+        assert int(asked["resourceMemoryRequest"].removesuffix("Mi")) <= 4096, name
+
+
+def test_a_run_ends_in_time_for_the_next_day() -> None:
+    for placement, pipeline_config in (
+        (Placement(), {"activeDeadlineSeconds": 20 * 3600}),
+        (Placement(run_hours=336), {"activeDeadlineSeconds": 336 * 3600}),
+        (Placement(run_hours=0), None),
+    ):
+        assert platform(placement).get("pipelineConfig") == pipeline_config
+    for hours in (-1, 337):
+        with pytest.raises(ValueError, match=f"run-hours is {hours}: give 1 to 336 hours, or 0"):
+            Placement(run_hours=hours)
+
+
+def test_compile_submit_and_schedule_have_the_same_options() -> None:
+    names = [f"--{field.name.replace('_', '-')}" for field in fields(PlacementOptions)]
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for command in ("compile", "submit", "schedule"):
+        options = [option for parameter in commands[command].params for option in parameter.opts]
+        assert [option for option in options if option in names] == names, command
+
+
+def test_options_that_are_not_given_have_the_defaults() -> None:
+    assert not PlacementOptions().given
+    assert PlacementOptions().build_placement() == Placement()
+    options = PlacementOptions(
+        "gpu", "i:1", 2, 1000, 100, 10, 128, spot=True, gpu_type="nvidia-l4", run_hours=0
+    )
+    assert options.given
+    assert options.build_placement() == Placement(
+        "gpu", "i:1", True, 2, ShopSize(1000, 100, 10, 128), True, "nvidia-l4", 0
+    )
+    assert PlacementOptions(items=7).build_placement().size == ShopSize(items=7)
+    with pytest.raises(ValueError, match="interactions is 0: give how many are expected"):
+        PlacementOptions(interactions=0).build_placement()
+
+
+def test_the_help_names_the_defaults() -> None:
+    help_ = {
+        parameter.name: parameter.help
+        for parameter in typer.main.get_command(app).commands["compile"].params  # type: ignore[attr-defined]
+    }
+    for field in fields(ShopSize):
+        assert f"default: {field.default:,}." in help_[field.name]
+    assert f"default: {Placement().run_hours}." in help_["run_hours"]
 
 
 def test_the_form_of_a_run_is_short_and_in_order() -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dawnlist.pipelines.deploy.manifests import YAML_LOADER
-from dawnlist.pipelines.kubeflow import submission
+from dawnlist.pipelines.kubeflow import run_following
 from dawnlist.pipelines.package import build_version_name
 from tests.support.certificates import self_signed
 from tests.support.kfp_api import Done, Fault, Kubeflow, dawnlist, kubeflow_api
@@ -134,12 +134,12 @@ def test_a_run_is_followed_through_a_short_silence(kubeflow: Kubeflow, package: 
 def test_a_run_that_is_lost_sight_of_goes_on(
     kubeflow: Kubeflow, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submission, "API_OUTAGE_SECONDS", 0.0)
+    monkeypatch.setattr(run_following, "API_OUTAGE_SECONDS", 0.0)
     kubeflow.faults = [Fault("GET .*/runs/", "500")]
     done = submit(kubeflow, package)
-    assert done.code == 1 and done.err.startswith(
-        "dawnlist: lost sight of the run, which goes on (http://127.0.0.1:"
-    )
+    outage, end = done.err.splitlines()
+    assert outage.startswith("! http://127.0.0.1:") and done.code == 1
+    assert end.startswith("dawnlist: lost sight of the run, which goes on (http://127.0.0.1:")
 
 
 @pytest.mark.parametrize(

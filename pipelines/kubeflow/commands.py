@@ -9,11 +9,13 @@ from dawnlist.cuts import CURRENT_TIME_MACRO, SCHEDULED_TIME_MACRO, format_iso
 from dawnlist.pipelines import option_parsing
 from dawnlist.pipelines.kubeflow import options
 from dawnlist.pipelines.options import ForceOption, FormatOption, NamespaceOption
+from dawnlist.pipelines.placement_options import PlacementOptions, add_placement_options
 
 PIPELINE_NAME = "dawnlist-daily"
 SERVICE_ACCOUNT = "dawnlist-pipeline"
 
 
+@add_placement_options
 def submit_command(
     source: options.ClusterSourceOption = "",
     lake: options.ClusterLakeOption = "",
@@ -24,8 +26,6 @@ def submit_command(
     assignments: options.AssignmentsOption = [],  # noqa: B006 - typer reads the default
     force: ForceOption = None,
     package: options.PackageOption = None,
-    nodes: options.NodesOption = "",
-    image: options.ImageOption = "",
     host: options.KfpHostOption = "",
     space: options.KfpNamespaceOption = "",
     experiment: options.ExperimentOption = "",
@@ -34,6 +34,9 @@ def submit_command(
     detach: Annotated[
         bool, typer.Option("--detach", help="Start the run, and do not wait for its end.")
     ] = False,
+    pending_minutes: options.PendingMinutesOption = None,
+    *,
+    placement_options: PlacementOptions,
 ) -> None:
     """Run the pipeline on Kubeflow, follow the run to its end, and print its link in the UI.
 
@@ -52,16 +55,19 @@ def submit_command(
     if force is not None:
         values["force_publish"] = option_parsing.parse_force_reason(force)
     client = KfpClient(host, space)
-    package_choice = PackageChoice(pipeline, package, nodes, image)
+    package_choice = PackageChoice(pipeline, package, placement_options)
     version, parameters = choose_version(client, package_choice, values, assignments)
     experiment_id = ensure_experiment(client, _name_experiment(experiment, namespace))
     run_name = f"{pipeline} {namespace} {as_of or 'now'}"
     run_id = start_run(client, version, experiment_id, run_name, parameters, account)
     show_submitted_run(client, run_id, version)
     if not detach:
-        raise typer.Exit(show_run_progress(client, run_id, version, lake, namespace))
+        raise typer.Exit(
+            show_run_progress(client, run_id, version, lake, namespace, pending_minutes)
+        )
 
 
+@add_placement_options
 def schedule_command(
     cron: Annotated[
         str,
@@ -78,13 +84,13 @@ def schedule_command(
     assignments: options.AssignmentsOption = [],  # noqa: B006 - typer reads the default
     catch_up: options.CatchUpOption = False,
     package: options.PackageOption = None,
-    nodes: options.NodesOption = "",
-    image: options.ImageOption = "",
     host: options.KfpHostOption = "",
     space: options.KfpNamespaceOption = "",
     experiment: options.ExperimentOption = "",
     pipeline: options.PipelineNameOption = PIPELINE_NAME,
     account: options.ServiceAccountOption = SERVICE_ACCOUNT,
+    *,
+    placement_options: PlacementOptions,
 ) -> None:
     """Let Kubeflow run the pipeline regularly. A schedule that is as requested stays untouched.
 
@@ -102,7 +108,7 @@ def schedule_command(
     values = collect_option_values(source, lake, redis, namespace, settings)
     values["as_of"] = SCHEDULED_TIME_MACRO
     client = KfpClient(host, space)
-    package_choice = PackageChoice(pipeline, package, nodes, image)
+    package_choice = PackageChoice(pipeline, package, placement_options)
     version, parameters = choose_version(client, package_choice, values, assignments)
     experiment_id = ensure_experiment(client, _name_experiment(experiment, namespace))
     spec = RecurringRunSpec(

@@ -35,15 +35,9 @@ AssignmentsOption = Annotated[
 PackageOption = Annotated[
     Path | None,
     typer.Option(
-        help="A compiled package. It is uploaded unless the same bytes are there. Without this, "
-        "--nodes or --image, the newest uploaded version runs."
+        help="A compiled package. It is uploaded unless the same bytes are there. Without it, and "
+        "without an option of `compile`, the newest uploaded version runs."
     ),
-]
-NodesOption = Annotated[
-    str, typer.Option(help="Compile and upload for `gpu` or `cpu`, as `dawnlist compile --nodes`.")
-]
-ImageOption = Annotated[
-    str, typer.Option(help="Compile and upload with this image for every step.")
 ]
 KfpHostOption = Annotated[
     str,
@@ -71,4 +65,12 @@ ServiceAccountOption = Annotated[
 CatchUpOption = Annotated[
     bool,
     typer.Option("--catch-up", help="After an outage of Kubeflow, also run what was missed."),
+]
+PendingMinutesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="End the run when a pod of it has waited for so many minutes; default: only --run-hours ends "
+        "it.",
+    ),
 ]

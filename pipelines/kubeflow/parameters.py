@@ -43,6 +43,16 @@ def read_spec(package: Path) -> PipelineSpec:
     return dict(spec)
 
 
+def has_run_end(package: Path) -> bool:
+    """Say whether a compiled package ends its runs after some hours (--run-hours)."""
+    data = require_package(package).read_bytes()
+    for document in parse_yaml_documents(data, YAML_LOADER):
+        kubernetes = (document.get("platforms") or {}).get("kubernetes") or {}
+        if "activeDeadlineSeconds" in (kubernetes.get("pipelineConfig") or {}):
+            return True
+    return False
+
+
 def unwrap_pipeline_spec(answer: Any) -> PipelineSpec:
     """Return the specification from an answer of the API.
 

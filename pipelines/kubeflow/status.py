@@ -7,6 +7,8 @@ from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.kubeflow import recurring_runs, schedules, submission
 from dawnlist.pipelines.kubeflow.client import KfpClient
+from dawnlist.pipelines.kubeflow.run_activity import read_activity
+from dawnlist.pipelines.kubeflow.waiting_pods import RunPods
 from dawnlist.records.run_records import RUN_SEARCH_DAYS
 
 
@@ -48,11 +50,12 @@ def _read_runs(
     page = client.list_runs(experiment_id=experiment_id, sort_by="created_at desc", page_size=last)
     runs = page.runs or []
     days = _index_run_days(lake) if lake and runs else {}
-    return [_describe_run(client, run, lake, days.get(run.run_id)) for run in runs]
+    pods = RunPods(client.space)
+    return [_describe_run(client, run, lake, days.get(run.run_id), pods) for run in runs]
 
 
 def _describe_run(
-    client: KfpClient, run: Any, lake: Lake | None, day: str | None
+    client: KfpClient, run: Any, lake: Lake | None, day: str | None, pods: RunPods
 ) -> dict[str, Any]:
     """Describe one run.
 
@@ -74,6 +77,7 @@ def _describe_run(
         "as_of": format_iso(parse_as_of(day)) if day else _read_as_of(run),
         "error": error,
         "link": client.ui_link("runs", "details", run.run_id),
+        **read_activity(client, run, pods),
     }
 
 

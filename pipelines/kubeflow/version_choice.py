@@ -1,18 +1,26 @@
 """Choose the version of the pipeline that `submit` and `schedule` run, and upload it if need be."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dawnlist.pipelines.kubeflow.api_version import (
+    RUN_END_VERSION,
+    ApiVersion,
+    format_api_version,
+    knows_run_end,
+    require_api_version,
+)
 from dawnlist.pipelines.kubeflow.client import KfpClient
 from dawnlist.pipelines.kubeflow.output import show_version
-from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, read_spec
+from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, has_run_end, read_spec
 from dawnlist.pipelines.kubeflow.submission import (
     PipelineVersion,
     ensure_version_uploaded,
     find_newest_version,
 )
+from dawnlist.pipelines.placement_options import PlacementOptions
 
 
 @dataclass(frozen=True)
@@ -23,21 +31,20 @@ class PackageChoice:
     """The name of the pipeline in the UI."""
     package: Path | None
     """A compiled package."""
-    nodes: str
-    """cpu or gpu, to compile for; empty if it was not given."""
-    image: str
-    """The image to compile with; empty if it was not given."""
+    placement_options: PlacementOptions
+    """Sizes, nodes and limits to compile for."""
 
     def __post_init__(self) -> None:
         if self.package and self.needs_compiling:
             raise ValueError(
-                "--package is compiled already: leave out --nodes and --image, or the package"
+                "--package is compiled already: leave out the options of `dawnlist compile` (--nodes, --image, "
+                "sizes), or the package"
             )
 
     @property
     def needs_compiling(self) -> bool:
         """Whether the options ask for a package of the code's own pipeline."""
-        return bool(self.nodes or self.image)
+        return self.placement_options.given
 
 
 def choose_version(
@@ -55,25 +62,45 @@ def choose_version(
         assignments: Texts NAME=VALUE of --set.
 
     Raises:
-        ValueError: A parameter is unknown, missing, given twice or of another type.
+        ValueError: A parameter is unknown, missing, given twice or of another type. Or the API is
+            too old, for Dawnlist or for the package.
     """
+    api_version = require_api_version(client)
     if choice.package is None and not choice.needs_compiling:
         newest = find_newest_version(client, choice.pipeline)
         if newest is not None:
             show_version(newest, uploaded=False, chosen=False)
             return newest, build_run_parameters(newest.spec, values, assignments)
     with tempfile.TemporaryDirectory() as folder:
-        package = choice.package or _compile_package(Path(folder), choice)
+        package = choice.package or _compile_package(Path(folder), choice, api_version)
+        _refuse_run_end(client, package, api_version)
         parameters = build_run_parameters(read_spec(package), values, assignments)
         version, uploaded = ensure_version_uploaded(client, choice.pipeline, package)
     show_version(version, uploaded=uploaded, chosen=True)
     return version, parameters
 
 
-def _compile_package(folder: Path, choice: PackageChoice) -> Path:
+def _compile_package(folder: Path, choice: PackageChoice, api_version: ApiVersion | None) -> Path:
+    """Compile the code's pipeline, without an end of its runs where the API is too old for it."""
     from dawnlist.pipelines.package import write_package
-    from dawnlist.pipelines.placement import Placement
 
+    placement = choice.placement_options.build_placement()
+    if choice.placement_options.run_hours is None and not knows_run_end(api_version):
+        placement = replace(placement, run_hours=0)
     package = folder / "dawnlist-daily.yaml"
-    write_package(package, Placement(choice.nodes or "cpu", choice.image))
+    write_package(package, placement)
     return package
+
+
+def _refuse_run_end(client: KfpClient, package: Path, api_version: ApiVersion | None) -> None:
+    """Refuse a package whose runs end at a deadline, for an API that does not know deadlines.
+
+    Such an API would leave out the secrets, the settings and the nodes of the package, too.
+    """
+    if knows_run_end(api_version) or not has_run_end(package):
+        return
+    least = format_api_version(RUN_END_VERSION)
+    raise ValueError(
+        f"the package ends a run after some hours, which Kubeflow Pipelines before {least} does not know "
+        f"({client.api_url}): compile it with --run-hours 0"
+    )
