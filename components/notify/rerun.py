@@ -56,13 +56,23 @@ def build_rerun_command(parameters: Mapping[str, Any]) -> str:
 
     The command has one option on each line.
     """
-    values = _format_changed_parameters(parameters)
     if "KUBERNETES_SERVICE_HOST" in os.environ:
-        words = ["dawnlist submit", *_take_options(values, PARAMETER_OPTIONS)]
-    else:
-        _replace_laptop_urls(values)
-        words = ["dawnlist run --local", *_take_options(values, PARAMETER_OPTIONS)]
-        words += _take_options(values, LAPTOP_OPTIONS)
+        return build_submit_command(parameters)
+    values = _format_changed_parameters(parameters)
+    _replace_laptop_urls(values)
+    words = ["dawnlist run --local", *_take_options(values, PARAMETER_OPTIONS)]
+    words += _take_options(values, LAPTOP_OPTIONS)
+    return _join_words(words, values)
+
+
+def build_submit_command(parameters: Mapping[str, Any]) -> str:
+    """Build `dawnlist submit …` with one option on each line."""
+    values = _format_changed_parameters(parameters)
+    return _join_words(["dawnlist submit", *_take_options(values, PARAMETER_OPTIONS)], values)
+
+
+def _join_words(words: list[str], values: Mapping[str, str]) -> str:
+    """Join a command's words, one on each line, with --set for each value without an option."""
     for name, value in values.items():
         words.append(f"--set {shlex.quote(f'{name}={value}')}")
     return " \\\n  ".join(words)
