@@ -15,6 +15,11 @@ from kubernetes.dynamic import DynamicClient  # type: ignore[import-untyped]
 from kubernetes.dynamic.exceptions import DynamicApiError, ResourceNotFoundError  # type: ignore[import-untyped]
 
 from dawnlist.pipelines.deploy.manifests import KubernetesObject
+from dawnlist.pipelines.deploy.webhooks import (
+    WebhookUnavailableError,
+    describe_failed_webhook,
+    find_failed_webhook,
+)
 from dawnlist.urls import format_error
 
 FIELD_MANAGER = "dawnlist"
@@ -260,6 +265,9 @@ def _explain_refusal(error: Any, host: str, subject: str) -> Exception:
                 "then deploy again"
             )
         return ValueError(text)
+    webhook = find_failed_webhook(reason)
+    if webhook:
+        return WebhookUnavailableError(describe_failed_webhook(subject, webhook, reason))
     return ConnectionError(
         f"{subject}: the cluster has an error of its own ({error.status}): {reason}; try again"
     )

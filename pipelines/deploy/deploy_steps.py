@@ -24,10 +24,12 @@ from dawnlist.pipelines.deploy.manifest_apply import (
     find_missing_namespaces,
 )
 from dawnlist.pipelines.deploy.manifests import KubernetesObject
+from dawnlist.pipelines.deploy.object_store import choose_object_store
 from dawnlist.pipelines.deploy.rollout import SETTLE_SECONDS, wait_for_rollout
 from dawnlist.pipelines.deploy.rollout_reasons import explain_not_ready
 from dawnlist.pipelines.deploy.rollout_states import RolloutState
 from dawnlist.pipelines.deploy.secrets_check import describe_missing_secrets
+from dawnlist.pipelines.deploy.webhooks import WebhookPatience
 from dawnlist.pipelines.terminal import err, out
 from dawnlist.urls import replace_unprintable
 
@@ -49,6 +51,17 @@ def warn_about_missing_secrets(
     """Print a line for each secret that is missing or lacks keys."""
     for line in describe_missing_secrets(cluster, documents):
         err.print(f"[yellow]![/] {escape(line)}", soft_wrap=True)
+
+
+def point_at_object_store(
+    cluster: KubernetesCluster, documents: list[KubernetesObject]
+) -> list[KubernetesObject]:
+    """Return the objects with the endpoint that Kubeflow Pipelines has, and print a line about it."""
+    choice = choose_object_store(cluster, documents)
+    if choice.message:
+        mark = "·" if choice.expected else "[yellow]![/]"
+        err.print(f"{mark} {escape(choice.message)}", soft_wrap=True)
+    return choice.documents
 
 
 def warn_about_retries(cluster: KubernetesCluster) -> None:
@@ -117,12 +130,13 @@ def apply_manifests(
     new_namespaces = [] if dry_run else find_missing_namespaces(cluster, documents)
     for namespace in new_namespaces:
         cluster.apply(namespace, dry=False, force=force)
-    steps, refusals = dry_run_objects(cluster, documents, force)
+    patience = WebhookPatience(_announce_wait)
+    steps, refusals = dry_run_objects(cluster, documents, force, patience)
     if refusals:
         _raise_refusals(refusals, len(documents), new_namespaces)
     new_names = {format_object_name(namespace) for namespace in new_namespaces}
     counts = dict.fromkeys(Change, 0)
-    for step in steps if dry_run else apply_objects(cluster, steps, force):
+    for step in steps if dry_run else apply_objects(cluster, steps, force, patience):
         namespace_is_new = format_object_name(step.document) in new_names
         change = _classify_change(step, namespace_is_new)
         _show_change(step, change)
@@ -131,6 +145,10 @@ def apply_manifests(
     note = " (dry run: nothing was changed)" if dry_run else ""
     out.print(f"{cluster.host}: {totals}{note}", soft_wrap=True)
     return bool(counts[Change.CREATED] or counts[Change.CHANGED])
+
+
+def _announce_wait(message: str) -> None:
+    err.print(f"… {escape(message)}", soft_wrap=True)
 
 
 def _raise_refusals(

@@ -87,6 +87,12 @@ def show_run_progress(
     return 1
 
 
+def wait_for_run_end(client: KfpClient, run_id: str) -> None:
+    """Wait for the end of a run whose steps are not shown."""
+    with show_step_status("waiting for a run") as status:
+        follow_run(client, run_id, set(), TerminalDisplay(status), RunPods(client.space))
+
+
 def _format_duration(run: Any) -> str:
     if not run.finished_at:
         return ""
@@ -199,6 +205,11 @@ def _format_minutes(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return f"{seconds / 60:,.1f} min"
+
+
+def show_line(text: str) -> None:
+    """Print a line, without passwords and what a terminal would obey."""
+    _print_clean(text)
 
 
 def _print_clean(text: str, indent: str = "") -> None:
