@@ -152,7 +152,7 @@ def judge_mutants(
 
     def judge(mutant: Mutant) -> tuple[Mutant, bool]:
         process = free_processes.get()
-        source = (ROOT / mutant.module).read_bytes()
+        source = (process.tree / mutant.module).read_bytes()
         write_module(process.tree, mutant.module, mutant.mutation.apply(source))
         try:
             return mutant, process.run(mutant.tests, limits[mutant.tests]) != 0
