@@ -15,6 +15,11 @@ from dawnlist.pipelines.step_memory import (
     compute_memory_limit,
     compute_memory_request,
 )
+from dawnlist.pipelines.step_retries import (
+    BACKOFF_FACTOR,
+    BACKOFF_SECONDS,
+    compute_retry_seconds,
+)
 from dawnlist.urls import NOTIFY_URLS, REDIS_PASSWORD, SOURCE_PASSWORD
 
 PIPELINE_SECRET: Final = "dawnlist-secrets"
@@ -28,6 +33,15 @@ ENVIRONMENT_CONFIG_MAP: Final = "dawnlist-environment"
 ENVIRONMENT_VARIABLES: Final = ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP", "AWS_REGION")
 SETTINGS_CONFIG_MAP: Final = "dawnlist-settings"
 """The name of an optional config map, mounted as /settings/settings.yaml in every step."""
+IMAGE_USER: Final = 1000
+"""The user that the image runs as. Namespaces with Pod Security `restricted` want it in the pod."""
+KFP_VERSIONS: Final = ("2.15", "2.16", "2.17")
+"""The versions of Kubeflow Pipelines that packages can be compiled for (docs/KFP-VERSIONS.md)."""
+SECURITY_CONTEXT_VERSION: Final = "2.16"
+"""Older ones refuse a run whose steps have a security context."""
+RUN_END_VERSION: Final = "2.17"
+"""Older ones know no end of a run, and ignore all options for Kubernetes of a package that has
+one."""
 
 
 CPU_REQUEST_SHARE: Final = 0.25
@@ -110,9 +124,11 @@ class Placement:
     """Whether the steps that fit a model run on spot nodes, which may be taken away."""
     gpu_type: str = ""
     """GKE's name of a kind of GPU, such as nvidia-l4; empty for any."""
+    kfp_version: str = KFP_VERSIONS[-1]
+    """The oldest version of Kubeflow Pipelines that has to run the package. What it does not know
+    is left out of the package."""
     run_hours: int = RUN_HOURS
-    """Argo ends the run after this many hours, also when a pod waits for a node. 0 for no end,
-    which Kubeflow Pipelines before 2.17 needs: it ignores the options of a package with an end."""
+    """Argo ends the run after this many hours, also when a pod waits for a node; 0 for no end."""
 
     def __post_init__(self) -> None:
         if self.nodes not in ("cpu", "gpu"):
@@ -123,6 +139,10 @@ class Placement:
             )
         if not 0 <= self.run_hours <= 24 * 14:
             raise ValueError(f"run-hours is {self.run_hours}: give 1 to 336 hours, or 0 for no end")
+        if self.kfp_version not in KFP_VERSIONS:
+            raise ValueError(
+                f"kfp-version is {self.kfp_version!r}: give one of {', '.join(KFP_VERSIONS)}"
+            )
         if self.gpu_type and self.nodes != "gpu":
             raise ValueError(
                 f"gpu-type is {self.gpu_type!r} and nodes is {self.nodes!r}: give --nodes gpu with it"
@@ -132,6 +152,17 @@ class Placement:
     def device(self) -> str:
         """The device that the solver computes on: "cpu" or "gpu"."""
         return self.nodes
+
+    @property
+    def run_seconds(self) -> int:
+        """The seconds after which a run is ended; 0 for no end."""
+        if not self._knows(RUN_END_VERSION):
+            return 0
+        return self.run_hours * 3600
+
+    def _knows(self, version: str) -> bool:
+        """Say whether the Kubeflow Pipelines to compile for is of that version or newer."""
+        return KFP_VERSIONS.index(self.kfp_version) >= KFP_VERSIONS.index(version)
 
     def place(self, *tasks: dsl.PipelineTask) -> None:
         """Set each task's image, resources, time limit, retries, secrets and node."""
@@ -152,19 +183,26 @@ class Placement:
         task.set_memory_request(compute_memory_request(step_name, self.size))
         task.set_memory_limit(compute_memory_limit(step_name, self.size))
         if self.patient:
-            retries = self._choose_retries(step)
-            task.set_retry(retries, backoff_duration="30s", backoff_factor=2)
+            self._set_retries(task, step)
         kubernetes.set_timeout(task, step.minutes * 60)
         kubernetes.empty_dir_mount(task, "scratch", "/tmp", size_limit=f"{step.scratch}Gi")
         secret_keys = (*LAKE_KEYS, step.secret) if step.secret else LAKE_KEYS
         _attach_configuration(task, secret_keys)
+        if self._knows(SECURITY_CONTEXT_VERSION):
+            kubernetes.set_security_context(task, run_as_user=IMAGE_USER, run_as_non_root=True)
         if step.fits_model:
             self._place_fit(task)
 
-    def _choose_retries(self, step: StepResources) -> int:
+    def _set_retries(self, task: dsl.PipelineTask, step: StepResources) -> None:
+        retries = step.retries
         if step.fits_model and self.spot:
-            return SPOT_RETRIES
-        return step.retries
+            retries = SPOT_RETRIES
+        task.set_retry(
+            retries,
+            backoff_duration=f"{BACKOFF_SECONDS}s",
+            backoff_factor=BACKOFF_FACTOR,
+            backoff_max_duration=f"{compute_retry_seconds(step.minutes, retries)}s",
+        )
 
     def _place_fit(self, task: dsl.PipelineTask) -> None:
         """Put a task that fits a model on the chosen kinds of nodes."""

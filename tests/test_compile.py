@@ -11,7 +11,6 @@ import pytest
 import typer
 import yaml
 
-from dawnlist.cuts import CURRENT_TIME_MACRO
 from dawnlist.model.hyper_parameters import HYPER_PARAMETERS
 from dawnlist.pipelines.cli import app
 from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, read_spec
@@ -203,6 +202,7 @@ def test_a_run_ends_in_time_for_the_next_day() -> None:
         (Placement(), {"activeDeadlineSeconds": 20 * 3600}),
         (Placement(run_hours=336), {"activeDeadlineSeconds": 336 * 3600}),
         (Placement(run_hours=0), None),
+        (Placement(kfp_version="2.16"), None),
     ):
         assert platform(placement).get("pipelineConfig") == pipeline_config
     for hours in (-1, 337):
@@ -222,12 +222,14 @@ def test_options_that_are_not_given_have_the_defaults() -> None:
     assert not PlacementOptions().given
     assert PlacementOptions().build_placement() == Placement()
     options = PlacementOptions(
-        "gpu", "i:1", 2, 1000, 100, 10, 128, spot=True, gpu_type="nvidia-l4", run_hours=0
+        "gpu", "i:1", 2, 1000, 100, 10, 128, True, "nvidia-l4", run_hours=0, kfp_version="2.16"
     )
     assert options.given
     assert options.build_placement() == Placement(
-        "gpu", "i:1", True, 2, ShopSize(1000, 100, 10, 128), True, "nvidia-l4", 0
+        "gpu", "i:1", True, 2, ShopSize(1000, 100, 10, 128), True, "nvidia-l4", "2.16", 0
     )
+    assert PlacementOptions().build_placement("2.15") == Placement(kfp_version="2.15")
+    assert PlacementOptions(kfp_version="2.16").build_placement("2.15").kfp_version == "2.16"
     assert PlacementOptions(items=7).build_placement().size == ShopSize(items=7)
     with pytest.raises(ValueError, match="interactions is 0: give how many are expected"):
         PlacementOptions(interactions=0).build_placement()
@@ -277,7 +279,7 @@ def test_where_things_are_can_be_known_when_compiled(tmp_path: Path) -> None:
     assert asked == {
         "source": "postgresql://dawn@db/shop", "lake": "s3://b/lake", "redis": "redis://store:6379/0",
         "settings": "/settings/settings.yaml", "namespace": "books", "search": "around_champion", "metric": "ndcg",
-        "force": "", "as_of": CURRENT_TIME_MACRO,
+        "force": "", "as_of": "",
     }  # fmt: skip
     assert all("description" in about for about in parameters.values())
     with pytest.raises(ValueError, match="holds a password"):

@@ -7,6 +7,11 @@ from typing import Any, Final
 
 from dawnlist.pipelines.deploy.manifests import YAML_LOADER
 from dawnlist.pipelines.package import require_package
+from dawnlist.pipelines.placement import (
+    KFP_VERSIONS,
+    RUN_END_VERSION,
+    SECURITY_CONTEXT_VERSION,
+)
 from dawnlist.urls import REDIS_PASSWORD, SOURCE_PASSWORD, refuse_password
 from dawnlist.yaml_documents import parse_yaml_documents
 
@@ -35,14 +40,21 @@ def read_spec(package: Path) -> PipelineSpec:
     return dict(spec)
 
 
-def has_run_end(package: Path) -> bool:
-    """Say whether a compiled package ends its runs after some hours (--run-hours)."""
+def find_needed_version(package: Path) -> str:
+    """Find the oldest version of Kubeflow Pipelines that can run a compiled package.
+
+    It is one of KFP_VERSIONS, by what the package's part for Kubernetes has.
+    """
     data = require_package(package).read_bytes()
+    needed = KFP_VERSIONS[0]
     for document in parse_yaml_documents(data, YAML_LOADER):
         kubernetes = (document.get("platforms") or {}).get("kubernetes") or {}
         if "activeDeadlineSeconds" in (kubernetes.get("pipelineConfig") or {}):
-            return True
-    return False
+            return RUN_END_VERSION
+        executors = (kubernetes.get("deploymentSpec") or {}).get("executors") or {}
+        if any("securityContext" in executor for executor in executors.values()):
+            needed = SECURITY_CONTEXT_VERSION
+    return needed
 
 
 def unwrap_pipeline_spec(answer: Any) -> PipelineSpec:

@@ -1,25 +1,24 @@
 """Choose the version of the pipeline that `submit` and `schedule` run, and upload it if need be."""
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dawnlist.pipelines.kubeflow.api_version import (
-    RUN_END_VERSION,
-    ApiVersion,
-    format_api_version,
-    knows_run_end,
-    require_api_version,
-)
+from dawnlist.pipelines.kubeflow.api_version import choose_package_version, require_api_version
 from dawnlist.pipelines.kubeflow.client import KfpClient
 from dawnlist.pipelines.kubeflow.output import show_version
-from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, has_run_end, read_spec
+from dawnlist.pipelines.kubeflow.parameters import (
+    build_run_parameters,
+    find_needed_version,
+    read_spec,
+)
 from dawnlist.pipelines.kubeflow.submission import (
     PipelineVersion,
     ensure_version_uploaded,
     find_newest_version,
 )
+from dawnlist.pipelines.placement import KFP_VERSIONS
 from dawnlist.pipelines.placement_options import PlacementOptions
 
 
@@ -65,42 +64,40 @@ def choose_version(
         ValueError: A parameter is unknown, missing, given twice or of another type. Or the API is
             too old, for Dawnlist or for the package.
     """
-    api_version = require_api_version(client)
+    kfp_version = choose_package_version(require_api_version(client))
     if choice.package is None and not choice.needs_compiling:
         newest = find_newest_version(client, choice.pipeline)
         if newest is not None:
             show_version(newest, uploaded=False, chosen=False)
             return newest, build_run_parameters(newest.spec, values, assignments)
     with tempfile.TemporaryDirectory() as folder:
-        package = choice.package or _compile_package(Path(folder), choice, api_version)
-        _refuse_run_end(client, package, api_version)
+        package = choice.package or _compile_package(Path(folder), choice, kfp_version)
+        _refuse_newer_package(client, package, kfp_version)
         parameters = build_run_parameters(read_spec(package), values, assignments)
         version, uploaded = ensure_version_uploaded(client, choice.pipeline, package)
     show_version(version, uploaded=uploaded, chosen=True)
     return version, parameters
 
 
-def _compile_package(folder: Path, choice: PackageChoice, api_version: ApiVersion | None) -> Path:
-    """Compile the code's pipeline, without an end of its runs where the API is too old for it."""
+def _compile_package(folder: Path, choice: PackageChoice, kfp_version: str) -> Path:
+    """Compile the code's pipeline for a version of Kubeflow Pipelines."""
     from dawnlist.pipelines.package import write_package
 
-    placement = choice.placement_options.build_placement()
-    if choice.placement_options.run_hours is None and not knows_run_end(api_version):
-        placement = replace(placement, run_hours=0)
     package = folder / "dawnlist-daily.yaml"
-    write_package(package, placement)
+    write_package(package, choice.placement_options.build_placement(kfp_version))
     return package
 
 
-def _refuse_run_end(client: KfpClient, package: Path, api_version: ApiVersion | None) -> None:
-    """Refuse a package whose runs end at a deadline, for an API that does not know deadlines.
+def _refuse_newer_package(client: KfpClient, package: Path, kfp_version: str) -> None:
+    """Refuse a package that was compiled for a newer Kubeflow Pipelines than the API's.
 
-    Such an API would leave out the secrets, the settings and the nodes of the package, too.
+    An API that does not know the end of a run would leave out the secrets, the settings and the
+    nodes of the package, too, without a word. One that does not know the security context would
+    refuse the run.
     """
-    if knows_run_end(api_version) or not has_run_end(package):
-        return
-    least = format_api_version(RUN_END_VERSION)
-    raise ValueError(
-        f"the package ends a run after some hours, which Kubeflow Pipelines before {least} does not know "
-        f"({client.api_url}): compile it with --run-hours 0"
-    )
+    needed = find_needed_version(package)
+    if KFP_VERSIONS.index(needed) > KFP_VERSIONS.index(kfp_version):
+        raise ValueError(
+            f"the package is for Kubeflow Pipelines {needed} or newer, and {client.api_url} is {kfp_version}: "
+            f"compile it with --kfp-version {kfp_version}"
+        )
