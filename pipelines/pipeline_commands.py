@@ -36,7 +36,7 @@ SearchOption = Annotated[
     str,
     typer.Option(
         help="`full` tries the whole grid; `around_champion` the live configuration and its "
-        "neighbours in the grid; `off` only the live configuration."
+        "neighbours in the grid; `off` only the live configuration. Default: around_champion."
     ),
 ]
 FactorsOption = Annotated[str, typer.Option(help=BY_NAME["factors"].help)]
@@ -63,7 +63,8 @@ RunIterationsOption = Annotated[
     int | None, typer.Option(help="Sweeps over users and items in each fit.")
 ]
 MetricOption = Annotated[
-    str, typer.Option(help="Metric that decides: ndcg, recall, map, mrr or hit_rate.")
+    str,
+    typer.Option(help="Metric that decides: ndcg (the default), recall, map, mrr or hit_rate."),
 ]
 RunPackageOption = Annotated[
     Path | None, typer.Option(help="Run this compiled YAML file instead of the code's pipeline.")
@@ -79,7 +80,7 @@ def run_command(
     namespace: NamespaceOption = "default",
     settings: SettingsOption = "",
     window_days: WindowOption = 365,
-    search: SearchOption = "around_champion",
+    search: SearchOption = "",
     factors: FactorsOption = "",
     regularization: RegularizationOption = "",
     alpha: AlphaOption = "",
@@ -93,7 +94,7 @@ def run_command(
     content_share: ContentShareOption = "",
     content_pairs: ContentPairsOption = "",
     iterations: RunIterationsOption = None,
-    metric: MetricOption = "ndcg",
+    metric: MetricOption = "",
     k: ListLengthOption = 20,
     set_: RunSetOption = None,
     force: ForceOption = None,
@@ -109,24 +110,23 @@ def run_command(
             "`dawnlist run` runs on this machine only: add --local, or use `dawnlist submit` to run "
             "on a cluster"
         )
-    from dawnlist.components.tune.grid import validate_metric, validate_search_mode
     from dawnlist.cuts import format_iso
-    from dawnlist.pipelines.run_assignments import parse_run_assignments, refuse_double_values
+    from dawnlist.pipelines.run_assignments import merge_search_entries, parse_run_assignments
     from dawnlist.pipelines.run_output import run_and_show_report
 
     arguments: dict[str, Any] = {
-        "source": source,
+        "shop_source": source,
         "as_of": format_iso(option_parsing.parse_past_as_of(as_of)),
-        "lake": option_parsing.choose_lake_uri(lake, home),
-        "namespace": namespace,
-        "settings": settings,
-        "window_days": window_days,
-        "search": search,
-        "metric": metric,
-        "k": k,
+        "shop_lake": option_parsing.choose_lake_uri(lake, home),
+        "shop": namespace,
+        "shop_settings": settings,
+        "history_days": window_days,
+        "list_length": k,
     }
-    searched = option_parsing.parse_search_options(
+    search_entries = option_parsing.parse_search_options(
         iterations,
+        search,
+        metric,
         factors=factors,
         regularization=regularization,
         alpha=alpha,
@@ -141,16 +141,12 @@ def run_command(
         content_pairs=content_pairs,
     )
     assigned = parse_run_assignments(set_ or [])
-    refuse_double_values(searched, assigned)
-    arguments |= searched | assigned
-    # The steps that use these come late in a run, so they are validated here too.
-    validate_search_mode(arguments["search"])
-    validate_metric(arguments["metric"])
-    option_parsing.validate_grid(arguments)
+    arguments |= assigned
+    arguments["search"] = merge_search_entries(search_entries, assigned.get("search", {}))
     if force is not None:
-        arguments["force"] = option_parsing.parse_force_reason(force)
+        arguments["force_publish"] = option_parsing.parse_force_reason(force)
     with option_parsing.provide_store_url(redis, home) as url:
-        arguments["redis"] = url
+        arguments["shop_store"] = url
         raise typer.Exit(run_and_show_report(arguments, package, home))
 
 

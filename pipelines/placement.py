@@ -37,13 +37,6 @@ IMAGE_USER: Final = 1000
 """The user that the image runs as. Namespaces with Pod Security `restricted` want it in the pod."""
 KFP_VERSIONS: Final = ("2.15", "2.16", "2.17")
 """The versions of Kubeflow Pipelines that packages can be compiled for (docs/KFP-VERSIONS.md)."""
-SECURITY_CONTEXT_VERSION: Final = "2.16"
-"""Older ones refuse a run whose steps have a security context."""
-RUN_END_VERSION: Final = "2.17"
-"""Older ones know no end of a run, and ignore all options for Kubernetes of a package that has
-one."""
-
-
 CPU_REQUEST_SHARE: Final = 0.25
 """The share of a step's cores that it requests. A step without a free core is only slower, so the
 request is small: one core of four fits beside Kubeflow on a node of four cores."""
@@ -124,11 +117,11 @@ class Placement:
     """Whether the steps that fit a model run on spot nodes, which may be taken away."""
     gpu_type: str = ""
     """GKE's name of a kind of GPU, such as nvidia-l4; empty for any."""
-    kfp_version: str = KFP_VERSIONS[-1]
-    """The oldest version of Kubeflow Pipelines that has to run the package. What it does not know
-    is left out of the package."""
     run_hours: int = RUN_HOURS
-    """Argo ends the run after this many hours, also when a pod waits for a node; 0 for no end."""
+    """Argo ends the run after this many hours, also when a pod waits for a node. 0 for no end."""
+    kfp_version: str = KFP_VERSIONS[-1]
+    """The oldest version of Kubeflow Pipelines that has to run the package. What that version does
+    not know is left out: a run's end before 2.17, and the steps' user before 2.16."""
 
     def __post_init__(self) -> None:
         if self.nodes not in ("cpu", "gpu"):
@@ -149,20 +142,20 @@ class Placement:
             )
 
     @property
-    def device(self) -> str:
-        """The device that the solver computes on: "cpu" or "gpu"."""
-        return self.nodes
+    def deadline_seconds(self) -> int:
+        """The seconds after which Argo ends the run; 0 for no end.
 
-    @property
-    def run_seconds(self) -> int:
-        """The seconds after which a run is ended; 0 for no end."""
-        if not self._knows(RUN_END_VERSION):
+        Kubeflow Pipelines before 2.17 knows no end. It ignores all that is specific to Kubernetes
+        in a package that has one: secrets, time limits, mounts.
+        """
+        if self.kfp_version != "2.17":
             return 0
         return self.run_hours * 3600
 
-    def _knows(self, version: str) -> bool:
-        """Say whether the Kubeflow Pipelines to compile for is of that version or newer."""
-        return KFP_VERSIONS.index(self.kfp_version) >= KFP_VERSIONS.index(version)
+    @property
+    def device(self) -> str:
+        """The device that the solver computes on: "cpu" or "gpu"."""
+        return self.nodes
 
     def place(self, *tasks: dsl.PipelineTask) -> None:
         """Set each task's image, resources, time limit, retries, secrets and node."""
@@ -188,7 +181,8 @@ class Placement:
         kubernetes.empty_dir_mount(task, "scratch", "/tmp", size_limit=f"{step.scratch}Gi")
         secret_keys = (*LAKE_KEYS, step.secret) if step.secret else LAKE_KEYS
         _attach_configuration(task, secret_keys)
-        if self._knows(SECURITY_CONTEXT_VERSION):
+        if self.kfp_version != "2.15":
+            # Kubeflow Pipelines 2.15 refuses a run whose steps have a security context.
             kubernetes.set_security_context(task, run_as_user=IMAGE_USER, run_as_non_root=True)
         if step.fits_model:
             self._place_fit(task)

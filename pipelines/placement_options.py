@@ -59,14 +59,14 @@ class PlacementOptions:
         int | None,
         typer.Option(
             help="End a run after this many hours, also when a pod waits for a node; default: 20. "
-            "0 never ends it. Kubeflow Pipelines before 2.17 never does."
+            "0 never ends it."
         ),
     ] = None
     kfp_version: Annotated[
         str,
         typer.Option(
-            help="Oldest Kubeflow Pipelines that has to run the package: `2.15`, `2.16` or `2.17`; default: "
-            "the version that `submit` and `schedule` find, else `2.17`."
+            help="Oldest Kubeflow Pipelines that has to run the package: `2.15`, `2.16` or `2.17`, "
+            "the default. Older ones know no end of a run, and 2.15 no user of a step."
         ),
     ] = ""
 
@@ -79,7 +79,8 @@ class PlacementOptions:
         """Build the placement, with the defaults of what was not given.
 
         Args:
-            kfp_version: The version of Kubeflow Pipelines to compile for, unless it was given.
+            kfp_version: The version of Kubeflow Pipelines if the options name none; empty for the
+                newest.
 
         Raises:
             ValueError: A value is out of its range, or does not go with another.
@@ -90,10 +91,16 @@ class PlacementOptions:
         size_names = [field.name for field in fields(ShopSize)]
         size = ShopSize(**self._collect_given(size_names))
         other_names = [field.name for field in fields(self) if field.name not in size_names]
-        others = self._collect_given(other_names)
+        values = self._collect_given(other_names)
         if kfp_version:
-            others.setdefault("kfp_version", kfp_version)
-        return Placement(size=size, **others)
+            values.setdefault("kfp_version", kfp_version)
+        placement = Placement(size=size, **values)
+        if self.run_hours and not placement.deadline_seconds:
+            raise ValueError(
+                f"run-hours is {self.run_hours}, and Kubeflow Pipelines {placement.kfp_version} "
+                "knows no end of a run: leave the option out"
+            )
+        return placement
 
     def _collect_given(self, names: list[str]) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in names}

@@ -11,7 +11,6 @@ import pytest
 import typer
 import yaml
 
-from dawnlist.model.hyper_parameters import HYPER_PARAMETERS
 from dawnlist.pipelines.cli import app
 from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, read_spec
 from dawnlist.pipelines.package import load_package, write_package
@@ -22,6 +21,7 @@ from dawnlist.pipelines.step_memory import (
     compute_memory_limit,
     compute_memory_request,
 )
+from dawnlist.records.run_parameters import PIPELINE_DEFAULTS
 
 FITTING_STEPS = {"tune", "train", "refit"}
 SECRETS = {
@@ -82,6 +82,8 @@ def test_each_step_takes_the_day_of_its_run_where_kubeflow_puts_in_no_time() -> 
     for name, container in containers(compiled(Placement())[0]).items():
         # a long call may stand on several lines
         code = " ".join(container["command"][-1].split()).replace("( ", "(")
+        # notify has the pipeline's own names
+        code = code.replace("(shop_lake, shop,", "(lake, namespace,")
         taken = code.index("moment = resolve_as_of(lake, namespace, as_of, run)")
         assert taken < code.index("record_step(lake, namespace, moment, run, "), name
 
@@ -202,7 +204,6 @@ def test_a_run_ends_in_time_for_the_next_day() -> None:
         (Placement(), {"activeDeadlineSeconds": 20 * 3600}),
         (Placement(run_hours=336), {"activeDeadlineSeconds": 336 * 3600}),
         (Placement(run_hours=0), None),
-        (Placement(kfp_version="2.16"), None),
     ):
         assert platform(placement).get("pipelineConfig") == pipeline_config
     for hours in (-1, 337):
@@ -222,14 +223,12 @@ def test_options_that_are_not_given_have_the_defaults() -> None:
     assert not PlacementOptions().given
     assert PlacementOptions().build_placement() == Placement()
     options = PlacementOptions(
-        "gpu", "i:1", 2, 1000, 100, 10, 128, True, "nvidia-l4", run_hours=0, kfp_version="2.16"
+        "gpu", "i:1", 2, 1000, 100, 10, 128, spot=True, gpu_type="nvidia-l4", run_hours=0
     )
     assert options.given
     assert options.build_placement() == Placement(
-        "gpu", "i:1", True, 2, ShopSize(1000, 100, 10, 128), True, "nvidia-l4", "2.16", 0
+        "gpu", "i:1", True, 2, ShopSize(1000, 100, 10, 128), True, "nvidia-l4", 0
     )
-    assert PlacementOptions().build_placement("2.15") == Placement(kfp_version="2.15")
-    assert PlacementOptions(kfp_version="2.16").build_placement("2.15").kfp_version == "2.16"
     assert PlacementOptions(items=7).build_placement().size == ShopSize(items=7)
     with pytest.raises(ValueError, match="interactions is 0: give how many are expected"):
         PlacementOptions(interactions=0).build_placement()
@@ -245,43 +244,58 @@ def test_the_help_names_the_defaults() -> None:
     assert f"default: {Placement().run_hours}." in help_["run_hours"]
 
 
-def test_parameters_are_flat_described_and_have_defaults() -> None:
+def test_the_form_of_a_run_is_short_and_in_order() -> None:
+    """Kubeflow's form lists the parameters by name, with their types and defaults only."""
     spec, _ = compiled(Placement())
     parameters = spec["root"]["inputDefinitions"]["parameters"]
-    assert {name for name, about in parameters.items() if "defaultValue" not in about} == {
-        "source", "lake", "redis",
+    assert sorted(parameters) == [
+        "as_of", "force_publish", "history_days", "list_length", "search", "shop", "shop_lake", "shop_settings",
+        "shop_source", "shop_store",
+    ]  # fmt: skip
+    defaults = {name: spec.get("defaultValue") for name, spec in parameters.items()}
+    assert defaults == {
+        **PIPELINE_DEFAULTS, "shop_lake": None, "shop_source": None, "shop_store": None,
     }  # fmt: skip
-    assert all(len(about["description"]) > 10 for about in parameters.values())
+    assert all(
+        defaults[name] for name in PIPELINE_DEFAULTS
+    )  # an empty box looks as if it had to be filled
+    assert all(len(parameter["description"]) > 10 for parameter in parameters.values())
 
 
-def test_hyper_parameters_and_their_grid_are_those_of_the_table() -> None:
+def test_the_first_picture_of_a_run_has_names() -> None:
+    """The UI shows a task's taskInfo, and opens a box for each DAG."""
     spec, _ = compiled(Placement())
-    parameters = spec["root"]["inputDefinitions"]["parameters"]
-    grids = {
-        name: tuple(parameter["defaultValue"])
-        for name, parameter in parameters.items()
-        if parameter["parameterType"] == "LIST"
-    }
-    assert grids == {parameter.name: parameter.grid for parameter in HYPER_PARAMETERS}
+    shown = {task["taskInfo"]["name"] for task in spec["root"]["dag"]["tasks"].values()}
+    assert shown == {"daily", "notify"}
+
+
+def test_every_artifact_of_metrics_has_a_name_of_its_own() -> None:
+    spec, _ = compiled(Placement())
+    metrics = []
+    for component in spec["components"].values():
+        for name, artifact in component.get("outputDefinitions", {}).get("artifacts", {}).items():
+            if artifact["artifactType"]["schemaTitle"] == "system.Metrics":
+                metrics.append(name)
+    assert sorted(metrics) == [
+        "clean_metrics", "dataset_metrics", "evaluate_metrics", "filter_bots_metrics", "gate_metrics",
+        "publish_metrics", "train_metrics", "tune_metrics",
+    ]  # fmt: skip
 
 
 def test_where_things_are_can_be_known_when_compiled(tmp_path: Path) -> None:
     there = ("--source", "postgresql://dawn@db/shop", "--lake", "s3://b/lake", "--redis", "redis://store:6379/0",
-             "--settings", "/settings/settings.yaml")  # fmt: skip
+             "--settings", "s3://b/settings.yaml")  # fmt: skip
     output = str(tmp_path / "a.yaml")
     with pytest.raises(SystemExit, match="0"):
         app(["compile", "--output", output, "--namespace", "books", *there])
     spec = read_spec(Path(output))
     assert build_run_parameters(spec, {}, []) == {}
     parameters = spec["root"]["inputDefinitions"]["parameters"]
-    asked = {name: about["defaultValue"] for name, about in parameters.items() if about["parameterType"] == "STRING"
-             and "defaultValue" in about}  # fmt: skip
-    assert asked == {
-        "source": "postgresql://dawn@db/shop", "lake": "s3://b/lake", "redis": "redis://store:6379/0",
-        "settings": "/settings/settings.yaml", "namespace": "books", "search": "around_champion", "metric": "ndcg",
-        "force": "", "as_of": "",
+    assert {name: parameter["defaultValue"] for name, parameter in parameters.items()} == {
+        **PIPELINE_DEFAULTS, "shop_source": "postgresql://dawn@db/shop", "shop_lake": "s3://b/lake",
+        "shop_store": "redis://store:6379/0", "shop_settings": "s3://b/settings.yaml", "shop": "books",
     }  # fmt: skip
-    assert all("description" in about for about in parameters.values())
+    assert all("description" in parameter for parameter in parameters.values())
     with pytest.raises(ValueError, match="holds a password"):
         app(
             ["compile", "--output", output, "--redis", "redis://:secret@store:6379/0"],

@@ -4,7 +4,6 @@ import re
 from typing import Final
 
 from dawnlist.pipelines.kubeflow.client import KfpClient
-from dawnlist.pipelines.placement import KFP_VERSIONS
 from dawnlist.urls import format_error
 
 ApiVersion = tuple[int, int]
@@ -12,6 +11,10 @@ ApiVersion = tuple[int, int]
 
 LEAST_VERSION: Final[ApiVersion] = (2, 15)
 """Older ones fail on a secret or a config map that is optional."""
+STEP_USER_VERSION: Final[ApiVersion] = (2, 16)
+"""Older ones refuse a run whose package names the user of its steps."""
+RUN_END_VERSION: Final[ApiVersion] = (2, 17)
+"""Older ones ignore all options for Kubernetes of a package that ends its runs (--run-hours)."""
 
 _VERSION_PATTERN: Final = re.compile(r"v?(\d+)\.(\d+)(?:\.\d+)?(?:[-+.].*)?")
 
@@ -41,14 +44,14 @@ def parse_api_version(text: str) -> ApiVersion | None:
     return int(match[1]), int(match[2])
 
 
-def choose_package_version(version: ApiVersion | None) -> str:
-    """Choose the version to compile for: the newest of KFP_VERSIONS that an API is not older than."""
-    chosen = ""
-    for text in KFP_VERSIONS:
-        known_version = parse_api_version(text)
-        if version is None or known_version is None or known_version <= version:
-            chosen = text
-    return chosen
+def choose_kfp_version(version: ApiVersion | None) -> str:
+    """Choose what to compile for, so that an API takes the package (`compile --kfp-version`).
+
+    An API whose version is not known may be the newest.
+    """
+    if version is None or version >= RUN_END_VERSION:
+        return format_api_version(RUN_END_VERSION)
+    return format_api_version(version)
 
 
 def format_api_version(version: ApiVersion) -> str:

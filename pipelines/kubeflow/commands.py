@@ -52,7 +52,7 @@ def submit_command(
     if as_of:
         values["as_of"] = format_iso(option_parsing.parse_past_as_of(as_of))
     if force is not None:
-        values["force"] = option_parsing.parse_force_reason(force)
+        values["force_publish"] = option_parsing.parse_force_reason(force)
     client = KfpClient(host, space)
     package_choice = PackageChoice(pipeline, package, placement_options)
     version, parameters = choose_version(client, package_choice, values, assignments)

@@ -87,6 +87,12 @@ def show_run_progress(
     return 1
 
 
+def wait_for_run_end(client: KfpClient, run_id: str) -> None:
+    """Wait for the end of a run whose steps are not shown."""
+    with show_step_status("waiting for a run") as status:
+        follow_run(client, run_id, set(), TerminalDisplay(status), RunPods(client.space))
+
+
 def _format_duration(run: Any) -> str:
     if not run.finished_at:
         return ""

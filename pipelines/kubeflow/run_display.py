@@ -8,7 +8,6 @@ from rich.markup import escape
 from dawnlist.pipelines import terminal
 from dawnlist.pipelines.kubeflow.run_following import (
     API_OUTAGE_SECONDS,
-    RunDisplay,
     RunningStep,
 )
 from dawnlist.pipelines.kubeflow.waiting_pods import WaitingPod
@@ -21,7 +20,7 @@ REPEAT_SECONDS: Final = 60
 """A waiting pod whose reason changes is mentioned at most once in so many seconds."""
 
 
-class TerminalDisplay(RunDisplay):
+class TerminalDisplay:
     """Prints a line for each event on standard error, and shows the steps that run below them."""
 
     def __init__(self, status: StepStatus) -> None:

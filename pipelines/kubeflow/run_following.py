@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from dawnlist.pipelines.kubeflow.client import KfpClient
 from dawnlist.pipelines.kubeflow.submission import is_over, list_ended_steps, measure_task_seconds
@@ -28,8 +28,8 @@ class RunningStep:
     """How long ago Kubeflow started it, by this machine's clock."""
 
 
-class RunDisplay:
-    """Shows a run to people while it is followed. This one shows nothing."""
+class RunDisplay(Protocol):
+    """Shows a run to people while it is followed."""
 
     def show_ended(self, step: str, state: str, seconds: float, error: str) -> None:
         """Show a step that has ended in a state, and the API's error if there is one."""
@@ -50,17 +50,12 @@ class RunDisplay:
         """Show that the API answers again, after so many seconds."""
 
 
-def wait_for_end(client: KfpClient, run_id: str) -> None:
-    """Wait for the end of a run, and show nothing. It raises what `follow_run` raises."""
-    follow_run(client, run_id, set(), RunDisplay(), None)
-
-
 def follow_run(
     client: KfpClient,
     run_id: str,
     step_names: set[str],
     display: RunDisplay,
-    pods: RunPods | None,
+    pods: RunPods,
     pending_minutes: int | None = None,
 ) -> Any:
     """Wait for the end of a run, and return the run.
@@ -72,7 +67,7 @@ def follow_run(
         run_id: The run.
         step_names: The names of the tasks to show.
         display: Shows them.
-        pods: Finds the pods that wait; None to leave them out.
+        pods: Finds the pods that wait.
         pending_minutes: End the run when a pod has waited for so long; None to let it wait.
 
     Raises:
@@ -88,7 +83,7 @@ def follow_run(
         if is_over(run):
             return run
         display.show_running(list_running_steps(run, step_names))
-        waiting = list_waiting_pods(run, step_names, pods) if pods else []
+        waiting = list_waiting_pods(run, step_names, pods)
         display.show_waiting(waiting)
         longest_wait = max((pod.seconds for pod in waiting), default=0.0)
         if pending_minutes and longest_wait >= pending_minutes * 60 and not overdue_shown:

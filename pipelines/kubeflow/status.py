@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from dawnlist.cuts import format_iso, parse_as_of
+from dawnlist.cuts import format_iso, is_current_time, parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.kubeflow import recurring_runs, schedules, submission
 from dawnlist.pipelines.kubeflow.client import KfpClient
@@ -83,9 +83,9 @@ def _describe_run(
 
 
 def _read_as_of(run: Any) -> str | None:
-    """Return the as_of of a run; None when it is a macro that the API server fills in."""
+    """Return the as_of that a run was given; None when it takes its own time."""
     as_of = str(recurring_runs.read_run_parameters(run).get("as_of", ""))
-    if not as_of or "[[" in as_of:
+    if is_current_time(as_of):
         return None
     return as_of
 

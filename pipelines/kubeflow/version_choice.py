@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dawnlist.pipelines.kubeflow.api_version import choose_package_version, require_api_version
+from dawnlist.pipelines.kubeflow.api_version import (
+    ApiVersion,
+    choose_kfp_version,
+    format_api_version,
+    require_api_version,
+)
 from dawnlist.pipelines.kubeflow.client import KfpClient
 from dawnlist.pipelines.kubeflow.output import show_version
 from dawnlist.pipelines.kubeflow.parameters import (
     build_run_parameters,
-    find_needed_version,
+    read_needed_version,
     read_spec,
 )
 from dawnlist.pipelines.kubeflow.submission import (
@@ -18,7 +23,6 @@ from dawnlist.pipelines.kubeflow.submission import (
     ensure_version_uploaded,
     find_newest_version,
 )
-from dawnlist.pipelines.placement import KFP_VERSIONS
 from dawnlist.pipelines.placement_options import PlacementOptions
 
 
@@ -64,40 +68,42 @@ def choose_version(
         ValueError: A parameter is unknown, missing, given twice or of another type. Or the API is
             too old, for Dawnlist or for the package.
     """
-    kfp_version = choose_package_version(require_api_version(client))
+    api_version = require_api_version(client)
     if choice.package is None and not choice.needs_compiling:
         newest = find_newest_version(client, choice.pipeline)
         if newest is not None:
             show_version(newest, uploaded=False, chosen=False)
             return newest, build_run_parameters(newest.spec, values, assignments)
     with tempfile.TemporaryDirectory() as folder:
-        package = choice.package or _compile_package(Path(folder), choice, kfp_version)
+        package = choice.package or _compile_package(Path(folder), choice, api_version)
         parameters = build_run_parameters(read_spec(package), values, assignments)
-        _refuse_newer_package(client, package, kfp_version)
+        _refuse_newer_package(client, package, api_version)
         version, uploaded = ensure_version_uploaded(client, choice.pipeline, package)
     show_version(version, uploaded=uploaded, chosen=True)
     return version, parameters
 
 
-def _compile_package(folder: Path, choice: PackageChoice, kfp_version: str) -> Path:
-    """Compile the code's pipeline for a version of Kubeflow Pipelines."""
+def _compile_package(folder: Path, choice: PackageChoice, api_version: ApiVersion | None) -> Path:
+    """Compile the code's pipeline, without what the API is too old for."""
     from dawnlist.pipelines.package import write_package
 
+    placement = choice.placement_options.build_placement(choose_kfp_version(api_version))
     package = folder / "dawnlist-daily.yaml"
-    write_package(package, choice.placement_options.build_placement(kfp_version))
+    write_package(package, placement)
     return package
 
 
-def _refuse_newer_package(client: KfpClient, package: Path, kfp_version: str) -> None:
-    """Refuse a package that was compiled for a newer Kubeflow Pipelines than the API's.
+def _refuse_newer_package(client: KfpClient, package: Path, api_version: ApiVersion | None) -> None:
+    """Refuse a package that the API is too old for.
 
-    An API that does not know the end of a run would leave out the secrets, the settings and the
-    nodes of the package, too, without a word. One that does not know the security context would
-    refuse the run.
+    The API would refuse its runs, or leave out the secrets, the settings and the nodes of the
+    package. An API whose version is not known may be new enough.
     """
-    needed = find_needed_version(package)
-    if KFP_VERSIONS.index(needed) > KFP_VERSIONS.index(kfp_version):
-        raise ValueError(
-            f"the package is for Kubeflow Pipelines {needed} or newer, and {client.api_url} is {kfp_version}: "
-            f"compile it with --kfp-version {kfp_version}"
-        )
+    needed = read_needed_version(package)
+    if api_version is None or api_version >= needed:
+        return
+    version = format_api_version(api_version)
+    raise ValueError(
+        f"the package needs Kubeflow Pipelines {format_api_version(needed)} or newer, and "
+        f"{client.api_url} is {version}: compile it with --kfp-version {version}"
+    )
