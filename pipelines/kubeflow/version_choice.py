@@ -76,8 +76,8 @@ def choose_version(
             return newest, build_run_parameters(newest.spec, values, assignments)
     with tempfile.TemporaryDirectory() as folder:
         package = choice.package or _compile_package(Path(folder), choice, api_version)
-        _refuse_newer_package(client, package, api_version)
         parameters = build_run_parameters(read_spec(package), values, assignments)
+        _refuse_newer_package(client, package, api_version)
         version, uploaded = ensure_version_uploaded(client, choice.pipeline, package)
     show_version(version, uploaded=uploaded, chosen=True)
     return version, parameters
