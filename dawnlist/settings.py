@@ -117,8 +117,8 @@ class SourceSettings(_Section):
     time_format: str = ""
     """The format of event times that are neither ISO-8601 nor numbers, e.g. %d/%m/%Y %H:%M.
 
-    It may contain %Y %m %b %d %H %I %p %M %S, blanks and : , . / -. If it is empty, only ISO-8601
-    and numbers are read.
+    It may contain %Y %m %b %d %H %I %p %M %S %f %z %a, blanks and : , . / -. Without it, ISO-8601,
+    RFC 2822 (Mon, 05 Jan 2026 10:11:12 +0100), Apache's form and numbers are read.
     """
 
     def fill_from_hints(self, hints: Mapping[str, Any]) -> "SourceSettings":
@@ -183,9 +183,10 @@ class SourceSettings(_Section):
     @field_validator("time_format")
     @classmethod
     def _check_time_format(cls, time_format: str) -> str:
-        if time_format and not re.fullmatch(r"(%[YmbdHIpMS]|[ :,./-])+", time_format):
+        if time_format and not re.fullmatch(r"(%[YmbdHIpMSafz]|[ :,./-])+", time_format):
             raise ValueError(
-                "give a format of %Y %m %b %d %H %I %p %M %S, with blanks and : , . / - between them"
+                "give a format of %Y %m %b %d %H %I %p %M %S %f %z %a, with blanks and : , . / - "
+                "between them"
             )
         return time_format
 

@@ -193,6 +193,7 @@ PAGE_SECTIONS = (
         [unknown_events.build_unknown_events_table],
         section_notes.note_unknown_events,
     ),
+    SectionSpec("Files", [tables.build_passed_over_table]),
     SectionSpec("Late rows", [tables.build_late_rows_table], section_notes.note_backfill),
     SectionSpec("Withdrawn items", [item_tables.build_withdrawn_table]),
     SectionSpec("Freshness and drift", [tables.build_freshness_table]),

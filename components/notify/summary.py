@@ -28,6 +28,7 @@ from dawnlist.components.notify.tables import (
     count_quarantined_rows,
     describe_backfill,
     describe_dropped_events,
+    describe_passed_over_files,
 )
 from dawnlist.components.notify.unknown_events import (
     build_unknown_events_table,
@@ -124,6 +125,7 @@ def summarise_steps(facts: Facts) -> list[tuple[str, str]]:
         ("rows", _summarise_rows(facts)),
         ("unknown", describe_unknown_events(facts)),
         ("late", describe_backfill(facts)),
+        ("files", describe_passed_over_files(facts)),
         ("items", describe_withdrawn_items(facts)),
         ("bots", describe_dropped_events(facts)),
         ("splits", _summarise_splits(facts)),
