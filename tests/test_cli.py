@@ -7,7 +7,7 @@ import pytest
 COMMANDS = (
     "simulate", "run", "compile", "serve", "recommend", "versions", "rollback", "release", "diff", "items", "backfill",
     "ablate", "crawl", "query", "lake", "train", "evaluate", "tune",
-    "deploy", "submit", "schedule", "unschedule", "status",
+    "deploy", "submit", "schedule", "unschedule", "status", "housekeep",
 )  # fmt: skip
 
 
