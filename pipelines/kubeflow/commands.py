@@ -164,7 +164,8 @@ def shop_status_command(
     Example: `dawnlist status --namespace shop --lake gs://bucket/lake --redis redis://store:6379/0`
     """
     from dawnlist.pipelines.kubeflow.client import KfpClient
-    from dawnlist.pipelines.kubeflow.output import show_shop_status
+    from dawnlist.pipelines.kubeflow.controller_check import find_controller_fault
+    from dawnlist.pipelines.kubeflow.output import show_shop_status, show_warning
     from dawnlist.pipelines.kubeflow.status import read_shop_status
 
     option_parsing.refuse_unknown_format(format_)
@@ -181,6 +182,7 @@ def shop_status_command(
         typer.echo(json.dumps(status, indent=1))
     else:
         show_shop_status(status)
+    show_warning(find_controller_fault())
 
 
 def _name_experiment(experiment: str, namespace: str) -> str:
