@@ -64,6 +64,14 @@ RunIterationsOption = Annotated[
 MetricOption = Annotated[
     str, typer.Option(help="Metric that decides: ndcg, recall, map, mrr or hit_rate.")
 ]
+RequirePublishedOption = Annotated[
+    bool,
+    typer.Option(
+        "--require-published",
+        help="Exit with code 3 when the run succeeds but publishes nothing, e.g. because the gate "
+        "rejects the challenger.",
+    ),
+]
 RunPackageOption = Annotated[
     Path | None, typer.Option(help="Run this compiled YAML file instead of the code's pipeline.")
 ]
@@ -97,6 +105,7 @@ def run_command(
     set_: RunSetOption = None,
     force: ForceOption = None,
     package: RunPackageOption = None,
+    require_published: RequirePublishedOption = False,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Run the daily pipeline: fetch, clean, filter, search, train, judge, publish, report.
@@ -150,7 +159,7 @@ def run_command(
         arguments["force"] = option_parsing.parse_force_reason(force)
     with option_parsing.provide_store_url(redis, home) as url:
         arguments["redis"] = url
-        raise typer.Exit(run_and_show_report(arguments, package, home))
+        raise typer.Exit(run_and_show_report(arguments, package, home, require_published))
 
 
 CompileOutputOption = Annotated[Path, typer.Option(help="YAML file to write.")]
