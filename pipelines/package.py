@@ -37,16 +37,25 @@ def write_package(
             where the source, the lake and the store are.
 
     Raises:
-        ValueError: The file's name does not end in .yaml or .yml.
+        ValueError: The file's name does not end in .yaml or .yml, or the package is too large.
         FileNotFoundError: The file's folder does not exist.
     """
+    from google.protobuf import json_format  # type: ignore[import-untyped]
+
     from dawnlist.pipelines.daily import build_daily_pipeline
     from dawnlist.pipelines.output_files import require_output_folder
+    from dawnlist.pipelines.package_limits import refuse_large_package
 
     if output.suffix not in (".yaml", ".yml"):
         raise ValueError(f"the output is {str(output)!r}: give a file that ends in .yaml")
     require_output_folder(output)
     pipeline = build_daily_pipeline(placement)
+    refuse_large_package(
+        json_format.MessageToDict(pipeline.pipeline_spec),
+        json_format.MessageToDict(pipeline.platform_spec),
+        placement.tune_shards,
+        placement.kfp_version,
+    )
     parameters = dict(defaults or {})
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
         staged = Path(folder) / "pipeline.yaml"

@@ -1,12 +1,9 @@
 """Run the pipeline on this machine, show its progress and its report, and print recommendations."""
 
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.markup import escape
-from rich.text import Text
 
 from dawnlist.pipelines import terminal
 from dawnlist.records.run_records import StepRecord, find_step_report
@@ -36,11 +33,11 @@ def run_and_show_report(
 
     _sync_champion(arguments)
     pipeline = _load_pipeline(package)
-    with terminal.err.status("starting") as status:
+    with terminal.show_step_status("starting") as status:
 
         def show_step(record: StepRecord) -> None:
             if record["state"] == "started":
-                status.update(RunningStep(record["step"], time.monotonic()))
+                status.show({record["step"]: 0.0})
             else:
                 terminal.err.print(_format_ended_step(record))
 
@@ -57,19 +54,6 @@ def _has_published(local_run: "LocalRun") -> bool:
     return find_step_report(local_run.records, "publish").get("published") is True
 
 
-@dataclass(frozen=True)
-class RunningStep:
-    """A step that runs now, for the line that the terminal draws again and again."""
-
-    step: str
-    """The name of the step."""
-    start: float
-    """When it started, by time.monotonic."""
-
-    def __rich__(self) -> Text:
-        return Text(f"{self.step} {time.monotonic() - self.start:,.0f} s")
-
-
 def _sync_champion(arguments: dict[str, Any]) -> None:
     """Bring the lake's champion in line with the store.
 
@@ -79,9 +63,9 @@ def _sync_champion(arguments: dict[str, Any]) -> None:
     from dawnlist.records import registry
     from dawnlist.store.client import connect_store
 
-    namespace = arguments["namespace"]
-    with connect_store(arguments["redis"]) as client:
-        lake = Lake.open(arguments["lake"], namespace)
+    namespace = arguments["shop"]
+    with connect_store(arguments["shop_store"]) as client:
+        lake = Lake.open(arguments["shop_lake"], namespace)
         registry.sync_champion(lake, client, namespace)
 
 
@@ -122,7 +106,7 @@ def _show_report(local_run: "LocalRun", arguments: dict[str, Any], log: Path) ->
     from dawnlist.cuts import format_stamp, parse_as_of
     from dawnlist.lake.lake import Lake
 
-    lake = Lake.open(arguments["lake"], arguments["namespace"])
+    lake = Lake.open(arguments["shop_lake"], arguments["shop"])
     as_of = parse_as_of(arguments["as_of"])
     terminal.print_line(render_text_report(lake, as_of, local_run.run))
     folder = format_stamp(as_of)

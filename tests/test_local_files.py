@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from kfp import compiler, dsl
-from rich.console import Console
 
 from dawnlist.components.image import component
 from dawnlist.pipelines.local_files import (
@@ -14,7 +13,6 @@ from dawnlist.pipelines.local_files import (
     delete_expired_files,
     keep_earlier_log,
 )
-from dawnlist.pipelines.run_output import RunningStep
 from tests.support.kfp_api import Done, dawnlist
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -60,14 +58,6 @@ def test_a_folder_without_runs_is_left_alone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_line_of_a_running_step_shows_its_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    console = Console(width=80, color_system=None)
-    monkeypatch.setattr("time.monotonic", lambda: 1100.6)
-    with console.capture() as captured:
-        console.print(RunningStep("tune", 100.0))
-    assert captured.get() == "tune 1,001 s\n"
-
-
 @component
 def publish(lake: str, as_of: str, namespace: str, run: str, force: str) -> None:
     from dawnlist.cuts import parse_as_of
@@ -84,20 +74,20 @@ def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     @dsl.pipeline(name="tiny")
     def tiny(
-        source: str,
-        lake: str,
-        redis: str,
+        shop_source: str,
+        shop_lake: str,
+        shop_store: str,
+        shop: str,
+        shop_settings: str,
         as_of: str,
-        namespace: str,
-        settings: str,
-        window_days: int,
-        search: str,
-        metric: str,
-        k: int,
-        force: str = "",
+        history_days: int,
+        list_length: int,
+        search: dict,
+        force_publish: str = "",
     ) -> None:
         run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-        publish(lake=lake, as_of=as_of, namespace=namespace, run=run, force=force)
+        day = {"lake": shop_lake, "as_of": as_of, "namespace": shop, "run": run}
+        publish(**day, force=force_publish)
 
     path = tmp_path_factory.mktemp("tiny") / "tiny.yaml"
     compiler.Compiler().compile(tiny, str(path))
