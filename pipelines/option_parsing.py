@@ -31,6 +31,21 @@ def provide_store_url(redis: str, home: Path) -> AbstractContextManager[str]:
     return run_embedded_valkey(home / "valkey")
 
 
+def reach_store(redis: str, home: Path) -> AbstractContextManager[str]:
+    """Return a context that yields the URL of a store that exists. See `provide_store_url`.
+
+    Raises:
+        FileNotFoundError: `embedded` is meant, and no run has made a store in `home` yet.
+        ValueError: The URL contains a password.
+    """
+    if redis == EMBEDDED_STORE and not (home / "valkey").is_dir():
+        raise FileNotFoundError(
+            f"there is no store in {home} yet: run the pipeline (`dawnlist run --local`), or give "
+            "--home or --redis"
+        )
+    return provide_store_url(redis, home)
+
+
 def choose_lake_uri(lake: str, home: Path) -> str:
     """Return the lake's URI: the one of --lake, else the folder `lake` of --home."""
     return lake or str(home / "lake")

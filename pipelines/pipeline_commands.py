@@ -66,6 +66,14 @@ MetricOption = Annotated[
     str,
     typer.Option(help="Metric that decides: ndcg (the default), recall, map, mrr or hit_rate."),
 ]
+RequirePublishedOption = Annotated[
+    bool,
+    typer.Option(
+        "--require-published",
+        help="Exit with code 3 when the run succeeds but publishes nothing, e.g. because the gate "
+        "rejects the challenger.",
+    ),
+]
 RunPackageOption = Annotated[
     Path | None, typer.Option(help="Run this compiled YAML file instead of the code's pipeline.")
 ]
@@ -99,6 +107,7 @@ def run_command(
     set_: RunSetOption = None,
     force: ForceOption = None,
     package: RunPackageOption = None,
+    require_published: RequirePublishedOption = False,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Run the daily pipeline: fetch, clean, filter, search, train, judge, publish, report.
@@ -147,7 +156,7 @@ def run_command(
         arguments["force_publish"] = option_parsing.parse_force_reason(force)
     with option_parsing.provide_store_url(redis, home) as url:
         arguments["shop_store"] = url
-        raise typer.Exit(run_and_show_report(arguments, package, home))
+        raise typer.Exit(run_and_show_report(arguments, package, home, require_published))
 
 
 CompileOutputOption = Annotated[Path, typer.Option(help="YAML file to write.")]

@@ -1,12 +1,19 @@
 """The commands `simulate`, `serve` and `recommend`."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dawnlist.pipelines import option_parsing
-from dawnlist.pipelines.options import DEFAULT_HOME, HomeOption, NamespaceOption, RedisOption
+from dawnlist.pipelines.options import (
+    DEFAULT_HOME,
+    FormatOption,
+    HomeOption,
+    NamespaceOption,
+    RedisOption,
+)
 
 
 def simulate_command(
@@ -109,16 +116,24 @@ def recommend_command(
     redis: RedisOption = option_parsing.EMBEDDED_STORE,
     namespace: NamespaceOption = "default",
     home: HomeOption = DEFAULT_HOME,
+    format_: FormatOption = "table",
 ) -> None:
     """Print a user's recommendations, by title.
+
+    A predictor that asks for a key gets the one of the environment variable DAWNLIST_API_KEY.
 
     Example: `dawnlist recommend 17850 -k 5`
     """
     from dawnlist.pipelines.run_output import show_recommendation
     from dawnlist.serving.predictor.client import predict_from_store, request_prediction
 
+    option_parsing.refuse_unknown_format(format_)
     if predictor:
-        show_recommendation(request_prediction(predictor, user, k))
-        return
-    with option_parsing.provide_store_url(redis, home) as url:
-        show_recommendation(predict_from_store(url, namespace, user, k))
+        answer = request_prediction(predictor, user, k)
+    else:
+        with option_parsing.reach_store(redis, home) as url:
+            answer = predict_from_store(url, namespace, user, k)
+    if format_ == "json":
+        typer.echo(json.dumps(answer, indent=1, ensure_ascii=False))
+    else:
+        show_recommendation(answer)

@@ -9,7 +9,7 @@ from tests.support.servers import NOBODY
 COMMANDS = (
     "simulate", "run", "compile", "serve", "recommend", "versions", "rollback", "release", "diff", "items", "backfill",
     "ablate", "crawl", "query", "lake", "train", "evaluate", "tune",
-    "deploy", "submit", "schedule", "unschedule", "status",
+    "deploy", "submit", "schedule", "unschedule", "status", "housekeep",
 )  # fmt: skip
 
 
