@@ -29,7 +29,7 @@ ARTIFACT: Final = {
     "storagePath": str, "serviceAccountName": str, "uri": str,
     "state": ("UNKNOWN", "PENDING", "LIVE", "MARKED_FOR_DELETION", "DELETED", "ABANDONED", "REFERENCE"),
 }  # fmt: skip
-PROPERTIES: Final = {
+PROPERTIES: Final[dict[str, tuple[str, Any]]] = {
     "MetadataStringValue": ("string_value", str),
     "MetadataIntValue": ("int_value", str),
     "MetadataDoubleValue": ("double_value", (int, float)),
