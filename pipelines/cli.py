@@ -12,8 +12,10 @@ from dawnlist.pipelines import pipeline_commands, shop_commands
 from dawnlist.pipelines.ablation.command import ablate_command
 from dawnlist.pipelines.bots.commands import bots_app
 from dawnlist.pipelines.deploy.command import deploy_command
+from dawnlist.pipelines.events import commands as event_commands
 from dawnlist.pipelines.items.commands import items_app
 from dawnlist.pipelines.kubeflow import commands as kubeflow_commands
+from dawnlist.pipelines.kubeflow.housekeep_command import housekeep_command
 from dawnlist.pipelines.lake import query_commands
 from dawnlist.pipelines.lake.backfill import backfill_command
 from dawnlist.pipelines.lake.commands import lake_app
@@ -50,7 +52,10 @@ app.command("submit")(kubeflow_commands.submit_command)
 app.command("schedule")(kubeflow_commands.schedule_command)
 app.command("unschedule")(kubeflow_commands.unschedule_command)
 app.command("status")(kubeflow_commands.shop_status_command)
+app.command("housekeep")(housekeep_command)
 app.command("serve")(shop_commands.serve_command)
+app.command("collect")(event_commands.collect_command)
+app.add_typer(event_commands.events_app, name="events")
 app.command("recommend")(shop_commands.recommend_command)
 app.command("versions")(store_commands.versions_command)
 app.command("rollback")(store_commands.rollback_command)

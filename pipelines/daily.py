@@ -17,7 +17,6 @@ from dawnlist.components.refit.component import refit
 from dawnlist.components.train.component import train
 from dawnlist.components.tune.component import tune
 from dawnlist.components.tune.halving import MAX_RUNGS
-from dawnlist.cuts import CURRENT_TIME_MACRO
 from dawnlist.pipelines.placement import Placement
 
 
@@ -29,7 +28,7 @@ def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseCompone
         source: str,
         lake: str,
         redis: str,
-        as_of: str = CURRENT_TIME_MACRO,
+        as_of: str = "",
         namespace: str = "default",
         settings: str = "",
         window_days: int = 365,
@@ -58,7 +57,8 @@ def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseCompone
             source: Where interactions come from: postgresql://USER@HOST/DB (without a password), a folder or a file.
             lake: Where all data is kept: gs://BUCKET/PATH, s3://BUCKET/PATH or a folder.
             redis: The store that the predictor reads, e.g. redis://HOST:6379/0, without a password.
-            as_of: End of the day to learn from, ISO-8601 with a zone, e.g. 2026-01-31T03:00:00Z; default: now.
+            as_of: End of the day to learn from, ISO-8601 with a zone, e.g. 2026-01-31T03:00:00Z; empty: when the run
+                begins.
             namespace: The shop's name. It prefixes every path and key, so that shops can share a lake and a store.
             settings: URI of the shop's settings (YAML): columns, bot rules, gate limits, engines. Empty for defaults.
             window_days: Days of history to learn from, and to fetch when the lake is empty.

@@ -11,6 +11,11 @@ from kfp import dsl, kubernetes
 
 from dawnlist.components.image import IMAGE
 from dawnlist.pipelines.step_memory import ShopSize, compute_memory_limit
+from dawnlist.pipelines.step_retries import (
+    BACKOFF_FACTOR,
+    BACKOFF_SECONDS,
+    compute_retry_seconds,
+)
 from dawnlist.urls import (
     MLFLOW_PASSWORD,
     MLFLOW_TOKEN,
@@ -36,6 +41,10 @@ ENVIRONMENT_CONFIG_MAP: Final = "dawnlist-environment"
 ENVIRONMENT_VARIABLES: Final = ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP", "AWS_REGION")
 SETTINGS_CONFIG_MAP: Final = "dawnlist-settings"
 """The name of an optional config map, mounted as /settings/settings.yaml in every step."""
+IMAGE_USER: Final = 1000
+"""The user that the image runs as. Namespaces with Pod Security `restricted` want it in the pod."""
+KFP_VERSIONS: Final = ("2.15", "2.16", "2.17")
+"""The versions of Kubeflow Pipelines that packages can be compiled for (docs/KFP-VERSIONS.md)."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,9 @@ class Placement:
     """Whether the steps that fit a model run on spot nodes, which may be taken away."""
     gpu_type: str = ""
     """GKE's name of a kind of GPU, such as nvidia-l4; empty for any."""
+    kfp_version: str = KFP_VERSIONS[-1]
+    """The oldest version of Kubeflow Pipelines that has to run the package. What it does not know
+    is left out of the package."""
 
     def __post_init__(self) -> None:
         if self.nodes not in ("cpu", "gpu"):
@@ -118,6 +130,10 @@ class Placement:
         if self.tune_shards == 1 or not 0 <= self.tune_shards <= 64:
             raise ValueError(
                 f"tune-shards is {self.tune_shards}: give 2 to 64 nodes, or 0 for a search on one"
+            )
+        if self.kfp_version not in KFP_VERSIONS:
+            raise ValueError(
+                f"kfp-version is {self.kfp_version!r}: give one of {', '.join(KFP_VERSIONS)}"
             )
         if self.gpu_type and self.nodes != "gpu":
             raise ValueError(
@@ -148,18 +164,26 @@ class Placement:
         memory = compute_memory_limit(step_name, self.size)
         task.set_memory_request(memory).set_memory_limit(memory)
         if self.patient:
-            retries = self._choose_retries(step)
-            task.set_retry(retries, backoff_duration="30s", backoff_factor=2)
+            self._set_retries(task, step)
         kubernetes.set_timeout(task, step.minutes * 60)
         kubernetes.empty_dir_mount(task, "scratch", "/tmp", size_limit=f"{step.scratch}Gi")
         _attach_configuration(task, (*LAKE_KEYS, *step.secrets))
+        if self.kfp_version != "2.15":
+            # Kubeflow Pipelines 2.15 refuses a run whose steps have a security context.
+            kubernetes.set_security_context(task, run_as_user=IMAGE_USER, run_as_non_root=True)
         if step.fits_model:
             self._place_fit(task)
 
-    def _choose_retries(self, step: StepResources) -> int:
+    def _set_retries(self, task: dsl.PipelineTask, step: StepResources) -> None:
+        retries = step.retries
         if step.fits_model and self.spot:
-            return SPOT_RETRIES
-        return step.retries
+            retries = SPOT_RETRIES
+        task.set_retry(
+            retries,
+            backoff_duration=f"{BACKOFF_SECONDS}s",
+            backoff_factor=BACKOFF_FACTOR,
+            backoff_max_duration=f"{compute_retry_seconds(step.minutes, retries)}s",
+        )
 
     def _place_fit(self, task: dsl.PipelineTask) -> None:
         """Put a task that fits a model on the chosen kinds of nodes."""

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.servers import NOBODY
+
 COMMANDS = (
     "simulate", "run", "compile", "serve", "recommend", "versions", "rollback", "release", "diff", "items", "backfill",
     "ablate", "crawl", "query", "lake", "train", "evaluate", "tune",
@@ -65,17 +67,17 @@ def test_every_command_explains_itself(command: str) -> None:
             "set DAWNLIST_REDIS_PASSWORD instead",
         ),
         (
-            ["recommend", "1", "--redis", "redis://127.0.0.1:1"],
-            "no store answers at redis://127.0.0.1:1",
+            ["recommend", "1", "--redis", "redis://NOBODY"],
+            "no store answers at redis://NOBODY",
         ),
         (
-            ["recommend", "1", "--predictor", "http://127.0.0.1:1"],
-            "no predictor answers at http://127.0.0.1:1",
+            ["recommend", "1", "--predictor", "http://NOBODY"],
+            "no predictor answers at http://NOBODY",
         ),
         (["compile", "--nodes", "tpu"], "nodes is 'tpu'"),
         (["rollback", "--lake", "ftp://x"], "give a folder or"),
         (
-            ["simulate", "--out", "postgresql://me:s3cret@127.0.0.1:1/shop"],
+            ["simulate", "--out", "postgresql://me:s3cret@NOBODY/shop"],
             "set DAWNLIST_SOURCE_PASSWORD instead",
         ),
         (["simulate", "--out", "ftp://x"], "can't write a shop to ftp://"),
@@ -83,6 +85,8 @@ def test_every_command_explains_itself(command: str) -> None:
     ],
 )
 def test_a_failure_is_one_clear_line(words: list[str], message: str, tmp_path: Path) -> None:
+    words = [word.replace("NOBODY", NOBODY) for word in words]
+    message = message.replace("NOBODY", NOBODY)
     home = ["--home", str(tmp_path)] if words[0] in ("run", "recommend", "rollback") else []
     done = dawnlist(*words, *home)
     assert done.returncode == 1

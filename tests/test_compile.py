@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dawnlist.cuts import CURRENT_TIME_MACRO
 from dawnlist.model.hyper_parameters import HYPER_PARAMETERS
 from dawnlist.pipelines.cli import app
 from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, read_spec
@@ -203,7 +202,7 @@ def test_where_things_are_can_be_known_when_compiled(tmp_path: Path) -> None:
     assert asked == {
         "source": "postgresql://dawn@db/shop", "lake": "s3://b/lake", "redis": "redis://store:6379/0",
         "settings": "/settings/settings.yaml", "namespace": "books", "search": "around_champion", "metric": "ndcg",
-        "force": "", "as_of": CURRENT_TIME_MACRO,
+        "force": "", "as_of": "",
     }  # fmt: skip
     assert all("description" in about for about in parameters.values())
     with pytest.raises(ValueError, match="holds a password"):

@@ -267,12 +267,9 @@ def test_the_store_hangs_dies_and_comes_back(
         async def use(engine: ServingEngine, heard: Heard) -> None:
             assert (await ask(engine), engine.redis_ok) == (LIST, True)
             os.kill(pid, signal.SIGSTOP)
-            began = time.monotonic()
             for _ in range(50):
                 assert await ask(engine) == POPULAR
-            assert (
-                time.monotonic() - began < 10
-            )  # five times 0.3 s, then the breaker, not fifty times
+            assert heard.said.count("TimeoutError") == 5  # then the breaker, not fifty times
             assert (engine.ready, engine.redis_ok) == (True, False)
             os.kill(pid, signal.SIGCONT)
             put_on(60)
@@ -286,4 +283,4 @@ def test_the_store_hangs_dies_and_comes_back(
                 put_on(60)
                 assert (await ask(engine)).item_ids == ["nd", "nb"]
 
-        with_engine(url, use, timeout=0.3)
+        with_engine(url, use, timeout=1.0)

@@ -16,12 +16,12 @@ from dawnlist.components.filter_bots.report import (
     render_drop_markdown,
     render_drop_page,
 )
-from dawnlist.components.filter_bots.user_agents import classify_user_agents, join_patterns
 from dawnlist.components.filter_bots.verdicts import judge_interactions
 from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.records.ablations import find_newest_ablation, save_ablation
 from dawnlist.records.run_records import record_step
+from dawnlist.rows.user_agents import classify_user_agents, join_patterns
 from dawnlist.schema import INTERACTIONS_SCHEMA, USERS_SCHEMA, VERDICTS_SCHEMA
 from dawnlist.settings import BotSettings, Settings
 

@@ -18,7 +18,7 @@ from dawnlist.records.run_records import (
 
 AS_OF = parse_as_of("2026-01-31T00:00:00Z")
 LEFT = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
-"""As Kubeflow leaves it in a recurring run whose version is fixed (kubeflow/pipelines#12494)."""
+"""As Kubeflow leaves it in a run of a pipeline of version 2 (kubeflow/pipelines#12494)."""
 
 
 def test_a_step_leaves_what_it_did(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_where_kubeflow_puts_in_no_time_the_first_step_says_the_day_of_its_run(
     assert began <= first <= datetime.now(UTC)
     with pytest.raises(OSError), record_step(str(tmp_path), "shop", AS_OF, "run-1", "fetch"):
         raise OSError("tried again later")
-    for macro in (LEFT, "[[CurrentTime.2006-01-02T15:04:05Z]]"):
+    for macro in ("", " ", LEFT, "[[CurrentTime.2006-01-02T15:04:05Z]]"):
         assert (
             resolve_as_of(str(tmp_path), "shop", macro, "run-1") == AS_OF
         )  # by the record of the first try
@@ -106,5 +106,5 @@ def test_where_kubeflow_puts_in_no_time_the_first_step_says_the_day_of_its_run(
 
 def test_a_day_that_was_given_is_taken_and_no_lake_asked() -> None:
     assert resolve_as_of("gs://no-such-bucket", "shop", format_iso(AS_OF), "run-1") == AS_OF
-    with pytest.raises(ValueError, match="was never replaced"):
+    with pytest.raises(ValueError, match="is a macro that Kubeflow Pipelines does not replace"):
         resolve_as_of("gs://no-such-bucket", "shop", "[[Index]]", "run-1")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dawnlist.cuts import SCHEDULED_TIME_MACRO, parse_as_of
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.kubeflow import schedules
 from dawnlist.pipelines.kubeflow.client import KfpClient
@@ -64,7 +64,7 @@ def test_one_recurring_run_stands_however_often_one_asks(
     assert standing["service_account"] == "dawnlist-pipeline"
     assert standing["runtime_config"]["parameters"] == {
         "source": "postgresql://dawn@db/shop", "lake": "s3://bucket/lake", "redis": "redis://store:6379/0",
-        "namespace": "shop", "as_of": "[[ScheduledTime.2006-01-02T15:04:05Z]]",
+        "namespace": "shop",
     }  # fmt: skip
     name = build_version_name(package.read_bytes())
     times = ", ".join(f"{noon + timedelta(days=day):%Y-%m-%d} 03:00:00" for day in (1, 2, 3))
@@ -87,20 +87,16 @@ def test_one_recurring_run_stands_however_often_one_asks(
 def test_another_time_replaces_it(installed: Kubeflow) -> None:
     schedule(installed, NIGHT)
     [before] = installed.recurring
-    done = schedule(installed, "0 0 4 * * MON-FRI", "--set", "k=10", "--catch-up")
+    done = schedule(installed, "0 0 4 * * MON-FRI", "--set", "k=10")
     [after] = installed.recurring
     assert after["recurring_run_id"] != before["recurring_run_id"]
-    assert (
-        after["trigger"]["cron_schedule"]["cron"] == "0 0 4 * * MON-FRI"
-        and after["no_catchup"] is False
-    )
-    assert done.out.splitlines()[1:7] == [
+    assert after["trigger"]["cron_schedule"]["cron"] == "0 0 4 * * MON-FRI"
+    assert done.out.splitlines()[1:6] == [
         "dawnlist-daily-shop: replaced",
         "  schedule: 0 0 3 * * * → 0 0 4 * * MON-FRI",
-        "  catch-up: False → True",
         "  parameter k: none → 10",
         "0 0 4 * * MON-FRI: At 04:00, Monday through Friday, UTC",
-        done.out.splitlines()[6],
+        done.out.splitlines()[5],
     ]
     made, deleted = (f"recurring_run_service_{verb}_recurring_run" for verb in ("create", "delete"))
     asked = [name for name in installed.requests if name in (made, deleted)]
@@ -176,10 +172,9 @@ def wanted(installed: Kubeflow, when: str) -> RecurringRunSpec:
         "source": "s",
         "lake": "s3://b/l",
         "redis": "redis://h:1",
-        "as_of": SCHEDULED_TIME_MACRO,
     }
     return RecurringRunSpec(
-        experiment["experiment_id"], "shop", made, when, parameters, "dawnlist-pipeline", False
+        experiment["experiment_id"], "shop", made, when, parameters, "dawnlist-pipeline"
     )
 
 
@@ -385,6 +380,24 @@ def test_status_says_how_runs_went_what_is_next_and_what_is_live(
     assert [line.split(",")[0] for line in lines[5:]] == [
         "champion: version 1 of 2026-03-01T03:00:00Z", "live: version 1 of 2026-03-01T03:00:00Z",
     ]  # fmt: skip
+
+
+def test_status_takes_the_day_of_a_run_from_its_record_and_guesses_none(
+    installed: Kubeflow, tmp_path: Path
+) -> None:
+    dawnlist("submit", "--host", installed.url, *SHOP, "--detach")
+    [run] = installed.runs
+    run["runtime_config"]["parameters"]["as_of"] = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
+    dawnlist("submit", "--host", installed.url, *SHOP, "--detach")
+    moment = parse_as_of("2026-03-01T03:00:00Z")
+    for given in installed.runs:
+        with record_step(str(tmp_path), "shop", moment, given["run_id"], "fetch"):
+            pass
+    words = ("status", "--host", installed.url, "--namespace", "shop", "--format", "json")
+    told = json.loads(dawnlist(*words).out)
+    assert [run["as_of"] for run in told["runs"]] == [None, None]
+    told = json.loads(dawnlist(*words, "--lake", str(tmp_path)).out)
+    assert [run["as_of"] for run in told["runs"]] == ["2026-03-01T03:00:00Z"] * 2
 
 
 def test_status_of_a_schedule_that_somebody_made_in_the_ui(installed: Kubeflow) -> None:

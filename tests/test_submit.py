@@ -101,13 +101,14 @@ def test_what_is_not_there_is_compiled(kubeflow: Kubeflow) -> None:
     assert images == {image}
 
 
-def test_as_of_is_always_sent(kubeflow: Kubeflow, package: Path) -> None:
+def test_without_as_of_none_is_sent_and_the_first_step_takes_the_time(
+    kubeflow: Kubeflow, package: Path
+) -> None:
     submit(kubeflow, package, "--detach", "--force", "lists were checked by hand")
     given = kubeflow.runs[0]["runtime_config"]["parameters"]
-    assert (
-        given["as_of"] == "[[CurrentTime.2006-01-02T15:04:05Z]]"
-        and given["force"] == "lists were checked by hand"
-    )
+    assert "as_of" not in given and given["force"] == "lists were checked by hand"
+    declared = kubeflow.versions[0]["pipeline_spec"]["pipeline_spec"]["root"]["inputDefinitions"]
+    assert declared["parameters"]["as_of"]["defaultValue"] == ""
 
 
 def test_a_failing_step_is_told_and_the_exit_code_says_so(

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from dawnlist.cuts import CURRENT_TIME_MACRO, TIME_MACRO_PREFIXES
+from dawnlist.cuts import TIME_MACRO_PREFIXES
 from dawnlist.model.hyper_parameters import HYPER_PARAMETERS
 
 PIPELINE_DEFAULTS: Final[dict[str, Any]] = {
-    "as_of": CURRENT_TIME_MACRO,
+    "as_of": "",
     "window_days": 365,
     "search": "around_champion",
     **{parameter.name: list(parameter.grid) for parameter in HYPER_PARAMETERS},
@@ -51,19 +51,29 @@ def build_rerun_command(parameters: Mapping[str, Any]) -> str:
 
     The command has one option on each line.
     """
-    values = _format_changed_parameters(parameters)
     if "KUBERNETES_SERVICE_HOST" in os.environ:
-        words = ["dawnlist submit", *_take_options(values)]
-        for name, value in values.items():
+        return build_submit_command(parameters)
+    values = _format_changed_parameters(parameters)
+    _replace_laptop_urls(values)
+    words = ["dawnlist run --local", *_take_options(values)]
+    for name, value in values.items():
+        if name in PARAMETERS_WITHOUT_OPTION:
             words.append(_format_assignment(name, value))
-    else:
-        _replace_laptop_urls(values)
-        words = ["dawnlist run --local", *_take_options(values)]
-        for name, value in values.items():
-            if name in PARAMETERS_WITHOUT_OPTION:
-                words.append(_format_assignment(name, value))
-            else:
-                words.append(_format_option(name, value))
+        else:
+            words.append(_format_option(name, value))
+    return _join_lines(words)
+
+
+def build_submit_command(parameters: Mapping[str, Any]) -> str:
+    """Build `dawnlist submit …` with one option on each line."""
+    values = _format_changed_parameters(parameters)
+    words = ["dawnlist submit", *_take_options(values)]
+    for name, value in values.items():
+        words.append(_format_assignment(name, value))
+    return _join_lines(words)
+
+
+def _join_lines(words: list[str]) -> str:
     return " \\\n  ".join(words)
 
 

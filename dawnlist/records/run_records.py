@@ -33,21 +33,30 @@ RUN_SEARCH_DAYS: Final = 30
 def resolve_as_of(root: str, namespace: str, as_of: str, run: str) -> datetime:
     """Return the as_of of a run, in UTC, from the parameter that a step gets.
 
-    It is the time that the text says, unless that is one of Kubeflow's time macros. Kubeflow Pipelines does not
-    replace macros in a recurring run whose pipeline version is fixed, and older releases replace
-    none (kubeflow/pipelines#12494). Then the first step of the run takes the current time. The
-    later steps and their retries take the same time, which they find in the run record.
+    It is the time that the text says. If the text is empty, the first step of the run takes the
+    current time; the later steps and their retries take the same time, which they find in the run
+    record. A time macro of Kubeflow means the same as an empty text: Kubeflow Pipelines replaces it
+    in no pipeline of version 2 (kubeflow/pipelines#12494).
 
     Raises:
-        ValueError: the text is neither a time nor such a macro.
+        ValueError: the text is no time.
     """
-    if not as_of.startswith(TIME_MACRO_PREFIXES):
+    if as_of.strip() and not as_of.startswith(TIME_MACRO_PREFIXES):
         return parse_as_of(as_of)
     lake = Lake.open(root, namespace)
     for day in reversed(lake.names("runs")[-RUN_SEARCH_DAYS:]):
         if run in lake.names("runs", day):
             return parse_as_of(day)
     return datetime.now(UTC).replace(microsecond=0)
+
+
+def index_run_days(lake: Lake) -> dict[str, datetime]:
+    """Map the ids of the latest runs in the run record to their as_of."""
+    day_of_run = {}
+    for day in lake.names("runs")[-RUN_SEARCH_DAYS:]:
+        for run in lake.names("runs", day):
+            day_of_run[run] = parse_as_of(day)
+    return day_of_run
 
 
 @contextmanager

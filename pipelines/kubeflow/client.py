@@ -165,5 +165,5 @@ def _find_ca_file() -> str | None:
 
 def _advise_on_access() -> str:
     if not os.environ.get("KF_PIPELINES_ENDPOINT"):
-        return "give --host or KF_PIPELINES_ENDPOINT, and credentials as kfp takes them (docs/KUBEFLOW.md)"
-    return "check KF_PIPELINES_ENDPOINT, --host and your credentials (docs/KUBEFLOW.md)"
+        return "give --host or KF_PIPELINES_ENDPOINT, and credentials as kfp takes them (docs/KUBEFLOW-RUNS.md)"
+    return "check KF_PIPELINES_ENDPOINT, --host and your credentials (docs/KUBEFLOW-RUNS.md)"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dawnlist.cuts import CURRENT_TIME_MACRO, SCHEDULED_TIME_MACRO, format_iso
+from dawnlist.cuts import format_iso
 from dawnlist.pipelines import option_parsing
 from dawnlist.pipelines.kubeflow import options
 from dawnlist.pipelines.options import ForceOption, FormatOption, NamespaceOption
@@ -46,7 +46,6 @@ def submit_command(
     from dawnlist.pipelines.kubeflow.version_choice import PackageChoice, choose_version
 
     values = collect_option_values(source, lake, redis, namespace, settings)
-    values["as_of"] = CURRENT_TIME_MACRO
     if as_of:
         values["as_of"] = format_iso(option_parsing.parse_past_as_of(as_of))
     if force is not None:
@@ -90,6 +89,7 @@ def schedule_command(
 
     Example: `dawnlist schedule '0 3 * * *' --source postgresql://dawn@db/shop --lake gs://bucket/lake --redis redis://store:6379/0`
     """
+    from dawnlist.pipelines.kubeflow.catch_up import open_catch_up_lake, run_missing_days
     from dawnlist.pipelines.kubeflow.client import KfpClient
     from dawnlist.pipelines.kubeflow.output import show_schedule
     from dawnlist.pipelines.kubeflow.parameters import collect_option_values
@@ -100,7 +100,9 @@ def schedule_command(
 
     due_times = parse_schedule(cron)
     values = collect_option_values(source, lake, redis, namespace, settings)
-    values["as_of"] = SCHEDULED_TIME_MACRO
+    opened_lake = None
+    if catch_up:
+        opened_lake = open_catch_up_lake(lake, namespace)
     client = KfpClient(host, space)
     package_choice = PackageChoice(pipeline, package, nodes, image)
     version, parameters = choose_version(client, package_choice, values, assignments)
@@ -112,9 +114,10 @@ def schedule_command(
         due_times,
         parameters,
         account,
-        catch_up,
     )
     show_schedule(ensure_recurring_run(client, spec), spec)
+    if opened_lake:
+        raise typer.Exit(run_missing_days(client, spec, opened_lake, namespace))
 
 
 def unschedule_command(
@@ -161,7 +164,8 @@ def shop_status_command(
     Example: `dawnlist status --namespace shop --lake gs://bucket/lake --redis redis://store:6379/0`
     """
     from dawnlist.pipelines.kubeflow.client import KfpClient
-    from dawnlist.pipelines.kubeflow.output import show_shop_status
+    from dawnlist.pipelines.kubeflow.controller_check import find_controller_fault
+    from dawnlist.pipelines.kubeflow.output import show_shop_status, show_warning
     from dawnlist.pipelines.kubeflow.status import read_shop_status
 
     option_parsing.refuse_unknown_format(format_)
@@ -178,6 +182,7 @@ def shop_status_command(
         typer.echo(json.dumps(status, indent=1))
     else:
         show_shop_status(status)
+    show_warning(find_controller_fault())
 
 
 def _name_experiment(experiment: str, namespace: str) -> str:

@@ -23,7 +23,7 @@ SubmitAsOfOption = Annotated[
     str,
     typer.Option(
         help="End of the day to learn from, e.g. 2026-01-31T03:00:00Z; default: the time when the "
-        "run is created."
+        "run's first step begins."
     ),
 ]
 AssignmentsOption = Annotated[
@@ -70,5 +70,9 @@ ServiceAccountOption = Annotated[
 ]
 CatchUpOption = Annotated[
     bool,
-    typer.Option("--catch-up", help="After an outage of Kubeflow, also run what was missed."),
+    typer.Option(
+        "--catch-up",
+        help="Also run the days that were missed, now: the oldest first, one after the other, each "
+        "with its own as_of. They are found in the lake.",
+    ),
 ]

@@ -134,6 +134,12 @@ def show_shop_status(status: dict[str, Any]) -> None:
         _show_live_version(status["live"])
 
 
+def show_warning(text: str) -> None:
+    """Print a warning on standard error; nothing for an empty one."""
+    if text:
+        err.print(f"[yellow]![/] {escape(format_error(text))}", soft_wrap=True)
+
+
 def _show_runs(runs: list[dict[str, Any]]) -> None:
     if not runs:
         _print_clean("no run yet")
@@ -186,6 +192,11 @@ def _format_minutes(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return f"{seconds / 60:,.1f} min"
+
+
+def show_line(text: str) -> None:
+    """Print a line, without passwords and what a terminal would obey."""
+    _print_clean(text)
 
 
 def _print_clean(text: str, indent: str = "") -> None:

@@ -20,8 +20,6 @@ class RecurringRunSpec:
     """The parameters of each run, by name."""
     account: str
     """The pods' service account; empty for the API's choice."""
-    catch_up: bool
-    """Whether runs that were missed during an outage are made up for."""
     concurrency: int = 1
     """How many runs may run at the same time."""
 
@@ -33,7 +31,7 @@ class RecurringRunSpec:
             "version": self.version.id,
             **_name_parameter_traits(self.parameters),
             "service account": self.account,
-            "catch-up": self.catch_up,
+            "catch-up": False,
             "runs at once": self.concurrency,
             "enabled": True,
         }
@@ -199,6 +197,6 @@ def _create_recurring_run(client: KfpClient, spec: RecurringRunSpec) -> Any:
             pipeline_id=spec.version.pipeline_id,
             version_id=spec.version.id,
             max_concurrency=spec.concurrency,
-            no_catchup=not spec.catch_up,
+            no_catchup=True,
             service_account=spec.account or None,
         )

@@ -7,7 +7,8 @@ from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.kubeflow import recurring_runs, schedules, submission
 from dawnlist.pipelines.kubeflow.client import KfpClient
-from dawnlist.records.run_records import RUN_SEARCH_DAYS
+from dawnlist.pipelines.step_failures import describe_failure
+from dawnlist.records.run_records import index_run_days
 
 
 def read_shop_status(
@@ -47,12 +48,12 @@ def _read_runs(
 ) -> list[dict[str, Any]]:
     page = client.list_runs(experiment_id=experiment_id, sort_by="created_at desc", page_size=last)
     runs = page.runs or []
-    days = _index_run_days(lake) if lake and runs else {}
+    days = index_run_days(lake) if lake and runs else {}
     return [_describe_run(client, run, lake, days.get(run.run_id)) for run in runs]
 
 
 def _describe_run(
-    client: KfpClient, run: Any, lake: Lake | None, day: str | None
+    client: KfpClient, run: Any, lake: Lake | None, day: datetime | None
 ) -> dict[str, Any]:
     """Describe one run.
 
@@ -64,14 +65,14 @@ def _describe_run(
         seconds = (run.finished_at - run.created_at).total_seconds()
     error = run.error.message if run.error else None
     if lake and day and has_ended and run.state != "SUCCEEDED":
-        error = _find_failure(lake, day, run.run_id) or error
+        error = describe_failure(lake, day, run.run_id) or error
     return {
         "run": run.run_id,
         "name": run.display_name,
         "state": run.state or "UNKNOWN",
         "started": format_iso(run.created_at),
         "seconds": seconds,
-        "as_of": format_iso(parse_as_of(day)) if day else _read_as_of(run),
+        "as_of": format_iso(day) if day else _read_as_of(run),
         "error": error,
         "link": client.ui_link("runs", "details", run.run_id),
     }
@@ -83,28 +84,6 @@ def _read_as_of(run: Any) -> str | None:
     if not as_of or "[[" in as_of:
         return None
     return as_of
-
-
-def _find_failure(lake: Lake, day: str, run: str) -> str | None:
-    """Describe the first step of a run that did not succeed, from the run record."""
-    from dawnlist.pipelines.step_failures import describe_killed_step
-    from dawnlist.records.run_records import read_step_records
-
-    for record in read_step_records(lake, parse_as_of(day), run):
-        if record["state"] == "failed":
-            return f"{record['step']}: {record['error']['message']}"
-        if record["state"] == "started":
-            return describe_killed_step(record)
-    return None
-
-
-def _index_run_days(lake: Lake) -> dict[str, str]:
-    """Map the names of the latest runs in the run record to their days."""
-    day_of_run = {}
-    for day in lake.names("runs")[-RUN_SEARCH_DAYS:]:
-        for run in lake.names("runs", day):
-            day_of_run[run] = day
-    return day_of_run
 
 
 def _describe_recurring_run(recurring_run: Any) -> dict[str, Any]:

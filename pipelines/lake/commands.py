@@ -15,6 +15,7 @@ from dawnlist.pipelines.options import (
 
 if TYPE_CHECKING:
     from dawnlist.lake.lake import Lake
+    from dawnlist.settings import KeepSettings
 
 lake_app = typer.Typer(no_args_is_help=True, help="Show what is in the lake, and clean it up.")
 
@@ -56,11 +57,7 @@ def expire_command(
 
     Example: `dawnlist lake expire --keep-days 365`
     """
-    from datetime import UTC, datetime
-
-    from dawnlist.pipelines.lake.output import show_expiry
     from dawnlist.settings import KeepSettings, Settings
-    from dawnlist.upkeep import housekeeping
 
     options = {
         "interactions_days": keep_days,
@@ -73,8 +70,21 @@ def expire_command(
     for name, days in options.items():
         if days is not None:
             values[name] = days
-    keep = KeepSettings(**values)
-    opened = _require_tables(open_lake(lake, namespace, home))
+    expire_lake_and_show(open_lake(lake, namespace, home), KeepSettings(**values), dry_run)
+
+
+def expire_lake_and_show(lake: "Lake", keep: "KeepSettings", dry_run: bool = False) -> None:
+    """Do the daily housekeeping of a lake, and print what was dropped.
+
+    Raises:
+        FileNotFoundError: The lake has no tables.
+    """
+    from datetime import UTC, datetime
+
+    from dawnlist.pipelines.lake.output import show_expiry
+    from dawnlist.upkeep import housekeeping
+
+    opened = _require_tables(lake)
     report = housekeeping.expire_lake(opened, keep, datetime.now(UTC), dry_run, _print_progress)
     show_expiry(opened.uri, report, dry_run)
 
