@@ -153,7 +153,18 @@ def run_command(
         raise typer.Exit(run_and_show_report(arguments, package, home))
 
 
-CompileOutputOption = Annotated[Path, typer.Option(help="YAML file to write.")]
+CompileOutputOption = Annotated[
+    Path | None,
+    typer.Option(help="YAML file to write.", show_default="dawnlist-daily.yaml, or STEP.yaml"),
+]
+ComponentOption = Annotated[
+    str,
+    typer.Option(
+        metavar="STEP",
+        help="Write this step alone, such as `clean`, for a pipeline of your own; of the other "
+        "options it takes --image (docs/COMPONENTS.md).",
+    ),
+]
 CompileNodesOption = Annotated[
     str,
     typer.Option(help="`gpu` runs tune, train and refit on GPU nodes; `cpu` needs no GPU."),
@@ -187,7 +198,8 @@ KubernetesOption = Annotated[
 
 
 def compile_command(
-    output: CompileOutputOption = Path("dawnlist-daily.yaml"),
+    output: CompileOutputOption = None,
+    component: ComponentOption = "",
     nodes: CompileNodesOption = "cpu",
     image: StepImageOption = "",
     tune_shards: TuneShardsOption = 0,
@@ -212,13 +224,19 @@ def compile_command(
     Example: `dawnlist compile --output daily.yaml --nodes gpu --image registry.example/dawnlist-python:0.2.0`
     """
     from dawnlist.pipelines.kubeflow.parameters import collect_option_values
-    from dawnlist.pipelines.package import write_package
+    from dawnlist.pipelines.package import write_component, write_package
     from dawnlist.pipelines.placement import Placement
     from dawnlist.pipelines.step_memory import ShopSize
 
+    if component:
+        file = output or Path(f"{component}.yaml")
+        write_component(file, component, image)
+        typer.echo(f"next: kfp.components.load_component_from_file({str(file)!r})")
+        return
+    file = output or Path("dawnlist-daily.yaml")
     size = ShopSize(interactions, users, items, factors)
     placement = Placement(nodes, image, True, tune_shards, size, spot, gpu_type)
     defaults = collect_option_values(source, lake, redis, namespace, settings)
-    write_package(output, placement, kubernetes, defaults)
+    write_package(file, placement, kubernetes, defaults)
     next_command = "kubectl apply -f" if kubernetes else "dawnlist submit --package"
-    typer.echo(f"next: {next_command} {output}")
+    typer.echo(f"next: {next_command} {file}")
