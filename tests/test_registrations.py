@@ -218,8 +218,11 @@ def test_a_second_call_adds_no_entry_and_another_run_does(shop: Shop, mlflow: Ml
 def test_a_published_run_is_finished(shop: Shop) -> None:
     with record_step(shop.root, "shop", DAY, "run-1", "publish") as record:
         record.update({"published": True, "version": 4, "users": 80, "items": 50})
-    tracked = build_tracked_run(read_run_facts(shop.lake, DAY, "run-1"), {})
+    parameters = {"search": {"factors": [32, 64], "metric": "ndcg"}}
+    tracked = build_tracked_run(read_run_facts(shop.lake, DAY, "run-1"), parameters)
     assert (tracked.status, tracked.metrics["publish/version"]) == ("FINISHED", 4)
+    assert tracked.parameters["search/factors"] == "[32, 64]"
+    assert tracked.parameters["search/metric"] == "ndcg"
 
 
 def track(**changes: Any) -> TrackedRun:

@@ -55,8 +55,13 @@ def _read_times(facts: Facts) -> tuple[datetime, datetime]:
 
 
 def _flatten_parameters(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return the parameters as texts; an entry of an object is called e.g. `search/factors`."""
     texts = {}
     for name, value in parameters.items():
+        if isinstance(value, dict):
+            for key, text in _flatten_parameters(value).items():
+                texts[f"{name}/{key}"] = text
+            continue
         text = value if isinstance(value, str) else json.dumps(value)
         texts[name] = mask_passwords(text)
     return texts
