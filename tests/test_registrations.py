@@ -83,8 +83,8 @@ class Shop:
     def register(self, settings: str, run: str = "run-1") -> tuple[dict[str, str], list[str]]:
         """Register as the step notify does; give the lines, and the report in its three forms."""
         facts = read_run_facts(self.lake, DAY, run)
-        parameters = {"settings": settings, "source": "postgresql://u:hush-hush@db/shop", "k": 20}
-        facts = register_run(self.lake, facts, parameters)
+        parameters = {"source": "postgresql://u:hush-hush@db/shop", "k": 20}
+        facts = register_run(self.lake, facts, settings, parameters)
         page, summary = self.folder / "page.html", self.folder / "summary.md"
         log = write_report(self.lake, facts, page, summary)
         with record_step(self.root, "shop", DAY, run, "notify") as record:

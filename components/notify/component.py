@@ -64,7 +64,9 @@ def notify(
             from dawnlist.records.lineage import write_lineage
 
             opened_lake = Lake.open(lake, namespace)
-            facts = register_run(opened_lake, read_run_facts(opened_lake, moment, run), parameters)
+            facts = register_run(
+                opened_lake, read_run_facts(opened_lake, moment, run), settings, parameters
+            )
             print(write_report(opened_lake, facts, Path(report.path), Path(summary.path)))
             write_lineage([report, summary], [], lake, namespace, moment, run)
             record.update(

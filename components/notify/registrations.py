@@ -19,10 +19,13 @@ REGISTER_SECONDS: Final = 60.0
 """How long one system is waited for, in all."""
 
 
-def register_run(lake: Lake, facts: Facts, parameters: Mapping[str, Any]) -> Facts:
+def register_run(
+    lake: Lake, facts: Facts, settings_uri: str, parameters: Mapping[str, Any]
+) -> Facts:
     """Register what was published, and log the run.
 
     Args:
+        settings_uri: Where the shop's settings are; empty for the defaults, which name no system.
         parameters: The parameters that the run was started with.
 
     Returns:
@@ -30,7 +33,7 @@ def register_run(lake: Lake, facts: Facts, parameters: Mapping[str, Any]) -> Fac
         name none: the step that they broke says so.
     """
     try:
-        settings = Settings.load(parameters.get("settings", ""))
+        settings = Settings.load(settings_uri)
     except (ValueError, OSError):
         return facts
     lines = {}
