@@ -28,6 +28,8 @@ from dawnlist.schema import EVENT_WEIGHTS
 from dawnlist.values import MAX_DESCRIPTION, cut_text, describe_value
 from dawnlist.yaml_documents import parse_yaml
 
+MOUNTED_SETTINGS: Final = "/settings/settings.yaml"
+"""Where each pod finds the shop's settings, if the cluster has them (docs/KUBEFLOW.md)."""
 UNKNOWN_SETTING: Final = "there is no such name"
 MAX_EXPLAINED_ERRORS: Final = 20
 """Errors in settings that a message explains; it gives the number of the others."""
@@ -665,13 +667,14 @@ class Settings(_Section):
         """Read and check the settings.
 
         Args:
-            uri: A path, or a file://, gs:// or s3:// URI. Empty: all defaults.
+            uri: A path, or a file://, gs:// or s3:// URI. Empty: all defaults. The same goes for
+                MOUNTED_SETTINGS on a cluster that has no settings for the shop.
 
         Raises:
             ValueError: a setting is wrong. The message is one line with its name, its value and
                 the rule that it breaks.
         """
-        if not uri:
+        if not uri or (uri == MOUNTED_SETTINGS and not Path(uri).exists()):
             return cls()
         text = _read_document(uri)
         try:

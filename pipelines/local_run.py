@@ -62,7 +62,7 @@ def run_locally(
     Raises:
         RuntimeError: Another run in the same folder has not ended.
     """
-    lake = Lake.open(arguments["lake"], arguments.get("namespace", "default"))
+    lake = Lake.open(arguments["shop_lake"], arguments.get("shop", "default"))
     as_of, clock = parse_as_of(arguments["as_of"]), time.perf_counter()
     home.mkdir(parents=True, exist_ok=True)
     earlier_runs = set(_list_runs(lake, as_of))

@@ -1,14 +1,11 @@
 """Turn the texts of command-line options into values: stores, lakes, dates and lists of numbers."""
 
 import contextlib
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from dawnlist.model.hyper_parameters import BY_NAME
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -122,29 +119,27 @@ def parse_number_lists(**texts: str) -> dict[str, list[float]]:
     return {name: parse_number_list(name, text) for name, text in texts.items() if text}
 
 
-def parse_search_options(iterations: int | None, **texts: str) -> dict[str, Any]:
-    """Parse the hyper-parameters that the search is to try; those without a value are left out.
+def parse_search_options(
+    iterations: int | None, search_mode: str = "", metric: str = "", **texts: str
+) -> dict[str, Any]:
+    """Parse the options that are entries of the pipeline's parameter `search`.
+
+    Those without a value are left out.
 
     Raises:
         ValueError: The step tune would refuse a value. It would do so only minutes into a run.
     """
-    parameters: dict[str, Any] = parse_number_lists(**texts)
+    from dawnlist.records.run_parameters import parse_search
+
+    entries: dict[str, Any] = parse_number_lists(**texts)
     if iterations is not None:
-        parameters["iterations"] = iterations
-    validate_grid(parameters)
-    return parameters
-
-
-def validate_grid(parameters: Mapping[str, Any]) -> None:
-    """Check the hyper-parameters among the parameters of a run, as the step tune will.
-
-    Raises:
-        ValueError: A value is outside its limits, or a hyper-parameter has no value.
-    """
-    from dawnlist.components.tune.grid import Grid
-
-    names = (*BY_NAME, "iterations", "seed")
-    Grid(**{name: parameters[name] for name in names if name in parameters})
+        entries["iterations"] = iterations
+    if search_mode:
+        entries["search_mode"] = search_mode
+    if metric:
+        entries["metric"] = metric
+    parse_search(entries)
+    return entries
 
 
 def parse_number_list(name: str, text: str) -> list[float]:
@@ -166,6 +161,9 @@ def parse_force_reason(reason: str) -> str:
     Raises:
         ValueError: The reason is empty or unusable. The run would stop for it only at the gate.
     """
-    from dawnlist.components.gate.verdict import validate_force_reason
+    from dawnlist.records.run_parameters import parse_force_reason as parse_reason
 
-    return validate_force_reason(reason or " ")
+    parsed_reason = parse_reason(reason or " ")
+    if not parsed_reason:
+        raise ValueError(f"--force is {reason!r}: give the reason, or leave the option out")
+    return parsed_reason

@@ -38,13 +38,22 @@ def write_package(
             where the source, the lake and the store are.
 
     Raises:
-        ValueError: The file's name does not end in .yaml or .yml.
+        ValueError: The file's name does not end in .yaml or .yml, or the package is too large.
         FileNotFoundError: The file's folder does not exist.
     """
+    from google.protobuf import json_format  # type: ignore[import-untyped]
+
     from dawnlist.pipelines.daily import build_daily_pipeline
+    from dawnlist.pipelines.package_limits import refuse_large_package
 
     _require_yaml_output(output)
     pipeline = build_daily_pipeline(placement)
+    refuse_large_package(
+        json_format.MessageToDict(pipeline.pipeline_spec),
+        json_format.MessageToDict(pipeline.platform_spec),
+        placement.tune_shards,
+        placement.kfp_version,
+    )
     parameters = dict(defaults or {})
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
         staged = Path(folder) / "pipeline.yaml"

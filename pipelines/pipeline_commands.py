@@ -19,6 +19,7 @@ from dawnlist.pipelines.options import (
     SettingsOption,
     SourceOption,
 )
+from dawnlist.pipelines.placement_options import PlacementOptions, add_placement_options
 
 LocalOption = Annotated[
     bool, typer.Option("--local", help="Run on this machine, with kfp's local runner.")
@@ -35,7 +36,7 @@ SearchOption = Annotated[
     str,
     typer.Option(
         help="`full` tries the whole grid; `around_champion` the live configuration and its "
-        "neighbours in the grid; `off` only the live configuration."
+        "neighbours in the grid; `off` only the live configuration. Default: around_champion."
     ),
 ]
 FactorsOption = Annotated[str, typer.Option(help=BY_NAME["factors"].help)]
@@ -62,7 +63,8 @@ RunIterationsOption = Annotated[
     int | None, typer.Option(help="Sweeps over users and items in each fit.")
 ]
 MetricOption = Annotated[
-    str, typer.Option(help="Metric that decides: ndcg, recall, map, mrr or hit_rate.")
+    str,
+    typer.Option(help="Metric that decides: ndcg (the default), recall, map, mrr or hit_rate."),
 ]
 RunPackageOption = Annotated[
     Path | None, typer.Option(help="Run this compiled YAML file instead of the code's pipeline.")
@@ -78,7 +80,7 @@ def run_command(
     namespace: NamespaceOption = "default",
     settings: SettingsOption = "",
     window_days: WindowOption = 365,
-    search: SearchOption = "around_champion",
+    search: SearchOption = "",
     factors: FactorsOption = "",
     regularization: RegularizationOption = "",
     alpha: AlphaOption = "",
@@ -92,7 +94,7 @@ def run_command(
     content_share: ContentShareOption = "",
     content_pairs: ContentPairsOption = "",
     iterations: RunIterationsOption = None,
-    metric: MetricOption = "ndcg",
+    metric: MetricOption = "",
     k: ListLengthOption = 20,
     set_: RunSetOption = None,
     force: ForceOption = None,
@@ -108,24 +110,23 @@ def run_command(
             "`dawnlist run` runs on this machine only: add --local, or use `dawnlist submit` to run "
             "on a cluster"
         )
-    from dawnlist.components.tune.grid import validate_metric, validate_search_mode
     from dawnlist.cuts import format_iso
-    from dawnlist.pipelines.run_assignments import parse_run_assignments, refuse_double_values
+    from dawnlist.pipelines.run_assignments import merge_search_entries, parse_run_assignments
     from dawnlist.pipelines.run_output import run_and_show_report
 
     arguments: dict[str, Any] = {
-        "source": source,
+        "shop_source": source,
         "as_of": format_iso(option_parsing.parse_past_as_of(as_of)),
-        "lake": option_parsing.choose_lake_uri(lake, home),
-        "namespace": namespace,
-        "settings": settings,
-        "window_days": window_days,
-        "search": search,
-        "metric": metric,
-        "k": k,
+        "shop_lake": option_parsing.choose_lake_uri(lake, home),
+        "shop": namespace,
+        "shop_settings": settings,
+        "history_days": window_days,
+        "list_length": k,
     }
-    searched = option_parsing.parse_search_options(
+    search_entries = option_parsing.parse_search_options(
         iterations,
+        search,
+        metric,
         factors=factors,
         regularization=regularization,
         alpha=alpha,
@@ -140,16 +141,12 @@ def run_command(
         content_pairs=content_pairs,
     )
     assigned = parse_run_assignments(set_ or [])
-    refuse_double_values(searched, assigned)
-    arguments |= searched | assigned
-    # The steps that use these come late in a run, so they are validated here too.
-    validate_search_mode(arguments["search"])
-    validate_metric(arguments["metric"])
-    option_parsing.validate_grid(arguments)
+    arguments |= assigned
+    arguments["search"] = merge_search_entries(search_entries, assigned.get("search", {}))
     if force is not None:
-        arguments["force"] = option_parsing.parse_force_reason(force)
+        arguments["force_publish"] = option_parsing.parse_force_reason(force)
     with option_parsing.provide_store_url(redis, home) as url:
-        arguments["redis"] = url
+        arguments["shop_store"] = url
         raise typer.Exit(run_and_show_report(arguments, package, home))
 
 
@@ -165,29 +162,6 @@ ComponentOption = Annotated[
         "options it takes --image (docs/COMPONENTS.md).",
     ),
 ]
-CompileNodesOption = Annotated[
-    str,
-    typer.Option(help="`gpu` runs tune, train and refit on GPU nodes; `cpu` needs no GPU."),
-]
-StepImageOption = Annotated[str, typer.Option(help="Container image of every step.")]
-TuneShardsOption = Annotated[
-    int, typer.Option(help="Number of nodes that share the search; 0 searches on one node.")
-]
-InteractionsCountOption = Annotated[
-    int,
-    typer.Option(help="Rows expected in the window. The memory of the steps depends on this size."),
-]
-UsersCountOption = Annotated[int, typer.Option(help="Users expected in the window.")]
-ItemsCountOption = Annotated[int, typer.Option(help="Items expected in the window.")]
-LongestVectorOption = Annotated[
-    int, typer.Option(help="Length of the longest vectors that the search will try.")
-]
-SpotOption = Annotated[
-    bool, typer.Option("--spot", help="Run tune, train and refit on GKE's spot nodes.")
-]
-GpuTypeOption = Annotated[
-    str, typer.Option(help="GKE's name of a kind of GPU, such as `nvidia-l4`.")
-]
 KubernetesOption = Annotated[
     bool,
     typer.Option(
@@ -197,24 +171,18 @@ KubernetesOption = Annotated[
 ]
 
 
+@add_placement_options
 def compile_command(
     output: CompileOutputOption = None,
     component: ComponentOption = "",
-    nodes: CompileNodesOption = "cpu",
-    image: StepImageOption = "",
-    tune_shards: TuneShardsOption = 0,
-    interactions: InteractionsCountOption = 20_000_000,
-    users: UsersCountOption = 400_000,
-    items: ItemsCountOption = 50_000,
-    factors: LongestVectorOption = 64,
-    spot: SpotOption = False,
-    gpu_type: GpuTypeOption = "",
     kubernetes: KubernetesOption = False,
     source: kubeflow_options.ClusterSourceOption = "",
     lake: kubeflow_options.ClusterLakeOption = "",
     redis: kubeflow_options.ClusterStoreOption = "",
     namespace: NamespaceOption = "default",
     settings: kubeflow_options.ClusterSettingsOption = "",
+    *,
+    placement_options: PlacementOptions,
 ) -> None:
     """Write the package for Kubeflow Pipelines. The same code always gives the same bytes.
 
@@ -225,18 +193,14 @@ def compile_command(
     """
     from dawnlist.pipelines.kubeflow.parameters import collect_option_values
     from dawnlist.pipelines.package import write_component, write_package
-    from dawnlist.pipelines.placement import Placement
-    from dawnlist.pipelines.step_memory import ShopSize
 
     if component:
         file = output or Path(f"{component}.yaml")
-        write_component(file, component, image)
+        write_component(file, component, placement_options.image)
         typer.echo(f"next: kfp.components.load_component_from_file({str(file)!r})")
         return
     file = output or Path("dawnlist-daily.yaml")
-    size = ShopSize(interactions, users, items, factors)
-    placement = Placement(nodes, image, True, tune_shards, size, spot, gpu_type)
     defaults = collect_option_values(source, lake, redis, namespace, settings)
-    write_package(file, placement, kubernetes, defaults)
+    write_package(file, placement_options.build_placement(), kubernetes, defaults)
     next_command = "kubectl apply -f" if kubernetes else "dawnlist submit --package"
     typer.echo(f"next: {next_command} {file}")

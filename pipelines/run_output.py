@@ -25,11 +25,11 @@ def run_and_show_report(arguments: dict[str, Any], package: Path | None, home: P
 
     _sync_champion(arguments)
     pipeline = _load_pipeline(package)
-    with terminal.err.status("starting") as status:
+    with terminal.show_step_status("starting") as status:
 
         def show_step(record: StepRecord) -> None:
             if record["state"] == "started":
-                status.update(f"{record['step']} ...")
+                status.show({record["step"]: 0.0})
             else:
                 terminal.err.print(_format_ended_step(record))
 
@@ -46,9 +46,9 @@ def _sync_champion(arguments: dict[str, Any]) -> None:
     from dawnlist.records import registry
     from dawnlist.store.client import connect_store
 
-    namespace = arguments["namespace"]
-    with connect_store(arguments["redis"]) as client:
-        lake = Lake.open(arguments["lake"], namespace)
+    namespace = arguments["shop"]
+    with connect_store(arguments["shop_store"]) as client:
+        lake = Lake.open(arguments["shop_lake"], namespace)
         registry.sync_champion(lake, client, namespace)
 
 
@@ -89,7 +89,7 @@ def _show_report(local_run: "LocalRun", arguments: dict[str, Any], log: Path) ->
     from dawnlist.cuts import format_stamp, parse_as_of
     from dawnlist.lake.lake import Lake
 
-    lake = Lake.open(arguments["lake"], arguments["namespace"])
+    lake = Lake.open(arguments["shop_lake"], arguments["shop"])
     as_of = parse_as_of(arguments["as_of"])
     terminal.print_line(render_text_report(lake, as_of, local_run.run))
     folder = format_stamp(as_of)

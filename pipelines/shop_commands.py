@@ -89,6 +89,13 @@ def serve_command(
     static: Annotated[
         Path | None, typer.Option(help="JSON file of items to answer with when there is no store.")
     ] = None,
+    log_answers: Annotated[
+        bool,
+        typer.Option(
+            "--log-answers",
+            help="Log what each answer showed, for `dawnlist collect` to land in the lake.",
+        ),
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Serve recommendations: a KServe predictor with the V1 and V2 protocols.
@@ -101,7 +108,15 @@ def serve_command(
     from dawnlist.serving.predictor.server import run_predictor
 
     with option_parsing.provide_store_url(redis, home) as url:
-        run_predictor(url, namespace, port, host, grpc_port=grpc_port, static=static)
+        run_predictor(
+            url,
+            namespace,
+            port,
+            host,
+            grpc_port=grpc_port,
+            static=static,
+            logs_answers=log_answers,
+        )
 
 
 def recommend_command(

@@ -1,12 +1,15 @@
 """The bounds of cleaning: the value exactly on each bound, and the nearest one beyond it."""
 
+from contextlib import nullcontext
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from dawnlist.components.clean import cleaning
 from dawnlist.components.clean.cleaning import clean_landed_objects
 from dawnlist.components.clean.table_commits import add_adjacent_days, list_lookup_days
 from dawnlist.cuts import format_iso, parse_as_of
@@ -232,3 +235,19 @@ def test_a_shop_s_settings_of_double_clicks_are_in_seconds(lake: Lake) -> None:
     cleaned(lake, table, double_click_seconds=29.999999)
     assert ids(lake) == {"a", "b"}
     assert SourceSettings().double_click_seconds == 2
+
+
+def test_a_run_that_lost_its_lease_commits_nothing(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease is asked between the limits and the commit of the interactions."""
+
+    def refuse() -> None:
+        raise RuntimeError("lost the lease")
+
+    lost = nullcontext(SimpleNamespace(check=refuse))
+    monkeypatch.setattr(cleaning, "hold_lease", lambda *_, **__: lost)
+    with pytest.raises(RuntimeError, match="lost the lease"):
+        cleaned(lake, events(view("a", "ann", NOON), view("b", "null", NOON)))
+    assert lake.table("interactions") is None
+    assert reasons(lake) == {2: "user_id missing"}

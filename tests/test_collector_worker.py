@@ -195,7 +195,7 @@ def test_the_stream_is_trimmed_up_to_what_every_group_has_done(store: Any) -> No
 
 
 def test_lags_are_measured(store: Any) -> None:
-    assert [lag["events"] for lag in measure_lags(store, "shop")] == [0, 0, 0]
+    assert [lag["events"] for lag in measure_lags(store, "shop")] == [0, 0, 0, 0]
     put(store)
     accepted = measure_lags(store, "shop")[0]
     assert (accepted["stream"], accepted["events"]) == ("accepted", 1)

@@ -16,7 +16,7 @@ from kubernetes.config import incluster_config  # type: ignore[import-untyped]
 from rich.console import Console
 
 from dawnlist.pipelines import cli
-from dawnlist.pipelines.deploy import cluster, deploy_steps, pods, rollout, webhooks
+from dawnlist.pipelines.deploy import cluster, deploy_steps, pods, rollout, rollout_states, webhooks
 from dawnlist.pipelines.deploy.cluster import format_object_name
 from dawnlist.pipelines.deploy.leftovers import add_set_label
 from dawnlist.pipelines.deploy.manifest_changes import (
@@ -786,6 +786,30 @@ def test_a_service_is_ready_when_its_deployment_is_rolled_out(
     done = deploy(service())
     words = [line.split("inferenceservice/dawnlist: ")[-1] for line in done.err]
     assert (words, done.code) == (["not processed yet", "1 of 2 ready", "ready"], 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        ({"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}, "done"),
+        ({"replicas": 3, "updatedReplicas": 2, "availableReplicas": 2}, "2 of 2 ready"),
+        ({"replicas": 2, "updatedReplicas": 1, "availableReplicas": 2}, "1 of 2 ready"),
+        ({"replicas": 2, "updatedReplicas": 2, "availableReplicas": 1}, "1 of 2 ready"),
+        ({"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}, "done"),
+        ({"observedGeneration": 6}, "not processed yet"),
+        ({"observedGeneration": 8}, "0 of 2 ready"),
+    ],
+)
+def test_a_rollout_is_done_when_no_older_pod_serves(
+    api: KubeApi, status: dict[str, Any], message: str
+) -> None:
+    """With `maxSurge` a third pod of the older template runs on beside two new ones."""
+    deployment = workload(replicas=2)
+    deployment["metadata"]["generation"] = 7
+    deployment["status"] = {"observedGeneration": 7, **status}
+    state = rollout_states._read_replica_state(deployment)
+    assert (state.done, state.stuck) == (message == "done", False)
+    assert state.message == ("2 of 2 ready" if message == "done" else message)
 
 
 def test_a_service_is_not_taken_at_its_word_right_after_a_change(

@@ -308,8 +308,9 @@ def test_what_the_job_submits_is_a_run_of_the_shop(
     assert run["service_account"] == SERVICE_ACCOUNT
     said = shop(trees)
     assert run["runtime_config"]["parameters"] == {
-        "source": said["DAWNLIST_SOURCE"], "lake": said["DAWNLIST_LAKE"], "redis": said["DAWNLIST_REDIS"],
-        "namespace": said["DAWNLIST_NAMESPACE"], "settings": "/settings/settings.yaml",
+        "shop_source": said["DAWNLIST_SOURCE"], "shop_lake": said["DAWNLIST_LAKE"],
+        "shop_store": said["DAWNLIST_REDIS"], "shop": said["DAWNLIST_NAMESPACE"],
+        "shop_settings": "/settings/settings.yaml",
     }  # fmt: skip
 
 

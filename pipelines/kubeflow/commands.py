@@ -9,11 +9,13 @@ from dawnlist.cuts import format_iso
 from dawnlist.pipelines import option_parsing
 from dawnlist.pipelines.kubeflow import options
 from dawnlist.pipelines.options import ForceOption, FormatOption, NamespaceOption
+from dawnlist.pipelines.placement_options import PlacementOptions, add_placement_options
 
 PIPELINE_NAME = "dawnlist-daily"
 SERVICE_ACCOUNT = "dawnlist-pipeline"
 
 
+@add_placement_options
 def submit_command(
     source: options.ClusterSourceOption = "",
     lake: options.ClusterLakeOption = "",
@@ -24,8 +26,6 @@ def submit_command(
     assignments: options.AssignmentsOption = [],  # noqa: B006 - typer reads the default
     force: ForceOption = None,
     package: options.PackageOption = None,
-    nodes: options.NodesOption = "",
-    image: options.ImageOption = "",
     host: options.KfpHostOption = "",
     space: options.KfpNamespaceOption = "",
     experiment: options.ExperimentOption = "",
@@ -34,6 +34,9 @@ def submit_command(
     detach: Annotated[
         bool, typer.Option("--detach", help="Start the run, and do not wait for its end.")
     ] = False,
+    pending_minutes: options.PendingMinutesOption = None,
+    *,
+    placement_options: PlacementOptions,
 ) -> None:
     """Run the pipeline on Kubeflow, follow the run to its end, and print its link in the UI.
 
@@ -49,18 +52,21 @@ def submit_command(
     if as_of:
         values["as_of"] = format_iso(option_parsing.parse_past_as_of(as_of))
     if force is not None:
-        values["force"] = option_parsing.parse_force_reason(force)
+        values["force_publish"] = option_parsing.parse_force_reason(force)
     client = KfpClient(host, space)
-    package_choice = PackageChoice(pipeline, package, nodes, image)
+    package_choice = PackageChoice(pipeline, package, placement_options)
     version, parameters = choose_version(client, package_choice, values, assignments)
     experiment_id = ensure_experiment(client, _name_experiment(experiment, namespace))
     run_name = f"{pipeline} {namespace} {as_of or 'now'}"
     run_id = start_run(client, version, experiment_id, run_name, parameters, account)
     show_submitted_run(client, run_id, version)
     if not detach:
-        raise typer.Exit(show_run_progress(client, run_id, version, lake, namespace))
+        raise typer.Exit(
+            show_run_progress(client, run_id, version, lake, namespace, pending_minutes)
+        )
 
 
+@add_placement_options
 def schedule_command(
     cron: Annotated[
         str,
@@ -77,13 +83,13 @@ def schedule_command(
     assignments: options.AssignmentsOption = [],  # noqa: B006 - typer reads the default
     catch_up: options.CatchUpOption = False,
     package: options.PackageOption = None,
-    nodes: options.NodesOption = "",
-    image: options.ImageOption = "",
     host: options.KfpHostOption = "",
     space: options.KfpNamespaceOption = "",
     experiment: options.ExperimentOption = "",
     pipeline: options.PipelineNameOption = PIPELINE_NAME,
     account: options.ServiceAccountOption = SERVICE_ACCOUNT,
+    *,
+    placement_options: PlacementOptions,
 ) -> None:
     """Let Kubeflow run the pipeline regularly. A schedule that is as requested stays untouched.
 
@@ -104,7 +110,7 @@ def schedule_command(
     if catch_up:
         opened_lake = open_catch_up_lake(lake, namespace)
     client = KfpClient(host, space)
-    package_choice = PackageChoice(pipeline, package, nodes, image)
+    package_choice = PackageChoice(pipeline, package, placement_options)
     version, parameters = choose_version(client, package_choice, values, assignments)
     experiment_id = ensure_experiment(client, _name_experiment(experiment, namespace))
     spec = RecurringRunSpec(

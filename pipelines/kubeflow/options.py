@@ -35,15 +35,9 @@ AssignmentsOption = Annotated[
 PackageOption = Annotated[
     Path | None,
     typer.Option(
-        help="A compiled package. It is uploaded unless the same bytes are there. Without this, "
-        "--nodes or --image, the newest uploaded version runs."
+        help="A compiled package. It is uploaded unless the same bytes are there. Without it, and "
+        "without an option of `compile`, the newest uploaded version runs."
     ),
-]
-NodesOption = Annotated[
-    str, typer.Option(help="Compile and upload for `gpu` or `cpu`, as `dawnlist compile --nodes`.")
-]
-ImageOption = Annotated[
-    str, typer.Option(help="Compile and upload with this image for every step.")
 ]
 KfpHostOption = Annotated[
     str,
@@ -74,5 +68,13 @@ CatchUpOption = Annotated[
         "--catch-up",
         help="Also run the days that were missed, now: the oldest first, one after the other, each "
         "with its own as_of. They are found in the lake.",
+    ),
+]
+PendingMinutesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="End the run when a pod of it has waited for so many minutes; default: only --run-hours ends "
+        "it.",
     ),
 ]

@@ -1,20 +1,34 @@
 """Read the parameters of a compiled pipeline, and check their values before anything is sent."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from dawnlist.model.hyper_parameters import BY_NAME
 from dawnlist.pipelines.deploy.manifests import YAML_LOADER
+from dawnlist.pipelines.kubeflow.api_version import (
+    LEAST_VERSION,
+    RUN_END_VERSION,
+    STEP_USER_VERSION,
+    ApiVersion,
+)
 from dawnlist.pipelines.package import require_package
+from dawnlist.records.run_parameters import PARAMETER_OPTIONS, parse_search
 from dawnlist.urls import REDIS_PASSWORD, SOURCE_PASSWORD, refuse_password
 from dawnlist.yaml_documents import parse_yaml_documents
 
 PipelineSpec = dict[str, Any]
 """The specification of a pipeline, as in a package or at the API."""
 
-OPTION_PARAMETERS: Final = ("source", "lake", "redis", "as_of", "namespace", "settings", "force")
-"""Parameters that have an option of their own, so that --set does not take them."""
+SEARCH_KINDS: Final = {
+    "search_mode": "STRING",
+    "metric": "STRING",
+    "iterations": "NUMBER_INTEGER",
+    "seed": "NUMBER_INTEGER",
+    **dict.fromkeys(BY_NAME, "LIST"),
+}
+"""Entries of the parameter `search`, which --set takes as it takes parameters, with their types."""
 
 
 def read_spec(package: Path) -> PipelineSpec:
@@ -33,6 +47,20 @@ def read_spec(package: Path) -> PipelineSpec:
             f"{str(package)!r} is not a compiled pipeline: `dawnlist compile --output FILE.yaml` writes one"
         ) from None
     return dict(spec)
+
+
+def read_needed_version(package: Path) -> ApiVersion:
+    """Read which version of Kubeflow Pipelines a compiled package needs at least."""
+    data = require_package(package).read_bytes()
+    needed = LEAST_VERSION
+    for document in parse_yaml_documents(data, YAML_LOADER):
+        kubernetes = (document.get("platforms") or {}).get("kubernetes") or {}
+        if kubernetes.get("pipelineConfig"):
+            return RUN_END_VERSION
+        executors = (kubernetes.get("deploymentSpec") or {}).get("executors") or {}
+        if any("securityContext" in executor for executor in executors.values()):
+            needed = STEP_USER_VERSION
+    return needed
 
 
 def unwrap_pipeline_spec(answer: Any) -> PipelineSpec:
@@ -81,8 +109,13 @@ def collect_option_values(
         raise ValueError(
             f"pods can't reach the store {redis!r}: give a URL, e.g. redis://HOST:6379/0"
         )
-    values = {"namespace": check_namespace(namespace)}
-    options = {"source": source, "lake": lake, "redis": redis, "settings": settings}
+    values = {"shop": check_namespace(namespace)}
+    options = {
+        "shop_source": source,
+        "shop_lake": lake,
+        "shop_store": redis,
+        "shop_settings": settings,
+    }
     for name, value in options.items():
         if value:
             values[name] = value
@@ -103,17 +136,43 @@ def build_run_parameters(
         ValueError: A parameter is unknown, given twice, of another type, or missing.
     """
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    parameters = dict(values)
-    for assignment in assignments:
-        name, text = split_assignment(assignment)
-        if name in parameters:
-            raise ValueError(f"--set {name}=… is given twice")
-        if name in declared:
-            parameters[name] = parse_parameter_value(name, text, declared[name]["parameterType"])
-        else:
-            parameters[name] = text
+    kinds = {name: parameter["parameterType"] for name, parameter in declared.items()}
+    parameters = {**values, **parse_assignments(assignments, kinds)}
     _refuse_unknown_parameters(parameters, declared)
     _refuse_missing_parameters(parameters, declared)
+    return parameters
+
+
+def parse_assignments(assignments: Sequence[str], kinds: Mapping[str, str]) -> dict[str, Any]:
+    """Parse texts NAME=VALUE of --set. A name is that of a parameter or of an entry of `search`.
+
+    Args:
+        assignments: The texts, e.g. list_length=10 or factors=32,64.
+        kinds: kfp's names of the parameters' types, by parameter.
+
+    Returns:
+        The parameters by name. One that `kinds` does not have is a text.
+
+    Raises:
+        ValueError: A text has no equals sign, or a value is given twice, has an option of its own,
+            is of another type, or is nothing that a search takes.
+    """
+    parameters: dict[str, Any] = {}
+    search_entries: dict[str, Any] = {}
+    for assignment in assignments:
+        name, text = split_assignment(assignment)
+        if name in parameters or name in search_entries:
+            raise ValueError(f"--set {name}=… is given twice")
+        if name in kinds:
+            parameters[name] = parse_parameter_value(name, text, kinds[name])
+        elif name in SEARCH_KINDS and "search" in kinds:
+            search_entries[name] = parse_parameter_value(name, text, SEARCH_KINDS[name])
+        else:
+            parameters[name] = text
+    if search_entries:
+        parameters["search"] = {**parameters.get("search", {}), **search_entries}
+    if kinds.get("search") == "STRUCT":
+        parse_search(parameters.get("search", {}))
     return parameters
 
 
@@ -121,9 +180,9 @@ def split_assignment(assignment: str) -> tuple[str, str]:
     """Split NAME=VALUE of --set. ValueError without an equals sign, or where NAME has an option."""
     name, equals, text = assignment.partition("=")
     if not equals:
-        raise ValueError(f"--set {assignment!r} has no '=': give NAME=VALUE, e.g. k=10")
-    if name in OPTION_PARAMETERS:
-        raise ValueError(f"--set {name}=…: {name} has an option, or is set by the command")
+        raise ValueError(f"--set {assignment!r} has no '=': give NAME=VALUE, e.g. list_length=10")
+    if name in PARAMETER_OPTIONS:
+        raise ValueError(f"--set {name}=…: give {name} by {PARAMETER_OPTIONS[name]}")
     return name, text
 
 
@@ -148,9 +207,7 @@ def _refuse_missing_parameters(parameters: dict[str, Any], declared: dict[str, A
 
 def _name_option(parameter: str) -> str:
     """Name the option that sets a parameter."""
-    if parameter in OPTION_PARAMETERS:
-        return f"--{parameter.replace('_', '-')}"
-    return f"--set {parameter}=…"
+    return PARAMETER_OPTIONS.get(parameter, f"--set {parameter}=…")
 
 
 def parse_parameter_value(name: str, text: str, kind: str) -> Any:

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from dawnlist.cuts import format_iso, parse_as_of
+from dawnlist.cuts import format_iso, is_current_time, parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.kubeflow import recurring_runs, schedules, submission
 from dawnlist.pipelines.kubeflow.client import KfpClient
+from dawnlist.pipelines.kubeflow.run_activity import read_activity
+from dawnlist.pipelines.kubeflow.waiting_pods import RunPods
 from dawnlist.pipelines.step_failures import describe_failure
 from dawnlist.records.run_records import index_run_days
 
@@ -49,11 +51,12 @@ def _read_runs(
     page = client.list_runs(experiment_id=experiment_id, sort_by="created_at desc", page_size=last)
     runs = page.runs or []
     days = index_run_days(lake) if lake and runs else {}
-    return [_describe_run(client, run, lake, days.get(run.run_id)) for run in runs]
+    pods = RunPods(client.space)
+    return [_describe_run(client, run, lake, days.get(run.run_id), pods) for run in runs]
 
 
 def _describe_run(
-    client: KfpClient, run: Any, lake: Lake | None, day: datetime | None
+    client: KfpClient, run: Any, lake: Lake | None, day: datetime | None, pods: RunPods
 ) -> dict[str, Any]:
     """Describe one run.
 
@@ -75,13 +78,14 @@ def _describe_run(
         "as_of": format_iso(day) if day else _read_as_of(run),
         "error": error,
         "link": client.ui_link("runs", "details", run.run_id),
+        **read_activity(client, run, pods),
     }
 
 
 def _read_as_of(run: Any) -> str | None:
-    """Return the as_of of a run; None when it is a macro that the API server fills in."""
+    """Return the as_of that a run was given; None when it takes its own time."""
     as_of = str(recurring_runs.read_run_parameters(run).get("as_of", ""))
-    if not as_of or "[[" in as_of:
+    if is_current_time(as_of):
         return None
     return as_of
 

@@ -1,7 +1,6 @@
-"""Upload versions of the pipeline to Kubeflow Pipelines, start runs, and follow them."""
+"""Upload versions of the pipeline to Kubeflow Pipelines, start runs, and read their tasks."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,6 @@ from dawnlist.pipelines.package import build_version_name
 
 FINAL_STATES: Final = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 """The states in which a run or a task has ended."""
-RUN_POLL_SECONDS = 5.0
-API_OUTAGE_SECONDS = 300.0
-"""How long following a run goes on while the API does not answer."""
-API_REFUSAL_SECONDS = 15.0
-"""How long following a run goes on while the API refuses the credentials."""
-
-StepEndCallback = Callable[[str, str, float, str], None]
-"""Called with a step's name, the state in which it ended, its seconds, and the API's error."""
 
 
 @dataclass(frozen=True)
@@ -118,66 +109,6 @@ def start_run(
             service_account=account or None,
         )
     return str(run.run_id)
-
-
-def follow_run(
-    client: KfpClient, run_id: str, step_names: set[str], report_step: StepEndCallback
-) -> Any:
-    """Wait for the end of a run, and return the run.
-
-    An outage of the API is waited out for API_OUTAGE_SECONDS.
-
-    Args:
-        client: The client of the API.
-        run_id: The run.
-        step_names: The names of the tasks to report.
-        report_step: Called for each of these tasks when it has ended.
-
-    Raises:
-        ConnectionError: The API does not answer any more.
-        PermissionError: The API does not accept the credentials any more.
-    """
-    reported: set[str] = set()
-    last_answer = time.monotonic()
-    while True:
-        try:
-            run = client.get_run(run_id)
-        except (ConnectionError, PermissionError) as error:
-            client = _reconnect(client, error, last_answer)
-            continue
-        last_answer = time.monotonic()
-        for task in list_ended_steps(run, step_names):
-            if task.display_name not in reported:
-                reported.add(task.display_name)
-                _report_task(task, report_step)
-        if is_over(run):
-            return run
-        time.sleep(RUN_POLL_SECONDS)
-
-
-def _reconnect(client: KfpClient, error: Exception, last_answer: float) -> KfpClient:
-    """Connect again after an error, until the API has been lost for too long.
-
-    The new client reads the credentials anew, as a token or a cookie may have expired.
-    """
-    while True:
-        allowed_seconds = API_REFUSAL_SECONDS
-        if isinstance(error, ConnectionError):
-            allowed_seconds = API_OUTAGE_SECONDS
-        if time.monotonic() - last_answer > allowed_seconds:
-            raise error
-        time.sleep(RUN_POLL_SECONDS)
-        try:
-            return KfpClient(*client.connection_arguments)
-        except (ConnectionError, PermissionError) as next_error:
-            error = next_error
-
-
-def _report_task(task: Any, report_step: StepEndCallback) -> None:
-    message = ""
-    if task.error and task.error.message:
-        message = task.error.message
-    report_step(task.display_name, task.state, measure_task_seconds(task), message)
 
 
 def is_over(run: Any) -> bool:
