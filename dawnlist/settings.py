@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import pyarrow.fs as pafs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from dawnlist.machine.spark_url import classify_spark_url
 from dawnlist.schema import EVENT_WEIGHTS
@@ -42,6 +50,17 @@ def _restore_rule_mode(value: object) -> object:
 
 RuleMode = Annotated[Literal["on", "off", "shadow"], BeforeValidator(_restore_rule_mode)]
 """on: the rule drops events; shadow: it reports them and drops nothing; off: it does not run."""
+
+
+def _check_web_address(url: str) -> str:
+    """Check an address that a browser or a client may open; it may be empty."""
+    if url and not re.fullmatch(r"https?://[^\s@?#]+", url):
+        raise ValueError("give an address that begins with https:// or http://, without a user")
+    return url.rstrip("/")
+
+
+WebAddress = Annotated[str, AfterValidator(_check_web_address)]
+"""An address that begins with https:// or http://; it has no user, no password and no query."""
 
 
 class _Section(BaseModel):
@@ -485,23 +504,43 @@ class NotifySettings(_Section):
 
     After that the next run's notify step tries again.
     """
-    kubeflow_url: str = ""
+    kubeflow_url: WebAddress = ""
     """The address of Kubeflow's UI, for a link to the run, e.g. https://kubeflow.example/pipeline.
 
     If it is empty, messages have no such link.
     """
-    reports_url: str = ""
+    reports_url: WebAddress = ""
     """The address at which a browser finds the lake's folder `reports`, for a link to the report.
 
     If it is empty, messages have no such link.
     """
 
-    @field_validator("kubeflow_url", "reports_url")
-    @classmethod
-    def _check_web_address(cls, url: str) -> str:
-        if url and not re.fullmatch(r"https?://[^\s@?#]+", url):
-            raise ValueError("give an address that begins with https:// or http://, without a user")
-        return url.rstrip("/")
+
+class ModelRegistrySettings(_Section):
+    """Kubeflow's Model Registry (Kubeflow Hub), in which published versions are entered.
+
+    The environment variable DAWNLIST_MODEL_REGISTRY_TOKEN holds its token, if it asks for one; see
+    docs/REGISTRIES.md.
+    """
+
+    url: WebAddress = ""
+    """The registry's address, e.g. http://model-registry-service.kubeflow:8080.
+
+    If it is empty, no version is entered.
+    """
+
+
+class MlflowSettings(_Section):
+    """The MLflow tracking server to which runs are logged, with their parameters and metrics.
+
+    The environment variables MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and
+    MLFLOW_TRACKING_PASSWORD, identify the caller; see docs/REGISTRIES.md.
+    """
+
+    url: WebAddress = ""
+    """The server's address, e.g. http://mlflow.mlflow:5000. If it is empty, no run is logged."""
+    experiment: str = ""
+    """The name of the experiment; if it is empty, `dawnlist-` and the shop's namespace."""
 
 
 class CollectorSettings(_Section):
@@ -617,6 +656,10 @@ class Settings(_Section):
     """When people get a message about a run."""
     items: ItemSettings = Field(default_factory=ItemSettings)
     """Which items are withdrawn."""
+    model_registry: ModelRegistrySettings = Field(default_factory=ModelRegistrySettings)
+    """Where published versions are entered."""
+    mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
+    """Where runs are logged."""
     collector: CollectorSettings = Field(default_factory=CollectorSettings)
     """What the collector of events accepts."""
 
