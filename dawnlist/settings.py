@@ -635,6 +635,24 @@ class CollectorSettings(_Section):
         return moods
 
 
+class ShopSettings(_Section):
+    """Where the shop is: what `dawnlist compile`, `submit`, `schedule` and `status` take by `--shop`.
+
+    A run gets these values as its parameters; no step reads them here.
+    """
+
+    name: str = "default"
+    """The shop's name. It prefixes every path and key."""
+    source: str = ""
+    """Where interactions come from, as the pods reach it, without a password."""
+    lake: str = ""
+    """The `gs://` or `s3://` address of the lake."""
+    store: str = ""
+    """The URL of the store, e.g. redis://HOST:6379/0, without a password."""
+    settings: str = MOUNTED_SETTINGS
+    """Where the pods find these settings."""
+
+
 class Settings(_Section):
     """All settings of one shop."""
 
@@ -662,6 +680,8 @@ class Settings(_Section):
     """Where runs are logged."""
     collector: CollectorSettings = Field(default_factory=CollectorSettings)
     """What the collector of events accepts."""
+    shop: ShopSettings = Field(default_factory=ShopSettings)
+    """Where the shop is."""
 
     @classmethod
     def load(cls, uri: str) -> "Settings":
@@ -691,7 +711,8 @@ class Settings(_Section):
     @property
     def digest(self) -> str:
         """Sixteen hex digits that identify these settings in a model's lineage."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        computing = self.model_dump_json(exclude={"shop"})
+        return hashlib.sha256(computing.encode()).hexdigest()[:16]
 
 
 def _read_document(uri: str) -> bytes:

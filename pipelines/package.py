@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from dawnlist.pipelines.package_path import require_package
 from dawnlist.pipelines.placement import Placement
 
 
@@ -126,6 +127,20 @@ def _compile_kubernetes_objects(
         kubernetes_manifest_options=options,
         kubernetes_manifest_format=True,
     )
+    _write_descriptions(file)
+
+
+def _write_descriptions(file: Path) -> None:
+    """Give the two objects the descriptions that an upload would give them."""
+    import yaml
+
+    from dawnlist.pipelines.kubeflow.descriptions import describe_pipeline, describe_version
+
+    uploaded, version = yaml.load_all(file.read_bytes(), yaml.CSafeLoader)
+    spec = version["spec"]["pipelineSpec"]
+    uploaded["spec"]["description"] = describe_pipeline(spec)
+    version["spec"]["description"] = describe_version(spec)
+    file.write_text(yaml.dump_all([uploaded, version], sort_keys=True))
 
 
 def load_package(path: Path) -> Any:
@@ -137,16 +152,3 @@ def load_package(path: Path) -> Any:
     from kfp import components
 
     return components.load_component_from_file(str(require_package(path)))
-
-
-def require_package(path: Path) -> Path:
-    """Return the path of a package.
-
-    Raises:
-        FileNotFoundError: There is no such file. The message names the command that writes one.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no package {str(path)!r}: `dawnlist compile --output {path}` writes it"
-        )
-    return path

@@ -188,19 +188,20 @@ def compile_command(
     source: kubeflow_options.ClusterSourceOption = "",
     lake: kubeflow_options.ClusterLakeOption = "",
     redis: kubeflow_options.ClusterStoreOption = "",
-    namespace: NamespaceOption = "default",
+    namespace: kubeflow_options.ShopNameOption = "",
     settings: kubeflow_options.ClusterSettingsOption = "",
+    shop: kubeflow_options.ShopFileOption = "",
     *,
     placement_options: PlacementOptions,
 ) -> None:
     """Write the package for Kubeflow Pipelines. The same code always gives the same bytes.
 
-    The values of --source, --lake, --redis, --namespace and --settings become the defaults of a
-    run that is started in the UI.
+    The values of --source, --lake, --redis, --namespace and --settings, or of --shop, become the
+    defaults of a run that is started in the UI.
 
     Example: `dawnlist compile --output daily.yaml --nodes gpu --image registry.example/dawnlist-python:0.2.0`
     """
-    from dawnlist.pipelines.kubeflow.parameters import collect_option_values
+    from dawnlist.pipelines.kubeflow.shop_values import collect_option_values
     from dawnlist.pipelines.package import write_component, write_package
 
     if component:
@@ -209,7 +210,7 @@ def compile_command(
         typer.echo(f"next: kfp.components.load_component_from_file({str(file)!r})")
         return
     file = output or Path("dawnlist-daily.yaml")
-    defaults = collect_option_values(source, lake, redis, namespace, settings)
+    defaults = collect_option_values(source, lake, redis, namespace, settings, shop)
     write_package(file, placement_options.build_placement(), kubernetes, defaults)
     next_command = "kubectl apply -f" if kubernetes else "dawnlist submit --package"
     typer.echo(f"next: {next_command} {file}")

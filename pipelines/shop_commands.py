@@ -1,11 +1,8 @@
 """The commands `simulate`, `serve` and `recommend`."""
 
-<<<<<<< HEAD
 import json
-=======
 from dataclasses import replace
 from datetime import timedelta
->>>>>>> k-extras
 from pathlib import Path
 from typing import Annotated
 

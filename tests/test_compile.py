@@ -293,12 +293,20 @@ def test_where_things_are_can_be_known_when_compiled(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="0"):
         app(["compile", "--output", output, "--namespace", "books", *there])
     spec = read_spec(Path(output))
-    assert build_run_parameters(spec, {}, []) == {}
+    shop = {"shop_source": "postgresql://dawn@db/shop", "shop_lake": "s3://b/lake", "shop": "books",
+            "shop_store": "redis://store:6379/0", "shop_settings": "s3://b/settings.yaml"}  # fmt: skip
+    assert build_run_parameters(spec, {"shop": "books"}, []) == shop
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     assert {name: parameter["defaultValue"] for name, parameter in parameters.items()} == {
-        **PIPELINE_DEFAULTS, "shop_source": "postgresql://dawn@db/shop", "shop_lake": "s3://b/lake",
-        "shop_store": "redis://store:6379/0", "shop_settings": "s3://b/settings.yaml", "shop": "books",
-    }  # fmt: skip
+        **PIPELINE_DEFAULTS,
+        **shop,
+    }
+    # the values of one shop are not another's
+    with pytest.raises(ValueError, match="needs a value for shop_lake, shop_source, shop_store: "):
+        build_run_parameters(spec, {"shop": "toys"}, [])
+    theirs = {"shop": "toys", "shop_lake": "s3://t/l", "shop_source": "s", "shop_store": "r"}
+    run = build_run_parameters(spec, theirs, [])
+    assert run == {**theirs, "shop_settings": "/settings/settings.yaml"}
     assert all("description" in parameter for parameter in parameters.values())
     with pytest.raises(ValueError, match="holds a password"):
         app(
