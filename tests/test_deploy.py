@@ -523,8 +523,8 @@ def test_waiting_for_a_webhook_ends_at_its_exact_bound(monkeypatch: pytest.Monke
     def sleep(seconds: float) -> None:
         clock[0] += seconds
 
-    monkeypatch.setattr(webhooks.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(webhooks.time, "sleep", sleep)
+    monkeypatch.setattr("dawnlist.pipelines.deploy.webhooks.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("dawnlist.pipelines.deploy.webhooks.time.sleep", sleep)
     tries: list[float] = []
 
     def fail() -> dict[str, Any]:
@@ -568,6 +568,37 @@ def test_the_store_of_kubeflow_pipelines_is_looked_for(
     assert (done.code, done.err[0]) == (0, STORE_LINES[there])
     data = api.get("ConfigMap", "dawnlist-environment", "kubeflow")["data"]
     assert data["AWS_ENDPOINT_URL"] == f"http://{there or 'seaweedfs'}.kubeflow:9000"
+
+
+def without_times(line: str) -> str:
+    """The line without ports and seconds, and without the spaces that line them up."""
+    return re.sub(" +", " ", re.sub(r"https?://127\.0\.0\.1:\d+|\d+(?= s\b)", "N", line))
+
+
+def test_the_first_install_prints_what_its_page_shows(
+    api: KubeApi, deploy: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 7 of docs/KUBEFLOW.md: the page leaves lines out, and invents none."""
+    monkeypatch.setattr(webhooks, "WEBHOOK_PAUSE_SECONDS", 0.01)
+    api.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kubeflow"}})
+    put_store(api, "seaweedfs")
+    metadata = {"name": "dawnlist-secrets", "namespace": "kubeflow"}
+    keys = {"AWS_ACCESS_KEY_ID": "YQ==", "AWS_SECRET_ACCESS_KEY": "YQ=="}
+    api.put({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": keys})
+    api.held |= {"deployment/dawnlist-predictor"}
+    up = {"name": "kserve-container", "started": True, "ready": False, "restartCount": 0}
+    empty = pod("a", {pods.INFERENCE_SERVICE_LABEL: "dawnlist"}, containerStatuses=[up])
+    api.put({**empty, "metadata": {**empty["metadata"], "namespace": "kubeflow"}})
+    api.faults.append(
+        Fault("PATCH", "inferenceservices.*dryRun", 500, uncalled(CAUSES[0]), times=2)
+    )
+    done = deploy(MANIFESTS / "overlays" / "local")
+    assert done.code == 0
+    page = (MANIFESTS.parent / "docs" / "KUBEFLOW.md").read_text()
+    block = page.partition("dawnlist deploy manifests/overlays/local\n```")[2].split("```")[1]
+    printed = {without_times(line) for line in [*done.out, *done.err]}
+    shown = [without_times(line) for line in block.split("\n") if line not in ("", "…")]
+    assert [line for line in shown if line not in printed] == []
 
 
 def test_a_store_that_may_not_be_looked_at_is_taken_from_the_manifests(
