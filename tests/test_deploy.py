@@ -592,7 +592,7 @@ def test_the_first_install_prints_what_its_page_shows(
     api.faults.append(
         Fault("PATCH", "inferenceservices.*dryRun", 500, uncalled(CAUSES[0]), times=2)
     )
-    done = deploy(MANIFESTS / "overlays" / "local")
+    done = deploy(*rendered("local", "sample-data"))
     assert done.code == 0
     page = (MANIFESTS.parent / "docs" / "KUBEFLOW.md").read_text()
     block = page.partition("dawnlist deploy manifests/overlays/local\n```")[2].split("```")[1]
