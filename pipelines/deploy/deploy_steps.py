@@ -25,6 +25,7 @@ from dawnlist.pipelines.deploy.manifest_apply import (
 )
 from dawnlist.pipelines.deploy.manifests import KubernetesObject
 from dawnlist.pipelines.deploy.object_store import choose_object_store
+from dawnlist.pipelines.deploy.profile_check import describe_profile_faults
 from dawnlist.pipelines.deploy.rollout import SETTLE_SECONDS, wait_for_rollout
 from dawnlist.pipelines.deploy.rollout_reasons import explain_not_ready
 from dawnlist.pipelines.deploy.rollout_states import RolloutState
@@ -50,6 +51,12 @@ def warn_about_missing_secrets(
 ) -> None:
     """Print a line for each secret that is missing or lacks keys."""
     for line in describe_missing_secrets(cluster, documents):
+        err.print(f"[yellow]![/] {escape(line)}", soft_wrap=True)
+
+
+def warn_about_profile(cluster: KubernetesCluster, documents: list[KubernetesObject]) -> None:
+    """Print a line for each thing that a profile's namespace lacks."""
+    for line in describe_profile_faults(cluster, documents):
         err.print(f"[yellow]![/] {escape(line)}", soft_wrap=True)
 
 
