@@ -18,9 +18,7 @@ BINARY = (
 )
 needs_chromium = pytest.mark.skipif(BINARY is None, reason="there is no Chromium here")
 WAIT_SECONDS = 60.0
-PERSONS_AGENT = (
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
-)
+PERSONS_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
 
 
 class Browser:
