@@ -22,6 +22,8 @@ import redis
 
 from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
+from dawnlist.pipelines.package import write_package
+from dawnlist.pipelines.placement import Placement
 from dawnlist.records.run_records import StepRecord, find_step_report, read_step_records
 from dawnlist.settings import Settings
 from dawnlist.simulate.config import ShopConfig
@@ -366,10 +368,9 @@ def test_a_step_that_fails_is_named_with_its_reason(
 def compact(laptop: Laptop, tmp_path_factory: pytest.TempPathFactory) -> tuple[Laptop, str]:
     """Another home, and a package that runs the short steps in fewer pods."""
     home = tmp_path_factory.mktemp("compact")
-    package = str(home / "compact.yaml")
-    words = laptop.command("compile", "--compact", output=package)
-    subprocess.run(words, check=True, capture_output=True)
-    return Laptop(home, laptop.redis), package
+    package = home / "compact.yaml"
+    write_package(package, Placement(patient=False, compact=True))
+    return Laptop(home, laptop.redis), str(package)
 
 
 def test_a_compact_package_publishes_the_same_lists(
