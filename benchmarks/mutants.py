@@ -10,10 +10,10 @@ itself and has one command for all tests; neither drops a guard or a call.
 """
 
 import argparse
+import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -89,23 +89,37 @@ def copy_tree(folder: Path) -> Path:
     return tree
 
 
-def run_tests(tree: Path, tests: tuple[str, ...], limit: float) -> int | None:
-    """Run tests in a copy until the first fails; return pytest's exit code, None after the limit."""
-    command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-p", "no:cacheprovider"]
-    process = subprocess.Popen(
-        [*command, f"--basetemp={tree.parent / 'temporary'}", *tests],
-        cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree)},
-        stdout=(tree.parent / "output").open("wb"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        return process.wait(limit)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return None
+class TestProcess:
+    """A process that runs tests in a copy of the project."""
+
+    def __init__(self, tree: Path) -> None:
+        self.tree = tree
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "benchmarks" / "mutant_tests.py"), str(tree)],
+            env={**os.environ, "PYTHONPATH": str(tree)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, tests: tuple[str, ...], limit: float) -> int | None:
+        """Run tests until the first fails; return pytest's exit code, or None after the limit."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        request = json.dumps({"tests": tests, "limit": limit})
+        self.process.stdin.write(f"{request}\n")
+        self.process.stdin.flush()
+        code: int | None = json.loads(self.process.stdout.readline())
+        return code
+
+    def read_output(self) -> str:
+        """Return the end of what the last tests printed."""
+        return (self.tree.parent / "output").read_text(errors="replace")[-4000:]
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process.wait()
 
 
 def write_module(tree: Path, module: str, source: bytes) -> None:
@@ -116,36 +130,37 @@ def write_module(tree: Path, module: str, source: bytes) -> None:
         cached.unlink()
 
 
-def measure_limits(tree: Path, mutants: list[Mutant]) -> dict[tuple[str, ...], float]:
+def measure_limits(process: TestProcess, mutants: list[Mutant]) -> dict[tuple[str, ...], float]:
     """Run the tests on the unchanged code, and return how long those of a mutant may take."""
     limits = {}
     for tests in dict.fromkeys(mutant.tests for mutant in mutants):
         started = time.monotonic()
-        if run_tests(tree, tests, 3_600.0) != 0:
-            output = (tree.parent / "output").read_text(errors="replace")
-            raise RuntimeError(f"{tests} fail on the unchanged code:\n{output[-4000:]}")
+        if process.run(tests, 3_600.0) != 0:
+            raise RuntimeError(f"{tests} fail on the unchanged code:\n{process.read_output()}")
         limits[tests] = 3 * (time.monotonic() - started) + SPARE_SECONDS
     return limits
 
 
-def judge_mutants(mutants: list[Mutant], trees: list[Path]) -> Iterator[tuple[Mutant, bool]]:
+def judge_mutants(
+    mutants: list[Mutant], processes: list[TestProcess]
+) -> Iterator[tuple[Mutant, bool]]:
     """Yield each mutant, and whether its tests notice it."""
-    limits = measure_limits(trees[0], mutants)
-    free_trees: SimpleQueue[Path] = SimpleQueue()
-    for tree in trees:
-        free_trees.put(tree)
+    limits = measure_limits(processes[0], mutants)
+    free_processes: SimpleQueue[TestProcess] = SimpleQueue()
+    for process in processes:
+        free_processes.put(process)
 
     def judge(mutant: Mutant) -> tuple[Mutant, bool]:
-        tree = free_trees.get()
-        source = (ROOT / mutant.module).read_bytes()
-        write_module(tree, mutant.module, mutant.mutation.apply(source))
+        process = free_processes.get()
+        source = (process.tree / mutant.module).read_bytes()
+        write_module(process.tree, mutant.module, mutant.mutation.apply(source))
         try:
-            return mutant, run_tests(tree, mutant.tests, limits[mutant.tests]) != 0
+            return mutant, process.run(mutant.tests, limits[mutant.tests]) != 0
         finally:
-            write_module(tree, mutant.module, source)
-            free_trees.put(tree)
+            write_module(process.tree, mutant.module, source)
+            free_processes.put(process)
 
-    with ThreadPoolExecutor(len(trees)) as pool:
+    with ThreadPoolExecutor(len(processes)) as pool:
         yield from pool.map(judge, mutants)
 
 
@@ -194,10 +209,13 @@ def main() -> None:
     survivors = []
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         trees = [copy_tree(Path(folder) / str(number)) for number in range(options.workers)]
-        for mutant, is_noticed in judge_mutants(sampled, trees):
+        processes = [TestProcess(tree) for tree in trees]
+        for mutant, is_noticed in judge_mutants(sampled, processes):
             if not is_noticed:
                 survivors.append(mutant)
                 print(f"SURVIVED {mutant}", flush=True)
+        for process in processes:
+            process.close()
     print(
         f"\nseed {options.seed}; {excluded} sampled mutants that change nothing are not counted\n"
     )

@@ -15,7 +15,7 @@ from dawnlist.records.run_parameters import PIPELINE_DEFAULTS
 def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
     """Build the pipeline with its steps placed on nodes. Compile it, or call it under kfp.local."""
 
-    deadline = dsl.PipelineConfig(active_deadline_seconds=placement.run_hours * 3600)
+    deadline = dsl.PipelineConfig(active_deadline_seconds=placement.deadline_seconds)
 
     # Kubeflow's form of a new run lists the parameters by name, without their descriptions. So
     # the names say what a parameter is, and begin with what people change most often.

@@ -66,6 +66,14 @@ MetricOption = Annotated[
     str,
     typer.Option(help="Metric that decides: ndcg (the default), recall, map, mrr or hit_rate."),
 ]
+RequirePublishedOption = Annotated[
+    bool,
+    typer.Option(
+        "--require-published",
+        help="Exit with code 3 when the run succeeds but publishes nothing, e.g. because the gate "
+        "rejects the challenger.",
+    ),
+]
 RunPackageOption = Annotated[
     Path | None, typer.Option(help="Run this compiled YAML file instead of the code's pipeline.")
 ]
@@ -99,6 +107,7 @@ def run_command(
     set_: RunSetOption = None,
     force: ForceOption = None,
     package: RunPackageOption = None,
+    require_published: RequirePublishedOption = False,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Run the daily pipeline: fetch, clean, filter, search, train, judge, publish, report.
@@ -147,10 +156,21 @@ def run_command(
         arguments["force_publish"] = option_parsing.parse_force_reason(force)
     with option_parsing.provide_store_url(redis, home) as url:
         arguments["shop_store"] = url
-        raise typer.Exit(run_and_show_report(arguments, package, home))
+        raise typer.Exit(run_and_show_report(arguments, package, home, require_published))
 
 
-CompileOutputOption = Annotated[Path, typer.Option(help="YAML file to write.")]
+CompileOutputOption = Annotated[
+    Path | None,
+    typer.Option(help="YAML file to write.", show_default="dawnlist-daily.yaml, or STEP.yaml"),
+]
+ComponentOption = Annotated[
+    str,
+    typer.Option(
+        metavar="STEP",
+        help="Write this step alone, such as `clean`, for a pipeline of your own; of the other "
+        "options it takes --image (docs/COMPONENTS.md).",
+    ),
+]
 KubernetesOption = Annotated[
     bool,
     typer.Option(
@@ -162,7 +182,8 @@ KubernetesOption = Annotated[
 
 @add_placement_options
 def compile_command(
-    output: CompileOutputOption = Path("dawnlist-daily.yaml"),
+    output: CompileOutputOption = None,
+    component: ComponentOption = "",
     kubernetes: KubernetesOption = False,
     source: kubeflow_options.ClusterSourceOption = "",
     lake: kubeflow_options.ClusterLakeOption = "",
@@ -181,9 +202,15 @@ def compile_command(
     Example: `dawnlist compile --output daily.yaml --nodes gpu --image registry.example/dawnlist-python:0.2.0`
     """
     from dawnlist.pipelines.kubeflow.shop_values import collect_option_values
-    from dawnlist.pipelines.package import write_package
+    from dawnlist.pipelines.package import write_component, write_package
 
+    if component:
+        file = output or Path(f"{component}.yaml")
+        write_component(file, component, placement_options.image)
+        typer.echo(f"next: kfp.components.load_component_from_file({str(file)!r})")
+        return
+    file = output or Path("dawnlist-daily.yaml")
     defaults = collect_option_values(source, lake, redis, namespace, settings, shop)
-    write_package(output, placement_options.build_placement(), kubernetes, defaults)
+    write_package(file, placement_options.build_placement(), kubernetes, defaults)
     next_command = "kubectl apply -f" if kubernetes else "dawnlist submit --package"
-    typer.echo(f"next: {next_command} {output}")
+    typer.echo(f"next: {next_command} {file}")

@@ -67,17 +67,28 @@ class PlacementOptions:
         int | None,
         typer.Option(
             help="End a run after this many hours, also when a pod waits for a node; default: 20. "
-            "0 never ends it, which Kubeflow Pipelines before 2.17 needs."
+            "0 never ends it."
         ),
     ] = None
+    kfp_version: Annotated[
+        str,
+        typer.Option(
+            help="Oldest Kubeflow Pipelines that has to run the package: `2.15`, `2.16` or `2.17`, "
+            "the default. Older ones know no end of a run, and 2.15 no user of a step."
+        ),
+    ] = ""
 
     @property
     def given(self) -> bool:
         """Whether any of the options was given."""
         return self != PlacementOptions()
 
-    def build_placement(self) -> "Placement":
+    def build_placement(self, kfp_version: str = "") -> "Placement":
         """Build the placement, with the defaults of what was not given.
+
+        Args:
+            kfp_version: The version of Kubeflow Pipelines if the options name none; empty for the
+                newest.
 
         Raises:
             ValueError: A value is out of its range, or does not go with another.
@@ -88,7 +99,16 @@ class PlacementOptions:
         size_names = [field.name for field in fields(ShopSize)]
         size = ShopSize(**self._collect_given(size_names))
         other_names = [field.name for field in fields(self) if field.name not in size_names]
-        return Placement(size=size, **self._collect_given(other_names))
+        values = self._collect_given(other_names)
+        if kfp_version:
+            values.setdefault("kfp_version", kfp_version)
+        placement = Placement(size=size, **values)
+        if self.run_hours and not placement.deadline_seconds:
+            raise ValueError(
+                f"run-hours is {self.run_hours}, and Kubeflow Pipelines {placement.kfp_version} "
+                "knows no end of a run: leave the option out"
+            )
+        return placement
 
     def _collect_given(self, names: list[str]) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in names}

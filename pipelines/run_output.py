@@ -6,20 +6,28 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.markup import escape
 
 from dawnlist.pipelines import terminal
-from dawnlist.records.run_records import StepRecord
+from dawnlist.records.run_records import StepRecord, find_step_report
 from dawnlist.urls import format_error, replace_unprintable
 
 if TYPE_CHECKING:
     from dawnlist.pipelines.local_run import LocalRun
 
 
-def run_and_show_report(arguments: dict[str, Any], package: Path | None, home: Path) -> int:
+NOT_PUBLISHED_CODE: Final = 3
+"""The exit code of a run that succeeded and published nothing, where a publication is required."""
+
+
+def run_and_show_report(
+    arguments: dict[str, Any], package: Path | None, home: Path, require_published: bool
+) -> int:
     """Run the pipeline locally, print its steps and its report, and return the exit code.
 
     Args:
         arguments: The pipeline's parameters by name.
         package: A compiled pipeline to run instead of the code's own.
         home: The folder for artifacts and the log.
+        require_published: Whether a run that succeeds without a publication has the exit code
+            NOT_PUBLISHED_CODE instead of 0.
     """
     from dawnlist.pipelines.local_run import run_locally
 
@@ -34,7 +42,16 @@ def run_and_show_report(arguments: dict[str, Any], package: Path | None, home: P
                 terminal.err.print(_format_ended_step(record))
 
         local_run = run_locally(pipeline, arguments, home, show_step)
-    return _show_outcome(local_run, arguments, home)
+    code = _show_outcome(local_run, arguments, home)
+    if code == 0 and require_published and not _has_published(local_run):
+        terminal.err.print("dawnlist: nothing was published (--require-published)")
+        return NOT_PUBLISHED_CODE
+    return code
+
+
+def _has_published(local_run: "LocalRun") -> bool:
+    """Say whether the run made a version live."""
+    return find_step_report(local_run.records, "publish").get("published") is True
 
 
 def _sync_champion(arguments: dict[str, Any]) -> None:

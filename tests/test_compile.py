@@ -26,8 +26,12 @@ from dawnlist.records.run_parameters import PIPELINE_DEFAULTS
 
 FITTING_STEPS = {"tune", "train", "refit"}
 SECRETS = {
-    "fetch": "DAWNLIST_SOURCE_PASSWORD", "dataset": "DAWNLIST_REDIS_PASSWORD", "publish": "DAWNLIST_REDIS_PASSWORD",
-    "recommend": "DAWNLIST_REDIS_PASSWORD", "notify": "DAWNLIST_NOTIFY_URLS",
+    "fetch": {"DAWNLIST_SOURCE_PASSWORD"}, "dataset": {"DAWNLIST_REDIS_PASSWORD"},
+    "publish": {"DAWNLIST_REDIS_PASSWORD"}, "recommend": {"DAWNLIST_REDIS_PASSWORD"},
+    "notify": {
+        "DAWNLIST_NOTIFY_URLS", "DAWNLIST_MODEL_REGISTRY_TOKEN", "MLFLOW_TRACKING_TOKEN",
+        "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD",
+    },
 }  # fmt: skip
 
 
@@ -159,7 +163,7 @@ def test_every_step_has_resources_a_time_limit_and_optional_secrets() -> None:
         variables = {
             env["envVar"] for secret in on["secretAsEnv"] for env in secret["keyToEnv"]
         } - set(LAKE_KEYS)
-        assert variables == ({SECRETS[name]} if name in SECRETS else set())
+        assert variables == SECRETS.get(name, set())
 
 
 def test_memory_grows_with_the_shop() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from kubernetes.config import incluster_config  # type: ignore[import-untyped]
 from rich.console import Console
 
 from dawnlist.pipelines import cli
-from dawnlist.pipelines.deploy import cluster, deploy_steps, pods, rollout, webhooks
+from dawnlist.pipelines.deploy import cluster, deploy_steps, pods, rollout, rollout_states, webhooks
 from dawnlist.pipelines.deploy.cluster import format_object_name
 from dawnlist.pipelines.deploy.leftovers import add_set_label
 from dawnlist.pipelines.deploy.manifest_changes import (
@@ -27,6 +28,7 @@ from dawnlist.pipelines.deploy.manifests import rank_for_apply
 from dawnlist.pipelines.deploy.manifests import read_manifests as read
 from tests.support.kube_api import TOKEN, Fault, KubeApi, certificate, kube_api, kubeconfig
 from tests.support.rendered import MANIFESTS, rendered
+from tests.support.schemas import problems
 
 
 @pytest.fixture
@@ -414,6 +416,22 @@ def test_a_trouble_is_one_line(
     assert ("ConfigMap", "default", "a") not in api.objects
 
 
+def test_the_restart_of_the_page_starts_new_pods_and_survives_a_deploy(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
+    """KServe copies a predictor's annotations to its pods; ours are applied by another manager, and stay."""
+    page = (MANIFESTS.parent / "docs" / "MANIFESTS.md").read_text()
+    [text] = re.findall(r"--type merge --patch \\\n\s+'(.*)'", page)
+    annotations = json.loads(text)["spec"]["predictor"]["annotations"]
+    assert deploy(service()).code == 0
+    stored = api.objects["InferenceService", "default", "dawnlist"]
+    stored.tree["spec"]["predictor"]["annotations"] = annotations
+    assert problems(stored.tree) == []
+    assert deploy(service()).out[0] == f"{'inferenceservice/dawnlist':<48} unchanged"
+    left = api.get("InferenceService", "dawnlist", "default")["spec"]["predictor"]["annotations"]
+    assert left == annotations
+
+
 WEBHOOK = "inferenceservice.kserve-webhook-server.defaulter"
 CALL = f'Internal error occurred: failed calling webhook "{WEBHOOK}": failed to call webhook: Post '
 PATH = "https://kserve-webhook-server-service.kserve.svc:443/mutate-serving-kserve-io-v1beta1-inferenceservice?timeout=10s"
@@ -786,6 +804,30 @@ def test_a_service_is_ready_when_its_deployment_is_rolled_out(
     done = deploy(service())
     words = [line.split("inferenceservice/dawnlist: ")[-1] for line in done.err]
     assert (words, done.code) == (["not processed yet", "1 of 2 ready", "ready"], 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        ({"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}, "done"),
+        ({"replicas": 3, "updatedReplicas": 2, "availableReplicas": 2}, "2 of 2 ready"),
+        ({"replicas": 2, "updatedReplicas": 1, "availableReplicas": 2}, "1 of 2 ready"),
+        ({"replicas": 2, "updatedReplicas": 2, "availableReplicas": 1}, "1 of 2 ready"),
+        ({"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}, "done"),
+        ({"observedGeneration": 6}, "not processed yet"),
+        ({"observedGeneration": 8}, "0 of 2 ready"),
+    ],
+)
+def test_a_rollout_is_done_when_no_older_pod_serves(
+    api: KubeApi, status: dict[str, Any], message: str
+) -> None:
+    """With `maxSurge` a third pod of the older template runs on beside two new ones."""
+    deployment = workload(replicas=2)
+    deployment["metadata"]["generation"] = 7
+    deployment["status"] = {"observedGeneration": 7, **status}
+    state = rollout_states._read_replica_state(deployment)
+    assert (state.done, state.stuck) == (message == "done", False)
+    assert state.message == ("2 of 2 ready" if message == "done" else message)
 
 
 def test_a_service_is_not_taken_at_its_word_right_after_a_change(

@@ -17,10 +17,13 @@ import redis
 
 from dawnlist.cuts import parse_as_of
 from dawnlist.schema import CATALOGUE_SCHEMA
+from dawnlist.serving.predictor.answers import version_follower
 from dawnlist.serving.predictor.answers.engine import Answer, ServingEngine
 from dawnlist.serving.predictor.answers.question import Question
+from dawnlist.serving.predictor.answers.version_follower import VersionFollower
 from dawnlist.store import recent, versions, wire
 from dawnlist.store.client import connect_store
+from dawnlist.urls import REDIS_PASSWORD
 from tests.support.heard import Heard
 from tests.support.stores import put_on, valkey_of
 from tests.test_engine import AS_OF, GENRES, answer, best, later, publish, scored, shop
@@ -284,3 +287,33 @@ def test_the_store_hangs_dies_and_comes_back(
                 assert (await ask(engine)).item_ids == ["nd", "nb"]
 
         with_engine(url, use, timeout=1.0)
+
+
+def test_a_follower_makes_its_client_anew_after_a_lost_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that is kept would go on with the password that it was made with."""
+    monkeypatch.setattr(version_follower, "FOLLOWER_POLL_SECONDS", 0.1)
+    monkeypatch.setenv(REDIS_PASSWORD, "first")
+    with valkey_of(tmp_path, "--requirepass", "first") as port:
+        url = f"redis://127.0.0.1:{port}/0"
+        publish(url, shop())
+        follower = VersionFollower(url, "shop", Heard(), lambda: None)
+        follower.start()
+        try:
+            wait_until(lambda: follower.snapshot is not None)
+            with redis.from_url(url, password="first") as client:
+                client.config_set("requirepass", "second")
+                monkeypatch.setenv(REDIS_PASSWORD, "second")
+                client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            publish(url, lettered("n"), AS_OF + timedelta(days=1), "run-2")
+            wait_until(lambda: follower.snapshot is not None and follower.snapshot.version == 2)
+        finally:
+            follower.stop()
+
+
+def wait_until(is_reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -19,6 +19,7 @@ from dawnlist.pipelines.package import build_version_name
 from dawnlist.records.run_records import record_step
 from tests.support.kfp_api import Done, Fault, Kubeflow, Object, dawnlist
 from tests.support.published import publish, shop
+from tests.support.servers import free_port
 
 SHOP = ("--source", "postgresql://dawn@db/shop", "--lake", "s3://bucket/lake", "--redis", "redis://store:6379/0",
         "--namespace", "shop")  # fmt: skip
@@ -306,6 +307,25 @@ def test_schedule_tells_a_refusal_and_leaves_what_stands(installed: Kubeflow) ->
             [line] = done.err.splitlines()
             assert line.startswith("dawnlist: ") and done.code == 1
     assert installed.recurring == before
+
+
+def test_status_without_a_cluster_shows_the_lake_and_the_store(tmp_path: Path, valkey: str) -> None:
+    host = f"http://127.0.0.1:{free_port()}"
+    words = ("status", "--host", host, "--namespace", "shop")
+    alone = dawnlist(*words)
+    assert alone.err.startswith(f"dawnlist: no Kubeflow Pipelines API answers at {host} (")
+    assert (alone.code, alone.out) == (1, "")
+    publish(valkey, shop())
+    done = dawnlist(*words, "--lake", str(tmp_path), "--redis", valkey)
+    first, champion, live = done.out.splitlines()
+    assert first.startswith(
+        f"no cluster can be reached: no Kubeflow Pipelines API answers at {host} ("
+    )
+    assert champion == "champion: none yet" and live.startswith("live: version 1 of ")
+    assert (done.code, done.err) == (0, "")
+    told = json.loads(dawnlist(*words, "--redis", valkey, "--format", "json").out)
+    assert (told["runs"], told["schedule"], told["live"]["version"]) == (None, None, 1)
+    assert told["no_cluster"] in first
 
 
 def test_status_of_a_shop_that_never_ran(kubeflow: Kubeflow, tmp_path: Path, valkey: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from dawnlist.pipelines import terminal
 from dawnlist.pipelines.kubeflow import api_version, run_display, waiting_pods
-from dawnlist.pipelines.kubeflow.parameters import has_run_end
+from dawnlist.pipelines.kubeflow.parameters import read_needed_version
 from dawnlist.pipelines.kubeflow.run_display import TerminalDisplay
 from dawnlist.pipelines.kubeflow.run_following import RunningStep
 from dawnlist.pipelines.kubeflow.waiting_pods import (
@@ -391,15 +391,30 @@ def test_a_kubeflow_without_deadlines_gets_packages_without_one(
     platform = kubeflow.versions[0]["pipeline_spec"]["platform_spec"]["platforms"]["kubernetes"]
     assert "pipelineConfig" not in platform and platform["deploymentSpec"]["executors"]
     refused = dawnlist(*words, "--package", str(package))
+    version = tag[:4]
     assert refused.err == (
-        "dawnlist: the package ends a run after some hours, which Kubeflow Pipelines before 2.17 does not know "
-        f"({kubeflow.url}): compile it with --run-hours 0\n"
+        f"dawnlist: the package needs Kubeflow Pipelines 2.17 or newer, and {kubeflow.url} is {version}: compile it "
+        f"with --kfp-version {version}\n"
     )
     asked = dawnlist(*words, "--run-hours", "5")
-    assert asked.code == 1 and "compile it with --run-hours 0" in asked.err
-    write_package(tmp_path / "endless.yaml", Placement(run_hours=0))
-    assert not has_run_end(tmp_path / "endless.yaml") and has_run_end(package)
-    assert dawnlist(*words, "--package", str(tmp_path / "endless.yaml")).code == 0
+    assert asked.code == 1 and f"Kubeflow Pipelines {version} knows no end of a run" in asked.err
+    write_package(tmp_path / "older.yaml", Placement(kfp_version=version))
+    assert dawnlist(*words, "--package", str(tmp_path / "older.yaml")).code == 0
+
+
+def test_what_a_package_needs_is_read_from_it(tmp_path: Path) -> None:
+    for placement, needed in (
+        (Placement(), (2, 17)),
+        (Placement(run_hours=0), (2, 16)),
+        (Placement(kfp_version="2.16"), (2, 16)),
+        (Placement(kfp_version="2.15"), (2, 15)),
+    ):
+        write_package(tmp_path / "a.yaml", placement)
+        assert read_needed_version(tmp_path / "a.yaml") == needed
+    choose = api_version.choose_kfp_version
+    assert [choose(one) for one in (None, (2, 15), (2, 16), (2, 17), (2, 18), (3, 0))] == [
+        "2.17", "2.15", "2.16", "2.17", "2.17", "2.17",
+    ]  # fmt: skip
 
 
 # links

@@ -11,6 +11,8 @@ ApiVersion = tuple[int, int]
 
 LEAST_VERSION: Final[ApiVersion] = (2, 15)
 """Older ones fail on a secret or a config map that is optional."""
+STEP_USER_VERSION: Final[ApiVersion] = (2, 16)
+"""Older ones refuse a run whose package names the user of its steps."""
 RUN_END_VERSION: Final[ApiVersion] = (2, 17)
 """Older ones ignore all options for Kubernetes of a package that ends its runs (--run-hours)."""
 
@@ -42,9 +44,14 @@ def parse_api_version(text: str) -> ApiVersion | None:
     return int(match[1]), int(match[2])
 
 
-def knows_run_end(version: ApiVersion | None) -> bool:
-    """Say whether an API takes packages that end their runs. A version that is not known may."""
-    return version is None or version >= RUN_END_VERSION
+def choose_kfp_version(version: ApiVersion | None) -> str:
+    """Choose what to compile for, so that an API takes the package (`compile --kfp-version`).
+
+    An API whose version is not known may be the newest.
+    """
+    if version is None or version >= RUN_END_VERSION:
+        return format_api_version(RUN_END_VERSION)
+    return format_api_version(version)
 
 
 def format_api_version(version: ApiVersion) -> str:

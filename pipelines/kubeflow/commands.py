@@ -180,6 +180,8 @@ def shop_status_command(
 ) -> None:
     """Show the last runs and the next one. With --lake or --redis, also show what is live.
 
+    Without a cluster that can be reached, show what the lake and the store know.
+
     Example: `dawnlist status --namespace shop --lake gs://bucket/lake --redis redis://store:6379/0`
     """
     from dawnlist.pipelines.kubeflow.client import KfpClient
@@ -191,8 +193,15 @@ def shop_status_command(
     shop_section = read_shop_section(shop)
     namespace = namespace or shop_section.name
     option_parsing.refuse_unknown_format(format_)
+    client, no_cluster = None, None
+    try:
+        client = KfpClient(host, space)
+    except ConnectionError as error:
+        if not lake and not redis:
+            raise
+        no_cluster = str(error)
     status = read_shop_status(
-        KfpClient(host, space),
+        client,
         _name_recurring_run(pipeline, namespace),
         _name_experiment(experiment, namespace),
         namespace,
@@ -200,11 +209,13 @@ def shop_status_command(
         redis or shop_section.store,
         last,
     )
+    status["no_cluster"] = no_cluster
     if format_ == "json":
         typer.echo(json.dumps(status, indent=1))
     else:
         show_shop_status(status)
-    show_warning(find_controller_fault())
+    if client:
+        show_warning(find_controller_fault())
 
 
 def _name_experiment(experiment: str, namespace: str) -> str:

@@ -136,8 +136,11 @@ def _format_trait(value: Any) -> str:
 
 def show_shop_status(status: dict[str, Any]) -> None:
     """Print the status of a shop, as `read_shop_status` returns it."""
-    _show_runs(status["runs"])
-    _show_recurring_runs(status["schedule"])
+    if status["no_cluster"]:
+        _print_clean(f"no cluster can be reached: {status['no_cluster']}")
+    else:
+        _show_runs(status["runs"])
+        _show_recurring_runs(status["schedule"])
     if "champion" in status:
         _show_champion(status["champion"])
     if "live" in status:

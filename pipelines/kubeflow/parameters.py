@@ -4,6 +4,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from dawnlist.pipelines.deploy.manifests import YAML_LOADER
+from dawnlist.pipelines.kubeflow.api_version import (
+    LEAST_VERSION,
+    RUN_END_VERSION,
+    STEP_USER_VERSION,
+    ApiVersion,
+)
 from dawnlist.pipelines.kubeflow.assignments import parse_assignments
 from dawnlist.pipelines.package_path import require_package
 from dawnlist.records.run_parameters import PARAMETER_OPTIONS
@@ -35,14 +41,18 @@ def read_spec(package: Path) -> PipelineSpec:
     return dict(spec)
 
 
-def has_run_end(package: Path) -> bool:
-    """Say whether a compiled package ends its runs after some hours (--run-hours)."""
+def read_needed_version(package: Path) -> ApiVersion:
+    """Read which version of Kubeflow Pipelines a compiled package needs at least."""
     data = require_package(package).read_bytes()
+    needed = LEAST_VERSION
     for document in parse_yaml_documents(data, YAML_LOADER):
         kubernetes = (document.get("platforms") or {}).get("kubernetes") or {}
-        if "activeDeadlineSeconds" in (kubernetes.get("pipelineConfig") or {}):
-            return True
-    return False
+        if kubernetes.get("pipelineConfig"):
+            return RUN_END_VERSION
+        executors = (kubernetes.get("deploymentSpec") or {}).get("executors") or {}
+        if any("securityContext" in executor for executor in executors.values()):
+            needed = STEP_USER_VERSION
+    return needed
 
 
 def get_declared_parameters(spec: PipelineSpec) -> dict[str, Any]:

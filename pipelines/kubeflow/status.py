@@ -14,12 +14,18 @@ from dawnlist.records.run_records import index_run_days
 
 
 def read_shop_status(
-    client: KfpClient, name: str, experiment: str, namespace: str, lake: str, redis: str, last: int
+    client: KfpClient | None,
+    name: str,
+    experiment: str,
+    namespace: str,
+    lake: str,
+    redis: str,
+    last: int,
 ) -> dict[str, Any]:
     """Read the status of a shop.
 
     Args:
-        client: The client of the API.
+        client: The client of the API; None where no cluster can be reached.
         name: The name of the shop's recurring run.
         experiment: The name of the experiment of the shop's runs.
         namespace: The shop's name.
@@ -28,20 +34,31 @@ def read_shop_status(
         last: The number of runs to read.
 
     Returns:
-        A dict with `runs`, the newest first, and `schedule`, the recurring runs. With a lake also
+        A dict with `runs`, the newest first, and `schedule`, the recurring runs; both are None
+        without a client. With a lake also
         `champion`, what is live by the lake; with a store also `live`, what is live by the store.
     """
     opened = Lake.open(lake, namespace) if lake else None
-    experiment_id = submission.find_experiment(client, experiment)
-    status: dict[str, Any] = {"runs": [], "schedule": []}
-    if experiment_id:
-        status["runs"] = _read_runs(client, experiment_id, opened, last)
-        for recurring_run in recurring_runs.find_recurring_runs(client, experiment_id, name):
-            status["schedule"].append(_describe_recurring_run(recurring_run))
+    status: dict[str, Any] = {"runs": None, "schedule": None}
+    if client:
+        status = _read_cluster_status(client, name, experiment, opened, last)
     if opened:
         status["champion"] = _describe_champion(opened)
     if redis:
         status["live"] = _describe_live_version(redis, namespace)
+    return status
+
+
+def _read_cluster_status(
+    client: KfpClient, name: str, experiment: str, lake: Lake | None, last: int
+) -> dict[str, Any]:
+    """Read what Kubeflow knows of a shop: its runs and its schedule."""
+    status: dict[str, Any] = {"runs": [], "schedule": []}
+    experiment_id = submission.find_experiment(client, experiment)
+    if experiment_id:
+        status["runs"] = _read_runs(client, experiment_id, lake, last)
+        for recurring_run in recurring_runs.find_recurring_runs(client, experiment_id, name):
+            status["schedule"].append(_describe_recurring_run(recurring_run))
     return status
 
 

@@ -1,15 +1,14 @@
 """Choose the version of the pipeline that `submit` and `schedule` run, and upload it if need be."""
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dawnlist.pipelines.kubeflow.api_version import (
-    RUN_END_VERSION,
     ApiVersion,
+    choose_kfp_version,
     format_api_version,
-    knows_run_end,
     require_api_version,
 )
 from dawnlist.pipelines.kubeflow.client import KfpClient
@@ -17,7 +16,7 @@ from dawnlist.pipelines.kubeflow.output import show_version
 from dawnlist.pipelines.kubeflow.parameters import (
     SHOP_PARAMETERS,
     build_run_parameters,
-    has_run_end,
+    read_needed_version,
     read_node_kind,
     read_spec,
     unwrap_pipeline_spec,
@@ -88,8 +87,8 @@ def choose_version(
             return newest, build_run_parameters(newest.spec, values, assignments)
     with tempfile.TemporaryDirectory() as folder:
         package = choice.package or _compile_package(Path(folder), choice, api_version, values)
-        _refuse_run_end(client, package, api_version)
         parameters = build_run_parameters(read_spec(package), values, assignments)
+        _refuse_newer_package(client, package, api_version)
         version, uploaded = ensure_version_uploaded(client, choice.pipeline, package)
     show_version(version, uploaded=uploaded, chosen=True)
     return version, parameters
@@ -112,28 +111,28 @@ def _compile_package(
 ) -> Path:
     """Compile the code's pipeline, with the shop's values as defaults.
 
-    Its runs have no end where the API is too old for it.
+    It lacks what the API is too old for.
     """
     from dawnlist.pipelines.package import write_package
 
-    placement = choice.placement_options.build_placement()
-    if choice.placement_options.run_hours is None and not knows_run_end(api_version):
-        placement = replace(placement, run_hours=0)
+    placement = choice.placement_options.build_placement(choose_kfp_version(api_version))
     package = folder / "dawnlist-daily.yaml"
     defaults = {name: value for name, value in values.items() if name in SHOP_PARAMETERS}
     write_package(package, placement, defaults=defaults)
     return package
 
 
-def _refuse_run_end(client: KfpClient, package: Path, api_version: ApiVersion | None) -> None:
-    """Refuse a package whose runs end at a deadline, for an API that does not know deadlines.
+def _refuse_newer_package(client: KfpClient, package: Path, api_version: ApiVersion | None) -> None:
+    """Refuse a package that the API is too old for.
 
-    Such an API would leave out the secrets, the settings and the nodes of the package, too.
+    The API would refuse its runs, or leave out the secrets, the settings and the nodes of the
+    package. An API whose version is not known may be new enough.
     """
-    if knows_run_end(api_version) or not has_run_end(package):
+    needed = read_needed_version(package)
+    if api_version is None or api_version >= needed:
         return
-    least = format_api_version(RUN_END_VERSION)
+    version = format_api_version(api_version)
     raise ValueError(
-        f"the package ends a run after some hours, which Kubeflow Pipelines before {least} does not know "
-        f"({client.api_url}): compile it with --run-hours 0"
+        f"the package needs Kubeflow Pipelines {format_api_version(needed)} or newer, and "
+        f"{client.api_url} is {version}: compile it with --kfp-version {version}"
     )
