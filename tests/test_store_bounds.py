@@ -418,8 +418,21 @@ def test_which_metas_are_ours(changes: dict[str, Any], is_ours: bool) -> None:
     }
     text = json.dumps(meta).encode()
     assert parse_version_meta(b"7", text) == (meta if is_ours else None)
-    for field in (b"0", b"07", b"-7", b"7 ", b"1" * 16):
-        assert parse_version_meta(field, text) is None
+
+
+@pytest.mark.parametrize("field", ["0", "07", "-7", "7 ", "+7", "1" * 16, "x", ""])
+def test_a_field_that_is_no_number_of_ours_is_no_version(field: str) -> None:
+    meta = {
+        "version": int(field) if field.strip().lstrip("+-").isdigit() else 7,
+        "token": f"{field}-a",
+        "run": "r",
+        "as_of": "2026-03-06T03:00:00Z",
+        "buckets": 1,
+        "chunks": {"c": 1, "f": 1},
+    }
+    text = json.dumps(meta).encode()
+    assert parse_version_meta(field.encode(), text) is None
+    assert parse_build_entry(field.encode(), text) is None
 
 
 @pytest.mark.parametrize(
