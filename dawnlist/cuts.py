@@ -7,13 +7,26 @@ from typing import Final
 MAX_PERIOD_DAYS: Final = 28
 """The most days that the holdout has, and the validation period before it."""
 MICROSECONDS_PER_DAY = 86_400_000_000
+CURRENT_TIME: Final = "now"
+"""An as_of that the run's first step replaces by its own time.
+
+See dawnlist.records.run_records.resolve_as_of.
+"""
 TIME_MACRO_PREFIXES: Final = ("[[CurrentTime", "[[ScheduledTime")
 """What Kubeflow's two macros for a time begin with, in every time format.
 
 Schedules and packages of older releases have them. Kubeflow Pipelines 2.15 to 2.17 replaces them in
-no pipeline of version 2, so such an as_of means the same as an empty one; see
-dawnlist.records.run_records.resolve_as_of.
+no pipeline of version 2, so such an as_of means the same as `now`.
 """
+
+
+def is_current_time(as_of: str) -> bool:
+    """Say whether an as_of is `now`, empty, or a macro that Kubeflow has left as it is.
+
+    Then the run's first step takes its own time; see dawnlist.records.run_records.resolve_as_of.
+    """
+    text = as_of.strip()
+    return text.lower() in ("", CURRENT_TIME) or text.startswith(TIME_MACRO_PREFIXES)
 
 
 def parse_as_of(text: str) -> datetime:

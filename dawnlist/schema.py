@@ -121,6 +121,23 @@ EVENTS_SCHEMA: Final = pa.schema(
 )
 """What the collector landed: events as they were sent, enriched (docs/COLLECTOR.md)."""
 
+SHOWN_SCHEMA: Final = pa.schema(
+    [
+        # The id of the answer, to which events refer as recommendation_id.
+        pa.field("recommendation_id", pa.string(), nullable=False),
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("shown_time", UTC_MICROSECONDS, nullable=False),
+        pa.field("event_date", pa.date32(), nullable=False),
+        # The items in the order of the answer.
+        pa.field("items", pa.list_(pa.string()), nullable=False),
+        # The rung of the ladder that answered, and the version.
+        pa.field("tier", pa.string(), nullable=False),
+        pa.field("token", pa.string()),
+        pa.field("stream_id", pa.string(), nullable=False),
+    ]
+)
+"""What the predictor's answers showed."""
+
 DEAD_EVENTS_SCHEMA: Final = pa.schema(
     [
         # The beginning of the event as it was sent.

@@ -9,7 +9,7 @@ from tests.support.servers import NOBODY
 COMMANDS = (
     "simulate", "run", "compile", "serve", "recommend", "versions", "rollback", "release", "diff", "items", "backfill",
     "ablate", "crawl", "query", "lake", "train", "evaluate", "tune",
-    "deploy", "submit", "schedule", "unschedule", "status",
+    "deploy", "submit", "schedule", "unschedule", "status", "housekeep",
 )  # fmt: skip
 
 
@@ -45,8 +45,8 @@ def test_every_command_explains_itself(command: str) -> None:
         (["run", "--local", "--iterations", "0"], "iterations is 0: give a number from 1"),
         (["run", "--local", "--set", "k"], "--set 'k' has no '=': give NAME=VALUE"),
         (["run", "--local", "--set", "kk=5"], "the pipeline has no parameter kk: --set takes"),
-        (["run", "--local", "--set", "k=5", "--set", "k=6"], "--set k=… is given twice"),
-        (["run", "--local", "--set", "lake=x"], "lake has an option, or is set by the command"),
+        (["run", "--local", "--set", "seed=5", "--set", "seed=6"], "--set seed=… is given twice"),
+        (["run", "--local", "--set", "shop_lake=x"], "give shop_lake by --lake"),
         (["run", "--local", "--set", "seed=x"], "--set seed='x': seed is a whole number"),
         (
             ["run", "--local", "--set", "factors=32", "--factors", "64"],
@@ -57,7 +57,10 @@ def test_every_command_explains_itself(command: str) -> None:
             "factors is 4097.0: give a number from 1 to 4096",
         ),
         (["run", "--local", "--set", "metric=ndgc"], "metric 'ndgc' is unknown"),
-        (["run", "--local", "--set", "search=some"], "search"),
+        (
+            ["run", "--local", "--set", "search_mode=some"],
+            "search_mode is 'some': give one of full",
+        ),
         (
             ["run", "--local", "--metric", "ndgc"],
             "metric 'ndgc' is unknown: give one of ndcg, recall, map, mrr",
@@ -81,6 +84,7 @@ def test_every_command_explains_itself(command: str) -> None:
             "set DAWNLIST_SOURCE_PASSWORD instead",
         ),
         (["simulate", "--out", "ftp://x"], "can't write a shop to ftp://"),
+        (["simulate", "--end", "soon"], "the day is 'soon': give one such as 2026-01-31, or today"),
     ],
 )
 def test_a_failure_is_one_clear_line(words: list[str], message: str, tmp_path: Path) -> None:

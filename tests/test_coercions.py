@@ -41,6 +41,7 @@ COERCIONS: dict[str, Coercion] = {
     "network": coercions.truncate_address,
     "moment": parse_moment,
     "berlin": berlin,
+    "weekday": lambda value: parse_moment(value, "Europe/Berlin", "%a %d.%m.%Y %H:%M:%S.%f %z"),
     "event": lambda value: coercions.map_event_name(
         coercions.clean_text(value), {"addToCart": "cart"}
     ),
@@ -88,7 +89,9 @@ TEXTS: list[str | None] = [
     "2020-01-02T", "2020-01-02x", "12020-01-02", "epoch", "infinity", "-infinity", "2020-01-02 (BC)", "now",
     "1577934245", "1577934245.25", "1577934245123", "1577934245123456", "1577934245123456000", "1.577934245e+18",
     "-5", "01/12/2010 08:26", "31/02/2010 08:26", "2020-03-29 02:30:00", "2020-10-25 02:30:00", "2020-10-25 03:30:00",
-    "2020-10-25 01:30:00", "2020-06-01",
+    "2020-10-25 01:30:00", "2020-06-01", "20200102T030405Z", "20200102T030405.123Z", "20200102T0304+0200",
+    "Thu, 02 Jan 2020 03:04:05 +0100", "2 Jan 2020 03:04 GMT", "[02/Jan/2020:03:04:05 -0500]", "02/Jan/2020 x",
+    "Thu 2.1.2020 03:04:05.123 +0200", "Thu 2.1.2020 03:04:05.123456 Z",
 ]  # fmt: skip
 
 
@@ -357,7 +360,7 @@ def test_spark_reads_the_same(duckdb: Any, on_spark: Any) -> None:
         session.conf.unset(name)
     for name, coercion in COERCIONS.items():
         found: list[Any] = [row[name] for row in told]
-        if name in ("moment", "berlin"):
+        if name in ("moment", "berlin", "weekday"):
             found = [text and datetime.fromisoformat(text).replace(tzinfo=UTC) for text in found]
         elif name == "number":
             found = [text and float(text) for text in found]

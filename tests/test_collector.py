@@ -32,7 +32,7 @@ def test_each_event_is_answered_and_accounted_for(valkey: str) -> None:
         metrics = client.get("/metrics").text
     assert [record["id"] for record in read_stream(valkey, KEYS.accepted)] == ["a", fourth["id"]]
     assert read_stream(valkey, KEYS.dead) == [{"type": "No"}]
-    assert 'dawnlist_collector_events_total{namespace="shop",status="ok"} 2.0' in metrics
+    assert 'dawnlist_collector_events_total{shop="shop",status="ok"} 2.0' in metrics
 
 
 def test_an_id_that_is_used_again_for_another_event_is_no_duplicate(valkey: str) -> None:

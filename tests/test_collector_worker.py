@@ -79,7 +79,8 @@ def test_an_event_is_enriched_and_in_the_recent_events(store: Any, valkey: str) 
         ({"type": "purchase"}, [("purchase", "i1")]),
         ({"type": "addtocart"}, [("cart", "i1")]),  # by source.events of the settings
         ({"type": "mood", "mood": "\U0001f60d"}, [("like", "i1")]),
-        ({"type": "mood", "mood": "\U0001f621"}, []),  # a dislike
+        ({"type": "mood", "mood": "\U0001f621"}, [("dislike", "i1")]),
+        ({"type": "dislike"}, [("dislike", "i1")]),
         ({"type": "mood", "mood": "\U0001f610"}, []),  # neither: its weight is 0
         ({"type": "impression"}, []),
         ({"type": "view", "item": None}, []),
@@ -195,7 +196,7 @@ def test_the_stream_is_trimmed_up_to_what_every_group_has_done(store: Any) -> No
 
 
 def test_lags_are_measured(store: Any) -> None:
-    assert [lag["events"] for lag in measure_lags(store, "shop")] == [0, 0, 0]
+    assert [lag["events"] for lag in measure_lags(store, "shop")] == [0, 0, 0, 0]
     put(store)
     accepted = measure_lags(store, "shop")[0]
     assert (accepted["stream"], accepted["events"]) == ("accepted", 1)

@@ -118,8 +118,12 @@ def test_every_component_is_in_a_layer() -> None:
     assert {name for layer in LAYERS for name in layer[1:]} == set(COMPONENTS)
 
 
+def read_page(name: str) -> str:
+    return (MANIFESTS.parent / "docs" / f"{name}.md").read_text()
+
+
 def test_the_page_names_every_component_key_and_account() -> None:
-    page = (MANIFESTS.parent / "docs" / "KUBEFLOW.md").read_text()
+    page = read_page("MANIFESTS") + read_page("KUBEFLOW")
     trees = rendered("gke-gpu")
     accounts = [tree["metadata"]["name"] for tree in trees if tree["kind"] == "ServiceAccount"]
     asked = set().union(
@@ -308,8 +312,9 @@ def test_what_the_job_submits_is_a_run_of_the_shop(
     assert run["service_account"] == SERVICE_ACCOUNT
     said = shop(trees)
     assert run["runtime_config"]["parameters"] == {
-        "source": said["DAWNLIST_SOURCE"], "lake": said["DAWNLIST_LAKE"], "redis": said["DAWNLIST_REDIS"],
-        "namespace": said["DAWNLIST_NAMESPACE"], "settings": "/settings/settings.yaml",
+        "shop_source": said["DAWNLIST_SOURCE"], "shop_lake": said["DAWNLIST_LAKE"],
+        "shop_store": said["DAWNLIST_REDIS"], "shop": said["DAWNLIST_NAMESPACE"],
+        "shop_settings": "/settings/settings.yaml",
     }  # fmt: skip
 
 
@@ -414,7 +419,7 @@ def test_a_serving_runtime_is_the_same_pod() -> None:
 
 
 def test_the_second_shop_of_the_page_is_one_more_predictor() -> None:
-    page = (MANIFESTS.parent / "docs" / "KUBEFLOW.md").read_text()
+    page = read_page("MANIFESTS")
     (second,) = (
         yaml.safe_load(text) for text in re.findall("```yaml\n(apiVersion.*?)```", page, re.DOTALL)
     )

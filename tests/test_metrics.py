@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from dawnlist.model.metric_names import METRICS
 from dawnlist.model.metrics import (
-    METRICS,
     RankingScores,
     bootstrap_interval,
     bootstrap_means,

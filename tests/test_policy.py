@@ -193,7 +193,7 @@ def a_predictor_is_left(trees: list[Tree]) -> Violations:
     (pod,) = (pod for pod in pods(trees) if pod.owner.startswith("InferenceService/"))
     if spec["minReplicas"] < REPLICAS:
         yield f"minReplicas is {spec['minReplicas']}"
-    budget = one(trees, "PodDisruptionBudget")["spec"]
+    budget = one(trees, "PodDisruptionBudget", "dawnlist")["spec"]
     if (
         not selected(budget["selector"], pod.labels)
         or budget["maxUnavailable"] >= spec["minReplicas"]

@@ -9,10 +9,10 @@ import pytest
 
 from dawnlist.cuts import format_iso, format_stamp, parse_as_of
 from dawnlist.lake.lake import Lake
-from dawnlist.pipelines.kubeflow import status
 from dawnlist.records.run_records import (
     RUN_SEARCH_DAYS,
     find_step_report,
+    index_run_days,
     read_step_records,
     record_step,
     resolve_as_of,
@@ -117,10 +117,7 @@ def test_runs_are_looked_for_in_the_last_thirty_days(tmp_path: Path) -> None:
     days = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number) for number in range(31)]
     for day in days:
         lake.write_json({}, "runs", format_stamp(day), f"run of {day.day}", "fetch.json")
-    found = status._index_run_days(lake)
+    found = index_run_days(lake)
     assert RUN_SEARCH_DAYS == len(found) == 30
     assert "run of 1" not in found
-    assert (found["run of 2"], found["run of 31"]) == (
-        format_stamp(days[1]),
-        format_stamp(days[-1]),
-    )
+    assert (found["run of 2"], found["run of 31"]) == (days[1], days[-1])

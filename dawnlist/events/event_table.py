@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 EVENTS_TABLE: Final = "events"
 DEAD_EVENTS_TABLE: Final = "dead_events"
+SHOWN_TABLE: Final = "shown"
 POSITION_APP_IDS: Final = ("stream_milliseconds", "stream_sequence")
 """App ids of the two numbers of the last entry that a table has."""
 
@@ -87,6 +88,29 @@ def build_event_row(entry_id: bytes, fields: StreamFields) -> dict[str, Any]:
         row["properties"] = orjson.dumps(record["properties"]).decode()
     row["stream_id"] = entry_id.decode()
     return row
+
+
+def build_shown_row(entry_id: bytes, fields: StreamFields) -> dict[str, Any]:
+    """Build the row of what an answer showed.
+
+    Raises:
+        ValueError: the entry holds no record that a predictor wrote.
+    """
+    try:
+        record = orjson.loads(fields[ENTRY_FIELD.encode()])
+        shown_time = _from_seconds(record["time"])
+        return {
+            "recommendation_id": record["id"],
+            "user_id": record["user"],
+            "shown_time": shown_time,
+            "event_date": shown_time.date(),
+            "items": record["items"],
+            "tier": record["tier"],
+            "token": record["token"],
+            "stream_id": entry_id.decode(),
+        }
+    except (KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"entry {entry_id!r} of the stream holds no record: {error!r}") from None
 
 
 def build_dead_row(entry_id: bytes, fields: StreamFields) -> dict[str, Any]:

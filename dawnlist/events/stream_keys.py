@@ -4,6 +4,7 @@ dawnlist:{SHOP}:events      stream of accepted events; the field `e` of an entry
                             (event_records.py) as JSON
 dawnlist:{SHOP}:enriched    stream of enriched records, which the firehose lands in the lake
 dawnlist:{SHOP}:dead        stream of dead letters: the fields are `e`, the event, and `reason`
+dawnlist:{SHOP}:shown       stream of what the predictor's answers showed
 dawnlist:{SHOP}:seen:N      set of the digests of events that were accepted in a period N
 dawnlist:{SHOP}:salt:DAY    random bytes that replace ids on one day where consent is missing
 dawnlist:{SHOP}:alias:HASH  the user that an anonymous id belongs to
@@ -52,6 +53,11 @@ class EventKeys:
     def dead(self) -> str:
         """The stream of dead letters."""
         return self._build_key("dead")
+
+    @property
+    def shown(self) -> str:
+        """The stream of what answers showed."""
+        return self._build_key("shown")
 
     def seen(self, period: int) -> str:
         """Return the key of the events that were accepted in a period."""

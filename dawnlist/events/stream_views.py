@@ -56,7 +56,7 @@ def measure_lags(client: StoreClient, namespace: str) -> list[dict[str, Any]]:
     untyped_client: Any = client
     keys = EventKeys(namespace)
     lags = []
-    for name in ("accepted", "enriched", "dead"):
+    for name in ("accepted", "enriched", "shown", "dead"):
         stream = getattr(keys, name)
         oldest = untyped_client.xrange(stream, count=1)
         age = None

@@ -2,6 +2,7 @@
 
     interactions, quarantine, items, users      the Delta tables
     events, dead_events                         what the collector landed, and what it refused
+    shown                                       what the predictor's answers showed
     landing.interactions, landing.items, …      the landing objects, with their columns united by
                                                 name, and the column landing_object
 
@@ -27,6 +28,7 @@ from dawnlist.schema import (
     INTERACTIONS_SCHEMA,
     ITEMS_SCHEMA,
     QUARANTINE_SCHEMA,
+    SHOWN_SCHEMA,
     USERS_SCHEMA,
 )
 
@@ -57,6 +59,7 @@ _TABLE_SCHEMAS = {
     "items": ITEMS_SCHEMA,
     "users": USERS_SCHEMA,
     "events": EVENTS_SCHEMA,
+    "shown": SHOWN_SCHEMA,
     "dead_events": DEAD_EVENTS_SCHEMA,
 }
 _EXPLAIN_PREFIX = re.compile(r"\s*explain\b(\s+analyze\b)?(\s*\([^()]*\))?", re.IGNORECASE)

@@ -28,6 +28,7 @@ _ATTEMPTS = 8
 _PARTITION_COLUMNS = {
     "interactions": ["event_date"],
     "events": ["event_date"],
+    "shown": ["event_date"],
     "dead_events": ["event_date"],
 }
 # the log goes back as far as the ledger, which is read from it

@@ -30,6 +30,10 @@ client would wait for ever."""
 POD_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
+class NoKubeconfigError(ValueError):
+    """There is no kubeconfig that can be used, and this is no pod of a cluster."""
+
+
 class TimeLimitedClient(client.ApiClient):  # type: ignore[misc]
     """A client that gives every request a time limit."""
 
@@ -147,7 +151,7 @@ def connect_to_kubernetes(
         seconds: The time limit of a request, if it is not KUBERNETES_REQUEST_SECONDS.
 
     Raises:
-        ValueError: There is no usable kubeconfig.
+        NoKubeconfigError: There is no usable kubeconfig.
         ConnectionError: The cluster does not answer.
         PermissionError: The cluster refuses the credentials.
     """
@@ -157,7 +161,7 @@ def connect_to_kubernetes(
     try:
         default_namespace = _load_kube_config(settings, context)
     except (config.ConfigException, OSError) as error:
-        raise ValueError(
+        raise NoKubeconfigError(
             f"no cluster to talk to: {format_error(error).rstrip('.')}; give --kube-context or KUBECONFIG, "
             "as for kubectl"
         ) from None

@@ -15,9 +15,14 @@ from dawnlist.cuts import format_iso, parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.kubeflow import schedules
 from dawnlist.pipelines.kubeflow.client import KfpClient
-from dawnlist.pipelines.kubeflow.output import show_line, show_run_progress, show_submitted_run
+from dawnlist.pipelines.kubeflow.output import (
+    show_line,
+    show_run_progress,
+    show_submitted_run,
+    wait_for_run_end,
+)
 from dawnlist.pipelines.kubeflow.recurring_runs import RecurringRunSpec
-from dawnlist.pipelines.kubeflow.submission import follow_run, is_over, start_run
+from dawnlist.pipelines.kubeflow.submission import is_over, start_run
 
 _START_DELAY: Final = timedelta(hours=1)
 """A run that was due less long ago may still be started by Kubeflow itself."""
@@ -120,7 +125,7 @@ def _run_day(client: KfpClient, spec: RecurringRunSpec, day: datetime, namespace
     parameters = {**spec.parameters, "as_of": as_of}
     run_id = start_run(client, spec.version, spec.experiment_id, name, parameters, spec.account)
     show_submitted_run(client, run_id, spec.version)
-    return show_run_progress(client, run_id, spec.version, spec.parameters["lake"], namespace)
+    return show_run_progress(client, run_id, spec.version, spec.parameters["shop_lake"], namespace)
 
 
 def _wait_for_active_runs(client: KfpClient, experiment_id: str) -> None:
@@ -130,7 +135,7 @@ def _wait_for_active_runs(client: KfpClient, experiment_id: str) -> None:
             show_line(
                 f"catch-up: waiting for the run {run.run_id}, which is {str(run.state).lower()}"
             )
-            follow_run(client, run.run_id, set(), lambda *_: None)
+            wait_for_run_end(client, run.run_id)
 
 
 def _measure_run_time(client: KfpClient, experiment_id: str) -> timedelta:

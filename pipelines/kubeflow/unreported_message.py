@@ -93,5 +93,5 @@ def _describe_live_version(lake: Lake) -> str:
 
 
 def _describe_rerun(run: Any, namespace: str) -> str:
-    parameters = {"namespace": namespace, **read_run_parameters(run)}
+    parameters = {"shop": namespace, **read_run_parameters(run)}
     return f"Run it again:\n{mask_passwords(build_submit_command(parameters))}"

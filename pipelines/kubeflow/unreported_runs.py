@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from dawnlist.components.notify import outbox
-from dawnlist.cuts import TIME_MACRO_PREFIXES, format_stamp, parse_as_of
+from dawnlist.cuts import format_stamp, is_current_time, parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.messages.channels import parse_channels
 from dawnlist.pipelines.kubeflow import submission
@@ -120,7 +120,7 @@ def _iter_recent_runs(client: KfpClient, experiment_id: str, now: datetime) -> I
 def _read_as_of(run: Any) -> datetime | None:
     """Return the as_of that a run was started with; None if it was started without one."""
     as_of = str(read_run_parameters(run).get("as_of", ""))
-    if not as_of or as_of.startswith(TIME_MACRO_PREFIXES):
+    if is_current_time(as_of):
         return None
     try:
         return parse_as_of(as_of)

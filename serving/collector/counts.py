@@ -11,7 +11,7 @@ class CollectorMetrics:
 
     def __init__(self, namespace: str) -> None:
         self.registry = CollectorRegistry()
-        labels = ("namespace", "status")
+        labels = ("shop", "status")
         self._namespace = namespace
         self._events = Counter(
             "dawnlist_collector_events",
@@ -28,13 +28,20 @@ class CollectorMetrics:
         self._memory = Gauge(
             "dawnlist_collector_memory_share",
             "The share of its memory that the store uses.",
-            ("namespace",),
+            ("shop",),
             registry=self.registry,
         )
         self._streams = Gauge(
             "dawnlist_collector_stream_events",
             "Events in a stream of the store.",
-            ("namespace", "stream"),
+            ("shop", "stream"),
+            registry=self.registry,
+        )
+
+        self._oldest = Gauge(
+            "dawnlist_collector_oldest_seconds",
+            "The age of the oldest event in a stream.",
+            ("shop", "stream"),
             registry=self.registry,
         )
 
@@ -51,6 +58,7 @@ class CollectorMetrics:
         """Set the share of its memory that the store uses."""
         self._memory.labels(self._namespace).set(share)
 
-    def set_stream_length(self, stream: str, events: int) -> None:
-        """Set the number of events in a stream."""
+    def set_stream(self, stream: str, events: int, oldest_seconds: float) -> None:
+        """Set the number of events in a stream, and the age of the oldest."""
         self._streams.labels(self._namespace, stream).set(events)
+        self._oldest.labels(self._namespace, stream).set(oldest_seconds)

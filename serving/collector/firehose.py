@@ -23,18 +23,20 @@ import redis
 from dawnlist.events.event_table import (
     DEAD_EVENTS_TABLE,
     EVENTS_TABLE,
+    SHOWN_TABLE,
     StreamFields,
     StreamPosition,
     build_dead_row,
     build_event_row,
     build_position_transactions,
+    build_shown_row,
     parse_stream_id,
     read_position,
 )
 from dawnlist.events.stream_keys import EventKeys
 from dawnlist.lake.commits import DayFile, add_files, commit_with_retries
 from dawnlist.lake.lake import Lake
-from dawnlist.schema import DEAD_EVENTS_SCHEMA, EVENTS_SCHEMA
+from dawnlist.schema import DEAD_EVENTS_SCHEMA, EVENTS_SCHEMA, SHOWN_SCHEMA
 from dawnlist.serving.collector.stream_trim import trim_accepted_stream
 
 if TYPE_CHECKING:
@@ -79,12 +81,17 @@ class Firehose:
         self._land_bytes = land_bytes
         self._landings = (
             Landing(self._keys.enriched, EVENTS_TABLE, EVENTS_SCHEMA, build_event_row),
+            Landing(self._keys.shown, SHOWN_TABLE, SHOWN_SCHEMA, build_shown_row),
             Landing(self._keys.dead, DEAD_EVENTS_TABLE, DEAD_EVENTS_SCHEMA, build_dead_row),
         )
 
-    def run(self, stop: threading.Event) -> None:
-        """Land entries until `stop` is set. A store or a lake that is away is waited for."""
+    def run(self, stop: threading.Event, show_life: Callable[[], None]) -> None:
+        """Land entries until `stop` is set. A store or a lake that is away is waited for.
+
+        `show_life` is called in each turn.
+        """
         while not stop.is_set():
+            show_life()
             landed = 0
             try:
                 for landing in self._landings:

@@ -1,7 +1,9 @@
 """The collector's routes: events as JSON, a picture for mails, health, metrics and the schema."""
 
 import base64
+import functools
 import time
+from importlib import resources
 from typing import Any, Final
 
 import orjson
@@ -28,6 +30,10 @@ MAX_AGENT_LENGTH: Final = 1_000
 PICTURE: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 """A GIF of one transparent pixel."""
 PREFLIGHT_SECONDS: Final = 86_400
+CLIENT_SECONDS: Final = 3_600
+"""Browsers ask for the client again after this many seconds."""
+CLIENT_TYPES: Final = {"client.js": "text/javascript", "client.d.ts": "text/plain"}
+"""The client's files and their media types."""
 PICTURE_FIELDS: Final = (
     "id",
     "type",
@@ -131,6 +137,12 @@ class CollectorRoutes:
         """Answer GET /metrics in Prometheus' format."""
         return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
+    async def answer_client(self, request: Request) -> Response:
+        """Answer GET /v1/client.js and /v1/client.d.ts: the client for browsers, and its types."""
+        name = request.url.path.rpartition("/")[2]
+        headers = {"cache-control": f"max-age={CLIENT_SECONDS}", "access-control-allow-origin": "*"}
+        return Response(_read_client_file(name), headers=headers, media_type=CLIENT_TYPES[name])
+
     async def answer_openapi(self, request: Request) -> Response:
         """Answer GET /openapi.json."""
         return Response(orjson.dumps(build_openapi_document()), media_type="application/json")
@@ -170,6 +182,11 @@ class CollectorRoutes:
             headers["retry-after"] = str(retry_after)
         body = orjson.dumps({"error": message})
         return Response(body, status, headers, media_type="application/json")
+
+
+@functools.cache
+def _read_client_file(name: str) -> bytes:
+    return resources.files("dawnlist.serving.collector").joinpath(name).read_bytes()
 
 
 def _allow_origin(origin: str) -> dict[str, str]:

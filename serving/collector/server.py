@@ -85,6 +85,8 @@ def _list_routes(routes: CollectorRoutes) -> list[Route]:
         ("/healthz", routes.answer_health, "GET"),
         ("/readyz", routes.answer_readiness, "GET"),
         ("/metrics", routes.answer_metrics, "GET"),
+        ("/v1/client.js", routes.answer_client, "GET"),
+        ("/v1/client.d.ts", routes.answer_client, "GET"),
         ("/openapi.json", routes.answer_openapi, "GET"),
     ]
     return [Route(path, handler, methods=[method]) for path, handler, method in handlers]

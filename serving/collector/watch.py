@@ -1,11 +1,13 @@
 """Watch over the store: whether it answers, has room, and keeps what it takes."""
 
 import asyncio
+import time
 from typing import Any, Final
 
 import redis.asyncio
 import redis.exceptions
 
+from dawnlist.events.event_table import parse_stream_id
 from dawnlist.events.stream_keys import EventKeys
 from dawnlist.serving.collector.counts import CollectorMetrics
 from dawnlist.serving.collector.event_writer import EventWriter
@@ -44,9 +46,8 @@ class StoreWatch:
         """Look at the store once."""
         try:
             memory = await self._client.info("memory")
-            for name in ("accepted", "enriched", "dead"):
-                length = await self._client.xlen(getattr(self._keys, name))
-                self._metrics.set_stream_length(name, length)
+            for name in ("accepted", "enriched", "shown", "dead"):
+                await self._measure_stream(name)
         except (redis.exceptions.RedisError, OSError) as error:
             self.problem = f"the store does not answer: {error}"
             return
@@ -59,6 +60,15 @@ class StoreWatch:
                 f"the store uses {share:.0%} of its memory, more than the "
                 f"{self._max_memory_share:.0%} of collector.max_memory_share"
             )
+
+    async def _measure_stream(self, name: str) -> None:
+        stream = getattr(self._keys, name)
+        oldest = await self._client.xrange(stream, count=1)
+        seconds = 0.0
+        if oldest:
+            milliseconds, _ = parse_stream_id(oldest[0][0])
+            seconds = max(0.0, time.time() - milliseconds / 1000)
+        self._metrics.set_stream(name, await self._client.xlen(stream), seconds)
 
 
 def compute_memory_share(memory: dict[str, Any]) -> float:

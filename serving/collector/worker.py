@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -53,6 +54,10 @@ end
 worker_log = logging.getLogger("dawnlist.collector")
 
 
+def do_nothing() -> None:
+    """Show no life, in tests."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamEntry:
     """An entry of the stream of accepted events."""
@@ -72,10 +77,14 @@ class Worker:
         self._recent_writer = RecentWriter(client, namespace, settings.source)
         self._name = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set. A store that is away is waited for."""
+    def run(self, stop: threading.Event, show_life: Callable[[], None] = do_nothing) -> None:
+        """Work until `stop` is set. A store that is away is waited for.
+
+        `show_life` is called in each turn.
+        """
         has_group = False
         while not stop.is_set():
+            show_life()
             try:
                 if not has_group:
                     self.ensure_group()
