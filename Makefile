@@ -2,7 +2,9 @@
 # make test        lint, types and every test
 # make test-all    the same on each Python from 3.11 to 3.13 that this machine has
 # make prove       the long proofs, and the tests with each of OpenBLAS's kernels that the CPU can execute
+# make mutants     changes the code in one place at a time, and says which changes no test notices
 # make docs        the documentation as a site, in site/
+# make release     the manifests as plain YAML, in dist/, for kubectl apply without kustomize
 # make gpu-check   on a machine with an NVIDIA GPU: its tests and its speed
 # Each target makes its own environment, by default in .venv; a second call installs nothing.
 
@@ -21,7 +23,7 @@ PYTHONS ?= python3.13 python3.12 python3.11 python3
 UV := $(VENV)/bin/uv
 INPUTS := setup.cfg pyproject.toml requirements.lock
 
-.PHONY: demo test test-all prove docs gpu-check lock clean
+.PHONY: demo test test-all prove mutants docs release gpu-check lock clean
 
 demo:
 	began=$$(date +%s)
@@ -48,6 +50,9 @@ test-all:
 docs: $(VENV)/dev
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
 
+release: $(VENV)/dev
+	$(VENV)/bin/python manifests/release.py dist
+
 gpu-check: $(VENV)/dev
 	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --constraint requirements.lock --editable '.[local,dev,gpu]'
 	$(VENV)/bin/python -m pytest -q -rs tests/test_ials.py tests/test_solver.py tests/test_topk.py
@@ -55,6 +60,9 @@ gpu-check: $(VENV)/dev
 
 prove: $(VENV)/dev
 	$(VENV)/bin/python benchmarks/kernels.py
+
+mutants: $(VENV)/dev
+	nice -n 10 $(VENV)/bin/python benchmarks/mutants.py
 
 # the newest Python from 3.11 to 3.13 that can make an environment; uv then installs what the lock pins
 $(UV):

@@ -26,7 +26,7 @@ import crawleruseragents
 import pyarrow as pa
 from crawlerdetect import CrawlerDetect
 
-from dawnlist.components.filter_bots.user_agents import classify_user_agents, load_expressions
+from dawnlist.rows.user_agents import classify_user_agents, load_expressions
 from dawnlist.settings import Settings
 
 MOST_AGENTS = 4000

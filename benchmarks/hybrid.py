@@ -37,7 +37,7 @@ from dawnlist.lake.lake import Lake
 from dawnlist.model import popularity
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.hybrid import Hybrid
-from dawnlist.model.metrics import METRICS
+from dawnlist.model.metric_names import METRICS
 from dawnlist.model.splits import Splits
 from dawnlist.schema import ITEMS_SCHEMA
 

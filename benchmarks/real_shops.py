@@ -54,7 +54,7 @@ OWN_SHOP = "own"
 """The name of the shop of --source."""
 PROGRAM_RULES = ("declared_crawlers", "previews_and_monitors", "staff")
 """The bot rules that no person is dropped by. What the others drop on a real shop is people's."""
-SMALL_GRID: dict[str, Any] = {
+SMALL_SEARCH: dict[str, Any] = {
     "factors": [32],
     "regularization": [30.0],
     "alpha": [1.0, 10.0],
@@ -63,20 +63,20 @@ SMALL_GRID: dict[str, Any] = {
 }
 
 
-def run_shop(plan: ShopPlan, home: Path, grid: dict[str, Any]) -> ShopFigures:
+def run_shop(plan: ShopPlan, home: Path, search: dict[str, Any]) -> ShopFigures:
     """Run a shop's nights, and score what was live after each."""
     rows = CleanRows.load(plan, home)
     figures = ShopFigures()
     with run_embedded_valkey(home / "valkey") as redis:
         arguments = {
-            "source": plan.source,
-            "lake": str(home / "lake"),
-            "redis": redis,
-            "namespace": NAMESPACE,
-            "settings": plan.settings,
-            "window_days": WINDOW_DAYS,
-            "k": K,
-            **grid,
+            "shop_source": plan.source,
+            "shop_lake": str(home / "lake"),
+            "shop_store": redis,
+            "shop": NAMESPACE,
+            "shop_settings": plan.settings,
+            "history_days": WINDOW_DAYS,
+            "list_length": K,
+            "search": search,
         }
         for as_of in plan.list_nights():
             folder = home / f"night-{as_of:%Y%m%d}"
@@ -242,7 +242,7 @@ def plan_shop(name: str, given: argparse.Namespace, home: Path) -> ShopPlan | No
 
 def main() -> None:
     given = parse_arguments()
-    grid = SMALL_GRID if given.grid == "small" else {}
+    search = SMALL_SEARCH if given.grid == "small" else {}
     summaries: list[dict[str, str]] = []
     for name in [OWN_SHOP] if given.source else given.shops:
         home = (given.out / name).resolve()
@@ -253,7 +253,7 @@ def main() -> None:
             print(f"{name}: not there")
             continue
         print(f"{name}: running {len(plan.list_nights())} nights", flush=True)
-        told = print_shop(plan, run_shop(plan, home, grid))
+        told = print_shop(plan, run_shop(plan, home, search))
         (given.out / f"{name}.json").write_text(json.dumps(told, indent=1, default=str))
         summaries += summarize_shop(name, told)
     print()

@@ -7,15 +7,26 @@ from typing import Final
 MAX_PERIOD_DAYS: Final = 28
 """The most days that the holdout has, and the validation period before it."""
 MICROSECONDS_PER_DAY = 86_400_000_000
-CURRENT_TIME_MACRO: Final = "[[CurrentTime.2006-01-02T15:04:05Z]]"
-"""An as_of that Kubeflow replaces by the time at which it creates the run.
+CURRENT_TIME: Final = "now"
+"""An as_of that the run's first step replaces by its own time.
 
 See dawnlist.records.run_records.resolve_as_of.
 """
-SCHEDULED_TIME_MACRO: Final = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
-"""An as_of that Kubeflow replaces by the time for which a recurring run is scheduled."""
 TIME_MACRO_PREFIXES: Final = ("[[CurrentTime", "[[ScheduledTime")
-"""What the two macros begin with, in every time format."""
+"""What Kubeflow's two macros for a time begin with, in every time format.
+
+Schedules and packages of older releases have them. Kubeflow Pipelines 2.15 to 2.17 replaces them in
+no pipeline of version 2, so such an as_of means the same as `now`.
+"""
+
+
+def is_current_time(as_of: str) -> bool:
+    """Say whether an as_of is `now`, empty, or a macro that Kubeflow has left as it is.
+
+    Then the run's first step takes its own time; see dawnlist.records.run_records.resolve_as_of.
+    """
+    text = as_of.strip()
+    return text.lower() in ("", CURRENT_TIME) or text.startswith(TIME_MACRO_PREFIXES)
 
 
 def parse_as_of(text: str) -> datetime:
@@ -26,9 +37,8 @@ def parse_as_of(text: str) -> datetime:
     """
     if "[[" in text:
         raise ValueError(
-            f"as_of {text!r} was never replaced: the API server replaces it only in values sent "
-            "with the request, never in a pipeline's defaults; give it with the run, or type the "
-            "time, e.g. 2026-01-31T03:00:00Z"
+            f"as_of {text!r} is a macro that Kubeflow Pipelines does not replace: leave as_of out "
+            "to take the time when the run begins, or give the time, e.g. 2026-01-31T03:00:00Z"
         )
     try:
         moment = datetime.fromisoformat(text.strip())

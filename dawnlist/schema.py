@@ -78,6 +78,78 @@ VERDICTS_SCHEMA: Final = pa.schema(
     ]
 )
 
+EVENTS_SCHEMA: Final = pa.schema(
+    [
+        pa.field("event_id", pa.string(), nullable=False),
+        pa.field("event_type", pa.string(), nullable=False),
+        pa.field("user_id", pa.string()),
+        pa.field("anonymous_id", pa.string()),
+        pa.field("item_id", pa.string()),
+        pa.field("event_time", UTC_MICROSECONDS, nullable=False),
+        # The table is partitioned by this column: the UTC day of event_time.
+        pa.field("event_date", pa.date32(), nullable=False),
+        pa.field("received_time", UTC_MICROSECONDS, nullable=False),
+        pa.field("session_id", pa.string()),
+        pa.field("page", pa.string()),
+        pa.field("placement", pa.string()),
+        pa.field("recommendation_id", pa.string()),
+        pa.field("position", pa.int32()),
+        # The name of the mood; its emoji; its signed weight, NULL if the shop has no such mood.
+        pa.field("mood", pa.string()),
+        pa.field("emoji", pa.string()),
+        pa.field("mood_weight", pa.float32()),
+        pa.field("quantity", pa.float64()),
+        pa.field("rating", pa.float64()),
+        pa.field("device", pa.string()),
+        pa.field("device_model", pa.string()),
+        pa.field("system", pa.string()),
+        pa.field("app", pa.string()),
+        # Whether the user agent names a crawler or another program.
+        pa.field("is_program", pa.bool_(), nullable=False),
+        pa.field("country", pa.string()),
+        pa.field("region", pa.string()),
+        pa.field("user_agent", pa.string()),
+        # The network of the address, /24 (IPv4) or /48 (IPv6).
+        pa.field("ip", pa.string()),
+        # The name of the key with which it was sent.
+        pa.field("sender", pa.string()),
+        # Free properties, as JSON.
+        pa.field("properties", pa.string()),
+        # The id of the entry in the stream, which no other row has.
+        pa.field("stream_id", pa.string(), nullable=False),
+    ]
+)
+"""What the collector landed: events as they were sent, enriched (docs/COLLECTOR.md)."""
+
+SHOWN_SCHEMA: Final = pa.schema(
+    [
+        # The id of the answer, to which events refer as recommendation_id.
+        pa.field("recommendation_id", pa.string(), nullable=False),
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("shown_time", UTC_MICROSECONDS, nullable=False),
+        pa.field("event_date", pa.date32(), nullable=False),
+        # The items in the order of the answer.
+        pa.field("items", pa.list_(pa.string()), nullable=False),
+        # The rung of the ladder that answered, and the version.
+        pa.field("tier", pa.string(), nullable=False),
+        pa.field("token", pa.string()),
+        pa.field("stream_id", pa.string(), nullable=False),
+    ]
+)
+"""What the predictor's answers showed."""
+
+DEAD_EVENTS_SCHEMA: Final = pa.schema(
+    [
+        # The beginning of the event as it was sent.
+        pa.field("event", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("received_time", UTC_MICROSECONDS, nullable=False),
+        pa.field("event_date", pa.date32(), nullable=False),
+        pa.field("stream_id", pa.string(), nullable=False),
+    ]
+)
+"""Events that the collector refused."""
+
 EVENT_WEIGHTS: Final[dict[str, float]] = {
     "view": 1.0,
     "click": 1.0,

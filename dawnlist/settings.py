@@ -13,13 +13,23 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import pyarrow.fs as pafs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from dawnlist.machine.spark_url import classify_spark_url
 from dawnlist.schema import EVENT_WEIGHTS
 from dawnlist.values import MAX_DESCRIPTION, cut_text, describe_value
 from dawnlist.yaml_documents import parse_yaml
 
+MOUNTED_SETTINGS: Final = "/settings/settings.yaml"
+"""Where each pod finds the shop's settings, if the cluster has them (docs/KUBEFLOW.md)."""
 UNKNOWN_SETTING: Final = "there is no such name"
 MAX_EXPLAINED_ERRORS: Final = 20
 """Errors in settings that a message explains; it gives the number of the others."""
@@ -40,6 +50,17 @@ def _restore_rule_mode(value: object) -> object:
 
 RuleMode = Annotated[Literal["on", "off", "shadow"], BeforeValidator(_restore_rule_mode)]
 """on: the rule drops events; shadow: it reports them and drops nothing; off: it does not run."""
+
+
+def _check_web_address(url: str) -> str:
+    """Check an address that a browser or a client may open; it may be empty."""
+    if url and not re.fullmatch(r"https?://[^\s@?#]+", url):
+        raise ValueError("give an address that begins with https:// or http://, without a user")
+    return url.rstrip("/")
+
+
+WebAddress = Annotated[str, AfterValidator(_check_web_address)]
+"""An address that begins with https:// or http://; it has no user, no password and no query."""
 
 
 class _Section(BaseModel):
@@ -490,23 +511,153 @@ class NotifySettings(_Section):
 
     After that the next run's notify step tries again.
     """
-    kubeflow_url: str = ""
+    kubeflow_url: WebAddress = ""
     """The address of Kubeflow's UI, for a link to the run, e.g. https://kubeflow.example/pipeline.
 
     If it is empty, messages have no such link.
     """
-    reports_url: str = ""
+    reports_url: WebAddress = ""
     """The address at which a browser finds the lake's folder `reports`, for a link to the report.
 
     If it is empty, messages have no such link.
     """
 
-    @field_validator("kubeflow_url", "reports_url")
+
+class ModelRegistrySettings(_Section):
+    """Kubeflow's Model Registry (Kubeflow Hub), in which published versions are entered.
+
+    The environment variable DAWNLIST_MODEL_REGISTRY_TOKEN holds its token, if it asks for one; see
+    docs/REGISTRIES.md.
+    """
+
+    url: WebAddress = ""
+    """The registry's address, e.g. http://model-registry-service.kubeflow:8080.
+
+    If it is empty, no version is entered.
+    """
+
+
+class MlflowSettings(_Section):
+    """The MLflow tracking server to which runs are logged, with their parameters and metrics.
+
+    The environment variables MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and
+    MLFLOW_TRACKING_PASSWORD, identify the caller; see docs/REGISTRIES.md.
+    """
+
+    url: WebAddress = ""
+    """The server's address, e.g. http://mlflow.mlflow:5000. If it is empty, no run is logged."""
+    experiment: str = ""
+    """The name of the experiment; if it is empty, `dawnlist-` and the shop's namespace."""
+
+
+class CollectorSettings(_Section):
+    """What the collector accepts, and how long what it keeps is kept (docs/COLLECTOR.md)."""
+
+    browser_keys: dict[str, list[str]] = Field(default_factory=dict)
+    """The publishable keys of browsers, each with the origins of the pages that may use it.
+
+    E.g. {pk_shop: [https://shop.example]}. Servers' keys are secrets: DAWNLIST_COLLECTOR_KEYS.
+    """
+    events_per_second: float = Field(default=5000.0, gt=0)
+    """Accept at most this many events a second with each key, in each process.
+
+    Twice as many may come at once.
+    """
+    max_age_days: float = Field(default=7.0, gt=0, le=365)
+    """Refuse an event that is older than this when it comes."""
+    max_memory_share: float = Field(default=0.8, gt=0, lt=1)
+    """Accept no event while the store uses more than this share of its maxmemory.
+
+    Senders are asked to try again. Without maxmemory it is the share of the machine's memory.
+    """
+    durability: Literal["everysec", "always"] = "everysec"
+    """What the store must do before an event counts as kept: its `appendfsync`.
+
+    everysec: a crash of its machine may lose the last second. always: it loses nothing. A store
+    that does less is refused at start.
+    """
+    duplicate_minutes: float = Field(default=60.0, ge=1, le=1440)
+    """Answer `duplicate` to an event that is sent again within so many minutes."""
+    country_headers: list[str] = Field(default_factory=list)
+    """Headers in which a trusted proxy or CDN names the sender's country, e.g. [CF-IPCountry].
+
+    Name a header only if the proxy replaces what the sender wrote there. The first that is there
+    counts, before place_file.
+    """
+    region_headers: list[str] = Field(default_factory=list)
+    """Headers in which a trusted proxy or CDN names the part of the country."""
+    trusted_proxies: list[str] = Field(default_factory=list)
+    """Networks of proxies whose header X-Forwarded-For is believed, e.g. [10.0.0.0/8]."""
+    place_file: str = ""
+    """A file of MaxMind's format (.mmdb) that knows the places of addresses."""
+    moods: dict[str, float] = Field(default_factory=dict)
+    """The shop's moods and their signed weights, e.g. {"😍": 3, bored: -2}.
+
+    What is given is added to the usual ones (docs/COLLECTOR.md) and wins over them.
+    """
+    session_minutes: float = Field(default=30.0, gt=0, le=1440)
+    """A visit ends after so many minutes without an event."""
+    alias_days: float = Field(default=30.0, gt=0, le=400)
+    """Remember for so many days which user an anonymous id belongs to."""
+
+    @field_validator("browser_keys")
     @classmethod
-    def _check_web_address(cls, url: str) -> str:
-        if url and not re.fullmatch(r"https?://[^\s@?#]+", url):
-            raise ValueError("give an address that begins with https:// or http://, without a user")
-        return url.rstrip("/")
+    def _check_browser_keys(cls, keys: dict[str, list[str]]) -> dict[str, list[str]]:
+        for key, origins in keys.items():
+            if not re.fullmatch(r"[A-Za-z0-9_-]{3,100}", key):
+                raise ValueError(
+                    f"the key {key!r} is not made of 3 to 100 letters, digits, _ and -"
+                )
+            for origin in origins:
+                if not re.fullmatch(r"https?://[^/?#\s]+", origin):
+                    raise ValueError(
+                        f"the origin {origin!r} of {key} is not like https://shop.example: leave out "
+                        "the path"
+                    )
+        return keys
+
+    @field_validator("country_headers", "region_headers")
+    @classmethod
+    def _lower_headers(cls, names: list[str]) -> list[str]:
+        return [name.strip().lower() for name in names]
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, networks: list[str]) -> list[str]:
+        for text in networks:
+            try:
+                ip_network(text)
+            except ValueError as error:
+                raise ValueError(
+                    f"{text!r} is not a network ({error}): give e.g. 10.0.0.0/8"
+                ) from None
+        return networks
+
+    @field_validator("moods")
+    @classmethod
+    def _check_moods(cls, moods: dict[str, float]) -> dict[str, float]:
+        for mood, weight in moods.items():
+            if not -1000 < weight < 1000:
+                raise ValueError(f"the weight of {mood!r} is {weight}: give -999 to 999")
+        return moods
+
+
+class ShopSettings(_Section):
+    """Where the shop is: what `dawnlist compile`, `submit`, `schedule` and `status` take by `--shop`.
+
+    A run gets these values as its parameters; no step reads them here.
+    """
+
+    name: str = "default"
+    """The shop's name. It prefixes every path and key."""
+    source: str = ""
+    """Where interactions come from, as the pods reach it, without a password."""
+    lake: str = ""
+    """The `gs://` or `s3://` address of the lake."""
+    store: str = ""
+    """The URL of the store, e.g. redis://HOST:6379/0, without a password."""
+    settings: str = MOUNTED_SETTINGS
+    """Where the pods find these settings."""
 
 
 class Settings(_Section):
@@ -530,19 +681,28 @@ class Settings(_Section):
     """When people get a message about a run."""
     items: ItemSettings = Field(default_factory=ItemSettings)
     """Which items are withdrawn."""
+    model_registry: ModelRegistrySettings = Field(default_factory=ModelRegistrySettings)
+    """Where published versions are entered."""
+    mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
+    """Where runs are logged."""
+    collector: CollectorSettings = Field(default_factory=CollectorSettings)
+    """What the collector of events accepts."""
+    shop: ShopSettings = Field(default_factory=ShopSettings)
+    """Where the shop is."""
 
     @classmethod
     def load(cls, uri: str) -> "Settings":
         """Read and check the settings.
 
         Args:
-            uri: A path, or a file://, gs:// or s3:// URI. Empty: all defaults.
+            uri: A path, or a file://, gs:// or s3:// URI. Empty: all defaults. The same goes for
+                MOUNTED_SETTINGS on a cluster that has no settings for the shop.
 
         Raises:
             ValueError: a setting is wrong. The message is one line with its name, its value and
                 the rule that it breaks.
         """
-        if not uri:
+        if not uri or (uri == MOUNTED_SETTINGS and not Path(uri).exists()):
             return cls()
         text = _read_document(uri)
         try:
@@ -558,7 +718,8 @@ class Settings(_Section):
     @property
     def digest(self) -> str:
         """Sixteen hex digits that identify these settings in a model's lineage."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        computing = self.model_dump_json(exclude={"shop"})
+        return hashlib.sha256(computing.encode()).hexdigest()[:16]
 
 
 def _read_document(uri: str) -> bytes:

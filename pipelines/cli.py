@@ -12,8 +12,11 @@ from dawnlist.pipelines import pipeline_commands, shop_commands
 from dawnlist.pipelines.ablation.command import ablate_command
 from dawnlist.pipelines.bots.commands import bots_app
 from dawnlist.pipelines.deploy.command import deploy_command
+from dawnlist.pipelines.events import commands as event_commands
+from dawnlist.pipelines.id_arguments import IdCommand
 from dawnlist.pipelines.items.commands import items_app
 from dawnlist.pipelines.kubeflow import commands as kubeflow_commands
+from dawnlist.pipelines.kubeflow.housekeep_command import housekeep_command
 from dawnlist.pipelines.lake import query_commands
 from dawnlist.pipelines.lake.backfill import backfill_command
 from dawnlist.pipelines.lake.commands import lake_app
@@ -22,7 +25,6 @@ from dawnlist.pipelines.store import commands as store_commands
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -32,10 +34,24 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"dawnlist {version('dawnlist')}")
+        raise typer.Exit
+
+
 @app.callback()
 def set_common_options(
     context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version, and exit."
+        ),
+    ] = False,
 ) -> None:
     """Set the options that all commands share."""
     context.obj = debug
@@ -50,8 +66,12 @@ app.command("submit")(kubeflow_commands.submit_command)
 app.command("schedule")(kubeflow_commands.schedule_command)
 app.command("unschedule")(kubeflow_commands.unschedule_command)
 app.command("status")(kubeflow_commands.shop_status_command)
+app.command("housekeep")(housekeep_command)
 app.command("serve")(shop_commands.serve_command)
-app.command("recommend")(shop_commands.recommend_command)
+app.command("collect")(event_commands.collect_command)
+app.add_typer(event_commands.events_app, name="events")
+app.command("demo-shop")(event_commands.demo_shop_command)
+app.command("recommend", cls=IdCommand)(shop_commands.recommend_command)
 app.command("versions")(store_commands.versions_command)
 app.command("rollback")(store_commands.rollback_command)
 app.command("release")(store_commands.release_command)

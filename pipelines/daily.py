@@ -17,130 +17,104 @@ from dawnlist.components.refit.component import refit
 from dawnlist.components.train.component import train
 from dawnlist.components.tune.component import tune
 from dawnlist.components.tune.halving import MAX_RUNGS
-from dawnlist.cuts import CURRENT_TIME_MACRO
 from dawnlist.pipelines.placement import Placement
+from dawnlist.records.run_parameters import PIPELINE_DEFAULTS
 
 
 def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseComponent:
     """Build the pipeline with its steps placed on nodes. Compile it, or call it under kfp.local."""
 
-    @dsl.pipeline(name="dawnlist-daily")
+    deadline = dsl.PipelineConfig(active_deadline_seconds=placement.deadline_seconds)
+
+    # Kubeflow's form of a new run lists the parameters by name, without their descriptions. So
+    # the names say what a parameter is, and begin with what people change most often.
+    @dsl.pipeline(name="dawnlist-daily", pipeline_config=deadline)
     def daily(
-        source: str,
-        lake: str,
-        redis: str,
-        as_of: str = CURRENT_TIME_MACRO,
-        namespace: str = "default",
-        settings: str = "",
-        window_days: int = 365,
-        search: str = "around_champion",
-        factors: list[float] = [32, 64],  # noqa: B006 - kfp reads the default; nothing changes it
-        regularization: list[float] = [30.0, 100.0],  # noqa: B006
-        alpha: list[float] = [1.0, 10.0],  # noqa: B006
-        alpha0: list[float] = [1.0],  # noqa: B006
-        nu: list[float] = [0.5],  # noqa: B006
-        half_life: list[float] = [14.0, 60.0],  # noqa: B006
-        popularity_share: list[float] = [0.0, 0.5, 1.5, 5.0],  # noqa: B006
-        popularity_half_life: list[float] = [0.5, 1.0, 5.0],  # noqa: B006
-        repeat_share: list[float] = [0.0, 0.3, 1.0, 3.0],  # noqa: B006
-        repeat_half_life: list[float] = [20.0, 60.0, 180.0],  # noqa: B006
-        content_share: list[float] = [0.0, 0.03, 0.1, 0.3],  # noqa: B006
-        content_pairs: list[float] = [10.0, 100.0],  # noqa: B006
-        iterations: int = 10,
-        metric: str = "ndcg",
-        k: int = 20,
-        seed: int = 7,
-        force: str = "",
+        shop_lake: str,
+        shop_source: str,
+        shop_store: str,
+        as_of: str = PIPELINE_DEFAULTS["as_of"],
+        force_publish: str = PIPELINE_DEFAULTS["force_publish"],
+        history_days: int = PIPELINE_DEFAULTS["history_days"],
+        list_length: int = PIPELINE_DEFAULTS["list_length"],
+        search: dict[str, Any] = PIPELINE_DEFAULTS["search"],
+        shop: str = PIPELINE_DEFAULTS["shop"],
+        shop_settings: str = PIPELINE_DEFAULTS["shop_settings"],
     ) -> None:
         """Train on the shop's interactions up to yesterday, and publish recommendations for today.
 
         Args:
-            source: Where interactions come from: postgresql://USER@HOST/DB (without a password), a folder or a file.
-            lake: Where all data is kept: gs://BUCKET/PATH, s3://BUCKET/PATH or a folder.
-            redis: The store that the predictor reads, e.g. redis://HOST:6379/0, without a password.
-            as_of: End of the day to learn from, ISO-8601 with a zone, e.g. 2026-01-31T03:00:00Z; default: now.
-            namespace: The shop's name. It prefixes every path and key, so that shops can share a lake and a store.
-            settings: URI of the shop's settings (YAML): columns, bot rules, gate limits, engines. Empty for defaults.
-            window_days: Days of history to learn from, and to fetch when the lake is empty.
-            search: full tries the whole grid; around_champion the live configuration and its neighbours in the grid,
-                or the whole grid when no ALS model is live; off only the live configuration.
-            factors: Lengths of the vectors to try, e.g. [64, 128].
-            regularization: Regularizations to try; higher means smoother.
-            alpha: Confidence weights to try: how much one interaction counts over none.
-            alpha0: Confidences of pairs without an interaction to try.
-            nu: Exponents to try for how regularization grows with a user's or an item's interactions; 0 for no growth.
-            half_life: Half-lives of an interaction to try, in days; 0 means it never fades.
-            popularity_share: Shares of decayed popularity to try in the scores of the best trials; 0 is always tried.
-            popularity_half_life: Half-lives of that popularity to try, in days.
-            repeat_share: Shares to try of how often a user met an item before; 0 is tried too,
-                unless lists.repeats of the settings is on.
-            repeat_half_life: Half-lives to try of what a user met, in days, for repeats.
-            content_share: Shares of text similarity to try in the scores of the best trials; 0 is always tried.
-            content_pairs: Numbers of items to try: after a user has met so many, half of the content share is left.
-            iterations: Sweeps over users and items in each fit.
-            metric: What the search and the gate compare: ndcg, recall, map, mrr or hit_rate.
-            k: Length of a list.
-            seed: Seed of the random start; the same seed and rows give the same model on a CPU.
-            force: A reason to publish the challenger even if the gate rejects it; empty leaves it to the gate.
+            as_of: End of the day to learn from, ISO-8601 with a zone, e.g. 2026-01-31T03:00:00Z; or now.
+            force_publish: A reason to publish the challenger even if the gate rejects it; no leaves it to the gate.
+            history_days: Days of history to learn from, and to fetch when the lake is empty.
+            list_length: Number of items in a user's list.
+            search: What the search for the best model tries. It may give a part of its entries; the others have their
+                defaults. search_mode: full tries the whole grid; around_champion the live configuration and its
+                neighbours in the grid, or the whole grid when no ALS model is live; off only the live configuration.
+                metric: what the search and the gate compare: ndcg, recall, map, mrr or hit_rate. iterations: sweeps
+                over users and items in each fit. seed: of the random start; the same seed and rows give the same model
+                on a CPU. The others are the values to try of each hyper-parameter (docs/MODEL.md).
+            shop: The shop's name. It prefixes every path and key, so that shops can share a lake and a store.
+            shop_lake: Where all data is kept: gs://BUCKET/PATH, s3://BUCKET/PATH or a folder.
+            shop_settings: URI of the shop's settings (YAML): columns, bot rules, gate limits, engines. The file
+                /settings/settings.yaml comes from the config map dawnlist-settings; without it all have their defaults.
+            shop_source: Where interactions come from: postgresql://USER@HOST/DB (without a password), a folder or a
+                file.
+            shop_store: The store that the predictor reads, e.g. redis://HOST:6379/0, without a password.
         """
-        day = {"lake": lake, "namespace": namespace, "as_of": as_of}
-        day["run"] = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-        search_options = {
-            "factors": factors,
-            "regularization": regularization,
-            "alpha": alpha,
-            "alpha0": alpha0,
-            "nu": nu,
-            "half_life": half_life,
-            "popularity_share": popularity_share,
-            "popularity_half_life": popularity_half_life,
-            "repeat_share": repeat_share,
-            "repeat_half_life": repeat_half_life,
-            "content_share": content_share,
-            "content_pairs": content_pairs,
-            "iterations": iterations,
-            "seed": seed,
-            "search": search,
-            "metric": metric,
-            "k": k,
-        }
         report = notify(
-            source=source,
-            redis=redis,
-            settings=settings,
-            window_days=window_days,
-            force=force,
-            **search_options,
-            **day,
+            run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+            as_of=as_of,
+            force_publish=force_publish,
+            history_days=history_days,
+            list_length=list_length,
+            search=search,
+            shop=shop,
+            shop_lake=shop_lake,
+            shop_settings=shop_settings,
+            shop_source=shop_source,
+            shop_store=shop_store,
         )
+        day = {"lake": shop_lake, "namespace": shop, "as_of": as_of}
+        day["run"] = dsl.PIPELINE_JOB_ID_PLACEHOLDER
         # The report is sent at the end of every run, also of one that fails.
-        with dsl.ExitHandler(report):
-            fetched = fetch(source=source, settings=settings, window_days=window_days, **day)
-            cleaned = clean(landed=fetched.outputs["landed"], settings=settings, **day)
+        with dsl.ExitHandler(report, name="daily"):
+            fetched = fetch(
+                source=shop_source,
+                settings=shop_settings,
+                window_days=history_days,
+                search=search,
+                force=force_publish,
+                **day,
+            )
+            cleaned = clean(landed=fetched.outputs["landed"], settings=shop_settings, **day)
             interactions = cleaned.outputs["interactions"]
             filtered = filter_bots(
-                interactions=interactions, settings=settings, window_days=window_days, **day
+                interactions=interactions, settings=shop_settings, window_days=history_days, **day
             )
             split = dataset(
                 interactions=interactions,
                 verdicts=filtered.outputs["verdicts"],
-                window_days=window_days,
-                redis=redis,
-                settings=settings,
+                window_days=history_days,
+                redis=shop_store,
+                settings=shop_settings,
                 **day,
             )
             splits = split.outputs["splits"]
-            fit_inputs = {"splits": splits, "device": placement.device, "settings": settings, **day}
-            tune_inputs = {**fit_inputs, **search_options}
+            fit_inputs = {"splits": splits, "device": placement.device, "settings": shop_settings}
+            fit_inputs |= day
+            tune_inputs = {"search": search, "k": list_length, **fit_inputs}
             tuned = tune(**tune_inputs)
             shards = create_search_shards(tune_inputs, placement.tune_shards)
             tuned.after(*shards[-placement.tune_shards :])
             trial = tuned.outputs["trial"]
             trained = train(trial=trial, **fit_inputs)
             challenger = trained.outputs["model"]
-            evaluated = evaluate(splits=splits, model=challenger, metric=metric, k=k, **day)
+            evaluated = evaluate(
+                splits=splits, model=challenger, search=search, k=list_length, **day
+            )
             evaluation = evaluated.outputs["evaluation"]
-            gated = gate(evaluation=evaluation, settings=settings, force=force, **day)
+            gated = gate(evaluation=evaluation, settings=shop_settings, force=force_publish, **day)
             verdict = gated.outputs["verdict"]
             with dsl.If(gated.outputs["Output"] == "true", name="gate-passed"):
                 refitted = refit(
@@ -155,12 +129,12 @@ def build_daily_pipeline(placement: Placement) -> dsl.base_component.BaseCompone
                     model=refitted.outputs["model"],
                     evaluation=evaluation,
                     verdict=verdict,
-                    k=k,
-                    redis=redis,
-                    settings=settings,
+                    k=list_length,
+                    redis=shop_store,
+                    settings=shop_settings,
                     **day,
                 )
-                published = publish(lists=recommended.outputs["lists"], redis=redis, **day)
+                published = publish(lists=recommended.outputs["lists"], redis=shop_store, **day)
         placement.place(report, fetched, cleaned, filtered, split, tuned, *shards)
         placement.place(trained, evaluated, gated, refitted, recommended, published)
 

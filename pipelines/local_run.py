@@ -10,12 +10,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from dawnlist.cuts import format_stamp, parse_as_of
 from dawnlist.lake.lake import Lake
+from dawnlist.pipelines.local_files import delete_expired_files, keep_earlier_log
 from dawnlist.records.run_records import BACKFILL_PREFIX, StepRecord, read_step_records
 
 StepRecordCallback = Callable[[StepRecord], None]
@@ -53,7 +54,7 @@ def run_locally(
     Args:
         pipeline: What `build_daily_pipeline` or `load_package` returns.
         arguments: The pipeline's parameters by name.
-        home: The folder for artifacts and the log `run.log`.
+        home: The folder for artifacts and the log `run.log`. Logs of earlier runs are in `logs/`.
         progress: Called with a step's record when it starts and when it ends.
 
     Returns:
@@ -62,7 +63,7 @@ def run_locally(
     Raises:
         RuntimeError: Another run in the same folder has not ended.
     """
-    lake = Lake.open(arguments["lake"], arguments.get("namespace", "default"))
+    lake = Lake.open(arguments["shop_lake"], arguments.get("shop", "default"))
     as_of, clock = parse_as_of(arguments["as_of"]), time.perf_counter()
     home.mkdir(parents=True, exist_ok=True)
     earlier_runs = set(_list_runs(lake, as_of))
@@ -70,7 +71,7 @@ def run_locally(
         _lock_home(home),
         _use_run_temp_folder(),
         _watch_records(lake, as_of, earlier_runs, progress),
-        _redirect_output(home / "run.log"),
+        _write_log(home),
     ):
         error = _call_pipeline(pipeline, arguments, home)
     run = _find_new_run(lake, as_of, earlier_runs)
@@ -144,6 +145,15 @@ def _use_run_temp_folder() -> Iterator[None]:
                 del os.environ["TMPDIR"]
             else:
                 os.environ["TMPDIR"] = earlier_folder
+
+
+@contextlib.contextmanager
+def _write_log(home: Path) -> Iterator[None]:
+    """Write the run's log, after the logs and artifacts of earlier runs were tidied."""
+    keep_earlier_log(home)
+    delete_expired_files(home, datetime.now(UTC))
+    with _redirect_output(home / "run.log"):
+        yield
 
 
 @contextlib.contextmanager

@@ -1,14 +1,11 @@
 """Turn the texts of command-line options into values: stores, lakes, dates and lists of numbers."""
 
 import contextlib
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from dawnlist.model.hyper_parameters import BY_NAME
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -32,6 +29,21 @@ def provide_store_url(redis: str, home: Path) -> AbstractContextManager[str]:
     from dawnlist.machine.embedded_valkey import run_embedded_valkey
 
     return run_embedded_valkey(home / "valkey")
+
+
+def reach_store(redis: str, home: Path) -> AbstractContextManager[str]:
+    """Return a context that yields the URL of a store that exists. See `provide_store_url`.
+
+    Raises:
+        FileNotFoundError: `embedded` is meant, and no run has made a store in `home` yet.
+        ValueError: The URL contains a password.
+    """
+    if redis == EMBEDDED_STORE and not (home / "valkey").is_dir():
+        raise FileNotFoundError(
+            f"there is no store in {home} yet: run the pipeline (`dawnlist run --local`), or give "
+            "--home or --redis"
+        )
+    return provide_store_url(redis, home)
 
 
 def choose_lake_uri(lake: str, home: Path) -> str:
@@ -89,6 +101,20 @@ def parse_past_as_of(text: str) -> datetime:
     return require_past(midnight)
 
 
+def parse_day(text: str) -> date:
+    """Parse a day such as 2026-01-31; `today` is the current day in UTC.
+
+    Raises:
+        ValueError: The text is not a day.
+    """
+    if text == "today":
+        return datetime.now(UTC).date()
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"the day is {text!r}: give one such as 2026-01-31, or today") from None
+
+
 def refuse_unknown_format(format_: str) -> None:
     """Check --format of a command that prints a table or JSON.
 
@@ -108,29 +134,27 @@ def parse_number_lists(**texts: str) -> dict[str, list[float]]:
     return {name: parse_number_list(name, text) for name, text in texts.items() if text}
 
 
-def parse_search_options(iterations: int | None, **texts: str) -> dict[str, Any]:
-    """Parse the hyper-parameters that the search is to try; those without a value are left out.
+def parse_search_options(
+    iterations: int | None, search_mode: str = "", metric: str = "", **texts: str
+) -> dict[str, Any]:
+    """Parse the options that are entries of the pipeline's parameter `search`.
+
+    Those without a value are left out.
 
     Raises:
         ValueError: The step tune would refuse a value. It would do so only minutes into a run.
     """
-    parameters: dict[str, Any] = parse_number_lists(**texts)
+    from dawnlist.records.run_parameters import parse_search
+
+    entries: dict[str, Any] = parse_number_lists(**texts)
     if iterations is not None:
-        parameters["iterations"] = iterations
-    validate_grid(parameters)
-    return parameters
-
-
-def validate_grid(parameters: Mapping[str, Any]) -> None:
-    """Check the hyper-parameters among the parameters of a run, as the step tune will.
-
-    Raises:
-        ValueError: A value is outside its limits, or a hyper-parameter has no value.
-    """
-    from dawnlist.components.tune.grid import Grid
-
-    names = (*BY_NAME, "iterations", "seed")
-    Grid(**{name: parameters[name] for name in names if name in parameters})
+        entries["iterations"] = iterations
+    if search_mode:
+        entries["search_mode"] = search_mode
+    if metric:
+        entries["metric"] = metric
+    parse_search(entries)
+    return entries
 
 
 def parse_number_list(name: str, text: str) -> list[float]:
@@ -152,6 +176,9 @@ def parse_force_reason(reason: str) -> str:
     Raises:
         ValueError: The reason is empty or unusable. The run would stop for it only at the gate.
     """
-    from dawnlist.components.gate.verdict import validate_force_reason
+    from dawnlist.records.run_parameters import parse_force_reason as parse_reason
 
-    return validate_force_reason(reason or " ")
+    parsed_reason = parse_reason(reason or " ")
+    if not parsed_reason:
+        raise ValueError(f"--force is {reason!r}: give the reason, or leave the option out")
+    return parsed_reason

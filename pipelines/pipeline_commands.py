@@ -19,6 +19,7 @@ from dawnlist.pipelines.options import (
     SettingsOption,
     SourceOption,
 )
+from dawnlist.pipelines.placement_options import PlacementOptions, add_placement_options
 
 LocalOption = Annotated[
     bool, typer.Option("--local", help="Run on this machine, with kfp's local runner.")
@@ -35,7 +36,7 @@ SearchOption = Annotated[
     str,
     typer.Option(
         help="`full` tries the whole grid; `around_champion` the live configuration and its "
-        "neighbours in the grid; `off` only the live configuration."
+        "neighbours in the grid; `off` only the live configuration. Default: around_champion."
     ),
 ]
 FactorsOption = Annotated[str, typer.Option(help=BY_NAME["factors"].help)]
@@ -62,7 +63,16 @@ RunIterationsOption = Annotated[
     int | None, typer.Option(help="Sweeps over users and items in each fit.")
 ]
 MetricOption = Annotated[
-    str, typer.Option(help="Metric that decides: ndcg, recall, map, mrr or hit_rate.")
+    str,
+    typer.Option(help="Metric that decides: ndcg (the default), recall, map, mrr or hit_rate."),
+]
+RequirePublishedOption = Annotated[
+    bool,
+    typer.Option(
+        "--require-published",
+        help="Exit with code 3 when the run succeeds but publishes nothing, e.g. because the gate "
+        "rejects the challenger.",
+    ),
 ]
 RunPackageOption = Annotated[
     Path | None, typer.Option(help="Run this compiled YAML file instead of the code's pipeline.")
@@ -78,7 +88,7 @@ def run_command(
     namespace: NamespaceOption = "default",
     settings: SettingsOption = "",
     window_days: WindowOption = 365,
-    search: SearchOption = "around_champion",
+    search: SearchOption = "",
     factors: FactorsOption = "",
     regularization: RegularizationOption = "",
     alpha: AlphaOption = "",
@@ -92,11 +102,12 @@ def run_command(
     content_share: ContentShareOption = "",
     content_pairs: ContentPairsOption = "",
     iterations: RunIterationsOption = None,
-    metric: MetricOption = "ndcg",
+    metric: MetricOption = "",
     k: ListLengthOption = 20,
     set_: RunSetOption = None,
     force: ForceOption = None,
     package: RunPackageOption = None,
+    require_published: RequirePublishedOption = False,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Run the daily pipeline: fetch, clean, filter, search, train, judge, publish, report.
@@ -108,24 +119,23 @@ def run_command(
             "`dawnlist run` runs on this machine only: add --local, or use `dawnlist submit` to run "
             "on a cluster"
         )
-    from dawnlist.components.tune.grid import validate_metric, validate_search_mode
     from dawnlist.cuts import format_iso
-    from dawnlist.pipelines.run_assignments import parse_run_assignments, refuse_double_values
+    from dawnlist.pipelines.run_assignments import merge_search_entries, parse_run_assignments
     from dawnlist.pipelines.run_output import run_and_show_report
 
     arguments: dict[str, Any] = {
-        "source": source,
+        "shop_source": source,
         "as_of": format_iso(option_parsing.parse_past_as_of(as_of)),
-        "lake": option_parsing.choose_lake_uri(lake, home),
-        "namespace": namespace,
-        "settings": settings,
-        "window_days": window_days,
-        "search": search,
-        "metric": metric,
-        "k": k,
+        "shop_lake": option_parsing.choose_lake_uri(lake, home),
+        "shop": namespace,
+        "shop_settings": settings,
+        "history_days": window_days,
+        "list_length": k,
     }
-    searched = option_parsing.parse_search_options(
+    search_entries = option_parsing.parse_search_options(
         iterations,
+        search,
+        metric,
         factors=factors,
         regularization=regularization,
         alpha=alpha,
@@ -140,42 +150,26 @@ def run_command(
         content_pairs=content_pairs,
     )
     assigned = parse_run_assignments(set_ or [])
-    refuse_double_values(searched, assigned)
-    arguments |= searched | assigned
-    # The steps that use these come late in a run, so they are validated here too.
-    validate_search_mode(arguments["search"])
-    validate_metric(arguments["metric"])
-    option_parsing.validate_grid(arguments)
+    arguments |= assigned
+    arguments["search"] = merge_search_entries(search_entries, assigned.get("search", {}))
     if force is not None:
-        arguments["force"] = option_parsing.parse_force_reason(force)
+        arguments["force_publish"] = option_parsing.parse_force_reason(force)
     with option_parsing.provide_store_url(redis, home) as url:
-        arguments["redis"] = url
-        raise typer.Exit(run_and_show_report(arguments, package, home))
+        arguments["shop_store"] = url
+        raise typer.Exit(run_and_show_report(arguments, package, home, require_published))
 
 
-CompileOutputOption = Annotated[Path, typer.Option(help="YAML file to write.")]
-CompileNodesOption = Annotated[
+CompileOutputOption = Annotated[
+    Path | None,
+    typer.Option(help="YAML file to write.", show_default="dawnlist-daily.yaml, or STEP.yaml"),
+]
+ComponentOption = Annotated[
     str,
-    typer.Option(help="`gpu` runs tune, train and refit on GPU nodes; `cpu` needs no GPU."),
-]
-StepImageOption = Annotated[str, typer.Option(help="Container image of every step.")]
-TuneShardsOption = Annotated[
-    int, typer.Option(help="Number of nodes that share the search; 0 searches on one node.")
-]
-InteractionsCountOption = Annotated[
-    int,
-    typer.Option(help="Rows expected in the window. The memory of the steps depends on this size."),
-]
-UsersCountOption = Annotated[int, typer.Option(help="Users expected in the window.")]
-ItemsCountOption = Annotated[int, typer.Option(help="Items expected in the window.")]
-LongestVectorOption = Annotated[
-    int, typer.Option(help="Length of the longest vectors that the search will try.")
-]
-SpotOption = Annotated[
-    bool, typer.Option("--spot", help="Run tune, train and refit on GKE's spot nodes.")
-]
-GpuTypeOption = Annotated[
-    str, typer.Option(help="GKE's name of a kind of GPU, such as `nvidia-l4`.")
+    typer.Option(
+        metavar="STEP",
+        help="Write this step alone, such as `clean`, for a pipeline of your own; of the other "
+        "options it takes --image (docs/COMPONENTS.md).",
+    ),
 ]
 KubernetesOption = Annotated[
     bool,
@@ -186,39 +180,37 @@ KubernetesOption = Annotated[
 ]
 
 
+@add_placement_options
 def compile_command(
-    output: CompileOutputOption = Path("dawnlist-daily.yaml"),
-    nodes: CompileNodesOption = "cpu",
-    image: StepImageOption = "",
-    tune_shards: TuneShardsOption = 0,
-    interactions: InteractionsCountOption = 20_000_000,
-    users: UsersCountOption = 400_000,
-    items: ItemsCountOption = 50_000,
-    factors: LongestVectorOption = 64,
-    spot: SpotOption = False,
-    gpu_type: GpuTypeOption = "",
+    output: CompileOutputOption = None,
+    component: ComponentOption = "",
     kubernetes: KubernetesOption = False,
     source: kubeflow_options.ClusterSourceOption = "",
     lake: kubeflow_options.ClusterLakeOption = "",
     redis: kubeflow_options.ClusterStoreOption = "",
-    namespace: NamespaceOption = "default",
+    namespace: kubeflow_options.ShopNameOption = "",
     settings: kubeflow_options.ClusterSettingsOption = "",
+    shop: kubeflow_options.ShopFileOption = "",
+    *,
+    placement_options: PlacementOptions,
 ) -> None:
     """Write the package for Kubeflow Pipelines. The same code always gives the same bytes.
 
-    The values of --source, --lake, --redis, --namespace and --settings become the defaults of a
-    run that is started in the UI.
+    The values of --source, --lake, --redis, --namespace and --settings, or of --shop, become the
+    defaults of a run that is started in the UI.
 
     Example: `dawnlist compile --output daily.yaml --nodes gpu --image registry.example/dawnlist-python:0.2.0`
     """
-    from dawnlist.pipelines.kubeflow.parameters import collect_option_values
-    from dawnlist.pipelines.package import write_package
-    from dawnlist.pipelines.placement import Placement
-    from dawnlist.pipelines.step_memory import ShopSize
+    from dawnlist.pipelines.kubeflow.shop_values import collect_option_values
+    from dawnlist.pipelines.package import write_component, write_package
 
-    size = ShopSize(interactions, users, items, factors)
-    placement = Placement(nodes, image, True, tune_shards, size, spot, gpu_type)
-    defaults = collect_option_values(source, lake, redis, namespace, settings)
-    write_package(output, placement, kubernetes, defaults)
+    if component:
+        file = output or Path(f"{component}.yaml")
+        write_component(file, component, placement_options.image)
+        typer.echo(f"next: kfp.components.load_component_from_file({str(file)!r})")
+        return
+    file = output or Path("dawnlist-daily.yaml")
+    defaults = collect_option_values(source, lake, redis, namespace, settings, shop)
+    write_package(file, placement_options.build_placement(), kubernetes, defaults)
     next_command = "kubectl apply -f" if kubernetes else "dawnlist submit --package"
-    typer.echo(f"next: {next_command} {output}")
+    typer.echo(f"next: {next_command} {file}")

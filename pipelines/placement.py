@@ -10,8 +10,25 @@ from typing import Final
 from kfp import dsl, kubernetes
 
 from dawnlist.components.image import IMAGE
-from dawnlist.pipelines.step_memory import ShopSize, compute_memory_limit
-from dawnlist.urls import NOTIFY_URLS, REDIS_PASSWORD, SOURCE_PASSWORD
+from dawnlist.pipelines.step_memory import (
+    ShopSize,
+    compute_memory_limit,
+    compute_memory_request,
+)
+from dawnlist.pipelines.step_retries import (
+    BACKOFF_FACTOR,
+    BACKOFF_SECONDS,
+    compute_retry_seconds,
+)
+from dawnlist.urls import (
+    MLFLOW_PASSWORD,
+    MLFLOW_TOKEN,
+    MLFLOW_USERNAME,
+    MODEL_REGISTRY_TOKEN,
+    NOTIFY_URLS,
+    REDIS_PASSWORD,
+    SOURCE_PASSWORD,
+)
 
 PIPELINE_SECRET: Final = "dawnlist-secrets"
 """The name of an optional Kubernetes secret. Its keys are names of environment variables; any of
@@ -19,11 +36,24 @@ them may be missing."""
 LAKE_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 """Keys of the secret that every step gets. They are not needed where a service account has a role
 on the bucket."""
+NOTIFY_SECRETS: Final = (
+    NOTIFY_URLS, MODEL_REGISTRY_TOKEN, MLFLOW_TOKEN, MLFLOW_USERNAME, MLFLOW_PASSWORD,
+)  # fmt: skip
+"""Keys of the secret that the step notify gets: the people and the systems that it tells."""
 ENVIRONMENT_CONFIG_MAP: Final = "dawnlist-environment"
 """The name of an optional config map with the lake's S3 endpoint, for a lake that is not on AWS."""
 ENVIRONMENT_VARIABLES: Final = ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP", "AWS_REGION")
 SETTINGS_CONFIG_MAP: Final = "dawnlist-settings"
 """The name of an optional config map, mounted as /settings/settings.yaml in every step."""
+IMAGE_USER: Final = 1000
+"""The user that the image runs as. Namespaces with Pod Security `restricted` want it in the pod."""
+KFP_VERSIONS: Final = ("2.15", "2.16", "2.17")
+"""The versions of Kubeflow Pipelines that packages can be compiled for (docs/KFP-VERSIONS.md)."""
+CPU_REQUEST_SHARE: Final = 0.25
+"""The share of a step's cores that it requests. A step without a free core is only slower, so the
+request is small: one core of four fits beside Kubeflow on a node of four cores."""
+RUN_HOURS: Final = 20
+"""A run is ended after this many hours, so that the next day's run can begin."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +61,7 @@ class StepResources:
     """What one step may use. Its memory is computed in step_memory, from the size of the shop."""
 
     cpu: int
-    """The number of cores, requested and limited."""
+    """The most cores that the step may use. It starts a thread for each."""
     minutes: int
     """The step is stopped after this many minutes."""
     retries: int = 2
@@ -40,23 +70,23 @@ class StepResources:
     """Whether the step fits a model. Such steps run on GPU nodes and on spot nodes, if chosen."""
     scratch: int = 2
     """The GiB that the step may write below /tmp, on the node's disk."""
-    secret: str = ""
-    """A key of the secret that only this step gets; empty for none."""
+    secrets: tuple[str, ...] = ()
+    """Keys of the secret that the step gets beside those of the lake."""
 
 
 STEP_RESOURCES: Final[dict[str, StepResources]] = {
-    "fetch": StepResources(1, 60, scratch=10, secret=SOURCE_PASSWORD),
+    "fetch": StepResources(1, 60, scratch=10, secrets=(SOURCE_PASSWORD,)),
     "clean": StepResources(2, 60, scratch=50),
     "filter-bots": StepResources(2, 60, scratch=20),
-    "dataset": StepResources(2, 60, scratch=20, secret=REDIS_PASSWORD),
+    "dataset": StepResources(2, 60, scratch=20, secrets=(REDIS_PASSWORD,)),
     "tune": StepResources(4, 240, fits_model=True),
     "train": StepResources(4, 120, fits_model=True),
     "evaluate": StepResources(4, 60),
     "gate": StepResources(1, 10),
     "refit": StepResources(4, 120, fits_model=True),
-    "recommend": StepResources(4, 120, secret=REDIS_PASSWORD),
-    "publish": StepResources(1, 60, secret=REDIS_PASSWORD),
-    "notify": StepResources(1, 30, retries=1, secret=NOTIFY_URLS),
+    "recommend": StepResources(4, 120, secrets=(REDIS_PASSWORD,)),
+    "publish": StepResources(1, 60, secrets=(REDIS_PASSWORD,)),
+    "notify": StepResources(1, 30, retries=1, secrets=NOTIFY_SECRETS),
 }
 
 
@@ -99,6 +129,11 @@ class Placement:
     """Whether the steps that fit a model run on spot nodes, which may be taken away."""
     gpu_type: str = ""
     """GKE's name of a kind of GPU, such as nvidia-l4; empty for any."""
+    run_hours: int = RUN_HOURS
+    """Argo ends the run after this many hours, also when a pod waits for a node. 0 for no end."""
+    kfp_version: str = KFP_VERSIONS[-1]
+    """The oldest version of Kubeflow Pipelines that has to run the package. What that version does
+    not know is left out: a run's end before 2.17, and the steps' user before 2.16."""
 
     def __post_init__(self) -> None:
         if self.nodes not in ("cpu", "gpu"):
@@ -107,10 +142,27 @@ class Placement:
             raise ValueError(
                 f"tune-shards is {self.tune_shards}: give 2 to 64 nodes, or 0 for a search on one"
             )
+        if not 0 <= self.run_hours <= 24 * 14:
+            raise ValueError(f"run-hours is {self.run_hours}: give 1 to 336 hours, or 0 for no end")
+        if self.kfp_version not in KFP_VERSIONS:
+            raise ValueError(
+                f"kfp-version is {self.kfp_version!r}: give one of {', '.join(KFP_VERSIONS)}"
+            )
         if self.gpu_type and self.nodes != "gpu":
             raise ValueError(
                 f"gpu-type is {self.gpu_type!r} and nodes is {self.nodes!r}: give --nodes gpu with it"
             )
+
+    @property
+    def deadline_seconds(self) -> int:
+        """The seconds after which Argo ends the run; 0 for no end.
+
+        Kubeflow Pipelines before 2.17 knows no end. It ignores all that is specific to Kubernetes
+        in a package that has one: secrets, time limits, mounts.
+        """
+        if self.kfp_version != "2.17":
+            return 0
+        return self.run_hours * 3600
 
     @property
     def device(self) -> str:
@@ -129,26 +181,33 @@ class Placement:
         task.set_container_image(self.image or IMAGE)
         # The run's id is one of the inputs, so a cached result could never be used again.
         task.set_caching_options(False)
-        # Requests equal limits, because Kubernetes may take back what a pod uses beyond its
-        # request, even in the middle of a fit.
-        cores = str(step.cpu)
-        task.set_cpu_request(cores).set_cpu_limit(cores)
-        memory = compute_memory_limit(step_name, self.size)
-        task.set_memory_request(memory).set_memory_limit(memory)
+        requested_cores = f"{step.cpu * CPU_REQUEST_SHARE:g}"
+        task.set_cpu_request(requested_cores).set_cpu_limit(str(step.cpu))
+        # A node that runs out of memory evicts the pods that use more than they requested. A step
+        # requests what it is expected to use, so only a larger shop than expected borrows memory.
+        task.set_memory_request(compute_memory_request(step_name, self.size))
+        task.set_memory_limit(compute_memory_limit(step_name, self.size))
         if self.patient:
-            retries = self._choose_retries(step)
-            task.set_retry(retries, backoff_duration="30s", backoff_factor=2)
+            self._set_retries(task, step)
         kubernetes.set_timeout(task, step.minutes * 60)
         kubernetes.empty_dir_mount(task, "scratch", "/tmp", size_limit=f"{step.scratch}Gi")
-        secret_keys = (*LAKE_KEYS, step.secret) if step.secret else LAKE_KEYS
-        _attach_configuration(task, secret_keys)
+        _attach_configuration(task, (*LAKE_KEYS, *step.secrets))
+        if self.kfp_version != "2.15":
+            # Kubeflow Pipelines 2.15 refuses a run whose steps have a security context.
+            kubernetes.set_security_context(task, run_as_user=IMAGE_USER, run_as_non_root=True)
         if step.fits_model:
             self._place_fit(task)
 
-    def _choose_retries(self, step: StepResources) -> int:
+    def _set_retries(self, task: dsl.PipelineTask, step: StepResources) -> None:
+        retries = step.retries
         if step.fits_model and self.spot:
-            return SPOT_RETRIES
-        return step.retries
+            retries = SPOT_RETRIES
+        task.set_retry(
+            retries,
+            backoff_duration=f"{BACKOFF_SECONDS}s",
+            backoff_factor=BACKOFF_FACTOR,
+            backoff_max_duration=f"{compute_retry_seconds(step.minutes, retries)}s",
+        )
 
     def _place_fit(self, task: dsl.PipelineTask) -> None:
         """Put a task that fits a model on the chosen kinds of nodes."""

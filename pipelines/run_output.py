@@ -6,35 +6,52 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.markup import escape
 
 from dawnlist.pipelines import terminal
-from dawnlist.records.run_records import StepRecord
+from dawnlist.records.run_records import StepRecord, find_step_report
 from dawnlist.urls import format_error, replace_unprintable
 
 if TYPE_CHECKING:
     from dawnlist.pipelines.local_run import LocalRun
 
 
-def run_and_show_report(arguments: dict[str, Any], package: Path | None, home: Path) -> int:
+NOT_PUBLISHED_CODE: Final = 3
+"""The exit code of a run that succeeded and published nothing, where a publication is required."""
+
+
+def run_and_show_report(
+    arguments: dict[str, Any], package: Path | None, home: Path, require_published: bool
+) -> int:
     """Run the pipeline locally, print its steps and its report, and return the exit code.
 
     Args:
         arguments: The pipeline's parameters by name.
         package: A compiled pipeline to run instead of the code's own.
         home: The folder for artifacts and the log.
+        require_published: Whether a run that succeeds without a publication has the exit code
+            NOT_PUBLISHED_CODE instead of 0.
     """
     from dawnlist.pipelines.local_run import run_locally
 
     _sync_champion(arguments)
     pipeline = _load_pipeline(package)
-    with terminal.err.status("starting") as status:
+    with terminal.show_step_status("starting") as status:
 
         def show_step(record: StepRecord) -> None:
             if record["state"] == "started":
-                status.update(f"{record['step']} ...")
+                status.show({record["step"]: 0.0})
             else:
                 terminal.err.print(_format_ended_step(record))
 
         local_run = run_locally(pipeline, arguments, home, show_step)
-    return _show_outcome(local_run, arguments, home)
+    code = _show_outcome(local_run, arguments, home)
+    if code == 0 and require_published and not _has_published(local_run):
+        terminal.err.print("dawnlist: nothing was published (--require-published)")
+        return NOT_PUBLISHED_CODE
+    return code
+
+
+def _has_published(local_run: "LocalRun") -> bool:
+    """Say whether the run made a version live."""
+    return find_step_report(local_run.records, "publish").get("published") is True
 
 
 def _sync_champion(arguments: dict[str, Any]) -> None:
@@ -46,9 +63,9 @@ def _sync_champion(arguments: dict[str, Any]) -> None:
     from dawnlist.records import registry
     from dawnlist.store.client import connect_store
 
-    namespace = arguments["namespace"]
-    with connect_store(arguments["redis"]) as client:
-        lake = Lake.open(arguments["lake"], namespace)
+    namespace = arguments["shop"]
+    with connect_store(arguments["shop_store"]) as client:
+        lake = Lake.open(arguments["shop_lake"], namespace)
         registry.sync_champion(lake, client, namespace)
 
 
@@ -89,7 +106,7 @@ def _show_report(local_run: "LocalRun", arguments: dict[str, Any], log: Path) ->
     from dawnlist.cuts import format_stamp, parse_as_of
     from dawnlist.lake.lake import Lake
 
-    lake = Lake.open(arguments["lake"], arguments["namespace"])
+    lake = Lake.open(arguments["shop_lake"], arguments["shop"])
     as_of = parse_as_of(arguments["as_of"])
     terminal.print_line(render_text_report(lake, as_of, local_run.run))
     folder = format_stamp(as_of)

@@ -1,4 +1,4 @@
-"""Compute each step's memory limit from the size of the shop.
+"""Compute each step's memory, its request and its limit, from the size of the shop.
 
 The lines were fitted to the memory that steps used (benchmarks/memory.py, docs/NODES.md).
 """
@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 MEMORY_MARGIN: Final = 1.5
-"""The limit is this many times the line's value. The margin is for other data, for more threads
-and for a year's growth."""
-LEAST_MEMORY_MB: Final = 512
+"""The limit is this many times the line's value, which is the request. The margin is for other
+data, for more threads and for a year's growth."""
+LEAST_LIMIT_MB: Final = 512
 """The smallest limit of any step: Python and its libraries need this much."""
 
 
@@ -18,11 +18,11 @@ LEAST_MEMORY_MB: Final = 512
 class ShopSize:
     """The expected size of a shop, within the days that models learn from."""
 
-    interactions: int = 20_000_000
+    interactions: int = 10_000_000
     """Clean rows. Better still, the distinct pairs of user and item, which the lines count."""
-    users: int = 400_000
+    users: int = 200_000
     """Distinct users in the window."""
-    items: int = 50_000
+    items: int = 30_000
     """Distinct items in the window."""
     factors: int = 64
     """The length of the longest vectors that the search tries."""
@@ -83,13 +83,24 @@ MEMORY_LINES: Final[dict[str, MemoryLine]] = {
 chance were rounded up."""
 
 
+def compute_memory_request(step: str, size: ShopSize) -> str:
+    """Compute the memory that a node must have free for a step, such as '2816Mi'.
+
+    It is the step's line, rounded up to the next 256 MiB: what the step is expected to use.
+    """
+    return _format_memory(MEMORY_LINES[step].megabytes(size))
+
+
 def compute_memory_limit(step: str, size: ShopSize) -> str:
     """Compute a step's memory limit in Kubernetes' notation, such as '4096Mi'.
 
     The limit is the step's line times the margin, rounded up to the next 256 MiB.
     """
     expected = MEMORY_LINES[step].megabytes(size)
-    megabytes = max(expected * MEMORY_MARGIN, LEAST_MEMORY_MB)
+    return _format_memory(max(expected * MEMORY_MARGIN, LEAST_LIMIT_MB))
+
+
+def _format_memory(megabytes: float) -> str:
     mebibytes = megabytes * 1e6 / 2**20
     rounded = math.ceil(mebibytes / 256) * 256
     return f"{rounded}Mi"

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -46,3 +47,33 @@ def show_progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
             progress.update(task, completed=done, total=total)
 
         yield advance
+
+
+class StepStatus:
+    """A line on standard error with the steps that run now. Their seconds count on by themselves."""
+
+    def __init__(self, waiting_text: str) -> None:
+        self._waiting_text = waiting_text
+        self._started: dict[str, float] = {}
+        """For each step that runs, its start by the monotonic clock."""
+
+    def show(self, steps: dict[str, float]) -> None:
+        """Set the steps that run now, and for how many seconds each has run."""
+        now = time.monotonic()
+        self._started = {name: now - seconds for name, seconds in steps.items()}
+
+    def __rich__(self) -> str:
+        """Render the line, which rich does several times a second."""
+        if not self._started:
+            return self._waiting_text
+        now = time.monotonic()
+        texts = [f"{escape(name)} {now - start:.0f} s" for name, start in self._started.items()]
+        return ", ".join(texts)
+
+
+@contextmanager
+def show_step_status(waiting_text: str) -> Iterator[StepStatus]:
+    """Show the steps that run now on standard error; `waiting_text` while there are none."""
+    status = StepStatus(waiting_text)
+    with err.status(status):
+        yield status

@@ -160,11 +160,13 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator["Kubeflow"]:
     """A Kubeflow Pipelines API with nothing in it, whose runs nobody waits for."""
-    from dawnlist.pipelines.kubeflow import submission
+    from dawnlist.pipelines.kubeflow import run_following
     from tests.support.kfp_api import kubeflow_api
 
-    monkeypatch.setattr(submission, "RUN_POLL_SECONDS", 0.0)
-    monkeypatch.delenv("KF_PIPELINES_ENDPOINT", raising=False)
+    monkeypatch.setattr(run_following, "RUN_POLL_SECONDS", 0.0)
+    for name in ("KF_PIPELINES_ENDPOINT", "KF_PIPELINES_UI_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KUBECONFIG", "/no/such/kubeconfig")
     with kubeflow_api() as api:
         yield api
 

@@ -1,19 +1,27 @@
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from deltalake import write_deltalake
 
 from dawnlist.components.clean.cleaning import clean_landed_objects
 from dawnlist.components.fetch.landing import fetch_source
 from dawnlist.components.notify.daily import render_text_report
+from dawnlist.lake.commits import build_commit_properties
 from dawnlist.lake.lake import Lake
 from dawnlist.lake.lease import hold_lease
-from dawnlist.lake.watermark import read_covered_window
+from dawnlist.lake.watermark import (
+    EXPIRED_APP_ID,
+    build_window_transactions,
+    read_covered_window,
+)
 from dawnlist.pipelines.lake import backfill_windows
 from dawnlist.records.run_records import record_step
+from dawnlist.schema import INTERACTIONS_SCHEMA
 from dawnlist.settings import Settings
+from tests.support.literal import clicks
 from tests.support.traffic import FIRST, traffic
 
 DAYS = [date(2026, 1, number) for number in range(1, 11)]
@@ -183,3 +191,32 @@ def test_a_full_disk_is_one_line_and_nothing_is_committed(tmp_path: Path) -> Non
         assert Lake.open(str(tmp_path / "small/lake"), "default").table("interactions") is None
     finally:
         subprocess.run(["umount", str(tmp_path / "small")], check=True)
+
+
+def test_days_are_filled_from_the_first_that_is_kept(tmp_path: Path) -> None:
+    """Days before 3 January were dropped for their age; those from 5 January on are covered."""
+    lake = Lake.open(str(tmp_path / "lake"), "shop")
+    rows = INTERACTIONS_SCHEMA.empty_table()
+    window = (datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 7, tzinfo=UTC))
+    expired = {EXPIRED_APP_ID: int(datetime(2026, 1, 3, tzinfo=UTC).timestamp())}
+    commit = build_commit_properties(build_window_transactions(window) | expired)
+    write_deltalake(
+        lake.table_uri("interactions"), rows, partition_by=["event_date"], commit_properties=commit
+    )
+    times = [f"2026-01-{day:02}T12:00:00Z" for day in range(1, 9)]
+    source = clicks(tmp_path / "shop.db", *times)
+    gaps = backfill_windows.find_gaps(lake, source, Settings(), DAYS)
+    assert [(gap.day.day, gap.source, gap.lake) for gap in gaps] == [
+        (day, 1, None) for day in (3, 4, 7, 8)
+    ]
+
+
+def test_a_range_ends_yesterday_at_the_latest() -> None:
+    today = datetime.now(UTC).date()
+    yesterday = today - timedelta(days=1)
+    assert backfill_windows.list_days_between(yesterday, yesterday) == [yesterday]
+    assert len(backfill_windows.list_days_between(yesterday - timedelta(days=2), yesterday)) == 3
+    with pytest.raises(ValueError, match="is after --to"):
+        backfill_windows.list_days_between(yesterday, yesterday - timedelta(days=1))
+    with pytest.raises(ValueError, match="is not over"):
+        backfill_windows.list_days_between(yesterday, today + timedelta(days=1))

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.servers import NOBODY
+
 COMMANDS = (
     "simulate", "run", "compile", "serve", "recommend", "versions", "rollback", "release", "diff", "items", "backfill",
     "ablate", "crawl", "query", "lake", "train", "evaluate", "tune",
-    "deploy", "submit", "schedule", "unschedule", "status",
+    "deploy", "submit", "schedule", "unschedule", "status", "housekeep",
 )  # fmt: skip
 
 
@@ -43,8 +45,8 @@ def test_every_command_explains_itself(command: str) -> None:
         (["run", "--local", "--iterations", "0"], "iterations is 0: give a number from 1"),
         (["run", "--local", "--set", "k"], "--set 'k' has no '=': give NAME=VALUE"),
         (["run", "--local", "--set", "kk=5"], "the pipeline has no parameter kk: --set takes"),
-        (["run", "--local", "--set", "k=5", "--set", "k=6"], "--set k=… is given twice"),
-        (["run", "--local", "--set", "lake=x"], "lake has an option, or is set by the command"),
+        (["run", "--local", "--set", "seed=5", "--set", "seed=6"], "--set seed=… is given twice"),
+        (["run", "--local", "--set", "shop_lake=x"], "give shop_lake by --lake"),
         (["run", "--local", "--set", "seed=x"], "--set seed='x': seed is a whole number"),
         (
             ["run", "--local", "--set", "factors=32", "--factors", "64"],
@@ -55,7 +57,10 @@ def test_every_command_explains_itself(command: str) -> None:
             "factors is 4097.0: give a number from 1 to 4096",
         ),
         (["run", "--local", "--set", "metric=ndgc"], "metric 'ndgc' is unknown"),
-        (["run", "--local", "--set", "search=some"], "search"),
+        (
+            ["run", "--local", "--set", "search_mode=some"],
+            "search_mode is 'some': give one of full",
+        ),
         (
             ["run", "--local", "--metric", "ndgc"],
             "metric 'ndgc' is unknown: give one of ndcg, recall, map, mrr",
@@ -65,23 +70,26 @@ def test_every_command_explains_itself(command: str) -> None:
             "set DAWNLIST_REDIS_PASSWORD instead",
         ),
         (
-            ["recommend", "1", "--redis", "redis://127.0.0.1:1"],
-            "no store answers at redis://127.0.0.1:1",
+            ["recommend", "1", "--redis", "redis://NOBODY"],
+            "no store answers at redis://NOBODY",
         ),
         (
-            ["recommend", "1", "--predictor", "http://127.0.0.1:1"],
-            "no predictor answers at http://127.0.0.1:1",
+            ["recommend", "1", "--predictor", "http://NOBODY"],
+            "no predictor answers at http://NOBODY",
         ),
         (["compile", "--nodes", "tpu"], "nodes is 'tpu'"),
         (["rollback", "--lake", "ftp://x"], "give a folder or"),
         (
-            ["simulate", "--out", "postgresql://me:s3cret@127.0.0.1:1/shop"],
+            ["simulate", "--out", "postgresql://me:s3cret@NOBODY/shop"],
             "set DAWNLIST_SOURCE_PASSWORD instead",
         ),
         (["simulate", "--out", "ftp://x"], "can't write a shop to ftp://"),
+        (["simulate", "--end", "soon"], "the day is 'soon': give one such as 2026-01-31, or today"),
     ],
 )
 def test_a_failure_is_one_clear_line(words: list[str], message: str, tmp_path: Path) -> None:
+    words = [word.replace("NOBODY", NOBODY) for word in words]
+    message = message.replace("NOBODY", NOBODY)
     home = ["--home", str(tmp_path)] if words[0] in ("run", "recommend", "rollback") else []
     done = dawnlist(*words, *home)
     assert done.returncode == 1

@@ -3,24 +3,34 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 
-from dawnlist.cuts import CURRENT_TIME_MACRO
-from dawnlist.model.hyper_parameters import HYPER_PARAMETERS
 from dawnlist.pipelines.cli import app
 from dawnlist.pipelines.kubeflow.parameters import build_run_parameters, read_spec
 from dawnlist.pipelines.package import load_package, write_package
 from dawnlist.pipelines.placement import LAKE_KEYS, STEP_RESOURCES, Placement
-from dawnlist.pipelines.step_memory import ShopSize, compute_memory_limit
+from dawnlist.pipelines.placement_options import PlacementOptions
+from dawnlist.pipelines.step_memory import (
+    ShopSize,
+    compute_memory_limit,
+    compute_memory_request,
+)
+from dawnlist.records.run_parameters import PIPELINE_DEFAULTS
 
 FITTING_STEPS = {"tune", "train", "refit"}
 SECRETS = {
-    "fetch": "DAWNLIST_SOURCE_PASSWORD", "dataset": "DAWNLIST_REDIS_PASSWORD", "publish": "DAWNLIST_REDIS_PASSWORD",
-    "recommend": "DAWNLIST_REDIS_PASSWORD", "notify": "DAWNLIST_NOTIFY_URLS",
+    "fetch": {"DAWNLIST_SOURCE_PASSWORD"}, "dataset": {"DAWNLIST_REDIS_PASSWORD"},
+    "publish": {"DAWNLIST_REDIS_PASSWORD"}, "recommend": {"DAWNLIST_REDIS_PASSWORD"},
+    "notify": {
+        "DAWNLIST_NOTIFY_URLS", "DAWNLIST_MODEL_REGISTRY_TOKEN", "MLFLOW_TRACKING_TOKEN",
+        "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD",
+    },
 }  # fmt: skip
 
 
@@ -31,6 +41,14 @@ def compiled(placement: Placement) -> tuple[dict, dict]:  # type: ignore[type-ar
         spec, platform = yaml.load_all((Path(folder) / "a.yaml").read_bytes(), yaml.CSafeLoader)
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     return spec, {name.removeprefix("exec-"): executor for name, executor in executors.items()}
+
+
+def platform(placement: Placement) -> dict:  # type: ignore[type-arg]
+    """What a package says about Kubernetes."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_package(Path(folder) / "a.yaml", placement)
+        _, document = yaml.load_all((Path(folder) / "a.yaml").read_bytes(), yaml.CSafeLoader)
+    return document["platforms"]["kubernetes"]  # type: ignore[no-any-return]
 
 
 def containers(spec: dict) -> dict[str, dict]:  # type: ignore[type-arg]
@@ -68,6 +86,8 @@ def test_each_step_takes_the_day_of_its_run_where_kubeflow_puts_in_no_time() -> 
     for name, container in containers(compiled(Placement())[0]).items():
         # a long call may stand on several lines
         code = " ".join(container["command"][-1].split()).replace("( ", "(")
+        # notify has the pipeline's own names
+        code = code.replace("(shop_lake, shop,", "(lake, namespace,")
         taken = code.index("moment = resolve_as_of(lake, namespace, as_of, run)")
         assert taken < code.index("record_step(lake, namespace, moment, run, "), name
 
@@ -129,12 +149,12 @@ def test_every_step_has_resources_a_time_limit_and_optional_secrets() -> None:
     assert set(containers(spec)) == set(STEP_RESOURCES)
     for name, container in containers(spec).items():
         asked = container["resources"]
+        assert asked["resourceMemoryLimit"] == compute_memory_limit(name, ShopSize())
+        assert asked["resourceMemoryRequest"] == compute_memory_request(name, ShopSize())
+        assert asked["resourceCpuLimit"] == str(STEP_RESOURCES[name].cpu)
         assert (
-            asked["resourceMemoryLimit"]
-            == asked["resourceMemoryRequest"]
-            == compute_memory_limit(name, ShopSize())
+            asked["resourceCpuRequest"] == {1: "0.25", 2: "0.5", 4: "1"}[STEP_RESOURCES[name].cpu]
         )
-        assert asked["resourceCpuLimit"] == asked["resourceCpuRequest"]
     for name, on in executors.items():
         assert int(on["activeDeadlineSeconds"]) > 0
         assert on["emptyDirMounts"][0].keys() == {"volumeName", "mountPath", "sizeLimit"}
@@ -142,7 +162,7 @@ def test_every_step_has_resources_a_time_limit_and_optional_secrets() -> None:
         variables = {
             env["envVar"] for secret in on["secretAsEnv"] for env in secret["keyToEnv"]
         } - set(LAKE_KEYS)
-        assert variables == ({SECRETS[name]} if name in SECRETS else set())
+        assert variables == SECRETS.get(name, set())
 
 
 def test_memory_grows_with_the_shop() -> None:
@@ -165,43 +185,129 @@ def test_memory_grows_with_the_shop() -> None:
         ShopSize(users=0)
 
 
-def test_parameters_are_flat_described_and_have_defaults() -> None:
-    spec, _ = compiled(Placement())
-    parameters = spec["root"]["inputDefinitions"]["parameters"]
-    assert {name for name, about in parameters.items() if "defaultValue" not in about} == {
-        "source", "lake", "redis",
-    }  # fmt: skip
-    assert all(len(about["description"]) > 10 for about in parameters.values())
+@pytest.mark.parametrize(
+    ("step", "request_", "limit"),
+    [("tune", "4096Mi", "5888Mi"), ("gate", "256Mi", "512Mi"), ("fetch", "512Mi", "512Mi")],
+)
+def test_a_step_requests_what_it_is_expected_to_use_and_may_use_half_as_much_again(
+    step: str, request_: str, limit: str
+) -> None:
+    assert compute_memory_request(step, ShopSize()) == request_
+    assert compute_memory_limit(step, ShopSize()) == limit
 
 
-def test_hyper_parameters_and_their_grid_are_those_of_the_table() -> None:
-    spec, _ = compiled(Placement())
-    parameters = spec["root"]["inputDefinitions"]["parameters"]
-    grids = {
-        name: tuple(parameter["defaultValue"])
-        for name, parameter in parameters.items()
-        if parameter["parameterType"] == "LIST"
+def test_by_default_every_step_fits_beside_kubeflow_on_a_node_of_four_cores_and_16_gb() -> None:
+    for name, container in containers(compiled(Placement())[0]).items():
+        asked = container["resources"]
+        assert float(asked["resourceCpuRequest"]) <= 1, name
+        assert int(asked["resourceMemoryRequest"].removesuffix("Mi")) <= 4096, name
+
+
+def test_a_run_ends_in_time_for_the_next_day() -> None:
+    for placement, pipeline_config in (
+        (Placement(), {"activeDeadlineSeconds": 20 * 3600}),
+        (Placement(run_hours=336), {"activeDeadlineSeconds": 336 * 3600}),
+        (Placement(run_hours=0), None),
+    ):
+        assert platform(placement).get("pipelineConfig") == pipeline_config
+    for hours in (-1, 337):
+        with pytest.raises(ValueError, match=f"run-hours is {hours}: give 1 to 336 hours, or 0"):
+            Placement(run_hours=hours)
+
+
+def test_compile_submit_and_schedule_have_the_same_options() -> None:
+    names = [f"--{field.name.replace('_', '-')}" for field in fields(PlacementOptions)]
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for command in ("compile", "submit", "schedule"):
+        options = [option for parameter in commands[command].params for option in parameter.opts]
+        assert [option for option in options if option in names] == names, command
+
+
+def test_options_that_are_not_given_have_the_defaults() -> None:
+    assert not PlacementOptions().given
+    assert PlacementOptions().build_placement() == Placement()
+    options = PlacementOptions(
+        "gpu", "i:1", 2, 1000, 100, 10, 128, spot=True, gpu_type="nvidia-l4", run_hours=0
+    )
+    assert options.given
+    assert options.build_placement() == Placement(
+        "gpu", "i:1", True, 2, ShopSize(1000, 100, 10, 128), True, "nvidia-l4", 0
+    )
+    assert PlacementOptions(items=7).build_placement().size == ShopSize(items=7)
+    with pytest.raises(ValueError, match="interactions is 0: give how many are expected"):
+        PlacementOptions(interactions=0).build_placement()
+
+
+def test_the_help_names_the_defaults() -> None:
+    help_ = {
+        parameter.name: parameter.help
+        for parameter in typer.main.get_command(app).commands["compile"].params  # type: ignore[attr-defined]
     }
-    assert grids == {parameter.name: parameter.grid for parameter in HYPER_PARAMETERS}
+    for field in fields(ShopSize):
+        assert f"default: {field.default:,}." in help_[field.name]
+    assert f"default: {Placement().run_hours}." in help_["run_hours"]
+
+
+def test_the_form_of_a_run_is_short_and_in_order() -> None:
+    """Kubeflow's form lists the parameters by name, with their types and defaults only."""
+    spec, _ = compiled(Placement())
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    assert sorted(parameters) == [
+        "as_of", "force_publish", "history_days", "list_length", "search", "shop", "shop_lake", "shop_settings",
+        "shop_source", "shop_store",
+    ]  # fmt: skip
+    defaults = {name: spec.get("defaultValue") for name, spec in parameters.items()}
+    assert defaults == {
+        **PIPELINE_DEFAULTS, "shop_lake": None, "shop_source": None, "shop_store": None,
+    }  # fmt: skip
+    assert all(
+        defaults[name] for name in PIPELINE_DEFAULTS
+    )  # an empty box looks as if it had to be filled
+    assert all(len(parameter["description"]) > 10 for parameter in parameters.values())
+
+
+def test_the_first_picture_of_a_run_has_names() -> None:
+    """The UI shows a task's taskInfo, and opens a box for each DAG."""
+    spec, _ = compiled(Placement())
+    shown = {task["taskInfo"]["name"] for task in spec["root"]["dag"]["tasks"].values()}
+    assert shown == {"daily", "notify"}
+
+
+def test_every_artifact_of_metrics_has_a_name_of_its_own() -> None:
+    spec, _ = compiled(Placement())
+    metrics = []
+    for component in spec["components"].values():
+        for name, artifact in component.get("outputDefinitions", {}).get("artifacts", {}).items():
+            if artifact["artifactType"]["schemaTitle"] == "system.Metrics":
+                metrics.append(name)
+    assert sorted(metrics) == [
+        "clean_metrics", "dataset_metrics", "evaluate_metrics", "filter_bots_metrics", "gate_metrics",
+        "publish_metrics", "train_metrics", "tune_metrics",
+    ]  # fmt: skip
 
 
 def test_where_things_are_can_be_known_when_compiled(tmp_path: Path) -> None:
     there = ("--source", "postgresql://dawn@db/shop", "--lake", "s3://b/lake", "--redis", "redis://store:6379/0",
-             "--settings", "/settings/settings.yaml")  # fmt: skip
+             "--settings", "s3://b/settings.yaml")  # fmt: skip
     output = str(tmp_path / "a.yaml")
     with pytest.raises(SystemExit, match="0"):
         app(["compile", "--output", output, "--namespace", "books", *there])
     spec = read_spec(Path(output))
-    assert build_run_parameters(spec, {}, []) == {}
+    shop = {"shop_source": "postgresql://dawn@db/shop", "shop_lake": "s3://b/lake", "shop": "books",
+            "shop_store": "redis://store:6379/0", "shop_settings": "s3://b/settings.yaml"}  # fmt: skip
+    assert build_run_parameters(spec, {"shop": "books"}, []) == shop
     parameters = spec["root"]["inputDefinitions"]["parameters"]
-    asked = {name: about["defaultValue"] for name, about in parameters.items() if about["parameterType"] == "STRING"
-             and "defaultValue" in about}  # fmt: skip
-    assert asked == {
-        "source": "postgresql://dawn@db/shop", "lake": "s3://b/lake", "redis": "redis://store:6379/0",
-        "settings": "/settings/settings.yaml", "namespace": "books", "search": "around_champion", "metric": "ndcg",
-        "force": "", "as_of": CURRENT_TIME_MACRO,
-    }  # fmt: skip
-    assert all("description" in about for about in parameters.values())
+    assert {name: parameter["defaultValue"] for name, parameter in parameters.items()} == {
+        **PIPELINE_DEFAULTS,
+        **shop,
+    }
+    # the values of one shop are not another's
+    with pytest.raises(ValueError, match="needs a value for shop_lake, shop_source, shop_store: "):
+        build_run_parameters(spec, {"shop": "toys"}, [])
+    theirs = {"shop": "toys", "shop_lake": "s3://t/l", "shop_source": "s", "shop_store": "r"}
+    run = build_run_parameters(spec, theirs, [])
+    assert run == {**theirs, "shop_settings": "/settings/settings.yaml"}
+    assert all("description" in parameter for parameter in parameters.values())
     with pytest.raises(ValueError, match="holds a password"):
         app(
             ["compile", "--output", output, "--redis", "redis://:secret@store:6379/0"],

@@ -19,7 +19,7 @@ from dawnlist.components.tune.contest import Contest
 from dawnlist.components.tune.trials import TrialArchive, TrialResult
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
-from dawnlist.model.metrics import METRICS
+from dawnlist.model.metric_names import METRICS
 
 CONFIG = ALSConfig(4, iterations=3)
 VALUES = np.linspace(0.1, 0.2, 50)

@@ -13,6 +13,8 @@ from dawnlist.machine import cpu_cores
         ({"cpu.max": "400000 100000\n"}, 4),
         ({"cpu.max": "50000 100000\n"}, 1),
         ({"cpu.max": "1600000 100000\n"}, 8),
+        # A request below the limit is a weight, which leaves the limit as it is.
+        ({"cpu.max": "400000 100000\n", "cpu.weight": "39\n"}, 4),
         ({"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
         ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
     ],

@@ -1,6 +1,8 @@
 """`dawnlist deploy` through the real Kubernetes client, against a server with state (tests/support/kube_api.py)."""
 
 import io
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ from kubernetes.config import incluster_config  # type: ignore[import-untyped]
 from rich.console import Console
 
 from dawnlist.pipelines import cli
-from dawnlist.pipelines.deploy import cluster, deploy_steps, pods, rollout
+from dawnlist.pipelines.deploy import cluster, deploy_steps, pods, rollout, rollout_states, webhooks
 from dawnlist.pipelines.deploy.cluster import format_object_name
 from dawnlist.pipelines.deploy.leftovers import add_set_label
 from dawnlist.pipelines.deploy.manifest_changes import (
@@ -26,6 +28,7 @@ from dawnlist.pipelines.deploy.manifests import rank_for_apply
 from dawnlist.pipelines.deploy.manifests import read_manifests as read
 from tests.support.kube_api import TOKEN, Fault, KubeApi, certificate, kube_api, kubeconfig
 from tests.support.rendered import MANIFESTS, rendered
+from tests.support.schemas import problems
 
 
 @pytest.fixture
@@ -128,6 +131,7 @@ def standing(api: KubeApi) -> dict[Any, Any]:
 
 LAYERS = [
     ("local",),
+    ("profile",),
     ("gke-gpu",),
     ("local", "serving-runtime"),
     ("gke-gpu", "keda", "monitoring", "spark"),
@@ -412,6 +416,172 @@ def test_a_trouble_is_one_line(
     assert ("ConfigMap", "default", "a") not in api.objects
 
 
+def test_the_restart_of_the_page_starts_new_pods_and_survives_a_deploy(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
+    """KServe copies a predictor's annotations to its pods; ours are applied by another manager, and stay."""
+    page = (MANIFESTS.parent / "docs" / "MANIFESTS.md").read_text()
+    [text] = re.findall(r"--type merge --patch \\\n\s+'(.*)'", page)
+    annotations = json.loads(text)["spec"]["predictor"]["annotations"]
+    assert deploy(service()).code == 0
+    stored = api.objects["InferenceService", "default", "dawnlist"]
+    stored.tree["spec"]["predictor"]["annotations"] = annotations
+    assert problems(stored.tree) == []
+    assert deploy(service()).out[0] == f"{'inferenceservice/dawnlist':<48} unchanged"
+    left = api.get("InferenceService", "dawnlist", "default")["spec"]["predictor"]["annotations"]
+    assert left == annotations
+
+
+WEBHOOK = "inferenceservice.kserve-webhook-server.defaulter"
+CALL = f'Internal error occurred: failed calling webhook "{WEBHOOK}": failed to call webhook: Post '
+PATH = "https://kserve-webhook-server-service.kserve.svc:443/mutate-serving-kserve-io-v1beta1-inferenceservice?timeout=10s"
+CAUSES = [
+    "dial tcp 10.96.93.4:443: connect: connection refused",
+    'no endpoints available for service "kserve-webhook-server-service"',
+    "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+    "context deadline exceeded",
+]
+"""As the API server words it: kubernetes/kubernetes, apiserver/pkg/admission/plugin/webhook/mutating/dispatcher.go."""
+
+
+def uncalled(cause: str) -> str:
+    message = f'{CALL}"{PATH}": {cause}'
+    return json.dumps(
+        {"kind": "Status", "code": 500, "reason": "InternalError", "message": message}
+    )
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_a_webhook_that_is_not_up_yet_is_waited_for(
+    api: KubeApi, deploy: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    """Three calls fail, in the dry run and after it: one line for all, and a deploy that succeeds."""
+    monkeypatch.setattr(webhooks, "WEBHOOK_PAUSE_SECONDS", 0.01)
+    api.faults.append(Fault("PATCH", "inferenceservices.*dryRun", 500, uncalled(cause), times=2))
+    api.faults.append(
+        Fault("PATCH", r"inferenceservices(?!.*dryRun)", 500, uncalled(cause), times=1)
+    )
+    done = deploy(config_map("a"), service())
+    assert (done.code, done.out[-1]) == (0, f"{api.url}: 2 created, 0 changed, 0 unchanged")
+    waits = [line for line in done.err if "webhook" in line]
+    short_cause = cause.rpartition(": ")[2]
+    assert waits == [
+        f"… inferenceservice/dawnlist: the webhook {WEBHOOK} does not answer ({short_cause}): "
+        "trying again for 120 s",
+        "… the webhook answers after 0 s",
+        "… the webhook answers after 0 s",
+    ]
+
+
+def test_a_webhook_that_stays_away_ends_the_deploy(
+    api: KubeApi, deploy: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "WEBHOOK_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(webhooks, "WEBHOOK_WAIT_SECONDS", 0.2)
+    fault = Fault("PATCH", "inferenceservices", 500, uncalled(CAUSES[0]))
+    api.faults.append(fault)
+    tries = fault.times
+    done = deploy(config_map("a"), service())
+    assert done.code == 1
+    assert done.err[-1] == (
+        f"dawnlist: inferenceservice/dawnlist: the webhook {WEBHOOK} does not answer (connection refused): check "
+        "that its operator runs (kubectl get pods --namespace kserve), then deploy again"
+    )
+    assert tries - fault.times > 2
+    assert ("ConfigMap", "default", "a") not in api.objects  # nothing is applied
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (
+            403,
+            'admission webhook "inferenceservice.kserve-webhook-server.validator" denied the request: no',
+        ),
+        (500, "etcdserver: no leader"),
+        (500, "Internal error occurred: a webhook of ours"),
+    ],
+)
+def test_other_refusals_are_not_tried_again(
+    api: KubeApi,
+    deploy: Callable[..., Done],
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    message: str,
+) -> None:
+    monkeypatch.setattr(webhooks, "WEBHOOK_PAUSE_SECONDS", 0.01)
+    fault = Fault("PATCH", "inferenceservices", status, json.dumps({"message": message}))
+    api.faults.append(fault)
+    tries = fault.times
+    assert deploy(service()).code == 1
+    assert tries - fault.times == 1
+
+
+def test_waiting_for_a_webhook_ends_at_its_exact_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr(webhooks.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(webhooks.time, "sleep", sleep)
+    tries: list[float] = []
+
+    def fail() -> dict[str, Any]:
+        tries.append(clock[0])
+        raise webhooks.WebhookUnavailableError("a: check that b")
+
+    with pytest.raises(webhooks.WebhookUnavailableError):
+        webhooks.WebhookPatience(lambda _: None).apply(fail)
+    assert tries == [float(second) for second in range(0, 121, 3)]
+
+
+def put_store(api: KubeApi, name: str) -> None:
+    metadata = {"name": name, "namespace": "kubeflow"}
+    spec = {"ports": [{"port": 9000}]}
+    api.put({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+
+
+STORE_LINES = {
+    "seaweedfs": (
+        "· the lake's store is http://seaweedfs.kubeflow:9000: Service seaweedfs of namespace kubeflow"
+    ),
+    "minio-service": (
+        "! the lake's store is http://minio-service.kubeflow:9000: namespace kubeflow has no Service seaweedfs with "
+        "port 9000, which the manifests name"
+    ),
+    "": (
+        "! the lake's store is http://seaweedfs.kubeflow:9000, but namespace kubeflow has no Service seaweedfs or "
+        "minio-service with port 9000: install Kubeflow Pipelines first, or name your store in the overlay"
+    ),
+}
+
+
+@pytest.mark.parametrize("there", STORE_LINES)
+def test_the_store_of_kubeflow_pipelines_is_looked_for(
+    api: KubeApi, deploy: Callable[..., Done], there: str
+) -> None:
+    api.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kubeflow"}})
+    if there:
+        put_store(api, there)
+    done = deploy(MANIFESTS / "overlays" / "local")
+    assert (done.code, done.err[0]) == (0, STORE_LINES[there])
+    data = api.get("ConfigMap", "dawnlist-environment", "kubeflow")["data"]
+    assert data["AWS_ENDPOINT_URL"] == f"http://{there or 'seaweedfs'}.kubeflow:9000"
+
+
+def test_a_store_that_may_not_be_looked_at_is_taken_from_the_manifests(
+    api: KubeApi, deploy: Callable[..., Done]
+) -> None:
+    api.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kubeflow"}})
+    body = '{"message": "services \\"seaweedfs\\" is forbidden"}'
+    api.faults.append(Fault("GET", "services/seaweedfs", 403, body))
+    assert deploy(MANIFESTS / "overlays" / "local", "--dry-run").err[0] == (
+        "! the lake's store is http://seaweedfs.kubeflow:9000, unchecked: service/seaweedfs: services "
+        '"seaweedfs" is forbidden (403): ask for a role that allows it'
+    )
+
+
 def test_clusters_that_are_not_there(
     api: KubeApi, deploy: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -634,6 +804,30 @@ def test_a_service_is_ready_when_its_deployment_is_rolled_out(
     done = deploy(service())
     words = [line.split("inferenceservice/dawnlist: ")[-1] for line in done.err]
     assert (words, done.code) == (["not processed yet", "1 of 2 ready", "ready"], 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        ({"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}, "done"),
+        ({"replicas": 3, "updatedReplicas": 2, "availableReplicas": 2}, "2 of 2 ready"),
+        ({"replicas": 2, "updatedReplicas": 1, "availableReplicas": 2}, "1 of 2 ready"),
+        ({"replicas": 2, "updatedReplicas": 2, "availableReplicas": 1}, "1 of 2 ready"),
+        ({"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}, "done"),
+        ({"observedGeneration": 6}, "not processed yet"),
+        ({"observedGeneration": 8}, "0 of 2 ready"),
+    ],
+)
+def test_a_rollout_is_done_when_no_older_pod_serves(
+    api: KubeApi, status: dict[str, Any], message: str
+) -> None:
+    """With `maxSurge` a third pod of the older template runs on beside two new ones."""
+    deployment = workload(replicas=2)
+    deployment["metadata"]["generation"] = 7
+    deployment["status"] = {"observedGeneration": 7, **status}
+    state = rollout_states._read_replica_state(deployment)
+    assert (state.done, state.stuck) == (message == "done", False)
+    assert state.message == ("2 of 2 ready" if message == "done" else message)
 
 
 def test_a_service_is_not_taken_at_its_word_right_after_a_change(

@@ -26,6 +26,7 @@ from dawnlist.store import recent, versions
 from dawnlist.store.client import connect_store
 from dawnlist.store.toplists import TopLists
 from tests.support.heard import Heard
+from tests.support.servers import NOBODY
 from tests.support.top_lists import bare
 
 AS_OF = parse_as_of("2026-03-01T03:00:00Z")
@@ -410,7 +411,7 @@ def test_nothing_published_is_the_static_file(valkey: str, tmp_path: Path) -> No
         Answer("static", 0, AS_OF, ["y", "z"], ["", ""], [0, 0], [[], []]),
     ]
     assert asked(valkey, Question("ann")) == [Answer("static", 0, None, [], [], [], None)]
-    assert asked("redis://127.0.0.1:1/0", Question("ann"), static=path)[0].item_ids == [
+    assert asked(f"redis://{NOBODY}/0", Question("ann"), static=path)[0].item_ids == [
         "x",
         "y",
         "z",
@@ -422,9 +423,9 @@ def test_nothing_published_is_the_static_file(valkey: str, tmp_path: Path) -> No
 def test_a_static_file_that_is_none(text: str, tmp_path: Path) -> None:
     (tmp_path / "static.json").write_text(text)
     with pytest.raises(ValueError, match=r"the static file .* is needed"):
-        ServingEngine("redis://127.0.0.1:1/0", "shop", tmp_path / "static.json")
+        ServingEngine(f"redis://{NOBODY}/0", "shop", tmp_path / "static.json")
     with pytest.raises(ValueError, match=r"can't be read \(No such file"):
-        ServingEngine("redis://127.0.0.1:1/0", "shop", tmp_path / "none.json")
+        ServingEngine(f"redis://{NOBODY}/0", "shop", tmp_path / "none.json")
 
 
 @pytest.mark.parametrize(

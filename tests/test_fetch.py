@@ -19,6 +19,7 @@ from dawnlist.lake.lake import Lake
 from dawnlist.lake.watermark import build_window_transactions, extend_window, read_covered_window
 from dawnlist.settings import Settings, SourceSettings
 from tests.support.literal import clicks, interactions
+from tests.support.servers import NOBODY
 
 AS_OF = parse_as_of("2026-01-02T00:00:00Z")
 INSIDE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -201,12 +202,12 @@ def test_a_short_first_window_does_not_cut_history_for_good(lake: Lake, tmp_path
         ("/nowhere", "does not exist"),
         ("mongodb://host/x", "is of a kind that can't be read"),
         ("postgresql://me:s3cret@host/x", "set DAWNLIST_SOURCE_PASSWORD instead"),
-        ("postgresql://me@127.0.0.1:1/x", "does not answer or refuses"),
+        ("postgresql://me@NOBODY/x", "does not answer or refuses"),
     ],
 )
 def test_an_unusable_source_is_one_clear_line(lake: Lake, url: str, message: str) -> None:
     with pytest.raises((ValueError, OSError), match=message) as error:
-        fetch_source(lake, url, SETTINGS, AS_OF, "run-1", window_days=3)
+        fetch_source(lake, url.replace("NOBODY", NOBODY), SETTINGS, AS_OF, "run-1", window_days=3)
     assert "s3cret" not in str(error.value)
     assert "\n" not in str(error.value)
     assert lake.names("landing", "interactions") == []

@@ -24,6 +24,7 @@ from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.settings import Settings, SourceSettings
 from tests.support.literal import interactions
+from tests.support.servers import NOBODY
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 AS_OF = parse_as_of("2026-01-02T00:00:00Z")
@@ -655,7 +656,7 @@ def test_what_is_wrong_with_a_bucket_is_one_line(bucket: str, lake: Lake) -> Non
 def test_a_place_that_does_not_answer_is_one_line(
     s3_root: str, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{NOBODY}")
     assert f"'{s3_root}/clicks' can't be read" in refused(f"{s3_root}/clicks", lake)
 
 

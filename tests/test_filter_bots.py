@@ -16,12 +16,12 @@ from dawnlist.components.filter_bots.report import (
     render_drop_markdown,
     render_drop_page,
 )
-from dawnlist.components.filter_bots.user_agents import classify_user_agents, join_patterns
 from dawnlist.components.filter_bots.verdicts import judge_interactions
 from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.records.ablations import find_newest_ablation, save_ablation
 from dawnlist.records.run_records import record_step
+from dawnlist.rows.user_agents import classify_user_agents, join_patterns
 from dawnlist.schema import INTERACTIONS_SCHEMA, USERS_SCHEMA, VERDICTS_SCHEMA
 from dawnlist.settings import BotSettings, Settings
 
@@ -142,6 +142,31 @@ def test_verdicts_and_counts(lake: Lake) -> None:
     written = lake.rows("interactions")
     assert written is not None
     assert written.filter(build_keep_filter(verdicts)).count_rows() == 5
+
+
+def test_half_of_the_events_are_no_majority(lake: Lake) -> None:
+    rows: list[Event] = [
+        ("half", GOOGLE, 1), ("half", CHROME, 2), ("more", GOOGLE, 1), ("more", GOOGLE, 2), ("more", CHROME, 3),
+        ("unnamed", GOOGLE, 1), ("unnamed", None, 2), ("unnamed", None, 3),
+    ]  # fmt: skip
+    verdicts, report = judged(lake, interactions(rows))
+    assert sorted(verdicts["user_id"].drop_null().to_pylist()) == ["more", "unnamed"]
+    assert verdicts["event_id"].drop_null().to_pylist() == ["e0"]
+    assert (report["dropped_users"], report["dropped_events"], report["kept_events"]) == (2, 7, 1)
+
+
+def test_an_event_of_a_dropped_user_counts_once(lake: Lake) -> None:
+    rows: list[Event] = [
+        ("both", GOOGLE, 1),
+        ("both", CHROME, 2),
+        ("one", GOOGLE, 1),
+        ("one", CHROME, 2),
+    ]
+    verdicts, report = judged(lake, interactions(rows), deny=["both"])
+    assert verdicts["user_id"].drop_null().to_pylist() == ["both"]
+    assert sorted(verdicts["event_id"].drop_null().to_pylist()) == ["e0", "e2"]
+    assert (report["dropped_users"], report["dropped_events"], report["kept_users"]) == (1, 3, 1)
+    assert report["share"] == 3 / 4
 
 
 def test_window_is_half_open(lake: Lake) -> None:

@@ -122,6 +122,18 @@ def test_old_gates_expire(lake: Lake) -> None:
     assert lake.names("gates") == [format_stamp(AS_OF - timedelta(days=1))]
 
 
+@pytest.mark.parametrize(("days", "kept_days"), [(1, [28, 29]), (29, [28, 29]), (30, [28, 29, 30])])
+def test_the_gates_of_four_weeks_stay_however_few_days_are_kept(
+    lake: Lake, days: int, kept_days: list[int]
+) -> None:
+    """The gate of tomorrow still reads the 28 days before it."""
+    kept(lake, past(28), past(29), past(30), past(31))
+    later = AS_OF + timedelta(days=9000)
+    Expiry(lake, AS_OF, later).gates(days)
+    moments = [format_stamp(AS_OF - timedelta(days=day)) for day in reversed(kept_days)]
+    assert lake.names("gates") == moments
+
+
 @pytest.mark.parametrize("reason", ["", " ", "because"])
 def test_a_command_that_gives_no_reason_runs_nothing(reason: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the reason of a forced pass is"):

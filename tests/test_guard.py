@@ -42,7 +42,7 @@ from dawnlist.serving.predictor.watch.counts import PredictorMetrics
 from dawnlist.serving.predictor.watch.logs import JsonFormatter, MetricsLogger, describe_exception
 from dawnlist.store.client import connect_store
 from tests.support.published import metric
-from tests.support.servers import Predictor, free_port, running_predictor
+from tests.support.servers import NOBODY, Predictor, free_port, list_listeners, running_predictor
 
 ANN = b"GET /v1/recommendations/ann?k=1 HTTP/1.1\r\nHost: x\r\n"
 V1 = b"POST /v1/models/dawnlist:predict HTTP/1.1\r\nHost: x\r\n"
@@ -470,9 +470,8 @@ def test_too_much_at_once_is_a_503_with_retry_after(served: Predictor) -> None:
 
 def test_it_listens_on_loopback_only(served: Predictor) -> None:
     for address in (served.url.removeprefix("http://"), served.grpc):
-        with socket.socket() as other:  # free, unless the predictor had bound all addresses
-            other.bind(("127.0.0.2", int(address.rsplit(":", 1)[1])))
-            other.listen()
+        listeners = list_listeners(int(address.rsplit(":", 1)[1]))
+        assert [listener.removeprefix("::ffff:") for listener in listeners] == ["127.0.0.1"]
 
 
 def test_a_port_that_is_taken_is_one_clear_line(served: Predictor) -> None:
@@ -818,7 +817,7 @@ def test_logs_are_json_and_say_nothing_of_anybody(served: Predictor) -> None:
 def test_why_the_store_can_not_be_followed_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     looks = threading.Semaphore(0)
     follower = VersionFollower(
-        "redis://127.0.0.1:1/0", "shop", PredictorMetrics("shop"), looks.release
+        f"redis://{NOBODY}/0", "shop", PredictorMetrics("shop"), looks.release
     )
     follower.start()
     assert all(looks.acquire(timeout=20) for _ in range(3))
@@ -827,7 +826,7 @@ def test_why_the_store_can_not_be_followed_is_logged_once(caplog: pytest.LogCapt
         record.getMessage() for record in caplog.records if record.name == "dawnlist.predictor"
     ]
     assert line.startswith(
-        "the active version can't be followed: no store answers at redis://127.0.0.1:1/0 ("
+        f"the active version can't be followed: no store answers at redis://{NOBODY}/0 ("
     )
     assert "refused" in line
 

@@ -18,7 +18,7 @@ LIBRARY_ORDER = (
     ("ranking", "settings"),
     ("model", "rows"),
     ("als", "store", "explore"),
-    ("records",),
+    ("records", "events"),
     ("upkeep", "simulate"),
 )
 """Packages and modules of the library; each may import those of earlier lines, and none of its own line."""

@@ -1,4 +1,6 @@
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,6 +11,7 @@ from dawnlist.lake.lake import Lake
 from dawnlist.lake.local import LocalObjectStore
 from dawnlist.lake.manifest import write_manifest
 from dawnlist.lake.objects import StoredObject
+from dawnlist.upkeep.expiry import Expiry
 
 
 def test_an_object_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -66,10 +69,66 @@ def test_a_root_that_is_more_than_a_bucket_and_a_folder_is_refused(root: str) ->
     assert "word" not in str(caught.value)
 
 
-def test_a_part_of_a_path_never_leaves_its_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "parts", [("runs", "../../x"), ("/x",), ("runs", "/x"), ("a/../b",), ("..",)]
+)
+def test_a_part_of_a_path_never_leaves_its_folder(parts: tuple[str, ...], tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path / "lake"), "shop")
+    for act in (
+        partial(lake.write, b""),
+        lake.read,
+        lake.delete,
+        lake.exists,
+        lake.names,
+        lake.walk,
+    ):
+        with pytest.raises(ValueError, match="leaves its folder"):
+            act(*parts)
+    assert not list(tmp_path.rglob("x"))
+
+
+def test_dots_within_a_name_stay_in_their_folder(tmp_path: Path) -> None:
     lake = Lake.open(str(tmp_path), "shop")
-    with pytest.raises(ValueError, match="leaves its folder"):
-        lake.write(b"", "runs", "../../escaped")
+    for name in ("x..", "a..b"):
+        lake.write(b"1", "runs", name)
+    assert lake.names("runs") == ["a..b", "x.."]
+
+
+class RecordingStore(LocalObjectStore):
+    """A folder that remembers in which order its objects were written and deleted."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(uri)
+        self.written: list[str] = []
+        self.deleted: list[str] = []
+
+    def put(self, source: bytes | Path, key: str, expected: str | None = None) -> bool:
+        self.written.append(key)
+        return super().put(source, key, expected)
+
+    def delete(self, key: str) -> None:
+        self.deleted.append(key)
+        super().delete(key)
+
+
+def test_a_manifest_is_uploaded_last_and_deleted_first(tmp_path: Path) -> None:
+    """A folder with a MANIFEST is complete, however early its upload or deletion is cut off."""
+    uri = Lake.open(str(tmp_path / "lake"), "shop").uri
+    store = RecordingStore(uri)
+    lake = Lake(uri, store)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("A", "MANIFEST", "Z", "a", "z"):
+        (folder / name).write_text(name)
+    lake.upload_folder(folder, "models", "m1")
+    assert store.written == [f"models/m1/{name}" for name in ("A", "Z", "a", "z", "MANIFEST")]
+    moment = datetime(2026, 1, 31, tzinfo=UTC)
+    expired = Expiry(lake, moment, moment + timedelta(days=9_000)).expire_trials(0)
+    assert expired["dropped"] == 0
+    Expiry(lake, moment, moment)._delete_objects(list(lake.walk("models")))
+    assert store.deleted[0] == "models/m1/MANIFEST"
+    assert sorted(store.deleted) == sorted(store.written)
+    assert lake.names("models") == []
 
 
 def test_finished_work_is_recognised(tmp_path: Path) -> None:

@@ -122,9 +122,8 @@ def test_a_holder_that_was_killed_is_followed_at_once(lake: Lake, tmp_path: Path
     with holder(tmp_path, "killed") as first:
         assert line(first) == "held"
         first.kill()  # not waited for: a process that nobody has buried yet is dead, too
-        began = time.monotonic()
         with hold_lease(lake, "compact", "next", wait=50):
-            assert time.monotonic() - began < 40  # long before its 60 s are over
+            pass  # before its 60 s are over, or there is an error after 50
 
 
 def test_a_killed_holder_elsewhere_is_followed_when_its_time_is_up(

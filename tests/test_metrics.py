@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from dawnlist.model.metric_names import METRICS
 from dawnlist.model.metrics import (
-    METRICS,
     RankingScores,
     bootstrap_interval,
     bootstrap_means,
+    percentile_interval,
     ratio_interval,
     score_lists,
 )
@@ -144,3 +145,13 @@ def test_a_ratio_is_of_the_same_users() -> None:
     low, high = ratio_interval(values[::-1], values, seed=1)
     assert low < 1 < high
     assert ratio_interval(values, np.zeros(300), seed=1) == (0, 0)
+
+
+def test_an_interval_has_its_two_ends_at_equal_shares() -> None:
+    samples = np.arange(1_001.0)
+    assert percentile_interval(samples) == pytest.approx((25, 975))
+    assert percentile_interval(samples[::-1], 0.9) == pytest.approx((50, 950))
+    assert percentile_interval(np.array([3.0])) == (3.0, 3.0)
+    beside = np.concatenate([samples, [np.inf, -np.inf, np.nan]])
+    assert percentile_interval(beside) == pytest.approx((25, 975))
+    assert percentile_interval(np.array([np.nan, np.inf])) == (0.0, 0.0)

@@ -1,25 +1,11 @@
 """Who reaches whom, by the network policies as Kubernetes reads them: what has to work does, and nothing beside it."""
 
-import ipaddress
-from dataclasses import dataclass, field
 from typing import Final
 
 import pytest
 
-from tests.support.rendered import Tree, pods, rendered, selected
-
-
-@dataclass(frozen=True)
-class Party:
-    """A pod of some namespace, or an address outside."""
-
-    namespace: str = ""
-    """Its name; empty: an address."""
-    labels: dict[str, str] = field(default_factory=dict)
-    marks: dict[str, str] = field(default_factory=dict)
-    """The namespace's own labels."""
-    address: str = ""
-
+from tests.support.network import Party, lets
+from tests.support.rendered import Tree, pods, rendered
 
 OTHERS: Final = {
     "a step": Party("", {"pipelines.kubeflow.org/v2_component": "true"}),
@@ -50,10 +36,13 @@ GKE: Final = {
 ALWAYS: Final = {
     ("a gateway", "predictor", 8080), ("a gateway", "predictor", 8081), ("the web shop", "predictor", 8080),
     ("the web shop", "predictor", 8081), ("Prometheus", "predictor", 8080), ("predictor", "the internet", 443),
-    ("predictor", "the internet", 587), ("housekeeping", "the internet", 443), ("predictor", "a store outside", 443),
+    ("predictor", "the internet", 587), ("housekeeping", "the internet", 443),
+    ("housekeeping", "the internet", 587), ("housekeeping", "KFP's API", 8888),
+    ("predictor", "a store outside", 443),
     ("predictor", "a store outside", 587), ("housekeeping", "a store outside", 443),
+    ("housekeeping", "a store outside", 587),
     ("predictor", "a load balancer", 443), ("predictor", "a load balancer", 587),
-    ("housekeeping", "a load balancer", 443),
+    ("housekeeping", "a load balancer", 443), ("housekeeping", "a load balancer", 587),
 }  # fmt: skip
 PORTS: Final = (80, 443, 587, 6379, 8080, 8081, 8333, 8888)
 
@@ -71,54 +60,9 @@ def parties(trees: list[Tree], namespace: str) -> dict[str, Party]:
     return {**ours, **here}
 
 
-def matches(peer: Tree, party: Party, namespace: str) -> bool:
-    """Whether a policy's peer is this party."""
-    if "ipBlock" in peer:
-        block = peer["ipBlock"]
-        inside = bool(party.address) and _in(party.address, block["cidr"])
-        return inside and not any(_in(party.address, cidr) for cidr in block.get("except", ()))
-    if not party.namespace:
-        return False
-    marks = {"kubernetes.io/metadata.name": party.namespace, **party.marks}
-    place = (
-        selected(peer["namespaceSelector"], marks)
-        if "namespaceSelector" in peer
-        else party.namespace == namespace
-    )
-    return place and selected(peer.get("podSelector", {}), party.labels)
-
-
-def _in(address: str, cidr: str) -> bool:
-    return ipaddress.ip_address(address) in ipaddress.ip_network(cidr)
-
-
-def lets(
-    policies: list[Tree],
-    way: str,
-    one: Party,
-    other: Party,
-    port: int,
-    namespace: str,
-    protocol: str = "TCP",
-) -> bool:
-    """Whether the policies about one party let the traffic with the other through; nobody's are about all others."""
-    about = [
-        spec for spec in policies
-        if one.namespace == namespace and way in spec["policyTypes"] and selected(spec["podSelector"], one.labels)
-    ]  # fmt: skip
-    side = "to" if way == "Egress" else "from"
-    rules = [rule for spec in about for rule in spec.get(way.lower(), ())]
-    return not about or any(
-        any(matches(peer, other, namespace) for peer in rule[side])
-        and any(
-            wish["port"] == port and wish.get("protocol", "TCP") == protocol
-            for wish in rule["ports"]
-        )
-        for rule in rules
-    )
-
-
-@pytest.mark.parametrize(("overlay", "more"), [("local", LOCAL), ("gke-gpu", GKE)])
+@pytest.mark.parametrize(
+    ("overlay", "more"), [("local", LOCAL), ("profile", LOCAL), ("gke-gpu", GKE)]
+)
 def test_what_is_needed_is_reached_and_nothing_else(
     overlay: str, more: set[tuple[str, str, int]]
 ) -> None:
@@ -137,8 +81,32 @@ def test_what_is_needed_is_reached_and_nothing_else(
     assert reached == ALWAYS | more
 
 
+GATEWAYS: Final = (
+    "istio-system", "istio-ingress", "kserve", "envoy-gateway-system", "kgateway-system", "nginx-gateway",
+    "ingress-nginx", "traefik", "projectcontour", "openshift-ingress",
+)  # fmt: skip
+"""Where the pods of gateways and ingress controllers run that KServe's installation names."""
+
+
+@pytest.mark.parametrize("port", [8080, 8081, 6379])
+@pytest.mark.parametrize("overlay", ["local", "profile", "gke-gpu"])
+def test_gateways_of_other_namespaces_reach_the_predictor(overlay: str, port: int) -> None:
+    trees = rendered(overlay)
+    policies = [tree["spec"] for tree in trees if tree["kind"] == "NetworkPolicy"]
+    [predictor] = [pod for pod in pods(trees) if pod.owner == "InferenceService/dawnlist"]
+    let_in = {
+        namespace
+        for namespace in (*GATEWAYS, "kube-system", "elsewhere")
+        if lets(
+            policies, "Ingress", Party("shop", predictor.labels), Party(namespace), port, "shop"
+        )
+    }
+    assert let_in == (set(GATEWAYS) if port != 6379 else set())
+
+
 RESOLVERS: Final = {
     "local": ("DNS", "GKE's cache"),
+    "profile": ("DNS", "GKE's cache"),
     "gke-gpu": (
         "DNS",
         "GKE's cache",

@@ -2,7 +2,6 @@
 
 import smtplib
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,11 +115,8 @@ def test_a_server_that_is_down() -> None:
 
 
 def test_a_server_that_never_answers_is_given_up() -> None:
-    with deaf_server() as port:
-        began = time.monotonic()
-        with pytest.raises(TimeoutError, match="no answer within 0 s"):
-            run_with_timeout(0.3, lambda: only(MailServer(port=port).url).send(MESSAGE))
-        assert time.monotonic() - began < 5
+    with deaf_server() as port, pytest.raises(TimeoutError, match="no answer within 0 s"):
+        run_with_timeout(0.3, lambda: only(MailServer(port=port).url).send(MESSAGE))
 
 
 def test_a_web_hook_gets_the_short_text_and_calls_nobody() -> None:

@@ -24,6 +24,7 @@ from dawnlist.cuts import format_iso
 from dawnlist.lake.lake import Lake
 from dawnlist.messages.message import Message
 from dawnlist.pipelines.cli import app
+from dawnlist.records.run_parameters import PARAMETER_OPTIONS, PIPELINE_DEFAULTS
 from tests.support.mail import MailServer, hook, mail_server, parts
 from tests.support.servers import free_port
 from tests.test_notify import AS_OF, HOSTILE, Night, evaluation
@@ -31,8 +32,10 @@ from tests.test_notify import AS_OF, HOSTILE, Night, evaluation
 # apprise looks for what Python 3.13 lacks
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
-GIVEN = {**rerun.PIPELINE_DEFAULTS, "source": "postgresql://dawn@db/shop", "lake": "gs://bucket/lake", "redis": "redis://s:6379/0",
-         "as_of": format_iso(AS_OF), "namespace": "shop", "settings": "", "k": 10, "factors": [16.0, 32.0]}  # fmt: skip
+GIVEN = {**PIPELINE_DEFAULTS, "shop_source": "postgresql://dawn@db/shop", "shop_lake": "gs://bucket/lake",
+         "shop_store": "redis://s:6379/0", "as_of": format_iso(AS_OF), "shop": "shop", "list_length": 10,
+         "search": {"factors": [16.0, 32.0]}}  # fmt: skip
+SEARCH = GIVEN["search"]
 LEAKY = (
     "could not log in as 'bob' to postgresql://dawn:hush-1@db/shop with hush-22 from 10.1.2.3:\n"
     "user_id=17850, mail anna@mail.example\n" + HOSTILE
@@ -63,7 +66,7 @@ def told(night: Night, **given: Any) -> list[str]:
     if not settings.exists():
         settings.write_text("notify: {try_seconds: 1}")
     facts = read_run_facts(night.lake, AS_OF, night.run)
-    return notify_recipients(night.lake, facts, {**GIVEN, "settings": str(settings), **given})
+    return notify_recipients(night.lake, facts, {**GIVEN, "shop_settings": str(settings), **given})
 
 
 def broken(night: Night) -> None:
@@ -386,7 +389,7 @@ def test_settings_that_cannot_be_read_keep_nobody_in_the_dark(
     night: Night, server: MailServer
 ) -> None:
     broken(night)
-    said = told(night, settings=str(night.folder / "none.yaml"))
+    said = told(night, shop_settings=str(night.folder / "none.yaml"))
     assert (
         said[0].startswith("the default notify settings apply: settings ")
         and len(server.mails) == 1
@@ -405,7 +408,7 @@ def test_nobody_to_tell_is_said(night: Night, monkeypatch: pytest.MonkeyPatch) -
 def test_a_lake_that_is_away_is_told_too(server: MailServer, tmp_path: Path) -> None:
     with (
         pytest.raises(PermissionError),
-        alarm_on_error({**GIVEN, "redis": "redis://:hush@s/0"}, "run-1"),
+        alarm_on_error({**GIVEN, "shop_store": "redis://:hush@s/0"}, "run-1"),
     ):
         raise PermissionError("gs://bucket says no to user 17850")
     [mail] = server.mails
@@ -427,7 +430,7 @@ def test_a_lake_that_is_away_is_told_too(server: MailServer, tmp_path: Path) -> 
     (tmp_path / "settings.yaml").write_text("notify: {when: never}")
     with (
         pytest.raises(OSError),
-        alarm_on_error({**GIVEN, "settings": str(tmp_path / "settings.yaml")}, "run-1"),
+        alarm_on_error({**GIVEN, "shop_settings": str(tmp_path / "settings.yaml")}, "run-1"),
     ):
         raise OSError
     assert len(server.mails) == 1
@@ -437,7 +440,7 @@ def test_the_step_tells_and_its_record_says_whom(night: Night, server: MailServe
     published(night)
     artifacts = {name: dsl.Artifact(uri=str(night.folder / name)) for name in ("report", "summary")}
     lake = str(night.folder / "lake")
-    notify.python_func(status=None, **artifacts, run="run-1", **{**GIVEN, "lake": lake})
+    notify.python_func(status=None, **artifacts, run="run-1", **{**GIVEN, "shop_lake": lake})
     record = night.lake.read_json("runs", "20260131T030000Z", "run-1", "notify.json")
     subject = "[shop] Published: version 4, 2026-01-31 03:00 UTC"
     assert [mail["Subject"] for mail in server.mails] == [subject]
@@ -451,7 +454,7 @@ def test_a_run_whose_time_kubeflow_left_out_is_told_with_the_day_of_its_record(
     artifacts = {name: dsl.Artifact(uri=str(night.folder / name)) for name in ("report", "summary")}
     given = {
         **GIVEN,
-        "lake": str(night.folder / "lake"),
+        "shop_lake": str(night.folder / "lake"),
         "as_of": "[[ScheduledTime.2006-01-02T15:04:05Z]]",
     }
     notify.python_func(status=None, **artifacts, run="run-1", **given)
@@ -482,13 +485,10 @@ def test_the_defaults_are_the_pipelines_own() -> None:
     from dawnlist.pipelines.placement import Placement
 
     inputs = build_daily_pipeline(Placement()).component_spec.inputs
-    declared = {
-        name: spec.default for name, spec in inputs.items() if name not in ("namespace", "settings")
-    }
-    assert {
-        name: value for name, value in declared.items() if value is not None
-    } == rerun.PIPELINE_DEFAULTS
+    declared = {name: spec.default for name, spec in inputs.items() if spec.default is not None}
+    assert declared == PIPELINE_DEFAULTS
     assert set(inspect.signature(notify.python_func).parameters) >= set(inputs)
+    assert PIPELINE_DEFAULTS.keys() | PARAMETER_OPTIONS.keys() == set(inputs)
 
 
 def options_of(name: str) -> set[str]:
@@ -499,23 +499,22 @@ def options_of(name: str) -> set[str]:
 def test_the_command_of_a_laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     words = shlex.split(
-        rerun.build_rerun_command({**GIVEN, "source": "sqlite:///a b.db", "seed": 3}).replace(
-            "\\\n", ""
-        )
+        rerun.build_rerun_command(
+            {**GIVEN, "shop_source": "sqlite:///a b.db", "search": {**SEARCH, "seed": 3}}
+        ).replace("\\\n", "")
     )
     assert words == [
         "dawnlist", "run", "--local", "--as-of", format_iso(AS_OF), "--source", "sqlite:///a b.db", "--lake", "gs://bucket/lake",
-        "--redis", "redis://s:6379/0", "--namespace", "shop", "--factors", "16,32", "--k", "10", "--set", "seed=3",
+        "--redis", "redis://s:6379/0", "--namespace", "shop", "--k", "10", "--factors", "16,32", "--set", "seed=3",
     ]  # fmt: skip
     assert {word for word in words if word.startswith("--")} <= options_of("run")
-    assert {
-        f"--{name.replace('_', '-')}"
-        for name in rerun.PIPELINE_DEFAULTS
-        if name not in rerun.PARAMETERS_WITHOUT_OPTION
-    } <= options_of("run")
+    every_option = {*PARAMETER_OPTIONS.values(), *rerun.LAPTOP_OPTIONS.values()}
+    assert every_option <= options_of("run")
+    named = PARAMETER_OPTIONS.keys() | rerun.LAPTOP_OPTIONS.keys()
+    assert rerun.FLAT_DEFAULTS.keys() - named == {"seed"}
     (tmp_path / "valkey").mkdir()
     (tmp_path / "valkey" / "valkey.json").write_text('{"port": 4123}')
-    own = {**GIVEN, "lake": str(tmp_path / "lake"), "redis": "redis://127.0.0.1:4123/0"}
+    own = {**GIVEN, "shop_lake": str(tmp_path / "lake"), "shop_store": "redis://127.0.0.1:4123/0"}
     assert f"--home {tmp_path}" in rerun.build_rerun_command(
         own
     ) and "--redis" not in rerun.build_rerun_command(own)
@@ -524,13 +523,13 @@ def test_the_command_of_a_laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_the_command_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     words = shlex.split(
-        rerun.build_rerun_command({**GIVEN, "settings": "gs://b/s.yaml", "seed": 3}).replace(
-            "\\\n", ""
-        )
+        rerun.build_rerun_command(
+            {**GIVEN, "shop_settings": "gs://b/s.yaml", "search": {**SEARCH, "seed": 3}}
+        ).replace("\\\n", "")
     )
     assert words == [
         "dawnlist", "submit", "--as-of", format_iso(AS_OF), "--source", "postgresql://dawn@db/shop", "--lake", "gs://bucket/lake",
         "--redis", "redis://s:6379/0", "--namespace", "shop", "--settings", "gs://b/s.yaml",
-        "--set", "factors=16,32", "--set", "k=10", "--set", "seed=3",
+        "--set", "list_length=10", "--set", "seed=3", "--set", "factors=16,32",
     ]  # fmt: skip
     assert {word for word in words if word.startswith("--")} <= options_of("submit")

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.rendered import LAYERS, Pod, Tree, one, pods, rendered, selected
+from tests.support.pod_security import CONTROLS, restricted_violations
+from tests.support.rendered import LAYERS, Pod, Tree, one, pods, put, rendered, selected
 
 OTHERS: Final[list[dict[str, str]]] = [
     {"pipelines.kubeflow.org/v2_component": "true"},  # the steps
@@ -15,7 +16,7 @@ OTHERS: Final[list[dict[str, str]]] = [
 """Pods in the same namespace that are not ours."""
 SPARK: Final = ("SparkConnect/dawnlist-spark/server", "SparkConnect/dawnlist-spark/executor")
 """Spark writes into its own folders, its operator adds probes, and its executors' resources are in its settings."""
-CALLERS: Final = (SPARK[0], "CronJob/dawnlist-submit")
+CALLERS: Final = (SPARK[0], "CronJob/dawnlist-submit", "CronJob/dawnlist-housekeeping")
 """Spark starts its executors; kfp reads the token to know that it is in a cluster."""
 REPLICAS: Final = 2
 SECRET_NAME: Final = re.compile(r"PASSWORD|SECRET|TOKEN$|_KEY|NOTIFY_URLS", re.IGNORECASE)
@@ -65,6 +66,11 @@ def nobody_is_privileged(trees: list[Tree]) -> Violations:
             yield f"{pod.owner}: {container['name']} keeps capabilities"
         if context.keys() & {"runAsUser", "runAsNonRoot", "seccompProfile", "procMount"}:
             yield f"{pod.owner}: {container['name']} sets the pod's rules aside"
+
+
+def pods_pass_restricted(trees: list[Tree]) -> Violations:
+    for pod in pods(trees):
+        yield from (f"{pod.owner}: {found}" for found in restricted_violations(pod.spec))
 
 
 def roots_are_read_only(trees: list[Tree]) -> Violations:
@@ -187,7 +193,7 @@ def a_predictor_is_left(trees: list[Tree]) -> Violations:
     (pod,) = (pod for pod in pods(trees) if pod.owner.startswith("InferenceService/"))
     if spec["minReplicas"] < REPLICAS:
         yield f"minReplicas is {spec['minReplicas']}"
-    budget = one(trees, "PodDisruptionBudget")["spec"]
+    budget = one(trees, "PodDisruptionBudget", "dawnlist")["spec"]
     if (
         not selected(budget["selector"], pod.labels)
         or budget["maxUnavailable"] >= spec["minReplicas"]
@@ -231,8 +237,9 @@ def everything_has_a_place(trees: list[Tree]) -> Violations:
 
 
 RULES: Final[list[Callable[[list[Tree]], Violations]]] = [
-    images_are_pinned, requests_and_limits_are_said, servers_are_probed, nobody_is_privileged, roots_are_read_only,
-    nothing_of_the_node_is_used, secrets_are_named_only, rights_are_few, bindings_and_accounts_exist,
+    images_are_pinned, requests_and_limits_are_said, servers_are_probed, nobody_is_privileged, pods_pass_restricted,
+    roots_are_read_only, nothing_of_the_node_is_used, secrets_are_named_only, rights_are_few,
+    bindings_and_accounts_exist,
     tokens_are_for_who_needs_them, every_pod_is_isolated, no_sidecar_is_added, policies_select_pods_that_exist,
     a_predictor_is_left, jobs_end_and_do_not_overlap, everything_has_a_place,
 ]  # fmt: skip
@@ -273,22 +280,7 @@ def test_who_submits_may_have_pods_run_as_the_account_that_it_names() -> None:
         "resourceNames": [named.split("=")[1]],
         "verbs": ["use"],
     }
-    assert rule in one(trees, "Role", "dawnlist-submit")["rules"]
-
-
-def put(trees: list[Tree], place: str, value: Any) -> None:
-    """Change one field of one object, e.g. `Role/a rules 0 verbs`; None takes it away."""
-    owner, *way = place.split(" ")
-    *steps, last = (int(step) if step.isdigit() else step for step in way)
-    inner: Any = one(trees, *owner.split("/"))
-    for step in steps:
-        inner = inner[step]
-    if value is None:
-        del inner[last]
-    elif isinstance(inner, list):
-        inner[int(last)] = value
-    else:
-        inner[last] = value
+    assert one(trees, "Role", "dawnlist-submit-account")["rules"] == [rule]
 
 
 ISVC: Final = "InferenceService/dawnlist spec predictor"
@@ -311,11 +303,13 @@ BROKEN: Final[list[tuple[str, Any, Callable[[list[Tree]], Violations]]]] = [
     (f"{JOB} containers 0 securityContext allowPrivilegeEscalation", None, nobody_is_privileged),
     (f"{JOB} containers 0 securityContext capabilities add", ["NET_ADMIN"], nobody_is_privileged),
     (f"{JOB} containers 0 securityContext runAsUser", 0, nobody_is_privileged),
+    (f"{JOB} securityContext runAsNonRoot", None, pods_pass_restricted),
+    (f"{SERVER} securityContext capabilities drop", ["NET_RAW"], pods_pass_restricted),
     (f"{SERVER} securityContext readOnlyRootFilesystem", False, roots_are_read_only),
     (f"{ISVC} hostNetwork", True, nothing_of_the_node_is_used),
     (f"{SERVER} ports 0 hostPort", 8080, nothing_of_the_node_is_used),
     (f"{JOB} volumes 0", {"name": "a", "hostPath": {"path": "/var/run"}}, nothing_of_the_node_is_used),
-    (f"{JOB} volumes 1 emptyDir sizeLimit", None, nothing_of_the_node_is_used),
+    (f"{JOB} volumes 2 emptyDir sizeLimit", None, nothing_of_the_node_is_used),
     ("Service/redis kind", "Secret", secrets_are_named_only),
     (f"{STORE} containers 0 env 0", {"name": "REDIS_PASSWORD", "value": "a"}, secrets_are_named_only),
     ("ConfigMap/dawnlist-environment data AWS_SECRET_ACCESS_KEY", "a", secrets_are_named_only),
@@ -324,7 +318,7 @@ BROKEN: Final[list[tuple[str, Any, Callable[[list[Tree]], Violations]]]] = [
     ("Role/dawnlist-submit rules 0 verbs 0", "*", rights_are_few),
     ("Role/dawnlist-submit rules 0 resources 0", "pods/exec", rights_are_few),
     ("Role/dawnlist-submit rules 0 verbs 0", "impersonate", rights_are_few),
-    ("Role/dawnlist-submit rules 1 resourceNames", None, rights_are_few),
+    ("Role/dawnlist-submit-account rules 0 resourceNames", None, rights_are_few),
     ("Role/dawnlist-pipeline rules 1 resourceNames", None, rights_are_few),
     ("Role/dawnlist-submit metadata name", "a", bindings_and_accounts_exist),
     (f"{ISVC} serviceAccountName", "a", bindings_and_accounts_exist),
@@ -354,6 +348,60 @@ def test_a_broken_copy_is_noticed(
     trees = rendered("local")
     put(trees, place, value)
     assert rule.__name__ in {other.__name__ for other in RULES if list(other(trees))}
+
+
+REFUSED: Final[list[tuple[str, Any, str]]] = [
+    (f"{ISVC} hostPID", True, "host_namespaces"),
+    (f"{ISVC} securityContext windowsOptions", {"hostProcess": True}, "host_process"),
+    (f"{SERVER} securityContext privileged", True, "privileged"),
+    (f"{SERVER} securityContext capabilities add", ["SYS_PTRACE"], "capabilities"),
+    (f"{SERVER} securityContext capabilities", {}, "capabilities"),
+    (f"{ISVC} volumes", [{"name": "a", "nfs": {"server": "b", "path": "/"}}], "volume_types"),
+    (f"{SERVER} ports 0 hostPort", 8080, "host_ports"),
+    (f"{SERVER} livenessProbe httpGet host", "203.0.113.7", "probe_hosts"),
+    (f"{SERVER} securityContext appArmorProfile", {"type": "Unconfined"}, "app_armor"),
+    (f"{ISVC} securityContext seLinuxOptions", {"type": "spc_t"}, "selinux"),
+    (f"{SERVER} securityContext procMount", "Unmasked", "proc_mount"),
+    (f"{ISVC} securityContext sysctls", [{"name": "kernel.msgmax", "value": "1"}], "sysctls"),
+    (f"{SERVER} securityContext allowPrivilegeEscalation", None, "privilege_escalation"),
+    (f"{ISVC} securityContext runAsNonRoot", None, "non_root"),
+    (f"{SERVER} securityContext runAsNonRoot", False, "non_root"),
+    (f"{SERVER} securityContext runAsUser", 0, "non_root"),
+    (f"{ISVC} securityContext seccompProfile", None, "seccomp"),
+    (f"{SERVER} securityContext seccompProfile", {"type": "Unconfined"}, "seccomp"),
+]  # fmt: skip
+ALLOWED: Final[list[tuple[str, Any]]] = [
+    (f"{SERVER} securityContext capabilities add", ["NET_BIND_SERVICE"]),
+    (f"{ISVC} volumes", [{"name": "a", "persistentVolumeClaim": {"claimName": "b"}}]),
+    (f"{ISVC} securityContext seLinuxOptions", {"type": "container_t", "level": "s0:c1"}),
+    (f"{ISVC} securityContext sysctls", [{"name": "net.ipv4.tcp_rmem", "value": "1"}]),
+    (f"{SERVER} securityContext seccompProfile", {"type": "Localhost", "localhostProfile": "a"}),
+    (f"{SERVER} securityContext runAsUser", 1),
+]
+
+
+def predictor_with(place: str, value: Any) -> Tree:
+    trees = rendered("profile")
+    put(trees, place, value)
+    [pod] = [pod for pod in pods(trees) if pod.owner == "InferenceService/dawnlist"]
+    return pod.spec
+
+
+@pytest.mark.parametrize(("place", "value", "control"), REFUSED)
+def test_each_control_of_restricted_refuses_what_it_is_about(
+    place: str, value: Any, control: str
+) -> None:
+    spec = predictor_with(place, value)
+    assert {rule.__name__ for rule in CONTROLS if list(rule(spec))} == {control}
+
+
+@pytest.mark.parametrize(("place", "value"), ALLOWED)
+def test_restricted_lets_through_what_it_allows(place: str, value: Any) -> None:
+    assert restricted_violations(predictor_with(place, value)) == []
+
+
+def test_each_control_of_restricted_is_shown_to_refuse() -> None:
+    assert {name for _, _, name in REFUSED} == {rule.__name__ for rule in CONTROLS}
 
 
 def test_every_rule_is_shown_to_notice() -> None:

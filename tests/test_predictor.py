@@ -1,5 +1,6 @@
 """The predictor as a process: it follows the store, ends in order, and its clients say what is wrong in one line."""
 
+import re
 import signal
 import socket
 import time
@@ -17,7 +18,7 @@ from dawnlist.serving.predictor.server import run_predictor
 from dawnlist.store import versions
 from dawnlist.store.client import connect_store
 from tests.support.published import publish, serve_shop, shop
-from tests.support.servers import Predictor, free_port, running_predictor
+from tests.support.servers import NOBODY, Predictor, free_port, running_predictor
 from tests.support.threads import meanwhile
 
 READY = ("/v2/health/ready", "/v2/models/dawnlist/ready", "/v1/models/dawnlist")
@@ -88,9 +89,9 @@ def test_two_shops_in_one_store_do_not_see_each_other(served: Predictor, valkey:
 def test_the_clients_errors_are_one_clear_line(served: Predictor, valkey: str) -> None:
     with pytest.raises(
         ConnectionError,
-        match=r"no predictor answers at http://127\.0\.0\.1:1: start one with `dawnlist serve`",
+        match=rf"no predictor answers at http://{re.escape(NOBODY)}: start one with `dawnlist serve`",
     ):
-        request_prediction("http://127.0.0.1:1", "ann")
+        request_prediction(f"http://{NOBODY}", "ann")
     bare = served.url.removeprefix("http://")
     with pytest.raises(
         ValueError,
@@ -104,8 +105,10 @@ def test_the_clients_errors_are_one_clear_line(served: Predictor, valkey: str) -
         request_prediction(served.url, "ann", 101)
     with pytest.raises(RuntimeError, match=r"answers 404: there is no such route"):
         request_prediction(served.url, "ann", name="other")
-    with pytest.raises(ConnectionError, match=r"no store answers at redis://127\.0\.0\.1:1/0"):
-        predict_from_store("redis://127.0.0.1:1/0", "shop", "ann")
+    with pytest.raises(
+        ConnectionError, match=rf"no store answers at redis://{re.escape(NOBODY)}/0"
+    ):
+        predict_from_store(f"redis://{NOBODY}/0", "shop", "ann")
     publish(valkey, shop())
     with pytest.raises(ValueError, match='"k" is 101'):
         predict_from_store(valkey, "shop", "ann", 101)

@@ -2,15 +2,17 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from dawnlist.cuts import format_iso, parse_as_of
+from dawnlist.cuts import format_iso, format_stamp, parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.records.run_records import (
+    RUN_SEARCH_DAYS,
     find_step_report,
+    index_run_days,
     read_step_records,
     record_step,
     resolve_as_of,
@@ -18,7 +20,7 @@ from dawnlist.records.run_records import (
 
 AS_OF = parse_as_of("2026-01-31T00:00:00Z")
 LEFT = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
-"""As Kubeflow leaves it in a recurring run whose version is fixed (kubeflow/pipelines#12494)."""
+"""As Kubeflow leaves it in a run of a pipeline of version 2 (kubeflow/pipelines#12494)."""
 
 
 def test_a_step_leaves_what_it_did(tmp_path: Path) -> None:
@@ -97,7 +99,7 @@ def test_where_kubeflow_puts_in_no_time_the_first_step_says_the_day_of_its_run(
     assert began <= first <= datetime.now(UTC)
     with pytest.raises(OSError), record_step(str(tmp_path), "shop", AS_OF, "run-1", "fetch"):
         raise OSError("tried again later")
-    for macro in (LEFT, "[[CurrentTime.2006-01-02T15:04:05Z]]"):
+    for macro in ("", " ", LEFT, "[[CurrentTime.2006-01-02T15:04:05Z]]"):
         assert (
             resolve_as_of(str(tmp_path), "shop", macro, "run-1") == AS_OF
         )  # by the record of the first try
@@ -106,5 +108,16 @@ def test_where_kubeflow_puts_in_no_time_the_first_step_says_the_day_of_its_run(
 
 def test_a_day_that_was_given_is_taken_and_no_lake_asked() -> None:
     assert resolve_as_of("gs://no-such-bucket", "shop", format_iso(AS_OF), "run-1") == AS_OF
-    with pytest.raises(ValueError, match="was never replaced"):
+    with pytest.raises(ValueError, match="is a macro that Kubeflow Pipelines does not replace"):
         resolve_as_of("gs://no-such-bucket", "shop", "[[Index]]", "run-1")
+
+
+def test_runs_are_looked_for_in_the_last_thirty_days(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path), "shop")
+    days = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number) for number in range(31)]
+    for day in days:
+        lake.write_json({}, "runs", format_stamp(day), f"run of {day.day}", "fetch.json")
+    found = index_run_days(lake)
+    assert RUN_SEARCH_DAYS == len(found) == 30
+    assert "run of 1" not in found
+    assert (found["run of 2"], found["run of 31"]) == (days[1], days[-1])

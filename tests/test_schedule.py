@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dawnlist.cuts import SCHEDULED_TIME_MACRO, parse_as_of
+from dawnlist.cuts import parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.kubeflow import schedules
 from dawnlist.pipelines.kubeflow.client import KfpClient
@@ -19,6 +19,7 @@ from dawnlist.pipelines.package import build_version_name
 from dawnlist.records.run_records import record_step
 from tests.support.kfp_api import Done, Fault, Kubeflow, Object, dawnlist
 from tests.support.published import publish, shop
+from tests.support.servers import free_port
 
 SHOP = ("--source", "postgresql://dawn@db/shop", "--lake", "s3://bucket/lake", "--redis", "redis://store:6379/0",
         "--namespace", "shop")  # fmt: skip
@@ -63,8 +64,8 @@ def test_one_recurring_run_stands_however_often_one_asks(
     )
     assert standing["service_account"] == "dawnlist-pipeline"
     assert standing["runtime_config"]["parameters"] == {
-        "source": "postgresql://dawn@db/shop", "lake": "s3://bucket/lake", "redis": "redis://store:6379/0",
-        "namespace": "shop", "as_of": "[[ScheduledTime.2006-01-02T15:04:05Z]]",
+        "shop_source": "postgresql://dawn@db/shop", "shop_lake": "s3://bucket/lake",
+        "shop_store": "redis://store:6379/0", "shop": "shop", "shop_settings": "/settings/settings.yaml",
     }  # fmt: skip
     name = build_version_name(package.read_bytes())
     times = ", ".join(f"{noon + timedelta(days=day):%Y-%m-%d} 03:00:00" for day in (1, 2, 3))
@@ -87,20 +88,16 @@ def test_one_recurring_run_stands_however_often_one_asks(
 def test_another_time_replaces_it(installed: Kubeflow) -> None:
     schedule(installed, NIGHT)
     [before] = installed.recurring
-    done = schedule(installed, "0 0 4 * * MON-FRI", "--set", "k=10", "--catch-up")
+    done = schedule(installed, "0 0 4 * * MON-FRI", "--set", "list_length=10")
     [after] = installed.recurring
     assert after["recurring_run_id"] != before["recurring_run_id"]
-    assert (
-        after["trigger"]["cron_schedule"]["cron"] == "0 0 4 * * MON-FRI"
-        and after["no_catchup"] is False
-    )
-    assert done.out.splitlines()[1:7] == [
+    assert after["trigger"]["cron_schedule"]["cron"] == "0 0 4 * * MON-FRI"
+    assert done.out.splitlines()[1:6] == [
         "dawnlist-daily-shop: replaced",
         "  schedule: 0 0 3 * * * → 0 0 4 * * MON-FRI",
-        "  catch-up: False → True",
-        "  parameter k: none → 10",
+        "  parameter list_length: none → 10",
         "0 0 4 * * MON-FRI: At 04:00, Monday through Friday, UTC",
-        done.out.splitlines()[6],
+        done.out.splitlines()[5],
     ]
     made, deleted = (f"recurring_run_service_{verb}_recurring_run" for verb in ("create", "delete"))
     asked = [name for name in installed.requests if name in (made, deleted)]
@@ -114,8 +111,8 @@ def test_every_trait_is_compared(installed: Kubeflow) -> None:
         lambda one: one.update(max_concurrency="2"),
         lambda one: one.update(no_catchup=False),
         lambda one: one.update(service_account="somebody"),
-        lambda one: one["runtime_config"]["parameters"].update(k=3),
-        lambda one: one["runtime_config"]["parameters"].pop("lake"),
+        lambda one: one["runtime_config"]["parameters"].update(list_length=3),
+        lambda one: one["runtime_config"]["parameters"].pop("shop_lake"),
         lambda one: one.update(trigger={"periodic_schedule": {"interval_second": "3600"}}),
     ]
     for change in changes:
@@ -173,13 +170,12 @@ def wanted(installed: Kubeflow, when: str) -> RecurringRunSpec:
         version["pipeline_id"], version["pipeline_version_id"], version["name"], {}
     )
     parameters = {
-        "source": "s",
-        "lake": "s3://b/l",
-        "redis": "redis://h:1",
-        "as_of": SCHEDULED_TIME_MACRO,
+        "shop_source": "s",
+        "shop_lake": "s3://b/l",
+        "shop_store": "redis://h:1",
     }
     return RecurringRunSpec(
-        experiment["experiment_id"], "shop", made, when, parameters, "dawnlist-pipeline", False
+        experiment["experiment_id"], "shop", made, when, parameters, "dawnlist-pipeline"
     )
 
 
@@ -313,6 +309,25 @@ def test_schedule_tells_a_refusal_and_leaves_what_stands(installed: Kubeflow) ->
     assert installed.recurring == before
 
 
+def test_status_without_a_cluster_shows_the_lake_and_the_store(tmp_path: Path, valkey: str) -> None:
+    host = f"http://127.0.0.1:{free_port()}"
+    words = ("status", "--host", host, "--namespace", "shop")
+    alone = dawnlist(*words)
+    assert alone.err.startswith(f"dawnlist: no Kubeflow Pipelines API answers at {host} (")
+    assert (alone.code, alone.out) == (1, "")
+    publish(valkey, shop())
+    done = dawnlist(*words, "--lake", str(tmp_path), "--redis", valkey)
+    first, champion, live = done.out.splitlines()
+    assert first.startswith(
+        f"no cluster can be reached: no Kubeflow Pipelines API answers at {host} ("
+    )
+    assert champion == "champion: none yet" and live.startswith("live: version 1 of ")
+    assert (done.code, done.err) == (0, "")
+    told = json.loads(dawnlist(*words, "--redis", valkey, "--format", "json").out)
+    assert (told["runs"], told["schedule"], told["live"]["version"]) == (None, None, 1)
+    assert told["no_cluster"] in first
+
+
 def test_status_of_a_shop_that_never_ran(kubeflow: Kubeflow, tmp_path: Path, valkey: str) -> None:
     words = ("status", "--host", kubeflow.url)
     assert dawnlist(*words).out.splitlines() == ["no run yet", "nothing is scheduled"]
@@ -385,6 +400,24 @@ def test_status_says_how_runs_went_what_is_next_and_what_is_live(
     assert [line.split(",")[0] for line in lines[5:]] == [
         "champion: version 1 of 2026-03-01T03:00:00Z", "live: version 1 of 2026-03-01T03:00:00Z",
     ]  # fmt: skip
+
+
+def test_status_takes_the_day_of_a_run_from_its_record_and_guesses_none(
+    installed: Kubeflow, tmp_path: Path
+) -> None:
+    dawnlist("submit", "--host", installed.url, *SHOP, "--detach")
+    [run] = installed.runs
+    run["runtime_config"]["parameters"]["as_of"] = "[[ScheduledTime.2006-01-02T15:04:05Z]]"
+    dawnlist("submit", "--host", installed.url, *SHOP, "--detach")
+    moment = parse_as_of("2026-03-01T03:00:00Z")
+    for given in installed.runs:
+        with record_step(str(tmp_path), "shop", moment, given["run_id"], "fetch"):
+            pass
+    words = ("status", "--host", installed.url, "--namespace", "shop", "--format", "json")
+    told = json.loads(dawnlist(*words).out)
+    assert [run["as_of"] for run in told["runs"]] == [None, None]
+    told = json.loads(dawnlist(*words, "--lake", str(tmp_path)).out)
+    assert [run["as_of"] for run in told["runs"]] == ["2026-03-01T03:00:00Z"] * 2
 
 
 def test_status_of_a_schedule_that_somebody_made_in_the_ui(installed: Kubeflow) -> None:

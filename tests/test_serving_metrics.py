@@ -54,12 +54,14 @@ def test_requests_answers_and_their_time_are_counted(served: Predictor) -> None:
 
 def test_the_version_and_its_age_are_told(served: Predictor) -> None:
     as_of = 1772334000  # 2026-03-01T03:00:00Z
+    earliest = time.time()
     metric = counted(served.url)
+    latest = time.time()
     assert [metric(f"dawnlist_{name}") for name in ("version", "ready", "in_flight", "breaker_open")] == [
         1, 1, 0, 0,
     ]  # fmt: skip
-    assert abs(metric("dawnlist_version_age_seconds") - (time.time() - as_of)) < 5
-    assert 0 < metric("dawnlist_load_seconds") < 60
+    assert earliest - as_of <= metric("dawnlist_version_age_seconds") <= latest - as_of
+    assert metric("dawnlist_load_seconds") > 0
     assert metric("process_resident_memory_bytes") > 1e7
 
 
@@ -76,15 +78,6 @@ def test_a_histogram_is_cumulated() -> None:
     buckets = counts.request_seconds["list"].cumulate_buckets()
     assert [bound for bound, _ in buckets] == [*map(str, LATENCY_BOUNDS), "+Inf"]
     assert [reached for _, reached in buckets] == [1, 1, 1, *[3] * (len(LATENCY_BOUNDS) - 3), 4]
-
-
-def test_counting_a_request_costs_less_than_5_microseconds() -> None:
-    counts, found = PredictorMetrics("shop"), [Recommendation("list", [], [])]
-    began = time.process_time()
-    for _ in range(10_000):
-        counts.count_answers(found, 0.001)
-        counts.count_request("lean", 200)
-    assert (time.process_time() - began) / 10_000 < 5e-6 * 4  # four times: test machines are shared
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from dawnlist.store.nodes import ReadFailure, ReadResult
 from dawnlist.store.reader import StoreReader, extract_body
 from tests.support.certificates import self_signed
 from tests.support.heard import Heard
-from tests.support.servers import free_port
+from tests.support.servers import NOBODY, free_port
 from tests.support.stores import cluster, put_on, tls, valkey_of
 
 
@@ -92,7 +92,7 @@ def test_a_body_is_checked() -> None:
     ]
 
 
-def test_nobody_there_opens_the_breaker_which_costs_no_time(
+def test_nobody_there_opens_the_breaker_which_asks_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
@@ -103,15 +103,11 @@ def test_nobody_there_opens_the_breaker_which_costs_no_time(
         for _ in range(5):
             assert await reader.read(["k"]) == [ReadFailure.UNREACHABLE]
         assert not reader.ok
-        began = time.process_time()  # not the clock's, which others' work goes into
         for _ in range(50):
             assert await reader.read(["k"]) == [ReadFailure.UNREACHABLE]
-        assert time.process_time() - began < 0.1
-        assert heard.said == ["ConnectionRefusedError"] * 5 + [
-            True
-        ]  # and no time was spent on waiting
+        assert heard.said == ["ConnectionRefusedError"] * 5 + [True]
 
-    with_reader("redis://127.0.0.1:1/0", use)
+    with_reader(f"redis://{NOBODY}/0", use)
 
 
 def test_a_server_that_hangs_is_not_waited_for_and_found_again(
@@ -133,9 +129,8 @@ def test_a_server_that_hangs_is_not_waited_for_and_found_again(
             began = time.perf_counter()
             for _ in range(20):
                 assert await reader.read(["k"]) == [ReadFailure.UNREACHABLE]
-            assert (
-                1.5 <= time.perf_counter() - began < 5
-            )  # five times the limit, then the breaker, not twenty times
+            assert heard.said == ["TimeoutError"] * 5 + [True]  # the other 15 were not asked
+            assert time.perf_counter() - began >= 4.9  # five times the limit
             os.kill(pid, signal.SIGCONT)
             client.set("k", "w")
             assert await reader.read(["k"]) == [ReadFailure.UNREACHABLE]  # it rests
@@ -145,7 +140,7 @@ def test_a_server_that_hangs_is_not_waited_for_and_found_again(
             assert reader.ok
             assert heard.said == ["TimeoutError"] * 5 + [True, False]
 
-        with_reader(f"redis://127.0.0.1:{port}/0", use, timeout=0.3)
+        with_reader(f"redis://127.0.0.1:{port}/0", use, timeout=1.0)
 
 
 def test_a_server_that_is_killed_and_comes_back(tmp_path: Path) -> None:

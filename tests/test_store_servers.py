@@ -17,7 +17,7 @@ from dawnlist.store.content import VersionContent
 from dawnlist.store.layout import StoreKeys
 from dawnlist.store.toplists import TopLists
 from tests.support.certificates import self_signed
-from tests.support.servers import free_port
+from tests.support.servers import NOBODY, free_port
 from tests.support.stores import cluster, tls, valkey_of
 from tests.support.top_lists import of_many
 from tests.test_store import ANN_AND_BOB, publish, read
@@ -36,7 +36,7 @@ def test_urls(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ValueError, match="DAWNLIST_REDIS_PASSWORD") as refused:
             connect_store(url)
         assert "secret" not in str(refused.value)
-    for url in ("redis://127.0.0.1:1/0", "redis+cluster://127.0.0.1:1", "unix:///nowhere"):
+    for url in (f"redis://{NOBODY}/0", f"redis+cluster://{NOBODY}", "unix:///nowhere"):
         with pytest.raises(ConnectionError, match=f"no store answers at {re.escape(url)}"):
             connect_store(url)
     assert (

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dawnlist.pipelines.deploy.manifests import YAML_LOADER
-from dawnlist.pipelines.kubeflow import submission
+from dawnlist.pipelines.kubeflow import run_following
 from dawnlist.pipelines.package import build_version_name
 from tests.support.certificates import self_signed
 from tests.support.kfp_api import Done, Fault, Kubeflow, dawnlist, kubeflow_api
@@ -32,9 +32,9 @@ def test_a_package_is_uploaded_run_and_followed(kubeflow: Kubeflow, package: Pat
         "--as-of",
         "2026-01-31T03:00:00Z",
         "--set",
-        "k=10",
+        "list_length=10",
         "--set",
-        "factors=8,16.5",
+        "factors=8,16",
     )
     [pipeline], [version], [run], [experiment] = (
         kubeflow.pipelines, kubeflow.versions, kubeflow.runs, kubeflow.experiments,
@@ -47,8 +47,9 @@ def test_a_package_is_uploaded_run_and_followed(kubeflow: Kubeflow, package: Pat
     )
     assert run["service_account"] == "dawnlist-pipeline"
     assert run["runtime_config"]["parameters"] == {
-        "source": "postgresql://dawn@db/shop", "lake": "s3://bucket/lake", "redis": "redis://store:6379/0",
-        "namespace": "shop", "as_of": "2026-01-31T03:00:00Z", "k": 10, "factors": [8.0, 16.5],
+        "shop_source": "postgresql://dawn@db/shop", "shop_lake": "s3://bucket/lake",
+        "shop_store": "redis://store:6379/0", "shop": "shop", "as_of": "2026-01-31T03:00:00Z",
+        "list_length": 10, "search": {"factors": [8.0, 16.0]}, "shop_settings": "/settings/settings.yaml",
     }  # fmt: skip
     link = f"{kubeflow.url}/#/runs/details/{run['run_id']}"
     assert done.out.splitlines() == [
@@ -83,7 +84,9 @@ def test_without_a_package_the_newest_version_runs_again(kubeflow: Kubeflow, pac
     kubeflow.install(package)
     done = dawnlist("submit", "--host", kubeflow.url, *SHOP, "--detach")
     [version] = kubeflow.versions
-    assert done.out.startswith(f"version {version['display_name']}: the newest uploaded version\n")
+    assert done.out.startswith(
+        f"version {version['display_name']}: the newest uploaded version for cpu nodes\n"
+    )
     version["display_name"] = "0.0.9-abc"  # of older code
     assert (
         f"; this is {version_of_package('dawnlist')}, which"
@@ -101,13 +104,14 @@ def test_what_is_not_there_is_compiled(kubeflow: Kubeflow) -> None:
     assert images == {image}
 
 
-def test_as_of_is_always_sent(kubeflow: Kubeflow, package: Path) -> None:
+def test_without_as_of_none_is_sent_and_the_first_step_takes_the_time(
+    kubeflow: Kubeflow, package: Path
+) -> None:
     submit(kubeflow, package, "--detach", "--force", "lists were checked by hand")
     given = kubeflow.runs[0]["runtime_config"]["parameters"]
-    assert (
-        given["as_of"] == "[[CurrentTime.2006-01-02T15:04:05Z]]"
-        and given["force"] == "lists were checked by hand"
-    )
+    assert "as_of" not in given and given["force_publish"] == "lists were checked by hand"
+    declared = kubeflow.versions[0]["pipeline_spec"]["pipeline_spec"]["root"]["inputDefinitions"]
+    assert declared["parameters"]["as_of"]["defaultValue"] == "now"
 
 
 def test_a_failing_step_is_told_and_the_exit_code_says_so(
@@ -133,24 +137,38 @@ def test_a_run_is_followed_through_a_short_silence(kubeflow: Kubeflow, package: 
 def test_a_run_that_is_lost_sight_of_goes_on(
     kubeflow: Kubeflow, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submission, "API_OUTAGE_SECONDS", 0.0)
+    monkeypatch.setattr(run_following, "API_OUTAGE_SECONDS", 0.0)
     kubeflow.faults = [Fault("GET .*/runs/", "500")]
     done = submit(kubeflow, package)
-    assert done.code == 1 and done.err.startswith(
-        "dawnlist: lost sight of the run, which goes on (http://127.0.0.1:"
-    )
+    outage, end = done.err.splitlines()
+    assert outage.startswith("! http://127.0.0.1:") and done.code == 1
+    assert end.startswith("dawnlist: lost sight of the run, which goes on (http://127.0.0.1:")
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--set", "kk=1"], "the pipeline has no parameter kk: it has alpha, alpha0,"),
-        (["--set", "k=ten"], "--set k='ten': k is a whole number"),
+        (
+            ["--set", "kk=1"],
+            "the pipeline has no parameter kk: it has as_of, force_publish, history",
+        ),
+        (["--set", "list_length=ten"], "--set list_length='ten': list_length is a whole number"),
         (["--set", "factors=8,NaN"], "--set factors='8,NaN': factors is a list, e.g. 32,64"),
         (["--set", "k"], "--set 'k' has no '=': give NAME=VALUE"),
-        (["--set", "k=1", "--set", "k=2"], "--set k=… is given twice"),
-        (["--set", "source=x"], "--set source=…: source has an option"),
-        (["--source", ""], "the pipeline needs a value for source: give --source"),
+        (["--set", "seed=1", "--set", "seed=2"], "--set seed=… is given twice"),
+        (["--set", "factors=5000"], "factors is 5000.0: give a number from 1 to 4096"),
+        (["--set", "factors=8.5"], "factors is 8.5: give a whole number"),
+        (
+            ["--set", 'search={"factor": [8]}'],
+            "search has no 'factor': it takes search_mode, metric,",
+        ),
+        (["--set", 'search={"nu": 0.5}'], "nu is 0.5: give a list of numbers, e.g. [0.5]"),
+        (
+            ["--set", "search_mode=some"],
+            "search_mode is 'some': give one of full, around_champion, off",
+        ),
+        (["--set", "shop_source=x"], "--set shop_source=…: give shop_source by --source"),
+        (["--source", ""], "the pipeline needs a value for shop_source: give --source"),
         (["--source", "postgresql://u:s3cret@h/d"], "set DAWNLIST_SOURCE_PASSWORD instead"),
         (["--redis", "redis://:s3cret@h:1"], "set DAWNLIST_REDIS_PASSWORD instead"),
         (["--redis", "embedded"], "pods can't reach the store 'embedded'"),

@@ -33,7 +33,7 @@ from dawnlist.model.content import ItemFeatures
 from dawnlist.model.hybrid import Hybrid
 from dawnlist.model.hyper_parameters import BY_NAME
 from dawnlist.model.ids import IdMap
-from dawnlist.model.metrics import METRICS
+from dawnlist.model.metric_names import METRICS
 from dawnlist.model.repeats import RepeatMode
 from dawnlist.model.splits import Splits
 from tests.support.literal import CUTS, two_tastes
@@ -134,7 +134,7 @@ def test_what_a_search_is_asked_to_try() -> None:
         [NO_POPULARITY_BLEND],  # the reference shares are not in this grid
     )
     with pytest.raises(
-        ValueError, match="search is 'fast': give one of full, around_champion, off"
+        ValueError, match="search_mode is 'fast': give one of full, around_champion, off"
     ):
         plan_search("fast", grid, None)
 

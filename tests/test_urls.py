@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+from dawnlist.store.client import check_store_url
 from dawnlist.urls import format_error, mask_passwords, read_password, refuse_password
 
 
@@ -103,3 +104,32 @@ def test_a_full_disk_is_explained(error: Exception, message: str) -> None:
 
 def test_an_error_is_shown_on_one_harmless_line() -> None:
     assert format_error(OSError("\x1b[91mno\nredis://:pw@h\x07")) == "no redis://:***@h?"
+
+
+@pytest.mark.parametrize(
+    "name", ["token", "access_token", "ACCESS_TOKEN", "mytoken2", "secret", "pass"]
+)
+def test_a_token_in_the_query_of_a_logged_url_is_masked(name: str) -> None:
+    line = f"GET http://h/v1/recommendations/ann?k=5&{name}=abc.def&a=1 HTTP/1.1"
+    assert mask_passwords(line) == line.replace("abc.def", "***")
+    assert "abc.def" not in format_error(ValueError(f"no answer from http://h/?{name}=abc.def"))
+
+
+@pytest.mark.parametrize("name", ["tokens_of", "tok", "passing", "key"])
+def test_what_is_no_secret_by_its_name_stays(name: str) -> None:
+    line = f"http://h/?{name}=abc"
+    expected = "http://h/?tokens_of=***" if name == "tokens_of" else line
+    assert mask_passwords(line) == expected
+
+
+def test_a_store_s_url_is_masked_in_every_message() -> None:
+    for url in (
+        "http://me:s3cret@h:6379/0",
+        "amqp://:s3cret@h",
+        "redis://h:6379/0?password=s3cret",
+        "redis+cluster://me:s3cret@h",
+        "unix:///run/valkey.sock?password=s3cret",
+    ):
+        with pytest.raises(ValueError) as error:
+            check_store_url(url)
+        assert "s3cret" not in str(error.value)

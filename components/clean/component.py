@@ -10,7 +10,7 @@ def clean(
     landed: Input[Artifact],
     interactions: Output[Dataset],
     profile: Output[HTML],
-    metrics: Output[Metrics],
+    clean_metrics: Output[Metrics],
     settings: str,
     lake: str,
     namespace: str,
@@ -55,4 +55,4 @@ def clean(
             settings=parsed_settings.digest,
         )
     names = ("rows_in", "clean", "quarantined", "duplicates", "double_clicks", "known")
-    metrics.metadata.update(select_finite_figures(record, *names))
+    clean_metrics.metadata.update(select_finite_figures(record, *names))

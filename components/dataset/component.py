@@ -10,7 +10,7 @@ def dataset(
     interactions: Input[Dataset],
     verdicts: Input[Dataset],
     splits: Output[Dataset],
-    metrics: Output[Metrics],
+    dataset_metrics: Output[Metrics],
     window_days: int,
     redis: str,
     settings: str,
@@ -62,4 +62,4 @@ def dataset(
             run,
             train_end=report["cuts"]["train_end"],
         )
-    metrics.metadata.update(select_finite_figures(report))
+    dataset_metrics.metadata.update(select_finite_figures(report))

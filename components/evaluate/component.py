@@ -1,5 +1,7 @@
 """The evaluate step."""
 
+from typing import Any
+
 from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
 
 from dawnlist.components.image import component
@@ -10,8 +12,8 @@ def evaluate(
     splits: Input[Dataset],
     model: Input[Model],
     evaluation: Output[Artifact],
-    metrics: Output[Metrics],
-    metric: str,
+    evaluate_metrics: Output[Metrics],
+    search: dict[str, Any],
     k: int,
     lake: str,
     namespace: str,
@@ -39,15 +41,22 @@ def evaluate(
         from dawnlist.model.factor_model import FactorModel
         from dawnlist.model.splits import Splits
         from dawnlist.records.lineage import select_finite_figures, write_lineage
+        from dawnlist.records.run_parameters import parse_search
 
         opened = Lake.open(lake, namespace)
         cut = Splits.load(Path(splits.path))
         challenger = FactorModel.load(Path(model.path))
         incumbent = load_incumbent(opened, model.metadata["incumbent_in_lake"])
         result = evaluate_models(
-            cut, challenger, incumbent, metric, int(k), opened, load_live_model(opened, cut)
+            cut,
+            challenger,
+            incumbent,
+            parse_search(search).metric,
+            int(k),
+            opened,
+            load_live_model(opened, cut),
         )
         record.update(drop_user_values(result).as_dict())
         Path(evaluation.path).write_text(json.dumps(result.as_dict()))
         write_lineage([evaluation], [splits, model], lake, namespace, moment, run)
-    metrics.metadata.update(select_finite_figures(flatten_evaluation(result)))
+    evaluate_metrics.metadata.update(select_finite_figures(flatten_evaluation(result)))

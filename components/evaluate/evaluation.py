@@ -35,7 +35,8 @@ from dawnlist.lake.lake import Lake
 from dawnlist.model import popularity
 from dawnlist.model.evaluation import Evaluation, MetricMeans, Traffic
 from dawnlist.model.factor_model import FactorModel
-from dawnlist.model.metrics import METRICS, RankingScores, mean_or_zero, score_lists
+from dawnlist.model.metric_names import validate_metric
+from dawnlist.model.metrics import RankingScores, mean_or_zero, score_lists
 from dawnlist.model.splits import Splits
 
 ArmsByName = dict[str, EvaluationArm]
@@ -105,8 +106,7 @@ def evaluate_models(
     Raises:
         ValueError: The metric is unknown, or the splits' holdout is not the one that was cut.
     """
-    if metric not in METRICS:
-        raise ValueError(f"metric {metric!r} is unknown: give one of {', '.join(METRICS)}")
+    validate_metric(metric)
     evaluated = EvaluatedUsers.from_splits(splits, k)
     holdout_facts = holdout.describe_holdout(lake, splits)
     windows = _build_popularity_arms(evaluated)

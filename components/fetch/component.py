@@ -1,5 +1,7 @@
 """The fetch step."""
 
+from typing import Any
+
 from kfp.dsl import Artifact, Output
 
 from dawnlist.components.image import component
@@ -15,8 +17,13 @@ def fetch(
     namespace: str,
     as_of: str,
     run: str,
+    search: dict[str, Any] = {},  # noqa: B006 - kfp reads the default; nothing changes it
+    force: str = "no",
 ) -> None:
-    """Land the rows that arrived since the last fetch, and the items and users whole."""
+    """Land the rows that arrived since the last fetch, and the items and users whole.
+
+    As the first step it also checks what later steps take, so that a mistake ends the run at once.
+    """
     from dawnlist.records.run_records import record_step, resolve_as_of
 
     moment = resolve_as_of(lake, namespace, as_of, run)
@@ -27,8 +34,11 @@ def fetch(
         from dawnlist.components.fetch.landing import fetch_source
         from dawnlist.lake.lake import Lake
         from dawnlist.records.lineage import write_lineage
+        from dawnlist.records.run_parameters import parse_force_reason, parse_search
         from dawnlist.settings import Settings
 
+        parse_search(search)
+        parse_force_reason(force)
         opened_lake = Lake.open(lake, namespace)
         source_settings = Settings.load(settings).source
         record.update(fetch_source(opened_lake, source, source_settings, moment, run, window_days))

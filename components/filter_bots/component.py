@@ -11,7 +11,7 @@ def filter_bots(
     verdicts: Output[Dataset],
     drops: Output[HTML],
     summary: Output[Markdown],
-    metrics: Output[Metrics],
+    filter_bots_metrics: Output[Metrics],
     settings: str,
     window_days: int,
     lake: str,
@@ -48,4 +48,4 @@ def filter_bots(
             record, find_newest_ablation(opened, moment), Path(drops.path), Path(summary.path)
         )
         write_lineage([verdicts, drops, summary], [interactions], lake, namespace, moment, run)
-    metrics.metadata.update(select_finite_figures(report))
+    filter_bots_metrics.metadata.update(select_finite_figures(report))

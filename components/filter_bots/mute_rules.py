@@ -5,7 +5,7 @@ from typing import Final
 
 from dawnlist.components.filter_bots.behaviour import BEHAVIOUR_RULE, report_signs
 from dawnlist.components.filter_bots.rules import DENY_RULE, STAFF_RULE, DuckDBConnection
-from dawnlist.components.filter_bots.user_agents import CRAWLER_RULE, PREVIEW_RULE
+from dawnlist.rows.user_agents import CRAWLER_RULE, PREVIEW_RULE
 from dawnlist.settings import BotSettings
 
 

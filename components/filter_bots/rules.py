@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dawnlist.components.filter_bots.behaviour import BEHAVIOUR_RULE, find_machines
-from dawnlist.components.filter_bots.user_agents import (
+from dawnlist.rows.user_agents import (
     CRAWLER_RULE,
     PREVIEW_RULE,
     classify_user_agents,

@@ -11,7 +11,7 @@ def gate(
     verdict: Output[Artifact],
     summary: Output[Markdown],
     page: Output[HTML],
-    metrics: Output[Metrics],
+    gate_metrics: Output[Metrics],
     settings: str,
     force: str,
     lake: str,
@@ -54,5 +54,5 @@ def gate(
             run,
             winner=record["winner"],
         )
-    metrics.metadata.update(select_finite_figures(flatten_verdict(judgement.verdict)))
+    gate_metrics.metadata.update(select_finite_figures(flatten_verdict(judgement.verdict)))
     return str(record["passed"]).lower()

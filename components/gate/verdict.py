@@ -12,14 +12,12 @@ from dawnlist.components.gate.list_rules import check_churn
 from dawnlist.cuts import parse_as_of
 from dawnlist.model.evaluation import Evaluation
 from dawnlist.records.registry import Publication
+from dawnlist.records.run_parameters import parse_force_reason
 from dawnlist.records.verdict import ForcedPass, GateRule, Verdict
 from dawnlist.records.winner_names import get_configured_day, get_engine
 from dawnlist.settings import GateSettings
-from dawnlist.urls import format_error
 
 SECONDS_PER_DAY = 86_400
-REASON_LENGTHS = range(10, 501)
-"""A shorter reason says nothing. A longer one belongs in a document that the reason links to."""
 
 
 def decide_verdict(
@@ -42,12 +40,12 @@ def decide_verdict(
         live: What the store has active, or None.
         gates: What dawnlist.components.gate.history.read_recent_gates returned.
         force: The reason of a forced pass, with which the challenger goes live whatever the rules
-            say; empty for none.
+            say; empty or `no` for none.
 
     Raises:
         ValueError: The reason of the forced pass is too short or too long.
     """
-    force_reason = validate_force_reason(force)
+    force_reason = parse_force_reason(force)
     live_engine = "als" if live is None else get_engine(live)
     churn_rules = check_churn(evaluation, settings, live_engine)
     data_rules = apply_day_rules(evaluation, settings)
@@ -80,21 +78,6 @@ def _keep_live_version(verdict: Verdict, live: Publication) -> Verdict:
         f"so it stays; {verdict.reason}"
     )
     return replace(verdict, passed=False, winner="incumbent", reason=reason)
-
-
-def validate_force_reason(force: str) -> str:
-    """Return the reason of a forced pass on one line, or an empty text for none.
-
-    Raises:
-        ValueError: The reason is too short or too long.
-    """
-    reason = format_error(force)
-    if force and len(reason) not in REASON_LENGTHS:
-        raise ValueError(
-            f"the reason of a forced pass is {reason[:40]!r}: say why in {REASON_LENGTHS[0]} to "
-            f"{REASON_LENGTHS[-1]} letters, e.g. 'new shop system, lists were checked by hand'"
-        )
-    return reason
 
 
 def _decide_by_rules(

@@ -1,5 +1,7 @@
 """The notify step: the exit handler, which runs whatever happened."""
 
+from typing import Any
+
 from kfp.dsl import HTML, Markdown, Output, PipelineTaskFinalStatus
 
 from dawnlist.components.image import component
@@ -10,36 +12,21 @@ def notify(
     status: PipelineTaskFinalStatus,
     report: Output[HTML],
     summary: Output[Markdown],
-    source: str,
-    lake: str,
-    redis: str,
-    as_of: str,
     run: str,
-    namespace: str,
-    settings: str,
-    window_days: int,
-    search: str,
-    factors: list[float],
-    regularization: list[float],
-    alpha: list[float],
-    alpha0: list[float],
-    nu: list[float],
-    half_life: list[float],
-    popularity_share: list[float],
-    popularity_half_life: list[float],
-    repeat_share: list[float],
-    repeat_half_life: list[float],
-    content_share: list[float],
-    content_pairs: list[float],
-    iterations: int,
-    metric: str,
-    k: int,
-    seed: int,
-    force: str,
+    as_of: str,
+    force_publish: str,
+    history_days: int,
+    list_length: int,
+    search: dict[str, Any],
+    shop: str,
+    shop_lake: str,
+    shop_settings: str,
+    shop_source: str,
+    shop_store: str,
 ) -> None:
     """Report the run from its run record, and send the message about it.
 
-    All parameters but `status` and the two outputs are the pipeline's own.
+    All parameters but `status`, `run` and the two outputs are the pipeline's own.
     """
     parameters = {
         name: value
@@ -52,19 +39,25 @@ def notify(
     from dawnlist.records.run_records import record_step, resolve_as_of
 
     with alarm_on_error(parameters, run):
-        moment = resolve_as_of(lake, namespace, as_of, run)
+        moment = resolve_as_of(shop_lake, shop, as_of, run)
         parameters["as_of"] = format_iso(moment)
-        with record_step(lake, namespace, moment, run, "notify") as record:
+        with record_step(shop_lake, shop, moment, run, "notify") as record:
             from pathlib import Path
 
             from dawnlist.components.notify.daily import read_run_facts, write_report
             from dawnlist.components.notify.notification import notify_recipients
+            from dawnlist.components.notify.registrations import register_run
             from dawnlist.lake.lake import Lake
             from dawnlist.records.lineage import write_lineage
 
-            opened_lake = Lake.open(lake, namespace)
-            facts = read_run_facts(opened_lake, moment, run)
+            opened_lake = Lake.open(shop_lake, shop)
+            facts = register_run(
+                opened_lake, read_run_facts(opened_lake, moment, run), shop_settings, parameters
+            )
             print(write_report(opened_lake, facts, Path(report.path), Path(summary.path)))
-            write_lineage([report, summary], [], lake, namespace, moment, run)
-            record["told"] = notify_recipients(opened_lake, facts, parameters)
+            write_lineage([report, summary], [], shop_lake, shop, moment, run)
+            record.update(
+                registrations=dict(facts.registrations),
+                told=notify_recipients(opened_lake, facts, parameters),
+            )
             print(*record["told"], sep="\n")

@@ -4,6 +4,8 @@ from datetime import datetime
 from pathlib import Path
 
 from dawnlist.components.notify.facts import Facts
+from dawnlist.components.notify.outcome import determine_outcome
+from dawnlist.components.notify.report_index import update_report_index
 from dawnlist.components.notify.summary import render_log_report, render_markdown_summary
 from dawnlist.cuts import format_stamp
 from dawnlist.lake.lake import Lake
@@ -11,7 +13,7 @@ from dawnlist.records.run_records import read_step_records
 
 
 def write_report(lake: Lake, facts: Facts, html: Path, markdown: Path) -> str:
-    """Write the page to `html` and to the lake, and the summary to `markdown`.
+    """Write the page to `html` and to the lake with the index page, and the summary to `markdown`.
 
     The report follows from the run record alone, so a second call writes the same again.
 
@@ -25,6 +27,7 @@ def write_report(lake: Lake, facts: Facts, html: Path, markdown: Path) -> str:
     _write_file(html, page)
     _write_file(markdown, render_markdown_summary(facts).encode())
     lake.write(page, "reports", format_stamp(facts.as_of), f"{facts.run}.html")
+    update_report_index(lake, facts.as_of, facts.run, determine_outcome(facts).label)
     return render_log_report(facts)
 
 

@@ -145,7 +145,7 @@ def _specify_parameter_section(parameters: Mapping[str, Any]) -> SectionSpec:
     """Specify the card with the run's parameters: changed ones in a table, others in a note."""
     changed_parameters = rerun.select_changed_parameters(parameters)
     defaults = []
-    for name, value in parameters.items():
+    for name, value in rerun.list_parameters(parameters).items():
         if name not in changed_parameters and value != "":
             defaults.append(f"{name} {rerun.format_parameter(value)}")
 

@@ -33,7 +33,7 @@ def notify_recipients(lake: Lake, facts: Facts, parameters: Mapping[str, Any]) -
     Returns:
         What happened, in lines for the log.
     """
-    settings, log_lines = _load_notify_settings(parameters.get("settings", ""))
+    settings, log_lines = _load_notify_settings(parameters.get("shop_settings", ""))
     channels, problems = parse_channels()
     log_lines += problems
     if not channels:
@@ -81,7 +81,7 @@ def alarm_on_error(parameters: Mapping[str, Any], run: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        settings, _ = _load_notify_settings(parameters["settings"])
+        settings, _ = _load_notify_settings(parameters["shop_settings"])
         if settings.when != "never":
             _send_alarm(_build_alarm(error, parameters, run))
         raise
@@ -99,16 +99,17 @@ def _send_alarm(alarm: Message) -> None:
 
 def _build_alarm(error: Exception, parameters: Mapping[str, Any], run: str) -> Message:
     """Build a message from what the step knows without the lake."""
-    shop, as_of = parameters["namespace"], parameters["as_of"]
+    shop, as_of = parameters["shop"], parameters["as_of"]
     cause = f"{type(error).__name__}: {anonymise_text(format_error(error))}"
     summary = (
         f"The run {run} of shop {shop}, as of {as_of}, has ended, but no report could be made: "
         f"{cause}. The results of its steps are not known here; see its log and Kubeflow."
     )
     parameter_lines = []
-    for name, value in parameters.items():
+    for name, value in rerun.list_parameters(parameters).items():
         if value != "":
-            parameter_lines.append(f"{name:<22}{mask_passwords(str(value))}")
+            text = mask_passwords(rerun.format_parameter(value))
+            parameter_lines.append(f"{name:<22}{text}")
     paragraphs = [
         summary,
         f"Run it again:\n{mask_passwords(rerun.build_rerun_command(parameters))}",

@@ -133,6 +133,7 @@ def list_run_attributes(facts: Facts) -> list[tuple[str, str]]:
     code = ", ".join(sorted(code_versions)) or MISSING_VALUE_MARK
     attributes.append(("Code", code))
     attributes.append(("Steps", format_duration(facts.step_seconds)))
+    attributes += facts.registrations.items()
     return attributes
 
 

@@ -7,43 +7,48 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from dawnlist.cuts import CURRENT_TIME_MACRO, TIME_MACRO_PREFIXES
+from dawnlist.cuts import is_current_time
 from dawnlist.model.hyper_parameters import HYPER_PARAMETERS
-
-PIPELINE_DEFAULTS: Final[dict[str, Any]] = {
-    "as_of": CURRENT_TIME_MACRO,
-    "window_days": 365,
-    "search": "around_champion",
-    **{parameter.name: list(parameter.grid) for parameter in HYPER_PARAMETERS},
-    "iterations": 10,
-    "metric": "ndcg",
-    "k": 20,
-    "seed": 7,
-    "force": "",
-}
-"""The pipeline's own defaults. The command leaves out a parameter that has its default."""
-RERUN_OPTIONS: Final = (
-    "as_of",
-    "source",
-    "home",
-    "lake",
-    "redis",
-    "namespace",
-    "settings",
-    "force",
+from dawnlist.records.run_parameters import (
+    DEFAULT_SEARCH,
+    PARAMETER_OPTIONS,
+    PIPELINE_DEFAULTS,
 )
-"""Parameters with an option of their own, both on a laptop and on a cluster."""
-PARAMETERS_WITHOUT_OPTION: Final = ("seed",)
-"""Parameters that have no option on a laptop, so that --set gives them."""
+
+LAPTOP_OPTIONS: Final = {
+    "home": "--home",
+    "history_days": "--window-days",
+    "list_length": "--k",
+    "search_mode": "--search",
+    "metric": "--metric",
+    "iterations": "--iterations",
+    **{parameter.name: parameter.option for parameter in HYPER_PARAMETERS},
+}
+"""Parameters, and entries of the parameter `search`, that have an option on a laptop only."""
 
 
 def select_changed_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Select the parameters that differ from the pipeline's defaults."""
+    """Select what differs from the pipeline's defaults: parameters, and entries of `search`."""
     changed_parameters = {}
-    for name, value in parameters.items():
-        if name not in PIPELINE_DEFAULTS or value != PIPELINE_DEFAULTS[name]:
+    for name, value in list_parameters(parameters).items():
+        if name not in FLAT_DEFAULTS or value != FLAT_DEFAULTS[name]:
             changed_parameters[name] = value
     return changed_parameters
+
+
+def list_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """List all parameters by name, with the entries of `search` in its place."""
+    flat_parameters = {}
+    for name, value in parameters.items():
+        if name == "search":
+            flat_parameters.update({**DEFAULT_SEARCH, **value})
+        else:
+            flat_parameters[name] = value
+    return flat_parameters
+
+
+FLAT_DEFAULTS: Final = list_parameters(PIPELINE_DEFAULTS)
+"""The defaults of the pipeline's parameters and of the entries of `search`."""
 
 
 def build_rerun_command(parameters: Mapping[str, Any]) -> str:
@@ -51,19 +56,25 @@ def build_rerun_command(parameters: Mapping[str, Any]) -> str:
 
     The command has one option on each line.
     """
-    values = _format_changed_parameters(parameters)
     if "KUBERNETES_SERVICE_HOST" in os.environ:
-        words = ["dawnlist submit", *_take_options(values)]
-        for name, value in values.items():
-            words.append(_format_assignment(name, value))
-    else:
-        _replace_laptop_urls(values)
-        words = ["dawnlist run --local", *_take_options(values)]
-        for name, value in values.items():
-            if name in PARAMETERS_WITHOUT_OPTION:
-                words.append(_format_assignment(name, value))
-            else:
-                words.append(_format_option(name, value))
+        return build_submit_command(parameters)
+    values = _format_changed_parameters(parameters)
+    _replace_laptop_urls(values)
+    words = ["dawnlist run --local", *_take_options(values, PARAMETER_OPTIONS)]
+    words += _take_options(values, LAPTOP_OPTIONS)
+    return _join_words(words, values)
+
+
+def build_submit_command(parameters: Mapping[str, Any]) -> str:
+    """Build `dawnlist submit …` with one option on each line."""
+    values = _format_changed_parameters(parameters)
+    return _join_words(["dawnlist submit", *_take_options(values, PARAMETER_OPTIONS)], values)
+
+
+def _join_words(words: list[str], values: Mapping[str, str]) -> str:
+    """Join a command's words, one on each line, with --set for each value without an option."""
+    for name, value in values.items():
+        words.append(f"--set {shlex.quote(f'{name}={value}')}")
     return " \\\n  ".join(words)
 
 
@@ -73,10 +84,9 @@ def _format_changed_parameters(parameters: Mapping[str, Any]) -> dict[str, str]:
     for name, value in select_changed_parameters(parameters).items():
         if value != "":
             values[name] = format_parameter(value)
-    # A macro that was never replaced is left out: without a lake the day is not known, and a new
-    # run takes its own.
-    if values.get("as_of", "").startswith(TIME_MACRO_PREFIXES):
-        del values["as_of"]
+    # Without a lake the day may not be known, and a new run takes its own.
+    if is_current_time(values.get("as_of", "")):
+        values.pop("as_of", None)
     return values
 
 
@@ -85,30 +95,29 @@ def _replace_laptop_urls(values: dict[str, str]) -> None:
 
     The embedded store listens at another port when it is started again.
     """
-    home = _find_laptop_home(values.get("lake", ""), values.get("redis", ""))
+    home = _find_laptop_home(values.get("shop_lake", ""), values.get("shop_store", ""))
     if home is not None:
         values["home"] = str(home)
-        values.pop("lake", None)
-        values.pop("redis", None)
+        values.pop("shop_lake", None)
+        values.pop("shop_store", None)
 
 
-def _take_options(values: dict[str, str]) -> list[str]:
-    """Remove the parameters in RERUN_OPTIONS from the values, and return them as options."""
-    return [_format_option(name, values.pop(name)) for name in RERUN_OPTIONS if name in values]
-
-
-def _format_option(name: str, value: str) -> str:
-    return f"--{name.replace('_', '-')} {shlex.quote(value)}"
-
-
-def _format_assignment(name: str, value: str) -> str:
-    return f"--set {shlex.quote(f'{name}={value}')}"
+def _take_options(values: dict[str, str], options: Mapping[str, str]) -> list[str]:
+    """Remove the values that have an option, and return them with their options."""
+    words = []
+    for name, option in options.items():
+        if name in values:
+            words.append(f"{option} {shlex.quote(values.pop(name))}")
+    return words
 
 
 def format_parameter(value: Any) -> str:
     """Format a parameter as the commands take it."""
     if isinstance(value, list):
-        return ",".join(f"{number:g}" for number in value)
+        return ",".join(map(format_parameter, value))
+    if isinstance(value, float):
+        # Kubeflow holds each number of a dictionary as a float.
+        return f"{value:g}"
     return str(value)
 
 

@@ -79,6 +79,8 @@ def render_markdown_summary(facts: Facts) -> str:
         if table is not None:
             lines += ["", f"## {title}", "", *_render_markdown_table(table)]
     lines += ["", escape_markdown(_summarise_time(facts)), ""]
+    for line in list_registrations(facts):
+        lines += [escape_markdown(line), ""]
     return "\n".join(lines)
 
 
@@ -94,8 +96,14 @@ def render_log_report(facts: Facts) -> str:
         if table is not None:
             blocks.append(align_rows(table))
     blocks.append(_list_step_durations(facts))
+    blocks.append(list_registrations(facts))
     blocks.append([f"{outcome.label.upper()}: {outcome.sentence}"])
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
+
+
+def list_registrations(facts: Facts) -> list[str]:
+    """List what other systems have of the run, a line for each."""
+    return [f"{system}: {text}" for system, text in facts.registrations.items()]
 
 
 def _list_step_summaries(facts: Facts) -> list[str]:

@@ -8,7 +8,7 @@ from dawnlist.components.image import component
 @component
 def publish(
     lists: Input[Dataset],
-    metrics: Output[Metrics],
+    publish_metrics: Output[Metrics],
     redis: str,
     lake: str,
     namespace: str,
@@ -32,4 +32,6 @@ def publish(
         opened_lake = Lake.open(lake, namespace)
         report = publish_top_lists(Path(lists.path), opened_lake, redis, namespace, run, moment)
         record.update(report.as_dict())
-    metrics.metadata.update(select_finite_figures(record, "version", "users", "items", "bytes"))
+    publish_metrics.metadata.update(
+        select_finite_figures(record, "version", "users", "items", "bytes")
+    )

@@ -11,11 +11,9 @@ from dawnlist.arrays import BoolArray, PopularItems
 from dawnlist.lake.interactions import filter_time_range
 from dawnlist.lake.lake import Lake
 from dawnlist.model.splits import Splits
+from dawnlist.rows.device_kinds import DESKTOP_AGENTS, MOBILE_AGENTS, TABLET_AGENTS
 
 SEGMENT_PERIOD: Final = timedelta(days=28)
-TABLET_AGENTS: Final = r"ipad|tablet|kindle|silk/|playbook"
-MOBILE_AGENTS: Final = r"mobi|iphone|ipod|windows phone|opera mini"
-DESKTOP_AGENTS: Final = r"windows nt|macintosh|x11|cros "
 _PATTERNS: Final = {
     "tablet": TABLET_AGENTS,
     "mobile": MOBILE_AGENTS,

@@ -10,7 +10,7 @@ def train(
     splits: Input[Dataset],
     trial: Input[Artifact],
     model: Output[Model],
-    metrics: Output[Metrics],
+    train_metrics: Output[Metrics],
     device: str,
     settings: str,
     lake: str,
@@ -41,4 +41,4 @@ def train(
         record.update(fit_arms(opened, cut, config, engine, Path(model.path)))
         labels = name_models(record)
         write_lineage([model], [splits], lake, namespace, moment, run, **labels)
-    metrics.metadata.update(select_finite_figures(record, "users", "items", "interactions"))
+    train_metrics.metadata.update(select_finite_figures(record, "users", "items", "interactions"))

@@ -1,5 +1,7 @@
 """The tune step."""
 
+from typing import Any
+
 from kfp.dsl import Artifact, Dataset, Input, Metrics, Output
 
 from dawnlist.components.image import component
@@ -9,23 +11,8 @@ from dawnlist.components.image import component
 def tune(
     splits: Input[Dataset],
     trial: Output[Artifact],
-    metrics: Output[Metrics],
-    factors: list[float],
-    regularization: list[float],
-    alpha: list[float],
-    alpha0: list[float],
-    nu: list[float],
-    half_life: list[float],
-    popularity_share: list[float],
-    popularity_half_life: list[float],
-    repeat_share: list[float],
-    repeat_half_life: list[float],
-    content_share: list[float],
-    content_pairs: list[float],
-    iterations: int,
-    seed: int,
-    search: str,
-    metric: str,
+    tune_metrics: Output[Metrics],
+    search: dict[str, Any],
     k: int,
     device: str,
     settings: str,
@@ -53,34 +40,20 @@ def tune(
         from dawnlist.lake.lake import Lake
         from dawnlist.model.splits import Splits
         from dawnlist.records.lineage import select_finite_figures, write_lineage
+        from dawnlist.records.run_parameters import parse_search
         from dawnlist.settings import Settings
 
         shop_settings = Settings.load(settings)
-        grid = Grid(
-            factors=factors,
-            regularization=regularization,
-            alpha=alpha,
-            alpha0=alpha0,
-            nu=nu,
-            half_life=half_life,
-            popularity_share=popularity_share,
-            popularity_half_life=popularity_half_life,
-            repeat_share=repeat_share,
-            repeat_half_life=repeat_half_life,
-            content_share=content_share,
-            content_pairs=content_pairs,
-            iterations=int(iterations),
-            seed=int(seed),
-            solver=shop_settings.engines.train,
-        )
+        options = parse_search(search)
+        grid = Grid.from_options(options, shop_settings.engines.train)
         rung_shard = RungShard(int(rung), int(shard), int(shards)) if shards else None
         record.update(
             run_daily_search(
                 Lake.open(lake, namespace),
                 Splits.load(Path(splits.path)),
                 grid,
-                search,
-                metric,
+                options.mode,
+                options.metric,
                 int(k),
                 FitEngine.from_settings(shop_settings.engines, device),
                 run,
@@ -92,4 +65,4 @@ def tune(
         best = record["trials"][0] if record["trials"] else {}
         Path(trial.path).write_text(json.dumps(best))
         write_lineage([trial], [splits], lake, namespace, moment, run)
-    metrics.metadata.update(select_finite_figures(best))
+    tune_metrics.metadata.update(select_finite_figures(best))

@@ -14,11 +14,10 @@ from dawnlist.model.hyper_parameters import (
     HYPER_PARAMETERS,
     SCORING_PARAMETERS,
 )
-from dawnlist.model.metrics import METRICS
 from dawnlist.model.repeats import RepeatMode
 from dawnlist.model.splits import Splits
+from dawnlist.records.run_parameters import SearchOptions, validate_search_mode
 
-SEARCH_MODES: Final = ("full", "around_champion", "off")
 PopularityBlend = tuple[float, float]
 """popularity_share and popularity_half_life of an ALSConfig."""
 NO_POPULARITY_BLEND: Final[PopularityBlend] = (
@@ -74,6 +73,12 @@ class Grid:
     reference_repeats: RepeatBlend = REFERENCE_REPEATS
     """The share of repeats, and its half-life, that a search without a champion begins with."""
 
+    @classmethod
+    def from_options(cls, options: SearchOptions, solver: str) -> "Grid":
+        """Build the grid of a run's search; `solver` is one of ALS_SOLVERS."""
+        values: dict[str, Any] = dict(options.grid)
+        return cls(**values, iterations=options.iterations, seed=options.seed, solver=solver)
+
     def __post_init__(self) -> None:
         """Check all values now, since a search reaches some of them late.
 
@@ -83,9 +88,6 @@ class Grid:
         for parameter in HYPER_PARAMETERS:
             if not len(getattr(self, parameter.name)):
                 raise ValueError(f"the grid is empty: give at least one value for {parameter.name}")
-        for value in self.factors:
-            if float(value) != int(value):
-                raise ValueError(f"factors is {value}: give a whole number")
         ALSConfig(iterations=self.iterations)
         for parameter in HYPER_PARAMETERS:
             for value in getattr(self, parameter.name):
@@ -245,28 +247,6 @@ class SearchPlan:
     """Says in the report which configurations these are."""
     has_favourite: bool = False
     """Whether the first configuration wins unless another one is clearly better."""
-
-
-def validate_search_mode(search: str) -> str:
-    """Return the mode.
-
-    Raises:
-        ValueError: It is not one of SEARCH_MODES.
-    """
-    if search not in SEARCH_MODES:
-        raise ValueError(f"search is {search!r}: give one of {', '.join(SEARCH_MODES)}")
-    return search
-
-
-def validate_metric(metric: str) -> str:
-    """Return the name of the metric.
-
-    Raises:
-        ValueError: It is not one of METRICS.
-    """
-    if metric not in METRICS:
-        raise ValueError(f"metric {metric!r} is unknown: give one of {', '.join(METRICS)}")
-    return metric
 
 
 def plan_search(

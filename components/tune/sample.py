@@ -12,7 +12,8 @@ from dawnlist.components.tune.newcomers import MAX_NEWCOMER_HISTORY, Newcomers
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import AlignedModel
 from dawnlist.model.hybrid import Hybrid
-from dawnlist.model.metrics import METRICS, score_lists
+from dawnlist.model.metric_names import METRICS
+from dawnlist.model.metrics import score_lists
 from dawnlist.model.splits import Splits
 
 SAMPLE_SEED = 7

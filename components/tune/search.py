@@ -17,7 +17,6 @@ from dawnlist.components.tune.grid import (
     ContentBlend,
     PopularityBlend,
     RepeatBlend,
-    validate_metric,
 )
 from dawnlist.components.tune.halving import plan_rungs
 from dawnlist.components.tune.sample import Sample
@@ -27,6 +26,7 @@ from dawnlist.machine.free_memory import require_memory
 from dawnlist.model.config import ALSConfig
 from dawnlist.model.factor_model import FactorModel
 from dawnlist.model.hybrid import Hybrid
+from dawnlist.model.metric_names import validate_metric
 from dawnlist.model.splits import Splits
 from dawnlist.model.user_items import UserItems
 

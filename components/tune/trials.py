@@ -13,7 +13,7 @@ import numpy as np
 from dawnlist.arrays import Float32Array, Float64Array
 from dawnlist.lake.lake import Lake
 from dawnlist.model.config import ALSConfig
-from dawnlist.model.metrics import METRICS
+from dawnlist.model.metric_names import METRICS
 
 Trial = dict[str, Any]
 """A row of the table of trials, or a trial of a search's result. See search.search_configs."""

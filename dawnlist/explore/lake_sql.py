@@ -1,6 +1,8 @@
 """SQL over the lake, in a DuckDB that can read the lake's tables and nothing else.
 
     interactions, quarantine, items, users      the Delta tables
+    events, dead_events                         what the collector landed, and what it refused
+    shown                                       what the predictor's answers showed
     landing.interactions, landing.items, …      the landing objects, with their columns united by
                                                 name, and the column landing_object
 
@@ -20,7 +22,15 @@ import pyarrow as pa
 
 from dawnlist.explore.landing_datasets import open_landing_datasets
 from dawnlist.lake.lake import Lake
-from dawnlist.schema import INTERACTIONS_SCHEMA, ITEMS_SCHEMA, QUARANTINE_SCHEMA, USERS_SCHEMA
+from dawnlist.schema import (
+    DEAD_EVENTS_SCHEMA,
+    EVENTS_SCHEMA,
+    INTERACTIONS_SCHEMA,
+    ITEMS_SCHEMA,
+    QUARANTINE_SCHEMA,
+    SHOWN_SCHEMA,
+    USERS_SCHEMA,
+)
 
 if TYPE_CHECKING:  # it imports pandas where that is installed
     import pyarrow.dataset as pads
@@ -48,6 +58,9 @@ _TABLE_SCHEMAS = {
     "quarantine": QUARANTINE_SCHEMA,
     "items": ITEMS_SCHEMA,
     "users": USERS_SCHEMA,
+    "events": EVENTS_SCHEMA,
+    "shown": SHOWN_SCHEMA,
+    "dead_events": DEAD_EVENTS_SCHEMA,
 }
 _EXPLAIN_PREFIX = re.compile(r"\s*explain\b(\s+analyze\b)?(\s*\([^()]*\))?", re.IGNORECASE)
 _READ_ONLY_ADVICE = "give SELECT, WITH, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN: the lake is only read"

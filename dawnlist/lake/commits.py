@@ -25,7 +25,12 @@ WRITER_APP_ID = "clean"
 """App id of each commit that adds or drops rows. Of two such commits made at the same time, Delta
 lets the second one fail."""
 _ATTEMPTS = 8
-_PARTITION_COLUMNS = {"interactions": ["event_date"]}
+_PARTITION_COLUMNS = {
+    "interactions": ["event_date"],
+    "events": ["event_date"],
+    "shown": ["event_date"],
+    "dead_events": ["event_date"],
+}
 # the log goes back as far as the ledger, which is read from it
 _TABLE_PROPERTIES: dict[str, dict[str, str | None]] = {
     "interactions": {"delta.logRetentionDuration": "interval 400 days"}
@@ -184,7 +189,7 @@ def add_files(
         actions,
         "error",
         partition_columns,
-        configuration=_TABLE_PROPERTIES[name],
+        configuration=_TABLE_PROPERTIES.get(name),
         commit_properties=properties,
     )
 

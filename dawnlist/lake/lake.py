@@ -20,6 +20,7 @@ Everything lies under `{root}/{namespace}/`:
     runs/{as_of}/{run}/{step}.json                the run record
     ablation/{as_of}.json                         what each bot rule is worth
     reports/{as_of}/{run}.html                    the daily report
+    reports/index.html, reports/index.json        links to all reports, and how each run ended
     reports/{as_of}/{run}/told-{key}.json         marks that everybody was told about a run
     outbox/{as_of}-{run}-{key}.json               a message that a channel has not taken yet
 """

@@ -1,8 +1,7 @@
 """The hyper-parameters of a fit and of what is added to its scores: one table for all who name them.
 
-ALSConfig takes limits and defaults from it, the daily search its grid, reports their labels, commands their help.
-KFP reads the signature of `pipelines/daily.py`, so that signature repeats names and grids; tests/test_compile.py
-compares it with this table.
+ALSConfig takes limits and defaults from it, the daily search its grid (dawnlist.records.run_parameters), reports their
+labels, commands their help.
 """
 
 from dataclasses import dataclass
@@ -31,12 +30,19 @@ class HyperParameter:
     is_whole: bool = False
     """True where a value must be a whole number."""
 
+    @property
+    def option(self) -> str:
+        """The option of commands that gives its values."""
+        return f"--{self.name.replace('_', '-')}"
+
     def check(self, value: float) -> None:
-        """Raise ValueError where a value is outside the limits."""
+        """Raise ValueError where a value is outside the limits, or must be whole and is not."""
         if not self.lowest <= value <= self.highest:
             raise ValueError(
                 f"{self.name} is {value}: give a number from {self.lowest} to {self.highest}"
             )
+        if self.is_whole and value != int(value):
+            raise ValueError(f"{self.name} is {value}: give a whole number")
 
 
 HYPER_PARAMETERS: Final = (

@@ -30,10 +30,9 @@ from scipy.sparse import csr_matrix
 
 from dawnlist.arrays import BoolArray, Float64Array, Int32Array, Int64Array
 from dawnlist.machine.numba_jit import jit
+from dawnlist.model.metric_names import METRICS
 from dawnlist.ranking.entries import contains_sorted
 
-METRICS: Final = ("ndcg", "recall", "map", "mrr", "hit_rate")
-"""The metrics with a value for each user. Any of them may be the primary metric."""
 BOOTSTRAP_COUNTS: Final = 1 << 22
 """How many counts of drawn users the bootstrap holds at once, 32 MB."""
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final
 
-from dawnlist.cuts import TIME_MACRO_PREFIXES, format_iso, format_stamp, parse_as_of
+from dawnlist.cuts import format_iso, format_stamp, is_current_time, parse_as_of
 from dawnlist.lake.damaged_objects import DamagedObjectError, JsonTypes
 from dawnlist.lake.lake import Lake
 from dawnlist.messages.masking import mask_secrets
@@ -33,21 +33,30 @@ RUN_SEARCH_DAYS: Final = 30
 def resolve_as_of(root: str, namespace: str, as_of: str, run: str) -> datetime:
     """Return the as_of of a run, in UTC, from the parameter that a step gets.
 
-    It is the time that the text says, unless that is one of Kubeflow's time macros. Kubeflow Pipelines does not
-    replace macros in a recurring run whose pipeline version is fixed, and older releases replace
-    none (kubeflow/pipelines#12494). Then the first step of the run takes the current time. The
-    later steps and their retries take the same time, which they find in the run record.
+    It is the time that the text says. If that is `now` or empty, the first step of the run takes
+    the current time; the later steps and their retries take the same time, which they find in the
+    run record. A time macro of Kubeflow means the same as `now`: Kubeflow Pipelines replaces it in
+    no pipeline of version 2 (kubeflow/pipelines#12494).
 
     Raises:
-        ValueError: the text is neither a time nor such a macro.
+        ValueError: the text is neither a time nor `now`.
     """
-    if not as_of.startswith(TIME_MACRO_PREFIXES):
+    if not is_current_time(as_of):
         return parse_as_of(as_of)
     lake = Lake.open(root, namespace)
     for day in reversed(lake.names("runs")[-RUN_SEARCH_DAYS:]):
         if run in lake.names("runs", day):
             return parse_as_of(day)
     return datetime.now(UTC).replace(microsecond=0)
+
+
+def index_run_days(lake: Lake) -> dict[str, datetime]:
+    """Map the ids of the latest runs in the run record to their as_of."""
+    day_of_run = {}
+    for day in lake.names("runs")[-RUN_SEARCH_DAYS:]:
+        for run in lake.names("runs", day):
+            day_of_run[run] = parse_as_of(day)
+    return day_of_run
 
 
 @contextmanager

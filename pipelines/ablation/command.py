@@ -111,19 +111,9 @@ def build_daily_grid(
         solver: The engine that fits.
     """
     from dawnlist.components.tune.grid import Grid
-    from dawnlist.model.hyper_parameters import FIT_PARAMETERS
-    from dawnlist.pipelines.daily import build_daily_pipeline
-    from dawnlist.pipelines.placement import Placement
+    from dawnlist.records.run_parameters import parse_search
 
-    inputs = build_daily_pipeline(Placement()).component_spec.inputs
-    values = {name: inputs[name].default for name in (*FIT_PARAMETERS, "iterations", "seed")}
-    for name, value in (parameters or {}).items():
-        if name in values:
-            values[name] = value
-    # kfp may hold the default of a whole number as a float.
-    values["iterations"] = int(values["iterations"])
-    values["seed"] = int(values["seed"])
-    return Grid(**values, solver=solver).configs()
+    return Grid.from_options(parse_search(parameters or {}), solver).configs()
 
 
 def _read_champion_config(lake: "Lake") -> "ALSConfig | None":

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dawnlist.pipelines import option_parsing
+from dawnlist.pipelines.id_arguments import IdCommand
 from dawnlist.pipelines.options import (
     DEFAULT_HOME,
     FormatOption,
@@ -24,7 +25,7 @@ bots_app = typer.Typer(
 )
 
 
-@bots_app.command("explain")
+@bots_app.command("explain", cls=IdCommand)
 def explain_command(
     user: Annotated[str, typer.Argument(help="The user's id, as the source has it.")],
     as_of: Annotated[

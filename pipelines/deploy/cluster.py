@@ -15,6 +15,11 @@ from kubernetes.dynamic import DynamicClient  # type: ignore[import-untyped]
 from kubernetes.dynamic.exceptions import DynamicApiError, ResourceNotFoundError  # type: ignore[import-untyped]
 
 from dawnlist.pipelines.deploy.manifests import KubernetesObject
+from dawnlist.pipelines.deploy.webhooks import (
+    WebhookUnavailableError,
+    describe_failed_webhook,
+    find_failed_webhook,
+)
 from dawnlist.urls import format_error
 
 FIELD_MANAGER = "dawnlist"
@@ -25,13 +30,21 @@ client would wait for ever."""
 POD_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
+class NoKubeconfigError(ValueError):
+    """There is no kubeconfig that can be used, and this is no pod of a cluster."""
+
+
 class TimeLimitedClient(client.ApiClient):  # type: ignore[misc]
     """A client that gives every request a time limit."""
+
+    def __init__(self, settings: client.Configuration, seconds: float) -> None:
+        super().__init__(settings)
+        self.seconds = seconds
 
     def call_api(self, *args: Any, **kwargs: Any) -> Any:
         """Send a request, with the default time limit if the caller gives none."""
         if not kwargs.get("_request_timeout"):
-            kwargs["_request_timeout"] = KUBERNETES_REQUEST_SECONDS
+            kwargs["_request_timeout"] = self.seconds
         return super().call_api(*args, **kwargs)
 
 
@@ -127,23 +140,28 @@ class KubernetesCluster:
         return self.dynamic.resources.get(**api, api_version=version, kind=document["kind"])
 
 
-def connect_to_kubernetes(context: str, namespace: str) -> KubernetesCluster:
+def connect_to_kubernetes(
+    context: str, namespace: str, seconds: float | None = None
+) -> KubernetesCluster:
     """Connect to the cluster that kubectl uses, or to the one that this pod runs in.
 
     Args:
         context: The kubeconfig context; empty for the current one.
         namespace: The namespace for objects that name none; empty for that of the context.
+        seconds: The time limit of a request, if it is not KUBERNETES_REQUEST_SECONDS.
 
     Raises:
-        ValueError: There is no usable kubeconfig.
+        NoKubeconfigError: There is no usable kubeconfig.
         ConnectionError: The cluster does not answer.
         PermissionError: The cluster refuses the credentials.
     """
     settings = client.Configuration()
+    if seconds is None:
+        seconds = KUBERNETES_REQUEST_SECONDS
     try:
         default_namespace = _load_kube_config(settings, context)
     except (config.ConfigException, OSError) as error:
-        raise ValueError(
+        raise NoKubeconfigError(
             f"no cluster to talk to: {format_error(error).rstrip('.')}; give --kube-context or KUBECONFIG, "
             "as for kubectl"
         ) from None
@@ -157,7 +175,7 @@ def connect_to_kubernetes(context: str, namespace: str) -> KubernetesCluster:
     ):
         cache_file = f"{folder}/discovery.json"
         try:
-            dynamic = DynamicClient(TimeLimitedClient(settings), cache_file=cache_file)
+            dynamic = DynamicClient(TimeLimitedClient(settings, seconds), cache_file=cache_file)
         except (AttributeError, TypeError):
             raise ConnectionError(
                 f"{settings.host} answers, but not as a Kubernetes API: a proxy or its login page is in between"
@@ -247,6 +265,9 @@ def _explain_refusal(error: Any, host: str, subject: str) -> Exception:
                 "then deploy again"
             )
         return ValueError(text)
+    webhook = find_failed_webhook(reason)
+    if webhook:
+        return WebhookUnavailableError(describe_failed_webhook(subject, webhook, reason))
     return ConnectionError(
         f"{subject}: the cluster has an error of its own ({error.status}): {reason}; try again"
     )

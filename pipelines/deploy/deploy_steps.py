@@ -1,12 +1,21 @@
 """Do the steps of `dawnlist deploy`, and print what each of them does."""
 
+import sys
 import time
 from enum import StrEnum
 from typing import NoReturn
 
+import typer
 from rich.markup import escape
 
 from dawnlist.pipelines.deploy.cluster import KubernetesCluster, format_object_name
+from dawnlist.pipelines.deploy.kfp_retries import (
+    CONTROLLER_CONFIG_MAP,
+    KUBEFLOW_NAMESPACE,
+    build_retry_fix,
+    find_retry_fault,
+    read_controller_config,
+)
 from dawnlist.pipelines.deploy.leftovers import find_leftovers
 from dawnlist.pipelines.deploy.manifest_apply import (
     ApplyStep,
@@ -15,10 +24,12 @@ from dawnlist.pipelines.deploy.manifest_apply import (
     find_missing_namespaces,
 )
 from dawnlist.pipelines.deploy.manifests import KubernetesObject
+from dawnlist.pipelines.deploy.object_store import choose_object_store
 from dawnlist.pipelines.deploy.rollout import SETTLE_SECONDS, wait_for_rollout
 from dawnlist.pipelines.deploy.rollout_reasons import explain_not_ready
 from dawnlist.pipelines.deploy.rollout_states import RolloutState
 from dawnlist.pipelines.deploy.secrets_check import describe_missing_secrets
+from dawnlist.pipelines.deploy.webhooks import WebhookPatience
 from dawnlist.pipelines.terminal import err, out
 from dawnlist.urls import replace_unprintable
 
@@ -42,6 +53,66 @@ def warn_about_missing_secrets(
         err.print(f"[yellow]![/] {escape(line)}", soft_wrap=True)
 
 
+def point_at_object_store(
+    cluster: KubernetesCluster, documents: list[KubernetesObject]
+) -> list[KubernetesObject]:
+    """Return the objects with the endpoint that Kubeflow Pipelines has, and print a line about it."""
+    choice = choose_object_store(cluster, documents)
+    if choice.message:
+        mark = "·" if choice.expected else "[yellow]![/]"
+        err.print(f"{mark} {escape(choice.message)}", soft_wrap=True)
+    return choice.documents
+
+
+def warn_about_retries(cluster: KubernetesCluster) -> None:
+    """Print a line when Kubeflow's controller does not repeat failed steps as packages say."""
+    fault = find_retry_fault(cluster)
+    if fault:
+        err.print(f"[yellow]![/] {escape(fault)}", soft_wrap=True)
+
+
+def fix_retries(cluster: KubernetesCluster, dry_run: bool, confirmed: bool) -> None:
+    """Correct the retries in the settings of Kubeflow's workflow controller, and print the change.
+
+    Args:
+        cluster: The cluster.
+        dry_run: Whether to show the change only.
+        confirmed: Whether to change the settings without a question.
+
+    Raises:
+        LookupError: The cluster has no such settings.
+        ValueError: The settings can't be read, or nobody can be asked.
+        PermissionError: You may not read or change the settings.
+    """
+    config_map = read_controller_config(cluster)
+    if config_map is None:
+        raise LookupError(
+            f"no {CONTROLLER_CONFIG_MAP} in namespace {KUBEFLOW_NAMESPACE} of {cluster.host}: "
+            "install Kubeflow Pipelines first, or choose another --kube-context"
+        )
+    fix = build_retry_fix(config_map)
+    # Kubeflow's own manifests hold the field, so it has to be taken over.
+    step = ApplyStep(fix, config_map, cluster.apply(fix, dry=True, force=True))
+    change = _classify_change(step, namespace_is_new=False)
+    _show_change(step, change)
+    if dry_run or change == Change.UNCHANGED:
+        return
+    if not confirmed and not _ask_to_fix_retries():
+        out.print("nothing was changed")
+        return
+    cluster.apply(fix, dry=False, force=True)
+    out.print(
+        "changed, for all pipelines of this Kubeflow: it holds for runs that start from now on"
+    )
+
+
+def _ask_to_fix_retries() -> bool:
+    if not sys.stdin.isatty():
+        raise ValueError("nothing was changed: --fix-retries asks first, so add --yes to it")
+    question = "Change it? All pipelines of this Kubeflow will repeat failed steps in this way"
+    return typer.confirm(question, err=True)
+
+
 def apply_manifests(
     cluster: KubernetesCluster, documents: list[KubernetesObject], dry_run: bool, force: bool
 ) -> bool:
@@ -59,12 +130,13 @@ def apply_manifests(
     new_namespaces = [] if dry_run else find_missing_namespaces(cluster, documents)
     for namespace in new_namespaces:
         cluster.apply(namespace, dry=False, force=force)
-    steps, refusals = dry_run_objects(cluster, documents, force)
+    patience = WebhookPatience(_announce_wait)
+    steps, refusals = dry_run_objects(cluster, documents, force, patience)
     if refusals:
         _raise_refusals(refusals, len(documents), new_namespaces)
     new_names = {format_object_name(namespace) for namespace in new_namespaces}
     counts = dict.fromkeys(Change, 0)
-    for step in steps if dry_run else apply_objects(cluster, steps, force):
+    for step in steps if dry_run else apply_objects(cluster, steps, force, patience):
         namespace_is_new = format_object_name(step.document) in new_names
         change = _classify_change(step, namespace_is_new)
         _show_change(step, change)
@@ -73,6 +145,10 @@ def apply_manifests(
     note = " (dry run: nothing was changed)" if dry_run else ""
     out.print(f"{cluster.host}: {totals}{note}", soft_wrap=True)
     return bool(counts[Change.CREATED] or counts[Change.CHANGED])
+
+
+def _announce_wait(message: str) -> None:
+    err.print(f"… {escape(message)}", soft_wrap=True)
 
 
 def _raise_refusals(

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from dawnlist.pipelines.deploy.cluster import KubernetesCluster
 from dawnlist.pipelines.deploy.manifest_changes import describe_field_changes
 from dawnlist.pipelines.deploy.manifests import KubernetesObject
+from dawnlist.pipelines.deploy.webhooks import WebhookPatience
 
 INSTALL_HINTS = {
     "serving.kserve.io": "KServe 0.16 or newer, in Standard mode",
@@ -108,7 +110,10 @@ def _list_names(documents: list[KubernetesObject], kind: str) -> set[str]:
 
 
 def dry_run_objects(
-    cluster: KubernetesCluster, documents: list[KubernetesObject], force: bool
+    cluster: KubernetesCluster,
+    documents: list[KubernetesObject],
+    force: bool,
+    patience: WebhookPatience,
 ) -> tuple[list[ApplyStep], list[str]]:
     """Let the server try all objects without changing anything.
 
@@ -124,7 +129,7 @@ def dry_run_objects(
             if cluster.namespace_of(document) in missing_names:
                 steps.append(ApplyStep(document, None, document, checked=False))
             else:
-                after = cluster.apply(document, dry=True, force=force)
+                after = patience.apply(partial(cluster.apply, document, dry=True, force=force))
                 steps.append(ApplyStep(document, cluster.find(document), after))
         except (ValueError, PermissionError) as error:
             refusals.append(str(error))
@@ -140,7 +145,7 @@ def find_missing_namespaces(
 
 
 def apply_objects(
-    cluster: KubernetesCluster, steps: list[ApplyStep], force: bool
+    cluster: KubernetesCluster, steps: list[ApplyStep], force: bool, patience: WebhookPatience
 ) -> Iterator[ApplyStep]:
     """Apply the objects one by one, and yield each step with the object as it is then.
 
@@ -149,7 +154,7 @@ def apply_objects(
     """
     for number, step in enumerate(steps):
         try:
-            after = cluster.apply(step.document, dry=False, force=force)
+            after = patience.apply(partial(cluster.apply, step.document, dry=False, force=force))
         except (OSError, ValueError) as error:
             raise RuntimeError(
                 f"{error}; {number} of {len(steps)} objects were applied before it: deploy again "

@@ -1,5 +1,7 @@
 """Explain why an applied object is not ready, from its pods and from the cluster's warnings."""
 
+from dataclasses import dataclass
+
 from dawnlist.pipelines.deploy.cluster import KubernetesCluster, format_object_name
 from dawnlist.pipelines.deploy.manifests import KubernetesObject
 from dawnlist.pipelines.deploy.pods import is_pod_ready, list_pods
@@ -18,7 +20,10 @@ def explain_not_ready(cluster: KubernetesCluster, document: KubernetesObject) ->
         for reason in _explain_waiting_pod(pod):
             lines.append(f"pod {pod['metadata']['name']}: {reason}")
     for warned_object in (current, *waiting_pods):
-        lines += _read_warnings(cluster, warned_object)
+        object_name = format_object_name(warned_object)
+        for warning in read_warnings(cluster, warned_object):
+            text = f"{warning.reason}: {warning.message} ({warning.count} times)"
+            lines.append(f"{object_name}: {text}")
     if lines:
         return lines
     name = format_object_name(document)
@@ -62,8 +67,19 @@ def _explain_container(container: KubernetesObject) -> list[str]:
     return reasons
 
 
-def _read_warnings(cluster: KubernetesCluster, warned_object: KubernetesObject) -> list[str]:
-    """Read the latest warning of each reason about an object."""
+@dataclass(frozen=True)
+class ClusterWarning:
+    """The latest warning of a reason about an object."""
+
+    reason: str
+    message: str
+    count: int
+
+
+def read_warnings(
+    cluster: KubernetesCluster, warned_object: KubernetesObject
+) -> list[ClusterWarning]:
+    """Read the latest warning of each reason about an object, in the order of their times."""
     metadata = warned_object["metadata"]
     selector = (
         f"involvedObject.kind={warned_object['kind']},involvedObject.name={metadata['name']},"
@@ -72,10 +88,10 @@ def _read_warnings(cluster: KubernetesCluster, warned_object: KubernetesObject) 
     namespace = metadata.get("namespace")
     events = cluster.list_objects("v1", "Event", namespace, field_selector=selector)
     events.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
-    latest_events = {event.get("reason"): event for event in events}
-    object_name = format_object_name(warned_object)
-    lines = []
-    for reason, event in latest_events.items():
+    latest_warnings: dict[str, ClusterWarning] = {}
+    for event in events:
+        reason = str(event.get("reason"))
+        latest_warnings.pop(reason, None)
         message = format_error(event.get("message", ""))
-        lines.append(f"{object_name}: {reason}: {message} ({event.get('count') or 1} times)")
-    return lines
+        latest_warnings[reason] = ClusterWarning(reason, message, event.get("count") or 1)
+    return list(latest_warnings.values())

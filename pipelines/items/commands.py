@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dawnlist.pipelines import option_parsing
+from dawnlist.pipelines.id_arguments import IdCommand
 from dawnlist.pipelines.options import (
     DEFAULT_HOME,
     FormatOption,
@@ -28,7 +29,7 @@ FileOption = Annotated[
 ]
 
 
-@items_app.command("withdraw")
+@items_app.command("withdraw", cls=IdCommand)
 def withdraw_command(
     item_ids: IdsArgument = None,
     file: FileOption = None,
@@ -47,7 +48,7 @@ def withdraw_command(
     from dawnlist.store.withdrawals import find_unknown_ids, withdraw_items
 
     ids = collect_item_ids(item_ids or [], file)
-    with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
+    with option_parsing.reach_store(redis, home) as url, connect_store(url) as client:
         changed = withdraw_items(client, namespace, ids)
         unknown_ids = find_unknown_ids(client, namespace, ids)
     typer.echo(f"{changed:,} items withdrawn, {len(ids) - changed:,} were withdrawn before")
@@ -58,7 +59,7 @@ def withdraw_command(
         )
 
 
-@items_app.command("restore")
+@items_app.command("restore", cls=IdCommand)
 def restore_command(
     item_ids: IdsArgument = None,
     file: FileOption = None,
@@ -77,7 +78,7 @@ def restore_command(
     from dawnlist.store.withdrawals import restore_items
 
     ids = collect_item_ids(item_ids or [], file)
-    with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
+    with option_parsing.reach_store(redis, home) as url, connect_store(url) as client:
         changed = restore_items(client, namespace, ids)
     typer.echo(f"{changed:,} items restored, {len(ids) - changed:,} were not withdrawn")
 
@@ -97,7 +98,7 @@ def withdrawn_command(
     from dawnlist.store.withdrawals import read_withdrawals
 
     option_parsing.refuse_unknown_format(format_)
-    with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
+    with option_parsing.reach_store(redis, home) as url, connect_store(url) as client:
         withdrawals = read_withdrawals(client, namespace)
     if format_ == "json":
         typer.echo(json.dumps(withdrawals, indent=1, ensure_ascii=False))

@@ -3,11 +3,12 @@
 import contextlib
 import io
 import json
+import logging
 import os
 import re
 import warnings
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 
 import kfp
@@ -31,6 +32,14 @@ _CONNECTION_PREFIX = re.compile(r"^.*?(?:object at 0x\w+>|HTTPS?Connection\([^)]
 """The start of urllib3's messages, which names objects of Python."""
 
 
+UI_PORT_FORWARD: Final = "kubectl port-forward --namespace kubeflow svc/ml-pipeline-ui 8080:80"
+"""The command that makes the UI available where only the API can be reached."""
+
+
+class WebPageError(ConnectionError):
+    """The answer is a web page, where the API's JSON was expected."""
+
+
 class KfpClient(kfp.Client):  # type: ignore[misc]  # kfp ships no types
     """kfp's client with time limits and plain errors. It finds the API and logs in as kfp does.
 
@@ -40,6 +49,9 @@ class KfpClient(kfp.Client):  # type: ignore[misc]  # kfp ships no types
     """
 
     def __init__(self, host: str = "", space: str = "") -> None:
+        # urllib3 warns about each of its tries, while our errors say what happened. The SDK sets the
+        # level of its parent, `urllib3`.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
         with silence_sdk():
             super().__init__(host=host or None, ssl_ca_cert=_find_ca_file())
         self._bind()
@@ -62,9 +74,52 @@ class KfpClient(kfp.Client):  # type: ignore[misc]  # kfp ships no types
         """The URL of the API, for messages."""
         return format_error(self._existing_config.host)
 
+    def read_version_text(self) -> str:
+        """Read the version that the API says, e.g. '2.17.0'; 'unknown' when it says none.
+
+        kfp's own answer of `get_kfp_healthz` leaves the version out.
+        """
+        answer = self._get("/apis/v2beta1/healthz")
+        return str(answer.get("tag_name") or "unknown")
+
     def ui_link(self, *parts: str) -> str:
-        """Build the link of a page in the UI, e.g. from ("runs", "details", ID)."""
-        return format_error("/".join((self._get_url_prefix().rstrip("/"), "#", *parts)))
+        """Build the link of a page in the UI, e.g. from ("runs", "details", ID).
+
+        Where only the API can be reached, the link is followed by the command that makes it work.
+        """
+        path = "/".join(("#", *parts))
+        if self._ui_url is None:
+            return f"http://localhost:8080/{path} after `{UI_PORT_FORWARD}`"
+        return format_error(f"{self._ui_url}/{path}")
+
+    @cached_property
+    def _ui_url(self) -> str | None:
+        """The URL of the UI; None when it is not known.
+
+        kfp takes the API's address, where KF_PIPELINES_UI_ENDPOINT names no other. This is right
+        behind the UI's own server, which passes the API's requests on. A port-forward of the API,
+        the address in the cluster and the proxy of Kubernetes serve no page.
+        """
+        if os.environ.get("KF_PIPELINES_UI_ENDPOINT"):
+            return str(self._get_url_prefix()).rstrip("/")
+        try:
+            self._get("/")
+        except WebPageError:
+            return str(self._existing_config.host).rstrip("/")
+        except (OSError, ValueError, LookupError):
+            return None
+        return None
+
+    def _get(self, path: str) -> Any:
+        """Read a path below the API's address, as JSON."""
+        return self._healthz_api.api_client.call_api(
+            path,
+            "GET",
+            header_params={"Accept": "application/json"},
+            response_type="object",
+            auth_settings=["Bearer"],
+            _return_http_data_only=True,
+        )
 
     def _bind(self) -> None:
         """Send all requests through `_send_request`."""
@@ -92,7 +147,7 @@ def _send_request(send: Any, api_url: str, method: str, url: str, **options: Any
         raise ConnectionError(_explain_no_answer(error, method, api_url)) from None
     # The SDK would take a web page for an object without fields.
     if not answer.data.lstrip().startswith(b"{"):
-        raise ConnectionError(
+        raise WebPageError(
             f"{api_url} answers with a web page, not as the Kubeflow Pipelines API; it is probably a login page: "
             f"{_advise_on_access()}"
         )
@@ -165,5 +220,5 @@ def _find_ca_file() -> str | None:
 
 def _advise_on_access() -> str:
     if not os.environ.get("KF_PIPELINES_ENDPOINT"):
-        return "give --host or KF_PIPELINES_ENDPOINT, and credentials as kfp takes them (docs/KUBEFLOW.md)"
-    return "check KF_PIPELINES_ENDPOINT, --host and your credentials (docs/KUBEFLOW.md)"
+        return "give --host or KF_PIPELINES_ENDPOINT, and credentials as kfp takes them (docs/KUBEFLOW-RUNS.md)"
+    return "check KF_PIPELINES_ENDPOINT, --host and your credentials (docs/KUBEFLOW-RUNS.md)"

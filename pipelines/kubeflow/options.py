@@ -17,13 +17,34 @@ ClusterStoreOption = Annotated[
     str, typer.Option(help="URL of the store, e.g. `redis://HOST:6379/0`, without a password.")
 ]
 ClusterSettingsOption = Annotated[
-    str, typer.Option("--settings", help="URI of the shop's settings, as the pods reach it.")
+    str,
+    typer.Option(
+        "--settings",
+        help="URI of the shop's settings, as the pods reach it; default: `/settings/settings.yaml`, "
+        "where each pod mounts the config map `dawnlist-settings`, if there is one.",
+    ),
+]
+ShopFileOption = Annotated[
+    str,
+    typer.Option(
+        "--shop",
+        help="The shop's settings file, as this machine reads it. Its section `shop` has what is not "
+        "given by --source, --lake, --redis, --namespace and --settings.",
+    ),
+]
+ShopNameOption = Annotated[
+    str,
+    typer.Option(
+        "--namespace",
+        help="The shop's name. It prefixes every path and key. Default: the one of --shop, else "
+        "`default`.",
+    ),
 ]
 SubmitAsOfOption = Annotated[
     str,
     typer.Option(
         help="End of the day to learn from, e.g. 2026-01-31T03:00:00Z; default: the time when the "
-        "run is created."
+        "run's first step begins."
     ),
 ]
 AssignmentsOption = Annotated[
@@ -35,15 +56,9 @@ AssignmentsOption = Annotated[
 PackageOption = Annotated[
     Path | None,
     typer.Option(
-        help="A compiled package. It is uploaded unless the same bytes are there. Without this, "
-        "--nodes or --image, the newest uploaded version runs."
+        help="A compiled package. It is uploaded unless the same bytes are there. Without it, and "
+        "without an option of `compile`, the newest uploaded version runs."
     ),
-]
-NodesOption = Annotated[
-    str, typer.Option(help="Compile and upload for `gpu` or `cpu`, as `dawnlist compile --nodes`.")
-]
-ImageOption = Annotated[
-    str, typer.Option(help="Compile and upload with this image for every step.")
 ]
 KfpHostOption = Annotated[
     str,
@@ -70,5 +85,17 @@ ServiceAccountOption = Annotated[
 ]
 CatchUpOption = Annotated[
     bool,
-    typer.Option("--catch-up", help="After an outage of Kubeflow, also run what was missed."),
+    typer.Option(
+        "--catch-up",
+        help="Also run the days that were missed, now: the oldest first, one after the other, each "
+        "with its own as_of. They are found in the lake.",
+    ),
+]
+PendingMinutesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="End the run when a pod of it has waited for so many minutes; default: only --run-hours ends "
+        "it.",
+    ),
 ]

@@ -2,21 +2,21 @@
 
 from datetime import UTC, datetime
 from importlib.metadata import version as read_installed_version
-from typing import Any, Final
+from typing import Any
 
 from rich.markup import escape
 
 from dawnlist.pipelines.kubeflow import schedules
 from dawnlist.pipelines.kubeflow.client import KfpClient
-from dawnlist.pipelines.kubeflow.parameters import collect_step_names
+from dawnlist.pipelines.kubeflow.parameters import collect_step_names, read_node_kind
 from dawnlist.pipelines.kubeflow.recurring_runs import RecurringRunSpec
-from dawnlist.pipelines.kubeflow.submission import PipelineVersion, follow_run
-from dawnlist.pipelines.terminal import err, print_line
+from dawnlist.pipelines.kubeflow.run_display import TerminalDisplay, describe_waiting_pod
+from dawnlist.pipelines.kubeflow.run_following import follow_run
+from dawnlist.pipelines.kubeflow.submission import PipelineVersion
+from dawnlist.pipelines.kubeflow.waiting_pods import RunPods, WaitingPod
+from dawnlist.pipelines.terminal import err, print_line, show_step_status
 from dawnlist.records.winner_names import describe_winner
 from dawnlist.urls import format_error
-
-STATE_MARKS: Final = {"SUCCEEDED": "[green]✓[/]", "SKIPPED": "[dim]-[/]"}
-FAILURE_MARK: Final = "[red]✗[/]"
 
 
 def show_version(version: PipelineVersion, uploaded: bool, chosen: bool) -> None:
@@ -35,7 +35,8 @@ def show_version(version: PipelineVersion, uploaded: bool, chosen: bool) -> None
         _print_clean(f"version {version.name}: already uploaded")
         return
     installed = read_installed_version("dawnlist")
-    message = f"version {version.name}: the newest uploaded version"
+    nodes = read_node_kind(version.spec)
+    message = f"version {version.name}: the newest uploaded version for {nodes} nodes"
     if not version.name.startswith(f"{installed}-"):
         message += f"; this is {installed}, which --package, --nodes or --image upload"
     _print_clean(message)
@@ -47,18 +48,27 @@ def show_submitted_run(client: KfpClient, run_id: str, version: PipelineVersion)
 
 
 def show_run_progress(
-    client: KfpClient, run_id: str, version: PipelineVersion, lake: str, namespace: str
+    client: KfpClient,
+    run_id: str,
+    version: PipelineVersion,
+    lake: str,
+    namespace: str,
+    pending_minutes: int | None = None,
 ) -> int:
     """Follow a run with a line for each step, print how it ended, and return the exit code.
+
+    A run is ended when a pod of it has waited for `pending_minutes`.
 
     Raises:
         ConnectionError: The API can't be reached any more. The run goes on.
     """
     link = client.ui_link("runs", "details", run_id)
     step_names = collect_step_names(version.spec)
-    with err.status("waiting for the first step"):
+    pods = RunPods(client.space)
+    with show_step_status("waiting for the first step") as status:
         try:
-            run = follow_run(client, run_id, step_names, _show_step)
+            display = TerminalDisplay(status)
+            run = follow_run(client, run_id, step_names, display, pods, pending_minutes)
         except KeyboardInterrupt:
             _print_clean(f"the run goes on: {link}")
             raise
@@ -78,17 +88,17 @@ def show_run_progress(
     return 1
 
 
+def wait_for_run_end(client: KfpClient, run_id: str) -> None:
+    """Wait for the end of a run whose steps are not shown."""
+    with show_step_status("waiting for a run") as status:
+        follow_run(client, run_id, set(), TerminalDisplay(status), RunPods(client.space))
+
+
 def _format_duration(run: Any) -> str:
     if not run.finished_at:
         return ""
     seconds = (run.finished_at - run.created_at).total_seconds()
     return f" after {seconds:.0f} s"
-
-
-def _show_step(step: str, state: str, seconds: float, error: str) -> None:
-    mark = STATE_MARKS.get(state, FAILURE_MARK)
-    reason = f"  {escape(format_error(error))}" if error else ""
-    err.print(f"{mark} {escape(step):<14}{seconds:8.1f} s{reason}", soft_wrap=True)
 
 
 def show_schedule(changes: list[dict[str, tuple[Any, Any]]], spec: RecurringRunSpec) -> None:
@@ -126,12 +136,21 @@ def _format_trait(value: Any) -> str:
 
 def show_shop_status(status: dict[str, Any]) -> None:
     """Print the status of a shop, as `read_shop_status` returns it."""
-    _show_runs(status["runs"])
-    _show_recurring_runs(status["schedule"])
+    if status["no_cluster"]:
+        _print_clean(f"no cluster can be reached: {status['no_cluster']}")
+    else:
+        _show_runs(status["runs"])
+        _show_recurring_runs(status["schedule"])
     if "champion" in status:
         _show_champion(status["champion"])
     if "live" in status:
         _show_live_version(status["live"])
+
+
+def show_warning(text: str) -> None:
+    """Print a warning on standard error; nothing for an empty one."""
+    if text:
+        err.print(f"[yellow]![/] {escape(format_error(text))}", soft_wrap=True)
 
 
 def _show_runs(runs: list[dict[str, Any]]) -> None:
@@ -150,6 +169,10 @@ def _show_runs(runs: list[dict[str, Any]]) -> None:
     for run in runs:
         if run["error"]:
             _print_clean(f"{run['run']}: {run['error']}; {run['link']}")
+        for step in run["running"]:
+            _print_clean(f"{run['run']}: {step['step']} runs, for {step['seconds']:.0f} s now")
+        for pod in run["waiting"]:
+            _print_clean(f"{run['run']}: {describe_waiting_pod(WaitingPod(**pod))}")
 
 
 def _show_recurring_runs(recurring_runs: list[dict[str, Any]]) -> None:
@@ -186,6 +209,11 @@ def _format_minutes(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return f"{seconds / 60:,.1f} min"
+
+
+def show_line(text: str) -> None:
+    """Print a line, without passwords and what a terminal would obey."""
+    _print_clean(text)
 
 
 def _print_clean(text: str, indent: str = "") -> None:

@@ -20,8 +20,6 @@ class RecurringRunSpec:
     """The parameters of each run, by name."""
     account: str
     """The pods' service account; empty for the API's choice."""
-    catch_up: bool
-    """Whether runs that were missed during an outage are made up for."""
     concurrency: int = 1
     """How many runs may run at the same time."""
 
@@ -33,7 +31,7 @@ class RecurringRunSpec:
             "version": self.version.id,
             **_name_parameter_traits(self.parameters),
             "service account": self.account,
-            "catch-up": self.catch_up,
+            "catch-up": False,
             "runs at once": self.concurrency,
             "enabled": True,
         }
@@ -166,7 +164,13 @@ def _describe_differences(
 
 
 def read_version_name(client: KfpClient, run: Any) -> str | None:
-    """Read the name of the version that a recurring run runs.
+    """Read the name of the version that a recurring run runs; None when there is none."""
+    version = read_version(client, run)
+    return None if version is None else str(version.display_name)
+
+
+def read_version(client: KfpClient, run: Any) -> Any:
+    """Read the version that a recurring run runs.
 
     None when the version has been deleted, or when the recurring run has none.
     """
@@ -174,10 +178,9 @@ def read_version_name(client: KfpClient, run: Any) -> str | None:
     if reference is None:
         return None
     try:
-        version = client.get_pipeline_version(reference.pipeline_id, reference.pipeline_version_id)
+        return client.get_pipeline_version(reference.pipeline_id, reference.pipeline_version_id)
     except LookupError:
         return None
-    return str(version.display_name)
 
 
 def delete_recurring_runs(client: KfpClient, runs: list[Any]) -> None:
@@ -199,6 +202,6 @@ def _create_recurring_run(client: KfpClient, spec: RecurringRunSpec) -> Any:
             pipeline_id=spec.version.pipeline_id,
             version_id=spec.version.id,
             max_concurrency=spec.concurrency,
-            no_catchup=not spec.catch_up,
+            no_catchup=True,
             service_account=spec.account or None,
         )

@@ -4,6 +4,7 @@ People write schedules in five fields; Kubeflow uses six, with seconds first.
 """
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
@@ -70,6 +71,11 @@ def describe_schedule(schedule: str) -> str:
 
 def compute_due_times(schedule: str, after: datetime, count: int) -> list[datetime]:
     """Compute the next `count` times after a moment, in UTC."""
+    return list(islice(iter_due_times(schedule, after), count))
+
+
+def iter_due_times(schedule: str, after: datetime) -> Iterator[datetime]:
+    """Iterate over the times after a moment, in UTC."""
     from cronsim import CronSim
 
-    return list(islice(CronSim(schedule, after.astimezone(UTC)), count))
+    yield from CronSim(schedule, after.astimezone(UTC))

@@ -3,20 +3,29 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from dawnlist.cuts import format_iso, parse_as_of
+from dawnlist.cuts import format_iso, is_current_time, parse_as_of
 from dawnlist.lake.lake import Lake
 from dawnlist.pipelines.kubeflow import recurring_runs, schedules, submission
 from dawnlist.pipelines.kubeflow.client import KfpClient
-from dawnlist.records.run_records import RUN_SEARCH_DAYS
+from dawnlist.pipelines.kubeflow.run_activity import read_activity
+from dawnlist.pipelines.kubeflow.waiting_pods import RunPods
+from dawnlist.pipelines.step_failures import describe_failure
+from dawnlist.records.run_records import index_run_days
 
 
 def read_shop_status(
-    client: KfpClient, name: str, experiment: str, namespace: str, lake: str, redis: str, last: int
+    client: KfpClient | None,
+    name: str,
+    experiment: str,
+    namespace: str,
+    lake: str,
+    redis: str,
+    last: int,
 ) -> dict[str, Any]:
     """Read the status of a shop.
 
     Args:
-        client: The client of the API.
+        client: The client of the API; None where no cluster can be reached.
         name: The name of the shop's recurring run.
         experiment: The name of the experiment of the shop's runs.
         namespace: The shop's name.
@@ -25,20 +34,31 @@ def read_shop_status(
         last: The number of runs to read.
 
     Returns:
-        A dict with `runs`, the newest first, and `schedule`, the recurring runs. With a lake also
+        A dict with `runs`, the newest first, and `schedule`, the recurring runs; both are None
+        without a client. With a lake also
         `champion`, what is live by the lake; with a store also `live`, what is live by the store.
     """
     opened = Lake.open(lake, namespace) if lake else None
-    experiment_id = submission.find_experiment(client, experiment)
-    status: dict[str, Any] = {"runs": [], "schedule": []}
-    if experiment_id:
-        status["runs"] = _read_runs(client, experiment_id, opened, last)
-        for recurring_run in recurring_runs.find_recurring_runs(client, experiment_id, name):
-            status["schedule"].append(_describe_recurring_run(recurring_run))
+    status: dict[str, Any] = {"runs": None, "schedule": None}
+    if client:
+        status = _read_cluster_status(client, name, experiment, opened, last)
     if opened:
         status["champion"] = _describe_champion(opened)
     if redis:
         status["live"] = _describe_live_version(redis, namespace)
+    return status
+
+
+def _read_cluster_status(
+    client: KfpClient, name: str, experiment: str, lake: Lake | None, last: int
+) -> dict[str, Any]:
+    """Read what Kubeflow knows of a shop: its runs and its schedule."""
+    status: dict[str, Any] = {"runs": [], "schedule": []}
+    experiment_id = submission.find_experiment(client, experiment)
+    if experiment_id:
+        status["runs"] = _read_runs(client, experiment_id, lake, last)
+        for recurring_run in recurring_runs.find_recurring_runs(client, experiment_id, name):
+            status["schedule"].append(_describe_recurring_run(recurring_run))
     return status
 
 
@@ -47,12 +67,13 @@ def _read_runs(
 ) -> list[dict[str, Any]]:
     page = client.list_runs(experiment_id=experiment_id, sort_by="created_at desc", page_size=last)
     runs = page.runs or []
-    days = _index_run_days(lake) if lake and runs else {}
-    return [_describe_run(client, run, lake, days.get(run.run_id)) for run in runs]
+    days = index_run_days(lake) if lake and runs else {}
+    pods = RunPods(client.space)
+    return [_describe_run(client, run, lake, days.get(run.run_id), pods) for run in runs]
 
 
 def _describe_run(
-    client: KfpClient, run: Any, lake: Lake | None, day: str | None
+    client: KfpClient, run: Any, lake: Lake | None, day: datetime | None, pods: RunPods
 ) -> dict[str, Any]:
     """Describe one run.
 
@@ -64,47 +85,26 @@ def _describe_run(
         seconds = (run.finished_at - run.created_at).total_seconds()
     error = run.error.message if run.error else None
     if lake and day and has_ended and run.state != "SUCCEEDED":
-        error = _find_failure(lake, day, run.run_id) or error
+        error = describe_failure(lake, day, run.run_id) or error
     return {
         "run": run.run_id,
         "name": run.display_name,
         "state": run.state or "UNKNOWN",
         "started": format_iso(run.created_at),
         "seconds": seconds,
-        "as_of": format_iso(parse_as_of(day)) if day else _read_as_of(run),
+        "as_of": format_iso(day) if day else _read_as_of(run),
         "error": error,
         "link": client.ui_link("runs", "details", run.run_id),
+        **read_activity(client, run, pods),
     }
 
 
 def _read_as_of(run: Any) -> str | None:
-    """Return the as_of of a run; None when it is a macro that the API server fills in."""
+    """Return the as_of that a run was given; None when it takes its own time."""
     as_of = str(recurring_runs.read_run_parameters(run).get("as_of", ""))
-    if not as_of or "[[" in as_of:
+    if is_current_time(as_of):
         return None
     return as_of
-
-
-def _find_failure(lake: Lake, day: str, run: str) -> str | None:
-    """Describe the first step of a run that did not succeed, from the run record."""
-    from dawnlist.pipelines.step_failures import describe_killed_step
-    from dawnlist.records.run_records import read_step_records
-
-    for record in read_step_records(lake, parse_as_of(day), run):
-        if record["state"] == "failed":
-            return f"{record['step']}: {record['error']['message']}"
-        if record["state"] == "started":
-            return describe_killed_step(record)
-    return None
-
-
-def _index_run_days(lake: Lake) -> dict[str, str]:
-    """Map the names of the latest runs in the run record to their days."""
-    day_of_run = {}
-    for day in lake.names("runs")[-RUN_SEARCH_DAYS:]:
-        for run in lake.names("runs", day):
-            day_of_run[run] = day
-    return day_of_run
 
 
 def _describe_recurring_run(recurring_run: Any) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """The commands `dawnlist lake …`, which show and clean up the lake."""
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dawnlist.pipelines.option_parsing import open_lake
+from dawnlist.pipelines.option_parsing import open_lake, refuse_unknown_format
 from dawnlist.pipelines.options import (
     DEFAULT_HOME,
+    FormatOption,
     HomeOption,
     LakeOption,
     NamespaceOption,
@@ -15,6 +17,7 @@ from dawnlist.pipelines.options import (
 
 if TYPE_CHECKING:
     from dawnlist.lake.lake import Lake
+    from dawnlist.settings import KeepSettings
 
 lake_app = typer.Typer(no_args_is_help=True, help="Show what is in the lake, and clean it up.")
 
@@ -48,6 +51,7 @@ def expire_command(
     lake: LakeOption = "",
     namespace: NamespaceOption = "default",
     home: HomeOption = DEFAULT_HOME,
+    format_: FormatOption = "table",
 ) -> None:
     """Do the daily housekeeping: drop old rows and objects, compact, and remove expired versions.
 
@@ -56,11 +60,7 @@ def expire_command(
 
     Example: `dawnlist lake expire --keep-days 365`
     """
-    from datetime import UTC, datetime
-
-    from dawnlist.pipelines.lake.output import show_expiry
     from dawnlist.settings import KeepSettings, Settings
-    from dawnlist.upkeep import housekeeping
 
     options = {
         "interactions_days": keep_days,
@@ -73,15 +73,37 @@ def expire_command(
     for name, days in options.items():
         if days is not None:
             values[name] = days
-    keep = KeepSettings(**values)
-    opened = _require_tables(open_lake(lake, namespace, home))
+    refuse_unknown_format(format_)
+    expire_lake_and_show(open_lake(lake, namespace, home), KeepSettings(**values), dry_run, format_)
+
+
+def expire_lake_and_show(
+    lake: "Lake", keep: "KeepSettings", dry_run: bool = False, format_: str = "table"
+) -> None:
+    """Do the daily housekeeping of a lake, and print what was dropped.
+
+    Raises:
+        FileNotFoundError: The lake has no tables.
+    """
+    from datetime import UTC, datetime
+
+    from dawnlist.pipelines.lake.output import show_expiry
+    from dawnlist.upkeep import housekeeping
+
+    opened = _require_tables(lake)
     report = housekeeping.expire_lake(opened, keep, datetime.now(UTC), dry_run, _print_progress)
-    show_expiry(opened.uri, report, dry_run)
+    if format_ == "json":
+        typer.echo(json.dumps(report, indent=1, default=str))
+    else:
+        show_expiry(opened.uri, report, dry_run)
 
 
 @lake_app.command("compact")
 def compact_command(
-    lake: LakeOption = "", namespace: NamespaceOption = "default", home: HomeOption = DEFAULT_HOME
+    lake: LakeOption = "",
+    namespace: NamespaceOption = "default",
+    home: HomeOption = DEFAULT_HOME,
+    format_: FormatOption = "table",
 ) -> None:
     """Merge the small files of each day into one. The rows stay the same; `expire` compacts too.
 
@@ -89,15 +111,22 @@ def compact_command(
     """
     from dawnlist.upkeep import housekeeping
 
+    refuse_unknown_format(format_)
     opened = _require_tables(open_lake(lake, namespace, home))
     report = housekeeping.compact_lake(opened, _print_progress)
+    if format_ == "json":
+        typer.echo(json.dumps(report, indent=1))
+        return
     for name, table in report.items():
         typer.echo(f"{name}: {table['files_before']:,} files, now {table['files_after']:,}")
 
 
 @lake_app.command("status")
 def lake_status_command(
-    lake: LakeOption = "", namespace: NamespaceOption = "default", home: HomeOption = DEFAULT_HOME
+    lake: LakeOption = "",
+    namespace: NamespaceOption = "default",
+    home: HomeOption = DEFAULT_HOME,
+    format_: FormatOption = "table",
 ) -> None:
     """Show what is in the lake: tables, the time that they cover, landing objects, oldest versions.
 
@@ -106,8 +135,13 @@ def lake_status_command(
     from dawnlist.pipelines.lake.output import show_lake_status
     from dawnlist.upkeep import housekeeping
 
+    refuse_unknown_format(format_)
     opened = _require_tables(open_lake(lake, namespace, home))
-    show_lake_status(opened.uri, housekeeping.summarise_lake(opened))
+    summary = housekeeping.summarise_lake(opened)
+    if format_ == "json":
+        typer.echo(json.dumps(summary, indent=1))
+    else:
+        show_lake_status(opened.uri, summary)
 
 
 def _require_tables(lake: "Lake") -> "Lake":

@@ -31,7 +31,7 @@ def versions_command(
 
     option_parsing.refuse_unknown_format(format_)
     hold = None
-    with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
+    with option_parsing.reach_store(redis, home) as url, connect_store(url) as client:
         versions = list_versions(client, namespace)
         warnings = list_foreign_values(client, namespace)
         try:
@@ -68,7 +68,7 @@ def rollback_command(
     from dawnlist.store.client import connect_store
 
     opened = option_parsing.open_lake(lake, namespace, home)
-    with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
+    with option_parsing.reach_store(redis, home) as url, connect_store(url) as client:
         live = roll_back_champion(opened, client, namespace, version)
     typer.echo(
         f"version {live.version} of {live.as_of} is live again, and held: runs report, but "
@@ -88,7 +88,7 @@ def release_command(
     from dawnlist.store.client import connect_store
     from dawnlist.store.versions import read_active_version, release_hold
 
-    with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
+    with option_parsing.reach_store(redis, home) as url, connect_store(url) as client:
         hold = release_hold(client, namespace)
         live = read_active_version(client, namespace)
     if hold is None:
@@ -117,7 +117,7 @@ def diff_command(
     from dawnlist.store.comparison import compare_versions
 
     option_parsing.refuse_unknown_format(format_)
-    with option_parsing.provide_store_url(redis, home) as url, connect_store(url) as client:
+    with option_parsing.reach_store(redis, home) as url, connect_store(url) as client:
         diff = compare_versions(client, namespace, before, after)
     if format_ == "json":
         typer.echo(json.dumps(diff, indent=1))

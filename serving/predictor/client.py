@@ -1,6 +1,7 @@
 """Ask for one user's items: from a predictor over HTTP, or from the store without a predictor."""
 
 import asyncio
+import os
 from typing import Any, Final
 
 import httpx
@@ -13,7 +14,7 @@ from dawnlist.store.client import connect_store
 from dawnlist.store.control_values import read_active_meta, read_version_metas
 from dawnlist.store.damage import DamagedVersionError, find_damage
 from dawnlist.store.layout import NothingPublishedError, StoreKeys
-from dawnlist.urls import mask_passwords
+from dawnlist.urls import API_KEY, mask_passwords
 
 REQUEST_TIMEOUT_SECONDS: Final = 10.0
 COMMAND_TIMEOUT_SECONDS: Final = 5.0
@@ -35,7 +36,7 @@ def request_prediction(
         The V1 prediction: user_id, tier, model_version, token, as_of, age_seconds and items.
 
     Raises:
-        ValueError: `url` is not a URL of a predictor.
+        ValueError: `url` is not a URL of a predictor, or the key can't be in a header.
         ConnectionError: no predictor answers at `url`.
         RuntimeError: the predictor refused, for the reason in the message.
     """
@@ -62,6 +63,7 @@ def _post_instances(url: str, name: str, instances: list[dict[str, Any]]) -> htt
         return httpx.post(
             f"{url.rstrip('/')}/v1/models/{name}:predict",
             json={"instances": instances},
+            headers=_build_headers(),
             timeout=REQUEST_TIMEOUT_SECONDS,
         )
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
@@ -72,6 +74,20 @@ def _post_instances(url: str, name: str, instances: list[dict[str, Any]]) -> htt
         raise ConnectionError(
             f"no predictor answers at {mask_passwords(url)}: start one with `dawnlist serve`"
         ) from error
+
+
+def _build_headers() -> dict[str, str]:
+    """Build the headers of a request: the key of DAWNLIST_API_KEY, the first one of several.
+
+    Raises:
+        ValueError: the key can't be in a header. The message does not show it.
+    """
+    key = os.environ.get(API_KEY, "").split(",")[0].strip()
+    if not key:
+        return {}
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(f"the key in {API_KEY} has characters that no header can hold")
+    return {"X-API-Key": key}
 
 
 def predict_from_store(

@@ -11,15 +11,23 @@ from dawnlist.serving.predictor.answers.question import Question
 from dawnlist.serving.predictor.answers.recommendation import Recommendation
 from dawnlist.serving.predictor.protocols.encoding import ServedCatalogue
 from dawnlist.serving.predictor.request_limiter import RequestLimiter
+from dawnlist.serving.predictor.shown_log import ShownLog
 from dawnlist.serving.predictor.watch.counts import PredictorMetrics
 
 
 class DawnlistModel(kserve.Model):  # type: ignore[misc]
     """Recommends the items of one namespace."""
 
-    def __init__(self, name: str, engine: ServingEngine, counts: PredictorMetrics) -> None:
+    def __init__(
+        self,
+        name: str,
+        engine: ServingEngine,
+        counts: PredictorMetrics,
+        shown_log: ShownLog | None = None,
+    ) -> None:
         super().__init__(name)
         self.engine = engine
+        self.shown_log = shown_log
         self._counts = counts
         self._limiter = RequestLimiter(counts)
         self.ready = True  # kserve starts no server without it; probes ask healthy()
@@ -44,6 +52,8 @@ class DawnlistModel(kserve.Model):  # type: ignore[misc]
         finally:
             self._limiter.release(len(payload))
         self._counts.count_answers(recommendations, time.perf_counter() - began)
+        if self.shown_log is not None:
+            self.shown_log.add(payload, catalogue, recommendations)
         return catalogue, recommendations
 
     def get_input_types(self) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from dawnlist.messages.channels import parse_channels
 from dawnlist.serving.predictor.answers.engine import ServingEngine
 from dawnlist.serving.predictor.logger import predictor_log
 from dawnlist.serving.predictor.model import DawnlistModel
+from dawnlist.serving.predictor.shown_log import ShownLog
 from dawnlist.serving.predictor.transports.auth import Authenticator
 from dawnlist.serving.predictor.transports.connection import HttpConnection
 from dawnlist.serving.predictor.transports.context import ConnectionContext
@@ -102,12 +103,16 @@ class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
         grpc_server = self._build_grpc() if self._build_grpc else None
         if grpc_server:
             await grpc_server.start()
-        sweep = asyncio.create_task(self._sweep())
-        sweep.add_done_callback(_log_task_failure)
+        tasks = [asyncio.create_task(self._sweep())]
+        if self._model.shown_log is not None:
+            tasks.append(asyncio.create_task(self._model.shown_log.run()))
+        for task in tasks:
+            task.add_done_callback(_log_task_failure)
         try:
             yield
         finally:
-            sweep.cancel()
+            for task in tasks:
+                task.cancel()
             if grpc_server:
                 await grpc_server.stop(GRACE_SECONDS)
             await self._model.engine.stop()
@@ -139,6 +144,7 @@ def run_predictor(
     name: str = "dawnlist",
     grpc_port: int = 0,
     static: Path | None = None,
+    logs_answers: bool = False,
 ) -> None:
     """Answer for one namespace until a signal ends the process.
 
@@ -154,6 +160,7 @@ def run_predictor(
         name: The model's name in the routes.
         grpc_port: The port for gRPC; 0 for no gRPC.
         static: A file with items to return while no version could be loaded.
+        logs_answers: Whether to log what answers show, see shown_log.py.
 
     Raises:
         ValueError: the URL, the namespace, a key or the static file can't be used, or the process
@@ -165,7 +172,8 @@ def run_predictor(
     authenticator = Authenticator.from_environment(os.environ)
     max_connections = reserve_descriptors(has_grpc=grpc_port > 0)
     counts = PredictorMetrics(namespace)
-    model = DawnlistModel(name, ServingEngine(redis, namespace, static, counts), counts)
+    shown_log = ShownLog(redis, namespace, counts) if logs_answers else None
+    model = DawnlistModel(name, ServingEngine(redis, namespace, static, counts), counts, shown_log)
     alerts = _set_up_alerts(namespace)
     _set_up_event_loop()
     server = PredictorServer(model, counts, authenticator, alerts, host, port, max_connections)

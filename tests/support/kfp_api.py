@@ -33,6 +33,7 @@ from rich.console import Console
 from dawnlist.pipelines import cli, terminal
 from dawnlist.pipelines.deploy.manifests import YAML_LOADER
 from dawnlist.pipelines.kubeflow import output as kubeflow_words
+from dawnlist.pipelines.kubeflow.api_version import parse_api_version
 from dawnlist.pipelines.kubeflow.parameters import collect_step_names
 from dawnlist.pipelines.package import build_version_name
 from tests.support.threads import serving
@@ -40,6 +41,8 @@ from tests.support.threads import serving
 Object = dict[str, Any]
 LONG = ("max_concurrency", "interval_second")
 """int64 in the API's protocol buffers: text in JSON, and taken as a number, too."""
+UNDEFINED = ("commit_sha", "tag_name")
+"""What the API says of its health beyond its definition."""
 TYPES = {"str": str, "bool": bool, "int": int, "float": (int, float), "object": object}
 PARAMETERS = {"STRING": str, "NUMBER_INTEGER": (int, float), "NUMBER_DOUBLE": (int, float), "BOOLEAN": bool,
               "LIST": list, "STRUCT": dict}  # fmt: skip
@@ -171,6 +174,18 @@ class Kubeflow:
     """Whether experiments and runs are somebody's, whose namespace has to be said, and may not be otherwise."""
     page: int = 100
     """At most so many entries in a page."""
+    tag: str = "2.17.0"
+    """The version that it says it is."""
+    ui: bool = True
+    """Whether this is the server of the UI, which passes the API's requests on; else it is the API alone."""
+    waiting: str = ""
+    """The step whose pod waits in runs: no node has room for it."""
+    waiting_seconds: float = 0.0
+    """For how long that pod has waited, whenever it is looked at."""
+    hours_passed: float = 0.0
+    """How long ago runs were started, for the deadline of their package."""
+    terminated: set[str] = field(default_factory=set)
+    """The ids of runs that somebody has ended."""
     clock: int = 0
 
     def fault(self, request: str) -> str | None:
@@ -202,7 +217,9 @@ class Kubeflow:
     # the operations, by the names that the definition gives them
 
     def healthz_service_get_healthz(self) -> Object:
-        return {"multi_user": self.multi_user}
+        """As backend/src/apiserver/main.go writes it: with two fields that the definition has not."""
+        names = {"commit_sha": "0" * 40, "tag_name": self.tag}
+        return {**names, "multi_user": self.multi_user, "pipeline_store": "database"}
 
     def pipeline_service_list_pipelines(self, **query: Any) -> Object:
         return self._list("pipelines", self.pipelines, query)
@@ -225,7 +242,9 @@ class Kubeflow:
         self._get(self.pipelines, "pipeline_id", pipeline_id)
         return self._get(self.versions, "pipeline_version_id", pipeline_version_id)
 
-    def upload_pipeline_version(self, name: str, pipelineid: str, file: bytes) -> Object:
+    def upload_pipeline_version(
+        self, name: str, pipelineid: str, file: bytes, description: str = ""
+    ) -> Object:
         self._get(self.pipelines, "pipeline_id", pipelineid)
         if any(one["name"] == name and one["pipeline_id"] == pipelineid for one in self.versions):
             raise RefusedError(409, f"AlreadyExistsError: a version {name} exists")
@@ -233,10 +252,23 @@ class Kubeflow:
             "pipeline_id": pipelineid,
             "pipeline_version_id": str(uuid.uuid4()),
             "name": name,
+            "description": description,
         }
         return self._add(
-            self.versions, {**version, "display_name": name, "pipeline_spec": parsed(file)}
+            self.versions, {**version, "display_name": name, "pipeline_spec": self._read(file)}
         )
+
+    def _read(self, file: bytes) -> Object:
+        """A package as the API keeps it. Before 2.17 a document with a deadline is none that it knows.
+
+        backend/src/apiserver/template/v2_template.go, IsPlatformSpecWithKubernetesConfig: what protojson does not
+        know makes the document one of another kind, which is left out without a word.
+        """
+        spec = parsed(file)
+        version = parse_api_version(self.tag)
+        if version and version < (2, 17) and _deadline(spec):
+            return {**spec, "platform_spec": {}}
+        return spec
 
     def experiment_service_list_experiments(self, **query: Any) -> Object:
         self._owned(query)
@@ -258,9 +290,15 @@ class Kubeflow:
     def run_service_get_run(self, run_id: str) -> Object:
         """The run as it stands; each time one more of its steps has ended, so that nobody waits."""
         run = self._get(self.runs, "run_id", run_id)
-        if run["state"] in ("PENDING", "RUNNING"):
+        if run["state"] in ("PENDING", "RUNNING", "CANCELING"):
             self._advance(run)
         return run
+
+    def run_service_terminate_run(self, run_id: str) -> Object:
+        """The workflow gets a deadline of 0 seconds, so all but its exit handler ends."""
+        self._get(self.runs, "run_id", run_id)["state"] = "CANCELING"
+        self.terminated.add(run_id)
+        return {}
 
     def recurring_run_service_create_recurring_run(self, body: Object) -> Object:
         self._runnable(body)
@@ -341,9 +379,18 @@ class Kubeflow:
                 raise RefusedError(400, f"InvalidInputError: parameter {name} is missing")
 
     def _advance(self, run: Object) -> None:
+        """One more step ends, and the next one runs. A step that waits stays, until the run's deadline."""
         names = self.order(run)
         tasks = run.setdefault("run_details", {"task_details": []})["task_details"]
+        tasks[:] = [task for task in tasks if task["state"] in ("SUCCEEDED", "FAILED")]
         step = names[len(tasks) // 2]
+        if step == self.waiting:
+            if self._past_deadline(run):
+                self._end_by_deadline(run, tasks, step)
+            else:
+                tasks += self._waiting_tasks(run, step)
+                run["state"] = "RUNNING"
+            return
         failed = step == self.failing
         state = "FAILED" if failed else "SUCCEEDED"
         for name in (f"{step}-driver", step):  # what drives a step is a task of its own
@@ -355,12 +402,47 @@ class Kubeflow:
         run["state"] = state if over else "RUNNING"
         if over:
             run["finished_at"] = self.now()
+        else:
+            tasks.append(self._running_task(run, names[len(tasks) // 2]))
+
+    def _past_deadline(self, run: Object) -> bool:
+        reference = run["pipeline_version_reference"]["pipeline_version_id"]
+        version = self._get(self.versions, "pipeline_version_id", reference)
+        deadline = _deadline(version["pipeline_spec"])
+        passed = bool(deadline) and self.hours_passed * 3600 > deadline
+        return passed or run["run_id"] in self.terminated
+
+    def _end_by_deadline(self, run: Object, tasks: list[Object], step: str) -> None:
+        """As Argo ends a workflow at its deadline (workflow/controller/exec_control.go, workflowpod.go).
+
+        The pod that waits is deleted and fails, and the exit handler's pods are made and run all the same.
+        """
+        for name, state in ((step, "FAILED"), ("notify", "SUCCEEDED")):
+            tasks.append({"run_id": run["run_id"], "display_name": name, "state": state, "create_time": self.now(),
+                          "end_time": self.now()})  # fmt: skip
+        run |= {"state": "FAILED", "finished_at": self.now()}
+
+    def _running_task(self, run: Object, name: str, state: str = "RUNNING") -> Object:
+        """A task that has not ended: backend/src/apiserver/server/api_converter.go gives it the end of Go's zero."""
+        start = datetime.now(UTC) - timedelta(seconds=self.waiting_seconds)
+        return {"run_id": run["run_id"], "display_name": name, "state": state,
+                "start_time": start.isoformat(), "end_time": "0001-01-01T00:00:00Z"}  # fmt: skip
+
+    def _waiting_tasks(self, run: Object, step: str) -> list[Object]:
+        """A step whose pod waits: the step's node of the workflow runs, and the node of its pod is pending."""
+        return [self._running_task(run, step), self._running_task(run, "executor", "PENDING")]
 
     def order(self, run: Object) -> list[str]:
         """The steps of a run in some order; the API's tasks come in none that means anything."""
         reference = run["pipeline_version_reference"]["pipeline_version_id"]
         version = self._get(self.versions, "pipeline_version_id", reference)
         return sorted(collect_step_names(version["pipeline_spec"]["pipeline_spec"]))
+
+
+def _deadline(spec: Object) -> int:
+    """The seconds after which Argo ends a run of a package; 0 for no end."""
+    kubernetes = spec["platform_spec"].get("platforms", {}).get("kubernetes", {})
+    return int(kubernetes.get("pipelineConfig", {}).get("activeDeadlineSeconds", 0))
 
 
 @cache
@@ -388,6 +470,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         fault = self.kubeflow.fault(f"{self.command} {self.path}")
         if fault == "drop":
             self.close_connection = True
+            return
+        if self.command == "GET" and self.path == "/":
+            if self.kubeflow.ui:
+                self._send(200, b"<!doctype html><title>Kubeflow Pipelines</title>", "text/html")
+            else:
+                self._send(404, b"404 page not found", "text/plain")
             return
         if fault == "page":
             self._send(200, b"<!doctype html><title>Log in</title>", "text/html")
@@ -420,7 +508,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             check(given["body"], operation.body, operation.body)
         self.kubeflow.requests.append(operation.name)
         answer: Object = getattr(self.kubeflow, operation.name)(**given)
-        check(answer, operation.answer, operation.answer)
+        defined = {name: value for name, value in answer.items() if name not in UNDEFINED}
+        check(defined, operation.answer, operation.answer)
         return answer
 
     def _operation(self, path: str) -> tuple[Operation, dict[str, str]]:

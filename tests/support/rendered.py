@@ -18,9 +18,14 @@ OVERLAYS = tuple(sorted(folder.name for folder in (MANIFESTS / "overlays").iterd
 COMPONENTS = tuple(sorted(folder.name for folder in (MANIFESTS / "components").iterdir()))
 LAYERS = [
     *((overlay,) for overlay in OVERLAYS),
-    *((overlay, "keda", "monitoring", "spark") for overlay in OVERLAYS),
+    *((overlay, "keda", "monitoring", "sample-data", "spark") for overlay in OVERLAYS),
     *((overlay, "serving-runtime") for overlay in OVERLAYS),
+    *((overlay, "collector", "monitoring") for overlay in OVERLAYS),
     ("gke-gpu", "redis"),
+    ("gke-gpu", "kfp-store"),
+    ("local", "kfp-2.15"),
+    ("profile", "kfp-2.15"),
+    ("profile", "admin-rights"),
 ]
 """What is rendered and judged: each overlay, alone and with what may be added to it."""
 
@@ -129,3 +134,18 @@ def selected(selector: Tree, labels: dict[str, str]) -> bool:
         if wish["operator"] != "In" or labels.get(wish["key"]) not in wish["values"]:
             return False
     return bool(selector.get("matchLabels", {}).items() <= labels.items())
+
+
+def put(trees: list[Tree], place: str, value: Any) -> None:
+    """Change one field of one object, e.g. `Role/a rules 0 verbs`; None takes it away."""
+    owner, *way = place.split(" ")
+    *steps, last = (int(step) if step.isdigit() else step for step in way)
+    inner: Any = one(trees, *owner.split("/"))
+    for step in steps:
+        inner = inner[step]
+    if value is None:
+        del inner[last]
+    elif isinstance(inner, list):
+        inner[int(last)] = value
+    else:
+        inner[last] = value

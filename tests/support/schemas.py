@@ -1,8 +1,8 @@
 """What Kubernetes and the operators would say to an object, without a cluster: nothing, if all is well.
 
-Core kinds are held against Kubernetes' own OpenAPI schemas (kubernetes-validate, strict), KServe's against the models
-of its Python package. For kinds of which no package has a model the fields that are used here are listed, by hand,
-with their source.
+Core kinds are held against Kubernetes' own OpenAPI schemas (kubernetes-validate, strict); KServe's and Prometheus'
+against their custom resource definitions (crds.py), and KServe's also against the models of its Python package, which
+is newer. For the rest the fields that are used here are listed, by hand, with their source.
 """
 
 import importlib
@@ -15,6 +15,9 @@ from typing import Any, Final
 import kserve
 import kubernetes_validate
 
+from tests.support.crds import SPECS as DEFINED
+from tests.support.crds import crd_problems
+
 Tree = dict[str, Any]
 
 OLDEST: Final = "1.27"
@@ -23,7 +26,6 @@ SCALARS: Final = ("str", "int", "bool", "float")
 QUANTITIES: Final = ("V1beta1MetricQuantity",)
 """Such as 500m: the package names the type and has no model of it."""
 TEXTS: Final = "dict(str, str)"
-SELECTOR: Final = "V1LabelSelector"
 
 MODELS: Final = {
     "serving.kserve.io/v1beta1 InferenceService": "V1beta1InferenceService",
@@ -33,32 +35,6 @@ MODELS: Final = {
 _POD: Final[Tree] = {"cores": "int", "memory": "str", "template": "V1PodTemplateSpec"}
 
 SPECS: Final[dict[str, Tree]] = {
-    # prometheus-operator, Documentation/api-reference/api.md
-    "monitoring.coreos.com/v1 PodMonitor": {
-        "selector!": SELECTOR,
-        "namespaceSelector": {"any": "bool", "matchNames": "list[str]"},
-        "podMetricsEndpoints": [{"port": "str", "path": "str", "scheme": "str", "interval": "str"}],
-        "podTargetLabels": "list[str]",
-    },
-    "monitoring.coreos.com/v1 PrometheusRule": {
-        "groups": [
-            {
-                "name!": "str",
-                "interval": "str",
-                "rules": [
-                    {
-                        "alert": "str",
-                        "record": "str",
-                        "expr!": "str",
-                        "for": "str",
-                        "keep_firing_for": "str",
-                        "labels": TEXTS,
-                        "annotations": TEXTS,
-                    }
-                ],
-            }
-        ],
-    },
     # kubeflow/spark-operator 2.4, api/v1alpha1/sparkconnect_types.go
     "sparkoperator.k8s.io/v1alpha1 SparkConnect": {
         "sparkVersion!": "str",
@@ -85,8 +61,11 @@ SPECS: Final[dict[str, Tree]] = {
 def problems(tree: Tree) -> list[str]:
     """Every mistake in an object; a kind that nobody here can judge is one."""
     kind = f"{tree['apiVersion']} {tree['kind']}"
+    found: list[str] = []
     if kind in MODELS:
-        return list(mistakes(tree, MODELS[kind], tree["kind"]))
+        found += mistakes(tree, MODELS[kind], tree["kind"])
+    if kind in DEFINED:
+        return found + crd_problems(tree)
     if kind in SPECS:
         fields = {
             "apiVersion!": "str",

@@ -100,10 +100,21 @@ def is_alive(url: str) -> bool:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Reserve a port of this machine, where connections are refused until a server listens there.
+
+    The port stays bound until this process ends, so that the kernel gives it to nobody else. A
+    server that sets SO_REUSEADDR, as all do, can listen there all the same.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    port = int(holder.getsockname()[1])
+    holder.detach()  # it stays open without its object
+    return port
+
+
+NOBODY = f"127.0.0.1:{free_port()}"
+"""An address of this machine where connections are refused as long as this process lives."""
 
 
 def listens(port: int) -> bool:
@@ -111,6 +122,18 @@ def listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
+
+
+def list_listeners(port: int) -> list[str]:
+    """List the addresses at which somebody listens at a port, as /proc/net has them."""
+    addresses = []
+    for name, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        for line in Path("/proc/net", name).read_text().splitlines()[1:]:
+            address, hex_port = line.split()[1].split(":")
+            if int(hex_port, 16) == port and line.split()[3] == "0A":
+                words = [bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8)]
+                addresses.append(socket.inet_ntop(family, b"".join(words)))
+    return addresses
 
 
 @contextlib.contextmanager

@@ -21,3 +21,5 @@ class Recommendation:
     """A score for each item."""
     because: list[ItemReasons] | None = None
     """The reasons for each item; None unless the question asked for them."""
+    id: str = ""
+    """The id of the answer, by which events refer to it; empty if answers are not logged."""

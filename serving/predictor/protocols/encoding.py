@@ -37,14 +37,17 @@ class PredictionEncoder:
     ) -> bytes:
         """Encode `{"user_id", "tier", "model_version", "token", "as_of", "age_seconds", "items": […]}`.
 
+        Before the items comes "recommendation_id" if answers are logged.
         An item is `{"item_id", "title", "score"}`, with "because" if the question asked for it.
         """
         header = {
             "user_id": question.user_id,
             "tier": recommendation.tier,
             **describe_origin(catalogue),
-            "items": [],
         }
+        if recommendation.id:
+            header["recommendation_id"] = recommendation.id
+        header["items"] = []
         head = orjson.dumps(header)[:-2]  # without the end, "]}"
         rows = recommendation.items
         if not rows:

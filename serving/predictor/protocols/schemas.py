@@ -163,6 +163,7 @@ def _build_prediction_properties() -> JsonSchema:
         "user_id": _STRING,
         "tier": {"type": "string", "enum": list(TIERS)},
         **_build_origin_properties(),
+        "recommendation_id": {"type": "string", "description": "If answers are logged."},
         "items": _build_array(reference_schema("Item")),
     }
 

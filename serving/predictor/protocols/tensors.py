@@ -162,6 +162,9 @@ async def build_output_tensors(
         Tensor("tier", "BYTES", [n], [recommendation.tier for recommendation in recommendations]),
         Tensor("found", "INT32", [n], [len(ids) for ids in item_ids]),
     ]
+    if recommendations[0].id:
+        answer_ids = [recommendation.id for recommendation in recommendations]
+        tensors.append(Tensor("recommendation_id", "BYTES", [n], answer_ids))
     if any(recommendation.because is not None for recommendation in recommendations):
         reasons = []
         for recommendation in recommendations:

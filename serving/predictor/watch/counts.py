@@ -48,6 +48,8 @@ class PredictorMetrics(Collector):
         """Missing or damaged values of the store by what they are."""
         self.failures: dict[str, int] = {}
         """Exceptions that should never be raised, by class."""
+        self.shown = {"written": 0, "dropped": 0}
+        """Answers that were logged, and those that were not for lack of room or of a store."""
         self.closed_connections = 0
         """Connections that were closed to make room for others."""
         self.in_flight = 0
@@ -87,6 +89,10 @@ class PredictorMetrics(Collector):
         if tier not in self.request_seconds:
             self.request_seconds[tier] = Histogram()
         self.request_seconds[tier].observe(seconds)
+
+    def count_shown(self, what: str, answers: int) -> None:
+        """Count answers that were `written` to the log of what was shown, or `dropped`."""
+        self.shown[what] += answers
 
     def count_failure(self, kind: str) -> None:
         """Count an exception that should never be raised; `kind` is its class name."""
@@ -173,6 +179,12 @@ class PredictorMetrics(Collector):
         )
         yield families.build_counters(
             "failures", "Errors that should not happen, by class.", "kind", self.failures
+        )
+        yield families.build_counters(
+            "shown",
+            "Answers whose items were logged, or dropped from the log.",
+            "result",
+            self.shown,
         )
         yield families.build_counter(
             "closed_connections",

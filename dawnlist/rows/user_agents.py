@@ -12,7 +12,7 @@ from functools import cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dawnlist.components.filter_bots.agent_words import (
+from dawnlist.rows.agent_words import (
     CRAWLER_WORDS,
     PEOPLE_TEXTS,
     PREVIEW_WORDS,

@@ -1,0 +1,161 @@
+"""Turn an event that somebody sent into a record, or say why it is dropped."""
+
+import math
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from dawnlist.events.event_schema import explain_invalid_event
+
+MILLISECONDS_FROM: Final = 1e11
+"""A time at or above this is in milliseconds: as seconds it would be in the year 5138."""
+LEAST_SKEW_SECONDS: Final = 1.0
+"""A smaller difference between the clocks is the way over the network, and is not corrected."""
+MAX_FUTURE_SECONDS: Final = 60.0
+"""An event that lies further in the future than this counts as one of now."""
+MAX_PROPERTY_BYTES: Final = 8_000
+
+Record = dict[str, Any]
+"""An accepted event, as it stands in the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """What is known about all events of one request."""
+
+    received: float
+    """When the request came, in seconds since 1970."""
+    skew: float
+    """Seconds that the sender's clock is behind; 0 if it did not say when it sent the request."""
+    sender: str
+    """The name of the key; empty if none is asked for."""
+    agent: str
+    """The header User-Agent."""
+    network: str
+    """The sender's network, /24 or /48; empty if it is not known."""
+    country: str
+    """ISO code of the country; empty if it is not known."""
+    region: str
+    """ISO code of the part of the country; empty if it is not known."""
+
+
+class RefusedEventError(ValueError):
+    """The event can't be used. The message is the reason in one line."""
+
+
+def build_record(event: Any, request: RequestFacts, max_age_seconds: float) -> Record:
+    """Check an event and build its record.
+
+    Args:
+        event: The event as it was sent, parsed from JSON.
+        request: What is known about its request.
+        max_age_seconds: An event that is older than this is refused.
+
+    Raises:
+        RefusedEventError: the event breaks the schema, or its time can't be used.
+    """
+    reason = explain_invalid_event(event)
+    if reason is not None:
+        raise RefusedEventError(reason)
+    record = dict(event)
+    record["id"] = event.get("id") or uuid.uuid4().hex
+    for name in ("user", "anonymous", "item"):
+        if name in event:
+            record[name] = _normalise_event_id(name, event[name])
+    _check_properties(event)
+    record["time"] = _correct_time(event, request, max_age_seconds)
+    record["received"] = request.received
+    _add_request_facts(record, request)
+    return record
+
+
+def _normalise_event_id(name: str, value: str | int) -> str:
+    text = str(value).strip()
+    if not text:
+        raise RefusedEventError(f"{name}: {value!r} is blank")
+    return text
+
+
+def _check_properties(event: Record) -> None:
+    properties = event.get("properties")
+    if properties and len(orjson.dumps(properties)) > MAX_PROPERTY_BYTES:
+        raise RefusedEventError(f"properties: more than {MAX_PROPERTY_BYTES:,} bytes")
+
+
+def _correct_time(event: Record, request: RequestFacts, max_age_seconds: float) -> float:
+    """Return when the event happened by our clock, in seconds since 1970."""
+    if "time" not in event:
+        return request.received
+    time = _parse_time(event["time"]) + request.skew
+    if request.received - time > max_age_seconds:
+        days = max_age_seconds / 86_400
+        raise RefusedEventError(f"time: {event['time']!r} is more than {days:g} days ago")
+    if time - request.received > MAX_FUTURE_SECONDS:
+        return request.received
+    return time
+
+
+def _parse_time(value: str | int | float) -> float:
+    """Parse a time to seconds since 1970."""
+    if isinstance(value, str):
+        return _parse_iso_time(value)
+    seconds = float(value)
+    if seconds >= MILLISECONDS_FROM:
+        seconds /= 1000
+    if not math.isfinite(seconds):
+        raise RefusedEventError(f"time: {value!r} is not a time")
+    return seconds
+
+
+def _parse_iso_time(text: str) -> float:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise RefusedEventError(
+            f"time: {text!r} is not ISO-8601, such as 2026-01-31T03:00:00Z"
+        ) from None
+    if time.tzinfo is None:
+        raise RefusedEventError(f"time: {text!r} has no zone: end it with Z or +01:00")
+    try:
+        return time.astimezone(UTC).timestamp()
+    except OverflowError:
+        raise RefusedEventError(f"time: {text!r} is out of range") from None
+
+
+def compute_skew(sent: Any, received: float) -> float:
+    """Compute how many seconds the sender's clock is behind.
+
+    Args:
+        sent: When the request was sent by the sender's clock; None if it did not say.
+        received: When it came by our clock, in seconds since 1970.
+
+    Raises:
+        RefusedEventError: the time can't be read.
+    """
+    if sent is None:
+        return 0.0
+    if isinstance(sent, bool) or not isinstance(sent, str | int | float):
+        raise RefusedEventError("sent_at: give ISO-8601 with a zone, or seconds since 1970")
+    try:
+        skew = received - _parse_time(sent)
+    except RefusedEventError as error:
+        raise RefusedEventError(f"sent_at: {error}".replace("sent_at: time:", "sent_at:")) from None
+    if abs(skew) < LEAST_SKEW_SECONDS:
+        return 0.0
+    return skew
+
+
+def _add_request_facts(record: Record, request: RequestFacts) -> None:
+    facts = {
+        "sender": request.sender,
+        "agent": request.agent,
+        "network": request.network,
+        "country": request.country,
+        "region": request.region,
+    }
+    for name, value in facts.items():
+        if value:
+            record[name] = value

@@ -1,0 +1,1 @@
+"""Enrichment of events: emoji and moods, devices, places, and privacy."""

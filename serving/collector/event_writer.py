@@ -1,0 +1,174 @@
+"""Write accepted events to the stream in the store: many requests' events with one command.
+
+While a command is on its way the events of other requests wait, and go out together with the next
+one. So a store that writes its file to the disk for each command does it once for many requests.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import redis.asyncio
+import redis.exceptions
+
+from dawnlist.events.stream_keys import ENTRY_FIELD, REASON_FIELD, EventKeys
+
+MAX_GROUP_EVENTS: Final = 512
+"""Events in one command; more would hold up the store's other clients for milliseconds."""
+MAX_WAITING_EVENTS: Final = 20_000
+"""Events that wait for the store; a request that would exceed it is told to try again."""
+
+APPEND_SCRIPT: Final = """
+local answers = {}
+for i = 2, #ARGV, 2 do
+  local digest, entry = ARGV[i], ARGV[i + 1]
+  if digest ~= '' and (redis.call('SISMEMBER', KEYS[3], digest) == 1
+      or redis.call('SADD', KEYS[2], digest) == 0) then
+    answers[#answers + 1] = 0
+  else
+    redis.call('XADD', KEYS[1], '*', 'e', entry)
+    answers[#answers + 1] = 1
+  end
+end
+redis.call('EXPIRE', KEYS[2], ARGV[1])
+return answers
+"""
+"""Appends each event whose digest was not seen in this period or the one before.
+
+A store that is out of memory refuses the first write of the script, so that nothing is half done.
+"""
+
+
+class EventStatus(StrEnum):
+    """What became of an event."""
+
+    OK = "ok"
+    DUPLICATE = "duplicate"
+    DROPPED = "dropped"
+    RETRY = "retry"
+
+
+@dataclass(slots=True)
+class EventGroup:
+    """The events of one request that wait for the store."""
+
+    entries: list[tuple[bytes, bytes]]
+    """Digest and record of each event; the digest is empty for an event without an id."""
+    dead_letters: list[tuple[bytes, str]]
+    """Events that were dropped, and the reasons."""
+    answer: "asyncio.Future[list[EventStatus]]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    """The statuses of the entries and then of the dead letters."""
+
+    @property
+    def size(self) -> int:
+        """The number of events."""
+        return len(self.entries) + len(self.dead_letters)
+
+
+class EventWriter:
+    """Appends events to the streams of one shop."""
+
+    def __init__(
+        self, client: "redis.asyncio.Redis", keys: EventKeys, duplicate_seconds: float
+    ) -> None:
+        self._client: Any = client
+        self._keys = keys
+        self._period_seconds = max(1, round(duplicate_seconds))
+        self._script = client.register_script(APPEND_SCRIPT)
+        self._waiting: list[EventGroup] = []
+        self._waiting_events = 0
+        self._wakeup = asyncio.Event()
+        self.is_full = False
+        """Whether the store has no room for events; set by the watch over its memory."""
+
+    async def append(self, group: EventGroup) -> list[EventStatus]:
+        """Append the events of a request, and return what became of each."""
+        is_refused = self.is_full or self._waiting_events + group.size > MAX_WAITING_EVENTS
+        if is_refused:
+            return [EventStatus.RETRY] * group.size
+        self._waiting.append(group)
+        self._waiting_events += group.size
+        self._wakeup.set()
+        return await group.answer
+
+    async def run(self) -> None:
+        """Write groups, until the task is cancelled."""
+        while True:
+            await self._wakeup.wait()
+            groups = self._take_groups()
+            if not groups:
+                self._wakeup.clear()
+                continue
+            try:
+                await self._write_groups(groups)
+            except (redis.exceptions.RedisError, OSError):
+                _answer_all(groups, EventStatus.RETRY)
+            except BaseException:
+                _answer_all(groups, EventStatus.RETRY)
+                raise
+
+    def _take_groups(self) -> list[EventGroup]:
+        """Take the waiting groups that fit into one command; a larger group goes alone."""
+        groups: list[EventGroup] = []
+        events = 0
+        while self._waiting and (not groups or events + self._waiting[0].size <= MAX_GROUP_EVENTS):
+            group = self._waiting.pop(0)
+            groups.append(group)
+            events += group.size
+        self._waiting_events -= events
+        return groups
+
+    async def _write_groups(self, groups: list[EventGroup]) -> None:
+        pipeline = self._client.pipeline(transaction=False)
+        number_of_entries = self._add_append_command(pipeline, groups)
+        for group in groups:
+            for event, reason in group.dead_letters:
+                pipeline.xadd(self._keys.dead, {ENTRY_FIELD: event, REASON_FIELD: reason})
+        replies = await pipeline.execute(raise_on_error=False)
+        stored: Any = []
+        if number_of_entries:
+            stored = replies.pop(0)
+            if isinstance(stored, Exception):
+                stored = [None] * number_of_entries
+        _answer_groups(groups, stored, replies)
+
+    def _add_append_command(self, pipeline: Any, groups: list[EventGroup]) -> int:
+        """Add the command that appends all entries, and return their number."""
+        arguments: list[Any] = [2 * self._period_seconds]
+        for group in groups:
+            for digest, record in group.entries:
+                arguments += (digest, record)
+        number_of_entries = len(arguments) // 2
+        if number_of_entries:
+            period = int(time.time()) // self._period_seconds
+            keys = [self._keys.accepted, self._keys.seen(period), self._keys.seen(period - 1)]
+            pipeline.eval(APPEND_SCRIPT, len(keys), *keys, *arguments)
+        return number_of_entries
+
+
+def _answer_groups(groups: list[EventGroup], stored: list[int | None], dead: list[Any]) -> None:
+    """Give each group its statuses.
+
+    Args:
+        groups: The groups that were written.
+        stored: For each entry 1 if it was appended, 0 for a duplicate, None if the store refused.
+        dead: For each dead letter the store's answer, or its error.
+    """
+    statuses = {1: EventStatus.OK, 0: EventStatus.DUPLICATE, None: EventStatus.RETRY}
+    for group in groups:
+        answers = [statuses[stored.pop(0)] for _ in group.entries]
+        for _ in group.dead_letters:
+            is_lost = isinstance(dead.pop(0), Exception)
+            answers.append(EventStatus.RETRY if is_lost else EventStatus.DROPPED)
+        if not group.answer.done():
+            group.answer.set_result(answers)
+
+
+def _answer_all(groups: list[EventGroup], status: EventStatus) -> None:
+    for group in groups:
+        if not group.answer.done():
+            group.answer.set_result([status] * group.size)

@@ -1,0 +1,79 @@
+"""Write what people did into the store's recent events, from where the predictor's next answer has it."""
+
+from typing import Any, Final
+
+import redis
+
+from dawnlist.events.event_schema import ALIAS_TYPE
+from dawnlist.serving.collector.acceptance import Record
+from dawnlist.serving.collector.enrich.people import get_person
+from dawnlist.settings import SourceSettings
+from dawnlist.store.recent import (
+    DISLIKE_TYPE,
+    RecentEvent,
+    build_recent_key,
+    build_record_command,
+    parse_recent_events,
+)
+
+MOOD_TYPE: Final = "mood"
+LIKE_TYPE: Final = "like"
+"""A mood of positive weight counts like an event of this type."""
+
+
+class RecentWriter:
+    """Writes the recent events of one shop's people."""
+
+    def __init__(self, client: "redis.Redis", namespace: str, settings: SourceSettings) -> None:
+        self._client: Any = client
+        self._namespace = namespace
+        self._event_types = settings.events
+        self._weights = settings.wanted_weights
+
+    def write(self, records: list[Record]) -> None:
+        """Write the events of records that a model learns from.
+
+        Events of programs are not written, nor those of nobody in particular.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for record in records:
+            if record["type"] == ALIAS_TYPE:
+                self._hand_over(pipeline, record)
+            event = self._build_event(record)
+            if event is not None:
+                command = build_record_command(self._namespace, get_person(record), event)
+                pipeline.execute_command(*command)
+        if len(pipeline):
+            pipeline.execute()
+
+    def _build_event(self, record: Record) -> RecentEvent | None:
+        """Return a record as a recent event; None if it is none."""
+        is_usable = record.get("item") and get_person(record) and not record.get("is_program")
+        if not is_usable:
+            return None
+        event_type = self._event_types.get(record["type"], record["type"])
+        if event_type == MOOD_TYPE:
+            event_type = _choose_mood_type(record.get("mood_weight") or 0.0)
+        if event_type not in self._weights and event_type != DISLIKE_TYPE:
+            return None
+        return RecentEvent(record["item"], event_type, record["time"])
+
+    def _hand_over(self, pipeline: Any, record: Record) -> None:
+        """Give a user the recent events of the anonymous id that belongs to them."""
+        key = build_recent_key(self._namespace, record["anonymous"])
+        value = self._client.get(key)
+        if not value:
+            return
+        for event in parse_recent_events(value):
+            command = build_record_command(self._namespace, record["user"], event)
+            pipeline.execute_command(*command)
+        pipeline.delete(key)
+
+
+def _choose_mood_type(weight: float) -> str:
+    """Return the type of event that a mood of this weight counts like."""
+    if weight > 0:
+        return LIKE_TYPE
+    if weight < 0:
+        return DISLIKE_TYPE
+    return MOOD_TYPE

@@ -1,0 +1,118 @@
+"""Run `dawnlist collect`: the collector on uvicorn, for one shop."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import redis.asyncio
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from dawnlist.events.stream_keys import EventKeys
+from dawnlist.serving.collector.counts import CollectorMetrics
+from dawnlist.serving.collector.event_writer import EventWriter
+from dawnlist.serving.collector.intake import Intake
+from dawnlist.serving.collector.places import PlaceFinder
+from dawnlist.serving.collector.privacy import DailySalts
+from dawnlist.serving.collector.routes import CollectorRoutes
+from dawnlist.serving.collector.senders import RateLimiter, Senders
+from dawnlist.serving.collector.watch import StoreWatch, check_durability
+from dawnlist.settings import CollectorSettings
+from dawnlist.store.client import strip_cluster_suffix
+from dawnlist.urls import REDIS_PASSWORD, read_password
+
+DEFAULT_PORT: Final = 8081
+STORE_TIMEOUT_SECONDS: Final = 5.0
+GRACE_SECONDS: Final = 10
+
+collector_log = logging.getLogger("dawnlist.collector")
+
+
+def connect_async(url: str) -> "redis.asyncio.Redis":
+    """Return a client of the store for asyncio; it connects when it is used."""
+    client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
+        strip_cluster_suffix(url),
+        password=read_password(REDIS_PASSWORD),
+        socket_timeout=STORE_TIMEOUT_SECONDS,
+        socket_connect_timeout=STORE_TIMEOUT_SECONDS,
+    )
+    return client
+
+
+def build_collector(url: str, namespace: str, settings: CollectorSettings) -> Starlette:
+    """Build the application.
+
+    Raises:
+        ValueError: a key, the file of places, the URL or the namespace can't be used.
+    """
+    senders = Senders.from_environment(os.environ, settings.browser_keys)
+    places = PlaceFinder(settings)
+    client = connect_async(url)
+    keys = EventKeys(namespace)
+    metrics = CollectorMetrics(namespace)
+    writer = EventWriter(client, keys, settings.duplicate_minutes * 60)
+    watch = StoreWatch(client, keys, writer, metrics, settings.max_memory_share)
+    intake = Intake(writer, DailySalts(client, keys), settings.max_age_days * 86_400)
+    limiter = RateLimiter(settings.events_per_second)
+    routes = CollectorRoutes(intake, senders, limiter, places, watch, metrics)
+
+    @contextlib.asynccontextmanager
+    async def run_tasks(app: Starlette) -> AsyncIterator[None]:
+        unknown = await check_durability(client, settings.durability)
+        if unknown:
+            collector_log.warning(unknown)
+        await watch.look()
+        tasks = [asyncio.create_task(writer.run()), asyncio.create_task(watch.run())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await client.aclose()
+
+    return Starlette(routes=_list_routes(routes), lifespan=run_tasks)
+
+
+def _list_routes(routes: CollectorRoutes) -> list[Route]:
+    handlers: list[tuple[str, Any, str]] = [
+        ("/v1/events", routes.take_batch, "POST"),
+        ("/v1/events", routes.answer_preflight, "OPTIONS"),
+        ("/v1/event.gif", routes.take_picture, "GET"),
+        ("/healthz", routes.answer_health, "GET"),
+        ("/readyz", routes.answer_readiness, "GET"),
+        ("/metrics", routes.answer_metrics, "GET"),
+        ("/v1/client.js", routes.answer_client, "GET"),
+        ("/v1/client.d.ts", routes.answer_client, "GET"),
+        ("/openapi.json", routes.answer_openapi, "GET"),
+    ]
+    return [Route(path, handler, methods=[method]) for path, handler, method in handlers]
+
+
+def run_collector(
+    url: str, namespace: str, settings: CollectorSettings, host: str, port: int
+) -> None:
+    """Collect events of one shop until a signal ends the process.
+
+    Args:
+        url: The store's URL.
+        namespace: The shop.
+        settings: The section `collector` of the shop's settings.
+        host: The address to listen on; 0.0.0.0 is for containers.
+        port: The port to listen on.
+
+    Raises:
+        ValueError: a setting, a key, the URL or the namespace can't be used.
+    """
+    app = build_collector(url, namespace, settings)
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )

@@ -1,0 +1,119 @@
+"""Log what answers showed: one entry of a stream for each answer, written after it is sent.
+
+An answer waits for nothing: it only adds to a queue in memory. What does not fit into the queue is
+dropped and counted. The firehose lands the stream in the lake's table `shown`.
+"""
+
+import asyncio
+import itertools
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+import redis.asyncio
+import redis.exceptions
+
+from dawnlist.events.stream_keys import ENTRY_FIELD, EventKeys
+from dawnlist.serving.predictor.answers.question import Question
+from dawnlist.serving.predictor.answers.recommendation import Recommendation
+from dawnlist.serving.predictor.protocols.encoding import ServedCatalogue
+from dawnlist.serving.predictor.watch import logs
+from dawnlist.serving.predictor.watch.counts import PredictorMetrics
+from dawnlist.store.client import strip_cluster_suffix
+from dawnlist.urls import REDIS_PASSWORD, read_password
+
+MAX_QUEUE_ENTRIES: Final = 10_000
+"""Entries that wait to be written; a few seconds of the fastest predictor."""
+WRITE_ENTRIES: Final = 500
+"""Entries in one command."""
+WRITE_SECONDS: Final = 0.1
+MAX_STREAM_ENTRIES: Final = 1_000_000
+"""A stream that is longer has no firehose: entries are dropped and counted."""
+STORE_TIMEOUT_SECONDS: Final = 2.0
+
+QueueEntry = tuple[str, float, Question, ServedCatalogue, Recommendation]
+"""The id of an answer, its time in seconds since 1970, and what it was made of."""
+
+
+class ShownLog:
+    """Writes what answers showed. It belongs to one event loop."""
+
+    def __init__(self, url: str, namespace: str, metrics: PredictorMetrics) -> None:
+        """Prepare the log; `run` connects it.
+
+        Raises:
+            ValueError: the URL or the namespace can't be used.
+        """
+        self._stream = EventKeys(namespace).shown
+        self._metrics = metrics
+        self._queue: list[QueueEntry] = []
+        self._prefix = secrets.token_hex(6)
+        self._numbers = itertools.count(1)
+        self._client: Any = redis.asyncio.Redis.from_url(
+            strip_cluster_suffix(url),
+            password=read_password(REDIS_PASSWORD),
+            socket_timeout=STORE_TIMEOUT_SECONDS,
+            socket_connect_timeout=STORE_TIMEOUT_SECONDS,
+        )
+
+    def add(
+        self,
+        questions: Sequence[Question],
+        catalogue: ServedCatalogue,
+        recommendations: Sequence[Recommendation],
+    ) -> None:
+        """Give each answer an id, and queue it."""
+        now = time.time()
+        for question, recommendation in zip(questions, recommendations, strict=True):
+            recommendation.id = f"{self._prefix}-{next(self._numbers):x}"
+            if len(self._queue) >= MAX_QUEUE_ENTRIES:
+                self._metrics.count_shown("dropped", 1)
+            else:
+                entry = (recommendation.id, now, question, catalogue, recommendation)
+                self._queue.append(entry)
+
+    async def run(self) -> None:
+        """Write the queue, until the task is cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(WRITE_SECONDS)
+                while self._queue:
+                    await self.write_once()
+        finally:
+            await self._client.aclose()
+
+    async def write_once(self) -> None:
+        """Write the oldest entries of the queue. What the store does not take is dropped."""
+        entries = self._queue[:WRITE_ENTRIES]
+        del self._queue[:WRITE_ENTRIES]
+        try:
+            if await self._client.xlen(self._stream) >= MAX_STREAM_ENTRIES:
+                self._metrics.count_shown("dropped", len(entries))
+                return
+            pipeline = self._client.pipeline(transaction=False)
+            for entry in entries:
+                pipeline.xadd(self._stream, {ENTRY_FIELD: _encode_entry(entry)})
+            answers = await pipeline.execute(raise_on_error=False)
+        except (redis.exceptions.RedisError, OSError) as error:
+            self._metrics.count_shown("dropped", len(entries))
+            logs.log_event(logging.WARNING, "answers not logged", reason=str(error))
+            return
+        refused = sum(isinstance(answer, Exception) for answer in answers)
+        self._metrics.count_shown("dropped", refused)
+        self._metrics.count_shown("written", len(entries) - refused)
+
+
+def _encode_entry(entry: QueueEntry) -> bytes:
+    answer_id, seconds, question, catalogue, recommendation = entry
+    record = {
+        "id": answer_id,
+        "time": seconds,
+        "user": question.user_id,
+        "items": catalogue.item_ids.take(recommendation.items),
+        "tier": recommendation.tier,
+        "token": catalogue.token,
+    }
+    return orjson.dumps(record)

@@ -1,0 +1,125 @@
+"""The log of what answers showed: an id in each answer, an entry for each, and no wait for the store."""
+
+import asyncio
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+import redis
+
+from dawnlist.explore.lake_sql import query_lake
+from dawnlist.lake.lake import Lake
+from dawnlist.serving.collector.firehose import Firehose
+from dawnlist.serving.predictor import shown_log as shown_log_module
+from dawnlist.serving.predictor.shown_log import ShownLog
+from dawnlist.serving.predictor.watch.counts import PredictorMetrics
+from tests.support.collecting import KEYS, count_entries, read_stream
+from tests.support.published import publish, shop
+from tests.support.servers import running_predictor
+
+
+def test_each_answer_has_an_id_and_lands_in_the_lake(valkey: str, tmp_path: Path) -> None:
+    publish(valkey, shop())
+    with (
+        running_predictor(valkey, "shop", logs_answers=True) as running,
+        httpx.Client(timeout=60) as client,
+    ):
+        lean = client.get(f"{running.url}/v1/recommendations/ann").json()
+        body = {"instances": [{"user_id": "bob"}, {"user_id": "new"}]}
+        first, second = client.post(f"{running.url}/v1/models/dawnlist:predict", json=body).json()[
+            "predictions"
+        ]
+        tensor = {"name": "user_id", "shape": [1], "datatype": "BYTES", "data": ["ann"]}
+        v2 = client.post(
+            f"{running.url}/v2/models/dawnlist/infer", json={"inputs": [tensor]}
+        ).json()
+        outputs = {output["name"]: output["data"] for output in v2["outputs"]}
+        ids = [
+            lean["recommendation_id"],
+            first["recommendation_id"],
+            second["recommendation_id"],
+            *outputs["recommendation_id"],
+        ]
+        assert len(set(ids)) == 4
+        deadline = time.monotonic() + 60
+        while count_entries(valkey, KEYS.shown) < 4 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert (
+            'dawnlist_shown_total{result="written",shop="shop"} 4.0'
+            in client.get(f"{running.url}/metrics").text
+        )
+    entries = read_stream(valkey, KEYS.shown)
+    assert [entry["id"] for entry in entries] == ids
+    assert (entries[0]["user"], entries[0]["items"], entries[0]["tier"]) == (
+        "ann",
+        ["c", "a"],
+        lean["tier"],
+    )
+    assert entries[0]["token"] == lean["token"]
+    lake = Lake.open(str(tmp_path), "shop")
+    with redis.from_url(valkey) as store:
+        Firehose(store, lake, "shop").land_everything()
+    rows = query_lake(
+        lake, "SELECT recommendation_id, items FROM shown ORDER BY stream_id"
+    ).to_pylist()
+    assert rows[0] == {"recommendation_id": ids[0], "items": ["c", "a"]} and len(rows) == 4
+
+
+def make_log(url: str, answers: int) -> tuple[ShownLog, PredictorMetrics]:
+    """A log with as many answers in its queue."""
+    metrics = PredictorMetrics("shop")
+    log = ShownLog(url, "shop", metrics)
+    catalogue: Any = SimpleNamespace(
+        item_ids=SimpleNamespace(take=lambda rows: ["i"] * len(rows)), token="1-a"
+    )
+    for _ in range(answers):
+        question: Any = SimpleNamespace(user_id="u1")
+        recommendation: Any = SimpleNamespace(items=[0], tier="list", id="")
+        log.add([question], catalogue, [recommendation])
+    return log, metrics
+
+
+async def write(log: ShownLog) -> None:
+    await log.write_once()
+    await log._client.aclose()
+
+
+def test_a_full_queue_drops_and_counts(monkeypatch: pytest.MonkeyPatch, valkey: str) -> None:
+    monkeypatch.setattr(shown_log_module, "MAX_QUEUE_ENTRIES", 3)
+    log, metrics = make_log(valkey, 5)
+    assert metrics.shown == {"written": 0, "dropped": 2}
+    asyncio.run(write(log))
+    assert metrics.shown == {"written": 3, "dropped": 2} and count_entries(valkey, KEYS.shown) == 3
+
+
+def test_a_store_that_is_away_costs_the_entries_alone(unused_port: int) -> None:
+    log, metrics = make_log(f"redis://127.0.0.1:{unused_port}/0", 2)
+    asyncio.run(write(log))
+    assert metrics.shown == {"written": 0, "dropped": 2}
+
+
+@pytest.mark.parametrize(("limit", "written"), [(2, 0), (3, 1)])
+def test_a_stream_that_nobody_lands_does_not_grow_for_ever(
+    monkeypatch: pytest.MonkeyPatch, valkey: str, limit: int, written: int
+) -> None:
+    monkeypatch.setattr(shown_log_module, "MAX_STREAM_ENTRIES", limit)
+    with redis.from_url(valkey) as store:
+        for _ in range(2):
+            store.xadd(KEYS.shown, {"e": orjson.dumps({})})
+    log, metrics = make_log(valkey, 1)
+    asyncio.run(write(log))
+    assert metrics.shown == {"written": written, "dropped": 1 - written}
+
+
+@pytest.fixture
+def unused_port() -> Any:
+    """A port that is bound and listens to nobody."""
+    import socket
+
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
