@@ -94,13 +94,16 @@ STEP_RESOURCES: Final[dict[str, StepResources]] = {
 def choose_resources(task: str) -> StepResources:
     """Choose what a task may use. A pod of several steps gets the most cores of any, and all their time."""
     steps = [STEP_RESOURCES[step] for step in list_pod_steps(task)]
+    secrets: dict[str, None] = {}
+    for step in steps:
+        secrets |= dict.fromkeys(step.secrets)
     return StepResources(
         cpu=max(step.cpu for step in steps),
         minutes=sum(step.minutes for step in steps),
         retries=max(step.retries for step in steps),
         fits_model=any(step.fits_model for step in steps),
         scratch=sum(step.scratch for step in steps),
-        secret=max(step.secret for step in steps),
+        secrets=tuple(secrets),
     )
 
 

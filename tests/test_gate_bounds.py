@@ -22,9 +22,10 @@ from dawnlist.components.gate.quality_rules import (
     get_primary_metric,
 )
 from dawnlist.components.gate.rules import rule_at_least, rule_at_most
-from dawnlist.components.gate.verdict import decide_verdict, validate_force_reason
+from dawnlist.components.gate.verdict import decide_verdict
 from dawnlist.components.gate.volume import PeriodVolume, measure_volume
 from dawnlist.model.evaluation import Evaluation
+from dawnlist.records.run_parameters import parse_force_reason
 from dawnlist.records.verdict import GateRule
 from dawnlist.settings import GateSettings
 from tests.support.gates import DAY, LIVE, broken, evaluation, past, spread_out, verdict
@@ -311,9 +312,9 @@ def test_shares_of_dropped_events() -> None:
 
 @pytest.mark.parametrize("length", [10, 500])
 def test_a_reason_of_a_forced_pass_has_ten_to_five_hundred_letters(length: int) -> None:
-    assert validate_force_reason("x" * length) == "x" * length
+    assert parse_force_reason("x" * length) == "x" * length
     with pytest.raises(ValueError, match="say why in 10 to 500 letters"):
-        validate_force_reason("x" * {10: 9, 500: 501}[length])
+        parse_force_reason("x" * {10: 9, 500: 501}[length])
 
 
 def test_a_tie_of_challenger_and_popularity_goes_to_popularity() -> None:

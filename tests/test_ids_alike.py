@@ -132,7 +132,7 @@ def test_the_limit_of_rounded_ids(rounded: int, stops: bool) -> None:
 
 def test_the_predictor_reads_ids_as_clean_does() -> None:
     connection = ibis.duckdb.connect()
-    texts = [text for text in TEXTS if text]
+    texts: list[str | None] = [text for text in TEXTS if text]
     more = [
         " 123 ",
         "123.0",
