@@ -59,7 +59,7 @@ def test_a_folder_without_runs_is_left_alone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@component
+@component  # type: ignore[untyped-decorator]
 def publish(lake: str, as_of: str, namespace: str, run: str, force: str) -> None:
     from dawnlist.cuts import parse_as_of
     from dawnlist.records.run_records import record_step
