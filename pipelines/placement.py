@@ -10,6 +10,7 @@ from typing import Final
 from kfp import dsl, kubernetes
 
 from dawnlist.components.image import IMAGE
+from dawnlist.pipelines.pod_steps import list_pod_steps
 from dawnlist.pipelines.step_memory import (
     ShopSize,
     compute_memory_limit,
@@ -90,6 +91,22 @@ STEP_RESOURCES: Final[dict[str, StepResources]] = {
 }
 
 
+def choose_resources(task: str) -> StepResources:
+    """Choose what a task may use. A pod of several steps gets the most cores of any, and all their time."""
+    steps = [STEP_RESOURCES[step] for step in list_pod_steps(task)]
+    secrets: dict[str, None] = {}
+    for step in steps:
+        secrets |= dict.fromkeys(step.secrets)
+    return StepResources(
+        cpu=max(step.cpu for step in steps),
+        minutes=sum(step.minutes for step in steps),
+        retries=max(step.retries for step in steps),
+        fits_model=any(step.fits_model for step in steps),
+        scratch=sum(step.scratch for step in steps),
+        secrets=tuple(secrets),
+    )
+
+
 @dataclass(frozen=True)
 class NodeKind:
     """A kind of node: its labels, and the taint that keeps other pods off it."""
@@ -131,6 +148,8 @@ class Placement:
     """GKE's name of a kind of GPU, such as nvidia-l4; empty for any."""
     run_hours: int = RUN_HOURS
     """Argo ends the run after this many hours, also when a pod waits for a node. 0 for no end."""
+    compact: bool = False
+    """Whether the short steps share pods, see pod_steps. It suits small shops."""
     kfp_version: str = KFP_VERSIONS[-1]
     """The oldest version of Kubeflow Pipelines that has to run the package. What that version does
     not know is left out: a run's end before 2.17, and the steps' user before 2.16."""
@@ -177,7 +196,7 @@ class Placement:
             self._place_task(task, step_name)
 
     def _place_task(self, task: dsl.PipelineTask, step_name: str) -> None:
-        step = STEP_RESOURCES[step_name]
+        step = choose_resources(step_name)
         task.set_container_image(self.image or IMAGE)
         # The run's id is one of the inputs, so a cached result could never be used again.
         task.set_caching_options(False)
