@@ -33,8 +33,8 @@ from tests.test_notify import AS_OF, HOSTILE, Night, evaluation
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 GIVEN = {**PIPELINE_DEFAULTS, "shop_source": "postgresql://dawn@db/shop", "shop_lake": "gs://bucket/lake",
-         "shop_store": "redis://s:6379/0", "as_of": format_iso(AS_OF), "shop": "shop", "list_length": 10,
-         "search": {"factors": [16.0, 32.0]}}  # fmt: skip
+         "shop_store": "redis://s:6379/0", "as_of": format_iso(AS_OF), "shop": "shop", "shop_settings": "",
+         "list_length": 10, "search": {"factors": [16.0, 32.0]}}  # fmt: skip
 SEARCH = GIVEN["search"]
 LEAKY = (
     "could not log in as 'bob' to postgresql://dawn:hush-1@db/shop with hush-22 from 10.1.2.3:\n"
