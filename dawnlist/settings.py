@@ -95,11 +95,17 @@ class SourceSettings(_Section):
     """
     statement_timeout_seconds: float = Field(default=600.0, gt=0)
     """Cancel a query on the source database after this many seconds."""
+    collected_events: bool = False
+    """Learn from the events that the collector landed, too (docs/COLLECTOR.md).
+
+    An event that the source has under the same event_id counts once.
+    """
     columns: dict[str, list[str]] = Field(default_factory=dict)
     """The source's names for our columns, in addition to the usual ones, e.g. {user_id: [visitor]}.
 
-    Case, underscores, dots and blanks make no difference. An empty list says that the source has
-    no such column, whatever its names are, e.g. {event_id: []}.
+    Case, underscores, dots and blanks make no difference. A path names a value inside a column of
+    objects, e.g. {item_id: [properties.product_id]}; its keys are written as the source does. An
+    empty list says that the source has no such column, whatever its names are, e.g. {event_id: []}.
     """
     events: dict[str, str] = Field(default_factory=dict)
     """The event type for each of the source's event names, e.g. {addtocart: cart}.
@@ -424,6 +430,12 @@ class LimitSettings(_Section):
     """Fail if more than this share of the rows has the event id of another event.
 
     Such a column is no id of an event. Rows below the limit are kept under an id of their own.
+    """
+    max_rounded_ids: float = Field(default=0.01, ge=0, le=1)
+    """Fail if more than this share of the rows has an id that was rounded, such as 1.23457E+12.
+
+    Spreadsheets and float columns drop the last digits of long ids, so that one id stands for many.
+    Rows below the limit are rejected.
     """
     max_without_user: float = Field(default=0.95, ge=0, le=1)
     """Fail if more than this share of the rows has no user; 1 accepts any share.

@@ -444,7 +444,8 @@ def test_the_step_tells_and_its_record_says_whom(night: Night, server: MailServe
     record = night.lake.read_json("runs", "20260131T030000Z", "run-1", "notify.json")
     subject = "[shop] Published: version 4, 2026-01-31 03:00 UTC"
     assert [mail["Subject"] for mail in server.mails] == [subject]
-    assert record["report"] == {"told": [f"told mail by 127.0.0.1:{server.port}: {subject}"]}
+    told_mail = f"told mail by 127.0.0.1:{server.port}: {subject}"
+    assert record["report"] == {"registrations": {}, "told": [told_mail]}
 
 
 def test_a_run_whose_time_kubeflow_left_out_is_told_with_the_day_of_its_record(

@@ -11,6 +11,8 @@ from dawnlist.components.clean.fates import (
     NESTED_ITEM,
     NESTED_USER,
     REASONS_WITHOUT_MISTAKE,
+    ROUNDED_ITEM,
+    ROUNDED_USER,
     UNKNOWN_EVENT,
 )
 from dawnlist.components.clean.profile import CleaningProfile, DayVolume
@@ -95,6 +97,7 @@ def check_limits(
     """
     violations = _check_shares(profile, limits) + _check_volume(profile.volume, limits)
     violations += _check_nested_ids(profile)
+    violations += _check_rounded_ids(profile, limits)
     violations += _check_event_ids(profile, limits)
     if is_first and 0 < profile.rows_in == profile.rows_of_no_window:
         violations = [
@@ -159,7 +162,23 @@ def _check_nested_ids(profile: CleaningProfile) -> list[str]:
         if 2 * count > profile.rows_in:
             violations.append(
                 f"{count:,} of {profile.rows_in:,} rows have an object or a list for {canonical}: "
-                f"name a column of plain ids in source.columns: {{{canonical}: [its name]}}"
+                f"name a column of plain ids in source.columns, {{{canonical}: [its name]}}, or a "
+                "path to the id, such as user.id"
+            )
+    return violations
+
+
+def _check_rounded_ids(profile: CleaningProfile, limits: LimitSettings) -> list[str]:
+    """Refuse a source whose ids have lost digits; fewer rows than min_rows only if most have."""
+    violations = []
+    for reason, canonical in ((ROUNDED_USER, "user_id"), (ROUNDED_ITEM, "item_id")):
+        count, rows = profile.reasons.get(reason, 0), profile.rows_in
+        is_judged = rows >= limits.min_rows or 2 * count > rows
+        if is_judged and count > limits.max_rounded_ids * rows:
+            violations.append(
+                f"{count:,} of {rows:,} rows have a rounded {canonical}, such as 1.23457E+12, more "
+                f"than limits.max_rounded_ids ({limits.max_rounded_ids:.1%}): a spreadsheet or a "
+                "float column has dropped its last digits; export the column as text"
             )
     return violations
 

@@ -5,7 +5,7 @@ from typing import Any
 from dawnlist.components.clean.engine import CleaningEngine
 from dawnlist.components.clean.landed_objects import LandedObject
 from dawnlist.rows.coercions import clean_text
-from dawnlist.rows.column_aliases import normalise_name
+from dawnlist.rows.column_aliases import find_listed_columns, normalise_name
 from dawnlist.settings import SourceSettings
 
 UNMIXED_COLUMNS = ("user_id", "item_id", "event_type")
@@ -38,11 +38,11 @@ def _group_columns(
     landed_object: LandedObject, indices: list[int], listed_names: list[str]
 ) -> list[list[int]]:
     """Group columns that mean the same: those that the settings list, and those of one name."""
-    listed = set(map(normalise_name, listed_names))
+    listed = find_listed_columns(landed_object.columns, listed_names)
     groups: dict[str, list[int]] = {}
     for index in indices:
         name = normalise_name(landed_object.columns[index])
-        group = "listed in the settings" if name in listed else name
+        group = "listed in the settings" if index in listed else name
         groups.setdefault(group, []).append(index)
     return list(groups.values())
 
@@ -68,7 +68,9 @@ def _print_ignored_columns(
     columns = landed_object.columns
     taken = ", ".join(columns[index] for index in chosen)
     for index, rows in counts.items():
-        if rows and index not in chosen:
+        # The objects of a column are no rivals of the ids inside them.
+        holds_chosen = any(columns[own].startswith(f"{columns[index]}.") for own in chosen)
+        if rows and index not in chosen and not holds_chosen:
             print(
                 f"{canonical} is taken from {taken} alone; {rows:,} rows have a value in "
                 f"{columns[index]!r}: to use both, list both in the settings, source.columns: "

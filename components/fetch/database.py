@@ -23,6 +23,7 @@ from dawnlist.components.fetch.dialects import (
     list_opening_statements,
     parse_database_url,
 )
+from dawnlist.components.fetch.formats.paths import add_paths_to_batches
 from dawnlist.components.fetch.read_ahead import RecordBatches
 from dawnlist.components.fetch.window_bounds import convert_window_bounds
 from dawnlist.settings import SourceSettings
@@ -125,7 +126,8 @@ class DatabaseSource:
     def _read_table(self, table: sa.TableClause, window: ColumnWindow | None) -> RecordBatches:
         url = parse_database_url(self.url)
         with translate_database_errors(self.url):
-            yield from read_source_table(url, self.settings, table, window)
+            batches = read_source_table(url, self.settings, table, window)
+            yield from add_paths_to_batches(batches, self.settings.columns)
 
     def _timed(self, connection: sa.Connection) -> sa.TableClause:
         """Reflect the table of the interactions.

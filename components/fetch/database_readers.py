@@ -4,6 +4,7 @@ docs/INGEST.md has the measurements behind this choice. Each read is one stateme
 transaction of its own, and its result is streamed.
 """
 
+import itertools
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -17,7 +18,13 @@ from dawnlist.components.fetch.dialects import (
     create_source_engine,
     list_opening_statements,
 )
-from dawnlist.components.fetch.driver_values import escape_invalid_texts, restore_infinities
+from dawnlist.components.fetch.driver_values import (
+    decode_bytes,
+    decode_schema,
+    escape_invalid_texts,
+    read_marked_bytes,
+    restore_infinities,
+)
 from dawnlist.components.fetch.read_ahead import RecordBatches
 from dawnlist.settings import SourceSettings
 
@@ -138,9 +145,9 @@ def _read_postgresql(
             cursor.execute(_BIND_WINDOW, (str(window.first), str(window.last)))
         cursor.execute(compile_postgresql_query(table, window))
         reader = cursor.fetch_record_batch()
-        yield _build_empty_batch(reader.schema)
+        yield _build_empty_batch(decode_schema(reader.schema))
         for batch in reader:
-            yield restore_infinities(batch)
+            yield decode_bytes(restore_infinities(batch))
 
 
 def _read_sqlite(
@@ -159,8 +166,8 @@ def _read_sqlite(
         reader = cursor.fetch_record_batch()
         yield _build_empty_batch(reader.schema)
         text_row_and_more = reader.read_next_batch()
-        yield escape_invalid_texts(text_row_and_more.slice(1))
-        yield from map(escape_invalid_texts, reader)
+        for batch in itertools.chain([text_row_and_more.slice(1)], reader):
+            yield escape_invalid_texts(read_marked_bytes(batch))
 
 
 def _compile_sqlite_query(
@@ -187,7 +194,7 @@ def _read_with_sqlalchemy(
     engine = create_source_engine(url, settings)
     query = _select_window(table, engine.dialect.name, window)
     schema = _infer_schema(table, query)
-    yield _build_empty_batch(schema)
+    yield _build_empty_batch(decode_schema(schema))
     try:
         with engine.connect() as connection:
             for statement in list_opening_statements(engine.dialect, settings):
@@ -203,10 +210,14 @@ def _read_with_sqlalchemy(
 
 
 def _infer_schema(table: sa.TableClause, query: sa.Select[Any]) -> pa.Schema:
-    """Columns that are selected as floats are float64; all others are selected as text."""
+    """Columns that are selected as floats or bytes have these types; all others are text."""
     fields = []
     for name, column in zip(table.c.keys(), query.selected_columns, strict=True):
-        kind = pa.float64() if isinstance(column.type, sa.Float) else pa.string()
+        kind = pa.string()
+        if isinstance(column.type, sa.Float):
+            kind = pa.float64()
+        elif isinstance(column.type, sa.types._Binary):
+            kind = pa.binary()
         fields.append(pa.field(name, kind))
     return pa.schema(fields)
 
@@ -217,7 +228,7 @@ def _stream_result(result: sa.CursorResult[Any], schema: pa.Schema) -> RecordBat
         for rows in result.partitions(DATABASE_BATCH_ROWS):
             columns = zip(zip(*rows, strict=True), schema.types, strict=True)
             arrays = [pa.array(values, kind) for values, kind in columns]
-            yield pa.record_batch(arrays, schema=schema)
+            yield decode_bytes(pa.record_batch(arrays, schema=schema))
     except sa.exc.DBAPIError:
         unread_result = getattr(cursor, "_result", None)
         if unread_result is not None:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import INET
 
+from dawnlist.components.fetch.driver_values import BLOB_MARK
 from dawnlist.settings import SourceSettings
 from dawnlist.urls import SOURCE_PASSWORD, mask_passwords, read_password
 
@@ -130,27 +131,22 @@ def cast_for_landing(column: sa.ColumnClause[Any], dialect: str) -> Any:
     if dialect == "mssql" and isinstance(kind, sa.Float):
         # SQL Server's text of a float has only six digits.
         return column
-    if dialect in ("mysql", "mssql") and isinstance(kind, sa.types._Binary):
-        return _cast_bytes_to_text(column, dialect).label(column.name)
+    if isinstance(kind, sa.types._Binary):
+        if dialect == "mssql":
+            digits = sa.func.convert(_NVARCHAR_MAX, column, _HEX_STYLE)
+            return sa.func.lower(digits).label(column.name)
+        # A cast to text would write '?' for each byte that is not UTF-8, and make one id of many.
+        return column
+    if dialect == "sqlite":
+        return _mark_blobs(column).label(column.name)
     return cast_to_text(column, dialect).label(column.name)
 
 
-def _cast_bytes_to_text(column: sa.ColumnClause[Any], dialect: str) -> Any:
-    """Write bytes as hexadecimal digits.
-
-    MySQL's columns of bytes may hold texts too: those that are UTF-8 stay as they are. A plain cast
-    would write '?' for each byte that is not UTF-8, and so make one id of many, such as the UUIDs
-    in a BINARY(16).
-    """
-    if dialect == "mssql":
-        digits = sa.func.convert(_NVARCHAR_MAX, column, _HEX_STYLE)
-        return sa.func.lower(digits)
-    digits = sa.func.lower(sa.func.hex(column))
-    if isinstance(column.type, sa.BINARY):
-        return digits
-    text = sa.cast(column, sa.Text)
-    is_utf8 = sa.cast(text, sa.LargeBinary) == column
-    return sa.case((is_utf8, text), else_=digits)
+def _mark_blobs(column: sa.ColumnClause[Any]) -> Any:
+    """Select a column of SQLite as text, and its BLOBs as a mark and hexadecimal digits."""
+    is_blob = sa.func.typeof(column) == sa.literal_column("'blob'")
+    mark: Any = sa.literal_column(f"'{BLOB_MARK}'")
+    return sa.case((is_blob, mark.op("||")(sa.func.hex(column))), else_=sa.cast(column, sa.Text))
 
 
 def cast_to_text(value: Any, dialect: str) -> Any:

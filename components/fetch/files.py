@@ -202,7 +202,7 @@ class FileSource:
         """Read files, which may differ in their columns, one after the other in one schema."""
         connection = open_utc_duckdb()
         try:
-            views = [prepare_file_view(connection, self.copies, file, table) for file in files]
+            views = [self._prepare_view(connection, file, table) for file in files]
             hints = json.dumps(self.inventory.layout.build_hints())
             cut = "event_time" if window else "file"
             schema = _merge_schemas(views).with_metadata({"layout": hints, "cut": cut})
@@ -221,6 +221,11 @@ class FileSource:
                     self.row_counts[view.file.label] = rows
         finally:
             connection.disconnect()
+
+    def _prepare_view(
+        self, connection: IbisConnection, file: SourceFile, table: TableFiles
+    ) -> FileView:
+        return prepare_file_view(connection, self.copies, file, table, self.settings.columns)
 
     def _compile_query(
         self,
@@ -268,7 +273,7 @@ class FileSource:
         connection = open_utc_duckdb()
         try:
             for file in self.inventory.interactions:
-                view = prepare_file_view(connection, self.copies, file, table)
+                view = self._prepare_view(connection, file, table)
                 rows = view_query(connection, view.select)
                 time, text = self._parse_event_time(rows, view), self._select_time_text(rows, view)
                 query = build_query(rows, time, text)
@@ -284,7 +289,7 @@ class FileSource:
         connection = open_utc_duckdb()
         try:
             for file in files:
-                view = prepare_file_view(connection, self.copies, file, table)
+                view = self._prepare_view(connection, file, table)
                 query = f"SELECT count(*) AS rows FROM ({view.select})"
                 [batch] = stream_batches(connection, view, query)
                 self.row_counts[file.label] = batch["rows"][0].as_py()

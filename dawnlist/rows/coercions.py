@@ -10,23 +10,27 @@ from collections.abc import Mapping
 import ibis
 
 from dawnlist.rows import sql_dialects
+from dawnlist.rows.identifiers import (
+    BLANK_CHARACTERS,
+    INVISIBLE_CHARACTERS,
+    NULL_SPELLINGS,
+    WHOLE_FLOAT,
+    build_character_class,
+)
 from dawnlist.rows.sql_dialects import IbisValue
 
 MAX_AGENT_CHARACTERS = 1024
 """How many characters of a user agent are kept. Real ones have a few hundred at most."""
+FIRST_ROUNDED_INTEGER = 2**53
+"""The lowest integer of which a float column may hold another one's value: that of 2**53 + 1."""
 MAX_ID_CHARACTERS = 512
 """The longest id of a user or item that the predictor's API takes."""
 
-# control characters, and invisible ones that make two ids look alike or reverse a line
-_INVISIBLE = (
-    r"[\x00-\x1f\x7f-\x{9f}\x{ad}\x{200b}\x{200e}\x{200f}\x{2028}-\x{202e}"
-    r"\x{2060}-\x{2069}\x{feff}]"
-)
-_BLANK = r"[ \x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]"
-_NULL_SPELLINGS = ("null", "nan", "none", "nil", "n/a", "<na>", "nat", "undefined", r"\n")
-_LONGEST_NULL_SPELLING = max(map(len, _NULL_SPELLINGS))
-_NULL_LIST = f"|{'|'.join(_NULL_SPELLINGS)}|"
-NULL_PATTERN = "|".join(word.replace("\\", r"\\") for word in _NULL_SPELLINGS)
+_INVISIBLE = build_character_class(INVISIBLE_CHARACTERS)
+_BLANK = build_character_class(BLANK_CHARACTERS)
+_LONGEST_NULL_SPELLING = max(map(len, NULL_SPELLINGS))
+_NULL_LIST = f"|{'|'.join(NULL_SPELLINGS)}|"
+NULL_PATTERN = "|".join(word.replace("\\", r"\\") for word in NULL_SPELLINGS)
 """A regular expression for what sources write for NULL, in lower case."""
 _NULL_TEXT = rf"\A(?i:{NULL_PATTERN})?\z"
 _DIRTY = rf"{_INVISIBLE}|\A{_BLANK}|{_BLANK}\z|{_NULL_TEXT}"
@@ -79,7 +83,7 @@ def clean_identifier(value: IbisValue) -> IbisValue:
     1.785e4 stays as it is: nobody can tell which digits such a column dropped, and 1e5 may be an
     article number.
     """
-    is_whole = ibis.ifelse(value.contains("."), value.re_search(r"\A-?\d+\.0+\z"), False)
+    is_whole = ibis.ifelse(value.contains("."), value.re_search(rf"\A{WHOLE_FLOAT}\z"), False)
     return ibis.ifelse(is_whole, value.re_replace(r"\.0+\z", ""), value)
 
 
@@ -90,6 +94,18 @@ def is_nested(value: IbisValue) -> IbisValue:
     """
     may_be = value.startswith("{") | value.startswith("[")
     return ibis.ifelse(may_be, value.re_search(r"\A(\{.*:.*\}|\[.*\]|\{\})\z"), False)
+
+
+def is_rounded(value: IbisValue) -> IbisValue:
+    """Say whether clean text is an id that a spreadsheet or a float column has rounded.
+
+    A spreadsheet shows 1234567890123 as 1.23457E+12, and a float has no integers from 2**53 on.
+    """
+    has_exponent = value.re_search(r"\A-?\d([.,]\d+)?[eE]\+\d\d+\z")
+    is_whole = value.re_search(r"\A-?\d{16,400}\.0+\z")
+    is_large = sql_dialects.parse_float64(value).abs() >= FIRST_ROUNDED_INTEGER
+    may_be = value.contains("+") | value.contains(".0")
+    return ibis.ifelse(may_be, has_exponent | (is_whole & ibis.coalesce(is_large, True)), False)
 
 
 def parse_number(value: IbisValue) -> IbisValue:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from dawnlist.settings import SourceSettings
@@ -123,6 +124,57 @@ def normalise_name(name: str) -> str:
     return re.sub(r"[\s_.\-]+", "", name).lower()
 
 
+@dataclass(frozen=True)
+class ColumnPath:
+    """A value inside the objects of a column, which the settings name by a path such as user.id."""
+
+    name: str
+    """The path as the settings write it. Fetch lands the values as a column of this name."""
+    index: int
+    """The position of the column that holds the objects."""
+    keys: tuple[str, ...]
+    """The keys inside the object, one below the other."""
+
+
+def find_paths(names: Sequence[str], shop_names: dict[str, list[str]]) -> list[ColumnPath]:
+    """Find the columns whose objects hold what the settings name by a path.
+
+    A name that a column has, letter by letter, is no path. `shop_names` maps canonical columns to
+    names that the settings give.
+    """
+    positions = {normalise_name(name): index for index, name in reversed(list(enumerate(names)))}
+    listed_names = [name for listed in shop_names.values() for name in listed]
+    paths = []
+    for listed_name in dict.fromkeys(listed_names):
+        if listed_name in names:
+            continue
+        segments = listed_name.split(".")
+        # The longest name counts: a column may be called a.b itself.
+        for count in range(len(segments) - 1, 0, -1):
+            index = positions.get(normalise_name(".".join(segments[:count])))
+            if index is not None:
+                paths.append(ColumnPath(listed_name, index, tuple(segments[count:])))
+                break
+    return paths
+
+
+def find_listed_columns(names: Sequence[str], listed_names: Sequence[str]) -> list[int]:
+    """Find the positions of columns that the settings list, in the order of the list.
+
+    A column that has a listed name letter by letter goes before those that are only spelled alike.
+    """
+    positions: list[int] = []
+    for listed_name in listed_names:
+        exact = [index for index, name in enumerate(names) if name == listed_name]
+        alike = [
+            index
+            for index, name in enumerate(names)
+            if normalise_name(name) == normalise_name(listed_name)
+        ]
+        positions.extend(exact or alike)
+    return list(dict.fromkeys(positions))
+
+
 def match_columns(
     names: Sequence[str],
     aliases: dict[str, tuple[str, ...]],
@@ -148,12 +200,11 @@ def match_columns(
     for canonical, alias_names in aliases.items():
         if shop_names.get(canonical) == []:
             continue
-        candidates = (*shop_names.get(canonical, []), canonical, *alias_names)
-        positions: list[int] = []
-        for name in dict.fromkeys(map(normalise_name, candidates)):
+        positions = find_listed_columns(names, shop_names.get(canonical, []))
+        for name in dict.fromkeys(map(normalise_name, (canonical, *alias_names))):
             positions += positions_by_name.get(name, [])
         if positions:
-            matches[canonical] = positions
+            matches[canonical] = list(dict.fromkeys(positions))
     return matches
 
 
@@ -191,5 +242,6 @@ def describe_missing_column(canonical: str, names: Iterable[str], label: str) ->
     quoted_names = ", ".join(repr(name) for name in names) or "nothing"
     return (
         f"{label} has no column for {canonical} among {quoted_names}: "
-        f"name it in the settings, source.columns: {{{canonical}: [its name]}}"
+        f"name it in the settings, source.columns: {{{canonical}: [its name]}}, or the path to it "
+        "inside a column of objects, such as properties.id"
     )

@@ -17,6 +17,7 @@ from dawnlist.components.fetch.formats.file_errors import explain_unreadable_fil
 from dawnlist.components.fetch.formats.json_files import inspect_json, strip_byte_order_mark
 from dawnlist.components.fetch.formats.local_copies import LocalCopies
 from dawnlist.components.fetch.formats.parquet_files import inspect_parquet
+from dawnlist.components.fetch.formats.paths import add_paths
 from dawnlist.components.fetch.layouts import FORMATS_BY_SUFFIX, TableFiles
 from dawnlist.components.fetch.source_files import SourceFile
 from dawnlist.rows.sql_dialects import IbisConnection, quote_sql_text
@@ -55,8 +56,11 @@ def prepare_file_view(
     copies: LocalCopies,
     file: SourceFile,
     table: TableFiles,
+    shop_names: dict[str, list[str]],
 ) -> FileView:
     """Find out the columns of a file and their types.
+
+    `shop_names` are the columns of the settings, which may be paths into columns of objects.
 
     Raises:
         ValueError: The file can't be read. The message is one line.
@@ -76,7 +80,10 @@ def prepare_file_view(
         types = tuple(result.to_arrow_reader(1).schema.types)
     except duckdb.Error as error:
         raise explain_unreadable_file(file, path, error) from None
-    return FileView(file, columns.select, path, _make_unique_names(columns.names), types)
+    names = _make_unique_names(columns.names)
+    select, path_names = add_paths(columns.select, names, types, shop_names)
+    types += (pa.string(),) * len(path_names)
+    return FileView(file, select, path, (*names, *path_names), types)
 
 
 def _copy_file(

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from dawnlist.rows.identifiers import normalise_identifier
 from dawnlist.serving.predictor.answers.engine import MAX_K
 from dawnlist.serving.predictor.answers.question import Question, QuestionEvent, RepeatsChoice
 
@@ -51,7 +52,7 @@ def parse_question(source: str, user_id: Any, fields: Mapping[str, Any]) -> Ques
         for name, value in fields.items():
             if value is not None:
                 options[name] = _FIELD_PARSERS[name](value)
-        return Question(_parse_text('"user_id"', user_id), **options)
+        return Question(_parse_id('"user_id"', user_id), **options)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
 
@@ -69,6 +70,11 @@ def _parse_text(description: str, value: Any) -> str:
             f'{description} has to be text of 1 to {MAX_TEXT} characters, such as "42"'
         )
     return value
+
+
+def _parse_id(description: str, value: Any) -> str:
+    """Return an id as the clean step reads it: ' 123.0 ' is '123'."""
+    return normalise_identifier(_parse_text(description, value))
 
 
 def _is_number(value: Any) -> bool:
@@ -100,7 +106,7 @@ def _check_object(description: str, value: Any, max_fields: int) -> dict[str, An
 def _parse_exclude(value: Any) -> tuple[str, ...]:
     """Return the ids of the items to exclude."""
     item_ids = _check_list('"exclude"', value, MAX_EXCLUDED)
-    return tuple(_parse_text('an item of "exclude"', item_id) for item_id in item_ids)
+    return tuple(_parse_id('an item of "exclude"', item_id) for item_id in item_ids)
 
 
 def _parse_recent(value: Any) -> tuple[QuestionEvent, ...]:
@@ -117,7 +123,7 @@ def _parse_event(value: Any) -> QuestionEvent:
             f'an event of "recent" has no field {min(unknown_names)[:50]!r}: '
             "use item_id, event_type and time"
         )
-    item_id = _parse_text('"item_id" of an event', fields.get("item_id"))
+    item_id = _parse_id('"item_id" of an event', fields.get("item_id"))
     event_type = ""
     if fields.get("event_type") is not None:
         event_type = _parse_text('"event_type" of an event', fields["event_type"])
